@@ -3,6 +3,8 @@
 //! Two adapters, [`embedded`] and [`rabbitmq`], pass one conformance suite. Delivery is at least once; who
 //! consumes a result drops what they have seen before (by job id).
 
+mod settings;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,6 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
+
+pub use self::settings::{BrokerSettings, Topology};
 
 /// Where messages wait.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
