@@ -3,6 +3,8 @@
 //! The gateway puts a blob before it publishes the job and deletes it when the job is over; the TTL is for
 //! gateways that die. What a store holds is sealed by [`SealedBlobs`].
 
+pub mod embedded;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,9 @@ use crate::seal::{KeyRing, Purpose, SealError};
 /// Why a blob store does not do what it is asked.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
+    /// The address cannot be understood.
+    #[error("blobs.url is not usable: {0}")]
+    Url(String),
     /// The store does not answer, or not in time.
     #[error("the blob store does not answer: {0}")]
     Unreachable(String),
@@ -23,6 +28,22 @@ pub enum BlobError {
     /// The bytes do not open.
     #[error(transparent)]
     Seal(#[from] SealError),
+}
+
+/// Bytes that the store of a single process holds.
+const EMBEDDED_BYTES: usize = 512 << 20;
+
+/// The store at `url`: `embedded:`, `redis://…` or `rediss://…`. It connects when it is used first.
+///
+/// # Errors
+/// [`BlobError::Url`].
+pub fn open(url: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
+    match url.split_once(':') {
+        Some(("embedded", _)) => Ok(Arc::new(embedded::EmbeddedBlobs::new(EMBEDDED_BYTES))),
+        _ => Err(BlobError::Url(
+            "expected embedded:, redis://… or rediss://…".into(),
+        )),
+    }
 }
 
 /// The port.

@@ -3,6 +3,7 @@
 //! Two adapters, [`embedded`] and [`rabbitmq`], pass one conformance suite. Delivery is at least once; who
 //! consumes a result drops what they have seen before (by job id).
 
+pub mod embedded;
 mod settings;
 
 use std::sync::Arc;
@@ -14,6 +15,18 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 pub use self::settings::{BrokerSettings, Topology};
+
+/// Failed attempts after which the broker itself gives a message up. A backstop: workers give up long before.
+pub const DELIVERY_LIMIT: u32 = 20;
+
+/// Time that dead letters are kept.
+pub const DEAD_LETTER_TTL: Duration = Duration::from_hours(24);
+
+/// Announcements that wait for a subscriber who is slow; further ones it does not hear.
+const ANNOUNCEMENT_BACKLOG: usize = 1024;
+
+/// Answers on their way to one gateway that it has not settled.
+const REPLY_PREFETCH: u16 = 256;
 
 /// Where messages wait.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -33,6 +46,15 @@ pub enum Queue {
 }
 
 impl Queue {
+    /// The queues that are always there.
+    pub const DURABLE: [Self; 5] = [
+        Self::Interactive,
+        Self::Replay,
+        Self::Quarantine,
+        Self::Results,
+        Self::DeadLetters,
+    ];
+
     /// The queue's name at the broker.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -45,6 +67,12 @@ impl Queue {
             Self::Reply(name) => name,
         }
     }
+}
+
+/// Name of a gateway's reply queue. A generation is never used twice, so that an answer to a lost queue does not
+/// reach its successor.
+fn reply_queue(instance: &str, generation: u64) -> String {
+    format!("faceline.reply.{instance}.{generation}")
 }
 
 /// A message as the broker sees it.
@@ -265,3 +293,19 @@ pub trait Broker: Publish + Consume {
 
 /// A broker that is shared by the parts of a process.
 pub type SharedBroker = Arc<dyn Broker>;
+
+/// The broker that `settings` describe. It connects in the background, again and again.
+///
+/// # Errors
+/// [`BrokerError::Url`] where the address is none of `embedded:`, `amqp://…` and `amqps://…`.
+///
+/// # Panics
+/// Outside a Tokio runtime.
+pub fn open(settings: &BrokerSettings) -> Result<SharedBroker, BrokerError> {
+    match settings.url.split_once(':') {
+        Some(("embedded", _)) => Ok(Arc::new(embedded::EmbeddedBroker::new(settings.into()))),
+        _ => Err(BrokerError::Url(
+            "expected embedded:, amqp://… or amqps://…".into(),
+        )),
+    }
+}

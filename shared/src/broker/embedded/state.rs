@@ -1,0 +1,387 @@
+//! What the embedded broker knows: queues, consumers, and deliveries that are not settled. No clock of its own,
+//! no waiting.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Limits;
+use super::ready::{Entry, Ready};
+use crate::broker::{
+    DEAD_LETTER_TTL, DELIVERY_LIMIT, Depth, Message, Published, Queue, Settlement, reply_queue,
+};
+
+/// Numbers entries, consumers and deliveries; none is used twice.
+pub(super) type Id = u64;
+
+struct Consumer {
+    queue: Queue,
+    prefetch: usize,
+    unsettled: usize,
+}
+
+struct Unsettled {
+    queue: Queue,
+    consumer: Id,
+    entry: Entry,
+}
+
+/// What a consumer gets when it asks.
+#[derive(Debug)]
+pub(super) enum Take {
+    /// A message, to be settled under `tag`.
+    Delivery {
+        tag: Id,
+        message: Message,
+        attempts: u32,
+    },
+    /// Nothing before something changes, or before this time.
+    Wait(Option<Instant>),
+    /// The consumer, or its queue, is no more.
+    Gone,
+}
+
+pub(super) struct State {
+    limits: Limits,
+    queues: HashMap<Queue, Ready>,
+    consumers: HashMap<Id, Consumer>,
+    unsettled: HashMap<Id, Unsettled>,
+    last_id: Id,
+    closed: bool,
+}
+
+impl State {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            queues: Queue::DURABLE
+                .into_iter()
+                .map(|queue| (queue, Ready::default()))
+                .collect(),
+            consumers: HashMap::new(),
+            unsettled: HashMap::new(),
+            last_id: 0,
+            closed: false,
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(super) fn publish(&mut self, queue: &Queue, message: Message, now: Instant) -> Published {
+        if self.closed {
+            return Published::Unreachable;
+        }
+        self.expire(now);
+        let Some(ready) = self.queues.get(queue) else {
+            return Published::Returned;
+        };
+        let full = ready.len() as u64 >= self.limits.max_length
+            || (ready.bytes() + message.body.len()) as u64 > self.limits.max_length_bytes;
+        let wait = message.expiration;
+        match queue {
+            Queue::DeadLetters => self.dead_letter(message, now),
+            Queue::Reply(_) => self.append(queue, message, wait, now),
+            Queue::Interactive | Queue::Replay | Queue::Quarantine | Queue::Results if full => {
+                return Published::Full;
+            }
+            Queue::Interactive | Queue::Replay | Queue::Quarantine | Queue::Results => {
+                self.append(queue, message, wait, now);
+            }
+        }
+        Published::Accepted
+    }
+
+    pub(super) fn add_consumer(&mut self, queue: Queue, prefetch: u16) -> Id {
+        let id = self.id();
+        let consumer = Consumer {
+            queue,
+            prefetch: usize::from(prefetch).max(1),
+            unsettled: 0,
+        };
+        self.consumers.insert(id, consumer);
+        id
+    }
+
+    /// A reply queue and its consumer.
+    pub(super) fn open_reply(&mut self, instance: &str, prefetch: u16) -> (String, Id) {
+        let name = reply_queue(instance, self.id());
+        let queue = Queue::Reply(name.clone());
+        self.queues.insert(queue.clone(), Ready::default());
+        (name, self.add_consumer(queue, prefetch))
+    }
+
+    /// Forgets a consumer, and its queue if that is a reply queue. What it holds stays in its hands.
+    pub(super) fn remove_consumer(&mut self, id: Id) {
+        if let Some(Consumer {
+            queue: queue @ Queue::Reply(_),
+            ..
+        }) = self.consumers.remove(&id)
+        {
+            self.queues.remove(&queue);
+        }
+    }
+
+    pub(super) fn take(&mut self, id: Id, now: Instant) -> Take {
+        self.expire(now);
+        let Some(consumer) = self.consumers.get_mut(&id) else {
+            return Take::Gone;
+        };
+        let Some(ready) = self.queues.get_mut(&consumer.queue) else {
+            return Take::Gone;
+        };
+        let entry = if consumer.unsettled < consumer.prefetch {
+            ready.pop()
+        } else {
+            None
+        };
+        let Some(entry) = entry else {
+            return Take::Wait(self.queues.values().filter_map(Ready::next_expiry).min());
+        };
+        consumer.unsettled += 1;
+        let queue = consumer.queue.clone();
+        let (message, attempts) = (entry.message.clone(), entry.attempts);
+        let tag = self.id();
+        self.unsettled.insert(
+            tag,
+            Unsettled {
+                queue,
+                consumer: id,
+                entry,
+            },
+        );
+        Take::Delivery {
+            tag,
+            message,
+            attempts,
+        }
+    }
+
+    /// False where nobody holds such a delivery any more.
+    pub(super) fn settle(&mut self, tag: Id, settlement: Settlement, now: Instant) -> bool {
+        let Some(Unsettled {
+            queue,
+            consumer,
+            mut entry,
+        }) = self.unsettled.remove(&tag)
+        else {
+            return false;
+        };
+        if let Some(consumer) = self.consumers.get_mut(&consumer) {
+            consumer.unsettled -= 1;
+        }
+        entry.attempts += u32::from(settlement == Settlement::Failed);
+        match settlement {
+            Settlement::Ack => (),
+            Settlement::Failed if entry.attempts > DELIVERY_LIMIT => self.discard(&queue, entry, now),
+            Settlement::DeadLetter => self.discard(&queue, entry, now),
+            Settlement::Failed | Settlement::GiveBack => {
+                // A reply queue that is gone takes its messages along.
+                if let Some(ready) = self.queues.get_mut(&queue) {
+                    ready.insert(entry);
+                }
+            }
+        }
+        true
+    }
+
+    pub(super) fn depth(&mut self, queue: &Queue, now: Instant) -> Option<Depth> {
+        self.expire(now);
+        let ready = self.queues.get(queue)?.len() as u64;
+        let consumers = self
+            .consumers
+            .values()
+            .filter(|consumer| consumer.queue == *queue)
+            .count() as u64;
+        Some(Depth { ready, consumers })
+    }
+
+    /// What the loss of all connections does: deliveries go back as failed attempts, reply queues are gone.
+    #[cfg(feature = "testkit")]
+    pub(super) fn interrupt(&mut self, now: Instant) {
+        for tag in self.unsettled.keys().copied().collect::<Vec<_>>() {
+            self.settle(tag, Settlement::Failed, now);
+        }
+        self.queues.retain(|queue, _| !matches!(queue, Queue::Reply(_)));
+        self.consumers
+            .retain(|_, consumer| !matches!(consumer.queue, Queue::Reply(_)));
+    }
+
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        self.queues.clear();
+        self.consumers.clear();
+        self.unsettled.clear();
+    }
+
+    fn id(&mut self) -> Id {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    fn append(&mut self, queue: &Queue, message: Message, wait: Option<Duration>, now: Instant) {
+        let order = self.id();
+        if let Some(ready) = self.queues.get_mut(queue) {
+            let expires_at = wait.and_then(|wait| now.checked_add(wait));
+            ready.insert(Entry {
+                order,
+                message,
+                attempts: 0,
+                expires_at,
+            });
+        }
+    }
+
+    /// To the dead letters, if `queue` has them.
+    fn discard(&mut self, queue: &Queue, entry: Entry, now: Instant) {
+        if !matches!(queue, Queue::DeadLetters | Queue::Reply(_)) {
+            self.dead_letter(entry.message, now);
+        }
+    }
+
+    fn dead_letter(&mut self, message: Message, now: Instant) {
+        let message = Message {
+            expiration: None,
+            ..message
+        };
+        self.append(&Queue::DeadLetters, message, Some(DEAD_LETTER_TTL), now);
+        if let Some(dead) = self.queues.get_mut(&Queue::DeadLetters)
+            && dead.len() as u64 > self.limits.dead_letters
+        {
+            dead.pop();
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let mut expired = Vec::new();
+        for (queue, ready) in &mut self.queues {
+            while let Some(entry) = ready.pop_expired(now) {
+                expired.push((queue.clone(), entry));
+            }
+        }
+        for (queue, entry) in expired {
+            self.discard(&queue, entry, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn state() -> State {
+        State::new(Limits {
+            max_length: 3,
+            max_length_bytes: 100,
+            dead_letters: 2,
+        })
+    }
+
+    fn message(body: &'static str) -> Message {
+        Message {
+            id: Uuid::now_v7(),
+            reply_to: None,
+            expiration: None,
+            earlier_attempts: 0,
+            body: Bytes::from_static(body.as_bytes()),
+        }
+    }
+
+    fn take(state: &mut State, consumer: Id, now: Instant) -> Option<(Id, Bytes, u32)> {
+        match state.take(consumer, now) {
+            Take::Delivery {
+                tag,
+                message,
+                attempts,
+            } => Some((tag, message.body, attempts)),
+            Take::Wait(_) | Take::Gone => None,
+        }
+    }
+
+    #[test]
+    fn what_comes_back_finds_its_old_place() {
+        let (mut state, now) = (state(), Instant::now());
+        for body in ["a", "b", "c"] {
+            state.publish(&Queue::Interactive, message(body), now);
+        }
+        let consumer = state.add_consumer(Queue::Interactive, 2);
+        let (first, _, _) = take(&mut state, consumer, now).unwrap();
+        let (second, _, _) = take(&mut state, consumer, now).unwrap();
+        assert!(state.settle(first, Settlement::GiveBack, now));
+        assert!(state.settle(second, Settlement::Failed, now));
+
+        let next = [0; 2].map(|_| take(&mut state, consumer, now).unwrap());
+        assert_eq!(
+            next.map(|(_, body, attempts)| (body, attempts)),
+            [("a".into(), 0), ("b".into(), 1)]
+        );
+    }
+
+    #[test]
+    fn bytes_bound_a_queue_as_well() {
+        let (mut state, now) = (state(), Instant::now());
+        let large = Message {
+            body: Bytes::from(vec![0; 60]),
+            ..message("")
+        };
+        assert_eq!(
+            state.publish(&Queue::Replay, large.clone(), now),
+            Published::Accepted
+        );
+        assert_eq!(state.publish(&Queue::Replay, large.clone(), now), Published::Full);
+        assert_eq!(state.publish(&Queue::Results, large, now), Published::Accepted);
+    }
+
+    #[test]
+    fn only_the_newest_dead_letters_are_kept_and_only_for_a_day() {
+        let (mut state, now) = (state(), Instant::now());
+        let consumer = state.add_consumer(Queue::Interactive, 1);
+        for body in ["a", "b", "c"] {
+            state.publish(&Queue::Interactive, message(body), now);
+            let (tag, _, _) = take(&mut state, consumer, now).unwrap();
+            state.settle(tag, Settlement::DeadLetter, now);
+        }
+        let reader = state.add_consumer(Queue::DeadLetters, 1);
+        let (tag, body, _) = take(&mut state, reader, now).unwrap();
+        assert_eq!(body, "b");
+        state.settle(tag, Settlement::GiveBack, now);
+
+        let later = now + DEAD_LETTER_TTL;
+        assert_eq!(state.depth(&Queue::DeadLetters, later - SECOND).unwrap().ready, 2);
+        assert_eq!(state.depth(&Queue::DeadLetters, later).unwrap().ready, 0);
+    }
+
+    #[test]
+    fn who_waits_knows_when_the_next_message_expires() {
+        let (mut state, now) = (state(), Instant::now());
+        let expiring = Message {
+            expiration: Some(SECOND),
+            ..message("a")
+        };
+        state.publish(&Queue::Interactive, expiring, now);
+        let reader = state.add_consumer(Queue::DeadLetters, 1);
+        assert!(matches!(state.take(reader, now), Take::Wait(Some(until)) if until == now + SECOND));
+        assert_eq!(take(&mut state, reader, now + SECOND).unwrap().1, "a");
+    }
+
+    #[test]
+    fn nothing_can_be_settled_after_the_end() {
+        let (mut state, now) = (state(), Instant::now());
+        state.publish(&Queue::Interactive, message("a"), now);
+        let consumer = state.add_consumer(Queue::Interactive, 1);
+        let (tag, _, _) = take(&mut state, consumer, now).unwrap();
+        state.close();
+        assert!(!state.settle(tag, Settlement::Ack, now));
+        assert_eq!(
+            state.publish(&Queue::Interactive, message("b"), now),
+            Published::Unreachable
+        );
+    }
+}
