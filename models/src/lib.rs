@@ -1,3 +1,8 @@
 //! Model manifest, provisioning and repository of Faceline, and the mathematics of calibration.
 
+mod installed;
 pub mod manifest;
+pub mod onnx;
+mod repository;
+
+pub use self::repository::{InstalledModel, Repository, RepositoryError};

@@ -51,10 +51,25 @@ pub struct Package {
     /// Fetch the source archive and not a wheel (PyPI only).
     #[serde(default)]
     pub source_archive: bool,
+    /// Which wheel (PyPI only): without it, pip would take the one that suits the Python it runs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wheel: Option<Wheel>,
     /// The licence that the package declares (SPDX).
     pub license: String,
     /// Who publishes it, as far as the package says.
     pub origin: String,
+}
+
+/// Names one of a release's wheels, in pip's terms.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wheel {
+    /// Python's version, as in `3.11`.
+    pub python: String,
+    /// Interface of the interpreter, as in `cp311`.
+    pub abi: String,
+    /// Operating system and processor, as in `manylinux_2_28_x86_64`.
+    pub platform: String,
 }
 
 /// One file inside a package.
@@ -125,8 +140,13 @@ pub struct Model {
 pub enum Conversion {
     /// The leading axis of inputs and outputs becomes a parameter, so that several faces run at once.
     DynamicBatch,
-    /// `PRelu` becomes `Max` and friends, which ONNX Runtime computes without branches.
+    /// `PRelu` becomes `Max` and friends, which ONNX Runtime computes without branches; rounds as the original.
     PreluToMax,
+    /// `PRelu` becomes two depthwise 1x1 convolutions, which keep ONNX Runtime's blocked layout: faster than
+    /// `Max` where channels come in multiples of 16, equal to the original but for rounding.
+    PreluToConv,
+    /// Weights below 1e-15 become zero, so that no product is subnormal, which costs a processor dearly.
+    FlushNegligible,
 }
 
 /// Order of a picture's channels.
@@ -159,6 +179,25 @@ pub struct Input {
     pub scale: Vec<f32>,
     /// Which part of the picture is taken.
     pub crop: Crop,
+}
+
+impl Input {
+    /// Smallest and largest value that 8-bit pixels become.
+    #[must_use]
+    pub fn range(&self) -> (f32, f32) {
+        let channels = self.mean.len().max(self.scale.len());
+        let value = |list: &[f32], channel: usize, absent: f32| {
+            list.get(channel).or(list.first()).copied().unwrap_or(absent)
+        };
+        let ends = (0..channels).flat_map(|channel| {
+            let (mean, scale) = (value(&self.mean, channel, 0.0), value(&self.scale, channel, 1.0));
+            [(0.0 - mean) * scale, (255.0 - mean) * scale]
+        });
+        let (low, high) = ends.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), end| {
+            (l.min(end), h.max(end))
+        });
+        if channels == 0 { (0.0, 255.0) } else { (low, high) }
+    }
 }
 
 /// Which part of the picture a model looks at.
@@ -279,8 +318,10 @@ impl Manifest {
     /// # Errors
     /// Unreadable file, wrong form, or a reference to a package that is not there.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ManifestError::Read { path: path.display().to_string(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ManifestError::Read {
+            path: path.display().to_string(),
+            source,
+        })?;
         Self::parse(&text)
     }
 
@@ -290,21 +331,132 @@ impl Manifest {
         Ok(manifest)
     }
 
-    fn check(&self) -> Result<(), ManifestError> {
-        if self.format != 1 {
-            return Err(ManifestError::Inconsistent(format!("format {} is not known", self.format)));
-        }
-        let members = self
-            .models
-            .values()
-            .map(|model| &model.source)
+    /// Every file that is taken from a package.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        let models = self.models.values().map(|model| &model.source);
+        std::iter::once(&self.runtime.member)
             .chain(self.pictures.values())
-            .chain(std::iter::once(&self.runtime.member));
-        for member in members {
-            if !self.packages.contains_key(&member.package) {
-                return Err(ManifestError::Inconsistent(format!("no package is named `{}`", member.package)));
+            .chain(models)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ManifestError> {
+        let fail = |reason: String| Err(ManifestError::Inconsistent(reason));
+        if self.format != 1 {
+            return fail(format!("format {} is not known", self.format));
+        }
+        for (key, package) in &self.packages {
+            if package.registry == Registry::Pypi && package.source_archive == package.wheel.is_some() {
+                return fail(format!(
+                    "package `{key}` needs either `source_archive` or `wheel`"
+                ));
+            }
+            if package.registry == Registry::Npm && (package.source_archive || package.wheel.is_some()) {
+                return fail(format!("package `{key}` is of npm, which has no wheels"));
+            }
+            if package.name.starts_with('-') || package.version.starts_with('-') {
+                return fail(format!("package `{key}` would be taken for an option"));
             }
         }
+        for member in self.members() {
+            if !self.packages.contains_key(&member.package) {
+                return fail(format!("no package is named `{}`", member.package));
+            }
+        }
+        let sums = self.members().map(|member| &member.sha256);
+        if let Some(sum) = sums
+            .chain(self.models.values().map(|model| &model.sha256))
+            .find(|sum| !is_sha256(sum))
+        {
+            return fail(format!("`{sum}` is not a SHA-256 in lower-case hex"));
+        }
+        let names = self
+            .models
+            .values()
+            .map(|model| &model.name)
+            .chain(self.pictures.keys());
+        if let Some(name) = names
+            .chain([&self.runtime.version])
+            .find(|name| !is_file_name(name))
+        {
+            return fail(format!("`{name}` cannot be the name of a file"));
+        }
         Ok(())
+    }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_file_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_manifest_has_a_model_for_each_role() {
+        let manifest = Manifest::default_manifest().unwrap();
+        let roles: Vec<Role> = manifest.models.keys().copied().collect();
+        assert_eq!(
+            roles,
+            [
+                Role::Detector,
+                Role::Landmarks,
+                Role::Embedding,
+                Role::Liveness,
+                Role::HeadPose,
+                Role::EyeOpen
+            ]
+        );
+        let again = toml::to_string(&manifest).unwrap();
+        assert_eq!(toml::to_string(&Manifest::parse(&again).unwrap()).unwrap(), again);
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        let cases = [
+            ("format = 1", "format = 2", "format 2 is not known"),
+            (
+                "[packages.onnxruntime]",
+                "[packages.other]",
+                "no package is named `onnxruntime`",
+            ),
+            (
+                "name = \"face-detector\"",
+                "name = \"../face\"",
+                "`../face` cannot be the name of a file",
+            ),
+            ("sha256 = \"6c02", "sha256 = \"6C02", "is not a SHA-256"),
+            ("source_archive = true", "source_archive = false", "needs either"),
+        ];
+        for (text, instead, reason) in cases {
+            assert!(DEFAULT_MANIFEST.contains(text), "{text}");
+            let error = Manifest::parse(&DEFAULT_MANIFEST.replace(text, instead))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+        assert!(matches!(
+            Manifest::parse("format = 1\nother = 2"),
+            Err(ManifestError::Form(_))
+        ));
+    }
+
+    #[test]
+    fn the_range_of_an_input_covers_all_channels() {
+        let manifest = Manifest::default_manifest().unwrap();
+        let (low, high) = manifest.models[&Role::Detector].input.range();
+        assert_eq!((low, high), (-127.0 / 128.0, 1.0));
+        let (low, high) = manifest.models[&Role::HeadPose].input.range();
+        assert!(
+            (-2.12..-2.11).contains(&low) && (2.63..2.65).contains(&high),
+            "{low} {high}"
+        );
     }
 }

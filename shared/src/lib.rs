@@ -1,11 +1,16 @@
 //! The contract of Faceline: what gateway and worker say to each other, what callers and operators see, and the
 //! ports to broker and stores with their adapters.
 
+pub mod admin;
 pub mod blob;
 pub mod broker;
+pub mod config;
+pub mod error;
 pub mod face;
 pub mod job;
+pub mod keys;
 pub mod score;
 pub mod seal;
 pub mod shutdown;
+pub mod telemetry;
 pub mod template;

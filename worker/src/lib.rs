@@ -1,1 +1,3 @@
-//! skeleton
+//! The worker: takes jobs from the broker, decodes pictures, runs the face models, posts the results back.
+
+pub mod inference;

@@ -1,0 +1,74 @@
+//! The way of a job: published, remembered until it is answered, published again where the broker lost it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use faceline_shared::error::Fault;
+use faceline_shared::face::{Embedding, ImageType};
+use faceline_shared::job::{JobFailure, JobId, JobResult};
+use faceline_shared::telemetry::TraceContext;
+
+/// A picture in a caller's request.
+#[derive(Clone, Debug)]
+pub struct SubmittedPicture {
+    /// The file as received.
+    pub bytes: Bytes,
+    /// Its kind.
+    pub image_type: ImageType,
+    /// Look for faces that lie on their side or stand on their head, too.
+    pub rotate: bool,
+}
+
+/// The known side of a comparison.
+#[derive(Clone, Debug)]
+pub enum SubmittedReference {
+    /// A picture.
+    Picture(SubmittedPicture),
+    /// A template that was opened already.
+    Template(Embedding),
+}
+
+/// What a worker shall do.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// Describe the face in a picture.
+    Code(SubmittedPicture),
+    /// Compare two faces.
+    Match {
+        /// One side.
+        reference: SubmittedReference,
+        /// The other side.
+        candidate: SubmittedPicture,
+    },
+}
+
+/// A task with whose it is and how long it may take.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The job's id; also in the log.
+    pub id: JobId,
+    /// Whose it is.
+    pub client: String,
+    /// What to do.
+    pub task: Task,
+    /// Time that the caller waits.
+    pub budget: Duration,
+    /// The caller named the budget (a gRPC deadline).
+    pub callers_own_deadline: bool,
+    /// The request's trace.
+    pub trace: TraceContext,
+}
+
+/// Why an order has no result.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum OrderError {
+    /// It was not accepted or not answered in time.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// A worker answered that it cannot be done; each API family has its own words for that.
+    #[error(transparent)]
+    Failed(#[from] JobFailure),
+}
+
+/// How an order ended.
+pub type OrderResult = Result<JobResult, OrderError>;

@@ -1,0 +1,90 @@
+//! The batch axis becomes a parameter.
+
+use std::collections::{HashMap, HashSet};
+
+use super::ConversionError;
+use super::proto::{DimensionProto, GraphProto, ValueInfoProto};
+
+/// Name of the batch axis in the converted graph.
+const BATCH: &str = "N";
+
+/// Makes the leading axis of every input and output a parameter.
+///
+/// A `Reshape` to a constant shape that begins with a batch of 1 copies that axis from its input instead (0 in
+/// `Reshape`'s terms). Recorded shapes of intermediate values are dropped: they are derived data and would be
+/// wrong now. Whether a leading 1 was the batch is not visible in the graph; the proof decides.
+pub(super) fn apply(graph: &mut GraphProto) -> Result<(), ConversionError> {
+    let constants: HashSet<String> = graph
+        .initializer
+        .iter()
+        .filter_map(|tensor| tensor.name.clone())
+        .collect();
+    for value in graph.input.iter_mut().chain(&mut graph.output) {
+        if !value.name.as_ref().is_some_and(|name| constants.contains(name)) {
+            open_batch_axis(value)?;
+        }
+    }
+    graph.value_info.clear();
+
+    let mut uses: HashMap<&str, (usize, usize)> = HashMap::new();
+    for node in &graph.node {
+        let reshape = node.op_type() == "Reshape";
+        for (position, name) in node.input.iter().enumerate() {
+            let (as_shape, all) = uses.entry(name).or_default();
+            *as_shape += usize::from(reshape && position == 1);
+            *all += 1;
+        }
+    }
+    let shapes: HashSet<String> = uses
+        .into_iter()
+        .filter(|(_, (as_shape, all))| *as_shape > 0 && as_shape == all)
+        .map(|(name, _)| name.to_owned())
+        .collect();
+
+    let initializers = graph
+        .initializer
+        .iter_mut()
+        .filter(|tensor| tensor.name.as_ref().is_some_and(|name| shapes.contains(name)));
+    let constants = graph
+        .node
+        .iter_mut()
+        .filter(|node| {
+            node.op_type() == "Constant" && node.output.first().is_some_and(|name| shapes.contains(name))
+        })
+        .flat_map(|node| &mut node.attribute)
+        .filter_map(|attribute| attribute.t.as_mut());
+    for shape in initializers.chain(constants) {
+        if let Some(mut dims) = shape.i64s()
+            && dims.first() == Some(&1)
+        {
+            dims[0] = 0;
+            shape.set_i64s(dims);
+        }
+    }
+    Ok(())
+}
+
+fn open_batch_axis(value: &mut ValueInfoProto) -> Result<(), ConversionError> {
+    let name = value.name.clone().unwrap_or_default();
+    let batch = value
+        .r#type
+        .as_mut()
+        .and_then(|kind| kind.tensor_type.as_mut())
+        .and_then(|tensor| tensor.shape.as_mut())
+        .and_then(|shape| shape.dim.first_mut())
+        .ok_or_else(|| ConversionError::Unsupported(format!("`{name}` has no leading axis")))?;
+    match (batch.dim_value, &batch.dim_param) {
+        (Some(1), _) | (None, _) => {}
+        (Some(other), _) => {
+            return Err(ConversionError::Unsupported(format!(
+                "`{name}` has a batch of {other}, not 1"
+            )));
+        }
+    }
+    *batch = DimensionProto {
+        dim_value: None,
+        dim_param: Some(BATCH.to_owned()),
+        denotation: batch.denotation.take(),
+    };
+    Ok(())
+}

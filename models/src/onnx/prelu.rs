@@ -1,0 +1,183 @@
+//! Parametric rectifiers in terms of operators that ONNX Runtime computes without branches.
+//!
+//! `PRelu(x) = max(x, 0) + slope * min(x, 0)`, one slope a channel.
+
+use std::collections::HashMap;
+
+use super::ConversionError;
+use super::proto::{ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, GraphProto, NodeProto, TensorProto};
+
+/// Replaces each `PRelu` by `Max(x, slope * x)` where no slope of the node exceeds 1, else by
+/// `r + slope * (x - r)` with `r = Relu(x)`. Both round as `PRelu` does.
+pub(super) fn to_max(graph: &mut GraphProto) -> Result<(), ConversionError> {
+    replace(graph, |rewrite| {
+        let (x, slope, y) = (rewrite.x, rewrite.slope_name, rewrite.y);
+        if rewrite.slope_at_most_one() {
+            return Ok(vec![
+                node("Mul", &[x, slope], &rewrite.part("scaled")),
+                node("Max", &[x, &rewrite.part("scaled")], y),
+            ]);
+        }
+        Ok(vec![
+            node("Relu", &[x], &rewrite.part("positive")),
+            node("Sub", &[x, &rewrite.part("positive")], &rewrite.part("negative")),
+            node(
+                "Mul",
+                &[&rewrite.part("negative"), slope],
+                &rewrite.part("scaled"),
+            ),
+            node("Add", &[&rewrite.part("positive"), &rewrite.part("scaled")], y),
+        ])
+    })
+}
+
+/// Replaces each `PRelu` by `slope * x + Relu((1 - slope) * x)`, the multiplications as depthwise 1x1
+/// convolutions: ONNX Runtime fuses `Relu` and `Add` into them and keeps its blocked layout (NCHWc) from one
+/// convolution to the next, where `Mul` and `Max` cost a reordering before and after. Differs from `PRelu` by
+/// rounding. Where a slope exceeds 1 the order is `slope * x + (1 - slope) * Relu(x)`.
+pub(super) fn to_conv(graph: &mut GraphProto) -> Result<(), ConversionError> {
+    replace(graph, |rewrite| {
+        let channels = rewrite.channels()?;
+        let scale = rewrite.weights("scale", channels, rewrite.slopes.clone());
+        let rest = rewrite.weights(
+            "rest",
+            channels,
+            rewrite.slopes.iter().map(|slope| 1.0 - slope).collect(),
+        );
+        let (x, y) = (rewrite.x, rewrite.y);
+        let (inner, outer) = (rewrite.part("inner"), rewrite.part("outer"));
+        let mut nodes = if rewrite.slope_at_most_one() {
+            vec![
+                depthwise(x, &rest, channels, &inner),
+                node("Relu", &[&inner], &outer),
+            ]
+        } else {
+            vec![
+                node("Relu", &[x], &inner),
+                depthwise(&inner, &rest, channels, &outer),
+            ]
+        };
+        let scaled = rewrite.part("scaled");
+        nodes.push(depthwise(x, &scale, channels, &scaled));
+        nodes.push(node("Add", &[&scaled, &outer], y));
+        Ok(nodes)
+    })
+}
+
+/// One `PRelu` on its way to be replaced.
+struct Rewrite<'a> {
+    x: &'a str,
+    y: &'a str,
+    slope_name: &'a str,
+    slopes: Vec<f32>,
+    slope_dims: Vec<i64>,
+    added: Vec<TensorProto>,
+}
+
+impl Rewrite<'_> {
+    fn slope_at_most_one(&self) -> bool {
+        self.slopes.iter().all(|slope| *slope <= 1.0)
+    }
+
+    fn channels(&self) -> Result<i64, ConversionError> {
+        match self.slope_dims[..] {
+            [channels, 1, 1] => Ok(channels),
+            _ => Err(ConversionError::Unsupported(format!(
+                "slope `{}` is not one a channel",
+                self.slope_name
+            ))),
+        }
+    }
+
+    fn part(&self, what: &str) -> String {
+        format!("{}/{what}", self.y)
+    }
+
+    fn weights(&mut self, what: &str, channels: i64, values: Vec<f32>) -> String {
+        let name = format!("{}/{what}", self.slope_name);
+        self.added.push(TensorProto::of_f32(
+            name.clone(),
+            vec![channels, 1, 1, 1],
+            &values,
+        ));
+        name
+    }
+}
+
+fn replace(
+    graph: &mut GraphProto,
+    rewrite: impl Fn(&mut Rewrite<'_>) -> Result<Vec<NodeProto>, ConversionError>,
+) -> Result<(), ConversionError> {
+    let slopes: HashMap<&str, &TensorProto> = graph
+        .initializer
+        .iter()
+        .map(|tensor| (tensor.name(), tensor))
+        .collect();
+    let mut nodes = Vec::with_capacity(graph.node.len());
+    let mut added: Vec<TensorProto> = Vec::new();
+    for node in &graph.node {
+        if node.op_type() != "PRelu" {
+            nodes.push(node.clone());
+            continue;
+        }
+        let ([x, slope_name], [y]) = (&node.input[..], &node.output[..]) else {
+            return Err(ConversionError::Unsupported(
+                "a PRelu without two inputs and one output".to_owned(),
+            ));
+        };
+        let (slopes, slope_dims) = slopes
+            .get(slope_name.as_str())
+            .and_then(|tensor| Some((tensor.f32s()?, tensor.dims.clone())))
+            .ok_or_else(|| ConversionError::Unsupported(format!("slope `{slope_name}` is not a constant")))?;
+        let mut one = Rewrite {
+            x,
+            y,
+            slope_name,
+            slopes,
+            slope_dims,
+            added: Vec::new(),
+        };
+        nodes.extend(rewrite(&mut one)?);
+        // Two nodes may share a slope.
+        added.retain(|tensor| one.added.iter().all(|new| new.name != tensor.name));
+        added.append(&mut one.added);
+    }
+    graph.node = nodes;
+    graph.initializer.append(&mut added);
+    let used: std::collections::HashSet<&String> = graph.node.iter().flat_map(|node| &node.input).collect();
+    graph
+        .initializer
+        .retain(|tensor| tensor.name.as_ref().is_some_and(|name| used.contains(name)));
+    Ok(())
+}
+
+fn node(op: &str, inputs: &[&str], output: &str) -> NodeProto {
+    NodeProto {
+        input: inputs.iter().map(|&name| name.to_owned()).collect(),
+        output: vec![output.to_owned()],
+        name: Some(format!("{output}:{op}")),
+        op_type: Some(op.to_owned()),
+        ..NodeProto::default()
+    }
+}
+
+fn depthwise(x: &str, weights: &str, channels: i64, output: &str) -> NodeProto {
+    let attribute = vec![
+        AttributeProto {
+            name: Some("group".to_owned()),
+            i: Some(channels),
+            r#type: Some(ATTRIBUTE_INT),
+            ..AttributeProto::default()
+        },
+        AttributeProto {
+            name: Some("kernel_shape".to_owned()),
+            ints: vec![1, 1],
+            r#type: Some(ATTRIBUTE_INTS),
+            ..AttributeProto::default()
+        },
+    ];
+    NodeProto {
+        attribute,
+        ..node("Conv", &[x, weights], output)
+    }
+}

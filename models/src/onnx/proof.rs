@@ -1,0 +1,262 @@
+//! A converted model against the original, on random input.
+
+use prost::Message;
+
+use super::proto::{ModelProto, ValueInfoProto};
+use crate::manifest::Input;
+
+/// Largest difference that is still rounding, relative to the largest value of the output.
+const TOLERANCE: f32 = 1e-5;
+
+/// Faces in the batch that is compared with single ones.
+const BATCH: usize = 3;
+
+/// An array with a name, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor {
+    /// Name of the graph's input or output.
+    pub name: String,
+    /// Axes.
+    pub shape: Vec<usize>,
+    /// Values, as many as the product of the axes.
+    pub data: Vec<f32>,
+}
+
+/// Whatever made a runner fail.
+pub type RunnerError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs a graph once. ONNX Runtime itself is plugged in by the program.
+pub trait GraphRunner {
+    /// All outputs of `model` (the bytes of an ONNX file) for `inputs`, in the graph's order.
+    ///
+    /// # Errors
+    /// The graph cannot be loaded or run.
+    fn run(&self, model: &[u8], inputs: &[Tensor]) -> Result<Vec<Tensor>, RunnerError>;
+}
+
+/// What a proof found: both differences are relative to the largest value of the output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Proof {
+    /// Largest difference of one face.
+    pub single: f32,
+    /// Largest difference of a row in a batch from the original's single result; 0 where the batch is fixed.
+    pub batch: f32,
+}
+
+/// Why a conversion is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ProofError {
+    /// The original or the converted graph does not run.
+    #[error("the {which} graph does not run")]
+    Run {
+        /// Which graph.
+        which: &'static str,
+        /// The runtime's reason.
+        source: RunnerError,
+    },
+    /// A graph's input cannot be filled.
+    #[error("input `{0}` has no fixed shape behind its batch axis")]
+    Input(String),
+    /// Names, number or shapes of outputs differ.
+    #[error("the outputs are not the same: {0}")]
+    Outputs(String),
+    /// The results differ.
+    #[error("output `{output}` differs by {difference:e} of its largest value, {limit:e} is allowed")]
+    Differs {
+        /// Which output.
+        output: String,
+        /// Relative difference.
+        difference: f32,
+        /// What would be allowed.
+        limit: f32,
+    },
+}
+
+/// Compares `converted` with `original` on seeded random input in the range that `input` describes: face by face,
+/// and, where the batch axis is a parameter, a batch against the single results.
+///
+/// # Errors
+/// A graph does not run, or the results differ by more than rounding (1e-5 of the output's largest value).
+pub fn conversion_proof(
+    original: &[u8],
+    converted: &[u8],
+    input: &Input,
+    runner: &dyn GraphRunner,
+) -> Result<Proof, ProofError> {
+    let faces: Vec<Vec<Tensor>> = (0..BATCH as u64)
+        .map(|seed| random_face(original, input, seed))
+        .collect::<Result<_, _>>()?;
+    let expected = faces
+        .iter()
+        .map(|face| {
+            runner.run(original, face).map_err(|source| ProofError::Run {
+                which: "original",
+                source,
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let run_converted = |inputs: &[Tensor]| {
+        runner.run(converted, inputs).map_err(|source| ProofError::Run {
+            which: "converted",
+            source,
+        })
+    };
+
+    let mut proof = Proof {
+        single: 0.0,
+        batch: 0.0,
+    };
+    for (face, expected) in faces.iter().zip(&expected) {
+        proof.single = proof.single.max(compare(expected, &run_converted(face)?)?);
+    }
+    if has_open_batch(converted) {
+        let rows = split(&run_converted(&stack(&faces))?)?;
+        for (expected, row) in expected.iter().zip(&rows) {
+            proof.batch = proof.batch.max(compare(expected, row)?);
+        }
+    }
+    Ok(proof)
+}
+
+fn graph_inputs(model: &[u8]) -> Vec<ValueInfoProto> {
+    let Some(graph) = ModelProto::decode(model).ok().and_then(|model| model.graph) else {
+        return Vec::new();
+    };
+    let is_constant = |value: &ValueInfoProto| {
+        graph
+            .initializer
+            .iter()
+            .any(|constant| constant.name == value.name)
+    };
+    graph
+        .input
+        .iter()
+        .filter(|value| !is_constant(value))
+        .cloned()
+        .collect()
+}
+
+fn dims(value: &ValueInfoProto) -> Vec<Option<usize>> {
+    let shape = value
+        .r#type
+        .as_ref()
+        .and_then(|kind| kind.tensor_type.as_ref()?.shape.as_ref());
+    let dims = shape.map(|shape| shape.dim.as_slice()).unwrap_or_default();
+    dims.iter()
+        .map(|dim| dim.dim_value.and_then(|value| usize::try_from(value).ok()))
+        .collect()
+}
+
+fn has_open_batch(model: &[u8]) -> bool {
+    graph_inputs(model)
+        .iter()
+        .all(|value| dims(value).first() == Some(&None))
+}
+
+fn random_face(model: &[u8], input: &Input, seed: u64) -> Result<Vec<Tensor>, ProofError> {
+    let mut random = SplitMix64(seed);
+    let (low, high) = input.range();
+    graph_inputs(model)
+        .iter()
+        .map(|value| {
+            let name = value.name.clone().unwrap_or_default();
+            let mut shape = vec![1];
+            for dim in dims(value).iter().skip(1) {
+                shape.push(dim.ok_or_else(|| ProofError::Input(name.clone()))?);
+            }
+            let count = shape.iter().product();
+            let data = (0..count)
+                .map(|_| low + (high - low) * random.next_unit())
+                .collect();
+            Ok(Tensor { name, shape, data })
+        })
+        .collect()
+}
+
+fn stack(faces: &[Vec<Tensor>]) -> Vec<Tensor> {
+    let mut batch = faces[0].clone();
+    for face in &faces[1..] {
+        for (stacked, one) in batch.iter_mut().zip(face) {
+            stacked.shape[0] += one.shape[0];
+            stacked.data.extend_from_slice(&one.data);
+        }
+    }
+    batch
+}
+
+fn split(batch: &[Tensor]) -> Result<Vec<Vec<Tensor>>, ProofError> {
+    let mut rows = vec![Vec::with_capacity(batch.len()); BATCH];
+    for tensor in batch {
+        if tensor.shape.first() != Some(&BATCH) {
+            return Err(ProofError::Outputs(format!(
+                "`{}` has shape {:?} in a batch",
+                tensor.name, tensor.shape
+            )));
+        }
+        let mut shape = tensor.shape.clone();
+        shape[0] = 1;
+        for (row, data) in rows
+            .iter_mut()
+            .zip(tensor.data.chunks_exact(tensor.data.len() / BATCH))
+        {
+            row.push(Tensor {
+                name: tensor.name.clone(),
+                shape: shape.clone(),
+                data: data.to_vec(),
+            });
+        }
+    }
+    Ok(rows)
+}
+
+fn compare(expected: &[Tensor], found: &[Tensor]) -> Result<f32, ProofError> {
+    if expected.len() != found.len() {
+        return Err(ProofError::Outputs(format!(
+            "{} instead of {}",
+            found.len(),
+            expected.len()
+        )));
+    }
+    let mut worst = 0.0f32;
+    for (expected, found) in expected.iter().zip(found) {
+        if (&expected.name, &expected.shape) != (&found.name, &found.shape) {
+            return Err(ProofError::Outputs(format!(
+                "`{}` {:?} instead of `{}` {:?}",
+                found.name, found.shape, expected.name, expected.shape
+            )));
+        }
+        let scale = expected
+            .data
+            .iter()
+            .fold(f32::MIN_POSITIVE, |scale, value| scale.max(value.abs()));
+        let pairs = expected.data.iter().zip(&found.data);
+        // A NaN must not vanish in `max`.
+        let difference = pairs
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0f32, |d, one| if one > d || one.is_nan() { one } else { d });
+        let difference = difference / scale;
+        if difference.is_nan() || difference > TOLERANCE {
+            return Err(ProofError::Differs {
+                output: expected.name.clone(),
+                difference,
+                limit: TOLERANCE,
+            });
+        }
+        worst = worst.max(difference);
+    }
+    Ok(worst)
+}
+
+/// Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014): a proof needs repeatable input,
+/// not unpredictable input.
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next_unit(&mut self) -> f32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32
+    }
+}

@@ -1,0 +1,229 @@
+//! The typed view of the installed models.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::installed::{Installed, RECORD, model_path, picture_path, runtime_path};
+use crate::manifest::{Manifest, Model, Role};
+
+/// Models, runtime and pictures that `faceline-models fetch` has installed.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    dir: PathBuf,
+    runtime: PathBuf,
+    manifest: Manifest,
+}
+
+/// A model's file and what it takes and gives.
+#[derive(Clone, Debug)]
+pub struct InstalledModel<'a> {
+    /// `<dir>/<name>/<version>/model.onnx`
+    pub path: PathBuf,
+    /// Its input and output.
+    pub spec: &'a Model,
+}
+
+/// Why there are no models to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// Nothing has been fetched yet.
+    #[error("no models are installed in {0}: run `faceline-models fetch`")]
+    NotInstalled(PathBuf),
+    /// The installation's record cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The record.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The installation's record is of another release, or was edited.
+    #[error("{path} is not a record of this release ({reason}): run `faceline-models fetch`")]
+    Form {
+        /// The record.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file of the installation is gone or was cut off.
+    #[error("{path} is missing or has another size: run `faceline-models fetch`")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The manifest has no model for this role.
+    #[error("the installed manifest has no model for {0:?}: add one and run `faceline-models fetch`")]
+    NoModel(Role),
+}
+
+impl Repository {
+    /// Opens the cache `dir`. Files are looked at by size only; `provision::verify` reads them.
+    ///
+    /// # Errors
+    /// Nothing is installed, or a file of the installation is gone.
+    pub fn open(dir: &Path) -> Result<Self, RepositoryError> {
+        let installed = read_record(dir)?;
+        for (path, record) in &installed.files {
+            let path = dir.join(path);
+            if !std::fs::metadata(&path).is_ok_and(|found| found.is_file() && found.len() == record.bytes) {
+                return Err(RepositoryError::Damaged { path });
+            }
+        }
+        let manifest = installed.manifest;
+        Ok(Self {
+            dir: dir.to_owned(),
+            runtime: dir.join(runtime_path(&manifest)),
+            manifest,
+        })
+    }
+
+    /// ONNX Runtime's shared library.
+    #[must_use]
+    pub fn runtime_library(&self) -> &Path {
+        &self.runtime
+    }
+
+    /// Version of ONNX Runtime, as in `1.31.1`.
+    #[must_use]
+    pub fn runtime_version(&self) -> &str {
+        &self.manifest.runtime.version
+    }
+
+    /// The model of a role.
+    ///
+    /// # Errors
+    /// The manifest that was installed has none.
+    pub fn model(&self, role: Role) -> Result<InstalledModel<'_>, RepositoryError> {
+        let spec = self
+            .manifest
+            .models
+            .get(&role)
+            .ok_or(RepositoryError::NoModel(role))?;
+        Ok(InstalledModel {
+            path: self.dir.join(model_path(spec)),
+            spec,
+        })
+    }
+
+    /// One of the free pictures, by name, as in `obama.jpg`.
+    #[must_use]
+    pub fn picture(&self, name: &str) -> Option<PathBuf> {
+        self.manifest
+            .pictures
+            .contains_key(name)
+            .then(|| self.dir.join(picture_path(name)))
+    }
+
+    /// What was installed.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+}
+
+/// Reads the record of the cache `dir`.
+pub(crate) fn read_record(dir: &Path) -> Result<Installed, RepositoryError> {
+    let path = dir.join(RECORD);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(RepositoryError::NotInstalled(dir.to_owned()));
+        }
+        Err(source) => return Err(RepositoryError::Read { path, source }),
+    };
+    let installed: Installed = toml::from_str(&text).map_err(|error| RepositoryError::Form {
+        path: path.clone(),
+        reason: error.to_string(),
+    })?;
+    installed
+        .manifest
+        .check()
+        .map_err(|error| RepositoryError::Form {
+            path,
+            reason: error.to_string(),
+        })?;
+    Ok(installed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::installed::{FileRecord, expected_files};
+
+    fn install(dir: &Path) {
+        let manifest = Manifest::default_manifest().unwrap();
+        let files = expected_files(&manifest);
+        for path in files.keys() {
+            let path = dir.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "12345").unwrap();
+        }
+        let files = files
+            .into_iter()
+            .map(|(path, sha256)| (path, FileRecord { bytes: 5, sha256 }))
+            .collect();
+        std::fs::write(
+            dir.join(RECORD),
+            toml::to_string(&Installed { files, manifest }).unwrap(),
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn every_part_of_an_installation_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        install(dir.path());
+        let repository = Repository::open(dir.path()).unwrap();
+        assert!(
+            repository
+                .runtime_library()
+                .ends_with("runtime/1.31.1/libonnxruntime.so")
+        );
+        assert_eq!(repository.runtime_version(), "1.31.1");
+        let detector = repository.model(Role::Detector).unwrap();
+        assert_eq!(detector.path, dir.path().join("face-detector/1/model.onnx"));
+        assert_eq!(
+            (detector.spec.input.width, detector.spec.input.height),
+            (320, 240)
+        );
+        assert_eq!(
+            repository.picture("obama.jpg"),
+            Some(dir.path().join("pictures/obama.jpg"))
+        );
+        assert_eq!(repository.picture("../installed.toml"), None);
+    }
+
+    #[test]
+    fn an_absent_installation_says_what_to_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Repository::open(dir.path()).unwrap_err();
+        assert!(matches!(error, RepositoryError::NotInstalled(_)));
+        assert!(error.to_string().contains("faceline-models fetch"));
+    }
+
+    #[test]
+    fn a_file_that_is_gone_or_cut_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        install(dir.path());
+        let model = dir.path().join("face-embedding/1/model.onnx");
+        std::fs::write(&model, "1234").unwrap();
+        assert!(
+            matches!(Repository::open(dir.path()), Err(RepositoryError::Damaged { path }) if path == model)
+        );
+        std::fs::remove_file(&model).unwrap();
+        assert!(matches!(
+            Repository::open(dir.path()),
+            Err(RepositoryError::Damaged { .. })
+        ));
+    }
+
+    #[test]
+    fn a_record_of_another_form_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(RECORD), "release = 9").unwrap();
+        assert!(matches!(
+            Repository::open(dir.path()),
+            Err(RepositoryError::Form { .. })
+        ));
+    }
+}

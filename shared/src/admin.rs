@@ -1,0 +1,197 @@
+//! The operators' listener: /livez, /readyz and /metrics.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+
+use crate::shutdown::CancellationToken;
+use crate::telemetry::Metrics;
+
+/// A connection that does not ask for anything is closed after this time.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whether a process can do its work: a set of named conditions, all of which must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness {
+    conditions: Arc<Mutex<BTreeMap<&'static str, bool>>>,
+}
+
+/// One condition of a [`Readiness`].
+#[derive(Clone, Debug)]
+pub struct Condition {
+    name: &'static str,
+    readiness: Readiness,
+}
+
+impl Readiness {
+    /// A process without conditions is ready.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a condition that does not hold yet.
+    #[must_use]
+    pub fn condition(&self, name: &'static str) -> Condition {
+        let condition = Condition {
+            name,
+            readiness: self.clone(),
+        };
+        condition.set(false);
+        condition
+    }
+
+    /// The names of the conditions that do not hold.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        let conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        conditions
+            .iter()
+            .filter(|(_, holds)| !**holds)
+            .map(|(name, _)| *name)
+            .collect()
+    }
+
+    /// Whether all conditions hold.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.missing().is_empty()
+    }
+}
+
+impl Condition {
+    /// Says whether the condition holds.
+    pub fn set(&self, holds: bool) {
+        let mut conditions = self
+            .readiness
+            .conditions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let before = conditions.insert(self.name, holds);
+        drop(conditions);
+        if before.is_some_and(|before| before != holds) {
+            tracing::info!(condition = self.name, holds, "readiness changed");
+        }
+    }
+}
+
+/// What the listener shows.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// For /readyz.
+    pub readiness: Readiness,
+    /// For /metrics.
+    pub metrics: Metrics,
+}
+
+impl Admin {
+    /// Serves until `shutdown`; the address is taken before this returns.
+    ///
+    /// # Errors
+    /// The address cannot be taken.
+    pub async fn serve(self, listen: SocketAddr, shutdown: CancellationToken) -> std::io::Result<SocketAddr> {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        tokio::spawn(async move {
+            while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
+                let Ok((stream, _)) = accepted else { continue };
+                let admin = self.clone();
+                let service = service_fn(move |request| {
+                    let answer = admin.answer(&request);
+                    async move { Ok::<_, Infallible>(answer) }
+                });
+                let connection = hyper::server::conn::http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEADER_TIMEOUT)
+                    .serve_connection(TokioIo::new(stream), service);
+                tokio::spawn(shutdown.clone().run_until_cancelled_owned(connection));
+            }
+        });
+        Ok(address)
+    }
+
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        match request.uri().path() {
+            "/livez" => text(StatusCode::OK, "ok\n".into()),
+            "/readyz" => self.readyz(),
+            "/metrics" => text(StatusCode::OK, self.metrics.encode()),
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "there are /livez, /readyz and /metrics\n".into(),
+            ),
+        }
+    }
+
+    fn readyz(&self) -> Response<Full<Bytes>> {
+        let missing = self.readiness.missing();
+        if missing.is_empty() {
+            text(StatusCode::OK, "ok\n".into())
+        } else {
+            text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("not ready: {}\n", missing.join(", ")),
+            )
+        }
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let plain = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn it_shows_readiness_and_metrics() {
+        let admin = Admin {
+            readiness: Readiness::new(),
+            metrics: Metrics::new(),
+        };
+        let models = admin.readiness.condition("models");
+        admin.metrics.counter("faceline_things_total", "Things.").inc();
+        let shutdown = CancellationToken::new();
+        let address = admin
+            .serve(([127, 0, 0, 1], 0).into(), shutdown.clone())
+            .await
+            .unwrap();
+
+        assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200"));
+        let answer = get(address, "/readyz").await;
+        assert!(
+            answer.starts_with("HTTP/1.1 503") && answer.contains("models"),
+            "{answer}"
+        );
+        models.set(true);
+        assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
+        assert!(get(address, "/metrics").await.contains("faceline_things_total 1"));
+        assert!(get(address, "/other").await.starts_with("HTTP/1.1 404"));
+        shutdown.cancel();
+    }
+}

@@ -1,0 +1,576 @@
+//! Settings: embedded defaults, then a TOML file, then `FACELINE_SECTION__KEY` from the environment, then flags.
+//!
+//! Everything is typed, unknown keys are errors, and the whole is validated before anything starts.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::Deserialize;
+
+use crate::broker::BrokerSettings;
+
+/// Exit code of a program whose settings are wrong (`EX_USAGE` of sysexits.h).
+pub const EXIT_BAD_CONFIG: u8 = 64;
+
+/// All settings of all programs; one file serves gateway, worker and standalone.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Folder for what has to survive a restart: keys, embedded stores.
+    pub data_dir: PathBuf,
+    /// The public listener.
+    pub http: Http,
+    /// The operators' listener.
+    pub admin: Admin,
+    /// The broker.
+    pub broker: BrokerSettings,
+    /// Sessions.
+    pub store: Store,
+    /// Pictures on their way to a worker.
+    pub blobs: Blobs,
+    /// Pictures and videos that are kept.
+    pub objects: Objects,
+    /// Models and ONNX Runtime.
+    pub models: Models,
+    /// Keys for everything that is sealed.
+    pub keys: Keys,
+    /// Who may call.
+    pub accounts: Accounts,
+    /// What counts as a face.
+    pub face: Face,
+    /// Bounds on what callers may ask for.
+    pub limits: Limits,
+    /// Time limits of jobs.
+    pub jobs: Jobs,
+    /// How models are run.
+    pub inference: Inference,
+    /// When a job is refused because of others.
+    pub admission: Admission,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// The public listener.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Connections at the same time; further ones wait in the system's backlog.
+    pub max_connections: usize,
+    /// A connection that has not sent its request's headers by then is closed.
+    #[serde(with = "humantime_serde")]
+    pub header_timeout: Duration,
+    /// A body that makes no progress for so long is given up.
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    /// Size of a request's headers, in bytes.
+    pub max_header_bytes: usize,
+    /// HTTP/2 requests at the same time on one connection.
+    pub max_streams: u32,
+}
+
+/// The operators' listener: /livez, /readyz, /metrics.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// Address and port; 127.0.0.1:9090, or 9091 for a worker, where nothing is set.
+    pub listen: Option<SocketAddr>,
+}
+
+/// Where sessions are kept.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// `embedded:` or `redis://…`.
+    pub url: String,
+}
+
+/// Where pictures wait for a worker.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Blobs {
+    /// `embedded:` or `redis://…`; as `store.url` where nothing is set.
+    pub url: Option<String>,
+}
+
+/// Where pictures and videos are kept.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Objects {
+    /// `file://…` or `s3://…`; the folder `objects` of `data_dir` where nothing is set.
+    pub url: Option<String>,
+}
+
+/// Models and ONNX Runtime.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Models {
+    /// Folder that `faceline-models fetch` fills.
+    pub dir: PathBuf,
+}
+
+/// Keys for everything that is sealed.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keys {
+    /// The key file that all gateways and workers share; `keys.toml` in `data_dir`, made at the first start,
+    /// where nothing is set.
+    pub file: Option<PathBuf>,
+}
+
+/// Who may call.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Accounts {
+    /// The accounts file; the demo account, on a loopback listener only, where nothing is set.
+    pub file: Option<PathBuf>,
+}
+
+/// What counts as a face.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Face {
+    /// Name of the algorithm that the workers run: the `mode` of answers. A worker whose models are others does
+    /// not start.
+    pub algorithm: String,
+    /// Version of the templates that it makes.
+    pub template_version: u32,
+    /// A second face counts from this part of the largest one's eye distance on.
+    pub second_face_ratio: f32,
+}
+
+/// Bounds on what callers may ask for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Size of one picture's file, in bytes.
+    pub picture_bytes: usize,
+    /// Width times height of a picture.
+    pub picture_pixels: u64,
+    /// Time that decoding one picture may take.
+    #[serde(with = "humantime_serde")]
+    pub decode_time: Duration,
+    /// Bodies and blobs that a gateway holds at the same time, in bytes.
+    pub inflight_bytes: usize,
+    /// Jobs that a gateway has at the broker at the same time.
+    pub inflight_jobs: usize,
+    /// Part of `inflight_jobs` and `inflight_bytes` that one client may take.
+    pub client_share: f64,
+    /// Requests a second of a key that has no rate of its own.
+    pub requests_per_second: u32,
+    /// Requests that such a key may send at once.
+    pub burst: u32,
+}
+
+/// Time limits of jobs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Jobs {
+    /// A caller who waits has an answer by then.
+    #[serde(with = "humantime_serde")]
+    pub deadline: Duration,
+    /// A worker finishes what it has started for so long after it was told to stop.
+    #[serde(with = "humantime_serde")]
+    pub drain: Duration,
+}
+
+/// How models are run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Inference {
+    /// `cpu`, `cuda:N` or `tensorrt:N`.
+    pub device: String,
+    /// Threads that run models; as many as there are cores where it is 0.
+    pub sessions: usize,
+    /// Jobs that one thread takes at once while others wait; 1 on a CPU and 8 on a GPU where it is 0.
+    pub max_batch: usize,
+}
+
+/// When a job is refused because of others.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admission {
+    /// Time in the queue above which fewer jobs are let in.
+    #[serde(with = "humantime_serde")]
+    pub target_wait: Duration,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Form of the lines.
+    pub format: LogFormat,
+    /// Directives of tracing-subscriber's `EnvFilter`.
+    pub filter: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: user_folder("XDG_DATA_HOME", ".local/share").join("faceline"),
+            http: Http::default(),
+            admin: Admin::default(),
+            broker: BrokerSettings::default(),
+            store: Store::default(),
+            blobs: Blobs::default(),
+            objects: Objects::default(),
+            models: Models::default(),
+            keys: Keys::default(),
+            accounts: Accounts::default(),
+            face: Face::default(),
+            limits: Limits::default(),
+            jobs: Jobs::default(),
+            inference: Inference::default(),
+            admission: Admission::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            max_connections: 4096,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(15),
+            max_header_bytes: 16 * 1024,
+            max_streams: 256,
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            url: "embedded:".into(),
+        }
+    }
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self {
+            dir: user_folder("XDG_CACHE_HOME", ".cache").join("faceline/models"),
+        }
+    }
+}
+
+impl Default for Face {
+    fn default() -> Self {
+        Self {
+            algorithm: "FL1_512".into(),
+            template_version: 1,
+            second_face_ratio: 0.5,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            picture_bytes: 32 << 20,
+            picture_pixels: 50_000_000,
+            decode_time: Duration::from_secs(5),
+            inflight_bytes: 512 << 20,
+            inflight_jobs: 256,
+            client_share: 0.5,
+            requests_per_second: 1000,
+            burst: 1000,
+        }
+    }
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_secs(30),
+            drain: Duration::from_secs(25),
+        }
+    }
+}
+
+impl Default for Inference {
+    fn default() -> Self {
+        Self {
+            device: "cpu".into(),
+            sessions: 0,
+            max_batch: 0,
+        }
+    }
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self {
+            target_wait: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Auto,
+            filter: "info,lapin=error".into(),
+        }
+    }
+}
+
+/// Why a program does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value has the wrong form, or a key is not known.
+    #[error("{0}")]
+    Form(Box<figment::Error>),
+    /// The file is not there.
+    #[error("there is no settings file {0}")]
+    NoFile(PathBuf),
+    /// A flag is not `section.key=value`.
+    #[error("`--set {0}`: expected section.key=value")]
+    Flag(String),
+    /// Values that do not go together.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// Where settings come from besides the defaults.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// A TOML file.
+    pub file: Option<PathBuf>,
+    /// `section.key=value`, the last word.
+    pub flags: Vec<String>,
+}
+
+impl Config {
+    /// Reads and validates the settings of this process.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in words for the operator.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        Self::from_figment(sources, Env::prefixed("FACELINE_").split("__"))
+    }
+
+    fn from_figment(sources: &Sources, environment: impl figment::Provider) -> Result<Self, ConfigError> {
+        let mut figment = Figment::new();
+        if let Some(file) = &sources.file {
+            if !file.is_file() {
+                return Err(ConfigError::NoFile(file.clone()));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        figment = figment.merge(environment);
+        for flag in &sources.flags {
+            let (key, value) = flag
+                .split_once('=')
+                .ok_or_else(|| ConfigError::Flag(flag.clone()))?;
+            // The same reading of values as in the environment: a number, a boolean, or else a text.
+            let value: figment::value::Value = value.parse().unwrap_or_else(|_| value.into());
+            figment = figment.merge((key, value));
+        }
+        let config: Self = figment
+            .extract()
+            .map_err(|error| ConfigError::Form(Box::new(error)))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The blob store's address.
+    #[must_use]
+    pub fn blobs_url(&self) -> &str {
+        self.blobs.url.as_deref().unwrap_or(&self.store.url)
+    }
+
+    /// Whether the broker lives in this process.
+    #[must_use]
+    pub fn broker_is_embedded(&self) -> bool {
+        self.broker.url.starts_with("embedded:")
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let invalid = |text: String| Err(ConfigError::Invalid(text));
+        for (key, url) in [
+            ("store.url", self.store.url.as_str()),
+            ("blobs.url", self.blobs_url()),
+        ] {
+            if url.starts_with("embedded:") {
+                if !self.broker_is_embedded() {
+                    return invalid(format!(
+                        "{key} is `embedded:` while broker.url leads to other processes, which would not see it; \
+                         use redis://…"
+                    ));
+                }
+            } else if !url.starts_with("redis://") && !url.starts_with("rediss://") {
+                return invalid(format!("{key} must be `embedded:` or redis://…"));
+            }
+        }
+        if !self.broker_is_embedded()
+            && !self.broker.url.starts_with("amqp://")
+            && !self.broker.url.starts_with("amqps://")
+        {
+            return invalid("broker.url must be `embedded:`, amqp://… or amqps://…".into());
+        }
+        let demo = self.accounts.file.is_none();
+        if demo && !self.http.listen.ip().is_loopback() {
+            return invalid(format!(
+                "http.listen {} can be reached from other machines, and without accounts.file everybody may use \
+                 the demo account; name an accounts file or listen on 127.0.0.1",
+                self.http.listen
+            ));
+        }
+        if !(self.limits.client_share > 0.0 && self.limits.client_share <= 1.0) {
+            return invalid("limits.client_share must be above 0 and at most 1".into());
+        }
+        if self.limits.inflight_bytes < self.limits.picture_bytes {
+            return invalid(
+                "limits.inflight_bytes must hold at least one picture (limits.picture_bytes)".into(),
+            );
+        }
+        let positive = [
+            ("limits.picture_bytes", self.limits.picture_bytes),
+            ("limits.inflight_jobs", self.limits.inflight_jobs),
+            (
+                "limits.requests_per_second",
+                self.limits.requests_per_second as usize,
+            ),
+            ("limits.burst", self.limits.burst as usize),
+            ("http.max_connections", self.http.max_connections),
+        ];
+        for (key, value) in positive {
+            if value == 0 {
+                return invalid(format!("{key} must be above 0"));
+            }
+        }
+        if !(self.face.second_face_ratio > 0.0 && self.face.second_face_ratio <= 1.0) {
+            return invalid("face.second_face_ratio must be above 0 and at most 1".into());
+        }
+        Ok(())
+    }
+}
+
+/// A folder of the user as the XDG base directory specification has it.
+fn user_folder(variable: &str, below_home: &str) -> PathBuf {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "these two are the system's, and only defaults are made of them"
+    )]
+    let of = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .filter(|value| Path::new(value).is_absolute())
+    };
+    match (of(variable), of("HOME")) {
+        (Some(folder), _) => folder.into(),
+        (None, Some(home)) => Path::new(&home).join(below_home),
+        (None, None) => std::env::temp_dir(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use figment::providers::Serialized;
+    use figment::value::Dict;
+
+    use super::*;
+
+    fn load(toml: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Config, ConfigError> {
+        let mut figment = Figment::new().merge(Toml::string(toml));
+        for (key, value) in environment {
+            figment = figment.merge(Serialized::default(key, value));
+        }
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Config::from_figment(&Sources { file: None, flags }, figment)
+    }
+
+    fn message(result: Result<Config, ConfigError>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        let config = Config::from_figment(&Sources::default(), Serialized::defaults(Dict::new())).unwrap();
+        assert_eq!(config.http.listen, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(config.blobs_url(), "embedded:");
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let toml = "[jobs]\ndeadline = '1s'\n[http]\nlisten = '127.0.0.1:1'";
+        let from_file = load(toml, &[], &[]).unwrap();
+        assert_eq!(from_file.jobs.deadline, Duration::from_secs(1));
+        let from_environment = load(toml, &[("jobs.deadline", "2s")], &[]).unwrap();
+        assert_eq!(from_environment.jobs.deadline, Duration::from_secs(2));
+        let from_flag = load(toml, &[("jobs.deadline", "2s")], &["jobs.deadline=3s"]).unwrap();
+        assert_eq!(from_flag.jobs.deadline, Duration::from_secs(3));
+        assert_eq!(from_flag.http.listen.port(), 1);
+    }
+
+    #[test]
+    fn a_flag_may_be_a_number_or_a_text() {
+        let config = load("", &[], &["limits.burst=7", "http.listen=127.0.0.1:9999"]).unwrap();
+        assert_eq!((config.limits.burst, config.http.listen.port()), (7, 9999));
+    }
+
+    #[test]
+    fn unknown_keys_are_errors() {
+        assert!(message(load("[http]\nlisten_on = '127.0.0.1:1'", &[], &[])).contains("listen_on"));
+        assert!(message(load("", &[], &["nothing.at_all=1"])).contains("nothing"));
+    }
+
+    #[test]
+    fn the_demo_account_is_for_loopback_listeners_only() {
+        assert!(message(load("", &[], &["http.listen=0.0.0.0:8080"])).contains("demo account"));
+        assert!(
+            load(
+                "",
+                &[],
+                &["http.listen=0.0.0.0:8080", "accounts.file=/etc/accounts.toml"]
+            )
+            .is_ok()
+        );
+        assert!(load("", &[], &["http.listen=127.0.0.2:8080"]).is_ok());
+    }
+
+    #[test]
+    fn a_broker_elsewhere_needs_a_store_elsewhere() {
+        let amqp = "broker.url=amqp://localhost";
+        assert!(message(load("", &[], &[amqp])).contains("store.url"));
+        assert!(
+            message(load(
+                "",
+                &[],
+                &[amqp, "store.url=redis://localhost", "blobs.url=embedded:"]
+            ))
+            .contains("blobs.url")
+        );
+        assert!(load("", &[], &[amqp, "store.url=redis://localhost"]).is_ok());
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let sources = Sources {
+            file: Some("/nowhere/faceline.toml".into()),
+            flags: vec![],
+        };
+        assert!(message(Config::load(&sources)).contains("/nowhere/faceline.toml"));
+    }
+}

@@ -1,0 +1,41 @@
+//! Log lines: for people on a terminal, JSON elsewhere.
+
+use std::io::{IsTerminal as _, stderr};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config::{Log, LogFormat};
+
+/// Installs the process's subscriber; logs go to standard error. A second call has no effect.
+///
+/// # Errors
+/// A filter that is not of the form, in words for the operator.
+pub fn init_logging(log: &Log) -> Result<(), String> {
+    let filter = EnvFilter::try_new(&log.filter).map_err(|error| format!("log.filter: {error}"))?;
+    let human = match log.format {
+        LogFormat::Auto => stderr().is_terminal(),
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+    };
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
+    // Tests start several roles in one process; the first one's subscriber serves all.
+    let _ = if human {
+        registry
+            .with(lines.with_ansi(stderr().is_terminal()).compact())
+            .try_init()
+    } else {
+        registry
+            .with(
+                lines
+                    .json()
+                    .flatten_event(true)
+                    .with_current_span(true)
+                    .with_span_list(false),
+            )
+            .try_init()
+    };
+    Ok(())
+}

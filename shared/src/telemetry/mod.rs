@@ -1,0 +1,98 @@
+//! Logs, metrics and trace context.
+
+mod logging;
+mod trace;
+
+pub use self::logging::init_logging;
+pub use self::trace::TraceContext;
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// Bounds of histograms of durations, in seconds: 1 ms to 30 s.
+const SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0,
+];
+
+/// The metrics of a process.
+///
+/// Names are written once, at start; registering one twice, or a name that Prometheus does not allow, is a mistake in
+/// the program that its first test shows.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    registry: Registry,
+}
+
+impl Metrics {
+    /// An empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn register<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        made: Result<C, prometheus::Error>,
+        name: &str,
+    ) -> C {
+        let collector = made.unwrap_or_else(|error| panic!("metric {name}: {error}"));
+        if let Err(error) = self.registry.register(Box::new(collector.clone())) {
+            panic!("metric {name}: {error}");
+        }
+        collector
+    }
+
+    /// A counter.
+    #[must_use]
+    pub fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.register(IntCounter::new(name, help), name)
+    }
+
+    /// Counters by label.
+    #[must_use]
+    pub fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels), name)
+    }
+
+    /// A gauge.
+    #[must_use]
+    pub fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.register(IntGauge::new(name, help), name)
+    }
+
+    /// Gauges by label.
+    #[must_use]
+    pub fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels), name)
+    }
+
+    /// A histogram of seconds.
+    #[must_use]
+    pub fn seconds(&self, name: &str, help: &str) -> Histogram {
+        self.register(
+            Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.into())),
+            name,
+        )
+    }
+
+    /// Histograms of seconds by label.
+    #[must_use]
+    pub fn seconds_by(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+        self.register(
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.into()), labels),
+            name,
+        )
+    }
+
+    /// The text that Prometheus reads.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be encoded");
+        }
+        text
+    }
+}

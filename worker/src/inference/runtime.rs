@@ -1,0 +1,148 @@
+//! ONNX Runtime's library in this process.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ort::environment::Environment;
+use ort::logging::LogLevel;
+use ort::value::TensorRef;
+
+use super::{InferenceError, Session};
+
+/// A tensor of 32-bit floats: name, shape, elements in row-major order.
+pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
+
+/// ONNX Runtime, loaded and initialised. There is one in a process, for the whole of its life.
+#[derive(Debug)]
+pub struct Runtime {
+    library: PathBuf,
+    environment: Environment,
+}
+
+static LOADED: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
+
+impl Runtime {
+    /// Loads the library, after checking that it is one and has the `expected_version` (as in `1.31.1`).
+    ///
+    /// The check reads the file: code of a wrong library never runs.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not ONNX Runtime of that version, does not load, or another one is loaded.
+    pub fn load(library: &Path, expected_version: &str) -> Result<Arc<Self>, InferenceError> {
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = loaded.as_ref() {
+            if runtime.library == library {
+                return Ok(Arc::clone(runtime));
+            }
+            return Err(InferenceError::AnotherIsLoaded {
+                loaded: runtime.library.clone(),
+                asked: library.to_owned(),
+            });
+        }
+        if !has_version(library, expected_version)
+            .map_err(|source| InferenceError::Unreadable { path: library.to_owned(), source })?
+        {
+            return Err(InferenceError::WrongVersion {
+                path: library.to_owned(),
+                expected: expected_version.to_owned(),
+            });
+        }
+        let failed = |reason: String| InferenceError::Load { path: library.to_owned(), reason };
+        let environment = ort::init_from(library)
+            .map_err(|error| failed(error.to_string()))?
+            .with_name("faceline")
+            .with_telemetry(false)
+            .with_logger(Arc::new(forward_log))
+            .build()
+            .map_err(|error| failed(error.to_string()))?;
+        environment.set_log_level(LogLevel::Warning);
+        let runtime = Arc::new(Self { library: library.to_owned(), environment });
+        *loaded = Some(Arc::clone(&runtime));
+        Ok(runtime)
+    }
+
+    /// Runs a graph once on the CPU and gives all its outputs, in the graph's order.
+    ///
+    /// # Errors
+    /// The graph does not load, an input is missing or of another shape, or an output is not of 32-bit floats.
+    pub fn run_graph(
+        &self,
+        graph: &[u8],
+        inputs: &[NamedTensor],
+    ) -> Result<Vec<NamedTensor>, InferenceError> {
+        let failed = |reason: String| InferenceError::Run { model: "graph".to_owned(), reason };
+        let mut session = Session::cpu_options(self)
+            .and_then(|mut options| Ok(options.commit_from_memory(graph)?))
+            .map_err(|error| failed(error.to_string()))?;
+        let inputs = inputs
+            .iter()
+            .map(|(name, shape, elements)| {
+                let tensor = TensorRef::from_array_view((shape.clone(), elements.as_slice()))?;
+                Ok((name.as_str(), tensor))
+            })
+            .collect::<Result<Vec<_>, ort::Error>>()
+            .map_err(|error| failed(error.to_string()))?;
+        let outputs = session.run(inputs).map_err(|error| failed(error.to_string()))?;
+        outputs
+            .iter()
+            .map(|(name, value)| {
+                let (shape, elements) = value.try_extract_tensor::<f32>()?;
+                let shape = shape.iter().map(|&axis| axis as usize).collect();
+                Ok((name.to_owned(), shape, elements.to_vec()))
+            })
+            .collect::<Result<Vec<_>, ort::Error>>()
+            .map_err(|error| failed(error.to_string()))
+    }
+
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+}
+
+fn forward_log(level: LogLevel, _category: &str, _id: &str, location: &str, message: &str) {
+    match level {
+        LogLevel::Verbose | LogLevel::Info => tracing::debug!(location, message, "onnxruntime"),
+        LogLevel::Warning => tracing::warn!(location, message, "onnxruntime"),
+        LogLevel::Error | LogLevel::Fatal => tracing::error!(location, message, "onnxruntime"),
+    }
+}
+
+/// Whether the file is a shared object that exports ONNX Runtime's symbols under this version.
+///
+/// On Linux the library is linked with a version script: the name of its one version node, `VERS_1.31.1`,
+/// stands in the dynamic string table.
+fn has_version(library: &Path, version: &str) -> std::io::Result<bool> {
+    let mut file = BufReader::new(File::open(library)?);
+    let mut magic = [0; 4];
+    if file.read(&mut magic)? < magic.len() || magic != *b"\x7fELF" {
+        return Ok(false);
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let node = format!("\0VERS_{version}\0");
+    Ok(memchr::memmem::find(&bytes, node.as_bytes()).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_library_is_named() {
+        let error = Runtime::load(Path::new("/nowhere/libonnxruntime.so"), "1.31.1").unwrap_err();
+        assert!(error.to_string().contains("/nowhere/libonnxruntime.so"), "{error}");
+    }
+
+    #[test]
+    fn another_file_and_another_version_are_refused_before_anything_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("libonnxruntime.so");
+        for content in [b"".as_slice(), b"#!/bin/sh", b"\x7fELF....\0VERS_1.30.0\0"] {
+            std::fs::write(&path, content).unwrap();
+            let error = Runtime::load(&path, "1.31.1").unwrap_err();
+            assert!(matches!(error, InferenceError::WrongVersion { .. }), "{error}");
+        }
+    }
+}
