@@ -3,6 +3,7 @@
 mod installed;
 pub mod manifest;
 pub mod onnx;
+pub mod provision;
 mod repository;
 
 pub use self::repository::{InstalledModel, Repository, RepositoryError};

@@ -325,7 +325,7 @@ impl Manifest {
         Self::parse(&text)
     }
 
-    fn parse(text: &str) -> Result<Self, ManifestError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ManifestError> {
         let manifest: Self = toml::from_str(text)?;
         manifest.check()?;
         Ok(manifest)

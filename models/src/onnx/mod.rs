@@ -6,6 +6,8 @@ mod prelu;
 mod proof;
 mod proto;
 mod tensor;
+#[cfg(test)]
+pub(crate) mod test_model;
 
 use prost::Message;
 

@@ -1,0 +1,180 @@
+//! The registries' ordinary clients, as child processes.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::ProvisionError;
+use crate::manifest::{Package, Registry};
+
+/// Lines of a failed client that are shown.
+const LAST_LINES: usize = 8;
+
+/// Finds npm and pip and runs them.
+pub(super) struct Clients {
+    /// Directories to look in, as in `PATH`.
+    search: OsString,
+}
+
+impl Clients {
+    /// The clients of the user's `PATH`.
+    pub(super) fn of_user() -> Self {
+        Self {
+            search: std::env::var_os("PATH").unwrap_or_default(),
+        }
+    }
+
+    /// The clients of other directories.
+    #[cfg(test)]
+    pub(super) fn in_path(search: &OsStr) -> Self {
+        Self {
+            search: search.to_owned(),
+        }
+    }
+
+    /// Has a package's archive downloaded into the empty directory `into`, and returns its path.
+    pub(super) fn download(&self, package: &Package, into: &Path) -> Result<PathBuf, ProvisionError> {
+        let mut command = match package.registry {
+            Registry::Npm => self.npm(package, into)?,
+            Registry::Pypi => self.pip(package, into)?,
+        };
+        run(&mut command, into)?;
+        let entries = std::fs::read_dir(into).map_err(|error| ProvisionError::io(into, error))?;
+        let files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        match <[PathBuf; 1]>::try_from(files) {
+            Ok([archive]) => Ok(archive),
+            Err(files) => Err(ProvisionError::Client {
+                command: display(&command),
+                status: "success".to_owned(),
+                last_lines: format!("it left {} files instead of one archive", files.len()),
+            }),
+        }
+    }
+
+    fn npm(&self, package: &Package, into: &Path) -> Result<Command, ProvisionError> {
+        let npm = self.find("npm").ok_or(ProvisionError::NpmNotFound)?;
+        let mut command = self.command(&npm);
+        command
+            .arg("pack")
+            .arg(format!("{}@{}", package.name, package.version));
+        command.arg("--pack-destination").arg(into);
+        command.args(["--ignore-scripts", "--no-update-notifier", "--loglevel=error"]);
+        // `npm pack` looks for a package.json upwards from here.
+        command.current_dir(into);
+        Ok(command)
+    }
+
+    fn pip(&self, package: &Package, into: &Path) -> Result<Command, ProvisionError> {
+        let mut command = self.find_pip().ok_or(ProvisionError::PipNotFound)?;
+        command.args([
+            "download",
+            "--no-deps",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--progress-bar",
+            "off",
+        ]);
+        command.arg("--dest").arg(into);
+        match &package.wheel {
+            Some(wheel) => {
+                command.args(["--only-binary", ":all:", "--implementation", "cp"]);
+                command.args([
+                    "--python-version",
+                    &wheel.python,
+                    "--abi",
+                    &wheel.abi,
+                    "--platform",
+                    &wheel.platform,
+                ]);
+            }
+            // Only this package: what builds its metadata may well come as wheels.
+            None => {
+                command.args(["--no-binary", &package.name]);
+            }
+        }
+        command.arg(format!("{}=={}", package.name, package.version));
+        Ok(command)
+    }
+
+    fn find_pip(&self) -> Option<Command> {
+        if let Some(pip) = self.find("pip").or_else(|| self.find("pip3")) {
+            return Some(self.command(&pip));
+        }
+        let python = self.find("python3")?;
+        let mut probe = self.command(&python);
+        probe
+            .args(["-m", "pip", "--version"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        probe.status().is_ok_and(|status| status.success()).then(|| {
+            let mut command = self.command(&python);
+            command.args(["-m", "pip"]);
+            command
+        })
+    }
+
+    fn find(&self, name: &str) -> Option<PathBuf> {
+        std::env::split_paths(&self.search)
+            .map(|dir| dir.join(name))
+            .find(|path| {
+                std::fs::metadata(path)
+                    .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+            })
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env("PATH", &self.search).stdin(Stdio::null());
+        command
+    }
+}
+
+fn run(command: &mut Command, into: &Path) -> Result<(), ProvisionError> {
+    let program = PathBuf::from(command.get_program());
+    let output = command
+        .output()
+        .map_err(|error| ProvisionError::io(&program, error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    if let Some(signal) = output.status.signal() {
+        return Err(ProvisionError::Interrupted {
+            command: display(command),
+            signal,
+        });
+    }
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    if said.contains("ENOSPC") || said.contains("No space left on device") {
+        return Err(ProvisionError::DiskFull {
+            path: into.to_owned(),
+        });
+    }
+    Err(ProvisionError::Client {
+        command: display(command),
+        status: output.status.to_string(),
+        last_lines: last_lines(&said),
+    })
+}
+
+fn last_lines(said: &str) -> String {
+    let lines: Vec<String> = said
+        .lines()
+        .map(|line| {
+            line.chars()
+                .filter(|letter| !letter.is_control())
+                .take(300)
+                .collect()
+        })
+        .filter(|line: &String| !line.trim().is_empty())
+        .collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+}
+
+fn display(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}

