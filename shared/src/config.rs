@@ -353,11 +353,13 @@ pub enum ConfigError {
 }
 
 /// Where settings come from besides the defaults.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Sources {
-    /// A TOML file.
+    /// Settings file (TOML)
+    #[arg(long = "config", value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// `section.key=value`, the last word.
+    /// A single setting, such as http.listen=127.0.0.1:8080; wins over file and environment
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
     pub flags: Vec<String>,
 }
 

@@ -9,6 +9,8 @@ pub mod error;
 pub mod face;
 pub mod job;
 pub mod keys;
+pub mod parts;
+pub mod program;
 pub mod score;
 pub mod seal;
 pub mod shutdown;

@@ -1,5 +1,11 @@
 //! The way of a job: published, remembered until it is answered, published again where the broker lost it.
 
+mod claim;
+mod dispatcher;
+mod metrics;
+mod pending;
+mod replies;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +13,8 @@ use faceline_shared::error::Fault;
 use faceline_shared::face::{Embedding, ImageType};
 use faceline_shared::job::{JobFailure, JobId, JobResult};
 use faceline_shared::telemetry::TraceContext;
+
+pub use self::dispatcher::Dispatcher;
 
 /// A picture in a caller's request.
 #[derive(Clone, Debug)]

@@ -1,0 +1,98 @@
+//! Claim check: small pictures travel in the message, larger ones by way of the blob store.
+
+use std::time::Duration;
+
+use faceline_shared::blob::{BlobError, SealedBlobs};
+use faceline_shared::job::{Coding, Job, JobId, Match, Picture, Reference};
+use uuid::Uuid;
+
+use super::{SubmittedPicture, SubmittedReference, Task};
+
+/// A blob outlives its job's deadline by this, so that a worker that is late finds it.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// Blobs of one job. Dropped, they are deleted.
+pub(super) struct Claims {
+    blobs: SealedBlobs,
+    keys: Vec<String>,
+}
+
+impl Claims {
+    /// Puts what is too large for a message into the blob store, and makes the job.
+    pub(super) async fn check_in(
+        blobs: &SealedBlobs,
+        inline_limit: usize,
+        id: JobId,
+        task: &Task,
+        budget: Duration,
+    ) -> Result<(Self, Job), BlobError> {
+        let mut claims = Self { blobs: blobs.clone(), keys: Vec::new() };
+        // The limit is on the message, so two pictures share it.
+        let inline = task.pictures().map(|picture| picture.bytes.len()).sum::<usize>() <= inline_limit;
+        let ttl = budget + GRACE;
+        // Unique, since a job that is sent again must not lose its blob to the clean-up after its first try.
+        let key = |subject: &str| format!("{id}/{subject}/{}", Uuid::new_v4());
+        let job = match task {
+            Task::Code(picture) => Job::Code(claims.coding(picture, inline, key("image"), ttl).await?),
+            Task::Match { reference, candidate } => {
+                let reference = match reference {
+                    SubmittedReference::Template(embedding) => Reference::Template(embedding.clone()),
+                    SubmittedReference::Picture(picture) => Reference::Picture(
+                        claims.coding(picture, inline, key("reference"), ttl).await?,
+                    ),
+                };
+                let candidate = claims.coding(candidate, inline, key("candidate"), ttl).await?;
+                Job::Match(Box::new(Match { reference, candidate }))
+            }
+        };
+        Ok((claims, job))
+    }
+
+    async fn coding(
+        &mut self,
+        submitted: &SubmittedPicture,
+        inline: bool,
+        key: String,
+        ttl: Duration,
+    ) -> Result<Coding, BlobError> {
+        let picture = if inline {
+            Picture::Inline(submitted.bytes.clone())
+        } else {
+            // Noted before the put: a put that fails late may have left the blob there.
+            self.keys.push(key.clone());
+            self.blobs.put(&key, &submitted.bytes, ttl).await?;
+            Picture::Blob { key }
+        };
+        Ok(Coding { picture, image_type: submitted.image_type, rotate: submitted.rotate })
+    }
+}
+
+impl Drop for Claims {
+    fn drop(&mut self) {
+        let keys = std::mem::take(&mut self.keys);
+        if keys.is_empty() {
+            return;
+        }
+        let blobs = self.blobs.clone();
+        tokio::spawn(async move {
+            for key in keys {
+                if let Err(error) = blobs.delete(&key).await {
+                    tracing::warn!(%error, key, "a blob stays until its time is over");
+                }
+            }
+        });
+    }
+}
+
+impl Task {
+    fn pictures(&self) -> impl Iterator<Item = &SubmittedPicture> {
+        let (first, second) = match self {
+            Self::Code(picture) => (Some(picture), None),
+            Self::Match { reference: SubmittedReference::Picture(reference), candidate } => {
+                (Some(reference), Some(candidate))
+            }
+            Self::Match { reference: SubmittedReference::Template(_), candidate } => (None, Some(candidate)),
+        };
+        first.into_iter().chain(second)
+    }
+}

@@ -1,0 +1,215 @@
+//! Takes an order to the broker and waits for its answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use faceline_shared::blob::SealedBlobs;
+use faceline_shared::broker::{Message, Published, Queue, SharedBroker};
+use faceline_shared::error::{BusyCause, Fault};
+use faceline_shared::job::{Job, JobEnvelope, JobFailure, Routing};
+use faceline_shared::seal::KeyRing;
+use faceline_shared::telemetry::Metrics;
+use tokio::sync::watch;
+
+use super::claim::Claims;
+use super::metrics::JobMetrics;
+use super::pending::{Answer, Letter, Pending, Place};
+use super::replies::ReplyLoop;
+use super::{Order, OrderError, OrderResult};
+use crate::submit::Submit;
+
+/// A message that no worker took is dead-lettered this long after its budget is over. Only a backstop: workers drop
+/// what is too old by themselves.
+const EXPIRATION_GRACE: Duration = Duration::from_secs(60);
+/// After an outage or a full queue; admission has better figures for what it refuses itself.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// A job whose blob got lost (a blob store that was restarted) is sent once more.
+const BLOB_ATTEMPTS: u32 = 2;
+
+/// The message that carries a job.
+pub(super) fn message(letter: &Letter, reply_to: &str) -> Message {
+    let left = letter.deadline.saturating_duration_since(Instant::now());
+    Message {
+        id: letter.id,
+        reply_to: Some(reply_to.to_owned()),
+        expiration: Some(left + EXPIRATION_GRACE),
+        earlier_attempts: 0,
+        body: letter.body.clone(),
+    }
+}
+
+/// The job side of a gateway.
+#[derive(Clone)]
+pub struct Dispatcher {
+    instance: Arc<str>,
+    broker: SharedBroker,
+    blobs: SealedBlobs,
+    keys: KeyRing,
+    inline_limit: usize,
+    pending: Pending,
+    metrics: JobMetrics,
+    reply_to: Arc<watch::Sender<Option<String>>>,
+}
+
+impl Dispatcher {
+    /// Opens a reply queue for `instance` and listens to it until the broker is closed.
+    pub async fn start(
+        instance: &str,
+        broker: SharedBroker,
+        blobs: SealedBlobs,
+        keys: KeyRing,
+        inline_limit: usize,
+        metrics: &Metrics,
+    ) -> Self {
+        let metrics = JobMetrics::new(metrics);
+        let dispatcher = Self {
+            instance: instance.into(),
+            pending: Pending::new(metrics.pending.clone()),
+            reply_to: Arc::new(watch::Sender::new(None)),
+            broker,
+            blobs,
+            keys,
+            inline_limit,
+            metrics,
+        };
+        let replies = dispatcher.broker.replies(instance).await;
+        let ear = ReplyLoop {
+            broker: dispatcher.broker.clone(),
+            pending: dispatcher.pending.clone(),
+            keys: dispatcher.keys.clone(),
+            metrics: dispatcher.metrics.clone(),
+            reply_to: dispatcher.reply_to.clone(),
+        };
+        tokio::spawn(ear.run(replies));
+        dispatcher
+    }
+
+    /// Changes whenever the way of answers opens or closes.
+    #[must_use]
+    pub fn watch_connection(&self) -> watch::Receiver<Option<String>> {
+        self.reply_to.subscribe()
+    }
+
+    async fn attempt(&self, order: &Order, deadline: Instant) -> OrderResult {
+        let (_claims, job) =
+            Claims::check_in(&self.blobs, self.inline_limit, order.id, &order.task, order.budget).await.map_err(
+                |error| {
+                    tracing::error!(%error, job = %order.id, "the blob store does not take a picture");
+                    Fault::busy(BusyCause::StoreUnreachable, RETRY_AFTER)
+                },
+            )?;
+        let letter = Letter { id: order.id, body: self.envelope(order, &job)?, deadline };
+        drop(job);
+        // Pending before published: the answer may be faster than the confirm.
+        let place = self.pending.insert(letter.clone());
+        let published_at = Instant::now();
+        self.publish(&letter).await?;
+        match (Call { dispatcher: self, order, answered: false }).wait(place, deadline).await {
+            Some(Answer { outcome, service }) => {
+                self.metrics.wait.observe(published_at.elapsed().saturating_sub(service).as_secs_f64());
+                Ok(outcome.ok_or(Fault::Internal)??)
+            }
+            None => Err(self.missed(order).await.into()),
+        }
+    }
+
+    fn envelope(&self, order: &Order, job: &Job) -> Result<Bytes, Fault> {
+        let routing = Routing {
+            id: order.id,
+            client: order.client.clone(),
+            gateway: self.instance.to_string(),
+            budget: order.budget,
+            traceparent: order.trace.to_string(),
+        };
+        JobEnvelope::seal(routing, job, &self.keys).and_then(|envelope| envelope.encode()).map_err(|error| {
+            tracing::error!(%error, job = %order.id, "a job cannot be sealed");
+            Fault::Internal
+        })
+    }
+
+    async fn publish(&self, letter: &Letter) -> Result<(), Fault> {
+        let unreachable = Fault::busy(BusyCause::BrokerUnreachable, RETRY_AFTER);
+        let Some(reply_to) = self.reply_to.borrow().clone() else { return Err(unreachable) };
+        let published = self.broker.publish(&Queue::Interactive, &message(letter, &reply_to)).await;
+        self.metrics.published.with_label_values(&[label(published)]).inc();
+        match published {
+            // An unknown job may well be on its way, so its caller waits like all others.
+            Published::Accepted | Published::Unknown => Ok(()),
+            Published::Full => Err(Fault::busy(BusyCause::QueueFull, RETRY_AFTER)),
+            Published::Returned | Published::Unreachable => Err(unreachable),
+        }
+    }
+
+    /// Why there was no answer in time.
+    ///
+    /// Nobody reports that a job has started, so this asks the queue: where jobs wait, or nobody takes them, this one
+    /// has most likely waited as well.
+    async fn missed(&self, order: &Order) -> Fault {
+        let callers_own = order.callers_own_deadline;
+        match self.broker.depth(&Queue::Interactive).await {
+            Ok(depth) if depth.consumers == 0 => Fault::busy(BusyCause::NoWorker, RETRY_AFTER),
+            Ok(depth) if depth.ready > 0 => Fault::busy(BusyCause::DeadlineQueued { callers_own }, RETRY_AFTER),
+            Ok(_) => Fault::DeadlineRunning { callers_own },
+            Err(_) => Fault::busy(BusyCause::BrokerUnreachable, RETRY_AFTER),
+        }
+    }
+}
+
+fn label(published: Published) -> &'static str {
+    match published {
+        Published::Accepted => "accepted",
+        Published::Full => "full",
+        Published::Returned => "returned",
+        Published::Unreachable => "unreachable",
+        Published::Unknown => "unknown",
+    }
+}
+
+#[async_trait]
+impl Submit for Dispatcher {
+    async fn submit(&self, order: Order) -> OrderResult {
+        let deadline = Instant::now() + order.budget;
+        let mut attempts = 1;
+        loop {
+            let result = self.attempt(&order, deadline).await;
+            if attempts == BLOB_ATTEMPTS || result != Err(OrderError::Failed(JobFailure::BlobLost)) {
+                return result;
+            }
+            attempts += 1;
+            tracing::warn!(job = %order.id, "the job's blob got lost; sending it again");
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        self.reply_to.borrow().is_some() && self.broker.is_connected()
+    }
+}
+
+/// A job at the broker. Dropped without an answer, the workers are told that nobody waits for it any more.
+struct Call<'a> {
+    dispatcher: &'a Dispatcher,
+    order: &'a Order,
+    answered: bool,
+}
+
+impl Call<'_> {
+    async fn wait(mut self, mut place: Place, deadline: Instant) -> Option<Answer> {
+        let answer = place.wait(deadline).await;
+        self.answered = answer.is_some();
+        answer
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if self.answered {
+            return;
+        }
+        self.dispatcher.metrics.cancelled.inc();
+        let broker = self.dispatcher.broker.clone();
+        let id = Bytes::copy_from_slice(self.order.id.as_bytes());
+        tokio::spawn(async move { broker.announce(id).await });
+    }
+}
