@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::shutdown::CancellationToken;
 use crate::telemetry::Metrics;
@@ -23,7 +24,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Whether a process can do its work: a set of named conditions, all of which must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
-    conditions: Arc<Mutex<BTreeMap<&'static str, bool>>>,
+    changes: Arc<watch::Sender<BTreeMap<&'static str, bool>>>,
 }
 
 /// One condition of a [`Readiness`].
@@ -54,7 +55,7 @@ impl Readiness {
     /// The names of the conditions that do not hold.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
-        let conditions = self.conditions.lock().unwrap_or_else(PoisonError::into_inner);
+        let conditions = self.changes.borrow();
         conditions
             .iter()
             .filter(|(_, holds)| !**holds)
@@ -67,18 +68,21 @@ impl Readiness {
     pub fn is_ready(&self) -> bool {
         self.missing().is_empty()
     }
+
+    /// Waits until all conditions hold; needs at least one of them, since a process that has not said yet what it
+    /// needs is not ready either.
+    pub async fn ready(&self) {
+        let mut changes = self.changes.subscribe();
+        // The sender lives in `self`, so the channel does not close meanwhile.
+        let _ = changes.wait_for(|conditions| !conditions.is_empty() && conditions.values().all(|holds| *holds)).await;
+    }
 }
 
 impl Condition {
     /// Says whether the condition holds.
     pub fn set(&self, holds: bool) {
-        let mut conditions = self
-            .readiness
-            .conditions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let before = conditions.insert(self.name, holds);
-        drop(conditions);
+        let mut before = None;
+        self.readiness.changes.send_modify(|conditions| before = conditions.insert(self.name, holds));
         if before.is_some_and(|before| before != holds) {
             tracing::info!(condition = self.name, holds, "readiness changed");
         }

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Installs the Debian packages that `make` needs: `packages.sh build`, `packages.sh test`.
+# Does nothing where their programs are there already. Without root and sudo it names the packages.
+set -eu
+
+# Program to look for, and the package that brings it.
+case "$1" in
+build) wanted='cc:gcc c++:g++ cmake:cmake nasm:nasm' ;;
+test) wanted='rabbitmqctl:rabbitmq-server redis-server:redis-server' ;;
+*) echo "usage: packages.sh build|test" >&2; exit 64 ;;
+esac
+
+# Debian keeps servers' programs in folders that ordinary users do not search.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+missing=''
+for pair in $wanted; do
+    command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair#*:}"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then
+    as_root=''
+elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+    as_root='sudo'
+else
+    echo "faceline: these Debian packages are missing; install them as root:" >&2
+    echo "    apt-get install$missing" >&2
+    exit 1
+fi
+if ! command -v apt-get >/dev/null 2>&1; then
+    echo "faceline: this is no Debian; install what corresponds to these packages:$missing" >&2
+    exit 1
+fi
+
+echo "installing Debian packages:$missing"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# shellcheck disable=SC2086 # the list is split on purpose
+if ! { $as_root apt-get update && $as_root apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "faceline: apt-get could not install:$missing" >&2
+    exit 1
+fi

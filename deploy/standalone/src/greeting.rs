@@ -1,0 +1,60 @@
+//! What a person sees who starts the program for the first time: three calls that work as pasted.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+
+use faceline_models::Repository;
+use faceline_shared::parts::Parts;
+
+/// Waits for the service to be ready and prints the calls, where the demo account may make them.
+pub(crate) async fn when_ready(parts: Parts) {
+    if parts.config.accounts.file.is_some() {
+        return;
+    }
+    parts.readiness.ready().await;
+    let Ok(repository) = Repository::open(&parts.config.models.dir) else { return };
+    let [Some(reference), Some(same), Some(other)] =
+        ["obama.jpg", "obama2.jpg", "biden.jpg"].map(|name| repository.picture(name))
+    else {
+        return;
+    };
+    let text = calls(&format!("http://{}", parts.config.http.listen), &reference, &same, &other);
+    // A closed standard output is no reason to stop serving.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    if !std::io::stdout().is_terminal() {
+        let _ = std::io::stdout().flush();
+    }
+}
+
+fn calls(url: &str, reference: &Path, same: &Path, other: &Path) -> String {
+    let [reference, same, other] = [reference, same, other].map(|path| path.display().to_string());
+    let matches = |candidate: &str| {
+        format!(
+            "curl -s {url}/bioserver-app/v2/match/images -H 'apikey: demo' -F referenceImageType=SELFIE \
+             -F candidateImageType=SELFIE -F 'referenceImage=@{reference}' -F 'candidateImage=@{candidate}'"
+        )
+    };
+    format!(
+        "\nFaceline serves {url}. Try these lines:\n\n\
+         # describe a face\n\
+         curl -s {url}/bioserver-app/v2/faces -H 'apikey: demo' -F imageType=SELFIE -F 'image=@{reference}'\n\n\
+         # two pictures of one person: a score above 3500\n{}\n\n\
+         # two people: a score below 2500\n{}\n\n",
+        matches(&same),
+        matches(&other)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_call_stands_on_a_line_of_its_own() {
+        let text = calls("http://127.0.0.1:1", Path::new("/m/a.jpg"), Path::new("/m/b.jpg"), Path::new("/m/c.jpg"));
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with("curl ")).collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines.iter().all(|line| line.contains("127.0.0.1:1/bioserver-app/v2/") && line.contains("@/m/a.jpg")));
+        assert!(lines[1].contains("@/m/b.jpg") && lines[2].contains("@/m/c.jpg"));
+    }
+}

@@ -1,0 +1,15 @@
+//! Faceline in one process: gateway and worker over the embedded broker and stores.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use faceline_shared::program::Program;
+
+fn main() -> ExitCode {
+    let program = Program {
+        name: "faceline",
+        about: "Gateway and worker in one process, over embedded broker and stores",
+        admin: SocketAddr::from(([127, 0, 0, 1], 9090)),
+    };
+    program.run(faceline::run)
+}

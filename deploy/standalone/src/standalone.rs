@@ -1,0 +1,47 @@
+//! Both roles in one process.
+
+use faceline_gateway::GatewayError;
+use faceline_shared::parts::Parts;
+use faceline_shared::shutdown::CancellationToken;
+use faceline_worker::WorkerError;
+
+use crate::greeting;
+
+/// Why the program ends.
+#[derive(Debug, thiserror::Error)]
+pub enum StandaloneError {
+    /// The gateway's part.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// The worker's part.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+}
+
+/// Runs gateway and worker until `shutdown`.
+///
+/// The gateway drains first: what it has accepted still needs the worker.
+///
+/// # Errors
+/// What ended one of the roles; the other one is stopped then.
+pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), StandaloneError> {
+    let worker_shutdown = CancellationToken::new();
+    let greeting = tokio::spawn(greeting::when_ready(parts.clone()));
+    let worker = tokio::spawn(faceline_worker::run(parts.clone(), worker_shutdown.clone()));
+    let worker_ended = async {
+        let ended = worker.await;
+        shutdown.cancel();
+        ended
+    };
+    let gateway = async {
+        let ended = faceline_gateway::run(parts, shutdown.clone()).await;
+        worker_shutdown.cancel();
+        ended
+    };
+    let (worker, gateway) = tokio::join!(worker_ended, gateway);
+    greeting.abort();
+    // The worker's reason comes first: without models, say, there is nothing wrong with the gateway.
+    worker.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    gateway?;
+    Ok(())
+}

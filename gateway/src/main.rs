@@ -1,0 +1,15 @@
+//! A gateway over a broker and a blob store that others share.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use faceline_shared::program::Program;
+
+fn main() -> ExitCode {
+    let program = Program {
+        name: "faceline-gateway",
+        about: "Accepts requests, limits them, and hands them to workers by way of the broker",
+        admin: SocketAddr::from(([127, 0, 0, 1], 9090)),
+    };
+    program.run(faceline_gateway::run)
+}

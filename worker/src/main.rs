@@ -1,0 +1,15 @@
+//! A worker over a broker and a blob store that others share.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use faceline_shared::program::Program;
+
+fn main() -> ExitCode {
+    let program = Program {
+        name: "faceline-worker",
+        about: "Takes jobs from the broker, runs the face models, posts the results back",
+        admin: SocketAddr::from(([127, 0, 0, 1], 9091)),
+    };
+    program.run(faceline_worker::run)
+}
