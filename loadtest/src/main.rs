@@ -1,1 +1,24 @@
-fn main(){}
+//! Load generation and benchmarks of Faceline.
+
+mod bare;
+mod bench;
+mod load;
+mod picture;
+mod site;
+
+use clap::Parser;
+
+/// Put load on Faceline and measure it
+#[derive(Debug, Parser)]
+#[command(name = "faceline-loadtest", version)]
+enum Command {
+    /// Throughput of gateway, broker and worker together over that of the bare pipeline, in one run
+    Bench(bench::Bench),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Command::parse() {
+        Command::Bench(bench) => bench.run().await,
+    }
+}

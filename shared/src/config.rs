@@ -186,8 +186,6 @@ pub struct Inference {
     pub device: String,
     /// Threads that run models; as many as there are cores where it is 0.
     pub sessions: usize,
-    /// Jobs that one thread takes at once while others wait; 1 on a CPU and 8 on a GPU where it is 0.
-    pub max_batch: usize,
 }
 
 /// When a job is refused because of others.

@@ -3,10 +3,14 @@
 mod consumer;
 mod engine;
 mod expiring;
+mod face_worker;
 mod handler;
 mod metrics;
+mod role;
 
 pub use self::consumer::Consumer;
 pub use self::engine::Engine;
+pub use self::face_worker::FaceWorker;
 pub use self::handler::{FetchedPicture, FetchedReference, Handler, Times, Work};
 pub use self::metrics::WorkerMetrics;
+pub use self::role::{MODELS_READY, WorkerError, run};

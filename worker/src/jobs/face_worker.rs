@@ -1,0 +1,179 @@
+//! What one thread does: pictures to faces, faces to similarities, similarities to rates.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use faceline_models::calibration::Calibration;
+use faceline_shared::face::{CodedFace, Embedding};
+use faceline_shared::job::{CodedPicture, JobFailure, JobResult, Matched, Outcome, Subject};
+use faceline_shared::score::Far;
+
+use super::handler::{FetchedPicture, FetchedReference, Times, Work};
+use crate::pipeline::{self, Coded, CodingFault, CodingOptions, Pipeline, StageTimes};
+
+/// A pipeline with what it takes to compare faces.
+pub struct FaceWorker {
+    pipeline: Pipeline,
+    calibration: Calibration,
+    algorithm: String,
+    template_version: u32,
+}
+
+impl FaceWorker {
+    /// Embeddings of `pipeline` are of `algorithm`, and `calibration` was measured with it.
+    #[must_use]
+    pub fn new(
+        pipeline: Pipeline,
+        calibration: Calibration,
+        algorithm: String,
+        template_version: u32,
+    ) -> Self {
+        Self { pipeline, calibration, algorithm, template_version }
+    }
+
+    /// Runs every model once.
+    pub(super) fn warm_up(&mut self) {
+        if let Err(error) = self.pipeline.warm_up() {
+            tracing::error!(%error, "the models do not run");
+        }
+    }
+
+    /// Does a job.
+    pub(super) fn run(&mut self, work: &Work) -> (Outcome, Times) {
+        let mut stages = StageTimes::default();
+        let mut digesting = Duration::ZERO;
+        let outcome = match work {
+            Work::Code(picture) => self
+                .code(picture, Subject::Image, &mut stages)
+                .map(|coded| JobResult::Coded(self.describe(picture, coded, &mut digesting))),
+            Work::Match { reference, candidate } => {
+                self.compare(reference, candidate, &mut stages, &mut digesting)
+            }
+        };
+        (outcome, Times { decode: stages.decode + digesting, infer: stages.infer() })
+    }
+
+    fn compare(
+        &mut self,
+        reference: &FetchedReference,
+        candidate: &FetchedPicture,
+        stages: &mut StageTimes,
+        digesting: &mut Duration,
+    ) -> Outcome {
+        let (reference, reference_embedding, candidate_coded) = match reference {
+            FetchedReference::Template(embedding) => {
+                self.check_comparable(embedding)?;
+                (None, embedding.clone(), self.code(candidate, Subject::Candidate, stages)?)
+            }
+            FetchedReference::Picture(picture) => {
+                let (reference_coded, candidate_coded) = self.code_pair(picture, candidate, stages)?;
+                let described = self.describe(picture, reference_coded, digesting);
+                let embedding = embedding_of(&described, Subject::Reference)?;
+                (Some(described), embedding, candidate_coded)
+            }
+        };
+        let candidate = self.describe(candidate, candidate_coded, digesting);
+        let candidate_embedding = embedding_of(&candidate, Subject::Candidate)?;
+        let similarity = reference_embedding.cosine(&candidate_embedding).ok_or_else(|| {
+            tracing::error!("embeddings of one algorithm have different lengths");
+            JobFailure::Internal
+        })?;
+        let far = Far::from_log10(self.calibration.log10_far(similarity));
+        Ok(JobResult::Matched(Box::new(Matched { reference, candidate, far })))
+    }
+
+    fn check_comparable(&self, template: &Embedding) -> Result<(), JobFailure> {
+        if template.algorithm == self.algorithm && template.version == self.template_version {
+            return Ok(());
+        }
+        Err(JobFailure::OtherAlgorithm {
+            theirs: format!("{} version {}", template.algorithm, template.version),
+            ours: format!("{} version {}", self.algorithm, self.template_version),
+        })
+    }
+
+    fn code(
+        &mut self,
+        picture: &FetchedPicture,
+        subject: Subject,
+        stages: &mut StageTimes,
+    ) -> Result<Coded, JobFailure> {
+        self.pipeline
+            .code(&picture.bytes, options(picture), stages)
+            .map_err(|fault| failure(&fault, subject))
+    }
+
+    fn code_pair(
+        &mut self,
+        reference: &FetchedPicture,
+        candidate: &FetchedPicture,
+        stages: &mut StageTimes,
+    ) -> Result<(Coded, Coded), JobFailure> {
+        let [reference, candidate] = self.pipeline.code_pair(
+            [(&reference.bytes, options(reference)), (&candidate.bytes, options(candidate))],
+            stages,
+        );
+        Ok((
+            reference.map_err(|fault| failure(&fault, Subject::Reference))?,
+            candidate.map_err(|fault| failure(&fault, Subject::Candidate))?,
+        ))
+    }
+
+    fn describe(&self, picture: &FetchedPicture, coded: Coded, digesting: &mut Duration) -> CodedPicture {
+        let started = Instant::now();
+        let digest = sha256(&picture.bytes);
+        *digesting += started.elapsed();
+        let face = coded.face.map(|face| self.face(face));
+        CodedPicture { digest, face }
+    }
+
+    fn face(&self, face: pipeline::CodedFace) -> CodedFace {
+        CodedFace {
+            quality: face.quality,
+            eyes: face.eyes,
+            bounding_box: face.bounding_box,
+            embedding: Embedding::new(&self.algorithm, self.template_version, &face.embedding),
+        }
+    }
+}
+
+fn options(picture: &FetchedPicture) -> CodingOptions {
+    CodingOptions { image_type: picture.image_type, rotate: picture.rotate }
+}
+
+fn embedding_of(coded: &CodedPicture, subject: Subject) -> Result<Embedding, JobFailure> {
+    let face = coded.face.as_ref().ok_or(JobFailure::NoFace { subject })?;
+    Ok(face.embedding.clone())
+}
+
+fn failure(fault: &CodingFault, subject: Subject) -> JobFailure {
+    match fault {
+        CodingFault::Picture(fault) => JobFailure::BadPicture { subject, reason: fault.to_string() },
+        CodingFault::SeveralFaces => JobFailure::SeveralFaces { subject },
+        CodingFault::Inference(error) => {
+            tracing::error!(%error, "a model failed");
+            JobFailure::Internal
+        }
+    }
+}
+
+/// SHA-256 in lower-case hex.
+fn sha256(bytes: &[u8]) -> String {
+    digest(&SHA256, bytes).as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_is_sha_256_in_lower_case_hex() {
+        let of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(b"abc"), of_abc);
+    }
+}

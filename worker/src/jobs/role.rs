@@ -1,0 +1,148 @@
+//! Puts a worker together.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use faceline_models::manifest::Output;
+use faceline_models::manifest::Role;
+use faceline_models::{Repository, RepositoryError};
+use faceline_models::calibration::{Calibration, CalibrationError};
+use faceline_shared::admin::Condition;
+use faceline_shared::config::Config;
+use faceline_shared::parts::Parts;
+use faceline_shared::shutdown::CancellationToken;
+
+use super::{Consumer, Engine, FaceWorker, Handler as _, WorkerMetrics};
+use crate::inference::{Device, InferenceError, Runtime, UnknownDevice};
+use crate::picture::Limits;
+use crate::pipeline::{Models, ModelsError, Pipeline, Settings};
+
+/// How often broker and blob store are looked at for /readyz.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Name of the condition that the models are loaded and warm.
+pub const MODELS_READY: &str = "models";
+
+/// Why a worker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// `inference.device` is of another form.
+    #[error("inference.device: {0}")]
+    Device(#[from] UnknownDevice),
+    /// No models are installed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// ONNX Runtime or its provider does not load.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// A model does not load.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
+    /// The table from similarity to rate is not there or not usable.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    /// Gateways would refuse this worker's templates.
+    #[error(
+        "the installed models make templates of {installed}, face.algorithm and face.template_version say {configured}"
+    )]
+    Algorithm {
+        /// Of the manifest.
+        installed: String,
+        /// Of the settings.
+        configured: String,
+    },
+    /// The system gives no threads.
+    #[error("inference threads cannot be started: {0}")]
+    Threads(#[from] std::io::Error),
+    /// Loading the models panicked; the panic is in the log.
+    #[error("loading the models failed")]
+    Panicked,
+}
+
+/// Runs a worker until `shutdown`.
+///
+/// # Errors
+/// Models, runtime or device are not as the settings say.
+pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), WorkerError> {
+    let models = parts.readiness.condition(MODELS_READY);
+    let config = parts.config.clone();
+    // Loading takes seconds of CPU, which the runtime's threads have other uses for.
+    let engine = tokio::task::spawn_blocking(move || engine(&config)).await.map_err(|_| WorkerError::Panicked)??;
+    let (prefetch, slots) = (engine.prefetch(), engine.slots());
+    tracing::info!(prefetch, slots, "models are loaded and warm");
+    models.set(true);
+
+    let connected = parts.readiness.condition("worker_broker");
+    let blobs = parts.readiness.condition("worker_blobs");
+    let looking = tokio::spawn(look(parts.clone(), connected, blobs));
+    let metrics = WorkerMetrics::new(&parts.metrics);
+    let consumer = Consumer::new(parts.broker, parts.blobs, parts.keys.data, Arc::new(engine), metrics);
+    let drain = parts.config.jobs.drain;
+    let stop = shutdown.clone();
+    let give_up = async {
+        stop.cancelled().await;
+        models.set(false);
+        tokio::time::sleep(drain).await;
+    };
+    tokio::select! {
+        () = consumer.run(prefetch, shutdown) => tracing::info!("all jobs are done"),
+        () = give_up => tracing::warn!("jobs are left to other workers, since jobs.drain is over"),
+    }
+    looking.abort();
+    Ok(())
+}
+
+fn engine(config: &Config) -> Result<Engine, WorkerError> {
+    let device: Device = config.inference.device.parse()?;
+    let repository = Repository::open(&config.models.dir)?;
+    let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version())?;
+    let models = Models::load(&repository, &runtime, &device)?;
+    check_algorithm(config, &models)?;
+    let calibration = calibration(&repository)?;
+    let settings = Settings {
+        limits: Limits {
+            bytes: config.limits.picture_bytes,
+            pixels: config.limits.picture_pixels,
+            time: config.limits.decode_time,
+        },
+        second_face_ratio: config.face.second_face_ratio,
+    };
+    let sessions = match config.inference.sessions {
+        0 => available_parallelism().map_or(1, std::num::NonZero::get),
+        sessions => sessions,
+    };
+    let workers = (0..sessions).map(|_| {
+        let pipeline = Pipeline::new(&models, settings)?;
+        let algorithm = models.algorithm().to_owned();
+        Ok(FaceWorker::new(pipeline, calibration.clone(), algorithm, models.template_version()))
+    });
+    Ok(Engine::start(workers.collect::<Result<_, ModelsError>>()?)?)
+}
+
+fn calibration(repository: &Repository) -> Result<Calibration, WorkerError> {
+    let embedding = repository.model(Role::Embedding)?;
+    match &embedding.spec.output {
+        Output::Embedding { calibration, .. } => Ok(Calibration::named(calibration)?),
+        _ => Err(RepositoryError::NoModel(Role::Embedding).into()),
+    }
+}
+
+fn check_algorithm(config: &Config, models: &Models) -> Result<(), WorkerError> {
+    let installed = format!("{} version {}", models.algorithm(), models.template_version());
+    let configured = format!("{} version {}", config.face.algorithm, config.face.template_version);
+    if installed == configured { Ok(()) } else { Err(WorkerError::Algorithm { installed, configured }) }
+}
+
+async fn look(parts: Parts, connected: Condition, blobs: Condition) {
+    let mut interval = tokio::time::interval(LOOK);
+    loop {
+        interval.tick().await;
+        connected.set(parts.broker.is_connected());
+        let check = parts.blobs.check().await;
+        if let Err(error) = &check {
+            tracing::warn!(%error, "the blob store is not usable");
+        }
+        blobs.set(check.is_ok());
+    }
+}
