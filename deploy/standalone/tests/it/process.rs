@@ -1,0 +1,133 @@
+//! Programs of this workspace as child processes.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+/// Starting loads 30 MB of models on a machine that may be busy.
+const START: Duration = Duration::from_secs(60);
+
+/// The folder of this build's programs.
+fn program(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_BIN_EXE_faceline")).parent().unwrap();
+    let program = folder.join(name);
+    assert!(program.is_file(), "{} is not built; `make test` builds it", program.display());
+    program
+}
+
+/// A running program. It is killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    log: watch::Receiver<Vec<Value>>,
+    output: watch::Receiver<Vec<Value>>,
+}
+
+impl Process {
+    /// Starts a program with these settings; it logs JSON, and listens on ports that are free.
+    pub(crate) fn spawn(name: &str, settings: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(program(name));
+        command.env("FACELINE_HTTP__LISTEN", "127.0.0.1:0").env("FACELINE_ADMIN__LISTEN", "127.0.0.1:0");
+        for (key, value) in settings {
+            command.env(format!("FACELINE_{}", key.to_uppercase().replace('.', "__")), value);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let log = lines(name, child.stderr.take().unwrap());
+        let output = lines(name, child.stdout.take().unwrap());
+        Self { child, log, output }
+    }
+
+    /// Starts a program and waits until it is ready.
+    pub(crate) async fn start(name: &str, settings: &[(&str, &str)]) -> Self {
+        let mut process = Self::spawn(name, settings);
+        process.logged("ready").await;
+        process
+    }
+
+    /// The first log line with this message.
+    pub(crate) async fn logged(&mut self, message: &str) -> Value {
+        found(&mut self.log, |line| line["message"] == message)
+            .await
+            .unwrap_or_else(|| panic!("no log line says `{message}`:\n{}", self.shown()))
+    }
+
+    /// Waits for a line of standard output that begins with `start`, `count` times.
+    pub(crate) async fn printed(&mut self, start: &str, count: usize) -> Vec<String> {
+        let mut output = self.output.clone();
+        let matching = |lines: &Vec<Value>| -> Vec<String> {
+            let texts = lines.iter().filter_map(Value::as_str);
+            texts.filter(|line| line.starts_with(start)).map(str::to_owned).collect()
+        };
+        let wait = output.wait_for(|lines| matching(lines).len() >= count);
+        match tokio::time::timeout(START, wait).await {
+            Ok(Ok(lines)) => matching(&lines),
+            _ => panic!("fewer than {count} lines begin with `{start}`:\n{}", self.shown()),
+        }
+    }
+
+    /// Where the public listener is.
+    pub(crate) async fn url(&mut self) -> String {
+        let line = self.logged("public listener is open").await;
+        format!("http://{}", line["address"].as_str().unwrap())
+    }
+
+    /// Where the operators' listener is.
+    pub(crate) async fn admin(&mut self) -> SocketAddr {
+        let line = self.logged("operators' listener is open").await;
+        line["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// Waits for the end, and says how it ended.
+    pub(crate) async fn ended(&mut self) -> (Option<i32>, String) {
+        let status = tokio::time::timeout(START, self.child.wait()).await.expect("the program goes on").unwrap();
+        // The pipes close with the program; then all that it said has been read.
+        while self.log.changed().await.is_ok() {}
+        (status.code(), self.shown())
+    }
+
+    /// Kills it as the out-of-memory killer would.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Asks it to stop, as Kubernetes does, and waits until it has.
+    pub(crate) async fn terminate(&mut self) -> (Option<i32>, String) {
+        let pid = self.child.id().expect("the program has ended").to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        self.ended().await
+    }
+
+    fn shown(&self) -> String {
+        self.log.borrow().iter().map(|line| format!("{line}\n")).collect()
+    }
+}
+
+async fn found(lines: &mut watch::Receiver<Vec<Value>>, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
+    let search = lines.wait_for(|lines| lines.iter().any(&wanted));
+    let lines = tokio::time::timeout(START, search).await.ok()?.ok()?;
+    lines.iter().find(|line| wanted(line)).cloned()
+}
+
+/// Collects a pipe's lines: JSON where they are JSON, else as texts.
+fn lines(name: &str, pipe: impl AsyncRead + Unpin + Send + 'static) -> watch::Receiver<Vec<Value>> {
+    let (sender, receiver) = watch::channel(Vec::new());
+    let show = std::env::var_os("SHOW_LOGS").is_some();
+    let name: Arc<str> = name.into();
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(pipe).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if show {
+                println!("{name}: {line}");
+            }
+            sender.send_modify(|lines| lines.push(serde_json::from_str(&line).unwrap_or(Value::String(line))));
+        }
+    });
+    receiver
+}
