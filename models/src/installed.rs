@@ -29,16 +29,12 @@ pub(crate) struct Installed {
 
 /// `runtime/<version>/libonnxruntime.so`
 pub(crate) fn runtime_path(manifest: &Manifest) -> PathBuf {
-    Path::new("runtime")
-        .join(&manifest.runtime.version)
-        .join("libonnxruntime.so")
+    Path::new("runtime").join(&manifest.runtime.version).join("libonnxruntime.so")
 }
 
 /// `<name>/<version>/model.onnx`
 pub(crate) fn model_path(model: &Model) -> PathBuf {
-    Path::new(&model.name)
-        .join(model.version.to_string())
-        .join("model.onnx")
+    Path::new(&model.name).join(model.version.to_string()).join("model.onnx")
 }
 
 /// `pictures/<name>`
@@ -49,13 +45,7 @@ pub(crate) fn picture_path(name: &str) -> PathBuf {
 /// Every file of a complete installation with its checksum.
 pub(crate) fn expected_files(manifest: &Manifest) -> BTreeMap<PathBuf, String> {
     let runtime = (runtime_path(manifest), manifest.runtime.member.sha256.clone());
-    let models = manifest
-        .models
-        .values()
-        .map(|model| (model_path(model), model.sha256.clone()));
-    let pictures = manifest
-        .pictures
-        .iter()
-        .map(|(name, member)| (picture_path(name), member.sha256.clone()));
+    let models = manifest.models.values().map(|model| (model_path(model), model.sha256.clone()));
+    let pictures = manifest.pictures.iter().map(|(name, member)| (picture_path(name), member.sha256.clone()));
     models.chain(pictures).chain([runtime]).collect()
 }

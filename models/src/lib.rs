@@ -1,5 +1,7 @@
 //! Model manifest, provisioning and repository of Faceline, and the mathematics of calibration.
 
+pub mod calibration;
+pub mod evaluation;
 mod installed;
 pub mod manifest;
 pub mod onnx;

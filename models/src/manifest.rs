@@ -193,9 +193,8 @@ impl Input {
             let (mean, scale) = (value(&self.mean, channel, 0.0), value(&self.scale, channel, 1.0));
             [(0.0 - mean) * scale, (255.0 - mean) * scale]
         });
-        let (low, high) = ends.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), end| {
-            (l.min(end), h.max(end))
-        });
+        let (low, high) =
+            ends.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), end| (l.min(end), h.max(end)));
         if channels == 0 { (0.0, 255.0) } else { (low, high) }
     }
 }
@@ -318,10 +317,8 @@ impl Manifest {
     /// # Errors
     /// Unreadable file, wrong form, or a reference to a package that is not there.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ManifestError::Read {
-            path: path.display().to_string(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ManifestError::Read { path: path.display().to_string(), source })?;
         Self::parse(&text)
     }
 
@@ -334,9 +331,7 @@ impl Manifest {
     /// Every file that is taken from a package.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         let models = self.models.values().map(|model| &model.source);
-        std::iter::once(&self.runtime.member)
-            .chain(self.pictures.values())
-            .chain(models)
+        std::iter::once(&self.runtime.member).chain(self.pictures.values()).chain(models)
     }
 
     pub(crate) fn check(&self) -> Result<(), ManifestError> {
@@ -346,9 +341,7 @@ impl Manifest {
         }
         for (key, package) in &self.packages {
             if package.registry == Registry::Pypi && package.source_archive == package.wheel.is_some() {
-                return fail(format!(
-                    "package `{key}` needs either `source_archive` or `wheel`"
-                ));
+                return fail(format!("package `{key}` needs either `source_archive` or `wheel`"));
             }
             if package.registry == Registry::Npm && (package.source_archive || package.wheel.is_some()) {
                 return fail(format!("package `{key}` is of npm, which has no wheels"));
@@ -363,21 +356,13 @@ impl Manifest {
             }
         }
         let sums = self.members().map(|member| &member.sha256);
-        if let Some(sum) = sums
-            .chain(self.models.values().map(|model| &model.sha256))
-            .find(|sum| !is_sha256(sum))
+        if let Some(sum) =
+            sums.chain(self.models.values().map(|model| &model.sha256)).find(|sum| !is_sha256(sum))
         {
             return fail(format!("`{sum}` is not a SHA-256 in lower-case hex"));
         }
-        let names = self
-            .models
-            .values()
-            .map(|model| &model.name)
-            .chain(self.pictures.keys());
-        if let Some(name) = names
-            .chain([&self.runtime.version])
-            .find(|name| !is_file_name(name))
-        {
+        let names = self.models.values().map(|model| &model.name).chain(self.pictures.keys());
+        if let Some(name) = names.chain([&self.runtime.version]).find(|name| !is_file_name(name)) {
             return fail(format!("`{name}` cannot be the name of a file"));
         }
         Ok(())
@@ -390,9 +375,7 @@ fn is_sha256(text: &str) -> bool {
 
 fn is_file_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 #[cfg(test)]
@@ -405,14 +388,7 @@ mod tests {
         let roles: Vec<Role> = manifest.models.keys().copied().collect();
         assert_eq!(
             roles,
-            [
-                Role::Detector,
-                Role::Landmarks,
-                Role::Embedding,
-                Role::Liveness,
-                Role::HeadPose,
-                Role::EyeOpen
-            ]
+            [Role::Detector, Role::Landmarks, Role::Embedding, Role::Liveness, Role::HeadPose, Role::EyeOpen]
         );
         let again = toml::to_string(&manifest).unwrap();
         assert_eq!(toml::to_string(&Manifest::parse(&again).unwrap()).unwrap(), again);
@@ -422,30 +398,17 @@ mod tests {
     fn contradictions_are_named() {
         let cases = [
             ("format = 1", "format = 2", "format 2 is not known"),
-            (
-                "[packages.onnxruntime]",
-                "[packages.other]",
-                "no package is named `onnxruntime`",
-            ),
-            (
-                "name = \"face-detector\"",
-                "name = \"../face\"",
-                "`../face` cannot be the name of a file",
-            ),
+            ("[packages.onnxruntime]", "[packages.other]", "no package is named `onnxruntime`"),
+            ("name = \"face-detector\"", "name = \"../face\"", "`../face` cannot be the name of a file"),
             ("sha256 = \"6c02", "sha256 = \"6C02", "is not a SHA-256"),
             ("source_archive = true", "source_archive = false", "needs either"),
         ];
         for (text, instead, reason) in cases {
             assert!(DEFAULT_MANIFEST.contains(text), "{text}");
-            let error = Manifest::parse(&DEFAULT_MANIFEST.replace(text, instead))
-                .unwrap_err()
-                .to_string();
+            let error = Manifest::parse(&DEFAULT_MANIFEST.replace(text, instead)).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }
-        assert!(matches!(
-            Manifest::parse("format = 1\nother = 2"),
-            Err(ManifestError::Form(_))
-        ));
+        assert!(matches!(Manifest::parse("format = 1\nother = 2"), Err(ManifestError::Form(_))));
     }
 
     #[test]
@@ -454,9 +417,6 @@ mod tests {
         let (low, high) = manifest.models[&Role::Detector].input.range();
         assert_eq!((low, high), (-127.0 / 128.0, 1.0));
         let (low, high) = manifest.models[&Role::HeadPose].input.range();
-        assert!(
-            (-2.12..-2.11).contains(&low) && (2.63..2.65).contains(&high),
-            "{low} {high}"
-        );
+        assert!((-2.12..-2.11).contains(&low) && (2.63..2.65).contains(&high), "{low} {high}");
     }
 }

@@ -70,11 +70,7 @@ impl Repository {
             }
         }
         let manifest = installed.manifest;
-        Ok(Self {
-            dir: dir.to_owned(),
-            runtime: dir.join(runtime_path(&manifest)),
-            manifest,
-        })
+        Ok(Self { dir: dir.to_owned(), runtime: dir.join(runtime_path(&manifest)), manifest })
     }
 
     /// ONNX Runtime's shared library.
@@ -94,24 +90,14 @@ impl Repository {
     /// # Errors
     /// The manifest that was installed has none.
     pub fn model(&self, role: Role) -> Result<InstalledModel<'_>, RepositoryError> {
-        let spec = self
-            .manifest
-            .models
-            .get(&role)
-            .ok_or(RepositoryError::NoModel(role))?;
-        Ok(InstalledModel {
-            path: self.dir.join(model_path(spec)),
-            spec,
-        })
+        let spec = self.manifest.models.get(&role).ok_or(RepositoryError::NoModel(role))?;
+        Ok(InstalledModel { path: self.dir.join(model_path(spec)), spec })
     }
 
     /// One of the free pictures, by name, as in `obama.jpg`.
     #[must_use]
     pub fn picture(&self, name: &str) -> Option<PathBuf> {
-        self.manifest
-            .pictures
-            .contains_key(name)
-            .then(|| self.dir.join(picture_path(name)))
+        self.manifest.pictures.contains_key(name).then(|| self.dir.join(picture_path(name)))
     }
 
     /// What was installed.
@@ -131,17 +117,9 @@ pub(crate) fn read_record(dir: &Path) -> Result<Installed, RepositoryError> {
         }
         Err(source) => return Err(RepositoryError::Read { path, source }),
     };
-    let installed: Installed = toml::from_str(&text).map_err(|error| RepositoryError::Form {
-        path: path.clone(),
-        reason: error.to_string(),
-    })?;
-    installed
-        .manifest
-        .check()
-        .map_err(|error| RepositoryError::Form {
-            path,
-            reason: error.to_string(),
-        })?;
+    let installed: Installed = toml::from_str(&text)
+        .map_err(|error| RepositoryError::Form { path: path.clone(), reason: error.to_string() })?;
+    installed.manifest.check().map_err(|error| RepositoryError::Form { path, reason: error.to_string() })?;
     Ok(installed)
 }
 
@@ -158,15 +136,8 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "12345").unwrap();
         }
-        let files = files
-            .into_iter()
-            .map(|(path, sha256)| (path, FileRecord { bytes: 5, sha256 }))
-            .collect();
-        std::fs::write(
-            dir.join(RECORD),
-            toml::to_string(&Installed { files, manifest }).unwrap(),
-        )
-        .unwrap();
+        let files = files.into_iter().map(|(path, sha256)| (path, FileRecord { bytes: 5, sha256 })).collect();
+        std::fs::write(dir.join(RECORD), toml::to_string(&Installed { files, manifest }).unwrap()).unwrap();
     }
 
     #[test]
@@ -174,22 +145,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         install(dir.path());
         let repository = Repository::open(dir.path()).unwrap();
-        assert!(
-            repository
-                .runtime_library()
-                .ends_with("runtime/1.31.1/libonnxruntime.so")
-        );
+        assert!(repository.runtime_library().ends_with("runtime/1.31.1/libonnxruntime.so"));
         assert_eq!(repository.runtime_version(), "1.31.1");
         let detector = repository.model(Role::Detector).unwrap();
         assert_eq!(detector.path, dir.path().join("face-detector/1/model.onnx"));
-        assert_eq!(
-            (detector.spec.input.width, detector.spec.input.height),
-            (320, 240)
-        );
-        assert_eq!(
-            repository.picture("obama.jpg"),
-            Some(dir.path().join("pictures/obama.jpg"))
-        );
+        assert_eq!((detector.spec.input.width, detector.spec.input.height), (320, 240));
+        assert_eq!(repository.picture("obama.jpg"), Some(dir.path().join("pictures/obama.jpg")));
         assert_eq!(repository.picture("../installed.toml"), None);
     }
 
@@ -211,19 +172,13 @@ mod tests {
             matches!(Repository::open(dir.path()), Err(RepositoryError::Damaged { path }) if path == model)
         );
         std::fs::remove_file(&model).unwrap();
-        assert!(matches!(
-            Repository::open(dir.path()),
-            Err(RepositoryError::Damaged { .. })
-        ));
+        assert!(matches!(Repository::open(dir.path()), Err(RepositoryError::Damaged { .. })));
     }
 
     #[test]
     fn a_record_of_another_form_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join(RECORD), "release = 9").unwrap();
-        assert!(matches!(
-            Repository::open(dir.path()),
-            Err(RepositoryError::Form { .. })
-        ));
+        assert!(matches!(Repository::open(dir.path()), Err(RepositoryError::Form { .. })));
     }
 }

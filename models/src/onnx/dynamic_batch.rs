@@ -14,11 +14,8 @@ const BATCH: &str = "N";
 /// `Reshape`'s terms). Recorded shapes of intermediate values are dropped: they are derived data and would be
 /// wrong now. Whether a leading 1 was the batch is not visible in the graph; the proof decides.
 pub(super) fn apply(graph: &mut GraphProto) -> Result<(), ConversionError> {
-    let constants: HashSet<String> = graph
-        .initializer
-        .iter()
-        .filter_map(|tensor| tensor.name.clone())
-        .collect();
+    let constants: HashSet<String> =
+        graph.initializer.iter().filter_map(|tensor| tensor.name.clone()).collect();
     for value in graph.input.iter_mut().chain(&mut graph.output) {
         if !value.name.as_ref().is_some_and(|name| constants.contains(name)) {
             open_batch_axis(value)?;
@@ -76,9 +73,7 @@ fn open_batch_axis(value: &mut ValueInfoProto) -> Result<(), ConversionError> {
     match (batch.dim_value, &batch.dim_param) {
         (Some(1), _) | (None, _) => {}
         (Some(other), _) => {
-            return Err(ConversionError::Unsupported(format!(
-                "`{name}` has a batch of {other}, not 1"
-            )));
+            return Err(ConversionError::Unsupported(format!("`{name}` has a batch of {other}, not 1")));
         }
     }
     *batch = DimensionProto {
@@ -87,4 +82,71 @@ fn open_batch_axis(value: &mut ValueInfoProto) -> Result<(), ConversionError> {
         denotation: batch.denotation.take(),
     };
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::proto::{AttributeProto, INT64, TensorProto};
+    use super::super::test_model::{graph, node, value};
+    use super::*;
+
+    fn shape(name: &str, dims: &[i64]) -> TensorProto {
+        TensorProto {
+            name: Some(name.to_owned()),
+            data_type: Some(INT64),
+            dims: vec![dims.len() as i64],
+            int64_data: dims.to_vec(),
+            ..TensorProto::default()
+        }
+    }
+
+    fn leading(value: &ValueInfoProto) -> DimensionProto {
+        value.r#type.clone().unwrap().tensor_type.unwrap().shape.unwrap().dim.remove(0)
+    }
+
+    #[test]
+    fn inputs_outputs_and_reshapes_open_up() {
+        let mut constant = node("Constant", &[], "flat");
+        constant.attribute.push(AttributeProto { t: Some(shape("", &[1, -1])), ..AttributeProto::default() });
+        let nodes = vec![
+            node("Reshape", &["input", "groups"], "a"),
+            constant,
+            node("Reshape", &["a", "flat"], "b"),
+            node("Reshape", &["b", "both"], "c"),
+            node("Tile", &["c", "both"], "d"),
+            node("Reshape", &["d", "rows"], "output"),
+        ];
+        let constants = vec![
+            shape("groups", &[1, 2, 3]),
+            shape("both", &[1, 2]),
+            shape("rows", &[-1, 6]),
+            shape("input2", &[1]),
+        ];
+        let mut graph = graph(&[1, 6], nodes, constants);
+        graph.input.push(value("groups", &[3]));
+        graph.value_info.push(value("a", &[1, 2, 3]));
+        apply(&mut graph).unwrap();
+
+        assert_eq!(leading(&graph.input[0]).dim_param.as_deref(), Some("N"));
+        assert_eq!(leading(&graph.output[0]).dim_param.as_deref(), Some("N"));
+        assert_eq!(leading(&graph.input[1]).dim_value, Some(3), "a constant that is listed as an input");
+        assert!(graph.value_info.is_empty());
+        let shapes: Vec<_> = graph.initializer.iter().map(|tensor| tensor.i64s().unwrap()).collect();
+        assert_eq!(shapes, [vec![0, 2, 3], vec![1, 2], vec![-1, 6], vec![1]], "`both` is no mere shape");
+        assert_eq!(graph.node[1].attribute[0].t.as_ref().unwrap().i64s().unwrap(), [0, -1]);
+
+        let once = graph.clone();
+        apply(&mut graph).unwrap();
+        assert_eq!(graph, once);
+    }
+
+    #[test]
+    fn a_batch_of_more_than_one_is_refused() {
+        let mut graph = graph(&[2, 6], Vec::new(), Vec::new());
+        assert!(
+            matches!(apply(&mut graph), Err(ConversionError::Unsupported(reason)) if reason.contains('2'))
+        );
+        graph.input[0].r#type = None;
+        assert!(matches!(apply(&mut graph), Err(ConversionError::Unsupported(_))));
+    }
 }

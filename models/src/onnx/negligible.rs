@@ -36,13 +36,8 @@ mod tests {
     fn only_what_is_negligible_is_flushed() {
         let values = [1.0, -1e-14, 1e-16, -1e-40, 0.0, f32::MIN_POSITIVE];
         let mut graph = GraphProto::default();
-        graph
-            .initializer
-            .push(TensorProto::of_f32("w".to_owned(), vec![6], &values));
+        graph.initializer.push(TensorProto::of_f32("w".to_owned(), vec![6], &values));
         flush(&mut graph);
-        assert_eq!(
-            graph.initializer[0].f32s().unwrap(),
-            [1.0, -1e-14, 0.0, 0.0, 0.0, 0.0]
-        );
+        assert_eq!(graph.initializer[0].f32s().unwrap(), [1.0, -1e-14, 0.0, 0.0, 0.0, 0.0]);
     }
 }

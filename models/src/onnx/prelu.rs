@@ -2,7 +2,7 @@
 //!
 //! `PRelu(x) = max(x, 0) + slope * min(x, 0)`, one slope a channel.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::ConversionError;
 use super::proto::{ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, GraphProto, NodeProto, TensorProto};
@@ -21,11 +21,7 @@ pub(super) fn to_max(graph: &mut GraphProto) -> Result<(), ConversionError> {
         Ok(vec![
             node("Relu", &[x], &rewrite.part("positive")),
             node("Sub", &[x, &rewrite.part("positive")], &rewrite.part("negative")),
-            node(
-                "Mul",
-                &[&rewrite.part("negative"), slope],
-                &rewrite.part("scaled"),
-            ),
+            node("Mul", &[&rewrite.part("negative"), slope], &rewrite.part("scaled")),
             node("Add", &[&rewrite.part("positive"), &rewrite.part("scaled")], y),
         ])
     })
@@ -38,24 +34,16 @@ pub(super) fn to_max(graph: &mut GraphProto) -> Result<(), ConversionError> {
 pub(super) fn to_conv(graph: &mut GraphProto) -> Result<(), ConversionError> {
     replace(graph, |rewrite| {
         let channels = rewrite.channels()?;
-        let scale = rewrite.weights("scale", channels, rewrite.slopes.clone());
-        let rest = rewrite.weights(
-            "rest",
-            channels,
-            rewrite.slopes.iter().map(|slope| 1.0 - slope).collect(),
-        );
+        let slopes = rewrite.slopes.clone();
+        let rest: Vec<f32> = slopes.iter().map(|slope| 1.0 - slope).collect();
+        let scale = rewrite.weights("scale", channels, &slopes);
+        let rest = rewrite.weights("rest", channels, &rest);
         let (x, y) = (rewrite.x, rewrite.y);
         let (inner, outer) = (rewrite.part("inner"), rewrite.part("outer"));
         let mut nodes = if rewrite.slope_at_most_one() {
-            vec![
-                depthwise(x, &rest, channels, &inner),
-                node("Relu", &[&inner], &outer),
-            ]
+            vec![depthwise(x, &rest, channels, &inner), node("Relu", &[&inner], &outer)]
         } else {
-            vec![
-                node("Relu", &[x], &inner),
-                depthwise(&inner, &rest, channels, &outer),
-            ]
+            vec![node("Relu", &[x], &inner), depthwise(&inner, &rest, channels, &outer)]
         };
         let scaled = rewrite.part("scaled");
         nodes.push(depthwise(x, &scale, channels, &scaled));
@@ -82,10 +70,9 @@ impl Rewrite<'_> {
     fn channels(&self) -> Result<i64, ConversionError> {
         match self.slope_dims[..] {
             [channels, 1, 1] => Ok(channels),
-            _ => Err(ConversionError::Unsupported(format!(
-                "slope `{}` is not one a channel",
-                self.slope_name
-            ))),
+            _ => {
+                Err(ConversionError::Unsupported(format!("slope `{}` is not one a channel", self.slope_name)))
+            }
         }
     }
 
@@ -93,13 +80,9 @@ impl Rewrite<'_> {
         format!("{}/{what}", self.y)
     }
 
-    fn weights(&mut self, what: &str, channels: i64, values: Vec<f32>) -> String {
+    fn weights(&mut self, what: &str, channels: i64, values: &[f32]) -> String {
         let name = format!("{}/{what}", self.slope_name);
-        self.added.push(TensorProto::of_f32(
-            name.clone(),
-            vec![channels, 1, 1, 1],
-            &values,
-        ));
+        self.added.push(TensorProto::of_f32(name.clone(), vec![channels, 1, 1, 1], values));
         name
     }
 }
@@ -108,11 +91,8 @@ fn replace(
     graph: &mut GraphProto,
     rewrite: impl Fn(&mut Rewrite<'_>) -> Result<Vec<NodeProto>, ConversionError>,
 ) -> Result<(), ConversionError> {
-    let slopes: HashMap<&str, &TensorProto> = graph
-        .initializer
-        .iter()
-        .map(|tensor| (tensor.name(), tensor))
-        .collect();
+    let slopes: HashMap<&str, &TensorProto> =
+        graph.initializer.iter().map(|tensor| (tensor.name(), tensor)).collect();
     let mut nodes = Vec::with_capacity(graph.node.len());
     let mut added: Vec<TensorProto> = Vec::new();
     for node in &graph.node {
@@ -121,22 +101,13 @@ fn replace(
             continue;
         }
         let ([x, slope_name], [y]) = (&node.input[..], &node.output[..]) else {
-            return Err(ConversionError::Unsupported(
-                "a PRelu without two inputs and one output".to_owned(),
-            ));
+            return Err(ConversionError::Unsupported("a PRelu without two inputs and one output".to_owned()));
         };
         let (slopes, slope_dims) = slopes
             .get(slope_name.as_str())
             .and_then(|tensor| Some((tensor.f32s()?, tensor.dims.clone())))
             .ok_or_else(|| ConversionError::Unsupported(format!("slope `{slope_name}` is not a constant")))?;
-        let mut one = Rewrite {
-            x,
-            y,
-            slope_name,
-            slopes,
-            slope_dims,
-            added: Vec::new(),
-        };
+        let mut one = Rewrite { x, y, slope_name, slopes, slope_dims, added: Vec::new() };
         nodes.extend(rewrite(&mut one)?);
         // Two nodes may share a slope.
         added.retain(|tensor| one.added.iter().all(|new| new.name != tensor.name));
@@ -144,10 +115,8 @@ fn replace(
     }
     graph.node = nodes;
     graph.initializer.append(&mut added);
-    let used: std::collections::HashSet<&String> = graph.node.iter().flat_map(|node| &node.input).collect();
-    graph
-        .initializer
-        .retain(|tensor| tensor.name.as_ref().is_some_and(|name| used.contains(name)));
+    let used: HashSet<&String> = graph.node.iter().flat_map(|node| &node.input).collect();
+    graph.initializer.retain(|tensor| tensor.name.as_ref().is_some_and(|name| used.contains(name)));
     Ok(())
 }
 
@@ -176,8 +145,92 @@ fn depthwise(x: &str, weights: &str, channels: i64, output: &str) -> NodeProto {
             ..AttributeProto::default()
         },
     ];
-    NodeProto {
-        attribute,
-        ..node("Conv", &[x, weights], output)
+    NodeProto { attribute, ..node("Conv", &[x, weights], output) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::test_model;
+    use super::*;
+
+    const SLOPES: [f32; 4] = [0.25, -0.5, 1.0, 0.0];
+    const STEEP: [f32; 4] = [0.25, -0.5, 1.5, 0.0];
+
+    fn prelu(slopes: &[f32], dims: &[i64]) -> GraphProto {
+        let slope = TensorProto::of_f32("slope".to_owned(), dims.to_vec(), slopes);
+        test_model::graph(
+            &[1, 4, 1, 1],
+            vec![test_model::node("PRelu", &["input", "slope"], "output")],
+            vec![slope],
+        )
+    }
+
+    /// Computes the few operators that conversion writes, for one pixel of four channels.
+    fn run(graph: &GraphProto, input: [f32; 4]) -> [f32; 4] {
+        let mut values: BTreeMap<&str, [f32; 4]> = graph
+            .initializer
+            .iter()
+            .map(|tensor| (tensor.name(), tensor.f32s().unwrap().try_into().unwrap()))
+            .collect();
+        values.insert("input", input);
+        for node in &graph.node {
+            let a = values[node.input[0].as_str()];
+            let b = node.input.get(1).map_or([0.0; 4], |name| values[name.as_str()]);
+            let both = |f: fn(f32, f32) -> f32| std::array::from_fn(|channel| f(a[channel], b[channel]));
+            let result = match node.op_type() {
+                "Relu" => both(|a, _| a.max(0.0)),
+                "Max" => both(f32::max),
+                "Add" => both(|a, b| a + b),
+                "Sub" => both(|a, b| a - b),
+                "Mul" | "Conv" => both(|a, b| a * b),
+                "PRelu" => both(|x, slope| if x < 0.0 { slope * x } else { x }),
+                other => panic!("{other}"),
+            };
+            values.insert(node.output[0].as_str(), result);
+        }
+        values["output"]
+    }
+
+    #[test]
+    fn both_forms_compute_prelu() {
+        for slopes in [SLOPES, STEEP] {
+            let original = prelu(&slopes, &[4, 1, 1]);
+            let (mut max, mut conv) = (original.clone(), original.clone());
+            to_max(&mut max).unwrap();
+            to_conv(&mut conv).unwrap();
+            for x in [-3.7, -1e-3, 0.0, 1e-3, 2.9] {
+                let expected = run(&original, [x; 4]);
+                assert_eq!(run(&max, [x; 4]), expected, "{slopes:?} {x}");
+                for (found, expected) in run(&conv, [x; 4]).into_iter().zip(expected) {
+                    assert!((found - expected).abs() <= 1e-6 * x.abs(), "{slopes:?} {x}: {found} {expected}");
+                }
+            }
+            for graph in [max, conv] {
+                assert!(graph.node.iter().all(|node| node.op_type() != "PRelu"));
+                let names: HashSet<_> = graph.initializer.iter().map(TensorProto::name).collect();
+                assert_eq!(names.len(), graph.initializer.len());
+            }
+        }
+    }
+
+    #[test]
+    fn max_serves_while_no_slope_exceeds_one() {
+        let ops = |slopes: &[f32]| {
+            let mut graph = prelu(slopes, &[4, 1, 1]);
+            to_max(&mut graph).unwrap();
+            graph.node.iter().map(|node| node.op_type().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(ops(&SLOPES), ["Mul", "Max"]);
+        assert_eq!(ops(&STEEP), ["Relu", "Sub", "Mul", "Add"]);
+    }
+
+    #[test]
+    fn what_is_not_one_slope_a_channel_is_refused() {
+        let mut graph = prelu(&SLOPES, &[4]);
+        assert!(matches!(to_conv(&mut graph), Err(ConversionError::Unsupported(_))));
+        graph.initializer.clear();
+        assert!(matches!(to_max(&mut graph), Err(ConversionError::Unsupported(_))));
     }
 }

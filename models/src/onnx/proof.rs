@@ -83,29 +83,19 @@ pub fn conversion_proof(
     input: &Input,
     runner: &dyn GraphRunner,
 ) -> Result<Proof, ProofError> {
-    let faces: Vec<Vec<Tensor>> = (0..BATCH as u64)
-        .map(|seed| random_face(original, input, seed))
-        .collect::<Result<_, _>>()?;
+    let faces: Vec<Vec<Tensor>> =
+        (0..BATCH as u64).map(|seed| random_face(original, input, seed)).collect::<Result<_, _>>()?;
     let expected = faces
         .iter()
         .map(|face| {
-            runner.run(original, face).map_err(|source| ProofError::Run {
-                which: "original",
-                source,
-            })
+            runner.run(original, face).map_err(|source| ProofError::Run { which: "original", source })
         })
         .collect::<Result<Vec<_>, _>>()?;
     let run_converted = |inputs: &[Tensor]| {
-        runner.run(converted, inputs).map_err(|source| ProofError::Run {
-            which: "converted",
-            source,
-        })
+        runner.run(converted, inputs).map_err(|source| ProofError::Run { which: "converted", source })
     };
 
-    let mut proof = Proof {
-        single: 0.0,
-        batch: 0.0,
-    };
+    let mut proof = Proof { single: 0.0, batch: 0.0 };
     for (face, expected) in faces.iter().zip(&expected) {
         proof.single = proof.single.max(compare(expected, &run_converted(face)?)?);
     }
@@ -122,35 +112,19 @@ fn graph_inputs(model: &[u8]) -> Vec<ValueInfoProto> {
     let Some(graph) = ModelProto::decode(model).ok().and_then(|model| model.graph) else {
         return Vec::new();
     };
-    let is_constant = |value: &ValueInfoProto| {
-        graph
-            .initializer
-            .iter()
-            .any(|constant| constant.name == value.name)
-    };
-    graph
-        .input
-        .iter()
-        .filter(|value| !is_constant(value))
-        .cloned()
-        .collect()
+    let is_constant =
+        |value: &ValueInfoProto| graph.initializer.iter().any(|constant| constant.name == value.name);
+    graph.input.iter().filter(|value| !is_constant(value)).cloned().collect()
 }
 
 fn dims(value: &ValueInfoProto) -> Vec<Option<usize>> {
-    let shape = value
-        .r#type
-        .as_ref()
-        .and_then(|kind| kind.tensor_type.as_ref()?.shape.as_ref());
+    let shape = value.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()?.shape.as_ref());
     let dims = shape.map(|shape| shape.dim.as_slice()).unwrap_or_default();
-    dims.iter()
-        .map(|dim| dim.dim_value.and_then(|value| usize::try_from(value).ok()))
-        .collect()
+    dims.iter().map(|dim| dim.dim_value.and_then(|value| usize::try_from(value).ok())).collect()
 }
 
 fn has_open_batch(model: &[u8]) -> bool {
-    graph_inputs(model)
-        .iter()
-        .all(|value| dims(value).first() == Some(&None))
+    graph_inputs(model).iter().all(|value| dims(value).first() == Some(&None))
 }
 
 fn random_face(model: &[u8], input: &Input, seed: u64) -> Result<Vec<Tensor>, ProofError> {
@@ -165,9 +139,7 @@ fn random_face(model: &[u8], input: &Input, seed: u64) -> Result<Vec<Tensor>, Pr
                 shape.push(dim.ok_or_else(|| ProofError::Input(name.clone()))?);
             }
             let count = shape.iter().product();
-            let data = (0..count)
-                .map(|_| low + (high - low) * random.next_unit())
-                .collect();
+            let data = (0..count).map(|_| low + (high - low) * random.next_unit()).collect();
             Ok(Tensor { name, shape, data })
         })
         .collect()
@@ -185,7 +157,7 @@ fn stack(faces: &[Vec<Tensor>]) -> Vec<Tensor> {
 }
 
 fn split(batch: &[Tensor]) -> Result<Vec<Vec<Tensor>>, ProofError> {
-    let mut rows = vec![Vec::with_capacity(batch.len()); BATCH];
+    let mut rows = vec![Vec::new(); BATCH];
     for tensor in batch {
         if tensor.shape.first() != Some(&BATCH) {
             return Err(ProofError::Outputs(format!(
@@ -195,15 +167,8 @@ fn split(batch: &[Tensor]) -> Result<Vec<Vec<Tensor>>, ProofError> {
         }
         let mut shape = tensor.shape.clone();
         shape[0] = 1;
-        for (row, data) in rows
-            .iter_mut()
-            .zip(tensor.data.chunks_exact(tensor.data.len() / BATCH))
-        {
-            row.push(Tensor {
-                name: tensor.name.clone(),
-                shape: shape.clone(),
-                data: data.to_vec(),
-            });
+        for (row, data) in rows.iter_mut().zip(tensor.data.chunks_exact(tensor.data.len() / BATCH)) {
+            row.push(Tensor { name: tensor.name.clone(), shape: shape.clone(), data: data.to_vec() });
         }
     }
     Ok(rows)
@@ -211,11 +176,7 @@ fn split(batch: &[Tensor]) -> Result<Vec<Vec<Tensor>>, ProofError> {
 
 fn compare(expected: &[Tensor], found: &[Tensor]) -> Result<f32, ProofError> {
     if expected.len() != found.len() {
-        return Err(ProofError::Outputs(format!(
-            "{} instead of {}",
-            found.len(),
-            expected.len()
-        )));
+        return Err(ProofError::Outputs(format!("{} instead of {}", found.len(), expected.len())));
     }
     let mut worst = 0.0f32;
     for (expected, found) in expected.iter().zip(found) {
@@ -225,10 +186,7 @@ fn compare(expected: &[Tensor], found: &[Tensor]) -> Result<f32, ProofError> {
                 found.name, found.shape, expected.name, expected.shape
             )));
         }
-        let scale = expected
-            .data
-            .iter()
-            .fold(f32::MIN_POSITIVE, |scale, value| scale.max(value.abs()));
+        let scale = expected.data.iter().fold(f32::MIN_POSITIVE, |scale, value| scale.max(value.abs()));
         let pairs = expected.data.iter().zip(&found.data);
         // A NaN must not vanish in `max`.
         let difference = pairs
@@ -236,11 +194,7 @@ fn compare(expected: &[Tensor], found: &[Tensor]) -> Result<f32, ProofError> {
             .fold(0.0f32, |d, one| if one > d || one.is_nan() { one } else { d });
         let difference = difference / scale;
         if difference.is_nan() || difference > TOLERANCE {
-            return Err(ProofError::Differs {
-                output: expected.name.clone(),
-                difference,
-                limit: TOLERANCE,
-            });
+            return Err(ProofError::Differs { output: expected.name.clone(), difference, limit: TOLERANCE });
         }
         worst = worst.max(difference);
     }
@@ -258,5 +212,79 @@ impl SplitMix64 {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_model;
+    use super::*;
+    use crate::manifest::{Conversion, Manifest, Role};
+    use crate::onnx::convert;
+
+    /// Doubles; `wrong` is added to the value at this place of the converted graph's output.
+    struct Double {
+        wrong: Option<(usize, f32)>,
+        keeps_rows: bool,
+    }
+
+    impl GraphRunner for Double {
+        fn run(&self, model: &[u8], inputs: &[Tensor]) -> Result<Vec<Tensor>, RunnerError> {
+            let mut output = inputs[0].clone();
+            output.name = "output".to_owned();
+            output.data.iter_mut().for_each(|value| *value *= 2.0);
+            if let (true, Some((place, wrong))) = (has_open_batch(model), self.wrong)
+                && let Some(value) = output.data.get_mut(place)
+            {
+                *value += wrong;
+            }
+            if !self.keeps_rows {
+                output.shape.swap(0, 1);
+            }
+            Ok(vec![output])
+        }
+    }
+
+    fn prove(runner: &Double) -> Result<Proof, ProofError> {
+        let input = Manifest::default_manifest().unwrap().models[&Role::Detector].input.clone();
+        let original = test_model::identity(&[1, 3, 2, 2]);
+        let converted = convert(&original, &[Conversion::DynamicBatch]).unwrap();
+        conversion_proof(&original, &converted, &input, runner)
+    }
+
+    #[test]
+    fn equal_graphs_are_proven() {
+        let proof = prove(&Double { wrong: None, keeps_rows: true }).unwrap();
+        assert_eq!(proof, Proof { single: 0.0, batch: 0.0 });
+    }
+
+    #[test]
+    fn a_difference_in_one_value_is_found_wherever_it_is() {
+        // 12 values a face: 11 is the last of a single one, 35 the last of the batch.
+        for place in [0, 11, 12, 35] {
+            let error = prove(&Double { wrong: Some((place, 1e-3)), keeps_rows: true }).unwrap_err();
+            assert!(matches!(error, ProofError::Differs { .. }), "{error}");
+        }
+        assert!(prove(&Double { wrong: Some((36, 1e-3)), keeps_rows: true }).is_ok());
+        let error = prove(&Double { wrong: Some((3, f32::NAN)), keeps_rows: true }).unwrap_err();
+        assert!(matches!(error, ProofError::Differs { difference, .. } if difference.is_nan()));
+    }
+
+    #[test]
+    fn outputs_of_another_shape_are_found() {
+        assert!(matches!(prove(&Double { wrong: None, keeps_rows: false }), Err(ProofError::Outputs(_))));
+    }
+
+    #[test]
+    fn random_input_is_repeatable_and_in_range() {
+        let input = Manifest::default_manifest().unwrap().models[&Role::Liveness].input.clone();
+        let model = test_model::identity(&[1, 3, 64, 64]);
+        let face = random_face(&model, &input, 1).unwrap();
+        assert_eq!(face, random_face(&model, &input, 1).unwrap());
+        assert_ne!(face, random_face(&model, &input, 2).unwrap());
+        let values = &face[0].data;
+        assert!(values.iter().all(|value| (0.0..255.0).contains(value)));
+        let mean = values.iter().sum::<f32>() / values.len() as f32;
+        assert!((120.0..135.0).contains(&mean), "{mean}");
     }
 }

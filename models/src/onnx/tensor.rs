@@ -6,13 +6,7 @@ impl TensorProto {
     /// A tensor of 32-bit floats, row-major.
     pub(super) fn of_f32(name: String, dims: Vec<i64>, values: &[f32]) -> Self {
         let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Self {
-            dims,
-            data_type: Some(FLOAT),
-            name: Some(name),
-            raw_data: Some(raw),
-            ..Self::default()
-        }
+        Self { dims, data_type: Some(FLOAT), name: Some(name), raw_data: Some(raw), ..Self::default() }
     }
 
     /// The values, or `None` for another element type or values outside this file.
@@ -21,13 +15,7 @@ impl TensorProto {
             return None;
         }
         match &self.raw_data {
-            Some(raw) => Some(
-                raw.as_chunks()
-                    .0
-                    .iter()
-                    .map(|bytes| f32::from_le_bytes(*bytes))
-                    .collect(),
-            ),
+            Some(raw) => Some(raw.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()),
             None => Some(self.float_data.clone()),
         }
     }
@@ -38,13 +26,7 @@ impl TensorProto {
             return None;
         }
         match &self.raw_data {
-            Some(raw) => Some(
-                raw.as_chunks()
-                    .0
-                    .iter()
-                    .map(|bytes| i64::from_le_bytes(*bytes))
-                    .collect(),
-            ),
+            Some(raw) => Some(raw.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect()),
             None => Some(self.int64_data.clone()),
         }
     }

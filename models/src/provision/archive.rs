@@ -32,15 +32,8 @@ impl Archive<'_> {
         wanted: &BTreeMap<&str, PathBuf>,
     ) -> Result<BTreeMap<String, Copied>, ProvisionError> {
         let file = File::open(self.path).map_err(|error| ProvisionError::io(self.path, error))?;
-        let is_zip = self
-            .path
-            .extension()
-            .is_some_and(|extension| extension == "whl" || extension == "zip");
-        let taken = if is_zip {
-            self.extract_zip(file, wanted)?
-        } else {
-            self.extract_tar(file, wanted)?
-        };
+        let is_zip = self.path.extension().is_some_and(|extension| extension == "whl" || extension == "zip");
+        let taken = if is_zip { self.extract_zip(file, wanted)? } else { self.extract_tar(file, wanted)? };
         match wanted.keys().find(|member| !taken.contains_key(**member)) {
             Some(member) => Err(ProvisionError::MemberMissing {
                 package: self.package.to_owned(),
@@ -60,11 +53,7 @@ impl Archive<'_> {
         let mut taken = BTreeMap::new();
         for entry in archive.entries().map_err(|error| self.damaged(&error))? {
             let mut entry = entry.map_err(|error| self.damaged(&error))?;
-            let path = entry
-                .path()
-                .map_err(|error| self.damaged(&error))?
-                .to_string_lossy()
-                .into_owned();
+            let path = entry.path().map_err(|error| self.damaged(&error))?.to_string_lossy().into_owned();
             if let Some(target) = wanted.get(path.as_str())
                 && entry.header().entry_type().is_file()
             {
@@ -110,9 +99,6 @@ impl Archive<'_> {
     }
 
     fn damaged(&self, error: &dyn std::error::Error) -> ProvisionError {
-        ProvisionError::Archive {
-            package: self.package.to_owned(),
-            reason: error.to_string(),
-        }
+        ProvisionError::Archive { package: self.package.to_owned(), reason: error.to_string() }
     }
 }

@@ -25,11 +25,7 @@ impl<'a> Cache<'a> {
         let path = dir.join(".lock");
         let open = || -> io::Result<File> {
             std::fs::create_dir_all(dir)?;
-            let file = File::options()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(&path)?;
+            let file = File::options().create(true).truncate(false).write(true).open(&path)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
@@ -42,7 +38,10 @@ impl<'a> Cache<'a> {
         };
         let lock = open().map_err(|error| ProvisionError::io(&path, error))?;
         let cache = Self { dir, _lock: lock };
-        cache.clear().map_err(|error| ProvisionError::io(dir, error))?;
+        // A client that outlived its fetch may still be writing there; then the next run clears it away.
+        if let Err(error) = cache.clear() {
+            tracing::warn!(%error, dir = %dir.display(), "cannot clear away what an interrupted fetch left");
+        }
         Ok(cache)
     }
 

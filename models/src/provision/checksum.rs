@@ -41,10 +41,7 @@ pub(super) fn copy_hashed(from: &mut dyn Read, to: &mut dyn Write, limit: u64) -
         digest.update(&buffer[..count]);
         to.write_all(&buffer[..count]).map_err(CopyError::Write)?;
     }
-    Ok(Copied {
-        bytes,
-        sha256: hex(digest.finish().as_ref()),
-    })
+    Ok(Copied { bytes, sha256: hex(digest.finish().as_ref()) })
 }
 
 /// SHA-256 of bytes in memory, lower-case hex.
@@ -72,10 +69,7 @@ mod tests {
     fn the_checksum_is_that_of_fips_180() {
         let copied = copy_hashed(&mut &b"abc"[..], &mut io::sink(), 3).unwrap();
         assert_eq!(copied.bytes, 3);
-        assert_eq!(
-            copied.sha256,
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(copied.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(sha256(b"abc"), copied.sha256);
     }
 
@@ -84,9 +78,6 @@ mod tests {
         let mut full = File::options().write(true).open("/dev/full").unwrap();
         let error = copy_hashed(&mut &b"abc"[..], &mut full, 3).unwrap_err();
         assert!(matches!(error, CopyError::Write(error) if error.kind() == io::ErrorKind::StorageFull));
-        assert!(matches!(
-            copy_hashed(&mut &b"abc"[..], &mut io::sink(), 2),
-            Err(CopyError::TooLarge)
-        ));
+        assert!(matches!(copy_hashed(&mut &b"abc"[..], &mut io::sink(), 2), Err(CopyError::TooLarge)));
     }
 }

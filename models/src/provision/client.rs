@@ -21,17 +21,13 @@ pub(super) struct Clients {
 impl Clients {
     /// The clients of the user's `PATH`.
     pub(super) fn of_user() -> Self {
-        Self {
-            search: std::env::var_os("PATH").unwrap_or_default(),
-        }
+        Self { search: std::env::var_os("PATH").unwrap_or_default() }
     }
 
     /// The clients of other directories.
     #[cfg(test)]
     pub(super) fn in_path(search: &OsStr) -> Self {
-        Self {
-            search: search.to_owned(),
-        }
+        Self { search: search.to_owned() }
     }
 
     /// Has a package's archive downloaded into the empty directory `into`, and returns its path.
@@ -56,9 +52,7 @@ impl Clients {
     fn npm(&self, package: &Package, into: &Path) -> Result<Command, ProvisionError> {
         let npm = self.find("npm").ok_or(ProvisionError::NpmNotFound)?;
         let mut command = self.command(&npm);
-        command
-            .arg("pack")
-            .arg(format!("{}@{}", package.name, package.version));
+        command.arg("pack").arg(format!("{}@{}", package.name, package.version));
         command.arg("--pack-destination").arg(into);
         command.args(["--ignore-scripts", "--no-update-notifier", "--loglevel=error"]);
         // `npm pack` looks for a package.json upwards from here.
@@ -104,10 +98,7 @@ impl Clients {
         }
         let python = self.find("python3")?;
         let mut probe = self.command(&python);
-        probe
-            .args(["-m", "pip", "--version"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        probe.args(["-m", "pip", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
         probe.status().is_ok_and(|status| status.success()).then(|| {
             let mut command = self.command(&python);
             command.args(["-m", "pip"]);
@@ -116,12 +107,9 @@ impl Clients {
     }
 
     fn find(&self, name: &str) -> Option<PathBuf> {
-        std::env::split_paths(&self.search)
-            .map(|dir| dir.join(name))
-            .find(|path| {
-                std::fs::metadata(path)
-                    .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-            })
+        std::env::split_paths(&self.search).map(|dir| dir.join(name)).find(|path| {
+            std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+        })
     }
 
     fn command(&self, program: &Path) -> Command {
@@ -133,24 +121,17 @@ impl Clients {
 
 fn run(command: &mut Command, into: &Path) -> Result<(), ProvisionError> {
     let program = PathBuf::from(command.get_program());
-    let output = command
-        .output()
-        .map_err(|error| ProvisionError::io(&program, error))?;
+    let output = command.output().map_err(|error| ProvisionError::io(&program, error))?;
     if output.status.success() {
         return Ok(());
     }
     if let Some(signal) = output.status.signal() {
-        return Err(ProvisionError::Interrupted {
-            command: display(command),
-            signal,
-        });
+        return Err(ProvisionError::Interrupted { command: display(command), signal });
     }
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     if said.contains("ENOSPC") || said.contains("No space left on device") {
-        return Err(ProvisionError::DiskFull {
-            path: into.to_owned(),
-        });
+        return Err(ProvisionError::DiskFull { path: into.to_owned() });
     }
     Err(ProvisionError::Client {
         command: display(command),
@@ -162,12 +143,7 @@ fn run(command: &mut Command, into: &Path) -> Result<(), ProvisionError> {
 fn last_lines(said: &str) -> String {
     let lines: Vec<String> = said
         .lines()
-        .map(|line| {
-            line.chars()
-                .filter(|letter| !letter.is_control())
-                .take(300)
-                .collect()
-        })
+        .map(|line| line.chars().filter(|letter| !letter.is_control()).take(300).collect())
         .filter(|line: &String| !line.trim().is_empty())
         .collect();
     lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")

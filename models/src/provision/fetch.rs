@@ -42,33 +42,19 @@ impl<'a> Fetch<'a> {
             match checksum::of_file(&self.dir.join(&path)) {
                 Ok(found) if found.sha256 == sha256 => {
                     report.present.push(path.clone());
-                    files.insert(
-                        path,
-                        FileRecord {
-                            bytes: found.bytes,
-                            sha256,
-                        },
-                    );
+                    files.insert(path, FileRecord { bytes: found.bytes, sha256 });
                 }
                 _ => {}
             }
         }
-        let parts: Vec<Part<'a>> = self
-            .parts()
-            .filter(|part| !files.contains_key(&part.target))
-            .collect();
-        self.progress.report(Event::Planned {
-            present: files.len(),
-            missing: parts.len(),
-        });
+        let parts: Vec<Part<'a>> = self.parts().filter(|part| !files.contains_key(&part.target)).collect();
+        self.progress.report(Event::Planned { present: files.len(), missing: parts.len() });
 
         let working = cache.working_dir()?;
         let sources = self.obtain(&parts, working.path())?;
         // The runtime and the pictures come first: the runtime proves the models.
-        let (models, plain): (Vec<_>, Vec<_>) = parts
-            .iter()
-            .zip(&sources)
-            .partition(|(part, _)| part.model.is_some());
+        let (models, plain): (Vec<_>, Vec<_>) =
+            parts.iter().zip(&sources).partition(|(part, _)| part.model.is_some());
         for (part, source) in plain {
             self.install(&cache, &mut files, part, source)?;
         }
@@ -82,10 +68,7 @@ impl<'a> Fetch<'a> {
         }
         report.installed = parts.into_iter().map(|part| part.target).collect();
 
-        let record = toml::to_string(&Installed {
-            files,
-            manifest: self.manifest.clone(),
-        })?;
+        let record = toml::to_string(&Installed { files, manifest: self.manifest.clone() })?;
         if !std::fs::read(self.dir.join(RECORD)).is_ok_and(|old| old == record.as_bytes()) {
             cache.write(RECORD, &record)?;
         }
@@ -95,11 +78,7 @@ impl<'a> Fetch<'a> {
 
     fn parts(&self) -> impl Iterator<Item = Part<'a>> {
         let manifest = self.manifest;
-        let runtime = Part {
-            target: runtime_path(manifest),
-            member: &manifest.runtime.member,
-            model: None,
-        };
+        let runtime = Part { target: runtime_path(manifest), member: &manifest.runtime.member, model: None };
         let pictures = manifest.pictures.iter().map(|(name, member)| Part {
             target: picture_path(name),
             member,
@@ -115,9 +94,8 @@ impl<'a> Fetch<'a> {
 
     /// Downloads every package that a part needs, once, and takes the members out; one path a part.
     fn obtain(&self, parts: &[Part<'_>], working: &Path) -> Result<Vec<PathBuf>, ProvisionError> {
-        let sources: Vec<PathBuf> = (0..parts.len())
-            .map(|index| working.join(format!("{index}.part")))
-            .collect();
+        let sources: Vec<PathBuf> =
+            (0..parts.len()).map(|index| working.join(format!("{index}.part"))).collect();
         let mut packages: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (index, part) in parts.iter().enumerate() {
             packages.entry(&part.member.package).or_default().push(index);
@@ -133,15 +111,9 @@ impl<'a> Fetch<'a> {
             // Two parts may come from one member: one is extracted, the other copied.
             let mut wanted: BTreeMap<&str, PathBuf> = BTreeMap::new();
             for &index in &indices {
-                wanted
-                    .entry(&parts[index].member.path)
-                    .or_insert_with(|| sources[index].clone());
+                wanted.entry(&parts[index].member.path).or_insert_with(|| sources[index].clone());
             }
-            let taken = Archive {
-                path: &archive,
-                package: &name,
-            }
-            .extract(&wanted)?;
+            let taken = Archive { path: &archive, package: &name }.extract(&wanted)?;
             for &index in &indices {
                 let member = parts[index].member;
                 let actual = &taken[&member.path].sha256;
@@ -158,10 +130,7 @@ impl<'a> Fetch<'a> {
                         .map_err(|error| ProvisionError::io(&sources[index], error))?;
                 }
             }
-            self.progress.report(Event::Extracted {
-                package: &name,
-                files: wanted.len(),
-            });
+            self.progress.report(Event::Extracted { package: &name, files: wanted.len() });
             std::fs::remove_dir_all(&download).map_err(|error| ProvisionError::io(&download, error))?;
         }
         Ok(sources)
@@ -174,22 +143,11 @@ impl<'a> Fetch<'a> {
             original
         } else {
             self.progress.report(Event::Converting { model: &model.name });
-            let converted =
-                convert(&original, &model.conversions).map_err(|source| ProvisionError::Conversion {
-                    model: model.name.clone(),
-                    source,
-                })?;
-            let proof =
-                conversion_proof(&original, &converted, &model.input, self.runner).map_err(|source| {
-                    ProvisionError::Proof {
-                        model: model.name.clone(),
-                        source,
-                    }
-                })?;
-            self.progress.report(Event::Proven {
-                model: &model.name,
-                proof,
-            });
+            let converted = convert(&original, &model.conversions)
+                .map_err(|source| ProvisionError::Conversion { model: model.name.clone(), source })?;
+            let proof = conversion_proof(&original, &converted, &model.input, self.runner)
+                .map_err(|source| ProvisionError::Proof { model: model.name.clone(), source })?;
+            self.progress.report(Event::Proven { model: &model.name, proof });
             report.proofs.insert(model.name.clone(), proof);
             converted
         };
@@ -211,19 +169,11 @@ impl<'a> Fetch<'a> {
         part: &Part<'_>,
         source: &Path,
     ) -> Result<(), ProvisionError> {
-        let bytes = std::fs::metadata(source)
-            .map_err(|error| ProvisionError::io(source, error))?
-            .len();
+        let bytes = std::fs::metadata(source).map_err(|error| ProvisionError::io(source, error))?.len();
         cache.install(source, &part.target)?;
-        let sha256 = part
-            .model
-            .map_or(&part.member.sha256, |model| &model.sha256)
-            .clone();
+        let sha256 = part.model.map_or(&part.member.sha256, |model| &model.sha256).clone();
         files.insert(part.target.clone(), FileRecord { bytes, sha256 });
-        self.progress.report(Event::Installed {
-            path: &part.target,
-            bytes,
-        });
+        self.progress.report(Event::Installed { path: &part.target, bytes });
         Ok(())
     }
 }

