@@ -147,6 +147,8 @@ pub enum Conversion {
     PreluToConv,
     /// Weights below 1e-15 become zero, so that no product is subnormal, which costs a processor dearly.
     FlushNegligible,
+    /// Inner channels that carry a constant go, and zeros fill up the rest to a multiple of 16.
+    FitChannels,
 }
 
 /// Order of a picture's channels.

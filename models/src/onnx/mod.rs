@@ -1,6 +1,7 @@
 //! Rewriting of ONNX graphs, and the proof that a rewritten graph computes what the original does.
 
 mod dynamic_batch;
+mod fit_channels;
 mod negligible;
 mod prelu;
 mod proof;
@@ -45,6 +46,7 @@ pub fn convert(file: &[u8], conversions: &[Conversion]) -> Result<Vec<u8>, Conve
             Conversion::PreluToMax => prelu::to_max(graph)?,
             Conversion::PreluToConv => prelu::to_conv(graph)?,
             Conversion::FlushNegligible => negligible::flush(graph),
+            Conversion::FitChannels => fit_channels::apply(graph),
         }
     }
     Ok(model.encode_to_vec())
@@ -86,7 +88,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_converted_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let all = [Conversion::DynamicBatch, Conversion::FlushNegligible, Conversion::PreluToConv];
+            let all = [Conversion::DynamicBatch, Conversion::FitChannels, Conversion::PreluToConv];
             let _ = convert(&bytes, &all);
         }
     }
