@@ -22,6 +22,6 @@ cargo_tool cargo-machete "$machete"
 stamp="$folder/.typos-$typos"
 if [ ! -f "$stamp" ]; then
     echo "installing typos $typos"
-    python3 -m pip install --quiet --target "$folder/typos" --upgrade "typos==$typos"
+    python3 -m pip install --quiet --root-user-action=ignore --target "$folder/typos" --upgrade "typos==$typos"
     touch "$stamp"
 fi

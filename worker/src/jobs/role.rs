@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use faceline_models::manifest::Output;
-use faceline_models::manifest::Role;
-use faceline_models::{Repository, RepositoryError};
 use faceline_models::calibration::{Calibration, CalibrationError};
+use faceline_models::manifest::{Output, Role};
+use faceline_models::{Repository, RepositoryError};
 use faceline_shared::admin::Condition;
 use faceline_shared::config::Config;
 use faceline_shared::parts::Parts;
@@ -15,7 +14,6 @@ use faceline_shared::shutdown::CancellationToken;
 
 use super::{Consumer, Engine, FaceWorker, Handler as _, WorkerMetrics};
 use crate::inference::{Device, InferenceError, Runtime, UnknownDevice};
-use crate::picture::Limits;
 use crate::pipeline::{Models, ModelsError, Pipeline, Settings};
 
 /// How often broker and blob store are looked at for /readyz.
@@ -100,14 +98,7 @@ fn engine(config: &Config) -> Result<Engine, WorkerError> {
     let models = Models::load(&repository, &runtime, &device)?;
     check_algorithm(config, &models)?;
     let calibration = calibration(&repository)?;
-    let settings = Settings {
-        limits: Limits {
-            bytes: config.limits.picture_bytes,
-            pixels: config.limits.picture_pixels,
-            time: config.limits.decode_time,
-        },
-        second_face_ratio: config.face.second_face_ratio,
-    };
+    let settings = Settings::from(config);
     let sessions = match config.inference.sessions {
         0 => available_parallelism().map_or(1, std::num::NonZero::get),
         sessions => sessions,

@@ -67,19 +67,14 @@ fn assert_all_answered(answers: &[(StatusCode, Value)], count: usize) {
     }
 }
 
-/// Waits until the worker has begun to answer, so that what follows happens in the middle of the work.
-async fn work_has_begun(worker: &mut Process) {
-    let admin = worker.admin().await;
-    let begun = async {
-        loop {
-            let metrics = reqwest::get(format!("http://{admin}/metrics")).await.unwrap().text().await.unwrap();
-            if metrics.contains("faceline_worker_answered_total{outcome=\"done\"}") {
-                return;
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), begun).await.expect("the worker answers nothing");
-}
+/// Jobs in flight when something dies: more than one worker finishes while they are accepted.
+const JOBS: usize = 40;
+/// Jobs that a worker has answered.
+const DONE: &str = "faceline_worker_answered_total{outcome=\"done\"}";
+/// Jobs that the broker has taken from a gateway.
+const ACCEPTED: &str = "faceline_gateway_published_total{outcome=\"accepted\"}";
+/// Jobs that a gateway has sent again after an outage.
+const REPUBLISHED: &str = "faceline_gateway_republished_total";
 
 #[tokio::test]
 async fn two_workers_share_the_queue_and_score_like_the_standalone() {
@@ -96,7 +91,7 @@ async fn two_workers_share_the_queue_and_score_like_the_standalone() {
 
     assert_all_answered(&load(&caller, 8, 5).await.unwrap(), 40);
     for worker in [&mut one, &mut two] {
-        work_has_begun(worker).await;
+        assert!(worker.metric(DONE).await > 0.0, "one worker had all the work");
     }
 }
 
@@ -107,7 +102,7 @@ async fn a_worker_that_is_killed_loses_no_job() {
     let (mut victim, _other) = tokio::join!(site.worker(), site.worker());
     let caller = Caller::new(&gateway.url().await);
     let answers = load(&caller, 8, 6);
-    work_has_begun(&mut victim).await;
+    victim.metric_reaches(DONE, 3.0).await;
     victim.kill().await;
     assert_all_answered(&answers.await.unwrap(), 48);
 }
@@ -119,7 +114,7 @@ async fn workers_come_and_go_under_load() {
     let mut first = site.worker().await;
     let caller = Caller::new(&gateway.url().await);
     let answers = load(&caller, 8, 10);
-    work_has_begun(&mut first).await;
+    first.metric_reaches(DONE, 3.0).await;
     let mut second = site.worker().await;
     let (code, log) = first.terminate().await;
     assert_eq!(code, Some(0), "{log}");
@@ -135,14 +130,15 @@ async fn a_broker_that_is_killed_costs_time_and_no_answer() {
     let mut gateway = site.gateway().await;
     let mut worker = site.worker().await;
     let caller = Caller::new(&gateway.url().await);
-    // One round: what is accepted before the broker dies has its answer; new calls would be told 503.
-    let answers = load(&caller, 24, 1);
-    work_has_begun(&mut worker).await;
+    // What is accepted before the broker dies has its answer; later calls would be told 503.
+    let answers = load(&caller, JOBS, 1);
+    gateway.metric_reaches(ACCEPTED, JOBS as f64).await;
+    assert!(worker.metric(DONE).await < JOBS as f64, "nothing is left to lose");
     site.broker.kill9().await;
     site.broker.restart().await;
-    assert_all_answered(&answers.await.unwrap(), 24);
+    assert_all_answered(&answers.await.unwrap(), JOBS);
+    assert!(gateway.metric(REPUBLISHED).await > 0.0, "nothing was sent again");
 
-    gateway.logged("the reply queue is lost").await;
     assert_all_answered(&load(&caller, 4, 1).await.unwrap(), 4);
 }
 
@@ -154,11 +150,12 @@ async fn a_gateway_whose_connection_is_cut_still_answers() {
     let mut gateway = site.start("faceline-gateway", &[("broker.url", &url)]).await;
     let mut worker = site.worker().await;
     let caller = Caller::new(&gateway.url().await);
-    let answers = load(&caller, 24, 1);
-    work_has_begun(&mut worker).await;
+    let answers = load(&caller, JOBS, 1);
+    gateway.metric_reaches(ACCEPTED, JOBS as f64).await;
+    assert!(worker.metric(DONE).await < JOBS as f64, "nothing is left to lose");
     proxy.cut();
-    assert_all_answered(&answers.await.unwrap(), 24);
-    gateway.logged("the reply queue is lost").await;
+    assert_all_answered(&answers.await.unwrap(), JOBS);
+    assert!(gateway.metric(REPUBLISHED).await > 0.0, "nothing was sent again");
 }
 
 #[tokio::test]

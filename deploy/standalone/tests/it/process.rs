@@ -84,6 +84,28 @@ impl Process {
         line["address"].as_str().unwrap().parse().unwrap()
     }
 
+    /// The value of a metric, 0 where it is not there yet; `series` is its name with its labels.
+    pub(crate) async fn metric(&mut self, series: &str) -> f64 {
+        let url = format!("http://{}/metrics", self.admin().await);
+        let metrics = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Waits until a metric has reached a value.
+    pub(crate) async fn metric_reaches(&mut self, series: &str, wanted: f64) {
+        // Metrics cannot be waited for, only looked at again.
+        let mut looks = tokio::time::interval(Duration::from_millis(10));
+        let reached = async {
+            while self.metric(series).await < wanted {
+                looks.tick().await;
+            }
+        };
+        if tokio::time::timeout(START, reached).await.is_err() {
+            panic!("{series} does not reach {wanted}:\n{}", self.shown());
+        }
+    }
+
     /// Waits for the end, and says how it ended.
     pub(crate) async fn ended(&mut self) -> (Option<i32>, String) {
         let status = tokio::time::timeout(START, self.child.wait()).await.expect("the program goes on").unwrap();
