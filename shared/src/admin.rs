@@ -44,10 +44,7 @@ impl Readiness {
     /// Adds a condition that does not hold yet.
     #[must_use]
     pub fn condition(&self, name: &'static str) -> Condition {
-        let condition = Condition {
-            name,
-            readiness: self.clone(),
-        };
+        let condition = Condition { name, readiness: self.clone() };
         condition.set(false);
         condition
     }
@@ -56,11 +53,7 @@ impl Readiness {
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
         let conditions = self.changes.borrow();
-        conditions
-            .iter()
-            .filter(|(_, holds)| !**holds)
-            .map(|(name, _)| *name)
-            .collect()
+        conditions.iter().filter(|(_, holds)| !**holds).map(|(name, _)| *name).collect()
     }
 
     /// Whether all conditions hold.
@@ -74,7 +67,9 @@ impl Readiness {
     pub async fn ready(&self) {
         let mut changes = self.changes.subscribe();
         // The sender lives in `self`, so the channel does not close meanwhile.
-        let _ = changes.wait_for(|conditions| !conditions.is_empty() && conditions.values().all(|holds| *holds)).await;
+        let _ = changes
+            .wait_for(|conditions| !conditions.is_empty() && conditions.values().all(|holds| *holds))
+            .await;
     }
 }
 
@@ -129,10 +124,7 @@ impl Admin {
             "/livez" => text(StatusCode::OK, "ok\n".into()),
             "/readyz" => self.readyz(),
             "/metrics" => text(StatusCode::OK, self.metrics.encode()),
-            _ => text(
-                StatusCode::NOT_FOUND,
-                "there are /livez, /readyz and /metrics\n".into(),
-            ),
+            _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n".into()),
         }
     }
 
@@ -141,10 +133,7 @@ impl Admin {
         if missing.is_empty() {
             text(StatusCode::OK, "ok\n".into())
         } else {
-            text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!("not ready: {}\n", missing.join(", ")),
-            )
+            text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join(", ")))
         }
     }
 }
@@ -174,24 +163,15 @@ mod tests {
 
     #[tokio::test]
     async fn it_shows_readiness_and_metrics() {
-        let admin = Admin {
-            readiness: Readiness::new(),
-            metrics: Metrics::new(),
-        };
+        let admin = Admin { readiness: Readiness::new(), metrics: Metrics::new() };
         let models = admin.readiness.condition("models");
         admin.metrics.counter("faceline_things_total", "Things.").inc();
         let shutdown = CancellationToken::new();
-        let address = admin
-            .serve(([127, 0, 0, 1], 0).into(), shutdown.clone())
-            .await
-            .unwrap();
+        let address = admin.serve(([127, 0, 0, 1], 0).into(), shutdown.clone()).await.unwrap();
 
         assert!(get(address, "/livez").await.starts_with("HTTP/1.1 200"));
         let answer = get(address, "/readyz").await;
-        assert!(
-            answer.starts_with("HTTP/1.1 503") && answer.contains("models"),
-            "{answer}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("models"), "{answer}");
         models.set(true);
         assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
         assert!(get(address, "/metrics").await.contains("faceline_things_total 1"));

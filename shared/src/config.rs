@@ -258,27 +258,19 @@ impl Default for Http {
 
 impl Default for Store {
     fn default() -> Self {
-        Self {
-            url: "embedded:".into(),
-        }
+        Self { url: "embedded:".into() }
     }
 }
 
 impl Default for Models {
     fn default() -> Self {
-        Self {
-            dir: user_folder("XDG_CACHE_HOME", ".cache").join("faceline/models"),
-        }
+        Self { dir: user_folder("XDG_CACHE_HOME", ".cache").join("faceline/models") }
     }
 }
 
 impl Default for Face {
     fn default() -> Self {
-        Self {
-            algorithm: "FL1_512".into(),
-            template_version: 1,
-            second_face_ratio: 0.5,
-        }
+        Self { algorithm: "FL1_512".into(), template_version: 1, second_face_ratio: 0.5 }
     }
 }
 
@@ -299,37 +291,25 @@ impl Default for Limits {
 
 impl Default for Jobs {
     fn default() -> Self {
-        Self {
-            deadline: Duration::from_secs(30),
-            drain: Duration::from_secs(25),
-        }
+        Self { deadline: Duration::from_secs(30), drain: Duration::from_secs(25) }
     }
 }
 
 impl Default for Inference {
     fn default() -> Self {
-        Self {
-            device: "cpu".into(),
-            sessions: 0,
-            max_batch: 0,
-        }
+        Self { device: "cpu".into(), sessions: 0 }
     }
 }
 
 impl Default for Admission {
     fn default() -> Self {
-        Self {
-            target_wait: Duration::from_millis(500),
-        }
+        Self { target_wait: Duration::from_millis(500) }
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Auto,
-            filter: "info,lapin=error".into(),
-        }
+        Self { format: LogFormat::Auto, filter: "info,lapin=error".into() }
     }
 }
 
@@ -380,16 +360,12 @@ impl Config {
         }
         figment = figment.merge(environment);
         for flag in &sources.flags {
-            let (key, value) = flag
-                .split_once('=')
-                .ok_or_else(|| ConfigError::Flag(flag.clone()))?;
+            let (key, value) = flag.split_once('=').ok_or_else(|| ConfigError::Flag(flag.clone()))?;
             // The same reading of values as in the environment: a number, a boolean, or else a text.
             let value: figment::value::Value = value.parse().unwrap_or_else(|_| value.into());
             figment = figment.merge((key, value));
         }
-        let config: Self = figment
-            .extract()
-            .map_err(|error| ConfigError::Form(Box::new(error)))?;
+        let config: Self = figment.extract().map_err(|error| ConfigError::Form(Box::new(error)))?;
         config.validate()?;
         Ok(config)
     }
@@ -408,10 +384,7 @@ impl Config {
 
     fn validate(&self) -> Result<(), ConfigError> {
         let invalid = |text: String| Err(ConfigError::Invalid(text));
-        for (key, url) in [
-            ("store.url", self.store.url.as_str()),
-            ("blobs.url", self.blobs_url()),
-        ] {
+        for (key, url) in [("store.url", self.store.url.as_str()), ("blobs.url", self.blobs_url())] {
             if url.starts_with("embedded:") {
                 if !self.broker_is_embedded() {
                     return invalid(format!(
@@ -448,10 +421,7 @@ impl Config {
         let positive = [
             ("limits.picture_bytes", self.limits.picture_bytes),
             ("limits.inflight_jobs", self.limits.inflight_jobs),
-            (
-                "limits.requests_per_second",
-                self.limits.requests_per_second as usize,
-            ),
+            ("limits.requests_per_second", self.limits.requests_per_second as usize),
             ("limits.burst", self.limits.burst as usize),
             ("http.max_connections", self.http.max_connections),
         ];
@@ -473,11 +443,7 @@ fn user_folder(variable: &str, below_home: &str) -> PathBuf {
         clippy::disallowed_methods,
         reason = "these two are the system's, and only defaults are made of them"
     )]
-    let of = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .filter(|value| Path::new(value).is_absolute())
-    };
+    let of = |name: &str| std::env::var(name).ok().filter(|value| Path::new(value).is_absolute());
     match (of(variable), of("HOME")) {
         (Some(folder), _) => folder.into(),
         (None, Some(home)) => Path::new(&home).join(below_home),
@@ -539,14 +505,7 @@ mod tests {
     #[test]
     fn the_demo_account_is_for_loopback_listeners_only() {
         assert!(message(load("", &[], &["http.listen=0.0.0.0:8080"])).contains("demo account"));
-        assert!(
-            load(
-                "",
-                &[],
-                &["http.listen=0.0.0.0:8080", "accounts.file=/etc/accounts.toml"]
-            )
-            .is_ok()
-        );
+        assert!(load("", &[], &["http.listen=0.0.0.0:8080", "accounts.file=/etc/accounts.toml"]).is_ok());
         assert!(load("", &[], &["http.listen=127.0.0.2:8080"]).is_ok());
     }
 
@@ -555,22 +514,15 @@ mod tests {
         let amqp = "broker.url=amqp://localhost";
         assert!(message(load("", &[], &[amqp])).contains("store.url"));
         assert!(
-            message(load(
-                "",
-                &[],
-                &[amqp, "store.url=redis://localhost", "blobs.url=embedded:"]
-            ))
-            .contains("blobs.url")
+            message(load("", &[], &[amqp, "store.url=redis://localhost", "blobs.url=embedded:"]))
+                .contains("blobs.url")
         );
         assert!(load("", &[], &[amqp, "store.url=redis://localhost"]).is_ok());
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let sources = Sources {
-            file: Some("/nowhere/faceline.toml".into()),
-            flags: vec![],
-        };
+        let sources = Sources { file: Some("/nowhere/faceline.toml".into()), flags: vec![] };
         assert!(message(Config::load(&sources)).contains("/nowhere/faceline.toml"));
     }
 }

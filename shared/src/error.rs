@@ -222,11 +222,7 @@ impl BusyCause {
             Self::DeadlineQueued { callers_own } => demand(
                 "deadline_queued",
                 503,
-                if callers_own {
-                    GrpcCode::DeadlineExceeded
-                } else {
-                    GrpcCode::Unavailable
-                },
+                if callers_own { GrpcCode::DeadlineExceeded } else { GrpcCode::Unavailable },
             ),
             Self::BrokerUnreachable => outage("broker_unreachable"),
             Self::StoreUnreachable => outage("store_unreachable"),
@@ -240,12 +236,7 @@ mod tests {
 
     fn statuses(fault: &Fault) -> (u16, u16, u16, u8) {
         let row = fault.row();
-        (
-            row.biometric_services,
-            row.face_liveness,
-            row.bws_rest,
-            row.grpc as u8,
-        )
+        (row.biometric_services, row.face_liveness, row.bws_rest, row.grpc as u8)
     }
 
     #[test]
@@ -266,36 +257,17 @@ mod tests {
         for cause in [BusyCause::BrokerUnreachable, BusyCause::StoreUnreachable] {
             assert_eq!(busy(cause), (503, 503, 503, 14), "{cause:?}");
         }
-        assert_eq!(
-            busy(BusyCause::DeadlineQueued { callers_own: true }),
-            (429, 429, 503, 4)
-        );
-        assert_eq!(
-            busy(BusyCause::DeadlineQueued { callers_own: false }),
-            (429, 429, 503, 14)
-        );
-        assert_eq!(
-            statuses(&Fault::DeadlineRunning { callers_own: true }),
-            (500, 500, 408, 4)
-        );
-        assert_eq!(
-            statuses(&Fault::DeadlineRunning { callers_own: false }),
-            (500, 500, 500, 4)
-        );
+        assert_eq!(busy(BusyCause::DeadlineQueued { callers_own: true }), (429, 429, 503, 4));
+        assert_eq!(busy(BusyCause::DeadlineQueued { callers_own: false }), (429, 429, 503, 14));
+        assert_eq!(statuses(&Fault::DeadlineRunning { callers_own: true }), (500, 500, 408, 4));
+        assert_eq!(statuses(&Fault::DeadlineRunning { callers_own: false }), (500, 500, 500, 4));
     }
 
     #[test]
     fn retry_after_is_at_least_a_second_and_never_early() {
         let seconds = |millis| {
-            Busy {
-                cause: BusyCause::Wait,
-                retry_after: Duration::from_millis(millis),
-            }
-            .retry_after_seconds()
+            Busy { cause: BusyCause::Wait, retry_after: Duration::from_millis(millis) }.retry_after_seconds()
         };
-        assert_eq!(
-            [seconds(0), seconds(1), seconds(1000), seconds(1001)],
-            [1, 1, 1, 2]
-        );
+        assert_eq!([seconds(0), seconds(1), seconds(1000), seconds(1001)], [1, 1, 1, 2]);
     }
 }

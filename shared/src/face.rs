@@ -39,10 +39,7 @@ impl FromStr for ImageType {
     type Err = UnknownImageType;
 
     fn from_str(text: &str) -> Result<Self, UnknownImageType> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or(UnknownImageType)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(UnknownImageType)
     }
 }
 
@@ -105,11 +102,7 @@ impl Embedding {
     #[must_use]
     pub fn new(algorithm: &str, version: u32, vector: &[f32]) -> Self {
         let vector = vector.iter().copied().map(f16::from_f32).collect();
-        Self {
-            algorithm: algorithm.to_owned(),
-            version,
-            vector,
-        }
+        Self { algorithm: algorithm.to_owned(), version, vector }
     }
 
     /// Cosine of the angle between two vectors, -1 to 1; `None` where they are not comparable.
@@ -131,11 +124,7 @@ impl Embedding {
             their += b * b;
         }
         let norm = (own * their).sqrt();
-        if norm > 0.0 {
-            Some((dot / norm).clamp(-1.0, 1.0) as f32)
-        } else {
-            None
-        }
+        if norm > 0.0 { Some((dot / norm).clamp(-1.0, 1.0) as f32) } else { None }
     }
 }
 

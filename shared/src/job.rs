@@ -225,11 +225,7 @@ struct AnyVersion {
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, MessageError> {
     let AnyVersion { version } = rmp_serde::from_slice(bytes)?;
-    if version == VERSION {
-        Ok(rmp_serde::from_slice(bytes)?)
-    } else {
-        Err(MessageError::Version(version))
-    }
+    if version == VERSION { Ok(rmp_serde::from_slice(bytes)?) } else { Err(MessageError::Version(version)) }
 }
 
 fn associated_data(kind: &str, id: JobId) -> String {
@@ -257,18 +253,9 @@ impl JobEnvelope {
     /// # Errors
     /// Encoding and sealing do not fail in practice.
     pub fn seal(routing: Routing, job: &Job, ring: &KeyRing) -> Result<Self, MessageError> {
-        let Routing {
-            id,
-            client,
-            gateway,
-            budget,
-            traceparent,
-        } = routing;
-        let payload = ring.seal(
-            Purpose::Job,
-            associated_data(&client, id).as_bytes(),
-            &rmp_serde::to_vec_named(job)?,
-        )?;
+        let Routing { id, client, gateway, budget, traceparent } = routing;
+        let payload =
+            ring.seal(Purpose::Job, associated_data(&client, id).as_bytes(), &rmp_serde::to_vec_named(job)?)?;
         let budget_ms = millis(budget);
         Ok(Self {
             version: VERSION,
@@ -287,11 +274,8 @@ impl JobEnvelope {
     /// # Errors
     /// Unknown key, changed bytes, or a payload that is not a job of this version.
     pub fn open(&self, ring: &KeyRing) -> Result<Job, MessageError> {
-        let plain = ring.open(
-            Purpose::Job,
-            associated_data(&self.client, self.id).as_bytes(),
-            &self.payload,
-        )?;
+        let plain =
+            ring.open(Purpose::Job, associated_data(&self.client, self.id).as_bytes(), &self.payload)?;
         Ok(rmp_serde::from_slice(&plain)?)
     }
 
@@ -340,12 +324,7 @@ impl ReplyEnvelope {
             associated_data("", id).as_bytes(),
             &rmp_serde::to_vec_named(outcome)?,
         )?;
-        Ok(Self {
-            version: VERSION,
-            id,
-            service_ms: millis(service),
-            payload,
-        })
+        Ok(Self { version: VERSION, id, service_ms: millis(service), payload })
     }
 
     /// Opens the outcome.
@@ -353,11 +332,7 @@ impl ReplyEnvelope {
     /// # Errors
     /// Unknown key, changed bytes, or a payload that is not an outcome of this version.
     pub fn open(&self, ring: &KeyRing) -> Result<Outcome, MessageError> {
-        let plain = ring.open(
-            Purpose::Reply,
-            associated_data("", self.id).as_bytes(),
-            &self.payload,
-        )?;
+        let plain = ring.open(Purpose::Reply, associated_data("", self.id).as_bytes(), &self.payload)?;
         Ok(rmp_serde::from_slice(&plain)?)
     }
 
@@ -428,15 +403,9 @@ mod tests {
     fn a_payload_does_not_open_under_another_id_or_client() {
         let ring = KeyRing::generate().unwrap();
         let envelope = JobEnvelope::seal(routing(), &coding(b"x"), &ring).unwrap();
-        let moved = JobEnvelope {
-            id: Uuid::now_v7(),
-            ..envelope.clone()
-        };
+        let moved = JobEnvelope { id: Uuid::now_v7(), ..envelope.clone() };
         assert!(moved.open(&ring).is_err());
-        let stolen = JobEnvelope {
-            client: "other".into(),
-            ..envelope
-        };
+        let stolen = JobEnvelope { client: "other".into(), ..envelope };
         assert!(stolen.open(&ring).is_err());
     }
 
@@ -444,24 +413,14 @@ mod tests {
     fn another_version_is_named() {
         let ring = KeyRing::generate().unwrap();
         let envelope = JobEnvelope::seal(routing(), &coding(b"x"), &ring).unwrap();
-        let bytes = JobEnvelope {
-            version: 9,
-            ..envelope
-        }
-        .encode()
-        .unwrap();
-        assert!(matches!(
-            JobEnvelope::decode(&bytes),
-            Err(MessageError::Version(9))
-        ));
+        let bytes = JobEnvelope { version: 9, ..envelope }.encode().unwrap();
+        assert!(matches!(JobEnvelope::decode(&bytes), Err(MessageError::Version(9))));
     }
 
     #[test]
     fn a_failure_travels_as_well() {
         let ring = KeyRing::generate().unwrap();
-        let outcome = Err(JobFailure::SeveralFaces {
-            subject: Subject::Candidate,
-        });
+        let outcome = Err(JobFailure::SeveralFaces { subject: Subject::Candidate });
         let reply = ReplyEnvelope::seal(Uuid::now_v7(), &outcome, Duration::from_millis(7), &ring).unwrap();
         let reply = ReplyEnvelope::decode(&reply.encode().unwrap()).unwrap();
         assert_eq!(reply.service_ms, 7);

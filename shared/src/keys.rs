@@ -70,35 +70,23 @@ impl Keys {
     }
 
     fn read(path: &Path) -> Result<Self, KeysError> {
-        let io = |source| KeysError::Io {
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| KeysError::Io { path: path.to_owned(), source };
         if fs::metadata(path).map_err(io)?.permissions().mode() & 0o077 != 0 {
             return Err(KeysError::Readable(path.to_owned()));
         }
         let text = fs::read_to_string(path).map_err(io)?;
         let file: KeyFile = toml::from_str(&text).map_err(|_| KeysError::Form(path.to_owned()))?;
-        Ok(Self {
-            data: (&file.data).try_into()?,
-            templates: (&file.templates).try_into()?,
-        })
+        Ok(Self { data: (&file.data).try_into()?, templates: (&file.templates).try_into()? })
     }
 }
 
 /// Writes a new key file beside `path` and links it there, so that the first of several processes wins and no
 /// reader sees half a file.
 fn create(path: &Path) -> Result<(), KeysError> {
-    let io = |source| KeysError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io = |source| KeysError::Io { path: path.to_owned(), source };
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(io)?;
-    let keys = KeyFile {
-        data: KeyRingFile::generate()?,
-        templates: KeyRingFile::generate()?,
-    };
+    let keys = KeyFile { data: KeyRingFile::generate()?, templates: KeyRingFile::generate()? };
     let text = toml::to_string(&keys).map_err(|_| KeysError::Form(path.to_owned()))?;
 
     let temporary = folder.join(format!(".keys-{}", uuid::Uuid::new_v4()));
@@ -129,57 +117,29 @@ mod tests {
 
     #[test]
     fn the_first_start_makes_keys_and_the_second_finds_them() {
-        let config = Config {
-            data_dir: folder(),
-            ..Config::default()
-        };
-        let sealed = Keys::load(&config)
-            .unwrap()
-            .data
-            .seal(Purpose::Job, b"", b"plain")
-            .unwrap();
-        assert_eq!(
-            Keys::load(&config)
-                .unwrap()
-                .data
-                .open(Purpose::Job, b"", &sealed)
-                .unwrap(),
-            b"plain"
-        );
-        let mode = fs::metadata(config.data_dir.join("keys.toml"))
-            .unwrap()
-            .permissions()
-            .mode();
+        let config = Config { data_dir: folder(), ..Config::default() };
+        let sealed = Keys::load(&config).unwrap().data.seal(Purpose::Job, b"", b"plain").unwrap();
+        assert_eq!(Keys::load(&config).unwrap().data.open(Purpose::Job, b"", &sealed).unwrap(), b"plain");
+        let mode = fs::metadata(config.data_dir.join("keys.toml")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         fs::remove_dir_all(&config.data_dir).unwrap();
     }
 
     #[test]
     fn processes_that_start_together_agree() {
-        let config = Config {
-            data_dir: folder(),
-            ..Config::default()
-        };
+        let config = Config { data_dir: folder(), ..Config::default() };
         let all: Vec<Keys> = std::thread::scope(|scope| {
-            let starts: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| Keys::load(&config).unwrap()))
-                .collect();
+            let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| Keys::load(&config).unwrap())).collect();
             starts.into_iter().map(|start| start.join().unwrap()).collect()
         });
         let sealed = all[0].templates.seal(Purpose::Template, b"", b"plain").unwrap();
-        assert!(
-            all.iter()
-                .all(|keys| keys.templates.open(Purpose::Template, b"", &sealed).is_ok())
-        );
+        assert!(all.iter().all(|keys| keys.templates.open(Purpose::Template, b"", &sealed).is_ok()));
         fs::remove_dir_all(&config.data_dir).unwrap();
     }
 
     #[test]
     fn a_file_that_others_may_read_is_refused() {
-        let config = Config {
-            data_dir: folder(),
-            ..Config::default()
-        };
+        let config = Config { data_dir: folder(), ..Config::default() };
         Keys::load(&config).unwrap();
         let file = config.data_dir.join("keys.toml");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
@@ -189,10 +149,7 @@ mod tests {
 
     #[test]
     fn a_named_file_is_never_made() {
-        let mut config = Config {
-            data_dir: folder(),
-            ..Config::default()
-        };
+        let mut config = Config { data_dir: folder(), ..Config::default() };
         config.keys.file = Some(config.data_dir.join("elsewhere.toml"));
         assert!(matches!(Keys::load(&config), Err(KeysError::Io { .. })));
         fs::remove_dir_all(&config.data_dir).unwrap();

@@ -26,11 +26,7 @@ impl Far {
     /// A rate from a fraction; what is above 1, or no number, is 1.
     #[must_use]
     pub fn from_fraction(fraction: f64) -> Self {
-        if fraction < 1.0 {
-            Self(fraction.max(f64::MIN_POSITIVE))
-        } else {
-            Self::ONE
-        }
+        if fraction < 1.0 { Self(fraction.max(f64::MIN_POSITIVE)) } else { Self::ONE }
     }
 
     /// The rate as a fraction.
@@ -76,13 +72,9 @@ mod tests {
 
     #[test]
     fn the_threshold_table_of_the_text_fits() {
-        for (percentage, score) in [
-            (0.0001, 4500.0),
-            (0.001, 4000.0),
-            (0.01, 3500.0),
-            (0.1, 3000.0),
-            (1.0, 2500.0),
-        ] {
+        for (percentage, score) in
+            [(0.0001, 4500.0), (0.001, 4000.0), (0.01, 3500.0), (0.1, 3000.0), (1.0, 2500.0)]
+        {
             assert!(close(Far::from_fraction(percentage / 100.0).score(), score));
         }
         assert_eq!(Far::ONE.score(), 1500.0);

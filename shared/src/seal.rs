@@ -88,10 +88,7 @@ pub struct KeyRingFile {
 
 impl std::fmt::Debug for KeyRing {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("KeyRing")
-            .field("active", &self.active)
-            .finish_non_exhaustive()
+        formatter.debug_struct("KeyRing").field("active", &self.active).finish_non_exhaustive()
     }
 }
 
@@ -114,10 +111,7 @@ impl TryFrom<&KeyRingFile> for KeyRing {
         if !keys.contains_key(&file.active) {
             return Err(KeyRingError::NoActiveKey(file.active.clone()));
         }
-        Ok(Self {
-            active: file.active.clone(),
-            keys,
-        })
+        Ok(Self { active: file.active.clone(), keys })
     }
 }
 
@@ -211,10 +205,7 @@ impl KeyRing {
     }
 
     fn derive(&self, id: &str, salt: &[u8], purpose: Purpose) -> Result<LessSafeKey, SealError> {
-        let secret = self
-            .keys
-            .get(id)
-            .ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
+        let secret = self.keys.get(id).ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
         let info = [purpose.info()];
         let key = Salt::new(HKDF_SHA256, salt)
             .extract(secret)
@@ -240,14 +231,8 @@ mod tests {
         let ring = KeyRing::generate().unwrap();
         let sealed = ring.seal(Purpose::Blob, b"here", b"plain").unwrap();
         assert_eq!(ring.open(Purpose::Blob, b"here", &sealed).unwrap(), b"plain");
-        assert!(matches!(
-            ring.open(Purpose::Blob, b"there", &sealed),
-            Err(SealError::Forged)
-        ));
-        assert!(matches!(
-            ring.open(Purpose::Job, b"here", &sealed),
-            Err(SealError::Forged)
-        ));
+        assert!(matches!(ring.open(Purpose::Blob, b"there", &sealed), Err(SealError::Forged)));
+        assert!(matches!(ring.open(Purpose::Job, b"here", &sealed), Err(SealError::Forged)));
     }
 
     #[test]
@@ -260,10 +245,7 @@ mod tests {
             assert!(ring.open(Purpose::Template, b"", &changed).is_err(), "byte {at}");
         }
         for len in 0..sealed.len() {
-            assert!(
-                ring.open(Purpose::Template, b"", &sealed[..len]).is_err(),
-                "length {len}"
-            );
+            assert!(ring.open(Purpose::Template, b"", &sealed[..len]).is_err(), "length {len}");
         }
     }
 
@@ -271,41 +253,24 @@ mod tests {
     fn a_rotated_ring_opens_old_records_until_the_key_is_dropped() {
         let old = KeyRingFile::generate().unwrap();
         let new = rotated(&old);
-        let sealed = KeyRing::try_from(&old)
-            .unwrap()
-            .seal(Purpose::Blob, b"", b"plain")
-            .unwrap();
-        assert!(
-            KeyRing::try_from(&new)
-                .unwrap()
-                .open(Purpose::Blob, b"", &sealed)
-                .is_ok()
-        );
+        let sealed = KeyRing::try_from(&old).unwrap().seal(Purpose::Blob, b"", b"plain").unwrap();
+        assert!(KeyRing::try_from(&new).unwrap().open(Purpose::Blob, b"", &sealed).is_ok());
 
         let dropped = KeyRing::try_from(&KeyRingFile::generate().unwrap()).unwrap();
-        assert!(matches!(
-            dropped.open(Purpose::Blob, b"", &sealed),
-            Err(SealError::UnknownKey(_))
-        ));
+        assert!(matches!(dropped.open(Purpose::Blob, b"", &sealed), Err(SealError::UnknownKey(_))));
     }
 
     #[test]
     fn a_ring_without_its_active_key_is_refused() {
         let mut file = KeyRingFile::generate().unwrap();
         file.active = "gone".into();
-        assert!(matches!(
-            KeyRing::try_from(&file),
-            Err(KeyRingError::NoActiveKey(_))
-        ));
+        assert!(matches!(KeyRing::try_from(&file), Err(KeyRingError::NoActiveKey(_))));
     }
 
     #[test]
     fn debug_output_shows_no_key() {
         let file = KeyRingFile::generate().unwrap();
         let shown = format!("{:?}", KeyRing::try_from(&file).unwrap());
-        assert!(
-            file.keys.values().all(|secret| !shown.contains(secret)),
-            "{shown}"
-        );
+        assert!(file.keys.values().all(|secret| !shown.contains(secret)), "{shown}");
     }
 }

@@ -18,10 +18,7 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
         tracing::info!("shutting down; a second signal ends the process at once");
         shutdown.cancel();
         wait().await;
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the operator asked for an end without a drain"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the operator asked for an end without a drain")]
         std::process::exit(130);
     });
     Ok(token)

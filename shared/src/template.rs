@@ -44,10 +44,8 @@ impl TemplateCodec {
     /// The system has no random numbers.
     pub fn encode(&self, embedding: &Embedding) -> Result<String, TemplateError> {
         let plain = rmp_serde::to_vec(embedding).map_err(|_| TemplateError::Codec)?;
-        let sealed = self
-            .ring
-            .seal(Purpose::Template, ASSOCIATED_DATA, &plain)
-            .map_err(TemplateError::Seal)?;
+        let sealed =
+            self.ring.seal(Purpose::Template, ASSOCIATED_DATA, &plain).map_err(TemplateError::Seal)?;
         Ok(base64_simd::URL_SAFE_NO_PAD.encode_to_string(sealed))
     }
 
@@ -62,10 +60,8 @@ impl TemplateCodec {
         let sealed = base64_simd::URL_SAFE_NO_PAD
             .decode_to_vec(template.trim_end_matches('='))
             .map_err(|_| TemplateError::Forged)?;
-        let plain = self
-            .ring
-            .open(Purpose::Template, ASSOCIATED_DATA, &sealed)
-            .map_err(|_| TemplateError::Forged)?;
+        let plain =
+            self.ring.open(Purpose::Template, ASSOCIATED_DATA, &sealed).map_err(|_| TemplateError::Forged)?;
         rmp_serde::from_slice(&plain).map_err(|_| TemplateError::Codec)
     }
 }

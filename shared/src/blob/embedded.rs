@@ -61,15 +61,8 @@ impl EmbeddedBlobs {
     /// An empty store with room for `max_bytes`.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
-        let blobs = Blobs {
-            max_bytes,
-            bytes: 0,
-            by_key: HashMap::new(),
-            by_expiry: BTreeSet::new(),
-        };
-        Self {
-            blobs: Mutex::new(blobs),
-        }
+        let blobs = Blobs { max_bytes, bytes: 0, by_key: HashMap::new(), by_expiry: BTreeSet::new() };
+        Self { blobs: Mutex::new(blobs) }
     }
 
     /// The blobs whose time is not over.
@@ -110,15 +103,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_blob_that_expired_makes_room() {
         let store = EmbeddedBlobs::new(10);
-        store
-            .put("a", Bytes::from_static(b"12345678"), MINUTE)
-            .await
-            .unwrap();
+        store.put("a", Bytes::from_static(b"12345678"), MINUTE).await.unwrap();
         let second = Bytes::from_static(b"abcdefgh");
-        assert!(matches!(
-            store.put("b", second.clone(), MINUTE).await,
-            Err(BlobError::Full)
-        ));
+        assert!(matches!(store.put("b", second.clone(), MINUTE).await, Err(BlobError::Full)));
 
         tokio::time::advance(MINUTE).await;
         store.put("b", second, MINUTE).await.unwrap();
@@ -129,15 +116,9 @@ mod tests {
     async fn what_is_replaced_does_not_count_twice() {
         let store = EmbeddedBlobs::new(10);
         for _ in 0..3 {
-            store
-                .put("a", Bytes::from_static(b"12345678"), MINUTE)
-                .await
-                .unwrap();
+            store.put("a", Bytes::from_static(b"12345678"), MINUTE).await.unwrap();
         }
         let blobs = store.alive();
-        assert_eq!(
-            (blobs.bytes, blobs.by_key.len(), blobs.by_expiry.len()),
-            (8, 1, 1)
-        );
+        assert_eq!((blobs.bytes, blobs.by_key.len(), blobs.by_expiry.len()), (8, 1, 1));
     }
 }

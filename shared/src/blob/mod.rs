@@ -40,9 +40,7 @@ const EMBEDDED_BYTES: usize = 512 << 20;
 pub fn open(url: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
     match url.split_once(':') {
         Some(("embedded", _)) => Ok(Arc::new(embedded::EmbeddedBlobs::new(EMBEDDED_BYTES))),
-        _ => Err(BlobError::Url(
-            "expected embedded:, redis://… or rediss://…".into(),
-        )),
+        _ => Err(BlobError::Url("expected embedded:, redis://… or rediss://…".into())),
     }
 }
 
@@ -103,9 +101,7 @@ impl SealedBlobs {
     /// As [`BlobStore::get`]; also bytes that were sealed for another key or changed.
     pub async fn get(&self, key: &str) -> Result<Option<Bytes>, BlobError> {
         match self.store.get(key).await? {
-            Some(sealed) => Ok(Some(
-                self.ring.open(Purpose::Blob, key.as_bytes(), &sealed)?.into(),
-            )),
+            Some(sealed) => Ok(Some(self.ring.open(Purpose::Blob, key.as_bytes(), &sealed)?.into())),
             None => Ok(None),
         }
     }

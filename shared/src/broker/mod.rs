@@ -47,13 +47,8 @@ pub enum Queue {
 
 impl Queue {
     /// The queues that are always there.
-    pub const DURABLE: [Self; 5] = [
-        Self::Interactive,
-        Self::Replay,
-        Self::Quarantine,
-        Self::Results,
-        Self::DeadLetters,
-    ];
+    pub const DURABLE: [Self; 5] =
+        [Self::Interactive, Self::Replay, Self::Quarantine, Self::Results, Self::DeadLetters];
 
     /// The queue's name at the broker.
     #[must_use]
@@ -170,12 +165,7 @@ impl Delivery {
     /// For adapters.
     #[must_use]
     pub fn new(message: Message, attempts: u32, settle: Box<dyn Settle>) -> Self {
-        Self {
-            message,
-            attempts,
-            settled: AtomicBool::new(false),
-            settle,
-        }
+        Self { message, attempts, settled: AtomicBool::new(false), settle }
     }
 
     /// Failed attempts at the message in all queues that it was in.
@@ -304,8 +294,6 @@ pub type SharedBroker = Arc<dyn Broker>;
 pub fn open(settings: &BrokerSettings) -> Result<SharedBroker, BrokerError> {
     match settings.url.split_once(':') {
         Some(("embedded", _)) => Ok(Arc::new(embedded::EmbeddedBroker::new(settings.into()))),
-        _ => Err(BrokerError::Url(
-            "expected embedded:, amqp://… or amqps://…".into(),
-        )),
+        _ => Err(BrokerError::Url("expected embedded:, amqp://… or amqps://…".into())),
     }
 }

@@ -23,18 +23,10 @@ pub fn init_logging(log: &Log) -> Result<(), String> {
     let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
     // Tests start several roles in one process; the first one's subscriber serves all.
     let _ = if human {
-        registry
-            .with(lines.with_ansi(stderr().is_terminal()).compact())
-            .try_init()
+        registry.with(lines.with_ansi(stderr().is_terminal()).compact()).try_init()
     } else {
         registry
-            .with(
-                lines
-                    .json()
-                    .flatten_event(true)
-                    .with_current_span(true)
-                    .with_span_list(false),
-            )
+            .with(lines.json().flatten_event(true).with_current_span(true).with_span_list(false))
             .try_init()
     };
     Ok(())

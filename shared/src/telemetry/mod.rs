@@ -12,9 +12,8 @@ use prometheus::{
 };
 
 /// Bounds of histograms of durations, in seconds: 1 ms to 30 s.
-const SECONDS: &[f64] = &[
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0,
-];
+const SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0];
 
 /// The metrics of a process.
 ///
@@ -71,19 +70,13 @@ impl Metrics {
     /// A histogram of seconds.
     #[must_use]
     pub fn seconds(&self, name: &str, help: &str) -> Histogram {
-        self.register(
-            Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.into())),
-            name,
-        )
+        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.into())), name)
     }
 
     /// Histograms of seconds by label.
     #[must_use]
     pub fn seconds_by(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
-        self.register(
-            HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.into()), labels),
-            name,
-        )
+        self.register(HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.into()), labels), name)
     }
 
     /// The text that Prometheus reads.

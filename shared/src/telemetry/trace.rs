@@ -22,11 +22,7 @@ impl TraceContext {
     /// A new trace.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            trace_id: Uuid::new_v4().as_u128(),
-            span_id: span_id(),
-            sampled: false,
-        }
+        Self { trace_id: Uuid::new_v4().as_u128(), span_id: span_id(), sampled: false }
     }
 
     /// The next span of the caller's trace, or a new trace where the caller sent none that can be read.
@@ -34,10 +30,7 @@ impl TraceContext {
     pub fn continued(traceparent: Option<&str>) -> Self {
         traceparent
             .and_then(|text| text.parse::<Self>().ok())
-            .map_or_else(Self::new, |caller| Self {
-                span_id: span_id(),
-                ..caller
-            })
+            .map_or_else(Self::new, |caller| Self { span_id: span_id(), ..caller })
     }
 
     /// The trace's id as logs show it: 32 hex digits.
@@ -55,13 +48,7 @@ impl Default for TraceContext {
 
 impl fmt::Display for TraceContext {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "00-{:032x}-{:016x}-{:02x}",
-            self.trace_id,
-            self.span_id,
-            u8::from(self.sampled)
-        )
+        write!(formatter, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, u8::from(self.sampled))
     }
 }
 
@@ -83,11 +70,7 @@ impl FromStr for TraceContext {
         if version != "00" || trace_id == 0 || span_id == 0 {
             return Err(NotATraceparent);
         }
-        Ok(Self {
-            trace_id,
-            span_id,
-            sampled: flags & 1 == 1,
-        })
+        Ok(Self { trace_id, span_id, sampled: flags & 1 == 1 })
     }
 }
 
@@ -123,9 +106,6 @@ mod tests {
         ] {
             assert!(text.parse::<TraceContext>().is_err(), "{text}");
         }
-        assert_ne!(
-            TraceContext::continued(Some("nonsense")),
-            TraceContext::continued(None)
-        );
+        assert_ne!(TraceContext::continued(Some("nonsense")), TraceContext::continued(None));
     }
 }

@@ -29,15 +29,8 @@ impl Deliveries for EmbeddedDeliveries {
         loop {
             let changed = self.core.changed.notified();
             let until = match self.core.look(|state, now| state.take(self.id, now)) {
-                Take::Delivery {
-                    tag,
-                    message,
-                    attempts,
-                } => {
-                    let settle = Tag {
-                        core: Arc::clone(&self.core),
-                        tag,
-                    };
+                Take::Delivery { tag, message, attempts } => {
+                    let settle = Tag { core: Arc::clone(&self.core), tag };
                     return Some(Delivery::new(message, attempts, Box::new(settle)));
                 }
                 Take::Wait(until) => until,
@@ -66,9 +59,7 @@ struct Tag {
 
 impl Tag {
     fn settle_now(&self, settlement: Settlement) -> Result<(), SettleError> {
-        let settled = self
-            .core
-            .change(|state, now| state.settle(self.tag, settlement, now));
+        let settled = self.core.change(|state, now| state.settle(self.tag, settlement, now));
         if settled { Ok(()) } else { Err(SettleError::Gone) }
     }
 }
@@ -94,11 +85,7 @@ pub(super) struct EmbeddedReplies {
 
 impl EmbeddedReplies {
     pub(super) fn new(core: Arc<Core>, instance: &str) -> Self {
-        Self {
-            core,
-            instance: instance.to_owned(),
-            generation: None,
-        }
+        Self { core, instance: instance.to_owned(), generation: None }
     }
 
     fn open(&mut self) -> Option<ReplyEvent> {

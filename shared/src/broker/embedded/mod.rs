@@ -97,16 +97,12 @@ impl EmbeddedBroker {
 #[async_trait]
 impl Publish for EmbeddedBroker {
     async fn publish(&self, queue: &Queue, message: &Message) -> Published {
-        self.core
-            .change(|state, now| state.publish(queue, message.clone(), now))
+        self.core.change(|state, now| state.publish(queue, message.clone(), now))
     }
 
     async fn announce(&self, body: Bytes) {
         lock(&self.core.subscribers).retain(|subscriber| {
-            !matches!(
-                subscriber.try_send(body.clone()),
-                Err(mpsc::error::TrySendError::Closed(_))
-            )
+            !matches!(subscriber.try_send(body.clone()), Err(mpsc::error::TrySendError::Closed(_)))
         });
     }
 }
@@ -114,9 +110,7 @@ impl Publish for EmbeddedBroker {
 #[async_trait]
 impl Consume for EmbeddedBroker {
     async fn consume(&self, queue: &Queue, prefetch: u16) -> Box<dyn Deliveries> {
-        let id = self
-            .core
-            .look(|state, _| state.add_consumer(queue.clone(), prefetch));
+        let id = self.core.look(|state, _| state.add_consumer(queue.clone(), prefetch));
         Box::new(EmbeddedDeliveries::new(Arc::clone(&self.core), id))
     }
 

@@ -31,11 +31,7 @@ struct Unsettled {
 #[derive(Debug)]
 pub(super) enum Take {
     /// A message, to be settled under `tag`.
-    Delivery {
-        tag: Id,
-        message: Message,
-        attempts: u32,
-    },
+    Delivery { tag: Id, message: Message, attempts: u32 },
     /// Nothing before something changes, or before this time.
     Wait(Option<Instant>),
     /// The consumer, or its queue, is no more.
@@ -55,10 +51,7 @@ impl State {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            queues: Queue::DURABLE
-                .into_iter()
-                .map(|queue| (queue, Ready::default()))
-                .collect(),
+            queues: Queue::DURABLE.into_iter().map(|queue| (queue, Ready::default())).collect(),
             consumers: HashMap::new(),
             unsettled: HashMap::new(),
             last_id: 0,
@@ -96,11 +89,7 @@ impl State {
 
     pub(super) fn add_consumer(&mut self, queue: Queue, prefetch: u16) -> Id {
         let id = self.id();
-        let consumer = Consumer {
-            queue,
-            prefetch: usize::from(prefetch).max(1),
-            unsettled: 0,
-        };
+        let consumer = Consumer { queue, prefetch: usize::from(prefetch).max(1), unsettled: 0 };
         self.consumers.insert(id, consumer);
         id
     }
@@ -115,11 +104,7 @@ impl State {
 
     /// Forgets a consumer, and its queue if that is a reply queue. What it holds stays in its hands.
     pub(super) fn remove_consumer(&mut self, id: Id) {
-        if let Some(Consumer {
-            queue: queue @ Queue::Reply(_),
-            ..
-        }) = self.consumers.remove(&id)
-        {
+        if let Some(Consumer { queue: queue @ Queue::Reply(_), .. }) = self.consumers.remove(&id) {
             self.queues.remove(&queue);
         }
     }
@@ -132,11 +117,7 @@ impl State {
         let Some(ready) = self.queues.get_mut(&consumer.queue) else {
             return Take::Gone;
         };
-        let entry = if consumer.unsettled < consumer.prefetch {
-            ready.pop()
-        } else {
-            None
-        };
+        let entry = if consumer.unsettled < consumer.prefetch { ready.pop() } else { None };
         let Some(entry) = entry else {
             return Take::Wait(self.queues.values().filter_map(Ready::next_expiry).min());
         };
@@ -144,29 +125,13 @@ impl State {
         let queue = consumer.queue.clone();
         let (message, attempts) = (entry.message.clone(), entry.attempts);
         let tag = self.id();
-        self.unsettled.insert(
-            tag,
-            Unsettled {
-                queue,
-                consumer: id,
-                entry,
-            },
-        );
-        Take::Delivery {
-            tag,
-            message,
-            attempts,
-        }
+        self.unsettled.insert(tag, Unsettled { queue, consumer: id, entry });
+        Take::Delivery { tag, message, attempts }
     }
 
     /// False where nobody holds such a delivery any more.
     pub(super) fn settle(&mut self, tag: Id, settlement: Settlement, now: Instant) -> bool {
-        let Some(Unsettled {
-            queue,
-            consumer,
-            mut entry,
-        }) = self.unsettled.remove(&tag)
-        else {
+        let Some(Unsettled { queue, consumer, mut entry }) = self.unsettled.remove(&tag) else {
             return false;
         };
         if let Some(consumer) = self.consumers.get_mut(&consumer) {
@@ -190,11 +155,7 @@ impl State {
     pub(super) fn depth(&mut self, queue: &Queue, now: Instant) -> Option<Depth> {
         self.expire(now);
         let ready = self.queues.get(queue)?.len() as u64;
-        let consumers = self
-            .consumers
-            .values()
-            .filter(|consumer| consumer.queue == *queue)
-            .count() as u64;
+        let consumers = self.consumers.values().filter(|consumer| consumer.queue == *queue).count() as u64;
         Some(Depth { ready, consumers })
     }
 
@@ -205,8 +166,7 @@ impl State {
             self.settle(tag, Settlement::Failed, now);
         }
         self.queues.retain(|queue, _| !matches!(queue, Queue::Reply(_)));
-        self.consumers
-            .retain(|_, consumer| !matches!(consumer.queue, Queue::Reply(_)));
+        self.consumers.retain(|_, consumer| !matches!(consumer.queue, Queue::Reply(_)));
     }
 
     pub(super) fn close(&mut self) {
@@ -225,12 +185,7 @@ impl State {
         let order = self.id();
         if let Some(ready) = self.queues.get_mut(queue) {
             let expires_at = wait.and_then(|wait| now.checked_add(wait));
-            ready.insert(Entry {
-                order,
-                message,
-                attempts: 0,
-                expires_at,
-            });
+            ready.insert(Entry { order, message, attempts: 0, expires_at });
         }
     }
 
@@ -242,10 +197,7 @@ impl State {
     }
 
     fn dead_letter(&mut self, message: Message, now: Instant) {
-        let message = Message {
-            expiration: None,
-            ..message
-        };
+        let message = Message { expiration: None, ..message };
         self.append(&Queue::DeadLetters, message, Some(DEAD_LETTER_TTL), now);
         if let Some(dead) = self.queues.get_mut(&Queue::DeadLetters)
             && dead.len() as u64 > self.limits.dead_letters
@@ -277,11 +229,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn state() -> State {
-        State::new(Limits {
-            max_length: 3,
-            max_length_bytes: 100,
-            dead_letters: 2,
-        })
+        State::new(Limits { max_length: 3, max_length_bytes: 100, dead_letters: 2 })
     }
 
     fn message(body: &'static str) -> Message {
@@ -296,11 +244,7 @@ mod tests {
 
     fn take(state: &mut State, consumer: Id, now: Instant) -> Option<(Id, Bytes, u32)> {
         match state.take(consumer, now) {
-            Take::Delivery {
-                tag,
-                message,
-                attempts,
-            } => Some((tag, message.body, attempts)),
+            Take::Delivery { tag, message, attempts } => Some((tag, message.body, attempts)),
             Take::Wait(_) | Take::Gone => None,
         }
     }
@@ -318,23 +262,14 @@ mod tests {
         assert!(state.settle(second, Settlement::Failed, now));
 
         let next = [0; 2].map(|_| take(&mut state, consumer, now).unwrap());
-        assert_eq!(
-            next.map(|(_, body, attempts)| (body, attempts)),
-            [("a".into(), 0), ("b".into(), 1)]
-        );
+        assert_eq!(next.map(|(_, body, attempts)| (body, attempts)), [("a".into(), 0), ("b".into(), 1)]);
     }
 
     #[test]
     fn bytes_bound_a_queue_as_well() {
         let (mut state, now) = (state(), Instant::now());
-        let large = Message {
-            body: Bytes::from(vec![0; 60]),
-            ..message("")
-        };
-        assert_eq!(
-            state.publish(&Queue::Replay, large.clone(), now),
-            Published::Accepted
-        );
+        let large = Message { body: Bytes::from(vec![0; 60]), ..message("") };
+        assert_eq!(state.publish(&Queue::Replay, large.clone(), now), Published::Accepted);
         assert_eq!(state.publish(&Queue::Replay, large.clone(), now), Published::Full);
         assert_eq!(state.publish(&Queue::Results, large, now), Published::Accepted);
     }
@@ -361,10 +296,7 @@ mod tests {
     #[test]
     fn who_waits_knows_when_the_next_message_expires() {
         let (mut state, now) = (state(), Instant::now());
-        let expiring = Message {
-            expiration: Some(SECOND),
-            ..message("a")
-        };
+        let expiring = Message { expiration: Some(SECOND), ..message("a") };
         state.publish(&Queue::Interactive, expiring, now);
         let reader = state.add_consumer(Queue::DeadLetters, 1);
         assert!(matches!(state.take(reader, now), Take::Wait(Some(until)) if until == now + SECOND));
@@ -379,9 +311,6 @@ mod tests {
         let (tag, _, _) = take(&mut state, consumer, now).unwrap();
         state.close();
         assert!(!state.settle(tag, Settlement::Ack, now));
-        assert_eq!(
-            state.publish(&Queue::Interactive, message("b"), now),
-            Published::Unreachable
-        );
+        assert_eq!(state.publish(&Queue::Interactive, message("b"), now), Published::Unreachable);
     }
 }
