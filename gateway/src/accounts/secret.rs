@@ -1,0 +1,59 @@
+//! API keys as an installation keeps them.
+
+use std::fmt;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use serde::{Deserialize, Deserializer, de};
+
+/// SHA-256 of an API key.
+///
+/// API keys are random over their whole length, so there is nothing to guess and a slow password hash would only
+/// make each request slow. Passwords that people choose need another hash.
+#[derive(Clone, Eq, PartialEq)]
+pub(super) struct Digest([u8; 32]);
+
+impl Digest {
+    pub(super) fn of(secret: &[u8]) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest(&SHA256, secret).as_ref());
+        Self(bytes)
+    }
+
+    /// The key of a look-up. What it takes says nothing of use: it depends on a hash that the caller cannot steer.
+    pub(super) fn prefix(&self) -> [u8; 8] {
+        let mut prefix = [0; 8];
+        prefix.copy_from_slice(&self.0[..8]);
+        prefix
+    }
+
+    /// In constant time.
+    pub(super) fn equals(&self, other: &Self) -> bool {
+        verify_slices_are_equal(&self.0, &other.0).is_ok()
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Digest(…)")
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let nibble = |byte: u8| (byte as char).to_digit(16).map(|value| value as u8);
+        let mut bytes = [0; 32];
+        let pairs = text.as_bytes().chunks(2);
+        let parsed = text.len() == 64
+            && bytes.iter_mut().zip(pairs).all(|(byte, pair)| {
+                let value = nibble(pair[0]).zip(nibble(pair[1])).map(|(high, low)| high << 4 | low);
+                *byte = value.unwrap_or(0);
+                value.is_some()
+            });
+        // The text is not repeated: it may be a secret in the wrong place.
+        parsed
+            .then_some(Self(bytes))
+            .ok_or_else(|| de::Error::custom("expected SHA-256 as 64 hex digits"))
+    }
+}

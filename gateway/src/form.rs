@@ -1,0 +1,345 @@
+//! The values of a multipart request, wherever in it they stood.
+//!
+//! A value may be a part of its own or a member of the request's JSON part; the same value twice is fine, two
+//! different ones are an error.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+use faceline_shared::error::Fault;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value as Json;
+
+/// What an operation reads of a request; everything else in it is ignored.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema {
+    /// Parts that are pictures.
+    pub pictures: &'static [&'static str],
+    /// The part whose JSON members count as values.
+    pub object: Option<&'static str>,
+    /// A part that is kept as the JSON text it is.
+    pub document: Option<&'static str>,
+    /// Values, as parts or as members of `object`.
+    pub values: &'static [(&'static str, Kind)],
+}
+
+/// Type of a value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// True or false, in any case, with or without quotes.
+    Flag,
+}
+
+/// What a part is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// A picture.
+    Picture(&'static str),
+    /// JSON whose members are values.
+    Object(&'static str),
+    /// JSON that is kept.
+    Document(&'static str),
+    /// A value.
+    Value(&'static str, Kind),
+}
+
+impl Schema {
+    /// What the part `name` is for; `None` where nobody reads it.
+    #[must_use]
+    pub fn role(&self, name: &str) -> Option<Role> {
+        let find = |names: &[&'static str]| names.iter().copied().find(|known| *known == name);
+        None.or_else(|| find(self.pictures).map(Role::Picture))
+            .or_else(|| find(self.object.as_slice()).map(Role::Object))
+            .or_else(|| find(self.document.as_slice()).map(Role::Document))
+            .or_else(|| self.value(name).map(|(name, kind)| Role::Value(name, kind)))
+    }
+
+    fn value(&self, name: &str) -> Option<(&'static str, Kind)> {
+        self.values.iter().copied().find(|(known, _)| *known == name)
+    }
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Value {
+    Text(String),
+    Flag(bool),
+}
+
+/// A request's values by name.
+#[derive(Clone, Debug)]
+pub struct Form {
+    schema: &'static Schema,
+    pictures: BTreeMap<&'static str, Bytes>,
+    documents: BTreeMap<&'static str, String>,
+    values: BTreeMap<&'static str, Value>,
+}
+
+impl Form {
+    /// A form without values.
+    #[must_use]
+    pub fn new(schema: &'static Schema) -> Self {
+        Self {
+            schema,
+            pictures: BTreeMap::new(),
+            documents: BTreeMap::new(),
+            values: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one part in.
+    ///
+    /// # Errors
+    /// [`Fault::Invalid`] for a value of the wrong type or one that differs from what another part said.
+    pub fn insert(&mut self, role: Role, bytes: Bytes) -> Result<(), Fault> {
+        match role {
+            Role::Picture(name) if bytes.is_empty() => invalid(name, "is empty"),
+            Role::Picture(name) => keep(&mut self.pictures, name, bytes),
+            Role::Object(name) => self.insert_members(name, text(name, &bytes)?),
+            Role::Document(name) => keep(&mut self.documents, name, text(name, &bytes)?.to_owned()),
+            Role::Value(name, kind) => {
+                let text = unquoted(text(name, &bytes)?);
+                // Web forms send what nobody filled in as an empty part.
+                if text.is_empty() {
+                    return Ok(());
+                }
+                keep(&mut self.values, name, value(name, kind, text)?)
+            }
+        }
+    }
+
+    fn insert_members(&mut self, part: &'static str, text: &str) -> Result<(), Fault> {
+        let Members(members) = serde_json::from_str(text)
+            .map_err(|error| Fault::Invalid(format!("`{part}` is not a JSON object: {error}")))?;
+        for (name, json) in members {
+            let Some((name, kind)) = self.schema.value(&name) else {
+                continue;
+            };
+            let found = match json {
+                Json::Null => continue,
+                Json::String(text) => value(name, kind, &text)?,
+                Json::Bool(flag) => value(name, kind, if flag { "true" } else { "false" })?,
+                Json::Number(number) => value(name, kind, &number.to_string())?,
+                Json::Array(_) | Json::Object(_) => return invalid(name, "must be a plain value"),
+            };
+            keep(&mut self.values, name, found)?;
+        }
+        Ok(())
+    }
+
+    /// A picture.
+    ///
+    /// # Errors
+    /// [`Fault::Invalid`] where it is missing.
+    pub fn picture(&self, name: &'static str) -> Result<Bytes, Fault> {
+        self.pictures
+            .get(name)
+            .cloned()
+            .map_or_else(|| missing(name), Ok)
+    }
+
+    /// The JSON text of a part.
+    ///
+    /// # Errors
+    /// [`Fault::Invalid`] where it is missing.
+    pub fn document(&self, name: &'static str) -> Result<&str, Fault> {
+        self.documents
+            .get(name)
+            .map_or_else(|| missing(name), |text| Ok(text.as_str()))
+    }
+
+    /// A text.
+    ///
+    /// # Errors
+    /// [`Fault::Invalid`] where it is missing.
+    pub fn required_text(&self, name: &'static str) -> Result<&str, Fault> {
+        self.text(name).map_or_else(|| missing(name), Ok)
+    }
+
+    /// A text, where it came.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.values.get(name)? {
+            Value::Text(text) => Some(text),
+            Value::Flag(_) => None,
+        }
+    }
+
+    /// True or false, where it came.
+    #[must_use]
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        match self.values.get(name)? {
+            Value::Flag(flag) => Some(*flag),
+            Value::Text(_) => None,
+        }
+    }
+}
+
+fn invalid<T>(name: &str, what: &str) -> Result<T, Fault> {
+    Err(Fault::Invalid(format!("`{name}` {what}")))
+}
+
+fn missing<T>(name: &str) -> Result<T, Fault> {
+    invalid(name, "is missing")
+}
+
+fn keep<T: PartialEq>(
+    known: &mut BTreeMap<&'static str, T>,
+    name: &'static str,
+    new: T,
+) -> Result<(), Fault> {
+    match known.get(name) {
+        Some(old) if *old != new => invalid(name, "has two different values"),
+        Some(_) => Ok(()),
+        None => {
+            known.insert(name, new);
+            Ok(())
+        }
+    }
+}
+
+fn value(name: &str, kind: Kind, text: &str) -> Result<Value, Fault> {
+    match kind {
+        Kind::Text => Ok(Value::Text(text.to_owned())),
+        Kind::Flag if text.eq_ignore_ascii_case("true") => Ok(Value::Flag(true)),
+        Kind::Flag if text.eq_ignore_ascii_case("false") => Ok(Value::Flag(false)),
+        Kind::Flag => invalid(name, "must be true or false"),
+    }
+}
+
+/// UTF-8 without byte order mark and outer white space.
+fn text<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, Fault> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes)
+        .map(str::trim)
+        .or_else(|_| invalid(name, "is not UTF-8"))
+}
+
+/// Without one pair of outer double quotes, as in `imageType="SELFIE"` of the original's documentation.
+fn unquoted(text: &str) -> &str {
+    text.strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(text)
+}
+
+/// The members of a JSON object in their order, repeated names included: `serde_json::Map` would keep the last one
+/// of two that contradict each other.
+struct Members(Vec<(String, Json)>);
+
+impl<'de> serde::Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SCHEMA: Schema = Schema {
+        pictures: &["image"],
+        object: Some("face"),
+        document: Some("reference"),
+        values: &[("imageType", Kind::Text), ("rotate", Kind::Flag)],
+    };
+
+    fn form(parts: &[(&str, &str)]) -> Result<Form, Fault> {
+        let mut form = Form::new(&SCHEMA);
+        for (name, content) in parts {
+            if let Some(role) = SCHEMA.role(name) {
+                form.insert(role, Bytes::copy_from_slice(content.as_bytes()))?;
+            }
+        }
+        Ok(form)
+    }
+
+    fn message(parts: &[(&str, &str)]) -> String {
+        form(parts).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_value_may_stand_in_the_json_part_or_alone() {
+        for parts in [
+            &[("face", r#"{"imageType":"SELFIE","rotate":true}"#)][..],
+            &[("imageType", "SELFIE"), ("rotate", "True")],
+            &[("imageType", "\u{feff} \"SELFIE\"\r\n"), ("rotate", "\"TRUE\"\n")],
+            &[("face", r#"{"imageType":"SELFIE","rotate":"true"}"#), ("rotate", "true")],
+            &[("face", "\u{feff}{\"imageType\":\"SELFIE\",\"rotate\":\"TRUE\",\"other\":[1]}\n")],
+        ] {
+            let form = form(parts).unwrap();
+            assert_eq!(form.text("imageType"), Some("SELFIE"), "{parts:?}");
+            assert_eq!(form.flag("rotate"), Some(true), "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn two_different_values_are_refused_and_the_same_twice_is_not() {
+        let two = "`imageType` has two different values";
+        assert_eq!(message(&[("imageType", "A"), ("imageType", "B")]), two);
+        assert_eq!(message(&[("imageType", "A"), ("face", r#"{"imageType":"B"}"#)]), two);
+        assert_eq!(message(&[("face", r#"{"imageType":"A","imageType":"B"}"#)]), two);
+        assert_eq!(message(&[("image", "A"), ("image", "B")]), "`image` has two different values");
+        assert!(form(&[("image", "A"), ("image", "A"), ("imageType", "\"A\""), ("imageType", "A")]).is_ok());
+    }
+
+    #[test]
+    fn null_and_empty_values_are_absent() {
+        let form = form(&[("face", r#"{"imageType":null}"#), ("rotate", "")]).unwrap();
+        assert_eq!((form.text("imageType"), form.flag("rotate")), (None, None));
+        assert_eq!(
+            form.required_text("imageType").unwrap_err().to_string(),
+            "`imageType` is missing"
+        );
+        assert_eq!(form.picture("image").unwrap_err().to_string(), "`image` is missing");
+    }
+
+    #[test]
+    fn what_is_not_of_the_form_is_named() {
+        assert_eq!(message(&[("rotate", "perhaps")]), "`rotate` must be true or false");
+        assert_eq!(message(&[("face", r#"{"imageType":["A"]}"#)]), "`imageType` must be a plain value");
+        assert!(message(&[("face", "[1]")]).starts_with("`face` is not a JSON object"));
+        assert!(message(&[("face", "{")]).starts_with("`face` is not a JSON object"));
+        assert_eq!(message(&[("image", "")]), "`image` is empty");
+        let mut form = Form::new(&SCHEMA);
+        let broken = form.insert(Role::Value("imageType", Kind::Text), Bytes::from_static(b"\xff"));
+        assert_eq!(broken.unwrap_err().to_string(), "`imageType` is not UTF-8");
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_the_same_as_a_part_and_as_a_member(value in "[^\"\\s\u{feff}]([^\"]*[^\"\\s])?") {
+            let json = serde_json::json!({"imageType": value}).to_string();
+            let form = form(&[("face", &json), ("imageType", &value)]).unwrap();
+            prop_assert_eq!(form.text("imageType"), Some(value.as_str()));
+        }
+
+        #[test]
+        fn any_part_is_taken_or_refused(name in "image|face|reference|imageType|rotate", content in any::<Vec<u8>>()) {
+            let role = SCHEMA.role(&name).unwrap();
+            // Only that it ends: what is right is shown above.
+            let _ = Form::new(&SCHEMA).insert(role, content.into());
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A panic in a handler is an answer, not a cut connection.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use faceline_shared::error::Fault;
+use futures_util::FutureExt as _;
+
+use crate::http::answer::Refusal;
+
+pub(in crate::http) async fn catch_panic(request: Request, next: Next) -> Response {
+    // What the handler held is dropped with it; what is shared is behind locks that survive a panic.
+    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+        Ok(response) => response,
+        Err(panic) => {
+            let message = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied());
+            tracing::error!(message, "a handler panicked");
+            Refusal::from(Fault::Internal).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::middleware::from_fn;
+    use axum::{Router, routing};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_as_an_internal_error() {
+        let fall = async || -> &'static str { panic!("on purpose") };
+        let router = Router::new()
+            .route("/", routing::get(fall))
+            .layer(from_fn(catch_panic));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()["content-type"], "application/json");
+    }
+}

@@ -1,0 +1,18 @@
+//! The public listener: the only place that knows axum.
+
+mod answer;
+mod biometric;
+mod body;
+mod content_type;
+mod drain;
+mod health;
+mod layers;
+pub mod multipart;
+mod operation;
+mod receive;
+mod router;
+mod server;
+mod state;
+
+pub use self::server::Server;
+pub use self::state::State;
