@@ -1,3 +1,13 @@
 //! The gateway of Faceline: HTTP, authentication, admission, and the way of a request to the workers and back.
 
+pub mod accounts;
+pub mod admission;
+pub mod biometric;
+pub mod form;
+pub mod http;
 pub mod jobs;
+pub mod json;
+mod role;
+pub mod submit;
+
+pub use self::role::{GatewayError, run};

@@ -5,6 +5,8 @@ mod dispatcher;
 mod metrics;
 mod pending;
 mod replies;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

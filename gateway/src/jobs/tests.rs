@@ -1,0 +1,227 @@
+//! The job side over embedded broker and blob store, with workers that do as each test says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use faceline_shared::blob::{self, SealedBlobs};
+use faceline_shared::broker::{
+    self, BrokerSettings, Delivery, Message, Published, Queue, Settlement, SharedBroker,
+};
+use faceline_shared::error::{BusyCause, Fault};
+use faceline_shared::face::ImageType;
+use faceline_shared::job::{CodedPicture, Job, JobEnvelope, JobFailure, JobResult, Outcome, Picture, ReplyEnvelope};
+use faceline_shared::seal::KeyRing;
+use faceline_shared::telemetry::{Metrics, TraceContext};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::{Dispatcher, Order, OrderError, SubmittedPicture, Task};
+use crate::submit::Submit as _;
+
+const INLINE_LIMIT: usize = 16;
+
+struct Site {
+    broker: SharedBroker,
+    blobs: SealedBlobs,
+    keys: KeyRing,
+    metrics: Metrics,
+    dispatcher: Dispatcher,
+}
+
+impl Site {
+    async fn new(settings: BrokerSettings) -> Self {
+        let broker = broker::open(&settings).unwrap();
+        let keys = KeyRing::generate().unwrap();
+        let blobs = SealedBlobs::new(blob::open("embedded:").unwrap(), keys.clone());
+        let metrics = Metrics::new();
+        let dispatcher =
+            Dispatcher::start("g", broker.clone(), blobs.clone(), keys.clone(), INLINE_LIMIT, &metrics).await;
+        dispatcher.watch_connection().wait_for(Option::is_some).await.unwrap();
+        Self { broker, blobs, keys, metrics, dispatcher }
+    }
+
+    fn submit(&self, order: Order) -> tokio::task::JoinHandle<super::OrderResult> {
+        let dispatcher = self.dispatcher.clone();
+        tokio::spawn(async move { dispatcher.submit(order).await })
+    }
+
+    /// Deliveries of jobs, as a worker sees them.
+    async fn deliveries(&self) -> mpsc::Receiver<Delivery> {
+        let mut deliveries = self.broker.consume(&Queue::Interactive, 10).await;
+        let (sender, receiver) = mpsc::channel(10);
+        tokio::spawn(async move {
+            while let Some(delivery) = deliveries.next().await {
+                if sender.send(delivery).await.is_err() {
+                    return;
+                }
+            }
+        });
+        receiver
+    }
+
+    async fn answer(&self, delivery: &Delivery, outcome: &Outcome) -> Published {
+        let reply = ReplyEnvelope::seal(delivery.message.id, outcome, Duration::ZERO, &self.keys).unwrap();
+        let message = Message {
+            id: delivery.message.id,
+            reply_to: None,
+            expiration: None,
+            earlier_attempts: 0,
+            body: reply.encode().unwrap(),
+        };
+        let queue = Queue::Reply(delivery.message.reply_to.clone().unwrap());
+        self.broker.publish(&queue, &message).await
+    }
+
+    fn picture(&self, delivery: &Delivery) -> Picture {
+        let job = JobEnvelope::decode(&delivery.message.body).unwrap().open(&self.keys).unwrap();
+        let Job::Code(coding) = job else { panic!("another kind of job") };
+        coding.picture
+    }
+}
+
+fn order(bytes: &'static [u8]) -> Order {
+    let bytes = Bytes::from_static(bytes);
+    Order {
+        id: Uuid::now_v7(),
+        client: "bank".into(),
+        task: Task::Code(SubmittedPicture { bytes, image_type: ImageType::Selfie, rotate: false }),
+        budget: Duration::from_secs(20),
+        callers_own_deadline: false,
+        trace: TraceContext::new(),
+    }
+}
+
+fn coded() -> Outcome {
+    Ok(JobResult::Coded(CodedPicture { digest: "d".into(), face: None }))
+}
+
+#[tokio::test]
+async fn a_small_picture_travels_in_the_message_and_the_first_answer_wins() {
+    let site = Site::new(BrokerSettings::default()).await;
+    let mut deliveries = site.deliveries().await;
+    let result = site.submit(order(b"small"));
+    let delivery = deliveries.recv().await.unwrap();
+    assert!(matches!(site.picture(&delivery), Picture::Inline(bytes) if bytes.as_ref() == b"small"));
+
+    assert_eq!(site.answer(&delivery, &coded()).await, Published::Accepted);
+    assert_eq!(result.await.unwrap(), Ok(coded().unwrap()));
+    site.answer(&delivery, &Err(JobFailure::Internal)).await;
+    // Answers are taken in their order: when this one is there, the repeated one was counted.
+    let result = site.submit(order(b"next"));
+    let next = deliveries.recv().await.unwrap();
+    site.answer(&next, &coded()).await;
+    result.await.unwrap().unwrap();
+    assert!(site.metrics.encode().contains("faceline_gateway_unexpected_results_total 1"));
+}
+
+#[tokio::test]
+async fn a_large_picture_waits_in_the_blob_store_and_is_deleted_with_its_job() {
+    let site = Site::new(BrokerSettings::default()).await;
+    let mut deliveries = site.deliveries().await;
+    let result = site.submit(order(b"more than sixteen bytes"));
+    let delivery = deliveries.recv().await.unwrap();
+    let Picture::Blob { key } = site.picture(&delivery) else { panic!("it travels inline") };
+    assert_eq!(site.blobs.get(&key).await.unwrap().unwrap().as_ref(), b"more than sixteen bytes");
+
+    site.answer(&delivery, &coded()).await;
+    result.await.unwrap().unwrap();
+    let gone = async { while site.blobs.get(&key).await.unwrap().is_some() { tokio::task::yield_now().await } };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("the blob stays");
+}
+
+#[tokio::test]
+async fn a_lost_blob_is_sent_again_under_the_same_id() {
+    let site = Site::new(BrokerSettings::default()).await;
+    let mut deliveries = site.deliveries().await;
+    let result = site.submit(order(b"more than sixteen bytes"));
+    let first = deliveries.recv().await.unwrap();
+    site.answer(&first, &Err(JobFailure::BlobLost)).await;
+    let second = deliveries.recv().await.unwrap();
+    assert_eq!(first.message.id, second.message.id);
+    let Picture::Blob { key } = site.picture(&second) else { panic!("it travels inline") };
+    assert!(site.blobs.get(&key).await.unwrap().is_some());
+    site.answer(&second, &coded()).await;
+    assert_eq!(result.await.unwrap(), Ok(coded().unwrap()));
+}
+
+#[tokio::test]
+async fn a_full_queue_is_a_refusal_with_a_time_to_come_again() {
+    let settings = BrokerSettings { max_length: 1, ..BrokerSettings::default() };
+    let site = Site::new(settings).await;
+    let waiting = site.submit(Order { budget: Duration::from_secs(60), ..order(b"first") });
+    while site.broker.depth(&Queue::Interactive).await.unwrap().ready == 0 {
+        tokio::task::yield_now().await;
+    }
+    let refused = site.dispatcher.submit(order(b"second")).await.unwrap_err();
+    let OrderError::Fault(Fault::Busy(busy)) = refused else { panic!("{refused}") };
+    assert_eq!(busy.cause, BusyCause::QueueFull);
+    assert!(busy.retry_after_seconds() >= 1);
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn a_missed_deadline_is_explained_by_the_queue() {
+    let site = Site::new(BrokerSettings::default()).await;
+    let short = || Order { budget: Duration::from_millis(50), ..order(b"x") };
+    let cause = |result: super::OrderResult| match result.unwrap_err() {
+        OrderError::Fault(Fault::Busy(busy)) => Some(busy.cause),
+        OrderError::Fault(Fault::DeadlineRunning { .. }) => None,
+        other => panic!("{other}"),
+    };
+    assert_eq!(cause(site.dispatcher.submit(short()).await), Some(BusyCause::NoWorker));
+
+    // A worker takes both jobs and does not answer.
+    let mut deliveries = site.deliveries().await;
+    let abandoned = deliveries.recv().await.unwrap();
+    let result = site.submit(short());
+    let running = deliveries.recv().await.unwrap();
+    assert_eq!(cause(result.await.unwrap()), None);
+    for delivery in [abandoned, running] {
+        delivery.settle(Settlement::Ack).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn workers_hear_that_a_caller_left() {
+    let site = Site::new(BrokerSettings::default()).await;
+    let mut announcements = site.broker.announcements().await;
+    let mut deliveries = site.deliveries().await;
+    let order = order(b"x");
+    let id = order.id;
+    let call = site.submit(order);
+    let _delivery = deliveries.recv().await.unwrap();
+    call.abort();
+    assert_eq!(announcements.recv().await.unwrap().as_ref(), id.as_bytes());
+}
+
+#[tokio::test]
+async fn an_answer_under_other_keys_is_an_internal_error() {
+    let site = Site::new(BrokerSettings::default()).await;
+    let mut deliveries = site.deliveries().await;
+    let result = site.submit(order(b"x"));
+    let delivery = deliveries.recv().await.unwrap();
+    let stranger = Site { keys: KeyRing::generate().unwrap(), ..site };
+    stranger.answer(&delivery, &coded()).await;
+    assert_eq!(result.await.unwrap(), Err(OrderError::Fault(Fault::Internal)));
+}
+
+#[tokio::test]
+async fn concurrent_orders_get_their_own_answers() {
+    let site = Arc::new(Site::new(BrokerSettings::default()).await);
+    let mut deliveries = site.deliveries().await;
+    let worker = Arc::clone(&site);
+    tokio::spawn(async move {
+        while let Some(delivery) = deliveries.recv().await {
+            let digest = delivery.message.id.to_string();
+            worker.answer(&delivery, &Ok(JobResult::Coded(CodedPicture { digest, face: None }))).await;
+            delivery.settle(Settlement::Ack).await.unwrap();
+        }
+    });
+    let orders: Vec<_> = (0..100).map(|_| order(b"x")).collect();
+    let calls: Vec<_> = orders.iter().map(|order| (order.id, site.submit(order.clone()))).collect();
+    for (id, call) in calls {
+        let JobResult::Coded(coded) = call.await.unwrap().unwrap() else { panic!("another kind of result") };
+        assert_eq!(coded.digest, id.to_string());
+    }
+}
