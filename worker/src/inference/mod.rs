@@ -9,5 +9,5 @@ mod session;
 
 pub use device::{Device, UnknownDevice};
 pub use error::InferenceError;
-pub use runtime::{NamedTensor, Runtime};
-pub(crate) use session::{Outputs, Session};
+pub use runtime::Runtime;
+pub(crate) use session::Session;

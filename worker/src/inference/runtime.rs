@@ -5,14 +5,12 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use faceline_models::onnx::{GraphRunner, RunnerError, Tensor};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::value::TensorRef;
 
 use super::{InferenceError, Session};
-
-/// A tensor of 32-bit floats: name, shape, elements in row-major order.
-pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
 
 /// ONNX Runtime, loaded and initialised. There is one in a process, for the whole of its life.
 #[derive(Debug)]
@@ -63,41 +61,31 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// Runs a graph once on the CPU and gives all its outputs, in the graph's order.
-    ///
-    /// # Errors
-    /// The graph does not load, an input is missing or of another shape, or an output is not of 32-bit floats.
-    pub fn run_graph(
-        &self,
-        graph: &[u8],
-        inputs: &[NamedTensor],
-    ) -> Result<Vec<NamedTensor>, InferenceError> {
-        let failed = |reason: String| InferenceError::Run { model: "graph".to_owned(), reason };
-        let mut session = Session::cpu_options(self)
-            .and_then(|mut options| Ok(options.commit_from_memory(graph)?))
-            .map_err(|error| failed(error.to_string()))?;
+    pub(super) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+}
+
+/// Runs a graph on the CPU, for the proof that a converted model computes what the original does.
+impl GraphRunner for Runtime {
+    fn run(&self, model: &[u8], inputs: &[Tensor]) -> Result<Vec<Tensor>, RunnerError> {
+        let mut session = Session::cpu_options(self)?.commit_from_memory(model)?;
         let inputs = inputs
             .iter()
-            .map(|(name, shape, elements)| {
-                let tensor = TensorRef::from_array_view((shape.clone(), elements.as_slice()))?;
-                Ok((name.as_str(), tensor))
+            .map(|input| {
+                let values = TensorRef::from_array_view((input.shape.clone(), input.data.as_slice()))?;
+                Ok((input.name.as_str(), values))
             })
-            .collect::<Result<Vec<_>, ort::Error>>()
-            .map_err(|error| failed(error.to_string()))?;
-        let outputs = session.run(inputs).map_err(|error| failed(error.to_string()))?;
+            .collect::<Result<Vec<_>, ort::Error>>()?;
+        let outputs = session.run(inputs)?;
         outputs
             .iter()
             .map(|(name, value)| {
-                let (shape, elements) = value.try_extract_tensor::<f32>()?;
+                let (shape, data) = value.try_extract_tensor::<f32>()?;
                 let shape = shape.iter().map(|&axis| axis as usize).collect();
-                Ok((name.to_owned(), shape, elements.to_vec()))
+                Ok(Tensor { name: name.to_owned(), shape, data: data.to_vec() })
             })
-            .collect::<Result<Vec<_>, ort::Error>>()
-            .map_err(|error| failed(error.to_string()))
-    }
-
-    pub(super) fn environment(&self) -> &Environment {
-        &self.environment
+            .collect()
     }
 }
 

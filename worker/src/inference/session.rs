@@ -30,13 +30,13 @@ impl Session {
     /// Loads the file of a model and holds the graph's names and shapes against the manifest's.
     pub(crate) fn open(
         runtime: &Arc<Runtime>,
-        device: &Device,
+        device: Device,
         path: &Path,
         spec: &Model,
     ) -> Result<Self, InferenceError> {
         let unusable = |reason: String| InferenceError::Model { model: spec.name.clone(), reason };
         let mut options = Self::cpu_options(runtime).map_err(|error| unusable(error.to_string()))?;
-        register(*device, &mut options)?;
+        register(device, &mut options)?;
         let inner = options.commit_from_file(path).map_err(|error| unusable(error.to_string()))?;
 
         let channels = if spec.input.channels == Channels::Grey { 1 } else { 3 };
@@ -83,7 +83,8 @@ impl Session {
         let model = self.model.as_str();
         let failed =
             |error: ort::Error| InferenceError::Run { model: model.to_owned(), reason: error.to_string() };
-        let input = TensorRef::from_array_view(([batch, channels, height, width], elements)).map_err(failed)?;
+        let input =
+            TensorRef::from_array_view(([batch, channels, height, width], elements)).map_err(failed)?;
         let values = self.inner.run(ort::inputs![input]).map_err(failed)?;
         Ok(Outputs { values, model })
     }
@@ -107,8 +108,7 @@ fn register(device: Device, options: &mut SessionBuilder) -> Result<(), Inferenc
         device: Device,
         options: &mut SessionBuilder,
     ) -> Result<(), InferenceError> {
-        let failed =
-            |error: ort::Error| InferenceError::Provider { device, reason: error.to_string() };
+        let failed = |error: ort::Error| InferenceError::Provider { device, reason: error.to_string() };
         if !P::is_available().map_err(failed)? {
             return Err(InferenceError::NoProvider(device));
         }
@@ -128,7 +128,9 @@ fn register(device: Device, options: &mut SessionBuilder) -> Result<(), Inferenc
 fn output_names(output: &Output) -> Vec<&str> {
     match output {
         Output::Boxes { scores, boxes, .. } => vec![scores, boxes],
-        Output::Points { name, .. } | Output::Embedding { name, .. } | Output::Class { name, .. } => vec![name],
+        Output::Points { name, .. } | Output::Embedding { name, .. } | Output::Class { name, .. } => {
+            vec![name]
+        }
         Output::BinnedAngles { yaw, pitch, roll, .. } => vec![yaw, pitch, roll],
     }
 }

@@ -1,0 +1,22 @@
+//! From a stranger's bytes to pixels.
+//!
+//! [`Source`] reads the header and holds it against the [`Limits`]; only then are pixels decoded, at the size that
+//! is needed. A [`Picture`] keeps its pixels as they are stored: orientation and reduction are part of the map from
+//! upright coordinates, so that no picture is ever turned as a whole.
+
+mod affine;
+mod fault;
+mod format;
+mod jpeg;
+mod limits;
+mod pixels;
+mod raster;
+mod sampler;
+mod source;
+
+pub(crate) use affine::Affine;
+pub use fault::PictureFault;
+pub use limits::Limits;
+pub(crate) use pixels::Picture;
+pub(crate) use sampler::{Chip, Sampler};
+pub(crate) use source::Source;

@@ -1,0 +1,121 @@
+//! All formats but reduced JPEG, by the decoders of the crate `image`.
+
+use std::error::Error;
+use std::io::{self, BufRead, Cursor, ErrorKind, Read, Seek, SeekFrom};
+use std::time::Instant;
+
+use image::error::LimitErrorKind;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
+
+use super::{Limits, PictureFault};
+
+/// Transparent pixels show this grey: the value that all models take for "nothing".
+const GROUND: u8 = 127;
+
+/// A picture whose header has been read.
+pub(super) type Decoder<'b> = Box<dyn ImageDecoder + 'b>;
+
+/// Reads the header and checks it.
+pub(super) fn open<'b>(
+    bytes: &'b [u8],
+    format: ImageFormat,
+    limits: &Limits,
+    deadline: Instant,
+) -> Result<Decoder<'b>, PictureFault> {
+    let reader = Timed { inner: Cursor::new(bytes), deadline };
+    let mut reader = ImageReader::with_format(reader, format);
+    let mut allowed = image::Limits::no_limits();
+    allowed.max_alloc = Some(limits.memory());
+    reader.limits(allowed);
+    let decoder = reader.into_decoder().map_err(|error| name(&error, limits))?;
+    let (width, height) = decoder.dimensions();
+    limits.check_pixels(width, height)?;
+    if decoder.total_bytes() > limits.memory() {
+        return Err(PictureFault::TooMuchMemory);
+    }
+    Ok(Box::new(decoder))
+}
+
+/// The orientation that the metadata gives; what cannot be read gives none.
+pub(super) fn orientation(decoder: &mut Decoder<'_>, format: ImageFormat) -> Orientation {
+    let found = if format == ImageFormat::Tiff {
+        decoder.orientation().ok()
+    } else {
+        decoder.exif_metadata().ok().flatten().and_then(|exif| {
+            // The prefix of a JPEG's segment: some writers copy it into other containers.
+            Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif))
+        })
+    };
+    found.unwrap_or(Orientation::NoTransforms)
+}
+
+/// Decodes to RGB.
+pub(super) fn decode(decoder: Decoder<'_>, limits: &Limits) -> Result<Vec<u8>, PictureFault> {
+    let picture = DynamicImage::from_decoder(decoder).map_err(|error| name(&error, limits))?;
+    if !picture.color().has_alpha() {
+        return Ok(picture.into_rgb8().into_raw());
+    }
+    let over = |channel: u8, alpha: u8| {
+        let alpha = u32::from(alpha);
+        ((u32::from(channel) * alpha + u32::from(GROUND) * (255 - alpha) + 127) / 255) as u8
+    };
+    let opaque = picture.into_rgba8();
+    let (pixels, _) = opaque.as_chunks::<4>();
+    Ok(pixels.iter().flat_map(|&[r, g, b, a]| [over(r, a), over(g, a), over(b, a)]).collect())
+}
+
+fn name(error: &ImageError, limits: &Limits) -> PictureFault {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(current) = cause {
+        match current.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(ErrorKind::UnexpectedEof) => return PictureFault::Truncated,
+            Some(ErrorKind::TimedOut) => return PictureFault::TooSlow(limits.time),
+            _ => {}
+        }
+        cause = current.source();
+    }
+    match error {
+        ImageError::Limits(limit) if matches!(limit.kind(), LimitErrorKind::InsufficientMemory) => {
+            PictureFault::TooMuchMemory
+        }
+        ImageError::Unsupported(_) => PictureFault::Unsupported("this variant of its format"),
+        _ => PictureFault::Corrupt,
+    }
+}
+
+/// A reader that ends with an error at its deadline. Decoders read as they go, so that time is looked at often.
+struct Timed<'b> {
+    inner: Cursor<&'b [u8]>,
+    deadline: Instant,
+}
+
+/// Bytes between two looks at the clock.
+const STEP: usize = 16 << 10;
+
+impl Read for Timed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.len().min(buffer.len());
+        self.inner.read(&mut buffer[..length])
+    }
+}
+
+impl BufRead for Timed<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if Instant::now() > self.deadline {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        let rest = self.inner.fill_buf()?;
+        Ok(&rest[..rest.len().min(STEP)])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.inner.consume(amount);
+    }
+}
+
+impl Seek for Timed<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}

@@ -1,0 +1,95 @@
+//! From an aligned face to a vector.
+
+use std::sync::Arc;
+
+use faceline_models::InstalledModel;
+use faceline_models::manifest::{Crop, Output};
+
+use super::normaliser::Normaliser;
+use crate::inference::{Device, InferenceError, Runtime, Session};
+use crate::picture::{Affine, Chip, Picture, Sampler};
+
+/// What lies outside of the picture is black, as in the pictures that such models are trained on.
+const GROUND: u8 = 0;
+
+/// The embedding model.
+pub(super) struct Embedder {
+    session: Session,
+    normaliser: Normaliser,
+    output: String,
+    dimensions: usize,
+    /// Where the five landmarks go, in the chip's continuous coordinates.
+    template: [[f32; 2]; 5],
+    size: (u32, u32),
+    tensor: Vec<f32>,
+}
+
+/// What the model says of a face.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Embedding {
+    /// L2-normalised.
+    pub(super) vector: Vec<f32>,
+    /// Length before normalisation.
+    pub(super) norm: f32,
+}
+
+impl Embedder {
+    pub(super) fn open(
+        runtime: &Arc<Runtime>,
+        device: Device,
+        model: &InstalledModel<'_>,
+    ) -> Result<Self, InferenceError> {
+        let (Output::Embedding { name, dimensions, .. }, Crop::FivePoints { template }) =
+            (&model.spec.output, &model.spec.input.crop)
+        else {
+            let reason =
+                "an embedding model takes a face aligned by five points and gives a vector".to_owned();
+            return Err(InferenceError::Model { model: model.spec.name.clone(), reason });
+        };
+        let input = &model.spec.input;
+        Ok(Self {
+            session: Session::open(runtime, device, &model.path, model.spec)?,
+            normaliser: Normaliser::new(input),
+            output: name.clone(),
+            dimensions: *dimensions,
+            template: *template,
+            size: (input.width, input.height),
+            tensor: Vec::new(),
+        })
+    }
+
+    /// Cuts out a face, aligned: `five` landmarks in received pixels, after EXIF orientation.
+    pub(super) fn align(
+        &self,
+        sampler: &mut Sampler,
+        picture: &Picture,
+        five: &[[f32; 2]; 5],
+        chip: &mut Chip,
+    ) {
+        (chip.width, chip.height) = self.size;
+        let to_upright = Affine::similarity(five, &self.template).inverse();
+        sampler.cut(picture, &to_upright, GROUND, chip);
+    }
+
+    /// Embeds aligned faces in one batch.
+    pub(super) fn embed(&mut self, chips: &[Chip]) -> Result<Vec<Embedding>, InferenceError> {
+        if chips.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.tensor.clear();
+        for chip in chips {
+            self.normaliser.append(chip, &mut self.tensor);
+        }
+        let outputs = self.session.run(&self.tensor)?;
+        let elements = outputs.get(&self.output)?;
+        Ok(elements.chunks_exact(self.dimensions).map(Embedding::new).collect())
+    }
+}
+
+impl Embedding {
+    fn new(raw: &[f32]) -> Self {
+        let norm = raw.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt() as f32;
+        let vector = raw.iter().map(|x| if norm > 0.0 { x / norm } else { 0.0 }).collect();
+        Self { vector, norm }
+    }
+}

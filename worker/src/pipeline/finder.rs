@@ -1,0 +1,165 @@
+//! Finding the faces of a picture.
+
+use super::candidate::{Candidate, LOOKS, boxes};
+use super::detector::Detector;
+use super::evidence::{PROBE_OVERLAP, PROBES};
+use super::frame::{Frame, Turn};
+use super::landmarks::Landmarker;
+use super::models::Models;
+use super::rect::Rect;
+use super::times::{StageTimes, timed};
+use crate::inference::InferenceError;
+use crate::picture::{Picture, Sampler};
+
+/// Detections of one search that are looked at; more are a pattern, not people.
+const MOST: usize = 16;
+
+/// The detector sees a stretched picture; by more than this factor from its own aspect it is padded instead.
+const STRETCH: f32 = 1.8;
+
+/// How far back to step where a face may be larger than the picture.
+const STEP_BACK: f32 = 1.6;
+
+/// Width of a face in the detector's input, in pixels, from which on the detector does not overlook it. What is
+/// wider, but seen in a tile only, is no face.
+const PLAIN_WIDTH: f32 = 30.0;
+
+/// Detector and landmark model together.
+pub(super) struct Finder {
+    detector: Detector,
+    landmarker: Landmarker,
+}
+
+impl Finder {
+    pub(super) fn open(models: &Models) -> Result<Self, InferenceError> {
+        Ok(Self {
+            detector: Detector::open(&models.runtime, models.device, &models.detector())?,
+            landmarker: Landmarker::open(&models.runtime, models.device, &models.landmarks())?,
+        })
+    }
+
+    /// Runs both models once.
+    pub(super) fn warm_up(&mut self, sampler: &mut Sampler, picture: &Picture) -> Result<(), InferenceError> {
+        let frame = Frame::new(picture, Turn::None);
+        let region = self.whole_region(&frame);
+        self.detector.detect(sampler, picture, &frame, &[region])?;
+        self.landmarker.locate(sampler, picture, &frame, &boxes(&region))?;
+        Ok(())
+    }
+
+    /// Candidates in the frame as a whole.
+    pub(super) fn whole(
+        &mut self,
+        sampler: &mut Sampler,
+        picture: &Picture,
+        frame: &Frame,
+        times: &mut StageTimes,
+    ) -> Result<Vec<Candidate>, InferenceError> {
+        let region = self.whole_region(frame);
+        self.search(sampler, picture, frame, &[region], times)
+    }
+
+    /// Candidates that fill the frame, or more than that.
+    pub(super) fn larger_than_frame(
+        &mut self,
+        sampler: &mut Sampler,
+        picture: &Picture,
+        frame: &Frame,
+        times: &mut StageTimes,
+    ) -> Result<Vec<Candidate>, InferenceError> {
+        let region = self.whole_region(frame).scaled(STEP_BACK);
+        self.search(sampler, picture, frame, &[region], times)
+    }
+
+    /// Candidates too small for a search of the whole, in nine tiles that overlap by half.
+    pub(super) fn close_up(
+        &mut self,
+        sampler: &mut Sampler,
+        picture: &Picture,
+        frame: &Frame,
+        times: &mut StageTimes,
+    ) -> Result<Vec<Candidate>, InferenceError> {
+        let (w, h) = (frame.width / 2.0, frame.height / 2.0);
+        let steps = [0.0, 0.5, 1.0];
+        let tiles = steps.map(|y| steps.map(|x| Rect::new(x * w, y * h, w, h)));
+        let mut found = self.search(sampler, picture, frame, tiles.as_flattened(), times)?;
+        found.retain(|candidate| !self.is_plain(candidate));
+        Ok(found)
+    }
+
+    /// Whether a search of the whole frame would not overlook a face of this size.
+    pub(super) fn is_plain(&self, candidate: &Candidate) -> bool {
+        let scale = self.detector.width() / self.whole_region(&candidate.frame).width();
+        candidate.detection.area.width() * scale >= PLAIN_WIDTH
+    }
+
+    /// The detector's scores of a candidate in regions of several sizes about it.
+    pub(super) fn probe(
+        &mut self,
+        sampler: &mut Sampler,
+        picture: &Picture,
+        candidate: &Candidate,
+        times: &mut StageTimes,
+    ) -> Result<[f32; PROBES.len()], InferenceError> {
+        let area = &candidate.detection.area;
+        let mut scores = [0.0; PROBES.len()];
+        timed(&mut times.detect, || {
+            for (score, factor) in scores.iter_mut().zip(PROBES) {
+                let height = area.width().max(area.height()) * factor;
+                let region = Rect::centred(area.centre(), height * self.detector.aspect(), height);
+                let found = self.detector.detect(sampler, picture, &candidate.frame, &[region])?;
+                let confirmed = found.iter().find(|other| other.area.overlap(area) > PROBE_OVERLAP);
+                *score = confirmed.map_or(0.0, |other| other.score);
+            }
+            Ok(scores)
+        })
+    }
+
+    /// The same face with the landmarks of another decoding of its picture.
+    pub(super) fn refine(
+        &mut self,
+        sampler: &mut Sampler,
+        picture: &Picture,
+        candidate: &Candidate,
+        times: &mut StageTimes,
+    ) -> Result<Candidate, InferenceError> {
+        timed(&mut times.landmarks, || {
+            let (detection, frame) = (candidate.detection, candidate.frame);
+            let found = self.landmarker.locate(sampler, picture, &frame, &boxes(&detection.area))?;
+            Ok(Candidate::new(detection, &found, frame))
+        })
+    }
+
+    fn search(
+        &mut self,
+        sampler: &mut Sampler,
+        picture: &Picture,
+        frame: &Frame,
+        regions: &[Rect],
+        times: &mut StageTimes,
+    ) -> Result<Vec<Candidate>, InferenceError> {
+        let mut detections =
+            timed(&mut times.detect, || self.detector.detect(sampler, picture, frame, regions))?;
+        detections.truncate(MOST);
+        timed(&mut times.landmarks, || {
+            let boxes: Vec<Rect> = detections.iter().flat_map(|found| boxes(&found.area)).collect();
+            let landmarks = self.landmarker.locate(sampler, picture, frame, &boxes)?;
+            let found = detections.into_iter().zip(landmarks.chunks_exact(LOOKS));
+            Ok(found.map(|(detection, landmarks)| Candidate::new(detection, landmarks, *frame)).collect())
+        })
+    }
+
+    /// The whole frame, padded where it is too long or too high.
+    fn whole_region(&self, frame: &Frame) -> Rect {
+        let aspect = self.detector.aspect();
+        let stretch = frame.width / frame.height / aspect;
+        let (width, height) = if stretch > STRETCH {
+            (frame.width, frame.width / aspect / STRETCH)
+        } else if stretch < 1.0 / STRETCH {
+            (frame.height * aspect / STRETCH, frame.height)
+        } else {
+            (frame.width, frame.height)
+        };
+        Rect::centred([frame.width / 2.0, frame.height / 2.0], width, height)
+    }
+}

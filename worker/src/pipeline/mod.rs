@@ -1,0 +1,27 @@
+//! From a picture to a face's embedding.
+//!
+//! A [`Pipeline`] belongs to one inference thread and owns its models: detection, landmarks, alignment, embedding,
+//! and in between the question whether a detection is a face at all.
+
+mod candidate;
+mod coder;
+mod coding;
+mod detector;
+mod drawing;
+mod embedder;
+mod evidence;
+mod finder;
+mod frame;
+mod landmarks;
+mod models;
+mod normaliser;
+
+mod quality;
+mod rect;
+mod times;
+
+pub use coder::{Pipeline, Settings};
+pub use coding::{Coded, CodedFace, CodingFault, CodingOptions};
+pub use frame::Turn;
+pub use models::{Models, ModelsError};
+pub use times::StageTimes;
