@@ -156,7 +156,10 @@ impl Consumer {
         if quarantined && delivery.attempts > 0 {
             let attempts = delivery.total_attempts();
             tracing::error!(attempts, "the job ends its workers; it goes to the dead letters");
-            return match self.reply(envelope, reply_to, &Err(JobFailure::Poison { attempts }), Duration::ZERO).await {
+            return match self
+                .reply(envelope, reply_to, &Err(JobFailure::Poison { attempts }), Duration::ZERO)
+                .await
+            {
                 Settlement::Ack => Settlement::DeadLetter,
                 other => other,
             };
@@ -171,7 +174,9 @@ impl Consumer {
         let age = envelope.age();
         if age > envelope.budget() + CLOCK_TOLERANCE {
             let age_ms = age.as_millis() as u64;
-            return self.reply(envelope, reply_to, &Err(JobFailure::Expired { age_ms }), Duration::ZERO).await;
+            return self
+                .reply(envelope, reply_to, &Err(JobFailure::Expired { age_ms }), Duration::ZERO)
+                .await;
         }
 
         let fetched = Instant::now();
@@ -270,7 +275,8 @@ impl Consumer {
         service: Duration,
     ) -> Settlement {
         let encoding = Instant::now();
-        let body = ReplyEnvelope::seal(envelope.id, outcome, service, &self.keys).and_then(|reply| reply.encode());
+        let body =
+            ReplyEnvelope::seal(envelope.id, outcome, service, &self.keys).and_then(|reply| reply.encode());
         let body = match body {
             Ok(body) => body,
             Err(error) => {

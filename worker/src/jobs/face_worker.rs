@@ -99,25 +99,23 @@ impl FaceWorker {
         subject: Subject,
         stages: &mut StageTimes,
     ) -> Result<Coded, JobFailure> {
-        self.pipeline
-            .code(&picture.bytes, options(picture), stages)
-            .map_err(|fault| failure(&fault, subject))
+        self.pipeline.code(&picture.bytes, options(picture), stages).map_err(|fault| failure(&fault, subject))
     }
 
+    /// Codes both pictures, in one run of the embedding.
     fn code_pair(
         &mut self,
         reference: &FetchedPicture,
         candidate: &FetchedPicture,
         stages: &mut StageTimes,
     ) -> Result<(Coded, Coded), JobFailure> {
-        let [reference, candidate] = self.pipeline.code_pair(
-            [(&reference.bytes, options(reference)), (&candidate.bytes, options(candidate))],
-            stages,
-        );
-        Ok((
-            reference.map_err(|fault| failure(&fault, Subject::Reference))?,
-            candidate.map_err(|fault| failure(&fault, Subject::Candidate))?,
-        ))
+        let pictures = [reference, candidate].map(|picture| (picture.bytes.as_ref(), options(picture)));
+        let mut coded = self.pipeline.code_all(&pictures, stages).into_iter();
+        let mut next = |subject| match coded.next() {
+            Some(coded) => coded.map_err(|fault| failure(&fault, subject)),
+            None => Err(JobFailure::Internal),
+        };
+        Ok((next(Subject::Reference)?, next(Subject::Candidate)?))
     }
 
     fn describe(&self, picture: &FetchedPicture, coded: Coded, digesting: &mut Duration) -> CodedPicture {

@@ -7,10 +7,12 @@ mod face_worker;
 mod handler;
 mod metrics;
 mod role;
+#[cfg(test)]
+mod tests;
 
 pub use self::consumer::Consumer;
 pub use self::engine::Engine;
 pub use self::face_worker::FaceWorker;
 pub use self::handler::{FetchedPicture, FetchedReference, Handler, Times, Work};
 pub use self::metrics::WorkerMetrics;
-pub use self::role::{MODELS_READY, WorkerError, run};
+pub use self::role::{MODELS_READY, WorkerError, pipeline_settings, run};

@@ -14,6 +14,7 @@ use faceline_shared::shutdown::CancellationToken;
 
 use super::{Consumer, Engine, FaceWorker, Handler as _, WorkerMetrics};
 use crate::inference::{Device, InferenceError, Runtime, UnknownDevice};
+use crate::picture::Limits;
 use crate::pipeline::{Models, ModelsError, Pipeline, Settings};
 
 /// How often broker and blob store are looked at for /readyz.
@@ -66,7 +67,8 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Worker
     let models = parts.readiness.condition(MODELS_READY);
     let config = parts.config.clone();
     // Loading takes seconds of CPU, which the runtime's threads have other uses for.
-    let engine = tokio::task::spawn_blocking(move || engine(&config)).await.map_err(|_| WorkerError::Panicked)??;
+    let engine =
+        tokio::task::spawn_blocking(move || engine(&config)).await.map_err(|_| WorkerError::Panicked)??;
     let (prefetch, slots) = (engine.prefetch(), engine.slots());
     tracing::info!(prefetch, slots, "models are loaded and warm");
     models.set(true);
@@ -98,7 +100,7 @@ fn engine(config: &Config) -> Result<Engine, WorkerError> {
     let models = Models::load(&repository, &runtime, &device)?;
     check_algorithm(config, &models)?;
     let calibration = calibration(&repository)?;
-    let settings = Settings::from(config);
+    let settings = pipeline_settings(config);
     let sessions = match config.inference.sessions {
         0 => available_parallelism().map_or(1, std::num::NonZero::get),
         sessions => sessions,
@@ -108,7 +110,21 @@ fn engine(config: &Config) -> Result<Engine, WorkerError> {
         let algorithm = models.algorithm().to_owned();
         Ok(FaceWorker::new(pipeline, calibration.clone(), algorithm, models.template_version()))
     });
-    Ok(Engine::start(workers.collect::<Result<_, ModelsError>>()?)?)
+    Ok(Engine::start(workers.collect::<Result<_, InferenceError>>()?)?)
+}
+
+/// What the pipeline needs to know of the settings.
+#[must_use]
+pub fn pipeline_settings(config: &Config) -> Settings {
+    let limits = &config.limits;
+    Settings {
+        limits: Limits {
+            bytes: limits.picture_bytes,
+            pixels: limits.picture_pixels,
+            time: limits.decode_time,
+        },
+        second_face: config.face.second_face_ratio,
+    }
 }
 
 fn calibration(repository: &Repository) -> Result<Calibration, WorkerError> {

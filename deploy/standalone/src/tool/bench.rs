@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use faceline_shared::config::Config;
 use faceline_shared::face::ImageType;
-use faceline_worker::pipeline::{CodingOptions, Models, Pipeline, Settings, StageTimes};
+use faceline_worker::jobs::pipeline_settings;
+use faceline_worker::pipeline::{CodingOptions, Models, Pipeline, StageTimes};
 use serde_json::json;
 
 use super::coder;
@@ -72,7 +73,7 @@ impl Bench {
 const OPTIONS: CodingOptions = CodingOptions { image_type: ImageType::Selfie, rotate: false };
 
 fn warm(models: &Models, config: &Config) -> anyhow::Result<Pipeline> {
-    let mut pipeline = Pipeline::new(models, Settings::from(config))?;
+    let mut pipeline = Pipeline::new(models, pipeline_settings(config))?;
     pipeline.warm_up()?;
     Ok(pipeline)
 }

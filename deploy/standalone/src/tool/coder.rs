@@ -5,9 +5,9 @@ use std::path::Path;
 use faceline_models::Repository;
 use faceline_models::evaluation::{Coder, CoderError};
 use faceline_shared::config::Config;
-use faceline_shared::face::ImageType;
 use faceline_worker::inference::Runtime;
-use faceline_worker::pipeline::{CodingOptions, Models, Pipeline, Settings, StageTimes};
+use faceline_worker::jobs::pipeline_settings;
+use faceline_worker::pipeline::{Models, Pipeline, StageTimes};
 
 /// Loads the models that `config` names.
 pub(super) fn models(config: &Config) -> anyhow::Result<Models> {
@@ -23,15 +23,13 @@ pub(super) struct CentralFace {
 
 impl CentralFace {
     pub(super) fn new(models: &Models, config: &Config) -> anyhow::Result<Self> {
-        Ok(Self { pipeline: Pipeline::new(models, Settings::from(config))? })
+        Ok(Self { pipeline: Pipeline::new(models, pipeline_settings(config))? })
     }
 }
 
 impl Coder for CentralFace {
     fn code(&mut self, image: &Path) -> Result<Option<Vec<f32>>, CoderError> {
-        let options = CodingOptions { image_type: ImageType::Selfie, rotate: false };
-        let coded =
-            self.pipeline.code_central(&std::fs::read(image)?, options, &mut StageTimes::default())?;
+        let coded = self.pipeline.code_central(&std::fs::read(image)?, &mut StageTimes::default())?;
         Ok(coded.face.map(|face| face.embedding))
     }
 }

@@ -21,10 +21,6 @@ impl WorkerRunner {
 
 impl GraphRunner for WorkerRunner {
     fn run(&self, model: &[u8], inputs: &[Tensor]) -> Result<Vec<Tensor>, RunnerError> {
-        let runtime = Runtime::load(&self.library, &self.version)?;
-        let inputs: Vec<_> =
-            inputs.iter().map(|tensor| (tensor.name.clone(), tensor.shape.clone(), tensor.data.clone())).collect();
-        let outputs = runtime.run_graph(model, &inputs)?;
-        Ok(outputs.into_iter().map(|(name, shape, data)| Tensor { name, shape, data }).collect())
+        Runtime::load(&self.library, &self.version)?.run(model, inputs)
     }
 }

@@ -1,0 +1,293 @@
+//! The way of a job through a worker, over embedded broker and blob store.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use faceline_shared::blob::{self, SealedBlobs};
+use faceline_shared::broker::{
+    self, BrokerSettings, Message, Published, Queue, Replies, ReplyEvent, Settlement, SharedBroker,
+};
+use faceline_shared::face::ImageType;
+use faceline_shared::job::{
+    CodedPicture, Coding, Job, JobEnvelope, JobFailure, JobId, JobResult, Outcome, Picture, ReplyEnvelope,
+    Routing,
+};
+use faceline_shared::seal::KeyRing;
+use faceline_shared::shutdown::CancellationToken;
+use faceline_shared::telemetry::Metrics;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::{Consumer, Handler, Times, Work, WorkerMetrics};
+
+/// Answers with the picture's bytes, when it is let.
+struct Echo {
+    /// A job takes one.
+    permits: Semaphore,
+    running: AtomicUsize,
+    most_running: AtomicUsize,
+}
+
+#[async_trait]
+impl Handler for Echo {
+    fn slots(&self) -> usize {
+        2
+    }
+
+    async fn handle(&self, work: Work) -> (Outcome, Times) {
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_running.fetch_max(running, Ordering::SeqCst);
+        self.permits.acquire().await.unwrap().forget();
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        let Work::Code(picture) = work else { panic!("only pictures are sent") };
+        let digest = String::from_utf8(picture.bytes.to_vec()).unwrap();
+        (Ok(JobResult::Coded(CodedPicture { digest, face: None })), Times::default())
+    }
+}
+
+struct Site {
+    broker: SharedBroker,
+    blobs: SealedBlobs,
+    keys: KeyRing,
+    metrics: Metrics,
+    replies: Box<dyn Replies>,
+    reply_to: String,
+    echo: Arc<Echo>,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let broker = broker::open(&BrokerSettings::default()).unwrap();
+        let keys = KeyRing::generate().unwrap();
+        let blobs = SealedBlobs::new(blob::open("embedded:").unwrap(), keys.clone());
+        let mut replies = broker.replies("g").await;
+        let Some(ReplyEvent::Opened { queue }) = replies.next().await else { panic!("no reply queue") };
+        let echo = Arc::new(Echo {
+            permits: Semaphore::new(0),
+            running: AtomicUsize::new(0),
+            most_running: AtomicUsize::new(0),
+        });
+        Self { broker, blobs, keys, metrics: Metrics::new(), replies, reply_to: queue, echo }
+    }
+
+    fn start(&self) -> (JoinHandle<()>, CancellationToken) {
+        let consumer = Consumer::new(
+            self.broker.clone(),
+            self.blobs.clone(),
+            self.keys.clone(),
+            Arc::clone(&self.echo) as Arc<dyn Handler>,
+            WorkerMetrics::new(&self.metrics),
+        );
+        let shutdown = CancellationToken::new();
+        (tokio::spawn(consumer.run(8, shutdown.clone())), shutdown)
+    }
+
+    fn message(&self, picture: Picture, budget: Duration) -> Message {
+        let id = Uuid::now_v7();
+        let routing =
+            Routing { id, client: "bank".into(), gateway: "g".into(), budget, traceparent: String::new() };
+        let job = Job::Code(Coding { picture, image_type: ImageType::Selfie, rotate: false });
+        let body = JobEnvelope::seal(routing, &job, &self.keys).unwrap().encode().unwrap();
+        Message { id, reply_to: Some(self.reply_to.clone()), expiration: None, earlier_attempts: 0, body }
+    }
+
+    fn inline(&self, text: &'static str) -> Message {
+        self.message(Picture::Inline(Bytes::from_static(text.as_bytes())), Duration::from_secs(30))
+    }
+
+    async fn publish(&self, queue: &Queue, message: &Message) {
+        assert_eq!(self.broker.publish(queue, message).await, Published::Accepted);
+    }
+
+    async fn answer(&mut self) -> (JobId, Outcome) {
+        let wait = tokio::time::timeout(Duration::from_secs(20), self.replies.next());
+        let Some(ReplyEvent::Reply(delivery)) = wait.await.expect("there is no answer") else {
+            panic!("the reply queue is lost")
+        };
+        let reply = ReplyEnvelope::decode(&delivery.message.body).unwrap();
+        delivery.settle(Settlement::Ack).await.unwrap();
+        (reply.id, reply.open(&self.keys).unwrap())
+    }
+
+    async fn ready(&self, queue: &Queue) -> u64 {
+        self.broker.depth(queue).await.unwrap().ready
+    }
+
+    /// Waits for what no message tells.
+    async fn eventually(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let wait = async {
+            while !holds().await {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+    }
+
+    /// A job that came back to the queue this often.
+    async fn failed(&self, queue: &Queue, message: &Message, times: u32) {
+        self.publish(queue, message).await;
+        let mut deliveries = self.broker.consume(queue, 1).await;
+        for _ in 0..times {
+            let delivery = deliveries.next().await.unwrap();
+            delivery.settle(Settlement::Failed).await.unwrap();
+        }
+    }
+}
+
+fn echoed(text: &str) -> Outcome {
+    Ok(JobResult::Coded(CodedPicture { digest: text.into(), face: None }))
+}
+
+#[tokio::test]
+async fn a_job_is_answered_and_then_gone() {
+    let mut site = Site::new().await;
+    let (consumer, shutdown) = site.start();
+    site.echo.permits.add_permits(1);
+    let message = site.inline("hello");
+    site.publish(&Queue::Interactive, &message).await;
+    assert_eq!(site.answer().await, (message.id, echoed("hello")));
+    shutdown.cancel();
+    consumer.await.unwrap();
+    assert_eq!(site.ready(&Queue::Interactive).await, 0);
+}
+
+#[tokio::test]
+async fn a_picture_is_fetched_from_the_blob_store_and_a_lost_one_is_named() {
+    let mut site = Site::new().await;
+    let (_consumer, _shutdown) = site.start();
+    site.echo.permits.add_permits(1);
+    site.blobs.put("k", b"from the store", Duration::from_secs(60)).await.unwrap();
+    let there = site.message(Picture::Blob { key: "k".into() }, Duration::from_secs(30));
+    site.publish(&Queue::Interactive, &there).await;
+    assert_eq!(site.answer().await, (there.id, echoed("from the store")));
+
+    let lost = site.message(Picture::Blob { key: "gone".into() }, Duration::from_secs(30));
+    site.publish(&Queue::Interactive, &lost).await;
+    assert_eq!(site.answer().await, (lost.id, Err(JobFailure::BlobLost)));
+}
+
+#[tokio::test]
+async fn a_job_that_failed_twice_is_done_alone() {
+    let mut site = Site::new().await;
+    let suspect = site.inline("suspect");
+    site.failed(&Queue::Interactive, &suspect, 2).await;
+    let (_consumer, _shutdown) = site.start();
+    site.eventually("the suspect runs", async || site.echo.running.load(Ordering::SeqCst) == 1).await;
+    for _ in 0..3 {
+        let message = site.inline("neighbour");
+        site.publish(&Queue::Interactive, &message).await;
+    }
+    site.echo.permits.add_permits(1);
+    assert_eq!(site.answer().await, (suspect.id, echoed("suspect")));
+    assert_eq!(site.echo.most_running.load(Ordering::SeqCst), 1, "others ran beside it");
+    site.echo.permits.add_permits(3);
+    for _ in 0..3 {
+        assert_eq!(site.answer().await.1, echoed("neighbour"));
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_fails_in_quarantine_is_answered_and_dead_lettered() {
+    let mut site = Site::new().await;
+    let poison = Message { earlier_attempts: 2, ..site.inline("poison") };
+    site.failed(&Queue::Quarantine, &poison, 1).await;
+    let (_consumer, _shutdown) = site.start();
+    assert_eq!(site.answer().await, (poison.id, Err(JobFailure::Poison { attempts: 3 })));
+    site.eventually("the dead letter", async || site.ready(&Queue::DeadLetters).await == 1).await;
+}
+
+#[tokio::test]
+async fn an_innocent_job_that_comes_to_quarantine_with_a_past_is_tried() {
+    let mut site = Site::new().await;
+    let (_consumer, _shutdown) = site.start();
+    site.echo.permits.add_permits(1);
+    let message = Message { earlier_attempts: 3, ..site.inline("innocent") };
+    site.publish(&Queue::Quarantine, &message).await;
+    assert_eq!(site.answer().await, (message.id, echoed("innocent")));
+}
+
+#[tokio::test]
+async fn a_job_that_is_too_old_is_not_done() {
+    let mut site = Site::new().await;
+    let (_consumer, _shutdown) = site.start();
+    let message = site.inline("late");
+    let mut envelope = JobEnvelope::decode(&message.body).unwrap();
+    envelope.published_at -= 36_000;
+    let message = Message { body: envelope.encode().unwrap(), ..message };
+    site.publish(&Queue::Interactive, &message).await;
+    let (id, outcome) = site.answer().await;
+    assert_eq!(id, message.id);
+    assert!(matches!(outcome, Err(JobFailure::Expired { age_ms }) if age_ms >= 36_000), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn nobody_works_for_a_caller_who_left_or_a_gateway_that_is_gone() {
+    let mut site = Site::new().await;
+    let (_consumer, _shutdown) = site.start();
+    let dropped = |reason: &str| format!("faceline_worker_dropped_total{{reason=\"{reason}\"}} 1");
+    let counted = async |site: &Site, line: String| {
+        site.eventually(&line, async || site.metrics.encode().contains(&line)).await;
+    };
+
+    // Two jobs fill both places, so that the third one waits long enough to be cancelled.
+    let [first, second, cancelled] = ["one", "two", "three"].map(|text| site.inline(text));
+    for message in [&first, &second, &cancelled] {
+        site.publish(&Queue::Interactive, message).await;
+    }
+    site.eventually("both places are taken", async || site.echo.running.load(Ordering::SeqCst) == 2).await;
+    // Whoever subscribed first hears first, so when this one has heard it the worker has.
+    let mut announcements = site.broker.announcements().await;
+    site.broker.announce(Bytes::copy_from_slice(cancelled.id.as_bytes())).await;
+    announcements.recv().await.unwrap();
+    site.echo.permits.add_permits(2);
+    site.answer().await;
+    site.answer().await;
+    counted(&site, dropped("cancelled")).await;
+
+    let orphan = Message { reply_to: Some("faceline.reply.nobody.1".into()), ..site.inline("orphan") };
+    site.echo.permits.add_permits(1);
+    site.publish(&Queue::Interactive, &orphan).await;
+    counted(&site, dropped("gateway_gone")).await;
+}
+
+#[tokio::test]
+async fn what_nobody_can_read_goes_to_the_dead_letters() {
+    let site = Site::new().await;
+    let (_consumer, _shutdown) = site.start();
+    let nonsense = Message { body: Bytes::from_static(b"nonsense"), ..site.inline("x") };
+    site.publish(&Queue::Interactive, &nonsense).await;
+    site.eventually("the first dead letter", async || site.ready(&Queue::DeadLetters).await == 1).await;
+
+    let message = site.inline("x");
+    let mut envelope = JobEnvelope::decode(&message.body).unwrap();
+    envelope.version = 9;
+    let newer = Message { body: envelope.encode().unwrap(), ..message };
+    site.publish(&Queue::Interactive, &newer).await;
+    site.eventually("the second dead letter", async || site.ready(&Queue::DeadLetters).await == 2).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_finishes_what_runs_and_gives_back_what_waits() {
+    let mut site = Site::new().await;
+    let (consumer, shutdown) = site.start();
+    for text in ["one", "two", "three", "four"] {
+        let message = site.inline(text);
+        site.publish(&Queue::Interactive, &message).await;
+    }
+    site.eventually("two jobs run", async || site.echo.running.load(Ordering::SeqCst) == 2).await;
+    shutdown.cancel();
+    site.echo.permits.add_permits(2);
+    consumer.await.unwrap();
+    for _ in 0..2 {
+        assert!(site.answer().await.1.is_ok());
+    }
+    assert_eq!(site.ready(&Queue::Interactive).await, 2);
+
+    // Nothing was held against them.
+    let mut deliveries = site.broker.consume(&Queue::Interactive, 1).await;
+    assert_eq!(deliveries.next().await.unwrap().total_attempts(), 0);
+}
