@@ -16,3 +16,5 @@ pub mod seal;
 pub mod shutdown;
 pub mod telemetry;
 pub mod template;
+#[cfg(feature = "testkit")]
+pub mod testkit;

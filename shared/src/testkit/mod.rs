@@ -1,0 +1,23 @@
+//! Real servers, private to one test run, and faults between them and the code under test.
+//!
+//! Every server has its own folder and ports, runs as the current user, and is gone with its folder when the value
+//! is dropped or the test process ends, however it ends.
+
+mod cut_proxy;
+mod process;
+mod rabbitmq;
+mod redis;
+
+use std::net::{Ipv4Addr, TcpListener};
+
+pub use self::cut_proxy::CutProxy;
+pub use self::rabbitmq::RabbitMq;
+pub use self::redis::Redis;
+
+/// A port of 127.0.0.1 that nobody listens on now.
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("127.0.0.1 has a free port")
+        .port()
+}

@@ -1,0 +1,118 @@
+//! A server process with a guard that outlives whoever started it.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// A server that does not come up by then does not come up.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// Runs `$@`, sends it the signal that it reads, and SIGKILL when nobody is left to send one; then the folder goes
+/// too.
+const GUARD: &str = r#"
+folder=$1; shift
+"$@" </dev/null 2>&1 &
+server=$!
+exec >/dev/null 2>&1
+if read -r signal; then
+    kill -"$signal" "$server"; wait "$server"
+else
+    kill -KILL "$server"; wait "$server"; rm -rf "$folder"
+fi
+"#;
+
+/// How many of the last lines are shown when a server does not start.
+const LAST_LINES: usize = 40;
+
+/// What the server has said so far.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Progress {
+    Starting,
+    Ready,
+    Ended,
+}
+
+pub(super) struct Process {
+    guard: Child,
+    signals: Option<ChildStdin>,
+}
+
+impl Process {
+    /// Starts `program` and waits until it prints a line with `ready` in it. When this process ends, the server is
+    /// killed and `folder` removed.
+    ///
+    /// # Panics
+    /// The program does not start; the message has its last words.
+    pub(super) async fn start(program: &Command, folder: &Path, ready: &'static str) -> Self {
+        let mut guard = Command::new("/bin/sh");
+        guard.args(["-c", GUARD, "guard"]).arg(folder).arg(program.get_program()).args(program.get_args());
+        guard.env_clear().envs(program.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        // A group of its own, so that an interrupt from the terminal reaches the tests but not the guard.
+        guard.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let name = program.get_program().to_string_lossy().into_owned();
+
+        let mut guard = guard.spawn().expect("/bin/sh starts");
+        let signals = guard.stdin.take();
+        let output = guard.stdout.take().expect("the guard's output is piped");
+        let (progress, mut changed) = watch::channel(Progress::Starting);
+        let last_lines = Arc::new(Mutex::new(VecDeque::new()));
+        let lines = Arc::clone(&last_lines);
+        thread::spawn(move || {
+            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).into_owned();
+                if line.contains(ready) {
+                    progress.send_replace(Progress::Ready);
+                }
+                let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+                if lines.len() == LAST_LINES {
+                    lines.pop_front();
+                }
+                lines.push_back(line);
+            }
+            progress.send_replace(Progress::Ended);
+        });
+
+        let process = Self { guard, signals };
+        let started =
+            tokio::time::timeout(START_LIMIT, changed.wait_for(|now| *now != Progress::Starting)).await;
+        let is_ready = matches!(&started, Ok(Ok(now)) if **now == Progress::Ready);
+        if !is_ready {
+            let lines = last_lines.lock().unwrap_or_else(PoisonError::into_inner);
+            let said = lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+            panic!("{name} did not start; its last words:\n{said}");
+        }
+        process
+    }
+
+    /// Sends a signal (`TERM`, `KILL`) and waits until the server is gone. Its folder stays.
+    pub(super) async fn end(mut self, signal: &'static str) {
+        if let Some(mut signals) = self.signals.take() {
+            writeln!(signals, "{signal}").expect("the guard reads signals");
+        }
+        tokio::task::spawn_blocking(move || drop(self)).await.expect("waiting does not panic");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.signals.take());
+        // The guard ends once the server has; there is nobody to tell if it does not.
+        let _ = self.guard.wait();
+    }
+}
+
+/// The first of `paths` that exists.
+///
+/// # Panics
+/// None does; the message names the Debian package.
+pub(super) fn find(paths: &[&'static str], package: &str) -> &'static Path {
+    let found = paths.iter().map(|path| Path::new(*path)).find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{} is not here: apt-get install {package}", paths[0]))
+}

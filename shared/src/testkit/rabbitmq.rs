@@ -1,0 +1,160 @@
+//! A private RabbitMQ node.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use super::free_port;
+use super::process::{Process, find};
+
+/// The server's own scripts; those on the PATH change the user.
+const SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
+const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
+const COOKIE: &str = "testkit";
+
+/// A RabbitMQ node with an epmd of its own, user `guest`, password `guest`.
+pub struct RabbitMq {
+    // Fields are dropped in this order: the server first, the folder last.
+    server: Option<Process>,
+    _epmd: Process,
+    port: u16,
+    distribution_port: u16,
+    epmd_port: u16,
+    folder: TempDir,
+}
+
+impl RabbitMq {
+    /// Starts a node; it takes some six seconds.
+    ///
+    /// # Panics
+    /// RabbitMQ is not installed or does not start.
+    pub async fn start() -> Self {
+        find(&[SERVER], "rabbitmq-server");
+        let folder =
+            tempfile::Builder::new().prefix("faceline-rabbitmq-").tempdir().expect("a temporary folder");
+        let epmd_port = free_port();
+        let mut epmd = Command::new(find(&["/usr/bin/epmd"], "erlang-base"));
+        epmd.args(["-debug", "-debug", "-address", "127.0.0.1", "-port", &epmd_port.to_string()]);
+        let mut rabbitmq = Self {
+            server: None,
+            _epmd: Process::start(&epmd, folder.path(), "entering the main select() loop").await,
+            port: free_port(),
+            distribution_port: free_port(),
+            epmd_port,
+            folder,
+        };
+        rabbitmq.write_configuration();
+        rabbitmq.restart().await;
+        rabbitmq
+    }
+
+    /// Address for `broker.url`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_at(self.address())
+    }
+
+    /// Address for `broker.url`, by way of a proxy.
+    #[must_use]
+    pub fn url_at(&self, proxy: SocketAddr) -> String {
+        format!("amqp://guest:guest@{proxy}")
+    }
+
+    /// Where the node listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// Folder with everything that the node writes.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Kills the node with SIGKILL and waits until it is gone.
+    pub async fn kill9(&mut self) {
+        self.end("KILL").await;
+    }
+
+    /// Stops the node in good order.
+    pub async fn stop(&mut self) {
+        self.end("TERM").await;
+    }
+
+    /// Starts the node again on its ports and with its data.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn restart(&mut self) {
+        self.end("TERM").await;
+        let mut server = Command::new(SERVER);
+        server.envs(self.environment());
+        self.server = Some(Process::start(&server, self.folder.path(), "Server startup complete").await);
+    }
+
+    /// Runs `rabbitmqctl` against the node and returns what it prints. It takes about two seconds.
+    ///
+    /// # Panics
+    /// The command fails.
+    pub async fn control(&self, arguments: &[&str]) -> String {
+        let mut control = Command::new(CONTROL);
+        control.env_clear().envs(self.environment());
+        control.args(["--quiet", "--erlang-cookie", COOKIE, "--node", &self.node()]).args(arguments);
+        let Output { status, stdout, stderr } = tokio::task::spawn_blocking(move || control.output())
+            .await
+            .expect("waiting does not panic")
+            .expect("rabbitmqctl starts");
+        assert!(status.success(), "rabbitmqctl {arguments:?}: {}", String::from_utf8_lossy(&stderr));
+        String::from_utf8_lossy(&stdout).into_owned()
+    }
+
+    async fn end(&mut self, signal: &'static str) {
+        if let Some(server) = self.server.take() {
+            server.end(signal).await;
+        }
+    }
+
+    fn node(&self) -> String {
+        format!("test{}@localhost", self.port)
+    }
+
+    fn write_configuration(&self) {
+        let configuration = format!(
+            "listeners.tcp.default = 127.0.0.1:{}\nlog.file = false\nlog.console = true\nlog.console.level = info\n",
+            self.port
+        );
+        let write = |name: &str, text: &str| {
+            std::fs::write(self.folder.path().join(name), text).expect("the folder can be written");
+        };
+        write("rabbitmq.conf", &configuration);
+        write("plugins", "[].");
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let path = |name: &str| self.folder.path().join(name).display().to_string();
+        let arguments =
+            format!("-setcookie {COOKIE} -start_epmd false -kernel inet_dist_use_interface {{127,0,0,1}}");
+        vec![
+            ("PATH", format!("{SCRIPTS}:/usr/bin:/bin")),
+            ("LANG", "C.UTF-8".into()),
+            ("HOME", path("")),
+            // Lets the start script become the server, so that signals reach it.
+            ("RUNNING_UNDER_SYSTEMD", "true".into()),
+            ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
+            ("ERL_EPMD_PORT", self.epmd_port.to_string()),
+            ("RABBITMQ_CONF_ENV_FILE", path("no-such-file")),
+            ("RABBITMQ_NODENAME", self.node()),
+            ("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf")),
+            ("RABBITMQ_ENABLED_PLUGINS_FILE", path("plugins")),
+            ("RABBITMQ_DIST_PORT", self.distribution_port.to_string()),
+            ("RABBITMQ_MNESIA_BASE", self.data_dir().display().to_string()),
+            ("RABBITMQ_LOG_BASE", path("log")),
+            ("RABBITMQ_PID_FILE", path("pid")),
+            ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", arguments),
+        ]
+    }
+}
