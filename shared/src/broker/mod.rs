@@ -4,6 +4,9 @@
 //! consumes a result drops what they have seen before (by job id).
 
 pub mod embedded;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
+pub mod republish;
 mod settings;
 
 use std::sync::Arc;
@@ -125,7 +128,7 @@ pub enum SettleError {
 }
 
 /// The broker cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum BrokerError {
     /// No connection.
     #[error("the broker is not reachable: {0}")]
@@ -294,6 +297,8 @@ pub type SharedBroker = Arc<dyn Broker>;
 pub fn open(settings: &BrokerSettings) -> Result<SharedBroker, BrokerError> {
     match settings.url.split_once(':') {
         Some(("embedded", _)) => Ok(Arc::new(embedded::EmbeddedBroker::new(settings.into()))),
+        #[cfg(feature = "rabbitmq")]
+        Some(("amqp" | "amqps", _)) => Ok(Arc::new(rabbitmq::RabbitMqBroker::connect(settings)?)),
         _ => Err(BrokerError::Url("expected embedded:, amqp://… or amqps://…".into())),
     }
 }

@@ -94,6 +94,12 @@ impl EmbeddedBroker {
     }
 }
 
+impl Drop for EmbeddedBroker {
+    fn drop(&mut self) {
+        self.core.change(|state, _| state.close());
+    }
+}
+
 #[async_trait]
 impl Publish for EmbeddedBroker {
     async fn publish(&self, queue: &Queue, message: &Message) -> Published {

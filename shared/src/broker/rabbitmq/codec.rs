@@ -1,0 +1,130 @@
+//! A message as AMQP has it.
+
+use std::time::Duration;
+
+use lapin::BasicProperties;
+use lapin::message::Delivery;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use uuid::Uuid;
+
+use crate::broker::Message;
+
+const PERSISTENT: u8 = 2;
+
+/// Failed attempts in the queues that the message was in before.
+const EARLIER_ATTEMPTS: &str = "x-faceline-earlier-attempts";
+
+/// Attempts in this queue, counted by quorum queues.
+const DELIVERY_COUNT: &str = "x-delivery-count";
+
+/// The properties of `message`; `None` where a name is longer than AMQP allows.
+pub(super) fn properties(message: &Message) -> Option<BasicProperties> {
+    let mut headers = FieldTable::default();
+    headers.insert(EARLIER_ATTEMPTS.into(), AMQPValue::LongLongInt(message.earlier_attempts.into()));
+    let mut properties = BasicProperties::default()
+        .with_delivery_mode(PERSISTENT)
+        .with_content_type("application/vnd.msgpack".into())
+        .with_message_id(message.id.to_string().into())
+        .with_headers(headers);
+    if let Some(queue) = &message.reply_to {
+        properties = properties.with_reply_to(ShortString::try_new(queue.as_str()).ok()?);
+    }
+    if let Some(wait) = message.expiration {
+        properties = properties.with_expiration(wait.as_millis().to_string().into());
+    }
+    Some(properties)
+}
+
+/// Reads a delivery: the message, and the failed attempts at it in its queue. `None` where it is not one of ours.
+pub(super) fn message(delivery: &mut Delivery) -> Option<(Message, u32)> {
+    let properties = &delivery.properties;
+    let count =
+        |name| properties.headers().as_ref().and_then(|headers| headers.inner().get(name)).and_then(unsigned);
+    let text = |text: &Option<ShortString>| text.as_ref().map(|text| text.as_str().to_owned());
+    let message = Message {
+        id: Uuid::try_parse(properties.message_id().as_ref()?.as_str()).ok()?,
+        reply_to: text(properties.reply_to()),
+        expiration: text(properties.expiration())
+            .and_then(|wait| wait.parse().ok())
+            .map(Duration::from_millis),
+        earlier_attempts: count(EARLIER_ATTEMPTS).unwrap_or(0),
+        body: std::mem::take(&mut delivery.data).into(),
+    };
+    // Not there at the first attempt, and never in classic queues, as those for replies are.
+    let attempts = count(DELIVERY_COUNT).unwrap_or(0);
+    Some((message, attempts))
+}
+
+/// Brokers choose the width of an integer by its value.
+fn unsigned(value: &AMQPValue) -> Option<u32> {
+    let value = match *value {
+        AMQPValue::ShortShortInt(value) => value.into(),
+        AMQPValue::ShortShortUInt(value) => value.into(),
+        AMQPValue::ShortInt(value) => value.into(),
+        AMQPValue::ShortUInt(value) => value.into(),
+        AMQPValue::LongInt(value) => value.into(),
+        AMQPValue::LongUInt(value) => value.into(),
+        AMQPValue::LongLongInt(value) => value,
+        _ => return None,
+    };
+    u32::try_from(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn deliver(message: &Message, count: Option<AMQPValue>) -> Delivery {
+        let mut delivery = Delivery::mock(1, "".into(), "queue".into(), false, message.body.to_vec());
+        delivery.properties = properties(message).unwrap();
+        let mut headers = delivery.properties.headers().clone().unwrap();
+        if let Some(count) = count {
+            headers.insert(DELIVERY_COUNT.into(), count);
+        }
+        delivery.properties = delivery.properties.with_headers(headers);
+        delivery
+    }
+
+    fn full() -> Message {
+        Message {
+            id: Uuid::now_v7(),
+            reply_to: Some("faceline.reply.g1.7".into()),
+            expiration: Some(Duration::from_millis(1500)),
+            earlier_attempts: 3,
+            body: Bytes::from_static(b"body"),
+        }
+    }
+
+    #[test]
+    fn a_message_comes_back_as_it_was() {
+        let empty =
+            Message { reply_to: None, expiration: None, earlier_attempts: 0, body: Bytes::new(), ..full() };
+        for sent in [full(), empty] {
+            assert_eq!(message(&mut deliver(&sent, None)), Some((sent, 0)));
+        }
+    }
+
+    #[test]
+    fn the_delivery_count_is_read_in_every_width() {
+        let widths = [AMQPValue::ShortShortInt(2), AMQPValue::LongInt(2), AMQPValue::LongLongInt(2)];
+        for count in widths {
+            assert_eq!(message(&mut deliver(&full(), Some(count))).unwrap().1, 2);
+        }
+        assert_eq!(message(&mut deliver(&full(), Some(AMQPValue::LongInt(-1)))).unwrap().1, 0);
+    }
+
+    #[test]
+    fn what_others_put_into_the_queue_is_not_a_message() {
+        let mut foreign = Delivery::mock(1, "".into(), "queue".into(), false, vec![1]);
+        assert_eq!(message(&mut foreign), None);
+        foreign.properties = BasicProperties::default().with_message_id("7".into());
+        assert_eq!(message(&mut foreign), None);
+    }
+
+    #[test]
+    fn a_name_that_amqp_cannot_carry_is_refused() {
+        assert!(properties(&Message { reply_to: Some("x".repeat(256)), ..full() }).is_none());
+    }
+}
