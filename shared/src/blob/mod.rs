@@ -4,6 +4,8 @@
 //! gateways that die. What a store holds is sealed by [`SealedBlobs`].
 
 pub mod embedded;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,9 @@ pub enum BlobError {
     /// The store has no room.
     #[error("the blob store is full")]
     Full,
+    /// The store throws blobs away when it is full.
+    #[error("the blob store's maxmemory-policy is `{0}`; it must be `noeviction`")]
+    Evicts(String),
     /// The bytes do not open.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -40,6 +45,8 @@ const EMBEDDED_BYTES: usize = 512 << 20;
 pub fn open(url: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
     match url.split_once(':') {
         Some(("embedded", _)) => Ok(Arc::new(embedded::EmbeddedBlobs::new(EMBEDDED_BYTES))),
+        #[cfg(feature = "redis")]
+        Some(("redis" | "rediss", _)) => Ok(Arc::new(redis::RedisBlobs::new(url)?)),
         _ => Err(BlobError::Url("expected embedded:, redis://… or rediss://…".into())),
     }
 }
