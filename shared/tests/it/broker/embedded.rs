@@ -1,0 +1,28 @@
+//! The embedded broker.
+
+use std::sync::Arc;
+
+use faceline_shared::broker::embedded::{EmbeddedBroker, Limits};
+use faceline_shared::broker::{BrokerSettings, SharedBroker};
+
+use super::suite::{Fixture, conformance};
+
+struct Embedded(Arc<EmbeddedBroker>);
+
+impl Fixture for Embedded {
+    const GIVE_BACK_COUNTS: bool = false;
+
+    async fn start(settings: BrokerSettings) -> Self {
+        Self(Arc::new(EmbeddedBroker::new(Limits::from(&settings))))
+    }
+
+    fn broker(&self) -> SharedBroker {
+        Arc::clone(&self.0) as SharedBroker
+    }
+
+    fn interrupt(&self) {
+        self.0.interrupt();
+    }
+}
+
+conformance!(super::Embedded);

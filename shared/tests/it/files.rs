@@ -1,0 +1,30 @@
+//! What a server has written.
+
+use std::fs;
+use std::path::Path;
+
+/// The bytes of all files of a folder.
+pub(crate) struct Files(Vec<Vec<u8>>);
+
+impl Files {
+    pub(crate) fn read(folder: &Path) -> Self {
+        let mut files = Vec::new();
+        let mut folders = vec![folder.to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    // A server may remove a file while we look.
+                    files.extend(fs::read(path));
+                }
+            }
+        }
+        Self(files)
+    }
+
+    pub(crate) fn contain(&self, text: &str) -> bool {
+        self.0.iter().any(|file| memchr::memmem::find(file, text.as_bytes()).is_some())
+    }
+}
