@@ -11,6 +11,7 @@ pub mod job;
 pub mod keys;
 pub mod parts;
 pub mod program;
+pub mod redact;
 pub mod score;
 pub mod seal;
 pub mod shutdown;
@@ -18,3 +19,5 @@ pub mod telemetry;
 pub mod template;
 #[cfg(feature = "testkit")]
 pub mod testkit;
+#[cfg(any(feature = "rabbitmq", feature = "redis"))]
+pub mod tls;

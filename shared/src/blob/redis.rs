@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::{BlobError, BlobStore};
+use crate::tls;
 
 const PREFIX: &str = "faceline:blob:";
 
@@ -41,6 +42,7 @@ impl RedisBlobs {
     /// # Errors
     /// [`BlobError::Url`].
     pub fn new(url: &str) -> Result<Self, BlobError> {
+        tls::install_provider();
         // The parser's own message could repeat the password.
         let client = Client::open(url).map_err(|_| {
             BlobError::Url("expected redis://user:password@host:port/database or rediss://…".into())

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::redact::without_password;
+
 /// Who makes the queues.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
@@ -56,7 +58,7 @@ impl Default for BrokerSettings {
 impl std::fmt::Debug for BrokerSettings {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {
-            url: _,
+            url,
             topology,
             prefix,
             inline_limit,
@@ -67,6 +69,7 @@ impl std::fmt::Debug for BrokerSettings {
         } = self;
         formatter
             .debug_struct("BrokerSettings")
+            .field("url", &without_password(url))
             .field("topology", topology)
             .field("prefix", prefix)
             .field("inline_limit", inline_limit)
@@ -74,6 +77,6 @@ impl std::fmt::Debug for BrokerSettings {
             .field("max_length_bytes", max_length_bytes)
             .field("dead_letter_max_length", dead_letter_max_length)
             .field("confirm_timeout", confirm_timeout)
-            .finish_non_exhaustive()
+            .finish()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 const FIRST: Duration = Duration::from_millis(100);
-const CAP: Duration = Duration::from_secs(10);
+const CAP: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct Backoff {

@@ -38,6 +38,7 @@ use super::{
     ANNOUNCEMENT_BACKLOG, Broker, BrokerError, BrokerSettings, Consume, Deliveries, Depth, Message, Publish,
     Published, Queue, REPLY_PREFETCH, Replies,
 };
+use crate::tls;
 
 /// A client of a RabbitMQ broker. It ends when it is closed or dropped.
 pub struct RabbitMqBroker {
@@ -62,6 +63,7 @@ impl RabbitMqBroker {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn connect(settings: &BrokerSettings) -> Result<Self, BrokerError> {
+        tls::install_provider();
         let topology = Arc::new(Topology::new(settings));
         let target = Target::new(&settings.url, Arc::clone(&topology))?;
         let closing = CancellationToken::new();

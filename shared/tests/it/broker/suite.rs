@@ -355,7 +355,7 @@ pub(super) async fn consumers_go_on_after_an_outage<F: Fixture>() {
         held = again;
     }
     held.settle(Settlement::Ack).await.unwrap();
-    publish(&*broker, &Queue::Interactive, &["next"]).await;
+    publish_until(&*broker, &Queue::Interactive, "next", Published::Accepted).await;
     assert_eq!(body(&next(&mut deliveries).await), "next");
     assert_eq!(announced(&broker, &mut announcements).await, "cancel");
 }
