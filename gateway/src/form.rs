@@ -81,12 +81,7 @@ impl Form {
     /// A form without values.
     #[must_use]
     pub fn new(schema: &'static Schema) -> Self {
-        Self {
-            schema,
-            pictures: BTreeMap::new(),
-            documents: BTreeMap::new(),
-            values: BTreeMap::new(),
-        }
+        Self { schema, pictures: BTreeMap::new(), documents: BTreeMap::new(), values: BTreeMap::new() }
     }
 
     /// Takes one part in.
@@ -134,10 +129,7 @@ impl Form {
     /// # Errors
     /// [`Fault::Invalid`] where it is missing.
     pub fn picture(&self, name: &'static str) -> Result<Bytes, Fault> {
-        self.pictures
-            .get(name)
-            .cloned()
-            .map_or_else(|| missing(name), Ok)
+        self.pictures.get(name).cloned().map_or_else(|| missing(name), Ok)
     }
 
     /// The JSON text of a part.
@@ -145,9 +137,7 @@ impl Form {
     /// # Errors
     /// [`Fault::Invalid`] where it is missing.
     pub fn document(&self, name: &'static str) -> Result<&str, Fault> {
-        self.documents
-            .get(name)
-            .map_or_else(|| missing(name), |text| Ok(text.as_str()))
+        self.documents.get(name).map_or_else(|| missing(name), |text| Ok(text.as_str()))
     }
 
     /// A text.
@@ -212,16 +202,12 @@ fn value(name: &str, kind: Kind, text: &str) -> Result<Value, Fault> {
 /// UTF-8 without byte order mark and outer white space.
 fn text<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, Fault> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    std::str::from_utf8(bytes)
-        .map(str::trim)
-        .or_else(|_| invalid(name, "is not UTF-8"))
+    std::str::from_utf8(bytes).map(str::trim).or_else(|_| invalid(name, "is not UTF-8"))
 }
 
 /// Without one pair of outer double quotes, as in `imageType="SELFIE"` of the original's documentation.
 fn unquoted(text: &str) -> &str {
-    text.strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .unwrap_or(text)
+    text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text)
 }
 
 /// The members of a JSON object in their order, repeated names included: `serde_json::Map` would keep the last one
@@ -308,10 +294,7 @@ mod tests {
     fn null_and_empty_values_are_absent() {
         let form = form(&[("face", r#"{"imageType":null}"#), ("rotate", "")]).unwrap();
         assert_eq!((form.text("imageType"), form.flag("rotate")), (None, None));
-        assert_eq!(
-            form.required_text("imageType").unwrap_err().to_string(),
-            "`imageType` is missing"
-        );
+        assert_eq!(form.required_text("imageType").unwrap_err().to_string(), "`imageType` is missing");
         assert_eq!(form.picture("image").unwrap_err().to_string(), "`image` is missing");
     }
 

@@ -6,7 +6,7 @@
 use std::io;
 
 use serde::Serialize;
-use serde_json::ser::Formatter;
+use serde_json::ser::{CompactFormatter, Formatter};
 
 /// Minified JSON with ECMAScript's numbers.
 ///
@@ -23,27 +23,38 @@ struct EcmaScript;
 
 impl Formatter for EcmaScript {
     fn write_f32<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
-        write_number(writer, &format!("{value:e}"))
+        let mut shortest = Vec::with_capacity(24);
+        CompactFormatter.write_f32(&mut shortest, value)?;
+        write_number(writer, &shortest)
     }
 
     fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        write_number(writer, &format!("{value:e}"))
+        let mut shortest = Vec::with_capacity(24);
+        CompactFormatter.write_f64(&mut shortest, value)?;
+        write_number(writer, &shortest)
     }
 }
 
-/// Lays out the shortest digits that `{:e}` gives (`d.ddde±n`) in ECMAScript's way.
-fn write_number<W: ?Sized + io::Write>(writer: &mut W, scientific: &str) -> io::Result<()> {
-    let (unsigned, sign) = match scientific.strip_prefix('-') {
-        Some(rest) if !rest.starts_with("0e") => (rest, "-"),
-        Some(rest) => (rest, ""),
-        None => (scientific, ""),
-    };
+/// Lays out anew what serde_json wrote.
+///
+/// Its digits are the right ones: the fewest that are read back to the bit, and of those the nearest, the even one of
+/// two (`format!` takes the other one).
+fn write_number<W: ?Sized + io::Write>(writer: &mut W, shortest: &[u8]) -> io::Result<()> {
+    let text = str::from_utf8(shortest).map_err(io::Error::other)?;
+    let (sign, unsigned) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
     let (mantissa, exponent) = unsigned.split_once('e').unwrap_or((unsigned, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let exponent: i32 = exponent.parse().map_err(io::Error::other)?;
-    let digits = mantissa.replace('.', "");
+
+    let all = format!("{whole}{fraction}");
+    let significant = all.trim_start_matches('0');
+    let digits = significant.trim_end_matches('0');
+    if digits.is_empty() {
+        return writer.write_all(b"0");
+    }
     let count = digits.len() as i32;
     // The value is 0.DIGITS x 10^point.
-    let point = exponent + 1;
+    let point = whole.len() as i32 + exponent - (all.len() - significant.len()) as i32;
     match point {
         _ if count <= point && point <= 21 => {
             let zeros = "0".repeat((point - count) as usize);
@@ -58,8 +69,10 @@ fn write_number<W: ?Sized + io::Write>(writer: &mut W, scientific: &str) -> io::
             write!(writer, "{sign}0.{zeros}{digits}")
         }
         _ => {
-            let plus = if exponent > 0 { "+" } else { "" };
-            write!(writer, "{sign}{mantissa}e{plus}{exponent}")
+            let (first, others) = digits.split_at(1);
+            let dot = if others.is_empty() { "" } else { "." };
+            let plus = if point > 0 { "+" } else { "" };
+            write!(writer, "{sign}{first}{dot}{others}e{plus}{}", point - 1)
         }
     }
 }
@@ -90,6 +103,7 @@ mod tests {
             (1e-15, "1e-15"),
             (2.8650475616752694e-11, "2.8650475616752694e-11"),
             (10269.438178710938, "10269.438178710938"),
+            (f64::from_bits(0x42e0_0b50_2d9a_7604), "141126206804912.12"),
             (1e20, "100000000000000000000"),
             (123456789012345680000.0, "123456789012345680000"),
             (1e21, "1e+21"),

@@ -43,20 +43,41 @@ impl Site {
 
     /// CPU time that gateway, worker, broker and store have used so far, in seconds.
     pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let own = self.children.iter().filter_map(Child::id);
-        own.chain([self.broker.pid(), self.redis.pid()]).map(cpu_seconds).sum()
+        let children: Vec<u32> = self.children.iter().filter_map(Child::id).collect();
+        let groups: Vec<u32> =
+            [self.broker.process_group(), self.redis.process_group()].into_iter().flatten().collect();
+        let mut ticks = 0;
+        for process in std::fs::read_dir("/proc")? {
+            // Processes come and go while we look, and some folders are none.
+            let Ok(stat) = std::fs::read_to_string(process?.path().join("stat")) else { continue };
+            let Some(stat) = Stat::parse(&stat) else { continue };
+            if children.contains(&stat.pid) || groups.contains(&stat.group) {
+                ticks += stat.ticks;
+            }
+        }
+        // Linux counts in hundredths for user space, whatever the kernel's own tick is.
+        Ok(ticks as f64 / 100.0)
     }
 }
 
-/// User and system time of a process (`utime` and `stime` of proc(5)), in seconds.
-fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
-    // Linux counts in hundredths for user space, whatever the kernel's own tick is.
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name in parentheses may hold anything; fields are counted behind it.
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(11).take(2);
-    let ticks: f64 = fields.map(|field| field.parse::<f64>().unwrap_or(0.0)).sum();
-    Ok(ticks / TICKS_PER_SECOND)
+/// What proc(5) says of a process.
+#[derive(Debug, PartialEq)]
+struct Stat {
+    pid: u32,
+    group: u32,
+    /// User and system time.
+    ticks: u64,
+}
+
+impl Stat {
+    fn parse(line: &str) -> Option<Self> {
+        // The name in parentheses may hold anything; fields are counted behind it.
+        let (front, rest) = line.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        let pid = front.split_whitespace().next()?.parse().ok()?;
+        Some(Self { pid, group: u32::try_from(number(2)?).ok()?, ticks: number(11)? + number(12)? })
+    }
 }
 
 /// The folder of this build's programs.
@@ -88,4 +109,15 @@ async fn start(name: &str, settings: &[(&str, String)], message: &str) -> anyhow
         said.push('\n');
     }
     anyhow::bail!("{name} ended at its start:\n{said}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        let line = "42 (a ) b) S 1 7 42 0 -1 4194560 2 0 0 0 30 12 0 0 20 0 1 0 5 0 0";
+        assert_eq!(Stat::parse(line), Some(Stat { pid: 42, group: 7, ticks: 42 }));
+    }
 }

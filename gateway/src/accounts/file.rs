@@ -81,10 +81,9 @@ fn rate(id: &str, requests_per_second: Option<u32>, burst: Option<u32>) -> Resul
     match (requests_per_second, burst) {
         (None, None) => Ok(None),
         (Some(0), _) | (_, Some(0)) => Err(format!("the rate of key `{id}` must be above 0")),
-        (Some(requests_per_second), burst) => Ok(Some(Rate {
-            requests_per_second,
-            burst: burst.unwrap_or(requests_per_second),
-        })),
+        (Some(requests_per_second), burst) => {
+            Ok(Some(Rate { requests_per_second, burst: burst.unwrap_or(requests_per_second) }))
+        }
         (None, Some(_)) => Err(format!("key `{id}` has a burst without requests_per_second")),
     }
 }
@@ -111,10 +110,7 @@ mod tests {
         let text = client("bank", &[key("a", ONE, ""), key("b", TWO, "requests_per_second = 5\nburst = 9")]);
         let entries = parse(&text).unwrap();
         let rates: Vec<_> = entries.iter().map(|(_, caller)| caller.rate).collect();
-        let own = Rate {
-            requests_per_second: 5,
-            burst: 9,
-        };
+        let own = Rate { requests_per_second: 5, burst: 9 };
         assert_eq!(rates, [None, Some(own)]);
         assert!(entries.iter().all(|(_, caller)| &*caller.client == "bank"));
     }
@@ -123,15 +119,9 @@ mod tests {
     fn what_is_wrong_is_named_without_the_secret() {
         let bank = |keys: &[String]| parse(&client("bank", keys)).unwrap_err();
         assert_eq!(bank(&[key("a", ONE, ""), key("a", TWO, "")]), "a key `a` is there twice");
-        assert_eq!(
-            bank(&[key("a", ONE, ""), key("b", ONE, "")]),
-            "the secret of key `b` is there twice"
-        );
+        assert_eq!(bank(&[key("a", ONE, ""), key("b", ONE, "")]), "the secret of key `b` is there twice");
         assert_eq!(bank(&[key("a", ONE, "burst = 2")]), "key `a` has a burst without requests_per_second");
-        assert_eq!(
-            bank(&[key("a", ONE, "requests_per_second = 0")]),
-            "the rate of key `a` must be above 0"
-        );
+        assert_eq!(bank(&[key("a", ONE, "requests_per_second = 0")]), "the rate of key `a` must be above 0");
         let plain = bank(&[key("a", "a-plain-secret", "")]);
         assert!(plain.contains("SHA-256") && !plain.contains("plain"), "{plain}");
         let unknown = bank(&[key("a", ONE, "").replace("match", "fly")]);

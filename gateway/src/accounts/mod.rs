@@ -100,14 +100,9 @@ impl Accounts {
     pub fn load(config: &Config) -> Result<Self, AccountsError> {
         let entries = match &config.accounts.file {
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|source| AccountsError::Io {
-                    path: path.clone(),
-                    source,
-                })?;
-                file::parse(&text).map_err(|reason| AccountsError::Form {
-                    path: path.clone(),
-                    reason,
-                })?
+                let text = std::fs::read_to_string(path)
+                    .map_err(|source| AccountsError::Io { path: path.clone(), source })?;
+                file::parse(&text).map_err(|reason| AccountsError::Form { path: path.clone(), reason })?
             }
             None => demo::entries(config.http.listen)?,
         };
@@ -119,9 +114,7 @@ impl Accounts {
         for (digest, caller) in entries {
             keys.entry(digest.prefix()).or_default().push((digest, caller));
         }
-        Self {
-            keys: ArcSwap::from_pointee(keys),
-        }
+        Self { keys: ArcSwap::from_pointee(keys) }
     }
 
     /// Who shows this credential.
@@ -172,10 +165,7 @@ mod tests {
         let caller = accounts.authenticate(show("secret")).unwrap();
         assert_eq!((&*caller.client, &*caller.key_id), ("bank", "bank-1"));
         assert_eq!(caller.require(Permission::Match), Ok(()));
-        assert_eq!(
-            caller.require(Permission::FacesCreate),
-            Err(Fault::Forbidden("faces:create"))
-        );
+        assert_eq!(caller.require(Permission::FacesCreate), Err(Fault::Forbidden("faces:create")));
         for wrong in [None, show(""), show("secret "), show("bank-1")] {
             assert_eq!(accounts.authenticate(wrong).unwrap_err(), Fault::Unauthenticated);
         }

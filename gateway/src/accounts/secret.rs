@@ -52,8 +52,6 @@ impl<'de> Deserialize<'de> for Digest {
                 value.is_some()
             });
         // The text is not repeated: it may be a secret in the wrong place.
-        parsed
-            .then_some(Self(bytes))
-            .ok_or_else(|| de::Error::custom("expected SHA-256 as 64 hex digits"))
+        parsed.then_some(Self(bytes)).ok_or_else(|| de::Error::custom("expected SHA-256 as 64 hex digits"))
     }
 }

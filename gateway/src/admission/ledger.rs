@@ -70,7 +70,9 @@ impl Ledger {
         // A client's only job is never above its share, or a large body would be refused for ever.
         let is_only = own.jobs + jobs <= 1;
         if !is_only
-            && (own.jobs + jobs > share(bounds.jobs, bounds) || own.bytes + bytes > share(bounds.bytes, bounds))
+            && bounds.client_share < 1.0
+            && (own.jobs + jobs > share(bounds.jobs, bounds)
+                || own.bytes + bytes > share(bounds.bytes, bounds))
         {
             return Err(BusyCause::ClientShare);
         }
@@ -98,11 +100,7 @@ mod tests {
 
     use super::*;
 
-    const BOUNDS: Bounds = Bounds {
-        jobs: 4,
-        bytes: 100,
-        client_share: 0.5,
-    };
+    const BOUNDS: Bounds = Bounds { jobs: 4, bytes: 100, client_share: 0.5 };
 
     fn client(name: &str) -> Arc<str> {
         Arc::from(name)
@@ -141,16 +139,8 @@ mod tests {
             for (step, who, bytes) in steps {
                 let mine = open.iter().position(|(owner, _)| *owner == who);
                 match (step, mine) {
-                    (0, _) => {
-                        if ledger.open(&clients[who], bytes, &BOUNDS).is_ok() {
-                            open.push((who, bytes));
-                        }
-                    }
-                    (1, Some(at)) => {
-                        if ledger.grow(&clients[who], bytes, &BOUNDS).is_ok() {
-                            open[at].1 += bytes;
-                        }
-                    }
+                    (0, _) if ledger.open(&clients[who], bytes, &BOUNDS).is_ok() => open.push((who, bytes)),
+                    (1, Some(at)) if ledger.grow(&clients[who], bytes, &BOUNDS).is_ok() => open[at].1 += bytes,
                     (2, Some(at)) => {
                         let (_, held) = open.swap_remove(at);
                         ledger.close(&clients[who], held);

@@ -53,23 +53,16 @@ impl Admission {
             bytes: limits.inflight_bytes,
             client_share: limits.client_share,
         };
-        let default_rate = Rate {
-            requests_per_second: limits.requests_per_second,
-            burst: limits.burst,
-        };
+        let default_rate = Rate { requests_per_second: limits.requests_per_second, burst: limits.burst };
         Arc::new(Self {
             bounds,
             rates: Rates::new(default_rate),
-            state: Mutex::new(State {
-                ledger: Ledger::default(),
-                pace: Pace::new(Instant::now()),
-            }),
+            state: Mutex::new(State { ledger: Ledger::default(), pace: Pace::new(Instant::now()) }),
             deadline: config.jobs.deadline,
-            jobs: metrics.gauge(
-                "faceline_gateway_inflight_jobs",
-                "Requests that were let in and are not answered.",
-            ),
-            bytes: metrics.gauge("faceline_gateway_inflight_bytes", "Bytes of bodies that are held or promised."),
+            jobs: metrics
+                .gauge("faceline_gateway_inflight_jobs", "Requests that were let in and are not answered."),
+            bytes: metrics
+                .gauge("faceline_gateway_inflight_bytes", "Bytes of bodies that are held or promised."),
         })
     }
 
@@ -85,11 +78,7 @@ impl Admission {
         match state.ledger.open(&caller.client, bytes, &self.bounds) {
             Ok(()) => {
                 self.show(&state.ledger);
-                Ok(Ticket {
-                    admission: Arc::clone(self),
-                    client: Arc::clone(&caller.client),
-                    bytes,
-                })
+                Ok(Ticket { admission: Arc::clone(self), client: Arc::clone(&caller.client), bytes })
             }
             Err(cause) => Err(self.refuse(&mut state, cause)),
         }
@@ -164,10 +153,7 @@ mod tests {
         let mut config = Config::default();
         change(&mut config);
         let metrics = Metrics::new();
-        let demo = Accounts::load(&config)
-            .unwrap()
-            .authenticate(Some(Credential::ApiKey(b"demo")))
-            .unwrap();
+        let demo = Accounts::load(&config).unwrap().authenticate(Some(Credential::ApiKey(b"demo"))).unwrap();
         (Admission::new(&config, &metrics), demo, metrics)
     }
 

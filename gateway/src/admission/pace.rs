@@ -45,10 +45,7 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(now: Instant) -> Self {
-        Self {
-            completed: Fading::new(now),
-            promised: Fading::new(now),
-        }
+        Self { completed: Fading::new(now), promised: Fading::new(now) }
     }
 
     /// A job has ended.
@@ -71,10 +68,7 @@ impl Pace {
 /// Up to half as much again, within the same bounds, so that those refused together do not come again together.
 pub(super) fn spread(wait: Duration) -> Duration {
     let jitter = wait.mul_f64(rand::rng().random_range(0.0..0.5));
-    (wait + jitter).clamp(
-        Duration::from_secs_f64(SHORTEST),
-        Duration::from_secs_f64(LONGEST),
-    )
+    (wait + jitter).clamp(Duration::from_secs_f64(SHORTEST), Duration::from_secs_f64(LONGEST))
 }
 
 #[cfg(test)]

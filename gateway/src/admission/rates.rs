@@ -14,11 +14,14 @@ use crate::accounts::Rate;
 
 type Limiter<C> = RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<<C as Clock>::Instant>>;
 
+/// A key's limiter and the rate that it was made for.
+type Known<C> = (Rate, Limiter<C>);
+
 /// One limiter a key; there are as many as keys in the accounts.
 pub(super) struct Rates<C: Clock = DefaultClock> {
     default: Rate,
     clock: C,
-    keys: Mutex<HashMap<Arc<str>, (Rate, Limiter<C>)>>,
+    keys: Mutex<HashMap<Arc<str>, Known<C>>>,
 }
 
 impl Rates {
@@ -30,27 +33,19 @@ impl Rates {
 
 impl<C: Clock + Clone> Rates<C> {
     fn with_clock(default: Rate, clock: C) -> Self {
-        Self {
-            default,
-            clock,
-            keys: Mutex::default(),
-        }
+        Self { default, clock, keys: Mutex::default() }
     }
 
     /// Counts a request of the key `id`, or says how long it has to wait.
     pub(super) fn check(&self, id: &Arc<str>, own: Option<Rate>) -> Result<(), Duration> {
         let rate = own.unwrap_or(self.default);
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let (known, limiter) = keys
-            .entry(Arc::clone(id))
-            .or_insert_with(|| (rate, self.limiter(rate)));
+        let (known, limiter) = keys.entry(Arc::clone(id)).or_insert_with(|| (rate, self.limiter(rate)));
         if *known != rate {
             // The accounts were changed.
             (*known, *limiter) = (rate, self.limiter(rate));
         }
-        limiter
-            .check()
-            .map_err(|not_until| not_until.wait_time_from(self.clock.now()))
+        limiter.check().map_err(|not_until| not_until.wait_time_from(self.clock.now()))
     }
 
     fn limiter(&self, rate: Rate) -> Limiter<C> {
@@ -67,10 +62,7 @@ mod tests {
 
     use super::*;
 
-    const DEFAULT: Rate = Rate {
-        requests_per_second: 2,
-        burst: 3,
-    };
+    const DEFAULT: Rate = Rate { requests_per_second: 2, burst: 3 };
 
     #[test]
     fn a_burst_passes_and_then_the_rate_holds() {
@@ -91,10 +83,7 @@ mod tests {
     fn a_key_may_have_a_rate_of_its_own_and_get_another_one() {
         let rates = Rates::with_clock(DEFAULT, FakeRelativeClock::default());
         let key = Arc::from("a");
-        let one = Rate {
-            requests_per_second: 1,
-            burst: 1,
-        };
+        let one = Rate { requests_per_second: 1, burst: 1 };
         assert_eq!(rates.check(&key, Some(one)), Ok(()));
         assert_eq!(rates.check(&key, Some(one)), Err(Duration::from_secs(1)));
         assert_eq!(rates.check(&key, None), Ok(()));

@@ -147,9 +147,10 @@ impl MatchedFace {
 }
 
 fn seen(coded: &CodedPicture) -> (i32, Option<Landmarks>) {
-    coded.face.as_ref().map_or((QUALITY_NOBODY, None), |face| {
-        (face.quality, Some(Landmarks { eyes: face.eyes }))
-    })
+    coded
+        .face
+        .as_ref()
+        .map_or((QUALITY_NOBODY, None), |face| (face.quality, Some(Landmarks { eyes: face.eyes })))
 }
 
 /// A comparison.

@@ -53,17 +53,10 @@ mod tests {
 
     use super::*;
 
-    const PARTS: Parts = Parts {
-        image: "image",
-        reference: "referenceImage",
-        candidate: "candidateImage",
-    };
+    const PARTS: Parts = Parts { image: "image", reference: "referenceImage", candidate: "candidateImage" };
 
     fn late() -> Fault {
-        Fault::busy(
-            BusyCause::DeadlineQueued { callers_own: false },
-            Duration::from_secs(3),
-        )
+        Fault::busy(BusyCause::DeadlineQueued { callers_own: false }, Duration::from_secs(3))
     }
 
     #[test]
@@ -72,31 +65,18 @@ mod tests {
             let fault = fault(OrderError::Failed(failure), &PARTS, late);
             (fault.row().biometric_services, fault.to_string())
         };
-        let bad = JobFailure::BadPicture {
-            subject: Subject::Candidate,
-            reason: "HEIC is not supported".into(),
-        };
+        let bad =
+            JobFailure::BadPicture { subject: Subject::Candidate, reason: "HEIC is not supported".into() };
         assert_eq!(said(bad), (400, "`candidateImage`: HEIC is not supported".into()));
-        let several = JobFailure::SeveralFaces {
-            subject: Subject::Image,
-        };
+        let several = JobFailure::SeveralFaces { subject: Subject::Image };
         assert_eq!(said(several), (400, "`image`: more than one face was found".into()));
-        let nobody = JobFailure::NoFace {
-            subject: Subject::Reference,
-        };
+        let nobody = JobFailure::NoFace { subject: Subject::Reference };
         assert_eq!(said(nobody), (400, "`referenceImage`: no face was found".into()));
-        let other = JobFailure::OtherAlgorithm {
-            theirs: "A version 1".into(),
-            ours: "B version 2".into(),
-        };
+        let other = JobFailure::OtherAlgorithm { theirs: "A version 1".into(), ours: "B version 2".into() };
         let (status, message) = said(other);
         assert!(status == 400 && message.contains("A version 1") && message.contains("B version 2"));
         assert_eq!(said(JobFailure::Expired { age_ms: 1 }).0, 429);
-        for failure in [
-            JobFailure::BlobLost,
-            JobFailure::Poison { attempts: 3 },
-            JobFailure::Internal,
-        ] {
+        for failure in [JobFailure::BlobLost, JobFailure::Poison { attempts: 3 }, JobFailure::Internal] {
             assert_eq!(said(failure), (500, "internal error".into()));
         }
     }

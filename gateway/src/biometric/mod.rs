@@ -64,26 +64,15 @@ impl BiometricServices {
         admission: Arc<Admission>,
         templates: TemplateCodec,
     ) -> Self {
-        let algorithm = Algorithm {
-            name: config.face.algorithm.clone(),
-            version: config.face.template_version,
-        };
-        Self {
-            submit,
-            admission,
-            templates,
-            algorithm,
-            deadline: config.jobs.deadline,
-        }
+        let algorithm =
+            Algorithm { name: config.face.algorithm.clone(), version: config.face.template_version };
+        Self { submit, admission, templates, algorithm, deadline: config.jobs.deadline }
     }
 
     /// What the service can do.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities<'_> {
-        Capabilities {
-            current_mode: [&self.algorithm.name],
-            version: env!("CARGO_PKG_VERSION"),
-        }
+        Capabilities { current_mode: [&self.algorithm.name], version: env!("CARGO_PKG_VERSION") }
     }
 
     /// Describes the face in a picture.
@@ -92,10 +81,7 @@ impl BiometricServices {
     /// A request that is not of the form, a picture that cannot be used, no room, no answer in time.
     pub async fn create_face(&self, form: &Form, call: Call) -> Result<Face, Fault> {
         let request = FaceRequest::read(form, &self.algorithm)?;
-        let parts = Parts {
-            image: "image",
-            ..Parts::default()
-        };
+        let parts = Parts { image: "image", ..Parts::default() };
         let task = Task::Code(request.picture.clone());
         let JobResult::Coded(coded) = self.run(task, call, &parts).await? else {
             return Err(other_result());
@@ -110,11 +96,7 @@ impl BiometricServices {
     /// As for [`Self::create_face`], and where a picture has no face.
     pub async fn match_images(&self, form: &Form, call: Call) -> Result<Match, Fault> {
         let request = MatchImagesRequest::read(form)?;
-        let parts = Parts {
-            reference: "referenceImage",
-            candidate: "candidateImage",
-            ..Parts::default()
-        };
+        let parts = Parts { reference: "referenceImage", candidate: "candidateImage", ..Parts::default() };
         let task = Task::Match {
             reference: SubmittedReference::Picture(request.reference.clone()),
             candidate: request.candidate.clone(),
@@ -125,8 +107,7 @@ impl BiometricServices {
         let Some(coded) = &matched.reference else {
             return Err(other_result());
         };
-        let describe =
-            |picture, coded| MatchedFace::coded(picture, request.rotation, coded, &self.algorithm);
+        let describe = |picture, coded| MatchedFace::coded(picture, request.rotation, coded, &self.algorithm);
         Ok(Match::new(
             describe(&request.reference, coded),
             describe(&request.candidate, &matched.candidate),
@@ -142,12 +123,9 @@ impl BiometricServices {
     /// As for [`Self::match_images`], and for a template that this installation did not make.
     pub async fn match_face(&self, form: &Form, call: Call) -> Result<Match, Fault> {
         let request = MatchRequest::read(form)?;
-        let (reference, embedding) = ReferenceFace::open(request.reference, &self.templates, &self.algorithm)?;
-        let parts = Parts {
-            reference: "referenceFace",
-            candidate: "candidateImage",
-            ..Parts::default()
-        };
+        let (reference, embedding) =
+            ReferenceFace::open(request.reference, &self.templates, &self.algorithm)?;
+        let parts = Parts { reference: "referenceFace", candidate: "candidateImage", ..Parts::default() };
         let task = Task::Match {
             reference: SubmittedReference::Template(embedding),
             candidate: request.candidate.clone(),
@@ -155,19 +133,9 @@ impl BiometricServices {
         let JobResult::Matched(matched) = self.run(task, call, &parts).await? else {
             return Err(other_result());
         };
-        let candidate = MatchedFace::coded(
-            &request.candidate,
-            request.rotation,
-            &matched.candidate,
-            &self.algorithm,
-        );
-        Ok(Match::new(
-            reference,
-            candidate,
-            matched.far,
-            request.echo,
-            Stamp::now(),
-        ))
+        let candidate =
+            MatchedFace::coded(&request.candidate, request.rotation, &matched.candidate, &self.algorithm);
+        Ok(Match::new(reference, candidate, matched.far, request.echo, Stamp::now()))
     }
 
     async fn run(&self, task: Task, call: Call, parts: &Parts) -> Result<JobResult, Fault> {
@@ -196,4 +164,3 @@ fn other_result() -> Fault {
     tracing::error!("the job's result is of another kind than the job");
     Fault::Internal
 }
-

@@ -42,16 +42,11 @@ impl ReferenceFace {
         let invalid = |what: String| Fault::Invalid(format!("`referenceFace`: {what}"));
         let face: Self =
             serde_json::from_str(json).map_err(|error| invalid(format!("this is not a face: {error}")))?;
-        let template = face
-            .template
-            .as_deref()
-            .ok_or_else(|| invalid("the face has no template".into()))?;
-        let embedding = templates
-            .decode(template)
-            .map_err(|error| match face.mode.as_deref() {
-                Some(mode) if mode != own.name => invalid(other_algorithm(mode, &own.name)),
-                _ => invalid(error.to_string()),
-            })?;
+        let template = face.template.as_deref().ok_or_else(|| invalid("the face has no template".into()))?;
+        let embedding = templates.decode(template).map_err(|error| match face.mode.as_deref() {
+            Some(mode) if mode != own.name => invalid(other_algorithm(mode, &own.name)),
+            _ => invalid(error.to_string()),
+        })?;
         if embedding.algorithm != own.name || embedding.version != own.version {
             let named = |name: &str, version: u32| format!("{name} version {version}");
             return Err(invalid(other_algorithm(
@@ -59,10 +54,7 @@ impl ReferenceFace {
                 &named(&own.name, own.version),
             )));
         }
-        let image_type = face
-            .image_type
-            .map(|text| parse_image_type("imageType", &text))
-            .transpose()?;
+        let image_type = face.image_type.map(|text| parse_image_type("imageType", &text)).transpose()?;
         let described = MatchedFace {
             id: face.id,
             friendly_name: face.friendly_name,
@@ -71,10 +63,7 @@ impl ReferenceFace {
             image_type,
             quality: face.quality,
             image_rotation_enabled: None,
-            landmarks: face
-                .landmarks
-                .and_then(|landmarks| landmarks.eyes)
-                .map(|eyes| Landmarks { eyes }),
+            landmarks: face.landmarks.and_then(|landmarks| landmarks.eyes).map(|eyes| Landmarks { eyes }),
         };
         Ok((described, embedding))
     }
@@ -113,22 +102,15 @@ mod tests {
     use super::*;
 
     fn own() -> Algorithm {
-        Algorithm {
-            name: "FL1_512".into(),
-            version: 1,
-        }
+        Algorithm { name: "FL1_512".into(), version: 1 }
     }
 
     fn template(templates: &TemplateCodec, algorithm: &str, version: u32) -> String {
-        templates
-            .encode(&Embedding::new(algorithm, version, &[0.6, 0.8]))
-            .unwrap()
+        templates.encode(&Embedding::new(algorithm, version, &[0.6, 0.8])).unwrap()
     }
 
     fn refusal(templates: &TemplateCodec, face: &serde_json::Value) -> String {
-        ReferenceFace::open(&face.to_string(), templates, &own())
-            .unwrap_err()
-            .to_string()
+        ReferenceFace::open(&face.to_string(), templates, &own()).unwrap_err().to_string()
     }
 
     #[test]
@@ -161,10 +143,7 @@ mod tests {
     fn a_template_of_another_algorithm_is_refused_and_both_are_named() {
         let templates = TemplateCodec::new(KeyRing::generate().unwrap());
         let version = refusal(&templates, &json!({"template": template(&templates, "FL1_512", 7)}));
-        assert!(
-            version.contains("FL1_512 version 7") && version.contains("FL1_512 version 1"),
-            "{version}"
-        );
+        assert!(version.contains("FL1_512 version 7") && version.contains("FL1_512 version 1"), "{version}");
         let original = refusal(&templates, &json!({"template": "EQAAAMwDAAACA", "mode": "F6_4_VID60X"}));
         assert!(original.contains("F6_4_VID60X") && original.contains("FL1_512"), "{original}");
     }
@@ -175,10 +154,7 @@ mod tests {
         let elsewhere = TemplateCodec::new(KeyRing::generate().unwrap());
         let forged = refusal(&templates, &json!({"template": template(&elsewhere, "FL1_512", 1)}));
         assert_eq!(forged, "`referenceFace`: the template is broken or comes from elsewhere");
-        assert_eq!(
-            refusal(&templates, &json!({"id": "a"})),
-            "`referenceFace`: the face has no template"
-        );
+        assert_eq!(refusal(&templates, &json!({"id": "a"})), "`referenceFace`: the face has no template");
         let kind = json!({"template": template(&templates, "FL1_512", 1), "imageType": "CAT"});
         assert!(refusal(&templates, &kind).contains("CAT"));
         for text in ["", "[]", "{", "\"face\"", "{\"landmarks\":3}"] {

@@ -135,10 +135,7 @@ impl<'a> MatchRequest<'a> {
 impl Echo {
     fn read(form: &Form) -> Self {
         let text = |name| form.text(name).map(str::to_owned);
-        Self {
-            correlation_id: text("correlationId"),
-            evidence_id: text("evidenceId"),
-        }
+        Self { correlation_id: text("correlationId"), evidence_id: text("evidenceId") }
     }
 }
 
@@ -157,6 +154,5 @@ fn picture(
 }
 
 pub(super) fn parse_image_type(name: &str, text: &str) -> Result<ImageType, Fault> {
-    text.parse()
-        .map_err(|error| Fault::Invalid(format!("`{name}` {text:?} is not known: {error}")))
+    text.parse().map_err(|error| Fault::Invalid(format!("`{name}` {text:?} is not known: {error}")))
 }

@@ -54,10 +54,7 @@ impl IntoResponse for Refusal {
         let row = fault.row();
         let status =
             StatusCode::from_u16(row.biometric_services).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let error = ErrorObject {
-            id: Uuid::new_v4(),
-            message: fault.to_string(),
-        };
+        let error = ErrorObject { id: Uuid::new_v4(), message: fault.to_string() };
         let (id, cause, message) = (error.id, row.label, error.message.as_str());
         match row.biometric_services {
             500 => tracing::error!(error_id = %id, cause, message, "request failed"),

@@ -52,10 +52,7 @@ impl<'t> BoundedBody<'t> {
     fn take_in(&mut self, length: usize) -> Result<(), Fault> {
         self.received += length;
         if self.received > self.limit {
-            return Err(Fault::TooLarge {
-                limit: self.limit,
-                place: String::new(),
-            });
+            return Err(Fault::TooLarge { limit: self.limit, place: String::new() });
         }
         let missing = self.received.saturating_sub(self.ticket.bytes());
         if missing > 0 {

@@ -14,24 +14,17 @@ pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
 /// The boundary of a `multipart/form-data` or `multipart/mixed` body.
 pub(super) fn boundary(headers: &HeaderMap) -> Result<String, Fault> {
     let expected = || Fault::Invalid("Content-Type must be multipart/form-data or multipart/mixed".into());
-    let value = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .ok_or_else(expected)?;
+    let value =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).ok_or_else(expected)?;
     let (kind, parameters) = value.split_once(';').unwrap_or((value, ""));
     let kind = kind.trim();
-    if !["multipart/form-data", "multipart/mixed"]
-        .iter()
-        .any(|known| kind.eq_ignore_ascii_case(known))
-    {
+    if !["multipart/form-data", "multipart/mixed"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
         return Err(expected());
     }
     parameter(parameters, "boundary")
         .filter(|boundary| (1..=LONGEST_BOUNDARY).contains(&boundary.len()))
         .ok_or_else(|| {
-            Fault::Invalid(format!(
-                "Content-Type needs a boundary of 1 to {LONGEST_BOUNDARY} characters"
-            ))
+            Fault::Invalid(format!("Content-Type needs a boundary of 1 to {LONGEST_BOUNDARY} characters"))
         })
 }
 

@@ -31,9 +31,7 @@ pub(super) struct Received {
 
 /// Who calls, where its key allows `permission`.
 pub(super) fn authorize(state: &State, headers: &HeaderMap, permission: Permission) -> Result<Caller, Fault> {
-    let credential = headers
-        .get("apikey")
-        .map(|value| Credential::ApiKey(value.as_bytes()));
+    let credential = headers.get("apikey").map(|value| Credential::ApiKey(value.as_bytes()));
     let caller = state.accounts.authenticate(credential)?;
     Span::current().record("client", &*caller.client);
     caller.require(permission)?;
@@ -58,12 +56,7 @@ pub(super) async fn receive(
             return Err(fault);
         }
     };
-    let Admitted {
-        caller,
-        boundary,
-        limit,
-        mut ticket,
-    } = admitted;
+    let Admitted { caller, boundary, limit, mut ticket } = admitted;
     let mut bounded = BoundedBody::new(body, limit, state.config.http.body_timeout, &mut ticket);
     let decoded = multipart::decode(&mut bounded, boundary, schema, state.config.limits.picture_bytes).await;
     drain::rest(bounded.into_inner());
@@ -74,11 +67,7 @@ pub(super) async fn receive(
     let trace = parts.extensions.get::<TraceContext>().copied();
     Ok(Received {
         form,
-        call: Call {
-            job,
-            client: caller.client,
-            trace: trace.unwrap_or_default(),
-        },
+        call: Call { job, client: caller.client, trace: trace.unwrap_or_default() },
         _ticket: ticket,
     })
 }
@@ -108,20 +97,12 @@ fn admit(
         .min(limits.inflight_bytes);
     let length = content_type::length(&parts.headers);
     if length.is_some_and(|length| length > limit as u64) {
-        return Err(Fault::TooLarge {
-            limit,
-            place: String::new(),
-        });
+        return Err(Fault::TooLarge { limit, place: String::new() });
     }
     if !state.submit.is_connected() {
         return Err(state.admission.outage());
     }
     let bytes = length.map_or(STEP.min(limit), |length| length as usize);
     let ticket = state.admission.admit(&caller, bytes)?;
-    Ok(Admitted {
-        caller,
-        boundary,
-        limit,
-        ticket,
-    })
+    Ok(Admitted { caller, boundary, limit, ticket })
 }

@@ -110,11 +110,7 @@ impl Server {
         slot: Option<OwnedSemaphorePermit>,
         shutdown: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let (builder, router, gauge) = (
-            self.builder.clone(),
-            self.router.clone(),
-            self.connections.clone(),
-        );
+        let (builder, router, gauge) = (self.builder.clone(), self.router.clone(), self.connections.clone());
         let header_timeout = self.settings.header_timeout;
         async move {
             let _slot = slot;

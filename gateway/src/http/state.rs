@@ -36,12 +36,8 @@ impl State {
         metrics: &Metrics,
     ) -> Arc<Self> {
         let admission = Admission::new(&config, metrics);
-        let biometric = BiometricServices::new(
-            &config,
-            Arc::clone(&submit),
-            Arc::clone(&admission),
-            templates,
-        );
+        let biometric =
+            BiometricServices::new(&config, Arc::clone(&submit), Arc::clone(&admission), templates);
         Arc::new(Self {
             config,
             accounts,

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_shared::blob::SealedBlobs;
-use faceline_shared::broker::{Message, Published, Queue, SharedBroker};
+use faceline_shared::broker::republish::Republisher;
+use faceline_shared::broker::{Message, Publish as _, Published, Queue, SharedBroker};
 use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::job::{Job, JobEnvelope, JobFailure, Routing};
 use faceline_shared::seal::KeyRing;
@@ -45,6 +46,7 @@ pub(super) fn message(letter: &Letter, reply_to: &str) -> Message {
 pub struct Dispatcher {
     instance: Arc<str>,
     broker: SharedBroker,
+    publisher: Arc<Republisher>,
     blobs: SealedBlobs,
     keys: KeyRing,
     inline_limit: usize,
@@ -68,6 +70,7 @@ impl Dispatcher {
             instance: instance.into(),
             pending: Pending::new(metrics.pending.clone()),
             reply_to: Arc::new(watch::Sender::new(None)),
+            publisher: Arc::new(Republisher::new(broker.clone())),
             broker,
             blobs,
             keys,
@@ -76,7 +79,7 @@ impl Dispatcher {
         };
         let replies = dispatcher.broker.replies(instance).await;
         let ear = ReplyLoop {
-            broker: dispatcher.broker.clone(),
+            publisher: Arc::clone(&dispatcher.publisher),
             pending: dispatcher.pending.clone(),
             keys: dispatcher.keys.clone(),
             metrics: dispatcher.metrics.clone(),
@@ -102,17 +105,31 @@ impl Dispatcher {
             )?;
         let letter = Letter { id: order.id, body: self.envelope(order, &job)?, deadline };
         drop(job);
-        // Pending before published: the answer may be faster than the confirm.
-        let place = self.pending.insert(letter.clone());
         let published_at = Instant::now();
-        self.publish(&letter).await?;
-        match (Call { dispatcher: self, order, answered: false }).wait(place, deadline).await {
+        match self.call(order, &letter).await? {
             Some(Answer { outcome, service }) => {
                 self.metrics.wait.observe(published_at.elapsed().saturating_sub(service).as_secs_f64());
                 Ok(outcome.ok_or(Fault::Internal)??)
             }
             None => Err(self.missed(order).await.into()),
         }
+    }
+
+    /// Publishes a job and waits for its answer, which may be faster than the confirm; `None` at its deadline.
+    async fn call(&self, order: &Order, letter: &Letter) -> Result<Option<Answer>, Fault> {
+        let mut call =
+            Call { place: self.pending.insert(letter.clone()), dispatcher: self, order, over: false };
+        let answer = tokio::select! {
+            biased;
+            answer = call.place.wait(letter.deadline) => answer,
+            published = self.publish(letter) => {
+                call.over = published.is_err();
+                published?;
+                call.place.wait(letter.deadline).await
+            }
+        };
+        call.over = answer.is_some();
+        Ok(answer)
     }
 
     fn envelope(&self, order: &Order, job: &Job) -> Result<Bytes, Fault> {
@@ -132,7 +149,7 @@ impl Dispatcher {
     async fn publish(&self, letter: &Letter) -> Result<(), Fault> {
         let unreachable = Fault::busy(BusyCause::BrokerUnreachable, RETRY_AFTER);
         let Some(reply_to) = self.reply_to.borrow().clone() else { return Err(unreachable) };
-        let published = self.broker.publish(&Queue::Interactive, &message(letter, &reply_to)).await;
+        let published = self.publisher.publish(&Queue::Interactive, &message(letter, &reply_to)).await;
         self.metrics.published.with_label_values(&[label(published)]).inc();
         match published {
             // An unknown job may well be on its way, so its caller waits like all others.
@@ -187,24 +204,17 @@ impl Submit for Dispatcher {
     }
 }
 
-/// A job at the broker. Dropped without an answer, the workers are told that nobody waits for it any more.
+/// A job on its way. Dropped before it is over, the workers are told that nobody waits for it any more.
 struct Call<'a> {
+    place: Place,
     dispatcher: &'a Dispatcher,
     order: &'a Order,
-    answered: bool,
-}
-
-impl Call<'_> {
-    async fn wait(mut self, mut place: Place, deadline: Instant) -> Option<Answer> {
-        let answer = place.wait(deadline).await;
-        self.answered = answer.is_some();
-        answer
-    }
+    over: bool,
 }
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        if self.answered {
+        if self.over {
             return;
         }
         self.dispatcher.metrics.cancelled.inc();

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use faceline_shared::broker::{Delivery, Published, Queue, Replies, ReplyEvent, Settlement, SharedBroker};
+use faceline_shared::broker::republish::Republisher;
+use faceline_shared::broker::{Delivery, Publish as _, Published, Queue, Replies, ReplyEvent, Settlement};
 use faceline_shared::job::{Outcome, ReplyEnvelope};
 use faceline_shared::seal::KeyRing;
 use tokio::sync::watch;
@@ -13,7 +14,7 @@ use super::metrics::JobMetrics;
 use super::pending::{Answer, Letter, Pending};
 
 pub(super) struct ReplyLoop {
-    pub(super) broker: SharedBroker,
+    pub(super) publisher: Arc<Republisher>,
     pub(super) pending: Pending,
     pub(super) keys: KeyRing,
     pub(super) metrics: JobMetrics,
@@ -45,10 +46,10 @@ impl ReplyLoop {
         }
         tracing::warn!(jobs = letters.len(), "publishing again what waits for an answer");
         // Beside the loop: answers to the first ones may come while the last ones are published.
-        let (broker, metrics) = (self.broker.clone(), self.metrics.clone());
+        let (publisher, metrics) = (Arc::clone(&self.publisher), self.metrics.clone());
         tokio::spawn(async move {
             for letter in letters {
-                republish(&broker, &metrics, &letter, &queue).await;
+                republish(&publisher, &metrics, &letter, &queue).await;
             }
         });
     }
@@ -80,8 +81,8 @@ impl ReplyLoop {
     }
 }
 
-async fn republish(broker: &SharedBroker, metrics: &JobMetrics, letter: &Letter, queue: &str) {
-    let published = broker.publish(&Queue::Interactive, &message(letter, queue)).await;
+async fn republish(publisher: &Republisher, metrics: &JobMetrics, letter: &Letter, queue: &str) {
+    let published = publisher.publish(&Queue::Interactive, &message(letter, queue)).await;
     metrics.republished.inc();
     if published != Published::Accepted {
         tracing::warn!(job = %letter.id, ?published, "a job could not be published again");

@@ -45,6 +45,11 @@ pub(super) struct Process {
 }
 
 impl Process {
+    /// The process group of the server and its guard.
+    pub(super) fn group(&self) -> u32 {
+        self.guard.id()
+    }
+
     /// Starts `program` and waits until it prints a line with `ready` in it. When this process ends, the server is
     /// killed and `folder` removed.
     ///

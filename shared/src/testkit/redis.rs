@@ -72,6 +72,12 @@ impl Redis {
         self.folder.path()
     }
 
+    /// Process group of the running server, to measure what it costs.
+    #[must_use]
+    pub fn process_group(&self) -> Option<u32> {
+        self.server.as_ref().map(Process::group)
+    }
+
     /// Kills the server with SIGKILL and waits until it is gone.
     pub async fn kill9(&mut self) {
         self.end("KILL").await;

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use faceline_shared::blob::SealedBlobs;
-use faceline_shared::broker::{Deliveries, Delivery, Message, Published, Queue, Settlement, SharedBroker};
+use faceline_shared::broker::republish::Republisher;
+use faceline_shared::broker::{
+    Deliveries, Delivery, Message, Publish as _, Published, Queue, Settlement, SharedBroker,
+};
 use faceline_shared::job::{
     Coding, Job, JobEnvelope, JobFailure, MessageError, Outcome, Picture, Reference, ReplyEnvelope,
 };
@@ -42,6 +45,7 @@ const ID_LEN: usize = 16;
 /// Takes jobs from the broker and brings answers back.
 pub struct Consumer {
     broker: SharedBroker,
+    publisher: Republisher,
     blobs: SealedBlobs,
     keys: KeyRing,
     handler: Arc<dyn Handler>,
@@ -65,6 +69,7 @@ impl Consumer {
     ) -> Self {
         let places = handler.slots().max(1);
         Self {
+            publisher: Republisher::new(broker.clone()),
             broker,
             blobs,
             keys,
@@ -225,7 +230,7 @@ impl Consumer {
         let attempts = delivery.total_attempts();
         tracing::warn!(job = %delivery.message.id, attempts, "the job goes to quarantine");
         let message = Message { earlier_attempts: attempts, ..delivery.message.clone() };
-        match self.broker.publish(&Queue::Quarantine, &message).await {
+        match self.publisher.publish(&Queue::Quarantine, &message).await {
             Published::Accepted => Settlement::Ack,
             published => {
                 tracing::warn!(?published, "the quarantine does not take the job");
@@ -286,7 +291,7 @@ impl Consumer {
         };
         let message =
             Message { id: envelope.id, reply_to: None, expiration: None, earlier_attempts: 0, body };
-        let published = self.broker.publish(&Queue::Reply(reply_to.to_owned()), &message).await;
+        let published = self.publisher.publish(&Queue::Reply(reply_to.to_owned()), &message).await;
         self.stage("encode", encoding.elapsed());
         match published {
             Published::Accepted => {

@@ -181,9 +181,10 @@ async fn a_job_that_failed_twice_is_done_alone() {
         let message = site.inline("neighbour");
         site.publish(&Queue::Interactive, &message).await;
     }
+    site.eventually("the neighbours are taken", async || site.ready(&Queue::Interactive).await == 0).await;
+    assert_eq!(site.echo.most_running.load(Ordering::SeqCst), 1, "others run beside it");
     site.echo.permits.add_permits(1);
     assert_eq!(site.answer().await, (suspect.id, echoed("suspect")));
-    assert_eq!(site.echo.most_running.load(Ordering::SeqCst), 1, "others ran beside it");
     site.echo.permits.add_permits(3);
     for _ in 0..3 {
         assert_eq!(site.answer().await.1, echoed("neighbour"));
@@ -244,8 +245,9 @@ async fn nobody_works_for_a_caller_who_left_or_a_gateway_that_is_gone() {
     site.broker.announce(Bytes::copy_from_slice(cancelled.id.as_bytes())).await;
     announcements.recv().await.unwrap();
     site.echo.permits.add_permits(2);
-    site.answer().await;
-    site.answer().await;
+    for _ in 0..2 {
+        assert!(site.answer().await.1.is_ok());
+    }
     counted(&site, dropped("cancelled")).await;
 
     let orphan = Message { reply_to: Some("faceline.reply.nobody.1".into()), ..site.inline("orphan") };

@@ -59,10 +59,7 @@ struct UnderWay<'a> {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         let status = self.status.as_deref().unwrap_or(LEFT);
-        self.metrics
-            .requests
-            .with_label_values(&[self.operation, status])
-            .inc();
+        self.metrics.requests.with_label_values(&[self.operation, status]).inc();
         self.metrics
             .seconds
             .with_label_values(&[self.operation])
@@ -76,20 +73,12 @@ pub(in crate::http) async fn measure(
     next: Next,
 ) -> Response {
     let operation = operation::name(request.extensions().get().map(MatchedPath::as_str));
-    let mut under_way = UnderWay {
-        metrics: &state.metrics,
-        operation,
-        started: Instant::now(),
-        status: None,
-    };
+    let mut under_way =
+        UnderWay { metrics: &state.metrics, operation, started: Instant::now(), status: None };
     let response = next.run(request).await;
     under_way.status = Some(response.status().as_u16().to_string());
     if let Some(Cause(cause)) = response.extensions().get() {
-        state
-            .metrics
-            .refusals
-            .with_label_values(&[operation, cause])
-            .inc();
+        state.metrics.refusals.with_label_values(&[operation, cause]).inc();
     }
     response
 }
@@ -102,16 +91,8 @@ mod tests {
     fn a_request_whose_caller_left_is_counted_as_such() {
         let metrics = Metrics::new();
         let http = HttpMetrics::new(&metrics);
-        drop(UnderWay {
-            metrics: &http,
-            operation: "match",
-            started: Instant::now(),
-            status: None,
-        });
+        drop(UnderWay { metrics: &http, operation: "match", started: Instant::now(), status: None });
         let text = metrics.encode();
-        assert!(
-            text.contains(r#"faceline_http_requests_total{operation="match",status="499"} 1"#),
-            "{text}"
-        );
+        assert!(text.contains(r#"faceline_http_requests_total{operation="match",status="499"} 1"#), "{text}");
     }
 }

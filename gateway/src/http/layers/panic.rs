@@ -37,9 +37,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_answered_as_an_internal_error() {
         let fall = async || -> &'static str { panic!("on purpose") };
-        let router = Router::new()
-            .route("/", routing::get(fall))
-            .layer(from_fn(catch_panic));
+        let router = Router::new().route("/", routing::get(fall)).layer(from_fn(catch_panic));
         let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
         assert_eq!(response.status(), 500);
         assert_eq!(response.headers()["content-type"], "application/json");

@@ -30,9 +30,7 @@ pub(in crate::http) async fn request_id(mut request: Request, next: Next) -> Res
 
 fn is_sane(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte))
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte))
 }
 
 #[cfg(test)]

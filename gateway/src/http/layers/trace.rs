@@ -12,17 +12,11 @@ use super::request_id::RequestId;
 use crate::http::operation;
 
 pub(in crate::http) async fn trace(mut request: Request, next: Next) -> Response {
-    let traceparent = request
-        .headers()
-        .get("traceparent")
-        .and_then(|value| value.to_str().ok());
+    let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
     let context = TraceContext::continued(traceparent);
     request.extensions_mut().insert(context);
     let operation = operation::name(request.extensions().get().map(MatchedPath::as_str));
-    let request_id = request
-        .extensions()
-        .get::<RequestId>()
-        .map(|RequestId(id)| id.as_str());
+    let request_id = request.extensions().get::<RequestId>().map(|RequestId(id)| id.as_str());
     let span = tracing::info_span!(
         "request",
         request_id,
@@ -58,14 +52,9 @@ mod tests {
     #[tokio::test]
     async fn a_request_carries_on_the_callers_trace() {
         let show = async |Extension(context): Extension<TraceContext>| context.trace_id();
-        let router = Router::new()
-            .route("/", routing::get(show))
-            .layer(from_fn(trace));
+        let router = Router::new().route("/", routing::get(show)).layer(from_fn(trace));
         let request = Request::builder()
-            .header(
-                "traceparent",
-                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            )
+            .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
             .body(Body::empty())
             .unwrap();
         let response = router.oneshot(request).await.unwrap();

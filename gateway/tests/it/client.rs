@@ -1,0 +1,137 @@
+//! A client that sends what it is told, byte by byte.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        Self {
+            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head: head.to_ascii_lowercase(),
+            body: body.to_owned(),
+        }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The body with `…` for what differs each time.
+    pub(crate) fn scrubbed(&self) -> String {
+        let mut text = self.body.clone();
+        for member in ["id", "created", "template"] {
+            let start = format!("\"{member}\":\"");
+            let mut from = 0;
+            while let Some(at) = text[from..].find(&start) {
+                let value = from + at + start.len();
+                let end = value + text[value..].find('"').unwrap();
+                text.replace_range(value..end, "…");
+                from = value;
+            }
+        }
+        text
+    }
+
+    /// Status, body, and the time to come again, of an error.
+    pub(crate) fn error(&self) -> (u16, String) {
+        let object = self.json();
+        assert!(object["id"].as_str().unwrap().parse::<uuid::Uuid>().is_ok(), "{self:?}");
+        assert_eq!(object.as_object().unwrap().len(), 2, "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        assert!(self.header("x-request-id").is_some());
+        let wants_retry = matches!(self.status, 429 | 503);
+        let seconds: Option<u64> = self.header("retry-after").map(|text| text.parse().unwrap());
+        assert_eq!(seconds.is_some(), wants_retry, "{self:?}");
+        assert!(seconds.is_none_or(|seconds| (1..=30).contains(&seconds)), "{self:?}");
+        (self.status, object["message"].as_str().unwrap().to_owned())
+    }
+}
+
+/// Sends bytes and reads until the server closes.
+pub(crate) async fn exchange(address: SocketAddr, bytes: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    Answer::parse(&answer)
+}
+
+/// Reads one answer with a known length and leaves the connection open.
+pub(crate) async fn read_one(stream: &mut TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    loop {
+        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0, "closed");
+        let Some(head) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
+            continue;
+        };
+        let answer = Answer::parse(&bytes);
+        let length: usize = answer.header("content-length").unwrap().parse().unwrap();
+        if bytes.len() >= head + 4 + length {
+            return answer;
+        }
+    }
+}
+
+/// A request's bytes.
+pub(crate) fn request(line: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+    let mut head = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        write!(head, "{name}: {value}\r\n").unwrap();
+    }
+    if !body.is_empty() {
+        write!(head, "Content-Length: {}\r\n", body.len()).unwrap();
+    }
+    head.push_str("\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+/// A multipart body under the boundary `b`: headers of each part after its disposition, and its content.
+pub(crate) fn multipart(parts: &[(&str, &str)]) -> Vec<u8> {
+    let mut body = String::new();
+    for (disposition, content) in parts {
+        write!(body, "--b\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{content}\r\n").unwrap();
+    }
+    body.push_str("--b--\r\n");
+    body.into_bytes()
+}
+
+/// POSTs parts given by name with the demo key.
+pub(crate) async fn post(address: SocketAddr, path: &str, parts: &[(&str, &str)]) -> Answer {
+    let named: Vec<(String, &str)> =
+        parts.iter().map(|(name, content)| (format!("name=\"{name}\""), *content)).collect();
+    let parts: Vec<(&str, &str)> = named.iter().map(|(name, content)| (name.as_str(), *content)).collect();
+    post_body(address, path, &multipart(&parts)).await
+}
+
+/// POSTs a multipart body with the demo key.
+pub(crate) async fn post_body(address: SocketAddr, path: &str, body: &[u8]) -> Answer {
+    let headers = [("apikey", "demo"), ("Content-Type", "multipart/form-data; boundary=b")];
+    exchange(address, &request(&format!("POST {path}"), &headers, body)).await
+}
+
+/// GETs with the demo key.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Answer {
+    exchange(address, &request(&format!("GET {path}"), &[("apikey", "demo")], b"")).await
+}

@@ -1,0 +1,47 @@
+//! A gateway on a port of its own.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use faceline_gateway::accounts::Accounts;
+use faceline_gateway::http::{Server, State};
+use faceline_shared::admin::{Condition, Readiness};
+use faceline_shared::config::Config;
+use faceline_shared::seal::KeyRing;
+use faceline_shared::shutdown::CancellationToken;
+use faceline_shared::telemetry::Metrics;
+use faceline_shared::template::TemplateCodec;
+use tokio::task::JoinHandle;
+
+use crate::workers::Workers;
+
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    pub(crate) workers: Arc<Workers>,
+    pub(crate) metrics: Metrics,
+    pub(crate) ready: Condition,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) serving: JoinHandle<()>,
+}
+
+impl Gateway {
+    pub(crate) async fn start(workers: Arc<Workers>) -> Self {
+        Self::with(workers, |_| ()).await
+    }
+
+    pub(crate) async fn with(workers: Arc<Workers>, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::default();
+        config.http.listen = ([127, 0, 0, 1], 0).into();
+        change(&mut config);
+        let accounts = Accounts::load(&config).unwrap();
+        let templates = TemplateCodec::new(KeyRing::generate().unwrap());
+        let (readiness, metrics) = (Readiness::new(), Metrics::new());
+        let ready = readiness.condition("broker");
+        let state = State::new(config, accounts, workers.clone(), templates, readiness, &metrics);
+        let server = Server::bind(state).await.unwrap();
+        let address = server.local_addr();
+        let shutdown = CancellationToken::new();
+        let serving = tokio::spawn(server.serve(shutdown.clone()));
+        Self { address, workers, metrics, ready, shutdown, serving }
+    }
+}

@@ -1,0 +1,13 @@
+//! The gateway's listener over real sockets, with workers that answer from a script.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what clippy.toml allows in tests does not reach the functions that they share"
+)]
+
+mod client;
+mod gateway;
+mod observed;
+mod operations;
+mod refusals;
+mod server;
+mod workers;

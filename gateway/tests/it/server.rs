@@ -1,0 +1,259 @@
+//! The listener itself: time, size and number of what it holds, and how it ends.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::client::{Answer, exchange, get, multipart, post, read_one, request};
+use crate::gateway::Gateway;
+use crate::workers::Workers;
+
+const SHORT: Duration = Duration::from_millis(200);
+const LONG: Duration = Duration::from_secs(20);
+const FACES: &str = "/bioserver-app/v2/faces";
+const GOOD: [(&str, &str); 2] = [("imageType", "SELFIE"), ("image", "x")];
+
+/// Sends bytes and waits until the server closes; what it said meanwhile.
+async fn closed_after(gateway: &Gateway, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(LONG, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn liveness_and_readiness_need_no_key() {
+    let gateway = Gateway::start(Workers::able()).await;
+    assert_eq!(exchange(gateway.address, &request("GET /livez", &[], b"")).await.status, 200);
+    let answer = exchange(gateway.address, &request("GET /readyz", &[], b"")).await;
+    assert_eq!((answer.status, answer.body.as_str()), (503, "not ready: broker\n"));
+    gateway.ready.set(true);
+    assert_eq!(exchange(gateway.address, &request("GET /readyz", &[], b"")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_is_closed() {
+    let gateway = Gateway::with(Workers::able(), |config| config.http.header_timeout = SHORT).await;
+    // Nothing; half of the HTTP/2 preface; half of a request; HTTP/2 that asks for nothing.
+    for bytes in [
+        &b""[..],
+        b"PRI * HTTP/2.0\r\n",
+        b"GET /livez HTTP/1.1\r\nHost:",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+    ] {
+        let started = Instant::now();
+        closed_after(&gateway, bytes).await;
+        assert!(started.elapsed() >= SHORT, "{:?}", String::from_utf8_lossy(bytes));
+    }
+}
+
+#[tokio::test]
+async fn oversized_headers_are_refused() {
+    let gateway = Gateway::start(Workers::able()).await;
+    let long = "x".repeat(20_000);
+    let answer = exchange(gateway.address, &request("GET /livez", &[("X-Long", &long)], b"")).await;
+    assert_eq!(answer.status, 431);
+    let fits = "x".repeat(10_000);
+    let answer = exchange(gateway.address, &request("GET /livez", &[("X-Long", &fits)], b"")).await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_stops_is_given_up() {
+    let gateway = Gateway::with(Workers::able(), |config| config.http.body_timeout = SHORT).await;
+    let mut whole = request(
+        &format!("POST {FACES}"),
+        &[("apikey", "demo"), ("Content-Type", "multipart/form-data; boundary=b")],
+        &multipart(&[("name=\"image\"", "x")]),
+    );
+    whole.truncate(whole.len() - 10);
+    let (status, message) = Answer::parse(&closed_after(&gateway, &whole).await).error();
+    assert_eq!((status, message.as_str()), (408, "the request's body did not arrive in time"));
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_given_up() {
+    let gateway = Gateway::with(Workers::able(), |config| config.http.body_timeout = SHORT).await;
+    let head = request(
+        &format!("POST {FACES}"),
+        &[
+            ("apikey", "demo"),
+            ("Content-Type", "multipart/form-data; boundary=b"),
+            ("Content-Length", "100000"),
+        ],
+        b"",
+    );
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (mut reader, mut writer) = stream.into_split();
+    writer.write_all(&head).await.unwrap();
+    let drip = tokio::spawn(async move {
+        let mut every = tokio::time::interval(SHORT / 10);
+        loop {
+            every.tick().await;
+            if writer.write_all(b"-").await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut answer = Vec::new();
+    timeout(LONG, reader.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(Answer::parse(&answer).error().0, 408);
+    drip.abort();
+}
+
+#[tokio::test]
+async fn a_connection_serves_one_request_after_the_other() {
+    let gateway = Gateway::start(Workers::able()).await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let whole = request(
+        &format!("POST {FACES}"),
+        &[("apikey", "demo"), ("Content-Type", "multipart/form-data; boundary=b")],
+        &multipart(&[("name=\"imageType\"", "SELFIE"), ("name=\"image\"", "x")]),
+    );
+    let whole = String::from_utf8(whole).unwrap().replace("Connection: close\r\n", "");
+    // A refused one in between does not end it either.
+    let refused = whole.replace("apikey: demo", "apikey: none");
+    for (bytes, status) in [(&whole, 200), (&refused, 401), (&whole, 200)] {
+        stream.write_all(bytes.as_bytes()).await.unwrap();
+        assert_eq!(read_one(&mut stream).await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn http_2_without_tls_is_served_on_the_same_listener() {
+    let gateway = Gateway::start(Workers::able()).await;
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let body = multipart(&[("name=\"imageType\"", "SELFIE"), ("name=\"image\"", "x")]);
+    let post = |key: &str| {
+        Request::post(format!("http://{}{FACES}", gateway.address))
+            .header("apikey", key)
+            .header("Content-Type", "multipart/mixed; boundary=b")
+            .body(Full::new(Bytes::from(body.clone())))
+            .unwrap()
+    };
+    let response = sender.send_request(post("demo")).await.unwrap();
+    assert_eq!((response.status().as_u16(), response.version()), (200, http::Version::HTTP_2));
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let face: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(face["quality"], 295);
+    assert_eq!(sender.send_request(post("wrong")).await.unwrap().status(), 401);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_cap_wait_for_their_turn() {
+    let gateway = Gateway::with(Workers::able(), |config| config.http.max_connections = 1).await;
+    let mut first = TcpStream::connect(gateway.address).await.unwrap();
+    first.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert_eq!(read_one(&mut first).await.status, 200);
+
+    let address = gateway.address;
+    let mut second = tokio::spawn(async move { get(address, "/livez").await });
+    assert!(timeout(SHORT, &mut second).await.is_err(), "it did not wait");
+    drop(first);
+    assert_eq!(timeout(LONG, second).await.unwrap().unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn what_is_under_way_at_a_shutdown_is_answered() {
+    let gateway = Gateway::start(Workers::held()).await;
+    let address = gateway.address;
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert_eq!(read_one(&mut idle).await.status, 200);
+    let under_way = tokio::spawn(async move { post(address, FACES, &GOOD).await });
+    gateway.workers.arrived.notified().await;
+
+    gateway.shutdown.cancel();
+    let mut nothing = Vec::new();
+    timeout(LONG, idle.read_to_end(&mut nothing)).await.unwrap().unwrap();
+    assert!(nothing.is_empty(), "an idle connection is closed at once");
+    assert!(!gateway.serving.is_finished());
+    gateway.workers.permits.add_permits(1);
+    assert_eq!(under_way.await.unwrap().status, 200);
+    timeout(LONG, gateway.serving).await.unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_gives_its_room_back() {
+    let gateway = Gateway::start(Workers::held()).await;
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let whole = request(
+        &format!("POST {FACES}"),
+        &[("apikey", "demo"), ("Content-Type", "multipart/form-data; boundary=b")],
+        &multipart(&[("name=\"imageType\"", "SELFIE"), ("name=\"image\"", "x")]),
+    );
+    stream.write_all(&whole).await.unwrap();
+    gateway.workers.arrived.notified().await;
+    assert!(gateway.metrics.encode().contains("faceline_gateway_inflight_jobs 1"));
+    drop(stream);
+    timeout(LONG, gateway.workers.given_up.notified()).await.unwrap();
+    // The order is dropped first and the ticket right after it, on the connection's own task: once that has ended,
+    // so has the ticket.
+    gateway.shutdown.cancel();
+    timeout(LONG, gateway.serving).await.unwrap().unwrap();
+    let metrics = gateway.metrics.encode();
+    assert!(metrics.contains("faceline_gateway_inflight_jobs 0"), "{metrics}");
+    assert!(metrics.contains("faceline_gateway_inflight_bytes 0"), "{metrics}");
+    assert!(
+        metrics.contains(r#"faceline_http_requests_total{operation="create_face",status="499"} 1"#),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn a_caller_who_still_sends_reads_its_refusal() {
+    let gateway = Gateway::start(Workers::able()).await;
+    // More than both systems' buffers hold, so that the sender is still at it when the answer comes.
+    let body = vec![0; 20 << 20];
+    let whole = request(
+        &format!("POST {FACES}"),
+        &[("apikey", "wrong"), ("Content-Type", "multipart/form-data; boundary=b")],
+        &body,
+    );
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (mut reader, mut writer) = stream.into_split();
+    let sending = tokio::spawn(async move {
+        // It ends with an error: the server does not read it all.
+        let _ = writer.write_all(&whole).await;
+    });
+    let mut answer = vec![0; 4096];
+    let length = timeout(LONG, reader.read(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(Answer::parse(&answer[..length]).error().0, 401);
+    timeout(LONG, sending).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_caller_who_asks_first_is_not_told_to_send() {
+    let gateway = Gateway::start(Workers::able()).await;
+    let head = |key: &str| {
+        request(
+            &format!("POST {FACES}"),
+            &[
+                ("apikey", key),
+                ("Content-Type", "multipart/form-data; boundary=b"),
+                ("Content-Length", "100"),
+                ("Expect", "100-continue"),
+            ],
+            b"",
+        )
+    };
+    let answer = Answer::parse(&closed_after(&gateway, &head("wrong")).await);
+    assert_eq!(answer.error().0, 401);
+
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    stream.write_all(&head("demo")).await.unwrap();
+    let mut go_on = [0; 25];
+    stream.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+}
