@@ -177,7 +177,7 @@ impl Delivery {
         self.message.earlier_attempts.saturating_add(self.attempts)
     }
 
-    /// Settles the message, once.
+    /// Settles the message, once. It says that the broker was told, not that it has heard.
     ///
     /// # Errors
     /// [`SettleError`]: the settlement had no effect.
@@ -210,7 +210,7 @@ impl Drop for Delivery {
 /// A consumer's stream. It outlives connections: after an outage it goes on with the same prefetch.
 #[async_trait]
 pub trait Deliveries: Send {
-    /// The next message; `None` after the broker was closed.
+    /// The next message; `None` after the broker was closed. Nothing is lost when the future is dropped.
     async fn next(&mut self) -> Option<Delivery>;
 }
 
@@ -232,7 +232,7 @@ pub enum ReplyEvent {
 /// The stream of a gateway's replies, over all generations of its queue.
 #[async_trait]
 pub trait Replies: Send {
-    /// The next event; `None` after the broker was closed.
+    /// The next event; `None` after the broker was closed. Nothing is lost when the future is dropped.
     async fn next(&mut self) -> Option<ReplyEvent>;
 }
 

@@ -29,7 +29,8 @@ pub struct BrokerSettings {
     pub prefix: String,
     /// Pictures up to this size travel in the message, larger ones by way of the blob store; in bytes.
     pub inline_limit: usize,
-    /// Messages that wait in one queue.
+    /// Messages that wait in one queue. RabbitMQ keeps a queue as it was declared first: to change this or one of
+    /// the next two, delete the queues, or let an operator's policy set them and use `passive`.
     pub max_length: u64,
     /// Bytes that wait in one queue.
     pub max_length_bytes: u64,

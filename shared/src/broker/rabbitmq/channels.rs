@@ -8,7 +8,7 @@ use lapin::options::ConfirmSelectOptions;
 use lapin::types::ShortString;
 use tokio::sync::Mutex;
 
-use super::link::Link;
+use super::link::{Link, answer};
 use super::links::Links;
 use crate::broker::BrokerError;
 
@@ -65,10 +65,7 @@ impl Channels {
             }
             open.by_target.remove(target);
         }
-        let channel = link.channel().await?;
-        if confirm {
-            channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        }
+        let channel = answer(open_channel(link, confirm)).await?;
         if open.by_target.len() == MAX_CHANNELS {
             // Those in use stay open until their users are done.
             open.by_target.clear();
@@ -76,4 +73,12 @@ impl Channels {
         open.by_target.insert(target.clone(), channel.clone());
         Ok(channel)
     }
+}
+
+async fn open_channel(link: &Link, confirm: bool) -> lapin::Result<Channel> {
+    let channel = link.channel().await?;
+    if confirm {
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    }
+    Ok(channel)
 }

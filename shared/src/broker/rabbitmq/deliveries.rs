@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::link::answer;
 use super::links::Links;
 use super::subscription::{Source, Subscription};
 use crate::broker::{Deliveries, Delivery, Replies, ReplyEvent, Settlement};
@@ -53,7 +54,7 @@ impl LinkedDeliveries {
 async fn subscribe(links: Links, source: NextSource, prefetch: u16) -> Option<Subscription> {
     loop {
         let link = links.next().await?;
-        match Subscription::open(Arc::clone(&link), &source(), prefetch).await {
+        match answer(Subscription::open(Arc::clone(&link), &source(), prefetch)).await {
             Ok(subscription) => return Some(subscription),
             Err(error) => link.fail(&error),
         }

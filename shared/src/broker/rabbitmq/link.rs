@@ -22,6 +22,12 @@ use crate::broker::BrokerError;
 /// A connection that is not open by then is given up.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
+/// Time that the server has for an answer. A little less than what publishers wait, who see the link replaced then.
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
+
+/// Time for all queues to be declared: on a cluster each one takes an election.
+const DECLARE_LIMIT: Duration = Duration::from_secs(30);
+
 /// Interval of heartbeats where the address names none, in seconds; a silent connection is lost after two.
 const HEARTBEAT: Heartbeat = 10;
 
@@ -40,12 +46,7 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn new(url: &str, topology: Arc<Topology>) -> Result<Self, BrokerError> {
-        // The parser's own message repeats the address, and with it the password.
-        let mut uri: AMQPUri = url.parse().map_err(|_: String| {
-            BrokerError::Url("expected amqp://user:password@host:port/vhost or amqps://…".into())
-        })?;
-        uri.query.heartbeat.get_or_insert(HEARTBEAT);
-        Ok(Self { uri, topology })
+        Ok(Self { uri: parse(url)?, topology })
     }
 
     /// Connects. The socket comes along because lapin's thread, once it waits for a silent server, ends in no other
@@ -71,6 +72,26 @@ impl Target {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         Ok((Connection::connector(self.uri.clone(), runtime, once, properties).await?, socket))
     }
+}
+
+fn parse(url: &str) -> Result<AMQPUri, BrokerError> {
+    // The parser's own message repeats the address, and with it the password.
+    let mut uri: AMQPUri = url.parse().map_err(|_: String| {
+        BrokerError::Url("expected amqp://user:password@host:port/vhost or amqps://…".into())
+    })?;
+    // It takes an IPv6 address for none at all, and that for localhost.
+    if let Some(address) = uri_host(url).strip_prefix('[').and_then(|host| host.split(']').next()) {
+        uri.authority.host = address.to_owned();
+    }
+    uri.query.heartbeat.get_or_insert(HEARTBEAT);
+    Ok(uri)
+}
+
+/// What stands at the place of host and port.
+fn uri_host(url: &str) -> &str {
+    let (_, rest) = url.split_once("://").unwrap_or(("", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit('@').next().unwrap_or_default()
 }
 
 /// The server, without credentials.
@@ -127,11 +148,11 @@ impl Link {
         let runtime = Handle::current();
         runtime.spawn(watch(connection.status().clone(), connection.events_listener(), failure.clone()));
         let link = Self { open: Some((connection, socket)), failure, runtime };
-        match timeout(CONNECT_LIMIT, target.topology.assert(&link)).await {
+        match timeout(DECLARE_LIMIT, target.topology.assert(&link)).await {
             Ok(Ok(())) => Ok(link),
             Ok(Err(error)) if error.is_amqp_soft_error() => Err(BrokerError::Topology(error.to_string())),
             Ok(Err(error)) => Err(BrokerError::Unreachable(error.to_string())),
-            Err(_) => Err(BrokerError::Unreachable(format!("no queues within {CONNECT_LIMIT:?}"))),
+            Err(_) => Err(BrokerError::Unreachable(format!("no queues within {DECLARE_LIMIT:?}"))),
         }
     }
 
@@ -182,6 +203,13 @@ impl Drop for Link {
     }
 }
 
+/// What the server answers, if it does so in time.
+pub(super) async fn answer<T>(asking: impl Future<Output = lapin::Result<T>>) -> lapin::Result<T> {
+    timeout(ANSWER_LIMIT, asking)
+        .await
+        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+}
+
 async fn close(connection: &Connection) {
     // An error means that it is closed, and silence that its socket has to be ended.
     let _ = timeout(CLOSE_LIMIT, connection.close(200, "OK".into())).await;
@@ -205,5 +233,29 @@ async fn watch(status: ConnectionStatus, events: impl Stream<Item = Event>, fail
                 failure.set(&"the connection is closed");
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_be_a_name_or_a_number_of_either_kind() {
+        for (url, host, port) in [
+            ("amqp://guest:guest@broker", "broker", 5672),
+            ("amqp://127.0.0.1:1234", "127.0.0.1", 1234),
+            ("amqps://broker/vhost", "broker", 5671),
+            ("amqp://user:pass@[::1]:1234/vhost", "::1", 1234),
+        ] {
+            let authority = parse(url).unwrap().authority;
+            assert_eq!((authority.host.as_str(), authority.port), (host, port), "{url}");
+        }
+    }
+
+    #[test]
+    fn there_are_heartbeats_unless_the_address_says_otherwise() {
+        assert_eq!(parse("amqp://broker").unwrap().query.heartbeat, Some(HEARTBEAT));
+        assert_eq!(parse("amqp://broker?heartbeat=3").unwrap().query.heartbeat, Some(3));
     }
 }

@@ -17,19 +17,18 @@ mod topology;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
 use self::deliveries::{LinkedDeliveries, LinkedReplies, pass_on};
-use self::link::Target;
+use self::link::{Target, answer};
 use self::links::Links;
 use self::publisher::Publisher;
 use self::subscription::Source;
@@ -49,8 +48,6 @@ pub struct RabbitMqBroker {
     /// Number of the next reply queue. It starts at the clock's milliseconds, so that an instance which comes back
     /// under its name does not use a name twice either.
     next_generation: Arc<AtomicU64>,
-    /// Time that the broker has for an answer.
-    answer_limit: Duration,
     closing: DropGuard,
 }
 
@@ -76,7 +73,6 @@ impl RabbitMqBroker {
             publishing,
             consuming,
             next_generation: Arc::new(AtomicU64::new(now)),
-            answer_limit: settings.confirm_timeout,
             closing: closing.drop_guard(),
         })
     }
@@ -136,10 +132,7 @@ impl Broker for RabbitMqBroker {
             let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
             channel.queue_declare(self.topology.queue(queue).into(), options, FieldTable::default()).await
         };
-        let declared = timeout(self.answer_limit, declared)
-            .await
-            .map_err(|_| BrokerError::Unreachable(format!("no answer within {:?}", self.answer_limit)))?;
-        match declared {
+        match answer(declared).await {
             Ok(queue) => {
                 Ok(Depth { ready: queue.message_count().into(), consumers: queue.consumer_count().into() })
             }
