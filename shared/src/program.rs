@@ -77,6 +77,11 @@ impl Program {
             Ok(address) => tracing::info!(%address, "operators' listener is open"),
             Err(error) => return self.fail(&format!("admin.listen {listen}: {error}")),
         }
+        let readiness = parts.readiness.clone();
+        tokio::spawn(async move {
+            readiness.ready().await;
+            tracing::info!("ready");
+        });
         let broker = parts.broker.clone();
         let ended = role(parts, shutdown).await;
         broker.close().await;

@@ -4,6 +4,7 @@ use faceline_gateway::GatewayError;
 use faceline_shared::parts::Parts;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_worker::WorkerError;
+use faceline_worker::jobs::MODELS_READY;
 
 use crate::greeting;
 
@@ -26,6 +27,8 @@ pub enum StandaloneError {
 /// What ended one of the roles; the other one is stopped then.
 pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), StandaloneError> {
     let worker_shutdown = CancellationToken::new();
+    // Known before either role runs, so that the gateway's conditions alone make nobody believe that all is ready.
+    let _ = parts.readiness.condition(MODELS_READY);
     let greeting = tokio::spawn(greeting::when_ready(parts.clone()));
     let worker = tokio::spawn(faceline_worker::run(parts.clone(), worker_shutdown.clone()));
     let worker_ended = async {
