@@ -10,4 +10,4 @@ pub mod json;
 mod role;
 pub mod submit;
 
-pub use self::role::{GatewayError, run};
+pub use self::role::{Gateway, GatewayError, run};

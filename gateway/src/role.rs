@@ -1,5 +1,6 @@
 //! Puts a gateway together.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use faceline_shared::parts::Parts;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::template::TemplateCodec;
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::accounts::{Accounts, AccountsError};
@@ -28,7 +30,7 @@ pub enum GatewayError {
     #[error("http.listen {address}: {source}")]
     Listen {
         /// The address.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// The system's reason.
         source: std::io::Error,
     },
@@ -37,47 +39,80 @@ pub enum GatewayError {
 /// Runs a gateway until `shutdown`; requests under way are answered then.
 ///
 /// # Errors
-/// Accounts that cannot be read, an address that is taken.
+/// As [`Gateway::start`].
 pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), GatewayError> {
-    let listening = parts.readiness.condition("listener");
-    let connected = parts.readiness.condition("gateway_broker");
-    let blobs = parts.readiness.condition("gateway_blobs");
-    let accounts = Accounts::load(&parts.config)?;
-
-    // A gateway that starts again under an old name would find its reply queue locked by its former self.
-    let instance = Uuid::new_v4().simple().to_string();
-    let dispatcher = Dispatcher::start(
-        &instance,
-        parts.broker.clone(),
-        parts.blobs.clone(),
-        parts.keys.data.clone(),
-        parts.config.broker.inline_limit,
-        &parts.metrics,
-    )
-    .await;
-    let watching = tokio::spawn(watch_connection(dispatcher.watch_connection(), connected));
-    let looking = tokio::spawn(look(parts.clone(), blobs));
-
-    let state = State::new(
-        parts.config.clone(),
-        accounts,
-        Arc::new(dispatcher),
-        TemplateCodec::new(parts.keys.templates),
-        parts.readiness,
-        &parts.metrics,
-    );
-    let address = parts.config.http.listen;
-    let server = Server::bind(state).await.map_err(|source| GatewayError::Listen { address, source })?;
-    tracing::info!(address = %server.local_addr(), instance, "public listener is open");
-    listening.set(true);
-    let leave = async {
-        shutdown.cancelled().await;
-        listening.set(false);
-    };
-    tokio::join!(server.serve(shutdown.clone()), leave);
-    watching.abort();
-    looking.abort();
+    Gateway::start(parts).await?.serve(shutdown).await;
     Ok(())
+}
+
+/// A gateway whose address is taken.
+pub struct Gateway {
+    server: Server,
+    listening: Condition,
+    watching: AbortOnDropHandle<()>,
+    looking: AbortOnDropHandle<()>,
+}
+
+impl Gateway {
+    /// Puts a gateway together and takes its address.
+    ///
+    /// # Errors
+    /// Accounts that cannot be read, an address that is taken.
+    pub async fn start(parts: Parts) -> Result<Self, GatewayError> {
+        let listening = parts.readiness.condition("listener");
+        let connected = parts.readiness.condition("gateway_broker");
+        let blobs = parts.readiness.condition("gateway_blobs");
+        let accounts = Accounts::load(&parts.config)?;
+
+        // A gateway that starts again under an old name would find its reply queue locked by its former self.
+        let instance = Uuid::new_v4().simple().to_string();
+        let dispatcher = Dispatcher::start(
+            &instance,
+            parts.broker.clone(),
+            parts.blobs.clone(),
+            parts.keys.data.clone(),
+            parts.config.broker.inline_limit,
+            &parts.metrics,
+        )
+        .await;
+        let watching = tokio::spawn(watch_connection(dispatcher.watch_connection(), connected));
+        let looking = tokio::spawn(look(parts.clone(), blobs));
+
+        let address = parts.config.http.listen;
+        let state = State::new(
+            parts.config,
+            accounts,
+            Arc::new(dispatcher),
+            TemplateCodec::new(parts.keys.templates),
+            parts.readiness,
+            &parts.metrics,
+        );
+        let server = Server::bind(state).await.map_err(|source| GatewayError::Listen { address, source })?;
+        tracing::info!(address = %server.local_addr(), instance, "public listener is open");
+        Ok(Self {
+            server,
+            listening,
+            watching: AbortOnDropHandle::new(watching),
+            looking: AbortOnDropHandle::new(looking),
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Serves until `shutdown`; requests under way are answered then.
+    pub async fn serve(self, shutdown: CancellationToken) {
+        let Self { server, listening, watching: _watching, looking: _looking } = self;
+        listening.set(true);
+        let leave = async {
+            shutdown.cancelled().await;
+            listening.set(false);
+        };
+        tokio::join!(server.serve(shutdown.clone()), leave);
+    }
 }
 
 async fn watch_connection(mut reply_to: watch::Receiver<Option<String>>, connected: Condition) {
@@ -96,7 +131,9 @@ async fn look(parts: Parts, blobs: Condition) {
     let mut interval = tokio::time::interval(LOOK);
     loop {
         interval.tick().await;
-        for queue in [Queue::Interactive, Queue::Replay, Queue::Quarantine, Queue::Results, Queue::DeadLetters] {
+        for queue in
+            [Queue::Interactive, Queue::Replay, Queue::Quarantine, Queue::Results, Queue::DeadLetters]
+        {
             if let Ok(depth) = parts.broker.depth(&queue).await {
                 ready.with_label_values(&[queue.name()]).set(depth.ready as i64);
                 consumers.with_label_values(&[queue.name()]).set(depth.consumers as i64);

@@ -11,6 +11,7 @@ use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
 use crate::broker::BrokerSettings;
+use crate::redact::without_password;
 
 /// Exit code of a program whose settings are wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_BAD_CONFIG: u8 = 64;
@@ -82,7 +83,7 @@ pub struct Admin {
 }
 
 /// Where sessions are kept.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Store {
     /// `embedded:` or `redis://…`.
@@ -90,7 +91,7 @@ pub struct Store {
 }
 
 /// Where pictures wait for a worker.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Blobs {
     /// `embedded:` or `redis://…`; as `store.url` where nothing is set.
@@ -98,7 +99,7 @@ pub struct Blobs {
 }
 
 /// Where pictures and videos are kept.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Objects {
     /// `file://…` or `s3://…`; the folder `objects` of `data_dir` where nothing is set.
@@ -313,6 +314,27 @@ impl Default for Log {
     }
 }
 
+/// Addresses may hold passwords, which no log is to show.
+macro_rules! debug_without_password {
+    ($($section:ident => $url:expr),* $(,)?) => {$(
+        impl std::fmt::Debug for $section {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let url: fn(&Self) -> Option<&str> = $url;
+                formatter
+                    .debug_struct(stringify!($section))
+                    .field("url", &url(self).map(without_password))
+                    .finish()
+            }
+        }
+    )*};
+}
+
+debug_without_password! {
+    Store => |store| Some(&store.url),
+    Blobs => |blobs| blobs.url.as_deref(),
+    Objects => |objects| objects.url.as_deref(),
+}
+
 /// Why a program does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -518,6 +540,18 @@ mod tests {
                 .contains("blobs.url")
         );
         assert!(load("", &[], &[amqp, "store.url=redis://localhost"]).is_ok());
+    }
+
+    #[test]
+    fn debug_output_shows_no_password() {
+        let redis = "redis://user:secret@host";
+        let flags = [
+            "broker.url=amqp://user:secret@host",
+            &format!("store.url={redis}"),
+            &format!("blobs.url={redis}"),
+        ];
+        let shown = format!("{:?}", load("", &[], &flags).unwrap());
+        assert!(shown.contains("host") && !shown.contains("secret"), "{shown}");
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! What a person sees who starts the program for the first time: three calls that work as pasted.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use faceline_models::Repository;
 use faceline_shared::parts::Parts;
 
 /// Waits for the service to be ready and prints the calls, where the demo account may make them.
-pub(crate) async fn when_ready(parts: Parts) {
+pub(crate) async fn when_ready(parts: Parts, listener: SocketAddr) {
     if parts.config.accounts.file.is_some() {
         return;
     }
@@ -18,7 +19,7 @@ pub(crate) async fn when_ready(parts: Parts) {
     else {
         return;
     };
-    let text = calls(&format!("http://{}", parts.config.http.listen), &reference, &same, &other);
+    let text = calls(&format!("http://{listener}"), &reference, &same, &other);
     // A closed standard output is no reason to stop serving.
     let _ = std::io::stdout().write_all(text.as_bytes());
     if !std::io::stdout().is_terminal() {
@@ -51,10 +52,15 @@ mod tests {
 
     #[test]
     fn each_call_stands_on_a_line_of_its_own() {
-        let text = calls("http://127.0.0.1:1", Path::new("/m/a.jpg"), Path::new("/m/b.jpg"), Path::new("/m/c.jpg"));
+        let text =
+            calls("http://127.0.0.1:1", Path::new("/m/a.jpg"), Path::new("/m/b.jpg"), Path::new("/m/c.jpg"));
         let lines: Vec<_> = text.lines().filter(|line| line.starts_with("curl ")).collect();
         assert_eq!(lines.len(), 3);
-        assert!(lines.iter().all(|line| line.contains("127.0.0.1:1/bioserver-app/v2/") && line.contains("@/m/a.jpg")));
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.contains("127.0.0.1:1/bioserver-app/v2/") && line.contains("@/m/a.jpg"))
+        );
         assert!(lines[1].contains("@/m/b.jpg") && lines[2].contains("@/m/c.jpg"));
     }
 }

@@ -1,6 +1,6 @@
 //! Both roles in one process.
 
-use faceline_gateway::GatewayError;
+use faceline_gateway::{Gateway, GatewayError};
 use faceline_shared::parts::Parts;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_worker::WorkerError;
@@ -29,22 +29,20 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Standa
     let worker_shutdown = CancellationToken::new();
     // Known before either role runs, so that the gateway's conditions alone make nobody believe that all is ready.
     let _ = parts.readiness.condition(MODELS_READY);
-    let greeting = tokio::spawn(greeting::when_ready(parts.clone()));
-    let worker = tokio::spawn(faceline_worker::run(parts.clone(), worker_shutdown.clone()));
+    let gateway = Gateway::start(parts.clone()).await?;
+    let greeting = tokio::spawn(greeting::when_ready(parts.clone(), gateway.local_addr()));
+    let worker = tokio::spawn(faceline_worker::run(parts, worker_shutdown.clone()));
     let worker_ended = async {
         let ended = worker.await;
         shutdown.cancel();
         ended
     };
-    let gateway = async {
-        let ended = faceline_gateway::run(parts, shutdown.clone()).await;
+    let gateway_ended = async {
+        gateway.serve(shutdown.clone()).await;
         worker_shutdown.cancel();
-        ended
     };
-    let (worker, gateway) = tokio::join!(worker_ended, gateway);
+    let (worker, ()) = tokio::join!(worker_ended, gateway_ended);
     greeting.abort();
-    // The worker's reason comes first: without models, say, there is nothing wrong with the gateway.
     worker.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    gateway?;
     Ok(())
 }

@@ -37,9 +37,9 @@ impl Claims {
             Task::Match { reference, candidate } => {
                 let reference = match reference {
                     SubmittedReference::Template(embedding) => Reference::Template(embedding.clone()),
-                    SubmittedReference::Picture(picture) => Reference::Picture(
-                        claims.coding(picture, inline, key("reference"), ttl).await?,
-                    ),
+                    SubmittedReference::Picture(picture) => {
+                        Reference::Picture(claims.coding(picture, inline, key("reference"), ttl).await?)
+                    }
                 };
                 let candidate = claims.coding(candidate, inline, key("candidate"), ttl).await?;
                 Job::Match(Box::new(Match { reference, candidate }))

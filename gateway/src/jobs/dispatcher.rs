@@ -97,12 +97,12 @@ impl Dispatcher {
 
     async fn attempt(&self, order: &Order, deadline: Instant) -> OrderResult {
         let (_claims, job) =
-            Claims::check_in(&self.blobs, self.inline_limit, order.id, &order.task, order.budget).await.map_err(
-                |error| {
+            Claims::check_in(&self.blobs, self.inline_limit, order.id, &order.task, order.budget)
+                .await
+                .map_err(|error| {
                     tracing::error!(%error, job = %order.id, "the blob store does not take a picture");
                     Fault::busy(BusyCause::StoreUnreachable, RETRY_AFTER)
-                },
-            )?;
+                })?;
         let letter = Letter { id: order.id, body: self.envelope(order, &job)?, deadline };
         drop(job);
         let published_at = Instant::now();
@@ -167,7 +167,9 @@ impl Dispatcher {
         let callers_own = order.callers_own_deadline;
         match self.broker.depth(&Queue::Interactive).await {
             Ok(depth) if depth.consumers == 0 => Fault::busy(BusyCause::NoWorker, RETRY_AFTER),
-            Ok(depth) if depth.ready > 0 => Fault::busy(BusyCause::DeadlineQueued { callers_own }, RETRY_AFTER),
+            Ok(depth) if depth.ready > 0 => {
+                Fault::busy(BusyCause::DeadlineQueued { callers_own }, RETRY_AFTER)
+            }
             Ok(_) => Fault::DeadlineRunning { callers_own },
             Err(_) => Fault::busy(BusyCause::BrokerUnreachable, RETRY_AFTER),
         }

@@ -37,10 +37,8 @@ impl JobMetrics {
                 "Results that nobody waits for (any more): repetitions and late ones.",
             ),
             pending: metrics.gauge("faceline_gateway_pending_jobs", "Jobs that wait for their answer."),
-            cancelled: metrics.counter(
-                "faceline_gateway_cancelled_total",
-                "Jobs whose caller left before the answer.",
-            ),
+            cancelled: metrics
+                .counter("faceline_gateway_cancelled_total", "Jobs whose caller left before the answer."),
             wait: metrics.seconds(
                 "faceline_gateway_wait_seconds",
                 "Time of a job outside the worker: from its publish to its answer, less the service time.",

@@ -10,7 +10,9 @@ use faceline_shared::broker::{
 };
 use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::face::ImageType;
-use faceline_shared::job::{CodedPicture, Job, JobEnvelope, JobFailure, JobResult, Outcome, Picture, ReplyEnvelope};
+use faceline_shared::job::{
+    CodedPicture, Job, JobEnvelope, JobFailure, JobResult, Outcome, Picture, ReplyEnvelope,
+};
 use faceline_shared::seal::KeyRing;
 use faceline_shared::telemetry::{Metrics, TraceContext};
 use tokio::sync::mpsc;
@@ -126,7 +128,11 @@ async fn a_large_picture_waits_in_the_blob_store_and_is_deleted_with_its_job() {
 
     site.answer(&delivery, &coded()).await;
     result.await.unwrap().unwrap();
-    let gone = async { while site.blobs.get(&key).await.unwrap().is_some() { tokio::task::yield_now().await } };
+    let gone = async {
+        while site.blobs.get(&key).await.unwrap().is_some() {
+            tokio::task::yield_now().await
+        }
+    };
     tokio::time::timeout(Duration::from_secs(10), gone).await.expect("the blob stays");
 }
 

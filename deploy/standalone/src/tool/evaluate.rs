@@ -36,9 +36,8 @@ impl Kind {
 
 fn verification(config: &Config, dataset: &Path) -> anyhow::Result<ExitCode> {
     let mut coder = CentralFace::new(&coder::models(config)?, config)?;
-    let bar = ProgressBar::no_length().with_style(ProgressStyle::with_template(
-        "coding {pos} pictures, {per_sec}, {elapsed} {wide_msg}",
-    )?);
+    let bar = ProgressBar::no_length()
+        .with_style(ProgressStyle::with_template("coding {pos} pictures, {per_sec}, {elapsed} {wide_msg}")?);
     let coded = code_folder(dataset, &mut coder, |_| bar.inc(1))?;
     bar.finish_with_message("comparing");
     let threads = available_parallelism().map_or(1, std::num::NonZero::get);
@@ -56,7 +55,10 @@ fn verification(config: &Config, dataset: &Path) -> anyhow::Result<ExitCode> {
     for path in &coded.without_face {
         writeln!(out, "no face: {}", path.display())?;
     }
-    writeln!(out, "   FMR      FNMR, all pairs   FNMR, at most {PAIRS_AN_IDENTITY} an identity   similarity")?;
+    writeln!(
+        out,
+        "   FMR      FNMR, all pairs   FNMR, at most {PAIRS_AN_IDENTITY} an identity   similarity"
+    )?;
     for fmr in FALSE_MATCH_RATES {
         writeln!(
             out,

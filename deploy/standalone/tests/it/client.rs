@@ -37,7 +37,8 @@ impl Caller {
     }
 
     async fn post(&self, path: &str, form: Form) -> Response {
-        let request = self.client.post(format!("{}{path}", self.url)).header("apikey", "demo").multipart(form);
+        let request =
+            self.client.post(format!("{}{path}", self.url)).header("apikey", "demo").multipart(form);
         request.send().await.unwrap()
     }
 

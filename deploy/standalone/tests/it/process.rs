@@ -108,7 +108,8 @@ impl Process {
 
     /// Waits for the end, and says how it ended.
     pub(crate) async fn ended(&mut self) -> (Option<i32>, String) {
-        let status = tokio::time::timeout(START, self.child.wait()).await.expect("the program goes on").unwrap();
+        let status =
+            tokio::time::timeout(START, self.child.wait()).await.expect("the program goes on").unwrap();
         // The pipes close with the program; then all that it said has been read.
         while self.log.changed().await.is_ok() {}
         (status.code(), self.shown())
@@ -148,7 +149,8 @@ fn lines(name: &str, pipe: impl AsyncRead + Unpin + Send + 'static) -> watch::Re
             if show {
                 println!("{name}: {line}");
             }
-            sender.send_modify(|lines| lines.push(serde_json::from_str(&line).unwrap_or(Value::String(line))));
+            sender
+                .send_modify(|lines| lines.push(serde_json::from_str(&line).unwrap_or(Value::String(line))));
         }
     });
     receiver
