@@ -64,6 +64,11 @@ impl Pending {
         })
     }
 
+    /// Whether somebody waits for the job.
+    pub(super) fn contains(&self, id: JobId) -> bool {
+        self.lock().contains_key(&id)
+    }
+
     /// What is still worth publishing again.
     pub(super) fn in_time(&self) -> Vec<Letter> {
         let now = Instant::now();

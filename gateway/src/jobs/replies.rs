@@ -1,7 +1,7 @@
 //! The gateway's ear: takes answers from its reply queue, and publishes again what a lost queue leaves unanswered.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use faceline_shared::broker::republish::Republisher;
 use faceline_shared::broker::{Delivery, Publish as _, Published, Queue, Replies, ReplyEvent, Settlement};
@@ -12,6 +12,10 @@ use tokio::sync::watch;
 use super::dispatcher::message;
 use super::metrics::JobMetrics;
 use super::pending::{Answer, Letter, Pending};
+
+/// Between tries to publish again; doubled each time, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 pub(super) struct ReplyLoop {
     pub(super) publisher: Arc<Republisher>,
@@ -45,13 +49,15 @@ impl ReplyLoop {
             return;
         }
         tracing::warn!(jobs = letters.len(), "publishing again what waits for an answer");
+        let again = Republication {
+            publisher: Arc::clone(&self.publisher),
+            pending: self.pending.clone(),
+            metrics: self.metrics.clone(),
+            reply_to: self.reply_to.subscribe(),
+            queue,
+        };
         // Beside the loop: answers to the first ones may come while the last ones are published.
-        let (publisher, metrics) = (Arc::clone(&self.publisher), self.metrics.clone());
-        tokio::spawn(async move {
-            for letter in letters {
-                republish(&publisher, &metrics, &letter, &queue).await;
-            }
-        });
+        tokio::spawn(again.run(letters));
     }
 
     async fn reply(&self, delivery: Delivery) {
@@ -81,10 +87,51 @@ impl ReplyLoop {
     }
 }
 
-async fn republish(publisher: &Republisher, metrics: &JobMetrics, letter: &Letter, queue: &str) {
-    let published = publisher.publish(&Queue::Interactive, &message(letter, queue)).await;
-    metrics.republished.inc();
-    if published != Published::Accepted {
-        tracing::warn!(job = %letter.id, ?published, "a job could not be published again");
+/// Jobs of one reply queue's generation that are on their way again.
+struct Republication {
+    publisher: Arc<Republisher>,
+    pending: Pending,
+    metrics: JobMetrics,
+    reply_to: watch::Receiver<Option<String>>,
+    queue: String,
+}
+
+impl Republication {
+    /// Tries until the broker has taken every job that is still wanted: answers and jobs have connections of their
+    /// own, so the one may be back before the other. Ends with its generation, since the next one starts anew.
+    async fn run(self, mut letters: Vec<Letter>) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let mut refused = Vec::new();
+            for letter in letters {
+                if self.is_wanted(&letter) && !self.publish(&letter).await {
+                    refused.push(letter);
+                }
+            }
+            if refused.is_empty() || self.reply_to.borrow().as_deref() != Some(self.queue.as_str()) {
+                return;
+            }
+            letters = refused;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn is_wanted(&self, letter: &Letter) -> bool {
+        letter.deadline > Instant::now() && self.pending.contains(letter.id)
+    }
+
+    async fn publish(&self, letter: &Letter) -> bool {
+        let published = self.publisher.publish(&Queue::Interactive, &message(letter, &self.queue)).await;
+        match published {
+            Published::Accepted | Published::Unknown => {
+                self.metrics.republished.inc();
+                true
+            }
+            Published::Full | Published::Returned | Published::Unreachable => {
+                tracing::debug!(job = %letter.id, ?published, "a job could not be published again yet");
+                false
+            }
+        }
     }
 }

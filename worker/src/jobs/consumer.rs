@@ -37,6 +37,9 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 const CANCELLED_TTL: Duration = Duration::from_secs(120);
 /// Reply queues are never opened again under the same name; their late jobs end by then.
 const GONE_TTL: Duration = Duration::from_secs(600);
+/// Between tries to post an answer; doubled each time, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Gateways in the metric of clocks.
 const MOST_GATEWAYS: usize = 256;
 /// Length of a job's id in an announcement.
@@ -187,7 +190,7 @@ impl Consumer {
         let fetched = Instant::now();
         let work = self.fetch(envelope).await;
         self.stage("fetch", fetched.elapsed());
-        let Some(_places) = self.place(quarantined, shutdown).await else { return Settlement::GiveBack };
+        let Some(places) = self.place(quarantined, shutdown).await else { return Settlement::GiveBack };
         if self.is_unwanted(envelope, reply_to) {
             return Settlement::Ack;
         }
@@ -202,9 +205,11 @@ impl Consumer {
             }
             Err(failure) => (Err(failure), Times::default()),
         };
+        let service = started.elapsed();
+        drop(places);
         self.stage("decode", times.decode);
         self.stage("infer", times.infer);
-        self.reply(envelope, reply_to, &outcome, started.elapsed()).await
+        self.reply(envelope, reply_to, &outcome, service).await
     }
 
     /// Room to work in: all of it for a job in quarantine, so that it takes no other one with it.
@@ -289,11 +294,10 @@ impl Consumer {
                 return Settlement::Failed;
             }
         };
+        self.stage("encode", encoding.elapsed());
         let message =
             Message { id: envelope.id, reply_to: None, expiration: None, earlier_attempts: 0, body };
-        let published = self.publisher.publish(&Queue::Reply(reply_to.to_owned()), &message).await;
-        self.stage("encode", encoding.elapsed());
-        match published {
+        match self.post(envelope, &Queue::Reply(reply_to.to_owned()), &message).await {
             Published::Accepted => {
                 self.metrics.answered.with_label_values(&[label(outcome)]).inc();
                 Settlement::Ack
@@ -305,9 +309,25 @@ impl Consumer {
                 Settlement::Ack
             }
             Published::Full | Published::Unreachable | Published::Unknown => {
-                tracing::warn!(?published, "the answer did not get through; the job will come again");
+                tracing::warn!("the answer did not get through in time");
                 Settlement::GiveBack
             }
+        }
+    }
+
+    /// Publishes an answer, again and again while the broker does not take it and somebody may wait for it: giving the
+    /// job back instead would have it done again, and would count against it at brokers before RabbitMQ 4.
+    async fn post(&self, envelope: &JobEnvelope, queue: &Queue, message: &Message) -> Published {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let published = self.publisher.publish(queue, message).await;
+            let refused = matches!(published, Published::Full | Published::Unreachable | Published::Unknown);
+            if !refused || envelope.age() > envelope.budget() {
+                return published;
+            }
+            tracing::warn!(?published, "the answer does not get through yet");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
