@@ -13,6 +13,13 @@ pub(crate) struct Chip {
     pub(crate) pixels: Vec<u8>,
 }
 
+impl Chip {
+    /// The map that brings the chip onto the unit square.
+    pub(crate) fn to_unit(&self) -> Affine {
+        Affine::scale(1.0 / self.width as f32, 1.0 / self.height as f32)
+    }
+}
+
 /// Cuts chips out of pictures; keeps its buffers between them.
 #[derive(Default)]
 pub(crate) struct Sampler {

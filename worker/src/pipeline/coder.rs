@@ -25,11 +25,11 @@ const FINE_EYES: f32 = 48.0;
 /// Eye distance, in received pixels, below which there is nothing to tell people by.
 const LEAST_EYES: f32 = 8.0;
 
-/// Evidence that a tile must bring: it has had nine times the chances of being wrong.
-const TILE_STRENGTH: f32 = 0.0;
+/// Conviction that a face in a tile must bring: it had nine times the chances of being wrong.
+const TILE_CONVICTION: f32 = 3.0;
 
-/// Evidence from which on a face stands upright for sure, so that turning the picture is no question.
-const UPRIGHT_STRENGTH: f32 = 1.0;
+/// Uprightness from which on turning the picture is no question.
+const UPRIGHT: f32 = 1.0;
 
 /// What a pipeline is told by the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -65,12 +65,23 @@ enum Choice {
     Central,
 }
 
-/// A candidate that is a face.
-struct Face {
+/// A candidate with precise landmarks, cut out and embedded.
+struct Embedded {
     candidate: Candidate,
     chip: Chip,
     embedding: Embedding,
+}
+
+/// A candidate that is a face.
+struct Face {
+    embedded: Embedded,
     evidence: Evidence,
+}
+
+impl Face {
+    fn candidate(&self) -> &Candidate {
+        &self.embedded.candidate
+    }
 }
 
 /// A picture on its way, after the search of the whole.
@@ -105,10 +116,9 @@ impl Pipeline {
         const PLAIN: &[u8] = b"P5 2 2 255\n\x7f\x7f\x7f\x7f";
         let picture = Source::open(PLAIN, &Limits::default())?.decode(SEARCH_SIDE)?;
         self.finder.warm_up(&mut self.sampler, &picture)?;
-        let mut chip = Chip::default();
         let five = [[0.0, 0.0], [1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [1.0, 1.0]];
-        self.embedder.align(&mut self.sampler, &picture, &five, &mut chip);
-        self.embedder.embed(&[chip])?;
+        let chip = self.embedder.align(&mut self.sampler, &picture, &five);
+        self.embedder.embed(&[&chip])?;
         Ok(())
     }
 
@@ -132,25 +142,38 @@ impl Pipeline {
         pictures: &[(&[u8], CodingOptions)],
         times: &mut StageTimes,
     ) -> Vec<Result<Coded, CodingFault>> {
-        let searched: Vec<_> = pictures
+        let mut searched: Vec<_> = pictures
             .iter()
             .map(|(bytes, options)| self.search(bytes, choice(options.image_type), options.rotate, times))
             .collect();
-        let embedded = timed(&mut times.embed, || {
-            let first = |found: &Result<Searched<'_>, CodingFault>| {
-                let found = found.as_ref().ok()?;
-                found.candidates.first().map(|candidate| self.align(&found.picture, candidate))
-            };
-            let chips: Vec<Option<Chip>> = searched.iter().map(first).collect();
-            let batch: Vec<Chip> = chips.iter().flatten().cloned().collect();
-            let embeddings = self.embedder.embed(&batch)?;
-            let mut embeddings = embeddings.into_iter();
-            let pair = |chip: Option<Chip>| chip.and_then(|chip| Some((chip, embeddings.next()?)));
-            Ok::<_, InferenceError>(chips.into_iter().map(pair).collect::<Vec<_>>())
-        });
-        // Where the batch fails, each picture is tried alone and fails for its own reason.
-        let embedded = embedded.unwrap_or_else(|_| searched.iter().map(|_| None).collect());
-        searched.into_iter().zip(embedded).map(|(found, first)| self.finish(found?, first, times)).collect()
+        // Where this fails, each picture is tried alone and fails for its own reason.
+        let firsts = self.embed_firsts(&mut searched, times).unwrap_or_default();
+        let firsts = firsts.into_iter().chain(std::iter::repeat_with(|| None));
+        searched.into_iter().zip(firsts).map(|(found, first)| self.finish(found?, first, times)).collect()
+    }
+
+    /// Embeds the likeliest candidate of each picture in one batch.
+    fn embed_firsts(
+        &mut self,
+        searched: &mut [Result<Searched<'_>, CodingFault>],
+        times: &mut StageTimes,
+    ) -> Result<Vec<Option<Embedded>>, InferenceError> {
+        let mut aligned = Vec::new();
+        for found in searched {
+            aligned.push(match found {
+                Ok(Searched { picture, candidates, .. }) if !candidates.is_empty() => {
+                    Some(self.align(picture, &candidates[0], times)?)
+                }
+                _ => None,
+            });
+        }
+        timed(&mut times.embed, || {
+            let chips: Vec<&Chip> = aligned.iter().flatten().map(|(_, chip)| chip).collect();
+            let mut embeddings = self.embedder.embed(&chips)?.into_iter();
+            let mut with_embedding =
+                |(candidate, chip)| Some(Embedded { candidate, chip, embedding: embeddings.next()? });
+            Ok(aligned.into_iter().map(|one| one.and_then(&mut with_embedding)).collect())
+        })
     }
 
     /// Codes the face nearest to the picture's centre, whoever else is in it: for data sets that mean that one.
@@ -185,30 +208,30 @@ impl Pipeline {
     fn finish(
         &mut self,
         searched: Searched<'_>,
-        first: Option<(Chip, Embedding)>,
+        first: Option<Embedded>,
         times: &mut StageTimes,
     ) -> Result<Coded, CodingFault> {
         let Searched { mut source, picture, candidates, choice, rotate } = searched;
         let found = self.find(&picture, &candidates, first, choice, rotate, times)?;
-        let Some(mut face) = found else {
+        let Some(Face { mut embedded, .. }) = found else {
             return Ok(Coded { face: None, turn: Turn::None });
         };
-        let eyes = face.candidate.eye_distance();
+        let eyes = embedded.candidate.eye_distance();
         if picture.scale() < 1.0 && eyes * picture.scale() < FINE_EYES {
             let (width, height) = picture.size();
             let side = (width.max(height) as f32 * FINE_EYES / eyes).ceil();
             let finer = timed(&mut times.decode, || source.decode(side as u32))?;
-            face = self.again(&finer, &face, times)?;
+            embedded = self.embed(&finer, &embedded.candidate, times)?;
         }
-        let candidate = &face.candidate;
+        let Embedded { candidate, chip, embedding } = embedded;
         let score = candidate.detection.score;
         Ok(Coded {
             turn: candidate.frame.turn,
             face: Some(CodedFace {
-                quality: quality(candidate.eye_distance(), score, &face.chip),
+                quality: quality(candidate.eye_distance(), score, &chip),
                 eyes: candidate.eyes(),
                 bounding_box: candidate.bounding_box(),
-                embedding: face.embedding.vector,
+                embedding: embedding.vector,
                 score,
             }),
         })
@@ -219,78 +242,106 @@ impl Pipeline {
         &mut self,
         picture: &Picture,
         candidates: &[Candidate],
-        first: Option<(Chip, Embedding)>,
+        first: Option<Embedded>,
         choice: Choice,
         rotate: bool,
         times: &mut StageTimes,
     ) -> Result<Option<Face>, CodingFault> {
         let upright = Frame::new(picture, Turn::None);
-        let mut best = self.choose(picture, candidates, first, choice, f32::NEG_INFINITY, times)?;
-        if rotate && !best.as_ref().is_some_and(|face| face.evidence.strength() >= UPRIGHT_STRENGTH) {
-            for turn in Turn::OTHERS {
-                let frame = Frame::new(picture, turn);
-                let mut turned = self.finder.whole(&mut self.sampler, picture, &frame, times)?;
-                order(&mut turned, choice);
-                let least = best.as_ref().map_or(f32::NEG_INFINITY, |face| face.evidence.strength());
-                if let Some(better) = self.choose(picture, &turned, None, choice, least, times)? {
-                    best = Some(better);
-                }
-            }
-        }
-        if let Some(face) = &best
-            && (face.candidate.frame.turn != Turn::None || self.finder.is_plain(&face.candidate))
-        {
-            return Ok(best);
+        let mut best = self.choose(picture, candidates, first, choice, times)?;
+        if rotate {
+            best = self.turn(picture, best, choice, times)?;
         }
         if best.is_none() {
-            let mut afar = self.finder.larger_than_frame(&mut self.sampler, picture, &upright, times)?;
-            order(&mut afar, choice);
-            best = self.choose(picture, &afar, None, choice, f32::NEG_INFINITY, times)?;
-            if best.is_some() {
-                return Ok(best);
+            let mut larger = self.finder.larger_than_frame(&mut self.sampler, picture, &upright, times)?;
+            order(&mut larger, choice);
+            best = self.choose(picture, &larger, None, choice, times)?;
+        }
+        if best.is_none() {
+            let mut dark = self.finder.in_the_dark(&mut self.sampler, picture, &upright, times)?;
+            order(&mut dark, choice);
+            best = self.choose(picture, &dark, None, choice, times)?;
+        }
+        match best {
+            Some(face)
+                if face.candidate().frame.turn != Turn::None || self.finder.is_plain(face.candidate()) =>
+            {
+                Ok(Some(face))
             }
+            // Nobody, or somebody so small that others of that size may have been overlooked.
+            best => self.close_up(picture, best, choice, times),
         }
-        // Nobody, or somebody so small that others of that size may have been overlooked.
-        let mut small = self.finder.close_up(&mut self.sampler, picture, &upright, times)?;
-        if let Some(known) = &best {
-            let area = known.candidate.detection.area;
-            small.retain(|candidate| candidate.detection.area.overlap(&area) == 0.0);
+    }
+
+    /// Tries the other ways to hold the picture, unless a face stands upright already.
+    fn turn(
+        &mut self,
+        picture: &Picture,
+        mut best: Option<Face>,
+        choice: Choice,
+        times: &mut StageTimes,
+    ) -> Result<Option<Face>, CodingFault> {
+        let uprightness = |face: &Option<Face>| face.as_ref().map(|face| face.evidence.uprightness());
+        if uprightness(&best).is_some_and(|known| known >= UPRIGHT) {
+            return Ok(best);
         }
-        order(&mut small, choice);
-        let other = self.choose(picture, &small, None, choice, TILE_STRENGTH, times)?;
-        let (Some(known), Some(other)) = (&best, &other) else { return Ok(best.or(other)) };
-        let (known_eyes, other_eyes) = (known.candidate.eye_distance(), other.candidate.eye_distance());
-        let (larger, smaller) = (known_eyes.max(other_eyes), known_eyes.min(other_eyes));
-        if choice == Choice::Only && smaller >= larger * self.settings.second_face {
-            return Err(CodingFault::SeveralFaces);
+        for turn in Turn::OTHERS {
+            let frame = Frame::new(picture, turn);
+            let mut turned = self.finder.whole(&mut self.sampler, picture, &frame, times)?;
+            order(&mut turned, choice);
+            let face = self.choose(picture, &turned, None, choice, times)?;
+            if uprightness(&face) > uprightness(&best) {
+                best = face;
+            }
         }
         Ok(best)
     }
 
-    /// The first of the candidates that is a face, with at least the given strength.
+    /// Looks for small faces, besides the one that may be known.
+    fn close_up(
+        &mut self,
+        picture: &Picture,
+        known: Option<Face>,
+        choice: Choice,
+        times: &mut StageTimes,
+    ) -> Result<Option<Face>, CodingFault> {
+        let upright = Frame::new(picture, Turn::None);
+        let mut small = self.finder.close_up(&mut self.sampler, picture, &upright, times)?;
+        if let Some(known) = &known {
+            let area = known.candidate().detection.area;
+            small.retain(|candidate| candidate.detection.area.overlap(&area) == 0.0);
+        }
+        order(&mut small, choice);
+        let found = self
+            .choose(picture, &small, None, choice, times)?
+            .filter(|face| face.evidence.conviction() >= TILE_CONVICTION);
+        if let (Some(known), Some(found), Choice::Only) = (&known, &found, choice) {
+            let (a, b) = (known.candidate().eye_distance(), found.candidate().eye_distance());
+            if a.min(b) >= a.max(b) * self.settings.second_face {
+                return Err(CodingFault::SeveralFaces);
+            }
+        }
+        Ok(known.or(found))
+    }
+
+    /// The first of the candidates that is a face.
     fn choose(
         &mut self,
         picture: &Picture,
         candidates: &[Candidate],
-        mut first: Option<(Chip, Embedding)>,
+        mut first: Option<Embedded>,
         choice: Choice,
-        strength: f32,
         times: &mut StageTimes,
     ) -> Result<Option<Face>, CodingFault> {
         let mut chosen: Option<Face> = None;
         for candidate in candidates {
-            let eyes = candidate.eye_distance();
-            let least = chosen.as_ref().map_or(LEAST_EYES, |face| {
-                (face.candidate.eye_distance() * self.settings.second_face).max(LEAST_EYES)
-            });
             let known = first.take();
-            if eyes < least {
+            let least = chosen.as_ref().map_or(0.0, |face| face.candidate().eye_distance())
+                * self.settings.second_face;
+            if candidate.eye_distance() < least.max(LEAST_EYES) {
                 continue;
             }
             let Some(face) = self.examine(picture, candidate, known, times)? else { continue };
-            if face.evidence.strength() < strength {
-                continue;
-            }
             if chosen.is_some() {
                 return Err(CodingFault::SeveralFaces);
             }
@@ -307,54 +358,46 @@ impl Pipeline {
         &mut self,
         picture: &Picture,
         candidate: &Candidate,
-        known: Option<(Chip, Embedding)>,
+        known: Option<Embedded>,
         times: &mut StageTimes,
     ) -> Result<Option<Face>, InferenceError> {
-        let (chip, embedding) = match known {
+        let embedded = match known {
             Some(known) => known,
-            None => timed(&mut times.embed, || self.embed(picture, candidate))?,
+            None => self.embed(picture, candidate, times)?,
         };
-        let mut evidence = Evidence::new(candidate, embedding.norm, &[]);
+        let mut evidence = Evidence::new(candidate, embedded.embedding.norm, &[]);
         if !evidence.is_sure() {
             let probes = self.finder.probe(&mut self.sampler, picture, candidate, times)?;
-            evidence = Evidence::new(candidate, embedding.norm, &probes);
+            evidence = Evidence::new(candidate, embedded.embedding.norm, &probes);
             if !evidence.is_face() {
                 return Ok(None);
             }
         }
-        if is_drawn(&chip) {
-            return Ok(None);
-        }
-        Ok(Some(Face { candidate: candidate.clone(), chip, embedding, evidence }))
-    }
-
-    /// A face in another decoding of its picture.
-    fn again(
-        &mut self,
-        picture: &Picture,
-        face: &Face,
-        times: &mut StageTimes,
-    ) -> Result<Face, InferenceError> {
-        let candidate = self.finder.refine(&mut self.sampler, picture, &face.candidate, times)?;
-        let (chip, embedding) = timed(&mut times.embed, || self.embed(picture, &candidate))?;
-        Ok(Face { candidate, chip, embedding, evidence: face.evidence })
+        Ok((!is_drawn(&embedded.chip)).then_some(Face { embedded, evidence }))
     }
 
     fn embed(
         &mut self,
         picture: &Picture,
         candidate: &Candidate,
-    ) -> Result<(Chip, Embedding), InferenceError> {
-        let chips = [self.align(picture, candidate)];
-        let embedding = self.embedder.embed(&chips)?.into_iter().next();
-        let [chip] = chips;
-        Ok((chip, embedding.unwrap_or_default()))
+        times: &mut StageTimes,
+    ) -> Result<Embedded, InferenceError> {
+        let (candidate, chip) = self.align(picture, candidate, times)?;
+        let embeddings = timed(&mut times.embed, || self.embedder.embed(&[&chip]))?;
+        Ok(Embedded { candidate, chip, embedding: embeddings.into_iter().next().unwrap_or_default() })
     }
 
-    fn align(&mut self, picture: &Picture, candidate: &Candidate) -> Chip {
-        let mut chip = Chip::default();
-        self.embedder.align(&mut self.sampler, picture, &candidate.five(), &mut chip);
-        chip
+    /// Finds a candidate's landmarks precisely and cuts it out.
+    fn align(
+        &mut self,
+        picture: &Picture,
+        candidate: &Candidate,
+        times: &mut StageTimes,
+    ) -> Result<(Candidate, Chip), InferenceError> {
+        let candidate = self.finder.refine(&mut self.sampler, picture, candidate, times)?;
+        let chip =
+            timed(&mut times.embed, || self.embedder.align(&mut self.sampler, picture, &candidate.five()));
+        Ok((candidate, chip))
     }
 }
 

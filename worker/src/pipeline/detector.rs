@@ -7,7 +7,7 @@ use faceline_models::InstalledModel;
 use faceline_models::manifest::{Crop, Output};
 
 use super::frame::Frame;
-use super::normaliser::Normaliser;
+use super::normaliser::{Normaliser, luma};
 use super::rect::Rect;
 use crate::inference::{Device, InferenceError, Runtime, Session};
 use crate::picture::{Chip, Picture, Sampler};
@@ -21,6 +21,15 @@ pub(super) struct Detection {
     pub(super) score: f32,
     /// In the frame's coordinates.
     pub(super) area: Rect,
+}
+
+/// How the detector is shown a picture.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Light {
+    /// As it is.
+    Plain,
+    /// In grey, with its histogram equalised: faces in old and in badly lit pictures become visible.
+    Equalised,
 }
 
 /// The detection model.
@@ -78,11 +87,15 @@ impl Detector {
         picture: &Picture,
         frame: &Frame,
         regions: &[Rect],
+        light: Light,
     ) -> Result<Vec<Detection>, InferenceError> {
         self.tensor.clear();
         for region in regions {
-            let to_upright = region.chip_map(self.chip.width, self.chip.height).then(&frame.to_upright);
+            let to_upright = self.chip.to_unit().then(&region.unit_map()).then(&frame.to_upright);
             sampler.cut(picture, &to_upright, GROUND, &mut self.chip);
+            if light == Light::Equalised {
+                equalise(&mut self.chip);
+            }
             self.normaliser.append(&self.chip, &mut self.tensor);
         }
         let outputs = self.session.run(&self.tensor)?;
@@ -109,6 +122,23 @@ impl Detector {
             .collect();
         found.sort_by(|a, b| b.score.partial_cmp(&a.score).unwrap_or(Ordering::Equal));
         Ok(suppress(found, self.nms))
+    }
+}
+
+/// Makes a chip grey, with all shades equally frequent.
+fn equalise(chip: &mut Chip) {
+    let (pixels, _) = chip.pixels.as_chunks_mut::<3>();
+    let mut counts = [0_usize; 256];
+    for pixel in &*pixels {
+        counts[usize::from(luma(*pixel))] += 1;
+    }
+    let mut below = 0;
+    let shades = counts.map(|count| {
+        below += count;
+        (below * 255 / pixels.len()) as u8
+    });
+    for pixel in pixels {
+        *pixel = [shades[usize::from(luma(*pixel))]; 3];
     }
 }
 

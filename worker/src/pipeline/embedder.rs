@@ -59,20 +59,16 @@ impl Embedder {
     }
 
     /// Cuts out a face, aligned: `five` landmarks in received pixels, after EXIF orientation.
-    pub(super) fn align(
-        &self,
-        sampler: &mut Sampler,
-        picture: &Picture,
-        five: &[[f32; 2]; 5],
-        chip: &mut Chip,
-    ) {
-        (chip.width, chip.height) = self.size;
+    pub(super) fn align(&self, sampler: &mut Sampler, picture: &Picture, five: &[[f32; 2]; 5]) -> Chip {
+        let (width, height) = self.size;
+        let mut chip = Chip { width, height, pixels: Vec::new() };
         let to_upright = Affine::similarity(five, &self.template).inverse();
-        sampler.cut(picture, &to_upright, GROUND, chip);
+        sampler.cut(picture, &to_upright, GROUND, &mut chip);
+        chip
     }
 
     /// Embeds aligned faces in one batch.
-    pub(super) fn embed(&mut self, chips: &[Chip]) -> Result<Vec<Embedding>, InferenceError> {
+    pub(super) fn embed(&mut self, chips: &[&Chip]) -> Result<Vec<Embedding>, InferenceError> {
         if chips.is_empty() {
             return Ok(Vec::new());
         }

@@ -1,15 +1,15 @@
 //! Finding the faces of a picture.
 
-use super::candidate::{Candidate, LOOKS, boxes};
-use super::detector::Detector;
+use super::candidate::Candidate;
+use super::detector::{Detector, Light};
 use super::evidence::{PROBE_OVERLAP, PROBES};
 use super::frame::{Frame, Turn};
-use super::landmarks::Landmarker;
+use super::landmarks::{LOOKS, Landmarker, Landmarks, looks_at_box, looks_at_face};
 use super::models::Models;
 use super::rect::Rect;
 use super::times::{StageTimes, timed};
 use crate::inference::InferenceError;
-use crate::picture::{Picture, Sampler};
+use crate::picture::{Affine, Picture, Sampler};
 
 /// Detections of one search that are looked at; more are a pattern, not people.
 const MOST: usize = 16;
@@ -42,8 +42,8 @@ impl Finder {
     pub(super) fn warm_up(&mut self, sampler: &mut Sampler, picture: &Picture) -> Result<(), InferenceError> {
         let frame = Frame::new(picture, Turn::None);
         let region = self.whole_region(&frame);
-        self.detector.detect(sampler, picture, &frame, &[region])?;
-        self.landmarker.locate(sampler, picture, &frame, &boxes(&region))?;
+        self.detector.detect(sampler, picture, &frame, &[region], Light::Plain)?;
+        self.landmarker.locate(sampler, picture, &frame, &looks_at_box(&region))?;
         Ok(())
     }
 
@@ -56,7 +56,7 @@ impl Finder {
         times: &mut StageTimes,
     ) -> Result<Vec<Candidate>, InferenceError> {
         let region = self.whole_region(frame);
-        self.search(sampler, picture, frame, &[region], times)
+        self.search(sampler, picture, frame, &[region], Light::Plain, times)
     }
 
     /// Candidates that fill the frame, or more than that.
@@ -68,7 +68,19 @@ impl Finder {
         times: &mut StageTimes,
     ) -> Result<Vec<Candidate>, InferenceError> {
         let region = self.whole_region(frame).scaled(STEP_BACK);
-        self.search(sampler, picture, frame, &[region], times)
+        self.search(sampler, picture, frame, &[region], Light::Plain, times)
+    }
+
+    /// Candidates in a frame that is dark, pale or uneven.
+    pub(super) fn in_the_dark(
+        &mut self,
+        sampler: &mut Sampler,
+        picture: &Picture,
+        frame: &Frame,
+        times: &mut StageTimes,
+    ) -> Result<Vec<Candidate>, InferenceError> {
+        let region = self.whole_region(frame);
+        self.search(sampler, picture, frame, &[region], Light::Equalised, times)
     }
 
     /// Candidates too small for a search of the whole, in nine tiles that overlap by half.
@@ -82,7 +94,7 @@ impl Finder {
         let (w, h) = (frame.width / 2.0, frame.height / 2.0);
         let steps = [0.0, 0.5, 1.0];
         let tiles = steps.map(|y| steps.map(|x| Rect::new(x * w, y * h, w, h)));
-        let mut found = self.search(sampler, picture, frame, tiles.as_flattened(), times)?;
+        let mut found = self.search(sampler, picture, frame, tiles.as_flattened(), Light::Plain, times)?;
         found.retain(|candidate| !self.is_plain(candidate));
         Ok(found)
     }
@@ -107,7 +119,8 @@ impl Finder {
             for (score, factor) in scores.iter_mut().zip(PROBES) {
                 let height = area.width().max(area.height()) * factor;
                 let region = Rect::centred(area.centre(), height * self.detector.aspect(), height);
-                let found = self.detector.detect(sampler, picture, &candidate.frame, &[region])?;
+                let found =
+                    self.detector.detect(sampler, picture, &candidate.frame, &[region], candidate.light)?;
                 let confirmed = found.iter().find(|other| other.area.overlap(area) > PROBE_OVERLAP);
                 *score = confirmed.map_or(0.0, |other| other.score);
             }
@@ -115,7 +128,7 @@ impl Finder {
         })
     }
 
-    /// The same face with the landmarks of another decoding of its picture.
+    /// The same face with its landmarks found once more, from where they are known to be.
     pub(super) fn refine(
         &mut self,
         sampler: &mut Sampler,
@@ -124,9 +137,14 @@ impl Finder {
         times: &mut StageTimes,
     ) -> Result<Candidate, InferenceError> {
         timed(&mut times.landmarks, || {
-            let (detection, frame) = (candidate.detection, candidate.frame);
-            let found = self.landmarker.locate(sampler, picture, &frame, &boxes(&detection.area))?;
-            Ok(Candidate::new(detection, &found, frame))
+            let mut landmarks = candidate.landmarks.clone();
+            // One look to come near, all of them to stay.
+            for count in [1, LOOKS] {
+                let looks = looks_at_face(&landmarks);
+                let found = self.landmarker.locate(sampler, picture, &candidate.frame, &looks[..count])?;
+                (landmarks, _) = Landmarks::average(&found);
+            }
+            Ok(Candidate { landmarks, ..candidate.clone() })
         })
     }
 
@@ -136,16 +154,21 @@ impl Finder {
         picture: &Picture,
         frame: &Frame,
         regions: &[Rect],
+        light: Light,
         times: &mut StageTimes,
     ) -> Result<Vec<Candidate>, InferenceError> {
         let mut detections =
-            timed(&mut times.detect, || self.detector.detect(sampler, picture, frame, regions))?;
+            timed(&mut times.detect, || self.detector.detect(sampler, picture, frame, regions, light))?;
         detections.truncate(MOST);
         timed(&mut times.landmarks, || {
-            let boxes: Vec<Rect> = detections.iter().flat_map(|found| boxes(&found.area)).collect();
-            let landmarks = self.landmarker.locate(sampler, picture, frame, &boxes)?;
+            let looks: Vec<Affine> = detections.iter().flat_map(|found| looks_at_box(&found.area)).collect();
+            let landmarks = self.landmarker.locate(sampler, picture, frame, &looks)?;
             let found = detections.into_iter().zip(landmarks.chunks_exact(LOOKS));
-            Ok(found.map(|(detection, landmarks)| Candidate::new(detection, landmarks, *frame)).collect())
+            let candidate = |(detection, looks)| {
+                let (landmarks, spread) = Landmarks::average(looks);
+                Candidate { detection, light, landmarks, spread, frame: *frame }
+            };
+            Ok(found.map(candidate).collect())
         })
     }
 

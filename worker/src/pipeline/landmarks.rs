@@ -9,13 +9,20 @@ use super::frame::Frame;
 use super::normaliser::Normaliser;
 use super::rect::Rect;
 use crate::inference::{Device, InferenceError, Runtime, Session};
-use crate::picture::{Chip, Picture, Sampler};
+use crate::picture::{Affine, Chip, Picture, Sampler};
 
 /// Points of the iBUG scheme: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47, mouth 48-67.
 const COUNT: usize = 68;
 
 /// What lies outside of the picture is black, as in the pictures that such models are trained on.
 const GROUND: u8 = 0;
+
+/// Where eyes, nose tip and corners of the mouth lie in a detector's box of this size, on average.
+const BOX: [f32; 2] = [81.0, 114.5];
+const FIVE_IN_BOX: [[f32; 2]; 5] = [[22.7, 46.1], [57.9, 45.9], [40.4, 66.1], [25.9, 86.8], [55.1, 86.6]];
+
+/// Looks at a face, each with its box moved a little.
+pub(super) const LOOKS: usize = 5;
 
 /// Landmarks of one face, in the coordinates of a frame.
 #[derive(Clone, Debug)]
@@ -42,6 +49,37 @@ impl Landmarks {
         let [left, right] = self.eyes();
         [left, right, self.0[30], self.mean(&[48, 60]), self.mean(&[54, 64])]
     }
+
+    /// The mean of several looks at one face, and the mean distance of a point from it, in eye distances.
+    pub(super) fn average(looks: &[Self]) -> (Self, f32) {
+        let n = looks.len() as f32;
+        let mean = Self(std::array::from_fn(|i| {
+            let sum = looks.iter().fold([0.0, 0.0], |sum, one| [sum[0] + one.0[i][0], sum[1] + one.0[i][1]]);
+            sum.map(|value| value / n)
+        }));
+        let pairs = looks.iter().flat_map(|one| one.0.iter().zip(&mean.0));
+        let strayed: f32 = pairs.map(|(p, q)| (p[0] - q[0]).hypot(p[1] - q[1])).sum();
+        let spread = strayed / (n * COUNT as f32 * mean.eye_distance().max(f32::MIN_POSITIVE));
+        (mean, spread)
+    }
+}
+
+/// The unit square's maps onto a detector's box, and onto that box moved a little to each side.
+pub(super) fn looks_at_box(area: &Rect) -> [Affine; LOOKS] {
+    looks(&area.unit_map())
+}
+
+/// The unit square's maps onto the box, turned with the face, that a detector would give a face with these
+/// landmarks on average: what is found there does not depend on the box that was given.
+pub(super) fn looks_at_face(landmarks: &Landmarks) -> [Affine; LOOKS] {
+    let onto_face = Affine::similarity(&FIVE_IN_BOX, &landmarks.five());
+    looks(&Affine::scale(BOX[0], BOX[1]).then(&onto_face))
+}
+
+fn looks(map: &Affine) -> [Affine; LOOKS] {
+    const STEP: f32 = 0.06;
+    [(0.0, 0.0), (-STEP, 0.0), (STEP, 0.0), (0.0, -STEP), (0.0, STEP)]
+        .map(|(x, y)| Affine::shift(x, y).then(map))
 }
 
 /// The landmark model.
@@ -77,21 +115,21 @@ impl Landmarker {
         })
     }
 
-    /// Finds the landmarks in each of the boxes, in one batch.
+    /// Finds the landmarks in each of the areas, given by the unit square's maps onto them, in one batch.
     pub(super) fn locate(
         &mut self,
         sampler: &mut Sampler,
         picture: &Picture,
         frame: &Frame,
-        boxes: &[Rect],
+        areas: &[Affine],
     ) -> Result<Vec<Landmarks>, InferenceError> {
-        if boxes.is_empty() {
+        if areas.is_empty() {
             return Ok(Vec::new());
         }
+        let widened = Rect::centred([0.5, 0.5], self.factor, self.factor).unit_map();
         self.tensor.clear();
-        for area in boxes {
-            let area = area.scaled(self.factor);
-            let to_upright = area.chip_map(self.chip.width, self.chip.height).then(&frame.to_upright);
+        for area in areas {
+            let to_upright = self.chip.to_unit().then(&widened).then(area).then(&frame.to_upright);
             sampler.cut(picture, &to_upright, GROUND, &mut self.chip);
             self.normaliser.append(&self.chip, &mut self.tensor);
         }
@@ -99,13 +137,10 @@ impl Landmarker {
         let (points, _) = outputs.get(&self.output)?.as_chunks::<2>();
         Ok(points
             .chunks_exact(COUNT)
-            .zip(boxes)
+            .zip(areas)
             .map(|(points, area)| {
-                let area = area.scaled(self.factor);
-                let (w, h) = (area.width(), area.height());
-                Landmarks(std::array::from_fn(|i| {
-                    [area.left + points[i][0] * w, area.top + points[i][1] * h]
-                }))
+                let area = widened.then(area);
+                Landmarks(std::array::from_fn(|i| area.apply(points[i])))
             })
             .collect())
     }

@@ -64,9 +64,8 @@ impl Rect {
         if union > 0.0 { shared / union } else { 0.0 }
     }
 
-    /// The map that brings a chip of `width` x `height` onto this rectangle.
-    pub(super) fn chip_map(&self, width: u32, height: u32) -> Affine {
-        Affine::scale(self.width() / width as f32, self.height() / height as f32)
-            .then(&Affine::shift(self.left, self.top))
+    /// The map that brings the unit square onto this rectangle.
+    pub(super) fn unit_map(&self) -> Affine {
+        Affine::scale(self.width(), self.height()).then(&Affine::shift(self.left, self.top))
     }
 }
