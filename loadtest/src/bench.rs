@@ -58,7 +58,8 @@ impl Bench {
                 let cpu_ms = (site.cpu_seconds()? - before) * 1000.0 / done.jobs as f64;
                 rates.push(done.per_second() / bare.per_second);
                 cpus.push(bare.cpu_ms / cpu_ms);
-                let stages: Vec<_> = bare.stages_ms.iter().map(|(stage, ms)| format!("{stage} {ms:.2}")).collect();
+                let stages: Vec<_> =
+                    bare.stages_ms.iter().map(|(stage, ms)| format!("{stage} {ms:.2}")).collect();
                 writeln!(
                     out,
                     "  service {:.1} jobs/s, {cpu_ms:.2} ms CPU a job; bare {:.1} jobs/s, {:.2} ms CPU a job ({} ms)",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use faceline_shared::blob::{self, SealedBlobs};
+use faceline_shared::broker::embedded::EmbeddedBroker;
 use faceline_shared::broker::{
     self, BrokerSettings, Delivery, Message, Published, Queue, Settlement, SharedBroker,
 };
@@ -33,7 +34,10 @@ struct Site {
 
 impl Site {
     async fn new(settings: BrokerSettings) -> Self {
-        let broker = broker::open(&settings).unwrap();
+        Self::over(broker::open(&settings).unwrap()).await
+    }
+
+    async fn over(broker: SharedBroker) -> Self {
         let keys = KeyRing::generate().unwrap();
         let blobs = SealedBlobs::new(blob::open("embedded:").unwrap(), keys.clone());
         let metrics = Metrics::new();
@@ -130,7 +134,7 @@ async fn a_large_picture_waits_in_the_blob_store_and_is_deleted_with_its_job() {
     result.await.unwrap().unwrap();
     let gone = async {
         while site.blobs.get(&key).await.unwrap().is_some() {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(10), gone).await.expect("the blob stays");
@@ -199,6 +203,27 @@ async fn workers_hear_that_a_caller_left() {
     let _delivery = deliveries.recv().await.unwrap();
     call.abort();
     assert_eq!(announcements.recv().await.unwrap().as_ref(), id.as_bytes());
+}
+
+#[tokio::test]
+async fn a_lost_reply_queue_has_its_jobs_sent_again_and_each_is_answered_once() {
+    let broker = Arc::new(EmbeddedBroker::new((&BrokerSettings::default()).into()));
+    let site = Site::over(Arc::clone(&broker) as SharedBroker).await;
+    let mut deliveries = site.deliveries().await;
+    let result = site.submit(order(b"x"));
+    let first = deliveries.recv().await.unwrap();
+
+    broker.interrupt();
+    let second = deliveries.recv().await.unwrap();
+    let third = deliveries.recv().await.unwrap();
+    let (old, new): (Vec<_>, Vec<_>) =
+        [second, third].into_iter().partition(|again| again.message.reply_to == first.message.reply_to);
+    let ([old], [new]) = (&old[..], &new[..]) else { panic!("one comes back, one is sent again") };
+    assert_eq!([old.message.id, new.message.id], [first.message.id; 2]);
+    assert_eq!(site.answer(old, &coded()).await, Published::Returned);
+    assert_eq!(site.answer(new, &coded()).await, Published::Accepted);
+    assert_eq!(result.await.unwrap(), Ok(coded().unwrap()));
+    assert!(site.metrics.encode().contains("faceline_gateway_republished_total 1"));
 }
 
 #[tokio::test]

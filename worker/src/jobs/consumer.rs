@@ -10,9 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use faceline_shared::blob::SealedBlobs;
 use faceline_shared::broker::republish::Republisher;
-use faceline_shared::broker::{
-    Deliveries, Delivery, Message, Publish as _, Published, Queue, Settlement, SharedBroker,
-};
+use faceline_shared::broker::{Delivery, Message, Publish as _, Published, Queue, Settlement, SharedBroker};
 use faceline_shared::job::{
     Coding, Job, JobEnvelope, JobFailure, MessageError, Outcome, Picture, Reference, ReplyEnvelope,
 };
@@ -107,8 +105,8 @@ impl Consumer {
             let Some(delivery) = delivery else { break };
             tasks.spawn(Arc::clone(&consumer).deliver(queue, delivery, shutdown.clone()));
         }
-        stop(interactive).await;
-        stop(quarantine).await;
+        // What was delivered and not looked at yet goes back.
+        drop((interactive, quarantine));
         tasks.close();
         tasks.wait().await;
     }
@@ -352,11 +350,6 @@ impl Consumer {
     fn dropped(&self, reason: &str) {
         self.metrics.dropped.with_label_values(&[reason]).inc();
     }
-}
-
-/// Ends a stream: what was delivered and not looked at yet goes back.
-async fn stop(deliveries: Box<dyn Deliveries>) {
-    drop(deliveries);
 }
 
 fn label(outcome: &Outcome) -> &'static str {

@@ -46,7 +46,7 @@ impl FaceWorker {
         let outcome = match work {
             Work::Code(picture) => self
                 .code(picture, Subject::Image, &mut stages)
-                .map(|coded| JobResult::Coded(self.describe(picture, coded, &mut digesting))),
+                .map(|coded| JobResult::Coded(self.describe(picture, &coded, &mut digesting))),
             Work::Match { reference, candidate } => {
                 self.compare(reference, candidate, &mut stages, &mut digesting)
             }
@@ -68,12 +68,12 @@ impl FaceWorker {
             }
             FetchedReference::Picture(picture) => {
                 let (reference_coded, candidate_coded) = self.code_pair(picture, candidate, stages)?;
-                let described = self.describe(picture, reference_coded, digesting);
+                let described = self.describe(picture, &reference_coded, digesting);
                 let embedding = embedding_of(&described, Subject::Reference)?;
                 (Some(described), embedding, candidate_coded)
             }
         };
-        let candidate = self.describe(candidate, candidate_coded, digesting);
+        let candidate = self.describe(candidate, &candidate_coded, digesting);
         let candidate_embedding = embedding_of(&candidate, Subject::Candidate)?;
         let similarity = reference_embedding.cosine(&candidate_embedding).ok_or_else(|| {
             tracing::error!("embeddings of one algorithm have different lengths");
@@ -118,15 +118,15 @@ impl FaceWorker {
         Ok((next(Subject::Reference)?, next(Subject::Candidate)?))
     }
 
-    fn describe(&self, picture: &FetchedPicture, coded: Coded, digesting: &mut Duration) -> CodedPicture {
+    fn describe(&self, picture: &FetchedPicture, coded: &Coded, digesting: &mut Duration) -> CodedPicture {
         let started = Instant::now();
         let digest = sha256(&picture.bytes);
         *digesting += started.elapsed();
-        let face = coded.face.map(|face| self.face(face));
+        let face = coded.face.as_ref().map(|face| self.face(face));
         CodedPicture { digest, face }
     }
 
-    fn face(&self, face: pipeline::CodedFace) -> CodedFace {
+    fn face(&self, face: &pipeline::CodedFace) -> CodedFace {
         CodedFace {
             quality: face.quality,
             eyes: face.eyes,

@@ -1,4 +1,5 @@
-//! JPEG: what its markers say, and decoding at a reduced scale.
+//! JPEG: what its markers say, and decoding, at a reduced scale if need be, by libjpeg-turbo. Unlike the decoder of
+//! `image` it says when data are corrupt.
 
 use image::metadata::Orientation;
 use memchr::memmem;
@@ -17,8 +18,6 @@ pub(super) struct JpegHeader {
     pub(super) height: u32,
     pub(super) orientation: Orientation,
     components: u8,
-    /// The coding process is one that the decoder in Rust knows: Huffman, baseline to progressive.
-    common: bool,
 }
 
 impl JpegHeader {
@@ -46,7 +45,7 @@ impl JpegHeader {
             match marker {
                 // All SOFn; C4, C8 and CC between them are other markers.
                 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
-                    frame = Some(Self::frame(marker, content)?);
+                    frame = Some(Self::frame(content)?);
                 }
                 0xe1 if orientation.is_none() => {
                     orientation = content.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk);
@@ -62,7 +61,7 @@ impl JpegHeader {
         }
     }
 
-    fn frame(marker: u8, content: &[u8]) -> Result<Self, PictureFault> {
+    fn frame(content: &[u8]) -> Result<Self, PictureFault> {
         let [precision, y1, y2, x1, x2, components, ..] = *content else {
             return Err(PictureFault::Corrupt);
         };
@@ -74,18 +73,12 @@ impl JpegHeader {
             height: u16::from_be_bytes([y1, y2]).into(),
             orientation: Orientation::NoTransforms,
             components,
-            common: matches!(marker, 0xc0..=0xc2),
         })
     }
 
-    /// Whether the decoder in Rust must do it: the other has no conversion from CMYK.
-    pub(super) fn only_in_full(&self) -> bool {
+    /// Whether it is in CMYK, from which libjpeg-turbo does not convert.
+    pub(super) fn is_cmyk(&self) -> bool {
         self.components > 3
-    }
-
-    /// Whether the decoder in C must do it: arithmetic coding, lossless.
-    pub(super) fn is_rare(&self) -> bool {
-        !self.common && self.components <= 3
     }
 }
 
@@ -118,7 +111,7 @@ fn check_scans(data: &[u8]) -> Result<(), PictureFault> {
 
 /// Decodes at `eighths`/8 of the size: pixels in RGB, width, height. The reduction is exact: the picture's point
 /// (x, y) comes to lie at (x, y) * eighths / 8, and the size is rounded up.
-pub(super) fn decode_reduced(bytes: &[u8], eighths: u8) -> Result<(Vec<u8>, u32, u32), PictureFault> {
+pub(super) fn decode(bytes: &[u8], eighths: u8) -> Result<(Vec<u8>, u32, u32), PictureFault> {
     let factor = ScalingFactor::new(eighths.into(), 8);
     let prepare = || {
         let mut decompressor = Decompressor::new()?;

@@ -1,4 +1,4 @@
-//! All formats but reduced JPEG, by the decoders of the crate `image`.
+//! All formats but JPEG, by the decoders of the crate `image`.
 
 use std::error::Error;
 use std::io::{self, BufRead, Cursor, ErrorKind, Read, Seek, SeekFrom};

@@ -60,9 +60,8 @@ impl<'b> Source<'b> {
         let longer = self.width.max(self.height);
         let eighths = (u64::from(side) * 8).div_ceil(u64::from(longer)).clamp(1, 8) as u8;
         let decoded = guarded(|| match &mut self.kind {
-            Kind::Jpeg(header) if header.is_rare() || (eighths < 8 && !header.only_in_full()) => {
-                let eighths = if header.is_rare() { 8 } else { eighths };
-                let (pixels, width, height) = jpeg::decode_reduced(self.bytes, eighths)?;
+            Kind::Jpeg(header) if !header.is_cmyk() => {
+                let (pixels, width, height) = jpeg::decode(self.bytes, eighths)?;
                 Ok((pixels, (width, height), f32::from(eighths) / 8.0))
             }
             Kind::Jpeg(_) => {

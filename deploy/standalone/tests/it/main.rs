@@ -1,4 +1,5 @@
 //! Tests that start programs: everything here runs the way an operator would run it.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what is not as expected ends a test")]
 #![allow(clippy::disallowed_methods, reason = "tests look at their environment")]
 
 mod client;
