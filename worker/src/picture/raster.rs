@@ -66,14 +66,16 @@ pub(super) fn decode(decoder: Decoder<'_>, limits: &Limits) -> Result<Vec<u8>, P
 }
 
 fn name(error: &ImageError, limits: &Limits) -> PictureFault {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(current) = cause {
-        match current.downcast_ref::<io::Error>().map(io::Error::kind) {
-            Some(ErrorKind::UnexpectedEof) => return PictureFault::Truncated,
-            Some(ErrorKind::TimedOut) => return PictureFault::TooSlow(limits.time),
+    // `source` of an I/O error is what is behind it, so that the error itself has to be asked for.
+    let outer =
+        if let ImageError::IoError(error) = error { Some(error as &(dyn Error + 'static)) } else { None };
+    let causes = std::iter::successors(outer.or(error.source()), |&cause| cause.source());
+    for kind in causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind) {
+        match kind {
+            ErrorKind::UnexpectedEof => return PictureFault::Truncated,
+            ErrorKind::TimedOut => return PictureFault::TooSlow(limits.time),
             _ => {}
         }
-        cause = current.source();
     }
     match error {
         ImageError::Limits(limit) if matches!(limit.kind(), LimitErrorKind::InsufficientMemory) => {

@@ -85,3 +85,229 @@ impl<'b> Source<'b> {
 fn guarded<T>(decode: impl FnOnce() -> Result<T, PictureFault>) -> Result<T, PictureFault> {
     panic::catch_unwind(AssertUnwindSafe(decode)).unwrap_or(Err(PictureFault::Corrupt))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+    use std::time::Duration;
+
+    use image::{DynamicImage, Rgb, RgbImage, Rgba, RgbaImage};
+    use turbojpeg::{Compressor, PixelFormat};
+
+    use super::*;
+    use crate::picture::{Affine, Chip, Sampler};
+
+    /// A picture in which every place has its own colour.
+    fn scene(width: u32, height: u32) -> DynamicImage {
+        let shade = |at: u32, of: u32| (at * 200 / of + 20) as u8;
+        RgbImage::from_fn(width, height, |x, y| Rgb([shade(x, width), shade(y, height), 90])).into()
+    }
+
+    fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn jpeg(picture: &DynamicImage) -> Vec<u8> {
+        encode(picture, ImageFormat::Jpeg)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Picture, PictureFault> {
+        decode_at(bytes, u32::MAX)
+    }
+
+    fn decode_at(bytes: &[u8], side: u32) -> Result<Picture, PictureFault> {
+        Source::open(bytes, &Limits::default())?.decode(side)
+    }
+
+    /// The upright picture's colours at a few places, by their parts of width and height.
+    fn colours(picture: &Picture) -> Vec<[u8; 3]> {
+        let (width, height) = picture.size();
+        let mut chip = Chip { width: 1, height: 1, pixels: Vec::new() };
+        [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.6, 0.8)]
+            .map(|(x, y)| {
+                let place = Affine::shift(x * width as f32 - 0.5, y * height as f32 - 0.5);
+                Sampler::default().cut(picture, &place, 0, &mut chip);
+                [chip.pixels[0], chip.pixels[1], chip.pixels[2]]
+            })
+            .to_vec()
+    }
+
+    fn assert_alike(a: &[[u8; 3]], b: &[[u8; 3]], what: &str) {
+        // GIF has 256 colours.
+        let most = if what == "Gif" { 20 } else { 6 };
+        let far = |(p, q): (&[u8; 3], &[u8; 3])| (0..3).any(|channel| p[channel].abs_diff(q[channel]) > most);
+        assert!(!a.iter().zip(b).any(far), "{what}: {a:?} {b:?}");
+    }
+
+    /// Puts an EXIF segment in front of everything else.
+    fn with_exif(jpeg: &[u8], tiff: &[u8]) -> Vec<u8> {
+        let mut bytes = jpeg[..2].to_vec();
+        bytes.extend([0xff, 0xe1]);
+        bytes.extend((tiff.len() as u16 + 8).to_be_bytes());
+        bytes.extend(b"Exif\0\0");
+        bytes.extend(tiff);
+        bytes.extend(&jpeg[2..]);
+        bytes
+    }
+
+    fn orientation_tag(value: u8) -> Vec<u8> {
+        let mut tiff = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        tiff.extend([value, 0, 0, 0, 0, 0, 0]);
+        tiff
+    }
+
+    #[test]
+    fn every_format_is_told_by_its_content() {
+        let picture = scene(60, 40);
+        let expected = colours(&decode(&encode(&picture, ImageFormat::Png)).unwrap());
+        for format in [
+            ImageFormat::Jpeg,
+            ImageFormat::WebP,
+            ImageFormat::Bmp,
+            ImageFormat::Gif,
+            ImageFormat::Tiff,
+            ImageFormat::Tga,
+            ImageFormat::Pnm,
+        ] {
+            let decoded = decode(&encode(&picture, format)).unwrap();
+            assert_eq!(decoded.size(), (60, 40), "{format:?}");
+            assert_alike(&colours(&decoded), &expected, &format!("{format:?}"));
+        }
+    }
+
+    #[test]
+    fn grey_deep_and_transparent_pictures_are_converted() {
+        let picture = scene(60, 40);
+        let expected = colours(&decode(&encode(&picture, ImageFormat::Png)).unwrap());
+        let deep = encode(&picture.to_rgb16().into(), ImageFormat::Png);
+        assert_alike(&colours(&decode(&deep).unwrap()), &expected, "16 bits");
+        let grey = decode(&encode(&picture.to_luma8().into(), ImageFormat::Png)).unwrap();
+        assert!(colours(&grey).iter().all(|[r, g, b]| r == g && g == b));
+        let clear = RgbaImage::from_pixel(60, 40, Rgba([255, 0, 0, 0]));
+        let clear = decode(&encode(&clear.into(), ImageFormat::Png)).unwrap();
+        assert_eq!(colours(&clear), [[127; 3]; 4]);
+    }
+
+    #[test]
+    fn jpegs_in_cmyk_are_converted() {
+        let ink = vec![200_u8; 64 * 64 * 4];
+        let source = turbojpeg::Image {
+            pixels: &ink[..],
+            width: 64,
+            pitch: 256,
+            height: 64,
+            format: PixelFormat::CMYK,
+        };
+        let bytes = Compressor::new().unwrap().compress_to_vec(source).unwrap();
+        assert_eq!(decode(&bytes).unwrap().size(), (64, 64));
+    }
+
+    #[test]
+    fn all_orientations_show_the_same() {
+        let upright = scene(160, 96);
+        let expected = colours(&decode(&jpeg(&upright)).unwrap());
+        for exif in 1..=8 {
+            let orientation = Orientation::from_exif(exif).unwrap();
+            // The turn that is undone by this orientation: turns by a quarter swap, the rest undo themselves.
+            let undone = Orientation::from_exif([1, 2, 3, 4, 5, 8, 7, 6][usize::from(exif) - 1]).unwrap();
+            let mut stored = upright.clone();
+            stored.apply_orientation(undone);
+            let bytes = with_exif(&jpeg(&stored), &orientation_tag(exif));
+            for side in [u32::MAX, 40] {
+                let decoded = decode_at(&bytes, side).unwrap();
+                assert_eq!(decoded.size(), (160, 96), "{orientation:?}");
+                assert_alike(&colours(&decoded), &expected, &format!("{orientation:?} at {side}"));
+            }
+        }
+    }
+
+    #[test]
+    fn unreadable_exif_is_none() {
+        let picture = scene(48, 32);
+        // A directory whose entry and successor point at itself, an impossible orientation, and garbage.
+        let circle = b"II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x08\0\0\0\x08\0\0\0";
+        for tiff in [circle.as_slice(), &orientation_tag(99), b"MM", b"", &[0xff; 40]] {
+            assert_eq!(decode(&with_exif(&jpeg(&picture), tiff)).unwrap().size(), (48, 32));
+        }
+    }
+
+    #[test]
+    fn reduced_pictures_have_the_same_coordinates() {
+        let bytes = jpeg(&scene(1203, 901));
+        let full = decode(&bytes).unwrap();
+        for side in [1000, 500, 250, 100] {
+            let reduced = decode_at(&bytes, side).unwrap();
+            assert!(reduced.scale() < 1.0 && reduced.scale() * 1203.0 >= side as f32);
+            assert_eq!(reduced.size(), full.size());
+            assert_alike(&colours(&reduced), &colours(&full), &format!("{side}"));
+        }
+    }
+
+    #[test]
+    fn limits_hold_before_memory_is_taken() {
+        let limits = Limits { bytes: 10_000, pixels: 1000, ..Limits::default() };
+        let open = |bytes: &[u8]| Source::open(bytes, &limits).map(|_| ());
+        for format in
+            [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif, ImageFormat::Bmp, ImageFormat::Tga]
+        {
+            let fault = open(&encode(&scene(50, 40), format)).unwrap_err();
+            assert_eq!(fault, PictureFault::TooManyPixels { pixels: 2000, limit: 1000 }, "{format:?}");
+        }
+        let fault = open(&[0xff; 10_001]).unwrap_err();
+        assert_eq!(fault, PictureFault::TooManyBytes { bytes: 10_001, limit: 10_000 });
+        // 65,500 x 65,500 in 50 bytes.
+        let mut huge = jpeg(&scene(8, 8));
+        let frame = memchr::memmem::find(&huge, b"\xff\xc0").unwrap();
+        huge[frame + 5..frame + 9].copy_from_slice(&[0xff, 0xdc, 0xff, 0xdc]);
+        assert!(matches!(decode(&huge), Err(PictureFault::TooManyPixels { .. })));
+    }
+
+    #[test]
+    fn time_is_limited() {
+        let limits = Limits { time: Duration::ZERO, ..Limits::default() };
+        for format in [ImageFormat::Jpeg, ImageFormat::Png] {
+            let bytes = encode(&scene(400, 300), format);
+            let fault =
+                Source::open(&bytes, &limits).and_then(|mut source| source.decode(u32::MAX)).unwrap_err();
+            assert_eq!(fault, PictureFault::TooSlow(Duration::ZERO), "{format:?}");
+        }
+        let mut scans = jpeg(&scene(64, 64));
+        let end = scans.len() - 2;
+        scans.splice(end..end, [0xff, 0xda].repeat(200));
+        assert_eq!(decode(&scans).unwrap_err(), PictureFault::Corrupt);
+    }
+
+    #[test]
+    fn truncated_and_corrupt_files_are_told_from_pictures() {
+        let picture = scene(200, 150);
+        for format in
+            [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP, ImageFormat::Pnm]
+        {
+            let bytes = encode(&picture, format);
+            for part in [bytes.len() / 2, bytes.len() * 9 / 10] {
+                let fault = decode(&bytes[..part]).unwrap_err();
+                assert!(
+                    matches!(fault, PictureFault::Truncated | PictureFault::Corrupt),
+                    "{format:?}, {part} of {}: {fault}",
+                    bytes.len()
+                );
+            }
+        }
+        assert_eq!(decode(&jpeg(&picture)[..900]).unwrap_err(), PictureFault::Truncated);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_do_harm(start in 0_usize..7, noise: Vec<u8>, at in 0_usize..2000, value: u8) {
+            let starts: [&[u8]; 7] =
+                [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"BM", b"P6 9 9 255\n", b""];
+            let _ = decode(&[starts[start], &noise].concat());
+            let mut bytes = jpeg(&scene(40, 30));
+            let at = at % bytes.len();
+            bytes[at] = value;
+            let _ = decode(&bytes);
+        }
+    }
+}
