@@ -4,6 +4,7 @@
 
 mod client;
 mod cluster;
+mod models;
 mod poison;
 mod process;
 mod standalone;
