@@ -83,7 +83,8 @@ impl Finder {
         self.search(sampler, picture, frame, &[region], Light::Equalised, times)
     }
 
-    /// Candidates too small for a search of the whole, in nine tiles that overlap by half.
+    /// Candidates too small for a search of the whole, in tiles of half its size that overlap by half: nine, or fewer
+    /// where the frame is long or high.
     pub(super) fn close_up(
         &mut self,
         sampler: &mut Sampler,
@@ -91,10 +92,14 @@ impl Finder {
         frame: &Frame,
         times: &mut StageTimes,
     ) -> Result<Vec<Candidate>, InferenceError> {
-        let (w, h) = (frame.width / 2.0, frame.height / 2.0);
-        let steps = [0.0, 0.5, 1.0];
-        let tiles = steps.map(|y| steps.map(|x| Rect::new(x * w, y * h, w, h)));
-        let mut found = self.search(sampler, picture, frame, tiles.as_flattened(), Light::Plain, times)?;
+        let whole = self.whole_region(frame);
+        let (w, h) = (whole.width() / 2.0, whole.height() / 2.0);
+        let columns = steps(frame.width, w);
+        let tiles: Vec<Rect> = steps(frame.height, h)
+            .into_iter()
+            .flat_map(|top| columns.iter().map(move |&left| Rect::new(left, top, w, h)))
+            .collect();
+        let mut found = self.search(sampler, picture, frame, &tiles, Light::Plain, times)?;
         found.retain(|candidate| !self.is_plain(candidate));
         Ok(found)
     }
@@ -184,5 +189,30 @@ impl Finder {
             (frame.width, frame.height)
         };
         Rect::centred([frame.width / 2.0, frame.height / 2.0], width, height)
+    }
+}
+
+/// Where tiles of length `tile` begin that cover `extent` and overlap by half, or by more.
+fn steps(extent: f32, tile: f32) -> Vec<f32> {
+    if tile >= extent {
+        return vec![(extent - tile) / 2.0];
+    }
+    let count = (2.0 * (extent / tile - 1.0)).ceil().max(1.0);
+    (0..=count as u8).map(|step| f32::from(step) / count * (extent - tile)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_cover_everything_and_overlap() {
+        assert_eq!(steps(400.0, 200.0), [0.0, 100.0, 200.0]);
+        assert_eq!(steps(400.0, 500.0), [-50.0]);
+        for (extent, tile) in [(400.0, 399.0), (400.0, 170.0), (1000.0, 250.0)] {
+            let steps = steps(extent, tile);
+            assert_eq!((steps[0], steps[steps.len() - 1]), (0.0, extent - tile));
+            assert!(steps.windows(2).all(|pair| pair[1] - pair[0] <= tile / 2.0 + 1e-3), "{steps:?}");
+        }
     }
 }

@@ -15,9 +15,10 @@ mod frame;
 mod landmarks;
 mod models;
 mod normaliser;
-
 mod quality;
 mod rect;
+#[cfg(test)]
+mod tests;
 mod times;
 
 pub use coder::{Pipeline, Settings};

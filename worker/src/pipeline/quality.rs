@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn quality_falls_with_each_of_its_reasons() {
-        let (sharp, blurred) = (waves(2.0), waves(16.0));
+        let (sharp, blurred) = (waves(1.2), waves(16.0));
         let best = quality(80.0, 1.0, &sharp);
         assert_eq!(best, BEST as i32);
         assert!(quality(30.0, 1.0, &sharp) < best);

@@ -1,0 +1,335 @@
+//! The pipeline on pictures of people, with the installed models.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use faceline_models::Repository;
+use faceline_shared::config;
+use faceline_shared::face::ImageType;
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
+
+use super::{Coded, CodedFace, CodingFault, CodingOptions, Models, Pipeline, Settings, StageTimes, Turn};
+use crate::inference::{Device, InferenceError, Runtime};
+
+const SELFIE: CodingOptions = CodingOptions { image_type: ImageType::Selfie, rotate: false };
+const DOCUMENT: CodingOptions = CodingOptions { image_type: ImageType::IdDocument, rotate: false };
+const TURNING: CodingOptions = CodingOptions { image_type: ImageType::Selfie, rotate: true };
+
+fn repository() -> Repository {
+    let dir = config::Models::default().dir;
+    Repository::open(&dir).unwrap_or_else(|error| panic!("{error}: run `make models` before the tests"))
+}
+
+fn models() -> Models {
+    let repository = repository();
+    let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version()).unwrap();
+    Models::load(&repository, &runtime, &Device::Cpu).unwrap()
+}
+
+/// One pipeline for all tests: loading it takes longer than they do.
+fn pipeline() -> MutexGuard<'static, Pipeline> {
+    static PIPELINE: OnceLock<Mutex<Pipeline>> = OnceLock::new();
+    PIPELINE
+        .get_or_init(|| {
+            let mut pipeline = Pipeline::new(&models(), Settings::default()).unwrap();
+            pipeline.warm_up().unwrap();
+            Mutex::new(pipeline)
+        })
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+fn code(picture: &[u8], options: CodingOptions) -> Result<Coded, CodingFault> {
+    pipeline().code(picture, options, &mut StageTimes::default())
+}
+
+fn face(picture: &[u8], options: CodingOptions) -> CodedFace {
+    code(picture, options).unwrap().face.expect("somebody is there")
+}
+
+/// One of the free pictures that come with the models.
+fn free_picture(name: &str) -> Vec<u8> {
+    let path = repository().picture(name).unwrap_or_else(|| panic!("the manifest has no picture {name}"));
+    fs::read(path).unwrap()
+}
+
+fn encode(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn decode(bytes: &[u8]) -> RgbImage {
+    image::load_from_memory(bytes).unwrap().into_rgb8()
+}
+
+fn cosine(a: &CodedFace, b: &CodedFace) -> f32 {
+    a.embedding.iter().zip(&b.embedding).map(|(x, y)| x * y).sum()
+}
+
+/// Largest distance between the eyes of two findings, over the eye distance.
+fn eye_shift(a: &CodedFace, b: &CodedFace) -> f32 {
+    let one = (a.eyes.x1 - b.eyes.x1).hypot(a.eyes.y1 - b.eyes.y1);
+    let other = (a.eyes.x2 - b.eyes.x2).hypot(a.eyes.y2 - b.eyes.y2);
+    one.max(other) / b.eyes.distance()
+}
+
+/// The astronaut's head and shoulders, small enough to be put somewhere.
+fn portrait(width: u32) -> RgbImage {
+    let astronaut = decode(&free_picture("astronaut.png"));
+    let head = imageops::crop_imm(&astronaut, 120, 0, 220, 220).to_image();
+    imageops::resize(&head, width, width, imageops::FilterType::CatmullRom)
+}
+
+/// A wall of soft stripes, with portraits of these widths at these places.
+fn wall(width: u32, height: u32, portraits: &[(u32, u32, u32)]) -> RgbImage {
+    let mut wall = RgbImage::from_fn(width, height, |x, y| {
+        let light = (x as f32 / 90.0).sin() * 25.0 + (y as f32 / 140.0).cos() * 25.0;
+        Rgb([130.0 + light, 125.0 + light, 110.0 + light].map(|channel| channel as u8))
+    });
+    for &(x, y, size) in portraits {
+        imageops::replace(&mut wall, &portrait(size), x.into(), y.into());
+    }
+    wall
+}
+
+#[test]
+fn an_astronaut_is_one_face_where_it_is() {
+    let face = face(&free_picture("astronaut.png"), SELFIE);
+    let eyes = face.eyes;
+    assert!((200.0..210.0).contains(&eyes.x1) && (240.0..252.0).contains(&eyes.x2), "{eyes:?}");
+    assert!(eyes.y1 > 90.0 && eyes.y1 < 125.0, "{eyes:?}");
+    let area = face.bounding_box;
+    assert!(area.x < eyes.x1 && area.y < eyes.y1 && area.x + area.width > eyes.x2, "{area:?}");
+    assert_eq!(face.embedding.len(), 512);
+    assert!((cosine(&face, &face) - 1.0).abs() < 1e-4);
+    assert!(face.quality > 100, "{}", face.quality);
+}
+
+#[test]
+fn one_person_is_alike_and_two_are_not() {
+    let [obama, again, biden] =
+        ["obama.jpg", "obama2.jpg", "biden.jpg"].map(|name| face(&free_picture(name), SELFIE));
+    assert!(cosine(&obama, &again) > 0.65, "{}", cosine(&obama, &again));
+    assert!(cosine(&obama, &biden) < 0.2, "{}", cosine(&obama, &biden));
+}
+
+#[test]
+fn patterns_are_nobody() {
+    let checks =
+        RgbImage::from_fn(320, 240, |x, y| Rgb([if (x / 20 + y / 20) % 2 == 0 { 230 } else { 20 }; 3]));
+    let rings = RgbImage::from_fn(320, 320, |x, y| {
+        let radius = (x as f32 - 160.0).hypot(y as f32 - 160.0);
+        Rgb([(127.0 + 120.0 * (radius / 6.0).sin()) as u8; 3])
+    });
+    // Two eyes, a nose and a mouth, drawn.
+    let smiley = RgbImage::from_fn(300, 300, |x, y| {
+        let (x, y) = (x as f32 - 150.0, y as f32 - 150.0);
+        let eyes = (x.abs() - 40.0).hypot(y + 35.0) < 12.0;
+        let mouth = (x.hypot(y) - 75.0).abs() < 6.0 && y > 30.0;
+        Rgb(if eyes || mouth {
+            [30, 20, 20]
+        } else if x.hypot(y) < 120.0 {
+            [240, 200, 80]
+        } else {
+            [255; 3]
+        })
+    });
+    for picture in [checks, rings, smiley, wall(640, 480, &[])] {
+        for options in [SELFIE, DOCUMENT, TURNING] {
+            assert!(code(&encode(&picture, ImageFormat::Png), options).unwrap().face.is_none());
+        }
+    }
+}
+
+#[test]
+fn orientation_changes_neither_face_nor_place() {
+    let upright = decode(&free_picture("astronaut.png"));
+    let expected = face(&encode(&upright, ImageFormat::Png), SELFIE);
+    for exif in 2..=8_u8 {
+        let undone = Orientation::from_exif([1, 2, 3, 4, 5, 8, 7, 6][usize::from(exif) - 1]).unwrap();
+        let mut stored = DynamicImage::from(upright.clone());
+        stored.apply_orientation(undone);
+        let png = encode(&stored.into_rgb8(), ImageFormat::Png);
+        let found = face(&with_exif(&png, exif), SELFIE);
+        assert!(cosine(&found, &expected) > 0.99, "EXIF {exif}: {}", cosine(&found, &expected));
+        assert!(eye_shift(&found, &expected) < 0.01, "EXIF {exif}: {:?} {:?}", found.eyes, expected.eyes);
+    }
+}
+
+/// Puts an `eXIf` chunk behind a PNG's header chunk.
+fn with_exif(png: &[u8], orientation: u8) -> Vec<u8> {
+    const HEADER_END: usize = 33;
+    let mut chunk = b"eXIfMM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    chunk.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    let checksum = chunk.iter().fold(u32::MAX, |crc, &byte| {
+        (0..8).fold(
+            crc ^ u32::from(byte),
+            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 },
+        )
+    });
+    let mut bytes = png[..HEADER_END].to_vec();
+    bytes.extend((chunk.len() as u32 - 4).to_be_bytes());
+    bytes.extend(chunk);
+    bytes.extend((!checksum).to_be_bytes());
+    bytes.extend(&png[HEADER_END..]);
+    bytes
+}
+
+#[test]
+fn a_small_face_in_twelve_megapixels_is_found_at_both_scales() {
+    // The astronaut's eyes are 41 of the portrait's 220 pixels apart: 60 pixels here.
+    let picture = wall(4000, 3000, &[(2900, 1700, 322)]);
+    let reduced = face(&encode(&picture, ImageFormat::Jpeg), SELFIE);
+    assert!((52.0..68.0).contains(&reduced.eyes.distance()), "{:?}", reduced.eyes);
+    assert!((2900.0..3222.0).contains(&reduced.eyes.x1) && (1700.0..2022.0).contains(&reduced.eyes.y1));
+    let full = face(&encode(&picture, ImageFormat::Bmp), SELFIE);
+    assert!(eye_shift(&reduced, &full) < 0.01, "{:?} {:?}", reduced.eyes, full.eyes);
+    assert!(cosine(&reduced, &full) > 0.97, "{}", cosine(&reduced, &full));
+    let original = face(&free_picture("astronaut.png"), SELFIE);
+    assert!(cosine(&reduced, &original) > 0.9, "{}", cosine(&reduced, &original));
+}
+
+#[test]
+fn a_face_that_fills_the_picture_is_found() {
+    let astronaut = decode(&free_picture("astronaut.png"));
+    let close = imageops::crop_imm(&astronaut, 175, 60, 100, 115).to_image();
+    let found = face(&encode(&close, ImageFormat::Png), SELFIE);
+    let original = face(&free_picture("astronaut.png"), SELFIE);
+    assert!(cosine(&found, &original) > 0.8, "{}", cosine(&found, &original));
+}
+
+#[test]
+fn long_and_high_pictures_are_searched_in_proportion() {
+    for (width, height) in [(2400, 400), (400, 2400)] {
+        let picture = encode(&wall(width, height, &[(width / 2, height / 2, 200)]), ImageFormat::Png);
+        let eyes = face(&picture, SELFIE).eyes;
+        assert!((eyes.distance() - 37.0).abs() < 5.0, "{eyes:?}");
+    }
+}
+
+#[test]
+fn several_faces_are_refused_but_on_documents() {
+    let alike = encode(&wall(900, 500, &[(80, 120, 240), (520, 120, 300)]), ImageFormat::Png);
+    assert!(matches!(code(&alike, SELFIE), Err(CodingFault::SeveralFaces)));
+    let video = CodingOptions { image_type: ImageType::VideoFrame, ..SELFIE };
+    assert!(matches!(code(&alike, video), Err(CodingFault::SeveralFaces)));
+    assert!(face(&alike, DOCUMENT).eyes.x1 > 520.0, "the largest counts");
+    let ghost = encode(&wall(900, 500, &[(80, 120, 130), (520, 120, 300)]), ImageFormat::Png);
+    assert!(face(&ghost, SELFIE).eyes.x1 > 520.0, "a face of less than half the size does not count");
+    let central = encode(&wall(900, 500, &[(330, 120, 240), (590, 120, 300)]), ImageFormat::Png);
+    let central = pipeline().code_central(&central, &mut StageTimes::default()).unwrap().face.unwrap();
+    assert!(central.eyes.x1 < 590.0, "the central one counts");
+}
+
+#[test]
+fn turned_pictures_are_coded_where_they_lie() {
+    let upright = decode(&free_picture("obama.jpg"));
+    let expected = face(&free_picture("obama.jpg"), SELFIE);
+    let (width, height) = (upright.width() as f32, upright.height() as f32);
+    let eye = [expected.eyes.x1, expected.eyes.y1];
+    let cases = [
+        (imageops::rotate270(&upright), Turn::Right, [eye[1], width - eye[0]]),
+        (imageops::rotate180(&upright), Turn::Half, [width - eye[0], height - eye[1]]),
+        (imageops::rotate90(&upright), Turn::Left, [height - eye[1], eye[0]]),
+    ];
+    for (picture, turn, [x, y]) in cases {
+        let coded = code(&encode(&picture, ImageFormat::Png), TURNING).unwrap();
+        assert_eq!(coded.turn, turn);
+        let found = coded.face.unwrap();
+        assert!(cosine(&found, &expected) > 0.97, "{turn:?}: {}", cosine(&found, &expected));
+        let (eyes, near) = (found.eyes, 0.05 * expected.eyes.distance());
+        let is_there = |ex: f32, ey: f32| (ex - x).hypot(ey - y) < near;
+        assert!(is_there(eyes.x1, eyes.y1) || is_there(eyes.x2, eyes.y2), "{turn:?}: {eyes:?}, not {x}, {y}");
+        assert!(eyes.x1 <= eyes.x2);
+    }
+    assert_eq!(code(&free_picture("obama.jpg"), TURNING).unwrap().turn, Turn::None);
+}
+
+#[test]
+fn a_batch_gives_what_single_pictures_give() {
+    let pictures = ["obama.jpg", "biden.jpg", "astronaut.png"].map(free_picture);
+    let empty = encode(&wall(300, 200, &[]), ImageFormat::Png);
+    let batch: Vec<(&[u8], CodingOptions)> =
+        [&pictures[0][..], b"no picture", &pictures[1], &empty, &pictures[2]]
+            .map(|bytes| (bytes, SELFIE))
+            .into();
+    let coded = pipeline().code_all(&batch, &mut StageTimes::default());
+    for ((bytes, options), together) in batch.into_iter().zip(coded) {
+        match (together, code(bytes, options)) {
+            (Ok(together), Ok(alone)) => match (together.face, alone.face) {
+                (Some(together), Some(alone)) => {
+                    assert!(cosine(&together, &alone) > 0.9999, "{}", cosine(&together, &alone));
+                    assert_eq!(together.eyes, alone.eyes);
+                    assert_eq!(together.quality, alone.quality);
+                }
+                (together, alone) => assert_eq!(together.is_some(), alone.is_some()),
+            },
+            (Err(together), Err(alone)) => assert_eq!(together.to_string(), alone.to_string()),
+            (together, alone) => panic!("{together:?}, alone {alone:?}"),
+        }
+    }
+}
+
+#[test]
+fn blur_and_distance_cost_quality() {
+    let sharp = decode(&free_picture("obama.jpg"));
+    let good = face(&encode(&sharp, ImageFormat::Png), SELFIE).quality;
+    let blurred = face(&encode(&imageops::fast_blur(&sharp, 12.0), ImageFormat::Png), SELFIE).quality;
+    let small =
+        imageops::resize(&sharp, sharp.width() / 8, sharp.height() / 8, imageops::FilterType::Triangle);
+    let small = face(&encode(&small, ImageFormat::Png), SELFIE).quality;
+    assert!(good > 100, "{good}");
+    assert!(blurred < good - 50, "{blurred} of {good}");
+    assert!(small < good, "{small} of {good}");
+}
+
+#[test]
+fn a_graphics_card_that_is_not_there_is_an_error() {
+    let repository = repository();
+    let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version()).unwrap();
+    for device in [Device::Cuda(0), Device::TensorRt(0)] {
+        let models = Models::load(&repository, &runtime, &device).unwrap();
+        let error = Pipeline::new(&models, Settings::default()).err().expect("there is no such device");
+        assert!(
+            matches!(error, InferenceError::NoProvider(found) | InferenceError::Provider { device: found, .. } if found == device),
+            "{error}"
+        );
+    }
+}
+
+/// The folder of research data beside the checkout, on the machines that have it.
+fn data(path: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")).join(path);
+    if !path.exists() {
+        // Past the capture of the test harness, so that it is seen.
+        let _ = writeln!(std::io::stderr(), "skipped: {} is not there", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn hard_pictures_show_who_is_there() {
+    let Some(folder) = data("hard") else { return };
+    let index = fs::read_to_string(folder.join("index.csv")).unwrap();
+    let (mut empty, mut ordinary, mut found) = (0, 0, 0);
+    for line in index.lines().skip(1) {
+        let Some((path, rest)) = line.split_once(',') else { continue };
+        let bytes = fs::read(folder.join(path)).unwrap();
+        if rest.ends_with(",0") {
+            for options in [DOCUMENT, CodingOptions { rotate: true, ..DOCUMENT }] {
+                assert!(code(&bytes, options).unwrap().face.is_none(), "nobody is in {path}");
+            }
+            empty += 1;
+        } else if rest.starts_with("ordinary") || rest.contains("EXIF") {
+            ordinary += 1;
+            found += usize::from(code(&bytes, DOCUMENT).unwrap().face.is_some());
+        }
+    }
+    assert!(empty > 20, "{empty}");
+    assert_eq!(found, ordinary);
+}
