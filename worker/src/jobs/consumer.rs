@@ -16,6 +16,7 @@ use faceline_shared::job::{
 };
 use faceline_shared::seal::KeyRing;
 use faceline_shared::shutdown::CancellationToken;
+use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -89,6 +90,7 @@ impl Consumer {
     pub async fn run(self, prefetch: u16, shutdown: CancellationToken) {
         let consumer = Arc::new(self);
         let tasks = TaskTracker::new();
+        let giving_back = CancellationToken::new();
         let mut interactive = consumer.broker.consume(&Queue::Interactive, prefetch).await;
         let mut quarantine = consumer.broker.consume(&Queue::Quarantine, 1).await;
         let mut announcements = consumer.broker.announcements().await;
@@ -103,10 +105,16 @@ impl Consumer {
                 delivery = quarantine.next() => (Queue::Quarantine, delivery),
             };
             let Some(delivery) = delivery else { break };
-            tasks.spawn(Arc::clone(&consumer).deliver(queue, delivery, shutdown.clone()));
+            tasks.spawn(Arc::clone(&consumer).deliver(queue, delivery, giving_back.clone()));
         }
-        // What was delivered and not looked at yet goes back.
-        drop((interactive, quarantine));
+        // The streams end before jobs are given back, or the same ones would be delivered here again.
+        drop(interactive);
+        while let Some(Some(delivery)) = quarantine.next().now_or_never() {
+            let settlement = consumer.quarantine(&delivery).await;
+            consumer.settle(&delivery, settlement).await;
+        }
+        drop(quarantine);
+        giving_back.cancel();
         tasks.close();
         tasks.wait().await;
     }
@@ -119,6 +127,10 @@ impl Consumer {
 
     async fn deliver(self: Arc<Self>, queue: Queue, delivery: Delivery, shutdown: CancellationToken) {
         let settlement = self.decide(&queue, &delivery, &shutdown).await;
+        self.settle(&delivery, settlement).await;
+    }
+
+    async fn settle(&self, delivery: &Delivery, settlement: Settlement) {
         if let Err(error) = delivery.settle(settlement).await {
             // The broker has the message back and will deliver it again; the gateway drops the second answer.
             tracing::warn!(%error, job = %delivery.message.id, ?settlement, "a settlement had no effect");
@@ -188,7 +200,10 @@ impl Consumer {
         let fetched = Instant::now();
         let work = self.fetch(envelope).await;
         self.stage("fetch", fetched.elapsed());
-        let Some(places) = self.place(quarantined, shutdown).await else { return Settlement::GiveBack };
+        let Some(places) = self.place(quarantined, shutdown).await else {
+            // A count in quarantine condemns, and brokers before RabbitMQ 4 count what is given back.
+            return if quarantined { self.quarantine(delivery).await } else { Settlement::GiveBack };
+        };
         if self.is_unwanted(envelope, reply_to) {
             return Settlement::Ack;
         }
@@ -229,6 +244,7 @@ impl Consumer {
         false
     }
 
+    /// Puts the job at the quarantine's end; what failed so far is kept in mind, and counts no more there.
     async fn quarantine(&self, delivery: &Delivery) -> Settlement {
         let attempts = delivery.total_attempts();
         tracing::warn!(job = %delivery.message.id, attempts, "the job goes to quarantine");
