@@ -44,6 +44,13 @@ const MOST_GATEWAYS: usize = 256;
 /// Length of a job's id in an announcement.
 const ID_LEN: usize = 16;
 
+/// The end of a worker: first nothing starts any more, then what waits goes back.
+#[derive(Clone)]
+struct Stop {
+    asked: CancellationToken,
+    streams_ended: CancellationToken,
+}
+
 /// Takes jobs from the broker and brings answers back.
 pub struct Consumer {
     broker: SharedBroker,
@@ -90,7 +97,7 @@ impl Consumer {
     pub async fn run(self, prefetch: u16, shutdown: CancellationToken) {
         let consumer = Arc::new(self);
         let tasks = TaskTracker::new();
-        let giving_back = CancellationToken::new();
+        let stop = Stop { asked: shutdown.clone(), streams_ended: CancellationToken::new() };
         let mut interactive = consumer.broker.consume(&Queue::Interactive, prefetch).await;
         let mut quarantine = consumer.broker.consume(&Queue::Quarantine, 1).await;
         let mut announcements = consumer.broker.announcements().await;
@@ -105,7 +112,7 @@ impl Consumer {
                 delivery = quarantine.next() => (Queue::Quarantine, delivery),
             };
             let Some(delivery) = delivery else { break };
-            tasks.spawn(Arc::clone(&consumer).deliver(queue, delivery, giving_back.clone()));
+            tasks.spawn(Arc::clone(&consumer).deliver(queue, delivery, stop.clone()));
         }
         // The streams end before jobs are given back, or the same ones would be delivered here again.
         drop(interactive);
@@ -114,7 +121,7 @@ impl Consumer {
             consumer.settle(&delivery, settlement).await;
         }
         drop(quarantine);
-        giving_back.cancel();
+        stop.streams_ended.cancel();
         tasks.close();
         tasks.wait().await;
     }
@@ -125,8 +132,8 @@ impl Consumer {
         }
     }
 
-    async fn deliver(self: Arc<Self>, queue: Queue, delivery: Delivery, shutdown: CancellationToken) {
-        let settlement = self.decide(&queue, &delivery, &shutdown).await;
+    async fn deliver(self: Arc<Self>, queue: Queue, delivery: Delivery, stop: Stop) {
+        let settlement = self.decide(&queue, &delivery, &stop).await;
         self.settle(&delivery, settlement).await;
     }
 
@@ -137,7 +144,7 @@ impl Consumer {
         }
     }
 
-    async fn decide(&self, queue: &Queue, delivery: &Delivery, shutdown: &CancellationToken) -> Settlement {
+    async fn decide(&self, queue: &Queue, delivery: &Delivery, stop: &Stop) -> Settlement {
         if delivery.attempts > 0 {
             self.metrics.redelivered.with_label_values(&[queue.name()]).inc();
         }
@@ -146,7 +153,7 @@ impl Consumer {
             Err(error) => return self.unreadable(delivery, &error),
         };
         let span = tracing::info_span!("job", job = %envelope.id, trace = envelope.traceparent);
-        self.work(queue, delivery, &envelope, shutdown).instrument(span).await
+        self.work(queue, delivery, &envelope, stop).instrument(span).await
     }
 
     fn unreadable(&self, delivery: &Delivery, error: &MessageError) -> Settlement {
@@ -163,7 +170,7 @@ impl Consumer {
         queue: &Queue,
         delivery: &Delivery,
         envelope: &JobEnvelope,
-        shutdown: &CancellationToken,
+        stop: &Stop,
     ) -> Settlement {
         let Some(reply_to) = &delivery.message.reply_to else {
             tracing::error!("a job names no queue for its answer");
@@ -200,7 +207,8 @@ impl Consumer {
         let fetched = Instant::now();
         let work = self.fetch(envelope).await;
         self.stage("fetch", fetched.elapsed());
-        let Some(places) = self.place(quarantined, shutdown).await else {
+        let Some(places) = self.place(quarantined, stop).await else {
+            stop.streams_ended.cancelled().await;
             // A count in quarantine condemns, and brokers before RabbitMQ 4 count what is given back.
             return if quarantined { self.quarantine(delivery).await } else { Settlement::GiveBack };
         };
@@ -226,10 +234,10 @@ impl Consumer {
     }
 
     /// Room to work in: all of it for a job in quarantine, so that it takes no other one with it.
-    async fn place(&self, quarantined: bool, shutdown: &CancellationToken) -> Option<OwnedSemaphorePermit> {
+    async fn place(&self, quarantined: bool, stop: &Stop) -> Option<OwnedSemaphorePermit> {
         let wanted = if quarantined { self.all_places } else { 1 };
         let places = Arc::clone(&self.places).acquire_many_owned(wanted);
-        shutdown.run_until_cancelled(places).await?.ok()
+        stop.asked.run_until_cancelled(places).await?.ok()
     }
 
     fn is_unwanted(&self, envelope: &JobEnvelope, reply_to: &String) -> bool {

@@ -121,6 +121,14 @@ async fn a_job_that_ends_its_worker_fails_alone() {
     let good = |i: usize| order(format!("good {i}").into());
     let orders = (0..50).map(good).chain([order(Bytes::from_static(POISON))]).chain((50..100).map(good));
     let answers = join_all(orders.map(|order| dispatcher.submit(order))).await;
+    // The worker answers first and dead-letters then.
+    let mut looks = tokio::time::interval(Duration::from_millis(20));
+    let dead = async {
+        while parts.broker.depth(&Queue::DeadLetters).await.unwrap().ready == 0 {
+            looks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), dead).await.expect("there is no dead letter");
     stop.cancel();
     let deaths = supervisor.await.unwrap();
 
