@@ -17,7 +17,15 @@ pub(crate) struct Bare {
     /// CPU time of a picture.
     pub(crate) cpu_ms: f64,
     /// Time of a picture by stage.
-    pub(crate) stages_ms: BTreeMap<String, f64>,
+    stages_ms: BTreeMap<String, f64>,
+}
+
+impl Bare {
+    /// The stages in words.
+    pub(crate) fn stages(&self) -> String {
+        let stages: Vec<_> = self.stages_ms.iter().map(|(stage, ms)| format!("{stage} {ms:.2}")).collect();
+        stages.join(", ")
+    }
 }
 
 /// Runs the bare pipeline over `picture`, `count` times a thread, on as many threads as the worker has.

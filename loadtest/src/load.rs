@@ -1,13 +1,29 @@
-//! Callers that ask again as soon as they have an answer.
+//! Callers of `POST /v2/faces`.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, StatusCode, header};
 
 const BOUNDARY: &str = "faceline-loadtest";
+
+/// One request, made once and sent many times.
+#[derive(Clone)]
+pub(crate) struct Request {
+    client: Client,
+    url: String,
+    body: Bytes,
+}
+
+/// What a caller hears.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Answer {
+    Done,
+    /// 429, with the time after which to come again.
+    Refused(Duration),
+}
 
 /// What a load has done.
 #[derive(Clone, Copy, Debug)]
@@ -22,24 +38,42 @@ impl Done {
     }
 }
 
-/// Sends `picture` to `POST /v2/faces` by `callers` at a time, `jobs` times in all.
-pub(crate) async fn faces(url: &str, picture: &Bytes, callers: usize, jobs: usize) -> anyhow::Result<Done> {
-    let client = Client::builder().pool_max_idle_per_host(callers).build()?;
-    let url = format!("{url}/bioserver-app/v2/faces");
-    let body = body(picture);
+impl Request {
+    /// Sends `picture` to the service at `url`.
+    pub(crate) fn new(url: &str, picture: &Bytes) -> anyhow::Result<Self> {
+        let url = format!("{url}/bioserver-app/v2/faces");
+        Ok(Self { client: Client::builder().build()?, url, body: body(picture) })
+    }
+
+    /// Sends it, and says what came back. Anything but 200 and 429 is an error.
+    pub(crate) async fn send(&self) -> anyhow::Result<Answer> {
+        let answer = self
+            .client
+            .post(&self.url)
+            .header("apikey", "demo")
+            .header(header::CONTENT_TYPE, format!("multipart/form-data; boundary={BOUNDARY}"))
+            .body(self.body.clone())
+            .send()
+            .await?;
+        let status = answer.status();
+        let retry_after = answer.headers().get(header::RETRY_AFTER).cloned();
+        let text = answer.text().await.context("the answer breaks off")?;
+        if status == StatusCode::OK {
+            return Ok(Answer::Done);
+        }
+        anyhow::ensure!(status == StatusCode::TOO_MANY_REQUESTS, "{status}: {text}");
+        let seconds = retry_after.as_ref().and_then(|value| value.to_str().ok()?.parse().ok());
+        Ok(Answer::Refused(Duration::from_secs(seconds.context("a refusal without Retry-After")?)))
+    }
+}
+
+/// Callers that ask again as soon as they have an answer: `callers` at a time, `jobs` requests in all.
+pub(crate) async fn closed(request: &Request, callers: usize, jobs: usize) -> anyhow::Result<Done> {
     let started = Instant::now();
     let caller = async || {
         for _ in 0..jobs / callers {
-            let answer = client
-                .post(&url)
-                .header("apikey", "demo")
-                .header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))
-                .body(body.clone())
-                .send()
-                .await?;
-            let status = answer.status();
-            let text = answer.text().await.context("the answer breaks off")?;
-            anyhow::ensure!(status == StatusCode::OK, "{status}: {text}");
+            let answer = request.send().await?;
+            anyhow::ensure!(answer == Answer::Done, "a caller was refused");
         }
         Ok(())
     };
@@ -47,7 +81,7 @@ pub(crate) async fn faces(url: &str, picture: &Bytes, callers: usize, jobs: usiz
     Ok(Done { jobs: jobs / callers * callers, elapsed: started.elapsed() })
 }
 
-/// The request's body, made once.
+/// The request's body.
 fn body(picture: &Bytes) -> Bytes {
     let head = format!(
         "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"imageType\"\r\n\r\nSELFIE\r\n\

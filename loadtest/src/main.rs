@@ -4,6 +4,7 @@ mod bare;
 mod bench;
 mod load;
 mod picture;
+mod procfs;
 mod site;
 
 use clap::Parser;
@@ -12,7 +13,7 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "faceline-loadtest", version)]
 enum Command {
-    /// Throughput of gateway, broker and worker together over that of the bare pipeline, in one run
+    /// Benchmarks of pipeline and service, as ratios of what is measured in one run
     Bench(bench::Bench),
 }
 

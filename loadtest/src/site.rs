@@ -10,20 +10,57 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::procfs;
+
 /// A running service; it ends when this is dropped.
 pub(crate) struct Site {
     pub(crate) url: String,
-    children: Vec<Child>,
+    gateway: Child,
+    worker: Child,
     broker: RabbitMq,
     redis: Redis,
     _folder: TempDir,
 }
 
+/// CPU time of every process but the load generator, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CpuSeconds {
+    pub(crate) gateway: f64,
+    pub(crate) worker: f64,
+    pub(crate) broker: f64,
+    pub(crate) store: f64,
+}
+
+impl CpuSeconds {
+    pub(crate) fn all(&self) -> f64 {
+        self.gateway + self.worker + self.broker + self.store
+    }
+
+    /// What was used since `earlier`, a job.
+    pub(crate) fn per_job_since(&self, earlier: &Self, jobs: usize) -> Self {
+        let part = |now: f64, then: f64| (now - then) / jobs as f64;
+        Self {
+            gateway: part(self.gateway, earlier.gateway),
+            worker: part(self.worker, earlier.worker),
+            broker: part(self.broker, earlier.broker),
+            store: part(self.store, earlier.store),
+        }
+    }
+}
+
+/// Resident memory, in MiB.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    pub(crate) gateway: f64,
+    pub(crate) worker: f64,
+}
+
 impl Site {
-    pub(crate) async fn start() -> anyhow::Result<Self> {
+    /// Starts everything, with `settings` of the gateway and the worker beside those that a benchmark needs.
+    pub(crate) async fn start(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start());
         let folder = TempDir::new()?;
-        let settings = [
+        let own = [
             ("FACELINE_DATA_DIR", folder.path().display().to_string()),
             ("FACELINE_BROKER__URL", broker.url()),
             ("FACELINE_STORE__URL", redis.url()),
@@ -34,50 +71,36 @@ impl Site {
             ("FACELINE_LIMITS__CLIENT_SHARE", "1".to_owned()),
             ("FACELINE_LIMITS__REQUESTS_PER_SECOND", "100000".to_owned()),
         ];
-        let (gateway, address) = start("faceline-gateway", &settings, "public listener is open").await?;
-        let (worker, _) = start("faceline-worker", &settings, "ready").await?;
-        let address = address["address"].as_str().context("the gateway does not say where it listens")?;
-        let url = format!("http://{address}");
-        Ok(Self { url, children: vec![gateway, worker], broker, redis, _folder: folder })
+        let given = settings.iter().map(|(key, value)| (*key, (*value).to_owned()));
+        let settings: Vec<_> = own.into_iter().chain(given).collect();
+        let (gateway, address) = start("faceline-gateway", &settings).await?;
+        let (worker, _) = start("faceline-worker", &settings).await?;
+        let address = address.context("the gateway does not say where it listens")?;
+        Ok(Self { url: format!("http://{address}"), gateway, worker, broker, redis, _folder: folder })
     }
 
-    /// CPU time that gateway, worker, broker and store have used so far, in seconds.
-    pub(crate) fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let children: Vec<u32> = self.children.iter().filter_map(Child::id).collect();
-        let groups: Vec<u32> =
-            [self.broker.process_group(), self.redis.process_group()].into_iter().flatten().collect();
-        let mut ticks = 0;
-        for process in std::fs::read_dir("/proc")? {
-            // Processes come and go while we look, and some folders are none.
-            let Ok(stat) = std::fs::read_to_string(process?.path().join("stat")) else { continue };
-            let Some(stat) = Stat::parse(&stat) else { continue };
-            if children.contains(&stat.pid) || groups.contains(&stat.group) {
-                ticks += stat.ticks;
-            }
-        }
-        // Linux counts in hundredths for user space, whatever the kernel's own tick is.
-        Ok(ticks as f64 / 100.0)
+    /// CPU time so far.
+    pub(crate) fn cpu(&self) -> anyhow::Result<CpuSeconds> {
+        let group = |group: Option<u32>| procfs::group_cpu_seconds(group.context("a server has ended")?);
+        Ok(CpuSeconds {
+            gateway: procfs::cpu_seconds(pid(&self.gateway)?)?,
+            worker: procfs::cpu_seconds(pid(&self.worker)?)?,
+            broker: group(self.broker.process_group())?,
+            store: group(self.redis.process_group())?,
+        })
+    }
+
+    /// Resident memory now.
+    pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
+        Ok(Memory {
+            gateway: procfs::resident_mib(pid(&self.gateway)?)?,
+            worker: procfs::resident_mib(pid(&self.worker)?)?,
+        })
     }
 }
 
-/// What proc(5) says of a process.
-#[derive(Debug, PartialEq)]
-struct Stat {
-    pid: u32,
-    group: u32,
-    /// User and system time.
-    ticks: u64,
-}
-
-impl Stat {
-    fn parse(line: &str) -> Option<Self> {
-        // The name in parentheses may hold anything; fields are counted behind it.
-        let (front, rest) = line.rsplit_once(')')?;
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-        let pid = front.split_whitespace().next()?.parse().ok()?;
-        Some(Self { pid, group: u32::try_from(number(2)?).ok()?, ticks: number(11)? + number(12)? })
-    }
+fn pid(child: &Child) -> anyhow::Result<u32> {
+    child.id().context("a program has ended")
 }
 
 /// The folder of this build's programs.
@@ -87,8 +110,8 @@ pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// Starts a program and waits for a log line.
-async fn start(name: &str, settings: &[(&str, String)], message: &str) -> anyhow::Result<(Child, Value)> {
+/// Starts a program and waits until it is ready. Gives the address that it names on the way, if it does.
+async fn start(name: &str, settings: &[(&str, String)]) -> anyhow::Result<(Child, Option<String>)> {
     let mut child = Command::new(program(name)?)
         .envs(settings.iter().map(|(key, value)| (key, value)))
         .stdin(Stdio::null())
@@ -97,27 +120,20 @@ async fn start(name: &str, settings: &[(&str, String)], message: &str) -> anyhow
         .kill_on_drop(true)
         .spawn()?;
     let mut lines = BufReader::new(child.stderr.take().context("no standard error")?).lines();
-    let mut said = String::new();
+    let (mut said, mut address) = (String::new(), None);
     while let Some(line) = lines.next_line().await? {
         let value: Value = serde_json::from_str(&line).unwrap_or_default();
-        if value["message"] == message {
-            // The pipe has to be emptied, or the program waits for a reader of its log.
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-            return Ok((child, value));
+        match value["message"].as_str() {
+            Some("public listener is open") => address = value["address"].as_str().map(str::to_owned),
+            Some("ready") => {
+                // The pipe has to be emptied, or the program waits for a reader of its log.
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return Ok((child, address));
+            }
+            _ => (),
         }
         said.push_str(&line);
         said.push('\n');
     }
     anyhow::bail!("{name} ended at its start:\n{said}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_may_hold_anything() {
-        let line = "42 (a ) b) S 1 7 42 0 -1 4194560 2 0 0 0 30 12 0 0 20 0 1 0 5 0 0";
-        assert_eq!(Stat::parse(line), Some(Stat { pid: 42, group: 7, ticks: 42 }));
-    }
 }

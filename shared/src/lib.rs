@@ -1,6 +1,8 @@
 //! The contract of Faceline: what gateway and worker say to each other, what callers and operators see, and the
 //! ports to broker and stores with their adapters.
 
+mod allocator;
+
 pub mod admin;
 pub mod blob;
 pub mod broker;

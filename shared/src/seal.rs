@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::rand;
+use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 const VERSION: u8 = 1;
@@ -182,26 +183,41 @@ impl KeyRing {
         associated_data: &[u8],
         sealed: &[u8],
     ) -> Result<Vec<u8>, SealError> {
+        let opened = self.open_bytes(purpose, associated_data, Bytes::copy_from_slice(sealed))?;
+        Ok(opened.into())
+    }
+
+    /// As [`KeyRing::open`]; where nobody else has the sealed bytes, the plain ones take their place.
+    ///
+    /// # Errors
+    /// As [`KeyRing::open`].
+    pub fn open_bytes(
+        &self,
+        purpose: Purpose,
+        associated_data: &[u8],
+        sealed: Bytes,
+    ) -> Result<Bytes, SealError> {
         let (version, rest) = sealed.split_first().ok_or(SealError::Malformed)?;
         let (id_len, rest) = rest.split_first().ok_or(SealError::Malformed)?;
         let id_len = usize::from(*id_len);
         if *version != VERSION || rest.len() < id_len + SALT_LEN + NONCE_LEN + AES_256_GCM.tag_len() {
             return Err(SealError::Malformed);
         }
+        let header = 2 + id_len + SALT_LEN + NONCE_LEN;
         let (id, rest) = rest.split_at(id_len);
         let (salt, rest) = rest.split_at(SALT_LEN);
-        let (nonce, ciphertext) = rest.split_at(NONCE_LEN);
+        let (nonce, _) = rest.split_at(NONCE_LEN);
         let id = std::str::from_utf8(id).map_err(|_| SealError::Malformed)?;
 
         let key = self.derive(id, salt, purpose)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Malformed)?;
-        let mut bytes = ciphertext.to_vec();
+        let mut bytes = BytesMut::from(sealed).split_off(header);
         let plain_len = key
             .open_in_place(nonce, Aad::from(associated_data), &mut bytes)
             .map_err(|_| SealError::Forged)?
             .len();
         bytes.truncate(plain_len);
-        Ok(bytes)
+        Ok(bytes.freeze())
     }
 
     fn derive(&self, id: &str, salt: &[u8], purpose: Purpose) -> Result<LessSafeKey, SealError> {
@@ -231,6 +247,11 @@ mod tests {
         let ring = KeyRing::generate().unwrap();
         let sealed = ring.seal(Purpose::Blob, b"here", b"plain").unwrap();
         assert_eq!(ring.open(Purpose::Blob, b"here", &sealed).unwrap(), b"plain");
+        let shared = Bytes::from(sealed.clone());
+        for _ in 0..2 {
+            let opened = ring.open_bytes(Purpose::Blob, b"here", shared.clone()).unwrap();
+            assert_eq!(opened.as_ref(), b"plain");
+        }
         assert!(matches!(ring.open(Purpose::Blob, b"there", &sealed), Err(SealError::Forged)));
         assert!(matches!(ring.open(Purpose::Job, b"here", &sealed), Err(SealError::Forged)));
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use faceline_shared::broker::republish::Republisher;
-use faceline_shared::broker::{Delivery, Publish as _, Published, Queue, Replies, ReplyEvent, Settlement};
+use faceline_shared::broker::{Message, Publish as _, Published, Queue, Replies, ReplyEvent};
 use faceline_shared::job::{Outcome, ReplyEnvelope};
 use faceline_shared::seal::KeyRing;
 use tokio::sync::watch;
@@ -36,7 +36,7 @@ impl ReplyLoop {
                     self.reply_to.send_replace(None);
                     tracing::warn!("the reply queue is lost");
                 }
-                ReplyEvent::Reply(delivery) => self.reply(delivery).await,
+                ReplyEvent::Reply(message) => self.reply(&message),
             }
         }
     }
@@ -60,8 +60,8 @@ impl ReplyLoop {
         tokio::spawn(again.run(letters));
     }
 
-    async fn reply(&self, delivery: Delivery) {
-        match ReplyEnvelope::decode(&delivery.message.body) {
+    fn reply(&self, message: &Message) {
+        match ReplyEnvelope::decode(&message.body) {
             Ok(envelope) => {
                 let outcome = self.open(&envelope);
                 let answer = Answer { outcome, service: Duration::from_millis(envelope.service_ms) };
@@ -69,11 +69,7 @@ impl ReplyLoop {
                     self.metrics.unexpected_results.inc();
                 }
             }
-            Err(error) => tracing::error!(%error, job = %delivery.message.id, "an answer cannot be read"),
-        }
-        // An answer that cannot be acknowledged comes again, and finds nobody who waits for it.
-        if let Err(error) = delivery.settle(Settlement::Ack).await {
-            tracing::debug!(%error, "an answer was not acknowledged");
+            Err(error) => tracing::error!(%error, job = %message.id, "an answer cannot be read"),
         }
     }
 

@@ -108,7 +108,7 @@ impl SealedBlobs {
     /// As [`BlobStore::get`]; also bytes that were sealed for another key or changed.
     pub async fn get(&self, key: &str) -> Result<Option<Bytes>, BlobError> {
         match self.store.get(key).await? {
-            Some(sealed) => Ok(Some(self.ring.open(Purpose::Blob, key.as_bytes(), &sealed)?.into())),
+            Some(sealed) => Ok(Some(self.ring.open_bytes(Purpose::Blob, key.as_bytes(), sealed)?)),
             None => Ok(None),
         }
     }

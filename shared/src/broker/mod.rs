@@ -225,8 +225,9 @@ pub enum ReplyEvent {
     },
     /// The queue, or the connection to it, was lost; the next generation follows.
     Lost,
-    /// An answer.
-    Reply(Delivery),
+    /// An answer, taken from its queue: what a gateway loses on the way from here it publishes again, so that
+    /// acknowledging each answer would be work for nothing.
+    Reply(Message),
 }
 
 /// The stream of a gateway's replies, over all generations of its queue.

@@ -105,11 +105,10 @@ impl Site {
 
     async fn answer(&mut self) -> (JobId, Outcome) {
         let wait = tokio::time::timeout(Duration::from_secs(20), self.replies.next());
-        let Some(ReplyEvent::Reply(delivery)) = wait.await.expect("there is no answer") else {
+        let Some(ReplyEvent::Reply(message)) = wait.await.expect("there is no answer") else {
             panic!("the reply queue is lost")
         };
-        let reply = ReplyEnvelope::decode(&delivery.message.body).unwrap();
-        delivery.settle(Settlement::Ack).await.unwrap();
+        let reply = ReplyEnvelope::decode(&message.body).unwrap();
         (reply.id, reply.open(&self.keys).unwrap())
     }
 

@@ -105,7 +105,11 @@ impl Replies for EmbeddedReplies {
             return self.open();
         };
         match generation.next().await {
-            Some(delivery) => Some(ReplyEvent::Reply(delivery)),
+            Some(delivery) => {
+                // Where it fails the queue is gone, and the answer was the last one of it.
+                let _ = delivery.settle(Settlement::Ack).await;
+                Some(ReplyEvent::Reply(delivery.message.clone()))
+            }
             None if self.core.look(|state, _| state.is_closed()) => None,
             None => {
                 self.generation = None;

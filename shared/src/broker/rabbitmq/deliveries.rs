@@ -11,7 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::link::answer;
 use super::links::Links;
 use super::subscription::{Source, Subscription};
-use crate::broker::{Deliveries, Delivery, Replies, ReplyEvent, Settlement};
+use crate::broker::{Deliveries, Delivery, Message, Replies, ReplyEvent};
 
 /// What to consume on the next link: the name of an exclusive queue must not be used twice, for the broker may not
 /// have noticed yet that the connection which has it is gone.
@@ -21,26 +21,21 @@ type NextSource = Arc<dyn Fn() -> Source + Send + Sync>;
 pub(super) struct LinkedDeliveries {
     links: Links,
     source: NextSource,
-    prefetch: u16,
     subscription: Option<Subscription>,
     /// A subscription in the making; it goes on where it was when the caller drops `subscribe` and comes again.
     subscribing: Option<BoxFuture<'static, Option<Subscription>>>,
 }
 
 impl LinkedDeliveries {
-    pub(super) fn new(
-        links: Links,
-        prefetch: u16,
-        source: impl Fn() -> Source + Send + Sync + 'static,
-    ) -> Self {
-        Self { links, source: Arc::new(source), prefetch, subscription: None, subscribing: None }
+    pub(super) fn new(links: Links, source: impl Fn() -> Source + Send + Sync + 'static) -> Self {
+        Self { links, source: Arc::new(source), subscription: None, subscribing: None }
     }
 
     /// The present subscription, or the next one; `None` after the end.
     async fn subscribe(&mut self) -> Option<&mut Subscription> {
         if self.subscription.is_none() {
             let subscribing = self.subscribing.get_or_insert_with(|| {
-                Box::pin(subscribe(self.links.clone(), Arc::clone(&self.source), self.prefetch))
+                Box::pin(subscribe(self.links.clone(), Arc::clone(&self.source)))
             });
             let subscription = subscribing.await;
             self.subscribing = None;
@@ -48,13 +43,23 @@ impl LinkedDeliveries {
         }
         self.subscription.as_mut()
     }
+
+    /// The next message of an exclusive queue; `None` after the end.
+    async fn next_message(&mut self) -> Option<Message> {
+        loop {
+            if let Some(message) = self.subscribe().await?.next_message().await {
+                return Some(message);
+            }
+            self.subscription = None;
+        }
+    }
 }
 
 /// Tries one link after the other, until one takes the subscription; `None` after the end.
-async fn subscribe(links: Links, source: NextSource, prefetch: u16) -> Option<Subscription> {
+async fn subscribe(links: Links, source: NextSource) -> Option<Subscription> {
     loop {
         let link = links.next().await?;
-        match answer(Subscription::open(Arc::clone(&link), &source(), prefetch)).await {
+        match answer(Subscription::open(Arc::clone(&link), &source())).await {
             Ok(subscription) => return Some(subscription),
             Err(error) => link.fail(&error),
         }
@@ -90,7 +95,7 @@ impl Replies for LinkedReplies {
             let queue = deliveries.subscribe().await?.queue();
             return Some(ReplyEvent::Opened { queue });
         };
-        if let Some(reply) = subscription.next().await {
+        if let Some(reply) = subscription.next_message().await {
             return Some(ReplyEvent::Reply(reply));
         }
         deliveries.subscription = None;
@@ -103,12 +108,10 @@ pub(super) async fn pass_on(mut announcements: LinkedDeliveries, listener: mpsc:
     loop {
         let announcement = tokio::select! {
             () = listener.closed() => return,
-            announcement = announcements.next() => announcement,
+            announcement = announcements.next_message() => announcement,
         };
         let Some(announcement) = announcement else { return };
-        // Best effort: one that comes twice does no harm.
-        let _ = announcement.settle(Settlement::Ack).await;
-        if let Err(TrySendError::Closed(_)) = listener.try_send(announcement.message.body.clone()) {
+        if let Err(TrySendError::Closed(_)) = listener.try_send(announcement.body) {
             return;
         }
     }

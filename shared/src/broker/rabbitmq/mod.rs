@@ -35,7 +35,7 @@ use self::subscription::Source;
 use self::topology::Topology;
 use super::{
     ANNOUNCEMENT_BACKLOG, Broker, BrokerError, BrokerSettings, Consume, Deliveries, Depth, Message, Publish,
-    Published, Queue, REPLY_PREFETCH, Replies,
+    Published, Queue, Replies,
 };
 use crate::tls;
 
@@ -95,8 +95,8 @@ impl Publish for RabbitMqBroker {
 impl Consume for RabbitMqBroker {
     async fn consume(&self, queue: &Queue, prefetch: u16) -> Box<dyn Deliveries> {
         let queue = self.topology.queue(queue);
-        let source = move || Source::Queue(queue.clone());
-        Box::new(LinkedDeliveries::new(self.consuming.clone(), prefetch, source))
+        let source = move || Source::Queue { queue: queue.clone(), prefetch };
+        Box::new(LinkedDeliveries::new(self.consuming.clone(), source))
     }
 
     async fn replies(&self, instance: &str) -> Box<dyn Replies> {
@@ -106,7 +106,7 @@ impl Consume for RabbitMqBroker {
             let generation = next_generation.fetch_add(1, Ordering::Relaxed);
             Source::Exclusive { queue: topology.reply_queue(&instance, generation), exchange: None }
         };
-        Box::new(LinkedReplies::new(LinkedDeliveries::new(self.consuming.clone(), REPLY_PREFETCH, source)))
+        Box::new(LinkedReplies::new(LinkedDeliveries::new(self.consuming.clone(), source)))
     }
 
     async fn announcements(&self) -> mpsc::Receiver<Bytes> {
@@ -116,7 +116,7 @@ impl Consume for RabbitMqBroker {
             exchange: Some(exchange.clone()),
         };
         let (sender, receiver) = mpsc::channel(ANNOUNCEMENT_BACKLOG);
-        let announcements = LinkedDeliveries::new(self.consuming.clone(), REPLY_PREFETCH, source);
+        let announcements = LinkedDeliveries::new(self.consuming.clone(), source);
         tokio::spawn(pass_on(announcements, sender));
         receiver
     }

@@ -8,20 +8,24 @@ use lapin::options::{
     QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
-use lapin::{Channel, Consumer};
+use lapin::{Acker, Channel, Consumer};
 use tokio::runtime::Handle;
 
 use super::codec;
 use super::link::Link;
 use super::settle::Tag;
-use crate::broker::Delivery;
+use crate::broker::{Delivery, Message};
 
 /// What is consumed.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     /// A queue that is there.
-    Queue(String),
-    /// A new queue of this connection alone.
+    Queue {
+        queue: String,
+        /// Messages at hand that are not settled.
+        prefetch: u16,
+    },
+    /// A new queue of this connection alone, which loses its messages with it. So they are not acknowledged.
     Exclusive {
         queue: String,
         /// Exchange that it hears.
@@ -30,10 +34,14 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Sees to it that there is such a queue, and names it.
+    /// Makes the channel ready to consume, sees to it that there is such a queue, and names it.
     async fn open(&self, channel: &Channel) -> lapin::Result<&str> {
         match self {
-            Self::Queue(queue) => Ok(queue),
+            Self::Queue { queue, prefetch } => {
+                // 0 would be no bound at all.
+                channel.basic_qos((*prefetch).max(1), BasicQosOptions::default()).await?;
+                Ok(queue)
+            }
             Self::Exclusive { queue, exchange } => {
                 let options =
                     QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
@@ -53,18 +61,18 @@ pub(super) struct Subscription {
     link: Arc<Link>,
     channel: Channel,
     consumer: Consumer,
+    acknowledges: bool,
     runtime: Handle,
 }
 
 impl Subscription {
-    pub(super) async fn open(link: Arc<Link>, source: &Source, prefetch: u16) -> lapin::Result<Self> {
+    pub(super) async fn open(link: Arc<Link>, source: &Source) -> lapin::Result<Self> {
         let channel = link.channel().await?;
-        // 0 would be no bound at all.
-        channel.basic_qos(prefetch.max(1), BasicQosOptions::default()).await?;
         let queue = source.open(&channel).await?.into();
-        let options = BasicConsumeOptions::default();
+        let acknowledges = matches!(source, Source::Queue { .. });
+        let options = BasicConsumeOptions { no_ack: !acknowledges, ..Default::default() };
         let consumer = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
-        Ok(Self { link, channel, consumer, runtime: Handle::current() })
+        Ok(Self { link, channel, consumer, acknowledges, runtime: Handle::current() })
     }
 
     /// Name of the queue.
@@ -72,8 +80,20 @@ impl Subscription {
         self.consumer.queue().as_str().to_owned()
     }
 
-    /// The next message; `None` where the link is to be replaced.
+    /// The next message of a queue, to be settled; `None` where the link is to be replaced.
     pub(super) async fn next(&mut self) -> Option<Delivery> {
+        let (message, attempts, acker) = self.receive().await?;
+        let tag = Tag::new(acker, self.channel.clone(), Arc::clone(&self.link));
+        Some(Delivery::new(message, attempts, Box::new(tag)))
+    }
+
+    /// The next message of an exclusive queue; `None` where the link is to be replaced.
+    pub(super) async fn next_message(&mut self) -> Option<Message> {
+        self.receive().await.map(|(message, ..)| message)
+    }
+
+    /// A message, the failed attempts at it, and what settles it.
+    async fn receive(&mut self) -> Option<(Message, u32, Acker)> {
         loop {
             let next = tokio::select! {
                 biased;
@@ -91,16 +111,17 @@ impl Subscription {
                     return None;
                 }
             };
-            if !delivery.acker.usable() {
+            if self.acknowledges && !delivery.acker.usable() {
                 continue;
             }
             if let Some((message, attempts)) = codec::message(&mut delivery) {
-                let tag = Tag::new(delivery.acker, self.channel.clone(), Arc::clone(&self.link));
-                return Some(Delivery::new(message, attempts, Box::new(tag)));
+                return Some((message, attempts, delivery.acker));
             }
-            tracing::warn!(queue = %self.consumer.queue(), "a message of somebody else's goes to the dead letters");
-            // An error means that the link has failed, which the next turn sees.
-            let _ = delivery.acker.reject(BasicRejectOptions { requeue: false }).await;
+            tracing::warn!(queue = %self.consumer.queue(), "a message of somebody else's is dropped");
+            if self.acknowledges {
+                // It goes to the dead letters. An error means that the link has failed, which the next turn sees.
+                let _ = delivery.acker.reject(BasicRejectOptions { requeue: false }).await;
+            }
         }
     }
 }
@@ -110,10 +131,11 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         let (channel, mut consumer, link) =
             (self.channel.clone(), self.consumer.clone(), Arc::clone(&self.link));
+        let acknowledges = self.acknowledges;
         self.runtime.spawn(async move {
             // Where this fails the broker takes everything back by itself.
             let _ = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await;
-            while let Some(Ok(delivery)) = consumer.next().await {
+            while acknowledges && let Some(Ok(delivery)) = consumer.next().await {
                 let _ = delivery.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await;
             }
             drop(link);

@@ -33,7 +33,11 @@ async fn next(deliveries: &mut Box<dyn Deliveries>) -> Delivery {
 }
 
 fn body(delivery: &Delivery) -> &str {
-    std::str::from_utf8(&delivery.message.body).expect("bodies here are text")
+    text(&delivery.message)
+}
+
+fn text(message: &Message) -> &str {
+    std::str::from_utf8(&message.body).expect("bodies here are text")
 }
 
 /// Name of the queue that is opened next.
@@ -44,9 +48,9 @@ async fn opened(replies: &mut Box<dyn Replies>) -> Queue {
     }
 }
 
-async fn reply(replies: &mut Box<dyn Replies>) -> Delivery {
+async fn reply(replies: &mut Box<dyn Replies>) -> Message {
     match soon(replies.next()).await {
-        Some(ReplyEvent::Reply(delivery)) => delivery,
+        Some(ReplyEvent::Reply(message)) => message,
         other => panic!("not a reply but {other:?}"),
     }
 }

@@ -1,0 +1,111 @@
+//! Benchmarks. Every figure that matters is a ratio of two things measured in one run on one machine, since
+//! machines differ and are shared.
+
+mod memory;
+mod overload;
+
+
+mod throughput;
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use faceline_shared::config::Config;
+use tempfile::TempDir;
+
+use crate::picture;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+enum Part {
+    /// The bare pipeline: what decoding costs beside the decoder, and what the rewritten graphs save
+    Pipeline,
+    /// CPU time of a job in all processes, over that of the bare pipeline
+    Throughput,
+    /// Memory of gateway and worker over 2,000 jobs
+    Memory,
+    /// One and three times the load that the service can carry
+    Overload,
+}
+
+/// Arguments of the benchmark.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Bench {
+    /// What to measure; everything where nothing is said
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Portrait that the pictures are made of; one of the installed ones where nothing is said
+    #[arg(long, value_name = "FILE")]
+    portrait: Option<PathBuf>,
+    /// Callers at the same time
+    #[arg(long, default_value_t = 12)]
+    callers: usize,
+    /// Rounds; what is compared takes turns, and the median is shown
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Seconds of each load
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+}
+
+/// The pictures that are sent: the small one shows what a job costs besides its work, the large one what bytes cost.
+struct Sample {
+    name: &'static str,
+    bytes: Bytes,
+    file: PathBuf,
+    /// Jobs that take some seconds.
+    jobs: usize,
+}
+
+impl Bench {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let portrait = self
+            .portrait
+            .clone()
+            .unwrap_or_else(|| Config::default().models.dir.join("pictures").join("obama.jpg"));
+        let folder = TempDir::new()?;
+        let small = Sample::make(&portrait, folder.path(), "250 x 250", (250, 250), 1500)?;
+        let large = Sample::make(&portrait, folder.path(), "12 megapixels", (4000, 3000), 300)?;
+        let wanted = |part| self.parts.is_empty() || self.parts.contains(&part);
+        if wanted(Part::Throughput) {
+            throughput::run(&[&small, &large], self.callers, self.rounds).await?;
+        }
+        if wanted(Part::Memory) {
+            memory::run(&small, self.callers).await?;
+        }
+        if wanted(Part::Overload) {
+            overload::run(&small, self.callers, self.seconds).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Sample {
+    fn make(
+        portrait: &Path,
+        folder: &Path,
+        name: &'static str,
+        (width, height): (u32, u32),
+        jobs: usize,
+    ) -> anyhow::Result<Self> {
+        let bytes = picture::portrait(portrait, width, height)?;
+        let file = folder.join(format!("{width}.jpg"));
+        std::fs::write(&file, &bytes)?;
+        Ok(Self { name, bytes, file, jobs })
+    }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_one() {
+        assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
+    }
+}

@@ -1,0 +1,171 @@
+//! One and three times the load that the service can carry.
+//!
+//! Many callers, each with a request to make every two seconds. Who is refused comes again when `Retry-After` says, and
+//! goes on until there is an answer; what was due in the meantime is left out. So at three times the capacity the
+//! service sees three times as many requests as it can do until its refusals have spread them.
+
+use std::fmt;
+use std::io::Write as _;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::Sample;
+use crate::load::{self, Answer, Request};
+use crate::site::Site;
+
+/// Time between two requests of a caller who is not refused.
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// Loads, in multiples of the peak.
+const FACTORS: [f64; 2] = [1.0, 3.0];
+
+/// What callers have seen.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    /// Time of each answered request, refusals before it not counted.
+    latencies: Vec<Duration>,
+    refused: usize,
+    /// Tries at the time that `Retry-After` named, right after a refusal.
+    next_tries: usize,
+    /// Those of them that were answered.
+    next_answered: usize,
+    /// Anything but an answer or a refusal.
+    errors: Vec<String>,
+}
+
+impl Tally {
+    fn merge(mut self, other: Self) -> Self {
+        self.latencies.extend(other.latencies);
+        self.errors.extend(other.errors);
+        self.refused += other.refused;
+        self.next_tries += other.next_tries;
+        self.next_answered += other.next_answered;
+        self
+    }
+
+    /// The latency that this part of the answered requests keeps.
+    fn percentile(&self, part: f64) -> Duration {
+        let mut latencies = self.latencies.clone();
+        latencies.sort_unstable();
+        let index = ((latencies.len() as f64 * part) as usize).min(latencies.len().saturating_sub(1));
+        latencies.get(index).copied().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [median, p99] = [0.5, 0.99].map(|part| self.percentile(part).as_millis());
+        write!(formatter, "answered after {median} ms (median), {p99} ms (99 %)")?;
+        if self.next_tries > 0 {
+            let share = self.next_answered as f64 / self.next_tries as f64;
+            write!(
+                formatter,
+                "; {} refused, of {} next tries after Retry-After {:.1} % answered",
+                self.refused,
+                self.next_tries,
+                share * 100.0
+            )?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) async fn run(sample: &Sample, callers: usize, seconds: u64) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    let site = Site::start(&[]).await?;
+    let request = Request::new(&site.url, &sample.bytes)?;
+    load::closed(&request, callers, sample.jobs / 5).await?;
+    let before = site.cpu()?;
+    let peak = load::closed(&request, callers, sample.jobs).await?;
+    let job = site.cpu()?.per_job_since(&before, peak.jobs);
+    let peak = peak.per_second();
+    writeln!(out, "overload, {}: peak {peak:.1} jobs/s, {:.2} ms CPU a job:", sample.name, job.all() * 1e3)?;
+
+    for factor in FACTORS {
+        let (before, started) = (site.cpu()?, Instant::now());
+        let tally = population(&request, peak * factor, Duration::from_secs(seconds)).await;
+        let elapsed = started.elapsed().as_secs_f64();
+        let answered = tally.latencies.len();
+        let gateway = site.cpu()?.gateway - before.gateway;
+        writeln!(out, "  {factor}x: goodput {:.2} of peak; {tally}", answered as f64 / elapsed / peak)?;
+        if tally.refused > 0 {
+            let refusal = (gateway - job.gateway * answered as f64).max(0.0) / tally.refused as f64;
+            writeln!(
+                out,
+                "      gateway {:.3} ms CPU a refusal, a {:.0}th of a job's CPU",
+                refusal * 1e3,
+                job.all() / refusal
+            )?;
+        }
+        if let Some(error) = tally.errors.first() {
+            writeln!(out, "      {} errors, the first: {error}", tally.errors.len())?;
+        }
+    }
+    Ok(())
+}
+
+/// Callers that want `rate` requests a second together, for so long.
+async fn population(request: &Request, rate: f64, duration: Duration) -> Tally {
+    let count = (rate * PERIOD.as_secs_f64()).ceil() as u32;
+    let start = Instant::now();
+    let callers = (0..count).map(|number| {
+        let request = request.clone();
+        let first = start + PERIOD.mul_f64(f64::from(number) / f64::from(count));
+        tokio::spawn(async move { caller(&request, first, start + duration).await })
+    });
+    let tallies = join_all(callers).await.into_iter().map(|tally| match tally {
+        Ok(tally) => tally,
+        Err(panic) => Tally { errors: vec![panic.to_string()], ..Tally::default() },
+    });
+    tallies.fold(Tally::default(), Tally::merge)
+}
+
+async fn caller(request: &Request, first: Instant, end: Instant) -> Tally {
+    let mut tally = Tally::default();
+    let mut due = first;
+    while due < end {
+        sleep_until(due).await;
+        let mut again = false;
+        while Instant::now() < end {
+            let sent = Instant::now();
+            let answer = request.send().await;
+            tally.next_tries += usize::from(again);
+            match answer {
+                Ok(Answer::Done) => {
+                    tally.next_answered += usize::from(again);
+                    tally.latencies.push(sent.elapsed());
+                    break;
+                }
+                Ok(Answer::Refused(wait)) => {
+                    tally.refused += 1;
+                    again = true;
+                    sleep(wait).await;
+                }
+                Err(error) => {
+                    tally.errors.push(format!("{error:#}"));
+                    break;
+                }
+            }
+        }
+        while due < Instant::now() {
+            due += PERIOD;
+        }
+    }
+    tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_the_sorted_times() {
+        let latencies = [30, 10, 20, 40].map(Duration::from_millis).to_vec();
+        let tally = Tally { latencies, ..Tally::default() };
+        assert_eq!(tally.percentile(0.5), Duration::from_millis(30));
+        assert_eq!(tally.percentile(0.99), Duration::from_millis(40));
+        assert_eq!(Tally::default().percentile(0.5), Duration::ZERO);
+    }
+}

@@ -1,0 +1,68 @@
+//! What the kernel says of processes (proc(5)).
+
+use anyhow::Context as _;
+
+/// Linux counts in hundredths of a second for user space, whatever the kernel's own tick is.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// User and system time of a process so far.
+pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+    let line = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let stat = Stat::parse(&line).context("unexpected form of /proc/PID/stat")?;
+    Ok(stat.ticks as f64 / TICKS_PER_SECOND)
+}
+
+/// User and system time of all processes of a group that are alive.
+pub(crate) fn group_cpu_seconds(group: u32) -> anyhow::Result<f64> {
+    let mut ticks = 0;
+    for process in std::fs::read_dir("/proc")? {
+        // Processes come and go while we look, and some folders are none.
+        let Ok(line) = std::fs::read_to_string(process?.path().join("stat")) else { continue };
+        ticks += Stat::parse(&line).filter(|stat| stat.group == group).map_or(0, |stat| stat.ticks);
+    }
+    Ok(ticks as f64 / TICKS_PER_SECOND)
+}
+
+/// Resident memory of a process, in MiB.
+pub(crate) fn resident_mib(pid: u32) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<f64>().ok())
+        .context("unexpected form of /proc/PID/status")?;
+    Ok(kib / 1024.0)
+}
+
+#[derive(Debug, PartialEq)]
+struct Stat {
+    group: u32,
+    /// User and system time.
+    ticks: u64,
+}
+
+impl Stat {
+    fn parse(line: &str) -> Option<Self> {
+        // The name in parentheses may hold anything; fields are counted behind it.
+        let (_, rest) = line.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        Some(Self { group: u32::try_from(number(2)?).ok()?, ticks: number(11)? + number(12)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        let line = "42 (a ) b) S 1 7 42 0 -1 4194560 2 0 0 0 30 12 0 0 20 0 1 0 5 0 0";
+        assert_eq!(Stat::parse(line), Some(Stat { group: 7, ticks: 42 }));
+    }
+
+    #[test]
+    fn this_process_has_used_memory() {
+        assert!(resident_mib(std::process::id()).unwrap() > 0.5);
+        assert!(cpu_seconds(std::process::id()).unwrap() >= 0.0);
+    }
+}
