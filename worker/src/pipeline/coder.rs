@@ -10,7 +10,7 @@ use super::evidence::Evidence;
 use super::finder::Finder;
 use super::frame::{Frame, Turn};
 use super::models::Models;
-use super::quality::quality;
+use super::quality::{Measures, quality};
 use super::times::{StageTimes, timed};
 use crate::inference::InferenceError;
 use crate::picture::{Chip, Limits, Picture, PictureFault, Sampler, Source};
@@ -224,15 +224,16 @@ impl Pipeline {
             embedded = self.embed(&finer, &embedded.candidate, times)?;
         }
         let Embedded { candidate, chip, embedding } = embedded;
-        let score = candidate.detection.score;
+        let measures = Measures::new(&candidate, &chip, embedding.norm);
         Ok(Coded {
             turn: candidate.frame.turn,
             face: Some(CodedFace {
-                quality: quality(candidate.eye_distance(), score, &chip),
+                quality: quality(&measures),
+                measures,
                 eyes: candidate.eyes(),
                 bounding_box: candidate.bounding_box(),
                 embedding: embedding.vector,
-                score,
+                score: candidate.detection.score,
             }),
         })
     }

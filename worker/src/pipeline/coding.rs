@@ -3,6 +3,7 @@
 use faceline_shared::face::{BoundingBox, Eyes, ImageType};
 
 use super::frame::Turn;
+use super::quality::Measures;
 use crate::inference::InferenceError;
 use crate::picture::PictureFault;
 
@@ -30,6 +31,8 @@ pub struct Coded {
 pub struct CodedFace {
     /// Above 100: good; negative: a better picture is needed.
     pub quality: i32,
+    /// What the quality follows from.
+    pub measures: Measures,
     /// The eyes' centres, the one at the picture's left first.
     pub eyes: Eyes,
     /// The face.

@@ -25,4 +25,5 @@ pub use coder::{Pipeline, Settings};
 pub use coding::{Coded, CodedFace, CodingFault, CodingOptions};
 pub use frame::Turn;
 pub use models::{Models, ModelsError};
+pub use quality::Measures;
 pub use times::StageTimes;

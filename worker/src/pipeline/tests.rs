@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use faceline_models::Repository;
 use faceline_shared::config;
-use faceline_shared::face::ImageType;
+use faceline_shared::face::{Eyes, ImageType};
+use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
 
@@ -274,17 +275,123 @@ fn a_batch_gives_what_single_pictures_give() {
     }
 }
 
+/// A portrait, with the eyes this many pixels apart.
+fn with_eyes_apart(name: &str, distance: f32) -> RgbImage {
+    let picture = decode(&free_picture(name));
+    let scale = distance / face(&free_picture(name), SELFIE).eyes.distance();
+    let [width, height] =
+        [picture.width(), picture.height()].map(|side| (side as f32 * scale).round().max(1.0) as u32);
+    imageops::resize(&picture, width, height, imageops::FilterType::Lanczos3)
+}
+
+/// Turned clockwise about its middle.
+fn leaned(picture: &RgbImage, degrees: f32) -> RgbImage {
+    let (sine, cosine) = degrees.to_radians().sin_cos();
+    let (width, height) = picture.dimensions();
+    let (middle_x, middle_y) = (width as f32 / 2.0, height as f32 / 2.0);
+    RgbImage::from_fn(width, height, |x, y| {
+        let (right, down) = (x as f32 - middle_x, y as f32 - middle_y);
+        let from = [right * cosine + down * sine + middle_x, down * cosine - right * sine + middle_y];
+        *picture.get_pixel_checked(from[0] as u32, from[1] as u32).unwrap_or(&Rgb([127; 3]))
+    })
+}
+
+/// Each level changed, and clipped.
+fn relit(picture: &RgbImage, light: impl Fn(f32) -> f32) -> RgbImage {
+    RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
+        Rgb(picture.get_pixel(x, y).0.map(|channel| light(f32::from(channel)) as u8))
+    })
+}
+
+/// Painted over, in eye distances from the middle between the eyes: left, top, right, bottom.
+fn covered(picture: &RgbImage, eyes: &Eyes, area: [f32; 4], colour: [u8; 3]) -> RgbImage {
+    let (unit, centre) = (eyes.distance(), [(eyes.x1 + eyes.x2) / 2.0, (eyes.y1 + eyes.y2) / 2.0]);
+    RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
+        let (right, down) = ((x as f32 - centre[0]) / unit, (y as f32 - centre[1]) / unit);
+        let inside = (area[0]..area[2]).contains(&right) && (area[1]..area[3]).contains(&down);
+        if inside { Rgb(colour) } else { *picture.get_pixel(x, y) }
+    })
+}
+
+/// What lies to the right of this distance from the middle between the eyes, in eye distances.
+fn cut_at(picture: &RgbImage, eyes: &Eyes, left: f32) -> RgbImage {
+    let left = ((eyes.x1 + eyes.x2) / 2.0 + left * eyes.distance()).max(0.0) as u32;
+    imageops::crop_imm(picture, left, 0, picture.width() - left, picture.height()).to_image()
+}
+
+fn jpeg(picture: &RgbImage, quality: u8) -> RgbImage {
+    let mut bytes = Vec::new();
+    picture.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, quality)).unwrap();
+    decode(&bytes)
+}
+
+/// Asserts that a portrait that is made worse step by step never gains noticeably and ends below zero, or unfound.
+fn assert_falls(name: &str, how: &str, steps: impl IntoIterator<Item = RgbImage>) {
+    const NOBODY: i32 = -10_000;
+    /// A little blur or light may do a picture good.
+    const NOTICEABLE: i32 = 30;
+    let quality = |picture: RgbImage| {
+        code(&encode(&picture, ImageFormat::Bmp), DOCUMENT).unwrap().face.map_or(NOBODY, |face| face.quality)
+    };
+    let qualities: Vec<i32> = steps.into_iter().map(quality).collect();
+    assert!(qualities[0] > 100, "{name}, {how}: {qualities:?}");
+    for pair in qualities.windows(2) {
+        // Below zero, order means nothing.
+        assert!(pair[1] < 0 || pair[1] < pair[0] + NOTICEABLE, "{name}, {how}: {qualities:?}");
+    }
+    assert!(qualities.last().is_some_and(|&last| last < 0), "{name}, {how}: {qualities:?}");
+}
+
 #[test]
-fn blur_and_distance_cost_quality() {
-    let sharp = decode(&free_picture("obama.jpg"));
-    let good = face(&encode(&sharp, ImageFormat::Png), SELFIE).quality;
-    let blurred = face(&encode(&imageops::fast_blur(&sharp, 12.0), ImageFormat::Png), SELFIE).quality;
-    let small =
-        imageops::resize(&sharp, sharp.width() / 8, sharp.height() / 8, imageops::FilterType::Triangle);
-    let small = face(&encode(&small, ImageFormat::Png), SELFIE).quality;
-    assert!(good > 100, "{good}");
-    assert!(blurred < good - 50, "{blurred} of {good}");
-    assert!(small < good, "{small} of {good}");
+fn a_portrait_that_is_made_worse_loses_quality_and_ends_below_zero() {
+    for name in ["obama.jpg", "obama2.jpg", "biden.jpg", "astronaut.png"] {
+        let sharp = with_eyes_apart(name, 64.0);
+        let eyes = &face(&encode(&sharp, ImageFormat::Bmp), SELFIE).eyes;
+        let plain = || std::iter::once(sharp.clone());
+        let blurred = [1.0, 2.5, 4.0, 6.0, 10.0].map(|sigma| imageops::fast_blur(&sharp, sigma));
+        assert_falls(name, "blur", plain().chain(blurred));
+        let dark = [0.7, 0.5, 0.3, 0.15, 0.05].map(|part| relit(&sharp, |level| level * part));
+        assert_falls(name, "darkness", plain().chain(dark));
+        let bright = [1.2, 1.6, 2.5, 4.0, 8.0].map(|times| relit(&sharp, |level| level * times));
+        assert_falls(name, "light", plain().chain(bright));
+        let flat = [0.6, 0.3, 0.15, 0.06].map(|part| relit(&sharp, |level| 128.0 + (level - 128.0) * part));
+        assert_falls(name, "fog", plain().chain(flat));
+        let small = [36.0, 24.0, 17.0, 12.0, 9.0].map(|distance| with_eyes_apart(name, distance));
+        assert_falls(name, "distance", plain().chain(small));
+        let compressed = [50, 20, 8, 4, 2, 1].map(|quality| jpeg(&sharp, quality));
+        assert_falls(name, "compression", plain().chain(compressed));
+        let masked =
+            [1.6, 1.2, 0.8, 0.4, -0.1].map(|top| covered(&sharp, eyes, [-1.4, top, 1.4, 2.1], [60, 90, 160]));
+        assert_falls(name, "a mask", plain().chain(masked));
+        let glasses =
+            [0.08, 0.2, 0.4, 0.7].map(|half| covered(&sharp, eyes, [-1.1, -half, 1.1, half], [15; 3]));
+        assert_falls(name, "dark glasses", plain().chain(glasses));
+        let half =
+            [-1.0, -0.5, 0.0, 0.7].map(|right| covered(&sharp, eyes, [-1.6, -1.6, right, 2.2], [120; 3]));
+        assert_falls(name, "half a face", plain().chain(half));
+        let cut = [-1.2, -0.8, -0.4, 0.0].map(|left| cut_at(&sharp, eyes, left));
+        assert_falls(name, "a cut", plain().chain(cut));
+    }
+}
+
+#[test]
+fn a_portraits_measures_say_what_is_wrong_with_it() {
+    let sharp = with_eyes_apart("obama.jpg", 64.0);
+    let measures = |picture: &RgbImage| face(&encode(picture, ImageFormat::Bmp), SELFIE).measures;
+    let good = measures(&sharp);
+    assert!((good.inter_eye_distance - 64.0).abs() < 2.0, "{good:?}");
+    assert!(good.yaw.abs() < 12.0 && good.pitch.abs() < 15.0 && good.roll.abs() < 5.0, "{good:?}");
+    assert!(good.proportions > 0.85 && good.outside == 0.0 && good.mouth_opening < 0.3, "{good:?}");
+    let leaning = measures(&leaned(&sharp, 20.0));
+    assert!((leaning.roll - good.roll - 20.0).abs() < 3.0, "{leaning:?} {good:?}");
+    assert!((leaning.yaw - good.yaw).abs() < 5.0, "{leaning:?} {good:?}");
+    let blurred = measures(&imageops::fast_blur(&sharp, 3.0));
+    assert!(blurred.sharpness < 0.9 * good.sharpness, "{blurred:?}");
+    let dark = measures(&relit(&sharp, |level| level * 0.4));
+    assert!((dark.luminance - 0.4 * good.luminance).abs() < 3.0, "{dark:?}");
+    assert!((dark.dynamic_range - 0.4 * good.dynamic_range).abs() < 5.0, "{dark:?}");
+    let compressed = measures(&jpeg(&sharp, 5));
+    assert!(compressed.tonal_richness < good.tonal_richness - 0.1, "{compressed:?} {good:?}");
 }
 
 #[test]
@@ -332,4 +439,28 @@ fn hard_pictures_show_who_is_there() {
     }
     assert!(empty > 20, "{empty}");
     assert_eq!(found, ordinary);
+}
+
+#[test]
+fn masks_and_heads_turned_away_have_little_quality() {
+    let Some(folder) = data("hard") else { return };
+    let index = fs::read_to_string(folder.join("index.csv")).unwrap();
+    let coded = |part: &str| {
+        let mut paths = index.lines().filter_map(|line| line.split_once(',')).map(|(path, _)| path);
+        let path = paths.find(|path| path.contains(part)).expect("a picture of that name");
+        face(&fs::read(folder.join(path)).unwrap(), DOCUMENT)
+    };
+    let [left, right, up, mask] =
+        ["pose__left_face", "pose__right_face", "pose__rise_face", "data__bulk__mask."].map(coded);
+    for face in [&left, &right, &mask] {
+        assert!(face.quality < 0, "{} {:?}", face.quality, face.measures);
+    }
+    assert!(up.quality < 100, "{} {:?}", up.quality, up.measures);
+    assert!(
+        left.measures.yaw < -20.0 && right.measures.yaw > 20.0,
+        "{:?} {:?}",
+        left.measures,
+        right.measures
+    );
+    assert!(up.measures.pitch > 20.0, "{:?}", up.measures);
 }
