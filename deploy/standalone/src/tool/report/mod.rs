@@ -114,7 +114,7 @@ fn similarities(comparison: &Comparison) -> Chart {
     let highest = curves.iter().flat_map(|curve| &curve.points).map(|(_, share)| *share).fold(0.01, f64::max);
     Chart {
         title: "Similarities",
-        x: Axis::linear("cosine similarity", -0.6, 1.0),
+        x: Axis::linear("cosine similarity", -1.0, 1.0),
         y: Axis::linear("percent of pairs, in steps of 0.02", 0.0, highest),
         curves,
     }
