@@ -20,9 +20,14 @@ impl Histogram {
 
     /// Counts a similarity; values outside -1 to 1 count as the nearest end.
     pub fn add(&mut self, similarity: f32) {
-        let bin = (similarity + 1.0) * BINS_PER_UNIT;
-        self.bins[(bin as usize).min(BINS - 1)] += 1;
+        self.bins[bin(similarity)] += 1;
         self.count += 1;
+    }
+
+    /// Takes back a similarity that was counted.
+    pub fn remove(&mut self, similarity: f32) {
+        self.bins[bin(similarity)] -= 1;
+        self.count -= 1;
     }
 
     /// Adds another's counts.
@@ -53,13 +58,22 @@ impl Histogram {
         -1.0
     }
 
+    /// How many similarities reach `threshold`, to the bin.
+    #[must_use]
+    pub fn reaching(&self, threshold: f64) -> u64 {
+        let first = ((threshold + 1.0) * f64::from(BINS_PER_UNIT)).round() as usize;
+        self.bins.iter().skip(first).sum()
+    }
+
     /// The fraction of the similarities that reach `threshold`, to the bin.
     #[must_use]
     pub fn rate(&self, threshold: f64) -> f64 {
-        let first = ((threshold + 1.0) * f64::from(BINS_PER_UNIT)).round() as usize;
-        let reached: u64 = self.bins.iter().skip(first).sum();
-        if self.count == 0 { 0.0 } else { reached as f64 / self.count as f64 }
+        if self.count == 0 { 0.0 } else { self.reaching(threshold) as f64 / self.count as f64 }
     }
+}
+
+fn bin(similarity: f32) -> usize {
+    (((similarity + 1.0) * BINS_PER_UNIT) as usize).min(BINS - 1)
 }
 
 impl Default for Histogram {
@@ -100,8 +114,10 @@ mod tests {
         two.add(-2.0);
         two.add(2.0);
         one.merge(&two);
-        assert_eq!(one.count(), 3);
+        assert_eq!((one.count(), one.reaching(0.4)), (3, 2));
         assert!((one.rate(0.4) - 2.0 / 3.0).abs() < 1e-12);
+        one.remove(0.5);
+        assert_eq!((one.count(), one.reaching(0.4)), (2, 1));
         assert_eq!(Histogram::new().rate(0.0), 0.0);
     }
 }

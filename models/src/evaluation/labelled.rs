@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::comparison::{Comparison, Genuine};
 use super::histogram::Histogram;
+use super::reaching::Reaching;
 
 /// Rows of a block: 64 rows of 512 values stay in a core's cache.
 const BLOCK: usize = 64;
@@ -13,11 +14,20 @@ const BLOCK: usize = 64;
 const LANES: usize = 16;
 
 /// Embeddings of unit length, each with its person.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Labelled {
     dimensions: usize,
     values: Vec<f32>,
     identities: Vec<u32>,
+}
+
+/// Two pictures of different people.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Impostor {
+    /// The pictures, by their place in the set.
+    pub pictures: [u32; 2],
+    /// Cosine similarity.
+    pub similarity: f32,
 }
 
 /// Why an embedding is not taken.
@@ -69,52 +79,131 @@ impl Labelled {
         &self.identities
     }
 
+    /// How many people there may be: one more than the largest number of one.
+    #[must_use]
+    pub fn people(&self) -> usize {
+        self.identities.iter().max().map_or(0, |last| *last as usize + 1)
+    }
+
+    /// The places of at most `cap` embeddings a person, at equal distances in the list of that person's.
+    #[must_use]
+    pub fn at_most(&self, cap: usize) -> Vec<usize> {
+        let mut rows: Vec<usize> = (0..self.identities.len()).collect();
+        rows.sort_by_key(|row| self.identities[*row]);
+        let one_person = |one: &usize, other: &usize| self.identities[*one] == self.identities[*other];
+        rows.chunk_by(one_person)
+            .flat_map(|rows| {
+                let taken = rows.len().min(cap);
+                (0..taken).map(move |index| rows[index * rows.len() / taken])
+            })
+            .collect()
+    }
+
+    /// The embeddings at these places.
+    #[must_use]
+    pub fn choose(&self, rows: &[usize]) -> Self {
+        Self {
+            dimensions: self.dimensions,
+            values: rows.iter().flat_map(|row| self.row(*row)).copied().collect(),
+            identities: rows.iter().map(|row| self.identities[*row]).collect(),
+        }
+    }
+
+    /// The cosine similarity of the embeddings at two places.
+    #[must_use]
+    pub fn similarity(&self, row: usize, column: usize) -> f32 {
+        dot(self.row(row), self.row(column))
+    }
+
     /// Compares all pairs, on `threads` threads; the result does not depend on their number.
     #[must_use]
     pub fn compare(&self, threads: usize) -> Comparison {
-        let next = AtomicUsize::new(0);
-        let mut impostors = Histogram::new();
-        let mut genuine: Vec<(usize, usize, f32)> = Vec::new();
-        std::thread::scope(|scope| {
-            let workers: Vec<_> =
-                (0..threads.max(1)).map(|_| scope.spawn(|| self.compare_blocks(&next))).collect();
-            for worker in workers {
-                match worker.join() {
-                    Ok((some_impostors, mut some_genuine)) => {
-                        impostors.merge(&some_impostors);
-                        genuine.append(&mut some_genuine);
-                    }
-                    Err(panic) => std::panic::resume_unwind(panic),
+        let parts = self.each_pair(
+            threads,
+            || (Histogram::new(), Vec::new()),
+            |(impostors, genuine), row, column, similarity| {
+                if self.identities[row] == self.identities[column] {
+                    let pictures = [row as u32, column as u32];
+                    genuine.push(Genuine { identity: self.identities[row], pictures, similarity });
+                } else {
+                    impostors.add(similarity);
                 }
-            }
-        });
-        genuine.sort_unstable_by_key(|(row, column, _)| (*row, *column));
-        let genuine = genuine
-            .into_iter()
-            .map(|(row, _, similarity)| Genuine { identity: self.identities[row], similarity })
-            .collect();
+            },
+        );
+        let (mut impostors, mut genuine) = (Histogram::new(), Vec::new());
+        for (some_impostors, mut some_genuine) in parts {
+            impostors.merge(&some_impostors);
+            genuine.append(&mut some_genuine);
+        }
+        genuine.sort_unstable_by_key(|pair| (pair.identity, pair.pictures));
         Comparison::new(genuine, impostors)
     }
 
-    /// Takes blocks of rows until none is left, and compares each with all rows behind.
-    fn compare_blocks(&self, next: &AtomicUsize) -> (Histogram, Vec<(usize, usize, f32)>) {
-        let mut impostors = Histogram::new();
-        let mut genuine = Vec::new();
-        loop {
-            let rows = block(next.fetch_add(1, Ordering::Relaxed), self.identities.len());
-            if rows.is_empty() {
-                return (impostors, genuine);
+    /// The impostor pairs that reach a threshold, the most similar first.
+    #[must_use]
+    pub fn impostors_above(&self, threshold: f64, threads: usize) -> Vec<Impostor> {
+        let parts = self.each_pair(threads, Vec::new, |found, row, column, similarity| {
+            if f64::from(similarity) >= threshold && self.identities[row] != self.identities[column] {
+                found.push(Impostor { pictures: [row as u32, column as u32], similarity });
             }
-            for first in (rows.start..self.identities.len()).step_by(BLOCK) {
-                for row in rows.clone() {
-                    for column in first.max(row + 1)..(first + BLOCK).min(self.identities.len()) {
-                        let similarity = dot(self.row(row), self.row(column));
-                        if self.identities[row] == self.identities[column] {
-                            genuine.push((row, column, similarity));
-                        } else {
-                            impostors.add(similarity);
-                        }
-                    }
+        });
+        let mut found: Vec<Impostor> = parts.into_iter().flatten().collect();
+        found.sort_unstable_by(|one, other| {
+            other.similarity.total_cmp(&one.similarity).then(one.pictures.cmp(&other.pictures))
+        });
+        found
+    }
+
+    /// Counts for each person the impostor pairs that reach each of some rising thresholds.
+    #[must_use]
+    pub fn reaching(&self, thresholds: &[f64], threads: usize) -> Reaching {
+        let empty = || Reaching::new(self.people(), thresholds);
+        let parts = self.each_pair(threads, empty, |reaching, row, column, similarity| {
+            let people = [self.identities[row], self.identities[column]];
+            if people[0] != people[1] {
+                reaching.add(people, similarity);
+            }
+        });
+        let mut reaching = empty();
+        parts.iter().for_each(|part| reaching.merge(part));
+        reaching
+    }
+
+    /// Shows every pair once to a thread's own state; the states.
+    fn each_pair<T: Send>(
+        &self,
+        threads: usize,
+        state: impl Fn() -> T + Sync,
+        visit: impl Fn(&mut T, usize, usize, f32) + Sync,
+    ) -> Vec<T> {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut state = state();
+            loop {
+                let rows = block(next.fetch_add(1, Ordering::Relaxed), self.identities.len());
+                if rows.is_empty() {
+                    return state;
+                }
+                self.compare_block(rows, |row, column, similarity| {
+                    visit(&mut state, row, column, similarity);
+                });
+            }
+        };
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
+            let joined = workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            joined.collect()
+        })
+    }
+
+    /// Compares a block of rows with all rows behind, block by block.
+    fn compare_block(&self, rows: Range<usize>, mut visit: impl FnMut(usize, usize, f32)) {
+        for first in (rows.start..self.identities.len()).step_by(BLOCK) {
+            for row in rows.clone() {
+                for column in first.max(row + 1)..(first + BLOCK).min(self.identities.len()) {
+                    visit(row, column, self.similarity(row, column));
                 }
             }
         }
@@ -166,6 +255,35 @@ mod tests {
 
         let plain: f32 = labelled.row(0).iter().zip(labelled.row(1)).map(|(a, b)| a * b).sum();
         assert!((one.genuine()[0].similarity - plain).abs() < 1e-5);
+    }
+
+    #[test]
+    fn counts_by_person_and_the_list_of_the_most_similar_agree_with_the_histogram() {
+        let labelled = labelled(200, 37);
+        let impostors = labelled.compare(1).impostors().clone();
+        let thresholds = [0.0, 0.5, 0.9];
+        let reaching = labelled.reaching(&thresholds, 2);
+        assert_eq!((reaching.pairs(), &reaching), (impostors.count(), &labelled.reaching(&thresholds, 1)));
+        let found = labelled.impostors_above(0.5, 2);
+        assert_eq!(found.len() as u64, reaching.counts()[1]);
+        assert!(found.is_sorted_by(|one, other| one.similarity >= other.similarity));
+        let [row, column] = found[0].pictures.map(|row| row as usize);
+        assert_eq!(labelled.similarity(row, column), found[0].similarity);
+        assert_ne!(labelled.identities()[row], labelled.identities()[column]);
+    }
+
+    #[test]
+    fn at_most_so_many_pictures_of_a_person_are_chosen() {
+        let mut labelled = Labelled::new();
+        for (identity, value) in [(1, 0.0), (0, 1.0), (1, 2.0), (1, 3.0), (1, 4.0)] {
+            labelled.push(identity, &[1.0, value]).unwrap();
+        }
+        let rows = labelled.at_most(2);
+        assert_eq!(rows, [1, 0, 3]);
+        assert_eq!(labelled.choose(&rows).identities(), [0, 1, 1]);
+        assert_eq!(labelled.choose(&rows).row(2), labelled.row(3));
+        assert_eq!((labelled.people(), Labelled::new().people()), (2, 0));
+        assert_eq!(labelled.at_most(9).len(), 5);
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! The worker's pipeline outside a worker.
 
 use std::path::Path;
+use std::thread::available_parallelism;
 
+use anyhow::ensure;
 use faceline_models::Repository;
-use faceline_models::evaluation::{Coder, CoderError};
+use faceline_models::evaluation::{Coded, Coder, CoderError, Fold, Folder, Sample};
 use faceline_shared::config::Config;
 use faceline_worker::inference::Runtime;
 use faceline_worker::jobs::pipeline_settings;
 use faceline_worker::pipeline::{Models, Pipeline, StageTimes};
+use indicatif::{ProgressBar, ProgressStyle};
 
 /// Loads the models that `config` names.
 pub(super) fn models(config: &Config) -> anyhow::Result<Models> {
@@ -16,20 +19,51 @@ pub(super) fn models(config: &Config) -> anyhow::Result<Models> {
     Ok(Models::load(&repository, &runtime, &config.inference.device.parse()?)?)
 }
 
+/// How many threads there is work for.
+pub(super) fn threads() -> usize {
+    available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Codes a data set on all cores, with a progress bar on standard error.
+pub(super) fn code(config: &Config, dataset: &Path, fold: Option<Fold>) -> anyhow::Result<Coded> {
+    let folder = Folder::list(dataset, fold)?;
+    let models = models(config)?;
+    let threads = threads().min(folder.pictures());
+    let mut coders =
+        (0..threads).map(|_| CentralFace::new(&models, config)).collect::<anyhow::Result<Vec<_>>>()?;
+    let bar = ProgressBar::new(folder.pictures() as u64).with_style(ProgressStyle::with_template(
+        "coding {pos} of {len} pictures {wide_bar} {per_sec}, {eta} left",
+    )?);
+    let coded = folder.code(&mut coders, &|| bar.inc(1));
+    bar.finish_and_clear();
+    let coded = coded?;
+    let people = coded.people_with_a_face();
+    ensure!(
+        people > 1,
+        "{}: faces of {people} people were found, and it takes two to compare",
+        dataset.display()
+    );
+    Ok(coded)
+}
+
 /// Codes the face that a data set means: the central one.
-pub(super) struct CentralFace {
+struct CentralFace {
     pipeline: Pipeline,
 }
 
 impl CentralFace {
-    pub(super) fn new(models: &Models, config: &Config) -> anyhow::Result<Self> {
+    fn new(models: &Models, config: &Config) -> anyhow::Result<Self> {
         Ok(Self { pipeline: Pipeline::new(models, pipeline_settings(config))? })
     }
 }
 
 impl Coder for CentralFace {
-    fn code(&mut self, image: &Path) -> Result<Option<Vec<f32>>, CoderError> {
+    fn code(&mut self, image: &Path) -> Result<Option<Sample>, CoderError> {
         let coded = self.pipeline.code_central(&std::fs::read(image)?, &mut StageTimes::default())?;
-        Ok(coded.face.map(|face| face.embedding))
+        Ok(coded.face.map(|face| Sample {
+            embedding: face.embedding,
+            quality: face.quality,
+            measures: Vec::new(),
+        }))
     }
 }

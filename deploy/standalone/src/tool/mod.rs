@@ -1,8 +1,11 @@
 //! `faceline-models`: what operators and developers do with models.
 
 mod bench;
+mod calibrate;
 mod coder;
 mod evaluate;
+mod figures;
+mod report;
 mod runner;
 
 use std::io::Write as _;
@@ -16,7 +19,7 @@ use faceline_shared::telemetry::init_logging;
 
 use self::runner::WorkerRunner;
 
-/// Fetch, check and evaluate the face models
+/// Fetch, check, calibrate and evaluate the face models
 #[derive(Debug, clap::Parser)]
 #[command(name = "faceline-models", version)]
 pub struct Command {
@@ -45,6 +48,8 @@ enum Action {
     /// Measure accuracy on labelled pictures
     #[command(subcommand)]
     Evaluate(evaluate::Kind),
+    /// Make the table from similarity to false acceptance rate of an embedding, from labelled pictures
+    Calibrate(calibrate::Calibrate),
     /// Time the bare pipeline, without broker and network, stage by stage; prints JSON
     Bench(bench::Bench),
 }
@@ -62,6 +67,7 @@ impl Command {
             Action::Verify => verify(&config),
             Action::List { manifest } => list(&config, manifest),
             Action::Evaluate(kind) => kind.run(&config),
+            Action::Calibrate(calibrate) => calibrate.run(&config),
             Action::Bench(bench) => bench.run(&config),
         }
     }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-use crate::client::models_dir;
+use crate::client::{bytes, models_dir};
 
 fn tool(action: &str, models: &Path, search_path: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_faceline-models"));
@@ -82,4 +82,95 @@ async fn a_complete_installation_needs_neither_network_nor_clients() {
     assert!(String::from_utf8_lossy(&fetch.stdout).contains(" 0 are new"), "{fetch:?}");
     let verify = tool("verify", &models_dir(), "/nowhere").output().await.unwrap();
     assert!(verify.status.success(), "{}", error_text(&verify));
+}
+
+/// A data set of two people whom everybody may use, and of one whose picture shows nobody.
+fn people() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let pictures = [
+        ("obama", "obama.jpg"),
+        ("obama", "obama2.jpg"),
+        ("obama", "obama3.jpg"),
+        ("biden", "biden.jpg"),
+        ("nobody", "coffee.png"),
+    ];
+    for (person, picture) in pictures {
+        let person = folder.path().join(person);
+        fs::create_dir_all(&person).unwrap();
+        fs::write(person.join(picture), bytes(picture)).unwrap();
+    }
+    folder
+}
+
+/// Runs the tool on installed models; whether it succeeded, its standard output and its standard error.
+async fn run(arguments: &[&str], folder: &Path) -> (bool, String, String) {
+    let (action, rest) = arguments.split_first().unwrap();
+    let mut command = tool(action, &models_dir(), "/usr/bin:/bin");
+    let output = command.args(rest).current_dir(folder).output().await.unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned(), error_text(&output))
+}
+
+#[tokio::test]
+async fn a_handful_of_pictures_is_evaluated_with_a_report() {
+    let folder = people();
+    let arguments = ["evaluate", "verification", "--dataset", ".", "--report", "report"];
+    let (success, text, error) = run(&arguments, folder.path()).await;
+    assert!(success, "{error}");
+    let counts = "2 people, 4 faces, 1 pictures without a face, 3 genuine pairs, 3 impostor pairs";
+    assert!(text.starts_with(counts), "{text}");
+    assert!(text.contains("no face: ./nobody/coffee.png"), "{text}");
+    assert!(text.contains("too few impostor pairs") && text.contains("too few people"), "{text}");
+
+    let report = folder.path().join("report");
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(report.join("report.json")).unwrap()).unwrap();
+    assert_eq!((&json["genuine_pairs"], &json["impostor_pairs"]), (&3.into(), &3.into()));
+    // Two statesmen are told apart at the threshold of one in ten thousand.
+    assert_eq!(json["claimed_far"][3]["score"], 3500);
+    assert_eq!(json["claimed_far"][3]["all_pictures"]["pairs"], 0);
+    assert_eq!(json["discard"]["curve"][0]["fnmr_by_pairs"], 0.0);
+    for picture in ["det.svg", "roc.svg", "discard.svg", "similarities.svg", "report.html"] {
+        let text = fs::read_to_string(report.join(picture)).unwrap();
+        assert!(text.contains("</svg>"), "{picture}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_compared_is_said_in_words() {
+    let folder = people();
+    fs::create_dir(folder.path().join("alone")).unwrap();
+    fs::rename(folder.path().join("biden"), folder.path().join("alone/biden")).unwrap();
+    fs::create_dir_all(folder.path().join("once/biden")).unwrap();
+    fs::create_dir_all(folder.path().join("once/obama")).unwrap();
+    fs::write(folder.path().join("once/biden/1.jpg"), bytes("biden.jpg")).unwrap();
+    fs::write(folder.path().join("once/obama/1.jpg"), bytes("obama.jpg")).unwrap();
+    fs::create_dir_all(folder.path().join("broken/one")).unwrap();
+    fs::write(folder.path().join("broken/one/1.jpg"), "no picture").unwrap();
+    fs::write(folder.path().join("wrong.toml"), "name = \"wrong\"\nknots = []").unwrap();
+    let verification = ["evaluate", "verification", "--dataset"];
+    let cases: [(&[&str], &str, &str); 9] = [
+        (&verification, "nowhere", "cannot list nowhere"),
+        (&verification, "obama", "no pictures in obama: it must hold a folder for each person"),
+        (&verification, "alone", "faces of 1 people were found, and it takes two"),
+        (&verification, "once", "no genuine pairs"),
+        (&verification, "broken", "cannot code broken/one/1.jpg"),
+        (&["evaluate", "verification", "--fold", "3/2", "--dataset"], "once", "a fold is written K/N"),
+        (
+            &["evaluate", "verification", "--calibration", "wrong.toml", "--dataset"],
+            "once",
+            "wrong.toml: calibration table `wrong`: it must lead from",
+        ),
+        (
+            &["evaluate", "verification", "--calibration", "none.toml", "--dataset"],
+            "once",
+            "cannot read none.toml",
+        ),
+        (&["calibrate", "--dataset"], "once", "1 pairs of pictures of different people are too few"),
+    ];
+    for (arguments, dataset, message) in cases {
+        let (success, text, error) = run(&[arguments, &[dataset]].concat(), folder.path()).await;
+        assert!(!success, "{dataset}: {text}");
+        assert!(error.contains(message), "{dataset}: {error}");
+    }
+    assert!(!folder.path().join("face-embedding-1.toml").exists());
 }

@@ -1,8 +1,16 @@
 //! From an embedding's similarity to a false acceptance rate.
 
-use serde::{Deserialize, Serialize};
+mod fit;
+mod labels;
+#[cfg(test)]
+mod synthetic;
+mod tail;
 
-use crate::evaluation::Histogram;
+use serde::Deserialize;
+
+pub use self::fit::{Fit, PICTURES_A_PERSON};
+pub use self::labels::Doubtful;
+pub use self::tail::Tail;
 
 /// The lowest false acceptance rate that is stated.
 pub const FAR_FLOOR: f64 = 1e-15;
@@ -13,23 +21,24 @@ const LOG10_FAR_OF_IDENTITY: f64 = -17.1;
 /// Where the straight tail of a fitted table ends, at similarity 1.
 const LOG10_FAR_TAIL: f64 = -18.0;
 
-/// Fewer impostor pairs than this above a threshold say too little about its rate, and wrong labels too much.
-const SUPPORT: f64 = 150.0;
-
 /// Tables that ship with this crate.
 const TABLES: [(&str, &str); 1] =
-    [("face-embedding-1", include_str!("../calibration/face-embedding-1.toml"))];
+    [("face-embedding-1", include_str!("../../calibration/face-embedding-1.toml"))];
 
 /// A monotone table of cosine similarity and log10 of the false acceptance rate, linear between its knots.
 ///
-/// It covers -1 (rate 1) to 1. Beyond what impostor pairs could be observed for, its last piece is a straight
-/// line, so that a score goes on growing with similarity.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+/// It covers -1 (rate 1) to 1. What could be observed has a confidence interval; beyond, it follows the tail of an
+/// extreme-value law for some decades, and its last piece is a straight line, so that a score goes on growing with
+/// similarity.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
     name: String,
     /// Similarity and log10 of the rate.
     knots: Vec<(f64, f64)>,
+    /// Of the observed knots: similarity, and the ends of the 95 % confidence interval of log10 of the rate.
+    #[serde(default)]
+    intervals: Vec<(f64, f64, f64)>,
 }
 
 /// Why there is no calibration.
@@ -49,6 +58,14 @@ pub enum CalibrationError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// There is not enough to fit a table to.
+    #[error(
+        "{impostors} pairs of pictures of different people are too few, or their similarities too much alike: a table needs 100000, which are 450 pictures of as many people"
+    )]
+    TooFew {
+        /// How many there are.
+        impostors: u64,
+    },
 }
 
 impl Calibration {
@@ -61,39 +78,13 @@ impl Calibration {
         Self::parse(table.ok_or_else(|| CalibrationError::Unknown(name.to_owned()))?.1)
     }
 
-    /// Reads a table: TOML with `name` and `knots`, pairs of similarity and log10 of the rate.
+    /// Reads a table: TOML with `name` and `knots`, pairs of similarity and log10 of the rate, and, where they are known,
+    /// `intervals`, triples of a knot's similarity and the ends of its rate's confidence interval.
     ///
     /// # Errors
-    /// Wrong form, or a table that is not monotone or does not cover -1 to 1.
+    /// Wrong form, a table that is not monotone or does not cover -1 to 1, an interval that is not about a knot.
     pub fn parse(text: &str) -> Result<Self, CalibrationError> {
         let table: Self = toml::from_str(text)?;
-        table.check()?;
-        Ok(table)
-    }
-
-    /// Fits a table to impostor similarities: their quantiles as far down as they support one, then a straight line
-    /// to 10^-18 at similarity 1.
-    ///
-    /// # Errors
-    /// Too few impostors, or too few different similarities, for a table.
-    pub fn fit(name: &str, impostors: &Histogram) -> Result<Self, CalibrationError> {
-        // Quarter decades, and some more where the rate is near 1.
-        let high = [0.999, 0.99, 0.97, 0.9, 0.75].map(f64::log10);
-        let low = (1..40).map(|step| -0.25 * f64::from(step));
-        let rates = high.into_iter().chain(low);
-        let mut knots = vec![(-1.0, 0.0)];
-        for log10_far in rates {
-            let rate = 10f64.powf(log10_far);
-            if rate * (impostors.count() as f64) < SUPPORT {
-                break;
-            }
-            let similarity = rounded(impostors.threshold(rate), 1e5);
-            if knots.last().is_some_and(|(last, _)| similarity > *last) {
-                knots.push((similarity, rounded(log10_far, 1e6)));
-            }
-        }
-        knots.push((1.0, LOG10_FAR_TAIL));
-        let table = Self { name: name.to_owned(), knots };
         table.check()?;
         Ok(table)
     }
@@ -120,12 +111,38 @@ impl Calibration {
         10f64.powf(self.log10_far(similarity)).clamp(FAR_FLOOR, 1.0)
     }
 
-    /// The table as TOML.
-    ///
-    /// # Errors
-    /// Never for a table that was checked.
-    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
-        toml::to_string(self)
+    /// The similarity at which log10 of the false acceptance rate has a value, in [-1, 1].
+    #[must_use]
+    pub fn similarity(&self, log10_far: f64) -> f64 {
+        let end = self.knots.partition_point(|(_, knot)| *knot > log10_far).clamp(1, self.knots.len() - 1);
+        let ((x0, y0), (x1, y1)) = (self.knots[end - 1], self.knots[end]);
+        (x0 + (x1 - x0) * (log10_far - y0) / (y1 - y0)).clamp(-1.0, 1.0)
+    }
+
+    /// The knots: similarity and log10 of the rate.
+    #[must_use]
+    pub fn knots(&self) -> &[(f64, f64)] {
+        &self.knots
+    }
+
+    /// The observed knots: similarity, and the ends of the 95 % confidence interval of log10 of the rate.
+    #[must_use]
+    pub fn intervals(&self) -> &[(f64, f64, f64)] {
+        &self.intervals
+    }
+
+    /// The table as TOML, a line a knot.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut text = format!("name = {}\nknots = [\n", toml::Value::from(self.name.as_str()));
+        for (similarity, log10_far) in &self.knots {
+            text += &format!("    [{similarity:?}, {log10_far:?}],\n");
+        }
+        text += "]\nintervals = [\n";
+        for (similarity, low, high) in &self.intervals {
+            text += &format!("    [{similarity:?}, {low:?}, {high:?}],\n");
+        }
+        text + "]\n"
     }
 
     fn check(&self) -> Result<(), CalibrationError> {
@@ -138,13 +155,14 @@ impl Calibration {
         if !self.knots.windows(2).all(ascending) {
             return invalid("similarities must rise and rates must fall from knot to knot");
         }
+        let about_a_knot = |(similarity, low, high): &(f64, f64, f64)| {
+            self.knots.iter().any(|(knot, rate)| knot == similarity && (*low..=*high).contains(rate))
+        };
+        if !self.intervals.iter().all(about_a_knot) {
+            return invalid("each interval must be about the rate of a knot");
+        }
         Ok(())
     }
-}
-
-/// Digits beyond the histogram's bins say nothing.
-fn rounded(value: f64, steps: f64) -> f64 {
-    (value * steps).round() / steps
 }
 
 #[cfg(test)]
@@ -198,18 +216,28 @@ mod tests {
     }
 
     #[test]
-    fn a_fitted_table_gives_the_observed_rates_back() {
-        let mut impostors = Histogram::new();
-        // Uniform in -0.5..0.5: the rate at s is 0.5 - s.
-        for step in 0..1_000_000 {
-            impostors.add(step as f32 / 1e6 - 0.5);
+    fn similarity_is_the_inverse() {
+        let table = table("[[-1.0, 0.0], [0.0, -1.0], [0.5, -5.0], [1.0, -18.0]]").unwrap();
+        for (similarity, log10_far) in [(-1.0, 0.0), (0.0, -1.0), (0.25, -3.0), (1.0, -18.0)] {
+            assert_eq!(table.similarity(log10_far), similarity);
         }
-        let table = Calibration::fit("uniform", &impostors).unwrap();
-        for (similarity, rate) in [(0.0, 0.5), (0.4, 0.1), (0.49, 0.01), (0.499, 0.001)] {
-            let far = table.far(similarity);
-            assert!((far / rate - 1.0).abs() < 0.1, "{similarity}: {far}");
+        assert_eq!((table.similarity(1.0), table.similarity(-20.0)), (-1.0, 1.0));
+    }
+
+    #[test]
+    fn intervals_are_about_knots() {
+        let with = |intervals: &str| {
+            let knots = "[[-1.0, 0.0], [0.5, -5.0], [1.0, -18.0]]";
+            Calibration::parse(&format!("name = \"a b\"\nknots = {knots}\nintervals = {intervals}"))
+        };
+        let table = with("[[0.5, -5.2, -4.9]]").unwrap();
+        assert_eq!(table.intervals(), [(0.5, -5.2, -4.9)]);
+        assert_eq!(Calibration::parse(&table.to_toml()).unwrap(), table);
+        for wrong in
+            ["[[0.4, -5.2, -4.9]]", "[[0.5, -4.9, -5.2]]", "[[0.5, -6.0, -5.2]]", "[[0.5, nan, nan]]"]
+        {
+            assert!(matches!(with(wrong), Err(CalibrationError::Invalid { .. })), "{wrong}");
         }
-        assert_eq!(Calibration::parse(&table.to_toml().unwrap()).unwrap(), table);
     }
 
     proptest! {

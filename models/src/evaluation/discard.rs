@@ -1,0 +1,155 @@
+//! What throwing away the worst pictures is worth: the error-versus-discard characteristic of ISO/IEC 29794-1.
+
+use super::comparison::Genuine;
+
+/// Which values of a measure are bad.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Order {
+    /// The low ones, as with a quality.
+    Low,
+    /// The high ones.
+    High,
+    /// Those far from the median, as with an angle.
+    Far,
+}
+
+/// False non-match rate at a fixed threshold over the fraction discarded by quality, the worst first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DiscardCurve(Vec<Level>);
+
+/// Genuine pairs of one quality, which go evenly while the fraction discarded passes from `from` to `to`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Level {
+    from: f64,
+    to: f64,
+    pairs: usize,
+    failures: usize,
+}
+
+impl Order {
+    /// Turns a measure into a quality: more is better.
+    #[must_use]
+    pub fn quality(self, values: &[f64]) -> Vec<f64> {
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+        let quality = |value: &f64| match self {
+            Self::Low => *value,
+            Self::High => -value,
+            Self::Far => -(value - median).abs(),
+        };
+        values.iter().map(quality).collect()
+    }
+}
+
+impl DiscardCurve {
+    /// Discards pairs; a pair is as good as the worse of its pictures. `quality` has an entry a picture.
+    #[must_use]
+    pub fn by_pairs(genuine: &[Genuine], threshold: f64, quality: &[f64]) -> Self {
+        let pairs = judged(genuine, threshold, quality);
+        let qualities: Vec<f64> = pairs.iter().map(|(quality, _)| *quality).collect();
+        Self::new(pairs, qualities)
+    }
+
+    /// Discards pictures, and with them every pair that they are in.
+    #[must_use]
+    pub fn by_pictures(genuine: &[Genuine], threshold: f64, quality: &[f64]) -> Self {
+        Self::new(judged(genuine, threshold, quality), quality.to_vec())
+    }
+
+    /// From pairs, with their quality and whether they fail, and the qualities of all that is discarded.
+    fn new(mut pairs: Vec<(f64, bool)>, mut discarded: Vec<f64>) -> Self {
+        pairs.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+        discarded.sort_unstable_by(f64::total_cmp);
+        let fraction = |count: usize| count as f64 / discarded.len() as f64;
+        let level = |pairs: &[(f64, bool)]| {
+            let quality = pairs[0].0;
+            Level {
+                from: fraction(discarded.partition_point(|other| other.total_cmp(&quality).is_lt())),
+                to: fraction(discarded.partition_point(|other| other.total_cmp(&quality).is_le())),
+                pairs: pairs.len(),
+                failures: pairs.iter().filter(|(_, fails)| *fails).count(),
+            }
+        };
+        Self(pairs.chunk_by(|one, other| one.0.total_cmp(&other.0).is_eq()).map(level).collect())
+    }
+
+    /// The false non-match rate after the worst `fraction` is discarded; 0 when no pair is left.
+    #[must_use]
+    pub fn at(&self, fraction: f64) -> f64 {
+        let (mut pairs, mut failures) = (0.0, 0.0);
+        for level in &self.0 {
+            let kept = 1.0 - ((fraction - level.from) / (level.to - level.from)).clamp(0.0, 1.0);
+            pairs += kept * level.pairs as f64;
+            failures += kept * level.failures as f64;
+        }
+        if pairs > 0.0 { failures / pairs } else { 0.0 }
+    }
+}
+
+/// Each pair's quality, and whether it fails.
+fn judged(genuine: &[Genuine], threshold: f64, quality: &[f64]) -> Vec<(f64, bool)> {
+    let judge = |pair: &Genuine| {
+        let [one, other] = pair.pictures.map(|picture| quality[picture as usize]);
+        (one.min(other), f64::from(pair.similarity) < threshold)
+    };
+    genuine.iter().map(judge).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(one: u32, other: u32, similarity: f32) -> Genuine {
+        Genuine { identity: 0, pictures: [one, other], similarity }
+    }
+
+    /// Five pictures of one person, the first the worst: what it is in fails, but for one pair.
+    fn person() -> Vec<Genuine> {
+        let mut pairs = vec![pair(0, 1, 0.1), pair(0, 2, 0.2), pair(0, 3, 0.3), pair(0, 4, 0.9)];
+        pairs.extend([pair(1, 2, 0.1), pair(1, 3, 0.9), pair(1, 4, 0.9)]);
+        pairs.extend([pair(2, 3, 0.9), pair(2, 4, 0.9), pair(3, 4, 0.1)]);
+        pairs
+    }
+
+    const QUALITY: [f64; 5] = [10.0, 20.0, 30.0, 40.0, 50.0];
+
+    #[test]
+    fn discarding_by_pairs_of_a_worked_example() {
+        let curve = DiscardCurve::by_pairs(&person(), 0.5, &QUALITY);
+        assert_eq!(curve.at(0.0), 0.5);
+        // The pairs of quality 10 are the worst four of ten, three of them failures; ties go evenly.
+        assert!((curve.at(0.2) - 3.5 / 8.0).abs() < 1e-12);
+        assert!((curve.at(0.4) - 2.0 / 6.0).abs() < 1e-12);
+        assert!((curve.at(0.7) - 1.0 / 3.0).abs() < 1e-12);
+        assert_eq!((curve.at(0.95), curve.at(1.0)), (1.0, 0.0));
+    }
+
+    #[test]
+    fn discarding_by_pictures_of_a_worked_example() {
+        let curve = DiscardCurve::by_pictures(&person(), 0.5, &QUALITY);
+        assert_eq!(curve.at(0.0), 0.5);
+        // A fifth of the pictures, the first, is in four of ten pairs.
+        assert!((curve.at(0.2) - 2.0 / 6.0).abs() < 1e-12);
+        assert!((curve.at(0.4) - 1.0 / 3.0).abs() < 1e-12);
+        assert_eq!((curve.at(0.6), curve.at(0.8)), (1.0, 0.0));
+    }
+
+    #[test]
+    fn a_quality_that_knows_nothing_changes_nothing() {
+        for curve in [DiscardCurve::by_pairs, DiscardCurve::by_pictures] {
+            let curve = curve(&person(), 0.5, &[7.0; 5]);
+            assert!([0.0, 0.1, 0.5, 0.9].iter().all(|part| (curve.at(*part) - 0.5).abs() < 1e-12));
+        }
+        assert_eq!(DiscardCurve::by_pairs(&[], 0.5, &[]).at(0.1), 0.0);
+    }
+
+    #[test]
+    fn measures_become_qualities() {
+        let angles = [-30.0, 0.0, 10.0];
+        assert_eq!(Order::Low.quality(&angles), angles);
+        assert_eq!(Order::High.quality(&angles), [30.0, 0.0, -10.0]);
+        assert_eq!(Order::Far.quality(&angles), [-30.0, 0.0, -10.0]);
+        assert!(Order::Far.quality(&[]).is_empty());
+    }
+}

@@ -1,0 +1,202 @@
+//! Who the impostor pairs above a threshold belong to.
+
+use super::bootstrap::{Draws, Interval};
+
+/// For each person and each threshold, how many impostor pairs with a picture of that person reach it.
+///
+/// That is what a confidence interval of a false match rate needs: a rate over pairs of pictures varies with the people
+/// drawn, since one who resembles many brings all those pairs along.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reaching {
+    thresholds: Vec<f64>,
+    /// A row a person: how many pairs reach each threshold.
+    reached: Vec<Vec<u64>>,
+    /// How many pairs each person is in.
+    compared: Vec<u64>,
+}
+
+impl Reaching {
+    /// Nothing counted yet. `thresholds` must rise.
+    pub(super) fn new(people: usize, thresholds: &[f64]) -> Self {
+        Self {
+            thresholds: thresholds.to_vec(),
+            reached: vec![vec![0; thresholds.len()]; people],
+            compared: vec![0; people],
+        }
+    }
+
+    /// Counts a pair of pictures of two people.
+    pub(super) fn add(&mut self, people: [u32; 2], similarity: f32) {
+        for person in people {
+            self.compared[person as usize] += 1;
+        }
+        let reached = self.reached_by(similarity);
+        for person in people {
+            self.reached[person as usize][..reached].iter_mut().for_each(|count| *count += 1);
+        }
+    }
+
+    /// Takes a pair back.
+    pub(crate) fn remove(&mut self, people: [u32; 2], similarity: f32) {
+        let reached = self.reached_by(similarity);
+        for person in people {
+            self.compared[person as usize] -= 1;
+            self.reached[person as usize][..reached].iter_mut().for_each(|count| *count -= 1);
+        }
+    }
+
+    /// Adds another's counts, of the same people and thresholds.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (count, more) in self.compared.iter_mut().zip(&other.compared) {
+            *count += more;
+        }
+        for (row, more) in self.reached.iter_mut().flatten().zip(other.reached.iter().flatten()) {
+            *row += more;
+        }
+    }
+
+    fn reached_by(&self, similarity: f32) -> usize {
+        self.thresholds.partition_point(|threshold| *threshold <= f64::from(similarity))
+    }
+
+    /// The thresholds, rising.
+    #[must_use]
+    pub fn thresholds(&self) -> &[f64] {
+        &self.thresholds
+    }
+
+    /// How many pairs were compared.
+    #[must_use]
+    pub fn pairs(&self) -> u64 {
+        self.compared.iter().sum::<u64>() / 2
+    }
+
+    /// How many pairs reach each threshold.
+    #[must_use]
+    pub fn counts(&self) -> Vec<u64> {
+        (0..self.thresholds.len())
+            .map(|index| self.reached.iter().map(|row| row[index]).sum::<u64>() / 2)
+            .collect()
+    }
+
+    /// log10 of the rate at each threshold, -infinity where no pair reaches it.
+    #[must_use]
+    pub fn log10_rates(&self) -> Vec<f64> {
+        self.drawn(&vec![1; self.compared.len()])
+    }
+
+    /// The same of a bootstrap sample of people.
+    ///
+    /// A rate over pairs is a U-statistic of two people. Its variance is, to first order, four times that of the mean
+    /// of what each person brings (Hoeffding's projection), hence the doubled deviation. Where pairs are so rare that
+    /// hardly anybody is in two of them, the result is too wide by up to the root of two: on the safe side.
+    #[must_use]
+    pub fn log10_rates_of(&self, draw: &[u32]) -> Vec<f64> {
+        let all = self.log10_rates();
+        let drawn = self.drawn(draw);
+        all.iter().zip(drawn).map(|(all, drawn)| all + 2.0 * (drawn - all)).collect()
+    }
+
+    /// The 95 % confidence interval of log10 of the rate at each threshold, for the people drawn; `None` where no pair
+    /// reaches it.
+    #[must_use]
+    pub fn intervals(&self, draws: &Draws) -> Vec<Option<Interval>> {
+        let all = self.log10_rates();
+        let rates: Vec<_> = draws.iter().map(|draw| self.drawn(draw)).collect();
+        let spread = |index: usize| {
+            let all: f64 = all[index];
+            all.is_finite().then_some(())?;
+            Interval::of(rates.iter().map(|rates| all + 2.0 * (rates[index] - all)).collect())
+        };
+        (0..all.len()).map(spread).collect()
+    }
+
+    fn drawn(&self, draw: &[u32]) -> Vec<f64> {
+        let mut sums = vec![0u64; self.thresholds.len()];
+        let mut pairs = 0;
+        for ((row, compared), times) in self.reached.iter().zip(&self.compared).zip(draw) {
+            if *times == 0 {
+                continue;
+            }
+            pairs += compared * u64::from(*times);
+            for (sum, count) in sums.iter_mut().zip(row) {
+                *sum += count * u64::from(*times);
+            }
+        }
+        sums.into_iter().map(|sum| (sum as f64 / pairs as f64).log10()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluation::random::Random;
+
+    #[test]
+    fn pairs_count_for_both_of_their_people() {
+        let mut reaching = Reaching::new(3, &[0.1, 0.5]);
+        reaching.add([0, 1], 0.5);
+        reaching.add([0, 2], 0.2);
+        reaching.add([1, 2], -0.2);
+        assert_eq!((reaching.pairs(), reaching.counts()), (3, vec![2, 1]));
+        assert!((reaching.log10_rates()[1] - (1.0f64 / 3.0).log10()).abs() < 1e-12);
+        let mut both = reaching.clone();
+        both.merge(&reaching);
+        both.remove([0, 1], 0.5);
+        both.remove([0, 2], 0.2);
+        both.remove([1, 2], -0.2);
+        assert_eq!(both, reaching);
+        reaching.remove([0, 1], 0.5);
+        assert_eq!(reaching.counts(), [1, 0]);
+        assert_eq!(reaching.intervals(&Draws::new(3))[1], None);
+    }
+
+    /// The rate at which pairs of people are above a threshold, where each person has an own inclination to resemble
+    /// others: how often the interval holds the true rate.
+    fn coverage(people: usize, spread: f64, threshold: f64, true_rate: f64) -> usize {
+        let worlds = 100;
+        (0..worlds)
+            .filter(|world| {
+                let mut random = Random::new(*world);
+                let inclination: Vec<f64> = (0..people).map(|_| random.normal() * spread).collect();
+                let mut reaching = Reaching::new(people, &[threshold]);
+                for one in 0..people {
+                    for other in 0..one {
+                        let similarity = inclination[one] + inclination[other] + random.normal();
+                        reaching.add([one as u32, other as u32], similarity as f32);
+                    }
+                }
+                reaching.intervals(&Draws::new(people))[0]
+                    .is_some_and(|interval| interval.contains(true_rate.log10()))
+            })
+            .count()
+    }
+
+    #[test]
+    fn intervals_hold_the_true_rate_as_often_as_they_say() {
+        // The sum is normal with variance 1 + 2 spread^2: 1.5 and 3 deviations.
+        let often = coverage(120, 0.5, 1.5 * 1.5f64.sqrt(), 0.066_807);
+        assert!((88..=99).contains(&often), "{often} %");
+        let rare = coverage(120, 0.2, 3.0 * 1.08f64.sqrt(), 0.001_349_9);
+        assert!((93..=100).contains(&rare), "{rare} %");
+    }
+
+    #[test]
+    fn pairs_alone_would_promise_too_much() {
+        // The same world as above: an interval of a binomial proportion is four times too narrow.
+        let mut random = Random::new(7);
+        let people = 120;
+        let inclination: Vec<f64> = (0..people).map(|_| random.normal() * 0.5).collect();
+        let mut reaching = Reaching::new(people, &[1.837]);
+        for one in 0..people {
+            for other in 0..one {
+                let similarity = inclination[one] + inclination[other] + random.normal();
+                reaching.add([one as u32, other as u32], similarity as f32);
+            }
+        }
+        let interval = reaching.intervals(&Draws::new(people))[0].unwrap();
+        let rate = 10f64.powf(reaching.log10_rates()[0]);
+        let binomial = 2.0 * 1.96 * ((1.0 - rate) / rate / reaching.pairs() as f64).sqrt() / 10f64.ln();
+        assert!(interval.high - interval.low > 2.0 * binomial, "{interval:?}, {binomial}");
+    }
+}
