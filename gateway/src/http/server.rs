@@ -65,6 +65,7 @@ impl Server {
     ///
     /// # Errors
     /// The address cannot be taken.
+    #[expect(clippy::unused_async, reason = "a listener belongs to the runtime that it is opened in")]
     pub async fn bind(state: Arc<State>) -> io::Result<Self> {
         let mut settings = state.config.http.clone();
         settings.max_connections = descriptors::room_for(settings.max_connections);

@@ -106,11 +106,11 @@ async fn idle_connections_keep_nobody_out() {
     while idle.len() < count {
         let mut stream = victim.target.connect().await;
         // Half of them say something, and no more.
-        if idle.len() % 2 == 0 {
+        if idle.len().is_multiple_of(2) {
             stream.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
         }
         idle.push(stream);
-        if idle.len() % 1000 == 0 {
+        if idle.len().is_multiple_of(1000) {
             victim.serves(&format!("{} idle connections", idle.len())).await;
         }
     }
