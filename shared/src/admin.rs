@@ -20,6 +20,8 @@ use crate::telemetry::Metrics;
 
 /// A connection that does not ask for anything is closed after this time.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection cannot be accepted: this long until the next try.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether a process can do its work: a set of named conditions, all of which must hold.
 #[derive(Clone, Debug, Default)]
@@ -103,7 +105,11 @@ impl Admin {
         let address = listener.local_addr()?;
         tokio::spawn(async move {
             while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
-                let Ok((stream, _)) = accepted else { continue };
+                let Ok((stream, _)) = accepted else {
+                    // Out of file descriptors, for instance: asking again at once would take a whole core.
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                };
                 let admin = self.clone();
                 let service = service_fn(move |request| {
                     let answer = admin.answer(&request);

@@ -60,11 +60,17 @@ pub struct Config {
 pub struct Http {
     /// Address and port.
     pub listen: SocketAddr,
-    /// Connections at the same time; further ones wait in the system's backlog.
+    /// Connections at the same time, as far as the process may have files open. For one more, the connection that
+    /// has been idle longest is closed; where all are busy, it waits for the first that is not.
     pub max_connections: usize,
     /// A connection that has not sent its request's headers by then is closed.
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
+    /// A connection on which no request is under way is closed after this, whether its caller is silent, sends
+    /// HTTP/2 pings, or does not read its answers. (HTTP/1.1 waits no longer than `header_timeout` for the next
+    /// request.)
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
     /// A body that makes no progress for so long is given up.
     #[serde(with = "humantime_serde")]
     pub body_timeout: Duration,
@@ -250,6 +256,7 @@ impl Default for Http {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             max_connections: 4096,
             header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(15),
             max_header_bytes: 16 * 1024,
             max_streams: 256,

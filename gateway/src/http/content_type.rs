@@ -14,8 +14,15 @@ pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
 /// The boundary of a `multipart/form-data` or `multipart/mixed` body.
 pub(super) fn boundary(headers: &HeaderMap) -> Result<String, Fault> {
     let expected = || Fault::Invalid("Content-Type must be multipart/form-data or multipart/mixed".into());
-    let value =
-        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).ok_or_else(expected)?;
+    let coding = headers.get(header::CONTENT_ENCODING);
+    if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(Fault::Invalid("Content-Encoding is not supported: send the body as it is".into()));
+    }
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(expected());
+    };
+    let value = value.to_str().map_err(|_| expected())?;
     let (kind, parameters) = value.split_once(';').unwrap_or((value, ""));
     let kind = kind.trim();
     if !["multipart/form-data", "multipart/mixed"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
@@ -111,6 +118,20 @@ mod tests {
             assert_eq!(parse(content_type), None, "{content_type}");
         }
         assert!(boundary(&HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn two_types_and_compressed_bodies_are_refused() {
+        let multipart = HeaderValue::from_static("multipart/mixed; boundary=a");
+        let mut headers = HeaderMap::new();
+        headers.append(header::CONTENT_TYPE, multipart.clone());
+        headers.append(header::CONTENT_ENCODING, HeaderValue::from_static("Identity"));
+        assert_eq!(boundary(&headers).unwrap(), "a");
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        assert!(boundary(&headers).unwrap_err().to_string().starts_with("Content-Encoding"));
+        headers.remove(header::CONTENT_ENCODING);
+        headers.append(header::CONTENT_TYPE, multipart);
+        assert!(boundary(&headers).unwrap_err().to_string().starts_with("Content-Type"));
     }
 
     proptest! {

@@ -4,13 +4,16 @@ mod answer;
 mod biometric;
 mod body;
 mod content_type;
+mod descriptors;
 mod drain;
 mod health;
+mod idle;
 mod layers;
 pub mod multipart;
 mod operation;
 mod receive;
 mod router;
+mod sent;
 mod server;
 mod state;
 

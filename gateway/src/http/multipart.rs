@@ -51,6 +51,7 @@ where
         header_room.store(usize::MAX, Ordering::Relaxed);
         match field.name().and_then(|name| schema.role(name)) {
             Some(role) => {
+                check_coding(&field)?;
                 let bytes = read(&mut field, role, max_picture).await?;
                 form.insert(role, bytes)?;
             }
@@ -58,6 +59,22 @@ where
         }
     }
     Err(Fault::Invalid(format!("more than {MAX_PARTS} parts")))
+}
+
+/// RFC 7578 (4.7) has done away with codings of parts. Whoever still uses one is told, rather than that a picture is
+/// none.
+fn check_coding(field: &Field<'_>) -> Result<(), Fault> {
+    let Some(coding) = field.headers().get("content-transfer-encoding") else {
+        return Ok(());
+    };
+    let plain = ["binary", "8bit", "7bit"];
+    if plain.iter().any(|plain| coding.as_bytes().eq_ignore_ascii_case(plain.as_bytes())) {
+        return Ok(());
+    }
+    let name = field.name().unwrap_or_default();
+    Err(Fault::Invalid(format!(
+        "`{name}`: Content-Transfer-Encoding is not supported, send the bytes as they are"
+    )))
 }
 
 async fn read(field: &mut Field<'_>, role: Role, max_picture: usize) -> Result<Bytes, Fault> {
@@ -228,6 +245,22 @@ mod tests {
             fuzz(&[b"\x05", parts.concat().as_bytes()].concat());
             fuzz(&[b"\xff", parts.concat().as_bytes()].concat());
         }
+    }
+
+    #[test]
+    fn coded_parts_are_refused_where_they_are_read() {
+        let decoded = |coding: &str, name: &str| {
+            let header = format!("Content-Transfer-Encoding: {coding}\r\n");
+            let disposition = format!("Content-Disposition: form-data; name={name}\r\n");
+            let body = format!("--b\r\n{disposition}{header}\r\nU0VMRklF\r\n--b--\r\n");
+            decode_in_chunks(body.as_bytes(), &[100])
+        };
+        for coding in ["base64", "quoted-printable", ""] {
+            let fault = decoded(coding, "imageType").unwrap_err();
+            assert!(fault.to_string().starts_with("`imageType`: Content-Transfer-Encoding"), "{fault}");
+            assert!(decoded(coding, "other").is_ok());
+        }
+        assert_eq!(decoded("Binary", "imageType").unwrap().text("imageType"), Some("U0VMRklF"));
     }
 
     #[test]

@@ -67,6 +67,7 @@ async fn the_metrics_have_these_names() {
     faceline_gateway_inflight_bytes gauge
     faceline_gateway_inflight_jobs gauge
     faceline_http_connections gauge
+    faceline_http_connections_shed_total counter
     faceline_http_refusals_total counter
     faceline_http_request_seconds histogram
     faceline_http_requests_total counter

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -150,17 +150,58 @@ async fn http_2_without_tls_is_served_on_the_same_listener() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_cap_wait_for_their_turn() {
-    let gateway = Gateway::with(Workers::able(), |config| config.http.max_connections = 1).await;
-    let mut first = TcpStream::connect(gateway.address).await.unwrap();
-    first.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    assert_eq!(read_one(&mut first).await.status, 200);
+async fn an_idle_connection_makes_room_for_a_new_one() {
+    let gateway = Gateway::with(Workers::able(), |config| config.http.max_connections = 2).await;
+    let mut idle = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        assert_eq!(read_one(&mut stream).await.status, 200);
+        idle.push(stream);
+    }
+    let answer = timeout(LONG, get(gateway.address, "/livez")).await.unwrap();
+    assert_eq!(answer.status, 200);
+    // The one that was idle longest.
+    let mut nothing = Vec::new();
+    timeout(LONG, idle[0].read_to_end(&mut nothing)).await.unwrap().unwrap();
+    idle[1].write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert_eq!(read_one(&mut idle[1]).await.status, 200);
+    assert!(gateway.metrics.encode().contains("faceline_http_connections_shed_total 1"));
+}
+
+#[tokio::test]
+async fn a_busy_connection_makes_room_when_it_is_done() {
+    let gateway = Gateway::with(Workers::held(), |config| config.http.max_connections = 1).await;
+    let mut busy = TcpStream::connect(gateway.address).await.unwrap();
+    let whole = request(
+        &format!("POST {FACES}"),
+        &[("apikey", "demo"), ("Content-Type", "multipart/form-data; boundary=b")],
+        &multipart(&[("name=\"imageType\"", "SELFIE"), ("name=\"image\"", "x")]),
+    );
+    let whole = String::from_utf8(whole).unwrap().replace("Connection: close\r\n", "");
+    busy.write_all(whole.as_bytes()).await.unwrap();
+    gateway.workers.arrived.notified().await;
 
     let address = gateway.address;
     let mut second = tokio::spawn(async move { get(address, "/livez").await });
     assert!(timeout(SHORT, &mut second).await.is_err(), "it did not wait");
-    drop(first);
+    gateway.workers.permits.add_permits(1);
+    assert_eq!(read_one(&mut busy).await.status, 200);
     assert_eq!(timeout(LONG, second).await.unwrap().unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_connection_that_only_pings_is_closed() {
+    let gateway = Gateway::with(Workers::able(), |config| config.http.idle_timeout = SHORT).await;
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let mut pinging = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    pinging.timer(TokioTimer::new()).keep_alive_interval(SHORT / 10).keep_alive_while_idle(true);
+    let (mut sender, connection) = pinging.handshake(TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let livez =
+        Request::get(format!("http://{}/livez", gateway.address)).body(Full::<Bytes>::default()).unwrap();
+    assert_eq!(sender.send_request(livez).await.unwrap().status(), 200);
+    timeout(LONG, connection).await.expect("it goes on").unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -33,6 +33,14 @@ pub enum PictureFault {
         /// Allowed.
         limit: u64,
     },
+    /// Longer or wider than allowed.
+    #[error("the picture has a side of {side} pixels, more than the {limit} that are allowed")]
+    SideTooLong {
+        /// Announced by the header.
+        side: u32,
+        /// Allowed.
+        limit: u32,
+    },
     /// Decoding takes more memory than a picture of the allowed size needs.
     #[error("the picture takes too much memory to decode")]
     TooMuchMemory,

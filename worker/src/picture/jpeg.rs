@@ -7,8 +7,7 @@ use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
 use super::PictureFault;
 
-/// Scans of a progressive picture; encoders write about ten. Each costs a pass over all coefficients, however few
-/// bytes it has.
+/// Scans of a progressive picture; encoders write about ten.
 const MAX_SCANS: usize = 100;
 
 /// What a JPEG's markers say, up to its first scan.
@@ -17,6 +16,8 @@ pub(super) struct JpegHeader {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) orientation: Orientation,
+    /// Passes over the picture.
+    pub(super) scans: usize,
     components: u8,
 }
 
@@ -51,9 +52,11 @@ impl JpegHeader {
                     orientation = content.strip_prefix(b"Exif\0\0").and_then(Orientation::from_exif_chunk);
                 }
                 0xda => {
-                    check_scans(&bytes[start..])?;
+                    let scans = count_scans(&bytes[start..])?;
                     let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-                    return frame.map(|frame| Self { orientation, ..frame }).ok_or(PictureFault::Corrupt);
+                    return frame
+                        .map(|frame| Self { orientation, scans, ..frame })
+                        .ok_or(PictureFault::Corrupt);
                 }
                 _ => {}
             }
@@ -72,6 +75,7 @@ impl JpegHeader {
             width: u16::from_be_bytes([x1, x2]).into(),
             height: u16::from_be_bytes([y1, y2]).into(),
             orientation: Orientation::NoTransforms,
+            scans: 0,
             components,
         })
     }
@@ -98,15 +102,14 @@ fn next_marker(bytes: &[u8], at: usize) -> Result<(u8, usize), PictureFault> {
 }
 
 /// Looks over the coded data, in which 0xff is escaped unless it starts a marker.
-fn check_scans(data: &[u8]) -> Result<(), PictureFault> {
+fn count_scans(data: &[u8]) -> Result<usize, PictureFault> {
     // Decoders make up what is missing at the end; half a picture in grey must not be taken for a picture.
     if memmem::rfind(data, b"\xff\xd9").is_none() {
         return Err(PictureFault::Truncated);
     }
-    if memmem::find_iter(data, b"\xff\xda").take(MAX_SCANS).count() == MAX_SCANS {
-        return Err(PictureFault::Corrupt);
-    }
-    Ok(())
+    // `data` begins after the first one's marker.
+    let scans = 1 + memmem::find_iter(data, b"\xff\xda").take(MAX_SCANS).count();
+    if scans > MAX_SCANS { Err(PictureFault::Corrupt) } else { Ok(scans) }
 }
 
 /// Decodes at `eighths`/8 of the size: pixels in RGB, width, height. The reduction is exact: the picture's point

@@ -7,6 +7,14 @@ use super::PictureFault;
 /// Bytes of memory that a decoder may take for each allowed pixel: 16 bits in four channels, once.
 const BYTES_PER_PIXEL: u64 = 8;
 
+/// The longest side that a JPEG can have. Other formats know no bound, and a picture of one line, all of its pixels
+/// in it, costs everybody who resamples it many times its size.
+const MAX_SIDE: u32 = 65_535;
+
+/// A progressive picture whose scans have more than this many times the allowed pixels takes too long. Encoders write
+/// about ten scans, so that pictures of the allowed size pass.
+const MAX_PASSES: u64 = 16;
+
 /// What a picture may cost. Checked before memory is taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -39,6 +47,19 @@ impl Limits {
         }
         if pixels == 0 {
             return Err(PictureFault::Corrupt);
+        }
+        let side = width.max(height);
+        if side > MAX_SIDE {
+            return Err(PictureFault::SideTooLong { side, limit: MAX_SIDE });
+        }
+        Ok(())
+    }
+
+    /// Scans cost time for each pixel, however few bytes they have.
+    pub(super) fn check_scans(&self, width: u32, height: u32, scans: usize) -> Result<(), PictureFault> {
+        let passed = u64::from(width) * u64::from(height) * scans as u64;
+        if passed > self.pixels.saturating_mul(MAX_PASSES) {
+            return Err(PictureFault::TooSlow(self.time));
         }
         Ok(())
     }

@@ -35,6 +35,7 @@ impl<'b> Source<'b> {
             if format == ImageFormat::Jpeg {
                 let header = JpegHeader::read(bytes)?;
                 limits.check_pixels(header.width, header.height)?;
+                limits.check_scans(header.width, header.height, header.scans)?;
                 return Ok(Self {
                     bytes,
                     limits: *limits,
@@ -277,6 +278,34 @@ mod tests {
         let end = scans.len() - 2;
         scans.splice(end..end, [0xff, 0xda].repeat(200));
         assert_eq!(decode(&scans).unwrap_err(), PictureFault::Corrupt);
+    }
+
+    #[test]
+    fn pictures_of_one_endless_line_are_refused() {
+        let grey = |width: u32, height: u32| {
+            let mut bytes = format!("P5 {width} {height} 255\n").into_bytes();
+            bytes.resize(bytes.len() + (width * height) as usize, 0);
+            bytes
+        };
+        for (width, height) in [(65_536, 1), (1, 65_536)] {
+            let fault = decode(&grey(width, height)).unwrap_err();
+            assert_eq!(fault, PictureFault::SideTooLong { side: 65_536, limit: 65_535 });
+            assert!(decode(&grey(width.min(65_535), height.min(65_535))).is_ok());
+        }
+    }
+
+    #[test]
+    fn scans_count_by_the_pixels_that_they_pass() {
+        let mut scans = jpeg(&scene(64, 64));
+        let end = scans.len() - 2;
+        // Scans without content: libjpeg-turbo would not take them, so that only the counting refuses.
+        scans.splice(end..end, [0xff, 0xda].repeat(19));
+        let open = |pixels| {
+            let limits = Limits { pixels, ..Limits::default() };
+            Source::open(&scans, &limits).map(|_| ())
+        };
+        assert_eq!(open(64 * 64), Err(PictureFault::TooSlow(Limits::default().time)));
+        assert_eq!(open(64 * 64 * 20 / 16), Ok(()));
     }
 
     #[test]

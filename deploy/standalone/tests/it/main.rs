@@ -4,6 +4,7 @@
 
 mod client;
 mod cluster;
+mod hostile;
 mod models;
 mod poison;
 mod process;

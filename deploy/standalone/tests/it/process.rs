@@ -94,16 +94,29 @@ impl Process {
 
     /// Waits until a metric has reached a value.
     pub(crate) async fn metric_reaches(&mut self, series: &str, wanted: f64) {
+        self.metric_is(series, |value| value >= wanted).await;
+    }
+
+    /// Waits until a metric has a value that is wanted.
+    pub(crate) async fn metric_is(&mut self, series: &str, wanted: impl Fn(f64) -> bool) {
         // Metrics cannot be waited for, only looked at again.
         let mut looks = tokio::time::interval(Duration::from_millis(10));
         let reached = async {
-            while self.metric(series).await < wanted {
+            while !wanted(self.metric(series).await) {
                 looks.tick().await;
             }
         };
         if tokio::time::timeout(START, reached).await.is_err() {
-            panic!("{series} does not reach {wanted}:\n{}", self.shown());
+            panic!("{series} does not get there:\n{}", self.shown());
         }
+    }
+
+    /// The most memory that it has had so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let pid = self.child.id().expect("the program has ended");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
     }
 
     /// Waits for the end, and says how it ended.

@@ -7,7 +7,7 @@ use axum::extract::{self, MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use faceline_shared::telemetry::Metrics;
-use prometheus::{HistogramVec, IntCounterVec, IntGauge};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 use crate::http::answer::Cause;
 use crate::http::{State, operation};
@@ -23,6 +23,8 @@ pub(in crate::http) struct HttpMetrics {
     refusals: IntCounterVec,
     /// Connections that are open.
     pub(in crate::http) connections: IntGauge,
+    /// Connections that made room for others.
+    pub(in crate::http) shed: IntCounter,
 }
 
 impl HttpMetrics {
@@ -44,6 +46,10 @@ impl HttpMetrics {
                 &["operation", "cause"],
             ),
             connections: metrics.gauge("faceline_http_connections", "Open connections."),
+            shed: metrics.counter(
+                "faceline_http_connections_shed_total",
+                "Idle connections that were closed to make room for others.",
+            ),
         }
     }
 }
