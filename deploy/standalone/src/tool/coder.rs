@@ -63,7 +63,7 @@ impl Coder for CentralFace {
         Ok(coded.face.map(|face| Sample {
             embedding: face.embedding,
             quality: face.quality,
-            measures: Vec::new(),
+            measures: face.measures.named().to_vec(),
         }))
     }
 }
