@@ -32,10 +32,11 @@ pub(super) fn code(config: &Config, dataset: &Path, fold: Option<Fold>) -> anyho
     let mut coders =
         (0..threads).map(|_| CentralFace::new(&models, config)).collect::<anyhow::Result<Vec<_>>>()?;
     let bar = ProgressBar::new(folder.pictures() as u64).with_style(ProgressStyle::with_template(
-        "coding {pos} of {len} pictures {wide_bar} {per_sec}, {eta} left",
+        "coding {pos} of {len} pictures {wide_bar} {per_sec}, {eta} left{msg}",
     )?);
     let coded = folder.code(&mut coders, &|| bar.inc(1));
-    bar.finish_and_clear();
+    // What comes next takes seconds, too.
+    bar.finish_with_message(if coded.is_ok() { "; now comparing all of them" } else { "" });
     let coded = coded?;
     let people = coded.people_with_a_face();
     ensure!(
