@@ -10,4 +10,4 @@ mod session;
 pub use device::{Device, UnknownDevice};
 pub use error::InferenceError;
 pub use runtime::Runtime;
-pub(crate) use session::Session;
+pub(crate) use session::{Outputs, Session};

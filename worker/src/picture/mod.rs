@@ -18,5 +18,5 @@ pub(crate) use affine::Affine;
 pub use fault::PictureFault;
 pub use limits::Limits;
 pub(crate) use pixels::Picture;
-pub(crate) use sampler::{Chip, Sampler};
+pub(crate) use sampler::{Chip, Kernel, Sampler};
 pub(crate) use source::Source;

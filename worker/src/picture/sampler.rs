@@ -18,6 +18,21 @@ impl Chip {
     pub(crate) fn to_unit(&self) -> Affine {
         Affine::scale(1.0 / self.width as f32, 1.0 / self.height as f32)
     }
+
+    /// Swaps left and right.
+    pub(crate) fn mirror(&mut self) {
+        let (pixels, _) = self.pixels.as_chunks_mut::<3>();
+        pixels.chunks_exact_mut(self.width as usize).for_each(<[_]>::reverse);
+    }
+}
+
+/// How a chip's pixels are interpolated.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kernel {
+    /// From 2 x 2 neighbours: quick.
+    Linear,
+    /// From 4 x 4 neighbours: keeps detail that a linear kernel blurs.
+    Cubic,
 }
 
 /// Cuts chips out of pictures; keeps its buffers between them.
@@ -32,18 +47,25 @@ const REDUCTION: f32 = 1.3;
 
 impl Sampler {
     /// Fills `chip` (its size stays) with what lies under it: `to_upright` maps the chip's coordinates to the
-    /// picture's. What is outside the picture becomes `ground`.
-    pub(crate) fn cut(&mut self, picture: &Picture, to_upright: &Affine, ground: u8, chip: &mut Chip) {
+    /// picture's. What is outside the picture becomes `ground`. `kernel` is for what is not filtered down.
+    pub(crate) fn cut(
+        &mut self,
+        picture: &Picture,
+        to_upright: &Affine,
+        ground: u8,
+        kernel: Kernel,
+        chip: &mut Chip,
+    ) {
         let (width, height) = (chip.width, chip.height);
         chip.pixels.resize((width * height * 3) as usize, ground);
         let map = to_upright.then(&picture.from_upright);
         let source = View { pixels: &picture.pixels, width: picture.width, height: picture.height };
-        if self.stretch(&source, &map, chip) {
+        if kernel == Kernel::Linear && self.stretch(&source, &map, chip) {
             return;
         }
         let (x_reduction, y_reduction) = (map.a.hypot(map.b), map.d.hypot(map.e));
         if x_reduction < REDUCTION && y_reduction < REDUCTION {
-            bilinear(&source, &map, ground, chip);
+            interpolate(&source, &map, ground, kernel, chip);
             return;
         }
         let Some((left, top, right, bottom)) = covered(&source, &map, chip) else {
@@ -55,12 +77,12 @@ impl Sampler {
         self.scratch.resize(w as usize * h as usize * 3, 0);
         let crop = (left, top, right - left, bottom - top);
         if !resize(&mut self.resizer, &source, crop, &mut self.scratch, w as u32, h as u32) {
-            bilinear(&source, &map, ground, chip);
+            interpolate(&source, &map, ground, kernel, chip);
             return;
         }
         let into = Affine::shift(-left, -top).then(&Affine::scale(w / (right - left), h / (bottom - top)));
         let view = View { pixels: &self.scratch, width: w as u32, height: h as u32 };
-        bilinear(&view, &map.then(&into), ground, chip);
+        interpolate(&view, &map.then(&into), ground, kernel, chip);
     }
 
     /// The quick way, where the chip is an upright rectangle of the stored picture. Says whether it was.
@@ -87,6 +109,33 @@ struct View<'p> {
     pixels: &'p [u8],
     width: u32,
     height: u32,
+}
+
+impl View<'_> {
+    /// `N` rows of `N` neighbours (`M` = 3 `N` bytes each), from `left` and `top` on; `ground` where there is no pixel.
+    fn square<const N: usize, const M: usize>(&self, left: i32, top: i32, ground: u8) -> [[u8; M]; N] {
+        let (width, height) = (self.width as i32, self.height as i32);
+        let mut rows = [[ground; M]; N];
+        if left >= 0 && top >= 0 && left + N as i32 <= width && top + N as i32 <= height {
+            let at = (top as usize * self.width as usize + left as usize) * 3;
+            for (row, pixels) in rows.iter_mut().zip(self.pixels[at..].chunks(self.width as usize * 3)) {
+                if let Some(known) = pixels.first_chunk() {
+                    *row = *known;
+                }
+            }
+            return rows;
+        }
+        for (y, row) in (top..).zip(&mut rows) {
+            let (pixels, _) = row.as_chunks_mut::<3>();
+            for (x, pixel) in (left..).zip(pixels) {
+                if (0..width).contains(&x) && (0..height).contains(&y) {
+                    let at = (y as usize * width as usize + x as usize) * 3;
+                    pixel.copy_from_slice(&self.pixels[at..at + 3]);
+                }
+            }
+        }
+        rows
+    }
 }
 
 /// Filters a rectangle (left, top, width, height) of `source` to another size.
@@ -121,31 +170,135 @@ fn covered(source: &View<'_>, map: &Affine, chip: &Chip) -> Option<(f32, f32, f3
     (left < right && top < bottom).then_some((left, top, right, bottom))
 }
 
-/// Samples `source` at every pixel of the chip, with weights of 8 bits.
-fn bilinear(source: &View<'_>, map: &Affine, ground: u8, chip: &mut Chip) {
-    let (width, height) = (i64::from(source.width), i64::from(source.height));
-    let stride = source.width as usize * 3;
-    let tap = |x: i64, y: i64| -> [i32; 3] {
-        if x < 0 || y < 0 || x >= width || y >= height {
-            return [ground.into(); 3];
-        }
-        let at = y as usize * stride + x as usize * 3;
-        [source.pixels[at].into(), source.pixels[at + 1].into(), source.pixels[at + 2].into()]
-    };
+/// Samples `source` at every pixel of the chip.
+fn interpolate(source: &View<'_>, map: &Affine, ground: u8, kernel: Kernel, chip: &mut Chip) {
+    let (width, height) = (source.width as f32, source.height as f32);
     let (pixels, _) = chip.pixels.as_chunks_mut::<3>();
     for (j, row) in pixels.chunks_exact_mut(chip.width as usize).enumerate() {
         for (i, pixel) in row.iter_mut().enumerate() {
             let [x, y] = map.apply([i as f32 + 0.5, j as f32 + 0.5]);
-            let (x, y) = (x - 0.5, y - 0.5);
-            let (left, top) = (x.floor(), y.floor());
-            let (wx, wy) = (((x - left) * 256.0) as i32, ((y - top) * 256.0) as i32);
-            let (left, top) = (left as i64, top as i64);
-            let taps = [tap(left, top), tap(left + 1, top), tap(left, top + 1), tap(left + 1, top + 1)];
-            for (channel, value) in pixel.iter_mut().enumerate() {
-                let above = taps[0][channel] * (256 - wx) + taps[1][channel] * wx;
-                let below = taps[2][channel] * (256 - wx) + taps[3][channel] * wx;
-                *value = ((above * (256 - wy) + below * wy + (1 << 15)) >> 16) as u8;
+            // Beyond these bounds all is ground. Within them, rounding a sum towards zero is rounding down, where
+            // `floor` would be a call for every pixel.
+            let (x, y) = ((x - 0.5).clamp(-REACH, width + REACH), (y - 0.5).clamp(-REACH, height + REACH));
+            let (left, top) = ((x + REACH) as i32 - REACH as i32, (y + REACH) as i32 - REACH as i32);
+            let part = [x - left as f32, y - top as f32];
+            *pixel = match kernel {
+                Kernel::Linear => bilinear(&source.square(left, top, ground), part),
+                Kernel::Cubic => bicubic(&source.square(left - 1, top - 1, ground), part),
+            };
+        }
+    }
+}
+
+/// Pixels that a kernel reaches to each side, at most.
+const REACH: f32 = 2.0;
+
+/// Mixes two rows of two pixels, at these parts of the way to the right and downwards, with weights of 8 bits.
+fn bilinear([above, below]: &[[u8; 6]; 2], part: [f32; 2]) -> [u8; 3] {
+    const ONE: i32 = 256;
+    let [right, down] = part.map(|part| (part * ONE as f32) as i32);
+    std::array::from_fn(|channel| {
+        let across =
+            |row: &[u8; 6]| i32::from(row[channel]) * (ONE - right) + i32::from(row[channel + 3]) * right;
+        ((across(above) * (ONE - down) + across(below) * down + ONE * ONE / 2) / (ONE * ONE)) as u8
+    })
+}
+
+/// The same from four rows of four pixels, between the middle ones.
+fn bicubic(rows: &[[u8; 12]; 4], part: [f32; 2]) -> [u8; 3] {
+    let [right, down] = part.map(cubic_weights);
+    let mut columns = [0.0_f32; 12];
+    for (row, weight) in rows.iter().zip(down) {
+        for (sum, &value) in columns.iter_mut().zip(row) {
+            *sum += f32::from(value) * weight;
+        }
+    }
+    std::array::from_fn(|channel| {
+        let sum: f32 = (0..4).map(|column| columns[column * 3 + channel] * right[column]).sum();
+        // Rounded, and cut off at both ends by the conversion.
+        (sum + 0.5) as u8
+    })
+}
+
+/// Weights of four neighbours for a point at this part of the way from the second to the third (Keys 1981, with the
+/// slope of -0.75 that image libraries use).
+fn cubic_weights(part: f32) -> [f32; 4] {
+    const A: f32 = -0.75;
+    let near = |x: f32| ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0;
+    let far = |x: f32| ((A * x - 5.0 * A) * x + 8.0 * A) * x - 4.0 * A;
+    [far(part + 1.0), near(part), near(1.0 - part), far(2.0 - part)]
+}
+
+#[cfg(test)]
+mod tests {
+    use image::metadata::Orientation;
+
+    use super::*;
+
+    const KERNELS: [Kernel; 2] = [Kernel::Linear, Kernel::Cubic];
+
+    /// A picture whose red is 3 x + y + 40.
+    fn slope() -> Picture {
+        let pixels = (0..24 * 16).flat_map(|at| [(3 * (at % 24) + at / 24 + 40) as u8, 7, 200]).collect();
+        Picture::new(pixels, (24, 16), (24, 16), 1.0, Orientation::NoTransforms)
+    }
+
+    fn cut(map: &Affine, kernel: Kernel, (width, height): (u32, u32)) -> Vec<[u8; 3]> {
+        let mut chip = Chip { width, height, pixels: Vec::new() };
+        Sampler::default().cut(&slope(), map, 9, kernel, &mut chip);
+        chip.pixels.as_chunks().0.to_vec()
+    }
+
+    #[test]
+    fn whole_pixels_are_kept_and_slopes_are_interpolated() {
+        for kernel in KERNELS {
+            assert_eq!(
+                cut(&Affine::shift(5.0, 4.0), kernel, (1, 1)),
+                [[3 * 5 + 4 + 40, 7, 200]],
+                "{kernel:?}"
+            );
+            // Turned, so that it is not a stretch: pixel (i, j) lies at (10 - j, 4 + i) and a half each.
+            let turned = Affine { a: 0.0, b: -1.0, c: 11.5, d: 1.0, e: 0.0, f: 4.5 };
+            let found = cut(&turned, kernel, (3, 2));
+            for (at, pixel) in found.iter().enumerate() {
+                let (x, y) = (10.5 - (at / 3) as f32, 4.5 + (at % 3) as f32);
+                assert!((f32::from(pixel[0]) - (3.0 * x + y + 40.0)).abs() <= 0.51, "{kernel:?}: {found:?}");
+                assert_eq!(pixel[1..], [7, 200]);
             }
         }
+    }
+
+    #[test]
+    fn outside_is_ground_however_far() {
+        for kernel in KERNELS {
+            for far in [30.0, 1e6, f32::MAX, -30.0, -1e6, f32::MIN] {
+                for map in [Affine::shift(far, 0.0), Affine::shift(0.0, far)] {
+                    assert_eq!(cut(&map, kernel, (2, 2)), [[9; 3]; 4], "{kernel:?}, {far}");
+                }
+            }
+            // At the very border a pixel mixes with the ground, on all sides alike.
+            let border = |x, y| cut(&Affine::shift(x, y), kernel, (1, 1))[0][1];
+            let sides = [border(-0.5, 8.0), border(23.5, 8.0), border(10.0, -0.5), border(10.0, 15.5)];
+            assert_eq!(sides, [8; 4], "{kernel:?}");
+        }
+    }
+
+    #[test]
+    fn a_cubic_kernel_keeps_more_detail() {
+        let weights = cubic_weights(0.5);
+        assert_eq!(weights, [-0.09375, 0.59375, 0.59375, -0.09375]);
+        for part in [0.0, 0.2, 0.9] {
+            assert!((cubic_weights(part).iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        }
+        let line = [0, 0, 0, 200, 200, 200, 200, 200, 200, 0, 0, 0];
+        assert_eq!(bicubic(&[line; 4], [0.5, 0.5]), [238; 3]);
+        assert_eq!(bicubic(&[[255, 255, 255, 0, 0, 0, 0, 0, 0, 255, 255, 255]; 4], [0.5, 0.5]), [0; 3]);
+    }
+
+    #[test]
+    fn a_mirror_swaps_left_and_right() {
+        let mut chip = Chip { width: 2, height: 2, pixels: (0..12).collect() };
+        chip.mirror();
+        assert_eq!(chip.pixels, [3, 4, 5, 0, 1, 2, 9, 10, 11, 6, 7, 8]);
     }
 }

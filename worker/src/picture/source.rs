@@ -96,7 +96,7 @@ mod tests {
     use turbojpeg::{Compressor, PixelFormat};
 
     use super::*;
-    use crate::picture::{Affine, Chip, Sampler};
+    use crate::picture::{Affine, Chip, Kernel, Sampler};
 
     /// A picture in which every place has its own colour.
     fn scene(width: u32, height: u32) -> DynamicImage {
@@ -129,7 +129,7 @@ mod tests {
         [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.6, 0.8)]
             .map(|(x, y)| {
                 let place = Affine::shift(x * width as f32 - 0.5, y * height as f32 - 0.5);
-                Sampler::default().cut(picture, &place, 0, &mut chip);
+                Sampler::default().cut(picture, &place, 0, Kernel::Linear, &mut chip);
                 [chip.pixels[0], chip.pixels[1], chip.pixels[2]]
             })
             .to_vec()

@@ -13,9 +13,10 @@ pub(super) struct Candidate {
     pub(super) detection: Detection,
     /// The light in which the detector saw it.
     pub(super) light: Light,
-    /// The mean over several looks, in the frame's coordinates.
+    /// The mean over two looks, in the frame's coordinates.
     pub(super) landmarks: Landmarks,
-    /// Mean distance of a landmark from its mean over looks at the detector's box, in eye distances.
+    /// Mean distance of a landmark from its mean over two looks at the detector's box, which is moved between them,
+    /// in eye distances.
     pub(super) spread: f32,
     pub(super) frame: Frame,
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use faceline_models::InstalledModel;
 use faceline_models::manifest::{Crop, Output};
 
+use super::chip_model::ChipModel;
 use super::frame::Frame;
-use super::normaliser::{Normaliser, luma};
+use super::normaliser::luma;
 use super::rect::Rect;
-use crate::inference::{Device, InferenceError, Runtime, Session};
-use crate::picture::{Chip, Picture, Sampler};
+use crate::inference::{Device, InferenceError, Runtime};
+use crate::picture::{Chip, Kernel, Picture, Sampler};
 
 /// Outside of the picture the detector sees what its input's mean is.
 const GROUND: u8 = 127;
@@ -34,14 +35,12 @@ pub(super) enum Light {
 
 /// The detection model.
 pub(super) struct Detector {
-    session: Session,
-    normaliser: Normaliser,
+    model: ChipModel,
     scores: String,
     boxes: String,
     threshold: f32,
     nms: f32,
     chip: Chip,
-    tensor: Vec<f32>,
 }
 
 impl Detector {
@@ -56,16 +55,14 @@ impl Detector {
             let reason = "a detector takes the whole picture and gives boxes".to_owned();
             return Err(InferenceError::Model { model: model.spec.name.clone(), reason });
         };
-        let input = &model.spec.input;
+        let model = ChipModel::open(runtime, device, model)?;
         Ok(Self {
-            session: Session::open(runtime, device, &model.path, model.spec)?,
-            normaliser: Normaliser::new(input),
             scores: scores.clone(),
             boxes: boxes.clone(),
             threshold: *threshold,
             nms: *nms,
-            chip: Chip { width: input.width, height: input.height, pixels: Vec::new() },
-            tensor: Vec::new(),
+            chip: model.chip(),
+            model,
         })
     }
 
@@ -89,16 +86,15 @@ impl Detector {
         regions: &[Rect],
         light: Light,
     ) -> Result<Vec<Detection>, InferenceError> {
-        self.tensor.clear();
         for region in regions {
             let to_upright = self.chip.to_unit().then(&region.unit_map()).then(&frame.to_upright);
-            sampler.cut(picture, &to_upright, GROUND, &mut self.chip);
+            sampler.cut(picture, &to_upright, GROUND, Kernel::Linear, &mut self.chip);
             if light == Light::Equalised {
                 equalise(&mut self.chip);
             }
-            self.normaliser.append(&self.chip, &mut self.tensor);
+            self.model.push(&self.chip);
         }
-        let outputs = self.session.run(&self.tensor)?;
+        let outputs = self.model.run()?;
         let (scores, _) = outputs.get(&self.scores)?.as_chunks::<2>();
         let (boxes, _) = outputs.get(&self.boxes)?.as_chunks::<4>();
         let anchors = scores.len() / regions.len().max(1);

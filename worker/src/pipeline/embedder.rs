@@ -5,23 +5,20 @@ use std::sync::Arc;
 use faceline_models::InstalledModel;
 use faceline_models::manifest::{Crop, Output};
 
-use super::normaliser::Normaliser;
-use crate::inference::{Device, InferenceError, Runtime, Session};
-use crate::picture::{Affine, Chip, Picture, Sampler};
+use super::chip_model::ChipModel;
+use crate::inference::{Device, InferenceError, Runtime};
+use crate::picture::{Affine, Chip, Kernel, Picture, Sampler};
 
 /// What lies outside of the picture is black, as in the pictures that such models are trained on.
 const GROUND: u8 = 0;
 
 /// The embedding model.
 pub(super) struct Embedder {
-    session: Session,
-    normaliser: Normaliser,
+    model: ChipModel,
     output: String,
     dimensions: usize,
     /// Where the five landmarks go, in the chip's continuous coordinates.
     template: [[f32; 2]; 5],
-    size: (u32, u32),
-    tensor: Vec<f32>,
 }
 
 /// What the model says of a face.
@@ -46,24 +43,20 @@ impl Embedder {
                 "an embedding model takes a face aligned by five points and gives a vector".to_owned();
             return Err(InferenceError::Model { model: model.spec.name.clone(), reason });
         };
-        let input = &model.spec.input;
         Ok(Self {
-            session: Session::open(runtime, device, &model.path, model.spec)?,
-            normaliser: Normaliser::new(input),
+            model: ChipModel::open(runtime, device, model)?,
             output: name.clone(),
             dimensions: *dimensions,
             template: *template,
-            size: (input.width, input.height),
-            tensor: Vec::new(),
         })
     }
 
-    /// Cuts out a face, aligned: `five` landmarks in received pixels, after EXIF orientation.
+    /// Cuts out a face, aligned: `five` landmarks in received pixels, after EXIF orientation. By a cubic kernel: with a
+    /// linear one LFW's FNMR at an FMR of 1e-4 is up to 0.2 percentage points above.
     pub(super) fn align(&self, sampler: &mut Sampler, picture: &Picture, five: &[[f32; 2]; 5]) -> Chip {
-        let (width, height) = self.size;
-        let mut chip = Chip { width, height, pixels: Vec::new() };
+        let mut chip = self.model.chip();
         let to_upright = Affine::similarity(five, &self.template).inverse();
-        sampler.cut(picture, &to_upright, GROUND, &mut chip);
+        sampler.cut(picture, &to_upright, GROUND, Kernel::Cubic, &mut chip);
         chip
     }
 
@@ -72,11 +65,10 @@ impl Embedder {
         if chips.is_empty() {
             return Ok(Vec::new());
         }
-        self.tensor.clear();
         for chip in chips {
-            self.normaliser.append(chip, &mut self.tensor);
+            self.model.push(chip);
         }
-        let outputs = self.session.run(&self.tensor)?;
+        let outputs = self.model.run()?;
         let elements = outputs.get(&self.output)?;
         Ok(elements.chunks_exact(self.dimensions).map(Embedding::new).collect())
     }

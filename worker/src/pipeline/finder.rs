@@ -4,12 +4,12 @@ use super::candidate::Candidate;
 use super::detector::{Detector, Light};
 use super::evidence::{PROBE_OVERLAP, PROBES};
 use super::frame::{Frame, Turn};
-use super::landmarks::{LOOKS, Landmarker, Landmarks, looks_at_box, looks_at_face};
+use super::landmarks::{Landmarker, Looks, Sighting};
 use super::models::Models;
 use super::rect::Rect;
 use super::times::{StageTimes, timed};
 use crate::inference::InferenceError;
-use crate::picture::{Affine, Picture, Sampler};
+use crate::picture::{Picture, Sampler};
 
 /// Detections of one search that are looked at; more are a pattern, not people.
 const MOST: usize = 16;
@@ -23,6 +23,10 @@ const STEP_BACK: f32 = 1.6;
 /// Width of a face in the detector's input, in pixels, from which on the detector does not overlook it. What is
 /// wider, but seen in a tile only, is no face.
 const PLAIN_WIDTH: f32 = 30.0;
+
+/// How often landmarks are found again from where they were found. Each time what the detector's box leaves in them
+/// becomes two to three times less.
+const APPROACHES: usize = 2;
 
 /// Detector and landmark model together.
 pub(super) struct Finder {
@@ -43,7 +47,7 @@ impl Finder {
         let frame = Frame::new(picture, Turn::None);
         let region = self.whole_region(&frame);
         self.detector.detect(sampler, picture, &frame, &[region], Light::Plain)?;
-        self.landmarker.locate(sampler, picture, &frame, &looks_at_box(&region))?;
+        self.landmarker.locate(sampler, picture, &frame, &[Looks::at_box(&region)])?;
         Ok(())
     }
 
@@ -133,7 +137,7 @@ impl Finder {
         })
     }
 
-    /// The same face with its landmarks found once more, from where they are known to be.
+    /// The same face with its landmarks found again, from where they are known to be.
     pub(super) fn refine(
         &mut self,
         sampler: &mut Sampler,
@@ -143,11 +147,10 @@ impl Finder {
     ) -> Result<Candidate, InferenceError> {
         timed(&mut times.landmarks, || {
             let mut landmarks = candidate.landmarks.clone();
-            // One look to come near, all of them to stay.
-            for count in [1, LOOKS] {
-                let looks = looks_at_face(&landmarks);
-                let found = self.landmarker.locate(sampler, picture, &candidate.frame, &looks[..count])?;
-                (landmarks, _) = Landmarks::average(&found);
+            for _ in 0..APPROACHES {
+                let looks = Looks::at_face(&landmarks);
+                let found = self.landmarker.locate(sampler, picture, &candidate.frame, &[looks])?;
+                landmarks = found.into_iter().next().map_or(landmarks, |sighting| sighting.landmarks);
             }
             Ok(Candidate { landmarks, ..candidate.clone() })
         })
@@ -166,14 +169,16 @@ impl Finder {
             timed(&mut times.detect, || self.detector.detect(sampler, picture, frame, regions, light))?;
         detections.truncate(MOST);
         timed(&mut times.landmarks, || {
-            let looks: Vec<Affine> = detections.iter().flat_map(|found| looks_at_box(&found.area)).collect();
-            let landmarks = self.landmarker.locate(sampler, picture, frame, &looks)?;
-            let found = detections.into_iter().zip(landmarks.chunks_exact(LOOKS));
-            let candidate = |(detection, looks)| {
-                let (landmarks, spread) = Landmarks::average(looks);
-                Candidate { detection, light, landmarks, spread, frame: *frame }
+            let looks: Vec<Looks> = detections.iter().map(|found| Looks::at_box(&found.area)).collect();
+            let sightings = self.landmarker.locate(sampler, picture, frame, &looks)?;
+            let candidate = |(detection, Sighting { landmarks, spread })| Candidate {
+                detection,
+                light,
+                landmarks,
+                spread,
+                frame: *frame,
             };
-            Ok(found.map(candidate).collect())
+            Ok(detections.into_iter().zip(sightings).map(candidate).collect())
         })
     }
 

@@ -4,6 +4,7 @@
 //! and in between the question whether a detection is a face at all.
 
 mod candidate;
+mod chip_model;
 mod coder;
 mod coding;
 mod detector;
