@@ -10,6 +10,7 @@ mod layers;
 pub mod multipart;
 mod operation;
 mod receive;
+mod refusal_log;
 mod router;
 mod server;
 mod state;
