@@ -5,6 +5,8 @@
 mod client;
 mod cluster;
 mod models;
+mod overload;
 mod poison;
 mod process;
+mod raw;
 mod standalone;
