@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::accounts::{Accounts, AccountsError};
+use crate::admission::Admission;
 use crate::http::{Server, State};
 use crate::jobs::Dispatcher;
 
@@ -75,6 +76,9 @@ impl Gateway {
             &parts.metrics,
         )
         .await;
+        let admission = Admission::new(&parts.config, &parts.metrics);
+        let waits = Arc::clone(&admission);
+        let dispatcher = dispatcher.on_wait(move |wait| waits.answered(wait));
         let watching = tokio::spawn(watch_connection(dispatcher.watch_connection(), connected));
         let looking = tokio::spawn(look(parts.clone(), blobs));
 
@@ -82,6 +86,7 @@ impl Gateway {
         let state = State::new(
             parts.config,
             accounts,
+            admission,
             Arc::new(dispatcher),
             TemplateCodec::new(parts.keys.templates),
             parts.readiness,

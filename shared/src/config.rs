@@ -202,6 +202,10 @@ pub struct Admission {
     /// Time in the queue above which fewer jobs are let in.
     #[serde(with = "humantime_serde")]
     pub target_wait: Duration,
+    /// Nobody is told to come again later than this; in whole seconds. Callers who find no room until then are not
+    /// expected when they come: what is promised must be done by then.
+    #[serde(with = "humantime_serde")]
+    pub longest_retry_after: Duration,
 }
 
 /// Form of log lines.
@@ -311,7 +315,7 @@ impl Default for Inference {
 
 impl Default for Admission {
     fn default() -> Self {
-        Self { target_wait: Duration::from_millis(500) }
+        Self { target_wait: Duration::from_millis(500), longest_retry_after: Duration::from_secs(30) }
     }
 }
 
@@ -447,6 +451,13 @@ impl Config {
                 "limits.inflight_bytes must hold at least one picture (limits.picture_bytes)".into(),
             );
         }
+        if self.admission.target_wait.is_zero() || self.admission.longest_retry_after < Duration::from_secs(1)
+        {
+            return invalid(
+                "admission.target_wait must be above 0 and admission.longest_retry_after at least a second"
+                    .into(),
+            );
+        }
         let positive = [
             ("limits.picture_bytes", self.limits.picture_bytes),
             ("limits.inflight_jobs", self.limits.inflight_jobs),
@@ -547,6 +558,14 @@ mod tests {
                 .contains("blobs.url")
         );
         assert!(load("", &[], &[amqp, "store.url=redis://localhost"]).is_ok());
+    }
+
+    #[test]
+    fn callers_are_told_to_wait_for_a_second_at_least() {
+        let short = message(load("", &[], &["admission.longest_retry_after=900ms"]));
+        assert!(short.contains("longest_retry_after"), "{short}");
+        assert!(message(load("", &[], &["admission.target_wait=0s"])).contains("target_wait"));
+        assert!(load("", &[], &["admission.longest_retry_after=1s"]).is_ok());
     }
 
     #[test]

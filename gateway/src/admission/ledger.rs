@@ -10,7 +10,9 @@ use faceline_shared::error::BusyCause;
 pub(super) struct Bounds {
     pub(super) jobs: usize,
     pub(super) bytes: usize,
-    /// Part of both that one client may take.
+    /// The throttle's present limit on jobs, which clients share.
+    pub(super) limit: usize,
+    /// Part of all three that one client may take.
     pub(super) client_share: f64,
 }
 
@@ -36,14 +38,21 @@ impl Ledger {
         self.all.bytes
     }
 
-    /// One more job with the first `bytes` of its body.
-    pub(super) fn open(&mut self, client: &Arc<str>, bytes: usize, bounds: &Bounds) -> Result<(), BusyCause> {
-        self.take(client, 1, bytes, bounds)
+    /// Whether there is room for one more job with the first `bytes` of its body.
+    pub(super) fn has_room(&self, client: &Arc<str>, bytes: usize, bounds: &Bounds) -> Result<(), BusyCause> {
+        self.check(client, 1, bytes, bounds)
+    }
+
+    /// One more job, for which there is room.
+    pub(super) fn open(&mut self, client: &Arc<str>, bytes: usize) {
+        self.book(client, 1, bytes);
     }
 
     /// More bytes for a job that is open.
     pub(super) fn grow(&mut self, client: &Arc<str>, bytes: usize, bounds: &Bounds) -> Result<(), BusyCause> {
-        self.take(client, 0, bytes, bounds)
+        self.check(client, 0, bytes, bounds)?;
+        self.book(client, 0, bytes);
+        Ok(())
     }
 
     /// A job is over; `bytes` is all that was taken for it.
@@ -59,19 +68,13 @@ impl Ledger {
         }
     }
 
-    fn take(
-        &mut self,
-        client: &Arc<str>,
-        jobs: usize,
-        bytes: usize,
-        bounds: &Bounds,
-    ) -> Result<(), BusyCause> {
+    fn check(&self, client: &Arc<str>, jobs: usize, bytes: usize, bounds: &Bounds) -> Result<(), BusyCause> {
         let own = self.clients.get(client).copied().unwrap_or_default();
         // A client's only job is never above its share, or a large body would be refused for ever.
         let is_only = own.jobs + jobs <= 1;
         if !is_only
             && bounds.client_share < 1.0
-            && (own.jobs + jobs > share(bounds.jobs, bounds)
+            && (own.jobs + jobs > share(bounds.jobs.min(bounds.limit), bounds)
                 || own.bytes + bytes > share(bounds.bytes, bounds))
         {
             return Err(BusyCause::ClientShare);
@@ -82,11 +85,14 @@ impl Ledger {
         if self.all.bytes + bytes > bounds.bytes {
             return Err(BusyCause::Bytes);
         }
+        Ok(())
+    }
+
+    fn book(&mut self, client: &Arc<str>, jobs: usize, bytes: usize) {
         for usage in [&mut self.all, self.clients.entry(Arc::clone(client)).or_default()] {
             usage.jobs += jobs;
             usage.bytes += bytes;
         }
-        Ok(())
     }
 }
 
@@ -100,7 +106,13 @@ mod tests {
 
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { jobs: 4, bytes: 100, client_share: 0.5 };
+    const BOUNDS: Bounds = Bounds { jobs: 4, bytes: 100, limit: 4, client_share: 0.5 };
+
+    fn open(ledger: &mut Ledger, name: &str, bytes: usize) -> Result<(), BusyCause> {
+        ledger.has_room(&client(name), bytes, &BOUNDS)?;
+        ledger.open(&client(name), bytes);
+        Ok(())
+    }
 
     fn client(name: &str) -> Arc<str> {
         Arc::from(name)
@@ -108,22 +120,30 @@ mod tests {
 
     #[test]
     fn one_client_leaves_room_for_others() {
-        let (a, b) = (client("a"), client("b"));
         let mut ledger = Ledger::default();
-        ledger.open(&a, 10, &BOUNDS).unwrap();
-        ledger.open(&a, 10, &BOUNDS).unwrap();
-        assert_eq!(ledger.open(&a, 10, &BOUNDS), Err(BusyCause::ClientShare));
-        assert_eq!(ledger.grow(&a, 31, &BOUNDS), Err(BusyCause::ClientShare));
-        ledger.open(&b, 10, &BOUNDS).unwrap();
-        ledger.open(&b, 10, &BOUNDS).unwrap();
-        assert_eq!(ledger.open(&client("c"), 10, &BOUNDS), Err(BusyCause::InFlight));
+        open(&mut ledger, "a", 10).unwrap();
+        open(&mut ledger, "a", 10).unwrap();
+        assert_eq!(open(&mut ledger, "a", 10), Err(BusyCause::ClientShare));
+        assert_eq!(ledger.grow(&client("a"), 31, &BOUNDS), Err(BusyCause::ClientShare));
+        open(&mut ledger, "b", 10).unwrap();
+        open(&mut ledger, "b", 10).unwrap();
+        assert_eq!(open(&mut ledger, "c", 10), Err(BusyCause::InFlight));
+    }
+
+    #[test]
+    fn a_client_has_its_share_of_what_is_let_in_at_present() {
+        let mut ledger = Ledger::default();
+        ledger.open(&client("a"), 10);
+        let small = Bounds { limit: 2, ..BOUNDS };
+        assert_eq!(ledger.has_room(&client("a"), 10, &small), Err(BusyCause::ClientShare));
+        assert_eq!(ledger.has_room(&client("b"), 10, &small), Ok(()));
     }
 
     #[test]
     fn a_single_large_body_may_pass_the_share_but_not_the_bound() {
         let mut ledger = Ledger::default();
-        ledger.open(&client("a"), 90, &BOUNDS).unwrap();
-        assert_eq!(ledger.open(&client("b"), 20, &BOUNDS), Err(BusyCause::Bytes));
+        open(&mut ledger, "a", 90).unwrap();
+        assert_eq!(open(&mut ledger, "b", 20), Err(BusyCause::Bytes));
         assert_eq!(ledger.grow(&client("a"), 11, &BOUNDS), Err(BusyCause::Bytes));
         assert_eq!(ledger.grow(&client("a"), 10, &BOUNDS), Ok(()));
     }
@@ -133,25 +153,26 @@ mod tests {
         fn the_books_stay_within_their_bounds_and_close_at_zero(
             steps in proptest::collection::vec((0..3_u8, 0..3_usize, 0..60_usize), 0..60),
         ) {
-            let clients = [client("a"), client("b"), client("c")];
+            let names = ["a", "b", "c"];
+            let clients = names.map(client);
             let mut ledger = Ledger::default();
-            let mut open: Vec<(usize, usize)> = Vec::new();
+            let mut jobs: Vec<(usize, usize)> = Vec::new();
             for (step, who, bytes) in steps {
-                let mine = open.iter().position(|(owner, _)| *owner == who);
+                let mine = jobs.iter().position(|(owner, _)| *owner == who);
                 match (step, mine) {
-                    (0, _) if ledger.open(&clients[who], bytes, &BOUNDS).is_ok() => open.push((who, bytes)),
-                    (1, Some(at)) if ledger.grow(&clients[who], bytes, &BOUNDS).is_ok() => open[at].1 += bytes,
+                    (0, _) if open(&mut ledger, names[who], bytes).is_ok() => jobs.push((who, bytes)),
+                    (1, Some(at)) if ledger.grow(&clients[who], bytes, &BOUNDS).is_ok() => jobs[at].1 += bytes,
                     (2, Some(at)) => {
-                        let (_, held) = open.swap_remove(at);
+                        let (_, held) = jobs.swap_remove(at);
                         ledger.close(&clients[who], held);
                     }
                     _ => (),
                 }
-                prop_assert_eq!(ledger.jobs(), open.len());
-                prop_assert_eq!(ledger.bytes(), open.iter().map(|(_, held)| held).sum::<usize>());
+                prop_assert_eq!(ledger.jobs(), jobs.len());
+                prop_assert_eq!(ledger.bytes(), jobs.iter().map(|(_, held)| held).sum::<usize>());
                 prop_assert!(ledger.jobs() <= BOUNDS.jobs && ledger.bytes() <= BOUNDS.bytes);
             }
-            for (who, held) in open {
+            for (who, held) in jobs {
                 ledger.close(&clients[who], held);
             }
             prop_assert_eq!((ledger.jobs(), ledger.bytes(), ledger.clients.len()), (0, 0, 0));

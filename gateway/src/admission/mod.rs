@@ -1,45 +1,72 @@
 //! Whether a request is let in, decided on its headers, before its body is read.
+//!
+//! In this order: the key's rate, the client's share of what is in flight, this gateway's jobs and bytes, and the limit
+//! that adapts to how long jobs wait for a worker (`limit.rs`). Who is refused is told when to come again and then goes
+//! first (`promises.rs`).
+//!
+//! A caller who comes again is recognised by what does not change from try to try: key, operation and length of the body.
+//! Nothing is asked of callers for it. Where several gateways stand behind a balancer that sends the second try to another
+//! one, that one knows nothing of the promise, and the caller is there as good as any other.
 
 mod ledger;
+mod limit;
+mod metrics;
 mod pace;
+mod promises;
 mod rates;
+#[cfg(test)]
+mod simulation;
+mod throttle;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use faceline_shared::config::Config;
 use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::telemetry::Metrics;
-use prometheus::IntGauge;
+use rand::RngExt as _;
 
 use self::ledger::{Bounds, Ledger};
-use self::pace::Pace;
+use self::metrics::AdmissionMetrics;
 use self::rates::Rates;
+use self::throttle::{Stage, Throttle};
 use crate::accounts::{Caller, Rate};
 
 /// When to come again after the way to the workers was lost: it is tried about once a second.
 const OUTAGE: Duration = Duration::from_secs(5);
 
+/// Pictures that are kept in the process's own blob store are there twice: as received, and sealed.
+const EMBEDDED_WEIGHT: usize = 2;
+
 /// The bounds of one gateway and what is in flight under them.
 pub struct Admission {
     bounds: Bounds,
+    /// Bytes that a byte of a body takes.
+    weight: usize,
     rates: Rates,
     state: Mutex<State>,
     /// A job is answered by then, so this many in flight are done at that pace at least.
     deadline: Duration,
-    jobs: IntGauge,
-    bytes: IntGauge,
+    hasher: RandomState,
+    metrics: AdmissionMetrics,
 }
 
 struct State {
     ledger: Ledger,
-    pace: Pace,
+    throttle: Throttle,
 }
+
+/// What a caller who comes again is recognised by.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Visit(u64);
 
 /// A request that was let in; what it holds is free again when this is dropped.
 pub struct Ticket {
     admission: Arc<Admission>,
     client: Arc<str>,
+    visit: Visit,
+    stage: Stage,
     bytes: usize,
 }
 
@@ -51,63 +78,120 @@ impl Admission {
         let bounds = Bounds {
             jobs: limits.inflight_jobs,
             bytes: limits.inflight_bytes,
+            limit: limits.inflight_jobs,
             client_share: limits.client_share,
         };
         let default_rate = Rate { requests_per_second: limits.requests_per_second, burst: limits.burst };
+        let admission = &config.admission;
+        let throttle =
+            Throttle::new(Instant::now(), admission.target_wait, bounds.jobs, admission.longest_retry_after);
+        let metrics = AdmissionMetrics::new(metrics);
+        metrics.limit.set(bounds.jobs as i64);
+        let is_embedded = config.blobs_url().starts_with("embedded:");
         Arc::new(Self {
             bounds,
+            weight: if is_embedded { EMBEDDED_WEIGHT } else { 1 },
             rates: Rates::new(default_rate),
-            state: Mutex::new(State { ledger: Ledger::default(), pace: Pace::new(Instant::now()) }),
+            state: Mutex::new(State { ledger: Ledger::default(), throttle }),
             deadline: config.jobs.deadline,
-            jobs: metrics
-                .gauge("faceline_gateway_inflight_jobs", "Requests that were let in and are not answered."),
-            bytes: metrics
-                .gauge("faceline_gateway_inflight_bytes", "Bytes of bodies that are held or promised."),
+            hasher: RandomState::new(),
+            metrics,
         })
+    }
+
+    /// The longest body that there is ever room for, in bytes.
+    #[must_use]
+    pub fn longest_body(&self) -> usize {
+        self.bounds.bytes / self.weight
+    }
+
+    /// What a request to `path` with a body of `length` is recognised by when it comes again.
+    pub fn visit(&self, caller: &Caller, path: &str, length: Option<u64>) -> Visit {
+        Visit(self.hasher.hash_one((&caller.key_id, path, length)))
     }
 
     /// Lets a request of `caller` in with the first `bytes` of its body.
     ///
     /// # Errors
     /// [`Fault::Busy`] with its cause and when to come again.
-    pub fn admit(self: &Arc<Self>, caller: &Caller, bytes: usize) -> Result<Ticket, Fault> {
+    pub fn admit(self: &Arc<Self>, caller: &Caller, visit: Visit, bytes: usize) -> Result<Ticket, Fault> {
         self.rates
             .check(&caller.key_id, caller.rate)
             .map_err(|wait| Fault::busy(BusyCause::ClientRate, wait))?;
+        self.admit_at(Instant::now(), caller, visit, bytes)
+    }
+
+    fn admit_at(
+        self: &Arc<Self>,
+        now: Instant,
+        caller: &Caller,
+        visit: Visit,
+        bytes: usize,
+    ) -> Result<Ticket, Fault> {
         let mut state = self.state();
-        match state.ledger.open(&caller.client, bytes, &self.bounds) {
-            Ok(()) => {
-                self.show(&state.ledger);
-                Ok(Ticket { admission: Arc::clone(self), client: Arc::clone(&caller.client), bytes })
+        let is_expected = state.throttle.expects(now, visit.0);
+        if is_expected {
+            self.metrics.kept.inc();
+        }
+        if let Err(cause) = self.room(&mut state, now, &caller.client, is_expected, bytes * self.weight) {
+            return Err(self.refuse(&mut state, now, visit, cause));
+        }
+        state.ledger.open(&caller.client, bytes * self.weight);
+        let stage = state.throttle.enter(now);
+        self.show(&state);
+        Ok(Ticket { admission: Arc::clone(self), client: Arc::clone(&caller.client), visit, stage, bytes })
+    }
+
+    fn room(
+        &self,
+        state: &mut State,
+        now: Instant,
+        client: &Arc<str>,
+        is_expected: bool,
+        bytes: usize,
+    ) -> Result<(), BusyCause> {
+        let bounds = Bounds { limit: state.throttle.limit(), ..self.bounds };
+        state.ledger.has_room(client, bytes, &bounds)?;
+        if state.throttle.has_room(now, is_expected) { Ok(()) } else { Err(BusyCause::Wait) }
+    }
+
+    /// A job was answered that had waited for `wait` besides the time that a worker took.
+    pub fn answered(&self, wait: Duration) {
+        let mut state = self.state();
+        state.throttle.answered(Instant::now(), wait);
+        self.metrics.limit.set(state.throttle.limit() as i64);
+    }
+
+    /// What a caller is told who was let in, or would have been, and cannot be served after all.
+    #[must_use]
+    pub fn refusal(&self, visit: Visit, cause: BusyCause) -> Fault {
+        match cause {
+            BusyCause::BrokerUnreachable | BusyCause::StoreUnreachable => {
+                // So that those refused together do not come again together.
+                Fault::busy(cause, OUTAGE.mul_f64(rand::rng().random_range(1.0..1.5)))
             }
-            Err(cause) => Err(self.refuse(&mut state, cause)),
+            _ => self.refuse(&mut self.state(), Instant::now(), visit, cause),
         }
     }
 
-    /// What a caller is told while there is no way to the workers.
-    #[must_use]
-    pub fn outage(&self) -> Fault {
-        Fault::busy(BusyCause::BrokerUnreachable, pace::spread(OUTAGE))
-    }
-
-    /// What a caller is told whose job waited too long.
-    #[must_use]
-    pub fn too_late(&self) -> Fault {
-        self.refuse(&mut self.state(), BusyCause::DeadlineQueued { callers_own: false })
-    }
-
-    fn refuse(&self, state: &mut State, cause: BusyCause) -> Fault {
+    fn refuse(&self, state: &mut State, now: Instant, visit: Visit, cause: BusyCause) -> Fault {
+        if matches!(cause, BusyCause::Wait | BusyCause::ClientShare) {
+            state.throttle.felt();
+        }
         let slowest = state.ledger.jobs() as f64 / self.deadline.as_secs_f64();
-        Fault::busy(cause, pace::spread(state.pace.refused(Instant::now(), slowest)))
+        let promise = state.throttle.promise(now, visit.0, slowest, rand::rng().random());
+        let counter = if promise.is_booked { &self.metrics.booked } else { &self.metrics.unbooked };
+        counter.inc();
+        Fault::busy(cause, promise.after)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show(&self, ledger: &Ledger) {
-        self.jobs.set(ledger.jobs() as i64);
-        self.bytes.set(ledger.bytes() as i64);
+    fn show(&self, state: &State) {
+        self.metrics.jobs.set(state.ledger.jobs() as i64);
+        self.metrics.bytes.set(state.ledger.bytes() as i64);
     }
 }
 
@@ -118,17 +202,23 @@ impl Ticket {
     /// [`Fault::Busy`] where there is none.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
         let mut state = self.admission.state();
-        match state.ledger.grow(&self.client, bytes, &self.admission.bounds) {
+        let room = bytes * self.admission.weight;
+        match state.ledger.grow(&self.client, room, &self.admission.bounds) {
             Ok(()) => {
-                self.admission.show(&state.ledger);
+                self.admission.show(&state);
                 self.bytes += bytes;
                 Ok(())
             }
-            Err(cause) => Err(self.admission.refuse(&mut state, cause)),
+            Err(cause) => Err(self.admission.refuse(&mut state, Instant::now(), self.visit, cause)),
         }
     }
 
-    /// Room that was taken, in bytes.
+    /// The body is here as a whole.
+    pub fn received(&mut self) {
+        self.admission.state().throttle.receive(&mut self.stage);
+    }
+
+    /// Bytes of the body that room was taken for.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -138,9 +228,9 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.admission.state();
-        state.ledger.close(&self.client, self.bytes);
-        state.pace.completed(Instant::now());
-        self.admission.show(&state.ledger);
+        state.ledger.close(&self.client, self.bytes * self.admission.weight);
+        state.throttle.leave(&self.stage);
+        self.admission.show(&state);
     }
 }
 
@@ -151,10 +241,15 @@ mod tests {
 
     fn admission(change: impl FnOnce(&mut Config)) -> (Arc<Admission>, Caller, Metrics) {
         let mut config = Config::default();
+        config.blobs.url = Some("redis://127.0.0.1".into());
         change(&mut config);
         let metrics = Metrics::new();
         let demo = Accounts::load(&config).unwrap().authenticate(Some(Credential::ApiKey(b"demo"))).unwrap();
         (Admission::new(&config, &metrics), demo, metrics)
+    }
+
+    fn admit(admission: &Arc<Admission>, caller: &Caller, bytes: usize) -> Result<Ticket, Fault> {
+        admission.admit(caller, admission.visit(caller, "/", Some(bytes as u64)), bytes)
     }
 
     fn cause(result: Result<impl Sized, Fault>) -> BusyCause {
@@ -170,15 +265,66 @@ mod tests {
             config.limits.inflight_jobs = 2;
             config.limits.client_share = 1.0;
         });
-        let first = admission.admit(&demo, 10).unwrap();
-        let second = admission.admit(&demo, 10).unwrap();
-        assert_eq!(cause(admission.admit(&demo, 10)), BusyCause::InFlight);
+        let first = admit(&admission, &demo, 10).unwrap();
+        let mut second = admit(&admission, &demo, 10).unwrap();
+        second.received();
+        assert_eq!(cause(admit(&admission, &demo, 10)), BusyCause::InFlight);
         assert!(metrics.encode().contains("faceline_gateway_inflight_bytes 20"));
         drop(first);
-        let third = admission.admit(&demo, 10).unwrap();
+        let third = admit(&admission, &demo, 10).unwrap();
         drop((second, third));
         assert!(metrics.encode().contains("faceline_gateway_inflight_jobs 0"));
         assert!(metrics.encode().contains("faceline_gateway_inflight_bytes 0"));
+    }
+
+    #[test]
+    fn long_waits_refuse_what_the_bound_would_let_in() {
+        let (admission, demo, metrics) = admission(|config| {
+            config.limits.inflight_jobs = 8;
+            config.limits.client_share = 1.0;
+        });
+        admission.answered(Duration::from_secs(5));
+        assert!(metrics.encode().contains("faceline_gateway_limit_jobs 4"));
+        let _in = [(); 4].map(|()| admit(&admission, &demo, 10).unwrap());
+        assert_eq!(cause(admit(&admission, &demo, 10)), BusyCause::Wait);
+        assert!(metrics.encode().contains(r#"faceline_gateway_promises_total{outcome="booked"} 1"#));
+        admission.answered(Duration::ZERO);
+        assert!(metrics.encode().contains("faceline_gateway_limit_jobs 5"));
+        assert!(admit(&admission, &demo, 10).is_ok());
+    }
+
+    #[test]
+    fn who_comes_as_told_goes_before_who_is_new() {
+        let (admission, demo, metrics) = admission(|config| {
+            config.limits.inflight_jobs = 8;
+            config.limits.client_share = 1.0;
+        });
+        admission.answered(Duration::from_secs(5));
+        let start = Instant::now();
+        let visit = |length| admission.visit(&demo, "/", Some(length));
+        let admit_at = |now, length| admission.admit_at(now, &demo, visit(length), 10);
+        let mut inside: Vec<_> = (0..4).map(|length| admit_at(start, length).unwrap()).collect();
+        let fault = admit_at(start, 100).err().unwrap();
+        let told = start + Duration::from_secs(fault.as_busy().unwrap().retry_after_seconds());
+
+        inside.pop();
+        // The bodies of the others have come in, or they would count no more by then.
+        inside.iter_mut().for_each(Ticket::received);
+        assert_eq!(cause(admit_at(told, 101)), BusyCause::Wait);
+        let kept = admit_at(told, 100);
+        assert!(kept.is_ok());
+        assert!(metrics.encode().contains(r#"faceline_gateway_promises_total{outcome="kept"} 1"#));
+    }
+
+    #[test]
+    fn a_client_has_its_share_of_the_present_limit() {
+        let (admission, demo, _) = admission(|config| config.limits.inflight_jobs = 8);
+        admission.answered(Duration::from_secs(5));
+        let _in = [(); 2].map(|()| admit(&admission, &demo, 10).unwrap());
+        assert_eq!(cause(admit(&admission, &demo, 10)), BusyCause::ClientShare);
+        let mut other = demo;
+        other.client = Arc::from("other");
+        assert!(admit(&admission, &other, 10).is_ok());
     }
 
     #[test]
@@ -187,12 +333,28 @@ mod tests {
             config.limits.inflight_bytes = 100;
             config.limits.client_share = 1.0;
         });
-        let mut ticket = admission.admit(&demo, 60).unwrap();
+        let mut ticket = admit(&admission, &demo, 60).unwrap();
         ticket.grow(30).unwrap();
         assert_eq!(cause(ticket.grow(30)), BusyCause::Bytes);
         assert_eq!(ticket.bytes(), 90);
         drop(ticket);
-        assert!(admission.admit(&demo, 100).is_ok());
+        assert!(admit(&admission, &demo, 100).is_ok());
+    }
+
+    #[test]
+    fn a_body_counts_twice_where_its_sealed_copy_stays_in_the_process() {
+        let (admission, demo, metrics) = admission(|config| {
+            config.blobs.url = None;
+            config.limits.inflight_bytes = 100;
+        });
+        assert_eq!(admission.longest_body(), 50);
+        let mut ticket = admit(&admission, &demo, 30).unwrap();
+        ticket.grow(10).unwrap();
+        assert_eq!(ticket.bytes(), 40);
+        assert!(metrics.encode().contains("faceline_gateway_inflight_bytes 80"));
+        assert_eq!(cause(ticket.grow(11)), BusyCause::Bytes);
+        drop(ticket);
+        assert!(metrics.encode().contains("faceline_gateway_inflight_bytes 0"));
     }
 
     #[test]
@@ -201,9 +363,27 @@ mod tests {
             config.limits.requests_per_second = 1;
             config.limits.burst = 1;
         });
-        let ticket = admission.admit(&demo, 10).unwrap();
-        assert_eq!(cause(admission.admit(&demo, 10)), BusyCause::ClientRate);
+        let ticket = admit(&admission, &demo, 10).unwrap();
+        assert_eq!(cause(admit(&admission, &demo, 10)), BusyCause::ClientRate);
         assert!(metrics.encode().contains("faceline_gateway_inflight_jobs 1"));
         drop(ticket);
+    }
+
+    #[test]
+    fn an_outage_is_no_matter_of_how_much_is_to_be_done() {
+        let (admission, demo, metrics) = admission(|_| ());
+        let visit = admission.visit(&demo, "/", None);
+        for cause in [BusyCause::BrokerUnreachable, BusyCause::StoreUnreachable] {
+            let fault = admission.refusal(visit, cause);
+            let busy = fault.as_busy().unwrap();
+            assert_eq!(busy.cause, cause);
+            assert!((5..=8).contains(&busy.retry_after_seconds()), "{busy:?}");
+        }
+        assert!(metrics.encode().contains(r#"faceline_gateway_promises_total{outcome="booked"} 0"#));
+        assert_eq!(
+            admission.refusal(visit, BusyCause::QueueFull).as_busy().unwrap().cause,
+            BusyCause::QueueFull
+        );
+        assert!(metrics.encode().contains(r#"faceline_gateway_promises_total{outcome="unbooked"} 0"#));
     }
 }

@@ -1,6 +1,6 @@
 //! What a worker's refusal reads like.
 
-use faceline_shared::error::Fault;
+use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::job::{JobFailure, Subject};
 
 use crate::jobs::OrderError;
@@ -23,10 +23,11 @@ impl Parts {
     }
 }
 
-/// The fault of an order that has no result; `too_late` makes the refusal of one that waited too long.
-pub(super) fn fault(error: OrderError, parts: &Parts, too_late: impl FnOnce() -> Fault) -> Fault {
+/// The fault of an order that has no result; `refusal` says when to come again.
+pub(super) fn fault(error: OrderError, parts: &Parts, refusal: impl FnOnce(BusyCause) -> Fault) -> Fault {
     let failure = match error {
         OrderError::Fault(fault) => return fault,
+        OrderError::Busy(cause) => return refusal(cause),
         OrderError::Failed(failure) => failure,
     };
     let invalid = |subject, what: &str| Fault::Invalid(format!("`{}`: {what}", parts.name(subject)));
@@ -37,7 +38,7 @@ pub(super) fn fault(error: OrderError, parts: &Parts, too_late: impl FnOnce() ->
         JobFailure::OtherAlgorithm { theirs, ours } => {
             invalid(Subject::Reference, &super::reference::other_algorithm(&theirs, &ours))
         }
-        JobFailure::Expired { .. } => too_late(),
+        JobFailure::Expired { .. } => refusal(BusyCause::DeadlineQueued { callers_own: false }),
         JobFailure::BlobLost | JobFailure::Poison { .. } | JobFailure::Internal => {
             tracing::error!(%failure, "a job failed");
             Fault::Internal
@@ -49,20 +50,18 @@ pub(super) fn fault(error: OrderError, parts: &Parts, too_late: impl FnOnce() ->
 mod tests {
     use std::time::Duration;
 
-    use faceline_shared::error::BusyCause;
-
     use super::*;
 
     const PARTS: Parts = Parts { image: "image", reference: "referenceImage", candidate: "candidateImage" };
 
-    fn late() -> Fault {
-        Fault::busy(BusyCause::DeadlineQueued { callers_own: false }, Duration::from_secs(3))
+    fn busy(cause: BusyCause) -> Fault {
+        Fault::busy(cause, Duration::from_secs(3))
     }
 
     #[test]
     fn each_failure_has_its_status_and_names_its_part() {
         let said = |failure| {
-            let fault = fault(OrderError::Failed(failure), &PARTS, late);
+            let fault = fault(OrderError::Failed(failure), &PARTS, busy);
             (fault.row().biometric_services, fault.to_string())
         };
         let bad =
@@ -82,8 +81,10 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_passes_as_it_is() {
-        let fault = fault(OrderError::Fault(late()), &PARTS, || Fault::Internal);
-        assert_eq!(fault, late());
+    fn a_refusal_says_when_to_come_again_and_other_faults_pass_as_they_are() {
+        let full = fault(OrderError::Busy(BusyCause::QueueFull), &PARTS, busy);
+        assert_eq!(full, busy(BusyCause::QueueFull));
+        let running = Fault::DeadlineRunning { callers_own: false };
+        assert_eq!(fault(OrderError::Fault(running.clone()), &PARTS, busy), running);
     }
 }

@@ -21,7 +21,7 @@ use self::failure::Parts;
 use self::reference::ReferenceFace;
 pub use self::request::{FACES, MATCH, MATCH_IMAGES};
 use self::request::{FaceRequest, MatchImagesRequest, MatchRequest};
-use crate::admission::Admission;
+use crate::admission::{Admission, Visit};
 use crate::form::Form;
 use crate::jobs::{Order, SubmittedReference, Task};
 use crate::submit::Submit;
@@ -42,6 +42,8 @@ pub struct Call {
     pub job: JobId,
     /// The client.
     pub client: Arc<str>,
+    /// What the request is recognised by when it comes again.
+    pub visit: Visit,
     /// The request's trace.
     pub trace: TraceContext,
 }
@@ -148,7 +150,8 @@ impl BiometricServices {
             trace: call.trace,
         };
         let result = self.submit.submit(order).await;
-        result.map_err(|error| failure::fault(error, parts, || self.admission.too_late()))
+        result
+            .map_err(|error| failure::fault(error, parts, |cause| self.admission.refusal(call.visit, cause)))
     }
 
     fn template(&self, face: &CodedFace) -> Result<String, Fault> {

@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::refusal_log;
 use crate::json;
 
 /// The label of the fault in an answer, for metrics.
@@ -58,7 +59,7 @@ impl IntoResponse for Refusal {
         let (id, cause, message) = (error.id, row.label, error.message.as_str());
         match row.biometric_services {
             500 => tracing::error!(error_id = %id, cause, message, "request failed"),
-            429 | 503 => tracing::warn!(error_id = %id, cause, message, "request refused"),
+            429 | 503 => refusal_log::refused(id, cause, message),
             _ => tracing::info!(error_id = %id, cause, message, "request refused"),
         }
         let mut response = body(status, json::to_vec(&error).unwrap_or_default());

@@ -12,6 +12,7 @@ mod layers;
 pub mod multipart;
 mod operation;
 mod receive;
+mod refusal_log;
 mod router;
 mod sent;
 mod server;

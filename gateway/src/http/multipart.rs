@@ -21,6 +21,9 @@ const MAX_PARTS: usize = 100;
 const MAX_PART_HEADER: usize = 16 << 10;
 /// Size of a part that is no picture.
 const MAX_TEXT: usize = 128 << 10;
+/// A part of this size gets all the address space that it may need. Memory is what is written to; a buffer that grew by
+/// and by would leave its earlier selves behind, half as much again as the callers' budget.
+const LARGE: usize = 1 << 20;
 /// The parser searches what it has again with each piece, and takes all that is there at once; pieces of this size
 /// bound both.
 const PIECE: usize = 16 << 10;
@@ -86,6 +89,9 @@ async fn read(field: &mut Field<'_>, role: Role, max_picture: usize) -> Result<B
     while let Some(chunk) = field.chunk().await.map_err(fault)? {
         if bytes.len() + chunk.len() > limit {
             return Err(Fault::TooLarge { limit, place: format!(" in `{name}`") });
+        }
+        if bytes.len() < LARGE && bytes.len() + chunk.len() >= LARGE {
+            bytes.reserve(limit - bytes.len());
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -1,7 +1,7 @@
 //! The way in of a request that makes a job: everything that its headers decide, then its body.
 
 use axum::extract::Request;
-use faceline_shared::error::Fault;
+use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::telemetry::TraceContext;
 use http::HeaderMap;
 use http::request::Parts;
@@ -12,7 +12,7 @@ use super::State;
 use super::body::BoundedBody;
 use super::{content_type, drain, multipart};
 use crate::accounts::{Caller, Credential, Permission};
-use crate::admission::Ticket;
+use crate::admission::{Ticket, Visit};
 use crate::biometric::Call;
 use crate::form::{Form, Schema};
 
@@ -56,7 +56,7 @@ pub(super) async fn receive(
             return Err(fault);
         }
     };
-    let Admitted { caller, boundary, limit, mut ticket } = admitted;
+    let Admitted { caller, visit, boundary, limit, mut ticket } = admitted;
     let mut bounded = BoundedBody::new(body, limit, state.config.http.body_timeout, &mut ticket);
     let decoded = multipart::decode(&mut bounded, boundary, schema, state.config.limits.picture_bytes).await;
     drain::rest(bounded.into_inner());
@@ -65,15 +65,17 @@ pub(super) async fn receive(
     let job = Uuid::now_v7();
     Span::current().record("job", tracing::field::display(job));
     let trace = parts.extensions.get::<TraceContext>().copied();
+    ticket.received();
     Ok(Received {
         form,
-        call: Call { job, client: caller.client, trace: trace.unwrap_or_default() },
+        call: Call { job, client: caller.client, visit, trace: trace.unwrap_or_default() },
         _ticket: ticket,
     })
 }
 
 struct Admitted {
     caller: Caller,
+    visit: Visit,
     boundary: String,
     /// Of the body, in bytes.
     limit: usize,
@@ -94,15 +96,16 @@ fn admit(
         .saturating_mul(schema.pictures.len())
         .saturating_add(ALLOWANCE)
         // What never fits is too large, not a matter of waiting.
-        .min(limits.inflight_bytes);
+        .min(state.admission.longest_body());
     let length = content_type::length(&parts.headers);
     if length.is_some_and(|length| length > limit as u64) {
         return Err(Fault::TooLarge { limit, place: String::new() });
     }
+    let visit = state.admission.visit(&caller, parts.uri.path(), length);
     if !state.submit.is_connected() {
-        return Err(state.admission.outage());
+        return Err(state.admission.refusal(visit, BusyCause::BrokerUnreachable));
     }
     let bytes = length.map_or(STEP.min(limit), |length| length as usize);
-    let ticket = state.admission.admit(&caller, bytes)?;
-    Ok(Admitted { caller, boundary, limit, ticket })
+    let ticket = state.admission.admit(&caller, visit, bytes)?;
+    Ok(Admitted { caller, visit, boundary, limit, ticket })
 }

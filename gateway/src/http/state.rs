@@ -30,12 +30,12 @@ impl State {
     pub fn new(
         config: Config,
         accounts: Accounts,
+        admission: Arc<Admission>,
         submit: Arc<dyn Submit>,
         templates: TemplateCodec,
         readiness: Readiness,
         metrics: &Metrics,
     ) -> Arc<Self> {
-        let admission = Admission::new(&config, metrics);
         let biometric =
             BiometricServices::new(&config, Arc::clone(&submit), Arc::clone(&admission), templates);
         Arc::new(Self {

@@ -28,7 +28,7 @@ impl Claims {
     ) -> Result<(Self, Job), BlobError> {
         let mut claims = Self { blobs: blobs.clone(), keys: Vec::new() };
         // The limit is on the message, so two pictures share it.
-        let inline = task.pictures().map(|picture| picture.bytes.len()).sum::<usize>() <= inline_limit;
+        let inline = stored_bytes(task, inline_limit) == 0;
         let ttl = budget + GRACE;
         // Unique, since a job that is sent again must not lose its blob to the clean-up after its first try.
         let key = |subject: &str| format!("{id}/{subject}/{}", Uuid::new_v4());
@@ -65,6 +65,12 @@ impl Claims {
         };
         Ok(Coding { picture, image_type: submitted.image_type, rotate: submitted.rotate })
     }
+}
+
+/// Bytes of `task` that go by way of the blob store.
+pub(super) fn stored_bytes(task: &Task, inline_limit: usize) -> usize {
+    let bytes = task.pictures().map(|picture| picture.bytes.len()).sum();
+    if bytes <= inline_limit { 0 } else { bytes }
 }
 
 impl Drop for Claims {

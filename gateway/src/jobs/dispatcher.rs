@@ -12,9 +12,10 @@ use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::job::{Job, JobEnvelope, JobFailure, Routing};
 use faceline_shared::seal::KeyRing;
 use faceline_shared::telemetry::Metrics;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout_at;
 
-use super::claim::Claims;
+use super::claim::{Claims, stored_bytes};
 use super::metrics::JobMetrics;
 use super::pending::{Answer, Letter, Pending, Place};
 use super::replies::ReplyLoop;
@@ -24,8 +25,9 @@ use crate::submit::Submit;
 /// A message that no worker took is dead-lettered this long after its budget is over. Only a backstop: workers drop
 /// what is too old by themselves.
 const EXPIRATION_GRACE: Duration = Duration::from_secs(60);
-/// After an outage or a full queue; admission has better figures for what it refuses itself.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Bytes of pictures that are on their way into the blob store at the same time, in KiB; one that is larger goes alone.
+/// Each is copied when it is sealed, and no budget of callers covers that.
+const STORING: u32 = 32 << 10;
 /// A job whose blob got lost (a blob store that was restarted) is sent once more.
 const BLOB_ATTEMPTS: u32 = 2;
 
@@ -50,9 +52,11 @@ pub struct Dispatcher {
     blobs: SealedBlobs,
     keys: KeyRing,
     inline_limit: usize,
+    storing: Arc<Semaphore>,
     pending: Pending,
     metrics: JobMetrics,
     reply_to: Arc<watch::Sender<Option<String>>>,
+    on_wait: Arc<dyn Fn(Duration) + Send + Sync>,
 }
 
 impl Dispatcher {
@@ -75,7 +79,9 @@ impl Dispatcher {
             blobs,
             keys,
             inline_limit,
+            storing: Arc::new(Semaphore::new(STORING as usize)),
             metrics,
+            on_wait: Arc::new(|_| ()),
         };
         let replies = dispatcher.broker.replies(instance).await;
         let ear = ReplyLoop {
@@ -89,6 +95,12 @@ impl Dispatcher {
         dispatcher
     }
 
+    /// Calls `on_wait` for each answer with how long its job was outside the worker.
+    #[must_use]
+    pub fn on_wait(self, on_wait: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        Self { on_wait: Arc::new(on_wait), ..self }
+    }
+
     /// Changes whenever the way of answers opens or closes.
     #[must_use]
     pub fn watch_connection(&self) -> watch::Receiver<Option<String>> {
@@ -97,26 +109,40 @@ impl Dispatcher {
 
     async fn attempt(&self, order: &Order, deadline: Instant) -> OrderResult {
         let (_claims, job) =
-            Claims::check_in(&self.blobs, self.inline_limit, order.id, &order.task, order.budget)
-                .await
-                .map_err(|error| {
-                    tracing::error!(%error, job = %order.id, "the blob store does not take a picture");
-                    Fault::busy(BusyCause::StoreUnreachable, RETRY_AFTER)
-                })?;
+            timeout_at(deadline.into(), self.check_in(order)).await.unwrap_or_else(|_| {
+                tracing::error!(job = %order.id, "the blob store is too slow for a picture");
+                Err(OrderError::Busy(BusyCause::StoreUnreachable))
+            })?;
         let letter = Letter { id: order.id, body: self.envelope(order, &job)?, deadline };
         drop(job);
         let published_at = Instant::now();
         match self.call(order, &letter).await? {
             Some(Answer { outcome, service }) => {
-                self.metrics.wait.observe(published_at.elapsed().saturating_sub(service).as_secs_f64());
+                let wait = published_at.elapsed().saturating_sub(service);
+                self.metrics.wait.observe(wait.as_secs_f64());
+                (self.on_wait)(wait);
                 Ok(outcome.ok_or(Fault::Internal)??)
             }
-            None => Err(self.missed(order).await.into()),
+            None => Err(self.missed(order).await),
         }
     }
 
+    /// Makes the job; what is too large for a message takes its turn to go to the blob store.
+    async fn check_in(&self, order: &Order) -> Result<(Claims, Job), OrderError> {
+        let kib = stored_bytes(&order.task, self.inline_limit).div_ceil(1 << 10);
+        let turn = u32::try_from(kib).unwrap_or(u32::MAX).min(STORING);
+        // The semaphore is never closed.
+        let _turn = if turn == 0 { None } else { self.storing.acquire_many(turn).await.ok() };
+        Claims::check_in(&self.blobs, self.inline_limit, order.id, &order.task, order.budget).await.map_err(
+            |error| {
+                tracing::error!(%error, job = %order.id, "the blob store does not take a picture");
+                OrderError::Busy(BusyCause::StoreUnreachable)
+            },
+        )
+    }
+
     /// Publishes a job and waits for its answer, which may be faster than the confirm; `None` at its deadline.
-    async fn call(&self, order: &Order, letter: &Letter) -> Result<Option<Answer>, Fault> {
+    async fn call(&self, order: &Order, letter: &Letter) -> Result<Option<Answer>, OrderError> {
         let mut call =
             Call { place: self.pending.insert(letter.clone()), dispatcher: self, order, over: false };
         let answer = tokio::select! {
@@ -146,15 +172,15 @@ impl Dispatcher {
         })
     }
 
-    async fn publish(&self, letter: &Letter) -> Result<(), Fault> {
-        let unreachable = Fault::busy(BusyCause::BrokerUnreachable, RETRY_AFTER);
+    async fn publish(&self, letter: &Letter) -> Result<(), OrderError> {
+        let unreachable = OrderError::Busy(BusyCause::BrokerUnreachable);
         let Some(reply_to) = self.reply_to.borrow().clone() else { return Err(unreachable) };
         let published = self.publisher.publish(&Queue::Interactive, &message(letter, &reply_to)).await;
         self.metrics.published.with_label_values(&[label(published)]).inc();
         match published {
             // An unknown job may well be on its way, so its caller waits like all others.
             Published::Accepted | Published::Unknown => Ok(()),
-            Published::Full => Err(Fault::busy(BusyCause::QueueFull, RETRY_AFTER)),
+            Published::Full => Err(OrderError::Busy(BusyCause::QueueFull)),
             Published::Returned | Published::Unreachable => Err(unreachable),
         }
     }
@@ -163,15 +189,13 @@ impl Dispatcher {
     ///
     /// Nobody reports that a job has started, so this asks the queue: where jobs wait, or nobody takes them, this one
     /// has most likely waited as well.
-    async fn missed(&self, order: &Order) -> Fault {
+    async fn missed(&self, order: &Order) -> OrderError {
         let callers_own = order.callers_own_deadline;
         match self.broker.depth(&Queue::Interactive).await {
-            Ok(depth) if depth.consumers == 0 => Fault::busy(BusyCause::NoWorker, RETRY_AFTER),
-            Ok(depth) if depth.ready > 0 => {
-                Fault::busy(BusyCause::DeadlineQueued { callers_own }, RETRY_AFTER)
-            }
-            Ok(_) => Fault::DeadlineRunning { callers_own },
-            Err(_) => Fault::busy(BusyCause::BrokerUnreachable, RETRY_AFTER),
+            Ok(depth) if depth.consumers == 0 => OrderError::Busy(BusyCause::NoWorker),
+            Ok(depth) if depth.ready > 0 => OrderError::Busy(BusyCause::DeadlineQueued { callers_own }),
+            Ok(_) => Fault::DeadlineRunning { callers_own }.into(),
+            Err(_) => OrderError::Busy(BusyCause::BrokerUnreachable),
         }
     }
 }

@@ -11,7 +11,7 @@ mod tests;
 use std::time::Duration;
 
 use bytes::Bytes;
-use faceline_shared::error::Fault;
+use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::face::{Embedding, ImageType};
 use faceline_shared::job::{JobFailure, JobId, JobResult};
 use faceline_shared::telemetry::TraceContext;
@@ -72,9 +72,12 @@ pub struct Order {
 /// Why an order has no result.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum OrderError {
-    /// It was not accepted or not answered in time.
+    /// It took too long, or something broke.
     #[error(transparent)]
     Fault(#[from] Fault),
+    /// There is no room for it; admission knows when there will be.
+    #[error("{0:?}")]
+    Busy(BusyCause),
     /// A worker answered that it cannot be done; each API family has its own words for that.
     #[error(transparent)]
     Failed(#[from] JobFailure),

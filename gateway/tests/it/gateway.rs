@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use faceline_gateway::accounts::Accounts;
+use faceline_gateway::admission::Admission;
 use faceline_gateway::http::{Server, State};
 use faceline_shared::admin::{Condition, Readiness};
 use faceline_shared::config::Config;
@@ -37,7 +38,8 @@ impl Gateway {
         let templates = TemplateCodec::new(KeyRing::generate().unwrap());
         let (readiness, metrics) = (Readiness::new(), Metrics::new());
         let ready = readiness.condition("broker");
-        let state = State::new(config, accounts, workers.clone(), templates, readiness, &metrics);
+        let admission = Admission::new(&config, &metrics);
+        let state = State::new(config, accounts, admission, workers.clone(), templates, readiness, &metrics);
         let server = Server::bind(state).await.unwrap();
         let address = server.local_addr();
         let shutdown = CancellationToken::new();

@@ -66,6 +66,8 @@ async fn the_metrics_have_these_names() {
     assert_snapshot!(types.join("\n"), @r"
     faceline_gateway_inflight_bytes gauge
     faceline_gateway_inflight_jobs gauge
+    faceline_gateway_limit_jobs gauge
+    faceline_gateway_promises_total counter
     faceline_http_connections gauge
     faceline_http_connections_shed_total counter
     faceline_http_refusals_total counter

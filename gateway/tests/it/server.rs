@@ -150,6 +150,34 @@ async fn http_2_without_tls_is_served_on_the_same_listener() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_reset_frees_its_place_and_its_connection_goes_on() {
+    let gateway = Gateway::with(Workers::held(), |config| {
+        config.limits.inflight_jobs = 1;
+        config.limits.client_share = 1.0;
+    })
+    .await;
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let body = multipart(&[("name=\"imageType\"", "SELFIE"), ("name=\"image\"", "x")]);
+    let post = || {
+        Request::post(format!("http://{}{FACES}", gateway.address))
+            .header("apikey", "demo")
+            .header("Content-Type", "multipart/form-data; boundary=b")
+            .body(Full::new(Bytes::from(body.clone())))
+            .unwrap()
+    };
+    let call = tokio::spawn(sender.send_request(post()));
+    timeout(LONG, gateway.workers.arrived.notified()).await.unwrap();
+    assert_eq!(sender.send_request(post()).await.unwrap().status(), 429);
+    call.abort();
+    timeout(LONG, gateway.workers.given_up.notified()).await.unwrap();
+    gateway.workers.permits.add_permits(1);
+    assert_eq!(sender.send_request(post()).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
 async fn an_idle_connection_makes_room_for_a_new_one() {
     let gateway = Gateway::with(Workers::able(), |config| config.http.max_connections = 2).await;
     let mut idle = Vec::new();

@@ -17,7 +17,11 @@ pub(super) async fn run(sample: &Sample, callers: usize) -> anyhow::Result<()> {
     for jobs in JOBS {
         done += load::closed(&request, callers, (jobs - done).next_multiple_of(callers)).await?.jobs;
         let memory = site.memory()?;
-        writeln!(out, "  after {done} jobs: gateway {:.1} MiB, worker {:.1} MiB", memory.gateway, memory.worker)?;
+        writeln!(
+            out,
+            "  after {done} jobs: gateway {:.1} MiB, worker {:.1} MiB",
+            memory.gateway, memory.worker
+        )?;
         first.get_or_insert(memory);
         last = Some(memory);
     }

@@ -4,7 +4,6 @@
 mod memory;
 mod overload;
 
-
 mod throughput;
 
 use std::path::{Path, PathBuf};

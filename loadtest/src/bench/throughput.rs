@@ -3,9 +3,9 @@
 use std::io::Write as _;
 
 use super::{Sample, median};
+use crate::bare;
 use crate::load::{self, Request};
 use crate::site::Site;
-use crate::bare;
 
 pub(super) async fn run(samples: &[&Sample], callers: usize, rounds: usize) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
@@ -36,7 +36,9 @@ pub(super) async fn run(samples: &[&Sample], callers: usize, rounds: usize) -> a
             writeln!(
                 out,
                 "  bare {:.1} jobs/s, {:.2} ms CPU a job ({})",
-                bare.per_second, bare.cpu_ms, bare.stages()
+                bare.per_second,
+                bare.cpu_ms,
+                bare.stages()
             )?;
         }
         writeln!(

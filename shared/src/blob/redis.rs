@@ -14,6 +14,10 @@ use crate::tls;
 
 const PREFIX: &str = "faceline:blob:";
 
+/// Larger blobs are put in pieces of this size. The client copies what it sends three times, and while it sends a piece
+/// all other operations wait.
+const PIECE: usize = 1 << 20;
+
 /// Time for a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 
@@ -90,6 +94,16 @@ impl RedisBlobs {
         Ok((present.generation, connection))
     }
 
+    /// Puts what follows the first piece.
+    async fn put_rest(&self, key: &str, rest: &[u8], ttl: u64) -> Result<(), BlobError> {
+        for (number, piece) in (1..).zip(rest.chunks(PIECE)) {
+            // By its place, so that one which is sent twice is there once.
+            self.run::<()>(cmd("SETRANGE").arg(key).arg(number * PIECE).arg(piece)).await?;
+        }
+        // A server that was restarted meanwhile has a blob now that does not open, and would have it for ever.
+        self.run(cmd("PEXPIRE").arg(key).arg(ttl)).await
+    }
+
     /// What the server does when its memory is full.
     async fn memory_policy(&self) -> Result<String, BlobError> {
         let configured = cmd("CONFIG").arg("GET").arg("maxmemory-policy").take();
@@ -118,7 +132,18 @@ fn full_key(key: &str) -> String {
 impl BlobStore for RedisBlobs {
     async fn put(&self, key: &str, bytes: Bytes, ttl: Duration) -> Result<(), BlobError> {
         let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
-        self.run(cmd("PSETEX").arg(full_key(key)).arg(ttl).arg(&bytes[..])).await
+        let key = full_key(key);
+        let (first, rest) = bytes.split_at(bytes.len().min(PIECE));
+        self.run::<()>(cmd("PSETEX").arg(&key).arg(ttl).arg(first)).await?;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let put = self.put_rest(&key, rest, ttl).await;
+        if put.is_err() {
+            // Half a blob is none; where it stays its time ends it.
+            let _ = self.run::<()>(cmd("UNLINK").arg(&key)).await;
+        }
+        put
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, BlobError> {

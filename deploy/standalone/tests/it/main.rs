@@ -6,6 +6,8 @@ mod client;
 mod cluster;
 mod hostile;
 mod models;
+mod overload;
 mod poison;
 mod process;
+mod raw;
 mod standalone;

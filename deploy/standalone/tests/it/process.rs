@@ -111,14 +111,6 @@ impl Process {
         }
     }
 
-    /// The most memory that it has had so far, in bytes.
-    pub(crate) fn peak_memory(&self) -> u64 {
-        let pid = self.child.id().expect("the program has ended");
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() << 10
-    }
-
     /// Waits for the end, and says how it ended.
     pub(crate) async fn ended(&mut self) -> (Option<i32>, String) {
         let status =
@@ -126,6 +118,25 @@ impl Process {
         // The pipes close with the program; then all that it said has been read.
         while self.log.changed().await.is_ok() {}
         (status.code(), self.shown())
+    }
+
+    /// CPU time that it has used so far.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let pid = self.child.id().expect("the program has ended");
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        // proc(5): behind the name in parentheses the state is field 3, user and system time are 14 and 15.
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        let ticks: u64 = [11, 12].iter().map(|at| fields[*at].parse::<u64>().unwrap()).sum();
+        // Linux counts in hundredths for user space, whatever the kernel's own tick is.
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// The most memory that it has held so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> usize {
+        let pid = self.child.id().expect("the program has ended");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
     }
 
     /// Kills it as the out-of-memory killer would.

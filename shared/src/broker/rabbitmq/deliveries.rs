@@ -34,9 +34,9 @@ impl LinkedDeliveries {
     /// The present subscription, or the next one; `None` after the end.
     async fn subscribe(&mut self) -> Option<&mut Subscription> {
         if self.subscription.is_none() {
-            let subscribing = self.subscribing.get_or_insert_with(|| {
-                Box::pin(subscribe(self.links.clone(), Arc::clone(&self.source)))
-            });
+            let subscribing = self
+                .subscribing
+                .get_or_insert_with(|| Box::pin(subscribe(self.links.clone(), Arc::clone(&self.source))));
             let subscription = subscribing.await;
             self.subscribing = None;
             self.subscription = subscription;

@@ -75,7 +75,7 @@ impl Victim {
     }
 
     /// Looks at what the attack has left behind.
-    async fn survives(mut self, family: &str, most_memory: u64) {
+    async fn survives(mut self, family: &str, most_memory: usize) {
         assert!(self.wrong.is_empty(), "{}", self.wrong.join("\n"));
         self.serves(family).await;
         let peak = self.process.peak_memory();
