@@ -14,7 +14,7 @@ use super::wire::{Target, face, post};
 /// Open connections, as operators see them.
 const OPEN: &str = "faceline_http_connections";
 const SHED: &str = "faceline_http_connections_shed_total";
-const MOST_MEMORY: u64 = 1 << 30;
+const MOST_MEMORY: usize = 1 << 30;
 /// Nobody is held for longer, on however busy a machine.
 const LONGEST: Duration = Duration::from_secs(30);
 

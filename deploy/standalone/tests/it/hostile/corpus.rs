@@ -8,7 +8,7 @@ use super::{Case, Victim};
 
 /// Names another folder than the usual one.
 const VARIABLE: &str = "HOSTILE_FILES";
-const MOST_MEMORY: u64 = 1 << 30;
+const MOST_MEMORY: usize = 1 << 30;
 
 fn folder() -> PathBuf {
     let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/hostile");

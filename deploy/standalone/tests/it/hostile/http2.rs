@@ -9,7 +9,7 @@ use tokio::time::{interval, timeout};
 use super::Victim;
 use super::wire::Target;
 
-const MOST_MEMORY: u64 = 1 << 30;
+const MOST_MEMORY: usize = 1 << 30;
 /// No connection lasts longer, on however busy a machine.
 const LONGEST: Duration = Duration::from_secs(30);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

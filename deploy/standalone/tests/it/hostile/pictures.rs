@@ -25,7 +25,7 @@ const FORMATS: [ImageFormat; 8] = [
 ];
 
 /// Two decoders at work on pictures of the allowed size, the models, and the bodies.
-const MOST_MEMORY: u64 = 1 << 30;
+const MOST_MEMORY: usize = 1 << 30;
 
 #[tokio::test]
 async fn hostile_pictures_are_refused() {

@@ -6,7 +6,7 @@ use super::{Case, Victim};
 const REFUSED: &[u16] = &[400];
 const TOO_LARGE: &[u16] = &[413];
 const FINE: &[u16] = &[200];
-const MOST_MEMORY: u64 = 1 << 30;
+const MOST_MEMORY: usize = 1 << 30;
 
 #[tokio::test]
 async fn hostile_requests_are_refused() {
