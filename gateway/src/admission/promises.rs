@@ -18,8 +18,9 @@ use std::time::{Duration, Instant};
 use super::pace::Fading;
 
 const TICKS_PER_SECOND: u64 = 10;
-/// In ticks: who is later than this is a caller like all others.
-const GRACE: u64 = 5 * TICKS_PER_SECOND;
+/// In ticks: who is later than this is a caller like all others. Longer, and promises of callers who do not come would be
+/// taken by others whose requests have the same length.
+const GRACE: u64 = 2 * TICKS_PER_SECOND;
 /// Ticks before and after the present one in which a caller is expected now.
 const LATE: u64 = 5;
 const EARLY: u64 = 3;
@@ -184,7 +185,7 @@ mod tests {
         assert!(book.keeps(7));
         assert!(!book.keeps(7), "twice");
         assert_eq!(book.promise(7, 100.0), (1, true));
-        book.pass(1000 + 5100);
+        book.pass(1000 + 2100);
         assert!(!book.keeps(7), "too late");
     }
 

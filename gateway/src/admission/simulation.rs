@@ -370,6 +370,8 @@ fn nine_of_ten_who_come_as_told_are_served_where_that_can_be() {
         Scenario { obeying: 0.3, ..THREEFOLD },
         Scenario { obeying: 0.1, ..THREEFOLD },
         Scenario { obeying: 0.1, gateways: 2, ..THREEFOLD },
+        // Few pictures, so that strangers come as somebody who does not.
+        Scenario { obeying: 0.3, lengths: 1200, ..THREEFOLD },
         Scenario { regulars: 250, ..THREEFOLD },
         Scenario { regulars: 1000, ..THREEFOLD },
     ] {

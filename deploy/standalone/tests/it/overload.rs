@@ -371,3 +371,63 @@ async fn a_flood_of_large_bodies_stays_within_its_budget() {
     gateway.post(picture).await.assert_refused(429);
     assert_eq!(gateway.refused("no_worker").await, held + 1.0);
 }
+
+/// One caller of the test below: what the first try and, where it was made as told, the second one came to.
+async fn visit(address: SocketAddr, number: usize, obeys: bool) -> (u16, Option<u16>) {
+    let picture = vec![7; 1000 + number % 5000];
+    let first = post(address, &picture).await;
+    let Some(seconds) = first.retry_after.filter(|_| obeys) else { return (first.status.as_u16(), None) };
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    (first.status.as_u16(), Some(post(address, &picture).await.status.as_u16()))
+}
+
+#[tokio::test]
+#[ignore = "takes two minutes, and measures: `cargo test --release --workspace --test it -- --ignored three_times`"]
+async fn at_three_times_the_capacity_goodput_stays_and_retry_after_is_true() {
+    const SECONDS: usize = 60;
+    let site = Site::new(&[]).await;
+    let worker = site.worker(Arc::new(Slow)).await;
+    let mut gateway = site.gateway(&[]).await;
+    let answered = "faceline_worker_answered_total{outcome=\"done\"} ";
+    let done = || {
+        let metrics = worker.parts.metrics.encode();
+        metrics.lines().find_map(|line| line.strip_prefix(answered)?.parse::<f64>().ok()).unwrap_or(0.0)
+    };
+
+    let address = gateway.address;
+    let started = tokio::time::Instant::now();
+    join_all((0..10).map(async |_| {
+        while started.elapsed() < Duration::from_secs(10) {
+            assert_eq!(post(address, SMALL).await.status, 200);
+        }
+    }))
+    .await;
+    let peak = done() / started.elapsed().as_secs_f64();
+
+    let (before, started) = (done(), tokio::time::Instant::now());
+    let mut arrivals = tokio::time::interval(Duration::from_secs_f64(1.0 / (3.0 * peak)));
+    let mut calls = Vec::new();
+    let cpu = gateway.process.cpu_time();
+    while started.elapsed() < Duration::from_secs(SECONDS as u64) {
+        arrivals.tick().await;
+        // Three of ten do as they are told, the others never come again.
+        calls.push(tokio::spawn(visit(address, calls.len(), calls.len() % 10 < 3)));
+    }
+    let goodput = (done() - before) / started.elapsed().as_secs_f64() / peak;
+    let cpu = gateway.process.cpu_time() - cpu;
+    let wait = gateway.refused("wait").await;
+    let answers: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
+    let first = answers.iter().filter(|(status, _)| *status == 200).count();
+    let again: Vec<_> = answers.iter().filter_map(|(_, second)| *second).collect();
+    let served = again.iter().filter(|status| **status == 200).count();
+    println!(
+        "peak {peak:.1}/s, goodput {goodput:.2} of it; {first} of {} served at once, {wait} refused; {served} of {} \
+         served as told; gateway {:.1} s CPU",
+        answers.len(),
+        again.len(),
+        cpu.as_secs_f64()
+    );
+    assert!(goodput >= 0.9, "{goodput}");
+    assert!(served as f64 >= 0.9 * again.len() as f64, "{served} of {}", again.len());
+    worker.parts.broker.close().await;
+}
