@@ -4,8 +4,7 @@
 //! that adapts to how long jobs wait for a worker (`limit.rs`). Who is refused is told when to come again and then goes
 //! first (`promises.rs`).
 //!
-//! A caller who comes again is recognised by what does not change from try to try: key, operation and length of the body.
-//! Nothing is asked of callers for it. Where several gateways stand behind a balancer that sends the second try to another
+//! A caller who comes again is recognised without being asked for anything (`visit.rs`). Where several gateways stand behind a balancer that sends the second try to another
 //! one, that one knows nothing of the promise, and the caller is there as good as any other.
 
 mod ledger;
@@ -17,6 +16,7 @@ mod rates;
 #[cfg(test)]
 mod simulation;
 mod throttle;
+mod visit;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +31,7 @@ use self::ledger::{Bounds, Ledger};
 use self::metrics::AdmissionMetrics;
 use self::rates::Rates;
 use self::throttle::{Stage, Throttle};
+pub use self::visit::{Connection, Visit, Way};
 use crate::accounts::{Caller, Rate};
 
 /// When to come again after the way to the workers was lost: it is tried about once a second.
@@ -56,10 +57,6 @@ struct State {
     ledger: Ledger,
     throttle: Throttle,
 }
-
-/// What a caller who comes again is recognised by.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Visit(u64);
 
 /// A request that was let in; what it holds is free again when this is dropped.
 pub struct Ticket {
@@ -106,15 +103,16 @@ impl Admission {
     }
 
     /// What a request to `path` with a body of `length` is recognised by when it comes again.
-    pub fn visit(&self, caller: &Caller, path: &str, length: Option<u64>) -> Visit {
-        Visit(self.hasher.hash_one((&caller.key_id, path, length)))
+    #[must_use]
+    pub fn visit(&self, caller: &Caller, path: &str, length: Option<u64>, way: Way) -> Visit {
+        Visit::new(self.hasher.hash_one((&caller.key_id, path, length)), way)
     }
 
     /// Lets a request of `caller` in with the first `bytes` of its body.
     ///
     /// # Errors
     /// [`Fault::Busy`] with its cause and when to come again.
-    pub fn admit(self: &Arc<Self>, caller: &Caller, visit: Visit, bytes: usize) -> Result<Ticket, Fault> {
+    pub fn admit(self: &Arc<Self>, caller: &Caller, visit: &Visit, bytes: usize) -> Result<Ticket, Fault> {
         self.rates
             .check(&caller.key_id, caller.rate)
             .map_err(|wait| Fault::busy(BusyCause::ClientRate, wait))?;
@@ -125,11 +123,11 @@ impl Admission {
         self: &Arc<Self>,
         now: Instant,
         caller: &Caller,
-        visit: Visit,
+        visit: &Visit,
         bytes: usize,
     ) -> Result<Ticket, Fault> {
         let mut state = self.state();
-        let is_expected = state.throttle.expects(now, visit.0);
+        let is_expected = state.throttle.expects(now, visit);
         if is_expected {
             self.metrics.kept.inc();
         }
@@ -139,7 +137,8 @@ impl Admission {
         state.ledger.open(&caller.client, bytes * self.weight);
         let stage = state.throttle.enter(now);
         self.show(&state);
-        Ok(Ticket { admission: Arc::clone(self), client: Arc::clone(&caller.client), visit, stage, bytes })
+        let client = Arc::clone(&caller.client);
+        Ok(Ticket { admission: Arc::clone(self), client, visit: visit.clone(), stage, bytes })
     }
 
     fn room(
@@ -164,7 +163,7 @@ impl Admission {
 
     /// What a caller is told who was let in, or would have been, and cannot be served after all.
     #[must_use]
-    pub fn refusal(&self, visit: Visit, cause: BusyCause) -> Fault {
+    pub fn refusal(&self, visit: &Visit, cause: BusyCause) -> Fault {
         match cause {
             BusyCause::BrokerUnreachable | BusyCause::StoreUnreachable => {
                 // So that those refused together do not come again together.
@@ -174,12 +173,12 @@ impl Admission {
         }
     }
 
-    fn refuse(&self, state: &mut State, now: Instant, visit: Visit, cause: BusyCause) -> Fault {
+    fn refuse(&self, state: &mut State, now: Instant, visit: &Visit, cause: BusyCause) -> Fault {
         if matches!(cause, BusyCause::Wait | BusyCause::ClientShare) {
             state.throttle.felt();
         }
         let slowest = state.ledger.jobs() as f64 / self.deadline.as_secs_f64();
-        let promise = state.throttle.promise(now, visit.0, slowest, rand::rng().random());
+        let promise = state.throttle.promise(now, visit, slowest, rand::rng().random());
         let counter = if promise.is_booked { &self.metrics.booked } else { &self.metrics.unbooked };
         counter.inc();
         Fault::busy(cause, promise.after)
@@ -209,7 +208,7 @@ impl Ticket {
                 self.bytes += bytes;
                 Ok(())
             }
-            Err(cause) => Err(self.admission.refuse(&mut state, Instant::now(), self.visit, cause)),
+            Err(cause) => Err(self.admission.refuse(&mut state, Instant::now(), &self.visit, cause)),
         }
     }
 
@@ -249,7 +248,7 @@ mod tests {
     }
 
     fn admit(admission: &Arc<Admission>, caller: &Caller, bytes: usize) -> Result<Ticket, Fault> {
-        admission.admit(caller, admission.visit(caller, "/", Some(bytes as u64)), bytes)
+        admission.admit(caller, &admission.visit(caller, "/", Some(bytes as u64), Way::default()), bytes)
     }
 
     fn cause(result: Result<impl Sized, Fault>) -> BusyCause {
@@ -301,8 +300,8 @@ mod tests {
         });
         admission.answered(Duration::from_secs(5));
         let start = Instant::now();
-        let visit = |length| admission.visit(&demo, "/", Some(length));
-        let admit_at = |now, length| admission.admit_at(now, &demo, visit(length), 10);
+        let visit = |length| admission.visit(&demo, "/", Some(length), Way::default());
+        let admit_at = |now, length| admission.admit_at(now, &demo, &visit(length), 10);
         let mut inside: Vec<_> = (0..4).map(|length| admit_at(start, length).unwrap()).collect();
         let fault = admit_at(start, 100).err().unwrap();
         let told = start + Duration::from_secs(fault.as_busy().unwrap().retry_after_seconds());
@@ -372,16 +371,16 @@ mod tests {
     #[test]
     fn an_outage_is_no_matter_of_how_much_is_to_be_done() {
         let (admission, demo, metrics) = admission(|_| ());
-        let visit = admission.visit(&demo, "/", None);
+        let visit = admission.visit(&demo, "/", None, Way::default());
         for cause in [BusyCause::BrokerUnreachable, BusyCause::StoreUnreachable] {
-            let fault = admission.refusal(visit, cause);
+            let fault = admission.refusal(&visit, cause);
             let busy = fault.as_busy().unwrap();
             assert_eq!(busy.cause, cause);
             assert!((5..=8).contains(&busy.retry_after_seconds()), "{busy:?}");
         }
         assert!(metrics.encode().contains(r#"faceline_gateway_promises_total{outcome="booked"} 0"#));
         assert_eq!(
-            admission.refusal(visit, BusyCause::QueueFull).as_busy().unwrap().cause,
+            admission.refusal(&visit, BusyCause::QueueFull).as_busy().unwrap().cause,
             BusyCause::QueueFull
         );
         assert!(metrics.encode().contains(r#"faceline_gateway_promises_total{outcome="unbooked"} 0"#));

@@ -12,10 +12,11 @@
 //! work after a quarter of a minute. Who finds no room is told one of the last seconds, and is not expected: to
 //! promise more than can be done would break the promises of all.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::pace::Fading;
+use super::visit::Visit;
 
 const TICKS_PER_SECOND: u64 = 10;
 /// In ticks: who is later than this is a caller like all others. Longer, and promises of callers who do not come would be
@@ -50,7 +51,9 @@ pub(super) struct Promises {
     /// Number of the first page.
     first: u64,
     /// Callers who were told to come, by tick.
-    pages: VecDeque<Vec<u64>>,
+    pages: VecDeque<Vec<Visit>>,
+    /// How many of them look the same.
+    alike: HashMap<u64, usize>,
     kept: Fading,
     broken: Fading,
 }
@@ -63,22 +66,27 @@ impl Promises {
             longest: longest.as_secs().max(1),
             first: 0,
             pages: VecDeque::new(),
+            alike: HashMap::new(),
             kept: Fading::new(now),
             broken: Fading::new(now),
         }
     }
 
-    /// Whether `caller` was told to come by now; only once for each promise.
-    pub(super) fn keep(&mut self, now: Instant, caller: u64) -> bool {
-        let due = self.turn_to(now) + 1 - self.first;
-        for page in self.pages.iter_mut().take(due as usize) {
-            if let Some(at) = page.iter().position(|known| *known == caller) {
-                page.swap_remove(at);
-                self.kept.add(now, 1);
-                return true;
-            }
-        }
-        false
+    /// Whether `visit` is of a caller who was told to come by now; only once for each promise.
+    pub(super) fn keep(&mut self, now: Instant, visit: &Visit) -> bool {
+        let due = (self.turn_to(now) + 1 - self.first) as usize;
+        let is_alone = self.alike.get(&visit.request()) == Some(&1);
+        let find = |is_it: &dyn Fn(&Visit) -> bool| {
+            let places = self.pages.iter().take(due).enumerate();
+            places.into_iter().find_map(|(page, told)| Some((page, told.iter().position(is_it)?)))
+        };
+        let place = find(&|told| told.is_same(visit))
+            .or_else(|| find(&|told| told.may_return_as(visit) || (is_alone && told.may_be(visit))));
+        let Some((page, at)) = place else { return false };
+        let told = self.pages[page].swap_remove(at);
+        self.forget(&told);
+        self.kept.add(now, 1);
+        true
     }
 
     /// How many callers should come about now.
@@ -90,12 +98,12 @@ impl Promises {
         told as f64 * self.coming(now)
     }
 
-    /// When `caller` shall come again: not before `earliest`, while jobs are answered at `pace` a second. `random` is
+    /// When the caller of `visit` shall come again: not before `earliest`, while jobs are answered at `pace` a second. `random` is
     /// in `0.0..1.0`.
     pub(super) fn promise(
         &mut self,
         now: Instant,
-        caller: u64,
+        visit: &Visit,
         pace: f64,
         earliest: Duration,
         random: f64,
@@ -112,7 +120,8 @@ impl Promises {
             let second = page.saturating_sub(TICKS_PER_SECOND as usize - 1)..=page;
             let in_second: usize = self.pages.range(second).map(Vec::len).sum();
             if (self.pages[page].len() + 1) as f64 <= room_a_tick && (in_second + 1) as f64 <= room_a_second {
-                self.pages[page].push(caller);
+                self.pages[page].push(visit.clone());
+                *self.alike.entry(visit.request()).or_default() += 1;
                 return Promise { after: Duration::from_secs(seconds), is_booked: true };
             }
         }
@@ -131,21 +140,39 @@ impl Promises {
         let since = now.saturating_duration_since(self.start);
         let tick = (since.as_millis() as u64 * TICKS_PER_SECOND / 1000).max(self.first);
         let over = tick.saturating_sub(GRACE).saturating_sub(self.first);
-        let turned = self.pages.drain(..self.pages.len().min(over as usize));
-        let broken: usize = turned.map(|page| page.len()).sum();
-        if broken > 0 {
-            self.broken.add(now, broken);
+        let turned: Vec<Visit> = self.pages.drain(..self.pages.len().min(over as usize)).flatten().collect();
+        if !turned.is_empty() {
+            self.broken.add(now, turned.len());
+        }
+        for told in &turned {
+            self.forget(told);
         }
         self.first += over;
         tick
+    }
+
+    fn forget(&mut self, told: &Visit) {
+        if let Some(count) = self.alike.get_mut(&told.request()) {
+            *count -= 1;
+            if *count == 0 {
+                self.alike.remove(&told.request());
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::visit::{Connection, Way};
     use super::*;
 
     const LONGEST: Duration = Duration::from_secs(30);
+
+    fn visit(caller: u64) -> Visit {
+        Visit::new(caller, Way::default())
+    }
 
     struct Book {
         promises: Promises,
@@ -163,13 +190,13 @@ mod tests {
         }
 
         fn keeps(&mut self, caller: u64) -> bool {
-            self.promises.keep(self.now, caller)
+            self.promises.keep(self.now, &visit(caller))
         }
 
         /// Seconds that `caller` is told, and whether there is room then.
         fn promise(&mut self, caller: u64, pace: f64) -> (u64, bool) {
             let Promise { after, is_booked } =
-                self.promises.promise(self.now, caller, pace, Duration::ZERO, 0.99);
+                self.promises.promise(self.now, &visit(caller), pace, Duration::ZERO, 0.99);
             (after.as_secs(), is_booked)
         }
     }
@@ -187,6 +214,22 @@ mod tests {
         assert_eq!(book.promise(7, 100.0), (1, true));
         book.pass(1000 + 2100);
         assert!(!book.keeps(7), "too late");
+    }
+
+    #[test]
+    fn callers_who_look_the_same_do_not_take_each_others_promises() {
+        let mut book = Book::new();
+        let connections: [Arc<Connection>; 3] = Default::default();
+        let visit = |caller: usize| Visit::new(7, connections[caller].ask());
+        for caller in 0..2 {
+            book.promises.promise(book.now, &visit(caller), 100.0, Duration::ZERO, 0.0);
+        }
+        book.pass(1000);
+        let mut keeps = |visit| book.promises.keep(book.now, &visit);
+        assert!(!keeps(visit(2)), "a stranger");
+        assert!(keeps(visit(1)));
+        assert!(keeps(visit(2)), "who alone is left to be expected");
+        assert!(!keeps(visit(0)));
     }
 
     #[test]
@@ -217,9 +260,9 @@ mod tests {
     #[test]
     fn nobody_is_told_to_come_before_there_is_room_at_all() {
         let mut book = Book::new();
-        let promise = book.promises.promise(book.now, 1, 1.0, Duration::from_millis(4200), 0.0);
+        let promise = book.promises.promise(book.now, &visit(1), 1.0, Duration::from_millis(4200), 0.0);
         assert_eq!(promise, Promise { after: Duration::from_secs(5), is_booked: true });
-        let never = book.promises.promise(book.now, 2, f64::MIN_POSITIVE, Duration::MAX, 0.5);
+        let never = book.promises.promise(book.now, &visit(2), f64::MIN_POSITIVE, Duration::MAX, 0.5);
         assert_eq!(never.after, LONGEST);
     }
 

@@ -4,9 +4,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::throttle::{Stage, Throttle};
+use super::visit::{Connection, Visit, Way};
 
 const TARGET: Duration = Duration::from_millis(500);
 /// The broker's part of a wait, in seconds.
@@ -49,6 +51,8 @@ struct Scenario {
     obeying: f64,
     /// So many callers come again and again instead of new ones, each as told or as soon as answered.
     regulars: usize,
+    /// Each of them keeps to a connection.
+    connected: bool,
     /// Requests differ in so many lengths.
     lengths: u64,
     /// The second try may reach another gateway than the first.
@@ -67,6 +71,7 @@ const THREEFOLD: Scenario = Scenario {
     until: 60.0,
     obeying: 1.0,
     regulars: 0,
+    connected: false,
     lengths: 1_000_000,
     balanced: false,
     longest: 30,
@@ -79,9 +84,12 @@ enum Event {
     Again(usize),
     Received(usize),
     Done(usize),
+    /// A regular who was answered has one more request.
+    Next(usize),
 }
 
 struct Call {
+    connection: Arc<Connection>,
     length: u64,
     gateway: usize,
     tries: u32,
@@ -199,7 +207,8 @@ impl Simulation {
 
     fn handle(&mut self, time: f64, event: Event) {
         match event {
-            Event::New => self.new_caller(time),
+            Event::New => self.new_caller(time, Arc::default()),
+            Event::Next(call) => self.new_caller(time, Arc::clone(&self.calls[call].connection)),
             Event::Again(call) => self.attempt(time, call),
             Event::Received(call) => {
                 let Call { gateway, stage, published, .. } = &mut self.calls[call];
@@ -211,8 +220,9 @@ impl Simulation {
         }
     }
 
-    fn new_caller(&mut self, time: f64) {
+    fn new_caller(&mut self, time: f64, connection: Arc<Connection>) {
         let call = Call {
+            connection,
             length: (self.random.uniform() * self.scenario.lengths as f64) as u64,
             gateway: self.any_gateway(),
             tries: 0,
@@ -243,7 +253,9 @@ impl Simulation {
         let random = self.random.uniform();
         let call = &mut self.calls[number];
         let gateway = &mut self.gateways[call.gateway];
-        let is_expected = gateway.expects(now, call.length);
+        let way = if self.scenario.connected { call.connection.ask() } else { Way::default() };
+        let visit = Visit::new(call.length, way);
+        let is_expected = gateway.expects(now, &visit);
         let let_in = gateway.has_room(now, is_expected);
         if call.tries > 0 {
             self.report.again.count(let_in);
@@ -259,7 +271,7 @@ impl Simulation {
             return;
         }
         gateway.felt();
-        let promise = gateway.promise(now, call.length, 0.0, random);
+        let promise = gateway.promise(now, &visit, 0.0, random);
         call.is_booked = promise.is_booked;
         if call.obeys && (call.tries == 1 || self.scenario.regulars > 0) {
             // Nobody is to the point.
@@ -293,7 +305,7 @@ impl Simulation {
         gateway.leave(&call.stage.take().unwrap());
         self.report.done.push((time, wait));
         if self.scenario.regulars > 0 {
-            self.schedule(time + 0.002, Event::New);
+            self.schedule(time + 0.002, Event::Next(number));
         }
     }
 }
@@ -374,6 +386,8 @@ fn nine_of_ten_who_come_as_told_are_served_where_that_can_be() {
         Scenario { obeying: 0.3, lengths: 1200, ..THREEFOLD },
         Scenario { regulars: 250, ..THREEFOLD },
         Scenario { regulars: 1000, ..THREEFOLD },
+        // All with the same picture.
+        Scenario { regulars: 500, lengths: 1, connected: true, ..THREEFOLD },
     ] {
         let report = scenario.run();
         assert!(report.again.all > 500 && report.again.part() >= 0.9, "{:?}", report.again);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::limit::Limit;
 use super::pace::Pace;
 use super::promises::{Promise, Promises};
+use super::visit::Visit;
 
 /// A body that takes longer than this to come in does not count until it is there: whoever sends slowly takes no
 /// worker's time meanwhile, and must not keep others from it.
@@ -55,9 +56,9 @@ impl Throttle {
         self.limit.jobs()
     }
 
-    /// Whether `caller` was told to come now.
-    pub(super) fn expects(&mut self, now: Instant, caller: u64) -> bool {
-        self.promises.keep(now, caller)
+    /// Whether the caller of `visit` was told to come now.
+    pub(super) fn expects(&mut self, now: Instant, visit: &Visit) -> bool {
+        self.promises.keep(now, visit)
     }
 
     /// Whether there is room for one more job.
@@ -102,13 +103,13 @@ impl Throttle {
         self.limit.refused();
     }
 
-    /// When a refused `caller` shall come again. `slowest` is a pace, in jobs a second, that holds whatever was seen so
+    /// When the refused caller of `visit` shall come again. `slowest` is a pace, in jobs a second, that holds whatever was seen so
     /// far; `random` is in `0.0..1.0`.
-    pub(super) fn promise(&mut self, now: Instant, caller: u64, slowest: f64, random: f64) -> Promise {
+    pub(super) fn promise(&mut self, now: Instant, visit: &Visit, slowest: f64, random: f64) -> Promise {
         let pace = self.pace.per_second(now).max(slowest);
         let excess = self.jobs(now).saturating_sub(self.limit.jobs()) as f64 / pace;
         let excess = Duration::try_from_secs_f64(excess).unwrap_or_default();
-        self.promises.promise(now, caller, pace, excess, random)
+        self.promises.promise(now, visit, pace, excess, random)
     }
 
     /// Jobs on their way that count.
@@ -124,9 +125,14 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
+    use super::super::visit::Way;
     use super::*;
 
     const TARGET: Duration = Duration::from_millis(500);
+
+    fn visit(caller: u64) -> Visit {
+        Visit::new(caller, Way::default())
+    }
 
     fn throttle(now: Instant, most: usize) -> Throttle {
         Throttle::new(now, TARGET, most, Duration::from_secs(30))
@@ -156,12 +162,12 @@ mod tests {
         let start = Instant::now();
         let mut throttle = throttle(start, 8);
         for caller in 0..4 {
-            assert_eq!(throttle.promise(start, caller, 100.0, 0.0).after, Duration::from_secs(1));
+            assert_eq!(throttle.promise(start, &visit(caller), 100.0, 0.0).after, Duration::from_secs(1));
         }
         let later = start + Duration::from_secs(1);
         let _in = [(); 6].map(|()| throttle.enter(later));
         assert!(!throttle.has_room(later, false), "a quarter is kept");
-        assert!(throttle.expects(later, 3));
+        assert!(throttle.expects(later, &visit(3)));
         assert!(throttle.has_room(later, true));
         // Nobody waits for those who do not come.
         assert!(throttle.has_room(later + Duration::from_secs(1), false));
@@ -177,7 +183,7 @@ mod tests {
         }
         throttle.answered(start, TARGET * 2);
         assert_eq!(throttle.limit(), 50);
-        let promise = throttle.promise(start, 1, 10.0, 0.0);
+        let promise = throttle.promise(start, &visit(1), 10.0, 0.0);
         assert_eq!(promise, Promise { after: Duration::from_secs(5), is_booked: true });
     }
 }

@@ -151,7 +151,7 @@ impl BiometricServices {
         };
         let result = self.submit.submit(order).await;
         result
-            .map_err(|error| failure::fault(error, parts, |cause| self.admission.refusal(call.visit, cause)))
+            .map_err(|error| failure::fault(error, parts, |cause| self.admission.refusal(&call.visit, cause)))
     }
 
     fn template(&self, face: &CodedFace) -> Result<String, Fault> {

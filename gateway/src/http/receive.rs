@@ -12,7 +12,7 @@ use super::State;
 use super::body::BoundedBody;
 use super::{content_type, drain, multipart};
 use crate::accounts::{Caller, Credential, Permission};
-use crate::admission::{Ticket, Visit};
+use crate::admission::{Ticket, Visit, Way};
 use crate::biometric::Call;
 use crate::form::{Form, Schema};
 
@@ -101,11 +101,12 @@ fn admit(
     if length.is_some_and(|length| length > limit as u64) {
         return Err(Fault::TooLarge { limit, place: String::new() });
     }
-    let visit = state.admission.visit(&caller, parts.uri.path(), length);
+    let way = parts.extensions.get::<Way>().cloned().unwrap_or_default();
+    let visit = state.admission.visit(&caller, parts.uri.path(), length, way);
     if !state.submit.is_connected() {
-        return Err(state.admission.refusal(visit, BusyCause::BrokerUnreachable));
+        return Err(state.admission.refusal(&visit, BusyCause::BrokerUnreachable));
     }
     let bytes = length.map_or(STEP.min(limit), |length| length as usize);
-    let ticket = state.admission.admit(&caller, visit, bytes)?;
+    let ticket = state.admission.admit(&caller, &visit, bytes)?;
     Ok(Admitted { caller, visit, boundary, limit, ticket })
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use axum::Router;
 use faceline_shared::config::Http;
 use faceline_shared::shutdown::CancellationToken;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -24,6 +26,7 @@ use super::descriptors;
 use super::idle::{Activity, Idle, Patience};
 use super::router::router;
 use super::sent::Sent;
+use crate::admission::Connection;
 
 /// The system has no room for a connection: this long until the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -157,7 +160,9 @@ impl Server {
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "TCP_NODELAY is not set");
             }
-            let service = service_fn(|request| {
+            let way = Arc::new(Connection::default());
+            let service = service_fn(|mut request: Request<Incoming>| {
+                request.extensions_mut().insert(way.ask());
                 let under_way = activity.begin();
                 let answer = router.clone().oneshot(request);
                 let activity = Arc::clone(&activity);
