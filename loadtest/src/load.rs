@@ -45,6 +45,11 @@ impl Request {
         Ok(Self { client: Client::builder().build()?, url, body: body(picture) })
     }
 
+    /// The same from a caller who shares no connection with this one.
+    pub(crate) fn of_another_caller(&self) -> Self {
+        Self { client: Client::new(), ..self.clone() }
+    }
+
     /// Sends it, and says what came back. Anything but 200 and 429 is an error.
     pub(crate) async fn send(&self) -> anyhow::Result<Answer> {
         let answer = self

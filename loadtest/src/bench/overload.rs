@@ -111,7 +111,8 @@ async fn population(request: &Request, rate: f64, duration: Duration) -> Tally {
     let count = (rate * PERIOD.as_secs_f64()).ceil() as u32;
     let start = Instant::now();
     let callers = (0..count).map(|number| {
-        let request = request.clone();
+        // Each with connections of its own, as callers have.
+        let request = request.of_another_caller();
         let first = start + PERIOD.mul_f64(f64::from(number) / f64::from(count));
         tokio::spawn(async move { caller(&request, first, start + duration).await })
     });
