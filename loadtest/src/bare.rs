@@ -1,4 +1,4 @@
-//! The bare pipeline: the same picture through decoder and models, without network, broker and gateway.
+//! The bare pipeline: the same picture through digest, decoder and models, without network, broker and gateway.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,6 +18,10 @@ pub(crate) struct Bare {
     pub(crate) cpu_ms: f64,
     /// Time of a picture by stage.
     stages_ms: BTreeMap<String, f64>,
+    /// Time of a picture inside ONNX Runtime.
+    pub(crate) models_ms: f64,
+    /// Time of libjpeg-turbo alone for the picture at the same scale.
+    pub(crate) turbo_ms: f64,
 }
 
 impl Bare {
@@ -26,16 +30,22 @@ impl Bare {
         let stages: Vec<_> = self.stages_ms.iter().map(|(stage, ms)| format!("{stage} {ms:.2}")).collect();
         stages.join(", ")
     }
+
+    /// A stage's time, in milliseconds.
+    pub(crate) fn stage_ms(&self, stage: &str) -> f64 {
+        self.stages_ms.get(stage).copied().unwrap_or(f64::NAN)
+    }
 }
 
-/// Runs the bare pipeline over `picture`, `count` times a thread, on as many threads as the worker has.
-pub(crate) async fn run(picture: &Path, count: usize) -> anyhow::Result<Bare> {
-    let output = Command::new(program("faceline-models")?)
-        .args(["bench", "--count", &count.to_string(), "--picture"])
-        .arg(picture)
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .await?;
+/// Runs the bare pipeline over `picture`, `count` times a thread, on as many threads as the worker has; with the
+/// models in a folder of their own, where one is named.
+pub(crate) async fn run(picture: &Path, count: usize, models: Option<&Path>) -> anyhow::Result<Bare> {
+    let mut command = Command::new(program("faceline-models")?);
+    command.args(["bench", "--count", &count.to_string(), "--picture"]).arg(picture);
+    if let Some(models) = models {
+        command.env("FACELINE_MODELS__DIR", models);
+    }
+    let output = command.stderr(std::process::Stdio::inherit()).output().await?;
     anyhow::ensure!(output.status.success(), "the bare pipeline ended with {}", output.status);
     serde_json::from_slice(&output.stdout).context("the bare pipeline does not print what was expected")
 }

@@ -1,4 +1,4 @@
-//! The service as it is operated: RabbitMQ, Redis, a gateway and a worker, each a process.
+//! The service as it is operated: RabbitMQ, Redis, a gateway and a worker, each a process; or all of it in one.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -15,55 +15,42 @@ use crate::procfs;
 /// A running service; it ends when this is dropped.
 pub(crate) struct Site {
     pub(crate) url: String,
-    gateway: Child,
-    worker: Child,
-    broker: RabbitMq,
-    redis: Redis,
+    programs: Vec<Child>,
+    servers: Option<(RabbitMq, Redis)>,
     _folder: TempDir,
 }
 
-/// CPU time of every process but the load generator, in seconds.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CpuSeconds {
-    pub(crate) gateway: f64,
-    pub(crate) worker: f64,
-    pub(crate) broker: f64,
-    pub(crate) store: f64,
+/// What belongs to a service.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    /// Gateway and worker over RabbitMQ and Redis.
+    Distributed,
+    /// `faceline` alone.
+    Standalone,
 }
 
-impl CpuSeconds {
-    pub(crate) fn all(&self) -> f64 {
-        self.gateway + self.worker + self.broker + self.store
-    }
+/// A process's name and what was measured of it.
+pub(crate) type Figures = Vec<(&'static str, f64)>;
 
-    /// What was used since `earlier`, a job.
-    pub(crate) fn per_job_since(&self, earlier: &Self, jobs: usize) -> Self {
-        let part = |now: f64, then: f64| (now - then) / jobs as f64;
-        Self {
-            gateway: part(self.gateway, earlier.gateway),
-            worker: part(self.worker, earlier.worker),
-            broker: part(self.broker, earlier.broker),
-            store: part(self.store, earlier.store),
+impl Kind {
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Distributed => &["faceline-gateway", "faceline-worker"],
+            Self::Standalone => &["faceline"],
         }
     }
 }
 
-/// Resident memory, in MiB.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Memory {
-    pub(crate) gateway: f64,
-    pub(crate) worker: f64,
-}
-
 impl Site {
-    /// Starts everything, with `settings` of the gateway and the worker beside those that a benchmark needs.
-    pub(crate) async fn start(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
-        let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start());
+    /// Starts everything that belongs to a service.
+    pub(crate) async fn start(kind: Kind) -> anyhow::Result<Self> {
+        let servers = match kind {
+            Kind::Distributed => Some(tokio::join!(RabbitMq::start(), Redis::start())),
+            Kind::Standalone => None,
+        };
         let folder = TempDir::new()?;
-        let own = [
+        let mut settings = vec![
             ("FACELINE_DATA_DIR", folder.path().display().to_string()),
-            ("FACELINE_BROKER__URL", broker.url()),
-            ("FACELINE_STORE__URL", redis.url()),
             ("FACELINE_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
             ("FACELINE_ADMIN__LISTEN", "127.0.0.1:0".to_owned()),
             ("FACELINE_LOG__FORMAT", "json".to_owned()),
@@ -71,36 +58,64 @@ impl Site {
             ("FACELINE_LIMITS__CLIENT_SHARE", "1".to_owned()),
             ("FACELINE_LIMITS__REQUESTS_PER_SECOND", "100000".to_owned()),
         ];
-        let given = settings.iter().map(|(key, value)| (*key, (*value).to_owned()));
-        let settings: Vec<_> = own.into_iter().chain(given).collect();
-        let (gateway, address) = start("faceline-gateway", &settings).await?;
-        let (worker, _) = start("faceline-worker", &settings).await?;
-        let address = address.context("the gateway does not say where it listens")?;
-        Ok(Self { url: format!("http://{address}"), gateway, worker, broker, redis, _folder: folder })
+        if let Some((broker, redis)) = &servers {
+            settings.push(("FACELINE_BROKER__URL", broker.url()));
+            settings.push(("FACELINE_STORE__URL", redis.url()));
+        }
+        let (mut programs, mut address) = (Vec::new(), None);
+        for name in kind.programs() {
+            let (program, listens) = start(name, &settings).await?;
+            programs.push(program);
+            address = address.or(listens);
+        }
+        let address = address.context("no program says where it listens")?;
+        Ok(Self { url: format!("http://{address}"), programs, servers, _folder: folder })
     }
 
-    /// CPU time so far.
-    pub(crate) fn cpu(&self) -> anyhow::Result<CpuSeconds> {
-        let group = |group: Option<u32>| procfs::group_cpu_seconds(group.context("a server has ended")?);
-        Ok(CpuSeconds {
-            gateway: procfs::cpu_seconds(pid(&self.gateway)?)?,
-            worker: procfs::cpu_seconds(pid(&self.worker)?)?,
-            broker: group(self.broker.process_group())?,
-            store: group(self.redis.process_group())?,
-        })
+    /// CPU time of every process but the load generator so far, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> anyhow::Result<Figures> {
+        let mut figures = self.programs(procfs::cpu_seconds)?;
+        if let Some((broker, redis)) = &self.servers {
+            for (name, group) in [("RabbitMQ", broker.process_group()), ("Redis", redis.process_group())] {
+                figures.push((name, procfs::group_cpu_seconds(group.context("a server has ended")?)?));
+            }
+        }
+        Ok(figures)
     }
 
-    /// Resident memory now.
-    pub(crate) fn memory(&self) -> anyhow::Result<Memory> {
-        Ok(Memory {
-            gateway: procfs::resident_mib(pid(&self.gateway)?)?,
-            worker: procfs::resident_mib(pid(&self.worker)?)?,
-        })
+    /// Resident memory of our programs, in MiB.
+    pub(crate) fn resident_mib(&self) -> anyhow::Result<Figures> {
+        self.programs(procfs::resident_mib)
+    }
+
+    fn programs(&self, measure: fn(u32) -> anyhow::Result<f64>) -> anyhow::Result<Figures> {
+        let names = if self.servers.is_some() { Kind::Distributed } else { Kind::Standalone }.programs();
+        let measured = names
+            .iter()
+            .zip(&self.programs)
+            .map(|(name, program)| Ok((*name, measure(program.id().context("a program has ended")?)?)));
+        measured.collect()
     }
 }
 
-fn pid(child: &Child) -> anyhow::Result<u32> {
-    child.id().context("a program has ended")
+/// What was used between two looks, a job, in milliseconds.
+pub(crate) fn ms_per_job(before: &Figures, after: &Figures, jobs: usize) -> Figures {
+    let used = before
+        .iter()
+        .zip(after)
+        .map(|((name, before), (_, after))| (*name, (after - before) * 1e3 / jobs as f64));
+    used.collect()
+}
+
+/// The sum over all processes.
+pub(crate) fn total(figures: &Figures) -> f64 {
+    figures.iter().map(|(_, figure)| figure).sum()
+}
+
+/// Figures in words.
+pub(crate) fn listed(figures: &Figures) -> String {
+    let figures: Vec<_> = figures.iter().map(|(name, figure)| format!("{name} {figure:.2}")).collect();
+    figures.join(", ")
 }
 
 /// The folder of this build's programs.

@@ -28,7 +28,7 @@ const LARGE: usize = 1 << 20;
 /// bound both.
 const PIECE: usize = 16 << 10;
 
-/// Reads a whole body.
+/// Reads a whole body, of `length` bytes where its sender says so.
 ///
 /// # Errors
 /// [`Fault::Invalid`] for a body that is not of the form, [`Fault::TooLarge`] for a part that is, and the fault of
@@ -36,6 +36,7 @@ const PIECE: usize = 16 << 10;
 pub async fn decode<S>(
     body: S,
     boundary: String,
+    length: Option<u64>,
     schema: &'static Schema,
     max_picture: usize,
 ) -> Result<Form, Fault>
@@ -46,6 +47,7 @@ where
     let pieces = Pieces { body, rest: Bytes::new(), rested: true, header_room: Arc::clone(&header_room) };
     let mut parts = Multipart::new(pieces, boundary);
     let mut form = Form::new(schema);
+    let mut left = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     for _ in 0..=MAX_PARTS {
         header_room.store(MAX_PART_HEADER, Ordering::Relaxed);
         let Some(mut field) = parts.next_field().await.map_err(fault)? else {
@@ -55,7 +57,9 @@ where
         match field.name().and_then(|name| schema.role(name)) {
             Some(role) => {
                 check_coding(&field)?;
-                let bytes = read(&mut field, role, max_picture).await?;
+                let expected = left.filter(|_| matches!(role, Role::Picture(_)));
+                let bytes = read(&mut field, role, max_picture, expected).await?;
+                left = left.map(|left| left.saturating_sub(bytes.len()));
                 form.insert(role, bytes)?;
             }
             None => while field.chunk().await.map_err(fault)?.is_some() {},
@@ -80,7 +84,13 @@ fn check_coding(field: &Field<'_>) -> Result<(), Fault> {
     )))
 }
 
-async fn read(field: &mut Field<'_>, role: Role, max_picture: usize) -> Result<Bytes, Fault> {
+/// Reads a part, which may have as many bytes as are `expected`.
+async fn read(
+    field: &mut Field<'_>,
+    role: Role,
+    max_picture: usize,
+    expected: Option<usize>,
+) -> Result<Bytes, Fault> {
     let (name, limit) = match role {
         Role::Picture(name) => (name, max_picture),
         Role::Object(name) | Role::Document(name) | Role::Value(name, _) => (name, MAX_TEXT),
@@ -90,8 +100,13 @@ async fn read(field: &mut Field<'_>, role: Role, max_picture: usize) -> Result<B
         if bytes.len() + chunk.len() > limit {
             return Err(Fault::TooLarge { limit, place: format!(" in `{name}`") });
         }
-        if bytes.len() < LARGE && bytes.len() + chunk.len() >= LARGE {
-            bytes.reserve(limit - bytes.len());
+        match expected {
+            // Growing step by step would copy it several times.
+            Some(expected) if bytes.is_empty() => bytes.reserve(expected.min(limit)),
+            None if bytes.len() < LARGE && bytes.len() + chunk.len() >= LARGE => {
+                bytes.reserve(limit - bytes.len());
+            }
+            _ => (),
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -163,7 +178,8 @@ pub fn fuzz(bytes: &[u8]) {
     let chunks: Vec<_> =
         body.chunks(usize::from(*size).max(1)).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
     let most = 10 + 10 * chunks.len();
-    let decoded = run(decode(futures_util::stream::iter(chunks), "b".into(), &SCHEMA, MAX_PICTURE), most);
+    let decoded =
+        run(decode(futures_util::stream::iter(chunks), "b".into(), None, &SCHEMA, MAX_PICTURE), most);
     if let Ok(form) = decoded
         && let Ok(picture) = form.picture("image")
     {
@@ -210,7 +226,7 @@ mod tests {
             chunks.push(Ok(rest.split_to((*size).min(rest.len()))));
         }
         let most = 100 + 10 * (chunks.len() + body.len() / PIECE);
-        run(decode(futures_util::stream::iter(chunks), "b".into(), &SCHEMA, usize::MAX), most)
+        run(decode(futures_util::stream::iter(chunks), "b".into(), None, &SCHEMA, usize::MAX), most)
     }
 
     proptest! {
@@ -273,7 +289,7 @@ mod tests {
     fn a_large_picture_is_not_kept_beyond_its_bound() {
         let large = body(&vec![0; 100_000], "SELFIE");
         let stream = futures_util::stream::iter([Ok(Bytes::from(large))]);
-        let fault = run(decode(stream, "b".into(), &SCHEMA, 50_000), 1000).unwrap_err();
+        let fault = run(decode(stream, "b".into(), None, &SCHEMA, 50_000), 1000).unwrap_err();
         assert_eq!(fault, Fault::TooLarge { limit: 50_000, place: " in `image`".into() });
     }
 }

@@ -56,9 +56,10 @@ pub(super) async fn receive(
             return Err(fault);
         }
     };
-    let Admitted { caller, visit, boundary, limit, mut ticket } = admitted;
+    let Admitted { caller, visit, boundary, length, limit, mut ticket } = admitted;
     let mut bounded = BoundedBody::new(body, limit, state.config.http.body_timeout, &mut ticket);
-    let decoded = multipart::decode(&mut bounded, boundary, schema, state.config.limits.picture_bytes).await;
+    let max_picture = state.config.limits.picture_bytes;
+    let decoded = multipart::decode(&mut bounded, boundary, length, schema, max_picture).await;
     drain::rest(bounded.into_inner());
     let form = decoded?;
 
@@ -77,7 +78,9 @@ struct Admitted {
     caller: Caller,
     visit: Visit,
     boundary: String,
-    /// Of the body, in bytes.
+    /// Of the body, in bytes, where the caller says it.
+    length: Option<u64>,
+    /// The most that it may have.
     limit: usize,
     ticket: Ticket,
 }
@@ -108,5 +111,5 @@ fn admit(
     }
     let bytes = length.map_or(STEP.min(limit), |length| length as usize);
     let ticket = state.admission.admit(&caller, &visit, bytes)?;
-    Ok(Admitted { caller, visit, boundary, limit, ticket })
+    Ok(Admitted { caller, visit, boundary, length, limit, ticket })
 }

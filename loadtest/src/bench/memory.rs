@@ -4,34 +4,26 @@ use std::io::Write as _;
 
 use super::Sample;
 use crate::load::{self, Request};
-use crate::site::Site;
+use crate::site::{Kind, Site, listed};
 
 const JOBS: [usize; 4] = [500, 1000, 1500, 2000];
 
 pub(super) async fn run(sample: &Sample, callers: usize) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    let site = Site::start(&[]).await?;
+    let site = Site::start(Kind::Distributed).await?;
     let request = Request::new(&site.url, &sample.bytes)?;
-    writeln!(out, "memory, {}:", sample.name)?;
-    let (mut done, mut first, mut last) = (0, None, None);
+    writeln!(out, "resident memory, {}:", sample.name)?;
+    let mut done = 0;
+    let mut looks = Vec::new();
     for jobs in JOBS {
         done += load::closed(&request, callers, (jobs - done).next_multiple_of(callers)).await?.jobs;
-        let memory = site.memory()?;
-        writeln!(
-            out,
-            "  after {done} jobs: gateway {:.1} MiB, worker {:.1} MiB",
-            memory.gateway, memory.worker
-        )?;
-        first.get_or_insert(memory);
-        last = Some(memory);
+        let memory = site.resident_mib()?;
+        writeln!(out, "  after {done} jobs: {} MiB", listed(&memory))?;
+        looks.push(memory);
     }
-    if let (Some(first), Some(last)) = (first, last) {
-        writeln!(
-            out,
-            "  last over first: gateway {:.3}, worker {:.3}",
-            last.gateway / first.gateway,
-            last.worker / first.worker
-        )?;
+    if let (Some(first), Some(last)) = (looks.first(), looks.last()) {
+        let ratios = first.iter().zip(last).map(|((name, first), (_, last))| (*name, last / first)).collect();
+        writeln!(out, "  last over first: {}", listed(&ratios))?;
     }
     Ok(())
 }

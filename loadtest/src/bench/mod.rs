@@ -3,6 +3,7 @@
 
 mod memory;
 mod overload;
+mod pipeline;
 
 mod throughput;
 
@@ -66,6 +67,9 @@ impl Bench {
         let small = Sample::make(&portrait, folder.path(), "250 x 250", (250, 250), 1500)?;
         let large = Sample::make(&portrait, folder.path(), "12 megapixels", (4000, 3000), 300)?;
         let wanted = |part| self.parts.is_empty() || self.parts.contains(&part);
+        if wanted(Part::Pipeline) {
+            pipeline::run(&small, &large, self.rounds).await?;
+        }
         if wanted(Part::Throughput) {
             throughput::run(&[&small, &large], self.callers, self.rounds).await?;
         }

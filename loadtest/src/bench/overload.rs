@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Sample;
 use crate::load::{self, Answer, Request};
-use crate::site::Site;
+use crate::site::{Figures, Kind, Site, ms_per_job, total};
 
 /// Time between two requests of a caller who is not refused.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -74,29 +74,30 @@ impl fmt::Display for Tally {
 
 pub(super) async fn run(sample: &Sample, callers: usize, seconds: u64) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    let site = Site::start(&[]).await?;
+    let site = Site::start(Kind::Distributed).await?;
     let request = Request::new(&site.url, &sample.bytes)?;
     load::closed(&request, callers, sample.jobs / 5).await?;
-    let before = site.cpu()?;
+    let before = site.cpu_seconds()?;
     let peak = load::closed(&request, callers, sample.jobs).await?;
-    let job = site.cpu()?.per_job_since(&before, peak.jobs);
+    let used = ms_per_job(&before, &site.cpu_seconds()?, peak.jobs);
+    let (job_ms, gateway_ms) = (total(&used), of_gateway(&used));
     let peak = peak.per_second();
-    writeln!(out, "overload, {}: peak {peak:.1} jobs/s, {:.2} ms CPU a job:", sample.name, job.all() * 1e3)?;
+    writeln!(out, "overload, {}: peak {peak:.1} jobs/s, {job_ms:.2} ms CPU a job:", sample.name)?;
 
     for factor in FACTORS {
-        let (before, started) = (site.cpu()?, Instant::now());
+        let (before, started) = (of_gateway(&site.cpu_seconds()?), Instant::now());
         let tally = population(&request, peak * factor, Duration::from_secs(seconds)).await;
         let elapsed = started.elapsed().as_secs_f64();
         let answered = tally.latencies.len();
-        let gateway = site.cpu()?.gateway - before.gateway;
+        let gateway = of_gateway(&site.cpu_seconds()?) - before;
         writeln!(out, "  {factor}x: goodput {:.2} of peak; {tally}", answered as f64 / elapsed / peak)?;
         if tally.refused > 0 {
-            let refusal = (gateway - job.gateway * answered as f64).max(0.0) / tally.refused as f64;
+            // What answers take of the gateway is as at the peak.
+            let refusal = (gateway * 1e3 - gateway_ms * answered as f64).max(0.0) / tally.refused as f64;
             writeln!(
                 out,
-                "      gateway {:.3} ms CPU a refusal, a {:.0}th of a job's CPU",
-                refusal * 1e3,
-                job.all() / refusal
+                "      gateway {refusal:.3} ms CPU a refusal, {:.4} of a job's CPU",
+                refusal / job_ms
             )?;
         }
         if let Some(error) = tally.errors.first() {
@@ -104,6 +105,10 @@ pub(super) async fn run(sample: &Sample, callers: usize, seconds: u64) -> anyhow
         }
     }
     Ok(())
+}
+
+fn of_gateway(figures: &Figures) -> f64 {
+    figures.iter().filter(|(name, _)| *name == "faceline-gateway").map(|(_, figure)| figure).sum()
 }
 
 /// Callers that want `rate` requests a second together, for so long.

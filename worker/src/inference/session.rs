@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use faceline_models::manifest::{Channels, Model, Output};
 use ort::ep::{CUDA, ExecutionProvider, TensorRT};
@@ -18,6 +19,8 @@ pub(crate) struct Session {
     model: String,
     /// Channels, height, width.
     shape: [usize; 3],
+    /// Time of all runs so far.
+    busy: Duration,
 }
 
 /// What a run gave.
@@ -58,7 +61,7 @@ impl Session {
                 return Err(unusable(format!("it has no output `{name}`")));
             }
         }
-        Ok(Self { inner, model: spec.name.clone(), shape })
+        Ok(Self { inner, model: spec.name.clone(), shape, busy: Duration::ZERO })
     }
 
     /// One thread of the caller's own, which never spins: the worker scales by its inference threads.
@@ -76,6 +79,11 @@ impl Session {
         self.shape.iter().product()
     }
 
+    /// Time of all runs so far, without what comes before and after them.
+    pub(crate) fn busy(&self) -> Duration {
+        self.busy
+    }
+
     /// Runs a batch of inputs that lie one after another in `elements`; nothing is copied on the CPU.
     pub(crate) fn run(&mut self, elements: &[f32]) -> Result<Outputs<'_>, InferenceError> {
         let [channels, height, width] = self.shape;
@@ -85,7 +93,9 @@ impl Session {
             |error: ort::Error| InferenceError::Run { model: model.to_owned(), reason: error.to_string() };
         let input =
             TensorRef::from_array_view(([batch, channels, height, width], elements)).map_err(failed)?;
+        let started = Instant::now();
         let values = self.inner.run(ort::inputs![input]).map_err(failed)?;
+        self.busy += started.elapsed();
         Ok(Outputs { values, model })
     }
 }

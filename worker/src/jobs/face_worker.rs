@@ -156,8 +156,9 @@ fn failure(fault: &CodingFault, subject: Subject) -> JobFailure {
     }
 }
 
-/// SHA-256 in lower-case hex.
-fn sha256(bytes: &[u8]) -> String {
+/// The digest of a picture: SHA-256 in lower-case hex.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
     digest(&SHA256, bytes).as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
         // Writing to a string does not fail.
         let _ = write!(hex, "{byte:02x}");

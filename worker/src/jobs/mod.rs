@@ -12,7 +12,7 @@ mod tests;
 
 pub use self::consumer::Consumer;
 pub use self::engine::Engine;
-pub use self::face_worker::FaceWorker;
+pub use self::face_worker::{FaceWorker, sha256};
 pub use self::handler::{FetchedPicture, FetchedReference, Handler, Times, Work};
 pub use self::metrics::WorkerMetrics;
 pub use self::role::{MODELS_READY, WorkerError, pipeline_settings, run};

@@ -19,4 +19,4 @@ pub use fault::PictureFault;
 pub use limits::Limits;
 pub(crate) use pixels::Picture;
 pub(crate) use sampler::{Chip, Kernel, Sampler};
-pub(crate) use source::Source;
+pub(crate) use source::{Source, eighths};

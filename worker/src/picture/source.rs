@@ -58,8 +58,7 @@ impl<'b> Source<'b> {
     /// know one scale only, and their pixels are handed out once.
     pub(crate) fn decode(&mut self, side: u32) -> Result<Picture, PictureFault> {
         let received = (self.width, self.height);
-        let longer = self.width.max(self.height);
-        let eighths = (u64::from(side) * 8).div_ceil(u64::from(longer)).clamp(1, 8) as u8;
+        let eighths = eighths(self.width, self.height, side);
         let decoded = guarded(|| match &mut self.kind {
             Kind::Jpeg(header) if !header.is_cmyk() => {
                 let (pixels, width, height) = jpeg::decode(self.bytes, eighths)?;
@@ -80,6 +79,12 @@ impl<'b> Source<'b> {
         }
         Ok(Picture::new(pixels, size, received, scale, self.orientation))
     }
+}
+
+/// The least scale of a JPEG, in eighths, at which its longer side has at least `side` pixels; all of them where it
+/// has no more.
+pub(crate) fn eighths(width: u32, height: u32, side: u32) -> u8 {
+    (u64::from(side) * 8).div_ceil(u64::from(width.max(height))).clamp(1, 8) as u8
 }
 
 /// A decoder that panics has met a picture that its author did not think of.

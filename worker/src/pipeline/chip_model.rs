@@ -1,6 +1,7 @@
 //! A model with the way from chips to its input.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use faceline_models::InstalledModel;
 
@@ -37,6 +38,11 @@ impl ChipModel {
     pub(super) fn chip(&self) -> Chip {
         let (width, height) = self.size;
         Chip { width, height, pixels: Vec::new() }
+    }
+
+    /// Time of all runs so far, without what comes before and after them.
+    pub(super) fn busy(&self) -> Duration {
+        self.session.busy()
     }
 
     /// Adds a chip to the batch.

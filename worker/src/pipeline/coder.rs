@@ -1,5 +1,7 @@
 //! One inference thread's models, and the way of a picture through them.
 
+use std::time::Duration;
+
 use faceline_shared::face::ImageType;
 
 use super::candidate::Candidate;
@@ -13,7 +15,7 @@ use super::models::Models;
 use super::quality::{Measures, quality};
 use super::times::{StageTimes, timed};
 use crate::inference::InferenceError;
-use crate::picture::{Chip, Limits, Picture, PictureFault, Sampler, Source};
+use crate::picture::{Chip, Limits, Picture, PictureFault, Sampler, Source, eighths};
 
 /// Pixels of a large picture's longer side that faces are looked for in.
 const SEARCH_SIDE: u32 = 1000;
@@ -30,6 +32,12 @@ const TILE_CONVICTION: f32 = 3.0;
 
 /// Uprightness from which on turning the picture is no question.
 const UPRIGHT: f32 = 1.0;
+
+/// The scale, in eighths, at which faces are looked for in a JPEG of this size.
+#[must_use]
+pub fn search_eighths(width: u32, height: u32) -> u8 {
+    eighths(width, height, SEARCH_SIDE)
+}
 
 /// What a pipeline is told by the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +128,12 @@ impl Pipeline {
         let chip = self.embedder.align(&mut self.sampler, &picture, &five);
         self.embedder.embed(&[&chip])?;
         Ok(())
+    }
+
+    /// Time that all models have run so far, for benchmarks: the rest of the stages is what is done around them.
+    #[must_use]
+    pub fn model_time(&self) -> Duration {
+        self.finder.busy() + self.embedder.busy()
     }
 
     /// Codes one picture.

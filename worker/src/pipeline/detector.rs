@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::sync::Arc;
+use std::time::Duration;
 
 use faceline_models::InstalledModel;
 use faceline_models::manifest::{Crop, Output};
@@ -44,6 +45,11 @@ pub(super) struct Detector {
 }
 
 impl Detector {
+    /// Time of all runs of the model so far.
+    pub(super) fn busy(&self) -> Duration {
+        self.model.busy()
+    }
+
     pub(super) fn open(
         runtime: &Arc<Runtime>,
         device: Device,

@@ -1,6 +1,7 @@
 //! From an aligned face to a vector.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use faceline_models::InstalledModel;
 use faceline_models::manifest::{Crop, Output};
@@ -31,6 +32,11 @@ pub(super) struct Embedding {
 }
 
 impl Embedder {
+    /// Time of all runs of the model so far.
+    pub(super) fn busy(&self) -> Duration {
+        self.model.busy()
+    }
+
     pub(super) fn open(
         runtime: &Arc<Runtime>,
         device: Device,

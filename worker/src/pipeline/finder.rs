@@ -1,5 +1,7 @@
 //! Finding the faces of a picture.
 
+use std::time::Duration;
+
 use super::candidate::Candidate;
 use super::detector::{Detector, Light};
 use super::evidence::{PROBE_OVERLAP, PROBES};
@@ -40,6 +42,11 @@ impl Finder {
             detector: Detector::open(&models.runtime, models.device, &models.detector())?,
             landmarker: Landmarker::open(&models.runtime, models.device, &models.landmarks())?,
         })
+    }
+
+    /// Time of all runs of both models so far.
+    pub(super) fn busy(&self) -> Duration {
+        self.detector.busy() + self.landmarker.busy()
     }
 
     /// Runs both models once.

@@ -1,6 +1,7 @@
 //! The 68 points of a face.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use faceline_models::InstalledModel;
 use faceline_models::manifest::{Crop, Output};
@@ -137,6 +138,11 @@ pub(super) struct Landmarker {
 }
 
 impl Landmarker {
+    /// Time of all runs of the model so far.
+    pub(super) fn busy(&self) -> Duration {
+        self.model.busy()
+    }
+
     pub(super) fn open(
         runtime: &Arc<Runtime>,
         device: Device,

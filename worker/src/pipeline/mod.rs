@@ -22,7 +22,7 @@ mod rect;
 mod tests;
 mod times;
 
-pub use coder::{Pipeline, Settings};
+pub use coder::{Pipeline, Settings, search_eighths};
 pub use coding::{Coded, CodedFace, CodingFault, CodingOptions};
 pub use frame::Turn;
 pub use models::{Models, ModelsError};

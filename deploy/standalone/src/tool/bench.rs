@@ -1,5 +1,7 @@
-//! `faceline-models bench`: what decoding and models alone cost.
+//! `faceline-models bench`: what a picture costs without network, broker and gateway, and what of it is spent in decoder
+//! and models themselves.
 
+use std::hint::black_box;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,8 +11,10 @@ use std::time::{Duration, Instant};
 use faceline_shared::config::Config;
 use faceline_shared::face::ImageType;
 use faceline_worker::jobs::pipeline_settings;
-use faceline_worker::pipeline::{CodingOptions, Models, Pipeline, StageTimes};
+use faceline_worker::jobs::sha256;
+use faceline_worker::pipeline::{CodingOptions, Models, Pipeline, StageTimes, search_eighths};
 use serde_json::json;
+use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
 use super::coder;
 
@@ -40,7 +44,7 @@ impl Bench {
             pipelines.push(pipeline);
         }
         let (cpu, started) = (cpu_time()?, Instant::now());
-        let times = thread::scope(|scope| {
+        let runs = thread::scope(|scope| {
             let runs: Vec<_> = pipelines
                 .iter_mut()
                 .map(|pipeline| scope.spawn(|| repeat(pipeline, &picture, self.count)))
@@ -52,18 +56,21 @@ impl Bench {
         let (cpu, elapsed) = (cpu_time()? - cpu, started.elapsed());
 
         let jobs = f64::from(self.count) * threads as f64;
-        let stage = |part: fn(&StageTimes) -> Duration| {
-            times.iter().map(part).sum::<Duration>().as_secs_f64() * 1000.0 / jobs
+        let mean_ms = |part: fn(&Run) -> Duration| {
+            runs.iter().map(part).sum::<Duration>().as_secs_f64() * 1000.0 / jobs
         };
         let report = json!({
             "per_second": jobs / elapsed.as_secs_f64(),
             "cpu_ms": cpu * 1000.0 / jobs,
             "stages_ms": {
-                "decode": stage(|times| times.decode),
-                "detect": stage(|times| times.detect),
-                "landmarks": stage(|times| times.landmarks),
-                "embed": stage(|times| times.embed),
+                "digest": mean_ms(|run| run.digest),
+                "decode": mean_ms(|run| run.stages.decode),
+                "detect": mean_ms(|run| run.stages.detect),
+                "landmarks": mean_ms(|run| run.stages.landmarks),
+                "embed": mean_ms(|run| run.stages.embed),
             },
+            "models_ms": mean_ms(|run| run.models),
+            "turbo_ms": turbo_ms(&picture, self.count)?,
         });
         writeln!(std::io::stdout(), "{report}")?;
         Ok(ExitCode::SUCCESS)
@@ -72,19 +79,52 @@ impl Bench {
 
 const OPTIONS: CodingOptions = CodingOptions { image_type: ImageType::Selfie, rotate: false };
 
+/// Where the time of one thread went.
+struct Run {
+    digest: Duration,
+    stages: StageTimes,
+    /// Inside ONNX Runtime.
+    models: Duration,
+}
+
 fn warm(models: &Models, config: &Config) -> anyhow::Result<Pipeline> {
     let mut pipeline = Pipeline::new(models, pipeline_settings(config))?;
     pipeline.warm_up()?;
     Ok(pipeline)
 }
 
-fn repeat(pipeline: &mut Pipeline, picture: &[u8], count: u32) -> anyhow::Result<StageTimes> {
-    let mut times = StageTimes::default();
+fn repeat(pipeline: &mut Pipeline, picture: &[u8], count: u32) -> anyhow::Result<Run> {
+    let mut run = Run { digest: Duration::ZERO, stages: StageTimes::default(), models: Duration::ZERO };
+    let before = pipeline.model_time();
     for _ in 0..count {
-        let coded = pipeline.code(picture, OPTIONS, &mut times)?;
+        let started = Instant::now();
+        black_box(sha256(picture));
+        run.digest += started.elapsed();
+        let coded = pipeline.code(picture, OPTIONS, &mut run.stages)?;
         anyhow::ensure!(coded.face.is_some(), "there is no face in the picture");
     }
-    Ok(times)
+    run.models = pipeline.model_time() - before;
+    Ok(run)
+}
+
+/// Time that libjpeg-turbo takes for the picture at the scale at which faces are looked for, and nothing else.
+fn turbo_ms(picture: &[u8], count: u32) -> anyhow::Result<f64> {
+    let mut decompressor = Decompressor::new()?;
+    let header = decompressor.read_header(picture)?;
+    let eighths = search_eighths(header.width as u32, header.height as u32);
+    let factor = ScalingFactor::new(eighths.into(), 8);
+    let header = header.scaled(factor);
+    if factor != ScalingFactor::ONE {
+        decompressor.set_scaling_factor(factor)?;
+    }
+    let (width, height, pitch) = (header.width, header.height, header.width * 3);
+    let mut pixels = vec![0; pitch * height];
+    let started = Instant::now();
+    for _ in 0..count {
+        let format = PixelFormat::RGB;
+        decompressor.decompress(picture, Image { pixels: &mut pixels[..], width, pitch, height, format })?;
+    }
+    Ok(started.elapsed().as_secs_f64() * 1000.0 / f64::from(count))
 }
 
 /// CPU time of this process so far, in seconds (`utime` and `stime` of proc(5), in hundredths).
