@@ -3,8 +3,6 @@
 //! To detector, landmarks and embedding a drawn face is a face. But a drawing is made of even areas with sharp lines
 //! between them, where skin has shades everywhere, even out of focus or through a bad camera.
 
-use std::collections::HashMap;
-
 use super::normaliser::luma;
 use crate::picture::Chip;
 
@@ -24,28 +22,37 @@ pub(super) fn is_drawn(chip: &Chip) -> bool {
 pub(super) fn shade(chip: &Chip) -> f32 {
     let (width, height) = (chip.width as usize, chip.height as usize);
     let (pixels, _) = chip.pixels.as_chunks::<3>();
-    let (mut lumas, mut colours, mut gradients) = ([0_u32; 256], HashMap::new(), Vec::new());
+    let (mut lumas, mut gradients, mut colours) = ([0_u32; 256], [0_u32; 256], vec![0_u32; 1 << 15]);
+    let mut count = 0;
     for y in height * 3 / 14..height * 25 / 28 {
         for x in width * 5 / 28..width * 23 / 28 {
             let at = y * width + x;
             let here = luma(pixels[at]);
             let edge =
                 here.abs_diff(luma(pixels[at + 1])).saturating_add(here.abs_diff(luma(pixels[at + width])));
-            gradients.push(edge);
+            gradients[usize::from(edge)] += 1;
             lumas[usize::from(here)] += 1;
-            *colours.entry(pixels[at].map(|channel| channel >> 3)).or_insert(0_u32) += 1;
+            let [r, g, b] = pixels[at].map(|channel| usize::from(channel >> 3));
+            colours[r << 10 | g << 5 | b] += 1;
+            count += 1;
         }
     }
-    gradients.sort_unstable();
-    let count = gradients.len();
-    let (common, strong) = (gradients[count / 2], gradients[count * 98 / 100].max(1));
-    entropy(lumas, count)
-        + entropy(colours.into_values(), count)
-        + EDGE_WEIGHT * f32::from(common) / f32::from(strong)
+    let (common, strong) = (quantile(&gradients, count / 2), quantile(&gradients, count * 98 / 100).max(1));
+    entropy(&lumas, count) + entropy(&colours, count) + EDGE_WEIGHT * common as f32 / strong as f32
 }
 
-fn entropy(counts: impl IntoIterator<Item = u32>, total: usize) -> f32 {
-    let parts = counts.into_iter().filter(|&count| count > 0).map(|count| count as f32 / total as f32);
+/// The value that has `rank` smaller ones in a histogram.
+fn quantile(histogram: &[u32], rank: u32) -> usize {
+    let mut passed = 0;
+    let beyond = |count: &u32| {
+        passed += count;
+        passed > rank
+    };
+    histogram.iter().position(beyond).unwrap_or_default()
+}
+
+fn entropy(counts: &[u32], total: u32) -> f32 {
+    let parts = counts.iter().filter(|&&count| count > 0).map(|&count| count as f32 / total as f32);
     parts.map(|part| -part * part.log2()).sum()
 }
 
