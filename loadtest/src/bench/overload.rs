@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Sample;
 use crate::load::{self, Answer, Request};
+use crate::procfs;
 use crate::site::{Figures, Kind, Site, ms_per_job, total};
 
 /// Time between two requests of a caller who is not refused.
@@ -77,20 +78,28 @@ pub(super) async fn run(sample: &Sample, callers: usize, seconds: u64) -> anyhow
     let site = Site::start(Kind::Distributed).await?;
     let request = Request::new(&site.url, &sample.bytes)?;
     load::closed(&request, callers, sample.jobs / 5).await?;
-    let before = site.cpu_seconds()?;
+    let (before, own_before) = (site.cpu_seconds()?, procfs::cpu_seconds(std::process::id())?);
     let peak = load::closed(&request, callers, sample.jobs).await?;
     let used = ms_per_job(&before, &site.cpu_seconds()?, peak.jobs);
+    let own = procfs::cpu_seconds(std::process::id())? - own_before;
+    let peak_own = own / peak.elapsed.as_secs_f64();
     let (job_ms, gateway_ms) = (total(&used), of_gateway(&used));
     let peak = peak.per_second();
     writeln!(out, "overload, {}: peak {peak:.1} jobs/s, {job_ms:.2} ms CPU a job:", sample.name)?;
 
     for factor in FACTORS {
         let (before, started) = (of_gateway(&site.cpu_seconds()?), Instant::now());
+        let own_before = procfs::cpu_seconds(std::process::id())?;
         let tally = population(&request, peak * factor, Duration::from_secs(seconds)).await;
         let elapsed = started.elapsed().as_secs_f64();
         let answered = tally.latencies.len();
         let gateway = of_gateway(&site.cpu_seconds()?) - before;
-        writeln!(out, "  {factor}x: goodput {:.2} of peak; {tally}", answered as f64 / elapsed / peak)?;
+        let own = (procfs::cpu_seconds(std::process::id())? - own_before) / elapsed;
+        writeln!(
+            out,
+            "  {factor}x: goodput {:.2} of peak (the callers took {own:.2} cores, at the peak {peak_own:.2}); {tally}",
+            answered as f64 / elapsed / peak
+        )?;
         if tally.refused > 0 {
             // What answers take of the gateway is as at the peak.
             let refusal = (gateway * 1e3 - gateway_ms * answered as f64).max(0.0) / tally.refused as f64;

@@ -142,11 +142,8 @@ impl RabbitMq {
 
     fn environment(&self) -> Vec<(&'static str, String)> {
         let path = |name: &str| self.folder.path().join(name).display().to_string();
-        // Schedulers that spin before they sleep take the CPU time of whoever shares the machine.
-        let arguments = format!(
-            "-setcookie {COOKIE} -start_epmd false -kernel inet_dist_use_interface {{127,0,0,1}} \
-             +sbwt none +sbwtdcpu none +sbwtdio none"
-        );
+        let arguments =
+            format!("-setcookie {COOKIE} -start_epmd false -kernel inet_dist_use_interface {{127,0,0,1}}");
         vec![
             ("PATH", format!("{SCRIPTS}:/usr/bin:/bin")),
             ("LANG", "C.UTF-8".into()),

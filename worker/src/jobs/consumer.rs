@@ -17,7 +17,7 @@ use faceline_shared::job::{
 use faceline_shared::seal::KeyRing;
 use faceline_shared::shutdown::CancellationToken;
 use futures_util::FutureExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -64,6 +64,9 @@ pub struct Consumer {
     cancelled: ExpiringSet<Uuid>,
     gone: ExpiringSet<String>,
     smallest_ages: Mutex<HashMap<String, i64>>,
+    /// Read by whoever brings a job to quarantine, until the broker has heard that it left its queue; written by whoever
+    /// does such a job, which may end the process, and with it what the broker has not heard.
+    moving: RwLock<()>,
 }
 
 impl Consumer {
@@ -89,6 +92,7 @@ impl Consumer {
             cancelled: ExpiringSet::new(10_000, CANCELLED_TTL),
             gone: ExpiringSet::new(1_000, GONE_TTL),
             smallest_ages: Mutex::default(),
+            moving: RwLock::default(),
         }
     }
 
@@ -133,8 +137,9 @@ impl Consumer {
     }
 
     async fn deliver(self: Arc<Self>, queue: Queue, delivery: Delivery, stop: Stop) {
-        let settlement = self.decide(&queue, &delivery, &stop).await;
-        self.settle(&delivery, settlement).await;
+        if let Some(settlement) = self.decide(&queue, &delivery, &stop).await {
+            self.settle(&delivery, settlement).await;
+        }
     }
 
     async fn settle(&self, delivery: &Delivery, settlement: Settlement) {
@@ -144,16 +149,24 @@ impl Consumer {
         }
     }
 
-    async fn decide(&self, queue: &Queue, delivery: &Delivery, stop: &Stop) -> Settlement {
+    /// What is to become of a delivery; `None` where it is settled.
+    async fn decide(&self, queue: &Queue, delivery: &Delivery, stop: &Stop) -> Option<Settlement> {
         if delivery.attempts > 0 {
             self.metrics.redelivered.with_label_values(&[queue.name()]).inc();
         }
         let envelope = match JobEnvelope::decode(&delivery.message.body) {
             Ok(envelope) => envelope,
-            Err(error) => return self.unreadable(delivery, &error),
+            Err(error) => return Some(self.unreadable(delivery, &error)),
         };
         let span = tracing::info_span!("job", job = %envelope.id, trace = envelope.traceparent);
-        self.work(queue, delivery, &envelope, stop).instrument(span).await
+        if *queue != Queue::Quarantine
+            && delivery.attempts >= QUARANTINE_FROM
+            && delivery.message.reply_to.is_some()
+        {
+            self.bring_to_quarantine(queue, delivery).instrument(span).await;
+            return None;
+        }
+        Some(self.work(queue, delivery, &envelope, stop).instrument(span).await)
     }
 
     fn unreadable(&self, delivery: &Delivery, error: &MessageError) -> Settlement {
@@ -189,8 +202,8 @@ impl Consumer {
                 other => other,
             };
         }
-        if !quarantined && delivery.attempts >= QUARANTINE_FROM {
-            return self.quarantine(delivery).await;
+        if quarantined {
+            drop(self.moving.write().await);
         }
         if self.is_unwanted(envelope, reply_to) {
             return Settlement::Ack;
@@ -250,6 +263,16 @@ impl Consumer {
             return true;
         }
         false
+    }
+
+    /// Moves a job, and waits until the broker has read so: it reads what a connection sends in order.
+    async fn bring_to_quarantine(&self, queue: &Queue, delivery: &Delivery) {
+        let _moving = self.moving.read().await;
+        let settlement = self.quarantine(delivery).await;
+        self.settle(delivery, settlement).await;
+        if let Err(error) = self.broker.depth(queue).await {
+            tracing::debug!(%error, "the broker does not answer");
+        }
     }
 
     /// Puts the job at the quarantine's end; what failed so far is kept in mind, and counts no more there.

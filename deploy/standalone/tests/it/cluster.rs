@@ -12,19 +12,21 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use crate::client::{Caller, bytes};
-use crate::process::Process;
+use crate::process::{Process, TURN, Turn};
 
 /// Broker and blob store of one test, and the folder with the keys that its processes share.
 struct Site {
     broker: RabbitMq,
     redis: Redis,
     folder: TempDir,
+    _turn: Turn,
 }
 
 impl Site {
     async fn new() -> Self {
+        let turn = TURN.lock().await;
         let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start_persistent());
-        Self { broker, redis, folder: TempDir::new().unwrap() }
+        Self { broker, redis, folder: TempDir::new().unwrap(), _turn: turn }
     }
 
     async fn start(&self, program: &str, settings: &[(&str, &str)]) -> Process {

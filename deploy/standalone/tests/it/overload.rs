@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::client::bytes;
-use crate::process::Process;
+use crate::process::{Process, TURN, Turn};
 use crate::raw::{Answer, Call, Framing};
 
 /// What is awaited comes by then.
@@ -40,10 +40,12 @@ struct Site {
     redis: Redis,
     settings: Vec<(&'static str, String)>,
     _folder: TempDir,
+    _turn: Turn,
 }
 
 impl Site {
     async fn new(settings: &[(&'static str, &str)]) -> Self {
+        let turn = TURN.lock().await;
         let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start());
         let folder = TempDir::new().unwrap();
         let mut all = vec![
@@ -53,7 +55,7 @@ impl Site {
             ("limits.client_share", "1".to_owned()),
         ];
         all.extend(settings.iter().map(|(key, value)| (*key, (*value).to_owned())));
-        Self { broker, redis, settings: all, _folder: folder }
+        Self { broker, redis, settings: all, _folder: folder, _turn: turn }
     }
 
     async fn start(&self, program: &str, settings: &[(&str, &str)]) -> Process {

@@ -21,6 +21,8 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use uuid::Uuid;
 
+use crate::process::TURN;
+
 const POISON: &[u8] = b"poison";
 /// How the child learns its settings; not a setting of the product.
 const CHILD_SETTINGS: &str = "POISON_TEST_SETTINGS";
@@ -96,6 +98,7 @@ fn order(bytes: Bytes) -> Order {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_ends_its_worker_fails_alone() {
+    let _turn = TURN.lock().await;
     let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start());
     let folder = TempDir::new().unwrap();
     let settings = format!(

@@ -9,10 +9,17 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 /// Starting loads 30 MB of models on a machine that may be busy.
 const START: Duration = Duration::from_secs(60);
+
+/// Tests with servers of their own take turns. Each may want all of the machine, and what a broker makes of a machine that
+/// stands still is a lost connection, which counts as a failed attempt.
+pub(crate) static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Whose turn it is.
+pub(crate) type Turn = MutexGuard<'static, ()>;
 
 /// The folder of this build's programs.
 fn program(name: &str) -> PathBuf {

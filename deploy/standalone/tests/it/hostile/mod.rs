@@ -13,7 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use self::wire::{Answer, Target};
-use crate::process::Process;
+use crate::process::{Process, TURN, Turn};
 
 /// A hostile request, and what it may be answered with.
 struct Case {
@@ -37,16 +37,19 @@ struct Victim {
     /// What was answered otherwise than expected; told together, since one fault often has many faces.
     wrong: Vec<String>,
     _folder: TempDir,
+    _turn: Turn,
 }
 
 impl Victim {
     async fn start(settings: &[(&str, &str)]) -> Self {
+        let turn = TURN.lock().await;
         let folder = TempDir::new().unwrap();
         let mut all = vec![("data_dir", folder.path().to_str().unwrap())];
         all.extend(settings);
         let mut process = Process::start("faceline", &all).await;
         let target = Target::new(&process.url().await);
-        Self { process, target, slowest: Default::default(), cases: 0, wrong: Vec::new(), _folder: folder }
+        let slowest = Default::default();
+        Self { process, target, slowest, cases: 0, wrong: Vec::new(), _folder: folder, _turn: turn }
     }
 
     /// Sends a case and checks its answer.
