@@ -138,7 +138,7 @@ async fn a_job_that_ends_its_worker_fails_alone() {
     let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!(good.len(), 100, "{bad:?}");
     let [Err(OrderError::Failed(JobFailure::Poison { attempts }))] = bad[..] else { panic!("{bad:?}") };
-    // On a slow disk RabbitMQ loses acknowledgements that a dying worker has sent. Then a job that it was moving is there
+    // The broker may lose acknowledgements that a dying worker has just sent. Then a job that it was moving is there
     // twice, or is counted once more.
     assert!((3..=5).contains(&attempts), "{attempts} attempts");
     let copies = parts.broker.depth(&Queue::DeadLetters).await.unwrap().ready;
