@@ -150,6 +150,12 @@ pub trait Settle: Send + Sync {
     /// [`SettleError::Gone`].
     async fn settle(&self, settlement: Settlement) -> Result<(), SettleError>;
 
+    /// Waits until the broker has acted on what it was told.
+    ///
+    /// # Errors
+    /// [`SettleError::Gone`].
+    async fn heard(&self) -> Result<(), SettleError>;
+
     /// The delivery was dropped unsettled: a failed attempt.
     fn abandon(&self);
 }
@@ -186,6 +192,15 @@ impl Delivery {
             return Err(SettleError::AlreadySettled);
         }
         self.settle.settle(settlement).await
+    }
+
+    /// Waits until the broker has acted on the settlement. Until then the end of this process may undo it: a broker can
+    /// forget what it has read from a connection that breaks.
+    ///
+    /// # Errors
+    /// [`SettleError::Gone`]: it is not known whether it has.
+    pub async fn heard(&self) -> Result<(), SettleError> {
+        self.settle.heard().await
     }
 }
 

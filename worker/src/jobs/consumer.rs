@@ -159,11 +159,8 @@ impl Consumer {
             Err(error) => return Some(self.unreadable(delivery, &error)),
         };
         let span = tracing::info_span!("job", job = %envelope.id, trace = envelope.traceparent);
-        if *queue != Queue::Quarantine
-            && delivery.attempts >= QUARANTINE_FROM
-            && delivery.message.reply_to.is_some()
-        {
-            self.bring_to_quarantine(queue, delivery).instrument(span).await;
+        if *queue != Queue::Quarantine && delivery.attempts >= QUARANTINE_FROM {
+            self.bring_to_quarantine(delivery).instrument(span).await;
             return None;
         }
         Some(self.work(queue, delivery, &envelope, stop).instrument(span).await)
@@ -265,13 +262,13 @@ impl Consumer {
         false
     }
 
-    /// Moves a job, and waits until the broker has read so: it reads what a connection sends in order.
-    async fn bring_to_quarantine(&self, queue: &Queue, delivery: &Delivery) {
+    /// Moves a job, and waits until the broker has it in one queue alone.
+    async fn bring_to_quarantine(&self, delivery: &Delivery) {
         let _moving = self.moving.read().await;
         let settlement = self.quarantine(delivery).await;
         self.settle(delivery, settlement).await;
-        if let Err(error) = self.broker.depth(queue).await {
-            tracing::debug!(%error, "the broker does not answer");
+        if let Err(error) = delivery.heard().await {
+            tracing::warn!(%error, job = %delivery.message.id, "the job may be in two queues");
         }
     }
 

@@ -70,6 +70,10 @@ impl Settle for Tag {
         self.settle_now(settlement)
     }
 
+    async fn heard(&self) -> Result<(), SettleError> {
+        Ok(())
+    }
+
     fn abandon(&self) {
         // Nobody is left to be told that the delivery is gone.
         let _ = self.settle_now(Settlement::Failed);

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
+use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions, ConfirmSelectOptions};
 use lapin::{Acker, Channel};
 use tokio::runtime::Handle;
 
-use super::link::Link;
+use super::link::{Link, answer};
 use crate::broker::{Settle, SettleError, Settlement};
 
 /// One delivery's half at the broker.
@@ -15,13 +15,13 @@ pub(super) struct Tag {
     acker: Acker,
     runtime: Handle,
     // Both have to live for as long as the delivery can be settled.
-    _channel: Channel,
+    channel: Channel,
     _link: Arc<Link>,
 }
 
 impl Tag {
     pub(super) fn new(acker: Acker, channel: Channel, link: Arc<Link>) -> Self {
-        Self { acker, runtime: Handle::current(), _channel: channel, _link: link }
+        Self { acker, runtime: Handle::current(), channel, _link: link }
     }
 }
 
@@ -43,6 +43,13 @@ impl Settle for Tag {
             // False: the channel was gone before, and nothing was sent.
             Ok(false) | Err(_) => Err(SettleError::Gone),
         }
+    }
+
+    async fn heard(&self) -> Result<(), SettleError> {
+        // A channel's process does one thing after the other. This one changes nothing where nobody publishes, and has an
+        // answer, which settling has not.
+        let asked = answer(self.channel.confirm_select(ConfirmSelectOptions::default()));
+        asked.await.map_err(|_| SettleError::Gone)
     }
 
     fn abandon(&self) {
