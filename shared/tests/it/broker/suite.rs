@@ -55,6 +55,7 @@ macro_rules! conformance {
             each_connection_has_a_reply_queue_of_its_own
             consumers_go_on_after_an_outage
             prefetch_holds_after_an_outage
+            what_the_broker_has_heard_holds_after_an_outage
             everybody_hears_announcements
             depth_tells_messages_and_consumers
             the_end_is_the_end_of_all_streams
@@ -244,6 +245,30 @@ pub(super) async fn prefetch_holds_after_an_outage<F: Fixture>() {
         }
     };
     assert_prefetch_of_two(&mut deliveries, first).await;
+}
+
+pub(super) async fn what_the_broker_has_heard_holds_after_an_outage<F: Fixture>() {
+    const MANY: usize = 24;
+    let (fixture, broker) = start::<F>().await;
+    let mut deliveries = broker.consume(&Queue::Interactive, MANY as u16).await;
+    for _ in 0..10 {
+        publish(&*broker, &Queue::Interactive, &["settled"; MANY]).await;
+        let mut held = Vec::new();
+        for _ in 0..MANY {
+            held.push(next(&mut deliveries).await);
+        }
+        let settled = held.iter().map(async |delivery| {
+            delivery.settle(Settlement::Ack).await.unwrap();
+            delivery.heard().await.unwrap();
+        });
+        join_all(settled).await;
+        fixture.interrupt();
+        publish_until(&*broker, &Queue::Interactive, "next", Published::Accepted).await;
+        let after = next(&mut deliveries).await;
+        assert_eq!((body(&after), after.attempts), ("next", 0));
+        after.settle(Settlement::Ack).await.unwrap();
+        after.heard().await.unwrap();
+    }
 }
 
 pub(super) async fn a_consumer_that_goes_leaves_its_messages_to_others<F: Fixture>() {
