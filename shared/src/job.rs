@@ -49,6 +49,21 @@ pub enum Job {
     Code(Coding),
     /// Compare two faces.
     Match(Box<Match>),
+    /// Compare a face with many.
+    Rank(Box<Ranking>),
+    /// Estimate the age of the person in a picture.
+    EstimateAge(Coding),
+    /// Make a picture a JPEG.
+    Compress(Picture),
+}
+
+/// A comparison of one template with many.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Ranking {
+    /// One side.
+    pub reference: Embedding,
+    /// The other sides.
+    pub candidates: Vec<Embedding>,
 }
 
 /// A comparison.
@@ -116,6 +131,24 @@ pub enum JobResult {
     Coded(CodedPicture),
     /// Answer to [`Job::Match`].
     Matched(Box<Matched>),
+    /// Answer to [`Job::Rank`]: for each candidate, in their order, how often two different people look as much alike
+    /// as it and the reference.
+    Ranked(Vec<Far>),
+    /// Answer to [`Job::EstimateAge`].
+    Aged(AgedPicture),
+    /// Answer to [`Job::Compress`]: the file, upright.
+    Compressed(Bytes),
+}
+
+/// A picture with the age that the person in it seems to have.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct AgedPicture {
+    /// SHA-256 of the bytes received, lower-case hex.
+    pub digest: String,
+    /// As of [`CodedFace`]; [`QUALITY_NOBODY`](crate::face::QUALITY_NOBODY) where nobody is.
+    pub quality: i32,
+    /// In years; `None` where nobody is or the quality is negative.
+    pub age: Option<f32>,
 }
 
 /// A picture as a worker describes it.

@@ -26,6 +26,14 @@ pub enum Purpose {
     Blob,
     /// A biometric template in a caller's hands.
     Template,
+    /// A session in the session store.
+    Session,
+    /// A face in the session store.
+    Face,
+    /// A row of the outbox.
+    Row,
+    /// Bytes in the object store.
+    Object,
 }
 
 impl Purpose {
@@ -35,6 +43,10 @@ impl Purpose {
             Self::Reply => b"faceline/reply",
             Self::Blob => b"faceline/blob",
             Self::Template => b"faceline/template",
+            Self::Session => b"faceline/session",
+            Self::Face => b"faceline/face",
+            Self::Row => b"faceline/row",
+            Self::Object => b"faceline/object",
         }
     }
 }

@@ -300,6 +300,7 @@ impl Consumer {
                 };
                 Ok(Work::Match { reference, candidate: self.picture(job.candidate).await? })
             }
+            Job::Rank(_) | Job::EstimateAge(_) | Job::Compress(_) => Err(JobFailure::Internal),
         }
     }
 
