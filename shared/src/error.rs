@@ -19,6 +19,9 @@ pub enum Fault {
     /// Nothing is there, or it belongs to another client.
     #[error("{0}")]
     NotFound(String),
+    /// Not now, because of something that is under way.
+    #[error("{0}")]
+    Conflict(String),
     /// The path is there and takes other methods.
     #[error("this method is not allowed here")]
     MethodNotAllowed,
@@ -124,6 +127,8 @@ pub enum GrpcCode {
     PermissionDenied = 7,
     /// 8
     ResourceExhausted = 8,
+    /// 9
+    FailedPrecondition = 9,
     /// 12
     Unimplemented = 12,
     /// 13
@@ -171,6 +176,7 @@ impl Fault {
             Self::Unauthenticated => same("unauthenticated", 401, GrpcCode::Unauthenticated),
             Self::Forbidden(_) => same("forbidden", 403, GrpcCode::PermissionDenied),
             Self::NotFound(_) => same("not_found", 404, GrpcCode::NotFound),
+            Self::Conflict(_) => same("conflict", 409, GrpcCode::FailedPrecondition),
             Self::MethodNotAllowed => same("method_not_allowed", 405, GrpcCode::Unimplemented),
             Self::SlowBody => same("slow_body", 408, GrpcCode::DeadlineExceeded),
             Self::TooLarge { .. } => same("too_large", 413, GrpcCode::InvalidArgument),

@@ -4,6 +4,7 @@
 mod allocator;
 
 pub mod admin;
+pub mod announcement;
 pub mod blob;
 pub mod broker;
 pub mod config;

@@ -8,17 +8,45 @@ pub enum Permission {
     /// Read the service's capabilities.
     #[serde(rename = "capabilities:read")]
     CapabilitiesRead,
-    /// Describe faces.
+    /// Describe faces, and add them to sessions.
     #[serde(rename = "faces:create")]
     FacesCreate,
+    /// Read the faces of sessions and their pictures.
+    #[serde(rename = "faces:read")]
+    FacesRead,
+    /// Delete faces of sessions.
+    #[serde(rename = "faces:delete")]
+    FacesDelete,
     /// Compare faces.
     #[serde(rename = "match")]
     Match,
+    /// Estimate ages.
+    #[serde(rename = "ages:create")]
+    AgesCreate,
+    /// Create sessions.
+    #[serde(rename = "sessions:create")]
+    SessionsCreate,
+    /// Read sessions.
+    #[serde(rename = "sessions:read")]
+    SessionsRead,
+    /// Delete sessions.
+    #[serde(rename = "sessions:delete")]
+    SessionsDelete,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 3] = [Self::CapabilitiesRead, Self::FacesCreate, Self::Match];
+    pub const ALL: [Self; 9] = [
+        Self::CapabilitiesRead,
+        Self::FacesCreate,
+        Self::FacesRead,
+        Self::FacesDelete,
+        Self::Match,
+        Self::AgesCreate,
+        Self::SessionsCreate,
+        Self::SessionsRead,
+        Self::SessionsDelete,
+    ];
 
     /// Its name.
     #[must_use]
@@ -26,7 +54,13 @@ impl Permission {
         match self {
             Self::CapabilitiesRead => "capabilities:read",
             Self::FacesCreate => "faces:create",
+            Self::FacesRead => "faces:read",
+            Self::FacesDelete => "faces:delete",
             Self::Match => "match",
+            Self::AgesCreate => "ages:create",
+            Self::SessionsCreate => "sessions:create",
+            Self::SessionsRead => "sessions:read",
+            Self::SessionsDelete => "sessions:delete",
         }
     }
 }

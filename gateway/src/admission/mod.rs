@@ -63,7 +63,8 @@ pub struct Ticket {
     admission: Arc<Admission>,
     client: Arc<str>,
     visit: Visit,
-    stage: Stage,
+    /// Of a job; what makes none is not in the throttle's way.
+    stage: Option<Stage>,
     bytes: usize,
 }
 
@@ -113,10 +114,45 @@ impl Admission {
     /// # Errors
     /// [`Fault::Busy`] with its cause and when to come again.
     pub fn admit(self: &Arc<Self>, caller: &Caller, visit: &Visit, bytes: usize) -> Result<Ticket, Fault> {
-        self.rates
-            .check(&caller.key_id, caller.rate)
-            .map_err(|wait| Fault::busy(BusyCause::ClientRate, wait))?;
+        self.check_rate(caller)?;
         self.admit_at(Instant::now(), caller, visit, bytes)
+    }
+
+    /// Lets a request in that makes no job: it takes room like others, and waits for no worker.
+    ///
+    /// # Errors
+    /// As [`Admission::admit`].
+    pub fn admit_without_job(
+        self: &Arc<Self>,
+        caller: &Caller,
+        visit: &Visit,
+        bytes: usize,
+    ) -> Result<Ticket, Fault> {
+        self.check_rate(caller)?;
+        let mut state = self.state();
+        if let Err(cause) = state.ledger.has_room(&caller.client, bytes * self.weight, &self.bounds) {
+            return Err(self.refuse(&mut state, Instant::now(), visit, cause));
+        }
+        Ok(self.ticket(&mut state, caller, visit, None, bytes))
+    }
+
+    fn check_rate(&self, caller: &Caller) -> Result<(), Fault> {
+        let checked = self.rates.check(&caller.key_id, caller.rate);
+        checked.map_err(|wait| Fault::busy(BusyCause::ClientRate, wait))
+    }
+
+    fn ticket(
+        self: &Arc<Self>,
+        state: &mut State,
+        caller: &Caller,
+        visit: &Visit,
+        stage: Option<Stage>,
+        bytes: usize,
+    ) -> Ticket {
+        state.ledger.open(&caller.client, bytes * self.weight);
+        self.show(state);
+        let client = Arc::clone(&caller.client);
+        Ticket { admission: Arc::clone(self), client, visit: visit.clone(), stage, bytes }
     }
 
     fn admit_at(
@@ -134,11 +170,8 @@ impl Admission {
         if let Err(cause) = self.room(&mut state, now, &caller.client, is_expected, bytes * self.weight) {
             return Err(self.refuse(&mut state, now, visit, cause));
         }
-        state.ledger.open(&caller.client, bytes * self.weight);
         let stage = state.throttle.enter(now);
-        self.show(&state);
-        let client = Arc::clone(&caller.client);
-        Ok(Ticket { admission: Arc::clone(self), client, visit: visit.clone(), stage, bytes })
+        Ok(self.ticket(&mut state, caller, visit, Some(stage), bytes))
     }
 
     fn room(
@@ -165,10 +198,7 @@ impl Admission {
     #[must_use]
     pub fn refusal(&self, visit: &Visit, cause: BusyCause) -> Fault {
         match cause {
-            BusyCause::BrokerUnreachable | BusyCause::StoreUnreachable => {
-                // So that those refused together do not come again together.
-                Fault::busy(cause, OUTAGE.mul_f64(rand::rng().random_range(1.0..1.5)))
-            }
+            BusyCause::BrokerUnreachable | BusyCause::StoreUnreachable => outage(cause),
             _ => self.refuse(&mut self.state(), Instant::now(), visit, cause),
         }
     }
@@ -214,7 +244,9 @@ impl Ticket {
 
     /// The body is here as a whole.
     pub fn received(&mut self) {
-        self.admission.state().throttle.receive(&mut self.stage);
+        if let Some(stage) = &mut self.stage {
+            self.admission.state().throttle.receive(stage);
+        }
     }
 
     /// Bytes of the body that room was taken for.
@@ -228,9 +260,18 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let mut state = self.admission.state();
         state.ledger.close(&self.client, self.bytes * self.admission.weight);
-        state.throttle.leave(&self.stage);
+        if let Some(stage) = &self.stage {
+            state.throttle.leave(stage);
+        }
         self.admission.show(&state);
     }
+}
+
+/// What a caller is told while something is away that everybody needs.
+#[must_use]
+pub fn outage(cause: BusyCause) -> Fault {
+    // So that those refused together do not come again together.
+    Fault::busy(cause, OUTAGE.mul_f64(rand::rng().random_range(1.0..1.5)))
 }
 
 #[cfg(test)]
@@ -366,6 +407,22 @@ mod tests {
         assert_eq!(cause(admit(&admission, &demo, 10)), BusyCause::ClientRate);
         assert!(metrics.encode().contains("faceline_gateway_inflight_jobs 1"));
         drop(ticket);
+    }
+
+    #[test]
+    fn what_makes_no_job_takes_room_and_does_not_mind_the_workers() {
+        let (admission, demo, metrics) = admission(|config| {
+            config.limits.inflight_jobs = 2;
+            config.limits.client_share = 1.0;
+        });
+        admission.answered(Duration::from_secs(5));
+        let visit = admission.visit(&demo, "/", None, Way::default());
+        let job = admit(&admission, &demo, 10).unwrap();
+        assert_eq!(cause(admit(&admission, &demo, 10)), BusyCause::Wait);
+        let other = admission.admit_without_job(&demo, &visit, 10).unwrap();
+        assert_eq!(cause(admission.admit_without_job(&demo, &visit, 10)), BusyCause::InFlight);
+        drop((job, other));
+        assert!(metrics.encode().contains("faceline_gateway_inflight_bytes 0"));
     }
 
     #[test]

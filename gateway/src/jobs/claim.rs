@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use faceline_shared::blob::{BlobError, SealedBlobs};
-use faceline_shared::job::{Coding, Job, JobId, Match, Picture, Reference};
+use faceline_shared::job::{Coding, Job, JobId, Match, Picture, Ranking, Reference};
 use uuid::Uuid;
 
 use super::{SubmittedPicture, SubmittedReference, Task};
@@ -44,6 +45,14 @@ impl Claims {
                 let candidate = claims.coding(candidate, inline, key("candidate"), ttl).await?;
                 Job::Match(Box::new(Match { reference, candidate }))
             }
+            Task::Rank { reference, candidates } => {
+                let (reference, candidates) = (reference.clone(), candidates.clone());
+                Job::Rank(Box::new(Ranking { reference, candidates }))
+            }
+            Task::EstimateAge(picture) => {
+                Job::EstimateAge(claims.coding(picture, inline, key("image"), ttl).await?)
+            }
+            Task::Compress(file) => Job::Compress(claims.picture(file, inline, key("image"), ttl).await?),
         };
         Ok((claims, job))
     }
@@ -55,21 +64,30 @@ impl Claims {
         key: String,
         ttl: Duration,
     ) -> Result<Coding, BlobError> {
-        let picture = if inline {
-            Picture::Inline(submitted.bytes.clone())
-        } else {
-            // Noted before the put: a put that fails late may have left the blob there.
-            self.keys.push(key.clone());
-            self.blobs.put(&key, &submitted.bytes, ttl).await?;
-            Picture::Blob { key }
-        };
+        let picture = self.picture(&submitted.bytes, inline, key, ttl).await?;
         Ok(Coding { picture, image_type: submitted.image_type, rotate: submitted.rotate })
+    }
+
+    async fn picture(
+        &mut self,
+        file: &Bytes,
+        inline: bool,
+        key: String,
+        ttl: Duration,
+    ) -> Result<Picture, BlobError> {
+        if inline {
+            return Ok(Picture::Inline(file.clone()));
+        }
+        // Noted before the put: a put that fails late may have left the blob there.
+        self.keys.push(key.clone());
+        self.blobs.put(&key, file, ttl).await?;
+        Ok(Picture::Blob { key })
     }
 }
 
 /// Bytes of `task` that go by way of the blob store.
 pub(super) fn stored_bytes(task: &Task, inline_limit: usize) -> usize {
-    let bytes = task.pictures().map(|picture| picture.bytes.len()).sum();
+    let bytes = task.files().map(Bytes::len).sum();
     if bytes <= inline_limit { 0 } else { bytes }
 }
 
@@ -91,13 +109,18 @@ impl Drop for Claims {
 }
 
 impl Task {
-    fn pictures(&self) -> impl Iterator<Item = &SubmittedPicture> {
+    /// The pictures in it, as received.
+    fn files(&self) -> impl Iterator<Item = &Bytes> {
         let (first, second) = match self {
-            Self::Code(picture) => (Some(picture), None),
+            Self::Code(picture) | Self::EstimateAge(picture) => (Some(&picture.bytes), None),
             Self::Match { reference: SubmittedReference::Picture(reference), candidate } => {
-                (Some(reference), Some(candidate))
+                (Some(&reference.bytes), Some(&candidate.bytes))
             }
-            Self::Match { reference: SubmittedReference::Template(_), candidate } => (None, Some(candidate)),
+            Self::Match { reference: SubmittedReference::Template(_), candidate } => {
+                (Some(&candidate.bytes), None)
+            }
+            Self::Compress(file) => (Some(file), None),
+            Self::Rank { .. } => (None, None),
         };
         first.into_iter().chain(second)
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::SealedBlobs;
 use faceline_shared::broker::republish::Republisher;
 use faceline_shared::broker::{Message, Publish as _, Published, Queue, SharedBroker};
@@ -245,7 +246,7 @@ impl Drop for Call<'_> {
         }
         self.dispatcher.metrics.cancelled.inc();
         let broker = self.dispatcher.broker.clone();
-        let id = Bytes::copy_from_slice(self.order.id.as_bytes());
-        tokio::spawn(async move { broker.announce(id).await });
+        let cancelled = Announcement::JobCancelled(self.order.id).encode();
+        tokio::spawn(async move { broker.announce(cancelled).await });
     }
 }

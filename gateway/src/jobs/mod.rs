@@ -50,6 +50,17 @@ pub enum Task {
         /// The other side.
         candidate: SubmittedPicture,
     },
+    /// Compare a face with many.
+    Rank {
+        /// One side.
+        reference: Embedding,
+        /// The other sides.
+        candidates: Vec<Embedding>,
+    },
+    /// Estimate the age of the person in a picture.
+    EstimateAge(SubmittedPicture),
+    /// Make a picture's file a JPEG.
+    Compress(Bytes),
 }
 
 /// A task with whose it is and how long it may take.

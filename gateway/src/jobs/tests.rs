@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::{self, SealedBlobs};
 use faceline_shared::broker::embedded::EmbeddedBroker;
 use faceline_shared::broker::{
@@ -200,7 +201,8 @@ async fn workers_hear_that_a_caller_left() {
     let call = site.submit(order);
     let _delivery = deliveries.recv().await.unwrap();
     call.abort();
-    assert_eq!(announcements.recv().await.unwrap().as_ref(), id.as_bytes());
+    let heard = announcements.recv().await.unwrap();
+    assert_eq!(Announcement::decode(&heard), Some(Announcement::JobCancelled(id)));
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Sessions, their faces, and the outbox: what must survive the process that wrote it.
 //!
-//! Two adapters, [`embedded`] and [`redis`], pass one conformance suite. They hold bytes, which [`Sessions`] seals;
+//! Two adapters, [`embedded`] and [`redis`], pass one conformance suite. They hold bytes, which [`SealedSessions`] seals;
 //! what they know of them is whose they are, when they end, and in which order things happened.
 
 mod name;
 mod outcome;
+mod sealed;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 pub use self::name::SessionName;
 pub use self::outcome::{Deletion, Found, Insertion, StoredSession};
+pub use self::sealed::{Due, OpenedRow, SealedSessions, SessionError};
 
 /// Why a session store does not do what it is asked.
 #[derive(Debug, thiserror::Error)]

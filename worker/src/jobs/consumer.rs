@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::SealedBlobs;
 use faceline_shared::broker::republish::Republisher;
 use faceline_shared::broker::{Delivery, Message, Publish as _, Published, Queue, Settlement, SharedBroker};
@@ -41,8 +42,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Gateways in the metric of clocks.
 const MOST_GATEWAYS: usize = 256;
-/// Length of a job's id in an announcement.
-const ID_LEN: usize = 16;
 
 /// The end of a worker: first nothing starts any more, then what waits goes back.
 #[derive(Clone)]
@@ -131,8 +130,8 @@ impl Consumer {
     }
 
     fn cancel(&self, body: &Bytes) {
-        if let Ok(id) = <[u8; ID_LEN]>::try_from(body.as_ref()) {
-            self.cancelled.insert(Uuid::from_bytes(id));
+        if let Some(Announcement::JobCancelled(id)) = Announcement::decode(body) {
+            self.cancelled.insert(id);
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::{self, SealedBlobs};
 use faceline_shared::broker::{
     self, BrokerSettings, Message, Published, Queue, Replies, ReplyEvent, Settlement, SharedBroker,
@@ -241,7 +242,7 @@ async fn nobody_works_for_a_caller_who_left_or_a_gateway_that_is_gone() {
     site.eventually("both places are taken", async || site.echo.running.load(Ordering::SeqCst) == 2).await;
     // Whoever subscribed first hears first, so when this one has heard it the worker has.
     let mut announcements = site.broker.announcements().await;
-    site.broker.announce(Bytes::copy_from_slice(cancelled.id.as_bytes())).await;
+    site.broker.announce(Announcement::JobCancelled(cancelled.id).encode()).await;
     announcements.recv().await.unwrap();
     site.echo.permits.add_permits(2);
     for _ in 0..2 {
