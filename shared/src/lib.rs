@@ -16,6 +16,8 @@ pub mod object;
 pub mod parts;
 pub mod program;
 pub mod redact;
+#[cfg(feature = "redis")]
+mod redis;
 pub mod score;
 pub mod seal;
 pub mod session;

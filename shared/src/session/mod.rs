@@ -3,10 +3,16 @@
 //! Two adapters, [`embedded`] and [`redis`], pass one conformance suite. They hold bytes, which [`SealedSessions`] seals;
 //! what they know of them is whose they are, when they end, and in which order things happened.
 
+pub mod embedded;
+mod millis;
 mod name;
 mod outcome;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod sealed;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,12 +35,29 @@ pub enum StoreError {
     /// The store has no room.
     #[error("the session store is full")]
     Full,
+    /// A session of this name is there already.
+    #[error("there is a session of this name already")]
+    Exists,
     /// The store throws sessions away when it is full.
     #[error("the session store's maxmemory-policy is `{0}`; it must be `noeviction`")]
     Evicts(String),
     /// The store's files cannot be used.
     #[error("the session store is broken: {0}")]
     Broken(String),
+}
+
+/// The store at `url`: `embedded:` (a file in `data_dir`), `redis://…` or `rediss://…`. A server is connected to when it is
+/// used first; a file is opened now.
+///
+/// # Errors
+/// [`StoreError::Url`]; of a file also [`StoreError::Broken`] and [`StoreError::Full`].
+pub fn open(url: &str, data_dir: &Path) -> Result<Arc<dyn SessionStore>, StoreError> {
+    match url.split_once(':') {
+        Some(("embedded", _)) => Ok(Arc::new(embedded::EmbeddedSessions::open(data_dir)?)),
+        #[cfg(feature = "redis")]
+        Some(("redis" | "rediss", _)) => Ok(Arc::new(redis::RedisSessions::new(url)?)),
+        _ => Err(StoreError::Url("expected embedded:, redis://… or rediss://…".into())),
+    }
 }
 
 /// A row for the outbox: something that has to be done because of a change, written together with the change.
@@ -71,7 +94,7 @@ pub trait SessionStore: Send + Sync {
     /// Keeps a session for `ttl`. `end` is written with it: the row that clears up after the session.
     ///
     /// # Errors
-    /// [`StoreError`], also where a session of this name is there already (names are random).
+    /// [`StoreError`], [`StoreError::Exists`] where a session of this name is there already (names are random).
     async fn create(
         &self,
         session: &SessionName,
@@ -99,7 +122,8 @@ pub trait SessionStore: Send + Sync {
     /// [`StoreError`].
     async fn set_replay(&self, session: &SessionName, in_progress: bool) -> Result<bool, StoreError>;
 
-    /// Adds a face to a session that has less than `most` of them.
+    /// Adds a face to a session that has less than `most` of them. A face that is there already under this id stays as and
+    /// where it is, and counts as added.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -1,0 +1,322 @@
+//! The tables, and what each operation does to them.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use bytes::Bytes;
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
+use uuid::Uuid;
+
+use super::clock::Clock;
+use crate::session::millis::millis;
+use crate::session::{Deletion, Found, Insertion, LeasedRow, NewRow, SessionName, StoredSession};
+
+/// A session's id and client.
+type NameKey = (Uuid, &'static str);
+/// When it ends (milliseconds since 1970, as all times here), whether a replay is in progress, its body.
+type Session = (u64, bool, &'static [u8]);
+/// When a session ends, and its name.
+type EndKey = (u64, Uuid, &'static str);
+/// A session's name and a face's id.
+type FaceKey = (Uuid, &'static str, Uuid);
+/// Its place in the order of faces, its body.
+type Face = (u64, &'static [u8]);
+/// When a row is due or its lease is over, and its id.
+type DueKey = (u64, Uuid);
+/// When it is due or its lease is over, how often it was leased, the lease (nil: none), its body.
+type Row = (u64, u32, Uuid, &'static [u8]);
+
+const SESSIONS: TableDefinition<'_, NameKey, Session> = TableDefinition::new("sessions");
+const ENDS: TableDefinition<'_, EndKey, ()> = TableDefinition::new("ends");
+const FACES: TableDefinition<'_, FaceKey, Face> = TableDefinition::new("faces");
+const ROWS: TableDefinition<'_, Uuid, Row> = TableDefinition::new("rows");
+const DUE: TableDefinition<'_, DueKey, ()> = TableDefinition::new("due");
+
+type Result<T> = std::result::Result<T, redb::Error>;
+
+fn name(session: &SessionName) -> (Uuid, &str) {
+    (session.id, &session.client)
+}
+
+/// The keys of all faces of a session.
+fn all_faces(session: &SessionName) -> RangeInclusive<(Uuid, &str, Uuid)> {
+    let (id, client) = name(session);
+    (id, client, Uuid::nil())..=(id, client, Uuid::max())
+}
+
+/// When a session ends; `None` where there is none (any more).
+fn end_of(
+    sessions: &impl ReadableTable<NameKey, Session>,
+    now: u64,
+    session: &SessionName,
+) -> Result<Option<u64>> {
+    let end = sessions.get(name(session))?.map(|found| found.value().0);
+    Ok(end.filter(|&end| now < end))
+}
+
+pub(super) fn session(
+    transaction: &ReadTransaction,
+    now: u64,
+    session: &SessionName,
+) -> Result<Option<StoredSession>> {
+    let sessions = transaction.open_table(SESSIONS)?;
+    let Some(found) = sessions.get(name(session))? else { return Ok(None) };
+    let (end, _, body) = found.value();
+    if end <= now {
+        return Ok(None);
+    }
+    let left = Duration::from_millis(end - now);
+    Ok(Some(StoredSession { body: Bytes::copy_from_slice(body), left }))
+}
+
+pub(super) fn face(
+    transaction: &ReadTransaction,
+    now: u64,
+    session: &SessionName,
+    face: Uuid,
+) -> Result<Found<Bytes>> {
+    if end_of(&transaction.open_table(SESSIONS)?, now, session)?.is_none() {
+        return Ok(Found::NoSession);
+    }
+    let (id, client) = name(session);
+    Ok(match transaction.open_table(FACES)?.get((id, client, face))? {
+        Some(found) => Found::Yes(Bytes::copy_from_slice(found.value().1)),
+        None => Found::NoFace,
+    })
+}
+
+pub(super) fn faces(
+    transaction: &ReadTransaction,
+    now: u64,
+    session: &SessionName,
+) -> Result<Option<Vec<(Uuid, Bytes)>>> {
+    if end_of(&transaction.open_table(SESSIONS)?, now, session)?.is_none() {
+        return Ok(None);
+    }
+    let mut faces = Vec::new();
+    for found in transaction.open_table(FACES)?.range(all_faces(session))? {
+        let (key, face) = found?;
+        let (_, _, id) = key.value();
+        let (place, body) = face.value();
+        faces.push((place, id, Bytes::copy_from_slice(body)));
+    }
+    faces.sort_unstable_by_key(|&(place, _, _)| place);
+    Ok(Some(faces.into_iter().map(|(_, id, body)| (id, body)).collect()))
+}
+
+pub(super) fn outbox_depth(transaction: &ReadTransaction) -> Result<u64> {
+    Ok(transaction.open_table(ROWS)?.len()?)
+}
+
+/// The tables in a transaction that may change them.
+pub(super) struct Tables<'a> {
+    clock: &'a Clock,
+    sessions: Table<'a, NameKey, Session>,
+    ends: Table<'a, EndKey, ()>,
+    faces: Table<'a, FaceKey, Face>,
+    rows: Table<'a, Uuid, Row>,
+    due: Table<'a, DueKey, ()>,
+    /// Whether there is anything to commit.
+    pub(super) changed: bool,
+}
+
+impl<'a> Tables<'a> {
+    pub(super) fn open(transaction: &'a WriteTransaction, clock: &'a Clock) -> Result<Self> {
+        Ok(Self {
+            clock,
+            sessions: transaction.open_table(SESSIONS)?,
+            ends: transaction.open_table(ENDS)?,
+            faces: transaction.open_table(FACES)?,
+            rows: transaction.open_table(ROWS)?,
+            due: transaction.open_table(DUE)?,
+            changed: false,
+        })
+    }
+
+    /// False where there is one of this name already.
+    pub(super) fn create(
+        &mut self,
+        session: &SessionName,
+        body: &[u8],
+        ttl: Duration,
+        end: &NewRow,
+    ) -> Result<bool> {
+        if self.is_there(session)? {
+            return Ok(false);
+        }
+        // One that ended may still lie there.
+        self.remove_session(session)?;
+        let (id, client) = name(session);
+        let ends_at = self.clock.now() + millis(ttl).max(1);
+        self.sessions.insert((id, client), (ends_at, false, body))?;
+        self.ends.insert((ends_at, id, client), ())?;
+        self.write_row(end)?;
+        Ok(true)
+    }
+
+    pub(super) fn delete(&mut self, session: &SessionName, end: &NewRow) -> Result<Deletion> {
+        if !self.is_there(session)? {
+            return Ok(Deletion::NoSession);
+        }
+        let in_progress = self.sessions.get(name(session))?.is_some_and(|found| found.value().1);
+        if in_progress {
+            return Ok(Deletion::ReplayInProgress);
+        }
+        self.remove_session(session)?;
+        self.write_row(end)?;
+        Ok(Deletion::Deleted)
+    }
+
+    pub(super) fn set_replay(&mut self, session: &SessionName, in_progress: bool) -> Result<bool> {
+        let Some(end) = end_of(&self.sessions, self.clock.now(), session)? else { return Ok(false) };
+        let body = self.sessions.get(name(session))?.map(|found| found.value().2.to_vec());
+        self.sessions.insert(name(session), (end, in_progress, body.unwrap_or_default().as_slice()))?;
+        self.changed = true;
+        Ok(true)
+    }
+
+    pub(super) fn add_face(
+        &mut self,
+        session: &SessionName,
+        face: Uuid,
+        body: &[u8],
+        most: usize,
+    ) -> Result<Insertion> {
+        if !self.is_there(session)? {
+            return Ok(Insertion::NoSession);
+        }
+        let (mut number, mut last) = (0, 0);
+        for found in self.faces.range(all_faces(session))? {
+            let (key, value) = found?;
+            if key.value().2 == face {
+                return Ok(Insertion::Added);
+            }
+            number += 1;
+            last = last.max(value.value().0);
+        }
+        if number >= most {
+            return Ok(Insertion::Full);
+        }
+        let (id, client) = name(session);
+        self.faces.insert((id, client, face), (last + 1, body))?;
+        self.changed = true;
+        Ok(Insertion::Added)
+    }
+
+    pub(super) fn delete_faces(
+        &mut self,
+        session: &SessionName,
+        faces: &[Uuid],
+        follow_up: Option<&NewRow>,
+    ) -> Result<Option<usize>> {
+        if !self.is_there(session)? {
+            return Ok(None);
+        }
+        let (id, client) = name(session);
+        let mut deleted = 0;
+        for &face in faces {
+            deleted += usize::from(self.faces.remove((id, client, face))?.is_some());
+        }
+        if deleted > 0 {
+            self.changed = true;
+            follow_up.map_or(Ok(()), |row| self.write_row(row))?;
+        }
+        Ok(Some(deleted))
+    }
+
+    pub(super) fn lease(&mut self, limit: usize, lease: Duration) -> Result<Vec<LeasedRow>> {
+        let now = self.clock.now();
+        let due = self.due.range(..=(now, Uuid::max()))?.take(limit);
+        let due = due.map(|entry| Ok(entry?.0.value().1)).collect::<Result<Vec<_>>>()?;
+        let id = Uuid::new_v4();
+        let mut leased = Vec::with_capacity(due.len());
+        for row in due {
+            let Some((attempt, body)) = self.take_row(row)? else { continue };
+            let attempt = attempt + 1;
+            self.put_row(row, now + millis(lease), attempt, id, &body)?;
+            leased.push(LeasedRow { id: row, lease: id, attempt, body });
+        }
+        Ok(leased)
+    }
+
+    /// False where the lease is not the row's.
+    pub(super) fn finish(&mut self, row: Uuid, lease: Uuid) -> Result<bool> {
+        let is_leased = self.is_leased(row, lease)?;
+        if is_leased {
+            self.take_row(row)?;
+        }
+        Ok(is_leased)
+    }
+
+    /// False where the lease is not the row's.
+    pub(super) fn postpone(
+        &mut self,
+        row: Uuid,
+        lease: Uuid,
+        wait: Duration,
+        body: Option<&[u8]>,
+    ) -> Result<bool> {
+        if !self.is_leased(row, lease)? {
+            return Ok(false);
+        }
+        let Some((attempt, former)) = self.take_row(row)? else { return Ok(false) };
+        let due = self.clock.now() + millis(wait);
+        self.put_row(row, due, attempt, Uuid::nil(), body.unwrap_or(&former))?;
+        Ok(true)
+    }
+
+    /// Removes up to `most` sessions whose time is over, those that ended first before the others.
+    pub(super) fn remove_ended(&mut self, most: usize) -> Result<()> {
+        let after = (self.clock.now() + 1, Uuid::nil(), "");
+        let mut ended = Vec::new();
+        for entry in self.ends.range(..after)?.take(most) {
+            let key = entry?.0;
+            let (_, id, client) = key.value();
+            ended.push(SessionName { id, client: client.to_owned() });
+        }
+        ended.iter().try_for_each(|session| self.remove_session(session))
+    }
+
+    fn is_there(&self, session: &SessionName) -> Result<bool> {
+        Ok(end_of(&self.sessions, self.clock.now(), session)?.is_some())
+    }
+
+    /// Removes a session with all that it has; nothing happens where there is none.
+    fn remove_session(&mut self, session: &SessionName) -> Result<()> {
+        let (id, client) = name(session);
+        let Some(end) = self.sessions.remove((id, client))?.map(|found| found.value().0) else {
+            return Ok(());
+        };
+        self.ends.remove((end, id, client))?;
+        self.faces.retain_in(all_faces(session), |_, _| false)?;
+        self.changed = true;
+        Ok(())
+    }
+
+    fn is_leased(&self, row: Uuid, lease: Uuid) -> Result<bool> {
+        Ok(self.rows.get(row)?.is_some_and(|found| found.value().2 == lease))
+    }
+
+    fn write_row(&mut self, row: &NewRow) -> Result<()> {
+        self.take_row(row.id)?;
+        self.put_row(row.id, self.clock.now() + millis(row.due_in), 0, Uuid::nil(), &row.body)
+    }
+
+    fn put_row(&mut self, row: Uuid, due: u64, attempt: u32, lease: Uuid, body: &[u8]) -> Result<()> {
+        self.rows.insert(row, (due, attempt, lease, body))?;
+        self.due.insert((due, row), ())?;
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Takes a row out, and tells how often it was leased, and its body.
+    fn take_row(&mut self, row: Uuid) -> Result<Option<(u32, Bytes)>> {
+        let Some(found) = self.rows.remove(row)? else { return Ok(None) };
+        let (due, attempt, _, body) = found.value();
+        let taken = (attempt, Bytes::copy_from_slice(body));
+        drop(found);
+        self.due.remove((due, row))?;
+        self.changed = true;
+        Ok(Some(taken))
+    }
+}

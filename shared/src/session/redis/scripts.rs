@@ -1,0 +1,37 @@
+//! The Lua scripts, which make each operation atomic.
+
+use redis::Script;
+
+/// All scripts of the store.
+pub(super) struct Scripts {
+    pub(super) create: Script,
+    pub(super) session: Script,
+    pub(super) delete: Script,
+    pub(super) set_replay: Script,
+    pub(super) add_face: Script,
+    pub(super) delete_faces: Script,
+    pub(super) lease: Script,
+    pub(super) finish: Script,
+    pub(super) postpone: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            create: change(include_str!("create.lua")),
+            session: Script::new(include_str!("session.lua")),
+            delete: change(include_str!("delete.lua")),
+            set_replay: change(include_str!("set_replay.lua")),
+            add_face: change(include_str!("add_face.lua")),
+            delete_faces: change(include_str!("delete_faces.lua")),
+            lease: change(include_str!("lease.lua")),
+            finish: change(include_str!("finish.lua")),
+            postpone: change(include_str!("postpone.lua")),
+        }
+    }
+}
+
+/// A script that changes something.
+fn change(code: &str) -> Script {
+    Script::new(&format!("{}{code}", include_str!("prelude.lua")))
+}

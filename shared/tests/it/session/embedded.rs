@@ -1,0 +1,1 @@
+//! What only the store of a single process can be asked.

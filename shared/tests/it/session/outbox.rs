@@ -1,0 +1,221 @@
+//! The outbox: rows are written with their change, leased by one, and done once.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use faceline_shared::session::{LeasedRow, NewRow};
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+use super::{Fixture, GRAIN, HOUR, MINUTE, Store, add, bytes, conformance, created, later, name, row, until};
+
+conformance!(
+    a_row_is_written_with_its_change_or_not_at_all
+    a_row_is_leased_when_it_is_due
+    the_longest_due_are_leased_first
+    a_lease_is_exclusive
+    a_lease_that_ran_out_is_given_to_somebody_else
+    a_lease_that_ran_out_counts_until_somebody_else_has_the_row
+    a_row_that_is_replaced_is_leased_by_nobody
+    a_row_is_put_back_for_a_while
+    a_row_that_is_done_is_gone
+);
+
+/// Writes a row as the creation of a session does.
+async fn write(store: &Store, row: NewRow) {
+    store.create(&name(), bytes("x"), HOUR, row).await.unwrap();
+}
+
+/// The next row that is leased, alone, and when it was asked for.
+async fn next(store: &Store, lease: Duration) -> (Instant, LeasedRow) {
+    until(async || store.lease(1, lease).await.unwrap().pop()).await
+}
+
+async fn a_row_is_written_with_its_change_or_not_at_all<F: Fixture>() {
+    let fixture = F::start().await;
+    let store = fixture.store();
+    let depth = async || store.outbox_depth().await.unwrap();
+    assert_eq!(depth().await, 0);
+    let (session, end) = (name(), later());
+    store.create(&session, bytes("x"), HOUR, end.clone()).await.unwrap();
+    assert_eq!(depth().await, 1);
+    store.create(&session, bytes("x"), HOUR, later()).await.unwrap_err();
+    assert_eq!(depth().await, 1);
+    let face = add(store, &session, "x").await;
+    store.delete_faces(&session, &[face], Some(later())).await.unwrap();
+    assert_eq!(depth().await, 2);
+    store.delete_faces(&session, &[face], Some(later())).await.unwrap();
+    store.set_replay(&session, true).await.unwrap();
+    store.delete(&session, later()).await.unwrap();
+    assert_eq!(depth().await, 2);
+    store.set_replay(&session, false).await.unwrap();
+    // Under the same id, so it takes the place of the first.
+    store.delete(&session, NewRow { body: bytes("now"), due_in: Duration::ZERO, ..end }).await.unwrap();
+    assert_eq!(depth().await, 2);
+    store.delete(&session, later()).await.unwrap();
+    assert_eq!(depth().await, 2);
+    assert_eq!(store.lease(9, MINUTE).await.unwrap().len(), 1);
+}
+
+async fn a_row_is_leased_when_it_is_due<F: Fixture>() {
+    const WAIT: Duration = Duration::from_millis(300);
+    let fixture = F::start().await;
+    let store = fixture.store();
+    let row = row("a body \0\u{ff}", WAIT);
+    let before = Instant::now();
+    write(store, row.clone()).await;
+    let after = Instant::now();
+    // Whoever asked before the last time, asked in vain.
+    let mut asked_in_vain = before;
+    let leased = loop {
+        let asked = Instant::now();
+        let mut rows = store.lease(9, MINUTE).await.unwrap();
+        assert!(rows.len() <= 1);
+        match rows.pop() {
+            Some(leased) => break leased,
+            None => asked_in_vain = asked,
+        }
+    };
+    assert!(Instant::now() + GRAIN >= before + WAIT, "leased after {:?}", before.elapsed());
+    assert!(asked_in_vain <= after + WAIT + GRAIN);
+    assert_eq!((leased.id, leased.attempt, leased.body), (row.id, 1, row.body));
+}
+
+async fn the_longest_due_are_leased_first<F: Fixture>() {
+    let fixture = F::start().await;
+    let store = fixture.store();
+    let started = Instant::now();
+    for milliseconds in [60, 20, 80, 40, 0] {
+        write(store, row(&milliseconds.to_string(), Duration::from_millis(milliseconds))).await;
+    }
+    write(store, later()).await;
+    let written = started.elapsed();
+    assert_eq!(store.lease(0, MINUTE).await.unwrap(), []);
+    // All are due then, and what is due is not handed out before anybody asks.
+    sleep_until(started + written + Duration::from_millis(80) + GRAIN).await;
+    let mut bodies = Vec::new();
+    for expected in [2, 2, 1, 0] {
+        let leased = store.lease(2, MINUTE).await.unwrap();
+        assert_eq!(leased.len(), expected);
+        bodies.extend(leased.into_iter().map(|row| row.body));
+    }
+    assert_eq!(bodies.len(), 5);
+    // They were written one after the other; that matters only where writing takes longer than they differ.
+    if written < Duration::from_millis(20) {
+        assert_eq!(bodies, ["0", "20", "40", "60", "80"]);
+    }
+}
+
+async fn a_lease_is_exclusive<F: Fixture>() {
+    const ROWS: usize = 60;
+    let fixture = F::start().await;
+    let mut written = HashSet::new();
+    for _ in 0..ROWS {
+        let row = row("x", Duration::ZERO);
+        written.insert(row.id);
+        write(fixture.store(), row).await;
+    }
+    let leasing = (0..8).map(|number| {
+        let store = if number % 2 == 0 { fixture.store() } else { fixture.second() }.clone();
+        tokio::spawn(async move {
+            let mut all = Vec::new();
+            loop {
+                let rows = store.lease(3, HOUR).await.unwrap();
+                if rows.is_empty() {
+                    break all;
+                }
+                assert!(rows.len() <= 3);
+                all.extend(rows);
+            }
+        })
+    });
+    let leased: Vec<_> = join_all(leasing).await.into_iter().flat_map(Result::unwrap).collect();
+    assert_eq!(leased.len(), ROWS);
+    assert_eq!(leased.iter().map(|row| row.id).collect::<HashSet<_>>(), written);
+    assert!(leased.iter().all(|row| row.attempt == 1));
+}
+
+async fn a_lease_that_ran_out_is_given_to_somebody_else<F: Fixture>() {
+    const LEASE: Duration = Duration::from_millis(200);
+    let fixture = F::start().await;
+    let (store, second) = (fixture.store(), fixture.second());
+    let written = row("x", Duration::ZERO);
+    write(store, written.clone()).await;
+    let before = Instant::now();
+    let (_, former) = next(store, LEASE).await;
+    let (_, latter) = next(second, MINUTE).await;
+    assert!(Instant::now() + GRAIN >= before + LEASE, "again after {:?}", before.elapsed());
+    assert_eq!((latter.id, latter.attempt, &latter.body), (written.id, 2, &written.body));
+    assert_ne!(latter.lease, former.lease);
+
+    assert!(!store.finish(&former).await.unwrap());
+    assert!(!store.postpone(&former, Duration::ZERO, Some(bytes("y"))).await.unwrap());
+    assert_eq!(store.lease(9, MINUTE).await.unwrap(), [], "it was put back all the same");
+    assert!(second.finish(&latter).await.unwrap());
+    assert_eq!(store.outbox_depth().await.unwrap(), 0);
+}
+
+async fn a_lease_that_ran_out_counts_until_somebody_else_has_the_row<F: Fixture>() {
+    let fixture = F::start().await;
+    let store = fixture.store();
+    write(store, row("x", Duration::ZERO)).await;
+    let (_, leased) = next(store, Duration::ZERO).await;
+    assert!(store.finish(&leased).await.unwrap());
+    assert_eq!(store.outbox_depth().await.unwrap(), 0);
+}
+
+async fn a_row_that_is_replaced_is_leased_by_nobody<F: Fixture>() {
+    let fixture = F::start().await;
+    let store = fixture.store();
+    let (session, end) = (name(), row("first", Duration::ZERO));
+    store.create(&session, bytes("x"), HOUR, end.clone()).await.unwrap();
+    let (_, former) = next(store, HOUR).await;
+    store.delete(&session, NewRow { body: bytes("second"), ..end.clone() }).await.unwrap();
+    assert!(!store.finish(&former).await.unwrap());
+    assert!(!store.postpone(&former, HOUR, None).await.unwrap());
+    let (_, latter) = next(store, HOUR).await;
+    assert_eq!((latter.id, latter.attempt, &latter.body[..]), (end.id, 1, &b"second"[..]));
+    assert_ne!(latter.lease, former.lease);
+    assert_eq!(store.outbox_depth().await.unwrap(), 1);
+}
+
+async fn a_row_is_put_back_for_a_while<F: Fixture>() {
+    const WAIT: Duration = Duration::from_millis(200);
+    let fixture = F::start().await;
+    let store = fixture.store();
+    let written = row("first", Duration::ZERO);
+    write(store, written.clone()).await;
+    let (_, mut leased) = next(store, HOUR).await;
+    for (attempt, body) in [(2, None), (3, Some("second")), (4, None), (5, Some(""))] {
+        let before = Instant::now();
+        assert!(store.postpone(&leased, WAIT, body.map(bytes)).await.unwrap());
+        assert!(!store.postpone(&leased, Duration::ZERO, None).await.unwrap());
+        assert!(!store.finish(&leased).await.unwrap());
+        assert_eq!(store.outbox_depth().await.unwrap(), 1);
+        let expected = body.map_or(leased.body.clone(), bytes);
+        (_, leased) = next(store, HOUR).await;
+        assert!(Instant::now() + GRAIN >= before + WAIT, "due after {:?}", before.elapsed());
+        assert_eq!((leased.id, leased.attempt, &leased.body), (written.id, attempt, &expected));
+    }
+}
+
+async fn a_row_that_is_done_is_gone<F: Fixture>() {
+    let fixture = F::start().await;
+    let store = fixture.store();
+    let session = created(store).await;
+    write(store, row("x", Duration::ZERO)).await;
+    let (_, leased) = next(store, Duration::ZERO).await;
+    let unknown = LeasedRow { id: Uuid::new_v4(), ..leased.clone() };
+    assert!(!store.finish(&unknown).await.unwrap());
+    assert!(!store.postpone(&unknown, Duration::ZERO, None).await.unwrap());
+    let stranger = LeasedRow { lease: Uuid::new_v4(), ..leased.clone() };
+    assert!(!store.finish(&stranger).await.unwrap());
+
+    assert!(store.finish(&leased).await.unwrap());
+    assert!(!store.finish(&leased).await.unwrap());
+    assert!(!store.postpone(&leased, Duration::ZERO, Some(bytes("y"))).await.unwrap());
+    assert_eq!(store.lease(9, MINUTE).await.unwrap(), []);
+    assert_eq!(store.outbox_depth().await.unwrap(), 1);
+    assert!(store.session(&session).await.unwrap().is_some());
+}

@@ -1,0 +1,1 @@
+//! What only the store in Redis can be asked.
