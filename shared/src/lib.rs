@@ -17,6 +17,7 @@ pub mod program;
 pub mod redact;
 pub mod score;
 pub mod seal;
+pub mod secret_file;
 pub mod session;
 pub mod shutdown;
 pub mod telemetry;
