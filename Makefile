@@ -14,10 +14,11 @@ run: models ## Set up what is missing, then serve on 127.0.0.1:8080 with embedde
 	@exec $(RELEASE)/faceline
 
 test: packages-test models ## All tests, on real RabbitMQ and Redis servers of their own
+	@deploy/dev/tools.sh $(TOOLS) test
 	$(CARGO) test --release --workspace
 
 lint: packages-build ## Formatting, clippy, licences, unused dependencies, spelling
-	@deploy/dev/tools.sh $(TOOLS)
+	@deploy/dev/tools.sh $(TOOLS) lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(TOOLS)/bin/cargo-deny --log-level error check bans licenses sources

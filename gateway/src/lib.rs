@@ -3,11 +3,13 @@
 pub mod accounts;
 pub mod admission;
 pub mod biometric;
+pub mod command;
 pub mod form;
 pub mod http;
 pub mod jobs;
 pub mod json;
 mod role;
+pub mod signing;
 pub mod submit;
 
 pub use self::role::{Gateway, GatewayError, run};

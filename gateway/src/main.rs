@@ -11,5 +11,5 @@ fn main() -> ExitCode {
         about: "Accepts requests, limits them, and hands them to workers by way of the broker",
         admin: SocketAddr::from(([127, 0, 0, 1], 9090)),
     };
-    program.run(faceline_gateway::run)
+    program.run_or(faceline_gateway::command::execute, faceline_gateway::run)
 }

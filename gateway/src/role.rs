@@ -17,6 +17,7 @@ use crate::accounts::{Accounts, AccountsError};
 use crate::admission::Admission;
 use crate::http::{Server, State};
 use crate::jobs::Dispatcher;
+use crate::signing::{Signer, SigningError};
 
 /// How often queues and stores are looked at, for /metrics and /readyz.
 const LOOK: Duration = Duration::from_secs(2);
@@ -27,6 +28,9 @@ pub enum GatewayError {
     /// The accounts file is not usable.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
+    /// There are no keys to sign answers with.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
     /// The address is not to be had.
     #[error("http.listen {address}: {source}")]
     Listen {
@@ -52,18 +56,21 @@ pub struct Gateway {
     listening: Condition,
     watching: AbortOnDropHandle<()>,
     looking: AbortOnDropHandle<()>,
+    following: AbortOnDropHandle<()>,
 }
 
 impl Gateway {
     /// Puts a gateway together and takes its address.
     ///
     /// # Errors
-    /// Accounts that cannot be read, an address that is taken.
+    /// Accounts or signing keys that cannot be read, an address that is taken.
     pub async fn start(parts: Parts) -> Result<Self, GatewayError> {
         let listening = parts.readiness.condition("listener");
         let connected = parts.readiness.condition("gateway_broker");
         let blobs = parts.readiness.condition("gateway_blobs");
         let accounts = Accounts::load(&parts.config)?;
+        let signer = Arc::new(Signer::load(&parts.config)?);
+        let following = tokio::spawn(Arc::clone(&signer).follow());
 
         // A gateway that starts again under an old name would find its reply queue locked by its former self.
         let instance = Uuid::new_v4().simple().to_string();
@@ -89,6 +96,7 @@ impl Gateway {
             admission,
             Arc::new(dispatcher),
             TemplateCodec::new(parts.keys.templates),
+            signer,
             parts.readiness,
             &parts.metrics,
         );
@@ -99,6 +107,7 @@ impl Gateway {
             listening,
             watching: AbortOnDropHandle::new(watching),
             looking: AbortOnDropHandle::new(looking),
+            following: AbortOnDropHandle::new(following),
         })
     }
 
@@ -110,7 +119,7 @@ impl Gateway {
 
     /// Serves until `shutdown`; requests under way are answered then.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let Self { server, listening, watching: _watching, looking: _looking } = self;
+        let Self { server, listening, watching: _watching, looking: _looking, following: _following } = self;
         listening.set(true);
         let leave = async {
             shutdown.cancelled().await;

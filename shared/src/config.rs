@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::broker::BrokerSettings;
 use crate::redact::without_password;
@@ -38,6 +38,8 @@ pub struct Config {
     pub models: Models,
     /// Keys for everything that is sealed.
     pub keys: Keys,
+    /// Keys that sign answers.
+    pub signing: Signing,
     /// Who may call.
     pub accounts: Accounts,
     /// What counts as a face.
@@ -127,6 +129,40 @@ pub struct Keys {
     /// The key file that all gateways and workers share; `keys.toml` in `data_dir`, made at the first start,
     /// where nothing is set.
     pub file: Option<PathBuf>,
+}
+
+/// How answers are signed (JWS, RFC 7515).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Signing {
+    /// The key file that all gateways share; `signing.toml` in `data_dir`, made at the first start, where nothing is
+    /// set.
+    pub file: Option<PathBuf>,
+    /// What a signature is made with.
+    pub algorithm: SigningAlgorithm,
+}
+
+/// Names of RFC 7518, 3.1.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub enum SigningAlgorithm {
+    /// ECDSA on P-256 with SHA-256.
+    #[default]
+    #[serde(rename = "ES256")]
+    Es256,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    #[serde(rename = "RS256")]
+    Rs256,
+}
+
+impl SigningAlgorithm {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Rs256 => "RS256",
+        }
+    }
 }
 
 /// Who may call.
@@ -243,6 +279,7 @@ impl Default for Config {
             objects: Objects::default(),
             models: Models::default(),
             keys: Keys::default(),
+            signing: Signing::default(),
             accounts: Accounts::default(),
             face: Face::default(),
             limits: Limits::default(),
@@ -367,10 +404,10 @@ pub enum ConfigError {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Sources {
     /// Settings file (TOML)
-    #[arg(long = "config", value_name = "FILE")]
+    #[arg(long = "config", value_name = "FILE", global = true)]
     pub file: Option<PathBuf>,
     /// A single setting, such as http.listen=127.0.0.1:8080; wins over file and environment
-    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE", global = true)]
     pub flags: Vec<String>,
 }
 
@@ -558,6 +595,15 @@ mod tests {
                 .contains("blobs.url")
         );
         assert!(load("", &[], &[amqp, "store.url=redis://localhost"]).is_ok());
+    }
+
+    #[test]
+    fn answers_are_signed_with_one_of_two_algorithms() {
+        assert_eq!(load("", &[], &[]).unwrap().signing.algorithm, SigningAlgorithm::Es256);
+        let chosen = load("[signing]\nalgorithm = 'RS256'", &[], &[]).unwrap();
+        assert_eq!(chosen.signing.algorithm, SigningAlgorithm::Rs256);
+        let unknown = message(load("", &[], &["signing.algorithm=none"]));
+        assert!(unknown.contains("none") && unknown.contains("ES256"), "{unknown}");
     }
 
     #[test]

@@ -1,14 +1,12 @@
 //! The key file: one ring for what lives for hours at most, one for templates, which live for ever.
 
-use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::seal::{KeyRing, KeyRingError, KeyRingFile, SealError};
+use crate::secret_file::{self, SecretFileError};
 
 /// The rings of an installation.
 #[derive(Clone, Debug)]
@@ -29,17 +27,9 @@ struct KeyFile {
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// The file cannot be read or written.
-    #[error("key file {path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// Others than its owner may read the file.
-    #[error("key file {0} can be read by others; chmod 600 it")]
-    Readable(PathBuf),
+    /// The file is not to be had, or not safe.
+    #[error("key file {0}")]
+    File(#[from] SecretFileError),
     /// The text is not of the form. It is not shown, since it holds secrets.
     #[error("key file {0} is not of the form")]
     Form(PathBuf),
@@ -70,42 +60,28 @@ impl Keys {
     }
 
     fn read(path: &Path) -> Result<Self, KeysError> {
-        let io = |source| KeysError::Io { path: path.to_owned(), source };
-        if fs::metadata(path).map_err(io)?.permissions().mode() & 0o077 != 0 {
-            return Err(KeysError::Readable(path.to_owned()));
-        }
-        let text = fs::read_to_string(path).map_err(io)?;
+        let text = secret_file::read(path)?;
         let file: KeyFile = toml::from_str(&text).map_err(|_| KeysError::Form(path.to_owned()))?;
         Ok(Self { data: (&file.data).try_into()?, templates: (&file.templates).try_into()? })
     }
 }
 
-/// Writes a new key file beside `path` and links it there, so that the first of several processes wins and no
-/// reader sees half a file.
+/// Makes the key file, unless another process was first.
 fn create(path: &Path) -> Result<(), KeysError> {
-    let io = |source| KeysError::Io { path: path.to_owned(), source };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(io)?;
-    let keys = KeyFile { data: KeyRingFile::generate()?, templates: KeyRingFile::generate()? };
-    let text = toml::to_string(&keys).map_err(|_| KeysError::Form(path.to_owned()))?;
-
-    let temporary = folder.join(format!(".keys-{}", uuid::Uuid::new_v4()));
-    let written = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
-    let linked = written.and_then(|()| match fs::hard_link(&temporary, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    });
-    fs::remove_file(&temporary).map_err(io)?;
-    linked.map_err(io)
+    secret_file::update(path, |text| {
+        if text.is_some() {
+            return Ok(None);
+        }
+        let keys = KeyFile { data: KeyRingFile::generate()?, templates: KeyRingFile::generate()? };
+        toml::to_string(&keys).map(Some).map_err(|_| KeysError::Form(path.to_owned()))
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::seal::Purpose;
 
@@ -143,7 +119,7 @@ mod tests {
         Keys::load(&config).unwrap();
         let file = config.data_dir.join("keys.toml");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(Keys::load(&config), Err(KeysError::Readable(_))));
+        assert!(matches!(Keys::load(&config), Err(KeysError::File(SecretFileError::Readable(_)))));
         fs::remove_dir_all(&config.data_dir).unwrap();
     }
 
@@ -151,7 +127,7 @@ mod tests {
     fn a_named_file_is_never_made() {
         let mut config = Config { data_dir: folder(), ..Config::default() };
         config.keys.file = Some(config.data_dir.join("elsewhere.toml"));
-        assert!(matches!(Keys::load(&config), Err(KeysError::Io { .. })));
+        assert!(matches!(Keys::load(&config), Err(KeysError::File(error)) if error.is_missing()));
         fs::remove_dir_all(&config.data_dir).unwrap();
     }
 }

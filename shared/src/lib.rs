@@ -20,6 +20,7 @@ pub mod redact;
 mod redis;
 pub mod score;
 pub mod seal;
+pub mod secret_file;
 pub mod session;
 pub mod shutdown;
 pub mod telemetry;

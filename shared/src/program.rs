@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Args as _, FromArgMatches as _};
 
 use crate::admin::Admin;
-use crate::config::{Config, EXIT_BAD_CONFIG, Sources};
+use crate::config::{Config, ConfigError, EXIT_BAD_CONFIG, Sources};
 use crate::parts::Parts;
 use crate::shutdown::{self, CancellationToken};
 use crate::telemetry::init_logging;
@@ -34,17 +34,66 @@ impl Program {
         F: Future<Output = Result<(), E>>,
         E: Display,
     {
-        let command = Sources::augment_args(
-            clap::Command::new(self.name).about(self.about).version(env!("CARGO_PKG_VERSION")),
-        );
-        let sources = match Sources::from_arg_matches(&command.get_matches()) {
-            Ok(sources) => sources,
-            Err(error) => error.exit(),
-        };
-        let config = match Config::load(&sources) {
+        match self.settings(&self.arguments().get_matches()) {
+            Ok(config) => self.start(config, role),
+            Err(error) => self.refuse(&error),
+        }
+    }
+
+    /// As [`Program::run`]; where the arguments name one of the commands `C`, `command` does that instead.
+    ///
+    /// A command's exit code is 0, 64 for wrong settings, 1 where it fails.
+    pub fn run_or<C, D, F, E>(
+        self,
+        command: impl FnOnce(C, &Config) -> Result<(), D>,
+        role: impl FnOnce(Parts, CancellationToken) -> F,
+    ) -> ExitCode
+    where
+        C: clap::Subcommand,
+        D: Display,
+        F: Future<Output = Result<(), E>>,
+        E: Display,
+    {
+        let arguments = C::augment_subcommands(self.arguments()).subcommand_required(false);
+        let matches = arguments.arg_required_else_help(false).get_matches();
+        let config = match self.settings(&matches) {
             Ok(config) => config,
             Err(error) => return self.refuse(&error),
         };
+        if matches.subcommand_name().is_none() {
+            return self.start(config, role);
+        }
+        let done = match C::from_arg_matches(&matches) {
+            Ok(named) => command(named, &config),
+            Err(error) => error.exit(),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                self.say(&error);
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn arguments(&self) -> clap::Command {
+        Sources::augment_args(
+            clap::Command::new(self.name).about(self.about).version(env!("CARGO_PKG_VERSION")),
+        )
+    }
+
+    fn settings(&self, matches: &clap::ArgMatches) -> Result<Config, ConfigError> {
+        match Sources::from_arg_matches(matches) {
+            Ok(sources) => Config::load(&sources),
+            Err(error) => error.exit(),
+        }
+    }
+
+    fn start<F, E>(self, config: Config, role: impl FnOnce(Parts, CancellationToken) -> F) -> ExitCode
+    where
+        F: Future<Output = Result<(), E>>,
+        E: Display,
+    {
         if let Err(error) = init_logging(&config.log) {
             return self.refuse(&error);
         }
@@ -91,10 +140,14 @@ impl Program {
         }
     }
 
-    /// For everything before there is a log.
     fn refuse(&self, error: &dyn Display) -> ExitCode {
-        let _ = writeln!(std::io::stderr(), "{}: {error}", self.name);
+        self.say(error);
         ExitCode::from(EXIT_BAD_CONFIG)
+    }
+
+    /// For everything before there is a log.
+    fn say(&self, error: &dyn Display) {
+        let _ = writeln!(std::io::stderr(), "{}: {error}", self.name);
     }
 
     fn fail(&self, error: &dyn Display) -> ExitCode {

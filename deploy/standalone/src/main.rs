@@ -11,5 +11,5 @@ fn main() -> ExitCode {
         about: "Gateway and worker in one process, over embedded broker and stores",
         admin: SocketAddr::from(([127, 0, 0, 1], 9090)),
     };
-    program.run(faceline::run)
+    program.run_or(faceline_gateway::command::execute, faceline::run)
 }

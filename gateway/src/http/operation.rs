@@ -8,6 +8,10 @@ pub(super) const FACES: &str = "/bioserver-app/v2/faces";
 pub(super) const MATCH_IMAGES: &str = "/bioserver-app/v2/match/images";
 /// `POST` a face and a picture, get their match.
 pub(super) const MATCH: &str = "/bioserver-app/v2/match";
+/// `GET` the public keys that check signatures.
+pub(super) const JWKS: &str = "/.well-known/jwks.json";
+/// `GET` the same as certificates.
+pub(super) const SIGNING_CERTIFICATE: &str = "/.well-known/signing-certificate.pem";
 /// The process runs.
 pub(super) const LIVEZ: &str = "/livez";
 /// The process can do its work.
@@ -20,6 +24,8 @@ pub(super) fn name(route: Option<&str>) -> &'static str {
         Some(FACES) => "create_face",
         Some(MATCH_IMAGES) => "match_images",
         Some(MATCH) => "match",
+        Some(JWKS) => "jwks",
+        Some(SIGNING_CERTIFICATE) => "signing_certificate",
         Some(LIVEZ) => "livez",
         Some(READYZ) => "readyz",
         _ => "unknown",

@@ -9,7 +9,7 @@ use axum::routing::get;
 use faceline_shared::error::Fault;
 
 use super::answer::Refusal;
-use super::{State, biometric, drain, health, layers, operation};
+use super::{State, biometric, drain, health, layers, operation, signing};
 
 /// The routes; the outermost layer comes last.
 pub(super) fn router(state: Arc<State>) -> Router {
@@ -17,6 +17,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route(operation::LIVEZ, get(health::livez))
         .route(operation::READYZ, get(health::readyz))
         .merge(biometric::routes())
+        .merge(signing::routes())
         .fallback(async |request| refuse(request, Fault::NotFound("there is nothing at this path".into())))
         .method_not_allowed_fallback(async |request| refuse(request, Fault::MethodNotAllowed))
         .layer(from_fn(layers::catch_panic))

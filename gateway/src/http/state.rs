@@ -11,6 +11,7 @@ use super::layers::HttpMetrics;
 use crate::accounts::Accounts;
 use crate::admission::Admission;
 use crate::biometric::BiometricServices;
+use crate::signing::Signer;
 use crate::submit::Submit;
 
 /// The parts of a gateway that its listener uses.
@@ -20,6 +21,7 @@ pub struct State {
     pub(super) admission: Arc<Admission>,
     pub(super) submit: Arc<dyn Submit>,
     pub(super) biometric: BiometricServices,
+    pub(super) signer: Arc<Signer>,
     pub(super) readiness: Readiness,
     pub(super) metrics: HttpMetrics,
 }
@@ -27,12 +29,14 @@ pub struct State {
 impl State {
     /// Puts the parts together; the listener's own metrics are registered with `metrics`.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "each part is handed over in one place only")]
     pub fn new(
         config: Config,
         accounts: Accounts,
         admission: Arc<Admission>,
         submit: Arc<dyn Submit>,
         templates: TemplateCodec,
+        signer: Arc<Signer>,
         readiness: Readiness,
         metrics: &Metrics,
     ) -> Arc<Self> {
@@ -44,6 +48,7 @@ impl State {
             admission,
             submit,
             biometric,
+            signer,
             readiness,
             metrics: HttpMetrics::new(metrics),
         })

@@ -10,4 +10,5 @@ mod observed;
 mod operations;
 mod refusals;
 mod server;
+mod signatures;
 mod workers;

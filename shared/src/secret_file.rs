@@ -1,0 +1,140 @@
+//! Files that hold secrets: nobody else may read them, and nobody ever sees half of one.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Why a file of secrets is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretFileError {
+    /// It cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Others than its owner may read it.
+    #[error("{0} can be read by others; chmod 600 it")]
+    Readable(PathBuf),
+}
+
+impl SecretFileError {
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// The text of the file at `path`.
+///
+/// # Errors
+/// There is no such file, or others may read it.
+pub fn read(path: &Path) -> Result<String, SecretFileError> {
+    let io = |source| SecretFileError::Io { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(io)?;
+    if file.metadata().map_err(io)?.permissions().mode() & 0o077 != 0 {
+        return Err(SecretFileError::Readable(path.to_owned()));
+    }
+    io::read_to_string(&mut file).map_err(io)
+}
+
+/// Changes the file at `path` while no other process does: `change` gets its text, if there is one, and gives the new
+/// text, or nothing where it may stay as it is.
+///
+/// Readers need no lock: they see the old file or the new one.
+///
+/// # Errors
+/// As [`read`]; the folder cannot be written to; whatever `change` fails with.
+pub fn update<E: From<SecretFileError>>(
+    path: &Path,
+    change: impl FnOnce(Option<String>) -> Result<Option<String>, E>,
+) -> Result<(), E> {
+    let io = |source| SecretFileError::Io { path: path.to_owned(), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    fs::create_dir_all(folder).map_err(io)?;
+    // A file of its own, since the one that matters is replaced. The lock ends with the handle, so that a process that
+    // dies holds up nobody.
+    let lock = open(&folder.join(format!(".{name}.lock")), false).map_err(io)?;
+    lock.lock().map_err(io)?;
+
+    let text = match read(path) {
+        Ok(text) => Some(text),
+        Err(error) if error.is_missing() => None,
+        Err(error) => return Err(error.into()),
+    };
+    let Some(text) = change(text)? else {
+        return Ok(());
+    };
+    let temporary = folder.join(format!(".{name}-{}", uuid::Uuid::new_v4()));
+    let replaced = open(&temporary, true)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&temporary, path))
+        .and_then(|()| File::open(folder)?.sync_all());
+    if replaced.is_err() {
+        // Where it was renamed already, there is nothing to remove.
+        let _ = fs::remove_file(&temporary);
+    }
+    Ok(replaced.map_err(io)?)
+}
+
+fn open(path: &Path, new: bool) -> io::Result<File> {
+    fs::OpenOptions::new().write(true).create(true).create_new(new).truncate(false).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(path: &Path, more: &str) -> Result<(), SecretFileError> {
+        update(path, |text| Ok(Some(text.unwrap_or_default() + more)))
+    }
+
+    #[test]
+    fn changes_that_meet_are_all_made_and_leave_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("below").join("secret");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..20).for_each(|_| append(&path, "x").unwrap()));
+            }
+        });
+        assert_eq!(read(&path).unwrap(), "x".repeat(160));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let mut names: Vec<_> =
+            fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".secret.lock", "secret"]);
+    }
+
+    #[test]
+    fn what_others_may_read_is_neither_read_nor_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        append(&path, "x").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(read(&path), Err(SecretFileError::Readable(_))));
+        assert!(matches!(append(&path, "y"), Err(SecretFileError::Readable(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "x");
+    }
+
+    #[test]
+    fn a_change_that_fails_or_is_none_leaves_the_file_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        assert!(read(&path).unwrap_err().is_missing());
+        update(&path, |text| -> Result<_, SecretFileError> {
+            assert_eq!(text, None);
+            Ok(None)
+        })
+        .unwrap();
+        assert!(!path.exists());
+        let failed = update(&path, |_| Err(SecretFileError::Readable("elsewhere".into())));
+        assert!(matches!(failed, Err(SecretFileError::Readable(_))));
+        assert!(!path.exists());
+    }
+}
