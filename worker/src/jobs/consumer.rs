@@ -299,23 +299,29 @@ impl Consumer {
                 };
                 Ok(Work::Match { reference, candidate: self.picture(job.candidate).await? })
             }
-            Job::Rank(_) | Job::EstimateAge(_) | Job::Compress(_) => Err(JobFailure::Internal),
+            Job::Rank(ranking) => Ok(Work::Rank(*ranking)),
+            Job::Compress(picture) => Ok(Work::Compress(self.bytes(picture).await?)),
+            Job::EstimateAge(_) => Err(JobFailure::Internal),
         }
     }
 
     async fn picture(&self, coding: Coding) -> Result<FetchedPicture, JobFailure> {
-        let bytes = match coding.picture {
-            Picture::Inline(bytes) => bytes,
+        let Coding { picture, image_type, rotate } = coding;
+        Ok(FetchedPicture { bytes: self.bytes(picture).await?, image_type, rotate })
+    }
+
+    async fn bytes(&self, picture: Picture) -> Result<Bytes, JobFailure> {
+        match picture {
+            Picture::Inline(bytes) => Ok(bytes),
             Picture::Blob { key } => match self.blobs.get(&key).await {
-                Ok(Some(bytes)) => bytes,
-                Ok(None) => return Err(JobFailure::BlobLost),
+                Ok(Some(bytes)) => Ok(bytes),
+                Ok(None) => Err(JobFailure::BlobLost),
                 Err(error) => {
                     tracing::error!(%error, "a picture cannot be fetched");
-                    return Err(JobFailure::BlobLost);
+                    Err(JobFailure::BlobLost)
                 }
             },
-        };
-        Ok(FetchedPicture { bytes, image_type: coding.image_type, rotate: coding.rotate })
+        }
     }
 
     /// Publishes the answer; says what is to become of the job then.

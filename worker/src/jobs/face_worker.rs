@@ -4,32 +4,24 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use faceline_models::calibration::Calibration;
 use faceline_shared::face::{CodedFace, Embedding};
 use faceline_shared::job::{CodedPicture, JobFailure, JobResult, Matched, Outcome, Subject};
-use faceline_shared::score::Far;
 
+use super::comparator::Comparator;
 use super::handler::{FetchedPicture, FetchedReference, Times, Work};
 use crate::pipeline::{self, Coded, CodingFault, CodingOptions, Pipeline, StageTimes};
 
 /// A pipeline with what it takes to compare faces.
 pub struct FaceWorker {
     pipeline: Pipeline,
-    calibration: Calibration,
-    algorithm: String,
-    template_version: u32,
+    comparator: Comparator,
 }
 
 impl FaceWorker {
-    /// Embeddings of `pipeline` are of `algorithm`, and `calibration` was measured with it.
+    /// `comparator` is for the embeddings of `pipeline`.
     #[must_use]
-    pub fn new(
-        pipeline: Pipeline,
-        calibration: Calibration,
-        algorithm: String,
-        template_version: u32,
-    ) -> Self {
-        Self { pipeline, calibration, algorithm, template_version }
+    pub fn new(pipeline: Pipeline, comparator: Comparator) -> Self {
+        Self { pipeline, comparator }
     }
 
     /// Runs every model once.
@@ -50,6 +42,12 @@ impl FaceWorker {
             Work::Match { reference, candidate } => {
                 self.compare(reference, candidate, &mut stages, &mut digesting)
             }
+            Work::Rank(ranking) => self.comparator.rank(ranking).map(JobResult::Ranked),
+            Work::Compress(bytes) => self
+                .pipeline
+                .compress(bytes, &mut stages)
+                .map(|jpeg| JobResult::Compressed(jpeg.into()))
+                .map_err(|fault| failure(&fault.into(), Subject::Image)),
         };
         (outcome, Times { decode: stages.decode + digesting, infer: stages.infer() })
     }
@@ -63,7 +61,7 @@ impl FaceWorker {
     ) -> Outcome {
         let (reference, reference_embedding, candidate_coded) = match reference {
             FetchedReference::Template(embedding) => {
-                self.check_comparable(embedding)?;
+                self.comparator.check(embedding)?;
                 (None, embedding.clone(), self.code(candidate, Subject::Candidate, stages)?)
             }
             FetchedReference::Picture(picture) => {
@@ -75,22 +73,8 @@ impl FaceWorker {
         };
         let candidate = self.describe(candidate, &candidate_coded, digesting);
         let candidate_embedding = embedding_of(&candidate, Subject::Candidate)?;
-        let similarity = reference_embedding.cosine(&candidate_embedding).ok_or_else(|| {
-            tracing::error!("embeddings of one algorithm have different lengths");
-            JobFailure::Internal
-        })?;
-        let far = Far::from_log10(self.calibration.log10_far(similarity));
+        let far = self.comparator.far(&reference_embedding, &candidate_embedding)?;
         Ok(JobResult::Matched(Box::new(Matched { reference, candidate, far })))
-    }
-
-    fn check_comparable(&self, template: &Embedding) -> Result<(), JobFailure> {
-        if template.algorithm == self.algorithm && template.version == self.template_version {
-            return Ok(());
-        }
-        Err(JobFailure::OtherAlgorithm {
-            theirs: format!("{} version {}", template.algorithm, template.version),
-            ours: format!("{} version {}", self.algorithm, self.template_version),
-        })
     }
 
     fn code(
@@ -131,7 +115,7 @@ impl FaceWorker {
             quality: face.quality,
             eyes: face.eyes,
             bounding_box: face.bounding_box,
-            embedding: Embedding::new(&self.algorithm, self.template_version, &face.embedding),
+            embedding: self.comparator.embedding(&face.embedding),
         }
     }
 }

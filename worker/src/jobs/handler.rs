@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_shared::face::{Embedding, ImageType};
-use faceline_shared::job::Outcome;
+use faceline_shared::job::{Outcome, Ranking};
 
 /// A picture whose bytes are here.
 #[derive(Clone, Debug)]
@@ -39,6 +39,10 @@ pub enum Work {
         /// The other side.
         candidate: FetchedPicture,
     },
+    /// Compare a face with many.
+    Rank(Ranking),
+    /// Make a picture a JPEG.
+    Compress(Bytes),
 }
 
 /// Where the time of a job went.

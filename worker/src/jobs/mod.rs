@@ -1,5 +1,6 @@
 //! The role: jobs in, answers out.
 
+mod comparator;
 mod consumer;
 mod engine;
 mod expiring;
@@ -10,6 +11,7 @@ mod role;
 #[cfg(test)]
 mod tests;
 
+pub use self::comparator::Comparator;
 pub use self::consumer::Consumer;
 pub use self::engine::Engine;
 pub use self::face_worker::{FaceWorker, sha256};

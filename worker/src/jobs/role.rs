@@ -12,7 +12,7 @@ use faceline_shared::config::Config;
 use faceline_shared::parts::Parts;
 use faceline_shared::shutdown::CancellationToken;
 
-use super::{Consumer, Engine, FaceWorker, Handler as _, WorkerMetrics};
+use super::{Comparator, Consumer, Engine, FaceWorker, Handler as _, WorkerMetrics};
 use crate::inference::{Device, InferenceError, Runtime, UnknownDevice};
 use crate::picture::Limits;
 use crate::pipeline::{Models, ModelsError, Pipeline, Settings};
@@ -93,7 +93,8 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Worker
     Ok(())
 }
 
-fn engine(config: &Config) -> Result<Engine, WorkerError> {
+/// Loads and warms the models.
+pub(super) fn engine(config: &Config) -> Result<Engine, WorkerError> {
     let device: Device = config.inference.device.parse()?;
     let repository = Repository::open(&config.models.dir)?;
     let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version())?;
@@ -105,11 +106,9 @@ fn engine(config: &Config) -> Result<Engine, WorkerError> {
         0 => available_parallelism().map_or(1, std::num::NonZero::get),
         sessions => sessions,
     };
-    let workers = (0..sessions).map(|_| {
-        let pipeline = Pipeline::new(&models, settings)?;
-        let algorithm = models.algorithm().to_owned();
-        Ok(FaceWorker::new(pipeline, calibration.clone(), algorithm, models.template_version()))
-    });
+    let comparator = Comparator::new(calibration, models.algorithm().to_owned(), models.template_version());
+    let workers =
+        (0..sessions).map(|_| Ok(FaceWorker::new(Pipeline::new(&models, settings)?, comparator.clone())));
     Ok(Engine::start(workers.collect::<Result<_, InferenceError>>()?)?)
 }
 

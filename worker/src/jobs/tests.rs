@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use faceline_models::Repository;
 use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::{self, SealedBlobs};
 use faceline_shared::broker::{
     self, BrokerSettings, Message, Published, Queue, Replies, ReplyEvent, Settlement, SharedBroker,
 };
-use faceline_shared::face::ImageType;
+use faceline_shared::config::Config;
+use faceline_shared::face::{Embedding, ImageType};
 use faceline_shared::job::{
-    CodedPicture, Coding, Job, JobEnvelope, JobFailure, JobId, JobResult, Outcome, Picture, ReplyEnvelope,
-    Routing,
+    CodedPicture, Coding, Job, JobEnvelope, JobFailure, JobId, JobResult, Outcome, Picture, Ranking,
+    ReplyEnvelope, Routing, Subject,
 };
 use faceline_shared::seal::KeyRing;
 use faceline_shared::shutdown::CancellationToken;
@@ -23,6 +25,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use super::role::engine;
 use super::{Consumer, Handler, Times, Work, WorkerMetrics};
 
 /// Answers with the picture's bytes, when it is let.
@@ -76,11 +79,15 @@ impl Site {
     }
 
     fn start(&self) -> (JoinHandle<()>, CancellationToken) {
+        self.start_with(Arc::clone(&self.echo) as Arc<dyn Handler>)
+    }
+
+    fn start_with(&self, handler: Arc<dyn Handler>) -> (JoinHandle<()>, CancellationToken) {
         let consumer = Consumer::new(
             self.broker.clone(),
             self.blobs.clone(),
             self.keys.clone(),
-            Arc::clone(&self.echo) as Arc<dyn Handler>,
+            handler,
             WorkerMetrics::new(&self.metrics),
         );
         let shutdown = CancellationToken::new();
@@ -88,11 +95,14 @@ impl Site {
     }
 
     fn message(&self, picture: Picture, budget: Duration) -> Message {
+        self.envelop(&Job::Code(Coding { picture, image_type: ImageType::Selfie, rotate: false }), budget)
+    }
+
+    fn envelop(&self, job: &Job, budget: Duration) -> Message {
         let id = Uuid::now_v7();
         let routing =
             Routing { id, client: "bank".into(), gateway: "g".into(), budget, traceparent: String::new() };
-        let job = Job::Code(Coding { picture, image_type: ImageType::Selfie, rotate: false });
-        let body = JobEnvelope::seal(routing, &job, &self.keys).unwrap().encode().unwrap();
+        let body = JobEnvelope::seal(routing, job, &self.keys).unwrap().encode().unwrap();
         Message { id, reply_to: Some(self.reply_to.clone()), expiration: None, earlier_attempts: 0, body }
     }
 
@@ -111,6 +121,15 @@ impl Site {
         };
         let reply = ReplyEnvelope::decode(&message.body).unwrap();
         (reply.id, reply.open(&self.keys).unwrap())
+    }
+
+    /// Has a job done.
+    async fn ask(&mut self, job: &Job) -> Outcome {
+        let message = self.envelop(job, Duration::from_secs(30));
+        self.publish(&Queue::Interactive, &message).await;
+        let (id, outcome) = self.answer().await;
+        assert_eq!(id, message.id);
+        outcome
     }
 
     async fn ready(&self, queue: &Queue) -> u64 {
@@ -292,4 +311,74 @@ async fn a_worker_that_stops_finishes_what_runs_and_gives_back_what_waits() {
     // Nothing was held against them.
     let mut deliveries = site.broker.consume(&Queue::Interactive, 1).await;
     assert_eq!(deliveries.next().await.unwrap().total_attempts(), 0);
+}
+
+/// One of the free pictures that come with the models.
+fn free_picture(name: &str) -> Picture {
+    let repository =
+        Repository::open(&Config::default().models.dir).expect("run `make models` before the tests");
+    let path = repository.picture(name).unwrap_or_else(|| panic!("the manifest has no picture {name}"));
+    Picture::Inline(std::fs::read(path).unwrap().into())
+}
+
+fn selfie(name: &str) -> Coding {
+    Coding { picture: free_picture(name), image_type: ImageType::Selfie, rotate: false }
+}
+
+/// A site whose worker runs the installed models.
+async fn real_site() -> Site {
+    let site = Site::new().await;
+    let mut config = Config::default();
+    config.inference.sessions = 1;
+    let engine = tokio::task::spawn_blocking(move || engine(&config)).await.unwrap().unwrap();
+    site.start_with(Arc::new(engine));
+    site
+}
+
+#[tokio::test]
+async fn faces_are_ranked_by_how_much_they_look_alike() {
+    let mut site = real_site().await;
+    let mut faces = Vec::new();
+    for name in ["obama.jpg", "biden.jpg", "obama2.jpg"] {
+        let Ok(JobResult::Coded(coded)) = site.ask(&Job::Code(selfie(name))).await else {
+            panic!("{name} is not coded")
+        };
+        faces.push(coded.face.unwrap().embedding);
+    }
+    let reference = faces.remove(0);
+    let ranking = Ranking { reference: reference.clone(), candidates: faces.clone() };
+    let Ok(JobResult::Ranked(rates)) = site.ask(&Job::Rank(Box::new(ranking))).await else {
+        panic!("the faces are not ranked")
+    };
+    let [biden, obama] = rates[..] else { panic!("{rates:?}") };
+    assert!(biden.score() < 3000.0 && obama.score() > 4500.0, "{rates:?}");
+
+    let theirs = Embedding { version: 9, ..reference.clone() };
+    let ranking = Ranking { reference, candidates: vec![theirs] };
+    let outcome = site.ask(&Job::Rank(Box::new(ranking))).await;
+    assert!(matches!(outcome, Err(JobFailure::OtherAlgorithm { .. })), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_picture_becomes_a_jpeg_and_a_bad_one_is_named() {
+    let mut site = real_site().await;
+    let Ok(JobResult::Compressed(jpeg)) = site.ask(&Job::Compress(free_picture("coffee.png"))).await else {
+        panic!("the picture is not compressed")
+    };
+    assert!(jpeg.starts_with(b"\xff\xd8\xff"));
+    let Picture::Inline(png) = free_picture("coffee.png") else { panic!("a picture is here") };
+    let size = |bytes: &[u8]| {
+        let picture = image::load_from_memory(bytes).unwrap();
+        (picture.width(), picture.height())
+    };
+    assert_eq!(size(&jpeg), size(&png));
+
+    site.blobs.put("k", &png, Duration::from_secs(60)).await.unwrap();
+    let stored = site.ask(&Job::Compress(Picture::Blob { key: "k".into() })).await;
+    assert_eq!(stored, Ok(JobResult::Compressed(jpeg)));
+    let lost = site.ask(&Job::Compress(Picture::Blob { key: "gone".into() })).await;
+    assert_eq!(lost, Err(JobFailure::BlobLost));
+    let bad = site.ask(&Job::Compress(Picture::Inline(Bytes::from_static(b"nothing")))).await;
+    let subject = Subject::Image;
+    assert_eq!(bad, Err(JobFailure::BadPicture { subject, reason: "this is not a picture".into() }));
 }

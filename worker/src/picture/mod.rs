@@ -5,6 +5,7 @@
 //! upright coordinates, so that no picture is ever turned as a whole.
 
 mod affine;
+mod compress;
 mod fault;
 mod format;
 mod jpeg;
@@ -15,6 +16,7 @@ mod sampler;
 mod source;
 
 pub(crate) use affine::Affine;
+pub(crate) use compress::compress;
 pub use fault::PictureFault;
 pub use limits::Limits;
 pub(crate) use pixels::Picture;

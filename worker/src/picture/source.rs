@@ -54,6 +54,11 @@ impl<'b> Source<'b> {
         })
     }
 
+    /// How the stored pixels are to be turned.
+    pub(super) fn orientation(&self) -> Orientation {
+        self.orientation
+    }
+
     /// Decodes so that the longer side has at least `side` pixels, or all that there are. Formats other than JPEG
     /// know one scale only, and their pixels are handed out once.
     pub(crate) fn decode(&mut self, side: u32) -> Result<Picture, PictureFault> {

@@ -15,7 +15,7 @@ use super::models::Models;
 use super::quality::{Measures, quality};
 use super::times::{StageTimes, timed};
 use crate::inference::InferenceError;
-use crate::picture::{Chip, Limits, Picture, PictureFault, Sampler, Source, eighths};
+use crate::picture::{Chip, Limits, Picture, PictureFault, Sampler, Source, compress, eighths};
 
 /// Pixels of a large picture's longer side that faces are looked for in.
 const SEARCH_SIDE: u32 = 1000;
@@ -188,6 +188,14 @@ impl Pipeline {
                 |(candidate, chip)| Some(Embedded { candidate, chip, embedding: embeddings.next()? });
             Ok(aligned.into_iter().map(|one| one.and_then(&mut with_embedding)).collect())
         })
+    }
+
+    /// Makes a picture a JPEG of the received size, upright and without metadata. No model runs.
+    ///
+    /// # Errors
+    /// The picture cannot be decoded.
+    pub fn compress(&self, picture: &[u8], times: &mut StageTimes) -> Result<Vec<u8>, PictureFault> {
+        timed(&mut times.decode, || compress(picture, &self.settings.limits))
     }
 
     /// Codes the face nearest to the picture's centre, whoever else is in it: for data sets that mean that one.

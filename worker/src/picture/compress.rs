@@ -1,0 +1,124 @@
+//! Any picture as an upright JPEG without metadata.
+
+use image::{DynamicImage, RgbImage};
+use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
+
+use super::{Limits, Picture, PictureFault, Source};
+
+/// Of 100: above, files grow faster than a person sees a difference.
+const QUALITY: i32 = 90;
+
+/// The longest side that libjpeg writes, less than the format allows (`JPEG_MAX_DIMENSION`).
+const MAX_SIDE: u32 = 65_500;
+
+/// Writes a picture as a JPEG of the received size, turned upright, without metadata.
+pub(crate) fn compress(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, PictureFault> {
+    let mut source = Source::open(bytes, limits)?;
+    let orientation = source.orientation();
+    let Picture { pixels, width, height, .. } = source.decode(u32::MAX)?;
+    let side = width.max(height);
+    if side > MAX_SIDE {
+        return Err(PictureFault::SideTooLong { side, limit: MAX_SIDE });
+    }
+    let stored = RgbImage::from_raw(width, height, pixels).ok_or(PictureFault::Corrupt)?;
+    let mut upright = DynamicImage::from(stored);
+    upright.apply_orientation(orientation);
+    encode(&upright.into_rgb8()).map_err(|error| {
+        tracing::error!(%error, "a decoded picture cannot be encoded");
+        PictureFault::TooMuchMemory
+    })
+}
+
+fn encode(picture: &RgbImage) -> Result<Vec<u8>, turbojpeg::Error> {
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let mut compressor = Compressor::new()?;
+    compressor.set_quality(QUALITY)?;
+    compressor.set_subsamp(Subsamp::Sub2x2)?;
+    let pixels = &picture.as_raw()[..];
+    compressor.compress_to_vec(Image { pixels, width, pitch: width * 3, height, format: PixelFormat::RGB })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use image::metadata::Orientation;
+    use image::{ImageEncoder as _, ImageFormat, Rgb, codecs::jpeg::JpegEncoder};
+
+    use super::*;
+
+    /// A picture in which every place has its own colour.
+    fn scene() -> RgbImage {
+        RgbImage::from_fn(96, 64, |x, y| Rgb([(40 + 2 * x) as u8, (20 + 3 * y) as u8, 90]))
+    }
+
+    fn encoded(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    /// A TIFF directory with the orientation alone.
+    fn exif(orientation: u8) -> Vec<u8> {
+        let mut tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+        tiff.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+        tiff
+    }
+
+    fn assert_shows_the_scene(jpeg: &[u8]) {
+        let shown = image::load_from_memory_with_format(jpeg, ImageFormat::Jpeg).unwrap().into_rgb8();
+        let scene = scene();
+        assert_eq!(shown.dimensions(), scene.dimensions());
+        let difference = |(a, b): (&u8, &u8)| f64::from(a.abs_diff(*b));
+        let mean = shown.iter().zip(scene.iter()).map(difference).sum::<f64>() / scene.len() as f64;
+        assert!(mean < 2.0, "{mean}");
+    }
+
+    #[test]
+    fn every_format_becomes_a_jpeg_of_the_same_size() {
+        for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp] {
+            let bytes = encoded(&scene(), format);
+            assert_shows_the_scene(&compress(&bytes, &Limits::default()).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_result_is_upright_and_says_nothing_of_the_camera() {
+        for tag in 1..=8 {
+            // The turn that is undone by this orientation: turns by a quarter swap, the rest undo themselves.
+            let undone = Orientation::from_exif([1, 2, 3, 4, 5, 8, 7, 6][usize::from(tag) - 1]).unwrap();
+            let mut stored = DynamicImage::from(scene());
+            stored.apply_orientation(undone);
+            let stored = stored.into_rgb8();
+            let mut bytes = Vec::new();
+            let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
+            encoder.set_exif_metadata(exif(tag)).unwrap();
+            encoder
+                .write_image(&stored, stored.width(), stored.height(), image::ExtendedColorType::Rgb8)
+                .unwrap();
+            assert!(memchr::memmem::find(&bytes, b"Exif").is_some());
+            let jpeg = compress(&bytes, &Limits::default()).unwrap();
+            assert_shows_the_scene(&jpeg);
+            assert!(memchr::memmem::find(&jpeg, b"Exif").is_none());
+        }
+    }
+
+    #[test]
+    fn limits_are_those_of_every_picture() {
+        let bytes = encoded(&scene(), ImageFormat::Png);
+        let few = Limits { pixels: 6000, ..Limits::default() };
+        assert_eq!(
+            compress(&bytes, &few).unwrap_err(),
+            PictureFault::TooManyPixels { pixels: 6144, limit: 6000 }
+        );
+        assert_eq!(compress(b"no picture", &Limits::default()).unwrap_err(), PictureFault::NotAPicture);
+        assert!(compress(&bytes[..bytes.len() / 2], &Limits::default()).is_err());
+        // A line that can be read and not be written.
+        let mut line = b"P5 65535 1 255\n".to_vec();
+        line.resize(line.len() + 65_535, 0);
+        assert_eq!(
+            compress(&line, &Limits::default()).unwrap_err(),
+            PictureFault::SideTooLong { side: 65_535, limit: 65_500 }
+        );
+    }
+}
