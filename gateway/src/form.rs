@@ -31,6 +31,8 @@ pub enum Kind {
     Text,
     /// True or false, in any case, with or without quotes.
     Flag,
+    /// A whole number, with or without quotes.
+    Integer,
 }
 
 /// What a part is for.
@@ -66,6 +68,7 @@ impl Schema {
 enum Value {
     Text(String),
     Flag(bool),
+    Integer(i64),
 }
 
 /// A request's values by name.
@@ -78,6 +81,16 @@ pub struct Form {
 }
 
 impl Form {
+    /// The values of a JSON text whose members are all of `schema`'s values: a body that is no multipart one.
+    ///
+    /// # Errors
+    /// As [`Form::insert`].
+    pub fn from_json(schema: &'static Schema, body: Bytes) -> Result<Self, Fault> {
+        let mut form = Self::new(schema);
+        form.insert(Role::Object("body"), body)?;
+        Ok(form)
+    }
+
     /// A form without values.
     #[must_use]
     pub fn new(schema: &'static Schema) -> Self {
@@ -153,7 +166,7 @@ impl Form {
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.values.get(name)? {
             Value::Text(text) => Some(text),
-            Value::Flag(_) => None,
+            Value::Flag(_) | Value::Integer(_) => None,
         }
     }
 
@@ -162,8 +175,25 @@ impl Form {
     pub fn flag(&self, name: &str) -> Option<bool> {
         match self.values.get(name)? {
             Value::Flag(flag) => Some(*flag),
-            Value::Text(_) => None,
+            Value::Text(_) | Value::Integer(_) => None,
         }
+    }
+
+    /// A whole number, where it came.
+    #[must_use]
+    pub fn integer(&self, name: &str) -> Option<i64> {
+        match self.values.get(name)? {
+            Value::Integer(number) => Some(*number),
+            Value::Text(_) | Value::Flag(_) => None,
+        }
+    }
+
+    /// A whole number.
+    ///
+    /// # Errors
+    /// [`Fault::Invalid`] where it is missing.
+    pub fn required_integer(&self, name: &'static str) -> Result<i64, Fault> {
+        self.integer(name).map_or_else(|| missing(name), Ok)
     }
 }
 
@@ -196,7 +226,22 @@ fn value(name: &str, kind: Kind, text: &str) -> Result<Value, Fault> {
         Kind::Flag if text.eq_ignore_ascii_case("true") => Ok(Value::Flag(true)),
         Kind::Flag if text.eq_ignore_ascii_case("false") => Ok(Value::Flag(false)),
         Kind::Flag => invalid(name, "must be true or false"),
+        Kind::Integer => match whole_number(text) {
+            Some(number) => Ok(Value::Integer(number)),
+            None => invalid(name, "must be a whole number"),
+        },
     }
+}
+
+/// A whole number, which some clients write as `18.0`.
+fn whole_number(text: &str) -> Option<i64> {
+    /// Up to here every whole number has a floating-point form of its own.
+    const EXACT: f64 = (1_i64 << 53) as f64;
+    if let Ok(number) = text.parse() {
+        return Some(number);
+    }
+    let number: f64 = text.parse().ok()?;
+    (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
 /// UTF-8 without byte order mark and outer white space.
@@ -248,7 +293,7 @@ mod tests {
         pictures: &["image"],
         object: Some("face"),
         document: Some("reference"),
-        values: &[("imageType", Kind::Text), ("rotate", Kind::Flag)],
+        values: &[("imageType", Kind::Text), ("rotate", Kind::Flag), ("age", Kind::Integer)],
     };
 
     fn form(parts: &[(&str, &str)]) -> Result<Form, Fault> {
@@ -288,6 +333,22 @@ mod tests {
         assert_eq!(message(&[("face", r#"{"imageType":"A","imageType":"B"}"#)]), two);
         assert_eq!(message(&[("image", "A"), ("image", "B")]), "`image` has two different values");
         assert!(form(&[("image", "A"), ("image", "A"), ("imageType", "\"A\""), ("imageType", "A")]).is_ok());
+    }
+
+    #[test]
+    fn a_whole_number_may_be_a_number_or_a_text() {
+        for part in [r#"{"age":18}"#, r#"{"age":"18"}"#, r#"{"age":18.0}"#, r#"{"age":1.8e1}"#] {
+            assert_eq!(
+                form(&[("face", part), ("age", "\"18\"")]).unwrap().integer("age"),
+                Some(18),
+                "{part}"
+            );
+        }
+        assert_eq!(form(&[("age", "-1")]).unwrap().integer("age"), Some(-1));
+        for wrong in ["18.5", "1e99", "NaN", "inf", "eighteen", "0x12"] {
+            assert_eq!(message(&[("age", wrong)]), "`age` must be a whole number", "{wrong}");
+        }
+        assert_eq!(form(&[]).unwrap().required_integer("age").unwrap_err().to_string(), "`age` is missing");
     }
 
     #[test]

@@ -4,12 +4,15 @@ pub mod accounts;
 pub mod admission;
 pub mod biometric;
 pub mod command;
+pub mod face;
 pub mod form;
 pub mod http;
 pub mod jobs;
 pub mod json;
 mod role;
+pub mod sessions;
 pub mod signing;
+mod stamp;
 pub mod submit;
 
 pub use self::role::{Gateway, GatewayError, run};

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use faceline_shared::admin::Condition;
 use faceline_shared::broker::Queue;
+use faceline_shared::object::{self, ObjectError, SealedObjects};
 use faceline_shared::parts::Parts;
+use faceline_shared::session::{self, SealedSessions, StoreError};
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::template::TemplateCodec;
 use tokio::sync::watch;
@@ -15,8 +17,10 @@ use uuid::Uuid;
 
 use crate::accounts::{Accounts, AccountsError};
 use crate::admission::Admission;
+use crate::biometric::BiometricServices;
 use crate::http::{Server, State};
 use crate::jobs::Dispatcher;
+use crate::sessions::{Outbox, Sessions};
 use crate::signing::{Signer, SigningError};
 
 /// How often queues and stores are looked at, for /metrics and /readyz.
@@ -28,7 +32,13 @@ pub enum GatewayError {
     /// The accounts file is not usable.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
-    /// There are no keys to sign answers with.
+    /// The session store's settings, or its file. A store that is merely away is waited for.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The object store's settings. A store that is merely away is waited for.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+    /// No answer could be signed.
     #[error(transparent)]
     Signing(#[from] SigningError),
     /// The address is not to be had.
@@ -53,24 +63,31 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Gatewa
 /// A gateway whose address is taken.
 pub struct Gateway {
     server: Server,
+    outbox: Outbox,
     listening: Condition,
-    watching: AbortOnDropHandle<()>,
-    looking: AbortOnDropHandle<()>,
-    following: AbortOnDropHandle<()>,
+    /// What goes on beside requests.
+    watching: [AbortOnDropHandle<()>; 4],
 }
 
 impl Gateway {
     /// Puts a gateway together and takes its address.
     ///
     /// # Errors
-    /// Accounts or signing keys that cannot be read, an address that is taken.
+    /// Accounts or keys that cannot be read, stores that cannot be opened, an address that is taken.
     pub async fn start(parts: Parts) -> Result<Self, GatewayError> {
         let listening = parts.readiness.condition("listener");
         let connected = parts.readiness.condition("gateway_broker");
-        let blobs = parts.readiness.condition("gateway_blobs");
-        let accounts = Accounts::load(&parts.config)?;
-        let signer = Arc::new(Signer::load(&parts.config)?);
-        let following = tokio::spawn(Arc::clone(&signer).follow());
+        let conditions = Conditions {
+            blobs: parts.readiness.condition("gateway_blobs"),
+            store: parts.readiness.condition("gateway_store"),
+        };
+        let config = &parts.config;
+        let accounts = Accounts::load(config)?;
+        let signer = Arc::new(Signer::load(config)?);
+        let records =
+            SealedSessions::new(session::open(&config.store.url, &config.data_dir)?, parts.keys.data.clone());
+        let objects =
+            SealedObjects::new(object::open(&config.objects, &config.data_dir)?, parts.keys.data.clone());
 
         // A gateway that starts again under an old name would find its reply queue locked by its former self.
         let instance = Uuid::new_v4().simple().to_string();
@@ -86,29 +103,37 @@ impl Gateway {
         let admission = Admission::new(&parts.config, &parts.metrics);
         let waits = Arc::clone(&admission);
         let dispatcher = dispatcher.on_wait(move |wait| waits.answered(wait));
-        let watching = tokio::spawn(watch_connection(dispatcher.watch_connection(), connected));
-        let looking = tokio::spawn(look(parts.clone(), blobs));
+        let sessions = Arc::new(Sessions::new(
+            records.clone(),
+            objects.clone(),
+            parts.broker.clone(),
+            config.sessions.clone(),
+            &parts.metrics,
+        ));
+        let listener = Arc::clone(&sessions);
+        let watching = [
+            tokio::spawn(watch_connection(dispatcher.watch_connection(), connected)),
+            tokio::spawn(look(parts.clone(), records, objects, conditions)),
+            tokio::spawn(async move { listener.listen().await }),
+            tokio::spawn(Arc::clone(&signer).follow()),
+        ];
+        let outbox = Outbox::of(&sessions);
+        let submit = Arc::new(dispatcher);
+        let biometric = BiometricServices::new(
+            config,
+            submit.clone(),
+            Arc::clone(&admission),
+            TemplateCodec::new(parts.keys.templates),
+            sessions,
+            Arc::clone(&signer),
+        );
 
         let address = parts.config.http.listen;
-        let state = State::new(
-            parts.config,
-            accounts,
-            admission,
-            Arc::new(dispatcher),
-            TemplateCodec::new(parts.keys.templates),
-            signer,
-            parts.readiness,
-            &parts.metrics,
-        );
+        let state =
+            State::new(parts.config, accounts, admission, submit, biometric, parts.readiness, &parts.metrics);
         let server = Server::bind(state).await.map_err(|source| GatewayError::Listen { address, source })?;
         tracing::info!(address = %server.local_addr(), instance, "public listener is open");
-        Ok(Self {
-            server,
-            listening,
-            watching: AbortOnDropHandle::new(watching),
-            looking: AbortOnDropHandle::new(looking),
-            following: AbortOnDropHandle::new(following),
-        })
+        Ok(Self { server, outbox, listening, watching: watching.map(AbortOnDropHandle::new) })
     }
 
     /// Where it listens.
@@ -119,13 +144,13 @@ impl Gateway {
 
     /// Serves until `shutdown`; requests under way are answered then.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let Self { server, listening, watching: _watching, looking: _looking, following: _following } = self;
+        let Self { server, outbox, listening, watching: _watching } = self;
         listening.set(true);
         let leave = async {
             shutdown.cancelled().await;
             listening.set(false);
         };
-        tokio::join!(server.serve(shutdown.clone()), leave);
+        tokio::join!(server.serve(shutdown.clone()), outbox.run(shutdown.clone()), leave);
     }
 }
 
@@ -138,8 +163,15 @@ async fn watch_connection(mut reply_to: watch::Receiver<Option<String>>, connect
     }
 }
 
+/// What has to answer for the gateway to be ready.
+struct Conditions {
+    blobs: Condition,
+    store: Condition,
+}
+
 /// Keeps an eye on what this gateway needs and does not own.
-async fn look(parts: Parts, blobs: Condition) {
+async fn look(parts: Parts, records: SealedSessions, objects: SealedObjects, conditions: Conditions) {
+    let objects_up = parts.metrics.gauge("faceline_object_store_up", "Whether the object store answers.");
     let ready = parts.metrics.gauges("faceline_queue_ready", "Messages that wait in a queue.", &["queue"]);
     let consumers = parts.metrics.gauges("faceline_queue_consumers", "Consumers of a queue.", &["queue"]);
     let mut interval = tokio::time::interval(LOOK);
@@ -153,10 +185,16 @@ async fn look(parts: Parts, blobs: Condition) {
                 consumers.with_label_values(&[queue.name()]).set(depth.consumers as i64);
             }
         }
-        let check = parts.blobs.check().await;
-        if let Err(error) = &check {
-            tracing::warn!(%error, "the blob store is not usable");
-        }
-        blobs.set(check.is_ok());
+        conditions.blobs.set(usable("the blob store is not usable", parts.blobs.check().await));
+        conditions.store.set(usable("the session store is not usable", records.check().await));
+        // Only sessions that keep pictures need it, so that its absence is no reason to send callers away.
+        objects_up.set(usable("the object store is not usable", objects.check().await).into());
     }
+}
+
+fn usable(what: &'static str, check: Result<(), impl std::fmt::Display>) -> bool {
+    if let Err(error) = &check {
+        tracing::warn!(%error, "{what}");
+    }
+    check.is_ok()
 }

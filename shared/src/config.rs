@@ -28,8 +28,10 @@ pub struct Config {
     pub admin: Admin,
     /// The broker.
     pub broker: BrokerSettings,
-    /// Sessions.
+    /// Where sessions are kept.
     pub store: Store,
+    /// Bounds of sessions.
+    pub sessions: Sessions,
     /// Pictures on their way to a worker.
     pub blobs: Blobs,
     /// Pictures and videos that are kept.
@@ -96,6 +98,20 @@ pub struct Admin {
 pub struct Store {
     /// `embedded:` or `redis://…`.
     pub url: String,
+}
+
+/// Bounds of sessions.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sessions {
+    /// Time to live of a session whose caller names none.
+    #[serde(with = "humantime_serde")]
+    pub default_ttl: Duration,
+    /// The longest that a caller may name.
+    #[serde(with = "humantime_serde")]
+    pub max_ttl: Duration,
+    /// Faces that a session may have.
+    pub most_faces: usize,
 }
 
 /// Where pictures wait for a worker.
@@ -275,6 +291,7 @@ impl Default for Config {
             admin: Admin::default(),
             broker: BrokerSettings::default(),
             store: Store::default(),
+            sessions: Sessions::default(),
             blobs: Blobs::default(),
             objects: Objects::default(),
             models: Models::default(),
@@ -308,6 +325,12 @@ impl Default for Http {
 impl Default for Store {
     fn default() -> Self {
         Self { url: "embedded:".into() }
+    }
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { default_ttl: Duration::from_mins(30), max_ttl: Duration::from_hours(24), most_faces: 250 }
     }
 }
 
@@ -495,7 +518,14 @@ impl Config {
                     .into(),
             );
         }
+        let sessions = &self.sessions;
+        if sessions.default_ttl < Duration::from_secs(1) || sessions.max_ttl < sessions.default_ttl {
+            return invalid(
+                "sessions.default_ttl must be at least a second and at most sessions.max_ttl".into(),
+            );
+        }
         let positive = [
+            ("sessions.most_faces", self.sessions.most_faces),
             ("limits.picture_bytes", self.limits.picture_bytes),
             ("limits.inflight_jobs", self.limits.inflight_jobs),
             ("limits.requests_per_second", self.limits.requests_per_second as usize),
@@ -612,6 +642,15 @@ mod tests {
         assert!(short.contains("longest_retry_after"), "{short}");
         assert!(message(load("", &[], &["admission.target_wait=0s"])).contains("target_wait"));
         assert!(load("", &[], &["admission.longest_retry_after=1s"]).is_ok());
+    }
+
+    #[test]
+    fn sessions_live_no_longer_than_they_may() {
+        let long = message(load("", &[], &["sessions.default_ttl=2h", "sessions.max_ttl=1h"]));
+        assert!(long.contains("sessions.max_ttl"), "{long}");
+        assert!(message(load("", &[], &["sessions.default_ttl=999ms"])).contains("default_ttl"));
+        assert!(message(load("", &[], &["sessions.most_faces=0"])).contains("most_faces"));
+        assert!(load("", &[], &["sessions.default_ttl=1h", "sessions.max_ttl=1h"]).is_ok());
     }
 
     #[test]

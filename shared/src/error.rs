@@ -45,6 +45,9 @@ pub enum Fault {
         /// The caller named the deadline.
         callers_own: bool,
     },
+    /// What the instance needs is not there; /readyz says what.
+    #[error("the instance is not working properly")]
+    NotWorking,
     /// Anything else; the log has the detail.
     #[error("internal error")]
     Internal,
@@ -185,6 +188,7 @@ impl Fault {
                 bws_rest: if *callers_own { 408 } else { 500 },
                 ..same("deadline_running", 500, GrpcCode::DeadlineExceeded)
             },
+            Self::NotWorking => same("not_working", 500, GrpcCode::Unavailable),
             Self::Internal => same("internal", 500, GrpcCode::Internal),
         }
     }

@@ -1,46 +1,16 @@
 //! What callers get. The members stand in the order of the API's own samples; absent ones are left out.
 
-use std::fmt;
-
 use faceline_shared::face::{Eyes, ImageType, QUALITY_NOBODY};
-use faceline_shared::job::CodedPicture;
+use faceline_shared::job::{AgedPicture, CodedPicture};
 use faceline_shared::score::Far;
-use serde::{Serialize, Serializer};
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::Algorithm;
-use super::request::{Echo, FaceRequest};
+use super::request::{AgeRequest, Echo};
+use crate::face::FaceDescription;
 use crate::jobs::SubmittedPicture;
-
-/// RFC 3339, UTC, milliseconds.
-const FORM: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-
-/// A time as answers show it.
-#[derive(Clone, Copy)]
-pub(super) struct Stamp(OffsetDateTime);
-
-impl Stamp {
-    pub(super) fn now() -> Self {
-        Self(OffsetDateTime::now_utc())
-    }
-}
-
-impl fmt::Debug for Stamp {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-impl Serialize for Stamp {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = self.0.format(FORM).map_err(serde::ser::Error::custom)?;
-        serializer.serialize_str(&text)
-    }
-}
+use crate::stamp::Stamp;
 
 /// `GET /bioserver-app/v2/capabilities`.
 #[derive(Clone, Debug, Serialize)]
@@ -56,49 +26,68 @@ pub(super) struct Landmarks {
     pub(super) eyes: Eyes,
 }
 
+/// `GET` of a session.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Session<'a> {
+    pub(super) id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) correlation_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) evidence_id: Option<&'a str>,
+    pub(super) image_storage_enabled: bool,
+    pub(super) created: Stamp,
+    pub(super) expires: Stamp,
+}
+
 /// A face that was described.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Face {
-    id: Uuid,
+pub(super) struct Face<'a> {
+    pub(super) id: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
-    friendly_name: Option<String>,
-    digest: String,
-    mode: String,
+    friendly_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a str>,
+    mode: &'a str,
     image_type: ImageType,
-    quality: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quality: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     landmarks: Option<Landmarks>,
     #[serde(skip_serializing_if = "Option::is_none")]
     image_rotation_enabled: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    template: Option<String>,
+    template: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     template_version: Option<u32>,
     created: Stamp,
+    /// Where it belongs to a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Stamp>,
 }
 
-impl Face {
+impl<'a> Face<'a> {
+    /// A face under a new id.
     pub(super) fn new(
-        created: Stamp,
-        request: FaceRequest,
-        coded: CodedPicture,
-        template: Option<String>,
-        algorithm: &Algorithm,
+        description: &'a FaceDescription,
+        template: Option<&'a str>,
+        algorithm: &'a Algorithm,
+        expires: Option<Stamp>,
     ) -> Self {
-        let (quality, landmarks) = seen(&coded);
         Self {
             id: Uuid::new_v4(),
-            friendly_name: request.friendly_name,
-            digest: coded.digest,
-            mode: algorithm.name.clone(),
-            image_type: request.picture.image_type,
-            quality,
-            landmarks,
-            image_rotation_enabled: request.rotation,
+            friendly_name: description.friendly_name.as_deref(),
+            digest: description.digest.as_deref(),
+            mode: &algorithm.name,
+            image_type: description.image_type,
+            quality: description.quality,
+            landmarks: description.eyes.map(|eyes| Landmarks { eyes }),
+            image_rotation_enabled: description.rotation,
             template,
-            template_version: coded.face.map(|face| face.embedding.version),
-            created,
+            template_version: template.map(|_| algorithm.version),
+            created: Stamp::now(),
+            expires,
         }
     }
 }
@@ -125,13 +114,27 @@ pub(super) struct MatchedFace {
 }
 
 impl MatchedFace {
+    /// A face of a session.
+    pub(super) fn kept(id: Uuid, description: &FaceDescription, algorithm: &Algorithm) -> Self {
+        Self {
+            id: Some(id.to_string()),
+            friendly_name: description.friendly_name.clone(),
+            digest: description.digest.clone(),
+            mode: algorithm.name.clone(),
+            image_type: Some(description.image_type),
+            quality: description.quality,
+            image_rotation_enabled: description.rotation,
+            landmarks: description.eyes.map(|eyes| Landmarks { eyes }),
+        }
+    }
+
     pub(super) fn coded(
         picture: &SubmittedPicture,
         rotation: Option<bool>,
         coded: &CodedPicture,
         algorithm: &Algorithm,
     ) -> Self {
-        let (quality, landmarks) = seen(coded);
+        let (quality, eyes) = seen(coded);
         Self {
             id: Some(Uuid::new_v4().to_string()),
             friendly_name: None,
@@ -141,41 +144,37 @@ impl MatchedFace {
             image_type: Some(picture.image_type),
             quality: Some(quality),
             image_rotation_enabled: rotation,
-            landmarks,
+            landmarks: eyes.map(|eyes| Landmarks { eyes }),
         }
     }
 }
 
-fn seen(coded: &CodedPicture) -> (i32, Option<Landmarks>) {
-    coded
-        .face
-        .as_ref()
-        .map_or((QUALITY_NOBODY, None), |face| (face.quality, Some(Landmarks { eyes: face.eyes })))
+/// Quality and eyes of the face in a picture.
+pub(super) fn seen(coded: &CodedPicture) -> (i32, Option<Eyes>) {
+    coded.face.as_ref().map_or((QUALITY_NOBODY, None), |face| (face.quality, Some(face.eyes)))
 }
 
 /// A comparison.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Match {
-    reference: MatchedFace,
-    candidate: MatchedFace,
-    score: f64,
-    false_acceptance_rate: f64,
+pub(super) struct Match {
+    pub(super) reference: MatchedFace,
+    pub(super) candidate: MatchedFace,
+    pub(super) score: f64,
+    pub(super) false_acceptance_rate: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    correlation_id: Option<String>,
+    pub(super) correlation_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    evidence_id: Option<String>,
-    created: Stamp,
+    pub(super) evidence_id: Option<String>,
+    pub(super) created: Stamp,
+    /// Where it belongs to a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) expires: Option<Stamp>,
 }
 
 impl Match {
-    pub(super) fn new(
-        reference: MatchedFace,
-        candidate: MatchedFace,
-        far: Far,
-        echo: Echo,
-        created: Stamp,
-    ) -> Self {
+    /// A comparison that belongs to no session.
+    pub(super) fn direct(reference: MatchedFace, candidate: MatchedFace, far: Far, echo: Echo) -> Self {
         Self {
             reference,
             candidate,
@@ -183,22 +182,41 @@ impl Match {
             false_acceptance_rate: far.percentage(),
             correlation_id: echo.correlation_id,
             evidence_id: echo.evidence_id,
-            created,
+            created: Stamp::now(),
+            expires: None,
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use time::macros::datetime;
+/// An estimate of somebody's age.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Age<'a> {
+    id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    above_threshold: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_estimated: Option<f64>,
+    threshold: i64,
+    digest: &'a str,
+    image_type: ImageType,
+    quality: i32,
+    created: Stamp,
+}
 
-    use super::*;
-
-    #[test]
-    fn a_time_is_utc_with_milliseconds() {
-        let text = |time| String::from_utf8(crate::json::to_vec(&Stamp(time)).unwrap()).unwrap();
-        assert_eq!(text(datetime!(2018-10-25 14:32:48.863 UTC)), r#""2018-10-25T14:32:48.863Z""#);
-        assert_eq!(text(datetime!(2017-05-18 12:41:09.58 UTC)), r#""2017-05-18T12:41:09.580Z""#);
-        assert_eq!(text(datetime!(2017-05-18 12:41:09 UTC)), r#""2017-05-18T12:41:09.000Z""#);
+impl<'a> Age<'a> {
+    pub(super) fn new(request: &AgeRequest, aged: &'a AgedPicture) -> Self {
+        // A tenth of a year; what is compared is what is shown.
+        let age = aged.age.map(|age| (f64::from(age) * 10.0).round() / 10.0);
+        Self {
+            id: Uuid::new_v4(),
+            above_threshold: age.map(|age| age >= request.threshold as f64),
+            age_estimated: age,
+            threshold: request.threshold,
+            digest: &aged.digest,
+            image_type: request.picture.image_type,
+            quality: aged.quality,
+            created: Stamp::now(),
+        }
     }
 }

@@ -1,9 +1,14 @@
-//! Biometric Services: direct faces, direct matches and capabilities, without their transport.
+//! Biometric Services, without its transport: each operation takes what a caller sent and gives the JSON text to answer.
 
+mod ages;
 mod answer;
+mod direct;
 mod failure;
+mod matches;
 mod reference;
 mod request;
+mod sessions;
+mod sniff;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +19,17 @@ use faceline_shared::face::CodedFace;
 use faceline_shared::job::{JobId, JobResult};
 use faceline_shared::telemetry::TraceContext;
 use faceline_shared::template::TemplateCodec;
+use serde::Serialize;
 
-pub use self::answer::{Capabilities, Face, Match};
-use self::answer::{MatchedFace, Stamp};
+pub use self::answer::Capabilities;
 use self::failure::Parts;
-use self::reference::ReferenceFace;
-pub use self::request::{FACES, MATCH, MATCH_IMAGES};
-use self::request::{FaceRequest, MatchImagesRequest, MatchRequest};
+pub use self::request::{AGES, FACES, MATCH, MATCH_IMAGES};
+pub use self::sessions::Picture;
 use crate::admission::{Admission, Visit};
-use crate::form::Form;
-use crate::jobs::{Order, SubmittedReference, Task};
+use crate::jobs::{Order, Task};
+use crate::json;
+use crate::sessions::Sessions;
+use crate::signing::Signer;
 use crate::submit::Submit;
 
 /// The algorithm that faces are coded with.
@@ -48,11 +54,16 @@ pub struct Call {
     pub trace: TraceContext,
 }
 
+/// JSON text, with its signature where it has one.
+pub type Json = Vec<u8>;
+
 /// The operations.
 pub struct BiometricServices {
     submit: Arc<dyn Submit>,
     admission: Arc<Admission>,
     templates: TemplateCodec,
+    sessions: Arc<Sessions>,
+    signer: Arc<Signer>,
     algorithm: Algorithm,
     deadline: Duration,
 }
@@ -65,10 +76,13 @@ impl BiometricServices {
         submit: Arc<dyn Submit>,
         admission: Arc<Admission>,
         templates: TemplateCodec,
+        sessions: Arc<Sessions>,
+        signer: Arc<Signer>,
     ) -> Self {
         let algorithm =
             Algorithm { name: config.face.algorithm.clone(), version: config.face.template_version };
-        Self { submit, admission, templates, algorithm, deadline: config.jobs.deadline }
+        let deadline = config.jobs.deadline;
+        Self { submit, admission, templates, sessions, signer, algorithm, deadline }
     }
 
     /// What the service can do.
@@ -77,67 +91,10 @@ impl BiometricServices {
         Capabilities { current_mode: [&self.algorithm.name], version: env!("CARGO_PKG_VERSION") }
     }
 
-    /// Describes the face in a picture.
-    ///
-    /// # Errors
-    /// A request that is not of the form, a picture that cannot be used, no room, no answer in time.
-    pub async fn create_face(&self, form: &Form, call: Call) -> Result<Face, Fault> {
-        let request = FaceRequest::read(form, &self.algorithm)?;
-        let parts = Parts { image: "image", ..Parts::default() };
-        let task = Task::Code(request.picture.clone());
-        let JobResult::Coded(coded) = self.run(task, call, &parts).await? else {
-            return Err(other_result());
-        };
-        let template = coded.face.as_ref().map(|face| self.template(face)).transpose()?;
-        Ok(Face::new(Stamp::now(), request, coded, template, &self.algorithm))
-    }
-
-    /// Compares the faces in two pictures.
-    ///
-    /// # Errors
-    /// As for [`Self::create_face`], and where a picture has no face.
-    pub async fn match_images(&self, form: &Form, call: Call) -> Result<Match, Fault> {
-        let request = MatchImagesRequest::read(form)?;
-        let parts = Parts { reference: "referenceImage", candidate: "candidateImage", ..Parts::default() };
-        let task = Task::Match {
-            reference: SubmittedReference::Picture(request.reference.clone()),
-            candidate: request.candidate.clone(),
-        };
-        let JobResult::Matched(matched) = self.run(task, call, &parts).await? else {
-            return Err(other_result());
-        };
-        let Some(coded) = &matched.reference else {
-            return Err(other_result());
-        };
-        let describe = |picture, coded| MatchedFace::coded(picture, request.rotation, coded, &self.algorithm);
-        Ok(Match::new(
-            describe(&request.reference, coded),
-            describe(&request.candidate, &matched.candidate),
-            matched.far,
-            request.echo,
-            Stamp::now(),
-        ))
-    }
-
-    /// Compares a face that was described before with the one in a picture.
-    ///
-    /// # Errors
-    /// As for [`Self::match_images`], and for a template that this installation did not make.
-    pub async fn match_face(&self, form: &Form, call: Call) -> Result<Match, Fault> {
-        let request = MatchRequest::read(form)?;
-        let (reference, embedding) =
-            ReferenceFace::open(request.reference, &self.templates, &self.algorithm)?;
-        let parts = Parts { reference: "referenceFace", candidate: "candidateImage", ..Parts::default() };
-        let task = Task::Match {
-            reference: SubmittedReference::Template(embedding),
-            candidate: request.candidate.clone(),
-        };
-        let JobResult::Matched(matched) = self.run(task, call, &parts).await? else {
-            return Err(other_result());
-        };
-        let candidate =
-            MatchedFace::coded(&request.candidate, request.rotation, &matched.candidate, &self.algorithm);
-        Ok(Match::new(reference, candidate, matched.far, request.echo, Stamp::now()))
+    /// What signs answers.
+    #[must_use]
+    pub fn signer(&self) -> &Signer {
+        &self.signer
     }
 
     async fn run(&self, task: Task, call: Call, parts: &Parts) -> Result<JobResult, Fault> {
@@ -157,6 +114,24 @@ impl BiometricServices {
     fn template(&self, face: &CodedFace) -> Result<String, Fault> {
         self.templates.encode(&face.embedding).map_err(|error| {
             tracing::error!(%error, "a template cannot be written");
+            Fault::Internal
+        })
+    }
+
+    fn signed(&self, answer: &impl Serialize) -> Result<Json, Fault> {
+        self.signer.signed(answer).map_err(|error| {
+            tracing::error!(%error, "an answer cannot be signed");
+            Fault::Internal
+        })
+    }
+
+    /// An answer whose caller may have done without a signature.
+    fn signed_if(&self, signed: bool, answer: &impl Serialize) -> Result<Json, Fault> {
+        if signed {
+            return self.signed(answer);
+        }
+        json::to_vec(answer).map_err(|error| {
+            tracing::error!(%error, "an answer cannot be written");
             Fault::Internal
         })
     }

@@ -11,8 +11,9 @@ use serde::{Deserialize, Deserializer, de};
 use super::Algorithm;
 use super::answer::{Landmarks, MatchedFace};
 use super::request::parse_image_type;
+use crate::face::FaceDescription;
 
-/// Members of a face that a comparison reads or repeats; others are ignored.
+/// Members of a face that are read; others are ignored.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReferenceFace {
@@ -27,23 +28,79 @@ pub(super) struct ReferenceFace {
     template: Option<String>,
 }
 
+/// The body that makes a face of a session: the face, or an object with it as its member `face`.
+#[derive(Deserialize)]
+struct Body {
+    face: Option<ReferenceFace>,
+    #[serde(flatten)]
+    bare: ReferenceFace,
+}
+
 #[derive(Debug, Deserialize)]
 struct KeptLandmarks {
     eyes: Option<Eyes>,
 }
 
 impl ReferenceFace {
-    /// Reads the JSON and opens the template in it.
+    /// Reads the JSON of a comparison's reference and opens the template in it.
     pub(super) fn open(
         json: &str,
         templates: &TemplateCodec,
         own: &Algorithm,
     ) -> Result<(MatchedFace, Embedding), Fault> {
-        let invalid = |what: String| Fault::Invalid(format!("`referenceFace`: {what}"));
-        let face: Self =
-            serde_json::from_str(json).map_err(|error| invalid(format!("this is not a face: {error}")))?;
-        let template = face.template.as_deref().ok_or_else(|| invalid("the face has no template".into()))?;
-        let embedding = templates.decode(template).map_err(|error| match face.mode.as_deref() {
+        let part = "referenceFace";
+        let face: Self = parse(part, json)?;
+        let (_, embedding) = face.template(part, templates, own)?;
+        let image_type =
+            face.image_type.as_deref().map(|text| parse_image_type("imageType", text)).transpose()?;
+        let eyes = face.eyes();
+        let described = MatchedFace {
+            id: face.id,
+            friendly_name: face.friendly_name,
+            digest: face.digest,
+            mode: own.name.clone(),
+            image_type,
+            quality: face.quality,
+            image_rotation_enabled: None,
+            landmarks: eyes.map(|eyes| Landmarks { eyes }),
+        };
+        Ok((described, embedding))
+    }
+
+    /// Reads the JSON of a face for a session: what it says of itself, its template, and what is in that.
+    pub(super) fn open_for_session(
+        json: &str,
+        templates: &TemplateCodec,
+        own: &Algorithm,
+    ) -> Result<(FaceDescription, String, Embedding), Fault> {
+        let Body { face, bare } = parse("face", json)?;
+        let face = face.unwrap_or(bare);
+        let (template, embedding) = face.template("face", templates, own)?;
+        let Some(image_type) = &face.image_type else {
+            return Err(Fault::Invalid("`imageType` is missing".into()));
+        };
+        let image_type = parse_image_type("imageType", image_type)?;
+        let (template, eyes) = (template.to_owned(), face.eyes());
+        let description = FaceDescription {
+            friendly_name: face.friendly_name,
+            digest: face.digest,
+            image_type,
+            quality: face.quality,
+            eyes,
+            rotation: None,
+        };
+        Ok((description, template, embedding))
+    }
+
+    fn template(
+        &self,
+        part: &str,
+        templates: &TemplateCodec,
+        own: &Algorithm,
+    ) -> Result<(&str, Embedding), Fault> {
+        let invalid = |what: String| invalid(part, &what);
+        let template = self.template.as_deref().ok_or_else(|| invalid("the face has no template".into()))?;
+        let embedding = templates.decode(template).map_err(|error| match self.mode.as_deref() {
             Some(mode) if mode != own.name => invalid(other_algorithm(mode, &own.name)),
             _ => invalid(error.to_string()),
         })?;
@@ -54,19 +111,20 @@ impl ReferenceFace {
                 &named(&own.name, own.version),
             )));
         }
-        let image_type = face.image_type.map(|text| parse_image_type("imageType", &text)).transpose()?;
-        let described = MatchedFace {
-            id: face.id,
-            friendly_name: face.friendly_name,
-            digest: face.digest,
-            mode: own.name.clone(),
-            image_type,
-            quality: face.quality,
-            image_rotation_enabled: None,
-            landmarks: face.landmarks.and_then(|landmarks| landmarks.eyes).map(|eyes| Landmarks { eyes }),
-        };
-        Ok((described, embedding))
+        Ok((template, embedding))
     }
+
+    fn eyes(&self) -> Option<Eyes> {
+        self.landmarks.as_ref().and_then(|landmarks| landmarks.eyes)
+    }
+}
+
+fn invalid(part: &str, what: &str) -> Fault {
+    Fault::Invalid(format!("`{part}`: {what}"))
+}
+
+fn parse<'a, T: Deserialize<'a>>(part: &str, json: &'a str) -> Result<T, Fault> {
+    serde_json::from_str(json).map_err(|error| invalid(part, &format!("this is not a face: {error}")))
 }
 
 /// Words for a template that cannot be compared.

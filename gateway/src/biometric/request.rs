@@ -1,8 +1,13 @@
 //! What callers send.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use bytes::Bytes;
+use faceline_shared::config;
 use faceline_shared::error::Fault;
 use faceline_shared::face::ImageType;
+use url::Url;
 
 use super::Algorithm;
 use crate::form::{Form, Kind, Schema};
@@ -22,8 +27,42 @@ pub const FACES: Schema = Schema {
         ("friendlyName", Kind::Text),
         ("signatureDisabled", Kind::Flag),
         ("imageRotationEnabled", Kind::Flag),
+        ("correlationId", Kind::Text),
+        ("evidenceId", Kind::Text),
     ],
 };
+
+/// `POST /bioserver-app/v2/ages`.
+pub const AGES: Schema = Schema {
+    pictures: &["image"],
+    object: Some("age"),
+    document: None,
+    values: &[
+        ("threshold", Kind::Integer),
+        ("imageType", Kind::Text),
+        ("signatureDisabled", Kind::Flag),
+        ("imageRotationEnabled", Kind::Flag),
+        ("correlationId", Kind::Text),
+        ("evidenceId", Kind::Text),
+    ],
+};
+
+/// `POST /bioserver-app/v2/bio-sessions`, as JSON.
+pub(super) const SESSION: Schema = Schema {
+    pictures: &[],
+    object: None,
+    document: None,
+    values: &[
+        ("correlationId", Kind::Text),
+        ("evidenceId", Kind::Text),
+        ("imageStorageEnabled", Kind::Flag),
+        ("ttlSeconds", Kind::Integer),
+        ("callbackURL", Kind::Text),
+    ],
+};
+
+/// Ages that a threshold may be.
+const THRESHOLDS: RangeInclusive<i64> = 0..=150;
 
 /// `POST /bioserver-app/v2/match/images`.
 pub const MATCH_IMAGES: Schema = Schema {
@@ -59,6 +98,26 @@ pub(super) struct FaceRequest {
     pub(super) friendly_name: Option<String>,
     /// As it was given.
     pub(super) rotation: Option<bool>,
+    /// The answer is to be signed.
+    pub(super) signed: bool,
+}
+
+/// A face whose age is to be estimated.
+#[derive(Debug)]
+pub(super) struct AgeRequest {
+    pub(super) picture: SubmittedPicture,
+    pub(super) threshold: i64,
+    /// The answer is to be signed.
+    pub(super) signed: bool,
+}
+
+/// A session to create.
+#[derive(Debug)]
+pub(super) struct SessionRequest {
+    pub(super) echo: Echo,
+    pub(super) keeps_pictures: bool,
+    pub(super) ttl: Duration,
+    pub(super) callback_url: Option<String>,
 }
 
 /// Two pictures to compare.
@@ -104,8 +163,65 @@ impl FaceRequest {
             picture: picture(form, "image", "imageType", rotation)?,
             friendly_name: form.text("friendlyName").map(str::to_owned),
             rotation,
+            signed: is_signed(form),
         })
     }
+}
+
+impl AgeRequest {
+    pub(super) fn read(form: &Form) -> Result<Self, Fault> {
+        let threshold = form.required_integer("threshold")?;
+        if !THRESHOLDS.contains(&threshold) {
+            let (least, most) = THRESHOLDS.into_inner();
+            return Err(Fault::Invalid(format!("`threshold` must be {least} to {most}")));
+        }
+        let image_type = parse_image_type("imageType", form.text("imageType").unwrap_or("SELFIE"))?;
+        if image_type == ImageType::IdDocument {
+            return Err(Fault::Invalid("`imageType` must be SELFIE or VIDEO_FRAME here".into()));
+        }
+        let rotate = form.flag("imageRotationEnabled").unwrap_or(false);
+        let picture = SubmittedPicture { bytes: form.picture("image")?, image_type, rotate };
+        Ok(Self { picture, threshold, signed: is_signed(form) })
+    }
+}
+
+impl SessionRequest {
+    /// Reads a body, which may be empty.
+    pub(super) fn read(body: Bytes, bounds: &config::Sessions) -> Result<Self, Fault> {
+        let form = if body.is_empty() { Form::new(&SESSION) } else { Form::from_json(&SESSION, body)? };
+        let ttl = match form.integer("ttlSeconds") {
+            None => bounds.default_ttl,
+            Some(seconds) => ttl(seconds, bounds.max_ttl)?,
+        };
+        Ok(Self {
+            echo: Echo::read(&form),
+            keeps_pictures: form.flag("imageStorageEnabled").unwrap_or(false),
+            ttl,
+            callback_url: form.text("callbackURL").map(callback_url).transpose()?,
+        })
+    }
+}
+
+fn ttl(seconds: i64, most: Duration) -> Result<Duration, Fault> {
+    let most = most.as_secs();
+    match u64::try_from(seconds) {
+        Ok(seconds) if (1..=most).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => Err(Fault::Invalid(format!("`ttlSeconds` must be 1 to {most}"))),
+    }
+}
+
+/// Where it leads is looked at when it is called; here only that it can be called at all.
+fn callback_url(text: &str) -> Result<String, Fault> {
+    let invalid = |what: &str| Fault::Invalid(format!("`callbackURL` {what}"));
+    let url = Url::parse(text).map_err(|error| invalid(&format!("is not a URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(invalid("must begin with http:// or https://"));
+    }
+    Ok(url.into())
+}
+
+fn is_signed(form: &Form) -> bool {
+    !form.flag("signatureDisabled").unwrap_or(false)
 }
 
 impl MatchImagesRequest {

@@ -2,25 +2,88 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use faceline_shared::error::Fault;
+use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::refusal_log;
+use crate::admission::Ticket;
+use crate::biometric::Picture;
 use crate::json;
+
+/// Pictures are handed out in pieces of this size, so that the room for one is held until its last piece is taken.
+const PIECE: usize = 64 << 10;
+
+/// An answer, or a fault on its way to the caller.
+pub(super) type Answer<T> = Result<T, Refusal>;
+
+/// Faces are nobody's to keep on the way.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The label of the fault in an answer, for metrics.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cause(pub(super) &'static str);
 
 /// 200 with a JSON body.
-pub(super) fn json(value: &impl Serialize) -> Result<Response, Refusal> {
+pub(super) fn json(value: &impl Serialize) -> Answer<Response> {
     let bytes = json::to_vec(value).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written");
         Fault::Internal
     })?;
-    Ok(body(StatusCode::OK, bytes))
+    Ok(text(bytes))
+}
+
+/// 200 with JSON that is text already.
+pub(super) fn text(json: Vec<u8>) -> Response {
+    body(StatusCode::OK, json)
+}
+
+/// 201 without a body.
+pub(super) fn created(location: &str) -> Answer<Response> {
+    let mut response = empty(StatusCode::CREATED);
+    let location = HeaderValue::from_str(location).map_err(|error| {
+        tracing::error!(%error, location, "a location cannot be written");
+        Fault::Internal
+    })?;
+    response.headers_mut().insert(header::LOCATION, location);
+    Ok(response)
+}
+
+/// 204.
+pub(super) fn nothing() -> Response {
+    empty(StatusCode::NO_CONTENT)
+}
+
+fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// 200 with a picture, whose room in memory `ticket` holds.
+pub(super) fn picture(picture: Picture, ticket: Ticket) -> Answer<Response> {
+    let Picture { media_type, file } = picture;
+    let media_type = HeaderValue::from_str(&media_type).map_err(|error| {
+        tracing::error!(%error, media_type, "a media type cannot be written");
+        Fault::Internal
+    })?;
+    let length = file.len();
+    let pieces = stream::unfold((file, ticket), async |(mut rest, ticket): (Bytes, Ticket)| {
+        let piece = rest.split_to(rest.len().min(PIECE));
+        (!piece.is_empty()).then_some((Ok::<_, std::convert::Infallible>(piece), (rest, ticket)))
+    });
+    let mut response = Response::new(Body::from_stream(pieces));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, media_type);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    // What a caller uploaded is shown as what it is, never run.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(response)
 }
 
 fn body(status: StatusCode, bytes: Vec<u8>) -> Response {
@@ -28,8 +91,7 @@ fn body(status: StatusCode, bytes: Vec<u8>) -> Response {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // Faces are nobody's to keep on the way.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
     response
 }
 
@@ -58,7 +120,9 @@ impl IntoResponse for Refusal {
         let error = ErrorObject { id: Uuid::new_v4(), message: fault.to_string() };
         let (id, cause, message) = (error.id, row.label, error.message.as_str());
         match row.biometric_services {
-            500 => tracing::error!(error_id = %id, cause, message, "request failed"),
+            500 if !matches!(fault, Fault::NotWorking) => {
+                tracing::error!(error_id = %id, cause, message, "request failed")
+            }
             429 | 503 => refusal_log::refused(id, cause, message),
             _ => tracing::info!(error_id = %id, cause, message, "request refused"),
         }

@@ -1,4 +1,4 @@
-//! Routes of Biometric Services.
+//! Routes of Biometric Services that belong to no session.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use axum::Router;
 use axum::extract::{self, Request};
 use axum::response::Response;
 use axum::routing::{get, post};
+use faceline_shared::error::Fault;
 
-use super::answer::{self, Refusal};
-use super::receive::{authorize, receive};
+use super::answer::{self, Answer};
+use super::receive::{authorize, receive_form};
 use super::{State, operation};
 use crate::accounts::Permission;
 use crate::biometric;
 
 type Shared = extract::State<Arc<State>>;
-type Answer = Result<Response, Refusal>;
 
 pub(super) fn routes() -> Router<Arc<State>> {
     Router::new()
@@ -22,24 +22,34 @@ pub(super) fn routes() -> Router<Arc<State>> {
         .route(operation::FACES, post(create_face))
         .route(operation::MATCH_IMAGES, post(match_images))
         .route(operation::MATCH, post(match_face))
+        .route(operation::AGES, post(estimate_age))
 }
 
-async fn capabilities(extract::State(state): Shared, request: Request) -> Answer {
+async fn capabilities(extract::State(state): Shared, request: Request) -> Answer<Response> {
     authorize(&state, request.headers(), Permission::CapabilitiesRead)?;
+    // Those who watch an instance of the original ask here.
+    if !state.readiness.missing().is_empty() {
+        return Err(Fault::NotWorking.into());
+    }
     answer::json(&state.biometric.capabilities())
 }
 
-async fn create_face(extract::State(state): Shared, request: Request) -> Answer {
-    let received = receive(&state, request, Permission::FacesCreate, &biometric::FACES).await?;
-    answer::json(&state.biometric.create_face(&received.form, received.call).await?)
+async fn create_face(extract::State(state): Shared, request: Request) -> Answer<Response> {
+    let received = receive_form(&state, request, Permission::FacesCreate, &biometric::FACES).await?;
+    Ok(answer::text(state.biometric.create_face(&received.body, received.call).await?))
 }
 
-async fn match_images(extract::State(state): Shared, request: Request) -> Answer {
-    let received = receive(&state, request, Permission::Match, &biometric::MATCH_IMAGES).await?;
-    answer::json(&state.biometric.match_images(&received.form, received.call).await?)
+async fn match_images(extract::State(state): Shared, request: Request) -> Answer<Response> {
+    let received = receive_form(&state, request, Permission::Match, &biometric::MATCH_IMAGES).await?;
+    Ok(answer::text(state.biometric.match_images(&received.body, received.call).await?))
 }
 
-async fn match_face(extract::State(state): Shared, request: Request) -> Answer {
-    let received = receive(&state, request, Permission::Match, &biometric::MATCH).await?;
-    answer::json(&state.biometric.match_face(&received.form, received.call).await?)
+async fn match_face(extract::State(state): Shared, request: Request) -> Answer<Response> {
+    let received = receive_form(&state, request, Permission::Match, &biometric::MATCH).await?;
+    Ok(answer::text(state.biometric.match_face(&received.body, received.call).await?))
+}
+
+async fn estimate_age(extract::State(state): Shared, request: Request) -> Answer<Response> {
+    let received = receive_form(&state, request, Permission::AgesCreate, &biometric::AGES).await?;
+    Ok(answer::text(state.biometric.estimate_age(&received.body, received.call).await?))
 }

@@ -11,13 +11,36 @@ pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// Whether the headers announce JSON.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = value.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+/// Checks that a body is said to be JSON, as it is.
+pub(super) fn require_json(headers: &HeaderMap) -> Result<(), Fault> {
+    require_identity(headers)?;
+    if is_json(headers) {
+        Ok(())
+    } else {
+        Err(Fault::Invalid("Content-Type must be application/json".into()))
+    }
+}
+
+fn require_identity(headers: &HeaderMap) -> Result<(), Fault> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(Fault::Invalid("Content-Encoding is not supported: send the body as it is".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The boundary of a `multipart/form-data` or `multipart/mixed` body.
 pub(super) fn boundary(headers: &HeaderMap) -> Result<String, Fault> {
     let expected = || Fault::Invalid("Content-Type must be multipart/form-data or multipart/mixed".into());
-    let coding = headers.get(header::CONTENT_ENCODING);
-    if coding.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(Fault::Invalid("Content-Encoding is not supported: send the body as it is".into()));
-    }
+    require_identity(headers)?;
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(expected());

@@ -16,6 +16,7 @@ mod refusal_log;
 mod router;
 mod sent;
 mod server;
+mod sessions;
 mod signing;
 mod state;
 

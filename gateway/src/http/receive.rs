@@ -1,8 +1,11 @@
-//! The way in of a request that makes a job: everything that its headers decide, then its body.
+//! The way in of a request: everything that its headers decide, then its body.
 
+use axum::body::Body;
 use axum::extract::Request;
+use bytes::{Bytes, BytesMut};
 use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::telemetry::TraceContext;
+use futures_util::TryStreamExt as _;
 use http::HeaderMap;
 use http::request::Parts;
 use tracing::Span;
@@ -18,15 +21,18 @@ use crate::form::{Form, Schema};
 
 /// What a body may have besides its pictures.
 const ALLOWANCE: usize = 1 << 20;
+/// Size of a body that is JSON and nothing else.
+const JSON_LIMIT: usize = 128 << 10;
 /// Room for a body of unknown length is taken in steps of this size.
 pub(super) const STEP: usize = 256 << 10;
 
 /// A request that was let in and read.
-pub(super) struct Received {
-    pub(super) form: Form,
+pub(super) struct Received<B> {
+    pub(super) body: B,
+    pub(super) caller: Caller,
     pub(super) call: Call,
     /// Holds the request's room until it is answered.
-    _ticket: Ticket,
+    pub(super) ticket: Ticket,
 }
 
 /// Who calls, where its key allows `permission`.
@@ -38,78 +44,144 @@ pub(super) fn authorize(state: &State, headers: &HeaderMap, permission: Permissi
     Ok(caller)
 }
 
-/// Lets a request in and reads its body.
+/// Lets a request with pictures in and reads its body.
 ///
 /// What is not read of a refused body is thrown away for a moment, so that the caller, who still sends, gets the
 /// answer rather than a reset connection.
-pub(super) async fn receive(
+pub(super) async fn receive_form(
     state: &State,
     request: Request,
     permission: Permission,
     schema: &'static Schema,
-) -> Result<Received, Fault> {
+) -> Result<Received<Form>, Fault> {
     let (parts, body) = request.into_parts();
-    let admitted = match admit(state, &parts, permission, schema) {
+    let admitted = content_type::boundary(&parts.headers).and_then(|boundary| {
+        let limits = &state.config.limits;
+        let limit = limits
+            .picture_bytes
+            .saturating_mul(schema.pictures.len())
+            .saturating_add(ALLOWANCE)
+            // What never fits is too large, not a matter of waiting.
+            .min(state.admission.longest_body());
+        Ok((boundary, limit))
+    });
+    // Who calls comes first: a stranger does not learn what is wrong with the request.
+    let admitted = authorize(state, &parts.headers, permission).and_then(|caller| {
+        let (boundary, limit) = admitted?;
+        let admitted = admit(state, &parts, caller, Work::Job, limit)?;
+        Ok((admitted, boundary, limit))
+    });
+    let (mut admitted, boundary, limit) = match admitted {
         Ok(admitted) => admitted,
         Err(fault) => {
             drain::refused(&parts, body);
             return Err(fault);
         }
     };
-    let Admitted { caller, visit, boundary, length, limit, mut ticket } = admitted;
-    let mut bounded = BoundedBody::new(body, limit, state.config.http.body_timeout, &mut ticket);
+    let length = content_type::length(&parts.headers);
+    let mut bounded = BoundedBody::new(body, limit, state.config.http.body_timeout, &mut admitted.ticket);
     let max_picture = state.config.limits.picture_bytes;
     let decoded = multipart::decode(&mut bounded, boundary, length, schema, max_picture).await;
     drain::rest(bounded.into_inner());
-    let form = decoded?;
+    Ok(admitted.with(decoded?, &parts))
+}
 
-    let job = Uuid::now_v7();
-    Span::current().record("job", tracing::field::display(job));
-    let trace = parts.extensions.get::<TraceContext>().copied();
-    ticket.received();
-    Ok(Received {
-        form,
-        call: Call { job, client: caller.client, visit, trace: trace.unwrap_or_default() },
-        _ticket: ticket,
-    })
+/// Lets a request in whose body is JSON, or empty, and which makes no job.
+pub(super) async fn receive_json(
+    state: &State,
+    request: Request,
+    permission: Permission,
+) -> Result<Received<Bytes>, Fault> {
+    let (parts, body) = request.into_parts();
+    let admitted = authorize(state, &parts.headers, permission)
+        .and_then(|caller| admit(state, &parts, caller, Work::None, JSON_LIMIT));
+    let mut admitted = match admitted {
+        Ok(admitted) => admitted,
+        Err(fault) => {
+            drain::refused(&parts, body);
+            return Err(fault);
+        }
+    };
+    let mut bounded =
+        BoundedBody::new(body, JSON_LIMIT, state.config.http.body_timeout, &mut admitted.ticket);
+    let collect = |mut bytes: BytesMut, piece: Bytes| async move {
+        bytes.extend_from_slice(&piece);
+        Ok(bytes)
+    };
+    let read = (&mut bounded).try_fold(BytesMut::new(), collect).await;
+    drain::rest(bounded.into_inner());
+    let bytes = read?.freeze();
+    if !bytes.is_empty() {
+        content_type::require_json(&parts.headers)?;
+    }
+    Ok(admitted.with(bytes, &parts))
+}
+
+/// Lets a request in that has no body.
+pub(super) fn receive_bare(
+    state: &State,
+    request: Request,
+    permission: Permission,
+    work: Work,
+) -> Result<Received<()>, Fault> {
+    let (parts, body) = request.into_parts();
+    // Who sends one all the same is not to be cut off.
+    drain::rest(body);
+    let caller = authorize(state, &parts.headers, permission)?;
+    let admitted = admit(state, &parts, caller, work, 0)?;
+    Ok(admitted.with((), &parts))
+}
+
+/// What a request is let in for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Work {
+    /// A job for the workers.
+    Job,
+    /// Nothing but the gateway's own work.
+    None,
 }
 
 struct Admitted {
     caller: Caller,
     visit: Visit,
-    boundary: String,
-    /// Of the body, in bytes, where the caller says it.
-    length: Option<u64>,
-    /// The most that it may have.
-    limit: usize,
     ticket: Ticket,
 }
 
-fn admit(
-    state: &State,
-    parts: &Parts,
-    permission: Permission,
-    schema: &'static Schema,
-) -> Result<Admitted, Fault> {
-    let caller = authorize(state, &parts.headers, permission)?;
-    let boundary = content_type::boundary(&parts.headers)?;
-    let limits = &state.config.limits;
-    let limit = limits
-        .picture_bytes
-        .saturating_mul(schema.pictures.len())
-        .saturating_add(ALLOWANCE)
-        // What never fits is too large, not a matter of waiting.
-        .min(state.admission.longest_body());
+impl Admitted {
+    /// The request as a whole, whose body is here.
+    fn with<B>(self, body: B, parts: &Parts) -> Received<B> {
+        let Self { caller, visit, mut ticket } = self;
+        ticket.received();
+        let job = Uuid::now_v7();
+        Span::current().record("job", tracing::field::display(job));
+        let trace = parts.extensions.get::<TraceContext>().copied().unwrap_or_default();
+        let call = Call { job, client: caller.client.clone(), visit, trace };
+        Received { body, caller, call, ticket }
+    }
+}
+
+/// Lets a request of `caller` in with a body of at most `limit` bytes.
+fn admit(state: &State, parts: &Parts, caller: Caller, work: Work, limit: usize) -> Result<Admitted, Fault> {
     let length = content_type::length(&parts.headers);
-    if length.is_some_and(|length| length > limit as u64) {
+    if limit > 0 && length.is_some_and(|length| length > limit as u64) {
         return Err(Fault::TooLarge { limit, place: String::new() });
     }
     let way = parts.extensions.get::<Way>().cloned().unwrap_or_default();
     let visit = state.admission.visit(&caller, parts.uri.path(), length, way);
-    if !state.submit.is_connected() {
-        return Err(state.admission.refusal(&visit, BusyCause::BrokerUnreachable));
-    }
-    let bytes = length.map_or(STEP.min(limit), |length| length as usize);
-    let ticket = state.admission.admit(&caller, &visit, bytes)?;
-    Ok(Admitted { caller, visit, boundary, length, limit, ticket })
+    let bytes = length.map_or(STEP, |length| length as usize).min(limit);
+    let ticket = match work {
+        Work::Job if !state.submit.is_connected() => {
+            return Err(state.admission.refusal(&visit, BusyCause::BrokerUnreachable));
+        }
+        Work::Job => state.admission.admit(&caller, &visit, bytes)?,
+        Work::None => state.admission.admit_without_job(&caller, &visit, bytes)?,
+    };
+    Ok(Admitted { caller, visit, ticket })
+}
+
+/// Throws the body of a request away that is not looked at.
+pub(super) fn without_body(request: Request) -> Parts {
+    let (parts, body): (Parts, Body) = request.into_parts();
+    drain::rest(body);
+    parts
 }

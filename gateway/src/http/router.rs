@@ -9,7 +9,7 @@ use axum::routing::get;
 use faceline_shared::error::Fault;
 
 use super::answer::Refusal;
-use super::{State, biometric, drain, health, layers, operation, signing};
+use super::{State, biometric, drain, health, layers, operation, sessions, signing};
 
 /// The routes; the outermost layer comes last.
 pub(super) fn router(state: Arc<State>) -> Router {
@@ -18,6 +18,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route(operation::READYZ, get(health::readyz))
         .merge(biometric::routes())
         .merge(signing::routes())
+        .merge(sessions::routes())
         .fallback(async |request| refuse(request, Fault::NotFound("there is nothing at this path".into())))
         .method_not_allowed_fallback(async |request| refuse(request, Fault::MethodNotAllowed))
         .layer(from_fn(layers::catch_panic))

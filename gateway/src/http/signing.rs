@@ -20,7 +20,7 @@ pub(super) fn routes() -> Router<Arc<State>> {
 }
 
 async fn jwks(extract::State(state): Shared) -> Result<Response, Refusal> {
-    let keys = state.signer.jwks().map_err(|error| {
+    let keys = state.biometric.signer().jwks().map_err(|error| {
         tracing::error!(%error, "the public keys cannot be written");
         Fault::Internal
     })?;
@@ -28,7 +28,7 @@ async fn jwks(extract::State(state): Shared) -> Result<Response, Refusal> {
 }
 
 async fn certificate(extract::State(state): Shared) -> Response {
-    public(state.signer.certificates().into_bytes(), "application/x-pem-file")
+    public(state.biometric.signer().certificates().into_bytes(), "application/x-pem-file")
 }
 
 fn public(bytes: Vec<u8>, content_type: &'static str) -> Response {

@@ -41,7 +41,7 @@ impl Answer {
     /// The body with `…` for what differs each time.
     pub(crate) fn scrubbed(&self) -> String {
         let mut text = self.body.clone();
-        for member in ["id", "created", "template"] {
+        for member in ["id", "created", "expires", "template", "signature"] {
             let start = format!("\"{member}\":\"");
             let mut from = 0;
             while let Some(at) = text[from..].find(&start) {
@@ -117,12 +117,44 @@ pub(crate) fn multipart(parts: &[(&str, &str)]) -> Vec<u8> {
     body.into_bytes()
 }
 
+/// A multipart body under the boundary `b` with parts given by name.
+pub(crate) fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, content) in parts {
+        let head = format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(content);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--b--\r\n");
+    body
+}
+
 /// POSTs parts given by name with the demo key.
 pub(crate) async fn post(address: SocketAddr, path: &str, parts: &[(&str, &str)]) -> Answer {
-    let named: Vec<(String, &str)> =
-        parts.iter().map(|(name, content)| (format!("name=\"{name}\""), *content)).collect();
-    let parts: Vec<(&str, &str)> = named.iter().map(|(name, content)| (name.as_str(), *content)).collect();
-    post_body(address, path, &multipart(&parts)).await
+    let parts: Vec<(&str, &[u8])> = parts.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
+    post_bytes(address, path, &parts).await
+}
+
+/// POSTs parts given by name with the demo key.
+pub(crate) async fn post_bytes(address: SocketAddr, path: &str, parts: &[(&str, &[u8])]) -> Answer {
+    post_body(address, path, &form(parts)).await
+}
+
+/// POSTs JSON with the demo key.
+pub(crate) async fn post_json(address: SocketAddr, path: &str, body: &str) -> Answer {
+    let headers = [("apikey", "demo"), ("Content-Type", "application/json; charset=utf-8")];
+    send(address, &format!("POST {path}"), &headers, body.as_bytes()).await
+}
+
+/// Sends one request on a connection of its own.
+pub(crate) async fn send(address: SocketAddr, line: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    exchange(address, &request(line, headers, body)).await
+}
+
+/// DELETEs with the demo key.
+pub(crate) async fn delete(address: SocketAddr, path: &str) -> Answer {
+    send(address, &format!("DELETE {path}"), &[("apikey", "demo")], b"").await
 }
 
 /// POSTs a multipart body with the demo key.

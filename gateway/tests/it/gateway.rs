@@ -2,33 +2,42 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use faceline_gateway::accounts::Accounts;
 use faceline_gateway::admission::Admission;
+use faceline_gateway::biometric::BiometricServices;
 use faceline_gateway::http::{Server, State};
+use faceline_gateway::sessions::{Outbox, Sessions};
 use faceline_gateway::signing::Signer;
 use faceline_shared::admin::{Condition, Readiness};
 use faceline_shared::config::Config;
-use faceline_shared::seal::KeyRing;
+use faceline_shared::session::SessionName;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::telemetry::Metrics;
-use faceline_shared::template::TemplateCodec;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
+use crate::client::{post_bytes, post_json};
+use crate::stores::Stores;
 use crate::workers::Workers;
+
+/// The path of sessions.
+pub(crate) const SESSIONS: &str = "/bioserver-app/v2/bio-sessions";
 
 pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) workers: Arc<Workers>,
+    pub(crate) stores: Stores,
     pub(crate) config: Config,
     pub(crate) signer: Arc<Signer>,
     pub(crate) metrics: Metrics,
     pub(crate) ready: Condition,
     pub(crate) shutdown: CancellationToken,
     pub(crate) serving: JoinHandle<()>,
-    _following: AbortOnDropHandle<()>,
+    _beside: [AbortOnDropHandle<()>; 3],
     _folder: TempDir,
 }
 
@@ -38,43 +47,102 @@ impl Gateway {
     }
 
     pub(crate) async fn with(workers: Arc<Workers>, change: impl FnOnce(&mut Config)) -> Self {
+        Self::over(Stores::new(), workers, change).await
+    }
+
+    /// A gateway over stores that others may use, too.
+    pub(crate) async fn over(
+        stores: Stores,
+        workers: Arc<Workers>,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = Config::default();
         config.http.listen = ([127, 0, 0, 1], 0).into();
         let folder = TempDir::new().unwrap();
         config.data_dir = folder.path().to_owned();
         change(&mut config);
         let accounts = Accounts::load(&config).unwrap();
-        let templates = TemplateCodec::new(KeyRing::generate().unwrap());
         let (readiness, metrics) = (Readiness::new(), Metrics::new());
         let ready = readiness.condition("broker");
+        ready.set(true);
         let admission = Admission::new(&config, &metrics);
         let signer = Arc::new(Signer::load(&config).unwrap());
-        let following = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&signer).follow()));
-        let state = State::new(
-            config.clone(),
-            accounts,
-            admission,
-            workers.clone(),
-            templates,
-            Arc::clone(&signer),
-            readiness,
+        let sessions = Arc::new(Sessions::new(
+            stores.records(),
+            stores.sealed_objects(),
+            stores.broker.clone(),
+            config.sessions.clone(),
             &metrics,
+        ));
+        let shutdown = CancellationToken::new();
+        let listener = Arc::clone(&sessions);
+        let beside = [
+            tokio::spawn(Arc::clone(&signer).follow()),
+            tokio::spawn(async move { listener.listen().await }),
+            tokio::spawn(Outbox::of(&sessions).run(shutdown.clone())),
+        ];
+        let biometric = BiometricServices::new(
+            &config,
+            workers.clone(),
+            Arc::clone(&admission),
+            stores.templates(),
+            sessions,
+            Arc::clone(&signer),
         );
+        let state =
+            State::new(config.clone(), accounts, admission, workers.clone(), biometric, readiness, &metrics);
         let server = Server::bind(state).await.unwrap();
         let address = server.local_addr();
-        let shutdown = CancellationToken::new();
         let serving = tokio::spawn(server.serve(shutdown.clone()));
         Self {
             address,
             workers,
+            stores,
             config,
             signer,
             metrics,
             ready,
             shutdown,
             serving,
-            _following: following,
+            _beside: beside.map(AbortOnDropHandle::new),
             _folder: folder,
         }
+    }
+
+    /// Creates a session of the demo account.
+    pub(crate) async fn session(&self, body: &str) -> Uuid {
+        let created = post_json(self.address, SESSIONS, body).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        let (_, id) = created.header("location").unwrap().split_once("/bio-sessions/").unwrap();
+        id.parse().unwrap()
+    }
+
+    /// Adds the face in a picture to a session.
+    pub(crate) async fn face(&self, session: Uuid, picture: &str) -> Uuid {
+        self.face_of_bytes(session, picture.as_bytes()).await
+    }
+
+    pub(crate) async fn face_of_bytes(&self, session: Uuid, picture: &[u8]) -> Uuid {
+        let path = format!("{SESSIONS}/{session}/faces");
+        let parts = [("imageType", &b"SELFIE"[..]), ("image", picture)];
+        let created = post_bytes(self.address, &path, &parts).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        let (_, id) = created.header("location").unwrap().split_once("/faces/").unwrap();
+        id.parse().unwrap()
+    }
+
+    /// The full name of a session of the demo account.
+    pub(crate) fn name(&self, session: Uuid) -> SessionName {
+        SessionName { client: "demo".into(), id: session }
+    }
+
+    /// Waits for something that nobody tells of.
+    pub(crate) async fn until(&self, mut is_so: impl AsyncFnMut() -> bool) {
+        let looked = async {
+            while !is_so().await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), looked).await.unwrap();
     }
 }

@@ -5,10 +5,15 @@
 )]
 
 mod client;
+mod contract;
+mod ends;
 mod gateway;
+mod log;
 mod observed;
 mod operations;
 mod refusals;
 mod server;
 mod signatures;
+mod signed;
+mod stores;
 mod workers;

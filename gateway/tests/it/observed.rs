@@ -1,40 +1,15 @@
 //! What operators see of a request.
 
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use insta::assert_snapshot;
-use serde_json::Value;
-use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::client::{exchange, post, request};
 use crate::gateway::Gateway;
+use crate::log;
 use crate::workers::Workers;
-
-/// Log lines, as they are written.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 #[tokio::test]
 async fn request_id_trace_id_and_error_id_lead_to_one_log_line() {
-    let lines = Lines::default();
-    let written = lines.clone();
-    let layer =
-        tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(move || lines.clone());
-    // For all threads: a line's place in the program is switched off for good by the first thread that comes to it
-    // without a subscriber. Lines of other tests come in, too.
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).unwrap();
+    let lines = log::lines();
     let gateway = Gateway::start(Workers::able()).await;
     let headers = [
         ("apikey", "demo"),
@@ -44,12 +19,7 @@ async fn request_id_trace_id_and_error_id_lead_to_one_log_line() {
     let answer = exchange(gateway.address, &request("POST /bioserver-app/v2/faces", &headers, b"")).await;
     assert_eq!(answer.header("x-request-id"), Some("order-17"));
 
-    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-    let line: Value = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .find(|line: &Value| line["error_id"] == answer.json()["id"])
-        .unwrap_or_else(|| panic!("no line with the error's id in\n{text}"));
+    let line = lines.find(|line| line["error_id"] == answer.json()["id"]).unwrap();
     assert_eq!(line["cause"], "invalid");
     assert_eq!(line["span"]["request_id"], "order-17");
     assert_eq!(line["span"]["trace_id"], "0af7651916cd43dd8448eb211c80319c");

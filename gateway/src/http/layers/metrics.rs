@@ -78,7 +78,7 @@ pub(in crate::http) async fn measure(
     request: Request,
     next: Next,
 ) -> Response {
-    let operation = operation::name(request.extensions().get().map(MatchedPath::as_str));
+    let operation = operation::name(request.method(), request.extensions().get().map(MatchedPath::as_str));
     let mut under_way =
         UnderWay { metrics: &state.metrics, operation, started: Instant::now(), status: None };
     let response = next.run(request).await;

@@ -15,7 +15,7 @@ pub(in crate::http) async fn trace(mut request: Request, next: Next) -> Response
     let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
     let context = TraceContext::continued(traceparent);
     request.extensions_mut().insert(context);
-    let operation = operation::name(request.extensions().get().map(MatchedPath::as_str));
+    let operation = operation::name(request.method(), request.extensions().get().map(MatchedPath::as_str));
     let request_id = request.extensions().get::<RequestId>().map(|RequestId(id)| id.as_str());
     let span = tracing::info_span!(
         "request",

@@ -1,0 +1,45 @@
+//! What kind of file a picture is, by its first bytes: callers get the file back under that name.
+
+/// The media type of JPEG.
+pub(super) const JPEG: &str = "image/jpeg";
+
+/// First bytes and media types; the formats are those that workers decode.
+const KINDS: [(&[u8], &str); 8] = [
+    (b"\xff\xd8\xff", JPEG),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+    (b"II+\0", "image/tiff"),
+    (b"MM\0+", "image/tiff"),
+];
+
+/// The media type of a picture's file.
+pub(super) fn media_type(file: &[u8]) -> &'static str {
+    if let [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] = file {
+        return "image/webp";
+    }
+    if let [b'P', b'1'..=b'7', b' ' | b'\t' | b'\r' | b'\n', ..] = file {
+        return "image/x-portable-anymap";
+    }
+    let known = KINDS.iter().find(|(start, _)| file.starts_with(start));
+    // A TGA has no mark of its own.
+    known.map_or("application/octet-stream", |(_, kind)| kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_known_by_its_first_bytes() {
+        assert_eq!(media_type(b"\xff\xd8\xff\xe0"), "image/jpeg");
+        assert_eq!(media_type(b"\x89PNG\r\n\x1a\n...."), "image/png");
+        assert_eq!(media_type(b"RIFF\x10\0\0\0WEBPVP8 "), "image/webp");
+        assert_eq!(media_type(b"RIFF\x10\0\0\0WAVEfmt "), "application/octet-stream");
+        assert_eq!(media_type(b"P6\n1 1\n"), "image/x-portable-anymap");
+        assert_eq!(media_type(b"MM\0*"), "image/tiff");
+        assert_eq!(media_type(b""), "application/octet-stream");
+    }
+}

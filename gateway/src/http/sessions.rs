@@ -1,0 +1,175 @@
+//! Routes of sessions and of the faces in them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{self, RawPathParams, Request};
+use axum::response::Response;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use faceline_shared::error::Fault;
+use faceline_shared::session::SessionName;
+use uuid::Uuid;
+
+use super::answer::{self, Answer};
+use super::receive::{Received, Work, authorize, receive_bare, receive_form, receive_json, without_body};
+use super::{State, content_type, operation};
+use crate::accounts::{Caller, Permission};
+use crate::biometric;
+
+type Shared = extract::State<Arc<State>>;
+/// Looked at once it is known who calls.
+type Path = Result<RawPathParams, RawPathParamsRejection>;
+
+pub(super) fn routes() -> Router<Arc<State>> {
+    Router::new()
+        .route(operation::SESSIONS, post(create_session))
+        .route(operation::SESSION, get(read_session).delete(delete_session))
+        .route(operation::SESSION_FACES, post(create_face).get(read_faces).delete(delete_faces))
+        .route(operation::SESSION_FACE, get(read_face).delete(delete_face))
+        .route(operation::SESSION_FACE_IMAGE, get(read_image))
+        .route(operation::SESSION_MATCHES, get(read_matches))
+}
+
+async fn create_session(extract::State(state): Shared, request: Request) -> Answer<Response> {
+    let Received { body, caller, ticket: _ticket, .. } =
+        receive_json(&state, request, Permission::SessionsCreate).await?;
+    let id = state.biometric.create_session(body, &caller.client).await?;
+    answer::created(&format!("/v2/bio-sessions/{id}"))
+}
+
+async fn read_session(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
+    let caller = authorize(&state, &without_body(request).headers, Permission::SessionsRead)?;
+    Ok(answer::text(state.biometric.session(&session(&caller, &path)?).await?))
+}
+
+async fn delete_session(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
+    let caller = authorize(&state, &without_body(request).headers, Permission::SessionsDelete)?;
+    state.biometric.delete_session(&session(&caller, &path)?, &caller.key_id).await?;
+    Ok(answer::nothing())
+}
+
+/// From a picture, or from the JSON of an earlier answer.
+async fn create_face(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
+    let permission = Permission::FacesCreate;
+    let (name, face) = if content_type::is_json(request.headers()) {
+        let Received { body, caller, ticket: _ticket, .. } =
+            receive_json(&state, request, permission).await?;
+        let name = session(&caller, &path)?;
+        let face = state.biometric.create_session_face_from_json(&name, utf8(&body)?).await?;
+        (name, face)
+    } else {
+        let Received { body, caller, call, ticket: _ticket } =
+            receive_form(&state, request, permission, &biometric::FACES).await?;
+        let name = session(&caller, &path)?;
+        let face = state.biometric.create_session_face(&name, &body, call).await?;
+        (name, face)
+    };
+    answer::created(&format!("/v2/bio-sessions/{}/faces/{face}", name.id))
+}
+
+async fn read_faces(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
+    let caller = authorize(&state, &without_body(request).headers, Permission::FacesRead)?;
+    Ok(answer::text(state.biometric.faces(&session(&caller, &path)?).await?))
+}
+
+async fn read_face(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
+    let caller = authorize(&state, &without_body(request).headers, Permission::FacesRead)?;
+    Ok(answer::text(state.biometric.face(&session(&caller, &path)?, face(&path)?).await?))
+}
+
+async fn delete_face(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
+    let caller = authorize(&state, &without_body(request).headers, Permission::FacesDelete)?;
+    state.biometric.delete_face(&session(&caller, &path)?, face(&path)?, &caller.key_id).await?;
+    Ok(answer::nothing())
+}
+
+async fn delete_faces(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
+    let caller = authorize(&state, &without_body(request).headers, Permission::FacesDelete)?;
+    state.biometric.delete_faces(&session(&caller, &path)?, &caller.key_id).await?;
+    Ok(answer::nothing())
+}
+
+async fn read_image(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
+    let compression = compression(request.uri().query());
+    // A picture takes room on its way out, so it is let in like one on its way in.
+    let work = if compression == Ok(true) { Work::Job } else { Work::None };
+    let Received { caller, call, mut ticket, .. } =
+        receive_bare(&state, request, Permission::FacesRead, work)?;
+    let compression = compression?;
+    let (name, face) = (session(&caller, &path)?, face(&path)?);
+    let Some(kept) = state.biometric.kept_picture(&name, face).await? else {
+        return Ok(answer::nothing());
+    };
+    ticket.grow(kept.length)?;
+    let picture = if compression {
+        state.biometric.compressed_picture(&name, face, kept, call).await?
+    } else {
+        state.biometric.picture(&name, face, kept).await?
+    };
+    answer::picture(picture, ticket)
+}
+
+async fn read_matches(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
+    let Received { caller, call, ticket: _ticket, .. } =
+        receive_bare(&state, request, Permission::Match, Work::Job)?;
+    Ok(answer::text(state.biometric.matches(&session(&caller, &path)?, face(&path)?, call).await?))
+}
+
+/// The session that a path names, as one of the caller's client.
+fn session(caller: &Caller, path: &Path) -> Result<SessionName, Fault> {
+    let id = id(path, operation::SESSION_ID)?.ok_or_else(|| Fault::NotFound("Session not found".into()))?;
+    Ok(SessionName { client: caller.client.as_ref().to_owned(), id })
+}
+
+/// The face that a path names.
+fn face(path: &Path) -> Result<Uuid, Fault> {
+    id(path, operation::FACE_ID)?.ok_or_else(|| Fault::NotFound("Face not found".into()))
+}
+
+/// An id in a path; what is no id names nothing.
+fn id(path: &Path, name: &str) -> Result<Option<Uuid>, Fault> {
+    let path = path.as_ref().map_err(|_| Fault::Invalid("the path is not percent-encoded UTF-8".into()))?;
+    Ok(path.iter().find(|(known, _)| *known == name).and_then(|(_, text)| text.parse().ok()))
+}
+
+fn utf8(body: &Bytes) -> Result<&str, Fault> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    std::str::from_utf8(body).map_err(|_| Fault::Invalid("the body is not UTF-8".into()))
+}
+
+/// The query's `compression`; false where it is not there.
+fn compression(query: Option<&str>) -> Result<bool, Fault> {
+    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let values: Vec<&str> =
+        pairs.filter(|(name, _)| *name == "compression").map(|(_, value)| value).collect();
+    match values.as_slice() {
+        [] | [""] => Ok(false),
+        [value] if value.eq_ignore_ascii_case("true") => Ok(true),
+        [value] if value.eq_ignore_ascii_case("false") => Ok(false),
+        _ => Err(Fault::Invalid("`compression` must be true or false".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compression_is_true_or_false_in_any_case() {
+        for (query, expected) in [
+            (None, false),
+            (Some("compression=true"), true),
+            (Some("a=b&compression=TRUE"), true),
+            (Some("compression=False&x"), false),
+            (Some("compression="), false),
+            (Some("compressions=true"), false),
+        ] {
+            assert_eq!(compression(query), Ok(expected), "{query:?}");
+        }
+        for wrong in ["compression=1", "compression=true&compression=false", "compression=yes"] {
+            assert!(compression(Some(wrong)).is_err(), "{wrong}");
+        }
+    }
+}

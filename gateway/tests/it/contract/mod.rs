@@ -1,0 +1,134 @@
+//! Biometric Services as its text has it. Each test carries what it proves: operation, status, fields. A pair of the text
+//! without a test fails here, and the table in `gateway/api/biometric-services.md` is made of what the tests carry.
+
+mod ages;
+mod direct;
+mod everywhere;
+mod faces;
+mod matches;
+mod probes;
+mod sessions;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+use self::text::OPERATIONS;
+
+/// What a test proves.
+pub(crate) struct Proof {
+    test: &'static str,
+    operation: &'static str,
+    status: u16,
+    fields: &'static [&'static str],
+}
+
+/// Makes functions tests and keeps what they prove.
+macro_rules! contract {
+    ($($test:ident: [$(($operation:literal, $status:literal $(, [$($field:literal),+ $(,)?])?)),+ $(,)?];)+) => {
+        /// What the tests of this file prove.
+        pub(crate) const PROOFS: &[$crate::contract::Proof] = &[$($(
+            $crate::contract::Proof {
+                test: stringify!($test),
+                operation: $operation,
+                status: $status,
+                fields: &[$($($field),+)?],
+            }
+        ),+),+];
+
+        mod tests {
+            $(#[tokio::test] async fn $test() { super::$test().await; })+
+        }
+    };
+}
+pub(crate) use contract;
+
+/// The document with the table in it.
+const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/api/biometric-services.md");
+/// The table stands between these lines.
+const BEGIN: &str = "<!-- table of the tests: begin -->\n";
+const END: &str = "<!-- table of the tests: end -->\n";
+
+fn proofs() -> impl Iterator<Item = &'static Proof> {
+    [sessions::PROOFS, faces::PROOFS, matches::PROOFS, direct::PROOFS, ages::PROOFS, everywhere::PROOFS]
+        .into_iter()
+        .flatten()
+}
+
+#[test]
+fn every_pair_of_the_text_has_a_test() {
+    let statuses: BTreeSet<_> = proofs().map(|proof| (proof.operation, proof.status)).collect();
+    let fields: BTreeSet<_> =
+        proofs().flat_map(|proof| proof.fields.iter().map(|field| (proof.operation, *field))).collect();
+    let mut missing = Vec::new();
+    for operation in OPERATIONS {
+        let name = operation.name;
+        let unproven = operation.statuses.iter().filter(|status| !statuses.contains(&(name, **status)));
+        missing.extend(unproven.map(|status| format!("{name} {status}")));
+        let unproven = operation.fields.iter().filter(|field| !fields.contains(&(name, *field)));
+        missing.extend(unproven.map(|field| format!("{name} {field}")));
+    }
+    assert!(missing.is_empty(), "without a test: {missing:#?}");
+}
+
+#[test]
+fn what_tests_prove_is_named_as_in_the_text() {
+    for proof in proofs() {
+        let operation = OPERATIONS.iter().find(|operation| operation.name == proof.operation);
+        let operation =
+            operation.unwrap_or_else(|| panic!("{}: no operation {}", proof.test, proof.operation));
+        for field in proof.fields {
+            assert!(operation.fields.contains(field), "{}: {} has no {field}", proof.test, proof.operation);
+        }
+    }
+}
+
+#[test]
+fn the_table_of_the_document_is_that_of_the_tests() {
+    let path = Path::new(DOCUMENT);
+    let document = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = document.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let expected = format!("{before}{BEGIN}{}{END}{after}", table());
+    if document != expected {
+        std::fs::write(path, expected).unwrap();
+        panic!("the table of {DOCUMENT} was not that of the tests; it is now, look at it and commit it");
+    }
+}
+
+/// For each operation its statuses and fields with the tests that prove them; what the text does not list is marked.
+fn table() -> String {
+    let mut text = String::new();
+    for operation in OPERATIONS {
+        let own = || proofs().filter(|proof| proof.operation == operation.name);
+        write!(
+            text,
+            "\n### {}\n\n`{}`\n\n| status | shown by |\n| --- | --- |\n",
+            operation.name, operation.route
+        )
+        .unwrap();
+        let mut statuses: BTreeMap<u16, BTreeSet<&str>> = BTreeMap::new();
+        for proof in own() {
+            statuses.entry(proof.status).or_default().insert(proof.test);
+        }
+        for (status, tests) in statuses {
+            let mark = if operation.statuses.contains(&status) { "" } else { " (not in the text's table)" };
+            writeln!(text, "| {status}{mark} | {} |", names(tests)).unwrap();
+        }
+        if operation.fields.is_empty() {
+            continue;
+        }
+        text.push_str("\n| field | shown by |\n| --- | --- |\n");
+        for field in operation.fields {
+            let tests = own().filter(|proof| proof.fields.contains(field)).map(|proof| proof.test).collect();
+            writeln!(text, "| `{field}` | {} |", names(tests)).unwrap();
+        }
+    }
+    text.push('\n');
+    text
+}
+
+fn names(tests: BTreeSet<&str>) -> String {
+    tests.into_iter().map(|test| format!("`{test}`")).collect::<Vec<_>>().join(", ")
+}

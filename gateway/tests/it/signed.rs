@@ -1,0 +1,39 @@
+//! Whether an answer's signatures are over the answer.
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use base64_simd::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use crate::gateway::Gateway;
+
+/// Asserts that each object of the answer (itself, or the elements of a list) ends with a signature over what is left
+/// without it, by the gateway's key.
+pub(crate) fn assert_signed(gateway: &Gateway, body: &str) {
+    const MEMBER: &str = ",\"signature\":\"";
+    let mut rest = body.trim_start_matches('[');
+    let mut count = 0;
+    while let Some((unsigned, after)) = rest.split_once(MEMBER) {
+        let (jws, after) = after.split_once("\"}").unwrap();
+        verify(gateway, &format!("{unsigned}}}"), jws);
+        rest = after.trim_start_matches(',');
+        count += 1;
+    }
+    assert!(count > 0 && rest.trim_end_matches(']').is_empty(), "{body}");
+}
+
+fn verify(gateway: &Gateway, payload: &str, jws: &str) {
+    let decode = |text: &str| URL_SAFE_NO_PAD.decode_to_vec(text).unwrap();
+    let (signed, signature) = jws.rsplit_once('.').unwrap();
+    let (header, encoded) = signed.split_once('.').unwrap();
+    assert_eq!(String::from_utf8(decode(encoded)).unwrap(), payload);
+
+    let header: Value = serde_json::from_slice(&decode(header)).unwrap();
+    let keys: Value = serde_json::from_slice(&gateway.signer.jwks().unwrap()).unwrap();
+    let key = &keys["keys"][0];
+    assert_eq!((&header["alg"], &header["kid"]), (&"ES256".into(), &key["kid"]));
+    let member = |name: &str| decode(key[name].as_str().unwrap());
+    let point = [vec![4], member("x"), member("y")].concat();
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+        .verify(signed.as_bytes(), &decode(signature))
+        .unwrap();
+}

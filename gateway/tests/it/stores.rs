@@ -1,0 +1,183 @@
+//! What gateways share: sessions in a file, pictures in memory, a broker, keys.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use faceline_shared::broker::{self, BrokerSettings, SharedBroker};
+use faceline_shared::object::{ObjectError, ObjectStore, SealedObjects};
+use faceline_shared::seal::{KeyRing, KeyRingFile};
+use faceline_shared::session::embedded::EmbeddedSessions;
+use faceline_shared::session::{
+    Deletion, Found, Insertion, LeasedRow, NewRow, SealedSessions, SessionName, SessionStore, StoreError,
+    StoredSession,
+};
+use faceline_shared::template::TemplateCodec;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Stores of one installation.
+#[derive(Clone)]
+pub(crate) struct Stores {
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) objects: Arc<Objects>,
+    pub(crate) broker: SharedBroker,
+    pub(crate) data_keys: KeyRingFile,
+    pub(crate) template_keys: KeyRingFile,
+    folder: Arc<TempDir>,
+}
+
+impl Stores {
+    pub(crate) fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        Self {
+            sessions: Arc::new(EmbeddedSessions::open(folder.path()).unwrap()),
+            objects: Arc::default(),
+            broker: broker::open(&BrokerSettings::default()).unwrap(),
+            data_keys: KeyRingFile::generate().unwrap(),
+            template_keys: KeyRingFile::generate().unwrap(),
+            folder: Arc::new(folder),
+        }
+    }
+
+    pub(crate) fn ring(&self) -> KeyRing {
+        KeyRing::try_from(&self.data_keys).unwrap()
+    }
+
+    pub(crate) fn records(&self) -> SealedSessions {
+        SealedSessions::new(Arc::clone(&self.sessions), self.ring())
+    }
+
+    pub(crate) fn sealed_objects(&self) -> SealedObjects {
+        SealedObjects::new(self.objects.clone(), self.ring())
+    }
+
+    pub(crate) fn templates(&self) -> TemplateCodec {
+        TemplateCodec::new(KeyRing::try_from(&self.template_keys).unwrap())
+    }
+
+    /// Keys of all pictures that are kept.
+    pub(crate) async fn pictures(&self) -> Vec<String> {
+        self.objects.kept.lock().unwrap().keys().cloned().collect()
+    }
+
+    /// The session store's file as it lies there.
+    pub(crate) fn raw(&self) -> Vec<u8> {
+        std::fs::read(self.folder.path().join("sessions.redb")).unwrap()
+    }
+
+    /// The same with a session store that is out of order.
+    pub(crate) fn broken(&self, fault: fn() -> StoreError) -> Self {
+        Self { sessions: Arc::new(Broken(fault)), ..self.clone() }
+    }
+}
+
+/// Objects in memory, which may be away.
+#[derive(Default)]
+pub(crate) struct Objects {
+    pub(crate) kept: Mutex<BTreeMap<String, Bytes>>,
+    pub(crate) away: AtomicBool,
+}
+
+impl Objects {
+    fn reach(&self) -> Result<std::sync::MutexGuard<'_, BTreeMap<String, Bytes>>, ObjectError> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(ObjectError::Unreachable("away".into()));
+        }
+        Ok(self.kept.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Objects {
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), ObjectError> {
+        self.reach()?.insert(key.to_owned(), bytes);
+        Ok(())
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, ObjectError> {
+        Ok(self.reach()?.get(key).cloned())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), ObjectError> {
+        self.reach()?.remove(key);
+        Ok(())
+    }
+
+    async fn delete_all(&self, prefix: &str) -> Result<usize, ObjectError> {
+        let mut kept = self.reach()?;
+        let before = kept.len();
+        kept.retain(|key, _| !key.starts_with(&format!("{prefix}/")));
+        Ok(before - kept.len())
+    }
+
+    async fn check(&self) -> Result<(), ObjectError> {
+        self.reach().map(|_| ())
+    }
+}
+
+/// A session store that does nothing but fail.
+struct Broken(fn() -> StoreError);
+
+#[async_trait]
+impl SessionStore for Broken {
+    async fn create(&self, _: &SessionName, _: Bytes, _: Duration, _: NewRow) -> Result<(), StoreError> {
+        Err(self.0())
+    }
+
+    async fn session(&self, _: &SessionName) -> Result<Option<StoredSession>, StoreError> {
+        Err(self.0())
+    }
+
+    async fn delete(&self, _: &SessionName, _: NewRow) -> Result<Deletion, StoreError> {
+        Err(self.0())
+    }
+
+    async fn set_replay(&self, _: &SessionName, _: bool) -> Result<bool, StoreError> {
+        Err(self.0())
+    }
+
+    async fn add_face(&self, _: &SessionName, _: Uuid, _: Bytes, _: usize) -> Result<Insertion, StoreError> {
+        Err(self.0())
+    }
+
+    async fn face(&self, _: &SessionName, _: Uuid) -> Result<Found<Bytes>, StoreError> {
+        Err(self.0())
+    }
+
+    async fn faces(&self, _: &SessionName) -> Result<Option<Vec<(Uuid, Bytes)>>, StoreError> {
+        Err(self.0())
+    }
+
+    async fn delete_faces(
+        &self,
+        _: &SessionName,
+        _: &[Uuid],
+        _: Option<NewRow>,
+    ) -> Result<Option<usize>, StoreError> {
+        Err(self.0())
+    }
+
+    async fn lease(&self, _: usize, _: Duration) -> Result<Vec<LeasedRow>, StoreError> {
+        Err(self.0())
+    }
+
+    async fn finish(&self, _: &LeasedRow) -> Result<bool, StoreError> {
+        Err(self.0())
+    }
+
+    async fn postpone(&self, _: &LeasedRow, _: Duration, _: Option<Bytes>) -> Result<bool, StoreError> {
+        Err(self.0())
+    }
+
+    async fn outbox_depth(&self) -> Result<u64, StoreError> {
+        Err(self.0())
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        Err(self.0())
+    }
+}
