@@ -7,6 +7,7 @@
 mod blob;
 mod broker;
 mod files;
+mod object;
 
 use std::future::Future;
 use std::time::Duration;
