@@ -126,8 +126,17 @@ pub struct Blobs {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Objects {
-    /// `file://…` or `s3://…`; the folder `objects` of `data_dir` where nothing is set.
+    /// `file:///…` or `s3://bucket/folder`; the folder `objects` of `data_dir` where nothing is set.
     pub url: Option<String>,
+    /// Region of the bucket; that of the environment, or us-east-1, where nothing is set.
+    pub region: Option<String>,
+    /// Where S3 is, for servers that are not Amazon's. Only `http://…` is spoken to without TLS.
+    pub endpoint: Option<String>,
+    /// With `secret_access_key`; the usual credentials of the environment, the container or the machine where neither
+    /// is set.
+    pub access_key_id: Option<String>,
+    /// With `access_key_id`.
+    pub secret_access_key: Option<String>,
 }
 
 /// Models and ONNX Runtime.
@@ -403,7 +412,20 @@ macro_rules! debug_without_password {
 debug_without_password! {
     Store => |store| Some(&store.url),
     Blobs => |blobs| blobs.url.as_deref(),
-    Objects => |objects| objects.url.as_deref(),
+}
+
+impl std::fmt::Debug for Objects {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { url, region, endpoint, access_key_id, secret_access_key } = self;
+        formatter
+            .debug_struct("Objects")
+            .field("url", &url.as_deref().map(without_password))
+            .field("region", region)
+            .field("endpoint", &endpoint.as_deref().map(without_password))
+            .field("access_key_id", &access_key_id.as_ref().map(|_| "…"))
+            .field("secret_access_key", &secret_access_key.as_ref().map(|_| "…"))
+            .finish()
+    }
 }
 
 /// Why a program does not start.
@@ -495,6 +517,7 @@ impl Config {
         {
             return invalid("broker.url must be `embedded:`, amqp://… or amqps://…".into());
         }
+        self.objects.validate()?;
         let demo = self.accounts.file.is_none();
         if demo && !self.http.listen.ip().is_loopback() {
             return invalid(format!(
@@ -539,6 +562,32 @@ impl Config {
         }
         if !(self.face.second_face_ratio > 0.0 && self.face.second_face_ratio <= 1.0) {
             return invalid("face.second_face_ratio must be above 0 and at most 1".into());
+        }
+        Ok(())
+    }
+}
+
+impl Objects {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let invalid = |text: &str| Err(ConfigError::Invalid(text.to_owned()));
+        let url = self.url.as_deref().unwrap_or("file:///");
+        if !url.starts_with("file:///") && !url.starts_with("s3://") {
+            return invalid("objects.url must be file:///… or s3://bucket/folder");
+        }
+        let for_s3 = [&self.region, &self.endpoint, &self.access_key_id, &self.secret_access_key];
+        if !url.starts_with("s3://") && for_s3.iter().any(|value| value.is_some()) {
+            return invalid(
+                "objects.region, endpoint, access_key_id and secret_access_key are for s3://… only",
+            );
+        }
+        if self.access_key_id.is_some() != self.secret_access_key.is_some() {
+            return invalid("objects.access_key_id and objects.secret_access_key need each other");
+        }
+        if let Some(endpoint) = &self.endpoint
+            && !endpoint.starts_with("https://")
+            && !endpoint.starts_with("http://")
+        {
+            return invalid("objects.endpoint must be https://… or http://…");
         }
         Ok(())
     }
@@ -637,6 +686,27 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_is_described_as_a_whole_or_not_at_all() {
+        let bucket = "objects.url=s3://bucket/folder";
+        assert!(load("", &[], &[bucket]).is_ok());
+        assert!(load("", &[], &["objects.url=file:///srv/faceline"]).is_ok());
+        let keys = ["objects.access_key_id=a", "objects.secret_access_key=b"];
+        assert!(load("", &[], &[bucket, keys[0], keys[1], "objects.endpoint=http://localhost:9000"]).is_ok());
+        for (flags, word) in [
+            (&["objects.url=ftp://host"][..], "s3://"),
+            (&["objects.url=file://relative"], "file:///"),
+            (&[bucket, keys[0]], "need each other"),
+            (&[bucket, keys[1]], "need each other"),
+            (&keys, "only"),
+            (&["objects.region=eu-central-1"], "only"),
+            (&[bucket, "objects.endpoint=localhost:9000"], "https://"),
+        ] {
+            let said = message(load("", &[], flags));
+            assert!(said.contains(word), "{flags:?}: {said}");
+        }
+    }
+
+    #[test]
     fn callers_are_told_to_wait_for_a_second_at_least() {
         let short = message(load("", &[], &["admission.longest_retry_after=900ms"]));
         assert!(short.contains("longest_retry_after"), "{short}");
@@ -660,6 +730,10 @@ mod tests {
             "broker.url=amqp://user:secret@host",
             &format!("store.url={redis}"),
             &format!("blobs.url={redis}"),
+            "objects.url=s3://bucket",
+            "objects.endpoint=https://user:secret@host",
+            "objects.access_key_id=secret-id",
+            "objects.secret_access_key=secret-key",
         ];
         let shown = format!("{:?}", load("", &[], &flags).unwrap());
         assert!(shown.contains("host") && !shown.contains("secret"), "{shown}");

@@ -7,12 +7,16 @@ mod cut_proxy;
 mod process;
 mod rabbitmq;
 mod redis;
+#[cfg(feature = "testkit-s3")]
+mod s3;
 
 use std::net::{Ipv4Addr, TcpListener};
 
 pub use self::cut_proxy::CutProxy;
 pub use self::rabbitmq::RabbitMq;
 pub use self::redis::Redis;
+#[cfg(feature = "testkit-s3")]
+pub use self::s3::S3;
 
 /// A port of 127.0.0.1 that nobody listens on now.
 fn free_port() -> u16 {

@@ -7,6 +7,7 @@
 mod blob;
 mod broker;
 mod files;
+mod object;
 mod session;
 
 use std::future::Future;

@@ -10,4 +10,5 @@ mod overload;
 mod poison;
 mod process;
 mod raw;
+mod signing;
 mod standalone;

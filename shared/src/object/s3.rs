@@ -1,0 +1,151 @@
+//! Objects in a bucket of S3, or of what speaks like it.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::path::Path;
+use object_store::{BackoffConfig, ClientOptions, Error, ObjectStore as _, ObjectStoreExt as _, RetryConfig};
+
+use super::{ObjectError, ObjectStore, checked};
+use crate::config::Objects;
+
+/// Time for one request, however large its object.
+const REQUEST: Duration = Duration::from_secs(8);
+/// Time for an operation with all that is tried again.
+const LIMIT: Duration = Duration::from_secs(12);
+/// Time for deleting a folder: a request for each thousand objects, and one to list them.
+const LIMIT_OF_MANY: Duration = Duration::from_secs(60);
+
+/// A bucket, or a folder of it.
+pub struct S3Objects {
+    bucket: AmazonS3,
+    folder: Path,
+}
+
+impl S3Objects {
+    /// A store at `s3://bucket/folder`. Where `settings` have no keys, those of the environment, the container or the
+    /// machine are used, as AWS has them.
+    ///
+    /// # Errors
+    /// [`ObjectError::Url`].
+    pub fn new(address: &str, settings: &Objects) -> Result<Self, ObjectError> {
+        let unusable = |text: &str| ObjectError::Url(text.to_owned());
+        let (bucket, folder) = address.split_once('/').unwrap_or((address, ""));
+        let folder = folder.trim_end_matches('/');
+        if bucket.is_empty() {
+            return Err(unusable("s3:// is followed by the name of a bucket"));
+        }
+        if !folder.is_empty() {
+            checked(folder).map_err(|_| unusable("the folder in the bucket is none"))?;
+        }
+        let mut builder = match (&settings.access_key_id, &settings.secret_access_key) {
+            // Without the environment, whose session token would belong to other keys.
+            (Some(id), Some(secret)) => {
+                AmazonS3Builder::new().with_access_key_id(id).with_secret_access_key(secret)
+            }
+            _ => AmazonS3Builder::from_env(),
+        };
+        if let Some(region) = &settings.region {
+            builder = builder.with_region(region);
+        }
+        if let Some(endpoint) = &settings.endpoint {
+            builder = builder.with_endpoint(endpoint);
+        }
+        let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint).unwrap_or_default();
+        let options = ClientOptions::new()
+            .with_connect_timeout(Duration::from_secs(3))
+            .with_timeout(REQUEST)
+            .with_allow_http(endpoint.starts_with("http://"));
+        let retry = RetryConfig {
+            backoff: BackoffConfig {
+                init_backoff: Duration::from_millis(100),
+                max_backoff: Duration::from_secs(1),
+                base: 2.0,
+            },
+            max_retries: 3,
+            retry_timeout: REQUEST,
+        };
+        let bucket = builder.with_bucket_name(bucket).with_client_options(options).with_retry(retry).build();
+        // Its own words may repeat a value of the settings.
+        let bucket = bucket.map_err(|_| unusable("endpoint, region or keys are not of the form"))?;
+        Ok(Self { bucket, folder: Path::from(folder) })
+    }
+
+    fn path(&self, key: &str) -> Result<Path, ObjectError> {
+        let key = checked(key)?;
+        Ok(Path::from_iter(self.folder.parts().chain(Path::from(key).parts())))
+    }
+}
+
+/// What comes of `operation`, within its time; `None` for an object that is not there.
+async fn within<T>(
+    limit: Duration,
+    operation: impl Future<Output = Result<T, Error>>,
+) -> Result<Option<T>, ObjectError> {
+    match tokio::time::timeout(limit, operation).await {
+        Err(_) => Err(ObjectError::Unreachable(format!("no answer within {} s", limit.as_secs()))),
+        Ok(Ok(value)) => Ok(Some(value)),
+        Ok(Err(error)) if is_missing_object(&error) => Ok(None),
+        Ok(Err(error)) => Err(ObjectError::Unreachable(chain(&error))),
+    }
+}
+
+/// Not a missing bucket, which has the same status.
+fn is_missing_object(error: &Error) -> bool {
+    matches!(error, Error::NotFound { .. }) && !chain(error).contains("NoSuchBucket")
+}
+
+/// The words of an error and of all that it comes from, which the library's own leave out.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[async_trait]
+impl ObjectStore for S3Objects {
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), ObjectError> {
+        let path = self.path(key)?;
+        match within(LIMIT, self.bucket.put(&path, bytes.into())).await? {
+            Some(_) => Ok(()),
+            None => Err(ObjectError::Unreachable("the bucket is not there".into())),
+        }
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, ObjectError> {
+        let path = self.path(key)?;
+        within(LIMIT, async { self.bucket.get(&path).await?.bytes().await }).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), ObjectError> {
+        let path = self.path(key)?;
+        within(LIMIT, self.bucket.delete(&path)).await.map(|_| ())
+    }
+
+    async fn delete_all(&self, prefix: &str) -> Result<usize, ObjectError> {
+        let path = self.path(prefix)?;
+        let listed = self.bucket.list(Some(&path)).map_ok(|object| object.location).boxed();
+        let deleted = self.bucket.delete_stream(listed).try_fold(0, async |count, _| Ok(count + 1));
+        Ok(within(LIMIT_OF_MANY, deleted).await?.unwrap_or_default())
+    }
+
+    async fn check(&self) -> Result<(), ObjectError> {
+        let mut listed = self.bucket.list(Some(&self.folder));
+        match within(LIMIT, listed.try_next()).await? {
+            Some(_) => Ok(()),
+            None => Err(ObjectError::Unreachable("the bucket is not there".into())),
+        }
+    }
+}
