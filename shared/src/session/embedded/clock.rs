@@ -1,24 +1,29 @@
 //! The clock of the file.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
-/// Milliseconds since 1970 by the computer's clock, which stand still where that clock is set back: what has ended stays
-/// ended.
-#[derive(Default)]
+/// Milliseconds since 1970: the computer's time when the process started, and from then on what has passed. So a clock
+/// that is set while the process runs neither ends sessions early nor brings back those that ended; the file, which
+/// outlives the process, still means the same times to the next one.
 pub(super) struct Clock {
-    latest: AtomicU64,
+    started_at: u64,
+    started: Instant,
 }
 
 impl Clock {
-    pub(super) fn now(&self) -> u64 {
+    pub(super) fn new() -> Self {
         // A clock before 1970 counts as 1970.
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.not_before_latest(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        Self::starting_at(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 
-    fn not_before_latest(&self, time: u64) -> u64 {
-        self.latest.fetch_max(time, Ordering::Relaxed).max(time)
+    fn starting_at(started_at: u64) -> Self {
+        Self { started_at, started: Instant::now() }
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        let passed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.started_at.saturating_add(passed)
     }
 }
 
@@ -27,11 +32,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_set_back_stands_still() {
-        let clock = Clock::default();
-        assert_eq!(clock.not_before_latest(1000), 1000);
-        assert_eq!(clock.not_before_latest(400), 1000);
-        assert_eq!(clock.not_before_latest(1001), 1001);
-        assert!(clock.now() > 1_700_000_000_000);
+    fn the_clock_says_the_time_of_its_start_and_what_has_passed() {
+        let before = Instant::now();
+        let clock = Clock::starting_at(1000);
+        let (first, passed) = (clock.now(), before.elapsed());
+        assert!((1000..=1000 + passed.as_millis() as u64).contains(&first));
+        while clock.now() < first + 5 {
+            assert!(before.elapsed().as_secs() < 60, "it stands still");
+        }
+        assert!(before.elapsed().as_millis() >= 4);
+    }
+
+    #[test]
+    fn it_starts_at_the_computers_time() {
+        let computers =
+            || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as u64;
+        let before = computers();
+        let now = Clock::new().now();
+        assert!((before..=computers() + 1).contains(&now));
     }
 }

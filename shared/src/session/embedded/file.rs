@@ -71,7 +71,7 @@ pub(super) struct File {
 impl File {
     pub(super) fn open(opener: Opener) -> Result<Self, Failure> {
         let database = opener().map_err(redb::Error::from)?;
-        let file = Self { opener, database: RwLock::new(Ok(database)), clock: Clock::default() };
+        let file = Self { opener, database: RwLock::new(Ok(database)), clock: Clock::new() };
         // Reads expect the tables to be there.
         file.write(|tables| {
             tables.changed = true;

@@ -3,8 +3,8 @@
 //! **Writing.** One thread writes. Changes that wait together share a transaction and its fsync, and each is answered
 //! after that commit only, so what was answered survives `kill -9`. Reads run beside it on what is committed.
 //!
-//! **Time** is the computer's clock, as the file outlives the process; it never runs backwards within a process. A session
-//! is looked at by that clock on each read, and what ended is removed by the writer, in order of its end.
+//! **Time** is the computer's when the process starts, and what has passed since. A session is looked at by that clock on
+//! each read, and what ended is removed by the writer, in order of its end.
 //!
 //! **Failures.** A change that meets a full disk or another fault of it is not made, or (where the fault struck the very
 //! end of the commit) made without an answer, never half. The file is opened anew then, so that the store works again as
@@ -13,6 +13,8 @@
 mod clock;
 mod file;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fs;

@@ -108,6 +108,13 @@ pub(super) fn outbox_depth(transaction: &ReadTransaction) -> Result<u64> {
     Ok(transaction.open_table(ROWS)?.len()?)
 }
 
+/// How many sessions, ends and faces the file holds, whether their time is over or not.
+#[cfg(test)]
+pub(super) fn lengths(transaction: &ReadTransaction) -> Result<[u64; 3]> {
+    let sessions = transaction.open_table(SESSIONS)?.len()?;
+    Ok([sessions, transaction.open_table(ENDS)?.len()?, transaction.open_table(FACES)?.len()?])
+}
+
 /// The tables in a transaction that may change them.
 pub(super) struct Tables<'a> {
     clock: &'a Clock,

@@ -2,13 +2,14 @@
 //!
 //! **Keys.** A session is one hash, its faces fields of it, so that one expiry ends everything at the same millisecond.
 //! The outbox is a sorted set of row ids by due time, and three hashes with what belongs to them. All keys bear the hash
-//! tag `{store}`: a cluster keeps them in one slot, without which it would refuse the scripts. So one node of a cluster
-//! serves the whole store; more memory, not more nodes, is what a large installation gives it.
+//! tag `{store}`: a cluster keeps them in one slot, without which it would refuse the scripts. So the whole store is on
+//! one node of a cluster, which is the one to name in the address (redirections are not followed), and more memory, not
+//! more nodes, is what a large installation gives it.
 //!
 //! **Time** is the server's. Times to live are sent as durations, and scripts ask the server for the time.
 //!
 //! **Broken connections.** When a connection breaks nobody knows whether the operation or its answer was lost. So every
-//! change carries an id of its own, under which the server keeps the answer for [`ANSWER_KEPT`]. The change is sent again,
+//! change carries an id of its own, under which the server keeps the answer for `ANSWER_KEPT`. The change is sent again,
 //! once; where it had happened the kept answer comes back, and nothing happens twice. That holds for late arrivals
 //! too: what a cut connection still delivers after its repetition finds the answer and does nothing. When the
 //! repetition fails as well, or the server is silent, the error is [`StoreError::Unreachable`], and what was asked may

@@ -59,7 +59,7 @@ async fn a_session_is_its_clients_alone<F: Fixture>() {
     let store = fixture.store();
     let session = created(store).await;
     let face = add(store, &session, "a face").await;
-    for client in ["", "clien", "client2", "client/", "client/x", "{client}", "Client", "*"] {
+    for client in ["", "cli", "client2", "client/", "client/x", "{client}", "Client", "*"] {
         let others = SessionName { client: client.into(), id: session.id };
         assert_nowhere(store, &others).await;
         assert_eq!(store.face(&others, face).await.unwrap(), Found::NoSession);
