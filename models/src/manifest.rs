@@ -111,6 +111,8 @@ pub enum Role {
     HeadPose,
     /// Tells an open eye from a closed one.
     EyeOpen,
+    /// Estimates the age that a person seems to have.
+    Age,
 }
 
 /// One model.
@@ -123,6 +125,14 @@ pub struct Model {
     pub version: u32,
     /// The file as published.
     pub source: Member,
+    /// The weights' values, for a graph model of TensorFlow.js: `source` is its JSON file then, and both are converted to
+    /// one ONNX file before anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Member>,
+    /// Table of outputs that another implementation computed, a key of the crate's `reference/` folder: for models whose
+    /// original does not run in ONNX Runtime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// Rewritings of the graph, in this order.
     #[serde(default)]
     pub conversions: Vec<Conversion>,
@@ -132,6 +142,13 @@ pub struct Model {
     pub input: Input,
     /// What comes out.
     pub output: Output,
+}
+
+impl Model {
+    /// Every file that the model is made from.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        std::iter::once(&self.source).chain(&self.weights)
+    }
 }
 
 /// A rewriting of a graph that does not change what it computes.
@@ -284,6 +301,46 @@ pub enum Output {
         /// Degrees of bin 0.
         offset: f32,
     },
+    /// N x classes after softmax, class i standing for i years. Their expectation, corrected, is the age.
+    Years {
+        /// Name of the output.
+        name: String,
+        /// Number of classes.
+        classes: usize,
+        /// Expectation and age, both rising: the age is linear between, and beyond the ends as in the first and the last
+        /// piece, but never negative. Empty: the expectation is the age.
+        #[serde(default)]
+        correction: Vec<[f32; 2]>,
+    },
+}
+
+impl Output {
+    /// Names of the graph's outputs.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Boxes { scores, boxes, .. } => vec![scores, boxes],
+            Self::Points { name, .. }
+            | Self::Embedding { name, .. }
+            | Self::Class { name, .. }
+            | Self::Years { name, .. } => vec![name],
+            Self::BinnedAngles { yaw, pitch, roll, .. } => vec![yaw, pitch, roll],
+        }
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        let rising = |pair: &[[f32; 2]]| pair[0][0] < pair[1][0] && pair[0][1] <= pair[1][1];
+        match self {
+            Self::Years { correction, .. } if !correction.is_empty() => {
+                let finite = correction.iter().flatten().all(|value| value.is_finite());
+                if correction.len() < 2 || !finite || !correction.windows(2).all(rising) {
+                    return Err("a correction needs two points or more that rise");
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Why a manifest is not taken.
@@ -332,7 +389,7 @@ impl Manifest {
 
     /// Every file that is taken from a package.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
-        let models = self.models.values().map(|model| &model.source);
+        let models = self.models.values().flat_map(Model::members);
         std::iter::once(&self.runtime.member).chain(self.pictures.values()).chain(models)
     }
 
@@ -363,6 +420,11 @@ impl Manifest {
         {
             return fail(format!("`{sum}` is not a SHA-256 in lower-case hex"));
         }
+        for model in self.models.values() {
+            if let Err(reason) = model.output.check() {
+                return fail(format!("model `{}`: {reason}", model.name));
+            }
+        }
         let names = self.models.values().map(|model| &model.name).chain(self.pictures.keys());
         if let Some(name) = names.chain([&self.runtime.version]).find(|name| !is_file_name(name)) {
             return fail(format!("`{name}` cannot be the name of a file"));
@@ -390,7 +452,15 @@ mod tests {
         let roles: Vec<Role> = manifest.models.keys().copied().collect();
         assert_eq!(
             roles,
-            [Role::Detector, Role::Landmarks, Role::Embedding, Role::Liveness, Role::HeadPose, Role::EyeOpen]
+            [
+                Role::Detector,
+                Role::Landmarks,
+                Role::Embedding,
+                Role::Liveness,
+                Role::HeadPose,
+                Role::EyeOpen,
+                Role::Age
+            ]
         );
         let again = toml::to_string(&manifest).unwrap();
         assert_eq!(toml::to_string(&Manifest::parse(&again).unwrap()).unwrap(), again);
@@ -404,6 +474,12 @@ mod tests {
             ("name = \"face-detector\"", "name = \"../face\"", "`../face` cannot be the name of a file"),
             ("sha256 = \"6c02", "sha256 = \"6C02", "is not a SHA-256"),
             ("source_archive = true", "source_archive = false", "needs either"),
+            ("correction = [", "correction = [[0.0, 9.0],", "`face-age`: a correction needs two points"),
+            (
+                "weights = { package = \"human\"",
+                "weights = { package = \"else\"",
+                "no package is named `else`",
+            ),
         ];
         for (text, instead, reason) in cases {
             assert!(DEFAULT_MANIFEST.contains(text), "{text}");

@@ -1,5 +1,8 @@
-//! Error rates of verification over a folder of labelled pictures (ISO/IEC 19795-1: FMR and FNMR).
+//! Error rates of verification over a folder of labelled pictures (ISO/IEC 19795-1: FMR and FNMR), and errors of
+//! estimated ages.
 
+mod age_errors;
+mod age_index;
 mod balanced;
 mod bootstrap;
 mod comparison;
@@ -13,6 +16,10 @@ mod reaching;
 
 use std::path::Path;
 
+pub use self::age_errors::{
+    AGE_BANDS, AGE_THRESHOLDS, AgeErrors, AgePair, AgeThreshold, MIDDLE_AGES, age_correlation,
+};
+pub use self::age_index::{AgeIndex, AgeIndexError};
 pub use self::balanced::{Accuracy, balanced_accuracy};
 pub use self::bootstrap::{Draws, Interval};
 pub use self::comparison::{Comparison, Genuine, GenuinePairs};

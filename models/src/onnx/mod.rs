@@ -6,14 +6,18 @@ mod negligible;
 mod prelu;
 mod proof;
 mod proto;
+mod reference;
 mod tensor;
 #[cfg(test)]
 pub(crate) mod test_model;
+mod tfjs;
 
 use prost::Message;
 
 pub use self::proof::{GraphRunner, Proof, ProofError, RunnerError, Tensor, conversion_proof};
 use self::proto::ModelProto;
+pub use self::reference::{Reference, Square};
+pub use self::tfjs::{TfjsModel, import};
 use crate::manifest::Conversion;
 
 /// Why a file cannot be converted.
@@ -22,6 +26,9 @@ pub enum ConversionError {
     /// The bytes are not an ONNX model.
     #[error("not an ONNX file: {0}")]
     Decode(#[from] prost::DecodeError),
+    /// The bytes are not a graph model of TensorFlow.js.
+    #[error("not a graph model: {0}")]
+    Json(#[from] serde_json::Error),
     /// The file says something that would be lost.
     #[error("the ONNX file has fields that are not known here and would be lost")]
     UnknownFields,

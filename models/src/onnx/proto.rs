@@ -43,6 +43,15 @@ pub(super) struct ModelProto {
     pub(super) configuration: Vec<Vec<u8>>,
 }
 
+/// One of `ModelProto.opset_import`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct OperatorSetIdProto {
+    #[prost(string, optional, tag = "1")]
+    pub(super) domain: Option<String>,
+    #[prost(int64, optional, tag = "2")]
+    pub(super) version: Option<i64>,
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct GraphProto {
     #[prost(message, repeated, tag = "1")]

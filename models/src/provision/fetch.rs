@@ -13,7 +13,7 @@ use crate::installed::{
     FileRecord, Installed, RECORD, expected_files, model_path, picture_path, runtime_path,
 };
 use crate::manifest::{Manifest, Member, Model};
-use crate::onnx::{GraphRunner, conversion_proof, convert};
+use crate::onnx::{GraphRunner, Reference, TfjsModel, conversion_proof, convert, import};
 
 /// One run of provisioning.
 pub(super) struct Fetch<'a> {
@@ -28,8 +28,17 @@ pub(super) struct Fetch<'a> {
 struct Part<'a> {
     target: PathBuf,
     member: &'a Member,
+    /// A second file that it is made from.
+    weights: Option<&'a Member>,
     /// What to convert it to.
     model: Option<&'a Model>,
+}
+
+impl<'a> Part<'a> {
+    /// The files that it is made from, the main one first.
+    fn members(&self) -> impl Iterator<Item = &'a Member> {
+        std::iter::once(self.member).chain(self.weights)
+    }
 }
 
 impl<'a> Fetch<'a> {
@@ -51,20 +60,26 @@ impl<'a> Fetch<'a> {
         self.progress.report(Event::Planned { present: files.len(), missing: parts.len() });
 
         let working = cache.working_dir()?;
-        let sources = self.obtain(&parts, working.path())?;
+        let members: Vec<&Member> = parts.iter().flat_map(Part::members).collect();
+        let obtained = self.obtain(&members, working.path())?;
+        let mut rest = obtained.as_slice();
+        let sources = parts.iter().map(|part| {
+            let (own, others) = rest.split_at(part.members().count());
+            rest = others;
+            (part, own)
+        });
         // The runtime and the pictures come first: the runtime proves the models.
-        let (models, plain): (Vec<_>, Vec<_>) =
-            parts.iter().zip(&sources).partition(|(part, _)| part.model.is_some());
+        let (models, plain): (Vec<_>, Vec<_>) = sources.partition(|(part, _)| part.model.is_some());
         for (part, source) in plain {
-            self.install(&cache, &mut files, part, source)?;
+            self.install(&cache, &mut files, part, &source[0])?;
         }
         for (part, source) in &models {
             if let Some(model) = part.model {
-                self.convert(model, source, &mut report)?;
+                self.convert(model, &source[0], source.get(1), &mut report)?;
             }
         }
         for (part, source) in models {
-            self.install(&cache, &mut files, part, source)?;
+            self.install(&cache, &mut files, part, &source[0])?;
         }
         report.installed = parts.into_iter().map(|part| part.target).collect();
 
@@ -78,27 +93,25 @@ impl<'a> Fetch<'a> {
 
     fn parts(&self) -> impl Iterator<Item = Part<'a>> {
         let manifest = self.manifest;
-        let runtime = Part { target: runtime_path(manifest), member: &manifest.runtime.member, model: None };
-        let pictures = manifest.pictures.iter().map(|(name, member)| Part {
-            target: picture_path(name),
-            member,
-            model: None,
-        });
+        let plain = |target, member| Part { target, member, weights: None, model: None };
+        let runtime = plain(runtime_path(manifest), &manifest.runtime.member);
+        let pictures = manifest.pictures.iter().map(move |(name, member)| plain(picture_path(name), member));
         let models = manifest.models.values().map(|model| Part {
             target: model_path(model),
             member: &model.source,
+            weights: model.weights.as_ref(),
             model: Some(model),
         });
         std::iter::once(runtime).chain(pictures).chain(models)
     }
 
-    /// Downloads every package that a part needs, once, and takes the members out; one path a part.
-    fn obtain(&self, parts: &[Part<'_>], working: &Path) -> Result<Vec<PathBuf>, ProvisionError> {
+    /// Downloads every package that has one of the members, once, and takes them out; one path a member.
+    fn obtain(&self, members: &[&Member], working: &Path) -> Result<Vec<PathBuf>, ProvisionError> {
         let sources: Vec<PathBuf> =
-            (0..parts.len()).map(|index| working.join(format!("{index}.part"))).collect();
+            (0..members.len()).map(|index| working.join(format!("{index}.part"))).collect();
         let mut packages: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (index, part) in parts.iter().enumerate() {
-            packages.entry(&part.member.package).or_default().push(index);
+        for (index, member) in members.iter().enumerate() {
+            packages.entry(&member.package).or_default().push(index);
         }
         for (number, (key, indices)) in packages.into_iter().enumerate() {
             let package = &self.manifest.packages[key];
@@ -108,14 +121,14 @@ impl<'a> Fetch<'a> {
             self.progress.report(Event::Downloading { package: &name });
             let archive = self.clients.download(package, &download)?;
 
-            // Two parts may come from one member: one is extracted, the other copied.
+            // Two may be the same file: one is extracted, the other copied.
             let mut wanted: BTreeMap<&str, PathBuf> = BTreeMap::new();
             for &index in &indices {
-                wanted.entry(&parts[index].member.path).or_insert_with(|| sources[index].clone());
+                wanted.entry(&members[index].path).or_insert_with(|| sources[index].clone());
             }
             let taken = Archive { path: &archive, package: &name }.extract(&wanted)?;
             for &index in &indices {
-                let member = parts[index].member;
+                let member = members[index];
                 let actual = &taken[&member.path].sha256;
                 if *actual != member.sha256 {
                     return Err(ProvisionError::Checksum {
@@ -137,20 +150,38 @@ impl<'a> Fetch<'a> {
     }
 
     /// Converts the file at `source` in place and proves the result equal to what was there.
-    fn convert(&self, model: &Model, source: &Path, report: &mut Report) -> Result<(), ProvisionError> {
-        let original = std::fs::read(source).map_err(|error| ProvisionError::io(source, error))?;
-        let converted = if model.conversions.is_empty() {
-            original
-        } else {
+    fn convert(
+        &self,
+        model: &Model,
+        source: &Path,
+        weights: Option<&PathBuf>,
+        report: &mut Report,
+    ) -> Result<(), ProvisionError> {
+        let read = |path: &Path| std::fs::read(path).map_err(|error| ProvisionError::io(path, error));
+        let unconverted = |source| ProvisionError::Conversion { model: model.name.clone(), source };
+        let unproven = |source| ProvisionError::Proof { model: model.name.clone(), source };
+        let mut original = read(source)?;
+        let converting = weights.is_some() || !model.conversions.is_empty();
+        if converting {
             self.progress.report(Event::Converting { model: &model.name });
-            let converted = convert(&original, &model.conversions)
-                .map_err(|source| ProvisionError::Conversion { model: model.name.clone(), source })?;
-            let proof = conversion_proof(&original, &converted, &model.input, self.runner)
-                .map_err(|source| ProvisionError::Proof { model: model.name.clone(), source })?;
+        }
+        if let Some(weights) = weights {
+            let graph_model = TfjsModel { topology: &original, weights: &read(weights)? };
+            original = import(graph_model, &model.input, &model.output).map_err(unconverted)?;
+        }
+        let mut converted = original.clone();
+        if converting {
+            converted = convert(&original, &model.conversions).map_err(unconverted)?;
+            let mut proof =
+                conversion_proof(&original, &converted, &model.input, self.runner).map_err(unproven)?;
+            if let Some(name) = &model.reference {
+                let check = Reference::named(name)
+                    .and_then(|reference| reference.check(&converted, &model.input, self.runner));
+                proof.reference = Some(check.map_err(unproven)?);
+            }
             self.progress.report(Event::Proven { model: &model.name, proof });
             report.proofs.insert(model.name.clone(), proof);
-            converted
-        };
+        }
         let actual = checksum::sha256(&converted);
         if actual != model.sha256 {
             return Err(ProvisionError::Checksum {

@@ -141,10 +141,15 @@ fn sentence(event: &Event<'_>) -> String {
         Event::Downloading { package } => format!("downloading {package}"),
         Event::Extracted { package, files } => format!("checked {files} files of {package}"),
         Event::Converting { model } => format!("converting {model}"),
-        Event::Proven { model, proof } => format!(
-            "{model}: converted; differs from the original by {:.1e} alone and {:.1e} in a batch (relative)",
-            proof.single, proof.batch
-        ),
+        Event::Proven { model, proof: Proof { single, batch, reference } } => {
+            let reference = reference.map_or(String::new(), |difference| {
+                format!(", and by {difference:.1e} from what another implementation computed")
+            });
+            format!(
+                "{model}: converted; differs from the original by {single:.1e} alone and {batch:.1e} in a batch \
+                 (relative){reference}"
+            )
+        }
         Event::Installed { path, bytes } => format!("installed {} ({bytes} bytes)", path.display()),
         Event::Finished => "models are complete".to_owned(),
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use faceline_models::manifest::{Channels, Model, Output};
+use faceline_models::manifest::{Channels, Model};
 use ort::ep::{CUDA, ExecutionProvider, TensorRT};
 use ort::session::SessionOutputs;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -56,7 +56,7 @@ impl Session {
             let said = format!("`{}`, N x {shape:?} of 32-bit floats", spec.input.name);
             return Err(unusable(format!("its input is {input:?}, the manifest says {said}")));
         }
-        for name in output_names(&spec.output) {
+        for name in spec.output.names() {
             if !inner.outputs().iter().any(|output| output.name() == name) {
                 return Err(unusable(format!("it has no output `{name}`")));
             }
@@ -132,15 +132,5 @@ fn register(device: Device, options: &mut SessionBuilder) -> Result<(), Inferenc
             // Takes the nodes that TensorRT cannot.
             start(&CUDA::default().with_device_id(i32::from(index)), device, options)
         }
-    }
-}
-
-fn output_names(output: &Output) -> Vec<&str> {
-    match output {
-        Output::Boxes { scores, boxes, .. } => vec![scores, boxes],
-        Output::Points { name, .. } | Output::Embedding { name, .. } | Output::Class { name, .. } => {
-            vec![name]
-        }
-        Output::BinnedAngles { yaw, pitch, roll, .. } => vec![yaw, pitch, roll],
     }
 }

@@ -301,7 +301,7 @@ impl Consumer {
             }
             Job::Rank(ranking) => Ok(Work::Rank(*ranking)),
             Job::Compress(picture) => Ok(Work::Compress(self.bytes(picture).await?)),
-            Job::EstimateAge(_) => Err(JobFailure::Internal),
+            Job::EstimateAge(coding) => Ok(Work::EstimateAge(self.picture(coding).await?)),
         }
     }
 

@@ -4,12 +4,12 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use faceline_shared::face::{CodedFace, Embedding};
-use faceline_shared::job::{CodedPicture, JobFailure, JobResult, Matched, Outcome, Subject};
+use faceline_shared::face::{CodedFace, Embedding, QUALITY_NOBODY};
+use faceline_shared::job::{AgedPicture, CodedPicture, JobFailure, JobResult, Matched, Outcome, Subject};
 
 use super::comparator::Comparator;
 use super::handler::{FetchedPicture, FetchedReference, Times, Work};
-use crate::pipeline::{self, Coded, CodingFault, CodingOptions, Pipeline, StageTimes};
+use crate::pipeline::{self, AgedFace, Coded, CodingFault, CodingOptions, Pipeline, StageTimes};
 
 /// A pipeline with what it takes to compare faces.
 pub struct FaceWorker {
@@ -26,9 +26,17 @@ impl FaceWorker {
 
     /// Runs every model once.
     pub(super) fn warm_up(&mut self) {
-        if let Err(error) = self.pipeline.warm_up() {
+        if let Err(error) = self.pipeline.warm_up().and_then(|()| self.pipeline.warm_up_ages()) {
             tracing::error!(%error, "the models do not run");
         }
+    }
+
+    /// Time of the models that most jobs need.
+    pub(super) fn typical(&mut self) -> Duration {
+        let started = Instant::now();
+        // What does not run has been said when it was warmed up.
+        let _ = self.pipeline.warm_up();
+        started.elapsed()
     }
 
     /// Does a job.
@@ -39,6 +47,9 @@ impl FaceWorker {
             Work::Code(picture) => self
                 .code(picture, Subject::Image, &mut stages)
                 .map(|coded| JobResult::Coded(self.describe(picture, &coded, &mut digesting))),
+            Work::EstimateAge(picture) => {
+                self.estimate_age(picture, &mut stages, &mut digesting).map(JobResult::Aged)
+            }
             Work::Match { reference, candidate } => {
                 self.compare(reference, candidate, &mut stages, &mut digesting)
             }
@@ -50,6 +61,23 @@ impl FaceWorker {
                 .map_err(|fault| failure(&fault.into(), Subject::Image)),
         };
         (outcome, Times { decode: stages.decode + digesting, infer: stages.infer() })
+    }
+
+    fn estimate_age(
+        &mut self,
+        picture: &FetchedPicture,
+        stages: &mut StageTimes,
+        digesting: &mut Duration,
+    ) -> Result<AgedPicture, JobFailure> {
+        let aged = self
+            .pipeline
+            .estimate_age(&picture.bytes, options(picture), stages)
+            .map_err(|fault| failure(&fault, Subject::Image))?;
+        let digest = digest_of(picture, digesting);
+        Ok(match aged {
+            Some(AgedFace { quality, age }) => AgedPicture { digest, quality, age },
+            None => AgedPicture { digest, quality: QUALITY_NOBODY, age: None },
+        })
     }
 
     fn compare(
@@ -103,9 +131,7 @@ impl FaceWorker {
     }
 
     fn describe(&self, picture: &FetchedPicture, coded: &Coded, digesting: &mut Duration) -> CodedPicture {
-        let started = Instant::now();
-        let digest = sha256(&picture.bytes);
-        *digesting += started.elapsed();
+        let digest = digest_of(picture, digesting);
         let face = coded.face.as_ref().map(|face| self.face(face));
         CodedPicture { digest, face }
     }
@@ -118,6 +144,13 @@ impl FaceWorker {
             embedding: self.comparator.embedding(&face.embedding),
         }
     }
+}
+
+fn digest_of(picture: &FetchedPicture, digesting: &mut Duration) -> String {
+    let started = Instant::now();
+    let digest = sha256(&picture.bytes);
+    *digesting += started.elapsed();
+    digest
 }
 
 fn options(picture: &FetchedPicture) -> CodingOptions {

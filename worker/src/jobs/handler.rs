@@ -32,6 +32,8 @@ pub enum FetchedReference {
 pub enum Work {
     /// Describe the face in a picture.
     Code(FetchedPicture),
+    /// Estimate the age of the person in a picture.
+    EstimateAge(FetchedPicture),
     /// Compare two faces.
     Match {
         /// One side.

@@ -13,7 +13,7 @@ use faceline_shared::broker::{
     self, BrokerSettings, Message, Published, Queue, Replies, ReplyEvent, Settlement, SharedBroker,
 };
 use faceline_shared::config::Config;
-use faceline_shared::face::{Embedding, ImageType};
+use faceline_shared::face::{Embedding, ImageType, QUALITY_NOBODY};
 use faceline_shared::job::{
     CodedPicture, Coding, Job, JobEnvelope, JobFailure, JobId, JobResult, Outcome, Picture, Ranking,
     ReplyEnvelope, Routing, Subject,
@@ -357,6 +357,28 @@ async fn faces_are_ranked_by_how_much_they_look_alike() {
     let ranking = Ranking { reference, candidates: vec![theirs] };
     let outcome = site.ask(&Job::Rank(Box::new(ranking))).await;
     assert!(matches!(outcome, Err(JobFailure::OtherAlgorithm { .. })), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_age_comes_with_the_digest_and_quality_of_the_coding() {
+    let mut site = real_site().await;
+    let Ok(JobResult::Coded(coded)) = site.ask(&Job::Code(selfie("biden.jpg"))).await else {
+        panic!("the picture is not coded")
+    };
+    let Ok(JobResult::Aged(aged)) = site.ask(&Job::EstimateAge(selfie("biden.jpg"))).await else {
+        panic!("there is no age")
+    };
+    assert_eq!((aged.digest, aged.quality), (coded.digest, coded.face.unwrap().quality));
+    assert!(aged.age.is_some_and(|age| age > 50.0), "{:?}", aged.age);
+
+    let Ok(JobResult::Aged(nobody)) = site.ask(&Job::EstimateAge(selfie("coffee.png"))).await else {
+        panic!("a cup is an answer, too")
+    };
+    assert_eq!((nobody.quality, nobody.age), (QUALITY_NOBODY, None));
+    assert_eq!(nobody.digest.len(), 64);
+    let picture = Picture::Inline(Bytes::from_static(b"nothing"));
+    let bad = site.ask(&Job::EstimateAge(Coding { picture, ..selfie("biden.jpg") })).await;
+    assert!(matches!(bad, Err(JobFailure::BadPicture { subject: Subject::Image, .. })), "{bad:?}");
 }
 
 #[tokio::test]

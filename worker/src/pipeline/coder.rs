@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use faceline_shared::face::ImageType;
 
+use super::age::AgeEstimator;
 use super::candidate::Candidate;
-use super::coding::{Coded, CodedFace, CodingFault, CodingOptions};
+use super::coding::{AgedFace, Coded, CodedFace, CodingFault, CodingOptions};
 use super::drawing::is_drawn;
 use super::embedder::{Embedder, Embedding};
 use super::evidence::Evidence;
@@ -23,6 +24,9 @@ const SEARCH_SIDE: u32 = 1000;
 /// Eye distance, in decoded pixels, below which a face is decoded again at a finer scale. The embedding's template
 /// has 35.
 const FINE_EYES: f32 = 48.0;
+
+/// The same for the age, whose model sees faces larger: with 66 pixels between the eyes.
+const AGE_EYES: f32 = 80.0;
 
 /// Eye distance, in received pixels, below which there is nothing to tell people by.
 const LEAST_EYES: f32 = 8.0;
@@ -58,6 +62,7 @@ impl Default for Settings {
 pub struct Pipeline {
     finder: Finder,
     embedder: Embedder,
+    ages: AgeEstimator,
     sampler: Sampler,
     settings: Settings,
 }
@@ -92,6 +97,13 @@ impl Face {
     }
 }
 
+/// The face that is meant, with the picture at a scale that shows it well.
+struct Located<'b> {
+    source: Source<'b>,
+    picture: Picture,
+    embedded: Embedded,
+}
+
 /// A picture on its way, after the search of the whole.
 struct Searched<'b> {
     source: Source<'b>,
@@ -111,12 +123,13 @@ impl Pipeline {
         Ok(Self {
             finder: Finder::open(models)?,
             embedder: Embedder::open(&models.runtime, models.device, &models.embedding())?,
+            ages: AgeEstimator::open(&models.runtime, models.device, &models.age())?,
             sampler: Sampler::default(),
             settings,
         })
     }
 
-    /// Runs every model once, so that the first caller does not pay for what they set up.
+    /// Runs every model that codes once, so that the first caller does not pay for what they set up.
     ///
     /// # Errors
     /// A model does not run.
@@ -130,10 +143,18 @@ impl Pipeline {
         Ok(())
     }
 
+    /// The same for the model of ages, which takes longer than all others together and is asked for less often.
+    ///
+    /// # Errors
+    /// The model does not run.
+    pub fn warm_up_ages(&mut self) -> Result<(), CodingFault> {
+        Ok(self.ages.warm_up()?)
+    }
+
     /// Time that all models have run so far, for benchmarks: the rest of the stages is what is done around them.
     #[must_use]
     pub fn model_time(&self) -> Duration {
-        self.finder.busy() + self.embedder.busy()
+        self.finder.busy() + self.embedder.busy() + self.ages.busy()
     }
 
     /// Codes one picture.
@@ -233,19 +254,11 @@ impl Pipeline {
         first: Option<Embedded>,
         times: &mut StageTimes,
     ) -> Result<Coded, CodingFault> {
-        let Searched { mut source, picture, candidates, choice, rotate } = searched;
-        let found = self.find(&picture, &candidates, first, choice, rotate, times)?;
-        let Some(Face { mut embedded, .. }) = found else {
+        let Some(Located { embedded: Embedded { candidate, chip, embedding }, .. }) =
+            self.locate(searched, first, times)?
+        else {
             return Ok(Coded { face: None, turn: Turn::None });
         };
-        let eyes = embedded.candidate.eye_distance();
-        if picture.scale() < 1.0 && eyes * picture.scale() < FINE_EYES {
-            let (width, height) = picture.size();
-            let side = (width.max(height) as f32 * FINE_EYES / eyes).ceil();
-            let finer = timed(&mut times.decode, || source.decode(side as u32))?;
-            embedded = self.embed(&finer, &embedded.candidate, times)?;
-        }
-        let Embedded { candidate, chip, embedding } = embedded;
         let measures = Measures::new(&candidate, &chip, embedding.norm);
         Ok(Coded {
             turn: candidate.frame.turn,
@@ -258,6 +271,74 @@ impl Pipeline {
                 score: candidate.detection.score,
             }),
         })
+    }
+
+    /// Finds the face that is meant, and looks at it closely.
+    fn locate<'b>(
+        &mut self,
+        searched: Searched<'b>,
+        first: Option<Embedded>,
+        times: &mut StageTimes,
+    ) -> Result<Option<Located<'b>>, CodingFault> {
+        let Searched { mut source, mut picture, candidates, choice, rotate } = searched;
+        let found = self.find(&picture, &candidates, first, choice, rotate, times)?;
+        let Some(Face { mut embedded, .. }) = found else { return Ok(None) };
+        if let Some(side) = finer(&picture, &embedded.candidate, FINE_EYES) {
+            picture = timed(&mut times.decode, || source.decode(side))?;
+            embedded = self.embed(&picture, &embedded.candidate, times)?;
+        }
+        Ok(Some(Located { source, picture, embedded }))
+    }
+
+    /// Estimates the age of whom [`Self::code`] would code.
+    ///
+    /// # Errors
+    /// The picture cannot be decoded or shows several faces, or a model fails.
+    pub fn estimate_age(
+        &mut self,
+        picture: &[u8],
+        options: CodingOptions,
+        times: &mut StageTimes,
+    ) -> Result<Option<AgedFace>, CodingFault> {
+        let searched = self.search(picture, choice(options.image_type), options.rotate, times)?;
+        self.finish_age(searched, false, times)
+    }
+
+    /// Estimates the age of the face nearest to the picture's centre, whoever else is in it and whatever its quality:
+    /// for data sets that mean that one.
+    ///
+    /// # Errors
+    /// The picture cannot be decoded, or a model fails.
+    pub fn estimate_central_age(
+        &mut self,
+        picture: &[u8],
+        times: &mut StageTimes,
+    ) -> Result<Option<AgedFace>, CodingFault> {
+        let searched = self.search(picture, Choice::Central, false, times)?;
+        self.finish_age(searched, true, times)
+    }
+
+    /// Goes on from the search of the whole. Where the quality is negative an age is a guess, and is made only if
+    /// `anyway`.
+    fn finish_age(
+        &mut self,
+        searched: Searched<'_>,
+        anyway: bool,
+        times: &mut StageTimes,
+    ) -> Result<Option<AgedFace>, CodingFault> {
+        let Some(Located { mut source, mut picture, embedded }) = self.locate(searched, None, times)? else {
+            return Ok(None);
+        };
+        let Embedded { candidate, chip, embedding } = embedded;
+        let quality = quality(&Measures::new(&candidate, &chip, embedding.norm));
+        if quality < 0 && !anyway {
+            return Ok(Some(AgedFace { quality, age: None }));
+        }
+        if let Some(side) = finer(&picture, &candidate, AGE_EYES) {
+            picture = timed(&mut times.decode, || source.decode(side))?;
+        }
+        let age = timed(&mut times.age, || self.ages.estimate(&mut self.sampler, &picture, &candidate))?;
+        Ok(Some(AgedFace { quality, age: Some(age) }))
     }
 
     /// Searches on, ever more thoroughly, until somebody is found.
@@ -422,6 +503,14 @@ impl Pipeline {
             timed(&mut times.embed, || self.embedder.align(&mut self.sampler, picture, &candidate.five()));
         Ok((candidate, chip))
     }
+}
+
+/// The longer side at which a picture is to be decoded again, so that the eyes are this many decoded pixels apart.
+fn finer(picture: &Picture, candidate: &Candidate, least: f32) -> Option<u32> {
+    let eyes = candidate.eye_distance();
+    let (width, height) = picture.size();
+    (picture.scale() < 1.0 && eyes * picture.scale() < least)
+        .then(|| (width.max(height) as f32 * least / eyes).ceil() as u32)
 }
 
 fn choice(image_type: ImageType) -> Choice {

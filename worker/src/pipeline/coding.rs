@@ -43,6 +43,15 @@ pub struct CodedFace {
     pub score: f32,
 }
 
+/// A face and its age.
+#[derive(Clone, Copy, Debug)]
+pub struct AgedFace {
+    /// As [`CodedFace::quality`].
+    pub quality: i32,
+    /// In years; `None` where the quality is negative.
+    pub age: Option<f32>,
+}
+
 /// Why a picture was not coded.
 #[derive(Debug, thiserror::Error)]
 pub enum CodingFault {

@@ -3,6 +3,7 @@
 //! A [`Pipeline`] belongs to one inference thread and owns its models: detection, landmarks, alignment, embedding,
 //! and in between the question whether a detection is a face at all.
 
+mod age;
 mod candidate;
 mod chip_model;
 mod coder;
@@ -23,7 +24,7 @@ mod tests;
 mod times;
 
 pub use coder::{Pipeline, Settings, search_eighths};
-pub use coding::{Coded, CodedFace, CodingFault, CodingOptions};
+pub use coding::{AgedFace, Coded, CodedFace, CodingFault, CodingOptions};
 pub use frame::Turn;
 pub use models::{Models, ModelsError};
 pub use quality::Measures;

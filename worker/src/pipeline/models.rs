@@ -16,6 +16,7 @@ pub struct Models {
     detector: (PathBuf, Model),
     landmarks: (PathBuf, Model),
     embedding: (PathBuf, Model),
+    age: (PathBuf, Model),
     algorithm: String,
     template_version: u32,
 }
@@ -52,6 +53,7 @@ impl Models {
             device: *device,
             detector: owned(Role::Detector)?,
             landmarks: owned(Role::Landmarks)?,
+            age: owned(Role::Age)?,
             algorithm: algorithm.clone(),
             template_version: *template_version,
             embedding,
@@ -80,6 +82,10 @@ impl Models {
 
     pub(super) fn embedding(&self) -> InstalledModel<'_> {
         view(&self.embedding)
+    }
+
+    pub(super) fn age(&self) -> InstalledModel<'_> {
+        view(&self.age)
     }
 }
 

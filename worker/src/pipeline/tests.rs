@@ -9,10 +9,13 @@ use faceline_models::Repository;
 use faceline_shared::config;
 use faceline_shared::face::{Eyes, ImageType};
 use image::codecs::jpeg::JpegEncoder;
+use image::imageops::FilterType;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
 
-use super::{Coded, CodedFace, CodingFault, CodingOptions, Models, Pipeline, Settings, StageTimes, Turn};
+use super::{
+    AgedFace, Coded, CodedFace, CodingFault, CodingOptions, Models, Pipeline, Settings, StageTimes, Turn,
+};
 use crate::inference::{Device, InferenceError, Runtime};
 
 const SELFIE: CodingOptions = CodingOptions { image_type: ImageType::Selfie, rotate: false };
@@ -82,7 +85,7 @@ fn eye_shift(a: &CodedFace, b: &CodedFace) -> f32 {
 fn portrait(width: u32) -> RgbImage {
     let astronaut = decode(&free_picture("astronaut.png"));
     let head = imageops::crop_imm(&astronaut, 120, 0, 220, 220).to_image();
-    imageops::resize(&head, width, width, imageops::FilterType::CatmullRom)
+    imageops::resize(&head, width, width, FilterType::CatmullRom)
 }
 
 /// A wall of soft stripes, with portraits of these widths at these places.
@@ -226,6 +229,65 @@ fn several_faces_are_refused_but_on_documents() {
     assert!(central.eyes.x1 < 590.0, "the central one counts");
 }
 
+fn aged(picture: &[u8], options: CodingOptions) -> Result<Option<AgedFace>, CodingFault> {
+    pipeline().estimate_age(picture, options, &mut StageTimes::default())
+}
+
+#[test]
+fn ages_are_those_that_people_seem_to_have() {
+    // Years when the pictures were taken: 51 (official portrait of 2012), 70 (of 2013), 33 to 36.
+    for (name, years) in [("obama.jpg", 40.0..65.0), ("biden.jpg", 58.0..85.0), ("astronaut.png", 25.0..50.0)]
+    {
+        let aged = aged(&free_picture(name), SELFIE).unwrap().unwrap();
+        assert_eq!(aged.quality, face(&free_picture(name), SELFIE).quality, "{name}");
+        assert!(years.contains(&aged.age.unwrap()), "{name}: {aged:?}");
+    }
+}
+
+#[test]
+fn an_age_changes_little_with_how_the_picture_is_held_or_sized() {
+    let upright = decode(&free_picture("obama.jpg"));
+    let age =
+        |picture: &RgbImage| aged(&encode(picture, ImageFormat::Png), TURNING).unwrap().unwrap().age.unwrap();
+    let expected = age(&upright);
+    for (how, picture) in [
+        ("mirrored", imageops::flip_horizontal(&upright)),
+        ("on its side", imageops::rotate90(&upright)),
+        ("leaning", leaned(&upright, 12.0)),
+        ("small", with_eyes_apart("obama.jpg", 90.0)),
+    ] {
+        let found = age(&picture);
+        assert!((found - expected).abs() < 5.0, "{how}: {found}, not {expected}");
+    }
+    // Large JPEGs are searched at a reduced scale, at which the age is not estimated.
+    let large =
+        imageops::resize(&upright, 3000, 3000 * upright.height() / upright.width(), FilterType::CatmullRom);
+    let mut bytes = Vec::new();
+    large.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 95)).unwrap();
+    let found = aged(&bytes, SELFIE).unwrap().unwrap().age.unwrap();
+    assert!((found - expected).abs() < 3.0, "large: {found}, not {expected}");
+}
+
+#[test]
+fn nobody_bad_pictures_and_several_people_have_no_age() {
+    let empty = encode(&wall(300, 200, &[]), ImageFormat::Png);
+    assert!(aged(&empty, SELFIE).unwrap().is_none());
+    let blurred = imageops::fast_blur(&with_eyes_apart("obama.jpg", 64.0), 10.0);
+    let blurred = encode(&blurred, ImageFormat::Png);
+    let bad = aged(&blurred, DOCUMENT).unwrap().unwrap();
+    assert!(bad.quality < 0 && bad.age.is_none(), "{bad:?}");
+    assert!(
+        pipeline()
+            .estimate_central_age(&blurred, &mut StageTimes::default())
+            .unwrap()
+            .is_some_and(|face| face.quality == bad.quality && face.age.is_some())
+    );
+    let several = encode(&wall(900, 500, &[(80, 120, 240), (520, 120, 300)]), ImageFormat::Png);
+    assert!(matches!(aged(&several, SELFIE), Err(CodingFault::SeveralFaces)));
+    assert!(aged(&several, DOCUMENT).unwrap().is_some_and(|face| face.age.is_some()));
+    assert!(matches!(aged(b"no picture", SELFIE), Err(CodingFault::Picture(_))));
+}
+
 #[test]
 fn turned_pictures_are_coded_where_they_lie() {
     let upright = decode(&free_picture("obama.jpg"));
@@ -281,7 +343,7 @@ fn with_eyes_apart(name: &str, distance: f32) -> RgbImage {
     let scale = distance / face(&free_picture(name), SELFIE).eyes.distance();
     let [width, height] =
         [picture.width(), picture.height()].map(|side| (side as f32 * scale).round().max(1.0) as u32);
-    imageops::resize(&picture, width, height, imageops::FilterType::Lanczos3)
+    imageops::resize(&picture, width, height, FilterType::Lanczos3)
 }
 
 /// Turned clockwise about its middle.

@@ -13,13 +13,15 @@ pub struct StageTimes {
     pub landmarks: Duration,
     /// Alignment and the embedding.
     pub embed: Duration,
+    /// The age model, with its input.
+    pub age: Duration,
 }
 
 impl StageTimes {
     /// Time on pixels and models, without decoding.
     #[must_use]
     pub fn infer(&self) -> Duration {
-        self.detect + self.landmarks + self.embed
+        self.detect + self.landmarks + self.embed + self.age
     }
 }
 

@@ -70,6 +70,7 @@ impl Bench {
                 "embed": mean_ms(|run| run.stages.embed),
             },
             "models_ms": mean_ms(|run| run.models),
+            "age_ms": age_ms(&mut pipelines, &picture, self.count)?,
             "turbo_ms": turbo_ms(&picture, self.count)?,
         });
         writeln!(std::io::stdout(), "{report}")?;
@@ -105,6 +106,18 @@ fn repeat(pipeline: &mut Pipeline, picture: &[u8], count: u32) -> anyhow::Result
     }
     run.models = pipeline.model_time() - before;
     Ok(run)
+}
+
+/// Time that the age model takes beyond the coding, with its input.
+fn age_ms(pipelines: &mut [Pipeline], picture: &[u8], count: u32) -> anyhow::Result<f64> {
+    let mut stages = StageTimes::default();
+    for pipeline in pipelines.iter_mut().take(1) {
+        pipeline.warm_up_ages()?;
+        for _ in 0..count {
+            black_box(pipeline.estimate_age(picture, OPTIONS, &mut stages)?);
+        }
+    }
+    Ok(stages.age.as_secs_f64() * 1000.0 / f64::from(count))
 }
 
 /// Time that libjpeg-turbo takes for the picture at the scale at which faces are looked for, and nothing else.

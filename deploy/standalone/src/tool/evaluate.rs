@@ -12,6 +12,7 @@ use faceline_models::evaluation::{Coded, Fold, Interval};
 use faceline_models::manifest::{Output, Role};
 use faceline_shared::config::Config;
 
+use super::age::Age;
 use super::coder;
 use super::figures::{DISCARD_FMR, DISCARDED_BY_MEASURE, Figures, Observed, PAIRS_A_PERSON};
 use super::report;
@@ -20,6 +21,8 @@ use super::report;
 pub(super) enum Kind {
     /// Error rates of comparing two faces (ISO/IEC 19795-1)
     Verification(Verification),
+    /// Errors of estimated ages, by bands of age
+    Age(Age),
 }
 
 #[derive(Debug, clap::Args)]
@@ -42,6 +45,7 @@ impl Kind {
     pub(super) fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
         match self {
             Self::Verification(verification) => verification.run(config),
+            Self::Age(age) => age.run(config),
         }
     }
 }

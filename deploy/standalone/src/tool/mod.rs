@@ -1,5 +1,7 @@
 //! `faceline-models`: what operators and developers do with models.
 
+mod age;
+mod age_figures;
 mod bench;
 mod calibrate;
 mod coder;

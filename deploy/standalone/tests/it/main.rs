@@ -4,6 +4,7 @@
 
 mod client;
 mod cluster;
+mod conversion;
 mod hostile;
 mod models;
 mod overload;

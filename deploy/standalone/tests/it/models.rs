@@ -135,6 +135,86 @@ async fn a_handful_of_pictures_is_evaluated_with_a_report() {
     }
 }
 
+/// Four people whose ages everybody may know, and a cup.
+fn ages() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let mut index = "name,path,age\n".to_owned();
+    for (picture, age) in
+        [("obama.jpg", 51), ("biden.jpg", 70), ("obama2.jpg", 50), ("astronaut.png", 35), ("coffee.png", 1)]
+    {
+        fs::write(folder.path().join(picture), bytes(picture)).unwrap();
+        index += &format!("\"x, y\",{picture},{age}\n");
+    }
+    fs::write(folder.path().join("index.csv"), index).unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn ages_are_evaluated_with_a_report() {
+    let folder = ages();
+    let arguments = ["evaluate", "age", "--dataset", ".", "--report", "report"];
+    let (success, text, error) = run(&arguments, folder.path()).await;
+    assert!(success, "{error}");
+    assert!(text.starts_with("4 faces, 1 pictures without a face, 0 faces of negative quality"), "{text}");
+    assert!(text.contains("no face: ./coffee.png"), "{text}");
+    assert!(text.contains("mean error over the bands") && text.contains("correlation"), "{text}");
+
+    let report = folder.path().join("report");
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(report.join("report.json")).unwrap()).unwrap();
+    assert_eq!((&json["faces"], &json["without_face"]), (&4.into(), &1.into()));
+    assert!(json["all"]["mae"].as_f64().unwrap() < 12.0, "{json}");
+    for picture in ["estimates.svg", "errors.svg", "report.html"] {
+        let text = fs::read_to_string(report.join(picture)).unwrap();
+        assert!(text.contains("</svg>"), "{picture}");
+    }
+
+    // A border is nothing to a face that is far from it.
+    let (success, padded, error) =
+        run(&["evaluate", "age", "--dataset", ".", "--pad", "40"], folder.path()).await;
+    assert!(success && padded.starts_with("4 faces"), "{error}{padded}");
+    let (_, first, _) = run(&["evaluate", "age", "--dataset", ".", "--fold", "1/2"], folder.path()).await;
+    let (_, second, _) = run(&["evaluate", "age", "--dataset", ".", "--fold", "2/2"], folder.path()).await;
+    assert!(!first.starts_with("4 faces") || !second.starts_with("4 faces"), "{first}{second}");
+}
+
+#[tokio::test]
+async fn a_list_of_ages_that_is_none_is_said_in_words() {
+    let folder = ages();
+    let cases = [
+        (None, "cannot read nowhere/index.csv"),
+        (Some("path,years\n"), "index.csv, line 1: there is no column `age`"),
+        (Some("path,age\nobama.jpg,old\n"), "index.csv, line 2: `old` is not an age"),
+        (Some("path,age\n"), "names no pictures"),
+        (Some("path,age\ngone.jpg,3\n"), "cannot estimate ./gone.jpg"),
+        (Some("path,age\ncoffee.png,3\n"), "no face was found"),
+    ];
+    for (index, message) in cases {
+        let dataset = if index.is_some() { "." } else { "nowhere" };
+        if let Some(index) = index {
+            fs::write(folder.path().join("index.csv"), index).unwrap();
+        }
+        let (success, text, error) = run(&["evaluate", "age", "--dataset", dataset], folder.path()).await;
+        assert!(!success && error.contains(message), "{message}: {text}{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_age_model_is_listed_with_its_origin_and_timed() {
+    let (success, text, error) = run(&["list"], Path::new("/")).await;
+    assert!(success, "{error}");
+    let (_, entry) = text.split_once("face-age/1/model.onnx\n").expect("the list has the age model");
+    let entry = entry.lines().next().unwrap();
+    assert!(entry.contains("@vladmandic/human 3.3.6; MIT") && !entry.contains("not installed"), "{entry}");
+
+    let folder = ages();
+    let (success, text, error) =
+        run(&["bench", "--picture", "obama.jpg", "--count", "2"], folder.path()).await;
+    assert!(success, "{error}");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(json["age_ms"].as_f64().unwrap() > 0.0, "{json}");
+}
+
 #[tokio::test]
 async fn what_cannot_be_compared_is_said_in_words() {
     let folder = people();

@@ -20,6 +20,8 @@ pub(super) struct Chart {
     pub(super) x: Axis,
     pub(super) y: Axis,
     pub(super) curves: Vec<Curve>,
+    /// Single points, under the curves.
+    pub(super) dots: Vec<(f64, f64)>,
 }
 
 /// A range of values with the places that are numbered.
@@ -82,6 +84,11 @@ impl Chart {
         );
         text(&mut svg, (WIDTH / 2.0, 24.0), "middle", "font-size=\"16\"", self.title);
         self.draw_axes(&mut svg);
+        for &(x, y) in self.dots.iter().filter(|point| self.is_inside(point)) {
+            let (x, y) = (self.x_of(x), self.y_of(y));
+            let _ =
+                writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2\" fill=\"#888\" opacity=\"0.6\"/>");
+        }
         for (index, curve) in self.curves.iter().enumerate() {
             self.draw_curve(&mut svg, index, curve);
         }
@@ -109,10 +116,7 @@ impl Chart {
 
     /// A curve within the axes; it breaks where it leaves them.
     fn draw_curve(&self, svg: &mut String, index: usize, curve: &Curve) {
-        let inside = |(x, y): &(f64, f64)| {
-            [self.x.place(*x), self.y.place(*y)].iter().all(|place| (0.0..=1.0).contains(place))
-        };
-        for part in curve.points.split(|point| !inside(point)).filter(|part| part.len() > 1) {
+        for part in curve.points.split(|point| !self.is_inside(point)).filter(|part| part.len() > 1) {
             let places = part.iter().map(|(x, y)| format!("{:.1},{:.1}", self.x_of(*x), self.y_of(*y)));
             let _ = writeln!(
                 svg,
@@ -121,6 +125,11 @@ impl Chart {
                 stroke(index)
             );
         }
+    }
+
+    /// Whether a point lies within the axes.
+    fn is_inside(&self, (x, y): &(f64, f64)) -> bool {
+        [self.x.place(*x), self.y.place(*y)].iter().all(|place| (0.0..=1.0).contains(place))
     }
 
     /// The curves' names, in a row over the area.
@@ -189,11 +198,14 @@ mod tests {
             x: Axis::linear("x", 0.0, 4.0),
             y: Axis::linear("y", 0.0, 1.0),
             curves: vec![Curve { name: "one", points: points.clone() }, Curve { name: "two", points }],
+            dots: vec![(2.0, 0.5), (2.0, 9.0)],
         };
         let svg = chart.to_svg();
         // Each breaks once, at the point far above.
         assert_eq!(svg.matches("<polyline").count(), 4);
         assert!(svg.contains("points=\"80.0,360.0 215.0,58.0\""), "{svg}");
+        // So does the cloud.
+        assert_eq!(svg.matches("<circle").count(), 1);
         assert!(svg.contains(">two</text>") && svg.ends_with("</svg>\n"));
     }
 }

@@ -1,5 +1,6 @@
 //! The report of an evaluation: a page, its curves as pictures, and all figures for programs.
 
+mod age;
 mod chart;
 
 use std::fmt::Write as _;
@@ -8,6 +9,7 @@ use std::path::Path;
 
 use faceline_models::evaluation::{Comparison, Interval};
 
+pub(super) use self::age::write as write_age;
 use self::chart::{Axis, Chart, Curve};
 use super::figures::{Discard, Figures, Observed};
 
@@ -63,6 +65,7 @@ fn det(comparison: &Comparison) -> Chart {
         x: Axis::logarithmic("false match rate", least_decade(comparison), 0),
         y: Axis::logarithmic("false non-match rate", least, 0),
         curves: vec![Curve { name: "all pairs", points }],
+        dots: Vec::new(),
     }
 }
 
@@ -73,6 +76,7 @@ fn roc(comparison: &Comparison) -> Chart {
         x: Axis::logarithmic("false match rate", least_decade(comparison), 0),
         y: Axis::linear("true match rate in percent", 0.0, 100.0),
         curves: vec![Curve { name: "all pairs", points: points.collect() }],
+        dots: Vec::new(),
     }
 }
 
@@ -90,6 +94,7 @@ fn discard(points: &[Discard]) -> Chart {
         x: Axis::linear("discarded by quality, in percent", 0.0, points.len().max(2) as f64 - 1.0),
         y: Axis::linear("false non-match rate in percent", 0.0, highest),
         curves,
+        dots: Vec::new(),
     }
 }
 
@@ -117,16 +122,22 @@ fn similarities(comparison: &Comparison) -> Chart {
         x: Axis::linear("cosine similarity", -1.0, 1.0),
         y: Axis::linear("percent of pairs, in steps of 0.02", 0.0, highest),
         curves,
+        dots: Vec::new(),
     }
 }
 
+/// Everything up to the first paragraph.
+fn head(title: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\n\
+         <style>body{{font-family:sans-serif;max-width:1320px;margin:2em auto;padding:0 1em}}\
+         table{{border-collapse:collapse;margin:1em 0}}td,th{{padding:.2em 1em;text-align:right;border-bottom:1px solid #ddd}}\
+         svg{{margin:.5em}}</style>\n<h1>{title}</h1>\n"
+    )
+}
+
 fn page(figures: &Figures, pictures: &str) -> String {
-    let mut page = String::from(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Verification</title>\n\
-         <style>body{font-family:sans-serif;max-width:1320px;margin:2em auto;padding:0 1em}\
-         table{border-collapse:collapse;margin:1em 0}td,th{padding:.2em 1em;text-align:right;border-bottom:1px solid #ddd}\
-         svg{margin:.5em}</style>\n<h1>Verification</h1>\n",
-    );
+    let mut page = head("Verification");
     let _ = writeln!(
         page,
         "<p>{} people, {} faces, {} pictures without a face, {} genuine pairs, {} impostor pairs. \
@@ -186,9 +197,9 @@ fn page(figures: &Figures, pictures: &str) -> String {
     page + "</html>\n"
 }
 
-fn table(heads: [&str; 4], rows: impl Iterator<Item = [String; 4]>) -> String {
+fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let heads: String = heads.iter().map(|head| format!("<th>{head}</th>")).collect();
-    let cells = |row: [String; 4]| row.iter().map(|cell| format!("<td>{cell}</td>")).collect::<String>();
+    let cells = |row: [String; N]| row.iter().map(|cell| format!("<td>{cell}</td>")).collect::<String>();
     let rows: String = rows.map(|row| format!("<tr>{}</tr>\n", cells(row))).collect();
     format!("<table><tr>{heads}</tr>\n{rows}</table>\n")
 }

@@ -1,0 +1,50 @@
+//! From TensorFlow.js graph models to ONNX.
+//!
+//! A graph model is a JSON file (`model.json`: a frozen TensorFlow graph and a list of its weights) and a file with the
+//! weights' values. Pictures lie as N x height x width x channels there and as N x channels x height x width in ONNX:
+//! weights are transposed once, here, and the converted graph takes channels first, so that it transposes nothing when
+//! it runs.
+
+mod builder;
+mod shape;
+mod topology;
+mod weights;
+
+use self::builder::Builder;
+use self::topology::Document;
+use super::ConversionError;
+use crate::manifest::{Input, Output};
+
+/// A graph model as published.
+#[derive(Clone, Copy, Debug)]
+pub struct TfjsModel<'a> {
+    /// The JSON file.
+    pub topology: &'a [u8],
+    /// The values of all weights, in the order in which the JSON file lists them.
+    pub weights: &'a [u8],
+}
+
+/// Converts a graph model to an ONNX file with an open batch axis. What the outputs of the manifest do not depend on
+/// is left out. The same bytes give the same bytes.
+///
+/// # Errors
+/// Not a graph model, weights that do not fit it, an operation that is not known here, or another input or output than
+/// the manifest names.
+pub fn import(model: TfjsModel<'_>, input: &Input, output: &Output) -> Result<Vec<u8>, ConversionError> {
+    let document = Document::parse(model.topology)?;
+    let constants = weights::read(&document, model.weights)?;
+    let outputs = output.names();
+    let nodes = document.order(&outputs)?;
+    let mut builder = Builder::new(&nodes, &outputs, constants);
+    for node in nodes {
+        builder.add(node)?;
+    }
+    builder.finish(&input.name, &outputs)
+}
+
+fn unsupported(reason: String) -> ConversionError {
+    ConversionError::Unsupported(reason)
+}
+
+#[cfg(test)]
+mod tests;
