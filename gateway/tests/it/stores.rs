@@ -27,7 +27,7 @@ pub(crate) struct Stores {
     pub(crate) broker: SharedBroker,
     pub(crate) data_keys: KeyRingFile,
     pub(crate) template_keys: KeyRingFile,
-    folder: Arc<TempDir>,
+    pub(crate) folder: Arc<TempDir>,
 }
 
 impl Stores {
