@@ -215,7 +215,8 @@ async fn a_silent_store_is_unreachable_within_its_time() {
     assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
     lossy.proxy.cut();
     lossy.proxy.pass();
-    assert!(lossy.store.session(&session).await.unwrap().is_some());
+    // What the proxy held back may have reached the server or not, but nobody is silent any more.
+    lossy.store.session(&session).await.unwrap();
     lossy.store.check().await.unwrap();
     drop(lossy.server);
 }
