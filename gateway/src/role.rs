@@ -83,6 +83,9 @@ impl Gateway {
         };
         let config = &parts.config;
         let accounts = Accounts::load(config)?;
+        if !config.broker_is_embedded() && config.objects.url.is_none() {
+            tracing::warn!("objects.url is not set, so pictures lie on this machine, where other gateways do not find them");
+        }
         let signer = Arc::new(Signer::load(config)?);
         let records =
             SealedSessions::new(session::open(&config.store.url, &config.data_dir)?, parts.keys.data.clone());

@@ -224,8 +224,13 @@ impl Sessions {
     pub async fn picture(&self, name: &SessionName, face: Uuid) -> Result<Bytes, Fault> {
         let key = follow_up::picture(name.id, face);
         let found = self.pictures.get(&name.client, &key).await.map_err(|error| object_fault(&error))?;
-        // The face was there a moment ago, so it was deleted since.
-        found.ok_or_else(no_face)
+        if let Some(picture) = found {
+            return Ok(picture);
+        }
+        // Deleted just now, with its picture; or else the picture is lost.
+        self.face(name, face).await?;
+        tracing::error!(key, "a face has no picture in the object store; do all gateways use the same one?");
+        Err(Fault::Internal)
     }
 
     /// Deletes a face and its picture.

@@ -43,5 +43,7 @@ async fn the_metrics_have_these_names() {
     faceline_http_refusals_total counter
     faceline_http_request_seconds histogram
     faceline_http_requests_total counter
+    faceline_outbox_rows gauge
+    faceline_sessions_created_total counter
     ");
 }

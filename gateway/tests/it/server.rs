@@ -31,6 +31,7 @@ async fn closed_after(gateway: &Gateway, bytes: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn liveness_and_readiness_need_no_key() {
     let gateway = Gateway::start(Workers::able()).await;
+    gateway.ready.set(false);
     assert_eq!(exchange(gateway.address, &request("GET /livez", &[], b"")).await.status, 200);
     let answer = exchange(gateway.address, &request("GET /readyz", &[], b"")).await;
     assert_eq!((answer.status, answer.body.as_str()), (503, "not ready: broker\n"));

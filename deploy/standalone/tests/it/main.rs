@@ -11,5 +11,6 @@ mod overload;
 mod poison;
 mod process;
 mod raw;
+mod sessions;
 mod signing;
 mod standalone;
