@@ -16,7 +16,7 @@ use super::client::Clients;
 use super::fetch::Fetch;
 use super::{Event, Fault, Progress, ProvisionError, Report, Silent, checksum, list, verify};
 use crate::manifest::{Conversion, Manifest};
-use crate::onnx::{GraphRunner, RunnerError, Tensor, convert, test_model};
+use crate::onnx::{GraphRunner, RunnerError, Tensor, TfjsModel, convert, import, test_model};
 use crate::{Repository, RepositoryError};
 
 /// Answers every graph with its own input; `lie` is added for the converted one, which has an open batch.
@@ -213,6 +213,102 @@ fn a_fetch_installs_everything_and_says_so() {
         "--only-binary :all: --implementation cp --python-version 3.11 --abi cp311 --platform manylinux_2_28_x86_64 \
          some-runtime==4.5.6"
     ));
+}
+
+/// A graph model that doubles its input, in two files: the JSON, and its only weight.
+const GRAPH_MODEL: &[u8] = br#"{
+    "modelTopology": { "node": [
+        { "name": "input", "op": "Placeholder", "attr": { "shape": { "shape": { "dim": [
+            { "size": "-1" }, { "size": "2" }, { "size": "2" }, { "size": "3" }
+        ] } } } },
+        { "name": "two", "op": "Const" },
+        { "name": "output", "op": "Mul", "input": ["input", "two"] }
+    ] },
+    "weightsManifest": [{ "weights": [{ "name": "two", "shape": [], "dtype": "float32" }] }]
+}"#;
+const GRAPH_WEIGHTS: [u8; 4] = 2f32.to_le_bytes();
+
+/// A world whose model is a graph model.
+fn graph_world() -> World {
+    let mut world = World::new();
+    world.write_tar(
+        "package.tgz",
+        &[("package/model.json", GRAPH_MODEL), ("package/model.bin", &GRAPH_WEIGHTS)],
+    );
+    let manifest = Manifest::parse(&world.manifest).unwrap();
+    let model = manifest.models.values().next().unwrap();
+    let graph_model = TfjsModel { topology: GRAPH_MODEL, weights: &GRAPH_WEIGHTS };
+    let converted = import(graph_model, &model.input, &model.output).unwrap();
+    let [old_source, source, weights, old_converted, converted] = [
+        &model.source.sha256,
+        &checksum::sha256(GRAPH_MODEL),
+        &checksum::sha256(&GRAPH_WEIGHTS),
+        &model.sha256,
+        &checksum::sha256(&converted),
+    ]
+    .map(Clone::clone);
+    world.manifest = world
+        .manifest
+        .replace("package/model.onnx", "package/model.json")
+        .replace(&old_source, &source)
+        .replace(&old_converted, &converted)
+        .replace(
+            r#"conversions = ["dynamic_batch"]"#,
+            &format!(
+                r#"weights = {{ package = "models", path = "package/model.bin", sha256 = "{weights}" }}"#
+            ),
+        );
+    world
+}
+
+#[test]
+fn a_graph_model_is_made_of_two_files_of_one_package() {
+    let world = graph_world();
+    let report = world.fetch().unwrap();
+    assert_eq!(report.installed.len(), 3);
+    assert_eq!(report.proofs["tiny"].reference, None);
+    assert!(test_model::has_open_batch(&std::fs::read(world.cache().join("tiny/7/model.onnx")).unwrap()));
+    assert_eq!(verify(&world.cache()).unwrap(), []);
+    assert_eq!(world.calls("npm").len(), 1);
+    assert_eq!(world.fetch().unwrap().present.len(), 3);
+}
+
+#[test]
+fn a_graph_model_with_other_weights_is_not_installed() {
+    let world = graph_world();
+    world.write_tar("package.tgz", &[("package/model.json", GRAPH_MODEL), ("package/model.bin", b"four")]);
+    let error = world.fetch().unwrap_err();
+    assert!(
+        matches!(&error, ProvisionError::Checksum { file, .. } if file.contains("package/model.bin")),
+        "{error}"
+    );
+    world.write_tar("package.tgz", &[("package/model.json", GRAPH_MODEL)]);
+    assert!(matches!(world.fetch(), Err(ProvisionError::MemberMissing { .. })));
+    world.is_clean();
+}
+
+#[test]
+fn a_graph_model_that_cannot_be_converted_or_proven_is_not_installed() {
+    let mut world = graph_world();
+    let short = graph_world().manifest.replace(&checksum::sha256(&GRAPH_WEIGHTS), &checksum::sha256(b"2"));
+    world.write_tar("package.tgz", &[("package/model.json", GRAPH_MODEL), ("package/model.bin", b"2")]);
+    let good = std::mem::replace(&mut world.manifest, short);
+    let error = world.fetch().unwrap_err();
+    assert!(matches!(&error, ProvisionError::Conversion { .. }), "{error}");
+    world.is_clean();
+
+    world.write_tar(
+        "package.tgz",
+        &[("package/model.json", GRAPH_MODEL), ("package/model.bin", &GRAPH_WEIGHTS)],
+    );
+    // There is no such table; and this one is of another model.
+    for reference in ["none", "face-age-1"] {
+        world.manifest =
+            good.replace("version = 7", &format!("version = 7\n        reference = \"{reference}\""));
+        let error = world.fetch().unwrap_err();
+        assert!(matches!(&error, ProvisionError::Proof { .. }), "{error}");
+        world.is_clean();
+    }
 }
 
 #[test]
@@ -438,7 +534,12 @@ fn the_shipped_manifest_names_what_the_registries_have() {
             assert_eq!(taken[&member.path].sha256, member.sha256, "{}", member.path);
         }
         for model in manifest.models.values().filter(|model| model.source.package == *key) {
-            let original = std::fs::read(&wanted[model.source.path.as_str()]).unwrap();
+            let mut original = std::fs::read(&wanted[model.source.path.as_str()]).unwrap();
+            if let Some(weights) = &model.weights {
+                let weights = std::fs::read(&wanted[weights.path.as_str()]).unwrap();
+                let graph_model = TfjsModel { topology: &original, weights: &weights };
+                original = import(graph_model, &model.input, &model.output).unwrap();
+            }
             assert!(convert(&original, &[]).unwrap() == original, "{} does not survive decoding", model.name);
             let converted = convert(&original, &model.conversions).unwrap();
             assert_eq!(checksum::sha256(&converted), model.sha256, "{}", model.name);

@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -42,7 +42,11 @@ impl Engine {
         for worker in &mut workers {
             worker.warm_up();
         }
-        let typical = workers.first_mut().map_or(Duration::ZERO, FaceWorker::typical);
+        let started = Instant::now();
+        if let Some(worker) = workers.first_mut() {
+            worker.warm_up();
+        }
+        let typical = started.elapsed();
 
         let (jobs, inbox) = bounded(workers.len() + 1);
         let spawn = |(index, worker): (usize, FaceWorker)| {

@@ -24,19 +24,11 @@ impl FaceWorker {
         Self { pipeline, comparator }
     }
 
-    /// Runs every model once.
+    /// Runs every model that most jobs need once.
     pub(super) fn warm_up(&mut self) {
-        if let Err(error) = self.pipeline.warm_up().and_then(|()| self.pipeline.warm_up_ages()) {
+        if let Err(error) = self.pipeline.warm_up() {
             tracing::error!(%error, "the models do not run");
         }
-    }
-
-    /// Time of the models that most jobs need.
-    pub(super) fn typical(&mut self) -> Duration {
-        let started = Instant::now();
-        // What does not run has been said when it was warmed up.
-        let _ = self.pipeline.warm_up();
-        started.elapsed()
     }
 
     /// Does a job.

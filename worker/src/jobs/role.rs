@@ -99,6 +99,7 @@ pub(super) fn engine(config: &Config) -> Result<Engine, WorkerError> {
     let repository = Repository::open(&config.models.dir)?;
     let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version())?;
     let models = Models::load(&repository, &runtime, &device)?;
+    models.check_lazy()?;
     check_algorithm(config, &models)?;
     let calibration = calibration(&repository)?;
     let settings = pipeline_settings(config);

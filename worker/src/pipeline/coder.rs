@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use faceline_shared::face::ImageType;
 
-use super::age::AgeEstimator;
+use super::age::LazyAgeEstimator;
 use super::candidate::Candidate;
 use super::coding::{AgedFace, Coded, CodedFace, CodingFault, CodingOptions};
 use super::drawing::is_drawn;
@@ -62,7 +62,7 @@ impl Default for Settings {
 pub struct Pipeline {
     finder: Finder,
     embedder: Embedder,
-    ages: AgeEstimator,
+    ages: LazyAgeEstimator,
     sampler: Sampler,
     settings: Settings,
 }
@@ -123,7 +123,7 @@ impl Pipeline {
         Ok(Self {
             finder: Finder::open(models)?,
             embedder: Embedder::open(&models.runtime, models.device, &models.embedding())?,
-            ages: AgeEstimator::open(&models.runtime, models.device, &models.age())?,
+            ages: LazyAgeEstimator::new(models.clone()),
             sampler: Sampler::default(),
             settings,
         })
@@ -141,14 +141,6 @@ impl Pipeline {
         let chip = self.embedder.align(&mut self.sampler, &picture, &five);
         self.embedder.embed(&[&chip])?;
         Ok(())
-    }
-
-    /// The same for the model of ages, which takes longer than all others together and is asked for less often.
-    ///
-    /// # Errors
-    /// The model does not run.
-    pub fn warm_up_ages(&mut self) -> Result<(), CodingFault> {
-        Ok(self.ages.warm_up()?)
     }
 
     /// Time that all models have run so far, for benchmarks: the rest of the stages is what is done around them.
@@ -337,7 +329,8 @@ impl Pipeline {
         if let Some(side) = finer(&picture, &candidate, AGE_EYES) {
             picture = timed(&mut times.decode, || source.decode(side))?;
         }
-        let age = timed(&mut times.age, || self.ages.estimate(&mut self.sampler, &picture, &candidate))?;
+        let ages = self.ages.get()?;
+        let age = timed(&mut times.age, || ages.estimate(&mut self.sampler, &picture, &candidate))?;
         Ok(Some(AgedFace { quality, age: Some(age) }))
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use faceline_models::manifest::{Model, Output, Role};
 use faceline_models::{InstalledModel, Repository, RepositoryError};
 
+use super::age::AgeEstimator;
 use crate::inference::{Device, InferenceError, Runtime};
 
 /// What coding needs, shared by all pipelines of a process.
@@ -72,6 +73,15 @@ impl Models {
         self.template_version
     }
 
+    /// Loads the models that pipelines load only when they are asked for what they give, and lets go of them: whoever
+    /// starts a worker should hear of a model that cannot be used, and not the first caller.
+    ///
+    /// # Errors
+    /// A model does not load, or is not what the manifest says.
+    pub fn check_lazy(&self) -> Result<(), InferenceError> {
+        self.open_age_model().map(|_| ())
+    }
+
     pub(super) fn detector(&self) -> InstalledModel<'_> {
         view(&self.detector)
     }
@@ -84,8 +94,8 @@ impl Models {
         view(&self.embedding)
     }
 
-    pub(super) fn age(&self) -> InstalledModel<'_> {
-        view(&self.age)
+    pub(super) fn open_age_model(&self) -> Result<AgeEstimator, InferenceError> {
+        AgeEstimator::open(&self.runtime, self.device, &view(&self.age))
     }
 }
 
