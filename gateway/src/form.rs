@@ -11,6 +11,8 @@ use faceline_shared::error::Fault;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value as Json;
 
+use crate::json;
+
 /// What an operation reads of a request; everything else in it is ignored.
 #[derive(Clone, Copy, Debug)]
 pub struct Schema {
@@ -24,10 +26,13 @@ pub struct Schema {
     pub values: &'static [(&'static str, Kind)],
 }
 
+/// A text is kept, repeated and signed, up to hundreds of times in one answer.
+pub const LONGEST_TEXT: usize = 1024;
+
 /// Type of a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
-    /// Any text.
+    /// Any text, of at most [`LONGEST_TEXT`] bytes.
     Text,
     /// True or false, in any case, with or without quotes.
     Flag,
@@ -119,15 +124,19 @@ impl Form {
     }
 
     fn insert_members(&mut self, part: &'static str, text: &str) -> Result<(), Fault> {
-        let Members(members) = serde_json::from_str(text)
-            .map_err(|error| Fault::Invalid(format!("`{part}` is not a JSON object: {error}")))?;
+        let Members(members) = serde_json::from_str(text).map_err(|error| {
+            Fault::Invalid(format!("`{part}` is not a JSON object: {}", json::place(&error)))
+        })?;
         for (name, json) in members {
             let Some((name, kind)) = self.schema.value(&name) else {
                 continue;
             };
             let found = match json {
                 Json::Null => continue,
-                Json::String(text) => value(name, kind, &text)?,
+                Json::String(text) => match unquoted(text.trim()) {
+                    "" => continue,
+                    text => value(name, kind, text)?,
+                },
                 Json::Bool(flag) => value(name, kind, if flag { "true" } else { "false" })?,
                 Json::Number(number) => value(name, kind, &number.to_string())?,
                 Json::Array(_) | Json::Object(_) => return invalid(name, "must be a plain value"),
@@ -222,6 +231,9 @@ fn keep<T: PartialEq>(
 
 fn value(name: &str, kind: Kind, text: &str) -> Result<Value, Fault> {
     match kind {
+        Kind::Text if text.len() > LONGEST_TEXT => {
+            invalid(name, &format!("is longer than {LONGEST_TEXT} bytes"))
+        }
         Kind::Text => Ok(Value::Text(text.to_owned())),
         Kind::Flag if text.eq_ignore_ascii_case("true") => Ok(Value::Flag(true)),
         Kind::Flag if text.eq_ignore_ascii_case("false") => Ok(Value::Flag(false)),
@@ -318,6 +330,7 @@ mod tests {
             &[("imageType", "\u{feff} \"SELFIE\"\r\n"), ("rotate", "\"TRUE\"\n")],
             &[("face", r#"{"imageType":"SELFIE","rotate":"true"}"#), ("rotate", "true")],
             &[("face", "\u{feff}{\"imageType\":\"SELFIE\",\"rotate\":\"TRUE\",\"other\":[1]}\n")],
+            &[("face", r#"{"imageType":" \"SELFIE\" ","rotate":" true"}"#), ("imageType", "SELFIE")],
         ] {
             let form = form(parts).unwrap();
             assert_eq!(form.text("imageType"), Some("SELFIE"), "{parts:?}");
@@ -353,10 +366,33 @@ mod tests {
 
     #[test]
     fn null_and_empty_values_are_absent() {
-        let form = form(&[("face", r#"{"imageType":null}"#), ("rotate", "")]).unwrap();
+        let form = form(&[("face", r#"{"imageType":null,"age":""}"#), ("rotate", "")]).unwrap();
         assert_eq!((form.text("imageType"), form.flag("rotate")), (None, None));
         assert_eq!(form.required_text("imageType").unwrap_err().to_string(), "`imageType` is missing");
         assert_eq!(form.picture("image").unwrap_err().to_string(), "`image` is missing");
+    }
+
+    #[test]
+    fn a_text_has_an_end() {
+        let longest = "x".repeat(LONGEST_TEXT);
+        assert!(form(&[("imageType", &longest)]).is_ok());
+        let longer = longest + "x";
+        assert_eq!(message(&[("imageType", &longer)]), "`imageType` is longer than 1024 bytes");
+        let member = format!(r#"{{"imageType":"{longer}"}}"#);
+        assert_eq!(message(&[("face", &member)]), "`imageType` is longer than 1024 bytes");
+    }
+
+    #[test]
+    fn what_was_sent_is_not_repeated() {
+        let secret = format!(r#""{}""#, "template".repeat(9));
+        assert_eq!(
+            message(&[("face", &secret)]),
+            "`face` is not a JSON object: not of the form at line 1 column 74"
+        );
+        assert_eq!(
+            message(&[("face", "{\"a\":nonsense}")]),
+            "`face` is not a JSON object: no JSON at line 1 column 7"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use std::io;
 
 use serde::Serialize;
+use serde_json::error::Category;
 use serde_json::ser::{CompactFormatter, Formatter};
 
 /// Minified JSON with ECMAScript's numbers.
@@ -16,6 +17,17 @@ pub fn to_vec(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(512);
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, EcmaScript))?;
     Ok(bytes)
+}
+
+/// Where JSON is not as it must be, without the words of it: those may be a template or a picture.
+#[must_use]
+pub fn place(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Io | Category::Syntax => "no JSON",
+        Category::Data => "not of the form",
+        Category::Eof => "it ends too early",
+    };
+    format!("{what} at line {} column {}", error.line(), error.column())
 }
 
 /// Minified, with numbers as `Number::toString` of ECMA-262 (6.1.6.1.20) prints them.

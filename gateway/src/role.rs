@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use faceline_shared::admin::Condition;
 use faceline_shared::broker::Queue;
+use faceline_shared::config::Config;
 use faceline_shared::object::{self, ObjectError, SealedObjects};
 use faceline_shared::parts::Parts;
 use faceline_shared::session::{self, SealedSessions, StoreError};
@@ -83,8 +84,8 @@ impl Gateway {
         };
         let config = &parts.config;
         let accounts = Accounts::load(config)?;
-        if !config.broker_is_embedded() && config.objects.url.is_none() {
-            tracing::warn!("objects.url is not set, so pictures lie on this machine, where other gateways do not find them");
+        if !config.broker_is_embedded() {
+            warn_of_what_is_not_shared(config);
         }
         let signer = Arc::new(Signer::load(config)?);
         let records =
@@ -110,7 +111,7 @@ impl Gateway {
             records.clone(),
             objects.clone(),
             parts.broker.clone(),
-            config.sessions.clone(),
+            config,
             &parts.metrics,
         ));
         let listener = Arc::clone(&sessions);
@@ -166,6 +167,18 @@ async fn watch_connection(mut reply_to: watch::Receiver<Option<String>>, connect
     }
 }
 
+/// Gateways on several machines must find the same things.
+fn warn_of_what_is_not_shared(config: &Config) {
+    if config.objects.url.is_none() {
+        tracing::warn!(
+            "objects.url is not set: other machines do not find the pictures of this one's sessions"
+        );
+    }
+    if config.signing.file.is_none() {
+        tracing::warn!("signing.file is not set: gateways on other machines sign with keys of their own");
+    }
+}
+
 /// What has to answer for the gateway to be ready.
 struct Conditions {
     blobs: Condition,
@@ -188,15 +201,15 @@ async fn look(parts: Parts, records: SealedSessions, objects: SealedObjects, con
                 consumers.with_label_values(&[queue.name()]).set(depth.consumers as i64);
             }
         }
-        conditions.blobs.set(usable("the blob store is not usable", parts.blobs.check().await));
-        conditions.store.set(usable("the session store is not usable", records.check().await));
+        conditions.blobs.set(usable("the blob store is not usable", &parts.blobs.check().await));
+        conditions.store.set(usable("the session store is not usable", &records.check().await));
         // Only sessions that keep pictures need it, so that its absence is no reason to send callers away.
-        objects_up.set(usable("the object store is not usable", objects.check().await).into());
+        objects_up.set(usable("the object store is not usable", &objects.check().await).into());
     }
 }
 
-fn usable(what: &'static str, check: Result<(), impl std::fmt::Display>) -> bool {
-    if let Err(error) = &check {
+fn usable(what: &'static str, check: &Result<(), impl std::fmt::Display>) -> bool {
+    if let Err(error) = check {
         tracing::warn!(%error, "{what}");
     }
     check.is_ok()

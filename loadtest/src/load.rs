@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
+use reqwest::header::HeaderValue;
 use reqwest::{Client, StatusCode, header};
 
 const BOUNDARY: &str = "faceline-loadtest";
@@ -52,6 +53,17 @@ impl Request {
 
     /// Sends it, and says what came back. Anything but 200 and 429 is an error.
     pub(crate) async fn send(&self) -> anyhow::Result<Answer> {
+        let (status, text, retry_after) = self.exchange().await?;
+        if status == StatusCode::OK {
+            return Ok(Answer::Done);
+        }
+        anyhow::ensure!(status == StatusCode::TOO_MANY_REQUESTS, "{status}: {text}");
+        let seconds = retry_after.as_ref().and_then(|value| value.to_str().ok()?.parse().ok());
+        Ok(Answer::Refused(Duration::from_secs(seconds.context("a refusal without Retry-After")?)))
+    }
+
+    /// Sends it; status, body and `Retry-After` of the answer.
+    async fn exchange(&self) -> anyhow::Result<(StatusCode, String, Option<HeaderValue>)> {
         let answer = self
             .client
             .post(&self.url)
@@ -63,13 +75,15 @@ impl Request {
         let status = answer.status();
         let retry_after = answer.headers().get(header::RETRY_AFTER).cloned();
         let text = answer.text().await.context("the answer breaks off")?;
-        if status == StatusCode::OK {
-            return Ok(Answer::Done);
-        }
-        anyhow::ensure!(status == StatusCode::TOO_MANY_REQUESTS, "{status}: {text}");
-        let seconds = retry_after.as_ref().and_then(|value| value.to_str().ok()?.parse().ok());
-        Ok(Answer::Refused(Duration::from_secs(seconds.context("a refusal without Retry-After")?)))
+        Ok((status, text, retry_after))
     }
+}
+
+/// The answer to a request that is not refused.
+pub(crate) async fn answer(request: &Request) -> anyhow::Result<String> {
+    let (status, text, _) = request.exchange().await?;
+    anyhow::ensure!(status == StatusCode::OK, "{status}: {text}");
+    Ok(text)
 }
 
 /// Callers that ask again as soon as they have an answer: `callers` at a time, `jobs` requests in all.

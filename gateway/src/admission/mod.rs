@@ -242,6 +242,30 @@ impl Ticket {
         }
     }
 
+    /// Takes a place for a job, where a request turns out to need one.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`] where the workers have more than enough to do.
+    pub fn begin_job(&mut self) -> Result<(), Fault> {
+        let now = Instant::now();
+        let mut state = self.admission.state();
+        let is_expected = state.throttle.expects(now, &self.visit);
+        if !state.throttle.has_room(now, is_expected) {
+            return Err(self.admission.refuse(&mut state, now, &self.visit, BusyCause::Wait));
+        }
+        let mut stage = state.throttle.enter(now);
+        state.throttle.receive(&mut stage);
+        self.stage = Some(stage);
+        Ok(())
+    }
+
+    /// The job is answered; what is left to do keeps no other one waiting.
+    pub fn end_job(&mut self) {
+        if let Some(stage) = self.stage.take() {
+            self.admission.state().throttle.leave(&stage);
+        }
+    }
+
     /// The body is here as a whole.
     pub fn received(&mut self) {
         if let Some(stage) = &mut self.stage {
@@ -412,16 +436,25 @@ mod tests {
     #[test]
     fn what_makes_no_job_takes_room_and_does_not_mind_the_workers() {
         let (admission, demo, metrics) = admission(|config| {
-            config.limits.inflight_jobs = 2;
+            config.limits.inflight_jobs = 8;
             config.limits.client_share = 1.0;
         });
         admission.answered(Duration::from_secs(5));
         let visit = admission.visit(&demo, "/", None, Way::default());
-        let job = admit(&admission, &demo, 10).unwrap();
+        let jobs = [(); 4].map(|()| admit(&admission, &demo, 10).unwrap());
         assert_eq!(cause(admit(&admission, &demo, 10)), BusyCause::Wait);
-        let other = admission.admit_without_job(&demo, &visit, 10).unwrap();
+        let others = [(); 4].map(|()| admission.admit_without_job(&demo, &visit, 10).unwrap());
         assert_eq!(cause(admission.admit_without_job(&demo, &visit, 10)), BusyCause::InFlight);
-        drop((job, other));
+        drop(others);
+        // One that turns out to need a worker has to wait for its place like all others, and gives it back early.
+        let mut late = admission.admit_without_job(&demo, &visit, 10).unwrap();
+        assert_eq!(cause(late.begin_job()), BusyCause::Wait);
+        drop(jobs);
+        late.begin_job().unwrap();
+        let others = [(); 3].map(|()| admit(&admission, &demo, 10).unwrap());
+        assert_eq!(cause(admit(&admission, &demo, 10)), BusyCause::Wait);
+        late.end_job();
+        drop((admit(&admission, &demo, 10).unwrap(), others, late));
         assert!(metrics.encode().contains("faceline_gateway_inflight_bytes 0"));
     }
 

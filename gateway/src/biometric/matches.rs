@@ -1,5 +1,7 @@
 //! A face of a session against all others.
 
+use std::sync::Arc;
+
 use faceline_shared::error::Fault;
 use faceline_shared::face::Embedding;
 use faceline_shared::job::JobResult;
@@ -9,7 +11,7 @@ use uuid::Uuid;
 
 use super::answer::{Match, MatchedFace};
 use super::failure::Parts;
-use super::{BiometricServices, Call, Json, other_result};
+use super::{BiometricServices, Call, Json, other_result, reference};
 use crate::jobs::Task;
 use crate::sessions::Face;
 use crate::stamp::Stamp;
@@ -22,19 +24,27 @@ impl BiometricServices {
     ///
     /// # Errors
     /// There is no session or no such face in it, nobody is in the face's picture, no room, no answer in time.
-    pub async fn matches(&self, name: &SessionName, reference: Uuid, call: Call) -> Result<Json, Fault> {
+    pub async fn matches(&self, name: &SessionName, id: Uuid, call: Call) -> Result<Json, Fault> {
         let entered = self.sessions.enter(name).await?;
         let mut faces = self.sessions.faces(name).await?;
-        let Some(at) = faces.iter().position(|(id, _)| *id == reference) else {
+        let Some(at) = faces.iter().position(|(other, _)| *other == id) else {
             return Err(Fault::NotFound("Face not found".into()));
         };
         let (_, reference_face) = faces.remove(at);
         let Some(embedding) = reference_face.embedding else {
             return Err(Fault::Invalid("the reference face has no template".into()));
         };
+        if !self.is_own(&embedding) {
+            let what = reference::other_algorithm(&embedding.algorithm, &self.algorithm.name);
+            return Err(Fault::Invalid(format!("the reference face: {what}")));
+        }
+        // A face from before a change of the algorithm cannot be compared any more.
+        for (_, face) in &mut faces {
+            face.embedding = face.embedding.take().filter(|embedding| self.is_own(embedding));
+        }
         let scores = entered.run(self.rank(embedding, &faces, call)).await?;
 
-        let shown = MatchedFace::kept(reference, &reference_face.description, &self.algorithm);
+        let shown = MatchedFace::kept(id, &reference_face.description, &self.algorithm);
         let created = Stamp::now();
         let mut matches: Vec<Match> = faces
             .iter()
@@ -53,6 +63,10 @@ impl BiometricServices {
         // Stable: of two with the same score the one that was added first comes first.
         matches.sort_by(|one, other| other.score.total_cmp(&one.score));
         self.signed_list(matches).await
+    }
+
+    fn is_own(&self, embedding: &Embedding) -> bool {
+        embedding.algorithm == self.algorithm.name && embedding.version == self.algorithm.version
     }
 
     /// Score and percentage of each face, in their order.
@@ -89,7 +103,7 @@ impl BiometricServices {
     /// Signs each match. With RSA that takes tens of milliseconds for a full session, which other requests on this
     /// thread are not to wait for.
     async fn signed_list(&self, matches: Vec<Match>) -> Result<Json, Fault> {
-        let signer = std::sync::Arc::clone(&self.signer);
+        let signer = Arc::clone(&self.signer);
         let signed = tokio::task::spawn_blocking(move || signer.signed_list(&matches)).await;
         let signed = signed.map_err(|error| error.to_string());
         signed.and_then(|signed| signed.map_err(|error| error.to_string())).map_err(|error| {

@@ -12,6 +12,8 @@ use super::Algorithm;
 use super::answer::{Landmarks, MatchedFace};
 use super::request::parse_image_type;
 use crate::face::FaceDescription;
+use crate::form::LONGEST_TEXT;
+use crate::json;
 
 /// Members of a face that are read; others are ignored.
 #[derive(Debug, Deserialize)]
@@ -23,8 +25,10 @@ pub(super) struct ReferenceFace {
     mode: Option<String>,
     image_type: Option<String>,
     #[serde(default, deserialize_with = "number_or_text")]
-    quality: Option<i32>,
+    quality: Option<f64>,
     landmarks: Option<KeptLandmarks>,
+    #[serde(default, deserialize_with = "flag_or_text")]
+    image_rotation_enabled: Option<bool>,
     template: Option<String>,
 }
 
@@ -38,7 +42,19 @@ struct Body {
 
 #[derive(Debug, Deserialize)]
 struct KeptLandmarks {
-    eyes: Option<Eyes>,
+    eyes: Option<KeptEyes>,
+}
+
+#[derive(Debug, Deserialize)]
+struct KeptEyes {
+    #[serde(deserialize_with = "number_or_text")]
+    x1: Option<f32>,
+    #[serde(deserialize_with = "number_or_text")]
+    y1: Option<f32>,
+    #[serde(deserialize_with = "number_or_text")]
+    x2: Option<f32>,
+    #[serde(deserialize_with = "number_or_text")]
+    y2: Option<f32>,
 }
 
 impl ReferenceFace {
@@ -50,6 +66,7 @@ impl ReferenceFace {
     ) -> Result<(MatchedFace, Embedding), Fault> {
         let part = "referenceFace";
         let face: Self = parse(part, json)?;
+        face.check(part)?;
         let (_, embedding) = face.template(part, templates, own)?;
         let image_type =
             face.image_type.as_deref().map(|text| parse_image_type("imageType", text)).transpose()?;
@@ -60,8 +77,8 @@ impl ReferenceFace {
             digest: face.digest,
             mode: own.name.clone(),
             image_type,
-            quality: face.quality,
-            image_rotation_enabled: None,
+            quality: face.quality.map(|quality| quality as i32),
+            image_rotation_enabled: face.image_rotation_enabled,
             landmarks: eyes.map(|eyes| Landmarks { eyes }),
         };
         Ok((described, embedding))
@@ -75,6 +92,7 @@ impl ReferenceFace {
     ) -> Result<(FaceDescription, String, Embedding), Fault> {
         let Body { face, bare } = parse("face", json)?;
         let face = face.unwrap_or(bare);
+        face.check("face")?;
         let (template, embedding) = face.template("face", templates, own)?;
         let Some(image_type) = &face.image_type else {
             return Err(Fault::Invalid("`imageType` is missing".into()));
@@ -85,9 +103,9 @@ impl ReferenceFace {
             friendly_name: face.friendly_name,
             digest: face.digest,
             image_type,
-            quality: face.quality,
+            quality: face.quality.map(|quality| quality as i32),
             eyes,
-            rotation: None,
+            rotation: face.image_rotation_enabled,
         };
         Ok((description, template, embedding))
     }
@@ -114,8 +132,34 @@ impl ReferenceFace {
         Ok((template, embedding))
     }
 
+    /// Checks what is repeated in answers: no text without an end, no number that JSON has no word for.
+    fn check(&self, part: &str) -> Result<(), Fault> {
+        let texts = [
+            ("id", &self.id),
+            ("friendlyName", &self.friendly_name),
+            ("digest", &self.digest),
+            ("mode", &self.mode),
+            ("imageType", &self.image_type),
+        ];
+        for (name, text) in texts {
+            if text.as_ref().is_some_and(|text| text.len() > LONGEST_TEXT) {
+                return Err(invalid(part, &format!("`{name}` is longer than {LONGEST_TEXT} bytes")));
+            }
+        }
+        if self.quality.is_some_and(|quality| quality.fract() != 0.0 || quality.abs() > 1e6) {
+            return Err(invalid(part, "`quality` must be a whole number"));
+        }
+        let eyes = self.eyes();
+        if eyes.is_some_and(|Eyes { x1, y1, x2, y2 }| [x1, y1, x2, y2].iter().any(|at| !at.is_finite())) {
+            return Err(invalid(part, "`eyes` must be numbers"));
+        }
+        Ok(())
+    }
+
+    /// All four, or none.
     fn eyes(&self) -> Option<Eyes> {
-        self.landmarks.as_ref().and_then(|landmarks| landmarks.eyes)
+        let eyes = self.landmarks.as_ref()?.eyes.as_ref()?;
+        Some(Eyes { x1: eyes.x1?, y1: eyes.y1?, x2: eyes.x2?, y2: eyes.y2? })
     }
 }
 
@@ -124,7 +168,8 @@ fn invalid(part: &str, what: &str) -> Fault {
 }
 
 fn parse<'a, T: Deserialize<'a>>(part: &str, json: &'a str) -> Result<T, Fault> {
-    serde_json::from_str(json).map_err(|error| invalid(part, &format!("this is not a face: {error}")))
+    serde_json::from_str(json)
+        .map_err(|error| invalid(part, &format!("this is not a face: {}", json::place(&error))))
 }
 
 /// Words for a template that cannot be compared.
@@ -149,6 +194,24 @@ where
         None => Ok(None),
         Some(Either::Number(number)) => Ok(Some(number)),
         Some(Either::Text(text)) => text.trim().parse().map(Some).map_err(de::Error::custom),
+    }
+}
+
+/// True or false, or a text that says so, in any case.
+fn flag_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Flag(bool),
+        Text(String),
+    }
+
+    match Option::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(Either::Flag(flag)) => Ok(Some(flag)),
+        Some(Either::Text(text)) => {
+            text.trim().to_ascii_lowercase().parse().map(Some).map_err(de::Error::custom)
+        }
     }
 }
 
@@ -204,6 +267,36 @@ mod tests {
         assert!(version.contains("FL1_512 version 7") && version.contains("FL1_512 version 1"), "{version}");
         let original = refusal(&templates, &json!({"template": "EQAAAMwDAAACA", "mode": "F6_4_VID60X"}));
         assert!(original.contains("F6_4_VID60X") && original.contains("FL1_512"), "{original}");
+    }
+
+    #[test]
+    fn values_may_be_texts_and_must_be_sound() {
+        let templates = TemplateCodec::new(KeyRing::generate().unwrap());
+        let open = |more: serde_json::Value| {
+            let mut face = json!({"template": template(&templates, "FL1_512", 1), "imageType": "SELFIE"});
+            face.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            ReferenceFace::open_for_session(&face.to_string(), &templates, &own()).map(|(face, ..)| face)
+        };
+        let face = open(json!({
+            "quality": 306.0, "imageRotationEnabled": "False",
+            "landmarks": {"eyes": {"x1": "518.5", "y1": 2, "x2": " 3 ", "y2": 4.5}}
+        }))
+        .unwrap();
+        assert_eq!((face.quality, face.rotation), (Some(306), Some(false)));
+        assert_eq!(face.eyes, Some(Eyes { x1: 518.5, y1: 2.0, x2: 3.0, y2: 4.5 }));
+        for (wrong, expected) in [
+            (json!({"quality": 1.5}), "`face`: `quality` must be a whole number"),
+            (
+                json!({"landmarks": {"eyes": {"x1": 1e39, "y1": 1, "x2": 1, "y2": 1}}}),
+                "`face`: `eyes` must be numbers",
+            ),
+            (json!({"digest": "a".repeat(1025)}), "`face`: `digest` is longer than 1024 bytes"),
+        ] {
+            assert_eq!(open(wrong).unwrap_err().to_string(), expected);
+        }
+        // What was sent is nobody's to read in a log.
+        let secret = ReferenceFace::open(r#""a template""#, &templates, &own()).unwrap_err().to_string();
+        assert_eq!(secret, "`referenceFace`: this is not a face: not of the form at line 1 column 12");
     }
 
     #[test]

@@ -171,10 +171,6 @@ impl BiometricServices {
     ) -> Result<Picture, Fault> {
         let entered = self.sessions.enter(name).await?;
         let picture = self.picture(name, face, kept).await?;
-        // What is a JPEG already would only get worse.
-        if picture.media_type == sniff::JPEG {
-            return Ok(picture);
-        }
         let parts = Parts { image: "image", ..Parts::default() };
         let task = Task::Compress(picture.file);
         let JobResult::Compressed(file) = entered.run(self.run(task, call, &parts)).await? else {

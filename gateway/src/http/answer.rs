@@ -121,7 +121,7 @@ impl IntoResponse for Refusal {
         let (id, cause, message) = (error.id, row.label, error.message.as_str());
         match row.biometric_services {
             500 if !matches!(fault, Fault::NotWorking) => {
-                tracing::error!(error_id = %id, cause, message, "request failed")
+                tracing::error!(error_id = %id, cause, message, "request failed");
             }
             429 | 503 => refusal_log::refused(id, cause, message),
             _ => tracing::info!(error_id = %id, cause, message, "request refused"),

@@ -1,6 +1,5 @@
 //! The way in of a request: everything that its headers decide, then its body.
 
-use axum::body::Body;
 use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
 use faceline_shared::error::{BusyCause, Fault};
@@ -55,23 +54,12 @@ pub(super) async fn receive_form(
     schema: &'static Schema,
 ) -> Result<Received<Form>, Fault> {
     let (parts, body) = request.into_parts();
-    let admitted = content_type::boundary(&parts.headers).and_then(|boundary| {
-        let limits = &state.config.limits;
-        let limit = limits
-            .picture_bytes
-            .saturating_mul(schema.pictures.len())
-            .saturating_add(ALLOWANCE)
-            // What never fits is too large, not a matter of waiting.
-            .min(state.admission.longest_body());
-        Ok((boundary, limit))
-    });
-    // Who calls comes first: a stranger does not learn what is wrong with the request.
+    let limit = form_limit(state, schema);
     let admitted = authorize(state, &parts.headers, permission).and_then(|caller| {
-        let (boundary, limit) = admitted?;
-        let admitted = admit(state, &parts, caller, Work::Job, limit)?;
-        Ok((admitted, boundary, limit))
+        let boundary = content_type::boundary(&parts.headers)?;
+        Ok((admit(state, &parts, caller, Work::Job, limit)?, boundary))
     });
-    let (mut admitted, boundary, limit) = match admitted {
+    let (mut admitted, boundary) = match admitted {
         Ok(admitted) => admitted,
         Err(fault) => {
             drain::refused(&parts, body);
@@ -84,6 +72,13 @@ pub(super) async fn receive_form(
     let decoded = multipart::decode(&mut bounded, boundary, length, schema, max_picture).await;
     drain::rest(bounded.into_inner());
     Ok(admitted.with(decoded?, &parts))
+}
+
+/// The longest body that the parts of `schema` may make.
+fn form_limit(state: &State, schema: &Schema) -> usize {
+    let pictures = state.config.limits.picture_bytes.saturating_mul(schema.pictures.len());
+    // What never fits is too large, not a matter of waiting.
+    pictures.saturating_add(ALLOWANCE).min(state.admission.longest_body())
 }
 
 /// Lets a request in whose body is JSON, or empty, and which makes no job.
@@ -170,18 +165,19 @@ fn admit(state: &State, parts: &Parts, caller: Caller, work: Work, limit: usize)
     let visit = state.admission.visit(&caller, parts.uri.path(), length, way);
     let bytes = length.map_or(STEP, |length| length as usize).min(limit);
     let ticket = match work {
-        Work::Job if !state.submit.is_connected() => {
-            return Err(state.admission.refusal(&visit, BusyCause::BrokerUnreachable));
+        Work::Job => {
+            require_workers(state, &visit)?;
+            state.admission.admit(&caller, &visit, bytes)?
         }
-        Work::Job => state.admission.admit(&caller, &visit, bytes)?,
         Work::None => state.admission.admit_without_job(&caller, &visit, bytes)?,
     };
     Ok(Admitted { caller, visit, ticket })
 }
 
-/// Throws the body of a request away that is not looked at.
-pub(super) fn without_body(request: Request) -> Parts {
-    let (parts, body): (Parts, Body) = request.into_parts();
-    drain::rest(body);
-    parts
+/// Whether there is a way to the workers.
+pub(super) fn require_workers(state: &State, visit: &Visit) -> Result<(), Fault> {
+    if state.submit.is_connected() {
+        return Ok(());
+    }
+    Err(state.admission.refusal(visit, BusyCause::BrokerUnreachable))
 }

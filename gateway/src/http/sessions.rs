@@ -13,7 +13,7 @@ use faceline_shared::session::SessionName;
 use uuid::Uuid;
 
 use super::answer::{self, Answer};
-use super::receive::{Received, Work, authorize, receive_bare, receive_form, receive_json, without_body};
+use super::receive::{Received, Work, receive_bare, receive_form, receive_json, require_workers};
 use super::{State, content_type, operation};
 use crate::accounts::{Caller, Permission};
 use crate::biometric;
@@ -40,12 +40,14 @@ async fn create_session(extract::State(state): Shared, request: Request) -> Answ
 }
 
 async fn read_session(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let caller = authorize(&state, &without_body(request).headers, Permission::SessionsRead)?;
+    let Received { caller, ticket: _ticket, .. } =
+        receive_bare(&state, request, Permission::SessionsRead, Work::None)?;
     Ok(answer::text(state.biometric.session(&session(&caller, &path)?).await?))
 }
 
 async fn delete_session(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let caller = authorize(&state, &without_body(request).headers, Permission::SessionsDelete)?;
+    let Received { caller, ticket: _ticket, .. } =
+        receive_bare(&state, request, Permission::SessionsDelete, Work::None)?;
     state.biometric.delete_session(&session(&caller, &path)?, &caller.key_id).await?;
     Ok(answer::nothing())
 }
@@ -70,44 +72,51 @@ async fn create_face(extract::State(state): Shared, path: Path, request: Request
 }
 
 async fn read_faces(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let caller = authorize(&state, &without_body(request).headers, Permission::FacesRead)?;
+    let Received { caller, ticket: _ticket, .. } =
+        receive_bare(&state, request, Permission::FacesRead, Work::None)?;
     Ok(answer::text(state.biometric.faces(&session(&caller, &path)?).await?))
 }
 
 async fn read_face(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let caller = authorize(&state, &without_body(request).headers, Permission::FacesRead)?;
+    let Received { caller, ticket: _ticket, .. } =
+        receive_bare(&state, request, Permission::FacesRead, Work::None)?;
     Ok(answer::text(state.biometric.face(&session(&caller, &path)?, face(&path)?).await?))
 }
 
 async fn delete_face(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let caller = authorize(&state, &without_body(request).headers, Permission::FacesDelete)?;
+    let Received { caller, ticket: _ticket, .. } =
+        receive_bare(&state, request, Permission::FacesDelete, Work::None)?;
     state.biometric.delete_face(&session(&caller, &path)?, face(&path)?, &caller.key_id).await?;
     Ok(answer::nothing())
 }
 
 async fn delete_faces(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let caller = authorize(&state, &without_body(request).headers, Permission::FacesDelete)?;
+    let Received { caller, ticket: _ticket, .. } =
+        receive_bare(&state, request, Permission::FacesDelete, Work::None)?;
     state.biometric.delete_faces(&session(&caller, &path)?, &caller.key_id).await?;
     Ok(answer::nothing())
 }
 
 async fn read_image(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let compression = compression(request.uri().query());
-    // A picture takes room on its way out, so it is let in like one on its way in.
-    let work = if compression == Ok(true) { Work::Job } else { Work::None };
     let Received { caller, call, mut ticket, .. } =
-        receive_bare(&state, request, Permission::FacesRead, work)?;
-    let compression = compression?;
+        receive_bare(&state, request, Permission::FacesRead, Work::None)?;
     let (name, face) = (session(&caller, &path)?, face(&path)?);
+    let compression = compression?;
     let Some(kept) = state.biometric.kept_picture(&name, face).await? else {
         return Ok(answer::nothing());
     };
+    // A picture takes room on its way out as on its way in.
     ticket.grow(kept.length)?;
-    let picture = if compression {
-        state.biometric.compressed_picture(&name, face, kept, call).await?
-    } else {
-        state.biometric.picture(&name, face, kept).await?
-    };
+    // What is a JPEG already would only get worse.
+    if !compression || kept.is_jpeg() {
+        return answer::picture(state.biometric.picture(&name, face, kept).await?, ticket);
+    }
+    require_workers(&state, &call.visit)?;
+    ticket.begin_job()?;
+    let picture = state.biometric.compressed_picture(&name, face, kept, call).await?;
+    ticket.end_job();
+    ticket.grow(picture.file.len())?;
     answer::picture(picture, ticket)
 }
 

@@ -15,14 +15,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use faceline_shared::announcement::Announcement;
 use faceline_shared::broker::SharedBroker;
-use faceline_shared::config;
+use faceline_shared::config::{self, Config};
 use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::object::{ObjectError, SealedObjects};
 use faceline_shared::session::{
     Deletion, Due, Found, Insertion, SealedSessions, SessionError, SessionName, StoreError,
 };
 use faceline_shared::telemetry::Metrics;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use self::ends::{Ends, Watch};
@@ -31,6 +31,11 @@ use self::metrics::SessionMetrics;
 pub use self::outbox::Outbox;
 pub use self::record::{Face, KeptPicture, Session};
 use crate::admission;
+
+/// What may be on its way into the object store at the same time, in KiB; a larger picture goes alone.
+const KEEPING: u32 = 32 << 10;
+/// Time in which a picture is in the object store, or is given up.
+const OBJECT_GRACE: Duration = Duration::from_secs(60);
 
 /// The sessions of an installation, as one gateway sees them.
 pub struct Sessions {
@@ -41,6 +46,10 @@ pub struct Sessions {
     ends: Arc<Ends>,
     /// Rung when a row is due at once.
     outbox: Arc<Notify>,
+    /// As of [`Outbox`].
+    late: Duration,
+    /// Turns of pictures on their way into the object store, in KiB.
+    keeping: Semaphore,
     metrics: SessionMetrics,
 }
 
@@ -74,16 +83,18 @@ impl Sessions {
         records: SealedSessions,
         pictures: SealedObjects,
         broker: SharedBroker,
-        settings: config::Sessions,
+        config: &Config,
         metrics: &Metrics,
     ) -> Self {
         Self {
             records,
             pictures,
             broker,
-            settings,
+            settings: config.sessions.clone(),
             ends: Arc::default(),
             outbox: Arc::default(),
+            late: config.jobs.deadline + OBJECT_GRACE,
+            keeping: Semaphore::new(KEEPING as usize),
             metrics: SessionMetrics::new(metrics),
         }
     }
@@ -174,7 +185,7 @@ impl Sessions {
         if let Some(picture) = picture {
             // First, so that no face is without its picture. What is left of a gateway that dies in between goes with the
             // session's folder.
-            self.pictures.put(&name.client, &key, picture).await.map_err(|error| object_fault(&error))?;
+            self.keep(name, &key, picture).await?;
         }
         let added = self.records.add_face(name, id, face, self.settings.most_faces).await;
         let fault = match added {
@@ -194,6 +205,14 @@ impl Sessions {
             tracing::warn!(%error, key, "a picture is left to the end of its session");
         }
         Err(fault)
+    }
+
+    /// Large pictures take turns, since each is copied when it is sealed, and no budget of callers covers that.
+    async fn keep(&self, name: &SessionName, key: &str, picture: &Bytes) -> Result<(), Fault> {
+        let kib = u32::try_from(picture.len().div_ceil(1 << 10)).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        let _turn = self.keeping.acquire_many(kib.min(KEEPING)).await.ok();
+        self.pictures.put(&name.client, key, picture).await.map_err(|error| object_fault(&error))
     }
 
     /// A face.
@@ -279,12 +298,10 @@ impl Sessions {
         if deleted > 0 {
             tracing::info!(target: "faceline::audit", session = %name.id, client = name.client, key, faces = deleted, "faces deleted");
         }
-        if pictures.is_some() {
-            for face in faces {
-                // As for a whole session: gone when the caller hears so, and the outbox sees to it.
-                if let Err(error) = self.pictures.delete(&follow_up::picture(name.id, *face)).await {
-                    tracing::warn!(%error, %face, "a picture is left to the outbox");
-                }
+        if deleted > 0 && pictures.is_some() {
+            // As for a whole session: gone when the caller hears so, and the outbox sees to it.
+            if let Err(error) = outbox::delete_pictures(&self.pictures, name.id, faces).await {
+                tracing::warn!(%error, session = %name.id, "pictures are left to the outbox");
             }
             self.outbox.notify_one();
         }

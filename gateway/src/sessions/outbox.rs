@@ -9,19 +9,19 @@ use std::time::Duration;
 use faceline_shared::object::{ObjectError, SealedObjects};
 use faceline_shared::session::{OpenedRow, SealedSessions, SessionError};
 use faceline_shared::shutdown::CancellationToken;
-use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::Sessions;
 use super::follow_up::{self, ClearUp, EndReason, FollowUp};
 use super::metrics::SessionMetrics;
 
-/// Rows that are taken at once.
-const BATCH: usize = 32;
-/// Of them, those that are done at the same time.
-const AT_ONCE: usize = 8;
+/// Rows that are taken and done at the same time: one that had to wait for others would outlive its lease.
+const BATCH: usize = 16;
+/// Pictures that are deleted at the same time.
+const AT_ONCE: usize = 16;
 /// How long a row is this gateway's.
 const LEASE: Duration = Duration::from_secs(30);
 /// A row is given up before others may take it.
@@ -30,8 +30,6 @@ const LIMIT: Duration = Duration::from_secs(25);
 const LOOK: Duration = Duration::from_secs(1);
 /// A row that fails is tried again after a second, then two, then four, up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// The longest that a picture may be on its way into the object store after its session's end.
-const LATE: Duration = Duration::from_secs(60);
 
 /// What becomes of a row.
 enum Next {
@@ -44,6 +42,8 @@ pub struct Outbox {
     records: SealedSessions,
     pictures: SealedObjects,
     ring: Arc<Notify>,
+    /// The longest that a picture may be on its way into the object store after its session's end.
+    late: Duration,
     metrics: SessionMetrics,
 }
 
@@ -55,6 +55,7 @@ impl Outbox {
             records: sessions.records.clone(),
             pictures: sessions.pictures.clone(),
             ring: Arc::clone(&sessions.outbox),
+            late: sessions.late,
             metrics: sessions.metrics.clone(),
         }
     }
@@ -86,7 +87,7 @@ impl Outbox {
     async fn round(&self) -> Result<usize, SessionError> {
         let rows = self.records.lease(BATCH, LEASE).await?;
         let count = rows.len();
-        stream::iter(rows).for_each_concurrent(AT_ONCE, |row| self.settle(row)).await;
+        stream::iter(rows).for_each_concurrent(BATCH, |row| self.settle(row)).await;
         self.metrics.depth.set(self.records.outbox_depth().await?.cast_signed());
         Ok(count)
     }
@@ -95,18 +96,19 @@ impl Outbox {
         let OpenedRow { what, leased } = row;
         let pause = Duration::from_secs(1 << leased.attempt.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
         let (outcome, settled) = match what {
-            Ok(what) => match timeout(LIMIT, self.act(what)).await {
+            Ok(what) => match timeout(LIMIT, self.act(what.clone())).await {
                 Ok(Ok(Next::Done)) => ("done", self.records.finish(&leased).await),
                 Ok(Ok(Next::Again { after, what })) => {
                     ("done", self.records.postpone(&leased, after, Some(&what)).await)
                 }
                 Ok(Err(error)) => {
                     tracing::warn!(%error, row = %leased.id, attempt = leased.attempt, "a row of the outbox has to wait");
-                    ("failed", self.records.postpone(&leased, pause, None::<&FollowUp>).await)
+                    // Written anew, so that it is sealed with the present key.
+                    ("failed", self.records.postpone(&leased, pause, Some(&what)).await)
                 }
                 Err(_) => {
                     tracing::warn!(row = %leased.id, attempt = leased.attempt, "a row of the outbox takes too long");
-                    ("failed", self.records.postpone(&leased, pause, None::<&FollowUp>).await)
+                    ("failed", self.records.postpone(&leased, pause, Some(&what)).await)
                 }
             },
             // Another gateway may have the key, or know the form.
@@ -128,36 +130,44 @@ impl Outbox {
         match what {
             FollowUp::ClearUp(end) => self.clear_up(end).await,
             FollowUp::DeletePictures { session, faces, .. } => {
-                for face in faces {
-                    self.pictures.delete(&follow_up::picture(session, face)).await?;
-                }
+                delete_pictures(&self.pictures, session, &faces).await?;
                 Ok(Next::Done)
             }
         }
     }
 
     async fn clear_up(&self, end: ClearUp) -> Result<Next, ObjectError> {
-        let pictures = match end.keeps_pictures {
-            true => self.pictures.delete_all(&follow_up::folder(end.session)).await?,
-            false => 0,
-        };
+        if end.keeps_pictures {
+            self.pictures.delete_all(&follow_up::folder(end.session)).await?;
+        }
         if end.again {
             return Ok(Next::Done);
         }
-        self.record(&end, pictures);
+        self.record(&end);
         if !end.keeps_pictures {
             return Ok(Next::Done);
         }
-        Ok(Next::Again { after: LATE, what: FollowUp::ClearUp(ClearUp { again: true, ..end }) })
+        Ok(Next::Again { after: self.late, what: FollowUp::ClearUp(ClearUp { again: true, ..end }) })
     }
 
     /// The audit record of a session's end.
-    fn record(&self, end: &ClearUp, pictures: usize) {
+    fn record(&self, end: &ClearUp) {
         let (reason, key) = match &end.reason {
             EndReason::Expired => ("expired", None),
             EndReason::Deleted { key } => ("deleted", Some(key)),
         };
         self.metrics.ended.with_label_values(&[reason]).inc();
-        tracing::info!(target: "faceline::audit", session = %end.session, client = end.client, reason, key, pictures, "session ended");
+        tracing::info!(target: "faceline::audit", session = %end.session, client = end.client, reason, key, "session ended");
     }
+}
+
+/// Deletes the pictures of these faces, several at a time, up to the first that cannot be.
+pub(super) async fn delete_pictures(
+    pictures: &SealedObjects,
+    session: Uuid,
+    faces: &[Uuid],
+) -> Result<(), ObjectError> {
+    let keys = faces.iter().map(|face| follow_up::picture(session, *face));
+    let delete = |key: String| async move { pictures.delete(&key).await };
+    stream::iter(keys.map(Ok)).try_for_each_concurrent(AT_ONCE, delete).await
 }

@@ -44,3 +44,11 @@ pub struct KeptPicture {
     /// Its size in bytes.
     pub length: usize,
 }
+
+impl KeptPicture {
+    /// Whether it is a JPEG.
+    #[must_use]
+    pub fn is_jpeg(&self) -> bool {
+        self.media_type == "image/jpeg"
+    }
+}

@@ -203,7 +203,13 @@ impl Signer {
                 }
                 self.keys.store(Arc::new(keys));
             }
-            Err(error) => tracing::warn!(%error, "the signing keys stay as they were"),
+            Err(error) => {
+                tracing::warn!(%error, "the signing keys stay as they were");
+                // What is in the file is wrong until somebody writes it anew; not being able to read it may pass by itself.
+                if matches!(error, SigningError::File(_)) {
+                    *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                }
+            }
         }
     }
 

@@ -37,7 +37,7 @@ async fn a_job_for_a_session_that_is_deleted_is_given_up_at_every_gateway() {
         gateway.workers.given_up.notified().await;
         assert_eq!(answer.await.unwrap().error(), (404, "Session not found".into()));
     }
-    assert!(one.stores.pictures().await.is_empty());
+    assert!(one.stores.pictures().is_empty());
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn a_face_that_comes_too_late_leaves_nothing() {
     assert_eq!(delete(other.address, &format!("{SESSIONS}/{session}")).await.status, 204);
     slow.workers.permits.add_permits(1);
     assert_eq!(asked.await.unwrap().error(), (404, "Session not found".into()));
-    assert!(slow.stores.pictures().await.is_empty());
+    assert!(slow.stores.pictures().is_empty());
 }
 
 #[tokio::test]
@@ -71,8 +71,8 @@ async fn pictures_go_with_a_session_that_ends_by_itself() {
     let stays = gateway.session(KEEPING).await;
     gateway.face(ends, "x").await;
     let kept = gateway.face(stays, "y").await;
-    gateway.until(async || gateway.stores.pictures().await.len() == 1).await;
-    assert_eq!(gateway.stores.pictures().await, [format!("sessions/{stays}/{kept}")]);
+    gateway.until(async || gateway.stores.pictures().len() == 1).await;
+    assert_eq!(gateway.stores.pictures(), [format!("sessions/{stays}/{kept}")]);
     assert!(gateway.metrics.encode().contains(r#"faceline_sessions_ended_total{reason="expired"} 1"#));
 }
 
@@ -92,9 +92,9 @@ async fn pictures_go_as_soon_as_their_store_is_back() {
             gateway.metrics.encode().contains(r#"faceline_outbox_rows_total{outcome="failed"} 2"#)
         })
         .await;
-    assert_eq!(gateway.stores.pictures().await.len(), 2);
+    assert_eq!(gateway.stores.pictures().len(), 2);
     gateway.stores.objects.away.store(false, Ordering::Relaxed);
-    gateway.until(async || gateway.stores.pictures().await.is_empty()).await;
+    gateway.until(async || gateway.stores.pictures().is_empty()).await;
 }
 
 #[tokio::test]

@@ -71,7 +71,7 @@ impl Gateway {
             stores.records(),
             stores.sealed_objects(),
             stores.broker.clone(),
-            config.sessions.clone(),
+            &config,
             &metrics,
         ));
         let shutdown = CancellationToken::new();

@@ -60,7 +60,7 @@ impl Stores {
     }
 
     /// Keys of all pictures that are kept.
-    pub(crate) async fn pictures(&self) -> Vec<String> {
+    pub(crate) fn pictures(&self) -> Vec<String> {
         self.objects.kept.lock().unwrap().keys().cloned().collect()
     }
 

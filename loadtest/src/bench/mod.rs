@@ -4,7 +4,7 @@
 mod memory;
 mod overload;
 mod pipeline;
-
+mod sessions;
 mod throughput;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ enum Part {
     Throughput,
     /// Memory of gateway and worker over 2,000 jobs
     Memory,
+    /// CPU time of looking at a session with fifty faces
+    Sessions,
     /// One and three times the load that the service can carry
     Overload,
 }
@@ -75,6 +77,9 @@ impl Bench {
         }
         if wanted(Part::Memory) {
             memory::run(&small, self.callers).await?;
+        }
+        if wanted(Part::Sessions) {
+            sessions::run(&small, self.callers).await?;
         }
         if wanted(Part::Overload) {
             overload::run(&small, self.callers, self.seconds).await?;

@@ -5,8 +5,12 @@ use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 use super::{Limits, Picture, PictureFault, Source};
 
-/// Of 100: above, files grow faster than a person sees a difference.
-const QUALITY: i32 = 90;
+/// Of 100, the first that gives a file that is not too long. Above 90, files grow faster than a person sees a difference.
+const QUALITIES: [i32; 6] = [90, 75, 50, 30, 15, 5];
+
+/// Size of the file in bytes: it travels in a message, of which brokers take 16 MiB. Portraits of 50 megapixels are well below it,
+/// noise is not.
+const LONGEST: usize = 8 << 20;
 
 /// The longest side that libjpeg writes, less than the format allows (`JPEG_MAX_DIMENSION`).
 const MAX_SIDE: u32 = 65_500;
@@ -23,16 +27,23 @@ pub(crate) fn compress(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Picture
     let stored = RgbImage::from_raw(width, height, pixels).ok_or(PictureFault::Corrupt)?;
     let mut upright = DynamicImage::from(stored);
     upright.apply_orientation(orientation);
-    encode(&upright.into_rgb8()).map_err(|error| {
-        tracing::error!(%error, "a decoded picture cannot be encoded");
-        PictureFault::TooMuchMemory
-    })
+    let upright = upright.into_rgb8();
+    for quality in QUALITIES {
+        let jpeg = encode(&upright, quality).map_err(|error| {
+            tracing::error!(%error, "a decoded picture cannot be encoded");
+            PictureFault::TooMuchMemory
+        })?;
+        if jpeg.len() <= LONGEST {
+            return Ok(jpeg);
+        }
+    }
+    Err(PictureFault::TooMuchMemory)
 }
 
-fn encode(picture: &RgbImage) -> Result<Vec<u8>, turbojpeg::Error> {
+fn encode(picture: &RgbImage, quality: i32) -> Result<Vec<u8>, turbojpeg::Error> {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let mut compressor = Compressor::new()?;
-    compressor.set_quality(QUALITY)?;
+    compressor.set_quality(quality)?;
     compressor.set_subsamp(Subsamp::Sub2x2)?;
     let pixels = &picture.as_raw()[..];
     compressor.compress_to_vec(Image { pixels, width, pitch: width * 3, height, format: PixelFormat::RGB })
@@ -101,6 +112,22 @@ mod tests {
             assert_shows_the_scene(&jpeg);
             assert!(memchr::memmem::find(&jpeg, b"Exif").is_none());
         }
+    }
+
+    #[test]
+    fn noise_is_made_small_enough_for_a_message() {
+        // A tile of noise again and again: short as a PNG, and nothing that JPEG is good at.
+        let mut state = 1_u32;
+        let tile: Vec<u8> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if state & 1 << 31 == 0 { 0 } else { 255 }
+        })
+        .take(64 * 64)
+        .collect();
+        let noise = RgbImage::from_fn(4000, 4000, |x, y| Rgb([tile[(y % 64 * 64 + x % 64) as usize]; 3]));
+        assert!(encode(&noise, QUALITIES[0]).unwrap().len() > LONGEST);
+        let jpeg = compress(&encoded(&noise, ImageFormat::Png), &Limits::default()).unwrap();
+        assert!(jpeg.len() <= LONGEST, "{}", jpeg.len());
     }
 
     #[test]

@@ -138,7 +138,7 @@ async fn a_job_that_ends_its_worker_fails_alone() {
     let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!(good.len(), 100, "{bad:?}");
     let [Err(OrderError::Failed(JobFailure::Poison { attempts }))] = bad[..] else { panic!("{bad:?}") };
-    assert_eq!((attempts, deaths), (3, 3));
+    assert_eq!((attempts, deaths), (3, 3), "{}", parts.metrics.encode());
     assert_eq!(parts.broker.depth(&Queue::DeadLetters).await.unwrap().ready, 1);
     parts.broker.close().await;
 }

@@ -132,11 +132,8 @@ async fn a_session_survives_a_restart_and_a_kill() {
     let mut url = faceline.url().await;
     let session = Session::create(&url).await;
     let face = session.add(&url, "obama.jpg").await;
-    let (described, listed, shown) = (
-        session.get(&url, &face).await,
-        session.get(&url, "/faces").await,
-        session.get(&url, "").await,
-    );
+    let (described, listed, shown) =
+        (session.get(&url, &face).await, session.get(&url, "/faces").await, session.get(&url, "").await);
     for kill in [false, true, true] {
         if kill {
             faceline.kill().await;
@@ -256,7 +253,7 @@ async fn two_gateways_and_two_workers_share_sessions_over_redis_and_s3() {
     // Nobody reads it on the way: the picture's own bytes are nowhere.
     let picture = bytes("obama.jpg");
     let piece = &picture[5000..5032];
-    assert!(!anywhere(s3.data_dir(), piece) && !anywhere(broker.data_dir(), piece));
+    assert!(!anywhere(s3.data_dir(), piece) && !anywhere(&broker.data_dir(), piece));
 
     assert_eq!(session.delete(&one_url).await, StatusCode::NO_CONTENT);
     assert_eq!(session.get(&two_url, &face).await.0, StatusCode::NOT_FOUND);

@@ -161,14 +161,14 @@ async fn what_is_missing_is_said() {
 }
 
 /// A face that the gateway made itself.
-async fn face(gateway: &Gateway) -> String {
+fn face(gateway: &Gateway) -> String {
     let template = gateway.stores.templates().encode(&crate::workers::face().embedding).unwrap();
     format!(r#"{{"imageType":"SELFIE","template":"{template}"}}"#)
 }
 
 async fn a_picture_may_be_too_large() {
     let gateway = Gateway::with(Workers::able(), |config| config.limits.picture_bytes = 100).await;
-    let (large, face) = ("x".repeat(101), face(&gateway).await);
+    let (large, face) = ("x".repeat(101), face(&gateway));
     for (path, parts) in [
         (FACES, &[("imageType", "SELFIE"), ("image", large.as_str())][..]),
         (MATCH_IMAGES, &[("referenceImage", large.as_str())]),
@@ -184,7 +184,7 @@ async fn there_may_be_no_room() {
         config.limits.burst = 1;
     })
     .await;
-    let face = face(&gateway).await;
+    let face = face(&gateway);
     assert_eq!(post(gateway.address, FACES, &[("imageType", "SELFIE"), ("image", "x")]).await.status, 200);
     for probe in probes::direct(&face) {
         assert_eq!(probe.send(&gateway, Some("demo")).await.error().0, 429, "{}", probe.operation);
@@ -194,7 +194,7 @@ async fn there_may_be_no_room() {
 async fn workers_may_fail() {
     for failure in [JobFailure::Internal, JobFailure::Poison { attempts: 3 }, JobFailure::BlobLost] {
         let gateway = Gateway::start(Workers::new(move |_| Err(failure.clone().into()))).await;
-        for probe in probes::direct(&face(&gateway).await) {
+        for probe in probes::direct(&face(&gateway)) {
             let answer = probe.send(&gateway, Some("demo")).await;
             assert_eq!(answer.error(), (500, "internal error".into()), "{}", probe.operation);
         }
@@ -209,7 +209,7 @@ async fn a_comparison_needs_two_faces() {
         _ => Err(nobody.clone().into()),
     }))
     .await;
-    for probe in probes::direct(&face(&gateway).await) {
+    for probe in probes::direct(&face(&gateway)) {
         let answer = probe.send(&gateway, Some("demo")).await;
         match probe.operation {
             "CreateDirectFaceFromImage" => assert_eq!(answer.json()["quality"], -10_000),

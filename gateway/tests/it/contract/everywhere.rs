@@ -164,7 +164,7 @@ async fn what_belongs_to_another_client_is_not_there() {
         let answer = probe.send(&gateway, Some("other")).await;
         assert_eq!(answer.error(), (404, "Session not found".into()), "{}", probe.operation);
     }
-    assert_eq!(gateway.stores.pictures().await.len(), 1);
+    assert_eq!(gateway.stores.pictures().len(), 1);
     let own = probes::within(session, face, &json).swap_remove(0).send(&gateway, Some("all")).await;
     assert_eq!(own.status, 200);
 }

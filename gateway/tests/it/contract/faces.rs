@@ -116,7 +116,12 @@ async fn a_face_made_of_an_earlier_answer_is_described() {
     let gateway = Gateway::start(Workers::able()).await;
     let session = gateway.session(r#"{"imageStorageEnabled":true}"#).await;
     let faces = format!("{SESSIONS}/{session}/faces");
-    let parts = [("imageType", "SELFIE"), ("friendlyName", "A name"), ("image", "x")];
+    let parts = [
+        ("imageType", "SELFIE"),
+        ("friendlyName", "A name"),
+        ("imageRotationEnabled", "false"),
+        ("image", "x"),
+    ];
     let earlier = post(gateway.address, "/bioserver-app/v2/faces", &parts).await;
     for body in [earlier.body.clone(), format!(r#"{{"face":{}}}"#, earlier.body)] {
         let created = post_json(gateway.address, &faces, &body).await;
@@ -136,6 +141,7 @@ async fn a_face_made_of_an_earlier_answer_is_described() {
             "landmarks",
             "template",
             "templateVersion",
+            "imageRotationEnabled",
         ] {
             assert_eq!(described[member], earlier[member], "{member}");
         }
@@ -222,7 +228,7 @@ async fn a_session_has_room_for_so_many_faces() {
     assert_eq!(post(gateway.address, &faces, &parts).await.error(), full);
     let earlier = get(gateway.address, &format!("{faces}/{first}")).await;
     assert_eq!(post_json(gateway.address, &faces, &earlier.body).await.error(), full);
-    assert_eq!(gateway.stores.pictures().await.len(), 2, "the third picture is not kept");
+    assert_eq!(gateway.stores.pictures().len(), 2, "the third picture is not kept");
 }
 
 async fn a_picture_that_is_too_large_makes_no_face() {
@@ -248,7 +254,7 @@ async fn a_deleted_face_is_gone() {
     assert_eq!(delete(gateway.address, &format!("{path}/{gone}")).await.error(), not_found);
     assert_eq!(get(gateway.address, &format!("{path}/{gone}")).await.error(), not_found);
     assert_eq!(get(gateway.address, &format!("{path}/{gone}/image")).await.error(), not_found);
-    assert_eq!(gateway.stores.pictures().await, [format!("sessions/{session}/{stays}")]);
+    assert_eq!(gateway.stores.pictures(), [format!("sessions/{session}/{stays}")]);
     assert_eq!(get(gateway.address, &path).await.json().as_array().unwrap().len(), 1);
 }
 
@@ -262,7 +268,7 @@ async fn all_faces_are_deleted_at_once() {
     assert_eq!((deleted.status, deleted.body.as_str()), (204, ""));
     let listed = get(gateway.address, &path).await;
     assert_eq!((listed.status, listed.body.as_str()), (200, "[]"));
-    assert!(gateway.stores.pictures().await.is_empty());
+    assert!(gateway.stores.pictures().is_empty());
     assert_eq!(delete(gateway.address, &path).await.status, 204, "an empty collection is deleted, too");
 }
 
@@ -291,7 +297,7 @@ async fn a_picture_that_was_not_kept_is_no_content() {
         let picture = get(gateway.address, &format!("{SESSIONS}/{session}/faces/{face}/image{query}")).await;
         assert_eq!((picture.status, picture.body.as_str()), (204, ""));
     }
-    assert!(gateway.stores.pictures().await.is_empty());
+    assert!(gateway.stores.pictures().is_empty());
 }
 
 async fn a_picture_is_compressed_on_request() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use faceline_gateway::sessions::Session;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -18,10 +19,11 @@ contract! {
         ("GetBioSession", 200, ["id", "correlationId", "evidenceId", "imageStorageEnabled", "created", "expires", "signature"]),
     ];
     an_empty_body_creates_a_session: [("CreateBioSession", 201), ("GetBioSession", 200)];
-    values_may_be_texts_and_null: [("CreateBioSession", 201, ["imageStorageEnabled", "ttlSeconds", "callbackURL"])];
+    values_may_be_texts_and_null: [("CreateBioSession", 201, ["imageStorageEnabled", "ttlSeconds"])];
+    where_to_call_back_is_kept: [("CreateBioSession", 201, ["callbackURL"])];
     a_session_that_is_not_of_the_form_is_refused: [("CreateBioSession", 400, ["ttlSeconds", "callbackURL"])];
     a_body_that_is_too_long_is_refused: [("CreateBioSession", 413)];
-    who_creates_too_many_has_to_wait: [("CreateBioSession", 429)];
+    who_asks_too_much_has_to_wait: [("CreateBioSession", 429), ("GetBioSession", 429)];
     a_session_ends_by_itself: [("GetBioSession", 404), ("CreateBioSession", 201, ["ttlSeconds"])];
     a_deleted_session_is_gone: [("DeleteBioSession", 204), ("DeleteBioSession", 404), ("GetBioSession", 404)];
     a_session_with_a_replay_in_progress_stays: [("DeleteBioSession", 409)];
@@ -93,6 +95,14 @@ async fn values_may_be_texts_and_null() {
     }
 }
 
+async fn where_to_call_back_is_kept() {
+    let gateway = Gateway::start(Workers::able()).await;
+    let id = gateway.session(r#"{"callbackURL":"https://service/callback?a=b"}"#).await;
+    let (session, _): (Session, Duration) =
+        gateway.stores.records().session(&gateway.name(id)).await.unwrap().unwrap();
+    assert_eq!(session.callback_url.as_deref(), Some("https://service/callback?a=b"));
+}
+
 async fn a_session_that_is_not_of_the_form_is_refused() {
     let gateway = Gateway::start(Workers::able()).await;
     for (body, expected) in [
@@ -107,7 +117,7 @@ async fn a_session_that_is_not_of_the_form_is_refused() {
         (r#"{"callbackURL":"/callback"}"#, "`callbackURL` is not a URL: relative URL without a base"),
         (r#"{"callbackURL":"ftp://service/"}"#, "`callbackURL` must begin with http:// or https://"),
         (r#"{"callbackURL":"https://"}"#, "`callbackURL` is not a URL: empty host"),
-        ("[]", "`body` is not a JSON object: invalid type: sequence, expected an object at line 1 column 0"),
+        ("[]", "`body` is not a JSON object: not of the form at line 1 column 0"),
     ] {
         assert_eq!(
             post_json(gateway.address, SESSIONS, body).await.error(),
@@ -128,14 +138,17 @@ async fn a_body_that_is_too_long_is_refused() {
     assert_eq!(post_json(gateway.address, SESSIONS, &body).await.error().0, 413);
 }
 
-async fn who_creates_too_many_has_to_wait() {
+async fn who_asks_too_much_has_to_wait() {
     let gateway = Gateway::with(Workers::able(), |config| {
         config.limits.requests_per_second = 1;
         config.limits.burst = 1;
     })
     .await;
-    assert_eq!(post_json(gateway.address, SESSIONS, "").await.status, 201);
+    let created = post_json(gateway.address, SESSIONS, "").await;
+    assert_eq!(created.status, 201);
     assert_eq!(post_json(gateway.address, SESSIONS, "").await.error().0, 429);
+    let path = format!("/bioserver-app{}", created.header("location").unwrap());
+    assert_eq!(get(gateway.address, &path).await.error().0, 429);
 }
 
 async fn a_session_ends_by_itself() {
