@@ -78,7 +78,8 @@ impl ReferenceFace {
             mode: own.name.clone(),
             image_type,
             quality: face.quality.map(|quality| quality as i32),
-            image_rotation_enabled: face.image_rotation_enabled,
+            // The samples of direct matches have none.
+            image_rotation_enabled: None,
             landmarks: eyes.map(|eyes| Landmarks { eyes }),
         };
         Ok((described, embedding))
