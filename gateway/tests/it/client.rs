@@ -152,7 +152,7 @@ pub(crate) async fn send(address: SocketAddr, line: &str, headers: &[(&str, &str
     exchange(address, &request(line, headers, body)).await
 }
 
-/// DELETEs with the demo key.
+/// Sends DELETE with the demo key.
 pub(crate) async fn delete(address: SocketAddr, path: &str) -> Answer {
     send(address, &format!("DELETE {path}"), &[("apikey", "demo")], b"").await
 }
