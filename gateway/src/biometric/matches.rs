@@ -35,7 +35,9 @@ impl BiometricServices {
             return Err(Fault::Invalid("the reference face has no template".into()));
         };
         if !self.is_own(&embedding) {
-            let what = reference::other_algorithm(&embedding.algorithm, &self.algorithm.name);
+            let theirs = format!("{} version {}", embedding.algorithm, embedding.version);
+            let ours = format!("{} version {}", self.algorithm.name, self.algorithm.version);
+            let what = reference::other_algorithm(&theirs, &ours);
             return Err(Fault::Invalid(format!("the reference face: {what}")));
         }
         // A face from before a change of the algorithm cannot be compared any more.

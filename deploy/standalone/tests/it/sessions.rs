@@ -16,6 +16,9 @@ use crate::process::{Process, TURN};
 
 const DOCUMENT: &str = include_str!("../../../../gateway/api/biometric-services.md");
 
+/// What nobody may read in a store.
+const SECRET: &str = "correlation-in-the-clear";
+
 /// Jobs that a worker has answered.
 const DONE: &str = "faceline_worker_answered_total{outcome=\"done\"}";
 
@@ -66,7 +69,7 @@ struct Session {
 impl Session {
     async fn create(url: &str) -> Self {
         let client = Client::new();
-        let body = r#"{"imageStorageEnabled":true,"ttlSeconds":600}"#;
+        let body = format!(r#"{{"imageStorageEnabled":true,"ttlSeconds":600,"correlationId":"{SECRET}"}}"#);
         let request = client.post(format!("{url}/bioserver-app/v2/bio-sessions")).header("apikey", "demo");
         let created = request.header("content-type", "application/json").body(body).send().await.unwrap();
         assert_eq!(created.status(), StatusCode::CREATED);
@@ -220,7 +223,7 @@ async fn in_turn(addresses: Vec<SocketAddr>) -> (String, AbortOnDropHandle<()>) 
 #[tokio::test]
 async fn two_gateways_and_two_workers_share_sessions_over_redis_and_s3() {
     let _turn = TURN.lock().await;
-    let (broker, redis, s3) = tokio::join!(RabbitMq::start(), Redis::start(), S3::start());
+    let (broker, redis, s3) = tokio::join!(RabbitMq::start(), Redis::start_persistent(), S3::start());
     let folder = TempDir::new().unwrap();
     let (broker_url, redis_url, objects) = (broker.url(), redis.url(), s3.settings());
     let settings = [
@@ -250,17 +253,20 @@ async fn two_gateways_and_two_workers_share_sessions_over_redis_and_s3() {
     assert_eq!(session.get(&one_url, &format!("{face}/image")).await, (StatusCode::OK, bytes("obama.jpg")));
     assert!(files(s3.data_dir()) > 0);
 
-    // Nobody reads it on the way: the picture's own bytes are nowhere.
+    // Nobody reads it there or on the way.
     let picture = bytes("obama.jpg");
-    let piece = &picture[5000..5032];
-    assert!(!anywhere(s3.data_dir(), piece) && !anywhere(&broker.data_dir(), piece));
+    let id = session.path.rsplit_once('/').unwrap().1;
+    assert!(anywhere(redis.data_dir(), id.as_bytes()), "this is not where sessions are");
+    for folder in [s3.data_dir(), &broker.data_dir(), redis.data_dir()] {
+        assert!(!anywhere(folder, &picture[5000..5032]), "{}", folder.display());
+        assert!(!anywhere(folder, SECRET.as_bytes()), "{}", folder.display());
+    }
 
     assert_eq!(session.delete(&one_url).await, StatusCode::NO_CONTENT);
     assert_eq!(session.get(&two_url, &face).await.0, StatusCode::NOT_FOUND);
     assert_eq!(files(s3.data_dir()), 0);
     let keys = Command::new("redis-cli").args(["-u", &redis_url, "--scan"]).output().await.unwrap();
     let keys = String::from_utf8(keys.stdout).unwrap();
-    let id = session.path.rsplit_once('/').unwrap().1;
     assert!(!keys.contains(id), "{keys}");
 }
 

@@ -1,6 +1,7 @@
 //! Matches within a session.
 
 use faceline_gateway::jobs::Task;
+use faceline_shared::face::{CodedFace, Embedding};
 use faceline_shared::job::{JobFailure, JobResult};
 use faceline_shared::score::Far;
 use insta::assert_snapshot;
@@ -9,7 +10,7 @@ use super::contract;
 use crate::client::get;
 use crate::gateway::{Gateway, SESSIONS};
 use crate::signed::assert_signed;
-use crate::workers::{Workers, answer, coded};
+use crate::workers::{Workers, answer, coded, face};
 
 contract! {
     the_best_match_comes_first: [
@@ -21,6 +22,7 @@ contract! {
     a_single_face_has_no_matches: [("GetMatches", 200)];
     a_candidate_without_a_face_scores_nothing: [("GetMatches", 200, ["score", "falseAcceptanceRate"])];
     a_reference_without_a_face_is_refused: [("GetMatches", 400)];
+    faces_of_an_earlier_algorithm_are_not_compared: [("GetMatches", 400), ("GetMatches", 200, ["score"])];
     who_is_not_there_has_no_matches: [("GetMatches", 404)];
     matches_that_the_workers_cannot_make_are_an_internal_error: [("GetMatches", 500)];
 }
@@ -97,6 +99,26 @@ async fn a_reference_without_a_face_is_refused() {
     assert_eq!(get(gateway.address, &matches(session, nobody)).await.error(), refused);
     gateway.face(session, "x").await;
     assert_eq!(get(gateway.address, &matches(session, nobody)).await.error(), refused);
+}
+
+async fn faces_of_an_earlier_algorithm_are_not_compared() {
+    let before = Gateway::start(Workers::able()).await;
+    let session = before.session("").await;
+    let old = before.face(session, "x").await;
+    let newer = Workers::new(|order| {
+        let embedding = Embedding::new("FL1_512", 2, &[0.6, 0.8]);
+        match &order.task {
+            Task::Code(_) => Ok(JobResult::Coded(coded(Some(CodedFace { embedding, ..face() })))),
+            _ => Ok(answer(order)),
+        }
+    });
+    let after = Gateway::over(before.stores.clone(), newer, |config| config.face.template_version = 2).await;
+    let new = after.face(session, "y").await;
+    let list = get(after.address, &matches(session, new)).await.json();
+    assert_eq!((&list[0]["candidate"]["id"], &list[0]["score"]), (&old.to_string().into(), &0.into()));
+    let refused = get(after.address, &matches(session, old)).await.error();
+    let expected = "the reference face: the template was made by FL1_512 version 1, and this service uses FL1_512 version 2";
+    assert_eq!(refused, (400, expected.into()));
 }
 
 async fn who_is_not_there_has_no_matches() {

@@ -1,11 +1,10 @@
 //! The report of an evaluation of estimated ages.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
 use super::chart::{Axis, Chart, Curve};
-use super::{head, table};
+use super::{head, table, write_files};
 use crate::tool::age_figures::{AgeFigures, name};
 
 /// The oldest that the pictures show.
@@ -13,16 +12,8 @@ const OLDEST: f64 = 100.0;
 
 /// Writes `report.html`, `report.json`, and a picture for each chart.
 pub(in crate::tool) fn write(folder: &Path, figures: &AgeFigures) -> anyhow::Result<()> {
-    fs::create_dir_all(folder)?;
-    let mut pictures = String::new();
-    for (name, chart) in [("estimates.svg", estimates(figures)), ("errors.svg", errors(figures))] {
-        let svg = chart.to_svg();
-        fs::write(folder.join(name), &svg)?;
-        pictures += &svg;
-    }
-    fs::write(folder.join("report.html"), page(figures, &pictures))?;
-    fs::write(folder.join("report.json"), serde_json::to_string_pretty(&figures.to_json())?)?;
-    Ok(())
+    let charts = [("estimates.svg", estimates(figures)), ("errors.svg", errors(figures))];
+    write_files(folder, &charts, &figures.to_json(), |pictures| page(figures, pictures))
 }
 
 /// Every face, and the bands' means.

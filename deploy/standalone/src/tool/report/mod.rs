@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use faceline_models::evaluation::{Comparison, Interval};
+use serde_json::Value;
 
 pub(super) use self::age::write as write_age;
 use self::chart::{Axis, Chart, Curve};
@@ -20,21 +21,31 @@ const CLASSES: f64 = 50.0;
 
 /// Writes `report.html`, `report.json`, and a picture for each chart.
 pub(super) fn write(folder: &Path, figures: &Figures) -> anyhow::Result<()> {
-    fs::create_dir_all(folder)?;
     let charts = [
         ("det.svg", det(&figures.comparison)),
         ("roc.svg", roc(&figures.comparison)),
         ("discard.svg", discard(&figures.discard)),
         ("similarities.svg", similarities(&figures.comparison)),
     ];
+    write_files(folder, &charts, &figures.to_json(), |pictures| page(figures, pictures))
+}
+
+/// Writes the charts, and a page that `page` makes of them.
+fn write_files(
+    folder: &Path,
+    charts: &[(&str, Chart)],
+    figures: &Value,
+    page: impl FnOnce(&str) -> String,
+) -> anyhow::Result<()> {
+    fs::create_dir_all(folder)?;
     let mut pictures = String::new();
-    for (name, chart) in &charts {
+    for (name, chart) in charts {
         let svg = chart.to_svg();
         fs::write(folder.join(name), &svg)?;
         pictures += &svg;
     }
-    fs::write(folder.join("report.html"), page(figures, &pictures))?;
-    fs::write(folder.join("report.json"), serde_json::to_string_pretty(&figures.to_json())?)?;
+    fs::write(folder.join("report.html"), page(&pictures))?;
+    fs::write(folder.join("report.json"), serde_json::to_string_pretty(figures)?)?;
     Ok(())
 }
 
