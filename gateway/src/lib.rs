@@ -9,10 +9,12 @@ pub mod form;
 pub mod http;
 pub mod jobs;
 pub mod json;
+mod media_type;
 mod role;
 pub mod sessions;
 pub mod signing;
 mod stamp;
 pub mod submit;
+mod turns;
 
 pub use self::role::{Gateway, GatewayError, run};

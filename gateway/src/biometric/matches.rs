@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::answer::{Match, MatchedFace};
 use super::failure::Parts;
-use super::{BiometricServices, Call, Json, other_result, reference};
+use super::{BiometricServices, Call, Json, other_result};
 use crate::jobs::Task;
 use crate::sessions::Face;
 use crate::stamp::Stamp;
@@ -34,15 +34,12 @@ impl BiometricServices {
         let Some(embedding) = reference_face.embedding else {
             return Err(Fault::Invalid("the reference face has no template".into()));
         };
-        if !self.is_own(&embedding) {
-            let theirs = format!("{} version {}", embedding.algorithm, embedding.version);
-            let ours = format!("{} version {}", self.algorithm.name, self.algorithm.version);
-            let what = reference::other_algorithm(&theirs, &ours);
-            return Err(Fault::Invalid(format!("the reference face: {what}")));
-        }
+        let required = self.algorithm.require(&embedding);
+        required.map_err(|what| Fault::Invalid(format!("the reference face: {what}")))?;
         // A face from before a change of the algorithm cannot be compared any more.
         for (_, face) in &mut faces {
-            face.embedding = face.embedding.take().filter(|embedding| self.is_own(embedding));
+            face.embedding =
+                face.embedding.take().filter(|embedding| self.algorithm.require(embedding).is_ok());
         }
         let scores = entered.run(self.rank(embedding, &faces, call)).await?;
 
@@ -65,10 +62,6 @@ impl BiometricServices {
         // Stable: of two with the same score the one that was added first comes first.
         matches.sort_by(|one, other| other.score.total_cmp(&one.score));
         self.signed_list(matches).await
-    }
-
-    fn is_own(&self, embedding: &Embedding) -> bool {
-        embedding.algorithm == self.algorithm.name && embedding.version == self.algorithm.version
     }
 
     /// Score and percentage of each face, in their order.

@@ -8,14 +8,13 @@ mod matches;
 mod reference;
 mod request;
 mod sessions;
-mod sniff;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use faceline_shared::config::Config;
 use faceline_shared::error::Fault;
-use faceline_shared::face::CodedFace;
+use faceline_shared::face::{CodedFace, Embedding};
 use faceline_shared::job::{JobId, JobResult};
 use faceline_shared::telemetry::TraceContext;
 use faceline_shared::template::TemplateCodec;
@@ -39,6 +38,21 @@ pub struct Algorithm {
     pub name: String,
     /// The `templateVersion` of answers.
     pub version: u32,
+}
+
+impl Algorithm {
+    /// Checks that an embedding is of this algorithm and version.
+    ///
+    /// # Errors
+    /// Words for the caller that name both.
+    fn require(&self, embedding: &Embedding) -> Result<(), String> {
+        if embedding.algorithm == self.name && embedding.version == self.version {
+            return Ok(());
+        }
+        let named = |name: &str, version: u32| format!("{name} version {version}");
+        let theirs = named(&embedding.algorithm, embedding.version);
+        Err(reference::other_algorithm(&theirs, &named(&self.name, self.version)))
+    }
 }
 
 /// Whose request it is.

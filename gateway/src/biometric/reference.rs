@@ -123,13 +123,7 @@ impl ReferenceFace {
             Some(mode) if mode != own.name => invalid(other_algorithm(mode, &own.name)),
             _ => invalid(error.to_string()),
         })?;
-        if embedding.algorithm != own.name || embedding.version != own.version {
-            let named = |name: &str, version: u32| format!("{name} version {version}");
-            return Err(invalid(other_algorithm(
-                &named(&embedding.algorithm, embedding.version),
-                &named(&own.name, own.version),
-            )));
-        }
+        own.require(&embedding).map_err(invalid)?;
         Ok((template, embedding))
     }
 

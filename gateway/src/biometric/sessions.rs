@@ -12,10 +12,11 @@ use super::direct::describe;
 use super::failure::Parts;
 use super::reference::ReferenceFace;
 use super::request::{FaceRequest, SessionRequest};
-use super::{BiometricServices, Call, Json, other_result, sniff};
+use super::{BiometricServices, Call, Json, other_result};
 use crate::face::FaceDescription;
 use crate::form::Form;
 use crate::jobs::Task;
+use crate::media_type;
 use crate::sessions::{self, KeptPicture};
 use crate::stamp::Stamp;
 
@@ -117,8 +118,8 @@ impl BiometricServices {
     ) -> Result<Uuid, Fault> {
         let shown = Face::new(&description, template.as_deref(), &self.algorithm, Some(session.expires));
         let (id, answer) = (shown.id, text(self.signed(&shown)?)?);
-        let picture = file
-            .map(|file| KeptPicture { media_type: sniff::media_type(file).to_owned(), length: file.len() });
+        let picture =
+            file.map(|file| KeptPicture { media_type: media_type::of(file).to_owned(), length: file.len() });
         let face = sessions::Face { description, embedding, picture, answer };
         self.sessions.add_face(name, id, &face, file).await?;
         Ok(id)
@@ -176,7 +177,7 @@ impl BiometricServices {
         let JobResult::Compressed(file) = entered.run(self.run(task, call, &parts)).await? else {
             return Err(other_result());
         };
-        Ok(Picture { media_type: sniff::JPEG.to_owned(), file })
+        Ok(Picture { media_type: media_type::JPEG.to_owned(), file })
     }
 
     /// Deletes a face for the caller with the key `key`.

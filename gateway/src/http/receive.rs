@@ -1,5 +1,6 @@
 //! The way in of a request: everything that its headers decide, then its body.
 
+use axum::body::Body;
 use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
 use faceline_shared::error::{BusyCause, Fault};
@@ -44,9 +45,6 @@ pub(super) fn authorize(state: &State, headers: &HeaderMap, permission: Permissi
 }
 
 /// Lets a request with pictures in and reads its body.
-///
-/// What is not read of a refused body is thrown away for a moment, so that the caller, who still sends, gets the
-/// answer rather than a reset connection.
 pub(super) async fn receive_form(
     state: &State,
     request: Request,
@@ -59,19 +57,27 @@ pub(super) async fn receive_form(
         let boundary = content_type::boundary(&parts.headers)?;
         Ok((admit(state, &parts, caller, Work::Job, limit)?, boundary))
     });
-    let (mut admitted, boundary) = match admitted {
-        Ok(admitted) => admitted,
-        Err(fault) => {
-            drain::refused(&parts, body);
-            return Err(fault);
-        }
-    };
+    let ((mut admitted, boundary), body) = or_drained(admitted, &parts, body)?;
     let length = content_type::length(&parts.headers);
     let mut bounded = BoundedBody::new(body, limit, state.config.http.body_timeout, &mut admitted.ticket);
     let max_picture = state.config.limits.picture_bytes;
     let decoded = multipart::decode(&mut bounded, boundary, length, schema, max_picture).await;
     drain::rest(bounded.into_inner());
     Ok(admitted.with(decoded?, &parts))
+}
+
+/// What was decided on the headers, with the body that may be read now.
+///
+/// That of a refused request is thrown away for a moment, so that the caller, who still sends, gets the answer rather
+/// than a reset connection.
+fn or_drained<T>(decided: Result<T, Fault>, parts: &Parts, body: Body) -> Result<(T, Body), Fault> {
+    match decided {
+        Ok(decided) => Ok((decided, body)),
+        Err(fault) => {
+            drain::refused(parts, body);
+            Err(fault)
+        }
+    }
 }
 
 /// The longest body that the parts of `schema` may make.
@@ -90,13 +96,7 @@ pub(super) async fn receive_json(
     let (parts, body) = request.into_parts();
     let admitted = authorize(state, &parts.headers, permission)
         .and_then(|caller| admit(state, &parts, caller, Work::None, JSON_LIMIT));
-    let mut admitted = match admitted {
-        Ok(admitted) => admitted,
-        Err(fault) => {
-            drain::refused(&parts, body);
-            return Err(fault);
-        }
-    };
+    let (mut admitted, body) = or_drained(admitted, &parts, body)?;
     let mut bounded =
         BoundedBody::new(body, JSON_LIMIT, state.config.http.body_timeout, &mut admitted.ticket);
     let collect = |mut bytes: BytesMut, piece: Bytes| async move {

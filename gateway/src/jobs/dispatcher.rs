@@ -13,7 +13,7 @@ use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::job::{Job, JobEnvelope, JobFailure, Routing};
 use faceline_shared::seal::KeyRing;
 use faceline_shared::telemetry::Metrics;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout_at;
 
 use super::claim::{Claims, stored_bytes};
@@ -22,13 +22,11 @@ use super::pending::{Answer, Letter, Pending, Place};
 use super::replies::ReplyLoop;
 use super::{Order, OrderError, OrderResult};
 use crate::submit::Submit;
+use crate::turns::Turns;
 
 /// A message that no worker took is dead-lettered this long after its budget is over. Only a backstop: workers drop
 /// what is too old by themselves.
 const EXPIRATION_GRACE: Duration = Duration::from_secs(60);
-/// Bytes of pictures that are on their way into the blob store at the same time, in KiB; one that is larger goes alone.
-/// Each is copied when it is sealed, and no budget of callers covers that.
-const STORING: u32 = 32 << 10;
 /// A job whose blob got lost (a blob store that was restarted) is sent once more.
 const BLOB_ATTEMPTS: u32 = 2;
 
@@ -53,7 +51,8 @@ pub struct Dispatcher {
     blobs: SealedBlobs,
     keys: KeyRing,
     inline_limit: usize,
-    storing: Arc<Semaphore>,
+    /// Of pictures on their way into the blob store.
+    turns: Arc<Turns>,
     pending: Pending,
     metrics: JobMetrics,
     reply_to: Arc<watch::Sender<Option<String>>>,
@@ -80,7 +79,7 @@ impl Dispatcher {
             blobs,
             keys,
             inline_limit,
-            storing: Arc::new(Semaphore::new(STORING as usize)),
+            turns: Arc::new(Turns::new()),
             metrics,
             on_wait: Arc::new(|_| ()),
         };
@@ -130,10 +129,10 @@ impl Dispatcher {
 
     /// Makes the job; what is too large for a message takes its turn to go to the blob store.
     async fn check_in(&self, order: &Order) -> Result<(Claims, Job), OrderError> {
-        let kib = stored_bytes(&order.task, self.inline_limit).div_ceil(1 << 10);
-        let turn = u32::try_from(kib).unwrap_or(u32::MAX).min(STORING);
-        // The semaphore is never closed.
-        let _turn = if turn == 0 { None } else { self.storing.acquire_many(turn).await.ok() };
+        let _turn = match stored_bytes(&order.task, self.inline_limit) {
+            0 => None,
+            bytes => self.turns.take(bytes).await,
+        };
         Claims::check_in(&self.blobs, self.inline_limit, order.id, &order.task, order.budget).await.map_err(
             |error| {
                 tracing::error!(%error, job = %order.id, "the blob store does not take a picture");

@@ -11,8 +11,6 @@ pub(super) enum FollowUp {
     ClearUp(ClearUp),
     /// Faces were deleted that had pictures.
     DeletePictures {
-        /// Whose session it is.
-        client: String,
         /// The session.
         session: Uuid,
         /// The faces.

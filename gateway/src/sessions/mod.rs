@@ -22,7 +22,7 @@ use faceline_shared::session::{
     Deletion, Due, Found, Insertion, SealedSessions, SessionError, SessionName, StoreError,
 };
 use faceline_shared::telemetry::Metrics;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use self::ends::{Ends, Watch};
@@ -31,9 +31,8 @@ use self::metrics::SessionMetrics;
 pub use self::outbox::Outbox;
 pub use self::record::{Face, KeptPicture, Session};
 use crate::admission;
+use crate::turns::Turns;
 
-/// What may be on its way into the object store at the same time, in KiB; a larger picture goes alone.
-const KEEPING: u32 = 32 << 10;
 /// Time in which a picture is in the object store, or is given up.
 const OBJECT_GRACE: Duration = Duration::from_secs(60);
 
@@ -48,8 +47,8 @@ pub struct Sessions {
     outbox: Arc<Notify>,
     /// As of [`Outbox`].
     late: Duration,
-    /// Turns of pictures on their way into the object store, in KiB.
-    keeping: Semaphore,
+    /// Of pictures on their way into the object store.
+    turns: Turns,
     metrics: SessionMetrics,
 }
 
@@ -94,7 +93,7 @@ impl Sessions {
             ends: Arc::default(),
             outbox: Arc::default(),
             late: config.jobs.deadline + OBJECT_GRACE,
-            keeping: Semaphore::new(KEEPING as usize),
+            turns: Turns::new(),
             metrics: SessionMetrics::new(metrics),
         }
     }
@@ -207,11 +206,8 @@ impl Sessions {
         Err(fault)
     }
 
-    /// Large pictures take turns, since each is copied when it is sealed, and no budget of callers covers that.
     async fn keep(&self, name: &SessionName, key: &str, picture: &Bytes) -> Result<(), Fault> {
-        let kib = u32::try_from(picture.len().div_ceil(1 << 10)).unwrap_or(u32::MAX);
-        // The semaphore is never closed.
-        let _turn = self.keeping.acquire_many(kib.min(KEEPING)).await.ok();
+        let _turn = self.turns.take(picture.len()).await;
         self.pictures.put(&name.client, key, picture).await.map_err(|error| object_fault(&error))
     }
 
@@ -286,11 +282,7 @@ impl Sessions {
     ) -> Result<usize, Fault> {
         let pictures = session.keeps_pictures.then(|| Due {
             id: Uuid::new_v4(),
-            what: FollowUp::DeletePictures {
-                client: name.client.clone(),
-                session: name.id,
-                faces: faces.to_vec(),
-            },
+            what: FollowUp::DeletePictures { session: name.id, faces: faces.to_vec() },
             due_in: Duration::ZERO,
         });
         let deleted = self.records.delete_faces(name, faces, pictures.as_ref()).await;

@@ -129,7 +129,7 @@ impl Outbox {
     async fn act(&self, what: FollowUp) -> Result<Next, ObjectError> {
         match what {
             FollowUp::ClearUp(end) => self.clear_up(end).await,
-            FollowUp::DeletePictures { session, faces, .. } => {
+            FollowUp::DeletePictures { session, faces } => {
                 delete_pictures(&self.pictures, session, &faces).await?;
                 Ok(Next::Done)
             }

@@ -4,6 +4,7 @@ use faceline_shared::face::Embedding;
 use serde::{Deserialize, Serialize};
 
 use crate::face::FaceDescription;
+use crate::media_type;
 use crate::stamp::Stamp;
 
 /// A session.
@@ -49,6 +50,6 @@ impl KeptPicture {
     /// Whether it is a JPEG.
     #[must_use]
     pub fn is_jpeg(&self) -> bool {
-        self.media_type == "image/jpeg"
+        self.media_type == media_type::JPEG
     }
 }

@@ -1,7 +1,7 @@
 //! What kind of file a picture is, by its first bytes: callers get the file back under that name.
 
 /// The media type of JPEG.
-pub(super) const JPEG: &str = "image/jpeg";
+pub(crate) const JPEG: &str = "image/jpeg";
 
 /// First bytes and media types; the formats are those that workers decode.
 const KINDS: [(&[u8], &str); 8] = [
@@ -16,7 +16,7 @@ const KINDS: [(&[u8], &str); 8] = [
 ];
 
 /// The media type of a picture's file.
-pub(super) fn media_type(file: &[u8]) -> &'static str {
+pub(crate) fn of(file: &[u8]) -> &'static str {
     if let [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] = file {
         return "image/webp";
     }
@@ -34,12 +34,12 @@ mod tests {
 
     #[test]
     fn a_file_is_known_by_its_first_bytes() {
-        assert_eq!(media_type(b"\xff\xd8\xff\xe0"), "image/jpeg");
-        assert_eq!(media_type(b"\x89PNG\r\n\x1a\n...."), "image/png");
-        assert_eq!(media_type(b"RIFF\x10\0\0\0WEBPVP8 "), "image/webp");
-        assert_eq!(media_type(b"RIFF\x10\0\0\0WAVEfmt "), "application/octet-stream");
-        assert_eq!(media_type(b"P6\n1 1\n"), "image/x-portable-anymap");
-        assert_eq!(media_type(b"MM\0*"), "image/tiff");
-        assert_eq!(media_type(b""), "application/octet-stream");
+        assert_eq!(of(b"\xff\xd8\xff\xe0"), "image/jpeg");
+        assert_eq!(of(b"\x89PNG\r\n\x1a\n...."), "image/png");
+        assert_eq!(of(b"RIFF\x10\0\0\0WEBPVP8 "), "image/webp");
+        assert_eq!(of(b"RIFF\x10\0\0\0WAVEfmt "), "application/octet-stream");
+        assert_eq!(of(b"P6\n1 1\n"), "image/x-portable-anymap");
+        assert_eq!(of(b"MM\0*"), "image/tiff");
+        assert_eq!(of(b""), "application/octet-stream");
     }
 }
