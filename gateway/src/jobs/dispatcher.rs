@@ -174,7 +174,7 @@ impl Dispatcher {
 
     async fn publish(&self, letter: &Letter) -> Result<(), OrderError> {
         let unreachable = OrderError::Busy(BusyCause::BrokerUnreachable);
-        let Some(reply_to) = self.reply_to.borrow().clone() else { return Err(unreachable) };
+        let Some(reply_to) = self.pending.address(letter.id, &self.reply_to) else { return Err(unreachable) };
         let published = self.publisher.publish(&Queue::Interactive, &message(letter, &reply_to)).await;
         self.metrics.published.with_label_values(&[label(published)]).inc();
         match published {

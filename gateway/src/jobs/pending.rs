@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use faceline_shared::job::{JobId, Outcome};
 use prometheus::IntGauge;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// A worker's answer.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(super) struct Letter {
 
 struct Entry {
     letter: Letter,
+    /// The reply queue that it was last published for; none before the first time.
+    reply_to: Option<String>,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -50,7 +52,7 @@ impl Pending {
     pub(super) fn insert(&self, letter: Letter) -> Place {
         let (sender, receiver) = oneshot::channel();
         let id = letter.id;
-        self.lock().insert(id, Entry { letter, answer: sender });
+        self.lock().insert(id, Entry { letter, reply_to: None, answer: sender });
         self.gauge.inc();
         Place { pending: self.clone(), id, answer: receiver }
     }
@@ -69,11 +71,30 @@ impl Pending {
         self.lock().contains_key(&id)
     }
 
-    /// What is still worth publishing again.
-    pub(super) fn in_time(&self) -> Vec<Letter> {
+    /// Gives a job the present reply queue to be published for; `None` where there is none.
+    ///
+    /// The queue is read under the map's lock, so that a job is published for a new queue either by its caller or by
+    /// [`Pending::readdress`], and never by both or neither.
+    pub(super) fn address(&self, id: JobId, present: &watch::Sender<Option<String>>) -> Option<String> {
+        let mut entries = self.lock();
+        let reply_to = present.borrow().clone();
+        if let Some(entry) = entries.get_mut(&id) {
+            entry.reply_to.clone_from(&reply_to);
+        }
+        reply_to
+    }
+
+    /// Addresses what was published for an earlier queue to `reply_to`, the present one; what of it is still worth
+    /// publishing again.
+    pub(super) fn readdress(&self, reply_to: &str) -> Vec<Letter> {
         let now = Instant::now();
-        let entries = self.lock();
-        entries.values().map(|entry| &entry.letter).filter(|letter| letter.deadline > now).cloned().collect()
+        let mut entries = self.lock();
+        let stale = entries.values_mut().filter_map(|entry| {
+            let earlier = entry.reply_to.as_mut().filter(|earlier| *earlier != reply_to)?;
+            reply_to.clone_into(earlier);
+            (entry.letter.deadline > now).then(|| entry.letter.clone())
+        });
+        stale.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Entry>> {
@@ -139,19 +160,31 @@ mod tests {
         let letter = Letter { deadline: Instant::now(), ..letter(0) };
         let mut place = pending.insert(letter.clone());
         assert!(place.wait(letter.deadline).await.is_none());
-        assert!(pending.in_time().is_empty());
+        assert!(pending.readdress("second").is_empty());
         drop(place);
         assert_eq!(pending.gauge.get(), 0);
         assert!(!pending.answer(letter.id, answer()));
     }
 
     #[test]
-    fn what_is_in_time_is_published_again() {
+    fn a_lost_queues_jobs_are_published_again_and_only_those() {
         let pending = pending();
-        let letter = letter(60);
-        let place = pending.insert(letter.clone());
-        assert_eq!(pending.in_time().iter().map(|letter| letter.id).collect::<Vec<_>>(), [letter.id]);
-        drop(place);
-        assert!(pending.in_time().is_empty());
+        let present = watch::Sender::new(Some("first".to_owned()));
+        let ids = |letters: Vec<Letter>| letters.iter().map(|letter| letter.id).collect::<Vec<_>>();
+        let letters = [letter(60), letter(60), letter(60)];
+        let [early, late, never] = letters.each_ref().map(|letter| pending.insert(letter.clone()));
+
+        assert_eq!(pending.address(early.id, &present).as_deref(), Some("first"));
+        assert!(pending.readdress("first").is_empty());
+        present.send_replace(Some("second".to_owned()));
+        // Its caller publishes it for the new queue, before those of the old one are looked for.
+        assert_eq!(pending.address(late.id, &present).as_deref(), Some("second"));
+        assert_eq!(ids(pending.readdress("second")), [early.id]);
+        assert!(pending.readdress("second").is_empty());
+
+        drop(early);
+        assert_eq!(ids(pending.readdress("third")), [late.id]);
+        present.send_replace(None);
+        assert_eq!(pending.address(never.id, &present), None);
     }
 }

@@ -44,7 +44,7 @@ impl ReplyLoop {
     fn opened(&self, queue: String) {
         tracing::info!(queue, "the reply queue is open");
         self.reply_to.send_replace(Some(queue.clone()));
-        let letters = self.pending.in_time();
+        let letters = self.pending.readdress(&queue);
         if letters.is_empty() {
             return;
         }
