@@ -22,6 +22,15 @@ pub enum Fault {
     /// Not now, because of something that is under way.
     #[error("{0}")]
     Conflict(String),
+    /// The same request is under way, and is answered by then.
+    #[error("the request with this key is still in progress")]
+    InProgress {
+        /// When to come again; shown in whole seconds, at least one.
+        retry_after: Duration,
+    },
+    /// The key of a request was used for another one.
+    #[error("this key was used for another request")]
+    KeyReused,
     /// The path is there and takes other methods.
     #[error("this method is not allowed here")]
     MethodNotAllowed,
@@ -112,8 +121,12 @@ impl Busy {
     /// `Retry-After`: whole seconds, at least one.
     #[must_use]
     pub fn retry_after_seconds(&self) -> u64 {
-        (self.retry_after.as_millis() as u64).div_ceil(1000).max(1)
+        whole_seconds(self.retry_after)
     }
+}
+
+fn whole_seconds(retry_after: Duration) -> u64 {
+    (retry_after.as_millis() as u64).div_ceil(1000).max(1)
 }
 
 /// The status codes of gRPC that the service uses.
@@ -180,6 +193,8 @@ impl Fault {
             Self::Forbidden(_) => same("forbidden", 403, GrpcCode::PermissionDenied),
             Self::NotFound(_) => same("not_found", 404, GrpcCode::NotFound),
             Self::Conflict(_) => same("conflict", 409, GrpcCode::FailedPrecondition),
+            Self::InProgress { .. } => same("in_progress", 409, GrpcCode::FailedPrecondition),
+            Self::KeyReused => same("key_reused", 422, GrpcCode::InvalidArgument),
             Self::MethodNotAllowed => same("method_not_allowed", 405, GrpcCode::Unimplemented),
             Self::SlowBody => same("slow_body", 408, GrpcCode::DeadlineExceeded),
             Self::TooLarge { .. } => same("too_large", 413, GrpcCode::InvalidArgument),
@@ -190,6 +205,16 @@ impl Fault {
             },
             Self::NotWorking => same("not_working", 500, GrpcCode::Unavailable),
             Self::Internal => same("internal", 500, GrpcCode::Internal),
+        }
+    }
+
+    /// `Retry-After`, where the answer has one: whole seconds, at least one.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::Busy(busy) => Some(busy.retry_after_seconds()),
+            Self::InProgress { retry_after } => Some(whole_seconds(*retry_after)),
+            _ => None,
         }
     }
 

@@ -18,6 +18,7 @@ pub(super) fn entries(listen: SocketAddr) -> Result<Vec<Entry>, AccountsError> {
         client: Arc::from("demo"),
         key_id: Arc::from("demo"),
         rate: None,
+        quota: None,
         permissions: Arc::from(Permission::ALL),
     };
     Ok(vec![(Digest::of(KEY), demo)])

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::secret::Digest;
-use super::{Caller, Entry, Permission, Rate};
+use super::{Caller, Entry, Permission, Quota, QuotaSpan, Rate};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +31,8 @@ struct Key {
     permissions: Vec<Permission>,
     requests_per_second: Option<u32>,
     burst: Option<u32>,
+    requests_per_day: Option<u64>,
+    requests_per_month: Option<u64>,
 }
 
 /// Each kind of credential is kept in a way of its own.
@@ -61,6 +63,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, String> {
         for key in client.keys {
             let id = once("a key", key.id)?;
             let rate = rate(&id, key.requests_per_second, key.burst)?;
+            let quota = quota(&id, key.requests_per_day, key.requests_per_month)?;
             let Secret::ApiKey(digest) = key.secret;
             if entries.iter().any(|(known, _)| *known == digest) {
                 return Err(format!("the secret of key `{id}` is there twice"));
@@ -69,6 +72,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, String> {
                 client: Arc::clone(&name),
                 key_id: id.into(),
                 rate,
+                quota,
                 permissions: key.permissions.into(),
             };
             entries.push((digest, caller));
@@ -85,6 +89,16 @@ fn rate(id: &str, requests_per_second: Option<u32>, burst: Option<u32>) -> Resul
             Ok(Some(Rate { requests_per_second, burst: burst.unwrap_or(requests_per_second) }))
         }
         (None, Some(_)) => Err(format!("key `{id}` has a burst without requests_per_second")),
+    }
+}
+
+fn quota(id: &str, day: Option<u64>, month: Option<u64>) -> Result<Option<Quota>, String> {
+    match (day, month) {
+        (None, None) => Ok(None),
+        (Some(0), _) | (_, Some(0)) => Err(format!("the quota of key `{id}` must be above 0")),
+        (Some(requests), None) => Ok(Some(Quota { requests, span: QuotaSpan::Day })),
+        (None, Some(requests)) => Ok(Some(Quota { requests, span: QuotaSpan::Month })),
+        (Some(_), Some(_)) => Err(format!("key `{id}` has a quota of the day and one of the month")),
     }
 }
 
@@ -113,6 +127,19 @@ mod tests {
         let own = Rate { requests_per_second: 5, burst: 9 };
         assert_eq!(rates, [None, Some(own)]);
         assert!(entries.iter().all(|(_, caller)| &*caller.client == "bank"));
+    }
+
+    #[test]
+    fn a_key_may_have_a_quota() {
+        let quota = |more| parse(&client("bank", &[key("a", ONE, more)])).map(|entries| entries[0].1.quota);
+        assert_eq!(quota(""), Ok(None));
+        let day = Quota { requests: 7, span: QuotaSpan::Day };
+        assert_eq!(quota("requests_per_day = 7"), Ok(Some(day)));
+        let month = Quota { requests: 8, span: QuotaSpan::Month };
+        assert_eq!(quota("requests_per_month = 8"), Ok(Some(month)));
+        for wrong in ["requests_per_day = 0", "requests_per_day = 1\nrequests_per_month = 1"] {
+            assert!(quota(wrong).unwrap_err().contains("key `a`"), "{wrong}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use faceline_shared::config::Config;
 use faceline_shared::error::Fault;
+use serde::Deserialize;
 
 pub use self::permission::Permission;
 use self::secret::Digest;
@@ -33,6 +34,25 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// Requests that a key may send in a span of time by the calendar (UTC).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Quota {
+    /// How many.
+    pub requests: u64,
+    /// In which span.
+    pub span: QuotaSpan,
+}
+
+/// A span of time by the calendar (UTC).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum QuotaSpan {
+    /// From midnight to midnight.
+    Day,
+    /// From the first of the month on.
+    Month,
+}
+
 /// Who calls.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Caller {
@@ -42,6 +62,8 @@ pub struct Caller {
     pub key_id: Arc<str>,
     /// Where the key has a rate of its own.
     pub rate: Option<Rate>,
+    /// Where the key has one.
+    pub quota: Option<Quota>,
     permissions: Arc<[Permission]>,
 }
 

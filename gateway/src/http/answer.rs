@@ -127,9 +127,8 @@ impl IntoResponse for Refusal {
             _ => tracing::info!(error_id = %id, cause, message, "request refused"),
         }
         let mut response = body(status, json::to_vec(&error).unwrap_or_default());
-        if let Some(busy) = fault.as_busy() {
-            let seconds = HeaderValue::from(busy.retry_after_seconds());
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        if let Some(seconds) = fault.retry_after_seconds() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(Cause(row.label));
         response
