@@ -9,14 +9,18 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
 use faceline_shared::error::Fault;
-use faceline_shared::session::SessionName;
+use faceline_shared::session::{SessionName, once};
 use uuid::Uuid;
 
 use super::answer::{self, Answer};
+use super::idempotency::CreatingCall;
 use super::receive::{Received, Work, receive_bare, receive_form, receive_json, require_workers};
 use super::{State, content_type, operation};
 use crate::accounts::{Caller, Permission};
 use crate::biometric;
+
+/// What creating a face is called, whatever it is made of.
+const CREATE_FACE: &str = "create_session_face";
 
 type Shared = extract::State<Arc<State>>;
 /// Looked at once it is known who calls.
@@ -33,10 +37,16 @@ pub(super) fn routes() -> Router<Arc<State>> {
 }
 
 async fn create_session(extract::State(state): Shared, request: Request) -> Answer<Response> {
+    let call = CreatingCall::of("create_session", &request);
     let Received { body, caller, ticket: _ticket, .. } =
         receive_json(&state, request, Permission::SessionsCreate).await?;
-    let id = state.biometric.create_session(body, &caller.client).await?;
-    answer::created(&format!("/v2/bio-sessions/{id}"))
+    let digest = || once::digest([&*body]);
+    let create = async |id| {
+        let name = SessionName { client: caller.client.as_ref().to_owned(), id };
+        state.biometric.create_session(&name, body.clone()).await?;
+        answer::created(&format!("/v2/bio-sessions/{id}"))
+    };
+    call.once(&state, &caller, digest, create).await
 }
 
 async fn read_session(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
@@ -53,21 +63,47 @@ async fn delete_session(extract::State(state): Shared, path: Path, request: Requ
 }
 
 /// From a picture, or from the JSON of an earlier answer.
-async fn create_face(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let permission = Permission::FacesCreate;
-    let (name, face) = if content_type::is_json(request.headers()) {
-        let Received { body, caller, ticket: _ticket, .. } =
-            receive_json(&state, request, permission).await?;
-        let name = session(&caller, &path)?;
-        let face = state.biometric.create_session_face_from_json(&name, utf8(&body)?).await?;
-        (name, face)
+async fn create_face(state: Shared, path: Path, request: Request) -> Answer<Response> {
+    if content_type::is_json(request.headers()) {
+        create_face_from_json(state, path, request).await
     } else {
-        let Received { body, caller, call, ticket: _ticket } =
-            receive_form(&state, request, permission, &biometric::FACES).await?;
+        create_face_from_picture(state, path, request).await
+    }
+}
+
+async fn create_face_from_json(
+    extract::State(state): Shared,
+    path: Path,
+    request: Request,
+) -> Answer<Response> {
+    let call = CreatingCall::of(CREATE_FACE, &request);
+    let Received { body, caller, ticket: _ticket, .. } =
+        receive_json(&state, request, Permission::FacesCreate).await?;
+    let create = async |id| {
         let name = session(&caller, &path)?;
-        let face = state.biometric.create_session_face(&name, &body, call).await?;
-        (name, face)
+        state.biometric.create_session_face_from_json(&name, id, utf8(&body)?).await?;
+        created_face(&name, id)
     };
+    call.once(&state, &caller, || once::digest([&*body]), create).await
+}
+
+async fn create_face_from_picture(
+    extract::State(state): Shared,
+    path: Path,
+    request: Request,
+) -> Answer<Response> {
+    let creating = CreatingCall::of(CREATE_FACE, &request);
+    let Received { body, caller, call, ticket: _ticket } =
+        receive_form(&state, request, Permission::FacesCreate, &biometric::FACES).await?;
+    let create = async |id| {
+        let name = session(&caller, &path)?;
+        state.biometric.create_session_face(&name, id, &body, call).await?;
+        created_face(&name, id)
+    };
+    creating.once(&state, &caller, || body.digest(), create).await
+}
+
+fn created_face(name: &SessionName, face: Uuid) -> Answer<Response> {
     answer::created(&format!("/v2/bio-sessions/{}/faces/{face}", name.id))
 }
 
