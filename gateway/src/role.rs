@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::accounts::{Accounts, AccountsError};
 use crate::admission::Admission;
 use crate::biometric::BiometricServices;
-use crate::http::{Server, State};
+use crate::http::{ListenError, Server, State};
 use crate::jobs::Dispatcher;
 use crate::sessions::{Outbox, Sessions};
 use crate::signing::{Signer, SigningError};
@@ -42,14 +42,9 @@ pub enum GatewayError {
     /// No answer could be signed.
     #[error(transparent)]
     Signing(#[from] SigningError),
-    /// The address is not to be had.
-    #[error("http.listen {address}: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    /// The public listener cannot be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
 }
 
 /// Runs a gateway until `shutdown`; requests under way are answered then.
@@ -132,10 +127,9 @@ impl Gateway {
             Arc::clone(&signer),
         );
 
-        let address = parts.config.http.listen;
         let state =
             State::new(parts.config, accounts, admission, submit, biometric, parts.readiness, &parts.metrics);
-        let server = Server::bind(state).await.map_err(|source| GatewayError::Listen { address, source })?;
+        let server = Server::bind(state).await?;
         tracing::info!(address = %server.local_addr(), instance, "public listener is open");
         Ok(Self { server, outbox, listening, watching: watching.map(AbortOnDropHandle::new) })
     }
