@@ -581,6 +581,7 @@ impl Config {
             ("limits.requests_per_second", self.limits.requests_per_second as usize),
             ("limits.burst", self.limits.burst as usize),
             ("http.max_connections", self.http.max_connections),
+            ("http.max_connection_age", self.http.max_connection_age.as_millis() as usize),
         ];
         for (key, value) in positive {
             if value == 0 {
