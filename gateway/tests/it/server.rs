@@ -248,8 +248,11 @@ async fn an_old_connection_ends_and_what_is_under_way_on_it_is_answered() {
         .unwrap();
     let under_way = tokio::spawn(sender.send_request(post));
     gateway.workers.arrived.notified().await;
-    // GOAWAY closes the connection for new requests.
-    gateway.until(async || sender.is_closed() || sender.ready().await.is_err()).await;
+    // After GOAWAY nothing new goes out.
+    let livez = || {
+        Request::get(format!("http://{}/livez", gateway.address)).body(Full::<Bytes>::default()).unwrap()
+    };
+    gateway.until(async || sender.send_request(livez()).await.is_err()).await;
     assert!(!connection.is_finished());
     gateway.workers.permits.add_permits(1);
     assert_eq!(timeout(LONG, under_way).await.unwrap().unwrap().unwrap().status(), 200);

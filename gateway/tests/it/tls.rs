@@ -133,12 +133,15 @@ async fn a_handshake_that_stops_is_given_up() {
 async fn what_is_wrong_with_the_files_is_said_at_the_start() {
     let folder = TempDir::new().unwrap();
     let refused = async || {
-        let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
+        let data = TempDir::new().unwrap();
+        let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
         config.http.listen = ([127, 0, 0, 1], 0).into();
         config.http.tls = Some(files(folder.path()));
-        let started = faceline_gateway::Gateway::start(Parts::open(config).unwrap()).await;
-        let Err(GatewayError::Listen(ListenError::Tls(error))) = started else { panic!("it started") };
-        error
+        match faceline_gateway::Gateway::start(Parts::open(config).unwrap()).await {
+            Err(GatewayError::Listen(ListenError::Tls(error))) => error,
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("it started"),
+        }
     };
     assert!(matches!(refused().await, TlsError::Io { .. }));
     let (one, other) = (certificate(), certificate());
