@@ -8,6 +8,7 @@ mod client;
 mod contract;
 mod ends;
 mod gateway;
+mod limits;
 mod log;
 mod observed;
 mod operations;
