@@ -9,6 +9,7 @@ use faceline_shared::broker::Queue;
 use faceline_shared::config::Config;
 use faceline_shared::object::{self, ObjectError, SealedObjects};
 use faceline_shared::parts::Parts;
+use faceline_shared::rate::{RateError, Rates};
 use faceline_shared::session::{self, SealedSessions, StoreError};
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::template::TemplateCodec;
@@ -39,6 +40,9 @@ pub enum GatewayError {
     /// The object store's settings. A store that is merely away is waited for.
     #[error(transparent)]
     Objects(#[from] ObjectError),
+    /// The limiter's settings, or its counts. One that is merely away is done without.
+    #[error(transparent)]
+    Rates(#[from] RateError),
     /// No answer could be signed.
     #[error(transparent)]
     Signing(#[from] SigningError),
@@ -59,6 +63,7 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Gatewa
 /// A gateway whose address is taken.
 pub struct Gateway {
     server: Server,
+    rates: Arc<Rates>,
     outbox: Outbox,
     listening: Condition,
     /// What goes on beside requests.
@@ -83,6 +88,7 @@ impl Gateway {
             warn_of_what_is_not_shared(config);
         }
         let signer = Arc::new(Signer::load(config)?);
+        let rates = Arc::new(Rates::start(config, &parts.metrics)?);
         let records =
             SealedSessions::new(session::open(&config.store.url, &config.data_dir)?, parts.keys.data.clone());
         let objects =
@@ -127,11 +133,19 @@ impl Gateway {
             Arc::clone(&signer),
         );
 
-        let state =
-            State::new(parts.config, accounts, admission, submit, biometric, parts.readiness, &parts.metrics);
+        let state = State::new(
+            parts.config,
+            accounts,
+            Arc::clone(&rates),
+            admission,
+            submit,
+            biometric,
+            parts.readiness,
+            &parts.metrics,
+        );
         let server = Server::bind(state).await?;
         tracing::info!(address = %server.local_addr(), instance, "public listener is open");
-        Ok(Self { server, outbox, listening, watching: watching.map(AbortOnDropHandle::new) })
+        Ok(Self { server, rates, outbox, listening, watching: watching.map(AbortOnDropHandle::new) })
     }
 
     /// Where it listens.
@@ -142,13 +156,14 @@ impl Gateway {
 
     /// Serves until `shutdown`; requests under way are answered then.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let Self { server, outbox, listening, watching: _watching } = self;
+        let Self { server, rates, outbox, listening, watching: _watching } = self;
         listening.set(true);
         let leave = async {
             shutdown.cancelled().await;
             listening.set(false);
         };
         tokio::join!(server.serve(shutdown.clone()), outbox.run(shutdown.clone()), leave);
+        rates.end().await;
     }
 }
 

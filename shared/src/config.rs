@@ -251,6 +251,10 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Requests that such a key may send at once.
     pub burst: u32,
+    /// Time that Redis has to say whether a key's rate lets a request in; after that each gateway decides for itself until
+    /// Redis is back.
+    #[serde(with = "humantime_serde")]
+    pub rate_check_time: Duration,
 }
 
 /// Time limits of jobs.
@@ -388,6 +392,7 @@ impl Default for Limits {
             client_share: 0.5,
             requests_per_second: 1000,
             burst: 1000,
+            rate_check_time: Duration::from_millis(100),
         }
     }
 }
@@ -567,6 +572,9 @@ impl Config {
                 "admission.target_wait must be above 0 and admission.longest_retry_after at least a second"
                     .into(),
             );
+        }
+        if self.limits.rate_check_time.is_zero() {
+            return invalid("limits.rate_check_time must be above 0".into());
         }
         let sessions = &self.sessions;
         if sessions.default_ttl < Duration::from_secs(1) || sessions.max_ttl < sessions.default_ttl {

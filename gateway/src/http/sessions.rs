@@ -51,13 +51,13 @@ async fn create_session(extract::State(state): Shared, request: Request) -> Answ
 
 async fn read_session(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::SessionsRead, Work::None)?;
+        receive_bare(&state, request, Permission::SessionsRead, Work::None).await?;
     Ok(answer::text(state.biometric.session(&session(&caller, &path)?).await?))
 }
 
 async fn delete_session(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::SessionsDelete, Work::None)?;
+        receive_bare(&state, request, Permission::SessionsDelete, Work::None).await?;
     state.biometric.delete_session(&session(&caller, &path)?, &caller.key_id).await?;
     Ok(answer::nothing())
 }
@@ -109,26 +109,26 @@ fn created_face(name: &SessionName, face: Uuid) -> Answer<Response> {
 
 async fn read_faces(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::FacesRead, Work::None)?;
+        receive_bare(&state, request, Permission::FacesRead, Work::None).await?;
     Ok(answer::text(state.biometric.faces(&session(&caller, &path)?).await?))
 }
 
 async fn read_face(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::FacesRead, Work::None)?;
+        receive_bare(&state, request, Permission::FacesRead, Work::None).await?;
     Ok(answer::text(state.biometric.face(&session(&caller, &path)?, face(&path)?).await?))
 }
 
 async fn delete_face(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::FacesDelete, Work::None)?;
+        receive_bare(&state, request, Permission::FacesDelete, Work::None).await?;
     state.biometric.delete_face(&session(&caller, &path)?, face(&path)?, &caller.key_id).await?;
     Ok(answer::nothing())
 }
 
 async fn delete_faces(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::FacesDelete, Work::None)?;
+        receive_bare(&state, request, Permission::FacesDelete, Work::None).await?;
     state.biometric.delete_faces(&session(&caller, &path)?, &caller.key_id).await?;
     Ok(answer::nothing())
 }
@@ -136,7 +136,7 @@ async fn delete_faces(extract::State(state): Shared, path: Path, request: Reques
 async fn read_image(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let compression = compression(request.uri().query());
     let Received { caller, call, mut ticket, .. } =
-        receive_bare(&state, request, Permission::FacesRead, Work::None)?;
+        receive_bare(&state, request, Permission::FacesRead, Work::None).await?;
     let (name, face) = (session(&caller, &path)?, face(&path)?);
     let compression = compression?;
     let Some(kept) = state.biometric.kept_picture(&name, face).await? else {
@@ -158,7 +158,7 @@ async fn read_image(extract::State(state): Shared, path: Path, request: Request)
 
 async fn read_matches(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let Received { caller, call, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::Match, Work::Job)?;
+        receive_bare(&state, request, Permission::Match, Work::Job).await?;
     Ok(answer::text(state.biometric.matches(&session(&caller, &path)?, face(&path)?, call).await?))
 }
 

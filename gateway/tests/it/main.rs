@@ -9,6 +9,7 @@ mod contract;
 mod ends;
 mod gateway;
 mod idempotency;
+mod limits;
 mod log;
 mod observed;
 mod operations;
