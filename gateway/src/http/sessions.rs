@@ -16,7 +16,7 @@ use super::answer::{self, Answer};
 use super::receive::{Received, Work, receive_bare, receive_form, receive_json, require_workers};
 use super::{State, content_type, operation};
 use crate::accounts::{Caller, Permission};
-use crate::biometric;
+use crate::{biometric, record};
 
 type Shared = extract::State<Arc<State>>;
 /// Looked at once it is known who calls.
@@ -114,6 +114,7 @@ async fn read_image(extract::State(state): Shared, path: Path, request: Request)
     }
     require_workers(&state, &call.visit)?;
     ticket.begin_job()?;
+    record::note(|facts| facts.job = Some(call.job));
     let picture = state.biometric.compressed_picture(&name, face, kept, call).await?;
     ticket.end_job();
     ticket.grow(picture.file.len())?;
@@ -129,6 +130,7 @@ async fn read_matches(extract::State(state): Shared, path: Path, request: Reques
 /// The session that a path names, as one of the caller's client.
 fn session(caller: &Caller, path: &Path) -> Result<SessionName, Fault> {
     let id = id(path, operation::SESSION_ID)?.ok_or_else(|| Fault::NotFound("Session not found".into()))?;
+    record::note(|facts| facts.session = Some(id));
     Ok(SessionName { client: caller.client.as_ref().to_owned(), id })
 }
 

@@ -30,8 +30,8 @@ use self::follow_up::{ClearUp, EndReason, FollowUp};
 use self::metrics::SessionMetrics;
 pub use self::outbox::Outbox;
 pub use self::record::{Face, KeptPicture, Session};
-use crate::admission;
 use crate::turns::Turns;
+use crate::{admission, record};
 
 /// Time in which a picture is in the object store, or is given up.
 const OBJECT_GRACE: Duration = Duration::from_secs(60);
@@ -122,6 +122,7 @@ impl Sessions {
         let end = ClearUp::new(name, session.keeps_pictures, EndReason::Expired);
         let end = Due { id: name.id, what: FollowUp::ClearUp(end), due_in: ttl };
         self.records.create(name, session, ttl, &end).await.map_err(|error| record_fault(&error))?;
+        note(name, session);
         self.metrics.created.inc();
         Ok(())
     }
@@ -135,6 +136,7 @@ impl Sessions {
         let watch = self.ends.watch(name.id);
         let found = self.records.session(name).await.map_err(|error| record_fault(&error))?;
         let (session, left) = found.ok_or_else(no_session)?;
+        note(name, &session);
         Ok(Entered { session, left, watch })
     }
 
@@ -299,6 +301,15 @@ impl Sessions {
         }
         Ok(deleted)
     }
+}
+
+/// What a usage record says of a session.
+fn note(name: &SessionName, session: &Session) {
+    record::note(|facts| {
+        facts.session = Some(name.id);
+        facts.correlation_id.clone_from(&session.correlation_id);
+        facts.evidence_id.clone_from(&session.evidence_id);
+    });
 }
 
 fn no_session() -> Fault {

@@ -45,7 +45,8 @@ fn standing(answer: &Answer) -> Option<[u64; 3]> {
 
 #[tokio::test]
 async fn every_counted_answer_says_how_the_key_stands() {
-    let gateway = gateway("permissions = ['capabilities:read', 'sessions:read']\nrequests_per_month = 3").await;
+    let gateway =
+        gateway("permissions = ['capabilities:read', 'sessions:read']\nrequests_per_month = 3").await;
     let good = read(&gateway, CAPABILITIES).await;
     assert_eq!(good.status, 200);
     let [limit, remaining, reset] = standing(&good).unwrap();

@@ -17,4 +17,5 @@ mod server;
 mod signatures;
 mod signed;
 mod stores;
+mod usage;
 mod workers;

@@ -12,6 +12,7 @@
 
 mod clock;
 mod file;
+mod rows;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -28,9 +29,11 @@ use redb::ReadTransaction;
 use uuid::Uuid;
 
 use self::file::{Failure, File, Opener};
+use self::tables::Tables;
 use self::writer::Writer;
+use super::millis::millis;
 use super::{
-    Deletion, Found, Insertion, LeasedRow, NewRow, SessionName, SessionStore, StoreError, StoredSession,
+    Deletion, Found, Insertion, Lane, LeasedRow, NewRow, SessionName, SessionStore, StoreError, StoredSession,
 };
 
 /// Sessions and outbox in a file of this process.
@@ -143,13 +146,35 @@ impl SessionStore for EmbeddedSessions {
         self.writer.change(move |tables| tables.delete_faces(&session, &faces, follow_up.as_ref())).await
     }
 
-    async fn lease(&self, limit: usize, lease: Duration) -> Result<Vec<LeasedRow>, StoreError> {
-        self.writer.change(move |tables| tables.lease(limit, lease)).await
+    async fn enqueue(&self, lane: Lane, row: NewRow) -> Result<(), StoreError> {
+        let write = move |tables: &mut Tables<'_>| {
+            let (rows, now) = tables.rows(lane);
+            rows.write(now, &row)
+        };
+        self.writer.change(write).await
+    }
+
+    async fn lease(&self, lane: Lane, limit: usize, lease: Duration) -> Result<Vec<LeasedRow>, StoreError> {
+        let take = move |tables: &mut Tables<'_>| {
+            let (rows, now) = tables.rows(lane);
+            rows.lease(now, limit, lease)
+        };
+        self.writer.change(take).await
     }
 
     async fn finish(&self, row: &LeasedRow) -> Result<bool, StoreError> {
-        let (id, lease) = (row.id, row.lease);
-        self.writer.change(move |tables| tables.finish(id, lease)).await
+        let (lane, id, lease) = (row.lane, row.id, row.lease);
+        self.writer.change(move |tables| tables.rows(lane).0.finish(id, lease)).await
+    }
+
+    async fn finish_all(&self, lane: Lane, rows: &[LeasedRow]) -> Result<usize, StoreError> {
+        let done: Vec<_> = rows.iter().map(|row| (row.id, row.lease)).collect();
+        let finish = move |tables: &mut Tables<'_>| {
+            let (rows, _) = tables.rows(lane);
+            done.iter()
+                .try_fold(0, |finished, &(id, lease)| Ok(finished + usize::from(rows.finish(id, lease)?)))
+        };
+        self.writer.change(finish).await
     }
 
     async fn postpone(
@@ -158,17 +183,21 @@ impl SessionStore for EmbeddedSessions {
         wait: Duration,
         body: Option<Bytes>,
     ) -> Result<bool, StoreError> {
-        let (id, lease) = (row.id, row.lease);
-        self.writer.change(move |tables| tables.postpone(id, lease, wait, body.as_deref())).await
+        let (lane, id, lease) = (row.lane, row.id, row.lease);
+        let put_back = move |tables: &mut Tables<'_>| {
+            let (rows, now) = tables.rows(lane);
+            rows.postpone(id, lease, now + millis(wait), body.as_deref())
+        };
+        self.writer.change(put_back).await
     }
 
-    async fn outbox_depth(&self) -> Result<u64, StoreError> {
-        self.read(|transaction, _| tables::outbox_depth(transaction)).await
+    async fn outbox_depth(&self, lane: Lane) -> Result<u64, StoreError> {
+        self.read(move |transaction, _| rows::depth(transaction, lane)).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
         // Through the writer, which changes nothing, and a read.
         self.writer.change(|_| Ok(())).await?;
-        self.outbox_depth().await.map(drop)
+        self.outbox_depth(Lane::Sessions).await.map(drop)
     }
 }

@@ -11,7 +11,9 @@ pub(super) struct Scripts {
     pub(super) add_face: Script,
     pub(super) delete_faces: Script,
     pub(super) lease: Script,
+    pub(super) enqueue: Script,
     pub(super) finish: Script,
+    pub(super) finish_all: Script,
     pub(super) postpone: Script,
 }
 
@@ -25,7 +27,9 @@ impl Scripts {
             add_face: change(include_str!("add_face.lua")),
             delete_faces: change(include_str!("delete_faces.lua")),
             lease: change(include_str!("lease.lua")),
+            enqueue: change(include_str!("enqueue.lua")),
             finish: change(include_str!("finish.lua")),
+            finish_all: change(include_str!("finish_all.lua")),
             postpone: change(include_str!("postpone.lua")),
         }
     }
