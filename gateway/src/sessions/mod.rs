@@ -30,8 +30,8 @@ use self::follow_up::{ClearUp, EndReason, FollowUp};
 use self::metrics::SessionMetrics;
 pub use self::outbox::Outbox;
 pub use self::record::{Face, KeptPicture, Session};
+use crate::admission;
 use crate::turns::Turns;
-use crate::{admission, record};
 
 /// Time in which a picture is in the object store, or is given up.
 const OBJECT_GRACE: Duration = Duration::from_secs(60);
@@ -305,7 +305,7 @@ impl Sessions {
 
 /// What a usage record says of a session.
 fn note(name: &SessionName, session: &Session) {
-    record::note(|facts| {
+    crate::record::note(|facts| {
         facts.session = Some(name.id);
         facts.correlation_id.clone_from(&session.correlation_id);
         facts.evidence_id.clone_from(&session.evidence_id);
