@@ -17,5 +17,6 @@ pub mod signing;
 mod stamp;
 pub mod submit;
 mod turns;
+pub mod usage;
 
 pub use self::role::{Gateway, GatewayError, run};

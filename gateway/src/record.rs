@@ -5,7 +5,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use faceline_shared::job::JobId;
 use faceline_shared::rate::{Terms, Verdict};
+use uuid::Uuid;
 
 use crate::accounts::Caller;
 
@@ -24,6 +26,14 @@ pub struct Facts {
     pub caller: Option<Caller>,
     /// What bounds its key, and what came of that; `None` where the request was not counted.
     pub counted: Option<(Terms, Verdict)>,
+    /// What it asks the workers.
+    pub job: Option<JobId>,
+    /// The session that it names or creates.
+    pub session: Option<Uuid>,
+    /// The caller's own identifier, of the session or the request.
+    pub correlation_id: Option<String>,
+    /// The caller's own identifier, of the session or the request.
+    pub evidence_id: Option<String>,
 }
 
 impl Record {
@@ -46,6 +56,12 @@ impl Record {
 /// Notes something about the present request; nothing happens where there is none.
 pub fn note(note: impl FnOnce(&mut Facts)) {
     let _ = PRESENT.try_with(|record| note(&mut record.lock()));
+}
+
+/// What is known of the present request.
+#[must_use]
+pub fn present() -> Option<Facts> {
+    PRESENT.try_with(Record::facts).ok()
 }
 
 #[cfg(test)]

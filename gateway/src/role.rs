@@ -24,6 +24,7 @@ use crate::http::{ListenError, Server, State};
 use crate::jobs::Dispatcher;
 use crate::sessions::{Outbox, Sessions};
 use crate::signing::{Signer, SigningError};
+use crate::usage::{Mover, Usage};
 
 /// How often queues and stores are looked at, for /metrics and /readyz.
 const LOOK: Duration = Duration::from_secs(2);
@@ -65,6 +66,7 @@ pub struct Gateway {
     server: Server,
     rates: Arc<Rates>,
     outbox: Outbox,
+    mover: Mover,
     listening: Condition,
     /// What goes on beside requests.
     watching: [AbortOnDropHandle<()>; 4],
@@ -105,6 +107,7 @@ impl Gateway {
             &parts.metrics,
         )
         .await;
+        let usage = Usage::new(records.clone(), &parts.metrics);
         let admission = Admission::new(&parts.config, &parts.metrics);
         let waits = Arc::clone(&admission);
         let dispatcher = dispatcher.on_wait(move |wait| waits.answered(wait));
@@ -118,11 +121,12 @@ impl Gateway {
         let listener = Arc::clone(&sessions);
         let watching = [
             tokio::spawn(watch_connection(dispatcher.watch_connection(), connected)),
-            tokio::spawn(look(parts.clone(), records, objects, conditions)),
+            tokio::spawn(look(parts.clone(), records, objects.clone(), conditions)),
             tokio::spawn(async move { listener.listen().await }),
             tokio::spawn(Arc::clone(&signer).follow()),
         ];
         let outbox = Outbox::of(&sessions);
+        let mover = usage.mover(objects, &config.usage);
         let submit = Arc::new(dispatcher);
         let biometric = BiometricServices::new(
             config,
@@ -139,13 +143,14 @@ impl Gateway {
             Arc::clone(&rates),
             admission,
             submit,
+            usage,
             biometric,
             parts.readiness,
             &parts.metrics,
         );
         let server = Server::bind(state).await?;
         tracing::info!(address = %server.local_addr(), instance, "public listener is open");
-        Ok(Self { server, rates, outbox, listening, watching: watching.map(AbortOnDropHandle::new) })
+        Ok(Self { server, rates, outbox, mover, listening, watching: watching.map(AbortOnDropHandle::new) })
     }
 
     /// Where it listens.
@@ -156,13 +161,19 @@ impl Gateway {
 
     /// Serves until `shutdown`; requests under way are answered then.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let Self { server, rates, outbox, listening, watching: _watching } = self;
+        let Self { server, rates, outbox, mover, listening, watching: _watching } = self;
         listening.set(true);
         let leave = async {
             shutdown.cancelled().await;
             listening.set(false);
         };
-        tokio::join!(server.serve(shutdown.clone()), outbox.run(shutdown.clone()), leave);
+        // Answers that are given until the very end have records, too.
+        let answered = CancellationToken::new();
+        let serve = async {
+            server.serve(shutdown.clone()).await;
+            answered.cancel();
+        };
+        tokio::join!(serve, mover.run(answered.clone()), outbox.run(shutdown.clone()), leave);
         rates.end().await;
     }
 }

@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
+use time::{Date, OffsetDateTime};
 
 /// RFC 3339, UTC, milliseconds.
 const FORM: &[BorrowedFormatItem<'_>] =
@@ -30,6 +30,12 @@ impl Stamp {
         Self(at.unwrap_or(time::macros::datetime!(9999-12-31 23:59:59 UTC)))
     }
 
+    /// Its day, in UTC.
+    #[must_use]
+    pub fn day(self) -> Date {
+        self.0.date()
+    }
+
     fn from_millis(millis: i128) -> Self {
         let at = OffsetDateTime::from_unix_timestamp_nanos(millis.saturating_mul(1_000_000));
         Self(at.unwrap_or(OffsetDateTime::UNIX_EPOCH))
@@ -43,6 +49,12 @@ impl Stamp {
 impl fmt::Debug for Stamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0.format(FORM).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Config {
     pub signing: Signing,
     /// Who may call.
     pub accounts: Accounts,
+    /// What callers are billed by.
+    pub usage: Usage,
     /// What counts as a face.
     pub face: Face,
     /// Bounds on what callers may ask for.
@@ -217,6 +219,18 @@ pub struct Accounts {
     pub file: Option<PathBuf>,
 }
 
+/// What callers are billed by.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Usage {
+    /// How long records are kept, in whole days.
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
+    /// How often records are moved to the object store. Until then an export does not have them.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+}
+
 /// What counts as a face.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -330,6 +344,7 @@ impl Default for Config {
             keys: Keys::default(),
             signing: Signing::default(),
             accounts: Accounts::default(),
+            usage: Usage::default(),
             face: Face::default(),
             limits: Limits::default(),
             jobs: Jobs::default(),
@@ -372,6 +387,12 @@ impl Default for Sessions {
 impl Default for Models {
     fn default() -> Self {
         Self { dir: user_folder("XDG_CACHE_HOME", ".cache").join("faceline/models") }
+    }
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self { retention: Duration::from_hours(400 * 24), interval: Duration::from_secs(30) }
     }
 }
 
@@ -581,6 +602,9 @@ impl Config {
             return invalid(
                 "sessions.default_ttl must be at least a second and at most sessions.max_ttl".into(),
             );
+        }
+        if self.usage.retention < Duration::from_hours(24) || self.usage.interval.is_zero() {
+            return invalid("usage.retention must be at least a day and usage.interval above 0".into());
         }
         let positive = [
             ("sessions.most_faces", self.sessions.most_faces),

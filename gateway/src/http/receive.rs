@@ -158,6 +158,7 @@ pub(super) enum Work {
 
 struct Admitted {
     caller: Caller,
+    work: Work,
     visit: Visit,
     ticket: Ticket,
 }
@@ -165,9 +166,12 @@ struct Admitted {
 impl Admitted {
     /// The request as a whole, whose body is here.
     fn with<B>(self, body: B, parts: &Parts) -> Received<B> {
-        let Self { caller, visit, mut ticket } = self;
+        let Self { caller, work, visit, mut ticket } = self;
         ticket.received();
         let job = Uuid::now_v7();
+        if work == Work::Job {
+            record::note(|facts| facts.job = Some(job));
+        }
         Span::current().record("job", tracing::field::display(job));
         let trace = parts.extensions.get::<TraceContext>().copied().unwrap_or_default();
         let call = Call { job, client: caller.client.clone(), visit, trace };
@@ -191,7 +195,7 @@ fn admit(state: &State, parts: &Parts, caller: Caller, work: Work, limit: usize)
         }
         Work::None => state.admission.admit_without_job(&caller, &visit, bytes)?,
     };
-    Ok(Admitted { caller, visit, ticket })
+    Ok(Admitted { caller, work, visit, ticket })
 }
 
 /// Whether there is a way to the workers.

@@ -17,7 +17,7 @@ use super::idempotency::CreatingCall;
 use super::receive::{Received, Work, receive_bare, receive_form, receive_json, require_workers};
 use super::{State, content_type, operation};
 use crate::accounts::{Caller, Permission};
-use crate::biometric;
+use crate::{biometric, record};
 
 /// What creating a face is called, whatever it is made of.
 const CREATE_FACE: &str = "create_session_face";
@@ -150,6 +150,7 @@ async fn read_image(extract::State(state): Shared, path: Path, request: Request)
     }
     require_workers(&state, &call.visit)?;
     ticket.begin_job()?;
+    record::note(|facts| facts.job = Some(call.job));
     let picture = state.biometric.compressed_picture(&name, face, kept, call).await?;
     ticket.end_job();
     ticket.grow(picture.file.len())?;
@@ -165,6 +166,7 @@ async fn read_matches(extract::State(state): Shared, path: Path, request: Reques
 /// The session that a path names, as one of the caller's client.
 fn session(caller: &Caller, path: &Path) -> Result<SessionName, Fault> {
     let id = id(path, operation::SESSION_ID)?.ok_or_else(|| Fault::NotFound("Session not found".into()))?;
+    record::note(|facts| facts.session = Some(id));
     Ok(SessionName { client: caller.client.as_ref().to_owned(), id })
 }
 

@@ -12,6 +12,7 @@ use crate::accounts::Accounts;
 use crate::admission::Admission;
 use crate::biometric::BiometricServices;
 use crate::submit::Submit;
+use crate::usage::Usage;
 
 /// The parts of a gateway that its listener uses.
 pub struct State {
@@ -20,6 +21,7 @@ pub struct State {
     pub(super) rates: Arc<Rates>,
     pub(super) admission: Arc<Admission>,
     pub(super) submit: Arc<dyn Submit>,
+    pub(super) usage: Arc<Usage>,
     pub(super) biometric: BiometricServices,
     pub(super) readiness: Readiness,
     pub(super) metrics: HttpMetrics,
@@ -35,6 +37,7 @@ impl State {
         rates: Arc<Rates>,
         admission: Arc<Admission>,
         submit: Arc<dyn Submit>,
+        usage: Arc<Usage>,
         biometric: BiometricServices,
         readiness: Readiness,
         metrics: &Metrics,
@@ -45,6 +48,7 @@ impl State {
             rates,
             admission,
             submit,
+            usage,
             biometric,
             readiness,
             metrics: HttpMetrics::new(metrics),

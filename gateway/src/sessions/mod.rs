@@ -132,6 +132,7 @@ impl Sessions {
             Err(SessionError::Store(StoreError::Exists)) => (),
             Err(error) => return Err(record_fault(&error)),
         }
+        note(name, session);
         Ok(())
     }
 
@@ -144,6 +145,7 @@ impl Sessions {
         let watch = self.ends.watch(name.id);
         let found = self.records.session(name).await.map_err(|error| record_fault(&error))?;
         let (session, left) = found.ok_or_else(no_session)?;
+        note(name, &session);
         Ok(Entered { session, left, watch })
     }
 
@@ -308,6 +310,15 @@ impl Sessions {
         }
         Ok(deleted)
     }
+}
+
+/// What a usage record says of a session.
+fn note(name: &SessionName, session: &Session) {
+    crate::record::note(|facts| {
+        facts.session = Some(name.id);
+        facts.correlation_id.clone_from(&session.correlation_id);
+        facts.evidence_id.clone_from(&session.evidence_id);
+    });
 }
 
 fn no_session() -> Fault {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faceline_shared::object::{ObjectError, SealedObjects};
-use faceline_shared::session::{OpenedRow, SealedSessions, SessionError};
+use faceline_shared::session::{Lane, OpenedRow, SealedSessions, SessionError};
 use faceline_shared::shutdown::CancellationToken;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::Notify;
@@ -85,10 +85,10 @@ impl Outbox {
 
     /// Takes what is due and does it; how many rows that were.
     async fn round(&self) -> Result<usize, SessionError> {
-        let rows = self.records.lease(BATCH, LEASE).await?;
+        let rows = self.records.lease(Lane::Sessions, BATCH, LEASE).await?;
         let count = rows.len();
         stream::iter(rows).for_each_concurrent(BATCH, |row| self.settle(row)).await;
-        self.metrics.depth.set(self.records.outbox_depth().await?.cast_signed());
+        self.metrics.depth.set(self.records.outbox_depth(Lane::Sessions).await?.cast_signed());
         Ok(count)
     }
 

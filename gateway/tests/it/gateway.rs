@@ -10,6 +10,7 @@ use faceline_gateway::biometric::BiometricServices;
 use faceline_gateway::http::{Server, State};
 use faceline_gateway::sessions::{Outbox, Sessions};
 use faceline_gateway::signing::Signer;
+use faceline_gateway::usage::Usage;
 use faceline_shared::admin::{Condition, Readiness};
 use faceline_shared::config::Config;
 use faceline_shared::rate::Rates;
@@ -38,7 +39,7 @@ pub(crate) struct Gateway {
     pub(crate) ready: Condition,
     pub(crate) shutdown: CancellationToken,
     pub(crate) serving: JoinHandle<()>,
-    _beside: [AbortOnDropHandle<()>; 3],
+    _beside: [AbortOnDropHandle<()>; 4],
     _folder: TempDir,
 }
 
@@ -76,12 +77,14 @@ impl Gateway {
             &config,
             &metrics,
         ));
+        let usage = Usage::new(stores.records(), &metrics);
         let shutdown = CancellationToken::new();
         let listener = Arc::clone(&sessions);
         let beside = [
             tokio::spawn(Arc::clone(&signer).follow()),
             tokio::spawn(async move { listener.listen().await }),
             tokio::spawn(Outbox::of(&sessions).run(shutdown.clone())),
+            tokio::spawn(usage.mover(stores.sealed_objects(), &config.usage).run(shutdown.clone())),
         ];
         let biometric = BiometricServices::new(
             &config,
@@ -97,6 +100,7 @@ impl Gateway {
             rates,
             admission,
             workers.clone(),
+            usage,
             biometric,
             readiness,
             &metrics,

@@ -19,4 +19,5 @@ mod signatures;
 mod signed;
 mod stores;
 mod tls;
+mod usage;
 mod workers;

@@ -12,8 +12,8 @@ use faceline_shared::object::{ObjectError, ObjectStore, SealedObjects};
 use faceline_shared::seal::{KeyRing, KeyRingFile};
 use faceline_shared::session::embedded::EmbeddedSessions;
 use faceline_shared::session::{
-    Begun, Deletion, Found, Insertion, LeasedRow, NewRow, Once, SealedSessions, SessionName, SessionStore,
-    StoreError, StoredSession,
+    Begun, Deletion, Found, Insertion, Lane, LeasedRow, NewRow, Once, SealedSessions, SessionName,
+    SessionStore, StoreError, StoredSession,
 };
 use faceline_shared::template::TemplateCodec;
 use tempfile::TempDir;
@@ -114,6 +114,18 @@ impl ObjectStore for Objects {
         Ok(before - kept.len())
     }
 
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
+        let kept = self.reach()?;
+        Ok(kept.keys().filter(|key| key.starts_with(&format!("{prefix}/"))).cloned().collect())
+    }
+
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
+        let below = self.list(prefix).await?;
+        let names = below.iter().filter_map(|key| key[prefix.len() + 1..].split_once('/'));
+        let names: std::collections::BTreeSet<_> = names.map(|(folder, _)| folder.to_owned()).collect();
+        Ok(names.into_iter().collect())
+    }
+
     async fn check(&self) -> Result<(), ObjectError> {
         self.reach().map(|_| ())
     }
@@ -161,7 +173,15 @@ impl SessionStore for Broken {
         Err(self.0())
     }
 
-    async fn lease(&self, _: usize, _: Duration) -> Result<Vec<LeasedRow>, StoreError> {
+    async fn enqueue(&self, _: Lane, _: NewRow) -> Result<(), StoreError> {
+        Err(self.0())
+    }
+
+    async fn finish_all(&self, _: Lane, _: &[LeasedRow]) -> Result<usize, StoreError> {
+        Err(self.0())
+    }
+
+    async fn lease(&self, _: Lane, _: usize, _: Duration) -> Result<Vec<LeasedRow>, StoreError> {
         Err(self.0())
     }
 
@@ -173,7 +193,7 @@ impl SessionStore for Broken {
         Err(self.0())
     }
 
-    async fn outbox_depth(&self) -> Result<u64, StoreError> {
+    async fn outbox_depth(&self, _: Lane) -> Result<u64, StoreError> {
         Err(self.0())
     }
 

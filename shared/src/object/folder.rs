@@ -75,6 +75,31 @@ impl ObjectStore for FolderObjects {
         .await
     }
 
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
+        let below = prefix.to_owned();
+        self.run(prefix, move |_, path| {
+            let mut keys = Vec::new();
+            find(path, &below, &mut keys)?;
+            keys.sort_unstable();
+            Ok(keys)
+        })
+        .await
+    }
+
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
+        self.run(prefix, |_, path| {
+            let mut names = Vec::new();
+            for (name, entry) in entries(path)? {
+                if entry.file_type()?.is_dir() {
+                    names.push(name);
+                }
+            }
+            names.sort_unstable();
+            Ok(names)
+        })
+        .await
+    }
+
     async fn check(&self) -> Result<(), ObjectError> {
         // The bytes of a picture matter more than those of the check, so nothing is written but a name.
         self.run("check", |root, _| {
@@ -128,6 +153,27 @@ fn put(root: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
         }
     }
     Err(ErrorKind::NotFound.into())
+}
+
+/// What is in a folder, without writes that are under way or were cut off.
+fn entries(folder: &Path) -> io::Result<Vec<(String, fs::DirEntry)>> {
+    let Some(entries) = if_there(fs::read_dir(folder))? else { return Ok(vec![]) };
+    let named =
+        entries.map(|entry| entry.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry)));
+    named.filter(|named| !named.as_ref().is_ok_and(|(name, _)| name.starts_with('~'))).collect()
+}
+
+/// Adds the keys of all objects in `folder`, whose own key is `prefix`.
+fn find(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> io::Result<()> {
+    for (name, entry) in entries(folder)? {
+        let key = format!("{prefix}/{name}");
+        if entry.file_type()?.is_dir() {
+            find(&entry.path(), &key, keys)?;
+        } else {
+            keys.push(key);
+        }
+    }
+    Ok(())
 }
 
 /// Removes everything below `folder`; the number of objects that there were.

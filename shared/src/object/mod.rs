@@ -85,6 +85,18 @@ pub trait ObjectStore: Send + Sync {
     /// [`ObjectError`].
     async fn delete_all(&self, prefix: &str) -> Result<usize, ObjectError>;
 
+    /// Keys of all objects below `prefix`, which names a folder, in order.
+    ///
+    /// # Errors
+    /// [`ObjectError`].
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectError>;
+
+    /// Names of the folders in the folder `prefix`, in order.
+    ///
+    /// # Errors
+    /// [`ObjectError`].
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>, ObjectError>;
+
     /// Whether the store answers.
     ///
     /// # Errors
@@ -140,6 +152,22 @@ impl SealedObjects {
     /// As [`ObjectStore::delete_all`].
     pub async fn delete_all(&self, prefix: &str) -> Result<usize, ObjectError> {
         self.store.delete_all(prefix).await
+    }
+
+    /// Keys of all objects below `prefix`.
+    ///
+    /// # Errors
+    /// As [`ObjectStore::list`].
+    pub async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
+        self.store.list(prefix).await
+    }
+
+    /// Names of the folders in the folder `prefix`.
+    ///
+    /// # Errors
+    /// As [`ObjectStore::folders`].
+    pub async fn folders(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
+        self.store.folders(prefix).await
     }
 
     /// As [`ObjectStore::check`].

@@ -80,6 +80,13 @@ impl S3Objects {
         let key = checked(key)?;
         Ok(Path::from_iter(self.folder.parts().chain(Path::from(key).parts())))
     }
+
+    /// The key of what lies at `location`.
+    fn key(&self, location: &Path) -> Option<String> {
+        let parts: Vec<_> =
+            location.prefix_match(&self.folder)?.map(|part| part.as_ref().to_owned()).collect();
+        Some(parts.join("/"))
+    }
 }
 
 /// What comes of `operation`, within its time; `None` for an object that is not there.
@@ -139,6 +146,25 @@ impl ObjectStore for S3Objects {
         let listed = self.bucket.list(Some(&path)).map_ok(|object| object.location).boxed();
         let deleted = self.bucket.delete_stream(listed).try_fold(0, async |count, _| Ok(count + 1));
         Ok(within(LIMIT_OF_MANY, deleted).await?.unwrap_or_default())
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
+        let path = self.path(prefix)?;
+        let listed = self.bucket.list(Some(&path)).map_ok(|object| object.location).try_collect::<Vec<_>>();
+        let listed = within(LIMIT_OF_MANY, listed).await?.unwrap_or_default();
+        let mut keys: Vec<String> = listed.iter().filter_map(|location| self.key(location)).collect();
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
+    async fn folders(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
+        let path = self.path(prefix)?;
+        let listed = within(LIMIT_OF_MANY, self.bucket.list_with_delimiter(Some(&path))).await?;
+        let folders = listed.map(|listed| listed.common_prefixes).unwrap_or_default();
+        let mut names: Vec<String> =
+            folders.iter().filter_map(|folder| Some(folder.filename()?.to_owned())).collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     async fn check(&self) -> Result<(), ObjectError> {

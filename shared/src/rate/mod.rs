@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_key_is_told_of_what_it_meets_first() {
         let standing = |limit, remaining| Standing { limit, remaining, reset: Duration::from_secs(1) };
-        let verdict = |rate, quota, bound: Option<Bound>| Verdict {
+        let verdict = |rate, quota: Option<u64>, bound: Option<Bound>| Verdict {
             refusal: bound.map(|bound| Refusal { bound, wait: Duration::ZERO }),
             rate: standing(10, rate),
             quota: quota.map(|left| standing(100, left)),

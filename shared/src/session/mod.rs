@@ -4,6 +4,7 @@
 //! what they know of them is whose they are, when they end, and in which order things happened.
 
 pub mod embedded;
+mod lane;
 mod millis;
 mod name;
 pub mod once;
@@ -20,6 +21,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 
+pub use self::lane::Lane;
 pub use self::name::SessionName;
 pub use self::once::{Begun, Once};
 pub use self::outcome::{Deletion, Found, Insertion, StoredSession};
@@ -76,6 +78,8 @@ pub struct NewRow {
 /// A row that this process is to deal with until its lease is over.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LeasedRow {
+    /// Where it stands.
+    pub lane: Lane,
     /// The row.
     pub id: Uuid,
     /// Tells this lease from those before and after it.
@@ -161,17 +165,30 @@ pub trait SessionStore: Send + Sync {
         follow_up: Option<NewRow>,
     ) -> Result<Option<usize>, StoreError>;
 
-    /// Takes up to `limit` rows that are due, the longest due first, for `lease`. Nobody else gets them until then.
+    /// Writes a row that follows no change of a session. One that is there already under its id is replaced.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn lease(&self, limit: usize, lease: Duration) -> Result<Vec<LeasedRow>, StoreError>;
+    async fn enqueue(&self, lane: Lane, row: NewRow) -> Result<(), StoreError>;
+
+    /// Takes up to `limit` rows of a lane that are due, the longest due first, for `lease`. Nobody else gets them until
+    /// then.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn lease(&self, lane: Lane, limit: usize, lease: Duration) -> Result<Vec<LeasedRow>, StoreError>;
 
     /// Removes a row that is done. False where the lease is not (any more) the row's: somebody else deals with it.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn finish(&self, row: &LeasedRow) -> Result<bool, StoreError>;
+
+    /// As [`SessionStore::finish`], for several rows of one lane; how many of them were removed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn finish_all(&self, lane: Lane, rows: &[LeasedRow]) -> Result<usize, StoreError>;
 
     /// Puts a row back that is to be done (again) after `wait`, with a new body where one is given. False as in
     /// [`SessionStore::finish`].
@@ -185,11 +202,11 @@ pub trait SessionStore: Send + Sync {
         body: Option<Bytes>,
     ) -> Result<bool, StoreError>;
 
-    /// Rows in the outbox, due or not.
+    /// Rows of a lane, due or not.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn outbox_depth(&self) -> Result<u64, StoreError>;
+    async fn outbox_depth(&self, lane: Lane) -> Result<u64, StoreError>;
 
     /// Begins a run of a request, unless another one is at it or has done it.
     ///

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::{
-    Begun, Deletion, Found, Insertion, LeasedRow, NewRow, Once, SessionName, SessionStore, StoreError,
+    Begun, Deletion, Found, Insertion, Lane, LeasedRow, NewRow, Once, SessionName, SessionStore, StoreError,
 };
 use crate::seal::{KeyRing, Purpose, SealError};
 
@@ -169,16 +169,25 @@ impl SealedSessions {
         Ok(self.store.delete_faces(name, faces, row).await?)
     }
 
+    /// As [`SessionStore::enqueue`].
+    ///
+    /// # Errors
+    /// The store's, and a row that cannot be sealed.
+    pub async fn enqueue(&self, lane: Lane, row: &Due<impl Serialize>) -> Result<(), SessionError> {
+        Ok(self.store.enqueue(lane, self.row(row)?).await?)
+    }
+
     /// As [`SessionStore::lease`].
     ///
     /// # Errors
     /// The store's. What is wrong with a single row stands in the row.
     pub async fn lease<R: DeserializeOwned>(
         &self,
+        lane: Lane,
         limit: usize,
         lease: Duration,
     ) -> Result<Vec<OpenedRow<R>>, SessionError> {
-        let rows = self.store.lease(limit, lease).await?;
+        let rows = self.store.lease(lane, limit, lease).await?;
         let open = |leased: LeasedRow| OpenedRow {
             what: self.open(Purpose::Row, &row_place(leased.id), leased.body.clone()),
             leased,
@@ -192,6 +201,14 @@ impl SealedSessions {
     /// The store's.
     pub async fn finish(&self, row: &LeasedRow) -> Result<bool, SessionError> {
         Ok(self.store.finish(row).await?)
+    }
+
+    /// As [`SessionStore::finish_all`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn finish_all(&self, lane: Lane, rows: &[LeasedRow]) -> Result<usize, SessionError> {
+        Ok(self.store.finish_all(lane, rows).await?)
     }
 
     /// As [`SessionStore::postpone`].
@@ -212,8 +229,8 @@ impl SealedSessions {
     ///
     /// # Errors
     /// The store's.
-    pub async fn outbox_depth(&self) -> Result<u64, SessionError> {
-        Ok(self.store.outbox_depth().await?)
+    pub async fn outbox_depth(&self, lane: Lane) -> Result<u64, SessionError> {
+        Ok(self.store.outbox_depth(lane).await?)
     }
 
     /// As [`SessionStore::begin`].

@@ -89,12 +89,28 @@ conformance!(
     large_objects_come_back_whole_and_many_at_once
     no_reader_sees_half_an_object
     a_folder_goes_with_all_that_is_below_it_and_nothing_else
+    what_is_below_a_folder_is_listed
     a_key_that_leads_elsewhere_is_refused
     a_sealed_object_opens_in_its_place_only_and_lies_nowhere_in_the_clear
 );
 
 async fn get(store: &dyn ObjectStore, key: &str) -> Option<Bytes> {
     soon(store.get(key)).await.unwrap()
+}
+
+async fn what_is_below_a_folder_is_listed<F: Fixture>() {
+    let fixture = F::start().await;
+    let store = fixture.store();
+    assert_eq!(store.list("usage").await.unwrap(), [""; 0]);
+    assert_eq!(store.folders("usage").await.unwrap(), [""; 0]);
+    let keys = ["usage/2026-11-21/b", "usage/2026-11-22/a", "usage/2026-11-22/c", "usages/x/y"];
+    for key in keys {
+        store.put(key, Bytes::from_static(b"x")).await.unwrap();
+    }
+    assert_eq!(store.list("usage").await.unwrap(), keys[..3]);
+    assert_eq!(store.list("usage/2026-11-22").await.unwrap(), keys[1..3]);
+    assert_eq!(store.folders("usage").await.unwrap(), ["2026-11-21", "2026-11-22"]);
+    assert_eq!(store.folders("usage/2026-11-21").await.unwrap(), [""; 0]);
 }
 
 async fn an_object_is_kept_replaced_and_deleted<F: Fixture>() {

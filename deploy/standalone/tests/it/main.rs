@@ -15,3 +15,4 @@ mod raw;
 mod sessions;
 mod signing;
 mod standalone;
+mod usage;

@@ -22,7 +22,7 @@ pub(crate) static TURN: Mutex<()> = Mutex::const_new(());
 pub(crate) type Turn = MutexGuard<'static, ()>;
 
 /// The folder of this build's programs.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_BIN_EXE_faceline")).parent().unwrap();
     let program = folder.join(name);
     assert!(program.is_file(), "{} is not built; `make test` builds it", program.display());

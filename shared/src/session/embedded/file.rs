@@ -100,7 +100,7 @@ impl File {
             database.as_ref().map_err(Clone::clone)?.begin_write().map_err(redb::Error::from)?;
         let mut tables = Tables::open(&transaction, &self.clock)?;
         let written = write(&mut tables)?;
-        let changed = tables.changed;
+        let changed = tables.has_changed();
         drop(tables);
         if changed {
             transaction.commit().map_err(redb::Error::from)?;

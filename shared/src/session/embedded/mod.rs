@@ -13,6 +13,7 @@
 mod clock;
 mod file;
 mod once;
+mod rows;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -29,9 +30,11 @@ use redb::ReadTransaction;
 use uuid::Uuid;
 
 use self::file::{Failure, File, Opener};
+use self::tables::Tables;
 use self::writer::Writer;
+use super::millis::millis;
 use super::{
-    Begun, Deletion, Found, Insertion, LeasedRow, NewRow, Once, SessionName, SessionStore, StoreError,
+    Begun, Deletion, Found, Insertion, Lane, LeasedRow, NewRow, Once, SessionName, SessionStore, StoreError,
     StoredSession,
 };
 
@@ -145,13 +148,35 @@ impl SessionStore for EmbeddedSessions {
         self.writer.change(move |tables| tables.delete_faces(&session, &faces, follow_up.as_ref())).await
     }
 
-    async fn lease(&self, limit: usize, lease: Duration) -> Result<Vec<LeasedRow>, StoreError> {
-        self.writer.change(move |tables| tables.lease(limit, lease)).await
+    async fn enqueue(&self, lane: Lane, row: NewRow) -> Result<(), StoreError> {
+        let write = move |tables: &mut Tables<'_>| {
+            let (rows, now) = tables.rows(lane);
+            rows.write(now, &row)
+        };
+        self.writer.change(write).await
+    }
+
+    async fn lease(&self, lane: Lane, limit: usize, lease: Duration) -> Result<Vec<LeasedRow>, StoreError> {
+        let take = move |tables: &mut Tables<'_>| {
+            let (rows, now) = tables.rows(lane);
+            rows.lease(now, limit, lease)
+        };
+        self.writer.change(take).await
     }
 
     async fn finish(&self, row: &LeasedRow) -> Result<bool, StoreError> {
-        let (id, lease) = (row.id, row.lease);
-        self.writer.change(move |tables| tables.finish(id, lease)).await
+        let (lane, id, lease) = (row.lane, row.id, row.lease);
+        self.writer.change(move |tables| tables.rows(lane).0.finish(id, lease)).await
+    }
+
+    async fn finish_all(&self, lane: Lane, rows: &[LeasedRow]) -> Result<usize, StoreError> {
+        let done: Vec<_> = rows.iter().map(|row| (row.id, row.lease)).collect();
+        let finish = move |tables: &mut Tables<'_>| {
+            let (rows, _) = tables.rows(lane);
+            done.iter()
+                .try_fold(0, |finished, &(id, lease)| Ok(finished + usize::from(rows.finish(id, lease)?)))
+        };
+        self.writer.change(finish).await
     }
 
     async fn postpone(
@@ -160,12 +185,16 @@ impl SessionStore for EmbeddedSessions {
         wait: Duration,
         body: Option<Bytes>,
     ) -> Result<bool, StoreError> {
-        let (id, lease) = (row.id, row.lease);
-        self.writer.change(move |tables| tables.postpone(id, lease, wait, body.as_deref())).await
+        let (lane, id, lease) = (row.lane, row.id, row.lease);
+        let put_back = move |tables: &mut Tables<'_>| {
+            let (rows, now) = tables.rows(lane);
+            rows.postpone(id, lease, now + millis(wait), body.as_deref())
+        };
+        self.writer.change(put_back).await
     }
 
-    async fn outbox_depth(&self) -> Result<u64, StoreError> {
-        self.read(|transaction, _| tables::outbox_depth(transaction)).await
+    async fn outbox_depth(&self, lane: Lane) -> Result<u64, StoreError> {
+        self.read(move |transaction, _| rows::depth(transaction, lane)).await
     }
 
     async fn begin(&self, once: &Once) -> Result<Begun<Bytes>, StoreError> {
@@ -181,6 +210,6 @@ impl SessionStore for EmbeddedSessions {
     async fn check(&self) -> Result<(), StoreError> {
         // Through the writer, which changes nothing, and a read.
         self.writer.change(|_| Ok(())).await?;
-        self.outbox_depth().await.map(drop)
+        self.outbox_depth(Lane::Sessions).await.map(drop)
     }
 }

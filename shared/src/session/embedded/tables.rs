@@ -4,15 +4,14 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use bytes::Bytes;
-use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use uuid::Uuid;
 
 use super::clock::Clock;
 use super::once::Requests;
+use super::rows::Rows;
 use crate::session::millis::millis;
-use crate::session::{
-    Begun, Deletion, Found, Insertion, LeasedRow, NewRow, Once, SessionName, StoredSession,
-};
+use crate::session::{Begun, Deletion, Found, Insertion, Lane, NewRow, Once, SessionName, StoredSession};
 
 /// A session's id and client.
 type NameKey = (Uuid, &'static str);
@@ -24,18 +23,11 @@ type EndKey = (u64, Uuid, &'static str);
 type FaceKey = (Uuid, &'static str, Uuid);
 /// Its place in the order of faces, its body.
 type Face = (u64, &'static [u8]);
-/// When a row is due or its lease is over, and its id.
-type DueKey = (u64, Uuid);
-/// When it is due or its lease is over, how often it was leased, the lease (nil: none), its body.
-type Row = (u64, u32, Uuid, &'static [u8]);
-
 const SESSIONS: TableDefinition<'_, NameKey, Session> = TableDefinition::new("sessions");
 const ENDS: TableDefinition<'_, EndKey, ()> = TableDefinition::new("ends");
 const FACES: TableDefinition<'_, FaceKey, Face> = TableDefinition::new("faces");
-const ROWS: TableDefinition<'_, Uuid, Row> = TableDefinition::new("rows");
-const DUE: TableDefinition<'_, DueKey, ()> = TableDefinition::new("due");
 
-type Result<T> = std::result::Result<T, redb::Error>;
+pub(super) type Result<T> = std::result::Result<T, redb::Error>;
 
 fn name(session: &SessionName) -> (Uuid, &str) {
     (session.id, &session.client)
@@ -107,13 +99,11 @@ pub(super) fn faces(
     Ok(Some(faces.into_iter().map(|(_, id, body)| (id, body)).collect()))
 }
 
-pub(super) fn outbox_depth(transaction: &ReadTransaction) -> Result<u64> {
-    Ok(transaction.open_table(ROWS)?.len()?)
-}
-
 /// How many sessions, ends and faces the file holds, whether their time is over or not.
 #[cfg(test)]
 pub(super) fn lengths(transaction: &ReadTransaction) -> Result<[u64; 3]> {
+    use redb::ReadableTableMetadata as _;
+
     let sessions = transaction.open_table(SESSIONS)?.len()?;
     Ok([sessions, transaction.open_table(ENDS)?.len()?, transaction.open_table(FACES)?.len()?])
 }
@@ -124,10 +114,10 @@ pub(super) struct Tables<'a> {
     sessions: Table<'a, NameKey, Session>,
     ends: Table<'a, EndKey, ()>,
     faces: Table<'a, FaceKey, Face>,
-    rows: Table<'a, Uuid, Row>,
-    due: Table<'a, DueKey, ()>,
+    session_rows: Rows<'a>,
+    usage_rows: Rows<'a>,
     once: Requests<'a>,
-    /// Whether there is anything to commit.
+    /// Whether sessions, faces or requests changed.
     pub(super) changed: bool,
 }
 
@@ -138,11 +128,25 @@ impl<'a> Tables<'a> {
             sessions: transaction.open_table(SESSIONS)?,
             ends: transaction.open_table(ENDS)?,
             faces: transaction.open_table(FACES)?,
-            rows: transaction.open_table(ROWS)?,
-            due: transaction.open_table(DUE)?,
+            session_rows: Rows::open(transaction, Lane::Sessions)?,
+            usage_rows: Rows::open(transaction, Lane::Usage)?,
             once: Requests::open(transaction)?,
             changed: false,
         })
+    }
+
+    /// Whether there is anything to commit.
+    pub(super) fn has_changed(&self) -> bool {
+        self.changed || self.session_rows.changed || self.usage_rows.changed
+    }
+
+    /// The rows of a lane, and the time.
+    pub(super) fn rows(&mut self, lane: Lane) -> (&mut Rows<'a>, u64) {
+        let rows = match lane {
+            Lane::Sessions => &mut self.session_rows,
+            Lane::Usage => &mut self.usage_rows,
+        };
+        (rows, self.clock.now())
     }
 
     /// False where there is one of this name already.
@@ -236,47 +240,6 @@ impl<'a> Tables<'a> {
         Ok(Some(deleted))
     }
 
-    pub(super) fn lease(&mut self, limit: usize, lease: Duration) -> Result<Vec<LeasedRow>> {
-        let now = self.clock.now();
-        let due = self.due.range(..=(now, Uuid::max()))?.take(limit);
-        let due = due.map(|entry| Ok(entry?.0.value().1)).collect::<Result<Vec<_>>>()?;
-        let id = Uuid::new_v4();
-        let mut leased = Vec::with_capacity(due.len());
-        for row in due {
-            let Some((attempt, body)) = self.take_row(row)? else { continue };
-            let attempt = attempt + 1;
-            self.put_row(row, now + millis(lease), attempt, id, &body)?;
-            leased.push(LeasedRow { id: row, lease: id, attempt, body });
-        }
-        Ok(leased)
-    }
-
-    /// False where the lease is not the row's.
-    pub(super) fn finish(&mut self, row: Uuid, lease: Uuid) -> Result<bool> {
-        let is_leased = self.is_leased(row, lease)?;
-        if is_leased {
-            self.take_row(row)?;
-        }
-        Ok(is_leased)
-    }
-
-    /// False where the lease is not the row's.
-    pub(super) fn postpone(
-        &mut self,
-        row: Uuid,
-        lease: Uuid,
-        wait: Duration,
-        body: Option<&[u8]>,
-    ) -> Result<bool> {
-        if !self.is_leased(row, lease)? {
-            return Ok(false);
-        }
-        let Some((attempt, former)) = self.take_row(row)? else { return Ok(false) };
-        let due = self.clock.now() + millis(wait);
-        self.put_row(row, due, attempt, Uuid::nil(), body.unwrap_or(&former))?;
-        Ok(true)
-    }
-
     pub(super) fn begin(&mut self, once: &Once) -> Result<Begun<Bytes>> {
         let begun = self.once.begin(self.clock.now(), once)?;
         self.changed |= matches!(begun, Begun::Go { .. });
@@ -318,30 +281,7 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
-    fn is_leased(&self, row: Uuid, lease: Uuid) -> Result<bool> {
-        Ok(self.rows.get(row)?.is_some_and(|found| found.value().2 == lease))
-    }
-
     fn write_row(&mut self, row: &NewRow) -> Result<()> {
-        self.take_row(row.id)?;
-        self.put_row(row.id, self.clock.now() + millis(row.due_in), 0, Uuid::nil(), &row.body)
-    }
-
-    fn put_row(&mut self, row: Uuid, due: u64, attempt: u32, lease: Uuid, body: &[u8]) -> Result<()> {
-        self.rows.insert(row, (due, attempt, lease, body))?;
-        self.due.insert((due, row), ())?;
-        self.changed = true;
-        Ok(())
-    }
-
-    /// Takes a row out, and tells how often it was leased, and its body.
-    fn take_row(&mut self, row: Uuid) -> Result<Option<(u32, Bytes)>> {
-        let Some(found) = self.rows.remove(row)? else { return Ok(None) };
-        let (due, attempt, _, body) = found.value();
-        let taken = (attempt, Bytes::copy_from_slice(body));
-        drop(found);
-        self.due.remove((due, row))?;
-        self.changed = true;
-        Ok(Some(taken))
+        self.session_rows.write(self.clock.now(), row)
     }
 }

@@ -180,7 +180,7 @@ async fn what_changes_nothing_does_not_wait_for_the_disk() {
     let (folder, disk) = (folder(), Disk::new(false));
     let store = disk.store(folder.path());
     let before = disk.syncs.load(Ordering::Relaxed);
-    assert_eq!(store.lease(9, HOUR).await.unwrap(), []);
+    assert_eq!(store.lease(Lane::Sessions, 9, HOUR).await.unwrap(), []);
     assert_eq!(store.delete(&name(), row()).await.unwrap(), Deletion::NoSession);
     store.check().await.unwrap();
     assert_eq!(disk.syncs.load(Ordering::Relaxed), before);
@@ -201,7 +201,7 @@ async fn what_ended_is_removed_from_the_file() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), removed).await.unwrap();
-    assert_eq!(store.outbox_depth().await.unwrap(), 3);
+    assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), 3);
 }
 
 #[tokio::test]

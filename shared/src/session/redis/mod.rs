@@ -28,7 +28,7 @@ use uuid::Uuid;
 use self::scripts::Scripts;
 use super::millis::millis;
 use super::{
-    Begun, Deletion, Found, Insertion, LeasedRow, NewRow, Once, SessionName, SessionStore, StoreError,
+    Begun, Deletion, Found, Insertion, Lane, LeasedRow, NewRow, Once, SessionName, SessionStore, StoreError,
     StoredSession,
 };
 use crate::redis::{Fault, Server};
@@ -58,14 +58,27 @@ impl RedisSessions {
     }
 }
 
-/// A change with an id of its own and the outbox, which the script's own keys and arguments follow.
+/// A change with an id of its own and the outbox of sessions, which the script's own keys and arguments follow.
 fn change(script: &Script) -> ScriptInvocation<'_> {
+    change_in(Lane::Sessions, script)
+}
+
+/// As [`change`], with the outbox of `lane`.
+fn change_in(lane: Lane, script: &Script) -> ScriptInvocation<'_> {
     let mut change = script.key(format!("{PREFIX}answer:{}", Uuid::new_v4()));
     for part in ["due", "body", "attempt", "lease"] {
-        change.key(format!("{PREFIX}outbox:{part}"));
+        change.key(row_key(lane, part));
     }
     change.arg(millis(ANSWER_KEPT));
     change
+}
+
+fn row_key(lane: Lane, part: &str) -> String {
+    let lane = match lane {
+        Lane::Sessions => "outbox",
+        Lane::Usage => "usage",
+    };
+    format!("{PREFIX}{lane}:{part}")
 }
 
 fn session_key(session: &SessionName) -> String {
@@ -213,22 +226,36 @@ impl SessionStore for RedisSessions {
         Ok(usize::try_from(deleted).ok())
     }
 
-    async fn lease(&self, limit: usize, lease: Duration) -> Result<Vec<LeasedRow>, StoreError> {
+    async fn enqueue(&self, lane: Lane, row: NewRow) -> Result<(), StoreError> {
+        let mut script = change_in(lane, &self.scripts.enqueue);
+        add_row(&mut script, &row);
+        Ok(self.server.run_script(&script).await?)
+    }
+
+    async fn lease(&self, lane: Lane, limit: usize, lease: Duration) -> Result<Vec<LeasedRow>, StoreError> {
         let id = Uuid::new_v4();
-        let mut script = change(&self.scripts.lease);
+        let mut script = change_in(lane, &self.scripts.lease);
         script.arg(limit).arg(millis(lease)).arg(id.as_bytes());
         let rows: Vec<(Vec<u8>, u32, Vec<u8>)> = self.server.run_script(&script).await?;
         rows.into_iter()
             .map(|(row, attempt, body)| {
                 let row = Uuid::from_slice(&row).map_err(|_| strange("a row"))?;
-                Ok(LeasedRow { id: row, lease: id, attempt, body: body.into() })
+                Ok(LeasedRow { lane, id: row, lease: id, attempt, body: body.into() })
             })
             .collect()
     }
 
     async fn finish(&self, row: &LeasedRow) -> Result<bool, StoreError> {
-        let mut script = change(&self.scripts.finish);
+        let mut script = change_in(row.lane, &self.scripts.finish);
         script.arg(row.id.as_bytes()).arg(row.lease.as_bytes());
+        Ok(self.server.run_script(&script).await?)
+    }
+
+    async fn finish_all(&self, lane: Lane, rows: &[LeasedRow]) -> Result<usize, StoreError> {
+        let mut script = change_in(lane, &self.scripts.finish_all);
+        for row in rows {
+            script.arg(row.id.as_bytes()).arg(row.lease.as_bytes());
+        }
         Ok(self.server.run_script(&script).await?)
     }
 
@@ -238,13 +265,13 @@ impl SessionStore for RedisSessions {
         wait: Duration,
         body: Option<Bytes>,
     ) -> Result<bool, StoreError> {
-        let mut script = change(&self.scripts.postpone);
+        let mut script = change_in(row.lane, &self.scripts.postpone);
         script.arg(row.id.as_bytes()).arg(row.lease.as_bytes()).arg(millis(wait)).arg(body.as_deref());
         Ok(self.server.run_script(&script).await?)
     }
 
-    async fn outbox_depth(&self) -> Result<u64, StoreError> {
-        Ok(self.server.run(cmd("ZCARD").arg(format!("{PREFIX}outbox:due"))).await?)
+    async fn outbox_depth(&self, lane: Lane) -> Result<u64, StoreError> {
+        Ok(self.server.run(cmd("ZCARD").arg(row_key(lane, "due"))).await?)
     }
 
     async fn begin(&self, once: &Once) -> Result<Begun<Bytes>, StoreError> {

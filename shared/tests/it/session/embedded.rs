@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use faceline_shared::session::embedded::EmbeddedSessions;
-use faceline_shared::session::{SessionName, SessionStore, StoreError};
+use faceline_shared::session::{Lane, SessionName, SessionStore, StoreError};
 use futures_util::FutureExt;
 use uuid::Uuid;
 
@@ -101,7 +101,7 @@ async fn what_nobody_waits_for_any_more_is_done_before_the_end() {
     for session in &sessions {
         assert!(store.session(session).await.unwrap().is_some());
     }
-    assert_eq!(store.outbox_depth().await.unwrap(), 300);
+    assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), 300);
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn what_was_answered_survives_kill_9() {
             let session = SessionName { client: "child".into(), id };
             assert_eq!(store.faces(&session).await.unwrap().unwrap().len(), 1, "round {round}");
         }
-        assert!(store.outbox_depth().await.unwrap() >= created.len() as u64);
+        assert!(store.outbox_depth(Lane::Sessions).await.unwrap() >= created.len() as u64);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use faceline_shared::session::{Found, Insertion};
+use faceline_shared::session::{Found, Insertion, Lane};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
@@ -118,11 +118,11 @@ async fn a_follow_up_is_written_where_a_face_was_deleted<F: Fixture>() {
     let follow_up = || Some(row("clear up", Duration::ZERO));
     store.delete_faces(&session, &[Uuid::new_v4()], follow_up()).await.unwrap();
     store.delete_faces(&session, &[], follow_up()).await.unwrap();
-    assert_eq!(store.lease(9, MINUTE).await.unwrap(), []);
+    assert_eq!(store.lease(Lane::Sessions, 9, MINUTE).await.unwrap(), []);
 
     let row = follow_up();
     store.delete_faces(&session, &[Uuid::new_v4(), face], row.clone()).await.unwrap();
-    let leased = store.lease(9, MINUTE).await.unwrap();
+    let leased = store.lease(Lane::Sessions, 9, MINUTE).await.unwrap();
     assert_eq!(leased.len(), 1);
     assert_eq!((leased[0].id, &leased[0].body[..]), (row.unwrap().id, &b"clear up"[..]));
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use faceline_shared::session::{self, NewRow, SessionName, SessionStore};
+use faceline_shared::session::{self, Lane, NewRow, SessionName, SessionStore};
 use faceline_shared::testkit::Redis;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -157,7 +157,7 @@ async fn assert_nowhere(store: &Store, session: &SessionName) {
     use faceline_shared::session::{Deletion, Found, Insertion};
 
     let face = Uuid::new_v4();
-    let depth = store.outbox_depth().await.unwrap();
+    let depth = store.outbox_depth(Lane::Sessions).await.unwrap();
     assert_eq!(store.session(session).await.unwrap(), None);
     assert_eq!(store.faces(session).await.unwrap(), None);
     assert_eq!(store.face(session, face).await.unwrap(), Found::NoSession);
@@ -166,5 +166,5 @@ async fn assert_nowhere(store: &Store, session: &SessionName) {
     assert!(!store.set_replay(session, true).await.unwrap());
     assert!(!store.set_replay(session, false).await.unwrap());
     assert_eq!(store.delete(session, later()).await.unwrap(), Deletion::NoSession);
-    assert_eq!(store.outbox_depth().await.unwrap(), depth);
+    assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), depth);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use faceline_shared::session::{Deletion, Insertion, SessionName, StoreError};
+use faceline_shared::session::{Deletion, Insertion, Lane, SessionName, StoreError};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -66,7 +66,7 @@ async fn of_two_deletions_of_a_session_one_is_told<F: Fixture>() {
         assert!(told == one || told == (one.1, one.0), "{told:?}");
     }
     // Those of the creations and one of each pair.
-    assert_eq!(fixture.store().outbox_depth().await.unwrap(), 2 * ROUNDS as u64);
+    assert_eq!(fixture.store().outbox_depth(Lane::Sessions).await.unwrap(), 2 * ROUNDS as u64);
 }
 
 async fn of_two_creations_one_succeeds<F: Fixture>() {
@@ -86,7 +86,7 @@ async fn of_two_creations_one_succeeds<F: Fixture>() {
         };
         assert_eq!(fixture.store().session(&session).await.unwrap().unwrap().body, body);
     }
-    assert_eq!(fixture.store().outbox_depth().await.unwrap(), ROUNDS as u64);
+    assert_eq!(fixture.store().outbox_depth(Lane::Sessions).await.unwrap(), ROUNDS as u64);
 }
 
 async fn of_two_deletions_of_a_face_one_counts_it<F: Fixture>() {
@@ -102,7 +102,7 @@ async fn of_two_deletions_of_a_face_one_counts_it<F: Fixture>() {
             store.delete_faces(&session, &[face], follow_up()).await.unwrap()
         );
         assert!([(Some(0), Some(1)), (Some(1), Some(0))].contains(&counted), "{counted:?}");
-        assert_eq!(fixture.store().lease(9, MINUTE).await.unwrap().len(), 1);
+        assert_eq!(fixture.store().lease(Lane::Sessions, 9, MINUTE).await.unwrap().len(), 1);
     }
 }
 

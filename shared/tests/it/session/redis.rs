@@ -7,7 +7,7 @@ use std::time::Duration;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{Client, FromRedisValue, cmd};
 use faceline_shared::session::redis::RedisSessions;
-use faceline_shared::session::{self, Deletion, Insertion, StoreError};
+use faceline_shared::session::{self, Deletion, Insertion, Lane, StoreError};
 use faceline_shared::testkit::{CutProxy, Redis};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -65,12 +65,12 @@ async fn nothing_of_a_session_stays_in_the_server() {
     assert_eq!(raw.keys("*").await.len(), answers.len() + raw.keys("outbox:*").await.len());
 
     store.delete(&created(&store).await, row("x", Duration::ZERO)).await.unwrap();
-    for row in store.lease(9, MINUTE).await.unwrap() {
+    for row in store.lease(Lane::Sessions, 9, MINUTE).await.unwrap() {
         assert!(store.finish(&row).await.unwrap());
     }
     assert_eq!(raw.ask::<u64>("HLEN faceline:{store}:outbox:lease").await, 0);
     assert_eq!(raw.ask::<u64>("HLEN faceline:{store}:outbox:attempt").await, 0);
-    let depth = store.outbox_depth().await.unwrap();
+    let depth = store.outbox_depth(Lane::Sessions).await.unwrap();
     assert_eq!(raw.ask::<u64>("HLEN faceline:{store}:outbox:body").await, depth);
 }
 
@@ -80,9 +80,9 @@ async fn every_change(store: &Store) {
     let face = add(store, &session, "a face").await;
     let follow_up = row("x", Duration::ZERO);
     assert_eq!(store.delete_faces(&session, &[face], Some(follow_up)).await.unwrap(), Some(1));
-    let leased = store.lease(9, HOUR).await.unwrap();
+    let leased = store.lease(Lane::Sessions, 9, HOUR).await.unwrap();
     assert!(store.postpone(&leased[0], Duration::ZERO, None).await.unwrap());
-    let leased = store.lease(9, HOUR).await.unwrap();
+    let leased = store.lease(Lane::Sessions, 9, HOUR).await.unwrap();
     assert!(store.finish(&leased[0]).await.unwrap());
     assert!(store.set_replay(&session, false).await.unwrap());
     assert_eq!(store.delete(&session, later()).await.unwrap(), Deletion::Deleted);
@@ -112,7 +112,7 @@ impl Lossy {
     /// Lets an operation happen, and cuts the connection before its answer arrives.
     async fn losing_the_answer<T>(&self, operation: impl Future<Output = T>) -> T {
         // So that there is a connection to be cut.
-        self.store.outbox_depth().await.unwrap();
+        self.store.outbox_depth(Lane::Sessions).await.unwrap();
         let before: HashSet<_> = self.raw.keys("answer:*").await.into_iter().collect();
         let since = async || {
             let answers = self.raw.keys("answer:*").await;
@@ -134,7 +134,7 @@ impl Lossy {
 async fn an_operation_whose_answer_was_lost_happens_once_and_is_answered() {
     let lossy = Lossy::start().await;
     let (store, direct) = (&lossy.store, &lossy.direct);
-    let depth = direct.outbox_depth().await.unwrap();
+    let depth = direct.outbox_depth(Lane::Sessions).await.unwrap();
     let session = name();
     let end = row("first", Duration::ZERO);
 
@@ -154,17 +154,17 @@ async fn an_operation_whose_answer_was_lost_happens_once_and_is_answered() {
     assert_eq!(direct.delete(&session, later()).await.unwrap(), Deletion::ReplayInProgress);
     direct.set_replay(&session, false).await.unwrap();
 
-    let leased = lossy.losing_the_answer(store.lease(9, HOUR)).await.unwrap();
+    let leased = lossy.losing_the_answer(store.lease(Lane::Sessions, 9, HOUR)).await.unwrap();
     assert_eq!((leased.len(), leased[0].id, leased[0].attempt), (1, end.id, 1));
     let postponing = store.postpone(&leased[0], Duration::ZERO, None);
     assert!(lossy.losing_the_answer(postponing).await.unwrap());
-    let leased = direct.lease(9, HOUR).await.unwrap();
+    let leased = direct.lease(Lane::Sessions, 9, HOUR).await.unwrap();
     assert!(lossy.losing_the_answer(store.finish(&leased[0])).await.unwrap());
-    assert_eq!(direct.outbox_depth().await.unwrap(), depth);
+    assert_eq!(direct.outbox_depth(Lane::Sessions).await.unwrap(), depth);
 
     let deleting = store.delete(&session, later());
     assert_eq!(lossy.losing_the_answer(deleting).await.unwrap(), Deletion::Deleted);
-    assert_eq!(direct.outbox_depth().await.unwrap(), depth + 1);
+    assert_eq!(direct.outbox_depth(Lane::Sessions).await.unwrap(), depth + 1);
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn a_store_that_is_away_is_unreachable_and_comes_back() {
     let session = created(&store).await;
     let leased = {
         store.delete(&created(&store).await, row("x", Duration::ZERO)).await.unwrap();
-        store.lease(1, HOUR).await.unwrap().remove(0)
+        store.lease(Lane::Sessions, 1, HOUR).await.unwrap().remove(0)
     };
     server.kill9().await;
     let face = Uuid::new_v4();
@@ -187,10 +187,10 @@ async fn a_store_that_is_away_is_unreachable_and_comes_back() {
         store.face(&session, face).await.err(),
         store.faces(&session).await.err(),
         store.delete_faces(&session, &[face], None).await.err(),
-        store.lease(9, HOUR).await.err(),
+        store.lease(Lane::Sessions, 9, HOUR).await.err(),
         store.finish(&leased).await.err(),
         store.postpone(&leased, HOUR, None).await.err(),
-        store.outbox_depth().await.err(),
+        store.outbox_depth(Lane::Sessions).await.err(),
         store.check().await.err(),
     ];
     for error in errors {
@@ -248,10 +248,10 @@ async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
 
     // Each of these is done by a server that has just refused something.
     let full = async || assert!(matches!(refused().await, Err(StoreError::Full)), "it is not full any more");
-    let depth = store.outbox_depth().await.unwrap();
+    let depth = store.outbox_depth(Lane::Sessions).await.unwrap();
     let refused = store.add_face(&session, Uuid::new_v4(), bytes(&"x".repeat(16 << 10)), 99).await;
     assert!(matches!(refused, Err(StoreError::Full)), "{refused:?}");
-    let leased = store.lease(9, HOUR).await.unwrap();
+    let leased = store.lease(Lane::Sessions, 9, HOUR).await.unwrap();
     assert_eq!(leased.len(), 3);
     full().await;
     assert!(store.postpone(&leased[0], HOUR, None).await.unwrap());
@@ -264,7 +264,7 @@ async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
     full().await;
     assert_eq!(store.delete(&marked, later()).await.unwrap(), Deletion::Deleted);
     // Less one that is done, and with two that were written; nothing of what was refused.
-    assert_eq!(store.outbox_depth().await.unwrap(), depth + 1);
+    assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), depth + 1);
     assert!(store.session(&session).await.unwrap().is_some());
 }
 

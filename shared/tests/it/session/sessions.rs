@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use faceline_shared::session::{Deletion, Found, NewRow, SessionName, StoreError};
+use faceline_shared::session::{Deletion, Found, Lane, NewRow, SessionName, StoreError};
 use tokio::time::Instant;
 
 use super::{
@@ -51,7 +51,7 @@ async fn a_name_is_taken_once<F: Fixture>() {
     let found = store.session(&session).await.unwrap().unwrap();
     assert_eq!(found.body, "first");
     assert!(found.left <= MINUTE);
-    assert_eq!(store.outbox_depth().await.unwrap(), 1);
+    assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), 1);
 }
 
 async fn a_session_is_its_clients_alone<F: Fixture>() {
@@ -163,14 +163,14 @@ async fn a_replay_in_progress_keeps_its_session<F: Fixture>() {
     assert_eq!(found.body, "a session");
     assert!(found.left <= HOUR && found.left > HOUR - MINUTE);
     assert_eq!(store.faces(&session).await.unwrap().unwrap(), [(face, bytes("a face"))]);
-    assert_eq!(store.lease(9, MINUTE).await.unwrap(), [], "the row was replaced");
+    assert_eq!(store.lease(Lane::Sessions, 9, MINUTE).await.unwrap(), [], "the row was replaced");
 
     for _ in 0..2 {
         assert!(store.set_replay(&session, false).await.unwrap());
     }
     assert_eq!(store.faces(&session).await.unwrap().unwrap().len(), 1);
     assert_eq!(store.delete(&session, deleted).await.unwrap(), Deletion::Deleted);
-    let leased = store.lease(9, MINUTE).await.unwrap();
+    let leased = store.lease(Lane::Sessions, 9, MINUTE).await.unwrap();
     assert_eq!(leased.len(), 1);
     assert_eq!(leased[0].body, "deleted");
 }
@@ -183,7 +183,7 @@ async fn what_a_store_holds_survives_its_restart<F: Fixture>() {
     store.set_replay(&session, true).await.unwrap();
     let ends = name();
     store.create(&ends, bytes("x"), Duration::from_millis(1), row("now", Duration::ZERO)).await.unwrap();
-    let leased = store.lease(9, HOUR).await.unwrap();
+    let leased = store.lease(Lane::Sessions, 9, HOUR).await.unwrap();
     assert_eq!(leased.len(), 1);
 
     fixture.restart().await;
@@ -196,8 +196,8 @@ async fn what_a_store_holds_survives_its_restart<F: Fixture>() {
     assert_eq!(store.delete(&session, later()).await.unwrap(), Deletion::ReplayInProgress);
     assert_eq!(store.session(&ends).await.unwrap(), None);
 
-    assert_eq!(store.outbox_depth().await.unwrap(), 2);
-    assert_eq!(store.lease(9, HOUR).await.unwrap(), [], "the lease is not over");
+    assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), 2);
+    assert_eq!(store.lease(Lane::Sessions, 9, HOUR).await.unwrap(), [], "the lease is not over");
     assert!(store.finish(&leased[0]).await.unwrap());
-    assert_eq!(store.outbox_depth().await.unwrap(), 1);
+    assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), 1);
 }

@@ -1,0 +1,62 @@
+//! Writes the usage record of an answer before it is sent.
+
+use std::sync::Arc;
+
+use axum::extract::{self, MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderName, StatusCode};
+use uuid::Uuid;
+
+use super::request_id::RequestId;
+use crate::http::answer::Cause;
+use crate::http::{State, operation};
+use crate::record::{self, Facts};
+use crate::stamp::Stamp;
+use crate::usage::UsageRecord;
+
+const REFERENCE_NUMBER: HeaderName = HeaderName::from_static("reference-number");
+/// Of a reference number; what is longer is cut.
+const LONGEST: usize = 256;
+
+pub(in crate::http) async fn usage(
+    extract::State(state): extract::State<Arc<State>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let extensions = request.extensions();
+    let operation = operation::name(request.method(), extensions.get().map(MatchedPath::as_str));
+    let id = extensions.get::<RequestId>().map(|RequestId(id)| id.clone());
+    let reference_number = request.headers().get(REFERENCE_NUMBER).and_then(|value| value.to_str().ok());
+    let reference_number = reference_number.map(|text| text.chars().take(LONGEST).collect());
+    let response = next.run(request).await;
+    // Who was told to come again was given nothing; metrics count that.
+    let is_refused =
+        matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    let facts = record::present().unwrap_or_default();
+    let Facts { caller: Some(caller), job, session, correlation_id, evidence_id, .. } = facts else {
+        return response;
+    };
+    if is_refused {
+        return response;
+    }
+    let cause = response.extensions().get().map(|Cause(cause)| *cause);
+    let record = UsageRecord {
+        id: Uuid::now_v7(),
+        time: Stamp::now(),
+        client: caller.client.as_ref().to_owned(),
+        key: caller.key_id.as_ref().to_owned(),
+        family: operation::FAMILY.to_owned(),
+        operation: operation.to_owned(),
+        status: response.status().as_u16(),
+        outcome: cause.unwrap_or("ok").to_owned(),
+        request: id,
+        job,
+        session,
+        reference_number,
+        correlation_id,
+        evidence_id,
+    };
+    state.usage.write(record).await;
+    response
+}

@@ -1,0 +1,70 @@
+//! `faceline usage …`.
+
+use std::io::Write;
+
+use faceline_shared::config::Config;
+use faceline_shared::keys::{Keys, KeysError};
+use faceline_shared::object::{self, ObjectError, SealedObjects};
+use time::Date;
+
+use super::export::{self, ExportError, Format, Selection};
+
+/// What clients were given
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum UsageCommand {
+    /// Write how many answers each client was given, by day, operation and outcome
+    Export {
+        /// The first day (UTC), as in 2026-02-28
+        #[arg(long, value_name = "DAY", value_parser = export::day)]
+        from: Date,
+        /// The last day
+        #[arg(long, value_name = "DAY", value_parser = export::day)]
+        to: Date,
+        /// How
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+        /// Of one client only
+        #[arg(long, value_name = "NAME")]
+        client: Option<String>,
+        /// Each record, rather than their numbers
+        #[arg(long)]
+        records: bool,
+    },
+}
+
+/// Why a command fails.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageCommandError {
+    /// The keys that open records.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The object store's settings.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+    /// Records cannot be read or written out.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// No runtime for the object store.
+    #[error("no runtime: {0}")]
+    Runtime(std::io::Error),
+}
+
+impl UsageCommand {
+    /// Does it, and writes what comes of it to `out`. Gateways may run meanwhile.
+    ///
+    /// # Errors
+    /// [`UsageCommandError`].
+    pub fn run(self, config: &Config, out: &mut impl Write) -> Result<(), UsageCommandError> {
+        let Self::Export { from, to, format, client, records } = self;
+        let keys = Keys::load(config)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(UsageCommandError::Runtime)?;
+        runtime.block_on(async {
+            let objects = SealedObjects::new(object::open(&config.objects, &config.data_dir)?, keys.data);
+            let selection = Selection { from, to, client, records };
+            Ok(export::export(&objects, &selection, format, out).await?)
+        })
+    }
+}
