@@ -4,22 +4,40 @@ use std::io;
 
 use faceline_shared::config::Config;
 
+use crate::accounts::{KeysCommand, KeysCommandError};
 use crate::signing::{SigningCommand, SigningCommandError};
 
 /// A command of the command line.
-#[derive(Clone, Copy, Debug, clap::Subcommand)]
+#[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
+    /// Keys of clients
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Keys that sign answers
     #[command(subcommand)]
     Signing(SigningCommand),
+}
+
+/// Why a command fails.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// `keys …`
+    #[error(transparent)]
+    Keys(#[from] KeysCommandError),
+    /// `signing …`
+    #[error(transparent)]
+    Signing(#[from] SigningCommandError),
 }
 
 /// Does what `command` asks for and prints what comes of it.
 ///
 /// # Errors
 /// What the command failed with.
-pub fn execute(command: Command, config: &Config) -> Result<(), SigningCommandError> {
+pub fn execute(command: Command, config: &Config) -> Result<(), CommandError> {
+    let out = &mut io::stdout().lock();
     match command {
-        Command::Signing(signing) => signing.run(config, &mut io::stdout().lock()),
+        Command::Keys(keys) => keys.run(config, &mut io::stdin().lock(), out)?,
+        Command::Signing(signing) => signing.run(config, out)?,
     }
+    Ok(())
 }

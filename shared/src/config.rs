@@ -232,6 +232,8 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Requests that such a key may send at once.
     pub burst: u32,
+    /// Wrong credentials a minute that are looked at from one address (of IPv6, one /64).
+    pub failed_logins: u32,
 }
 
 /// Time limits of jobs.
@@ -366,6 +368,7 @@ impl Default for Limits {
             client_share: 0.5,
             requests_per_second: 1000,
             burst: 1000,
+            failed_logins: 20,
         }
     }
 }
@@ -553,6 +556,7 @@ impl Config {
             ("limits.inflight_jobs", self.limits.inflight_jobs),
             ("limits.requests_per_second", self.limits.requests_per_second as usize),
             ("limits.burst", self.limits.burst as usize),
+            ("limits.failed_logins", self.limits.failed_logins as usize),
             ("http.max_connections", self.http.max_connections),
         ];
         for (key, value) in positive {

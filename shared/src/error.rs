@@ -78,6 +78,8 @@ pub enum BusyCause {
     ClientRate,
     /// The client's share of what is in flight.
     ClientShare,
+    /// Wrong credentials that came from the caller's address.
+    FailedLogins,
     /// This gateway's jobs in flight.
     InFlight,
     /// This gateway's bytes in flight.
@@ -104,6 +106,7 @@ impl Busy {
         match self.cause {
             BusyCause::ClientRate => "the request rate of this key is exceeded",
             BusyCause::ClientShare => "this client has too many requests in progress",
+            BusyCause::FailedLogins => "too many wrong credentials came from this address",
             BusyCause::BrokerUnreachable | BusyCause::StoreUnreachable => {
                 "the service is temporarily unavailable, please try again shortly"
             }
@@ -249,6 +252,7 @@ impl BusyCause {
         match self {
             Self::ClientRate => demand("client_rate", 429, GrpcCode::ResourceExhausted),
             Self::ClientShare => demand("client_share", 429, GrpcCode::ResourceExhausted),
+            Self::FailedLogins => demand("failed_logins", 429, GrpcCode::ResourceExhausted),
             Self::InFlight => demand("in_flight", 503, GrpcCode::Unavailable),
             Self::Bytes => demand("bytes", 503, GrpcCode::Unavailable),
             Self::QueueFull => demand("queue_full", 503, GrpcCode::Unavailable),
@@ -277,7 +281,7 @@ mod tests {
     #[test]
     fn overload_is_said_as_the_decisions_have_it() {
         let busy = |cause| statuses(&Fault::busy(cause, Duration::ZERO));
-        for cause in [BusyCause::ClientRate, BusyCause::ClientShare] {
+        for cause in [BusyCause::ClientRate, BusyCause::ClientShare, BusyCause::FailedLogins] {
             assert_eq!(busy(cause), (429, 429, 429, 8), "{cause:?}");
         }
         for cause in [

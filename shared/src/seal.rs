@@ -34,6 +34,8 @@ pub enum Purpose {
     Row,
     /// Bytes in the object store.
     Object,
+    /// The secret of a key in the accounts file.
+    Account,
 }
 
 impl Purpose {
@@ -47,6 +49,7 @@ impl Purpose {
             Self::Face => b"faceline/face",
             Self::Row => b"faceline/row",
             Self::Object => b"faceline/object",
+            Self::Account => b"faceline/account",
         }
     }
 }

@@ -26,7 +26,8 @@ pub(super) fn routes() -> Router<Arc<State>> {
 }
 
 async fn capabilities(extract::State(state): Shared, request: Request) -> Answer<Response> {
-    authorize(&state, request.headers(), Permission::CapabilitiesRead)?;
+    let (parts, _) = request.into_parts();
+    authorize(&state, &parts, Permission::CapabilitiesRead)?;
     // Those who watch an instance of the original ask here.
     if !state.readiness.missing().is_empty() {
         return Err(Fault::NotWorking.into());

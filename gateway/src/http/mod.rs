@@ -20,5 +20,6 @@ mod sessions;
 mod signing;
 mod state;
 
+pub use self::operation::{OPERATIONS, Operation};
 pub use self::server::Server;
 pub use self::state::State;

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::telemetry::TraceContext;
 use futures_util::TryStreamExt as _;
-use http::HeaderMap;
+use http::HeaderValue;
 use http::request::Parts;
 use tracing::Span;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::State;
 use super::body::BoundedBody;
 use super::{content_type, drain, multipart};
-use crate::accounts::{Caller, Credential, Permission};
+use crate::accounts::{Caller, Peer, Permission};
 use crate::admission::{Ticket, Visit, Way};
 use crate::biometric::Call;
 use crate::form::{Form, Schema};
@@ -36,9 +36,10 @@ pub(super) struct Received<B> {
 }
 
 /// Who calls, where its key allows `permission`.
-pub(super) fn authorize(state: &State, headers: &HeaderMap, permission: Permission) -> Result<Caller, Fault> {
-    let credential = headers.get("apikey").map(|value| Credential::ApiKey(value.as_bytes()));
-    let caller = state.accounts.authenticate(credential)?;
+pub(super) fn authorize(state: &State, parts: &Parts, permission: Permission) -> Result<Caller, Fault> {
+    let key = parts.headers.get("apikey").map(HeaderValue::as_bytes);
+    let peer = parts.extensions.get::<Peer>().copied().unwrap_or_default();
+    let caller = state.accounts.by_api_key(key, peer)?;
     Span::current().record("client", &*caller.client);
     caller.require(permission)?;
     Ok(caller)
@@ -53,7 +54,7 @@ pub(super) async fn receive_form(
 ) -> Result<Received<Form>, Fault> {
     let (parts, body) = request.into_parts();
     let limit = form_limit(state, schema);
-    let admitted = authorize(state, &parts.headers, permission).and_then(|caller| {
+    let admitted = authorize(state, &parts, permission).and_then(|caller| {
         let boundary = content_type::boundary(&parts.headers)?;
         Ok((admit(state, &parts, caller, Work::Job, limit)?, boundary))
     });
@@ -94,7 +95,7 @@ pub(super) async fn receive_json(
     permission: Permission,
 ) -> Result<Received<Bytes>, Fault> {
     let (parts, body) = request.into_parts();
-    let admitted = authorize(state, &parts.headers, permission)
+    let admitted = authorize(state, &parts, permission)
         .and_then(|caller| admit(state, &parts, caller, Work::None, JSON_LIMIT));
     let (mut admitted, body) = or_drained(admitted, &parts, body)?;
     let mut bounded =
@@ -122,7 +123,7 @@ pub(super) fn receive_bare(
     let (parts, body) = request.into_parts();
     // Who sends one all the same is not to be cut off.
     drain::rest(body);
-    let caller = authorize(state, &parts.headers, permission)?;
+    let caller = authorize(state, &parts, permission)?;
     let admitted = admit(state, &parts, caller, work, 0)?;
     Ok(admitted.with((), &parts))
 }

@@ -26,6 +26,7 @@ use super::descriptors;
 use super::idle::{Activity, Idle, Patience};
 use super::router::router;
 use super::sent::Sent;
+use crate::accounts::Peer;
 use crate::admission::Connection;
 
 /// The system has no room for a connection: this long until the next try.
@@ -161,8 +162,10 @@ impl Server {
                 tracing::debug!(%error, "TCP_NODELAY is not set");
             }
             let way = Arc::new(Connection::default());
+            let peer = stream.peer_addr().map_or_else(|_| Peer::default(), |address| address.ip().into());
             let service = service_fn(|mut request: Request<Incoming>| {
                 request.extensions_mut().insert(way.ask());
+                request.extensions_mut().insert(peer);
                 let under_way = activity.begin();
                 let answer = router.clone().oneshot(request);
                 let activity = Arc::clone(&activity);

@@ -15,7 +15,7 @@ use crate::submit::Submit;
 /// The parts of a gateway that its listener uses.
 pub struct State {
     pub(super) config: Config,
-    pub(super) accounts: Accounts,
+    pub(super) accounts: Arc<Accounts>,
     pub(super) admission: Arc<Admission>,
     pub(super) submit: Arc<dyn Submit>,
     pub(super) biometric: BiometricServices,
@@ -28,7 +28,7 @@ impl State {
     #[must_use]
     pub fn new(
         config: Config,
-        accounts: Accounts,
+        accounts: Arc<Accounts>,
         admission: Arc<Admission>,
         submit: Arc<dyn Submit>,
         biometric: BiometricServices,

@@ -4,11 +4,13 @@
     reason = "what clippy.toml allows in tests does not reach the functions that they share"
 )]
 
+mod accounts;
 mod client;
 mod contract;
 mod ends;
 mod gateway;
 mod log;
+mod matrix;
 mod observed;
 mod operations;
 mod refusals;

@@ -6,6 +6,7 @@ mod client;
 mod cluster;
 mod conversion;
 mod hostile;
+mod keys;
 mod models;
 mod overload;
 mod poison;
