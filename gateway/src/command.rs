@@ -4,12 +4,16 @@ use std::io;
 
 use faceline_shared::config::Config;
 
+use crate::accounts::{KeysCommand, KeysCommandError};
 use crate::signing::{SigningCommand, SigningCommandError};
 use crate::usage::{UsageCommand, UsageCommandError};
 
 /// A command of the command line.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
+    /// Keys of clients
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Keys that sign answers
     #[command(subcommand)]
     Signing(SigningCommand),
@@ -21,10 +25,13 @@ pub enum Command {
 /// Why a command fails.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// One about keys that sign answers.
+    /// `keys …`
+    #[error(transparent)]
+    Keys(#[from] KeysCommandError),
+    /// `signing …`
     #[error(transparent)]
     Signing(#[from] SigningCommandError),
-    /// One about usage.
+    /// `usage …`
     #[error(transparent)]
     Usage(#[from] UsageCommandError),
 }
@@ -36,7 +43,9 @@ pub enum CommandError {
 pub fn execute(command: Command, config: &Config) -> Result<(), CommandError> {
     let out = &mut io::stdout().lock();
     match command {
-        Command::Signing(signing) => Ok(signing.run(config, out)?),
-        Command::Usage(usage) => Ok(usage.run(config, &mut io::BufWriter::new(out))?),
+        Command::Keys(keys) => keys.run(config, &mut io::stdin().lock(), out)?,
+        Command::Signing(signing) => signing.run(config, out)?,
+        Command::Usage(usage) => usage.run(config, &mut io::BufWriter::new(out))?,
     }
+    Ok(())
 }

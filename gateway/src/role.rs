@@ -69,7 +69,7 @@ pub struct Gateway {
     mover: Mover,
     listening: Condition,
     /// What goes on beside requests.
-    watching: [AbortOnDropHandle<()>; 4],
+    watching: [AbortOnDropHandle<()>; 5],
 }
 
 impl Gateway {
@@ -85,7 +85,7 @@ impl Gateway {
             store: parts.readiness.condition("gateway_store"),
         };
         let config = &parts.config;
-        let accounts = Accounts::load(config)?;
+        let accounts = Arc::new(Accounts::load(config, &parts.keys.data, &parts.metrics)?);
         if !config.broker_is_embedded() {
             warn_of_what_is_not_shared(config);
         }
@@ -124,6 +124,7 @@ impl Gateway {
             tokio::spawn(look(parts.clone(), records, objects.clone(), conditions)),
             tokio::spawn(async move { listener.listen().await }),
             tokio::spawn(Arc::clone(&signer).follow()),
+            tokio::spawn(Arc::clone(&accounts).follow()),
         ];
         let outbox = Outbox::of(&sessions);
         let mover = usage.mover(objects, &config.usage);

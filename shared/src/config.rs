@@ -269,6 +269,8 @@ pub struct Limits {
     /// Redis is back.
     #[serde(with = "humantime_serde")]
     pub rate_check_time: Duration,
+    /// Wrong credentials a minute that are looked at from one address (of IPv6, one /64).
+    pub failed_logins: u32,
 }
 
 /// Time limits of jobs.
@@ -414,6 +416,7 @@ impl Default for Limits {
             requests_per_second: 1000,
             burst: 1000,
             rate_check_time: Duration::from_millis(100),
+            failed_logins: 20,
         }
     }
 }
@@ -612,6 +615,7 @@ impl Config {
             ("limits.inflight_jobs", self.limits.inflight_jobs),
             ("limits.requests_per_second", self.limits.requests_per_second as usize),
             ("limits.burst", self.limits.burst as usize),
+            ("limits.failed_logins", self.limits.failed_logins as usize),
             ("http.max_connections", self.http.max_connections),
             ("http.max_connection_age", self.http.max_connection_age.as_millis() as usize),
         ];

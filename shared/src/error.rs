@@ -80,6 +80,8 @@ pub enum BusyCause {
     ClientQuota,
     /// The client's share of what is in flight.
     ClientShare,
+    /// Wrong credentials that came from the caller's address.
+    FailedLogins,
     /// This gateway's jobs in flight.
     InFlight,
     /// This gateway's bytes in flight.
@@ -107,6 +109,7 @@ impl Busy {
             BusyCause::ClientRate => "the request rate of this key is exceeded",
             BusyCause::ClientQuota => "the request quota of this key is used up",
             BusyCause::ClientShare => "this client has too many requests in progress",
+            BusyCause::FailedLogins => "too many wrong credentials came from this address",
             BusyCause::BrokerUnreachable | BusyCause::StoreUnreachable => {
                 "the service is temporarily unavailable, please try again shortly"
             }
@@ -253,6 +256,7 @@ impl BusyCause {
             Self::ClientRate => demand("client_rate", 429, GrpcCode::ResourceExhausted),
             Self::ClientQuota => demand("client_quota", 429, GrpcCode::ResourceExhausted),
             Self::ClientShare => demand("client_share", 429, GrpcCode::ResourceExhausted),
+            Self::FailedLogins => demand("failed_logins", 429, GrpcCode::ResourceExhausted),
             Self::InFlight => demand("in_flight", 503, GrpcCode::Unavailable),
             Self::Bytes => demand("bytes", 503, GrpcCode::Unavailable),
             Self::QueueFull => demand("queue_full", 503, GrpcCode::Unavailable),
@@ -281,7 +285,9 @@ mod tests {
     #[test]
     fn overload_is_said_as_the_decisions_have_it() {
         let busy = |cause| statuses(&Fault::busy(cause, Duration::ZERO));
-        for cause in [BusyCause::ClientRate, BusyCause::ClientQuota, BusyCause::ClientShare] {
+        for cause in
+            [BusyCause::ClientRate, BusyCause::ClientQuota, BusyCause::ClientShare, BusyCause::FailedLogins]
+        {
             assert_eq!(busy(cause), (429, 429, 429, 8), "{cause:?}");
         }
         for cause in [

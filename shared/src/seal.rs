@@ -36,6 +36,8 @@ pub enum Purpose {
     Answer,
     /// Bytes in the object store.
     Object,
+    /// The secret of a key in the accounts file.
+    Account,
 }
 
 impl Purpose {
@@ -50,6 +52,7 @@ impl Purpose {
             Self::Row => b"faceline/row",
             Self::Answer => b"faceline/answer",
             Self::Object => b"faceline/object",
+            Self::Account => b"faceline/account",
         }
     }
 }

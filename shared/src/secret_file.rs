@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 /// Why a file of secrets is not used.
@@ -43,7 +43,8 @@ pub fn read(path: &Path) -> Result<String, SecretFileError> {
 }
 
 /// Changes the file at `path` while no other process does: `change` gets its text, if there is one, and gives the new
-/// text, or nothing where it may stay as it is.
+/// text, or nothing where it may stay as it is. A new file is its owner's alone; one that is there keeps its owner and
+/// its permissions.
 ///
 /// Readers need no lock: they see the old file or the new one.
 ///
@@ -51,6 +52,30 @@ pub fn read(path: &Path) -> Result<String, SecretFileError> {
 /// As [`read`]; the folder cannot be written to; whatever `change` fails with.
 pub fn update<E: From<SecretFileError>>(
     path: &Path,
+    change: impl FnOnce(Option<String>) -> Result<Option<String>, E>,
+) -> Result<(), E> {
+    change_locked(path, read, change)
+}
+
+/// As [`update`], of a file that others may read, since its secrets are hashed or sealed. Where `path` is a link, what it
+/// leads to is changed.
+///
+/// # Errors
+/// As [`update`].
+pub fn update_readable<E: From<SecretFileError>>(
+    path: &Path,
+    change: impl FnOnce(Option<String>) -> Result<Option<String>, E>,
+) -> Result<(), E> {
+    let read = |path: &Path| {
+        fs::read_to_string(path).map_err(|source| SecretFileError::Io { path: path.to_owned(), source })
+    };
+    let target = fs::canonicalize(path);
+    change_locked(target.as_deref().unwrap_or(path), read, change)
+}
+
+fn change_locked<E: From<SecretFileError>>(
+    path: &Path,
+    read: impl FnOnce(&Path) -> Result<String, SecretFileError>,
     change: impl FnOnce(Option<String>) -> Result<Option<String>, E>,
 ) -> Result<(), E> {
     let io = |source| SecretFileError::Io { path: path.to_owned(), source };
@@ -72,7 +97,10 @@ pub fn update<E: From<SecretFileError>>(
     };
     let temporary = folder.join(format!(".{name}-{}", uuid::Uuid::new_v4()));
     let replaced = open(&temporary, true)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|mut file| {
+            take_after(&file, path)?;
+            file.write_all(text.as_bytes()).and_then(|()| file.sync_all())
+        })
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| File::open(folder)?.sync_all());
     if replaced.is_err() {
@@ -80,6 +108,17 @@ pub fn update<E: From<SecretFileError>>(
         let _ = fs::remove_file(&temporary);
     }
     Ok(replaced.map_err(io)?)
+}
+
+/// Gives `file` the owner and the permissions of the one at `path`, where there is one: who may read that one, such as a
+/// running gateway under another user, may read its successor.
+fn take_after(file: &File, path: &Path) -> io::Result<()> {
+    let Ok(old) = fs::metadata(path) else { return Ok(()) };
+    let new = file.metadata()?;
+    if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+        fchown(file, Some(old.uid()), Some(old.gid()))?;
+    }
+    file.set_permissions(old.permissions())
 }
 
 fn open(path: &Path, new: bool) -> io::Result<File> {
@@ -120,6 +159,26 @@ mod tests {
         assert!(matches!(read(&path), Err(SecretFileError::Readable(_))));
         assert!(matches!(append(&path, "y"), Err(SecretFileError::Readable(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), "x");
+    }
+
+    #[test]
+    fn what_others_may_read_stays_so_where_that_is_allowed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("file"), folder.path().join("link"));
+        let add = |path: &Path| {
+            update_readable(path, |text| -> Result<_, SecretFileError> {
+                Ok(Some(text.unwrap_or_default() + "x"))
+            })
+        };
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        add(&path).unwrap();
+        assert_eq!(mode(), 0o600, "a new one is its owner's");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        add(&link).unwrap();
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode()), ("xx", 0o640));
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(matches!(append(&path, "y"), Err(SecretFileError::Readable(_))));
     }
 
     #[test]

@@ -1,12 +1,56 @@
 //! The form of the accounts file.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use serde::Deserialize;
+use base64_simd::STANDARD;
+use serde::{Deserialize, Deserializer, de};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use toml::value::Datetime;
 
+use super::password::Password;
 use super::secret::Digest;
-use super::{Caller, Entry, Permission, Quota, QuotaSpan, Rate};
+use super::{Caller, Permission, Quota, QuotaSpan, Rate};
+
+/// A key of the accounts file.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) caller: Caller,
+    pub(super) secret: Secret,
+    pub(super) created: Option<OffsetDateTime>,
+    /// From then on it is worth nothing.
+    pub(super) expires: Option<OffsetDateTime>,
+}
+
+/// A secret as the file keeps it: each kind in a way of its own, and none in the clear.
+#[derive(Debug, Deserialize)]
+pub(super) enum Secret {
+    #[serde(rename = "api_key_sha256")]
+    ApiKey(Digest),
+    #[serde(rename = "basic")]
+    Basic(Basic),
+    #[serde(rename = "bws")]
+    Bws(Bws),
+}
+
+/// A user's password.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Basic {
+    pub(super) user: String,
+    #[serde(rename = "password_argon2id")]
+    pub(super) password: Password,
+}
+
+/// A key that signs the tokens of a BWS client. It has to be known itself, so that it is sealed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Bws {
+    pub(super) client_id: String,
+    #[serde(rename = "sealed_key", deserialize_with = "base64")]
+    pub(super) sealed: Vec<u8>,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,14 +77,8 @@ struct Key {
     burst: Option<u32>,
     requests_per_day: Option<u64>,
     requests_per_month: Option<u64>,
-}
-
-/// Each kind of credential is kept in a way of its own.
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Secret {
-    #[serde(rename = "api_key_sha256")]
-    ApiKey(Digest),
+    created: Option<Datetime>,
+    expires: Option<Datetime>,
 }
 
 /// The entries of an accounts file, or what is wrong with it.
@@ -48,37 +86,75 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, String> {
     // Without the line that toml's full message shows, which may hold a secret.
     let file: File = toml::from_str(text).map_err(|error| error.message().to_owned())?;
     let mut seen = HashSet::new();
-    let mut once = |what: &'static str, name: String| {
+    let mut once = |what: &'static str, name: &str| {
         if name.is_empty() {
             Err(format!("{what} without a name"))
-        } else if seen.insert((what, name.clone())) {
-            Ok(name)
+        } else if name.contains(char::is_control) {
+            Err(format!("{what} {name:?} has control characters in its name"))
+        } else if seen.insert((what, name.to_owned())) {
+            Ok(())
         } else {
             Err(format!("{what} `{name}` is there twice"))
         }
     };
+    let mut digests: HashSet<[u8; 32]> = HashSet::new();
+    let mut bws_clients: HashMap<String, Arc<str>> = HashMap::new();
     let mut entries: Vec<Entry> = Vec::new();
     for client in file.clients {
-        let name: Arc<str> = once("a client", client.name)?.into();
+        once("a client", &client.name)?;
+        let name: Arc<str> = client.name.into();
         for key in client.keys {
-            let id = once("a key", key.id)?;
-            let rate = rate(&id, key.requests_per_second, key.burst)?;
-            let quota = quota(&id, key.requests_per_day, key.requests_per_month)?;
-            let Secret::ApiKey(digest) = key.secret;
-            if entries.iter().any(|(known, _)| *known == digest) {
-                return Err(format!("the secret of key `{id}` is there twice"));
+            let id = key.id;
+            once("a key", &id)?;
+            match &key.secret {
+                Secret::ApiKey(digest) => {
+                    if !digests.insert(digest.bytes()) {
+                        return Err(format!("the secret of key `{id}` is there twice"));
+                    }
+                }
+                Secret::Basic(basic) => {
+                    once("a user", &basic.user)?;
+                    // RFC 7617, 2: the colon ends the name.
+                    if basic.user.contains(':') {
+                        return Err(format!("the user of key `{id}` has a colon in its name"));
+                    }
+                }
+                Secret::Bws(bws) => {
+                    let owner = bws_clients.entry(bws.client_id.clone()).or_insert_with(|| Arc::clone(&name));
+                    if *owner != name {
+                        return Err(format!("the BWS client `{}` belongs to two clients", bws.client_id));
+                    }
+                }
             }
-            let caller = Caller {
-                client: Arc::clone(&name),
-                key_id: id.into(),
-                rate,
-                quota,
-                permissions: key.permissions.into(),
-            };
-            entries.push((digest, caller));
+            entries.push(Entry {
+                secret: key.secret,
+                created: moment(&id, "created", key.created)?,
+                expires: moment(&id, "expires", key.expires)?,
+                caller: Caller {
+                    client: Arc::clone(&name),
+                    rate: rate(&id, key.requests_per_second, key.burst)?,
+                    quota: quota(&id, key.requests_per_day, key.requests_per_month)?,
+                    key_id: id.into(),
+                    permissions: key.permissions.into(),
+                },
+            });
         }
     }
     Ok(entries)
+}
+
+fn moment(id: &str, what: &str, value: Option<Datetime>) -> Result<Option<OffsetDateTime>, String> {
+    let parse = |value: Datetime| OffsetDateTime::parse(&value.to_string(), &Rfc3339);
+    value
+        .map(parse)
+        .transpose()
+        .map_err(|_| format!("`{what}` of key `{id}` must be as 2030-01-31T12:00:00Z"))
+}
+
+fn base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    // The text is not repeated: it may be a secret in the wrong place.
+    STANDARD.decode_to_vec(text).map_err(|_| de::Error::custom("expected a sealed key as base64"))
 }
 
 fn rate(id: &str, requests_per_second: Option<u32>, burst: Option<u32>) -> Result<Option<Rate>, String> {
@@ -123,15 +199,16 @@ mod tests {
     fn a_client_has_several_keys_with_rates_of_their_own() {
         let text = client("bank", &[key("a", ONE, ""), key("b", TWO, "requests_per_second = 5\nburst = 9")]);
         let entries = parse(&text).unwrap();
-        let rates: Vec<_> = entries.iter().map(|(_, caller)| caller.rate).collect();
+        let rates: Vec<_> = entries.iter().map(|entry| entry.caller.rate).collect();
         let own = Rate { requests_per_second: 5, burst: 9 };
         assert_eq!(rates, [None, Some(own)]);
-        assert!(entries.iter().all(|(_, caller)| &*caller.client == "bank"));
+        assert!(entries.iter().all(|entry| &*entry.caller.client == "bank"));
     }
 
     #[test]
     fn a_key_may_have_a_quota() {
-        let quota = |more| parse(&client("bank", &[key("a", ONE, more)])).map(|entries| entries[0].1.quota);
+        let quota =
+            |more| parse(&client("bank", &[key("a", ONE, more)])).map(|entries| entries[0].caller.quota);
         assert_eq!(quota(""), Ok(None));
         let day = Quota { requests: 7, span: QuotaSpan::Day };
         assert_eq!(quota("requests_per_day = 7"), Ok(Some(day)));
@@ -156,5 +233,53 @@ mod tests {
         let twice = parse(&(client("bank", &[]) + &client("bank", &[]))).unwrap_err();
         assert_eq!(twice, "a client `bank` is there twice");
         assert!(parse("unknown = 1").unwrap_err().contains("unknown"));
+    }
+
+    fn with_secret(id: &str, secret: &str) -> String {
+        format!("[[clients.keys]]\nid = '{id}'\nsecret = {secret}\npermissions = []\n")
+    }
+
+    #[test]
+    fn each_kind_of_secret_is_told_by_its_name() {
+        let hash = Password::hash(b"x").unwrap().as_phc();
+        let basic = |id, user| {
+            with_secret(id, &format!("{{ basic = {{ user = '{user}', password_argon2id = '{hash}' }} }}"))
+        };
+        let bws = |id, client_id| {
+            with_secret(id, &format!("{{ bws = {{ client_id = '{client_id}', sealed_key = 'AAAA' }} }}"))
+        };
+        let text = client("bank", &[key("a", ONE, ""), basic("b", "alice"), bws("c", "x"), bws("d", "x")]);
+        let entries = parse(&text).unwrap();
+        assert!(matches!(&entries[0].secret, Secret::ApiKey(_)));
+        assert!(
+            matches!(&entries[1].secret, Secret::Basic(basic) if basic.user == "alice" && basic.password.is(b"x"))
+        );
+        assert!(
+            matches!(&entries[3].secret, Secret::Bws(bws) if bws.client_id == "x" && bws.sealed == [0; 3])
+        );
+
+        let wrong = |keys: &[String]| parse(&client("bank", keys)).unwrap_err();
+        assert_eq!(wrong(&[basic("a", "alice"), basic("b", "alice")]), "a user `alice` is there twice");
+        assert_eq!(wrong(&[basic("a", "a:b")]), "the user of key `a` has a colon in its name");
+        let two = client("bank", &[bws("a", "x")]) + &client("shop", &[bws("b", "x")]);
+        assert_eq!(parse(&two).unwrap_err(), "the BWS client `x` belongs to two clients");
+        let plain = wrong(&[bws("a", "x").replace("AAAA", "a plain key")]);
+        assert!(plain.contains("base64") && !plain.contains("plain"), "{plain}");
+        assert_eq!(
+            wrong(&[key("a\tb", ONE, "").replace('\'', "\"")]),
+            "a key \"a\\tb\" has control characters in its name"
+        );
+    }
+
+    #[test]
+    fn a_key_may_have_an_end() {
+        let expires = |more| parse(&client("bank", &[key("a", ONE, more)])).map(|entries| entries[0].expires);
+        let end = time::macros::datetime!(2030-01-31 12:00 UTC);
+        assert_eq!(expires(""), Ok(None));
+        assert_eq!(expires("expires = 2030-01-31T12:00:00Z"), Ok(Some(end)));
+        assert_eq!(expires("expires = 2030-01-31 13:00:00+01:00"), Ok(Some(end)));
+        for without_zone in ["expires = 2030-01-31", "expires = 2030-01-31T12:00:00"] {
+            assert!(expires(without_zone).unwrap_err().contains("2030-01-31T12:00:00Z"));
+        }
     }
 }

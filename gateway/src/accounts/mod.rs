@@ -1,57 +1,54 @@
 //! Who may call, and what.
+//!
+//! One file holds the keys of all clients (`file.rs`): API keys, users with passwords, and keys that sign the tokens of
+//! BWS clients. It is followed while the gateway runs (`followed.rs`), and edited by `faceline keys` (`command.rs`).
 
+mod caller;
+mod command;
 mod demo;
+mod edit;
+mod failures;
 mod file;
+mod followed;
+mod list;
+mod password;
 mod permission;
 mod secret;
+mod table;
 
-use std::collections::HashMap;
 use std::io;
+use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use faceline_shared::config::Config;
-use faceline_shared::error::Fault;
+use faceline_shared::error::{BusyCause, Fault};
 pub use faceline_shared::rate::{Quota, QuotaSpan, Rate};
+use faceline_shared::seal::KeyRing;
+use faceline_shared::telemetry::Metrics;
+use prometheus::{IntCounterVec, IntGauge};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
+pub use self::caller::Caller;
+pub use self::command::{AddKey, KeysCommand, KeysCommandError, Kind, RotateKey};
+#[cfg(test)]
+pub(crate) use self::demo::caller as demo_caller;
+pub use self::edit::EditError;
+use self::failures::Failures;
+pub use self::failures::Peer;
+use self::followed::Followed;
 pub use self::permission::Permission;
-use self::secret::Digest;
+use self::table::Table;
 
-/// What a caller shows.
-#[derive(Clone, Copy)]
-pub enum Credential<'a> {
-    /// The value of the header `apikey`.
-    ApiKey(&'a [u8]),
-}
+/// How often a gateway looks whether the accounts file has changed.
+const LOOK: Duration = Duration::from_millis(500);
 
-/// Who calls.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Caller {
-    /// The client; what a call creates belongs to it.
-    pub client: Arc<str>,
-    /// The key that was shown.
-    pub key_id: Arc<str>,
-    /// Where the key has a rate of its own.
-    pub rate: Option<Rate>,
-    /// Where the key has one.
-    pub quota: Option<Quota>,
-    permissions: Arc<[Permission]>,
-}
-
-impl Caller {
-    /// Checks that the key allows something.
-    ///
-    /// # Errors
-    /// [`Fault::Forbidden`] where it does not.
-    pub fn require(&self, permission: Permission) -> Result<(), Fault> {
-        if self.permissions.contains(&permission) {
-            Ok(())
-        } else {
-            Err(Fault::Forbidden(permission.as_str()))
-        }
-    }
-}
+/// A password that is new to this process is checked within this, or its caller told to come again.
+const TURN: Duration = Duration::from_secs(5);
 
 /// Why there are no accounts.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +61,7 @@ pub enum AccountsError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The text is not of the form.
+    /// The text is not of the form, or a sealed key does not open.
     #[error("accounts file {path}: {reason}")]
     Form {
         /// The file.
@@ -75,112 +72,179 @@ pub enum AccountsError {
     /// Everybody could use the demo account.
     #[error("the demo account is for a loopback listener only; name an accounts file")]
     DemoInTheOpen,
+    /// The demo account cannot be made.
+    #[error("the demo account: {0}")]
+    Demo(String),
 }
 
-/// One entry of the table: the digest of a secret and who holds it.
-type Entry = (Digest, Caller);
+/// A key that signs the tokens of a BWS client.
+#[derive(Clone)]
+pub struct BwsKey {
+    /// For the HMAC.
+    pub secret: Arc<[u8]>,
+    /// Who holds it.
+    pub caller: Caller,
+}
 
 /// All accounts of an installation.
 pub struct Accounts {
-    /// Entries by the first bytes of their digest, so that the whole one is only ever compared in constant time.
-    keys: ArcSwap<HashMap<[u8; 8], Vec<Entry>>>,
+    table: ArcSwap<Table>,
+    /// None of the demo account.
+    file: Option<Mutex<Followed>>,
+    ring: KeyRing,
+    failures: Arc<Failures>,
+    /// Passwords that are hashed at the same time. Each takes a thread and 19 MiB.
+    hashing: Arc<Semaphore>,
+    metrics: AccountsMetrics,
+}
+
+struct AccountsMetrics {
+    reloads: IntCounterVec,
+    is_current: IntGauge,
 }
 
 impl Accounts {
-    /// The accounts that `config` names, or the demo account where it names none.
+    /// The accounts that `config` names, or the demo account where it names none. What is sealed in them opens with
+    /// `ring`.
     ///
     /// # Errors
     /// A file that cannot be read or is not of the form, or a demo account on a listener that others reach.
-    pub fn load(config: &Config) -> Result<Self, AccountsError> {
-        let entries = match &config.accounts.file {
+    pub fn load(config: &Config, ring: &KeyRing, metrics: &Metrics) -> Result<Self, AccountsError> {
+        let (table, file) = match &config.accounts.file {
             Some(path) => {
-                let text = std::fs::read_to_string(path)
+                let (followed, text) = Followed::open(path)
                     .map_err(|source| AccountsError::Io { path: path.clone(), source })?;
-                file::parse(&text).map_err(|reason| AccountsError::Form { path: path.clone(), reason })?
+                let table =
+                    read(&text, ring).map_err(|reason| AccountsError::Form { path: path.clone(), reason })?;
+                (table, Some(Mutex::new(followed)))
             }
-            None => demo::entries(config.http.listen)?,
+            None => {
+                let entries = demo::entries(config.http.listen, ring)?;
+                (Table::new(entries, ring).map_err(AccountsError::Demo)?, None)
+            }
         };
-        Ok(Self::new(entries))
+        let metrics = AccountsMetrics {
+            reloads: metrics.counters(
+                "faceline_accounts_reloads_total",
+                "Changes of the accounts file, as they were taken.",
+                &["outcome"],
+            ),
+            is_current: metrics.gauge(
+                "faceline_accounts_current",
+                "1 where the accounts are those of the file, 0 where it cannot be used.",
+            ),
+        };
+        metrics.is_current.set(1);
+        let half_of_the_cores = available_parallelism().map_or(1, NonZero::get).div_ceil(2);
+        Ok(Self {
+            table: ArcSwap::from_pointee(table),
+            file,
+            ring: ring.clone(),
+            failures: Arc::new(Failures::new(config.limits.failed_logins)),
+            hashing: Arc::new(Semaphore::new(half_of_the_cores)),
+            metrics,
+        })
     }
 
-    fn new(entries: Vec<Entry>) -> Self {
-        let mut keys: HashMap<_, Vec<Entry>> = HashMap::new();
-        for (digest, caller) in entries {
-            keys.entry(digest.prefix()).or_default().push((digest, caller));
-        }
-        Self { keys: ArcSwap::from_pointee(keys) }
-    }
-
-    /// Who shows this credential.
+    /// Who holds this API key; `peer` is where it came from.
     ///
     /// # Errors
-    /// [`Fault::Unauthenticated`], whatever is wrong with it.
-    pub fn authenticate(&self, credential: Option<Credential<'_>>) -> Result<Caller, Fault> {
-        let Some(Credential::ApiKey(key)) = credential else {
-            return Err(Fault::Unauthenticated);
-        };
-        let digest = Digest::of(key);
-        self.keys
-            .load()
-            .get(&digest.prefix())
-            .into_iter()
-            .flatten()
-            .find(|(known, _)| known.equals(&digest))
-            .map(|(_, caller)| caller.clone())
-            .ok_or(Fault::Unauthenticated)
+    /// [`Fault::Unauthenticated`], whatever is wrong with it; as of [`Accounts::refusal`] where there is one.
+    pub fn by_api_key(&self, key: Option<&[u8]>, peer: Peer) -> Result<Caller, Fault> {
+        let key = key.ok_or(Fault::Unauthenticated)?;
+        // Nobody guesses one, so that a right one passes wherever it comes from.
+        self.table.load().by_api_key(key).ok_or_else(|| self.refusal(peer))
     }
+
+    /// Whose password this is. The first time that it is shown, and after each change of the accounts, that takes some
+    /// 50 ms of a thread.
+    ///
+    /// # Errors
+    /// [`Fault::Unauthenticated`], whether there is no such user, or the password is another one;
+    /// [`BusyCause::FailedLogins`] where it is not looked at; [`BusyCause::InFlight`] where too many others are.
+    pub async fn by_password(&self, user: &str, password: &[u8], peer: Peer) -> Result<Caller, Fault> {
+        let table = self.table.load_full();
+        let candidate = table.candidate(user).ok_or_else(|| self.refusal(peer))?;
+        let digest = table.memory().digest(password);
+        if let Some(caller) = candidate.remembers(&digest) {
+            return Ok(caller);
+        }
+        self.failures.check(peer)?;
+        let turn = timeout(TURN, Arc::clone(&self.hashing).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(Fault::busy(BusyCause::InFlight, TURN)) };
+        // While this one waited, another request may have shown that the password is right, or the last failure that is
+        // looked at may have come.
+        if let Some(caller) = candidate.remembers(&digest) {
+            return Ok(caller);
+        }
+        self.failures.check(peer)?;
+        let (password, failures) = (password.to_vec(), Arc::clone(&self.failures));
+        let checked = tokio::task::spawn_blocking(move || {
+            // Whoever asked may be gone: the work is done, and counts, all the same.
+            let _turn = turn;
+            candidate.check(&password, digest).ok_or_else(|| failures.refusal(peer))
+        });
+        checked.await.map_err(|error| {
+            tracing::error!(%error, "a password cannot be checked");
+            Fault::Internal
+        })?
+    }
+
+    /// The keys that may sign tokens of the BWS client `client_id`. Where none has signed, [`Accounts::refusal`] is the
+    /// answer.
+    #[must_use]
+    pub fn bws_keys(&self, client_id: &str) -> Vec<BwsKey> {
+        self.table.load().bws_keys(client_id)
+    }
+
+    /// What to answer to a wrong credential of `peer`, which is counted: [`Fault::Unauthenticated`], and after
+    /// `limits.failed_logins` in a minute [`BusyCause::FailedLogins`].
+    #[must_use]
+    pub fn refusal(&self, peer: Peer) -> Fault {
+        self.failures.refusal(peer)
+    }
+
+    /// Reads the accounts file again where it has changed. Where it is broken, the accounts stay as they are.
+    pub fn look(&self) {
+        let Some(file) = &self.file else { return };
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(found) = file.look() else { return };
+        let path = file.path().display();
+        let table = found.map_err(|error| error.to_string()).and_then(|text| read(&text, &self.ring));
+        self.metrics.is_current.set(table.is_ok().into());
+        let outcome = match table {
+            Ok(table) => {
+                self.table.store(Arc::new(table));
+                tracing::info!(file = %path, "the accounts have changed");
+                "taken"
+            }
+            Err(reason) => {
+                tracing::error!(file = %path, reason, "the accounts stay as they were: the file cannot be used");
+                "refused"
+            }
+        };
+        self.metrics.reloads.with_label_values(&[outcome]).inc();
+    }
+
+    /// Looks after the accounts file for as long as it is polled.
+    pub async fn follow(self: Arc<Self>) {
+        if self.file.is_none() {
+            return;
+        }
+        let mut interval = tokio::time::interval(LOOK);
+        loop {
+            interval.tick().await;
+            let accounts = Arc::clone(&self);
+            if let Err(error) = tokio::task::spawn_blocking(move || accounts.look()).await {
+                tracing::error!(%error, "looking after the accounts failed");
+            }
+        }
+    }
+}
+
+fn read(text: &str, ring: &KeyRing) -> Result<Table, String> {
+    Table::new(file::parse(text)?, ring)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn accounts(text: &str) -> Accounts {
-        Accounts::new(file::parse(text).unwrap())
-    }
-
-    fn show<'a>(key: &'a str) -> Option<Credential<'a>> {
-        Some(Credential::ApiKey(key.as_bytes()))
-    }
-
-    #[test]
-    fn a_key_opens_what_it_allows_and_a_wrong_one_nothing() {
-        // SHA-256 of "secret".
-        let accounts = accounts(
-            r#"
-            [[clients]]
-            name = "bank"
-            [[clients.keys]]
-            id = "bank-1"
-            secret = { api_key_sha256 = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b" }
-            permissions = ["match"]
-            "#,
-        );
-        let caller = accounts.authenticate(show("secret")).unwrap();
-        assert_eq!((&*caller.client, &*caller.key_id), ("bank", "bank-1"));
-        assert_eq!(caller.require(Permission::Match), Ok(()));
-        assert_eq!(caller.require(Permission::FacesCreate), Err(Fault::Forbidden("faces:create")));
-        for wrong in [None, show(""), show("secret "), show("bank-1")] {
-            assert_eq!(accounts.authenticate(wrong).unwrap_err(), Fault::Unauthenticated);
-        }
-    }
-
-    #[test]
-    fn without_a_file_there_is_the_demo_account_on_loopback_only() {
-        let mut config = Config::default();
-        let accounts = Accounts::load(&config).unwrap();
-        let caller = accounts.authenticate(show("demo")).unwrap();
-        assert!(Permission::ALL.iter().all(|permission| caller.require(*permission).is_ok()));
-
-        config.http.listen = ([0, 0, 0, 0], 8080).into();
-        assert!(matches!(Accounts::load(&config), Err(AccountsError::DemoInTheOpen)));
-    }
-
-    #[test]
-    fn a_missing_file_is_named() {
-        let mut config = Config::default();
-        config.accounts.file = Some("/nowhere/accounts.toml".into());
-        let error = Accounts::load(&config).err().unwrap().to_string();
-        assert!(error.contains("/nowhere/accounts.toml"), "{error}");
-    }
-}
+mod tests;

@@ -48,6 +48,12 @@ impl Permission {
         Self::SessionsDelete,
     ];
 
+    /// The permission of this name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|permission| permission.as_str() == name)
+    }
+
     /// Its name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -77,6 +83,7 @@ mod tests {
         for permission in Permission::ALL {
             let name: StrDeserializer<'_, Error> = permission.as_str().into_deserializer();
             assert_eq!(Permission::deserialize(name).unwrap(), permission);
+            assert_eq!(Permission::of(permission.as_str()), Some(permission));
         }
     }
 }

@@ -1,16 +1,17 @@
-//! API keys as an installation keeps them.
+//! API keys and BWS keys as an installation keeps them.
 
 use std::fmt;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
+use faceline_shared::seal::{KeyRing, Purpose, SealError};
 use serde::{Deserialize, Deserializer, de};
 
 /// SHA-256 of an API key.
 ///
 /// API keys are random over their whole length, so there is nothing to guess and a slow password hash would only
-/// make each request slow. Passwords that people choose need another hash.
-#[derive(Clone, Eq, PartialEq)]
+/// make each request slow. Passwords that people choose have another hash.
+#[derive(Clone)]
 pub(super) struct Digest([u8; 32]);
 
 impl Digest {
@@ -18,6 +19,10 @@ impl Digest {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest(&SHA256, secret).as_ref());
         Self(bytes)
+    }
+
+    pub(super) fn bytes(&self) -> [u8; 32] {
+        self.0
     }
 
     /// The key of a look-up. What it takes says nothing of use: it depends on a hash that the caller cannot steer.
@@ -30,6 +35,12 @@ impl Digest {
     /// In constant time.
     pub(super) fn equals(&self, other: &Self) -> bool {
         verify_slices_are_equal(&self.0, &other.0).is_ok()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
 }
 
@@ -54,4 +65,19 @@ impl<'de> Deserialize<'de> for Digest {
         // The text is not repeated: it may be a secret in the wrong place.
         parsed.then_some(Self(bytes)).ok_or_else(|| de::Error::custom("expected SHA-256 as 64 hex digits"))
     }
+}
+
+/// Seals the secret of a key for its place in the file: under another client or id it does not open.
+pub(super) fn seal(ring: &KeyRing, client: &str, id: &str, secret: &[u8]) -> Result<Vec<u8>, SealError> {
+    ring.seal(Purpose::Account, place(client, id).as_bytes(), secret)
+}
+
+/// Opens what [`seal`] made.
+pub(super) fn open(ring: &KeyRing, client: &str, id: &str, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
+    ring.open(Purpose::Account, place(client, id).as_bytes(), sealed)
+}
+
+/// Names have no control characters, so that no two places read the same.
+fn place(client: &str, id: &str) -> String {
+    format!("accounts\n{client}\n{id}")
 }

@@ -290,15 +290,14 @@ pub fn outage(cause: BusyCause) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::{Accounts, Credential};
+    use crate::accounts::demo_caller;
 
     fn admission(change: impl FnOnce(&mut Config)) -> (Arc<Admission>, Caller, Metrics) {
         let mut config = Config::default();
         config.blobs.url = Some("redis://127.0.0.1".into());
         change(&mut config);
         let metrics = Metrics::new();
-        let demo = Accounts::load(&config).unwrap().authenticate(Some(Credential::ApiKey(b"demo"))).unwrap();
-        (Admission::new(&config, &metrics), demo, metrics)
+        (Admission::new(&config, &metrics), demo_caller(), metrics)
     }
 
     fn admit(admission: &Arc<Admission>, caller: &Caller, bytes: usize) -> Result<Ticket, Fault> {

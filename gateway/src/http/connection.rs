@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 
 use super::idle::{Activity, Patience};
 use super::sent::Sent;
+use crate::accounts::Peer;
 use crate::admission;
 
 /// A connection that is idle for too long, too old, or at a shutdown, is told so, and cut after this.
@@ -53,8 +54,9 @@ impl Host {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY is not set");
         }
+        let peer = stream.peer_addr().map_or_else(|_| Peer::default(), |address| address.ip().into());
         let Some(tls) = &self.tls else {
-            return self.answer(stream, &activity, &shutdown).await;
+            return self.answer(stream, peer, &activity, &shutdown).await;
         };
         let handshake = timeout(self.first, tls.accept(stream));
         let stream = tokio::select! {
@@ -63,7 +65,7 @@ impl Host {
             () = shutdown.cancelled() => return,
         };
         match stream {
-            Ok(Ok(stream)) => self.answer(stream, &activity, &shutdown).await,
+            Ok(Ok(stream)) => self.answer(stream, peer, &activity, &shutdown).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
@@ -72,6 +74,7 @@ impl Host {
     async fn answer(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        peer: Peer,
         activity: &Arc<Activity>,
         shutdown: &CancellationToken,
     ) {
@@ -80,6 +83,7 @@ impl Host {
         let way = Arc::new(admission::Connection::default());
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(way.ask());
+            request.extensions_mut().insert(peer);
             let under_way = activity.begin();
             let answer = self.router.clone().oneshot(request);
             let activity = Arc::clone(activity);

@@ -24,6 +24,7 @@ mod signing;
 mod state;
 mod tls;
 
+pub use self::operation::{OPERATIONS, Operation};
 pub use self::server::{ListenError, Server};
 pub use self::state::State;
 pub use self::tls::TlsError;

@@ -43,30 +43,43 @@ pub(super) const LIVEZ: &str = "/livez";
 /// The process can do its work.
 pub(super) const READYZ: &str = "/readyz";
 
+/// Something that callers can ask for.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    /// The method.
+    pub method: &'static str,
+    /// The path, with its parameters in braces.
+    pub path: &'static str,
+    /// What metrics and logs call it.
+    pub name: &'static str,
+}
+
+/// All operations.
+pub const OPERATIONS: &[Operation] = &[
+    Operation { method: "GET", path: CAPABILITIES, name: "capabilities" },
+    Operation { method: "POST", path: FACES, name: "create_face" },
+    Operation { method: "POST", path: MATCH_IMAGES, name: "match_images" },
+    Operation { method: "POST", path: MATCH, name: "match" },
+    Operation { method: "POST", path: AGES, name: "create_age" },
+    Operation { method: "POST", path: SESSIONS, name: "create_session" },
+    Operation { method: "GET", path: SESSION, name: "get_session" },
+    Operation { method: "DELETE", path: SESSION, name: "delete_session" },
+    Operation { method: "POST", path: SESSION_FACES, name: "create_session_face" },
+    Operation { method: "GET", path: SESSION_FACES, name: "get_session_faces" },
+    Operation { method: "DELETE", path: SESSION_FACES, name: "delete_session_faces" },
+    Operation { method: "GET", path: SESSION_FACE, name: "get_session_face" },
+    Operation { method: "DELETE", path: SESSION_FACE, name: "delete_session_face" },
+    Operation { method: "GET", path: SESSION_FACE_IMAGE, name: "get_session_face_image" },
+    Operation { method: "GET", path: SESSION_MATCHES, name: "get_session_matches" },
+    Operation { method: "GET", path: JWKS, name: "jwks" },
+    Operation { method: "GET", path: SIGNING_CERTIFICATE, name: "signing_certificate" },
+    Operation { method: "GET", path: LIVEZ, name: "livez" },
+    Operation { method: "GET", path: READYZ, name: "readyz" },
+];
+
 /// The name of the operation at a matched route; all other paths are one, so that callers cannot make names, and so are
 /// methods that a route does not take.
 pub(super) fn name(method: &Method, route: Option<&str>) -> &'static str {
-    let Some(route) = route else { return UNKNOWN };
-    match (method, route) {
-        (&Method::GET, CAPABILITIES) => "capabilities",
-        (&Method::POST, FACES) => "create_face",
-        (&Method::POST, MATCH_IMAGES) => "match_images",
-        (&Method::POST, MATCH) => "match",
-        (&Method::POST, AGES) => "create_age",
-        (&Method::POST, SESSIONS) => "create_session",
-        (&Method::GET, SESSION) => "get_session",
-        (&Method::DELETE, SESSION) => "delete_session",
-        (&Method::POST, SESSION_FACES) => "create_session_face",
-        (&Method::GET, SESSION_FACES) => "get_session_faces",
-        (&Method::DELETE, SESSION_FACES) => "delete_session_faces",
-        (&Method::GET, SESSION_FACE) => "get_session_face",
-        (&Method::DELETE, SESSION_FACE) => "delete_session_face",
-        (&Method::GET, SESSION_FACE_IMAGE) => "get_session_face_image",
-        (&Method::GET, SESSION_MATCHES) => "get_session_matches",
-        (&Method::GET, JWKS) => "jwks",
-        (&Method::GET, SIGNING_CERTIFICATE) => "signing_certificate",
-        (&Method::GET, LIVEZ) => "livez",
-        (&Method::GET, READYZ) => "readyz",
-        _ => UNKNOWN,
-    }
+    let is_it = |operation: &&Operation| Some(operation.path) == route && operation.method == method.as_str();
+    OPERATIONS.iter().find(is_it).map_or(UNKNOWN, |operation| operation.name)
 }

@@ -7,7 +7,7 @@ use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::rate::{Bound, Rate, Refusal, Terms};
 use faceline_shared::telemetry::TraceContext;
 use futures_util::TryStreamExt as _;
-use http::HeaderMap;
+use http::HeaderValue;
 use http::request::Parts;
 use tracing::Span;
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::State;
 use super::body::BoundedBody;
 use super::{content_type, drain, multipart};
-use crate::accounts::{Caller, Credential, Permission};
+use crate::accounts::{Caller, Peer, Permission};
 use crate::admission::{Ticket, Visit, Way};
 use crate::biometric::Call;
 use crate::form::{Form, Schema};
@@ -38,9 +38,10 @@ pub(super) struct Received<B> {
 }
 
 /// Who calls, where its key allows `permission`.
-fn authorize(state: &State, headers: &HeaderMap, permission: Permission) -> Result<Caller, Fault> {
-    let credential = headers.get("apikey").map(|value| Credential::ApiKey(value.as_bytes()));
-    let caller = state.accounts.authenticate(credential)?;
+fn authorize(state: &State, parts: &Parts, permission: Permission) -> Result<Caller, Fault> {
+    let key = parts.headers.get("apikey").map(HeaderValue::as_bytes);
+    let peer = parts.extensions.get::<Peer>().copied().unwrap_or_default();
+    let caller = state.accounts.by_api_key(key, peer)?;
     Span::current().record("client", &*caller.client);
     record::note(|facts| facts.caller = Some(caller.clone()));
     caller.require(permission)?;
@@ -48,8 +49,8 @@ fn authorize(state: &State, headers: &HeaderMap, permission: Permission) -> Resu
 }
 
 /// Who calls, where its key allows `permission` now: its rate and its quota have room for one more request.
-async fn enter(state: &State, headers: &HeaderMap, permission: Permission) -> Result<Caller, Fault> {
-    let caller = authorize(state, headers, permission)?;
+async fn enter(state: &State, parts: &Parts, permission: Permission) -> Result<Caller, Fault> {
+    let caller = authorize(state, parts, permission)?;
     let limits = &state.config.limits;
     let default = Rate { requests_per_second: limits.requests_per_second, burst: limits.burst };
     let terms = Terms { rate: caller.rate.unwrap_or(default), quota: caller.quota };
@@ -72,7 +73,7 @@ pub(super) async fn receive_form(
     let (parts, body) = request.into_parts();
     let limit = form_limit(state, schema);
     let decide = async {
-        let caller = enter(state, &parts.headers, permission).await?;
+        let caller = enter(state, &parts, permission).await?;
         let boundary = content_type::boundary(&parts.headers)?;
         Ok((admit(state, &parts, caller, Work::Job, limit)?, boundary))
     };
@@ -114,7 +115,7 @@ pub(super) async fn receive_json(
     permission: Permission,
 ) -> Result<Received<Bytes>, Fault> {
     let (parts, body) = request.into_parts();
-    let entered = enter(state, &parts.headers, permission).await;
+    let entered = enter(state, &parts, permission).await;
     let admitted = entered.and_then(|caller| admit(state, &parts, caller, Work::None, JSON_LIMIT));
     let (mut admitted, body) = or_drained(admitted, &parts, body)?;
     let mut bounded =
@@ -142,7 +143,7 @@ pub(super) async fn receive_bare(
     let (parts, body) = request.into_parts();
     // Who sends one all the same is not to be cut off.
     drain::rest(body);
-    let caller = enter(state, &parts.headers, permission).await?;
+    let caller = enter(state, &parts, permission).await?;
     let admitted = admit(state, &parts, caller, work, 0)?;
     Ok(admitted.with((), &parts))
 }

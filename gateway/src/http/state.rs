@@ -17,7 +17,7 @@ use crate::usage::Usage;
 /// The parts of a gateway that its listener uses.
 pub struct State {
     pub(super) config: Config,
-    pub(super) accounts: Accounts,
+    pub(super) accounts: Arc<Accounts>,
     pub(super) rates: Arc<Rates>,
     pub(super) admission: Arc<Admission>,
     pub(super) submit: Arc<dyn Submit>,
@@ -33,7 +33,7 @@ impl State {
     #[expect(clippy::too_many_arguments, reason = "each is there once, and has a type of its own")]
     pub fn new(
         config: Config,
-        accounts: Accounts,
+        accounts: Arc<Accounts>,
         rates: Arc<Rates>,
         admission: Arc<Admission>,
         submit: Arc<dyn Submit>,

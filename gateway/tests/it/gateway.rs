@@ -39,7 +39,7 @@ pub(crate) struct Gateway {
     pub(crate) ready: Condition,
     pub(crate) shutdown: CancellationToken,
     pub(crate) serving: JoinHandle<()>,
-    _beside: [AbortOnDropHandle<()>; 4],
+    _beside: [AbortOnDropHandle<()>; 5],
     _folder: TempDir,
 }
 
@@ -63,8 +63,8 @@ impl Gateway {
         let folder = TempDir::new().unwrap();
         config.data_dir = folder.path().to_owned();
         change(&mut config);
-        let accounts = Accounts::load(&config).unwrap();
         let (readiness, metrics) = (Readiness::new(), Metrics::new());
+        let accounts = Arc::new(Accounts::load(&config, &stores.ring(), &metrics).unwrap());
         let ready = readiness.condition("broker");
         ready.set(true);
         let admission = Admission::new(&config, &metrics);
@@ -82,6 +82,7 @@ impl Gateway {
         let listener = Arc::clone(&sessions);
         let beside = [
             tokio::spawn(Arc::clone(&signer).follow()),
+            tokio::spawn(Arc::clone(&accounts).follow()),
             tokio::spawn(async move { listener.listen().await }),
             tokio::spawn(Outbox::of(&sessions).run(shutdown.clone())),
             tokio::spawn(usage.mover(stores.sealed_objects(), &config.usage).run(shutdown.clone())),

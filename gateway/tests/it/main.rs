@@ -4,6 +4,7 @@
     reason = "what clippy.toml allows in tests does not reach the functions that they share"
 )]
 
+mod accounts;
 mod client;
 mod contract;
 mod ends;
@@ -11,6 +12,7 @@ mod gateway;
 mod idempotency;
 mod limits;
 mod log;
+mod matrix;
 mod observed;
 mod operations;
 mod refusals;

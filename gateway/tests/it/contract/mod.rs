@@ -6,7 +6,7 @@ mod direct;
 mod everywhere;
 mod faces;
 mod matches;
-mod probes;
+pub(crate) mod probes;
 mod sessions;
 mod text;
 

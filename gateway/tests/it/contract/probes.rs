@@ -6,9 +6,9 @@ use crate::client::{Answer, form, send};
 use crate::gateway::Gateway;
 
 /// A request that is answered well where nothing is against it.
-pub(super) struct Probe {
-    pub(super) operation: &'static str,
-    pub(super) line: String,
+pub(crate) struct Probe {
+    pub(crate) operation: &'static str,
+    pub(crate) line: String,
     content_type: Option<&'static str>,
     body: Vec<u8>,
 }
@@ -30,7 +30,7 @@ impl Probe {
     }
 
     /// Sends it with the key, where there is one.
-    pub(super) async fn send(&self, gateway: &Gateway, key: Option<&str>) -> Answer {
+    pub(crate) async fn send(&self, gateway: &Gateway, key: Option<&str>) -> Answer {
         let mut headers = Vec::new();
         headers.extend(key.map(|key| ("apikey", key)));
         headers.extend(self.content_type.map(|kind| ("Content-Type", kind)));
@@ -38,14 +38,14 @@ impl Probe {
     }
 
     /// The same with another path below the sessions.
-    pub(super) fn with_path(mut self, from: &str, to: &str) -> Self {
+    pub(crate) fn with_path(mut self, from: &str, to: &str) -> Self {
         self.line = self.line.replace(from, to);
         self
     }
 }
 
 /// Requests that belong to no session; `face` is JSON of a face.
-pub(super) fn direct(face: &str) -> Vec<Probe> {
+pub(crate) fn direct(face: &str) -> Vec<Probe> {
     let post = |path: &str| format!("POST /bioserver-app/v2/{path}");
     vec![
         Probe::form("CreateDirectFaceFromImage", post("faces"), &[("imageType", "SELFIE"), ("image", "x")]),
@@ -73,7 +73,7 @@ pub(super) fn direct(face: &str) -> Vec<Probe> {
 }
 
 /// Requests for a session and a face in it, those that delete last; `json` is JSON of a face.
-pub(super) fn within(session: Uuid, face: Uuid, json: &str) -> Vec<Probe> {
+pub(crate) fn within(session: Uuid, face: Uuid, json: &str) -> Vec<Probe> {
     let at = |method: &str, rest: &str| format!("{method} /bioserver-app/v2/bio-sessions/{session}{rest}");
     vec![
         Probe::new("GetBioSession", at("GET", "")),
@@ -90,6 +90,11 @@ pub(super) fn within(session: Uuid, face: Uuid, json: &str) -> Vec<Probe> {
 }
 
 /// The request that creates a session.
-pub(super) fn create_session() -> Probe {
+pub(crate) fn create_session() -> Probe {
     Probe::new("CreateBioSession", "POST /bioserver-app/v2/bio-sessions".into())
+}
+
+/// The request for the capabilities.
+pub(crate) fn capabilities() -> Probe {
+    Probe::new("GetCapabilities", "GET /bioserver-app/v2/capabilities".into())
 }
