@@ -67,12 +67,11 @@ pub fn present() -> Option<Facts> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accounts::{Accounts, Credential};
+    use crate::accounts::demo_caller;
 
     #[tokio::test]
     async fn a_note_is_for_the_present_request_only() {
-        let accounts = Accounts::load(&faceline_shared::config::Config::default()).unwrap();
-        let caller = accounts.authenticate(Some(Credential::ApiKey(b"demo"))).unwrap();
+        let caller = demo_caller();
         let know = || note(|facts| facts.caller = Some(caller.clone()));
         know();
         let [one, other] = [(); 2].map(|()| Record::default());
