@@ -1,6 +1,6 @@
 //! Usage records: what they say, and that there is one of each answer.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -110,18 +110,14 @@ async fn an_answer_is_recorded_before_it_is_sent_and_a_refusal_is_not() {
         config.limits.burst = 3;
     })
     .await;
-    let mut statuses = BTreeMap::new();
-    for answers in 0..6 {
+    let mut seen = BTreeSet::new();
+    while seen.len() < 2 {
         let before = waiting(&gateway).await;
-        let answer = asked(&gateway, CAPABILITIES, &format!("r{answers}"), &[], b"").await;
-        *statuses.entry(answer.status).or_insert(0) += 1;
-        // Not working: nobody has said that the workers are there.
-        let is_record = u64::from(answer.status != 429);
-        assert_eq!(waiting(&gateway).await, before + is_record, "{answer:?}");
+        let answer = asked(&gateway, CAPABILITIES, "x", &[], b"").await;
+        assert!(matches!(answer.status, 200 | 429), "{answer:?}");
+        assert_eq!(waiting(&gateway).await, before + u64::from(answer.status == 200));
+        seen.insert(answer.status);
     }
-    assert!(statuses[&429] > 0 && statuses.len() == 2, "{statuses:?}");
-    gateway.workers.connected.store(false, Ordering::Relaxed);
-    gateway.until(async || asked(&gateway, CAPABILITIES, "x", &[], b"").await.status != 429).await;
 }
 
 #[tokio::test]
