@@ -82,6 +82,17 @@ pub struct Http {
     pub max_header_bytes: usize,
     /// HTTP/2 requests at the same time on one connection.
     pub max_streams: u32,
+    /// Whether the description of the API is served, and a page on which it can be tried; where nothing is set, on a
+    /// loopback listener only.
+    pub docs: Option<bool>,
+}
+
+impl Http {
+    /// Whether the description of the API is served.
+    #[must_use]
+    pub fn has_docs(&self) -> bool {
+        self.docs.unwrap_or_else(|| self.listen.ip().is_loopback())
+    }
 }
 
 /// The operators' listener: /livez, /readyz, /metrics.
@@ -327,6 +338,7 @@ impl Default for Http {
             body_timeout: Duration::from_secs(15),
             max_header_bytes: 16 * 1024,
             max_streams: 256,
+            docs: None,
         }
     }
 }

@@ -40,30 +40,45 @@ pub(super) const LIVEZ: &str = "/livez";
 /// The process can do its work.
 pub(super) const READYZ: &str = "/readyz";
 
+/// The description of all of these, for programs.
+pub(super) const OPENAPI: &str = "/openapi.json";
+/// The description of all of these, for people, who can try them there.
+pub(super) const DOCS: &str = "/docs/";
+/// Leads to that page.
+pub(super) const DOCS_BARE: &str = "/docs";
+/// A file of that page.
+pub(super) const DOCS_FILE: &str = "/docs/{file}";
+
+/// Every operation: method, route, name.
+pub(super) const ALL: &[(Method, &str, &str)] = &[
+    (Method::GET, CAPABILITIES, "capabilities"),
+    (Method::POST, FACES, "create_face"),
+    (Method::POST, MATCH_IMAGES, "match_images"),
+    (Method::POST, MATCH, "match"),
+    (Method::POST, AGES, "create_age"),
+    (Method::POST, SESSIONS, "create_session"),
+    (Method::GET, SESSION, "get_session"),
+    (Method::DELETE, SESSION, "delete_session"),
+    (Method::POST, SESSION_FACES, "create_session_face"),
+    (Method::GET, SESSION_FACES, "get_session_faces"),
+    (Method::DELETE, SESSION_FACES, "delete_session_faces"),
+    (Method::GET, SESSION_FACE, "get_session_face"),
+    (Method::DELETE, SESSION_FACE, "delete_session_face"),
+    (Method::GET, SESSION_FACE_IMAGE, "get_session_face_image"),
+    (Method::GET, SESSION_MATCHES, "get_session_matches"),
+    (Method::GET, JWKS, "jwks"),
+    (Method::GET, SIGNING_CERTIFICATE, "signing_certificate"),
+    (Method::GET, LIVEZ, "livez"),
+    (Method::GET, READYZ, "readyz"),
+    (Method::GET, OPENAPI, "openapi"),
+    (Method::GET, DOCS_BARE, "docs"),
+    (Method::GET, DOCS, "docs"),
+    (Method::GET, DOCS_FILE, "docs"),
+];
+
 /// The name of the operation at a matched route; all other paths are one, so that callers cannot make names, and so are
 /// methods that a route does not take.
 pub(super) fn name(method: &Method, route: Option<&str>) -> &'static str {
-    let Some(route) = route else { return UNKNOWN };
-    match (method, route) {
-        (&Method::GET, CAPABILITIES) => "capabilities",
-        (&Method::POST, FACES) => "create_face",
-        (&Method::POST, MATCH_IMAGES) => "match_images",
-        (&Method::POST, MATCH) => "match",
-        (&Method::POST, AGES) => "create_age",
-        (&Method::POST, SESSIONS) => "create_session",
-        (&Method::GET, SESSION) => "get_session",
-        (&Method::DELETE, SESSION) => "delete_session",
-        (&Method::POST, SESSION_FACES) => "create_session_face",
-        (&Method::GET, SESSION_FACES) => "get_session_faces",
-        (&Method::DELETE, SESSION_FACES) => "delete_session_faces",
-        (&Method::GET, SESSION_FACE) => "get_session_face",
-        (&Method::DELETE, SESSION_FACE) => "delete_session_face",
-        (&Method::GET, SESSION_FACE_IMAGE) => "get_session_face_image",
-        (&Method::GET, SESSION_MATCHES) => "get_session_matches",
-        (&Method::GET, JWKS) => "jwks",
-        (&Method::GET, SIGNING_CERTIFICATE) => "signing_certificate",
-        (&Method::GET, LIVEZ) => "livez",
-        (&Method::GET, READYZ) => "readyz",
-        _ => UNKNOWN,
-    }
+    let known = ALL.iter().find(|(known, path, _)| known == method && route == Some(*path));
+    known.map_or(UNKNOWN, |(_, _, name)| name)
 }

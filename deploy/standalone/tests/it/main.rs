@@ -7,6 +7,7 @@ mod cluster;
 mod conversion;
 mod hostile;
 mod models;
+mod openapi;
 mod overload;
 mod poison;
 mod process;
