@@ -7,8 +7,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Algorithm, schema};
 use super::request::{AgeRequest, Echo};
+use super::{Algorithm, schema};
 use crate::face::FaceDescription;
 use crate::jobs::SubmittedPicture;
 use crate::stamp::Stamp;

@@ -9,9 +9,9 @@ use faceline_shared::template::TemplateCodec;
 use serde::{Deserialize, Deserializer, de};
 use utoipa::ToSchema;
 
-use super::{Algorithm, schema};
 use super::answer::{Landmarks, MatchedFace};
 use super::request::parse_image_type;
+use super::{Algorithm, schema};
 use crate::face::FaceDescription;
 use crate::form::LONGEST_TEXT;
 use crate::json;

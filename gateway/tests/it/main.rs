@@ -6,6 +6,7 @@
 
 mod client;
 mod contract;
+mod docs;
 mod ends;
 mod gateway;
 mod log;

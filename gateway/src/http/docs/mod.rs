@@ -8,12 +8,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use faceline_shared::config::Http;
 use faceline_shared::error::Fault;
 use http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue};
 use utoipa_swagger_ui::Config;
@@ -43,11 +45,16 @@ pub(super) fn routes(settings: &Http) -> Router<Arc<State>> {
         .route(operation::OPENAPI, get(openapi))
         .route(operation::DOCS_BARE, get(async || Redirect::permanent(operation::DOCS)))
         .route(operation::DOCS, get(async || file("index.html")))
-        .route(operation::DOCS_FILE, get(async |Path(name): Path<String>| file(&name)))
+        .route(operation::DOCS_FILE, get(other_file))
 }
 
 async fn openapi() -> Response {
     answer("application/json", Body::from(openapi::text()))
+}
+
+/// A path that is no text names nothing.
+async fn other_file(name: Result<Path<String>, PathRejection>) -> Answer<Response> {
+    file(name.as_ref().map_or("", |Path(name)| name))
 }
 
 fn file(name: &str) -> Answer<Response> {

@@ -48,7 +48,9 @@ impl Success {
         let json = |schema| Content::new(Some(schema));
         let with = |text: &str| ResponseBuilder::new().description(text);
         match self {
-            Self::One(name) => vec![("200", with("Done.").content("application/json", json(reference(name))))],
+            Self::One(name) => {
+                vec![("200", with("Done.").content("application/json", json(reference(name))))]
+            }
             Self::List(name) => {
                 vec![("200", with("Done.").content("application/json", json(schema::list(name))))]
             }
@@ -56,7 +58,8 @@ impl Success {
             Self::Nothing => vec![("204", with("Deleted."))],
             Self::Picture => {
                 let file = || Content::new::<RefOr<Schema>>(None);
-                let found = with("The file.").content("image/*", file()).content("application/octet-stream", file());
+                let found =
+                    with("The file.").content("image/*", file()).content("application/octet-stream", file());
                 vec![("200", found), ("204", with("The picture was not kept."))]
             }
             Self::Keys => {
@@ -122,12 +125,28 @@ fn known() -> Vec<(&'static str, Fault, &'static str)> {
     let soon = Duration::from_secs(2);
     let busy = |cause| Fault::busy(cause, soon);
     vec![
-        ("Invalid", Fault::Invalid("`image` is missing".into()), "The request is not of the form, or its content cannot be used."),
+        (
+            "Invalid",
+            Fault::Invalid("`image` is missing".into()),
+            "The request is not of the form, or its content cannot be used.",
+        ),
         ("Unauthenticated", Fault::Unauthenticated, "No key, or a wrong one."),
         ("Forbidden", Fault::Forbidden("match"), "The key does not allow this."),
-        ("NotFound", Fault::NotFound("Session not found".into()), "There is no such session or face, or it belongs to another client."),
-        ("InProgress", Fault::InProgress { retry_after: soon }, "The request with this key is still in progress."),
-        ("TooLarge", Fault::TooLarge { limit: 10 << 20, place: " in image".into() }, "The body, or a picture in it, is too long."),
+        (
+            "NotFound",
+            Fault::NotFound("Session not found".into()),
+            "There is no such session or face, or it belongs to another client.",
+        ),
+        (
+            "InProgress",
+            Fault::InProgress { retry_after: soon },
+            "The request with this key is still in progress.",
+        ),
+        (
+            "TooLarge",
+            Fault::TooLarge { limit: 10 << 20, place: " in image".into() },
+            "The body, or a picture in it, is too long.",
+        ),
         ("KeyReused", Fault::KeyReused, "The Idempotency-Key was used for another request."),
         ("Busy", busy(BusyCause::Wait), "The rate of the key is exceeded, or there is no room now."),
         ("NotWorking", Fault::NotWorking, "The instance lacks something that it needs; /readyz says what."),
@@ -155,10 +174,8 @@ pub(super) fn failure() -> Ref {
 
 /// All refusals.
 pub(super) fn refusals() -> Vec<(&'static str, Response)> {
-    let mut all: Vec<_> = known()
-        .into_iter()
-        .map(|(name, fault, text)| (name, response(&fault, text)))
-        .collect();
+    let mut all: Vec<_> =
+        known().into_iter().map(|(name, fault, text)| (name, response(&fault, text))).collect();
     all.push(("Failure", response(&Fault::Internal, "Anything else, such as an internal error.")));
     all
 }

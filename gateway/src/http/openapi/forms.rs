@@ -146,7 +146,9 @@ fn value(table: &form::Schema, name: &str, kind: Kind) -> ObjectBuilder {
     };
     let of_a_person = table.object == AGES.object;
     match name {
-        "imageType" if of_a_person => kinds(value, &PERSONS, "The picture's kind; SELFIE where it is absent."),
+        "imageType" if of_a_person => {
+            kinds(value, &PERSONS, "The picture's kind; SELFIE where it is absent.")
+        }
         "imageType" => kinds(value, &ImageType::ALL, "The picture's kind. Required, here or in `face`."),
         "referenceImageType" | "candidateImageType" => kinds(value, &ImageType::ALL, "The picture's kind."),
         "mode" => value.description(Some(format!(
@@ -155,13 +157,15 @@ fn value(table: &form::Schema, name: &str, kind: Kind) -> ObjectBuilder {
         ))),
         "friendlyName" => value.description(Some("A name for the face, which answers repeat.")),
         "correlationId" | "evidenceId" => value.description(Some("The caller's own identifier.")),
-        "signatureDisabled" => value.description(Some("Whether the answer needs no signature; false where it is absent.")),
-        "imageRotationEnabled" => {
-            value.description(Some("Whether the face may be turned by a quarter or half; false where it is absent."))
+        "signatureDisabled" => {
+            value.description(Some("Whether the answer needs no signature; false where it is absent."))
         }
-        "imageStorageEnabled" => {
-            value.description(Some("Whether the pictures of the session's faces are kept; false where it is absent."))
-        }
+        "imageRotationEnabled" => value.description(Some(
+            "Whether the face may be turned by a quarter or half; false where it is absent.",
+        )),
+        "imageStorageEnabled" => value.description(Some(
+            "Whether the pictures of the session's faces are kept; false where it is absent.",
+        )),
         "threshold" => value
             .minimum(Some(*THRESHOLDS.start()))
             .maximum(Some(*THRESHOLDS.end()))

@@ -85,7 +85,10 @@ fn http_method(method: &http::Method) -> Option<HttpMethod> {
 }
 
 fn components() -> ComponentsBuilder {
-    let key = ApiKeyValue::with_description(APIKEY, "The key of an account; `demo` where there is no accounts file.");
+    let key = ApiKeyValue::with_description(
+        APIKEY,
+        "The key of an account; `demo` where there is no accounts file.",
+    );
     let mut components =
         ComponentsBuilder::new().security_scheme(APIKEY, SecurityScheme::ApiKey(ApiKey::Header(key)));
     for (name, schema) in schema::schemas().into_iter().chain(forms::schemas()).chain(answers::schemas()) {

@@ -193,12 +193,7 @@ pub(super) static DESCRIBED: &[Described] = &[
         ..PUBLIC
     },
     Described { name: "livez", summary: "Whether the process runs", ..PUBLIC },
-    Described {
-        name: "readyz",
-        summary: "Whether the process can do its work",
-        refusals: &[503],
-        ..PUBLIC
-    },
+    Described { name: "readyz", summary: "Whether the process can do its work", refusals: &[503], ..PUBLIC },
 ];
 
 /// What everybody may ask.
@@ -240,7 +235,12 @@ impl Described {
                 .build()
         };
         let optional = |name: &str, at, text: &str, schema: ObjectBuilder| {
-            ParameterBuilder::new().name(name).parameter_in(at).description(Some(text)).schema(Some(schema)).build()
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(at)
+                .description(Some(text))
+                .schema(Some(schema))
+                .build()
         };
         let mut all = Vec::new();
         if route.contains(&format!("{{{SESSION_ID}}}")) {

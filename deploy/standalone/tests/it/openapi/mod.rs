@@ -15,7 +15,7 @@ const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/openapi");
 const CONFORMANCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/conformance.py");
 
 /// Cases of a run among other tests; `make conformance` names more.
-const CASES: &str = "300";
+const CASES: &str = "600";
 
 /// Pictures with one face each.
 const PICTURES: [&str; 4] = ["obama.jpg", "obama2.jpg", "biden.jpg", "astronaut.png"];
@@ -57,7 +57,7 @@ fn sha256(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_service_keeps_to_its_description_conformance() {
+async fn conformance_of_the_service_to_its_description() {
     let _turn = TURN.lock().await;
     let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let accounts = accounts(folder.path());
@@ -83,7 +83,14 @@ async fn the_service_keeps_to_its_description_conformance() {
         command.output().await.unwrap()
     } else {
         // Somebody watches.
-        command.stdout(Stdio::inherit()).stderr(Stdio::inherit()).spawn().unwrap().wait_with_output().await.unwrap()
+        command
+            .stdout(Stdio::inherit())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .await
+            .unwrap()
     };
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
@@ -92,8 +99,7 @@ async fn the_service_keeps_to_its_description_conformance() {
 #[tokio::test]
 async fn operations_can_be_tried_in_a_browser() {
     let folder = TempDir::new().unwrap();
-    let mut faceline =
-        Process::start("faceline", &[("data_dir", folder.path().to_str().unwrap())]).await;
+    let mut faceline = Process::start("faceline", &[("data_dir", folder.path().to_str().unwrap())]).await;
     let playwright = tool("playwright-core").join("node_modules/playwright-core/index.mjs");
     let output = Command::new("node")
         .arg(Path::new(SOURCE).join("page.mjs"))

@@ -40,25 +40,29 @@ async function execute(operation) {
 async function authorize(key) {
   await page.locator('.auth-wrapper .authorize').click();
   const dialog = page.locator('.dialog-ux');
-  const logout = dialog.getByRole('button', { name: 'Logout' });
-  if (await logout.count()) await logout.click();
+  const logout = dialog.locator('button', { hasText: 'Logout' });
+  await dialog.locator('input').or(logout).first().waitFor();
+  if (await logout.isVisible()) await logout.click();
   await dialog.locator('input').fill(key);
   await dialog.locator('.auth-btn-wrapper .authorize').click();
   await dialog.locator('.btn-done').click();
 }
 
-await page.goto(`${url}/docs`);
-await authorize('wrong');
-await open('capabilities');
-const wrong = (await execute('capabilities')).status;
-await block('capabilities').locator('.btn-clear').click();
-await authorize('demo');
-const capabilities = await execute('capabilities');
+try {
+  await page.goto(`${url}/docs`);
+  await authorize('wrong');
+  await open('capabilities');
+  const wrong = (await execute('capabilities')).status;
+  await block('capabilities').locator('.btn-clear').click();
+  await authorize('demo');
+  const capabilities = await execute('capabilities');
 
-await open('create_face');
-await block('create_face').locator('input[type=file]').setInputFiles(picture);
-const face = await execute('create_face');
-await block('create_face').locator('.live-responses-table').scrollIntoViewIfNeeded();
-await page.screenshot({ path: screenshot });
-await browser.close();
-console.log(JSON.stringify({ wrong, capabilities, face, complaints }));
+  await open('create_face');
+  await block('create_face').locator('input[type=file]').setInputFiles(picture);
+  const face = await execute('create_face');
+  await block('create_face').locator('.live-responses-table').scrollIntoViewIfNeeded();
+  console.log(JSON.stringify({ wrong, capabilities, face, complaints }));
+} finally {
+  await page.screenshot({ path: screenshot });
+  await browser.close();
+}
