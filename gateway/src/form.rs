@@ -3,11 +3,13 @@
 //! A value may be a part of its own or a member of the request's JSON part; the same value twice is fine, two
 //! different ones are an error.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
 use faceline_shared::error::Fault;
+use faceline_shared::session::once::{self, Digest};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value as Json;
 
@@ -74,6 +76,16 @@ enum Value {
     Text(String),
     Flag(bool),
     Integer(i64),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => formatter.write_str(text),
+            Self::Flag(flag) => flag.fmt(formatter),
+            Self::Integer(number) => number.fmt(formatter),
+        }
+    }
 }
 
 /// A request's values by name.
@@ -144,6 +156,17 @@ impl Form {
             keep(&mut self.values, name, found)?;
         }
         Ok(())
+    }
+
+    /// The same for all requests that say the same, in whichever form and order.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let values =
+            self.values.iter().map(|(name, value)| (*name, Cow::Owned(value.to_string().into_bytes())));
+        let documents = self.documents.iter().map(|(name, text)| (*name, Cow::Borrowed(text.as_bytes())));
+        let pictures = self.pictures.iter().map(|(name, bytes)| (*name, Cow::Borrowed(&**bytes)));
+        let parts: Vec<(&str, Cow<'_, [u8]>)> = values.chain(documents).chain(pictures).collect();
+        once::digest(parts.iter().flat_map(|(name, content)| [name.as_bytes(), content]))
     }
 
     /// A picture.

@@ -10,6 +10,7 @@ pub mod http;
 pub mod jobs;
 pub mod json;
 mod media_type;
+pub mod record;
 mod role;
 pub mod sessions;
 pub mod signing;

@@ -9,6 +9,7 @@ use faceline_shared::broker::Queue;
 use faceline_shared::config::Config;
 use faceline_shared::object::{self, ObjectError, SealedObjects};
 use faceline_shared::parts::Parts;
+use faceline_shared::rate::{RateError, Rates};
 use faceline_shared::session::{self, SealedSessions, StoreError};
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::template::TemplateCodec;
@@ -19,7 +20,7 @@ use uuid::Uuid;
 use crate::accounts::{Accounts, AccountsError};
 use crate::admission::Admission;
 use crate::biometric::BiometricServices;
-use crate::http::{Server, State};
+use crate::http::{ListenError, Server, State};
 use crate::jobs::Dispatcher;
 use crate::sessions::{Outbox, Sessions};
 use crate::signing::{Signer, SigningError};
@@ -39,17 +40,15 @@ pub enum GatewayError {
     /// The object store's settings. A store that is merely away is waited for.
     #[error(transparent)]
     Objects(#[from] ObjectError),
+    /// The limiter's settings, or its counts. One that is merely away is done without.
+    #[error(transparent)]
+    Rates(#[from] RateError),
     /// No answer could be signed.
     #[error(transparent)]
     Signing(#[from] SigningError),
-    /// The address is not to be had.
-    #[error("http.listen {address}: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    /// The public listener cannot be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
 }
 
 /// Runs a gateway until `shutdown`; requests under way are answered then.
@@ -64,6 +63,7 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Gatewa
 /// A gateway whose address is taken.
 pub struct Gateway {
     server: Server,
+    rates: Arc<Rates>,
     outbox: Outbox,
     listening: Condition,
     /// What goes on beside requests.
@@ -88,6 +88,7 @@ impl Gateway {
             warn_of_what_is_not_shared(config);
         }
         let signer = Arc::new(Signer::load(config)?);
+        let rates = Arc::new(Rates::start(config, &parts.metrics)?);
         let records =
             SealedSessions::new(session::open(&config.store.url, &config.data_dir)?, parts.keys.data.clone());
         let objects =
@@ -132,12 +133,19 @@ impl Gateway {
             Arc::clone(&signer),
         );
 
-        let address = parts.config.http.listen;
-        let state =
-            State::new(parts.config, accounts, admission, submit, biometric, parts.readiness, &parts.metrics);
-        let server = Server::bind(state).await.map_err(|source| GatewayError::Listen { address, source })?;
+        let state = State::new(
+            parts.config,
+            accounts,
+            Arc::clone(&rates),
+            admission,
+            submit,
+            biometric,
+            parts.readiness,
+            &parts.metrics,
+        );
+        let server = Server::bind(state).await?;
         tracing::info!(address = %server.local_addr(), instance, "public listener is open");
-        Ok(Self { server, outbox, listening, watching: watching.map(AbortOnDropHandle::new) })
+        Ok(Self { server, rates, outbox, listening, watching: watching.map(AbortOnDropHandle::new) })
     }
 
     /// Where it listens.
@@ -148,13 +156,14 @@ impl Gateway {
 
     /// Serves until `shutdown`; requests under way are answered then.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let Self { server, outbox, listening, watching: _watching } = self;
+        let Self { server, rates, outbox, listening, watching: _watching } = self;
         listening.set(true);
         let leave = async {
             shutdown.cancelled().await;
             listening.set(false);
         };
         tokio::join!(server.serve(shutdown.clone()), outbox.run(shutdown.clone()), leave);
+        rates.end().await;
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::{Env, Format, Toml};
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::broker::BrokerSettings;
 use crate::redact::without_password;
@@ -82,6 +83,14 @@ pub struct Http {
     pub max_header_bytes: usize,
     /// HTTP/2 requests at the same time on one connection.
     pub max_streams: u32,
+    /// A connection that is older than this (give or take a tenth) takes no more requests, so that callers open new ones
+    /// and find gateways that have come since. What is under way on it is answered.
+    #[serde(with = "humantime_serde")]
+    pub max_connection_age: Duration,
+    /// Origins (`https://app.example`) whose pages may call from a browser; none where nothing is set.
+    pub cors_origins: Vec<String>,
+    /// The listener speaks TLS where this is set.
+    pub tls: Option<Tls>,
     /// Whether the description of the API is served, and a page on which it can be tried; where nothing is set, on a
     /// loopback listener only.
     pub docs: Option<bool>,
@@ -93,6 +102,16 @@ impl Http {
     pub fn has_docs(&self) -> bool {
         self.docs.unwrap_or_else(|| self.listen.ip().is_loopback())
     }
+}
+
+/// Certificate of the public listener. Both files are read again when they change.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file of the certificate, followed by those that lead to its authority.
+    pub certificate: PathBuf,
+    /// PEM file of its key: PKCS #8, PKCS #1 or SEC1, not encrypted.
+    pub key: PathBuf,
 }
 
 /// The operators' listener: /livez, /readyz, /metrics.
@@ -243,6 +262,10 @@ pub struct Limits {
     pub requests_per_second: u32,
     /// Requests that such a key may send at once.
     pub burst: u32,
+    /// Time that Redis has to say whether a key's rate lets a request in; after that each gateway decides for itself until
+    /// Redis is back.
+    #[serde(with = "humantime_serde")]
+    pub rate_check_time: Duration,
 }
 
 /// Time limits of jobs.
@@ -338,6 +361,9 @@ impl Default for Http {
             body_timeout: Duration::from_secs(15),
             max_header_bytes: 16 * 1024,
             max_streams: 256,
+            max_connection_age: Duration::from_mins(10),
+            cors_origins: vec![],
+            tls: None,
             docs: None,
         }
     }
@@ -378,6 +404,7 @@ impl Default for Limits {
             client_share: 0.5,
             requests_per_second: 1000,
             burst: 1000,
+            rate_check_time: Duration::from_millis(100),
         }
     }
 }
@@ -511,6 +538,11 @@ impl Config {
 
     fn validate(&self) -> Result<(), ConfigError> {
         let invalid = |text: String| Err(ConfigError::Invalid(text));
+        if let Some(wrong) = self.http.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            return invalid(format!(
+                "http.cors_origins: `{wrong}` is no origin; expected scheme, host and maybe port, as in https://app.example"
+            ));
+        }
         for (key, url) in [("store.url", self.store.url.as_str()), ("blobs.url", self.blobs_url())] {
             if url.starts_with("embedded:") {
                 if !self.broker_is_embedded() {
@@ -553,6 +585,9 @@ impl Config {
                     .into(),
             );
         }
+        if self.limits.rate_check_time.is_zero() {
+            return invalid("limits.rate_check_time must be above 0".into());
+        }
         let sessions = &self.sessions;
         if sessions.default_ttl < Duration::from_secs(1) || sessions.max_ttl < sessions.default_ttl {
             return invalid(
@@ -566,6 +601,7 @@ impl Config {
             ("limits.requests_per_second", self.limits.requests_per_second as usize),
             ("limits.burst", self.limits.burst as usize),
             ("http.max_connections", self.http.max_connections),
+            ("http.max_connection_age", self.http.max_connection_age.as_millis() as usize),
         ];
         for (key, value) in positive {
             if value == 0 {
@@ -617,6 +653,12 @@ fn user_folder(variable: &str, below_home: &str) -> PathBuf {
         (None, Some(home)) => Path::new(&home).join(below_home),
         (None, None) => std::env::temp_dir(),
     }
+}
+
+/// Whether a text is an origin as browsers send it (RFC 6454, 6.2): nothing but scheme, host and a port that is not the
+/// scheme's own.
+fn is_origin(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| url.origin().is_tuple() && url.origin().ascii_serialization() == text)
 }
 
 #[cfg(test)]
@@ -755,5 +797,27 @@ mod tests {
     fn a_missing_file_is_named() {
         let sources = Sources { file: Some("/nowhere/faceline.toml".into()), flags: vec![] };
         assert!(message(Config::load(&sources)).contains("/nowhere/faceline.toml"));
+    }
+
+    #[test]
+    fn an_origin_is_as_browsers_send_it() {
+        for origin in ["https://app.example", "http://localhost:3000", "https://[::1]:8443"] {
+            assert!(is_origin(origin), "{origin}");
+        }
+        for wrong in [
+            "*",
+            "null",
+            "app.example",
+            "https://app.example/",
+            "https://app.example:443",
+            "https://APP.example",
+            "https://*.example",
+            "file:///tmp",
+        ] {
+            assert!(!is_origin(wrong), "{wrong}");
+        }
+        let mut config = Config::default();
+        config.http.cors_origins = vec!["https://app.example/".into()];
+        assert!(config.validate().unwrap_err().to_string().contains("`https://app.example/` is no origin"));
     }
 }

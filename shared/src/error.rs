@@ -74,8 +74,10 @@ pub struct Busy {
 /// Causes of a refusal.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum BusyCause {
-    /// The key's rate or quota.
+    /// The key's rate.
     ClientRate,
+    /// The key's quota.
+    ClientQuota,
     /// The client's share of what is in flight.
     ClientShare,
     /// This gateway's jobs in flight.
@@ -103,6 +105,7 @@ impl Busy {
     fn message(&self) -> &'static str {
         match self.cause {
             BusyCause::ClientRate => "the request rate of this key is exceeded",
+            BusyCause::ClientQuota => "the request quota of this key is used up",
             BusyCause::ClientShare => "this client has too many requests in progress",
             BusyCause::BrokerUnreachable | BusyCause::StoreUnreachable => {
                 "the service is temporarily unavailable, please try again shortly"
@@ -248,6 +251,7 @@ impl BusyCause {
         };
         match self {
             Self::ClientRate => demand("client_rate", 429, GrpcCode::ResourceExhausted),
+            Self::ClientQuota => demand("client_quota", 429, GrpcCode::ResourceExhausted),
             Self::ClientShare => demand("client_share", 429, GrpcCode::ResourceExhausted),
             Self::InFlight => demand("in_flight", 503, GrpcCode::Unavailable),
             Self::Bytes => demand("bytes", 503, GrpcCode::Unavailable),
@@ -277,7 +281,7 @@ mod tests {
     #[test]
     fn overload_is_said_as_the_decisions_have_it() {
         let busy = |cause| statuses(&Fault::busy(cause, Duration::ZERO));
-        for cause in [BusyCause::ClientRate, BusyCause::ClientShare] {
+        for cause in [BusyCause::ClientRate, BusyCause::ClientQuota, BusyCause::ClientShare] {
             assert_eq!(busy(cause), (429, 429, 429, 8), "{cause:?}");
         }
         for cause in [

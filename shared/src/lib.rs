@@ -15,6 +15,7 @@ pub mod keys;
 pub mod object;
 pub mod parts;
 pub mod program;
+pub mod rate;
 pub mod redact;
 #[cfg(feature = "redis")]
 mod redis;

@@ -1,4 +1,4 @@
-//! A Redis server as both stores use it: one connection that is replaced once it fails, and a limit on every wait.
+//! A Redis server as stores and limiter use it: one connection that is replaced once it fails, and a limit on every wait.
 
 use std::time::Duration;
 
@@ -11,14 +11,23 @@ use tokio::time::timeout;
 
 use crate::tls;
 
-/// Time for a connection.
-const CONNECT_LIMIT: Duration = Duration::from_secs(1);
+/// How long a server is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// For a connection.
+    pub(crate) connect: Duration,
+    /// For an answer; then the connection is given up.
+    pub(crate) answer: Duration,
+    /// For an operation, with everything that it takes.
+    pub(crate) operation: Duration,
+}
 
-/// Time for an answer; then the connection is given up.
-const ANSWER_LIMIT: Duration = Duration::from_secs(3);
-
-/// Time for an operation, with everything that it takes.
-const OPERATION_LIMIT: Duration = Duration::from_secs(5);
+/// Of stores.
+const LIMITS: Limits = Limits {
+    connect: Duration::from_secs(1),
+    answer: Duration::from_secs(3),
+    operation: Duration::from_secs(5),
+};
 
 /// Why a server does not do what it is asked.
 #[derive(Debug)]
@@ -51,6 +60,7 @@ enum Request<'a> {
 /// A Redis server, over one multiplexed connection that is replaced once it fails or falls silent.
 pub(crate) struct Server {
     client: Client,
+    limits: Limits,
     present: Mutex<Present>,
 }
 
@@ -64,12 +74,17 @@ struct Present {
 impl Server {
     /// The server at `redis://…` or `rediss://…`. It connects when it is used first.
     pub(crate) fn new(url: &str) -> Result<Self, Fault> {
+        Self::with_limits(url, LIMITS)
+    }
+
+    /// As [`Self::new`], with other limits.
+    pub(crate) fn with_limits(url: &str, limits: Limits) -> Result<Self, Fault> {
         tls::install_provider();
         // The parser's own message could repeat the password.
         let client = Client::open(url).map_err(|_| {
             Fault::Url("expected redis://user:password@host:port/database or rediss://…".into())
         })?;
-        Ok(Self { client, present: Mutex::default() })
+        Ok(Self { client, limits, present: Mutex::default() })
     }
 
     /// Runs a command that may be run twice: where the connection broke it is sent again, once.
@@ -102,9 +117,10 @@ impl Server {
                 answer => answer,
             }
         };
-        match timeout(OPERATION_LIMIT, ask).await {
+        let limit = self.limits.operation;
+        match timeout(limit, ask).await {
             Ok(answer) => Ok(answer?),
-            Err(_) => Err(Fault::Unreachable(format!("no answer within {OPERATION_LIMIT:?}"))),
+            Err(_) => Err(Fault::Unreachable(format!("no answer within {limit:?}"))),
         }
     }
 
@@ -129,8 +145,8 @@ impl Server {
             return Ok((present.generation, connection.clone()));
         }
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_LIMIT))
-            .set_response_timeout(Some(ANSWER_LIMIT));
+            .set_connection_timeout(Some(self.limits.connect))
+            .set_response_timeout(Some(self.limits.answer));
         let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         present.generation += 1;
         present.connection = Some(connection.clone());

@@ -32,6 +32,8 @@ pub enum Purpose {
     Face,
     /// A row of the outbox.
     Row,
+    /// An answer that is kept for callers who ask again.
+    Answer,
     /// Bytes in the object store.
     Object,
 }
@@ -46,6 +48,7 @@ impl Purpose {
             Self::Session => b"faceline/session",
             Self::Face => b"faceline/face",
             Self::Row => b"faceline/row",
+            Self::Answer => b"faceline/answer",
             Self::Object => b"faceline/object",
         }
     }

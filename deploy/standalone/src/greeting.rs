@@ -19,7 +19,8 @@ pub(crate) async fn when_ready(parts: Parts, listener: SocketAddr) {
     else {
         return;
     };
-    let text = calls(&format!("http://{listener}"), &reference, &same, &other);
+    let scheme = if parts.config.http.tls.is_some() { "https" } else { "http" };
+    let text = calls(&format!("{scheme}://{listener}"), &reference, &same, &other);
     // A closed standard output is no reason to stop serving.
     let _ = std::io::stdout().write_all(text.as_bytes());
     if !std::io::stdout().is_terminal() {

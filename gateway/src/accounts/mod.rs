@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use faceline_shared::config::Config;
 use faceline_shared::error::Fault;
-use serde::Deserialize;
+pub use faceline_shared::rate::{Quota, QuotaSpan, Rate};
 
 pub use self::permission::Permission;
 use self::secret::Digest;
@@ -23,34 +23,6 @@ use self::secret::Digest;
 pub enum Credential<'a> {
     /// The value of the header `apikey`.
     ApiKey(&'a [u8]),
-}
-
-/// Requests that a key may send.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Rate {
-    /// In the long run.
-    pub requests_per_second: u32,
-    /// At once.
-    pub burst: u32,
-}
-
-/// Requests that a key may send in a span of time by the calendar (UTC).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Quota {
-    /// How many.
-    pub requests: u64,
-    /// In which span.
-    pub span: QuotaSpan,
-}
-
-/// A span of time by the calendar (UTC).
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "snake_case")]
-pub enum QuotaSpan {
-    /// From midnight to midnight.
-    Day,
-    /// From the first of the month on.
-    Month,
 }
 
 /// Who calls.

@@ -1,18 +1,18 @@
 //! Whether a request is let in, decided on its headers, before its body is read.
 //!
-//! In this order: the key's rate, the client's share of what is in flight, this gateway's jobs and bytes, and the limit
-//! that adapts to how long jobs wait for a worker (`limit.rs`). Who is refused is told when to come again and then goes
-//! first (`promises.rs`).
+//! In this order, once the key's rate has let it pass (`http/receive.rs`): the client's share of what is in flight, this
+//! gateway's jobs and bytes, and the limit that adapts to how long jobs wait for a worker (`limit.rs`). Who is refused is
+//! told when to come again and then goes first (`promises.rs`).
 //!
-//! A caller who comes again is recognised without being asked for anything (`visit.rs`). Where several gateways stand behind a balancer that sends the second try to another
-//! one, that one knows nothing of the promise, and the caller is there as good as any other.
+//! A caller who comes again is recognised without being asked for anything (`visit.rs`). Where several gateways stand behind
+//! a balancer that sends the second try to another one, that one knows nothing of the promise, and the caller is there as
+//! good as any other.
 
 mod ledger;
 mod limit;
 mod metrics;
 mod pace;
 mod promises;
-mod rates;
 #[cfg(test)]
 mod simulation;
 mod throttle;
@@ -29,10 +29,9 @@ use rand::RngExt as _;
 
 use self::ledger::{Bounds, Ledger};
 use self::metrics::AdmissionMetrics;
-use self::rates::Rates;
 use self::throttle::{Stage, Throttle};
 pub use self::visit::{Connection, Visit, Way};
-use crate::accounts::{Caller, Rate};
+use crate::accounts::Caller;
 
 /// When to come again after the way to the workers was lost: it is tried about once a second.
 const OUTAGE: Duration = Duration::from_secs(5);
@@ -45,7 +44,6 @@ pub struct Admission {
     bounds: Bounds,
     /// Bytes that a byte of a body takes.
     weight: usize,
-    rates: Rates,
     state: Mutex<State>,
     /// A job is answered by then, so this many in flight are done at that pace at least.
     deadline: Duration,
@@ -79,7 +77,6 @@ impl Admission {
             limit: limits.inflight_jobs,
             client_share: limits.client_share,
         };
-        let default_rate = Rate { requests_per_second: limits.requests_per_second, burst: limits.burst };
         let admission = &config.admission;
         let throttle =
             Throttle::new(Instant::now(), admission.target_wait, bounds.jobs, admission.longest_retry_after);
@@ -89,7 +86,6 @@ impl Admission {
         Arc::new(Self {
             bounds,
             weight: if is_embedded { EMBEDDED_WEIGHT } else { 1 },
-            rates: Rates::new(default_rate),
             state: Mutex::new(State { ledger: Ledger::default(), throttle }),
             deadline: config.jobs.deadline,
             hasher: RandomState::new(),
@@ -114,7 +110,6 @@ impl Admission {
     /// # Errors
     /// [`Fault::Busy`] with its cause and when to come again.
     pub fn admit(self: &Arc<Self>, caller: &Caller, visit: &Visit, bytes: usize) -> Result<Ticket, Fault> {
-        self.check_rate(caller)?;
         self.admit_at(Instant::now(), caller, visit, bytes)
     }
 
@@ -128,17 +123,11 @@ impl Admission {
         visit: &Visit,
         bytes: usize,
     ) -> Result<Ticket, Fault> {
-        self.check_rate(caller)?;
         let mut state = self.state();
         if let Err(cause) = state.ledger.has_room(&caller.client, bytes * self.weight, &self.bounds) {
             return Err(self.refuse(&mut state, Instant::now(), visit, cause));
         }
         Ok(self.ticket(&mut state, caller, visit, None, bytes))
-    }
-
-    fn check_rate(&self, caller: &Caller) -> Result<(), Fault> {
-        let checked = self.rates.check(&caller.key_id, caller.rate);
-        checked.map_err(|wait| Fault::busy(BusyCause::ClientRate, wait))
     }
 
     fn ticket(
@@ -419,18 +408,6 @@ mod tests {
         assert_eq!(cause(ticket.grow(11)), BusyCause::Bytes);
         drop(ticket);
         assert!(metrics.encode().contains("faceline_gateway_inflight_bytes 0"));
-    }
-
-    #[test]
-    fn a_client_that_sends_too_fast_is_refused_before_it_takes_room() {
-        let (admission, demo, metrics) = admission(|config| {
-            config.limits.requests_per_second = 1;
-            config.limits.burst = 1;
-        });
-        let ticket = admit(&admission, &demo, 10).unwrap();
-        assert_eq!(cause(admit(&admission, &demo, 10)), BusyCause::ClientRate);
-        assert!(metrics.encode().contains("faceline_gateway_inflight_jobs 1"));
-        drop(ticket);
     }
 
     #[test]

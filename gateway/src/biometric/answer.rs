@@ -104,13 +104,14 @@ pub(super) struct Face<'a> {
 impl<'a> Face<'a> {
     /// A face under a new id.
     pub(super) fn new(
+        id: Uuid,
         description: &'a FaceDescription,
         template: Option<&'a str>,
         algorithm: &'a Algorithm,
         expires: Option<Stamp>,
     ) -> Self {
         Self {
-            id: Uuid::new_v4(),
+            id,
             friendly_name: description.friendly_name.as_deref(),
             digest: description.digest.as_deref(),
             mode: &algorithm.name,

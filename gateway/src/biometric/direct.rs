@@ -2,6 +2,7 @@
 
 use faceline_shared::error::Fault;
 use faceline_shared::job::{CodedPicture, JobResult};
+use uuid::Uuid;
 
 use super::answer::{self, Face, Match, MatchedFace};
 use super::failure::Parts;
@@ -23,7 +24,10 @@ impl BiometricServices {
         let coded = self.code(&request, call).await?;
         let template = coded.face.as_ref().map(|face| self.template(face)).transpose()?;
         let description = describe(request, &coded);
-        self.signed_if(signed, &Face::new(&description, template.as_deref(), &self.algorithm, None))
+        self.signed_if(
+            signed,
+            &Face::new(Uuid::new_v4(), &description, template.as_deref(), &self.algorithm, None),
+        )
     }
 
     /// The work on a picture that makes a face.

@@ -5,6 +5,7 @@ use faceline_shared::error::Fault;
 use faceline_shared::face::Embedding;
 use faceline_shared::job::JobResult;
 use faceline_shared::session::SessionName;
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::answer::{self, Face};
@@ -17,7 +18,7 @@ use crate::face::FaceDescription;
 use crate::form::Form;
 use crate::jobs::Task;
 use crate::media_type;
-use crate::sessions::{self, KeptPicture};
+use crate::sessions::{self, KeptPicture, Repeatable, Turn};
 use crate::stamp::Stamp;
 
 /// The picture of a face.
@@ -29,14 +30,31 @@ pub struct Picture {
     pub file: Bytes,
 }
 
+/// A face on its way into a session.
+struct NewFace<'a> {
+    id: Uuid,
+    description: FaceDescription,
+    template: Option<String>,
+    embedding: Option<Embedding>,
+    /// The picture, where it is to be kept.
+    file: Option<&'a Bytes>,
+}
+
 impl BiometricServices {
-    /// Creates a session of `client`, and gives its id. The body may be empty.
+    /// Begins a request that is to happen once.
+    ///
+    /// # Errors
+    /// Another one is at it, its name is that of another request, or the store is away.
+    pub async fn once<A: DeserializeOwned>(&self, request: &Repeatable<'_>) -> Result<Turn<A>, Fault> {
+        self.sessions.once(request).await
+    }
+
+    /// Creates a session, which may be there already. The body may be empty.
     ///
     /// # Errors
     /// A request that is not of the form, or the store is away.
-    pub async fn create_session(&self, body: Bytes, client: &str) -> Result<Uuid, Fault> {
+    pub async fn create_session(&self, name: &SessionName, body: Bytes) -> Result<(), Fault> {
         let request = SessionRequest::read(body, self.sessions.settings())?;
-        let name = SessionName { client: client.to_owned(), id: Uuid::new_v4() };
         let created = Stamp::now();
         let expires = created.after(request.ttl);
         let answer = self.signed(&answer::Session {
@@ -55,8 +73,7 @@ impl BiometricServices {
             expires,
             answer: text(answer)?,
         };
-        self.sessions.create(&name, &session, request.ttl).await?;
-        Ok(name.id)
+        self.sessions.create(name, &session, request.ttl).await
     }
 
     /// Describes a session.
@@ -75,16 +92,17 @@ impl BiometricServices {
         self.sessions.delete(name, key).await
     }
 
-    /// Adds the face in a picture to a session, and gives its id.
+    /// Adds the face in a picture to a session as `id`.
     ///
     /// # Errors
     /// As for [`Self::create_face`]; there is no session (any more), or it is full.
     pub async fn create_session_face(
         &self,
         name: &SessionName,
+        id: Uuid,
         form: &Form,
         call: Call,
-    ) -> Result<Uuid, Fault> {
+    ) -> Result<(), Fault> {
         let request = FaceRequest::read(form, &self.algorithm)?;
         let entered = self.sessions.enter(name).await?;
         let file = request.picture.bytes.clone();
@@ -92,37 +110,41 @@ impl BiometricServices {
         let template = coded.face.as_ref().map(|face| self.template(face)).transpose()?;
         let description = describe(request, &coded);
         let embedding = coded.face.map(|face| face.embedding);
-        let kept = entered.session.keeps_pictures.then_some(&file);
-        self.add_face(name, &entered.session, description, template, embedding, kept).await
+        let file = entered.session.keeps_pictures.then_some(&file);
+        self.add_face(name, &entered.session, NewFace { id, description, template, embedding, file }).await
     }
 
-    /// Adds a face that was described before to a session, and gives its new id.
+    /// Adds a face that was described before to a session as `id`.
     ///
     /// # Errors
     /// A template that this installation did not make; there is no session, or it is full.
-    pub async fn create_session_face_from_json(&self, name: &SessionName, json: &str) -> Result<Uuid, Fault> {
+    pub async fn create_session_face_from_json(
+        &self,
+        name: &SessionName,
+        id: Uuid,
+        json: &str,
+    ) -> Result<(), Fault> {
         let entered = self.sessions.enter(name).await?;
         let (description, template, embedding) =
             ReferenceFace::open_for_session(json, &self.templates, &self.algorithm)?;
-        self.add_face(name, &entered.session, description, Some(template), Some(embedding), None).await
+        let (template, embedding) = (Some(template), Some(embedding));
+        let face = NewFace { id, description, template, embedding, file: None };
+        self.add_face(name, &entered.session, face).await
     }
 
     async fn add_face(
         &self,
         name: &SessionName,
         session: &sessions::Session,
-        description: FaceDescription,
-        template: Option<String>,
-        embedding: Option<Embedding>,
-        file: Option<&Bytes>,
-    ) -> Result<Uuid, Fault> {
-        let shown = Face::new(&description, template.as_deref(), &self.algorithm, Some(session.expires));
-        let (id, answer) = (shown.id, text(self.signed(&shown)?)?);
+        face: NewFace<'_>,
+    ) -> Result<(), Fault> {
+        let NewFace { id, description, template, embedding, file } = face;
+        let shown = Face::new(id, &description, template.as_deref(), &self.algorithm, Some(session.expires));
+        let answer = text(self.signed(&shown)?)?;
         let picture =
             file.map(|file| KeptPicture { media_type: media_type::of(file).to_owned(), length: file.len() });
         let face = sessions::Face { description, embedding, picture, answer };
-        self.sessions.add_face(name, id, &face, file).await?;
-        Ok(id)
+        self.sessions.add_face(name, id, &face, file).await
     }
 
     /// Describes a face.

@@ -22,7 +22,7 @@ const PIECE: usize = 64 << 10;
 pub(super) type Answer<T> = Result<T, Refusal>;
 
 /// Faces are nobody's to keep on the way.
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The label of the fault in an answer, for metrics.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use faceline_shared::error::Fault;
 
 use super::answer::{self, Answer};
-use super::receive::{authorize, receive_form};
+use super::receive::{Work, receive_bare, receive_form};
 use super::{State, operation};
 use crate::accounts::Permission;
 use crate::biometric;
@@ -26,7 +26,7 @@ pub(super) fn routes() -> Router<Arc<State>> {
 }
 
 async fn capabilities(extract::State(state): Shared, request: Request) -> Answer<Response> {
-    authorize(&state, request.headers(), Permission::CapabilitiesRead)?;
+    let _received = receive_bare(&state, request, Permission::CapabilitiesRead, Work::None).await?;
     // Those who watch an instance of the original ask here.
     if !state.readiness.missing().is_empty() {
         return Err(Fault::NotWorking.into());

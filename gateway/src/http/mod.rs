@@ -3,11 +3,14 @@
 mod answer;
 mod biometric;
 mod body;
+mod connection;
 mod content_type;
+mod cors;
 mod descriptors;
 mod docs;
 mod drain;
 mod health;
+mod idempotency;
 mod idle;
 mod layers;
 pub mod multipart;
@@ -21,6 +24,8 @@ mod server;
 mod sessions;
 mod signing;
 mod state;
+mod tls;
 
-pub use self::server::Server;
+pub use self::server::{ListenError, Server};
 pub use self::state::State;
+pub use self::tls::TlsError;

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
 use faceline_shared::error::{BusyCause, Fault};
+use faceline_shared::rate::{Bound, Rate, Refusal, Terms};
 use faceline_shared::telemetry::TraceContext;
 use futures_util::TryStreamExt as _;
 use http::HeaderMap;
@@ -18,6 +19,7 @@ use crate::accounts::{Caller, Credential, Permission};
 use crate::admission::{Ticket, Visit, Way};
 use crate::biometric::Call;
 use crate::form::{Form, Schema};
+use crate::record;
 
 /// What a body may have besides its pictures.
 const ALLOWANCE: usize = 1 << 20;
@@ -36,12 +38,28 @@ pub(super) struct Received<B> {
 }
 
 /// Who calls, where its key allows `permission`.
-pub(super) fn authorize(state: &State, headers: &HeaderMap, permission: Permission) -> Result<Caller, Fault> {
+fn authorize(state: &State, headers: &HeaderMap, permission: Permission) -> Result<Caller, Fault> {
     let credential = headers.get("apikey").map(|value| Credential::ApiKey(value.as_bytes()));
     let caller = state.accounts.authenticate(credential)?;
     Span::current().record("client", &*caller.client);
+    record::note(|facts| facts.caller = Some(caller.clone()));
     caller.require(permission)?;
     Ok(caller)
+}
+
+/// Who calls, where its key allows `permission` now: its rate and its quota have room for one more request.
+async fn enter(state: &State, headers: &HeaderMap, permission: Permission) -> Result<Caller, Fault> {
+    let caller = authorize(state, headers, permission)?;
+    let limits = &state.config.limits;
+    let default = Rate { requests_per_second: limits.requests_per_second, burst: limits.burst };
+    let terms = Terms { rate: caller.rate.unwrap_or(default), quota: caller.quota };
+    let verdict = state.rates.check(&caller.key_id, &terms).await;
+    record::note(|facts| facts.counted = Some((terms, verdict)));
+    match verdict.refusal {
+        None => Ok(caller),
+        Some(Refusal { bound: Bound::Rate, wait }) => Err(Fault::busy(BusyCause::ClientRate, wait)),
+        Some(Refusal { bound: Bound::Quota, wait }) => Err(Fault::busy(BusyCause::ClientQuota, wait)),
+    }
 }
 
 /// Lets a request with pictures in and reads its body.
@@ -53,10 +71,12 @@ pub(super) async fn receive_form(
 ) -> Result<Received<Form>, Fault> {
     let (parts, body) = request.into_parts();
     let limit = form_limit(state, schema);
-    let admitted = authorize(state, &parts.headers, permission).and_then(|caller| {
+    let decide = async {
+        let caller = enter(state, &parts.headers, permission).await?;
         let boundary = content_type::boundary(&parts.headers)?;
         Ok((admit(state, &parts, caller, Work::Job, limit)?, boundary))
-    });
+    };
+    let admitted = decide.await;
     let ((mut admitted, boundary), body) = or_drained(admitted, &parts, body)?;
     let length = content_type::length(&parts.headers);
     let mut bounded = BoundedBody::new(body, limit, state.config.http.body_timeout, &mut admitted.ticket);
@@ -94,8 +114,8 @@ pub(super) async fn receive_json(
     permission: Permission,
 ) -> Result<Received<Bytes>, Fault> {
     let (parts, body) = request.into_parts();
-    let admitted = authorize(state, &parts.headers, permission)
-        .and_then(|caller| admit(state, &parts, caller, Work::None, JSON_LIMIT));
+    let entered = enter(state, &parts.headers, permission).await;
+    let admitted = entered.and_then(|caller| admit(state, &parts, caller, Work::None, JSON_LIMIT));
     let (mut admitted, body) = or_drained(admitted, &parts, body)?;
     let mut bounded =
         BoundedBody::new(body, JSON_LIMIT, state.config.http.body_timeout, &mut admitted.ticket);
@@ -113,7 +133,7 @@ pub(super) async fn receive_json(
 }
 
 /// Lets a request in that has no body.
-pub(super) fn receive_bare(
+pub(super) async fn receive_bare(
     state: &State,
     request: Request,
     permission: Permission,
@@ -122,7 +142,7 @@ pub(super) fn receive_bare(
     let (parts, body) = request.into_parts();
     // Who sends one all the same is not to be cut off.
     drain::rest(body);
-    let caller = authorize(state, &parts.headers, permission)?;
+    let caller = enter(state, &parts.headers, permission).await?;
     let admitted = admit(state, &parts, caller, work, 0)?;
     Ok(admitted.with((), &parts))
 }

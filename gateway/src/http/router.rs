@@ -23,6 +23,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .fallback(async |request| refuse(request, Fault::NotFound("there is nothing at this path".into())))
         .method_not_allowed_fallback(async |request| refuse(request, Fault::MethodNotAllowed))
         .layer(from_fn(layers::catch_panic))
+        .layer(from_fn(layers::rate_limit))
         .layer(from_fn_with_state(Arc::clone(&state), layers::measure))
         .layer(from_fn(layers::trace))
         .layer(from_fn(layers::request_id))

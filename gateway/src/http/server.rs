@@ -1,32 +1,26 @@
-//! The accept loop: HTTP/1.1 and HTTP/2 without TLS on one listener, under bounds that `axum::serve` does not set.
+//! The accept loop: HTTP/1.1 and HTTP/2 on one listener, with TLS or without, under bounds that `axum::serve` does not set.
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use faceline_shared::config::Http;
 use faceline_shared::shutdown::CancellationToken;
-use http::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use prometheus::{IntCounter, IntGauge};
+use prometheus::IntCounter;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tower::ServiceExt as _;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::State;
-use super::descriptors;
-use super::idle::{Activity, Idle, Patience};
+use super::connection::Host;
+use super::idle::{Activity, Idle};
 use super::router::router;
-use super::sent::Sent;
-use crate::admission::Connection;
+use super::tls::{Certificate, TlsError};
+use super::{State, cors, descriptors};
 
 /// The system has no room for a connection: this long until the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -37,8 +31,6 @@ const PING: Duration = Duration::from_secs(20);
 const BACKLOG: u32 = 4096;
 /// Requests under way at a shutdown end within their deadline and this.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
-/// A connection that is idle for too long, or at a shutdown, is told so, and cut after this.
-const FAREWELL: Duration = Duration::from_secs(1);
 /// hyper does not take less.
 const SMALLEST_BUFFER: usize = 8 << 10;
 /// Headers of a request.
@@ -54,35 +46,62 @@ const MAX_UNREAD: usize = 64 << 10;
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    builder: Builder<TokioExecutor>,
-    router: Router,
-    settings: Http,
+    host: Host,
+    max_connections: usize,
     drain: Duration,
     idle: Arc<Idle>,
-    connections: IntGauge,
     shed: IntCounter,
+    _certificate: Option<AbortOnDropHandle<()>>,
+}
+
+/// Why there is no listener.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The address is not to be had.
+    #[error("http.listen {address}: {source}")]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The certificate is not usable.
+    #[error("http.tls: {0}")]
+    Tls(#[from] TlsError),
 }
 
 impl Server {
     /// Takes the address; callers wait in the system's backlog until [`Self::serve`].
     ///
     /// # Errors
-    /// The address cannot be taken.
+    /// The address cannot be taken, or the certificate is not usable.
     #[expect(clippy::unused_async, reason = "a listener belongs to the runtime that it is opened in")]
-    pub async fn bind(state: Arc<State>) -> io::Result<Self> {
-        let mut settings = state.config.http.clone();
-        settings.max_connections = descriptors::room_for(settings.max_connections);
-        let listener = listen(settings.listen)?;
+    pub async fn bind(state: Arc<State>) -> Result<Self, ListenError> {
+        let settings = &state.config.http;
+        let address = settings.listen;
+        let listener = listen(address).map_err(|source| ListenError::Address { address, source })?;
+        let certificate = settings.tls.as_ref().map(Certificate::load).transpose()?;
+        let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
+        let host = Host {
+            builder: builder(settings),
+            router: cors::allow(router(Arc::clone(&state)), &settings.cors_origins),
+            tls,
+            first: settings.header_timeout,
+            idle: settings.idle_timeout,
+            age: settings.max_connection_age,
+            open: state.metrics.connections.clone(),
+            aged: state.metrics.aged.clone(),
+        };
+        let follow = certificate.map(|certificate| tokio::spawn(certificate.follow()));
         Ok(Self {
-            address: listener.local_addr()?,
+            address: listener.local_addr().map_err(|source| ListenError::Address { address, source })?,
             listener,
-            builder: builder(&settings),
+            host,
+            max_connections: descriptors::room_for(settings.max_connections),
             drain: state.config.jobs.deadline + DRAIN_MARGIN,
             idle: Arc::default(),
-            connections: state.metrics.connections.clone(),
             shed: state.metrics.shed.clone(),
-            router: router(state),
-            settings,
+            _certificate: follow.map(AbortOnDropHandle::new),
         })
     }
 
@@ -94,7 +113,7 @@ impl Server {
 
     /// Serves until `shutdown`; then accepts nothing more, and returns when all requests under way are answered.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let slots = Arc::new(Semaphore::new(self.settings.max_connections));
+        let slots = Arc::new(Semaphore::new(self.max_connections));
         let mut open = JoinSet::new();
         loop {
             tokio::select! {
@@ -103,7 +122,12 @@ impl Server {
                 Some(_) = open.join_next() => (),
                 stream = self.accept() => {
                     let Some(slot) = shutdown.run_until_cancelled(self.room(&slots)).await else { break };
-                    open.spawn(self.connection(stream, slot, shutdown.clone()));
+                    let activity = Activity::new(Arc::clone(&self.idle));
+                    let served = self.host.clone().serve(stream, activity, shutdown.clone());
+                    open.spawn(async move {
+                        let _slot = slot;
+                        served.await;
+                    });
                 }
             }
         }
@@ -140,67 +164,6 @@ impl Server {
             biased;
             slot = Arc::clone(slots).acquire_owned() => slot.ok(),
             none = make_room => none,
-        }
-    }
-
-    fn connection(
-        &self,
-        stream: TcpStream,
-        slot: Option<OwnedSemaphorePermit>,
-        shutdown: CancellationToken,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let (builder, router, gauge) = (self.builder.clone(), self.router.clone(), self.connections.clone());
-        let patience = Patience { first: self.settings.header_timeout, next: self.settings.idle_timeout };
-        let parting = Patience { first: FAREWELL, next: FAREWELL };
-        let activity = Activity::new(Arc::clone(&self.idle));
-        async move {
-            let _slot = slot;
-            let _open = Open::new(gauge);
-            // Small answers must not wait for the acknowledgement of what went before.
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY is not set");
-            }
-            let way = Arc::new(Connection::default());
-            let service = service_fn(|mut request: Request<Incoming>| {
-                request.extensions_mut().insert(way.ask());
-                let under_way = activity.begin();
-                let answer = router.clone().oneshot(request);
-                let activity = Arc::clone(&activity);
-                async move {
-                    let _under_way = under_way;
-                    answer.await.map(|response| response.map(|body| Sent::new(body, activity)))
-                }
-            });
-            let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-            let mut overdue = pin!(activity.overdue(Duration::ZERO, patience));
-            let mut is_told = false;
-            let mut is_ending = false;
-            loop {
-                tokio::select! {
-                    ended = connection.as_mut() => {
-                        if let Err(error) = ended {
-                            tracing::debug!(%error, "a connection ended with an error");
-                        }
-                        return;
-                    }
-                    () = activity.shed() => return,
-                    () = &mut overdue => {
-                        if is_told {
-                            return;
-                        }
-                        // HTTP/2 callers so learn that what they send now is not looked at.
-                        is_told = true;
-                        connection.as_mut().graceful_shutdown();
-                        overdue.set(activity.overdue(FAREWELL, parting));
-                    }
-                    () = shutdown.cancelled(), if !is_ending => {
-                        (is_ending, is_told) = (true, true);
-                        connection.as_mut().graceful_shutdown();
-                        // Half a request, or an answer that is not read, are not waited for.
-                        overdue.set(activity.overdue(FAREWELL, parting));
-                    }
-                }
-            }
         }
     }
 }
@@ -241,20 +204,4 @@ fn is_the_peers(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
     )
-}
-
-/// An open connection, as the gauge counts it.
-struct Open(IntGauge);
-
-impl Open {
-    fn new(gauge: IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }

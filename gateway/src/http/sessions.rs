@@ -9,14 +9,18 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
 use faceline_shared::error::Fault;
-use faceline_shared::session::SessionName;
+use faceline_shared::session::{SessionName, once};
 use uuid::Uuid;
 
 use super::answer::{self, Answer};
+use super::idempotency::CreatingCall;
 use super::receive::{Received, Work, receive_bare, receive_form, receive_json, require_workers};
 use super::{State, content_type, operation};
 use crate::accounts::{Caller, Permission};
 use crate::biometric;
+
+/// What creating a face is called, whatever it is made of.
+const CREATE_FACE: &str = "create_session_face";
 
 type Shared = extract::State<Arc<State>>;
 /// Looked at once it is known who calls.
@@ -33,66 +37,98 @@ pub(super) fn routes() -> Router<Arc<State>> {
 }
 
 async fn create_session(extract::State(state): Shared, request: Request) -> Answer<Response> {
+    let call = CreatingCall::of("create_session", &request);
     let Received { body, caller, ticket: _ticket, .. } =
         receive_json(&state, request, Permission::SessionsCreate).await?;
-    let id = state.biometric.create_session(body, &caller.client).await?;
-    answer::created(&format!("/v2/bio-sessions/{id}"))
+    let digest = || once::digest([&*body]);
+    let create = async |id| {
+        let name = SessionName { client: caller.client.as_ref().to_owned(), id };
+        state.biometric.create_session(&name, body.clone()).await?;
+        answer::created(&format!("/v2/bio-sessions/{id}"))
+    };
+    call.once(&state, &caller, digest, create).await
 }
 
 async fn read_session(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::SessionsRead, Work::None)?;
+        receive_bare(&state, request, Permission::SessionsRead, Work::None).await?;
     Ok(answer::text(state.biometric.session(&session(&caller, &path)?).await?))
 }
 
 async fn delete_session(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::SessionsDelete, Work::None)?;
+        receive_bare(&state, request, Permission::SessionsDelete, Work::None).await?;
     state.biometric.delete_session(&session(&caller, &path)?, &caller.key_id).await?;
     Ok(answer::nothing())
 }
 
 /// From a picture, or from the JSON of an earlier answer.
-async fn create_face(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let permission = Permission::FacesCreate;
-    let (name, face) = if content_type::is_json(request.headers()) {
-        let Received { body, caller, ticket: _ticket, .. } =
-            receive_json(&state, request, permission).await?;
-        let name = session(&caller, &path)?;
-        let face = state.biometric.create_session_face_from_json(&name, utf8(&body)?).await?;
-        (name, face)
+async fn create_face(state: Shared, path: Path, request: Request) -> Answer<Response> {
+    if content_type::is_json(request.headers()) {
+        create_face_from_json(state, path, request).await
     } else {
-        let Received { body, caller, call, ticket: _ticket } =
-            receive_form(&state, request, permission, &biometric::FACES).await?;
+        create_face_from_picture(state, path, request).await
+    }
+}
+
+async fn create_face_from_json(
+    extract::State(state): Shared,
+    path: Path,
+    request: Request,
+) -> Answer<Response> {
+    let call = CreatingCall::of(CREATE_FACE, &request);
+    let Received { body, caller, ticket: _ticket, .. } =
+        receive_json(&state, request, Permission::FacesCreate).await?;
+    let create = async |id| {
         let name = session(&caller, &path)?;
-        let face = state.biometric.create_session_face(&name, &body, call).await?;
-        (name, face)
+        state.biometric.create_session_face_from_json(&name, id, utf8(&body)?).await?;
+        created_face(&name, id)
     };
+    call.once(&state, &caller, || once::digest([&*body]), create).await
+}
+
+async fn create_face_from_picture(
+    extract::State(state): Shared,
+    path: Path,
+    request: Request,
+) -> Answer<Response> {
+    let creating = CreatingCall::of(CREATE_FACE, &request);
+    let Received { body, caller, call, ticket: _ticket } =
+        receive_form(&state, request, Permission::FacesCreate, &biometric::FACES).await?;
+    let create = async |id| {
+        let name = session(&caller, &path)?;
+        state.biometric.create_session_face(&name, id, &body, call).await?;
+        created_face(&name, id)
+    };
+    creating.once(&state, &caller, || body.digest(), create).await
+}
+
+fn created_face(name: &SessionName, face: Uuid) -> Answer<Response> {
     answer::created(&format!("/v2/bio-sessions/{}/faces/{face}", name.id))
 }
 
 async fn read_faces(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::FacesRead, Work::None)?;
+        receive_bare(&state, request, Permission::FacesRead, Work::None).await?;
     Ok(answer::text(state.biometric.faces(&session(&caller, &path)?).await?))
 }
 
 async fn read_face(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::FacesRead, Work::None)?;
+        receive_bare(&state, request, Permission::FacesRead, Work::None).await?;
     Ok(answer::text(state.biometric.face(&session(&caller, &path)?, face(&path)?).await?))
 }
 
 async fn delete_face(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::FacesDelete, Work::None)?;
+        receive_bare(&state, request, Permission::FacesDelete, Work::None).await?;
     state.biometric.delete_face(&session(&caller, &path)?, face(&path)?, &caller.key_id).await?;
     Ok(answer::nothing())
 }
 
 async fn delete_faces(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::FacesDelete, Work::None)?;
+        receive_bare(&state, request, Permission::FacesDelete, Work::None).await?;
     state.biometric.delete_faces(&session(&caller, &path)?, &caller.key_id).await?;
     Ok(answer::nothing())
 }
@@ -100,7 +136,7 @@ async fn delete_faces(extract::State(state): Shared, path: Path, request: Reques
 async fn read_image(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let compression = compression(request.uri().query());
     let Received { caller, call, mut ticket, .. } =
-        receive_bare(&state, request, Permission::FacesRead, Work::None)?;
+        receive_bare(&state, request, Permission::FacesRead, Work::None).await?;
     let (name, face) = (session(&caller, &path)?, face(&path)?);
     let compression = compression?;
     let Some(kept) = state.biometric.kept_picture(&name, face).await? else {
@@ -122,7 +158,7 @@ async fn read_image(extract::State(state): Shared, path: Path, request: Request)
 
 async fn read_matches(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let Received { caller, call, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::Match, Work::Job)?;
+        receive_bare(&state, request, Permission::Match, Work::Job).await?;
     Ok(answer::text(state.biometric.matches(&session(&caller, &path)?, face(&path)?, call).await?))
 }
 

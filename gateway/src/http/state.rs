@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use faceline_shared::admin::Readiness;
 use faceline_shared::config::Config;
+use faceline_shared::rate::Rates;
 use faceline_shared::telemetry::Metrics;
 
 use super::layers::HttpMetrics;
@@ -16,6 +17,7 @@ use crate::submit::Submit;
 pub struct State {
     pub(super) config: Config,
     pub(super) accounts: Accounts,
+    pub(super) rates: Arc<Rates>,
     pub(super) admission: Arc<Admission>,
     pub(super) submit: Arc<dyn Submit>,
     pub(super) biometric: BiometricServices,
@@ -26,9 +28,11 @@ pub struct State {
 impl State {
     /// Puts the parts together; the listener's own metrics are registered with `metrics`.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "each is there once, and has a type of its own")]
     pub fn new(
         config: Config,
         accounts: Accounts,
+        rates: Arc<Rates>,
         admission: Arc<Admission>,
         submit: Arc<dyn Submit>,
         biometric: BiometricServices,
@@ -38,6 +42,7 @@ impl State {
         Arc::new(Self {
             config,
             accounts,
+            rates,
             admission,
             submit,
             biometric,

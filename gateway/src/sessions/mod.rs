@@ -6,6 +6,7 @@
 mod ends;
 mod follow_up;
 mod metrics;
+mod once;
 mod outbox;
 mod record;
 
@@ -28,6 +29,7 @@ use uuid::Uuid;
 use self::ends::{Ends, Watch};
 use self::follow_up::{ClearUp, EndReason, FollowUp};
 use self::metrics::SessionMetrics;
+pub use self::once::{Repeatable, Run, Turn};
 pub use self::outbox::Outbox;
 pub use self::record::{Face, KeptPicture, Session};
 use crate::admission;
@@ -45,6 +47,8 @@ pub struct Sessions {
     ends: Arc<Ends>,
     /// Rung when a row is due at once.
     outbox: Arc<Notify>,
+    /// Of a job.
+    deadline: Duration,
     /// As of [`Outbox`].
     late: Duration,
     /// Of pictures on their way into the object store.
@@ -92,6 +96,7 @@ impl Sessions {
             settings: config.sessions.clone(),
             ends: Arc::default(),
             outbox: Arc::default(),
+            deadline: config.jobs.deadline,
             late: config.jobs.deadline + OBJECT_GRACE,
             turns: Turns::new(),
             metrics: SessionMetrics::new(metrics),
@@ -114,15 +119,19 @@ impl Sessions {
         }
     }
 
-    /// Keeps a new session for `ttl`.
+    /// Keeps a new session for `ttl`. Where it is there already, the same request has made it before.
     ///
     /// # Errors
     /// The store is away.
     pub async fn create(&self, name: &SessionName, session: &Session, ttl: Duration) -> Result<(), Fault> {
         let end = ClearUp::new(name, session.keeps_pictures, EndReason::Expired);
         let end = Due { id: name.id, what: FollowUp::ClearUp(end), due_in: ttl };
-        self.records.create(name, session, ttl, &end).await.map_err(|error| record_fault(&error))?;
-        self.metrics.created.inc();
+        match self.records.create(name, session, ttl, &end).await {
+            Ok(()) => self.metrics.created.inc(),
+            // Ids are the server's and random: nobody else's session has this one.
+            Err(SessionError::Store(StoreError::Exists)) => (),
+            Err(error) => return Err(record_fault(&error)),
+        }
         Ok(())
     }
 

@@ -34,7 +34,11 @@ async fn the_description_and_its_page_need_no_key() {
     }
     // Neither what Swagger UI brings besides, nor anything outside.
     for path in ["/docs/swagger-initializer.js", "/docs/..%2fopenapi.json", "/docs/a/b", "/docs/%FF"] {
-        assert_eq!(get(&gateway, path).await.error(), (404, "there is nothing at this path".into()), "{path}");
+        assert_eq!(
+            get(&gateway, path).await.error(),
+            (404, "there is nothing at this path".into()),
+            "{path}"
+        );
     }
 }
 

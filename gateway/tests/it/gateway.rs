@@ -12,6 +12,7 @@ use faceline_gateway::sessions::{Outbox, Sessions};
 use faceline_gateway::signing::Signer;
 use faceline_shared::admin::{Condition, Readiness};
 use faceline_shared::config::Config;
+use faceline_shared::rate::Rates;
 use faceline_shared::session::SessionName;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::telemetry::Metrics;
@@ -66,6 +67,7 @@ impl Gateway {
         let ready = readiness.condition("broker");
         ready.set(true);
         let admission = Admission::new(&config, &metrics);
+        let rates = Arc::new(Rates::start(&config, &metrics).unwrap());
         let signer = Arc::new(Signer::load(&config).unwrap());
         let sessions = Arc::new(Sessions::new(
             stores.records(),
@@ -89,8 +91,16 @@ impl Gateway {
             sessions,
             Arc::clone(&signer),
         );
-        let state =
-            State::new(config.clone(), accounts, admission, workers.clone(), biometric, readiness, &metrics);
+        let state = State::new(
+            config.clone(),
+            accounts,
+            rates,
+            admission,
+            workers.clone(),
+            biometric,
+            readiness,
+            &metrics,
+        );
         let server = Server::bind(state).await.unwrap();
         let address = server.local_addr();
         let serving = tokio::spawn(server.serve(shutdown.clone()));

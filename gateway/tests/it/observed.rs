@@ -38,6 +38,9 @@ async fn the_metrics_have_these_names() {
     faceline_gateway_inflight_jobs gauge
     faceline_gateway_limit_jobs gauge
     faceline_gateway_promises_total counter
+    faceline_gateway_rate_checks_total counter
+    faceline_gateway_rate_gateways gauge
+    faceline_gateway_rate_limiter gauge
     faceline_http_connections gauge
     faceline_http_connections_shed_total counter
     faceline_http_refusals_total counter

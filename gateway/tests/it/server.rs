@@ -234,6 +234,83 @@ async fn a_connection_that_only_pings_is_closed() {
 }
 
 #[tokio::test]
+async fn an_old_connection_ends_and_what_is_under_way_on_it_is_answered() {
+    let gateway = Gateway::with(Workers::held(), |config| config.http.max_connection_age = SHORT).await;
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let body = multipart(&[("name=\"imageType\"", "SELFIE"), ("name=\"image\"", "x")]);
+    let post = Request::post(format!("http://{}{FACES}", gateway.address))
+        .header("apikey", "demo")
+        .header("Content-Type", "multipart/form-data; boundary=b")
+        .body(Full::new(Bytes::from(body)))
+        .unwrap();
+    let under_way = tokio::spawn(sender.send_request(post));
+    gateway.workers.arrived.notified().await;
+    // After GOAWAY nothing new goes out.
+    let livez =
+        || Request::get(format!("http://{}/livez", gateway.address)).body(Full::<Bytes>::default()).unwrap();
+    gateway.until(async || sender.send_request(livez()).await.is_err()).await;
+    assert!(!under_way.is_finished());
+    gateway.workers.permits.add_permits(1);
+    assert_eq!(timeout(LONG, under_way).await.unwrap().unwrap().unwrap().status(), 200);
+    gateway.until(async || gateway.metrics.encode().contains("faceline_http_connections 0")).await;
+
+    let mut idle = TcpStream::connect(gateway.address).await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert_eq!(read_one(&mut idle).await.status, 200);
+    let mut nothing = Vec::new();
+    timeout(LONG, idle.read_to_end(&mut nothing)).await.unwrap().unwrap();
+    assert!(nothing.is_empty());
+    assert!(gateway.metrics.encode().contains("faceline_http_connections_aged_total 2"));
+}
+
+#[tokio::test]
+async fn pages_of_named_origins_may_call_and_no_others() {
+    const APP: &str = "https://app.example";
+    let gateway = Gateway::with(Workers::able(), |config| {
+        config.http.cors_origins = vec!["https://other.example:8443".into(), APP.into()];
+    })
+    .await;
+    let preflight = async |origin: &str| {
+        let headers = [
+            ("Origin", origin),
+            ("Access-Control-Request-Method", "POST"),
+            ("Access-Control-Request-Headers", "apikey,content-type"),
+        ];
+        exchange(gateway.address, &request(&format!("OPTIONS {FACES}"), &headers, b"")).await
+    };
+    let allowed = preflight(APP).await;
+    assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (200, Some(APP)));
+    for (name, part) in [
+        ("access-control-allow-methods", "post"),
+        ("access-control-allow-headers", "apikey"),
+        ("access-control-allow-headers", "idempotency-key"),
+        ("vary", "origin"),
+    ] {
+        assert!(allowed.header(name).unwrap().contains(part), "{name}: {allowed:?}");
+    }
+    for stranger in ["https://evil.example", "http://app.example", "https://app.example.evil", "null"] {
+        assert_eq!(preflight(stranger).await.header("access-control-allow-origin"), None, "{stranger}");
+    }
+
+    let get = async |origin| {
+        let headers = [("Origin", origin), ("apikey", "demo")];
+        let line = "GET /bioserver-app/v2/capabilities";
+        exchange(gateway.address, &request(line, &headers, b"")).await
+    };
+    let answer = get(APP).await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, Some(APP)));
+    assert!(answer.header("access-control-expose-headers").unwrap().contains("location"));
+    assert_eq!(get("https://evil.example").await.header("access-control-allow-origin"), None);
+
+    let closed = Gateway::start(Workers::able()).await;
+    let options = request(&format!("OPTIONS {FACES}"), &[("Origin", APP)], b"");
+    assert_eq!(exchange(closed.address, &options).await.status, 405);
+}
+
+#[tokio::test]
 async fn what_is_under_way_at_a_shutdown_is_answered() {
     let gateway = Gateway::start(Workers::held()).await;
     let address = gateway.address;

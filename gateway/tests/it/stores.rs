@@ -12,8 +12,8 @@ use faceline_shared::object::{ObjectError, ObjectStore, SealedObjects};
 use faceline_shared::seal::{KeyRing, KeyRingFile};
 use faceline_shared::session::embedded::EmbeddedSessions;
 use faceline_shared::session::{
-    Deletion, Found, Insertion, LeasedRow, NewRow, SealedSessions, SessionName, SessionStore, StoreError,
-    StoredSession,
+    Begun, Deletion, Found, Insertion, LeasedRow, NewRow, Once, SealedSessions, SessionName, SessionStore,
+    StoreError, StoredSession,
 };
 use faceline_shared::template::TemplateCodec;
 use tempfile::TempDir;
@@ -174,6 +174,14 @@ impl SessionStore for Broken {
     }
 
     async fn outbox_depth(&self) -> Result<u64, StoreError> {
+        Err(self.0())
+    }
+
+    async fn begin(&self, _: &Once) -> Result<Begun<Bytes>, StoreError> {
+        Err(self.0())
+    }
+
+    async fn end(&self, _: &Once, _: Option<Bytes>) -> Result<bool, StoreError> {
         Err(self.0())
     }
 

@@ -6,6 +6,7 @@
 pub mod embedded;
 mod millis;
 mod name;
+pub mod once;
 mod outcome;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 pub use self::name::SessionName;
+pub use self::once::{Begun, Once};
 pub use self::outcome::{Deletion, Found, Insertion, StoredSession};
 pub use self::sealed::{Due, OpenedRow, SealedSessions, SessionError};
 
@@ -188,6 +190,19 @@ pub trait SessionStore: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn outbox_depth(&self) -> Result<u64, StoreError>;
+
+    /// Begins a run of a request, unless another one is at it or has done it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn begin(&self, once: &Once) -> Result<Begun<Bytes>, StoreError>;
+
+    /// Ends a run: its answer is kept from now on, or, where it has none, the next run may begin. False where another run
+    /// has taken over, or the request is forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn end(&self, once: &Once, answer: Option<Bytes>) -> Result<bool, StoreError>;
 
     /// Whether the store answers and is set up so that it never throws anything away on its own.
     ///

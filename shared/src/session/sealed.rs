@@ -8,7 +8,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{Deletion, Found, Insertion, LeasedRow, NewRow, SessionName, SessionStore, StoreError};
+use super::{
+    Begun, Deletion, Found, Insertion, LeasedRow, NewRow, Once, SessionName, SessionStore, StoreError,
+};
 use crate::seal::{KeyRing, Purpose, SealError};
 
 /// Why a record is not kept or not to be had.
@@ -214,6 +216,29 @@ impl SealedSessions {
         Ok(self.store.outbox_depth().await?)
     }
 
+    /// As [`SessionStore::begin`].
+    ///
+    /// # Errors
+    /// The store's, and an answer that does not open.
+    pub async fn begin<A: DeserializeOwned>(&self, once: &Once) -> Result<Begun<A>, SessionError> {
+        Ok(match self.store.begin(once).await? {
+            Begun::Go { subject } => Begun::Go { subject },
+            Begun::Running(left) => Begun::Running(left),
+            Begun::Done(answer) => Begun::Done(self.open(Purpose::Answer, &once_place(once), answer)?),
+            Begun::Different => Begun::Different,
+        })
+    }
+
+    /// As [`SessionStore::end`].
+    ///
+    /// # Errors
+    /// The store's, and an answer that cannot be sealed.
+    pub async fn end(&self, once: &Once, answer: Option<&impl Serialize>) -> Result<bool, SessionError> {
+        let answer =
+            answer.map(|answer| self.seal(Purpose::Answer, &once_place(once), answer)).transpose()?;
+        Ok(self.store.end(once, answer).await?)
+    }
+
     /// As [`SessionStore::check`].
     ///
     /// # Errors
@@ -227,18 +252,23 @@ impl SealedSessions {
         Ok(NewRow { id: due.id, body, due_in: due.due_in })
     }
 
-    fn seal(&self, purpose: Purpose, place: &str, record: &impl Serialize) -> Result<Bytes, SessionError> {
+    fn seal(
+        &self,
+        purpose: Purpose,
+        place: &(impl AsRef<[u8]> + ?Sized),
+        record: &impl Serialize,
+    ) -> Result<Bytes, SessionError> {
         let plain = rmp_serde::to_vec_named(record)?;
-        Ok(self.ring.seal(purpose, place.as_bytes(), &plain)?.into())
+        Ok(self.ring.seal(purpose, place.as_ref(), &plain)?.into())
     }
 
     fn open<T: DeserializeOwned>(
         &self,
         purpose: Purpose,
-        place: &str,
+        place: &(impl AsRef<[u8]> + ?Sized),
         sealed: Bytes,
     ) -> Result<T, SessionError> {
-        let plain = self.ring.open_bytes(purpose, place.as_bytes(), sealed)?;
+        let plain = self.ring.open_bytes(purpose, place.as_ref(), sealed)?;
         Ok(rmp_serde::from_slice(&plain)?)
     }
 }
@@ -249,6 +279,10 @@ fn session_place(name: &SessionName) -> String {
 
 fn face_place(name: &SessionName, face: Uuid) -> String {
     format!("sessions/face/{face}/{name}")
+}
+
+fn once_place(once: &Once) -> Vec<u8> {
+    [b"sessions/once/".as_slice(), &once.name].concat()
 }
 
 fn row_place(row: Uuid) -> String {

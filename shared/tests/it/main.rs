@@ -8,6 +8,7 @@ mod blob;
 mod broker;
 mod files;
 mod object;
+mod rate;
 mod session;
 
 use std::future::Future;

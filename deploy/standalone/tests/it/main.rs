@@ -6,6 +6,7 @@ mod client;
 mod cluster;
 mod conversion;
 mod hostile;
+mod limits;
 mod models;
 mod openapi;
 mod overload;

@@ -25,6 +25,8 @@ pub(in crate::http) struct HttpMetrics {
     pub(in crate::http) connections: IntGauge,
     /// Connections that made room for others.
     pub(in crate::http) shed: IntCounter,
+    /// Connections that ended because of their age.
+    pub(in crate::http) aged: IntCounter,
 }
 
 impl HttpMetrics {
@@ -49,6 +51,10 @@ impl HttpMetrics {
             shed: metrics.counter(
                 "faceline_http_connections_shed_total",
                 "Idle connections that were closed to make room for others.",
+            ),
+            aged: metrics.counter(
+                "faceline_http_connections_aged_total",
+                "Connections that took no more requests because of their age.",
             ),
         }
     }

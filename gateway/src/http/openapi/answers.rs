@@ -21,6 +21,8 @@ const RATE: [(&str, &str); 3] = [
     ("RateLimit-Remaining", "Requests that are left of it."),
     ("RateLimit-Reset", "Seconds until all of it is there again."),
 ];
+const RATE_POLICY: &str = "RateLimit-Policy";
+const REPLAYED: &str = "Idempotency-Replayed";
 const RETRY_AFTER: &str = "Retry-After";
 const LOCATION: &str = "Location";
 
@@ -81,8 +83,14 @@ pub(super) fn with_headers(mut response: ResponseBuilder, counts: bool) -> Respo
         for (name, _) in RATE {
             response = response.header_ref(name, header(name));
         }
+        response = response.header_ref(RATE_POLICY, header(RATE_POLICY));
     }
     response
+}
+
+/// Adds the header of an answer that may have been given before.
+pub(super) fn with_replayed(response: ResponseBuilder) -> ResponseBuilder {
+    response.header_ref(REPLAYED, header(REPLAYED))
 }
 
 fn header(name: &str) -> Ref {
@@ -100,12 +108,16 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
     let location = text()
         .pattern(Some(format!("^/v2/bio-sessions/{uuid}(/faces/{uuid})?$")))
         .examples(["/v2/bio-sessions/0991cedc-9111-4b9d-9e4e-8d6eb4db488f"]);
+    let replayed = text().enum_values(Some(["true"]));
+    let policy = text().examples(["50;w=1;burst=100"]);
     let id = text().pattern(Some("^[A-Za-z0-9_.:/+=-]{1,128}$"));
     let mut all = vec![
         (LOCATION, with("Where what was created is, below /bioserver-app.", location)),
         (RETRY_AFTER, with("When to come again, in seconds.", count(1))),
         (REQUEST_ID, with("The request's id: the caller's own, or a new one.", id)),
     ];
+    all.push((REPLAYED, with("The answer was given before.", replayed)));
+    all.push((RATE_POLICY, with("All that bounds the key.", policy)));
     all.extend(RATE.map(|(name, text)| (name, with(text, count(0)))));
     all
 }

@@ -106,7 +106,7 @@ pub(super) static DESCRIBED: &[Described] = &[
         body: Some(forms::new_session),
         success: Success::Created,
         refusals: OF_FORMS,
-        idempotent: false,
+        idempotent: true,
         ..KEYED
     },
     Described {
@@ -133,7 +133,7 @@ pub(super) static DESCRIBED: &[Described] = &[
         body: Some(forms::new_face),
         success: Success::Created,
         refusals: &[400, 401, 403, 404, 413, 429, 503],
-        idempotent: false,
+        idempotent: true,
         ..KEYED
     },
     Described {
@@ -214,7 +214,10 @@ impl Described {
         for parameter in self.parameters(route) {
             operation = operation.parameter(parameter);
         }
-        for (status, response) in self.success.responses() {
+        for (status, mut response) in self.success.responses() {
+            if self.idempotent {
+                response = answers::with_replayed(response);
+            }
             operation = operation.response(status, answers::with_headers(response, self.keyed).build());
         }
         if self.keyed {

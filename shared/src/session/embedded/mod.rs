@@ -12,6 +12,7 @@
 
 mod clock;
 mod file;
+mod once;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,8 @@ use uuid::Uuid;
 use self::file::{Failure, File, Opener};
 use self::writer::Writer;
 use super::{
-    Deletion, Found, Insertion, LeasedRow, NewRow, SessionName, SessionStore, StoreError, StoredSession,
+    Begun, Deletion, Found, Insertion, LeasedRow, NewRow, Once, SessionName, SessionStore, StoreError,
+    StoredSession,
 };
 
 /// Sessions and outbox in a file of this process.
@@ -164,6 +166,16 @@ impl SessionStore for EmbeddedSessions {
 
     async fn outbox_depth(&self) -> Result<u64, StoreError> {
         self.read(|transaction, _| tables::outbox_depth(transaction)).await
+    }
+
+    async fn begin(&self, once: &Once) -> Result<Begun<Bytes>, StoreError> {
+        let once = *once;
+        self.writer.change(move |tables| tables.begin(&once)).await
+    }
+
+    async fn end(&self, once: &Once, answer: Option<Bytes>) -> Result<bool, StoreError> {
+        let once = *once;
+        self.writer.change(move |tables| tables.end(&once, answer.as_deref())).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

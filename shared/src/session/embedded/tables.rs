@@ -8,8 +8,11 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDe
 use uuid::Uuid;
 
 use super::clock::Clock;
+use super::once::Requests;
 use crate::session::millis::millis;
-use crate::session::{Deletion, Found, Insertion, LeasedRow, NewRow, SessionName, StoredSession};
+use crate::session::{
+    Begun, Deletion, Found, Insertion, LeasedRow, NewRow, Once, SessionName, StoredSession,
+};
 
 /// A session's id and client.
 type NameKey = (Uuid, &'static str);
@@ -123,6 +126,7 @@ pub(super) struct Tables<'a> {
     faces: Table<'a, FaceKey, Face>,
     rows: Table<'a, Uuid, Row>,
     due: Table<'a, DueKey, ()>,
+    once: Requests<'a>,
     /// Whether there is anything to commit.
     pub(super) changed: bool,
 }
@@ -136,6 +140,7 @@ impl<'a> Tables<'a> {
             faces: transaction.open_table(FACES)?,
             rows: transaction.open_table(ROWS)?,
             due: transaction.open_table(DUE)?,
+            once: Requests::open(transaction)?,
             changed: false,
         })
     }
@@ -272,8 +277,21 @@ impl<'a> Tables<'a> {
         Ok(true)
     }
 
-    /// Removes up to `most` sessions whose time is over, those that ended first before the others.
+    pub(super) fn begin(&mut self, once: &Once) -> Result<Begun<Bytes>> {
+        let begun = self.once.begin(self.clock.now(), once)?;
+        self.changed |= matches!(begun, Begun::Go { .. });
+        Ok(begun)
+    }
+
+    pub(super) fn end(&mut self, once: &Once, answer: Option<&[u8]>) -> Result<bool> {
+        let is_noted = self.once.end(self.clock.now(), once, answer)?;
+        self.changed |= is_noted;
+        Ok(is_noted)
+    }
+
+    /// Removes up to `most` sessions, and as many requests, whose time is over, those that ended first before the others.
     pub(super) fn remove_ended(&mut self, most: usize) -> Result<()> {
+        self.changed |= self.once.remove_ended(self.clock.now(), most)?;
         let after = (self.clock.now() + 1, Uuid::nil(), "");
         let mut ended = Vec::new();
         for entry in self.ends.range(..after)?.take(most) {

@@ -1,7 +1,8 @@
 //! The session store that gateways share: Redis, each operation a script.
 //!
 //! **Keys.** A session is one hash, its faces fields of it, so that one expiry ends everything at the same millisecond.
-//! The outbox is a sorted set of row ids by due time, and three hashes with what belongs to them. All keys bear the hash
+//! The outbox is a sorted set of row ids by due time, and three hashes with what belongs to them. A request that is to
+//! happen once is a hash. All keys bear the hash
 //! tag `{store}`: a cluster keeps them in one slot, without which it would refuse the scripts. So the whole store is on
 //! one node of a cluster, which is the one to name in the address (redirections are not followed), and more memory, not
 //! more nodes, is what a large installation gives it.
@@ -27,7 +28,8 @@ use uuid::Uuid;
 use self::scripts::Scripts;
 use super::millis::millis;
 use super::{
-    Deletion, Found, Insertion, LeasedRow, NewRow, SessionName, SessionStore, StoreError, StoredSession,
+    Begun, Deletion, Found, Insertion, LeasedRow, NewRow, Once, SessionName, SessionStore, StoreError,
+    StoredSession,
 };
 use crate::redis::{Fault, Server};
 
@@ -68,6 +70,10 @@ fn change(script: &Script) -> ScriptInvocation<'_> {
 
 fn session_key(session: &SessionName) -> String {
     format!("{PREFIX}session:{session}")
+}
+
+fn once_key(once: &Once) -> Vec<u8> {
+    [PREFIX.as_bytes(), b"once:", &once.name].concat()
 }
 
 fn face_field(face: Uuid) -> Vec<u8> {
@@ -239,6 +245,30 @@ impl SessionStore for RedisSessions {
 
     async fn outbox_depth(&self) -> Result<u64, StoreError> {
         Ok(self.server.run(cmd("ZCARD").arg(format!("{PREFIX}outbox:due"))).await?)
+    }
+
+    async fn begin(&self, once: &Once) -> Result<Begun<Bytes>, StoreError> {
+        let mut script = change(&self.scripts.begin_once);
+        script
+            .key(once_key(once))
+            .arg(&once.fingerprint)
+            .arg(once.subject.as_bytes())
+            .arg(once.run.as_bytes());
+        script.arg(millis(once.lease)).arg(millis(once.kept));
+        let (outcome, bytes, left): (u8, Vec<u8>, u64) = self.server.run_script(&script).await?;
+        match outcome {
+            0 => Ok(Begun::Running(Duration::from_millis(left))),
+            1 => Ok(Begun::Go { subject: Uuid::from_slice(&bytes).map_err(|_| strange("a request"))? }),
+            2 => Ok(Begun::Done(bytes.into())),
+            3 => Ok(Begun::Different),
+            _ => Err(strange("the answer")),
+        }
+    }
+
+    async fn end(&self, once: &Once, answer: Option<Bytes>) -> Result<bool, StoreError> {
+        let mut script = change(&self.scripts.end_once);
+        script.key(once_key(once)).arg(once.run.as_bytes()).arg(millis(once.kept)).arg(answer.as_deref());
+        Ok(self.server.run_script(&script).await?)
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -13,6 +13,8 @@ pub(super) struct Scripts {
     pub(super) lease: Script,
     pub(super) finish: Script,
     pub(super) postpone: Script,
+    pub(super) begin_once: Script,
+    pub(super) end_once: Script,
 }
 
 impl Scripts {
@@ -27,6 +29,8 @@ impl Scripts {
             lease: change(include_str!("lease.lua")),
             finish: change(include_str!("finish.lua")),
             postpone: change(include_str!("postpone.lua")),
+            begin_once: change(include_str!("begin_once.lua")),
+            end_once: change(include_str!("end_once.lua")),
         }
     }
 }

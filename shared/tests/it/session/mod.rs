@@ -2,6 +2,7 @@
 
 mod embedded;
 mod faces;
+mod once;
 mod outbox;
 mod races;
 mod redis;

@@ -1,0 +1,121 @@
+//! Counts requests against quotas, in this process.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{Quota, Standing};
+
+/// What is counted of a key.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Counted {
+    /// The span in which.
+    span: String,
+    /// Requests that passed here.
+    used: u64,
+    /// Requests that passed elsewhere before, as far as known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    elsewhere: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// All keys' counts.
+#[derive(Debug, Default)]
+pub(super) struct Quotas {
+    keys: HashMap<String, Counted>,
+    /// Something was counted since this was last asked.
+    is_changed: bool,
+}
+
+impl Quotas {
+    pub(super) fn new(keys: HashMap<String, Counted>) -> Self {
+        Self { keys, is_changed: false }
+    }
+
+    /// How `key` stands with its quota at `at`, where this process is one of `among` that share what is left.
+    pub(super) fn standing(&mut self, key: &str, quota: Quota, among: u32, at: OffsetDateTime) -> Standing {
+        let reset = (quota.span.end(at) - at).unsigned_abs();
+        let counted = self.present(key, quota, at);
+        // What is left elsewhere is shared; what passed here since then comes off this process's share.
+        let share = quota.requests.saturating_sub(counted.elsewhere) / u64::from(among.max(1));
+        Standing { limit: quota.requests, remaining: share.saturating_sub(counted.used), reset }
+    }
+
+    /// One more request of `key` passed.
+    pub(super) fn count(&mut self, key: &str, quota: Quota, at: OffsetDateTime) {
+        self.present(key, quota, at).used += 1;
+        self.is_changed = true;
+    }
+
+    /// Others know that `used` requests passed in all.
+    pub(super) fn learn(&mut self, key: &str, quota: Quota, used: u64, at: OffsetDateTime) {
+        let counted = self.present(key, quota, at);
+        (counted.used, counted.elsewhere) = (0, used);
+    }
+
+    /// All counts, where any of them changed since this was last asked.
+    pub(super) fn take_changed(&mut self) -> Option<HashMap<String, Counted>> {
+        std::mem::take(&mut self.is_changed).then(|| self.keys.clone())
+    }
+
+    /// The counts could not be kept.
+    pub(super) fn keep_later(&mut self) {
+        self.is_changed = true;
+    }
+
+    /// The count of `key` in the present span.
+    fn present(&mut self, key: &str, quota: Quota, at: OffsetDateTime) -> &mut Counted {
+        let counted = self.keys.entry(key.to_owned()).or_default();
+        let span = quota.span.name(at);
+        if counted.span != span {
+            *counted = Counted { span, ..Counted::default() };
+        }
+        counted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::rate::QuotaSpan;
+
+    const QUOTA: Quota = Quota { requests: 3, span: QuotaSpan::Day };
+
+    #[test]
+    fn a_new_day_begins_anew() {
+        let mut quotas = Quotas::default();
+        let evening = datetime!(2026-11-22 23:59:30 UTC);
+        for remaining in [3, 2, 1] {
+            assert_eq!(quotas.standing("a", QUOTA, 1, evening).remaining, remaining);
+            quotas.count("a", QUOTA, evening);
+        }
+        let standing = quotas.standing("a", QUOTA, 1, evening);
+        assert_eq!(standing, Standing { limit: 3, remaining: 0, reset: Duration::from_secs(30) });
+        assert_eq!(quotas.standing("b", QUOTA, 1, evening).remaining, 3);
+        assert_eq!(quotas.standing("a", QUOTA, 1, datetime!(2026-11-23 0:00 UTC)).remaining, 3);
+    }
+
+    #[test]
+    fn what_is_left_elsewhere_is_shared() {
+        let at = datetime!(2026-11-22 12:00 UTC);
+        let quota = Quota { requests: 100, span: QuotaSpan::Month };
+        let mut quotas = Quotas::default();
+        quotas.count("a", quota, at);
+        quotas.learn("a", quota, 40, at);
+        assert_eq!(quotas.standing("a", quota, 3, at).remaining, 20);
+        quotas.count("a", quota, at);
+        assert_eq!(quotas.standing("a", quota, 3, at).remaining, 19);
+        quotas.learn("a", quota, 200, at);
+        assert_eq!(quotas.standing("a", quota, 3, at).remaining, 0);
+    }
+}
