@@ -332,8 +332,9 @@ def run(operation, stock, away, count, seed):
     for at in range(left):
         is_good = at < good
         case = copied(next(positive if is_good else next(kinds)))
-        if is_good or (case.path_parameters and random.random() < 0.5):
-            case.path_parameters = {key: value for key, value in stock.ids(operation).items() if f"{{{key}}}" in operation.path}
+        there = {key: value for key, value in stock.ids(operation).items() if f"{{{key}}}" in operation.path}
+        # A case against the description may lack what no request can lack.
+        case.path_parameters = there if is_good or random.random() < 0.5 else there | case.path_parameters
         if is_good:
             case = made_good(case, stock)
         case.headers["apikey"] = ALL

@@ -115,9 +115,9 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
         (LOCATION, with("Where what was created is, below /bioserver-app.", location)),
         (RETRY_AFTER, with("When to come again, in seconds.", count(1))),
         (REQUEST_ID, with("The request's id: the caller's own, or a new one.", id)),
+        (REPLAYED, with("The answer was given before.", replayed)),
+        (RATE_POLICY, with("All that bounds the key.", policy)),
     ];
-    all.push((REPLAYED, with("The answer was given before.", replayed)));
-    all.push((RATE_POLICY, with("All that bounds the key.", policy)));
     all.extend(RATE.map(|(name, text)| (name, with(text, count(0)))));
     all
 }

@@ -137,11 +137,12 @@ fn values(mut to: ObjectBuilder, table: &form::Schema) -> ObjectBuilder {
     to
 }
 
+/// A value with an example that does as it is, since pages on which requests can be tried begin with it.
 fn value(table: &form::Schema, name: &str, kind: Kind) -> ObjectBuilder {
     let value = ObjectBuilder::new();
     let value = match kind {
         Kind::Text => value.schema_type(Type::String).max_length(Some(LONGEST_TEXT)),
-        Kind::Flag => value.schema_type(Type::Boolean),
+        Kind::Flag => value.schema_type(Type::Boolean).examples([false]),
         Kind::Integer => value.schema_type(Type::Integer),
     };
     let of_a_person = table.object == AGES.object;
@@ -151,12 +152,16 @@ fn value(table: &form::Schema, name: &str, kind: Kind) -> ObjectBuilder {
         }
         "imageType" => kinds(value, &ImageType::ALL, "The picture's kind. Required, here or in `face`."),
         "referenceImageType" | "candidateImageType" => kinds(value, &ImageType::ALL, "The picture's kind."),
-        "mode" => value.description(Some(format!(
+        "mode" => value.examples(ORIGINAL_MODES.last().copied()).description(Some(format!(
             "The algorithm. There is one; the names {} of the original service stand for it, too.",
             ORIGINAL_MODES.join(", ")
         ))),
-        "friendlyName" => value.description(Some("A name for the face, which answers repeat.")),
-        "correlationId" | "evidenceId" => value.description(Some("The caller's own identifier.")),
+        "friendlyName" => value
+            .examples(["Presidential portrait"])
+            .description(Some("A name for the face, which answers repeat.")),
+        "correlationId" | "evidenceId" => value
+            .examples(["c5a0aec2-1262-41b6-82bd-e9d60da92ef2"])
+            .description(Some("The caller's own identifier.")),
         "signatureDisabled" => {
             value.description(Some("Whether the answer needs no signature; false where it is absent."))
         }
@@ -184,5 +189,8 @@ fn value(table: &form::Schema, name: &str, kind: Kind) -> ObjectBuilder {
 }
 
 fn kinds(value: ObjectBuilder, kinds: &[ImageType], text: &str) -> ObjectBuilder {
-    value.enum_values(Some(kinds.iter().map(|kind| kind.as_str()))).description(Some(text))
+    value
+        .enum_values(Some(kinds.iter().map(|kind| kind.as_str())))
+        .examples([ImageType::Selfie.as_str()])
+        .description(Some(text))
 }
