@@ -15,6 +15,7 @@ import random
 import sys
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import hypothesis
 import requests
@@ -237,13 +238,11 @@ def own_cases(operation, stock, away):
 
     def at_once():
         # One of several at once is the first; the others find it under way, or done.
-        from concurrent.futures import ThreadPoolExecutor
-
         for _ in range(20):
             key = {"Idempotency-Key": str(uuid.uuid4())}
-            with ThreadPoolExecutor(8) as pool:
-                body = lambda: heavy_body(name(operation), stock) | {"headers": key}
-                answers = list(pool.map(lambda _: send(body=body()), range(8)))
+            bodies = [heavy_body(name(operation), stock) | {"headers": dict(key)} for _ in range(8)]
+            with ThreadPoolExecutor(len(bodies)) as pool:
+                answers = list(pool.map(lambda body: send(body=body), bodies))
             for answer in answers:
                 if answer.status_code == 409:
                     return answer
@@ -297,7 +296,9 @@ def other_body(operation, stock):
 
 
 def broken(operation):
-    return {"json": []} if name(operation) == "create_session" else {"data": b"x", "headers": {"Content-Type": "text/plain"}}
+    if name(operation) == "create_session":
+        return {"json": []}
+    return {"data": b"x", "headers": {"Content-Type": "text/plain"}}
 
 
 def too_long(operation):
