@@ -170,6 +170,8 @@ def copied(case):
 def made_good(case, stock):
     """The same case with what is there, for a request that makes sense."""
     operation = name(case.operation)
+    if "Idempotency-Key" in case.headers:
+        case.headers["Idempotency-Key"] = str(uuid.uuid4())
     body = dict(case.body) if isinstance(case.body, dict) else case.body
     if operation == "create_session" and isinstance(body, dict):
         if "ttlSeconds" in body:
