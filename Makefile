@@ -5,10 +5,10 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/faceline/tools
 RELEASE := target/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench evaluate build models clean
+.PHONY: help run test conformance lint bench evaluate build models clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: models ## Set up what is missing, then serve on 127.0.0.1:8080 with embedded defaults
 	@exec $(RELEASE)/faceline
@@ -16,6 +16,10 @@ run: models ## Set up what is missing, then serve on 127.0.0.1:8080 with embedde
 test: packages-test models ## All tests, on real RabbitMQ and Redis servers of their own
 	@deploy/dev/tools.sh $(TOOLS) test
 	$(CARGO) test --release --workspace
+
+conformance: packages-test models ## 2,000 requests, made by the description of the API, against the service
+	@deploy/dev/tools.sh $(TOOLS) test
+	CASES=2000 $(CARGO) test --release --workspace --test it conformance -- --nocapture
 
 lint: packages-build ## Formatting, clippy, licences, unused dependencies, spelling
 	@deploy/dev/tools.sh $(TOOLS) lint

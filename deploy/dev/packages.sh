@@ -6,7 +6,7 @@ set -eu
 # Program to look for, and the package that brings it.
 case "$1" in
 build) wanted='cc:gcc c++:g++ cmake:cmake nasm:nasm' ;;
-test) wanted='rabbitmqctl:rabbitmq-server redis-server:redis-server' ;;
+test) wanted='rabbitmqctl:rabbitmq-server redis-server:redis-server chromium:chromium' ;;
 *) echo "usage: packages.sh build|test" >&2; exit 64 ;;
 esac
 

@@ -7,6 +7,12 @@ deny=0.20.2
 machete=0.9.2
 typos=1.52.0
 jwcrypto='jwcrypto==1.6.1 cryptography==50.0.2 cffi==2.1.1 pycparser==3.12 typing_extensions==4.16.0'
+schemathesis='schemathesis==4.32.5 anyio==4.16.0 certifi==2026.10.18 charset_normalizer==3.5.2 click==8.5.1
+    graphql_core==3.3.2 harfile==0.6.0 hypothesis==6.170.15 hypothesis_graphql==0.13.5 idna==3.20 iniconfig==2.3.1
+    jsonschema_rs==0.60.3 markdown_it_py==4.3.0 markupsafe==3.0.4 mdurl==0.1.2 packaging==26.3 pluggy==1.7.0
+    pygments==2.21.0 pyrate_limiter==4.5.1 pytest==9.2.0 pyyaml==6.0.3 requests==2.34.2 rich==15.0.0
+    sortedcontainers==2.4.0 typing_extensions==4.16.0 urllib3==2.8.0 werkzeug==3.1.9'
+playwright=1.65.1
 
 cargo_tool() {
     stamp="$folder/.$1-$2"
@@ -28,6 +34,16 @@ python_tool() {
     touch "$stamp"
 }
 
+# A package of npm in a folder of its own, without others: `node_tool NAME VERSION`.
+node_tool() {
+    stamp="$folder/.$1-$2"
+    [ -f "$stamp" ] && return
+    echo "installing $1 $2"
+    rm -rf "${folder:?}/$1"
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$folder/$1" "$1@$2"
+    touch "$stamp"
+}
+
 mkdir -p "$folder"
 case "$2" in
 lint)
@@ -38,6 +54,9 @@ lint)
 test)
     # shellcheck disable=SC2086 # the list is split on purpose
     python_tool jwcrypto $jwcrypto
+    # shellcheck disable=SC2086 # the same
+    python_tool schemathesis $schemathesis
+    node_tool playwright-core "$playwright"
     ;;
 *) echo "usage: tools.sh FOLDER lint|test" >&2; exit 64 ;;
 esac

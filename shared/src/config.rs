@@ -93,6 +93,17 @@ pub struct Http {
     pub cors_origins: Vec<String>,
     /// The listener speaks TLS where this is set.
     pub tls: Option<Tls>,
+    /// Whether the description of the API is served, and a page on which it can be tried; where nothing is set, on a
+    /// loopback listener only.
+    pub docs: Option<bool>,
+}
+
+impl Http {
+    /// Whether the description of the API is served.
+    #[must_use]
+    pub fn has_docs(&self) -> bool {
+        self.docs.unwrap_or_else(|| self.listen.ip().is_loopback())
+    }
 }
 
 /// Certificate of the public listener. Both files are read again when they change.
@@ -370,6 +381,7 @@ impl Default for Http {
             max_connection_age: Duration::from_mins(10),
             cors_origins: vec![],
             tls: None,
+            docs: None,
         }
     }
 }

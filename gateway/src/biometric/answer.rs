@@ -4,65 +4,99 @@ use faceline_shared::face::{Eyes, ImageType, QUALITY_NOBODY};
 use faceline_shared::job::{AgedPicture, CodedPicture};
 use faceline_shared::score::Far;
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::Algorithm;
 use super::request::{AgeRequest, Echo};
+use super::{Algorithm, schema};
 use crate::face::FaceDescription;
 use crate::jobs::SubmittedPicture;
 use crate::stamp::Stamp;
 
 /// `GET /bioserver-app/v2/capabilities`.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Capabilities<'a> {
+    /// The algorithm that faces are coded with.
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 1, example = json!(["FL1_512"]))]
     pub(super) current_mode: [&'a str; 1],
+    /// The version of the service.
+    #[schema(example = "0.1.0")]
     pub(super) version: &'static str,
 }
 
 /// Where the eyes are.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Landmarks {
+    /// The centres of the eyes.
+    #[schema(value_type = schema::LandmarksEyes)]
     pub(super) eyes: Eyes,
 }
 
 /// `GET` of a session.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Session<'a> {
+    /// The session's id.
     pub(super) id: Uuid,
+    /// The caller's own identifier, as it was given.
+    #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) correlation_id: Option<&'a str>,
+    /// The caller's own identifier, as it was given.
+    #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) evidence_id: Option<&'a str>,
+    /// Whether the pictures of its faces are kept.
     pub(super) image_storage_enabled: bool,
+    /// When it was created.
     pub(super) created: Stamp,
+    /// When it ends by itself.
     pub(super) expires: Stamp,
 }
 
 /// A face that was described.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Face<'a> {
+    /// The face's id.
     pub(super) id: Uuid,
+    /// The caller's name for it.
+    #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     friendly_name: Option<&'a str>,
+    /// SHA-256 of the picture's file in lower-case hex; where the face was made from JSON, what that said.
+    #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<&'a str>,
+    /// The algorithm that coded the face.
+    #[schema(max_length = 1024, example = "FL1_512")]
     mode: &'a str,
+    /// The picture's kind.
+    #[schema(value_type = schema::ImageType)]
     image_type: ImageType,
+    /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture.
+    #[schema(minimum = -1000000, maximum = 1000000, example = 295)]
     #[serde(skip_serializing_if = "Option::is_none")]
     quality: Option<i32>,
+    /// Where the eyes are.
     #[serde(skip_serializing_if = "Option::is_none")]
     landmarks: Option<Landmarks>,
+    /// As it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     image_rotation_enabled: Option<bool>,
+    /// The sealed template, for this installation only.
+    #[schema(min_length = 1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     template: Option<&'a str>,
+    /// Version of the template.
+    #[schema(minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     template_version: Option<u32>,
+    /// When it was created.
     created: Stamp,
-    /// Where it belongs to a session.
+    /// When it ends with its session, where it belongs to one.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<Stamp>,
 }
@@ -94,22 +128,36 @@ impl<'a> Face<'a> {
 }
 
 /// A face in a comparison: without its template.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct MatchedFace {
+    /// The face's id; that of a reference from outside is the caller's own.
+    #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<String>,
+    /// The caller's name for it.
+    #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) friendly_name: Option<String>,
+    /// SHA-256 of the picture's file.
+    #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) digest: Option<String>,
+    /// The algorithm that coded the face.
+    #[schema(max_length = 1024, example = "FL1_512")]
     pub(super) mode: String,
+    /// The picture's kind.
+    #[schema(value_type = Option<schema::ImageType>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) image_type: Option<ImageType>,
+    /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture.
+    #[schema(minimum = -1000000, maximum = 1000000, example = 295)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) quality: Option<i32>,
+    /// As it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) image_rotation_enabled: Option<bool>,
+    /// Where the eyes are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) landmarks: Option<Landmarks>,
 }
@@ -156,19 +204,31 @@ pub(super) fn seen(coded: &CodedPicture) -> (i32, Option<Eyes>) {
 }
 
 /// A comparison.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Match {
+    /// What was compared.
     pub(super) reference: MatchedFace,
+    /// What it was compared with.
     pub(super) candidate: MatchedFace,
+    /// The higher, the likelier it is one person: 3500 is reached by one of 10000 pairs of strangers, 4000 by one of
+    /// 100000. 0 where the candidate has no face.
+    #[schema(minimum = 0, example = 10269.438178710938)]
     pub(super) score: f64,
+    /// Percentage of pairs of strangers that score as high.
+    #[schema(minimum = 0, maximum = 100, example = 1e-12)]
     pub(super) false_acceptance_rate: f64,
+    /// The caller's own identifier, as it was given.
+    #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) correlation_id: Option<String>,
+    /// The caller's own identifier, as it was given.
+    #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) evidence_id: Option<String>,
+    /// When the faces were compared.
     pub(super) created: Stamp,
-    /// Where it belongs to a session.
+    /// When the session ends, where the faces belong to one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) expires: Option<Stamp>,
 }
@@ -190,18 +250,31 @@ impl Match {
 }
 
 /// An estimate of somebody's age.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Age<'a> {
+    /// The estimate's id.
     id: Uuid,
+    /// Whether the age is the threshold or above; absent where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     above_threshold: Option<bool>,
+    /// In years, with one decimal; absent where nobody is in the picture, or too badly seen.
+    #[schema(minimum = 0, maximum = 150, example = 23.1)]
     #[serde(skip_serializing_if = "Option::is_none")]
     age_estimated: Option<f64>,
+    /// As it was given.
+    #[schema(minimum = 0, maximum = 150, example = 18)]
     threshold: i64,
+    /// SHA-256 of the picture's file in lower-case hex.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     digest: &'a str,
+    /// The picture's kind.
+    #[schema(schema_with = schema::picture_of_a_person)]
     image_type: ImageType,
+    /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture.
+    #[schema(minimum = -10000, maximum = 300, example = 212)]
     quality: i32,
+    /// When the age was estimated.
     created: Stamp,
 }
 

@@ -7,6 +7,7 @@ mod failure;
 mod matches;
 mod reference;
 mod request;
+pub mod schema;
 mod sessions;
 
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use serde::Serialize;
 
 pub use self::answer::Capabilities;
 use self::failure::Parts;
-pub use self::request::{AGES, FACES, MATCH, MATCH_IMAGES};
+pub(crate) use self::request::ORIGINAL_MODES;
+pub use self::request::{AGES, FACES, MATCH, MATCH_IMAGES, SESSION, THRESHOLDS};
 pub use self::sessions::Picture;
 use crate::admission::{Admission, Visit};
 use crate::jobs::{Order, Task};

@@ -7,28 +7,45 @@ use faceline_shared::error::Fault;
 use faceline_shared::face::{Embedding, Eyes};
 use faceline_shared::template::TemplateCodec;
 use serde::{Deserialize, Deserializer, de};
+use utoipa::ToSchema;
 
-use super::Algorithm;
 use super::answer::{Landmarks, MatchedFace};
 use super::request::parse_image_type;
+use super::{Algorithm, schema};
 use crate::face::FaceDescription;
 use crate::form::LONGEST_TEXT;
 use crate::json;
 
-/// Members of a face that are read; others are ignored.
-#[derive(Debug, Deserialize)]
+/// A face of an earlier answer, as it was given. These members are read; others are ignored.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReferenceFace {
+    /// The id that it had.
+    #[schema(max_length = 1024)]
     id: Option<String>,
+    /// The caller's name for it.
+    #[schema(max_length = 1024)]
     friendly_name: Option<String>,
+    /// SHA-256 of the picture's file.
+    #[schema(max_length = 1024)]
     digest: Option<String>,
+    /// The algorithm that coded it; what counts is what the template says.
+    #[schema(max_length = 1024)]
     mode: Option<String>,
+    /// The picture's kind; required for a face of a session.
+    #[schema(value_type = schema::ImageType)]
     image_type: Option<String>,
+    /// A whole number.
+    #[schema(minimum = -1000000, maximum = 1000000, multiple_of = 1)]
     #[serde(default, deserialize_with = "number_or_text")]
     quality: Option<f64>,
+    /// Where the eyes are.
     landmarks: Option<KeptLandmarks>,
+    /// As it was asked for.
     #[serde(default, deserialize_with = "flag_or_text")]
     image_rotation_enabled: Option<bool>,
+    /// The template, as this installation made it.
+    #[schema(required, min_length = 1)]
     template: Option<String>,
 }
 
@@ -40,12 +57,13 @@ struct Body {
     bare: ReferenceFace,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 struct KeptLandmarks {
+    /// The centres of the eyes; all four numbers, or none counts.
     eyes: Option<KeptEyes>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 struct KeptEyes {
     #[serde(deserialize_with = "number_or_text")]
     x1: Option<f32>,

@@ -14,7 +14,7 @@ use crate::form::{Form, Kind, Schema};
 use crate::jobs::SubmittedPicture;
 
 /// Modes of the original service that its clients ask for; each is answered with the own algorithm.
-const ORIGINAL_MODES: [&str; 4] = ["F5_2_VID75", "F5_1_VID0", "F5_3_VID60", "F6_4_VID60X"];
+pub(crate) const ORIGINAL_MODES: [&str; 4] = ["F5_2_VID75", "F5_1_VID0", "F5_3_VID60", "F6_4_VID60X"];
 
 /// `POST /bioserver-app/v2/faces`.
 pub const FACES: Schema = Schema {
@@ -48,7 +48,7 @@ pub const AGES: Schema = Schema {
 };
 
 /// `POST /bioserver-app/v2/bio-sessions`, as JSON.
-pub(super) const SESSION: Schema = Schema {
+pub const SESSION: Schema = Schema {
     pictures: &[],
     object: None,
     document: None,
@@ -62,7 +62,7 @@ pub(super) const SESSION: Schema = Schema {
 };
 
 /// Ages that a threshold may be.
-const THRESHOLDS: RangeInclusive<i64> = 0..=150;
+pub const THRESHOLDS: RangeInclusive<i64> = 0..=150;
 
 /// `POST /bioserver-app/v2/match/images`.
 pub const MATCH_IMAGES: Schema = Schema {

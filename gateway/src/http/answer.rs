@@ -7,6 +7,7 @@ use faceline_shared::error::Fault;
 use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::refusal_log;
@@ -105,9 +106,13 @@ impl From<Fault> for Refusal {
     }
 }
 
-#[derive(Serialize)]
-struct ErrorObject {
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ErrorObject {
+    /// The error's id, which is in the service's log.
     id: Uuid,
+    /// What went wrong, in words.
     message: String,
 }
 

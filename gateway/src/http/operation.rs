@@ -43,6 +43,15 @@ pub(super) const LIVEZ: &str = "/livez";
 /// The process can do its work.
 pub(super) const READYZ: &str = "/readyz";
 
+/// The description of all of these, for programs.
+pub(super) const OPENAPI: &str = "/openapi.json";
+/// The description of all of these, for people, who can try them there.
+pub(super) const DOCS: &str = "/docs/";
+/// Leads to that page.
+pub(super) const DOCS_BARE: &str = "/docs";
+/// A file of that page.
+pub(super) const DOCS_FILE: &str = "/docs/{file}";
+
 /// Something that callers can ask for.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
@@ -75,6 +84,10 @@ pub const OPERATIONS: &[Operation] = &[
     Operation { method: "GET", path: SIGNING_CERTIFICATE, name: "signing_certificate" },
     Operation { method: "GET", path: LIVEZ, name: "livez" },
     Operation { method: "GET", path: READYZ, name: "readyz" },
+    Operation { method: "GET", path: OPENAPI, name: "openapi" },
+    Operation { method: "GET", path: DOCS_BARE, name: "docs" },
+    Operation { method: "GET", path: DOCS, name: "docs" },
+    Operation { method: "GET", path: DOCS_FILE, name: "docs" },
 ];
 
 /// The name of the operation at a matched route; all other paths are one, so that callers cannot make names, and so are

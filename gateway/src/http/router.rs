@@ -9,7 +9,7 @@ use axum::routing::get;
 use faceline_shared::error::Fault;
 
 use super::answer::Refusal;
-use super::{State, biometric, drain, health, layers, operation, sessions, signing};
+use super::{State, biometric, docs, drain, health, layers, operation, sessions, signing};
 
 /// The routes; the outermost layer comes last.
 pub(super) fn router(state: Arc<State>) -> Router {
@@ -19,6 +19,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .merge(biometric::routes())
         .merge(signing::routes())
         .merge(sessions::routes())
+        .merge(docs::routes(&state.config.http))
         .fallback(async |request| refuse(request, Fault::NotFound("there is nothing at this path".into())))
         .method_not_allowed_fallback(async |request| refuse(request, Fault::MethodNotAllowed))
         .layer(from_fn(layers::catch_panic))

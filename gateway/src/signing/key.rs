@@ -15,6 +15,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
+use utoipa::ToSchema;
 
 use super::SignError;
 
@@ -86,21 +87,27 @@ pub(super) struct SigningKey {
     certificate: String,
 }
 
-/// The public form (RFC 7517).
-#[derive(Serialize)]
+/// A public key (RFC 7517).
+#[derive(Serialize, ToSchema)]
 pub(super) struct Jwk {
     #[serde(flatten)]
     public: Public,
+    /// What it is for: `sig`.
     r#use: &'static str,
+    /// What it signs with: ES256 or RS256.
+    #[schema(value_type = String, pattern = "^[ER]S256$")]
     alg: SigningAlgorithm,
+    /// Its name, which signatures have in their header.
     kid: String,
+    /// Its certificate, and others that lead to an authority.
     x5c: Vec<String>,
+    /// Thumbprint of the certificate.
     #[serde(rename = "x5t#S256")]
     certificate_thumbprint: String,
 }
 
 /// Members by RFC 7518, 6.2.1 and 6.3.1.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(tag = "kty")]
 enum Public {
     #[serde(rename = "EC")]

@@ -17,6 +17,7 @@ use faceline_shared::config::Config;
 use faceline_shared::secret_file::SecretFileError;
 use serde::Serialize;
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 pub use self::command::{SigningCommand, SigningCommandError};
 pub use self::file::KeyFile;
@@ -33,6 +34,15 @@ pub const MAX_AGE: Duration = Duration::from_secs(300);
 /// A new key is published for so long before it signs: by then every gateway has read it, and every copy of the old
 /// list is out of date.
 pub const ANNOUNCED: Duration = Duration::from_secs(600);
+
+/// The public keys (RFC 7517).
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JwkSet<'a> {
+    /// The key that signs, the next one, and those that have signed.
+    #[schema(value_type = Vec<Jwk>)]
+    keys: Vec<&'a Jwk>,
+}
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
@@ -172,10 +182,6 @@ impl Signer {
     /// # Errors
     /// As `serde_json`.
     pub fn jwks(&self) -> serde_json::Result<Vec<u8>> {
-        #[derive(Serialize)]
-        struct JwkSet<'a> {
-            keys: Vec<&'a Jwk>,
-        }
         let keys = self.keys.load();
         let keys = keys.all(OffsetDateTime::now_utc()).into_iter().map(|(_, key)| key.jwk()).collect();
         json::to_vec(&JwkSet { keys })

@@ -7,6 +7,7 @@
 mod accounts;
 mod client;
 mod contract;
+mod docs;
 mod ends;
 mod gateway;
 mod idempotency;

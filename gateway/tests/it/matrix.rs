@@ -52,6 +52,9 @@ const ROWS: &[Row] = &[
     public("readyz"),
     public("jwks"),
     public("signing_certificate"),
+    public("openapi"),
+    // The page behind the redirection has tests of its own.
+    Row { right: 308, ..public("docs") },
     row("capabilities", Permission::CapabilitiesRead, &["GetCapabilities"], 200, Of::Nobody),
     row("create_face", Permission::FacesCreate, &["CreateDirectFaceFromImage"], 200, Of::Nobody),
     row("match_images", Permission::Match, &["ImagesMatch"], 200, Of::Nobody),

@@ -9,6 +9,7 @@ mod hostile;
 mod keys;
 mod limits;
 mod models;
+mod openapi;
 mod overload;
 mod poison;
 mod process;

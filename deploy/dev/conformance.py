@@ -1,0 +1,391 @@
+"""Holds a running service against its own description (OpenAPI), by schemathesis.
+
+    conformance.py URL AWAY CASES SEED PICTURE...
+
+URL is a service whose accounts have the keys below. AWAY is a gateway whose broker and stores are away. CASES are
+shared among the operations. For each operation there are cases that schemathesis makes by the description: such as they
+are, against the description on purpose, and made good with ids that are there and real pictures; and one of our own for
+each status that is described. No answer may be outside the description, and none 5xx but from AWAY.
+"""
+
+import itertools
+import json
+import math
+import random
+import sys
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import hypothesis
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+# The key that may do everything, one of the same client that may do nothing, one of another client, and a slow one.
+ALL, NOTHING, OTHER, SLOW = "all", "nothing", "other", "slow"
+SESSIONS = "/bioserver-app/v2/bio-sessions"
+NOWHERE = "00000000-0000-4000-8000-000000000000"
+CONFORMANCE = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+# Part of an operation's cases that has to succeed, and the part that is made good, since some are refused all the same.
+SUCCESS, GOOD = 0.3, 0.4
+# Longer than any body may be.
+TOO_LONG = b"\0" * (40 << 20)
+PICTURES = {
+    "create_face": ["image"],
+    "create_session_face": ["image"],
+    "create_age": ["image"],
+    "match": ["candidateImage"],
+    "match_images": ["referenceImage", "candidateImage"],
+}
+PARTS = {part for parts in PICTURES.values() for part in parts} | {
+    *("face", "age", "referenceFace", "imageType", "referenceImageType", "candidateImageType", "threshold", "mode"),
+    *("friendlyName", "correlationId", "evidenceId", "signatureDisabled", "imageRotationEnabled"),
+}
+
+
+class Stock:
+    """What is there to be asked for."""
+
+    def __init__(self, url, pictures):
+        self.url, self.http = url, requests.Session()
+        self.pictures = [open(path, "rb").read() for path in pictures]
+        self.session = self.create(imageStorageEnabled=True)
+        self.faces = [self.add(self.session, picture) for picture in self.pictures]
+        self.kept = self.get(f"{self.session}/faces/{self.faces[0]}")
+        self.plain = self.create()
+        self.plain_face = self.add(self.plain, self.kept)
+
+    def post(self, path, **what):
+        answer = self.http.post(self.url + path, headers={"apikey": ALL}, **what)
+        assert answer.status_code == 201, answer.text
+        return answer.headers["Location"].rsplit("/", 1)[1]
+
+    def get(self, below):
+        answer = self.http.get(f"{self.url}{SESSIONS}/{below}", headers={"apikey": ALL})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def create(self, **members):
+        return self.post(SESSIONS, json=members)
+
+    def add(self, session, face):
+        """A face of a picture, or of an earlier answer."""
+        if isinstance(face, bytes):
+            what = {"files": {"image": face}, "data": {"imageType": "SELFIE"}}
+        else:
+            what = {"json": face}
+        return self.post(f"{SESSIONS}/{session}/faces", **what)
+
+    def ids(self, operation):
+        """Ids for a path; what is deleted is made for that."""
+        if operation.method == "delete":
+            session = self.create()
+            return {"session": session, "face": self.add(session, self.kept)}
+        return {"session": self.session, "face": random.choice(self.faces)}
+
+
+class Tally:
+    """What came of an operation's cases."""
+
+    def __init__(self, name, documented):
+        self.name, self.documented = name, documented
+        self.cases = self.succeeded = 0
+        self.seen, self.faults = {}, []
+
+    def count(self, status):
+        self.cases += 1
+        self.succeeded += 200 <= status < 300
+        self.seen[status] = self.seen.get(status, 0) + 1
+
+    def missing(self):
+        found = [f"{status} is not seen" for status in self.documented if status not in self.seen]
+        if self.succeeded < SUCCESS * self.cases:
+            found.append(f"fewer than {SUCCESS:.0%} of the cases succeed")
+        return found + self.faults
+
+
+def name(operation):
+    return operation.definition.raw["operationId"]
+
+
+def of_path(operation, ids):
+    return {key: value for key, value in ids.items() if f"{{{key}}}" in operation.path}
+
+
+def documented(operation):
+    return sorted(int(status) for status in operation.definition.raw["responses"] if status != "default")
+
+
+def generated(operation, mode, count, seed):
+    """Cases as schemathesis makes them; none where there is nothing to vary."""
+    cases = []
+
+    @hypothesis.seed(seed)
+    @settings(
+        max_examples=max(count, 1),
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @hypothesis.given(operation.as_strategy(generation_mode=mode))
+    def collect(case):
+        cases.append(case)
+
+    try:
+        collect()
+    except (hypothesis.errors.Unsatisfiable, schemathesis.errors.InvalidSchema, StopIteration):
+        pass
+    return cases
+
+
+def copied(case):
+    """The same case again: where there are few, they are sent several times."""
+    return case.operation.Case(
+        method=case.method,
+        path_parameters=dict(case.path_parameters or {}),
+        headers=dict(case.headers or {}),
+        query=dict(case.query or {}),
+        cookies=dict(case.cookies or {}),
+        body=case.body,
+        media_type=case.media_type,
+    )
+
+
+def made_good(case, stock):
+    """The same case with what is there, for a request that makes sense."""
+    operation = name(case.operation)
+    if "Idempotency-Key" in case.headers:
+        case.headers["Idempotency-Key"] = str(uuid.uuid4())
+    body = dict(case.body) if isinstance(case.body, dict) else case.body
+    if operation == "create_session" and isinstance(body, dict):
+        if "ttlSeconds" in body:
+            body["ttlSeconds"] = 1 + body["ttlSeconds"] % 86400
+        if "callbackURL" in body:
+            body["callbackURL"] = "https://service.example/callback"
+        case.body = {member: shortened(value) for member, value in body.items()}
+    elif operation == "create_session_face" and case.media_type == "application/json":
+        face = {key: value for key, value in stock.kept.items() if random.random() < 0.8}
+        face |= {"template": stock.kept["template"], "imageType": "SELFIE"}
+        case.body = random.choice([face, {"face": face}])
+    elif operation in PICTURES and isinstance(body, dict):
+        for part in PICTURES[operation]:
+            body[part] = random.choice(stock.pictures)
+        for part in ("face", "age", "mode"):
+            body.pop(part, None)
+        if operation in ("create_face", "create_session_face"):
+            # Either way of saying it.
+            kind = body.pop("imageType", "SELFIE")
+            body |= random.choice([{"imageType": kind}, {"face": {"imageType": kind}}])
+            body |= random.choice([{}, {"mode": "F6_4_VID60X"}])
+        if operation == "create_age":
+            threshold = body.pop("threshold", 18)
+            body |= random.choice([{"threshold": threshold}, {"age": {"threshold": threshold}}])
+        if operation == "match":
+            body["referenceFace"] = stock.kept
+        # Nobody reads others, and not every name can be one.
+        case.body = {part: shortened(value) for part, value in body.items() if part in PARTS}
+    return case
+
+
+def shortened(value):
+    """A text has so many characters at most by the description, and so many bytes by the service."""
+    return value[:200] if isinstance(value, str) else value
+
+
+def own_cases(operation, stock, away):
+    """For each status that is described a request that is to get it: status, how, and what is sent."""
+    path, method = operation.path, operation.method.upper()
+    wanted = documented(operation)
+
+    def send(base=stock.url, key=ALL, ids=None, body=None):
+        ids = stock.ids(operation) if ids is None else ids
+        at = path.replace("{session}", ids["session"]).replace("{face}", ids["face"]) if "{" in path else path
+        headers = {} if key is None else {"apikey": key}
+        what = good_body(name(operation), stock) if body is None else body
+        headers |= what.pop("headers", {})
+        return requests.request(method, base + at, headers=headers, timeout=60, **what)
+
+    def slow():
+        # The key's second request within a second is one too many; a machine that stands still gets more tries.
+        for _ in range(20):
+            requests.get(f"{stock.url}{SESSIONS}/{NOWHERE}", headers={"apikey": SLOW}, timeout=60)
+            answer = send(key=SLOW)
+            if answer.status_code == 429:
+                return answer
+        return answer
+
+    def wrong():
+        return send(ids={"session": "%FF", "face": "%FF"}) if "{session}" in path else send(body=broken(operation))
+
+    def first_then(other_body):
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        send(body=good_body(name(operation), stock) | {"headers": key})
+        return send(body=other_body | {"headers": key})
+
+    def at_once():
+        # One of several at once is the first; the others find it under way, or done.
+        for _ in range(20):
+            key = {"Idempotency-Key": str(uuid.uuid4())}
+            bodies = [heavy_body(name(operation), stock) | {"headers": dict(key)} for _ in range(8)]
+            with ThreadPoolExecutor(len(bodies)) as pool:
+                answers = list(pool.map(lambda body: send(body=body), bodies))
+            for answer in answers:
+                if answer.status_code == 409:
+                    return answer
+        return answers[0]
+
+    ways = {
+        204: [lambda: send(ids={"session": stock.plain, "face": stock.plain_face})] if method == "GET" else [send],
+        400: [wrong],
+        401: [lambda: send(key=None), lambda: send(key="wrong")],
+        403: [lambda: send(key=NOTHING)],
+        404: [lambda: send(ids={"session": NOWHERE, "face": NOWHERE}), lambda: send(key=OTHER)],
+        409: [at_once],
+        413: [lambda: send(body=too_long(name(operation)))],
+        422: [lambda: first_then(other_body(name(operation), stock))],
+        429: [slow],
+        500: [lambda: send(base=away)],
+        503: [lambda: send(base=away)],
+    }
+    return [(status, way) for status in wanted for way in ways.get(status, [send])]
+
+
+def good_body(operation, stock):
+    if operation == "create_session":
+        return {"json": {"correlationId": "c5a0aec2-1262-41b6-82bd-e9d60da92ef2"}}
+    if operation not in PICTURES:
+        return {}
+    if operation == "create_session_face":
+        return {"json": stock.kept}
+    return heavy_body(operation, stock)
+
+
+def heavy_body(operation, stock):
+    """A body whose request takes a while, where there is one."""
+    if operation not in PICTURES:
+        return good_body(operation, stock)
+    texts = {
+        "create_age": {"age": json.dumps({"threshold": 18})},
+        "match_images": {"referenceImageType": "SELFIE", "candidateImageType": "SELFIE"},
+        "match": {"candidateImageType": "SELFIE", "referenceFace": json.dumps(stock.kept)},
+    }
+    return {
+        "files": {part: stock.pictures[0] for part in PICTURES[operation]},
+        "data": texts.get(operation, {"imageType": "SELFIE"}),
+    }
+
+
+def other_body(operation, stock):
+    if operation == "create_session":
+        return {"json": {"correlationId": "another"}}
+    return {"json": stock.kept | {"friendlyName": "another"}}
+
+
+def broken(operation):
+    if name(operation) == "create_session":
+        return {"json": []}
+    return {"data": b"x", "headers": {"Content-Type": "text/plain"}}
+
+
+def too_long(operation):
+    if operation == "create_session":
+        return {"data": TOO_LONG, "headers": {"Content-Type": "application/json"}}
+    return {"files": {part: TOO_LONG for part in PICTURES[operation]}}
+
+
+def check(tally, case, answer, checks, what):
+    """Counts an answer, and keeps what is wrong with it."""
+    tally.count(answer.status_code)
+    try:
+        case.validate_response(answer, checks=checks)
+    except (Failure, FailureGroup) as failure:
+        faults = failure.exceptions if isinstance(failure, FailureGroup) else [failure]
+        for fault in faults:
+            text = " ".join(f"{fault.title}: {fault.message}".split())
+            tally.faults.append(f"{what}: {answer.status_code}: {text[:400]}")
+
+
+def run(operation, stock, away, count, seed):
+    tally = Tally(name(operation), documented(operation))
+    for status, way in own_cases(operation, stock, away):
+        answer = way()
+        checks = CONFORMANCE if status >= 500 else [not_a_server_error, *CONFORMANCE]
+        case = operation.Case(path_parameters=of_path(operation, {"session": NOWHERE, "face": NOWHERE}))
+        check(tally, case, answer, checks, f"for a {status}")
+
+    left = max(count - tally.cases, 1)
+    good = min(left, math.ceil(GOOD * max(count, tally.cases)))
+    positive = generated(operation, GenerationMode.POSITIVE, left, seed)
+    negative = generated(operation, GenerationMode.NEGATIVE, (left - good) // 2, seed)
+    if not negative:
+        negative = positive.copy()
+    positive = itertools.cycle(positive)
+    kinds = itertools.cycle([positive, itertools.cycle(negative)])
+    for at in range(left):
+        is_good = at < good
+        case = copied(next(positive if is_good else next(kinds)))
+        there = of_path(operation, stock.ids(operation))
+        # A case against the description may lack what no request can lack.
+        case.path_parameters = there if is_good or random.random() < 0.5 else there | case.path_parameters
+        if is_good:
+            case = made_good(case, stock)
+        case.headers["apikey"] = ALL
+        try:
+            answer = case.call(base_url=stock.url, timeout=60)
+        except requests.exceptions.InvalidHeader:
+            # What no client can send.
+            continue
+        check(tally, case, answer, [not_a_server_error, *CONFORMANCE], "made good" if is_good else "generated")
+    return tally
+
+
+def main():
+    url, away, count, seed, *pictures = sys.argv[1:]
+    count, seed = int(count), int(seed)
+    random.seed(seed)
+    started = time.monotonic()
+    description = requests.get(f"{url}/openapi.json", timeout=60).json()
+    schema = schemathesis.openapi.from_dict(description)
+    schema.config.update(base_url=url)
+    operations = [found.ok() for found in schema.get_all_operations()]
+    stock = Stock(url, pictures)
+    share = math.ceil(count / len(operations))
+    tallies = []
+    print(f"seed {seed}\n\n{'operation':24}{'cases':>6}{'2xx':>6}{'seconds':>9}  statuses", flush=True)
+    for operation in operations:
+        began = time.monotonic()
+        tally = run(operation, stock, away, share, seed)
+        tallies.append(tally)
+        statuses = " ".join(f"{status}:{times}" for status, times in sorted(tally.seen.items()))
+        missing = [status for status in tally.documented if status not in tally.seen]
+        shown = statuses + (f"  missing: {missing}" if missing else "")
+        part = tally.succeeded / tally.cases
+        print(f"{tally.name:24}{tally.cases:6}{part:6.0%}{time.monotonic() - began:9.1f}  {shown}", flush=True)
+    total = sum(tally.cases for tally in tallies)
+    print(f"\n{total} cases in {time.monotonic() - started:.0f} s", flush=True)
+    faults = [(tally.name, fault) for tally in tallies for fault in dict.fromkeys(tally.missing())]
+    for operation, fault in faults:
+        print(f"{operation}: {fault}")
+    if total < count:
+        print(f"fewer than {count} cases")
+    return 1 if faults or total < count else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+//! The description of the API: held against the service, and tried in a browser.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::client::{models_dir, picture};
+use crate::process::{Process, TURN};
+
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/openapi");
+const CONFORMANCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/conformance.py");
+
+/// Cases of a run among other tests; `make conformance` names more.
+const CASES: &str = "600";
+
+/// Pictures with one face each.
+const PICTURES: [&str; 4] = ["obama.jpg", "obama2.jpg", "biden.jpg", "astronaut.png"];
+
+/// A tool that `make test` installs.
+fn tool(name: &str) -> PathBuf {
+    let tool = models_dir().with_file_name("tools").join(name);
+    assert!(tool.is_dir(), "{} is missing; `make test` installs it", tool.display());
+    tool
+}
+
+/// Accounts with the keys that the script knows.
+fn accounts(folder: &Path) -> PathBuf {
+    let everything = "['capabilities:read', 'faces:create', 'faces:read', 'faces:delete', 'match', 'ages:create', \
+                      'sessions:create', 'sessions:read', 'sessions:delete']";
+    let mut text = String::new();
+    let mut client = |name: &str, keys: &[(&str, &str, u32)]| {
+        writeln!(text, "[[clients]]\nname = '{name}'").unwrap();
+        for (key, permissions, rate) in keys {
+            let digest = sha256(key);
+            writeln!(
+                text,
+                "[[clients.keys]]\nid = '{key}'\nsecret = {{ api_key_sha256 = '{digest}' }}\n\
+                 permissions = {permissions}\nrequests_per_second = {rate}\nburst = {rate}"
+            )
+            .unwrap();
+        }
+    };
+    client("one", &[("all", everything, 1000), ("nothing", "[]", 1000), ("slow", everything, 1)]);
+    client("two", &[("other", everything, 1000)]);
+    let file = folder.join("accounts.toml");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+fn sha256(text: &str) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn conformance_of_the_service_to_its_description() {
+    let _turn = TURN.lock().await;
+    let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let accounts = accounts(folder.path());
+    let accounts = ("accounts.file", accounts.to_str().unwrap());
+    let mut faceline =
+        Process::start("faceline", &[("data_dir", folder.path().to_str().unwrap()), accounts]).await;
+    // Nobody listens on port 1.
+    let away = [
+        ("data_dir", elsewhere.path().to_str().unwrap()),
+        ("broker.url", "amqp://127.0.0.1:1"),
+        ("store.url", "redis://127.0.0.1:1"),
+        accounts,
+    ];
+    let mut away = Process::spawn("faceline-gateway", &away);
+    let cases = std::env::var("CASES").unwrap_or_else(|_| CASES.to_owned());
+    // Among other tests the same cases each time, so that what fails is found again.
+    let seed = if cases == CASES { 1 } else { std::process::id() };
+    let mut command = Command::new("python3");
+    command.env("PYTHONPATH", tool("schemathesis")).env("PYTHONDONTWRITEBYTECODE", "1").arg(CONFORMANCE);
+    command.args([&faceline.url().await, &away.url().await, &cases, &seed.to_string()]);
+    command.args(PICTURES.map(picture)).kill_on_drop(true).current_dir(folder.path());
+    let output = if cases == CASES {
+        command.output().await.unwrap()
+    } else {
+        // Somebody watches.
+        command
+            .stdout(Stdio::inherit())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .await
+            .unwrap()
+    };
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+}
+
+#[tokio::test]
+async fn operations_can_be_tried_in_a_browser() {
+    let folder = TempDir::new().unwrap();
+    let mut faceline = Process::start("faceline", &[("data_dir", folder.path().to_str().unwrap())]).await;
+    let playwright = tool("playwright-core").join("node_modules/playwright-core/index.mjs");
+    let output = Command::new("node")
+        .arg(Path::new(SOURCE).join("page.mjs"))
+        .args([playwright.to_str().unwrap(), &faceline.url().await])
+        .arg(picture("obama.jpg"))
+        .arg(folder.path().join("page.png"))
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(seen["capabilities"]["status"], "200", "{seen}");
+    assert_eq!(seen["capabilities"]["body"]["version"], env!("CARGO_PKG_VERSION"), "{seen}");
+    assert_eq!(seen["face"]["status"], "200", "{seen}");
+    assert!(seen["face"]["body"]["template"].is_string(), "{seen}");
+    assert!(seen["face"]["body"]["quality"].as_i64().unwrap() > 100, "{seen}");
+    assert_eq!(seen["wrong"], "401", "{seen}");
+    assert_eq!(seen["complaints"], Value::Array(Vec::new()), "{seen}");
+}
