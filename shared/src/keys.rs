@@ -1,4 +1,4 @@
-//! The key file: one ring for what lives for hours at most, one for templates, which live for ever.
+//! The key file: one ring for what lives for a time that settings bound, one for templates, which live for ever.
 
 use std::path::{Path, PathBuf};
 
