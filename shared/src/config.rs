@@ -686,7 +686,10 @@ fn user_folder(variable: &str, below_home: &str) -> PathBuf {
 /// Whether a text is an origin as browsers send it (RFC 6454, 6.2): nothing but scheme, host and a port that is not the
 /// scheme's own.
 fn is_origin(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| url.origin().is_tuple() && url.origin().ascii_serialization() == text)
+    // A star stands for nothing: every origin is named.
+    !text.contains('*')
+        && Url::parse(text)
+            .is_ok_and(|url| url.origin().is_tuple() && url.origin().ascii_serialization() == text)
 }
 
 #[cfg(test)]

@@ -84,6 +84,8 @@ fn every_operation_has_a_row() {
     let mut operations: Vec<_> = OPERATIONS.iter().map(|operation| operation.name).collect();
     rows.sort_unstable();
     operations.sort_unstable();
+    // One operation may have several paths.
+    operations.dedup();
     assert_eq!(rows, operations);
 }
 

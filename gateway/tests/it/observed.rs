@@ -43,6 +43,7 @@ async fn the_metrics_have_these_names() {
     faceline_gateway_rate_gateways gauge
     faceline_gateway_rate_limiter gauge
     faceline_http_connections gauge
+    faceline_http_connections_aged_total counter
     faceline_http_connections_shed_total counter
     faceline_http_refusals_total counter
     faceline_http_request_seconds histogram

@@ -34,12 +34,23 @@ const ACCEPTED: &str = "faceline_gateway_published_total{outcome=\"accepted\"}";
 const LIMIT: &str = "faceline_gateway_limit_jobs";
 const MIB: usize = 1 << 20;
 
+/// The key `demo` under another id and with a rate: what other gateways let in is not counted with it.
+const ONE_A_SECOND: &str = r#"
+    [[clients]]
+    name = "hasty"
+    [[clients.keys]]
+    id = "hasty"
+    secret = { api_key_sha256 = "2a97516c354b68848cdbd8f54a226a0a55b21ed138e207ad6c5cbb9c00aa5aea" }
+    permissions = ["faces:create"]
+    requests_per_second = 1
+"#;
+
 /// Broker, store, and the settings that all programs of a test share.
 struct Site {
     broker: RabbitMq,
     redis: Redis,
     settings: Vec<(&'static str, String)>,
-    _folder: TempDir,
+    folder: TempDir,
     _turn: Turn,
 }
 
@@ -55,7 +66,7 @@ impl Site {
             ("limits.client_share", "1".to_owned()),
         ];
         all.extend(settings.iter().map(|(key, value)| (*key, (*value).to_owned())));
-        Self { broker, redis, settings: all, _folder: folder, _turn: turn }
+        Self { broker, redis, settings: all, folder, _turn: turn }
     }
 
     async fn start(&self, program: &str, settings: &[(&str, &str)]) -> Process {
@@ -88,10 +99,10 @@ impl Site {
     /// Blobs in the store.
     async fn blobs(&self) -> usize {
         let mut stream = TcpStream::connect(self.redis.address()).await.unwrap();
-        stream.write_all(b"DBSIZE\r\nQUIT\r\n").await.unwrap();
+        stream.write_all(b"KEYS faceline:blob:*\r\nQUIT\r\n").await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        answer.lines().next().unwrap().trim_start_matches(':').parse().unwrap()
+        answer.lines().next().unwrap().trim_start_matches('*').parse().unwrap()
     }
 }
 
@@ -173,8 +184,9 @@ fn nobody() -> (Outcome, Times) {
 async fn without_workers_each_bound_is_reached_and_told_apart() {
     let site = Site::new(&[("broker.max_length", "3")]).await;
     let deadline = ("jobs.deadline", "3s");
-    let hasty = [deadline, ("limits.requests_per_second", "1"), ("limits.burst", "1")];
-    let mut rate = site.gateway(&hasty).await;
+    let accounts = site.folder.path().join("accounts.toml");
+    std::fs::write(&accounts, ONE_A_SECOND).unwrap();
+    let mut rate = site.gateway(&[deadline, ("accounts.file", accounts.to_str().unwrap())]).await;
     let mut share = site.gateway(&[("limits.inflight_jobs", "2"), ("limits.client_share", "0.5")]).await;
     let mut jobs = site.gateway(&[("limits.inflight_jobs", "1")]).await;
     let mut bytes =
