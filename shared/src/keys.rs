@@ -59,6 +59,14 @@ impl Keys {
         Self::read(&file)
     }
 
+    /// The keys of an installation that has some: none are made.
+    ///
+    /// # Errors
+    /// As [`Keys::load`], and a file that is not there.
+    pub fn find(config: &Config) -> Result<Self, KeysError> {
+        Self::read(config.keys.file.as_ref().unwrap_or(&config.data_dir.join("keys.toml")))
+    }
+
     fn read(path: &Path) -> Result<Self, KeysError> {
         let text = secret_file::read(path)?;
         let file: KeyFile = toml::from_str(&text).map_err(|_| KeysError::Form(path.to_owned()))?;

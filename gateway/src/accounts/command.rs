@@ -258,7 +258,7 @@ impl RotateKey {
             let end = after(now, self.overlap).map_err(|source| edit_error(path, source))?;
             // One that ends earlier still does.
             let end = old.expires.map_or(end, |expires| expires.min(end));
-            let key = NewKey { id: &id, secret: made.form.clone(), created: now, expires: None };
+            let key = NewKey { id: &id, secret: made.form.clone(), created: now, expires: old.expires };
             let text = edit::succeed(text.unwrap_or_default(), &self.key, key, end)
                 .map_err(|source| edit_error(path, source))?;
             done = Some((made, client.to_owned(), id, end));
@@ -325,7 +325,7 @@ impl Made {
                 if key.len() < SHORTEST_BWS_KEY {
                     return Err(KeysCommandError::Secret("a BWS key has 16 bytes at least"));
                 }
-                let sealed = seal(&Keys::load(config)?.data, client, id, &key)?;
+                let sealed = seal(&Keys::find(config)?.data, client, id, &key)?;
                 let members =
                     [("client_id", name.clone()), ("sealed_key", STANDARD.encode_to_string(sealed))];
                 let made = chosen.is_none().then(|| STANDARD.encode_to_string(key));

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use toml::value::Datetime;
+use toml::{Table, Value};
 
 use super::password::Password;
 use super::secret::Digest;
@@ -24,14 +25,33 @@ pub(super) struct Entry {
 }
 
 /// A secret as the file keeps it: each kind in a way of its own, and none in the clear.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) enum Secret {
-    #[serde(rename = "api_key_sha256")]
     ApiKey(Digest),
-    #[serde(rename = "basic")]
     Basic(Basic),
-    #[serde(rename = "bws")]
     Bws(Bws),
+}
+
+/// By hand, since derived code would repeat what it finds in place of a kind or a table, and that may be a secret.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let form = || {
+            de::Error::custom(
+                "expected `secret` as { api_key_sha256 = \"…\" }, { basic = { user = \"…\", password_argon2id = \"…\" } } \
+                 or { bws = { client_id = \"…\", sealed_key = \"…\" } }",
+            )
+        };
+        let table = Table::deserialize(deserializer).map_err(|_| form())?;
+        let mut kinds = table.into_iter();
+        let (Some((kind, secret)), None) = (kinds.next(), kinds.next()) else { return Err(form()) };
+        let read = match (kind.as_str(), secret) {
+            ("api_key_sha256", secret @ Value::String(_)) => Digest::deserialize(secret).map(Self::ApiKey),
+            ("basic", secret @ Value::Table(_)) => Basic::deserialize(secret).map(Self::Basic),
+            ("bws", secret @ Value::Table(_)) => Bws::deserialize(secret).map(Self::Bws),
+            _ => return Err(form()),
+        };
+        read.map_err(|error| de::Error::custom(error.message()))
+    }
 }
 
 /// A user's password.
@@ -280,6 +300,24 @@ mod tests {
         assert_eq!(expires("expires = 2030-01-31 13:00:00+01:00"), Ok(Some(end)));
         for without_zone in ["expires = 2030-01-31", "expires = 2030-01-31T12:00:00"] {
             assert!(expires(without_zone).unwrap_err().contains("2030-01-31T12:00:00Z"));
+        }
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_not_repeated() {
+        for secret in [
+            "'hunter2'",
+            "{ hunter2 = 'x' }",
+            "{ api_key_sha256 = ['hunter2'] }",
+            "{ basic = 'hunter2' }",
+            "{ bws = 'hunter2' }",
+            "{ api_key_sha256 = 'x', basic = 'hunter2' }",
+        ] {
+            let text = format!(
+                "[[clients]]\nname = 'bank'\n[[clients.keys]]\nid = 'a'\nsecret = {secret}\npermissions = []"
+            );
+            let error = parse(&text).unwrap_err();
+            assert!(error.starts_with("expected `secret` as") && !error.contains("hunter2"), "{error}");
         }
     }
 }

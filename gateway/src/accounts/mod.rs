@@ -163,13 +163,14 @@ impl Accounts {
     /// [`Fault::Unauthenticated`], whether there is no such user, or the password is another one;
     /// [`BusyCause::FailedLogins`] where it is not looked at; [`BusyCause::InFlight`] where too many others are.
     pub async fn by_password(&self, user: &str, password: &[u8], peer: Peer) -> Result<Caller, Fault> {
+        // First of all: people choose passwords that can be guessed, and one that is remembered costs a guess nothing.
+        self.failures.check(peer)?;
         let table = self.table.load_full();
         let candidate = table.candidate(user).ok_or_else(|| self.refusal(peer))?;
         let digest = table.memory().digest(password);
         if let Some(caller) = candidate.remembers(&digest) {
             return Ok(caller);
         }
-        self.failures.check(peer)?;
         let turn = timeout(TURN, Arc::clone(&self.hashing).acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(Fault::busy(BusyCause::InFlight, TURN)) };
         // While this one waited, another request may have shown that the password is right, or the last failure that is

@@ -173,7 +173,8 @@ async fn after_many_failures_only_what_cannot_be_guessed_is_looked_at() {
     for answer in [
         by_password(&accounts, "alice", "guess", from(1)).await,
         by_password(&accounts, "nobody", "guess", from(1)).await,
-        // Right, and not yet seen: to know that, it would have to be hashed.
+        // Right, and one of them seen before: who guesses must not learn which one is.
+        by_password(&accounts, "alice", &alice, from(1)).await,
         by_password(&accounts, "bob", &bob, from(1)).await,
         by_api_key(&accounts, "guess"),
         Err(accounts.refusal(from(1))),
@@ -182,9 +183,13 @@ async fn after_many_failures_only_what_cannot_be_guessed_is_looked_at() {
         let wait = answer.unwrap_err().retry_after_seconds().unwrap();
         assert!((1..=20).contains(&wait), "{wait}");
     }
-    // None of that has waited to be hashed, and this need not.
+    // None of that has waited to be hashed.
     assert_eq!(by_api_key(&accounts, &key), Ok("key".into()));
-    assert_eq!(by_password(&accounts, "alice", &alice, from(1)).await, Ok("bank".into()));
+    assert_eq!(
+        by_password(&accounts, "alice", &alice, from(2)).await,
+        Ok("bank".into()),
+        "seen, and from elsewhere"
+    );
     drop(all_taken);
     assert_eq!(by_password(&accounts, "bob", &bob, from(2)).await, Ok("bank".into()), "from elsewhere");
     assert_eq!(by_password(&accounts, "bob", &bob, from(1)).await, Ok("bank".into()), "and then from here");

@@ -12,6 +12,7 @@ use url::Url;
 use super::Algorithm;
 use crate::form::{Form, Kind, Schema};
 use crate::jobs::SubmittedPicture;
+use crate::record;
 
 /// Modes of the original service that its clients ask for; each is answered with the own algorithm.
 pub(crate) const ORIGINAL_MODES: [&str; 4] = ["F5_2_VID75", "F5_1_VID0", "F5_3_VID60", "F6_4_VID60X"];
@@ -251,7 +252,12 @@ impl<'a> MatchRequest<'a> {
 impl Echo {
     fn read(form: &Form) -> Self {
         let text = |name| form.text(name).map(str::to_owned);
-        Self { correlation_id: text("correlationId"), evidence_id: text("evidenceId") }
+        let echo = Self { correlation_id: text("correlationId"), evidence_id: text("evidenceId") };
+        record::note(|facts| {
+            facts.correlation_id.clone_from(&echo.correlation_id);
+            facts.evidence_id.clone_from(&echo.evidence_id);
+        });
+        echo
     }
 }
 

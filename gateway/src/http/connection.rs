@@ -98,6 +98,7 @@ impl Host {
         let mut is_told = false;
         let mut is_ending = false;
         loop {
+            let mut patience = parting;
             tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
@@ -111,14 +112,18 @@ impl Host {
                         return;
                     }
                 }
-                () = &mut aged, if !is_told => self.aged.inc(),
+                () = &mut aged, if !is_told => {
+                    self.aged.inc();
+                    // An answer may take as long to be read as ever.
+                    patience.next = self.idle;
+                }
                 () = shutdown.cancelled(), if !is_ending => is_ending = true,
             }
             // HTTP/2 callers so learn that what they send now is not looked at. Half a request, or an answer that is not
             // read, are not waited for.
             is_told = true;
             connection.as_mut().graceful_shutdown();
-            overdue.set(activity.overdue(FAREWELL, parting));
+            overdue.set(activity.overdue(FAREWELL, patience));
         }
     }
 }

@@ -9,20 +9,22 @@ use tower_http::cors::CorsLayer;
 /// How long browsers may remember what they were told; they have lower bounds of their own.
 const MAX_AGE: Duration = Duration::from_hours(1);
 /// What a page may send.
-const REQUEST_HEADERS: [HeaderName; 6] = [
+const REQUEST_HEADERS: [HeaderName; 7] = [
     HeaderName::from_static("apikey"),
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("reference-number"),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("x-request-id"),
 ];
 /// What a page may read of an answer besides its body.
-const ANSWER_HEADERS: [HeaderName; 7] = [
+const ANSWER_HEADERS: [HeaderName; 8] = [
     header::LOCATION,
     header::RETRY_AFTER,
     HeaderName::from_static("idempotency-replayed"),
     HeaderName::from_static("ratelimit-limit"),
+    HeaderName::from_static("ratelimit-policy"),
     HeaderName::from_static("ratelimit-remaining"),
     HeaderName::from_static("ratelimit-reset"),
     HeaderName::from_static("x-request-id"),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::State;
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, Cause, NO_STORE, Refusal};
 use crate::accounts::Caller;
 use crate::sessions::{Repeatable, Run, Turn};
 
@@ -30,6 +30,10 @@ pub(super) struct CreatingCall {
     key: Result<Option<String>, Fault>,
     path: String,
 }
+
+/// Marks a response whose answer was given before, for usage records.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Repeated;
 
 /// An answer as it is kept.
 #[derive(Deserialize, Serialize)]
@@ -115,16 +119,21 @@ fn replay(kept: KeptAnswer) -> Answer<Response> {
     let response = Response::builder()
         .status(kept.status)
         .header(REPLAYED, HeaderValue::from_static("true"))
-        .header(header::CACHE_CONTROL, super::answer::NO_STORE);
+        .header(header::CACHE_CONTROL, NO_STORE);
     let headers = [(header::LOCATION, kept.location), (header::CONTENT_TYPE, kept.content_type)];
     let response = headers
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
         .fold(response, |response, (name, value)| response.header(name, value));
-    Ok(response.body(Body::from(kept.body)).map_err(|error| {
+    let mut response = response.body(Body::from(kept.body)).map_err(|error| {
         tracing::error!(%error, "a kept answer cannot be given");
         Fault::Internal
-    })?)
+    })?;
+    response.extensions_mut().insert(Repeated);
+    if !response.status().is_success() {
+        response.extensions_mut().insert(Cause("repeated"));
+    }
+    Ok(response)
 }
 
 #[cfg(test)]

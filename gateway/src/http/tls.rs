@@ -59,6 +59,8 @@ pub(super) struct Certificate {
     current: ArcSwap<CertifiedKey>,
     /// What the files held when they were last looked at.
     seen: Mutex<Contents>,
+    /// What was wrong with them then.
+    complaint: Mutex<Option<String>>,
 }
 
 /// Bytes of certificate and key.
@@ -73,7 +75,12 @@ impl Certificate {
     pub(super) fn load(files: &config::Tls) -> Result<Arc<Self>, TlsError> {
         let contents = Contents::read(files)?;
         let current = ArcSwap::from_pointee(contents.certified(files)?);
-        Ok(Arc::new(Self { files: files.clone(), current, seen: Mutex::new(contents) }))
+        Ok(Arc::new(Self {
+            files: files.clone(),
+            current,
+            seen: Mutex::new(contents),
+            complaint: Mutex::default(),
+        }))
     }
 
     /// What speaks TLS with this certificate: HTTP/2 and HTTP/1.1, TLS 1.2 and 1.3.
@@ -105,18 +112,23 @@ impl Certificate {
             if *seen == contents {
                 return Ok(false);
             }
-            // Said once, also where it is of no use: files that are replaced one after the other go together soon.
+            // Files that are replaced one after the other go together soon.
             let certified = contents.certified(&self.files);
             *seen = contents;
             self.current.store(Arc::new(certified?));
             Ok(true)
         });
+        let complaint = looked.as_ref().err().map(ToString::to_string);
+        let mut last = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = complaint.is_some() && *last != complaint;
+        *last = complaint;
         match looked {
             Ok(true) => {
                 tracing::info!(file = %self.files.certificate.display(), "the listener has a new certificate");
             }
             Ok(false) => (),
-            Err(error) => tracing::error!(%error, "the listener keeps the certificate it has"),
+            Err(error) if is_news => tracing::error!(%error, "the listener keeps the certificate it has"),
+            Err(_) => (),
         }
     }
 }
@@ -149,5 +161,46 @@ impl Contents {
             key: files.key.clone(),
             reason,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{KeyPair, generate_simple_self_signed};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn pair() -> rcgen::CertifiedKey<KeyPair> {
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap()
+    }
+
+    #[test]
+    fn what_does_not_go_together_changes_nothing() {
+        let folder = TempDir::new().unwrap();
+        let files =
+            config::Tls { certificate: folder.path().join("tls.crt"), key: folder.path().join("tls.key") };
+        let write_certificate =
+            |pair: &rcgen::CertifiedKey<KeyPair>| fs::write(&files.certificate, pair.cert.pem());
+        let write_key =
+            |pair: &rcgen::CertifiedKey<KeyPair>| fs::write(&files.key, pair.signing_key.serialize_pem());
+        let (first, second) = (pair(), pair());
+        write_certificate(&first).unwrap();
+        write_key(&first).unwrap();
+        let certificate = Certificate::load(&files).unwrap();
+        let shown = || certificate.current.load().cert[0].clone();
+        let complaint = || certificate.complaint.lock().unwrap().clone();
+
+        write_certificate(&second).unwrap();
+        certificate.look();
+        assert_eq!(shown(), *first.cert.der());
+        fs::remove_file(&files.key).unwrap();
+        certificate.look();
+        assert_eq!(shown(), *first.cert.der());
+        assert!(complaint().unwrap().contains("tls.key"));
+        write_key(&second).unwrap();
+        certificate.look();
+        assert_eq!(shown(), *second.cert.der());
+        assert_eq!(complaint(), None);
     }
 }

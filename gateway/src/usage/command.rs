@@ -56,7 +56,7 @@ impl UsageCommand {
     /// [`UsageCommandError`].
     pub fn run(self, config: &Config, out: &mut impl Write) -> Result<(), UsageCommandError> {
         let Self::Export { from, to, format, client, records } = self;
-        let keys = Keys::load(config)?;
+        let keys = Keys::find(config)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -1,6 +1,6 @@
 //! Records that the store did not take.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
@@ -15,10 +15,6 @@ const MOST: usize = 10_000;
 pub(super) struct Deferred(Mutex<VecDeque<UsageRecord>>);
 
 impl Deferred {
-    pub(super) fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
     pub(super) fn len(&self) -> usize {
         self.lock().len()
     }
@@ -33,16 +29,14 @@ impl Deferred {
         Ok(())
     }
 
-    pub(super) fn first(&self) -> Option<UsageRecord> {
-        self.lock().front().cloned()
+    /// The records that have waited longest, up to `most`. They stay until they are removed.
+    pub(super) fn first(&self, most: usize) -> Vec<UsageRecord> {
+        self.lock().iter().take(most).cloned().collect()
     }
 
-    /// Removes the first record, which has this id.
-    pub(super) fn remove(&self, id: Uuid) {
-        let mut records = self.lock();
-        if records.front().is_some_and(|record| record.id == id) {
-            records.pop_front();
-        }
+    /// Removes records by their ids.
+    pub(super) fn remove(&self, written: &HashSet<Uuid>) {
+        self.lock().retain(|record| !written.contains(&record.id));
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<UsageRecord>> {

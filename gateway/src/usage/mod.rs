@@ -14,13 +14,16 @@ mod metrics;
 mod mover;
 mod record;
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use faceline_shared::config;
 use faceline_shared::object::SealedObjects;
 use faceline_shared::session::{Due, Lane, SealedSessions};
 use faceline_shared::telemetry::Metrics;
+use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -32,6 +35,8 @@ pub use self::record::UsageRecord;
 
 /// An answer does not wait longer for its record to be written.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Records that had to wait and are written at the same time: an embedded store shares its fsync between them.
+const AT_ONCE: usize = 64;
 /// Whose the objects are: they hold records of all clients.
 const OWNER: &str = "usage";
 /// Folder of the object store.
@@ -41,6 +46,8 @@ const FOLDER: &str = "usage";
 pub struct Usage {
     store: SealedSessions,
     deferred: Deferred,
+    /// The store did not take the last record that it was given.
+    is_away: AtomicBool,
     /// Rung when there is something to be tried again.
     ring: Arc<Notify>,
     metrics: UsageMetrics,
@@ -51,7 +58,13 @@ impl Usage {
     #[must_use]
     pub fn new(store: SealedSessions, metrics: &Metrics) -> Arc<Self> {
         let metrics = UsageMetrics::new(metrics);
-        Arc::new(Self { store, deferred: Deferred::default(), ring: Arc::default(), metrics })
+        Arc::new(Self {
+            store,
+            deferred: Deferred::default(),
+            is_away: AtomicBool::new(false),
+            ring: Arc::default(),
+            metrics,
+        })
     }
 
     /// What moves the records to `objects`.
@@ -62,8 +75,8 @@ impl Usage {
 
     /// Writes a record, and returns when it is written, or kept to be written later.
     pub async fn write(&self, record: UsageRecord) {
-        // Where some wait already, the store is away, and nobody else need find out.
-        if self.deferred.is_empty() {
+        // While the store is away, nobody else need find out.
+        if !self.is_away.load(Ordering::Relaxed) {
             match self.try_write(&record).await {
                 Ok(()) => return self.metrics.written.inc(),
                 Err(reason) => tracing::warn!(reason, record = %record.id, "a usage record has to wait"),
@@ -79,22 +92,34 @@ impl Usage {
 
     async fn try_write(&self, record: &UsageRecord) -> Result<(), String> {
         let row = Due { id: record.id, what: record, due_in: Duration::ZERO };
-        match timeout(PATIENCE, self.store.enqueue(Lane::Usage, &row)).await {
+        let written = match timeout(PATIENCE, self.store.enqueue(Lane::Usage, &row)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no answer within {PATIENCE:?}")),
-        }
+        };
+        self.is_away.store(written.is_err(), Ordering::Relaxed);
+        written
     }
 
-    /// Writes what had to wait, as far as the store takes it. Whether all of it is written.
+    /// Writes what has had to wait up to now, as far as the store takes it. Whether nothing waits any more.
     async fn retry(&self) -> bool {
-        while let Some(record) = self.deferred.first() {
-            if self.try_write(&record).await.is_err() {
+        let mut left = self.deferred.len();
+        while left > 0 {
+            let records = self.deferred.first(left.min(AT_ONCE));
+            left = left.saturating_sub(records.len());
+            let tried = join_all(records.iter().map(|record| self.try_write(record))).await;
+            let written: HashSet<_> = records
+                .iter()
+                .zip(&tried)
+                .filter(|(_, tried)| tried.is_ok())
+                .map(|(record, _)| record.id)
+                .collect();
+            self.metrics.written.inc_by(written.len() as u64);
+            self.deferred.remove(&written);
+            if written.len() < records.len() || records.is_empty() {
                 return false;
             }
-            self.deferred.remove(record.id);
-            self.metrics.written.inc();
         }
-        true
+        self.deferred.len() == 0
     }
 }

@@ -152,6 +152,8 @@ async fn a_refusal_is_kept_and_what_is_worth_trying_again_is_not() {
     assert_eq!((refused.status, again.status), (400, 400));
     assert_eq!((refused.json(), refused.header(REPLAYED)), (again.json(), None));
     assert_eq!(again.header("content-type"), Some("application/json"));
+    let counted = r#"faceline_http_refusals_total{cause="repeated",operation="create_session_face"} 1"#;
+    assert!(gateway.metrics.encode().contains(counted));
     assert_eq!(tries.load(Ordering::Relaxed), 2);
 }
 

@@ -10,12 +10,15 @@ use uuid::Uuid;
 
 use super::request_id::RequestId;
 use crate::http::answer::Cause;
+use crate::http::idempotency::Repeated;
 use crate::http::{State, operation};
 use crate::record::{self, Facts};
 use crate::stamp::Stamp;
 use crate::usage::UsageRecord;
 
 const REFERENCE_NUMBER: HeaderName = HeaderName::from_static("reference-number");
+/// The outcome of a request whose answer was given before.
+const REPEATED: &str = "repeated";
 /// Of a reference number; what is longer is cut.
 const LONGEST: usize = 256;
 
@@ -30,9 +33,12 @@ pub(in crate::http) async fn usage(
     let reference_number = request.headers().get(REFERENCE_NUMBER).and_then(|value| value.to_str().ok());
     let reference_number = reference_number.map(|text| text.chars().take(LONGEST).collect());
     let response = next.run(request).await;
-    // Who was told to come again was given nothing; metrics count that.
-    let is_refused =
-        matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    // Who was sent away, for now or for good, was given nothing; metrics count that. A flood of refusals must not become
+    // one of writes.
+    let is_refused = matches!(
+        response.status(),
+        StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    );
     let facts = record::present().unwrap_or_default();
     let Facts { caller: Some(caller), job, session, correlation_id, evidence_id, .. } = facts else {
         return response;
@@ -40,7 +46,9 @@ pub(in crate::http) async fn usage(
     if is_refused {
         return response;
     }
+    let is_repeated = response.extensions().get::<Repeated>().is_some();
     let cause = response.extensions().get().map(|Cause(cause)| *cause);
+    let outcome = if is_repeated { REPEATED } else { cause.unwrap_or("ok") };
     let record = UsageRecord {
         id: Uuid::now_v7(),
         time: Stamp::now(),
@@ -49,9 +57,9 @@ pub(in crate::http) async fn usage(
         family: operation::FAMILY.to_owned(),
         operation: operation.to_owned(),
         status: response.status().as_u16(),
-        outcome: cause.unwrap_or("ok").to_owned(),
+        outcome: outcome.to_owned(),
         request: id,
-        job,
+        job: job.filter(|_| !is_repeated),
         session,
         reference_number,
         correlation_id,

@@ -202,5 +202,5 @@ fn response(fault: &Fault, text: &str) -> Response {
     if fault.retry_after_seconds().is_some() {
         response = response.header_ref(RETRY_AFTER, header(RETRY_AFTER));
     }
-    with_headers(response, !matches!(fault, Fault::Unauthenticated)).build()
+    with_headers(response, !matches!(fault, Fault::Unauthenticated | Fault::Forbidden(_))).build()
 }

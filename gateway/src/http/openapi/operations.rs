@@ -58,7 +58,7 @@ pub(super) static DESCRIBED: &[Described] = &[
         name: "capabilities",
         summary: "What the service can do",
         success: Success::One(name::CAPABILITIES),
-        refusals: &[401, 403, 500],
+        refusals: &[401, 403, 429, 500],
         ..KEYED
     },
     Described {

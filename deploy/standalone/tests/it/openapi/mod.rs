@@ -62,14 +62,17 @@ async fn conformance_of_the_service_to_its_description() {
     let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let accounts = accounts(folder.path());
     let accounts = ("accounts.file", accounts.to_str().unwrap());
-    let mut faceline =
-        Process::start("faceline", &[("data_dir", folder.path().to_str().unwrap()), accounts]).await;
+    // Each operation is asked for with a wrong key.
+    let failures = ("limits.failed_logins", "1000");
+    let settings = [("data_dir", folder.path().to_str().unwrap()), accounts, failures];
+    let mut faceline = Process::start("faceline", &settings).await;
     // Nobody listens on port 1.
     let away = [
         ("data_dir", elsewhere.path().to_str().unwrap()),
         ("broker.url", "amqp://127.0.0.1:1"),
         ("store.url", "redis://127.0.0.1:1"),
         accounts,
+        failures,
     ];
     let mut away = Process::spawn("faceline-gateway", &away);
     let cases = std::env::var("CASES").unwrap_or_else(|_| CASES.to_owned());
