@@ -258,7 +258,7 @@ impl RotateKey {
             let end = after(now, self.overlap).map_err(|source| edit_error(path, source))?;
             // One that ends earlier still does.
             let end = old.expires.map_or(end, |expires| expires.min(end));
-            let key = NewKey { id: &id, secret: made.form.clone(), created: now, expires: old.expires };
+            let key = NewKey { id: &id, secret: made.form.clone(), created: now, expires: None };
             let text = edit::succeed(text.unwrap_or_default(), &self.key, key, end)
                 .map_err(|source| edit_error(path, source))?;
             done = Some((made, client.to_owned(), id, end));
