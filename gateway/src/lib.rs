@@ -5,6 +5,7 @@ pub mod admission;
 pub mod biometric;
 pub mod command;
 pub mod face;
+mod follow;
 pub mod form;
 pub mod http;
 pub mod jobs;

@@ -43,6 +43,7 @@ pub use self::failures::Peer;
 use self::followed::Followed;
 pub use self::permission::Permission;
 use self::table::Table;
+use crate::follow::follow;
 
 /// How often a gateway looks whether the accounts file has changed.
 const LOOK: Duration = Duration::from_millis(500);
@@ -232,14 +233,7 @@ impl Accounts {
         if self.file.is_none() {
             return;
         }
-        let mut interval = tokio::time::interval(LOOK);
-        loop {
-            interval.tick().await;
-            let accounts = Arc::clone(&self);
-            if let Err(error) = tokio::task::spawn_blocking(move || accounts.look()).await {
-                tracing::error!(%error, "looking after the accounts failed");
-            }
-        }
+        follow("accounts", LOOK, move || self.look()).await;
     }
 }
 

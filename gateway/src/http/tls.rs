@@ -15,6 +15,8 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
+use crate::follow::follow;
+
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -96,14 +98,7 @@ impl Certificate {
 
     /// Looks after the files for as long as it runs.
     pub(super) async fn follow(self: Arc<Self>) {
-        let mut interval = tokio::time::interval(LOOK);
-        loop {
-            interval.tick().await;
-            let certificate = Arc::clone(&self);
-            if let Err(error) = tokio::task::spawn_blocking(move || certificate.look()).await {
-                tracing::error!(%error, "looking after the certificate failed");
-            }
-        }
+        follow("certificate", LOOK, move || self.look()).await;
     }
 
     fn look(&self) {

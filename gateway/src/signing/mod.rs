@@ -23,6 +23,7 @@ pub use self::command::{SigningCommand, SigningCommandError};
 pub use self::file::KeyFile;
 use self::file::KeySet;
 use self::key::{Jwk, Payload};
+use crate::follow::follow;
 use crate::json;
 
 /// How often a gateway looks whether the key file has changed.
@@ -221,14 +222,7 @@ impl Signer {
 
     /// Looks after the key file for as long as it is polled.
     pub async fn follow(self: Arc<Self>) {
-        let mut interval = tokio::time::interval(LOOK);
-        loop {
-            interval.tick().await;
-            let signer = Arc::clone(&self);
-            if let Err(error) = tokio::task::spawn_blocking(move || signer.look()).await {
-                tracing::error!(%error, "looking after the signing keys failed");
-            }
-        }
+        follow("signing keys", LOOK, move || self.look()).await;
     }
 }
 
