@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod admission;
 pub mod biometric;
+pub mod call;
 pub mod command;
 pub mod face;
 mod follow;
@@ -11,6 +12,7 @@ pub mod http;
 pub mod jobs;
 pub mod json;
 mod media_type;
+pub mod orders;
 pub mod record;
 mod role;
 pub mod sessions;

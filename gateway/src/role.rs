@@ -22,6 +22,7 @@ use crate::admission::Admission;
 use crate::biometric::BiometricServices;
 use crate::http::{ListenError, Server, State};
 use crate::jobs::Dispatcher;
+use crate::orders::Orders;
 use crate::sessions::{Outbox, Sessions};
 use crate::signing::{Signer, SigningError};
 use crate::usage::{Mover, Usage};
@@ -129,10 +130,10 @@ impl Gateway {
         let outbox = Outbox::of(&sessions);
         let mover = usage.mover(objects, &config.usage);
         let submit = Arc::new(dispatcher);
+        let orders = Orders::new(submit.clone(), Arc::clone(&admission), config.jobs.deadline);
         let biometric = BiometricServices::new(
             config,
-            submit.clone(),
-            Arc::clone(&admission),
+            orders,
             TemplateCodec::new(parts.keys.templates),
             sessions,
             Arc::clone(&signer),

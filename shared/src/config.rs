@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::broker::BrokerSettings;
+use crate::liveness::SecurityLevel;
 use crate::redact::without_password;
 
 /// Exit code of a program whose settings are wrong (`EX_USAGE` of sysexits.h).
@@ -49,6 +50,8 @@ pub struct Config {
     pub usage: Usage,
     /// What counts as a face.
     pub face: Face,
+    /// What counts as live.
+    pub liveness: Liveness,
     /// Bounds on what callers may ask for.
     pub limits: Limits,
     /// Time limits of jobs.
@@ -255,6 +258,14 @@ pub struct Face {
     pub second_face_ratio: f32,
 }
 
+/// What counts as live.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Liveness {
+    /// How sure BWS is before it says live. Callers of Face Liveness get the score and judge by themselves.
+    pub security_level: SecurityLevel,
+}
+
 /// Bounds on what callers may ask for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -359,6 +370,7 @@ impl Default for Config {
             accounts: Accounts::default(),
             usage: Usage::default(),
             face: Face::default(),
+            liveness: Liveness::default(),
             limits: Limits::default(),
             jobs: Jobs::default(),
             inference: Inference::default(),

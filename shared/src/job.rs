@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::face::{CodedFace, Embedding, ImageType};
+use crate::liveness::{Examination, Examined};
 use crate::score::Far;
 use crate::seal::{KeyRing, Purpose, SealError};
 
@@ -55,6 +56,8 @@ pub enum Job {
     EstimateAge(Coding),
     /// Make a picture a JPEG.
     Compress(Picture),
+    /// Say whether live pictures show a living person, and whether that is the one in a photo.
+    Examine(Box<Examination<Picture>>),
 }
 
 /// A comparison of one template with many.
@@ -138,6 +141,8 @@ pub enum JobResult {
     Aged(AgedPicture),
     /// Answer to [`Job::Compress`]: the file, upright.
     Compressed(Bytes),
+    /// Answer to [`Job::Examine`].
+    Examined(Box<Examined>),
 }
 
 /// A picture with the age that the person in it seems to have.
@@ -180,6 +185,10 @@ pub enum Subject {
     Reference,
     /// The other side.
     Candidate,
+    /// A live picture, by its place among them.
+    Live(u8),
+    /// The photo that live pictures are compared with.
+    Photo,
 }
 
 /// Why there is no result.

@@ -12,6 +12,7 @@ pub mod error;
 pub mod face;
 pub mod job;
 pub mod keys;
+pub mod liveness;
 pub mod object;
 pub mod parts;
 pub mod program;

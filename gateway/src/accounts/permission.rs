@@ -23,6 +23,12 @@ pub enum Permission {
     /// Estimate ages.
     #[serde(rename = "ages:create")]
     AgesCreate,
+    /// Detect whether pictures or videos show a living person.
+    #[serde(rename = "liveness:detect")]
+    LivenessDetect,
+    /// Compare live pictures with a photo, and detect their liveness.
+    #[serde(rename = "photos:verify")]
+    PhotosVerify,
     /// Create sessions.
     #[serde(rename = "sessions:create")]
     SessionsCreate,
@@ -36,13 +42,15 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::CapabilitiesRead,
         Self::FacesCreate,
         Self::FacesRead,
         Self::FacesDelete,
         Self::Match,
         Self::AgesCreate,
+        Self::LivenessDetect,
+        Self::PhotosVerify,
         Self::SessionsCreate,
         Self::SessionsRead,
         Self::SessionsDelete,
@@ -64,6 +72,8 @@ impl Permission {
             Self::FacesDelete => "faces:delete",
             Self::Match => "match",
             Self::AgesCreate => "ages:create",
+            Self::LivenessDetect => "liveness:detect",
+            Self::PhotosVerify => "photos:verify",
             Self::SessionsCreate => "sessions:create",
             Self::SessionsRead => "sessions:read",
             Self::SessionsDelete => "sessions:delete",

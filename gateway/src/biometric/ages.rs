@@ -6,7 +6,8 @@ use faceline_shared::job::JobResult;
 use super::answer::Age;
 use super::failure::Parts;
 use super::request::AgeRequest;
-use super::{BiometricServices, Call, Json, other_result};
+use super::{BiometricServices, Json, other_result};
+use crate::call::Call;
 use crate::form::Form;
 use crate::jobs::Task;
 
@@ -19,7 +20,7 @@ impl BiometricServices {
         let request = AgeRequest::read(form)?;
         let parts = Parts { image: "image", ..Parts::default() };
         let task = Task::EstimateAge(request.picture.clone());
-        let JobResult::Aged(aged) = self.run(task, call, &parts).await? else {
+        let JobResult::Aged(aged) = self.run(task, &call, &parts).await? else {
             return Err(other_result());
         };
         self.signed_if(request.signed, &Age::new(&request, &aged))

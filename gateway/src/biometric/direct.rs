@@ -8,7 +8,8 @@ use super::answer::{self, Face, Match, MatchedFace};
 use super::failure::Parts;
 use super::reference::ReferenceFace;
 use super::request::{FaceRequest, MatchImagesRequest, MatchRequest};
-use super::{BiometricServices, Call, Json, other_result};
+use super::{BiometricServices, Json, other_result};
+use crate::call::Call;
 use crate::face::FaceDescription;
 use crate::form::Form;
 use crate::jobs::{SubmittedReference, Task};
@@ -33,7 +34,7 @@ impl BiometricServices {
     /// The work on a picture that makes a face.
     pub(super) async fn code(&self, request: &FaceRequest, call: Call) -> Result<CodedPicture, Fault> {
         let parts = Parts { image: "image", ..Parts::default() };
-        match self.run(Task::Code(request.picture.clone()), call, &parts).await? {
+        match self.run(Task::Code(request.picture.clone()), &call, &parts).await? {
             JobResult::Coded(coded) => Ok(coded),
             _ => Err(other_result()),
         }
@@ -50,7 +51,7 @@ impl BiometricServices {
             reference: SubmittedReference::Picture(request.reference.clone()),
             candidate: request.candidate.clone(),
         };
-        let JobResult::Matched(matched) = self.run(task, call, &parts).await? else {
+        let JobResult::Matched(matched) = self.run(task, &call, &parts).await? else {
             return Err(other_result());
         };
         let Some(coded) = &matched.reference else {
@@ -78,7 +79,7 @@ impl BiometricServices {
             reference: SubmittedReference::Template(embedding),
             candidate: request.candidate.clone(),
         };
-        let JobResult::Matched(matched) = self.run(task, call, &parts).await? else {
+        let JobResult::Matched(matched) = self.run(task, &call, &parts).await? else {
             return Err(other_result());
         };
         let candidate =

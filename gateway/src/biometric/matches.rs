@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::answer::{Match, MatchedFace};
 use super::failure::Parts;
-use super::{BiometricServices, Call, Json, other_result};
+use super::{BiometricServices, Json, other_result};
+use crate::call::Call;
 use crate::jobs::Task;
 use crate::sessions::Face;
 use crate::stamp::Stamp;
@@ -78,7 +79,7 @@ impl BiometricServices {
             Vec::new()
         } else {
             let task = Task::Rank { reference, candidates };
-            let JobResult::Ranked(rates) = self.run(task, call, &Parts::default()).await? else {
+            let JobResult::Ranked(rates) = self.run(task, &call, &Parts::default()).await? else {
                 return Err(other_result());
             };
             rates

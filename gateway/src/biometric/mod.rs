@@ -11,13 +11,11 @@ pub mod schema;
 mod sessions;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use faceline_shared::config::Config;
 use faceline_shared::error::Fault;
 use faceline_shared::face::{CodedFace, Embedding};
-use faceline_shared::job::{JobId, JobResult};
-use faceline_shared::telemetry::TraceContext;
+use faceline_shared::job::JobResult;
 use faceline_shared::template::TemplateCodec;
 use serde::Serialize;
 
@@ -26,12 +24,12 @@ use self::failure::Parts;
 pub(crate) use self::request::ORIGINAL_MODES;
 pub use self::request::{AGES, FACES, MATCH, MATCH_IMAGES, SESSION, THRESHOLDS};
 pub use self::sessions::Picture;
-use crate::admission::{Admission, Visit};
-use crate::jobs::{Order, Task};
+use crate::call::Call;
+use crate::jobs::Task;
 use crate::json;
+use crate::orders::Orders;
 use crate::sessions::Sessions;
 use crate::signing::Signer;
-use crate::submit::Submit;
 
 /// The algorithm that faces are coded with.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -57,48 +55,31 @@ impl Algorithm {
     }
 }
 
-/// Whose request it is.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// The job's id.
-    pub job: JobId,
-    /// The client.
-    pub client: Arc<str>,
-    /// What the request is recognised by when it comes again.
-    pub visit: Visit,
-    /// The request's trace.
-    pub trace: TraceContext,
-}
-
 /// JSON text, with its signature where it has one.
 pub type Json = Vec<u8>;
 
 /// The operations.
 pub struct BiometricServices {
-    submit: Arc<dyn Submit>,
-    admission: Arc<Admission>,
+    orders: Orders,
     templates: TemplateCodec,
     sessions: Arc<Sessions>,
     signer: Arc<Signer>,
     algorithm: Algorithm,
-    deadline: Duration,
 }
 
 impl BiometricServices {
-    /// Operations over the workers behind `submit`.
+    /// Operations over the workers behind `orders`.
     #[must_use]
     pub fn new(
         config: &Config,
-        submit: Arc<dyn Submit>,
-        admission: Arc<Admission>,
+        orders: Orders,
         templates: TemplateCodec,
         sessions: Arc<Sessions>,
         signer: Arc<Signer>,
     ) -> Self {
         let algorithm =
             Algorithm { name: config.face.algorithm.clone(), version: config.face.template_version };
-        let deadline = config.jobs.deadline;
-        Self { submit, admission, templates, sessions, signer, algorithm, deadline }
+        Self { orders, templates, sessions, signer, algorithm }
     }
 
     /// What the service can do.
@@ -113,18 +94,8 @@ impl BiometricServices {
         &self.signer
     }
 
-    async fn run(&self, task: Task, call: Call, parts: &Parts) -> Result<JobResult, Fault> {
-        let order = Order {
-            id: call.job,
-            client: call.client.as_ref().to_owned(),
-            task,
-            budget: self.deadline,
-            callers_own_deadline: false,
-            trace: call.trace,
-        };
-        let result = self.submit.submit(order).await;
-        result
-            .map_err(|error| failure::fault(error, parts, |cause| self.admission.refusal(&call.visit, cause)))
+    async fn run(&self, task: Task, call: &Call, parts: &Parts) -> Result<JobResult, Fault> {
+        self.orders.run(task, call).await?.map_err(|failure| failure::fault(&failure, parts))
     }
 
     fn template(&self, face: &CodedFace) -> Result<String, Fault> {

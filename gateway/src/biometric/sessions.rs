@@ -13,7 +13,8 @@ use super::direct::describe;
 use super::failure::Parts;
 use super::reference::ReferenceFace;
 use super::request::{FaceRequest, SessionRequest};
-use super::{BiometricServices, Call, Json, other_result};
+use super::{BiometricServices, Json, other_result};
+use crate::call::Call;
 use crate::face::FaceDescription;
 use crate::form::Form;
 use crate::jobs::Task;
@@ -196,7 +197,7 @@ impl BiometricServices {
         let picture = self.picture(name, face, kept).await?;
         let parts = Parts { image: "image", ..Parts::default() };
         let task = Task::Compress(picture.file);
-        let JobResult::Compressed(file) = entered.run(self.run(task, call, &parts)).await? else {
+        let JobResult::Compressed(file) = entered.run(self.run(task, &call, &parts)).await? else {
             return Err(other_result());
         };
         Ok(Picture { media_type: media_type::JPEG.to_owned(), file })

@@ -7,9 +7,9 @@ use faceline_shared::error::Fault;
 use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::family::Family;
 use super::refusal_log;
 use crate::admission::Ticket;
 use crate::biometric::Picture;
@@ -106,38 +106,32 @@ impl From<Fault> for Refusal {
     }
 }
 
-/// What went wrong.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ErrorObject {
-    /// The error's id, which is in the service's log.
-    id: Uuid,
-    /// What went wrong, in words.
-    message: String,
-}
-
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Self(fault) = self;
-        let row = fault.row();
-        let status =
-            StatusCode::from_u16(row.biometric_services).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let error = ErrorObject { id: Uuid::new_v4(), message: fault.to_string() };
-        let (id, cause, message) = (error.id, row.label, error.message.as_str());
-        match row.biometric_services {
-            500 if !matches!(fault, Fault::NotWorking) => {
-                tracing::error!(error_id = %id, cause, message, "request failed");
-            }
-            429 | 503 => refusal_log::refused(id, cause, message),
-            _ => tracing::info!(error_id = %id, cause, message, "request refused"),
-        }
-        let mut response = body(status, json::to_vec(&error).unwrap_or_default());
-        if let Some(seconds) = fault.retry_after_seconds() {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response.extensions_mut().insert(Cause(row.label));
-        response
+        refused(&self.0, Family::BiometricServices)
     }
+}
+
+/// The answer to a request that is not done, in the words of its family; logged and counted.
+pub(super) fn refused(fault: &Fault, family: Family) -> Response {
+    let (id, row) = (Uuid::new_v4(), fault.row());
+    let (status, cause) = (family.status(&row), row.label);
+    let message = fault.to_string();
+    match status {
+        500 if !matches!(fault, Fault::NotWorking) => {
+            tracing::error!(error_id = %id, cause, message, "request failed");
+        }
+        429 | 503 => refusal_log::refused(id, cause, &message),
+        _ => tracing::info!(error_id = %id, cause, message, "request refused"),
+    }
+    let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = body(code, family.body(id, fault));
+    family.add_headers(status, response.headers_mut());
+    if let Some(seconds) = fault.retry_after_seconds() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response.extensions_mut().insert(Cause(cause));
+    response
 }
 
 #[cfg(test)]

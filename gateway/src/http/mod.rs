@@ -9,6 +9,7 @@ mod cors;
 mod descriptors;
 mod docs;
 mod drain;
+mod family;
 mod health;
 mod idempotency;
 mod idle;

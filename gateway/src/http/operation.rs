@@ -2,9 +2,6 @@
 
 use http::Method;
 
-/// The family of all operations that callers are billed for.
-pub(super) const FAMILY: &str = "biometric_services";
-
 /// Everything else.
 const UNKNOWN: &str = "unknown";
 

@@ -17,7 +17,7 @@ use super::body::BoundedBody;
 use super::{content_type, drain, multipart};
 use crate::accounts::{Caller, Peer, Permission};
 use crate::admission::{Ticket, Visit, Way};
-use crate::biometric::Call;
+use crate::call::Call;
 use crate::form::{Form, Schema};
 use crate::record;
 
@@ -175,7 +175,7 @@ impl Admitted {
         }
         Span::current().record("job", tracing::field::display(job));
         let trace = parts.extensions.get::<TraceContext>().copied().unwrap_or_default();
-        let call = Call { job, client: caller.client.clone(), visit, trace };
+        let call = Call { job, client: caller.client.clone(), visit, trace, patience: None };
         Received { body, caller, call, ticket }
     }
 }

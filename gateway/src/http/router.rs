@@ -5,11 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::get;
 use faceline_shared::error::Fault;
 
-use super::answer::Refusal;
-use super::{State, biometric, docs, drain, health, layers, operation, sessions, signing};
+use super::family::Family;
+use super::{State, answer, biometric, docs, drain, health, layers, operation, sessions, signing};
 
 /// The routes; the outermost layer comes last.
 pub(super) fn router(state: Arc<State>) -> Router {
@@ -20,8 +21,8 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .merge(signing::routes())
         .merge(sessions::routes())
         .merge(docs::routes(&state.config.http))
-        .fallback(async |request| refuse(request, Fault::NotFound("there is nothing at this path".into())))
-        .method_not_allowed_fallback(async |request| refuse(request, Fault::MethodNotAllowed))
+        .fallback(async |request| refuse(request, &Fault::NotFound("there is nothing at this path".into())))
+        .method_not_allowed_fallback(async |request| refuse(request, &Fault::MethodNotAllowed))
         .layer(from_fn(layers::catch_panic))
         .layer(from_fn_with_state(Arc::clone(&state), layers::usage))
         .layer(from_fn(layers::rate_limit))
@@ -31,8 +32,8 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .with_state(state)
 }
 
-fn refuse(request: Request, fault: Fault) -> Refusal {
+fn refuse(request: Request, fault: &Fault) -> Response {
     let (parts, body) = request.into_parts();
     drain::refused(&parts, body);
-    fault.into()
+    answer::refused(fault, Family::of(parts.uri.path()))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use faceline_shared::blob::{BlobError, SealedBlobs};
 use faceline_shared::job::{Coding, Job, JobId, Match, Picture, Ranking, Reference};
+use faceline_shared::liveness::Examination;
 use uuid::Uuid;
 
 use super::{SubmittedPicture, SubmittedReference, Task};
@@ -53,6 +54,18 @@ impl Claims {
                 Job::EstimateAge(claims.coding(picture, inline, key("image"), ttl).await?)
             }
             Task::Compress(file) => Job::Compress(claims.picture(file, inline, key("image"), ttl).await?),
+            Task::Examine(Examination { live, photo, liveness, challenge }) => {
+                let mut pictures = Vec::with_capacity(live.len());
+                for file in live {
+                    pictures.push(claims.picture(file, inline, key("live"), ttl).await?);
+                }
+                let photo = match photo {
+                    Some(file) => Some(claims.picture(file, inline, key("photo"), ttl).await?),
+                    None => None,
+                };
+                let (live, liveness, challenge) = (pictures, *liveness, challenge.clone());
+                Job::Examine(Box::new(Examination { live, photo, liveness, challenge }))
+            }
         };
         Ok((claims, job))
     }
@@ -87,7 +100,7 @@ impl Claims {
 
 /// Bytes of `task` that go by way of the blob store.
 pub(super) fn stored_bytes(task: &Task, inline_limit: usize) -> usize {
-    let bytes = task.files().map(Bytes::len).sum();
+    let bytes = task.files().into_iter().map(Bytes::len).sum();
     if bytes <= inline_limit { 0 } else { bytes }
 }
 
@@ -110,18 +123,16 @@ impl Drop for Claims {
 
 impl Task {
     /// The pictures in it, as received.
-    fn files(&self) -> impl Iterator<Item = &Bytes> {
-        let (first, second) = match self {
-            Self::Code(picture) | Self::EstimateAge(picture) => (Some(&picture.bytes), None),
+    fn files(&self) -> Vec<&Bytes> {
+        match self {
+            Self::Code(picture) | Self::EstimateAge(picture) => vec![&picture.bytes],
             Self::Match { reference: SubmittedReference::Picture(reference), candidate } => {
-                (Some(&reference.bytes), Some(&candidate.bytes))
+                vec![&reference.bytes, &candidate.bytes]
             }
-            Self::Match { reference: SubmittedReference::Template(_), candidate } => {
-                (Some(&candidate.bytes), None)
-            }
-            Self::Compress(file) => (Some(file), None),
-            Self::Rank { .. } => (None, None),
-        };
-        first.into_iter().chain(second)
+            Self::Match { reference: SubmittedReference::Template(_), candidate } => vec![&candidate.bytes],
+            Self::Compress(file) => vec![file],
+            Self::Rank { .. } => Vec::new(),
+            Self::Examine(examination) => examination.pictures().collect(),
+        }
     }
 }

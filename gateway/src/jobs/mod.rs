@@ -14,6 +14,7 @@ use bytes::Bytes;
 use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::face::{Embedding, ImageType};
 use faceline_shared::job::{JobFailure, JobId, JobResult};
+use faceline_shared::liveness::Examination;
 use faceline_shared::telemetry::TraceContext;
 
 pub use self::dispatcher::Dispatcher;
@@ -61,6 +62,8 @@ pub enum Task {
     EstimateAge(SubmittedPicture),
     /// Make a picture's file a JPEG.
     Compress(Bytes),
+    /// Say whether live pictures show a living person, and whether that is the one in a photo.
+    Examine(Examination<Bytes>),
 }
 
 /// A task with whose it is and how long it may take.

@@ -8,6 +8,7 @@ use faceline_gateway::accounts::Accounts;
 use faceline_gateway::admission::Admission;
 use faceline_gateway::biometric::BiometricServices;
 use faceline_gateway::http::{Server, State};
+use faceline_gateway::orders::Orders;
 use faceline_gateway::sessions::{Outbox, Sessions};
 use faceline_gateway::signing::Signer;
 use faceline_gateway::usage::Usage;
@@ -89,8 +90,7 @@ impl Gateway {
         ];
         let biometric = BiometricServices::new(
             &config,
-            workers.clone(),
-            Arc::clone(&admission),
+            Orders::new(workers.clone(), Arc::clone(&admission), config.jobs.deadline),
             stores.templates(),
             sessions,
             Arc::clone(&signer),

@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use faceline_gateway::jobs::{Order, OrderResult, SubmittedReference, Task};
 use faceline_gateway::submit::Submit;
 use faceline_shared::face::{BoundingBox, CodedFace, Embedding, Eyes};
 use faceline_shared::job::{AgedPicture, CodedPicture, JobResult, Matched};
+use faceline_shared::liveness::{Examination, Examined, ExaminedFace, ExaminedPicture, Motion};
 use faceline_shared::score::Far;
 use tokio::sync::{Notify, Semaphore};
 
@@ -103,5 +105,26 @@ pub(crate) fn answer(order: &Order) -> JobResult {
             JobResult::Aged(AgedPicture { digest: String::new(), quality: 295, age: Some(40.0) })
         }
         Task::Compress(file) => JobResult::Compressed([&b"a JPEG of "[..], file].concat().into()),
+        Task::Examine(examination) => JobResult::Examined(Box::new(living(examination))),
+    }
+}
+
+/// What is found of a living person who does what is asked, and is the one in the photo.
+pub(crate) fn living(examination: &Examination<Bytes>) -> Examined {
+    let eyes = Eyes { x1: 100.5, y1: 120.0, x2: 160.0, y2: 121.25 };
+    let picture = |liveness| ExaminedPicture {
+        rotated: 0,
+        faces: vec![ExaminedFace { eyes, liveness }],
+        quality: 0.875,
+        findings: Vec::new(),
+    };
+    let Examination { live, photo, liveness, .. } = examination;
+    let two = live.len() == 2;
+    Examined {
+        live: live.iter().map(|_| picture(liveness.then_some(0.75))).collect(),
+        motion: (two && *liveness).then_some(Motion { score: 0.9375, direction: Some(180.0), follows: true }),
+        same_person: two.then_some(true),
+        photo: photo.as_ref().map(|_| picture(None)),
+        verification: photo.as_ref().map(|_| Far::from_log10(-6.0)),
     }
 }

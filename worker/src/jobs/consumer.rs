@@ -15,6 +15,7 @@ use faceline_shared::broker::{Delivery, Message, Publish as _, Published, Queue,
 use faceline_shared::job::{
     Coding, Job, JobEnvelope, JobFailure, MessageError, Outcome, Picture, Reference, ReplyEnvelope,
 };
+use faceline_shared::liveness::Examination;
 use faceline_shared::seal::KeyRing;
 use faceline_shared::shutdown::CancellationToken;
 use futures_util::FutureExt as _;
@@ -302,7 +303,21 @@ impl Consumer {
             Job::Rank(ranking) => Ok(Work::Rank(*ranking)),
             Job::Compress(picture) => Ok(Work::Compress(self.bytes(picture).await?)),
             Job::EstimateAge(coding) => Ok(Work::EstimateAge(self.picture(coding).await?)),
+            Job::Examine(examination) => Ok(Work::Examine(self.examination(*examination).await?)),
         }
+    }
+
+    async fn examination(&self, examination: Examination<Picture>) -> Result<Examination<Bytes>, JobFailure> {
+        let Examination { live: pictures, photo, liveness, challenge } = examination;
+        let mut live = Vec::with_capacity(pictures.len());
+        for picture in pictures {
+            live.push(self.bytes(picture).await?);
+        }
+        let photo = match photo {
+            Some(picture) => Some(self.bytes(picture).await?),
+            None => None,
+        };
+        Ok(Examination { live, photo, liveness, challenge })
     }
 
     async fn picture(&self, coding: Coding) -> Result<FetchedPicture, JobFailure> {

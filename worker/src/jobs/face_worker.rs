@@ -51,6 +51,7 @@ impl FaceWorker {
                 .compress(bytes, &mut stages)
                 .map(|jpeg| JobResult::Compressed(jpeg.into()))
                 .map_err(|fault| failure(&fault.into(), Subject::Image)),
+            Work::Examine(_) => Err(JobFailure::Internal),
         };
         (outcome, Times { decode: stages.decode + digesting, infer: stages.infer() })
     }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_shared::face::{Embedding, ImageType};
 use faceline_shared::job::{Outcome, Ranking};
+use faceline_shared::liveness::Examination;
 
 /// A picture whose bytes are here.
 #[derive(Clone, Debug)]
@@ -45,6 +46,8 @@ pub enum Work {
     Rank(Ranking),
     /// Make a picture a JPEG.
     Compress(Bytes),
+    /// Say whether live pictures show a living person, and whether that is the one in a photo.
+    Examine(Examination<Bytes>),
 }
 
 /// Where the time of a job went.

@@ -4,13 +4,15 @@ use std::panic::AssertUnwindSafe;
 
 use axum::extract::Request;
 use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use faceline_shared::error::Fault;
 use futures_util::FutureExt as _;
 
-use crate::http::answer::Refusal;
+use crate::http::answer;
+use crate::http::family::Family;
 
 pub(in crate::http) async fn catch_panic(request: Request, next: Next) -> Response {
+    let family = Family::of(request.uri().path());
     // What the handler held is dropped with it; what is shared is behind locks that survive a panic.
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
@@ -20,7 +22,7 @@ pub(in crate::http) async fn catch_panic(request: Request, next: Next) -> Respon
                 .map(String::as_str)
                 .or_else(|| panic.downcast_ref::<&str>().copied());
             tracing::error!(message, "a handler panicked");
-            Refusal::from(Fault::Internal).into_response()
+            answer::refused(&Fault::Internal, family)
         }
     }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::request_id::RequestId;
 use crate::http::answer::Cause;
+use crate::http::family::Family;
 use crate::http::idempotency::Repeated;
 use crate::http::{State, operation};
 use crate::record::{self, Facts};
@@ -27,6 +28,7 @@ pub(in crate::http) async fn usage(
     request: Request,
     next: Next,
 ) -> Response {
+    let family = Family::of(request.uri().path());
     let extensions = request.extensions();
     let operation = operation::name(request.method(), extensions.get().map(MatchedPath::as_str));
     let id = extensions.get::<RequestId>().map(|RequestId(id)| id.clone());
@@ -54,7 +56,7 @@ pub(in crate::http) async fn usage(
         time: Stamp::now(),
         client: caller.client.as_ref().to_owned(),
         key: caller.key_id.as_ref().to_owned(),
-        family: operation::FAMILY.to_owned(),
+        family: family.as_str().to_owned(),
         operation: operation.to_owned(),
         status: response.status().as_u16(),
         outcome: outcome.to_owned(),

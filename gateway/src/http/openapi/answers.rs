@@ -10,7 +10,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema as _, ToSchema as _};
 
 use crate::biometric::schema::{self, Named, reference};
-use crate::http::answer::ErrorObject;
+use crate::http::family::ErrorObject;
 use crate::signing::JwkSet;
 
 /// Header of every answer.
