@@ -12,6 +12,8 @@ schemathesis='schemathesis==4.32.5 anyio==4.16.0 certifi==2026.10.18 charset_nor
     jsonschema_rs==0.60.3 markdown_it_py==4.3.0 markupsafe==3.0.4 mdurl==0.1.2 packaging==26.3 pluggy==1.7.0
     pygments==2.21.0 pyrate_limiter==4.5.1 pytest==9.2.0 pyyaml==6.0.3 requests==2.34.2 rich==15.0.0
     sortedcontainers==2.4.0 typing_extensions==4.16.0 urllib3==2.8.0 werkzeug==3.1.9'
+grpc='grpcio==1.85.1 grpcio_tools==1.85.1 grpcio_reflection==1.85.1 protobuf==7.36.2 setuptools==84.2.1
+    typing_extensions==4.16.0'
 playwright=1.65.1
 
 cargo_tool() {
@@ -57,6 +59,8 @@ test)
     python_tool jwcrypto $jwcrypto
     # shellcheck disable=SC2086 # the same
     python_tool schemathesis $schemathesis
+    # shellcheck disable=SC2086 # the same
+    python_tool grpc $grpc
     node_tool playwright-core "$playwright"
     ;;
 *) echo "usage: tools.sh FOLDER lint|test" >&2; exit 64 ;;

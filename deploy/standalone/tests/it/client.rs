@@ -15,6 +15,13 @@ pub(crate) fn picture(name: &str) -> PathBuf {
     repository.picture(name).unwrap()
 }
 
+/// A tool that `make test` installs.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    let tool = models_dir().with_file_name("tools").join(name);
+    assert!(tool.is_dir(), "{} is missing; `make test` installs it", tool.display());
+    tool
+}
+
 /// The folder of the installed models.
 pub(crate) fn models_dir() -> PathBuf {
     Config::default().models.dir

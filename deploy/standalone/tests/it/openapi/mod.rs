@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::client::{models_dir, picture};
+use crate::client::{picture, tool};
 use crate::process::{Process, TURN};
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/openapi");
@@ -19,13 +19,6 @@ const CASES: &str = "600";
 
 /// Pictures with one face each.
 const PICTURES: [&str; 4] = ["obama.jpg", "obama2.jpg", "biden.jpg", "astronaut.png"];
-
-/// A tool that `make test` installs.
-fn tool(name: &str) -> PathBuf {
-    let tool = models_dir().with_file_name("tools").join(name);
-    assert!(tool.is_dir(), "{} is missing; `make test` installs it", tool.display());
-    tool
-}
 
 /// Accounts with the keys that the script knows.
 fn accounts(folder: &Path) -> PathBuf {
