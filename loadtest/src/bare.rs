@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::process::Command;
 
 use crate::site::program;
@@ -45,6 +46,27 @@ pub(crate) async fn run(picture: &Path, count: usize, models: Option<&Path>) -> 
     if let Some(models) = models {
         command.env("FACELINE_MODELS__DIR", models);
     }
+    printed(command).await
+}
+
+/// CPU time, in milliseconds, of judging the liveness of these one or two pictures, over `count` times.
+pub(crate) async fn examine(pictures: &[&Path], count: usize) -> anyhow::Result<f64> {
+    let mut command = Command::new(program("faceline-models")?);
+    command.args(["bench-liveness", "--count", &count.to_string()]);
+    for picture in pictures {
+        command.arg("--picture").arg(picture);
+    }
+    let Examined { cpu_ms } = printed(command).await?;
+    Ok(cpu_ms)
+}
+
+/// What `faceline-models bench-liveness` prints.
+#[derive(Deserialize)]
+struct Examined {
+    cpu_ms: f64,
+}
+
+async fn printed<T: DeserializeOwned>(mut command: Command) -> anyhow::Result<T> {
     let output = command.stderr(std::process::Stdio::inherit()).output().await?;
     anyhow::ensure!(output.status.success(), "the bare pipeline ended with {}", output.status);
     serde_json::from_slice(&output.stdout).context("the bare pipeline does not print what was expected")

@@ -1,20 +1,26 @@
-//! Callers of `POST /v2/faces`.
+//! Callers of `POST /v2/faces` and of `POST /api/v1/livenessdetection`.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use base64_simd::STANDARD;
 use bytes::Bytes;
+use faceline_shared::testkit::demo_token;
 use futures_util::future::try_join_all;
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, StatusCode, header};
+use serde_json::json;
 
 const BOUNDARY: &str = "faceline-loadtest";
+/// No benchmark takes longer.
+const TOKEN_SECONDS: i64 = 3600;
 
 /// One request, made once and sent many times.
 #[derive(Clone)]
 pub(crate) struct Request {
     client: Client,
     url: String,
+    headers: HeaderMap,
     body: Bytes,
 }
 
@@ -40,10 +46,28 @@ impl Done {
 }
 
 impl Request {
-    /// Sends `picture` to the service at `url`.
+    /// Has the service at `url` describe the face in `picture`.
     pub(crate) fn new(url: &str, picture: &Bytes) -> anyhow::Result<Self> {
         let url = format!("{url}/bioserver-app/v2/faces");
-        Ok(Self { client: Client::builder().build()?, url, body: body(picture) })
+        let media_type = format!("multipart/form-data; boundary={BOUNDARY}").parse()?;
+        let headers = [
+            (HeaderName::from_static("apikey"), HeaderValue::from_static("demo")),
+            (header::CONTENT_TYPE, media_type),
+        ];
+        Ok(Self { client: Client::new(), url, headers: HeaderMap::from_iter(headers), body: body(picture) })
+    }
+
+    /// Has the service at `url` judge the liveness of one picture or two.
+    pub(crate) fn liveness(url: &str, pictures: &[&Bytes]) -> anyhow::Result<Self> {
+        let url = format!("{url}/api/v1/livenessdetection");
+        let headers = [
+            (header::AUTHORIZATION, format!("Bearer {}", demo_token(TOKEN_SECONDS)).parse()?),
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        ];
+        let image = |picture: &&Bytes| json!({ "image": STANDARD.encode_to_string(picture) });
+        let images: Vec<_> = pictures.iter().map(image).collect();
+        let body = serde_json::to_vec(&json!({ "liveImages": images }))?.into();
+        Ok(Self { client: Client::new(), url, headers: HeaderMap::from_iter(headers), body })
     }
 
     /// The same from a caller who shares no connection with this one.
@@ -64,14 +88,8 @@ impl Request {
 
     /// Sends it; status, body and `Retry-After` of the answer.
     async fn exchange(&self) -> anyhow::Result<(StatusCode, String, Option<HeaderValue>)> {
-        let answer = self
-            .client
-            .post(&self.url)
-            .header("apikey", "demo")
-            .header(header::CONTENT_TYPE, format!("multipart/form-data; boundary={BOUNDARY}"))
-            .body(self.body.clone())
-            .send()
-            .await?;
+        let answer =
+            self.client.post(&self.url).headers(self.headers.clone()).body(self.body.clone()).send().await?;
         let status = answer.status();
         let retry_after = answer.headers().get(header::RETRY_AFTER).cloned();
         let text = answer.text().await.context("the answer breaks off")?;

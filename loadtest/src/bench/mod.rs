@@ -1,6 +1,7 @@
 //! Benchmarks. Every figure that matters is a ratio of two things measured in one run on one machine, since
 //! machines differ and are shared.
 
+mod liveness;
 mod memory;
 mod overload;
 mod pipeline;
@@ -22,6 +23,8 @@ enum Part {
     Pipeline,
     /// CPU time of a job in all processes, over that of the bare pipeline
     Throughput,
+    /// CPU time of liveness detection on one picture and on two, over that of the bare pipeline
+    Liveness,
     /// Memory of gateway and worker over 2,000 jobs
     Memory,
     /// CPU time of looking at a session with fifty faces
@@ -74,6 +77,10 @@ impl Bench {
         }
         if wanted(Part::Throughput) {
             throughput::run(&[&small, &large], self.callers, self.rounds).await?;
+        }
+        if wanted(Part::Liveness) {
+            let other = Sample::make(&portrait, folder.path(), "240 x 260", (240, 260), 0)?;
+            liveness::run([&small, &other], self.callers, self.rounds).await?;
         }
         if wanted(Part::Memory) {
             memory::run(&small, self.callers).await?;

@@ -1,4 +1,4 @@
-//! Real servers, private to one test run, and faults between them and the code under test.
+//! Real servers, private to one test run, faults between them and the code under test, and tokens of callers.
 //!
 //! Every server has its own folder and ports, runs as the current user, and is gone with its folder when the value
 //! is dropped or the test process ends, however it ends.
@@ -9,6 +9,7 @@ mod rabbitmq;
 mod redis;
 #[cfg(feature = "testkit-s3")]
 mod s3;
+mod token;
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -17,6 +18,7 @@ pub use self::rabbitmq::RabbitMq;
 pub use self::redis::Redis;
 #[cfg(feature = "testkit-s3")]
 pub use self::s3::S3;
+pub use self::token::{demo_token, token};
 
 /// A port of 127.0.0.1 that nobody listens on now.
 fn free_port() -> u16 {

@@ -1,11 +1,10 @@
 //! BWS, as clients in other languages see it: gRPC from Python with stubs made from the protos, and the REST twins.
 
-mod token;
-
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use base64_simd::STANDARD;
+use faceline_shared::testkit::{demo_token, token};
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, RgbImage};
 use reqwest::{Client, StatusCode};
@@ -14,7 +13,6 @@ use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use self::token::token;
 use crate::client::{picture, tool};
 use crate::process::Process;
 
@@ -71,12 +69,9 @@ impl Pictures {
     /// A call by gRPC.
     fn call(&self, method: &str, images: &[&str]) -> Value {
         let images: Vec<_> = images.iter().map(|name| json!({ "file": self.path(name) })).collect();
-        json!({ "method": method, "images": images, "token": token("demo", DEMO_KEY, 600) })
+        json!({ "method": method, "images": images, "token": demo_token(600) })
     }
 }
-
-/// The key of the demo account's BWS client.
-const DEMO_KEY: &str = "ZmFjZWxpbmUtZGVtby1rZXktZmFjZWxpbmUtZGVtby1rZXk=";
 
 /// The codes of an answer's errors.
 fn errors(answer: &Value) -> Vec<&str> {
@@ -120,7 +115,7 @@ async fn a_client_in_python_is_answered_as_the_text_says() {
         pictures.call("LivenessDetection", &["obama.jpg"; 3]),
         with(one.clone(), &json!({ "images": [{ "file": CLIENT }] })),
         pictures.call("VideoLivenessDetection", &[]),
-        with(one.clone(), &json!({ "token": token("demo", DEMO_KEY, -600) })),
+        with(one.clone(), &json!({ "token": demo_token(-600) })),
         with(one.clone(), &json!({ "token": token("demo", "d3Jvbmc=", 600) })),
         with(one, &json!({ "timeout": 0.001 })),
     ];
@@ -211,7 +206,7 @@ async fn the_rest_twins_say_the_same() {
     for ((operation, body), by_grpc) in bodies.iter().zip(by_grpc) {
         let request = Client::new()
             .post(format!("{url}/api/v1/{operation}"))
-            .bearer_auth(token("demo", DEMO_KEY, 600))
+            .bearer_auth(demo_token(600))
             .header("reference-number", "")
             .json(body);
         let answer = request.send().await.unwrap();

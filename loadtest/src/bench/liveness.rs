@@ -1,0 +1,45 @@
+//! Liveness detection on one picture and on two: the whole service over the bare pipeline.
+
+use std::io::Write as _;
+
+use super::{Sample, median};
+use crate::bare;
+use crate::load::{self, Request};
+use crate::site::{Kind, Site, listed, ms_per_job, total};
+
+/// The second picture is another one, as callers' are: what is the same twice is told at once.
+pub(super) async fn run([first, second]: [&Sample; 2], callers: usize, rounds: usize) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    for (kind, name) in [(Kind::Distributed, "RabbitMQ and Redis"), (Kind::Standalone, "standalone")] {
+        let site = Site::start(kind).await?;
+        for samples in [&[first][..], &[first, second]] {
+            let (pictures, jobs) = (samples.len(), first.jobs / 3);
+            let files: Vec<_> = samples.iter().map(|sample| sample.file.as_path()).collect();
+            let bodies: Vec<_> = samples.iter().map(|sample| &sample.bytes).collect();
+            let request = Request::liveness(&site.url, &bodies)?;
+            load::closed(&request, callers, jobs / 5).await?;
+            let mut ratios = Vec::new();
+            for _ in 0..rounds {
+                let bare = bare::examine(&files, jobs / 2).await?;
+                let before = site.cpu_seconds()?;
+                let done = load::closed(&request, callers, jobs).await?;
+                let used = ms_per_job(&before, &site.cpu_seconds()?, done.jobs);
+                ratios.push(bare / total(&used));
+                writeln!(
+                    out,
+                    "  liveness of {pictures} ({name}), {}: {:.1} jobs/s, {:.2} ms CPU a job ({}), bare pipeline {bare:.2}",
+                    first.name,
+                    done.per_second(),
+                    total(&used),
+                    listed(&used)
+                )?;
+            }
+            let ratio = median(&mut ratios);
+            writeln!(
+                out,
+                "  liveness of {pictures} ({name}): bare over service in CPU time a job {ratio:.2} (median of {rounds})"
+            )?;
+        }
+    }
+    Ok(())
+}
