@@ -46,6 +46,7 @@ pub struct PhotoVerify {
     /// What was found in each live picture, in the order given.
     pub(super) image_properties: Vec<ImageProperties>,
     /// What was found in the photo; absent where the liveness detection failed.
+    #[schema(value_type = ImageProperties, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) photo_properties: Option<ImageProperties>,
     /// The level that the comparison reaches.
