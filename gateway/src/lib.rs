@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod admission;
 pub mod biometric;
+pub mod bws;
 pub mod call;
 pub mod command;
 pub mod face;
@@ -13,6 +14,7 @@ pub mod jobs;
 pub mod json;
 mod media_type;
 pub mod orders;
+pub mod proto;
 pub mod record;
 mod role;
 pub mod sessions;

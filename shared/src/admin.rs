@@ -64,6 +64,14 @@ impl Readiness {
         self.missing().is_empty()
     }
 
+    /// Waits until [`Self::is_ready`] says `ready`.
+    pub async fn until(&self, ready: bool) {
+        let mut changes = self.changes.subscribe();
+        let is_so = |conditions: &BTreeMap<_, bool>| conditions.values().all(|holds| *holds) == ready;
+        // As below.
+        let _ = changes.wait_for(is_so).await;
+    }
+
     /// Waits until all conditions hold; needs at least one of them, since a process that has not said yet what it
     /// needs is not ready either.
     pub async fn ready(&self) {

@@ -34,6 +34,9 @@ pub enum Fault {
     /// The path is there and takes other methods.
     #[error("this method is not allowed here")]
     MethodNotAllowed,
+    /// What the API has and this service has not.
+    #[error("{0}")]
+    NotImplemented(String),
     /// The body stopped coming.
     #[error("the request's body did not arrive in time")]
     SlowBody,
@@ -202,6 +205,7 @@ impl Fault {
             Self::InProgress { .. } => same("in_progress", 409, GrpcCode::FailedPrecondition),
             Self::KeyReused => same("key_reused", 422, GrpcCode::InvalidArgument),
             Self::MethodNotAllowed => same("method_not_allowed", 405, GrpcCode::Unimplemented),
+            Self::NotImplemented(_) => same("not_implemented", 501, GrpcCode::Unimplemented),
             Self::SlowBody => same("slow_body", 408, GrpcCode::DeadlineExceeded),
             Self::TooLarge { .. } => same("too_large", 413, GrpcCode::InvalidArgument),
             Self::Busy(busy) => busy.cause.row(),
@@ -306,6 +310,12 @@ mod tests {
         assert_eq!(busy(BusyCause::DeadlineQueued { callers_own: false }), (429, 429, 503, 14));
         assert_eq!(statuses(&Fault::DeadlineRunning { callers_own: true }), (500, 500, 408, 4));
         assert_eq!(statuses(&Fault::DeadlineRunning { callers_own: false }), (500, 500, 500, 4));
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_implemented_in_grpc() {
+        assert_eq!(statuses(&Fault::NotImplemented(String::new())), (501, 501, 501, 12));
+        assert_eq!(statuses(&Fault::MethodNotAllowed), (405, 405, 405, 12));
     }
 
     #[test]

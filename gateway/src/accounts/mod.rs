@@ -10,6 +10,7 @@ mod edit;
 mod failures;
 mod file;
 mod followed;
+mod jwt;
 mod list;
 mod password;
 mod permission;
@@ -30,6 +31,7 @@ pub use faceline_shared::rate::{Quota, QuotaSpan, Rate};
 use faceline_shared::seal::KeyRing;
 use faceline_shared::telemetry::Metrics;
 use prometheus::{IntCounterVec, IntGauge};
+use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -190,6 +192,17 @@ impl Accounts {
             tracing::error!(%error, "a password cannot be checked");
             Fault::Internal
         })?
+    }
+
+    /// Whose token this is, a JSON Web Token under a BWS key; `peer` is where it came from.
+    ///
+    /// # Errors
+    /// [`Fault::Unauthenticated`], whatever is wrong with it; as of [`Accounts::refusal`] where there is one.
+    pub fn by_token(&self, token: Option<&[u8]>, peer: Peer) -> Result<Caller, Fault> {
+        let token = token.ok_or(Fault::Unauthenticated)?;
+        let now = OffsetDateTime::now_utc().unix_timestamp() as f64;
+        // As with API keys: nobody guesses one.
+        jwt::caller(token, now, |client_id| self.bws_keys(client_id)).ok_or_else(|| self.refusal(peer))
     }
 
     /// The keys that may sign tokens of the BWS client `client_id`. Where none has signed, [`Accounts::refusal`] is the

@@ -10,7 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::family::Family;
-use super::refusal_log;
+use super::{grpc, refusal_log};
 use crate::admission::Ticket;
 use crate::biometric::Picture;
 use crate::json;
@@ -27,6 +27,15 @@ pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// The label of the fault in an answer, for metrics.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cause(pub(super) &'static str);
+
+/// What an answer comes to where its HTTP status does not say it: that of gRPC is always 200.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outcome(pub(super) StatusCode);
+
+/// What an answer comes to, for metrics and records.
+pub(super) fn outcome(response: &Response) -> StatusCode {
+    response.extensions().get().map_or(response.status(), |Outcome(status)| *status)
+}
 
 /// 200 with a JSON body.
 pub(super) fn json(value: &impl Serialize) -> Answer<Response> {
@@ -124,8 +133,13 @@ pub(super) fn refused(fault: &Fault, family: Family) -> Response {
         429 | 503 => refusal_log::refused(id, cause, &message),
         _ => tracing::info!(error_id = %id, cause, message, "request refused"),
     }
-    let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = body(code, family.body(id, fault));
+    let mut response = match family {
+        Family::Grpc => grpc::refused(fault),
+        Family::BiometricServices | Family::Bws | Family::FaceLiveness => {
+            let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            body(code, family.body(id, fault))
+        }
+    };
     family.add_headers(status, response.headers_mut());
     if let Some(seconds) = fault.retry_after_seconds() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -23,6 +23,8 @@ pub(super) struct BoundedBody<'t> {
     body: Body,
     ticket: &'t mut Ticket,
     limit: usize,
+    /// Bytes of memory for so many that were received.
+    room: fn(usize) -> usize,
     received: usize,
     started: Instant,
     patience: Duration,
@@ -37,11 +39,17 @@ impl<'t> BoundedBody<'t> {
             body,
             ticket,
             limit,
+            room: |bytes| bytes,
             received: 0,
             started,
             patience,
             give_up: Box::pin(sleep_until(started + patience)),
         }
+    }
+
+    /// With `room` for as many bytes as are received.
+    pub(super) fn taking(self, room: fn(usize) -> usize) -> Self {
+        Self { room, ..self }
     }
 
     /// The body, with what was not read of it.
@@ -54,9 +62,9 @@ impl<'t> BoundedBody<'t> {
         if self.received > self.limit {
             return Err(Fault::TooLarge { limit: self.limit, place: String::new() });
         }
-        let missing = self.received.saturating_sub(self.ticket.bytes());
+        let missing = (self.room)(self.received).saturating_sub(self.ticket.bytes());
         if missing > 0 {
-            let room_left = self.limit - self.ticket.bytes();
+            let room_left = (self.room)(self.limit) - self.ticket.bytes();
             self.ticket.grow(missing.next_multiple_of(STEP).min(room_left))?;
         }
         let since_start = self.patience + Duration::from_secs(self.received as u64) / SLOWEST;

@@ -6,12 +6,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::grpc;
 use crate::json;
 
 /// Paths of Face Liveness.
 const FACE_LIVENESS: &str = "/api/v1/face/";
 /// Paths of the REST twins of BWS.
 const BWS: &str = "/api/v1/";
+/// Paths of BWS over gRPC.
+const BWS_GRPC: &str = "/bioid.services.v1.";
 /// HTTP's status for who is not known.
 const UNAUTHENTICATED: u16 = 401;
 
@@ -22,6 +25,8 @@ pub(super) enum Family {
     BiometricServices,
     /// BWS over REST.
     Bws,
+    /// BWS over gRPC, and all else of gRPC.
+    Grpc,
     /// Face Liveness.
     FaceLiveness,
 }
@@ -52,6 +57,9 @@ pub(super) struct BwsError {
 impl Family {
     /// The family of a path, whether there is something or not.
     pub(super) fn of(path: &str) -> Self {
+        if path.starts_with(BWS_GRPC) {
+            return Self::Grpc;
+        }
         if path.starts_with(FACE_LIVENESS) {
             Self::FaceLiveness
         } else if path.starts_with(BWS) {
@@ -61,20 +69,25 @@ impl Family {
         }
     }
 
+    /// The family of a request, which may be gRPC for something that is not there.
+    pub(super) fn of_request(path: &str, headers: &HeaderMap) -> Self {
+        if grpc::is_grpc(headers) { Self::Grpc } else { Self::of(path) }
+    }
+
     /// Its name in usage records.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::BiometricServices => "biometric_services",
-            Self::Bws => "bws",
+            Self::Bws | Self::Grpc => "bws",
             Self::FaceLiveness => "face_liveness",
         }
     }
 
-    /// The HTTP status of an error.
+    /// The HTTP status of an error; of gRPC what it comes to.
     pub(super) fn status(self, row: &Row) -> u16 {
         match self {
             Self::BiometricServices => row.biometric_services,
-            Self::Bws => row.bws_rest,
+            Self::Bws | Self::Grpc => row.bws_rest,
             Self::FaceLiveness => row.face_liveness,
         }
     }
@@ -84,7 +97,7 @@ impl Family {
         let message = fault.to_string();
         let written = match self {
             Self::BiometricServices | Self::FaceLiveness => json::to_vec(&ErrorObject { id, message }),
-            Self::Bws => json::to_vec(&BwsError { code: fault.row().grpc as u8, message, details: [] }),
+            Self::Bws | Self::Grpc => json::to_vec(&BwsError { code: fault.row().grpc as u8, message, details: [] }),
         };
         written.unwrap_or_default()
     }
@@ -92,7 +105,7 @@ impl Family {
     /// Headers that an error has in this family only.
     pub(super) fn add_headers(self, status: u16, headers: &mut HeaderMap) {
         let challenge = match self {
-            Self::BiometricServices => return,
+            Self::BiometricServices | Self::Grpc => return,
             Self::Bws => "Bearer",
             Self::FaceLiveness => "Basic realm=\"faceline\"",
         };
@@ -112,6 +125,7 @@ mod tests {
             ("/api/v1/face/liveness", Family::FaceLiveness),
             ("/api/v1/livenessdetection", Family::Bws),
             ("/api/v1/nothing", Family::Bws),
+            ("/bioid.services.v1.BioIDWebService/PhotoVerify", Family::Grpc),
             ("/bioserver-app/v2/faces", Family::BiometricServices),
             ("/", Family::BiometricServices),
         ] {

@@ -3,6 +3,7 @@
 mod answer;
 mod biometric;
 mod body;
+mod bws;
 mod connection;
 mod content_type;
 mod cors;
@@ -10,6 +11,7 @@ mod descriptors;
 mod docs;
 mod drain;
 mod family;
+mod grpc;
 mod health;
 mod idempotency;
 mod idle;

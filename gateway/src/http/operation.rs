@@ -35,6 +35,28 @@ pub(super) const SESSION_MATCHES: &str = "/bioserver-app/v2/bio-sessions/{sessio
 pub(super) const SESSION_ID: &str = "session";
 /// The face's id in these paths.
 pub(super) const FACE_ID: &str = "face";
+/// `POST` one or two pictures, get whether they show a living person.
+pub(super) const LIVENESS_DETECTION: &str = "/api/v1/livenessdetection";
+/// `POST` live pictures and a photo, get whether they show the same person.
+pub(super) const PHOTO_VERIFY: &str = "/api/v1/photoverify";
+/// `POST` a video, get whether it shows a living person.
+pub(super) const VIDEO_LIVENESS_DETECTION: &str = "/api/v1/videolivenessdetection";
+/// The same over gRPC.
+pub(super) const GRPC_LIVENESS_DETECTION: &str = "/bioid.services.v1.BioIDWebService/LivenessDetection";
+/// The same over gRPC.
+pub(super) const GRPC_PHOTO_VERIFY: &str = "/bioid.services.v1.BioIDWebService/PhotoVerify";
+/// The same over gRPC.
+pub(super) const GRPC_VIDEO_LIVENESS_DETECTION: &str =
+    "/bioid.services.v1.BioIDWebService/VideoLivenessDetection";
+/// Whether the service works, as gRPC asks.
+pub(super) const GRPC_HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+/// The same, and each change.
+pub(super) const GRPC_HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
+/// What can be asked over gRPC.
+pub(super) const GRPC_REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+/// The same in the version before.
+pub(super) const GRPC_REFLECTION_ALPHA: &str =
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 /// The process runs.
 pub(super) const LIVEZ: &str = "/livez";
 /// The process can do its work.
@@ -60,7 +82,7 @@ pub struct Operation {
     pub name: &'static str,
 }
 
-/// All operations.
+/// All operations over REST.
 pub const OPERATIONS: &[Operation] = &[
     Operation { method: "GET", path: CAPABILITIES, name: "capabilities" },
     Operation { method: "POST", path: FACES, name: "create_face" },
@@ -77,6 +99,9 @@ pub const OPERATIONS: &[Operation] = &[
     Operation { method: "DELETE", path: SESSION_FACE, name: "delete_session_face" },
     Operation { method: "GET", path: SESSION_FACE_IMAGE, name: "get_session_face_image" },
     Operation { method: "GET", path: SESSION_MATCHES, name: "get_session_matches" },
+    Operation { method: "POST", path: LIVENESS_DETECTION, name: "liveness_detection" },
+    Operation { method: "POST", path: PHOTO_VERIFY, name: "photo_verify" },
+    Operation { method: "POST", path: VIDEO_LIVENESS_DETECTION, name: "video_liveness_detection" },
     Operation { method: "GET", path: JWKS, name: "jwks" },
     Operation { method: "GET", path: SIGNING_CERTIFICATE, name: "signing_certificate" },
     Operation { method: "GET", path: LIVEZ, name: "livez" },
@@ -87,9 +112,20 @@ pub const OPERATIONS: &[Operation] = &[
     Operation { method: "GET", path: DOCS_FILE, name: "docs" },
 ];
 
+/// All operations over gRPC.
+const CALLS: &[Operation] = &[
+    Operation { method: "POST", path: GRPC_LIVENESS_DETECTION, name: "liveness_detection" },
+    Operation { method: "POST", path: GRPC_PHOTO_VERIFY, name: "photo_verify" },
+    Operation { method: "POST", path: GRPC_VIDEO_LIVENESS_DETECTION, name: "video_liveness_detection" },
+    Operation { method: "POST", path: GRPC_HEALTH_CHECK, name: "grpc_health" },
+    Operation { method: "POST", path: GRPC_HEALTH_WATCH, name: "grpc_health" },
+    Operation { method: "POST", path: GRPC_REFLECTION, name: "grpc_reflection" },
+    Operation { method: "POST", path: GRPC_REFLECTION_ALPHA, name: "grpc_reflection" },
+];
+
 /// The name of the operation at a matched route; all other paths are one, so that callers cannot make names, and so are
 /// methods that a route does not take.
 pub(super) fn name(method: &Method, route: Option<&str>) -> &'static str {
     let is_it = |operation: &&Operation| Some(operation.path) == route && operation.method == method.as_str();
-    OPERATIONS.iter().find(is_it).map_or(UNKNOWN, |operation| operation.name)
+    OPERATIONS.iter().chain(CALLS).find(is_it).map_or(UNKNOWN, |operation| operation.name)
 }

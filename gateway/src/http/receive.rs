@@ -7,13 +7,14 @@ use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::rate::{Bound, Rate, Refusal, Terms};
 use faceline_shared::telemetry::TraceContext;
 use futures_util::TryStreamExt as _;
-use http::HeaderValue;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
 use tracing::Span;
 use uuid::Uuid;
 
 use super::State;
 use super::body::BoundedBody;
+use super::family::Family;
 use super::{content_type, drain, multipart};
 use crate::accounts::{Caller, Peer, Permission};
 use crate::admission::{Ticket, Visit, Way};
@@ -39,13 +40,26 @@ pub(super) struct Received<B> {
 
 /// Who calls, where its key allows `permission`.
 fn authorize(state: &State, parts: &Parts, permission: Permission) -> Result<Caller, Fault> {
-    let key = parts.headers.get("apikey").map(HeaderValue::as_bytes);
     let peer = parts.extensions.get::<Peer>().copied().unwrap_or_default();
-    let caller = state.accounts.by_api_key(key, peer)?;
+    let caller = match Family::of(parts.uri.path()) {
+        Family::Bws | Family::Grpc => state.accounts.by_token(bearer(&parts.headers), peer)?,
+        Family::BiometricServices | Family::FaceLiveness => {
+            let key = parts.headers.get("apikey").map(HeaderValue::as_bytes);
+            state.accounts.by_api_key(key, peer)?
+        }
+    };
     Span::current().record("client", &*caller.client);
     record::note(|facts| facts.caller = Some(caller.clone()));
     caller.require(permission)?;
     Ok(caller)
+}
+
+/// The token of a caller that shows exactly one.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, token) = value.as_bytes().split_at_checked(b"Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }
 
 /// Who calls, where its key allows `permission` now: its rate and its quota have room for one more request.
@@ -118,19 +132,55 @@ pub(super) async fn receive_json(
     let entered = enter(state, &parts, permission).await;
     let admitted = entered.and_then(|caller| admit(state, &parts, caller, Work::None, JSON_LIMIT));
     let (mut admitted, body) = or_drained(admitted, &parts, body)?;
-    let mut bounded =
-        BoundedBody::new(body, JSON_LIMIT, state.config.http.body_timeout, &mut admitted.ticket);
-    let collect = |mut bytes: BytesMut, piece: Bytes| async move {
-        bytes.extend_from_slice(&piece);
-        Ok(bytes)
-    };
-    let read = (&mut bounded).try_fold(BytesMut::new(), collect).await;
-    drain::rest(bounded.into_inner());
-    let bytes = read?.freeze();
+    let bounded = BoundedBody::new(body, JSON_LIMIT, state.config.http.body_timeout, &mut admitted.ticket);
+    let bytes = collect(bounded).await?;
     if !bytes.is_empty() {
         content_type::require_json(&parts.headers)?;
     }
     Ok(admitted.with(bytes, &parts))
+}
+
+/// A body that is read as a whole.
+pub(super) struct WholeBody {
+    /// Its longest, in bytes.
+    pub(super) limit: usize,
+    /// Bytes of memory that a request takes for so many of its body.
+    pub(super) room: fn(usize) -> usize,
+    /// What its headers must say.
+    pub(super) check: fn(&HeaderMap) -> Result<(), Fault>,
+}
+
+/// Lets a request in that makes a job of its whole body, and reads it.
+pub(super) async fn receive_whole(
+    state: &State,
+    request: Request,
+    permission: Permission,
+    form: &WholeBody,
+) -> Result<Received<Bytes>, Fault> {
+    let (parts, body) = request.into_parts();
+    let &WholeBody { limit, room, check } = form;
+    // As of forms; the room grows with the length.
+    let limit = limit.min(limit.saturating_mul(state.admission.longest_body()) / room(limit));
+    let decide = async {
+        let caller = enter(state, &parts, permission).await?;
+        check(&parts.headers)?;
+        admit_with(state, &parts, caller, Work::Job, limit, room)
+    };
+    let (mut admitted, body) = or_drained(decide.await, &parts, body)?;
+    let bounded = BoundedBody::new(body, limit, state.config.http.body_timeout, &mut admitted.ticket);
+    let bytes = collect(bounded.taking(room)).await?;
+    Ok(admitted.with(bytes, &parts))
+}
+
+/// All of a body; what is left of one that is not read is dropped for a moment.
+async fn collect(mut bounded: BoundedBody<'_>) -> Result<Bytes, Fault> {
+    let append = |mut bytes: BytesMut, piece: Bytes| async move {
+        bytes.extend_from_slice(&piece);
+        Ok(bytes)
+    };
+    let read = (&mut bounded).try_fold(BytesMut::new(), append).await;
+    drain::rest(bounded.into_inner());
+    read.map(BytesMut::freeze)
 }
 
 /// Lets a request in that has no body.
@@ -182,13 +232,25 @@ impl Admitted {
 
 /// Lets a request of `caller` in with a body of at most `limit` bytes.
 fn admit(state: &State, parts: &Parts, caller: Caller, work: Work, limit: usize) -> Result<Admitted, Fault> {
+    admit_with(state, parts, caller, work, limit, |bytes| bytes)
+}
+
+/// The same for a body that takes `room`.
+fn admit_with(
+    state: &State,
+    parts: &Parts,
+    caller: Caller,
+    work: Work,
+    limit: usize,
+    room: fn(usize) -> usize,
+) -> Result<Admitted, Fault> {
     let length = content_type::length(&parts.headers);
     if limit > 0 && length.is_some_and(|length| length > limit as u64) {
         return Err(Fault::TooLarge { limit, place: String::new() });
     }
     let way = parts.extensions.get::<Way>().cloned().unwrap_or_default();
     let visit = state.admission.visit(&caller, parts.uri.path(), length, way);
-    let bytes = length.map_or(STEP, |length| length as usize).min(limit);
+    let bytes = room(length.map_or(STEP, |length| length as usize).min(limit));
     let ticket = match work {
         Work::Job => {
             require_workers(state, &visit)?;

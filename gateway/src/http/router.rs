@@ -10,7 +10,9 @@ use axum::routing::get;
 use faceline_shared::error::Fault;
 
 use super::family::Family;
-use super::{State, answer, biometric, docs, drain, health, layers, operation, sessions, signing};
+use super::{
+    State, answer, biometric, bws, docs, drain, grpc, health, layers, operation, sessions, signing,
+};
 
 /// The routes; the outermost layer comes last.
 pub(super) fn router(state: Arc<State>) -> Router {
@@ -21,6 +23,8 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .merge(signing::routes())
         .merge(sessions::routes())
         .merge(docs::routes(&state.config.http))
+        .merge(bws::routes())
+        .merge(grpc::routes(&state))
         .fallback(async |request| refuse(request, &Fault::NotFound("there is nothing at this path".into())))
         .method_not_allowed_fallback(async |request| refuse(request, &Fault::MethodNotAllowed))
         .layer(from_fn(layers::catch_panic))
@@ -35,5 +39,8 @@ pub(super) fn router(state: Arc<State>) -> Router {
 fn refuse(request: Request, fault: &Fault) -> Response {
     let (parts, body) = request.into_parts();
     drain::refused(&parts, body);
-    answer::refused(fault, Family::of(parts.uri.path()))
+    match Family::of_request(parts.uri.path(), &parts.headers) {
+        Family::Grpc => answer::refused(&Fault::NotImplemented("there is no such method".into()), Family::Grpc),
+        family => answer::refused(fault, family),
+    }
 }

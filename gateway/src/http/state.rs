@@ -11,6 +11,8 @@ use super::layers::HttpMetrics;
 use crate::accounts::Accounts;
 use crate::admission::Admission;
 use crate::biometric::BiometricServices;
+use crate::bws::Bws;
+use crate::orders::Orders;
 use crate::submit::Submit;
 use crate::usage::Usage;
 
@@ -23,6 +25,7 @@ pub struct State {
     pub(super) submit: Arc<dyn Submit>,
     pub(super) usage: Arc<Usage>,
     pub(super) biometric: BiometricServices,
+    pub(super) bws: Bws,
     pub(super) readiness: Readiness,
     pub(super) metrics: HttpMetrics,
 }
@@ -42,6 +45,8 @@ impl State {
         readiness: Readiness,
         metrics: &Metrics,
     ) -> Arc<Self> {
+        let orders = Orders::new(Arc::clone(&submit), Arc::clone(&admission), config.jobs.deadline);
+        let bws = Bws::new(&config, orders);
         Arc::new(Self {
             config,
             accounts,
@@ -50,6 +55,7 @@ impl State {
             submit,
             usage,
             biometric,
+            bws,
             readiness,
             metrics: HttpMetrics::new(metrics),
         })

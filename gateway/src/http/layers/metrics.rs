@@ -9,7 +9,7 @@ use axum::response::Response;
 use faceline_shared::telemetry::Metrics;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
-use crate::http::answer::Cause;
+use crate::http::answer::{self, Cause};
 use crate::http::{State, operation};
 
 /// Status of a request whose caller left before the answer.
@@ -88,7 +88,7 @@ pub(in crate::http) async fn measure(
     let mut under_way =
         UnderWay { metrics: &state.metrics, operation, started: Instant::now(), status: None };
     let response = next.run(request).await;
-    under_way.status = Some(response.status().as_u16().to_string());
+    under_way.status = Some(answer::outcome(&response).as_u16().to_string());
     if let Some(Cause(cause)) = response.extensions().get() {
         state.metrics.refusals.with_label_values(&[operation, cause]).inc();
     }

@@ -12,7 +12,7 @@ use crate::http::answer;
 use crate::http::family::Family;
 
 pub(in crate::http) async fn catch_panic(request: Request, next: Next) -> Response {
-    let family = Family::of(request.uri().path());
+    let family = Family::of_request(request.uri().path(), request.headers());
     // What the handler held is dropped with it; what is shared is behind locks that survive a panic.
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,

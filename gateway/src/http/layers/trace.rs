@@ -9,7 +9,7 @@ use faceline_shared::telemetry::TraceContext;
 use tracing::{Instrument as _, field};
 
 use super::request_id::RequestId;
-use crate::http::operation;
+use crate::http::{answer, operation};
 
 pub(in crate::http) async fn trace(mut request: Request, next: Next) -> Response {
     let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
@@ -29,7 +29,7 @@ pub(in crate::http) async fn trace(mut request: Request, next: Next) -> Response
         let started = Instant::now();
         let response = next.run(request).await;
         tracing::debug!(
-            status = response.status().as_u16(),
+            status = answer::outcome(&response).as_u16(),
             elapsed_ms = started.elapsed().as_millis() as u64,
             "answered"
         );

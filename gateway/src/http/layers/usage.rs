@@ -9,7 +9,7 @@ use http::{HeaderName, StatusCode};
 use uuid::Uuid;
 
 use super::request_id::RequestId;
-use crate::http::answer::Cause;
+use crate::http::answer::{self, Cause};
 use crate::http::family::Family;
 use crate::http::idempotency::Repeated;
 use crate::http::{State, operation};
@@ -37,8 +37,9 @@ pub(in crate::http) async fn usage(
     let response = next.run(request).await;
     // Who was sent away, for now or for good, was given nothing; metrics count that. A flood of refusals must not become
     // one of writes.
+    let status = answer::outcome(&response);
     let is_refused = matches!(
-        response.status(),
+        status,
         StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
     );
     let facts = record::present().unwrap_or_default();
@@ -58,7 +59,7 @@ pub(in crate::http) async fn usage(
         key: caller.key_id.as_ref().to_owned(),
         family: family.as_str().to_owned(),
         operation: operation.to_owned(),
-        status: response.status().as_u16(),
+        status: status.as_u16(),
         outcome: outcome.to_owned(),
         request: id,
         job: job.filter(|_| !is_repeated),

@@ -10,7 +10,8 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema as _, ToSchema as _};
 
 use crate::biometric::schema::{self, Named, reference};
-use crate::http::family::ErrorObject;
+use super::{BEARER, bws};
+use crate::http::family::{BwsError, ErrorObject, Family};
 use crate::signing::JwkSet;
 
 /// Header of every answer.
@@ -25,6 +26,13 @@ const RATE_POLICY: &str = "RateLimit-Policy";
 const REPLAYED: &str = "Idempotency-Replayed";
 const RETRY_AFTER: &str = "Retry-After";
 const LOCATION: &str = "Location";
+const AUTHENTICATE: &str = "WWW-Authenticate";
+/// When those of the examples may come again.
+pub(super) const SOON: Duration = Duration::from_secs(2);
+
+/// Names of whatever else goes wrong.
+const FAILURE: &str = "Failure";
+const BWS_FAILURE: &str = "BwsFailure";
 
 /// What a request that succeeds is answered with.
 #[derive(Clone, Copy)]
@@ -88,6 +96,14 @@ pub(super) fn with_headers(mut response: ResponseBuilder, counts: bool) -> Respo
     response
 }
 
+/// Adds the headers of an answer of BWS.
+pub(super) fn with_bws(mut response: ResponseBuilder) -> ResponseBuilder {
+    for (name, _) in bws::HEADERS {
+        response = response.header_ref(name, header(name));
+    }
+    response
+}
+
 /// Adds the header of an answer that may have been given before.
 pub(super) fn with_replayed(response: ResponseBuilder) -> ResponseBuilder {
     response.header_ref(REPLAYED, header(REPLAYED))
@@ -119,6 +135,9 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
         (RATE_POLICY, with("All that bounds the key.", policy)),
     ];
     all.extend(RATE.map(|(name, text)| (name, with(text, count(0)))));
+    let challenge = text().enum_values(Some([BEARER]));
+    all.push((AUTHENTICATE, with("How to authenticate.", challenge)));
+    all.extend(bws::headers());
     all
 }
 
@@ -134,8 +153,7 @@ pub(super) fn schemas() -> Vec<Named> {
 
 /// A refusal that an operation may answer with: its name in the document, the fault, and when that happens.
 fn known() -> Vec<(&'static str, Fault, &'static str)> {
-    let soon = Duration::from_secs(2);
-    let busy = |cause| Fault::busy(cause, soon);
+    let busy = |cause| Fault::busy(cause, SOON);
     vec![
         (
             "Invalid",
@@ -151,7 +169,7 @@ fn known() -> Vec<(&'static str, Fault, &'static str)> {
         ),
         (
             "InProgress",
-            Fault::InProgress { retry_after: soon },
+            Fault::InProgress { retry_after: SOON },
             "The request with this key is still in progress.",
         ),
         (
@@ -166,9 +184,13 @@ fn known() -> Vec<(&'static str, Fault, &'static str)> {
     ]
 }
 
+fn known_of(family: Family) -> Vec<(&'static str, Fault, &'static str)> {
+    if family == Family::Bws { bws::known() } else { known() }
+}
+
 /// The name of the refusal with this status.
-pub(super) fn refusal(status: u16) -> Option<Ref> {
-    let found = known().into_iter().find(|(_, fault, _)| fault.row().biometric_services == status);
+pub(super) fn refusal(status: u16, family: Family) -> Option<Ref> {
+    let found = known_of(family).into_iter().find(|(_, fault, _)| family.status(&fault.row()) == status);
     found.map(|(name, ..)| Ref::from_response_name(name))
 }
 
@@ -180,25 +202,34 @@ pub(super) fn not_ready() -> Response {
 }
 
 /// Whatever else goes wrong.
-pub(super) fn failure() -> Ref {
-    Ref::from_response_name("Failure")
+pub(super) fn failure(family: Family) -> Ref {
+    Ref::from_response_name(if family == Family::Bws { BWS_FAILURE } else { FAILURE })
 }
 
 /// All refusals.
 pub(super) fn refusals() -> Vec<(&'static str, Response)> {
-    let mut all: Vec<_> =
-        known().into_iter().map(|(name, fault, text)| (name, response(&fault, text))).collect();
-    all.push(("Failure", response(&Fault::Internal, "Anything else, such as an internal error.")));
+    let mut all = Vec::new();
+    for (family, failure) in [(Family::BiometricServices, FAILURE), (Family::Bws, BWS_FAILURE)] {
+        let known = known_of(family).into_iter();
+        all.extend(known.map(|(name, fault, text)| (name, response(&fault, text, family))));
+        let text = "Anything else, such as an internal error.";
+        all.push((failure, response(&Fault::Internal, text, family)));
+    }
     all
 }
 
-fn response(fault: &Fault, text: &str) -> Response {
-    let example = serde_json::json!({
-        "id": "a5ac0455-8d99-4d73-835c-c656b5aba41e",
-        "message": fault.to_string()
-    });
-    let object = ContentBuilder::new().schema(Some(reference(&ErrorObject::name()))).example(Some(example));
+fn response(fault: &Fault, text: &str, family: Family) -> Response {
+    let (name, example) = if family == Family::Bws {
+        (BwsError::name(), bws::example(fault))
+    } else {
+        let id = "a5ac0455-8d99-4d73-835c-c656b5aba41e";
+        (ErrorObject::name(), serde_json::json!({ "id": id, "message": fault.to_string() }))
+    };
+    let object = ContentBuilder::new().schema(Some(reference(&name))).example(Some(example));
     let mut response = ResponseBuilder::new().description(text).content("application/json", object.build());
+    if (family, fault) == (Family::Bws, &Fault::Unauthenticated) {
+        response = response.header_ref(AUTHENTICATE, header(AUTHENTICATE));
+    }
     if fault.retry_after_seconds().is_some() {
         response = response.header_ref(RETRY_AFTER, header(RETRY_AFTER));
     }

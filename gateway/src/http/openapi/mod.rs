@@ -1,13 +1,14 @@
 //! The description of the API (OpenAPI 3.1): made of the routes, the tables of forms, and the types of answers.
 
 mod answers;
+mod bws;
 mod forms;
 mod operations;
 
 use std::sync::LazyLock;
 
 use utoipa::openapi::path::HttpMethod;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, ServerBuilder,
@@ -20,7 +21,10 @@ use crate::biometric::schema;
 /// Name of the security scheme, and of the header that it is about.
 const APIKEY: &str = "apikey";
 
-const ABOUT: &str = "Describes faces, compares them, and estimates ages.\n\nAll members and parts that are not \
+/// Name of the security scheme of BWS, and of what `Authorization` begins with.
+const BEARER: &str = "Bearer";
+
+const ABOUT: &str = "Describes faces, compares them, estimates ages, and detects whether pictures show a living person.\n\nAll members and parts that are not \
      described here are ignored. In a form, a part may be a file or a plain value; texts lose outer white space and \
      quotes. An absent member of an answer is left out and never null.";
 
@@ -91,7 +95,13 @@ fn components() -> ComponentsBuilder {
     );
     let mut components =
         ComponentsBuilder::new().security_scheme(APIKEY, SecurityScheme::ApiKey(ApiKey::Header(key)));
-    for (name, schema) in schema::schemas().into_iter().chain(forms::schemas()).chain(answers::schemas()) {
+    let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(
+        "A token that the client made and signed with a BWS key of its account (HS256, HS384 or HS512): `sub` is the \
+         client, `aud` is \"BWS\", `exp` is its end.",
+    ));
+    components = components.security_scheme(BEARER, SecurityScheme::Http(token.build()));
+    let schemas = schema::schemas().into_iter().chain(forms::schemas()).chain(answers::schemas());
+    for (name, schema) in schemas.chain(bws::schemas()) {
         components = components.schema(name, schema);
     }
     for (name, header) in answers::headers() {

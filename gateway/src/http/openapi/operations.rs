@@ -6,17 +6,19 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{KnownFormat, ObjectBuilder, Required, SchemaFormat, Type};
 
 use super::answers::{self, Success};
-use super::{APIKEY, forms};
+use super::{APIKEY, BEARER, bws, forms};
 use crate::biometric::schema::name;
+use crate::http::family::Family;
 use crate::http::operation::{FACE_ID, SESSION_ID};
 
 /// Groups of operations.
-pub(super) const TAGS: [(&str, &str); 5] = [
+pub(super) const TAGS: [(&str, &str); 6] = [
     ("Faces and matches", "Pictures that belong to no session: nothing is kept."),
     ("Sessions", "What belongs to a session ends with it."),
     ("Faces of a session", "Kept until they are deleted, or the session ends."),
     ("Service", "What the service can do."),
     ("Public", "Without a key."),
+    ("BWS", "Whether somebody is alive, and the one in a photo. The same is served over gRPC."),
 ];
 
 /// An operation in words.
@@ -34,6 +36,8 @@ pub(super) struct Described {
     refusals: &'static [u16],
     /// The header `Idempotency-Key` is read.
     idempotent: bool,
+    /// Whose credential it takes, and whose errors it has.
+    family: Family,
 }
 
 /// What an operation that needs a key and nothing else is refused with.
@@ -47,6 +51,16 @@ const KEYED: Described = Described {
     success: Success::Nothing,
     refusals: &[401, 403],
     idempotent: false,
+    family: Family::BiometricServices,
+};
+
+/// What an operation of BWS has in common with the others.
+const BWS: Described = Described {
+    tag: TAGS[5].0,
+    success: Success::One(bws::LIVENESS_DETECTION),
+    refusals: &[400, 401, 403, 413, 429, 503],
+    family: Family::Bws,
+    ..KEYED
 };
 
 const OF_FORMS: &[u16] = &[400, 401, 403, 413, 429, 503];
@@ -185,6 +199,29 @@ pub(super) static DESCRIBED: &[Described] = &[
         refusals: OF_SESSIONS,
         ..KEYED
     },
+    Described {
+        name: "liveness_detection",
+        summary: "Detect whether one or two pictures show a living person",
+        description: "With two pictures the person has to have moved; with tags on the second, in their directions.",
+        body: Some(bws::detection),
+        ..BWS
+    },
+    Described {
+        name: "photo_verify",
+        summary: "Compare live pictures with a photo",
+        description: "Unless that is disabled, the liveness of the live pictures is detected, too.",
+        body: Some(bws::verification),
+        success: Success::One(bws::PHOTO_VERIFY),
+        ..BWS
+    },
+    Described {
+        name: "video_liveness_detection",
+        summary: "Detect whether a video shows a living person",
+        description: "Not in this version of the service, which answers with 501.",
+        body: Some(bws::video),
+        refusals: &[401, 403, 429, 501],
+        ..BWS
+    },
     Described { name: "jwks", summary: "Keys that check signatures", success: Success::Keys, ..PUBLIC },
     Described {
         name: "signing_certificate",
@@ -218,10 +255,14 @@ impl Described {
             if self.idempotent {
                 response = answers::with_replayed(response);
             }
+            if self.family == Family::Bws {
+                response = answers::with_bws(response);
+            }
             operation = operation.response(status, answers::with_headers(response, self.keyed).build());
         }
         if self.keyed {
-            operation = operation.security(SecurityRequirement::new(APIKEY, [""; 0]));
+            let scheme = if self.family == Family::Bws { BEARER } else { APIKEY };
+            operation = operation.security(SecurityRequirement::new(scheme, [""; 0]));
         }
         self.refused(operation)
     }
@@ -246,6 +287,9 @@ impl Described {
                 .build()
         };
         let mut all = Vec::new();
+        if self.family == Family::Bws {
+            all.push(bws::reference_number());
+        }
         if route.contains(&format!("{{{SESSION_ID}}}")) {
             all.push(id(SESSION_ID, "The session's id."));
         }
@@ -274,10 +318,10 @@ impl Described {
         }
         let of_keys: &[u16] = if self.idempotent { &[409, 422] } else { &[] };
         for status in self.refusals.iter().chain(of_keys) {
-            if let Some(refusal) = answers::refusal(*status) {
+            if let Some(refusal) = answers::refusal(*status, self.family) {
                 operation = operation.response(status.to_string(), refusal);
             }
         }
-        operation.response("default", answers::failure())
+        operation.response("default", answers::failure(self.family))
     }
 }

@@ -1,0 +1,100 @@
+//! How sure it is that live pictures and a photo show the same person.
+
+use faceline_shared::score::Far;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::proto::v1::photo_verify_response::AccuracyLevel;
+
+/// Allowance for what is lost when a rate is made from its logarithm.
+const ROUNDING: f64 = 1.0 + 1e-9;
+
+/// A level of accuracy, by the false acceptance rate of the comparison.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
+#[schema(as = BwsAccuracyLevel)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) enum Level {
+    /// Not the same person, or not compared.
+    NotRecognized,
+    /// 0.5 %.
+    #[serde(rename = "LEVEL_1")]
+    One,
+    /// 0.25 %.
+    #[serde(rename = "LEVEL_2")]
+    Two,
+    /// 0.1 %.
+    #[serde(rename = "LEVEL_3")]
+    Three,
+    /// 0.01 %.
+    #[serde(rename = "LEVEL_4")]
+    Four,
+    /// 0.001 %.
+    #[serde(rename = "LEVEL_5")]
+    Five,
+}
+
+impl Level {
+    /// The best level that a rate reaches.
+    pub(super) fn of(far: Far) -> Self {
+        match far.fraction() / ROUNDING {
+            rate if rate <= 0.001e-2 => Self::Five,
+            rate if rate <= 0.01e-2 => Self::Four,
+            rate if rate <= 0.1e-2 => Self::Three,
+            rate if rate <= 0.25e-2 => Self::Two,
+            rate if rate <= 0.5e-2 => Self::One,
+            _ => Self::NotRecognized,
+        }
+    }
+}
+
+impl From<Level> for AccuracyLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::NotRecognized => Self::NotRecognized,
+            Level::One => Self::Level1,
+            Level::Two => Self::Level2,
+            Level::Three => Self::Level3,
+            Level::Four => Self::Level4,
+            Level::Five => Self::Level5,
+        }
+    }
+}
+
+/// The score of a rate, above 0 to 1: `1 / (1 + sqrt(FAR / 0.0001))`.
+///
+/// A logistic curve over the logarithm of the rate. It is one half where [`Level::Four`] begins, below which nobody should
+/// be accepted, and a hundred times rarer is ten times closer to 1.
+pub(super) fn score(far: Far) -> f64 {
+    1.0 / (1.0 + (far.fraction() / 0.01e-2).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_begins_at_its_rate() {
+        for (percentage, level, below) in [
+            (0.001, Level::Five, Level::Four),
+            (0.01, Level::Four, Level::Three),
+            (0.1, Level::Three, Level::Two),
+            (0.25, Level::Two, Level::One),
+            (0.5, Level::One, Level::NotRecognized),
+        ] {
+            let at = |percentage: f64| Level::of(Far::from_fraction(percentage / 100.0));
+            assert_eq!((at(percentage), at(percentage * 1.001)), (level, below));
+            let from_logarithm = Far::from_log10((percentage / 100.0).log10());
+            assert_eq!(Level::of(from_logarithm), level);
+        }
+        assert_eq!(Level::of(Far::ONE), Level::NotRecognized);
+        assert_eq!(Level::of(Far::from_log10(-40.0)), Level::Five);
+    }
+
+    #[test]
+    fn a_score_grows_as_the_rate_falls_and_is_never_none() {
+        let scores: Vec<_> = (0..=30).map(|step| score(Far::from_log10(f64::from(-step) / 2.0))).collect();
+        assert!(scores.is_sorted_by(|a, b| a < b), "{scores:?}");
+        assert!(scores.iter().all(|score| (0.009..=1.0).contains(score)), "{scores:?}");
+        assert!((score(Far::from_fraction(1e-4)) - 0.5).abs() < 1e-12);
+    }
+}
