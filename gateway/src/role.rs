@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::accounts::{Accounts, AccountsError};
 use crate::admission::Admission;
 use crate::biometric::BiometricServices;
+use crate::face_liveness::FaceLiveness;
 use crate::http::{ListenError, Server, State};
 use crate::jobs::Dispatcher;
 use crate::orders::Orders;
@@ -48,6 +49,9 @@ pub enum GatewayError {
     /// No answer could be signed.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// URLs of pictures could not be fetched.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
     /// The public listener cannot be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -131,6 +135,7 @@ impl Gateway {
         let mover = usage.mover(objects, &config.usage);
         let submit = Arc::new(dispatcher);
         let orders = Orders::new(submit.clone(), Arc::clone(&admission), config.jobs.deadline);
+        let face_liveness = FaceLiveness::new(config, orders.clone(), &parts.metrics)?;
         let biometric = BiometricServices::new(
             config,
             orders,
@@ -147,6 +152,7 @@ impl Gateway {
             submit,
             usage,
             biometric,
+            face_liveness,
             parts.readiness,
             &parts.metrics,
         );

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::face_liveness::Answer;
 use crate::json;
 
 /// Paths of Face Liveness.
@@ -83,8 +84,9 @@ impl Family {
     pub(super) fn body(self, id: Uuid, fault: &Fault) -> Vec<u8> {
         let message = fault.to_string();
         let written = match self {
-            Self::BiometricServices | Self::FaceLiveness => json::to_vec(&ErrorObject { id, message }),
+            Self::BiometricServices => json::to_vec(&ErrorObject { id, message }),
             Self::Bws => json::to_vec(&BwsError { code: fault.row().grpc as u8, message, details: [] }),
+            Self::FaceLiveness => json::to_vec(&Answer::refused(None, fault)),
         };
         written.unwrap_or_default()
     }

@@ -1,6 +1,7 @@
 //! The public listener: the only place that knows axum.
 
 mod answer;
+mod basic;
 mod biometric;
 mod body;
 mod connection;
@@ -9,6 +10,7 @@ mod cors;
 mod descriptors;
 mod docs;
 mod drain;
+mod face_liveness;
 mod family;
 mod health;
 mod idempotency;

@@ -13,6 +13,8 @@ pub(super) const FACES: &str = "/bioserver-app/v2/faces";
 pub(super) const MATCH_IMAGES: &str = "/bioserver-app/v2/match/images";
 /// `POST` a face and a picture, get their match.
 pub(super) const MATCH: &str = "/bioserver-app/v2/match";
+/// `POST` a picture, get whether its person lives.
+pub(super) const FACE_LIVENESS: &str = "/api/v1/face/liveness";
 /// `GET` the public keys that check signatures.
 pub(super) const JWKS: &str = "/.well-known/jwks.json";
 /// `GET` the same as certificates.
@@ -77,6 +79,7 @@ pub const OPERATIONS: &[Operation] = &[
     Operation { method: "DELETE", path: SESSION_FACE, name: "delete_session_face" },
     Operation { method: "GET", path: SESSION_FACE_IMAGE, name: "get_session_face_image" },
     Operation { method: "GET", path: SESSION_MATCHES, name: "get_session_matches" },
+    Operation { method: "POST", path: FACE_LIVENESS, name: "face_liveness" },
     Operation { method: "GET", path: JWKS, name: "jwks" },
     Operation { method: "GET", path: SIGNING_CERTIFICATE, name: "signing_certificate" },
     Operation { method: "GET", path: LIVEZ, name: "livez" },

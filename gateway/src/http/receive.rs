@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use super::State;
 use super::body::BoundedBody;
-use super::{content_type, drain, multipart};
+use super::family::Family;
+use super::{basic, content_type, drain, multipart};
 use crate::accounts::{Caller, Peer, Permission};
 use crate::admission::{Ticket, Visit, Way};
 use crate::call::Call;
@@ -25,6 +26,8 @@ use crate::record;
 const ALLOWANCE: usize = 1 << 20;
 /// Size of a body that is JSON and nothing else.
 const JSON_LIMIT: usize = 128 << 10;
+/// JSON with pictures in it takes 12/5 of its length: as it came, decoded, and as text without escapes in between.
+const JSON_WEIGHT: (usize, usize) = (12, 5);
 /// Room for a body of unknown length is taken in steps of this size.
 pub(super) const STEP: usize = 256 << 10;
 
@@ -38,10 +41,18 @@ pub(super) struct Received<B> {
 }
 
 /// Who calls, where its key allows `permission`.
-fn authorize(state: &State, parts: &Parts, permission: Permission) -> Result<Caller, Fault> {
-    let key = parts.headers.get("apikey").map(HeaderValue::as_bytes);
+async fn authorize(state: &State, parts: &Parts, permission: Permission) -> Result<Caller, Fault> {
     let peer = parts.extensions.get::<Peer>().copied().unwrap_or_default();
-    let caller = state.accounts.by_api_key(key, peer)?;
+    let caller = match Family::of(parts.uri.path()) {
+        Family::FaceLiveness => {
+            let (user, password) = basic::credentials(&parts.headers).ok_or(Fault::Unauthenticated)?;
+            state.accounts.by_password(&user, &password, peer).await?
+        }
+        Family::BiometricServices | Family::Bws => {
+            let key = parts.headers.get("apikey").map(HeaderValue::as_bytes);
+            state.accounts.by_api_key(key, peer)?
+        }
+    };
     Span::current().record("client", &*caller.client);
     record::note(|facts| facts.caller = Some(caller.clone()));
     caller.require(permission)?;
@@ -50,7 +61,7 @@ fn authorize(state: &State, parts: &Parts, permission: Permission) -> Result<Cal
 
 /// Who calls, where its key allows `permission` now: its rate and its quota have room for one more request.
 async fn enter(state: &State, parts: &Parts, permission: Permission) -> Result<Caller, Fault> {
-    let caller = authorize(state, parts, permission)?;
+    let caller = authorize(state, parts, permission).await?;
     let limits = &state.config.limits;
     let default = Rate { requests_per_second: limits.requests_per_second, burst: limits.burst };
     let terms = Terms { rate: caller.rate.unwrap_or(default), quota: caller.quota };
@@ -120,17 +131,50 @@ pub(super) async fn receive_json(
     let (mut admitted, body) = or_drained(admitted, &parts, body)?;
     let mut bounded =
         BoundedBody::new(body, JSON_LIMIT, state.config.http.body_timeout, &mut admitted.ticket);
-    let collect = |mut bytes: BytesMut, piece: Bytes| async move {
-        bytes.extend_from_slice(&piece);
-        Ok(bytes)
-    };
-    let read = (&mut bounded).try_fold(BytesMut::new(), collect).await;
+    let read = collect(&mut bounded, 0).await;
     drain::rest(bounded.into_inner());
-    let bytes = read?.freeze();
+    let bytes = read?;
     if !bytes.is_empty() {
         content_type::require_json(&parts.headers)?;
     }
     Ok(admitted.with(bytes, &parts))
+}
+
+/// Lets a request in whose body is JSON with at most `pictures` pictures in it, as base64.
+pub(super) async fn receive_pictures(
+    state: &State,
+    request: Request,
+    permission: Permission,
+    pictures: usize,
+) -> Result<Received<Bytes>, Fault> {
+    let (parts, body) = request.into_parts();
+    let pictures = state.config.limits.picture_bytes.saturating_mul(pictures);
+    let longest = state.admission.longest_body() / JSON_WEIGHT.0 * JSON_WEIGHT.1;
+    let limit = (pictures.div_ceil(3).saturating_mul(4)).saturating_add(ALLOWANCE).min(longest);
+    // What is declared is taken as a whole, so that nothing is moved while it grows.
+    let length = content_type::length(&parts.headers).unwrap_or_default() as usize;
+    let decide = async {
+        let caller = enter(state, &parts, permission).await?;
+        content_type::require_json(&parts.headers)?;
+        let mut admitted = admit(state, &parts, caller, Work::Job, limit)?;
+        admitted.weigh(length)?;
+        Ok(admitted)
+    };
+    let (mut admitted, body) = or_drained(decide.await, &parts, body)?;
+    let mut bounded = BoundedBody::new(body, limit, state.config.http.body_timeout, &mut admitted.ticket);
+    let read = collect(&mut bounded, length).await;
+    drain::rest(bounded.into_inner());
+    let bytes = read?;
+    admitted.weigh(bytes.len())?;
+    Ok(admitted.with(bytes, &parts))
+}
+
+async fn collect(body: &mut BoundedBody<'_>, length: usize) -> Result<Bytes, Fault> {
+    let append = |mut bytes: BytesMut, piece: Bytes| async move {
+        bytes.extend_from_slice(&piece);
+        Ok(bytes)
+    };
+    Ok(body.try_fold(BytesMut::with_capacity(length), append).await?.freeze())
 }
 
 /// Lets a request in that has no body.
@@ -165,6 +209,12 @@ struct Admitted {
 }
 
 impl Admitted {
+    /// Takes what room is missing for a JSON body of `length` bytes.
+    fn weigh(&mut self, length: usize) -> Result<(), Fault> {
+        let missing = (length * JSON_WEIGHT.0 / JSON_WEIGHT.1).saturating_sub(self.ticket.bytes());
+        if missing == 0 { Ok(()) } else { self.ticket.grow(missing) }
+    }
+
     /// The request as a whole, whose body is here.
     fn with<B>(self, body: B, parts: &Parts) -> Received<B> {
         let Self { caller, work, visit, mut ticket } = self;

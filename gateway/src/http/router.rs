@@ -10,7 +10,9 @@ use axum::routing::get;
 use faceline_shared::error::Fault;
 
 use super::family::Family;
-use super::{State, answer, biometric, docs, drain, health, layers, operation, sessions, signing};
+use super::{
+    State, answer, biometric, docs, drain, face_liveness, health, layers, operation, sessions, signing,
+};
 
 /// The routes; the outermost layer comes last.
 pub(super) fn router(state: Arc<State>) -> Router {
@@ -20,6 +22,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .merge(biometric::routes())
         .merge(signing::routes())
         .merge(sessions::routes())
+        .merge(face_liveness::routes())
         .merge(docs::routes(&state.config.http))
         .fallback(async |request| refuse(request, &Fault::NotFound("there is nothing at this path".into())))
         .method_not_allowed_fallback(async |request| refuse(request, &Fault::MethodNotAllowed))

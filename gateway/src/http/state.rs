@@ -11,6 +11,7 @@ use super::layers::HttpMetrics;
 use crate::accounts::Accounts;
 use crate::admission::Admission;
 use crate::biometric::BiometricServices;
+use crate::face_liveness::FaceLiveness;
 use crate::submit::Submit;
 use crate::usage::Usage;
 
@@ -23,6 +24,7 @@ pub struct State {
     pub(super) submit: Arc<dyn Submit>,
     pub(super) usage: Arc<Usage>,
     pub(super) biometric: BiometricServices,
+    pub(super) face_liveness: FaceLiveness,
     pub(super) readiness: Readiness,
     pub(super) metrics: HttpMetrics,
 }
@@ -39,6 +41,7 @@ impl State {
         submit: Arc<dyn Submit>,
         usage: Arc<Usage>,
         biometric: BiometricServices,
+        face_liveness: FaceLiveness,
         readiness: Readiness,
         metrics: &Metrics,
     ) -> Arc<Self> {
@@ -50,6 +53,7 @@ impl State {
             submit,
             usage,
             biometric,
+            face_liveness,
             readiness,
             metrics: HttpMetrics::new(metrics),
         })

@@ -7,6 +7,7 @@ use std::time::Duration;
 use faceline_gateway::accounts::Accounts;
 use faceline_gateway::admission::Admission;
 use faceline_gateway::biometric::BiometricServices;
+use faceline_gateway::face_liveness::FaceLiveness;
 use faceline_gateway::http::{Server, State};
 use faceline_gateway::orders::Orders;
 use faceline_gateway::sessions::{Outbox, Sessions};
@@ -88,13 +89,10 @@ impl Gateway {
             tokio::spawn(Outbox::of(&sessions).run(shutdown.clone())),
             tokio::spawn(usage.mover(stores.sealed_objects(), &config.usage).run(shutdown.clone())),
         ];
-        let biometric = BiometricServices::new(
-            &config,
-            Orders::new(workers.clone(), Arc::clone(&admission), config.jobs.deadline),
-            stores.templates(),
-            sessions,
-            Arc::clone(&signer),
-        );
+        let orders = Orders::new(workers.clone(), Arc::clone(&admission), config.jobs.deadline);
+        let face_liveness = FaceLiveness::new(&config, orders.clone(), &metrics).unwrap();
+        let biometric =
+            BiometricServices::new(&config, orders, stores.templates(), sessions, Arc::clone(&signer));
         let state = State::new(
             config.clone(),
             accounts,
@@ -103,6 +101,7 @@ impl Gateway {
             workers.clone(),
             usage,
             biometric,
+            face_liveness,
             readiness,
             &metrics,
         );
