@@ -31,12 +31,20 @@ impl Orders {
     /// # Errors
     /// No room, no answer in time, or something is broken.
     pub async fn run(&self, task: Task, call: &Call) -> Result<Outcome, Fault> {
+        self.run_after(Duration::ZERO, task, call).await
+    }
+
+    /// The same where `spent` of the deadline is gone already.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_after(&self, spent: Duration, task: Task, call: &Call) -> Result<Outcome, Fault> {
         let own = call.patience.filter(|patience| *patience < self.deadline);
         let order = Order {
             id: call.job,
             client: call.client.as_ref().to_owned(),
             task,
-            budget: own.unwrap_or(self.deadline),
+            budget: own.unwrap_or(self.deadline).saturating_sub(spent),
             callers_own_deadline: own.is_some(),
             trace: call.trace,
         };

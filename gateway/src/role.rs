@@ -20,7 +20,9 @@ use uuid::Uuid;
 use crate::accounts::{Accounts, AccountsError};
 use crate::admission::Admission;
 use crate::biometric::BiometricServices;
-use crate::http::{ListenError, Server, State};
+use crate::bws::Bws;
+use crate::face_liveness::FaceLiveness;
+use crate::http::{Families, ListenError, Server, State};
 use crate::jobs::Dispatcher;
 use crate::orders::Orders;
 use crate::sessions::{Outbox, Sessions};
@@ -48,6 +50,9 @@ pub enum GatewayError {
     /// No answer could be signed.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// URLs of pictures could not be fetched.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
     /// The public listener cannot be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -131,13 +136,12 @@ impl Gateway {
         let mover = usage.mover(objects, &config.usage);
         let submit = Arc::new(dispatcher);
         let orders = Orders::new(submit.clone(), Arc::clone(&admission), config.jobs.deadline);
-        let biometric = BiometricServices::new(
-            config,
-            orders,
-            TemplateCodec::new(parts.keys.templates),
-            sessions,
-            Arc::clone(&signer),
-        );
+        let templates = TemplateCodec::new(parts.keys.templates);
+        let families = Families {
+            bws: Bws::new(config, orders.clone()),
+            face_liveness: FaceLiveness::new(config, orders.clone(), &parts.metrics)?,
+            biometric: BiometricServices::new(config, orders, templates, sessions, Arc::clone(&signer)),
+        };
 
         let state = State::new(
             parts.config,
@@ -146,7 +150,7 @@ impl Gateway {
             admission,
             submit,
             usage,
-            biometric,
+            families,
             parts.readiness,
             &parts.metrics,
         );

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::broker::BrokerSettings;
+use crate::host::HostPattern;
 use crate::liveness::SecurityLevel;
+use crate::network::Network;
 use crate::redact::without_password;
 
 /// Exit code of a program whose settings are wrong (`EX_USAGE` of sysexits.h).
@@ -52,6 +54,8 @@ pub struct Config {
     pub face: Face,
     /// What counts as live.
     pub liveness: Liveness,
+    /// Pictures that callers name instead of sending them.
+    pub url_input: UrlInput,
     /// Bounds on what callers may ask for.
     pub limits: Limits,
     /// Time limits of jobs.
@@ -266,6 +270,27 @@ pub struct Liveness {
     pub security_level: SecurityLevel,
 }
 
+/// Pictures that callers name by a URL, and the gateway fetches. Off until hosts are allowed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UrlInput {
+    /// Where pictures may be: `pictures.example`, `*.pictures.example`, `pictures.example:8443`.
+    pub hosts: Vec<HostPattern>,
+    /// Of these, hosts whose addresses may be private ones (RFC 1918, 4193 and 6598).
+    pub private_hosts: Vec<HostPattern>,
+    /// Addresses that may be called whatever they are, as networks.
+    pub allowed_networks: Vec<Network>,
+    /// Size of a picture, in bytes, where `limits.picture_bytes` is not smaller.
+    pub max_bytes: usize,
+    /// A picture is there by then, with all redirections; `jobs.deadline` holds besides.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// Redirections that are followed for one picture.
+    pub max_redirects: usize,
+    /// Pictures that a gateway fetches at the same time.
+    pub concurrency: usize,
+}
+
 /// Bounds on what callers may ask for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -371,6 +396,7 @@ impl Default for Config {
             usage: Usage::default(),
             face: Face::default(),
             liveness: Liveness::default(),
+            url_input: UrlInput::default(),
             limits: Limits::default(),
             jobs: Jobs::default(),
             inference: Inference::default(),
@@ -425,6 +451,20 @@ impl Default for Usage {
 impl Default for Face {
     fn default() -> Self {
         Self { algorithm: "FL1_512".into(), template_version: 1, second_face_ratio: 0.5 }
+    }
+}
+
+impl Default for UrlInput {
+    fn default() -> Self {
+        Self {
+            hosts: vec![],
+            private_hosts: vec![],
+            allowed_networks: vec![],
+            max_bytes: 32 << 20,
+            timeout: Duration::from_secs(5),
+            max_redirects: 3,
+            concurrency: 16,
+        }
     }
 }
 
@@ -637,6 +677,9 @@ impl Config {
             ("sessions.most_faces", self.sessions.most_faces),
             ("limits.picture_bytes", self.limits.picture_bytes),
             ("limits.inflight_jobs", self.limits.inflight_jobs),
+            ("url_input.max_bytes", self.url_input.max_bytes),
+            ("url_input.timeout", self.url_input.timeout.as_millis() as usize),
+            ("url_input.concurrency", self.url_input.concurrency),
             ("limits.requests_per_second", self.limits.requests_per_second as usize),
             ("limits.burst", self.limits.burst as usize),
             ("limits.failed_logins", self.limits.failed_logins as usize),
@@ -809,6 +852,23 @@ mod tests {
         assert!(short.contains("longest_retry_after"), "{short}");
         assert!(message(load("", &[], &["admission.target_wait=0s"])).contains("target_wait"));
         assert!(load("", &[], &["admission.longest_retry_after=1s"]).is_ok());
+    }
+
+    #[test]
+    fn hosts_and_networks_of_url_input_are_checked() {
+        let toml = "[url_input]\nhosts = ['*.pictures.example', 'localhost:8080']\n\
+                    private_hosts = ['localhost:8080']\nallowed_networks = ['127.0.0.0/8']";
+        assert_eq!(load(toml, &[], &[]).unwrap().url_input.hosts.len(), 2);
+        assert!(load("", &[], &[]).unwrap().url_input.hosts.is_empty());
+        for (flag, word) in [
+            ("url_input.hosts=['*']", "`*`"),
+            ("url_input.allowed_networks=['10.0.0.0/40']", "`10.0.0.0/40`"),
+            ("url_input.timeout=0s", "url_input.timeout"),
+            ("url_input.concurrency=0", "url_input.concurrency"),
+        ] {
+            let said = message(load("", &[], &[&flag.replace('\'', "\"")]));
+            assert!(said.contains(word), "{flag}: {said}");
+        }
     }
 
     #[test]

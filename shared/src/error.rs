@@ -10,6 +10,9 @@ pub enum Fault {
     /// The request is not of the form, or its content cannot be used.
     #[error("{0}")]
     Invalid(String),
+    /// The request names a URL that the service does not follow.
+    #[error("the URL is not allowed: {0}")]
+    UrlNotAllowed(String),
     /// No credential, or a wrong one.
     #[error("authentication is required")]
     Unauthenticated,
@@ -198,6 +201,7 @@ impl Fault {
         };
         match self {
             Self::Invalid(_) => same("invalid", 400, GrpcCode::InvalidArgument),
+            Self::UrlNotAllowed(_) => same("url_not_allowed", 400, GrpcCode::InvalidArgument),
             Self::Unauthenticated => same("unauthenticated", 401, GrpcCode::Unauthenticated),
             Self::Forbidden(_) => same("forbidden", 403, GrpcCode::PermissionDenied),
             Self::NotFound(_) => same("not_found", 404, GrpcCode::NotFound),

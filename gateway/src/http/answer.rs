@@ -123,6 +123,11 @@ impl IntoResponse for Refusal {
 
 /// The answer to a request that is not done, in the words of its family; logged and counted.
 pub(super) fn refused(fault: &Fault, family: Family) -> Response {
+    refused_with(fault, family, |id| family.body(id, fault))
+}
+
+/// The same with a body of the caller's own making, which gets the fault's id.
+pub(super) fn refused_with(fault: &Fault, family: Family, write: impl FnOnce(Uuid) -> Vec<u8>) -> Response {
     let (id, row) = (Uuid::new_v4(), fault.row());
     let (status, cause) = (family.status(&row), row.label);
     let message = fault.to_string();
@@ -137,7 +142,7 @@ pub(super) fn refused(fault: &Fault, family: Family) -> Response {
         Family::Grpc => grpc::refused(fault),
         Family::BiometricServices | Family::Bws | Family::FaceLiveness => {
             let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            body(code, family.body(id, fault))
+            body(code, write(id))
         }
     };
     family.add_headers(status, response.headers_mut());

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::grpc;
+use crate::face_liveness::Answer;
 use crate::json;
 
 /// Paths of Face Liveness.
@@ -96,8 +97,11 @@ impl Family {
     pub(super) fn body(self, id: Uuid, fault: &Fault) -> Vec<u8> {
         let message = fault.to_string();
         let written = match self {
-            Self::BiometricServices | Self::FaceLiveness => json::to_vec(&ErrorObject { id, message }),
-            Self::Bws | Self::Grpc => json::to_vec(&BwsError { code: fault.row().grpc as u8, message, details: [] }),
+            Self::BiometricServices => json::to_vec(&ErrorObject { id, message }),
+            Self::Bws | Self::Grpc => {
+                json::to_vec(&BwsError { code: fault.row().grpc as u8, message, details: [] })
+            }
+            Self::FaceLiveness => json::to_vec(&Answer::refused(None, fault)),
         };
         written.unwrap_or_default()
     }

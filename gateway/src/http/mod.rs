@@ -1,6 +1,7 @@
 //! The public listener: the only place that knows axum.
 
 mod answer;
+mod basic;
 mod biometric;
 mod body;
 mod bws;
@@ -10,6 +11,7 @@ mod cors;
 mod descriptors;
 mod docs;
 mod drain;
+mod face_liveness;
 mod family;
 mod grpc;
 mod health;
@@ -31,5 +33,5 @@ mod tls;
 
 pub use self::operation::{OPERATIONS, Operation};
 pub use self::server::{ListenError, Server};
-pub use self::state::State;
+pub use self::state::{Families, State};
 pub use self::tls::TlsError;

@@ -13,6 +13,8 @@ pub(super) const FACES: &str = "/bioserver-app/v2/faces";
 pub(super) const MATCH_IMAGES: &str = "/bioserver-app/v2/match/images";
 /// `POST` a face and a picture, get their match.
 pub(super) const MATCH: &str = "/bioserver-app/v2/match";
+/// `POST` a picture, get whether its person lives.
+pub(super) const FACE_LIVENESS: &str = "/api/v1/face/liveness";
 /// `GET` the public keys that check signatures.
 pub(super) const JWKS: &str = "/.well-known/jwks.json";
 /// `GET` the same as certificates.
@@ -102,6 +104,7 @@ pub const OPERATIONS: &[Operation] = &[
     Operation { method: "POST", path: LIVENESS_DETECTION, name: "liveness_detection" },
     Operation { method: "POST", path: PHOTO_VERIFY, name: "photo_verify" },
     Operation { method: "POST", path: VIDEO_LIVENESS_DETECTION, name: "video_liveness_detection" },
+    Operation { method: "POST", path: FACE_LIVENESS, name: "face_liveness" },
     Operation { method: "GET", path: JWKS, name: "jwks" },
     Operation { method: "GET", path: SIGNING_CERTIFICATE, name: "signing_certificate" },
     Operation { method: "GET", path: LIVEZ, name: "livez" },

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::State;
 use super::body::BoundedBody;
 use super::family::Family;
-use super::{content_type, drain, multipart};
+use super::{basic, content_type, drain, multipart};
 use crate::accounts::{Caller, Peer, Permission};
 use crate::admission::{Ticket, Visit, Way};
 use crate::call::Call;
@@ -39,11 +39,15 @@ pub(super) struct Received<B> {
 }
 
 /// Who calls, where its key allows `permission`.
-fn authorize(state: &State, parts: &Parts, permission: Permission) -> Result<Caller, Fault> {
+async fn authorize(state: &State, parts: &Parts, permission: Permission) -> Result<Caller, Fault> {
     let peer = parts.extensions.get::<Peer>().copied().unwrap_or_default();
     let caller = match Family::of(parts.uri.path()) {
         Family::Bws | Family::Grpc => state.accounts.by_token(bearer(&parts.headers), peer)?,
-        Family::BiometricServices | Family::FaceLiveness => {
+        Family::FaceLiveness => {
+            let (user, password) = basic::credentials(&parts.headers).ok_or(Fault::Unauthenticated)?;
+            state.accounts.by_password(&user, &password, peer).await?
+        }
+        Family::BiometricServices => {
             let key = parts.headers.get("apikey").map(HeaderValue::as_bytes);
             state.accounts.by_api_key(key, peer)?
         }
@@ -64,7 +68,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 
 /// Who calls, where its key allows `permission` now: its rate and its quota have room for one more request.
 async fn enter(state: &State, parts: &Parts, permission: Permission) -> Result<Caller, Fault> {
-    let caller = authorize(state, parts, permission)?;
+    let caller = authorize(state, parts, permission).await?;
     let limits = &state.config.limits;
     let default = Rate { requests_per_second: limits.requests_per_second, burst: limits.burst };
     let terms = Terms { rate: caller.rate.unwrap_or(default), quota: caller.quota };
@@ -148,6 +152,18 @@ pub(super) struct WholeBody {
     pub(super) room: fn(usize) -> usize,
     /// What its headers must say.
     pub(super) check: fn(&HeaderMap) -> Result<(), Fault>,
+}
+
+impl WholeBody {
+    /// JSON with pictures in it: besides its text there are the pictures, three quarters as large, and what is in between.
+    pub(super) const fn json(limit: usize) -> Self {
+        Self { limit, room: |bytes| bytes.saturating_mul(12) / 5, check: content_type::require_json }
+    }
+
+    /// JSON with one picture of at most so many bytes in it, as base64.
+    pub(super) fn json_with_picture(bytes: usize) -> Self {
+        Self::json(bytes.div_ceil(3).saturating_mul(4).saturating_add(ALLOWANCE))
+    }
 }
 
 /// Lets a request in that makes a job of its whole body, and reads it.

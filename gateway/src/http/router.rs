@@ -11,7 +11,8 @@ use faceline_shared::error::Fault;
 
 use super::family::Family;
 use super::{
-    State, answer, biometric, bws, docs, drain, grpc, health, layers, operation, sessions, signing,
+    State, answer, biometric, bws, docs, drain, face_liveness, grpc, health, layers, operation, sessions,
+    signing,
 };
 
 /// The routes; the outermost layer comes last.
@@ -22,6 +23,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .merge(biometric::routes())
         .merge(signing::routes())
         .merge(sessions::routes())
+        .merge(face_liveness::routes())
         .merge(docs::routes(&state.config.http))
         .merge(bws::routes())
         .merge(grpc::routes(&state))
@@ -40,7 +42,9 @@ fn refuse(request: Request, fault: &Fault) -> Response {
     let (parts, body) = request.into_parts();
     drain::refused(&parts, body);
     match Family::of_request(parts.uri.path(), &parts.headers) {
-        Family::Grpc => answer::refused(&Fault::NotImplemented("there is no such method".into()), Family::Grpc),
+        Family::Grpc => {
+            answer::refused(&Fault::NotImplemented("there is no such method".into()), Family::Grpc)
+        }
         family => answer::refused(fault, family),
     }
 }

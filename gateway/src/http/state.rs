@@ -12,9 +12,19 @@ use crate::accounts::Accounts;
 use crate::admission::Admission;
 use crate::biometric::BiometricServices;
 use crate::bws::Bws;
-use crate::orders::Orders;
+use crate::face_liveness::FaceLiveness;
 use crate::submit::Submit;
 use crate::usage::Usage;
+
+/// The operations, by API family.
+pub struct Families {
+    /// Biometric Services.
+    pub biometric: BiometricServices,
+    /// BWS.
+    pub bws: Bws,
+    /// Face Liveness.
+    pub face_liveness: FaceLiveness,
+}
 
 /// The parts of a gateway that its listener uses.
 pub struct State {
@@ -26,6 +36,7 @@ pub struct State {
     pub(super) usage: Arc<Usage>,
     pub(super) biometric: BiometricServices,
     pub(super) bws: Bws,
+    pub(super) face_liveness: FaceLiveness,
     pub(super) readiness: Readiness,
     pub(super) metrics: HttpMetrics,
 }
@@ -41,12 +52,11 @@ impl State {
         admission: Arc<Admission>,
         submit: Arc<dyn Submit>,
         usage: Arc<Usage>,
-        biometric: BiometricServices,
+        families: Families,
         readiness: Readiness,
         metrics: &Metrics,
     ) -> Arc<Self> {
-        let orders = Orders::new(Arc::clone(&submit), Arc::clone(&admission), config.jobs.deadline);
-        let bws = Bws::new(&config, orders);
+        let Families { biometric, bws, face_liveness } = families;
         Arc::new(Self {
             config,
             accounts,
@@ -56,6 +66,7 @@ impl State {
             usage,
             biometric,
             bws,
+            face_liveness,
             readiness,
             metrics: HttpMetrics::new(metrics),
         })

@@ -7,7 +7,9 @@ use std::time::Duration;
 use faceline_gateway::accounts::Accounts;
 use faceline_gateway::admission::Admission;
 use faceline_gateway::biometric::BiometricServices;
-use faceline_gateway::http::{Server, State};
+use faceline_gateway::bws::Bws;
+use faceline_gateway::face_liveness::FaceLiveness;
+use faceline_gateway::http::{Families, Server, State};
 use faceline_gateway::orders::Orders;
 use faceline_gateway::sessions::{Outbox, Sessions};
 use faceline_gateway::signing::Signer;
@@ -88,13 +90,18 @@ impl Gateway {
             tokio::spawn(Outbox::of(&sessions).run(shutdown.clone())),
             tokio::spawn(usage.mover(stores.sealed_objects(), &config.usage).run(shutdown.clone())),
         ];
-        let biometric = BiometricServices::new(
-            &config,
-            Orders::new(workers.clone(), Arc::clone(&admission), config.jobs.deadline),
-            stores.templates(),
-            sessions,
-            Arc::clone(&signer),
-        );
+        let orders = Orders::new(workers.clone(), Arc::clone(&admission), config.jobs.deadline);
+        let families = Families {
+            bws: Bws::new(&config, orders.clone()),
+            face_liveness: FaceLiveness::new(&config, orders.clone(), &metrics).unwrap(),
+            biometric: BiometricServices::new(
+                &config,
+                orders,
+                stores.templates(),
+                sessions,
+                Arc::clone(&signer),
+            ),
+        };
         let state = State::new(
             config.clone(),
             accounts,
@@ -102,7 +109,7 @@ impl Gateway {
             admission,
             workers.clone(),
             usage,
-            biometric,
+            families,
             readiness,
             &metrics,
         );

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use self::json::{DetectionBody, VerificationBody};
 use super::family::Family;
 use super::receive::{Received, WholeBody, Work, receive_bare, receive_whole};
-use super::{State, answer, content_type, grpc, operation};
+use super::{State, answer, grpc, operation};
 use crate::accounts::Permission;
 use crate::bws::answer::{LivenessDetection, PhotoVerify};
 use crate::bws::{Detection, Verification};
@@ -36,9 +36,8 @@ const REFERENCE_NUMBER: HeaderName = HeaderName::from_static("reference-number")
 /// A body of gRPC. What is compressed in it takes room of its own.
 const GRPC_BODY: WholeBody =
     WholeBody { limit: grpc::LONGEST + grpc::PREFIX, room: |bytes| bytes, check: grpc::require_grpc };
-/// A body of JSON: besides its text there are the pictures in it, three quarters as large, and what is in between.
-const JSON_BODY: WholeBody =
-    WholeBody { limit: 70 << 20, room: |bytes| bytes.saturating_mul(12) / 5, check: content_type::require_json };
+/// A body of JSON.
+const JSON_BODY: WholeBody = WholeBody::json(70 << 20);
 
 pub(super) fn routes() -> Router<Arc<State>> {
     Router::new()
@@ -169,9 +168,9 @@ async fn until<T>(
 ) -> Result<T, Fault> {
     match deadline {
         None => work.await,
-        Some(deadline) => timeout_at(deadline, work)
-            .await
-            .unwrap_or(Err(Fault::DeadlineRunning { callers_own: true })),
+        Some(deadline) => {
+            timeout_at(deadline, work).await.unwrap_or(Err(Fault::DeadlineRunning { callers_own: true }))
+        }
     }
 }
 
