@@ -1,0 +1,1 @@
+//! Motion between pictures of people, with the installed models.
