@@ -9,6 +9,8 @@
 //! A recording of somebody who turns the head, played on a screen, moves as a head does: that it is a screen is for
 //! passive liveness to tell.
 
+#[cfg(test)]
+mod attack;
 mod least_squares;
 mod sheet;
 mod surroundings;

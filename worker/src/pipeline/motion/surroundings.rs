@@ -89,16 +89,17 @@ fn blurred(mut counts: Vec<f32>) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
-    use image::metadata::Orientation;
-
     use super::*;
+    use crate::picture::{Limits, Source};
     use crate::pipeline::frame::Turn;
 
     /// Two walls that meet behind a face of this width, in a square of 400 pixels.
     fn seen(walls: [[u8; 3]; 2], corner: usize, face: f32) -> Option<Surroundings> {
-        let pixels =
-            (0..400 * 400).flat_map(|at| if at % 400 < corner { walls[0] } else { walls[1] }).collect();
-        let picture = Picture::new(pixels, (400, 400), (400, 400), 1.0, Orientation::NoTransforms);
+        let mut ppm = b"P6 400 400 255
+"
+        .to_vec();
+        ppm.extend((0..400 * 400).flat_map(|at| walls[usize::from(at % 400 >= corner)]));
+        let picture = Source::open(&ppm, &Limits::default()).unwrap().decode(400).unwrap();
         let landmarks = Landmarks(std::array::from_fn(|i| {
             // The anchors that place the face; all others lie in its middle.
             let [x, y] = match i {
