@@ -38,6 +38,17 @@ const BOX_FACTOR: f32 = 1.06;
 /// How far apart, in boxes, the two looks at a detection are.
 const STRIDE: f32 = 0.12;
 
+/// How looks around a face differ from one at it: moved by these parts of the box, and larger by this factor.
+const JITTERS: [([f32; 2], f32); 7] = [
+    ([0.0, 0.0], 1.0),
+    ([-0.06, 0.0], 1.0),
+    ([0.06, 0.0], 1.0),
+    ([0.0, -0.06], 1.0),
+    ([0.0, 0.06], 1.0),
+    ([0.0, 0.0], 0.92),
+    ([0.0, 0.0], 1.08),
+];
+
 /// The point that takes a point's place in a mirror.
 const MIRRORED: [usize; COUNT] = [
     16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, // jaw
@@ -79,12 +90,26 @@ impl Landmarks {
         [left, right, nose, left_mouth, right_mouth, self.0[8], self.0[0], self.0[16], self.0[27]]
     }
 
+    /// Brings the unit square onto an upright square about the face, turned with it, that is a little higher than it.
+    pub(super) fn square(&self) -> Affine {
+        let onto_face = Affine::similarity(&ANCHORS_IN_BOX, &self.anchors());
+        let side = BOX[1] * BOX_FACTOR;
+        Rect::centred([BOX[0] / 2.0, BOX[1] / 2.0], side, side).unit_map().then(&onto_face)
+    }
+
+    /// The mean of each point.
+    fn averaged(all: &[Self]) -> Self {
+        let n = all.len() as f32;
+        let mean = |i: usize, axis: usize| all.iter().map(|one| one.0[i][axis]).sum::<f32>() / n;
+        Self(std::array::from_fn(|i| [0, 1].map(|axis| mean(i, axis))))
+    }
+
     /// The landmarks seen in a mirror that shows the unit square, as they are without it.
-    fn unmirrored(&self) -> Self {
+    pub(super) fn unmirrored(&self) -> Self {
         Self(MIRRORED.map(|index| [1.0 - self.0[index][0], self.0[index][1]]))
     }
 
-    fn mapped(&self, map: &Affine) -> Self {
+    pub(super) fn mapped(&self, map: &Affine) -> Self {
         Self(self.0.map(|point| map.apply(point)))
     }
 }
@@ -126,6 +151,15 @@ impl Looks {
         let onto_face = Affine::similarity(&ANCHORS_IN_BOX, &landmarks.anchors());
         let area = Rect::new(0.0, 0.0, BOX[0], BOX[1]).scaled(BOX_FACTOR);
         Self([area.unit_map().then(&onto_face); 2])
+    }
+
+    /// Several about the same place, which each err in another way.
+    pub(super) fn around_face(landmarks: &Landmarks) -> [Self; JITTERS.len()] {
+        let Self([onto_face, _]) = Self::at_face(landmarks);
+        JITTERS.map(|([right, down], scale)| {
+            let moved = Rect::centred([0.5 + right, 0.5 + down], scale, scale);
+            Self([moved.unit_map().then(&onto_face); 2])
+        })
     }
 }
 
@@ -192,6 +226,19 @@ impl Landmarker {
                 Sighting::new(&Landmarks(plain).mapped(&plain_map), &mirrored.mapped(&mirrored_map))
             })
             .collect())
+    }
+
+    /// Finds the landmarks of one face more precisely, from where they are known to be: the mean over many looks.
+    pub(super) fn average(
+        &mut self,
+        sampler: &mut Sampler,
+        picture: &Picture,
+        frame: &Frame,
+        known: &Landmarks,
+    ) -> Result<Landmarks, InferenceError> {
+        let found = self.locate(sampler, picture, frame, &Looks::around_face(known))?;
+        let all: Vec<Landmarks> = found.into_iter().map(|sighting| sighting.landmarks).collect();
+        Ok(Landmarks::averaged(&all))
     }
 
     fn cut(&mut self, sampler: &mut Sampler, picture: &Picture, frame: &Frame, area: &Affine) {

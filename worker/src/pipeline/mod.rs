@@ -16,6 +16,7 @@ mod finder;
 mod frame;
 mod landmarks;
 mod models;
+mod motion;
 mod normaliser;
 mod quality;
 mod rect;

@@ -22,12 +22,12 @@ const SELFIE: CodingOptions = CodingOptions { image_type: ImageType::Selfie, rot
 const DOCUMENT: CodingOptions = CodingOptions { image_type: ImageType::IdDocument, rotate: false };
 const TURNING: CodingOptions = CodingOptions { image_type: ImageType::Selfie, rotate: true };
 
-fn repository() -> Repository {
+pub(super) fn repository() -> Repository {
     let dir = config::Models::default().dir;
     Repository::open(&dir).unwrap_or_else(|error| panic!("{error}: run `make models` before the tests"))
 }
 
-fn models() -> Models {
+pub(super) fn models() -> Models {
     let repository = repository();
     let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version()).unwrap();
     Models::load(&repository, &runtime, &Device::Cpu).unwrap()
@@ -55,7 +55,7 @@ fn face(picture: &[u8], options: CodingOptions) -> CodedFace {
 }
 
 /// One of the free pictures that come with the models.
-fn free_picture(name: &str) -> Vec<u8> {
+pub(super) fn free_picture(name: &str) -> Vec<u8> {
     let path = repository().picture(name).unwrap_or_else(|| panic!("the manifest has no picture {name}"));
     fs::read(path).unwrap()
 }
@@ -471,7 +471,7 @@ fn a_graphics_card_that_is_not_there_is_an_error() {
 }
 
 /// The folder of research data beside the checkout, on the machines that have it.
-fn data(path: &str) -> Option<PathBuf> {
+pub(super) fn data(path: &str) -> Option<PathBuf> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")).join(path);
     if !path.exists() {
         // Past the capture of the test harness, so that it is seen.

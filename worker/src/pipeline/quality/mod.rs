@@ -13,3 +13,4 @@ mod tones;
 
 pub use measures::Measures;
 pub(super) use penalty::quality;
+pub(super) use pose::{HEAD, HeadPoint, HeadPose};

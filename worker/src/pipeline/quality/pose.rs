@@ -2,27 +2,27 @@
 
 /// A head against the camera; angles in degrees.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct HeadPose {
+pub(in crate::pipeline) struct HeadPose {
     /// Positive where the nose points to the picture's right.
-    pub(super) yaw: f32,
+    pub(in crate::pipeline) yaw: f32,
     /// Positive where the nose points up.
-    pub(super) pitch: f32,
+    pub(in crate::pipeline) pitch: f32,
     /// Positive where the head leans clockwise in the picture.
-    pub(super) roll: f32,
+    pub(in crate::pipeline) roll: f32,
     /// Pixels for one millimetre of an average head.
-    pub(super) scale: f32,
+    pub(in crate::pipeline) scale: f32,
     /// How alike the fitted camera's two scales are, 0 to 1: below 0.8, no turn of an average head explains the
     /// landmarks.
-    pub(super) rigidity: f32,
+    pub(in crate::pipeline) rigidity: f32,
 }
 
 /// A point of an average head in millimetres: index in the iBUG scheme, then to the picture's right, down and
 /// towards the camera, from between the eyes.
-type HeadPoint = (usize, [f32; 3]);
+pub(in crate::pipeline) type HeadPoint = (usize, [f32; 3]);
 
 /// An adult's average head (breadths and heights by common anthropometry, 63 mm from pupil to pupil), where it keeps
 /// its form while the face moves: brows, nose, corners of the eyes, mouth, chin.
-const HEAD: [HeadPoint; 18] = [
+pub(in crate::pipeline) const HEAD: [HeadPoint; 18] = [
     (8, [0.0, 118.0, 4.0]),
     (17, [-56.0, -18.0, -14.0]),
     (21, [-12.0, -20.0, 9.0]),
@@ -49,7 +49,7 @@ const FLAT: f32 = 1e-3;
 impl HeadPose {
     /// Fits the average head to 68 landmarks under weak perspective: the affine camera with the least squared error,
     /// then the rotation nearest to it (DeMenthon and Davis 1995, without their iteration).
-    pub(super) fn new(points: &[[f32; 2]; 68]) -> Self {
+    pub(in crate::pipeline) fn new(points: &[[f32; 2]; 68]) -> Self {
         let n = HEAD.len() as f32;
         let centre = mean(HEAD.iter().map(|(_, at)| *at), n);
         let [x, y] = mean(HEAD.iter().map(|&(index, _)| points[index]), n);
