@@ -228,6 +228,9 @@ pub enum Crop {
     Box {
         /// 1.0 is the detector's box.
         factor: f32,
+        /// A square of the box's area in place of the box, so that nothing is stretched.
+        #[serde(default)]
+        square: bool,
         /// Shrunk until it fits the picture, then shifted inside, instead of padded with black.
         #[serde(default)]
         keep_inside: bool,
@@ -279,7 +282,8 @@ pub enum Output {
         /// Calibration table of this embedding, a key of the crate's `calibration/` folder.
         calibration: String,
     },
-    /// N x classes before or after softmax; the probability of `index` is taken.
+    /// N x classes before or after softmax; the probability p of `index` is taken, and from it the score
+    /// 1 / (1 + exp(-(scale * ln(p / (1 - p)) + offset))).
     Class {
         /// Name of the output.
         name: String,
@@ -287,6 +291,12 @@ pub enum Output {
         index: usize,
         /// Whether softmax is still to be computed.
         softmax: bool,
+        /// Above 0. With 1, and no offset, the score is the probability.
+        #[serde(default = "one")]
+        scale: f32,
+        /// See `scale`.
+        #[serde(default)]
+        offset: f32,
     },
     /// Three outputs of N x bins each; degrees = sum(i * softmax_i) * step + offset.
     BinnedAngles {
@@ -338,9 +348,18 @@ impl Output {
                 }
                 Ok(())
             }
+            Self::Class { scale, offset, .. }
+                if !(scale.is_finite() && *scale > 0.0 && offset.is_finite()) =>
+            {
+                Err("a class's score needs a finite scale above 0 and a finite offset")
+            }
             _ => Ok(()),
         }
     }
+}
+
+fn one() -> f32 {
+    1.0
 }
 
 /// Why a manifest is not taken.
@@ -475,6 +494,7 @@ mod tests {
             ("sha256 = \"6c02", "sha256 = \"6C02", "is not a SHA-256"),
             ("source_archive = true", "source_archive = false", "needs either"),
             ("correction = [", "correction = [[0.0, 9.0],", "`face-age`: a correction needs two points"),
+            ("scale = 0.6", "scale = 0.0", "`face-liveness`: a class's score needs"),
             (
                 "weights = { package = \"human\"",
                 "weights = { package = \"else\"",

@@ -52,6 +52,8 @@ pub struct Config {
     pub usage: Usage,
     /// What counts as a face.
     pub face: Face,
+    /// What is wrong with a live picture.
+    pub findings: Findings,
     /// What counts as live.
     pub liveness: Liveness,
     /// Pictures that callers name instead of sending them.
@@ -260,6 +262,42 @@ pub struct Face {
     pub template_version: u32,
     /// A second face counts from this part of the largest one's eye distance on.
     pub second_face_ratio: f32,
+    /// The same in a photo that live pictures are compared with: documents show a small ghost of their portrait.
+    pub second_portrait_ratio: f32,
+}
+
+/// From where on a live picture is not judged. Lengths of a face are given in distances of its eyes.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Findings {
+    /// Cropped: brows, cheeks or mouth come nearer to the picture's border than this; negative where they may lie beyond.
+    pub cropped_margin: f32,
+    /// Close to the border: the same.
+    pub least_margin: f32,
+    /// Too close: the eyes are further apart than this part of the picture's shorter side.
+    pub most_eye_part: f32,
+    /// Too small: the eyes are fewer pixels apart.
+    pub least_eye_distance: f32,
+    /// Too small: the eyes are nearer to each other than this part of the picture's longer side.
+    pub least_eye_part: f32,
+    /// Turned away: more degrees to a side.
+    pub most_yaw: f32,
+    /// Turned away: more degrees up or down.
+    pub most_pitch: f32,
+    /// Covered: the likeness, 0 to 1, of the face and the same face whose lower half was painted over is above this.
+    pub most_likeness_covered: f32,
+    /// Covered: the natural logarithm of the cheeks' brightness over the eyes' is above this (dark glasses).
+    pub most_eye_shade: f32,
+    /// Too dark: the mean luma, 0 to 255, is below this.
+    pub least_luminance: f32,
+    /// Too bright: the mean luma is above this.
+    pub most_luminance: f32,
+    /// Too bright: a larger share of the face, 0 to 1, is white.
+    pub most_white: f32,
+    /// Without contrast: luma's 5th and 95th percentile are fewer levels apart.
+    pub least_contrast: f32,
+    /// Blurred: fine gradients over coarse ones are below this; 0.25 is a blur, 0.33 the usual face.
+    pub least_sharpness: f32,
 }
 
 /// What counts as live.
@@ -395,6 +433,7 @@ impl Default for Config {
             accounts: Accounts::default(),
             usage: Usage::default(),
             face: Face::default(),
+            findings: Findings::default(),
             liveness: Liveness::default(),
             url_input: UrlInput::default(),
             limits: Limits::default(),
@@ -450,7 +489,33 @@ impl Default for Usage {
 
 impl Default for Face {
     fn default() -> Self {
-        Self { algorithm: "FL1_512".into(), template_version: 1, second_face_ratio: 0.5 }
+        Self {
+            algorithm: "FL1_512".into(),
+            template_version: 1,
+            second_face_ratio: 0.5,
+            second_portrait_ratio: 0.75,
+        }
+    }
+}
+
+impl Default for Findings {
+    fn default() -> Self {
+        Self {
+            cropped_margin: -0.1,
+            least_margin: 0.1,
+            most_eye_part: 0.4,
+            least_eye_distance: 20.0,
+            least_eye_part: 0.015,
+            most_yaw: 41.0,
+            most_pitch: 42.0,
+            most_likeness_covered: 0.8,
+            most_eye_shade: 1.9,
+            least_luminance: 35.0,
+            most_luminance: 225.0,
+            most_white: 0.4,
+            least_contrast: 28.0,
+            least_sharpness: 0.284,
+        }
     }
 }
 
@@ -694,7 +759,40 @@ impl Config {
         if !(self.face.second_face_ratio > 0.0 && self.face.second_face_ratio <= 1.0) {
             return invalid("face.second_face_ratio must be above 0 and at most 1".into());
         }
+        if !(self.face.second_portrait_ratio > 0.0 && self.face.second_portrait_ratio <= 1.0) {
+            return invalid("face.second_portrait_ratio must be above 0 and at most 1".into());
+        }
+        self.findings.validate()?;
         Ok(())
+    }
+}
+
+impl Findings {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let ranges = [
+            ("cropped_margin", self.cropped_margin, -1.0..=1.0),
+            ("least_margin", self.least_margin, self.cropped_margin.max(-1.0)..=1.0),
+            ("most_eye_part", self.most_eye_part, 0.0..=1.0),
+            ("least_eye_distance", self.least_eye_distance, 0.0..=1000.0),
+            ("least_eye_part", self.least_eye_part, 0.0..=1.0),
+            ("most_yaw", self.most_yaw, 0.0..=90.0),
+            ("most_pitch", self.most_pitch, 0.0..=90.0),
+            ("most_likeness_covered", self.most_likeness_covered, 0.0..=1.0),
+            ("most_eye_shade", self.most_eye_shade, 0.0..=6.0),
+            ("least_luminance", self.least_luminance, 0.0..=255.0),
+            ("most_luminance", self.most_luminance, 0.0..=255.0),
+            ("most_white", self.most_white, 0.0..=1.0),
+            ("least_contrast", self.least_contrast, 0.0..=255.0),
+            ("least_sharpness", self.least_sharpness, 0.0..=1.0),
+        ];
+        match ranges.into_iter().find(|(_, value, range)| !range.contains(value)) {
+            Some((key, _, range)) => Err(ConfigError::Invalid(format!(
+                "findings.{key} must be from {} to {}",
+                range.start(),
+                range.end()
+            ))),
+            None => Ok(()),
+        }
     }
 }
 

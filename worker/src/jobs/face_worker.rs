@@ -9,6 +9,7 @@ use faceline_shared::job::{AgedPicture, CodedPicture, JobFailure, JobResult, Mat
 
 use super::comparator::Comparator;
 use super::handler::{FetchedPicture, FetchedReference, Times, Work};
+use super::identity::identify;
 use crate::pipeline::{self, AgedFace, Coded, CodingFault, CodingOptions, Pipeline, StageTimes};
 
 /// A pipeline with what it takes to compare faces.
@@ -51,7 +52,12 @@ impl FaceWorker {
                 .compress(bytes, &mut stages)
                 .map(|jpeg| JobResult::Compressed(jpeg.into()))
                 .map_err(|fault| failure(&fault.into(), Subject::Image)),
-            Work::Examine(_) => Err(JobFailure::Internal),
+            Work::Examine(asked) => self
+                .pipeline
+                .examine(asked, &mut stages)
+                .map_err(|fault| failure(&fault.fault, fault.subject))
+                .and_then(|examined| identify(examined, &self.comparator))
+                .map(|examined| JobResult::Examined(Box::new(examined))),
         };
         (outcome, Times { decode: stages.decode + digesting, infer: stages.infer() })
     }

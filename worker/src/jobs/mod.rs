@@ -6,6 +6,7 @@ mod engine;
 mod expiring;
 mod face_worker;
 mod handler;
+mod identity;
 mod metrics;
 mod role;
 #[cfg(test)]

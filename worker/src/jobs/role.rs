@@ -124,6 +124,8 @@ pub fn pipeline_settings(config: &Config) -> Settings {
             time: limits.decode_time,
         },
         second_face: config.face.second_face_ratio,
+        second_portrait: config.face.second_portrait_ratio,
+        findings: config.findings,
     }
 }
 

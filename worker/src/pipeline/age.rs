@@ -94,8 +94,9 @@ impl AgeEstimator {
         let mut chip = self.model.chip();
         let to_upright = match &self.crop {
             Crop::FivePoints { template } => Affine::similarity(&candidate.five(), template).inverse(),
-            Crop::Box { factor, .. } => {
-                let area = candidate.detection.area.scaled(*factor);
+            Crop::Box { factor, square, .. } => {
+                let area = &candidate.detection.area;
+                let area = if *square { area.squared() } else { *area }.scaled(*factor);
                 chip.to_unit().then(&area.unit_map()).then(&candidate.frame.to_upright)
             }
             _ => return chip,

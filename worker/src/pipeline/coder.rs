@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use faceline_shared::config::Findings;
 use faceline_shared::face::ImageType;
 
 use super::age::LazyAgeEstimator;
@@ -12,6 +13,7 @@ use super::embedder::{Embedder, Embedding};
 use super::evidence::Evidence;
 use super::finder::Finder;
 use super::frame::{Frame, Turn};
+use super::liveness::LazyLiveness;
 use super::models::Models;
 use super::quality::{Measures, quality};
 use super::times::{StageTimes, timed};
@@ -50,26 +52,38 @@ pub struct Settings {
     pub limits: Limits,
     /// A second face counts from this part of the largest one's eye distance on.
     pub second_face: f32,
+    /// The same in a photo that live pictures are compared with.
+    pub second_portrait: f32,
+    /// What is wrong with a live picture.
+    pub findings: Findings,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { limits: Limits::default(), second_face: 0.5 }
+        Self {
+            limits: Limits::default(),
+            second_face: 0.5,
+            second_portrait: 0.75,
+            findings: Findings::default(),
+        }
     }
 }
 
 /// Codes pictures. Owns its models: one for each inference thread.
 pub struct Pipeline {
-    finder: Finder,
-    embedder: Embedder,
+    pub(super) finder: Finder,
+    pub(super) embedder: Embedder,
     ages: LazyAgeEstimator,
-    sampler: Sampler,
-    settings: Settings,
+    pub(super) liveness: LazyLiveness,
+    pub(super) sampler: Sampler,
+    pub(super) settings: Settings,
 }
 
 /// Which of several faces is meant.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Choice {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Choice {
+    /// All that count, from this part of the largest one's eye distance on.
+    All(f32),
     /// The only one that counts.
     Only,
     /// The largest.
@@ -79,20 +93,20 @@ enum Choice {
 }
 
 /// A candidate with precise landmarks, cut out and embedded.
-struct Embedded {
-    candidate: Candidate,
-    chip: Chip,
-    embedding: Embedding,
+pub(super) struct Embedded {
+    pub(super) candidate: Candidate,
+    pub(super) chip: Chip,
+    pub(super) embedding: Embedding,
 }
 
 /// A candidate that is a face.
-struct Face {
-    embedded: Embedded,
+pub(super) struct Face {
+    pub(super) embedded: Embedded,
     evidence: Evidence,
 }
 
 impl Face {
-    fn candidate(&self) -> &Candidate {
+    pub(super) fn candidate(&self) -> &Candidate {
         &self.embedded.candidate
     }
 }
@@ -105,9 +119,9 @@ struct Located<'b> {
 }
 
 /// A picture on its way, after the search of the whole.
-struct Searched<'b> {
-    source: Source<'b>,
-    picture: Picture,
+pub(super) struct Searched<'b> {
+    pub(super) source: Source<'b>,
+    pub(super) picture: Picture,
     /// The likeliest first.
     candidates: Vec<Candidate>,
     choice: Choice,
@@ -124,6 +138,7 @@ impl Pipeline {
             finder: Finder::open(models)?,
             embedder: Embedder::open(&models.runtime, models.device, &models.embedding())?,
             ages: LazyAgeEstimator::new(models.clone()),
+            liveness: LazyLiveness::new(models.clone()),
             sampler: Sampler::default(),
             settings,
         })
@@ -146,7 +161,7 @@ impl Pipeline {
     /// Time that all models have run so far, for benchmarks: the rest of the stages is what is done around them.
     #[must_use]
     pub fn model_time(&self) -> Duration {
-        self.finder.busy() + self.embedder.busy() + self.ages.busy()
+        self.finder.busy() + self.embedder.busy() + self.ages.busy() + self.liveness.busy()
     }
 
     /// Codes one picture.
@@ -180,7 +195,7 @@ impl Pipeline {
     }
 
     /// Embeds the likeliest candidate of each picture in one batch.
-    fn embed_firsts(
+    pub(super) fn embed_firsts(
         &mut self,
         searched: &mut [Result<Searched<'_>, CodingFault>],
         times: &mut StageTimes,
@@ -221,7 +236,7 @@ impl Pipeline {
     }
 
     /// Decodes a picture and looks for faces in it as a whole.
-    fn search<'b>(
+    pub(super) fn search<'b>(
         &mut self,
         bytes: &'b [u8],
         choice: Choice,
@@ -272,14 +287,27 @@ impl Pipeline {
         first: Option<Embedded>,
         times: &mut StageTimes,
     ) -> Result<Option<Located<'b>>, CodingFault> {
-        let Searched { mut source, mut picture, candidates, choice, rotate } = searched;
-        let found = self.find(&picture, &candidates, first, choice, rotate, times)?;
-        let Some(Face { mut embedded, .. }) = found else { return Ok(None) };
-        if let Some(side) = finer(&picture, &embedded.candidate, FINE_EYES) {
-            picture = timed(&mut times.decode, || source.decode(side))?;
-            embedded = self.embed(&picture, &embedded.candidate, times)?;
-        }
+        let found = self.find(&searched, first, times)?.into_iter().next();
+        let Some(Face { embedded, .. }) = found else { return Ok(None) };
+        let Searched { mut source, picture, .. } = searched;
+        let (picture, embedded) = self.look_closely(&mut source, picture, embedded, times)?;
         Ok(Some(Located { source, picture, embedded }))
+    }
+
+    /// Decodes the picture again where the face would be too coarse in it.
+    pub(super) fn look_closely(
+        &mut self,
+        source: &mut Source<'_>,
+        picture: Picture,
+        embedded: Embedded,
+        times: &mut StageTimes,
+    ) -> Result<(Picture, Embedded), CodingFault> {
+        let Some(side) = finer(&picture, &embedded.candidate, FINE_EYES) else {
+            return Ok((picture, embedded));
+        };
+        let finer = timed(&mut times.decode, || source.decode(side))?;
+        let embedded = self.embed(&finer, &embedded.candidate, times)?;
+        Ok((finer, embedded))
     }
 
     /// Estimates the age of whom [`Self::code`] would code.
@@ -334,39 +362,33 @@ impl Pipeline {
         Ok(Some(AgedFace { quality, age: Some(age) }))
     }
 
-    /// Searches on, ever more thoroughly, until somebody is found.
-    fn find(
+    /// Searches on, ever more thoroughly, until somebody is found. `first` may bring the first candidate's embedding.
+    pub(super) fn find(
         &mut self,
-        picture: &Picture,
-        candidates: &[Candidate],
+        searched: &Searched<'_>,
         first: Option<Embedded>,
-        choice: Choice,
-        rotate: bool,
         times: &mut StageTimes,
-    ) -> Result<Option<Face>, CodingFault> {
+    ) -> Result<Vec<Face>, CodingFault> {
+        let &Searched { ref picture, ref candidates, choice, rotate, .. } = searched;
         let upright = Frame::new(picture, Turn::None);
-        let mut best = self.choose(picture, candidates, first, choice, times)?;
+        let mut faces = self.choose(picture, candidates, first, choice, times)?;
         if rotate {
-            best = self.turn(picture, best, choice, times)?;
+            faces = self.turn(picture, faces, choice, times)?;
         }
-        if best.is_none() {
+        if faces.is_empty() {
             let mut larger = self.finder.larger_than_frame(&mut self.sampler, picture, &upright, times)?;
             order(&mut larger, choice);
-            best = self.choose(picture, &larger, None, choice, times)?;
+            faces = self.choose(picture, &larger, None, choice, times)?;
         }
-        if best.is_none() {
+        if faces.is_empty() {
             let mut dark = self.finder.in_the_dark(&mut self.sampler, picture, &upright, times)?;
             order(&mut dark, choice);
-            best = self.choose(picture, &dark, None, choice, times)?;
+            faces = self.choose(picture, &dark, None, choice, times)?;
         }
-        match best {
-            Some(face)
-                if face.candidate().frame.turn != Turn::None || self.finder.is_plain(face.candidate()) =>
-            {
-                Ok(Some(face))
-            }
+        match faces.first().map(Face::candidate) {
+            Some(largest) if largest.frame.turn != Turn::None || self.finder.is_plain(largest) => Ok(faces),
             // Nobody, or somebody so small that others of that size may have been overlooked.
-            best => self.close_up(picture, best, choice, times),
+            _ => self.close_up(picture, faces, choice, times),
         }
     }
 
@@ -374,11 +396,11 @@ impl Pipeline {
     fn turn(
         &mut self,
         picture: &Picture,
-        mut best: Option<Face>,
+        mut best: Vec<Face>,
         choice: Choice,
         times: &mut StageTimes,
-    ) -> Result<Option<Face>, CodingFault> {
-        let uprightness = |face: &Option<Face>| face.as_ref().map(|face| face.evidence.uprightness());
+    ) -> Result<Vec<Face>, CodingFault> {
+        let uprightness = |faces: &[Face]| faces.first().map(|face| face.evidence.uprightness());
         if uprightness(&best).is_some_and(|known| known >= UPRIGHT) {
             return Ok(best);
         }
@@ -386,42 +408,49 @@ impl Pipeline {
             let frame = Frame::new(picture, turn);
             let mut turned = self.finder.whole(&mut self.sampler, picture, &frame, times)?;
             order(&mut turned, choice);
-            let face = self.choose(picture, &turned, None, choice, times)?;
-            if uprightness(&face) > uprightness(&best) {
-                best = face;
+            let faces = self.choose(picture, &turned, None, choice, times)?;
+            if uprightness(&faces) > uprightness(&best) {
+                best = faces;
             }
         }
         Ok(best)
     }
 
-    /// Looks for small faces, besides the one that may be known.
+    /// Looks for small faces, besides those that may be known.
     fn close_up(
         &mut self,
         picture: &Picture,
-        known: Option<Face>,
+        known: Vec<Face>,
         choice: Choice,
         times: &mut StageTimes,
-    ) -> Result<Option<Face>, CodingFault> {
+    ) -> Result<Vec<Face>, CodingFault> {
         let upright = Frame::new(picture, Turn::None);
         let mut small = self.finder.close_up(&mut self.sampler, picture, &upright, times)?;
-        if let Some(known) = &known {
-            let area = known.candidate().detection.area;
+        for face in &known {
+            let area = face.candidate().detection.area;
             small.retain(|candidate| candidate.detection.area.overlap(&area) == 0.0);
         }
         order(&mut small, choice);
-        let found = self
-            .choose(picture, &small, None, choice, times)?
-            .filter(|face| face.evidence.conviction() >= TILE_CONVICTION);
-        if let (Some(known), Some(found), Choice::Only) = (&known, &found, choice) {
-            let (a, b) = (known.candidate().eye_distance(), found.candidate().eye_distance());
-            if a.min(b) >= a.max(b) * self.settings.second_face {
-                return Err(CodingFault::SeveralFaces);
-            }
+        let mut found = self.choose(picture, &small, None, choice, times)?;
+        found.retain(|face| face.evidence.conviction() >= TILE_CONVICTION);
+        if !matches!(choice, Choice::All(_) | Choice::Only) {
+            return Ok(if known.is_empty() { found } else { known });
         }
-        Ok(known.or(found))
+        let mut faces = known;
+        faces.extend(found);
+        let size = |face: &Face| face.candidate().eye_distance();
+        let least = faces.iter().map(size).fold(0.0, f32::max) * self.second_face(choice);
+        if choice == Choice::Only {
+            let several = faces.len() > 1 && faces.iter().all(|face| size(face) >= least);
+            faces.truncate(1);
+            return if several { Err(CodingFault::SeveralFaces) } else { Ok(faces) };
+        }
+        faces.retain(|face| size(face) >= least);
+        faces.sort_by(|a, b| size(b).total_cmp(&size(a)));
+        Ok(faces)
     }
 
-    /// The first of the candidates that is a face.
+    /// The candidates that are faces, in their order and as many as are meant.
     fn choose(
         &mut self,
         picture: &Picture,
@@ -429,29 +458,33 @@ impl Pipeline {
         mut first: Option<Embedded>,
         choice: Choice,
         times: &mut StageTimes,
-    ) -> Result<Option<Face>, CodingFault> {
-        let mut chosen: Option<Face> = None;
+    ) -> Result<Vec<Face>, CodingFault> {
+        let mut chosen: Vec<Face> = Vec::new();
         for candidate in candidates {
             let known = first.take();
-            let least = chosen.as_ref().map_or(0.0, |face| face.candidate().eye_distance())
-                * self.settings.second_face;
+            let least =
+                chosen.first().map_or(0.0, |face| face.candidate().eye_distance()) * self.second_face(choice);
             if candidate.eye_distance() < least.max(LEAST_EYES) {
                 continue;
             }
-            let Some(face) = self.examine(picture, candidate, known, times)? else { continue };
-            if chosen.is_some() {
-                return Err(CodingFault::SeveralFaces);
-            }
-            chosen = Some(face);
-            if choice != Choice::Only {
-                break;
+            let Some(face) = self.confirm(picture, candidate, known, times)? else { continue };
+            chosen.push(face);
+            match choice {
+                Choice::Only if chosen.len() > 1 => return Err(CodingFault::SeveralFaces),
+                Choice::Only | Choice::All(_) => {}
+                Choice::Largest | Choice::Central => break,
             }
         }
         Ok(chosen)
     }
 
+    /// The part of the largest face's eye distance from which on another one counts.
+    fn second_face(&self, choice: Choice) -> f32 {
+        if let Choice::All(ratio) = choice { ratio } else { self.settings.second_face }
+    }
+
     /// Whether a candidate is a face; its embedding may be known.
-    fn examine(
+    fn confirm(
         &mut self,
         picture: &Picture,
         candidate: &Candidate,

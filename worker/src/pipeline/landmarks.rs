@@ -182,7 +182,7 @@ impl Landmarker {
         device: Device,
         model: &InstalledModel<'_>,
     ) -> Result<Self, InferenceError> {
-        let (Output::Points { name, count: COUNT }, Crop::Box { factor, keep_inside: false }) =
+        let (Output::Points { name, count: COUNT }, Crop::Box { factor, square: false, keep_inside: false }) =
             (&model.spec.output, &model.spec.input.crop)
         else {
             let reason = format!("a landmark model takes a face's box and gives {COUNT} points");

@@ -7,6 +7,7 @@ use faceline_models::manifest::{Model, Output, Role};
 use faceline_models::{InstalledModel, Repository, RepositoryError};
 
 use super::age::AgeEstimator;
+use super::liveness::PassiveLiveness;
 use crate::inference::{Device, InferenceError, Runtime};
 
 /// What coding needs, shared by all pipelines of a process.
@@ -18,6 +19,7 @@ pub struct Models {
     landmarks: (PathBuf, Model),
     embedding: (PathBuf, Model),
     age: (PathBuf, Model),
+    liveness: (PathBuf, Model),
     algorithm: String,
     template_version: u32,
 }
@@ -55,6 +57,7 @@ impl Models {
             detector: owned(Role::Detector)?,
             landmarks: owned(Role::Landmarks)?,
             age: owned(Role::Age)?,
+            liveness: owned(Role::Liveness)?,
             algorithm: algorithm.clone(),
             template_version: *template_version,
             embedding,
@@ -79,7 +82,8 @@ impl Models {
     /// # Errors
     /// A model does not load, or is not what the manifest says.
     pub fn check_lazy(&self) -> Result<(), InferenceError> {
-        self.open_age_model().map(|_| ())
+        self.open_age_model()?;
+        self.open_liveness_model().map(|_| ())
     }
 
     pub(super) fn detector(&self) -> InstalledModel<'_> {
@@ -96,6 +100,10 @@ impl Models {
 
     pub(super) fn open_age_model(&self) -> Result<AgeEstimator, InferenceError> {
         AgeEstimator::open(&self.runtime, self.device, &view(&self.age))
+    }
+
+    pub(super) fn open_liveness_model(&self) -> Result<PassiveLiveness, InferenceError> {
+        PassiveLiveness::open(&self.runtime, self.device, &view(&self.liveness))
     }
 }
 

@@ -51,6 +51,12 @@ impl Rect {
         Self::centred(self.centre(), self.width() * factor, self.height() * factor)
     }
 
+    /// The square of the same area about the same centre.
+    pub(super) fn squared(&self) -> Self {
+        let side = self.area().sqrt();
+        Self::centred(self.centre(), side, side)
+    }
+
     /// Intersection over union.
     pub(super) fn overlap(&self, other: &Self) -> f32 {
         let common = Self {

@@ -15,13 +15,15 @@ pub struct StageTimes {
     pub embed: Duration,
     /// The age model, with its input.
     pub age: Duration,
+    /// Whether a face is alive: the liveness model, with its input.
+    pub liveness: Duration,
 }
 
 impl StageTimes {
     /// Time on pixels and models, without decoding.
     #[must_use]
     pub fn infer(&self) -> Duration {
-        self.detect + self.landmarks + self.embed + self.age
+        self.detect + self.landmarks + self.embed + self.age + self.liveness
     }
 }
 
