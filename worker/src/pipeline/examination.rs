@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use faceline_shared::face::Eyes;
 use faceline_shared::job::Subject;
-use faceline_shared::liveness::{self, Examination, ExaminedFace, Motion};
+use faceline_shared::liveness::{self, Direction, Examination, ExaminedFace, Motion};
 
 use super::candidate::Candidate;
 use super::coder::{Choice, Embedded, Pipeline, Searched};
 use super::coding::CodingFault;
 use super::findings::{checked, checked_size, likeness, painted_over};
 use super::frame::Turn;
+use super::motion::{self, Still};
 use super::quality::{Measures, quality};
 use super::times::{StageTimes, timed};
 use crate::inference::InferenceError;
@@ -85,11 +86,11 @@ impl Pipeline {
         let live = asked.live.len();
         let inference =
             |error: InferenceError| ExaminingFault { subject: Subject::Live(0), fault: error.into() };
+        let mut motion = None;
         if asked.liveness {
             self.judge(&mut views[..live], times).map_err(inference)?;
+            motion = self.motion(&views[..live], &asked.challenge, times).map_err(inference)?;
         }
-        // Motion between two live pictures: `judged` of each has what it takes.
-        let motion = None;
         let mut examined = views.into_iter().map(View::examined);
         Ok(Examined { live: examined.by_ref().take(live).collect(), motion, photo: examined.next() })
     }
@@ -164,6 +165,22 @@ impl Pipeline {
         let chips: Vec<&Chip> = painted.iter().collect();
         let embeddings = timed(&mut times.embed, || self.embedder.embed(&chips))?;
         Ok(likeness(&face.embedding.vector, embeddings.iter().map(|other| other.vector.as_slice())))
+    }
+
+    /// How the face moved between two live pictures; `None` unless each has one that can be judged.
+    fn motion(
+        &mut self,
+        views: &[View],
+        challenge: &[Direction],
+        times: &mut StageTimes,
+    ) -> Result<Option<Motion>, InferenceError> {
+        let stills: Vec<Still<'_>> = views
+            .iter()
+            .filter_map(View::judged)
+            .map(|(picture, candidate)| Still { picture, candidate })
+            .collect();
+        let [first, second] = stills.as_slice() else { return Ok(None) };
+        motion::judge(&mut self.finder, &mut self.sampler, [first, second], challenge, times).map(Some)
     }
 
     /// Passive liveness of all faces that can be judged.

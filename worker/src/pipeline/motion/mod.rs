@@ -71,7 +71,6 @@ pub(super) struct Still<'a> {
 }
 
 /// Judges the way of a face from the first picture to the second. `challenge` is where its nose was to move.
-#[cfg_attr(not(test), expect(dead_code, reason = "whoever examines pictures will ask"))]
 pub(super) fn judge(
     finder: &mut Finder,
     sampler: &mut Sampler,
