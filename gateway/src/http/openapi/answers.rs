@@ -1,5 +1,6 @@
 //! What callers get: headers, answers, and the error object.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use faceline_shared::error::{BusyCause, Fault};
@@ -10,7 +11,8 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema as _, ToSchema as _};
 
 use crate::biometric::schema::{self, Named, reference};
-use crate::http::family::ErrorObject;
+use crate::face_liveness;
+use crate::http::family::{ErrorObject, Family};
 use crate::signing::JwkSet;
 
 /// Header of every answer.
@@ -25,12 +27,17 @@ const RATE_POLICY: &str = "RateLimit-Policy";
 const REPLAYED: &str = "Idempotency-Replayed";
 const RETRY_AFTER: &str = "Retry-After";
 const LOCATION: &str = "Location";
+const CHALLENGE: &str = "WWW-Authenticate";
+/// Statuses that Face Liveness refuses requests with, in its own form.
+const OF_FACE_LIVENESS: [u16; 6] = [400, 401, 403, 413, 429, 503];
 
 /// What a request that succeeds is answered with.
 #[derive(Clone, Copy)]
 pub(super) enum Success {
     /// 200 with one of these.
     One(&'static str),
+    /// 200 with what Face Liveness found.
+    Liveness,
     /// 200 with a list of these.
     List(&'static str),
     /// 201.
@@ -52,6 +59,14 @@ impl Success {
         match self {
             Self::One(name) => {
                 vec![("200", with("Done.").content("application/json", json(reference(name))))]
+            }
+            Self::Liveness => {
+                let answer = json(reference(&face_liveness_answer()));
+                vec![(
+                    "200",
+                    with("Judged, or something is wrong with the picture.")
+                        .content("application/json", answer),
+                )]
             }
             Self::List(name) => {
                 vec![("200", with("Done.").content("application/json", json(schema::list(name))))]
@@ -117,6 +132,7 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
         (REQUEST_ID, with("The request's id: the caller's own, or a new one.", id)),
         (REPLAYED, with("The answer was given before.", replayed)),
         (RATE_POLICY, with("All that bounds the key.", policy)),
+        (CHALLENGE, with("How to show who calls.", text().examples(["Basic realm=\"faceline\""]))),
     ];
     all.extend(RATE.map(|(name, text)| (name, with(text, count(0)))));
     all
@@ -126,6 +142,7 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
 pub(super) fn schemas() -> Vec<Named> {
     let mut all = vec![
         (ErrorObject::name().into_owned(), ErrorObject::schema()),
+        (face_liveness_answer().into_owned(), face_liveness::Answer::schema()),
         (JwkSet::name().into_owned(), JwkSet::schema()),
     ];
     JwkSet::schemas(&mut all);
@@ -166,10 +183,23 @@ fn known() -> Vec<(&'static str, Fault, &'static str)> {
     ]
 }
 
+/// The name of what Face Liveness answers with.
+pub(super) fn face_liveness_answer() -> Cow<'static, str> {
+    face_liveness::Answer::name()
+}
+
+/// What the names of a family's refusals begin with.
+fn prefix(family: Family) -> &'static str {
+    match family {
+        Family::BiometricServices | Family::Bws => "",
+        Family::FaceLiveness => "Liveness",
+    }
+}
+
 /// The name of the refusal with this status.
-pub(super) fn refusal(status: u16) -> Option<Ref> {
+pub(super) fn refusal(status: u16, family: Family) -> Option<Ref> {
     let found = known().into_iter().find(|(_, fault, _)| fault.row().biometric_services == status);
-    found.map(|(name, ..)| Ref::from_response_name(name))
+    found.map(|(name, ..)| Ref::from_response_name(format!("{}{name}", prefix(family))))
 }
 
 /// What /readyz says while something is missing.
@@ -180,27 +210,46 @@ pub(super) fn not_ready() -> Response {
 }
 
 /// Whatever else goes wrong.
-pub(super) fn failure() -> Ref {
-    Ref::from_response_name("Failure")
+pub(super) fn failure(family: Family) -> Ref {
+    Ref::from_response_name(format!("{}Failure", prefix(family)))
 }
 
 /// All refusals.
-pub(super) fn refusals() -> Vec<(&'static str, Response)> {
-    let mut all: Vec<_> =
-        known().into_iter().map(|(name, fault, text)| (name, response(&fault, text))).collect();
-    all.push(("Failure", response(&Fault::Internal, "Anything else, such as an internal error.")));
+pub(super) fn refusals() -> Vec<(String, Response)> {
+    let mut all = Vec::new();
+    for family in [Family::BiometricServices, Family::FaceLiveness] {
+        let named = |name: &str, fault: &Fault, text: &str| {
+            (format!("{}{name}", prefix(family)), response(fault, text, family))
+        };
+        for (name, fault, text) in known() {
+            let is_its =
+                family != Family::FaceLiveness || OF_FACE_LIVENESS.contains(&family.status(&fault.row()));
+            if is_its {
+                all.push(named(name, &fault, text));
+            }
+        }
+        all.push(named("Failure", &Fault::Internal, "Anything else, such as an internal error."));
+    }
     all
 }
 
-fn response(fault: &Fault, text: &str) -> Response {
-    let example = serde_json::json!({
-        "id": "a5ac0455-8d99-4d73-835c-c656b5aba41e",
-        "message": fault.to_string()
-    });
-    let object = ContentBuilder::new().schema(Some(reference(&ErrorObject::name()))).example(Some(example));
+fn response(fault: &Fault, text: &str, family: Family) -> Response {
+    let (schema, example) = match family {
+        Family::BiometricServices | Family::Bws => {
+            let id = "a5ac0455-8d99-4d73-835c-c656b5aba41e";
+            (ErrorObject::name(), serde_json::json!({ "id": id, "message": fault.to_string() }))
+        }
+        Family::FaceLiveness => {
+            (face_liveness_answer(), serde_json::json!(face_liveness::Answer::refused(None, fault)))
+        }
+    };
+    let object = ContentBuilder::new().schema(Some(reference(&schema))).example(Some(example));
     let mut response = ResponseBuilder::new().description(text).content("application/json", object.build());
     if fault.retry_after_seconds().is_some() {
         response = response.header_ref(RETRY_AFTER, header(RETRY_AFTER));
+    }
+    if family != Family::BiometricServices && *fault == Fault::Unauthenticated {
+        response = response.header_ref(CHALLENGE, header(CHALLENGE));
     }
     with_headers(response, !matches!(fault, Fault::Unauthenticated | Fault::Forbidden(_))).build()
 }

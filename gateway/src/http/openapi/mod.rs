@@ -7,7 +7,7 @@ mod operations;
 use std::sync::LazyLock;
 
 use utoipa::openapi::path::HttpMethod;
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, ServerBuilder,
@@ -20,7 +20,10 @@ use crate::biometric::schema;
 /// Name of the security scheme, and of the header that it is about.
 const APIKEY: &str = "apikey";
 
-const ABOUT: &str = "Describes faces, compares them, and estimates ages.\n\nAll members and parts that are not \
+/// Name of the security scheme of Face Liveness.
+const BASIC: &str = "basic";
+
+const ABOUT: &str = "Describes faces, compares them, estimates ages, and detects liveness.\n\nAll members and parts that are not \
      described here are ignored. In a form, a part may be a file or a plain value; texts lose outer white space and \
      quotes. An absent member of an answer is left out and never null.";
 
@@ -89,8 +92,12 @@ fn components() -> ComponentsBuilder {
         APIKEY,
         "The key of an account; `demo` where there is no accounts file.",
     );
-    let mut components =
-        ComponentsBuilder::new().security_scheme(APIKEY, SecurityScheme::ApiKey(ApiKey::Header(key)));
+    let basic = HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some(
+        "The user and the password of an account; `demo` and `demo` where there is no accounts file.",
+    ));
+    let mut components = ComponentsBuilder::new()
+        .security_scheme(APIKEY, SecurityScheme::ApiKey(ApiKey::Header(key)))
+        .security_scheme(BASIC, SecurityScheme::Http(basic.build()));
     for (name, schema) in schema::schemas().into_iter().chain(forms::schemas()).chain(answers::schemas()) {
         components = components.schema(name, schema);
     }

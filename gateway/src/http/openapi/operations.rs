@@ -6,15 +6,17 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{KnownFormat, ObjectBuilder, Required, SchemaFormat, Type};
 
 use super::answers::{self, Success};
-use super::{APIKEY, forms};
+use super::{APIKEY, BASIC, forms};
 use crate::biometric::schema::name;
+use crate::http::family::Family;
 use crate::http::operation::{FACE_ID, SESSION_ID};
 
 /// Groups of operations.
-pub(super) const TAGS: [(&str, &str); 5] = [
+pub(super) const TAGS: [(&str, &str); 6] = [
     ("Faces and matches", "Pictures that belong to no session: nothing is kept."),
     ("Sessions", "What belongs to a session ends with it."),
     ("Faces of a session", "Kept until they are deleted, or the session ends."),
+    ("Face Liveness", "Passive liveness detection, for users with passwords."),
     ("Service", "What the service can do."),
     ("Public", "Without a key."),
 ];
@@ -28,6 +30,8 @@ pub(super) struct Described {
     description: &'static str,
     /// A key is needed.
     keyed: bool,
+    /// Says which kind of key, and how refusals look.
+    family: Family,
     body: Option<fn() -> RequestBody>,
     success: Success,
     /// Refusals that callers can bring about, or that outages do; all others are the default.
@@ -43,6 +47,7 @@ const KEYED: Described = Described {
     summary: "",
     description: "",
     keyed: true,
+    family: Family::BiometricServices,
     body: None,
     success: Success::Nothing,
     refusals: &[401, 403],
@@ -185,6 +190,19 @@ pub(super) static DESCRIBED: &[Described] = &[
         refusals: OF_SESSIONS,
         ..KEYED
     },
+    Described {
+        name: "face_liveness",
+        tag: TAGS[3].0,
+        summary: "Judge whether a picture shows a living person",
+        description: "What is wrong with the picture is answered with 200, `hasError` and a code: FACE_NOT_FOUND, \
+                      TOO_MANY_FACES, FACE_TOO_CLOSE, FACE_CLOSE_TO_BORDER, FACE_CROPPED, FACE_IS_OCCLUDED, \
+                      FACE_TOO_SMALL, FACE_ANGLE_TOO_LARGE or INVALID_IMAGE.",
+        family: Family::FaceLiveness,
+        body: Some(forms::liveness),
+        success: Success::Liveness,
+        refusals: OF_FORMS,
+        ..KEYED
+    },
     Described { name: "jwks", summary: "Keys that check signatures", success: Success::Keys, ..PUBLIC },
     Described {
         name: "signing_certificate",
@@ -221,7 +239,11 @@ impl Described {
             operation = operation.response(status, answers::with_headers(response, self.keyed).build());
         }
         if self.keyed {
-            operation = operation.security(SecurityRequirement::new(APIKEY, [""; 0]));
+            let scheme = match self.family {
+                Family::BiometricServices | Family::Bws => APIKEY,
+                Family::FaceLiveness => BASIC,
+            };
+            operation = operation.security(SecurityRequirement::new(scheme, [""; 0]));
         }
         self.refused(operation)
     }
@@ -274,10 +296,10 @@ impl Described {
         }
         let of_keys: &[u16] = if self.idempotent { &[409, 422] } else { &[] };
         for status in self.refusals.iter().chain(of_keys) {
-            if let Some(refusal) = answers::refusal(*status) {
+            if let Some(refusal) = answers::refusal(*status, self.family) {
                 operation = operation.response(status.to_string(), refusal);
             }
         }
-        operation.response("default", answers::failure())
+        operation.response("default", answers::failure(self.family))
     }
 }
