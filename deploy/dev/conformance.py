@@ -8,6 +8,7 @@ are, against the description on purpose, and made good with ids that are there a
 each status that is described. No answer may be outside the description, and none 5xx but from AWAY.
 """
 
+import base64
 import itertools
 import json
 import math
@@ -31,9 +32,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-# The key that may do everything, one of the same client that may do nothing, one of another client, and a slow one.
+# The key that may do everything, one of the same client that may do nothing, one of another client, and a slow one. Each is
+# an API key, and a user with the password below.
 ALL, NOTHING, OTHER, SLOW = "all", "nothing", "other", "slow"
 SESSIONS = "/bioserver-app/v2/bio-sessions"
+PASSWORD = "demo"
 NOWHERE = "00000000-0000-4000-8000-000000000000"
 CONFORMANCE = [
     status_code_conformance,
@@ -44,7 +47,7 @@ CONFORMANCE = [
 # Part of an operation's cases that has to succeed, and the part that is made good, since some are refused all the same.
 SUCCESS, GOOD = 0.3, 0.4
 # Longer than any body may be.
-TOO_LONG = b"\0" * (40 << 20)
+TOO_LONG = b"\0" * (48 << 20)
 PICTURES = {
     "create_face": ["image"],
     "create_session_face": ["image"],
@@ -123,6 +126,16 @@ def name(operation):
     return operation.definition.raw["operationId"]
 
 
+def credential(operation, key):
+    """The header that shows a key, as the operation asks for it."""
+    if key is None:
+        return {}
+    schemes = [scheme for choice in operation.definition.raw.get("security", []) for scheme in choice]
+    if "basic" in schemes:
+        return {"Authorization": "Basic " + base64.b64encode(f"{key}:{PASSWORD}".encode()).decode()}
+    return {"apikey": key}
+
+
 def of_path(operation, ids):
     return {key: value for key, value in ids.items() if f"{{{key}}}" in operation.path}
 
@@ -183,6 +196,9 @@ def made_good(case, stock):
         face = {key: value for key, value in stock.kept.items() if random.random() < 0.8}
         face |= {"template": stock.kept["template"], "imageType": "SELFIE"}
         case.body = random.choice([face, {"face": face}])
+    elif operation == "face_liveness" and isinstance(body, dict):
+        case.body = {member: shortened(value) for member, value in body.items() if member == "sessionId"}
+        case.body |= good_body(operation, stock)["json"]
     elif operation in PICTURES and isinstance(body, dict):
         for part in PICTURES[operation]:
             body[part] = random.choice(stock.pictures)
@@ -216,7 +232,7 @@ def own_cases(operation, stock, away):
     def send(base=stock.url, key=ALL, ids=None, body=None):
         ids = stock.ids(operation) if ids is None else ids
         at = path.replace("{session}", ids["session"]).replace("{face}", ids["face"]) if "{" in path else path
-        headers = {} if key is None else {"apikey": key}
+        headers = credential(operation, key)
         what = good_body(name(operation), stock) if body is None else body
         headers |= what.pop("headers", {})
         return requests.request(method, base + at, headers=headers, timeout=60, **what)
@@ -224,7 +240,7 @@ def own_cases(operation, stock, away):
     def slow():
         # The key's second request within a second is one too many; a machine that stands still gets more tries.
         for _ in range(20):
-            requests.get(f"{stock.url}{SESSIONS}/{NOWHERE}", headers={"apikey": SLOW}, timeout=60)
+            send(key=SLOW)
             answer = send(key=SLOW)
             if answer.status_code == 429:
                 return answer
@@ -269,6 +285,8 @@ def own_cases(operation, stock, away):
 def good_body(operation, stock):
     if operation == "create_session":
         return {"json": {"correlationId": "c5a0aec2-1262-41b6-82bd-e9d60da92ef2"}}
+    if operation == "face_liveness":
+        return {"json": {"faceImageBase": base64.b64encode(random.choice(stock.pictures)).decode()}}
     if operation not in PICTURES:
         return {}
     if operation == "create_session_face":
@@ -304,7 +322,7 @@ def broken(operation):
 
 
 def too_long(operation):
-    if operation == "create_session":
+    if operation in ("create_session", "face_liveness"):
         return {"data": TOO_LONG, "headers": {"Content-Type": "application/json"}}
     return {"files": {part: TOO_LONG for part in PICTURES[operation]}}
 
@@ -345,7 +363,7 @@ def run(operation, stock, away, count, seed):
         case.path_parameters = there if is_good or random.random() < 0.5 else there | case.path_parameters
         if is_good:
             case = made_good(case, stock)
-        case.headers["apikey"] = ALL
+        case.headers.update(credential(operation, ALL))
         try:
             answer = case.call(base_url=stock.url, timeout=60)
         except requests.exceptions.InvalidHeader:

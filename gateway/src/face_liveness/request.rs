@@ -57,6 +57,10 @@ enum Member<'a> {
 impl Request {
     /// Reads a body whose picture has at most `limit` bytes.
     pub(super) fn read(body: &[u8], limit: usize) -> Result<Self, Fault> {
+        // A list of both would do for the library.
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Fault::Invalid("the body is no JSON object".into()));
+        }
         let Body { session_id, face_image_base } = serde_json::from_slice(body).map_err(|error| {
             Fault::Invalid(format!("the body is no JSON object: {}", json::place(&error)))
         })?;
@@ -143,7 +147,7 @@ pub(super) fn invalid(what: &str) -> Fault {
 
 /// The picture is longer than it may be, however it came.
 pub(super) fn too_large(limit: usize) -> Fault {
-    Fault::TooLarge { limit, place: format!(" in {PICTURE}") }
+    Fault::TooLarge { limit, place: format!(" in `{PICTURE}`") }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Member<'a> {
@@ -294,6 +298,7 @@ mod tests {
             "",
             "{",
             "[]",
+            "[null,\"AAAA\"]",
             "\"AAAA\"",
             "{}x",
             r#"{"faceImageBase":"AAAA","sessionId":17}"#,

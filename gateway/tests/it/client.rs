@@ -69,6 +69,24 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// Status and code of an error of Face Liveness.
+    pub(crate) fn liveness_error(&self) -> (u16, String) {
+        let object = self.json();
+        let mut members: Vec<_> = object.as_object().unwrap().keys().map(String::as_str).collect();
+        members.retain(|member| *member != "sessionId");
+        members.sort_unstable();
+        assert_eq!(members, ["error", "hasError"], "{self:?}");
+        assert_eq!(object["hasError"], true, "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        assert!(self.header("x-request-id").is_some());
+        let seconds: Option<u64> = self.header("retry-after").map(|text| text.parse().unwrap());
+        assert_eq!(seconds.is_some(), matches!(self.status, 429 | 503), "{self:?}");
+        assert_eq!(self.header("www-authenticate").is_some(), self.status == 401, "{self:?}");
+        (self.status, object["error"].as_str().unwrap().to_owned())
+    }
+}
+
 /// Sends bytes and reads until the server closes.
 pub(crate) async fn exchange(address: SocketAddr, bytes: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -76,6 +76,7 @@ const ROWS: &[Row] = &[
     row("delete_session_face", Permission::FacesDelete, &["DeleteFace"], 204, Of::Face),
     row("get_session_face_image", Permission::FacesRead, &["GetFaceImage"], 200, Of::Face),
     row("get_session_matches", Permission::Match, &["GetMatches"], 200, Of::Face),
+    row("face_liveness", Permission::LivenessDetect, &["FaceLiveness"], 200, Of::Nobody),
 ];
 
 #[test]
@@ -102,15 +103,29 @@ async fn on_redis() {
     try_all(Stores { sessions, ..stores }).await;
 }
 
-/// One client has the keys `all`, and `only …` and `not …` for each permission; another one has `other`.
+/// The hash of the password `demo`.
+const PASSWORD: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$JsGMAy5peW7p/CCBXhSwQA$BYjvNOxwrBO2ogqt5hp2gxX4WLKBwzaHYREpAyaEnMw";
+
+/// One client has the keys `all`, and `only …` and `not …` for each permission; another one has `other`. Each
+/// is the name of an API key and of a user.
 fn accounts() -> String {
     let key = |id: &str, permissions: &[Permission]| {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, id.as_bytes());
         let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let permissions: Vec<_> = permissions.iter().map(|permission| permission.as_str()).collect();
-        format!(
-            "[[clients.keys]]\nid = '{id}'\nsecret = {{ api_key_sha256 = '{digest}' }}\npermissions = {permissions:?}\n"
-        )
+        let user = probes::user(id);
+        let secrets = [
+            ("", format!("api_key_sha256 = '{digest}'")),
+            (" basic", format!("basic = {{ user = '{user}', password_argon2id = '{PASSWORD}' }}")),
+        ];
+        secrets
+            .map(|(kind, secret)| {
+                format!(
+                    "[[clients.keys]]\nid = '{id}{kind}'\nsecret = {{ {secret} }}\npermissions = {permissions:?}\n"
+                )
+            })
+            .concat()
     };
     let mut text = format!("[[clients]]\nname = 'one'\n{}", key("all", &Permission::ALL));
     for permission in Permission::ALL {
@@ -147,7 +162,7 @@ impl Stock {
         let all = probes::direct(&self.json)
             .into_iter()
             .chain(probes::within(self.session, self.face, &self.json))
-            .chain([probes::create_session(), probes::capabilities()]);
+            .chain([probes::create_session(), probes::capabilities(), probes::face_liveness()]);
         all.into_iter().find(|probe| probe.operation == name).unwrap()
     }
 
@@ -199,7 +214,9 @@ async fn try_probe(gateway: &Gateway, operation: &Operation, row: &Row, permissi
 
     let (only, not) = (format!("only {}", permission.as_str()), format!("not {}", permission.as_str()));
     for (key, status) in [(None, 401), (Some("wrong"), 401), (Some(not.as_str()), 403)] {
-        assert_eq!(own.probe(name).send(gateway, key).await.error().0, status, "{name} with {key:?}");
+        let probe = own.probe(name);
+        let refused = probe.send(gateway, key).await;
+        assert_eq!(probe.refused(&refused), status, "{name} with {key:?}");
     }
     if row.of != Of::Nobody {
         let crossed = own.probe(name).send(gateway, Some("other")).await;

@@ -1,5 +1,6 @@
 //! What callers get: headers, answers, and the error object.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use faceline_shared::error::{BusyCause, Fault};
@@ -11,6 +12,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 
 use super::{BEARER, bws};
 use crate::biometric::schema::{self, Named, reference};
+use crate::face_liveness;
 use crate::http::family::{BwsError, ErrorObject, Family};
 use crate::signing::JwkSet;
 
@@ -26,19 +28,22 @@ const RATE_POLICY: &str = "RateLimit-Policy";
 const REPLAYED: &str = "Idempotency-Replayed";
 const RETRY_AFTER: &str = "Retry-After";
 const LOCATION: &str = "Location";
-const AUTHENTICATE: &str = "WWW-Authenticate";
+const CHALLENGE: &str = "WWW-Authenticate";
 /// When those of the examples may come again.
 pub(super) const SOON: Duration = Duration::from_secs(2);
-
-/// Names of whatever else goes wrong.
-const FAILURE: &str = "Failure";
-const BWS_FAILURE: &str = "BwsFailure";
+/// Statuses that Face Liveness refuses requests with, in its own form.
+const OF_FACE_LIVENESS: [u16; 6] = [400, 401, 403, 413, 429, 503];
+/// The families that have refusals of their own, and what the names of these begin with.
+const FAMILIES: [(Family, &str); 3] =
+    [(Family::BiometricServices, ""), (Family::Bws, "Bws"), (Family::FaceLiveness, "Liveness")];
 
 /// What a request that succeeds is answered with.
 #[derive(Clone, Copy)]
 pub(super) enum Success {
     /// 200 with one of these.
     One(&'static str),
+    /// 200 with what Face Liveness found.
+    Liveness,
     /// 200 with a list of these.
     List(&'static str),
     /// 201.
@@ -60,6 +65,14 @@ impl Success {
         match self {
             Self::One(name) => {
                 vec![("200", with("Done.").content("application/json", json(reference(name))))]
+            }
+            Self::Liveness => {
+                let answer = json(reference(&face_liveness_answer()));
+                vec![(
+                    "200",
+                    with("Judged, or something is wrong with the picture.")
+                        .content("application/json", answer),
+                )]
             }
             Self::List(name) => {
                 vec![("200", with("Done.").content("application/json", json(schema::list(name))))]
@@ -133,10 +146,9 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
         (REQUEST_ID, with("The request's id: the caller's own, or a new one.", id)),
         (REPLAYED, with("The answer was given before.", replayed)),
         (RATE_POLICY, with("All that bounds the key.", policy)),
+        (CHALLENGE, with("How to show who calls.", text().examples([BEARER, "Basic realm=\"faceline\""]))),
     ];
     all.extend(RATE.map(|(name, text)| (name, with(text, count(0)))));
-    let challenge = text().enum_values(Some([BEARER]));
-    all.push((AUTHENTICATE, with("How to authenticate.", challenge)));
     all.extend(bws::headers());
     all
 }
@@ -145,6 +157,7 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
 pub(super) fn schemas() -> Vec<Named> {
     let mut all = vec![
         (ErrorObject::name().into_owned(), ErrorObject::schema()),
+        (face_liveness_answer().into_owned(), face_liveness::Answer::schema()),
         (JwkSet::name().into_owned(), JwkSet::schema()),
     ];
     JwkSet::schemas(&mut all);
@@ -184,14 +197,32 @@ fn known() -> Vec<(&'static str, Fault, &'static str)> {
     ]
 }
 
+/// The name of what Face Liveness answers with.
+pub(super) fn face_liveness_answer() -> Cow<'static, str> {
+    face_liveness::Answer::name()
+}
+
+/// What the names of a family's refusals begin with.
+fn prefix(family: Family) -> &'static str {
+    FAMILIES.iter().find(|(other, _)| *other == family).map_or("", |(_, prefix)| prefix)
+}
+
+/// What a family may refuse requests with.
 fn known_of(family: Family) -> Vec<(&'static str, Fault, &'static str)> {
-    if family == Family::Bws { bws::known() } else { known() }
+    match family {
+        Family::BiometricServices => known(),
+        Family::Bws | Family::Grpc => bws::known(),
+        Family::FaceLiveness => {
+            let is_its = |fault: &Fault| OF_FACE_LIVENESS.contains(&family.status(&fault.row()));
+            known().into_iter().filter(|(_, fault, _)| is_its(fault)).collect()
+        }
+    }
 }
 
 /// The name of the refusal with this status.
 pub(super) fn refusal(status: u16, family: Family) -> Option<Ref> {
     let found = known_of(family).into_iter().find(|(_, fault, _)| family.status(&fault.row()) == status);
-    found.map(|(name, ..)| Ref::from_response_name(name))
+    found.map(|(name, ..)| Ref::from_response_name(format!("{}{name}", prefix(family))))
 }
 
 /// What /readyz says while something is missing.
@@ -203,35 +234,42 @@ pub(super) fn not_ready() -> Response {
 
 /// Whatever else goes wrong.
 pub(super) fn failure(family: Family) -> Ref {
-    Ref::from_response_name(if family == Family::Bws { BWS_FAILURE } else { FAILURE })
+    Ref::from_response_name(format!("{}Failure", prefix(family)))
 }
 
 /// All refusals.
-pub(super) fn refusals() -> Vec<(&'static str, Response)> {
+pub(super) fn refusals() -> Vec<(String, Response)> {
     let mut all = Vec::new();
-    for (family, failure) in [(Family::BiometricServices, FAILURE), (Family::Bws, BWS_FAILURE)] {
-        let known = known_of(family).into_iter();
-        all.extend(known.map(|(name, fault, text)| (name, response(&fault, text, family))));
-        let text = "Anything else, such as an internal error.";
-        all.push((failure, response(&Fault::Internal, text, family)));
+    for (family, prefix) in FAMILIES {
+        let mut add = |name: &str, fault: &Fault, text: &str| {
+            all.push((format!("{prefix}{name}"), response(fault, text, family)));
+        };
+        for (name, fault, text) in known_of(family) {
+            add(name, &fault, text);
+        }
+        add("Failure", &Fault::Internal, "Anything else, such as an internal error.");
     }
     all
 }
 
 fn response(fault: &Fault, text: &str, family: Family) -> Response {
-    let (name, example) = if family == Family::Bws {
-        (BwsError::name(), bws::example(fault))
-    } else {
-        let id = "a5ac0455-8d99-4d73-835c-c656b5aba41e";
-        (ErrorObject::name(), serde_json::json!({ "id": id, "message": fault.to_string() }))
+    let (schema, example) = match family {
+        Family::BiometricServices => {
+            let id = "a5ac0455-8d99-4d73-835c-c656b5aba41e";
+            (ErrorObject::name(), serde_json::json!({ "id": id, "message": fault.to_string() }))
+        }
+        Family::Bws | Family::Grpc => (BwsError::name(), bws::example(fault)),
+        Family::FaceLiveness => {
+            (face_liveness_answer(), serde_json::json!(face_liveness::Answer::refused(None, fault)))
+        }
     };
-    let object = ContentBuilder::new().schema(Some(reference(&name))).example(Some(example));
+    let object = ContentBuilder::new().schema(Some(reference(&schema))).example(Some(example));
     let mut response = ResponseBuilder::new().description(text).content("application/json", object.build());
-    if (family, fault) == (Family::Bws, &Fault::Unauthenticated) {
-        response = response.header_ref(AUTHENTICATE, header(AUTHENTICATE));
-    }
     if fault.retry_after_seconds().is_some() {
         response = response.header_ref(RETRY_AFTER, header(RETRY_AFTER));
+    }
+    if family != Family::BiometricServices && *fault == Fault::Unauthenticated {
+        response = response.header_ref(CHALLENGE, header(CHALLENGE));
     }
     with_headers(response, !matches!(fault, Fault::Unauthenticated | Fault::Forbidden(_))).build()
 }

@@ -120,24 +120,20 @@ pub(super) fn known() -> Vec<(&'static str, Fault, &'static str)> {
     let busy = |cause| Fault::busy(cause, SOON);
     vec![
         (
-            "BwsInvalid",
+            "Invalid",
             Fault::Invalid("No live images have been provided.".into()),
             "The request is not of the form, or a picture cannot be decoded.",
         ),
-        ("BwsUnauthenticated", Fault::Unauthenticated, "No token, or a wrong one."),
-        ("BwsForbidden", Fault::Forbidden("liveness:detect"), "The key does not allow this."),
-        ("BwsTooLarge", Fault::TooLarge { limit: 70 << 20, place: String::new() }, "The body is too long."),
+        ("Unauthenticated", Fault::Unauthenticated, "No token, or a wrong one."),
+        ("Forbidden", Fault::Forbidden("liveness:detect"), "The key does not allow this."),
+        ("TooLarge", Fault::TooLarge { limit: 70 << 20, place: String::new() }, "The body is too long."),
+        ("RateExceeded", busy(BusyCause::ClientRate), "The rate, quota or share of the client is exceeded."),
         (
-            "BwsRateExceeded",
-            busy(BusyCause::ClientRate),
-            "The rate, quota or share of the client is exceeded.",
-        ),
-        (
-            "BwsNotImplemented",
+            "NotImplemented",
             Fault::NotImplemented("Videos are not supported by this version of the service.".into()),
             "Not in this version of the service.",
         ),
-        ("BwsUnavailable", busy(BusyCause::Wait), "There is no room now, or the broker or a store is away."),
+        ("Unavailable", busy(BusyCause::Wait), "There is no room now, or the broker or a store is away."),
     ]
 }
 

@@ -48,6 +48,12 @@ const NEW_SESSION: &str = "NewSession";
 /// Name of a face's JSON.
 const NEW_FACE: &str = "NewFace";
 
+/// Name of the JSON that Face Liveness takes.
+const LIVENESS: &str = "LivenessRequest";
+/// The smallest picture: one grey pixel.
+const PIXEL: &str =
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNoAAAAggCB2kUIOwAAAABJRU5ErkJggg==";
+
 /// The schemas of all that callers send.
 pub(super) fn schemas() -> Vec<Named> {
     let face = ObjectBuilder::new().property("face", reference(name::KEPT_FACE)).required("face");
@@ -60,6 +66,7 @@ pub(super) fn schemas() -> Vec<Named> {
     let mut all = Vec::from(forms);
     all.push((NEW_SESSION.to_owned(), new_session.into()));
     all.push((NEW_FACE.to_owned(), new_face.into()));
+    all.push((LIVENESS.to_owned(), liveness_request().into()));
     all
 }
 
@@ -71,6 +78,28 @@ pub(super) fn new_session() -> RequestBody {
     });
     let content = ContentBuilder::new().schema(Some(reference(NEW_SESSION))).example(Some(example));
     RequestBodyBuilder::new().content("application/json", content.build()).build()
+}
+
+/// The body that Face Liveness takes.
+pub(super) fn liveness() -> RequestBody {
+    let content = Content::new(Some(reference(LIVENESS)));
+    RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build()
+}
+
+fn liveness_request() -> ObjectBuilder {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let session = text()
+        .max_length(Some(LONGEST_TEXT))
+        .examples(["bbbf9002-c3a2-4308-b103-d80b9f5a2b84"])
+        .description(Some("The caller's own identifier, which answers repeat."));
+    let picture = text().examples([PIXEL]).description(Some(
+        "The picture's file in base64, maybe as a data URL, or an http or https URL of it at a host that the service \
+         is set to allow.",
+    ));
+    ObjectBuilder::new()
+        .property("sessionId", session)
+        .property("faceImageBase", picture)
+        .required("faceImageBase")
 }
 
 /// The body that makes a face of a session.

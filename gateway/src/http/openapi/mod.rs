@@ -24,6 +24,9 @@ const APIKEY: &str = "apikey";
 /// Name of the security scheme of BWS, and of what `Authorization` begins with.
 const BEARER: &str = "Bearer";
 
+/// Name of the security scheme of Face Liveness.
+const BASIC: &str = "basic";
+
 const ABOUT: &str = "Describes faces, compares them, estimates ages, and detects whether pictures show a living person.\n\nAll members and parts that are not \
      described here are ignored. In a form, a part may be a file or a plain value; texts lose outer white space and \
      quotes. An absent member of an answer is left out and never null.";
@@ -93,13 +96,17 @@ fn components() -> ComponentsBuilder {
         APIKEY,
         "The key of an account; `demo` where there is no accounts file.",
     );
-    let mut components =
-        ComponentsBuilder::new().security_scheme(APIKEY, SecurityScheme::ApiKey(ApiKey::Header(key)));
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some(
         "A token that the client made and signed with a BWS key of its account (HS256, HS384 or HS512): `sub` is the \
          client, `aud` is \"BWS\", `exp` is its end.",
     ));
-    components = components.security_scheme(BEARER, SecurityScheme::Http(token.build()));
+    let basic = HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some(
+        "The user and the password of an account; `demo` and `demo` where there is no accounts file.",
+    ));
+    let mut components = ComponentsBuilder::new()
+        .security_scheme(APIKEY, SecurityScheme::ApiKey(ApiKey::Header(key)))
+        .security_scheme(BEARER, SecurityScheme::Http(token.build()))
+        .security_scheme(BASIC, SecurityScheme::Http(basic.build()));
     let schemas = schema::schemas().into_iter().chain(forms::schemas()).chain(answers::schemas());
     for (name, schema) in schemas.chain(bws::schemas()) {
         components = components.schema(name, schema);

@@ -6,19 +6,20 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{KnownFormat, ObjectBuilder, Required, SchemaFormat, Type};
 
 use super::answers::{self, Success};
-use super::{APIKEY, BEARER, bws, forms};
+use super::{APIKEY, BASIC, BEARER, bws, forms};
 use crate::biometric::schema::name;
 use crate::http::family::Family;
 use crate::http::operation::{FACE_ID, SESSION_ID};
 
 /// Groups of operations.
-pub(super) const TAGS: [(&str, &str); 6] = [
+pub(super) const TAGS: [(&str, &str); 7] = [
     ("Faces and matches", "Pictures that belong to no session: nothing is kept."),
     ("Sessions", "What belongs to a session ends with it."),
     ("Faces of a session", "Kept until they are deleted, or the session ends."),
+    ("BWS", "Whether somebody is alive, and the one in a photo. The same is served over gRPC."),
+    ("Face Liveness", "Passive liveness detection, for users with passwords."),
     ("Service", "What the service can do."),
     ("Public", "Without a key."),
-    ("BWS", "Whether somebody is alive, and the one in a photo. The same is served over gRPC."),
 ];
 
 /// An operation in words.
@@ -30,14 +31,14 @@ pub(super) struct Described {
     description: &'static str,
     /// A key is needed.
     keyed: bool,
+    /// Says which kind of key, and how refusals look.
+    family: Family,
     body: Option<fn() -> RequestBody>,
     success: Success,
     /// Refusals that callers can bring about, or that outages do; all others are the default.
     refusals: &'static [u16],
     /// The header `Idempotency-Key` is read.
     idempotent: bool,
-    /// Whose credential it takes, and whose errors it has.
-    family: Family,
 }
 
 /// What an operation that needs a key and nothing else is refused with.
@@ -47,16 +48,16 @@ const KEYED: Described = Described {
     summary: "",
     description: "",
     keyed: true,
+    family: Family::BiometricServices,
     body: None,
     success: Success::Nothing,
     refusals: &[401, 403],
     idempotent: false,
-    family: Family::BiometricServices,
 };
 
 /// What an operation of BWS has in common with the others.
 const BWS: Described = Described {
-    tag: TAGS[5].0,
+    tag: TAGS[3].0,
     success: Success::One(bws::LIVENESS_DETECTION),
     refusals: &[400, 401, 403, 413, 429, 503],
     family: Family::Bws,
@@ -222,6 +223,19 @@ pub(super) static DESCRIBED: &[Described] = &[
         refusals: &[401, 403, 429, 501],
         ..BWS
     },
+    Described {
+        name: "face_liveness",
+        tag: TAGS[4].0,
+        summary: "Judge whether a picture shows a living person",
+        description: "What is wrong with the picture is answered with 200, `hasError` and a code: FACE_NOT_FOUND, \
+                      TOO_MANY_FACES, FACE_TOO_CLOSE, FACE_CLOSE_TO_BORDER, FACE_CROPPED, FACE_IS_OCCLUDED, \
+                      FACE_TOO_SMALL, FACE_ANGLE_TOO_LARGE or INVALID_IMAGE.",
+        family: Family::FaceLiveness,
+        body: Some(forms::liveness),
+        success: Success::Liveness,
+        refusals: OF_FORMS,
+        ..KEYED
+    },
     Described { name: "jwks", summary: "Keys that check signatures", success: Success::Keys, ..PUBLIC },
     Described {
         name: "signing_certificate",
@@ -261,7 +275,11 @@ impl Described {
             operation = operation.response(status, answers::with_headers(response, self.keyed).build());
         }
         if self.keyed {
-            let scheme = if self.family == Family::Bws { BEARER } else { APIKEY };
+            let scheme = match self.family {
+                Family::BiometricServices => APIKEY,
+                Family::Bws | Family::Grpc => BEARER,
+                Family::FaceLiveness => BASIC,
+            };
             operation = operation.security(SecurityRequirement::new(scheme, [""; 0]));
         }
         self.refused(operation)

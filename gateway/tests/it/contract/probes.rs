@@ -5,36 +5,64 @@ use uuid::Uuid;
 use crate::client::{Answer, form, send};
 use crate::gateway::Gateway;
 
+/// The name of the user beside an API key of this name: colons have another meaning there.
+pub(crate) fn user(key: &str) -> String {
+    key.replace(':', " ")
+}
+
 /// A request that is answered well where nothing is against it.
 pub(crate) struct Probe {
     pub(crate) operation: &'static str,
     pub(crate) line: String,
     content_type: Option<&'static str>,
     body: Vec<u8>,
+    credential: Credential,
+}
+
+/// How a key is shown.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Credential {
+    /// In the header `apikey`.
+    ApiKey,
+    /// As the user of this name, whose password is `demo`.
+    Basic,
 }
 
 impl Probe {
     fn new(operation: &'static str, line: String) -> Self {
-        Self { operation, line, content_type: None, body: Vec::new() }
+        Self { operation, line, content_type: None, body: Vec::new(), credential: Credential::ApiKey }
     }
 
     fn form(operation: &'static str, line: String, parts: &[(&str, &str)]) -> Self {
         let parts: Vec<(&str, &[u8])> =
             parts.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
         let content_type = Some("multipart/form-data; boundary=b");
-        Self { operation, line, content_type, body: form(&parts) }
+        Self { content_type, body: form(&parts), ..Self::new(operation, line) }
     }
 
     fn json(operation: &'static str, line: String, body: &str) -> Self {
-        Self { operation, line, content_type: Some("application/json"), body: body.into() }
+        Self { content_type: Some("application/json"), body: body.into(), ..Self::new(operation, line) }
     }
 
     /// Sends it with the key, where there is one.
     pub(crate) async fn send(&self, gateway: &Gateway, key: Option<&str>) -> Answer {
         let mut headers = Vec::new();
-        headers.extend(key.map(|key| ("apikey", key)));
+        let user = key.map(|key| base64_simd::STANDARD.encode_to_string(format!("{}:demo", user(key))));
+        let basic = user.map(|user| format!("Basic {user}"));
+        match self.credential {
+            Credential::ApiKey => headers.extend(key.map(|key| ("apikey", key))),
+            Credential::Basic => headers.extend(basic.as_deref().map(|basic| ("Authorization", basic))),
+        }
         headers.extend(self.content_type.map(|kind| ("Content-Type", kind)));
         send(gateway.address, &self.line, &headers, &self.body).await
+    }
+
+    /// Status of an error in the form of the probe's family.
+    pub(crate) fn refused(&self, answer: &Answer) -> u16 {
+        match self.credential {
+            Credential::ApiKey => answer.error().0,
+            Credential::Basic => answer.liveness_error().0,
+        }
     }
 
     /// The same with another path below the sessions.
@@ -92,6 +120,13 @@ pub(crate) fn within(session: Uuid, face: Uuid, json: &str) -> Vec<Probe> {
 /// The request that creates a session.
 pub(crate) fn create_session() -> Probe {
     Probe::new("CreateBioSession", "POST /bioserver-app/v2/bio-sessions".into())
+}
+
+/// The request for a picture's liveness.
+pub(crate) fn face_liveness() -> Probe {
+    let line = "POST /api/v1/face/liveness".to_owned();
+    let probe = Probe::json("FaceLiveness", line, r#"{"faceImageBase":"AAAA"}"#);
+    Probe { credential: Credential::Basic, ..probe }
 }
 
 /// The request for the capabilities.

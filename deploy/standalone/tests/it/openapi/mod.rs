@@ -20,21 +20,31 @@ const CASES: &str = "600";
 /// Pictures with one face each.
 const PICTURES: [&str; 4] = ["obama.jpg", "obama2.jpg", "biden.jpg", "astronaut.png"];
 
-/// Accounts with the keys that the script knows.
+/// The hash of the password `demo`, which all users have.
+const PASSWORD: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$JsGMAy5peW7p/CCBXhSwQA$BYjvNOxwrBO2ogqt5hp2gxX4WLKBwzaHYREpAyaEnMw";
+
+/// Accounts with the keys that the script knows, each as an API key and as a user.
 fn accounts(folder: &Path) -> PathBuf {
     let everything = "['capabilities:read', 'faces:create', 'faces:read', 'faces:delete', 'match', 'ages:create', \
-                      'sessions:create', 'sessions:read', 'sessions:delete']";
+                      'liveness:detect', 'sessions:create', 'sessions:read', 'sessions:delete']";
     let mut text = String::new();
     let mut client = |name: &str, keys: &[(&str, &str, u32)]| {
         writeln!(text, "[[clients]]\nname = '{name}'").unwrap();
         for (key, permissions, rate) in keys {
             let digest = sha256(key);
-            writeln!(
-                text,
-                "[[clients.keys]]\nid = '{key}'\nsecret = {{ api_key_sha256 = '{digest}' }}\n\
-                 permissions = {permissions}\nrequests_per_second = {rate}\nburst = {rate}"
-            )
-            .unwrap();
+            let secrets = [
+                ("api-key", format!("api_key_sha256 = '{digest}'")),
+                ("basic", format!("basic = {{ user = '{key}', password_argon2id = '{PASSWORD}' }}")),
+            ];
+            for (kind, secret) in secrets {
+                writeln!(
+                    text,
+                    "[[clients.keys]]\nid = '{key}-{kind}'\nsecret = {{ {secret} }}\n\
+                     permissions = {permissions}\nrequests_per_second = {rate}\nburst = {rate}"
+                )
+                .unwrap();
+            }
         }
     };
     client("one", &[("all", everything, 1000), ("nothing", "[]", 1000), ("slow", everything, 1)]);
