@@ -119,7 +119,10 @@ mod tests {
     const KEYS: [&[u8]; 2] = [b"the old key", &[7; 64]];
 
     fn keys(sub: &str) -> Vec<BwsKey> {
-        let held = |secret: &[u8]| BwsKey { secret: secret.into(), caller: Caller { key_id: id(secret), ..demo_caller() } };
+        let held = |secret: &[u8]| BwsKey {
+            secret: secret.into(),
+            caller: Caller { key_id: id(secret), ..demo_caller() },
+        };
         if sub == "bank" { KEYS.map(held).into() } else { Vec::new() }
     }
 
@@ -219,7 +222,9 @@ mod tests {
         for aud in [json!("BWS"), json!("bws"), json!(["x", "Bws"]), json!(["BWS"])] {
             assert!(is_taken(&with(&but("aud", aud.clone()))), "{aud}");
         }
-        for aud in [json!("BWS2"), json!(""), json!([]), json!(["x"]), json!(null), json!(7), json!({"BWS": 1})] {
+        for aud in
+            [json!("BWS2"), json!(""), json!([]), json!(["x"]), json!(null), json!(7), json!({"BWS": 1})]
+        {
             assert!(!is_taken(&with(&but("aud", aud.clone()))), "{aud}");
         }
     }

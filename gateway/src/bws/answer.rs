@@ -269,8 +269,10 @@ impl From<PhotoVerify> for proto::v1::PhotoVerifyResponse {
             errors: all(answer.errors),
             image_properties: all(answer.image_properties),
             photo_properties: answer.photo_properties.map(Into::into),
-            verification_level: proto::v1::photo_verify_response::AccuracyLevel::from(answer.verification_level)
-                .into(),
+            verification_level: proto::v1::photo_verify_response::AccuracyLevel::from(
+                answer.verification_level,
+            )
+            .into(),
             verification_score: answer.verification_score,
             live: answer.live,
             liveness_score: answer.liveness_score,
@@ -343,9 +345,10 @@ mod tests {
     #[test]
     fn clients_find_the_names_that_they_know_and_the_reason() {
         let found = |checks: &[Check]| {
-            let findings: Vec<_> =
-                checks.iter().enumerate().map(|(at, check)| Finding { check: *check, score: 0.5 - at as f32 / 8.0 });
-            let said = assessments(&findings.collect::<Vec<_>>());
+            let finding =
+                |(at, check): (usize, &Check)| Finding { check: *check, score: 0.5 - at as f32 / 8.0 };
+            let findings: Vec<_> = checks.iter().enumerate().map(finding).collect();
+            let said = assessments(&findings);
             assert!(said.iter().all(|said| said.message.ends_with('.')));
             said.iter().map(|said| (said.check, said.score)).collect::<Vec<_>>()
         };

@@ -69,7 +69,9 @@ fn error(error_code: ErrorCode, picture: &str) -> JobError {
         ErrorCode::FaceNotFound => format!("No suitable face was found in the {picture}."),
         ErrorCode::MultipleFacesFound => format!("More than one face was found in the {picture}."),
         ErrorCode::ThumbnailExtractionFailed => {
-            format!("The face in the {picture} could not be extracted: it is not fully visible, or too close to the edge.")
+            format!(
+                "The face in the {picture} could not be extracted: it is not fully visible, or too close to the edge."
+            )
         }
         ErrorCode::RejectedByPassiveLiveDetection => {
             format!("The {picture} seems not to be recorded from a live person.")
@@ -132,9 +134,11 @@ mod tests {
 
     #[test]
     fn one_picture_is_live_above_the_threshold() {
-        for (score, expected) in
-            [(0.5, &[ErrorCode::RejectedByPassiveLiveDetection][..]), (0.5001, &[]), (0.0001, &[ErrorCode::RejectedByPassiveLiveDetection])]
-        {
+        for (score, expected) in [
+            (0.5, &[ErrorCode::RejectedByPassiveLiveDetection][..]),
+            (0.5001, &[]),
+            (0.0001, &[ErrorCode::RejectedByPassiveLiveDetection]),
+        ] {
             let judged = judge(&one(picture(&[Some(score)], &[Check::ImageSize])), 0.5);
             assert_eq!(codes(&judged), expected, "{score}");
             assert_eq!(judged.liveness_score, f64::from(score));
@@ -202,7 +206,12 @@ mod tests {
             .as_array()
             .unwrap()
             .iter()
-            .map(|image| (image["faces"][0]["motionLivenessScore"].clone(), image["faces"][0]["movementDirection"].clone()))
+            .map(|image| {
+                (
+                    image["faces"][0]["motionLivenessScore"].clone(),
+                    image["faces"][0]["movementDirection"].clone(),
+                )
+            })
             .collect();
         assert_eq!(moved, [(0.0.into(), 0.0.into()), (0.875.into(), 90.0.into())]);
     }
@@ -226,7 +235,11 @@ mod tests {
         ] {
             let said = not_judged(&examined);
             let codes: Vec<_> = said.errors.iter().map(|error| error.error_code).collect();
-            assert_eq!((codes.as_slice(), said.live, said.liveness_score), (expected, false, 0.0), "{examined:?}");
+            assert_eq!(
+                (codes.as_slice(), said.live, said.liveness_score),
+                (expected, false, 0.0),
+                "{examined:?}"
+            );
         }
     }
 

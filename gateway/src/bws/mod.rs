@@ -63,7 +63,9 @@ impl Bws {
     async fn examine(&self, examination: Examination<Bytes>, call: &Call) -> Result<Examined, Fault> {
         let pictures = (examination.live.len(), examination.photo.is_some());
         match self.orders.run(Task::Examine(examination), call).await? {
-            Ok(JobResult::Examined(examined)) if (examined.live.len(), examined.photo.is_some()) == pictures => {
+            Ok(JobResult::Examined(examined))
+                if (examined.live.len(), examined.photo.is_some()) == pictures =>
+            {
                 Ok(*examined)
             }
             Ok(_) => {

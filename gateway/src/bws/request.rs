@@ -167,7 +167,10 @@ mod tests {
             Verification { live_images, photo: photo.into(), disable_liveness_detection }.examination()
         };
         let both = asked(false, "p").unwrap();
-        assert_eq!((both.photo, both.liveness, both.challenge), (Some("p".into()), true, vec![Direction::Up]));
+        assert_eq!(
+            (both.photo, both.liveness, both.challenge),
+            (Some("p".into()), true, vec![Direction::Up])
+        );
         let only = asked(true, "p").unwrap();
         assert_eq!((only.photo, only.liveness, only.challenge), (Some("p".into()), false, Vec::new()));
         assert_eq!(asked(false, "").unwrap_err().to_string(), "No photo has been provided.");

@@ -97,7 +97,9 @@ impl Family {
         let message = fault.to_string();
         let written = match self {
             Self::BiometricServices | Self::FaceLiveness => json::to_vec(&ErrorObject { id, message }),
-            Self::Bws | Self::Grpc => json::to_vec(&BwsError { code: fault.row().grpc as u8, message, details: [] }),
+            Self::Bws | Self::Grpc => {
+                json::to_vec(&BwsError { code: fault.row().grpc as u8, message, details: [] })
+            }
         };
         written.unwrap_or_default()
     }

@@ -10,9 +10,7 @@ use axum::routing::get;
 use faceline_shared::error::Fault;
 
 use super::family::Family;
-use super::{
-    State, answer, biometric, bws, docs, drain, grpc, health, layers, operation, sessions, signing,
-};
+use super::{State, answer, biometric, bws, docs, drain, grpc, health, layers, operation, sessions, signing};
 
 /// The routes; the outermost layer comes last.
 pub(super) fn router(state: Arc<State>) -> Router {
@@ -40,7 +38,9 @@ fn refuse(request: Request, fault: &Fault) -> Response {
     let (parts, body) = request.into_parts();
     drain::refused(&parts, body);
     match Family::of_request(parts.uri.path(), &parts.headers) {
-        Family::Grpc => answer::refused(&Fault::NotImplemented("there is no such method".into()), Family::Grpc),
+        Family::Grpc => {
+            answer::refused(&Fault::NotImplemented("there is no such method".into()), Family::Grpc)
+        }
         family => answer::refused(fault, family),
     }
 }

@@ -37,8 +37,11 @@ const REFERENCE_NUMBER: HeaderName = HeaderName::from_static("reference-number")
 const GRPC_BODY: WholeBody =
     WholeBody { limit: grpc::LONGEST + grpc::PREFIX, room: |bytes| bytes, check: grpc::require_grpc };
 /// A body of JSON: besides its text there are the pictures in it, three quarters as large, and what is in between.
-const JSON_BODY: WholeBody =
-    WholeBody { limit: 70 << 20, room: |bytes| bytes.saturating_mul(12) / 5, check: content_type::require_json };
+const JSON_BODY: WholeBody = WholeBody {
+    limit: 70 << 20,
+    room: |bytes| bytes.saturating_mul(12) / 5,
+    check: content_type::require_json,
+};
 
 pub(super) fn routes() -> Router<Arc<State>> {
     Router::new()
@@ -169,9 +172,9 @@ async fn until<T>(
 ) -> Result<T, Fault> {
     match deadline {
         None => work.await,
-        Some(deadline) => timeout_at(deadline, work)
-            .await
-            .unwrap_or(Err(Fault::DeadlineRunning { callers_own: true })),
+        Some(deadline) => {
+            timeout_at(deadline, work).await.unwrap_or(Err(Fault::DeadlineRunning { callers_own: true }))
+        }
     }
 }
 

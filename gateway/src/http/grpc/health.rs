@@ -17,7 +17,8 @@ use crate::http::{State, operation};
 const LONGEST: usize = 4 << 10;
 
 pub(super) fn routes(readiness: &Readiness) -> Router<Arc<State>> {
-    let health = HealthServer::new(Service { readiness: readiness.clone() }).max_decoding_message_size(LONGEST);
+    let health =
+        HealthServer::new(Service { readiness: readiness.clone() }).max_decoding_message_size(LONGEST);
     Router::new()
         .route_service(operation::GRPC_HEALTH_CHECK, health.clone())
         .route_service(operation::GRPC_HEALTH_WATCH, health)

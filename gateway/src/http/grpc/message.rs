@@ -99,7 +99,8 @@ fn require_few(mut message: &[u8]) -> Result<Result<(), Fault>, prost::DecodeErr
         }
         images += 1;
         let length = decode_varint(&mut message)?;
-        let Some((mut image, rest)) = usize::try_from(length).ok().and_then(|at| message.split_at_checked(at))
+        let Some((mut image, rest)) =
+            usize::try_from(length).ok().and_then(|at| message.split_at_checked(at))
         else {
             // The decoder says what is wrong.
             return Ok(Ok(()));
@@ -149,7 +150,11 @@ mod tests {
     use crate::proto::v1::LivenessDetectionRequest;
 
     /// Reads with room for `room` bytes; also what room was taken.
-    async fn read_in(room: usize, body: Bytes, is_compressed: bool) -> (Result<LivenessDetectionRequest, Fault>, usize) {
+    async fn read_in(
+        room: usize,
+        body: Bytes,
+        is_compressed: bool,
+    ) -> (Result<LivenessDetectionRequest, Fault>, usize) {
         let mut config = Config::default();
         config.blobs.url = Some("redis://127.0.0.1".into());
         config.limits.inflight_bytes = room;

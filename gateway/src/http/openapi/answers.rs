@@ -9,8 +9,8 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
-use crate::biometric::schema::{self, Named, reference};
 use super::{BEARER, bws};
+use crate::biometric::schema::{self, Named, reference};
 use crate::http::family::{BwsError, ErrorObject, Family};
 use crate::signing::JwkSet;
 

@@ -89,7 +89,10 @@ pub(super) fn video() -> RequestBody {
 
 fn body(name: &str) -> RequestBody {
     let content = ContentBuilder::new().schema(Some(reference(name)));
-    RequestBodyBuilder::new().content("application/json", content.build()).required(Some(Required::True)).build()
+    RequestBodyBuilder::new()
+        .content("application/json", content.build())
+        .required(Some(Required::True))
+        .build()
 }
 
 /// What may come with any request.
@@ -124,7 +127,11 @@ pub(super) fn known() -> Vec<(&'static str, Fault, &'static str)> {
         ("BwsUnauthenticated", Fault::Unauthenticated, "No token, or a wrong one."),
         ("BwsForbidden", Fault::Forbidden("liveness:detect"), "The key does not allow this."),
         ("BwsTooLarge", Fault::TooLarge { limit: 70 << 20, place: String::new() }, "The body is too long."),
-        ("BwsRateExceeded", busy(BusyCause::ClientRate), "The rate, quota or share of the client is exceeded."),
+        (
+            "BwsRateExceeded",
+            busy(BusyCause::ClientRate),
+            "The rate, quota or share of the client is exceeded.",
+        ),
         (
             "BwsNotImplemented",
             Fault::NotImplemented("Videos are not supported by this version of the service.".into()),
