@@ -76,7 +76,7 @@ async fn client(
 ) -> BioIdWebServiceClient<
     tonic::service::interceptor::InterceptedService<
         Channel,
-        impl FnMut(tonic::Request<()>) -> Result<tonic::Request<()>, Status> + Clone,
+        impl FnMut(tonic::Request<()>) -> Result<tonic::Request<()>, Status> + Clone + use<>,
     >,
 > {
     let authorization = authorization();
