@@ -345,11 +345,10 @@ mod tests {
     #[test]
     fn clients_find_the_names_that_they_know_and_the_reason() {
         let found = |checks: &[Check]| {
-            let findings: Vec<_> = checks
-                .iter()
-                .enumerate()
-                .map(|(at, check)| Finding { check: *check, score: 0.5 - at as f32 / 8.0 });
-            let said = assessments(&findings.collect::<Vec<_>>());
+            let finding =
+                |(at, check): (usize, &Check)| Finding { check: *check, score: 0.5 - at as f32 / 8.0 };
+            let findings: Vec<_> = checks.iter().enumerate().map(finding).collect();
+            let said = assessments(&findings);
             assert!(said.iter().all(|said| said.message.ends_with('.')));
             said.iter().map(|said| (said.check, said.score)).collect::<Vec<_>>()
         };

@@ -5,6 +5,7 @@
 )]
 
 mod accounts;
+mod bws;
 mod client;
 mod contract;
 mod docs;

@@ -1,12 +1,15 @@
 //! Every operation, tried without a credential, with a wrong one, without the permission, on what belongs to another
 //! client, and rightly; on both stores.
 
+use base64_simd::STANDARD;
 use faceline_gateway::accounts::Permission;
 use faceline_gateway::http::{OPERATIONS, Operation};
+use faceline_shared::seal::{KeyRing, Purpose};
 use faceline_shared::session;
 use faceline_shared::testkit::Redis;
 use uuid::Uuid;
 
+use crate::bws;
 use crate::client::{Answer, send};
 use crate::contract::probes::{self, Probe};
 use crate::gateway::Gateway;
@@ -77,6 +80,10 @@ const ROWS: &[Row] = &[
     row("get_session_face_image", Permission::FacesRead, &["GetFaceImage"], 200, Of::Face),
     row("get_session_matches", Permission::Match, &["GetMatches"], 200, Of::Face),
     row("face_liveness", Permission::LivenessDetect, &["FaceLiveness"], 200, Of::Nobody),
+    // Those of BWS have requests of their own.
+    row("liveness_detection", Permission::LivenessDetect, &[], 200, Of::Nobody),
+    row("photo_verify", Permission::PhotosVerify, &[], 200, Of::Nobody),
+    row("video_liveness_detection", Permission::LivenessDetect, &[], 501, Of::Nobody),
 ];
 
 #[test]
@@ -107,9 +114,17 @@ async fn on_redis() {
 const PASSWORD: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$JsGMAy5peW7p/CCBXhSwQA$BYjvNOxwrBO2ogqt5hp2gxX4WLKBwzaHYREpAyaEnMw";
 
-/// One client has the keys `all`, and `only …` and `not …` for each permission; another one has `other`. Each
-/// is the name of an API key and of a user.
-fn accounts() -> String {
+/// One client has the keys `all`, and `only …` and `not …` for each permission; another one has `other`. Each is the name of
+/// an API key and of a user; `only …` and `not …` are those of BWS clients, too, and their own secrets.
+fn accounts(ring: &KeyRing) -> String {
+    let bws = |id: &str, permissions: &[&str]| {
+        let place = format!("accounts\none\nbws {id}");
+        let sealed = ring.seal(Purpose::Account, place.as_bytes(), id.as_bytes()).unwrap();
+        let sealed = STANDARD.encode_to_string(sealed);
+        format!(
+            "[[clients.keys]]\nid = 'bws {id}'\nsecret = {{ bws = {{ client_id = '{id}', sealed_key = '{sealed}' }} }}\npermissions = {permissions:?}\n"
+        )
+    };
     let key = |id: &str, permissions: &[Permission]| {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, id.as_bytes());
         let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -132,6 +147,9 @@ fn accounts() -> String {
         let others: Vec<_> = Permission::ALL.into_iter().filter(|other| *other != permission).collect();
         text += &key(&format!("only {}", permission.as_str()), &[permission]);
         text += &key(&format!("not {}", permission.as_str()), &others);
+        let others: Vec<_> = others.iter().map(|other| other.as_str()).collect();
+        text += &bws(&format!("only {}", permission.as_str()), &[permission.as_str()]);
+        text += &bws(&format!("not {}", permission.as_str()), &others);
     }
     text + &format!("[[clients]]\nname = 'two'\n{}", key("other", &Permission::ALL))
 }
@@ -179,7 +197,7 @@ impl Stock {
 
 async fn try_all(stores: Stores) {
     let file = stores.folder.path().join("accounts.toml");
-    std::fs::write(&file, accounts()).unwrap();
+    std::fs::write(&file, accounts(&stores.ring())).unwrap();
     let gateway = Gateway::over(stores, Workers::able(), |config| {
         config.accounts.file = Some(file);
         config.limits.failed_logins = 1000;
@@ -189,6 +207,9 @@ async fn try_all(stores: Stores) {
         let operation = OPERATIONS.iter().find(|operation| operation.name == row.operation).unwrap();
         match row.permission {
             None => try_public(&gateway, operation, row.right).await,
+            Some(permission) if row.probes.is_empty() => {
+                bws::try_operation(&gateway, operation, permission, row.right).await;
+            }
             Some(permission) => {
                 for name in row.probes {
                     try_probe(&gateway, operation, row, permission, name).await;

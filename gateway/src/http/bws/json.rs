@@ -159,7 +159,7 @@ mod tests {
         assert_eq!((&read.photo[..], read.disable_liveness_detection), (&b"ph"[..], true));
         // As writers of PHP do.
         let escaped = read_image(r#"{"liveImages":[{"image":"\/\/8="}]}"#).await;
-        assert_eq!(escaped.unwrap(), [0xff, 0xff]);
+        assert_eq!(&escaped.unwrap()[..], [0xff, 0xff]);
     }
 
     async fn read_image(body: &'static str) -> Result<Bytes, Fault> {

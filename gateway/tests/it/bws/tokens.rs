@@ -1,0 +1,130 @@
+//! Tokens over the wire. What a token may say has tests beside its code.
+
+use clap::Parser;
+use faceline_gateway::accounts::KeysCommand;
+use faceline_shared::config::Config;
+use faceline_shared::keys::Keys;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tonic::Code;
+
+use super::{
+    CALL_DETECT, DEMO_KEY, DETECT, authorization, call_as_demo, detection, framed, json_of, now, refused,
+    signed, token,
+};
+use crate::client::{Answer, send};
+use crate::gateway::Gateway;
+use crate::stores::Stores;
+use crate::workers::Workers;
+
+/// What both ways answer to a request that shows this: HTTP's status and gRPC's.
+async fn shown(gateway: &Gateway, authorization: &str) -> (u16, Code) {
+    let answer = ask(gateway, &[("Authorization", authorization)]).await;
+    let headers = [("authorization", authorization)];
+    let call = call_as_demo(gateway, CALL_DETECT, &headers, framed(&detection(&["one"]))).await;
+    if answer.status != 200 {
+        assert_eq!(refused(&answer).1, call.grpc().code() as u64);
+    }
+    (answer.status, call.grpc().code())
+}
+
+async fn ask(gateway: &Gateway, headers: &[(&str, &str)]) -> Answer {
+    let headers = [headers, &[("Content-Type", "application/json")]].concat();
+    send(gateway.address, &format!("POST {DETECT}"), &headers, json_of(&["one"]).to_string().as_bytes()).await
+}
+
+const TAKEN: (u16, Code) = (200, Code::Ok);
+const REFUSED: (u16, Code) = (401, Code::Unauthenticated);
+
+#[tokio::test]
+async fn only_a_good_token_is_taken() {
+    let gateway = Gateway::with(Workers::able(), |config| config.limits.failed_logins = 1000).await;
+    assert_eq!(shown(&gateway, &authorization()).await, TAKEN);
+    assert_eq!(shown(&gateway, &authorization().replace("Bearer", "bearer")).await, TAKEN);
+    let header = json!({"alg": "HS512", "typ": "JWT"});
+    let claims = |change: &Value| {
+        let mut claims = json!({"sub": "demo", "aud": "BWS", "exp": now() + 600});
+        claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        claims
+    };
+    let with = |change: &Value| format!("Bearer {}", signed(&header, &claims(change), DEMO_KEY));
+    assert_eq!(shown(&gateway, &with(&json!({"exp": now() - 30, "nbf": now() + 30}))).await, TAKEN);
+    for change in [
+        json!({"exp": now() - 90}),
+        json!({"nbf": now() + 90}),
+        json!({"iat": now() + 90}),
+        json!({"aud": "other"}),
+        json!({"sub": "nobody"}),
+        json!({"padding": "x".repeat(9000)}),
+    ] {
+        assert_eq!(shown(&gateway, &with(&change)).await, REFUSED, "{change}");
+    }
+    for alg in ["none", "None", "RS256", "ES512"] {
+        let token = signed(&json!({"alg": alg}), &claims(&json!({})), DEMO_KEY);
+        assert_eq!(shown(&gateway, &format!("Bearer {token}")).await, REFUSED, "{alg}");
+        let unsigned = &token[..=token.rfind('.').unwrap()];
+        assert_eq!(shown(&gateway, &format!("Bearer {unsigned}")).await, REFUSED, "{alg}");
+    }
+    let good = token("demo", DEMO_KEY);
+    for authorization in
+        ["", "Bearer", "Bearer ", "Bearer x", &good, &format!("Basic {good}"), &format!("Bearer {good} x")]
+    {
+        assert_eq!(shown(&gateway, authorization).await, REFUSED, "{authorization}");
+    }
+    assert_eq!(refused(&ask(&gateway, &[("apikey", "demo")]).await).0, 401);
+    let twice = [("Authorization", authorization()), ("Authorization", authorization())];
+    let twice = twice.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(refused(&ask(&gateway, &twice).await).0, 401);
+}
+
+#[tokio::test]
+async fn who_tries_tokens_is_not_listened_to_for_a_while() {
+    let gateway = Gateway::with(Workers::able(), |config| config.limits.failed_logins = 2).await;
+    assert_eq!(shown(&gateway, "Bearer x.y.z").await, REFUSED);
+    assert_eq!(shown(&gateway, "Bearer x.y.z").await, (429, Code::ResourceExhausted));
+    assert_eq!(shown(&gateway, &authorization()).await, TAKEN);
+    let nothing = ask(&gateway, &[]).await;
+    assert_eq!(refused(&nothing), (401, 16, "authentication is required".into()), "that was no attempt");
+}
+
+/// `faceline keys …`, with the BWS key that it has shown.
+fn keys(config: &Config, arguments: &str) -> Option<Vec<u8>> {
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        command: KeysCommand,
+    }
+    let line = Line::try_parse_from(std::iter::once("keys").chain(arguments.split(' '))).unwrap();
+    let mut out = Vec::new();
+    line.command.run(config, &mut std::io::empty(), &mut out).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    let shown = out.lines().find_map(|line| line.strip_prefix("bws key"));
+    shown.map(|secret| base64_simd::STANDARD.decode_to_vec(secret.trim()).unwrap())
+}
+
+#[tokio::test]
+async fn a_client_changes_its_key_without_a_gap() {
+    let folder = TempDir::new().unwrap();
+    let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
+    config.accounts.file = Some(folder.path().join("accounts.toml"));
+    Keys::load(&config).unwrap();
+    let old = keys(&config, "add --client bank --kind bws --id old --permissions liveness:detect").unwrap();
+    let file = std::fs::read_to_string(config.data_dir.join("keys.toml")).unwrap();
+    let file: toml::Table = toml::from_str(&file).unwrap();
+    let stores = Stores { data_keys: file["data"].clone().try_into().unwrap(), ..Stores::new() };
+    let gateway = Gateway::over(stores, Workers::able(), |own| {
+        own.accounts = config.accounts.clone();
+        // Whoever asks until a key is known shows wrong ones meanwhile.
+        own.limits.failed_logins = 100_000;
+    })
+    .await;
+    let shown = async |key: &[u8]| shown(&gateway, &format!("Bearer {}", token("bank", key))).await;
+    assert_eq!(shown(&old).await, TAKEN);
+
+    let new = keys(&config, "add --client bank --kind bws --id new --permissions liveness:detect").unwrap();
+    gateway.until(async || shown(&new).await == TAKEN).await;
+    assert_eq!(shown(&old).await, TAKEN);
+    keys(&config, "revoke old");
+    gateway.until(async || shown(&old).await == REFUSED).await;
+    assert_eq!(shown(&new).await, TAKEN);
+}
