@@ -61,7 +61,7 @@ const TURN: Calibration = Calibration { medium: 0.095, high: 0.115 };
 const SHEET: Calibration = Calibration { medium: 0.955, high: 0.94 };
 
 /// Of the likeness of both surroundings.
-const PLACE: Calibration = Calibration { medium: 0.83, high: 0.89 };
+const PLACE: Calibration = Calibration { medium: 0.86, high: 0.92 };
 
 /// One of two pictures, with the face that is meant.
 pub(super) struct Still<'a> {

