@@ -19,10 +19,10 @@ impl<const N: usize> Normal<N> {
 
     /// Adds an observation: `row` times the unknowns is `value`.
     pub(super) fn observe(&mut self, row: &[f32; N], value: f32, weight: f32) {
-        for i in 0..N {
+        for (i, moments) in self.moments.iter_mut().enumerate() {
             let weighted = f64::from(row[i] * weight);
-            for j in 0..=i {
-                self.moments[i][j] += weighted * f64::from(row[j]);
+            for (moment, &factor) in moments.iter_mut().zip(&row[..=i]) {
+                *moment += weighted * f64::from(factor);
             }
             self.products[i] += weighted * f64::from(value);
         }

@@ -32,6 +32,9 @@ const STEP_RIDGE: f64 = 1e-3;
 /// Contrast, in levels of grey squared, below which there is but noise.
 const NOISE: f32 = 9.0;
 
+/// Contrast squared, of which one is the usual, below which there is none.
+const FAINT: f32 = 1e-4;
+
 /// A map from one patch to another: the polynomials' coefficients for both coordinates, which reach from -1 to 1.
 type Map = [[f32; 6]; 2];
 
@@ -43,10 +46,11 @@ fn apply(map: &Map, terms: &[f32; 6]) -> [f32; 2] {
     map.map(|row| row.iter().zip(terms).map(|(a, b)| a * b).sum())
 }
 
-/// A face, upright and in grey.
+/// A face, upright and by its local contrasts.
 #[derive(Clone)]
 pub(super) struct FacePatch {
-    grey: Grey,
+    /// At half the size, and at the whole.
+    scales: [Grey; 2],
     /// In the unit square.
     landmarks: Landmarks,
 }
@@ -63,12 +67,17 @@ impl FacePatch {
         let mut chip = Chip { width: SIDE as u32, height: SIDE as u32, pixels: Vec::new() };
         let to_upright = chip.to_unit().then(&square).then(&frame.to_upright);
         sampler.cut(picture, &to_upright, GROUND, Kernel::Linear, &mut chip);
-        Self { grey: Grey::new(&chip), landmarks: landmarks.mapped(&square.inverse()) }
+        Self::new(&Grey::new(&chip), landmarks.mapped(&square.inverse()))
+    }
+
+    fn new(grey: &Grey, landmarks: Landmarks) -> Self {
+        Self { scales: [grey.halved().contrast(), grey.contrast()], landmarks }
     }
 
     /// As a mirror shows it.
     pub(super) fn mirrored(&self) -> Self {
-        Self { grey: self.grey.mirrored(), landmarks: self.landmarks.unmirrored() }
+        let [half, whole] = &self.scales;
+        Self { scales: [half.mirrored(), whole.mirrored()], landmarks: self.landmarks.unmirrored() }
     }
 
     /// Correlation of both faces' local contrasts, -1 to 1, once the one lies on the other as well as a quadratic map
@@ -76,15 +85,12 @@ impl FacePatch {
     pub(super) fn likeness(&self, other: &Self) -> f32 {
         let Some(mut map) = self.start(other) else { return 0.0 };
         let mut likeness = 0.0;
-        for (one, another) in
-            [(self.grey.halved(), other.grey.halved()), (self.grey.clone(), other.grey.clone())]
-        {
-            let (one, another) = (one.contrast(), another.contrast());
+        for (one, another) in self.scales.iter().zip(&other.scales) {
             let inside = self.inside(one.side);
-            refine(&mut map, &one, &another, &inside);
-            likeness = correlation(
-                inside.iter().map(|pixel| (one.values[pixel.at], another.sample(apply(&map, &pixel.terms)))),
-            );
+            refine(&mut map, one, another, &inside);
+            let pairs =
+                inside.iter().map(|pixel| (one.values[pixel.at], another.sample(apply(&map, &pixel.terms))));
+            likeness = correlation(pairs);
         }
         likeness
     }
@@ -143,7 +149,7 @@ fn refine(map: &mut Map, one: &Grey, other: &Grey, inside: &[Pixel]) {
     }
 }
 
-/// Pearson's correlation.
+/// Pearson's correlation; nothing where there is no contrast.
 fn correlation(pairs: impl Iterator<Item = (f32, f32)> + Clone) -> f32 {
     let n = pairs.clone().count().max(1) as f32;
     let (x, y) = pairs.clone().fold((0.0, 0.0), |(x, y), (a, b)| (x + a / n, y + b / n));
@@ -154,7 +160,7 @@ fn correlation(pairs: impl Iterator<Item = (f32, f32)> + Clone) -> f32 {
         xy += a * b;
         yy += b * b;
     }
-    xy / (xx * yy).sqrt().max(f32::MIN_POSITIVE)
+    xy / (xx * yy).sqrt().max(FAINT * n)
 }
 
 /// Whether a polygon encloses a point (the rule of even and odd).
@@ -264,13 +270,17 @@ impl Grey {
 mod tests {
     use super::*;
 
+    /// A pixel's centre, from -1 to 1.
+    fn centre(at: usize) -> [f32; 2] {
+        [at % SIDE, at / SIDE].map(|n| (n as f32 + 0.5) / SIDE as f32 * 2.0 - 1.0)
+    }
+
     /// A face of soft spots, whose point at each place lies under `place`; landmarks on a ring and about its middle.
     fn patch(place: impl Fn([f32; 2]) -> [f32; 2]) -> FacePatch {
         let spots = |[x, y]: [f32; 2]| {
             let wave = |a: f32, b: f32, c: f32| (a * x + b * y + c).sin();
             128.0 + 30.0 * wave(7.0, 3.0, 0.0) + 25.0 * wave(-4.0, 9.0, 1.0) + 20.0 * wave(11.0, -8.0, 2.0)
         };
-        let centre = |at: usize| [at % SIDE, at / SIDE].map(|n| (n as f32 + 0.5) / SIDE as f32 * 2.0 - 1.0);
         let grey = Grey { side: SIDE, values: (0..SIDE * SIDE).map(|at| spots(place(centre(at)))).collect() };
         let landmarks = Landmarks(std::array::from_fn(|i| {
             // From the jaw's left end below to its right one, then above from left to right.
@@ -282,7 +292,7 @@ mod tests {
             let radius = if i < 27 { 0.35 } else { 0.15 };
             [0.5 + radius * angle.cos(), 0.5 + radius * angle.sin()]
         }));
-        FacePatch { grey, landmarks }
+        FacePatch::new(&grey, landmarks)
     }
 
     #[test]
@@ -297,27 +307,31 @@ mod tests {
     #[test]
     fn what_moves_before_the_rest_is_noticed() {
         let flat = patch(|place| place);
-        let nose = |[x, y]: [f32; 2]| [x + 0.15 * (-(x * x + y * y) / 0.04).exp(), y];
+        let nose = |[x, y]: [f32; 2]| [x + 0.3 * (-(x * x + y * y) / 0.06).exp(), y];
         assert!(flat.likeness(&patch(nose)) < 0.94, "{}", flat.likeness(&patch(nose)));
     }
 
     #[test]
     fn light_makes_no_difference_but_a_mirror_does() {
-        let patch = patch(|place| place);
-        let mut lit = patch.clone();
-        lit.grey = lit.grey.map(|at| 0.7 * patch.grey.values[at] + (at % SIDE) as f32);
-        assert!(patch.likeness(&lit) > 0.98, "{}", patch.likeness(&lit));
-        let twice = patch.mirrored().mirrored();
-        assert_eq!(twice.grey.values, patch.grey.values);
-        assert!(patch.likeness(&patch.mirrored()) < 0.9);
+        let flat = |[x, y]: [f32; 2]| (7.0 * x + 3.0 * y).sin() + (9.0 * y - 4.0 * x + 1.0).sin();
+        let landmarks = patch(|place| place).landmarks;
+        let lit = |gain: f32, slope: f32| {
+            let level = |at: usize| 128.0 + slope * (at % SIDE) as f32 + gain * flat(centre(at));
+            let grey = Grey { side: SIDE, values: (0..SIDE * SIDE).map(level).collect() };
+            FacePatch::new(&grey, landmarks.clone())
+        };
+        let (plain, other) = (lit(30.0, 0.0), lit(20.0, 1.0));
+        assert!(plain.likeness(&other) > 0.97, "{}", plain.likeness(&other));
+        assert!(plain.likeness(&plain.mirrored()) < 0.9);
+        assert_eq!(plain.mirrored().mirrored().scales[1].values, plain.scales[1].values);
     }
 
     #[test]
     fn an_empty_patch_is_like_nothing() {
-        let mut empty = patch(|place| place);
-        empty.grey.values.fill(7.0);
-        assert!(empty.likeness(&empty).abs() < 1e-3);
-        empty.landmarks.0.fill([0.0; 2]);
-        assert!(empty.likeness(&empty).abs() < 1e-3);
+        let grey = Grey { side: SIDE, values: vec![7.0; SIDE * SIDE] };
+        for landmarks in [patch(|place| place).landmarks, Landmarks([[0.0; 2]; 68])] {
+            let empty = FacePatch::new(&grey, landmarks);
+            assert!(empty.likeness(&empty).abs() < 1e-3);
+        }
     }
 }

@@ -122,7 +122,7 @@ mod tests {
     fn one_place_is_alike_and_another_is_not() {
         let (grey, green) = ([150, 150, 160], [40, 90, 50]);
         let place = seen([grey, green], 200, 90.0).unwrap();
-        let moved = seen([grey.map(|level| level + 6), green.map(|level| level + 6)], 220, 100.0).unwrap();
+        let moved = seen([grey.map(|level| level + 2), green.map(|level| level + 2)], 220, 100.0).unwrap();
         assert!(place.likeness(&moved) > 0.9, "{}", place.likeness(&moved));
         assert!((place.likeness(&place) - 1.0).abs() < 1e-3);
         let elsewhere = seen([[210, 190, 160], green], 200, 90.0).unwrap();
