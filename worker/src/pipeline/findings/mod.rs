@@ -18,6 +18,10 @@ use crate::picture::Picture;
 /// A picture whose shorter and longer side are above these is larger than callers need to send.
 const LARGE: (f32, f32) = (1200.0, 1600.0);
 
+/// How much landmarks that stray say of a cover beside the likeness. With 2, of 18 masks 14 measure more than 99.5 % of
+/// LFW's faces, with 0 they are 11.
+const SPREAD_WEIGHT: f32 = 2.0;
+
 /// Whether the picture is larger than need be.
 pub(super) fn checked_size(picture: &Picture) -> Option<Finding> {
     let (width, height) = picture.size();
@@ -51,7 +55,7 @@ pub(super) fn checked(
         ),
         (
             Check::FaceCovered,
-            at_most(likeness_covered, bounds.most_likeness_covered)
+            at_most(likeness_covered + SPREAD_WEIGHT * measures.landmark_spread, bounds.most_cover)
                 .min(at_most(measures.eye_shade, bounds.most_eye_shade)),
         ),
         (
