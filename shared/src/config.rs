@@ -285,6 +285,8 @@ pub struct Findings {
     pub most_cover: f32,
     /// Covered: the natural logarithm of the cheeks' brightness over the eyes' is above this (dark glasses).
     pub most_eye_shade: f32,
+    /// Covered: the quality, from -500 to 300, is below this although nothing else is wrong.
+    pub least_quality: f32,
     /// Too dark: the mean luma, 0 to 255, is below this.
     pub least_luminance: f32,
     /// Too bright: the mean luma is above this.
@@ -485,10 +487,11 @@ impl Default for Findings {
             most_pitch: 42.0,
             most_cover: 0.84,
             most_eye_shade: 1.9,
-            least_luminance: 35.0,
+            least_quality: -120.0,
+            least_luminance: 45.0,
             most_luminance: 225.0,
             most_white: 0.4,
-            least_contrast: 28.0,
+            least_contrast: 35.0,
             least_sharpness: 0.284,
         }
     }
@@ -737,6 +740,7 @@ impl Findings {
             ("most_pitch", self.most_pitch, 0.0..=90.0),
             ("most_cover", self.most_cover, 0.0..=2.0),
             ("most_eye_shade", self.most_eye_shade, 0.0..=6.0),
+            ("least_quality", self.least_quality, -500.0..=300.0),
             ("least_luminance", self.least_luminance, 0.0..=255.0),
             ("most_luminance", self.most_luminance, 0.0..=255.0),
             ("most_white", self.most_white, 0.0..=1.0),

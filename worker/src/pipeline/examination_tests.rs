@@ -123,14 +123,16 @@ fn a_bad_picture_is_named() {
     assert_eq!(subject(&[&good], Some(b"nothing")), Subject::Photo);
 }
 
-/// Asserts that a check finds something wrong with a picture, and that its face is not judged.
-fn assert_found(check: Check, how: &str, picture: &RgbImage) {
+/// What is not as it should be where a check has to find something wrong with a picture, and its face is not judged.
+fn unfound(check: Check, name: &str, picture: &RgbImage) -> Option<String> {
     let found = shown_png(picture);
-    assert_eq!(found.faces.len(), 1, "{how}");
-    assert!(checks(&found).contains(&check), "{how}: {:?}", found.findings);
-    assert!(found.findings.iter().all(|finding| (0.0..1.0).contains(&finding.score)), "{how}: {found:?}");
-    assert!(found.findings.is_sorted_by_key(|finding| finding.check), "{how}: {found:?}");
-    assert_eq!(found.faces[0].liveness, None, "{how}");
+    let [face] = found.faces.as_slice() else {
+        return Some(format!("{name}, {check:?}: {} faces", found.faces.len()));
+    };
+    let scored = found.findings.iter().all(|finding| (0.0..1.0).contains(&finding.score));
+    let ordered = found.findings.is_sorted_by_key(|finding| finding.check);
+    let right = checks(&found).contains(&check) && scored && ordered && face.liveness.is_none();
+    (!right).then(|| format!("{name}, {check:?}: {found:?}"))
 }
 
 /// What lies within this rectangle, in eye distances from the middle between the eyes.
@@ -147,29 +149,37 @@ fn cut(picture: &RgbImage, eyes: &Eyes, [left, top, right, bottom]: [f32; 4]) ->
 
 #[test]
 fn portraits_made_worse_are_found_wanting() {
+    const FAR: f32 = 9.0;
+    let mut wrong = Vec::new();
     for name in ["obama.jpg", "biden.jpg", "astronaut.png"] {
         let sharp = with_eyes_apart(name, 64.0);
         let eyes = &shown_png(&sharp).faces[0].eyes;
-        let far = 9.0;
-        assert_found(Check::FaceCropped, name, &cut(&sharp, eyes, [-0.45, -far, far, far]));
-        assert_found(Check::FaceCropped, name, &cut(&sharp, eyes, [-far, -far, far, 1.1]));
-        assert_found(Check::FaceTooClose, name, &cut(&sharp, eyes, [-1.15, -1.2, 1.15, 2.2]));
-        assert_found(Check::FaceCloseToBorder, name, &cut(&sharp, eyes, [-1.0, -far, far, far]));
-        let small = with_eyes_apart(name, 14.0);
         let mut room = wall(400, 300, &[]);
-        imageops::replace(&mut room, &small, 100, 60);
-        assert_found(Check::FaceTooSmall, name, &room);
-        let dark = relit(&sharp, |level| level * 0.12);
-        assert_found(Check::FaceExposure, name, &dark);
-        let pale = relit(&sharp, |level| 128.0 + (level - 128.0) * 0.12);
-        assert_found(Check::FaceExposure, name, &pale);
-        let blurred = imageops::fast_blur(&sharp, 4.0);
-        assert_found(Check::FaceBlurred, name, &blurred);
-        let glasses = covered(&sharp, eyes, [-1.0, -0.35, 1.0, 0.35], [15; 3]);
-        assert_found(Check::FaceCovered, name, &glasses);
-        let mask = covered(&sharp, eyes, [-0.9, 0.5, 0.9, 2.0], [190, 205, 220]);
-        assert_found(Check::FaceCovered, name, &mask);
+        imageops::replace(&mut room, &with_eyes_apart(name, 14.0), 100, 60);
+        let cropped = [1.1, 0.95, 0.8].map(|bottom| cut(&sharp, eyes, [-FAR, -FAR, FAR, bottom]));
+        let dark = [0.35, 0.3, 0.25, 0.2].map(|part| relit(&sharp, |level| level * part));
+        let pale = [0.3, 0.25, 0.2, 0.16].map(|part| relit(&sharp, |level| 128.0 + (level - 128.0) * part));
+        // What is made worse step by step is found at one of them, before nobody is seen any more.
+        let cases: [(Check, &[RgbImage]); 10] = [
+            (Check::FaceCropped, &[cut(&sharp, eyes, [-0.45, -FAR, FAR, FAR])]),
+            (Check::FaceCropped, &cropped),
+            (Check::FaceTooClose, &[cut(&sharp, eyes, [-1.15, -1.2, 1.15, 2.2])]),
+            (Check::FaceCloseToBorder, &[cut(&sharp, eyes, [-1.0, -FAR, FAR, FAR])]),
+            (Check::FaceTooSmall, &[room]),
+            (Check::FaceExposure, &dark),
+            (Check::FaceExposure, &pale),
+            (Check::FaceBlurred, &[imageops::fast_blur(&sharp, 4.0)]),
+            (Check::FaceCovered, &[covered(&sharp, eyes, [-1.0, -0.35, 1.0, 0.35], [4; 3])]),
+            (Check::FaceCovered, &[covered(&sharp, eyes, [-0.9, 0.5, 0.9, 2.0], [190, 205, 220])]),
+        ];
+        for (check, steps) in cases {
+            let missed: Vec<_> = steps.iter().map_while(|step| unfound(check, name, step)).collect();
+            if missed.len() == steps.len() {
+                wrong.extend(missed);
+            }
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
@@ -264,7 +274,7 @@ fn good_faces_are_not_found_wanting() {
 
 #[test]
 fn attacks_are_told_from_people() {
-    for (set, step, most_bpcer) in [("nuaa", 4, 0.02), ("casia", 8, 0.15)] {
+    for (set, step, most_bpcer) in [("nuaa", 2, 0.02), ("casia", 4, 0.12)] {
         let Some(folder) = data(set) else { continue };
         let index = fs::read_to_string(folder.join("index.csv")).unwrap();
         let (mut live, mut attacks) = (Vec::new(), Vec::new());
