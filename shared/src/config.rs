@@ -284,10 +284,13 @@ pub struct Findings {
     pub most_yaw: f32,
     /// Turned away: more degrees up or down.
     pub most_pitch: f32,
-    /// Covered: the likeness, 0 to 1, of the face and the same face whose lower half was painted over is above this.
-    pub most_likeness_covered: f32,
+    /// Covered: the likeness, up to 1, of the face and of the same face whose lower half was painted over, and twice what
+    /// landmarks stray, are together above this (masks).
+    pub most_cover: f32,
     /// Covered: the natural logarithm of the cheeks' brightness over the eyes' is above this (dark glasses).
     pub most_eye_shade: f32,
+    /// Covered: the quality, from -500 to 300, is below this although nothing else is wrong.
+    pub least_quality: f32,
     /// Too dark: the mean luma, 0 to 255, is below this.
     pub least_luminance: f32,
     /// Too bright: the mean luma is above this.
@@ -508,12 +511,13 @@ impl Default for Findings {
             least_eye_part: 0.015,
             most_yaw: 41.0,
             most_pitch: 42.0,
-            most_likeness_covered: 0.8,
+            most_cover: 0.84,
             most_eye_shade: 1.9,
-            least_luminance: 35.0,
+            least_quality: -120.0,
+            least_luminance: 45.0,
             most_luminance: 225.0,
             most_white: 0.4,
-            least_contrast: 28.0,
+            least_contrast: 35.0,
             least_sharpness: 0.284,
         }
     }
@@ -777,8 +781,9 @@ impl Findings {
             ("least_eye_part", self.least_eye_part, 0.0..=1.0),
             ("most_yaw", self.most_yaw, 0.0..=90.0),
             ("most_pitch", self.most_pitch, 0.0..=90.0),
-            ("most_likeness_covered", self.most_likeness_covered, 0.0..=1.0),
+            ("most_cover", self.most_cover, 0.0..=2.0),
             ("most_eye_shade", self.most_eye_shade, 0.0..=6.0),
+            ("least_quality", self.least_quality, -500.0..=300.0),
             ("least_luminance", self.least_luminance, 0.0..=255.0),
             ("most_luminance", self.most_luminance, 0.0..=255.0),
             ("most_white", self.most_white, 0.0..=1.0),

@@ -88,7 +88,7 @@ fn parse(text: &str) -> Result<Vec<(String, f32)>, (usize, String)> {
 }
 
 /// Splits a line at its commas, but for those within quotes; two quotes within quotes are one.
-fn fields(line: &str) -> Vec<String> {
+pub(super) fn fields(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut quoted = false;
     let mut characters = line.chars().peekable();

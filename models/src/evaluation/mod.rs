@@ -1,8 +1,10 @@
-//! Error rates of verification over a folder of labelled pictures (ISO/IEC 19795-1: FMR and FNMR), and errors of
-//! estimated ages.
+//! Error rates of verification over a folder of labelled pictures (ISO/IEC 19795-1: FMR and FNMR), errors of estimated
+//! ages, and of telling attacks from living people (ISO/IEC 30107-3).
 
 mod age_errors;
 mod age_index;
+mod attack_errors;
+mod attack_index;
 mod balanced;
 mod bootstrap;
 mod comparison;
@@ -20,6 +22,8 @@ pub use self::age_errors::{
     AGE_BANDS, AGE_THRESHOLDS, AgeErrors, AgePair, AgeThreshold, MIDDLE_AGES, age_correlation,
 };
 pub use self::age_index::{AgeIndex, AgeIndexError};
+pub use self::attack_errors::{AttackErrors, Responses};
+pub use self::attack_index::{AttackIndexError, Presentation, presentations};
 pub use self::balanced::{Accuracy, balanced_accuracy};
 pub use self::bootstrap::{Draws, Interval};
 pub use self::comparison::{Comparison, Genuine, GenuinePairs};

@@ -45,3 +45,49 @@ fn sum(vectors: &[&[f32]]) -> Vec<f32> {
     }
     sum
 }
+
+#[cfg(test)]
+mod tests {
+    use faceline_models::calibration::Calibration;
+    use faceline_shared::liveness::ExaminedPicture as Shown;
+
+    use super::*;
+
+    /// The rate is 10 to the power of -20 x (similarity + 1) / 2.
+    fn comparator() -> Comparator {
+        let line = Calibration::parse("name = \"line\"\nknots = [[-1.0, 0.0], [1.0, -20.0]]").unwrap();
+        Comparator::new(line, "A".into(), 1)
+    }
+
+    fn picture(embedding: Option<[f32; 2]>) -> ExaminedPicture {
+        let shown = Shown { rotated: 0, faces: Vec::new(), quality: 0.5, findings: Vec::new() };
+        ExaminedPicture { shown, embedding: embedding.map(Vec::from) }
+    }
+
+    fn identified(live: &[Option<[f32; 2]>], photo: Option<Option<[f32; 2]>>) -> liveness::Examined {
+        let live = live.iter().copied().map(picture).collect();
+        identify(Examined { live, motion: None, photo: photo.map(picture) }, &comparator()).unwrap()
+    }
+
+    #[test]
+    fn two_live_pictures_stand_for_one_person_together() {
+        let right_angle = identified(&[Some([1.0, 0.0]), Some([0.0, 1.0])], Some(Some([0.6, 0.8])));
+        assert_eq!(right_angle.same_person, Some(true), "10 to the power of -10");
+        // The cosine of the angle between (1, 1) and (0.6, 0.8) is 0.99.
+        let far = right_angle.verification.unwrap().fraction().log10();
+        assert!((far + 19.9).abs() < 0.02, "{far}");
+        let opposite = identified(&[Some([1.0, 0.0]), Some([-0.8, 0.6])], None);
+        assert_eq!((opposite.same_person, opposite.verification), (Some(false), None));
+    }
+
+    #[test]
+    fn without_one_face_in_each_nobody_is_compared() {
+        let face = Some([1.0, 0.0]);
+        let none = identified(&[face, None], Some(face));
+        assert_eq!((none.same_person, none.verification), (None, None));
+        let single = identified(&[face], Some(face));
+        assert_eq!(single.same_person, None);
+        assert!(single.verification.is_some_and(|far| far.fraction() < 1e-9));
+        assert_eq!(identified(&[face], Some(None)).verification, None);
+    }
+}

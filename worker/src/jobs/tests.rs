@@ -18,6 +18,7 @@ use faceline_shared::job::{
     CodedPicture, Coding, Job, JobEnvelope, JobFailure, JobId, JobResult, Outcome, Picture, Ranking,
     ReplyEnvelope, Routing, Subject,
 };
+use faceline_shared::liveness::Examination;
 use faceline_shared::seal::KeyRing;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::telemetry::Metrics;
@@ -379,6 +380,48 @@ async fn an_age_comes_with_the_digest_and_quality_of_the_coding() {
     let picture = Picture::Inline(Bytes::from_static(b"nothing"));
     let bad = site.ask(&Job::EstimateAge(Coding { picture, ..selfie("biden.jpg") })).await;
     assert!(matches!(bad, Err(JobFailure::BadPicture { subject: Subject::Image, .. })), "{bad:?}");
+}
+
+#[tokio::test]
+async fn live_pictures_are_compared_with_each_other_and_with_a_photo() {
+    let mut site = real_site().await;
+    let ask = |live: [&str; 2], photo: &str| {
+        let live = live.map(free_picture).into();
+        let photo = Some(free_picture(photo));
+        Job::Examine(Box::new(Examination { live, photo, liveness: false, challenge: Vec::new() }))
+    };
+    let Ok(JobResult::Examined(same)) = site.ask(&ask(["obama.jpg", "obama3.jpg"], "obama2.jpg")).await
+    else {
+        panic!("the pictures are not examined")
+    };
+    assert_eq!((same.live.len(), same.photo.is_some(), same.same_person), (2, true, Some(true)));
+    assert!(same.verification.is_some_and(|far| far.fraction() < 1e-5), "{:?}", same.verification);
+    assert!(same.motion.is_none() && same.live.iter().all(|picture| picture.faces[0].liveness.is_none()));
+
+    let Ok(JobResult::Examined(other)) = site.ask(&ask(["obama.jpg", "biden.jpg"], "astronaut.png")).await
+    else {
+        panic!("the pictures are not examined")
+    };
+    assert_eq!(other.same_person, Some(false));
+    assert!(other.verification.is_some_and(|far| far.fraction() > 1e-3), "{:?}", other.verification);
+
+    let Ok(JobResult::Examined(nobody)) = site.ask(&ask(["obama.jpg", "coffee.png"], "obama2.jpg")).await
+    else {
+        panic!("the pictures are not examined")
+    };
+    assert_eq!((nobody.same_person, nobody.verification), (None, None));
+    assert!(nobody.live[1].faces.is_empty() && nobody.live[1].quality == 0.0);
+
+    let bad = Picture::Inline(Bytes::from_static(b"nothing"));
+    for (subject, live, photo) in [
+        (Subject::Live(1), vec![free_picture("obama.jpg"), bad.clone()], None),
+        (Subject::Photo, vec![free_picture("obama.jpg")], Some(bad.clone())),
+    ] {
+        let asked = Examination { live, photo, liveness: true, challenge: Vec::new() };
+        let reason = "this is not a picture".into();
+        let outcome = site.ask(&Job::Examine(Box::new(asked))).await;
+        assert_eq!(outcome, Err(JobFailure::BadPicture { subject, reason }));
+    }
 }
 
 #[tokio::test]

@@ -50,13 +50,13 @@ pub struct ExaminingFault {
 }
 
 /// A picture whose faces are found.
-pub(super) struct View {
+struct View {
     /// At a scale that shows the first face well.
-    pub(super) picture: Picture,
+    picture: Picture,
     /// The first face, with precise landmarks.
-    pub(super) first: Option<Embedded>,
+    first: Option<Embedded>,
     others: Vec<Candidate>,
-    pub(super) shown: liveness::ExaminedPicture,
+    shown: liveness::ExaminedPicture,
 }
 
 impl View {
@@ -127,7 +127,7 @@ impl Pipeline {
 
     /// Finds a picture's faces, and looks at the first one closely. A photo is compared whatever its portrait looks like:
     /// only its size is checked.
-    pub(super) fn view(
+    fn view(
         &mut self,
         searched: Searched<'_>,
         first: Option<Embedded>,

@@ -13,6 +13,8 @@ mod drawing;
 mod embedder;
 mod evidence;
 mod examination;
+#[cfg(test)]
+mod examination_tests;
 mod finder;
 mod findings;
 mod frame;

@@ -34,7 +34,7 @@ pub(super) fn models() -> Models {
 }
 
 /// One pipeline for all tests: loading it takes longer than they do.
-fn pipeline() -> MutexGuard<'static, Pipeline> {
+pub(super) fn pipeline() -> MutexGuard<'static, Pipeline> {
     static PIPELINE: OnceLock<Mutex<Pipeline>> = OnceLock::new();
     PIPELINE
         .get_or_init(|| {
@@ -60,13 +60,13 @@ pub(super) fn free_picture(name: &str) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
-fn encode(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
+pub(super) fn encode(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
 
-fn decode(bytes: &[u8]) -> RgbImage {
+pub(super) fn decode(bytes: &[u8]) -> RgbImage {
     image::load_from_memory(bytes).unwrap().into_rgb8()
 }
 
@@ -82,14 +82,14 @@ fn eye_shift(a: &CodedFace, b: &CodedFace) -> f32 {
 }
 
 /// The astronaut's head and shoulders, small enough to be put somewhere.
-fn portrait(width: u32) -> RgbImage {
+pub(super) fn portrait(width: u32) -> RgbImage {
     let astronaut = decode(&free_picture("astronaut.png"));
     let head = imageops::crop_imm(&astronaut, 120, 0, 220, 220).to_image();
     imageops::resize(&head, width, width, FilterType::CatmullRom)
 }
 
 /// A wall of soft stripes, with portraits of these widths at these places.
-fn wall(width: u32, height: u32, portraits: &[(u32, u32, u32)]) -> RgbImage {
+pub(super) fn wall(width: u32, height: u32, portraits: &[(u32, u32, u32)]) -> RgbImage {
     let mut wall = RgbImage::from_fn(width, height, |x, y| {
         let light = (x as f32 / 90.0).sin() * 25.0 + (y as f32 / 140.0).cos() * 25.0;
         Rgb([130.0 + light, 125.0 + light, 110.0 + light].map(|channel| channel as u8))
@@ -338,7 +338,7 @@ fn a_batch_gives_what_single_pictures_give() {
 }
 
 /// A portrait, with the eyes this many pixels apart.
-fn with_eyes_apart(name: &str, distance: f32) -> RgbImage {
+pub(super) fn with_eyes_apart(name: &str, distance: f32) -> RgbImage {
     let picture = decode(&free_picture(name));
     let scale = distance / face(&free_picture(name), SELFIE).eyes.distance();
     let [width, height] =
@@ -347,7 +347,7 @@ fn with_eyes_apart(name: &str, distance: f32) -> RgbImage {
 }
 
 /// Turned clockwise about its middle.
-fn leaned(picture: &RgbImage, degrees: f32) -> RgbImage {
+pub(super) fn leaned(picture: &RgbImage, degrees: f32) -> RgbImage {
     let (sine, cosine) = degrees.to_radians().sin_cos();
     let (width, height) = picture.dimensions();
     let (middle_x, middle_y) = (width as f32 / 2.0, height as f32 / 2.0);
@@ -359,14 +359,14 @@ fn leaned(picture: &RgbImage, degrees: f32) -> RgbImage {
 }
 
 /// Each level changed, and clipped.
-fn relit(picture: &RgbImage, light: impl Fn(f32) -> f32) -> RgbImage {
+pub(super) fn relit(picture: &RgbImage, light: impl Fn(f32) -> f32) -> RgbImage {
     RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
         Rgb(picture.get_pixel(x, y).0.map(|channel| light(f32::from(channel)) as u8))
     })
 }
 
 /// Painted over, in eye distances from the middle between the eyes: left, top, right, bottom.
-fn covered(picture: &RgbImage, eyes: &Eyes, area: [f32; 4], colour: [u8; 3]) -> RgbImage {
+pub(super) fn covered(picture: &RgbImage, eyes: &Eyes, area: [f32; 4], colour: [u8; 3]) -> RgbImage {
     let (unit, centre) = (eyes.distance(), [(eyes.x1 + eyes.x2) / 2.0, (eyes.y1 + eyes.y2) / 2.0]);
     RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
         let (right, down) = ((x as f32 - centre[0]) / unit, (y as f32 - centre[1]) / unit);

@@ -15,6 +15,7 @@ use faceline_shared::config::Config;
 use super::age::Age;
 use super::coder;
 use super::figures::{DISCARD_FMR, DISCARDED_BY_MEASURE, Figures, Observed, PAIRS_A_PERSON};
+use super::liveness::Liveness;
 use super::report;
 
 #[derive(Debug, clap::Subcommand)]
@@ -23,6 +24,8 @@ pub(super) enum Kind {
     Verification(Verification),
     /// Errors of estimated ages, by bands of age
     Age(Age),
+    /// Errors of passive liveness (ISO/IEC 30107-3), and what is found wrong with pictures
+    Liveness(Liveness),
 }
 
 #[derive(Debug, clap::Args)]
@@ -46,6 +49,7 @@ impl Kind {
         match self {
             Self::Verification(verification) => verification.run(config),
             Self::Age(age) => age.run(config),
+            Self::Liveness(liveness) => liveness.run(config),
         }
     }
 }

@@ -7,6 +7,7 @@ mod calibrate;
 mod coder;
 mod evaluate;
 mod figures;
+mod liveness;
 mod report;
 mod runner;
 

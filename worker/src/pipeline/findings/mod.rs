@@ -12,11 +12,18 @@ use faceline_shared::liveness::{Check, Finding};
 pub(super) use self::cover::{likeness, painted_over};
 use self::framing::Framing;
 use super::candidate::Candidate;
-use super::quality::Measures;
+use super::quality::{Measures, quality};
 use crate::picture::Picture;
 
 /// A picture whose shorter and longer side are above these is larger than callers need to send.
 const LARGE: (f32, f32) = (1200.0, 1600.0);
+
+/// How much landmarks that stray say of a cover beside the likeness. With 2, of 18 masks 14 measure more than 99.5 % of
+/// LFW's faces, with 0 they are 11.
+const SPREAD_WEIGHT: f32 = 2.0;
+
+/// No quality is lower.
+const WORST_QUALITY: f32 = -500.0;
 
 /// Whether the picture is larger than need be.
 pub(super) fn checked_size(picture: &Picture) -> Option<Finding> {
@@ -51,7 +58,7 @@ pub(super) fn checked(
         ),
         (
             Check::FaceCovered,
-            at_most(likeness_covered, bounds.most_likeness_covered)
+            at_most(likeness_covered + SPREAD_WEIGHT * measures.landmark_spread, bounds.most_cover)
                 .min(at_most(measures.eye_shade, bounds.most_eye_shade)),
         ),
         (
@@ -64,7 +71,13 @@ pub(super) fn checked(
         (Check::FaceBlurred, at_least(measures.sharpness, bounds.least_sharpness)),
     ];
     let wanting = scores.into_iter().filter(|(_, score)| *score < 1.0);
-    wanting.map(|(check, score)| Finding { check, score }).collect()
+    let mut findings: Vec<Finding> = wanting.map(|(check, score)| Finding { check, score }).collect();
+    // What makes a face useless, but is none of the others, hides it: hair, hands, scarves.
+    let rest = at_least(quality(measures) as f32 - WORST_QUALITY, bounds.least_quality - WORST_QUALITY);
+    if findings.is_empty() && rest < 1.0 {
+        findings.push(Finding { check: Check::FaceCovered, score: rest });
+    }
+    findings
 }
 
 /// 1 from `least` on, below that the part of it that there is.
