@@ -44,7 +44,7 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let body = Limited::new(request.into_body(), LONGEST).collect().await;
-    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let is_serving = match service(&body) {
         Some(b"liveness") => true,
         Some(b"" | b"readiness") => readiness.is_ready(),
