@@ -1,4 +1,6 @@
-//! The operators' listener: /livez, /readyz and /metrics.
+//! The operators' listener: /livez, /readyz and /metrics, and health as gRPC asks for it.
+
+mod health;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -8,10 +10,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -120,21 +124,25 @@ impl Admin {
                 };
                 let admin = self.clone();
                 let service = service_fn(move |request| {
-                    let answer = admin.answer(&request);
-                    async move { Ok::<_, Infallible>(answer) }
+                    let admin = admin.clone();
+                    async move { Ok::<_, Infallible>(admin.answer(request).await) }
                 });
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEADER_TIMEOUT)
-                    .serve_connection(TokioIo::new(stream), service);
-                tokio::spawn(shutdown.clone().run_until_cancelled_owned(connection));
+                let mut builder = Builder::new(TokioExecutor::new());
+                builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+                builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEADER_TIMEOUT);
+                let shutdown = shutdown.clone();
+                tokio::spawn(async move {
+                    let connection = builder.serve_connection(TokioIo::new(stream), service);
+                    shutdown.run_until_cancelled(connection).await
+                });
             }
         });
         Ok(address)
     }
 
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<BoxBody<Bytes, Infallible>> {
         match request.uri().path() {
+            health::CHECK => health::check(request, &self.readiness).await,
             "/livez" => text(StatusCode::OK, "ok\n".into()),
             "/readyz" => self.readyz(),
             "/metrics" => text(StatusCode::OK, self.metrics.encode()),
@@ -142,7 +150,7 @@ impl Admin {
         }
     }
 
-    fn readyz(&self) -> Response<Full<Bytes>> {
+    fn readyz(&self) -> Response<BoxBody<Bytes, Infallible>> {
         let missing = self.readiness.missing();
         if missing.is_empty() {
             text(StatusCode::OK, "ok\n".into())
@@ -152,8 +160,8 @@ impl Admin {
     }
 }
 
-fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
+fn text(status: StatusCode, body: String) -> Response<BoxBody<Bytes, Infallible>> {
+    let mut response = Response::new(Full::new(body.into()).boxed());
     *response.status_mut() = status;
     let plain = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);
@@ -190,6 +198,31 @@ mod tests {
         assert!(get(address, "/readyz").await.starts_with("HTTP/1.1 200"));
         assert!(get(address, "/metrics").await.contains("faceline_things_total 1"));
         assert!(get(address, "/other").await.starts_with("HTTP/1.1 404"));
+        shutdown.cancel();
+    }
+
+    #[tokio::test]
+    async fn it_tells_health_over_grpc() {
+        let admin = Admin { readiness: Readiness::new(), metrics: Metrics::new() };
+        let models = admin.readiness.condition("models");
+        let shutdown = CancellationToken::new();
+        let address = admin.serve(([127, 0, 0, 1], 0).into(), shutdown.clone()).await.unwrap();
+        let stream = TokioIo::new(tokio::net::TcpStream::connect(address).await.unwrap());
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        tokio::spawn(connection);
+        let mut ask = async || {
+            let request = Request::post(format!("http://{address}{}", health::CHECK))
+                .header(header::CONTENT_TYPE, "application/grpc")
+                .body(Full::new(Bytes::from_static(&[0; 5])))
+                .unwrap();
+            let body = sender.send_request(request).await.unwrap().into_body().collect().await.unwrap();
+            assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
+            body.to_bytes().last().copied()
+        };
+        assert_eq!(ask().await, Some(2));
+        models.set(true);
+        assert_eq!(ask().await, Some(1));
         shutdown.cancel();
     }
 }
