@@ -487,7 +487,7 @@ impl Default for Findings {
             most_pitch: 42.0,
             most_cover: 0.84,
             most_eye_shade: 1.9,
-            least_quality: -280.0,
+            least_quality: -300.0,
             least_luminance: 45.0,
             most_luminance: 225.0,
             most_white: 0.4,
