@@ -924,6 +924,18 @@ mod tests {
     }
 
     #[test]
+    fn bounds_of_findings_have_ranges() {
+        assert!(load("", &[], &[]).is_ok());
+        for wrong in ["findings.most_yaw=91", "findings.least_margin=-0.5", "findings.most_white=1.5"] {
+            let key = wrong.split('=').next().unwrap();
+            let said = message(load("", &[], &[wrong]));
+            assert!(said.contains(key), "{wrong}: {said}");
+        }
+        let ghost = message(load("", &[], &["face.second_portrait_ratio=0"]));
+        assert!(ghost.contains("second_portrait_ratio"), "{ghost}");
+    }
+
+    #[test]
     fn debug_output_shows_no_password() {
         let redis = "redis://user:s3cret@host";
         let flags = [
