@@ -507,13 +507,13 @@ impl Default for Findings {
             cropped_margin: -0.1,
             least_margin: 0.1,
             most_eye_part: 0.4,
-            least_eye_distance: 20.0,
+            least_eye_distance: 16.0,
             least_eye_part: 0.015,
             most_yaw: 41.0,
             most_pitch: 42.0,
             most_cover: 0.84,
             most_eye_shade: 1.9,
-            least_quality: -120.0,
+            least_quality: -300.0,
             least_luminance: 45.0,
             most_luminance: 225.0,
             most_white: 0.4,
@@ -981,6 +981,18 @@ mod tests {
         assert!(message(load("", &[], &["sessions.default_ttl=999ms"])).contains("default_ttl"));
         assert!(message(load("", &[], &["sessions.most_faces=0"])).contains("most_faces"));
         assert!(load("", &[], &["sessions.default_ttl=1h", "sessions.max_ttl=1h"]).is_ok());
+    }
+
+    #[test]
+    fn bounds_of_findings_have_ranges() {
+        assert!(load("", &[], &[]).is_ok());
+        for wrong in ["findings.most_yaw=91", "findings.least_margin=-0.5", "findings.most_white=1.5"] {
+            let key = wrong.split('=').next().unwrap();
+            let said = message(load("", &[], &[wrong]));
+            assert!(said.contains(key), "{wrong}: {said}");
+        }
+        let ghost = message(load("", &[], &["face.second_portrait_ratio=0"]));
+        assert!(ghost.contains("second_portrait_ratio"), "{ghost}");
     }
 
     #[test]

@@ -155,10 +155,14 @@ fn portraits_made_worse_are_found_wanting() {
         let sharp = with_eyes_apart(name, 64.0);
         let eyes = &shown_png(&sharp).faces[0].eyes;
         let mut room = wall(400, 300, &[]);
-        imageops::replace(&mut room, &with_eyes_apart(name, 14.0), 100, 60);
+        imageops::replace(&mut room, &with_eyes_apart(name, 12.0), 100, 60);
         let cropped = [1.1, 0.95, 0.8].map(|bottom| cut(&sharp, eyes, [-FAR, -FAR, FAR, bottom]));
         let dark = [0.35, 0.3, 0.25, 0.2].map(|part| relit(&sharp, |level| level * part));
         let pale = [0.3, 0.25, 0.2, 0.16].map(|part| relit(&sharp, |level| 128.0 + (level - 128.0) * part));
+        let masked =
+            [0.5, 0.35, 0.2, 0.1].map(|top| covered(&sharp, eyes, [-0.9, top, 0.9, 2.0], [190, 205, 220]));
+        let glasses =
+            [0.2, 0.3, 0.4, 0.5].map(|half| covered(&sharp, eyes, [-1.0, -half, 1.0, half], [4; 3]));
         // What is made worse step by step is found at one of them, before nobody is seen any more.
         let cases: [(Check, &[RgbImage]); 10] = [
             (Check::FaceCropped, &[cut(&sharp, eyes, [-0.45, -FAR, FAR, FAR])]),
@@ -169,8 +173,8 @@ fn portraits_made_worse_are_found_wanting() {
             (Check::FaceExposure, &dark),
             (Check::FaceExposure, &pale),
             (Check::FaceBlurred, &[imageops::fast_blur(&sharp, 4.0)]),
-            (Check::FaceCovered, &[covered(&sharp, eyes, [-1.0, -0.35, 1.0, 0.35], [4; 3])]),
-            (Check::FaceCovered, &[covered(&sharp, eyes, [-0.9, 0.5, 0.9, 2.0], [190, 205, 220])]),
+            (Check::FaceCovered, &glasses),
+            (Check::FaceCovered, &masked),
         ];
         for (check, steps) in cases {
             let missed: Vec<_> = steps.iter().map_while(|step| unfound(check, name, step)).collect();
