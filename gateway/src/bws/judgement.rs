@@ -30,7 +30,11 @@ pub(super) fn judge(examined: &Examined, threshold: f32) -> LivenessDetection {
 
 /// Whether two live pictures are no motion of one person. Where the pictures are fine by themselves there has to be one.
 fn of_motion(examined: &Examined, threshold: f32, are_fine: bool) -> Option<ErrorCode> {
-    let is_natural = examined.motion.map_or(!are_fine, |motion| motion.score > threshold);
+    let Some(motion) = examined.motion else {
+        // One of them cannot be judged, which is said of that picture.
+        return are_fine.then_some(ErrorCode::RejectedByActiveLiveDetection);
+    };
+    let is_natural = motion.score > threshold;
     let is_one_person = examined.same_person != Some(false);
     (!is_natural || !is_one_person).then_some(ErrorCode::RejectedByActiveLiveDetection)
 }
@@ -189,6 +193,8 @@ mod tests {
             // Nothing says that they move.
             ([0.75, 0.75], None, Some(true), &[active]),
             ([0.25, 0.75], None, None, &[passive]),
+            // Of what cannot be judged it says nothing who they are.
+            ([0.25, 0.75], None, Some(false), &[passive]),
         ] {
             let examined = two(scores, motion, same_person);
             assert_eq!(codes(&judge(&examined, 0.5)), expected, "{examined:?}");

@@ -125,7 +125,8 @@ impl PassiveLiveness {
             area.scaled(self.factor)
         };
         let to_upright = chip.to_unit().then(&area.unit_map()).then(&frame.to_upright);
-        sampler.cut(picture, &to_upright, GROUND, Kernel::Linear, chip);
+        // What tells a print or a screen from skin is finer than a filtered chip shows.
+        sampler.cut(picture, &to_upright, GROUND, Kernel::Sparse, chip);
     }
 }
 
