@@ -88,7 +88,7 @@ struct Run {
     models: Duration,
 }
 
-fn warm(models: &Models, config: &Config) -> anyhow::Result<Pipeline> {
+pub(super) fn warm(models: &Models, config: &Config) -> anyhow::Result<Pipeline> {
     let mut pipeline = Pipeline::new(models, pipeline_settings(config))?;
     pipeline.warm_up()?;
     Ok(pipeline)
@@ -142,7 +142,7 @@ fn turbo_ms(picture: &[u8], count: u32) -> anyhow::Result<f64> {
 }
 
 /// CPU time of this process so far, in seconds (`utime` and `stime` of proc(5), in hundredths).
-fn cpu_time() -> anyhow::Result<f64> {
+pub(super) fn cpu_time() -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(11).take(2);
     let ticks = fields.map(str::parse::<f64>).sum::<Result<f64, _>>()?;

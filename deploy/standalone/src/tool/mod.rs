@@ -3,6 +3,7 @@
 mod age;
 mod age_figures;
 mod bench;
+mod bench_liveness;
 mod calibrate;
 mod coder;
 mod evaluate;
@@ -55,6 +56,8 @@ enum Action {
     Calibrate(calibrate::Calibrate),
     /// Time the bare pipeline, without broker and network, stage by stage; prints JSON
     Bench(bench::Bench),
+    /// Time the examination of one live picture or two, without broker and network; prints JSON
+    BenchLiveness(bench_liveness::BenchLiveness),
 }
 
 impl Command {
@@ -72,6 +75,7 @@ impl Command {
             Action::Evaluate(kind) => kind.run(&config),
             Action::Calibrate(calibrate) => calibrate.run(&config),
             Action::Bench(bench) => bench.run(&config),
+            Action::BenchLiveness(bench) => bench.run(&config),
         }
     }
 }
