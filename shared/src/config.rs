@@ -272,7 +272,9 @@ pub struct Face {
 pub struct Findings {
     /// Cropped: brows, cheeks or mouth come nearer to the picture's border than this; negative where they may lie beyond.
     pub cropped_margin: f32,
-    /// Close to the border: the same.
+    /// Cropped: the detector's box ends at the lower border and is less high over its width; 1.4 is the usual face's.
+    pub cropped_aspect: f32,
+    /// Close to the border: as for `cropped_margin`.
     pub least_margin: f32,
     /// Too close: the eyes are further apart than this part of the picture's shorter side.
     pub most_eye_part: f32,
@@ -505,6 +507,7 @@ impl Default for Findings {
     fn default() -> Self {
         Self {
             cropped_margin: -0.1,
+            cropped_aspect: 1.05,
             least_margin: 0.1,
             most_eye_part: 0.4,
             least_eye_distance: 16.0,
@@ -775,6 +778,7 @@ impl Findings {
     fn validate(&self) -> Result<(), ConfigError> {
         let ranges = [
             ("cropped_margin", self.cropped_margin, -1.0..=1.0),
+            ("cropped_aspect", self.cropped_aspect, 0.0..=2.0),
             ("least_margin", self.least_margin, self.cropped_margin.max(-1.0)..=1.0),
             ("most_eye_part", self.most_eye_part, 0.0..=1.0),
             ("least_eye_distance", self.least_eye_distance, 0.0..=1000.0),

@@ -8,7 +8,7 @@ use faceline_models::manifest::{Crop, Output};
 
 use super::candidate::Candidate;
 use super::chip_model::ChipModel;
-use super::models::Models;
+use super::lazy::Timed;
 use crate::inference::{Device, InferenceError, Runtime};
 use crate::picture::{Affine, Chip, Kernel, Picture, Sampler};
 
@@ -24,29 +24,9 @@ pub(super) struct AgeEstimator {
     crop: Crop,
 }
 
-/// The age model, loaded when the first age is asked for: it takes 40 MB, and most workers are never asked.
-pub(super) struct LazyAgeEstimator {
-    models: Models,
-    loaded: Option<AgeEstimator>,
-}
-
-impl LazyAgeEstimator {
-    pub(super) fn new(models: Models) -> Self {
-        Self { models, loaded: None }
-    }
-
-    /// Time of all runs of the model so far.
-    pub(super) fn busy(&self) -> Duration {
-        self.loaded.as_ref().map_or(Duration::ZERO, |loaded| loaded.model.busy())
-    }
-
-    /// The model, loaded if need be.
-    pub(super) fn get(&mut self) -> Result<&mut AgeEstimator, InferenceError> {
-        let estimator = match self.loaded.take() {
-            Some(loaded) => loaded,
-            None => self.models.open_age_model()?,
-        };
-        Ok(self.loaded.insert(estimator))
+impl Timed for AgeEstimator {
+    fn busy(&self) -> Duration {
+        self.model.busy()
     }
 }
 

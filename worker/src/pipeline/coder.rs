@@ -5,7 +5,7 @@ use std::time::Duration;
 use faceline_shared::config::Findings;
 use faceline_shared::face::ImageType;
 
-use super::age::LazyAgeEstimator;
+use super::age::AgeEstimator;
 use super::candidate::Candidate;
 use super::coding::{AgedFace, Coded, CodedFace, CodingFault, CodingOptions};
 use super::drawing::is_drawn;
@@ -13,7 +13,8 @@ use super::embedder::{Embedder, Embedding};
 use super::evidence::Evidence;
 use super::finder::Finder;
 use super::frame::{Frame, Turn};
-use super::liveness::LazyLiveness;
+use super::lazy::Lazy;
+use super::liveness::PassiveLiveness;
 use super::models::Models;
 use super::quality::{Measures, quality};
 use super::times::{StageTimes, timed};
@@ -73,8 +74,8 @@ impl Default for Settings {
 pub struct Pipeline {
     pub(super) finder: Finder,
     pub(super) embedder: Embedder,
-    ages: LazyAgeEstimator,
-    pub(super) liveness: LazyLiveness,
+    ages: Lazy<AgeEstimator>,
+    pub(super) liveness: Lazy<PassiveLiveness>,
     pub(super) sampler: Sampler,
     pub(super) settings: Settings,
 }
@@ -137,8 +138,8 @@ impl Pipeline {
         Ok(Self {
             finder: Finder::open(models)?,
             embedder: Embedder::open(&models.runtime, models.device, &models.embedding())?,
-            ages: LazyAgeEstimator::new(models.clone()),
-            liveness: LazyLiveness::new(models.clone()),
+            ages: Lazy::new(models, Models::open_age_model),
+            liveness: Lazy::new(models, Models::open_liveness_model),
             sampler: Sampler::default(),
             settings,
         })

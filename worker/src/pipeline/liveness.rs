@@ -8,7 +8,7 @@ use faceline_models::manifest::{Crop, Output};
 
 use super::candidate::Candidate;
 use super::chip_model::ChipModel;
-use super::models::Models;
+use super::lazy::Timed;
 use super::rect::Rect;
 use crate::inference::{Device, InferenceError, Runtime};
 use crate::picture::{Chip, Kernel, Picture, Sampler};
@@ -41,29 +41,9 @@ struct Reading {
     offset: f32,
 }
 
-/// The model of passive liveness, loaded when it is first asked for: most workers of some installations never are.
-pub(super) struct LazyLiveness {
-    models: Models,
-    loaded: Option<PassiveLiveness>,
-}
-
-impl LazyLiveness {
-    pub(super) fn new(models: Models) -> Self {
-        Self { models, loaded: None }
-    }
-
-    /// Time of all runs of the model so far.
-    pub(super) fn busy(&self) -> Duration {
-        self.loaded.as_ref().map_or(Duration::ZERO, |loaded| loaded.model.busy())
-    }
-
-    /// The model, loaded if need be.
-    pub(super) fn get(&mut self) -> Result<&mut PassiveLiveness, InferenceError> {
-        let model = match self.loaded.take() {
-            Some(loaded) => loaded,
-            None => self.models.open_liveness_model()?,
-        };
-        Ok(self.loaded.insert(model))
+impl Timed for PassiveLiveness {
+    fn busy(&self) -> Duration {
+        self.model.busy()
     }
 }
 

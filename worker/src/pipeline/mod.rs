@@ -19,6 +19,7 @@ mod finder;
 mod findings;
 mod frame;
 mod landmarks;
+mod lazy;
 mod liveness;
 mod models;
 mod motion;

@@ -3,19 +3,16 @@
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use anyhow::Context as _;
 use faceline_models::evaluation::{AgeErrors, AgeIndex, AgePair, Fold, MIDDLE_AGES};
 use faceline_shared::config::Config;
-use faceline_worker::jobs::pipeline_settings;
 use faceline_worker::pipeline::{AgedFace, Pipeline, StageTimes};
 use image::{ImageFormat, RgbImage, imageops};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::age_figures::{AgeFigures, name};
-use super::{coder, report};
+use super::each::each;
+use super::report;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Age {
@@ -58,38 +55,10 @@ impl Age {
 
     /// Estimates all ages on all cores, in the order of the list.
     fn estimate(&self, config: &Config, index: &AgeIndex) -> anyhow::Result<Vec<Option<AgedFace>>> {
-        let models = coder::models(config)?;
-        let pictures = &index.pictures;
-        let threads = coder::threads().min(pictures.len());
-        let mut pipelines = (0..threads)
-            .map(|_| Ok(Pipeline::new(&models, pipeline_settings(config))?))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        let bar = ProgressBar::new(pictures.len() as u64).with_style(ProgressStyle::with_template(
-            "estimating {pos} of {len} ages {wide_bar} {per_sec}, {eta} left",
-        )?);
-        let next = AtomicUsize::new(0);
-        let work = |pipeline: &mut Pipeline| -> anyhow::Result<Vec<_>> {
-            let mut found = Vec::new();
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some((path, _)) = pictures.get(at) else { return Ok(found) };
-                let face = estimate(pipeline, path, self.pad);
-                found.push((at, face.with_context(|| format!("cannot estimate {}", path.display()))?));
-                bar.inc(1);
-            }
-        };
-        let parts = thread::scope(|scope| {
-            let threads: Vec<_> =
-                pipelines.iter_mut().map(|pipeline| scope.spawn(|| work(pipeline))).collect();
-            let joined = threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            joined.collect::<anyhow::Result<Vec<_>>>()
-        });
-        bar.finish_and_clear();
-        let mut found = parts?.concat();
-        found.sort_unstable_by_key(|(at, _)| *at);
-        Ok(found.into_iter().map(|(_, face)| face).collect())
+        let pictures: Vec<&Path> = index.pictures.iter().map(|(path, _)| path.as_path()).collect();
+        each(config, &pictures, "estimating {pos} of {len} ages", |pipeline, path| {
+            estimate(pipeline, path, self.pad)
+        })
     }
 }
 

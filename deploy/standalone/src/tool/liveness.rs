@@ -4,19 +4,15 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use faceline_models::evaluation::{AttackErrors, Presentation, presentations};
 use faceline_shared::config::Config;
 use faceline_shared::liveness::{Check, Examination, ExaminedPicture, SecurityLevel};
-use faceline_worker::jobs::pipeline_settings;
 use faceline_worker::pipeline::{Pipeline, StageTimes};
-use indicatif::{ProgressBar, ProgressStyle};
 
-use super::coder;
+use super::each::each;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Liveness {
@@ -37,7 +33,8 @@ impl Liveness {
         let out = &mut std::io::stdout();
         for dataset in &self.datasets {
             let shown = presentations(dataset)?;
-            let examined = examine(config, &shown)?;
+            let paths: Vec<&Path> = shown.iter().map(|presentation| presentation.path.as_path()).collect();
+            let examined = each(config, &paths, "examining {pos} of {len} pictures", examine)?;
             let (mut errors, mut counts, mut without_one) = (AttackErrors::default(), Counts::new(), 0);
             for (Presentation { path, attack }, picture) in shown.iter().zip(&examined) {
                 let only = if let [face] = picture.faces.as_slice() { Some(face) } else { None };
@@ -57,45 +54,11 @@ impl Liveness {
     }
 }
 
-/// Examines all pictures on all cores, in their order.
-fn examine(config: &Config, shown: &[Presentation]) -> anyhow::Result<Vec<ExaminedPicture>> {
-    let models = coder::models(config)?;
-    let mut pipelines = (0..coder::threads().min(shown.len()))
-        .map(|_| Ok(Pipeline::new(&models, pipeline_settings(config))?))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let bar = ProgressBar::new(shown.len() as u64).with_style(ProgressStyle::with_template(
-        "examining {pos} of {len} pictures {wide_bar} {per_sec}, {eta} left",
-    )?);
-    let next = AtomicUsize::new(0);
-    let work = |pipeline: &mut Pipeline| -> anyhow::Result<Vec<_>> {
-        let mut found = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(Presentation { path, .. }) = shown.get(at) else { return Ok(found) };
-            let picture =
-                examine_one(pipeline, path).with_context(|| format!("cannot examine {}", path.display()))?;
-            found.extend(picture.map(|picture| (at, picture)));
-            bar.inc(1);
-        }
-    };
-    let parts = thread::scope(|scope| {
-        let threads: Vec<_> = pipelines.iter_mut().map(|pipeline| scope.spawn(|| work(pipeline))).collect();
-        let joined = threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        joined.collect::<anyhow::Result<Vec<_>>>()
-    });
-    bar.finish_and_clear();
-    let mut found = parts?.concat();
-    found.sort_unstable_by_key(|(at, _)| *at);
-    Ok(found.into_iter().map(|(_, picture)| picture).collect())
-}
-
-fn examine_one(pipeline: &mut Pipeline, path: &Path) -> anyhow::Result<Option<ExaminedPicture>> {
+fn examine(pipeline: &mut Pipeline, path: &Path) -> anyhow::Result<ExaminedPicture> {
     let live = vec![Bytes::from(std::fs::read(path)?)];
     let asked = Examination { live, photo: None, liveness: true, challenge: Vec::new() };
     let examined = pipeline.examine(&asked, &mut StageTimes::default())?;
-    Ok(examined.live.into_iter().next().map(|picture| picture.shown))
+    examined.live.into_iter().next().map(|picture| picture.shown).context("nothing was examined")
 }
 
 fn print(

@@ -6,6 +6,7 @@ mod bench;
 mod bench_liveness;
 mod calibrate;
 mod coder;
+mod each;
 mod evaluate;
 mod figures;
 mod liveness;

@@ -41,10 +41,14 @@ pub(super) fn checked(
     likeness_covered: f32,
     bounds: &Findings,
 ) -> Vec<Finding> {
-    let Framing { margin, of_shorter_side, of_longer_side } = Framing::new(candidate);
+    let Framing { margin, aspect_at_border, of_shorter_side, of_longer_side } = Framing::new(candidate);
     let sides = |value: f32, most: f32| at_most(value.abs(), most);
     let scores = [
-        (Check::FaceCropped, margin_score(margin, bounds.cropped_margin)),
+        (
+            Check::FaceCropped,
+            margin_score(margin, bounds.cropped_margin)
+                .min(aspect_at_border.map_or(1.0, |aspect| at_least(aspect, bounds.cropped_aspect))),
+        ),
         (Check::FaceTooClose, at_most(of_shorter_side, bounds.most_eye_part)),
         (Check::FaceCloseToBorder, margin_score(margin, bounds.least_margin)),
         (
