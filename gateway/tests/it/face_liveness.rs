@@ -230,7 +230,7 @@ async fn ask_without_session(gateway: &Gateway) -> Answer {
 }
 
 #[tokio::test]
-async fn other_paths_and_methods_are_refused_in_this_familys_form() {
+async fn other_paths_and_methods_are_refused_in_the_form_of_this_family() {
     let gateway = Gateway::start(Workers::able()).await;
     for path in ["/api/v1/face/", "/api/v1/face/nothing", "/api/v1/face/liveness/"] {
         let answer = send(gateway.address, &format!("POST {path}"), &[DEMO, JSON], b"{}").await;
