@@ -86,6 +86,16 @@ fn with(mut call: Value, more: &Value) -> Value {
     call
 }
 
+/// The same with all numbers as fractions: 0 and 0.0 are one number in JSON, and two to serde.
+fn fractions(value: Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(values) => values.into_iter().map(fractions).collect(),
+        Value::Object(members) => members.into_iter().map(|(name, value)| (name, fractions(value))).collect(),
+        other => other,
+    }
+}
+
 #[tokio::test]
 async fn a_client_in_python_is_answered_as_the_text_says() {
     let folder = TempDir::new().unwrap();
@@ -215,6 +225,6 @@ async fn the_rest_twins_say_the_same() {
         assert_eq!(answer.headers()["reference-number"], "");
         let answer: Value = answer.json().await.unwrap();
         // Both write every field, so that the same is said by the same members.
-        assert_eq!(answer, by_grpc["message"]);
+        assert_eq!(fractions(answer), fractions(by_grpc["message"].clone()));
     }
 }
