@@ -39,13 +39,14 @@ async function execute(operation) {
 
 async function authorize(key) {
   await page.locator('.auth-wrapper .authorize').click();
-  const dialog = page.locator('.dialog-ux');
-  const logout = dialog.locator('button', { hasText: 'Logout' });
-  await dialog.locator('input').or(logout).first().waitFor();
+  // Each kind of credential has a form of its own.
+  const form = page.locator('.dialog-ux .auth-container').filter({ hasText: 'apikey' });
+  const logout = form.locator('button', { hasText: 'Logout' });
+  await form.locator('input').or(logout).first().waitFor();
   if (await logout.isVisible()) await logout.click();
-  await dialog.locator('input').fill(key);
-  await dialog.locator('.auth-btn-wrapper .authorize').click();
-  await dialog.locator('.btn-done').click();
+  await form.locator('input').fill(key);
+  await form.locator('.auth-btn-wrapper .authorize').click();
+  await form.locator('.btn-done').click();
 }
 
 try {
