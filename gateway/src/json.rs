@@ -5,6 +5,7 @@
 
 use std::io;
 
+use faceline_shared::error::Fault;
 use serde::Serialize;
 use serde_json::error::Category;
 use serde_json::ser::{CompactFormatter, Formatter};
@@ -17,6 +18,17 @@ pub fn to_vec(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(512);
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, EcmaScript))?;
     Ok(bytes)
+}
+
+/// An answer as minified JSON with ECMAScript's numbers.
+///
+/// # Errors
+/// [`Fault::Internal`] where it cannot be written; the log says why.
+pub fn answer(value: &impl Serialize) -> Result<Vec<u8>, Fault> {
+    to_vec(value).map_err(|error| {
+        tracing::error!(%error, "an answer cannot be written");
+        Fault::Internal
+    })
 }
 
 /// Where JSON is not as it must be, without the words of it: those may be a template or a picture.

@@ -70,6 +70,12 @@ impl Orders {
     }
 }
 
+/// A worker answered another question than the one it was asked.
+pub(crate) fn other_result() -> Fault {
+    tracing::error!("the job's result is of another kind than the job");
+    Fault::Internal
+}
+
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;

@@ -6,10 +6,11 @@ use faceline_shared::job::JobResult;
 use super::answer::Age;
 use super::failure::Parts;
 use super::request::AgeRequest;
-use super::{BiometricServices, Json, other_result};
+use super::{BiometricServices, Json};
 use crate::call::Call;
 use crate::form::Form;
 use crate::jobs::Task;
+use crate::orders::other_result;
 
 impl BiometricServices {
     /// Estimates the age of the person in a picture. Where nobody is, or too badly seen, the answer has none.

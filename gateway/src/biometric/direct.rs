@@ -8,11 +8,12 @@ use super::answer::{self, Face, Match, MatchedFace};
 use super::failure::Parts;
 use super::reference::ReferenceFace;
 use super::request::{FaceRequest, MatchImagesRequest, MatchRequest};
-use super::{BiometricServices, Json, other_result};
+use super::{BiometricServices, Json};
 use crate::call::Call;
 use crate::face::FaceDescription;
 use crate::form::Form;
 use crate::jobs::{SubmittedReference, Task};
+use crate::orders::other_result;
 
 impl BiometricServices {
     /// Describes the face in a picture.

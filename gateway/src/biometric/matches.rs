@@ -11,9 +11,10 @@ use uuid::Uuid;
 
 use super::answer::{Match, MatchedFace};
 use super::failure::Parts;
-use super::{BiometricServices, Json, other_result};
+use super::{BiometricServices, Json};
 use crate::call::Call;
 use crate::jobs::Task;
+use crate::orders::other_result;
 use crate::sessions::Face;
 use crate::stamp::Stamp;
 

@@ -117,15 +117,6 @@ impl BiometricServices {
         if signed {
             return self.signed(answer);
         }
-        json::to_vec(answer).map_err(|error| {
-            tracing::error!(%error, "an answer cannot be written");
-            Fault::Internal
-        })
+        json::answer(answer)
     }
-}
-
-/// A worker answered another question than the one it was asked.
-fn other_result() -> Fault {
-    tracing::error!("the job's result is of another kind than the job");
-    Fault::Internal
 }

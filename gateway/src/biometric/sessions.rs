@@ -13,12 +13,13 @@ use super::direct::describe;
 use super::failure::Parts;
 use super::reference::ReferenceFace;
 use super::request::{FaceRequest, SessionRequest};
-use super::{BiometricServices, Json, other_result};
+use super::{BiometricServices, Json};
 use crate::call::Call;
 use crate::face::FaceDescription;
 use crate::form::Form;
 use crate::jobs::Task;
 use crate::media_type;
+use crate::orders::other_result;
 use crate::sessions::{self, KeptPicture, Repeatable, Turn};
 use crate::stamp::Stamp;
 

@@ -17,7 +17,7 @@ use crate::admission::Ticket;
 use crate::call::Call;
 use crate::jobs::Task;
 use crate::json;
-use crate::orders::Orders;
+use crate::orders::{Orders, other_result};
 use crate::outbound::{FetchError, Fetcher};
 use crate::record;
 
@@ -59,7 +59,7 @@ impl FaceLiveness {
             Ok(source) => self.judge(source, call, ticket).await,
             Err(fault) => Err(fault),
         };
-        let written = judged.and_then(|score| write(&Answer::new(session_id.as_deref(), score)));
+        let written = judged.and_then(|score| json::answer(&Answer::new(session_id.as_deref(), score)));
         written.map_err(|fault| Refused { fault, session_id })
     }
 
@@ -143,17 +143,4 @@ fn picture_fault(failure: &JobFailure) -> Result<PictureFault, Fault> {
         | JobFailure::Poison { .. }
         | JobFailure::Internal => Err(Fault::Internal),
     }
-}
-
-fn write(answer: &Answer<'_>) -> Result<Vec<u8>, Fault> {
-    json::to_vec(answer).map_err(|error| {
-        tracing::error!(%error, "an answer cannot be written");
-        Fault::Internal
-    })
-}
-
-/// A worker answered another question than the one it was asked.
-fn other_result() -> Fault {
-    tracing::error!("the job's result is of another kind than the job");
-    Fault::Internal
 }

@@ -39,11 +39,7 @@ pub(super) fn outcome(response: &Response) -> StatusCode {
 
 /// 200 with a JSON body.
 pub(super) fn json(value: &impl Serialize) -> Answer<Response> {
-    let bytes = json::to_vec(value).map_err(|error| {
-        tracing::error!(%error, "an answer cannot be written");
-        Fault::Internal
-    })?;
-    Ok(text(bytes))
+    Ok(text(json::answer(value)?))
 }
 
 /// 200 with JSON that is text already.

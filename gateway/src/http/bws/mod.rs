@@ -201,11 +201,7 @@ impl About {
     }
 
     fn json(self, call: &Call, answer: &impl serde::Serialize) -> Result<Response, Fault> {
-        let text = crate::json::to_vec(answer).map_err(|error| {
-            tracing::error!(%error, "an answer cannot be written");
-            Fault::Internal
-        })?;
-        let mut response = answer::text(text);
+        let mut response = answer::text(crate::json::answer(answer)?);
         response.headers_mut().extend(self.headers(call));
         Ok(response)
     }
