@@ -2,28 +2,19 @@
 
 pub mod accounts;
 pub mod admission;
-pub mod biometric;
-pub mod bws;
-pub mod call;
 pub mod command;
-pub mod face;
-pub mod face_liveness;
+pub mod families;
+pub mod fault;
 mod follow;
-pub mod form;
 pub mod http;
 pub mod jobs;
-pub mod json;
-mod media_type;
-pub mod orders;
 pub mod outbound;
 pub mod proto;
-pub mod record;
+pub mod request;
 mod role;
 pub mod sessions;
 pub mod signing;
-mod stamp;
-pub mod submit;
-mod turns;
+mod timestamp;
 pub mod usage;
 
 pub use self::role::{Gateway, GatewayError, run};

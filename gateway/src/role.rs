@@ -4,27 +4,27 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::families::biometric::template::TemplateCodec;
+use faceline_gateway_store::rate::{RateError, Rates};
+use faceline_gateway_store::session::{self, SealedSessions, StoreError};
 use faceline_shared::admin::Condition;
 use faceline_shared::broker::Queue;
 use faceline_shared::config::Config;
 use faceline_shared::object::{self, ObjectError, SealedObjects};
 use faceline_shared::parts::Parts;
-use faceline_shared::rate::{RateError, Rates};
-use faceline_shared::session::{self, SealedSessions, StoreError};
 use faceline_shared::shutdown::CancellationToken;
-use faceline_shared::template::TemplateCodec;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::accounts::{Accounts, AccountsError};
 use crate::admission::Admission;
-use crate::biometric::BiometricServices;
-use crate::bws::Bws;
-use crate::face_liveness::FaceLiveness;
+use crate::families::biometric::BiometricServices;
+use crate::families::bws::Bws;
+use crate::families::face_liveness::FaceLiveness;
 use crate::http::{Families, ListenError, Server, State};
 use crate::jobs::Dispatcher;
-use crate::orders::Orders;
+use crate::jobs::WorkerClient;
 use crate::sessions::{Outbox, Sessions};
 use crate::signing::{Signer, SigningError};
 use crate::usage::{Mover, Usage};
@@ -135,12 +135,12 @@ impl Gateway {
         let outbox = Outbox::of(&sessions);
         let mover = usage.mover(objects, &config.usage);
         let submit = Arc::new(dispatcher);
-        let orders = Orders::new(submit.clone(), Arc::clone(&admission), config.jobs.deadline);
+        let workers = WorkerClient::new(submit.clone(), Arc::clone(&admission), config.jobs.deadline);
         let templates = TemplateCodec::new(parts.keys.templates);
         let families = Families {
-            bws: Bws::new(config, orders.clone()),
-            face_liveness: FaceLiveness::new(config, orders.clone(), &parts.metrics)?,
-            biometric: BiometricServices::new(config, orders, templates, sessions, Arc::clone(&signer)),
+            bws: Bws::new(config, workers.clone()),
+            face_liveness: FaceLiveness::new(config, workers.clone(), &parts.metrics)?,
+            biometric: BiometricServices::new(config, workers, templates, sessions, Arc::clone(&signer)),
         };
 
         let state = State::new(

@@ -8,7 +8,6 @@ pub mod announcement;
 pub mod blob;
 pub mod broker;
 pub mod config;
-pub mod error;
 pub mod face;
 pub mod host;
 pub mod job;
@@ -18,17 +17,15 @@ pub mod network;
 pub mod object;
 pub mod parts;
 pub mod program;
-pub mod rate;
 pub mod redact;
 #[cfg(feature = "redis")]
-mod redis;
+pub mod redis;
+pub mod retry;
 pub mod score;
 pub mod seal;
 pub mod secret_file;
-pub mod session;
 pub mod shutdown;
 pub mod telemetry;
-pub mod template;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 #[cfg(any(feature = "rabbitmq", feature = "redis"))]

@@ -13,13 +13,13 @@ use crate::tls;
 
 /// How long a server is waited for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// For a connection.
-    pub(crate) connect: Duration,
+    pub connect: Duration,
     /// For an answer; then the connection is given up.
-    pub(crate) answer: Duration,
+    pub answer: Duration,
     /// For an operation, with everything that it takes.
-    pub(crate) operation: Duration,
+    pub operation: Duration,
 }
 
 /// Of stores.
@@ -31,7 +31,7 @@ const LIMITS: Limits = Limits {
 
 /// Why a server does not do what it is asked.
 #[derive(Debug)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// The address cannot be understood.
     Url(String),
     /// The server does not answer, or not in time, or not as it should.
@@ -58,7 +58,7 @@ enum Request<'a> {
 }
 
 /// A Redis server, over one multiplexed connection that is replaced once it fails or falls silent.
-pub(crate) struct Server {
+pub struct Server {
     client: Client,
     limits: Limits,
     present: Mutex<Present>,
@@ -73,12 +73,12 @@ struct Present {
 
 impl Server {
     /// The server at `redis://…` or `rediss://…`. It connects when it is used first.
-    pub(crate) fn new(url: &str) -> Result<Self, Fault> {
+    pub fn new(url: &str) -> Result<Self, Fault> {
         Self::with_limits(url, LIMITS)
     }
 
     /// As [`Self::new`], with other limits.
-    pub(crate) fn with_limits(url: &str, limits: Limits) -> Result<Self, Fault> {
+    pub fn with_limits(url: &str, limits: Limits) -> Result<Self, Fault> {
         tls::install_provider();
         // The parser's own message could repeat the password.
         let client = Client::open(url).map_err(|_| {
@@ -88,20 +88,17 @@ impl Server {
     }
 
     /// Runs a command that may be run twice: where the connection broke it is sent again, once.
-    pub(crate) async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
+    pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
         self.ask(&Request::Command(command)).await
     }
 
     /// Runs a script that may be run twice, as [`Self::run`] does. A server that does not know it is told it.
-    pub(crate) async fn run_script<T: FromRedisValue>(
-        &self,
-        script: &ScriptInvocation<'_>,
-    ) -> Result<T, Fault> {
+    pub async fn run_script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Fault> {
         self.ask(&Request::Script(script)).await
     }
 
     /// Whether the server answers and is set up so that it never throws a key away on its own.
-    pub(crate) async fn check(&self) -> Result<(), Fault> {
+    pub async fn check(&self) -> Result<(), Fault> {
         self.run::<()>(&cmd("PING")).await?;
         match self.memory_policy().await? {
             policy if policy == "noeviction" => Ok(()),

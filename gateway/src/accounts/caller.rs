@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use faceline_shared::error::Fault;
-use faceline_shared::rate::{Quota, Rate};
+use crate::fault::Fault;
+use faceline_gateway_store::rate::{Quota, Rate};
 
 use super::Permission;
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use faceline_shared::error::{BusyCause, Fault};
+use crate::fault::{BusyCause, Fault};
 
 /// Failures are forgotten after this.
 const MEMORY: Duration = Duration::from_secs(60);

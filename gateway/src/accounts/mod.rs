@@ -24,10 +24,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use crate::fault::{BusyCause, Fault};
 use arc_swap::ArcSwap;
+pub use faceline_gateway_store::rate::{Quota, QuotaSpan, Rate};
 use faceline_shared::config::Config;
-use faceline_shared::error::{BusyCause, Fault};
-pub use faceline_shared::rate::{Quota, QuotaSpan, Rate};
 use faceline_shared::seal::KeyRing;
 use faceline_shared::telemetry::Metrics;
 use prometheus::{IntCounterVec, IntGauge};

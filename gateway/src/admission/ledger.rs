@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use faceline_shared::error::BusyCause;
+use crate::fault::BusyCause;
 
 /// How much may be in flight.
 #[derive(Clone, Copy, Debug)]

@@ -22,8 +22,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::fault::{BusyCause, Fault};
 use faceline_shared::config::Config;
-use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::telemetry::Metrics;
 use rand::RngExt as _;
 

@@ -1,37 +1,15 @@
 //! The public listener: the only place that knows axum.
 
 mod answer;
-mod basic;
-mod biometric;
-mod body;
-mod bws;
-mod connection;
-mod content_type;
-mod cors;
-mod descriptors;
-mod docs;
-mod drain;
-mod face_liveness;
-mod family;
 mod grpc;
-mod health;
-mod idempotency;
-mod idle;
+pub mod intake;
 mod layers;
-pub mod multipart;
+mod listener;
 mod openapi;
-mod operation;
-mod receive;
-mod refusal_log;
-mod router;
-mod sent;
-mod server;
-mod sessions;
-mod signing;
+mod routes;
 mod state;
-mod tls;
 
-pub use self::operation::{OPERATIONS, Operation};
-pub use self::server::{ListenError, Server};
+pub use self::listener::server::{ListenError, Server};
+pub use self::listener::tls::TlsError;
+pub use self::routes::operation::{OPERATIONS, Operation};
 pub use self::state::{Families, State};
-pub use self::tls::TlsError;

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use faceline_gateway_store::rate::Rates;
 use faceline_shared::admin::Readiness;
 use faceline_shared::config::Config;
-use faceline_shared::rate::Rates;
 use faceline_shared::telemetry::Metrics;
 
 use super::layers::HttpMetrics;
 use crate::accounts::Accounts;
 use crate::admission::Admission;
-use crate::biometric::BiometricServices;
-use crate::bws::Bws;
-use crate::face_liveness::FaceLiveness;
-use crate::submit::Submit;
+use crate::families::biometric::BiometricServices;
+use crate::families::bws::Bws;
+use crate::families::face_liveness::FaceLiveness;
+use crate::jobs::Submit;
 use crate::usage::Usage;
 
 /// The operations, by API family.

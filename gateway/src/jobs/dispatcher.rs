@@ -1,46 +1,30 @@
-//! Takes an order to the broker and waits for its answer.
+//! Publishes a job and waits for its answer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::fault::{BusyCause, Fault};
 use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::SealedBlobs;
 use faceline_shared::broker::republish::Republisher;
-use faceline_shared::broker::{Message, Publish as _, Published, Queue, SharedBroker};
-use faceline_shared::error::{BusyCause, Fault};
-use faceline_shared::job::{Job, JobEnvelope, JobFailure, Routing};
+use faceline_shared::broker::{Publish as _, Published, Queue, SharedBroker};
+use faceline_shared::job::{CarriedPicture, JobEnvelope, JobFailure, JobId, Routing, Task};
 use faceline_shared::seal::KeyRing;
 use faceline_shared::telemetry::Metrics;
 use tokio::sync::watch;
 use tokio::time::timeout_at;
 
-use super::claim::{Claims, stored_bytes};
+use super::claim_check::{ClaimCheck, stored_bytes};
 use super::metrics::JobMetrics;
-use super::pending::{Answer, Letter, Pending, Place};
-use super::replies::ReplyLoop;
-use super::{Order, OrderError, OrderResult};
-use crate::submit::Submit;
-use crate::turns::Turns;
+use super::pending::{Answer, Pending, PendingGuard, PendingJob};
+use super::reply_loop::ReplyLoop;
+use super::submit::{JobRequest, Submit, SubmitError, SubmitResult};
+use faceline_gateway_store::upload_slots::UploadSlots;
 
-/// A message that no worker took is dead-lettered this long after its budget is over. Only a backstop: workers drop
-/// what is too old by themselves.
-const EXPIRATION_GRACE: Duration = Duration::from_secs(60);
 /// A job whose blob got lost (a blob store that was restarted) is sent once more.
 const BLOB_ATTEMPTS: u32 = 2;
-
-/// The message that carries a job.
-pub(super) fn message(letter: &Letter, reply_to: &str) -> Message {
-    let left = letter.deadline.saturating_duration_since(Instant::now());
-    Message {
-        id: letter.id,
-        reply_to: Some(reply_to.to_owned()),
-        expiration: Some(left + EXPIRATION_GRACE),
-        earlier_attempts: 0,
-        body: letter.body.clone(),
-    }
-}
 
 /// The job side of a gateway.
 #[derive(Clone)]
@@ -52,7 +36,7 @@ pub struct Dispatcher {
     keys: KeyRing,
     inline_limit: usize,
     /// Of pictures on their way into the blob store.
-    turns: Arc<Turns>,
+    upload_slots: Arc<UploadSlots>,
     pending: Pending,
     metrics: JobMetrics,
     reply_to: Arc<watch::Sender<Option<String>>>,
@@ -79,19 +63,19 @@ impl Dispatcher {
             blobs,
             keys,
             inline_limit,
-            turns: Arc::new(Turns::new()),
+            upload_slots: Arc::new(UploadSlots::new()),
             metrics,
             on_wait: Arc::new(|_| ()),
         };
         let replies = dispatcher.broker.replies(instance).await;
-        let ear = ReplyLoop {
+        let reply_loop = ReplyLoop {
             publisher: Arc::clone(&dispatcher.publisher),
             pending: dispatcher.pending.clone(),
             keys: dispatcher.keys.clone(),
             metrics: dispatcher.metrics.clone(),
             reply_to: dispatcher.reply_to.clone(),
         };
-        tokio::spawn(ear.run(replies));
+        tokio::spawn(reply_loop.run(replies));
         dispatcher
     }
 
@@ -101,86 +85,87 @@ impl Dispatcher {
         Self { on_wait: Arc::new(on_wait), ..self }
     }
 
-    /// Changes whenever the way of answers opens or closes.
+    /// Name of the present reply queue; changes whenever it opens or is lost.
     #[must_use]
     pub fn watch_connection(&self) -> watch::Receiver<Option<String>> {
         self.reply_to.subscribe()
     }
 
-    async fn attempt(&self, order: &Order, deadline: Instant) -> OrderResult {
-        let (_claims, job) =
-            timeout_at(deadline.into(), self.check_in(order)).await.unwrap_or_else(|_| {
-                tracing::error!(job = %order.id, "the blob store is too slow for a picture");
-                Err(OrderError::Busy(BusyCause::StoreUnreachable))
-            })?;
-        let letter = Letter { id: order.id, body: self.envelope(order, &job)?, deadline };
-        drop(job);
+    async fn attempt(&self, job: &JobRequest, deadline: Instant) -> SubmitResult {
+        let (_claims, task) = timeout_at(deadline.into(), self.check_in(job)).await.unwrap_or_else(|_| {
+            tracing::error!(job = %job.id, "the blob store is too slow for a picture");
+            Err(SubmitError::Busy(BusyCause::StoreUnreachable))
+        })?;
+        let pending = PendingJob { id: job.id, body: self.envelope(job, &task)?, deadline };
+        drop(task);
         let published_at = Instant::now();
-        match self.call(order, &letter).await? {
+        match self.call(job, &pending).await? {
             Some(Answer { outcome, service }) => {
                 let wait = published_at.elapsed().saturating_sub(service);
                 self.metrics.wait.observe(wait.as_secs_f64());
                 (self.on_wait)(wait);
                 Ok(outcome.ok_or(Fault::Internal)??)
             }
-            None => Err(self.missed(order).await),
+            None => Err(self.missed(job).await),
         }
     }
 
-    /// Makes the job; what is too large for a message takes its turn to go to the blob store.
-    async fn check_in(&self, order: &Order) -> Result<(Claims, Job), OrderError> {
-        let _turn = match stored_bytes(&order.task, self.inline_limit) {
+    /// Makes the task's pictures fit for a message; large ones wait for an upload slot of the blob store.
+    async fn check_in(&self, job: &JobRequest) -> Result<(ClaimCheck, Task<CarriedPicture>), SubmitError> {
+        let _slot = match stored_bytes(&job.task, self.inline_limit) {
             0 => None,
-            bytes => self.turns.take(bytes).await,
+            bytes => self.upload_slots.acquire(bytes).await,
         };
-        Claims::check_in(&self.blobs, self.inline_limit, order.id, &order.task, order.budget).await.map_err(
+        ClaimCheck::check_in(&self.blobs, self.inline_limit, job.id, &job.task, job.budget).await.map_err(
             |error| {
-                tracing::error!(%error, job = %order.id, "the blob store does not take a picture");
-                OrderError::Busy(BusyCause::StoreUnreachable)
+                tracing::error!(%error, job = %job.id, "the blob store does not take a picture");
+                SubmitError::Busy(BusyCause::StoreUnreachable)
             },
         )
     }
 
     /// Publishes a job and waits for its answer, which may be faster than the confirm; `None` at its deadline.
-    async fn call(&self, order: &Order, letter: &Letter) -> Result<Option<Answer>, OrderError> {
-        let mut call =
-            Call { place: self.pending.insert(letter.clone()), dispatcher: self, order, over: false };
+    async fn call(&self, job: &JobRequest, pending: &PendingJob) -> Result<Option<Answer>, SubmitError> {
+        let guard = self.pending.insert(pending.clone());
+        let mut call = SubmittedJob { guard, dispatcher: self, id: job.id, over: false };
         let answer = tokio::select! {
             biased;
-            answer = call.place.wait(letter.deadline) => answer,
-            published = self.publish(letter) => {
+            answer = call.guard.wait(pending.deadline) => answer,
+            published = self.publish(pending) => {
                 call.over = published.is_err();
                 published?;
-                call.place.wait(letter.deadline).await
+                call.guard.wait(pending.deadline).await
             }
         };
         call.over = answer.is_some();
         Ok(answer)
     }
 
-    fn envelope(&self, order: &Order, job: &Job) -> Result<Bytes, Fault> {
+    fn envelope(&self, job: &JobRequest, task: &Task<CarriedPicture>) -> Result<Bytes, Fault> {
         let routing = Routing {
-            id: order.id,
-            client: order.client.clone(),
+            id: job.id,
+            client: job.client.clone(),
             gateway: self.instance.to_string(),
-            budget: order.budget,
-            traceparent: order.trace.to_string(),
+            budget: job.budget,
+            traceparent: job.trace.to_string(),
         };
-        JobEnvelope::seal(routing, job, &self.keys).and_then(|envelope| envelope.encode()).map_err(|error| {
-            tracing::error!(%error, job = %order.id, "a job cannot be sealed");
+        JobEnvelope::seal(routing, task, &self.keys).and_then(|envelope| envelope.encode()).map_err(|error| {
+            tracing::error!(%error, job = %job.id, "a job cannot be sealed");
             Fault::Internal
         })
     }
 
-    async fn publish(&self, letter: &Letter) -> Result<(), OrderError> {
-        let unreachable = OrderError::Busy(BusyCause::BrokerUnreachable);
-        let Some(reply_to) = self.pending.address(letter.id, &self.reply_to) else { return Err(unreachable) };
-        let published = self.publisher.publish(&Queue::Interactive, &message(letter, &reply_to)).await;
+    async fn publish(&self, job: &PendingJob) -> Result<(), SubmitError> {
+        let unreachable = SubmitError::Busy(BusyCause::BrokerUnreachable);
+        let Some(reply_to) = self.pending.assign_reply_queue(job.id, &self.reply_to) else {
+            return Err(unreachable);
+        };
+        let published = self.publisher.publish(&Queue::Interactive, &job.message(&reply_to)).await;
         self.metrics.published.with_label_values(&[label(published)]).inc();
         match published {
             // An unknown job may well be on its way, so its caller waits like all others.
             Published::Accepted | Published::Unknown => Ok(()),
-            Published::Full => Err(OrderError::Busy(BusyCause::QueueFull)),
+            Published::Full => Err(SubmitError::Busy(BusyCause::QueueFull)),
             Published::Returned | Published::Unreachable => Err(unreachable),
         }
     }
@@ -189,13 +174,13 @@ impl Dispatcher {
     ///
     /// Nobody reports that a job has started, so this asks the queue: where jobs wait, or nobody takes them, this one
     /// has most likely waited as well.
-    async fn missed(&self, order: &Order) -> OrderError {
-        let callers_own = order.callers_own_deadline;
+    async fn missed(&self, job: &JobRequest) -> SubmitError {
+        let callers_own = job.callers_own_deadline;
         match self.broker.depth(&Queue::Interactive).await {
-            Ok(depth) if depth.consumers == 0 => OrderError::Busy(BusyCause::NoWorker),
-            Ok(depth) if depth.ready > 0 => OrderError::Busy(BusyCause::DeadlineQueued { callers_own }),
+            Ok(depth) if depth.consumers == 0 => SubmitError::Busy(BusyCause::NoWorker),
+            Ok(depth) if depth.ready > 0 => SubmitError::Busy(BusyCause::DeadlineQueued { callers_own }),
             Ok(_) => Fault::DeadlineRunning { callers_own }.into(),
-            Err(_) => OrderError::Busy(BusyCause::BrokerUnreachable),
+            Err(_) => SubmitError::Busy(BusyCause::BrokerUnreachable),
         }
     }
 }
@@ -212,16 +197,16 @@ fn label(published: Published) -> &'static str {
 
 #[async_trait]
 impl Submit for Dispatcher {
-    async fn submit(&self, order: Order) -> OrderResult {
-        let deadline = Instant::now() + order.budget;
+    async fn submit(&self, job: JobRequest) -> SubmitResult {
+        let deadline = Instant::now() + job.budget;
         let mut attempts = 1;
         loop {
-            let result = self.attempt(&order, deadline).await;
-            if attempts == BLOB_ATTEMPTS || result != Err(OrderError::Failed(JobFailure::BlobLost)) {
+            let result = self.attempt(&job, deadline).await;
+            if attempts == BLOB_ATTEMPTS || result != Err(SubmitError::Failed(JobFailure::BlobLost)) {
                 return result;
             }
             attempts += 1;
-            tracing::warn!(job = %order.id, "the job's blob got lost; sending it again");
+            tracing::warn!(job = %job.id, "the job's blob got lost; sending it again");
         }
     }
 
@@ -230,22 +215,22 @@ impl Submit for Dispatcher {
     }
 }
 
-/// A job on its way. Dropped before it is over, the workers are told that nobody waits for it any more.
-struct Call<'a> {
-    place: Place,
+/// A job on its way. Dropped before it is over, it is cancelled at the workers.
+struct SubmittedJob<'a> {
+    guard: PendingGuard,
     dispatcher: &'a Dispatcher,
-    order: &'a Order,
+    id: JobId,
     over: bool,
 }
 
-impl Drop for Call<'_> {
+impl Drop for SubmittedJob<'_> {
     fn drop(&mut self) {
         if self.over {
             return;
         }
         self.dispatcher.metrics.cancelled.inc();
         let broker = self.dispatcher.broker.clone();
-        let cancelled = Announcement::JobCancelled(self.order.id).encode();
+        let cancelled = Announcement::JobCancelled(self.id).encode();
         tokio::spawn(async move { broker.announce(cancelled).await });
     }
 }

@@ -5,10 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use faceline_shared::broker::Message;
 use faceline_shared::job::{JobId, Outcome};
 use prometheus::IntGauge;
 use tokio::sync::{oneshot, watch};
 
+/// A message that no worker took is dead-lettered this long after its budget is over. Only a backstop: workers drop
+/// what is too old by themselves.
+const EXPIRATION_GRACE: Duration = Duration::from_secs(60);
 /// A worker's answer.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -20,7 +24,7 @@ pub(super) struct Answer {
 
 /// What is needed to publish a job again.
 #[derive(Clone, Debug)]
-pub(super) struct Letter {
+pub(super) struct PendingJob {
     /// The job.
     pub(super) id: JobId,
     /// The encoded envelope.
@@ -29,8 +33,22 @@ pub(super) struct Letter {
     pub(super) deadline: Instant,
 }
 
+impl PendingJob {
+    /// The message that carries the job.
+    pub(super) fn message(&self, reply_to: &str) -> Message {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        Message {
+            id: self.id,
+            reply_to: Some(reply_to.to_owned()),
+            expiration: Some(left + EXPIRATION_GRACE),
+            earlier_attempts: 0,
+            body: self.body.clone(),
+        }
+    }
+}
+
 struct Entry {
-    letter: Letter,
+    job: PendingJob,
     /// The reply queue that it was last published for; none before the first time.
     reply_to: Option<String>,
     answer: oneshot::Sender<Answer>,
@@ -48,13 +66,13 @@ impl Pending {
         Self { entries: Arc::default(), gauge }
     }
 
-    /// Remembers a job until [`Pending::take`] or the end of the returned place.
-    pub(super) fn insert(&self, letter: Letter) -> Place {
+    /// Remembers a job until its answer or the end of the returned guard.
+    pub(super) fn insert(&self, job: PendingJob) -> PendingGuard {
         let (sender, receiver) = oneshot::channel();
-        let id = letter.id;
-        self.lock().insert(id, Entry { letter, reply_to: None, answer: sender });
+        let id = job.id;
+        self.lock().insert(id, Entry { job, reply_to: None, answer: sender });
         self.gauge.inc();
-        Place { pending: self.clone(), id, answer: receiver }
+        PendingGuard { pending: self.clone(), id, answer: receiver }
     }
 
     /// Hands the answer to whoever waits. False where nobody does: the first answer wins.
@@ -71,11 +89,15 @@ impl Pending {
         self.lock().contains_key(&id)
     }
 
-    /// Gives a job the present reply queue to be published for; `None` where there is none.
+    /// Assigns the present reply queue to a job that is about to be published; `None` where there is none.
     ///
     /// The queue is read under the map's lock, so that a job is published for a new queue either by its caller or by
-    /// [`Pending::readdress`], and never by both or neither.
-    pub(super) fn address(&self, id: JobId, present: &watch::Sender<Option<String>>) -> Option<String> {
+    /// [`Pending::reassign_reply_queue`], and never by both or neither.
+    pub(super) fn assign_reply_queue(
+        &self,
+        id: JobId,
+        present: &watch::Sender<Option<String>>,
+    ) -> Option<String> {
         let mut entries = self.lock();
         let reply_to = present.borrow().clone();
         if let Some(entry) = entries.get_mut(&id) {
@@ -84,15 +106,15 @@ impl Pending {
         reply_to
     }
 
-    /// Addresses what was published for an earlier queue to `reply_to`, the present one; what of it is still worth
-    /// publishing again.
-    pub(super) fn readdress(&self, reply_to: &str) -> Vec<Letter> {
+    /// Assigns `reply_to`, the present queue, to every job that was published for an earlier one, and returns those whose
+    /// deadline has not passed.
+    pub(super) fn reassign_reply_queue(&self, reply_to: &str) -> Vec<PendingJob> {
         let now = Instant::now();
         let mut entries = self.lock();
         let stale = entries.values_mut().filter_map(|entry| {
             let earlier = entry.reply_to.as_mut().filter(|earlier| *earlier != reply_to)?;
             reply_to.clone_into(earlier);
-            (entry.letter.deadline > now).then(|| entry.letter.clone())
+            (entry.job.deadline > now).then(|| entry.job.clone())
         });
         stale.collect()
     }
@@ -102,21 +124,21 @@ impl Pending {
     }
 }
 
-/// A job's place in the map; dropped, the job is forgotten.
-pub(super) struct Place {
+/// Keeps a job in the map; dropped, the job is forgotten.
+pub(super) struct PendingGuard {
     pending: Pending,
     id: JobId,
     answer: oneshot::Receiver<Answer>,
 }
 
-impl Place {
+impl PendingGuard {
     /// Waits for the answer; `None` when `deadline` passes first.
     pub(super) async fn wait(&mut self, deadline: Instant) -> Option<Answer> {
         tokio::time::timeout_at(deadline.into(), &mut self.answer).await.ok()?.ok()
     }
 }
 
-impl Drop for Place {
+impl Drop for PendingGuard {
     fn drop(&mut self) {
         if self.pending.lock().remove(&self.id).is_some() {
             self.pending.gauge.dec();
@@ -130,9 +152,9 @@ mod tests {
 
     use super::*;
 
-    fn letter(seconds: u64) -> Letter {
+    fn job(seconds: u64) -> PendingJob {
         let deadline = Instant::now() + Duration::from_secs(seconds);
-        Letter { id: Uuid::now_v7(), body: Bytes::from_static(b"body"), deadline }
+        PendingJob { id: Uuid::now_v7(), body: Bytes::from_static(b"body"), deadline }
     }
 
     fn answer() -> Answer {
@@ -146,45 +168,45 @@ mod tests {
     #[tokio::test]
     async fn the_first_answer_wins() {
         let pending = pending();
-        let letter = letter(60);
-        let mut place = pending.insert(letter.clone());
-        assert!(pending.answer(letter.id, answer()));
-        assert!(!pending.answer(letter.id, answer()));
-        assert!(place.wait(letter.deadline).await.is_some());
+        let job = job(60);
+        let mut guard = pending.insert(job.clone());
+        assert!(pending.answer(job.id, answer()));
+        assert!(!pending.answer(job.id, answer()));
+        assert!(guard.wait(job.deadline).await.is_some());
         assert_eq!(pending.gauge.get(), 0);
     }
 
     #[tokio::test]
     async fn a_job_without_an_answer_ends_at_its_deadline() {
         let pending = pending();
-        let letter = Letter { deadline: Instant::now(), ..letter(0) };
-        let mut place = pending.insert(letter.clone());
-        assert!(place.wait(letter.deadline).await.is_none());
-        assert!(pending.readdress("second").is_empty());
-        drop(place);
+        let job = PendingJob { deadline: Instant::now(), ..job(0) };
+        let mut guard = pending.insert(job.clone());
+        assert!(guard.wait(job.deadline).await.is_none());
+        assert!(pending.reassign_reply_queue("second").is_empty());
+        drop(guard);
         assert_eq!(pending.gauge.get(), 0);
-        assert!(!pending.answer(letter.id, answer()));
+        assert!(!pending.answer(job.id, answer()));
     }
 
     #[test]
     fn a_lost_queues_jobs_are_published_again_and_only_those() {
         let pending = pending();
         let present = watch::Sender::new(Some("first".to_owned()));
-        let ids = |letters: Vec<Letter>| letters.iter().map(|letter| letter.id).collect::<Vec<_>>();
-        let letters = [letter(60), letter(60), letter(60)];
-        let [early, late, never] = letters.each_ref().map(|letter| pending.insert(letter.clone()));
+        let ids = |jobs: Vec<PendingJob>| jobs.iter().map(|job| job.id).collect::<Vec<_>>();
+        let jobs = [job(60), job(60), job(60)];
+        let [early, late, never] = jobs.each_ref().map(|job| pending.insert(job.clone()));
 
-        assert_eq!(pending.address(early.id, &present).as_deref(), Some("first"));
-        assert!(pending.readdress("first").is_empty());
+        assert_eq!(pending.assign_reply_queue(early.id, &present).as_deref(), Some("first"));
+        assert!(pending.reassign_reply_queue("first").is_empty());
         present.send_replace(Some("second".to_owned()));
         // Its caller publishes it for the new queue, before those of the old one are looked for.
-        assert_eq!(pending.address(late.id, &present).as_deref(), Some("second"));
-        assert_eq!(ids(pending.readdress("second")), [early.id]);
-        assert!(pending.readdress("second").is_empty());
+        assert_eq!(pending.assign_reply_queue(late.id, &present).as_deref(), Some("second"));
+        assert_eq!(ids(pending.reassign_reply_queue("second")), [early.id]);
+        assert!(pending.reassign_reply_queue("second").is_empty());
 
         drop(early);
-        assert_eq!(ids(pending.readdress("third")), [late.id]);
+        assert_eq!(ids(pending.reassign_reply_queue("third")), [late.id]);
         present.send_replace(None);
-        assert_eq!(pending.address(never.id, &present), None);
+        assert_eq!(pending.assign_reply_queue(never.id, &present), None);
     }
 }

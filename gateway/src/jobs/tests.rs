@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fault::{BusyCause, Fault};
 use bytes::Bytes;
 use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::{self, SealedBlobs};
@@ -10,18 +11,17 @@ use faceline_shared::broker::embedded::EmbeddedBroker;
 use faceline_shared::broker::{
     self, BrokerSettings, Delivery, Message, Published, Queue, Settlement, SharedBroker,
 };
-use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::face::ImageType;
 use faceline_shared::job::{
-    CodedPicture, Job, JobEnvelope, JobFailure, JobResult, Outcome, Picture, ReplyEnvelope,
+    CarriedPicture, CodedPicture, Coding, JobEnvelope, JobFailure, JobResult, Outcome, ReplyEnvelope, Task,
 };
 use faceline_shared::seal::KeyRing;
 use faceline_shared::telemetry::{Metrics, TraceContext};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Dispatcher, Order, OrderError, SubmittedPicture, Task};
-use crate::submit::Submit as _;
+use super::{Dispatcher, JobRequest, SubmitError};
+use crate::jobs::submit::Submit as _;
 
 const INLINE_LIMIT: usize = 16;
 
@@ -48,9 +48,9 @@ impl Site {
         Self { broker, blobs, keys, metrics, dispatcher }
     }
 
-    fn submit(&self, order: Order) -> tokio::task::JoinHandle<super::OrderResult> {
+    fn submit(&self, job: JobRequest) -> tokio::task::JoinHandle<super::SubmitResult> {
         let dispatcher = self.dispatcher.clone();
-        tokio::spawn(async move { dispatcher.submit(order).await })
+        tokio::spawn(async move { dispatcher.submit(job).await })
     }
 
     /// Deliveries of jobs, as a worker sees them.
@@ -80,19 +80,19 @@ impl Site {
         self.broker.publish(&queue, &message).await
     }
 
-    fn picture(&self, delivery: &Delivery) -> Picture {
+    fn picture(&self, delivery: &Delivery) -> CarriedPicture {
         let job = JobEnvelope::decode(&delivery.message.body).unwrap().open(&self.keys).unwrap();
-        let Job::Code(coding) = job else { panic!("another kind of job") };
+        let Task::Code(coding) = job else { panic!("another kind of job") };
         coding.picture
     }
 }
 
-fn order(bytes: &'static [u8]) -> Order {
+fn job(bytes: &'static [u8]) -> JobRequest {
     let bytes = Bytes::from_static(bytes);
-    Order {
+    JobRequest {
         id: Uuid::now_v7(),
         client: "bank".into(),
-        task: Task::Code(SubmittedPicture { bytes, image_type: ImageType::Selfie, rotate: false }),
+        task: Task::Code(Coding { picture: bytes, image_type: ImageType::Selfie, rotate: false }),
         budget: Duration::from_secs(20),
         callers_own_deadline: false,
         trace: TraceContext::new(),
@@ -107,15 +107,15 @@ fn coded() -> Outcome {
 async fn a_small_picture_travels_in_the_message_and_the_first_answer_wins() {
     let site = Site::new(BrokerSettings::default()).await;
     let mut deliveries = site.deliveries().await;
-    let result = site.submit(order(b"small"));
+    let result = site.submit(job(b"small"));
     let delivery = deliveries.recv().await.unwrap();
-    assert!(matches!(site.picture(&delivery), Picture::Inline(bytes) if bytes.as_ref() == b"small"));
+    assert!(matches!(site.picture(&delivery), CarriedPicture::Inline(bytes) if bytes.as_ref() == b"small"));
 
     assert_eq!(site.answer(&delivery, &coded()).await, Published::Accepted);
     assert_eq!(result.await.unwrap(), Ok(coded().unwrap()));
     site.answer(&delivery, &Err(JobFailure::Internal)).await;
     // Answers are taken in their order: when this one is there, the repeated one was counted.
-    let result = site.submit(order(b"next"));
+    let result = site.submit(job(b"next"));
     let next = deliveries.recv().await.unwrap();
     site.answer(&next, &coded()).await;
     result.await.unwrap().unwrap();
@@ -126,9 +126,9 @@ async fn a_small_picture_travels_in_the_message_and_the_first_answer_wins() {
 async fn a_large_picture_waits_in_the_blob_store_and_is_deleted_with_its_job() {
     let site = Site::new(BrokerSettings::default()).await;
     let mut deliveries = site.deliveries().await;
-    let result = site.submit(order(b"more than sixteen bytes"));
+    let result = site.submit(job(b"more than sixteen bytes"));
     let delivery = deliveries.recv().await.unwrap();
-    let Picture::Blob { key } = site.picture(&delivery) else { panic!("it travels inline") };
+    let CarriedPicture::Blob { key } = site.picture(&delivery) else { panic!("it travels inline") };
     assert_eq!(site.blobs.get(&key).await.unwrap().unwrap().as_ref(), b"more than sixteen bytes");
 
     site.answer(&delivery, &coded()).await;
@@ -145,12 +145,12 @@ async fn a_large_picture_waits_in_the_blob_store_and_is_deleted_with_its_job() {
 async fn a_lost_blob_is_sent_again_under_the_same_id() {
     let site = Site::new(BrokerSettings::default()).await;
     let mut deliveries = site.deliveries().await;
-    let result = site.submit(order(b"more than sixteen bytes"));
+    let result = site.submit(job(b"more than sixteen bytes"));
     let first = deliveries.recv().await.unwrap();
     site.answer(&first, &Err(JobFailure::BlobLost)).await;
     let second = deliveries.recv().await.unwrap();
     assert_eq!(first.message.id, second.message.id);
-    let Picture::Blob { key } = site.picture(&second) else { panic!("it travels inline") };
+    let CarriedPicture::Blob { key } = site.picture(&second) else { panic!("it travels inline") };
     assert!(site.blobs.get(&key).await.unwrap().is_some());
     site.answer(&second, &coded()).await;
     assert_eq!(result.await.unwrap(), Ok(coded().unwrap()));
@@ -160,22 +160,22 @@ async fn a_lost_blob_is_sent_again_under_the_same_id() {
 async fn a_full_queue_is_a_refusal() {
     let settings = BrokerSettings { max_length: 1, ..BrokerSettings::default() };
     let site = Site::new(settings).await;
-    let waiting = site.submit(Order { budget: Duration::from_secs(60), ..order(b"first") });
+    let waiting = site.submit(JobRequest { budget: Duration::from_secs(60), ..job(b"first") });
     while site.broker.depth(&Queue::Interactive).await.unwrap().ready == 0 {
         tokio::task::yield_now().await;
     }
-    let refused = site.dispatcher.submit(order(b"second")).await.unwrap_err();
-    assert_eq!(refused, OrderError::Busy(BusyCause::QueueFull));
+    let refused = site.dispatcher.submit(job(b"second")).await.unwrap_err();
+    assert_eq!(refused, SubmitError::Busy(BusyCause::QueueFull));
     waiting.abort();
 }
 
 #[tokio::test]
 async fn a_missed_deadline_is_explained_by_the_queue() {
     let site = Site::new(BrokerSettings::default()).await;
-    let short = || Order { budget: Duration::from_millis(50), ..order(b"x") };
-    let cause = |result: super::OrderResult| match result.unwrap_err() {
-        OrderError::Busy(cause) => Some(cause),
-        OrderError::Fault(Fault::DeadlineRunning { .. }) => None,
+    let short = || JobRequest { budget: Duration::from_millis(50), ..job(b"x") };
+    let cause = |result: super::SubmitResult| match result.unwrap_err() {
+        SubmitError::Busy(cause) => Some(cause),
+        SubmitError::Fault(Fault::DeadlineRunning { .. }) => None,
         other => panic!("{other}"),
     };
     assert_eq!(cause(site.dispatcher.submit(short()).await), Some(BusyCause::NoWorker));
@@ -196,9 +196,9 @@ async fn workers_hear_that_a_caller_left() {
     let site = Site::new(BrokerSettings::default()).await;
     let mut announcements = site.broker.announcements().await;
     let mut deliveries = site.deliveries().await;
-    let order = order(b"x");
-    let id = order.id;
-    let call = site.submit(order);
+    let job = job(b"x");
+    let id = job.id;
+    let call = site.submit(job);
     let _delivery = deliveries.recv().await.unwrap();
     call.abort();
     let heard = announcements.recv().await.unwrap();
@@ -210,7 +210,7 @@ async fn a_lost_reply_queue_has_its_jobs_sent_again_and_each_is_answered_once() 
     let broker = Arc::new(EmbeddedBroker::new((&BrokerSettings::default()).into()));
     let site = Site::over(Arc::clone(&broker) as SharedBroker).await;
     let mut deliveries = site.deliveries().await;
-    let result = site.submit(order(b"x"));
+    let result = site.submit(job(b"x"));
     let first = deliveries.recv().await.unwrap();
 
     broker.interrupt();
@@ -230,11 +230,11 @@ async fn a_lost_reply_queue_has_its_jobs_sent_again_and_each_is_answered_once() 
 async fn an_answer_under_other_keys_is_an_internal_error() {
     let site = Site::new(BrokerSettings::default()).await;
     let mut deliveries = site.deliveries().await;
-    let result = site.submit(order(b"x"));
+    let result = site.submit(job(b"x"));
     let delivery = deliveries.recv().await.unwrap();
     let stranger = Site { keys: KeyRing::generate().unwrap(), ..site };
     stranger.answer(&delivery, &coded()).await;
-    assert_eq!(result.await.unwrap(), Err(OrderError::Fault(Fault::Internal)));
+    assert_eq!(result.await.unwrap(), Err(SubmitError::Fault(Fault::Internal)));
 }
 
 #[tokio::test]
@@ -249,8 +249,8 @@ async fn concurrent_orders_get_their_own_answers() {
             delivery.settle(Settlement::Ack).await.unwrap();
         }
     });
-    let orders: Vec<_> = (0..100).map(|_| order(b"x")).collect();
-    let calls: Vec<_> = orders.iter().map(|order| (order.id, site.submit(order.clone()))).collect();
+    let jobs: Vec<_> = (0..100).map(|_| job(b"x")).collect();
+    let calls: Vec<_> = jobs.iter().map(|job| (job.id, site.submit(job.clone()))).collect();
     for (id, call) in calls {
         let JobResult::Coded(coded) = call.await.unwrap().unwrap() else { panic!("another kind of result") };
         assert_eq!(coded.digest, id.to_string());

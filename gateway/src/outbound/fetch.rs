@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fault::{BusyCause, Fault};
 use bytes::{Bytes, BytesMut};
 use faceline_shared::config::Config;
-use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::host::HostPattern;
 use faceline_shared::telemetry::Metrics;
 use http::header::{

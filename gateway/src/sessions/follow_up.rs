@@ -1,6 +1,6 @@
 //! What has to be done because a session changed: the rows of the outbox.
 
-use faceline_shared::session::SessionName;
+use faceline_gateway_store::session::SessionName;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 

@@ -4,7 +4,9 @@
 //! deleted by way of the outbox (`outbox.rs`), and the log has a record of it.
 
 mod ends;
+pub mod face;
 mod follow_up;
+pub(crate) mod media_type;
 mod metrics;
 mod once;
 mod outbox;
@@ -13,15 +15,15 @@ mod record;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fault::{BusyCause, Fault};
 use bytes::Bytes;
+use faceline_gateway_store::session::{
+    Deletion, Due, Found, Insertion, SealedSessions, SessionError, SessionName, StoreError,
+};
 use faceline_shared::announcement::Announcement;
 use faceline_shared::broker::SharedBroker;
 use faceline_shared::config::{self, Config};
-use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::object::{ObjectError, SealedObjects};
-use faceline_shared::session::{
-    Deletion, Due, Found, Insertion, SealedSessions, SessionError, SessionName, StoreError,
-};
 use faceline_shared::telemetry::Metrics;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -33,7 +35,7 @@ pub use self::once::{Repeatable, Run, Turn};
 pub use self::outbox::Outbox;
 pub use self::record::{Face, KeptPicture, Session};
 use crate::admission;
-use crate::turns::Turns;
+use faceline_gateway_store::upload_slots::UploadSlots;
 
 /// Time in which a picture is in the object store, or is given up.
 const OBJECT_GRACE: Duration = Duration::from_secs(60);
@@ -52,7 +54,7 @@ pub struct Sessions {
     /// As of [`Outbox`].
     late: Duration,
     /// Of pictures on their way into the object store.
-    turns: Turns,
+    upload_slots: UploadSlots,
     metrics: SessionMetrics,
 }
 
@@ -98,7 +100,7 @@ impl Sessions {
             outbox: Arc::default(),
             deadline: config.jobs.deadline,
             late: config.jobs.deadline + OBJECT_GRACE,
-            turns: Turns::new(),
+            upload_slots: UploadSlots::new(),
             metrics: SessionMetrics::new(metrics),
         }
     }
@@ -218,7 +220,7 @@ impl Sessions {
     }
 
     async fn keep(&self, name: &SessionName, key: &str, picture: &Bytes) -> Result<(), Fault> {
-        let _turn = self.turns.take(picture.len()).await;
+        let _slot = self.upload_slots.acquire(picture.len()).await;
         self.pictures.put(&name.client, key, picture).await.map_err(|error| object_fault(&error))
     }
 
@@ -314,7 +316,7 @@ impl Sessions {
 
 /// What a usage record says of a session.
 fn note(name: &SessionName, session: &Session) {
-    crate::record::note(|facts| {
+    crate::request::record::note(|facts| {
         facts.session = Some(name.id);
         facts.correlation_id.clone_from(&session.correlation_id);
         facts.evidence_id.clone_from(&session.evidence_id);

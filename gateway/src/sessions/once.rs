@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use faceline_shared::error::Fault;
-use faceline_shared::session::once::{Begun, Digest, Once, digest};
-use faceline_shared::session::{SealedSessions, SessionError};
+use crate::fault::Fault;
+use faceline_gateway_store::session::once::{Begun, Digest, Once, digest};
+use faceline_gateway_store::session::{SealedSessions, SessionError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use faceline_gateway_store::session::{Lane, OpenedRow, SealedSessions, SessionError};
 use faceline_shared::object::{ObjectError, SealedObjects};
-use faceline_shared::session::{Lane, OpenedRow, SealedSessions, SessionError};
 use faceline_shared::shutdown::CancellationToken;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::Notify;

@@ -3,9 +3,9 @@
 use faceline_shared::face::Embedding;
 use serde::{Deserialize, Serialize};
 
-use crate::face::FaceDescription;
-use crate::media_type;
-use crate::stamp::Stamp;
+use crate::sessions::face::FaceDescription;
+use crate::sessions::media_type;
+use crate::timestamp::Stamp;
 
 /// A session.
 #[derive(Clone, Debug, Deserialize, Serialize)]

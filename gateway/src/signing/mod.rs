@@ -23,8 +23,8 @@ pub use self::command::{SigningCommand, SigningCommandError};
 pub use self::file::KeyFile;
 use self::file::KeySet;
 use self::key::{Jwk, Payload};
+use crate::families::json;
 use crate::follow::follow;
-use crate::json;
 
 /// How often a gateway looks whether the key file has changed.
 const LOOK: Duration = Duration::from_secs(5);

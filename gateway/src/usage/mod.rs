@@ -19,9 +19,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use faceline_gateway_store::session::{Due, Lane, SealedSessions};
 use faceline_shared::config;
 use faceline_shared::object::SealedObjects;
-use faceline_shared::session::{Due, Lane, SealedSessions};
 use faceline_shared::telemetry::Metrics;
 use futures_util::future::join_all;
 use tokio::sync::Notify;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use faceline_gateway_store::session::{Lane, LeasedRow, OpenedRow, SessionError};
 use faceline_shared::config;
 use faceline_shared::object::{ObjectError, SealedObjects};
-use faceline_shared::session::{Lane, LeasedRow, OpenedRow, SessionError};
 use faceline_shared::shutdown::CancellationToken;
 use time::{Date, OffsetDateTime};
 use tokio::time::{Instant, MissedTickBehavior, interval};

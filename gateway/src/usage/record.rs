@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::stamp::Stamp;
+use crate::timestamp::Stamp;
 
 /// What a client was given. Nothing in it is biometric.
 ///

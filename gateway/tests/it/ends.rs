@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use faceline_shared::session::NewRow;
+use faceline_gateway_store::session::NewRow;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -179,7 +179,8 @@ async fn a_record_in_another_place_does_not_open() {
 
     // A face in another session.
     let raw = &gateway.stores.sessions;
-    let faceline_shared::session::Found::Yes(body) = raw.face(&gateway.name(session), one).await.unwrap()
+    let faceline_gateway_store::session::Found::Yes(body) =
+        raw.face(&gateway.name(session), one).await.unwrap()
     else {
         panic!("no face")
     };

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use faceline_gateway::face_liveness::PictureFault;
-use faceline_gateway::jobs::{Order, OrderError, Task};
+use faceline_gateway::families::face_liveness::PictureFault;
+use faceline_gateway::fault::{BusyCause, Fault};
+use faceline_gateway::jobs::{JobRequest, SubmitError};
 use faceline_gateway::usage::UsageRecord;
 use faceline_shared::config::Config;
-use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::face::Eyes;
+use faceline_shared::job::Task;
+use faceline_shared::job::examination::{Check, Examined, ExaminedFace, ExaminedPicture, Finding};
 use faceline_shared::job::{JobFailure, JobResult, Subject};
-use faceline_shared::liveness::{Check, Examined, ExaminedFace, ExaminedPicture, Finding};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -54,8 +55,8 @@ fn is(status: u16, code: &str) -> (u16, String) {
 
 /// The pictures of all orders.
 fn ordered(gateway: &Gateway) -> Vec<Vec<u8>> {
-    let orders = gateway.workers.orders.lock().unwrap();
-    let picture = |order: &Order| match &order.task {
+    let jobs = gateway.workers.jobs.lock().unwrap();
+    let picture = |job: &JobRequest| match &job.task {
         Task::Examine(examination) => {
             assert!(examination.liveness && examination.photo.is_none() && examination.challenge.is_empty());
             let [picture] = examination.live.as_slice() else { panic!("{examination:?}") };
@@ -63,7 +64,7 @@ fn ordered(gateway: &Gateway) -> Vec<Vec<u8>> {
         }
         other => panic!("{other:?}"),
     };
-    orders.iter().map(picture).collect()
+    jobs.iter().map(picture).collect()
 }
 
 fn face(liveness: Option<f32>) -> ExaminedFace {
@@ -74,8 +75,8 @@ fn face(liveness: Option<f32>) -> ExaminedFace {
 fn finding(faces: Vec<ExaminedFace>, checks: &[Check]) -> Arc<Workers> {
     let findings = checks.iter().map(|check| Finding { check: *check, score: 0.25 }).collect();
     let picture = ExaminedPicture { rotated: 0, faces, quality: 0.5, findings };
-    Workers::new(move |order| {
-        let Task::Examine(examination) = &order.task else { panic!("{order:?}") };
+    Workers::new(move |job| {
+        let Task::Examine(examination) = &job.task else { panic!("{job:?}") };
         Ok(JobResult::Examined(Box::new(Examined { live: vec![picture.clone()], ..living(examination) })))
     })
 }
@@ -142,7 +143,7 @@ async fn each_fault_of_a_picture_has_its_code() {
     }
     // The first one counts.
     check(finding(one(), &[Check::FaceTooSmall, Check::FaceBlurred]), "FACE_TOO_SMALL").await;
-    let failing = |failure: JobFailure| Workers::new(move |_| Err(OrderError::Failed(failure.clone())));
+    let failing = |failure: JobFailure| Workers::new(move |_| Err(SubmitError::Failed(failure.clone())));
     let subject = Subject::Live(0);
     check(failing(JobFailure::BadPicture { subject, reason: "no JPEG".into() }), "INVALID_IMAGE").await;
     check(failing(JobFailure::SeveralFaces { subject }), "TOO_MANY_FACES").await;
@@ -295,13 +296,13 @@ async fn who_sends_too_fast_is_told_when_to_come_again() {
 #[tokio::test]
 async fn what_is_not_the_callers_fault_is_said_so() {
     for (error, expected) in [
-        (OrderError::Busy(BusyCause::QueueFull), is(429, "TOO_MANY_REQUESTS")),
-        (OrderError::Busy(BusyCause::NoWorker), is(429, "TOO_MANY_REQUESTS")),
-        (OrderError::Failed(JobFailure::Expired { age_ms: 1 }), is(429, "TOO_MANY_REQUESTS")),
-        (OrderError::Busy(BusyCause::BrokerUnreachable), is(503, "SERVICE_UNAVAILABLE")),
-        (OrderError::Fault(Fault::DeadlineRunning { callers_own: false }), is(500, "INTERNAL_ERROR")),
-        (OrderError::Failed(JobFailure::Internal), is(500, "INTERNAL_ERROR")),
-        (OrderError::Failed(JobFailure::Poison { attempts: 3 }), is(500, "INTERNAL_ERROR")),
+        (SubmitError::Busy(BusyCause::QueueFull), is(429, "TOO_MANY_REQUESTS")),
+        (SubmitError::Busy(BusyCause::NoWorker), is(429, "TOO_MANY_REQUESTS")),
+        (SubmitError::Failed(JobFailure::Expired { age_ms: 1 }), is(429, "TOO_MANY_REQUESTS")),
+        (SubmitError::Busy(BusyCause::BrokerUnreachable), is(503, "SERVICE_UNAVAILABLE")),
+        (SubmitError::Fault(Fault::DeadlineRunning { callers_own: false }), is(500, "INTERNAL_ERROR")),
+        (SubmitError::Failed(JobFailure::Internal), is(500, "INTERNAL_ERROR")),
+        (SubmitError::Failed(JobFailure::Poison { attempts: 3 }), is(500, "INTERNAL_ERROR")),
     ] {
         let failing = error.clone();
         let gateway = Gateway::start(Workers::new(move |_| Err(failing.clone()))).await;
@@ -372,7 +373,7 @@ async fn a_session_is_the_correlation_of_its_usage_record() {
     assert_eq!((&*record.family, &*record.operation), ("face_liveness", "face_liveness"));
     assert_eq!((&*record.outcome, record.status), ("ok", 200));
     assert_eq!(record.correlation_id.as_deref(), Some(SESSION));
-    assert_eq!(record.job, Some(gateway.workers.orders.lock().unwrap()[0].id));
+    assert_eq!(record.job, Some(gateway.workers.jobs.lock().unwrap()[0].id));
 }
 
 /// Settings that let pictures of a local host be fetched.
@@ -472,8 +473,8 @@ async fn what_is_fetched_takes_room_and_time_of_its_request() {
     };
     let first = sent("/picture");
     gateway.workers.arrived.notified().await;
-    let order = gateway.workers.orders.lock().unwrap()[0].clone();
-    assert!(order.budget < gateway.config.jobs.deadline && !order.callers_own_deadline, "{order:?}");
+    let job = gateway.workers.jobs.lock().unwrap()[0].clone();
+    assert!(job.budget < gateway.config.jobs.deadline && !job.callers_own_deadline, "{job:?}");
     // 300,000 bytes twice: there is no room for another picture, though there is for its URL.
     assert_eq!(without_session(&post(&gateway, &body("/picture")).await), is(429, "TOO_MANY_REQUESTS"));
     gateway.workers.permits.add_permits(1);

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use faceline_gateway::accounts::Accounts;
 use faceline_gateway::admission::Admission;
-use faceline_gateway::biometric::BiometricServices;
-use faceline_gateway::bws::Bws;
-use faceline_gateway::face_liveness::FaceLiveness;
+use faceline_gateway::families::biometric::BiometricServices;
+use faceline_gateway::families::bws::Bws;
+use faceline_gateway::families::face_liveness::FaceLiveness;
 use faceline_gateway::http::{Families, Server, State};
-use faceline_gateway::orders::Orders;
+use faceline_gateway::jobs::WorkerClient;
 use faceline_gateway::sessions::{Outbox, Sessions};
 use faceline_gateway::signing::Signer;
 use faceline_gateway::usage::Usage;
+use faceline_gateway_store::rate::Rates;
+use faceline_gateway_store::session::SessionName;
 use faceline_shared::admin::{Condition, Readiness};
 use faceline_shared::config::Config;
-use faceline_shared::rate::Rates;
-use faceline_shared::session::SessionName;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::telemetry::Metrics;
 use tempfile::TempDir;
@@ -90,13 +90,13 @@ impl Gateway {
             tokio::spawn(Outbox::of(&sessions).run(shutdown.clone())),
             tokio::spawn(usage.mover(stores.sealed_objects(), &config.usage).run(shutdown.clone())),
         ];
-        let orders = Orders::new(workers.clone(), Arc::clone(&admission), config.jobs.deadline);
+        let client = WorkerClient::new(workers.clone(), Arc::clone(&admission), config.jobs.deadline);
         let families = Families {
-            bws: Bws::new(&config, orders.clone()),
-            face_liveness: FaceLiveness::new(&config, orders.clone(), &metrics).unwrap(),
+            bws: Bws::new(&config, client.clone()),
+            face_liveness: FaceLiveness::new(&config, client.clone(), &metrics).unwrap(),
             biometric: BiometricServices::new(
                 &config,
-                orders,
+                client,
                 stores.templates(),
                 sessions,
                 Arc::clone(&signer),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use faceline_gateway::jobs::OrderError;
+use faceline_gateway::jobs::SubmitError;
 use faceline_shared::job::JobFailure;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
@@ -73,7 +73,7 @@ async fn a_face_is_added_once() {
     assert_eq!(first.header("location"), again.header("location"));
     assert_eq!(count_faces(&gateway, session).await, 1);
     assert_eq!(gateway.stores.pictures().len(), 1);
-    assert_eq!(gateway.workers.orders.lock().unwrap().len(), 1);
+    assert_eq!(gateway.workers.jobs.lock().unwrap().len(), 1);
 
     let face = get(gateway.address, &format!("/bioserver-app{}", first.header("location").unwrap())).await;
     let headers = [("apikey", "demo"), ("Content-Type", "application/json"), ("Idempotency-Key", "json")];
@@ -135,9 +135,9 @@ async fn whoever_asks_while_the_first_is_under_way_comes_again() {
 async fn a_refusal_is_kept_and_what_is_worth_trying_again_is_not() {
     let tries = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&tries);
-    let workers = Workers::new(move |order| match counted.fetch_add(1, Ordering::Relaxed) {
-        0 => Err(OrderError::Failed(JobFailure::Internal)),
-        _ => Ok(answer(order)),
+    let workers = Workers::new(move |job| match counted.fetch_add(1, Ordering::Relaxed) {
+        0 => Err(SubmitError::Failed(JobFailure::Internal)),
+        _ => Ok(answer(job)),
     });
     let gateway = Gateway::start(workers).await;
     let session = gateway.session("").await;

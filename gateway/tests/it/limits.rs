@@ -100,6 +100,6 @@ async fn a_rate_is_told_with_each_answer_and_refusals_take_no_room() {
     let standings = answers.each_ref().map(|answer| standing(answer).unwrap());
     assert_eq!(standings.map(|[limit, remaining, _]| (limit, remaining)), [(2, 1), (2, 0), (2, 0)]);
     assert_eq!(answers[2].header("ratelimit-policy"), Some("1;w=1;burst=2"));
-    assert_eq!(gateway.workers.orders.lock().unwrap().len(), 1);
+    assert_eq!(gateway.workers.jobs.lock().unwrap().len(), 1);
     assert!(gateway.metrics.encode().contains("faceline_gateway_inflight_jobs 0"));
 }

@@ -4,8 +4,8 @@
 use base64_simd::STANDARD;
 use faceline_gateway::accounts::Permission;
 use faceline_gateway::http::{OPERATIONS, Operation};
+use faceline_gateway_store::session;
 use faceline_shared::seal::{KeyRing, Purpose};
-use faceline_shared::session;
 use faceline_shared::testkit::Redis;
 use uuid::Uuid;
 
@@ -231,7 +231,7 @@ async fn try_probe(gateway: &Gateway, operation: &Operation, row: &Row, permissi
     assert!(is_of(&own.probe(name), operation), "{name} is no request for {}", operation.name);
     let before = (own.seen(gateway, "all").await, others.seen(gateway, "other").await);
     assert!(before.0.iter().chain(&before.1).all(|(status, _)| *status == 200), "{before:?}");
-    let orders = gateway.workers.orders.lock().unwrap().len();
+    let jobs = gateway.workers.jobs.lock().unwrap().len();
 
     let (only, not) = (format!("only {}", permission.as_str()), format!("not {}", permission.as_str()));
     for (key, status) in [(None, 401), (Some("wrong"), 401), (Some(not.as_str()), 403)] {
@@ -251,7 +251,7 @@ async fn try_probe(gateway: &Gateway, operation: &Operation, row: &Row, permissi
             assert_eq!(crossed.error(), (404, message.into()), "{name} with {key}");
         }
     }
-    assert_eq!(gateway.workers.orders.lock().unwrap().len(), orders, "{name} made a job");
+    assert_eq!(gateway.workers.jobs.lock().unwrap().len(), jobs, "{name} made a job");
     let after = (own.seen(gateway, "all").await, others.seen(gateway, "other").await);
     assert_eq!(after, before, "{name}");
 

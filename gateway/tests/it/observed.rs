@@ -13,15 +13,15 @@ async fn request_id_trace_id_and_error_id_lead_to_one_log_line() {
     let gateway = Gateway::start(Workers::able()).await;
     let headers = [
         ("apikey", "demo"),
-        ("X-Request-Id", "order-17"),
+        ("X-Request-Id", "job-17"),
         ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ];
     let answer = exchange(gateway.address, &request("POST /bioserver-app/v2/faces", &headers, b"")).await;
-    assert_eq!(answer.header("x-request-id"), Some("order-17"));
+    assert_eq!(answer.header("x-request-id"), Some("job-17"));
 
     let line = lines.find(|line| line["error_id"] == answer.json()["id"]).unwrap();
     assert_eq!(line["cause"], "invalid");
-    assert_eq!(line["span"]["request_id"], "order-17");
+    assert_eq!(line["span"]["request_id"], "job-17");
     assert_eq!(line["span"]["trace_id"], "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(line["span"]["client"], "demo");
     assert_eq!(line["span"]["operation"], "create_face");

@@ -1,8 +1,8 @@
 //! Every operation, as its callers see it.
 
-use faceline_gateway::jobs::{SubmittedReference, Task};
 use faceline_shared::face::ImageType;
 use faceline_shared::job::{JobFailure, JobResult, Subject};
+use faceline_shared::job::{Match, Reference, Task};
 use insta::assert_snapshot;
 
 use crate::client::{exchange, get, post, post_body, request};
@@ -32,11 +32,11 @@ async fn a_face_is_described() {
     assert_eq!(answer.header("location"), None);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
 
-    let orders = gateway.workers.orders.lock().unwrap();
-    let Task::Code(picture) = &orders[0].task else { panic!("{orders:?}") };
-    assert_eq!(picture.bytes, "the picture");
+    let jobs = gateway.workers.jobs.lock().unwrap();
+    let Task::Code(picture) = &jobs[0].task else { panic!("{jobs:?}") };
+    assert_eq!(picture.picture, "the picture");
     assert_eq!((picture.image_type, picture.rotate), (ImageType::Selfie, false));
-    assert_eq!(orders[0].client, "demo");
+    assert_eq!(jobs[0].client, "demo");
 }
 
 #[tokio::test]
@@ -52,8 +52,8 @@ async fn values_may_be_parts_of_their_own_with_quotes_in_them() {
     ];
     let answer = post(gateway.address, FACES, &parts).await;
     assert_snapshot!(answer.scrubbed(), @r#"{"id":"…","digest":"8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862","mode":"FL1_512","imageType":"ID_DOCUMENT","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581}},"imageRotationEnabled":true,"template":"…","templateVersion":1,"created":"…"}"#);
-    let orders = gateway.workers.orders.lock().unwrap();
-    let Task::Code(picture) = &orders[0].task else { panic!("{orders:?}") };
+    let jobs = gateway.workers.jobs.lock().unwrap();
+    let Task::Code(picture) = &jobs[0].task else { panic!("{jobs:?}") };
     assert_eq!((picture.image_type, picture.rotate), (ImageType::IdDocument, true));
 }
 
@@ -77,9 +77,9 @@ async fn the_curl_line_of_the_text_works_as_it_stands() {
     let answer =
         exchange(gateway.address, &request(&format!("POST {FACES}"), &headers, body.as_bytes())).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    let orders = gateway.workers.orders.lock().unwrap();
-    let Task::Code(picture) = &orders[0].task else { panic!("{orders:?}") };
-    assert_eq!(picture.bytes, "\u{0}\r\n--------------------------4a6d3\r\nstill the picture");
+    let jobs = gateway.workers.jobs.lock().unwrap();
+    let Task::Code(picture) = &jobs[0].task else { panic!("{jobs:?}") };
+    assert_eq!(picture.picture, "\u{0}\r\n--------------------------4a6d3\r\nstill the picture");
     assert!(picture.rotate);
 }
 
@@ -128,10 +128,10 @@ async fn a_face_of_an_earlier_answer_is_compared_with_a_picture() {
     assert_eq!(answer.json()["reference"]["id"], face.json()["id"]);
     assert_snapshot!(answer.scrubbed(), @r#"{"reference":{"id":"…","friendlyName":"A name","digest":"8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862","mode":"FL1_512","imageType":"SELFIE","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581}}},"candidate":{"id":"…","mode":"FL1_512","imageType":"SELFIE","quality":295,"imageRotationEnabled":true,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581}}},"score":10269.438178710938,"falseAcceptanceRate":1e-15,"correlationId":"c5a0aec2-1262-41b6-82bd-e9d60da92ef2","evidenceId":"e-1","created":"…","signature":"…"}"#);
 
-    let orders = gateway.workers.orders.lock().unwrap();
-    let Task::Match { reference: SubmittedReference::Template(embedding), candidate } = &orders[1].task
-    else {
-        panic!("{orders:?}")
+    let jobs = gateway.workers.jobs.lock().unwrap();
+    let Task::Match(compared) = &jobs[1].task else { panic!("{jobs:?}") };
+    let Match { reference: Reference::Template(embedding), candidate } = compared.as_ref() else {
+        panic!("{jobs:?}")
     };
     assert_eq!(*embedding, crate::workers::face().embedding);
     assert!(candidate.rotate);
@@ -168,7 +168,7 @@ async fn what_is_missing_or_wrong_in_a_form_is_named() {
     400 `referenceFace` is missing
     400 `referenceFace`: the face has no template
     "#);
-    assert!(gateway.workers.orders.lock().unwrap().is_empty());
+    assert!(gateway.workers.jobs.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use faceline_shared::broker::{self, BrokerSettings, SharedBroker};
-use faceline_shared::object::{ObjectError, ObjectStore, SealedObjects};
-use faceline_shared::seal::{KeyRing, KeyRingFile};
-use faceline_shared::session::embedded::EmbeddedSessions;
-use faceline_shared::session::{
+use faceline_gateway::families::biometric::template::TemplateCodec;
+use faceline_gateway_store::session::embedded::EmbeddedSessions;
+use faceline_gateway_store::session::{
     Begun, Deletion, Found, Insertion, Lane, LeasedRow, NewRow, Once, SealedSessions, SessionName,
     SessionStore, StoreError, StoredSession,
 };
-use faceline_shared::template::TemplateCodec;
+use faceline_shared::broker::{self, BrokerSettings, SharedBroker};
+use faceline_shared::object::{ObjectError, ObjectStore, SealedObjects};
+use faceline_shared::seal::{KeyRing, KeyRingFile};
 use tempfile::TempDir;
 use uuid::Uuid;
 

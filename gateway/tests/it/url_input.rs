@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use faceline_gateway::fault::{BusyCause, Fault};
 use faceline_gateway::outbound::{ConnectError, FetchError, Fetcher, Refused, Resolve, Unusable};
 use faceline_shared::config::Config;
-use faceline_shared::error::{BusyCause, Fault};
 use faceline_shared::telemetry::Metrics;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use faceline_gateway::usage::UsageRecord;
-use faceline_shared::session::{Lane, StoreError};
+use faceline_gateway_store::session::{Lane, StoreError};
 use uuid::Uuid;
 
 use crate::client::{Answer, form, get, send};
@@ -54,7 +54,7 @@ async fn a_record_says_who_was_given_what() {
         Gateway::with(Workers::able(), |config| config.usage.interval = Duration::from_millis(50)).await;
     let json = ("Content-Type", "application/json");
     let body = br#"{"correlationId":"case 17","evidenceId":"evidence"}"#;
-    let reference = ("Reference-Number", "order, \"17\"");
+    let reference = ("Reference-Number", "job, \"17\"");
     let created = asked(&gateway, &format!("POST {SESSIONS}"), "create", &[json, reference], body).await;
     assert_eq!(created.status, 201);
     let session: Uuid = created.header("location").unwrap().rsplit_once('/').unwrap().1.parse().unwrap();
@@ -72,7 +72,7 @@ async fn a_record_says_who_was_given_what() {
     send(gateway.address, CAPABILITIES, &[("apikey", "wrong")], b"").await;
 
     let records = moved(&gateway, 4).await;
-    let job = gateway.workers.orders.lock().unwrap()[0].id;
+    let job = gateway.workers.jobs.lock().unwrap()[0].id;
     let correlation = Some("case 17".to_owned());
     let shown: Vec<_> = records
         .iter()
@@ -93,7 +93,7 @@ async fn a_record_says_who_was_given_what() {
     assert_eq!((&records[0].correlation_id, records[0].job), (&correlation, None));
     assert_eq!((&records[1].correlation_id, records[1].job), (&correlation, Some(job)));
     assert_eq!(records[1].evidence_id.as_deref(), Some("evidence"));
-    assert_eq!(records[0].reference_number.as_deref(), Some("order, \"17\""));
+    assert_eq!(records[0].reference_number.as_deref(), Some("job, \"17\""));
     assert!(!records[0].key.is_empty());
     gateway.until(async || waiting(&gateway).await == 0).await;
     // Nobody reads them where they lie.

@@ -5,17 +5,18 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use faceline_gateway::jobs::{Order, OrderResult, SubmittedReference, Task};
-use faceline_gateway::submit::Submit;
+use faceline_gateway::jobs::Submit;
+use faceline_gateway::jobs::{JobRequest, SubmitResult};
 use faceline_shared::face::{BoundingBox, CodedFace, Embedding, Eyes};
+use faceline_shared::job::examination::{Examination, Examined, ExaminedFace, ExaminedPicture, Motion};
 use faceline_shared::job::{AgedPicture, CodedPicture, JobResult, Matched};
-use faceline_shared::liveness::{Examination, Examined, ExaminedFace, ExaminedPicture, Motion};
+use faceline_shared::job::{Reference, Task};
 use faceline_shared::score::Far;
 use tokio::sync::{Notify, Semaphore};
 
 pub(crate) struct Workers {
-    script: Box<dyn Fn(&Order) -> OrderResult + Send + Sync>,
-    pub(crate) orders: Mutex<Vec<Order>>,
+    script: Box<dyn Fn(&JobRequest) -> SubmitResult + Send + Sync>,
+    pub(crate) jobs: Mutex<Vec<JobRequest>>,
     pub(crate) connected: AtomicBool,
     /// An order takes a permit before it is answered.
     pub(crate) permits: Semaphore,
@@ -35,10 +36,10 @@ impl Drop for Watch<'_> {
 }
 
 impl Workers {
-    pub(crate) fn new(script: impl Fn(&Order) -> OrderResult + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(script: impl Fn(&JobRequest) -> SubmitResult + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             script: Box::new(script),
-            orders: Mutex::default(),
+            jobs: Mutex::default(),
             connected: AtomicBool::new(true),
             permits: Semaphore::new(Semaphore::MAX_PERMITS),
             arrived: Notify::new(),
@@ -48,7 +49,7 @@ impl Workers {
 
     /// They find the same face everywhere.
     pub(crate) fn able() -> Arc<Self> {
-        Self::new(|order| Ok(answer(order)))
+        Self::new(|job| Ok(answer(job)))
     }
 
     /// They answer nobody until permits are added.
@@ -61,13 +62,13 @@ impl Workers {
 
 #[async_trait]
 impl Submit for Workers {
-    async fn submit(&self, order: Order) -> OrderResult {
+    async fn submit(&self, job: JobRequest) -> SubmitResult {
         let mut watch = Watch(Some(&self.given_up));
-        self.orders.lock().unwrap().push(order.clone());
+        self.jobs.lock().unwrap().push(job.clone());
         self.arrived.notify_one();
         self.permits.acquire().await.unwrap().forget();
         watch.0 = None;
-        (self.script)(&order)
+        (self.script)(&job)
     }
 
     fn is_connected(&self) -> bool {
@@ -89,18 +90,18 @@ pub(crate) fn coded(face: Option<CodedFace>) -> CodedPicture {
 }
 
 /// What able workers answer.
-pub(crate) fn answer(order: &Order) -> JobResult {
-    match &order.task {
+pub(crate) fn answer(job: &JobRequest) -> JobResult {
+    match &job.task {
         Task::Code(_) => JobResult::Coded(coded(Some(face()))),
-        Task::Match { reference, .. } => JobResult::Matched(Box::new(Matched {
-            reference: match reference {
-                SubmittedReference::Picture(_) => Some(coded(Some(face()))),
-                SubmittedReference::Template(_) => None,
+        Task::Match(compared) => JobResult::Matched(Box::new(Matched {
+            reference: match compared.reference {
+                Reference::Picture(_) => Some(coded(Some(face()))),
+                Reference::Template(_) => None,
             },
             candidate: coded(Some(face())),
             far: Far::from_log10((1500.0 - 10_269.438_178_710_938) / 500.0),
         })),
-        Task::Rank { candidates, .. } => JobResult::Ranked(vec![Far::ONE; candidates.len()]),
+        Task::Rank(ranking) => JobResult::Ranked(vec![Far::ONE; ranking.candidates.len()]),
         Task::EstimateAge(_) => {
             JobResult::Aged(AgedPicture { digest: String::new(), quality: 295, age: Some(40.0) })
         }

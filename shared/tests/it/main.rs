@@ -8,8 +8,6 @@ mod blob;
 mod broker;
 mod files;
 mod object;
-mod rate;
-mod session;
 
 use std::future::Future;
 use std::time::Duration;

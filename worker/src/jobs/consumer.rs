@@ -13,9 +13,9 @@ use faceline_shared::blob::SealedBlobs;
 use faceline_shared::broker::republish::Republisher;
 use faceline_shared::broker::{Delivery, Message, Publish as _, Published, Queue, Settlement, SharedBroker};
 use faceline_shared::job::{
-    Coding, Job, JobEnvelope, JobFailure, MessageError, Outcome, Picture, Reference, ReplyEnvelope,
+    CarriedPicture, JobEnvelope, JobFailure, MessageError, Outcome, ReplyEnvelope, Task,
 };
-use faceline_shared::liveness::Examination;
+use faceline_shared::retry::Backoff;
 use faceline_shared::seal::KeyRing;
 use faceline_shared::shutdown::CancellationToken;
 use futures_util::FutureExt as _;
@@ -25,7 +25,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::expiring::ExpiringSet;
-use super::handler::{FetchedPicture, FetchedReference, Handler, Times, Work};
+use super::handler::{Handler, Times};
 use super::metrics::WorkerMetrics;
 
 /// From this many failed attempts on, a job is done alone.
@@ -38,9 +38,6 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 const CANCELLED_TTL: Duration = Duration::from_secs(120);
 /// Reply queues are never opened again under the same name; their late jobs end by then.
 const GONE_TTL: Duration = Duration::from_secs(600);
-/// Between tries to post an answer; doubled each time, up to [`LONGEST_PAUSE`].
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Gateways in the metric of clocks.
 const MOST_GATEWAYS: usize = 256;
 
@@ -215,7 +212,7 @@ impl Consumer {
         }
 
         let fetched = Instant::now();
-        let work = self.fetch(envelope).await;
+        let task = self.fetch(envelope).await;
         self.stage("fetch", fetched.elapsed());
         let Some(places) = self.place(quarantined, stop).await else {
             stop.streams_ended.cancelled().await;
@@ -227,10 +224,10 @@ impl Consumer {
         }
         self.stage("queue", envelope.age());
         let started = Instant::now();
-        let (outcome, times) = match work {
-            Ok(work) => {
+        let (outcome, times) = match task {
+            Ok(task) => {
                 self.metrics.running.inc();
-                let done = self.handler.handle(work).await;
+                let done = self.handler.handle(task).await;
                 self.metrics.running.dec();
                 done
             }
@@ -286,49 +283,18 @@ impl Consumer {
         }
     }
 
-    async fn fetch(&self, envelope: &JobEnvelope) -> Result<Work, JobFailure> {
-        let job = envelope.open(&self.keys).map_err(|error| {
+    async fn fetch(&self, envelope: &JobEnvelope) -> Result<Task<Bytes>, JobFailure> {
+        let task = envelope.open(&self.keys).map_err(|error| {
             tracing::error!(%error, "a job does not open; do gateway and worker share their keys?");
             JobFailure::Internal
         })?;
-        match job {
-            Job::Code(coding) => Ok(Work::Code(self.picture(coding).await?)),
-            Job::Match(job) => {
-                let reference = match job.reference {
-                    Reference::Picture(coding) => FetchedReference::Picture(self.picture(coding).await?),
-                    Reference::Template(embedding) => FetchedReference::Template(embedding),
-                };
-                Ok(Work::Match { reference, candidate: self.picture(job.candidate).await? })
-            }
-            Job::Rank(ranking) => Ok(Work::Rank(*ranking)),
-            Job::Compress(picture) => Ok(Work::Compress(self.bytes(picture).await?)),
-            Job::EstimateAge(coding) => Ok(Work::EstimateAge(self.picture(coding).await?)),
-            Job::Examine(examination) => Ok(Work::Examine(self.examination(*examination).await?)),
-        }
+        task.map(|_, picture| self.bytes(picture)).resolve().await
     }
 
-    async fn examination(&self, examination: Examination<Picture>) -> Result<Examination<Bytes>, JobFailure> {
-        let Examination { live: pictures, photo, liveness, challenge } = examination;
-        let mut live = Vec::with_capacity(pictures.len());
-        for picture in pictures {
-            live.push(self.bytes(picture).await?);
-        }
-        let photo = match photo {
-            Some(picture) => Some(self.bytes(picture).await?),
-            None => None,
-        };
-        Ok(Examination { live, photo, liveness, challenge })
-    }
-
-    async fn picture(&self, coding: Coding) -> Result<FetchedPicture, JobFailure> {
-        let Coding { picture, image_type, rotate } = coding;
-        Ok(FetchedPicture { bytes: self.bytes(picture).await?, image_type, rotate })
-    }
-
-    async fn bytes(&self, picture: Picture) -> Result<Bytes, JobFailure> {
+    async fn bytes(&self, picture: CarriedPicture) -> Result<Bytes, JobFailure> {
         match picture {
-            Picture::Inline(bytes) => Ok(bytes),
-            Picture::Blob { key } => match self.blobs.get(&key).await {
+            CarriedPicture::Inline(bytes) => Ok(bytes),
+            CarriedPicture::Blob { key } => match self.blobs.get(&key).await {
                 Ok(Some(bytes)) => Ok(bytes),
                 Ok(None) => Err(JobFailure::BlobLost),
                 Err(error) => {
@@ -381,7 +347,7 @@ impl Consumer {
     /// Publishes an answer, again and again while the broker does not take it and somebody may wait for it: giving the
     /// job back instead would have it done again, and would count against it at brokers before RabbitMQ 4.
     async fn post(&self, envelope: &JobEnvelope, queue: &Queue, message: &Message) -> Published {
-        let mut pause = FIRST_PAUSE;
+        let mut retries = Backoff::REQUEST.retries();
         loop {
             let published = self.publisher.publish(queue, message).await;
             let refused = matches!(published, Published::Full | Published::Unreachable | Published::Unknown);
@@ -389,8 +355,7 @@ impl Consumer {
                 return published;
             }
             tracing::warn!(?published, "the answer does not get through yet");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            retries.wait().await;
         }
     }
 

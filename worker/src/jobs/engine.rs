@@ -8,12 +8,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use faceline_shared::job::{JobFailure, Outcome};
+use faceline_shared::job::{JobFailure, Outcome, Task};
 use tokio::sync::oneshot;
 
 use super::face_worker::FaceWorker;
-use super::handler::{Handler, Times, Work};
+use super::handler::{Handler, Times};
 
 /// Work for this time is fetched ahead.
 const AHEAD: Duration = Duration::from_millis(100);
@@ -21,7 +22,7 @@ const AHEAD: Duration = Duration::from_millis(100);
 const MOST_AHEAD: usize = 256;
 
 struct Item {
-    work: Work,
+    task: Task<Bytes>,
     done: oneshot::Sender<(Outcome, Times)>,
 }
 
@@ -73,11 +74,11 @@ impl Handler for Engine {
         self.threads.len() + 1
     }
 
-    async fn handle(&self, work: Work) -> (Outcome, Times) {
+    async fn handle(&self, task: Task<Bytes>) -> (Outcome, Times) {
         let (done, answer) = oneshot::channel();
         let internal = (Err(JobFailure::Internal), Times::default());
         // The channel has room for every slot, so this does not block.
-        if self.jobs.as_ref().is_none_or(|jobs| jobs.send(Item { work, done }).is_err()) {
+        if self.jobs.as_ref().is_none_or(|jobs| jobs.send(Item { task, done }).is_err()) {
             tracing::error!("no inference thread is left");
             return internal;
         }
@@ -97,8 +98,8 @@ impl Drop for Engine {
 }
 
 fn work(mut worker: FaceWorker, inbox: &Receiver<Item>) {
-    for Item { work, done } in inbox {
-        let outcome = catch_unwind(AssertUnwindSafe(|| worker.run(&work))).unwrap_or_else(|_| {
+    for Item { task, done } in inbox {
+        let outcome = catch_unwind(AssertUnwindSafe(|| worker.run(&task))).unwrap_or_else(|_| {
             // The panic hook has logged it. What the models keep between jobs is overwritten by the next one.
             tracing::error!("a job panicked");
             (Err(JobFailure::Internal), Times::default())

@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
 use faceline_shared::face::{CodedFace, Embedding, QUALITY_NOBODY};
-use faceline_shared::job::{AgedPicture, CodedPicture, JobFailure, JobResult, Matched, Outcome, Subject};
+use faceline_shared::job::{
+    AgedPicture, CodedPicture, Coding, JobFailure, JobResult, Matched, Outcome, Reference, Subject, Task,
+};
 
 use super::comparator::Comparator;
-use super::handler::{FetchedPicture, FetchedReference, Times, Work};
+use super::handler::Times;
 use super::identity::identify;
 use crate::pipeline::{self, AgedFace, Coded, CodingFault, CodingOptions, Pipeline, StageTimes};
 
@@ -33,26 +36,26 @@ impl FaceWorker {
     }
 
     /// Does a job.
-    pub(super) fn run(&mut self, work: &Work) -> (Outcome, Times) {
+    pub(super) fn run(&mut self, task: &Task<Bytes>) -> (Outcome, Times) {
         let mut stages = StageTimes::default();
         let mut digesting = Duration::ZERO;
-        let outcome = match work {
-            Work::Code(picture) => self
+        let outcome = match task {
+            Task::Code(picture) => self
                 .code(picture, Subject::Image, &mut stages)
                 .map(|coded| JobResult::Coded(self.describe(picture, &coded, &mut digesting))),
-            Work::EstimateAge(picture) => {
+            Task::EstimateAge(picture) => {
                 self.estimate_age(picture, &mut stages, &mut digesting).map(JobResult::Aged)
             }
-            Work::Match { reference, candidate } => {
-                self.compare(reference, candidate, &mut stages, &mut digesting)
+            Task::Match(compared) => {
+                self.compare(&compared.reference, &compared.candidate, &mut stages, &mut digesting)
             }
-            Work::Rank(ranking) => self.comparator.rank(ranking).map(JobResult::Ranked),
-            Work::Compress(bytes) => self
+            Task::Rank(ranking) => self.comparator.rank(ranking).map(JobResult::Ranked),
+            Task::Compress(bytes) => self
                 .pipeline
                 .compress(bytes, &mut stages)
                 .map(|jpeg| JobResult::Compressed(jpeg.into()))
                 .map_err(|fault| failure(&fault.into(), Subject::Image)),
-            Work::Examine(asked) => self
+            Task::Examine(asked) => self
                 .pipeline
                 .examine(asked, &mut stages)
                 .map_err(|fault| failure(&fault.fault, fault.subject))
@@ -64,13 +67,13 @@ impl FaceWorker {
 
     fn estimate_age(
         &mut self,
-        picture: &FetchedPicture,
+        picture: &Coding<Bytes>,
         stages: &mut StageTimes,
         digesting: &mut Duration,
     ) -> Result<AgedPicture, JobFailure> {
         let aged = self
             .pipeline
-            .estimate_age(&picture.bytes, options(picture), stages)
+            .estimate_age(&picture.picture, options(picture), stages)
             .map_err(|fault| failure(&fault, Subject::Image))?;
         let digest = digest_of(picture, digesting);
         Ok(match aged {
@@ -81,17 +84,17 @@ impl FaceWorker {
 
     fn compare(
         &mut self,
-        reference: &FetchedReference,
-        candidate: &FetchedPicture,
+        reference: &Reference<Bytes>,
+        candidate: &Coding<Bytes>,
         stages: &mut StageTimes,
         digesting: &mut Duration,
     ) -> Outcome {
         let (reference, reference_embedding, candidate_coded) = match reference {
-            FetchedReference::Template(embedding) => {
+            Reference::Template(embedding) => {
                 self.comparator.check(embedding)?;
                 (None, embedding.clone(), self.code(candidate, Subject::Candidate, stages)?)
             }
-            FetchedReference::Picture(picture) => {
+            Reference::Picture(picture) => {
                 let (reference_coded, candidate_coded) = self.code_pair(picture, candidate, stages)?;
                 let described = self.describe(picture, &reference_coded, digesting);
                 let embedding = embedding_of(&described, Subject::Reference)?;
@@ -106,21 +109,23 @@ impl FaceWorker {
 
     fn code(
         &mut self,
-        picture: &FetchedPicture,
+        picture: &Coding<Bytes>,
         subject: Subject,
         stages: &mut StageTimes,
     ) -> Result<Coded, JobFailure> {
-        self.pipeline.code(&picture.bytes, options(picture), stages).map_err(|fault| failure(&fault, subject))
+        self.pipeline
+            .code(&picture.picture, options(picture), stages)
+            .map_err(|fault| failure(&fault, subject))
     }
 
     /// Codes both pictures, in one run of the embedding.
     fn code_pair(
         &mut self,
-        reference: &FetchedPicture,
-        candidate: &FetchedPicture,
+        reference: &Coding<Bytes>,
+        candidate: &Coding<Bytes>,
         stages: &mut StageTimes,
     ) -> Result<(Coded, Coded), JobFailure> {
-        let pictures = [reference, candidate].map(|picture| (picture.bytes.as_ref(), options(picture)));
+        let pictures = [reference, candidate].map(|picture| (picture.picture.as_ref(), options(picture)));
         let mut coded = self.pipeline.code_all(&pictures, stages).into_iter();
         let mut next = |subject| match coded.next() {
             Some(coded) => coded.map_err(|fault| failure(&fault, subject)),
@@ -129,7 +134,7 @@ impl FaceWorker {
         Ok((next(Subject::Reference)?, next(Subject::Candidate)?))
     }
 
-    fn describe(&self, picture: &FetchedPicture, coded: &Coded, digesting: &mut Duration) -> CodedPicture {
+    fn describe(&self, picture: &Coding<Bytes>, coded: &Coded, digesting: &mut Duration) -> CodedPicture {
         let digest = digest_of(picture, digesting);
         let face = coded.face.as_ref().map(|face| self.face(face));
         CodedPicture { digest, face }
@@ -145,14 +150,14 @@ impl FaceWorker {
     }
 }
 
-fn digest_of(picture: &FetchedPicture, digesting: &mut Duration) -> String {
+fn digest_of(picture: &Coding<Bytes>, digesting: &mut Duration) -> String {
     let started = Instant::now();
-    let digest = sha256(&picture.bytes);
+    let digest = sha256(&picture.picture);
     *digesting += started.elapsed();
     digest
 }
 
-fn options(picture: &FetchedPicture) -> CodingOptions {
+fn options(picture: &Coding<Bytes>) -> CodingOptions {
     CodingOptions { image_type: picture.image_type, rotate: picture.rotate }
 }
 

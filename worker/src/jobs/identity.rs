@@ -1,7 +1,7 @@
 //! Who is in examined pictures: one person, and that of the photo?
 
 use faceline_shared::job::JobFailure;
-use faceline_shared::liveness;
+use faceline_shared::job::examination;
 
 use super::comparator::Comparator;
 use crate::pipeline::{Examined, ExaminedPicture};
@@ -13,7 +13,7 @@ const SAME_PERSON: f64 = 1e-3;
 pub(super) fn identify(
     examined: Examined,
     comparator: &Comparator,
-) -> Result<liveness::Examined, JobFailure> {
+) -> Result<examination::Examined, JobFailure> {
     let Examined { live, motion, photo } = examined;
     let far =
         |one: &[f32], other: &[f32]| comparator.far(&comparator.embedding(one), &comparator.embedding(other));
@@ -28,7 +28,7 @@ pub(super) fn identify(
         _ => None,
     };
     let shown = |picture: ExaminedPicture| picture.shown;
-    Ok(liveness::Examined {
+    Ok(examination::Examined {
         live: live.into_iter().map(shown).collect(),
         motion,
         same_person,
@@ -49,7 +49,7 @@ fn sum(vectors: &[&[f32]]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use faceline_models::calibration::Calibration;
-    use faceline_shared::liveness::ExaminedPicture as Shown;
+    use faceline_shared::job::examination::ExaminedPicture as Shown;
 
     use super::*;
 
@@ -64,7 +64,7 @@ mod tests {
         ExaminedPicture { shown, embedding: embedding.map(Vec::from) }
     }
 
-    fn identified(live: &[Option<[f32; 2]>], photo: Option<Option<[f32; 2]>>) -> liveness::Examined {
+    fn identified(live: &[Option<[f32; 2]>], photo: Option<Option<[f32; 2]>>) -> examination::Examined {
         let live = live.iter().copied().map(picture).collect();
         identify(Examined { live, motion: None, photo: photo.map(picture) }, &comparator()).unwrap()
     }

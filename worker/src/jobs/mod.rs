@@ -16,6 +16,6 @@ pub use self::comparator::Comparator;
 pub use self::consumer::Consumer;
 pub use self::engine::Engine;
 pub use self::face_worker::{FaceWorker, sha256};
-pub use self::handler::{FetchedPicture, FetchedReference, Handler, Times, Work};
+pub use self::handler::{Handler, Times};
 pub use self::metrics::WorkerMetrics;
 pub use self::role::{MODELS_READY, WorkerError, pipeline_settings, run};

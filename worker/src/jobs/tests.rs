@@ -14,11 +14,11 @@ use faceline_shared::broker::{
 };
 use faceline_shared::config::Config;
 use faceline_shared::face::{Embedding, ImageType, QUALITY_NOBODY};
+use faceline_shared::job::examination::Examination;
 use faceline_shared::job::{
-    CodedPicture, Coding, Job, JobEnvelope, JobFailure, JobId, JobResult, Outcome, Picture, Ranking,
-    ReplyEnvelope, Routing, Subject,
+    CarriedPicture, CodedPicture, Coding, JobEnvelope, JobFailure, JobId, JobResult, Outcome, Ranking,
+    ReplyEnvelope, Routing, Subject, Task,
 };
-use faceline_shared::liveness::Examination;
 use faceline_shared::seal::KeyRing;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::telemetry::Metrics;
@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::role::engine;
-use super::{Consumer, Handler, Times, Work, WorkerMetrics};
+use super::{Consumer, Handler, Times, WorkerMetrics};
 
 /// Answers with the picture's bytes, when it is let.
 struct Echo {
@@ -43,13 +43,13 @@ impl Handler for Echo {
         2
     }
 
-    async fn handle(&self, work: Work) -> (Outcome, Times) {
+    async fn handle(&self, task: Task<Bytes>) -> (Outcome, Times) {
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_running.fetch_max(running, Ordering::SeqCst);
         self.permits.acquire().await.unwrap().forget();
         self.running.fetch_sub(1, Ordering::SeqCst);
-        let Work::Code(picture) = work else { panic!("only pictures are sent") };
-        let digest = String::from_utf8(picture.bytes.to_vec()).unwrap();
+        let Task::Code(picture) = task else { panic!("only pictures are sent") };
+        let digest = String::from_utf8(picture.picture.to_vec()).unwrap();
         (Ok(JobResult::Coded(CodedPicture { digest, face: None })), Times::default())
     }
 }
@@ -95,11 +95,11 @@ impl Site {
         (tokio::spawn(consumer.run(8, shutdown.clone())), shutdown)
     }
 
-    fn message(&self, picture: Picture, budget: Duration) -> Message {
-        self.envelop(&Job::Code(Coding { picture, image_type: ImageType::Selfie, rotate: false }), budget)
+    fn message(&self, picture: CarriedPicture, budget: Duration) -> Message {
+        self.envelop(&Task::Code(Coding { picture, image_type: ImageType::Selfie, rotate: false }), budget)
     }
 
-    fn envelop(&self, job: &Job, budget: Duration) -> Message {
+    fn envelop(&self, job: &Task<CarriedPicture>, budget: Duration) -> Message {
         let id = Uuid::now_v7();
         let routing =
             Routing { id, client: "bank".into(), gateway: "g".into(), budget, traceparent: String::new() };
@@ -108,7 +108,7 @@ impl Site {
     }
 
     fn inline(&self, text: &'static str) -> Message {
-        self.message(Picture::Inline(Bytes::from_static(text.as_bytes())), Duration::from_secs(30))
+        self.message(CarriedPicture::Inline(Bytes::from_static(text.as_bytes())), Duration::from_secs(30))
     }
 
     async fn publish(&self, queue: &Queue, message: &Message) {
@@ -125,7 +125,7 @@ impl Site {
     }
 
     /// Has a job done.
-    async fn ask(&mut self, job: &Job) -> Outcome {
+    async fn ask(&mut self, job: &Task<CarriedPicture>) -> Outcome {
         let message = self.envelop(job, Duration::from_secs(30));
         self.publish(&Queue::Interactive, &message).await;
         let (id, outcome) = self.answer().await;
@@ -181,11 +181,11 @@ async fn a_picture_is_fetched_from_the_blob_store_and_a_lost_one_is_named() {
     let (_consumer, _shutdown) = site.start();
     site.echo.permits.add_permits(1);
     site.blobs.put("k", b"from the store", Duration::from_secs(60)).await.unwrap();
-    let there = site.message(Picture::Blob { key: "k".into() }, Duration::from_secs(30));
+    let there = site.message(CarriedPicture::Blob { key: "k".into() }, Duration::from_secs(30));
     site.publish(&Queue::Interactive, &there).await;
     assert_eq!(site.answer().await, (there.id, echoed("from the store")));
 
-    let lost = site.message(Picture::Blob { key: "gone".into() }, Duration::from_secs(30));
+    let lost = site.message(CarriedPicture::Blob { key: "gone".into() }, Duration::from_secs(30));
     site.publish(&Queue::Interactive, &lost).await;
     assert_eq!(site.answer().await, (lost.id, Err(JobFailure::BlobLost)));
 }
@@ -315,14 +315,14 @@ async fn a_worker_that_stops_finishes_what_runs_and_gives_back_what_waits() {
 }
 
 /// One of the free pictures that come with the models.
-fn free_picture(name: &str) -> Picture {
+fn free_picture(name: &str) -> CarriedPicture {
     let repository =
         Repository::open(&Config::default().models.dir).expect("run `make models` before the tests");
     let path = repository.picture(name).unwrap_or_else(|| panic!("the manifest has no picture {name}"));
-    Picture::Inline(std::fs::read(path).unwrap().into())
+    CarriedPicture::Inline(std::fs::read(path).unwrap().into())
 }
 
-fn selfie(name: &str) -> Coding {
+fn selfie(name: &str) -> Coding<CarriedPicture> {
     Coding { picture: free_picture(name), image_type: ImageType::Selfie, rotate: false }
 }
 
@@ -341,14 +341,14 @@ async fn faces_are_ranked_by_how_much_they_look_alike() {
     let mut site = real_site().await;
     let mut faces = Vec::new();
     for name in ["obama.jpg", "biden.jpg", "obama2.jpg"] {
-        let Ok(JobResult::Coded(coded)) = site.ask(&Job::Code(selfie(name))).await else {
+        let Ok(JobResult::Coded(coded)) = site.ask(&Task::Code(selfie(name))).await else {
             panic!("{name} is not coded")
         };
         faces.push(coded.face.unwrap().embedding);
     }
     let reference = faces.remove(0);
     let ranking = Ranking { reference: reference.clone(), candidates: faces.clone() };
-    let Ok(JobResult::Ranked(rates)) = site.ask(&Job::Rank(Box::new(ranking))).await else {
+    let Ok(JobResult::Ranked(rates)) = site.ask(&Task::Rank(Box::new(ranking))).await else {
         panic!("the faces are not ranked")
     };
     let [biden, obama] = rates[..] else { panic!("{rates:?}") };
@@ -356,29 +356,29 @@ async fn faces_are_ranked_by_how_much_they_look_alike() {
 
     let theirs = Embedding { version: 9, ..reference.clone() };
     let ranking = Ranking { reference, candidates: vec![theirs] };
-    let outcome = site.ask(&Job::Rank(Box::new(ranking))).await;
+    let outcome = site.ask(&Task::Rank(Box::new(ranking))).await;
     assert!(matches!(outcome, Err(JobFailure::OtherAlgorithm { .. })), "{outcome:?}");
 }
 
 #[tokio::test]
 async fn an_age_comes_with_the_digest_and_quality_of_the_coding() {
     let mut site = real_site().await;
-    let Ok(JobResult::Coded(coded)) = site.ask(&Job::Code(selfie("biden.jpg"))).await else {
+    let Ok(JobResult::Coded(coded)) = site.ask(&Task::Code(selfie("biden.jpg"))).await else {
         panic!("the picture is not coded")
     };
-    let Ok(JobResult::Aged(aged)) = site.ask(&Job::EstimateAge(selfie("biden.jpg"))).await else {
+    let Ok(JobResult::Aged(aged)) = site.ask(&Task::EstimateAge(selfie("biden.jpg"))).await else {
         panic!("there is no age")
     };
     assert_eq!((aged.digest, aged.quality), (coded.digest, coded.face.unwrap().quality));
     assert!(aged.age.is_some_and(|age| age > 50.0), "{:?}", aged.age);
 
-    let Ok(JobResult::Aged(nobody)) = site.ask(&Job::EstimateAge(selfie("coffee.png"))).await else {
+    let Ok(JobResult::Aged(nobody)) = site.ask(&Task::EstimateAge(selfie("coffee.png"))).await else {
         panic!("a cup is an answer, too")
     };
     assert_eq!((nobody.quality, nobody.age), (QUALITY_NOBODY, None));
     assert_eq!(nobody.digest.len(), 64);
-    let picture = Picture::Inline(Bytes::from_static(b"nothing"));
-    let bad = site.ask(&Job::EstimateAge(Coding { picture, ..selfie("biden.jpg") })).await;
+    let picture = CarriedPicture::Inline(Bytes::from_static(b"nothing"));
+    let bad = site.ask(&Task::EstimateAge(Coding { picture, ..selfie("biden.jpg") })).await;
     assert!(matches!(bad, Err(JobFailure::BadPicture { subject: Subject::Image, .. })), "{bad:?}");
 }
 
@@ -388,7 +388,7 @@ async fn live_pictures_are_compared_with_each_other_and_with_a_photo() {
     let ask = |live: [&str; 2], photo: &str| {
         let live = live.map(free_picture).into();
         let photo = Some(free_picture(photo));
-        Job::Examine(Box::new(Examination { live, photo, liveness: false, challenge: Vec::new() }))
+        Task::Examine(Box::new(Examination { live, photo, liveness: false, challenge: Vec::new() }))
     };
     let Ok(JobResult::Examined(same)) = site.ask(&ask(["obama.jpg", "obama3.jpg"], "obama2.jpg")).await
     else {
@@ -412,14 +412,14 @@ async fn live_pictures_are_compared_with_each_other_and_with_a_photo() {
     assert_eq!((nobody.same_person, nobody.verification), (None, None));
     assert!(nobody.live[1].faces.is_empty() && nobody.live[1].quality == 0.0);
 
-    let bad = Picture::Inline(Bytes::from_static(b"nothing"));
+    let bad = CarriedPicture::Inline(Bytes::from_static(b"nothing"));
     for (subject, live, photo) in [
         (Subject::Live(1), vec![free_picture("obama.jpg"), bad.clone()], None),
         (Subject::Photo, vec![free_picture("obama.jpg")], Some(bad.clone())),
     ] {
         let asked = Examination { live, photo, liveness: true, challenge: Vec::new() };
         let reason = "this is not a picture".into();
-        let outcome = site.ask(&Job::Examine(Box::new(asked))).await;
+        let outcome = site.ask(&Task::Examine(Box::new(asked))).await;
         assert_eq!(outcome, Err(JobFailure::BadPicture { subject, reason }));
     }
 }
@@ -427,11 +427,11 @@ async fn live_pictures_are_compared_with_each_other_and_with_a_photo() {
 #[tokio::test]
 async fn a_picture_becomes_a_jpeg_and_a_bad_one_is_named() {
     let mut site = real_site().await;
-    let Ok(JobResult::Compressed(jpeg)) = site.ask(&Job::Compress(free_picture("coffee.png"))).await else {
+    let Ok(JobResult::Compressed(jpeg)) = site.ask(&Task::Compress(free_picture("coffee.png"))).await else {
         panic!("the picture is not compressed")
     };
     assert!(jpeg.starts_with(b"\xff\xd8\xff"));
-    let Picture::Inline(png) = free_picture("coffee.png") else { panic!("a picture is here") };
+    let CarriedPicture::Inline(png) = free_picture("coffee.png") else { panic!("a picture is here") };
     let size = |bytes: &[u8]| {
         let picture = image::load_from_memory(bytes).unwrap();
         (picture.width(), picture.height())
@@ -439,11 +439,11 @@ async fn a_picture_becomes_a_jpeg_and_a_bad_one_is_named() {
     assert_eq!(size(&jpeg), size(&png));
 
     site.blobs.put("k", &png, Duration::from_secs(60)).await.unwrap();
-    let stored = site.ask(&Job::Compress(Picture::Blob { key: "k".into() })).await;
+    let stored = site.ask(&Task::Compress(CarriedPicture::Blob { key: "k".into() })).await;
     assert_eq!(stored, Ok(JobResult::Compressed(jpeg)));
-    let lost = site.ask(&Job::Compress(Picture::Blob { key: "gone".into() })).await;
+    let lost = site.ask(&Task::Compress(CarriedPicture::Blob { key: "gone".into() })).await;
     assert_eq!(lost, Err(JobFailure::BlobLost));
-    let bad = site.ask(&Job::Compress(Picture::Inline(Bytes::from_static(b"nothing")))).await;
+    let bad = site.ask(&Task::Compress(CarriedPicture::Inline(Bytes::from_static(b"nothing")))).await;
     let subject = Subject::Image;
     assert_eq!(bad, Err(JobFailure::BadPicture { subject, reason: "this is not a picture".into() }));
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use faceline_shared::face::Eyes;
 use faceline_shared::job::Subject;
-use faceline_shared::liveness::{self, Direction, Examination, ExaminedFace, Motion};
+use faceline_shared::job::examination::{self, Direction, Examination, ExaminedFace, Motion};
 
 use super::candidate::Candidate;
 use super::coder::{Choice, Embedded, Pipeline, Searched};
@@ -34,7 +34,7 @@ pub struct Examined {
 #[derive(Clone, Debug)]
 pub struct ExaminedPicture {
     /// For whoever asked.
-    pub shown: liveness::ExaminedPicture,
+    pub shown: examination::ExaminedPicture,
     /// The L2-normalised embedding; `None` unless the picture has one face.
     pub embedding: Option<Vec<f32>>,
 }
@@ -56,7 +56,7 @@ struct View {
     /// The first face, with precise landmarks.
     first: Option<Embedded>,
     others: Vec<Candidate>,
-    shown: liveness::ExaminedPicture,
+    shown: examination::ExaminedPicture,
 }
 
 impl View {
@@ -150,7 +150,7 @@ impl Pipeline {
             findings.extend(checked(&face.candidate, measures, covered, &self.settings.findings));
         }
         let candidates = first.iter().map(|face| &face.candidate).chain(&others);
-        let shown = liveness::ExaminedPicture {
+        let shown = examination::ExaminedPicture {
             rotated: first.as_ref().map_or(Turn::None, |face| face.candidate.frame.turn).degrees(),
             faces: candidates.map(|face| ExaminedFace { eyes: eyes(face), liveness: None }).collect(),
             quality: measures.as_ref().map_or(0.0, |measures| part(quality(measures))),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use faceline_shared::config::Config;
-use faceline_shared::liveness::Examination;
+use faceline_shared::job::Examination;
 use faceline_worker::pipeline::StageTimes;
 use serde_json::json;
 

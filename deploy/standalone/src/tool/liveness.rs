@@ -9,7 +9,8 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use faceline_models::evaluation::{AttackErrors, Presentation, presentations};
 use faceline_shared::config::Config;
-use faceline_shared::liveness::{Check, Examination, ExaminedPicture, SecurityLevel};
+use faceline_shared::job::examination::{Check, Examination, ExaminedPicture};
+use faceline_shared::liveness::SecurityLevel;
 use faceline_worker::pipeline::{Pipeline, StageTimes};
 
 use super::each::each;

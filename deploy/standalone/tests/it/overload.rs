@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use faceline_shared::broker::Queue;
 use faceline_shared::config::{Config, Sources};
-use faceline_shared::job::{CodedPicture, JobResult, Outcome};
+use faceline_shared::job::{CodedPicture, JobResult, Outcome, Task};
 use faceline_shared::parts::Parts;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::testkit::{CutProxy, RabbitMq, Redis};
-use faceline_worker::jobs::{Consumer, Handler, Times, Work, WorkerMetrics};
+use faceline_worker::jobs::{Consumer, Handler, Times, WorkerMetrics};
 use futures_util::future::join_all;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -155,7 +156,7 @@ impl Handler for Held {
         1
     }
 
-    async fn handle(&self, _: Work) -> (Outcome, Times) {
+    async fn handle(&self, _: Task<Bytes>) -> (Outcome, Times) {
         self.0.acquire().await.unwrap().forget();
         nobody()
     }
@@ -170,7 +171,7 @@ impl Handler for Slow {
         1
     }
 
-    async fn handle(&self, _: Work) -> (Outcome, Times) {
+    async fn handle(&self, _: Task<Bytes>) -> (Outcome, Times) {
         tokio::time::sleep(Duration::from_millis(20)).await;
         nobody()
     }

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use faceline_gateway::jobs::{Dispatcher, Order, OrderError, SubmittedPicture, Task};
-use faceline_gateway::submit::Submit as _;
+use faceline_gateway::jobs::Submit as _;
+use faceline_gateway::jobs::{Dispatcher, JobRequest, SubmitError};
 use faceline_shared::broker::Queue;
 use faceline_shared::config::{Config, Sources};
 use faceline_shared::face::ImageType;
 use faceline_shared::job::{CodedPicture, JobFailure, JobResult, Outcome};
+use faceline_shared::job::{Coding, Task};
 use faceline_shared::parts::Parts;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::telemetry::TraceContext;
 use faceline_shared::testkit::{RabbitMq, Redis};
-use faceline_worker::jobs::{Consumer, Handler, Times, Work, WorkerMetrics};
+use faceline_worker::jobs::{Consumer, Handler, Times, WorkerMetrics};
 use futures_util::future::join_all;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -37,12 +38,12 @@ impl Handler for Mortal {
         4
     }
 
-    async fn handle(&self, work: Work) -> (Outcome, Times) {
-        let Work::Code(picture) = work else { panic!("only pictures are sent") };
-        if picture.bytes == POISON {
+    async fn handle(&self, task: Task<Bytes>) -> (Outcome, Times) {
+        let Task::Code(picture) = task else { panic!("only pictures are sent") };
+        if picture.picture == POISON {
             std::process::abort();
         }
-        let digest = String::from_utf8(picture.bytes.to_vec()).unwrap();
+        let digest = String::from_utf8(picture.picture.to_vec()).unwrap();
         (Ok(JobResult::Coded(CodedPicture { digest, face: None })), Times::default())
     }
 }
@@ -85,11 +86,11 @@ async fn supervise(settings: String, stop: CancellationToken) -> u32 {
     }
 }
 
-fn order(bytes: Bytes) -> Order {
-    Order {
+fn job(bytes: Bytes) -> JobRequest {
+    JobRequest {
         id: Uuid::now_v7(),
         client: "test".into(),
-        task: Task::Code(SubmittedPicture { bytes, image_type: ImageType::Selfie, rotate: false }),
+        task: Task::Code(Coding { picture: bytes, image_type: ImageType::Selfie, rotate: false }),
         budget: Duration::from_secs(60),
         callers_own_deadline: false,
         trace: TraceContext::new(),
@@ -121,9 +122,9 @@ async fn a_job_that_ends_its_worker_fails_alone() {
 
     let stop = CancellationToken::new();
     let supervisor = tokio::spawn(supervise(settings, stop.clone()));
-    let good = |i: usize| order(format!("good {i}").into());
-    let orders = (0..50).map(good).chain([order(Bytes::from_static(POISON))]).chain((50..100).map(good));
-    let answers = join_all(orders.map(|order| dispatcher.submit(order))).await;
+    let good = |i: usize| job(format!("good {i}").into());
+    let jobs = (0..50).map(good).chain([job(Bytes::from_static(POISON))]).chain((50..100).map(good));
+    let answers = join_all(jobs.map(|job| dispatcher.submit(job))).await;
     // The worker answers first and dead-letters then.
     let mut looks = tokio::time::interval(Duration::from_millis(20));
     let dead = async {
@@ -137,7 +138,7 @@ async fn a_job_that_ends_its_worker_fails_alone() {
 
     let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!(good.len(), 100, "{bad:?}");
-    let [Err(OrderError::Failed(JobFailure::Poison { attempts }))] = bad[..] else { panic!("{bad:?}") };
+    let [Err(SubmitError::Failed(JobFailure::Poison { attempts }))] = bad[..] else { panic!("{bad:?}") };
     assert_eq!((attempts, deaths), (3, 3), "{}", parts.metrics.encode());
     assert_eq!(parts.broker.depth(&Queue::DeadLetters).await.unwrap().ready, 1);
     parts.broker.close().await;

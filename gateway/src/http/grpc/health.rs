@@ -11,7 +11,8 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::http::{State, operation};
+use crate::http::State;
+use crate::http::routes::operation;
 
 /// The longest request: a service's name.
 const LONGEST: usize = 4 << 10;

@@ -2,8 +2,8 @@
 
 use std::io::{self, Read as _, Write as _};
 
+use crate::fault::Fault;
 use bytes::{BufMut as _, Bytes, BytesMut};
-use faceline_shared::error::Fault;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
@@ -11,7 +11,7 @@ use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use crate::admission::Ticket;
-use crate::http::receive::STEP;
+use crate::http::intake::receive::STEP;
 
 /// The longest message of a request.
 pub(in crate::http) const LONGEST: usize = 50 << 20;

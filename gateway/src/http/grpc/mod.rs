@@ -11,11 +11,11 @@ mod timeout;
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use crate::fault::Fault;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use faceline_shared::error::Fault;
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::StreamBody;
@@ -120,7 +120,7 @@ fn code(code: i32) -> Code {
 mod tests {
     use std::time::Duration;
 
-    use faceline_shared::error::BusyCause;
+    use crate::fault::BusyCause;
 
     use super::*;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Router;
 use tonic_reflection::server::{Builder, Error};
 
-use crate::http::{State, operation};
+use crate::http::State;
+use crate::http::routes::operation;
 use crate::proto;
 
 pub(super) fn routes() -> Router<Arc<State>> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use faceline_shared::error::Fault;
+use crate::fault::Fault;
 use http::{HeaderMap, HeaderName};
 use tokio::time::Instant;
 

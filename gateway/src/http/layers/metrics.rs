@@ -9,8 +9,9 @@ use axum::response::Response;
 use faceline_shared::telemetry::Metrics;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
+use crate::http::State;
 use crate::http::answer::{self, Cause};
-use crate::http::{State, operation};
+use crate::http::routes::operation;
 
 /// Status of a request whose caller left before the answer.
 const LEFT: &str = "499";

@@ -1,5 +1,6 @@
 //! What happens around every request, one thing a file.
 
+pub(in crate::http) mod cors;
 mod metrics;
 mod panic;
 mod rate_limit;

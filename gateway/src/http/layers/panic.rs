@@ -2,14 +2,14 @@
 
 use std::panic::AssertUnwindSafe;
 
+use crate::fault::Fault;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
-use faceline_shared::error::Fault;
 use futures_util::FutureExt as _;
 
 use crate::http::answer;
-use crate::http::family::Family;
+use crate::http::answer::family::Family;
 
 pub(in crate::http) async fn catch_panic(request: Request, next: Next) -> Response {
     let family = Family::of_request(request.uri().path(), request.headers());

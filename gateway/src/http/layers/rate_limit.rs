@@ -5,10 +5,10 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
-use faceline_shared::rate::{Terms, Verdict};
+use faceline_gateway_store::rate::{Terms, Verdict};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::record::Record;
+use crate::request::record::Record;
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
@@ -51,7 +51,7 @@ fn seconds(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use faceline_shared::rate::{Quota, QuotaSpan, Rate, Standing};
+    use faceline_gateway_store::rate::{Quota, QuotaSpan, Rate, Standing};
 
     use super::*;
 

@@ -9,7 +9,8 @@ use faceline_shared::telemetry::TraceContext;
 use tracing::{Instrument as _, field};
 
 use super::request_id::RequestId;
-use crate::http::{answer, operation};
+use crate::http::answer;
+use crate::http::routes::operation;
 
 pub(in crate::http) async fn trace(mut request: Request, next: Next) -> Response {
     let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());

@@ -9,12 +9,13 @@ use http::{HeaderName, StatusCode};
 use uuid::Uuid;
 
 use super::request_id::RequestId;
+use crate::http::State;
+use crate::http::answer::family::Family;
 use crate::http::answer::{self, Cause};
-use crate::http::family::Family;
-use crate::http::idempotency::Repeated;
-use crate::http::{State, operation};
-use crate::record::{self, Facts};
-use crate::stamp::Stamp;
+use crate::http::intake::idempotency::Repeated;
+use crate::http::routes::operation;
+use crate::request::record::{self, Facts};
+use crate::timestamp::Stamp;
 use crate::usage::UsageRecord;
 
 const REFERENCE_NUMBER: HeaderName = HeaderName::from_static("reference-number");

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use faceline_shared::error::{BusyCause, Fault};
+use crate::fault::{BusyCause, Fault};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::{
     Content, ContentBuilder, Header, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Schema, Type,
@@ -11,9 +11,9 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema as _, ToSchema as _};
 
 use super::{BEARER, bws};
-use crate::biometric::schema::{self, Named, reference};
-use crate::face_liveness;
-use crate::http::family::{BwsError, ErrorObject, Family};
+use crate::families::biometric::schema::{self, Named, reference};
+use crate::families::face_liveness;
+use crate::http::answer::family::{BwsError, ErrorObject, Family};
 use crate::signing::JwkSet;
 
 /// Header of every answer.

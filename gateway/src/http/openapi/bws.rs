@@ -1,6 +1,6 @@
 //! What the REST twins of BWS take and give.
 
-use faceline_shared::error::{BusyCause, Fault};
+use crate::fault::{BusyCause, Fault};
 use serde_json::json;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
@@ -10,9 +10,9 @@ use utoipa::openapi::{ContentBuilder, Header, ObjectBuilder, Required, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::answers::SOON;
-use crate::biometric::schema::{Named, reference};
-use crate::bws::answer::{LivenessDetection, PhotoVerify};
-use crate::http::family::BwsError;
+use crate::families::biometric::schema::{Named, reference};
+use crate::families::bws::answer::{LivenessDetection, PhotoVerify};
+use crate::http::answer::family::BwsError;
 
 /// Names in the document.
 pub(super) const LIVENESS_DETECTION: &str = "LivenessDetection";

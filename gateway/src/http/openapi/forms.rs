@@ -9,9 +9,9 @@ use utoipa::openapi::{
     Content, ContentBuilder, KnownFormat, ObjectBuilder, RefOr, Required, Schema, SchemaFormat, Type,
 };
 
-use crate::biometric::schema::{Named, PERSONS, name, reference};
-use crate::biometric::{AGES, FACES, MATCH, MATCH_IMAGES, ORIGINAL_MODES, SESSION, THRESHOLDS};
-use crate::form::{self, Kind, LONGEST_TEXT};
+use crate::families::biometric::schema::{Named, PERSONS, name, reference};
+use crate::families::biometric::{AGES, FACES, MATCH, MATCH_IMAGES, ORIGINAL_MODES, SESSION, THRESHOLDS};
+use crate::families::form::{self, Kind, LONGEST_TEXT};
 
 /// A form: its name in the document, its table, and what it cannot do without.
 pub(super) struct Form {

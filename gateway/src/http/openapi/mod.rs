@@ -15,8 +15,8 @@ use utoipa::openapi::{
 };
 
 use self::operations::{DESCRIBED, Described};
-use super::operation::{OPERATIONS, Operation};
-use crate::biometric::schema;
+use super::routes::operation::{OPERATIONS, Operation};
+use crate::families::biometric::schema;
 
 /// Name of the security scheme, and of the header that it is about.
 const APIKEY: &str = "apikey";

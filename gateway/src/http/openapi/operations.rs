@@ -7,9 +7,9 @@ use utoipa::openapi::{KnownFormat, ObjectBuilder, Required, SchemaFormat, Type};
 
 use super::answers::{self, Success};
 use super::{APIKEY, BASIC, BEARER, bws, forms};
-use crate::biometric::schema::name;
-use crate::http::family::Family;
-use crate::http::operation::{FACE_ID, SESSION_ID};
+use crate::families::biometric::schema::name;
+use crate::http::answer::family::Family;
+use crate::http::routes::operation::{FACE_ID, SESSION_ID};
 
 /// Groups of operations.
 pub(super) const TAGS: [(&str, &str); 7] = [

@@ -94,13 +94,13 @@ async fn a_callers_deadline_goes_down_to_the_queue() {
         let body = framed(&detection(&["one"]));
         let answer = call_as_demo(&gateway, CALL_DETECT, &[("grpc-timeout", timeout)], body).await;
         assert_eq!(answer.grpc().code(), Code::Ok);
-        let orders = gateway.workers.orders.lock().unwrap();
-        let order = orders.last().unwrap();
-        assert_eq!(order.callers_own_deadline, is_callers, "{timeout}");
+        let jobs = gateway.workers.jobs.lock().unwrap();
+        let job = jobs.last().unwrap();
+        assert_eq!(job.callers_own_deadline, is_callers, "{timeout}");
         if is_callers {
-            assert!(order.budget <= Duration::from_secs(2), "{:?}", order.budget);
+            assert!(job.budget <= Duration::from_secs(2), "{:?}", job.budget);
         } else {
-            assert_eq!(order.budget, own);
+            assert_eq!(job.budget, own);
         }
     }
 }
@@ -117,7 +117,7 @@ async fn a_body_that_does_not_come_within_the_deadline_ends_the_call() {
             .all(|what| metrics.contains(&format!("faceline_gateway_inflight_{what}")))
     };
     assert!(frees());
-    assert!(gateway.workers.orders.lock().unwrap().is_empty());
+    assert!(gateway.workers.jobs.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn records(gateway: &Gateway, count: usize) -> Vec<UsageRecord> {
 async fn both_ways_are_recorded_alike() {
     let gateway =
         Gateway::with(Workers::able(), |config| config.usage.interval = Duration::from_millis(50)).await;
-    let reference = [("reference-number", "order 17")];
+    let reference = [("reference-number", "job 17")];
     let good = call_as_demo(&gateway, CALL_DETECT, &reference, framed(&detection(&["one"]))).await;
     let bad = call_as_demo(&gateway, CALL_DETECT, &[], framed(&detection(&[]))).await;
     assert_eq!(bad.grpc().code(), Code::InvalidArgument);
@@ -194,7 +194,7 @@ async fn both_ways_are_recorded_alike() {
         ]
     );
     assert!(records.iter().all(|record| record.family == "bws" && record.client == "demo"));
-    assert_eq!(records[0].reference_number.as_deref(), Some("order 17"));
+    assert_eq!(records[0].reference_number.as_deref(), Some("job 17"));
     let job = |at: usize| records[at].job.unwrap().to_string();
     assert_eq!(job(0), good.trailers["jobid"].to_str().unwrap());
     assert_eq!(Some(job(3).as_str()), rest.header("jobid"));

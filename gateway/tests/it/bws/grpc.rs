@@ -2,15 +2,16 @@
 
 use std::io::Write as _;
 
-use faceline_gateway::jobs::{OrderError, Task};
+use faceline_gateway::fault::{BusyCause, Fault};
+use faceline_gateway::jobs::SubmitError;
 use faceline_gateway::proto::JobStatus;
 use faceline_gateway::proto::v1::photo_verify_response::AccuracyLevel;
 use faceline_gateway::proto::v1::{
     LivenessDetectionRequest, LivenessDetectionResponse, VideoLivenessDetectionRequest,
 };
-use faceline_shared::error::{BusyCause, Fault};
+use faceline_shared::job::Task;
+use faceline_shared::job::examination::{Check, Direction, Examined, Motion};
 use faceline_shared::job::{JobFailure, Subject};
-use faceline_shared::liveness::{Check, Direction, Examined, Motion};
 use faceline_shared::score::Far;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -39,10 +40,10 @@ async fn a_living_person_is_live() {
     assert_eq!((face.right_eye.unwrap().x, face.left_eye.unwrap().x), (100.5, 160.0));
     assert_eq!((face.texture_liveness_score, face.motion_liveness_score), (0.75, 0.0));
 
-    let orders = gateway.workers.orders.lock().unwrap();
-    let Task::Examine(examination) = &orders[0].task else { panic!("{orders:?}") };
+    let jobs = gateway.workers.jobs.lock().unwrap();
+    let Task::Examine(examination) = &jobs[0].task else { panic!("{jobs:?}") };
     assert_eq!((&examination.live[..], examination.liveness), (&["one".into()][..], true));
-    assert_eq!((orders[0].client.as_str(), orders[0].callers_own_deadline), ("demo", false));
+    assert_eq!((jobs[0].client.as_str(), jobs[0].callers_own_deadline), ("demo", false));
 }
 
 #[tokio::test]
@@ -59,8 +60,8 @@ async fn two_pictures_are_asked_for_motion_and_tags_for_a_direction() {
         .map(|picture| (picture.faces[0].motion_liveness_score, picture.faces[0].movement_direction))
         .collect();
     assert_eq!(moved, [(0.0, 0.0), (0.9375, 180.0)]);
-    let orders = gateway.workers.orders.lock().unwrap();
-    let Task::Examine(examination) = &orders[0].task else { panic!("{orders:?}") };
+    let jobs = gateway.workers.jobs.lock().unwrap();
+    let Task::Examine(examination) = &jobs[0].task else { panic!("{jobs:?}") };
     assert_eq!(examination.challenge, [Direction::Left]);
 }
 
@@ -78,8 +79,8 @@ async fn a_photo_is_compared() {
     let answer = client.photo_verify(request).await.unwrap().into_inner();
     assert_eq!((answer.live, answer.liveness_score), (false, 0.0));
     assert!(answer.errors.is_empty() && answer.verification_level() == AccuracyLevel::Level5);
-    let orders = gateway.workers.orders.lock().unwrap();
-    let asked = |at: usize| match &orders[at].task {
+    let jobs = gateway.workers.jobs.lock().unwrap();
+    let asked = |at: usize| match &jobs[at].task {
         Task::Examine(examination) => (examination.liveness, examination.photo.clone().unwrap()),
         other => panic!("{other:?}"),
     };
@@ -172,13 +173,13 @@ async fn two_people_are_not_recognised_without_liveness_either() {
 #[tokio::test]
 async fn what_is_told_besides_stands_in_the_trailers() {
     let gateway = Gateway::start(Workers::able()).await;
-    for (reference, echoed) in [(Some("order, \"17\""), "order, \"17\""), (Some(""), ""), (None, "")] {
+    for (reference, echoed) in [(Some("job, \"17\""), "job, \"17\""), (Some(""), ""), (None, "")] {
         let headers: Vec<_> =
             reference.map(|reference| ("reference-number", reference)).into_iter().collect();
         let answer = call_as_demo(&gateway, CALL_DETECT, &headers, framed(&detection(&["one"]))).await;
         assert_eq!((answer.status, answer.grpc().code()), (200, Code::Ok));
         let trailer = |name: &str| answer.trailers[name].to_str().unwrap().to_owned();
-        let job = gateway.workers.orders.lock().unwrap().last().unwrap().id;
+        let job = gateway.workers.jobs.lock().unwrap().last().unwrap().id;
         assert_eq!(trailer("jobid").parse::<Uuid>().unwrap(), job);
         assert_eq!(trailer("bws-version"), env!("CARGO_PKG_VERSION"));
         assert!(trailer("response-time-ms").parse::<u64>().is_ok());
@@ -215,7 +216,7 @@ async fn invalid(gateway: &Gateway, request: LivenessDetectionRequest) -> (Code,
 async fn what_cannot_be_used_is_an_invalid_argument() {
     let undecodable = Gateway::start(Workers::new(|_| {
         let reason = "not an image".to_owned();
-        Err(OrderError::Failed(JobFailure::BadPicture { subject: Subject::Live(1), reason }))
+        Err(SubmitError::Failed(JobFailure::BadPicture { subject: Subject::Live(1), reason }))
     }))
     .await;
     let (code, message) = invalid(&undecodable, detection(&["one", "two"])).await;
@@ -250,7 +251,7 @@ async fn what_cannot_be_used_is_an_invalid_argument() {
         assert_eq!((answer.status, answer.grpc().code()), (200, Code::InvalidArgument), "{body:?}");
         assert!(!answer.grpc().message().is_empty());
     }
-    assert!(gateway.workers.orders.lock().unwrap().is_empty());
+    assert!(gateway.workers.jobs.lock().unwrap().is_empty());
     counted(&gateway, "faceline_gateway_inflight_jobs 0");
     counted(&gateway, "faceline_gateway_inflight_bytes 0");
     counted(&gateway, r#"faceline_http_requests_total{operation="liveness_detection",status="400"} 9"#);
@@ -268,8 +269,8 @@ async fn fifty_megabytes_are_taken_and_no_more() {
     let largest = (50 << 20) - 20;
     assert!(client(&gateway).await.liveness_detection(of(largest)).await.unwrap().into_inner().live);
     {
-        let orders = gateway.workers.orders.lock().unwrap();
-        let Task::Examine(examination) = &orders[0].task else { panic!("an examination") };
+        let jobs = gateway.workers.jobs.lock().unwrap();
+        let Task::Examine(examination) = &jobs[0].task else { panic!("an examination") };
         assert_eq!(examination.live[0].len(), largest);
     }
     let (code, message) = invalid(&gateway, of(51 << 20)).await;
@@ -316,15 +317,15 @@ async fn what_is_not_there_is_not_implemented() {
 #[tokio::test]
 async fn what_goes_wrong_inside_has_its_status() {
     for (error, code) in [
-        (OrderError::Failed(JobFailure::Internal), Code::Internal),
-        (OrderError::Failed(JobFailure::BlobLost), Code::Internal),
+        (SubmitError::Failed(JobFailure::Internal), Code::Internal),
+        (SubmitError::Failed(JobFailure::BlobLost), Code::Internal),
         (Fault::DeadlineRunning { callers_own: true }.into(), Code::DeadlineExceeded),
-        (OrderError::Busy(BusyCause::DeadlineQueued { callers_own: true }), Code::DeadlineExceeded),
-        (OrderError::Busy(BusyCause::DeadlineQueued { callers_own: false }), Code::Unavailable),
-        (OrderError::Busy(BusyCause::QueueFull), Code::Unavailable),
-        (OrderError::Busy(BusyCause::NoWorker), Code::Unavailable),
-        (OrderError::Busy(BusyCause::BrokerUnreachable), Code::Unavailable),
-        (OrderError::Busy(BusyCause::StoreUnreachable), Code::Unavailable),
+        (SubmitError::Busy(BusyCause::DeadlineQueued { callers_own: true }), Code::DeadlineExceeded),
+        (SubmitError::Busy(BusyCause::DeadlineQueued { callers_own: false }), Code::Unavailable),
+        (SubmitError::Busy(BusyCause::QueueFull), Code::Unavailable),
+        (SubmitError::Busy(BusyCause::NoWorker), Code::Unavailable),
+        (SubmitError::Busy(BusyCause::BrokerUnreachable), Code::Unavailable),
+        (SubmitError::Busy(BusyCause::StoreUnreachable), Code::Unavailable),
     ] {
         let said = error.clone();
         let gateway = Gateway::start(Workers::new(move |_| Err(said.clone()))).await;

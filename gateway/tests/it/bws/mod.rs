@@ -14,12 +14,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::hmac;
 use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use faceline_gateway::jobs::{OrderResult, Task};
+use faceline_gateway::jobs::SubmitResult;
 use faceline_gateway::proto::ImageData;
 use faceline_gateway::proto::v1::bio_id_web_service_client::BioIdWebServiceClient;
 use faceline_gateway::proto::v1::{LivenessDetectionRequest, PhotoVerifyRequest};
 use faceline_shared::job::JobResult;
-use faceline_shared::liveness::{Check, Examined, Finding};
+use faceline_shared::job::Task;
+use faceline_shared::job::examination::{Check, Examined, Finding};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -199,8 +200,8 @@ async fn call_as_demo(
 
 /// Workers who find a living person, but for what `change` makes of it.
 fn finding(change: impl Fn(&mut Examined) + Send + Sync + 'static) -> std::sync::Arc<Workers> {
-    Workers::new(move |order| -> OrderResult {
-        let Task::Examine(examination) = &order.task else { panic!("{order:?}") };
+    Workers::new(move |job| -> SubmitResult {
+        let Task::Examine(examination) = &job.task else { panic!("{job:?}") };
         let mut examined = living(examination);
         change(&mut examined);
         Ok(JobResult::Examined(Box::new(examined)))

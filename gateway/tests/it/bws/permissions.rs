@@ -25,8 +25,8 @@ pub(crate) async fn try_operation(
         "photo_verify" => (CALL_VERIFY, framed(&verification(&["one"]))),
         _ => (CALL_DETECT_VIDEO, Bytes::new()),
     };
-    let orders = || gateway.workers.orders.lock().unwrap().len();
-    let before = orders();
+    let jobs = || gateway.workers.jobs.lock().unwrap().len();
+    let before = jobs();
     let (only, not) = (format!("only {}", permission.as_str()), format!("not {}", permission.as_str()));
     let bearer = |key: &str| format!("Bearer {}", token(key, key.as_bytes()));
     let forged = format!("Bearer {}", token(&only, b"another key"));
@@ -40,7 +40,7 @@ pub(crate) async fn try_operation(
         let headers = [("authorization", authorization.as_str())];
         assert_eq!(call_as_demo(gateway, path, &headers, body.clone()).await.grpc().code(), code);
     }
-    assert_eq!(orders(), before, "{} made a job", operation.name);
+    assert_eq!(jobs(), before, "{} made a job", operation.name);
 
     let authorization = bearer(&only);
     let answer = ask(gateway, operation, &json_of(&["one"]), &authorization).await;

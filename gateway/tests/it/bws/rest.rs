@@ -1,10 +1,11 @@
 //! The REST twins, as their callers see them.
 
 use base64_simd::STANDARD;
-use faceline_gateway::jobs::{OrderError, Task};
-use faceline_shared::error::{BusyCause, Fault};
+use faceline_gateway::fault::{BusyCause, Fault};
+use faceline_gateway::jobs::SubmitError;
+use faceline_shared::job::Task;
+use faceline_shared::job::examination::{Check, Direction, Examined, Motion};
 use faceline_shared::job::{JobFailure, Subject};
-use faceline_shared::liveness::{Check, Direction, Examined, Motion};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -25,7 +26,7 @@ async fn a_living_person_is_live_and_every_value_is_written() {
     );
     assert_eq!(answer.body, expected);
     assert_eq!(answer.header("content-type"), Some("application/json"));
-    let job = gateway.workers.orders.lock().unwrap()[0].id;
+    let job = gateway.workers.jobs.lock().unwrap()[0].id;
     assert_eq!(answer.header("jobid").unwrap().parse::<Uuid>().unwrap(), job);
     assert_eq!(answer.header("bws-version"), Some(env!("CARGO_PKG_VERSION")));
     assert!(answer.header("response-time-ms").unwrap().parse::<u64>().is_ok());
@@ -42,8 +43,8 @@ async fn two_pictures_and_tags_are_asked_for_motion() {
     assert_eq!((&answer["live"], &answer["livenessScore"]), (&json!(true), &json!(0.8125)));
     let face = &answer["imageProperties"][1]["faces"][0];
     assert_eq!((&face["motionLivenessScore"], &face["movementDirection"]), (&json!(0.9375), &json!(180)));
-    let orders = gateway.workers.orders.lock().unwrap();
-    let Task::Examine(examination) = &orders[0].task else { panic!("{orders:?}") };
+    let jobs = gateway.workers.jobs.lock().unwrap();
+    let Task::Examine(examination) = &jobs[0].task else { panic!("{jobs:?}") };
     assert_eq!(examination.live, ["one", "two"]);
     assert_eq!((&examination.challenge[..], &examination.photo), (&[Direction::Right][..], &None));
 }
@@ -65,8 +66,8 @@ async fn a_photo_is_compared() {
     let answer = post(&gateway, VERIFY, &body).await.json();
     assert_eq!((&answer["live"], &answer["livenessScore"]), (&json!(false), &json!(0)));
     assert_eq!((&answer["errors"], &answer["verificationLevel"]), (&json!([]), &json!("LEVEL_5")));
-    let orders = gateway.workers.orders.lock().unwrap();
-    let Task::Examine(examination) = &orders[1].task else { panic!("{orders:?}") };
+    let jobs = gateway.workers.jobs.lock().unwrap();
+    let Task::Examine(examination) = &jobs[1].task else { panic!("{jobs:?}") };
     assert_eq!((examination.liveness, examination.photo.as_deref()), (false, Some(&b"photo"[..])));
 }
 
@@ -114,7 +115,7 @@ async fn each_reason_has_its_code_and_quality_its_checks() {
 async fn what_cannot_be_used_is_told() {
     let undecodable = Gateway::start(Workers::new(|_| {
         let reason = "not an image".to_owned();
-        Err(OrderError::Failed(JobFailure::BadPicture { subject: Subject::Photo, reason }))
+        Err(SubmitError::Failed(JobFailure::BadPicture { subject: Subject::Photo, reason }))
     }))
     .await;
     let answer = post(&undecodable, VERIFY, &json_of(&["one"])).await;
@@ -157,18 +158,18 @@ async fn what_cannot_be_used_is_told() {
     }
     let answer = post(&gateway, DETECT_VIDEO, &json!({"video": "AAAA"})).await;
     assert_eq!((refused(&answer).0, refused(&answer).1), (501, 12));
-    assert!(gateway.workers.orders.lock().unwrap().is_empty());
+    assert!(gateway.workers.jobs.lock().unwrap().is_empty());
     counted(&gateway, "faceline_gateway_inflight_bytes 0");
 }
 
 #[tokio::test]
 async fn what_goes_wrong_inside_has_its_status() {
     for (error, status, code) in [
-        (OrderError::Failed(JobFailure::Internal), 500, 13),
+        (SubmitError::Failed(JobFailure::Internal), 500, 13),
         (Fault::DeadlineRunning { callers_own: false }.into(), 500, 4),
-        (OrderError::Busy(BusyCause::NoWorker), 503, 14),
-        (OrderError::Busy(BusyCause::DeadlineQueued { callers_own: false }), 503, 14),
-        (OrderError::Busy(BusyCause::BrokerUnreachable), 503, 14),
+        (SubmitError::Busy(BusyCause::NoWorker), 503, 14),
+        (SubmitError::Busy(BusyCause::DeadlineQueued { callers_own: false }), 503, 14),
+        (SubmitError::Busy(BusyCause::BrokerUnreachable), 503, 14),
     ] {
         let said = error.clone();
         let gateway = Gateway::start(Workers::new(move |_| Err(said.clone()))).await;

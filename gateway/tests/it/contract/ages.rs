@@ -1,7 +1,7 @@
 //! Estimates of ages.
 
-use faceline_gateway::jobs::Task;
 use faceline_shared::face::{ImageType, QUALITY_NOBODY};
+use faceline_shared::job::Task;
 use faceline_shared::job::{AgedPicture, JobFailure, JobResult};
 use insta::assert_snapshot;
 
@@ -42,8 +42,8 @@ async fn an_age_is_estimated() {
     assert_snapshot!(answer.scrubbed(), @r#"{"id":"…","aboveThreshold":true,"ageEstimated":23.1,"threshold":18,"digest":"94d1b6ff2acf368c3e0ccaebe1d8e447ed1ccd7b596dc5cac3c13a4822b256c6","imageType":"VIDEO_FRAME","quality":212,"created":"…","signature":"…"}"#);
     assert_signed(&gateway, &answer.body);
     {
-        let orders = gateway.workers.orders.lock().unwrap();
-        let Task::EstimateAge(picture) = &orders[0].task else { panic!("{orders:?}") };
+        let jobs = gateway.workers.jobs.lock().unwrap();
+        let Task::EstimateAge(picture) = &jobs[0].task else { panic!("{jobs:?}") };
         assert_eq!((picture.image_type, picture.rotate), (ImageType::VideoFrame, true));
     }
     // Above or equal: what is compared is what is shown.
@@ -104,7 +104,7 @@ async fn what_is_asked_must_be_of_the_form() {
     ] {
         assert_eq!(post(gateway.address, AGES, parts).await.error(), (400, expected.into()));
     }
-    assert!(gateway.workers.orders.lock().unwrap().is_empty());
+    assert!(gateway.workers.jobs.lock().unwrap().is_empty());
 }
 
 async fn a_picture_may_be_too_large() {

@@ -204,8 +204,8 @@ async fn workers_may_fail() {
 #[tokio::test]
 async fn a_comparison_needs_two_faces() {
     let nobody = JobFailure::NoFace { subject: Subject::Candidate };
-    let gateway = Gateway::start(Workers::new(move |order| match order.task {
-        faceline_gateway::jobs::Task::Code(_) => Ok(JobResult::Coded(coded(None))),
+    let gateway = Gateway::start(Workers::new(move |job| match job.task {
+        faceline_shared::job::Task::Code(_) => Ok(JobResult::Coded(coded(None))),
         _ => Err(nobody.clone().into()),
     }))
     .await;

@@ -1,7 +1,7 @@
 //! What holds for every operation: who may call it, and what it says where something is not there or out of order.
 
+use faceline_gateway_store::session::StoreError;
 use faceline_shared::seal::KeyRingFile;
-use faceline_shared::session::StoreError;
 use uuid::Uuid;
 
 use super::{contract, probes};
@@ -131,7 +131,7 @@ async fn without_a_key_nothing_is_done() {
             assert_eq!(answer.error(), (401, "authentication is required".into()), "{}", probe.operation);
         }
     }
-    assert_eq!(gateway.workers.orders.lock().unwrap().len(), 1, "only the stock's own");
+    assert_eq!(gateway.workers.jobs.lock().unwrap().len(), 1, "only the stock's own");
 }
 
 async fn a_key_does_no_more_than_it_may() {

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use faceline_gateway::jobs::Task;
 use faceline_shared::face::{Embedding, ImageType};
+use faceline_shared::job::Task;
 use faceline_shared::job::{JobFailure, JobResult, Subject};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -75,10 +75,10 @@ async fn the_values_of_a_face_may_be_parts_of_their_own() {
     let session = gateway.session("").await;
     let parts = [("imageType", "\"ID_DOCUMENT\""), ("mode", "F5_2_VID75"), ("image", "x")];
     assert_eq!(post(gateway.address, &format!("{SESSIONS}/{session}/faces"), &parts).await.status, 201);
-    let orders = gateway.workers.orders.lock().unwrap();
-    let Task::Code(picture) = &orders[0].task else { panic!("{orders:?}") };
+    let jobs = gateway.workers.jobs.lock().unwrap();
+    let Task::Code(picture) = &jobs[0].task else { panic!("{jobs:?}") };
     assert_eq!((picture.image_type, picture.rotate), (ImageType::IdDocument, false));
-    assert_eq!(orders[0].client, "demo");
+    assert_eq!(jobs[0].client, "demo");
 }
 
 async fn a_picture_without_a_face_is_described_all_the_same() {
@@ -150,7 +150,7 @@ async fn a_face_made_of_an_earlier_answer_is_described() {
         assert_eq!((picture.status, picture.body.as_str()), (204, ""));
     }
     // Nobody's work but the gateway's.
-    assert_eq!(gateway.workers.orders.lock().unwrap().len(), 1);
+    assert_eq!(gateway.workers.jobs.lock().unwrap().len(), 1);
 }
 
 async fn json_that_is_no_face_of_ours_is_refused() {
@@ -329,8 +329,8 @@ async fn a_jpeg_is_not_compressed_again() {
         get(gateway.address, &format!("{SESSIONS}/{session}/faces/{face}/image?compression=true")).await;
     assert_eq!((image.status, image.header("content-type")), (200, Some("image/jpeg")));
     assert!(image.body.ends_with(" and so on"));
-    let orders = gateway.workers.orders.lock().unwrap();
-    assert!(orders.iter().all(|order| matches!(order.task, Task::Code(_))));
+    let jobs = gateway.workers.jobs.lock().unwrap();
+    assert!(jobs.iter().all(|job| matches!(job.task, Task::Code(_))));
 }
 
 #[tokio::test]

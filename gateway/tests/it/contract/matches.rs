@@ -1,7 +1,7 @@
 //! Matches within a session.
 
-use faceline_gateway::jobs::Task;
 use faceline_shared::face::{CodedFace, Embedding};
+use faceline_shared::job::Task;
 use faceline_shared::job::{JobFailure, JobResult};
 use faceline_shared::score::Far;
 use insta::assert_snapshot;
@@ -29,14 +29,14 @@ contract! {
 
 /// Workers that rank candidates by these scores.
 fn ranking(scores: &'static [f64]) -> std::sync::Arc<Workers> {
-    Workers::new(move |order| match &order.task {
-        Task::Rank { candidates, .. } => {
-            assert_eq!(candidates.len(), scores.len());
+    Workers::new(move |job| match &job.task {
+        Task::Rank(ranking) => {
+            assert_eq!(ranking.candidates.len(), scores.len());
             let far = |score: &f64| Far::from_log10((1500.0 - score) / 500.0);
             Ok(JobResult::Ranked(scores.iter().map(far).collect()))
         }
-        Task::Code(picture) if picture.bytes == "nobody" => Ok(JobResult::Coded(coded(None))),
-        _ => Ok(answer(order)),
+        Task::Code(picture) if picture.picture == "nobody" => Ok(JobResult::Coded(coded(None))),
+        _ => Ok(answer(job)),
     })
 }
 
@@ -66,8 +66,8 @@ async fn the_best_match_comes_first() {
     let session = get(gateway.address, &format!("{SESSIONS}/{session}")).await;
     assert_eq!(list[0]["expires"], session.json()["expires"]);
 
-    let orders = gateway.workers.orders.lock().unwrap();
-    assert_eq!(orders.iter().filter(|order| matches!(order.task, Task::Rank { .. })).count(), 1);
+    let jobs = gateway.workers.jobs.lock().unwrap();
+    assert_eq!(jobs.iter().filter(|job| matches!(job.task, Task::Rank(_))).count(), 1);
 }
 
 async fn a_single_face_has_no_matches() {
@@ -105,11 +105,11 @@ async fn faces_of_an_earlier_algorithm_are_not_compared() {
     let before = Gateway::start(Workers::able()).await;
     let session = before.session("").await;
     let old = before.face(session, "x").await;
-    let newer = Workers::new(|order| {
+    let newer = Workers::new(|job| {
         let embedding = Embedding::new("FL1_512", 2, &[0.6, 0.8]);
-        match &order.task {
+        match &job.task {
             Task::Code(_) => Ok(JobResult::Coded(coded(Some(CodedFace { embedding, ..face() })))),
-            _ => Ok(answer(order)),
+            _ => Ok(answer(job)),
         }
     });
     let after = Gateway::over(before.stores.clone(), newer, |config| config.face.template_version = 2).await;
@@ -132,11 +132,11 @@ async fn who_is_not_there_has_no_matches() {
 }
 
 async fn matches_that_the_workers_cannot_make_are_an_internal_error() {
-    let workers = Workers::new(|order| match &order.task {
-        Task::Rank { candidates, .. } if candidates.len() == 1 => Err(JobFailure::Internal.into()),
+    let workers = Workers::new(|job| match &job.task {
+        Task::Rank(ranking) if ranking.candidates.len() == 1 => Err(JobFailure::Internal.into()),
         // One rate too few.
-        Task::Rank { candidates, .. } => Ok(JobResult::Ranked(vec![Far::ONE; candidates.len() - 1])),
-        _ => Ok(answer(order)),
+        Task::Rank(ranking) => Ok(JobResult::Ranked(vec![Far::ONE; ranking.candidates.len() - 1])),
+        _ => Ok(answer(job)),
     });
     let gateway = Gateway::start(workers).await;
     let session = gateway.session("").await;

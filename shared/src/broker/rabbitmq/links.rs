@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
 use super::link::{Link, Target};
 use crate::broker::BrokerError;
+use crate::retry::Backoff;
 
 /// A link that lasted so long was sound; what ended sooner is likely to end soon again.
 const SOUND: Duration = Duration::from_secs(10);
@@ -89,7 +89,7 @@ impl Links {
 }
 
 async fn keep_up(target: &Target, name: &str, state: &watch::Sender<State>) {
-    let mut backoff = Backoff::new();
+    let mut retries = Backoff::CONNECTION.retries();
     loop {
         match Link::open(target, name).await {
             Ok(link) => {
@@ -101,7 +101,7 @@ async fn keep_up(target: &Target, name: &str, state: &watch::Sender<State>) {
                 tracing::warn!(%target, name, reason, "the broker's connection is replaced");
                 state.send_replace(State::Connecting);
                 if since.elapsed() >= SOUND {
-                    backoff = Backoff::new();
+                    retries.reset();
                     continue;
                 }
             }
@@ -110,6 +110,6 @@ async fn keep_up(target: &Target, name: &str, state: &watch::Sender<State>) {
                 state.send_replace(State::Down(error));
             }
         }
-        sleep(backoff.next()).await;
+        retries.wait().await;
     }
 }

@@ -4,7 +4,6 @@
 //! back acknowledgements. Each is a [`link::Link`], and any failure of a link, of one of its channels too, replaces
 //! it as a whole: connection, queues, prefetch, consumers.
 
-mod backoff;
 mod channels;
 mod codec;
 mod deliveries;

@@ -9,7 +9,7 @@ use faceline_shared::broker::{
     SharedBroker, Topology,
 };
 use faceline_shared::face::ImageType;
-use faceline_shared::job::{Coding, Job, JobEnvelope, Picture, Routing};
+use faceline_shared::job::{CarriedPicture, Coding, JobEnvelope, Routing, Task};
 use faceline_shared::seal::KeyRing;
 use faceline_shared::testkit::{CutProxy, RabbitMq};
 use futures_util::StreamExt;
@@ -243,7 +243,7 @@ async fn no_picture_lies_in_the_brokers_files() {
     let ring = KeyRing::generate().unwrap();
     let picture = format!("picture of {}", Uuid::now_v7());
     let coding = Coding {
-        picture: Picture::Inline(Bytes::from(picture.clone())),
+        picture: CarriedPicture::Inline(Bytes::from(picture.clone())),
         image_type: ImageType::Selfie,
         rotate: false,
     };
@@ -255,7 +255,7 @@ async fn no_picture_lies_in_the_brokers_files() {
         budget: Duration::from_secs(30),
         traceparent: String::new(),
     };
-    let envelope = JobEnvelope::seal(routing, &Job::Code(coding), &ring).unwrap();
+    let envelope = JobEnvelope::seal(routing, &Task::Code(coding), &ring).unwrap();
     let sealed = Message { id, body: envelope.encode().unwrap(), ..message("") };
     assert_eq!(broker.publish(&Queue::Replay, &sealed).await, Published::Accepted);
 

@@ -7,7 +7,7 @@ mod cover;
 mod framing;
 
 use faceline_shared::config::Findings;
-use faceline_shared::liveness::{Check, Finding};
+use faceline_shared::job::examination::{Check, Finding};
 
 pub(super) use self::cover::{likeness, painted_over};
 use self::framing::Framing;

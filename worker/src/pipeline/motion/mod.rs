@@ -18,7 +18,7 @@ mod surroundings;
 mod tests;
 mod turn;
 
-use faceline_shared::liveness::{Direction, Motion};
+use faceline_shared::job::examination::{Direction, Motion};
 
 use self::sheet::FacePatch;
 use self::surroundings::Surroundings;

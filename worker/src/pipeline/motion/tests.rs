@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use faceline_shared::liveness::{Direction, Motion, SecurityLevel};
+use faceline_shared::job::examination::{Direction, Motion};
+use faceline_shared::liveness::SecurityLevel;
 use image::imageops::{self, FilterType};
 use image::{RgbImage, imageops::flip_horizontal as mirrored};
 

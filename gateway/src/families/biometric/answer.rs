@@ -1,0 +1,297 @@
+//! What callers get. The members stand in the order of the API's own samples; absent ones are left out.
+
+use faceline_shared::face::{Eyes, ImageType, QUALITY_NOBODY};
+use faceline_shared::job::{AgedPicture, CodedPicture};
+use faceline_shared::score::Far;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::request::{AgeRequest, Echo};
+use super::{Algorithm, schema};
+use crate::sessions::face::FaceDescription;
+use crate::timestamp::Stamp;
+use bytes::Bytes;
+use faceline_shared::job::Coding;
+
+/// `GET /bioserver-app/v2/capabilities`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Capabilities<'a> {
+    /// The algorithm that faces are coded with.
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 1, example = json!(["FL1_512"]))]
+    pub(super) current_mode: [&'a str; 1],
+    /// The version of the service.
+    #[schema(example = "0.1.0")]
+    pub(super) version: &'static str,
+}
+
+/// Where the eyes are.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Landmarks {
+    /// The centres of the eyes.
+    #[schema(value_type = schema::LandmarksEyes)]
+    pub(super) eyes: Eyes,
+}
+
+/// `GET` of a session.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Session<'a> {
+    /// The session's id.
+    pub(super) id: Uuid,
+    /// The caller's own identifier, as it was given.
+    #[schema(max_length = 1024)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) correlation_id: Option<&'a str>,
+    /// The caller's own identifier, as it was given.
+    #[schema(max_length = 1024)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) evidence_id: Option<&'a str>,
+    /// Whether the pictures of its faces are kept.
+    pub(super) image_storage_enabled: bool,
+    /// When it was created.
+    pub(super) created: Stamp,
+    /// When it ends by itself.
+    pub(super) expires: Stamp,
+}
+
+/// A face that was described.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Face<'a> {
+    /// The face's id.
+    pub(super) id: Uuid,
+    /// The caller's name for it.
+    #[schema(max_length = 1024)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    friendly_name: Option<&'a str>,
+    /// SHA-256 of the picture's file in lower-case hex; where the face was made from JSON, what that said.
+    #[schema(max_length = 1024)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a str>,
+    /// The algorithm that coded the face.
+    #[schema(max_length = 1024, example = "FL1_512")]
+    mode: &'a str,
+    /// The picture's kind.
+    #[schema(value_type = schema::ImageType)]
+    image_type: ImageType,
+    /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture.
+    #[schema(minimum = -1000000, maximum = 1000000, example = 295)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quality: Option<i32>,
+    /// Where the eyes are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    landmarks: Option<Landmarks>,
+    /// As it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_rotation_enabled: Option<bool>,
+    /// The sealed template, for this installation only.
+    #[schema(min_length = 1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<&'a str>,
+    /// Version of the template.
+    #[schema(minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template_version: Option<u32>,
+    /// When it was created.
+    created: Stamp,
+    /// When it ends with its session, where it belongs to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Stamp>,
+}
+
+impl<'a> Face<'a> {
+    /// A face under a new id.
+    pub(super) fn new(
+        id: Uuid,
+        description: &'a FaceDescription,
+        template: Option<&'a str>,
+        algorithm: &'a Algorithm,
+        expires: Option<Stamp>,
+    ) -> Self {
+        Self {
+            id,
+            friendly_name: description.friendly_name.as_deref(),
+            digest: description.digest.as_deref(),
+            mode: &algorithm.name,
+            image_type: description.image_type,
+            quality: description.quality,
+            landmarks: description.eyes.map(|eyes| Landmarks { eyes }),
+            image_rotation_enabled: description.rotation,
+            template,
+            template_version: template.map(|_| algorithm.version),
+            created: Stamp::now(),
+            expires,
+        }
+    }
+}
+
+/// A face in a comparison: without its template.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct MatchedFace {
+    /// The face's id; that of a reference from outside is the caller's own.
+    #[schema(max_length = 1024)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
+    /// The caller's name for it.
+    #[schema(max_length = 1024)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) friendly_name: Option<String>,
+    /// SHA-256 of the picture's file.
+    #[schema(max_length = 1024)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) digest: Option<String>,
+    /// The algorithm that coded the face.
+    #[schema(max_length = 1024, example = "FL1_512")]
+    pub(super) mode: String,
+    /// The picture's kind.
+    #[schema(value_type = Option<schema::ImageType>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) image_type: Option<ImageType>,
+    /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture.
+    #[schema(minimum = -1000000, maximum = 1000000, example = 295)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) quality: Option<i32>,
+    /// As it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) image_rotation_enabled: Option<bool>,
+    /// Where the eyes are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) landmarks: Option<Landmarks>,
+}
+
+impl MatchedFace {
+    /// A face of a session.
+    pub(super) fn kept(id: Uuid, description: &FaceDescription, algorithm: &Algorithm) -> Self {
+        Self {
+            id: Some(id.to_string()),
+            friendly_name: description.friendly_name.clone(),
+            digest: description.digest.clone(),
+            mode: algorithm.name.clone(),
+            image_type: Some(description.image_type),
+            quality: description.quality,
+            image_rotation_enabled: description.rotation,
+            landmarks: description.eyes.map(|eyes| Landmarks { eyes }),
+        }
+    }
+
+    pub(super) fn coded(
+        picture: &Coding<Bytes>,
+        rotation: Option<bool>,
+        coded: &CodedPicture,
+        algorithm: &Algorithm,
+    ) -> Self {
+        let (quality, eyes) = seen(coded);
+        Self {
+            id: Some(Uuid::new_v4().to_string()),
+            friendly_name: None,
+            // The samples of direct matches have none.
+            digest: None,
+            mode: algorithm.name.clone(),
+            image_type: Some(picture.image_type),
+            quality: Some(quality),
+            image_rotation_enabled: rotation,
+            landmarks: eyes.map(|eyes| Landmarks { eyes }),
+        }
+    }
+}
+
+/// Quality and eyes of the face in a picture.
+pub(super) fn seen(coded: &CodedPicture) -> (i32, Option<Eyes>) {
+    coded.face.as_ref().map_or((QUALITY_NOBODY, None), |face| (face.quality, Some(face.eyes)))
+}
+
+/// A comparison.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Match {
+    /// What was compared.
+    pub(super) reference: MatchedFace,
+    /// What it was compared with.
+    pub(super) candidate: MatchedFace,
+    /// The higher, the likelier it is one person: 3500 is reached by one of 10000 pairs of strangers, 4000 by one of
+    /// 100000. 0 where the candidate has no face.
+    #[schema(minimum = 0, example = 10269.438178710938)]
+    pub(super) score: f64,
+    /// Percentage of pairs of strangers that score as high.
+    #[schema(minimum = 0, maximum = 100, example = 1e-12)]
+    pub(super) false_acceptance_rate: f64,
+    /// The caller's own identifier, as it was given.
+    #[schema(max_length = 1024)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) correlation_id: Option<String>,
+    /// The caller's own identifier, as it was given.
+    #[schema(max_length = 1024)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) evidence_id: Option<String>,
+    /// When the faces were compared.
+    pub(super) created: Stamp,
+    /// When the session ends, where the faces belong to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) expires: Option<Stamp>,
+}
+
+impl Match {
+    /// A comparison that belongs to no session.
+    pub(super) fn direct(reference: MatchedFace, candidate: MatchedFace, far: Far, echo: Echo) -> Self {
+        Self {
+            reference,
+            candidate,
+            score: far.score(),
+            false_acceptance_rate: far.percentage(),
+            correlation_id: echo.correlation_id,
+            evidence_id: echo.evidence_id,
+            created: Stamp::now(),
+            expires: None,
+        }
+    }
+}
+
+/// An estimate of somebody's age.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Age<'a> {
+    /// The estimate's id.
+    id: Uuid,
+    /// Whether the age is the threshold or above; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    above_threshold: Option<bool>,
+    /// In years, with one decimal; absent where nobody is in the picture, or too badly seen.
+    #[schema(minimum = 0, maximum = 150, example = 23.1)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_estimated: Option<f64>,
+    /// As it was given.
+    #[schema(minimum = 0, maximum = 150, example = 18)]
+    threshold: i64,
+    /// SHA-256 of the picture's file in lower-case hex.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    digest: &'a str,
+    /// The picture's kind.
+    #[schema(schema_with = schema::picture_of_a_person)]
+    image_type: ImageType,
+    /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture.
+    #[schema(minimum = -10000, maximum = 300, example = 212)]
+    quality: i32,
+    /// When the age was estimated.
+    created: Stamp,
+}
+
+impl<'a> Age<'a> {
+    pub(super) fn new(request: &AgeRequest, aged: &'a AgedPicture) -> Self {
+        // A tenth of a year; what is compared is what is shown.
+        let age = aged.age.map(|age| (f64::from(age) * 10.0).round() / 10.0);
+        Self {
+            id: Uuid::new_v4(),
+            above_threshold: age.map(|age| age >= request.threshold as f64),
+            age_estimated: age,
+            threshold: request.threshold,
+            digest: &aged.digest,
+            image_type: request.picture.image_type,
+            quality: aged.quality,
+            created: Stamp::now(),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What a worker's refusal reads like.
+
+use crate::fault::Fault;
+use faceline_shared::job::{JobFailure, Subject};
+
+/// What the parts of a request are called.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Parts {
+    pub(super) image: &'static str,
+    pub(super) reference: &'static str,
+    pub(super) candidate: &'static str,
+}
+
+impl Parts {
+    fn name(&self, subject: Subject) -> &'static str {
+        match subject {
+            Subject::Image => self.image,
+            Subject::Reference => self.reference,
+            Subject::Candidate => self.candidate,
+            // Not asked for in this family.
+            Subject::Live(_) | Subject::Photo => "",
+        }
+    }
+}
+
+/// The fault of a failure that is a picture's or a template's.
+pub(super) fn fault(failure: &JobFailure, parts: &Parts) -> Fault {
+    let invalid = |subject, what: &str| Fault::Invalid(format!("`{}`: {what}", parts.name(subject)));
+    match failure {
+        JobFailure::BadPicture { subject, reason } => invalid(*subject, reason),
+        JobFailure::SeveralFaces { subject } => invalid(*subject, "more than one face was found"),
+        JobFailure::NoFace { subject } => invalid(*subject, "no face was found"),
+        JobFailure::OtherAlgorithm { theirs, ours } => {
+            invalid(Subject::Reference, &super::reference::other_algorithm(theirs, ours))
+        }
+        JobFailure::BlobLost
+        | JobFailure::Expired { .. }
+        | JobFailure::Poison { .. }
+        | JobFailure::Internal => Fault::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARTS: Parts = Parts { image: "image", reference: "referenceImage", candidate: "candidateImage" };
+
+    #[test]
+    fn each_failure_has_its_status_and_names_its_part() {
+        let said = |failure| {
+            let fault = fault(&failure, &PARTS);
+            (fault.row().biometric_services, fault.to_string())
+        };
+        let bad =
+            JobFailure::BadPicture { subject: Subject::Candidate, reason: "HEIC is not supported".into() };
+        assert_eq!(said(bad), (400, "`candidateImage`: HEIC is not supported".into()));
+        let several = JobFailure::SeveralFaces { subject: Subject::Image };
+        assert_eq!(said(several), (400, "`image`: more than one face was found".into()));
+        let nobody = JobFailure::NoFace { subject: Subject::Reference };
+        assert_eq!(said(nobody), (400, "`referenceImage`: no face was found".into()));
+        let other = JobFailure::OtherAlgorithm { theirs: "A version 1".into(), ours: "B version 2".into() };
+        let (status, message) = said(other);
+        assert!(status == 400 && message.contains("A version 1") && message.contains("B version 2"));
+    }
+}

@@ -1,0 +1,111 @@
+//! A face of a session against all others.
+
+use std::sync::Arc;
+
+use crate::fault::Fault;
+use faceline_gateway_store::session::SessionName;
+use faceline_shared::face::Embedding;
+use faceline_shared::job::JobResult;
+use faceline_shared::score::Far;
+use uuid::Uuid;
+
+use super::answer::{Match, MatchedFace};
+use super::failure::Parts;
+use super::{BiometricServices, Json};
+use crate::jobs::other_result;
+use crate::request::call::Call;
+use crate::sessions::Face;
+use crate::timestamp::Stamp;
+use faceline_shared::job::{Ranking, Task};
+
+/// The score of a candidate that cannot be compared, since nobody is in its picture.
+const NOT_COMPARED: (f64, f64) = (0.0, 100.0);
+
+impl BiometricServices {
+    /// Compares a face of a session with every other one, best first.
+    ///
+    /// # Errors
+    /// There is no session or no such face in it, nobody is in the face's picture, no room, no answer in time.
+    pub async fn matches(&self, name: &SessionName, id: Uuid, call: Call) -> Result<Json, Fault> {
+        let entered = self.sessions.enter(name).await?;
+        let mut faces = self.sessions.faces(name).await?;
+        let Some(at) = faces.iter().position(|(other, _)| *other == id) else {
+            return Err(Fault::NotFound("Face not found".into()));
+        };
+        let (_, reference_face) = faces.remove(at);
+        let Some(embedding) = reference_face.embedding else {
+            return Err(Fault::Invalid("the reference face has no template".into()));
+        };
+        let required = self.algorithm.require(&embedding);
+        required.map_err(|what| Fault::Invalid(format!("the reference face: {what}")))?;
+        // A face from before a change of the algorithm cannot be compared any more.
+        for (_, face) in &mut faces {
+            face.embedding =
+                face.embedding.take().filter(|embedding| self.algorithm.require(embedding).is_ok());
+        }
+        let scores = entered.run(self.rank(embedding, &faces, call)).await?;
+
+        let shown = MatchedFace::kept(id, &reference_face.description, &self.algorithm);
+        let created = Stamp::now();
+        let mut matches: Vec<Match> = faces
+            .iter()
+            .zip(scores)
+            .map(|((id, face), (score, false_acceptance_rate))| Match {
+                reference: shown.clone(),
+                candidate: MatchedFace::kept(*id, &face.description, &self.algorithm),
+                score,
+                false_acceptance_rate,
+                correlation_id: entered.session.correlation_id.clone(),
+                evidence_id: entered.session.evidence_id.clone(),
+                created,
+                expires: Some(entered.session.expires),
+            })
+            .collect();
+        // Stable: of two with the same score the one that was added first comes first.
+        matches.sort_by(|one, other| other.score.total_cmp(&one.score));
+        self.signed_list(matches).await
+    }
+
+    /// Score and percentage of each face, in their order.
+    async fn rank(
+        &self,
+        reference: Embedding,
+        faces: &[(Uuid, Face)],
+        call: Call,
+    ) -> Result<Vec<(f64, f64)>, Fault> {
+        let candidates: Vec<Embedding> =
+            faces.iter().filter_map(|(_, face)| face.embedding.clone()).collect();
+        let compared = candidates.len();
+        let rates = if candidates.is_empty() {
+            Vec::new()
+        } else {
+            let task = Task::Rank(Box::new(Ranking { reference, candidates }));
+            let JobResult::Ranked(rates) = self.run(task, &call, &Parts::default()).await? else {
+                return Err(other_result());
+            };
+            rates
+        };
+        if rates.len() != compared {
+            return Err(other_result());
+        }
+        let mut rates = rates.into_iter();
+        let score = |far: Far| (far.score(), far.percentage());
+        let scores = faces.iter().map(|(_, face)| {
+            let rate = face.embedding.as_ref().and_then(|_| rates.next());
+            rate.map_or(NOT_COMPARED, score)
+        });
+        Ok(scores.collect())
+    }
+
+    /// Signs each match. With RSA that takes tens of milliseconds for a full session, which other requests on this
+    /// thread are not to wait for.
+    async fn signed_list(&self, matches: Vec<Match>) -> Result<Json, Fault> {
+        let signer = Arc::clone(&self.signer);
+        let signed = tokio::task::spawn_blocking(move || signer.signed_list(&matches)).await;
+        let signed = signed.map_err(|error| error.to_string());
+        signed.and_then(|signed| signed.map_err(|error| error.to_string())).map_err(|error| {
+            tracing::error!(error, "matches cannot be signed");
+            Fault::Internal
+        })
+    }
+}

@@ -1,0 +1,386 @@
+//! What callers get, over gRPC and as JSON. In JSON every value is written, defaults too; only a photo's properties are left out
+//! where there are none.
+
+use faceline_shared::face::Eyes;
+use faceline_shared::job::examination::{Check, ExaminedPicture, Finding, Motion};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::level::Level;
+use crate::proto;
+
+/// How a job went.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = BwsStatus)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub(super) enum Status {
+    /// To its end. A job that does not come to its end has no answer but an error.
+    Succeeded,
+}
+
+/// The answer to a liveness detection.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LivenessDetection {
+    /// How the job went.
+    status: Status,
+    /// Why the pictures are not taken for those of a living person; none where they are.
+    pub(super) errors: Vec<JobError>,
+    /// What was found in each picture, in the order given.
+    pub(super) image_properties: Vec<ImageProperties>,
+    /// Whether the pictures show a living person.
+    pub(super) live: bool,
+    /// The mean of all liveness scores; 0 where none was computed.
+    #[schema(minimum = 0, maximum = 1)]
+    pub(super) liveness_score: f64,
+}
+
+/// The answer to a comparison of live pictures with a photo.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PhotoVerify {
+    /// How the job went.
+    status: Status,
+    /// Why the pictures are not taken for those of a living person, or could not be compared.
+    pub(super) errors: Vec<JobError>,
+    /// What was found in each live picture, in the order given.
+    pub(super) image_properties: Vec<ImageProperties>,
+    /// What was found in the photo; absent where the liveness detection failed.
+    #[schema(value_type = ImageProperties, required = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) photo_properties: Option<ImageProperties>,
+    /// The level that the comparison reaches.
+    pub(super) verification_level: Level,
+    /// Grows with the level, for information; 0 where nothing was compared.
+    #[schema(minimum = 0, maximum = 1)]
+    pub(super) verification_score: f64,
+    /// Whether the live pictures show a living person.
+    pub(super) live: bool,
+    /// The mean of all liveness scores; 0 where none was computed.
+    #[schema(minimum = 0, maximum = 1)]
+    pub(super) liveness_score: f64,
+}
+
+/// Something that is not as it has to be.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, ToSchema)]
+#[schema(as = BwsJobError)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct JobError {
+    /// For programs.
+    pub(super) error_code: ErrorCode,
+    /// For people.
+    pub(super) message: String,
+}
+
+/// What is not as it has to be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
+#[schema(as = BwsErrorCode)]
+pub(super) enum ErrorCode {
+    /// Nobody is in a picture, or nobody who can be judged.
+    FaceNotFound,
+    /// More than one face is in a picture.
+    MultipleFacesFound,
+    /// The face is cut by the picture's border, or too close to it.
+    ThumbnailExtractionFailed,
+    /// A picture does not show a living person.
+    RejectedByPassiveLiveDetection,
+    /// From one picture to the other the face did not move as that of a living person.
+    RejectedByActiveLiveDetection,
+    /// The head did not move as it was asked to.
+    RejectedByChallengeResponse,
+}
+
+impl ErrorCode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::FaceNotFound => "FaceNotFound",
+            Self::MultipleFacesFound => "MultipleFacesFound",
+            Self::ThumbnailExtractionFailed => "ThumbnailExtractionFailed",
+            Self::RejectedByPassiveLiveDetection => "RejectedByPassiveLiveDetection",
+            Self::RejectedByActiveLiveDetection => "RejectedByActiveLiveDetection",
+            Self::RejectedByChallengeResponse => "RejectedByChallengeResponse",
+        }
+    }
+}
+
+/// What was found in a picture.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = BwsImageProperties)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ImageProperties {
+    /// Degrees clockwise by which the picture was turned for the face to stand upright: 0, 90, 180 or 270.
+    #[schema(minimum = 0, maximum = 270, multiple_of = 90)]
+    rotated: i32,
+    /// The faces, the largest first.
+    faces: Vec<Face>,
+    /// How good the picture is for its purpose; 0 where nobody is in it.
+    #[schema(minimum = 0, maximum = 1)]
+    quality_score: f64,
+    /// What is wrong with it.
+    quality_assessments: Vec<QualityAssessment>,
+    /// Where it is in a video; 0 for pictures.
+    frame_number: i32,
+}
+
+/// A face in a picture.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = BwsFace)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Face {
+    /// The person's left eye, at the picture's right.
+    left_eye: PointD,
+    /// The person's right eye, at the picture's left.
+    right_eye: PointD,
+    /// Passive liveness; 0 where it was not computed.
+    #[schema(minimum = 0, maximum = 1)]
+    texture_liveness_score: f64,
+    /// Active liveness since the picture before; 0 where it was not computed.
+    #[schema(minimum = 0, maximum = 1)]
+    motion_liveness_score: f64,
+    /// Where the nose moved since the picture before: degrees counter-clockwise from the picture's right, so that 90 is up, 180
+    /// left, 270 down and 360 right; 0 where it was not computed, or the head did not move.
+    #[schema(minimum = 0, maximum = 360)]
+    movement_direction: f64,
+}
+
+/// A place in a picture, in pixels.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = BwsPoint)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PointD {
+    /// From the left.
+    x: f64,
+    /// From the top.
+    y: f64,
+}
+
+/// A check that a picture does not pass.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = BwsQualityAssessment)]
+#[serde(deny_unknown_fields)]
+pub(super) struct QualityAssessment {
+    /// Its name.
+    check: &'static str,
+    /// How good the picture is nevertheless.
+    #[schema(minimum = 0, maximum = 1)]
+    score: f64,
+    /// What is wrong, in words.
+    message: &'static str,
+}
+
+impl LivenessDetection {
+    pub(super) fn new(errors: Vec<JobError>, images: Vec<ImageProperties>, live: bool, score: f64) -> Self {
+        Self { status: Status::Succeeded, errors, image_properties: images, live, liveness_score: score }
+    }
+}
+
+impl PhotoVerify {
+    /// The answer to one whose pictures were not compared.
+    pub(super) fn not_compared(detection: LivenessDetection, photo: Option<ImageProperties>) -> Self {
+        let LivenessDetection { status, errors, image_properties, live, liveness_score } = detection;
+        Self {
+            status,
+            errors,
+            image_properties,
+            photo_properties: photo,
+            verification_level: Level::NotRecognized,
+            verification_score: 0.0,
+            live,
+            liveness_score,
+        }
+    }
+}
+
+impl ImageProperties {
+    /// What a worker found in a picture, to whose face the one of the picture before moved.
+    pub(super) fn new(picture: &ExaminedPicture, motion: Option<&Motion>) -> Self {
+        let faces = picture.faces.iter().enumerate().map(|(at, face)| {
+            let motion = motion.filter(|_| at == 0);
+            let Eyes { x1, y1, x2, y2 } = face.eyes;
+            let point = |x, y| PointD { x: f64::from(x), y: f64::from(y) };
+            Face {
+                left_eye: point(x2, y2),
+                right_eye: point(x1, y1),
+                texture_liveness_score: face.liveness.map_or(0.0, f64::from),
+                motion_liveness_score: motion.map_or(0.0, |motion| f64::from(motion.score)),
+                movement_direction: motion.and_then(|motion| motion.direction).map_or(0.0, f64::from),
+            }
+        });
+        Self {
+            rotated: picture.rotated.into(),
+            faces: faces.collect(),
+            quality_score: picture.quality.into(),
+            quality_assessments: assessments(&picture.findings),
+            frame_number: 0,
+        }
+    }
+}
+
+/// What clients know by its name, and what is behind it.
+fn assessments(findings: &[Finding]) -> Vec<QualityAssessment> {
+    let mut all = Vec::with_capacity(findings.len() + 1);
+    let unsuitable = findings.iter().filter(|finding| finding.check.rejects() && !is_cut(finding.check));
+    if let Some(score) = unsuitable.map(|finding| finding.score).reduce(f32::min) {
+        let message = "The face is not suitable for a liveness detection or a comparison.";
+        all.push(QualityAssessment { check: "SuitableFace", score: score.into(), message });
+    }
+    all.extend(findings.iter().map(|Finding { check, score }| {
+        let (check, message) = said(*check);
+        QualityAssessment { check, score: (*score).into(), message }
+    }));
+    all
+}
+
+/// Whether the face is not as a whole in the picture, or has nothing around it.
+pub(super) fn is_cut(check: Check) -> bool {
+    matches!(check, Check::FaceCropped | Check::FaceTooClose | Check::FaceCloseToBorder)
+}
+
+fn said(check: Check) -> (&'static str, &'static str) {
+    match check {
+        Check::ImageSize => ("ImageSize", "The image is larger than needed and was scaled down."),
+        Check::FaceCropped => ("FullyVisibleFace", "The face reaches beyond the image."),
+        Check::FaceTooClose => ("FullyVisibleFace", "The face is too close to the camera."),
+        Check::FaceCloseToBorder => ("FullyVisibleFace", "The face is too close to the image's border."),
+        Check::FaceTooSmall => ("FaceSize", "The face is too small."),
+        Check::FaceTurnedAway => ("HeadPose", "The head is turned away from the camera."),
+        Check::FaceCovered => ("FaceOcclusion", "The face is covered."),
+        Check::FaceExposure => ("Exposure", "The face is too dark or too bright, or has no contrast."),
+        Check::FaceBlurred => ("Sharpness", "The face is blurred."),
+    }
+}
+
+impl From<LivenessDetection> for proto::v1::LivenessDetectionResponse {
+    fn from(answer: LivenessDetection) -> Self {
+        Self {
+            status: answer.status.into(),
+            errors: all(answer.errors),
+            image_properties: all(answer.image_properties),
+            live: answer.live,
+            liveness_score: answer.liveness_score,
+        }
+    }
+}
+
+impl From<PhotoVerify> for proto::v1::PhotoVerifyResponse {
+    fn from(answer: PhotoVerify) -> Self {
+        Self {
+            status: answer.status.into(),
+            errors: all(answer.errors),
+            image_properties: all(answer.image_properties),
+            photo_properties: answer.photo_properties.map(Into::into),
+            verification_level: proto::v1::photo_verify_response::AccuracyLevel::from(
+                answer.verification_level,
+            )
+            .into(),
+            verification_score: answer.verification_score,
+            live: answer.live,
+            liveness_score: answer.liveness_score,
+        }
+    }
+}
+
+fn all<F, T: From<F>>(list: Vec<F>) -> Vec<T> {
+    list.into_iter().map(Into::into).collect()
+}
+
+impl From<Status> for i32 {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Succeeded => proto::JobStatus::Succeeded.into(),
+        }
+    }
+}
+
+impl From<JobError> for proto::JobError {
+    fn from(error: JobError) -> Self {
+        Self { error_code: error.error_code.as_str().to_owned(), message: error.message }
+    }
+}
+
+impl From<ImageProperties> for proto::ImageProperties {
+    fn from(image: ImageProperties) -> Self {
+        Self {
+            rotated: image.rotated,
+            faces: all(image.faces),
+            quality_score: image.quality_score,
+            quality_assessments: all(image.quality_assessments),
+            frame_number: image.frame_number,
+        }
+    }
+}
+
+impl From<Face> for proto::Face {
+    fn from(face: Face) -> Self {
+        Self {
+            left_eye: Some(face.left_eye.into()),
+            right_eye: Some(face.right_eye.into()),
+            texture_liveness_score: face.texture_liveness_score,
+            motion_liveness_score: face.motion_liveness_score,
+            movement_direction: face.movement_direction,
+        }
+    }
+}
+
+impl From<PointD> for proto::PointD {
+    fn from(PointD { x, y }: PointD) -> Self {
+        Self { x, y }
+    }
+}
+
+impl From<QualityAssessment> for proto::QualityAssessment {
+    fn from(assessment: QualityAssessment) -> Self {
+        Self {
+            check: assessment.check.to_owned(),
+            score: assessment.score,
+            message: assessment.message.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_find_the_names_that_they_know_and_the_reason() {
+        let found = |checks: &[Check]| {
+            let finding =
+                |(at, check): (usize, &Check)| Finding { check: *check, score: 0.5 - at as f32 / 8.0 };
+            let findings: Vec<_> = checks.iter().enumerate().map(finding).collect();
+            let said = assessments(&findings);
+            assert!(said.iter().all(|said| said.message.ends_with('.')));
+            said.iter().map(|said| (said.check, said.score)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&[]), []);
+        assert_eq!(found(&[Check::ImageSize]), [("ImageSize", 0.5)]);
+        for cut in [Check::FaceCropped, Check::FaceTooClose, Check::FaceCloseToBorder] {
+            assert_eq!(found(&[cut]), [("FullyVisibleFace", 0.5)]);
+        }
+        assert_eq!(
+            found(&[Check::ImageSize, Check::FaceTooSmall, Check::FaceBlurred]),
+            [("SuitableFace", 0.25), ("ImageSize", 0.5), ("FaceSize", 0.375), ("Sharpness", 0.25)]
+        );
+        for (check, name) in [
+            (Check::FaceTurnedAway, "HeadPose"),
+            (Check::FaceCovered, "FaceOcclusion"),
+            (Check::FaceExposure, "Exposure"),
+        ] {
+            assert_eq!(found(&[check]), [("SuitableFace", 0.5), (name, 0.5)]);
+        }
+    }
+
+    #[test]
+    fn codes_are_the_same_on_both_ways() {
+        for code in [
+            ErrorCode::FaceNotFound,
+            ErrorCode::MultipleFacesFound,
+            ErrorCode::ThumbnailExtractionFailed,
+            ErrorCode::RejectedByPassiveLiveDetection,
+            ErrorCode::RejectedByActiveLiveDetection,
+            ErrorCode::RejectedByChallengeResponse,
+        ] {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Whether pictures are taken for those of a living person, and why not.
+
+use faceline_shared::job::examination::{Examined, ExaminedPicture};
+
+use super::answer::{ErrorCode, ImageProperties, JobError, LivenessDetection, is_cut};
+
+/// With two pictures, this part of the threshold is enough for the passive scores: motion has to say live besides, which no flat
+/// picture makes it do, and two pictures are twice the chances of turning a person away.
+const BESIDE_MOTION: f32 = 0.5;
+
+/// The answer to a liveness detection; `threshold` is what every score has to be above.
+pub(super) fn judge(examined: &Examined, threshold: f32) -> LivenessDetection {
+    let passive_threshold = if examined.live.len() > 1 { threshold * BESIDE_MOTION } else { threshold };
+    let mut errors = Vec::new();
+    let mut scores = Vec::new();
+    for (at, picture) in examined.live.iter().enumerate() {
+        let liveness = picture.faces.first().and_then(|face| face.liveness);
+        scores.extend(liveness);
+        let code = face_error(picture, picture.rejection().is_none() && liveness.is_some()).or_else(|| {
+            let is_live = liveness.is_some_and(|score| score > passive_threshold);
+            (!is_live).then_some(ErrorCode::RejectedByPassiveLiveDetection)
+        });
+        errors.extend(code.map(|code| error(code, &format!("live image {}", at + 1))));
+    }
+    scores.extend(examined.motion.map(|motion| motion.score));
+    if examined.live.len() > 1 {
+        errors.extend(of_motion(examined, threshold, errors.is_empty()).map(|code| error(code, "")));
+        if examined.motion.is_some_and(|motion| !motion.follows) {
+            errors.push(error(ErrorCode::RejectedByChallengeResponse, ""));
+        }
+    }
+    let score = mean(&scores);
+    LivenessDetection::new(errors.clone(), properties(examined), errors.is_empty(), score)
+}
+
+/// Whether two live pictures are no motion of one person. Where the pictures are fine by themselves there has to be one.
+fn of_motion(examined: &Examined, threshold: f32, are_fine: bool) -> Option<ErrorCode> {
+    let Some(motion) = examined.motion else {
+        // One of them cannot be judged, which is said of that picture.
+        return are_fine.then_some(ErrorCode::RejectedByActiveLiveDetection);
+    };
+    let is_natural = motion.score > threshold;
+    let is_one_person = examined.same_person != Some(false);
+    (!is_natural || !is_one_person).then_some(ErrorCode::RejectedByActiveLiveDetection)
+}
+
+/// What is said of live pictures whose liveness was not asked for: only where they cannot be compared.
+pub(super) fn not_judged(examined: &Examined) -> LivenessDetection {
+    let is_compared = examined.verification.is_some();
+    let errors = examined.live.iter().enumerate().filter_map(|(at, picture)| {
+        // A picture that is poor may do, or another one be the reason.
+        let will_do = is_compared || picture.rejection().is_none();
+        face_error(picture, will_do).map(|code| error(code, &format!("live image {}", at + 1)))
+    });
+    LivenessDetection::new(errors.collect(), properties(examined), false, 0.0)
+}
+
+/// Why the photo cannot be compared.
+pub(super) fn of_photo(photo: &ExaminedPicture, is_compared: bool) -> Option<JobError> {
+    // A poor photo may do.
+    let will_do = is_compared || photo.rejection().is_none();
+    face_error(photo, will_do).map(|code| error(code, "photo"))
+}
+
+/// What is wrong with the face of a picture; `will_do` says whether it is good enough.
+fn face_error(picture: &ExaminedPicture, will_do: bool) -> Option<ErrorCode> {
+    match picture.faces.len() {
+        0 => Some(ErrorCode::FaceNotFound),
+        1 if will_do => None,
+        1 if picture.rejection().is_some_and(is_cut) => Some(ErrorCode::ThumbnailExtractionFailed),
+        1 => Some(ErrorCode::FaceNotFound),
+        _ => Some(ErrorCode::MultipleFacesFound),
+    }
+}
+
+fn error(error_code: ErrorCode, picture: &str) -> JobError {
+    let message = match error_code {
+        ErrorCode::FaceNotFound => format!("No suitable face was found in the {picture}."),
+        ErrorCode::MultipleFacesFound => format!("More than one face was found in the {picture}."),
+        ErrorCode::ThumbnailExtractionFailed => {
+            format!(
+                "The face in the {picture} could not be extracted: it is not fully visible, or too close to the edge."
+            )
+        }
+        ErrorCode::RejectedByPassiveLiveDetection => {
+            format!("The {picture} seems not to be recorded from a live person.")
+        }
+        ErrorCode::RejectedByActiveLiveDetection => {
+            "The motion from one live image to the other is not that of a live person.".into()
+        }
+        ErrorCode::RejectedByChallengeResponse => "The head did not move in the requested directions.".into(),
+    };
+    JobError { error_code, message }
+}
+
+fn properties(examined: &Examined) -> Vec<ImageProperties> {
+    let of = |(at, picture)| {
+        // Motion is said of the picture that it leads to.
+        ImageProperties::new(picture, examined.motion.as_ref().filter(|_| at == 1))
+    };
+    examined.live.iter().enumerate().map(of).collect()
+}
+
+/// 0 where there is nothing.
+fn mean(scores: &[f32]) -> f64 {
+    let sum: f64 = scores.iter().copied().map(f64::from).sum();
+    sum / scores.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use faceline_shared::face::Eyes;
+    use faceline_shared::job::examination::{Check, ExaminedFace, Finding, Motion};
+    use faceline_shared::score::Far;
+
+    use super::*;
+
+    fn picture(faces: &[Option<f32>], checks: &[Check]) -> ExaminedPicture {
+        let eyes = Eyes { x1: 1.0, y1: 2.0, x2: 3.0, y2: 4.0 };
+        ExaminedPicture {
+            rotated: 90,
+            faces: faces.iter().map(|liveness| ExaminedFace { eyes, liveness: *liveness }).collect(),
+            quality: 0.5,
+            findings: checks.iter().map(|check| Finding { check: *check, score: 0.25 }).collect(),
+        }
+    }
+
+    fn one(picture: ExaminedPicture) -> Examined {
+        Examined { live: vec![picture], motion: None, same_person: None, photo: None, verification: None }
+    }
+
+    fn two(scores: [f32; 2], motion: Option<(f32, bool)>, same_person: Option<bool>) -> Examined {
+        let live = scores.map(|score| picture(&[Some(score)], &[])).into();
+        let motion = motion.map(|(score, follows)| Motion { score, direction: Some(90.0), follows });
+        Examined { live, motion, same_person, photo: None, verification: None }
+    }
+
+    fn codes(detection: &LivenessDetection) -> Vec<ErrorCode> {
+        assert_eq!(detection.live, detection.errors.is_empty());
+        assert!(detection.errors.iter().all(|error| error.message.ends_with('.')));
+        detection.errors.iter().map(|error| error.error_code).collect()
+    }
+
+    #[test]
+    fn one_picture_is_live_above_the_threshold() {
+        for (score, expected) in [
+            (0.5, &[ErrorCode::RejectedByPassiveLiveDetection][..]),
+            (0.5001, &[]),
+            (0.0001, &[ErrorCode::RejectedByPassiveLiveDetection]),
+        ] {
+            let judged = judge(&one(picture(&[Some(score)], &[Check::ImageSize])), 0.5);
+            assert_eq!(codes(&judged), expected, "{score}");
+            assert_eq!(judged.liveness_score, f64::from(score));
+        }
+    }
+
+    #[test]
+    fn a_face_that_cannot_be_judged_has_a_code_of_its_own() {
+        let not_found = ErrorCode::FaceNotFound;
+        let cut = ErrorCode::ThumbnailExtractionFailed;
+        let several = ErrorCode::MultipleFacesFound;
+        for (faces, checks, code) in [
+            (&[][..], &[][..], not_found),
+            (&[Some(0.9), Some(0.9)], &[], several),
+            (&[None, None], &[Check::FaceBlurred], several),
+            (&[None], &[], not_found),
+            (&[None], &[Check::FaceTooSmall], not_found),
+            (&[None], &[Check::FaceTurnedAway], not_found),
+            (&[None], &[Check::FaceCovered], not_found),
+            (&[None], &[Check::FaceExposure], not_found),
+            (&[None], &[Check::FaceBlurred], not_found),
+            // Whoever judges it all the same.
+            (&[Some(0.9)], &[Check::FaceBlurred], not_found),
+            (&[None], &[Check::FaceCropped, Check::FaceBlurred], cut),
+            (&[None], &[Check::FaceTooClose], cut),
+            (&[None], &[Check::ImageSize, Check::FaceCloseToBorder], cut),
+        ] {
+            let examined = one(picture(faces, checks));
+            assert_eq!(codes(&judge(&examined, 0.5)), [code], "{examined:?}");
+        }
+        assert_eq!(judge(&one(picture(&[], &[])), 0.5).liveness_score, 0.0);
+    }
+
+    #[test]
+    fn two_pictures_need_all_scores_one_person_and_what_was_asked_for() {
+        let passive = ErrorCode::RejectedByPassiveLiveDetection;
+        let active = ErrorCode::RejectedByActiveLiveDetection;
+        let challenge = ErrorCode::RejectedByChallengeResponse;
+        for (scores, motion, same_person, expected) in [
+            ([0.75, 0.75], Some((0.75, true)), Some(true), &[][..]),
+            ([0.26, 0.75], Some((0.75, true)), Some(true), &[]),
+            ([0.25, 0.75], Some((0.75, true)), Some(true), &[passive]),
+            ([0.25, 0.25], Some((0.75, true)), Some(true), &[passive, passive]),
+            ([0.75, 0.75], Some((0.5, true)), Some(true), &[active]),
+            ([0.75, 0.75], Some((0.75, true)), Some(false), &[active]),
+            ([0.75, 0.75], Some((0.25, true)), Some(false), &[active]),
+            ([0.75, 0.75], Some((0.75, false)), Some(true), &[challenge]),
+            ([0.25, 0.75], Some((0.25, false)), Some(false), &[passive, active, challenge]),
+            // Nothing says that they move.
+            ([0.75, 0.75], None, Some(true), &[active]),
+            ([0.25, 0.75], None, None, &[passive]),
+            // Of what cannot be judged it says nothing who they are.
+            ([0.25, 0.75], None, Some(false), &[passive]),
+        ] {
+            let examined = two(scores, motion, same_person);
+            assert_eq!(codes(&judge(&examined, 0.5)), expected, "{examined:?}");
+        }
+        let judged = judge(&two([0.25, 0.75], Some((0.875, true)), Some(true)), 0.5);
+        assert_eq!(judged.liveness_score, 0.625);
+        assert_eq!(judged.errors[0].message, "The live image 1 seems not to be recorded from a live person.");
+    }
+
+    #[test]
+    fn only_the_second_picture_moved() {
+        let judged = judge(&two([0.75, 0.75], Some((0.875, true)), Some(true)), 0.5);
+        let json = serde_json::to_value(&judged).unwrap();
+        let moved: Vec<_> = json["imageProperties"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|image| {
+                (
+                    image["faces"][0]["motionLivenessScore"].clone(),
+                    image["faces"][0]["movementDirection"].clone(),
+                )
+            })
+            .collect();
+        assert_eq!(moved, [(0.0.into(), 0.0.into()), (0.875.into(), 90.0.into())]);
+    }
+
+    #[test]
+    fn without_liveness_only_what_cannot_be_compared_is_an_error() {
+        let examined = |faces: &[Option<f32>], checks: &[Check], verification| Examined {
+            verification,
+            same_person: Some(false),
+            ..one(picture(faces, checks))
+        };
+        let far = Some(Far::ONE);
+        for (examined, expected) in [
+            (examined(&[None], &[], far), &[][..]),
+            (examined(&[None], &[Check::FaceBlurred], far), &[]),
+            (examined(&[None], &[], None), &[]),
+            (examined(&[None], &[Check::FaceBlurred], None), &[ErrorCode::FaceNotFound]),
+            (examined(&[None], &[Check::FaceCropped], None), &[ErrorCode::ThumbnailExtractionFailed]),
+            (examined(&[], &[], None), &[ErrorCode::FaceNotFound]),
+            (examined(&[None, None], &[], None), &[ErrorCode::MultipleFacesFound]),
+        ] {
+            let said = not_judged(&examined);
+            let codes: Vec<_> = said.errors.iter().map(|error| error.error_code).collect();
+            assert_eq!(
+                (codes.as_slice(), said.live, said.liveness_score),
+                (expected, false, 0.0),
+                "{examined:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_poor_photo_may_do() {
+        let code = |faces: &[Option<f32>], checks: &[Check], is_compared| {
+            of_photo(&picture(faces, checks), is_compared).map(|error| error.error_code)
+        };
+        assert_eq!(code(&[None], &[Check::FaceTooSmall], true), None);
+        assert_eq!(code(&[None], &[Check::FaceTooSmall], false), Some(ErrorCode::FaceNotFound));
+        assert_eq!(code(&[None], &[Check::FaceCropped], false), Some(ErrorCode::ThumbnailExtractionFailed));
+        assert_eq!(code(&[], &[], false), Some(ErrorCode::FaceNotFound));
+        assert_eq!(code(&[None, None], &[], true), Some(ErrorCode::MultipleFacesFound));
+        // The reason is in a live picture.
+        assert_eq!(code(&[None], &[], false), None);
+    }
+}

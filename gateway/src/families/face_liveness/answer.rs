@@ -1,0 +1,168 @@
+//! What callers read.
+
+use crate::fault::Fault;
+use faceline_shared::job::examination::Check;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// How likely the picture shows a living person, or why that is not known.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LivenessAnswer)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Answer<'a> {
+    /// As it was sent; absent where none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "bbbf9002-c3a2-4308-b103-d80b9f5a2b84")]
+    session_id: Option<&'a str>,
+    /// Above 0 to 1, higher for more likely alive; absent where there is an error. By default a face is live above 0.5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = f32, required = false, minimum = 0, maximum = 1, example = 0.9997104)]
+    score: Option<f32>,
+    /// Whether there is an error.
+    has_error: bool,
+    /// Its code; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "FACE_NOT_FOUND")]
+    error: Option<&'static str>,
+}
+
+impl<'a> Answer<'a> {
+    /// The answer to a picture that was judged, or could not be.
+    #[must_use]
+    pub fn new(session_id: Option<&'a str>, judged: Result<f32, PictureFault>) -> Self {
+        match judged {
+            Ok(score) => Self { session_id, score: Some(score), has_error: false, error: None },
+            Err(fault) => Self::error(session_id, fault.code()),
+        }
+    }
+
+    /// The answer to a request that is not done.
+    #[must_use]
+    pub fn refused(session_id: Option<&'a str>, fault: &Fault) -> Self {
+        Self::error(session_id, code(fault))
+    }
+
+    fn error(session_id: Option<&'a str>, code: &'static str) -> Self {
+        Self { session_id, score: None, has_error: true, error: Some(code) }
+    }
+}
+
+/// Why a picture is not judged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PictureFault {
+    /// Nobody is there, or nobody can be made out.
+    FaceNotFound,
+    /// More than one face counts.
+    TooManyFaces,
+    /// As of [`Check::FaceTooClose`].
+    FaceTooClose,
+    /// As of [`Check::FaceCloseToBorder`].
+    FaceCloseToBorder,
+    /// As of [`Check::FaceCropped`].
+    FaceCropped,
+    /// As of [`Check::FaceCovered`].
+    FaceIsOccluded,
+    /// As of [`Check::FaceTooSmall`].
+    FaceTooSmall,
+    /// As of [`Check::FaceTurnedAway`].
+    FaceAngleTooLarge,
+    /// It cannot be read, or cannot be had from where its URL leads.
+    InvalidImage,
+}
+
+impl PictureFault {
+    /// Every one.
+    pub const ALL: [Self; 9] = [
+        Self::FaceNotFound,
+        Self::TooManyFaces,
+        Self::FaceTooClose,
+        Self::FaceCloseToBorder,
+        Self::FaceCropped,
+        Self::FaceIsOccluded,
+        Self::FaceTooSmall,
+        Self::FaceAngleTooLarge,
+        Self::InvalidImage,
+    ];
+
+    /// What a finding that rejects a face is called here.
+    #[must_use]
+    pub fn of(check: Check) -> Self {
+        match check {
+            Check::FaceCropped => Self::FaceCropped,
+            Check::FaceTooClose => Self::FaceTooClose,
+            Check::FaceCloseToBorder => Self::FaceCloseToBorder,
+            Check::FaceTooSmall => Self::FaceTooSmall,
+            Check::FaceTurnedAway => Self::FaceAngleTooLarge,
+            Check::FaceCovered => Self::FaceIsOccluded,
+            // The list of the text has no codes for these: a face that cannot be made out. The first one rejects nobody.
+            Check::ImageSize | Check::FaceExposure | Check::FaceBlurred => Self::FaceNotFound,
+        }
+    }
+
+    /// Its code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::FaceNotFound => "FACE_NOT_FOUND",
+            Self::TooManyFaces => "TOO_MANY_FACES",
+            Self::FaceTooClose => "FACE_TOO_CLOSE",
+            Self::FaceCloseToBorder => "FACE_CLOSE_TO_BORDER",
+            Self::FaceCropped => "FACE_CROPPED",
+            Self::FaceIsOccluded => "FACE_IS_OCCLUDED",
+            Self::FaceTooSmall => "FACE_TOO_SMALL",
+            Self::FaceAngleTooLarge => "FACE_ANGLE_TOO_LARGE",
+            Self::InvalidImage => "INVALID_IMAGE",
+        }
+    }
+}
+
+/// The code of a fault that is not the picture's.
+#[must_use]
+pub fn code(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::UrlNotAllowed(_) => "URL_NOT_ALLOWED",
+        _ => match fault.row().face_liveness {
+            400 => "INVALID_REQUEST",
+            401 => "UNAUTHORIZED",
+            403 => "FORBIDDEN",
+            404 => "NOT_FOUND",
+            405 => "METHOD_NOT_ALLOWED",
+            408 => "REQUEST_TIMEOUT",
+            413 => "REQUEST_TOO_LARGE",
+            429 => "TOO_MANY_REQUESTS",
+            503 => "SERVICE_UNAVAILABLE",
+            _ => "INTERNAL_ERROR",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(answer: &Answer<'_>) -> String {
+        String::from_utf8(crate::families::json::to_vec(answer).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn answers_stand_as_in_the_text() {
+        let session = "bbbf9002-c3a2-4308-b103-d80b9f5a2b84";
+        assert_eq!(
+            text(&Answer::new(Some(session), Ok(0.9997104))),
+            format!(r#"{{"sessionId":"{session}","score":0.9997104,"hasError":false}}"#)
+        );
+        assert_eq!(
+            text(&Answer::new(Some(session), Ok(0.002324))),
+            format!(r#"{{"sessionId":"{session}","score":0.002324,"hasError":false}}"#)
+        );
+        assert_eq!(
+            text(&Answer::new(Some(session), Err(PictureFault::FaceNotFound))),
+            format!(r#"{{"sessionId":"{session}","hasError":true,"error":"FACE_NOT_FOUND"}}"#)
+        );
+        assert_eq!(text(&Answer::new(None, Ok(1.0))), r#"{"score":1,"hasError":false}"#);
+        assert_eq!(
+            text(&Answer::refused(None, &Fault::SlowBody)),
+            r#"{"hasError":true,"error":"REQUEST_TIMEOUT"}"#
+        );
+    }
+}

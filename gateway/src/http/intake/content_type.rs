@@ -1,0 +1,173 @@
+//! What a request's headers say of its body.
+
+use crate::fault::Fault;
+use http::{HeaderMap, header};
+
+/// Longest boundary that RFC 2046 allows.
+const LONGEST_BOUNDARY: usize = 70;
+
+/// Length of the body, where the caller says it.
+pub(in crate::http) fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether the headers announce JSON.
+pub(in crate::http) fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = value.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+/// Checks that a body is said to be JSON, as it is.
+pub(in crate::http) fn require_json(headers: &HeaderMap) -> Result<(), Fault> {
+    require_identity(headers)?;
+    if is_json(headers) {
+        Ok(())
+    } else {
+        Err(Fault::Invalid("Content-Type must be application/json".into()))
+    }
+}
+
+fn require_identity(headers: &HeaderMap) -> Result<(), Fault> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(Fault::Invalid("Content-Encoding is not supported: send the body as it is".into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The boundary of a `multipart/form-data` or `multipart/mixed` body.
+pub(in crate::http) fn boundary(headers: &HeaderMap) -> Result<String, Fault> {
+    let expected = || Fault::Invalid("Content-Type must be multipart/form-data or multipart/mixed".into());
+    require_identity(headers)?;
+    let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return Err(expected());
+    };
+    let value = value.to_str().map_err(|_| expected())?;
+    let (kind, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let kind = kind.trim();
+    if !["multipart/form-data", "multipart/mixed"].iter().any(|known| kind.eq_ignore_ascii_case(known)) {
+        return Err(expected());
+    }
+    parameter(parameters, "boundary")
+        .filter(|boundary| (1..=LONGEST_BOUNDARY).contains(&boundary.len()))
+        .ok_or_else(|| {
+            Fault::Invalid(format!("Content-Type needs a boundary of 1 to {LONGEST_BOUNDARY} characters"))
+        })
+}
+
+/// The value of a parameter in `a=b; c="d"`, where it is there once and well formed.
+fn parameter(text: &str, wanted: &str) -> Option<String> {
+    let mut rest = text;
+    let mut found = None;
+    loop {
+        rest = rest.trim_start_matches([';', ' ', '\t']);
+        if rest.is_empty() {
+            return found;
+        }
+        let (name, after) = rest.split_once('=')?;
+        let (value, after) = match after.trim_start().strip_prefix('"') {
+            Some(quoted) => quoted_string(quoted)?,
+            None => {
+                let end = after.find(';').unwrap_or(after.len());
+                (after[..end].trim().to_owned(), &after[end..])
+            }
+        };
+        if name.trim().eq_ignore_ascii_case(wanted) {
+            if found.is_some() {
+                return None;
+            }
+            found = Some(value);
+        }
+        rest = after;
+    }
+}
+
+/// The content of a quoted string whose opening quote is gone, and what follows it.
+fn quoted_string(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => value.push(characters.next()?.1),
+            _ => value.push(character),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(content_type: &str) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(content_type).ok()?);
+        boundary(&headers).ok()
+    }
+
+    #[test]
+    fn both_kinds_of_multipart_are_taken() {
+        for (content_type, expected) in [
+            ("multipart/form-data; boundary=abc", "abc"),
+            ("multipart/mixed; boundary=abc", "abc"),
+            ("Multipart/Mixed;charset=utf-8;BOUNDARY=abc", "abc"),
+            ("multipart/mixed; boundary=\"a b;c\"; type=\"x\"", "a b;c"),
+            ("multipart/form-data; x=\"a\\\"; boundary=no\"; boundary=--yes", "--yes"),
+            ("multipart/form-data; boundary=abc; ", "abc"),
+        ] {
+            assert_eq!(parse(content_type).as_deref(), Some(expected), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn other_types_and_missing_boundaries_are_refused() {
+        for content_type in [
+            "application/json",
+            "multipart/related; boundary=a",
+            "multipart/form-data",
+            "multipart/form-data; boundary=",
+            "multipart/form-data; boundary=\"\"",
+            "multipart/form-data; boundary=\"open",
+            "multipart/form-data; boundary=a; boundary=b",
+            &format!("multipart/form-data; boundary={}", "a".repeat(71)),
+        ] {
+            assert_eq!(parse(content_type), None, "{content_type}");
+        }
+        assert!(boundary(&HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn two_types_and_compressed_bodies_are_refused() {
+        let multipart = HeaderValue::from_static("multipart/mixed; boundary=a");
+        let mut headers = HeaderMap::new();
+        headers.append(header::CONTENT_TYPE, multipart.clone());
+        headers.append(header::CONTENT_ENCODING, HeaderValue::from_static("Identity"));
+        assert_eq!(boundary(&headers).unwrap(), "a");
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        assert!(boundary(&headers).unwrap_err().to_string().starts_with("Content-Encoding"));
+        headers.remove(header::CONTENT_ENCODING);
+        headers.append(header::CONTENT_TYPE, multipart);
+        assert!(boundary(&headers).unwrap_err().to_string().starts_with("Content-Type"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_boundary_comes_back_from_its_quotes(boundary in "[ -~]{0,69}[!-~]") {
+            let quoted = boundary.replace('\\', "\\\\").replace('"', "\\\"");
+            let parsed = parse(&format!("multipart/mixed; a=b; boundary=\"{quoted}\""));
+            prop_assert_eq!(parsed, Some(boundary));
+        }
+
+        #[test]
+        fn arbitrary_headers_do_no_harm(text in "[ -~]{0,200}") {
+            let _ = parse(&format!("multipart/mixed;{text}"));
+        }
+    }
+}

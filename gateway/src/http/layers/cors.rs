@@ -1,0 +1,48 @@
+//! Which pages may call from a browser (CORS, Fetch standard).
+
+use std::time::Duration;
+
+use axum::Router;
+use http::{HeaderName, HeaderValue, Method, header};
+use tower_http::cors::CorsLayer;
+
+/// How long browsers may remember what they were told; they have lower bounds of their own.
+const MAX_AGE: Duration = Duration::from_hours(1);
+/// What a page may send.
+const REQUEST_HEADERS: [HeaderName; 7] = [
+    HeaderName::from_static("apikey"),
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("reference-number"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("x-request-id"),
+];
+/// What a page may read of an answer besides its body.
+const ANSWER_HEADERS: [HeaderName; 8] = [
+    header::LOCATION,
+    header::RETRY_AFTER,
+    HeaderName::from_static("idempotency-replayed"),
+    HeaderName::from_static("ratelimit-limit"),
+    HeaderName::from_static("ratelimit-policy"),
+    HeaderName::from_static("ratelimit-remaining"),
+    HeaderName::from_static("ratelimit-reset"),
+    HeaderName::from_static("x-request-id"),
+];
+
+/// Lets pages of `origins` call. Where there are none, browsers keep all pages of other origins away.
+pub(in crate::http) fn allow(router: Router, origins: &[String]) -> Router {
+    // They were checked when the settings were read.
+    let origins: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    if origins.is_empty() {
+        return router;
+    }
+    router.layer(
+        CorsLayer::new()
+            .allow_origin(origins)
+            .allow_methods([Method::GET, Method::POST, Method::DELETE])
+            .allow_headers(REQUEST_HEADERS)
+            .expose_headers(ANSWER_HEADERS)
+            .max_age(MAX_AGE),
+    )
+}

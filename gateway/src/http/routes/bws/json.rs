@@ -1,0 +1,195 @@
+//! What callers of the REST twins send, as protocol buffers have it in JSON: what is absent, or null, is the default.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use crate::fault::Fault;
+use bytes::Bytes;
+use serde::de::{self, DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::families::bws::{Detection, LiveImage, Verification};
+use crate::families::json;
+
+/// Of pictures, and of tags of a picture: more are not read.
+const MOST: usize = 64;
+
+/// `POST /api/v1/livenessdetection`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DetectionBody {
+    live_images: Option<Few<ImageBody>>,
+}
+
+/// `POST /api/v1/photoverify`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct VerificationBody {
+    live_images: Option<Few<ImageBody>>,
+    photo: Option<Base64>,
+    disable_liveness_detection: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct ImageBody {
+    image: Option<Base64>,
+    tags: Option<Few<String>>,
+}
+
+/// What a body says. Reading it takes a while where pictures are large, and nobody else is to wait for that.
+///
+/// # Errors
+/// [`Fault::Invalid`] where it is not of the form.
+pub(super) async fn read<T: DeserializeOwned + Send + 'static>(body: Bytes) -> Result<T, Fault> {
+    let read = tokio::task::spawn_blocking(move || serde_json::from_slice(&body));
+    let read = read.await.map_err(|error| {
+        tracing::error!(%error, "a body cannot be read");
+        Fault::Internal
+    })?;
+    read.map_err(|error| {
+        let place = json::place(&error);
+        Fault::Invalid(format!("The body cannot be read: {place}. Images are plain base64."))
+    })
+}
+
+impl From<DetectionBody> for Detection {
+    fn from(body: DetectionBody) -> Self {
+        Self { live_images: live_images(body.live_images) }
+    }
+}
+
+impl From<VerificationBody> for Verification {
+    fn from(body: VerificationBody) -> Self {
+        Self {
+            live_images: live_images(body.live_images),
+            photo: body.photo.unwrap_or_default().0,
+            disable_liveness_detection: body.disable_liveness_detection.unwrap_or_default(),
+        }
+    }
+}
+
+fn live_images(images: Option<Few<ImageBody>>) -> Vec<LiveImage> {
+    let live = |ImageBody { image, tags }| LiveImage {
+        image: image.unwrap_or_default().0,
+        tags: tags.map_or_else(Vec::new, |tags| tags.0),
+    };
+    images.map_or_else(Vec::new, |images| images.0.into_iter().map(live).collect())
+}
+
+/// A file in base64, with or without the padding at its end.
+#[derive(Default)]
+struct Base64(Bytes);
+
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Base64;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("base64")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Base64, E> {
+                let file = base64_simd::forgiving_decode_to_vec(text.as_bytes());
+                file.map(|file| Base64(file.into())).map_err(|_| E::custom("expected base64"))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// A list that is not longer than anybody needs. An empty element has three bytes in JSON, and dozens in memory.
+struct Few<T>(Vec<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+            type Value = Few<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "a list of at most {MOST}")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Few<T>, A::Error> {
+                let mut list = Vec::new();
+                while let Some(element) = sequence.next_element()? {
+                    if list.len() == MOST {
+                        return Err(de::Error::invalid_length(MOST + 1, &self));
+                    }
+                    list.push(element);
+                }
+                Ok(Few(list))
+            }
+        }
+
+        deserializer.deserialize_seq(List(PhantomData))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    async fn verification(body: &serde_json::Value) -> Result<Verification, Fault> {
+        read::<VerificationBody>(body.to_string().into()).await.map(Into::into)
+    }
+
+    #[tokio::test]
+    async fn what_is_absent_or_null_is_the_default() {
+        for body in [
+            json!({}),
+            json!({"liveImages": null, "photo": null, "disableLivenessDetection": null, "other": [1]}),
+            json!({"liveImages": [], "photo": "", "disableLivenessDetection": false}),
+        ] {
+            let read = verification(&body).await.unwrap();
+            assert!(read.live_images.is_empty() && read.photo.is_empty() && !read.disable_liveness_detection);
+        }
+        let body = json!({"liveImages": [{"image": "YQ==", "tags": ["up"]}, {"image": "Yg"}, {"tags": null}],
+            "photo": "cGg=", "disableLivenessDetection": true});
+        let read = verification(&body).await.unwrap();
+        let images: Vec<_> = read.live_images.iter().map(|live| (&live.image[..], live.tags.len())).collect();
+        assert_eq!(images, [(&b"a"[..], 1), (b"b", 0), (b"", 0)]);
+        assert_eq!((&read.photo[..], read.disable_liveness_detection), (&b"ph"[..], true));
+        // As writers of PHP do.
+        let escaped = read_image(r#"{"liveImages":[{"image":"\/\/8="}]}"#).await;
+        assert_eq!(&escaped.unwrap()[..], [0xff, 0xff]);
+    }
+
+    async fn read_image(body: &'static str) -> Result<Bytes, Fault> {
+        let mut read: Detection = read::<DetectionBody>(body.into()).await?.into();
+        Ok(read.live_images.remove(0).image)
+    }
+
+    #[tokio::test]
+    async fn anything_else_is_refused_without_its_words() {
+        for body in [
+            "",
+            "[]x",
+            "7",
+            r#"{"liveImages":{}}"#,
+            r#"{"liveImages":[{"image":"data:image/png;base64,AAAA"}]}"#,
+            r#"{"liveImages":[{"image":"a secret!"}]}"#,
+            r#"{"liveImages":[{"image":7}]}"#,
+            r#"{"liveImages":[{"tags":"up"}]}"#,
+            r#"{"liveImages":[{"image":"AAAA"}"#,
+        ] {
+            let Err(Fault::Invalid(said)) = read_image(body).await else { panic!("{body}") };
+            assert!(said.starts_with("The body cannot be read: ") && !said.contains("secret"), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_crowd_of_empty_elements_is_not_read() {
+        let of = |count| json!({"liveImages": vec![json!({}); count]});
+        assert!(verification(&of(MOST)).await.is_ok() && verification(&of(MOST + 1)).await.is_err());
+        let tagged = |count| json!({"liveImages": [{"tags": vec![""; count]}]});
+        assert!(verification(&tagged(MOST)).await.is_ok() && verification(&tagged(MOST + 1)).await.is_err());
+    }
+}

@@ -1,0 +1,129 @@
+//! The reply loop: takes answers from the gateway's reply queue, and publishes again what a lost queue leaves unanswered.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use faceline_shared::broker::republish::Republisher;
+use faceline_shared::broker::{Message, Publish as _, Published, Queue, Replies, ReplyEvent};
+use faceline_shared::job::{Outcome, ReplyEnvelope};
+use faceline_shared::retry::Backoff;
+use faceline_shared::seal::KeyRing;
+use tokio::sync::watch;
+
+use super::metrics::JobMetrics;
+use super::pending::{Answer, Pending, PendingJob};
+
+/// Takes answers until the broker is closed.
+pub(super) struct ReplyLoop {
+    pub(super) publisher: Arc<Republisher>,
+    pub(super) pending: Pending,
+    pub(super) keys: KeyRing,
+    pub(super) metrics: JobMetrics,
+    /// Name of the present reply queue, while there is one.
+    pub(super) reply_to: Arc<watch::Sender<Option<String>>>,
+}
+
+impl ReplyLoop {
+    /// Runs until the broker is closed.
+    pub(super) async fn run(self, mut replies: Box<dyn Replies>) {
+        while let Some(event) = replies.next().await {
+            match event {
+                ReplyEvent::Opened { queue } => self.opened(queue),
+                ReplyEvent::Lost => {
+                    self.reply_to.send_replace(None);
+                    tracing::warn!("the reply queue is lost");
+                }
+                ReplyEvent::Reply(message) => self.reply(&message),
+            }
+        }
+    }
+
+    fn opened(&self, queue: String) {
+        tracing::info!(queue, "the reply queue is open");
+        self.reply_to.send_replace(Some(queue.clone()));
+        let jobs = self.pending.reassign_reply_queue(&queue);
+        if jobs.is_empty() {
+            return;
+        }
+        tracing::warn!(jobs = jobs.len(), "publishing again what waits for an answer");
+        let again = Republication {
+            publisher: Arc::clone(&self.publisher),
+            pending: self.pending.clone(),
+            metrics: self.metrics.clone(),
+            reply_to: self.reply_to.subscribe(),
+            queue,
+        };
+        // Beside the loop: answers to the first ones may come while the last ones are published.
+        tokio::spawn(again.run(jobs));
+    }
+
+    fn reply(&self, message: &Message) {
+        match ReplyEnvelope::decode(&message.body) {
+            Ok(envelope) => {
+                let outcome = self.open(&envelope);
+                let answer = Answer { outcome, service: Duration::from_millis(envelope.service_ms) };
+                if !self.pending.answer(envelope.id, answer) {
+                    self.metrics.unexpected_results.inc();
+                }
+            }
+            Err(error) => tracing::error!(%error, job = %message.id, "an answer cannot be read"),
+        }
+    }
+
+    fn open(&self, envelope: &ReplyEnvelope) -> Option<Outcome> {
+        envelope
+            .open(&self.keys)
+            .inspect_err(|error| {
+                tracing::error!(%error, job = %envelope.id, "an answer does not open; do gateway and worker share their keys?");
+            })
+            .ok()
+    }
+}
+
+/// Jobs of one reply queue's generation that are on their way again.
+struct Republication {
+    publisher: Arc<Republisher>,
+    pending: Pending,
+    metrics: JobMetrics,
+    reply_to: watch::Receiver<Option<String>>,
+    queue: String,
+}
+
+impl Republication {
+    /// Tries until the broker has taken every job that is still wanted: answers and jobs have connections of their
+    /// own, so the one may be back before the other. Ends with its generation, since the next one starts anew.
+    async fn run(self, mut jobs: Vec<PendingJob>) {
+        let mut retries = Backoff::REQUEST.retries();
+        loop {
+            let mut refused = Vec::new();
+            for job in jobs {
+                if self.is_wanted(&job) && !self.publish(&job).await {
+                    refused.push(job);
+                }
+            }
+            if refused.is_empty() || self.reply_to.borrow().as_deref() != Some(self.queue.as_str()) {
+                return;
+            }
+            jobs = refused;
+            retries.wait().await;
+        }
+    }
+
+    fn is_wanted(&self, job: &PendingJob) -> bool {
+        job.deadline > Instant::now() && self.pending.contains(job.id)
+    }
+
+    async fn publish(&self, job: &PendingJob) -> bool {
+        let published = self.publisher.publish(&Queue::Interactive, &job.message(&self.queue)).await;
+        match published {
+            Published::Accepted | Published::Unknown => {
+                self.metrics.republished.inc();
+                true
+            }
+            Published::Full | Published::Returned | Published::Unreachable => {
+                tracing::debug!(job = %job.id, ?published, "a job could not be published again yet");
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The limiter of a single process: governor for rates, counters for quotas.
+//!
+//! Counts of quotas survive a restart: they stand in `quotas.toml` in the data folder, which is written every second where
+//! something was counted, and at the end. A process that is killed forgets what it counted in its last second. Rates start
+//! anew.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use time::OffsetDateTime;
+
+use super::quotas::{Counted, Quotas};
+use super::{Bound, Quota, Rate, RateError, RateLimiter, Refusal, Standing, Terms, Verdict};
+use faceline_shared::secret_file;
+
+type Governor<C> = governor::RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>;
+
+/// Rates and quotas, as this process alone counts them.
+pub struct LocalRates<C: Clock = DefaultClock> {
+    clock: C,
+    state: Mutex<State<C>>,
+    /// Where counts of quotas are kept.
+    file: Option<PathBuf>,
+}
+
+struct State<C: Clock> {
+    /// One limiter a key; there are as many as keys in the accounts.
+    keys: HashMap<String, Known<C>>,
+    quotas: Quotas,
+}
+
+/// A key's limiter, and what it was made for.
+struct Known<C: Clock> {
+    share: Share,
+    governor: Governor<C>,
+}
+
+/// A rate that several processes have between them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Share {
+    rate: Rate,
+    among: u32,
+}
+
+impl Share {
+    /// Time between two requests.
+    fn interval(self) -> Duration {
+        let seconds = Duration::from_secs(self.among.max(1).into());
+        (seconds / self.rate.requests_per_second.max(1)).max(Duration::from_nanos(1))
+    }
+
+    fn burst(self) -> NonZeroU32 {
+        NonZeroU32::new(self.rate.burst / self.among.max(1)).unwrap_or(NonZeroU32::MIN)
+    }
+}
+
+impl LocalRates {
+    /// A limiter that forgets everything with the process.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_clock(DefaultClock::default())
+    }
+
+    /// A limiter whose counts of quotas are kept in `data_dir`.
+    ///
+    /// # Errors
+    /// There is a file of counts that cannot be used.
+    pub fn open(data_dir: &Path) -> Result<Self, RateError> {
+        let file = data_dir.join("quotas.toml");
+        let keys = match secret_file::read(&file) {
+            Ok(text) => toml::from_str::<HashMap<String, Counted>>(&text)
+                .map_err(|error| RateError::Form(format!("{}: {}", file.display(), error.message())))?,
+            Err(error) if error.is_missing() => HashMap::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let limiter = Self::new();
+        limiter.state().quotas = Quotas::new(keys);
+        Ok(Self { file: Some(file), ..limiter })
+    }
+}
+
+impl Default for LocalRates {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<C: Clock + Clone> LocalRates<C> {
+    fn with_clock(clock: C) -> Self {
+        let state = State { keys: HashMap::new(), quotas: Quotas::default() };
+        Self { clock, state: Mutex::new(state), file: None }
+    }
+
+    /// As the port's, for one of `among` processes that have the key's terms between them.
+    pub(super) fn check_share(&self, key: &str, terms: &Terms, among: u32) -> Verdict {
+        let at = OffsetDateTime::now_utc();
+        let share = Share { rate: terms.rate, among };
+        let mut state = self.state();
+        let State { keys, quotas } = &mut *state;
+        let known = keys.entry(key.to_owned()).or_insert_with(|| self.limiter(share));
+        if known.share != share {
+            // The accounts were changed, or another process came or left.
+            *known = self.limiter(share);
+        }
+        let quota = terms.quota.map(|quota| (quota, quotas.standing(key, quota, among, at)));
+        if let Some((_, standing)) = quota
+            && standing.remaining == 0
+        {
+            let refusal = Refusal { bound: Bound::Quota, wait: standing.reset };
+            // What the rate has left is not looked at, since looking takes one.
+            let rate = Standing { limit: share.burst().get().into(), remaining: 0, reset: share.interval() };
+            return Verdict { refusal: Some(refusal), rate, quota: Some(standing) };
+        }
+        let (wait, rate) = self.ask(known);
+        if let Some(wait) = wait {
+            let refusal = Refusal { bound: Bound::Rate, wait };
+            return Verdict { refusal: Some(refusal), rate, quota: quota.map(|(_, standing)| standing) };
+        }
+        let quota = quota.map(|(quota, standing)| {
+            quotas.count(key, quota, at);
+            Standing { remaining: standing.remaining - 1, ..standing }
+        });
+        Verdict { refusal: None, rate, quota }
+    }
+
+    /// Counts a request with its key's governor, or tells how long it has to wait.
+    fn ask(&self, known: &Known<C>) -> (Option<Duration>, Standing) {
+        let (interval, burst) = (known.share.interval(), known.share.burst().get());
+        let standing = |remaining, reset| Standing { limit: burst.into(), remaining, reset };
+        match known.governor.check() {
+            Ok(state) => {
+                let remaining = state.remaining_burst_capacity();
+                (None, standing(remaining.into(), interval * (burst - remaining.min(burst))))
+            }
+            Err(not_until) => {
+                let wait = not_until.wait_time_from(self.clock.now());
+                (Some(wait), standing(0, wait + interval * (burst - 1)))
+            }
+        }
+    }
+
+    /// Takes over what is known elsewhere of a key's quota.
+    pub(super) fn learn(&self, key: &str, quota: Quota, used: u64) {
+        self.state().quotas.learn(key, quota, used, OffsetDateTime::now_utc());
+    }
+
+    /// Keeps counts of quotas where they changed. It waits for the disk.
+    ///
+    /// # Errors
+    /// [`RateError::File`]; the next call tries again.
+    pub fn keep(&self) -> Result<(), RateError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let Some(keys) = self.state().quotas.take_changed() else { return Ok(()) };
+        let kept = secret_file::update(file, |_| {
+            toml::to_string(&keys).map(Some).map_err(|error| RateError::Form(error.to_string()))
+        });
+        if kept.is_err() {
+            self.state().quotas.keep_later();
+        }
+        kept
+    }
+
+    fn limiter(&self, share: Share) -> Known<C> {
+        // An interval above zero is all that it asks for.
+        let quota = governor::Quota::with_period(share.interval())
+            .unwrap_or(governor::Quota::per_second(NonZeroU32::MIN))
+            .allow_burst(share.burst());
+        let governor = governor::RateLimiter::direct_with_clock(quota, self.clock.clone());
+        Known { share, governor: governor.with_middleware() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<C>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl RateLimiter for LocalRates {
+    async fn check(&self, key: &str, terms: &Terms) -> Result<Verdict, RateError> {
+        Ok(self.check_share(key, terms, 1))
+    }
+
+    async fn beat(&self) -> Result<u32, RateError> {
+        Ok(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use governor::clock::FakeRelativeClock;
+
+    use super::*;
+    use crate::rate::QuotaSpan;
+
+    const TERMS: Terms = Terms { rate: Rate { requests_per_second: 2, burst: 3 }, quota: None };
+
+    fn wait(verdict: Verdict) -> Option<Duration> {
+        verdict.refusal.map(|refusal| refusal.wait)
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate_holds() {
+        let clock = FakeRelativeClock::default();
+        let rates = LocalRates::with_clock(clock.clone());
+        for remaining in [2, 1, 0] {
+            let verdict = rates.check_share("a", &TERMS, 1);
+            let reset = Duration::from_millis(500) * (3 - remaining as u32);
+            assert_eq!((wait(verdict), verdict.rate), (None, Standing { limit: 3, remaining, reset }));
+        }
+        let refused = rates.check_share("a", &TERMS, 1);
+        assert_eq!(wait(refused), Some(Duration::from_millis(500)));
+        assert_eq!(refused.rate, Standing { limit: 3, remaining: 0, reset: Duration::from_millis(1500) });
+        assert_eq!(wait(rates.check_share("b", &TERMS, 1)), None, "another key is not concerned");
+        clock.advance(Duration::from_millis(500));
+        assert_eq!(wait(rates.check_share("a", &TERMS, 1)), None);
+        assert!(wait(rates.check_share("a", &TERMS, 1)).is_some());
+    }
+
+    #[test]
+    fn a_share_is_a_part_of_rate_burst_and_quota() {
+        let clock = FakeRelativeClock::default();
+        let rates = LocalRates::with_clock(clock.clone());
+        let quota = Quota { requests: 11, span: QuotaSpan::Month };
+        let terms = Terms { rate: Rate { requests_per_second: 4, burst: 9 }, quota: Some(quota) };
+        let passed = || (0..20).filter(|_| wait(rates.check_share("a", &terms, 3)).is_none()).count();
+        assert_eq!(passed(), 3, "a third of the burst, and of the quota");
+        rates.learn("a", quota, 2);
+        assert_eq!(wait(rates.check_share("a", &terms, 3)), Some(Duration::from_millis(750)));
+        clock.advance(Duration::from_secs(60));
+        assert_eq!(passed(), 3, "a third of the nine that are left");
+        clock.advance(Duration::from_secs(60));
+        let refusal = rates.check_share("a", &terms, 3).refusal.unwrap();
+        assert_eq!(refusal.bound, Bound::Quota);
+    }
+
+    #[test]
+    fn counts_that_cannot_be_kept_are_kept_later() {
+        let folder = std::env::temp_dir().join(format!("faceline-quotas-{}", uuid::Uuid::new_v4()));
+        let data_dir = folder.join("data");
+        let rates = LocalRates::open(&data_dir).unwrap();
+        let quota = Quota { requests: 9, span: QuotaSpan::Month };
+        let check = |rates: &LocalRates| rates.check_share("a", &Terms { quota: Some(quota), ..TERMS }, 1);
+        let remaining = |verdict: Verdict| verdict.quota.unwrap().remaining;
+        assert_eq!(remaining(check(&rates)), 8);
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(&data_dir, "in the way").unwrap();
+        assert!(matches!(rates.keep(), Err(RateError::File(_))));
+        std::fs::remove_file(&data_dir).unwrap();
+        rates.keep().unwrap();
+        assert_eq!(remaining(check(&LocalRates::open(&data_dir).unwrap())), 7);
+
+        std::fs::write(data_dir.join("quotas.toml"), "a = 7").unwrap();
+        let error = LocalRates::open(&data_dir).err().unwrap().to_string();
+        assert!(error.contains("quotas.toml"), "{error}");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

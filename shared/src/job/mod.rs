@@ -1,0 +1,22 @@
+//! What gateway and worker say to each other: the envelope, the task in it, and the result.
+//!
+//! MessagePack with named fields, so a field can be added without a new [`VERSION`].
+
+mod carried;
+mod envelope;
+pub mod examination;
+mod result;
+mod subject;
+mod task;
+
+use uuid::Uuid;
+
+pub use self::carried::CarriedPicture;
+pub use self::envelope::{JobEnvelope, MessageError, ReplyEnvelope, Routing, VERSION};
+pub use self::examination::{Examination, Examined};
+pub use self::result::{AgedPicture, CodedPicture, JobFailure, JobResult, Matched, Outcome};
+pub use self::subject::Subject;
+pub use self::task::{Coding, Match, Ranking, Reference, Task};
+
+/// Identifies a job everywhere: in the broker, in logs, in the blob store. Version 7, so it sorts by time.
+pub type JobId = Uuid;

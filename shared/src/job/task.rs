@@ -1,0 +1,202 @@
+//! What a worker is asked to do, generic over how a picture is carried.
+//!
+//! A gateway holds a `Task<Bytes>`. On the way it is a `Task<CarriedPicture>`, whose pictures are in the message or in the
+//! blob store. The worker makes a `Task<Bytes>` of it again.
+
+use serde::{Deserialize, Serialize};
+
+use super::examination::Examination;
+use super::subject::Subject;
+use crate::face::{Embedding, ImageType};
+
+/// What a worker is asked to do. `P` is a picture, as whoever holds the task has it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub enum Task<P> {
+    /// Describe the face in a picture.
+    Code(Coding<P>),
+    /// Compare two faces.
+    Match(Box<Match<P>>),
+    /// Compare a face with many.
+    Rank(Box<Ranking>),
+    /// Estimate the age of the person in a picture.
+    EstimateAge(Coding<P>),
+    /// Convert a picture to JPEG.
+    Compress(P),
+    /// Detect liveness in one or two pictures, and compare their person with the one in a photo.
+    Examine(Box<Examination<P>>),
+}
+
+/// A picture and how to code the face in it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Coding<P> {
+    /// The file.
+    pub picture: P,
+    /// Decides how several faces are treated.
+    pub image_type: ImageType,
+    /// Search for faces that lie on their side or stand on their head, too.
+    pub rotate: bool,
+}
+
+/// A comparison.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Match<P> {
+    /// The known side.
+    pub reference: Reference<P>,
+    /// The other side.
+    pub candidate: Coding<P>,
+}
+
+/// The known side of a comparison.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub enum Reference<P> {
+    /// A picture that is coded first.
+    Picture(Coding<P>),
+    /// A template that was made before.
+    Template(Embedding),
+}
+
+/// A comparison of one template with many.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Ranking {
+    /// One side.
+    pub reference: Embedding,
+    /// The other sides.
+    pub candidates: Vec<Embedding>,
+}
+
+impl<P> Task<P> {
+    /// Its pictures.
+    #[must_use]
+    pub fn pictures(&self) -> Vec<&P> {
+        match self {
+            Self::Code(coding) | Self::EstimateAge(coding) => vec![&coding.picture],
+            Self::Match(compared) => match &compared.reference {
+                Reference::Picture(reference) => vec![&reference.picture, &compared.candidate.picture],
+                Reference::Template(_) => vec![&compared.candidate.picture],
+            },
+            Self::Compress(picture) => vec![picture],
+            Self::Rank(_) => Vec::new(),
+            Self::Examine(examination) => examination.pictures().collect(),
+        }
+    }
+
+    /// The same task with its pictures carried in another way.
+    pub fn map<Q>(self, mut carry: impl FnMut(Subject, P) -> Q) -> Task<Q> {
+        match self {
+            Self::Code(coding) => Task::Code(coding.map(|picture| carry(Subject::Image, picture))),
+            Self::EstimateAge(coding) => {
+                Task::EstimateAge(coding.map(|picture| carry(Subject::Image, picture)))
+            }
+            Self::Match(compared) => {
+                let Match { reference, candidate } = *compared;
+                let reference = match reference {
+                    Reference::Picture(coding) => {
+                        Reference::Picture(coding.map(|picture| carry(Subject::Reference, picture)))
+                    }
+                    Reference::Template(embedding) => Reference::Template(embedding),
+                };
+                let candidate = candidate.map(|picture| carry(Subject::Candidate, picture));
+                Task::Match(Box::new(Match { reference, candidate }))
+            }
+            Self::Rank(ranking) => Task::Rank(ranking),
+            Self::Compress(picture) => Task::Compress(carry(Subject::Image, picture)),
+            Self::Examine(examination) => Task::Examine(Box::new(examination.map(carry))),
+        }
+    }
+}
+
+impl<F, Q, E> Task<F>
+where
+    F: Future<Output = Result<Q, E>>,
+{
+    /// Awaits its pictures, one after another.
+    ///
+    /// # Errors
+    /// That of the first picture that fails.
+    pub async fn resolve(self) -> Result<Task<Q>, E> {
+        Ok(match self {
+            Self::Code(coding) => Task::Code(coding.resolve().await?),
+            Self::EstimateAge(coding) => Task::EstimateAge(coding.resolve().await?),
+            Self::Match(compared) => {
+                let Match { reference, candidate } = *compared;
+                let reference = match reference {
+                    Reference::Picture(coding) => Reference::Picture(coding.resolve().await?),
+                    Reference::Template(embedding) => Reference::Template(embedding),
+                };
+                Task::Match(Box::new(Match { reference, candidate: candidate.resolve().await? }))
+            }
+            Self::Rank(ranking) => Task::Rank(ranking),
+            Self::Compress(picture) => Task::Compress(picture.await?),
+            Self::Examine(examination) => Task::Examine(Box::new(examination.resolve().await?)),
+        })
+    }
+}
+
+impl<P> Coding<P> {
+    fn map<Q>(self, carry: impl FnOnce(P) -> Q) -> Coding<Q> {
+        let Self { picture, image_type, rotate } = self;
+        Coding { picture: carry(picture), image_type, rotate }
+    }
+}
+
+impl<F, Q, E> Coding<F>
+where
+    F: Future<Output = Result<Q, E>>,
+{
+    async fn resolve(self) -> Result<Coding<Q>, E> {
+        let Self { picture, image_type, rotate } = self;
+        Ok(Coding { picture: picture.await?, image_type, rotate })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    fn coding(picture: u8) -> Coding<u8> {
+        Coding { picture, image_type: ImageType::Selfie, rotate: false }
+    }
+
+    /// One of each kind, with pictures 1, 2 and so on.
+    fn tasks() -> [Task<u8>; 7] {
+        let embedding = || Embedding::new("A", 1, &[1.0]);
+        let matched =
+            |reference, candidate| Task::Match(Box::new(Match { reference, candidate: coding(candidate) }));
+        [
+            Task::Code(coding(1)),
+            Task::EstimateAge(coding(1)),
+            matched(Reference::Picture(coding(1)), 2),
+            matched(Reference::Template(embedding()), 1),
+            Task::Rank(Box::new(Ranking { reference: embedding(), candidates: vec![embedding()] })),
+            Task::Compress(1),
+            Task::Examine(Box::new(Examination {
+                live: vec![1, 2],
+                photo: Some(3),
+                liveness: true,
+                challenge: Vec::new(),
+            })),
+        ]
+    }
+
+    #[tokio::test]
+    async fn every_picture_of_a_task_is_carried_and_arrives_in_its_place() {
+        for task in tasks() {
+            let before: Vec<u8> = task.pictures().into_iter().copied().collect();
+            assert_eq!(before, (1..=before.len() as u8).collect::<Vec<_>>());
+            let kind = format!("{task:?}");
+            let carried = task.map(|_, picture| ready(Ok::<_, ()>(picture))).resolve().await.unwrap();
+            assert_eq!(format!("{carried:?}"), kind);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_picture_that_fails_fails_the_task() {
+        for task in tasks() {
+            let pictures = task.pictures().len();
+            let failed = task.map(|_, picture| ready(Err::<u8, _>(picture))).resolve().await;
+            assert_eq!(failed.err(), (pictures > 0).then_some(1));
+        }
+    }
+}
