@@ -16,9 +16,9 @@ const FORM: &[BorrowedFormatItem<'_>] =
 
 /// A time, cut to milliseconds: text where people or their programs read it, else a number.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Stamp(OffsetDateTime);
+pub struct Timestamp(OffsetDateTime);
 
-impl Stamp {
+impl Timestamp {
     /// This moment.
     #[must_use]
     pub fn now() -> Self {
@@ -48,19 +48,19 @@ impl Stamp {
     }
 }
 
-impl fmt::Debug for Stamp {
+impl fmt::Debug for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
     }
 }
 
-impl fmt::Display for Stamp {
+impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0.format(FORM).map_err(|_| fmt::Error)?)
     }
 }
 
-impl Serialize for Stamp {
+impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if !serializer.is_human_readable() {
             return serializer.serialize_i64(self.millis());
@@ -71,16 +71,16 @@ impl Serialize for Stamp {
 }
 
 /// From the number alone: nothing reads the text back.
-impl<'de> Deserialize<'de> for Stamp {
+impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self::from_millis(i64::deserialize(deserializer)?.into()))
     }
 }
 
-impl ToSchema for Stamp {}
+impl ToSchema for Timestamp {}
 
 /// Of the text.
-impl PartialSchema for Stamp {
+impl PartialSchema for Timestamp {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::String)
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn text(time: OffsetDateTime) -> String {
-        String::from_utf8(crate::families::json::to_vec(&Stamp(time)).unwrap()).unwrap()
+        String::from_utf8(crate::families::json::to_vec(&Timestamp(time)).unwrap()).unwrap()
     }
 
     #[test]
@@ -111,14 +111,14 @@ mod tests {
 
     #[test]
     fn a_time_comes_back_from_a_record() {
-        let now = Stamp::now();
+        let now = Timestamp::now();
         let bytes = rmp_serde::to_vec(&now).unwrap();
-        assert_eq!(rmp_serde::from_slice::<Stamp>(&bytes).unwrap(), now);
+        assert_eq!(rmp_serde::from_slice::<Timestamp>(&bytes).unwrap(), now);
     }
 
     #[test]
     fn later_is_later_and_has_an_end() {
-        let now = Stamp::now();
+        let now = Timestamp::now();
         assert_eq!(now.after(Duration::from_millis(1500)).millis() - now.millis(), 1500);
         assert_eq!(text(now.after(Duration::MAX).0), r#""9999-12-31T23:59:59.000Z""#);
     }

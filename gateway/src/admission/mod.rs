@@ -4,10 +4,11 @@
 //! gateway's jobs and bytes, and the limit that adapts to how long jobs wait for a worker (`limit.rs`). Who is refused is
 //! told when to come again and then goes first (`promises.rs`).
 //!
-//! A caller who comes again is recognised without being asked for anything (`visit.rs`). Where several gateways stand behind
+//! A caller who comes again is recognised without being asked for anything (`fingerprint.rs`). Where several gateways stand behind
 //! a balancer that sends the second try to another one, that one knows nothing of the promise, and the caller is there as
 //! good as any other.
 
+mod fingerprint;
 mod ledger;
 mod limit;
 mod metrics;
@@ -16,7 +17,6 @@ mod promises;
 #[cfg(test)]
 mod simulation;
 mod throttle;
-mod visit;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,10 +27,10 @@ use faceline_shared::config::Config;
 use faceline_shared::telemetry::Metrics;
 use rand::RngExt as _;
 
+pub use self::fingerprint::{ClientConnection, ConnectionId, RequestFingerprint};
 use self::ledger::{Bounds, Ledger};
 use self::metrics::AdmissionMetrics;
 use self::throttle::{Stage, Throttle};
-pub use self::visit::{Connection, Visit, Way};
 use crate::accounts::Caller;
 
 /// When to come again after the way to the workers was lost: it is tried about once a second.
@@ -60,7 +60,7 @@ struct State {
 pub struct Ticket {
     admission: Arc<Admission>,
     client: Arc<str>,
-    visit: Visit,
+    fingerprint: RequestFingerprint,
     /// Of a job; what makes none is not in the throttle's way.
     stage: Option<Stage>,
     bytes: usize,
@@ -101,16 +101,27 @@ impl Admission {
 
     /// What a request to `path` with a body of `length` is recognised by when it comes again.
     #[must_use]
-    pub fn visit(&self, caller: &Caller, path: &str, length: Option<u64>, way: Way) -> Visit {
-        Visit::new(self.hasher.hash_one((&caller.key_id, path, length)), way)
+    pub fn fingerprint(
+        &self,
+        caller: &Caller,
+        path: &str,
+        length: Option<u64>,
+        way: ConnectionId,
+    ) -> RequestFingerprint {
+        RequestFingerprint::new(self.hasher.hash_one((&caller.key_id, path, length)), way)
     }
 
     /// Lets a request of `caller` in with the first `bytes` of its body.
     ///
     /// # Errors
     /// [`Fault::Busy`] with its cause and when to come again.
-    pub fn admit(self: &Arc<Self>, caller: &Caller, visit: &Visit, bytes: usize) -> Result<Ticket, Fault> {
-        self.admit_at(Instant::now(), caller, visit, bytes)
+    pub fn admit(
+        self: &Arc<Self>,
+        caller: &Caller,
+        fingerprint: &RequestFingerprint,
+        bytes: usize,
+    ) -> Result<Ticket, Fault> {
+        self.admit_at(Instant::now(), caller, fingerprint, bytes)
     }
 
     /// Lets a request in that makes no job: it takes room like others, and waits for no worker.
@@ -120,47 +131,47 @@ impl Admission {
     pub fn admit_without_job(
         self: &Arc<Self>,
         caller: &Caller,
-        visit: &Visit,
+        fingerprint: &RequestFingerprint,
         bytes: usize,
     ) -> Result<Ticket, Fault> {
         let mut state = self.state();
         if let Err(cause) = state.ledger.has_room(&caller.client, bytes * self.weight, &self.bounds) {
-            return Err(self.refuse(&mut state, Instant::now(), visit, cause));
+            return Err(self.refuse(&mut state, Instant::now(), fingerprint, cause));
         }
-        Ok(self.ticket(&mut state, caller, visit, None, bytes))
+        Ok(self.ticket(&mut state, caller, fingerprint, None, bytes))
     }
 
     fn ticket(
         self: &Arc<Self>,
         state: &mut State,
         caller: &Caller,
-        visit: &Visit,
+        fingerprint: &RequestFingerprint,
         stage: Option<Stage>,
         bytes: usize,
     ) -> Ticket {
         state.ledger.open(&caller.client, bytes * self.weight);
         self.show(state);
         let client = Arc::clone(&caller.client);
-        Ticket { admission: Arc::clone(self), client, visit: visit.clone(), stage, bytes }
+        Ticket { admission: Arc::clone(self), client, fingerprint: fingerprint.clone(), stage, bytes }
     }
 
     fn admit_at(
         self: &Arc<Self>,
         now: Instant,
         caller: &Caller,
-        visit: &Visit,
+        fingerprint: &RequestFingerprint,
         bytes: usize,
     ) -> Result<Ticket, Fault> {
         let mut state = self.state();
-        let is_expected = state.throttle.expects(now, visit);
+        let is_expected = state.throttle.expects(now, fingerprint);
         if is_expected {
             self.metrics.kept.inc();
         }
         if let Err(cause) = self.room(&mut state, now, &caller.client, is_expected, bytes * self.weight) {
-            return Err(self.refuse(&mut state, now, visit, cause));
+            return Err(self.refuse(&mut state, now, fingerprint, cause));
         }
         let stage = state.throttle.enter(now);
-        Ok(self.ticket(&mut state, caller, visit, Some(stage), bytes))
+        Ok(self.ticket(&mut state, caller, fingerprint, Some(stage), bytes))
     }
 
     fn room(
@@ -185,19 +196,25 @@ impl Admission {
 
     /// What a caller is told who was let in, or would have been, and cannot be served after all.
     #[must_use]
-    pub fn refusal(&self, visit: &Visit, cause: BusyCause) -> Fault {
+    pub fn refusal(&self, fingerprint: &RequestFingerprint, cause: BusyCause) -> Fault {
         match cause {
             BusyCause::BrokerUnreachable | BusyCause::StoreUnreachable => outage(cause),
-            _ => self.refuse(&mut self.state(), Instant::now(), visit, cause),
+            _ => self.refuse(&mut self.state(), Instant::now(), fingerprint, cause),
         }
     }
 
-    fn refuse(&self, state: &mut State, now: Instant, visit: &Visit, cause: BusyCause) -> Fault {
+    fn refuse(
+        &self,
+        state: &mut State,
+        now: Instant,
+        fingerprint: &RequestFingerprint,
+        cause: BusyCause,
+    ) -> Fault {
         if matches!(cause, BusyCause::Wait | BusyCause::ClientShare) {
             state.throttle.felt();
         }
         let slowest = state.ledger.jobs() as f64 / self.deadline.as_secs_f64();
-        let promise = state.throttle.promise(now, visit, slowest, rand::rng().random());
+        let promise = state.throttle.promise(now, fingerprint, slowest, rand::rng().random());
         let counter = if promise.is_booked { &self.metrics.booked } else { &self.metrics.unbooked };
         counter.inc();
         Fault::busy(cause, promise.after)
@@ -227,7 +244,7 @@ impl Ticket {
                 self.bytes += bytes;
                 Ok(())
             }
-            Err(cause) => Err(self.admission.refuse(&mut state, Instant::now(), &self.visit, cause)),
+            Err(cause) => Err(self.admission.refuse(&mut state, Instant::now(), &self.fingerprint, cause)),
         }
     }
 
@@ -238,9 +255,9 @@ impl Ticket {
     pub fn begin_job(&mut self) -> Result<(), Fault> {
         let now = Instant::now();
         let mut state = self.admission.state();
-        let is_expected = state.throttle.expects(now, &self.visit);
+        let is_expected = state.throttle.expects(now, &self.fingerprint);
         if !state.throttle.has_room(now, is_expected) {
-            return Err(self.admission.refuse(&mut state, now, &self.visit, BusyCause::Wait));
+            return Err(self.admission.refuse(&mut state, now, &self.fingerprint, BusyCause::Wait));
         }
         let mut stage = state.throttle.enter(now);
         state.throttle.receive(&mut stage);
@@ -301,7 +318,11 @@ mod tests {
     }
 
     fn admit(admission: &Arc<Admission>, caller: &Caller, bytes: usize) -> Result<Ticket, Fault> {
-        admission.admit(caller, &admission.visit(caller, "/", Some(bytes as u64), Way::default()), bytes)
+        admission.admit(
+            caller,
+            &admission.fingerprint(caller, "/", Some(bytes as u64), ConnectionId::default()),
+            bytes,
+        )
     }
 
     fn cause(result: Result<impl Sized, Fault>) -> BusyCause {
@@ -353,8 +374,8 @@ mod tests {
         });
         admission.answered(Duration::from_secs(5));
         let start = Instant::now();
-        let visit = |length| admission.visit(&demo, "/", Some(length), Way::default());
-        let admit_at = |now, length| admission.admit_at(now, &demo, &visit(length), 10);
+        let fingerprint = |length| admission.fingerprint(&demo, "/", Some(length), ConnectionId::default());
+        let admit_at = |now, length| admission.admit_at(now, &demo, &fingerprint(length), 10);
         let mut inside: Vec<_> = (0..4).map(|length| admit_at(start, length).unwrap()).collect();
         let fault = admit_at(start, 100).err().unwrap();
         let told = start + Duration::from_secs(fault.as_busy().unwrap().retry_after_seconds());
@@ -416,14 +437,14 @@ mod tests {
             config.limits.client_share = 1.0;
         });
         admission.answered(Duration::from_secs(5));
-        let visit = admission.visit(&demo, "/", None, Way::default());
+        let fingerprint = admission.fingerprint(&demo, "/", None, ConnectionId::default());
         let jobs = [(); 4].map(|()| admit(&admission, &demo, 10).unwrap());
         assert_eq!(cause(admit(&admission, &demo, 10)), BusyCause::Wait);
-        let others = [(); 4].map(|()| admission.admit_without_job(&demo, &visit, 10).unwrap());
-        assert_eq!(cause(admission.admit_without_job(&demo, &visit, 10)), BusyCause::InFlight);
+        let others = [(); 4].map(|()| admission.admit_without_job(&demo, &fingerprint, 10).unwrap());
+        assert_eq!(cause(admission.admit_without_job(&demo, &fingerprint, 10)), BusyCause::InFlight);
         drop(others);
         // One that turns out to need a worker has to wait for its place like all others, and gives it back early.
-        let mut late = admission.admit_without_job(&demo, &visit, 10).unwrap();
+        let mut late = admission.admit_without_job(&demo, &fingerprint, 10).unwrap();
         assert_eq!(cause(late.begin_job()), BusyCause::Wait);
         drop(jobs);
         late.begin_job().unwrap();
@@ -437,16 +458,16 @@ mod tests {
     #[test]
     fn an_outage_is_no_matter_of_how_much_is_to_be_done() {
         let (admission, demo, metrics) = admission(|_| ());
-        let visit = admission.visit(&demo, "/", None, Way::default());
+        let fingerprint = admission.fingerprint(&demo, "/", None, ConnectionId::default());
         for cause in [BusyCause::BrokerUnreachable, BusyCause::StoreUnreachable] {
-            let fault = admission.refusal(&visit, cause);
+            let fault = admission.refusal(&fingerprint, cause);
             let busy = fault.as_busy().unwrap();
             assert_eq!(busy.cause, cause);
             assert!((5..=8).contains(&busy.retry_after_seconds()), "{busy:?}");
         }
         assert!(metrics.encode().contains(r#"faceline_gateway_promises_total{outcome="booked"} 0"#));
         assert_eq!(
-            admission.refusal(&visit, BusyCause::QueueFull).as_busy().unwrap().cause,
+            admission.refusal(&fingerprint, BusyCause::QueueFull).as_busy().unwrap().cause,
             BusyCause::QueueFull
         );
         assert!(metrics.encode().contains(r#"faceline_gateway_promises_total{outcome="unbooked"} 0"#));

@@ -15,8 +15,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::fingerprint::RequestFingerprint;
 use super::pace::Fading;
-use super::visit::Visit;
 
 const TICKS_PER_SECOND: u64 = 10;
 /// In ticks: who is later than this is a caller like all others. Longer, and promises of callers who do not come would be
@@ -51,7 +51,7 @@ pub(super) struct Promises {
     /// Number of the first page.
     first: u64,
     /// Callers who were told to come, by tick.
-    pages: VecDeque<Vec<Visit>>,
+    pages: VecDeque<Vec<RequestFingerprint>>,
     /// How many of them look the same.
     alike: HashMap<u64, usize>,
     kept: Fading,
@@ -72,16 +72,17 @@ impl Promises {
         }
     }
 
-    /// Whether `visit` is of a caller who was told to come by now; only once for each promise.
-    pub(super) fn keep(&mut self, now: Instant, visit: &Visit) -> bool {
+    /// Whether `fingerprint` is of a caller who was told to come by now; only once for each promise.
+    pub(super) fn keep(&mut self, now: Instant, fingerprint: &RequestFingerprint) -> bool {
         let due = (self.turn_to(now) + 1 - self.first) as usize;
-        let is_alone = self.alike.get(&visit.request()) == Some(&1);
-        let find = |is_it: &dyn Fn(&Visit) -> bool| {
+        let is_alone = self.alike.get(&fingerprint.request()) == Some(&1);
+        let find = |is_it: &dyn Fn(&RequestFingerprint) -> bool| {
             let places = self.pages.iter().take(due).enumerate();
             places.into_iter().find_map(|(page, told)| Some((page, told.iter().position(is_it)?)))
         };
-        let place = find(&|told| told.is_same(visit))
-            .or_else(|| find(&|told| told.may_return_as(visit) || (is_alone && told.may_be(visit))));
+        let place = find(&|told| told.is_same(fingerprint)).or_else(|| {
+            find(&|told| told.may_return_as(fingerprint) || (is_alone && told.may_be(fingerprint)))
+        });
         let Some((page, at)) = place else { return false };
         let told = self.pages[page].swap_remove(at);
         self.forget(&told);
@@ -98,12 +99,12 @@ impl Promises {
         told as f64 * self.coming(now)
     }
 
-    /// When the caller of `visit` shall come again: not before `earliest`, while jobs are answered at `pace` a second. `random` is
+    /// When the caller of `fingerprint` shall come again: not before `earliest`, while jobs are answered at `pace` a second. `random` is
     /// in `0.0..1.0`.
     pub(super) fn promise(
         &mut self,
         now: Instant,
-        visit: &Visit,
+        fingerprint: &RequestFingerprint,
         pace: f64,
         earliest: Duration,
         random: f64,
@@ -120,8 +121,8 @@ impl Promises {
             let second = page.saturating_sub(TICKS_PER_SECOND as usize - 1)..=page;
             let in_second: usize = self.pages.range(second).map(Vec::len).sum();
             if (self.pages[page].len() + 1) as f64 <= room_a_tick && (in_second + 1) as f64 <= room_a_second {
-                self.pages[page].push(visit.clone());
-                *self.alike.entry(visit.request()).or_default() += 1;
+                self.pages[page].push(fingerprint.clone());
+                *self.alike.entry(fingerprint.request()).or_default() += 1;
                 return Promise { after: Duration::from_secs(seconds), is_booked: true };
             }
         }
@@ -140,7 +141,8 @@ impl Promises {
         let since = now.saturating_duration_since(self.start);
         let tick = (since.as_millis() as u64 * TICKS_PER_SECOND / 1000).max(self.first);
         let over = tick.saturating_sub(GRACE).saturating_sub(self.first);
-        let turned: Vec<Visit> = self.pages.drain(..self.pages.len().min(over as usize)).flatten().collect();
+        let turned: Vec<RequestFingerprint> =
+            self.pages.drain(..self.pages.len().min(over as usize)).flatten().collect();
         if !turned.is_empty() {
             self.broken.add(now, turned.len());
         }
@@ -151,7 +153,7 @@ impl Promises {
         tick
     }
 
-    fn forget(&mut self, told: &Visit) {
+    fn forget(&mut self, told: &RequestFingerprint) {
         if let Some(count) = self.alike.get_mut(&told.request()) {
             *count -= 1;
             if *count == 0 {
@@ -165,13 +167,13 @@ impl Promises {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::visit::{Connection, Way};
+    use super::super::fingerprint::{ClientConnection, ConnectionId};
     use super::*;
 
     const LONGEST: Duration = Duration::from_secs(30);
 
-    fn visit(caller: u64) -> Visit {
-        Visit::new(caller, Way::default())
+    fn fingerprint(caller: u64) -> RequestFingerprint {
+        RequestFingerprint::new(caller, ConnectionId::default())
     }
 
     struct Book {
@@ -190,13 +192,13 @@ mod tests {
         }
 
         fn keeps(&mut self, caller: u64) -> bool {
-            self.promises.keep(self.now, &visit(caller))
+            self.promises.keep(self.now, &fingerprint(caller))
         }
 
         /// Seconds that `caller` is told, and whether there is room then.
         fn promise(&mut self, caller: u64, pace: f64) -> (u64, bool) {
             let Promise { after, is_booked } =
-                self.promises.promise(self.now, &visit(caller), pace, Duration::ZERO, 0.99);
+                self.promises.promise(self.now, &fingerprint(caller), pace, Duration::ZERO, 0.99);
             (after.as_secs(), is_booked)
         }
     }
@@ -219,17 +221,17 @@ mod tests {
     #[test]
     fn callers_who_look_the_same_do_not_take_each_others_promises() {
         let mut book = Book::new();
-        let connections: [Arc<Connection>; 3] = Default::default();
-        let visit = |caller: usize| Visit::new(7, connections[caller].ask());
+        let connections: [Arc<ClientConnection>; 3] = Default::default();
+        let fingerprint = |caller: usize| RequestFingerprint::new(7, connections[caller].next_request());
         for caller in 0..2 {
-            book.promises.promise(book.now, &visit(caller), 100.0, Duration::ZERO, 0.0);
+            book.promises.promise(book.now, &fingerprint(caller), 100.0, Duration::ZERO, 0.0);
         }
         book.pass(1000);
-        let mut keeps = |visit| book.promises.keep(book.now, &visit);
-        assert!(!keeps(visit(2)), "a stranger");
-        assert!(keeps(visit(1)));
-        assert!(keeps(visit(2)), "who alone is left to be expected");
-        assert!(!keeps(visit(0)));
+        let mut keeps = |fingerprint| book.promises.keep(book.now, &fingerprint);
+        assert!(!keeps(fingerprint(2)), "a stranger");
+        assert!(keeps(fingerprint(1)));
+        assert!(keeps(fingerprint(2)), "who alone is left to be expected");
+        assert!(!keeps(fingerprint(0)));
     }
 
     #[test]
@@ -260,9 +262,9 @@ mod tests {
     #[test]
     fn nobody_is_told_to_come_before_there_is_room_at_all() {
         let mut book = Book::new();
-        let promise = book.promises.promise(book.now, &visit(1), 1.0, Duration::from_millis(4200), 0.0);
+        let promise = book.promises.promise(book.now, &fingerprint(1), 1.0, Duration::from_millis(4200), 0.0);
         assert_eq!(promise, Promise { after: Duration::from_secs(5), is_booked: true });
-        let never = book.promises.promise(book.now, &visit(2), f64::MIN_POSITIVE, Duration::MAX, 0.5);
+        let never = book.promises.promise(book.now, &fingerprint(2), f64::MIN_POSITIVE, Duration::MAX, 0.5);
         assert_eq!(never.after, LONGEST);
     }
 

@@ -7,8 +7,8 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::fingerprint::{ClientConnection, ConnectionId, RequestFingerprint};
 use super::throttle::{Stage, Throttle};
-use super::visit::{Connection, Visit, Way};
 
 const TARGET: Duration = Duration::from_millis(500);
 /// The broker's part of a wait, in seconds.
@@ -89,7 +89,7 @@ enum Event {
 }
 
 struct Call {
-    connection: Arc<Connection>,
+    connection: Arc<ClientConnection>,
     length: u64,
     gateway: usize,
     tries: u32,
@@ -220,7 +220,7 @@ impl Simulation {
         }
     }
 
-    fn new_caller(&mut self, time: f64, connection: Arc<Connection>) {
+    fn new_caller(&mut self, time: f64, connection: Arc<ClientConnection>) {
         let call = Call {
             connection,
             length: (self.random.uniform() * self.scenario.lengths as f64) as u64,
@@ -253,9 +253,10 @@ impl Simulation {
         let random = self.random.uniform();
         let call = &mut self.calls[number];
         let gateway = &mut self.gateways[call.gateway];
-        let way = if self.scenario.connected { call.connection.ask() } else { Way::default() };
-        let visit = Visit::new(call.length, way);
-        let is_expected = gateway.expects(now, &visit);
+        let way =
+            if self.scenario.connected { call.connection.next_request() } else { ConnectionId::default() };
+        let fingerprint = RequestFingerprint::new(call.length, way);
+        let is_expected = gateway.expects(now, &fingerprint);
         let let_in = gateway.has_room(now, is_expected);
         if call.tries > 0 {
             self.report.again.count(let_in);
@@ -271,7 +272,7 @@ impl Simulation {
             return;
         }
         gateway.felt();
-        let promise = gateway.promise(now, &visit, 0.0, random);
+        let promise = gateway.promise(now, &fingerprint, 0.0, random);
         call.is_booked = promise.is_booked;
         if call.obeys && (call.tries == 1 || self.scenario.regulars > 0) {
             // Nobody is to the point.

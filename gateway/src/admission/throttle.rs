@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::fingerprint::RequestFingerprint;
 use super::limit::Limit;
 use super::pace::Pace;
 use super::promises::{Promise, Promises};
-use super::visit::Visit;
 
 /// A body that takes longer than this to come in does not count until it is there: whoever sends slowly takes no
 /// worker's time meanwhile, and must not keep others from it.
@@ -56,9 +56,9 @@ impl Throttle {
         self.limit.jobs()
     }
 
-    /// Whether the caller of `visit` was told to come now.
-    pub(super) fn expects(&mut self, now: Instant, visit: &Visit) -> bool {
-        self.promises.keep(now, visit)
+    /// Whether the caller of `fingerprint` was told to come now.
+    pub(super) fn expects(&mut self, now: Instant, fingerprint: &RequestFingerprint) -> bool {
+        self.promises.keep(now, fingerprint)
     }
 
     /// Whether there is room for one more job.
@@ -103,13 +103,19 @@ impl Throttle {
         self.limit.refused();
     }
 
-    /// When the refused caller of `visit` shall come again. `slowest` is a pace, in jobs a second, that holds whatever was seen so
+    /// When the refused caller of `fingerprint` shall come again. `slowest` is a pace, in jobs a second, that holds whatever was seen so
     /// far; `random` is in `0.0..1.0`.
-    pub(super) fn promise(&mut self, now: Instant, visit: &Visit, slowest: f64, random: f64) -> Promise {
+    pub(super) fn promise(
+        &mut self,
+        now: Instant,
+        fingerprint: &RequestFingerprint,
+        slowest: f64,
+        random: f64,
+    ) -> Promise {
         let pace = self.pace.per_second(now).max(slowest);
         let excess = self.jobs(now).saturating_sub(self.limit.jobs()) as f64 / pace;
         let excess = Duration::try_from_secs_f64(excess).unwrap_or_default();
-        self.promises.promise(now, visit, pace, excess, random)
+        self.promises.promise(now, fingerprint, pace, excess, random)
     }
 
     /// Jobs on their way that count.
@@ -125,13 +131,13 @@ impl Throttle {
 
 #[cfg(test)]
 mod tests {
-    use super::super::visit::Way;
+    use super::super::fingerprint::ConnectionId;
     use super::*;
 
     const TARGET: Duration = Duration::from_millis(500);
 
-    fn visit(caller: u64) -> Visit {
-        Visit::new(caller, Way::default())
+    fn fingerprint(caller: u64) -> RequestFingerprint {
+        RequestFingerprint::new(caller, ConnectionId::default())
     }
 
     fn throttle(now: Instant, most: usize) -> Throttle {
@@ -162,12 +168,15 @@ mod tests {
         let start = Instant::now();
         let mut throttle = throttle(start, 8);
         for caller in 0..4 {
-            assert_eq!(throttle.promise(start, &visit(caller), 100.0, 0.0).after, Duration::from_secs(1));
+            assert_eq!(
+                throttle.promise(start, &fingerprint(caller), 100.0, 0.0).after,
+                Duration::from_secs(1)
+            );
         }
         let later = start + Duration::from_secs(1);
         let _in = [(); 6].map(|()| throttle.enter(later));
         assert!(!throttle.has_room(later, false), "a quarter is kept");
-        assert!(throttle.expects(later, &visit(3)));
+        assert!(throttle.expects(later, &fingerprint(3)));
         assert!(throttle.has_room(later, true));
         // Nobody waits for those who do not come.
         assert!(throttle.has_room(later + Duration::from_secs(1), false));
@@ -183,7 +192,7 @@ mod tests {
         }
         throttle.answered(start, TARGET * 2);
         assert_eq!(throttle.limit(), 50);
-        let promise = throttle.promise(start, &visit(1), 10.0, 0.0);
+        let promise = throttle.promise(start, &fingerprint(1), 10.0, 0.0);
         assert_eq!(promise, Promise { after: Duration::from_secs(5), is_booked: true });
     }
 }

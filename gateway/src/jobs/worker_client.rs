@@ -9,7 +9,7 @@ use faceline_shared::job::{JobFailure, Outcome, Task};
 
 use super::submit::{JobRequest, Submit, SubmitError};
 use crate::admission::Admission;
-use crate::request::call::Call;
+use crate::request::RequestContext;
 
 /// Takes tasks to the workers, each within its deadline.
 #[derive(Clone)]
@@ -30,25 +30,30 @@ impl WorkerClient {
     ///
     /// # Errors
     /// No room, no answer in time, or something is broken.
-    pub async fn run(&self, task: Task<Bytes>, call: &Call) -> Result<Outcome, Fault> {
-        self.run_after(Duration::ZERO, task, call).await
+    pub async fn run(&self, task: Task<Bytes>, context: &RequestContext) -> Result<Outcome, Fault> {
+        self.run_after(Duration::ZERO, task, context).await
     }
 
     /// The same where `spent` of the deadline is gone already.
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub async fn run_after(&self, spent: Duration, task: Task<Bytes>, call: &Call) -> Result<Outcome, Fault> {
-        let own = call.patience.filter(|patience| *patience < self.deadline);
+    pub async fn run_after(
+        &self,
+        spent: Duration,
+        task: Task<Bytes>,
+        context: &RequestContext,
+    ) -> Result<Outcome, Fault> {
+        let own = context.timeout.filter(|timeout| *timeout < self.deadline);
         let job = JobRequest {
-            id: call.job,
-            client: call.client.as_ref().to_owned(),
+            id: context.job,
+            client: context.client.as_ref().to_owned(),
             task,
             budget: own.unwrap_or(self.deadline).saturating_sub(spent),
             callers_own_deadline: own.is_some(),
-            trace: call.trace,
+            trace: context.trace,
         };
-        let refusal = |cause| Err(self.admission.refusal(&call.visit, cause));
+        let refusal = |cause| Err(self.admission.refusal(&context.fingerprint, cause));
         match self.submit.submit(job).await {
             Ok(result) => Ok(Ok(result)),
             Err(SubmitError::Fault(fault)) => Err(fault),
@@ -86,7 +91,7 @@ mod tests {
 
     use super::*;
     use crate::accounts::demo_caller;
-    use crate::admission::Way;
+    use crate::admission::ConnectionId;
     use crate::jobs::SubmitResult;
 
     /// Answers always the same, if the order is as expected.
@@ -104,24 +109,24 @@ mod tests {
         }
     }
 
-    async fn run(answer: SubmitResult, patience: Option<Duration>) -> Result<Outcome, Fault> {
+    async fn run(answer: SubmitResult, timeout: Option<Duration>) -> Result<Outcome, Fault> {
         let deadline = Duration::from_secs(30);
-        let own = patience.filter(|patience| *patience < deadline);
+        let own = timeout.filter(|timeout| *timeout < deadline);
         let admission = Admission::new(&Config::default(), &Metrics::new());
         let caller = demo_caller();
-        let call = Call {
+        let context = RequestContext {
             job: Uuid::now_v7(),
             client: caller.client.clone(),
-            visit: admission.visit(&caller, "/", None, Way::default()),
+            fingerprint: admission.fingerprint(&caller, "/", None, ConnectionId::default()),
             trace: faceline_shared::telemetry::TraceContext::default(),
-            patience,
+            timeout,
         };
         let fixed = Fixed(answer, own.unwrap_or(deadline), own.is_some());
         let task = Task::Rank(Box::new(Ranking {
             reference: faceline_shared::face::Embedding::new("A", 1, &[1.0]),
             candidates: Vec::new(),
         }));
-        WorkerClient::new(Arc::new(fixed), admission, deadline).run(task, &call).await
+        WorkerClient::new(Arc::new(fixed), admission, deadline).run(task, &context).await
     }
 
     fn failed(failure: JobFailure) -> SubmitResult {
@@ -145,9 +150,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_shorter_of_two_deadlines_holds_and_is_named() {
-        for (patience, callers_own) in [(None, false), (Some(7), true), (Some(70), false)] {
-            let patience = patience.map(Duration::from_secs);
-            let fault = run(failed(JobFailure::Expired { age_ms: 1 }), patience).await.unwrap_err();
+        for (timeout, callers_own) in [(None, false), (Some(7), true), (Some(70), false)] {
+            let timeout = timeout.map(Duration::from_secs);
+            let fault = run(failed(JobFailure::Expired { age_ms: 1 }), timeout).await.unwrap_err();
             let cause = fault.as_busy().unwrap().cause;
             assert_eq!(cause, BusyCause::DeadlineQueued { callers_own });
         }

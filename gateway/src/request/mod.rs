@@ -1,4 +1,6 @@
 //! One request, as everything behind the listener knows it.
 
-pub mod call;
+mod context;
 pub mod record;
+
+pub use self::context::RequestContext;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sessions::face::FaceDescription;
 use crate::sessions::media_type;
-use crate::timestamp::Stamp;
+use crate::timestamp::Timestamp;
 
 /// A session.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -19,7 +19,7 @@ pub struct Session {
     /// Where the caller wants to hear of replays.
     pub callback_url: Option<String>,
     /// When it ends, by the clock of the gateway that created it: for callers to read. What ends it is the store.
-    pub expires: Stamp,
+    pub expires: Timestamp,
     /// The signed JSON that describes it.
     pub answer: String,
 }

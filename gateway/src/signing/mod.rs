@@ -98,9 +98,9 @@ pub enum SignError {
 }
 
 /// Which state of the file was read: replacing a file changes its inode, writing to it its time.
-type Stamp = Option<(u64, i64, i64, u64)>;
+type Timestamp = Option<(u64, i64, i64, u64)>;
 
-fn stamp(path: &Path) -> Stamp {
+fn stamp(path: &Path) -> Timestamp {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), metadata.size()))
 }
@@ -110,7 +110,7 @@ pub struct Signer {
     file: KeyFile,
     keys: ArcSwap<KeySet>,
     /// The state that was looked at last.
-    seen: Mutex<Option<Stamp>>,
+    seen: Mutex<Option<Timestamp>>,
 }
 
 impl Signer {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::timestamp::Stamp;
+use crate::timestamp::Timestamp;
 
 /// What a client was given. Nothing in it is biometric.
 ///
@@ -14,7 +14,7 @@ pub struct UsageRecord {
     /// Names the record: two with one id are one.
     pub id: Uuid,
     /// When the answer was ready, by the gateway's clock.
-    pub time: Stamp,
+    pub time: Timestamp,
     /// Whose request it was.
     pub client: String,
     /// The key that was shown.

@@ -9,7 +9,7 @@ use super::request::AgeRequest;
 use super::{BiometricServices, Json};
 use crate::families::form::Form;
 use crate::jobs::other_result;
-use crate::request::call::Call;
+use crate::request::RequestContext;
 use faceline_shared::job::Task;
 
 impl BiometricServices {
@@ -17,11 +17,11 @@ impl BiometricServices {
     ///
     /// # Errors
     /// As for [`Self::create_face`].
-    pub async fn estimate_age(&self, form: &Form, call: Call) -> Result<Json, Fault> {
+    pub async fn estimate_age(&self, form: &Form, context: RequestContext) -> Result<Json, Fault> {
         let request = AgeRequest::read(form)?;
         let parts = Parts { image: "image", ..Parts::default() };
         let task = Task::EstimateAge(request.picture.clone());
-        let JobResult::Aged(aged) = self.run(task, &call, &parts).await? else {
+        let JobResult::Aged(aged) = self.run(task, &context, &parts).await? else {
             return Err(other_result());
         };
         self.signed_if(request.signed, &Age::new(&request, &aged))

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::request::{AgeRequest, Echo};
 use super::{Algorithm, schema};
 use crate::sessions::face::FaceDescription;
-use crate::timestamp::Stamp;
+use crate::timestamp::Timestamp;
 use bytes::Bytes;
 use faceline_shared::job::Coding;
 
@@ -52,9 +52,9 @@ pub(super) struct Session<'a> {
     /// Whether the pictures of its faces are kept.
     pub(super) image_storage_enabled: bool,
     /// When it was created.
-    pub(super) created: Stamp,
+    pub(super) created: Timestamp,
     /// When it ends by itself.
-    pub(super) expires: Stamp,
+    pub(super) expires: Timestamp,
 }
 
 /// A face that was described.
@@ -96,10 +96,10 @@ pub(super) struct Face<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     template_version: Option<u32>,
     /// When it was created.
-    created: Stamp,
+    created: Timestamp,
     /// When it ends with its session, where it belongs to one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    expires: Option<Stamp>,
+    expires: Option<Timestamp>,
 }
 
 impl<'a> Face<'a> {
@@ -109,7 +109,7 @@ impl<'a> Face<'a> {
         description: &'a FaceDescription,
         template: Option<&'a str>,
         algorithm: &'a Algorithm,
-        expires: Option<Stamp>,
+        expires: Option<Timestamp>,
     ) -> Self {
         Self {
             id,
@@ -122,7 +122,7 @@ impl<'a> Face<'a> {
             image_rotation_enabled: description.rotation,
             template,
             template_version: template.map(|_| algorithm.version),
-            created: Stamp::now(),
+            created: Timestamp::now(),
             expires,
         }
     }
@@ -228,10 +228,10 @@ pub(super) struct Match {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) evidence_id: Option<String>,
     /// When the faces were compared.
-    pub(super) created: Stamp,
+    pub(super) created: Timestamp,
     /// When the session ends, where the faces belong to one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) expires: Option<Stamp>,
+    pub(super) expires: Option<Timestamp>,
 }
 
 impl Match {
@@ -244,7 +244,7 @@ impl Match {
             false_acceptance_rate: far.percentage(),
             correlation_id: echo.correlation_id,
             evidence_id: echo.evidence_id,
-            created: Stamp::now(),
+            created: Timestamp::now(),
             expires: None,
         }
     }
@@ -276,7 +276,7 @@ pub(super) struct Age<'a> {
     #[schema(minimum = -10000, maximum = 300, example = 212)]
     quality: i32,
     /// When the age was estimated.
-    created: Stamp,
+    created: Timestamp,
 }
 
 impl<'a> Age<'a> {
@@ -291,7 +291,7 @@ impl<'a> Age<'a> {
             digest: &aged.digest,
             image_type: request.picture.image_type,
             quality: aged.quality,
-            created: Stamp::now(),
+            created: Timestamp::now(),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::request::{FaceRequest, MatchImagesRequest, MatchRequest};
 use super::{BiometricServices, Json};
 use crate::families::form::Form;
 use crate::jobs::other_result;
-use crate::request::call::Call;
+use crate::request::RequestContext;
 use crate::sessions::face::FaceDescription;
 use faceline_shared::job::{self, Reference, Task};
 
@@ -20,10 +20,10 @@ impl BiometricServices {
     ///
     /// # Errors
     /// A request that is not of the form, a picture that cannot be used, no room, no answer in time.
-    pub async fn create_face(&self, form: &Form, call: Call) -> Result<Json, Fault> {
+    pub async fn create_face(&self, form: &Form, context: RequestContext) -> Result<Json, Fault> {
         let request = FaceRequest::read(form, &self.algorithm)?;
         let signed = request.signed;
-        let coded = self.code(&request, call).await?;
+        let coded = self.code(&request, context).await?;
         let template = coded.face.as_ref().map(|face| self.template(face)).transpose()?;
         let description = describe(request, &coded);
         self.signed_if(
@@ -33,9 +33,13 @@ impl BiometricServices {
     }
 
     /// The work on a picture that makes a face.
-    pub(super) async fn code(&self, request: &FaceRequest, call: Call) -> Result<CodedPicture, Fault> {
+    pub(super) async fn code(
+        &self,
+        request: &FaceRequest,
+        context: RequestContext,
+    ) -> Result<CodedPicture, Fault> {
         let parts = Parts { image: "image", ..Parts::default() };
-        match self.run(Task::Code(request.picture.clone()), &call, &parts).await? {
+        match self.run(Task::Code(request.picture.clone()), &context, &parts).await? {
             JobResult::Coded(coded) => Ok(coded),
             _ => Err(other_result()),
         }
@@ -45,14 +49,14 @@ impl BiometricServices {
     ///
     /// # Errors
     /// As for [`Self::create_face`], and where a picture has no face.
-    pub async fn match_images(&self, form: &Form, call: Call) -> Result<Json, Fault> {
+    pub async fn match_images(&self, form: &Form, context: RequestContext) -> Result<Json, Fault> {
         let request = MatchImagesRequest::read(form)?;
         let parts = Parts { reference: "referenceImage", candidate: "candidateImage", ..Parts::default() };
         let task = Task::Match(Box::new(job::Match {
             reference: Reference::Picture(request.reference.clone()),
             candidate: request.candidate.clone(),
         }));
-        let JobResult::Matched(matched) = self.run(task, &call, &parts).await? else {
+        let JobResult::Matched(matched) = self.run(task, &context, &parts).await? else {
             return Err(other_result());
         };
         let Some(coded) = &matched.reference else {
@@ -71,7 +75,7 @@ impl BiometricServices {
     ///
     /// # Errors
     /// As for [`Self::match_images`], and for a template that this installation did not make.
-    pub async fn match_face(&self, form: &Form, call: Call) -> Result<Json, Fault> {
+    pub async fn match_face(&self, form: &Form, context: RequestContext) -> Result<Json, Fault> {
         let request = MatchRequest::read(form)?;
         let (reference, embedding) =
             ReferenceFace::open(request.reference, &self.templates, &self.algorithm)?;
@@ -80,7 +84,7 @@ impl BiometricServices {
             reference: Reference::Template(embedding),
             candidate: request.candidate.clone(),
         }));
-        let JobResult::Matched(matched) = self.run(task, &call, &parts).await? else {
+        let JobResult::Matched(matched) = self.run(task, &context, &parts).await? else {
             return Err(other_result());
         };
         let candidate =

@@ -13,9 +13,9 @@ use super::answer::{Match, MatchedFace};
 use super::failure::Parts;
 use super::{BiometricServices, Json};
 use crate::jobs::other_result;
-use crate::request::call::Call;
+use crate::request::RequestContext;
 use crate::sessions::Face;
-use crate::timestamp::Stamp;
+use crate::timestamp::Timestamp;
 use faceline_shared::job::{Ranking, Task};
 
 /// The score of a candidate that cannot be compared, since nobody is in its picture.
@@ -26,7 +26,12 @@ impl BiometricServices {
     ///
     /// # Errors
     /// There is no session or no such face in it, nobody is in the face's picture, no room, no answer in time.
-    pub async fn matches(&self, name: &SessionName, id: Uuid, call: Call) -> Result<Json, Fault> {
+    pub async fn matches(
+        &self,
+        name: &SessionName,
+        id: Uuid,
+        context: RequestContext,
+    ) -> Result<Json, Fault> {
         let entered = self.sessions.enter(name).await?;
         let mut faces = self.sessions.faces(name).await?;
         let Some(at) = faces.iter().position(|(other, _)| *other == id) else {
@@ -43,10 +48,10 @@ impl BiometricServices {
             face.embedding =
                 face.embedding.take().filter(|embedding| self.algorithm.require(embedding).is_ok());
         }
-        let scores = entered.run(self.rank(embedding, &faces, call)).await?;
+        let scores = entered.run(self.rank(embedding, &faces, context)).await?;
 
         let shown = MatchedFace::kept(id, &reference_face.description, &self.algorithm);
-        let created = Stamp::now();
+        let created = Timestamp::now();
         let mut matches: Vec<Match> = faces
             .iter()
             .zip(scores)
@@ -71,7 +76,7 @@ impl BiometricServices {
         &self,
         reference: Embedding,
         faces: &[(Uuid, Face)],
-        call: Call,
+        context: RequestContext,
     ) -> Result<Vec<(f64, f64)>, Fault> {
         let candidates: Vec<Embedding> =
             faces.iter().filter_map(|(_, face)| face.embedding.clone()).collect();
@@ -80,7 +85,7 @@ impl BiometricServices {
             Vec::new()
         } else {
             let task = Task::Rank(Box::new(Ranking { reference, candidates }));
-            let JobResult::Ranked(rates) = self.run(task, &call, &Parts::default()).await? else {
+            let JobResult::Ranked(rates) = self.run(task, &context, &Parts::default()).await? else {
                 return Err(other_result());
             };
             rates

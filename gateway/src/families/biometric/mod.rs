@@ -28,7 +28,7 @@ pub use self::request::{AGES, FACES, MATCH, MATCH_IMAGES, SESSION, THRESHOLDS};
 pub use self::sessions::Picture;
 use crate::families::json;
 use crate::jobs::WorkerClient;
-use crate::request::call::Call;
+use crate::request::RequestContext;
 use crate::sessions::Sessions;
 use crate::signing::Signer;
 use faceline_shared::job::Task;
@@ -96,8 +96,13 @@ impl BiometricServices {
         &self.signer
     }
 
-    async fn run(&self, task: Task<Bytes>, call: &Call, parts: &Parts) -> Result<JobResult, Fault> {
-        self.workers.run(task, call).await?.map_err(|failure| failure::fault(&failure, parts))
+    async fn run(
+        &self,
+        task: Task<Bytes>,
+        context: &RequestContext,
+        parts: &Parts,
+    ) -> Result<JobResult, Fault> {
+        self.workers.run(task, context).await?.map_err(|failure| failure::fault(&failure, parts))
     }
 
     fn template(&self, face: &CodedFace) -> Result<String, Fault> {

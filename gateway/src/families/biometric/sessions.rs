@@ -16,11 +16,11 @@ use super::request::{FaceRequest, SessionRequest};
 use super::{BiometricServices, Json};
 use crate::families::form::Form;
 use crate::jobs::other_result;
-use crate::request::call::Call;
+use crate::request::RequestContext;
 use crate::sessions::face::FaceDescription;
 use crate::sessions::media_type;
 use crate::sessions::{self, KeptPicture, Repeatable, Turn};
-use crate::timestamp::Stamp;
+use crate::timestamp::Timestamp;
 use faceline_shared::job::Task;
 
 /// The picture of a face.
@@ -57,7 +57,7 @@ impl BiometricServices {
     /// A request that is not of the form, or the store is away.
     pub async fn create_session(&self, name: &SessionName, body: Bytes) -> Result<(), Fault> {
         let request = SessionRequest::read(body, self.sessions.settings())?;
-        let created = Stamp::now();
+        let created = Timestamp::now();
         let expires = created.after(request.ttl);
         let answer = self.signed(&answer::Session {
             id: name.id,
@@ -103,12 +103,12 @@ impl BiometricServices {
         name: &SessionName,
         id: Uuid,
         form: &Form,
-        call: Call,
+        context: RequestContext,
     ) -> Result<(), Fault> {
         let request = FaceRequest::read(form, &self.algorithm)?;
         let entered = self.sessions.enter(name).await?;
         let file = request.picture.picture.clone();
-        let coded = entered.run(self.code(&request, call)).await?;
+        let coded = entered.run(self.code(&request, context)).await?;
         let template = coded.face.as_ref().map(|face| self.template(face)).transpose()?;
         let description = describe(request, &coded);
         let embedding = coded.face.map(|face| face.embedding);
@@ -192,13 +192,13 @@ impl BiometricServices {
         name: &SessionName,
         face: Uuid,
         kept: KeptPicture,
-        call: Call,
+        context: RequestContext,
     ) -> Result<Picture, Fault> {
         let entered = self.sessions.enter(name).await?;
         let picture = self.picture(name, face, kept).await?;
         let parts = Parts { image: "image", ..Parts::default() };
         let task = Task::Compress(picture.file);
-        let JobResult::Compressed(file) = entered.run(self.run(task, &call, &parts)).await? else {
+        let JobResult::Compressed(file) = entered.run(self.run(task, &context, &parts)).await? else {
             return Err(other_result());
         };
         Ok(Picture { media_type: media_type::JPEG.to_owned(), file })

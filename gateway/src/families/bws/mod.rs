@@ -16,7 +16,7 @@ use self::answer::{ImageProperties, LivenessDetection, PhotoVerify};
 use self::level::Level;
 pub use self::request::{Detection, LiveImage, Verification};
 use crate::jobs::WorkerClient;
-use crate::request::call::Call;
+use crate::request::RequestContext;
 use faceline_shared::job::Task;
 
 /// The operations.
@@ -37,8 +37,12 @@ impl Bws {
     ///
     /// # Errors
     /// [`Fault::Invalid`] where the request is not of the form or a picture cannot be read; as of [`WorkerClient::run`].
-    pub async fn detect_liveness(&self, request: Detection, call: &Call) -> Result<LivenessDetection, Fault> {
-        let examined = self.examine(request.examination()?, call).await?;
+    pub async fn detect_liveness(
+        &self,
+        request: Detection,
+        context: &RequestContext,
+    ) -> Result<LivenessDetection, Fault> {
+        let examined = self.examine(request.examination()?, context).await?;
         Ok(judgement::judge(&examined, self.threshold))
     }
 
@@ -46,9 +50,13 @@ impl Bws {
     ///
     /// # Errors
     /// As of [`Self::detect_liveness`].
-    pub async fn verify_photo(&self, request: Verification, call: &Call) -> Result<PhotoVerify, Fault> {
+    pub async fn verify_photo(
+        &self,
+        request: Verification,
+        context: &RequestContext,
+    ) -> Result<PhotoVerify, Fault> {
         let is_live_asked = !request.disable_liveness_detection;
-        let examined = self.examine(request.examination()?, call).await?;
+        let examined = self.examine(request.examination()?, context).await?;
         let detection = if is_live_asked {
             judgement::judge(&examined, self.threshold)
         } else {
@@ -60,9 +68,13 @@ impl Bws {
         Ok(verified(detection, &examined))
     }
 
-    async fn examine(&self, examination: Examination<Bytes>, call: &Call) -> Result<Examined, Fault> {
+    async fn examine(
+        &self,
+        examination: Examination<Bytes>,
+        context: &RequestContext,
+    ) -> Result<Examined, Fault> {
         let pictures = (examination.live.len(), examination.photo.is_some());
-        match self.workers.run(Task::Examine(Box::new(examination)), call).await? {
+        match self.workers.run(Task::Examine(Box::new(examination)), context).await? {
             Ok(JobResult::Examined(examined))
                 if (examined.live.len(), examined.photo.is_some()) == pictures =>
             {

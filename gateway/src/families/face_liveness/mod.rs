@@ -17,7 +17,7 @@ use crate::admission::Ticket;
 use crate::families::json;
 use crate::jobs::{WorkerClient, other_result};
 use crate::outbound::{FetchError, Fetcher};
-use crate::request::call::Call;
+use crate::request::RequestContext;
 use crate::request::record;
 use faceline_shared::job::Task;
 
@@ -52,11 +52,16 @@ impl FaceLiveness {
     ///
     /// # Errors
     /// A body that is not of the form, a URL that is not allowed, no room, no answer in time.
-    pub async fn detect(&self, body: Bytes, call: &Call, ticket: &mut Ticket) -> Result<Vec<u8>, Refused> {
+    pub async fn detect(
+        &self,
+        body: Bytes,
+        context: &RequestContext,
+        ticket: &mut Ticket,
+    ) -> Result<Vec<u8>, Refused> {
         let Request { session_id, source } = self.read(body).await?;
         record::note(|facts| facts.correlation_id.clone_from(&session_id));
         let judged = match source {
-            Ok(source) => self.judge(source, call, ticket).await,
+            Ok(source) => self.judge(source, context, ticket).await,
             Err(fault) => Err(fault),
         };
         let written = judged.and_then(|score| json::answer(&Answer::new(session_id.as_deref(), score)));
@@ -77,7 +82,7 @@ impl FaceLiveness {
     async fn judge(
         &self,
         source: Source,
-        call: &Call,
+        context: &RequestContext,
         ticket: &mut Ticket,
     ) -> Result<Result<f32, PictureFault>, Fault> {
         let started = Instant::now();
@@ -90,7 +95,8 @@ impl FaceLiveness {
         };
         let examination =
             Examination { live: vec![picture], photo: None, liveness: true, challenge: Vec::new() };
-        match self.workers.run_after(started.elapsed(), Task::Examine(Box::new(examination)), call).await? {
+        match self.workers.run_after(started.elapsed(), Task::Examine(Box::new(examination)), context).await?
+        {
             Ok(JobResult::Examined(examined)) => score(&examined),
             Ok(_) => Err(other_result()),
             Err(failure) => picture_fault(&failure).map(Err),

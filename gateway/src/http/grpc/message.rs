@@ -145,7 +145,7 @@ mod tests {
 
     use super::*;
     use crate::accounts::demo_caller;
-    use crate::admission::{Admission, Way};
+    use crate::admission::{Admission, ConnectionId};
     use crate::proto::ImageData;
     use crate::proto::v1::LivenessDetectionRequest;
 
@@ -160,8 +160,8 @@ mod tests {
         config.limits.inflight_bytes = room;
         let admission: Arc<Admission> = Admission::new(&config, &Metrics::new());
         let caller = demo_caller();
-        let visit = admission.visit(&caller, "/", None, Way::default());
-        let mut ticket = admission.admit(&caller, &visit, 0).unwrap();
+        let fingerprint = admission.fingerprint(&caller, "/", None, ConnectionId::default());
+        let mut ticket = admission.admit(&caller, &fingerprint, 0).unwrap();
         let message = read(body, is_compressed, &mut ticket).await;
         (message, ticket.bytes())
     }

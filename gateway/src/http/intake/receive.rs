@@ -15,11 +15,11 @@ use uuid::Uuid;
 use super::body::BoundedBody;
 use super::{basic, content_type, drain, multipart};
 use crate::accounts::{Caller, Peer, Permission};
-use crate::admission::{Ticket, Visit, Way};
+use crate::admission::{ConnectionId, RequestFingerprint, Ticket};
 use crate::families::form::{Form, Schema};
 use crate::http::State;
 use crate::http::answer::family::Family;
-use crate::request::call::Call;
+use crate::request::RequestContext;
 use crate::request::record;
 
 /// What a body may have besides its pictures.
@@ -33,7 +33,7 @@ pub(in crate::http) const STEP: usize = 256 << 10;
 pub(in crate::http) struct Received<B> {
     pub(in crate::http) body: B,
     pub(in crate::http) caller: Caller,
-    pub(in crate::http) call: Call,
+    pub(in crate::http) context: RequestContext,
     /// Holds the request's room until it is answered.
     pub(in crate::http) ticket: Ticket,
 }
@@ -226,14 +226,14 @@ pub(in crate::http) enum Work {
 struct Admitted {
     caller: Caller,
     work: Work,
-    visit: Visit,
+    fingerprint: RequestFingerprint,
     ticket: Ticket,
 }
 
 impl Admitted {
     /// The request as a whole, whose body is here.
     fn with<B>(self, body: B, parts: &Parts) -> Received<B> {
-        let Self { caller, work, visit, mut ticket } = self;
+        let Self { caller, work, fingerprint, mut ticket } = self;
         ticket.received();
         let job = Uuid::now_v7();
         if work == Work::Job {
@@ -241,8 +241,9 @@ impl Admitted {
         }
         Span::current().record("job", tracing::field::display(job));
         let trace = parts.extensions.get::<TraceContext>().copied().unwrap_or_default();
-        let call = Call { job, client: caller.client.clone(), visit, trace, patience: None };
-        Received { body, caller, call, ticket }
+        let context =
+            RequestContext { job, client: caller.client.clone(), fingerprint, trace, timeout: None };
+        Received { body, caller, context, ticket }
     }
 }
 
@@ -264,23 +265,23 @@ fn admit_with(
     if limit > 0 && length.is_some_and(|length| length > limit as u64) {
         return Err(Fault::TooLarge { limit, place: String::new() });
     }
-    let way = parts.extensions.get::<Way>().cloned().unwrap_or_default();
-    let visit = state.admission.visit(&caller, parts.uri.path(), length, way);
+    let way = parts.extensions.get::<ConnectionId>().cloned().unwrap_or_default();
+    let fingerprint = state.admission.fingerprint(&caller, parts.uri.path(), length, way);
     let bytes = room(length.map_or(STEP, |length| length as usize).min(limit));
     let ticket = match work {
         Work::Job => {
-            require_workers(state, &visit)?;
-            state.admission.admit(&caller, &visit, bytes)?
+            require_workers(state, &fingerprint)?;
+            state.admission.admit(&caller, &fingerprint, bytes)?
         }
-        Work::None => state.admission.admit_without_job(&caller, &visit, bytes)?,
+        Work::None => state.admission.admit_without_job(&caller, &fingerprint, bytes)?,
     };
-    Ok(Admitted { caller, work, visit, ticket })
+    Ok(Admitted { caller, work, fingerprint, ticket })
 }
 
 /// Whether there is a way to the workers.
-pub(in crate::http) fn require_workers(state: &State, visit: &Visit) -> Result<(), Fault> {
+pub(in crate::http) fn require_workers(state: &State, fingerprint: &RequestFingerprint) -> Result<(), Fault> {
     if state.submit.is_connected() {
         return Ok(());
     }
-    Err(state.admission.refusal(visit, BusyCause::BrokerUnreachable))
+    Err(state.admission.refusal(fingerprint, BusyCause::BrokerUnreachable))
 }

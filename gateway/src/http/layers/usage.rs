@@ -15,7 +15,7 @@ use crate::http::answer::{self, Cause};
 use crate::http::intake::idempotency::Repeated;
 use crate::http::routes::operation;
 use crate::request::record::{self, Facts};
-use crate::timestamp::Stamp;
+use crate::timestamp::Timestamp;
 use crate::usage::UsageRecord;
 
 const REFERENCE_NUMBER: HeaderName = HeaderName::from_static("reference-number");
@@ -55,7 +55,7 @@ pub(in crate::http) async fn usage(
     let outcome = if is_repeated { REPEATED } else { cause.unwrap_or("ok") };
     let record = UsageRecord {
         id: Uuid::now_v7(),
-        time: Stamp::now(),
+        time: Timestamp::now(),
         client: caller.client.as_ref().to_owned(),
         key: caller.key_id.as_ref().to_owned(),
         family: family.as_str().to_owned(),

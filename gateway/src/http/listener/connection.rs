@@ -85,9 +85,9 @@ impl Host {
     ) {
         let patience = Patience { first: self.first, next: self.idle };
         let parting = Patience { first: FAREWELL, next: FAREWELL };
-        let way = Arc::new(admission::Connection::default());
+        let way = Arc::new(admission::ClientConnection::default());
         let service = service_fn(|mut request: Request<Incoming>| {
-            request.extensions_mut().insert(way.ask());
+            request.extensions_mut().insert(way.next_request());
             request.extensions_mut().insert(peer);
             let under_way = activity.begin();
             let answer = self.router.clone().oneshot(request);

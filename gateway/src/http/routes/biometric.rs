@@ -37,20 +37,20 @@ async fn capabilities(extract::State(state): Shared, request: Request) -> Answer
 
 async fn create_face(extract::State(state): Shared, request: Request) -> Answer<Response> {
     let received = receive_form(&state, request, Permission::FacesCreate, &biometric::FACES).await?;
-    Ok(answer::text(state.biometric.create_face(&received.body, received.call).await?))
+    Ok(answer::text(state.biometric.create_face(&received.body, received.context).await?))
 }
 
 async fn match_images(extract::State(state): Shared, request: Request) -> Answer<Response> {
     let received = receive_form(&state, request, Permission::Match, &biometric::MATCH_IMAGES).await?;
-    Ok(answer::text(state.biometric.match_images(&received.body, received.call).await?))
+    Ok(answer::text(state.biometric.match_images(&received.body, received.context).await?))
 }
 
 async fn match_face(extract::State(state): Shared, request: Request) -> Answer<Response> {
     let received = receive_form(&state, request, Permission::Match, &biometric::MATCH).await?;
-    Ok(answer::text(state.biometric.match_face(&received.body, received.call).await?))
+    Ok(answer::text(state.biometric.match_face(&received.body, received.context).await?))
 }
 
 async fn estimate_age(extract::State(state): Shared, request: Request) -> Answer<Response> {
     let received = receive_form(&state, request, Permission::AgesCreate, &biometric::AGES).await?;
-    Ok(answer::text(state.biometric.estimate_age(&received.body, received.call).await?))
+    Ok(answer::text(state.biometric.estimate_age(&received.body, received.context).await?))
 }

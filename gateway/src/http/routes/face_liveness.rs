@@ -27,7 +27,7 @@ async fn detect(extract::State(state): extract::State<Arc<State>>, request: Requ
         Ok(received) => received,
         Err(fault) => return answer::refused(&fault, FAMILY),
     };
-    let detected = state.face_liveness.detect(received.body, &received.call, &mut received.ticket).await;
+    let detected = state.face_liveness.detect(received.body, &received.context, &mut received.ticket).await;
     match detected {
         Ok(text) => answer::text(text),
         Err(refused) => answer::refused_with(&refused.fault, FAMILY, |_| {

@@ -98,11 +98,11 @@ async fn create_face_from_picture(
     request: Request,
 ) -> Answer<Response> {
     let creating = CreatingCall::of(CREATE_FACE, &request);
-    let Received { body, caller, call, ticket: _ticket } =
+    let Received { body, caller, context, ticket: _ticket } =
         receive_form(&state, request, Permission::FacesCreate, &biometric::FACES).await?;
     let create = async |id| {
         let name = session(&caller, &path)?;
-        state.biometric.create_session_face(&name, id, &body, call).await?;
+        state.biometric.create_session_face(&name, id, &body, context).await?;
         created_face(&name, id)
     };
     creating.once(&state, &caller, || body.digest(), create).await
@@ -140,7 +140,7 @@ async fn delete_faces(extract::State(state): Shared, path: Path, request: Reques
 
 async fn read_image(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
     let compression = compression(request.uri().query());
-    let Received { caller, call, mut ticket, .. } =
+    let Received { caller, context, mut ticket, .. } =
         receive_bare(&state, request, Permission::FacesRead, Work::None).await?;
     let (name, face) = (session(&caller, &path)?, face(&path)?);
     let compression = compression?;
@@ -153,19 +153,19 @@ async fn read_image(extract::State(state): Shared, path: Path, request: Request)
     if !compression || kept.is_jpeg() {
         return answer::picture(state.biometric.picture(&name, face, kept).await?, ticket);
     }
-    require_workers(&state, &call.visit)?;
+    require_workers(&state, &context.fingerprint)?;
     ticket.begin_job()?;
-    record::note(|facts| facts.job = Some(call.job));
-    let picture = state.biometric.compressed_picture(&name, face, kept, call).await?;
+    record::note(|facts| facts.job = Some(context.job));
+    let picture = state.biometric.compressed_picture(&name, face, kept, context).await?;
     ticket.end_job();
     ticket.grow(picture.file.len())?;
     answer::picture(picture, ticket)
 }
 
 async fn read_matches(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let Received { caller, call, ticket: _ticket, .. } =
+    let Received { caller, context, ticket: _ticket, .. } =
         receive_bare(&state, request, Permission::Match, Work::Job).await?;
-    Ok(answer::text(state.biometric.matches(&session(&caller, &path)?, face(&path)?, call).await?))
+    Ok(answer::text(state.biometric.matches(&session(&caller, &path)?, face(&path)?, context).await?))
 }
 
 /// The session that a path names, as one of the caller's client.

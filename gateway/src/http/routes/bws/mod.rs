@@ -25,7 +25,7 @@ use crate::http::{State, answer, grpc};
 use crate::proto::v1::{
     LivenessDetectionRequest, LivenessDetectionResponse, PhotoVerifyRequest, PhotoVerifyResponse,
 };
-use crate::request::call::Call;
+use crate::request::RequestContext;
 
 type Shared = extract::State<Arc<State>>;
 
@@ -55,7 +55,7 @@ async fn detect_liveness(extract::State(state): Shared, request: Request) -> Res
     let answered = async {
         let (request, received) =
             receive_json::<DetectionBody>(&state, request, Permission::LivenessDetect).await?;
-        about.json(&received.call, &detected(&state, request, &received.call).await?)
+        about.json(&received.context, &detected(&state, request, &received.context).await?)
     };
     answered.await.unwrap_or_else(|fault| answer::refused(&fault, Family::Bws))
 }
@@ -65,7 +65,7 @@ async fn verify_photo(extract::State(state): Shared, request: Request) -> Respon
     let answered = async {
         let (request, received) =
             receive_json::<VerificationBody>(&state, request, Permission::PhotosVerify).await?;
-        about.json(&received.call, &verified(&state, request, &received.call).await?)
+        about.json(&received.context, &verified(&state, request, &received.context).await?)
     };
     answered.await.unwrap_or_else(|fault| answer::refused(&fault, Family::Bws))
 }
@@ -75,17 +75,17 @@ async fn detect_video_liveness(extract::State(state): Shared, request: Request) 
 }
 
 async fn call_liveness_detection(extract::State(state): Shared, request: Request) -> Response {
-    let answered = unary(&state, request, Permission::LivenessDetect, async |request, call| {
+    let answered = unary(&state, request, Permission::LivenessDetect, async |request, context| {
         let request: LivenessDetectionRequest = request;
-        detected(&state, request, call).await.map(LivenessDetectionResponse::from)
+        detected(&state, request, context).await.map(LivenessDetectionResponse::from)
     });
     Box::pin(answered).await
 }
 
 async fn call_photo_verify(extract::State(state): Shared, request: Request) -> Response {
-    let answered = unary(&state, request, Permission::PhotosVerify, async |request, call| {
+    let answered = unary(&state, request, Permission::PhotosVerify, async |request, context| {
         let request: PhotoVerifyRequest = request;
-        verified(&state, request, call).await.map(PhotoVerifyResponse::from)
+        verified(&state, request, context).await.map(PhotoVerifyResponse::from)
     });
     Box::pin(answered).await
 }
@@ -97,17 +97,17 @@ async fn call_video_liveness_detection(extract::State(state): Shared, request: R
 async fn detected(
     state: &State,
     request: impl Into<Detection>,
-    call: &Call,
+    context: &RequestContext,
 ) -> Result<LivenessDetection, Fault> {
-    state.bws.detect_liveness(request.into(), call).await
+    state.bws.detect_liveness(request.into(), context).await
 }
 
 async fn verified(
     state: &State,
     request: impl Into<Verification>,
-    call: &Call,
+    context: &RequestContext,
 ) -> Result<PhotoVerify, Fault> {
-    state.bws.verify_photo(request.into(), call).await
+    state.bws.verify_photo(request.into(), context).await
 }
 
 /// Why there is no answer to a video.
@@ -124,8 +124,8 @@ async fn receive_json<T: serde::de::DeserializeOwned + Send + 'static>(
     permission: Permission,
 ) -> Result<(T, Received<()>), Fault> {
     let received = receive_whole(state, request, permission, &JSON_BODY).await?;
-    let Received { body, caller, call, ticket } = received;
-    Ok((json::read(body).await?, Received { body: (), caller, call, ticket }))
+    let Received { body, caller, context, ticket } = received;
+    Ok((json::read(body).await?, Received { body: (), caller, context, ticket }))
 }
 
 /// Answers a call of gRPC with one message each way.
@@ -133,7 +133,7 @@ async fn unary<Q: Message + Default, A: Message>(
     state: &State,
     request: Request,
     permission: Permission,
-    work: impl AsyncFnOnce(Q, &Call) -> Result<A, Fault>,
+    work: impl AsyncFnOnce(Q, &RequestContext) -> Result<A, Fault>,
 ) -> Response {
     let about = About::of(&request);
     let is_grpc = grpc::is_grpc(request.headers());
@@ -148,9 +148,9 @@ async fn unary<Q: Message + Default, A: Message>(
             Ok((message, received))
         };
         let (message, mut received) = until(deadline, receive).await?;
-        received.call.patience = deadline.map(|deadline| deadline.duration_since(Instant::now()));
-        let answer = work(message, &received.call).await?;
-        grpc::answered(&answer, about.headers(&received.call), reads_gzip)
+        received.context.timeout = deadline.map(|deadline| deadline.duration_since(Instant::now()));
+        let answer = work(message, &received.context).await?;
+        grpc::answered(&answer, about.headers(&received.context), reads_gzip)
     };
     answered.await.unwrap_or_else(|fault| {
         let mut response = answer::refused(&fault, Family::Grpc);
@@ -162,7 +162,7 @@ async fn unary<Q: Message + Default, A: Message>(
     })
 }
 
-/// Does the first part of a call, for as long as its caller waits.
+/// Does the first part of a context, for as long as its caller waits.
 async fn until<T>(
     deadline: Option<Instant>,
     work: impl Future<Output = Result<T, Fault>>,
@@ -189,10 +189,10 @@ impl About {
         Self { received: Instant::now(), reference_number }
     }
 
-    fn headers(self, call: &Call) -> HeaderMap {
+    fn headers(self, context: &RequestContext) -> HeaderMap {
         let Self { received, reference_number } = self;
         let mut headers = HeaderMap::with_capacity(4);
-        headers.insert(JOB_ID, job_id(call.job));
+        headers.insert(JOB_ID, job_id(context.job));
         headers.insert(VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
         let milliseconds = u64::try_from(received.elapsed().as_millis()).unwrap_or(u64::MAX);
         headers.insert(RESPONSE_TIME, HeaderValue::from(milliseconds));
@@ -201,9 +201,9 @@ impl About {
         headers
     }
 
-    fn json(self, call: &Call, answer: &impl serde::Serialize) -> Result<Response, Fault> {
+    fn json(self, context: &RequestContext, answer: &impl serde::Serialize) -> Result<Response, Fault> {
         let mut response = answer::text(crate::families::json::answer(answer)?);
-        response.headers_mut().extend(self.headers(call));
+        response.headers_mut().extend(self.headers(context));
         Ok(response)
     }
 }

@@ -9,29 +9,29 @@ use std::sync::{Arc, Weak};
 
 /// A connection over which requests come.
 #[derive(Debug, Default)]
-pub struct Connection {
+pub struct ClientConnection {
     has_asked: AtomicBool,
 }
 
-impl Connection {
+impl ClientConnection {
     /// A request comes over it.
     #[must_use]
-    pub fn ask(self: &Arc<Self>) -> Way {
+    pub fn next_request(self: &Arc<Self>) -> ConnectionId {
         let is_first = !self.has_asked.swap(true, Ordering::Relaxed);
-        Way { connection: Arc::downgrade(self), is_first }
+        ConnectionId { connection: Arc::downgrade(self), is_first }
     }
 }
 
 /// By which way a request has come.
 #[derive(Clone, Debug)]
-pub struct Way {
-    connection: Weak<Connection>,
+pub struct ConnectionId {
+    connection: Weak<ClientConnection>,
     /// It is the connection's first request.
     is_first: bool,
 }
 
 /// A way of which nothing is known.
-impl Default for Way {
+impl Default for ConnectionId {
     fn default() -> Self {
         Self { connection: Weak::new(), is_first: true }
     }
@@ -39,14 +39,14 @@ impl Default for Way {
 
 /// A request, as it is recognised when it comes again.
 #[derive(Clone, Debug)]
-pub struct Visit {
+pub struct RequestFingerprint {
     /// Hash of what does not change.
     request: u64,
-    way: Way,
+    way: ConnectionId,
 }
 
-impl Visit {
-    pub(super) fn new(request: u64, way: Way) -> Self {
+impl RequestFingerprint {
+    pub(super) fn new(request: u64, way: ConnectionId) -> Self {
         Self { request, way }
     }
 
@@ -78,21 +78,28 @@ mod tests {
 
     #[test]
     fn connections_tell_requests_apart_that_look_the_same() {
-        let [one, other] = [(); 2].map(|()| Arc::new(Connection::default()));
-        let refused = Visit::new(7, one.ask());
-        assert!(refused.is_same(&Visit::new(7, one.ask())));
-        assert!(!refused.is_same(&Visit::new(8, one.ask())));
-        assert!(!refused.is_same(&Visit::new(7, other.ask())));
+        let [one, other] = [(); 2].map(|()| Arc::new(ClientConnection::default()));
+        let refused = RequestFingerprint::new(7, one.next_request());
+        assert!(refused.is_same(&RequestFingerprint::new(7, one.next_request())));
+        assert!(!refused.is_same(&RequestFingerprint::new(8, one.next_request())));
+        assert!(!refused.is_same(&RequestFingerprint::new(7, other.next_request())));
     }
 
     #[test]
     fn who_lost_the_connection_comes_over_a_new_one() {
-        let [gone, busy, new] = [(); 3].map(|()| Arc::new(Connection::default()));
-        let refused = Visit::new(7, gone.ask());
-        let _ = busy.ask();
-        assert!(!refused.may_return_as(&Visit::new(7, Connection::ask(&Arc::default()))), "it is still open");
+        let [gone, busy, new] = [(); 3].map(|()| Arc::new(ClientConnection::default()));
+        let refused = RequestFingerprint::new(7, gone.next_request());
+        let _ = busy.next_request();
+        assert!(
+            !refused
+                .may_return_as(&RequestFingerprint::new(7, ClientConnection::next_request(&Arc::default()))),
+            "it is still open"
+        );
         drop(gone);
-        assert!(!refused.may_return_as(&Visit::new(7, busy.ask())), "somebody who was here all the time");
-        assert!(refused.may_return_as(&Visit::new(7, new.ask())));
+        assert!(
+            !refused.may_return_as(&RequestFingerprint::new(7, busy.next_request())),
+            "somebody who was here all the time"
+        );
+        assert!(refused.may_return_as(&RequestFingerprint::new(7, new.next_request())));
     }
 }
