@@ -1,8 +1,8 @@
 //! From labelled embeddings to a table.
 
 use super::labels::{Doubtful, set_aside, similarities};
+use super::table::{Calibration, CalibrationError, LOG10_FAR_TAIL};
 use super::tail::Tail;
-use super::{Calibration, CalibrationError, LOG10_FAR_TAIL};
 use crate::evaluation::{Draws, Histogram, Impostor, Labelled};
 
 /// Pictures of a person that count, so that a few people with hundreds do not decide the table. Between random
@@ -121,7 +121,7 @@ fn rounded(value: f64, steps: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::calibration::synthetic::{DIMENSIONS, people, pictures};
-    use crate::evaluation::random::Random;
+    use crate::split_mix::SplitMix64;
 
     fn fit(pictures: &[(u32, Vec<f32>)]) -> Fit {
         Fit::new("synthetic", &people(pictures), 2).unwrap()
@@ -163,7 +163,7 @@ mod tests {
     fn wrong_labels_of_one_picture_in_a_hundred_barely_move_the_table() {
         let clean = pictures(1500, 3, 2);
         let mut swapped = clean.clone();
-        let mut random = Random::new(3);
+        let mut random = SplitMix64::new(3);
         // Twenty-two swaps put 44 of 4500 pictures under a wrong name. And three people stand under two names.
         for _ in 0..22 {
             let (one, other) = (random.below(clean.len()), random.below(clean.len()));

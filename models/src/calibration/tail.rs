@@ -123,11 +123,11 @@ fn largest(mut low: f64, mut high: f64, f: impl Fn(f64) -> f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::random::Random;
+    use crate::split_mix::SplitMix64;
 
     /// Half a million similarities, normal with a deviation of 0.1.
     fn normal() -> Histogram {
-        let mut random = Random::new(5);
+        let mut random = SplitMix64::new(5);
         let mut histogram = Histogram::new();
         (0..500_000).for_each(|_| histogram.add((random.normal() * 0.1) as f32));
         histogram
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn an_exponential_tail_has_no_end() {
-        let mut random = Random::new(6);
+        let mut random = SplitMix64::new(6);
         let mut histogram = Histogram::new();
         (0..500_000).for_each(|_| histogram.add((-0.02 * f64::ln(1.0 - random.unit())) as f32));
         let tail = Tail::fit(&histogram).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::labelled::Labelled;
-use super::random::Random;
+use crate::split_mix::SplitMix64;
 
 const FOLDS: usize = 10;
 
@@ -29,7 +29,7 @@ type Pair = (f32, bool);
 /// many). A person is drawn first, then two pictures. `None` where a fold has no genuine pair or a single person.
 #[must_use]
 pub fn balanced_accuracy(labelled: &Labelled) -> Option<Accuracy> {
-    let mut random = Random::new(0);
+    let mut random = SplitMix64::new(0);
     let mut folds = vec![Vec::new(); FOLDS];
     for (place, pictures) in shuffled(by_person(labelled), &mut random).into_iter().enumerate() {
         folds[place % FOLDS].push(pictures);
@@ -60,7 +60,7 @@ fn by_person(labelled: &Labelled) -> Vec<Vec<usize>> {
     people
 }
 
-fn shuffled<T>(mut list: Vec<T>, random: &mut Random) -> Vec<T> {
+fn shuffled<T>(mut list: Vec<T>, random: &mut SplitMix64) -> Vec<T> {
     for end in (1..list.len()).rev() {
         list.swap(end, random.below(end + 1));
     }
@@ -68,7 +68,7 @@ fn shuffled<T>(mut list: Vec<T>, random: &mut Random) -> Vec<T> {
 }
 
 /// Pairs among some people, none twice.
-fn draw(labelled: &Labelled, people: &[Vec<usize>], random: &mut Random) -> Option<Vec<Pair>> {
+fn draw(labelled: &Labelled, people: &[Vec<usize>], random: &mut SplitMix64) -> Option<Vec<Pair>> {
     let several: Vec<&Vec<usize>> = people.iter().filter(|pictures| pictures.len() > 1).collect();
     if several.is_empty() || people.len() < 2 {
         return None;

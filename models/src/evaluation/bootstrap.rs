@@ -1,6 +1,6 @@
 //! Confidence intervals by drawing people, not pairs: pairs share people, and are far from independent.
 
-use super::random::Random;
+use crate::split_mix::SplitMix64;
 
 /// Enough that the ends of an interval move by a few percent of its width from one seed to another.
 const REPLICATES: u64 = 1000;
@@ -23,7 +23,7 @@ impl Draws {
     #[must_use]
     pub fn new(people: usize) -> Self {
         let draw = |seed| {
-            let mut random = Random::new(seed);
+            let mut random = SplitMix64::new(seed);
             let mut times = vec![0; people];
             (0..people).for_each(|_| times[random.below(people)] += 1);
             times

@@ -7,16 +7,14 @@ mod attack_errors;
 mod attack_index;
 mod balanced;
 mod bootstrap;
+mod coder;
 mod comparison;
 mod discard;
 mod fold;
 mod folder;
 mod histogram;
 mod labelled;
-pub(crate) mod random;
 mod reaching;
-
-use std::path::Path;
 
 pub use self::age_errors::{
     AGE_BANDS, AGE_THRESHOLDS, AgeErrors, AgePair, AgeThreshold, MIDDLE_AGES, age_correlation,
@@ -26,6 +24,7 @@ pub use self::attack_errors::{AttackErrors, Responses};
 pub use self::attack_index::{AttackIndexError, Presentation, presentations};
 pub use self::balanced::{Accuracy, balanced_accuracy};
 pub use self::bootstrap::{Draws, Interval};
+pub use self::coder::{Coder, CoderError, Sample};
 pub use self::comparison::{Comparison, Genuine, GenuinePairs};
 pub use self::discard::{DiscardCurve, Order};
 pub use self::fold::{Fold, NoFold};
@@ -33,26 +32,3 @@ pub use self::folder::{Coded, EvaluationError, Folder};
 pub use self::histogram::Histogram;
 pub use self::labelled::{Impostor, Labelled, LabelledError};
 pub use self::reaching::Reaching;
-
-/// Whatever made a coder fail.
-pub type CoderError = Box<dyn std::error::Error + Send + Sync>;
-
-/// What a coder makes of a face.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sample {
-    /// The embedding, of any length but zero.
-    pub embedding: Vec<f32>,
-    /// One number: above 100 good, negative useless.
-    pub quality: i32,
-    /// What the quality was made of, by name; each in its own unit.
-    pub measures: Vec<(&'static str, f32)>,
-}
-
-/// Makes an embedding of a picture's central face. The product's own pipeline is plugged in by the program.
-pub trait Coder {
-    /// The face, or `None` where none is found.
-    ///
-    /// # Errors
-    /// The picture cannot be read, or the pipeline failed.
-    fn code(&mut self, image: &Path) -> Result<Option<Sample>, CoderError>;
-}

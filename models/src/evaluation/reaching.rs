@@ -130,7 +130,7 @@ impl Reaching {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::random::Random;
+    use crate::split_mix::SplitMix64;
 
     #[test]
     fn pairs_count_for_both_of_their_people() {
@@ -157,7 +157,7 @@ mod tests {
         let worlds = 100;
         (0..worlds)
             .filter(|world| {
-                let mut random = Random::new(*world);
+                let mut random = SplitMix64::new(*world);
                 let inclination: Vec<f64> = (0..people).map(|_| random.normal() * spread).collect();
                 let mut reaching = Reaching::new(people, &[threshold]);
                 for one in 0..people {
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn pairs_alone_would_promise_too_much() {
         // The same world as above: an interval of a binomial proportion is four times too narrow.
-        let mut random = Random::new(7);
+        let mut random = SplitMix64::new(7);
         let people = 120;
         let inclination: Vec<f64> = (0..people).map(|_| random.normal() * 0.5).collect();
         let mut reaching = Reaching::new(people, &[1.837]);

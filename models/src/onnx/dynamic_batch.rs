@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::ConversionError;
+use super::error::ConversionError;
 use super::proto::{DimensionProto, GraphProto, ValueInfoProto};
 
 /// Name of the batch axis in the converted graph.

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::ConversionError;
+use super::error::ConversionError;
 use super::proto::{ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// Replaces each `PRelu` by `Max(x, slope * x)` where no slope of the node exceeds 1, else by

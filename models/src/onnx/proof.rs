@@ -4,6 +4,7 @@ use prost::Message;
 
 use super::proto::{ModelProto, ValueInfoProto};
 use crate::manifest::Input;
+use crate::split_mix::SplitMix64;
 
 /// Largest difference that is still rounding, relative to the largest value of the output.
 const TOLERANCE: f32 = 1e-5;
@@ -139,7 +140,7 @@ pub(super) fn random_face(
     seed: u64,
     block: usize,
 ) -> Result<Vec<Tensor>, ProofError> {
-    let mut random = SplitMix64(seed);
+    let mut random = SplitMix64::new(seed);
     let (low, high) = input.range();
     graph_inputs(model)
         .iter()
@@ -149,7 +150,7 @@ pub(super) fn random_face(
             for dim in dims(value).iter().skip(1) {
                 shape.push(dim.ok_or_else(|| ProofError::Input(name.clone()))?);
             }
-            let data = noise(&shape, block.max(1), || low + (high - low) * random.next_unit());
+            let data = noise(&shape, block.max(1), || low + (high - low) * random.unit_f32());
             Ok(Tensor { name, shape, data })
         })
         .collect()
@@ -225,20 +226,6 @@ pub(super) fn compare(expected: &[Tensor], found: &[Tensor], tolerance: f32) -> 
         worst = worst.max(difference);
     }
     Ok(worst)
-}
-
-/// Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014): a proof needs repeatable input,
-/// not unpredictable input.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next_unit(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32
-    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use zip::ZipArchive;
 
-use super::ProvisionError;
 use super::checksum::{Copied, CopyError, copy_hashed};
+use super::error::ProvisionError;
 
 /// The largest member that is taken; the largest shipped one has 29 MB.
 const MEMBER_LIMIT: u64 = 1 << 30;

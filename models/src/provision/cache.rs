@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::ProvisionError;
+use super::error::ProvisionError;
 use super::progress::{Event, Progress};
 
 /// Beginning of the names of working directories.

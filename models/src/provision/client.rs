@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::ProvisionError;
+use super::error::ProvisionError;
 use crate::manifest::{Package, Registry};
 
 /// Lines of a failed client that are shown.

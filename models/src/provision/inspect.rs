@@ -4,7 +4,8 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{ProvisionError, checksum};
+use super::checksum;
+use super::error::ProvisionError;
 use crate::installed::{expected_files, model_path, picture_path, runtime_path};
 use crate::manifest::{Manifest, Member};
 use crate::repository::read_record;

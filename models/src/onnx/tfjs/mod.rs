@@ -6,13 +6,16 @@
 //! it runs.
 
 mod builder;
+mod convolution;
+mod nodes;
+mod operators;
 mod shape;
 mod topology;
 mod weights;
 
 use self::builder::Builder;
 use self::topology::Document;
-use super::ConversionError;
+use super::error::ConversionError;
 use crate::manifest::{Input, Output};
 
 /// A graph model as published.
@@ -40,10 +43,6 @@ pub fn import(model: TfjsModel<'_>, input: &Input, output: &Output) -> Result<Ve
         builder.add(node)?;
     }
     builder.finish(&input.name, &outputs)
-}
-
-fn unsupported(reason: String) -> ConversionError {
-    ConversionError::Unsupported(reason)
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Deserializer};
 
-use super::unsupported;
-use crate::onnx::ConversionError;
+use crate::onnx::error::ConversionError;
 
 /// The largest axis, stride or padding of a graph, so that sums and products of a few never overflow.
 const LARGEST: i64 = 1 << 20;
@@ -116,7 +115,7 @@ impl Document {
         let mut index: HashMap<&str, &Node> = HashMap::new();
         for node in &self.model_topology.node {
             if index.insert(&node.name, node).is_some() {
-                return Err(unsupported(format!("two nodes are named `{}`", node.name)));
+                return Err(ConversionError::unsupported(format!("two nodes are named `{}`", node.name)));
             }
         }
         let mut ordered = Vec::new();
@@ -124,7 +123,9 @@ impl Document {
         let mut done: HashMap<&str, bool> = HashMap::new();
         let mut stack: Vec<&str> = outputs.iter().rev().copied().collect();
         while let Some(&name) = stack.last() {
-            let node = *index.get(name).ok_or_else(|| unsupported(format!("there is no node `{name}`")))?;
+            let node = *index
+                .get(name)
+                .ok_or_else(|| ConversionError::unsupported(format!("there is no node `{name}`")))?;
             match done.get(name) {
                 Some(true) => {
                     stack.pop();
@@ -140,7 +141,9 @@ impl Document {
                         match done.get(input) {
                             Some(true) => {}
                             Some(false) => {
-                                return Err(unsupported(format!("`{input}` depends on itself")));
+                                return Err(ConversionError::unsupported(format!(
+                                    "`{input}` depends on itself"
+                                )));
                             }
                             None => stack.push(input),
                         }
@@ -214,6 +217,6 @@ impl Node {
 
     /// Names this node in an error.
     pub(super) fn fault(&self, reason: &str) -> ConversionError {
-        unsupported(format!("{} `{}` {reason}", self.op, self.name))
+        ConversionError::unsupported(format!("{} `{}` {reason}", self.op, self.name))
     }
 }
