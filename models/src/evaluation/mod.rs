@@ -13,15 +13,16 @@ mod discard;
 mod fold;
 mod folder;
 mod histogram;
+mod index;
 mod labelled;
 mod reaching;
 
 pub use self::age_errors::{
     AGE_BANDS, AGE_THRESHOLDS, AgeErrors, AgePair, AgeThreshold, MIDDLE_AGES, age_correlation,
 };
-pub use self::age_index::{AgeIndex, AgeIndexError};
+pub use self::age_index::AgeIndex;
 pub use self::attack_errors::{AttackErrors, Responses};
-pub use self::attack_index::{AttackIndexError, Presentation, presentations};
+pub use self::attack_index::{Presentation, presentations};
 pub use self::balanced::{Accuracy, balanced_accuracy};
 pub use self::bootstrap::{Draws, Interval};
 pub use self::coder::{Coder, CoderError, Sample};
@@ -30,5 +31,6 @@ pub use self::discard::{DiscardCurve, Order};
 pub use self::fold::{Fold, NoFold};
 pub use self::folder::{Coded, EvaluationError, Folder};
 pub use self::histogram::Histogram;
+pub use self::index::IndexError;
 pub use self::labelled::{Impostor, Labelled, LabelledError};
 pub use self::reaching::Reaching;
