@@ -2,7 +2,7 @@
 
 use faceline_models::calibration::{Calibration, PICTURES_A_PERSON};
 use faceline_models::evaluation::{
-    Accuracy, Coded, Comparison, DiscardCurve, Draws, Interval, Order, Reaching, balanced_accuracy,
+    Accuracy, BadValues, Coded, Comparison, DiscardCurve, Draws, Interval, Reaching, balanced_accuracy,
 };
 use serde_json::{Value, json};
 
@@ -212,8 +212,8 @@ fn measures(coded: &Coded, comparison: &Comparison) -> Vec<Measure> {
         let values: Option<Vec<f64>> =
             coded.measures.iter().map(|measures| Some(f64::from(measures.get(index)?.1))).collect();
         let values = values?;
-        let fnmr = [Order::Low, Order::High, Order::Far].map(|order| {
-            DiscardCurve::by_pairs(comparison.genuine(), threshold, &order.quality(&values))
+        let fnmr = [BadValues::Low, BadValues::High, BadValues::Far].map(|bad| {
+            DiscardCurve::by_pairs(comparison.genuine(), threshold, &bad.quality(&values))
                 .at(DISCARDED_BY_MEASURE)
         });
         Some(Measure { name, fnmr })

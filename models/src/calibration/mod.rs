@@ -1,4 +1,4 @@
-//! From an embedding's similarity to a false acceptance rate.
+//! Calibration: from the similarity of two embeddings to a false acceptance rate.
 
 mod fit;
 mod labels;

@@ -1,14 +1,14 @@
-//! The table that leads from similarity to rate: reading, checking and interpolating it.
+//! The calibration table: reading, checking and interpolating it.
 
 use serde::Deserialize;
 
-/// The lowest false acceptance rate that is stated.
+/// The lowest false acceptance rate that [`Calibration::far`] returns.
 pub const FAR_FLOOR: f64 = 1e-15;
 
-/// A similarity of 1 must lie this far below: identical pictures score above 10000 (`1500 - 500 * log10(FAR)`).
+/// Highest log10 of the rate at similarity 1: identical pictures must score above 10000 (`1500 - 500 * log10(FAR)`).
 const LOG10_FAR_OF_IDENTITY: f64 = -17.1;
 
-/// Where the straight tail of a fitted table ends, at similarity 1.
+/// log10 of the rate at similarity 1 in a fitted table.
 pub(super) const LOG10_FAR_TAIL: f64 = -18.0;
 
 /// Tables that ship with this crate.
@@ -17,43 +17,42 @@ const TABLES: [(&str, &str); 1] =
 
 /// A monotone table of cosine similarity and log10 of the false acceptance rate, linear between its knots.
 ///
-/// It covers -1 (rate 1) to 1. What could be observed has a confidence interval; beyond, it follows the tail of an
-/// extreme-value law for some decades, and its last piece is a straight line, so that a score goes on growing with
-/// similarity.
+/// It covers similarities from -1 (rate 1) to 1. Observed knots have a confidence interval. Beyond them the table follows the
+/// tail of an extreme-value law for some decades. Its last piece is a straight line, so scores keep growing with similarity.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
     pub(super) name: String,
     /// Similarity and log10 of the rate.
     pub(super) knots: Vec<(f64, f64)>,
-    /// Of the observed knots: similarity, and the ends of the 95 % confidence interval of log10 of the rate.
+    /// For the observed knots: similarity, and the ends of the 95 % confidence interval of log10 of the rate.
     #[serde(default)]
     pub(super) intervals: Vec<(f64, f64, f64)>,
 }
 
-/// Why there is no calibration.
+/// Why a calibration table cannot be used or made.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrationError {
     /// No table has this name.
     #[error("there is no calibration table named `{0}`")]
     Unknown(String),
-    /// The text is not of the form.
+    /// The text is no TOML of this form.
     #[error("the calibration table is not of the form: {0}")]
     Form(#[from] toml::de::Error),
-    /// The table is not a calibration.
+    /// The table does not have the properties of a calibration.
     #[error("calibration table `{name}`: {reason}")]
     Invalid {
         /// The table.
         name: String,
-        /// What is wrong.
+        /// The property that it lacks.
         reason: &'static str,
     },
-    /// There is not enough to fit a table to.
+    /// There are too few pairs for a table.
     #[error(
         "{impostors} pairs of pictures of different people are too few, or their similarities too much alike: a table needs 100000, which are 450 pictures of as many people"
     )]
     TooFew {
-        /// How many there are.
+        /// Number of impostor pairs.
         impostors: u64,
     },
 }
@@ -62,17 +61,18 @@ impl Calibration {
     /// The table of this name that ships with this crate.
     ///
     /// # Errors
-    /// There is none.
+    /// No table has this name.
     pub fn named(name: &str) -> Result<Self, CalibrationError> {
         let table = TABLES.iter().find(|(known, _)| *known == name);
         Self::parse(table.ok_or_else(|| CalibrationError::Unknown(name.to_owned()))?.1)
     }
 
-    /// Reads a table: TOML with `name` and `knots`, pairs of similarity and log10 of the rate, and, where they are known,
-    /// `intervals`, triples of a knot's similarity and the ends of its rate's confidence interval.
+    /// Reads a table: TOML with `name` and `knots`, which are pairs of similarity and log10 of the rate. `intervals` is optional:
+    /// triples of a knot's similarity and the ends of its rate's confidence interval.
     ///
     /// # Errors
-    /// Wrong form, a table that is not monotone or does not cover -1 to 1, an interval that is not about a knot.
+    /// The text has another form, the table is not monotone or does not cover -1 to 1, or an interval does not contain the rate of
+    /// a knot.
     pub fn parse(text: &str) -> Result<Self, CalibrationError> {
         let table: Self = toml::from_str(text)?;
         table.check()?;
@@ -85,8 +85,8 @@ impl Calibration {
         &self.name
     }
 
-    /// log10 of the false acceptance rate at a cosine similarity, from 0 down to below -17; this goes on falling
-    /// where [`Self::far`] stays at its floor. NaN counts as -1.
+    /// log10 of the false acceptance rate at a cosine similarity, from 0 down to below -17. Unlike [`Self::far`] it has no floor.
+    /// NaN counts as a similarity of -1.
     #[must_use]
     pub fn log10_far(&self, similarity: f32) -> f64 {
         let similarity = if similarity.is_nan() { -1.0 } else { f64::from(similarity).clamp(-1.0, 1.0) };
@@ -121,7 +121,7 @@ impl Calibration {
         &self.intervals
     }
 
-    /// The table as TOML, a line a knot.
+    /// The table as TOML, with one line a knot.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut text = format!("name = {}\nknots = [\n", toml::Value::from(self.name.as_str()));

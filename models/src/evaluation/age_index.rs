@@ -51,8 +51,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for value in ["old", "-1", "NaN"] {
             std::fs::write(folder.path().join(INDEX), format!("path,age\na,{value}\n")).unwrap();
-            let said = AgeIndex::read(folder.path(), None).unwrap_err().to_string();
-            assert!(said.ends_with(&format!("index.csv, line 2: `{value}` is not an age")), "{said}");
+            let text = AgeIndex::read(folder.path(), None).unwrap_err().to_string();
+            assert!(text.ends_with(&format!("index.csv, line 2: `{value}` is not an age")), "{text}");
         }
     }
 

@@ -68,8 +68,8 @@ mod tests {
             [("path\n", "no column `label`"), ("path,label\na,live,x\n", "line 2: 3 fields")]
         {
             std::fs::write(root.join(INDEX), text).unwrap();
-            let said = presentations(root).unwrap_err().to_string();
-            assert!(said.contains(reason), "{said}");
+            let text = presentations(root).unwrap_err().to_string();
+            assert!(text.contains(reason), "{text}");
         }
     }
 

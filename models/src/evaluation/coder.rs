@@ -2,23 +2,23 @@
 
 use std::path::Path;
 
-/// Whatever made a coder fail.
+/// The error of a coder.
 pub type CoderError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a coder makes of a face.
+/// A face as a coder describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// The embedding, of any length but zero.
     pub embedding: Vec<f32>,
-    /// One number: above 100 good, negative useless.
+    /// The quality: above 100 is good, below 0 useless.
     pub quality: i32,
-    /// What the quality was made of, by name; each in its own unit.
+    /// The measures that the quality was computed from, by name, each in its own unit.
     pub measures: Vec<(&'static str, f32)>,
 }
 
-/// Makes an embedding of a picture's central face. The product's own pipeline is plugged in by the program.
+/// Makes an embedding of a picture's central face. The programs implement it with the worker's pipeline.
 pub trait Coder {
-    /// The face, or `None` where none is found.
+    /// The picture's face, or `None` where it shows none.
     ///
     /// # Errors
     /// The picture cannot be read, or the pipeline failed.

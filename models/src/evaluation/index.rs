@@ -1,4 +1,4 @@
-//! `index.csv`: the list of a data set's pictures with what is known of each.
+//! `index.csv`: the list of a data set's pictures, with a label of each.
 
 use std::path::{Path, PathBuf};
 

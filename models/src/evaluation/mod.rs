@@ -1,5 +1,5 @@
-//! Error rates of verification over a folder of labelled pictures (ISO/IEC 19795-1: FMR and FNMR), errors of estimated
-//! ages, and of telling attacks from living people (ISO/IEC 30107-3).
+//! Error rates over labelled pictures: of verification (ISO/IEC 19795-1: FMR and FNMR), of estimated ages, and of presentation
+//! attack detection (ISO/IEC 30107-3).
 
 mod age_errors;
 mod age_index;
@@ -27,7 +27,7 @@ pub use self::balanced::{Accuracy, balanced_accuracy};
 pub use self::bootstrap::{Draws, Interval};
 pub use self::coder::{Coder, CoderError, Sample};
 pub use self::comparison::{Comparison, Genuine, GenuinePairs};
-pub use self::discard::{DiscardCurve, Order};
+pub use self::discard::{BadValues, DiscardCurve};
 pub use self::fold::{Fold, NoFold};
 pub use self::folder::{Coded, EvaluationError, Folder};
 pub use self::histogram::Histogram;

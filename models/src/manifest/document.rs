@@ -11,7 +11,7 @@ use super::package::{Member, Package, Registry};
 /// The manifest that ships with this crate.
 pub const DEFAULT_MANIFEST: &str = include_str!("../../manifest.toml");
 
-/// Everything that provisioning fetches and the worker loads.
+/// All files that provisioning fetches and the worker loads.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -23,7 +23,7 @@ pub struct Manifest {
     pub runtime: Runtime,
     /// The models, one for each role.
     pub models: BTreeMap<Role, Model>,
-    /// Pictures that everybody may use, for the first calls of a new user and for the project's own tests.
+    /// Pictures under free licences, for a new user's first calls and for the project's own tests.
     #[serde(default)]
     pub pictures: BTreeMap<String, Member>,
 }
@@ -39,7 +39,7 @@ pub struct Runtime {
     pub member: Member,
 }
 
-/// Why a manifest is not taken.
+/// Why a manifest is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// The file cannot be read.
@@ -50,10 +50,10 @@ pub enum ManifestError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The text is not of the form.
+    /// The text is no TOML of this form.
     #[error("the manifest is not of the form: {0}")]
     Form(#[from] toml::de::Error),
-    /// A value names something that is not there.
+    /// A value is out of its range, or names a package that the manifest does not have.
     #[error("the manifest contradicts itself: {0}")]
     Inconsistent(String),
 }
@@ -62,7 +62,7 @@ impl Manifest {
     /// The manifest that ships with this crate.
     ///
     /// # Errors
-    /// Never for a build whose tests pass.
+    /// The manifest that ships is invalid, which the tests of this crate rule out.
     pub fn default_manifest() -> Result<Self, ManifestError> {
         Self::parse(DEFAULT_MANIFEST)
     }
@@ -70,7 +70,7 @@ impl Manifest {
     /// Reads a user's own manifest.
     ///
     /// # Errors
-    /// Unreadable file, wrong form, or a reference to a package that is not there.
+    /// The file cannot be read, has another form, or contradicts itself.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ManifestError::Read { path: path.display().to_string(), source })?;

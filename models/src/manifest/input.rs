@@ -14,28 +14,28 @@ pub enum Channels {
     Grey,
 }
 
-/// What a model takes: N x C x height x width, `f32`, `(value - mean) * scale` of 8-bit values.
+/// A model's input: N x C x height x width, `f32`, `(value - mean) * scale` of 8-bit values.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
     /// Name of the graph's input.
     pub name: String,
-    /// Pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height in pixels.
     pub height: u32,
     /// Order of the channels.
     pub channels: Channels,
-    /// Subtracted first, one a channel or one for all, in the order of `channels`.
+    /// Subtracted first: one value a channel, in the order of `channels`, or one value for all.
     pub mean: Vec<f32>,
-    /// Multiplied then, one a channel or one for all.
+    /// Multiplied afterwards: one value a channel or one value for all.
     pub scale: Vec<f32>,
-    /// Which part of the picture is taken.
+    /// The part of the picture that becomes the input.
     pub crop: Crop,
 }
 
 impl Input {
-    /// Smallest and largest value that 8-bit pixels become.
+    /// Smallest and largest input value of 8-bit pixels.
     #[must_use]
     pub fn range(&self) -> (f32, f32) {
         let channels = self.mean.len().max(self.scale.len());
@@ -52,7 +52,7 @@ impl Input {
     }
 }
 
-/// Which part of the picture a model looks at.
+/// The part of the picture that becomes a model's input.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum Crop {
@@ -60,12 +60,12 @@ pub enum Crop {
     Whole,
     /// The face's box, its sides multiplied by `factor` about its centre, stretched.
     Box {
-        /// 1.0 is the detector's box.
+        /// The factor; 1.0 is the detector's box.
         factor: f32,
-        /// A square of the box's area in place of the box, so that nothing is stretched.
+        /// Take a square of the box's area instead of the box, which avoids stretching.
         #[serde(default)]
         square: bool,
-        /// Shrunk until it fits the picture, then shifted inside, instead of padded with black.
+        /// Shrink the crop until it fits the picture, then shift it inside, instead of padding with black.
         #[serde(default)]
         keep_inside: bool,
     },
@@ -76,7 +76,7 @@ pub enum Crop {
     },
     /// A square about an eye, its side `factor` times the eye's width.
     Eye {
-        /// Side over the distance of the eye's corners.
+        /// Side of the square over the distance of the eye's corners.
         factor: f32,
     },
 }

@@ -1,7 +1,7 @@
-//! The manifest: which models there are, where they come from, and what goes in and out of them.
+//! The manifest: the models with their sources, inputs and outputs.
 //!
-//! A user who brings another ONNX file edits the manifest. The code does not change for a model whose input and output these
-//! terms describe.
+//! To use another ONNX file, an operator edits the manifest. The code need not change if these terms can describe the model's
+//! input and output.
 
 mod document;
 mod input;

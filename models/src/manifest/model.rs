@@ -1,4 +1,4 @@
-//! What the manifest says of a model.
+//! A model in the manifest.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,11 +16,11 @@ pub enum Role {
     Landmarks,
     /// Turns an aligned face into an embedding.
     Embedding,
-    /// Tells a bona fide face from a presentation attack.
+    /// Distinguishes a bona fide face from a presentation attack.
     Liveness,
-    /// Yaw, pitch and roll of a head.
+    /// Estimates yaw, pitch and roll of a head.
     HeadPose,
-    /// Tells an open eye from a closed one.
+    /// Distinguishes an open eye from a closed one.
     EyeOpen,
     /// Estimates the age that a person seems to have.
     Age,
@@ -30,28 +30,28 @@ pub enum Role {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// Its name; it is installed as `<name>/<version>/model.onnx`.
+    /// Its name. The model is installed as `<name>/<version>/model.onnx`.
     pub name: String,
-    /// Version of the installed file: rises when the source or its conversion changes.
+    /// Version of the installed file, which rises when the source or its conversion changes.
     pub version: u32,
     /// The file as published.
     pub source: Member,
-    /// The weights' values, for a graph model of TensorFlow.js: `source` is its JSON file then, and both are converted to
-    /// one ONNX file before anything else.
+    /// The weights' values of a graph model of TensorFlow.js. `source` is the model's JSON file then, and both are first converted
+    /// to one ONNX file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Member>,
-    /// Table of outputs that another implementation computed, a key of the crate's `reference/` folder: for models whose
+    /// Table of outputs that another implementation computed, by its name in the crate's `reference/` folder. For models whose
     /// original does not run in ONNX Runtime.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
-    /// Rewritings of the graph, in this order.
+    /// Conversions of the graph, in this order.
     #[serde(default)]
     pub conversions: Vec<Conversion>,
     /// SHA-256 of the file as installed (conversion is deterministic), lower-case hex.
     pub sha256: String,
-    /// What goes in.
+    /// The model's input.
     pub input: Input,
-    /// What comes out.
+    /// The model's outputs.
     pub output: Output,
 }
 
@@ -62,19 +62,19 @@ impl Model {
     }
 }
 
-/// A rewriting of a graph that does not change what it computes.
+/// A conversion of a graph that does not change its results.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Conversion {
-    /// The leading axis of inputs and outputs becomes a parameter, so that several faces run at once.
+    /// Makes the leading axis of inputs and outputs a parameter, for batches of several faces.
     DynamicBatch,
-    /// `PRelu` becomes `Max` and friends, which ONNX Runtime computes without branches; rounds as the original.
+    /// Replaces `PRelu` by `Max` and arithmetic, which ONNX Runtime computes without branches. Rounds as the original does.
     PreluToMax,
-    /// `PRelu` becomes two depthwise 1x1 convolutions, which keep ONNX Runtime's blocked layout: faster than
-    /// `Max` where channels come in multiples of 16, equal to the original but for rounding.
+    /// Replaces `PRelu` by two depthwise 1x1 convolutions, which keep ONNX Runtime's blocked layout. Faster than `Max` where the
+    /// number of channels is a multiple of 16, and equal to the original except for rounding.
     PreluToConv,
-    /// Weights below 1e-15 become zero, so that no product is subnormal, which costs a processor dearly.
+    /// Sets weights below 1e-15 to zero. Subnormal products, which processors compute slowly, do not occur then.
     FlushNegligible,
-    /// Inner channels that carry a constant go, and zeros fill up the rest to a multiple of 16.
+    /// Removes inner channels with a constant value, and adds channels of zeros up to a multiple of 16.
     FitChannels,
 }

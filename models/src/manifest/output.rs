@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How to read what comes out.
+/// How to interpret a model's outputs.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum Output {
@@ -12,16 +12,16 @@ pub enum Output {
         scores: String,
         /// Name of the boxes.
         boxes: String,
-        /// Lowest score of a face.
+        /// Lowest score that counts as a face.
         threshold: f32,
-        /// Largest overlap (intersection over union) of two faces.
+        /// Largest overlap (intersection over union) of two faces in non-maximum suppression.
         nms: f32,
     },
     /// N x 2K coordinates in 0..1 of the crop.
     Points {
         /// Name of the output.
         name: String,
-        /// K.
+        /// K: the number of points.
         count: usize,
     },
     /// N x `dimensions`, compared by cosine after L2 normalisation.
@@ -32,24 +32,24 @@ pub enum Output {
         dimensions: usize,
         /// The algorithm's name: the `mode` of answers, part of every template.
         algorithm: String,
-        /// Version of the template that it makes.
+        /// Version of the templates with this embedding.
         template_version: u32,
         /// Calibration table of this embedding, a key of the crate's `calibration/` folder.
         calibration: String,
     },
-    /// N x classes before or after softmax; the probability p of `index` is taken, and from it the score
-    /// 1 / (1 + exp(-(scale * ln(p / (1 - p)) + offset))).
+    /// N x classes before or after softmax. The score is 1 / (1 + exp(-(scale * ln(p / (1 - p)) + offset))), where p is the
+    /// probability of class `index`.
     Class {
         /// Name of the output.
         name: String,
-        /// The class that counts.
+        /// The class whose probability is used.
         index: usize,
-        /// Whether softmax is still to be computed.
+        /// Whether the output is before softmax, which is then computed here.
         softmax: bool,
-        /// Above 0. With 1, and no offset, the score is the probability.
+        /// Factor of the log-odds, above 0. With a scale of 1 and an offset of 0 the score is the probability.
         #[serde(default = "one")]
         scale: f32,
-        /// See `scale`.
+        /// Added to the scaled log-odds.
         #[serde(default)]
         offset: f32,
     },
@@ -66,14 +66,14 @@ pub enum Output {
         /// Degrees of bin 0.
         offset: f32,
     },
-    /// N x classes after softmax, class i standing for i years. Their expectation, corrected, is the age.
+    /// N x classes after softmax, where class i stands for i years. The age is their expectation after `correction`.
     Years {
         /// Name of the output.
         name: String,
         /// Number of classes.
         classes: usize,
-        /// Expectation and age, both rising: the age is linear between, and beyond the ends as in the first and the last
-        /// piece, but never negative. Empty: the expectation is the age.
+        /// Pairs of expectation and age, both rising. The age is linear between the pairs and continues the first and the last
+        /// piece beyond them, but is never negative. Without pairs the expectation is the age.
         #[serde(default)]
         correction: Vec<[f32; 2]>,
     },

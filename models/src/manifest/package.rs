@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The registry that a package is fetched from, by that registry's ordinary client.
+/// A package registry. Packages are fetched by the registry's ordinary client.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Registry {
@@ -16,21 +16,21 @@ pub enum Registry {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Package {
-    /// Where it is published.
+    /// The registry that publishes it.
     pub registry: Registry,
-    /// The package's name there.
+    /// The package's name in the registry.
     pub name: String,
     /// Its exact version.
     pub version: String,
-    /// Fetch the source archive and not a wheel (PyPI only).
+    /// Fetch the source archive instead of a wheel (PyPI only).
     #[serde(default)]
     pub source_archive: bool,
-    /// Which wheel (PyPI only): without it, pip would take the one that suits the Python it runs in.
+    /// The wheel to fetch (PyPI only). Without it pip would take the wheel for the Python that it runs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wheel: Option<Wheel>,
     /// The licence that the package declares (SPDX).
     pub license: String,
-    /// Who publishes it, as far as the package says.
+    /// The publisher, as far as the package names one.
     pub origin: String,
 }
 

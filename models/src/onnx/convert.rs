@@ -7,10 +7,10 @@ use super::proto::ModelProto;
 use super::{dynamic_batch, fit_channels, negligible, prelu};
 use crate::manifest::Conversion;
 
-/// Applies conversions in order. The same bytes give the same bytes.
+/// Applies conversions in order. The result is deterministic to the byte.
 ///
 /// # Errors
-/// Not an ONNX file, or a graph that a conversion was not made for.
+/// The bytes are no ONNX file, or a conversion does not support the graph.
 pub fn convert(file: &[u8], conversions: &[Conversion]) -> Result<Vec<u8>, ConversionError> {
     let mut model = ModelProto::decode(file)?;
     if model.encoded_len() != file.len() {

@@ -1,4 +1,4 @@
-//! Why a model is not converted.
+//! Errors of conversion.
 
 /// Why a file cannot be converted.
 #[derive(Debug, thiserror::Error)]
@@ -9,7 +9,7 @@ pub enum ConversionError {
     /// The bytes are not a graph model of TensorFlow.js.
     #[error("not a graph model: {0}")]
     Json(#[from] serde_json::Error),
-    /// The file says something that would be lost.
+    /// The file has fields that conversion would lose.
     #[error("the ONNX file has fields that are not known here and would be lost")]
     UnknownFields,
     /// The graph has a form that the conversion was not made for.

@@ -1,4 +1,4 @@
-//! Rewriting of ONNX graphs, and the proof that a rewritten graph computes what the original does.
+//! Conversion of ONNX graphs, and the proof that a converted graph computes what the original does.
 
 mod convert;
 mod dynamic_batch;

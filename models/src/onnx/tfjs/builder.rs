@@ -13,23 +13,23 @@ use crate::onnx::proto::{
     AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
 };
 
-/// Of the format; ONNX Runtime 1.10 and all later ones read it.
+/// Version of the file format, which ONNX Runtime 1.10 and later read.
 const IR_VERSION: i64 = 8;
-/// Of the operators.
+/// Version of the operators.
 const OPSET: i64 = 15;
 
-/// What a node of the graph gives.
+/// The output of a TensorFlow node.
 #[derive(Clone)]
 pub(super) enum Value {
     Constant(Constant),
-    /// Computed when the graph runs.
+    /// A value that is computed when the graph runs.
     Computed(Shape),
 }
 
 /// A node of the ONNX graph.
 pub(super) enum Step {
     Node(NodeProto),
-    /// `min(max(x, low), high)`. Kept apart, since a chain of them is one.
+    /// `min(max(x, low), high)`. It is not yet a node, because a following clamp may be merged into it.
     Clamp {
         input: String,
         output: String,
@@ -40,10 +40,10 @@ pub(super) enum Step {
 
 /// Collects the nodes and constants of an ONNX graph.
 pub(super) struct Builder {
-    /// Of the weights' file.
+    /// Constants of the weights' file that no node has taken yet.
     pub(super) weights: HashMap<String, Constant>,
     pub(super) values: HashMap<String, Value>,
-    /// How many nodes or outputs need a value.
+    /// How many nodes and outputs use a value.
     pub(super) uses: HashMap<String, usize>,
     pub(super) steps: Vec<Step>,
     initializers: Vec<TensorProto>,

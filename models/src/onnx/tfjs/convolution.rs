@@ -7,8 +7,8 @@ use super::topology::Node;
 use crate::onnx::error::ConversionError;
 
 impl Builder {
-    /// Kernels are height x width x inputs x outputs in TensorFlow; a depthwise one's last axis counts the outputs of
-    /// each input.
+    /// TensorFlow's kernels are height x width x inputs x outputs. In a depthwise kernel the last axis has the outputs of one
+    /// input.
     pub(super) fn convolution(
         &mut self,
         node: &Node,
@@ -67,7 +67,7 @@ impl Builder {
     }
 }
 
-/// The two middle ones of four sizes, the others and zero being refused.
+/// The two middle ones of four sizes. The outer ones must be 1, and the middle ones not zero.
 fn middle(node: &Node, name: &str) -> Result<[usize; 2], ConversionError> {
     match node.sizes(name)?.as_deref() {
         None => Ok([1, 1]),

@@ -27,7 +27,7 @@ pub(super) fn clamp_node(
     if low == 0.0 && high == f32::INFINITY {
         return node("Relu", vec![input]);
     }
-    // An end that is left out is no bound.
+    // `Clip` takes an empty name as no bound.
     let mut end = |part: &str, bound: f32| {
         if bound.is_infinite() {
             return String::new();

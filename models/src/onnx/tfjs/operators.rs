@@ -8,7 +8,7 @@ use super::weights::{Constant, Values};
 use crate::onnx::error::ConversionError;
 
 impl Builder {
-    /// Adds a node whose inputs were added before.
+    /// Adds a node. The nodes of its inputs must have been added before.
     pub(super) fn add(&mut self, node: &Node) -> Result<(), ConversionError> {
         let inputs = node.inputs()?;
         let value = match (node.op.as_str(), inputs.as_slice()) {
@@ -55,7 +55,7 @@ impl Builder {
         }
     }
 
-    /// A sum or a product, with a constant for all channels or one for each, or of two alike.
+    /// A sum or a product of two values of one shape, or of a value and a constant (one for all channels or one for each).
     fn arithmetic(&mut self, node: &Node, op: &str, a: &str, b: &str) -> Result<Value, ConversionError> {
         let (x, other) = if matches!(self.values.get(a), Some(Value::Constant(_))) { (b, a) } else { (a, b) };
         let shape = self.computed(node, x)?;
@@ -79,7 +79,7 @@ impl Builder {
         Ok(Value::Computed(shape))
     }
 
-    /// Splits the inputs of a minimum or maximum into the one that is computed and a constant.
+    /// Splits the inputs of a minimum or maximum into the computed value and the constant.
     fn bound<'n>(&self, node: &Node, a: &'n str, b: &'n str) -> Result<(&'n str, f32), ConversionError> {
         let (x, bound) = if matches!(self.values.get(a), Some(Value::Constant(_))) { (b, a) } else { (a, b) };
         match self.floats(node, bound)? {
@@ -88,7 +88,7 @@ impl Builder {
         }
     }
 
-    /// Clamping to an interval and then to another is clamping once, to the first one's ends clamped to the second.
+    /// Merges consecutive clamps: the result is one clamp to the first interval's ends, clamped to the second interval.
     fn clamp(&mut self, node: &Node, x: &str, low: f32, high: f32) -> Result<Value, ConversionError> {
         let shape = self.computed(node, x)?;
         let alone = self.uses.get(x) == Some(&1);
@@ -127,7 +127,7 @@ impl Builder {
         Ok(Value::Computed(Shape::Row { length: channels }))
     }
 
-    /// A row times a matrix, with what TensorFlow has fused to it.
+    /// A row times a matrix, with the operations that TensorFlow has fused to it.
     fn product(
         &mut self,
         node: &Node,

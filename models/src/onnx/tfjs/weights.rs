@@ -14,7 +14,7 @@ pub(super) struct Constant {
     pub(super) values: Values,
 }
 
-/// Element types that graphs of pictures have.
+/// The values of a constant, by element type.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Values {
     Floats(Vec<f32>),
@@ -22,7 +22,7 @@ pub(super) enum Values {
 }
 
 impl Constant {
-    /// The values, where they are floats.
+    /// The values if they are floats.
     pub(super) fn floats(&self) -> Option<&[f32]> {
         match &self.values {
             Values::Floats(values) => Some(values),
@@ -31,7 +31,7 @@ impl Constant {
     }
 }
 
-/// Takes the file apart, by names.
+/// Reads the weights' file; the constants by name.
 pub(super) fn read(
     document: &Document,
     mut file: &[u8],
