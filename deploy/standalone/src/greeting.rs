@@ -1,4 +1,4 @@
-//! What a person sees who starts the program for the first time: three calls that work as pasted.
+//! Prints three example calls, ready to paste, for a person who starts the program for the first time.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
@@ -7,7 +7,8 @@ use std::path::Path;
 use faceline_models::Repository;
 use faceline_shared::parts::Parts;
 
-/// Waits for the service to be ready and prints the calls, where the demo account may make them.
+/// Waits until the service is ready and prints the calls. Prints nothing where the demo account is not in use, or where no
+/// example pictures are installed.
 pub(crate) async fn when_ready(parts: Parts, listener: SocketAddr) {
     if parts.config.accounts.file.is_some() {
         return;
