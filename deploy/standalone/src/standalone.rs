@@ -1,7 +1,7 @@
 //! Both roles in one process.
 
 use faceline_gateway::{Gateway, GatewayError};
-use faceline_shared::parts::Parts;
+use faceline_shared::services::SharedServices;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_worker::WorkerError;
 use faceline_worker::jobs::MODELS_READY;
@@ -25,13 +25,13 @@ pub enum StandaloneError {
 ///
 /// # Errors
 /// What ended one of the roles; the other one is stopped then.
-pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), StandaloneError> {
+pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Result<(), StandaloneError> {
     let worker_shutdown = CancellationToken::new();
     // Known before either role runs, so that the gateway's conditions alone make nobody believe that all is ready.
-    let _ = parts.readiness.condition(MODELS_READY);
-    let gateway = Gateway::start(parts.clone()).await?;
-    let greeting = tokio::spawn(greeting::when_ready(parts.clone(), gateway.local_addr()));
-    let worker = tokio::spawn(faceline_worker::run(parts, worker_shutdown.clone()));
+    let _ = services.readiness.condition(MODELS_READY);
+    let gateway = Gateway::start(services.clone()).await?;
+    let greeting = tokio::spawn(greeting::when_ready(services.clone(), gateway.local_addr()));
+    let worker = tokio::spawn(faceline_worker::run(services, worker_shutdown.clone()));
     let worker_ended = async {
         let ended = worker.await;
         shutdown.cancel();

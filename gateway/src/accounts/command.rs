@@ -7,10 +7,10 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use faceline_shared::config::Config;
 use faceline_shared::keys::{Keys, KeysError};
 use faceline_shared::seal::SealError;
 use faceline_shared::secret_file::{self, SecretFileError};
+use faceline_shared::settings::Settings;
 use time::OffsetDateTime;
 use toml_edit::{InlineTable, Value};
 
@@ -168,7 +168,7 @@ impl KeysCommand {
     /// [`KeysCommandError`]; the file is as it was then, unless it was `out` that could not be written to.
     pub fn run(
         self,
-        config: &Config,
+        config: &Settings,
         input: &mut impl BufRead,
         out: &mut impl Write,
     ) -> Result<(), KeysCommandError> {
@@ -195,7 +195,7 @@ impl KeysCommand {
 impl AddKey {
     fn run(
         self,
-        config: &Config,
+        config: &Settings,
         path: &Path,
         input: &mut impl BufRead,
         out: &mut impl Write,
@@ -236,7 +236,7 @@ impl AddKey {
 }
 
 impl RotateKey {
-    fn run(self, config: &Config, path: &Path, out: &mut impl Write) -> Result<(), KeysCommandError> {
+    fn run(self, config: &Settings, path: &Path, out: &mut impl Write) -> Result<(), KeysCommandError> {
         let mut done = None;
         change(path, |text, entries| {
             let old = find(entries, &self.key)?;
@@ -290,7 +290,7 @@ impl Made {
         id: &str,
         name: String,
         chosen: Option<&str>,
-        config: &Config,
+        config: &Settings,
     ) -> Result<Self, KeysCommandError> {
         Ok(match kind {
             Kind::ApiKey => {

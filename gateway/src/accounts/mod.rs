@@ -27,8 +27,8 @@ use std::time::Duration;
 use crate::fault::{BusyCause, Fault};
 use arc_swap::ArcSwap;
 pub use faceline_gateway_store::rate::{Quota, QuotaSpan, Rate};
-use faceline_shared::config::Config;
 use faceline_shared::seal::KeyRing;
+use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
 use prometheus::{IntCounterVec, IntGauge};
 use time::OffsetDateTime;
@@ -112,7 +112,7 @@ impl Accounts {
     ///
     /// # Errors
     /// A file that cannot be read or is not of the form, or a demo account on a listener that others reach.
-    pub fn load(config: &Config, ring: &KeyRing, metrics: &Metrics) -> Result<Self, AccountsError> {
+    pub fn load(config: &Settings, ring: &KeyRing, metrics: &Metrics) -> Result<Self, AccountsError> {
         let (table, file) = match &config.accounts.file {
             Some(path) => {
                 let (followed, text) = Followed::open(path)

@@ -8,14 +8,14 @@ use super::*;
 
 /// Accounts of a file in a folder of its own, and the commands that change it.
 struct Installation {
-    config: Config,
+    config: Settings,
     _folder: TempDir,
 }
 
 impl Installation {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
+        let mut config = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
         config.accounts.file = Some(folder.path().join("accounts.toml"));
         // Some process of the installation has made them.
         faceline_shared::keys::Keys::load(&config).unwrap();
@@ -100,7 +100,7 @@ fn an_api_key_opens_what_it_allows_and_a_wrong_one_nothing() {
 
 #[tokio::test]
 async fn without_a_file_there_is_the_demo_account_on_loopback_only() {
-    let mut config = Config::default();
+    let mut config = Settings::default();
     let ring = KeyRing::generate().unwrap();
     let accounts = Accounts::load(&config, &ring, &Metrics::new()).unwrap();
     let caller = accounts.by_api_key(Some(b"demo"), from(1)).unwrap();
@@ -117,7 +117,7 @@ async fn without_a_file_there_is_the_demo_account_on_loopback_only() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let mut config = Config::default();
+    let mut config = Settings::default();
     config.accounts.file = Some("/nowhere/accounts.toml".into());
     let ring = KeyRing::generate().unwrap();
     let error = Accounts::load(&config, &ring, &Metrics::new()).err().unwrap().to_string();

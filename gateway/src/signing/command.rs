@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -28,7 +28,7 @@ impl SigningCommand {
     ///
     /// # Errors
     /// [`SigningError`]; or `out` cannot be written to.
-    pub fn run(self, config: &Config, out: &mut impl Write) -> Result<(), SigningCommandError> {
+    pub fn run(self, config: &Settings, out: &mut impl Write) -> Result<(), SigningCommandError> {
         let file = KeyFile::of(config);
         let now = OffsetDateTime::now_utc();
         if let Self::Rotate { now: at_once } = self {

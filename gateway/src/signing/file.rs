@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use faceline_shared::config::{Config, SigningAlgorithm};
 use faceline_shared::secret_file;
+use faceline_shared::settings::{Settings, SigningAlgorithm};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -34,7 +34,7 @@ pub struct KeyFile {
 impl KeyFile {
     /// The file that `config` names; `signing.toml` in the data folder where it names none.
     #[must_use]
-    pub fn of(config: &Config) -> Self {
+    pub fn of(config: &Settings) -> Self {
         let named = config.signing.file.clone();
         Self {
             own: named.is_none(),

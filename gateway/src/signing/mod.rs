@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use faceline_shared::config::Config;
 use faceline_shared::secret_file::SecretFileError;
+use faceline_shared::settings::Settings;
 use serde::Serialize;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -120,7 +120,7 @@ impl Signer {
     ///
     /// # Errors
     /// [`SigningError`].
-    pub fn load(config: &Config) -> Result<Self, SigningError> {
+    pub fn load(config: &Settings) -> Result<Self, SigningError> {
         let file = KeyFile::of(config);
         let keys = file.load()?;
         // Unknown, so that the first look reads again: another process may have been at it in between.

@@ -7,14 +7,14 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use base64_simd::URL_SAFE_NO_PAD;
-use faceline_shared::config::SigningAlgorithm;
+use faceline_shared::settings::SigningAlgorithm;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
 
-fn config(folder: &TempDir, algorithm: SigningAlgorithm) -> Config {
-    let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
+fn config(folder: &TempDir, algorithm: SigningAlgorithm) -> Settings {
+    let mut config = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
     config.signing.algorithm = algorithm;
     config
 }
@@ -226,7 +226,7 @@ fn a_named_file_is_not_ours_to_fill() {
     let folder = TempDir::new().unwrap();
     let mut named = config(&folder, SigningAlgorithm::Es256);
     named.signing.file = Some(folder.path().join("named.toml"));
-    let load = |config: &Config| Signer::load(config).err().unwrap();
+    let load = |config: &Settings| Signer::load(config).err().unwrap();
     assert!(matches!(load(&named), SigningError::File(error) if error.is_missing()));
 
     // By command it is.

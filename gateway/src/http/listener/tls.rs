@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use arc_swap::ArcSwap;
-use faceline_shared::config;
+use faceline_shared::settings;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -57,7 +57,7 @@ pub enum TlsError {
 /// A certificate in two files, of which new connections get what is there when they come.
 #[derive(Debug)]
 pub(in crate::http) struct Certificate {
-    files: config::Tls,
+    files: settings::TlsSettings,
     current: ArcSwap<CertifiedKey>,
     /// What the files held when they were last looked at.
     seen: Mutex<Contents>,
@@ -74,7 +74,7 @@ struct Contents {
 
 impl Certificate {
     /// Reads the files.
-    pub(in crate::http) fn load(files: &config::Tls) -> Result<Arc<Self>, TlsError> {
+    pub(in crate::http) fn load(files: &settings::TlsSettings) -> Result<Arc<Self>, TlsError> {
         let contents = Contents::read(files)?;
         let current = ArcSwap::from_pointee(contents.certified(files)?);
         Ok(Arc::new(Self {
@@ -135,13 +135,13 @@ impl ResolvesServerCert for Certificate {
 }
 
 impl Contents {
-    fn read(files: &config::Tls) -> Result<Self, TlsError> {
+    fn read(files: &settings::TlsSettings) -> Result<Self, TlsError> {
         let read =
             |path: &Path| fs::read(path).map_err(|source| TlsError::Io { path: path.to_owned(), source });
         Ok(Self { certificate: read(&files.certificate)?, key: read(&files.key)? })
     }
 
-    fn certified(&self, files: &config::Tls) -> Result<CertifiedKey, TlsError> {
+    fn certified(&self, files: &settings::TlsSettings) -> Result<CertifiedKey, TlsError> {
         let pem = |path: &Path, reason: String| TlsError::Pem { path: path.to_owned(), reason };
         let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.certificate)
             .collect::<Result<_, _>>()
@@ -173,8 +173,10 @@ mod tests {
     #[test]
     fn what_does_not_go_together_changes_nothing() {
         let folder = TempDir::new().unwrap();
-        let files =
-            config::Tls { certificate: folder.path().join("tls.crt"), key: folder.path().join("tls.key") };
+        let files = settings::TlsSettings {
+            certificate: folder.path().join("tls.crt"),
+            key: folder.path().join("tls.key"),
+        };
         let write_certificate =
             |pair: &rcgen::CertifiedKey<KeyPair>| fs::write(&files.certificate, pair.cert.pem());
         let write_key =
