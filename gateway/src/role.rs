@@ -95,7 +95,7 @@ impl Gateway {
         if !config.broker.url.is_embedded() {
             warn_of_what_is_not_shared(config);
         }
-        let signer = Arc::new(Signer::load(config)?);
+        let signer = Arc::new(Signer::load(config, &services.metrics)?);
         let rates = Arc::new(Rates::start(config, &services.metrics)?);
         let records = SealedSessions::new(
             session::open(&config.store.url, &config.data_dir)?,
@@ -131,8 +131,8 @@ impl Gateway {
             tokio::spawn(watch_connection(dispatcher.watch_connection(), connected)),
             tokio::spawn(look(services.clone(), records, objects.clone(), conditions)),
             tokio::spawn(async move { listener.listen().await }),
-            tokio::spawn(Arc::clone(&signer).follow()),
-            tokio::spawn(Arc::clone(&accounts).follow()),
+            tokio::spawn(Arc::clone(&signer).watch()),
+            tokio::spawn(Arc::clone(&accounts).watch()),
         ];
         let outbox = Outbox::of(&sessions);
         let mover = usage.mover(objects, &config.usage);

@@ -28,3 +28,4 @@ pub mod telemetry;
 pub mod testkit;
 #[cfg(any(feature = "rabbitmq", feature = "redis"))]
 pub mod tls;
+pub mod watched_file;

@@ -72,7 +72,7 @@ impl Gateway {
         ready.set(true);
         let admission = Admission::new(&config, &metrics);
         let rates = Arc::new(Rates::start(&config, &metrics).unwrap());
-        let signer = Arc::new(Signer::load(&config).unwrap());
+        let signer = Arc::new(Signer::load(&config, &metrics).unwrap());
         let sessions = Arc::new(Sessions::new(
             stores.records(),
             stores.sealed_objects(),
@@ -84,8 +84,8 @@ impl Gateway {
         let shutdown = CancellationToken::new();
         let listener = Arc::clone(&sessions);
         let beside = [
-            tokio::spawn(Arc::clone(&signer).follow()),
-            tokio::spawn(Arc::clone(&accounts).follow()),
+            tokio::spawn(Arc::clone(&signer).watch()),
+            tokio::spawn(Arc::clone(&accounts).watch()),
             tokio::spawn(async move { listener.listen().await }),
             tokio::spawn(Outbox::of(&sessions).run(shutdown.clone())),
             tokio::spawn(usage.mover(stores.sealed_objects(), &config.usage).run(shutdown.clone())),
