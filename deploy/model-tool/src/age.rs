@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use faceline_models::evaluation::{AgeErrors, AgeIndex, AgePair, Fold, MIDDLE_AGES};
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use faceline_worker::pipeline::{AgedFace, Pipeline, StageTimes};
 use image::{ImageFormat, RgbImage, imageops};
 
@@ -31,7 +31,7 @@ pub(crate) struct Age {
 }
 
 impl Age {
-    pub(crate) fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
         let index = AgeIndex::read(&self.dataset, self.fold)?;
         let (mut faces, mut nobody) = (Vec::new(), Vec::new());
         for ((path, age), face) in index.pictures.iter().zip(self.estimate(config, &index)?) {
@@ -54,7 +54,7 @@ impl Age {
     }
 
     /// Estimates all ages on all cores, in the order of the list.
-    fn estimate(&self, config: &Config, index: &AgeIndex) -> anyhow::Result<Vec<Option<AgedFace>>> {
+    fn estimate(&self, config: &Settings, index: &AgeIndex) -> anyhow::Result<Vec<Option<AgedFace>>> {
         let pictures: Vec<&Path> = index.pictures.iter().map(|(path, _)| path.as_path()).collect();
         each(config, &pictures, "estimating {pos} of {len} ages", |pipeline, path| {
             estimate(pipeline, path, self.pad)

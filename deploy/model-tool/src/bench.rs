@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use faceline_shared::config::Config;
 use faceline_shared::face::ImageType;
+use faceline_shared::settings::Settings;
 use faceline_worker::jobs::pipeline_settings;
 use faceline_worker::jobs::sha256;
 use faceline_worker::pipeline::{CodingOptions, Models, Pipeline, StageTimes, search_eighths};
@@ -29,7 +29,7 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(crate) fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
         let models = coder::models(config)?;
         let picture = std::fs::read(&self.picture)?;
         let threads = match config.inference.sessions {
@@ -88,7 +88,7 @@ struct Run {
     models: Duration,
 }
 
-pub(crate) fn warm(models: &Models, config: &Config) -> anyhow::Result<Pipeline> {
+pub(crate) fn warm(models: &Models, config: &Settings) -> anyhow::Result<Pipeline> {
     let mut pipeline = Pipeline::new(models, pipeline_settings(config))?;
     pipeline.warm_up()?;
     Ok(pipeline)

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bytes::Bytes;
-use faceline_shared::config::Config;
 use faceline_shared::job::Examination;
+use faceline_shared::settings::Settings;
 use faceline_worker::pipeline::StageTimes;
 use serde_json::json;
 
@@ -25,7 +25,7 @@ pub(crate) struct BenchLiveness {
 }
 
 impl BenchLiveness {
-    pub(crate) fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
         let read = |path: &PathBuf| std::fs::read(path).map(Bytes::from);
         let live = self.pictures.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let asked = Examination { live, photo: None, liveness: true, challenge: Vec::new() };

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use faceline_models::calibration::{Calibration, Doubtful, Fit, PICTURES_A_PERSON};
 use faceline_models::evaluation::{Coded, Fold};
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 
 use crate::coder;
 
@@ -32,7 +32,7 @@ pub(crate) struct Calibrate {
 }
 
 impl Calibrate {
-    pub(crate) fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
         let out = self.out.unwrap_or_else(|| PathBuf::from(format!("{}.toml", self.name)));
         let coded = coder::code(config, &self.dataset, self.fold)?;
         let fit = Fit::new(&self.name, &coded.labelled, coder::threads())

@@ -6,14 +6,14 @@ use std::thread::available_parallelism;
 use anyhow::ensure;
 use faceline_models::Repository;
 use faceline_models::evaluation::{Coded, Coder, CoderError, Fold, Folder, Sample};
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use faceline_worker::inference::Runtime;
 use faceline_worker::jobs::pipeline_settings;
 use faceline_worker::pipeline::{Models, Pipeline, StageTimes};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Loads the models that `config` names.
-pub(crate) fn models(config: &Config) -> anyhow::Result<Models> {
+pub(crate) fn models(config: &Settings) -> anyhow::Result<Models> {
     let repository = Repository::open(&config.models.dir)?;
     let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version())?;
     Ok(Models::load(&repository, &runtime, &config.inference.device.parse()?)?)
@@ -25,7 +25,7 @@ pub(crate) fn threads() -> usize {
 }
 
 /// Codes a data set on all cores, with a progress bar on standard error.
-pub(crate) fn code(config: &Config, dataset: &Path, fold: Option<Fold>) -> anyhow::Result<Coded> {
+pub(crate) fn code(config: &Settings, dataset: &Path, fold: Option<Fold>) -> anyhow::Result<Coded> {
     let folder = Folder::list(dataset, fold)?;
     let models = models(config)?;
     let threads = threads().min(folder.pictures());
@@ -53,7 +53,7 @@ struct CentralFace {
 }
 
 impl CentralFace {
-    fn new(models: &Models, config: &Config) -> anyhow::Result<Self> {
+    fn new(models: &Models, config: &Settings) -> anyhow::Result<Self> {
         Ok(Self { pipeline: Pipeline::new(models, pipeline_settings(config))? })
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use faceline_models::manifest::Manifest;
 use faceline_models::provision::{self, Terminal};
-use faceline_shared::config::{Config, Sources};
+use faceline_shared::settings::{Settings, Sources};
 use faceline_shared::telemetry::init_logging;
 
 use crate::bench::Bench;
@@ -55,7 +55,7 @@ enum Action {
 impl Command {
     /// Runs the command that the arguments name, and returns the program's exit code.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let config = Config::load(&self.sources)?;
+        let config = Settings::load(&self.sources)?;
         init_logging(&config.log).map_err(anyhow::Error::msg)?;
         match self.action {
             Action::Fetch { manifest } => fetch(&config, manifest),
@@ -77,7 +77,7 @@ fn manifest(path: Option<PathBuf>) -> anyhow::Result<Manifest> {
     })
 }
 
-fn fetch(config: &Config, path: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+fn fetch(config: &Settings, path: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let manifest = manifest(path)?;
     let dir = &config.models.dir;
     let runner = WorkerRunner::new(dir, &manifest);
@@ -92,7 +92,7 @@ fn fetch(config: &Config, path: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn verify(config: &Config) -> anyhow::Result<ExitCode> {
+fn verify(config: &Settings) -> anyhow::Result<ExitCode> {
     let faults = provision::verify(&config.models.dir)?;
     for fault in &faults {
         writeln!(std::io::stdout(), "{fault}")?;
@@ -104,7 +104,7 @@ fn verify(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn list(config: &Config, path: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+fn list(config: &Settings, path: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     for entry in provision::list(&config.models.dir, &manifest(path)?) {
         let size = entry.bytes.map_or_else(|| "not installed".to_owned(), |bytes| format!("{bytes} bytes"));
         writeln!(

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::Context as _;
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use faceline_worker::jobs::pipeline_settings;
 use faceline_worker::pipeline::Pipeline;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,7 +15,7 @@ use crate::coder;
 /// Does `work` with each picture, with a progress bar on standard error whose line begins with `doing`, a template of
 /// indicatif. The results are in the pictures' order.
 pub(crate) fn each<T: Clone + Send>(
-    config: &Config,
+    config: &Settings,
     pictures: &[&Path],
     doing: &str,
     work: impl Fn(&mut Pipeline, &Path) -> anyhow::Result<T> + Sync,

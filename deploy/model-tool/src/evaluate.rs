@@ -10,7 +10,7 @@ use faceline_models::Repository;
 use faceline_models::calibration::{Calibration, PICTURES_A_PERSON};
 use faceline_models::evaluation::{Coded, Fold, Interval};
 use faceline_models::manifest::{Output, Role};
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 
 use crate::age::Age;
 use crate::coder;
@@ -45,7 +45,7 @@ pub(crate) struct Verification {
 }
 
 impl Evaluate {
-    pub(crate) fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
         match self {
             Self::Verification(verification) => verification.run(config),
             Self::Age(age) => age.run(config),
@@ -55,7 +55,7 @@ impl Evaluate {
 }
 
 impl Verification {
-    fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
+    fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
         let table = table(config, self.calibration.as_deref())?;
         let coded = coder::code(config, &self.dataset, self.fold)?;
         let figures = Figures::of(&coded, &table).with_context(|| {
@@ -75,7 +75,7 @@ impl Verification {
 }
 
 /// The table of a file, or of the installed embedding.
-fn table(config: &Config, file: Option<&Path>) -> anyhow::Result<Calibration> {
+fn table(config: &Settings, file: Option<&Path>) -> anyhow::Result<Calibration> {
     if let Some(file) = file {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         return Calibration::parse(&text).with_context(|| file.display().to_string());

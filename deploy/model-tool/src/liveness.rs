@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use bytes::Bytes;
 use faceline_models::evaluation::{AttackErrors, Presentation, presentations};
-use faceline_shared::config::Config;
 use faceline_shared::job::examination::{Check, Examination, ExaminedPicture};
 use faceline_shared::liveness::SecurityLevel;
+use faceline_shared::settings::Settings;
 use faceline_worker::pipeline::{Pipeline, StageTimes};
 
 use crate::each::each;
@@ -30,7 +30,7 @@ pub(crate) struct Liveness {
 type Counts = BTreeMap<Check, [usize; 2]>;
 
 impl Liveness {
-    pub(crate) fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
         let out = &mut std::io::stdout();
         for dataset in &self.datasets {
             let shown = presentations(dataset)?;

@@ -18,13 +18,13 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use faceline_shared::config::{ConfigError, EXIT_BAD_CONFIG};
+use faceline_shared::settings::{EXIT_BAD_SETTINGS, SettingsError};
 
 use crate::command::Command;
 
 fn main() -> ExitCode {
     Command::parse().run().unwrap_or_else(|error| {
         let _ = writeln!(std::io::stderr(), "faceline-models: {error:#}");
-        if error.is::<ConfigError>() { ExitCode::from(EXIT_BAD_CONFIG) } else { ExitCode::FAILURE }
+        if error.is::<SettingsError>() { ExitCode::from(EXIT_BAD_SETTINGS) } else { ExitCode::FAILURE }
     })
 }

@@ -1,7 +1,7 @@
 //! Runs both roles, gateway and worker, in one process.
 
 use faceline_gateway::{Gateway, GatewayError};
-use faceline_shared::parts::Parts;
+use faceline_shared::services::SharedServices;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_worker::WorkerError;
 use faceline_worker::jobs::MODELS_READY;
@@ -22,14 +22,17 @@ pub(crate) enum StandaloneError {
 /// Runs gateway and worker until `shutdown`, or until one of them fails, which stops the other.
 ///
 /// The gateway drains first: the requests that it has accepted still need the worker.
-pub(crate) async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), StandaloneError> {
+pub(crate) async fn run(
+    services: SharedServices,
+    shutdown: CancellationToken,
+) -> Result<(), StandaloneError> {
     let worker_shutdown = CancellationToken::new();
     // The worker's condition is registered before the gateway's conditions can be met, or the program would briefly report
     // that it is ready while no model is loaded.
-    let _ = parts.readiness.condition(MODELS_READY);
-    let gateway = Gateway::start(parts.clone()).await?;
-    let greeting = tokio::spawn(greeting::when_ready(parts.clone(), gateway.local_addr()));
-    let worker = tokio::spawn(faceline_worker::run(parts, worker_shutdown.clone()));
+    let _ = services.readiness.condition(MODELS_READY);
+    let gateway = Gateway::start(services.clone()).await?;
+    let greeting = tokio::spawn(greeting::when_ready(services.clone(), gateway.local_addr()));
+    let worker = tokio::spawn(faceline_worker::run(services, worker_shutdown.clone()));
     let worker_ended = async {
         let ended = worker.await;
         shutdown.cancel();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use faceline_models::Repository;
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
@@ -24,7 +24,7 @@ pub(crate) fn tool(name: &str) -> PathBuf {
 
 /// The folder of the installed models.
 pub(crate) fn models_dir() -> PathBuf {
-    Config::default().models.dir
+    Settings::default().models.dir
 }
 
 pub(crate) fn bytes(name: &str) -> Vec<u8> {

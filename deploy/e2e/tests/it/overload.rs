@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_shared::broker::Queue;
-use faceline_shared::config::{Config, Sources};
 use faceline_shared::job::{CodedPicture, JobResult, Outcome, Task};
-use faceline_shared::parts::Parts;
+use faceline_shared::services::SharedServices;
+use faceline_shared::settings::{Settings, Sources};
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::testkit::{CutProxy, RabbitMq, Redis};
 use faceline_worker::jobs::{Consumer, Handler, Times, WorkerMetrics};
@@ -85,16 +85,16 @@ impl Site {
     /// A worker of this process, whose handler does as the test says.
     async fn worker(&self, handler: Arc<dyn Handler>) -> Worker {
         let flags = self.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let parts = Parts::open(Config::load(&Sources { file: None, flags }).unwrap()).unwrap();
-        let Parts { broker, blobs, keys, metrics, .. } = parts.clone();
+        let services = SharedServices::open(Settings::load(&Sources { file: None, flags }).unwrap()).unwrap();
+        let SharedServices { broker, blobs, keys, metrics, .. } = services.clone();
         let consumer = Consumer::new(broker, blobs, keys.data, handler, WorkerMetrics::new(&metrics));
         tokio::spawn(consumer.run(1, CancellationToken::new()));
         let consuming = async {
-            let depth = async || parts.broker.depth(&Queue::Interactive).await.unwrap_or_default();
+            let depth = async || services.broker.depth(&Queue::Interactive).await.unwrap_or_default();
             until(async || depth().await.consumers > 0).await;
         };
         tokio::time::timeout(TIMEOUT, consuming).await.expect("the worker does not consume");
-        Worker { parts }
+        Worker { services }
     }
 
     /// Blobs in the store.
@@ -144,7 +144,7 @@ async fn post(address: SocketAddr, picture: &[u8]) -> Answer {
 }
 
 struct Worker {
-    parts: Parts,
+    services: SharedServices,
 }
 
 /// Finds nobody in any picture, one after the other, when permits are given.
@@ -268,14 +268,14 @@ async fn a_deadline_is_missed_in_the_queue_or_at_work() {
     held.0.add_permits(1);
     // The one that waited is cancelled by now and is not done.
     let skipped = "faceline_worker_dropped_total{reason=\"cancelled\"} 1";
-    let is_skipped = until(async || worker.parts.metrics.encode().contains(skipped));
+    let is_skipped = until(async || worker.services.metrics.encode().contains(skipped));
     tokio::time::timeout(TIMEOUT, is_skipped).await.expect("the cancelled job is not skipped");
 
     let late = gateway.post(SMALL).await;
     assert_eq!((late.status.as_u16(), late.retry_after), (500, None), "{late:?}");
     assert!(late.body["id"].is_string(), "{late:?}");
     assert_eq!(gateway.refused("deadline_running").await, 1.0);
-    worker.parts.broker.close().await;
+    worker.services.broker.close().await;
 }
 
 #[tokio::test]
@@ -316,7 +316,7 @@ async fn gateways_that_share_a_queue_let_in_what_does_not_wait_too_long() {
         assert_eq!(gateway.refused("wait").await, refused.len() as f64);
         assert!(refused.len() >= 4, "{} are refused", refused.len());
     }
-    worker.parts.broker.close().await;
+    worker.services.broker.close().await;
 }
 
 #[tokio::test]
@@ -405,7 +405,7 @@ async fn at_three_times_the_capacity_goodput_stays_and_retry_after_is_true() {
     let mut gateway = site.gateway(&[]).await;
     let answered = "faceline_worker_answered_total{outcome=\"done\"} ";
     let done = || {
-        let metrics = worker.parts.metrics.encode();
+        let metrics = worker.services.metrics.encode();
         metrics.lines().find_map(|line| line.strip_prefix(answered)?.parse::<f64>().ok()).unwrap_or(0.0)
     };
 
@@ -444,5 +444,5 @@ async fn at_three_times_the_capacity_goodput_stays_and_retry_after_is_true() {
     );
     assert!(goodput >= 0.9, "{goodput}");
     assert!(served as f64 >= 0.9 * again.len() as f64, "{served} of {}", again.len());
-    worker.parts.broker.close().await;
+    worker.services.broker.close().await;
 }

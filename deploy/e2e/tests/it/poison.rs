@@ -8,11 +8,11 @@ use bytes::Bytes;
 use faceline_gateway::jobs::Submit as _;
 use faceline_gateway::jobs::{Dispatcher, JobRequest, SubmitError};
 use faceline_shared::broker::Queue;
-use faceline_shared::config::{Config, Sources};
 use faceline_shared::face::ImageType;
 use faceline_shared::job::{CodedPicture, JobFailure, JobResult, Outcome};
 use faceline_shared::job::{Coding, Task};
-use faceline_shared::parts::Parts;
+use faceline_shared::services::SharedServices;
+use faceline_shared::settings::{Settings, Sources};
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::telemetry::TraceContext;
 use faceline_shared::testkit::{RabbitMq, Redis};
@@ -48,9 +48,9 @@ impl Handler for Mortal {
     }
 }
 
-fn parts(settings: &str) -> Parts {
+fn services(settings: &str) -> SharedServices {
     let flags = settings.lines().map(str::to_owned).collect();
-    Parts::open(Config::load(&Sources { file: None, flags }).unwrap()).unwrap()
+    SharedServices::open(Settings::load(&Sources { file: None, flags }).unwrap()).unwrap()
 }
 
 /// Not a test of its own: the worker that the test below starts as a process.
@@ -60,9 +60,10 @@ fn mortal_worker() {
     let Ok(settings) = std::env::var(CHILD_SETTINGS) else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let parts = parts(&settings);
-        let metrics = WorkerMetrics::new(&parts.metrics);
-        let consumer = Consumer::new(parts.broker, parts.blobs, parts.keys.data, Arc::new(Mortal), metrics);
+        let services = services(&settings);
+        let metrics = WorkerMetrics::new(&services.metrics);
+        let consumer =
+            Consumer::new(services.broker, services.blobs, services.keys.data, Arc::new(Mortal), metrics);
         consumer.run(PREFETCH, CancellationToken::new()).await;
     });
 }
@@ -108,14 +109,14 @@ async fn a_job_that_ends_its_worker_fails_alone() {
         redis.url(),
         folder.path().display()
     );
-    let parts = parts(&settings);
+    let services = services(&settings);
     let dispatcher = Dispatcher::start(
         "test",
-        parts.broker.clone(),
-        parts.blobs,
-        parts.keys.data,
-        parts.config.broker.inline_limit,
-        &parts.metrics,
+        services.broker.clone(),
+        services.blobs,
+        services.keys.data,
+        services.settings.broker.inline_limit,
+        &services.metrics,
     )
     .await;
     dispatcher.watch_connection().wait_for(Option::is_some).await.unwrap();
@@ -128,7 +129,7 @@ async fn a_job_that_ends_its_worker_fails_alone() {
     // The worker answers first and dead-letters then.
     let mut poll = tokio::time::interval(Duration::from_millis(20));
     let dead = async {
-        while parts.broker.depth(&Queue::DeadLetters).await.unwrap().ready == 0 {
+        while services.broker.depth(&Queue::DeadLetters).await.unwrap().ready == 0 {
             poll.tick().await;
         }
     };
@@ -139,7 +140,7 @@ async fn a_job_that_ends_its_worker_fails_alone() {
     let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!(good.len(), 100, "{bad:?}");
     let [Err(SubmitError::Failed(JobFailure::Poison { attempts }))] = bad[..] else { panic!("{bad:?}") };
-    assert_eq!((attempts, deaths), (3, 3), "{}", parts.metrics.encode());
-    assert_eq!(parts.broker.depth(&Queue::DeadLetters).await.unwrap().ready, 1);
-    parts.broker.close().await;
+    assert_eq!((attempts, deaths), (3, 3), "{}", services.metrics.encode());
+    assert_eq!(services.broker.depth(&Queue::DeadLetters).await.unwrap().ready, 1);
+    services.broker.close().await;
 }

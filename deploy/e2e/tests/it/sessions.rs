@@ -225,12 +225,13 @@ async fn two_gateways_and_two_workers_share_sessions_over_redis_and_s3() {
     let _exclusive = ExclusiveRun::begin().await;
     let (broker, redis, s3) = tokio::join!(RabbitMq::start(), Redis::start_persistent(), S3::start());
     let folder = TempDir::new().unwrap();
-    let (broker_url, redis_url, objects) = (broker.url(), redis.url(), s3.settings());
+    let (broker_url, redis_url, objects_url) = (broker.url(), redis.url(), s3.url());
+    let objects = s3.settings();
     let settings = [
         ("data_dir", folder.path().to_str().unwrap()),
         ("broker.url", broker_url.as_str()),
         ("store.url", redis_url.as_str()),
-        ("objects.url", objects.url.as_deref().unwrap()),
+        ("objects.url", objects_url.as_str()),
         ("objects.endpoint", objects.endpoint.as_deref().unwrap()),
         ("objects.access_key_id", objects.access_key_id.as_deref().unwrap()),
         ("objects.secret_access_key", objects.secret_access_key.as_deref().unwrap()),

@@ -1,4 +1,4 @@
-//! Hosts that the service may call, as settings name them.
+//! Hosts that the service may call, as `url_input.hosts` names them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, de};
 use url::{Host, Url};
 
-/// A host (`pictures.example`), or all hosts below one (`*.pictures.example`); maybe with the one port that is meant
-/// (`pictures.example:8443`), which is the scheme's own where none is named.
+/// A host (`pictures.example`), or all hosts below one (`*.pictures.example`), optionally with a port
+/// (`pictures.example:8443`). Without one, only the default port of the URL's scheme matches.
 #[derive(Clone, Eq, PartialEq)]
 pub struct HostPattern {
     host: Host<String>,
-    /// All hosts below it, and not itself.
+    /// Whether all hosts below `host` match, but not `host` itself.
     below: bool,
     port: Option<u16>,
 }
@@ -22,12 +22,12 @@ pub struct HostPattern {
 pub struct NoHost(String);
 
 impl HostPattern {
-    /// Whether a URL leads to such a host, at a port that is meant.
+    /// Whether a URL leads to a host and a port of this pattern.
     #[must_use]
     pub fn matches(&self, url: &Url) -> bool {
         let is_port = match self.port {
             Some(port) => url.port_or_known_default() == Some(port),
-            // The parser leaves the scheme's own port out.
+            // The URL parser leaves out the default port of the scheme.
             None => url.port().is_none(),
         };
         is_port && url.host().is_some_and(|host| self.is_host(&host))
@@ -53,13 +53,13 @@ impl FromStr for HostPattern {
         let wrong = || NoHost(text.to_owned());
         let (below, rest) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
         let (host, port) = match rest.rsplit_once(':') {
-            // A colon within brackets is the address's own.
+            // A colon within brackets is part of an IPv6 address.
             Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().map_err(|_| wrong())?)),
             _ => (rest, None),
         };
         let host = Host::parse(host).map_err(|_| wrong())?;
         let is_name = matches!(&host, Host::Domain(name) if !name.contains('*') && !name.starts_with('.'));
-        // Nothing is below an address.
+        // A wildcard makes no sense in front of an address.
         if port == Some(0) || matches!(host, Host::Domain(_)) != is_name || (below && !is_name) {
             return Err(wrong());
         }
@@ -84,6 +84,13 @@ impl fmt::Debug for HostPattern {
 impl<'de> Deserialize<'de> for HostPattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+impl serde::Serialize for HostPattern {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -7,20 +7,32 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use base64_simd::URL_SAFE_NO_PAD;
-use faceline_shared::config::SigningAlgorithm;
+use faceline_shared::secret_file::SecretFileError;
+use faceline_shared::settings::SigningAlgorithm;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::signing::command::SigningCommand;
+use crate::signing::key_file::ANNOUNCEMENT;
 
-fn config(folder: &TempDir, algorithm: SigningAlgorithm) -> Config {
-    let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
+fn config(folder: &TempDir, algorithm: SigningAlgorithm) -> Settings {
+    let mut config = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
     config.signing.algorithm = algorithm;
     config
 }
 
+fn load(settings: &Settings) -> Result<Signer, SigningError> {
+    Signer::load(settings, &Metrics::new())
+}
+
+/// Lets a signer see a change of its file, which counts when two polls have found it.
+fn poll(signer: &Signer) {
+    (0..2).for_each(|_| signer.keys.poll());
+}
+
 fn signer(folder: &TempDir) -> Signer {
-    Signer::load(&config(folder, SigningAlgorithm::Es256)).unwrap()
+    load(&config(folder, SigningAlgorithm::Es256)).unwrap()
 }
 
 fn jwks(signer: &Signer) -> Vec<Value> {
@@ -75,7 +87,7 @@ struct Point {
 fn the_signature_is_the_last_member_and_the_payload_is_all_the_rest() {
     for algorithm in [SigningAlgorithm::Es256, SigningAlgorithm::Rs256] {
         let folder = TempDir::new().unwrap();
-        let signer = Signer::load(&config(&folder, algorithm)).unwrap();
+        let signer = load(&config(&folder, algorithm)).unwrap();
         let point = Point { x1: 581.0, far: 2.865_047_561_675_269_4e-11 };
         signs(&signer, &point, r#"{"x1":581,"far":2.8650475616752694e-11}"#);
         let text = json!({"in": {"b": 1e-15}, "name": "Zoë\u{2028}\"\\\u{1}"});
@@ -145,18 +157,18 @@ fn a_rotated_key_is_published_first_and_signs_later_and_what_the_old_one_signed_
     let old = kids(&signer);
     let (payload, before) = split(&signer.signed(&json!({"a": 1})).unwrap());
 
-    file.rotate(OffsetDateTime::now_utc() + ANNOUNCED).unwrap();
-    assert_eq!(kids(&signer), old, "it has not looked yet");
-    signer.look();
+    file.rotate(OffsetDateTime::now_utc() + ANNOUNCEMENT).unwrap();
+    assert_eq!(kids(&signer), old, "it has not polled yet");
+    poll(&signer);
     let announced = kids(&signer);
     assert_eq!((announced.len(), &announced[0]), (2, &old[0]));
-    assert_eq!(signer.keys.load().active(OffsetDateTime::now_utc()).kid(), old[0]);
-    let later = OffsetDateTime::now_utc() + ANNOUNCED;
-    assert_eq!(signer.keys.load().active(later).kid(), announced[1]);
+    assert_eq!(signer.keys.current().active(OffsetDateTime::now_utc()).kid(), old[0]);
+    let later = OffsetDateTime::now_utc() + ANNOUNCEMENT;
+    assert_eq!(signer.keys.current().active(later).kid(), announced[1]);
 
     // At once.
     file.rotate(OffsetDateTime::now_utc()).unwrap();
-    signer.look();
+    poll(&signer);
     let (_, after) = split(&signer.signed(&json!({"a": 1})).unwrap());
     let keys = jwks(&signer);
     assert_eq!(keys.len(), 3);
@@ -176,15 +188,15 @@ fn a_broken_file_leaves_the_keys_as_they_were() {
     let (good, before) = (fs::read_to_string(&path).unwrap(), kids(&signer));
     for broken in ["", "keys = 1", &good[..good.len() / 2], &good.replace("BEGIN PRIVATE", "BEGIN")] {
         fs::write(&path, broken).unwrap();
-        signer.look();
+        poll(&signer);
         assert_eq!(kids(&signer), before);
     }
     fs::remove_file(&path).unwrap();
-    signer.look();
+    poll(&signer);
     assert_eq!(kids(&signer), before);
     let file = KeyFile::of(&config(&folder, SigningAlgorithm::Es256));
     file.rotate(OffsetDateTime::now_utc()).unwrap();
-    signer.look();
+    poll(&signer);
     assert_ne!(kids(&signer), before);
 }
 
@@ -201,7 +213,7 @@ fn no_error_shows_a_key() {
         good.replace("\"\"\"", ""),
     ] {
         fs::write(&path, &broken).unwrap();
-        let error = Signer::load(&config(&folder, SigningAlgorithm::Es256)).err().unwrap();
+        let error = load(&config(&folder, SigningAlgorithm::Es256)).err().unwrap();
         let shown = format!("{error} {error:?}");
         assert!(shown.contains("signing.toml") && !shown.contains(&secret[..16]), "{shown}");
         assert_eq!(fs::read_to_string(&path).unwrap(), broken, "a broken file was written over");
@@ -212,12 +224,12 @@ fn no_error_shows_a_key() {
 fn another_algorithm_gets_a_key_of_its_own_beside_the_others() {
     let folder = TempDir::new().unwrap();
     let elliptic = kids(&signer(&folder));
-    let signer = Signer::load(&config(&folder, SigningAlgorithm::Rs256)).unwrap();
+    let signer = load(&config(&folder, SigningAlgorithm::Rs256)).unwrap();
     let keys = jwks(&signer);
     let shown: Vec<_> = keys.iter().map(|key| key["alg"].as_str().unwrap()).collect();
     assert_eq!(shown, ["RS256", "ES256"]);
     assert_eq!(keys[1]["kid"], *elliptic[0]);
-    let back = Signer::load(&config(&folder, SigningAlgorithm::Es256)).unwrap();
+    let back = load(&config(&folder, SigningAlgorithm::Es256)).unwrap();
     assert_eq!(kids(&back)[0], elliptic[0], "the old key is still good");
 }
 
@@ -226,14 +238,14 @@ fn a_named_file_is_not_ours_to_fill() {
     let folder = TempDir::new().unwrap();
     let mut named = config(&folder, SigningAlgorithm::Es256);
     named.signing.file = Some(folder.path().join("named.toml"));
-    let load = |config: &Config| Signer::load(config).err().unwrap();
-    assert!(matches!(load(&named), SigningError::File(error) if error.is_missing()));
+    let refused = |config: &Settings| load(config).err().unwrap();
+    assert!(matches!(refused(&named), SigningError::File(error) if error.is_missing()));
 
     // By command it is.
-    KeyFile::of(&named).rotate(OffsetDateTime::now_utc() + ANNOUNCED).unwrap();
-    assert_eq!(kids(&Signer::load(&named).unwrap()).len(), 1);
+    KeyFile::of(&named).rotate(OffsetDateTime::now_utc() + ANNOUNCEMENT).unwrap();
+    assert_eq!(kids(&load(&named).unwrap()).len(), 1);
     named.signing.algorithm = SigningAlgorithm::Rs256;
-    let error = load(&named);
+    let error = refused(&named);
     assert!(matches!(error, SigningError::NoKey { .. }) && error.to_string().contains("RS256"), "{error}");
 }
 
@@ -243,7 +255,7 @@ fn a_file_that_others_may_read_is_refused() {
     signer(&folder);
     let path = folder.path().join("signing.toml");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-    let error = Signer::load(&config(&folder, SigningAlgorithm::Es256)).err().unwrap();
+    let error = load(&config(&folder, SigningAlgorithm::Es256)).err().unwrap();
     assert!(matches!(error, SigningError::File(SecretFileError::Readable(_))), "{error}");
 }
 

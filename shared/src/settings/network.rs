@@ -1,18 +1,16 @@
 //! Networks of addresses, as settings name them.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Deserializer, de};
 
-/// A network in the notation of CIDR: `10.0.0.0/8`, `fd00::/8`, or a single address.
+/// A network in CIDR notation: `10.0.0.0/8`, `fd00::/8`, or a single address. Unlike [`IpNet`], it may be written without a
+/// prefix, and IPv4 addresses in their IPv6 form (`::ffff:10.0.0.7`) belong to IPv4 networks.
 #[derive(Clone, Copy, Eq, PartialEq)]
-pub struct Network {
-    address: IpAddr,
-    /// Leading bits that all its addresses have in common.
-    prefix: u8,
-}
+pub struct Network(IpNet);
 
 /// A text is no network.
 #[derive(Debug, thiserror::Error)]
@@ -22,28 +20,28 @@ pub struct Network {
 pub struct NoNetwork(String);
 
 impl Network {
-    /// The network of the first `prefix` bits of an IPv4 address.
+    /// The IPv4 network of the first `prefix` bits of `a.b.c.d`.
+    ///
+    /// # Panics
+    /// `prefix` is above 32; in a constant this is an error of the compiler.
     #[must_use]
     pub const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Self {
-        Self { address: IpAddr::V4(std::net::Ipv4Addr::new(a, b, c, d)), prefix }
+        Self(IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)))
     }
 
-    /// The network of the first `prefix` bits of an IPv6 address, of which two groups are given.
+    /// The IPv6 network of the first `prefix` bits of `first:second::`.
+    ///
+    /// # Panics
+    /// `prefix` is above 128; in a constant this is an error of the compiler.
     #[must_use]
     pub const fn v6(first: u16, second: u16, prefix: u8) -> Self {
-        Self { address: IpAddr::V6(std::net::Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0)), prefix }
+        Self(IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0), prefix)))
     }
 
-    /// Whether an address is of this network. An IPv4 address written as one of IPv6 (`::ffff:10.0.0.7`) is what it
-    /// stands for.
+    /// Whether an address belongs to this network.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        let (differs, width) = match (self.address, address.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => (u128::from(own.to_bits() ^ other.to_bits()), 32),
-            (IpAddr::V6(own), IpAddr::V6(other)) => (own.to_bits() ^ other.to_bits(), 128),
-            _ => return false,
-        };
-        differs.checked_shr(width - u32::from(self.prefix)).unwrap_or(0) == 0
+        self.0.contains(&address.to_canonical())
     }
 }
 
@@ -51,22 +49,21 @@ impl FromStr for Network {
     type Err = NoNetwork;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || NoNetwork(text.to_owned());
-        let (address, prefix) =
-            text.split_once('/').map_or((text, None), |(left, right)| (left, Some(right)));
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(width), str::parse).map_err(|_| wrong())?;
-        if prefix > width {
-            return Err(wrong());
-        }
-        Ok(Self { address, prefix })
+        let parsed = match text.split_once('/') {
+            Some((address, prefix)) => address
+                .parse()
+                .ok()
+                .zip(prefix.parse().ok())
+                .and_then(|(address, prefix)| IpNet::new(address, prefix).ok()),
+            None => text.parse::<IpAddr>().ok().map(IpNet::from),
+        };
+        parsed.map(Self).ok_or_else(|| NoNetwork(text.to_owned()))
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.address, self.prefix)
+        fmt::Display::fmt(&self.0, formatter)
     }
 }
 
@@ -79,6 +76,13 @@ impl fmt::Debug for Network {
 impl<'de> Deserialize<'de> for Network {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+impl serde::Serialize for Network {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -1,21 +1,33 @@
+//! Accounts over their file, and the commands that edit it.
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use base64_simd::STANDARD;
+use faceline_gateway_store::rate::Rate;
 use faceline_shared::secret_file::SecretFileError;
 use tempfile::TempDir;
 
 use super::*;
+use crate::accounts::{KeysCommand, KeysCommandError, Permission};
+
+impl Accounts {
+    fn poll(&self) {
+        if let TableSource::File(file) = &self.table {
+            file.poll();
+        }
+    }
+}
 
 /// Accounts of a file in a folder of its own, and the commands that change it.
 struct Installation {
-    config: Config,
+    config: Settings,
     _folder: TempDir,
 }
 
 impl Installation {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
+        let mut config = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
         config.accounts.file = Some(folder.path().join("accounts.toml"));
         // Some process of the installation has made them.
         faceline_shared::keys::Keys::load(&config).unwrap();
@@ -67,7 +79,7 @@ fn shown(output: &str, name: &str) -> String {
     line.unwrap_or_else(|| panic!("no {name} in {output}")).trim().to_owned()
 }
 
-fn from(last: u8) -> Peer {
+fn from(last: u8) -> SourceAddress {
     IpAddr::from(Ipv4Addr::new(192, 0, 2, last)).into()
 }
 
@@ -75,8 +87,13 @@ fn by_api_key(accounts: &Accounts, key: &str) -> Result<String, Fault> {
     accounts.by_api_key(Some(key.as_bytes()), from(1)).map(|caller| caller.key_id.to_string())
 }
 
-async fn by_password(accounts: &Accounts, user: &str, password: &str, peer: Peer) -> Result<String, Fault> {
-    accounts.by_password(user, password.as_bytes(), peer).await.map(|caller| caller.client.to_string())
+async fn by_password(
+    accounts: &Accounts,
+    user: &str,
+    password: &str,
+    source: SourceAddress,
+) -> Result<String, Fault> {
+    accounts.by_password(user, password.as_bytes(), source).await.map(|caller| caller.client.to_string())
 }
 
 fn is_too_many(answer: &Result<String, Fault>) -> bool {
@@ -100,7 +117,7 @@ fn an_api_key_opens_what_it_allows_and_a_wrong_one_nothing() {
 
 #[tokio::test]
 async fn without_a_file_there_is_the_demo_account_on_loopback_only() {
-    let mut config = Config::default();
+    let mut config = Settings::default();
     let ring = KeyRing::generate().unwrap();
     let accounts = Accounts::load(&config, &ring, &Metrics::new()).unwrap();
     let caller = accounts.by_api_key(Some(b"demo"), from(1)).unwrap();
@@ -117,7 +134,7 @@ async fn without_a_file_there_is_the_demo_account_on_loopback_only() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let mut config = Config::default();
+    let mut config = Settings::default();
     config.accounts.file = Some("/nowhere/accounts.toml".into());
     let ring = KeyRing::generate().unwrap();
     let error = Accounts::load(&config, &ring, &Metrics::new()).err().unwrap().to_string();
@@ -179,7 +196,7 @@ async fn after_many_failures_only_what_cannot_be_guessed_is_looked_at() {
         by_password(&accounts, "alice", &alice, from(1)).await,
         by_password(&accounts, "bob", &bob, from(1)).await,
         by_api_key(&accounts, "guess"),
-        Err(accounts.refusal(from(1))),
+        Err(accounts.count_failed_login(from(1))),
     ] {
         assert!(is_too_many(&answer), "{answer:?}");
         let wait = answer.unwrap_err().retry_after_seconds().unwrap();
@@ -426,14 +443,14 @@ async fn a_changed_file_counts_and_a_broken_one_changes_nothing() {
     let metrics = Metrics::new();
     let accounts = installation.accounts_with(&metrics);
     // A change counts when it is found twice.
-    let look = || (0..2).for_each(|_| accounts.look());
+    let poll = || (0..2).for_each(|_| accounts.poll());
     let counted = |outcome: &str, times: u32, current: u8| {
         let text = metrics.encode();
         let reloads = format!("faceline_accounts_reloads_total{{outcome=\"{outcome}\"}} {times}\n");
         assert!(text.contains(&reloads), "{text}");
         assert!(text.contains(&format!("faceline_accounts_current {current}\n")), "{text}");
     };
-    look();
+    poll();
     assert!(!metrics.encode().contains("faceline_accounts_reloads_total{"));
 
     let good = installation.text();
@@ -443,24 +460,24 @@ async fn a_changed_file_counts_and_a_broken_one_changes_nothing() {
         } else {
             std::fs::write(installation.path(), broken).unwrap();
         }
-        look();
+        poll();
         assert_eq!(by_api_key(&accounts, &key), Ok("a".into()));
     }
     counted("refused", 3, 0);
     std::fs::write(installation.path(), &good).unwrap();
-    look();
+    poll();
     counted("taken", 1, 1);
 
     let password = shown(&user, "password");
     assert_eq!(by_password(&accounts, "alice", &password, from(1)).await, Ok("bank".into()));
     installation.run("revoke a");
-    look();
+    poll();
     assert_eq!(by_api_key(&accounts, &key), Err(Fault::Unauthenticated));
     counted("taken", 2, 1);
-    // What was remembered of passwords went with the old accounts.
-    let table = accounts.table.load_full();
-    let digest = table.memory().digest(password.as_bytes());
-    assert_eq!(table.candidate("alice").unwrap().remembers(&digest), None);
+    // The cache of passwords went with the old accounts.
+    let table = accounts.table();
+    let digest = table.password_cache().digest(password.as_bytes());
+    assert_eq!(table.candidate("alice").unwrap().cached(&digest), None);
     assert_eq!(by_password(&accounts, "alice", &password, from(1)).await, Ok("bank".into()));
-    assert!(table.candidate("alice").unwrap().remembers(&digest).is_some());
+    assert!(table.candidate("alice").unwrap().cached(&digest).is_some());
 }
