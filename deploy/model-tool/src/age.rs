@@ -16,13 +16,13 @@ use crate::report;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Age {
-    /// A folder with `index.csv`: its columns `path` and `age` name pictures and the years of whom they show
+    /// A folder with `index.csv`, whose columns `path` and `age` have pictures and the ages of the people in them
     #[arg(long, value_name = "DIR")]
     dataset: PathBuf,
-    /// Take one of N parts of the pictures only: those that nothing was fitted to
+    /// Use only one of N parts of the pictures: those that no correction was fitted to
     #[arg(long, value_name = "K/N")]
     fold: Option<Fold>,
-    /// Put a black border of this width around each picture, for data sets that are cut close to the face
+    /// Put a black border of this width, in pixels, around each picture, for data sets that are cropped close to the face
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]
     pad: u32,
     /// Write report.html, report.json and pictures of the errors (SVG) into a folder
@@ -70,7 +70,7 @@ fn estimate(pipeline: &mut Pipeline, path: &Path, pad: u32) -> anyhow::Result<Op
     Ok(pipeline.estimate_central_age(&bytes, &mut StageTimes::default())?)
 }
 
-/// The picture with a black border, in a format that keeps its pixels.
+/// The picture with a black border, in a lossless format.
 fn padded(bytes: &[u8], pad: u32) -> anyhow::Result<Vec<u8>> {
     let picture = image::load_from_memory(bytes)?.into_rgb8();
     let mut larger = RgbImage::new(picture.width() + 2 * pad, picture.height() + 2 * pad);
