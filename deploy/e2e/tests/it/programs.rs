@@ -1,4 +1,4 @@
-//! Where this build's programs are.
+//! The paths of this build's programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
 fn newer_source(program: &Path) -> Option<PathBuf> {
     let built = fs::metadata(program).and_then(|file| file.modified()).unwrap();
     let list = fs::read_to_string(program.with_extension("d")).unwrap();
-    // The format of `make`: a target, a colon, and its sources, in which a space is `\ `.
+    // The format of `make`: a target, a colon, and the sources with `\ ` for a space.
     let (_, sources) = list.split_once(": ")?;
     let mut sources = sources
         .replace("\\ ", "\0")

@@ -7,11 +7,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{interval, timeout};
 
 use super::Victim;
-use super::wire::Target;
+use super::wire::ServerAddress;
 
-const MOST_MEMORY: usize = 1 << 30;
+const MAX_MEMORY_BYTES: usize = 1 << 30;
 /// No connection lasts longer, on however busy a machine.
-const LONGEST: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const DATA: u8 = 0;
@@ -122,11 +122,11 @@ async fn hostile_http_2_ends() {
         }
     };
     tokio::join!(all, pings, served);
-    victim.survives("HTTP/2", MOST_MEMORY).await;
+    victim.survives("HTTP/2", MAX_MEMORY_BYTES).await;
 }
 
 /// Sends all of it, as far as the server takes it, and waits until the server has closed.
-async fn attack(target: Target, name: &str, bytes: &[u8]) {
+async fn attack(target: ServerAddress, name: &str, bytes: &[u8]) {
     let (mut reader, mut writer) = target.connect().await.into_split();
     let whole = [PREFACE, bytes].concat();
     let sends = async {
@@ -140,11 +140,11 @@ async fn attack(target: Target, name: &str, bytes: &[u8]) {
             () = sends => {}
         }
     };
-    timeout(LONGEST, ended).await.unwrap_or_else(|_| panic!("{name}: the connection goes on"));
+    timeout(TIMEOUT, ended).await.unwrap_or_else(|_| panic!("{name}: the connection goes on"));
 }
 
 /// A caller who asks once, and then shows for ever that it is there.
-async fn pings_for_ever(target: Target) {
+async fn pings_for_ever(target: ServerAddress) {
     let (mut reader, mut writer) = target.connect().await.into_split();
     let pings = async {
         let mut every = interval(Duration::from_millis(100));
@@ -162,6 +162,6 @@ async fn pings_for_ever(target: Target) {
             () = pings => {}
         }
     };
-    timeout(LONGEST, ended).await.expect("a caller who only pings is not given up");
+    timeout(TIMEOUT, ended).await.expect("a caller who only pings is not given up");
     assert!(heard.windows(3).any(|text| text == b"ok\n"), "its request was not answered");
 }

@@ -25,7 +25,7 @@ const FORMATS: [ImageFormat; 8] = [
 ];
 
 /// Two decoders at work on pictures of the allowed size, the models, and the bodies.
-const MOST_MEMORY: usize = 1 << 30;
+const MAX_MEMORY_BYTES: usize = 1 << 30;
 
 #[tokio::test]
 async fn hostile_pictures_are_refused() {
@@ -51,7 +51,7 @@ async fn hostile_pictures_are_refused() {
             victim.suffers(&Case::new(name, post("", &face(&bytes)), EITHER)).await;
         }
     }
-    victim.survives("pictures", MOST_MEMORY).await;
+    victim.survives("pictures", MAX_MEMORY_BYTES).await;
 }
 
 type Forged = (&'static str, Vec<u8>, &'static [u16]);
