@@ -1,4 +1,4 @@
-//! Pictures that cost, lie, or are none.
+//! Pictures that are expensive or wrong, and files that are no pictures.
 
 use image::ImageFormat;
 
@@ -9,7 +9,7 @@ use super::wire::{face, post};
 use super::{Case, Victim};
 
 const REFUSED: &[u16] = &[400];
-/// Legal, if odd; nobody is on it.
+/// The picture is valid but unusual, and shows no face.
 const NOBODY: &[u16] = &[200];
 const EITHER: &[u16] = &[200, 400];
 
@@ -24,7 +24,7 @@ const FORMATS: [ImageFormat; 8] = [
     ImageFormat::Pnm,
 ];
 
-/// Two decoders at work on pictures of the allowed size, the models, and the bodies.
+/// Two decoders with pictures of the largest size, the models, and the bodies.
 const MAX_MEMORY_BYTES: usize = 1 << 30;
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn hostile_pictures_are_refused() {
 
 type Forged = (&'static str, Vec<u8>, &'static [u16]);
 
-/// Small files that say they are large, or are.
+/// Small files that claim to be large pictures, or are.
 fn bombs() -> Vec<Forged> {
     let jpeg = encode(&scene(64, 48), ImageFormat::Jpeg);
     let grey = |width, height| {
@@ -130,10 +130,10 @@ fn bombs() -> Vec<Forged> {
     ]
 }
 
-/// Legal files with much or strange in them.
+/// Valid files with a large or unusual content.
 fn oddities() -> Vec<Forged> {
     let jpeg = encode(&scene(64, 48), ImageFormat::Jpeg);
-    // Entry and successor of a directory that lead back to it.
+    // An entry and a successor of a directory that point back to it.
     let circle = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x08\0\0\0\x08\0\0\0";
     let mut many_scans = jpeg.clone();
     many_scans.splice(jpeg.len() - 2..jpeg.len() - 2, [0xff, 0xda].repeat(5000));
@@ -168,7 +168,7 @@ fn oddities() -> Vec<Forged> {
     ]
 }
 
-/// What is no picture.
+/// Files that are no pictures.
 fn others() -> Vec<Forged> {
     let texts: [(&str, &[u8]); 14] = [
         ("nothing", b""),
