@@ -33,18 +33,18 @@ pub(crate) struct Age {
 impl Age {
     pub(crate) fn run(self, config: &Config) -> anyhow::Result<ExitCode> {
         let index = AgeIndex::read(&self.dataset, self.fold)?;
-        let (mut faces, mut nobody) = (Vec::new(), Vec::new());
+        let (mut faces, mut without_face) = (Vec::new(), Vec::new());
         for ((path, age), face) in index.pictures.iter().zip(self.estimate(config, &index)?) {
             match face {
                 Some(AgedFace { quality, age: Some(estimate) }) => {
                     faces.push((AgePair { age: *age, estimate }, quality < 0));
                 }
-                _ => nobody.push(path),
+                _ => without_face.push(path),
             }
         }
-        let figures = AgeFigures::of(&faces, nobody.len())
+        let figures = AgeFigures::of(&faces, without_face.len())
             .with_context(|| format!("{}: no face was found", self.dataset.display()))?;
-        print(&mut std::io::stdout(), &figures, &nobody)?;
+        print(&mut std::io::stdout(), &figures, &without_face)?;
         if let Some(folder) = &self.report {
             report::write_age(folder, &figures)
                 .with_context(|| format!("cannot write the report to {}", folder.display()))?;
@@ -80,7 +80,7 @@ fn padded(bytes: &[u8], pad: u32) -> anyhow::Result<Vec<u8>> {
     Ok(file.into_inner())
 }
 
-fn print(out: &mut impl Write, figures: &AgeFigures, nobody: &[&PathBuf]) -> std::io::Result<()> {
+fn print(out: &mut impl Write, figures: &AgeFigures, without_face: &[&PathBuf]) -> std::io::Result<()> {
     writeln!(
         out,
         "{} faces, {} pictures without a face, {} faces of negative quality, which the service gives no age",
@@ -88,7 +88,7 @@ fn print(out: &mut impl Write, figures: &AgeFigures, nobody: &[&PathBuf]) -> std
         figures.without_face,
         figures.unanswered
     )?;
-    for path in nobody {
+    for path in without_face {
         writeln!(out, "no face: {}", path.display())?;
     }
     writeln!(out, "\nerrors in years (offset: positive where people seem older than they are)")?;

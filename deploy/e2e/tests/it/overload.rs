@@ -158,7 +158,7 @@ impl Handler for GatedHandler {
 
     async fn handle(&self, _: Task<Bytes>) -> (Outcome, Times) {
         self.0.acquire().await.unwrap().forget();
-        nobody()
+        no_face()
     }
 }
 
@@ -173,11 +173,11 @@ impl Handler for SlowHandler {
 
     async fn handle(&self, _: Task<Bytes>) -> (Outcome, Times) {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        nobody()
+        no_face()
     }
 }
 
-fn nobody() -> (Outcome, Times) {
+fn no_face() -> (Outcome, Times) {
     (Ok(JobResult::Coded(CodedPicture { digest: String::new(), face: None })), Times::default())
 }
 

@@ -34,3 +34,24 @@ fn newer_source(program: &Path) -> Option<PathBuf> {
         fs::metadata(source).and_then(|file| file.modified()).is_ok_and(|changed| changed > built)
     })
 }
+
+#[test]
+fn a_source_that_is_newer_than_its_program_is_found() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(24);
+    for (name, hour) in [("program", 2), ("old source.rs", 1), ("new source.rs", 3)] {
+        let file = fs::File::create(path(name)).unwrap();
+        file.set_modified(at + std::time::Duration::from_hours(hour)).unwrap();
+    }
+    let list = |sources: &[&str]| {
+        let sources: Vec<_> =
+            sources.iter().map(|name| path(name).display().to_string().replace(' ', "\\ ")).collect();
+        fs::write(path("program.d"), format!("{}: {}\n", path("program").display(), sources.join(" ")))
+            .unwrap();
+    };
+    list(&["old source.rs"]);
+    assert_eq!(newer_source(&path("program")), None);
+    list(&["old source.rs", "new source.rs"]);
+    assert_eq!(newer_source(&path("program")), Some(path("new source.rs")));
+}

@@ -68,7 +68,7 @@ impl Crowd {
         location
     }
 
-    /// A caller that creates, reads and deletes sessions and faces, with valid and invalid requests.
+    /// A caller that creates, reads and deletes sessions and faces. Some of its requests are for sessions that do not exist.
     async fn call(self: Arc<Self>) -> Answers {
         let mut answers = Answers::new();
         let request = |method: Method, path: String| {
@@ -97,7 +97,7 @@ impl Crowd {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(TIMEOUT, reached).await.expect("nobody is answered");
+        tokio::time::timeout(TIMEOUT, reached).await.expect("no caller is answered");
     }
 }
 

@@ -19,7 +19,7 @@ fn folder() -> PathBuf {
 async fn files_that_have_hurt_others_are_refused_or_nobody_is_on_them() {
     let folder = folder();
     if !folder.is_dir() {
-        // Written to the terminal directly, because the test harness captures standard output.
+        // Written to standard error directly, because the test harness captures the output of macros.
         let _ = writeln!(std::io::stderr(), "skipped: {} is not there", folder.display());
         return;
     }

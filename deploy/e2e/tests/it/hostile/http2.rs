@@ -133,10 +133,10 @@ async fn attack(target: ServerAddress, name: &str, bytes: &[u8]) {
         let _ = writer.write_all(&whole).await;
         std::future::pending::<()>().await;
     };
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let ended = async {
         tokio::select! {
-            _ = reader.read_to_end(&mut heard) => {}
+            _ = reader.read_to_end(&mut received) => {}
             () = sends => {}
         }
     };
@@ -155,13 +155,13 @@ async fn pings_for_ever(target: ServerAddress) {
         }
         std::future::pending::<()>().await;
     };
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let ended = async {
         tokio::select! {
-            _ = reader.read_to_end(&mut heard) => {}
+            _ = reader.read_to_end(&mut received) => {}
             () = pings => {}
         }
     };
     timeout(TIMEOUT, ended).await.expect("a caller who only pings is not given up");
-    assert!(heard.windows(3).any(|text| text == b"ok\n"), "its request was not answered");
+    assert!(received.windows(3).any(|text| text == b"ok\n"), "its request was not answered");
 }
