@@ -1,4 +1,4 @@
-//! LogSettings lines: for people on a terminal, JSON elsewhere.
+//! Log lines: readable ones on a terminal, JSON elsewhere.
 
 use std::io::{IsTerminal as _, stderr};
 
