@@ -1,26 +1,32 @@
-//! What a disk does to the store, and what the store leaves on the disk.
+//! Tests of full and slow disks, and of what stays in the file.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
+use bytes::Bytes;
 use redb::StorageBackend;
 use redb::backends::FileBackend;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
-use super::*;
+use super::{EmbeddedStore, file, tables};
+use crate::outbox::{Lane, NewRow, OutboxStore as _};
+use crate::sessions::{Deletion, SessionName, SessionStore as _};
+use crate::{StoreError, StoreHealth as _};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A disk that ends, and that can be held up.
+/// A disk with a limited size, whose syncs can be made to wait.
 #[derive(Debug)]
 struct Disk {
-    /// Bytes of the file for which there is room.
+    /// Size in bytes to which the file can grow.
     room: AtomicU64,
-    /// Whether the file can be made longer than that. Most file systems allow it, and fail when the place is written.
+    /// Whether the length can be set beyond that. Most file systems allow it, and fail when that part is written.
     is_sparse: bool,
     syncs: AtomicUsize,
     /// Whether syncs wait.
@@ -45,14 +51,14 @@ impl Disk {
     }
 
     /// A store in a file of this disk.
-    fn store(self: &Arc<Self>, folder: &Path) -> EmbeddedSessions {
+    fn store(self: &Arc<Self>, folder: &Path) -> EmbeddedStore {
         let (disk, path) = (self.clone(), folder.join("sessions.redb"));
         let opener = Box::new(move || {
             let mut options = OpenOptions::new();
             let file = options.read(true).write(true).create(true).truncate(false).open(&path)?;
             file::open(FileOnDisk { disk: disk.clone(), file: FileBackend::new(file)? })
         });
-        EmbeddedSessions::start(opener).unwrap()
+        EmbeddedStore::start(opener).unwrap()
     }
 }
 
@@ -103,9 +109,9 @@ fn row() -> NewRow {
     NewRow { id: Uuid::new_v4(), body: Bytes::from_static(b"a row"), due_in: HOUR }
 }
 
-/// Sessions, ends and faces that the file holds, whether their time is over or not.
-async fn held(store: &EmbeddedSessions) -> [u64; 3] {
-    store.read(|transaction, _| tables::lengths(transaction)).await.unwrap()
+/// Number of sessions, ends and faces in the file, including those whose time is over.
+async fn held(store: &EmbeddedStore) -> [u64; 3] {
+    store.read(|transaction, _| tables::sessions::lengths(transaction)).await.unwrap()
 }
 
 async fn a_full_disk_is_an_error_until_it_has_room(is_sparse: bool) {
@@ -164,7 +170,7 @@ async fn changes_that_wait_together_share_a_commit() {
         let store = store.clone();
         creating.spawn(async move { store.create(&name(), Bytes::new(), HOUR, row()).await.unwrap() });
     }
-    // Nobody is answered while the disk has not answered.
+    // No caller is answered before the disk has answered.
     let first = tokio::time::timeout(Duration::from_millis(200), creating.join_next()).await;
     assert!(first.is_err(), "answered before it was on the disk");
     assert_eq!(held(&store).await[0], 0);
@@ -189,7 +195,7 @@ async fn what_changes_nothing_does_not_wait_for_the_disk() {
 #[tokio::test]
 async fn what_ended_is_removed_from_the_file() {
     let folder = folder();
-    let store = EmbeddedSessions::open(folder.path()).unwrap();
+    let store = EmbeddedStore::open(folder.path()).unwrap();
     for ttl in [Duration::from_millis(1), Duration::from_millis(300), HOUR] {
         let session = name();
         store.create(&session, Bytes::new(), ttl, row()).await.unwrap();
@@ -201,13 +207,13 @@ async fn what_ended_is_removed_from_the_file() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), removed).await.unwrap();
-    assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), 3);
+    assert_eq!(store.depth(Lane::Sessions).await.unwrap(), 3);
 }
 
 #[tokio::test]
 async fn what_is_deleted_is_removed_from_the_file() {
     let folder = folder();
-    let store = EmbeddedSessions::open(folder.path()).unwrap();
+    let store = EmbeddedStore::open(folder.path()).unwrap();
     let sessions = [name(), name()];
     for session in &sessions {
         store.create(session, Bytes::new(), HOUR, row()).await.unwrap();

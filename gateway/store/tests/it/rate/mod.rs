@@ -13,7 +13,7 @@ use faceline_shared::testkit::Redis;
 use tempfile::TempDir;
 
 /// Enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One request a second, and so many at once.
 const fn burst(burst: u32) -> Terms {
@@ -50,7 +50,7 @@ impl Fixture for Local {
     }
 
     async fn restart(&mut self) {
-        self.limiter.keep().unwrap();
+        self.limiter.save().unwrap();
         self.limiter = Arc::new(LocalRates::open(self.folder.path()).unwrap());
     }
 }
@@ -63,7 +63,7 @@ struct Remote {
 impl Fixture for Remote {
     async fn start() -> Self {
         let server = Redis::start_persistent().await;
-        let limiters = [(); 2].map(|()| Arc::new(RedisRates::new(&server.url(), PATIENCE).unwrap()));
+        let limiters = [(); 2].map(|()| Arc::new(RedisRates::new(&server.url(), TIMEOUT).unwrap()));
         Self { server, limiters }
     }
 

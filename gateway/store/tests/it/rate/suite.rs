@@ -187,10 +187,10 @@ async fn those_who_come_together_pass_once<F: Fixture>() {
 #[tokio::test]
 async fn gateways_see_each_other_while_they_say_that_they_are_there() {
     let fixture = super::Remote::start().await;
-    assert_eq!(fixture.limiter().beat().await.unwrap(), 1);
-    assert_eq!(fixture.second().beat().await.unwrap(), 2);
-    assert_eq!(fixture.limiter().beat().await.unwrap(), 2);
-    let alone = async { while fixture.limiter().beat().await.unwrap() != 1 {} };
+    assert_eq!(fixture.limiter().heartbeat().await.unwrap(), 1);
+    assert_eq!(fixture.second().heartbeat().await.unwrap(), 2);
+    assert_eq!(fixture.limiter().heartbeat().await.unwrap(), 2);
+    let alone = async { while fixture.limiter().heartbeat().await.unwrap() != 1 {} };
     crate::soon(alone).await;
 }
 

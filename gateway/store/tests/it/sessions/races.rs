@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use faceline_gateway_store::session::{Deletion, Insertion, Lane, SessionName, StoreError};
+use faceline_gateway_store::outbox::Lane;
+use faceline_gateway_store::sessions::{Deletion, Insertion, SessionName};
+use faceline_gateway_store::{StoreError, Stores};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{
-    Fixture, GRAIN, HOUR, MINUTE, Store, add, assert_nowhere, bytes, conformance, created, later, name, row,
+use crate::fixture::{
+    Fixture, GRAIN, HOUR, MINUTE, add, assert_nowhere, bytes, conformance, created, later, name, row,
 };
 
 conformance!(
@@ -59,14 +61,14 @@ async fn of_two_deletions_of_a_session_one_is_told<F: Fixture>() {
         let told = both!(
             fixture,
             session,
-            |store, session| store.delete(&session, later()).await.unwrap(),
-            store.delete(&session, later()).await.unwrap()
+            |store, session| store.sessions.delete(&session, later()).await.unwrap(),
+            store.sessions.delete(&session, later()).await.unwrap()
         );
         let one = (Deletion::Deleted, Deletion::NoSession);
         assert!(told == one || told == (one.1, one.0), "{told:?}");
     }
     // Those of the creations and one of each pair.
-    assert_eq!(fixture.store().outbox_depth(Lane::Sessions).await.unwrap(), 2 * ROUNDS as u64);
+    assert_eq!(fixture.store().outbox.depth(Lane::Sessions).await.unwrap(), 2 * ROUNDS as u64);
 }
 
 async fn of_two_creations_one_succeeds<F: Fixture>() {
@@ -76,17 +78,17 @@ async fn of_two_creations_one_succeeds<F: Fixture>() {
         let (first, second) = both!(
             fixture,
             session,
-            |store, session| store.create(&session, bytes("first"), HOUR, later()).await,
-            store.create(&session, bytes("second"), HOUR, later()).await
+            |store, session| store.sessions.create(&session, bytes("first"), HOUR, later()).await,
+            store.sessions.create(&session, bytes("second"), HOUR, later()).await
         );
         let body = match (&first, &second) {
             (Ok(()), Err(StoreError::Exists)) => "first",
             (Err(StoreError::Exists), Ok(())) => "second",
             other => panic!("{other:?}"),
         };
-        assert_eq!(fixture.store().session(&session).await.unwrap().unwrap().body, body);
+        assert_eq!(fixture.store().sessions.session(&session).await.unwrap().unwrap().body, body);
     }
-    assert_eq!(fixture.store().outbox_depth(Lane::Sessions).await.unwrap(), ROUNDS as u64);
+    assert_eq!(fixture.store().outbox.depth(Lane::Sessions).await.unwrap(), ROUNDS as u64);
 }
 
 async fn of_two_deletions_of_a_face_one_counts_it<F: Fixture>() {
@@ -98,11 +100,11 @@ async fn of_two_deletions_of_a_face_one_counts_it<F: Fixture>() {
         let counted = both!(
             fixture,
             session,
-            |store, session| store.delete_faces(&session, &[face], follow_up()).await.unwrap(),
-            store.delete_faces(&session, &[face], follow_up()).await.unwrap()
+            |store, session| store.sessions.delete_faces(&session, &[face], follow_up()).await.unwrap(),
+            store.sessions.delete_faces(&session, &[face], follow_up()).await.unwrap()
         );
         assert!([(Some(0), Some(1)), (Some(1), Some(0))].contains(&counted), "{counted:?}");
-        assert_eq!(fixture.store().lease(Lane::Sessions, 9, MINUTE).await.unwrap().len(), 1);
+        assert_eq!(fixture.store().outbox.lease(Lane::Sessions, 9, MINUTE).await.unwrap().len(), 1);
     }
 }
 
@@ -113,14 +115,14 @@ async fn a_session_that_is_deleted_takes_no_face_along<F: Fixture>() {
         let (deletion, insertion) = both!(
             fixture,
             session,
-            |store, session| store.delete(&session, later()).await.unwrap(),
-            store.add_face(&session, Uuid::new_v4(), bytes("x"), 9).await.unwrap()
+            |store, session| store.sessions.delete(&session, later()).await.unwrap(),
+            store.sessions.add_face(&session, Uuid::new_v4(), bytes("x"), 9).await.unwrap()
         );
         assert_eq!(deletion, Deletion::Deleted);
         assert_ne!(insertion, Insertion::Full);
         assert_nowhere(fixture.store(), &session).await;
-        fixture.store().create(&session, bytes("x"), HOUR, later()).await.unwrap();
-        assert_eq!(fixture.store().faces(&session).await.unwrap(), Some(vec![]));
+        fixture.store().sessions.create(&session, bytes("x"), HOUR, later()).await.unwrap();
+        assert_eq!(fixture.store().sessions.faces(&session).await.unwrap(), Some(vec![]));
     }
 }
 
@@ -131,10 +133,10 @@ async fn a_deletion_meets_a_creation<F: Fixture>() {
         let ((), deletion) = both!(
             fixture,
             session,
-            |store, session| store.create(&session, bytes("x"), HOUR, later()).await.unwrap(),
-            store.delete(&session, later()).await.unwrap()
+            |store, session| store.sessions.create(&session, bytes("x"), HOUR, later()).await.unwrap(),
+            store.sessions.delete(&session, later()).await.unwrap()
         );
-        let is_there = fixture.store().session(&session).await.unwrap().is_some();
+        let is_there = fixture.store().sessions.session(&session).await.unwrap().is_some();
         assert_eq!(is_there, deletion == Deletion::NoSession);
     }
 }
@@ -146,13 +148,13 @@ async fn a_deletion_meets_a_replay<F: Fixture>() {
         let outcome = both!(
             fixture,
             session,
-            |store, session| store.delete(&session, later()).await.unwrap(),
-            store.set_replay(&session, true).await.unwrap()
+            |store, session| store.sessions.delete(&session, later()).await.unwrap(),
+            store.sessions.set_replay(&session, true).await.unwrap()
         );
         match outcome {
             (Deletion::Deleted, false) => assert_nowhere(fixture.store(), &session).await,
             (Deletion::ReplayInProgress, true) => {
-                assert!(fixture.store().session(&session).await.unwrap().is_some());
+                assert!(fixture.store().sessions.session(&session).await.unwrap().is_some());
             }
             other => panic!("{other:?}"),
         }
@@ -162,10 +164,10 @@ async fn a_deletion_meets_a_replay<F: Fixture>() {
 async fn a_session_that_ends_takes_no_face<F: Fixture>() {
     const TTL: Duration = Duration::from_millis(150);
 
-    async fn add_until_it_ends(store: Store, session: SessionName, end: Instant) {
+    async fn add_until_it_ends(store: Stores, session: SessionName, end: Instant) {
         loop {
             let asked = Instant::now();
-            match store.add_face(&session, Uuid::new_v4(), bytes("x"), usize::MAX).await.unwrap() {
+            match store.sessions.add_face(&session, Uuid::new_v4(), bytes("x"), usize::MAX).await.unwrap() {
                 Insertion::Added => assert!(asked <= end + GRAIN, "{:?} too late", asked - end),
                 outcome => break assert_eq!(outcome, Insertion::NoSession),
             }
@@ -175,7 +177,7 @@ async fn a_session_that_ends_takes_no_face<F: Fixture>() {
     let fixture = F::start().await;
     for _ in 0..3 {
         let session = name();
-        fixture.store().create(&session, bytes("x"), TTL, later()).await.unwrap();
+        fixture.store().sessions.create(&session, bytes("x"), TTL, later()).await.unwrap();
         let end = Instant::now() + TTL;
         at_once(
             add_until_it_ends(fixture.store().clone(), session.clone(), end),
@@ -183,7 +185,7 @@ async fn a_session_that_ends_takes_no_face<F: Fixture>() {
         )
         .await;
         assert_nowhere(fixture.store(), &session).await;
-        fixture.store().create(&session, bytes("y"), HOUR, later()).await.unwrap();
-        assert_eq!(fixture.store().faces(&session).await.unwrap(), Some(vec![]));
+        fixture.store().sessions.create(&session, bytes("y"), HOUR, later()).await.unwrap();
+        assert_eq!(fixture.store().sessions.faces(&session).await.unwrap(), Some(vec![]));
     }
 }

@@ -3,12 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use faceline_gateway_store::session::{Lane, LeasedRow, NewRow};
+use faceline_gateway_store::Stores;
+use faceline_gateway_store::outbox::{Lane, LeasedRow, NewRow};
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::{Fixture, GRAIN, HOUR, MINUTE, Store, add, bytes, conformance, created, later, name, row, until};
+use crate::fixture::{
+    Fixture, GRAIN, HOUR, MINUTE, add, bytes, conformance, created, later, name, row, until,
+};
 
 conformance!(
     a_row_is_written_with_its_change_or_not_at_all
@@ -26,39 +29,43 @@ conformance!(
 );
 
 /// Writes a row as the creation of a session does.
-async fn write(store: &Store, row: NewRow) {
-    store.create(&name(), bytes("x"), HOUR, row).await.unwrap();
+async fn write(store: &Stores, row: NewRow) {
+    store.sessions.create(&name(), bytes("x"), HOUR, row).await.unwrap();
 }
 
 /// The next row that is leased, alone, and when it was asked for.
-async fn next(store: &Store, lease: Duration) -> (Instant, LeasedRow) {
-    until(async || store.lease(Lane::Sessions, 1, lease).await.unwrap().pop()).await
+async fn next(store: &Stores, lease: Duration) -> (Instant, LeasedRow) {
+    until(async || store.outbox.lease(Lane::Sessions, 1, lease).await.unwrap().pop()).await
 }
 
 async fn a_row_is_written_with_its_change_or_not_at_all<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.store();
-    let depth = async || store.outbox_depth(Lane::Sessions).await.unwrap();
+    let depth = async || store.outbox.depth(Lane::Sessions).await.unwrap();
     assert_eq!(depth().await, 0);
     let (session, end) = (name(), later());
-    store.create(&session, bytes("x"), HOUR, end.clone()).await.unwrap();
+    store.sessions.create(&session, bytes("x"), HOUR, end.clone()).await.unwrap();
     assert_eq!(depth().await, 1);
-    store.create(&session, bytes("x"), HOUR, later()).await.unwrap_err();
+    store.sessions.create(&session, bytes("x"), HOUR, later()).await.unwrap_err();
     assert_eq!(depth().await, 1);
     let face = add(store, &session, "x").await;
-    store.delete_faces(&session, &[face], Some(later())).await.unwrap();
+    store.sessions.delete_faces(&session, &[face], Some(later())).await.unwrap();
     assert_eq!(depth().await, 2);
-    store.delete_faces(&session, &[face], Some(later())).await.unwrap();
-    store.set_replay(&session, true).await.unwrap();
-    store.delete(&session, later()).await.unwrap();
+    store.sessions.delete_faces(&session, &[face], Some(later())).await.unwrap();
+    store.sessions.set_replay(&session, true).await.unwrap();
+    store.sessions.delete(&session, later()).await.unwrap();
     assert_eq!(depth().await, 2);
-    store.set_replay(&session, false).await.unwrap();
+    store.sessions.set_replay(&session, false).await.unwrap();
     // Under the same id, so it takes the place of the first.
-    store.delete(&session, NewRow { body: bytes("now"), due_in: Duration::ZERO, ..end }).await.unwrap();
+    store
+        .sessions
+        .delete(&session, NewRow { body: bytes("now"), due_in: Duration::ZERO, ..end })
+        .await
+        .unwrap();
     assert_eq!(depth().await, 2);
-    store.delete(&session, later()).await.unwrap();
+    store.sessions.delete(&session, later()).await.unwrap();
     assert_eq!(depth().await, 2);
-    assert_eq!(store.lease(Lane::Sessions, 9, MINUTE).await.unwrap().len(), 1);
+    assert_eq!(store.outbox.lease(Lane::Sessions, 9, MINUTE).await.unwrap().len(), 1);
 }
 
 async fn a_row_is_leased_when_it_is_due<F: Fixture>() {
@@ -73,7 +80,7 @@ async fn a_row_is_leased_when_it_is_due<F: Fixture>() {
     let mut asked_in_vain = before;
     let leased = loop {
         let asked = Instant::now();
-        let mut rows = store.lease(Lane::Sessions, 9, MINUTE).await.unwrap();
+        let mut rows = store.outbox.lease(Lane::Sessions, 9, MINUTE).await.unwrap();
         assert!(rows.len() <= 1);
         match rows.pop() {
             Some(leased) => break leased,
@@ -98,12 +105,12 @@ async fn the_longest_due_are_leased_first<F: Fixture>() {
         due.insert(id, (before + wait, Instant::now() + wait));
     }
     write(store, later()).await;
-    assert_eq!(store.lease(Lane::Sessions, 0, MINUTE).await.unwrap(), []);
+    assert_eq!(store.outbox.lease(Lane::Sessions, 0, MINUTE).await.unwrap(), []);
     // All are due then, and what is due is not handed out before anybody asks.
     sleep_until(due.values().map(|&(_, latest)| latest).max().unwrap() + GRAIN).await;
     let mut leased = Vec::new();
     for expected in [2, 2, 1, 0] {
-        let rows = store.lease(Lane::Sessions, 2, MINUTE).await.unwrap();
+        let rows = store.outbox.lease(Lane::Sessions, 2, MINUTE).await.unwrap();
         assert_eq!(rows.len(), expected);
         leased.extend(rows.into_iter().map(|row| due[&row.id]));
     }
@@ -128,7 +135,7 @@ async fn a_lease_is_exclusive<F: Fixture>() {
         tokio::spawn(async move {
             let mut all = Vec::new();
             loop {
-                let rows = store.lease(Lane::Sessions, 3, HOUR).await.unwrap();
+                let rows = store.outbox.lease(Lane::Sessions, 3, HOUR).await.unwrap();
                 if rows.is_empty() {
                     break all;
                 }
@@ -156,11 +163,15 @@ async fn a_lease_that_ran_out_is_given_to_somebody_else<F: Fixture>() {
     assert_eq!((latter.id, latter.attempt, &latter.body), (written.id, 2, &written.body));
     assert_ne!(latter.lease, former.lease);
 
-    assert!(!store.finish(&former).await.unwrap());
-    assert!(!store.postpone(&former, Duration::ZERO, Some(bytes("y"))).await.unwrap());
-    assert_eq!(store.lease(Lane::Sessions, 9, MINUTE).await.unwrap(), [], "it was put back all the same");
-    assert!(second.finish(&latter).await.unwrap());
-    assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), 0);
+    assert!(!store.outbox.finish(&former).await.unwrap());
+    assert!(!store.outbox.postpone(&former, Duration::ZERO, Some(bytes("y"))).await.unwrap());
+    assert_eq!(
+        store.outbox.lease(Lane::Sessions, 9, MINUTE).await.unwrap(),
+        [],
+        "it was put back all the same"
+    );
+    assert!(second.outbox.finish(&latter).await.unwrap());
+    assert_eq!(store.outbox.depth(Lane::Sessions).await.unwrap(), 0);
 }
 
 async fn a_lease_that_ran_out_counts_until_somebody_else_has_the_row<F: Fixture>() {
@@ -168,23 +179,23 @@ async fn a_lease_that_ran_out_counts_until_somebody_else_has_the_row<F: Fixture>
     let store = fixture.store();
     write(store, row("x", Duration::ZERO)).await;
     let (_, leased) = next(store, Duration::ZERO).await;
-    assert!(store.finish(&leased).await.unwrap());
-    assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), 0);
+    assert!(store.outbox.finish(&leased).await.unwrap());
+    assert_eq!(store.outbox.depth(Lane::Sessions).await.unwrap(), 0);
 }
 
 async fn a_row_that_is_replaced_is_leased_by_nobody<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.store();
     let (session, end) = (name(), row("first", Duration::ZERO));
-    store.create(&session, bytes("x"), HOUR, end.clone()).await.unwrap();
+    store.sessions.create(&session, bytes("x"), HOUR, end.clone()).await.unwrap();
     let (_, former) = next(store, HOUR).await;
-    store.delete(&session, NewRow { body: bytes("second"), ..end.clone() }).await.unwrap();
-    assert!(!store.finish(&former).await.unwrap());
-    assert!(!store.postpone(&former, HOUR, None).await.unwrap());
+    store.sessions.delete(&session, NewRow { body: bytes("second"), ..end.clone() }).await.unwrap();
+    assert!(!store.outbox.finish(&former).await.unwrap());
+    assert!(!store.outbox.postpone(&former, HOUR, None).await.unwrap());
     let (_, latter) = next(store, HOUR).await;
     assert_eq!((latter.id, latter.attempt, &latter.body[..]), (end.id, 1, &b"second"[..]));
     assert_ne!(latter.lease, former.lease);
-    assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), 1);
+    assert_eq!(store.outbox.depth(Lane::Sessions).await.unwrap(), 1);
 }
 
 async fn a_row_is_put_back_for_a_while<F: Fixture>() {
@@ -196,10 +207,10 @@ async fn a_row_is_put_back_for_a_while<F: Fixture>() {
     let (_, mut leased) = next(store, HOUR).await;
     for (attempt, body) in [(2, None), (3, Some("second")), (4, None), (5, Some(""))] {
         let before = Instant::now();
-        assert!(store.postpone(&leased, WAIT, body.map(bytes)).await.unwrap());
-        assert!(!store.postpone(&leased, Duration::ZERO, None).await.unwrap());
-        assert!(!store.finish(&leased).await.unwrap());
-        assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), 1);
+        assert!(store.outbox.postpone(&leased, WAIT, body.map(bytes)).await.unwrap());
+        assert!(!store.outbox.postpone(&leased, Duration::ZERO, None).await.unwrap());
+        assert!(!store.outbox.finish(&leased).await.unwrap());
+        assert_eq!(store.outbox.depth(Lane::Sessions).await.unwrap(), 1);
         let expected = body.map_or(leased.body.clone(), bytes);
         (_, leased) = next(store, HOUR).await;
         assert!(Instant::now() + GRAIN >= before + WAIT, "due after {:?}", before.elapsed());
@@ -214,44 +225,44 @@ async fn a_row_that_is_done_is_gone<F: Fixture>() {
     write(store, row("x", Duration::ZERO)).await;
     let (_, leased) = next(store, Duration::ZERO).await;
     let unknown = LeasedRow { id: Uuid::new_v4(), ..leased.clone() };
-    assert!(!store.finish(&unknown).await.unwrap());
-    assert!(!store.postpone(&unknown, Duration::ZERO, None).await.unwrap());
+    assert!(!store.outbox.finish(&unknown).await.unwrap());
+    assert!(!store.outbox.postpone(&unknown, Duration::ZERO, None).await.unwrap());
     let stranger = LeasedRow { lease: Uuid::new_v4(), ..leased.clone() };
-    assert!(!store.finish(&stranger).await.unwrap());
+    assert!(!store.outbox.finish(&stranger).await.unwrap());
 
-    assert!(store.finish(&leased).await.unwrap());
-    assert!(!store.finish(&leased).await.unwrap());
-    assert!(!store.postpone(&leased, Duration::ZERO, Some(bytes("y"))).await.unwrap());
-    assert_eq!(store.lease(Lane::Sessions, 9, MINUTE).await.unwrap(), []);
-    assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), 1);
-    assert!(store.session(&session).await.unwrap().is_some());
+    assert!(store.outbox.finish(&leased).await.unwrap());
+    assert!(!store.outbox.finish(&leased).await.unwrap());
+    assert!(!store.outbox.postpone(&leased, Duration::ZERO, Some(bytes("y"))).await.unwrap());
+    assert_eq!(store.outbox.lease(Lane::Sessions, 9, MINUTE).await.unwrap(), []);
+    assert_eq!(store.outbox.depth(Lane::Sessions).await.unwrap(), 1);
+    assert!(store.sessions.session(&session).await.unwrap().is_some());
 }
 
 async fn lanes_are_apart<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.store();
     let depths = async || {
-        [store.outbox_depth(Lane::Sessions).await.unwrap(), store.outbox_depth(Lane::Usage).await.unwrap()]
+        [store.outbox.depth(Lane::Sessions).await.unwrap(), store.outbox.depth(Lane::Usage).await.unwrap()]
     };
     write(store, row("of a session", Duration::ZERO)).await;
     let own = row("first", Duration::ZERO);
-    store.enqueue(Lane::Usage, own.clone()).await.unwrap();
-    store.enqueue(Lane::Usage, later()).await.unwrap();
+    store.outbox.enqueue(Lane::Usage, own.clone()).await.unwrap();
+    store.outbox.enqueue(Lane::Usage, later()).await.unwrap();
     assert_eq!(depths().await, [1, 2]);
-    let (_, former) = until(async || store.lease(Lane::Usage, 9, MINUTE).await.unwrap().pop()).await;
+    let (_, former) = until(async || store.outbox.lease(Lane::Usage, 9, MINUTE).await.unwrap().pop()).await;
     assert_eq!((former.lane, former.id, &former.body), (Lane::Usage, own.id, &own.body));
-    assert_eq!(store.lease(Lane::Usage, 9, MINUTE).await.unwrap(), []);
+    assert_eq!(store.outbox.lease(Lane::Usage, 9, MINUTE).await.unwrap(), []);
     // Written again, it is another row: whoever has the lease does not have that one.
-    store.enqueue(Lane::Usage, NewRow { body: bytes("second"), ..own.clone() }).await.unwrap();
-    assert!(!store.finish(&former).await.unwrap());
-    let (_, latter) = until(async || store.lease(Lane::Usage, 9, MINUTE).await.unwrap().pop()).await;
+    store.outbox.enqueue(Lane::Usage, NewRow { body: bytes("second"), ..own.clone() }).await.unwrap();
+    assert!(!store.outbox.finish(&former).await.unwrap());
+    let (_, latter) = until(async || store.outbox.lease(Lane::Usage, 9, MINUTE).await.unwrap().pop()).await;
     assert_eq!((latter.attempt, &latter.body[..]), (1, &b"second"[..]));
-    assert!(!store.finish(&LeasedRow { lane: Lane::Sessions, ..latter.clone() }).await.unwrap());
-    assert!(store.postpone(&latter, HOUR, None).await.unwrap());
+    assert!(!store.outbox.finish(&LeasedRow { lane: Lane::Sessions, ..latter.clone() }).await.unwrap());
+    assert!(store.outbox.postpone(&latter, HOUR, None).await.unwrap());
     assert_eq!(depths().await, [1, 2]);
     let (_, of_session) = next(store, MINUTE).await;
     assert_eq!((of_session.lane, &of_session.body[..]), (Lane::Sessions, &b"of a session"[..]));
-    assert!(store.finish(&of_session).await.unwrap());
+    assert!(store.outbox.finish(&of_session).await.unwrap());
     assert_eq!(depths().await, [0, 2]);
 }
 
@@ -259,28 +270,29 @@ async fn many_rows_are_finished_at_once<F: Fixture>() {
     const ROWS: usize = 1000;
     let fixture = F::start().await;
     let (store, second) = (fixture.store(), fixture.second());
-    join_all((0..ROWS).map(|_| store.enqueue(Lane::Usage, row("x", Duration::ZERO)))).await;
-    let all_due =
-        async || Some(store.lease(Lane::Usage, ROWS, MINUTE).await.unwrap()).filter(|rows| !rows.is_empty());
+    join_all((0..ROWS).map(|_| store.outbox.enqueue(Lane::Usage, row("x", Duration::ZERO)))).await;
+    let all_due = async || {
+        Some(store.outbox.lease(Lane::Usage, ROWS, MINUTE).await.unwrap()).filter(|rows| !rows.is_empty())
+    };
     let mut rows = Vec::new();
     while rows.len() < ROWS {
         rows.extend(until(all_due).await.1);
     }
-    assert_eq!(store.finish_all(Lane::Usage, &[]).await.unwrap(), 0);
-    assert_eq!(second.finish_all(Lane::Usage, &rows[..ROWS / 4]).await.unwrap(), ROWS / 4);
+    assert_eq!(store.outbox.finish_all(Lane::Usage, &[]).await.unwrap(), 0);
+    assert_eq!(second.outbox.finish_all(Lane::Usage, &rows[..ROWS / 4]).await.unwrap(), ROWS / 4);
     // Those that are done are not counted again, and what somebody else has is not touched.
     rows[ROWS - 1].lease = Uuid::new_v4();
-    assert_eq!(store.finish_all(Lane::Usage, &rows).await.unwrap(), ROWS - ROWS / 4 - 1);
-    assert_eq!(store.finish_all(Lane::Usage, &rows).await.unwrap(), 0);
-    assert_eq!(store.outbox_depth(Lane::Usage).await.unwrap(), 1);
+    assert_eq!(store.outbox.finish_all(Lane::Usage, &rows).await.unwrap(), ROWS - ROWS / 4 - 1);
+    assert_eq!(store.outbox.finish_all(Lane::Usage, &rows).await.unwrap(), 0);
+    assert_eq!(store.outbox.depth(Lane::Usage).await.unwrap(), 1);
 }
 
 async fn a_row_of_its_own_survives_a_restart<F: Fixture>() {
     let mut fixture = F::start().await;
     let written = row("x", Duration::ZERO);
-    fixture.store().enqueue(Lane::Usage, written.clone()).await.unwrap();
+    fixture.store().outbox.enqueue(Lane::Usage, written.clone()).await.unwrap();
     fixture.restart().await;
     let store = fixture.store();
-    let (_, leased) = until(async || store.lease(Lane::Usage, 9, MINUTE).await.unwrap().pop()).await;
+    let (_, leased) = until(async || store.outbox.lease(Lane::Usage, 9, MINUTE).await.unwrap().pop()).await;
     assert_eq!((leased.id, leased.body), (written.id, written.body));
 }

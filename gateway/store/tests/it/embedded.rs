@@ -7,12 +7,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use faceline_gateway_store::session::embedded::EmbeddedSessions;
-use faceline_gateway_store::session::{Lane, SessionName, SessionStore, StoreError};
+use faceline_gateway_store::embedded::EmbeddedStore;
+use faceline_gateway_store::outbox::{Lane, OutboxStore};
+use faceline_gateway_store::sessions::{SessionName, SessionStore};
+use faceline_gateway_store::{StoreError, StoreHealth};
 use futures_util::FutureExt;
 use uuid::Uuid;
 
-use super::{HOUR, bytes, later, name};
+use crate::fixture::{HOUR, bytes, later, name};
 
 /// Names the folder to the program that [`write_until_killed`] is.
 const FOLDER: &str = "FACELINE_TEST_FOLDER";
@@ -21,7 +23,7 @@ const FOLDER: &str = "FACELINE_TEST_FOLDER";
 const SAYS: &str = "created ";
 
 fn refusal(folder: &Path) -> StoreError {
-    match EmbeddedSessions::open(folder) {
+    match EmbeddedStore::open(folder) {
         Ok(_) => panic!("the file is taken"),
         Err(error) => error,
     }
@@ -31,7 +33,7 @@ fn refusal(folder: &Path) -> StoreError {
 async fn the_file_is_made_for_its_owner_only() {
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("not/yet/there");
-    let store = EmbeddedSessions::open(&inner).unwrap();
+    let store = EmbeddedStore::open(&inner).unwrap();
     store.check().await.unwrap();
     let mode = fs::metadata(inner.join("sessions.redb")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -40,13 +42,13 @@ async fn the_file_is_made_for_its_owner_only() {
 #[tokio::test]
 async fn a_file_in_use_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let store = EmbeddedSessions::open(folder.path()).unwrap();
+    let store = EmbeddedStore::open(folder.path()).unwrap();
     let error = refusal(folder.path());
     assert!(matches!(error, StoreError::Broken(_)));
     assert!(error.to_string().contains("another process uses its file"), "{error}");
     store.check().await.unwrap();
     drop(store);
-    EmbeddedSessions::open(folder.path()).unwrap();
+    EmbeddedStore::open(folder.path()).unwrap();
 }
 
 #[tokio::test]
@@ -65,7 +67,7 @@ async fn a_file_that_is_none_of_ours_is_refused() {
 #[tokio::test]
 async fn a_file_that_lost_bytes_is_refused_or_repaired() {
     let folder = tempfile::tempdir().unwrap();
-    let store = EmbeddedSessions::open(folder.path()).unwrap();
+    let store = EmbeddedStore::open(folder.path()).unwrap();
     let session = name();
     store.create(&session, bytes(&"x".repeat(100_000)), HOUR, later()).await.unwrap();
     drop(store);
@@ -81,14 +83,14 @@ async fn a_file_that_lost_bytes_is_refused_or_repaired() {
         assert!(matches!(error, StoreError::Broken(_)), "{error}");
     }
     fs::write(&file, &whole).unwrap();
-    let store = EmbeddedSessions::open(folder.path()).unwrap();
+    let store = EmbeddedStore::open(folder.path()).unwrap();
     assert!(store.session(&session).await.unwrap().is_some());
 }
 
 #[tokio::test]
 async fn what_nobody_waits_for_any_more_is_done_before_the_end() {
     let folder = tempfile::tempdir().unwrap();
-    let store = EmbeddedSessions::open(folder.path()).unwrap();
+    let store = EmbeddedStore::open(folder.path()).unwrap();
     let sessions: Vec<_> = (0..300).map(|_| name()).collect();
     for session in &sessions {
         // Asked once, and given up.
@@ -97,11 +99,11 @@ async fn what_nobody_waits_for_any_more_is_done_before_the_end() {
         }
     }
     drop(store);
-    let store = EmbeddedSessions::open(folder.path()).unwrap();
+    let store = EmbeddedStore::open(folder.path()).unwrap();
     for session in &sessions {
         assert!(store.session(session).await.unwrap().is_some());
     }
-    assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), 300);
+    assert_eq!(store.depth(Lane::Sessions).await.unwrap(), 300);
 }
 
 #[tokio::test]
@@ -111,7 +113,7 @@ async fn what_was_answered_survives_kill_9() {
     for round in 1..=3 {
         let this = std::env::current_exe().unwrap();
         let mut child = Command::new(this)
-            .args(["--ignored", "--exact", "--nocapture", "session::embedded::write_until_killed"])
+            .args(["--ignored", "--exact", "--nocapture", "embedded::write_until_killed"])
             .env(FOLDER, folder.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -127,12 +129,12 @@ async fn what_was_answered_survives_kill_9() {
         child.wait().unwrap();
         created.extend(std::iter::from_fn(said));
 
-        let store = EmbeddedSessions::open(folder.path()).unwrap();
+        let store = EmbeddedStore::open(folder.path()).unwrap();
         for &id in &created {
             let session = SessionName { client: "child".into(), id };
             assert_eq!(store.faces(&session).await.unwrap().unwrap().len(), 1, "round {round}");
         }
-        assert!(store.outbox_depth(Lane::Sessions).await.unwrap() >= created.len() as u64);
+        assert!(store.depth(Lane::Sessions).await.unwrap() >= created.len() as u64);
     }
 }
 
@@ -140,7 +142,7 @@ async fn what_was_answered_survives_kill_9() {
 #[ignore = "a program of what_was_answered_survives_kill_9"]
 async fn write_until_killed() {
     let (_, folder): (OsString, OsString) = std::env::vars_os().find(|(name, _)| name == FOLDER).unwrap();
-    let store = EmbeddedSessions::open(&PathBuf::from(folder)).unwrap();
+    let store = EmbeddedStore::open(&PathBuf::from(folder)).unwrap();
     loop {
         let session = SessionName { client: "child".into(), id: Uuid::new_v4() };
         store.create(&session, bytes("x"), HOUR, later()).await.unwrap();

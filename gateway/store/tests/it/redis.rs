@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{Client, FromRedisValue, cmd};
-use faceline_gateway_store::session::redis::RedisSessions;
-use faceline_gateway_store::session::{self, Deletion, Insertion, Lane, StoreError};
+use faceline_gateway_store::outbox::Lane;
+use faceline_gateway_store::redis::RedisStore;
+use faceline_gateway_store::sessions::{Deletion, Insertion};
+use faceline_gateway_store::{StoreError, Stores};
 use faceline_shared::testkit::{CutProxy, Redis};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{HOUR, MINUTE, Store, add, bytes, created, later, name, row, until};
+use crate::fixture::{HOUR, MINUTE, add, bytes, created, later, name, row, until};
 use crate::soon;
 
 /// A connection past the store.
@@ -38,8 +40,8 @@ impl Raw {
     }
 }
 
-fn open(url: &str) -> Store {
-    std::sync::Arc::new(RedisSessions::new(url).unwrap())
+fn open(url: &str) -> Stores {
+    Stores::of(RedisStore::new(url).unwrap())
 }
 
 #[tokio::test]
@@ -49,10 +51,10 @@ async fn nothing_of_a_session_stays_in_the_server() {
     let deleted = created(&store).await;
     add(&store, &deleted, "a face").await;
     let ended = name();
-    store.create(&ended, bytes("x"), Duration::from_millis(200), later()).await.unwrap();
+    store.sessions.create(&ended, bytes("x"), Duration::from_millis(200), later()).await.unwrap();
     add(&store, &ended, "a face").await;
     assert_eq!(raw.keys("session:*").await.len(), 2);
-    store.delete(&deleted, later()).await.unwrap();
+    store.sessions.delete(&deleted, later()).await.unwrap();
     until(async || raw.keys("session:*").await.is_empty().then_some(())).await;
 
     // What stays is the outbox, and answers for a while.
@@ -64,28 +66,28 @@ async fn nothing_of_a_session_stays_in_the_server() {
     }
     assert_eq!(raw.keys("*").await.len(), answers.len() + raw.keys("outbox:*").await.len());
 
-    store.delete(&created(&store).await, row("x", Duration::ZERO)).await.unwrap();
-    for row in store.lease(Lane::Sessions, 9, MINUTE).await.unwrap() {
-        assert!(store.finish(&row).await.unwrap());
+    store.sessions.delete(&created(&store).await, row("x", Duration::ZERO)).await.unwrap();
+    for row in store.outbox.lease(Lane::Sessions, 9, MINUTE).await.unwrap() {
+        assert!(store.outbox.finish(&row).await.unwrap());
     }
     assert_eq!(raw.ask::<u64>("HLEN faceline:{store}:outbox:lease").await, 0);
     assert_eq!(raw.ask::<u64>("HLEN faceline:{store}:outbox:attempt").await, 0);
-    let depth = store.outbox_depth(Lane::Sessions).await.unwrap();
+    let depth = store.outbox.depth(Lane::Sessions).await.unwrap();
     assert_eq!(raw.ask::<u64>("HLEN faceline:{store}:outbox:body").await, depth);
 }
 
 /// Makes each kind of change once, and leaves nothing but rows that nobody will see. The server knows all scripts then.
-async fn every_change(store: &Store) {
+async fn every_change(store: &Stores) {
     let session = created(store).await;
     let face = add(store, &session, "a face").await;
     let follow_up = row("x", Duration::ZERO);
-    assert_eq!(store.delete_faces(&session, &[face], Some(follow_up)).await.unwrap(), Some(1));
-    let leased = store.lease(Lane::Sessions, 9, HOUR).await.unwrap();
-    assert!(store.postpone(&leased[0], Duration::ZERO, None).await.unwrap());
-    let leased = store.lease(Lane::Sessions, 9, HOUR).await.unwrap();
-    assert!(store.finish(&leased[0]).await.unwrap());
-    assert!(store.set_replay(&session, false).await.unwrap());
-    assert_eq!(store.delete(&session, later()).await.unwrap(), Deletion::Deleted);
+    assert_eq!(store.sessions.delete_faces(&session, &[face], Some(follow_up)).await.unwrap(), Some(1));
+    let leased = store.outbox.lease(Lane::Sessions, 9, HOUR).await.unwrap();
+    assert!(store.outbox.postpone(&leased[0], Duration::ZERO, None).await.unwrap());
+    let leased = store.outbox.lease(Lane::Sessions, 9, HOUR).await.unwrap();
+    assert!(store.outbox.finish(&leased[0]).await.unwrap());
+    assert!(store.sessions.set_replay(&session, false).await.unwrap());
+    assert_eq!(store.sessions.delete(&session, later()).await.unwrap(), Deletion::Deleted);
 }
 
 /// A store behind a proxy that loses the answer to one operation.
@@ -94,9 +96,9 @@ struct Lossy {
     proxy: CutProxy,
     raw: Raw,
     /// Behind the proxy.
-    store: Store,
+    store: Stores,
     /// Past it.
-    direct: Store,
+    direct: Stores,
 }
 
 impl Lossy {
@@ -112,7 +114,7 @@ impl Lossy {
     /// Lets an operation happen, and cuts the connection before its answer arrives.
     async fn losing_the_answer<T>(&self, operation: impl Future<Output = T>) -> T {
         // So that there is a connection to be cut.
-        self.store.outbox_depth(Lane::Sessions).await.unwrap();
+        self.store.outbox.depth(Lane::Sessions).await.unwrap();
         let before: HashSet<_> = self.raw.keys("answer:*").await.into_iter().collect();
         let since = async || {
             let answers = self.raw.keys("answer:*").await;
@@ -134,37 +136,37 @@ impl Lossy {
 async fn an_operation_whose_answer_was_lost_happens_once_and_is_answered() {
     let lossy = Lossy::start().await;
     let (store, direct) = (&lossy.store, &lossy.direct);
-    let depth = direct.outbox_depth(Lane::Sessions).await.unwrap();
+    let depth = direct.outbox.depth(Lane::Sessions).await.unwrap();
     let session = name();
     let end = row("first", Duration::ZERO);
 
-    let creating = store.create(&session, bytes("x"), HOUR, end.clone());
+    let creating = store.sessions.create(&session, bytes("x"), HOUR, end.clone());
     lossy.losing_the_answer(creating).await.unwrap();
 
     let face = Uuid::new_v4();
-    let adding = store.add_face(&session, face, bytes("x"), 1);
+    let adding = store.sessions.add_face(&session, face, bytes("x"), 1);
     assert_eq!(lossy.losing_the_answer(adding).await.unwrap(), Insertion::Added);
-    assert_eq!(direct.faces(&session).await.unwrap().unwrap().len(), 1);
+    assert_eq!(direct.sessions.faces(&session).await.unwrap().unwrap().len(), 1);
 
     let faces = [face];
-    let deleting = store.delete_faces(&session, &faces, None);
+    let deleting = store.sessions.delete_faces(&session, &faces, None);
     assert_eq!(lossy.losing_the_answer(deleting).await.unwrap(), Some(1));
 
-    assert!(lossy.losing_the_answer(store.set_replay(&session, true)).await.unwrap());
-    assert_eq!(direct.delete(&session, later()).await.unwrap(), Deletion::ReplayInProgress);
-    direct.set_replay(&session, false).await.unwrap();
+    assert!(lossy.losing_the_answer(store.sessions.set_replay(&session, true)).await.unwrap());
+    assert_eq!(direct.sessions.delete(&session, later()).await.unwrap(), Deletion::ReplayInProgress);
+    direct.sessions.set_replay(&session, false).await.unwrap();
 
-    let leased = lossy.losing_the_answer(store.lease(Lane::Sessions, 9, HOUR)).await.unwrap();
+    let leased = lossy.losing_the_answer(store.outbox.lease(Lane::Sessions, 9, HOUR)).await.unwrap();
     assert_eq!((leased.len(), leased[0].id, leased[0].attempt), (1, end.id, 1));
-    let postponing = store.postpone(&leased[0], Duration::ZERO, None);
+    let postponing = store.outbox.postpone(&leased[0], Duration::ZERO, None);
     assert!(lossy.losing_the_answer(postponing).await.unwrap());
-    let leased = direct.lease(Lane::Sessions, 9, HOUR).await.unwrap();
-    assert!(lossy.losing_the_answer(store.finish(&leased[0])).await.unwrap());
-    assert_eq!(direct.outbox_depth(Lane::Sessions).await.unwrap(), depth);
+    let leased = direct.outbox.lease(Lane::Sessions, 9, HOUR).await.unwrap();
+    assert!(lossy.losing_the_answer(store.outbox.finish(&leased[0])).await.unwrap());
+    assert_eq!(direct.outbox.depth(Lane::Sessions).await.unwrap(), depth);
 
-    let deleting = store.delete(&session, later());
+    let deleting = store.sessions.delete(&session, later());
     assert_eq!(lossy.losing_the_answer(deleting).await.unwrap(), Deletion::Deleted);
-    assert_eq!(direct.outbox_depth(Lane::Sessions).await.unwrap(), depth + 1);
+    assert_eq!(direct.outbox.depth(Lane::Sessions).await.unwrap(), depth + 1);
 }
 
 #[tokio::test]
@@ -173,35 +175,35 @@ async fn a_store_that_is_away_is_unreachable_and_comes_back() {
     let store = open(&server.url());
     let session = created(&store).await;
     let leased = {
-        store.delete(&created(&store).await, row("x", Duration::ZERO)).await.unwrap();
-        store.lease(Lane::Sessions, 1, HOUR).await.unwrap().remove(0)
+        store.sessions.delete(&created(&store).await, row("x", Duration::ZERO)).await.unwrap();
+        store.outbox.lease(Lane::Sessions, 1, HOUR).await.unwrap().remove(0)
     };
     server.kill9().await;
     let face = Uuid::new_v4();
     let errors = [
-        store.create(&name(), bytes("x"), HOUR, later()).await.err(),
-        store.session(&session).await.err(),
-        store.delete(&session, later()).await.err(),
-        store.set_replay(&session, true).await.err(),
-        store.add_face(&session, face, bytes("x"), 9).await.err(),
-        store.face(&session, face).await.err(),
-        store.faces(&session).await.err(),
-        store.delete_faces(&session, &[face], None).await.err(),
-        store.lease(Lane::Sessions, 9, HOUR).await.err(),
-        store.finish(&leased).await.err(),
-        store.postpone(&leased, HOUR, None).await.err(),
-        store.outbox_depth(Lane::Sessions).await.err(),
-        store.check().await.err(),
+        store.sessions.create(&name(), bytes("x"), HOUR, later()).await.err(),
+        store.sessions.session(&session).await.err(),
+        store.sessions.delete(&session, later()).await.err(),
+        store.sessions.set_replay(&session, true).await.err(),
+        store.sessions.add_face(&session, face, bytes("x"), 9).await.err(),
+        store.sessions.face(&session, face).await.err(),
+        store.sessions.faces(&session).await.err(),
+        store.sessions.delete_faces(&session, &[face], None).await.err(),
+        store.outbox.lease(Lane::Sessions, 9, HOUR).await.err(),
+        store.outbox.finish(&leased).await.err(),
+        store.outbox.postpone(&leased, HOUR, None).await.err(),
+        store.outbox.depth(Lane::Sessions).await.err(),
+        store.health.check().await.err(),
     ];
     for error in errors {
         assert!(matches!(error, Some(StoreError::Unreachable(_))), "{error:?}");
     }
     // A server that was restarted has forgotten the scripts, too.
     server.restart().await;
-    assert!(store.finish(&leased).await.unwrap());
+    assert!(store.outbox.finish(&leased).await.unwrap());
     server.restart().await;
     // The connection was lost once more, and nobody is to notice.
-    assert_eq!(store.delete(&session, later()).await.unwrap(), Deletion::Deleted);
+    assert_eq!(store.sessions.delete(&session, later()).await.unwrap(), Deletion::Deleted);
 }
 
 #[tokio::test]
@@ -210,21 +212,21 @@ async fn a_silent_store_is_unreachable_within_its_time() {
     let session = created(&lossy.store).await;
     lossy.proxy.stall();
     let asked = Instant::now();
-    let deleted = lossy.store.delete(&session, later()).await;
+    let deleted = lossy.store.sessions.delete(&session, later()).await;
     assert!(matches!(deleted, Err(StoreError::Unreachable(_))), "{deleted:?}");
     assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
     lossy.proxy.cut();
     lossy.proxy.pass();
     // What the proxy held back may have reached the server or not, but nobody is silent any more.
-    lossy.store.session(&session).await.unwrap();
-    lossy.store.check().await.unwrap();
+    lossy.store.sessions.session(&session).await.unwrap();
+    lossy.store.health.check().await.unwrap();
     drop(lossy.server);
 }
 
 #[tokio::test]
 async fn a_server_that_throws_sessions_away_is_not_fit() {
     let server = Redis::start_with(&["--maxmemory-policy", "volatile-ttl"]).await;
-    let error = open(&server.url()).check().await.unwrap_err();
+    let error = open(&server.url()).health.check().await.unwrap_err();
     assert!(matches!(&error, StoreError::Evicts(policy) if policy == "volatile-ttl"), "{error}");
 }
 
@@ -234,11 +236,11 @@ async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
     let store = open(&server.url());
     let (session, marked) = (created(&store).await, created(&store).await);
     let face = add(&store, &session, &"a face".repeat(100)).await;
-    store.set_replay(&marked, true).await.unwrap();
+    store.sessions.set_replay(&marked, true).await.unwrap();
     for _ in 0..3 {
-        store.create(&name(), bytes("x"), HOUR, row("due", Duration::ZERO)).await.unwrap();
+        store.sessions.create(&name(), bytes("x"), HOUR, row("due", Duration::ZERO)).await.unwrap();
     }
-    let refused = async || store.create(&name(), bytes(&"x".repeat(16 << 10)), HOUR, later()).await;
+    let refused = async || store.sessions.create(&name(), bytes(&"x".repeat(16 << 10)), HOUR, later()).await;
     until(async || match refused().await {
         Ok(()) => None,
         Err(StoreError::Full) => Some(()),
@@ -248,24 +250,24 @@ async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
 
     // Each of these is done by a server that has just refused something.
     let full = async || assert!(matches!(refused().await, Err(StoreError::Full)), "it is not full any more");
-    let depth = store.outbox_depth(Lane::Sessions).await.unwrap();
-    let refused = store.add_face(&session, Uuid::new_v4(), bytes(&"x".repeat(16 << 10)), 99).await;
+    let depth = store.outbox.depth(Lane::Sessions).await.unwrap();
+    let refused = store.sessions.add_face(&session, Uuid::new_v4(), bytes(&"x".repeat(16 << 10)), 99).await;
     assert!(matches!(refused, Err(StoreError::Full)), "{refused:?}");
-    let leased = store.lease(Lane::Sessions, 9, HOUR).await.unwrap();
+    let leased = store.outbox.lease(Lane::Sessions, 9, HOUR).await.unwrap();
     assert_eq!(leased.len(), 3);
     full().await;
-    assert!(store.postpone(&leased[0], HOUR, None).await.unwrap());
+    assert!(store.outbox.postpone(&leased[0], HOUR, None).await.unwrap());
     full().await;
-    assert!(store.finish(&leased[1]).await.unwrap());
+    assert!(store.outbox.finish(&leased[1]).await.unwrap());
     full().await;
-    assert_eq!(store.delete_faces(&session, &[face], Some(later())).await.unwrap(), Some(1));
+    assert_eq!(store.sessions.delete_faces(&session, &[face], Some(later())).await.unwrap(), Some(1));
     full().await;
-    assert!(store.set_replay(&marked, false).await.unwrap());
+    assert!(store.sessions.set_replay(&marked, false).await.unwrap());
     full().await;
-    assert_eq!(store.delete(&marked, later()).await.unwrap(), Deletion::Deleted);
+    assert_eq!(store.sessions.delete(&marked, later()).await.unwrap(), Deletion::Deleted);
     // Less one that is done, and with two that were written; nothing of what was refused.
-    assert_eq!(store.outbox_depth(Lane::Sessions).await.unwrap(), depth + 1);
-    assert!(store.session(&session).await.unwrap().is_some());
+    assert_eq!(store.outbox.depth(Lane::Sessions).await.unwrap(), depth + 1);
+    assert!(store.sessions.session(&session).await.unwrap().is_some());
 }
 
 /// A cluster refuses scripts whose keys are not in one slot.
@@ -277,21 +279,23 @@ async fn a_node_of_a_cluster_serves_it() {
     raw.ask::<()>("CLUSTER ADDSLOTSRANGE 0 16383").await;
     until(async || raw.ask::<String>("CLUSTER INFO").await.contains("cluster_state:ok").then_some(())).await;
 
-    let store = session::open(&server.url(), server.data_dir()).unwrap();
+    let store = faceline_gateway_store::open(&server.url(), server.data_dir()).unwrap();
     every_change(&store).await;
     let session = created(&store).await;
-    assert!(store.session(&session).await.unwrap().is_some());
-    store.check().await.unwrap();
+    assert!(store.sessions.session(&session).await.unwrap().is_some());
+    store.health.check().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_address_that_is_none_is_refused_without_being_repeated() {
     let folder = tempfile::tempdir().unwrap();
     for url in ["redis://user:s3cret@host:port", "rediss://:s3cret@", "http://s3cret", "s3cret"] {
-        let error = session::open(url, folder.path()).err().unwrap_or_else(|| panic!("{url} is taken"));
+        let error = faceline_gateway_store::open(url, folder.path())
+            .err()
+            .unwrap_or_else(|| panic!("{url} is taken"));
         assert!(matches!(error, StoreError::Url(_)), "{url}: {error:?}");
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    soon(session::open("embedded:", folder.path()).unwrap().check()).await.unwrap();
+    soon(faceline_gateway_store::open("embedded:", folder.path()).unwrap().health.check()).await.unwrap();
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use faceline_gateway_store::session::{Found, Insertion, Lane};
+use faceline_gateway_store::outbox::Lane;
+use faceline_gateway_store::sessions::{FaceLookup, Insertion};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
-use super::{Fixture, MINUTE, add, bytes, conformance, created, row};
+use crate::fixture::{Fixture, MINUTE, add, bytes, conformance, created, row};
 
 conformance!(
     faces_come_back_in_the_order_in_which_they_were_added
@@ -25,40 +26,40 @@ async fn faces_come_back_in_the_order_in_which_they_were_added<F: Fixture>() {
     let mut expected = Vec::new();
     for number in 0..50_u8 {
         let (face, body) = (Uuid::new_v4(), Bytes::from(vec![number; 3000]));
-        let added = store.add_face(&session, face, body.clone(), 50).await.unwrap();
+        let added = store.sessions.add_face(&session, face, body.clone(), 50).await.unwrap();
         assert_eq!(added, Insertion::Added);
         expected.push((face, body));
     }
-    assert_eq!(store.faces(&session).await.unwrap().unwrap(), expected);
+    assert_eq!(store.sessions.faces(&session).await.unwrap().unwrap(), expected);
     for (face, body) in &expected {
-        assert_eq!(store.face(&session, *face).await.unwrap(), Found::Yes(body.clone()));
+        assert_eq!(store.sessions.face(&session, *face).await.unwrap(), FaceLookup::Found(body.clone()));
     }
     // From the middle, and the last, whose place must not be given to another one that comes before the rest.
     for index in [49, 20, 7, 0] {
         let (face, _) = expected.remove(index);
-        assert_eq!(store.delete_faces(&session, &[face], None).await.unwrap(), Some(1));
-        assert_eq!(store.face(&session, face).await.unwrap(), Found::NoFace);
+        assert_eq!(store.sessions.delete_faces(&session, &[face], None).await.unwrap(), Some(1));
+        assert_eq!(store.sessions.face(&session, face).await.unwrap(), FaceLookup::NoFace);
     }
     for body in ["", "\0"] {
         expected.push((add(store, &session, body).await, bytes(body)));
     }
-    assert_eq!(store.faces(&session).await.unwrap().unwrap(), expected);
+    assert_eq!(store.sessions.faces(&session).await.unwrap().unwrap(), expected);
 }
 
 async fn a_session_takes_so_many_faces_and_no_more<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.store();
     let session = created(store).await;
-    let add = async |most| store.add_face(&session, Uuid::new_v4(), bytes("x"), most).await.unwrap();
+    let add = async |most| store.sessions.add_face(&session, Uuid::new_v4(), bytes("x"), most).await.unwrap();
     assert_eq!(add(0).await, Insertion::Full);
     for _ in 0..3 {
         assert_eq!(add(3).await, Insertion::Added);
     }
     assert_eq!(add(3).await, Insertion::Full);
     assert_eq!(add(2).await, Insertion::Full);
-    let faces = store.faces(&session).await.unwrap().unwrap();
+    let faces = store.sessions.faces(&session).await.unwrap().unwrap();
     assert_eq!(faces.len(), 3);
-    store.delete_faces(&session, &[faces[1].0], None).await.unwrap();
+    store.sessions.delete_faces(&session, &[faces[1].0], None).await.unwrap();
     assert_eq!(add(3).await, Insertion::Added);
     assert_eq!(add(3).await, Insertion::Full);
 }
@@ -69,12 +70,14 @@ async fn a_session_takes_no_more_of_those_that_come_at_once<F: Fixture>() {
     let adding = (0..20).map(|number| {
         let store = if number % 2 == 0 { fixture.store() } else { fixture.second() };
         let (store, session) = (store.clone(), session.clone());
-        tokio::spawn(async move { store.add_face(&session, Uuid::new_v4(), bytes("x"), 12).await.unwrap() })
+        tokio::spawn(async move {
+            store.sessions.add_face(&session, Uuid::new_v4(), bytes("x"), 12).await.unwrap()
+        })
     });
     let outcomes: Vec<_> = join_all(adding).await.into_iter().map(Result::unwrap).collect();
     let count = |wanted| outcomes.iter().filter(|&&outcome| outcome == wanted).count();
     assert_eq!((count(Insertion::Added), count(Insertion::Full)), (12, 8));
-    assert_eq!(fixture.store().faces(&session).await.unwrap().unwrap().len(), 12);
+    assert_eq!(fixture.store().sessions.faces(&session).await.unwrap().unwrap().len(), 12);
 }
 
 async fn a_face_is_added_once<F: Fixture>() {
@@ -85,11 +88,11 @@ async fn a_face_is_added_once<F: Fixture>() {
     let second = add(store, &session, "second").await;
     // Also where the session is full.
     for most in [9, 2] {
-        let again = store.add_face(&session, first, bytes("again"), most).await.unwrap();
+        let again = store.sessions.add_face(&session, first, bytes("again"), most).await.unwrap();
         assert_eq!(again, Insertion::Added);
     }
     let expected = [(first, bytes("first")), (second, bytes("second"))];
-    assert_eq!(store.faces(&session).await.unwrap().unwrap(), expected);
+    assert_eq!(store.sessions.faces(&session).await.unwrap().unwrap(), expected);
 }
 
 async fn faces_that_are_deleted_are_counted_once<F: Fixture>() {
@@ -100,14 +103,14 @@ async fn faces_that_are_deleted_are_counted_once<F: Fixture>() {
     let faces = [add(store, &session, "1").await, add(store, &session, "2").await];
     let elsewhere = add(store, &other, "3").await;
 
-    let delete = async |faces: &[Uuid]| store.delete_faces(&session, faces, None).await.unwrap();
+    let delete = async |faces: &[Uuid]| store.sessions.delete_faces(&session, faces, None).await.unwrap();
     assert_eq!(delete(&[]).await, Some(0));
     assert_eq!(delete(&[Uuid::new_v4(), elsewhere]).await, Some(0));
     assert_eq!(delete(&[faces[0], faces[0], elsewhere]).await, Some(1));
     assert_eq!(delete(&faces).await, Some(1));
     assert_eq!(delete(&faces).await, Some(0));
-    assert_eq!(store.faces(&session).await.unwrap(), Some(vec![]));
-    assert_eq!(store.faces(&other).await.unwrap().unwrap().len(), 1);
+    assert_eq!(store.sessions.faces(&session).await.unwrap(), Some(vec![]));
+    assert_eq!(store.sessions.faces(&other).await.unwrap().unwrap().len(), 1);
 }
 
 async fn a_follow_up_is_written_where_a_face_was_deleted<F: Fixture>() {
@@ -116,13 +119,13 @@ async fn a_follow_up_is_written_where_a_face_was_deleted<F: Fixture>() {
     let session = created(store).await;
     let face = add(store, &session, "1").await;
     let follow_up = || Some(row("clear up", Duration::ZERO));
-    store.delete_faces(&session, &[Uuid::new_v4()], follow_up()).await.unwrap();
-    store.delete_faces(&session, &[], follow_up()).await.unwrap();
-    assert_eq!(store.lease(Lane::Sessions, 9, MINUTE).await.unwrap(), []);
+    store.sessions.delete_faces(&session, &[Uuid::new_v4()], follow_up()).await.unwrap();
+    store.sessions.delete_faces(&session, &[], follow_up()).await.unwrap();
+    assert_eq!(store.outbox.lease(Lane::Sessions, 9, MINUTE).await.unwrap(), []);
 
     let row = follow_up();
-    store.delete_faces(&session, &[Uuid::new_v4(), face], row.clone()).await.unwrap();
-    let leased = store.lease(Lane::Sessions, 9, MINUTE).await.unwrap();
+    store.sessions.delete_faces(&session, &[Uuid::new_v4(), face], row.clone()).await.unwrap();
+    let leased = store.outbox.lease(Lane::Sessions, 9, MINUTE).await.unwrap();
     assert_eq!(leased.len(), 1);
     assert_eq!((leased[0].id, &leased[0].body[..]), (row.unwrap().id, &b"clear up"[..]));
 }
