@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::families::biometric::template::TemplateCodec;
 use faceline_gateway_store::rate::{RateError, Rates};
-use faceline_gateway_store::session::{self, SealedSessions, StoreError};
+use faceline_gateway_store::sealed::SealedStores;
+use faceline_gateway_store::{self as store, StoreError, StoreHealth};
 use faceline_shared::admin::Condition;
 use faceline_shared::broker::Queue;
 use faceline_shared::config::Config;
@@ -25,7 +26,7 @@ use crate::families::face_liveness::FaceLiveness;
 use crate::http::{Families, ListenError, Server, State};
 use crate::jobs::Dispatcher;
 use crate::jobs::WorkerClient;
-use crate::sessions::{Outbox, Sessions};
+use crate::sessions::{OutboxProcessor, Sessions};
 use crate::signing::{Signer, SigningError};
 use crate::usage::{Mover, Usage};
 
@@ -71,7 +72,7 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Gatewa
 pub struct Gateway {
     server: Server,
     rates: Arc<Rates>,
-    outbox: Outbox,
+    outbox: OutboxProcessor,
     mover: Mover,
     listening: Condition,
     /// What goes on beside requests.
@@ -97,8 +98,8 @@ impl Gateway {
         }
         let signer = Arc::new(Signer::load(config)?);
         let rates = Arc::new(Rates::start(config, &parts.metrics)?);
-        let records =
-            SealedSessions::new(session::open(&config.store.url, &config.data_dir)?, parts.keys.data.clone());
+        let stores =
+            SealedStores::new(store::open(&config.store.url, &config.data_dir)?, parts.keys.data.clone());
         let objects =
             SealedObjects::new(object::open(&config.objects, &config.data_dir)?, parts.keys.data.clone());
 
@@ -113,12 +114,13 @@ impl Gateway {
             &parts.metrics,
         )
         .await;
-        let usage = Usage::new(records.clone(), &parts.metrics);
+        let usage = Usage::new(stores.outbox.clone(), &parts.metrics);
         let admission = Admission::new(&parts.config, &parts.metrics);
         let waits = Arc::clone(&admission);
         let dispatcher = dispatcher.on_wait(move |wait| waits.answered(wait));
         let sessions = Arc::new(Sessions::new(
-            records.clone(),
+            stores.sessions,
+            stores.idempotency,
             objects.clone(),
             parts.broker.clone(),
             config,
@@ -127,13 +129,13 @@ impl Gateway {
         let listener = Arc::clone(&sessions);
         let watching = [
             tokio::spawn(watch_connection(dispatcher.watch_connection(), connected)),
-            tokio::spawn(look(parts.clone(), records, objects.clone(), conditions)),
+            tokio::spawn(look(parts.clone(), stores.health, objects.clone(), conditions)),
             tokio::spawn(async move { listener.listen().await }),
             tokio::spawn(Arc::clone(&signer).follow()),
             tokio::spawn(Arc::clone(&accounts).follow()),
         ];
-        let outbox = Outbox::of(&sessions);
-        let mover = usage.mover(objects, &config.usage);
+        let outbox = OutboxProcessor::new(&sessions, stores.outbox);
+        let mover = Mover::new(Arc::clone(&usage), objects, config.usage.clone());
         let submit = Arc::new(dispatcher);
         let workers = WorkerClient::new(submit.clone(), Arc::clone(&admission), config.jobs.deadline);
         let templates = TemplateCodec::new(parts.keys.templates);
@@ -212,7 +214,7 @@ struct Conditions {
 }
 
 /// Keeps an eye on what this gateway needs and does not own.
-async fn look(parts: Parts, records: SealedSessions, objects: SealedObjects, conditions: Conditions) {
+async fn look(parts: Parts, store: Arc<dyn StoreHealth>, objects: SealedObjects, conditions: Conditions) {
     let objects_up = parts.metrics.gauge("faceline_object_store_up", "Whether the object store answers.");
     let ready = parts.metrics.gauges("faceline_queue_ready", "Messages that wait in a queue.", &["queue"]);
     let consumers = parts.metrics.gauges("faceline_queue_consumers", "Consumers of a queue.", &["queue"]);
@@ -228,7 +230,7 @@ async fn look(parts: Parts, records: SealedSessions, objects: SealedObjects, con
             }
         }
         conditions.blobs.set(usable("the blob store is not usable", &parts.blobs.check().await));
-        conditions.store.set(usable("the session store is not usable", &records.check().await));
+        conditions.store.set(usable("the session store is not usable", &store.check().await));
         // Only sessions that keep pictures need it, so that its absence is no reason to send callers away.
         objects_up.set(usable("the object store is not usable", &objects.check().await).into());
     }

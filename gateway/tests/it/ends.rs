@@ -4,7 +4,8 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use faceline_gateway_store::session::NewRow;
+use faceline_gateway_store::outbox::NewRow;
+use faceline_gateway_store::sessions::FaceLookup;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -178,10 +179,8 @@ async fn a_record_in_another_place_does_not_open() {
     assert_eq!(get(gateway.address, &image(two)).await.error().0, 500);
 
     // A face in another session.
-    let raw = &gateway.stores.sessions;
-    let faceline_gateway_store::session::Found::Yes(body) =
-        raw.face(&gateway.name(session), one).await.unwrap()
-    else {
+    let raw = &gateway.stores.store.sessions;
+    let FaceLookup::Found(body) = raw.face(&gateway.name(session), one).await.unwrap() else {
         panic!("no face")
     };
     raw.add_face(&gateway.name(other), one, body, 9).await.unwrap();

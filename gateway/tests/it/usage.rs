@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use faceline_gateway::usage::UsageRecord;
-use faceline_gateway_store::session::{Lane, StoreError};
+use faceline_gateway_store::StoreError;
+use faceline_gateway_store::outbox::Lane;
 use uuid::Uuid;
 
 use crate::client::{Answer, form, get, send};
@@ -36,7 +37,7 @@ async fn moved(gateway: &Gateway, count: usize) -> Vec<UsageRecord> {
 }
 
 async fn waiting(gateway: &Gateway) -> u64 {
-    gateway.stores.sessions.outbox_depth(Lane::Usage).await.unwrap()
+    gateway.stores.store.outbox.depth(Lane::Usage).await.unwrap()
 }
 
 async fn asked(gateway: &Gateway, line: &str, id: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
