@@ -166,3 +166,7 @@ impl OutboxProcessor {
         tracing::info!(target: "faceline::audit", session = %end.session, client = end.client, reason, key, "session ended");
     }
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

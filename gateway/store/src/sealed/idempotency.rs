@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use faceline_shared::seal::Purpose;
+use faceline_shared::seal::{KeyRing, Purpose};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -18,8 +18,10 @@ pub struct SealedIdempotency {
 }
 
 impl SealedIdempotency {
-    pub(super) fn new(store: Arc<dyn IdempotencyStore>, sealer: RecordSealer) -> Self {
-        Self { store, sealer }
+    /// A front of `store` that seals with `ring`.
+    #[must_use]
+    pub fn new(store: Arc<dyn IdempotencyStore>, ring: KeyRing) -> Self {
+        Self { store, sealer: RecordSealer::new(ring) }
     }
 
     /// Claims a key, as [`IdempotencyStore::claim`] does.

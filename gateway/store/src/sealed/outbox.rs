@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use faceline_shared::seal::Purpose;
+use faceline_shared::seal::{KeyRing, Purpose};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -47,8 +47,10 @@ pub struct SealedOutbox {
 }
 
 impl SealedOutbox {
-    pub(super) fn new(store: Arc<dyn OutboxStore>, sealer: RecordSealer) -> Self {
-        Self { store, sealer }
+    /// A front of `store` that seals with `ring`.
+    #[must_use]
+    pub fn new(store: Arc<dyn OutboxStore>, ring: KeyRing) -> Self {
+        Self { store, sealer: RecordSealer::new(ring) }
     }
 
     /// Writes a row, as [`OutboxStore::enqueue`] does.

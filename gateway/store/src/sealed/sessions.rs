@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use faceline_shared::seal::Purpose;
+use faceline_shared::seal::{KeyRing, Purpose};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -21,8 +21,10 @@ pub struct SealedSessions {
 }
 
 impl SealedSessions {
-    pub(super) fn new(store: Arc<dyn SessionStore>, sealer: RecordSealer) -> Self {
-        Self { store, sealer }
+    /// A front of `store` that seals with `ring`.
+    #[must_use]
+    pub fn new(store: Arc<dyn SessionStore>, ring: KeyRing) -> Self {
+        Self { store, sealer: RecordSealer::new(ring) }
     }
 
     /// Keeps a session, as [`SessionStore::create`] does.

@@ -6,7 +6,6 @@ use faceline_shared::seal::KeyRing;
 
 use super::idempotency::SealedIdempotency;
 use super::outbox::SealedOutbox;
-use super::sealer::RecordSealer;
 use super::sessions::SealedSessions;
 use crate::{StoreHealth, Stores};
 
@@ -27,11 +26,10 @@ impl SealedStores {
     /// Fronts of `stores` that seal with `ring`.
     #[must_use]
     pub fn new(stores: Stores, ring: KeyRing) -> Self {
-        let sealer = RecordSealer::new(ring);
         Self {
-            sessions: SealedSessions::new(stores.sessions, sealer.clone()),
-            outbox: SealedOutbox::new(stores.outbox, sealer.clone()),
-            idempotency: SealedIdempotency::new(stores.idempotency, sealer),
+            sessions: SealedSessions::new(stores.sessions, ring.clone()),
+            outbox: SealedOutbox::new(stores.outbox, ring.clone()),
+            idempotency: SealedIdempotency::new(stores.idempotency, ring),
             health: stores.health,
         }
     }
