@@ -32,7 +32,7 @@ impl RedisTimeouts {
     };
 }
 
-/// Why a server does not do what it is asked to.
+/// Why an operation of a server failed.
 #[derive(Debug)]
 pub enum RedisServerError {
     /// The address cannot be understood.
@@ -54,7 +54,7 @@ impl From<RedisError> for RedisServerError {
     }
 }
 
-/// What is sent to a server.
+/// A request to a server.
 enum Request<'a> {
     Command(&'a Cmd),
     Script(&'a ScriptInvocation<'a>),

@@ -1,4 +1,4 @@
-//! Faults that callers receive for what happens to a session or in a store.
+//! The faults that callers receive for missing sessions and failing stores.
 
 use faceline_gateway_store::StoreError;
 use faceline_gateway_store::sealed::RecordError;

@@ -35,7 +35,7 @@ const RETRIES: Backoff = Backoff::BACKGROUND;
 /// Delay before a row that this gateway cannot read is tried again, perhaps by another gateway.
 const UNREADABLE_ROW_DELAY: Duration = Duration::from_secs(60);
 
-/// What happens to a row whose work succeeded.
+/// The next step for a row whose work succeeded.
 enum NextStep {
     Finish,
     Repeat { after: Duration, payload: FollowUp },

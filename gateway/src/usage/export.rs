@@ -58,7 +58,7 @@ pub enum ExportError {
     Output(#[from] io::Error),
 }
 
-/// What to export.
+/// The selection of records to export.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Selection {
     pub(super) from: Date,

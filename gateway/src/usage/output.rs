@@ -52,7 +52,7 @@ impl<W: Write> RowWriter<W> {
         }
     }
 
-    /// Writes what is buffered.
+    /// Writes the buffered rows.
     ///
     /// # Errors
     /// Those of `out`.

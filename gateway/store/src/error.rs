@@ -1,6 +1,6 @@
-//! Why a store fails.
+//! The error of the stores.
 
-/// Why a store does not do what a gateway asks of it.
+/// Why an operation of a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The address cannot be understood.

@@ -18,7 +18,7 @@ pub type Digest = [u8; 32];
 /// One attempt to claim an idempotency key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ClaimRequest {
-    /// Digest of the idempotency key and what the key is valid for.
+    /// Digest of the idempotency key, its client and its operation.
     pub key: Digest,
     /// Digest of the request. Another request under the same key has another fingerprint.
     pub fingerprint: Digest,

@@ -1,9 +1,9 @@
-//! What a gateway keeps: sessions, the transactional outbox, idempotency records, rates and quotas.
+//! The stores of a gateway: sessions, the transactional outbox, idempotency records, rates and quotas.
 //!
 //! Each capability is a port of its own: [`sessions::SessionStore`], [`outbox::OutboxStore`],
 //! [`idempotency::IdempotencyStore`] and [`rate::RateLimiter`]. The first three have two adapters, which also check their own
 //! health ([`StoreHealth`]): [`embedded`] is a file of this process, [`redis`] is a server that gateways share. [`sealed`]
-//! encrypts what callers put into a store.
+//! encrypts the records before they reach a store.
 
 pub mod embedded;
 mod error;

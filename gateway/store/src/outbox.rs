@@ -1,6 +1,6 @@
 //! The transactional outbox: work that follows a change, stored in the same transaction as the change.
 //!
-//! A gateway leases rows that are due, does what they say, and removes them. If it dies in between, the lease ends and
+//! A gateway leases rows that are due, does their work, and removes them. If it dies in between, the lease ends and
 //! another gateway does the work again (at-least-once), so the work of a row must be idempotent.
 
 use std::time::Duration;

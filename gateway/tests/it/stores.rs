@@ -1,4 +1,4 @@
-//! What the gateways of a test share: a store in a file, pictures in memory, a broker, and keys.
+//! Shared by the gateways of a test: a store in a file, pictures in memory, a broker, and keys.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,7 @@
 //! Blobs: the bytes of pictures that are too large to travel in a message (claim check).
 //!
 //! The gateway puts a blob before it publishes the job, and deletes it when the job is over. The TTL removes the blobs of a
-//! gateway that died. [`SealedBlobs`] encrypts what goes into a store.
+//! gateway that died. [`SealedBlobs`] encrypts the blobs before they reach a store.
 
 pub mod embedded;
 mod open;

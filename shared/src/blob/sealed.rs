@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::store::{BlobError, BlobStore};
 use crate::seal::{KeyRing, Purpose};
 
-/// Seals what goes into a store and opens what comes out.
+/// Seals blobs on their way into a store, and opens them on their way out.
 #[derive(Clone)]
 pub struct SealedBlobs {
     store: Arc<dyn BlobStore>,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::seal::SealError;
 
-/// Why a blob store does not do what it is asked to.
+/// Why an operation of a blob store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
     /// The address cannot be understood.

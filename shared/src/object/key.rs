@@ -1,4 +1,4 @@
-//! What a key of an object may be.
+//! The keys of objects.
 
 use super::store::ObjectError;
 

@@ -1,6 +1,6 @@
 //! Objects: files that live as long as their session or their retention, in a folder or in a bucket.
 //!
-//! No store here deletes anything by itself: the outbox deletes what has to go. [`SealedObjects`] encrypts what goes into a
+//! No store here deletes anything by itself: the outbox deletes objects. [`SealedObjects`] encrypts objects before they reach a
 //! store.
 
 pub mod folder;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::store::{ObjectError, ObjectStore};
 use crate::seal::{KeyRing, Purpose};
 
-/// Seals what goes into a store and opens what comes out. An object is sealed for its client and its key.
+/// Seals objects on their way into a store, and opens them on their way out. An object is sealed for its client and its key.
 #[derive(Clone)]
 pub struct SealedObjects {
     store: Arc<dyn ObjectStore>,

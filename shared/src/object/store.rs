@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::seal::SealError;
 
-/// Why an object store does not do what it is asked to.
+/// Why an operation of an object store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
     /// The address cannot be understood.

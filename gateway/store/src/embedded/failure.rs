@@ -1,10 +1,10 @@
-//! Why the file fails.
+//! The errors of the file.
 
 use std::io::ErrorKind;
 
 use crate::StoreError;
 
-/// Why the file cannot do what it is asked. Unlike redb's error it can be given to every change of a failed commit.
+/// Why an operation on the file failed. Unlike redb's error it can be cloned, for each change of a failed commit.
 #[derive(Clone, Debug)]
 pub(super) enum FileFailure {
     /// The disk has no room.

@@ -1,4 +1,4 @@
-//! Tests of full and slow disks, and of what stays in the file.
+//! Tests of full and slow disks, and of the rows that stay in the file.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};

@@ -131,7 +131,7 @@ impl<C: Clock + Clone> LocalRates<C> {
         Verdict { refusal: None, rate, quota }
     }
 
-    /// Counts a request with its key's governor: how long it must wait (`None`: it passes), and what is left.
+    /// Counts a request with its key's governor: how long it must wait (`None`: it passes), and the rest of the rate.
     fn count(&self, known: &KeyLimiter<C>) -> (Option<Duration>, Standing) {
         let (interval, burst) = (known.share.interval(), known.share.burst().get());
         let standing = |remaining, reset| Standing { limit: burst.into(), remaining, reset };

@@ -39,12 +39,12 @@ impl Quotas {
         Self { keys, is_changed: false }
     }
 
-    /// What `key` has left of its quota at `at`, if this process is one of `among` that share the rest.
+    /// The rest of `key`'s quota at `at`, if this process is one of `among` that share the rest.
     pub(super) fn standing(&mut self, key: &str, quota: Quota, among: u32, at: OffsetDateTime) -> Standing {
         let reset = (quota.span.end(at) - at).unsigned_abs();
         let counted = self.current(key, quota, at);
-        // The processes share what was left when this one last learned; what has passed here since then is deducted from this
-        // process's share.
+        // The processes share the rest that this one last learned about. Requests that have passed here since then are deducted
+        // from this process's share.
         let share = quota.requests.saturating_sub(counted.elsewhere) / u64::from(among.max(1));
         Standing { limit: quota.requests, remaining: share.saturating_sub(counted.used), reset }
     }

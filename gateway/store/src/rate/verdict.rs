@@ -1,15 +1,15 @@
-//! What a limiter answers.
+//! The answers of a limiter.
 
 use std::time::Duration;
 
-/// Whether a request may pass, and what its key has left afterwards.
+/// The decision about a request, and the rest of its key's limits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Verdict {
     /// Why the request may not pass; `None` if it may.
     pub refusal: Option<Refusal>,
-    /// What is left of the rate. Its limit is the burst, which is full again after `reset`.
+    /// The rest of the rate. Its limit is the burst, which is full again after `reset`.
     pub rate: Standing,
-    /// What is left of the quota, if the key has one.
+    /// The rest of the quota, if the key has one.
     pub quota: Option<Standing>,
 }
 
@@ -31,7 +31,7 @@ pub enum Bound {
     Quota,
 }
 
-/// What is left of a limit.
+/// The rest of a limit.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Standing {
     /// Requests that the limit allows at once (rate) or in the span (quota).
@@ -43,7 +43,7 @@ pub struct Standing {
 }
 
 impl Verdict {
-    /// What is left of the limit that refused the request, or else of the limit that the key will reach first.
+    /// The rest of the limit that refused the request, or else of the limit that the key will reach first.
     #[must_use]
     pub fn tightest(&self) -> Standing {
         match (self.quota, self.refusal) {

@@ -1,6 +1,6 @@
 //! The sealing fronts of the stores: they take and return records, and encrypt them for the store below.
 //!
-//! A record is MessagePack, sealed with the key ring of the installation. What it is sealed for (its associated data) names
+//! A record is MessagePack, sealed with the key ring of the installation. Its associated data is
 //! its place in the store, so a record that was copied to another place does not open.
 
 mod error;

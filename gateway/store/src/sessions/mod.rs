@@ -1,4 +1,4 @@
-//! Sessions and their faces: the port, and what its operations take and return.
+//! Sessions and their faces: the port, and the types of its operations.
 
 mod name;
 mod outcome;

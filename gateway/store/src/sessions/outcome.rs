@@ -1,4 +1,4 @@
-//! What operations on a session return.
+//! The results of operations on a session.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What only the store of a single process can be asked.
+//! Tests of the store of a single process alone.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,11 +16,11 @@ use uuid::Uuid;
 
 use crate::fixture::{HOUR, bytes, later, name};
 
-/// Names the folder to the program that [`write_until_killed`] is.
-const FOLDER: &str = "FACELINE_TEST_FOLDER";
+/// Environment variable with the folder for the child process [`write_until_killed`].
+const FOLDER_VARIABLE: &str = "FACELINE_TEST_FOLDER";
 
-/// Before what that program says.
-const SAYS: &str = "created ";
+/// Prefix of the child's output.
+const LINE_PREFIX: &str = "created ";
 
 fn refusal(folder: &Path) -> StoreError {
     match EmbeddedStore::open(folder) {
@@ -73,7 +73,7 @@ async fn a_file_that_lost_bytes_is_refused_or_repaired() {
     drop(store);
     let file = folder.path().join("sessions.redb");
     let whole = fs::read(&file).unwrap();
-    // A page of the body, then the end of the file.
+    // First a byte of the body is changed, then the end of the file is missing.
     let body = memchr::memmem::find(&whole, &[b'x'; 100]).unwrap();
     let mut changed = whole.clone();
     changed[body + 50] ^= 1;
@@ -93,7 +93,7 @@ async fn what_nobody_waits_for_any_more_is_done_before_the_end() {
     let store = EmbeddedStore::open(folder.path()).unwrap();
     let sessions: Vec<_> = (0..300).map(|_| name()).collect();
     for session in &sessions {
-        // Asked once, and given up.
+        // The call is started, and dropped at once.
         if let Some(created) = store.create(session, bytes("x"), HOUR, later()).now_or_never() {
             created.unwrap();
         }
@@ -114,20 +114,20 @@ async fn what_was_answered_survives_kill_9() {
         let this = std::env::current_exe().unwrap();
         let mut child = Command::new(this)
             .args(["--ignored", "--exact", "--nocapture", "embedded::write_until_killed"])
-            .env(FOLDER, folder.path())
+            .env(FOLDER_VARIABLE, folder.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut said =
-            || lines.find_map(|line| Some(line.ok()?.split_once(SAYS)?.1.parse::<Uuid>().unwrap()));
+        let mut next_id =
+            || lines.find_map(|line| Some(line.ok()?.split_once(LINE_PREFIX)?.1.parse::<Uuid>().unwrap()));
         for _ in 0..100 {
-            created.push(said().expect("the child ended"));
+            created.push(next_id().expect("the child ended"));
         }
-        // The child goes on writing while it is killed, and may have said more by then.
+        // The child may have printed more lines before it was killed.
         child.kill().unwrap();
         child.wait().unwrap();
-        created.extend(std::iter::from_fn(said));
+        created.extend(std::iter::from_fn(next_id));
 
         let store = EmbeddedStore::open(folder.path()).unwrap();
         for &id in &created {
@@ -141,12 +141,13 @@ async fn what_was_answered_survives_kill_9() {
 #[tokio::test]
 #[ignore = "a program of what_was_answered_survives_kill_9"]
 async fn write_until_killed() {
-    let (_, folder): (OsString, OsString) = std::env::vars_os().find(|(name, _)| name == FOLDER).unwrap();
+    let (_, folder): (OsString, OsString) =
+        std::env::vars_os().find(|(name, _)| name == FOLDER_VARIABLE).unwrap();
     let store = EmbeddedStore::open(&PathBuf::from(folder)).unwrap();
     loop {
         let session = SessionName { client: "child".into(), id: Uuid::new_v4() };
         store.create(&session, bytes("x"), HOUR, later()).await.unwrap();
         store.add_face(&session, Uuid::new_v4(), bytes("a face"), 9).await.unwrap();
-        println!("{SAYS}{}", session.id);
+        println!("{LINE_PREFIX}{}", session.id);
     }
 }

@@ -1,4 +1,4 @@
-//! What the suites of the ports share: a store to test, in each adapter, and short ways to fill it.
+//! Shared by the suites of the ports: a store to test in each adapter, and functions that fill it.
 
 use std::time::Duration;
 
@@ -116,7 +116,7 @@ pub(crate) fn later() -> NewRow {
     row("later", HOUR)
 }
 
-/// A session that is there for an hour, with a row that is not due during a test.
+/// A session with an hour's lifetime, and a row that is not due during a test.
 pub(crate) async fn created(store: &Stores) -> SessionName {
     let session = name();
     store.sessions.create(&session, bytes("a session"), HOUR, later()).await.unwrap();

@@ -11,12 +11,12 @@ use uuid::Uuid;
 use crate::fixture::{Fixture, HOUR, MINUTE, bytes, conformance};
 
 conformance! {
-    the_first_run_goes_and_its_answer_is_the_answer
-    another_request_under_the_same_name_is_told_so
-    a_run_without_an_answer_makes_way_for_the_next
-    a_run_that_is_never_heard_of_again_is_taken_over
+    the_first_attempt_acquires_the_claim_and_its_answer_is_kept
+    another_request_under_the_same_key_is_a_mismatch
+    a_claim_that_is_released_goes_to_the_next_attempt
+    a_claim_whose_lease_ran_out_is_taken_over
     an_answer_is_forgotten_in_time
-    of_many_one_goes
+    of_many_attempts_one_acquires_the_claim
     an_answer_survives_a_restart
 }
 
@@ -46,20 +46,22 @@ fn acquired(request: &ClaimRequest) -> Claim<Bytes> {
     Claim::Acquired { resource: request.resource }
 }
 
-async fn the_first_run_goes_and_its_answer_is_the_answer<F: Fixture>() {
+async fn the_first_attempt_acquires_the_claim_and_its_answer_is_kept<F: Fixture>() {
     let fixture = F::start().await;
     let first = request();
     assert_eq!(claim(fixture.store(), &first).await, acquired(&first));
-    let Claim::InProgress(left) = claim(fixture.second(), &again(first)).await else { panic!("two run") };
+    let Claim::InProgress(left) = claim(fixture.second(), &again(first)).await else {
+        panic!("two hold the claim")
+    };
     assert!(left <= MINUTE && left > MINUTE / 2, "{left:?}");
     assert!(!fixture.second().idempotency.complete(&again(first), bytes("not its own")).await.unwrap());
     assert!(fixture.store().idempotency.complete(&first, bytes("answer")).await.unwrap());
     assert_eq!(claim(fixture.second(), &again(first)).await, Claim::Completed(bytes("answer")));
     let other = request();
-    assert_eq!(claim(fixture.store(), &other).await, acquired(&other), "another name is not concerned");
+    assert_eq!(claim(fixture.store(), &other).await, acquired(&other), "another key is not concerned");
 }
 
-async fn another_request_under_the_same_name_is_told_so<F: Fixture>() {
+async fn another_request_under_the_same_key_is_a_mismatch<F: Fixture>() {
     let fixture = F::start().await;
     let first = request();
     let different = ClaimRequest { key: first.key, ..request() };
@@ -69,7 +71,7 @@ async fn another_request_under_the_same_name_is_told_so<F: Fixture>() {
     assert_eq!(claim(fixture.second(), &different).await, Claim::Mismatch);
 }
 
-async fn a_run_without_an_answer_makes_way_for_the_next<F: Fixture>() {
+async fn a_claim_that_is_released_goes_to_the_next_attempt<F: Fixture>() {
     let fixture = F::start().await;
     let first = request();
     claim(fixture.store(), &first).await;
@@ -82,7 +84,7 @@ async fn a_run_without_an_answer_makes_way_for_the_next<F: Fixture>() {
     assert_eq!(claim(fixture.store(), &again(first)).await, Claim::Completed(bytes("answer")));
 }
 
-async fn a_run_that_is_never_heard_of_again_is_taken_over<F: Fixture>() {
+async fn a_claim_whose_lease_ran_out_is_taken_over<F: Fixture>() {
     let fixture = F::start().await;
     let first = ClaimRequest { lease: Duration::from_millis(50), ..request() };
     claim(fixture.store(), &first).await;
@@ -115,7 +117,7 @@ async fn an_answer_is_forgotten_in_time<F: Fixture>() {
     assert_eq!(result, acquired(&next), "it is a new request");
 }
 
-async fn of_many_one_goes<F: Fixture>() {
+async fn of_many_attempts_one_acquires_the_claim<F: Fixture>() {
     let fixture = F::start().await;
     let first = request();
     let attempts: Vec<ClaimRequest> = (0..20).map(|_| again(first)).collect();
@@ -123,9 +125,9 @@ async fn of_many_one_goes<F: Fixture>() {
         claim(if index % 2 == 0 { fixture.store() } else { fixture.second() }, attempt)
     });
     let results = join_all(claims).await;
-    let went = results.iter().filter(|result| matches!(result, Claim::Acquired { .. })).count();
-    let waited = results.iter().filter(|result| matches!(result, Claim::InProgress(_))).count();
-    assert_eq!((went, waited), (1, 19), "{results:?}");
+    let acquired = results.iter().filter(|result| matches!(result, Claim::Acquired { .. })).count();
+    let in_progress = results.iter().filter(|result| matches!(result, Claim::InProgress(_))).count();
+    assert_eq!((acquired, in_progress), (1, 19), "{results:?}");
 }
 
 async fn an_answer_survives_a_restart<F: Fixture>() {

@@ -1,4 +1,4 @@
-//! The outbox: rows are written with their change, leased by one, and done once.
+//! The suite of the outbox port, which both adapters pass.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -28,12 +28,12 @@ conformance!(
     a_row_of_its_own_survives_a_restart
 );
 
-/// Writes a row as the creation of a session does.
+/// Writes a row together with a new session.
 async fn write(store: &Stores, row: NewRow) {
     store.sessions.create(&name(), bytes("x"), HOUR, row).await.unwrap();
 }
 
-/// The next row that is leased, alone, and when it was asked for.
+/// Leases the next row that is due, and returns it with the time of the call.
 async fn next(store: &Stores, lease: Duration) -> (Instant, LeasedRow) {
     until(async || store.outbox.lease(Lane::Sessions, 1, lease).await.unwrap().pop()).await
 }
@@ -56,7 +56,7 @@ async fn a_row_is_written_with_its_change_or_not_at_all<F: Fixture>() {
     store.sessions.delete(&session, later()).await.unwrap();
     assert_eq!(depth().await, 2);
     store.sessions.set_replay(&session, false).await.unwrap();
-    // Under the same id, so it takes the place of the first.
+    // The row has the id of the first one, so it replaces it.
     store
         .sessions
         .delete(&session, NewRow { body: bytes("now"), due_in: Duration::ZERO, ..end })
@@ -76,7 +76,7 @@ async fn a_row_is_leased_when_it_is_due<F: Fixture>() {
     let before = Instant::now();
     write(store, row.clone()).await;
     let after = Instant::now();
-    // Whoever asked before the last time, asked in vain.
+    // Time of the last call that returned no row.
     let mut asked_in_vain = before;
     let leased = loop {
         let asked = Instant::now();
@@ -95,7 +95,7 @@ async fn a_row_is_leased_when_it_is_due<F: Fixture>() {
 async fn the_longest_due_are_leased_first<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.store();
-    // When each row is due, at the earliest and at the latest.
+    // The earliest and the latest time at which each row is due.
     let mut due = HashMap::new();
     for milliseconds in [90, 30, 120, 60, 0] {
         let wait = Duration::from_millis(milliseconds);
@@ -106,7 +106,7 @@ async fn the_longest_due_are_leased_first<F: Fixture>() {
     }
     write(store, later()).await;
     assert_eq!(store.outbox.lease(Lane::Sessions, 0, MINUTE).await.unwrap(), []);
-    // All are due then, and what is due is not handed out before anybody asks.
+    // After this all rows are due, and none has been leased.
     sleep_until(due.values().map(|&(_, latest)| latest).max().unwrap() + GRAIN).await;
     let mut leased = Vec::new();
     for expected in [2, 2, 1, 0] {
@@ -252,7 +252,7 @@ async fn lanes_are_apart<F: Fixture>() {
     let (_, former) = until(async || store.outbox.lease(Lane::Usage, 9, MINUTE).await.unwrap().pop()).await;
     assert_eq!((former.lane, former.id, &former.body), (Lane::Usage, own.id, &own.body));
     assert_eq!(store.outbox.lease(Lane::Usage, 9, MINUTE).await.unwrap(), []);
-    // Written again, it is another row: whoever has the lease does not have that one.
+    // A row that is written again has no lease, so the former lease does not hold it.
     store.outbox.enqueue(Lane::Usage, NewRow { body: bytes("second"), ..own.clone() }).await.unwrap();
     assert!(!store.outbox.finish(&former).await.unwrap());
     let (_, latter) = until(async || store.outbox.lease(Lane::Usage, 9, MINUTE).await.unwrap().pop()).await;
@@ -280,7 +280,7 @@ async fn many_rows_are_finished_at_once<F: Fixture>() {
     }
     assert_eq!(store.outbox.finish_all(Lane::Usage, &[]).await.unwrap(), 0);
     assert_eq!(second.outbox.finish_all(Lane::Usage, &rows[..ROWS / 4]).await.unwrap(), ROWS / 4);
-    // Those that are done are not counted again, and what somebody else has is not touched.
+    // Finished rows are not counted again, and a row with another lease stays.
     rows[ROWS - 1].lease = Uuid::new_v4();
     assert_eq!(store.outbox.finish_all(Lane::Usage, &rows).await.unwrap(), ROWS - ROWS / 4 - 1);
     assert_eq!(store.outbox.finish_all(Lane::Usage, &rows).await.unwrap(), 0);

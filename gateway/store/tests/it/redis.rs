@@ -1,4 +1,4 @@
-//! What only the store in Redis can be asked.
+//! Tests of the store in Redis alone.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, TcpListener};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::fixture::{HOUR, MINUTE, add, bytes, created, later, name, row, until};
 use crate::soon;
 
-/// A connection past the store.
+/// A connection to the server beside the store's.
 struct Raw(MultiplexedConnection);
 
 impl Raw {
@@ -57,7 +57,7 @@ async fn nothing_of_a_session_stays_in_the_server() {
     store.sessions.delete(&deleted, later()).await.unwrap();
     until(async || raw.keys("session:*").await.is_empty().then_some(())).await;
 
-    // What stays is the outbox, and answers for a while.
+    // The outbox stays, and for a while the answers.
     let answers = raw.keys("answer:*").await;
     assert_eq!(answers.len(), 5);
     for answer in &answers {
@@ -76,7 +76,8 @@ async fn nothing_of_a_session_stays_in_the_server() {
     assert_eq!(raw.ask::<u64>("HLEN faceline:{store}:outbox:body").await, depth);
 }
 
-/// Makes each kind of change once, and leaves nothing but rows that nobody will see. The server knows all scripts then.
+/// Makes each kind of change once, and leaves only rows that are not due during a test. Afterwards the server knows all
+/// scripts.
 async fn every_change(store: &Stores) {
     let session = created(store).await;
     let face = add(store, &session, "a face").await;
@@ -95,9 +96,9 @@ struct Lossy {
     server: Redis,
     proxy: CutProxy,
     raw: Raw,
-    /// Behind the proxy.
+    /// The store that is connected through the proxy.
     store: Stores,
-    /// Past it.
+    /// The store that is connected directly.
     direct: Stores,
 }
 
@@ -111,9 +112,9 @@ impl Lossy {
         Self { server, proxy, raw, store, direct }
     }
 
-    /// Lets an operation happen, and cuts the connection before its answer arrives.
+    /// Runs an operation, and cuts the connection before its answer arrives.
     async fn losing_the_answer<T>(&self, operation: impl Future<Output = T>) -> T {
-        // So that there is a connection to be cut.
+        // Opens the connection that will be cut.
         self.store.outbox.depth(Lane::Sessions).await.unwrap();
         let before: HashSet<_> = self.raw.keys("answer:*").await.into_iter().collect();
         let since = async || {
@@ -198,11 +199,11 @@ async fn a_store_that_is_away_is_unreachable_and_comes_back() {
     for error in errors {
         assert!(matches!(error, Some(StoreError::Unreachable(_))), "{error:?}");
     }
-    // A server that was restarted has forgotten the scripts, too.
+    // A restarted server has also forgotten the scripts.
     server.restart().await;
     assert!(store.outbox.finish(&leased).await.unwrap());
     server.restart().await;
-    // The connection was lost once more, and nobody is to notice.
+    // The connection was lost once more, and the operation succeeds all the same.
     assert_eq!(store.sessions.delete(&session, later()).await.unwrap(), Deletion::Deleted);
 }
 
@@ -217,7 +218,7 @@ async fn a_silent_store_is_unreachable_within_its_time() {
     assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
     lossy.proxy.cut();
     lossy.proxy.pass();
-    // What the proxy held back may have reached the server or not, but nobody is silent any more.
+    // The delayed bytes may or may not have reached the server, but it answers again.
     lossy.store.sessions.session(&session).await.unwrap();
     lossy.store.health.check().await.unwrap();
     drop(lossy.server);
@@ -248,7 +249,7 @@ async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
     })
     .await;
 
-    // Each of these is done by a server that has just refused something.
+    // The server has refused a write right before each of these operations.
     let full = async || assert!(matches!(refused().await, Err(StoreError::Full)), "it is not full any more");
     let depth = store.outbox.depth(Lane::Sessions).await.unwrap();
     let refused = store.sessions.add_face(&session, Uuid::new_v4(), bytes(&"x".repeat(16 << 10)), 99).await;
@@ -265,7 +266,7 @@ async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
     assert!(store.sessions.set_replay(&marked, false).await.unwrap());
     full().await;
     assert_eq!(store.sessions.delete(&marked, later()).await.unwrap(), Deletion::Deleted);
-    // Less one that is done, and with two that were written; nothing of what was refused.
+    // One row is finished and two were written; the refused operations wrote none.
     assert_eq!(store.outbox.depth(Lane::Sessions).await.unwrap(), depth + 1);
     assert!(store.sessions.session(&session).await.unwrap().is_some());
 }

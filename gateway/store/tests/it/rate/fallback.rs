@@ -1,4 +1,4 @@
-//! A gateway whose Redis is away.
+//! A gateway whose Redis is unreachable.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ async fn a_silent_server_is_waited_for_once() {
     let tries = 100;
     let started = Instant::now();
     assert_eq!(gateway.passed("a", &burst(500), tries).await, tries);
-    // All of them would have waited for half a minute.
+    // If every request waited, they would take half a minute.
     assert!(started.elapsed() < TIMEOUT * tries / 2, "{:?}", started.elapsed());
     assert!(gateway.metrics.encode().contains(FALLBACK));
     proxy.pass();

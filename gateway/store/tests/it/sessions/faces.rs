@@ -1,4 +1,4 @@
-//! Faces: their order, their number, and what is counted when they are deleted.
+//! Faces: their order, their number, and the count of deletions.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn faces_come_back_in_the_order_in_which_they_were_added<F: Fixture>() {
     for (face, body) in &expected {
         assert_eq!(store.sessions.face(&session, *face).await.unwrap(), FaceLookup::Found(body.clone()));
     }
-    // From the middle, and the last, whose place must not be given to another one that comes before the rest.
+    // The deleted faces include the last one. A later face must not take its position before the others.
     for index in [49, 20, 7, 0] {
         let (face, _) = expected.remove(index);
         assert_eq!(store.sessions.delete_faces(&session, &[face], None).await.unwrap(), Some(1));
@@ -50,7 +50,9 @@ async fn a_session_takes_so_many_faces_and_no_more<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.store();
     let session = created(store).await;
-    let add = async |most| store.sessions.add_face(&session, Uuid::new_v4(), bytes("x"), most).await.unwrap();
+    let add = async |max_faces| {
+        store.sessions.add_face(&session, Uuid::new_v4(), bytes("x"), max_faces).await.unwrap()
+    };
     assert_eq!(add(0).await, Insertion::Full);
     for _ in 0..3 {
         assert_eq!(add(3).await, Insertion::Added);
@@ -86,9 +88,9 @@ async fn a_face_is_added_once<F: Fixture>() {
     let session = created(store).await;
     let first = add(store, &session, "first").await;
     let second = add(store, &session, "second").await;
-    // Also where the session is full.
-    for most in [9, 2] {
-        let again = store.sessions.add_face(&session, first, bytes("again"), most).await.unwrap();
+    // This also holds for a full session.
+    for max_faces in [9, 2] {
+        let again = store.sessions.add_face(&session, first, bytes("again"), max_faces).await.unwrap();
         assert_eq!(again, Insertion::Added);
     }
     let expected = [(first, bytes("first")), (second, bytes("second"))];

@@ -1,4 +1,4 @@
-//! Sessions: created, found by their full name only, deleted, and gone when their time is over.
+//! The life of a session: it is created, found by its full name only, deleted, or ends when its time is over.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ async fn a_name_is_taken_once<F: Fixture>() {
     let store = fixture.store();
     let session = name();
     store.sessions.create(&session, bytes("first"), MINUTE, later()).await.unwrap();
-    // The same body too: it is not the body that tells two creations apart.
+    // A second creation with the same body is refused too.
     for body in ["first", "second"] {
         let refused = store.sessions.create(&session, bytes(body), HOUR, later()).await;
         assert!(matches!(refused, Err(StoreError::Exists)), "{refused:?}");
@@ -88,7 +88,7 @@ async fn a_session_is_there_until_its_time_is_over<F: Fixture>() {
     let face = add(store, &session, "a face").await;
     assert!(store.sessions.set_replay(&session, true).await.unwrap());
 
-    // All three ask in turn until each has seen the end.
+    // The three operations alternate until each has seen the end.
     let mut is_over = [false; 3];
     while is_over != [true; 3] {
         for (index, is_over) in is_over.iter_mut().enumerate() {

@@ -1,4 +1,4 @@
-//! Two gateways that do contrary things at the same time: one of them is first.
+//! Races of two gateways: one of them is first.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ conformance!(
 
 const ROUNDS: usize = 40;
 
-/// Runs two futures on threads of their own, so that they start at the same time.
+/// Runs two futures on separate threads, so they start at the same time.
 async fn at_once<A, B>(
     first: impl Future<Output = A> + Send + 'static,
     second: impl Future<Output = B> + Send + 'static,
@@ -37,7 +37,7 @@ where
     (first.await.unwrap(), second.await.unwrap())
 }
 
-/// Both stores and the session, for a future that owns what it uses.
+/// Runs an expression on each of both stores at the same time, with its own copies of the store and the session.
 macro_rules! both {
     ($fixture:ident, $session:ident, |$store:ident, $name:ident| $first:expr, $second:expr) => {
         at_once(
@@ -67,7 +67,7 @@ async fn of_two_deletions_of_a_session_one_is_told<F: Fixture>() {
         let one = (Deletion::Deleted, Deletion::NoSession);
         assert!(told == one || told == (one.1, one.0), "{told:?}");
     }
-    // Those of the creations and one of each pair.
+    // One row of each creation, and one of each pair of deletions.
     assert_eq!(fixture.store().outbox.depth(Lane::Sessions).await.unwrap(), 2 * ROUNDS as u64);
 }
 
