@@ -46,7 +46,7 @@ pub struct OutboxProcessor {
     outbox: SealedOutbox,
     pictures: SealedObjects,
     row_is_due: Arc<Notify>,
-    /// As in [`Sessions`].
+    /// Longest time after a session's end at which a picture of it may still arrive in the object store.
     last_upload_after_end: Duration,
     metrics: SessionMetrics,
 }

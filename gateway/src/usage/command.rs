@@ -54,7 +54,8 @@ impl UsageCommand {
     /// Runs the command and writes its output to `out`. Gateways may run at the same time.
     ///
     /// # Errors
-    /// Missing keys, an object store that cannot be opened or read, records that do not open, and those of `out`.
+    /// [`UsageCommandError::Keys`], [`UsageCommandError::Objects`], [`UsageCommandError::Runtime`], and
+    /// [`UsageCommandError::Export`] if records cannot be read or `out` fails.
     pub fn run(self, config: &Config, out: &mut impl Write) -> Result<(), UsageCommandError> {
         let Self::Export { from, to, format, client, records } = self;
         let keys = Keys::find(config)?;

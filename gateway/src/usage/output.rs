@@ -24,7 +24,7 @@ impl<W: Write> RowWriter<W> {
     /// A writer to `out`. CSV begins with `header`, even if no row follows.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(super) fn new(format: Format, header: &[&str], out: W) -> io::Result<Self> {
         if format == Format::Json {
             return Ok(Self::Json(out));
@@ -41,7 +41,7 @@ impl<W: Write> RowWriter<W> {
     /// Writes a row, whose members are in the order of the header.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(super) fn write(&mut self, row: &impl Serialize) -> io::Result<()> {
         match self {
             Self::Csv(table) => table.serialize(row).map_err(io_error),
@@ -55,7 +55,7 @@ impl<W: Write> RowWriter<W> {
     /// Writes the buffered rows.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Csv(table) => table.flush(),

@@ -26,7 +26,7 @@ pub struct Usage {
     pub(super) outbox: SealedOutbox,
     pub(super) deferred: DeferredRecords,
     /// The outbox did not take the last record in time.
-    is_outbox_away: AtomicBool,
+    is_outbox_unavailable: AtomicBool,
     /// Notified when a record has been deferred.
     pub(super) record_deferred: Arc<Notify>,
     pub(super) metrics: UsageMetrics,
@@ -39,7 +39,7 @@ impl Usage {
         Arc::new(Self {
             outbox,
             deferred: DeferredRecords::default(),
-            is_outbox_away: AtomicBool::new(false),
+            is_outbox_unavailable: AtomicBool::new(false),
             record_deferred: Arc::default(),
             metrics: UsageMetrics::new(metrics),
         })
@@ -47,8 +47,8 @@ impl Usage {
 
     /// Writes a record. Returns when the record is written or deferred.
     pub async fn write(&self, record: UsageRecord) {
-        // While the outbox is away, only the retries wait for it.
-        if !self.is_outbox_away.load(Ordering::Relaxed) {
+        // While the outbox is unavailable, only the retries wait for it.
+        if !self.is_outbox_unavailable.load(Ordering::Relaxed) {
             match self.try_write(&record).await {
                 Ok(()) => return self.metrics.written.inc(),
                 Err(reason) => tracing::warn!(reason, record = %record.id, "a usage record is deferred"),
@@ -69,7 +69,7 @@ impl Usage {
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no answer within {WRITE_TIMEOUT:?}")),
         };
-        self.is_outbox_away.store(written.is_err(), Ordering::Relaxed);
+        self.is_outbox_unavailable.store(written.is_err(), Ordering::Relaxed);
         written
     }
 

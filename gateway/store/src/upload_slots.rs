@@ -9,6 +9,12 @@ const MAX_KIB_IN_FLIGHT: u32 = 32 << 10;
 /// The upload slots of one store.
 pub struct UploadSlots(Semaphore);
 
+impl Default for UploadSlots {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl UploadSlots {
     /// Slots that are all free.
     #[must_use]

@@ -12,7 +12,7 @@ const PREFIX: &str = "faceline:{store}:";
 /// Prefix of a face's id in the fields of its session.
 pub(super) const FACE_FIELD_PREFIX: &[u8] = b"face:";
 
-/// Under which the server keeps the answer to a change.
+/// The key under which the server keeps the answer to a change.
 pub(super) fn answer_key(change: Uuid) -> String {
     format!("{PREFIX}answer:{change}")
 }

@@ -27,7 +27,7 @@ impl SealedIdempotency {
     /// Claims a key, as [`IdempotencyStore::claim`] does.
     ///
     /// # Errors
-    /// The store's, and an answer that does not open.
+    /// [`RecordError::Store`]; [`RecordError::Seal`] and [`RecordError::Form`] if the answer does not open.
     pub async fn claim<A: DeserializeOwned>(&self, request: &ClaimRequest) -> Result<Claim<A>, RecordError> {
         Ok(match self.store.claim(request).await? {
             Claim::Acquired { resource } => Claim::Acquired { resource },
@@ -42,7 +42,7 @@ impl SealedIdempotency {
     /// Ends a claim and keeps its answer, as [`IdempotencyStore::complete`] does.
     ///
     /// # Errors
-    /// The store's, and an answer that cannot be sealed.
+    /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the answer cannot be sealed.
     pub async fn complete(
         &self,
         request: &ClaimRequest,
@@ -55,7 +55,7 @@ impl SealedIdempotency {
     /// Ends a claim without an answer, as [`IdempotencyStore::release`] does.
     ///
     /// # Errors
-    /// The store's.
+    /// [`RecordError::Store`].
     pub async fn release(&self, request: &ClaimRequest) -> Result<bool, RecordError> {
         Ok(self.store.release(request).await?)
     }

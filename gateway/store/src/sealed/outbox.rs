@@ -56,7 +56,7 @@ impl SealedOutbox {
     /// Writes a row, as [`OutboxStore::enqueue`] does.
     ///
     /// # Errors
-    /// The store's, and a row that cannot be sealed.
+    /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the row cannot be sealed.
     pub async fn enqueue(&self, lane: Lane, row: &UnsealedRow<impl Serialize>) -> Result<(), RecordError> {
         Ok(self.store.enqueue(lane, row.seal(&self.sealer)?).await?)
     }
@@ -64,7 +64,7 @@ impl SealedOutbox {
     /// Leases rows, as [`OutboxStore::lease`] does.
     ///
     /// # Errors
-    /// The store's. A row that does not open is returned with its error as the payload.
+    /// [`RecordError::Store`]. A row that does not open is returned with its error as the payload.
     pub async fn lease<R: DeserializeOwned>(
         &self,
         lane: Lane,
@@ -82,7 +82,7 @@ impl SealedOutbox {
     /// Removes a row whose work is done, as [`OutboxStore::finish`] does.
     ///
     /// # Errors
-    /// The store's.
+    /// [`RecordError::Store`].
     pub async fn finish(&self, row: &LeasedRow) -> Result<bool, RecordError> {
         Ok(self.store.finish(row).await?)
     }
@@ -90,7 +90,7 @@ impl SealedOutbox {
     /// Removes rows whose work is done, as [`OutboxStore::finish_all`] does.
     ///
     /// # Errors
-    /// The store's.
+    /// [`RecordError::Store`].
     pub async fn finish_all(&self, lane: Lane, rows: &[LeasedRow]) -> Result<usize, RecordError> {
         Ok(self.store.finish_all(lane, rows).await?)
     }
@@ -99,7 +99,7 @@ impl SealedOutbox {
     /// row's own and is sealed with the current key.
     ///
     /// # Errors
-    /// The store's, and a payload that cannot be sealed.
+    /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the payload cannot be sealed.
     pub async fn postpone(
         &self,
         row: &LeasedRow,
@@ -114,7 +114,7 @@ impl SealedOutbox {
     /// Number of rows in a lane, as [`OutboxStore::depth`] counts them.
     ///
     /// # Errors
-    /// The store's.
+    /// [`RecordError::Store`].
     pub async fn depth(&self, lane: Lane) -> Result<u64, RecordError> {
         Ok(self.store.depth(lane).await?)
     }

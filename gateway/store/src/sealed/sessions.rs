@@ -30,7 +30,7 @@ impl SealedSessions {
     /// Keeps a session, as [`SessionStore::create`] does.
     ///
     /// # Errors
-    /// The store's, and records that cannot be sealed.
+    /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the records cannot be sealed.
     pub async fn create(
         &self,
         name: &SessionName,
@@ -45,7 +45,7 @@ impl SealedSessions {
     /// Reads a session and the time until it ends.
     ///
     /// # Errors
-    /// The store's, and a record that does not open.
+    /// [`RecordError::Store`]; [`RecordError::Seal`] and [`RecordError::Form`] if the record does not open.
     pub async fn session<S: DeserializeOwned>(
         &self,
         name: &SessionName,
@@ -58,7 +58,7 @@ impl SealedSessions {
     /// Deletes a session, as [`SessionStore::delete`] does.
     ///
     /// # Errors
-    /// The store's, and a row that cannot be sealed.
+    /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the row cannot be sealed.
     pub async fn delete(
         &self,
         name: &SessionName,
@@ -70,7 +70,7 @@ impl SealedSessions {
     /// Records whether a replay is in progress, as [`SessionStore::set_replay`] does.
     ///
     /// # Errors
-    /// The store's.
+    /// [`RecordError::Store`].
     pub async fn set_replay(&self, name: &SessionName, in_progress: bool) -> Result<bool, RecordError> {
         Ok(self.store.set_replay(name, in_progress).await?)
     }
@@ -78,7 +78,7 @@ impl SealedSessions {
     /// Adds a face, as [`SessionStore::add_face`] does.
     ///
     /// # Errors
-    /// The store's, and a record that cannot be sealed.
+    /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the record cannot be sealed.
     pub async fn add_face(
         &self,
         name: &SessionName,
@@ -93,7 +93,7 @@ impl SealedSessions {
     /// Reads a face.
     ///
     /// # Errors
-    /// The store's, and a record that does not open.
+    /// [`RecordError::Store`]; [`RecordError::Seal`] and [`RecordError::Form`] if the record does not open.
     pub async fn face<F: DeserializeOwned>(
         &self,
         name: &SessionName,
@@ -111,7 +111,7 @@ impl SealedSessions {
     /// Reads all faces of a session, as [`SessionStore::faces`] does.
     ///
     /// # Errors
-    /// The store's, and a record that does not open.
+    /// [`RecordError::Store`]; [`RecordError::Seal`] and [`RecordError::Form`] if the record does not open.
     pub async fn faces<F: DeserializeOwned>(
         &self,
         name: &SessionName,
@@ -124,7 +124,7 @@ impl SealedSessions {
     /// Deletes faces, as [`SessionStore::delete_faces`] does.
     ///
     /// # Errors
-    /// The store's, and a row that cannot be sealed.
+    /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the row cannot be sealed.
     pub async fn delete_faces(
         &self,
         name: &SessionName,
