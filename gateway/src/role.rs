@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::families::biometric::template::TemplateCodec;
 use faceline_gateway_store::rate::{RateError, Rates};
-use faceline_gateway_store::session::{self, SealedSessions, StoreError};
+use faceline_gateway_store::sealed::SealedStores;
+use faceline_gateway_store::{self as store, StoreError, StoreHealth};
 use faceline_shared::admin::Condition;
 use faceline_shared::broker::Queue;
 use faceline_shared::object::{self, ObjectError, SealedObjects};
@@ -25,7 +26,7 @@ use crate::families::face_liveness::FaceLiveness;
 use crate::http::{Families, ListenError, Server, State};
 use crate::jobs::Dispatcher;
 use crate::jobs::WorkerClient;
-use crate::sessions::{Outbox, Sessions};
+use crate::sessions::{OutboxProcessor, Sessions};
 use crate::signing::{Signer, SigningError};
 use crate::usage::{Mover, Usage};
 
@@ -71,7 +72,7 @@ pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Resul
 pub struct Gateway {
     server: Server,
     rates: Arc<Rates>,
-    outbox: Outbox,
+    outbox: OutboxProcessor,
     mover: Mover,
     listening: Condition,
     /// What goes on beside requests.
@@ -97,10 +98,8 @@ impl Gateway {
         }
         let signer = Arc::new(Signer::load(config, &services.metrics)?);
         let rates = Arc::new(Rates::start(config, &services.metrics)?);
-        let records = SealedSessions::new(
-            session::open(&config.store.url, &config.data_dir)?,
-            services.keys.data.clone(),
-        );
+        let stores =
+            SealedStores::new(store::open(&config.store.url, &config.data_dir)?, services.keys.data.clone());
         let objects =
             SealedObjects::new(object::open(&config.objects, &config.data_dir)?, services.keys.data.clone());
 
@@ -115,12 +114,13 @@ impl Gateway {
             &services.metrics,
         )
         .await;
-        let usage = Usage::new(records.clone(), &services.metrics);
+        let usage = Usage::new(stores.outbox.clone(), &services.metrics);
         let admission = Admission::new(&services.settings, &services.metrics);
         let waits = Arc::clone(&admission);
         let dispatcher = dispatcher.on_wait(move |wait| waits.answered(wait));
         let sessions = Arc::new(Sessions::new(
-            records.clone(),
+            stores.sessions,
+            stores.idempotency,
             objects.clone(),
             services.broker.clone(),
             config,
@@ -129,13 +129,13 @@ impl Gateway {
         let listener = Arc::clone(&sessions);
         let watching = [
             tokio::spawn(watch_connection(dispatcher.watch_connection(), connected)),
-            tokio::spawn(look(services.clone(), records, objects.clone(), conditions)),
+            tokio::spawn(look(services.clone(), stores.health, objects.clone(), conditions)),
             tokio::spawn(async move { listener.listen().await }),
             tokio::spawn(Arc::clone(&signer).watch()),
             tokio::spawn(Arc::clone(&accounts).watch()),
         ];
-        let outbox = Outbox::of(&sessions);
-        let mover = usage.mover(objects, &config.usage);
+        let outbox = OutboxProcessor::new(&sessions, stores.outbox);
+        let mover = Mover::new(Arc::clone(&usage), objects, config.usage.clone());
         let submit = Arc::new(dispatcher);
         let workers = WorkerClient::new(submit.clone(), Arc::clone(&admission), config.jobs.deadline);
         let templates = TemplateCodec::new(services.keys.templates);
@@ -216,7 +216,7 @@ struct Conditions {
 /// Keeps an eye on what this gateway needs and does not own.
 async fn look(
     services: SharedServices,
-    records: SealedSessions,
+    store: Arc<dyn StoreHealth>,
     objects: SealedObjects,
     conditions: Conditions,
 ) {
@@ -235,7 +235,7 @@ async fn look(
             }
         }
         conditions.blobs.set(usable("the blob store is not usable", &services.blobs.check().await));
-        conditions.store.set(usable("the session store is not usable", &records.check().await));
+        conditions.store.set(usable("the session store is not usable", &store.check().await));
         // Only sessions that keep pictures need it, so that its absence is no reason to send callers away.
         objects_up.set(usable("the object store is not usable", &objects.check().await).into());
     }
