@@ -30,10 +30,10 @@ const CHILD_SETTINGS: &str = "POISON_TEST_SETTINGS";
 const PREFETCH: u16 = 24;
 
 /// Answers at once, but aborts its process at a poisonous job.
-struct AbortingHandler;
+struct Mortal;
 
 #[async_trait]
-impl Handler for AbortingHandler {
+impl Handler for Mortal {
     fn slots(&self) -> usize {
         4
     }
@@ -62,8 +62,7 @@ fn mortal_worker() {
     runtime.block_on(async {
         let parts = parts(&settings);
         let metrics = WorkerMetrics::new(&parts.metrics);
-        let consumer =
-            Consumer::new(parts.broker, parts.blobs, parts.keys.data, Arc::new(AbortingHandler), metrics);
+        let consumer = Consumer::new(parts.broker, parts.blobs, parts.keys.data, Arc::new(Mortal), metrics);
         consumer.run(PREFETCH, CancellationToken::new()).await;
     });
 }
