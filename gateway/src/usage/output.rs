@@ -16,7 +16,7 @@ pub enum Format {
 
 /// Writes rows in one of the formats.
 pub(super) enum RowWriter<W: Write> {
-    Csv(csv::Writer<W>),
+    Csv(Box<csv::Writer<W>>),
     Json(W),
 }
 
@@ -35,7 +35,7 @@ impl<W: Write> RowWriter<W> {
             .terminator(csv::Terminator::CRLF)
             .from_writer(out);
         table.write_record(header).map_err(io_error)?;
-        Ok(Self::Csv(table))
+        Ok(Self::Csv(Box::new(table)))
     }
 
     /// Writes a row, whose members are in the order of the header.
