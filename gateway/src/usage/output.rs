@@ -16,7 +16,7 @@ pub enum Format {
 
 /// Writes rows in one of the formats.
 pub(super) enum RowWriter<W: Write> {
-    Csv(csv::Writer<W>),
+    Csv(Box<csv::Writer<W>>),
     Json(W),
 }
 
@@ -35,7 +35,7 @@ impl<W: Write> RowWriter<W> {
             .terminator(csv::Terminator::CRLF)
             .from_writer(out);
         table.write_record(header).map_err(io_error)?;
-        Ok(Self::Csv(table))
+        Ok(Self::Csv(Box::new(table)))
     }
 
     /// Writes a row, whose members are in the order of the header.
@@ -77,6 +77,8 @@ fn io_error(error: csv::Error) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn written(header: &[&str], rows: &[&[&str]]) -> String {
@@ -106,6 +108,23 @@ mod tests {
         assert_eq!(written(&header, &rows), format!("a,b,c,d,e,f\r\n{expected}\r\n"));
         let quoted: &[&str] = &["\r", "\"", "", "", "", ""];
         assert_eq!(written(&header, &[quoted]), "a,b,c,d,e,f\r\n\"\r\",\"\"\"\",,,,\r\n");
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_is_quoted_for_comma_quote_and_line_end_only(
+            row in prop::array::uniform3(prop_oneof![any::<String>(), "[a,\"\r\n ]{0,6}"])
+        ) {
+            let quoted = row.each_ref().map(|value| {
+                if value.contains([',', '"', '\r', '\n']) {
+                    format!("\"{}\"", value.replace('"', "\"\""))
+                } else {
+                    value.clone()
+                }
+            });
+            let expected = format!("a,b,c\r\n{}\r\n", quoted.join(","));
+            prop_assert_eq!(written(&["a", "b", "c"], &[&row.each_ref().map(String::as_str)]), expected);
+        }
     }
 
     #[test]
