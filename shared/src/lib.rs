@@ -8,6 +8,7 @@ pub mod announcement;
 pub mod blob;
 pub mod broker;
 pub mod config;
+pub mod digest;
 pub mod face;
 pub mod host;
 pub mod job;

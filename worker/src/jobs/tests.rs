@@ -26,8 +26,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::role::engine;
-use super::{Consumer, Handler, Times, WorkerMetrics};
+use super::{Consumer, Handler, JobTimes, Unavailable, WorkerMetrics};
+use crate::role::engine;
 
 /// Answers with the picture's bytes, when it is let.
 struct Echo {
@@ -43,14 +43,14 @@ impl Handler for Echo {
         2
     }
 
-    async fn handle(&self, task: Task<Bytes>) -> (Outcome, Times) {
+    async fn handle(&self, task: Task<Bytes>) -> Result<(Outcome, JobTimes), Unavailable> {
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_running.fetch_max(running, Ordering::SeqCst);
         self.permits.acquire().await.unwrap().forget();
         self.running.fetch_sub(1, Ordering::SeqCst);
         let Task::Code(picture) = task else { panic!("only pictures are sent") };
         let digest = String::from_utf8(picture.picture.to_vec()).unwrap();
-        (Ok(JobResult::Coded(CodedPicture { digest, face: None })), Times::default())
+        Ok((Ok(JobResult::Coded(CodedPicture { digest, face: None })), JobTimes::default()))
     }
 }
 

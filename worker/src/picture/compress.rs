@@ -3,7 +3,7 @@
 use image::{DynamicImage, RgbImage};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
-use super::{Limits, Picture, PictureFault, Source};
+use super::{Picture, PictureFault, PictureLimits, Source};
 
 /// Of 100, the first that gives a file that is not too long. Above 90, files grow faster than a person sees a difference.
 const QUALITIES: [i32; 6] = [90, 75, 50, 30, 15, 5];
@@ -16,7 +16,7 @@ const LONGEST: usize = 8 << 20;
 const MAX_SIDE: u32 = 65_500;
 
 /// Writes a picture as a JPEG of the received size, turned upright, without metadata.
-pub(crate) fn compress(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, PictureFault> {
+pub(crate) fn compress(bytes: &[u8], limits: &PictureLimits) -> Result<Vec<u8>, PictureFault> {
     let mut source = Source::open(bytes, limits)?;
     let orientation = source.orientation();
     let Picture { pixels, width, height, .. } = source.decode(u32::MAX)?;
@@ -89,7 +89,7 @@ mod tests {
     fn every_format_becomes_a_jpeg_of_the_same_size() {
         for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp] {
             let bytes = encoded(&scene(), format);
-            assert_shows_the_scene(&compress(&bytes, &Limits::default()).unwrap());
+            assert_shows_the_scene(&compress(&bytes, &PictureLimits::default()).unwrap());
         }
     }
 
@@ -108,7 +108,7 @@ mod tests {
                 .write_image(&stored, stored.width(), stored.height(), image::ExtendedColorType::Rgb8)
                 .unwrap();
             assert!(memchr::memmem::find(&bytes, b"Exif").is_some());
-            let jpeg = compress(&bytes, &Limits::default()).unwrap();
+            let jpeg = compress(&bytes, &PictureLimits::default()).unwrap();
             assert_shows_the_scene(&jpeg);
             assert!(memchr::memmem::find(&jpeg, b"Exif").is_none());
         }
@@ -126,25 +126,28 @@ mod tests {
         .collect();
         let noise = RgbImage::from_fn(4000, 4000, |x, y| Rgb([tile[(y % 64 * 64 + x % 64) as usize]; 3]));
         assert!(encode(&noise, QUALITIES[0]).unwrap().len() > LONGEST);
-        let jpeg = compress(&encoded(&noise, ImageFormat::Png), &Limits::default()).unwrap();
+        let jpeg = compress(&encoded(&noise, ImageFormat::Png), &PictureLimits::default()).unwrap();
         assert!(jpeg.len() <= LONGEST, "{}", jpeg.len());
     }
 
     #[test]
     fn limits_are_those_of_every_picture() {
         let bytes = encoded(&scene(), ImageFormat::Png);
-        let few = Limits { pixels: 6000, ..Limits::default() };
+        let few = PictureLimits { pixels: 6000, ..PictureLimits::default() };
         assert_eq!(
             compress(&bytes, &few).unwrap_err(),
             PictureFault::TooManyPixels { pixels: 6144, limit: 6000 }
         );
-        assert_eq!(compress(b"no picture", &Limits::default()).unwrap_err(), PictureFault::NotAPicture);
-        assert!(compress(&bytes[..bytes.len() / 2], &Limits::default()).is_err());
+        assert_eq!(
+            compress(b"no picture", &PictureLimits::default()).unwrap_err(),
+            PictureFault::NotAPicture
+        );
+        assert!(compress(&bytes[..bytes.len() / 2], &PictureLimits::default()).is_err());
         // A line that can be read and not be written.
         let mut line = b"P5 65535 1 255\n".to_vec();
         line.resize(line.len() + 65_535, 0);
         assert_eq!(
-            compress(&line, &Limits::default()).unwrap_err(),
+            compress(&line, &PictureLimits::default()).unwrap_err(),
             PictureFault::SideTooLong { side: 65_535, limit: 65_500 }
         );
     }

@@ -17,7 +17,7 @@ const MAX_PASSES: u64 = 16;
 
 /// What a picture may cost. Checked before memory is taken.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct PictureLimits {
     /// Bytes of the file.
     pub bytes: usize,
     /// Width times height.
@@ -26,13 +26,13 @@ pub struct Limits {
     pub time: Duration,
 }
 
-impl Default for Limits {
+impl Default for PictureLimits {
     fn default() -> Self {
         Self { bytes: 50 << 20, pixels: 50_000_000, time: Duration::from_secs(5) }
     }
 }
 
-impl Limits {
+impl PictureLimits {
     pub(super) fn check_bytes(&self, bytes: usize) -> Result<(), PictureFault> {
         if bytes > self.bytes {
             return Err(PictureFault::TooManyBytes { bytes, limit: self.bytes });

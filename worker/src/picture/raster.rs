@@ -8,7 +8,7 @@ use image::error::LimitErrorKind;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
-use super::{Limits, PictureFault};
+use super::{PictureFault, PictureLimits};
 
 /// Transparent pixels show this grey: the value that all models take for "nothing".
 const GROUND: u8 = 127;
@@ -20,7 +20,7 @@ pub(super) type Decoder<'b> = Box<dyn ImageDecoder + 'b>;
 pub(super) fn open<'b>(
     bytes: &'b [u8],
     format: ImageFormat,
-    limits: &Limits,
+    limits: &PictureLimits,
     deadline: Instant,
 ) -> Result<Decoder<'b>, PictureFault> {
     let reader = Timed { inner: Cursor::new(bytes), deadline };
@@ -51,7 +51,7 @@ pub(super) fn orientation(decoder: &mut Decoder<'_>, format: ImageFormat) -> Ori
 }
 
 /// Decodes to RGB.
-pub(super) fn decode(decoder: Decoder<'_>, limits: &Limits) -> Result<Vec<u8>, PictureFault> {
+pub(super) fn decode(decoder: Decoder<'_>, limits: &PictureLimits) -> Result<Vec<u8>, PictureFault> {
     let picture = DynamicImage::from_decoder(decoder).map_err(|error| name(&error, limits))?;
     if !picture.color().has_alpha() {
         return Ok(picture.into_rgb8().into_raw());
@@ -65,7 +65,7 @@ pub(super) fn decode(decoder: Decoder<'_>, limits: &Limits) -> Result<Vec<u8>, P
     Ok(pixels.iter().flat_map(|&[r, g, b, a]| [over(r, a), over(g, a), over(b, a)]).collect())
 }
 
-fn name(error: &ImageError, limits: &Limits) -> PictureFault {
+fn name(error: &ImageError, limits: &PictureLimits) -> PictureFault {
     // `source` of an I/O error is what is behind it, so that the error itself has to be asked for.
     let outer =
         if let ImageError::IoError(error) = error { Some(error as &(dyn Error + 'static)) } else { None };

@@ -7,12 +7,12 @@ use image::ImageFormat;
 use image::metadata::Orientation;
 
 use super::jpeg::{self, JpegHeader};
-use super::{Limits, Picture, PictureFault, format, raster};
+use super::{Picture, PictureFault, PictureLimits, format, raster};
 
 /// A file whose header was read and is within the limits.
 pub(crate) struct Source<'b> {
     bytes: &'b [u8],
-    limits: Limits,
+    limits: PictureLimits,
     deadline: Instant,
     kind: Kind<'b>,
     width: u32,
@@ -27,7 +27,7 @@ enum Kind<'b> {
 
 impl<'b> Source<'b> {
     /// Reads the header.
-    pub(crate) fn open(bytes: &'b [u8], limits: &Limits) -> Result<Self, PictureFault> {
+    pub(crate) fn open(bytes: &'b [u8], limits: &PictureLimits) -> Result<Self, PictureFault> {
         limits.check_bytes(bytes.len())?;
         let deadline = Instant::now() + limits.time;
         let format = format::detect(bytes)?;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn decode_at(bytes: &[u8], side: u32) -> Result<Picture, PictureFault> {
-        Source::open(bytes, &Limits::default())?.decode(side)
+        Source::open(bytes, &PictureLimits::default())?.decode(side)
     }
 
     /// The upright picture's colours at a few places, by their parts of width and height.
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn limits_hold_before_memory_is_taken() {
-        let limits = Limits { bytes: 10_000, pixels: 1000, ..Limits::default() };
+        let limits = PictureLimits { bytes: 10_000, pixels: 1000, ..PictureLimits::default() };
         let open = |bytes: &[u8]| Source::open(bytes, &limits).map(|_| ());
         for format in
             [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif, ImageFormat::Bmp, ImageFormat::Tga]
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn time_is_limited() {
-        let limits = Limits { time: Duration::ZERO, ..Limits::default() };
+        let limits = PictureLimits { time: Duration::ZERO, ..PictureLimits::default() };
         for format in [ImageFormat::Jpeg, ImageFormat::Png] {
             let bytes = encode(&scene(400, 300), format);
             let fault =
@@ -311,10 +311,10 @@ mod tests {
         // Scans without content: libjpeg-turbo would not take them, so that only the counting refuses.
         scans.splice(end..end, [0xff, 0xda].repeat(19));
         let open = |pixels| {
-            let limits = Limits { pixels, ..Limits::default() };
+            let limits = PictureLimits { pixels, ..PictureLimits::default() };
             Source::open(&scans, &limits).map(|_| ())
         };
-        assert_eq!(open(64 * 64), Err(PictureFault::TooSlow(Limits::default().time)));
+        assert_eq!(open(64 * 64), Err(PictureFault::TooSlow(PictureLimits::default().time)));
         assert_eq!(open(64 * 64 * 20 / 16), Ok(()));
     }
 

@@ -9,10 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use faceline_shared::config::Config;
+use faceline_shared::digest::sha256_hex;
 use faceline_shared::face::ImageType;
-use faceline_worker::jobs::pipeline_settings;
-use faceline_worker::jobs::sha256;
 use faceline_worker::pipeline::{CodingOptions, Models, Pipeline, StageTimes, search_eighths};
+use faceline_worker::pipeline_settings;
 use serde_json::json;
 use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
@@ -40,7 +40,7 @@ impl Bench {
         for _ in 0..threads {
             let mut pipeline = warm(&models, config)?;
             // The first run of a size takes memory that the following ones keep.
-            pipeline.code(&picture, OPTIONS, &mut StageTimes::default())?;
+            pipeline.code(&picture, OPTIONS)?;
             pipelines.push(pipeline);
         }
         let (cpu, started) = (cpu_time()?, Instant::now());
@@ -96,14 +96,16 @@ pub(super) fn warm(models: &Models, config: &Config) -> anyhow::Result<Pipeline>
 
 fn repeat(pipeline: &mut Pipeline, picture: &[u8], count: u32) -> anyhow::Result<Run> {
     let mut run = Run { digest: Duration::ZERO, stages: StageTimes::default(), models: Duration::ZERO };
+    pipeline.take_times();
     let before = pipeline.model_time();
     for _ in 0..count {
         let started = Instant::now();
-        black_box(sha256(picture));
+        black_box(sha256_hex(picture));
         run.digest += started.elapsed();
-        let coded = pipeline.code(picture, OPTIONS, &mut run.stages)?;
+        let coded = pipeline.code(picture, OPTIONS)?;
         anyhow::ensure!(coded.face.is_some(), "there is no face in the picture");
     }
+    run.stages = pipeline.take_times();
     run.models = pipeline.model_time() - before;
     Ok(run)
 }
@@ -113,10 +115,12 @@ fn age_ms(pipelines: &mut [Pipeline], picture: &[u8], count: u32) -> anyhow::Res
     let mut stages = StageTimes::default();
     for pipeline in pipelines.iter_mut().take(1) {
         // The first one loads the model.
-        pipeline.estimate_age(picture, OPTIONS, &mut StageTimes::default())?;
+        pipeline.estimate_age(picture, OPTIONS)?;
+        pipeline.take_times();
         for _ in 0..count {
-            black_box(pipeline.estimate_age(picture, OPTIONS, &mut stages)?);
+            black_box(pipeline.estimate_age(picture, OPTIONS)?);
         }
+        stages = pipeline.take_times();
     }
     Ok(stages.age.as_secs_f64() * 1000.0 / f64::from(count))
 }

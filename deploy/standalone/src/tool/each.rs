@@ -6,8 +6,8 @@ use std::thread;
 
 use anyhow::Context as _;
 use faceline_shared::config::Config;
-use faceline_worker::jobs::pipeline_settings;
 use faceline_worker::pipeline::Pipeline;
+use faceline_worker::pipeline_settings;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::coder;
