@@ -150,7 +150,7 @@ fn check_algorithm(config: &Config, models: &Models) -> Result<(), WorkerError> 
 }
 
 /// Reports whether the models run, as a readiness condition.
-async fn report_availability(mut availability: Availability, models: Condition) {
+pub(crate) async fn report_availability(mut availability: Availability, models: Condition) {
     loop {
         availability.until(false).await;
         models.set(false);

@@ -73,11 +73,11 @@ impl<R: TaskRunner> InferenceThread<R> {
                 (Err(JobFailure::Internal), JobTimes::default(), FailureAction::Continue)
             }
         };
-        if action == FailureAction::GiveUp {
-            // Before the reply, so that the consumer knows it when it gives the job back.
-            self.usable.remove();
-        }
-        let answer = if action == FailureAction::GiveUp { Err(Unavailable) } else { Ok((outcome, times)) };
+        let answer = if action == FailureAction::GiveUp && self.leave_usable() {
+            Err(Unavailable)
+        } else {
+            Ok((outcome, times))
+        };
         // The send fails if the caller has left, which needs no reaction.
         let _ = reply.send(answer);
         match action {
@@ -85,12 +85,18 @@ impl<R: TaskRunner> InferenceThread<R> {
             FailureAction::Reopen => {
                 let runs = self.reopen();
                 if !runs {
-                    self.usable.remove();
+                    self.leave_usable();
                 }
                 runs
             }
             FailureAction::GiveUp => false,
         }
+    }
+
+    /// Counts these sessions out. Returns whether no other ones are usable.
+    fn leave_usable(&self) -> bool {
+        self.usable.remove();
+        self.usable.is_empty()
     }
 
     /// The outcome of a task, and what it means for the sessions.
