@@ -54,8 +54,8 @@ impl ModelSession {
             || input.dtype().tensor_type() != Some(TensorElementType::Float32)
             || !fits
         {
-            let said = format!("`{}`, N x {shape:?} of 32-bit floats", spec.input.name);
-            return Err(unusable(format!("its input is {input:?}, the manifest says {said}")));
+            let expected = format!("`{}`, N x {shape:?} of 32-bit floats", spec.input.name);
+            return Err(unusable(format!("its input is {input:?}, the manifest says {expected}")));
         }
         for name in spec.output.names() {
             if !inner.outputs().iter().any(|output| output.name() == name) {

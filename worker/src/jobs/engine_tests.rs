@@ -17,7 +17,7 @@ use super::{Engine, Handler as _, JobTimes, TaskFault, TaskRun, TaskRunner, Unav
 use crate::inference::InferenceError;
 use crate::pipeline::CodingFault;
 
-/// What the device of a [`FakeRunner`] does, and what was done with it.
+/// The device of a [`FakeRunner`]: whether it works, and how often it was used.
 #[derive(Default)]
 pub(super) struct FakeDevice {
     /// Every run of a model fails.

@@ -311,7 +311,7 @@ async fn a_worker_that_stops_finishes_what_runs_and_gives_back_what_waits() {
     }
     assert_eq!(site.ready(&Queue::Interactive).await, 2);
 
-    // Nothing was held against them.
+    // No attempt was counted.
     let mut deliveries = site.broker.consume(&Queue::Interactive, 1).await;
     assert_eq!(deliveries.next().await.unwrap().total_attempts(), 0);
 }
@@ -347,7 +347,7 @@ async fn a_worker_whose_device_fails_gives_its_jobs_back_until_the_device_works_
     site.eventually("three jobs are back", async || site.ready(&Queue::Interactive).await == 3).await;
     assert_eq!(readiness.missing(), [MODELS_READY]);
 
-    // Nothing is run, and no job is taken and given back, while the models are opened again and again.
+    // While the models are opened again and again, no task runs, and no job is taken.
     let (runs, reopenings) = (device.runs(), device.reopenings());
     site.eventually("further attempts", async || device.reopenings() >= reopenings + 2).await;
     assert_eq!((device.runs(), site.ready(&Queue::Interactive).await), (runs, 3));

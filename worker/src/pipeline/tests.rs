@@ -350,7 +350,7 @@ pub(super) fn with_eyes_apart(name: &str, distance: f32) -> RgbImage {
     imageops::resize(&picture, width, height, FilterType::Lanczos3)
 }
 
-/// Turned clockwise about its middle.
+/// Rotated clockwise about its middle.
 pub(super) fn leaned(picture: &RgbImage, degrees: f32) -> RgbImage {
     let (sine, cosine) = degrees.to_radians().sin_cos();
     let (width, height) = picture.dimensions();

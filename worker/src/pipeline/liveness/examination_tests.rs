@@ -124,7 +124,8 @@ fn a_bad_picture_is_named() {
     assert_eq!(subject(&[&good], Some(b"nothing")), Subject::Photo);
 }
 
-/// What is not as it should be where a check has to find something wrong with a picture, and its face is not judged.
+/// Describes the deviation if `check` does not find a picture's defect or if its face is judged nevertheless; `None` if all is
+/// as expected.
 fn unfound(check: Check, name: &str, picture: &RgbImage) -> Option<String> {
     let found = shown_png(picture);
     let [face] = found.faces.as_slice() else {
@@ -136,7 +137,7 @@ fn unfound(check: Check, name: &str, picture: &RgbImage) -> Option<String> {
     (!right).then(|| format!("{name}, {check:?}: {found:?}"))
 }
 
-/// What lies within this rectangle, in eye distances from the middle between the eyes.
+/// The part of a picture in this rectangle, in eye distances from the middle between the eyes.
 fn cut(picture: &RgbImage, eyes: &Eyes, [left, top, right, bottom]: [f32; 4]) -> RgbImage {
     let unit = eyes.distance();
     let middle = [(eyes.x1 + eyes.x2) / 2.0, (eyes.y1 + eyes.y2) / 2.0];
@@ -164,7 +165,7 @@ fn portraits_made_worse_are_found_wanting() {
             [0.5, 0.35, 0.2, 0.1].map(|top| covered(&sharp, eyes, [-0.9, top, 0.9, 2.0], [190, 205, 220]));
         let glasses =
             [0.2, 0.3, 0.4, 0.5].map(|half| covered(&sharp, eyes, [-1.0, -half, 1.0, half], [4; 3]));
-        // What is made worse step by step is found at one of them, before nobody is seen any more.
+        // Of pictures that become worse step by step, one has the finding before the face is not found any more.
         let cases: [(Check, &[RgbImage]); 10] = [
             (Check::FaceCropped, &[cut(&sharp, eyes, [-0.45, -FAR, FAR, FAR])]),
             (Check::FaceCropped, &cropped),

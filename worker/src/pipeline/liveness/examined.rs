@@ -31,6 +31,6 @@ pub struct ExaminedPicture {
 pub struct ExaminingFault {
     /// The picture at fault.
     pub subject: Subject,
-    /// What is wrong with the picture.
+    /// The fault of the picture, or of a model.
     pub fault: CodingFault,
 }

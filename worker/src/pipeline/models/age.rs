@@ -52,6 +52,7 @@ impl AgeEstimator {
         face: &FaceRegion<'_>,
     ) -> Result<f32, InferenceError> {
         let mut chip = self.cut(sampler, face);
+        self.network.begin_batch();
         self.network.push(&chip);
         chip.mirror();
         self.network.push(&chip);

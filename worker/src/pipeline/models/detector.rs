@@ -84,6 +84,7 @@ impl Detector {
         regions: &[Rect],
         light: Light,
     ) -> Result<Vec<Detection>, InferenceError> {
+        self.network.begin_batch();
         for region in regions {
             let to_upright = self.chip.to_unit().then(&region.unit_map()).then(&framed.frame.to_upright);
             sampler.cut(framed.picture, &to_upright, OUTSIDE_LEVEL, Kernel::Linear, &mut self.chip);

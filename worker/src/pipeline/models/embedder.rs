@@ -1,4 +1,4 @@
-//! The embedding network: turns an aligned face into a vector.
+//! The embedding network: computes the vector of an aligned face.
 
 use faceline_models::manifest::{Crop, Model, Output, Role};
 
@@ -60,6 +60,7 @@ impl Embedder {
         if chips.is_empty() {
             return Ok(Vec::new());
         }
+        self.network.begin_batch();
         for chip in chips {
             self.network.push(chip);
         }

@@ -115,6 +115,7 @@ impl Landmarker {
             return Ok(Vec::new());
         }
         let widened = Rect::centred([0.5, 0.5], self.factor, self.factor).unit_map();
+        self.network.begin_batch();
         for PassPair([plain, mirrored]) in faces {
             self.cut(sampler, framed, &widened.then(plain));
             self.network.push(&self.chip);

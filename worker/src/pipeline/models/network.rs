@@ -15,7 +15,7 @@ pub(crate) struct Network {
     session: ModelSession,
     normaliser: Normaliser,
     size: (u32, u32),
-    /// The batch so far; its memory is kept from one run to the next.
+    /// The batch so far. Its memory is kept for the next batch.
     tensor: Vec<f32>,
 }
 
@@ -60,15 +60,18 @@ impl Network {
         Chip { width, height, pixels: Vec::new() }
     }
 
+    /// Begins a batch, and discards one that a panic left behind.
+    pub(crate) fn begin_batch(&mut self) {
+        self.tensor.clear();
+    }
+
     /// Adds a chip to the batch.
     pub(crate) fn push(&mut self, chip: &Chip) {
         self.normaliser.append(chip, &mut self.tensor);
     }
 
-    /// Runs the batch and begins a new one.
+    /// Runs the batch.
     pub(crate) fn run(&mut self) -> Result<ModelOutputs<'_>, InferenceError> {
-        let outputs = self.session.run(&self.tensor);
-        self.tensor.clear();
-        outputs
+        self.session.run(&self.tensor)
     }
 }

@@ -70,6 +70,7 @@ impl PassiveLiveness {
             return Ok(Vec::new());
         }
         let mut chip = self.network.chip();
+        self.network.begin_batch();
         for face in faces {
             self.cut(sampler, face, &mut chip);
             self.network.push(&chip);

@@ -28,17 +28,17 @@ const SURE_NORM: f32 = 2.6;
 /// Least [`Evidence::conviction`] of a face. Faces of LFW have 2.9 and more, other things 0.4 and less.
 const MIN_CONVICTION: f32 = 1.8;
 
-/// Usual length of a face's embedding. What is missing to it is weighted with [`NORM_WEIGHT`].
+/// Usual length of a face's embedding. The difference of a shorter one is weighted with [`NORM_WEIGHT`].
 const FULL_NORM: f32 = 3.0;
 const NORM_WEIGHT: f32 = 2.0;
 
 /// Landmarks of a face stray by at most this part of the eye distance (96 % of LFW; other things have a median of 0.15).
-/// What is above, up to [`MAX_SPREAD`], is weighted with [`SPREAD_WEIGHT`].
+/// The excess, up to [`MAX_SPREAD`], is weighted with [`SPREAD_WEIGHT`].
 const USUAL_SPREAD: f32 = 0.04;
 const MAX_SPREAD: f32 = 0.3;
 const SPREAD_WEIGHT: f32 = 8.0;
 
-/// What speaks for a candidate.
+/// Measures that speak for or against a candidate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Evidence {
     /// The detector's score of the first detection.

@@ -3,7 +3,7 @@
 use image::codecs::jpeg::JpegEncoder;
 use image::{Rgb, RgbImage};
 
-/// Numbers that look random and are the same in every run (Marsaglia 2003, xorshift).
+/// Pseudo-random numbers that are the same in every run (Marsaglia 2003, xorshift).
 pub(super) struct Dice(u64);
 
 impl Dice {
@@ -31,7 +31,7 @@ impl Dice {
     }
 }
 
-/// What is done to the sheet.
+/// A way to hold the sheet before the camera.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Attack {
     /// Moved, rotated in its plane, nearer or farther.

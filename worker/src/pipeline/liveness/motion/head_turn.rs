@@ -95,7 +95,7 @@ mod tests {
         points
     }
 
-    /// Turned to the right and upwards, then leaned, in degrees; seen from 600 mm away.
+    /// The points of a head that is turned to the right and upwards and then leans, in degrees, as seen from 600 mm away.
     fn seen(points: &[[f32; 3]; 68], yaw: f32, pitch: f32, roll: f32) -> Landmarks {
         let ([sy, cy], [sp, cp], [sr, cr]) = (sine_cosine(yaw), sine_cosine(pitch), sine_cosine(roll));
         Landmarks(points.map(|[x, y, z]| {

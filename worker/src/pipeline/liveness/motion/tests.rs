@@ -21,7 +21,7 @@ use crate::pipeline::geometry::{FramedPicture, HeadPose, Rotation};
 use crate::pipeline::search::{Candidate, Finder};
 use crate::pipeline::tests::{data, free_picture, models};
 
-/// Degrees beyond which a face counts as turned away, and its motion is not asked for.
+/// Yaw and pitch beyond which a head counts as turned away, and its motion is not judged.
 const TURNED_AWAY_DEGREES: [f32; 2] = [35.0, 30.0];
 
 const WALL: [u8; 3] = [120, 130, 110];
