@@ -101,8 +101,8 @@ fn forward_log(level: LogLevel, _category: &str, _id: &str, location: &str, mess
 
 /// Whether the file is a shared object that exports ONNX Runtime's symbols under this version.
 ///
-/// On Linux the library is linked with a version script. The name of its only version node, such as `VERS_1.31.1`, is in the
-/// dynamic string table.
+/// On Linux the library is linked with a version script. The name of its only version node, such as `VERS_1.31.1`, is
+/// in the dynamic string table.
 fn has_version(library: &Path, version: &str) -> std::io::Result<bool> {
     let mut file = BufReader::new(File::open(library)?);
     let mut magic = [0; 4];

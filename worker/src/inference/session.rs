@@ -101,8 +101,8 @@ impl ModelOutputs<'_> {
     }
 }
 
-/// Registers the device's execution provider. A missing provider is an error, because a worker that was given a graphics card
-/// must not silently run on the CPU.
+/// Registers the device's execution provider. A missing provider is an error, because a worker that was given a
+/// graphics card must not silently run on the CPU.
 fn register(device: Device, options: &mut SessionBuilder) -> Result<(), InferenceError> {
     fn start<P: ExecutionProvider>(
         provider: &P,

@@ -80,8 +80,9 @@ impl Consumer {
         }
     }
 
-    /// Takes up to `prefetch` jobs at a time until `shutdown`. Then gives back the jobs that have not started, and finishes
-    /// those that have. While the handler is unavailable, it has no streams, so that other workers get the jobs.
+    /// Takes up to `prefetch` jobs at a time until `shutdown`. Then gives back the jobs that have not started, and
+    /// finishes those that have. While the handler is unavailable, it has no streams, so that other workers get the
+    /// jobs.
     pub async fn run(self, prefetch: u16, shutdown: CancellationToken) {
         let consumer = Arc::new(self);
         let tasks = TaskTracker::new();
@@ -107,7 +108,8 @@ impl Consumer {
         tasks.wait().await;
     }
 
-    /// Opens the streams and takes jobs from them until the intake ends, then closes them. Breaks if the broker was closed.
+    /// Opens the streams and takes jobs from them until the intake ends, then closes them. Breaks if the broker was
+    /// closed.
     async fn take_jobs(
         self: Arc<Self>,
         prefetch: u16,
@@ -247,7 +249,8 @@ impl Consumer {
         }
     }
 
-    /// Waits for a free slot; `None` if the intake ends first. A job of the quarantine gets all slots, so that it runs alone.
+    /// Waits for a free slot; `None` if the intake ends first. A job of the quarantine gets all slots, so that it runs
+    /// alone.
     async fn acquire_slots(&self, quarantined: bool, intake: &Intake) -> Option<OwnedSemaphorePermit> {
         let wanted = if quarantined { self.all_slots } else { 1 };
         let slots = Arc::clone(&self.slots).acquire_many_owned(wanted);
@@ -257,8 +260,8 @@ impl Consumer {
     /// Returns how to give back a job that was not done.
     async fn give_back(&self, quarantined: bool, delivery: &Delivery, intake: &Intake) -> Settlement {
         intake.streams_closed.cancelled().await;
-        // In the quarantine a counted attempt makes a job poison, and brokers before RabbitMQ 4 count jobs that are given
-        // back.
+        // In the quarantine a counted attempt makes a job poison, and brokers before RabbitMQ 4 count jobs that are
+        // given back.
         if quarantined { self.quarantine.append(delivery).await } else { Settlement::GiveBack }
     }
 

@@ -1,7 +1,7 @@
 //! The inference threads, and the channel that feeds them.
 //!
-//! Inference never runs on a thread of the async runtime. An inference thread takes a task, does all of it, and takes the
-//! next one.
+//! Inference never runs on a thread of the async runtime. An inference thread takes a task, does all of it, and takes
+//! the next one.
 
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -35,8 +35,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Warms up all runners and starts a thread for each. A runner whose models do not run takes no jobs; its thread opens
-    /// them again until they do.
+    /// Warms up all runners and starts a thread for each. A runner whose models do not run takes no jobs; its thread
+    /// opens them again until they do.
     ///
     /// # Errors
     /// The system cannot start a thread.

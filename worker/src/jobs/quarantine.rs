@@ -30,8 +30,9 @@ pub(super) fn is_poison(queue: &Queue, delivery: &Delivery) -> bool {
 /// Moves jobs to the quarantine queue.
 pub(super) struct Quarantine {
     publisher: Arc<Republisher>,
-    /// Held for reading while a job moves, until the broker has acted on its settlement. Held for writing before a job of the
-    /// quarantine starts, since that job may end the process, and with it the settlements that the broker has not read.
+    /// Held for reading while a job moves, until the broker has acted on its settlement. Held for writing before a job
+    /// of the quarantine starts, since that job may end the process, and with it the settlements that the broker has
+    /// not read.
     moves: RwLock<()>,
 }
 
@@ -50,8 +51,8 @@ impl Quarantine {
         }
     }
 
-    /// Appends the job to the quarantine queue, where its attempts are counted anew. The message keeps the number of earlier
-    /// attempts. Returns how to settle the delivery.
+    /// Appends the job to the quarantine queue, where its attempts are counted anew. The message keeps the number of
+    /// earlier attempts. Returns how to settle the delivery.
     pub(super) async fn append(&self, delivery: &Delivery) -> Settlement {
         let attempts = delivery.total_attempts();
         tracing::warn!(job = %delivery.message.id, attempts, "the job goes to quarantine");

@@ -12,8 +12,8 @@ use faceline_shared::seal::KeyRing;
 use super::expiring_set::ExpiringSet;
 use super::metrics::WorkerMetrics;
 
-/// How long the names of lost reply queues are kept. A gateway never opens a reply queue under an old name again, and the
-/// late jobs for it are done by then.
+/// How long the names of lost reply queues are kept. A gateway never opens a reply queue under an old name again, and
+/// the late jobs for it are done by then.
 const LOST_QUEUE_TTL: Duration = Duration::from_secs(600);
 /// Most names of lost reply queues that are kept.
 const MAX_LOST_QUEUES: usize = 1_000;
@@ -76,8 +76,9 @@ impl Replier {
         }
     }
 
-    /// Publishes an answer, and retries while the broker refuses it and the caller may still be waiting. If the job were
-    /// given back instead, a worker would have to do it again, and brokers before RabbitMQ 4 would count it as a failure.
+    /// Publishes an answer, and retries while the broker refuses it and the caller may still be waiting. If the job
+    /// were given back instead, a worker would have to do it again, and brokers before RabbitMQ 4 would count it as a
+    /// failure.
     async fn publish(&self, envelope: &JobEnvelope, queue: &Queue, message: &Message) -> Published {
         let mut retries = Backoff::REQUEST.retries();
         loop {

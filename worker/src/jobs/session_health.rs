@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use faceline_shared::retry::Backoff;
 
-/// After this many inference failures in a row, a thread opens its sessions again. After as many further ones, its sessions
-/// count as broken.
+/// After this many inference failures in a row, a thread opens its sessions again. After as many further ones, its
+/// sessions count as broken.
 pub(super) const MAX_FAILURES_IN_A_ROW: u32 = 3;
 
 /// What to do after an inference failure.
@@ -49,8 +49,8 @@ impl SessionHealth {
         }
     }
 
-    /// How long to wait before the next attempt to recover. The delay grows until a job succeeds: sessions that pass the
-    /// warm-up, but fail every job, are not tried without pause.
+    /// How long to wait before the next attempt to recover. The delay grows until a job succeeds: sessions that pass
+    /// the warm-up, but fail every job, are not tried without pause.
     pub(super) fn recovery_delay(&mut self) -> Duration {
         self.recoveries = self.recoveries.saturating_add(1);
         Backoff::CONNECTION.delay(self.recoveries)

@@ -39,8 +39,8 @@ impl Comparator {
         })
     }
 
-    /// The false accept rate at the similarity of two embeddings: how often two different people are at least as similar. Both
-    /// embeddings must be of this algorithm.
+    /// The false accept rate at the similarity of two embeddings: how often two different people are at least as
+    /// similar. Both embeddings must be of this algorithm.
     ///
     /// # Errors
     /// [`JobFailure::Internal`] if their lengths differ.

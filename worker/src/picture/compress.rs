@@ -5,12 +5,12 @@ use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 use super::{Picture, PictureFault, PictureLimits, Source};
 
-/// JPEG qualities of at most 100 that are tried in turn until the file is small enough. Above 90, files grow without a visible
-/// difference.
+/// JPEG qualities of at most 100 that are tried in turn until the file is small enough. Above 90, files grow without a
+/// visible difference.
 const QUALITIES: [i32; 6] = [90, 75, 50, 30, 15, 5];
 
-/// Largest size of the file in bytes. It travels in a message, and brokers accept 16 MiB. Portraits of 50 megapixels are far
-/// smaller; noise is not.
+/// Largest size of the file in bytes. It travels in a message, and brokers accept 16 MiB. Portraits of 50 megapixels
+/// are far smaller; noise is not.
 const MAX_FILE_BYTES: usize = 8 << 20;
 
 /// The longest side in pixels that libjpeg writes (`JPEG_MAX_DIMENSION`); the format allows more.
@@ -97,7 +97,8 @@ mod tests {
     #[test]
     fn the_result_is_upright_and_says_nothing_of_the_camera() {
         for tag in 1..=8 {
-            // The orientation that this one undoes: the rotations by 90 and 270 degrees swap, the others undo themselves.
+            // The orientation that this one undoes: the rotations by 90 and 270 degrees swap, the others undo
+            // themselves.
             let undone = Orientation::from_exif([1, 2, 3, 4, 5, 8, 7, 6][usize::from(tag) - 1]).unwrap();
             let mut stored = DynamicImage::from(scene());
             stored.apply_orientation(undone);

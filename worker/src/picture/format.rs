@@ -10,7 +10,8 @@ const TGA_FOOTER: &[u8] = b"TRUEVISION-XFILE.\0";
 /// Recognises the format of a picture by its first bytes; TGA has no signature, and is recognised by its whole header.
 ///
 /// # Errors
-/// [`PictureFault::Unsupported`] with the name of a known other kind of file, [`PictureFault::NotAPicture`] for anything else.
+/// [`PictureFault::Unsupported`] with the name of a known other kind of file, [`PictureFault::NotAPicture`] for
+/// anything else.
 pub(super) fn detect(bytes: &[u8]) -> Result<ImageFormat, PictureFault> {
     const SIGNATURES: [(&[u8], ImageFormat); 9] = [
         (b"\xff\xd8\xff", ImageFormat::Jpeg),

@@ -1,5 +1,5 @@
-//! JPEG: reading the markers, and decoding at full or reduced scale by libjpeg-turbo. Unlike the decoder of `image`, it reports
-//! corrupt data.
+//! JPEG: reading the markers, and decoding at full or reduced scale by libjpeg-turbo. Unlike the decoder of `image`, it
+//! reports corrupt data.
 
 use image::metadata::Orientation;
 use memchr::memmem;
@@ -112,8 +112,8 @@ fn count_scans(data: &[u8]) -> Result<usize, PictureFault> {
     if scans > MAX_SCANS { Err(PictureFault::Corrupt) } else { Ok(scans) }
 }
 
-/// Decodes at `eighths`/8 of the size to RGB pixels, width and height. The reduction is exact: the point (x, y) of the picture
-/// lies at (x, y) * eighths / 8 afterwards. The size is rounded up.
+/// Decodes at `eighths`/8 of the size to RGB pixels, width and height. The reduction is exact: the point (x, y) of the
+/// picture lies at (x, y) * eighths / 8 afterwards. The size is rounded up.
 pub(super) fn decode(bytes: &[u8], eighths: u8) -> Result<(Vec<u8>, u32, u32), PictureFault> {
     let factor = ScalingFactor::new(eighths.into(), 8);
     let prepare = || {

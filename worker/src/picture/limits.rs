@@ -7,12 +7,12 @@ use super::PictureFault;
 /// Bytes of memory that a decoder may allocate per allowed pixel: 16 bits in each of four channels.
 const BYTES_PER_PIXEL: u64 = 8;
 
-/// The longest side in pixels, which is that of a JPEG. Other formats have no bound, and resampling a picture that consists
-/// of one very long line would cost many times its size.
+/// The longest side in pixels, which is that of a JPEG. Other formats have no bound, and resampling a picture that
+/// consists of one very long line would cost many times its size.
 const MAX_SIDE_PIXELS: u32 = 65_535;
 
-/// A progressive picture takes too long if its scans together have more than this many times the allowed pixels. Encoders
-/// write about ten scans, so pictures of the allowed size pass.
+/// A progressive picture takes too long if its scans together have more than this many times the allowed pixels.
+/// Encoders write about ten scans, so pictures of the allowed size pass.
 const MAX_SCANNED_RATIO: u64 = 16;
 
 /// Limits of a picture, checked before memory is allocated.

@@ -1,8 +1,8 @@
 //! From untrusted bytes to pixels.
 //!
-//! [`Source`] reads the header and checks it against the [`PictureLimits`]. Only then it decodes pixels, at the scale that is
-//! needed. A [`Picture`] keeps its pixels as they are stored. Orientation and scale are part of the map from upright
-//! coordinates to stored pixels, so no picture is ever rotated as a whole.
+//! [`Source`] reads the header and checks it against the [`PictureLimits`]. Only then it decodes pixels, at the scale
+//! that is needed. A [`Picture`] keeps its pixels as they are stored. Orientation and scale are part of the map from
+//! upright coordinates to stored pixels, so no picture is ever rotated as a whole.
 
 mod affine;
 mod compress;

@@ -31,8 +31,8 @@ impl Chip {
 pub(crate) enum Kernel {
     /// From 2 x 2 neighbours: fast.
     Linear,
-    /// From 2 x 2 neighbours without a filter, however far apart the chip's pixels are. Fine patterns alias, as they do in the
-    /// training data of models whose pictures were resized by OpenCV.
+    /// From 2 x 2 neighbours without a filter, however far apart the chip's pixels are. Fine patterns alias, as they do
+    /// in the training data of models whose pictures were resized by OpenCV.
     Sparse,
     /// From 4 x 4 neighbours: keeps details that a linear kernel blurs.
     Cubic,
@@ -45,12 +45,14 @@ pub(crate) struct Sampler {
     scratch: Vec<u8>,
 }
 
-/// From this many stored pixels per pixel of the chip on, the picture is filtered first, since it would alias otherwise.
+/// From this many stored pixels per pixel of the chip on, the picture is filtered first, since it would alias
+/// otherwise.
 const MIN_FILTERED_REDUCTION: f32 = 1.3;
 
 impl Sampler {
-    /// Fills `chip`, whose size stays, with the part of the picture under it. `to_upright` maps the chip's coordinates to the
-    /// picture's. Pixels outside the picture get the level `outside`. `kernel` is used where the picture is not filtered.
+    /// Fills `chip`, whose size stays, with the part of the picture under it. `to_upright` maps the chip's coordinates
+    /// to the picture's. Pixels outside the picture get the level `outside`. `kernel` is used where the picture is not
+    /// filtered.
     pub(crate) fn cut(
         &mut self,
         picture: &Picture,
@@ -185,8 +187,8 @@ fn interpolate(source: &PixelView<'_>, map: &Affine, outside: u8, kernel: Kernel
     for (j, row) in pixels.chunks_exact_mut(chip.width as usize).enumerate() {
         for (i, pixel) in row.iter_mut().enumerate() {
             let [x, y] = map.apply([i as f32 + 0.5, j as f32 + 0.5]);
-            // Beyond these bounds all pixels are outside. Within them the sums are positive, so that the conversion to an
-            // integer rounds down; `floor` would be a function call for every pixel.
+            // Beyond these bounds all pixels are outside. Within them the sums are positive, so that the conversion to
+            // an integer rounds down; `floor` would be a function call for every pixel.
             let (x, y) = (
                 (x - 0.5).clamp(-KERNEL_REACH_PIXELS, width + KERNEL_REACH_PIXELS),
                 (y - 0.5).clamp(-KERNEL_REACH_PIXELS, height + KERNEL_REACH_PIXELS),
@@ -207,8 +209,8 @@ fn interpolate(source: &PixelView<'_>, map: &Affine, outside: u8, kernel: Kernel
 /// Most pixels that a kernel reaches to each side.
 const KERNEL_REACH_PIXELS: f32 = 2.0;
 
-/// Interpolates between two rows of two pixels, with weights of 8 bits. `part` is the position to the right and downwards, 0 to
-/// 1.
+/// Interpolates between two rows of two pixels, with weights of 8 bits. `part` is the position to the right and
+/// downwards, 0 to 1.
 fn bilinear([above, below]: &[[u8; 6]; 2], part: [f32; 2]) -> [u8; 3] {
     const ONE: i32 = 256;
     let [right, down] = part.map(|part| (part * ONE as f32) as i32);
@@ -235,8 +237,8 @@ fn bicubic(rows: &[[u8; 12]; 4], part: [f32; 2]) -> [u8; 3] {
     })
 }
 
-/// Weights of four neighbours for a point between the second and the third, at `part` from 0 to 1 (Keys 1981, with the slope
-/// of -0.75 that image libraries use).
+/// Weights of four neighbours for a point between the second and the third, at `part` from 0 to 1 (Keys 1981, with the
+/// slope of -0.75 that image libraries use).
 fn cubic_weights(part: f32) -> [f32; 4] {
     const A: f32 = -0.75;
     let near = |x: f32| ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0;

@@ -59,8 +59,8 @@ impl<'b> Source<'b> {
         self.orientation
     }
 
-    /// Decodes at the smallest scale at which the longer side has at least `side` pixels, or at full size. Formats other than
-    /// JPEG have full size only, and can be decoded once.
+    /// Decodes at the smallest scale at which the longer side has at least `side` pixels, or at full size. Formats
+    /// other than JPEG have full size only, and can be decoded once.
     pub(crate) fn decode(&mut self, side: u32) -> Result<Picture, PictureFault> {
         let received = (self.width, self.height);
         let eighths = eighths(self.width, self.height, side);
@@ -86,8 +86,8 @@ impl<'b> Source<'b> {
     }
 }
 
-/// The smallest scale of a JPEG, in eighths, at which its longer side has at least `side` pixels; eight where the picture is
-/// smaller than that.
+/// The smallest scale of a JPEG, in eighths, at which its longer side has at least `side` pixels; eight where the
+/// picture is smaller than that.
 pub(crate) fn eighths(width: u32, height: u32, side: u32) -> u8 {
     (u64::from(side) * 8).div_ceil(u64::from(width.max(height))).clamp(1, 8) as u8
 }
@@ -223,7 +223,8 @@ mod tests {
         let expected = colours(&decode(&jpeg(&upright)).unwrap());
         for exif in 1..=8 {
             let orientation = Orientation::from_exif(exif).unwrap();
-            // The orientation that this one undoes: the rotations by 90 and 270 degrees swap, the others undo themselves.
+            // The orientation that this one undoes: the rotations by 90 and 270 degrees swap, the others undo
+            // themselves.
             let undone = Orientation::from_exif([1, 2, 3, 4, 5, 8, 7, 6][usize::from(exif) - 1]).unwrap();
             let mut stored = upright.clone();
             stored.apply_orientation(undone);

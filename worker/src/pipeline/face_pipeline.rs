@@ -31,8 +31,8 @@ impl Pipeline {
     /// Opens the models that most jobs need.
     ///
     /// # Errors
-    /// [`InferenceError::Model`] if a model does not load or is not what the manifest says, [`InferenceError::NoProvider`]
-    /// or [`InferenceError::Provider`] if the device cannot be used.
+    /// [`InferenceError::Model`] if a model does not load or is not what the manifest says,
+    /// [`InferenceError::NoProvider`] or [`InferenceError::Provider`] if the device cannot be used.
     pub fn new(models: &Models, settings: PipelineSettings) -> Result<Self, InferenceError> {
         Ok(Self {
             searcher: Searcher::open(models)?,
@@ -54,8 +54,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Opens and closes the models that a pipeline opens at their first use, so that a model that cannot be used ends the
-    /// start of a worker and not the first request for it.
+    /// Opens and closes the models that a pipeline opens at their first use, so that a model that cannot be used ends
+    /// the start of a worker and not the first request for it.
     ///
     /// # Errors
     /// [`InferenceError::Model`] if a model does not load or is not what the manifest says.

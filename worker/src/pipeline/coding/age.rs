@@ -15,8 +15,8 @@ impl Pipeline {
     /// Estimates the age of the face that [`Self::code`] would code; `None` where there is none.
     ///
     /// # Errors
-    /// [`CodingFault::Picture`] if the picture cannot be decoded, [`CodingFault::SeveralFaces`] if it shows several faces,
-    /// [`CodingFault::Inference`] if a model fails.
+    /// [`CodingFault::Picture`] if the picture cannot be decoded, [`CodingFault::SeveralFaces`] if it shows several
+    /// faces, [`CodingFault::Inference`] if a model fails.
     pub fn estimate_age(
         &mut self,
         picture: &[u8],
@@ -37,8 +37,8 @@ impl Pipeline {
         self.finish_age(searched, true)
     }
 
-    /// Estimates an age after the first search. Where the quality is negative the age would be a guess, and is estimated
-    /// only with `at_any_quality`.
+    /// Estimates an age after the first search. Where the quality is negative the age would be a guess, and is
+    /// estimated only with `at_any_quality`.
     fn finish_age(
         &mut self,
         searched: Searched<'_>,

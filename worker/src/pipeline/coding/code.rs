@@ -11,8 +11,8 @@ impl Pipeline {
     /// Codes one picture.
     ///
     /// # Errors
-    /// [`CodingFault::Picture`] if the picture cannot be decoded, [`CodingFault::SeveralFaces`] if it shows several faces,
-    /// [`CodingFault::Inference`] if a model fails.
+    /// [`CodingFault::Picture`] if the picture cannot be decoded, [`CodingFault::SeveralFaces`] if it shows several
+    /// faces, [`CodingFault::Inference`] if a model fails.
     pub fn code(&mut self, picture: &[u8], options: CodingOptions) -> Result<Coded, CodingFault> {
         let searched = self.start(picture, options)?;
         self.finish(searched, None)

@@ -15,12 +15,12 @@ pub(crate) struct HeadPose {
     pub(crate) rigidity: f32,
 }
 
-/// A point of an average head: its index in the iBUG scheme, and its position in millimetres to the picture's right, down
-/// and towards the camera. The origin lies between the eyes.
+/// A point of an average head: its index in the iBUG scheme, and its position in millimetres to the picture's right,
+/// down and towards the camera. The origin lies between the eyes.
 pub(crate) type HeadPoint = (usize, [f32; 3]);
 
-/// Points of an adult's average head that keep their place while the face moves: brows, nose, corners of the eyes, mouth,
-/// chin. Breadths and heights follow common anthropometry, with 63 mm from pupil to pupil.
+/// Points of an adult's average head that keep their place while the face moves: brows, nose, corners of the eyes,
+/// mouth, chin. Breadths and heights follow common anthropometry, with 63 mm from pupil to pupil.
 pub(crate) const HEAD: [HeadPoint; 18] = [
     (8, [0.0, 118.0, 4.0]),
     (17, [-56.0, -18.0, -14.0]),
@@ -117,8 +117,8 @@ fn scales(right: [f32; 3], down: [f32; 3]) -> [f32; 2] {
     [middle + radius, (middle - radius).max(0.0)].map(f32::sqrt)
 }
 
-/// The orthonormal pair nearest to two rows: `G^-1/2` times these rows, where `G` is their Gram matrix. Parallel rows have
-/// no nearest pair and become zero.
+/// The orthonormal pair nearest to two rows: `G^-1/2` times these rows, where `G` is their Gram matrix. Parallel rows
+/// have no nearest pair and become zero.
 fn nearest_rotation(right: [f32; 3], down: [f32; 3]) -> [[f32; 3]; 2] {
     // In two dimensions, `G^-1/2 = t (G + s I)^-1` with `s = sqrt(det G)` and `t = sqrt(trace G + 2 s)`.
     let (p, q, r) = (dot(right, right), dot(right, down), dot(down, down));

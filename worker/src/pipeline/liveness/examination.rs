@@ -48,8 +48,8 @@ impl Pipeline {
     /// Examines live pictures, and the photo that they are compared with.
     ///
     /// # Errors
-    /// [`ExaminingFault`] names the picture that cannot be decoded ([`CodingFault::Picture`]), or on which a model fails
-    /// ([`CodingFault::Inference`]).
+    /// [`ExaminingFault`] names the picture that cannot be decoded ([`CodingFault::Picture`]), or on which a model
+    /// fails ([`CodingFault::Inference`]).
     pub fn examine(&mut self, asked: &Examination<Bytes>) -> Result<Examined, ExaminingFault> {
         let mut views = self.view_all(asked)?;
         let live = asked.live.len();
@@ -91,8 +91,8 @@ impl Pipeline {
             .collect()
     }
 
-    /// Finds a picture's faces, and the findings of the first one. A photo is compared whatever its portrait looks like; only
-    /// its size is checked.
+    /// Finds a picture's faces, and the findings of the first one. A photo is compared whatever its portrait looks
+    /// like; only its size is checked.
     fn view(
         &mut self,
         searched: Searched<'_>,

@@ -124,8 +124,8 @@ fn a_bad_picture_is_named() {
     assert_eq!(subject(&[&good], Some(b"nothing")), Subject::Photo);
 }
 
-/// Describes the deviation if `check` does not find a picture's defect or if its face is judged nevertheless; `None` if all is
-/// as expected.
+/// Describes the deviation if `check` does not find a picture's defect or if its face is judged nevertheless; `None` if
+/// all is as expected.
 fn unfound(check: Check, name: &str, picture: &RgbImage) -> Option<String> {
     let found = shown_png(picture);
     let [face] = found.faces.as_slice() else {

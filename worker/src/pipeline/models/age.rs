@@ -44,8 +44,8 @@ impl FaceModel for AgeEstimator {
 }
 
 impl AgeEstimator {
-    /// The apparent age of a face in years: the mean of a plain and a mirrored pass (test-time augmentation). The two differ
-    /// by 1.3 years on average, and the error of their mean is 1 % smaller than that of one pass.
+    /// The apparent age of a face in years: the mean of a plain and a mirrored pass (test-time augmentation). The two
+    /// differ by 1.3 years on average, and the error of their mean is 1 % smaller than that of one pass.
     pub(crate) fn estimate(
         &mut self,
         sampler: &mut Sampler,

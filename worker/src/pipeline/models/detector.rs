@@ -75,8 +75,8 @@ impl Detector {
         self.chip.width as f32
     }
 
-    /// Finds faces in regions of a frame, in one batch. Each region is stretched to the network's input. A face that lies
-    /// in several regions is found once. The detections with the highest scores come first.
+    /// Finds faces in regions of a frame, in one batch. Each region is stretched to the network's input. A face that
+    /// lies in several regions is found once. The detections with the highest scores come first.
     pub(crate) fn detect(
         &mut self,
         sampler: &mut Sampler,

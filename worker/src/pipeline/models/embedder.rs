@@ -46,8 +46,8 @@ impl FaceModel for Embedder {
 }
 
 impl Embedder {
-    /// Cuts out a face and aligns it by `five` landmarks, in received pixels after EXIF orientation. The kernel is cubic:
-    /// with a linear one, LFW's FNMR at an FMR of 1e-4 is up to 0.2 percentage points higher.
+    /// Cuts out a face and aligns it by `five` landmarks, in received pixels after EXIF orientation. The kernel is
+    /// cubic: with a linear one, LFW's FNMR at an FMR of 1e-4 is up to 0.2 percentage points higher.
     pub(crate) fn align(&self, sampler: &mut Sampler, picture: &Picture, five: &[[f32; 2]; 5]) -> Chip {
         let mut chip = self.network.chip();
         let to_upright = Affine::similarity(five, &self.template).inverse();

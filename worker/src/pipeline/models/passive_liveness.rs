@@ -85,8 +85,8 @@ impl PassiveLiveness {
         Ok(log_odds.chunks_exact(PASSES_PER_FACE).map(|passes| reading.score(passes)).collect())
     }
 
-    /// The crop of passive liveness: the detector's box, made square and widened as the manifest says, and moved inside the
-    /// picture where the manifest asks for it.
+    /// The crop of passive liveness: the detector's box, made square and widened as the manifest says, and moved inside
+    /// the picture where the manifest asks for it.
     fn cut(&self, sampler: &mut Sampler, face: &FaceRegion<'_>, chip: &mut Chip) {
         let frame = face.frame;
         let area = if self.square { face.area.squared() } else { *face.area };

@@ -25,7 +25,8 @@ pub struct Measures {
     pub yaw: f32,
     /// Degrees; positive where the nose points up (head pose, pitch).
     pub pitch: f32,
-    /// Degrees; positive where the head leans clockwise, in the rotation in which the picture was coded (head pose, roll).
+    /// Degrees; positive where the head leans clockwise, in the rotation in which the picture was coded (head pose,
+    /// roll).
     pub roll: f32,
     /// 0 to 1; below 0.8 the landmarks do not have the proportions of a head.
     pub proportions: f32,
@@ -41,8 +42,8 @@ pub struct Measures {
     pub over_exposure: f32,
     /// Levels of luma from the 5th percentile to the 95th, 0 to 255 (dynamic range).
     pub dynamic_range: f32,
-    /// Entropy of the luma less that of an even spread over its range, in bits. Usually about 0; negative where parts are
-    /// covered, burnt out or lost to compression (no compression artifacts, face occlusion prevention).
+    /// Entropy of the luma less that of an even spread over its range, in bits. Usually about 0; negative where parts
+    /// are covered, burnt out or lost to compression (no compression artifacts, face occlusion prevention).
     pub tonal_richness: f32,
     /// Intersection of the histograms of the face's two halves, 0 to 1 (illumination uniformity).
     pub illumination_uniformity: f32,
@@ -57,8 +58,8 @@ pub struct Measures {
     pub detector_score: f32,
     /// Mean distance of a landmark from its mean when the face's box is moved, in eye distances.
     pub landmark_spread: f32,
-    /// Length of the embedding before normalisation (unified quality score). The network gives short embeddings to faces
-    /// that it recognises badly.
+    /// Length of the embedding before normalisation (unified quality score). The network gives short embeddings to
+    /// faces that it recognises badly.
     pub embedding_length: f32,
 }
 

@@ -8,18 +8,18 @@ const BEST_QUALITY: f32 = 300.0;
 /// Lower bound of the quality.
 const WORST_QUALITY: f32 = -500.0;
 
-/// The penalty of a measure: its name, and points `(value, penalty)`. Between the points the curve is linear, beyond them it
-/// is constant.
+/// The penalty of a measure: its name, and points `(value, penalty)`. Between the points the curve is linear, beyond
+/// them it is constant.
 type Curve = (&'static str, &'static [(f32, f32)]);
 
-/// Where a curve leaves zero and how steeply it rises was chosen on the development half of LFW, with the default models.
-/// Logistic regression fitted non-negative ramps to how near a pair of one person is to failing at FMR 1e-4. Pairs were
-/// weighted so that no person dominates by number. The fit was made on each half of the people; where the halves disagreed,
-/// the smaller weight was taken. The embedding's length explains most.
+/// Where a curve leaves zero and how steeply it rises was chosen on the development half of LFW, with the default
+/// models. Logistic regression fitted non-negative ramps to how near a pair of one person is to failing at FMR 1e-4.
+/// Pairs were weighted so that no person dominates by number. The fit was made on each half of the people; where the
+/// halves disagreed, the smaller weight was taken. The embedding's length explains most.
 ///
-/// Tiny, dark, burnt-out, blurred, covered and cut faces do not occur in LFW. Their curves were fitted by eye to portraits
-/// that were made worse step by step: the quality passes 100 where the embedding begins to move, and 0 before the embedding
-/// is lost.
+/// Tiny, dark, burnt-out, blurred, covered and cut faces do not occur in LFW. Their curves were fitted by eye to
+/// portraits that were made worse step by step: the quality passes 100 where the embedding begins to move, and 0 before
+/// the embedding is lost.
 ///
 /// Another embedding model has other lengths, and needs another last curve.
 #[rustfmt::skip]
@@ -54,8 +54,8 @@ fn penalties(measures: &Measures) -> [(&'static str, f32); Measures::COUNT] {
     penalties
 }
 
-/// Quality of a face: [`BEST_QUALITY`] less the penalties of its measures. Above 100: good. Negative: a better picture is
-/// needed.
+/// Quality of a face: [`BEST_QUALITY`] less the penalties of its measures. Above 100: good. Negative: a better picture
+/// is needed.
 pub(crate) fn quality(measures: &Measures) -> i32 {
     let taken: f32 = penalties(measures).iter().map(|(_, penalty)| penalty).sum();
     (BEST_QUALITY - taken).clamp(WORST_QUALITY, BEST_QUALITY).round() as i32

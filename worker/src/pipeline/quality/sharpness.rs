@@ -7,8 +7,8 @@ const FINE_STEP: usize = 1;
 /// The same for coarse gradients.
 const COARSE_STEP: usize = 4;
 
-/// Ratio of fine to coarse gradients, each as its root mean square. Independent of contrast: 0.25 for a smooth slope, 1 for
-/// noise, where neighbours are unrelated.
+/// Ratio of fine to coarse gradients, each as its root mean square. Independent of contrast: 0.25 for a smooth slope, 1
+/// for noise, where neighbours are unrelated.
 pub(super) fn sharpness(patch: &Patch) -> f32 {
     (energy(patch, FINE_STEP) / energy(patch, COARSE_STEP).max(1.0)).sqrt()
 }

@@ -1,12 +1,12 @@
 //! Whether a face is drawn and not photographed.
 //!
-//! Detector, landmark model and embedder accept a drawn face. But a drawing consists of even areas with sharp lines between
-//! them, while photographed skin has shades everywhere, even out of focus or through a bad camera.
+//! Detector, landmark model and embedder accept a drawn face. But a drawing consists of even areas with sharp lines
+//! between them, while photographed skin has shades everywhere, even out of focus or through a bad camera.
 
 use crate::picture::{Chip, luma};
 
-/// Least [`shading`] of a photographed face, in bits. Photographed faces have 12 and more (LFW 12.5), drawn ones 10.8 and
-/// less.
+/// Least [`shading`] of a photographed face, in bits. Photographed faces have 12 and more (LFW 12.5), drawn ones 10.8
+/// and less.
 const MIN_SHADING_BITS: f32 = 11.4;
 
 /// Weight of the ratio of common to strong edges beside the entropies in bits.
@@ -17,8 +17,8 @@ pub(super) fn is_drawn(chip: &Chip) -> bool {
     shading(chip) < MIN_SHADING_BITS
 }
 
-/// Entropy of luma plus entropy of colour (5 bits per channel), in bits, plus the weighted ratio of the median gradient to
-/// the strongest ones. All within the chip's middle.
+/// Entropy of luma plus entropy of colour (5 bits per channel), in bits, plus the weighted ratio of the median gradient
+/// to the strongest ones. All within the chip's middle.
 fn shading(chip: &Chip) -> f32 {
     let (width, height) = (chip.width as usize, chip.height as usize);
     let (pixels, _) = chip.pixels.as_chunks::<3>();

@@ -1,11 +1,11 @@
 //! Whether a detection is a face.
 //!
-//! The detector takes cats, cups and coins for faces with a score of 0.98, but only at the scale at which it happens to see
-//! them: the score falls in larger and smaller regions around the same place. On a real face the score stays, the
+//! The detector takes cats, cups and coins for faces with a score of 0.98, but only at the scale at which it happens to
+//! see them: the score falls in larger and smaller regions around the same place. On a real face the score stays, the
 //! landmarks stay where they are when the box moves, and the embedding is long.
 //!
-//! All bounds were measured with the default models: the faces of LFW on one side, animals, things, textures and text on
-//! the other. Another embedding model needs other lengths.
+//! All bounds were measured with the default models: the faces of LFW on one side, animals, things, textures and text
+//! on the other. Another embedding model needs other lengths.
 
 use super::candidate::Candidate;
 use crate::pipeline::models::Light;
@@ -19,8 +19,8 @@ pub(super) const PROBE_MIN_OVERLAP: f32 = 0.3;
 /// Least score of a first detection in plain light. Faces of LFW score 0.887 and more, a dog scored 0.67.
 const MIN_SCORE: f32 = 0.8;
 
-/// From these values on, no probes are taken. Of LFW's faces 96.7 % pass (98.3 % with a spread of up to 0.055). No other
-/// thing passed; the nearest one had 0.995, 0.045 and 2.9.
+/// From these values on, no probes are taken. Of LFW's faces 96.7 % pass (98.3 % with a spread of up to 0.055). No
+/// other thing passed; the nearest one had 0.995, 0.045 and 2.9.
 const SURE_SCORE: f32 = 0.99;
 const SURE_SPREAD: f32 = 0.042;
 const SURE_NORM: f32 = 2.6;
@@ -32,8 +32,8 @@ const MIN_CONVICTION: f32 = 1.8;
 const FULL_NORM: f32 = 3.0;
 const NORM_WEIGHT: f32 = 2.0;
 
-/// Landmarks of a face stray by at most this part of the eye distance (96 % of LFW; other things have a median of 0.15).
-/// The excess, up to [`MAX_SPREAD`], is weighted with [`SPREAD_WEIGHT`].
+/// Landmarks of a face stray by at most this part of the eye distance (96 % of LFW; other things have a median of
+/// 0.15). The excess, up to [`MAX_SPREAD`], is weighted with [`SPREAD_WEIGHT`].
 const USUAL_SPREAD: f32 = 0.04;
 const MAX_SPREAD: f32 = 0.3;
 const SPREAD_WEIGHT: f32 = 8.0;
@@ -87,8 +87,8 @@ impl Evidence {
             - SPREAD_WEIGHT * (self.spread - USUAL_SPREAD).max(0.0)
     }
 
-    /// How upright a face stands: positive for nearly all upright faces, negative for nearly all that lie on their side or
-    /// upside down. The weights come from logistic regression.
+    /// How upright a face stands: positive for nearly all upright faces, negative for nearly all that lie on their side
+    /// or upside down. The weights come from logistic regression.
     pub(crate) fn uprightness(&self) -> f32 {
         0.2 * self.smallest_logit + 0.4 * self.mean_logit + 4.4 * self.norm - 18.5 * self.spread - 13.4
     }

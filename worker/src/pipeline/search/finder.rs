@@ -22,12 +22,12 @@ const MAX_STRETCH: f32 = 1.8;
 /// By this factor the searched region is larger than the picture where a face may extend beyond it.
 const LARGER_REGION_FACTOR: f32 = 1.6;
 
-/// From this width on, in pixels of its input, the detector does not overlook a face. A wider detection that appears in a
-/// tile only is no face.
+/// From this width on, in pixels of its input, the detector does not overlook a face. A wider detection that appears in
+/// a tile only is no face.
 const PLAIN_WIDTH_PIXELS: f32 = 30.0;
 
-/// How often landmarks are found again, starting from the last ones. Each time, the influence of the detector's box becomes
-/// two to three times smaller.
+/// How often landmarks are found again, starting from the last ones. Each time, the influence of the detector's box
+/// becomes two to three times smaller.
 const REFINEMENTS: usize = 2;
 
 /// Detector and landmark model together.
@@ -85,8 +85,8 @@ impl Finder {
         self.search(context, framed, &[region], Light::Equalised)
     }
 
-    /// Candidates too small for a search of the whole frame. The search covers tiles of half the frame's size that overlap by
-    /// half: nine tiles, or fewer where the frame is long or high.
+    /// Candidates too small for a search of the whole frame. The search covers tiles of half the frame's size that
+    /// overlap by half: nine tiles, or fewer where the frame is long or high.
     pub(crate) fn close_up(
         &mut self,
         context: &mut Context,
@@ -152,8 +152,8 @@ impl Finder {
         })
     }
 
-    /// The landmarks of a refined candidate, averaged over many passes. They are precise to a hundredth of the eye distance,
-    /// so those of two pictures can be compared.
+    /// The landmarks of a refined candidate, averaged over many passes. They are precise to a hundredth of the eye
+    /// distance, so those of two pictures can be compared.
     pub(crate) fn average(
         &mut self,
         context: &mut Context,

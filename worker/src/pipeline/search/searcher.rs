@@ -153,8 +153,8 @@ impl Searcher {
     }
 }
 
-/// The longer side at which the picture must be decoded again for the eyes to be at least `min_eye_pixels` decoded pixels
-/// apart; `None` where they are already, or the picture has no finer scale.
+/// The longer side at which the picture must be decoded again for the eyes to be at least `min_eye_pixels` decoded
+/// pixels apart; `None` where they are already, or the picture has no finer scale.
 pub(crate) fn finer_side(picture: &Picture, candidate: &Candidate, min_eye_pixels: f32) -> Option<u32> {
     let eyes = candidate.eye_distance();
     let (width, height) = picture.size();

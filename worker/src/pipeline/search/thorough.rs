@@ -23,8 +23,8 @@ const MIN_TILE_CONVICTION: f32 = 3.0;
 const MIN_UPRIGHTNESS: f32 = 1.0;
 
 impl Searcher {
-    /// Finds the faces that are meant, after the search of the whole picture. `first` is the first candidate's embedding
-    /// if it is known already.
+    /// Finds the faces that are meant, after the search of the whole picture. `first` is the first candidate's
+    /// embedding if it is known already.
     ///
     /// # Errors
     /// [`CodingFault::SeveralFaces`] if one face is expected, [`CodingFault::Inference`] if a model fails.
@@ -59,8 +59,8 @@ impl Searcher {
         }
     }
 
-    /// Searches the picture in the other rotations, unless a face stands upright already. Keeps the faces that stand most
-    /// upright.
+    /// Searches the picture in the other rotations, unless a face stands upright already. Keeps the faces that stand
+    /// most upright.
     fn try_rotations(
         &mut self,
         context: &mut Context,

@@ -1,7 +1,7 @@
 //! Whether a mask covers mouth and nose.
 //!
-//! Painting over the lower half changes the embedding of a masked face little, since the mask hides it anyway, and that of
-//! a bare face a lot. This works for all colours of masks, all kinds of light and all skin colours.
+//! Painting over the lower half changes the embedding of a masked face little, since the mask hides it anyway, and that
+//! of a bare face a lot. This works for all colours of masks, all kinds of light and all skin colours.
 
 use crate::picture::Chip;
 

@@ -7,17 +7,18 @@ use crate::pipeline::search::Candidate;
 const LOWER_LIP: usize = 57;
 const CHIN: usize = 8;
 
-/// Distance to a border, in eye distances, within which a box ends at it. No whole face of LFW and NUAA is nearer than 0.4.
+/// Distance to a border, in eye distances, within which a box ends at it. No whole face of LFW and NUAA is nearer than
+/// 0.4.
 const BORDER_TOUCH_DISTANCE: f32 = 0.1;
 
 /// Position and size of a face in its picture.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Framing {
-    /// Distance from the face to the nearest border, in eye distances; negative where a part lies beyond it. The lower half of
-    /// the chin does not count, because many selfies cut it off.
+    /// Distance from the face to the nearest border, in eye distances; negative where a part lies beyond it. The lower
+    /// half of the chin does not count, because many selfies cut it off.
     pub(super) margin: f32,
-    /// Height over width of the detector's box, where the box ends at the lower border. If the chin is cut off, all landmarks
-    /// lie within the visible part, so the landmarks alone do not show it.
+    /// Height over width of the detector's box, where the box ends at the lower border. If the chin is cut off, all
+    /// landmarks lie within the visible part, so the landmarks alone do not show it.
     pub(super) aspect_at_border: Option<f32>,
     /// Eye distance over the picture's shorter side.
     pub(super) of_shorter_side: f32,

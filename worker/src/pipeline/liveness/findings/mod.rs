@@ -1,7 +1,7 @@
 //! Findings: defects of a live picture or its face.
 //!
-//! A finding does not accuse anyone of an attack. A face that cannot be seen well is not judged, and the caller is asked for
-//! another picture.
+//! A finding does not accuse anyone of an attack. A face that cannot be seen well is not judged, and the caller is
+//! asked for another picture.
 
 mod cover;
 mod framing;
@@ -18,8 +18,8 @@ use crate::pipeline::search::Candidate;
 /// Shorter and longer side in pixels above which a picture is larger than callers need to send.
 const LARGE_SIDES_PIXELS: (f32, f32) = (1200.0, 1600.0);
 
-/// Weight of the landmarks' spread beside the similarity when a cover is measured. With 2, 14 of 18 masks measure more than
-/// 99.5 % of LFW's faces; with 0, only 11 do.
+/// Weight of the landmarks' spread beside the similarity when a cover is measured. With 2, 14 of 18 masks measure more
+/// than 99.5 % of LFW's faces; with 0, only 11 do.
 const SPREAD_WEIGHT: f32 = 2.0;
 
 /// Lower bound of the quality.
@@ -33,8 +33,8 @@ pub(super) fn check_size(picture: &Picture) -> Option<Finding> {
     (score < 1.0).then_some(Finding { check: Check::ImageSize, score })
 }
 
-/// The findings of a face, in the order of [`Check`]. `covered_similarity` is the similarity of the face to itself with the
-/// lower half painted over, -1 to 1.
+/// The findings of a face, in the order of [`Check`]. `covered_similarity` is the similarity of the face to itself with
+/// the lower half painted over, -1 to 1.
 pub(super) fn check_face(
     candidate: &Candidate,
     measures: &Measures,

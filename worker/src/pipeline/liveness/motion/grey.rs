@@ -41,7 +41,8 @@ impl Grey {
         Self { side, values: (0..side * side).map(mean).collect() }
     }
 
-    /// Local contrast: each pixel's difference from its neighbourhood, divided by the contrast there. Independent of light.
+    /// Local contrast: each pixel's difference from its neighbourhood, divided by the contrast there. Independent of
+    /// light.
     pub(super) fn contrast(&self) -> Self {
         let near = self.side as f32 / 16.0;
         let mean = self.blurred(near);

@@ -1,10 +1,10 @@
 //! How far a head turned between two pictures.
 //!
-//! Two measures are averaged. The first is the difference of the two head poses. The second is the parallax of points at
-//! different depths: under weak perspective, the landmarks of a rigid head move by an affine map plus a shift in the
-//! direction of the head turn, in proportion to their depth (Koenderink and van Doorn 1991, affine structure from motion). A
-//! picture of a head has no depth. If it is tilted, its points move by a homography; if it is bent, nearly by a quadratic
-//! map. A quadratic map is therefore removed first. The remaining depth is mostly that of the nose.
+//! Two measures are averaged. The first is the difference of the two head poses. The second is the parallax of points
+//! at different depths: under weak perspective, the landmarks of a rigid head move by an affine map plus a shift in the
+//! direction of the head turn, in proportion to their depth (Koenderink and van Doorn 1991, affine structure from
+//! motion). A picture of a head has no depth. If it is tilted, its points move by a homography; if it is bent, nearly
+//! by a quadratic map. A quadratic map is therefore removed first. The remaining depth is mostly that of the nose.
 
 use super::least_squares::NormalEquations;
 use crate::pipeline::geometry::{HEAD, HeadPoint, HeadPose, Landmarks};
@@ -26,8 +26,8 @@ const RELIEF: [HeadPoint; 10] = [
     (34, [8.0, 49.0, 16.0]),
 ];
 
-/// Weight of a landmark. Nose and corners of the eyes keep their place while the face moves; brows, mouth and chin count
-/// less.
+/// Weight of a landmark. Nose and corners of the eyes keep their place while the face moves; brows, mouth and chin
+/// count less.
 fn weight(index: usize) -> f32 {
     match index {
         27..=47 => 1.0,
@@ -51,8 +51,8 @@ fn pose_change(before: &Landmarks, after: &Landmarks) -> [f32; 2] {
     [right * cosine - down * sine, right * sine + down * cosine]
 }
 
-/// How far landmarks move in proportion to their depth, beyond what a quadratic map explains: the sine of the head turn. Zero
-/// where the landmarks do not determine it.
+/// How far landmarks move in proportion to their depth, beyond what a quadratic map explains: the sine of the head
+/// turn. Zero where the landmarks do not determine it.
 fn parallax(from: &Landmarks, to: &Landmarks) -> [f32; 2] {
     let pose = HeadPose::new(&from.0);
     let ([sy, cy], [sp, cp]) = (sine_cosine(pose.yaw), sine_cosine(pose.pitch));
@@ -95,7 +95,8 @@ mod tests {
         points
     }
 
-    /// The points of a head that is turned to the right and upwards and then leans, in degrees, as seen from 600 mm away.
+    /// The points of a head that is turned to the right and upwards and then leans, in degrees, as seen from 600 mm
+    /// away.
     fn seen(points: &[[f32; 3]; 68], yaw: f32, pitch: f32, roll: f32) -> Landmarks {
         let ([sy, cy], [sp, cp], [sr, cr]) = (sine_cosine(yaw), sine_cosine(pitch), sine_cosine(roll));
         Landmarks(points.map(|[x, y, z]| {

@@ -2,12 +2,12 @@
 //!
 //! Three measures are taken, and the one that speaks most against a living head decides:
 //! - how far the head turned, by its pose and by the parallax of its nose ([`head_turn`]);
-//! - whether one picture becomes the other if it is bent and tilted like a sheet of paper ([`sheet`]), which shows that it is
-//!   a sheet of paper or the same picture twice;
+//! - whether one picture becomes the other if it is bent and tilted like a sheet of paper ([`sheet`]), which shows that
+//!   it is a sheet of paper or the same picture twice;
 //! - whether both were taken in the same place ([`surroundings`]).
 //!
-//! A screen that plays the recording of a turning head shows the motion of a real head. Passive liveness has to detect the
-//! screen.
+//! A screen that plays the recording of a turning head shows the motion of a real head. Passive liveness has to detect
+//! the screen.
 
 #[cfg(test)]
 mod attack;
@@ -33,14 +33,15 @@ use crate::pipeline::times::Stage;
 /// Sine of a head turn below which its direction is random.
 const MIN_DIRECTED_TURN_SINE: f32 = 0.05;
 
-/// Least share of the whole head turn that goes in a requested direction. The turn may deviate from it by up to 69 degrees;
-/// if two directions are requested, it must lie between them, at least 21 degrees from each.
+/// Least share of the whole head turn that goes in a requested direction. The turn may deviate from it by up to 69
+/// degrees; if two directions are requested, it must lie between them, at least 21 degrees from each.
 const MIN_DIRECTION_SHARE: f32 = 0.35;
 
 /// Lower bound of a motion score, since scores are above zero.
 const MIN_SCORE: f32 = 1e-3;
 
-/// Converts a measure to the scale of [`SecurityLevel::threshold`](faceline_shared::liveness::SecurityLevel::threshold).
+/// Converts a measure to the scale of
+/// [`SecurityLevel::threshold`](faceline_shared::liveness::SecurityLevel::threshold).
 struct Calibration {
     /// The measure at which the score is 0.5.
     medium: f32,
@@ -72,8 +73,8 @@ pub(super) struct Still<'a> {
     pub(super) candidate: &'a Candidate,
 }
 
-/// Judges the motion of a head from the first picture to the second. `challenge` lists the directions in which the nose was
-/// asked to move.
+/// Judges the motion of a head from the first picture to the second. `challenge` lists the directions in which the nose
+/// was asked to move.
 pub(super) fn judge(
     finder: &mut Finder,
     context: &mut Context,

@@ -1,9 +1,9 @@
 //! Whether one face could be the picture of the other on a sheet of paper.
 //!
-//! If a sheet is tilted, bent and moved, its picture changes nearly by a quadratic map. The map is first estimated from the
-//! landmarks and then refined on the pixels (Lucas and Kanade 1981; Baker and Matthews 2004). Two pictures of a sheet then
-//! agree everywhere. Two pictures of a head that turned do not, because its parts lie at different depths, and hide and shade
-//! each other.
+//! If a sheet is tilted, bent and moved, its picture changes nearly by a quadratic map. The map is first estimated from
+//! the landmarks and then refined on the pixels (Lucas and Kanade 1981; Baker and Matthews 2004). Two pictures of a
+//! sheet then agree everywhere. Two pictures of a head that turned do not, because its parts lie at different depths,
+//! and hide and shade each other.
 
 use super::grey::Grey;
 use super::least_squares::NormalEquations;

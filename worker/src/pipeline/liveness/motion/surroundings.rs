@@ -72,8 +72,8 @@ fn is_person([x, y]: [f32; 2]) -> bool {
         || (x.abs() < BODY[0] && y > BODY[1])
 }
 
-/// Spreads each colour over its neighbours, then normalises the sum to 1. A slightly different exposure moves few colours by
-/// more than one bin.
+/// Spreads each colour over its neighbours, then normalises the sum to 1. A slightly different exposure moves few
+/// colours by more than one bin.
 fn blurred(mut counts: Vec<f32>) -> Vec<f32> {
     for stride in [1, BINS, BINS * BINS] {
         let value = |at: usize, step: isize| {
