@@ -116,7 +116,7 @@ impl Gateway {
         let usage = Usage::new(records.clone(), &parts.metrics);
         let admission = Admission::new(&parts.config, &parts.metrics);
         let waits = Arc::clone(&admission);
-        let dispatcher = dispatcher.on_wait(move |wait| waits.answered(wait));
+        let dispatcher = dispatcher.on_wait(move |wait| waits.record_wait(wait));
         let sessions = Arc::new(Sessions::new(
             records.clone(),
             objects.clone(),
