@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::SealedBlobs;
-use faceline_shared::broker::republish::Republisher;
+use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Publish as _, Published, Queue, SharedBroker};
 use faceline_shared::job::{CarriedPicture, JobEnvelope, JobFailure, JobId, Routing, Task};
 use faceline_shared::seal::KeyRing;
@@ -31,7 +31,7 @@ const MAX_BLOB_ATTEMPTS: u32 = 2;
 pub struct Dispatcher {
     instance: Arc<str>,
     broker: SharedBroker,
-    publisher: Arc<Republisher>,
+    publisher: Arc<RetryingPublisher>,
     blobs: SealedBlobs,
     keys: KeyRing,
     inline_limit: usize,
@@ -59,7 +59,7 @@ impl Dispatcher {
             instance: instance.into(),
             pending: Pending::new(metrics.pending.clone()),
             reply_to: Arc::new(watch::Sender::new(None)),
-            publisher: Arc::new(Republisher::new(broker.clone())),
+            publisher: Arc::new(RetryingPublisher::new(broker.clone())),
             broker,
             blobs,
             keys,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use faceline_shared::broker::republish::Republisher;
+use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Message, Publish as _, Published, Queue, Replies, ReplyEvent};
 use faceline_shared::job::{Outcome, ReplyEnvelope};
 use faceline_shared::retry::Backoff;
@@ -15,7 +15,7 @@ use super::pending::{Pending, PendingJob, WorkerAnswer};
 
 /// Consumes answers and hands them to the pending jobs.
 pub(super) struct ReplyLoop {
-    pub(super) publisher: Arc<Republisher>,
+    pub(super) publisher: Arc<RetryingPublisher>,
     pub(super) pending: Pending,
     pub(super) keys: KeyRing,
     pub(super) metrics: JobMetrics,
@@ -82,7 +82,7 @@ impl ReplyLoop {
 
 /// Publishes pending jobs again, with one generation of the reply queue.
 struct Republication {
-    publisher: Arc<Republisher>,
+    publisher: Arc<RetryingPublisher>,
     pending: Pending,
     metrics: JobMetrics,
     reply_to: watch::Receiver<Option<String>>,

@@ -1,4 +1,4 @@
-//! Settings of the broker: the section `broker`.
+//! The settings section `broker`.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use serde::Deserialize;
 
 use crate::redact::without_password;
 
-/// Who makes the queues.
+/// Who declares the queues.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
-pub enum Topology {
-    /// This process declares them.
+pub enum TopologyMode {
+    /// This process declares the queues at every connect.
     #[default]
     Declare,
-    /// They are there; this process has no right to declare any.
+    /// An operator has declared the queues. This process only checks that they exist, and needs no right to configure.
     Passive,
 }
 
@@ -23,20 +23,20 @@ pub enum Topology {
 pub struct BrokerSettings {
     /// `embedded:`, `amqp://user:password@host:port/vhost` or `amqps://…`.
     pub url: String,
-    /// Who makes the queues.
-    pub topology: Topology,
-    /// Put before every queue's name, so that several installations share one virtual host.
+    /// Who declares the queues.
+    pub topology: TopologyMode,
+    /// Prefix of every queue's name, with which several installations can share one virtual host.
     pub prefix: String,
-    /// Pictures up to this size travel in the message, larger ones by way of the blob store; in bytes.
+    /// Pictures of a job up to this size in total travel in the message, larger ones go to the blob store; in bytes.
     pub inline_limit: usize,
-    /// Messages that wait in one queue. RabbitMQ keeps a queue as it was declared first: to change this or one of
-    /// the next two, delete the queues, or let an operator's policy set them and use `passive`.
+    /// Maximum number of messages that wait in one queue. RabbitMQ does not change the arguments of a queue that exists:
+    /// to change this or one of the next two settings, delete the queues, or set them by policy and use `passive`.
     pub max_length: u64,
-    /// Bytes that wait in one queue.
+    /// Maximum number of bytes that wait in one queue.
     pub max_length_bytes: u64,
-    /// Messages that are kept in the dead letters.
+    /// Maximum number of dead letters; the oldest ones are dropped.
     pub dead_letter_max_length: u64,
-    /// A publish that is not confirmed by then is unknown.
+    /// A publish without a confirm after this time has an unknown outcome.
     #[serde(with = "humantime_serde")]
     pub confirm_timeout: Duration,
 }
@@ -45,7 +45,7 @@ impl Default for BrokerSettings {
     fn default() -> Self {
         Self {
             url: "embedded:".into(),
-            topology: Topology::Declare,
+            topology: TopologyMode::Declare,
             prefix: String::new(),
             inline_limit: 64 * 1024,
             max_length: 1000,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::SealedBlobs;
-use faceline_shared::broker::republish::Republisher;
+use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Delivery, Message, Publish as _, Published, Queue, Settlement, SharedBroker};
 use faceline_shared::job::{
     CarriedPicture, JobEnvelope, JobFailure, MessageError, Outcome, ReplyEnvelope, Task,
@@ -51,7 +51,7 @@ struct Stop {
 /// Takes jobs from the broker and brings answers back.
 pub struct Consumer {
     broker: SharedBroker,
-    publisher: Republisher,
+    publisher: RetryingPublisher,
     blobs: SealedBlobs,
     keys: KeyRing,
     handler: Arc<dyn Handler>,
@@ -78,7 +78,7 @@ impl Consumer {
     ) -> Self {
         let places = handler.slots().max(1);
         Self {
-            publisher: Republisher::new(broker.clone()),
+            publisher: RetryingPublisher::new(broker.clone()),
             broker,
             blobs,
             keys,
@@ -264,7 +264,7 @@ impl Consumer {
         let _moving = self.moving.read().await;
         let settlement = self.quarantine(delivery).await;
         self.settle(delivery, settlement).await;
-        if let Err(error) = delivery.heard().await {
+        if let Err(error) = delivery.flush_settlements().await {
             tracing::warn!(%error, job = %delivery.message.id, "the job may be in two queues");
         }
     }
