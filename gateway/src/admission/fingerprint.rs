@@ -101,7 +101,7 @@ mod tests {
         drop(gone);
         assert!(
             !refused.may_have_reconnected_as(&RequestFingerprint::new(7, busy.next_request())),
-            "somebody who was here all the time"
+            "a connection that was open all the time"
         );
         assert!(refused.may_have_reconnected_as(&RequestFingerprint::new(7, new.next_request())));
     }

@@ -183,14 +183,14 @@ mod tests {
             let clients = names.map(client);
             let mut in_flight = InFlight::default();
             let mut jobs: Vec<(usize, usize)> = Vec::new();
-            for (step, who, bytes) in steps {
-                let mine = jobs.iter().position(|(owner, _)| *owner == who);
+            for (step, index, bytes) in steps {
+                let mine = jobs.iter().position(|(owner, _)| *owner == index);
                 match (step, mine) {
-                    (0, _) if try_add(&mut in_flight, names[who], bytes).is_ok() => jobs.push((who, bytes)),
-                    (1, Some(at)) if in_flight.add_bytes(&clients[who], bytes, &BOUNDS).is_ok() => jobs[at].1 += bytes,
+                    (0, _) if try_add(&mut in_flight, names[index], bytes).is_ok() => jobs.push((index, bytes)),
+                    (1, Some(at)) if in_flight.add_bytes(&clients[index], bytes, &BOUNDS).is_ok() => jobs[at].1 += bytes,
                     (2, Some(at)) => {
                         let (_, held) = jobs.swap_remove(at);
-                        in_flight.remove_request(&clients[who], held);
+                        in_flight.remove_request(&clients[index], held);
                     }
                     _ => (),
                 }
@@ -198,8 +198,8 @@ mod tests {
                 prop_assert_eq!(in_flight.bytes(), jobs.iter().map(|(_, held)| held).sum::<usize>());
                 prop_assert!(in_flight.requests() <= BOUNDS.requests && in_flight.bytes() <= BOUNDS.bytes);
             }
-            for (who, held) in jobs {
-                in_flight.remove_request(&clients[who], held);
+            for (index, held) in jobs {
+                in_flight.remove_request(&clients[index], held);
             }
             prop_assert_eq!((in_flight.requests(), in_flight.bytes(), in_flight.clients.len()), (0, 0, 0));
         }

@@ -163,7 +163,7 @@ mod tests {
         assert!(!limiter.has_room(start, false));
         let later = start + MAX_COUNTED_ARRIVAL + Duration::from_millis(1);
         assert!(limiter.has_room(later, false));
-        // Once they are here, they count.
+        // Once the bodies are complete, the jobs count.
         for stage in &mut stages {
             limiter.body_complete(stage);
         }
@@ -189,7 +189,7 @@ mod tests {
         assert!(!limiter.has_room(later, false), "a quarter is held back");
         assert!(limiter.take_reservation(later, &fingerprint(3)));
         assert!(limiter.has_room(later, true));
-        // Nobody waits for those who do not come.
+        // Nothing is held back for retries that do not come.
         assert!(limiter.has_room(later + Duration::from_secs(1), false));
     }
 

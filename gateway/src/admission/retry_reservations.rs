@@ -226,7 +226,7 @@ mod tests {
         fixture.pass(899);
         assert!(!fixture.takes(7), "too early");
         fixture.pass(101);
-        assert!(!fixture.takes(8), "somebody else");
+        assert!(!fixture.takes(8), "another caller");
         assert!(fixture.takes(7));
         assert!(!fixture.takes(7), "twice");
         assert_eq!(fixture.reserve(7, 100.0), (1, true));
@@ -246,7 +246,7 @@ mod tests {
         let mut takes = |fingerprint| fixture.reservations.take(fixture.now, &fingerprint);
         assert!(!takes(fingerprint(2)), "a stranger");
         assert!(takes(fingerprint(1)));
-        assert!(takes(fingerprint(2)), "who alone is left to be expected");
+        assert!(takes(fingerprint(2)), "the only reservation left");
         assert!(!takes(fingerprint(0)));
     }
 
@@ -298,7 +298,7 @@ mod tests {
         for _ in 0..10 {
             reserved_per_second(&mut fixture);
         }
-        assert_eq!(reserved_per_second(&mut fixture), 50, "nobody came, and they are still waited for");
+        assert_eq!(reserved_per_second(&mut fixture), 50, "nobody came, so the capacity is overbooked");
     }
 
     #[test]
