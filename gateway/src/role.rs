@@ -117,7 +117,7 @@ impl Gateway {
         let usage = Usage::new(stores.outbox.clone(), &services.metrics);
         let admission = Admission::new(&services.settings, &services.metrics);
         let waits = Arc::clone(&admission);
-        let dispatcher = dispatcher.on_wait(move |wait| waits.answered(wait));
+        let dispatcher = dispatcher.on_wait(move |wait| waits.record_wait(wait));
         let sessions = Arc::new(Sessions::new(
             stores.sessions,
             stores.idempotency,

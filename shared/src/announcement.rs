@@ -1,4 +1,5 @@
-//! What every process of an installation may want to hear, best effort: who is not there does not hear it.
+//! Announcements: broadcasts to all processes of an installation, best effort (at most once). A process that is not
+//! connected misses them.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use uuid::Uuid;
@@ -8,17 +9,17 @@ use crate::job::JobId;
 const JOB_CANCELLED: u8 = 1;
 const SESSION_ENDED: u8 = 2;
 
-/// An announcement: a byte that says what, and the id of whatever it is about.
+/// An announcement. Encoded as one byte for the kind and 16 bytes for the id.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Announcement {
-    /// Nobody waits for this job any more.
+    /// The caller of this job has left, so the job need not be done.
     JobCancelled(JobId),
-    /// This session was deleted, or its time is over.
+    /// This session was deleted or has expired.
     SessionEnded(Uuid),
 }
 
 impl Announcement {
-    /// Its bytes.
+    /// Encodes the announcement.
     #[must_use]
     pub fn encode(self) -> Bytes {
         let (kind, id) = match self {
@@ -31,7 +32,7 @@ impl Announcement {
         bytes.freeze()
     }
 
-    /// Reads one; `None` for what this build does not know.
+    /// Decodes an announcement; `None` for a kind that this build does not know.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (kind, id) = bytes.split_first()?;

@@ -1,13 +1,14 @@
-//! Retrying: exponential back-off with jitter, as data.
+//! Retries: exponential back-off with jitter, with the parameters as data.
 //!
-//! Every loop that tries again after a failure takes its delays from here, so processes that lost the same server do not
-//! come back in step.
+//! Every retry loop takes its delays from here. The jitter keeps processes that lost the same server from retrying at the
+//! same moments.
 
 use std::time::Duration;
 
 use rand::RngExt as _;
 
-/// Exponential back-off: the delay doubles with every failure up to a cap, and never ends the retries.
+/// Exponential back-off: the delay doubles with every failure up to a cap. The number of retries is unlimited; a loop that
+/// has a deadline checks it itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Backoff {
     /// Upper bound of the delay after the first failure.
@@ -17,15 +18,15 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// For the work of one request, whose caller waits.
+    /// For a request whose caller waits.
     pub const REQUEST: Self = Self { first: Duration::from_millis(50), cap: Duration::from_secs(1) };
-    /// For a connection to a server that is away.
+    /// For reconnecting to a server.
     pub const CONNECTION: Self = Self { first: Duration::from_millis(100), cap: Duration::from_secs(5) };
-    /// For work in the background that nobody waits for.
+    /// For background work, for which no caller waits.
     pub const BACKGROUND: Self = Self { first: Duration::from_secs(1), cap: Duration::from_mins(1) };
 
-    /// The delay after so many failures in a row: at random between half and all of `first * 2^(failures - 1)`, at most
-    /// the cap ("equal jitter").
+    /// The delay after this many failures in a row: uniformly random in `d/2..=d` with
+    /// `d = min(first * 2^(failures - 1), cap)`, known as equal jitter (Brooker, "Exponential Backoff And Jitter", 2015).
     #[must_use]
     pub fn delay(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
@@ -39,20 +40,20 @@ impl Backoff {
         self.retries_with(TokioSleep)
     }
 
-    /// Retries with these delays and a sleep of the caller's.
+    /// Retries with these delays and another way to sleep, for tests.
     #[must_use]
     pub fn retries_with<S: Sleep>(self, sleep: S) -> Retries<S> {
         Retries { backoff: self, failures: 0, sleep }
     }
 }
 
-/// How retries wait; tests replace it.
+/// How retries sleep. Tests replace it.
 pub trait Sleep: Send + Sync {
-    /// Waits for `delay`.
+    /// Sleeps for `delay`.
     fn sleep(&self, delay: Duration) -> impl Future<Output = ()> + Send;
 }
 
-/// Waits on tokio's clock.
+/// Sleeps on tokio's clock, which tests can pause.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TokioSleep;
 
@@ -62,7 +63,7 @@ impl Sleep for TokioSleep {
     }
 }
 
-/// Failures in a row of one operation.
+/// The retries of one operation: counts its failures in a row and sleeps between attempts.
 #[derive(Debug)]
 pub struct Retries<S = TokioSleep> {
     backoff: Backoff,
@@ -71,13 +72,13 @@ pub struct Retries<S = TokioSleep> {
 }
 
 impl<S: Sleep> Retries<S> {
-    /// Counts a failure and waits before the next attempt.
+    /// Counts a failure and sleeps until the next attempt is due.
     pub async fn wait(&mut self) {
         self.failures = self.failures.saturating_add(1);
         self.sleep.sleep(self.backoff.delay(self.failures)).await;
     }
 
-    /// Forgets the failures, because the operation succeeded.
+    /// Resets the count of failures after a success.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
@@ -90,11 +91,11 @@ mod tests {
 
     use super::*;
 
-    /// Notes the delays and does not wait.
+    /// Records the delays and does not sleep.
     #[derive(Clone, Default)]
-    struct NotedSleep(Arc<Mutex<Vec<Duration>>>);
+    struct RecordedSleep(Arc<Mutex<Vec<Duration>>>);
 
-    impl Sleep for NotedSleep {
+    impl Sleep for RecordedSleep {
         async fn sleep(&self, delay: Duration) {
             self.0.lock().unwrap().push(delay);
         }
@@ -103,14 +104,14 @@ mod tests {
     #[tokio::test]
     async fn delays_double_up_to_the_cap_and_start_anew_after_a_success() {
         let backoff = Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(5) };
-        let noted = NotedSleep::default();
-        let mut retries = backoff.retries_with(noted.clone());
+        let recorded = RecordedSleep::default();
+        let mut retries = backoff.retries_with(recorded.clone());
         for _ in 0..100 {
             retries.wait().await;
         }
         retries.reset();
         retries.wait().await;
-        let delays = noted.0.lock().unwrap().clone();
+        let delays = recorded.0.lock().unwrap().clone();
         let exponents = (0..100).chain([0]);
         for (delay, exponent) in delays.iter().zip(exponents) {
             let full = backoff.first.saturating_mul(1 << exponent.min(20)).min(backoff.cap);
@@ -123,5 +124,33 @@ mod tests {
     fn two_processes_do_not_wait_equally_long() {
         let delays: BTreeSet<_> = (0..20).map(|_| Backoff::REQUEST.delay(3)).collect();
         assert!(delays.len() > 10);
+    }
+
+    /// 1000 processes fail at the same moment, for replies and answers, connections, and background work. Their retries
+    /// must be spread over the whole range, after the first failure as well as at the cap.
+    #[test]
+    fn retries_of_many_processes_are_spread_evenly() {
+        for backoff in [Backoff::REQUEST, Backoff::CONNECTION, Backoff::BACKGROUND] {
+            for failures in [1, 3, 100] {
+                let full = backoff.first.saturating_mul(1 << (failures - 1).min(20)).min(backoff.cap);
+                let mut in_tenth = [0; 10];
+                for _ in 0..1000 {
+                    let position = (backoff.delay(failures) - full / 2).div_duration_f64(full / 2);
+                    in_tenth[((position * 10.0) as usize).min(9)] += 1;
+                }
+                assert!(in_tenth.iter().all(|count| (40..200).contains(count)), "{backoff:?}: {in_tenth:?}");
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_default_sleep_follows_a_paused_clock() {
+        let started = tokio::time::Instant::now();
+        let mut retries = Backoff::BACKGROUND.retries();
+        for _ in 0..20 {
+            retries.wait().await;
+        }
+        let waited = started.elapsed();
+        assert!(waited > Duration::from_mins(7) && waited < Duration::from_mins(20), "{waited:?}");
     }
 }

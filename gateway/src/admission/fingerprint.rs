@@ -1,74 +1,75 @@
-//! What a caller who comes again is recognised by.
+//! Recognises the retry of a refused request.
 //!
-//! Nothing is asked of callers for it. Key, operation and length of the body do not change from try to try, and are
-//! enough where pictures differ. Where many send the same one, their connections tell them apart: who comes over the
-//! connection that was refused, or over a new one after that has been closed.
+//! Callers send nothing for it. The API key, the path and the length of the body do not change from attempt to attempt,
+//! and they are enough where pictures differ in length. Where many callers send equally long pictures, the connection
+//! tells them apart: a retry comes over the connection that was refused, or over a new one after that one has closed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-/// A connection over which requests come.
+/// An open connection of a client. It lives as long as the connection does.
 #[derive(Debug, Default)]
 pub struct ClientConnection {
-    has_asked: AtomicBool,
+    has_had_request: AtomicBool,
 }
 
 impl ClientConnection {
-    /// A request comes over it.
+    /// Identifies the connection for its next request.
     #[must_use]
     pub fn next_request(self: &Arc<Self>) -> ConnectionId {
-        let is_first = !self.has_asked.swap(true, Ordering::Relaxed);
-        ConnectionId { connection: Arc::downgrade(self), is_first }
+        let is_first_request = !self.has_had_request.swap(true, Ordering::Relaxed);
+        ConnectionId { connection: Arc::downgrade(self), is_first_request }
     }
 }
 
-/// By which way a request has come.
+/// The connection over which a request came.
 #[derive(Clone, Debug)]
 pub struct ConnectionId {
     connection: Weak<ClientConnection>,
-    /// It is the connection's first request.
-    is_first: bool,
+    is_first_request: bool,
 }
 
-/// A way of which nothing is known.
+/// An unknown connection, which counts as closed.
 impl Default for ConnectionId {
     fn default() -> Self {
-        Self { connection: Weak::new(), is_first: true }
+        Self { connection: Weak::new(), is_first_request: true }
     }
 }
 
-/// A request, as it is recognised when it comes again.
+/// Identifies a request across its attempts.
 #[derive(Clone, Debug)]
 pub struct RequestFingerprint {
-    /// Hash of what does not change.
-    request: u64,
-    way: ConnectionId,
+    /// Hash of key, path and length of the body.
+    request_hash: u64,
+    connection: ConnectionId,
 }
 
 impl RequestFingerprint {
-    pub(super) fn new(request: u64, way: ConnectionId) -> Self {
-        Self { request, way }
+    pub(super) fn new(request_hash: u64, connection: ConnectionId) -> Self {
+        Self { request_hash, connection }
     }
 
-    pub(super) fn request(&self) -> u64 {
-        self.request
+    pub(super) fn request_hash(&self) -> u64 {
+        self.request_hash
     }
 
-    /// Whether both are the same request over the same open connection.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.may_be(other)
-            && self.way.connection.strong_count() > 0
-            && self.way.connection.ptr_eq(&other.way.connection)
+    /// Whether both are the same request over the same connection, which is still open.
+    pub(super) fn is_same_connection(&self, other: &Self) -> bool {
+        self.is_same_request(other)
+            && self.connection.connection.strong_count() > 0
+            && self.connection.connection.ptr_eq(&other.connection.connection)
     }
 
-    /// Whether `later` may be this request once more, after its connection has been closed.
-    pub(super) fn may_return_as(&self, later: &Self) -> bool {
-        self.may_be(later) && self.way.connection.strong_count() == 0 && later.way.is_first
+    /// Whether `later` may be this request once more, over a new connection after this one's has closed.
+    pub(super) fn may_have_reconnected_as(&self, later: &Self) -> bool {
+        self.is_same_request(later)
+            && self.connection.connection.strong_count() == 0
+            && later.connection.is_first_request
     }
 
-    /// Whether both look the same.
-    pub(super) fn may_be(&self, other: &Self) -> bool {
-        self.request == other.request
+    /// Whether key, path and length are the same, over any connection.
+    pub(super) fn is_same_request(&self, other: &Self) -> bool {
+        self.request_hash == other.request_hash
     }
 }
 
@@ -80,9 +81,9 @@ mod tests {
     fn connections_tell_requests_apart_that_look_the_same() {
         let [one, other] = [(); 2].map(|()| Arc::new(ClientConnection::default()));
         let refused = RequestFingerprint::new(7, one.next_request());
-        assert!(refused.is_same(&RequestFingerprint::new(7, one.next_request())));
-        assert!(!refused.is_same(&RequestFingerprint::new(8, one.next_request())));
-        assert!(!refused.is_same(&RequestFingerprint::new(7, other.next_request())));
+        assert!(refused.is_same_connection(&RequestFingerprint::new(7, one.next_request())));
+        assert!(!refused.is_same_connection(&RequestFingerprint::new(8, one.next_request())));
+        assert!(!refused.is_same_connection(&RequestFingerprint::new(7, other.next_request())));
     }
 
     #[test]
@@ -91,15 +92,17 @@ mod tests {
         let refused = RequestFingerprint::new(7, gone.next_request());
         let _ = busy.next_request();
         assert!(
-            !refused
-                .may_return_as(&RequestFingerprint::new(7, ClientConnection::next_request(&Arc::default()))),
+            !refused.may_have_reconnected_as(&RequestFingerprint::new(
+                7,
+                ClientConnection::next_request(&Arc::default())
+            )),
             "it is still open"
         );
         drop(gone);
         assert!(
-            !refused.may_return_as(&RequestFingerprint::new(7, busy.next_request())),
-            "somebody who was here all the time"
+            !refused.may_have_reconnected_as(&RequestFingerprint::new(7, busy.next_request())),
+            "a connection that was open all the time"
         );
-        assert!(refused.may_return_as(&RequestFingerprint::new(7, new.next_request())));
+        assert!(refused.may_have_reconnected_as(&RequestFingerprint::new(7, new.next_request())));
     }
 }

@@ -1,43 +1,48 @@
-//! What operators see of admission.
+//! Metrics of admission control.
 
 use faceline_shared::telemetry::Metrics;
 use prometheus::{IntCounter, IntGauge};
 
-/// Metrics of admission.
 #[derive(Clone, Debug)]
 pub(super) struct AdmissionMetrics {
-    pub(super) jobs: IntGauge,
+    /// Requests in flight.
+    pub(super) requests: IntGauge,
+    /// Bytes in flight.
     pub(super) bytes: IntGauge,
-    /// The limit that adapts.
-    pub(super) limit: IntGauge,
-    /// Refused callers for whom there will be room.
-    pub(super) booked: IntCounter,
-    /// Refused callers for whom there is none in the time that they may be told.
-    pub(super) unbooked: IntCounter,
-    /// Callers who came as they were told.
-    pub(super) kept: IntCounter,
+    /// The AIMD limit.
+    pub(super) limit_jobs: IntGauge,
+    /// Refused requests for whose retry capacity was reserved.
+    pub(super) reserved: IntCounter,
+    /// Refused requests that found all reservations taken.
+    pub(super) reservations_full: IntCounter,
+    /// Retries that came with a reservation.
+    pub(super) reservations_used: IntCounter,
 }
 
 impl AdmissionMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
-        let promises = metrics.counters(
-            "faceline_gateway_promises_total",
-            "Callers who were told when to come again: with room kept for them, without, and who came as told.",
+        let reservations = metrics.counters(
+            "faceline_gateway_retry_reservations_total",
+            "Retry reservations by outcome: reserved or full when a request was refused, used when it came again.",
             &["outcome"],
         );
-        let promises = |outcome| promises.with_label_values(&[outcome]);
+        let reservations = |outcome| reservations.with_label_values(&[outcome]);
         Self {
-            jobs: metrics
-                .gauge("faceline_gateway_inflight_jobs", "Requests that were let in and are not answered."),
-            bytes: metrics
-                .gauge("faceline_gateway_inflight_bytes", "Bytes of bodies that are held or promised."),
-            limit: metrics.gauge(
-                "faceline_gateway_limit_jobs",
-                "Jobs that may be on their way, so that none waits too long.",
+            requests: metrics.gauge(
+                "faceline_gateway_inflight_jobs",
+                "Requests that were admitted and are not answered yet.",
             ),
-            booked: promises("booked"),
-            unbooked: promises("unbooked"),
-            kept: promises("kept"),
+            bytes: metrics.gauge(
+                "faceline_gateway_inflight_bytes",
+                "Bytes of memory reserved for bodies of requests in flight.",
+            ),
+            limit_jobs: metrics.gauge(
+                "faceline_gateway_limit_jobs",
+                "Jobs that may be in flight: the AIMD limit, which follows how long jobs wait for a worker.",
+            ),
+            reserved: reservations("reserved"),
+            reservations_full: reservations("full"),
+            reservations_used: reservations("used"),
         }
     }
 }

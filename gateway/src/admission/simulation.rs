@@ -1,6 +1,6 @@
-//! Overload in simulated time: callers, gateways with a [`Throttle`] each, and workers behind one queue.
+//! A discrete-event simulation of overload: callers, gateways with a [`JobLimiter`] each, and workers behind one queue.
 //!
-//! Events are drawn with a fixed seed, so each run is the same.
+//! The random numbers have a fixed seed, so every run is the same.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::fingerprint::{ClientConnection, ConnectionId, RequestFingerprint};
-use super::throttle::{Stage, Throttle};
+use super::job_limiter::{JobLimiter, JobStage};
 
 const TARGET: Duration = Duration::from_millis(500);
 /// The broker's part of a wait, in seconds.
-const BROKER: f64 = 0.005;
+const BROKER_SECONDS: f64 = 0.005;
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 struct Random(u64);
@@ -32,32 +32,33 @@ impl Random {
     }
 }
 
-/// What is simulated; times in seconds.
+/// The parameters of a simulation. Times are in seconds.
 #[derive(Clone, Copy)]
 struct Scenario {
     gateways: usize,
     workers: usize,
-    /// Number of workers from a time on.
+    /// From this time on, another number of workers.
     later: Option<(f64, usize)>,
-    /// Mean time that a worker takes.
+    /// Mean service time of a worker.
     service: f64,
-    /// Mean time that a body takes to come in.
+    /// Mean time until a body is complete.
     body: f64,
-    /// New callers a second, in multiples of what the workers can do.
+    /// Arrival rate of new callers, as a multiple of the workers' capacity.
     load: f64,
-    /// New callers come until then.
+    /// No new callers arrive after this time.
     until: f64,
-    /// Part of the refused callers that comes again, once, as told.
-    obeying: f64,
-    /// So many callers come again and again instead of new ones, each as told or as soon as answered.
+    /// Fraction of the refused callers that retries, once, at the `Retry-After` time.
+    retrying: f64,
+    /// If above 0: a closed loop of this many callers instead of new ones. Each sends its next request when it is answered,
+    /// and retries when it is refused.
     regulars: usize,
-    /// Each of them keeps to a connection.
+    /// Each caller of the closed loop keeps its connection.
     connected: bool,
-    /// Requests differ in so many lengths.
+    /// Number of different body lengths.
     lengths: u64,
-    /// The second try may reach another gateway than the first.
+    /// A retry may reach another gateway than the first attempt.
     balanced: bool,
-    longest: u64,
+    max_retry_after: u64,
     inflight_jobs: usize,
 }
 
@@ -69,73 +70,73 @@ const THREEFOLD: Scenario = Scenario {
     body: 0.01,
     load: 3.0,
     until: 60.0,
-    obeying: 1.0,
+    retrying: 1.0,
     regulars: 0,
     connected: false,
     lengths: 1_000_000,
     balanced: false,
-    longest: 30,
+    max_retry_after: 30,
     inflight_jobs: 256,
 };
 
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Event {
     New,
-    Again(usize),
-    Received(usize),
+    Retry(usize),
+    BodyComplete(usize),
     Done(usize),
-    /// A regular who was answered has one more request.
+    /// A caller of the closed loop sends its next request.
     Next(usize),
 }
 
-struct Call {
+struct SimulatedRequest {
     connection: Arc<ClientConnection>,
     length: u64,
     gateway: usize,
-    tries: u32,
-    obeys: bool,
-    /// It was told a time for which there is room.
-    is_booked: bool,
-    stage: Option<Stage>,
+    attempts: u32,
+    will_retry: bool,
+    /// Capacity was reserved for its retry.
+    is_reserved: bool,
+    stage: Option<JobStage>,
     published: f64,
     taken: f64,
 }
 
-/// Tries and how many of them were let in.
+/// Attempts, and how many of them were admitted.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tries {
+struct Attempts {
     all: u32,
-    let_in: u32,
+    admitted: u32,
 }
 
-impl Tries {
-    fn count(&mut self, let_in: bool) {
+impl Attempts {
+    fn count(&mut self, admitted: bool) {
         self.all += 1;
-        self.let_in += u32::from(let_in);
+        self.admitted += u32::from(admitted);
     }
 
-    fn part(&self) -> f64 {
-        f64::from(self.let_in) / f64::from(self.all)
+    fn fraction(&self) -> f64 {
+        f64::from(self.admitted) / f64::from(self.all)
     }
 }
 
 #[derive(Default)]
 struct Report {
-    /// When jobs were done and how long they had waited.
+    /// For each completed job: when it completed and how long it had waited.
     done: Vec<(f64, f64)>,
-    /// Tries of callers who came again as they were told.
-    again: Tries,
-    /// Those of them who were told a time for which there is room.
-    booked: Tries,
+    /// Retries, all of them at the `Retry-After` time.
+    retries: Attempts,
+    /// The retries with a reservation.
+    reserved: Attempts,
 }
 
 impl Report {
-    /// Done in a span of time, a second.
+    /// Completed jobs per second in a span of time.
     fn rate(&self, from: f64, to: f64) -> f64 {
         self.done.iter().filter(|(at, _)| (from..to).contains(at)).count() as f64 / (to - from)
     }
 
-    /// A quantile of the waits of what was done in a span of time.
+    /// A quantile of the waits of jobs that completed in a span of time.
     fn wait(&self, quantile: f64, from: f64, to: f64) -> f64 {
         let mut waits: Vec<f64> =
             self.done.iter().filter(|(at, _)| (from..to).contains(at)).map(|(_, wait)| *wait).collect();
@@ -148,8 +149,8 @@ struct Simulation {
     scenario: Scenario,
     random: Random,
     start: Instant,
-    gateways: Vec<Throttle>,
-    calls: Vec<Call>,
+    gateways: Vec<JobLimiter>,
+    requests: Vec<SimulatedRequest>,
     queue: VecDeque<usize>,
     busy: usize,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
@@ -164,14 +165,14 @@ impl Scenario {
 
     fn run(self) -> Report {
         let start = Instant::now();
-        let throttle =
-            |_| Throttle::new(start, TARGET, self.inflight_jobs, Duration::from_secs(self.longest));
+        let limiter =
+            |_| JobLimiter::new(start, TARGET, self.inflight_jobs, Duration::from_secs(self.max_retry_after));
         let mut simulation = Simulation {
             scenario: self,
             random: Random(7),
             start,
-            gateways: (0..self.gateways).map(throttle).collect(),
-            calls: Vec::new(),
+            gateways: (0..self.gateways).map(limiter).collect(),
+            requests: Vec::new(),
             queue: VecDeque::new(),
             busy: 0,
             events: BinaryHeap::new(),
@@ -182,7 +183,7 @@ impl Scenario {
             let first = simulation.random.uniform() / 2.0;
             simulation.schedule(first, Event::New);
         }
-        let end = self.until + self.longest as f64 + 5.0;
+        let end = self.until + self.max_retry_after as f64 + 5.0;
         while let Some(Reverse((nanos, _, event))) = simulation.events.pop() {
             let time = nanos as f64 / 1e9;
             if time > end || (self.regulars > 0 && time > self.until) {
@@ -208,32 +209,32 @@ impl Simulation {
     fn handle(&mut self, time: f64, event: Event) {
         match event {
             Event::New => self.new_caller(time, Arc::default()),
-            Event::Next(call) => self.new_caller(time, Arc::clone(&self.calls[call].connection)),
-            Event::Again(call) => self.attempt(time, call),
-            Event::Received(call) => {
-                let Call { gateway, stage, published, .. } = &mut self.calls[call];
-                self.gateways[*gateway].receive(stage.as_mut().unwrap());
+            Event::Next(request) => self.new_caller(time, Arc::clone(&self.requests[request].connection)),
+            Event::Retry(request) => self.attempt(time, request),
+            Event::BodyComplete(request) => {
+                let SimulatedRequest { gateway, stage, published, .. } = &mut self.requests[request];
+                self.gateways[*gateway].body_complete(stage.as_mut().unwrap());
                 *published = time;
-                self.queue.push_back(call);
+                self.queue.push_back(request);
             }
-            Event::Done(call) => self.done(time, call),
+            Event::Done(request) => self.done(time, request),
         }
     }
 
     fn new_caller(&mut self, time: f64, connection: Arc<ClientConnection>) {
-        let call = Call {
+        let request = SimulatedRequest {
             connection,
             length: (self.random.uniform() * self.scenario.lengths as f64) as u64,
             gateway: self.any_gateway(),
-            tries: 0,
-            obeys: self.random.uniform() < self.scenario.obeying,
-            is_booked: false,
+            attempts: 0,
+            will_retry: self.random.uniform() < self.scenario.retrying,
+            is_reserved: false,
             stage: None,
             published: 0.0,
             taken: 0.0,
         };
-        self.calls.push(call);
-        self.attempt(time, self.calls.len() - 1);
+        self.requests.push(request);
+        self.attempt(time, self.requests.len() - 1);
         let rate = self.scenario.capacity() * self.scenario.load;
         let next = time + self.random.exponential(1.0 / rate);
         if self.scenario.regulars == 0 && next < self.scenario.until {
@@ -247,37 +248,37 @@ impl Simulation {
 
     fn attempt(&mut self, time: f64, number: usize) {
         if self.scenario.balanced {
-            self.calls[number].gateway = self.any_gateway();
+            self.requests[number].gateway = self.any_gateway();
         }
         let now = self.at(time);
         let random = self.random.uniform();
-        let call = &mut self.calls[number];
-        let gateway = &mut self.gateways[call.gateway];
-        let way =
-            if self.scenario.connected { call.connection.next_request() } else { ConnectionId::default() };
-        let fingerprint = RequestFingerprint::new(call.length, way);
-        let is_expected = gateway.expects(now, &fingerprint);
-        let let_in = gateway.has_room(now, is_expected);
-        if call.tries > 0 {
-            self.report.again.count(let_in);
-            if call.is_booked {
-                self.report.booked.count(let_in);
+        let request = &mut self.requests[number];
+        let gateway = &mut self.gateways[request.gateway];
+        let connection =
+            if self.scenario.connected { request.connection.next_request() } else { ConnectionId::default() };
+        let fingerprint = RequestFingerprint::new(request.length, connection);
+        let has_reservation = gateway.take_reservation(now, &fingerprint);
+        let admitted = gateway.has_room(now, has_reservation);
+        if request.attempts > 0 {
+            self.report.retries.count(admitted);
+            if request.is_reserved {
+                self.report.reserved.count(admitted);
             }
         }
-        call.tries += 1;
-        if let_in {
-            call.stage = Some(gateway.enter(now));
+        request.attempts += 1;
+        if admitted {
+            request.stage = Some(gateway.add(now));
             let received = time + self.random.exponential(self.scenario.body);
-            self.schedule(received, Event::Received(number));
+            self.schedule(received, Event::BodyComplete(number));
             return;
         }
-        gateway.felt();
-        let promise = gateway.promise(now, &fingerprint, 0.0, random);
-        call.is_booked = promise.is_booked;
-        if call.obeys && (call.tries == 1 || self.scenario.regulars > 0) {
-            // Nobody is to the point.
-            let again = time + promise.after.as_secs_f64() + 0.002 + self.random.uniform() * 0.05;
-            self.schedule(again, Event::Again(number));
+        gateway.limit_was_binding();
+        let retry = gateway.reserve_retry(now, &fingerprint, 0.0, random);
+        request.is_reserved = retry.is_reserved;
+        if request.will_retry && (request.attempts == 1 || self.scenario.regulars > 0) {
+            // Retries come 2 to 52 ms late.
+            let retry_at = time + retry.after.as_secs_f64() + 0.002 + self.random.uniform() * 0.05;
+            self.schedule(retry_at, Event::Retry(number));
         }
     }
 
@@ -287,23 +288,23 @@ impl Simulation {
             _ => self.scenario.workers,
         };
         while self.busy < workers
-            && let Some(call) = self.queue.pop_front()
+            && let Some(request) = self.queue.pop_front()
         {
             self.busy += 1;
-            self.calls[call].taken = time;
+            self.requests[request].taken = time;
             let service = self.scenario.service * (0.5 + self.random.exponential(0.5));
-            self.schedule(time + service, Event::Done(call));
+            self.schedule(time + service, Event::Done(request));
         }
     }
 
     fn done(&mut self, time: f64, number: usize) {
         let now = self.at(time);
         self.busy -= 1;
-        let call = &mut self.calls[number];
-        let wait = call.taken - call.published + BROKER;
-        let gateway = &mut self.gateways[call.gateway];
-        gateway.answered(now, Duration::from_secs_f64(wait));
-        gateway.leave(&call.stage.take().unwrap());
+        let request = &mut self.requests[number];
+        let wait = request.taken - request.published + BROKER_SECONDS;
+        let gateway = &mut self.gateways[request.gateway];
+        gateway.record_wait(now, Duration::from_secs_f64(wait));
+        gateway.remove(&request.stage.take().unwrap());
         self.report.done.push((time, wait));
         if self.scenario.regulars > 0 {
             self.schedule(time + 0.002, Event::Next(number));
@@ -311,7 +312,7 @@ impl Simulation {
     }
 }
 
-/// Goodput of at least nine tenths, and waits near the target once the first burst is done.
+/// Asserts a goodput of at least 90 %, and waits near the target once the first burst is over.
 fn assert_steady(scenario: Scenario) -> Report {
     let report = scenario.run();
     let goodput = report.rate(0.0, scenario.until) / scenario.capacity();
@@ -342,7 +343,7 @@ fn slow_links_take_no_throughput() {
 
 #[test]
 fn a_slow_worker_is_not_buried() {
-    // Seven jobs a second, and room for half a minute of them.
+    // Seven jobs per second, and a bound of more than 30 s of them.
     let scenario = Scenario { workers: 1, service: 0.14, ..THREEFOLD };
     let report = scenario.run();
     assert!(report.rate(0.0, 60.0) >= 0.9 * scenario.capacity());
@@ -361,46 +362,46 @@ fn a_fleet_that_grows_is_used_and_one_that_shrinks_is_not_buried() {
 }
 
 #[test]
-fn who_is_promised_room_finds_it() {
+fn a_retry_with_a_reservation_is_admitted() {
     for scenario in [
         THREEFOLD,
         Scenario { gateways: 2, ..THREEFOLD },
         Scenario { workers: 20, ..THREEFOLD },
         Scenario { workers: 1, service: 0.08, ..THREEFOLD },
-        // Lengths of pictures come twice now and then.
+        // Some pictures have equal lengths.
         Scenario { lengths: 2000, ..THREEFOLD },
     ] {
         let report = scenario.run();
-        assert!(report.booked.all > 500 && report.booked.part() >= 0.9, "{:?}", report.booked);
+        assert!(report.reserved.all > 500 && report.reserved.fraction() >= 0.9, "{:?}", report.reserved);
     }
 }
 
-/// A third of the refused is what there is room for beside new callers; or as many as there are, where they are the
-/// same ones.
+/// With new callers at twice the capacity, there is room for the retries of about a third of the refused. In the closed
+/// loop all of them can be served.
 #[test]
 fn nine_of_ten_who_come_as_told_are_served_where_that_can_be() {
     for scenario in [
-        Scenario { obeying: 0.3, ..THREEFOLD },
-        Scenario { obeying: 0.1, ..THREEFOLD },
-        Scenario { obeying: 0.1, gateways: 2, ..THREEFOLD },
-        // Few pictures, so that strangers come as somebody who does not.
-        Scenario { obeying: 0.3, lengths: 1200, ..THREEFOLD },
+        Scenario { retrying: 0.3, ..THREEFOLD },
+        Scenario { retrying: 0.1, ..THREEFOLD },
+        Scenario { retrying: 0.1, gateways: 2, ..THREEFOLD },
+        // Few lengths, so new callers take reservations of callers who do not retry.
+        Scenario { retrying: 0.3, lengths: 1200, ..THREEFOLD },
         Scenario { regulars: 250, ..THREEFOLD },
         Scenario { regulars: 1000, ..THREEFOLD },
-        // All with the same picture.
+        // All pictures have the same length.
         Scenario { regulars: 500, lengths: 1, connected: true, ..THREEFOLD },
     ] {
         let report = scenario.run();
-        assert!(report.again.all > 500 && report.again.part() >= 0.9, "{:?}", report.again);
+        assert!(report.retries.all > 500 && report.retries.fraction() >= 0.9, "{:?}", report.retries);
     }
 }
 
-/// All of the refused come again, which is 180 s of work in 60 s: by `longest` after that, 90 s of it can be done. So
-/// no more than half of the tries can be served, and nine of ten only where callers may be told to wait long enough.
+/// All refused callers retry, which is 180 s of work in 60 s. Within `max_retry_after` (30 s) after that, 90 s of it can
+/// be done. So at most half of the retries can be admitted; 90 % of them only with a long enough `max_retry_after`.
 #[test]
 fn where_all_come_again_the_last_second_that_they_may_be_told_decides() {
     let report = THREEFOLD.run();
-    assert!((0.42..=0.5).contains(&report.again.part()), "{:?}", report.again);
-    let report = Scenario { longest: 130, ..THREEFOLD }.run();
-    assert!(report.again.part() >= 0.9, "{:?}", report.again);
+    assert!((0.42..=0.5).contains(&report.retries.fraction()), "{:?}", report.retries);
+    let report = Scenario { max_retry_after: 130, ..THREEFOLD }.run();
+    assert!(report.retries.fraction() >= 0.9, "{:?}", report.retries);
 }

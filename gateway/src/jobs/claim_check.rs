@@ -1,4 +1,5 @@
-//! Claim check: small pictures travel in the message, larger ones by way of the blob store.
+//! Claim check: a small picture travels in the message; a large one goes to the blob store, and the message carries its
+//! key.
 
 use std::time::Duration;
 
@@ -7,17 +8,20 @@ use faceline_shared::blob::{BlobError, SealedBlobs};
 use faceline_shared::job::{CarriedPicture, JobId, Task};
 use uuid::Uuid;
 
-/// A blob outlives its job's deadline by this, so that a worker that is late finds it.
-const GRACE: Duration = Duration::from_secs(60);
+/// A blob outlives its job's deadline by this time, so a worker that is late still finds it.
+const BLOB_GRACE: Duration = Duration::from_secs(60);
 
-/// Blobs of one job. Dropped, they are deleted.
+/// The blobs of one job. Dropping this deletes them in the background.
 pub(super) struct ClaimCheck {
     blobs: SealedBlobs,
     keys: Vec<String>,
 }
 
 impl ClaimCheck {
-    /// Puts the pictures of `task` into the blob store where they are too large for a message.
+    /// Moves the pictures of `task` into the blob store if they are too large for a message.
+    ///
+    /// # Errors
+    /// The blob store is unreachable or refuses a picture.
     pub(super) async fn check_in(
         blobs: &SealedBlobs,
         inline_limit: usize,
@@ -27,15 +31,15 @@ impl ClaimCheck {
     ) -> Result<(Self, Task<CarriedPicture>), BlobError> {
         let mut claims = Self { blobs: blobs.clone(), keys: Vec::new() };
         let task = task.clone();
-        // The limit is on the message, so two pictures share it.
+        // `inline_limit` bounds the message, so all pictures of a task share it.
         if stored_bytes(&task, inline_limit) == 0 {
             return Ok((claims, task.map(|_, picture| CarriedPicture::Inline(picture))));
         }
-        let ttl = budget + GRACE;
+        let ttl = budget + BLOB_GRACE;
         let put = task.map(|subject, picture| {
-            // Unique, since a job that is sent again must not lose its blob to the clean-up after its first attempt.
+            // Unique per attempt: the clean-up after a first attempt must not delete the blob of the second.
             let key = format!("{id}/{}/{}", subject.as_str(), Uuid::new_v4());
-            // Noted before the put: a put that fails late may have left the blob there.
+            // Recorded before the put: a put that fails may still have stored the blob.
             claims.keys.push(key.clone());
             async move {
                 blobs.put(&key, &picture, ttl).await?;
@@ -47,7 +51,7 @@ impl ClaimCheck {
     }
 }
 
-/// Bytes of `task` that travel by way of the blob store.
+/// Bytes of `task` that go to the blob store: all or none.
 pub(super) fn stored_bytes(task: &Task<Bytes>, inline_limit: usize) -> usize {
     let bytes = task.pictures().into_iter().map(Bytes::len).sum();
     if bytes <= inline_limit { 0 } else { bytes }
@@ -63,7 +67,7 @@ impl Drop for ClaimCheck {
         tokio::spawn(async move {
             for key in keys {
                 if let Err(error) = blobs.delete(&key).await {
-                    tracing::warn!(%error, key, "a blob stays until its time is over");
+                    tracing::warn!(%error, key, "a blob could not be deleted; it expires by itself");
                 }
             }
         });

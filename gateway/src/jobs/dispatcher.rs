@@ -1,4 +1,4 @@
-//! Publishes a job and waits for its answer.
+//! The dispatcher: publishes a job and waits for its answer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::SealedBlobs;
-use faceline_shared::broker::republish::Republisher;
+use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Publish as _, Published, Queue, SharedBroker};
 use faceline_shared::job::{CarriedPicture, JobEnvelope, JobFailure, JobId, Routing, Task};
 use faceline_shared::seal::KeyRing;
@@ -18,33 +18,34 @@ use tokio::time::timeout_at;
 
 use super::claim_check::{ClaimCheck, stored_bytes};
 use super::metrics::JobMetrics;
-use super::pending::{Answer, Pending, PendingGuard, PendingJob};
+use super::pending::{Pending, PendingGuard, PendingJob, WorkerAnswer};
 use super::reply_loop::ReplyLoop;
 use super::submit::{JobRequest, Submit, SubmitError, SubmitResult};
 use faceline_gateway_store::upload_slots::UploadSlots;
 
-/// A job whose blob got lost (a blob store that was restarted) is sent once more.
-const BLOB_ATTEMPTS: u32 = 2;
+/// A job whose blob was lost (the blob store was restarted) is sent at most this many times.
+const MAX_BLOB_ATTEMPTS: u32 = 2;
 
-/// The job side of a gateway.
+/// Publishes jobs and waits for their answers. Clones share everything.
 #[derive(Clone)]
 pub struct Dispatcher {
     instance: Arc<str>,
     broker: SharedBroker,
-    publisher: Arc<Republisher>,
+    publisher: Arc<RetryingPublisher>,
     blobs: SealedBlobs,
     keys: KeyRing,
     inline_limit: usize,
-    /// Of pictures on their way into the blob store.
+    /// Bounds the uploads into the blob store.
     upload_slots: Arc<UploadSlots>,
     pending: Pending,
     metrics: JobMetrics,
+    /// Name of the present reply queue, while there is one.
     reply_to: Arc<watch::Sender<Option<String>>>,
     on_wait: Arc<dyn Fn(Duration) + Send + Sync>,
 }
 
 impl Dispatcher {
-    /// Opens a reply queue for `instance` and listens to it until the broker is closed.
+    /// Opens a reply queue for `instance` and consumes it until the broker is closed.
     pub async fn start(
         instance: &str,
         broker: SharedBroker,
@@ -58,7 +59,7 @@ impl Dispatcher {
             instance: instance.into(),
             pending: Pending::new(metrics.pending.clone()),
             reply_to: Arc::new(watch::Sender::new(None)),
-            publisher: Arc::new(Republisher::new(broker.clone())),
+            publisher: Arc::new(RetryingPublisher::new(broker.clone())),
             broker,
             blobs,
             keys,
@@ -79,13 +80,14 @@ impl Dispatcher {
         dispatcher
     }
 
-    /// Calls `on_wait` for each answer with how long its job was outside the worker.
+    /// Sets a callback that receives, for each answer, how long its job was outside the worker: the time from its
+    /// publish to its answer, less the worker's time.
     #[must_use]
     pub fn on_wait(self, on_wait: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         Self { on_wait: Arc::new(on_wait), ..self }
     }
 
-    /// Name of the present reply queue; changes whenever it opens or is lost.
+    /// Watches the name of the present reply queue. It changes whenever a queue opens or is lost.
     #[must_use]
     pub fn watch_connection(&self) -> watch::Receiver<Option<String>> {
         self.reply_to.subscribe()
@@ -99,18 +101,18 @@ impl Dispatcher {
         let pending = PendingJob { id: job.id, body: self.envelope(job, &task)?, deadline };
         drop(task);
         let published_at = Instant::now();
-        match self.call(job, &pending).await? {
-            Some(Answer { outcome, service }) => {
+        match self.publish_and_wait(job, &pending).await? {
+            Some(WorkerAnswer { outcome, service }) => {
                 let wait = published_at.elapsed().saturating_sub(service);
                 self.metrics.wait.observe(wait.as_secs_f64());
                 (self.on_wait)(wait);
                 Ok(outcome.ok_or(Fault::Internal)??)
             }
-            None => Err(self.missed(job).await),
+            None => Err(self.explain_missed_deadline(job).await),
         }
     }
 
-    /// Makes the task's pictures fit for a message; large ones wait for an upload slot of the blob store.
+    /// Moves large pictures to the blob store. It waits for an upload slot first.
     async fn check_in(&self, job: &JobRequest) -> Result<(ClaimCheck, Task<CarriedPicture>), SubmitError> {
         let _slot = match stored_bytes(&job.task, self.inline_limit) {
             0 => None,
@@ -124,20 +126,24 @@ impl Dispatcher {
         )
     }
 
-    /// Publishes a job and waits for its answer, which may be faster than the confirm; `None` at its deadline.
-    async fn call(&self, job: &JobRequest, pending: &PendingJob) -> Result<Option<Answer>, SubmitError> {
+    /// Publishes a job and waits for its answer, which may arrive before the publisher confirm; `None` at its deadline.
+    async fn publish_and_wait(
+        &self,
+        job: &JobRequest,
+        pending: &PendingJob,
+    ) -> Result<Option<WorkerAnswer>, SubmitError> {
         let guard = self.pending.insert(pending.clone());
-        let mut call = SubmittedJob { guard, dispatcher: self, id: job.id, over: false };
+        let mut submitted = SubmittedJob { guard, dispatcher: self, id: job.id, is_over: false };
         let answer = tokio::select! {
             biased;
-            answer = call.guard.wait(pending.deadline) => answer,
+            answer = submitted.guard.wait(pending.deadline) => answer,
             published = self.publish(pending) => {
-                call.over = published.is_err();
+                submitted.is_over = published.is_err();
                 published?;
-                call.guard.wait(pending.deadline).await
+                submitted.guard.wait(pending.deadline).await
             }
         };
-        call.over = answer.is_some();
+        submitted.is_over = answer.is_some();
         Ok(answer)
     }
 
@@ -163,18 +169,18 @@ impl Dispatcher {
         let published = self.publisher.publish(&Queue::Interactive, &job.message(&reply_to)).await;
         self.metrics.published.with_label_values(&[label(published)]).inc();
         match published {
-            // An unknown job may well be on its way, so its caller waits like all others.
+            // The broker may have the job although its confirm is missing, so the caller waits for an answer.
             Published::Accepted | Published::Unknown => Ok(()),
             Published::Full => Err(SubmitError::Busy(BusyCause::QueueFull)),
             Published::Returned | Published::Unreachable => Err(unreachable),
         }
     }
 
-    /// Why there was no answer in time.
+    /// The reason why there was no answer before the deadline, judged by the queue's depth.
     ///
-    /// Nobody reports that a job has started, so this asks the queue: where jobs wait, or nobody takes them, this one
-    /// has most likely waited as well.
-    async fn missed(&self, job: &JobRequest) -> SubmitError {
+    /// Workers do not report that they have started a job. If other jobs wait in the queue, or it has no consumer, this
+    /// job has most likely waited too.
+    async fn explain_missed_deadline(&self, job: &JobRequest) -> SubmitError {
         let callers_own = job.callers_own_deadline;
         match self.broker.depth(&Queue::Interactive).await {
             Ok(depth) if depth.consumers == 0 => SubmitError::Busy(BusyCause::NoWorker),
@@ -202,11 +208,11 @@ impl Submit for Dispatcher {
         let mut attempts = 1;
         loop {
             let result = self.attempt(&job, deadline).await;
-            if attempts == BLOB_ATTEMPTS || result != Err(SubmitError::Failed(JobFailure::BlobLost)) {
+            if attempts == MAX_BLOB_ATTEMPTS || result != Err(SubmitError::Failed(JobFailure::BlobLost)) {
                 return result;
             }
             attempts += 1;
-            tracing::warn!(job = %job.id, "the job's blob got lost; sending it again");
+            tracing::warn!(job = %job.id, "the job's blob was lost; sending the job again");
         }
     }
 
@@ -215,17 +221,17 @@ impl Submit for Dispatcher {
     }
 }
 
-/// A job on its way. Dropped before it is over, it is cancelled at the workers.
+/// A job that was submitted. If it is dropped before it is over, the gateway announces its cancellation to the workers.
 struct SubmittedJob<'a> {
     guard: PendingGuard,
     dispatcher: &'a Dispatcher,
     id: JobId,
-    over: bool,
+    is_over: bool,
 }
 
 impl Drop for SubmittedJob<'_> {
     fn drop(&mut self) {
-        if self.over {
+        if self.is_over {
             return;
         }
         self.dispatcher.metrics.cancelled.inc();

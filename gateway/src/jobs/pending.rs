@@ -1,4 +1,4 @@
-//! Jobs that wait for their answer.
+//! The map of pending jobs: published, and not answered yet.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,26 +10,27 @@ use faceline_shared::job::{JobId, Outcome};
 use prometheus::IntGauge;
 use tokio::sync::{oneshot, watch};
 
-/// A message that no worker took is dead-lettered this long after its budget is over. Only a backstop: workers drop
-/// what is too old by themselves.
+/// The broker dead-letters a message that no worker took this long after its deadline. Workers drop expired jobs by
+/// themselves, so this matters only while there are none.
 const EXPIRATION_GRACE: Duration = Duration::from_secs(60);
+
 /// A worker's answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    /// How the job ended; `None` where the answer does not open with this gateway's keys.
+pub(super) struct WorkerAnswer {
+    /// The job's outcome; `None` if this gateway's keys do not open the answer.
     pub(super) outcome: Option<Outcome>,
-    /// Time that the worker took.
+    /// Time that the worker spent on the job.
     pub(super) service: Duration,
 }
 
-/// What is needed to publish a job again.
+/// A job with everything that is needed to publish it again.
 #[derive(Clone, Debug)]
 pub(super) struct PendingJob {
-    /// The job.
+    /// The job's id.
     pub(super) id: JobId,
     /// The encoded envelope.
     pub(super) body: Bytes,
-    /// Nobody waits any longer than this.
+    /// The caller stops waiting at this time.
     pub(super) deadline: Instant,
 }
 
@@ -49,12 +50,12 @@ impl PendingJob {
 
 struct Entry {
     job: PendingJob,
-    /// The reply queue that it was last published for; none before the first time.
+    /// The reply queue of its last publish; `None` before the first one.
     reply_to: Option<String>,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<WorkerAnswer>,
 }
 
-/// The pending map. It owns the deadlines, on the monotonic clock.
+/// The map of pending jobs. Clones share it.
 #[derive(Clone)]
 pub(super) struct Pending {
     entries: Arc<Mutex<HashMap<JobId, Entry>>>,
@@ -66,7 +67,7 @@ impl Pending {
         Self { entries: Arc::default(), gauge }
     }
 
-    /// Remembers a job until its answer or the end of the returned guard.
+    /// Adds a job. It stays until its answer arrives or the returned guard is dropped.
     pub(super) fn insert(&self, job: PendingJob) -> PendingGuard {
         let (sender, receiver) = oneshot::channel();
         let id = job.id;
@@ -75,8 +76,8 @@ impl Pending {
         PendingGuard { pending: self.clone(), id, answer: receiver }
     }
 
-    /// Hands the answer to whoever waits. False where nobody does: the first answer wins.
-    pub(super) fn answer(&self, id: JobId, answer: Answer) -> bool {
+    /// Hands the answer to the job's caller. Returns false if the job is not pending: the first answer wins.
+    pub(super) fn answer(&self, id: JobId, answer: WorkerAnswer) -> bool {
         let entry = self.lock().remove(&id);
         entry.is_some_and(|entry| {
             self.gauge.dec();
@@ -84,15 +85,15 @@ impl Pending {
         })
     }
 
-    /// Whether somebody waits for the job.
+    /// Whether the job is pending.
     pub(super) fn contains(&self, id: JobId) -> bool {
         self.lock().contains_key(&id)
     }
 
-    /// Assigns the present reply queue to a job that is about to be published; `None` where there is none.
+    /// Assigns the present reply queue to a job that is about to be published; `None` if there is none.
     ///
-    /// The queue is read under the map's lock, so that a job is published for a new queue either by its caller or by
-    /// [`Pending::reassign_reply_queue`], and never by both or neither.
+    /// This reads `present` under the map's lock. So for every new queue, either the caller publishes the job or
+    /// [`Pending::reassign_reply_queue`] returns it, and never both or neither.
     pub(super) fn assign_reply_queue(
         &self,
         id: JobId,
@@ -106,8 +107,8 @@ impl Pending {
         reply_to
     }
 
-    /// Assigns `reply_to`, the present queue, to every job that was published for an earlier one, and returns those whose
-    /// deadline has not passed.
+    /// Assigns `reply_to`, the new queue, to every job that was published with an earlier one. Returns those whose
+    /// deadline has not passed; they must be published again.
     pub(super) fn reassign_reply_queue(&self, reply_to: &str) -> Vec<PendingJob> {
         let now = Instant::now();
         let mut entries = self.lock();
@@ -124,16 +125,16 @@ impl Pending {
     }
 }
 
-/// Keeps a job in the map; dropped, the job is forgotten.
+/// Keeps a job in the map. Dropping it removes the job.
 pub(super) struct PendingGuard {
     pending: Pending,
     id: JobId,
-    answer: oneshot::Receiver<Answer>,
+    answer: oneshot::Receiver<WorkerAnswer>,
 }
 
 impl PendingGuard {
     /// Waits for the answer; `None` when `deadline` passes first.
-    pub(super) async fn wait(&mut self, deadline: Instant) -> Option<Answer> {
+    pub(super) async fn wait(&mut self, deadline: Instant) -> Option<WorkerAnswer> {
         tokio::time::timeout_at(deadline.into(), &mut self.answer).await.ok()?.ok()
     }
 }
@@ -157,8 +158,8 @@ mod tests {
         PendingJob { id: Uuid::now_v7(), body: Bytes::from_static(b"body"), deadline }
     }
 
-    fn answer() -> Answer {
-        Answer { outcome: None, service: Duration::ZERO }
+    fn answer() -> WorkerAnswer {
+        WorkerAnswer { outcome: None, service: Duration::ZERO }
     }
 
     fn pending() -> Pending {
@@ -199,7 +200,7 @@ mod tests {
         assert_eq!(pending.assign_reply_queue(early.id, &present).as_deref(), Some("first"));
         assert!(pending.reassign_reply_queue("first").is_empty());
         present.send_replace(Some("second".to_owned()));
-        // Its caller publishes it for the new queue, before those of the old one are looked for.
+        // The caller of `late` publishes it with the new queue before the jobs of the old queue are collected.
         assert_eq!(pending.assign_reply_queue(late.id, &present).as_deref(), Some("second"));
         assert_eq!(ids(pending.reassign_reply_queue("second")), [early.id]);
         assert!(pending.reassign_reply_queue("second").is_empty());

@@ -1,9 +1,9 @@
-//! The reply loop: takes answers from the gateway's reply queue, and publishes again what a lost queue leaves unanswered.
+//! The reply loop: consumes the gateway's reply queue, and publishes pending jobs again after the queue was lost.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use faceline_shared::broker::republish::Republisher;
+use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Message, Publish as _, Published, Queue, Replies, ReplyEvent};
 use faceline_shared::job::{Outcome, ReplyEnvelope};
 use faceline_shared::retry::Backoff;
@@ -11,11 +11,11 @@ use faceline_shared::seal::KeyRing;
 use tokio::sync::watch;
 
 use super::metrics::JobMetrics;
-use super::pending::{Answer, Pending, PendingJob};
+use super::pending::{Pending, PendingJob, WorkerAnswer};
 
-/// Takes answers until the broker is closed.
+/// Consumes answers and hands them to the pending jobs.
 pub(super) struct ReplyLoop {
-    pub(super) publisher: Arc<Republisher>,
+    pub(super) publisher: Arc<RetryingPublisher>,
     pub(super) pending: Pending,
     pub(super) keys: KeyRing,
     pub(super) metrics: JobMetrics,
@@ -45,28 +45,28 @@ impl ReplyLoop {
         if jobs.is_empty() {
             return;
         }
-        tracing::warn!(jobs = jobs.len(), "publishing again what waits for an answer");
-        let again = Republication {
+        tracing::warn!(jobs = jobs.len(), "publishing pending jobs again");
+        let republication = Republication {
             publisher: Arc::clone(&self.publisher),
             pending: self.pending.clone(),
             metrics: self.metrics.clone(),
             reply_to: self.reply_to.subscribe(),
             queue,
         };
-        // Beside the loop: answers to the first ones may come while the last ones are published.
-        tokio::spawn(again.run(jobs));
+        // In a task of its own: answers to the first jobs may arrive while the last ones are published.
+        tokio::spawn(republication.run(jobs));
     }
 
     fn reply(&self, message: &Message) {
         match ReplyEnvelope::decode(&message.body) {
             Ok(envelope) => {
                 let outcome = self.open(&envelope);
-                let answer = Answer { outcome, service: Duration::from_millis(envelope.service_ms) };
+                let answer = WorkerAnswer { outcome, service: Duration::from_millis(envelope.service_ms) };
                 if !self.pending.answer(envelope.id, answer) {
                     self.metrics.unexpected_results.inc();
                 }
             }
-            Err(error) => tracing::error!(%error, job = %message.id, "an answer cannot be read"),
+            Err(error) => tracing::error!(%error, job = %message.id, "an answer cannot be decoded"),
         }
     }
 
@@ -80,9 +80,9 @@ impl ReplyLoop {
     }
 }
 
-/// Jobs of one reply queue's generation that are on their way again.
+/// Publishes pending jobs again, with one generation of the reply queue.
 struct Republication {
-    publisher: Arc<Republisher>,
+    publisher: Arc<RetryingPublisher>,
     pending: Pending,
     metrics: JobMetrics,
     reply_to: watch::Receiver<Option<String>>,
@@ -90,14 +90,15 @@ struct Republication {
 }
 
 impl Republication {
-    /// Tries until the broker has taken every job that is still wanted: answers and jobs have connections of their
-    /// own, so the one may be back before the other. Ends with its generation, since the next one starts anew.
+    /// Retries until the broker has accepted every job that is still pending. Replies and publishes use different
+    /// connections, so the reply queue may be back before publishing works. Ends when the queue is lost again, because
+    /// the next generation publishes all jobs anew.
     async fn run(self, mut jobs: Vec<PendingJob>) {
         let mut retries = Backoff::REQUEST.retries();
         loop {
             let mut refused = Vec::new();
             for job in jobs {
-                if self.is_wanted(&job) && !self.publish(&job).await {
+                if self.is_pending(&job) && !self.publish(&job).await {
                     refused.push(job);
                 }
             }
@@ -109,10 +110,11 @@ impl Republication {
         }
     }
 
-    fn is_wanted(&self, job: &PendingJob) -> bool {
+    fn is_pending(&self, job: &PendingJob) -> bool {
         job.deadline > Instant::now() && self.pending.contains(job.id)
     }
 
+    /// Publishes one job; false if it has to be tried again.
     async fn publish(&self, job: &PendingJob) -> bool {
         let published = self.publisher.publish(&Queue::Interactive, &job.message(&self.queue)).await;
         match published {

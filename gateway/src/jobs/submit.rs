@@ -1,4 +1,4 @@
-//! The port to the job side: submit a job, wait for its result.
+//! The port to the workers: submit a job and wait for its result.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use faceline_shared::telemetry::TraceContext;
 
 use crate::fault::{BusyCause, Fault};
 
-/// A task, with whose it is and how long it may take.
+/// A task with its owner and its deadline.
 #[derive(Clone, Debug)]
 pub struct JobRequest {
-    /// The job's id; also in the log.
+    /// The job's id, which log lines carry too.
     pub id: JobId,
     /// The client that the job belongs to.
     pub client: String,
-    /// What a worker is asked to do.
+    /// The task for a worker.
     pub task: Task<Bytes>,
-    /// Time that the caller waits.
+    /// Time that the caller waits for the result.
     pub budget: Duration,
-    /// The caller named the budget (a gRPC deadline).
+    /// Whether the caller set the budget (a gRPC deadline) rather than the configuration.
     pub callers_own_deadline: bool,
     /// The request's trace.
     pub trace: TraceContext,
@@ -29,28 +29,31 @@ pub struct JobRequest {
 /// Why a job has no result.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SubmitError {
-    /// It took too long, or something broke.
+    /// The deadline passed while a worker had the job, or something failed internally.
     #[error(transparent)]
     Fault(#[from] Fault),
-    /// There is no room for it; admission knows when there will be.
+    /// The job cannot be taken now; admission adds when to retry.
     #[error("{0:?}")]
     Busy(BusyCause),
-    /// A worker answered that it cannot be done; each API family has its own words for that.
+    /// A worker answered that the task cannot be done. Each API family has its own message for that.
     #[error(transparent)]
     Failed(#[from] JobFailure),
 }
 
-/// How a job ended.
+/// The result of a job, or why there is none.
 pub type SubmitResult = Result<JobResult, SubmitError>;
 
-/// Brings jobs to the workers and their results back.
+/// Submits jobs to the workers.
 #[async_trait]
 pub trait Submit: Send + Sync {
-    /// Gives a job to a worker and waits for its result, at most as long as the job's budget says.
+    /// Submits a job and waits for its result, at most for the job's budget.
     ///
     /// Dropping the future cancels the job.
+    ///
+    /// # Errors
+    /// See the variants of [`SubmitError`].
     async fn submit(&self, job: JobRequest) -> SubmitResult;
 
-    /// Whether there is a connection to the workers at the moment.
+    /// Whether the broker is connected and the reply queue is open.
     fn is_connected(&self) -> bool;
 }

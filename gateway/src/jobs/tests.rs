@@ -1,4 +1,4 @@
-//! The job side over embedded broker and blob store, with workers that do as each test says.
+//! The dispatcher over the embedded broker and blob store. Each test plays the worker itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl Site {
         tokio::spawn(async move { dispatcher.submit(job).await })
     }
 
-    /// Deliveries of jobs, as a worker sees them.
+    /// Deliveries of jobs, as a worker receives them.
     async fn deliveries(&self) -> mpsc::Receiver<Delivery> {
         let mut deliveries = self.broker.consume(&Queue::Interactive, 10).await;
         let (sender, receiver) = mpsc::channel(10);
@@ -115,7 +115,7 @@ async fn a_small_picture_travels_in_the_message_and_the_first_answer_wins() {
     assert_eq!(site.answer(&delivery, &coded()).await, Published::Accepted);
     assert_eq!(result.await.unwrap(), Ok(coded().unwrap()));
     site.answer(&delivery, &Err(JobFailure::Internal)).await;
-    // Answers are taken in their order: when this one is there, the repeated one was counted.
+    // Answers arrive in order: once this one is there, the repeated one was counted.
     let result = site.submit(job(b"next"));
     let next = deliveries.recv().await.unwrap();
     site.answer(&next, &coded()).await;
@@ -202,8 +202,8 @@ async fn workers_hear_that_a_caller_left() {
     let call = site.submit(job);
     let _delivery = deliveries.recv().await.unwrap();
     call.abort();
-    let heard = announcements.recv().await.unwrap();
-    assert_eq!(Announcement::decode(&heard), Some(Announcement::JobCancelled(id)));
+    let announcement = announcements.recv().await.unwrap();
+    assert_eq!(Announcement::decode(&announcement), Some(Announcement::JobCancelled(id)));
 }
 
 #[tokio::test]
@@ -239,7 +239,7 @@ async fn an_answer_under_other_keys_is_an_internal_error() {
 }
 
 #[tokio::test]
-async fn concurrent_orders_get_their_own_answers() {
+async fn concurrent_jobs_get_their_own_answers() {
     let site = Arc::new(Site::new(BrokerSettings::default()).await);
     let mut deliveries = site.deliveries().await;
     let worker = Arc::clone(&site);

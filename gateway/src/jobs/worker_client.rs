@@ -1,4 +1,4 @@
-//! The workers, as the API families use them.
+//! The API families' access to the workers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::submit::{JobRequest, Submit, SubmitError};
 use crate::admission::Admission;
 use crate::request::RequestContext;
 
-/// Takes tasks to the workers, each within its deadline.
+/// Runs tasks on the workers, each within its deadline.
 #[derive(Clone)]
 pub struct WorkerClient {
     submit: Arc<dyn Submit>,
@@ -20,24 +20,26 @@ pub struct WorkerClient {
 }
 
 impl WorkerClient {
-    /// Tasks end within `deadline`, or earlier where the caller says so.
+    /// A client whose tasks end within `deadline`, or within the caller's own deadline if that is shorter.
     #[must_use]
     pub fn new(submit: Arc<dyn Submit>, admission: Arc<Admission>, deadline: Duration) -> Self {
         Self { submit, admission, deadline }
     }
 
-    /// Has a task done. A failure is one of its pictures' or its template's, and is to be told in the family's words.
+    /// Runs a task. The inner error is a failure that the task's pictures or template cause; the API family puts it into
+    /// its own words.
     ///
     /// # Errors
-    /// No room, no answer in time, or something is broken.
+    /// [`Fault::Busy`] if the queue is full, no worker takes the job in time, or broker or blob store are unreachable;
+    /// [`Fault::DeadlineRunning`] if the worker takes too long; [`Fault::Internal`] for everything else.
     pub async fn run(&self, task: Task<Bytes>, context: &RequestContext) -> Result<Outcome, Fault> {
         self.run_after(Duration::ZERO, task, context).await
     }
 
-    /// The same where `spent` of the deadline is gone already.
+    /// Like [`Self::run`], after the request has spent part of its deadline on something else.
     ///
     /// # Errors
-    /// As [`Self::run`].
+    /// See [`Self::run`].
     pub async fn run_after(
         &self,
         spent: Duration,
@@ -75,9 +77,9 @@ impl WorkerClient {
     }
 }
 
-/// A worker answered another question than the one it was asked.
-pub(crate) fn other_result() -> Fault {
-    tracing::error!("the job's result is of another kind than the job");
+/// The fault for a result whose kind does not belong to the task.
+pub(crate) fn unexpected_result() -> Fault {
+    tracing::error!("the result's kind does not belong to the task");
     Fault::Internal
 }
 
@@ -94,7 +96,7 @@ mod tests {
     use crate::admission::ConnectionId;
     use crate::jobs::SubmitResult;
 
-    /// Answers always the same, if the order is as expected.
+    /// Always gives the same answer, after it has checked the job's budget and whose deadline it is.
     struct Fixed(SubmitResult, Duration, bool);
 
     #[async_trait]

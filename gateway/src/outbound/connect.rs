@@ -1,4 +1,4 @@
-//! Connections to exactly the addresses that were looked at.
+//! The SSRF guard's connector: it connects only to addresses that the guard has checked.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -20,53 +20,55 @@ use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 use url::{Host, Url};
 
-use super::{AddressGuard, Resolve};
+use super::guard::AddressGuard;
+use super::resolve::Resolve;
 
-/// Of an answer's headers.
-const LONGEST_HEAD: usize = 64 << 10;
+/// Maximum size of a response's status line and headers, in bytes.
+const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The host has an address that may not be called.
+    /// The host has an address that the guard does not allow.
     #[error("the host has the address {0}")]
     Address(IpAddr),
-    /// The host's addresses are not known.
+    /// The host's name cannot be resolved.
     #[error("the host is not found: {0}")]
     Resolve(io::Error),
-    /// None of the host's addresses answers.
+    /// None of the host's addresses accepts a connection.
     #[error("the host does not answer: {0}")]
     Connect(io::Error),
-    /// The host is not the one that its certificate is for, or nobody trusts that.
+    /// The host's certificate is for another name or not trusted.
     #[error("TLS: {0}")]
     Tls(io::Error),
-    /// A host that certificates cannot be for.
+    /// The host's name is not valid in a certificate.
     #[error("TLS: {0}")]
     Name(#[from] InvalidDnsNameError),
-    /// No HTTP is spoken there.
+    /// The server does not speak HTTP.
     #[error("HTTP: {0}")]
     Http(#[from] hyper::Error),
 }
 
-/// Opens connections.
+/// Opens connections to checked addresses.
 pub struct Connector {
     guard: AddressGuard,
     resolver: Arc<dyn Resolve>,
     tls: TlsConnector,
 }
 
-/// A connection for one exchange (HTTP/1.1). It ends when this is dropped.
+/// An HTTP/1.1 connection for one request. Dropping it closes it.
 pub struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
     _driver: AbortOnDropHandle<()>,
 }
 
+/// A plain or a TLS stream.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Connector {
-    /// Connections to what `guard` allows of what `resolver` says; `tls` says which certificates are trusted.
+    /// A connector to the addresses from `resolver` that `guard` allows. `tls` contains the trusted certificates.
     #[must_use]
     pub fn new(guard: AddressGuard, resolver: Arc<dyn Resolve>, tls: ClientConfig) -> Self {
         Self { guard, resolver, tls: Arc::new(tls).into() }
@@ -75,7 +77,7 @@ impl Connector {
     /// Connects to the host of an http or https URL by `deadline`.
     ///
     /// # Errors
-    /// One of its addresses may not be called, or nobody is there.
+    /// See the variants of [`ConnectError`]; [`ConnectError::Address`] is the guard's refusal.
     pub async fn connect(&self, url: &Url, deadline: Instant) -> Result<Connection, ConnectError> {
         let stream = self.open(url, deadline).await?;
         let stream: Box<dyn Stream> = if url.scheme() == "https" {
@@ -85,17 +87,17 @@ impl Connector {
             Box::new(stream)
         };
         let (sender, connection) =
-            http1::Builder::new().max_buf_size(LONGEST_HEAD).handshake(TokioIo::new(stream)).await?;
+            http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(TokioIo::new(stream)).await?;
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection that this gateway opened broke off");
+                tracing::debug!(%error, "an outbound connection failed");
             }
         });
         Ok(Connection { sender, _driver: AbortOnDropHandle::new(driver) })
     }
 
-    /// One of the host's addresses that answers. What is left of the time is shared among those that have not been
-    /// tried, so that one that swallows everything is not the end.
+    /// Connects to the first of the host's addresses that accepts. The remaining time is divided among the addresses that
+    /// have not been tried, so an address that drops all packets does not use it up.
     async fn open(&self, url: &Url, deadline: Instant) -> Result<TcpStream, ConnectError> {
         let addresses = self.addresses(url).await?;
         let port = url.port_or_known_default().unwrap_or_default();
@@ -112,7 +114,8 @@ impl Connector {
         Err(ConnectError::Connect(last))
     }
 
-    /// The host's addresses, all of which may be called: a host that has others besides is none to be trusted.
+    /// Resolves the host. All of its addresses must be allowed: a host with a forbidden address among others is refused
+    /// altogether.
     async fn addresses(&self, url: &Url) -> Result<Vec<IpAddr>, ConnectError> {
         let addresses = match url.host() {
             Some(Host::Domain(name)) => self.resolver.resolve(name).await.map_err(ConnectError::Resolve)?,
@@ -128,10 +131,10 @@ impl Connector {
 }
 
 impl Connection {
-    /// Sends a request; the answer's body lasts as long as the connection.
+    /// Sends a request. The response's body can be read while this connection lives.
     ///
     /// # Errors
-    /// The other side speaks no HTTP, or hangs up.
+    /// The server closes the connection or does not speak HTTP.
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, hyper::Error> {
         self.sender.send_request(request).await
     }
@@ -146,14 +149,14 @@ fn server_name(url: &Url) -> Result<ServerName<'static>, InvalidDnsNameError> {
     }
 }
 
-/// TLS that trusts what the system trusts (or the file that `SSL_CERT_FILE` names).
+/// A TLS configuration with the system's trusted certificates, or those of the file in `SSL_CERT_FILE`.
 ///
 /// # Errors
-/// The provider of cryptography has none of the usual versions of TLS.
+/// The cryptography provider supports none of the default TLS versions.
 pub(super) fn system_tls() -> Result<ClientConfig, rustls::Error> {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
-        tracing::warn!(%error, "a certificate of the system cannot be used");
+        tracing::warn!(%error, "a trusted certificate of the system cannot be read");
     }
     let mut roots = rustls::RootCertStore::empty();
     let (trusted, _) = roots.add_parsable_certificates(found.certs);
@@ -163,7 +166,10 @@ pub(super) fn system_tls() -> Result<ClientConfig, rustls::Error> {
     tls(roots)
 }
 
-/// TLS that trusts `roots`.
+/// A TLS configuration that trusts `roots`.
+///
+/// # Errors
+/// The cryptography provider supports none of the default TLS versions.
 pub(super) fn tls(roots: rustls::RootCertStore) -> Result<ClientConfig, rustls::Error> {
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?

@@ -1,4 +1,4 @@
-//! Fetches pictures from hosts that the operator has allowed.
+//! Fetches pictures by URL, from hosts that the operator allows, through the SSRF guard.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,90 +20,91 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
-use super::connect::{system_tls, tls};
+use super::connect::{ConnectError, Connector, system_tls, tls};
+use super::guard::AddressGuard;
 use super::metrics::FetchMetrics;
-use super::{AddressGuard, ConnectError, Connector, Resolve, SystemResolver};
+use super::resolve::{Resolve, SystemResolver};
 
-/// Media types of a picture besides `image/*`: those of a store that does not know what it keeps.
-const UNKNOWN_TYPES: [&str; 2] = ["application/octet-stream", "binary/octet-stream"];
+/// Accepted media types besides `image/*`: object stores send them for files of unknown type.
+const UNSPECIFIC_TYPES: [&str; 2] = ["application/octet-stream", "binary/octet-stream"];
 
-/// Takes room for so many bytes more, or says that there is none.
-pub type Room<'a> = &'a mut (dyn FnMut(usize) -> Result<(), Fault> + Send);
+/// Reserves memory for this many more bytes, or refuses.
+pub type ReserveBytes<'a> = &'a mut (dyn FnMut(usize) -> Result<(), Fault> + Send);
 
-/// Why a URL is not followed.
+/// Why the gateway refuses to fetch a URL.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    /// No host is allowed.
+pub enum UrlRefusal {
+    /// The operator allows no host.
     #[error("URL input is off")]
     Off,
-    /// Only http and https are spoken.
+    /// The scheme is neither http nor https.
     #[error("the scheme is neither http nor https")]
     Scheme,
-    /// Credentials would go to whoever is there.
+    /// The URL contains credentials, which the gateway does not forward.
     #[error("it has a user or a password in it")]
     Credentials,
-    /// The host, or the port, is not among those that are allowed.
+    /// The host or the port is not allowed.
     #[error("the host is not allowed")]
     Host,
-    /// An https URL leads to one without TLS.
+    /// An https URL redirects to an http URL.
     #[error("it is redirected from https to http")]
     Downgrade,
-    /// As of [`ConnectError::Address`].
+    /// The SSRF guard refuses an address of the host ([`ConnectError::Address`]).
     #[error(transparent)]
     Address(ConnectError),
 }
 
-/// Why there is no picture at a URL.
+/// Why a fetch yields no picture.
 #[derive(Debug, thiserror::Error)]
-pub enum Unusable {
-    /// Nobody is there.
+pub enum FetchFailure {
+    /// There is no connection.
     #[error(transparent)]
     Connect(ConnectError),
-    /// The other side broke off, or speaks no HTTP.
+    /// The server closed the connection or does not speak HTTP.
     #[error("HTTP: {0}")]
     Http(#[from] hyper::Error),
-    /// It took too long.
+    /// The timeout passed.
     #[error("it did not come in time")]
     TooSlow,
-    /// The answer's status is another one than 200.
+    /// The response's status is not 200.
     #[error("the status is {0}")]
     Status(StatusCode),
-    /// A redirection leads nowhere.
+    /// A redirect has no valid `Location`.
     #[error("a redirection without a URL")]
     Location,
-    /// One redirection more than is allowed.
+    /// There are more redirects than allowed.
     #[error("too many redirections")]
     Redirects,
-    /// Something else than a picture.
+    /// The media type is not that of a picture.
     #[error("the content's type is {0}")]
     Type(String),
-    /// The content is compressed, which nobody asked for.
+    /// The response is compressed, although the request did not accept that.
     #[error("the content is encoded")]
     Encoding,
-    /// The URL cannot be asked for.
+    /// The URL cannot be expressed as an HTTP request.
     #[error("no request can be made of it: {0}")]
     Request(#[from] http::Error),
 }
 
-/// Why nothing was fetched.
+/// Why nothing was fetched, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The text is no URL.
+    /// The text is not a URL.
     #[error("not a URL: {0}")]
     Form(#[from] url::ParseError),
-    /// The URL is not followed.
+    /// The gateway refuses the URL.
     #[error(transparent)]
-    Refused(#[from] Refused),
-    /// There is no picture.
+    Refused(#[from] UrlRefusal),
+    /// The URL yields no picture.
     #[error(transparent)]
-    Unusable(#[from] Unusable),
-    /// The picture is longer than it may be.
+    Unusable(#[from] FetchFailure),
+    /// The picture exceeds the size limit.
     #[error("more than {limit} bytes")]
     TooLarge {
-        /// The bound, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// There is no room for it, or too much is fetched already.
+    /// No memory can be reserved for the picture, or too many fetches are in progress.
     #[error(transparent)]
     Busy(Fault),
 }
@@ -113,7 +114,7 @@ impl FetchError {
         match self {
             Self::Form(_) => "form",
             Self::Refused(_) => "refused",
-            Self::Unusable(Unusable::TooSlow) => "too_slow",
+            Self::Unusable(FetchFailure::TooSlow) => "too_slow",
             Self::Unusable(_) => "unusable",
             Self::TooLarge { .. } => "too_large",
             Self::Busy(_) => "busy",
@@ -124,34 +125,36 @@ impl FetchError {
 impl From<ConnectError> for FetchError {
     fn from(error: ConnectError) -> Self {
         match error {
-            ConnectError::Address(_) => Self::Refused(Refused::Address(error)),
-            _ => Self::Unusable(Unusable::Connect(error)),
+            ConnectError::Address(_) => Self::Refused(UrlRefusal::Address(error)),
+            _ => Self::Unusable(FetchFailure::Connect(error)),
         }
     }
 }
 
-/// Fetches pictures.
+/// Fetches pictures by URL.
 pub struct Fetcher {
     hosts: Vec<HostPattern>,
     connector: Connector,
-    limit: usize,
+    /// Maximum size of a picture, in bytes.
+    max_bytes: usize,
     timeout: Duration,
     max_redirects: usize,
-    places: Semaphore,
+    /// Bounds the fetches in progress.
+    permits: Semaphore,
     metrics: FetchMetrics,
 }
 
 impl Fetcher {
-    /// A fetcher as `config` has it, with the system's resolver and certificates.
+    /// A fetcher with the settings of `config` and the system's resolver and certificates.
     ///
     /// # Errors
-    /// TLS cannot be set up.
+    /// The cryptography provider supports none of the default TLS versions.
     pub fn new(config: &Settings, metrics: &Metrics) -> Result<Self, rustls::Error> {
         let tls = if config.url_input.hosts.is_empty() { tls(RootCertStore::empty()) } else { system_tls() };
         Ok(Self::over(config, Arc::new(SystemResolver), tls?, metrics))
     }
 
-    /// The same with another resolver and other certificates.
+    /// Like [`Fetcher::new`], with another resolver and other certificates.
     #[must_use]
     pub fn over(config: &Settings, resolver: Arc<dyn Resolve>, tls: ClientConfig, metrics: &Metrics) -> Self {
         let settings = &config.url_input;
@@ -159,98 +162,112 @@ impl Fetcher {
         Self {
             hosts: settings.hosts.clone(),
             connector: Connector::new(guard, resolver, tls),
-            limit: settings.max_bytes.min(config.limits.picture_bytes),
+            max_bytes: settings.max_bytes.min(config.limits.picture_bytes),
             timeout: settings.timeout.min(config.jobs.deadline),
             max_redirects: settings.max_redirects,
-            places: Semaphore::new(settings.concurrency),
+            permits: Semaphore::new(settings.concurrency),
             metrics: FetchMetrics::new(metrics),
         }
     }
 
-    /// The file at a URL, for which `room` has room.
+    /// Fetches the file at `url`. Calls `reserve` before each piece is kept in memory.
     ///
     /// # Errors
-    /// The URL is not followed, nothing that can be used is there, or there is no room.
-    pub async fn fetch(&self, url: &str, room: Room<'_>) -> Result<Bytes, FetchError> {
+    /// See the variants of [`FetchError`].
+    pub async fn fetch(&self, url: &str, reserve: ReserveBytes<'_>) -> Result<Bytes, FetchError> {
         let started = Instant::now();
-        let result = self.fetch_by(url, started + self.timeout, room).await;
+        let result = self.fetch_by(url, started + self.timeout, reserve).await;
         let outcome = result.as_ref().map_or_else(FetchError::label, |_| "ok");
         self.metrics.fetched(started.into_std(), outcome);
         result
     }
 
-    async fn fetch_by(&self, url: &str, deadline: Instant, room: Room<'_>) -> Result<Bytes, FetchError> {
+    async fn fetch_by(
+        &self,
+        url: &str,
+        deadline: Instant,
+        reserve: ReserveBytes<'_>,
+    ) -> Result<Bytes, FetchError> {
         let url = Url::parse(url)?;
-        self.require(&url)?;
-        // Refused, never waited for: whoever waited would hold room that others wait for.
-        let _place = self
-            .places
+        self.check_url(&url)?;
+        // Refuses instead of waiting: a waiting request would hold memory that others wait for (deadlock).
+        let _permit = self
+            .permits
             .try_acquire()
             .map_err(|_| FetchError::Busy(Fault::busy(BusyCause::InFlight, self.timeout)))?;
-        match timeout_at(deadline, self.follow(url, deadline, room)).await {
+        match timeout_at(deadline, self.follow(url, deadline, reserve)).await {
             Ok(result) => result,
-            Err(_) => Err(FetchError::Unusable(Unusable::TooSlow)),
+            Err(_) => Err(FetchError::Unusable(FetchFailure::TooSlow)),
         }
     }
 
-    /// Follows redirections, each of which is looked at as the first URL was.
-    async fn follow(&self, mut url: Url, deadline: Instant, room: Room<'_>) -> Result<Bytes, FetchError> {
+    /// Requests the URL and follows redirects. Each redirect passes the same checks as the first URL.
+    async fn follow(
+        &self,
+        mut url: Url,
+        deadline: Instant,
+        reserve: ReserveBytes<'_>,
+    ) -> Result<Bytes, FetchError> {
         for _ in 0..=self.max_redirects {
             let mut connection = self.connector.connect(&url, deadline).await?;
-            let request = request(&url).map_err(Unusable::from)?;
-            let response = connection.send(request).await.map_err(Unusable::from)?;
-            if !is_redirection(response.status()) {
-                return self.read(response, room).await;
+            let request = request(&url).map_err(FetchFailure::from)?;
+            let response = connection.send(request).await.map_err(FetchFailure::from)?;
+            if !is_redirect(response.status()) {
+                return self.read(response, reserve).await;
             }
             let next = location(response.headers())
                 .and_then(|location| url.join(location).ok())
-                .ok_or(Unusable::Location)?;
+                .ok_or(FetchFailure::Location)?;
             if url.scheme() == "https" && next.scheme() == "http" {
-                return Err(Refused::Downgrade.into());
+                return Err(UrlRefusal::Downgrade.into());
             }
-            self.require(&next)?;
+            self.check_url(&next)?;
             url = next;
         }
-        Err(Unusable::Redirects.into())
+        Err(FetchFailure::Redirects.into())
     }
 
-    /// Whether a URL may be followed, as far as it says itself.
-    fn require(&self, url: &Url) -> Result<(), Refused> {
+    /// Checks scheme, credentials and host of a URL. The connector checks its addresses.
+    fn check_url(&self, url: &Url) -> Result<(), UrlRefusal> {
         if self.hosts.is_empty() {
-            return Err(Refused::Off);
+            return Err(UrlRefusal::Off);
         }
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(Refused::Scheme);
+            return Err(UrlRefusal::Scheme);
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Refused::Credentials);
+            return Err(UrlRefusal::Credentials);
         }
         if !self.hosts.iter().any(|host| host.matches(url)) {
-            return Err(Refused::Host);
+            return Err(UrlRefusal::Host);
         }
         Ok(())
     }
 
-    async fn read(&self, response: Response<Incoming>, room: Room<'_>) -> Result<Bytes, FetchError> {
+    async fn read(
+        &self,
+        response: Response<Incoming>,
+        reserve: ReserveBytes<'_>,
+    ) -> Result<Bytes, FetchError> {
         if response.status() != StatusCode::OK {
-            return Err(Unusable::Status(response.status()).into());
+            return Err(FetchFailure::Status(response.status()).into());
         }
         let headers = response.headers();
-        require_picture(headers)?;
-        let too_large = || FetchError::TooLarge { limit: self.limit };
+        check_picture_headers(headers)?;
+        let too_large = || FetchError::TooLarge { limit: self.max_bytes };
         let declared = text(headers, &CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-        if declared.is_some_and(|length| length > self.limit as u64) {
+        if declared.is_some_and(|length| length > self.max_bytes as u64) {
             return Err(too_large());
         }
         let mut body = response.into_body();
         let mut file = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            // Trailers say nothing here.
-            let Ok(piece) = frame.map_err(Unusable::from)?.into_data() else { continue };
-            if file.len() + piece.len() > self.limit {
+            // Ignores trailers.
+            let Ok(piece) = frame.map_err(FetchFailure::from)?.into_data() else { continue };
+            if file.len() + piece.len() > self.max_bytes {
                 return Err(too_large());
             }
-            room(piece.len()).map_err(FetchError::Busy)?;
+            reserve(piece.len()).map_err(FetchError::Busy)?;
             file.extend_from_slice(&piece);
         }
         Ok(file.freeze())
@@ -267,7 +284,7 @@ fn request(url: &Url) -> Result<Request<Full<Bytes>>, http::Error> {
         .body(Full::default())
 }
 
-fn is_redirection(status: StatusCode) -> bool {
+fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
@@ -279,15 +296,15 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn require_picture(headers: &HeaderMap) -> Result<(), Unusable> {
+fn check_picture_headers(headers: &HeaderMap) -> Result<(), FetchFailure> {
     if text(headers, &CONTENT_ENCODING).is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
-        return Err(Unusable::Encoding);
+        return Err(FetchFailure::Encoding);
     }
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let value = String::from_utf8_lossy(value.as_bytes());
     let kind = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if kind.starts_with("image/") || UNKNOWN_TYPES.contains(&&*kind) {
+    if kind.starts_with("image/") || UNSPECIFIC_TYPES.contains(&&*kind) {
         return Ok(());
     }
-    Err(Unusable::Type(kind))
+    Err(FetchFailure::Type(kind))
 }

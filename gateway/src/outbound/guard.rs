@@ -1,4 +1,4 @@
-//! Which addresses may be called.
+//! The SSRF guard's rule: which addresses the gateway may connect to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,7 +6,7 @@ use faceline_shared::settings::HostPattern;
 use faceline_shared::settings::Network;
 use url::Url;
 
-/// Addresses of an organisation's own: RFC 1918, 6598 and 4193.
+/// Private networks: RFC 1918, 6598 (carrier-grade NAT) and 4193 (unique local addresses).
 const PRIVATE: [Network; 5] = [
     Network::v4(10, 0, 0, 0, 8),
     Network::v4(172, 16, 0, 0, 12),
@@ -15,13 +15,13 @@ const PRIVATE: [Network; 5] = [
     Network::v6(0xfc00, 0, 7),
 ];
 
-/// Whatever else is not an ordinary host of the Internet, by the registries of IANA (RFC 6890).
+/// Special-purpose networks of IANA's registries (RFC 6890) that contain no ordinary host of the Internet.
 const SPECIAL: [Network; 17] = [
-    // This network.
+    // "This network".
     Network::v4(0, 0, 0, 0, 8),
     // Loopback.
     Network::v4(127, 0, 0, 0, 8),
-    // Link-local, where clouds keep their metadata.
+    // Link-local, which contains the metadata services of clouds.
     Network::v4(169, 254, 0, 0, 16),
     // Protocol assignments.
     Network::v4(192, 0, 0, 0, 24),
@@ -29,30 +29,30 @@ const SPECIAL: [Network; 17] = [
     Network::v4(192, 0, 2, 0, 24),
     Network::v4(198, 51, 100, 0, 24),
     Network::v4(203, 0, 113, 0, 24),
-    // Relays of 6to4.
+    // 6to4 relays.
     Network::v4(192, 88, 99, 0, 24),
-    // Benchmarks.
+    // Benchmarking.
     Network::v4(198, 18, 0, 0, 15),
     // Multicast.
     Network::v4(224, 0, 0, 0, 4),
-    // Reserved, with the broadcast address.
+    // Reserved, including the broadcast address.
     Network::v4(240, 0, 0, 0, 4),
-    // Protocol assignments, with Teredo, benchmarks and ORCHID.
+    // Protocol assignments, including Teredo, benchmarking and ORCHID.
     Network::v6(0x2001, 0, 23),
     // Documentation.
     Network::v6(0x2001, 0xdb8, 32),
     Network::v6(0x3fff, 0, 20),
     // 6to4.
     Network::v6(0x2002, 0, 16),
-    // AS112, which answers for private addresses.
+    // AS112, whose servers answer reverse lookups of private addresses.
     Network::v6(0x2620, 0x4f, 32),
     Network::v4(192, 31, 196, 0, 24),
 ];
 
-/// All unicast addresses of IPv6 that are given out; what is not in it is special.
+/// The global unicast addresses of IPv6 that IANA assigns. Every IPv6 address outside is special.
 const GLOBAL_UNICAST: Network = Network::v6(0x2000, 0, 3);
 
-/// Addresses of clouds' metadata that are not link-local. They give credentials away.
+/// Addresses of clouds' metadata services that are not link-local. These services hand out credentials.
 const METADATA: [IpAddr; 4] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
@@ -60,7 +60,7 @@ const METADATA: [IpAddr; 4] = [
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-/// Says which addresses may be called for a URL: those of the Internet, and explicit exceptions.
+/// Decides which addresses the gateway may connect to for a URL: public ones, and configured exceptions.
 #[derive(Clone, Debug, Default)]
 pub struct AddressGuard {
     private_hosts: Vec<HostPattern>,
@@ -68,54 +68,54 @@ pub struct AddressGuard {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Scope {
-    /// Of the Internet.
+enum AddressScope {
+    /// An ordinary address of the Internet.
     Public,
-    /// Of an organisation.
+    /// An address of an organisation's own network.
     Private,
-    /// Of nobody whom a caller may name.
+    /// Any other address, such as loopback, link-local or multicast. A caller may never name it.
     Special,
 }
 
 impl AddressGuard {
-    /// Besides the Internet, `private_hosts` may have private addresses, and every host those of `allowed_networks`,
-    /// whatever they are.
+    /// Allows public addresses, private addresses for `private_hosts`, and every address of `allowed_networks` for any
+    /// host.
     #[must_use]
     pub fn new(private_hosts: Vec<HostPattern>, allowed_networks: Vec<Network>) -> Self {
         Self { private_hosts, allowed_networks }
     }
 
-    /// Whether `address`, which the host of `url` has, may be called.
+    /// Whether the gateway may connect to `address` for `url`.
     #[must_use]
     pub fn allows(&self, url: &Url, address: IpAddr) -> bool {
         if self.allowed_networks.iter().any(|network| network.contains(address)) {
             return true;
         }
         match scope(address) {
-            Scope::Public => true,
-            Scope::Private => self.private_hosts.iter().any(|host| host.matches(url)),
-            Scope::Special => false,
+            AddressScope::Public => true,
+            AddressScope::Private => self.private_hosts.iter().any(|host| host.matches(url)),
+            AddressScope::Special => false,
         }
     }
 }
 
-fn scope(address: IpAddr) -> Scope {
-    let address = meant(address);
+fn scope(address: IpAddr) -> AddressScope {
+    let address = translated(address);
     let is_in = |networks: &[Network]| networks.iter().any(|network| network.contains(address));
     if METADATA.contains(&address) || is_in(&SPECIAL) {
-        Scope::Special
+        AddressScope::Special
     } else if is_in(&PRIVATE) {
-        Scope::Private
+        AddressScope::Private
     } else if address.is_ipv6() && !GLOBAL_UNICAST.contains(address) {
-        Scope::Special
+        AddressScope::Special
     } else {
-        Scope::Public
+        AddressScope::Public
     }
 }
 
-/// The address of IPv4 that one of IPv6 stands for, where a network translates it (RFC 4291, 2.5.5.2; RFC 6052, 2.1), or
-/// the address itself.
-fn meant(address: IpAddr) -> IpAddr {
+/// Maps an IPv6 address that represents an IPv4 address to that one: IPv4-mapped (RFC 4291, 2.5.5.2) and NAT64 (RFC 6052,
+/// 2.1). Returns any other address unchanged.
+fn translated(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => match v6.segments() {
             [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
@@ -131,7 +131,7 @@ fn meant(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn scope_of(address: &str) -> Scope {
+    fn scope_of(address: &str) -> AddressScope {
         scope(address.parse().unwrap())
     }
 
@@ -162,7 +162,7 @@ mod tests {
             "::ffff:1.1.1.1",
             "64:ff9b::101:101",
         ] {
-            assert_eq!(scope_of(address), Scope::Public, "{address}");
+            assert_eq!(scope_of(address), AddressScope::Public, "{address}");
         }
     }
 
@@ -184,7 +184,7 @@ mod tests {
             "64:ff9b::10.0.0.1",
             "64:ff9b::192.168.0.1",
         ] {
-            assert_eq!(scope_of(address), Scope::Private, "{address}");
+            assert_eq!(scope_of(address), AddressScope::Private, "{address}");
         }
     }
 
@@ -212,7 +212,7 @@ mod tests {
             "100.100.100.200",
             "::",
             "::1",
-            // Compatible with IPv4, mapped, translated.
+            // IPv4-compatible, IPv4-mapped, IPv4-translated.
             "::127.0.0.1",
             "::10.0.0.1",
             "::ffff:127.0.0.1",
@@ -240,7 +240,7 @@ mod tests {
             "fd00:ec2::254",
             "fd20:ce::254",
         ] {
-            assert_eq!(scope_of(address), Scope::Special, "{address}");
+            assert_eq!(scope_of(address), AddressScope::Special, "{address}");
         }
     }
 

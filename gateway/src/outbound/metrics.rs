@@ -1,4 +1,4 @@
-//! What operators see of fetched pictures.
+//! Metrics of fetched pictures.
 
 use std::time::Instant;
 
@@ -15,10 +15,11 @@ impl FetchMetrics {
         Self {
             fetches: metrics.counters(
                 "faceline_url_fetches_total",
-                "Pictures that callers named by a URL, by what came of them.",
+                "Fetches of pictures that callers named by a URL, by outcome.",
                 &["outcome"],
             ),
-            seconds: metrics.seconds("faceline_url_fetch_seconds", "Time that fetching a picture took."),
+            seconds: metrics
+                .seconds("faceline_url_fetch_seconds", "Duration of a fetch of a picture by URL."),
         }
     }
 

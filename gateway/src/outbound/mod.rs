@@ -1,9 +1,15 @@
-//! Calls to where callers of the service say: URLs of pictures, and whatever else has an address that a stranger chose.
+//! The SSRF guard: outbound requests to URLs that callers choose, such as pictures by URL and callbacks.
 //!
-//! Such an address may lead into the operator's own network. So a name is looked up once for each connection
-//! ([`Resolve`]), every address that comes of it is looked at ([`AddressGuard`]), and the connection goes to one of
-//! those and no other ([`Connector`]): a name that means something else a moment later changes nothing. There is no
-//! proxy, no pool, no cookie, and nothing is followed by itself ([`Fetcher`]).
+//! Server-side request forgery (SSRF) is the attack in which such a URL leads into the operator's own network, for example
+//! to a cloud's metadata service. The defence has three steps:
+//!
+//! 1. [`Resolve`]: each connection resolves the host's name once.
+//! 2. [`AddressGuard`]: all addresses of the host must be allowed, which excludes private and special networks.
+//! 3. [`Connector`]: the connection goes to one of the checked addresses and resolves nothing again. So a name that changes
+//!    its address in between (DNS rebinding) has no effect.
+//!
+//! There is no proxy, no connection pool and no cookie. The HTTP client follows no redirect by itself: [`Fetcher`] checks
+//! each redirect like the first URL.
 
 mod connect;
 mod fetch;
@@ -12,6 +18,6 @@ mod metrics;
 mod resolve;
 
 pub use self::connect::{ConnectError, Connection, Connector};
-pub use self::fetch::{FetchError, Fetcher, Refused, Room, Unusable};
+pub use self::fetch::{FetchError, FetchFailure, Fetcher, ReserveBytes, UrlRefusal};
 pub use self::guard::AddressGuard;
 pub use self::resolve::{Resolve, SystemResolver};

@@ -1,4 +1,4 @@
-//! Which addresses a host has.
+//! Resolves host names.
 
 use std::io;
 use std::net::IpAddr;
@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use tokio::net::lookup_host;
 
-/// Looks names of hosts up.
+/// Resolves host names.
 #[async_trait]
 pub trait Resolve: Send + Sync {
-    /// All addresses of a host, the best first.
+    /// All addresses of a host, in order of preference.
     ///
     /// # Errors
-    /// There is no such host, or nobody says.
+    /// The host does not exist, or no name server answers.
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 
@@ -22,7 +22,7 @@ pub struct SystemResolver;
 #[async_trait]
 impl Resolve for SystemResolver {
     async fn resolve(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        // The port is of no account, and the system's function wants one.
+        // The function requires a port, which has no effect here.
         Ok(lookup_host((host, 0)).await?.map(|address| address.ip()).collect())
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_gateway::fault::{BusyCause, Fault};
-use faceline_gateway::outbound::{ConnectError, FetchError, Fetcher, Refused, Resolve, Unusable};
+use faceline_gateway::outbound::{ConnectError, FetchError, FetchFailure, Fetcher, Resolve, UrlRefusal};
 use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
 use rustls::crypto::aws_lc_rs;
@@ -94,14 +94,14 @@ async fn fetched(pictures: &Pictures, path: &str) -> Result<Bytes, FetchError> {
     fetch(&fetcher(&settings(&[&host]), Names::here()), &format!("http://{host}{path}")).await
 }
 
-fn unusable(result: Result<Bytes, FetchError>) -> Unusable {
+fn unusable(result: Result<Bytes, FetchError>) -> FetchFailure {
     match result {
         Err(FetchError::Unusable(reason)) => reason,
         other => panic!("{other:?}"),
     }
 }
 
-fn refused(result: Result<Bytes, FetchError>) -> Refused {
+fn refused(result: Result<Bytes, FetchError>) -> UrlRefusal {
     match result {
         Err(FetchError::Refused(reason)) => reason,
         other => panic!("{other:?}"),
@@ -111,7 +111,7 @@ fn refused(result: Result<Bytes, FetchError>) -> Refused {
 /// The address for which a URL was refused.
 fn refused_address(result: Result<Bytes, FetchError>) -> String {
     match refused(result) {
-        Refused::Address(ConnectError::Address(address)) => address.to_string(),
+        UrlRefusal::Address(ConnectError::Address(address)) => address.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -141,7 +141,7 @@ async fn a_picture_is_asked_for_and_nothing_is_told() {
 async fn it_is_off_until_hosts_are_allowed() {
     let names = Names::here();
     let off = fetcher(&Settings::default(), names.clone());
-    assert!(matches!(refused(fetch(&off, "http://pictures.example/").await), Refused::Off));
+    assert!(matches!(refused(fetch(&off, "http://pictures.example/").await), UrlRefusal::Off));
     assert_eq!(names.asked(), [""; 0]);
 }
 
@@ -166,12 +166,12 @@ async fn hosts_ports_schemes_and_credentials_are_looked_at_before_anything_is_as
         "http://[::1]:8080/",
         "http://[::ffff:127.0.0.1]:8080/",
     ] {
-        assert!(matches!(refused(fetch(&fetcher, url).await), Refused::Host), "{url}");
+        assert!(matches!(refused(fetch(&fetcher, url).await), UrlRefusal::Host), "{url}");
     }
     for url in
         ["http://user@pictures.example/", "http://:secret@pictures.example/", "https://a:b@x.cdn.example"]
     {
-        assert!(matches!(refused(fetch(&fetcher, url).await), Refused::Credentials), "{url}");
+        assert!(matches!(refused(fetch(&fetcher, url).await), UrlRefusal::Credentials), "{url}");
     }
     for url in [
         "ftp://pictures.example/",
@@ -180,7 +180,7 @@ async fn hosts_ports_schemes_and_credentials_are_looked_at_before_anything_is_as
         "javascript:1",
         "unix:/x",
     ] {
-        assert!(matches!(refused(fetch(&fetcher, url).await), Refused::Scheme), "{url}");
+        assert!(matches!(refused(fetch(&fetcher, url).await), UrlRefusal::Scheme), "{url}");
     }
     for url in ["http://", "http://[fe80::1%25eth0]/", "http://pictures.example:99999/", "http://a b/"] {
         assert!(matches!(fetch(&fetcher, url).await, Err(FetchError::Form(_))), "{url}");
@@ -267,7 +267,7 @@ async fn an_address_that_does_not_answer_is_not_the_end() {
     for addresses in [&["127.0.0.2"][..], &[]] {
         let nobody = fetcher(&settings(&[&host]), Names::saying(&[addresses]));
         let reason = unusable(fetch(&nobody, &format!("http://{host}/")).await);
-        assert!(matches!(reason, Unusable::Connect(ConnectError::Connect(_))), "{reason:?}");
+        assert!(matches!(reason, FetchFailure::Connect(ConnectError::Connect(_))), "{reason:?}");
     }
 }
 
@@ -310,11 +310,11 @@ async fn a_redirection_leads_nowhere_that_a_url_would_not() {
     }
     for (to, count) in [("http://", 1), ("http://[", 1)] {
         let pictures = Pictures::fixed(redirection(to)).await;
-        assert!(matches!(unusable(fetched(&pictures, "/").await), Unusable::Location), "{to}");
+        assert!(matches!(unusable(fetched(&pictures, "/").await), FetchFailure::Location), "{to}");
         assert_eq!(pictures.heads().len(), count);
     }
     let nowhere = Pictures::fixed(answer("301 Moved Permanently", &[], b"")).await;
-    assert!(matches!(unusable(fetched(&nowhere, "/").await), Unusable::Location));
+    assert!(matches!(unusable(fetched(&nowhere, "/").await), FetchFailure::Location));
 }
 
 #[tokio::test]
@@ -338,7 +338,7 @@ async fn redirections_are_followed_so_many_times() {
     })
     .await;
     assert_eq!(fetched(&pictures, "/3").await.unwrap(), "the end");
-    assert!(matches!(unusable(fetched(&pictures, "/4").await), Unusable::Redirects));
+    assert!(matches!(unusable(fetched(&pictures, "/4").await), FetchFailure::Redirects));
     assert_eq!(pictures.heads().len(), 8);
 }
 
@@ -385,16 +385,16 @@ async fn a_picture_is_there_in_time_or_not_at_all() {
     let here = fetcher(&config, Names::here());
     for path in ["/silent", "/head", "/body"] {
         let reason = unusable(fetch(&here, &format!("http://{host}{path}")).await);
-        assert!(matches!(reason, Unusable::TooSlow), "{path}: {reason:?}");
+        assert!(matches!(reason, FetchFailure::TooSlow), "{path}: {reason:?}");
         pictures.left().await;
     }
     let nobody = fetcher(&config, Arc::new(NoAnswer));
-    assert!(matches!(unusable(fetch(&nobody, &format!("http://{host}/")).await), Unusable::TooSlow));
+    assert!(matches!(unusable(fetch(&nobody, &format!("http://{host}/")).await), FetchFailure::TooSlow));
     // What callers are promised holds, too.
     config.url_input.timeout = Duration::from_secs(3600);
     config.jobs.deadline = Duration::from_millis(300);
     let here = fetcher(&config, Names::here());
-    assert!(matches!(unusable(fetch(&here, &format!("http://{host}/silent")).await), Unusable::TooSlow));
+    assert!(matches!(unusable(fetch(&here, &format!("http://{host}/silent")).await), FetchFailure::TooSlow));
 }
 
 #[tokio::test]
@@ -410,14 +410,14 @@ async fn only_what_may_be_a_picture_is_read() {
     assert!(of("200 OK", &["Content-Encoding: identity"]).await.is_ok());
     for kind in ["text/html", "application/json", "imagery/png", "", "multipart/form-data; a=image/png"] {
         let reason = unusable(of("200 OK", &[&format!("Content-Type: {kind}")]).await);
-        assert!(matches!(reason, Unusable::Type(_)), "{kind}: {reason:?}");
+        assert!(matches!(reason, FetchFailure::Type(_)), "{kind}: {reason:?}");
     }
     for status in ["201 Created", "206 Partial Content", "304 Not Modified", "404 Not Found", "500 Oops"] {
         let reason = unusable(of(status, &["Content-Type: image/png"]).await);
-        assert!(matches!(reason, Unusable::Status(_)), "{status}: {reason:?}");
+        assert!(matches!(reason, FetchFailure::Status(_)), "{status}: {reason:?}");
     }
     let gzip = unusable(of("200 OK", &["Content-Encoding: gzip", "Content-Type: image/png"]).await);
-    assert!(matches!(gzip, Unusable::Encoding));
+    assert!(matches!(gzip, FetchFailure::Encoding));
 }
 
 #[tokio::test]
@@ -428,7 +428,7 @@ async fn what_breaks_off_or_is_no_http_is_no_picture() {
     {
         let pictures = Pictures::fixed(bytes.to_vec()).await;
         let reason = unusable(fetched(&pictures, "/").await);
-        assert!(matches!(reason, Unusable::Http(_)), "{reason:?}");
+        assert!(matches!(reason, FetchFailure::Http(_)), "{reason:?}");
     }
 }
 
@@ -504,11 +504,11 @@ async fn https_is_for_hosts_whose_certificate_is_theirs() {
     let trusting_it = Fetcher::over(&config, Names::here(), trusting(roots), &Metrics::new());
     assert_eq!(fetch(&trusting_it, &format!("https://{}/", hosts[0])).await.unwrap(), "x");
     let downgraded = refused(fetch(&trusting_it, &format!("https://{}/plain", hosts[0])).await);
-    assert!(matches!(downgraded, Refused::Downgrade), "{downgraded:?}");
+    assert!(matches!(downgraded, UrlRefusal::Downgrade), "{downgraded:?}");
     let trusting_nobody = fetcher(&config, Names::here());
     for (fetcher, host) in [(&trusting_it, &hosts[1]), (&trusting_nobody, &hosts[0])] {
         let reason = unusable(fetch(fetcher, &format!("https://{host}/")).await);
-        assert!(matches!(reason, Unusable::Connect(ConnectError::Tls(_))), "{reason:?}");
+        assert!(matches!(reason, FetchFailure::Connect(ConnectError::Tls(_))), "{reason:?}");
     }
     assert_eq!(pictures.heads().len(), 2);
 }

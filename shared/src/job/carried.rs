@@ -1,16 +1,16 @@
-//! How pictures travel from a gateway to a worker.
+//! How a picture travels from a gateway to a worker.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-/// A picture on its way. Large ones travel as a claim check: their bytes are in the blob store.
+/// A picture in a message, or a claim check for one in the blob store.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub enum CarriedPicture {
-    /// In this message.
+    /// The picture's bytes are in the message.
     Inline(Bytes),
-    /// In the blob store, sealed (claim check).
+    /// The picture's bytes are in the blob store, sealed (claim check).
     Blob {
-        /// Key in the store.
+        /// Key in the blob store.
         key: String,
     },
 }

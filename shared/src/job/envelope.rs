@@ -1,4 +1,4 @@
-//! The messages between gateway and worker: routing fields that the broker's operators may read, and a sealed payload.
+//! The envelopes: routing fields that an operator of the broker may read, and a sealed payload.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,23 +12,23 @@ use super::result::Outcome;
 use super::task::Task;
 use crate::seal::{KeyRing, Purpose, SealError};
 
-/// Version of the envelope that this build writes; it reads no other.
+/// The envelope version that this build writes, and the only one that it reads.
 pub const VERSION: u16 = 1;
 
-/// A job on its way to a worker.
+/// A job in a message to a worker.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct JobEnvelope {
     /// [`VERSION`] of the writer.
     pub version: u16,
-    /// The job.
+    /// The job's id.
     pub id: JobId,
-    /// Whose job it is.
+    /// The client that the job belongs to.
     pub client: String,
-    /// Instance of the gateway that published it.
+    /// The gateway instance that published the job.
     pub gateway: String,
-    /// Time that the job may take from `published_at` on, in milliseconds.
+    /// The job expires this many milliseconds after `published_at`.
     pub budget_ms: u64,
-    /// The gateway's clock when the job was first published, milliseconds since the Unix epoch.
+    /// Time of the first publish by the gateway's clock, in milliseconds since the Unix epoch.
     pub published_at: u64,
     /// W3C trace context of the request.
     pub traceparent: String,
@@ -37,12 +37,12 @@ pub struct JobEnvelope {
     payload: Vec<u8>,
 }
 
-/// An answer on its way to the gateway that asked.
+/// An answer in a message to the gateway that published the job.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ReplyEnvelope {
     /// [`VERSION`] of the writer.
     pub version: u16,
-    /// The job that is answered.
+    /// The id of the answered job.
     pub id: JobId,
     /// Time from the job's start to its answer, on the worker's clock, in milliseconds.
     pub service_ms: u64,
@@ -51,24 +51,24 @@ pub struct ReplyEnvelope {
     payload: Vec<u8>,
 }
 
-/// Why a message is not understood.
+/// Why a message cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
-    /// Written by a newer or an older build.
+    /// A build with another envelope version wrote the message.
     #[error("envelope version {0} is not known")]
     Version(u16),
-    /// Not MessagePack of the form.
+    /// The bytes are not MessagePack of the expected structure.
     #[error("malformed message")]
     Malformed(#[from] rmp_serde::decode::Error),
-    /// Cannot be written.
+    /// The value cannot be encoded.
     #[error("message cannot be encoded")]
     Encode(#[from] rmp_serde::encode::Error),
-    /// The payload does not open.
+    /// The payload cannot be opened: unknown key, or changed bytes.
     #[error(transparent)]
     Seal(#[from] SealError),
 }
 
-/// The one field that every version of an envelope has.
+/// The field that every version of an envelope has.
 #[derive(Deserialize)]
 struct AnyVersion {
     version: u16,
@@ -83,26 +83,26 @@ fn associated_data(kind: &str, id: JobId) -> String {
     format!("{kind}:{id}")
 }
 
-/// The routing part of a job, as its gateway knows it.
+/// The routing fields of a job.
 #[derive(Clone, Debug)]
 pub struct Routing {
-    /// The job.
+    /// The job's id.
     pub id: JobId,
-    /// Whose job it is.
+    /// The client that the job belongs to.
     pub client: String,
-    /// The publishing gateway's instance.
+    /// The gateway instance that publishes the job.
     pub gateway: String,
-    /// Time that the job may take.
+    /// The job expires this long after its publish.
     pub budget: Duration,
     /// W3C trace context of the request.
     pub traceparent: String,
 }
 
 impl JobEnvelope {
-    /// Seals a task and stamps it with the present time.
+    /// Seals a task and sets `published_at` to the present time.
     ///
     /// # Errors
-    /// Encoding and sealing do not fail in practice.
+    /// [`MessageError::Encode`] or [`MessageError::Seal`], neither of which occurs in practice.
     pub fn seal(routing: Routing, task: &Task<CarriedPicture>, ring: &KeyRing) -> Result<Self, MessageError> {
         let Routing { id, client, gateway, budget, traceparent } = routing;
         let payload = ring.seal(
@@ -126,36 +126,36 @@ impl JobEnvelope {
     /// Opens the task.
     ///
     /// # Errors
-    /// Unknown key, changed bytes, or a payload that is not a job of this version.
+    /// [`MessageError::Seal`] for an unknown key or changed bytes, [`MessageError::Malformed`] if the payload is not a task.
     pub fn open(&self, ring: &KeyRing) -> Result<Task<CarriedPicture>, MessageError> {
         let plain =
             ring.open(Purpose::Job, associated_data(&self.client, self.id).as_bytes(), &self.payload)?;
         Ok(rmp_serde::from_slice(&plain)?)
     }
 
-    /// The message's bytes.
+    /// Encodes the envelope.
     ///
     /// # Errors
-    /// Does not fail in practice.
+    /// [`MessageError::Encode`], which does not occur in practice.
     pub fn encode(&self) -> Result<Bytes, MessageError> {
         Ok(rmp_serde::to_vec_named(self)?.into())
     }
 
-    /// Reads a message of this version.
+    /// Decodes an envelope of this version.
     ///
     /// # Errors
-    /// Another version, or not of the form.
+    /// [`MessageError::Version`] or [`MessageError::Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         decode(bytes)
     }
 
-    /// Age by this machine's clock; zero where the publisher's clock is ahead.
+    /// Time since the publish by this machine's clock; zero if the publisher's clock is ahead.
     #[must_use]
     pub fn age(&self) -> Duration {
         Duration::from_millis(now_ms().saturating_sub(self.published_at))
     }
 
-    /// Time that the job may take.
+    /// The job's time budget.
     #[must_use]
     pub fn budget(&self) -> Duration {
         Duration::from_millis(self.budget_ms)
@@ -163,10 +163,10 @@ impl JobEnvelope {
 }
 
 impl ReplyEnvelope {
-    /// Seals the outcome of a job.
+    /// Seals the outcome of a job; `service` is the worker's time.
     ///
     /// # Errors
-    /// Encoding and sealing do not fail in practice.
+    /// [`MessageError::Encode`] or [`MessageError::Seal`], neither of which occurs in practice.
     pub fn seal(
         id: JobId,
         outcome: &Outcome,
@@ -184,24 +184,25 @@ impl ReplyEnvelope {
     /// Opens the outcome.
     ///
     /// # Errors
-    /// Unknown key, changed bytes, or a payload that is not an outcome of this version.
+    /// [`MessageError::Seal`] for an unknown key or changed bytes, [`MessageError::Malformed`] if the payload is not an
+    /// outcome.
     pub fn open(&self, ring: &KeyRing) -> Result<Outcome, MessageError> {
         let plain = ring.open(Purpose::Reply, associated_data("", self.id).as_bytes(), &self.payload)?;
         Ok(rmp_serde::from_slice(&plain)?)
     }
 
-    /// The message's bytes.
+    /// Encodes the envelope.
     ///
     /// # Errors
-    /// Does not fail in practice.
+    /// [`MessageError::Encode`], which does not occur in practice.
     pub fn encode(&self) -> Result<Bytes, MessageError> {
         Ok(rmp_serde::to_vec_named(self)?.into())
     }
 
-    /// Reads a message of this version.
+    /// Decodes an envelope of this version.
     ///
     /// # Errors
-    /// Another version, or not of the form.
+    /// [`MessageError::Version`] or [`MessageError::Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         decode(bytes)
     }

@@ -1,4 +1,4 @@
-//! The examination of live pictures: what is asked, and what a worker finds.
+//! The examination of live pictures: its task and its result.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,8 @@ use super::subject::Subject;
 use crate::face::Eyes;
 use crate::score::Far;
 
-/// Where the nose moves in the picture, after its EXIF orientation and turned as [`ExaminedPicture::rotated`] says.
+/// A direction in which the nose moves in the picture, after its EXIF orientation and the rotation by
+/// [`ExaminedPicture::rotated`] were applied.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum Direction {
     /// Towards the upper edge.
@@ -19,18 +20,18 @@ pub enum Direction {
     Right,
 }
 
-/// What is wrong with a picture or its face.
+/// A property of a picture or its first face that a worker checks.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub enum Check {
-    /// The picture was scaled down before it was looked at.
+    /// The picture was scaled down before the analysis.
     ImageSize,
     /// The face reaches beyond the picture.
     FaceCropped,
-    /// The face fills the picture, so that there is nothing about it to judge by.
+    /// The face fills the picture. Passive liveness needs some surroundings of the face.
     FaceTooClose,
     /// The face nearly touches the picture's border.
     FaceCloseToBorder,
-    /// The face has too few pixels, or is too small a part of the picture.
+    /// The face has too few pixels, or covers too small a part of the picture.
     FaceTooSmall,
     /// The head is turned away.
     FaceTurnedAway,
@@ -43,90 +44,96 @@ pub enum Check {
 }
 
 impl Check {
-    /// Whether a face of which this is found is not judged.
+    /// Whether a face with this finding is rejected, so its liveness is not judged.
     #[must_use]
     pub fn rejects(self) -> bool {
         self != Self::ImageSize
     }
 }
 
-/// Something that was found wanting.
+/// A failed check.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Finding {
-    /// What.
+    /// The check.
     pub check: Check,
-    /// How good it is nevertheless, 0 to 1.
+    /// The score that the check reached, from 0 (worst) to 1.
     pub score: f32,
 }
 
-/// A face in a picture that was examined.
+/// A face in an examined picture.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct ExaminedFace {
-    /// In pixels of the picture as received, after its EXIF orientation and turned clockwise by
-    /// [`ExaminedPicture::rotated`].
+    /// The eyes, in pixels of the received picture after its EXIF orientation and the rotation by
+    /// [`ExaminedPicture::rotated`] were applied.
     pub eyes: Eyes,
-    /// Passive liveness, above 0 to 1; `None` where it was not asked for, or the face cannot be judged.
+    /// Passive liveness, in (0, 1]; `None` if it was not requested or the face is rejected.
     pub liveness: Option<f32>,
 }
 
-/// A picture that was examined.
+/// An examined picture.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct ExaminedPicture {
-    /// Degrees clockwise by which the picture is to be turned for the face to stand upright: 0, 90, 180 or 270.
+    /// Clockwise rotation that makes the face upright, in degrees: 0, 90, 180 or 270.
     pub rotated: u16,
-    /// All faces that count, the largest first.
+    /// The faces that are large enough to count, the largest first.
     pub faces: Vec<ExaminedFace>,
-    /// Of the first face, above 0 to 1; 0 where nobody is.
+    /// Quality of the first face, in (0, 1]; 0 if there is no face.
     pub quality: f32,
-    /// What is wrong with the picture and its first face, in the order of [`Check`].
+    /// The failed checks of the picture and its first face, in the order of [`Check`].
     pub findings: Vec<Finding>,
 }
 
 impl ExaminedPicture {
-    /// Why the first face cannot be judged, the most telling first; `None` where it can, or nobody is there.
+    /// The first finding that rejects the first face; `None` if nothing does.
     #[must_use]
     pub fn rejection(&self) -> Option<Check> {
         self.findings.iter().map(|finding| finding.check).find(|check| check.rejects())
     }
 }
 
-/// How a face moved from one picture to the next.
+/// The motion of a face from the first live picture to the second.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Motion {
-    /// How much it moved as only a head does, above 0 to 1; on the scale of [`SecurityLevel::threshold`](crate::liveness::SecurityLevel::threshold).
+    /// How much the face moved as only a three-dimensional head does, in (0, 1]; comparable with
+    /// [`SecurityLevel::threshold`](crate::liveness::SecurityLevel::threshold).
     pub score: f32,
-    /// Where the nose moved: degrees, counter-clockwise from the picture's right, above 0 to 360; `None` where it did not
-    /// move to speak of.
+    /// Direction of the nose's motion in degrees, counter-clockwise from the picture's right, in (0, 360]; `None` if it
+    /// hardly moved.
     pub direction: Option<f32>,
-    /// Whether it moved in all directions that were asked for; true where none was.
+    /// Whether the face moved in all directions of the challenge; true without a challenge.
     pub follows: bool,
 }
 
-/// What is asked about live pictures. `P` is a picture, as whoever holds it has it.
+/// The task of examining live pictures. `P` is the representation of a picture.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Examination<P> {
-    /// One or two.
+    /// One or two live pictures.
     pub live: Vec<P>,
-    /// Whose person is to be compared with the live ones; its largest portrait counts.
+    /// A photo, such as one of an identity document, that is compared with the live pictures. A much smaller second portrait
+    /// on it is ignored.
     pub photo: Option<P>,
-    /// Whether the live pictures' liveness is asked for, too.
+    /// Whether liveness is requested too.
     pub liveness: bool,
-    /// From the first live picture to the second the nose is to move in all of these directions.
+    /// The challenge: directions in which the nose must move from the first live picture to the second.
     pub challenge: Vec<Direction>,
 }
 
 impl<P> Examination<P> {
-    /// Its pictures, the live ones first.
+    /// All pictures, the live ones first.
     pub fn pictures(&self) -> impl Iterator<Item = &P> {
         self.live.iter().chain(&self.photo)
     }
 
-    /// The same examination with its pictures carried in another way.
+    /// The same examination with every picture replaced by `carry`.
     pub(super) fn map<Q>(self, mut carry: impl FnMut(Subject, P) -> Q) -> Examination<Q> {
         let Self { live, photo, liveness, challenge } = self;
-        let place = |index: usize| Subject::Live(u8::try_from(index).unwrap_or(u8::MAX));
+        let subject = |index: usize| Subject::Live(u8::try_from(index).unwrap_or(u8::MAX));
         Examination {
-            live: live.into_iter().enumerate().map(|(index, picture)| carry(place(index), picture)).collect(),
+            live: live
+                .into_iter()
+                .enumerate()
+                .map(|(index, picture)| carry(subject(index), picture))
+                .collect(),
             photo: photo.map(|picture| carry(Subject::Photo, picture)),
             liveness,
             challenge,
@@ -138,7 +145,7 @@ impl<F, Q, E> Examination<F>
 where
     F: Future<Output = Result<Q, E>>,
 {
-    /// Awaits its pictures, one after another.
+    /// Awaits the pictures one after another.
     pub(super) async fn resolve(self) -> Result<Examination<Q>, E> {
         let Self { live: waiting, photo, liveness, challenge } = self;
         let mut live = Vec::with_capacity(waiting.len());
@@ -153,19 +160,20 @@ where
     }
 }
 
-/// What a worker finds in the pictures of one examination.
+/// The result of an examination.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Examined {
-    /// The live pictures, in the order given.
+    /// The live pictures, in the order of the task.
     pub live: Vec<ExaminedPicture>,
-    /// Between two live pictures; `None` unless liveness was asked for and each has one face that can be judged.
+    /// The motion between two live pictures; `None` unless liveness was requested and each has exactly one face, which is
+    /// not rejected.
     pub motion: Option<Motion>,
-    /// Whether two live pictures show the same person; `None` unless each has one face.
+    /// Whether two live pictures show the same person; `None` unless each has exactly one face.
     pub same_person: Option<bool>,
-    /// The photo, where there is one.
+    /// The photo; `None` if the task has none.
     pub photo: Option<ExaminedPicture>,
-    /// How often two different people look as much alike as those in the live pictures and in the photo; `None` unless
-    /// each has one face.
+    /// The false acceptance rate at the score between the live pictures and the photo: how often two different people reach
+    /// at least this score. `None` unless each has exactly one face.
     pub verification: Option<Far>,
 }
 

@@ -1,6 +1,7 @@
-//! What gateway and worker say to each other: the envelope, the task in it, and the result.
+//! The messages between gateway and worker: a [`JobEnvelope`] carries a sealed [`Task`], a [`ReplyEnvelope`] its sealed
+//! [`Outcome`].
 //!
-//! MessagePack with named fields, so a field can be added without a new [`VERSION`].
+//! They are encoded as MessagePack with named fields, so a field can be added without a new [`VERSION`].
 
 mod carried;
 mod envelope;

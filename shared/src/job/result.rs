@@ -1,4 +1,4 @@
-//! What a worker answers.
+//! The results of jobs.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -8,82 +8,82 @@ use super::subject::Subject;
 use crate::face::CodedFace;
 use crate::score::Far;
 
-/// How a job ended.
+/// How a job ended: with a result, or with the reason why there is none.
 pub type Outcome = Result<JobResult, JobFailure>;
 
-/// What a worker found.
+/// The result of a task.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub enum JobResult {
-    /// Answer to [`Task::Code`](super::Task::Code).
+    /// Result of [`Task::Code`](super::Task::Code).
     Coded(CodedPicture),
-    /// Answer to [`Task::Match`](super::Task::Match).
+    /// Result of [`Task::Match`](super::Task::Match).
     Matched(Box<Matched>),
-    /// Answer to [`Task::Rank`](super::Task::Rank): for each candidate, in their order, how often two different people look as much alike
-    /// as it and the reference.
+    /// Result of [`Task::Rank`](super::Task::Rank): for each candidate, in order, the false acceptance rate at its score. This
+    /// is how often two different people reach at least the score of the candidate and the reference.
     Ranked(Vec<Far>),
-    /// Answer to [`Task::EstimateAge`](super::Task::EstimateAge).
+    /// Result of [`Task::EstimateAge`](super::Task::EstimateAge).
     Aged(AgedPicture),
-    /// Answer to [`Task::Compress`](super::Task::Compress): the file, upright.
+    /// Result of [`Task::Compress`](super::Task::Compress): a JPEG file, upright.
     Compressed(Bytes),
-    /// Answer to [`Task::Examine`](super::Task::Examine).
+    /// Result of [`Task::Examine`](super::Task::Examine).
     Examined(Box<Examined>),
 }
 
-/// A picture with the age that the person in it seems to have.
+/// A picture with the apparent age of the person in it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct AgedPicture {
-    /// SHA-256 of the bytes received, lower-case hex.
+    /// SHA-256 of the received bytes, in lower-case hex.
     pub digest: String,
-    /// As of [`CodedFace`]; [`QUALITY_NOBODY`](crate::face::QUALITY_NOBODY) where nobody is.
+    /// The quality as in [`CodedFace`]; [`QUALITY_NOBODY`](crate::face::QUALITY_NOBODY) if the picture has no face.
     pub quality: i32,
-    /// In years; `None` where nobody is or the quality is negative.
+    /// The age in years; `None` if the picture has no face or the quality is negative.
     pub age: Option<f32>,
 }
 
-/// A picture as a worker describes it.
+/// A worker's description of a picture.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct CodedPicture {
-    /// SHA-256 of the bytes received, lower-case hex.
+    /// SHA-256 of the received bytes, in lower-case hex.
     pub digest: String,
-    /// The face, or nobody.
+    /// The face; `None` if the picture has none.
     pub face: Option<CodedFace>,
 }
 
-/// A comparison as a worker describes it.
+/// A worker's result of a comparison.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Matched {
-    /// The reference, where it came as a picture.
+    /// The reference; `None` if it was a template.
     pub reference: Option<CodedPicture>,
     /// The candidate.
     pub candidate: CodedPicture,
-    /// How often two different people look as much alike as these two faces.
+    /// The false acceptance rate at the score of these two faces: how often two different people reach at least this score.
     pub far: Far,
 }
 
 /// Why there is no result.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, thiserror::Error)]
 pub enum JobFailure {
-    /// The bytes cannot be used as a picture; the text is for the caller.
+    /// The bytes are not a usable picture.
     #[error("{subject:?}: {reason}")]
     BadPicture {
-        /// Which picture.
+        /// The role of the picture.
         subject: Subject,
-        /// What is wrong, in words for the caller.
+        /// The problem, in a message for the caller.
         reason: String,
     },
-    /// More faces than the kind of picture allows.
+    /// The picture has more faces than its kind allows.
     #[error("{subject:?}: several faces")]
     SeveralFaces {
-        /// Which picture.
+        /// The role of the picture.
         subject: Subject,
     },
-    /// A comparison needs a face and there is none.
+    /// The picture has no face, and a comparison needs one.
     #[error("{subject:?}: no face")]
     NoFace {
-        /// Which picture.
+        /// The role of the picture.
         subject: Subject,
     },
-    /// The reference comes from another algorithm.
+    /// The template was made by another algorithm than the worker's.
     #[error("template of algorithm {theirs}, this worker has {ours}")]
     OtherAlgorithm {
         /// Algorithm and version of the template.
@@ -91,22 +91,22 @@ pub enum JobFailure {
         /// Algorithm and version of the worker.
         ours: String,
     },
-    /// The blob is not in the store (any more). Publishing the job again may help, another picture does not.
+    /// A blob of the job is not in the blob store. The gateway may upload it again and republish the job.
     #[error("the picture's bytes are no longer in the blob store")]
     BlobLost,
-    /// The job was older than its budget when a worker came to it.
+    /// The job had expired when a worker received it.
     #[error("the job was {age_ms} ms old when a worker came to it")]
     Expired {
         /// Age on the worker's clock, in milliseconds.
         age_ms: u64,
     },
-    /// The job took workers down with it, and is not tried again.
+    /// A poison message: workers died while they had the job. It is not tried again.
     #[error("the job ended its worker {attempts} times")]
     Poison {
-        /// How often it was tried.
+        /// Number of attempts.
         attempts: u32,
     },
-    /// Anything else; the worker's log has the detail.
+    /// Any other failure; the worker's log has the details.
     #[error("internal error in the worker")]
     Internal,
 }

@@ -1,24 +1,24 @@
-//! The pictures of a task, by what they are in it.
+//! The roles of pictures in a task.
 
 use serde::{Deserialize, Serialize};
 
-/// Which picture of a task is meant.
+/// The role of a picture in its task.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Subject {
-    /// The only picture.
+    /// The only picture of the task.
     Image,
-    /// The known side of a comparison.
+    /// The picture of the known person in a comparison.
     Reference,
-    /// The other side.
+    /// The picture that is compared with the reference.
     Candidate,
-    /// A live picture, by its place among them.
+    /// A live picture, by its index.
     Live(u8),
     /// The photo that live pictures are compared with.
     Photo,
 }
 
 impl Subject {
-    /// Its name in keys of the blob store.
+    /// The role's name in keys of the blob store.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
-//! What a worker is asked to do, generic over how a picture is carried.
+//! Tasks for a worker, generic over how a picture is carried.
 //!
-//! A gateway holds a `Task<Bytes>`. On the way it is a `Task<CarriedPicture>`, whose pictures are in the message or in the
-//! blob store. The worker makes a `Task<Bytes>` of it again.
+//! A gateway holds a `Task<Bytes>`. The envelope carries it as a `Task<CarriedPicture>`, whose pictures are in the message or
+//! in the blob store. The worker fetches the pictures and holds a `Task<Bytes>` again.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,20 +9,20 @@ use super::examination::Examination;
 use super::subject::Subject;
 use crate::face::{Embedding, ImageType};
 
-/// What a worker is asked to do. `P` is a picture, as whoever holds the task has it.
+/// A task for a worker. `P` is the representation of a picture.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub enum Task<P> {
-    /// Describe the face in a picture.
+    /// Describe the face in a picture: find it, assess its quality, compute its embedding.
     Code(Coding<P>),
     /// Compare two faces.
     Match(Box<Match<P>>),
-    /// Compare a face with many.
+    /// Compare one template with many.
     Rank(Box<Ranking>),
     /// Estimate the age of the person in a picture.
     EstimateAge(Coding<P>),
     /// Convert a picture to JPEG.
     Compress(P),
-    /// Detect liveness in one or two pictures, and compare their person with the one in a photo.
+    /// Detect liveness in one or two pictures, and compare the person in them with the one in a photo.
     Examine(Box<Examination<P>>),
 }
 
@@ -31,41 +31,41 @@ pub enum Task<P> {
 pub struct Coding<P> {
     /// The file.
     pub picture: P,
-    /// Decides how several faces are treated.
+    /// The kind of picture, which decides how several faces are treated.
     pub image_type: ImageType,
-    /// Search for faces that lie on their side or stand on their head, too.
+    /// Also search for faces that are rotated by 90, 180 or 270 degrees.
     pub rotate: bool,
 }
 
 /// A comparison.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Match<P> {
-    /// The known side.
+    /// The known person's side.
     pub reference: Reference<P>,
-    /// The other side.
+    /// The side that is compared with the reference.
     pub candidate: Coding<P>,
 }
 
-/// The known side of a comparison.
+/// The known person's side of a comparison.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub enum Reference<P> {
-    /// A picture that is coded first.
+    /// A picture, whose embedding the worker computes first.
     Picture(Coding<P>),
-    /// A template that was made before.
+    /// A template, which contains the embedding.
     Template(Embedding),
 }
 
 /// A comparison of one template with many.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Ranking {
-    /// One side.
+    /// The template to compare with.
     pub reference: Embedding,
-    /// The other sides.
+    /// The templates that are compared with the reference.
     pub candidates: Vec<Embedding>,
 }
 
 impl<P> Task<P> {
-    /// Its pictures.
+    /// The task's pictures.
     #[must_use]
     pub fn pictures(&self) -> Vec<&P> {
         match self {
@@ -80,7 +80,7 @@ impl<P> Task<P> {
         }
     }
 
-    /// The same task with its pictures carried in another way.
+    /// The same task with every picture replaced by `carry`.
     pub fn map<Q>(self, mut carry: impl FnMut(Subject, P) -> Q) -> Task<Q> {
         match self {
             Self::Code(coding) => Task::Code(coding.map(|picture| carry(Subject::Image, picture))),
@@ -109,10 +109,10 @@ impl<F, Q, E> Task<F>
 where
     F: Future<Output = Result<Q, E>>,
 {
-    /// Awaits its pictures, one after another.
+    /// Awaits the task's pictures one after another.
     ///
     /// # Errors
-    /// That of the first picture that fails.
+    /// The error of the first picture that fails.
     pub async fn resolve(self) -> Result<Task<Q>, E> {
         Ok(match self {
             Self::Code(coding) => Task::Code(coding.resolve().await?),

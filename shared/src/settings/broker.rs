@@ -57,7 +57,7 @@ impl serde::Serialize for BrokerUrl {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(rename_all = "lowercase")]
-pub enum Topology {
+pub enum TopologyMode {
     /// This process declares them.
     #[default]
     Declare,
@@ -75,7 +75,7 @@ pub struct BrokerSettings {
     pub url: BrokerUrl,
     /// `declare`: this process declares the queues. `passive`: they exist already, and this process has no right to declare
     /// any.
-    pub topology: Topology,
+    pub topology: TopologyMode,
     /// Prefix of every queue's name, with which several installations share one virtual host.
     pub prefix: String,
     /// Pictures up to this size travel in the message itself, larger ones through the blob store; in bytes.
@@ -96,7 +96,7 @@ impl Default for BrokerSettings {
     fn default() -> Self {
         Self {
             url: BrokerUrl::Embedded,
-            topology: Topology::Declare,
+            topology: TopologyMode::Declare,
             prefix: String::new(),
             inline_limit: 64 * 1024,
             max_length: 1000,

@@ -42,7 +42,7 @@ pub use self::admin::AdminSettings;
 pub use self::admission::AdmissionSettings;
 pub use self::all::Settings;
 pub use self::blobs::BlobSettings;
-pub use self::broker::{BrokerSettings, BrokerUrl, Topology};
+pub use self::broker::{BrokerSettings, BrokerUrl, TopologyMode};
 pub use self::error::{EXIT_BAD_SETTINGS, InvalidUrl, SettingsError};
 pub use self::face::FaceSettings;
 pub use self::findings::FindingSettings;

@@ -1,4 +1,4 @@
-//! A TCP proxy that fails on command.
+//! A TCP proxy that injects faults on command.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -8,120 +8,122 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-/// What the proxy does with bytes and connections.
+/// How the proxy treats bytes and connections.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Mode {
-    /// Bytes pass.
+enum ProxyMode {
+    /// Forwards all bytes.
     Pass,
-    /// Bytes wait, both ways.
+    /// Holds back bytes in both directions.
     Stall,
-    /// Bytes reach the server; what it says waits.
+    /// Forwards bytes to the server and holds back its responses.
     Mute,
-    /// New connections are closed at once.
+    /// Closes new connections at once.
     Refuse,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Direction {
+enum ByteDirection {
     ToServer,
     FromServer,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Orders {
-    mode: Mode,
-    /// Connections of earlier generations are cut.
+struct ProxyCommand {
+    mode: ProxyMode,
+    /// Connections of earlier generations are closed.
     generation: u64,
 }
 
-/// A proxy on a port of 127.0.0.1 in front of one server. It lives as long as the value.
+/// A proxy on a port of 127.0.0.1 in front of one server. Dropping it ends it.
 pub struct CutProxy {
     address: SocketAddr,
-    orders: watch::Sender<Orders>,
+    command: watch::Sender<ProxyCommand>,
     _accepting: AbortOnDropHandle<()>,
 }
 
 impl CutProxy {
-    /// A proxy in front of `server` that lets everything pass.
+    /// Starts a proxy in front of `server` that forwards everything.
     ///
     /// # Panics
     /// 127.0.0.1 has no free port.
     pub async fn start(server: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("127.0.0.1 has a free port");
         let address = listener.local_addr().expect("a listener has an address");
-        let (orders, receiver) = watch::channel(Orders { mode: Mode::Pass, generation: 0 });
+        let (command, receiver) = watch::channel(ProxyCommand { mode: ProxyMode::Pass, generation: 0 });
         let accepting = AbortOnDropHandle::new(tokio::spawn(accept(listener, server, receiver)));
-        Self { address, orders, _accepting: accepting }
+        Self { address, command, _accepting: accepting }
     }
 
-    /// Where the proxy listens.
+    /// The address that the proxy listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Lets everything pass, also what waited.
+    /// Forwards everything, including the bytes that were held back.
     pub fn pass(&self) {
-        self.order(Mode::Pass);
+        self.set_mode(ProxyMode::Pass);
     }
 
-    /// Holds all bytes back, as a network does that loses them.
+    /// Holds back all bytes, like a network that loses all packets.
     pub fn stall(&self) {
-        self.order(Mode::Stall);
+        self.set_mode(ProxyMode::Stall);
     }
 
-    /// Holds back what the server says; what it is told passes.
+    /// Holds back the server's responses only.
     pub fn mute(&self) {
-        self.order(Mode::Mute);
+        self.set_mode(ProxyMode::Mute);
     }
 
-    /// Cuts all connections; new ones are welcome.
+    /// Closes all connections and accepts new ones.
     pub fn cut(&self) {
-        self.orders.send_modify(|orders| orders.generation += 1);
+        self.command.send_modify(|command| command.generation += 1);
     }
 
-    /// Cuts all connections and lets no new ones in.
+    /// Closes all connections and refuses new ones.
     pub fn refuse(&self) {
-        self.order(Mode::Refuse);
+        self.set_mode(ProxyMode::Refuse);
         self.cut();
     }
 
-    fn order(&self, mode: Mode) {
-        self.orders.send_modify(|orders| orders.mode = mode);
+    fn set_mode(&self, mode: ProxyMode) {
+        self.command.send_modify(|command| command.mode = mode);
     }
 }
 
-async fn accept(listener: TcpListener, server: SocketAddr, orders: watch::Receiver<Orders>) {
+async fn accept(listener: TcpListener, server: SocketAddr, command: watch::Receiver<ProxyCommand>) {
     while let Ok((client, _)) = listener.accept().await {
-        if orders.borrow().mode != Mode::Refuse {
-            tokio::spawn(forward(client, server, orders.clone()));
+        if command.borrow().mode != ProxyMode::Refuse {
+            tokio::spawn(forward(client, server, command.clone()));
         }
     }
 }
 
-/// Carries one connection until an end closes it, it is cut, or the proxy goes.
-async fn forward(client: TcpStream, server: SocketAddr, mut orders: watch::Receiver<Orders>) {
-    let generation = orders.borrow().generation;
+/// Forwards one connection until an end closes it, it is cut, or the proxy is dropped.
+async fn forward(client: TcpStream, server: SocketAddr, mut command: watch::Receiver<ProxyCommand>) {
+    let generation = command.borrow().generation;
     let Ok(server) = TcpStream::connect(server).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = pump(Direction::ToServer, from_client, to_server, orders.clone()) => (),
-        () = pump(Direction::FromServer, from_server, to_client, orders.clone()) => (),
-        _ = orders.wait_for(|orders| orders.generation != generation) => (),
+        () = pump(ByteDirection::ToServer, from_client, to_server, command.clone()) => (),
+        () = pump(ByteDirection::FromServer, from_server, to_client, command.clone()) => (),
+        _ = command.wait_for(|command| command.generation != generation) => (),
     }
 }
 
 async fn pump(
-    direction: Direction,
+    direction: ByteDirection,
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut orders: watch::Receiver<Orders>,
+    mut command: watch::Receiver<ProxyCommand>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
-    let held = |mode| mode == Mode::Stall || (mode == Mode::Mute && direction == Direction::FromServer);
+    let held = |mode| {
+        mode == ProxyMode::Stall || (mode == ProxyMode::Mute && direction == ByteDirection::FromServer)
+    };
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        if orders.wait_for(|orders| !held(orders.mode)).await.is_err() {
+        if command.wait_for(|command| !held(command.mode)).await.is_err() {
             return;
         }
         if to.write_all(&buffer[..length]).await.is_err() {
@@ -134,7 +136,7 @@ async fn pump(
 mod tests {
     use super::*;
 
-    /// A server that answers every byte with the same byte.
+    /// A server that echoes every byte.
     async fn echo() -> SocketAddr {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -149,7 +151,7 @@ mod tests {
         address
     }
 
-    async fn says(stream: &mut TcpStream, byte: u8) -> std::io::Result<u8> {
+    async fn echoes(stream: &mut TcpStream, byte: u8) -> std::io::Result<u8> {
         stream.write_u8(byte).await?;
         stream.read_u8().await
     }
@@ -158,23 +160,23 @@ mod tests {
     async fn bytes_pass_until_the_connection_is_cut() {
         let proxy = CutProxy::start(echo().await).await;
         let mut first = TcpStream::connect(proxy.address()).await.unwrap();
-        assert_eq!(says(&mut first, 1).await.unwrap(), 1);
+        assert_eq!(echoes(&mut first, 1).await.unwrap(), 1);
         proxy.cut();
         assert!(first.read_u8().await.is_err());
 
         let mut second = TcpStream::connect(proxy.address()).await.unwrap();
-        assert_eq!(says(&mut second, 2).await.unwrap(), 2);
+        assert_eq!(echoes(&mut second, 2).await.unwrap(), 2);
         proxy.refuse();
         assert!(second.read_u8().await.is_err());
         let mut third = TcpStream::connect(proxy.address()).await.unwrap();
-        assert!(says(&mut third, 3).await.is_err());
+        assert!(echoes(&mut third, 3).await.is_err());
     }
 
     #[tokio::test]
     async fn what_waited_arrives_when_the_stall_ends() {
         let proxy = CutProxy::start(echo().await).await;
         let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
-        assert_eq!(says(&mut stream, 1).await.unwrap(), 1);
+        assert_eq!(echoes(&mut stream, 1).await.unwrap(), 1);
         proxy.stall();
         stream.write_u8(2).await.unwrap();
         assert!(tokio::time::timeout(std::time::Duration::from_millis(50), stream.read_u8()).await.is_err());

@@ -1,7 +1,7 @@
-//! Real servers, private to one test run, faults between them and the code under test, and tokens of callers.
+//! For tests: real servers, a proxy that injects network faults, and callers' tokens.
 //!
-//! Every server has its own folder and ports, runs as the current user, and is gone with its folder when the value
-//! is dropped or the test process ends, however it ends.
+//! Every server has its own folder and ports and runs as the current user. It is killed and its folder removed when the
+//! value is dropped or the test process ends, however it ends.
 
 mod cut_proxy;
 mod process;
@@ -20,7 +20,7 @@ pub use self::redis::Redis;
 pub use self::s3::S3;
 pub use self::token::{demo_token, token};
 
-/// A port of 127.0.0.1 that nobody listens on now.
+/// A port of 127.0.0.1 that is free now.
 fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())

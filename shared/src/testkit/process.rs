@@ -1,4 +1,4 @@
-//! A server process with a guard that outlives whoever started it.
+//! A server process under a guard process, which kills it when the test process ends.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// A server that does not come up by then does not come up.
-const START_LIMIT: Duration = Duration::from_secs(90);
+/// Timeout for the start of a server.
+const START_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Runs `$@`, sends it the signal that it reads, and SIGKILL when nobody is left to send one; then the folder goes
-/// too.
+/// Runs `$@` and waits for the name of a signal on standard input, which it sends to the server. If standard input closes
+/// first (the test process has ended), it sends SIGKILL and removes the folder.
 const GUARD: &str = r#"
 folder=$1; shift
 "$@" </dev/null 2>&1 &
@@ -28,17 +28,18 @@ else
 fi
 "#;
 
-/// How many of the last lines are shown when a server does not start.
-const LAST_LINES: usize = 40;
+/// This many of the last output lines are shown if a server does not start.
+const MAX_SHOWN_LINES: usize = 40;
 
-/// What the server has said so far.
+/// How far the server has come, according to its output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Progress {
+enum StartProgress {
     Starting,
     Ready,
     Ended,
 }
 
+/// A server process. Dropping it kills the server and removes its folder.
 pub(super) struct Process {
     guard: Child,
     signals: Option<ChildStdin>,
@@ -54,40 +55,41 @@ impl Process {
     /// killed and `folder` removed.
     ///
     /// # Panics
-    /// The program does not start; the message has its last words.
+    /// The program does not start. The message contains its last output.
     pub(super) async fn start(program: &Command, folder: &Path, ready: &'static str) -> Self {
         let mut guard = Command::new("/bin/sh");
         guard.args(["-c", GUARD, "guard"]).arg(folder).arg(program.get_program()).args(program.get_args());
         guard.env_clear().envs(program.get_envs().filter_map(|(key, value)| Some((key, value?))));
-        // A group of its own, so that an interrupt from the terminal reaches the tests but not the guard.
+        // A process group of its own: an interrupt from the terminal must reach the tests but not the guard.
         guard.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let name = program.get_program().to_string_lossy().into_owned();
 
         let mut guard = guard.spawn().expect("/bin/sh starts");
         let signals = guard.stdin.take();
         let output = guard.stdout.take().expect("the guard's output is piped");
-        let (progress, mut changed) = watch::channel(Progress::Starting);
+        let (progress, mut changed) = watch::channel(StartProgress::Starting);
         let last_lines = Arc::new(Mutex::new(VecDeque::new()));
         let lines = Arc::clone(&last_lines);
         thread::spawn(move || {
             for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line).into_owned();
                 if line.contains(ready) {
-                    progress.send_replace(Progress::Ready);
+                    progress.send_replace(StartProgress::Ready);
                 }
                 let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-                if lines.len() == LAST_LINES {
+                if lines.len() == MAX_SHOWN_LINES {
                     lines.pop_front();
                 }
                 lines.push_back(line);
             }
-            progress.send_replace(Progress::Ended);
+            progress.send_replace(StartProgress::Ended);
         });
 
         let process = Self { guard, signals };
         let started =
-            tokio::time::timeout(START_LIMIT, changed.wait_for(|now| *now != Progress::Starting)).await;
-        let is_ready = matches!(&started, Ok(Ok(now)) if **now == Progress::Ready);
+            tokio::time::timeout(START_TIMEOUT, changed.wait_for(|now| *now != StartProgress::Starting))
+                .await;
+        let is_ready = matches!(&started, Ok(Ok(now)) if **now == StartProgress::Ready);
         if !is_ready {
             let lines = last_lines.lock().unwrap_or_else(PoisonError::into_inner);
             let said = lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
@@ -96,7 +98,7 @@ impl Process {
         process
     }
 
-    /// Sends a signal (`TERM`, `KILL`) and waits until the server is gone. Its folder stays.
+    /// Sends a signal (`TERM`, `KILL`) and waits until the server has ended. Its folder stays.
     pub(super) async fn end(mut self, signal: &'static str) {
         if let Some(mut signals) = self.signals.take() {
             writeln!(signals, "{signal}").expect("the guard reads signals");
@@ -108,7 +110,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         drop(self.signals.take());
-        // The guard ends once the server has; there is nobody to tell if it does not.
+        // The guard ends once the server has ended. An error has no consequence in a drop.
         let _ = self.guard.wait();
     }
 }
@@ -116,8 +118,8 @@ impl Drop for Process {
 /// The first of `paths` that exists.
 ///
 /// # Panics
-/// None does; the message names the Debian package.
-pub(super) fn find(paths: &[&'static str], package: &str) -> &'static Path {
+/// None exists. The message names the Debian package.
+pub(super) fn find_program(paths: &[&'static str], package: &str) -> &'static Path {
     let found = paths.iter().map(|path| Path::new(*path)).find(|path| path.exists());
     found.unwrap_or_else(|| panic!("{} is not here: apt-get install {package}", paths[0]))
 }

@@ -1,4 +1,4 @@
-//! A private RabbitMQ node.
+//! A private RabbitMQ node for a test.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,15 +7,15 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use super::free_port;
-use super::process::{Process, find};
+use super::process::{Process, find_program};
 
-/// The server's own scripts; those on the PATH change the user.
+/// The server's own scripts. The ones on the PATH switch to another user.
 const SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 const COOKIE: &str = "testkit";
 
-/// A RabbitMQ node with an epmd of its own, user `guest`, password `guest`.
+/// A RabbitMQ node with its own epmd (Erlang's port mapper). User and password are `guest`.
 pub struct RabbitMq {
     // Fields are dropped in this order: the server first, the folder last.
     server: Option<Process>,
@@ -27,16 +27,16 @@ pub struct RabbitMq {
 }
 
 impl RabbitMq {
-    /// Starts a node; it takes some six seconds.
+    /// Starts a node, which takes about 6 s.
     ///
     /// # Panics
     /// RabbitMQ is not installed or does not start.
     pub async fn start() -> Self {
-        find(&[SERVER], "rabbitmq-server");
+        find_program(&[SERVER], "rabbitmq-server");
         let folder =
             tempfile::Builder::new().prefix("faceline-rabbitmq-").tempdir().expect("a temporary folder");
         let epmd_port = free_port();
-        let mut epmd = Command::new(find(&["/usr/bin/epmd"], "erlang-base"));
+        let mut epmd = Command::new(find_program(&["/usr/bin/epmd"], "erlang-base"));
         epmd.args(["-debug", "-debug", "-address", "127.0.0.1", "-port", &epmd_port.to_string()]);
         let mut rabbitmq = Self {
             server: None,
@@ -51,37 +51,37 @@ impl RabbitMq {
         rabbitmq
     }
 
-    /// Address for `broker.url`.
+    /// The node's URL for `broker.url`.
     #[must_use]
     pub fn url(&self) -> String {
         self.url_at(self.address())
     }
 
-    /// Address for `broker.url`, by way of a proxy.
+    /// The URL for `broker.url` through a proxy.
     #[must_use]
     pub fn url_at(&self, proxy: SocketAddr) -> String {
         format!("amqp://guest:guest@{proxy}")
     }
 
-    /// Where the node listens.
+    /// The address that the node listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
-    /// Folder with everything that the node writes.
+    /// The folder with all files of the node.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// Process group of the running server, to measure what it costs.
+    /// Process group of the running server, for measuring its CPU time and memory.
     #[must_use]
     pub fn process_group(&self) -> Option<u32> {
         self.server.as_ref().map(Process::group)
     }
 
-    /// Kills the node with SIGKILL and waits until it is gone.
+    /// Kills the node with SIGKILL and waits until it has ended.
     pub async fn kill9(&mut self) {
         self.end("KILL").await;
     }
@@ -91,10 +91,10 @@ impl RabbitMq {
         self.end("TERM").await;
     }
 
-    /// Starts the node again on its ports and with its data.
+    /// Restarts the node on the same ports and with its data.
     ///
     /// # Panics
-    /// It does not start.
+    /// The node does not start.
     pub async fn restart(&mut self) {
         self.end("TERM").await;
         let mut server = Command::new(SERVER);
@@ -102,7 +102,7 @@ impl RabbitMq {
         self.server = Some(Process::start(&server, self.folder.path(), "Server startup complete").await);
     }
 
-    /// Runs `rabbitmqctl` against the node and returns what it prints. It takes about two seconds.
+    /// Runs `rabbitmqctl` against the node and returns its output. It takes about 2 s.
     ///
     /// # Panics
     /// The command fails.
@@ -148,7 +148,7 @@ impl RabbitMq {
             ("PATH", format!("{SCRIPTS}:/usr/bin:/bin")),
             ("LANG", "C.UTF-8".into()),
             ("HOME", path("")),
-            // Lets the start script become the server, so that signals reach it.
+            // Makes the start script exec the server, so signals reach the server.
             ("RUNNING_UNDER_SYSTEMD", "true".into()),
             ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
             ("ERL_EPMD_PORT", self.epmd_port.to_string()),

@@ -1,4 +1,4 @@
-//! A private Redis server.
+//! A private Redis server for a test.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -7,9 +7,9 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::free_port;
-use super::process::{Process, find};
+use super::process::{Process, find_program};
 
-/// A Redis server that evicts nothing.
+/// A Redis server without eviction.
 pub struct Redis {
     // Fields are dropped in this order: the server first, the folder last.
     server: Option<Process>,
@@ -27,7 +27,7 @@ impl Redis {
         Self::start_with(&[]).await
     }
 
-    /// Starts a server that writes each change to its append-only file.
+    /// Starts a server that syncs each change to its append-only file.
     ///
     /// # Panics
     /// Redis is not installed or does not start.
@@ -35,7 +35,7 @@ impl Redis {
         Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
-    /// Starts a server with further options, as on its command line.
+    /// Starts a server with additional command-line options.
     ///
     /// # Panics
     /// Redis is not installed or does not start.
@@ -48,37 +48,37 @@ impl Redis {
         redis
     }
 
-    /// Address for `store.url` and `blobs.url`.
+    /// The server's URL for `store.url` and `blobs.url`.
     #[must_use]
     pub fn url(&self) -> String {
         self.url_at(self.address())
     }
 
-    /// Address for `store.url` and `blobs.url`, by way of a proxy.
+    /// The URL for `store.url` and `blobs.url` through a proxy.
     #[must_use]
     pub fn url_at(&self, proxy: SocketAddr) -> String {
         format!("redis://{proxy}")
     }
 
-    /// Where the server listens.
+    /// The address that the server listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
-    /// Folder with everything that the server writes.
+    /// The folder with all files of the server.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Process group of the running server, to measure what it costs.
+    /// Process group of the running server, for measuring its CPU time and memory.
     #[must_use]
     pub fn process_group(&self) -> Option<u32> {
         self.server.as_ref().map(Process::group)
     }
 
-    /// Kills the server with SIGKILL and waits until it is gone.
+    /// Kills the server with SIGKILL and waits until it has ended.
     pub async fn kill9(&mut self) {
         self.end("KILL").await;
     }
@@ -88,14 +88,16 @@ impl Redis {
         self.end("TERM").await;
     }
 
-    /// Starts the server again on its port and with its files.
+    /// Restarts the server on the same port and with its files.
     ///
     /// # Panics
-    /// It does not start.
+    /// The server does not start.
     pub async fn restart(&mut self) {
         self.stop().await;
-        let mut server =
-            Command::new(find(&["/usr/bin/redis-server", "/usr/local/bin/redis-server"], "redis-server"));
+        let mut server = Command::new(find_program(
+            &["/usr/bin/redis-server", "/usr/local/bin/redis-server"],
+            "redis-server",
+        ));
         server.args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", ""]);
         server.arg("--dir").arg(self.folder.path()).args(&self.options);
         server.env("LANG", "C.UTF-8");

@@ -1,4 +1,4 @@
-//! A private S3 server, in this process.
+//! A private S3 server in the test process.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::settings::{ObjectSettings, ObjectsUrl};
 const ACCESS_KEY_ID: &str = "faceline";
 const SECRET_ACCESS_KEY: &str = "faceline's test server";
 
-/// An S3 server with one bucket, over a folder.
+/// An S3 server with one bucket, which stores its objects in a folder.
 pub struct S3 {
     // Fields are dropped in this order: the server first, the folder last.
     server: Option<AbortOnDropHandle<()>>,
@@ -27,13 +27,13 @@ pub struct S3 {
 }
 
 impl S3 {
-    /// Name of the bucket that is there.
+    /// Name of the bucket.
     pub const BUCKET: &'static str = "faceline";
 
     /// Starts a server.
     ///
     /// # Panics
-    /// There is no room for a folder, or no free port.
+    /// No temporary folder can be created, or no port is free.
     pub async fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("faceline-s3-").tempdir().expect("a temporary folder");
         std::fs::create_dir(folder.path().join(Self::BUCKET)).expect("a folder in the temporary one");
@@ -51,13 +51,13 @@ impl S3 {
         format!("s3://{}/below/here", Self::BUCKET)
     }
 
-    /// The section `objects` that leads to a folder in the bucket.
+    /// The settings section `objects` for a folder in the bucket.
     #[must_use]
     pub fn settings(&self) -> ObjectSettings {
         self.settings_at(self.address)
     }
 
-    /// As [`S3::settings`], by way of a proxy.
+    /// Like [`S3::settings`], through a proxy.
     #[must_use]
     pub fn settings_at(&self, proxy: SocketAddr) -> ObjectSettings {
         ObjectSettings {
@@ -69,35 +69,35 @@ impl S3 {
         }
     }
 
-    /// Where the server listens.
+    /// The address that the server listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Folder with everything that the server writes.
+    /// The folder with all files of the server.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Ends the server and its connections; nobody listens on its port afterwards.
+    /// Stops the server and closes its connections and its port.
     pub async fn stop(&mut self) {
         if let Some(server) = self.server.take() {
             server.abort();
-            // Ended by what was just said.
+            // Returns the error of the abort.
             let _ = server.await;
         }
     }
 }
 
 async fn serve(listener: TcpListener, service: S3Service) {
-    // Dropped with the server, and its connections with it.
+    // Dropping the server's task drops this set and aborts all connections.
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let service = service.clone();
         connections.spawn(async move {
-            // A client that hangs up is none of the server's business.
+            // A client that disconnects is not an error of the server.
             let _ = Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });
         while connections.try_join_next().is_some() {}

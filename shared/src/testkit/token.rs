@@ -1,4 +1,4 @@
-//! Tokens of BWS clients (RFC 7515, HS512), as the demo account's client makes them.
+//! Tokens of BWS clients: JSON Web Signatures (RFC 7515) with HS512, as the demo account's client signs them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,16 +11,17 @@ const DEMO_KEY: &str = "ZmFjZWxpbmUtZGVtby1rZXktZmFjZWxpbmUtZGVtby1rZXk=";
 /// A token of the demo account that is valid for `seconds` from now.
 ///
 /// # Panics
-/// The clock stands before 1970.
+/// The system's clock is before 1970.
 #[must_use]
 pub fn demo_token(seconds: i64) -> String {
     token("demo", DEMO_KEY, seconds)
 }
 
-/// A token of `client`, whose name needs no escape in JSON, that its key, in base64, has signed, and that is valid for `seconds` from now.
+/// A token of `client`, signed with its base64 `key` and valid for `seconds` from now. The name must not need escaping in
+/// JSON.
 ///
 /// # Panics
-/// The key is not base64, or the clock stands before 1970.
+/// The key is not base64, or the system's clock is before 1970.
 #[must_use]
 pub fn token(client: &str, key: &str, seconds: i64) -> String {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock stands after 1970");

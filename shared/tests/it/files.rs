@@ -1,9 +1,9 @@
-//! What a server has written.
+//! Searches the files that a server has written.
 
 use std::fs;
 use std::path::Path;
 
-/// The bytes of all files of a folder.
+/// The contents of all files below a folder.
 pub(crate) struct Files(Vec<Vec<u8>>);
 
 impl Files {
@@ -16,7 +16,7 @@ impl Files {
                 if path.is_dir() {
                     folders.push(path);
                 } else {
-                    // A server may remove a file while we look.
+                    // An error is ignored: the server may remove a file meanwhile.
                     files.extend(fs::read(path));
                 }
             }

@@ -1,7 +1,7 @@
-//! The adapters of the ports, against real servers. Each port has one suite that all of its adapters pass.
+//! Tests of the ports' adapters against real servers. Each port has one suite, which all of its adapters pass.
 #![expect(
     clippy::unwrap_used,
-    reason = "what clippy.toml allows in tests does not reach the functions that they share"
+    reason = "clippy.toml allows it in test functions only, not in the helpers that they share"
 )]
 
 mod blob;
@@ -12,18 +12,18 @@ mod object;
 use std::future::Future;
 use std::time::Duration;
 
-/// Time in which anything that a test waits for happens, on a busy machine too.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Timeout for everything that a test waits for; long enough for a busy machine.
+const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Time after which what must not happen is taken not to happen.
-const QUIET: Duration = Duration::from_millis(200);
+/// After this time a test concludes that an event does not happen.
+const QUIET_PERIOD: Duration = Duration::from_millis(200);
 
-/// What comes of `future`, which must not take long.
+/// Awaits `future` with a timeout.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LIMIT, future).await.expect("it takes too long")
+    tokio::time::timeout(TEST_TIMEOUT, future).await.expect("it takes too long")
 }
 
-/// Asserts that `future` does not come to an end.
+/// Asserts that `future` does not complete.
 async fn never<T>(future: impl Future<Output = T>) {
-    assert!(tokio::time::timeout(QUIET, future).await.is_err(), "it must not happen");
+    assert!(tokio::time::timeout(QUIET_PERIOD, future).await.is_err(), "it must not happen");
 }

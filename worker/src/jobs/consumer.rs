@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::SealedBlobs;
-use faceline_shared::broker::republish::Republisher;
+use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Delivery, Queue, Settlement, SharedBroker};
 use faceline_shared::job::{JobEnvelope, JobFailure, MessageError};
 use faceline_shared::seal::KeyRing;
@@ -65,7 +65,7 @@ impl Consumer {
         metrics: WorkerMetrics,
     ) -> Self {
         let slots = handler.slots().max(1);
-        let publisher = Arc::new(Republisher::new(broker.clone()));
+        let publisher = Arc::new(RetryingPublisher::new(broker.clone()));
         Self {
             replier: Replier::new(Arc::clone(&publisher), keys.clone(), metrics.clone()),
             quarantine: Quarantine::new(publisher),

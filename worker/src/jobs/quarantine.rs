@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use faceline_shared::broker::republish::Republisher;
+use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Delivery, Message, Publish as _, Published, Queue, Settlement};
 use tokio::sync::RwLock;
 
@@ -29,7 +29,7 @@ pub(super) fn is_poison(queue: &Queue, delivery: &Delivery) -> bool {
 
 /// Moves jobs to the quarantine queue.
 pub(super) struct Quarantine {
-    publisher: Arc<Republisher>,
+    publisher: Arc<RetryingPublisher>,
     /// Held for reading while a job moves, until the broker has acted on its settlement. Held for writing before a job
     /// of the quarantine starts, since that job may end the process, and with it the settlements that the broker has
     /// not read.
@@ -37,7 +37,7 @@ pub(super) struct Quarantine {
 }
 
 impl Quarantine {
-    pub(super) fn new(publisher: Arc<Republisher>) -> Self {
+    pub(super) fn new(publisher: Arc<RetryingPublisher>) -> Self {
         Self { publisher, moves: RwLock::default() }
     }
 
@@ -46,7 +46,7 @@ impl Quarantine {
         let _moving = self.moves.read().await;
         let settlement = self.append(delivery).await;
         settle(delivery, settlement).await;
-        if let Err(error) = delivery.heard().await {
+        if let Err(error) = delivery.flush_settlements().await {
             tracing::warn!(%error, job = %delivery.message.id, "the job may be in two queues");
         }
     }

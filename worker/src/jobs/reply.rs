@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use faceline_shared::broker::republish::Republisher;
+use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Message, Publish as _, Published, Queue, Settlement};
 use faceline_shared::job::{JobEnvelope, JobFailure, Outcome, ReplyEnvelope};
 use faceline_shared::retry::Backoff;
@@ -20,7 +20,7 @@ const MAX_LOST_QUEUES: usize = 1_000;
 
 /// Publishes answers to the gateways' reply queues.
 pub(super) struct Replier {
-    publisher: Arc<Republisher>,
+    publisher: Arc<RetryingPublisher>,
     keys: KeyRing,
     metrics: WorkerMetrics,
     /// Reply queues that do not exist any more.
@@ -28,7 +28,7 @@ pub(super) struct Replier {
 }
 
 impl Replier {
-    pub(super) fn new(publisher: Arc<Republisher>, keys: KeyRing, metrics: WorkerMetrics) -> Self {
+    pub(super) fn new(publisher: Arc<RetryingPublisher>, keys: KeyRing, metrics: WorkerMetrics) -> Self {
         Self { publisher, keys, metrics, lost_queues: ExpiringSet::new(MAX_LOST_QUEUES, LOST_QUEUE_TTL) }
     }
 

@@ -8,7 +8,7 @@ use super::failure::Parts;
 use super::request::AgeRequest;
 use super::{BiometricServices, Json};
 use crate::families::form::Form;
-use crate::jobs::other_result;
+use crate::jobs::unexpected_result;
 use crate::request::RequestContext;
 use faceline_shared::job::Task;
 
@@ -22,7 +22,7 @@ impl BiometricServices {
         let parts = Parts { image: "image", ..Parts::default() };
         let task = Task::EstimateAge(request.picture.clone());
         let JobResult::Aged(aged) = self.run(task, &context, &parts).await? else {
-            return Err(other_result());
+            return Err(unexpected_result());
         };
         self.signed_if(request.signed, &Age::new(&request, &aged))
     }

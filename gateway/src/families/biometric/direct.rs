@@ -10,7 +10,7 @@ use super::reference::ReferenceFace;
 use super::request::{FaceRequest, MatchImagesRequest, MatchRequest};
 use super::{BiometricServices, Json};
 use crate::families::form::Form;
-use crate::jobs::other_result;
+use crate::jobs::unexpected_result;
 use crate::request::RequestContext;
 use crate::sessions::face::FaceDescription;
 use faceline_shared::job::{self, Reference, Task};
@@ -41,7 +41,7 @@ impl BiometricServices {
         let parts = Parts { image: "image", ..Parts::default() };
         match self.run(Task::Code(request.picture.clone()), &context, &parts).await? {
             JobResult::Coded(coded) => Ok(coded),
-            _ => Err(other_result()),
+            _ => Err(unexpected_result()),
         }
     }
 
@@ -57,10 +57,10 @@ impl BiometricServices {
             candidate: request.candidate.clone(),
         }));
         let JobResult::Matched(matched) = self.run(task, &context, &parts).await? else {
-            return Err(other_result());
+            return Err(unexpected_result());
         };
         let Some(coded) = &matched.reference else {
-            return Err(other_result());
+            return Err(unexpected_result());
         };
         let describe = |picture, coded| MatchedFace::coded(picture, request.rotation, coded, &self.algorithm);
         self.signed(&Match::direct(
@@ -85,7 +85,7 @@ impl BiometricServices {
             candidate: request.candidate.clone(),
         }));
         let JobResult::Matched(matched) = self.run(task, &context, &parts).await? else {
-            return Err(other_result());
+            return Err(unexpected_result());
         };
         let candidate =
             MatchedFace::coded(&request.candidate, request.rotation, &matched.candidate, &self.algorithm);

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::answer::{Match, MatchedFace};
 use super::failure::Parts;
 use super::{BiometricServices, Json};
-use crate::jobs::other_result;
+use crate::jobs::unexpected_result;
 use crate::request::RequestContext;
 use crate::sessions::SessionFace;
 use crate::timestamp::Timestamp;
@@ -86,12 +86,12 @@ impl BiometricServices {
         } else {
             let task = Task::Rank(Box::new(Ranking { reference, candidates }));
             let JobResult::Ranked(rates) = self.run(task, &context, &Parts::default()).await? else {
-                return Err(other_result());
+                return Err(unexpected_result());
             };
             rates
         };
         if rates.len() != compared {
-            return Err(other_result());
+            return Err(unexpected_result());
         }
         let mut rates = rates.into_iter();
         let score = |far: Far| (far.score(), far.percentage());

@@ -15,7 +15,7 @@ use super::reference::ReferenceFace;
 use super::request::{FaceRequest, SessionRequest};
 use super::{BiometricServices, Json};
 use crate::families::form::Form;
-use crate::jobs::other_result;
+use crate::jobs::unexpected_result;
 use crate::request::RequestContext;
 use crate::sessions::face::FaceDescription;
 use crate::sessions::media_type;
@@ -203,7 +203,7 @@ impl BiometricServices {
         let parts = Parts { image: "image", ..Parts::default() };
         let task = Task::Compress(picture.file);
         let JobResult::Compressed(file) = entered.run(self.run(task, &context, &parts)).await? else {
-            return Err(other_result());
+            return Err(unexpected_result());
         };
         Ok(Picture { media_type: media_type::JPEG.to_owned(), file })
     }

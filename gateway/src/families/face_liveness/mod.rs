@@ -13,9 +13,9 @@ use tokio::time::Instant;
 
 pub use self::answer::{Answer, PictureFault, code};
 use self::request::{Request, Source};
-use crate::admission::Ticket;
+use crate::admission::InFlightPermit;
 use crate::families::json;
-use crate::jobs::{WorkerClient, other_result};
+use crate::jobs::{WorkerClient, unexpected_result};
 use crate::outbound::{FetchError, Fetcher};
 use crate::request::RequestContext;
 use crate::request::record;
@@ -56,7 +56,7 @@ impl FaceLiveness {
         &self,
         body: Bytes,
         context: &RequestContext,
-        ticket: &mut Ticket,
+        ticket: &mut InFlightPermit,
     ) -> Result<Vec<u8>, Refused> {
         let Request { session_id, source } = self.read(body).await?;
         record::note(|facts| facts.correlation_id.clone_from(&session_id));
@@ -83,7 +83,7 @@ impl FaceLiveness {
         &self,
         source: Source,
         context: &RequestContext,
-        ticket: &mut Ticket,
+        ticket: &mut InFlightPermit,
     ) -> Result<Result<f32, PictureFault>, Fault> {
         let started = Instant::now();
         let picture = match source {
@@ -98,12 +98,16 @@ impl FaceLiveness {
         match self.workers.run_after(started.elapsed(), Task::Examine(Box::new(examination)), context).await?
         {
             Ok(JobResult::Examined(examined)) => score(&examined),
-            Ok(_) => Err(other_result()),
+            Ok(_) => Err(unexpected_result()),
             Err(failure) => picture_fault(&failure).map(Err),
         }
     }
 
-    async fn fetch(&self, url: &str, ticket: &mut Ticket) -> Result<Result<Bytes, PictureFault>, Fault> {
+    async fn fetch(
+        &self,
+        url: &str,
+        ticket: &mut InFlightPermit,
+    ) -> Result<Result<Bytes, PictureFault>, Fault> {
         let mut room = |bytes| ticket.grow(bytes);
         match self.fetcher.fetch(url, &mut room).await {
             Ok(picture) => Ok(Ok(picture)),
@@ -122,7 +126,7 @@ impl FaceLiveness {
 
 /// The score of the one face, or why it has none.
 fn score(examined: &Examined) -> Result<Result<f32, PictureFault>, Fault> {
-    let [picture] = examined.live.as_slice() else { return Err(other_result()) };
+    let [picture] = examined.live.as_slice() else { return Err(unexpected_result()) };
     let face = match picture.faces.as_slice() {
         [] => return Ok(Err(PictureFault::FaceNotFound)),
         [face] => face,
@@ -131,7 +135,7 @@ fn score(examined: &Examined) -> Result<Result<f32, PictureFault>, Fault> {
     if let Some(check) = picture.rejection() {
         return Ok(Err(PictureFault::of(check)));
     }
-    face.liveness.map(Ok).ok_or_else(other_result)
+    face.liveness.map(Ok).ok_or_else(unexpected_result)
 }
 
 /// What a failure says of the picture.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::answer::family::Family;
 use super::grpc;
-use crate::admission::Ticket;
+use crate::admission::InFlightPermit;
 use crate::families::biometric::Picture;
 use crate::families::json;
 
@@ -74,14 +74,14 @@ fn empty(status: StatusCode) -> Response {
 }
 
 /// 200 with a picture, whose room in memory `ticket` holds.
-pub(in crate::http) fn picture(picture: Picture, ticket: Ticket) -> Answer<Response> {
+pub(in crate::http) fn picture(picture: Picture, ticket: InFlightPermit) -> Answer<Response> {
     let Picture { media_type, file } = picture;
     let media_type = HeaderValue::from_str(&media_type).map_err(|error| {
         tracing::error!(%error, media_type, "a media type cannot be written");
         Fault::Internal
     })?;
     let length = file.len();
-    let pieces = stream::unfold((file, ticket), async |(mut rest, ticket): (Bytes, Ticket)| {
+    let pieces = stream::unfold((file, ticket), async |(mut rest, ticket): (Bytes, InFlightPermit)| {
         let piece = rest.split_to(rest.len().min(PIECE));
         (!piece.is_empty()).then_some((Ok::<_, std::convert::Infallible>(piece), (rest, ticket)))
     });

@@ -10,7 +10,7 @@ use flate2::write::GzEncoder;
 use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-use crate::admission::Ticket;
+use crate::admission::InFlightPermit;
 use crate::http::intake::receive::STEP;
 
 /// The longest message of a request.
@@ -26,11 +26,11 @@ const TAGS: u32 = 2;
 /// The one message of a request's body; room for what is compressed in it is taken of `ticket`.
 ///
 /// # Errors
-/// [`Fault::Invalid`] where it is not of the form, [`Fault::TooLarge`], and as of [`Ticket::grow`].
+/// [`Fault::Invalid`] where it is not of the form, [`Fault::TooLarge`], and as of [`InFlightPermit::grow`].
 pub(in crate::http) async fn read<M: Message + Default>(
     mut body: Bytes,
     is_compressed: bool,
-    ticket: &mut Ticket,
+    ticket: &mut InFlightPermit,
 ) -> Result<M, Fault> {
     let invalid = |text: &str| Fault::Invalid(text.to_owned());
     if body.len() < PREFIX {
@@ -62,7 +62,7 @@ fn too_large() -> Fault {
 }
 
 /// What was compressed. Others get their turn after each piece.
-async fn inflated(message: &[u8], ticket: &mut Ticket) -> Result<Bytes, Fault> {
+async fn inflated(message: &[u8], ticket: &mut InFlightPermit) -> Result<Bytes, Fault> {
     let mut decoder = GzDecoder::new(message);
     let mut inflated = BytesMut::new();
     loop {

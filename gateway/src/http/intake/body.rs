@@ -12,7 +12,7 @@ use hyper::body::Body as _;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::receive::STEP;
-use crate::admission::Ticket;
+use crate::admission::InFlightPermit;
 
 /// A body that comes more slowly than this, in bytes a second, over its whole length is given up: single bytes,
 /// each just in time, would hold their room for hours.
@@ -21,7 +21,7 @@ const SLOWEST: u32 = 4 << 10;
 /// A request's body under its bounds.
 pub(in crate::http) struct BoundedBody<'t> {
     body: Body,
-    ticket: &'t mut Ticket,
+    ticket: &'t mut InFlightPermit,
     limit: usize,
     /// Bytes of memory for so many that were received.
     room: fn(usize) -> usize,
@@ -33,7 +33,12 @@ pub(in crate::http) struct BoundedBody<'t> {
 
 impl<'t> BoundedBody<'t> {
     /// Bounds `body` to `limit` bytes; it may rest for `patience`, and takes room of `ticket` as it grows.
-    pub(in crate::http) fn new(body: Body, limit: usize, patience: Duration, ticket: &'t mut Ticket) -> Self {
+    pub(in crate::http) fn new(
+        body: Body,
+        limit: usize,
+        patience: Duration,
+        ticket: &'t mut InFlightPermit,
+    ) -> Self {
         let started = Instant::now();
         Self {
             body,

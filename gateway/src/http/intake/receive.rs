@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::body::BoundedBody;
 use super::{basic, content_type, drain, multipart};
 use crate::accounts::{Caller, Permission, SourceAddress};
-use crate::admission::{ConnectionId, RequestFingerprint, Ticket};
+use crate::admission::{ConnectionId, InFlightPermit, RequestFingerprint};
 use crate::families::form::{Form, Schema};
 use crate::http::State;
 use crate::http::answer::family::Family;
@@ -35,7 +35,7 @@ pub(in crate::http) struct Received<B> {
     pub(in crate::http) caller: Caller,
     pub(in crate::http) context: RequestContext,
     /// Holds the request's room until it is answered.
-    pub(in crate::http) ticket: Ticket,
+    pub(in crate::http) ticket: InFlightPermit,
 }
 
 /// Who calls, where its key allows `permission`.
@@ -123,7 +123,7 @@ fn or_drained<T>(decided: Result<T, Fault>, parts: &Parts, body: Body) -> Result
 fn form_limit(state: &State, schema: &Schema) -> usize {
     let pictures = state.config.limits.picture_bytes.saturating_mul(schema.pictures.len());
     // What never fits is too large, not a matter of waiting.
-    pictures.saturating_add(ALLOWANCE).min(state.admission.longest_body())
+    pictures.saturating_add(ALLOWANCE).min(state.admission.max_body_bytes())
 }
 
 /// Lets a request in whose body is JSON, or empty, and which makes no job.
@@ -176,7 +176,7 @@ pub(in crate::http) async fn receive_whole(
     let (parts, body) = request.into_parts();
     let &WholeBody { limit, room, check } = form;
     // As of forms; the room grows with the length.
-    let limit = limit.min(limit.saturating_mul(state.admission.longest_body()) / room(limit));
+    let limit = limit.min(limit.saturating_mul(state.admission.max_body_bytes()) / room(limit));
     let decide = async {
         let caller = enter(state, &parts, permission).await?;
         check(&parts.headers)?;
@@ -227,14 +227,14 @@ struct Admitted {
     caller: Caller,
     work: Work,
     fingerprint: RequestFingerprint,
-    ticket: Ticket,
+    ticket: InFlightPermit,
 }
 
 impl Admitted {
     /// The request as a whole, whose body is here.
     fn with<B>(self, body: B, parts: &Parts) -> Received<B> {
         let Self { caller, work, fingerprint, mut ticket } = self;
-        ticket.received();
+        ticket.body_complete();
         let job = Uuid::now_v7();
         if work == Work::Job {
             record::note(|facts| facts.job = Some(job));

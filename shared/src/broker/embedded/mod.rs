@@ -1,96 +1,52 @@
-//! The broker of a single process: bounded queues in memory that behave as RabbitMQ's do.
+//! The embedded broker: bounded queues in memory, for a single process. They behave like RabbitMQ's quorum queues.
 //!
-//! Messages do not survive the process; callers who wait are gone with it, and replays are published again from
-//! the store.
+//! Messages do not survive the process. Callers that wait lose their connection with it anyway, and replays are published
+//! again from the store.
 
-mod consumer;
-mod ready;
+mod bounds;
+mod core;
+mod deliveries;
+mod ready_queue;
 mod state;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
 
-use self::consumer::{EmbeddedDeliveries, EmbeddedReplies};
-use self::state::State;
-use super::{
-    ANNOUNCEMENT_BACKLOG, Broker, BrokerError, BrokerSettings, Consume, Deliveries, Depth, Message, Publish,
-    Published, Queue, Replies,
+pub use self::bounds::QueueBounds;
+use self::core::{EmbeddedCore, lock};
+use self::deliveries::{EmbeddedDeliveries, EmbeddedReplies};
+use self::state::EmbeddedState;
+use super::message::Message;
+use super::port::{
+    Broker, BrokerError, Consume, Deliveries, Depth, MAX_WAITING_ANNOUNCEMENTS, Publish, Published, Replies,
 };
+use super::queue::Queue;
 
-/// Bounds of the queues.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Messages that wait in one queue.
-    pub max_length: u64,
-    /// Bytes that wait in one queue.
-    pub max_length_bytes: u64,
-    /// Dead letters; the oldest ones go.
-    pub dead_letters: u64,
-}
-
-impl From<&BrokerSettings> for Limits {
-    fn from(settings: &BrokerSettings) -> Self {
-        Self {
-            max_length: settings.max_length,
-            max_length_bytes: settings.max_length_bytes,
-            dead_letters: settings.dead_letter_max_length,
-        }
-    }
-}
-
-/// What the broker and its consumers share.
-struct Core {
-    state: Mutex<State>,
-    /// Wakes consumers after every change.
-    changed: Notify,
-    subscribers: Mutex<Vec<mpsc::Sender<Bytes>>>,
-}
-
-impl Core {
-    /// Works on the state and wakes those who wait for a change.
-    fn change<T>(&self, work: impl FnOnce(&mut State, Instant) -> T) -> T {
-        let result = self.look(work);
-        self.changed.notify_waiters();
-        result
-    }
-
-    /// Works on the state where nobody has to know.
-    fn look<T>(&self, work: impl FnOnce(&mut State, Instant) -> T) -> T {
-        work(&mut lock(&self.state), Instant::now())
-    }
-}
-
-/// The guarded values stay whole where a thread panics, because no code of others runs under the locks.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A broker in this process.
+/// A broker in this process, which its drop closes.
 pub struct EmbeddedBroker {
-    core: Arc<Core>,
+    core: Arc<EmbeddedCore>,
 }
 
 impl EmbeddedBroker {
     /// A broker with empty queues.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        let core = Core {
-            state: Mutex::new(State::new(limits)),
+    pub fn new(bounds: QueueBounds) -> Self {
+        let core = EmbeddedCore {
+            state: Mutex::new(EmbeddedState::new(bounds)),
             changed: Notify::new(),
             subscribers: Mutex::default(),
         };
         Self { core: Arc::new(core) }
     }
 
-    /// Does what the loss of all connections does to RabbitMQ's clients: unsettled deliveries go back as failed
-    /// attempts, and reply queues are lost.
+    /// Simulates the loss of all connections to RabbitMQ: unsettled deliveries return as failed attempts, and reply queues
+    /// are lost.
     #[cfg(feature = "testkit")]
     pub fn interrupt(&self) {
-        self.core.change(State::interrupt);
+        self.core.change(EmbeddedState::interrupt);
     }
 }
 
@@ -116,7 +72,7 @@ impl Publish for EmbeddedBroker {
 #[async_trait]
 impl Consume for EmbeddedBroker {
     async fn consume(&self, queue: &Queue, prefetch: u16) -> Box<dyn Deliveries> {
-        let id = self.core.look(|state, _| state.add_consumer(queue.clone(), prefetch));
+        let id = self.core.with_state(|state, _| state.add_consumer(queue.clone(), prefetch));
         Box::new(EmbeddedDeliveries::new(Arc::clone(&self.core), id))
     }
 
@@ -125,7 +81,7 @@ impl Consume for EmbeddedBroker {
     }
 
     async fn announcements(&self) -> mpsc::Receiver<Bytes> {
-        let (sender, receiver) = mpsc::channel(ANNOUNCEMENT_BACKLOG);
+        let (sender, receiver) = mpsc::channel(MAX_WAITING_ANNOUNCEMENTS);
         let mut subscribers = lock(&self.core.subscribers);
         if self.is_connected() {
             subscribers.push(sender);
@@ -138,12 +94,12 @@ impl Consume for EmbeddedBroker {
 impl Broker for EmbeddedBroker {
     async fn depth(&self, queue: &Queue) -> Result<Depth, BrokerError> {
         self.core
-            .look(|state, now| state.depth(queue, now))
+            .with_state(|state, now| state.depth(queue, now))
             .ok_or_else(|| BrokerError::Topology(format!("there is no queue {}", queue.name())))
     }
 
     fn is_connected(&self) -> bool {
-        self.core.look(|state, _| !state.is_closed())
+        self.core.with_state(|state, _| !state.is_closed())
     }
 
     async fn close(&self) {

@@ -1,18 +1,19 @@
-//! What the embedded broker knows: queues, consumers, and deliveries that are not settled. No clock of its own,
-//! no waiting.
+//! The state of the embedded broker: queues, consumers and unsettled deliveries. It runs on explicit time and never
+//! waits.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Limits;
-use super::ready::{Entry, Ready};
-use crate::broker::{
-    DEAD_LETTER_TTL, DELIVERY_LIMIT, Depth, Message, Published, Queue, Settlement, reply_queue,
-};
+use super::bounds::QueueBounds;
+use super::ready_queue::{Entry, ReadyQueue};
+use crate::broker::delivery::Settlement;
+use crate::broker::message::Message;
+use crate::broker::port::{Depth, Published};
+use crate::broker::queue::{DEAD_LETTER_TTL, DELIVERY_LIMIT, Queue, reply_queue_name};
 
-/// Numbers entries, consumers and deliveries; none is used twice.
+/// Identifies an entry, a consumer or a delivery. No id is used twice.
 pub(super) type Id = u64;
 
 struct Consumer {
@@ -27,52 +28,53 @@ struct Unsettled {
     entry: Entry,
 }
 
-/// What a consumer gets when it asks.
+/// What a consumer takes from its queue.
 #[derive(Debug)]
-pub(super) enum Take {
-    /// A message, to be settled under `tag`.
+pub(super) enum Taken {
+    /// A message, which the consumer settles by `tag`.
     Delivery { tag: Id, message: Message, attempts: u32 },
-    /// Nothing before something changes, or before this time.
-    Wait(Option<Instant>),
-    /// The consumer, or its queue, is no more.
+    /// The queue is empty or the prefetch is used up. The consumer tries again after a change, or when the next message
+    /// expires.
+    Empty { next_expiry: Option<Instant> },
+    /// The consumer or its queue was removed.
     Gone,
 }
 
-pub(super) struct State {
-    limits: Limits,
-    queues: HashMap<Queue, Ready>,
+pub(super) struct EmbeddedState {
+    bounds: QueueBounds,
+    queues: HashMap<Queue, ReadyQueue>,
     consumers: HashMap<Id, Consumer>,
     unsettled: HashMap<Id, Unsettled>,
     last_id: Id,
-    closed: bool,
+    is_closed: bool,
 }
 
-impl State {
-    pub(super) fn new(limits: Limits) -> Self {
+impl EmbeddedState {
+    pub(super) fn new(bounds: QueueBounds) -> Self {
         Self {
-            limits,
-            queues: Queue::DURABLE.into_iter().map(|queue| (queue, Ready::default())).collect(),
+            bounds,
+            queues: Queue::DURABLE.into_iter().map(|queue| (queue, ReadyQueue::default())).collect(),
             consumers: HashMap::new(),
             unsettled: HashMap::new(),
             last_id: 0,
-            closed: false,
+            is_closed: false,
         }
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.closed
+        self.is_closed
     }
 
     pub(super) fn publish(&mut self, queue: &Queue, message: Message, now: Instant) -> Published {
-        if self.closed {
+        if self.is_closed {
             return Published::Unreachable;
         }
         self.expire(now);
         let Some(ready) = self.queues.get(queue) else {
             return Published::Returned;
         };
-        let full = ready.len() as u64 >= self.limits.max_length
-            || (ready.bytes() + message.body.len()) as u64 > self.limits.max_length_bytes;
+        let full = ready.len() as u64 >= self.bounds.max_length
+            || (ready.bytes() + message.body.len()) as u64 > self.bounds.max_length_bytes;
         let wait = message.expiration;
         match queue {
             Queue::DeadLetters => self.dead_letter(message, now),
@@ -88,48 +90,49 @@ impl State {
     }
 
     pub(super) fn add_consumer(&mut self, queue: Queue, prefetch: u16) -> Id {
-        let id = self.id();
+        let id = self.next_id();
         let consumer = Consumer { queue, prefetch: usize::from(prefetch).max(1), unsettled: 0 };
         self.consumers.insert(id, consumer);
         id
     }
 
-    /// A reply queue and its consumer.
+    /// Opens a reply queue with its consumer. Returns the queue's name and the consumer's id.
     pub(super) fn open_reply(&mut self, instance: &str, prefetch: u16) -> (String, Id) {
-        let name = reply_queue(instance, self.id());
+        let name = reply_queue_name(instance, self.next_id());
         let queue = Queue::Reply(name.clone());
-        self.queues.insert(queue.clone(), Ready::default());
+        self.queues.insert(queue.clone(), ReadyQueue::default());
         (name, self.add_consumer(queue, prefetch))
     }
 
-    /// Forgets a consumer, and its queue if that is a reply queue. What it holds stays in its hands.
+    /// Removes a consumer, and its queue if that is a reply queue. Its unsettled deliveries can still be settled.
     pub(super) fn remove_consumer(&mut self, id: Id) {
         if let Some(Consumer { queue: queue @ Queue::Reply(_), .. }) = self.consumers.remove(&id) {
             self.queues.remove(&queue);
         }
     }
 
-    pub(super) fn take(&mut self, id: Id, now: Instant) -> Take {
+    pub(super) fn take(&mut self, id: Id, now: Instant) -> Taken {
         self.expire(now);
         let Some(consumer) = self.consumers.get_mut(&id) else {
-            return Take::Gone;
+            return Taken::Gone;
         };
         let Some(ready) = self.queues.get_mut(&consumer.queue) else {
-            return Take::Gone;
+            return Taken::Gone;
         };
         let entry = if consumer.unsettled < consumer.prefetch { ready.pop() } else { None };
         let Some(entry) = entry else {
-            return Take::Wait(self.queues.values().filter_map(Ready::next_expiry).min());
+            let next_expiry = self.queues.values().filter_map(ReadyQueue::next_expiry).min();
+            return Taken::Empty { next_expiry };
         };
         consumer.unsettled += 1;
         let queue = consumer.queue.clone();
         let (message, attempts) = (entry.message.clone(), entry.attempts);
-        let tag = self.id();
+        let tag = self.next_id();
         self.unsettled.insert(tag, Unsettled { queue, consumer: id, entry });
-        Take::Delivery { tag, message, attempts }
+        Taken::Delivery { tag, message, attempts }
     }
 
-    /// False where nobody holds such a delivery any more.
+    /// Settles a delivery; false if it is not unsettled any more.
     pub(super) fn settle(&mut self, tag: Id, settlement: Settlement, now: Instant) -> bool {
         let Some(Unsettled { queue, consumer, mut entry }) = self.unsettled.remove(&tag) else {
             return false;
@@ -143,7 +146,7 @@ impl State {
             Settlement::Failed if entry.attempts > DELIVERY_LIMIT => self.discard(&queue, entry, now),
             Settlement::DeadLetter => self.discard(&queue, entry, now),
             Settlement::Failed | Settlement::GiveBack => {
-                // A reply queue that is gone takes its messages along.
+                // A lost reply queue loses its messages too.
                 if let Some(ready) = self.queues.get_mut(&queue) {
                     ready.insert(entry);
                 }
@@ -159,7 +162,7 @@ impl State {
         Some(Depth { ready, consumers })
     }
 
-    /// What the loss of all connections does: deliveries go back as failed attempts, reply queues are gone.
+    /// Simulates the loss of all connections: deliveries return as failed attempts, and reply queues are lost.
     #[cfg(feature = "testkit")]
     pub(super) fn interrupt(&mut self, now: Instant) {
         for tag in self.unsettled.keys().copied().collect::<Vec<_>>() {
@@ -170,26 +173,26 @@ impl State {
     }
 
     pub(super) fn close(&mut self) {
-        self.closed = true;
+        self.is_closed = true;
         self.queues.clear();
         self.consumers.clear();
         self.unsettled.clear();
     }
 
-    fn id(&mut self) -> Id {
+    fn next_id(&mut self) -> Id {
         self.last_id += 1;
         self.last_id
     }
 
     fn append(&mut self, queue: &Queue, message: Message, wait: Option<Duration>, now: Instant) {
-        let order = self.id();
+        let order = self.next_id();
         if let Some(ready) = self.queues.get_mut(queue) {
             let expires_at = wait.and_then(|wait| now.checked_add(wait));
             ready.insert(Entry { order, message, attempts: 0, expires_at });
         }
     }
 
-    /// To the dead letters, if `queue` has them.
+    /// Dead-letters an entry, unless `queue` has no dead letters (reply queues and the dead letters themselves).
     fn discard(&mut self, queue: &Queue, entry: Entry, now: Instant) {
         if !matches!(queue, Queue::DeadLetters | Queue::Reply(_)) {
             self.dead_letter(entry.message, now);
@@ -200,12 +203,13 @@ impl State {
         let message = Message { expiration: None, ..message };
         self.append(&Queue::DeadLetters, message, Some(DEAD_LETTER_TTL), now);
         if let Some(dead) = self.queues.get_mut(&Queue::DeadLetters)
-            && dead.len() as u64 > self.limits.dead_letters
+            && dead.len() as u64 > self.bounds.max_dead_letters
         {
             dead.pop();
         }
     }
 
+    /// Dead-letters all expired messages.
     fn expire(&mut self, now: Instant) {
         let mut expired = Vec::new();
         for (queue, ready) in &mut self.queues {
@@ -228,8 +232,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn state() -> State {
-        State::new(Limits { max_length: 3, max_length_bytes: 100, dead_letters: 2 })
+    fn state() -> EmbeddedState {
+        EmbeddedState::new(QueueBounds { max_length: 3, max_length_bytes: 100, max_dead_letters: 2 })
     }
 
     fn message(body: &'static str) -> Message {
@@ -242,10 +246,10 @@ mod tests {
         }
     }
 
-    fn take(state: &mut State, consumer: Id, now: Instant) -> Option<(Id, Bytes, u32)> {
+    fn take(state: &mut EmbeddedState, consumer: Id, now: Instant) -> Option<(Id, Bytes, u32)> {
         match state.take(consumer, now) {
-            Take::Delivery { tag, message, attempts } => Some((tag, message.body, attempts)),
-            Take::Wait(_) | Take::Gone => None,
+            Taken::Delivery { tag, message, attempts } => Some((tag, message.body, attempts)),
+            Taken::Empty { .. } | Taken::Gone => None,
         }
     }
 
@@ -299,7 +303,9 @@ mod tests {
         let expiring = Message { expiration: Some(SECOND), ..message("a") };
         state.publish(&Queue::Interactive, expiring, now);
         let reader = state.add_consumer(Queue::DeadLetters, 1);
-        assert!(matches!(state.take(reader, now), Take::Wait(Some(until)) if until == now + SECOND));
+        assert!(
+            matches!(state.take(reader, now), Taken::Empty { next_expiry: Some(until) } if until == now + SECOND)
+        );
         assert_eq!(take(&mut state, reader, now + SECOND).unwrap().1, "a");
     }
 

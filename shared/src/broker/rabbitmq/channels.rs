@@ -1,4 +1,4 @@
-//! Channels to publish on, one for each target.
+//! The channels for publishing: one per queue or exchange.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -8,56 +8,67 @@ use lapin::options::ConfirmSelectOptions;
 use lapin::types::ShortString;
 use tokio::sync::Mutex;
 
-use super::link::{Link, answer};
-use super::links::Links;
-use crate::broker::BrokerError;
+use super::connection::{BrokerConnection, with_response_timeout};
+use super::supervisor::ConnectionSupervisor;
+use crate::broker::port::BrokerError;
 
-/// Targets with a channel of their own; beyond that, channels are opened anew.
+/// Maximum number of open channels. One more closes all of them.
 const MAX_CHANNELS: usize = 128;
 
-/// The channels of the present link. lapin gives a returned message to the next confirm on its channel, whichever
-/// that is, so targets do not share channels. Within one target it does no harm: a queue that is gone never comes
-/// back under its name, so everything that is on its way there is lost.
-pub(super) struct Channels {
-    links: Links,
-    open: Mutex<Open>,
+/// The channels of the present connection.
+///
+/// lapin attaches a returned message to the next confirm on its channel, whichever message that confirms. So queues do
+/// not share channels. Within one queue this does no harm: a lost queue never comes back under its name, so every message
+/// to it is returned.
+pub(super) struct PublishChannels {
+    connections: ConnectionSupervisor,
+    open: Mutex<OpenChannels>,
 }
 
 #[derive(Default)]
-struct Open {
-    link: Weak<Link>,
+struct OpenChannels {
+    connection: Weak<BrokerConnection>,
     by_target: HashMap<ShortString, Channel>,
 }
 
-impl Channels {
-    pub(super) fn new(links: Links) -> Self {
-        Self { links, open: Mutex::default() }
+impl PublishChannels {
+    pub(super) fn new(connections: ConnectionSupervisor) -> Self {
+        Self { connections, open: Mutex::default() }
     }
 
-    /// The target's channel, and its link, which has to be kept for as long as the channel is used.
+    /// The channel of `target`, a queue or an exchange, and its connection, which the caller keeps while it uses the
+    /// channel.
+    ///
+    /// # Errors
+    /// [`BrokerError`]: there is no connection.
     pub(super) async fn get(
         &self,
         target: &ShortString,
         confirm: bool,
-    ) -> Result<(Arc<Link>, Channel), BrokerError> {
+    ) -> Result<(Arc<BrokerConnection>, Channel), BrokerError> {
         loop {
-            let link = self.links.now().await?;
-            match self.on(&link, target, confirm).await {
-                Ok(channel) => return Ok((link, channel)),
-                Err(error) => link.fail(&error),
+            let connection = self.connections.current().await?;
+            match self.get_on(&connection, target, confirm).await {
+                Ok(channel) => return Ok((connection, channel)),
+                Err(error) => connection.fail(&error),
             }
         }
     }
 
-    /// Forgets a target that is gone.
+    /// Drops the channel of a queue that does not exist any more.
     pub(super) async fn forget(&self, target: &ShortString) {
         self.open.lock().await.by_target.remove(target);
     }
 
-    async fn on(&self, link: &Arc<Link>, target: &ShortString, confirm: bool) -> lapin::Result<Channel> {
+    async fn get_on(
+        &self,
+        connection: &Arc<BrokerConnection>,
+        target: &ShortString,
+        confirm: bool,
+    ) -> lapin::Result<Channel> {
         let mut open = self.open.lock().await;
-        if !std::ptr::eq(open.link.as_ptr(), Arc::as_ptr(link)) {
-            *open = Open { link: Arc::downgrade(link), by_target: HashMap::new() };
+        if !std::ptr::eq(open.connection.as_ptr(), Arc::as_ptr(connection)) {
+            *open = OpenChannels { connection: Arc::downgrade(connection), by_target: HashMap::new() };
         }
         if let Some(channel) = open.by_target.get(target) {
             if channel.status().connected() {
@@ -65,9 +76,9 @@ impl Channels {
             }
             open.by_target.remove(target);
         }
-        let channel = answer(open_channel(link, confirm)).await?;
+        let channel = with_response_timeout(open_channel(connection, confirm)).await?;
         if open.by_target.len() == MAX_CHANNELS {
-            // Those in use stay open until their users are done.
+            // Publishes in progress hold a clone of their channel, which stays open until they are done.
             open.by_target.clear();
         }
         open.by_target.insert(target.clone(), channel.clone());
@@ -75,8 +86,8 @@ impl Channels {
     }
 }
 
-async fn open_channel(link: &Link, confirm: bool) -> lapin::Result<Channel> {
-    let channel = link.channel().await?;
+async fn open_channel(connection: &BrokerConnection, confirm: bool) -> lapin::Result<Channel> {
+    let channel = connection.channel().await?;
     if confirm {
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
     }

@@ -1,4 +1,4 @@
-//! A message as AMQP has it.
+//! Maps messages to AMQP properties and back.
 
 use std::time::Duration;
 
@@ -7,17 +7,18 @@ use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use uuid::Uuid;
 
-use crate::broker::Message;
+use crate::broker::message::Message;
 
+/// AMQP delivery mode: the broker stores the message on disk.
 const PERSISTENT: u8 = 2;
 
-/// Failed attempts in the queues that the message was in before.
+/// Our header: failed attempts in queues before this one.
 const EARLIER_ATTEMPTS: &str = "x-faceline-earlier-attempts";
 
-/// Attempts in this queue, counted by quorum queues.
+/// The header in which a quorum queue counts failed attempts.
 const DELIVERY_COUNT: &str = "x-delivery-count";
 
-/// The properties of `message`; `None` where a name is longer than AMQP allows.
+/// The AMQP properties of `message`; `None` if `reply_to` exceeds the 255 bytes that AMQP allows.
 pub(super) fn properties(message: &Message) -> Option<BasicProperties> {
     let mut headers = FieldTable::default();
     headers.insert(EARLIER_ATTEMPTS.into(), AMQPValue::LongLongInt(message.earlier_attempts.into()));
@@ -35,7 +36,7 @@ pub(super) fn properties(message: &Message) -> Option<BasicProperties> {
     Some(properties)
 }
 
-/// Reads a delivery: the message, and the failed attempts at it in its queue. `None` where it is not one of ours.
+/// Reads a delivery: the message and its failed attempts in this queue; `None` if Faceline did not publish it.
 pub(super) fn message(delivery: &mut Delivery) -> Option<(Message, u32)> {
     let properties = &delivery.properties;
     let count =
@@ -50,12 +51,12 @@ pub(super) fn message(delivery: &mut Delivery) -> Option<(Message, u32)> {
         earlier_attempts: count(EARLIER_ATTEMPTS).unwrap_or(0),
         body: std::mem::take(&mut delivery.data).into(),
     };
-    // Not there at the first attempt, and never in classic queues, as those for replies are.
+    // Absent at the first attempt, and in classic queues such as reply queues.
     let attempts = count(DELIVERY_COUNT).unwrap_or(0);
     Some((message, attempts))
 }
 
-/// Brokers choose the width of an integer by its value.
+/// Reads an integer of any width: brokers choose the width by the value.
 fn unsigned(value: &AMQPValue) -> Option<u32> {
     let value = match *value {
         AMQPValue::ShortShortInt(value) => value.into(),

@@ -1,4 +1,4 @@
-//! Streams over all links.
+//! Streams that outlive connections: each subscribes again on the next connection.
 
 use std::sync::Arc;
 
@@ -8,35 +8,41 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::link::answer;
-use super::links::Links;
-use super::subscription::{Source, Subscription};
-use crate::broker::{Deliveries, Delivery, Message, Replies, ReplyEvent};
+use super::connection::with_response_timeout;
+use super::subscription::{ConsumeSource, Subscription};
+use super::supervisor::ConnectionSupervisor;
+use crate::broker::delivery::Delivery;
+use crate::broker::message::Message;
+use crate::broker::port::{Deliveries, Replies, ReplyEvent};
 
-/// What to consume on the next link: the name of an exclusive queue must not be used twice, for the broker may not
-/// have noticed yet that the connection which has it is gone.
-type NextSource = Arc<dyn Fn() -> Source + Send + Sync>;
+/// Returns the source for the next subscription. An exclusive queue needs a new name each time, because the broker may
+/// not have noticed yet that the connection with the old one is lost.
+type NextSource = Arc<dyn Fn() -> ConsumeSource + Send + Sync>;
 
-/// A consumer over all links.
-pub(super) struct LinkedDeliveries {
-    links: Links,
+/// A consumer that subscribes again on every new connection.
+pub(super) struct ReconnectingDeliveries {
+    connections: ConnectionSupervisor,
     source: NextSource,
     subscription: Option<Subscription>,
-    /// A subscription in the making; it goes on where it was when the caller drops `subscribe` and comes again.
+    /// A subscription that is being opened. It is kept here so that dropping the future of `subscribe` does not restart
+    /// it.
     subscribing: Option<BoxFuture<'static, Option<Subscription>>>,
 }
 
-impl LinkedDeliveries {
-    pub(super) fn new(links: Links, source: impl Fn() -> Source + Send + Sync + 'static) -> Self {
-        Self { links, source: Arc::new(source), subscription: None, subscribing: None }
+impl ReconnectingDeliveries {
+    pub(super) fn new(
+        connections: ConnectionSupervisor,
+        source: impl Fn() -> ConsumeSource + Send + Sync + 'static,
+    ) -> Self {
+        Self { connections, source: Arc::new(source), subscription: None, subscribing: None }
     }
 
-    /// The present subscription, or the next one; `None` after the end.
+    /// The present subscription, or a new one; `None` after the broker was closed.
     async fn subscribe(&mut self) -> Option<&mut Subscription> {
         if self.subscription.is_none() {
-            let subscribing = self
-                .subscribing
-                .get_or_insert_with(|| Box::pin(subscribe(self.links.clone(), Arc::clone(&self.source))));
+            let subscribing = self.subscribing.get_or_insert_with(|| {
+                Box::pin(subscribe(self.connections.clone(), Arc::clone(&self.source)))
+            });
             let subscription = subscribing.await;
             self.subscribing = None;
             self.subscription = subscription;
@@ -44,7 +50,7 @@ impl LinkedDeliveries {
         self.subscription.as_mut()
     }
 
-    /// The next message of an exclusive queue; `None` after the end.
+    /// The next message of an exclusive queue; `None` after the broker was closed.
     async fn next_message(&mut self) -> Option<Message> {
         loop {
             if let Some(message) = self.subscribe().await?.next_message().await {
@@ -55,19 +61,19 @@ impl LinkedDeliveries {
     }
 }
 
-/// Tries one link after the other, until one takes the subscription; `None` after the end.
-async fn subscribe(links: Links, source: NextSource) -> Option<Subscription> {
+/// Tries one connection after the other until a subscription succeeds; `None` after the broker was closed.
+async fn subscribe(connections: ConnectionSupervisor, source: NextSource) -> Option<Subscription> {
     loop {
-        let link = links.next().await?;
-        match answer(Subscription::open(Arc::clone(&link), &source())).await {
+        let connection = connections.wait_connected().await?;
+        match with_response_timeout(Subscription::open(Arc::clone(&connection), &source())).await {
             Ok(subscription) => return Some(subscription),
-            Err(error) => link.fail(&error),
+            Err(error) => connection.fail(&error),
         }
     }
 }
 
 #[async_trait]
-impl Deliveries for LinkedDeliveries {
+impl Deliveries for ReconnectingDeliveries {
     async fn next(&mut self) -> Option<Delivery> {
         loop {
             if let Some(delivery) = self.subscribe().await?.next().await {
@@ -78,17 +84,17 @@ impl Deliveries for LinkedDeliveries {
     }
 }
 
-/// A gateway's replies: each link has a queue of its own.
-pub(super) struct LinkedReplies(LinkedDeliveries);
+/// A gateway's replies. Each connection has a reply queue of its own.
+pub(super) struct ReconnectingReplies(ReconnectingDeliveries);
 
-impl LinkedReplies {
-    pub(super) fn new(deliveries: LinkedDeliveries) -> Self {
+impl ReconnectingReplies {
+    pub(super) fn new(deliveries: ReconnectingDeliveries) -> Self {
         Self(deliveries)
     }
 }
 
 #[async_trait]
-impl Replies for LinkedReplies {
+impl Replies for ReconnectingReplies {
     async fn next(&mut self) -> Option<ReplyEvent> {
         let Self(deliveries) = self;
         let Some(subscription) = &mut deliveries.subscription else {
@@ -99,19 +105,22 @@ impl Replies for LinkedReplies {
             return Some(ReplyEvent::Reply(reply));
         }
         deliveries.subscription = None;
-        (!deliveries.links.is_closed()).then_some(ReplyEvent::Lost)
+        (!deliveries.connections.is_closed()).then_some(ReplyEvent::Lost)
     }
 }
 
-/// Passes announcements on to `listener` for as long as it listens.
-pub(super) async fn pass_on(mut announcements: LinkedDeliveries, listener: mpsc::Sender<Bytes>) {
+/// Forwards announcements to `subscriber` until it is dropped. If it is full, the announcement is dropped.
+pub(super) async fn forward_announcements(
+    mut announcements: ReconnectingDeliveries,
+    subscriber: mpsc::Sender<Bytes>,
+) {
     loop {
         let announcement = tokio::select! {
-            () = listener.closed() => return,
+            () = subscriber.closed() => return,
             announcement = announcements.next_message() => announcement,
         };
         let Some(announcement) = announcement else { return };
-        if let Err(TrySendError::Closed(_)) = listener.try_send(announcement.body) {
+        if let Err(TrySendError::Closed(_)) = subscriber.try_send(announcement.body) {
             return;
         }
     }

@@ -1,17 +1,18 @@
-//! RabbitMQ, from 3.10 on: quorum queues, confirms, and a supervisor of its own over lapin.
+//! The adapter for RabbitMQ, from version 3.10 on: quorum queues, publisher confirms, and a supervisor over lapin.
 //!
-//! Two connections, one to publish and one to consume, so that a broker that holds publishers back does not hold
-//! back acknowledgements. Each is a [`link::Link`], and any failure of a link, of one of its channels too, replaces
-//! it as a whole: connection, queues, prefetch, consumers.
+//! There are two connections, one for publishing and one for consuming. So when the broker blocks publishers (a memory or
+//! disk alarm), acknowledgements still pass. A failure of a connection, or of any of its channels, replaces the connection
+//! as a whole: its queues are declared and its consumers subscribed again (`supervisor.rs`).
 
+mod address;
 mod channels;
 mod codec;
+mod connection;
 mod deliveries;
-mod link;
-mod links;
 mod publisher;
 mod settle;
 mod subscription;
+mod supervisor;
 mod topology;
 
 use std::sync::Arc;
@@ -26,46 +27,55 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use self::deliveries::{LinkedDeliveries, LinkedReplies, pass_on};
-use self::link::{Target, answer};
-use self::links::Links;
+use self::address::ServerAddress;
+use self::connection::with_response_timeout;
+use self::deliveries::{ReconnectingDeliveries, ReconnectingReplies, forward_announcements};
 use self::publisher::Publisher;
-use self::subscription::Source;
+use self::subscription::ConsumeSource;
+use self::supervisor::ConnectionSupervisor;
 use self::topology::Topology;
-use super::{
-    ANNOUNCEMENT_BACKLOG, Broker, BrokerError, BrokerSettings, Consume, Deliveries, Depth, Message, Publish,
-    Published, Queue, Replies,
+use super::message::Message;
+use super::port::{
+    Broker, BrokerError, Consume, Deliveries, Depth, MAX_WAITING_ANNOUNCEMENTS, Publish, Published, Replies,
 };
+use super::queue::Queue;
 use crate::redact::SecretUrl;
+use crate::settings::BrokerSettings;
 use crate::tls;
 
-/// A client of a RabbitMQ broker. It ends when it is closed or dropped.
+/// A client of RabbitMQ. Closing or dropping it ends its connections.
 pub struct RabbitMqBroker {
     topology: Arc<Topology>,
-    publishing: Links,
-    consuming: Links,
+    publishing: ConnectionSupervisor,
+    consuming: ConnectionSupervisor,
     publisher: Arc<Publisher>,
-    /// Number of the next reply queue. It starts at the clock's milliseconds, so that an instance which comes back
-    /// under its name does not use a name twice either.
+    /// Generation of the next reply queue. It starts at the clock's milliseconds, so an instance that restarts under the
+    /// same name does not reuse a queue's name.
     next_generation: Arc<AtomicU64>,
     closing: DropGuard,
 }
 
 impl RabbitMqBroker {
-    /// Starts to connect, in the background.
+    /// Connects in the background.
     ///
     /// # Errors
-    /// [`BrokerError::Url`].
+    /// [`BrokerError::Url`]: the URL cannot be parsed.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn connect(url: &SecretUrl, settings: &BrokerSettings) -> Result<Self, BrokerError> {
         tls::install_provider();
         let topology = Arc::new(Topology::new(settings));
-        let target = Target::new(url, Arc::clone(&topology))?;
+        let address = ServerAddress::new(url)?;
         let closing = CancellationToken::new();
-        let publishing = Links::start(target.clone(), "faceline publish", closing.clone());
-        let consuming = Links::start(target, "faceline consume", closing.clone());
+        let publishing = ConnectionSupervisor::start(
+            address.clone(),
+            Arc::clone(&topology),
+            "faceline publish",
+            closing.clone(),
+        );
+        let consuming =
+            ConnectionSupervisor::start(address, Arc::clone(&topology), "faceline consume", closing.clone());
         let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_millis() as u64);
         Ok(Self {
             topology,
@@ -87,7 +97,7 @@ impl Publish for RabbitMqBroker {
     async fn announce(&self, body: Bytes) {
         let message =
             Message { id: Uuid::now_v7(), reply_to: None, expiration: None, earlier_attempts: 0, body };
-        self.publisher.announce(self.topology.announcements().into(), &message).await;
+        self.publisher.announce(self.topology.announcement_exchange().into(), &message).await;
     }
 }
 
@@ -95,8 +105,8 @@ impl Publish for RabbitMqBroker {
 impl Consume for RabbitMqBroker {
     async fn consume(&self, queue: &Queue, prefetch: u16) -> Box<dyn Deliveries> {
         let queue = self.topology.queue(queue);
-        let source = move || Source::Queue { queue: queue.clone(), prefetch };
-        Box::new(LinkedDeliveries::new(self.consuming.clone(), source))
+        let source = move || ConsumeSource::Queue { queue: queue.clone(), prefetch };
+        Box::new(ReconnectingDeliveries::new(self.consuming.clone(), source))
     }
 
     async fn replies(&self, instance: &str) -> Box<dyn Replies> {
@@ -104,20 +114,20 @@ impl Consume for RabbitMqBroker {
         let instance = instance.to_owned();
         let source = move || {
             let generation = next_generation.fetch_add(1, Ordering::Relaxed);
-            Source::Exclusive { queue: topology.reply_queue(&instance, generation), exchange: None }
+            ConsumeSource::Exclusive { queue: topology.reply_queue(&instance, generation), exchange: None }
         };
-        Box::new(LinkedReplies::new(LinkedDeliveries::new(self.consuming.clone(), source)))
+        Box::new(ReconnectingReplies::new(ReconnectingDeliveries::new(self.consuming.clone(), source)))
     }
 
     async fn announcements(&self) -> mpsc::Receiver<Bytes> {
-        let exchange = self.topology.announcements();
-        let source = move || Source::Exclusive {
+        let exchange = self.topology.announcement_exchange();
+        let source = move || ConsumeSource::Exclusive {
             queue: format!("{exchange}.{}", Uuid::now_v7()),
             exchange: Some(exchange.clone()),
         };
-        let (sender, receiver) = mpsc::channel(ANNOUNCEMENT_BACKLOG);
-        let announcements = LinkedDeliveries::new(self.consuming.clone(), source);
-        tokio::spawn(pass_on(announcements, sender));
+        let (sender, receiver) = mpsc::channel(MAX_WAITING_ANNOUNCEMENTS);
+        let announcements = ReconnectingDeliveries::new(self.consuming.clone(), source);
+        tokio::spawn(forward_announcements(announcements, sender));
         receiver
     }
 }
@@ -125,14 +135,14 @@ impl Consume for RabbitMqBroker {
 #[async_trait]
 impl Broker for RabbitMqBroker {
     async fn depth(&self, queue: &Queue) -> Result<Depth, BrokerError> {
-        let link = self.consuming.now().await?;
+        let connection = self.consuming.current().await?;
         let declared = async {
-            // A queue that is not there closes the channel, and no other is to suffer.
-            let channel = link.channel().await?;
+            // A channel of its own, because the broker closes it if the queue does not exist.
+            let channel = connection.channel().await?;
             let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
             channel.queue_declare(self.topology.queue(queue).into(), options, FieldTable::default()).await
         };
-        match answer(declared).await {
+        match with_response_timeout(declared).await {
             Ok(queue) => {
                 Ok(Depth { ready: queue.message_count().into(), consumers: queue.consumer_count().into() })
             }

@@ -1,4 +1,4 @@
-//! Publishing with confirms, many at a time.
+//! Publishes with publisher confirms, any number at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,23 +9,24 @@ use lapin::types::ShortString;
 use lapin::{BasicProperties, Confirmation};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::channels::Channels;
+use super::channels::PublishChannels;
 use super::codec;
-use super::links::Links;
-use crate::broker::{Message, Published};
+use super::supervisor::ConnectionSupervisor;
+use crate::broker::message::Message;
+use crate::broker::port::Published;
 
 pub(super) struct Publisher {
-    links: Links,
-    channels: Channels,
+    connections: ConnectionSupervisor,
+    channels: PublishChannels,
     confirm_timeout: Duration,
 }
 
 impl Publisher {
-    pub(super) fn new(links: Links, confirm_timeout: Duration) -> Self {
-        Self { channels: Channels::new(links.clone()), links, confirm_timeout }
+    pub(super) fn new(connections: ConnectionSupervisor, confirm_timeout: Duration) -> Self {
+        Self { channels: PublishChannels::new(connections.clone()), connections, confirm_timeout }
     }
 
-    /// Publishes to `queue`. It goes on to the confirm also when the caller does not wait for it.
+    /// Publishes to `queue` and waits for the confirm. This continues in the background if the caller drops the future.
     pub(super) async fn publish(self: &Arc<Self>, queue: String, message: Message) -> Published {
         let (Ok(queue), Some(properties)) = (ShortString::try_new(queue), codec::properties(&message)) else {
             return Published::Returned;
@@ -43,12 +44,12 @@ impl Publisher {
     ) -> Published {
         let deadline = Instant::now() + self.confirm_timeout;
         let channel = async {
-            if self.links.now().await?.is_blocked() {
+            if self.connections.current().await?.is_blocked() {
                 return Ok(None);
             }
             self.channels.get(&queue, true).await.map(Some)
         };
-        let (link, channel) = match timeout_at(deadline, channel).await {
+        let (connection, channel) = match timeout_at(deadline, channel).await {
             Ok(Ok(Some(channel))) => channel,
             Ok(Ok(None)) => return Published::Full,
             Ok(Err(_)) | Err(_) => return Published::Unreachable,
@@ -65,35 +66,35 @@ impl Publisher {
                 Published::Returned
             }
             Ok(Ok(Confirmation::NotRequested)) => {
-                link.fail(&"the channel does not confirm");
+                connection.fail(&"the channel does not confirm");
                 Published::Unknown
             }
             Ok(Err(error)) => {
-                link.fail(&error);
+                connection.fail(&error);
                 Published::Unknown
             }
-            // The broker has stopped to read what we send, and will do so on every link. It goes on when it has room.
-            Err(_) if link.is_blocked() => Published::Unknown,
+            // The broker does not read from publishers while its alarm lasts, so a new connection would not help.
+            Err(_) if connection.is_blocked() => Published::Unknown,
             Err(_) => {
-                link.fail(&format_args!("no confirm within {:?}", self.confirm_timeout));
+                connection.fail(&format_args!("no confirm within {:?}", self.confirm_timeout));
                 Published::Unknown
             }
         }
     }
 
-    /// Sends a message to an exchange, and does not ask what becomes of it.
+    /// Sends a message to an exchange without a confirm.
     pub(super) async fn announce(&self, exchange: ShortString, message: &Message) {
         let Some(properties) = codec::properties(message) else { return };
         let announcing = async {
-            let Ok((link, channel)) = self.channels.get(&exchange, false).await else { return };
+            let Ok((connection, channel)) = self.channels.get(&exchange, false).await else { return };
             let options = BasicPublishOptions::default();
             if let Err(error) =
                 channel.basic_publish(exchange, "".into(), options, &message.body, properties).await
             {
-                link.fail(&error);
+                connection.fail(&error);
             }
         };
-        // Whether it gets there in time is no matter of the caller's.
+        // Best effort: a timeout is not an error.
         let _ = timeout(self.confirm_timeout, announcing).await;
     }
 }

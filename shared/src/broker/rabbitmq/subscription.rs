@@ -1,4 +1,4 @@
-//! A consumer on one link, with a channel and so a prefetch of its own.
+//! A consumer on one connection. It has its own channel and therefore its own prefetch.
 
 use std::sync::Arc;
 
@@ -12,33 +12,34 @@ use lapin::{Acker, Channel, Consumer};
 use tokio::runtime::Handle;
 
 use super::codec;
-use super::link::Link;
-use super::settle::Tag;
-use crate::broker::{Delivery, Message};
+use super::connection::BrokerConnection;
+use super::settle::RabbitMqSettle;
+use crate::broker::delivery::Delivery;
+use crate::broker::message::Message;
 
-/// What is consumed.
+/// The queue that a subscription consumes.
 #[derive(Clone, Debug)]
-pub(super) enum Source {
-    /// A queue that is there.
+pub(super) enum ConsumeSource {
+    /// A declared queue, whose deliveries are settled.
     Queue {
         queue: String,
-        /// Messages at hand that are not settled.
+        /// Maximum number of unsettled deliveries.
         prefetch: u16,
     },
-    /// A new queue of this connection alone, which loses its messages with it. So they are not acknowledged.
+    /// A new exclusive queue, which the broker deletes with the connection. So its deliveries need no acknowledgement.
     Exclusive {
         queue: String,
-        /// Exchange that it hears.
+        /// An exchange to bind the queue to.
         exchange: Option<String>,
     },
 }
 
-impl Source {
-    /// Makes the channel ready to consume, sees to it that there is such a queue, and names it.
+impl ConsumeSource {
+    /// Sets the prefetch, or declares and binds the exclusive queue. Returns the queue's name.
     async fn open(&self, channel: &Channel) -> lapin::Result<&str> {
         match self {
             Self::Queue { queue, prefetch } => {
-                // 0 would be no bound at all.
+                // AMQP takes 0 as unlimited.
                 channel.basic_qos((*prefetch).max(1), BasicQosOptions::default()).await?;
                 Ok(queue)
             }
@@ -58,21 +59,24 @@ impl Source {
 }
 
 pub(super) struct Subscription {
-    link: Arc<Link>,
+    connection: Arc<BrokerConnection>,
     channel: Channel,
     consumer: Consumer,
-    acknowledges: bool,
+    needs_settlement: bool,
     runtime: Handle,
 }
 
 impl Subscription {
-    pub(super) async fn open(link: Arc<Link>, source: &Source) -> lapin::Result<Self> {
-        let channel = link.channel().await?;
+    pub(super) async fn open(
+        connection: Arc<BrokerConnection>,
+        source: &ConsumeSource,
+    ) -> lapin::Result<Self> {
+        let channel = connection.channel().await?;
         let queue = source.open(&channel).await?.into();
-        let acknowledges = matches!(source, Source::Queue { .. });
-        let options = BasicConsumeOptions { no_ack: !acknowledges, ..Default::default() };
+        let needs_settlement = matches!(source, ConsumeSource::Queue { .. });
+        let options = BasicConsumeOptions { no_ack: !needs_settlement, ..Default::default() };
         let consumer = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
-        Ok(Self { link, channel, consumer, acknowledges, runtime: Handle::current() })
+        Ok(Self { connection, channel, consumer, needs_settlement, runtime: Handle::current() })
     }
 
     /// Name of the queue.
@@ -80,46 +84,46 @@ impl Subscription {
         self.consumer.queue().as_str().to_owned()
     }
 
-    /// The next message of a queue, to be settled; `None` where the link is to be replaced.
+    /// The next message of a queue, to be settled; `None` if the connection failed.
     pub(super) async fn next(&mut self) -> Option<Delivery> {
         let (message, attempts, acker) = self.receive().await?;
-        let tag = Tag::new(acker, self.channel.clone(), Arc::clone(&self.link));
-        Some(Delivery::new(message, attempts, Box::new(tag)))
+        let settle = RabbitMqSettle::new(acker, self.channel.clone(), Arc::clone(&self.connection));
+        Some(Delivery::new(message, attempts, Box::new(settle)))
     }
 
-    /// The next message of an exclusive queue; `None` where the link is to be replaced.
+    /// The next message of an exclusive queue; `None` if the connection failed.
     pub(super) async fn next_message(&mut self) -> Option<Message> {
         self.receive().await.map(|(message, ..)| message)
     }
 
-    /// A message, the failed attempts at it, and what settles it.
+    /// The next message, its failed attempts, and the handle that settles it.
     async fn receive(&mut self) -> Option<(Message, u32, Acker)> {
         loop {
             let next = tokio::select! {
                 biased;
-                _ = self.link.failed() => return None,
+                _ = self.connection.failed() => return None,
                 next = self.consumer.next() => next,
             };
             let mut delivery = match next {
                 Some(Ok(delivery)) => delivery,
                 Some(Err(error)) => {
-                    self.link.fail(&error);
+                    self.connection.fail(&error);
                     return None;
                 }
                 None => {
-                    self.link.fail(&"the broker cancelled a consumer");
+                    self.connection.fail(&"the broker cancelled a consumer");
                     return None;
                 }
             };
-            if self.acknowledges && !delivery.acker.usable() {
+            if self.needs_settlement && !delivery.acker.usable() {
                 continue;
             }
             if let Some((message, attempts)) = codec::message(&mut delivery) {
                 return Some((message, attempts, delivery.acker));
             }
-            tracing::warn!(queue = %self.consumer.queue(), "a message of somebody else's is dropped");
-            if self.acknowledges {
-                // It goes to the dead letters. An error means that the link has failed, which the next turn sees.
+            tracing::warn!(queue = %self.consumer.queue(), "a message that faceline did not publish is dropped");
+            if self.needs_settlement {
+                // It becomes a dead letter. An error means that the connection failed, which the next iteration notices.
                 let _ = delivery.acker.reject(BasicRejectOptions { requeue: false }).await;
             }
         }
@@ -127,18 +131,18 @@ impl Subscription {
 }
 
 impl Drop for Subscription {
-    /// Gives back what was fetched and not looked at. What is in others' hands keeps its channel.
+    /// Requeues messages that were prefetched and not received. Deliveries that were received keep the channel open.
     fn drop(&mut self) {
-        let (channel, mut consumer, link) =
-            (self.channel.clone(), self.consumer.clone(), Arc::clone(&self.link));
-        let acknowledges = self.acknowledges;
+        let (channel, mut consumer, connection) =
+            (self.channel.clone(), self.consumer.clone(), Arc::clone(&self.connection));
+        let needs_settlement = self.needs_settlement;
         self.runtime.spawn(async move {
-            // Where this fails the broker takes everything back by itself.
+            // An error means that the connection failed, and the broker requeues everything by itself.
             let _ = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await;
-            while acknowledges && let Some(Ok(delivery)) = consumer.next().await {
+            while needs_settlement && let Some(Ok(delivery)) = consumer.next().await {
                 let _ = delivery.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await;
             }
-            drop(link);
+            drop(connection);
         });
     }
 }

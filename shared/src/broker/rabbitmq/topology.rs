@@ -1,21 +1,21 @@
-//! The queues at the broker.
+//! The queues and the exchange at the broker, with their arguments.
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 use tokio::sync::Mutex;
 
-use super::link::Link;
-use crate::broker::{BrokerSettings, DEAD_LETTER_TTL, DELIVERY_LIMIT, Queue, Topology as Mode, reply_queue};
+use crate::broker::queue::{DEAD_LETTER_TTL, DELIVERY_LIMIT, Queue, reply_queue_name};
+use crate::settings::{BrokerSettings, TopologyMode};
 
-/// Names and arguments of what is declared.
+/// Names and arguments of the queues and the exchange.
 pub(super) struct Topology {
-    mode: Mode,
+    mode: TopologyMode,
     prefix: String,
     max_length: i64,
     max_length_bytes: i64,
     dead_letter_max_length: i64,
-    /// Two declarations of one queue at the same time can fail each other.
+    /// Serialises declarations: two concurrent declarations of one queue can make each other fail.
     declaring: Mutex<()>,
 }
 
@@ -32,7 +32,7 @@ impl Topology {
         }
     }
 
-    /// Name of a queue at the broker. A reply queue's name is whole already.
+    /// Name of a queue at the broker, with the prefix. A reply queue's name contains it already.
     pub(super) fn queue(&self, queue: &Queue) -> String {
         match queue {
             Queue::Reply(name) => name.clone(),
@@ -43,39 +43,40 @@ impl Topology {
     }
 
     pub(super) fn reply_queue(&self, instance: &str, generation: u64) -> String {
-        format!("{}{}", self.prefix, reply_queue(instance, generation))
+        format!("{}{}", self.prefix, reply_queue_name(instance, generation))
     }
 
-    /// The exchange that carries announcements to all who listen.
-    pub(super) fn announcements(&self) -> String {
+    /// The fanout exchange that carries announcements to all subscribers.
+    pub(super) fn announcement_exchange(&self) -> String {
         format!("{}faceline.announcements", self.prefix)
     }
 
-    /// Declares the queues, or makes sure that they are there.
-    pub(super) async fn assert(&self, link: &Link) -> lapin::Result<()> {
+    /// Declares the queues and the exchange, or checks that they exist (passive).
+    pub(super) async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
         let _one_at_a_time = self.declaring.lock().await;
-        let channel = link.channel().await?;
         for queue in Queue::DURABLE {
-            self.assert_queue(&channel, &queue).await?;
+            self.declare_queue(channel, &queue).await?;
         }
         let options = ExchangeDeclareOptions {
-            passive: self.mode == Mode::Passive,
+            passive: self.mode == TopologyMode::Passive,
             durable: true,
             ..ExchangeDeclareOptions::default()
         };
-        let name = self.announcements().into();
+        let name = self.announcement_exchange().into();
         channel.exchange_declare(name, ExchangeKind::Fanout, options, FieldTable::default()).await
     }
 
-    async fn assert_queue(&self, channel: &Channel, queue: &Queue) -> lapin::Result<()> {
+    async fn declare_queue(&self, channel: &Channel, queue: &Queue) -> lapin::Result<()> {
         let options = QueueDeclareOptions {
-            passive: self.mode == Mode::Passive,
+            passive: self.mode == TopologyMode::Passive,
             durable: true,
             ..QueueDeclareOptions::default()
         };
         channel.queue_declare(self.queue(queue).into(), options, self.arguments(queue)).await.map(drop)
     }
 
+    /// The arguments of a queue: a bounded quorum queue that refuses publishes when it is full and dead-letters. The queue
+    /// of dead letters drops its oldest messages instead.
     fn arguments(&self, queue: &Queue) -> FieldTable {
         let text = |text: &str| AMQPValue::LongString(text.into());
         let arguments = if *queue == Queue::DeadLetters {

@@ -1,8 +1,8 @@
-//! The embedded broker.
+//! The conformance suite on the embedded broker.
 
 use std::sync::Arc;
 
-use faceline_shared::broker::embedded::{EmbeddedBroker, Limits};
+use faceline_shared::broker::embedded::{EmbeddedBroker, QueueBounds};
 use faceline_shared::broker::{BrokerSettings, SharedBroker};
 
 use super::suite::{Fixture, conformance};
@@ -13,7 +13,7 @@ impl Fixture for Embedded {
     const GIVE_BACK_COUNTS: bool = false;
 
     async fn start(settings: BrokerSettings) -> Self {
-        Self(Arc::new(EmbeddedBroker::new(Limits::from(&settings))))
+        Self(Arc::new(EmbeddedBroker::new(QueueBounds::from(&settings))))
     }
 
     fn broker(&self) -> SharedBroker {

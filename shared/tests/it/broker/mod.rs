@@ -1,4 +1,4 @@
-//! The broker port.
+//! Tests of the broker port.
 
 mod embedded;
 mod rabbitmq;
@@ -40,7 +40,7 @@ fn text(message: &Message) -> &str {
     std::str::from_utf8(&message.body).expect("bodies here are text")
 }
 
-/// Name of the queue that is opened next.
+/// Waits for the next reply queue to open.
 async fn opened(replies: &mut Box<dyn Replies>) -> Queue {
     match soon(replies.next()).await {
         Some(ReplyEvent::Opened { queue }) => Queue::Reply(queue),
@@ -55,7 +55,7 @@ async fn reply(replies: &mut Box<dyn Replies>) -> Message {
     }
 }
 
-/// Publishes again and again, until it comes to `outcome`.
+/// Publishes repeatedly until the outcome is `outcome`.
 async fn publish_until(broker: &dyn Broker, queue: &Queue, body: &str, outcome: Published) {
     let until = async {
         while broker.publish(queue, &message(body)).await != outcome {

@@ -1,4 +1,4 @@
-//! RabbitMQ, and what only a broker elsewhere can do.
+//! The conformance suite on RabbitMQ, and tests of network faults and of restarts of the node.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use faceline_shared::broker::{
     BrokerError, BrokerSettings, Message, Published, Queue, ReplyEvent, SettleError, Settlement,
-    SharedBroker, Topology,
+    SharedBroker, TopologyMode,
 };
 use faceline_shared::face::ImageType;
 use faceline_shared::job::{CarriedPicture, Coding, JobEnvelope, Routing, Task};
 use faceline_shared::seal::KeyRing;
-use faceline_shared::settings::{InvalidUrl};
+use faceline_shared::settings::InvalidUrl;
 use faceline_shared::testkit::{CutProxy, RabbitMq};
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
@@ -22,21 +22,21 @@ use super::{body, message, next, publish, publish_until};
 use crate::files::Files;
 use crate::{never, soon};
 
-/// The node of all tests that do not end it.
+/// The node for tests that leave it running.
 static NODE: OnceCell<RabbitMq> = OnceCell::const_new();
 
-/// The node of all tests that do.
-static MORTAL_NODE: OnceCell<Mutex<RabbitMq>> = OnceCell::const_new();
+/// The node for tests that kill it or put it into an alarm; one test at a time.
+static KILLABLE_NODE: OnceCell<Mutex<RabbitMq>> = OnceCell::const_new();
 
 async fn node() -> &'static RabbitMq {
     NODE.get_or_init(RabbitMq::start).await
 }
 
-async fn mortal_node() -> MutexGuard<'static, RabbitMq> {
-    MORTAL_NODE.get_or_init(async || Mutex::new(RabbitMq::start().await)).await.lock().await
+async fn killable_node() -> MutexGuard<'static, RabbitMq> {
+    KILLABLE_NODE.get_or_init(async || Mutex::new(RabbitMq::start().await)).await.lock().await
 }
 
-/// Settings for queues that no other test has.
+/// Settings with a prefix that no other test uses.
 fn settings(url: String) -> BrokerSettings {
     BrokerSettings {
         url: url.parse().unwrap(),
@@ -67,7 +67,7 @@ impl Fixture for Proxied {
             ..settings
         };
         let broker = connect(&settings);
-        // Connected, so that tests see no start.
+        // Waits for the connection, so tests do not observe the start.
         soon(broker.depth(&Queue::Interactive)).await.expect("the node is there");
         Self { proxy, settings, broker }
     }
@@ -135,7 +135,7 @@ async fn a_queue_that_is_deleted_under_its_consumer_is_made_again() {
     next(&mut deliveries).await.settle(Settlement::Ack).await.unwrap();
 
     let queue = format!("{}{}", fixture.settings.prefix, Queue::Interactive.name());
-    // The stream notices what happens to its queue while somebody waits for it.
+    // The stream notices the deletion while it is polled.
     let waiting = tokio::spawn(async move { soon(deliveries.next()).await });
     node().await.control(&["delete_queue", &queue]).await;
     publish_until(broker, &Queue::Interactive, "after", Published::Accepted).await;
@@ -145,9 +145,11 @@ async fn a_queue_that_is_deleted_under_its_consumer_is_made_again() {
 #[tokio::test]
 async fn a_passive_client_waits_for_queues_that_others_make() {
     let declare = settings(node().await.url());
-    let passive = connect(&BrokerSettings { topology: Topology::Passive, ..declare.clone() });
+    let passive = connect(&BrokerSettings { topology: TopologyMode::Passive, ..declare.clone() });
     match soon(passive.depth(&Queue::Interactive)).await {
-        Err(BrokerError::Topology(reason)) => assert!(reason.contains(Queue::Interactive.name()), "{reason}"),
+        Err(BrokerError::Topology(reason)) => {
+            assert!(reason.contains(Queue::Interactive.name()), "{reason}")
+        }
         other => panic!("there should be no queue: {other:?}"),
     }
     assert!(!passive.is_connected());
@@ -199,7 +201,7 @@ async fn an_address_that_is_none_is_refused_without_being_repeated() {
 
 #[tokio::test]
 async fn accepted_messages_survive_the_death_of_the_broker() {
-    let mut node = mortal_node().await;
+    let mut node = killable_node().await;
     let broker = connect(&settings(node.url()));
     let mut deliveries = broker.consume(&Queue::Interactive, 2).await;
     let sent: BTreeSet<_> = (0..20).map(|number| format!("{number:02}")).collect();
@@ -233,7 +235,7 @@ async fn accepted_messages_survive_the_death_of_the_broker() {
 
 #[tokio::test]
 async fn a_broker_without_memory_is_full() {
-    let node = mortal_node().await;
+    let node = killable_node().await;
     let settings = BrokerSettings { confirm_timeout: Duration::from_secs(1), ..settings(node.url()) };
     let broker = connect(&settings);
     publish(&*broker, &Queue::Interactive, &["before"]).await;
@@ -271,7 +273,7 @@ async fn no_picture_lies_in_the_brokers_files() {
     assert!(!files.contain(&picture));
 }
 
-/// Measures what one client gets through: `cargo test --release -p faceline-shared --test it throughput -- --ignored
+/// Measures the throughput of one client: `cargo test --release -p faceline-shared --test it throughput -- --ignored
 /// --nocapture --test-threads 1`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]

@@ -1,4 +1,4 @@
-//! What every broker does.
+//! The conformance suite, which every adapter of the broker port passes.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::{never, soon};
 
 /// A broker with empty queues.
 pub(super) trait Fixture {
-    /// Whether a message that is given back counts as tried.
+    /// Whether the broker counts a message that was given back as a failed attempt.
     const GIVE_BACK_COUNTS: bool;
 
     async fn start(settings: BrokerSettings) -> Self;
@@ -55,7 +55,7 @@ macro_rules! conformance {
             each_connection_has_a_reply_queue_of_its_own
             consumers_go_on_after_an_outage
             prefetch_holds_after_an_outage
-            what_the_broker_has_heard_holds_after_an_outage
+            flushed_settlements_hold_after_an_outage
             everybody_hears_announcements
             depth_tells_messages_and_consumers
             the_end_is_the_end_of_all_streams
@@ -108,7 +108,7 @@ pub(super) async fn many_are_in_flight_at_once<F: Fixture>() {
     never(deliveries.next()).await;
 }
 
-/// Fills `queue` and returns how many messages it took.
+/// Fills `queue` and returns how many messages it accepted.
 async fn fill(broker: &SharedBroker, queue: &Queue, body: &str) -> usize {
     for taken in 0..200 {
         match soon(broker.publish(queue, &message(body))).await {
@@ -238,7 +238,7 @@ pub(super) async fn prefetch_holds_after_an_outage<F: Fixture>() {
     let _before = next(&mut deliveries).await;
     fixture.interrupt();
     let first = loop {
-        // What the lost connection had brought already may come first.
+        // A delivery that was prefetched before the outage may come first.
         let delivery = next(&mut deliveries).await;
         if delivery.attempts > 0 {
             break delivery;
@@ -247,7 +247,7 @@ pub(super) async fn prefetch_holds_after_an_outage<F: Fixture>() {
     assert_prefetch_of_two(&mut deliveries, first).await;
 }
 
-pub(super) async fn what_the_broker_has_heard_holds_after_an_outage<F: Fixture>() {
+pub(super) async fn flushed_settlements_hold_after_an_outage<F: Fixture>() {
     const MANY: usize = 24;
     let (fixture, broker) = start::<F>().await;
     let mut deliveries = broker.consume(&Queue::Interactive, MANY as u16).await;
@@ -259,7 +259,7 @@ pub(super) async fn what_the_broker_has_heard_holds_after_an_outage<F: Fixture>(
         }
         let settled = held.iter().map(async |delivery| {
             delivery.settle(Settlement::Ack).await.unwrap();
-            delivery.heard().await.unwrap();
+            delivery.flush_settlements().await.unwrap();
         });
         join_all(settled).await;
         fixture.interrupt();
@@ -267,7 +267,7 @@ pub(super) async fn what_the_broker_has_heard_holds_after_an_outage<F: Fixture>(
         let after = next(&mut deliveries).await;
         assert_eq!((body(&after), after.attempts), ("next", 0));
         after.settle(Settlement::Ack).await.unwrap();
-        after.heard().await.unwrap();
+        after.flush_settlements().await.unwrap();
     }
 }
 
@@ -285,7 +285,7 @@ pub(super) async fn a_consumer_that_goes_leaves_its_messages_to_others<F: Fixtur
     arrived.sort_by_key(|delivery| body(delivery).to_owned());
     assert_eq!(arrived.each_ref().map(body), ["dropped", "fetched"]);
     assert_eq!(arrived[0].attempts, 1);
-    // What is still in somebody's hands can be settled by them.
+    // A delivery that its consumer still holds can be settled.
     kept.settle(Settlement::Ack).await.unwrap();
     never(second.next()).await;
 }
@@ -355,7 +355,7 @@ pub(super) async fn each_connection_has_a_reply_queue_of_its_own<F: Fixture>() {
         loop {
             match soon(replies.next()).await {
                 Some(ReplyEvent::Lost) => break,
-                // It was on its way before the cut.
+                // It was sent before the outage.
                 Some(ReplyEvent::Reply(_)) => (),
                 other => panic!("not the loss but {other:?}"),
             }
@@ -383,25 +383,25 @@ pub(super) async fn consumers_go_on_after_an_outage<F: Fixture>() {
     assert_eq!(announced(&broker, &mut announcements).await, "cancel");
 }
 
-/// What a listener hears. An announcement reaches those who listen when it is made, so it is made until then.
-async fn announced(broker: &SharedBroker, listener: &mut mpsc::Receiver<Bytes>) -> Bytes {
+/// Announces repeatedly until `subscriber` receives it, because an announcement only reaches present subscribers.
+async fn announced(broker: &SharedBroker, subscriber: &mut mpsc::Receiver<Bytes>) -> Bytes {
     let repeat = async {
         loop {
             broker.announce(Bytes::from_static(b"cancel")).await;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let heard = async {
-        tokio::select! { heard = listener.recv() => heard, () = repeat => None }
+    let received = async {
+        tokio::select! { received = subscriber.recv() => received, () = repeat => None }
     };
-    soon(heard).await.expect("the stream goes on")
+    soon(received).await.expect("the stream goes on")
 }
 
 pub(super) async fn everybody_hears_announcements<F: Fixture>() {
     let (_fixture, broker) = start::<F>().await;
     let (mut first, mut second) = (broker.announcements().await, broker.announcements().await);
-    let heard = tokio::join!(announced(&broker, &mut first), announced(&broker, &mut second));
-    assert_eq!(heard, ("cancel".into(), "cancel".into()));
+    let received = tokio::join!(announced(&broker, &mut first), announced(&broker, &mut second));
+    assert_eq!(received, ("cancel".into(), "cancel".into()));
 }
 
 pub(super) async fn depth_tells_messages_and_consumers<F: Fixture>() {

@@ -1,82 +1,45 @@
-//! Publishing that does not leave it at an outcome that is unknown.
+//! A publisher that retries while an outcome is unknown.
 //!
-//! The message is published again, under the same id and on a fresh channel, since who consumes it drops what they
-//! have seen. Where nothing is ever confirmed a breaker opens, so that callers do not wait in vain.
+//! If a publisher confirm is missing, the message may be stored or not. Publishing it again under the same id is safe,
+//! because consumers deduplicate by id. The adapter uses a fresh channel for it. A circuit breaker stops publishing while
+//! nothing is confirmed at all.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Message, Publish, Published, Queue};
+use super::circuit_breaker::CircuitBreaker;
+use super::message::Message;
+use super::port::{Publish, Published};
+use super::queue::Queue;
 
-/// How often a message is published again.
-const REPEATS: u32 = 2;
+/// A message with an unknown outcome is published again at most this many times.
+const MAX_RETRIES: u32 = 2;
 
-/// Unknown outcomes in a row that open the breaker.
-const PATIENCE: u32 = 10;
-
-/// While the breaker is open, one publish in this time is let through to see whether the broker is back.
-const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Opens after [`PATIENCE`] unknown outcomes in a row, and closes at the first outcome that is known.
-#[derive(Debug, Default)]
-struct Breaker {
-    unknowns: u32,
-    next_probe: Option<Instant>,
-}
-
-impl Breaker {
-    fn admits(&mut self, now: Instant) -> bool {
-        match self.next_probe {
-            None => true,
-            Some(due) if due <= now => {
-                self.next_probe = Some(now + PROBE_INTERVAL);
-                true
-            }
-            Some(_) => false,
-        }
-    }
-
-    fn record(&mut self, outcome: Published, now: Instant) {
-        match outcome {
-            Published::Unknown => {
-                self.unknowns += 1;
-                if self.unknowns >= PATIENCE && self.next_probe.is_none() {
-                    tracing::warn!(self.unknowns, "nothing is confirmed any more");
-                    self.next_probe = Some(now + PROBE_INTERVAL);
-                }
-            }
-            Published::Accepted | Published::Full | Published::Returned => *self = Self::default(),
-            Published::Unreachable => (),
-        }
-    }
-}
-
-/// Publishes again what may or may not have arrived: twice at most.
+/// Publishes a message up to three times while its outcome is unknown.
 ///
-/// With the breaker open the outcome is [`Published::Unreachable`]; [`Published::Unknown`] means that the message may
-/// be at the broker after all that was tried.
-pub struct Republisher {
+/// The outcome is [`Published::Unreachable`] while the circuit breaker is open. [`Published::Unknown`] means that the
+/// message may be stored after all attempts.
+pub struct RetryingPublisher {
     publisher: Arc<dyn Publish>,
-    breaker: Mutex<Breaker>,
+    breaker: Mutex<CircuitBreaker>,
 }
 
-impl Republisher {
-    /// A front of `publisher`.
+impl RetryingPublisher {
+    /// Retries what `publisher` publishes.
     #[must_use]
     pub fn new(publisher: Arc<dyn Publish>) -> Self {
         Self { publisher, breaker: Mutex::default() }
     }
 
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+    fn breaker(&self) -> MutexGuard<'_, CircuitBreaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn attempt(&self, queue: &Queue, message: &Message) -> Published {
-        if !self.breaker().admits(Instant::now()) {
+        if !self.breaker().allows(Instant::now()) {
             return Published::Unreachable;
         }
         let outcome = self.publisher.publish(queue, message).await;
@@ -86,17 +49,17 @@ impl Republisher {
 }
 
 #[async_trait]
-impl Publish for Republisher {
+impl Publish for RetryingPublisher {
     async fn publish(&self, queue: &Queue, message: &Message) -> Published {
         let first = self.attempt(queue, message).await;
         if first != Published::Unknown {
             return first;
         }
-        for _ in 0..REPEATS {
+        for _ in 0..MAX_RETRIES {
             match self.attempt(queue, message).await {
                 Published::Unknown => (),
                 known @ (Published::Accepted | Published::Returned) => return known,
-                // Of this one the broker has nothing, of those before we do not know.
+                // This attempt stored nothing, but an earlier one may have.
                 Published::Full | Published::Unreachable => return Published::Unknown,
             }
         }
@@ -115,8 +78,9 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::broker::circuit_breaker::{MAX_UNKNOWNS_IN_A_ROW, PROBE_INTERVAL};
 
-    /// Answers from a list, and then with unknown; notes the ids.
+    /// Returns the listed outcomes and then `Unknown`; records the ids.
     struct Script {
         outcomes: Mutex<VecDeque<Published>>,
         ids: Mutex<Vec<Uuid>>,
@@ -132,13 +96,13 @@ mod tests {
         async fn announce(&self, _: Bytes) {}
     }
 
-    fn script(outcomes: &[Published]) -> (Arc<Script>, Republisher) {
+    fn script(outcomes: &[Published]) -> (Arc<Script>, RetryingPublisher) {
         let outcomes = Mutex::new(outcomes.iter().copied().collect());
         let script = Arc::new(Script { outcomes, ids: Mutex::default() });
-        (Arc::clone(&script), Republisher::new(script))
+        (Arc::clone(&script), RetryingPublisher::new(script))
     }
 
-    async fn publish(republisher: &Republisher) -> Published {
+    async fn publish(publisher: &RetryingPublisher) -> Published {
         let message = Message {
             id: Uuid::now_v7(),
             reply_to: None,
@@ -146,7 +110,7 @@ mod tests {
             earlier_attempts: 0,
             body: Bytes::new(),
         };
-        republisher.publish(&Queue::Interactive, &message).await
+        publisher.publish(&Queue::Interactive, &message).await
     }
 
     #[tokio::test]
@@ -163,8 +127,8 @@ mod tests {
             (&[Unknown, Returned], Returned, 2),
         ];
         for (outcomes, expected, attempts) in cases {
-            let (script, republisher) = script(outcomes);
-            assert_eq!(publish(&republisher).await, expected, "{outcomes:?}");
+            let (script, publisher) = script(outcomes);
+            assert_eq!(publish(&publisher).await, expected, "{outcomes:?}");
             let ids = script.ids.lock().unwrap().clone();
             assert_eq!(ids, vec![ids[0]; attempts], "{outcomes:?}");
         }
@@ -172,25 +136,25 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn after_ten_unknowns_one_publish_a_second_is_let_through() {
-        let (script, republisher) = script(&[]);
+        let (script, publisher) = script(&[]);
         let attempts = || script.ids.lock().unwrap().len();
-        while attempts() < PATIENCE as usize {
-            assert_eq!(publish(&republisher).await, Published::Unknown);
+        while attempts() < MAX_UNKNOWNS_IN_A_ROW as usize {
+            assert_eq!(publish(&publisher).await, Published::Unknown);
         }
         for seconds in 0..3 {
             let before = attempts();
             for _ in 0..5 {
-                publish(&republisher).await;
+                publish(&publisher).await;
             }
             assert_eq!(attempts(), before + usize::from(seconds > 0), "after {seconds} s");
             tokio::time::advance(PROBE_INTERVAL).await;
         }
 
         script.outcomes.lock().unwrap().push_back(Published::Accepted);
-        assert_eq!(publish(&republisher).await, Published::Accepted);
+        assert_eq!(publish(&publisher).await, Published::Accepted);
         script.outcomes.lock().unwrap().extend([Published::Accepted; 3]);
         for _ in 0..3 {
-            assert_eq!(publish(&republisher).await, Published::Accepted);
+            assert_eq!(publish(&publisher).await, Published::Accepted);
         }
     }
 }

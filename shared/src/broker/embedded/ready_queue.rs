@@ -1,15 +1,15 @@
-//! The messages of one queue that wait.
+//! The waiting (ready) messages of one queue.
 
 use std::collections::VecDeque;
 
 use tokio::time::Instant;
 
-use crate::broker::Message;
+use crate::broker::message::Message;
 
 /// A message in a queue.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Place in the order of publication.
+    /// Number in the order of publication.
     pub(super) order: u64,
     pub(super) message: Message,
     /// Failed attempts in this queue.
@@ -17,15 +17,14 @@ pub(super) struct Entry {
     pub(super) expires_at: Option<Instant>,
 }
 
-/// Entries in the order of their publication: one that comes back finds its old place, so nothing that was
-/// published later overtakes it.
+/// Entries in the order of publication. A requeued entry returns to its old position, so no later message overtakes it.
 #[derive(Debug, Default)]
-pub(super) struct Ready {
+pub(super) struct ReadyQueue {
     entries: VecDeque<Entry>,
     bytes: usize,
 }
 
-impl Ready {
+impl ReadyQueue {
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -37,8 +36,8 @@ impl Ready {
 
     pub(super) fn insert(&mut self, entry: Entry) {
         self.bytes += entry.message.body.len();
-        let place = self.entries.partition_point(|other| other.order < entry.order);
-        self.entries.insert(place, entry);
+        let position = self.entries.partition_point(|other| other.order < entry.order);
+        self.entries.insert(position, entry);
     }
 
     pub(super) fn pop(&mut self) -> Option<Entry> {
@@ -47,13 +46,13 @@ impl Ready {
         Some(entry)
     }
 
-    /// The head, if its time is over. As in RabbitMQ, an expired message behind a head that lives waits.
+    /// Removes the head if it has expired. As in RabbitMQ, an expired message stays while it is behind a live head.
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Entry> {
         self.next_expiry().filter(|expiry| *expiry <= now)?;
         self.pop()
     }
 
-    /// When the head expires.
+    /// The time at which the head expires.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         self.entries.front()?.expires_at
     }

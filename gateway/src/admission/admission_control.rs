@@ -1,0 +1,158 @@
+//! Admits or refuses requests.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use faceline_shared::settings::Settings;
+use faceline_shared::telemetry::Metrics;
+use rand::RngExt as _;
+
+use super::core::{AdmissionCore, AdmissionState};
+use super::fingerprint::{ConnectionId, RequestFingerprint};
+use super::in_flight::{InFlight, InFlightBounds};
+use super::job_limiter::JobLimiter;
+use super::metrics::AdmissionMetrics;
+use super::permit::InFlightPermit;
+use crate::accounts::Caller;
+use crate::fault::{BusyCause, Fault};
+
+/// `Retry-After` while the broker or a store is unreachable, before jitter. Reconnecting is tried about once a second.
+const OUTAGE_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// With the embedded blob store a picture is twice in this process: as it was received, and sealed.
+const EMBEDDED_BYTES_PER_BODY_BYTE: usize = 2;
+
+/// Admission control of one gateway.
+pub struct Admission {
+    core: Arc<AdmissionCore>,
+    /// Keyed at random, so no caller can construct a request that collides with another caller's.
+    hasher: RandomState,
+}
+
+impl Admission {
+    /// Admission control with the bounds of `config`.
+    #[must_use]
+    pub fn new(config: &Settings, metrics: &Metrics) -> Arc<Self> {
+        let limits = &config.limits;
+        let bounds = InFlightBounds {
+            requests: limits.inflight_jobs,
+            bytes: limits.inflight_bytes,
+            limit_jobs: limits.inflight_jobs,
+            client_share: limits.client_share,
+        };
+        let settings = &config.admission;
+        let limiter = JobLimiter::new(
+            Instant::now(),
+            settings.target_wait,
+            limits.inflight_jobs,
+            settings.longest_retry_after,
+        );
+        let metrics = AdmissionMetrics::new(metrics);
+        metrics.limit_jobs.set(limits.inflight_jobs as i64);
+        let is_embedded = config.blobs_url().is_embedded();
+        let core = Arc::new(AdmissionCore {
+            bounds,
+            bytes_per_body_byte: if is_embedded { EMBEDDED_BYTES_PER_BODY_BYTE } else { 1 },
+            state: Mutex::new(AdmissionState { in_flight: InFlight::default(), limiter }),
+            job_deadline: config.jobs.deadline,
+            metrics,
+        });
+        Arc::new(Self { core, hasher: RandomState::new() })
+    }
+
+    /// The longest body that can ever be admitted, in bytes.
+    #[must_use]
+    pub fn max_body_bytes(&self) -> usize {
+        self.core.bounds.bytes / self.core.bytes_per_body_byte
+    }
+
+    /// The fingerprint by which a retry of a request to `path` with a body of `length` bytes is recognised.
+    #[must_use]
+    pub fn fingerprint(
+        &self,
+        caller: &Caller,
+        path: &str,
+        length: Option<u64>,
+        connection: ConnectionId,
+    ) -> RequestFingerprint {
+        RequestFingerprint::new(self.hasher.hash_one((&caller.key_id, path, length)), connection)
+    }
+
+    /// Admits a request of `caller` that makes a job, with the first `bytes` of its body.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`]: a bound or the AIMD limit is reached. It carries the cause and when to retry.
+    pub fn admit(
+        &self,
+        caller: &Caller,
+        fingerprint: &RequestFingerprint,
+        bytes: usize,
+    ) -> Result<InFlightPermit, Fault> {
+        self.admit_at(Instant::now(), caller, fingerprint, bytes)
+    }
+
+    /// Admits a request that makes no job. The bounds on requests and bytes apply to it, the AIMD limit does not.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`]: a bound is reached. It carries the cause and when to retry.
+    pub fn admit_without_job(
+        &self,
+        caller: &Caller,
+        fingerprint: &RequestFingerprint,
+        bytes: usize,
+    ) -> Result<InFlightPermit, Fault> {
+        let core = &self.core;
+        let mut state = core.lock();
+        let memory = bytes * core.bytes_per_body_byte;
+        if let Err(cause) = state.in_flight.check_request(&caller.client, memory, &core.bounds) {
+            return Err(core.refuse(&mut state, Instant::now(), fingerprint, cause));
+        }
+        Ok(InFlightPermit::open(core, &mut state, &caller.client, fingerprint, None, bytes))
+    }
+
+    pub(super) fn admit_at(
+        &self,
+        now: Instant,
+        caller: &Caller,
+        fingerprint: &RequestFingerprint,
+        bytes: usize,
+    ) -> Result<InFlightPermit, Fault> {
+        let core = &self.core;
+        let mut state = core.lock();
+        let has_reservation = state.limiter.take_reservation(now, fingerprint);
+        if has_reservation {
+            core.metrics.reservations_used.inc();
+        }
+        let memory = bytes * core.bytes_per_body_byte;
+        if let Err(cause) = core.check_job(&mut state, now, &caller.client, has_reservation, memory) {
+            return Err(core.refuse(&mut state, now, fingerprint, cause));
+        }
+        let job = state.limiter.add(now);
+        Ok(InFlightPermit::open(core, &mut state, &caller.client, fingerprint, Some(job), bytes))
+    }
+
+    /// Adapts the AIMD limit to the wait of a job that was answered: the time from its publish to its answer, less the
+    /// worker's time.
+    pub fn record_wait(&self, wait: Duration) {
+        let mut state = self.core.lock();
+        state.limiter.record_wait(Instant::now(), wait);
+        self.core.metrics.limit_jobs.set(state.limiter.limit_jobs() as i64);
+    }
+
+    /// The answer to a request that cannot be served for `cause`, whether or not it was admitted before.
+    #[must_use]
+    pub fn refusal(&self, fingerprint: &RequestFingerprint, cause: BusyCause) -> Fault {
+        match cause {
+            BusyCause::BrokerUnreachable | BusyCause::StoreUnreachable => outage(cause),
+            _ => self.core.refuse(&mut self.core.lock(), Instant::now(), fingerprint, cause),
+        }
+    }
+}
+
+/// The answer to a request while the broker or a store, which `cause` names, is unreachable.
+#[must_use]
+pub fn outage(cause: BusyCause) -> Fault {
+    // With jitter, so requests that were refused together are not retried together.
+    Fault::busy(cause, OUTAGE_RETRY_AFTER.mul_f64(rand::rng().random_range(1.0..1.5)))
+}

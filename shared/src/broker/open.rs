@@ -1,0 +1,26 @@
+//! Chooses the adapter.
+
+use std::sync::Arc;
+
+use super::embedded::EmbeddedBroker;
+use super::port::{BrokerError, SharedBroker};
+#[cfg(feature = "rabbitmq")]
+use super::rabbitmq::RabbitMqBroker;
+use crate::settings::{BrokerSettings, BrokerUrl};
+
+/// Opens the broker of `settings`. It connects in the background and reconnects after every failure.
+///
+/// # Errors
+/// [`BrokerError::Url`] if the address cannot be understood, or this program is built without RabbitMQ.
+///
+/// # Panics
+/// Outside a Tokio runtime.
+pub fn open(settings: &BrokerSettings) -> Result<SharedBroker, BrokerError> {
+    match &settings.url {
+        BrokerUrl::Embedded => Ok(Arc::new(EmbeddedBroker::new(settings.into()))),
+        #[cfg(feature = "rabbitmq")]
+        BrokerUrl::Amqp(url) => Ok(Arc::new(RabbitMqBroker::connect(url, settings)?)),
+        #[cfg(not(feature = "rabbitmq"))]
+        BrokerUrl::Amqp(_) => Err(BrokerError::Url("this program is built without RabbitMQ".into())),
+    }
+}
