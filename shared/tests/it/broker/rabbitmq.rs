@@ -39,7 +39,7 @@ async fn mortal_node() -> MutexGuard<'static, RabbitMq> {
 /// Settings for queues that no other test has.
 fn settings(url: String) -> BrokerSettings {
     BrokerSettings {
-        url: url.parse().unwrap(),
+        url: BrokerUrl::Amqp(url.into()),
         prefix: format!("{}.", Uuid::now_v7()),
         ..BrokerSettings::default()
     }
