@@ -55,11 +55,11 @@ struct FailuresByAddress {
 }
 
 impl FailedLogins {
-    /// Allows `most` failures a minute, at least one.
-    pub(super) fn new(most: u32) -> Self {
+    /// Allows this many failures a minute, at least one.
+    pub(super) fn new(failures_per_minute: u32) -> Self {
         let by_address =
             FailuresByAddress { young: HashMap::new(), old: HashMap::new(), since: Instant::now() };
-        Self { each: FAILURE_WINDOW / most.max(1), by_address: Mutex::new(by_address) }
+        Self { each: FAILURE_WINDOW / failures_per_minute.max(1), by_address: Mutex::new(by_address) }
     }
 
     /// Counts a wrong credential from `source`, and returns the answer to it.

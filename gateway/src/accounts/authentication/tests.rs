@@ -250,7 +250,7 @@ async fn a_user_who_is_not_there_costs_what_one_costs_who_is() {
     };
     installation.run("add --client bank --kind basic --user alice --permissions match");
     let with_users = accounts(&installation);
-    // Both wait for their turn to be hashed.
+    // Both wait for a permit to be hashed.
     for user in ["alice", "nobody"] {
         let mut asked = Box::pin(by_password(&with_users, user, "guess", from(1)));
         assert!(futures_util::future::poll_immediate(&mut asked).await.is_none(), "{user}");

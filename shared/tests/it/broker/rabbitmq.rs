@@ -39,7 +39,7 @@ async fn killable_node() -> MutexGuard<'static, RabbitMq> {
 /// Settings with a prefix that no other test uses.
 fn settings(url: String) -> BrokerSettings {
     BrokerSettings {
-        url: url.parse().unwrap(),
+        url: BrokerUrl::Amqp(url.into()),
         prefix: format!("{}.", Uuid::now_v7()),
         ..BrokerSettings::default()
     }
