@@ -316,7 +316,7 @@ impl Sessions {
 
 /// What a usage record says of a session.
 fn note(name: &SessionName, session: &Session) {
-    crate::request::record::note(|facts| {
+    crate::request::record::update(|facts| {
         facts.session = Some(name.id);
         facts.correlation_id.clone_from(&session.correlation_id);
         facts.evidence_id.clone_from(&session.evidence_id);

@@ -1,9 +1,7 @@
-//! `grpc.health.v1`, for everybody: `liveness` is /livez, everything else /readyz.
+//! gRPC's health service, `grpc.health.v1`: the service name `liveness` stands for /livez, all others for /readyz.
 
 use std::pin::Pin;
-use std::sync::Arc;
 
-use axum::Router;
 use faceline_shared::admin::Readiness;
 use futures_util::{Stream, StreamExt as _, stream};
 use tonic::{Request, Response, Status};
@@ -11,25 +9,27 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use crate::http::State;
-use crate::http::routes::operation;
+use crate::http::operations;
+use crate::http::routes::route::Route;
 
-/// The longest request: a service's name.
-const LONGEST: usize = 4 << 10;
+/// Bytes of a request, which has nothing but a service's name.
+const MAX_REQUEST_BYTES: usize = 4 << 10;
 
-pub(super) fn routes(readiness: &Readiness) -> Router<Arc<State>> {
-    let health =
-        HealthServer::new(Service { readiness: readiness.clone() }).max_decoding_message_size(LONGEST);
-    Router::new()
-        .route_service(operation::GRPC_HEALTH_CHECK, health.clone())
-        .route_service(operation::GRPC_HEALTH_WATCH, health)
+/// The routes of the health service.
+pub(in crate::http) fn routes(readiness: &Readiness) -> [Route; 2] {
+    let service = HealthServer::new(HealthService { readiness: readiness.clone() })
+        .max_decoding_message_size(MAX_REQUEST_BYTES);
+    [
+        Route::service(&operations::GRPC_HEALTH_CHECK, service.clone()),
+        Route::service(&operations::GRPC_HEALTH_WATCH, service),
+    ]
 }
 
-struct Service {
+struct HealthService {
     readiness: Readiness,
 }
 
-/// What is asked about.
+/// What a service's name stands for.
 #[derive(Clone, Copy)]
 enum Subject {
     Liveness,
@@ -57,7 +57,7 @@ fn serving(is_ready: bool) -> HealthCheckResponse {
 type Responses = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
-impl Health for Service {
+impl Health for HealthService {
     async fn check(
         &self,
         request: Request<HealthCheckRequest>,
@@ -71,14 +71,14 @@ impl Health for Service {
 
     type WatchStream = Responses;
 
-    /// The present status, and each one that follows. The stream of one that never changes stays open, too.
+    /// Sends the current status, then each change. The stream stays open also for a status that never changes.
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Responses>, Status> {
-        let for_ever = |status| stream::once(async move { Ok(status) }).chain(stream::pending());
+        let constant = |status| stream::once(async move { Ok(status) }).chain(stream::pending());
         let responses: Responses = match Subject::named(&request.into_inner().service) {
-            Some(Subject::Liveness) => Box::pin(for_ever(serving(true))),
-            None => Box::pin(for_ever(response(ServingStatus::ServiceUnknown))),
+            Some(Subject::Liveness) => Box::pin(constant(serving(true))),
+            None => Box::pin(constant(response(ServingStatus::ServiceUnknown))),
             Some(Subject::Readiness) => {
-                let follow = async |(readiness, last): (Readiness, Option<bool>)| {
+                let next = async |(readiness, last): (Readiness, Option<bool>)| {
                     let now = match last {
                         None => readiness.is_ready(),
                         Some(last) => {
@@ -88,7 +88,7 @@ impl Health for Service {
                     };
                     Some((Ok(serving(now)), (readiness, Some(now))))
                 };
-                Box::pin(stream::unfold((self.readiness.clone(), None), follow))
+                Box::pin(stream::unfold((self.readiness.clone(), None), next))
             }
         };
         Ok(Response::new(responses))

@@ -1,4 +1,4 @@
-//! TLS of the public listener, with a certificate that may change.
+//! TLS of the public listener. The certificate's files are watched, and new connections get the current one.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,10 +17,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::follow::follow;
 
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often the files are read.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Why there is no certificate.
+/// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
@@ -31,7 +31,7 @@ pub enum TlsError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A file holds nothing of the kind.
+    /// A file has no certificate or no key in it.
     #[error("{path} is not as PEM files are: {reason}")]
     Pem {
         /// The file.
@@ -39,7 +39,7 @@ pub enum TlsError {
         /// What is wrong.
         reason: String,
     },
-    /// The key is another certificate's, or of a kind that is not supported.
+    /// The key belongs to another certificate, or its kind is not supported.
     #[error("{certificate} and {key} do not go together: {reason}")]
     Pair {
         /// The certificate's file.
@@ -49,23 +49,23 @@ pub enum TlsError {
         /// What is wrong.
         reason: rustls::Error,
     },
-    /// The library does not do as it is set up.
+    /// The TLS library refuses its configuration.
     #[error(transparent)]
     Library(#[from] rustls::Error),
 }
 
-/// A certificate in two files, of which new connections get what is there when they come.
+/// A certificate and its key, in two files that may be replaced.
 #[derive(Debug)]
 pub(in crate::http) struct Certificate {
     files: config::Tls,
     current: ArcSwap<CertifiedKey>,
-    /// What the files held when they were last looked at.
-    seen: Mutex<Contents>,
-    /// What was wrong with them then.
-    complaint: Mutex<Option<String>>,
+    /// The contents of the files when they were last read.
+    last_read: Mutex<Contents>,
+    /// The error of the last reading, so that each error is logged once.
+    last_error: Mutex<Option<String>>,
 }
 
-/// Bytes of certificate and key.
+/// The bytes of certificate and key.
 #[derive(Debug, Eq, PartialEq)]
 struct Contents {
     certificate: Vec<u8>,
@@ -74,18 +74,24 @@ struct Contents {
 
 impl Certificate {
     /// Reads the files.
+    ///
+    /// # Errors
+    /// Any [`TlsError`] but the library's.
     pub(in crate::http) fn load(files: &config::Tls) -> Result<Arc<Self>, TlsError> {
         let contents = Contents::read(files)?;
         let current = ArcSwap::from_pointee(contents.certified(files)?);
         Ok(Arc::new(Self {
             files: files.clone(),
             current,
-            seen: Mutex::new(contents),
-            complaint: Mutex::default(),
+            last_read: Mutex::new(contents),
+            last_error: Mutex::default(),
         }))
     }
 
-    /// What speaks TLS with this certificate: HTTP/2 and HTTP/1.1, TLS 1.2 and 1.3.
+    /// Accepts TLS 1.2 and 1.3 with this certificate, and offers HTTP/2 and HTTP/1.1.
+    ///
+    /// # Errors
+    /// [`TlsError::Library`].
     pub(in crate::http) fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut settings = ServerConfig::builder_with_provider(provider)
@@ -96,33 +102,34 @@ impl Certificate {
         Ok(TlsAcceptor::from(Arc::new(settings)))
     }
 
-    /// Looks after the files for as long as it runs.
+    /// Reads the files again and again for as long as it is polled.
     pub(in crate::http) async fn follow(self: Arc<Self>) {
-        follow("certificate", LOOK, move || self.look()).await;
+        follow("certificate", POLL_INTERVAL, move || self.reload()).await;
     }
 
-    fn look(&self) {
-        let looked = Contents::read(&self.files).and_then(|contents| {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if *seen == contents {
+    fn reload(&self) {
+        let reloaded = Contents::read(&self.files).and_then(|contents| {
+            let mut last_read = self.last_read.lock().unwrap_or_else(PoisonError::into_inner);
+            if *last_read == contents {
                 return Ok(false);
             }
-            // Files that are replaced one after the other go together soon.
+            // While two files are replaced one after the other, they do not match for a moment. The old certificate stays until they
+            // do.
             let certified = contents.certified(&self.files);
-            *seen = contents;
+            *last_read = contents;
             self.current.store(Arc::new(certified?));
             Ok(true)
         });
-        let complaint = looked.as_ref().err().map(ToString::to_string);
-        let mut last = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = complaint.is_some() && *last != complaint;
-        *last = complaint;
-        match looked {
+        let error = reloaded.as_ref().err().map(ToString::to_string);
+        let mut last_error = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = error.is_some() && *last_error != error;
+        *last_error = error;
+        match reloaded {
             Ok(true) => {
                 tracing::info!(file = %self.files.certificate.display(), "the listener has a new certificate");
             }
             Ok(false) => (),
-            Err(error) if is_news => tracing::error!(%error, "the listener keeps the certificate it has"),
+            Err(error) if is_new => tracing::error!(%error, "the listener keeps the certificate it has"),
             Err(_) => (),
         }
     }
@@ -184,18 +191,18 @@ mod tests {
         write_key(&first).unwrap();
         let certificate = Certificate::load(&files).unwrap();
         let shown = || certificate.current.load().cert[0].clone();
-        let complaint = || certificate.complaint.lock().unwrap().clone();
+        let last_error = || certificate.last_error.lock().unwrap().clone();
 
         write_certificate(&second).unwrap();
-        certificate.look();
+        certificate.reload();
         assert_eq!(shown(), *first.cert.der());
         fs::remove_file(&files.key).unwrap();
-        certificate.look();
+        certificate.reload();
         assert_eq!(shown(), *first.cert.der());
-        assert!(complaint().unwrap().contains("tls.key"));
+        assert!(last_error().unwrap().contains("tls.key"));
         write_key(&second).unwrap();
-        certificate.look();
+        certificate.reload();
         assert_eq!(shown(), *second.cert.der());
-        assert_eq!(complaint(), None);
+        assert_eq!(last_error(), None);
     }
 }

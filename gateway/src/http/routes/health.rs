@@ -1,18 +1,23 @@
-//! /livez and /readyz, for everybody.
+//! /livez and /readyz.
 
 use std::sync::Arc;
 
-use axum::extract;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use crate::http::State;
+use super::route::Route;
+use crate::http::{GatewayState, operations};
 
-pub(super) async fn livez() -> &'static str {
+pub(super) fn routes() -> [Route; 2] {
+    [Route::new(&operations::LIVEZ, livez), Route::new(&operations::READYZ, readyz)]
+}
+
+async fn livez() -> &'static str {
     "ok\n"
 }
 
-pub(super) async fn readyz(extract::State(state): extract::State<Arc<State>>) -> Response {
+async fn readyz(State(state): State<Arc<GatewayState>>) -> Response {
     let missing = state.readiness.missing();
     if missing.is_empty() {
         "ok\n".into_response()

@@ -22,7 +22,7 @@ use crate::admission::Admission;
 use crate::families::biometric::BiometricServices;
 use crate::families::bws::Bws;
 use crate::families::face_liveness::FaceLiveness;
-use crate::http::{Families, ListenError, Server, State};
+use crate::http::{Families, GatewayState, ListenError, Server};
 use crate::jobs::Dispatcher;
 use crate::jobs::WorkerClient;
 use crate::sessions::{Outbox, Sessions};
@@ -143,7 +143,7 @@ impl Gateway {
             biometric: BiometricServices::new(config, workers, templates, sessions, Arc::clone(&signer)),
         };
 
-        let state = State::new(
+        let state = GatewayState::new(
             parts.config,
             accounts,
             Arc::clone(&rates),
