@@ -1,10 +1,9 @@
-//! Puts a gateway together.
+//! Puts a gateway together and runs it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::families::biometric::template::TemplateCodec;
 use faceline_gateway_store::rate::{RateError, Rates};
 use faceline_gateway_store::session::{self, SealedSessions, StoreError};
 use faceline_shared::admin::Condition;
@@ -13,6 +12,7 @@ use faceline_shared::config::Config;
 use faceline_shared::object::{self, ObjectError, SealedObjects};
 use faceline_shared::parts::Parts;
 use faceline_shared::shutdown::CancellationToken;
+use prometheus::{IntGauge, IntGaugeVec};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
@@ -20,37 +20,40 @@ use uuid::Uuid;
 use crate::accounts::{Accounts, AccountsError};
 use crate::admission::Admission;
 use crate::families::biometric::BiometricServices;
+use crate::families::biometric::template::TemplateCodec;
 use crate::families::bws::Bws;
 use crate::families::face_liveness::FaceLiveness;
 use crate::http::{Families, GatewayState, ListenError, Server};
-use crate::jobs::Dispatcher;
-use crate::jobs::WorkerClient;
+use crate::jobs::{Dispatcher, WorkerClient};
 use crate::sessions::{Outbox, Sessions};
 use crate::signing::{Signer, SigningError};
 use crate::usage::{Mover, Usage};
 
-/// How often queues and stores are looked at, for /metrics and /readyz.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often queues and stores are polled, for /metrics and /readyz.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// The queues whose depth is measured.
+const MEASURED_QUEUES: [Queue; 5] =
+    [Queue::Interactive, Queue::Replay, Queue::Quarantine, Queue::Results, Queue::DeadLetters];
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// The accounts file is not usable.
+    /// The accounts file cannot be used.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
-    /// The session store's settings, or its file. A store that is merely away is waited for.
+    /// The session store's settings or its file cannot be used. A store that is merely unreachable is waited for.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The object store's settings. A store that is merely away is waited for.
+    /// The object store's settings cannot be used. A store that is merely unreachable is waited for.
     #[error(transparent)]
     Objects(#[from] ObjectError),
-    /// The limiter's settings, or its counts. One that is merely away is done without.
+    /// The rate limiter's settings or its counts cannot be used. If its store is merely unreachable, the gateway counts by itself.
     #[error(transparent)]
     Rates(#[from] RateError),
-    /// No answer could be signed.
+    /// The keys that sign answers cannot be used.
     #[error(transparent)]
     Signing(#[from] SigningError),
-    /// URLs of pictures could not be fetched.
+    /// The TLS client that fetches pictures from URLs cannot be set up.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
     /// The public listener cannot be opened.
@@ -58,65 +61,53 @@ pub enum GatewayError {
     Listen(#[from] ListenError),
 }
 
-/// Runs a gateway until `shutdown`; requests under way are answered then.
+/// Runs a gateway until `shutdown`, and then until the requests in progress are answered.
 ///
 /// # Errors
-/// As [`Gateway::start`].
+/// Those of [`Gateway::start`].
 pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), GatewayError> {
     Gateway::start(parts).await?.serve(shutdown).await;
     Ok(())
 }
 
-/// A gateway whose address is taken.
+/// A gateway whose address is bound.
 pub struct Gateway {
     server: Server,
     rates: Arc<Rates>,
     outbox: Outbox,
     mover: Mover,
     listening: Condition,
-    /// What goes on beside requests.
-    watching: [AbortOnDropHandle<()>; 5],
+    /// Tasks that run beside the requests until the gateway is dropped.
+    _background: Vec<AbortOnDropHandle<()>>,
+}
+
+/// The stores that requests, the outbox and the readiness share.
+struct Stores {
+    records: SealedSessions,
+    objects: SealedObjects,
 }
 
 impl Gateway {
-    /// Puts a gateway together and takes its address.
+    /// Puts a gateway together and binds its address.
     ///
     /// # Errors
-    /// Accounts or keys that cannot be read, stores that cannot be opened, an address that is taken.
+    /// One of [`GatewayError`]: accounts or keys that cannot be read, stores that cannot be opened, an address that cannot be bound.
     pub async fn start(parts: Parts) -> Result<Self, GatewayError> {
         let listening = parts.readiness.condition("listener");
         let connected = parts.readiness.condition("gateway_broker");
-        let conditions = Conditions {
-            blobs: parts.readiness.condition("gateway_blobs"),
-            store: parts.readiness.condition("gateway_store"),
-        };
+        let dependencies = DependencyWatch::new(&parts);
         let config = &parts.config;
         let accounts = Arc::new(Accounts::load(config, &parts.keys.data, &parts.metrics)?);
         if !config.broker_is_embedded() {
-            warn_of_what_is_not_shared(config);
+            warn_of_unshared_files(config);
         }
         let signer = Arc::new(Signer::load(config)?);
         let rates = Arc::new(Rates::start(config, &parts.metrics)?);
-        let records =
-            SealedSessions::new(session::open(&config.store.url, &config.data_dir)?, parts.keys.data.clone());
-        let objects =
-            SealedObjects::new(object::open(&config.objects, &config.data_dir)?, parts.keys.data.clone());
-
-        // A gateway that starts again under an old name would find its reply queue locked by its former self.
-        let instance = Uuid::new_v4().simple().to_string();
-        let dispatcher = Dispatcher::start(
-            &instance,
-            parts.broker.clone(),
-            parts.blobs.clone(),
-            parts.keys.data.clone(),
-            parts.config.broker.inline_limit,
-            &parts.metrics,
-        )
-        .await;
+        let Stores { records, objects } = open_stores(&parts)?;
         let usage = Usage::new(records.clone(), &parts.metrics);
-        let admission = Admission::new(&parts.config, &parts.metrics);
-        let waits = Arc::clone(&admission);
-        let dispatcher = dispatcher.on_wait(move |wait| waits.answered(wait));
+        let admission = Admission::new(config, &parts.metrics);
+        let instance = Uuid::new_v4().simple().to_string();
+        let dispatcher = start_dispatcher(&instance, &parts, &admission).await;
         let sessions = Arc::new(Sessions::new(
             records.clone(),
             objects.clone(),
@@ -124,31 +115,35 @@ impl Gateway {
             config,
             &parts.metrics,
         ));
-        let listener = Arc::clone(&sessions);
-        let watching = [
-            tokio::spawn(watch_connection(dispatcher.watch_connection(), connected)),
-            tokio::spawn(look(parts.clone(), records, objects.clone(), conditions)),
-            tokio::spawn(async move { listener.listen().await }),
+        let mut background = vec![
+            tokio::spawn(follow_connection(dispatcher.watch_connection(), connected)),
+            tokio::spawn(dependencies.run(parts.clone(), records, objects.clone())),
             tokio::spawn(Arc::clone(&signer).follow()),
             tokio::spawn(Arc::clone(&accounts).follow()),
         ];
+        let listener = Arc::clone(&sessions);
+        background.push(tokio::spawn(async move { listener.listen().await }));
         let outbox = Outbox::of(&sessions);
         let mover = usage.mover(objects, &config.usage);
-        let submit = Arc::new(dispatcher);
-        let workers = WorkerClient::new(submit.clone(), Arc::clone(&admission), config.jobs.deadline);
-        let templates = TemplateCodec::new(parts.keys.templates);
+        let dispatcher = Arc::new(dispatcher);
+        let workers = WorkerClient::new(dispatcher.clone(), Arc::clone(&admission), config.jobs.deadline);
         let families = Families {
             bws: Bws::new(config, workers.clone()),
             face_liveness: FaceLiveness::new(config, workers.clone(), &parts.metrics)?,
-            biometric: BiometricServices::new(config, workers, templates, sessions, Arc::clone(&signer)),
+            biometric: BiometricServices::new(
+                config,
+                workers,
+                TemplateCodec::new(parts.keys.templates),
+                sessions,
+                signer,
+            ),
         };
-
         let state = GatewayState::new(
             parts.config,
             accounts,
             Arc::clone(&rates),
             admission,
-            submit,
+            dispatcher,
             usage,
             families,
             parts.readiness,
@@ -156,35 +151,72 @@ impl Gateway {
         );
         let server = Server::bind(state).await?;
         tracing::info!(address = %server.local_addr(), instance, "public listener is open");
-        Ok(Self { server, rates, outbox, mover, listening, watching: watching.map(AbortOnDropHandle::new) })
+        let background = background.into_iter().map(AbortOnDropHandle::new).collect();
+        Ok(Self { server, rates, outbox, mover, listening, _background: background })
     }
 
-    /// Where it listens.
+    /// The address of the public listener.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.server.local_addr()
     }
 
-    /// Serves until `shutdown`; requests under way are answered then.
+    /// Serves until `shutdown`, and then until the requests in progress are answered.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let Self { server, rates, outbox, mover, listening, watching: _watching } = self;
+        let Self { server, rates, outbox, mover, listening, _background } = self;
         listening.set(true);
-        let leave = async {
+        let become_unready = async {
             shutdown.cancelled().await;
             listening.set(false);
         };
-        // Answers that are given until the very end have records, too.
-        let answered = CancellationToken::new();
+        // The mover stops after the server: answers that are given during the shutdown have usage records, too.
+        let all_answered = CancellationToken::new();
         let serve = async {
             server.serve(shutdown.clone()).await;
-            answered.cancel();
+            all_answered.cancel();
         };
-        tokio::join!(serve, mover.run(answered.clone()), outbox.run(shutdown.clone()), leave);
+        tokio::join!(serve, mover.run(all_answered.clone()), outbox.run(shutdown.clone()), become_unready);
         rates.end().await;
     }
 }
 
-async fn watch_connection(mut reply_to: watch::Receiver<Option<String>>, connected: Condition) {
+/// Warns where gateways on several machines would not find the same files.
+fn warn_of_unshared_files(config: &Config) {
+    if config.objects.url.is_none() {
+        tracing::warn!(
+            "objects.url is not set: gateways on other machines do not find the pictures of this one's sessions"
+        );
+    }
+    if config.signing.file.is_none() {
+        tracing::warn!("signing.file is not set: gateways on other machines sign with keys of their own");
+    }
+}
+
+fn open_stores(parts: &Parts) -> Result<Stores, GatewayError> {
+    let Parts { config, keys, .. } = parts;
+    let records = SealedSessions::new(session::open(&config.store.url, &config.data_dir)?, keys.data.clone());
+    let objects = SealedObjects::new(object::open(&config.objects, &config.data_dir)?, keys.data.clone());
+    Ok(Stores { records, objects })
+}
+
+/// Starts the dispatcher, which reports to the admission how long jobs waited for a worker. `instance` names its reply queue. It is
+/// new for each process: after a restart, the broker may still hold the lock of the previous process on its queue.
+async fn start_dispatcher(instance: &str, parts: &Parts, admission: &Arc<Admission>) -> Dispatcher {
+    let dispatcher = Dispatcher::start(
+        instance,
+        parts.broker.clone(),
+        parts.blobs.clone(),
+        parts.keys.data.clone(),
+        parts.config.broker.inline_limit,
+        &parts.metrics,
+    )
+    .await;
+    let admission = Arc::clone(admission);
+    dispatcher.on_wait(move |wait| admission.answered(wait))
+}
+
+/// Shows in the readiness whether the dispatcher has a reply queue, that is, whether the broker is connected.
+async fn follow_connection(mut reply_to: watch::Receiver<Option<String>>, connected: Condition) {
     loop {
         connected.set(reply_to.borrow_and_update().is_some());
         if reply_to.changed().await.is_err() {
@@ -193,50 +225,55 @@ async fn watch_connection(mut reply_to: watch::Receiver<Option<String>>, connect
     }
 }
 
-/// Gateways on several machines must find the same things.
-fn warn_of_what_is_not_shared(config: &Config) {
-    if config.objects.url.is_none() {
-        tracing::warn!(
-            "objects.url is not set: other machines do not find the pictures of this one's sessions"
-        );
-    }
-    if config.signing.file.is_none() {
-        tracing::warn!("signing.file is not set: gateways on other machines sign with keys of their own");
-    }
+/// Shows the state of queues and stores in readiness and metrics.
+struct DependencyWatch {
+    blobs_usable: Condition,
+    store_usable: Condition,
+    /// No condition of the readiness: only sessions that keep pictures need the object store.
+    objects_up: IntGauge,
+    queue_ready: IntGaugeVec,
+    queue_consumers: IntGaugeVec,
 }
 
-/// What has to answer for the gateway to be ready.
-struct Conditions {
-    blobs: Condition,
-    store: Condition,
-}
+impl DependencyWatch {
+    fn new(parts: &Parts) -> Self {
+        let metrics = &parts.metrics;
+        Self {
+            blobs_usable: parts.readiness.condition("gateway_blobs"),
+            store_usable: parts.readiness.condition("gateway_store"),
+            objects_up: metrics
+                .gauge("faceline_object_store_up", "Whether the object store answers (1 or 0)."),
+            queue_ready: metrics.gauges("faceline_queue_ready", "Messages waiting in a queue.", &["queue"]),
+            queue_consumers: metrics.gauges("faceline_queue_consumers", "Consumers of a queue.", &["queue"]),
+        }
+    }
 
-/// Keeps an eye on what this gateway needs and does not own.
-async fn look(parts: Parts, records: SealedSessions, objects: SealedObjects, conditions: Conditions) {
-    let objects_up = parts.metrics.gauge("faceline_object_store_up", "Whether the object store answers.");
-    let ready = parts.metrics.gauges("faceline_queue_ready", "Messages that wait in a queue.", &["queue"]);
-    let consumers = parts.metrics.gauges("faceline_queue_consumers", "Consumers of a queue.", &["queue"]);
-    let mut interval = tokio::time::interval(LOOK);
-    loop {
-        interval.tick().await;
-        for queue in
-            [Queue::Interactive, Queue::Replay, Queue::Quarantine, Queue::Results, Queue::DeadLetters]
-        {
+    async fn run(self, parts: Parts, records: SealedSessions, objects: SealedObjects) {
+        let mut interval = tokio::time::interval(POLL_INTERVAL);
+        loop {
+            interval.tick().await;
+            self.measure_queues(&parts).await;
+            let blobs = parts.blobs.check().await;
+            self.blobs_usable.set(succeeded("the blob store is not usable", &blobs));
+            self.store_usable.set(succeeded("the session store is not usable", &records.check().await));
+            self.objects_up.set(succeeded("the object store is not usable", &objects.check().await).into());
+        }
+    }
+
+    async fn measure_queues(&self, parts: &Parts) {
+        for queue in MEASURED_QUEUES {
             if let Ok(depth) = parts.broker.depth(&queue).await {
-                ready.with_label_values(&[queue.name()]).set(depth.ready as i64);
-                consumers.with_label_values(&[queue.name()]).set(depth.consumers as i64);
+                self.queue_ready.with_label_values(&[queue.name()]).set(depth.ready as i64);
+                self.queue_consumers.with_label_values(&[queue.name()]).set(depth.consumers as i64);
             }
         }
-        conditions.blobs.set(usable("the blob store is not usable", &parts.blobs.check().await));
-        conditions.store.set(usable("the session store is not usable", &records.check().await));
-        // Only sessions that keep pictures need it, so that its absence is no reason to send callers away.
-        objects_up.set(usable("the object store is not usable", &objects.check().await).into());
     }
 }
 
-fn usable(what: &'static str, check: &Result<(), impl std::fmt::Display>) -> bool {
+/// Whether a check succeeded. Logs `warning` if it did not.
+fn succeeded(warning: &'static str, check: &Result<(), impl std::fmt::Display>) -> bool {
     if let Err(error) = check {
-        tracing::warn!(%error, "{what}");
+        tracing::warn!(%error, "{warning}");
     }
     check.is_ok()
 }

@@ -5,12 +5,14 @@
 
 mod error_body;
 mod grpc_error;
+mod json_body;
 mod labels;
 mod refusal;
 mod refusal_log;
 mod success;
 
 pub(in crate::http) use self::error_body::{BwsError, ErrorObject, status};
+pub(in crate::http) use self::json_body::NO_STORE;
 pub(in crate::http) use self::labels::{CauseLabel, effective_status};
 pub(in crate::http) use self::refusal::{Answer, Refusal, refused, refused_with};
-pub(in crate::http) use self::success::{NO_STORE, created, json, no_content, picture, text};
+pub(in crate::http) use self::success::{created, json, no_content, picture, text};

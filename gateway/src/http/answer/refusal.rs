@@ -4,8 +4,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use uuid::Uuid;
 
+use super::json_body::json_with_status;
 use super::labels::CauseLabel;
-use super::success::json_with_status;
 use super::{error_body, grpc_error, refusal_log};
 use crate::fault::Fault;
 use crate::http::family::Family;

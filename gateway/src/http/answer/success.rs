@@ -7,6 +7,7 @@ use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use super::json_body::{NO_STORE, json_with_status};
 use super::refusal::Answer;
 use crate::admission::Ticket;
 use crate::families::biometric::Picture;
@@ -17,9 +18,6 @@ use crate::fault::Fault;
 /// of them is taken.
 const PICTURE_CHUNK_BYTES: usize = 64 << 10;
 
-/// `Cache-Control` of every answer: biometric data must not stay in caches on its way.
-pub(in crate::http) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-
 /// 200 with `value` as JSON.
 pub(in crate::http) fn json(value: &impl Serialize) -> Answer<Response> {
     Ok(text(json::answer(value)?))
@@ -28,16 +26,6 @@ pub(in crate::http) fn json(value: &impl Serialize) -> Answer<Response> {
 /// 200 with JSON that is text already.
 pub(in crate::http) fn text(json: Vec<u8>) -> Response {
     json_with_status(StatusCode::OK, json)
-}
-
-/// JSON that is text already, under this status.
-pub(super) fn json_with_status(status: StatusCode, bytes: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(bytes));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, NO_STORE);
-    response
 }
 
 /// 201 without a body, with the path of what was created.
