@@ -47,7 +47,8 @@ pub enum GatewayError {
     /// The object store's settings cannot be used. A store that is merely unreachable is waited for.
     #[error(transparent)]
     Objects(#[from] ObjectError),
-    /// The rate limiter's settings or its counts cannot be used. If its store is merely unreachable, the gateway counts by itself.
+    /// The rate limiter's settings or its counts cannot be used. If its store is merely unreachable, the gateway
+    /// counts by itself.
     #[error(transparent)]
     Rates(#[from] RateError),
     /// The keys that sign answers cannot be used.
@@ -91,7 +92,8 @@ impl Gateway {
     /// Puts a gateway together and binds its address.
     ///
     /// # Errors
-    /// One of [`GatewayError`]: accounts or keys that cannot be read, stores that cannot be opened, an address that cannot be bound.
+    /// One of [`GatewayError`]: accounts or keys that cannot be read, stores that cannot be opened, an address that
+    /// cannot be bound.
     pub async fn start(parts: Parts) -> Result<Self, GatewayError> {
         let listening = parts.readiness.condition("listener");
         let connected = parts.readiness.condition("gateway_broker");
@@ -199,8 +201,9 @@ fn open_stores(parts: &Parts) -> Result<Stores, GatewayError> {
     Ok(Stores { records, objects })
 }
 
-/// Starts the dispatcher, which reports to the admission how long jobs waited for a worker. `instance` names its reply queue. It is
-/// new for each process: after a restart, the broker may still hold the lock of the previous process on its queue.
+/// Starts the dispatcher, which reports to the admission how long jobs waited for a worker. `instance` names its
+/// reply queue. It is new for each process: after a restart, the broker may still hold the lock of the previous
+/// process on its queue.
 async fn start_dispatcher(instance: &str, parts: &Parts, admission: &Arc<Admission>) -> Dispatcher {
     let dispatcher = Dispatcher::start(
         instance,

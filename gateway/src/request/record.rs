@@ -1,8 +1,8 @@
 //! What is learned of a request while it is handled, for its usage record and its rate limit headers.
 //!
-//! The layer `record` of the listener gives each request a record that all code of the request's task can reach, like the fields of
-//! a tracing span. Code that learns a fact adds it to the record; the layers read the record when the answer is there. Nothing in
-//! between has to pass the facts on.
+//! The layer `record` of the listener gives each request a record that all code of the request's task can reach, like
+//! the fields of a tracing span. Code that learns a fact adds it to the record; the layers read the record when the
+//! answer is there. Nothing in between has to pass the facts on.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,7 +26,8 @@ pub struct RequestRecord(Arc<Mutex<RequestFacts>>);
 pub struct RequestFacts {
     /// The caller, once its credential was found to be valid.
     pub caller: Option<Caller>,
-    /// The rate and quota of the caller's key, and whether the request is within them; `None` for a request that does not count.
+    /// The rate and quota of the caller's key, and whether the request is within them; `None` for a request that does
+    /// not count.
     pub rate_check: Option<(Terms, Verdict)>,
     /// The job that the request makes.
     pub job: Option<JobId>,
@@ -47,7 +48,8 @@ impl RequestRecord {
     /// The record of the request that is being handled.
     ///
     /// # Errors
-    /// [`Fault::Internal`] outside of [`Self::scope`]: the router lacks the layer `record`, or another task was spawned.
+    /// [`Fault::Internal`] outside of [`Self::scope`]: the router lacks the layer `record`, or another task was
+    /// spawned.
     pub fn current() -> Result<Self, Fault> {
         CURRENT.try_with(Clone::clone).map_err(|_| {
             tracing::error!("a request is handled without a record");

@@ -1,5 +1,5 @@
-//! Every operation of the table, tried without a credential, with a wrong one, without the permission, on what belongs to another
-//! client, and rightly; on both stores.
+//! Every operation of the table, tried without a credential, with a wrong one, without the permission, on what
+//! belongs to another client, and rightly; on both stores.
 
 use base64_simd::STANDARD;
 use faceline_gateway::accounts::Permission;
@@ -147,8 +147,8 @@ async fn on_redis() {
 const PASSWORD: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$JsGMAy5peW7p/CCBXhSwQA$BYjvNOxwrBO2ogqt5hp2gxX4WLKBwzaHYREpAyaEnMw";
 
-/// One client has the keys `all`, and `only …` and `not …` for each permission; another one has `other`. Each is the name of
-/// an API key and of a user; `only …` and `not …` are those of BWS clients, too, and their own secrets.
+/// One client has the keys `all`, and `only …` and `not …` for each permission; another one has `other`. Each is the
+/// name of an API key and of a user; `only …` and `not …` are those of BWS clients, too, and their own secrets.
 fn accounts(ring: &KeyRing) -> String {
     let bws = |id: &str, permissions: &[&str]| {
         let place = format!("accounts\none\nbws {id}");
@@ -304,6 +304,8 @@ async fn try_probe(
     let made = gateway.workers.jobs.lock().unwrap().len() - jobs;
     match operation.makes_job {
         MakesJob::Never => assert_eq!(made, 0, "{name}"),
+        // There is nothing to compare with in a session of one face.
+        MakesJob::Always if name == "GetMatches" => assert_eq!(made, 0),
         MakesJob::Always => assert_eq!(made, 1, "{name}"),
         MakesJob::Sometimes => assert!(made <= 1, "{name}"),
     }

@@ -1,7 +1,7 @@
 //! How answers are written: `success` for requests that were done, `refusal` for those that were not.
 //!
-//! Each API family has its own form of errors: `error_body` for JSON, `grpc_error` for gRPC. `labels` are the marks on an answer
-//! that metrics and usage records read; `refusal_log` bounds the log lines of refusals in an overload.
+//! Each API family has its own form of errors: `error_body` for JSON, `grpc_error` for gRPC. `labels` are the marks
+//! on an answer that metrics and usage records read; `refusal_log` bounds the log lines of refusals in an overload.
 
 mod error_body;
 mod grpc_error;

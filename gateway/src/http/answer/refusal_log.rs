@@ -1,7 +1,8 @@
 //! Log lines of refusals in an overload: one a refusal while there are few, a number where there are many.
 //!
-//! An overloaded gateway refuses thousands of requests a second and counts each by its cause. A log line for each would cost more
-//! than the refusal and bury all other lines. Lines beyond the bound are written at the level `debug`.
+//! An overloaded gateway refuses thousands of requests a second and counts each by its cause. A log line for each
+//! would cost more than the refusal and bury all other lines. Lines beyond the bound are written at the level
+//! `debug`.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Instant;

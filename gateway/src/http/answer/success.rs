@@ -14,8 +14,8 @@ use crate::families::biometric::Picture;
 use crate::families::json;
 use crate::fault::Fault;
 
-/// Bytes of a picture that are handed to the connection at a time. The ticket holds the room of the whole picture until the last
-/// of them is taken.
+/// Bytes of a picture that are handed to the connection at a time. The ticket holds the memory of the whole picture
+/// until the last of them is taken.
 const PICTURE_CHUNK_BYTES: usize = 64 << 10;
 
 /// 200 with `value` as JSON.
@@ -51,7 +51,7 @@ fn without_body(status: StatusCode) -> Response {
     response
 }
 
-/// 200 with a picture. `ticket` holds its room in memory until it is sent.
+/// 200 with a picture. `ticket` holds its memory until it is sent.
 pub(in crate::http) fn picture(picture: Picture, ticket: Ticket) -> Answer<Response> {
     let Picture { media_type, file } = picture;
     let media_type = HeaderValue::from_str(&media_type).map_err(|error| {

@@ -12,7 +12,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use crate::http::operations;
 use crate::http::routes::route::Route;
 
-/// Bytes of a request, which has nothing but a service's name.
+/// Bytes of a request, which is only a service's name.
 const MAX_REQUEST_BYTES: usize = 4 << 10;
 
 /// The routes of the health service.

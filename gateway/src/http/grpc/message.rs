@@ -22,7 +22,8 @@ const LIVE_IMAGES_FIELD: u32 = 1;
 /// Number of the field `tags` of a live image.
 const TAGS_FIELD: u32 = 2;
 
-/// Decodes the one message of a request's body. `ticket` admits the memory for a compressed message while it is decompressed.
+/// Decodes the one message of a request's body. `ticket` admits the memory for a compressed message while it is
+/// decompressed.
 ///
 /// # Errors
 /// [`Fault::Invalid`] for a body that is not one message of type `M`, [`Fault::TooLarge`] for a message above
@@ -61,7 +62,8 @@ fn too_large() -> Fault {
     Fault::TooLarge { limit: MAX_MESSAGE_BYTES, place: String::new() }
 }
 
-/// Decompresses a message. Yields after each step, so that a long message does not hold up other requests of this thread.
+/// Decompresses a message. Yields after each step, so that a long message does not hold up other requests of this
+/// thread.
 async fn inflate(message: &[u8], ticket: &mut Ticket) -> Result<Bytes, Fault> {
     let mut decoder = GzDecoder::new(message);
     let mut inflated = BytesMut::new();
@@ -149,15 +151,15 @@ mod tests {
     use crate::proto::ImageData;
     use crate::proto::v1::LivenessDetectionRequest;
 
-    /// Reads a message where `room` bytes of memory are left. Also returns the bytes that were admitted.
+    /// Reads a message where `memory` bytes of memory are left. Also returns the bytes that were admitted.
     async fn read_in(
-        room: usize,
+        memory: usize,
         body: Bytes,
         is_compressed: bool,
     ) -> (Result<LivenessDetectionRequest, Fault>, usize) {
         let mut config = Config::default();
         config.blobs.url = Some("redis://127.0.0.1".into());
-        config.limits.inflight_bytes = room;
+        config.limits.inflight_bytes = memory;
         let admission: Arc<Admission> = Admission::new(&config, &Metrics::new());
         let caller = demo_caller();
         let fingerprint = admission.fingerprint(&caller, "/", None, ConnectionId::default());
@@ -166,7 +168,7 @@ mod tests {
         (message, ticket.bytes())
     }
 
-    async fn said(body: impl Into<Bytes>, is_compressed: bool) -> String {
+    async fn error_of(body: impl Into<Bytes>, is_compressed: bool) -> String {
         read_in(1 << 30, body.into(), is_compressed).await.0.unwrap_err().to_string()
     }
 
@@ -180,9 +182,9 @@ mod tests {
         let request = request(Bytes::from_static(b"a picture"), &["up"]);
         for is_compressed in [false, true] {
             let framed = write(&request, is_compressed).unwrap();
-            let (read, room) = read_in(1 << 30, framed, is_compressed).await;
+            let (read, memory) = read_in(1 << 30, framed, is_compressed).await;
             assert_eq!(read.unwrap(), request);
-            assert_eq!(room, if is_compressed { ADMISSION_STEP_BYTES } else { 0 });
+            assert_eq!(memory, if is_compressed { ADMISSION_STEP_BYTES } else { 0 });
         }
         // Compression may be announced and not be used.
         let framed = write(&request, false).unwrap();
@@ -191,27 +193,27 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_message_is_told_so() {
-        assert!(said(&b""[..], false).await.contains("no message"));
-        assert!(said(&b"\0\0\0\0"[..], false).await.contains("no message"));
-        assert!(said(&b"\0\0\0\0\x05abc"[..], false).await.contains("length"));
-        assert!(said(&b"\0\0\0\0\0\0\0\0\0\0"[..], false).await.contains("length"), "two messages");
-        assert!(said(&b"\x01\0\0\0\x03abc"[..], false).await.contains("grpc-encoding"));
-        assert!(said(&b"\x01\0\0\0\x03abc"[..], true).await.contains("decompressed"));
-        assert!(said(&b"\x02\0\0\0\x03abc"[..], true).await.contains("neither"));
-        assert!(said(&b"\0\0\0\0\x03abc"[..], false).await.contains("not of the form"));
-        assert!(said(&b"\0\0\0\0\x02\x0a\x7f"[..], false).await.contains("not of the form"));
-        assert!(said(&b"\0\xff\xff\xff\xff"[..], false).await.contains("too big"));
+        assert!(error_of(&b""[..], false).await.contains("no message"));
+        assert!(error_of(&b"\0\0\0\0"[..], false).await.contains("no message"));
+        assert!(error_of(&b"\0\0\0\0\x05abc"[..], false).await.contains("length"));
+        assert!(error_of(&b"\0\0\0\0\0\0\0\0\0\0"[..], false).await.contains("length"), "two messages");
+        assert!(error_of(&b"\x01\0\0\0\x03abc"[..], false).await.contains("grpc-encoding"));
+        assert!(error_of(&b"\x01\0\0\0\x03abc"[..], true).await.contains("decompressed"));
+        assert!(error_of(&b"\x02\0\0\0\x03abc"[..], true).await.contains("neither"));
+        assert!(error_of(&b"\0\0\0\0\x03abc"[..], false).await.contains("not of the form"));
+        assert!(error_of(&b"\0\0\0\0\x02\x0a\x7f"[..], false).await.contains("not of the form"));
+        assert!(error_of(&b"\0\xff\xff\xff\xff"[..], false).await.contains("too big"));
     }
 
     #[tokio::test]
     async fn a_bomb_takes_no_more_than_its_bound_or_the_room_there_is() {
         let bomb = |length| write(&request(vec![0; length].into(), &[]), true).unwrap();
-        let (read, room) = read_in(1 << 30, bomb(MAX_MESSAGE_BYTES + 1), true).await;
+        let (read, memory) = read_in(1 << 30, bomb(MAX_MESSAGE_BYTES + 1), true).await;
         assert!(matches!(read, Err(Fault::TooLarge { .. })), "{:?}", read.is_ok());
-        assert!(room <= MAX_MESSAGE_BYTES + ADMISSION_STEP_BYTES, "{room}");
-        let (read, room) = read_in(1 << 20, bomb(10 << 20), true).await;
+        assert!(memory <= MAX_MESSAGE_BYTES + ADMISSION_STEP_BYTES, "{memory}");
+        let (read, memory) = read_in(1 << 20, bomb(10 << 20), true).await;
         assert!(read.unwrap_err().as_busy().is_some());
-        assert!(room <= 1 << 20, "{room}");
+        assert!(memory <= 1 << 20, "{memory}");
         assert!(read_in(1 << 30, bomb(MAX_MESSAGE_BYTES - 100), true).await.0.is_ok());
     }
 
@@ -220,8 +222,8 @@ mod tests {
         let images = LivenessDetectionRequest { live_images: vec![ImageData::default(); 1_000_000] };
         let tags = request(Bytes::new(), &[""; 1_000_000]);
         for crowd in [images, tags] {
-            let said = said(write(&crowd, false).unwrap(), false).await;
-            assert_eq!(said, "Too many images or tags have been provided.");
+            let error = error_of(write(&crowd, false).unwrap(), false).await;
+            assert_eq!(error, "Too many images or tags have been provided.");
         }
         let few = LivenessDetectionRequest { live_images: vec![ImageData::default(); MAX_BWS_ELEMENTS] };
         assert!(read_in(1 << 30, write(&few, false).unwrap(), false).await.0.is_ok());

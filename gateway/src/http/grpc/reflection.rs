@@ -1,4 +1,5 @@
-//! Server reflection, with which tools such as grpcurl list the services and their messages; in both versions of its protocol.
+//! Server reflection, with which tools such as grpcurl list the services and their messages; in both versions of its
+//! protocol.
 
 use tonic_reflection::server::{Builder, Error};
 

@@ -20,7 +20,7 @@ pub(super) struct Admitted {
 /// The body for which a request asks admission.
 #[derive(Clone, Copy)]
 pub(super) struct BodyBounds {
-    /// Bytes that the body may have. Zero: a body is discarded, so that its length does not matter.
+    /// Bytes that the body may have. Zero for a body that is discarded: its length does not matter.
     pub(super) max_bytes: usize,
     /// Bytes of memory that the request needs for so many bytes of body.
     pub(super) memory: fn(usize) -> usize,
@@ -36,8 +36,8 @@ impl BodyBounds {
 /// Admits a request of `caller`.
 ///
 /// # Errors
-/// [`Fault::TooLarge`] for a body that is announced to be too long, [`Fault::Busy`] where there is no memory or no place among the
-/// jobs, or no broker for one that makes a job.
+/// [`Fault::TooLarge`] for a body that is announced to be too long, [`Fault::Busy`] where there is no memory or no
+/// place among the jobs, or no broker for one that makes a job.
 pub(super) fn admit(
     state: &GatewayState,
     parts: &Parts,

@@ -1,4 +1,4 @@
-//! Who calls, and whether the caller may call now.
+//! Authentication of a caller, its permission, and the rate and quota of its key.
 
 use faceline_gateway_store::rate::{Bound, Rate, Refusal, Terms};
 use http::request::Parts;
@@ -13,11 +13,12 @@ use crate::http::family::Family;
 use crate::http::operations::{Access, Operation};
 use crate::request::record::RequestRecord;
 
-/// The caller of a request for `operation`: its credential is valid, its key has the permission, and is within its rate and quota.
+/// The caller of a request for `operation`: its credential is valid, its key has the permission, and is within its
+/// rate and quota.
 ///
 /// # Errors
-/// [`Fault::Unauthenticated`] or [`Fault::Busy`] (failed logins) for the credential, [`Fault::Forbidden`] without the permission,
-/// [`Fault::Busy`] beyond rate or quota, [`Fault::Internal`] where the request has no record.
+/// [`Fault::Unauthenticated`] or [`Fault::Busy`] (failed logins) for the credential, [`Fault::Forbidden`] without the
+/// permission, [`Fault::Busy`] beyond rate or quota, [`Fault::Internal`] where the request has no record.
 pub(super) async fn authorize(
     state: &GatewayState,
     parts: &Parts,
@@ -25,7 +26,10 @@ pub(super) async fn authorize(
 ) -> Result<Caller, Fault> {
     let record = RequestRecord::current()?;
     let Access::Permission(permission) = operation.access else {
-        tracing::error!(operation = operation.name, "a handler asks who calls a public operation");
+        tracing::error!(
+            operation = operation.name,
+            "a handler authenticates the callers of a public operation"
+        );
         return Err(Fault::Internal);
     };
     let caller = authenticate(state, parts, operation.family).await?;

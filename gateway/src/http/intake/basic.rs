@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, header};
 
-/// User and password of a request with exactly one header `Authorization`, which must be of the scheme `Basic` and well formed.
+/// User and password of a request with exactly one header `Authorization`, which must be of the scheme `Basic` and
+/// well formed.
 pub(super) fn credentials(headers: &HeaderMap) -> Option<(String, Vec<u8>)> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };

@@ -15,8 +15,8 @@ use super::limits::ADMISSION_STEP_BYTES;
 use crate::admission::Ticket;
 use crate::fault::Fault;
 
-/// The average rate, in bytes a second, below which a body is given up. Without it a caller that sends single bytes, each just
-/// within the timeout, would hold its memory for hours.
+/// The average rate, in bytes a second, below which a body is given up. Without it a caller that sends single bytes,
+/// each just within the timeout, would hold its memory for hours.
 const MIN_BYTES_PER_SECOND: u32 = 4 << 10;
 
 /// A request's body, and the bounds that end it early.

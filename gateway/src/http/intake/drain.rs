@@ -1,7 +1,7 @@
 //! Discards the unread rest of a body.
 //!
-//! If a server closes a connection while its caller is still sending, the caller's system discards the answer together with the
-//! connection. So the rest of a body is read and dropped for a moment while the answer is sent.
+//! If a server closes a connection while its caller is still sending, the caller's system discards the answer
+//! together with the connection. So the rest of a body is read and dropped for a moment while the answer is sent.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tokio::time::timeout;
 
-/// Bytes that are read at most. Many callers look for an answer only when they have sent everything, so this is enough for uploads
-/// far above the limit. [`DRAIN_TIMEOUT`] bounds what reading costs.
+/// Bytes that are read at most. Many callers look for an answer only when they have sent everything, so this is
+/// enough for uploads far above the limit. [`DRAIN_TIMEOUT`] bounds what reading costs.
 const MAX_DRAINED_BYTES: usize = 128 << 20;
 /// The time after which the rest is not read any more.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);

@@ -1,4 +1,5 @@
-//! `Idempotency-Key`: a request that creates something can be sent again. It creates nothing twice and gets the first answer.
+//! `Idempotency-Key`: a request that creates something can be sent again. It creates nothing twice and gets the first
+//! answer.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
@@ -61,12 +62,13 @@ impl IdempotentCall {
         Ok(Self { operation, key: key(request.headers()), path: request.uri().path().to_owned() })
     }
 
-    /// Runs `create` with the id of the resource that it creates, unless a request with the same key was answered before: then
-    /// returns that answer. A retry gets the same id. Without a key, `create` always runs.
+    /// Runs `create` with the id of the resource that it creates, unless a request with the same key was answered
+    /// before: then returns that answer. A retry gets the same id. Without a key, `create` always runs.
     ///
     /// # Errors
-    /// [`Fault::Invalid`] for a malformed key, [`Fault::InProgress`] while another request with the key runs, [`Fault::KeyReused`]
-    /// for another path or another `body`, [`Fault::Busy`] while the store is unreachable, and those of `create`.
+    /// [`Fault::Invalid`] for a malformed key, [`Fault::InProgress`] while another request with the key runs,
+    /// [`Fault::KeyReused`] for another path or another `body`, [`Fault::Busy`] while the store is unreachable, and
+    /// those of `create`.
     pub(in crate::http) async fn answer_once(
         self,
         state: &GatewayState,

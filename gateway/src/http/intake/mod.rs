@@ -1,8 +1,9 @@
 //! The reception of a request: everything that its headers decide, then its body.
 //!
-//! `receive` is what handlers call. It has `authorize` check the credential, the permission and the rate; `admit` the memory and
-//! the place among the jobs; and reads the body under the bounds of `body`: a form with `multipart`, all else as a whole. `drain`
-//! discards bodies of refused requests. `content_type` and `basic` read headers; `idempotency` handles `Idempotency-Key`.
+//! `receive` is what handlers call. It has `authorize` check the credential, the permission and the rate; `admit` the
+//! memory and the place among the jobs; and reads the body under the bounds of `body`: a form with `multipart`, all
+//! else as a whole. `drain` discards bodies of refused requests. `content_type` and `basic` read headers;
+//! `idempotency` handles `Idempotency-Key`.
 
 mod admit;
 mod authorize;

@@ -1,7 +1,7 @@
 //! Decodes multipart bodies while they arrive.
 //!
-//! Everything is bounded: the number of parts, the headers of a part, a text, a picture. Parts that the operation does not read are
-//! dropped as they arrive.
+//! Everything is bounded: the number of parts, the headers of a part, a text, a picture. Parts that the operation
+//! does not read are dropped as they arrive.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,17 +21,19 @@ const MAX_PARTS: usize = 100;
 const MAX_PART_HEADER_BYTES: usize = 16 << 10;
 /// Bytes of a part that is no picture.
 const MAX_TEXT_BYTES: usize = 128 << 10;
-/// A part that reaches this size reserves the address space for the largest one. Reserved space takes memory only where it is written
-/// to, while a buffer that grows step by step leaves its previous allocations behind: half as much again as was admitted.
+/// A part that reaches this size reserves the address space for the largest one. Reserved space takes memory only
+/// where it is written to, while a buffer that grows step by step leaves its previous allocations behind: half as
+/// much again as was admitted.
 const LARGE_PART_BYTES: usize = 1 << 20;
-/// The parser takes all bytes that are ready, and searches everything it holds again with each chunk. Chunks of this size bound both.
+/// The parser takes all bytes that are ready, and searches everything it holds again with each chunk. Chunks of this
+/// size bound both.
 const CHUNK_BYTES: usize = 16 << 10;
 
 /// Reads a whole body. `length` is its size in bytes, where the caller sends it.
 ///
 /// # Errors
-/// [`Fault::Invalid`] for a body that is not the form of `schema`, [`Fault::TooLarge`] for a part that is too long, and the fault
-/// with which `body` ends.
+/// [`Fault::Invalid`] for a body that is not the form of `schema`, [`Fault::TooLarge`] for a part that is too long,
+/// and the fault with which `body` ends.
 pub async fn decode<S>(
     body: S,
     boundary: String,
@@ -42,18 +44,22 @@ pub async fn decode<S>(
 where
     S: Stream<Item = Result<Bytes, Fault>> + Send + Unpin,
 {
-    let header_room = Arc::new(AtomicUsize::new(0));
-    let chunks =
-        SmallChunks { body, rest: Bytes::new(), has_yielded: true, header_room: Arc::clone(&header_room) };
+    let header_bytes_left = Arc::new(AtomicUsize::new(0));
+    let chunks = SmallChunks {
+        body,
+        rest: Bytes::new(),
+        has_yielded: true,
+        header_bytes_left: Arc::clone(&header_bytes_left),
+    };
     let mut parts = Multipart::new(chunks, boundary);
     let mut form = Form::new(schema);
     let mut left = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     for _ in 0..=MAX_PARTS {
-        header_room.store(MAX_PART_HEADER_BYTES, Ordering::Relaxed);
+        header_bytes_left.store(MAX_PART_HEADER_BYTES, Ordering::Relaxed);
         let Some(mut field) = parts.next_field().await.map_err(fault)? else {
             return Ok(form);
         };
-        header_room.store(usize::MAX, Ordering::Relaxed);
+        header_bytes_left.store(usize::MAX, Ordering::Relaxed);
         match field.name().and_then(|name| schema.role(name)) {
             Some(role) => {
                 check_coding(&field)?;
@@ -68,8 +74,8 @@ where
     Err(Fault::Invalid(format!("more than {MAX_PARTS} parts")))
 }
 
-/// Refuses a part with a transfer coding, which RFC 7578 (4.7) has deprecated. Without this check the caller would read that its
-/// picture is none.
+/// Refuses a part with a transfer coding, which RFC 7578 (4.7) has deprecated. Without this check the caller would
+/// read that its picture is none.
 fn check_coding(field: &Field<'_>) -> Result<(), Fault> {
     let Some(coding) = field.headers().get("content-transfer-encoding") else {
         return Ok(());
@@ -84,7 +90,8 @@ fn check_coding(field: &Field<'_>) -> Result<(), Fault> {
     )))
 }
 
-/// Reads a part. `expected` is the number of bytes that are left of the body, where that is known and the part is a picture.
+/// Reads a part. `expected` is the number of bytes that are left of the body, where that is known and the part is a
+/// picture.
 async fn read(
     field: &mut Field<'_>,
     role: Role,
@@ -123,15 +130,15 @@ fn fault(error: multer::Error) -> Fault {
     }
 }
 
-/// Hands a body to the parser in small chunks, and yields after each: the parser takes all that is ready before it parses. Counts the
-/// bytes that arrive while the parser reads a part's headers.
+/// Hands a body to the parser in small chunks, and yields after each: the parser takes all that is ready before it
+/// parses. Counts the bytes that arrive while the parser reads a part's headers.
 struct SmallChunks<S> {
     body: S,
     /// What was received of the body and not handed on.
     rest: Bytes,
     has_yielded: bool,
     /// Bytes that the headers of the current part may still have; `usize::MAX` while its content is read.
-    header_room: Arc<AtomicUsize>,
+    header_bytes_left: Arc<AtomicUsize>,
 }
 
 impl<S: Stream<Item = Result<Bytes, Fault>> + Unpin> Stream for SmallChunks<S> {
@@ -151,21 +158,21 @@ impl<S: Stream<Item = Result<Bytes, Fault>> + Unpin> Stream for SmallChunks<S> {
         }
         let length = self.rest.len().min(CHUNK_BYTES);
         let chunk = self.rest.split_to(length);
-        let room = self.header_room.load(Ordering::Relaxed);
-        if room == 0 {
+        let allowed = self.header_bytes_left.load(Ordering::Relaxed);
+        if allowed == 0 {
             let message = format!("the headers of a part have more than {MAX_PART_HEADER_BYTES} bytes");
             return Poll::Ready(Some(Err(Fault::Invalid(message))));
         }
-        if room != usize::MAX {
-            self.header_room.store(room.saturating_sub(length), Ordering::Relaxed);
+        if allowed != usize::MAX {
+            self.header_bytes_left.store(allowed.saturating_sub(length), Ordering::Relaxed);
         }
         self.has_yielded = false;
         Poll::Ready(Some(Ok(chunk)))
     }
 }
 
-/// A fuzz target: decodes arbitrary bytes that arrive in chunks of the size that the first byte says. The decoder must not panic,
-/// hang, or keep more than its bounds allow.
+/// A fuzz target: decodes arbitrary bytes that arrive in chunks of the size that the first byte says. The decoder
+/// must not panic, hang, or keep more than its bounds allow.
 pub fn fuzz(bytes: &[u8]) {
     const SCHEMA: Schema = Schema {
         pictures: &["image"],

@@ -1,7 +1,7 @@
 //! What handlers call to get a request: authorised, admitted, and read.
 //!
-//! The row of the operation decides which permission the caller needs and which body is read. A handler that calls the function for
-//! another kind of body than its row has is a bug, and answers with an internal error.
+//! The row of the operation decides which permission the caller needs and which body is read. A handler that calls
+//! the function for another kind of body than its row has is a bug, and answers with an internal error.
 
 use axum::body::Body as HttpBody;
 use axum::extract::Request;
@@ -39,8 +39,8 @@ pub(in crate::http) struct Received<B> {
 /// Receives a request with a multipart form, which makes a job.
 ///
 /// # Errors
-/// Those of [`authorize`] and [`admit`], [`Fault::Invalid`] for a body that is no such form, [`Fault::TooLarge`] for one that is
-/// too long, [`Fault::SlowBody`] for one that arrives too slowly.
+/// Those of [`authorize`] and [`admit`], [`Fault::Invalid`] for a body that is no such form, [`Fault::TooLarge`] for
+/// one that is too long, [`Fault::SlowBody`] for one that arrives too slowly.
 pub(in crate::http) async fn receive_form(
     state: &GatewayState,
     request: Request,
@@ -69,7 +69,7 @@ pub(in crate::http) async fn receive_form(
 /// Bytes of the longest form that has these parts.
 fn max_form_bytes(state: &GatewayState, parts: &Schema) -> usize {
     let pictures = state.config.limits.picture_bytes.saturating_mul(parts.pictures.len());
-    // A body that is longer than the whole memory is too large, not a matter of waiting.
+    // Waiting would not help a body that is longer than all the memory for requests allows.
     pictures.saturating_add(MAX_BYTES_BESIDES_PICTURES).min(state.admission.longest_body())
 }
 
@@ -147,8 +147,8 @@ fn other_body(operation: &Operation) -> Fault {
     Fault::Internal
 }
 
-/// What the headers decided, with the body that may be read now. The body of a refused request is discarded for a moment, so that
-/// a caller that is still sending reads the answer rather than a connection reset.
+/// What the headers decided, with the body that may be read now. The body of a refused request is discarded for a
+/// moment, so that a caller that is still sending reads the answer rather than a connection reset.
 fn or_drain<T>(decided: Result<T, Fault>, parts: &Parts, body: HttpBody) -> Result<(T, HttpBody), Fault> {
     match decided {
         Ok(decided) => Ok((decided, body)),

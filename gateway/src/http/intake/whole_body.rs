@@ -44,14 +44,14 @@ impl WholeBody {
         Ok(body.within(state.admission.longest_body()))
     }
 
-    /// JSON with pictures in it. Besides the text, memory holds the decoded pictures, three quarters as large, and what decoding
-    /// takes.
+    /// JSON with pictures in it. Besides the text, memory holds the decoded pictures, three quarters as large, and
+    /// what decoding takes.
     fn json(max_bytes: usize) -> Self {
         let memory = |bytes: usize| bytes.saturating_mul(12) / 5;
         Self { bounds: BodyBounds { max_bytes, memory }, check_headers: content_type::require_json }
     }
 
-    /// The same, no longer than the whole memory has room for: a longer body is too large, not a matter of waiting.
+    /// The same, but no longer than all the memory for requests allows. Waiting would not help a longer body.
     fn within(mut self, memory_bytes: usize) -> Self {
         let BodyBounds { max_bytes, memory } = self.bounds;
         self.bounds.max_bytes = max_bytes.min(max_bytes.saturating_mul(memory_bytes) / memory(max_bytes));

@@ -1,4 +1,5 @@
-//! Finds the row of the operation that a request asks for, and adds it to the request's extensions for layers and handlers.
+//! Finds the row of the operation that a request asks for, and adds it to the request's extensions for layers and
+//! handlers.
 
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;

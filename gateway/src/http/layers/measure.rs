@@ -14,7 +14,8 @@ use crate::http::{GatewayState, operations};
 /// The status that is counted for a request whose caller left before the answer.
 const CALLER_LEFT: &str = "499";
 
-/// A request in progress. It is counted when this is dropped, so also when its caller leaves and the handler is cancelled.
+/// A request in progress. It is counted when this is dropped, so also when its caller leaves and the handler is
+/// cancelled.
 struct RequestInProgress<'a> {
     metrics: &'a HttpMetrics,
     operation: &'static str,

@@ -1,4 +1,5 @@
-//! What is done around every request, one thing a file. `routes/router.rs` puts the layers in their order and explains it.
+//! What is done around every request, one thing a file. `routes/router.rs` puts the layers in their order and
+//! explains it.
 
 mod catch_panic;
 pub(in crate::http) mod cors;

@@ -1,4 +1,5 @@
-//! The headers `RateLimit-*`: what is left of the rate and quota of the caller's key (draft-ietf-httpapi-ratelimit-headers-07).
+//! The headers `RateLimit-*`: what is left of the rate and quota of the caller's key
+//! (draft-ietf-httpapi-ratelimit-headers-07).
 
 use std::time::Duration;
 

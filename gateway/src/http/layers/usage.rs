@@ -34,7 +34,8 @@ pub(in crate::http) async fn usage(
     let reference_number = request.headers().get(REFERENCE_NUMBER).and_then(|value| value.to_str().ok());
     let reference_number = reference_number.map(|text| text.chars().take(MAX_REFERENCE_CHARS).collect());
     let response = next.run(request).await;
-    // Refused requests are counted in metrics only: a flood of refusals must not become a flood of writes to the store.
+    // Refused requests are counted in metrics only: a flood of refusals must not become a flood of writes to the
+    // store.
     let status = answer::effective_status(&response);
     let is_refused = matches!(
         status,

@@ -1,8 +1,8 @@
 //! Which connections are idle, and since when.
 //!
-//! A connection is busy while a handler runs. Otherwise it is idle: before its first request, between two requests, and while its
-//! caller does not read the answer. At the limit of connections, the one that has been idle longest is closed for a new one, so
-//! idle connections cannot keep out active ones.
+//! A connection is busy while a handler runs. Otherwise it is idle: before its first request, between two requests,
+//! and while its caller does not read the answer. At the limit of connections, the one that has been idle longest is
+//! closed for a new one, so idle connections cannot keep out active ones.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

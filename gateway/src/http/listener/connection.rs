@@ -24,11 +24,11 @@ use super::tracked_body::TrackedBody;
 use crate::accounts::Peer;
 use crate::admission::ClientConnection;
 
-/// The time between the announcement that a connection closes (HTTP/2 GOAWAY) and the moment when it is cut. A connection closes
-/// because it was idle for too long or is too old, or because the process shuts down.
+/// The time between the announcement that a connection closes (HTTP/2 GOAWAY) and the moment when it is cut. A
+/// connection closes because it was idle for too long or is too old, or because the process shuts down.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
-/// Each connection's maximum age is multiplied by a random factor of this range, so that connections which were opened together do
-/// not close together.
+/// Each connection's maximum age is multiplied by a random factor of this range, so that connections which were
+/// opened together do not close together.
 const AGE_FACTORS: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 
 /// What all connections of a listener share.
@@ -125,8 +125,8 @@ impl ConnectionHandler {
                 }
                 () = shutdown.cancelled(), if !is_shutting_down => is_shutting_down = true,
             }
-            // HTTP/2 callers learn that requests which they send from now on are not handled. The connection does not wait for the
-            // rest of a request, nor for a caller that does not read its answer.
+            // HTTP/2 callers learn that requests which they send from now on are not handled. The connection does not
+            // wait for the rest of a request, nor for a caller that does not read its answer.
             is_announced = true;
             connection.as_mut().graceful_shutdown();
             overdue.set(activity.idle_for_too_long(CLOSE_GRACE, timeouts));

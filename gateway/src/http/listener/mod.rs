@@ -1,5 +1,6 @@
-//! Connections: `server` accepts them, within the limit of open files (`open_files`) and with TLS (`tls`); `connection` serves one
-//! until it ends. `activity` knows which connections are idle and for how long; `tracked_body` reports that a caller is reading.
+//! Connections: `server` accepts them, within the limit of open files (`open_files`) and with TLS (`tls`);
+//! `connection` serves one until it ends. `activity` knows which connections are idle and for how long;
+//! `tracked_body` reports that a caller is reading.
 
 mod activity;
 mod connection;

@@ -7,7 +7,8 @@ const RESERVED_DESCRIPTORS: u64 = 256;
 
 /// Raises the process's limit of open files for so many connections, and returns for how many it suffices.
 ///
-/// A process without free descriptors cannot connect to its broker or stores, so the number of connections is reduced instead.
+/// A process without free descriptors cannot connect to its broker or stores, so the number of connections is reduced
+/// instead.
 pub(super) fn raise_limit_for(connections: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let needed = connections as u64 + RESERVED_DESCRIPTORS;

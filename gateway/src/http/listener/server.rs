@@ -1,4 +1,5 @@
-//! The accept loop: HTTP/1.1 and HTTP/2 on one listener, with TLS or without, with limits that `axum::serve` does not set.
+//! The accept loop: HTTP/1.1 and HTTP/2 on one listener, with TLS or without, with limits that `axum::serve` does not
+//! set.
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,10 +27,12 @@ use crate::http::routes::router::router;
 
 /// The pause after the system could not accept a connection, for example because the limit of open files is reached.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// After this time without a frame an HTTP/2 peer is sent a PING, and after the same time without an answer it is given up.
+/// After this time without a frame an HTTP/2 peer is sent a PING, and after the same time without an answer it is
+/// given up.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
-/// Connections that the system queues until they are accepted; it may have a lower limit of its own (`net.core.somaxconn`). A
-/// connection that finds the queue full is tried again after a second, which would make a short burst slow.
+/// Connections that the system queues until they are accepted; it may have a lower limit of its own
+/// (`net.core.somaxconn`). A connection that finds the queue full is tried again after a second, which would make a
+/// short burst slow.
 const BACKLOG: u32 = 4096;
 /// At a shutdown, requests in progress have the time of a job's deadline and this much more.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
@@ -37,7 +40,8 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 const MIN_BUFFER_BYTES: usize = 8 << 10;
 /// Header fields of a request.
 const MAX_HEADERS: usize = 100;
-/// HTTP/2 requests that a caller reset before they were accepted: more close the connection ("rapid reset", CVE-2023-44487).
+/// HTTP/2 requests that a caller reset before they were accepted: more close the connection ("rapid reset",
+/// CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 20;
 /// HTTP/2 requests that this side reset because of protocol errors: more close the connection.
 const MAX_ERROR_RESETS: usize = 100;
@@ -113,8 +117,8 @@ impl Server {
         self.address
     }
 
-    /// Serves until `shutdown`. Then accepts no more connections, and returns when all requests in progress are answered or the
-    /// drain timeout has passed.
+    /// Serves until `shutdown`. Then accepts no more connections, and returns when all requests in progress are
+    /// answered or the drain timeout has passed.
     pub async fn serve(self, shutdown: CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.max_connections));
         let mut open = JoinSet::new();
@@ -155,8 +159,8 @@ impl Server {
         }
     }
 
-    /// A slot for one more connection: a free one, or that of the connection that has been idle longest. Waits while all are busy.
-    /// `None` only for a closed semaphore, and it is never closed.
+    /// A slot for one more connection: a free one, or that of the connection that has been idle longest. Waits while
+    /// all are busy. `None` only for a closed semaphore, and it is never closed.
     async fn slot(&self, slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         let make_room = async {
             self.idle.shed().await;

@@ -113,8 +113,8 @@ impl Certificate {
             if *last_read == contents {
                 return Ok(false);
             }
-            // While two files are replaced one after the other, they do not match for a moment. The old certificate stays until they
-            // do.
+            // While two files are replaced one after the other, they do not match for a moment. The old certificate
+            // stays until they do.
             let certified = contents.certified(&self.files);
             *last_read = contents;
             self.current.store(Arc::new(certified?));

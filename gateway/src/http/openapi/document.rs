@@ -142,7 +142,7 @@ mod tests {
             .filter(|row| row.family != Family::Grpc && !matches!(row.body, Body::GrpcService))
             .map(|row| row.name)
             .collect();
-        // Who reads the description has found it.
+        // These two serve the document itself.
         assert!(expected.remove("openapi") && expected.remove("docs"));
         assert_eq!(described.len(), expected.len());
         assert_eq!(described.into_iter().collect::<BTreeSet<_>>(), expected);

@@ -48,8 +48,8 @@ pub static ALL: &[&Operation] = &[
     &service::GRPC_REFLECTION_ALPHA,
 ];
 
-/// The operation with this method at the route that the router matched; `None` for an unknown path, and for a method that the
-/// path does not take.
+/// The operation with this method at the route that the router matched; `None` for an unknown path, and for a method
+/// that the path does not take.
 pub(in crate::http) fn find(method: &Method, route: Option<&str>) -> Option<&'static Operation> {
     let method = match *method {
         // The router answers HEAD with the handler of GET.

@@ -11,8 +11,8 @@ pub(in crate::http) struct Description {
     pub(in crate::http) details: &'static str,
     /// The answer to a request that succeeds.
     pub(in crate::http) success: Success,
-    /// Statuses of the refusals that callers or outages bring about. All other errors are the response `default`. Operations
-    /// that read `Idempotency-Key` have 409 and 422 besides.
+    /// Statuses of the refusals that callers or outages bring about. All other errors are the response `default`.
+    /// Operations that read `Idempotency-Key` have 409 and 422 besides.
     pub(in crate::http) refusals: &'static [u16],
 }
 

@@ -1,11 +1,12 @@
 //! The table of operations: one row for each thing that a caller can ask for.
 //!
-//! A row says under which method and path an operation is served, who may call it, what body it takes, whether it makes a job for
-//! the workers, whether it reads `Idempotency-Key`, by which name metrics, logs and usage records know it, and how openapi.json
-//! describes it. The router, the reception of requests, the layers, openapi.json and the matrix test all read these rows.
+//! A row says under which method and path an operation is served, which callers it accepts, what body it takes,
+//! whether it makes a job for the workers, whether it reads `Idempotency-Key`, by which name metrics, logs and usage
+//! records know it, and how openapi.json describes it. The router, the reception of requests, the layers,
+//! openapi.json and the matrix test all read these rows.
 //!
-//! [`operation`](Operation), `body` and `description` define the columns; `biometric`, `sessions`, `bws`, `face_liveness` and
-//! `service` hold the rows; `all` lists them and finds the row of a request.
+//! [`operation`](Operation), `body` and `description` define the columns; `biometric`, `sessions`, `bws`,
+//! `face_liveness` and `service` hold the rows; `all` lists them and finds the row of a request.
 
 mod all;
 mod biometric;

@@ -8,8 +8,8 @@ use crate::http::family::Family;
 /// One operation: what the gateway does for a request with this method to this path.
 #[derive(Debug)]
 pub struct Operation {
-    /// The name in metrics, logs, usage records and openapi.json. Operations that operators need not tell apart share one: an
-    /// operation of BWS and its gRPC method, the pages of the documentation.
+    /// The name in metrics, logs, usage records and openapi.json. Operations that operators need not tell apart share
+    /// one: an operation of BWS and its gRPC method, the pages of the documentation.
     pub name: &'static str,
     /// The method. A path that is read with GET answers HEAD, too.
     pub method: HttpMethod,
@@ -17,7 +17,7 @@ pub struct Operation {
     pub path: &'static str,
     /// Decides which kind of credential is read, and how errors are written.
     pub family: Family,
-    /// Who may call.
+    /// Which callers are accepted.
     pub access: Access,
     /// Whether a request becomes a job for the workers.
     pub makes_job: MakesJob,
@@ -52,7 +52,7 @@ impl HttpMethod {
     }
 }
 
-/// Who may call an operation.
+/// Which callers an operation accepts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Access {
     /// Everybody, without a credential.
@@ -66,8 +66,9 @@ pub enum Access {
 pub enum MakesJob {
     /// The gateway answers by itself.
     Never,
-    /// Every request that is admitted takes a job's place from the start.
+    /// Every request takes a place among the jobs when it is admitted, and becomes a job unless there is nothing to
+    /// compute.
     Always,
-    /// Some requests do. The handler takes the job's place once it knows.
+    /// Some requests do. The handler decides, and takes the place among the jobs then.
     Sometimes,
 }

@@ -1,4 +1,4 @@
-//! Operations that everybody may call: health, public keys, and the descriptions of the API.
+//! Operations without a credential: health, public keys, and the descriptions of the API.
 
 use super::body::Body;
 use super::description::{Description, Success, Tag};

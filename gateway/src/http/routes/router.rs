@@ -19,7 +19,8 @@ use crate::http::{GatewayState, answer, layers};
 
 /// The router of the public listener.
 ///
-/// A layer wraps all that was added before it, so the last one here is the outermost: it sees a request first and its answer last.
+/// A layer wraps all that was added before it, so the last one here is the outermost: it sees a request first and its
+/// answer last.
 pub(in crate::http) fn router(state: Arc<GatewayState>) -> Router {
     routes(&state.config.http, &state.readiness)
         .into_iter()
@@ -28,17 +29,18 @@ pub(in crate::http) fn router(state: Arc<GatewayState>) -> Router {
         .method_not_allowed_fallback(async |request| refuse(request, &Fault::MethodNotAllowed))
         // Innermost: the answer to a panic passes all other layers like every other answer.
         .layer(from_fn(layers::catch_panic))
-        // Outside of `catch_panic`: a request that ended in a panic has a usage record. Inside of all layers that add headers, as
-        // the record is written before the answer is complete. Inside of `record`, whose facts it reads.
+        // Outside of `catch_panic`: a request that ended in a panic has a usage record. Inside of all layers that add
+        // headers, as the record is written before the answer is complete. Inside of `record`, whose facts it reads.
         .layer(from_fn_with_state(Arc::clone(&state), layers::usage))
         // Inside of `record`, whose facts it reads.
         .layer(from_fn(layers::rate_limit_headers))
-        // Outside of all that reads the record or adds to it. Inside of `measure`, `trace` and `request_id`, which have no use
-        // for it.
+        // Outside of all that reads the record or adds to it. Inside of `measure`, `trace` and `request_id`, which
+        // have no use for it.
         .layer(from_fn(layers::record))
         // Outside of `usage`: writing the usage record is part of the time that a caller waits.
         .layer(from_fn_with_state(Arc::clone(&state), layers::measure))
-        // Outside of all that logs, so that every line has the span's fields. Inside of the two layers from which it takes fields.
+        // Outside of all that logs, so that every line has the span's fields. Inside of the two layers from which it
+        // takes fields.
         .layer(from_fn(layers::trace))
         // Outside of `trace` and `usage`, which read the id.
         .layer(from_fn(layers::request_id))

@@ -20,7 +20,8 @@ use crate::http::{GatewayState, operations};
 use crate::request::record;
 
 type SharedState = State<Arc<GatewayState>>;
-/// The parameters of the path. They are parsed only when the caller is known, so that nobody else learns what a path names.
+/// The parameters of the path. They are parsed only when the caller is known, so that nobody else learns what a path
+/// names.
 type PathParams = Result<RawPathParams, RawPathParamsRejection>;
 
 pub(super) fn routes() -> [Route; 10] {

@@ -10,8 +10,8 @@ use super::{call_as_demo, detection, framed, json_of, refused, token, verificati
 use crate::client::{Answer, send};
 use crate::gateway::Gateway;
 
-/// Credentials that are refused, with the status and code of that, and the one that is accepted. BWS keys are named as their
-/// permissions, and their names are their secrets.
+/// Credentials that are refused, with the status and code of that, and the one that is accepted. BWS keys are named
+/// as their permissions, and their names are their secrets.
 fn credentials(permission: Permission) -> ([(String, u16, Code); 3], String) {
     let (only, not) = (format!("only {}", permission.as_str()), format!("not {}", permission.as_str()));
     let bearer = |key: &str| format!("Bearer {}", token(key, key.as_bytes()));

@@ -84,7 +84,8 @@ async fn unary<Q: Message + Default, A: Message>(
     })
 }
 
-/// Runs the reception of a call, which fails when the caller's deadline passes. The job's own wait observes the deadline by itself.
+/// Runs the reception of a call, which fails when the caller's deadline passes. The job's own wait observes the
+/// deadline by itself.
 async fn before<T>(
     deadline: Option<Instant>,
     reception: impl Future<Output = Result<T, Fault>>,

@@ -1,4 +1,5 @@
-//! The JSON bodies of BWS over REST, by the JSON mapping of protocol buffers: an absent member, or null, is the default.
+//! The JSON bodies of BWS over REST, by the JSON mapping of protocol buffers: an absent member, or null, is the
+//! default.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -34,7 +35,8 @@ struct ImageBody {
     tags: Option<BoundedList<String>>,
 }
 
-/// Reads a body, on a thread for blocking work: decoding large pictures would hold up the other requests of this thread.
+/// Reads a body, on a thread for blocking work: decoding large pictures would hold up the other requests of this
+/// thread.
 ///
 /// # Errors
 /// [`Fault::Invalid`] for a body that is no JSON of this form.

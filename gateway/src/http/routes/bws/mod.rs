@@ -1,4 +1,5 @@
-//! Handlers of BWS: `rest` with `json`, the bodies that it reads, and `grpc`. `headers` are those that both add to answers.
+//! Handlers of BWS: `rest` with `json`, the bodies that it reads, and `grpc`. `headers` are those that both add to
+//! answers.
 
 mod grpc;
 mod headers;

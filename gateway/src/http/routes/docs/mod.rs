@@ -26,8 +26,8 @@ use crate::http::routes::route::Route;
 const PAGE_HTML: &str = include_str!("index.html");
 const START_JS: &str = include_str!("start.js");
 
-/// The page may run scripts and use styles of this service and call this service, nothing else. It shows pictures of answers from
-/// `data:` and `blob:` URLs.
+/// The page may run scripts and use styles of this service and call this service, nothing else. It shows pictures of
+/// answers from `data:` and `blob:` URLs.
 const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
