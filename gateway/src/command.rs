@@ -2,7 +2,7 @@
 
 use std::io;
 
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 
 use crate::accounts::{KeysCommand, KeysCommandError};
 use crate::signing::{SigningCommand, SigningCommandError};
@@ -40,7 +40,7 @@ pub enum CommandError {
 ///
 /// # Errors
 /// What the command failed with.
-pub fn execute(command: Command, config: &Config) -> Result<(), CommandError> {
+pub fn execute(command: Command, config: &Settings) -> Result<(), CommandError> {
     let out = &mut io::stdout().lock();
     match command {
         Command::Keys(keys) => keys.run(config, &mut io::stdin().lock(), out)?,

@@ -8,9 +8,9 @@ use faceline_gateway_store::rate::{RateError, Rates};
 use faceline_gateway_store::session::{self, SealedSessions, StoreError};
 use faceline_shared::admin::Condition;
 use faceline_shared::broker::Queue;
-use faceline_shared::config::Config;
 use faceline_shared::object::{self, ObjectError, SealedObjects};
-use faceline_shared::parts::Parts;
+use faceline_shared::services::SharedServices;
+use faceline_shared::settings::Settings;
 use faceline_shared::shutdown::CancellationToken;
 use prometheus::{IntGauge, IntGaugeVec};
 use tokio::sync::watch;
@@ -66,8 +66,8 @@ pub enum GatewayError {
 ///
 /// # Errors
 /// Those of [`Gateway::start`].
-pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), GatewayError> {
-    Gateway::start(parts).await?.serve(shutdown).await;
+pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Result<(), GatewayError> {
+    Gateway::start(services).await?.serve(shutdown).await;
     Ok(())
 }
 
@@ -94,62 +94,62 @@ impl Gateway {
     /// # Errors
     /// One of [`GatewayError`]: accounts or keys that cannot be read, stores that cannot be opened, an address that
     /// cannot be bound.
-    pub async fn start(parts: Parts) -> Result<Self, GatewayError> {
-        let listening = parts.readiness.condition("listener");
-        let connected = parts.readiness.condition("gateway_broker");
-        let dependencies = DependencyWatch::new(&parts);
-        let config = &parts.config;
-        let accounts = Arc::new(Accounts::load(config, &parts.keys.data, &parts.metrics)?);
-        if !config.broker_is_embedded() {
-            warn_of_unshared_files(config);
+    pub async fn start(services: SharedServices) -> Result<Self, GatewayError> {
+        let listening = services.readiness.condition("listener");
+        let connected = services.readiness.condition("gateway_broker");
+        let dependencies = DependencyWatch::new(&services);
+        let settings = &services.settings;
+        let accounts = Arc::new(Accounts::load(settings, &services.keys.data, &services.metrics)?);
+        if !settings.broker.url.is_embedded() {
+            warn_of_unshared_files(settings);
         }
-        let signer = Arc::new(Signer::load(config)?);
-        let rates = Arc::new(Rates::start(config, &parts.metrics)?);
-        let Stores { records, objects } = open_stores(&parts)?;
-        let usage = Usage::new(records.clone(), &parts.metrics);
-        let admission = Admission::new(config, &parts.metrics);
+        let signer = Arc::new(Signer::load(settings, &services.metrics)?);
+        let rates = Arc::new(Rates::start(settings, &services.metrics)?);
+        let Stores { records, objects } = open_stores(&services)?;
+        let usage = Usage::new(records.clone(), &services.metrics);
+        let admission = Admission::new(settings, &services.metrics);
         let instance = Uuid::new_v4().simple().to_string();
-        let dispatcher = start_dispatcher(&instance, &parts, &admission).await;
+        let dispatcher = start_dispatcher(&instance, &services, &admission).await;
         let sessions = Arc::new(Sessions::new(
             records.clone(),
             objects.clone(),
-            parts.broker.clone(),
-            config,
-            &parts.metrics,
+            services.broker.clone(),
+            settings,
+            &services.metrics,
         ));
         let mut background = vec![
             tokio::spawn(follow_connection(dispatcher.watch_connection(), connected)),
-            tokio::spawn(dependencies.run(parts.clone(), records, objects.clone())),
-            tokio::spawn(Arc::clone(&signer).follow()),
-            tokio::spawn(Arc::clone(&accounts).follow()),
+            tokio::spawn(dependencies.run(services.clone(), records, objects.clone())),
+            tokio::spawn(Arc::clone(&signer).watch()),
+            tokio::spawn(Arc::clone(&accounts).watch()),
         ];
         let listener = Arc::clone(&sessions);
         background.push(tokio::spawn(async move { listener.listen().await }));
         let outbox = Outbox::of(&sessions);
-        let mover = usage.mover(objects, &config.usage);
+        let mover = usage.mover(objects, &settings.usage);
         let dispatcher = Arc::new(dispatcher);
-        let workers = WorkerClient::new(dispatcher.clone(), Arc::clone(&admission), config.jobs.deadline);
+        let workers = WorkerClient::new(dispatcher.clone(), Arc::clone(&admission), settings.jobs.deadline);
         let families = Families {
-            bws: Bws::new(config, workers.clone()),
-            face_liveness: FaceLiveness::new(config, workers.clone(), &parts.metrics)?,
+            bws: Bws::new(settings, workers.clone()),
+            face_liveness: FaceLiveness::new(settings, workers.clone(), &services.metrics)?,
             biometric: BiometricServices::new(
-                config,
+                settings,
                 workers,
-                TemplateCodec::new(parts.keys.templates),
+                TemplateCodec::new(services.keys.templates),
                 sessions,
                 signer,
             ),
         };
         let state = GatewayState::new(
-            parts.config,
+            services.settings,
             accounts,
             Arc::clone(&rates),
             admission,
             dispatcher,
             usage,
             families,
-            parts.readiness,
-            &parts.metrics,
+            services.readiness,
+            &services.metrics,
         );
         let server = Server::bind(state).await?;
         tracing::info!(address = %server.local_addr(), instance, "public listener is open");
@@ -183,35 +183,40 @@ impl Gateway {
 }
 
 /// Warns where gateways on several machines would not find the same files.
-fn warn_of_unshared_files(config: &Config) {
-    if config.objects.url.is_none() {
+fn warn_of_unshared_files(settings: &Settings) {
+    if settings.objects.url.is_none() {
         tracing::warn!(
             "objects.url is not set: gateways on other machines do not find the pictures of this one's sessions"
         );
     }
-    if config.signing.file.is_none() {
+    if settings.signing.file.is_none() {
         tracing::warn!("signing.file is not set: gateways on other machines sign with keys of their own");
     }
 }
 
-fn open_stores(parts: &Parts) -> Result<Stores, GatewayError> {
-    let Parts { config, keys, .. } = parts;
-    let records = SealedSessions::new(session::open(&config.store.url, &config.data_dir)?, keys.data.clone());
-    let objects = SealedObjects::new(object::open(&config.objects, &config.data_dir)?, keys.data.clone());
+fn open_stores(services: &SharedServices) -> Result<Stores, GatewayError> {
+    let SharedServices { settings, keys, .. } = services;
+    let records =
+        SealedSessions::new(session::open(&settings.store.url, &settings.data_dir)?, keys.data.clone());
+    let objects = SealedObjects::new(object::open(&settings.objects, &settings.data_dir)?, keys.data.clone());
     Ok(Stores { records, objects })
 }
 
 /// Starts the dispatcher, which reports to the admission how long jobs waited for a worker. `instance` names its
 /// reply queue. It is new for each process: after a restart, the broker may still hold the lock of the previous
 /// process on its queue.
-async fn start_dispatcher(instance: &str, parts: &Parts, admission: &Arc<Admission>) -> Dispatcher {
+async fn start_dispatcher(
+    instance: &str,
+    services: &SharedServices,
+    admission: &Arc<Admission>,
+) -> Dispatcher {
     let dispatcher = Dispatcher::start(
         instance,
-        parts.broker.clone(),
-        parts.blobs.clone(),
-        parts.keys.data.clone(),
-        parts.config.broker.inline_limit,
-        &parts.metrics,
+        services.broker.clone(),
+        services.blobs.clone(),
+        services.keys.data.clone(),
+        services.settings.broker.inline_limit,
+        &services.metrics,
     )
     .await;
     let admission = Arc::clone(admission);
@@ -239,11 +244,11 @@ struct DependencyWatch {
 }
 
 impl DependencyWatch {
-    fn new(parts: &Parts) -> Self {
-        let metrics = &parts.metrics;
+    fn new(services: &SharedServices) -> Self {
+        let metrics = &services.metrics;
         Self {
-            blobs_usable: parts.readiness.condition("gateway_blobs"),
-            store_usable: parts.readiness.condition("gateway_store"),
+            blobs_usable: services.readiness.condition("gateway_blobs"),
+            store_usable: services.readiness.condition("gateway_store"),
             objects_up: metrics
                 .gauge("faceline_object_store_up", "Whether the object store answers (1 or 0)."),
             queue_ready: metrics.gauges("faceline_queue_ready", "Messages waiting in a queue.", &["queue"]),
@@ -251,21 +256,21 @@ impl DependencyWatch {
         }
     }
 
-    async fn run(self, parts: Parts, records: SealedSessions, objects: SealedObjects) {
+    async fn run(self, services: SharedServices, records: SealedSessions, objects: SealedObjects) {
         let mut interval = tokio::time::interval(POLL_INTERVAL);
         loop {
             interval.tick().await;
-            self.measure_queues(&parts).await;
-            let blobs = parts.blobs.check().await;
+            self.measure_queues(&services).await;
+            let blobs = services.blobs.check().await;
             self.blobs_usable.set(succeeded("the blob store is not usable", &blobs));
             self.store_usable.set(succeeded("the session store is not usable", &records.check().await));
             self.objects_up.set(succeeded("the object store is not usable", &objects.check().await).into());
         }
     }
 
-    async fn measure_queues(&self, parts: &Parts) {
+    async fn measure_queues(&self, services: &SharedServices) {
         for queue in MEASURED_QUEUES {
-            if let Ok(depth) = parts.broker.depth(&queue).await {
+            if let Ok(depth) = services.broker.depth(&queue).await {
                 self.queue_ready.with_label_values(&[queue.name()]).set(depth.ready as i64);
                 self.queue_consumers.with_label_values(&[queue.name()]).set(depth.consumers as i64);
             }

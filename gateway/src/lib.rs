@@ -5,7 +5,6 @@ pub mod admission;
 pub mod command;
 pub mod families;
 pub mod fault;
-mod follow;
 mod gateway;
 pub mod http;
 pub mod jobs;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
 use crate::seal::{KeyRing, KeyRingError, KeyRingFile, SealError};
 use crate::secret_file::{self, SecretFileError};
+use crate::settings::Settings;
 
 /// The rings of an installation.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl Keys {
     ///
     /// # Errors
     /// A named file that is not there, a file that others may read, a broken file.
-    pub fn load(config: &Config) -> Result<Self, KeysError> {
+    pub fn load(config: &Settings) -> Result<Self, KeysError> {
         if let Some(file) = &config.keys.file {
             return Self::read(file);
         }
@@ -63,7 +63,7 @@ impl Keys {
     ///
     /// # Errors
     /// As [`Keys::load`], and a file that is not there.
-    pub fn find(config: &Config) -> Result<Self, KeysError> {
+    pub fn find(config: &Settings) -> Result<Self, KeysError> {
         Self::read(config.keys.file.as_ref().unwrap_or(&config.data_dir.join("keys.toml")))
     }
 
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_first_start_makes_keys_and_the_second_finds_them() {
-        let config = Config { data_dir: folder(), ..Config::default() };
+        let config = Settings { data_dir: folder(), ..Settings::default() };
         let sealed = Keys::load(&config).unwrap().data.seal(Purpose::Job, b"", b"plain").unwrap();
         assert_eq!(Keys::load(&config).unwrap().data.open(Purpose::Job, b"", &sealed).unwrap(), b"plain");
         let mode = fs::metadata(config.data_dir.join("keys.toml")).unwrap().permissions().mode();
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn processes_that_start_together_agree() {
-        let config = Config { data_dir: folder(), ..Config::default() };
+        let config = Settings { data_dir: folder(), ..Settings::default() };
         let all: Vec<Keys> = std::thread::scope(|scope| {
             let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| Keys::load(&config).unwrap())).collect();
             starts.into_iter().map(|start| start.join().unwrap()).collect()
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_file_that_others_may_read_is_refused() {
-        let config = Config { data_dir: folder(), ..Config::default() };
+        let config = Settings { data_dir: folder(), ..Settings::default() };
         Keys::load(&config).unwrap();
         let file = config.data_dir.join("keys.toml");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_named_file_is_never_made() {
-        let mut config = Config { data_dir: folder(), ..Config::default() };
+        let mut config = Settings { data_dir: folder(), ..Settings::default() };
         config.keys.file = Some(config.data_dir.join("elsewhere.toml"));
         assert!(matches!(Keys::load(&config), Err(KeysError::File(error)) if error.is_missing()));
         fs::remove_dir_all(&config.data_dir).unwrap();

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use clap::{Args as _, FromArgMatches as _};
 
 use crate::admin::Admin;
-use crate::config::{Config, ConfigError, EXIT_BAD_CONFIG, Sources};
-use crate::parts::Parts;
+use crate::services::SharedServices;
+use crate::settings::{EXIT_BAD_SETTINGS, Settings, SettingsError, Sources};
 use crate::shutdown::{self, CancellationToken};
 use crate::telemetry::init_logging;
 
@@ -29,7 +29,7 @@ impl Program {
     /// Runs `role` until it ends by itself or by a signal.
     ///
     /// The exit code is 0 after a shutdown, 64 for wrong settings, 1 for anything else that ends a role.
-    pub fn run<F, E>(self, role: impl FnOnce(Parts, CancellationToken) -> F) -> ExitCode
+    pub fn run<F, E>(self, role: impl FnOnce(SharedServices, CancellationToken) -> F) -> ExitCode
     where
         F: Future<Output = Result<(), E>>,
         E: Display,
@@ -45,8 +45,8 @@ impl Program {
     /// A command's exit code is 0, 64 for wrong settings, 1 where it fails.
     pub fn run_or<C, D, F, E>(
         self,
-        command: impl FnOnce(C, &Config) -> Result<(), D>,
-        role: impl FnOnce(Parts, CancellationToken) -> F,
+        command: impl FnOnce(C, &Settings) -> Result<(), D>,
+        role: impl FnOnce(SharedServices, CancellationToken) -> F,
     ) -> ExitCode
     where
         C: clap::Subcommand,
@@ -82,14 +82,18 @@ impl Program {
         )
     }
 
-    fn settings(&self, matches: &clap::ArgMatches) -> Result<Config, ConfigError> {
+    fn settings(&self, matches: &clap::ArgMatches) -> Result<Settings, SettingsError> {
         match Sources::from_arg_matches(matches) {
-            Ok(sources) => Config::load(&sources),
+            Ok(sources) => Settings::load(&sources),
             Err(error) => error.exit(),
         }
     }
 
-    fn start<F, E>(self, config: Config, role: impl FnOnce(Parts, CancellationToken) -> F) -> ExitCode
+    fn start<F, E>(
+        self,
+        config: Settings,
+        role: impl FnOnce(SharedServices, CancellationToken) -> F,
+    ) -> ExitCode
     where
         F: Future<Output = Result<(), E>>,
         E: Display,
@@ -104,7 +108,11 @@ impl Program {
         runtime.block_on(self.serve(config, role))
     }
 
-    async fn serve<F, E>(self, config: Config, role: impl FnOnce(Parts, CancellationToken) -> F) -> ExitCode
+    async fn serve<F, E>(
+        self,
+        config: Settings,
+        role: impl FnOnce(SharedServices, CancellationToken) -> F,
+    ) -> ExitCode
     where
         F: Future<Output = Result<(), E>>,
         E: Display,
@@ -113,26 +121,26 @@ impl Program {
             Ok(shutdown) => shutdown,
             Err(error) => return self.fail(&error),
         };
-        let parts = match Parts::open(config) {
-            Ok(parts) => parts,
+        let services = match SharedServices::open(config) {
+            Ok(services) => services,
             Err(error) => return self.fail(&error),
         };
         // It answers until the very end: a process that drains is alive, and not ready.
         let admin_shutdown = CancellationToken::new();
         let _stop_admin = admin_shutdown.clone().drop_guard();
-        let admin = Admin { readiness: parts.readiness.clone(), metrics: parts.metrics.clone() };
-        let listen = parts.config.admin.listen.unwrap_or(self.admin);
+        let admin = Admin { readiness: services.readiness.clone(), metrics: services.metrics.clone() };
+        let listen = services.settings.admin.listen.unwrap_or(self.admin);
         match admin.serve(listen, admin_shutdown).await {
             Ok(address) => tracing::info!(%address, "operators' listener is open"),
             Err(error) => return self.fail(&format!("admin.listen {listen}: {error}")),
         }
-        let readiness = parts.readiness.clone();
+        let readiness = services.readiness.clone();
         tokio::spawn(async move {
             readiness.ready().await;
             tracing::info!("ready");
         });
-        let broker = parts.broker.clone();
-        let ended = role(parts, shutdown).await;
+        let broker = services.broker.clone();
+        let ended = role(services, shutdown).await;
         broker.close().await;
         match ended {
             Ok(()) => ExitCode::SUCCESS,
@@ -142,7 +150,7 @@ impl Program {
 
     fn refuse(&self, error: &dyn Display) -> ExitCode {
         self.say(error);
-        ExitCode::from(EXIT_BAD_CONFIG)
+        ExitCode::from(EXIT_BAD_SETTINGS)
     }
 
     /// For everything before there is a log.

@@ -18,6 +18,8 @@ pub(in crate::http) struct HttpMetrics {
     pub(in crate::http) shed_connections: IntCounter,
     /// Connections that were closed because of their age.
     pub(in crate::http) aged_connections: IntCounter,
+    /// All metrics of the process, for those that are registered only with some settings.
+    pub(in crate::http) registry: Metrics,
 }
 
 impl HttpMetrics {
@@ -48,6 +50,7 @@ impl HttpMetrics {
                 "faceline_http_connections_aged_total",
                 "Connections that were closed because they reached http.max_connection_age.",
             ),
+            registry: metrics.clone(),
         }
     }
 }

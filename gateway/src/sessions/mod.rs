@@ -22,8 +22,8 @@ use faceline_gateway_store::session::{
 };
 use faceline_shared::announcement::Announcement;
 use faceline_shared::broker::SharedBroker;
-use faceline_shared::config::{self, Config};
 use faceline_shared::object::{ObjectError, SealedObjects};
+use faceline_shared::settings::{self, Settings};
 use faceline_shared::telemetry::Metrics;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -45,7 +45,7 @@ pub struct Sessions {
     records: SealedSessions,
     pictures: SealedObjects,
     broker: SharedBroker,
-    settings: config::Sessions,
+    settings: settings::SessionSettings,
     ends: Arc<Ends>,
     /// Rung when a row is due at once.
     outbox: Arc<Notify>,
@@ -88,7 +88,7 @@ impl Sessions {
         records: SealedSessions,
         pictures: SealedObjects,
         broker: SharedBroker,
-        config: &Config,
+        config: &Settings,
         metrics: &Metrics,
     ) -> Self {
         Self {
@@ -107,7 +107,7 @@ impl Sessions {
 
     /// The bounds.
     #[must_use]
-    pub fn settings(&self) -> &config::Sessions {
+    pub fn settings(&self) -> &settings::SessionSettings {
         &self.settings
     }
 

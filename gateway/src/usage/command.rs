@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use faceline_shared::config::Config;
 use faceline_shared::keys::{Keys, KeysError};
 use faceline_shared::object::{self, ObjectError, SealedObjects};
+use faceline_shared::settings::Settings;
 use time::Date;
 
 use super::export::{self, ExportError, Format, Selection};
@@ -54,7 +54,7 @@ impl UsageCommand {
     ///
     /// # Errors
     /// [`UsageCommandError`].
-    pub fn run(self, config: &Config, out: &mut impl Write) -> Result<(), UsageCommandError> {
+    pub fn run(self, config: &Settings, out: &mut impl Write) -> Result<(), UsageCommandError> {
         let Self::Export { from, to, format, client, records } = self;
         let keys = Keys::find(config)?;
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -20,8 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use faceline_gateway_store::session::{Due, Lane, SealedSessions};
-use faceline_shared::config;
 use faceline_shared::object::SealedObjects;
+use faceline_shared::settings;
 use faceline_shared::telemetry::Metrics;
 use futures_util::future::join_all;
 use tokio::sync::Notify;
@@ -69,7 +69,7 @@ impl Usage {
 
     /// What moves the records to `objects`.
     #[must_use]
-    pub fn mover(self: &Arc<Self>, objects: SealedObjects, settings: &config::Usage) -> Mover {
+    pub fn mover(self: &Arc<Self>, objects: SealedObjects, settings: &settings::UsageSettings) -> Mover {
         Mover::new(Arc::clone(self), objects, settings.clone())
     }
 

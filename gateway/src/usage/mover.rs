@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faceline_gateway_store::session::{Lane, LeasedRow, OpenedRow, SessionError};
-use faceline_shared::config;
 use faceline_shared::object::{ObjectError, SealedObjects};
+use faceline_shared::settings;
 use faceline_shared::shutdown::CancellationToken;
 use time::{Date, OffsetDateTime};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -42,11 +42,11 @@ enum MoveError {
 pub struct Mover {
     usage: Arc<Usage>,
     objects: SealedObjects,
-    settings: config::Usage,
+    settings: settings::UsageSettings,
 }
 
 impl Mover {
-    pub(super) fn new(usage: Arc<Usage>, objects: SealedObjects, settings: config::Usage) -> Self {
+    pub(super) fn new(usage: Arc<Usage>, objects: SealedObjects, settings: settings::UsageSettings) -> Self {
         Self { usage, objects, settings }
     }
 

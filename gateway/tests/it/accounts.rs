@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use faceline_gateway::accounts::KeysCommand;
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 
 use crate::client::{Answer, send};
 use crate::gateway::Gateway;
@@ -13,7 +13,7 @@ use crate::workers::Workers;
 const SESSION: &str = "GET /bioserver-app/v2/bio-sessions/00000000-0000-4000-8000-000000000000";
 
 /// `faceline keys …`, with what it has shown as `apikey`.
-fn keys(config: &Config, arguments: &str) -> Option<String> {
+fn keys(config: &Settings, arguments: &str) -> Option<String> {
     #[derive(Parser)]
     struct Line {
         #[command(subcommand)]
@@ -32,9 +32,9 @@ async fn ask(gateway: &Gateway, key: &str) -> Answer {
 }
 
 /// A gateway with the key `first` of the client `bank`, and that key.
-async fn gateway(change: impl FnOnce(&mut Config)) -> (Gateway, String) {
+async fn gateway(change: impl FnOnce(&mut Settings)) -> (Gateway, String) {
     let stores = Stores::new();
-    let mut config = Config::default();
+    let mut config = Settings::default();
     config.accounts.file = Some(stores.folder.path().join("accounts.toml"));
     let first = keys(&config, "add --client bank --id first --permissions sessions:read").unwrap();
     let gateway = Gateway::over(stores, Workers::able(), |own| {

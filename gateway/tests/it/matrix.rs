@@ -139,7 +139,7 @@ async fn on_the_embedded_store() {
 async fn on_redis() {
     let redis = Redis::start().await;
     let stores = Stores::new();
-    let sessions = session::open(&redis.url(), stores.folder.path()).unwrap();
+    let sessions = session::open(&redis.url().parse().unwrap(), stores.folder.path()).unwrap();
     try_all(Stores { sessions, ..stores }).await;
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use faceline_gateway::GatewayError;
 use faceline_gateway::http::{ListenError, TlsError};
-use faceline_shared::config::{self, Config};
-use faceline_shared::parts::Parts;
+use faceline_shared::services::SharedServices;
+use faceline_shared::settings::{self, Settings};
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -30,8 +30,8 @@ fn certificate() -> CertifiedKey<KeyPair> {
 }
 
 /// Where certificate and key lie in `folder`.
-fn files(folder: &Path) -> config::Tls {
-    config::Tls { certificate: folder.join("tls.crt"), key: folder.join("tls.key") }
+fn files(folder: &Path) -> settings::TlsSettings {
+    settings::TlsSettings { certificate: folder.join("tls.crt"), key: folder.join("tls.key") }
 }
 
 fn write(folder: &Path, certificate: &CertifiedKey<KeyPair>) {
@@ -130,10 +130,10 @@ async fn what_is_wrong_with_the_files_is_said_at_the_start() {
     let folder = TempDir::new().unwrap();
     let refused = async || {
         let data = TempDir::new().unwrap();
-        let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
+        let mut config = Settings { data_dir: data.path().to_owned(), ..Settings::default() };
         config.http.listen = ([127, 0, 0, 1], 0).into();
         config.http.tls = Some(files(folder.path()));
-        match faceline_gateway::Gateway::start(Parts::open(config).unwrap()).await {
+        match faceline_gateway::Gateway::start(SharedServices::open(config).unwrap()).await {
             Err(GatewayError::Listen(ListenError::Tls(error))) => error,
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("it started"),

@@ -11,7 +11,7 @@ mod throughput;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use tempfile::TempDir;
 
 use crate::picture;
@@ -67,7 +67,7 @@ impl Bench {
         let portrait = self
             .portrait
             .clone()
-            .unwrap_or_else(|| Config::default().models.dir.join("pictures").join("obama.jpg"));
+            .unwrap_or_else(|| Settings::default().models.dir.join("pictures").join("obama.jpg"));
         let folder = TempDir::new()?;
         let small = Sample::make(&portrait, folder.path(), "250 x 250", (250, 250), 1500)?;
         let large = Sample::make(&portrait, folder.path(), "12 megapixels", (4000, 3000), 300)?;

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -48,7 +48,7 @@ pub(super) async fn run(small: &Sample, large: &Sample, rounds: usize) -> anyhow
     }
 
     let folder = TempDir::new()?;
-    install_plain(&Config::default().models.dir, folder.path()).await?;
+    install_plain(&Settings::default().models.dir, folder.path()).await?;
     let mut ratios = Vec::new();
     for _ in 0..rounds {
         let converted = bare::run(&small.file, small.jobs / 2, None).await?;

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::seal::{KeyRing, Purpose, SealError};
+use crate::settings::StoreUrl;
 
 /// Why a blob store does not do what it is asked.
 #[derive(Debug, thiserror::Error)]
@@ -38,16 +39,17 @@ pub enum BlobError {
 /// Bytes that the store of a single process holds.
 const EMBEDDED_BYTES: usize = 512 << 20;
 
-/// The store at `url`: `embedded:`, `redis://…` or `rediss://…`. It connects when it is used first.
+/// The store at `url`. It connects when it is first used.
 ///
 /// # Errors
-/// [`BlobError::Url`].
-pub fn open(url: &str) -> Result<Arc<dyn BlobStore>, BlobError> {
-    match url.split_once(':') {
-        Some(("embedded", _)) => Ok(Arc::new(embedded::EmbeddedBlobs::new(EMBEDDED_BYTES))),
+/// [`BlobError::Url`] if the address cannot be understood, or this program is built without Redis.
+pub fn open(url: &StoreUrl) -> Result<Arc<dyn BlobStore>, BlobError> {
+    match url {
+        StoreUrl::Embedded => Ok(Arc::new(embedded::EmbeddedBlobs::new(EMBEDDED_BYTES))),
         #[cfg(feature = "redis")]
-        Some(("redis" | "rediss", _)) => Ok(Arc::new(redis::RedisBlobs::new(url)?)),
-        _ => Err(BlobError::Url("expected embedded:, redis://… or rediss://…".into())),
+        StoreUrl::Redis(url) => Ok(Arc::new(redis::RedisBlobs::new(url)?)),
+        #[cfg(not(feature = "redis"))]
+        StoreUrl::Redis(_) => Err(BlobError::Url("this program is built without Redis".into())),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Objects: pictures that are kept as long as their session, in a folder or in a bucket.
+//! ObjectSettings: pictures that are kept as long as their session, in a folder or in a bucket.
 //!
 //! No store here ends anything by itself; what has to go is deleted by way of the outbox. What a store holds is sealed
 //! by [`SealedObjects`].
@@ -14,8 +14,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::folder::FolderObjects;
-use crate::config::Objects;
 use crate::seal::{KeyRing, Purpose, SealError};
+use crate::settings::{ObjectSettings, ObjectsUrl};
 
 /// Why an object store does not do what it is asked.
 #[derive(Debug, thiserror::Error)]
@@ -34,20 +34,19 @@ pub enum ObjectError {
     Seal(#[from] SealError),
 }
 
-/// The store that the settings name; the folder `objects` in `data_dir` where they name none. It is looked for when it is
-/// used first.
+/// The store that the settings name, or the folder `objects` in `data_dir` if they name none. It connects when it is first
+/// used.
 ///
 /// # Errors
-/// [`ObjectError::Url`].
-pub fn open(settings: &Objects, data_dir: &Path) -> Result<Arc<dyn ObjectStore>, ObjectError> {
-    let Some(url) = &settings.url else {
-        return Ok(Arc::new(FolderObjects::new(data_dir.join("objects"))));
-    };
-    match url.split_once("://") {
-        Some(("file", path)) if path.starts_with('/') => Ok(Arc::new(FolderObjects::new(path.into()))),
+/// [`ObjectError::Url`] if the address cannot be understood, or this program is built without S3.
+pub fn open(settings: &ObjectSettings, data_dir: &Path) -> Result<Arc<dyn ObjectStore>, ObjectError> {
+    match &settings.url {
+        None => Ok(Arc::new(FolderObjects::new(data_dir.join("objects")))),
+        Some(ObjectsUrl::Folder(path)) => Ok(Arc::new(FolderObjects::new(path.clone()))),
         #[cfg(feature = "s3")]
-        Some(("s3", address)) => Ok(Arc::new(s3::S3Objects::new(address, settings)?)),
-        _ => Err(ObjectError::Url("expected file:///… or s3://…".into())),
+        Some(ObjectsUrl::S3(url)) => Ok(Arc::new(s3::S3Objects::new(url, settings)?)),
+        #[cfg(not(feature = "s3"))]
+        Some(ObjectsUrl::S3(_)) => Err(ObjectError::Url("this program is built without S3".into())),
     }
 }
 

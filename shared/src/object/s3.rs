@@ -1,4 +1,4 @@
-//! Objects in a bucket of S3, or of what speaks like it.
+//! ObjectSettings in a bucket of S3, or of what speaks like it.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -12,7 +12,7 @@ use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, Error, ObjectStore as _, ObjectStoreExt as _, RetryConfig};
 
 use super::{ObjectError, ObjectStore, checked};
-use crate::config::Objects;
+use crate::settings::ObjectSettings;
 
 /// Time for one request, however large its object.
 const REQUEST: Duration = Duration::from_secs(8);
@@ -33,8 +33,9 @@ impl S3Objects {
     ///
     /// # Errors
     /// [`ObjectError::Url`].
-    pub fn new(address: &str, settings: &Objects) -> Result<Self, ObjectError> {
+    pub fn new(url: &str, settings: &ObjectSettings) -> Result<Self, ObjectError> {
         let unusable = |text: &str| ObjectError::Url(text.to_owned());
+        let address = url.trim_start_matches("s3://");
         let (bucket, folder) = address.split_once('/').unwrap_or((address, ""));
         let folder = folder.trim_end_matches('/');
         if bucket.is_empty() {
@@ -46,7 +47,7 @@ impl S3Objects {
         let mut builder = match (&settings.access_key_id, &settings.secret_access_key) {
             // Without the environment, whose session token would belong to other keys.
             (Some(id), Some(secret)) => {
-                AmazonS3Builder::new().with_access_key_id(id).with_secret_access_key(secret)
+                AmazonS3Builder::new().with_access_key_id(&**id).with_secret_access_key(&**secret)
             }
             _ => AmazonS3Builder::from_env(),
         };
@@ -54,7 +55,7 @@ impl S3Objects {
             builder = builder.with_region(region);
         }
         if let Some(endpoint) = &settings.endpoint {
-            builder = builder.with_endpoint(endpoint);
+            builder = builder.with_endpoint(&**endpoint);
         }
         let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint).unwrap_or_default();
         let options = ClientOptions::new()

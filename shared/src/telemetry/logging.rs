@@ -1,4 +1,4 @@
-//! Log lines: for people on a terminal, JSON elsewhere.
+//! LogSettings lines: for people on a terminal, JSON elsewhere.
 
 use std::io::{IsTerminal as _, stderr};
 
@@ -6,13 +6,13 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::{Log, LogFormat};
+use crate::settings::{LogFormat, LogSettings};
 
 /// Installs the process's subscriber; logs go to standard error. A second call has no effect.
 ///
 /// # Errors
 /// A filter that is not of the form, in words for the operator.
-pub fn init_logging(log: &Log) -> Result<(), String> {
+pub fn init_logging(log: &LogSettings) -> Result<(), String> {
     let filter = EnvFilter::try_new(&log.filter).map_err(|error| format!("log.filter: {error}"))?;
     let human = match log.format {
         LogFormat::Auto => stderr().is_terminal(),

@@ -8,6 +8,7 @@ use faceline_shared::blob::embedded::EmbeddedBlobs;
 use faceline_shared::blob::redis::RedisBlobs;
 use faceline_shared::blob::{self, BlobError, BlobStore, SealedBlobs};
 use faceline_shared::seal::KeyRing;
+use faceline_shared::settings::InvalidUrl;
 use faceline_shared::testkit::{CutProxy, Redis};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -44,7 +45,7 @@ struct Remote {
 impl Fixture for Remote {
     async fn start() -> Self {
         let server = Redis::start_with(&["--maxmemory", "96mb"]).await;
-        let store = blob::open(&server.url()).unwrap();
+        let store = blob::open(&server.url().parse().unwrap()).unwrap();
         Self { _server: server, store }
     }
 
@@ -206,7 +207,8 @@ async fn a_silent_store_is_unreachable_within_its_time() {
 #[tokio::test]
 async fn an_address_that_is_none_is_refused_without_being_repeated() {
     for url in ["redis://user:s3cret@host:port", "rediss://:s3cret@", "http://s3cret", "s3cret"] {
-        let error = blob::open(url).err().unwrap_or_else(|| panic!("{url} is taken"));
+        let parsed = url.parse().map_err(|error: InvalidUrl| BlobError::Url(error.to_string()));
+        let error = parsed.and_then(|url| blob::open(&url)).err().unwrap_or_else(|| panic!("{url} is taken"));
         assert!(matches!(error, BlobError::Url(_)), "{url}: {error:?}");
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
     }
@@ -215,7 +217,8 @@ async fn an_address_that_is_none_is_refused_without_being_repeated() {
 #[tokio::test]
 async fn no_picture_lies_in_the_stores_files() {
     let mut server = Redis::start_persistent().await;
-    let sealed = SealedBlobs::new(blob::open(&server.url()).unwrap(), KeyRing::generate().unwrap());
+    let sealed =
+        SealedBlobs::new(blob::open(&server.url().parse().unwrap()).unwrap(), KeyRing::generate().unwrap());
     let (key, picture) = (Uuid::now_v7().to_string(), format!("picture of {}", Uuid::now_v7()));
     sealed.put(&key, picture.as_bytes(), MINUTE).await.unwrap();
     assert_eq!(sealed.get(&key).await.unwrap().unwrap(), picture);

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use faceline_shared::config::Objects;
 use faceline_shared::object::folder::FolderObjects;
 use faceline_shared::object::{self, ObjectError, ObjectStore, SealedObjects};
 use faceline_shared::seal::{KeyRing, SealError};
+use faceline_shared::settings::{InvalidUrl, ObjectSettings};
 use faceline_shared::testkit::{CutProxy, S3};
 use futures_util::{StreamExt as _, stream};
 use tempfile::TempDir;
@@ -38,7 +38,10 @@ impl Fixture for Folder {
     async fn start() -> Self {
         let root = TempDir::new().unwrap();
         let url = format!("file://{}/not/there/yet", root.path().display());
-        let store = object::open(&Objects { url: Some(url), ..Objects::default() }, Path::new("/nowhere"));
+        let store = object::open(
+            &ObjectSettings { url: Some(url.parse().unwrap()), ..ObjectSettings::default() },
+            Path::new("/nowhere"),
+        );
         Self { root, store: store.unwrap() }
     }
 
@@ -277,7 +280,7 @@ async fn a_folder_that_is_none_is_unreachable() {
     }
 }
 
-fn bucket(settings: &Objects) -> Arc<dyn ObjectStore> {
+fn bucket(settings: &ObjectSettings) -> Arc<dyn ObjectStore> {
     object::open(settings, Path::new("/nowhere")).unwrap()
 }
 
@@ -331,7 +334,8 @@ async fn server_without_buckets() -> SocketAddr {
 async fn an_unknown_bucket_is_unreachable() {
     let server = S3::start().await;
     is_unreachable(&*bucket(&server.settings_at(server_without_buckets().await))).await;
-    let elsewhere = bucket(&Objects { url: Some("s3://elsewhere/a".into()), ..server.settings() });
+    let elsewhere =
+        bucket(&ObjectSettings { url: Some("s3://elsewhere/a".parse().unwrap()), ..server.settings() });
     assert!(matches!(elsewhere.check().await, Err(ObjectError::Unreachable(_))));
 }
 
@@ -340,11 +344,12 @@ async fn wrong_credentials_are_refused_without_being_repeated() {
     let server = S3::start().await;
     let store = bucket(&server.settings());
     store.put("a", Bytes::from_static(b"x")).await.unwrap();
-    let wrong = Objects { secret_access_key: Some("s3cret-and-wrong".into()), ..server.settings() };
+    let wrong = ObjectSettings { secret_access_key: Some("s3cret-and-wrong".into()), ..server.settings() };
     is_unreachable(&*bucket(&wrong)).await;
     let error = bucket(&wrong).check().await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("s3cret-and-wrong"), "{error:?}");
-    is_unreachable(&*bucket(&Objects { access_key_id: Some("nobody".into()), ..server.settings() })).await;
+    is_unreachable(&*bucket(&ObjectSettings { access_key_id: Some("nobody".into()), ..server.settings() }))
+        .await;
     assert_eq!(get(&*store, "a").await.unwrap(), "x");
 }
 
@@ -387,8 +392,9 @@ async fn addresses_that_are_none_are_refused() {
     for url in
         ["s3://", "s3:///folder", "s3://bucket/a/../b", "s3://bucket/a b", "file://a", "ftp://host", "s3"]
     {
-        let settings = Objects { url: Some(url.into()), ..Objects::default() };
-        let error = object::open(&settings, Path::new("/nowhere")).err();
+        let parsed = url.parse().map_err(|error: InvalidUrl| ObjectError::Url(error.to_string()));
+        let with = |url| ObjectSettings { url: Some(url), ..ObjectSettings::default() };
+        let error = parsed.and_then(|url| object::open(&with(url), Path::new("/nowhere"))).err();
         assert!(matches!(error, Some(ObjectError::Url(_))), "{url}: {error:?}");
     }
 }
@@ -397,5 +403,5 @@ async fn addresses_that_are_none_are_refused() {
 async fn an_endpoint_with_tls_is_not_spoken_to_without() {
     let server = S3::start().await;
     let endpoint = format!("https://{}", server.address());
-    is_unreachable(&*bucket(&Objects { endpoint: Some(endpoint), ..server.settings() })).await;
+    is_unreachable(&*bucket(&ObjectSettings { endpoint: Some(endpoint.into()), ..server.settings() })).await;
 }

@@ -8,14 +8,14 @@ use faceline_models::calibration::{Calibration, CalibrationError};
 use faceline_models::manifest::{Output, Role};
 use faceline_models::{Repository, RepositoryError};
 use faceline_shared::admin::Condition;
-use faceline_shared::config::Config;
-use faceline_shared::parts::Parts;
+use faceline_shared::services::SharedServices;
+use faceline_shared::settings::Settings;
 use faceline_shared::shutdown::CancellationToken;
 
 use super::{Comparator, Consumer, Engine, FaceWorker, Handler as _, WorkerMetrics};
 use crate::inference::{Device, InferenceError, Runtime, UnknownDevice};
 use crate::picture::Limits;
-use crate::pipeline::{Models, ModelsError, Pipeline, Settings};
+use crate::pipeline::{Models, ModelsError, Pipeline, PipelineSettings};
 
 /// How often broker and blob store are looked at for /readyz.
 const LOOK: Duration = Duration::from_secs(2);
@@ -63,9 +63,9 @@ pub enum WorkerError {
 ///
 /// # Errors
 /// Models, runtime or device are not as the settings say.
-pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), WorkerError> {
-    let models = parts.readiness.condition(MODELS_READY);
-    let config = parts.config.clone();
+pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Result<(), WorkerError> {
+    let models = services.readiness.condition(MODELS_READY);
+    let config = services.settings.clone();
     // Loading takes seconds of CPU, which the runtime's threads have other uses for.
     let engine =
         tokio::task::spawn_blocking(move || engine(&config)).await.map_err(|_| WorkerError::Panicked)??;
@@ -73,12 +73,13 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Worker
     tracing::info!(prefetch, slots, "models are loaded and warm");
     models.set(true);
 
-    let connected = parts.readiness.condition("worker_broker");
-    let blobs = parts.readiness.condition("worker_blobs");
-    let looking = tokio::spawn(look(parts.clone(), connected, blobs));
-    let metrics = WorkerMetrics::new(&parts.metrics);
-    let consumer = Consumer::new(parts.broker, parts.blobs, parts.keys.data, Arc::new(engine), metrics);
-    let drain = parts.config.jobs.drain;
+    let connected = services.readiness.condition("worker_broker");
+    let blobs = services.readiness.condition("worker_blobs");
+    let looking = tokio::spawn(look(services.clone(), connected, blobs));
+    let metrics = WorkerMetrics::new(&services.metrics);
+    let consumer =
+        Consumer::new(services.broker, services.blobs, services.keys.data, Arc::new(engine), metrics);
+    let drain = services.settings.jobs.drain;
     let stop = shutdown.clone();
     let give_up = async {
         stop.cancelled().await;
@@ -94,7 +95,7 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Worker
 }
 
 /// Loads and warms the models.
-pub(super) fn engine(config: &Config) -> Result<Engine, WorkerError> {
+pub(super) fn engine(config: &Settings) -> Result<Engine, WorkerError> {
     let device: Device = config.inference.device.parse()?;
     let repository = Repository::open(&config.models.dir)?;
     let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version())?;
@@ -115,9 +116,9 @@ pub(super) fn engine(config: &Config) -> Result<Engine, WorkerError> {
 
 /// What the pipeline needs to know of the settings.
 #[must_use]
-pub fn pipeline_settings(config: &Config) -> Settings {
+pub fn pipeline_settings(config: &Settings) -> PipelineSettings {
     let limits = &config.limits;
-    Settings {
+    PipelineSettings {
         limits: Limits {
             bytes: limits.picture_bytes,
             pixels: limits.picture_pixels,
@@ -137,18 +138,18 @@ fn calibration(repository: &Repository) -> Result<Calibration, WorkerError> {
     }
 }
 
-fn check_algorithm(config: &Config, models: &Models) -> Result<(), WorkerError> {
+fn check_algorithm(config: &Settings, models: &Models) -> Result<(), WorkerError> {
     let installed = format!("{} version {}", models.algorithm(), models.template_version());
     let configured = format!("{} version {}", config.face.algorithm, config.face.template_version);
     if installed == configured { Ok(()) } else { Err(WorkerError::Algorithm { installed, configured }) }
 }
 
-async fn look(parts: Parts, connected: Condition, blobs: Condition) {
+async fn look(services: SharedServices, connected: Condition, blobs: Condition) {
     let mut interval = tokio::time::interval(LOOK);
     loop {
         interval.tick().await;
-        connected.set(parts.broker.is_connected());
-        let check = parts.blobs.check().await;
+        connected.set(services.broker.is_connected());
+        let check = services.blobs.check().await;
         if let Err(error) = &check {
             tracing::warn!(%error, "the blob store is not usable");
         }

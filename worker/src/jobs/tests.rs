@@ -12,7 +12,6 @@ use faceline_shared::blob::{self, SealedBlobs};
 use faceline_shared::broker::{
     self, BrokerSettings, Message, Published, Queue, Replies, ReplyEvent, Settlement, SharedBroker,
 };
-use faceline_shared::config::Config;
 use faceline_shared::face::{Embedding, ImageType, QUALITY_NOBODY};
 use faceline_shared::job::examination::Examination;
 use faceline_shared::job::{
@@ -20,6 +19,8 @@ use faceline_shared::job::{
     ReplyEnvelope, Routing, Subject, Task,
 };
 use faceline_shared::seal::KeyRing;
+use faceline_shared::settings::Settings;
+use faceline_shared::settings::StoreUrl;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::telemetry::Metrics;
 use tokio::sync::Semaphore;
@@ -68,7 +69,7 @@ impl Site {
     async fn new() -> Self {
         let broker = broker::open(&BrokerSettings::default()).unwrap();
         let keys = KeyRing::generate().unwrap();
-        let blobs = SealedBlobs::new(blob::open("embedded:").unwrap(), keys.clone());
+        let blobs = SealedBlobs::new(blob::open(&StoreUrl::Embedded).unwrap(), keys.clone());
         let mut replies = broker.replies("g").await;
         let Some(ReplyEvent::Opened { queue }) = replies.next().await else { panic!("no reply queue") };
         let echo = Arc::new(Echo {
@@ -317,7 +318,7 @@ async fn a_worker_that_stops_finishes_what_runs_and_gives_back_what_waits() {
 /// One of the free pictures that come with the models.
 fn free_picture(name: &str) -> CarriedPicture {
     let repository =
-        Repository::open(&Config::default().models.dir).expect("run `make models` before the tests");
+        Repository::open(&Settings::default().models.dir).expect("run `make models` before the tests");
     let path = repository.picture(name).unwrap_or_else(|| panic!("the manifest has no picture {name}"));
     CarriedPicture::Inline(std::fs::read(path).unwrap().into())
 }
@@ -329,7 +330,7 @@ fn selfie(name: &str) -> Coding<CarriedPicture> {
 /// A site whose worker runs the installed models.
 async fn real_site() -> Site {
     let site = Site::new().await;
-    let mut config = Config::default();
+    let mut config = Settings::default();
     config.inference.sessions = 1;
     let engine = tokio::task::spawn_blocking(move || engine(&config)).await.unwrap().unwrap();
     site.start_with(Arc::new(engine));

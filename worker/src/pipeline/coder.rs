@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use faceline_shared::config::Findings;
 use faceline_shared::face::ImageType;
+use faceline_shared::settings::FindingSettings;
 
 use super::age::AgeEstimator;
 use super::candidate::Candidate;
@@ -48,7 +48,7 @@ pub fn search_eighths(width: u32, height: u32) -> u8 {
 
 /// What a pipeline is told by the configuration.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct PipelineSettings {
     /// What a picture may cost.
     pub limits: Limits,
     /// A second face counts from this part of the largest one's eye distance on.
@@ -56,16 +56,16 @@ pub struct Settings {
     /// The same in a photo that live pictures are compared with.
     pub second_portrait: f32,
     /// What is wrong with a live picture.
-    pub findings: Findings,
+    pub findings: FindingSettings,
 }
 
-impl Default for Settings {
+impl Default for PipelineSettings {
     fn default() -> Self {
         Self {
             limits: Limits::default(),
             second_face: 0.5,
             second_portrait: 0.75,
-            findings: Findings::default(),
+            findings: FindingSettings::default(),
         }
     }
 }
@@ -77,7 +77,7 @@ pub struct Pipeline {
     ages: Lazy<AgeEstimator>,
     pub(super) liveness: Lazy<PassiveLiveness>,
     pub(super) sampler: Sampler,
-    pub(super) settings: Settings,
+    pub(super) settings: PipelineSettings,
 }
 
 /// Which of several faces is meant.
@@ -134,7 +134,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// A model does not load, is not what the manifest says, or the device is not there.
-    pub fn new(models: &Models, settings: Settings) -> Result<Self, InferenceError> {
+    pub fn new(models: &Models, settings: PipelineSettings) -> Result<Self, InferenceError> {
         Ok(Self {
             finder: Finder::open(models)?,
             embedder: Embedder::open(&models.runtime, models.device, &models.embedding())?,

@@ -30,7 +30,7 @@ mod rect;
 mod tests;
 mod times;
 
-pub use coder::{Pipeline, Settings, search_eighths};
+pub use coder::{Pipeline, PipelineSettings, search_eighths};
 pub use coding::{AgedFace, Coded, CodedFace, CodingFault, CodingOptions};
 pub use examination::{Examined, ExaminedPicture, ExaminingFault};
 pub use frame::Turn;

@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use faceline_models::Repository;
-use faceline_shared::config;
 use faceline_shared::face::{Eyes, ImageType};
+use faceline_shared::settings;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
 
 use super::{
-    AgedFace, Coded, CodedFace, CodingFault, CodingOptions, Models, Pipeline, Settings, StageTimes, Turn,
+    AgedFace, Coded, CodedFace, CodingFault, CodingOptions, Models, Pipeline, PipelineSettings, StageTimes,
+    Turn,
 };
 use crate::inference::{Device, InferenceError, Runtime};
 
@@ -23,7 +24,7 @@ const DOCUMENT: CodingOptions = CodingOptions { image_type: ImageType::IdDocumen
 const TURNING: CodingOptions = CodingOptions { image_type: ImageType::Selfie, rotate: true };
 
 pub(super) fn repository() -> Repository {
-    let dir = config::Models::default().dir;
+    let dir = settings::ModelSettings::default().dir;
     Repository::open(&dir).unwrap_or_else(|error| panic!("{error}: run `make models` before the tests"))
 }
 
@@ -38,7 +39,7 @@ pub(super) fn pipeline() -> MutexGuard<'static, Pipeline> {
     static PIPELINE: OnceLock<Mutex<Pipeline>> = OnceLock::new();
     PIPELINE
         .get_or_init(|| {
-            let mut pipeline = Pipeline::new(&models(), Settings::default()).unwrap();
+            let mut pipeline = Pipeline::new(&models(), PipelineSettings::default()).unwrap();
             pipeline.warm_up().unwrap();
             Mutex::new(pipeline)
         })
@@ -462,7 +463,8 @@ fn a_graphics_card_that_is_not_there_is_an_error() {
     let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version()).unwrap();
     for device in [Device::Cuda(0), Device::TensorRt(0)] {
         let models = Models::load(&repository, &runtime, &device).unwrap();
-        let error = Pipeline::new(&models, Settings::default()).err().expect("there is no such device");
+        let error =
+            Pipeline::new(&models, PipelineSettings::default()).err().expect("there is no such device");
         assert!(
             matches!(error, InferenceError::NoProvider(found) | InferenceError::Provider { device: found, .. } if found == device),
             "{error}"

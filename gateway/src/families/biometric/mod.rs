@@ -16,9 +16,9 @@ use std::sync::Arc;
 use crate::families::biometric::template::TemplateCodec;
 use crate::fault::Fault;
 use bytes::Bytes;
-use faceline_shared::config::Config;
 use faceline_shared::face::{CodedFace, Embedding};
 use faceline_shared::job::JobResult;
+use faceline_shared::settings::Settings;
 use serde::Serialize;
 
 pub use self::answer::Capabilities;
@@ -73,7 +73,7 @@ impl BiometricServices {
     /// Operations over the workers behind `workers`.
     #[must_use]
     pub fn new(
-        config: &Config,
+        config: &Settings,
         workers: WorkerClient,
         templates: TemplateCodec,
         sessions: Arc<Sessions>,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 use bytes::Bytes;
-use faceline_shared::config;
 use faceline_shared::face::ImageType;
+use faceline_shared::settings;
 use url::Url;
 
 use super::Algorithm;
@@ -188,7 +188,7 @@ impl AgeRequest {
 
 impl SessionRequest {
     /// Reads a body, which may be empty.
-    pub(super) fn read(body: Bytes, bounds: &config::Sessions) -> Result<Self, Fault> {
+    pub(super) fn read(body: Bytes, bounds: &settings::SessionSettings) -> Result<Self, Fault> {
         let form = if body.is_empty() { Form::new(&SESSION) } else { Form::from_json(&SESSION, body)? };
         let ttl = match form.integer("ttlSeconds") {
             None => bounds.default_ttl,

@@ -7,10 +7,10 @@ mod request;
 
 use crate::fault::Fault;
 use bytes::Bytes;
-use faceline_shared::config::Config;
 use faceline_shared::job::examination::{Examination, Examined};
 use faceline_shared::job::{JobFailure, JobResult, Subject};
 use faceline_shared::score::Far;
+use faceline_shared::settings::Settings;
 
 use self::answer::{ImageProperties, LivenessDetection, PhotoVerify};
 use self::level::Level;
@@ -29,7 +29,7 @@ pub struct Bws {
 impl Bws {
     /// Operations over the workers behind `workers`.
     #[must_use]
-    pub fn new(config: &Config, workers: WorkerClient) -> Self {
+    pub fn new(config: &Settings, workers: WorkerClient) -> Self {
         Self { workers, threshold: config.liveness.security_level.threshold() }
     }
 

@@ -5,9 +5,9 @@ mod request;
 
 use crate::fault::Fault;
 use bytes::Bytes;
-use faceline_shared::config::Config;
 use faceline_shared::job::examination::{Examination, Examined};
 use faceline_shared::job::{JobFailure, JobResult};
+use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
 use tokio::time::Instant;
 
@@ -42,7 +42,7 @@ impl FaceLiveness {
     ///
     /// # Errors
     /// TLS for URLs cannot be set up.
-    pub fn new(config: &Config, workers: WorkerClient, metrics: &Metrics) -> Result<Self, rustls::Error> {
+    pub fn new(config: &Settings, workers: WorkerClient, metrics: &Metrics) -> Result<Self, rustls::Error> {
         let fetcher = Fetcher::new(config, metrics)?;
         Ok(Self { workers, fetcher, picture_bytes: config.limits.picture_bytes })
     }

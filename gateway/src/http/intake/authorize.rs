@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 use tracing::Span;
 
 use super::basic;
-use crate::accounts::{Caller, Peer};
+use crate::accounts::{Caller, SourceAddress};
 use crate::fault::{BusyCause, Fault};
 use crate::http::GatewayState;
 use crate::http::family::Family;
@@ -42,16 +42,16 @@ pub(super) async fn authorize(
 
 /// The caller that a credential belongs to. Each family has its own kind of credential.
 async fn authenticate(state: &GatewayState, parts: &Parts, family: Family) -> Result<Caller, Fault> {
-    let peer = parts.extensions.get::<Peer>().copied().unwrap_or_default();
+    let source = parts.extensions.get::<SourceAddress>().copied().unwrap_or_default();
     match family {
-        Family::Bws | Family::Grpc => state.accounts.by_token(bearer_token(&parts.headers), peer),
+        Family::Bws | Family::Grpc => state.accounts.by_token(bearer_token(&parts.headers), source),
         Family::FaceLiveness => {
             let (user, password) = basic::credentials(&parts.headers).ok_or(Fault::Unauthenticated)?;
-            state.accounts.by_password(&user, &password, peer).await
+            state.accounts.by_password(&user, &password, source).await
         }
         Family::BiometricServices => {
             let key = parts.headers.get("apikey").map(HeaderValue::as_bytes);
-            state.accounts.by_api_key(key, peer)
+            state.accounts.by_api_key(key, source)
         }
     }
 }

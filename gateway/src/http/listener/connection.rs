@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 
 use super::activity::{ConnectionActivity, IdleTimeouts};
 use super::tracked_body::TrackedBody;
-use crate::accounts::Peer;
+use crate::accounts::SourceAddress;
 use crate::admission::ClientConnection;
 
 /// The time between the announcement that a connection closes (HTTP/2 GOAWAY) and the moment when it is cut. A
@@ -61,9 +61,10 @@ impl ConnectionHandler {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY is not set");
         }
-        let peer = stream.peer_addr().map_or_else(|_| Peer::default(), |address| address.ip().into());
+        let source =
+            stream.peer_addr().map_or_else(|_| SourceAddress::default(), |address| address.ip().into());
         let Some(tls) = &self.tls else {
-            return self.serve_http(stream, peer, &activity, &shutdown).await;
+            return self.serve_http(stream, source, &activity, &shutdown).await;
         };
         let handshake = timeout(self.header_timeout, tls.accept(stream));
         let stream = tokio::select! {
@@ -72,7 +73,7 @@ impl ConnectionHandler {
             () = shutdown.cancelled() => return,
         };
         match stream {
-            Ok(Ok(stream)) => self.serve_http(stream, peer, &activity, &shutdown).await,
+            Ok(Ok(stream)) => self.serve_http(stream, source, &activity, &shutdown).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
@@ -81,7 +82,7 @@ impl ConnectionHandler {
     async fn serve_http(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        peer: Peer,
+        source: SourceAddress,
         activity: &Arc<ConnectionActivity>,
         shutdown: &CancellationToken,
     ) {
@@ -89,7 +90,7 @@ impl ConnectionHandler {
         let client_connection = Arc::new(ClientConnection::default());
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(client_connection.next_request());
-            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(source);
             let in_progress = activity.begin_request();
             let answer = self.router.clone().oneshot(request);
             let activity = Arc::clone(activity);

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use faceline_shared::config::Http;
+use faceline_shared::settings::HttpSettings;
 use faceline_shared::shutdown::CancellationToken;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -86,7 +86,8 @@ impl Server {
         let settings = &state.config.http;
         let address = settings.listen;
         let listener = listen(address).map_err(|source| ListenError::Address { address, source })?;
-        let certificate = settings.tls.as_ref().map(Certificate::load).transpose()?;
+        let load = |files| Certificate::load(files, &state.metrics.registry);
+        let certificate = settings.tls.as_ref().map(load).transpose()?;
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         let connections = ConnectionHandler {
             builder: builder(settings),
@@ -98,7 +99,7 @@ impl Server {
             open_connections: state.metrics.connections.clone(),
             aged_connections: state.metrics.aged_connections.clone(),
         };
-        let follow = certificate.map(|certificate| tokio::spawn(certificate.follow()));
+        let watching = certificate.map(|certificate| tokio::spawn(certificate.watch()));
         Ok(Self {
             address: listener.local_addr().map_err(|source| ListenError::Address { address, source })?,
             listener,
@@ -107,7 +108,7 @@ impl Server {
             drain_timeout: state.config.jobs.deadline + DRAIN_MARGIN,
             idle: Arc::default(),
             shed_connections: state.metrics.shed_connections.clone(),
-            _certificate: follow.map(AbortOnDropHandle::new),
+            _certificate: watching.map(AbortOnDropHandle::new),
         })
     }
 
@@ -183,7 +184,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn builder(settings: &Http) -> Builder<TokioExecutor> {
+fn builder(settings: &HttpSettings) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()

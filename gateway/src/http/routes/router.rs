@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use faceline_shared::admin::Readiness;
-use faceline_shared::config::Http;
+use faceline_shared::settings::HttpSettings;
 
 use super::route::Route;
 use super::{biometric, bws, docs, face_liveness, health, sessions, signing};
@@ -50,7 +50,7 @@ pub(in crate::http) fn router(state: Arc<GatewayState>) -> Router {
 }
 
 /// All routes. The pages of the documentation are there only where the settings ask for them.
-fn routes(settings: &Http, readiness: &Readiness) -> Vec<Route> {
+fn routes(settings: &HttpSettings, readiness: &Readiness) -> Vec<Route> {
     let mut routes = Vec::new();
     routes.extend(health::routes());
     routes.extend(biometric::routes());
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn every_operation_of_the_table_has_one_route_and_no_route_lacks_a_row() {
-        let settings = Http { docs: Some(true), ..Http::default() };
+        let settings = HttpSettings { docs: Some(true), ..HttpSettings::default() };
         let sorted = |mut all: Vec<&'static Operation>| {
             all.sort_by_key(|operation| (operation.path, operation.method.as_str()));
             all.into_iter().map(std::ptr::from_ref).collect::<Vec<_>>()

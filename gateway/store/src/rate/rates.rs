@@ -11,7 +11,7 @@ use super::local::LocalRates;
 use super::metrics::{Limiter, RateMetrics};
 use super::redis::RedisRates;
 use super::{RateError, RateLimiter, Terms, Verdict};
-use faceline_shared::config::Config;
+use faceline_shared::settings::{Settings, StoreUrl};
 use faceline_shared::telemetry::Metrics;
 
 /// How often counts are kept, and Redis is told that this gateway is there or asked whether it is back.
@@ -34,14 +34,15 @@ impl Rates {
     ///
     /// # Errors
     /// An address that cannot be understood, or counts that cannot be read. A server that is merely away is waited for.
-    pub fn start(config: &Config, metrics: &Metrics) -> Result<Self, RateError> {
+    pub fn start(config: &Settings, metrics: &Metrics) -> Result<Self, RateError> {
         let metrics = RateMetrics::new(metrics);
-        let url = &config.store.url;
-        if url.starts_with("embedded:") {
-            return Ok(Self::embedded(LocalRates::open(&config.data_dir)?, metrics));
+        match &config.store.url {
+            StoreUrl::Embedded => Ok(Self::embedded(LocalRates::open(&config.data_dir)?, metrics)),
+            StoreUrl::Redis(url) => {
+                let redis = RedisRates::new(url, config.limits.rate_check_time)?;
+                Ok(Self::shared(Arc::new(redis), config.limits.rate_check_time, metrics))
+            }
         }
-        let redis = RedisRates::new(url, config.limits.rate_check_time)?;
-        Ok(Self::shared(Arc::new(redis), config.limits.rate_check_time, metrics))
     }
 
     fn embedded(local: LocalRates, metrics: RateMetrics) -> Self {

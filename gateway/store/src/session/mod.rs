@@ -12,6 +12,7 @@ mod outcome;
 pub mod redis;
 mod sealed;
 
+use faceline_shared::settings::StoreUrl;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,16 +50,15 @@ pub enum StoreError {
     Broken(String),
 }
 
-/// The store at `url`: `embedded:` (a file in `data_dir`), `redis://…` or `rediss://…`. A server is connected to when it is
-/// used first; a file is opened now.
+/// The store at `url`: a file in `data_dir`, which is opened now, or a Redis server, to which the first operation connects.
 ///
 /// # Errors
-/// [`StoreError::Url`]; of a file also [`StoreError::Broken`] and [`StoreError::Full`].
-pub fn open(url: &str, data_dir: &Path) -> Result<Arc<dyn SessionStore>, StoreError> {
-    match url.split_once(':') {
-        Some(("embedded", _)) => Ok(Arc::new(embedded::EmbeddedSessions::open(data_dir)?)),
-        Some(("redis" | "rediss", _)) => Ok(Arc::new(redis::RedisSessions::new(url)?)),
-        _ => Err(StoreError::Url("expected embedded:, redis://… or rediss://…".into())),
+/// [`StoreError::Url`] if the address of a server cannot be understood; [`StoreError::Broken`] and [`StoreError::Full`] if
+/// the file cannot be opened.
+pub fn open(url: &StoreUrl, data_dir: &Path) -> Result<Arc<dyn SessionStore>, StoreError> {
+    match url {
+        StoreUrl::Embedded => Ok(Arc::new(embedded::EmbeddedSessions::open(data_dir)?)),
+        StoreUrl::Redis(url) => Ok(Arc::new(redis::RedisSessions::new(url)?)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use faceline_gateway::signing::{KeyFile, MAX_AGE};
-use faceline_shared::config::{Config, SigningAlgorithm};
+use faceline_shared::settings::{Settings, SigningAlgorithm};
 use serde::Serialize;
 use serde_json::json;
 use tempfile::TempDir;
@@ -94,7 +94,7 @@ impl Checkers {
         let given = json!({"jwks": jwks, "pem": pem, "bodies": bodies}).to_string();
         let node = self.run(Command::new("node").arg("check.mjs"), &given).await;
         // Where `make test` installs it.
-        let jwcrypto = Config::default().models.dir.with_file_name("tools").join("jwcrypto");
+        let jwcrypto = Settings::default().models.dir.with_file_name("tools").join("jwcrypto");
         assert!(jwcrypto.is_dir(), "{} is missing; `make test` installs it", jwcrypto.display());
         let python =
             self.run(Command::new("python3").arg("check.py").env("PYTHONPATH", jwcrypto), &given).await;

@@ -6,8 +6,8 @@
 mod cover;
 mod framing;
 
-use faceline_shared::config::Findings;
 use faceline_shared::job::examination::{Check, Finding};
+use faceline_shared::settings::FindingSettings;
 
 pub(super) use self::cover::{likeness, painted_over};
 use self::framing::Framing;
@@ -39,7 +39,7 @@ pub(super) fn checked(
     candidate: &Candidate,
     measures: &Measures,
     likeness_covered: f32,
-    bounds: &Findings,
+    bounds: &FindingSettings,
 ) -> Vec<Finding> {
     let Framing { margin, aspect_at_border, of_shorter_side, of_longer_side } = Framing::new(candidate);
     let sides = |value: f32, most: f32| at_most(value.abs(), most);

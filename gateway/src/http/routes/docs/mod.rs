@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use faceline_shared::config::Http;
+use faceline_shared::settings::HttpSettings;
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
@@ -37,7 +37,7 @@ const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
 const CACHE_POLICY: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// The routes; none where the settings switch the documentation off.
-pub(super) fn routes(settings: &Http) -> Vec<Route> {
+pub(super) fn routes(settings: &HttpSettings) -> Vec<Route> {
     if !settings.has_docs() {
         return Vec::new();
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use faceline_gateway_store::rate::{Rates, Terms};
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
 use faceline_shared::testkit::{CutProxy, Redis};
 use tokio::time::Instant;
@@ -18,8 +18,8 @@ struct Gateway {
 
 impl Gateway {
     fn start(url: &str, patience: Duration) -> Self {
-        let mut config = Config::default();
-        url.clone_into(&mut config.store.url);
+        let mut config = Settings::default();
+        config.store.url = url.parse().unwrap();
         config.limits.rate_check_time = patience;
         let metrics = Metrics::new();
         Self { rates: Rates::start(&config, &metrics).unwrap(), metrics }
@@ -104,8 +104,8 @@ async fn a_silent_server_is_waited_for_once() {
 
 #[tokio::test]
 async fn an_address_that_is_none_is_refused() {
-    let mut config = Config::default();
-    config.store.url = "redis://:s3cret@host:port".into();
+    let mut config = Settings::default();
+    config.store.url = "redis://:s3cret@host:port".parse().unwrap();
     let error = Rates::start(&config, &Metrics::new()).err().unwrap().to_string();
     assert!(error.contains("store.url") && !error.contains("s3cret"), "{error}");
 }

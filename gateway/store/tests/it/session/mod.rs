@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use faceline_gateway_store::session::{self, Lane, NewRow, SessionName, SessionStore};
+use faceline_shared::settings::StoreUrl;
 use faceline_shared::testkit::Redis;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -46,7 +47,7 @@ struct Embedded {
 impl Fixture for Embedded {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = session::open("embedded:", folder.path()).unwrap();
+        let store = session::open(&StoreUrl::Embedded, folder.path()).unwrap();
         Self { store: Some(store), folder }
     }
 
@@ -60,7 +61,7 @@ impl Fixture for Embedded {
 
     async fn restart(&mut self) {
         self.store = None;
-        self.store = Some(session::open("embedded:", self.folder.path()).unwrap());
+        self.store = Some(session::open(&StoreUrl::Embedded, self.folder.path()).unwrap());
     }
 }
 
@@ -73,7 +74,7 @@ struct Remote {
 impl Fixture for Remote {
     async fn start() -> Self {
         let server = Redis::start_persistent().await;
-        let open = || session::open(&server.url(), server.data_dir()).unwrap();
+        let open = || session::open(&server.url().parse().unwrap(), server.data_dir()).unwrap();
         let (store, second) = (open(), open());
         Self { server, store, second }
     }

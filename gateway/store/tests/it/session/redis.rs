@@ -8,6 +8,7 @@ use ::redis::aio::MultiplexedConnection;
 use ::redis::{Client, FromRedisValue, cmd};
 use faceline_gateway_store::session::redis::RedisSessions;
 use faceline_gateway_store::session::{self, Deletion, Insertion, Lane, StoreError};
+use faceline_shared::settings::{InvalidUrl, StoreUrl};
 use faceline_shared::testkit::{CutProxy, Redis};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -277,7 +278,7 @@ async fn a_node_of_a_cluster_serves_it() {
     raw.ask::<()>("CLUSTER ADDSLOTSRANGE 0 16383").await;
     until(async || raw.ask::<String>("CLUSTER INFO").await.contains("cluster_state:ok").then_some(())).await;
 
-    let store = session::open(&server.url(), server.data_dir()).unwrap();
+    let store = session::open(&server.url().parse().unwrap(), server.data_dir()).unwrap();
     every_change(&store).await;
     let session = created(&store).await;
     assert!(store.session(&session).await.unwrap().is_some());
@@ -288,10 +289,14 @@ async fn a_node_of_a_cluster_serves_it() {
 async fn an_address_that_is_none_is_refused_without_being_repeated() {
     let folder = tempfile::tempdir().unwrap();
     for url in ["redis://user:s3cret@host:port", "rediss://:s3cret@", "http://s3cret", "s3cret"] {
-        let error = session::open(url, folder.path()).err().unwrap_or_else(|| panic!("{url} is taken"));
+        let parsed = url.parse().map_err(|error: InvalidUrl| StoreError::Url(error.to_string()));
+        let error = parsed
+            .and_then(|url| session::open(&url, folder.path()))
+            .err()
+            .unwrap_or_else(|| panic!("{url} is taken"));
         assert!(matches!(error, StoreError::Url(_)), "{url}: {error:?}");
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    soon(session::open("embedded:", folder.path()).unwrap().check()).await.unwrap();
+    soon(session::open(&StoreUrl::Embedded, folder.path()).unwrap().check()).await.unwrap();
 }

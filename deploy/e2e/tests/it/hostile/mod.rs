@@ -1,0 +1,93 @@
+//! Strangers who mean harm: each gets the right refusal in bounded time and memory, and the service goes on.
+
+mod connections;
+mod corpus;
+mod forge;
+mod http2;
+mod pictures;
+mod requests;
+mod wire;
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use self::wire::{Answer, Target};
+use crate::process::{ExclusiveRun, Process};
+
+/// A hostile request, and what it may be answered with.
+struct Case {
+    name: String,
+    bytes: Vec<u8>,
+    expected: &'static [u16],
+}
+
+impl Case {
+    fn new(name: impl Into<String>, bytes: Vec<u8>, expected: &'static [u16]) -> Self {
+        Self { name: name.into(), bytes, expected }
+    }
+}
+
+/// A service under attack.
+struct Victim {
+    process: Process,
+    target: Target,
+    slowest: (Duration, String),
+    cases: usize,
+    /// What was answered otherwise than expected; told together, since one fault often has many faces.
+    wrong: Vec<String>,
+    _folder: TempDir,
+    _exclusive: ExclusiveRun,
+}
+
+impl Victim {
+    async fn start(settings: &[(&str, &str)]) -> Self {
+        let exclusive = ExclusiveRun::begin().await;
+        let folder = TempDir::new().unwrap();
+        let mut all = vec![("data_dir", folder.path().to_str().unwrap())];
+        all.extend(settings);
+        let mut process = Process::start("faceline", &all).await;
+        let target = Target::new(&process.url().await);
+        let slowest = Default::default();
+        Self { process, target, slowest, cases: 0, wrong: Vec::new(), _folder: folder, _exclusive: exclusive }
+    }
+
+    /// Sends a case and checks its answer.
+    async fn suffers(&mut self, case: &Case) -> Answer {
+        let answer = self.target.exchange(&case.bytes).await;
+        let Case { name, expected, .. } = case;
+        if !expected.contains(&answer.status) {
+            self.wrong.push(format!("{name}: not one of {expected:?}: {answer:?}"));
+        }
+        // What is not HTTP is refused by the parser, without words.
+        if answer.status >= 400 && !answer.body.is_empty() {
+            let error: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+            assert!(error["id"].is_string() && error["message"].is_string(), "{name}: {answer:?}");
+        }
+        self.cases += 1;
+        if answer.elapsed > self.slowest.0 {
+            self.slowest = (answer.elapsed, name.clone());
+        }
+        answer
+    }
+
+    /// An honest caller is served.
+    async fn serves(&self, after: &str) {
+        let answer = self.target.exchange(&wire::good()).await;
+        assert_eq!(answer.status, 200, "after {after}: {answer:?}");
+    }
+
+    /// Looks at what the attack has left behind.
+    async fn survives(mut self, family: &str, most_memory: usize) {
+        assert!(self.wrong.is_empty(), "{}", self.wrong.join("\n"));
+        self.serves(family).await;
+        let peak = self.process.peak_memory();
+        println!("{family}: {} cases, slowest {:?}, peak {} MB", self.cases, self.slowest, peak >> 20);
+        assert!(peak < most_memory, "peak memory {} MB", peak >> 20);
+        let (code, log) = self.process.terminate().await;
+        assert_eq!(code, Some(0), "{log}");
+        for word in ["panicked", "request failed"] {
+            assert!(!log.contains(word), "the log has `{word}`:\n{log}");
+        }
+    }
+}
