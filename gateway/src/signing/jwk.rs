@@ -39,8 +39,9 @@ pub(super) struct Jwk {
     pub(super) certificate_thumbprint: String,
 }
 
-/// The members of a public key by RFC 7518, 6.2.1 and 6.3.1.
+/// Members by RFC 7518, 6.2.1 and 6.3.1.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Public)]
 #[serde(tag = "kty")]
 pub(super) enum PublicKey {
     #[serde(rename = "EC")]

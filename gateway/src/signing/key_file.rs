@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use faceline_shared::secret_file;
 use faceline_shared::settings::{Settings, SigningAlgorithm};
-use faceline_shared::watched_file::FileSource;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -80,6 +79,14 @@ impl KeyFile {
         self.parse(&self.read()?)
     }
 
+    pub(super) fn read(&self) -> Result<String, SigningError> {
+        Ok(secret_file::read(&self.path)?)
+    }
+
+    pub(super) fn parse(&self, text: &str) -> Result<KeySet, SigningError> {
+        self.key_set(&self.content(text)?)
+    }
+
     /// Adds a key that signs from `signs_from` on, and keeps the others. Makes the file if it does not exist.
     ///
     /// # Errors
@@ -126,19 +133,5 @@ impl KeyFile {
 
     fn form(&self, reason: &'static str) -> SigningError {
         SigningError::Form { path: self.path.clone(), reason }
-    }
-}
-
-impl FileSource for KeyFile {
-    type Content = String;
-    type Value = KeySet;
-    type Error = SigningError;
-
-    fn read(&self) -> Result<String, SigningError> {
-        Ok(secret_file::read(&self.path)?)
-    }
-
-    fn parse(&self, text: &String) -> Result<KeySet, SigningError> {
-        self.key_set(&self.content(text)?)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
-use faceline_shared::watched_file::{WatchMetrics, WatchedFile};
+use faceline_shared::watched_file::{FileSource, WatchMetrics, WatchedFile};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -12,11 +12,29 @@ use super::error::{SignError, SigningError};
 use super::jwk::JwkSet;
 use super::key::Payload;
 use super::key_file::KeyFile;
+use super::key_set::KeySet;
 use crate::families::json;
 
 /// Signs answers with the keys of the installation, and publishes their public parts.
 pub struct Signer {
-    keys: Arc<WatchedFile<KeyFile>>,
+    keys: Arc<WatchedFile<WatchedKeys>>,
+}
+
+/// The key file as a source of keys.
+struct WatchedKeys(KeyFile);
+
+impl FileSource for WatchedKeys {
+    type Content = String;
+    type Value = KeySet;
+    type Error = SigningError;
+
+    fn read(&self) -> Result<String, SigningError> {
+        self.0.read()
+    }
+
+    fn parse(&self, text: &String) -> Result<KeySet, SigningError> {
+        self.0.parse(text)
+    }
 }
 
 impl Signer {
@@ -28,7 +46,7 @@ impl Signer {
     pub fn load(settings: &Settings, metrics: &Metrics) -> Result<Self, SigningError> {
         let file = KeyFile::of(settings);
         file.fill_lack()?;
-        let keys = WatchedFile::load(file, WatchMetrics::new(metrics, "signing_keys"))?;
+        let keys = WatchedFile::load(WatchedKeys(file), WatchMetrics::new(metrics, "signing_keys"))?;
         Ok(Self { keys: Arc::new(keys) })
     }
 
