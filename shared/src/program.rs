@@ -1,4 +1,4 @@
-//! The frame of every server program: arguments, settings, log, signals, operators' listener, exit code.
+//! The frame of every server program: arguments, settings, log, signals, operators' listener and exit code.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -14,35 +14,35 @@ use crate::settings::{EXIT_BAD_SETTINGS, Settings, SettingsError, Sources};
 use crate::shutdown::{self, CancellationToken};
 use crate::telemetry::init_logging;
 
-/// A program's name and what differs between programs.
+/// What differs between the server programs.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
     /// Name of the binary.
     pub name: &'static str,
     /// One line of help.
     pub about: &'static str,
-    /// Where the operators' listener is, unless the settings say.
+    /// Address of the operators' listener, unless `admin.listen` is set.
     pub admin: SocketAddr,
 }
 
 impl Program {
     /// Runs `role` until it ends by itself or by a signal.
     ///
-    /// The exit code is 0 after a shutdown, 64 for wrong settings, 1 for anything else that ends a role.
+    /// The exit code is 0 after a shutdown, 64 for wrong settings, and 1 if the role fails.
     pub fn run<F, E>(self, role: impl FnOnce(SharedServices, CancellationToken) -> F) -> ExitCode
     where
         F: Future<Output = Result<(), E>>,
         E: Display,
     {
         match self.settings(&self.arguments().get_matches()) {
-            Ok(config) => self.start(config, role),
+            Ok(settings) => self.start(settings, role),
             Err(error) => self.refuse(&error),
         }
     }
 
-    /// As [`Program::run`]; where the arguments name one of the commands `C`, `command` does that instead.
+    /// As [`Program::run`], but if the arguments name one of the commands `C`, executes `command` instead.
     ///
-    /// A command's exit code is 0, 64 for wrong settings, 1 where it fails.
+    /// The exit code of a command is 0, 64 for wrong settings, and 1 if it fails.
     pub fn run_or<C, D, F, E>(
         self,
         command: impl FnOnce(C, &Settings) -> Result<(), D>,
@@ -56,21 +56,21 @@ impl Program {
     {
         let arguments = C::augment_subcommands(self.arguments()).subcommand_required(false);
         let matches = arguments.arg_required_else_help(false).get_matches();
-        let config = match self.settings(&matches) {
-            Ok(config) => config,
+        let settings = match self.settings(&matches) {
+            Ok(settings) => settings,
             Err(error) => return self.refuse(&error),
         };
         if matches.subcommand_name().is_none() {
-            return self.start(config, role);
+            return self.start(settings, role);
         }
         let done = match C::from_arg_matches(&matches) {
-            Ok(named) => command(named, &config),
+            Ok(named) => command(named, &settings),
             Err(error) => error.exit(),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                self.say(&error);
+                self.print(&error);
                 ExitCode::FAILURE
             }
         }
@@ -91,26 +91,26 @@ impl Program {
 
     fn start<F, E>(
         self,
-        config: Settings,
+        settings: Settings,
         role: impl FnOnce(SharedServices, CancellationToken) -> F,
     ) -> ExitCode
     where
         F: Future<Output = Result<(), E>>,
         E: Display,
     {
-        if let Err(error) = init_logging(&config.log) {
+        if let Err(error) = init_logging(&settings.log) {
             return self.refuse(&error);
         }
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return self.fail(&error),
         };
-        runtime.block_on(self.serve(config, role))
+        runtime.block_on(self.serve(settings, role))
     }
 
     async fn serve<F, E>(
         self,
-        config: Settings,
+        settings: Settings,
         role: impl FnOnce(SharedServices, CancellationToken) -> F,
     ) -> ExitCode
     where
@@ -121,11 +121,11 @@ impl Program {
             Ok(shutdown) => shutdown,
             Err(error) => return self.fail(&error),
         };
-        let services = match SharedServices::open(config) {
+        let services = match SharedServices::open(settings) {
             Ok(services) => services,
             Err(error) => return self.fail(&error),
         };
-        // It answers until the very end: a process that drains is alive, and not ready.
+        // The operators' listener answers until the very end: a process that drains is alive, but not ready.
         let admin_shutdown = CancellationToken::new();
         let _stop_admin = admin_shutdown.clone().drop_guard();
         let admin = Admin { readiness: services.readiness.clone(), metrics: services.metrics.clone() };
@@ -149,12 +149,12 @@ impl Program {
     }
 
     fn refuse(&self, error: &dyn Display) -> ExitCode {
-        self.say(error);
+        self.print(error);
         ExitCode::from(EXIT_BAD_SETTINGS)
     }
 
-    /// For everything before there is a log.
-    fn say(&self, error: &dyn Display) {
+    /// Writes an error to standard error, before there is a log.
+    fn print(&self, error: &dyn Display) {
         let _ = writeln!(std::io::stderr(), "{}: {error}", self.name);
     }
 

@@ -1,4 +1,4 @@
-//! ObjectSettings: pictures that are kept as long as their session, in a folder or in a bucket.
+//! Objects: pictures that are kept as long as their session, in a folder or in a bucket.
 //!
 //! No store here ends anything by itself; what has to go is deleted by way of the outbox. What a store holds is sealed
 //! by [`SealedObjects`].

@@ -1,4 +1,4 @@
-//! ObjectSettings in a bucket of S3, or of what speaks like it.
+//! Objects in a bucket of S3, or of what speaks like it.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -35,7 +35,7 @@ impl S3Objects {
     /// [`ObjectError::Url`].
     pub fn new(url: &str, settings: &ObjectSettings) -> Result<Self, ObjectError> {
         let unusable = |text: &str| ObjectError::Url(text.to_owned());
-        let address = url.trim_start_matches("s3://");
+        let address = url.strip_prefix("s3://").unwrap_or(url);
         let (bucket, folder) = address.split_once('/').unwrap_or((address, ""));
         let folder = folder.trim_end_matches('/');
         if bucket.is_empty() {

@@ -1,4 +1,4 @@
-//! LogSettings lines: for people on a terminal, JSON elsewhere.
+//! Log lines: readable ones on a terminal, JSON elsewhere.
 
 use std::io::{IsTerminal as _, stderr};
 
@@ -8,10 +8,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::settings::{LogFormat, LogSettings};
 
-/// Installs the process's subscriber; logs go to standard error. A second call has no effect.
+/// Installs the subscriber of the process, which writes log lines to standard error. A second call has no effect.
 ///
 /// # Errors
-/// A filter that is not of the form, in words for the operator.
+/// `log.filter` is malformed. The text names the setting.
 pub fn init_logging(log: &LogSettings) -> Result<(), String> {
     let filter = EnvFilter::try_new(&log.filter).map_err(|error| format!("log.filter: {error}"))?;
     let human = match log.format {
@@ -21,7 +21,7 @@ pub fn init_logging(log: &LogSettings) -> Result<(), String> {
     };
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
-    // Tests start several roles in one process; the first one's subscriber serves all.
+    // An error means that there is a subscriber already: tests start several roles in one process.
     let _ = if human {
         registry.with(lines.with_ansi(stderr().is_terminal()).compact()).try_init()
     } else {

@@ -1,11 +1,7 @@
-//! The operators' listener: /livez, /readyz and /metrics, and health as gRPC asks for it.
+//! The operators' listener: `/livez`, `/readyz` and `/metrics` over HTTP, and health checks over gRPC.
 
-mod health;
-
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,108 +13,38 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
+use super::readiness::Readiness;
+use super::{grpc_check, health};
 use crate::shutdown::CancellationToken;
 use crate::telemetry::Metrics;
 
-/// A connection that does not ask for anything is closed after this time.
+/// A connection without a request is closed after this time.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection cannot be accepted: this long until the next try.
+/// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Whether a process can do its work: a set of named conditions, all of which must hold.
-#[derive(Clone, Debug, Default)]
-pub struct Readiness {
-    changes: Arc<watch::Sender<BTreeMap<&'static str, bool>>>,
-}
-
-/// One condition of a [`Readiness`].
-#[derive(Clone, Debug)]
-pub struct Condition {
-    name: &'static str,
-    readiness: Readiness,
-}
-
-impl Readiness {
-    /// A process without conditions is ready.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a condition that does not hold yet.
-    #[must_use]
-    pub fn condition(&self, name: &'static str) -> Condition {
-        let condition = Condition { name, readiness: self.clone() };
-        condition.set(false);
-        condition
-    }
-
-    /// The names of the conditions that do not hold.
-    #[must_use]
-    pub fn missing(&self) -> Vec<&'static str> {
-        let conditions = self.changes.borrow();
-        conditions.iter().filter(|(_, holds)| !**holds).map(|(name, _)| *name).collect()
-    }
-
-    /// Whether all conditions hold.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.missing().is_empty()
-    }
-
-    /// Waits until [`Self::is_ready`] says `ready`.
-    pub async fn until(&self, ready: bool) {
-        let mut changes = self.changes.subscribe();
-        let is_so = |conditions: &BTreeMap<_, bool>| conditions.values().all(|holds| *holds) == ready;
-        // As below.
-        let _ = changes.wait_for(is_so).await;
-    }
-
-    /// Waits until all conditions hold; needs at least one of them, since a process that has not said yet what it
-    /// needs is not ready either.
-    pub async fn ready(&self) {
-        let mut changes = self.changes.subscribe();
-        // The sender lives in `self`, so the channel does not close meanwhile.
-        let _ = changes
-            .wait_for(|conditions| !conditions.is_empty() && conditions.values().all(|holds| *holds))
-            .await;
-    }
-}
-
-impl Condition {
-    /// Says whether the condition holds.
-    pub fn set(&self, holds: bool) {
-        let mut before = None;
-        self.readiness.changes.send_modify(|conditions| before = conditions.insert(self.name, holds));
-        if before.is_some_and(|before| before != holds) {
-            tracing::info!(condition = self.name, holds, "readiness changed");
-        }
-    }
-}
-
-/// What the listener shows.
+/// The operators' listener.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    /// For /readyz.
+    /// What `/readyz` shows.
     pub readiness: Readiness,
-    /// For /metrics.
+    /// What `/metrics` shows.
     pub metrics: Metrics,
 }
 
 impl Admin {
-    /// Serves until `shutdown`; the address is taken before this returns.
+    /// Opens the listener at `listen`, and serves it in the background until `shutdown`. Returns the address.
     ///
     /// # Errors
-    /// The address cannot be taken.
+    /// The address is in use, or not one of this machine.
     pub async fn serve(self, listen: SocketAddr, shutdown: CancellationToken) -> std::io::Result<SocketAddr> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
         tokio::spawn(async move {
             while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
                 let Ok((stream, _)) = accepted else {
-                    // Out of file descriptors, for instance: asking again at once would take a whole core.
+                    // Without a pause, a lack of file descriptors would keep a whole core busy.
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 };
@@ -142,25 +68,16 @@ impl Admin {
 
     async fn answer(&self, request: Request<Incoming>) -> Response<BoxBody<Bytes, Infallible>> {
         match request.uri().path() {
-            health::CHECK => health::check(request, &self.readiness).await,
-            "/livez" => text(StatusCode::OK, "ok\n".into()),
-            "/readyz" => self.readyz(),
-            "/metrics" => text(StatusCode::OK, self.metrics.encode()),
-            _ => text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n".into()),
-        }
-    }
-
-    fn readyz(&self) -> Response<BoxBody<Bytes, Infallible>> {
-        let missing = self.readiness.missing();
-        if missing.is_empty() {
-            text(StatusCode::OK, "ok\n".into())
-        } else {
-            text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join(", ")))
+            grpc_check::PATH => grpc_check::answer(request, &self.readiness).await,
+            "/livez" => text(health::livez()),
+            "/readyz" => text(health::readyz(&self.readiness)),
+            "/metrics" => text((StatusCode::OK, self.metrics.encode())),
+            _ => text((StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n".into())),
         }
     }
 }
 
-fn text(status: StatusCode, body: String) -> Response<BoxBody<Bytes, Infallible>> {
+fn text((status, body): (StatusCode, String)) -> Response<BoxBody<Bytes, Infallible>> {
     let mut response = Response::new(Full::new(body.into()).boxed());
     *response.status_mut() = status;
     let plain = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -212,7 +129,7 @@ mod tests {
             hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
         tokio::spawn(connection);
         let mut ask = async || {
-            let request = Request::post(format!("http://{address}{}", health::CHECK))
+            let request = Request::post(format!("http://{address}{}", grpc_check::PATH))
                 .header(header::CONTENT_TYPE, "application/grpc")
                 .body(Full::new(Bytes::from_static(&[0; 5])))
                 .unwrap();
