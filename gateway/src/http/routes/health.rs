@@ -1,9 +1,9 @@
-//! /livez and /readyz.
+//! /livez and /readyz, as the operators' listener answers them.
 
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use faceline_shared::admin::health;
 use http::StatusCode;
 
 use super::route::Route;
@@ -13,16 +13,10 @@ pub(super) fn routes() -> [Route; 2] {
     [Route::new(&operations::LIVEZ, livez), Route::new(&operations::READYZ, readyz)]
 }
 
-async fn livez() -> &'static str {
-    "ok\n"
+async fn livez() -> (StatusCode, String) {
+    health::livez()
 }
 
-async fn readyz(State(state): State<Arc<GatewayState>>) -> Response {
-    let missing = state.readiness.missing();
-    if missing.is_empty() {
-        "ok\n".into_response()
-    } else {
-        let text = format!("not ready: {}\n", missing.join(", "));
-        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
-    }
+async fn readyz(State(state): State<Arc<GatewayState>>) -> (StatusCode, String) {
+    health::readyz(&state.readiness)
 }
