@@ -16,13 +16,13 @@ use crate::report;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Age {
-    /// A folder with `index.csv`: its columns `path` and `age` name pictures and the years of whom they show
+    /// A folder with `index.csv`, whose columns `path` and `age` have pictures and the ages of the people in them
     #[arg(long, value_name = "DIR")]
     dataset: PathBuf,
-    /// Take one of N parts of the pictures only: those that nothing was fitted to
+    /// Use only one of N parts of the pictures: those that no correction was fitted to
     #[arg(long, value_name = "K/N")]
     fold: Option<Fold>,
-    /// Put a black border of this width around each picture, for data sets that are cut close to the face
+    /// Put a black border of this width, in pixels, around each picture, for data sets that are cropped close to the face
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]
     pad: u32,
     /// Write report.html, report.json and pictures of the errors (SVG) into a folder
@@ -33,18 +33,18 @@ pub(crate) struct Age {
 impl Age {
     pub(crate) fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
         let index = AgeIndex::read(&self.dataset, self.fold)?;
-        let (mut faces, mut nobody) = (Vec::new(), Vec::new());
+        let (mut faces, mut without_face) = (Vec::new(), Vec::new());
         for ((path, age), face) in index.pictures.iter().zip(self.estimate(config, &index)?) {
             match face {
                 Some(AgedFace { quality, age: Some(estimate) }) => {
                     faces.push((AgePair { age: *age, estimate }, quality < 0));
                 }
-                _ => nobody.push(path),
+                _ => without_face.push(path),
             }
         }
-        let figures = AgeFigures::of(&faces, nobody.len())
+        let figures = AgeFigures::of(&faces, without_face.len())
             .with_context(|| format!("{}: no face was found", self.dataset.display()))?;
-        print(&mut std::io::stdout(), &figures, &nobody)?;
+        print(&mut std::io::stdout(), &figures, &without_face)?;
         if let Some(folder) = &self.report {
             report::write_age(folder, &figures)
                 .with_context(|| format!("cannot write the report to {}", folder.display()))?;
@@ -70,7 +70,7 @@ fn estimate(pipeline: &mut Pipeline, path: &Path, pad: u32) -> anyhow::Result<Op
     Ok(pipeline.estimate_central_age(&bytes, &mut StageTimes::default())?)
 }
 
-/// The picture with a black border, in a format that keeps its pixels.
+/// The picture with a black border, in a lossless format.
 fn padded(bytes: &[u8], pad: u32) -> anyhow::Result<Vec<u8>> {
     let picture = image::load_from_memory(bytes)?.into_rgb8();
     let mut larger = RgbImage::new(picture.width() + 2 * pad, picture.height() + 2 * pad);
@@ -80,7 +80,7 @@ fn padded(bytes: &[u8], pad: u32) -> anyhow::Result<Vec<u8>> {
     Ok(file.into_inner())
 }
 
-fn print(out: &mut impl Write, figures: &AgeFigures, nobody: &[&PathBuf]) -> std::io::Result<()> {
+fn print(out: &mut impl Write, figures: &AgeFigures, without_face: &[&PathBuf]) -> std::io::Result<()> {
     writeln!(
         out,
         "{} faces, {} pictures without a face, {} faces of negative quality, which the service gives no age",
@@ -88,7 +88,7 @@ fn print(out: &mut impl Write, figures: &AgeFigures, nobody: &[&PathBuf]) -> std
         figures.without_face,
         figures.unanswered
     )?;
-    for path in nobody {
+    for path in without_face {
         writeln!(out, "no face: {}", path.display())?;
     }
     writeln!(out, "\nerrors in years (offset: positive where people seem older than they are)")?;

@@ -1,4 +1,4 @@
-//! What an evaluation of estimated ages found.
+//! The figures of `evaluate age`.
 
 use faceline_models::evaluation::{
     AGE_BANDS, AGE_THRESHOLDS, AgeErrors, AgePair, AgeThreshold, MIDDLE_AGES, age_correlation,
@@ -6,20 +6,20 @@ use faceline_models::evaluation::{
 use serde_json::{Value, json};
 
 /// All ages.
-const EVERYBODY: (u16, u16) = (0, u16::MAX);
+const ALL_AGES: (u16, u16) = (0, u16::MAX);
 
 /// Figures of a data set.
 pub(crate) struct AgeFigures {
     /// Faces that were found, with their ages.
     pub(crate) pairs: Vec<AgePair>,
-    /// How many of them have a negative quality, so that the service gives no age.
+    /// Number of faces of negative quality, for which the service returns no age.
     pub(crate) unanswered: usize,
-    /// Pictures in which no face was found.
+    /// Number of pictures without a face.
     pub(crate) without_face: usize,
     pub(crate) all: AgeErrors,
-    /// Without those whose quality is negative.
+    /// The errors without faces of negative quality.
     pub(crate) answered: Option<AgeErrors>,
-    /// First and last year, and the errors of those who are in it.
+    /// Bands of age: first and last year, and the errors in the band.
     pub(crate) bands: Vec<((u16, u16), AgeErrors)>,
     pub(crate) middle: Option<AgeErrors>,
     pub(crate) correlation: Option<f64>,
@@ -35,8 +35,8 @@ impl AgeFigures {
         Some(Self {
             unanswered: pairs.len() - answered.len(),
             without_face,
-            all: AgeErrors::of(&pairs, EVERYBODY)?,
-            answered: AgeErrors::of(&answered, EVERYBODY),
+            all: AgeErrors::of(&pairs, ALL_AGES)?,
+            answered: AgeErrors::of(&answered, ALL_AGES),
             bands: AGE_BANDS.iter().filter_map(band).collect(),
             middle: AgeErrors::of(&pairs, MIDDLE_AGES),
             correlation: age_correlation(&pairs),
@@ -45,12 +45,12 @@ impl AgeFigures {
         })
     }
 
-    /// Mean of the bands' errors, so that each counts as much however many are in it.
+    /// Mean of the bands' mean errors, in which each band has the same weight.
     pub(crate) fn mae_over_bands(&self) -> f64 {
         self.bands.iter().map(|(_, errors)| errors.mae).sum::<f64>() / self.bands.len().max(1) as f64
     }
 
-    /// Where an estimate is too far off to be built on, in words; `None` where it is nowhere.
+    /// A sentence that names the bands in which estimates are not reliable; `None` if there are none.
     pub(crate) fn distrust(&self) -> Option<String> {
         let bands = self.bands.iter().filter(|(_, errors)| !errors.is_trusted());
         let words: Vec<String> = bands
@@ -67,7 +67,7 @@ impl AgeFigures {
         (!words.is_empty()).then(|| format!("not to be trusted at {}", words.join(", ")))
     }
 
-    /// All figures for programs.
+    /// The figures as JSON.
     pub(crate) fn to_json(&self) -> Value {
         let errors =
             |errors: &AgeErrors| json!({ "faces": errors.count, "mae": errors.mae, "bias": errors.bias });

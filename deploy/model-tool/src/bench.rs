@@ -1,5 +1,4 @@
-//! `faceline-models bench`: what a picture costs without network, broker and gateway, and what of it is spent in decoder
-//! and models themselves.
+//! `faceline-models bench`: the cost of a picture without network, broker and gateway, and the part of decoder and models in it.
 
 use std::hint::black_box;
 use std::io::Write as _;
@@ -23,7 +22,7 @@ pub(crate) struct Bench {
     /// The picture
     #[arg(long, value_name = "FILE")]
     picture: PathBuf,
-    /// How often each thread takes it
+    /// How often each thread codes it
     #[arg(long, default_value_t = 200)]
     count: u32,
 }
@@ -39,7 +38,7 @@ impl Bench {
         let mut pipelines = Vec::new();
         for _ in 0..threads {
             let mut pipeline = warm(&models, config)?;
-            // The first run of a size takes memory that the following ones keep.
+            // The first run is not measured: it allocates memory that later runs reuse.
             pipeline.code(&picture, OPTIONS, &mut StageTimes::default())?;
             pipelines.push(pipeline);
         }
@@ -80,11 +79,11 @@ impl Bench {
 
 const OPTIONS: CodingOptions = CodingOptions { image_type: ImageType::Selfie, rotate: false };
 
-/// Where the time of one thread went.
+/// The times of one thread.
 struct Run {
     digest: Duration,
     stages: StageTimes,
-    /// Inside ONNX Runtime.
+    /// Time inside ONNX Runtime.
     models: Duration,
 }
 
@@ -108,11 +107,11 @@ fn repeat(pipeline: &mut Pipeline, picture: &[u8], count: u32) -> anyhow::Result
     Ok(run)
 }
 
-/// Time that the age model takes beyond the coding, with its input.
+/// Time of the age model and its input, in addition to the coding.
 fn age_ms(pipelines: &mut [Pipeline], picture: &[u8], count: u32) -> anyhow::Result<f64> {
     let mut stages = StageTimes::default();
     for pipeline in pipelines.iter_mut().take(1) {
-        // The first one loads the model.
+        // The first run is not measured: it loads the model.
         pipeline.estimate_age(picture, OPTIONS, &mut StageTimes::default())?;
         for _ in 0..count {
             black_box(pipeline.estimate_age(picture, OPTIONS, &mut stages)?);
@@ -121,7 +120,7 @@ fn age_ms(pipelines: &mut [Pipeline], picture: &[u8], count: u32) -> anyhow::Res
     Ok(stages.age.as_secs_f64() * 1000.0 / f64::from(count))
 }
 
-/// Time that libjpeg-turbo takes for the picture at the scale at which faces are looked for, and nothing else.
+/// Time of libjpeg-turbo alone for the picture, at the scale at which the pipeline searches for faces.
 fn turbo_ms(picture: &[u8], count: u32) -> anyhow::Result<f64> {
     let mut decompressor = Decompressor::new()?;
     let header = decompressor.read_header(picture)?;

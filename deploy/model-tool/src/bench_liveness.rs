@@ -1,4 +1,4 @@
-//! `faceline-models bench-liveness`: what an examination of live pictures costs without network, broker and gateway.
+//! `faceline-models bench-liveness`: the cost of an examination of live pictures, without network, broker and gateway.
 
 use std::hint::black_box;
 use std::io::Write as _;
@@ -30,7 +30,7 @@ impl BenchLiveness {
         let live = self.pictures.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         let asked = Examination { live, photo: None, liveness: true, challenge: Vec::new() };
         let mut pipeline = warm(&coder::models(config)?, config)?;
-        // The first run loads the model, and takes memory that the following ones keep.
+        // The first run is not measured: it loads the model and allocates memory that later runs reuse.
         let examined = pipeline.examine(&asked, &mut StageTimes::default())?;
         let is_judged = examined.live.iter().all(|picture| picture.shown.rejection().is_none());
         anyhow::ensure!(is_judged, "a picture is not judged: {examined:?}");

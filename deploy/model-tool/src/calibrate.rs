@@ -1,4 +1,4 @@
-//! `faceline-models calibrate`: a table from similarity to false acceptance rate.
+//! `faceline-models calibrate`: makes a table from similarity to false acceptance rate.
 
 use std::fs;
 use std::io::Write as _;
@@ -13,7 +13,7 @@ use faceline_shared::settings::Settings;
 use crate::coder;
 
 /// Rates whose similarities are shown, as log10.
-const SHOWN: [f64; 7] = [-2.0, -3.0, -4.0, -5.0, -6.0, -8.0, -10.0];
+const SHOWN_LOG10_RATES: [f64; 7] = [-2.0, -3.0, -4.0, -5.0, -6.0, -8.0, -10.0];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Calibrate {
@@ -23,10 +23,10 @@ pub(crate) struct Calibrate {
     /// The table's name; a manifest's `calibration` refers to it
     #[arg(long, value_name = "NAME", default_value = "face-embedding-1")]
     name: String,
-    /// Where the table is written [default: NAME.toml in this folder]
+    /// The file to write [default: NAME.toml in this folder]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Take one of N parts of the people only, so that another can judge the result
+    /// Use only one of N parts of the people, which leaves the others for an evaluation
     #[arg(long, value_name = "K/N")]
     fold: Option<Fold>,
 }
@@ -46,7 +46,7 @@ impl Calibrate {
             writeln!(stdout, "set aside: {}", doubt(&coded, pair))?;
         }
         writeln!(stdout, "     FAR   score   similarity")?;
-        for log10_far in SHOWN {
+        for log10_far in SHOWN_LOG10_RATES {
             let (far, score) = (10f64.powf(log10_far), 1500.0 - 500.0 * log10_far);
             writeln!(stdout, "{far:8.0e}   {score:5.0}   {:10.3}", fit.table.similarity(log10_far))?;
         }
@@ -64,13 +64,13 @@ impl Calibrate {
     }
 }
 
-/// The comment over a table. It names nobody.
+/// The comment above a table, without names of people.
 fn heading(coded: &Coded, fit: &Fit) -> String {
     format!(
         "# log10 of the false acceptance rate over cosine similarity, made by `faceline-models calibrate` from\n\
          # {}.\n\
-         # Observed knots have a 95 % interval (bootstrap over people). The knots behind follow a generalised Pareto tail\n\
-         # (from {:.3}, scale {:.4}, shape {:.2}), and the last one is set.",
+         # Observed knots have a 95 % interval (bootstrap over people). The knots beyond these follow a generalised Pareto tail\n\
+         # (from {:.3}, scale {:.4}, shape {:.2}), and the last knot is fixed.",
         described(coded, fit),
         fit.tail.from,
         fit.tail.scale,
@@ -88,7 +88,7 @@ fn described(coded: &Coded, fit: &Fit) -> String {
     )
 }
 
-/// What is wrong with a pair of people, in words that say where to look.
+/// A sentence about a doubtful pair of people, with the pictures to check.
 fn doubt(coded: &Coded, pair: &Doubtful) -> String {
     let [one, other] = pair.closest.pictures.map(|picture| coded.pictures[picture as usize].display());
     format!(
@@ -100,7 +100,7 @@ fn doubt(coded: &Coded, pair: &Doubtful) -> String {
     )
 }
 
-/// By how many decades the tail misses an observed knot at most.
+/// Largest distance of the tail from an observed knot, in decades.
 fn deviation(fit: &Fit) -> f64 {
     let observed = |knot: &(f64, f64, f64)| Calibration::log10_far(&fit.table, knot.0 as f32);
     let beyond = fit.table.intervals().iter().filter(|knot| knot.0 >= fit.tail.from);

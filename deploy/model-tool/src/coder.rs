@@ -1,4 +1,4 @@
-//! The worker's pipeline outside a worker.
+//! The worker's pipeline as a coder of evaluations.
 
 use std::path::Path;
 use std::thread::available_parallelism;
@@ -19,7 +19,7 @@ pub(crate) fn models(config: &Settings) -> anyhow::Result<Models> {
     Ok(Models::load(&repository, &runtime, &config.inference.device.parse()?)?)
 }
 
-/// How many threads there is work for.
+/// The number of threads to work with: one a core.
 pub(crate) fn threads() -> usize {
     available_parallelism().map_or(1, std::num::NonZero::get)
 }
@@ -35,7 +35,7 @@ pub(crate) fn code(config: &Settings, dataset: &Path, fold: Option<Fold>) -> any
         "coding {pos} of {len} pictures {wide_bar} {per_sec}, {eta} left{msg}",
     )?);
     let coded = folder.code(&mut coders, &|| bar.inc(1));
-    // What comes next takes seconds, too.
+    // The comparison that follows takes seconds, too.
     bar.finish_with_message(if coded.is_ok() { "; now comparing all of them" } else { "" });
     let coded = coded?;
     let people = coded.people_with_a_face();
@@ -47,7 +47,7 @@ pub(crate) fn code(config: &Settings, dataset: &Path, fold: Option<Fold>) -> any
     Ok(coded)
 }
 
-/// Codes the face that a data set means: the central one.
+/// Codes the central face, which is the one that a data set's label is about.
 struct CentralFace {
     pipeline: Pipeline,
 }

@@ -1,4 +1,4 @@
-//! The command line of `faceline-models`, and the commands that look after the installation.
+//! The command line of `faceline-models`, with the commands for the installation.
 
 use std::io::Write as _;
 use std::path::PathBuf;

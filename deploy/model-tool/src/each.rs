@@ -1,4 +1,4 @@
-//! One thing done with every picture of a data set, on all cores.
+//! Runs a function over every picture of a data set, on all cores.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,8 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::coder;
 
-/// Does `work` with each picture, with a progress bar on standard error whose line begins with `doing`, a template of
-/// indicatif. The results are in the pictures' order.
+/// Runs `work` on each picture, with a progress bar on standard error whose line begins with `doing`, a template of indicatif.
+/// The results are in the pictures' order.
 pub(crate) fn each<T: Clone + Send>(
     config: &Settings,
     pictures: &[&Path],

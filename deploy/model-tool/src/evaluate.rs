@@ -24,7 +24,7 @@ pub(crate) enum Evaluate {
     Verification(Verification),
     /// Errors of estimated ages, by bands of age
     Age(Age),
-    /// Errors of passive liveness (ISO/IEC 30107-3), and what is found wrong with pictures
+    /// Errors of passive liveness (ISO/IEC 30107-3), and the findings about pictures
     Liveness(Liveness),
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Verification {
     /// A folder for each person with that person's pictures
     #[arg(long, value_name = "DIR")]
     dataset: PathBuf,
-    /// Take one of N parts of the people only: those that were not calibrated on
+    /// Use only one of N parts of the people: those that the table was not calibrated on
     #[arg(long, value_name = "K/N")]
     fold: Option<Fold>,
     /// A calibration table to check instead of the installed model's
@@ -74,7 +74,7 @@ impl Verification {
     }
 }
 
-/// The table of a file, or of the installed embedding.
+/// The calibration table in a file, or that of the installed embedding.
 fn table(config: &Settings, file: Option<&Path>) -> anyhow::Result<Calibration> {
     if let Some(file) = file {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -162,7 +162,7 @@ fn print_discard(out: &mut impl Write, figures: &Figures) -> std::io::Result<()>
     Ok(())
 }
 
-/// A rate that is left, and its change.
+/// The remaining rate and its relative change.
 fn left(rate: f64, before: f64) -> String {
     let change = if before > 0.0 { (rate / before - 1.0) * 100.0 } else { 0.0 };
     format!("{:.2} % ({change:+4.0} %)", rate * 100.0)

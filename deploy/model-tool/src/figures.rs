@@ -1,4 +1,4 @@
-//! What `evaluate verification` measures.
+//! The figures of `evaluate verification`.
 
 use faceline_models::calibration::{Calibration, PICTURES_A_PERSON};
 use faceline_models::evaluation::{
@@ -10,15 +10,15 @@ use crate::coder;
 
 /// False match rates at which the false non-match rate is shown.
 const FALSE_MATCH_RATES: [f64; 4] = [1e-2, 1e-3, 1e-4, 1e-5];
-/// A few people with hundreds of pictures would decide the figure over all pairs.
+/// Pairs of one person that are used at most, or a few people with hundreds of pictures would decide the figure.
 pub(crate) const PAIRS_A_PERSON: usize = 10;
-/// Scores whose claimed false acceptance rate is held against the observed one.
+/// Scores whose claimed false acceptance rate is compared with the observed one.
 const SCORES: [u32; 6] = [2000, 2500, 3000, 3500, 4000, 4500];
-/// The false match rate whose threshold stays fixed while the worst are discarded.
+/// The false match rate whose threshold is used while the worst pairs or pictures are discarded.
 pub(crate) const DISCARD_FMR: f64 = 1e-4;
-/// The part that is discarded by each measure alone.
+/// The part of the pairs that is discarded by each measure alone.
 pub(crate) const DISCARDED_BY_MEASURE: f64 = 0.1;
-/// Percents discarded along the curve.
+/// Points along the discard curve, in steps of one percent.
 const DISCARD_PERCENTS: u32 = 40;
 
 /// All figures of an evaluation.
@@ -38,28 +38,28 @@ pub(crate) struct Figures {
 pub(crate) struct Rate {
     pub(crate) fmr: f64,
     pub(crate) similarity: f64,
-    /// Over all pairs, and over at most [`PAIRS_A_PERSON`].
+    /// Over all pairs, and over at most [`PAIRS_A_PERSON`] pairs a person.
     pub(crate) fnmr: [(f64, Option<Interval>); 2],
 }
 
-/// What the table says of a score, and what was seen.
+/// The false acceptance rate of a score: claimed by the table, and observed.
 pub(crate) struct Claim {
     pub(crate) score: u32,
     pub(crate) similarity: f64,
     pub(crate) claimed: f64,
-    /// Over all pictures, and over at most [`PICTURES_A_PERSON`] a person, as tables are made.
+    /// Over all pictures, and over at most [`PICTURES_A_PERSON`] a person, which tables are made from.
     pub(crate) observed: [Observed; 2],
 }
 
-/// A rate that was seen.
+/// An observed rate.
 pub(crate) struct Observed {
     pub(crate) pairs: u64,
     pub(crate) far: f64,
-    /// None where no pair was seen.
+    /// `None` where no pair was observed.
     pub(crate) interval: Option<Interval>,
 }
 
-/// False non-match rates after the worst were discarded.
+/// False non-match rates after the worst part was discarded.
 pub(crate) struct Discard {
     pub(crate) fraction: f64,
     pub(crate) by_pairs: f64,
@@ -74,7 +74,7 @@ pub(crate) struct Measure {
 }
 
 impl Figures {
-    /// Compares all faces. `None` where no two are of one person.
+    /// Compares all faces. `None` where no person has two faces.
     pub(crate) fn of(coded: &Coded, table: &Calibration) -> Option<Self> {
         let threads = coder::threads();
         let comparison = coded.labelled.compare(threads);
@@ -100,7 +100,7 @@ impl Figures {
         })
     }
 
-    /// For programs; fractions, not percent.
+    /// The figures as JSON. Rates are fractions.
     pub(crate) fn to_json(&self) -> Value {
         let interval = |interval: Option<Interval>| interval.map(|ends| [ends.low, ends.high]);
         let fnmr =
@@ -149,7 +149,7 @@ impl Figures {
     }
 }
 
-/// The thresholds of the claims, and a grid in between which the threshold of a rate can be interpolated.
+/// The thresholds of the claims, and a grid over which the threshold of a rate is interpolated.
 fn thresholds(comparison: &Comparison, claimed: [f64; 6]) -> Vec<f64> {
     let grid = (0..=32).map(|step| comparison.impostors().threshold(10f64.powf(-0.25 * f64::from(step))));
     let mut all: Vec<f64> = grid.chain(claimed).collect();

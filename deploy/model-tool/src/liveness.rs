@@ -1,4 +1,4 @@
-//! `faceline-models evaluate liveness`: errors of passive liveness, and what is found wrong with pictures.
+//! `faceline-models evaluate liveness`: errors of passive liveness, and the findings about pictures.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -17,16 +17,16 @@ use crate::each::each;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Liveness {
-    /// Folders with `index.csv`, whose columns `path` and `label` name pictures and `live` or an attack's type; or folders of
+    /// Folders with `index.csv`, whose columns `path` and `label` have pictures and `live` or an attack's type; or folders of
     /// pictures of living people
     #[arg(required = true, value_name = "DIR")]
     datasets: Vec<PathBuf>,
-    /// Name the pictures in which something is found wrong
+    /// List the findings, each with its picture
     #[arg(long)]
     findings: bool,
 }
 
-/// What was found wrong, and how often with attacks and with living people.
+/// How often a check failed, with attacks and with living people.
 type Counts = BTreeMap<Check, [usize; 2]>;
 
 impl Liveness {

@@ -1,4 +1,4 @@
-//! Runs graphs for the proof that a conversion changes nothing.
+//! Runs graphs for the proof of a conversion.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use faceline_models::onnx::{GraphRunner, RunnerError, Tensor};
 use faceline_models::provision;
 use faceline_worker::inference::Runtime;
 
-/// The worker's ONNX Runtime, loaded when it is first needed: provisioning installs it before it converts anything.
+/// The worker's ONNX Runtime. It is loaded when it is first needed, because provisioning installs it before it converts a model.
 pub(crate) struct WorkerRunner {
     library: PathBuf,
     version: String,

@@ -1,4 +1,4 @@
-//! The bare pipeline: what it costs beside decoder and models, and what the rewritten graphs save.
+//! The bare pipeline: its cost beside decoder and models, and the savings of the converted graphs.
 
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
@@ -64,7 +64,7 @@ pub(super) async fn run(small: &Sample, large: &Sample, rounds: usize) -> anyhow
     Ok(())
 }
 
-/// Makes an installation in `folder` like the one in `models`, but with PRelu as the package has it.
+/// Makes an installation in `folder` like the one in `models`, but with PRelu not converted.
 async fn install_plain(models: &Path, folder: &Path) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(models)? {
         let entry = entry?;
@@ -83,8 +83,8 @@ async fn install_plain(models: &Path, folder: &Path) -> anyhow::Result<()> {
         .env("FACELINE_MODELS__DIR", folder)
         .output()
         .await?;
-    let said = String::from_utf8_lossy(&fetched.stderr);
-    anyhow::ensure!(fetched.status.success(), "the plain model is not installed: {said}");
+    let log = String::from_utf8_lossy(&fetched.stderr);
+    anyhow::ensure!(fetched.status.success(), "the plain model is not installed: {log}");
     Ok(())
 }
 

@@ -33,7 +33,7 @@ impl AgeIndex {
         let rows = rows.collect::<Result<Vec<_>, _>>()?;
         let chosen = rows.into_iter().filter(|(name, _)| fold.is_none_or(|fold| fold.contains(name)));
         let pictures: Vec<_> = chosen.map(|(name, age)| (root.join(name), age)).collect();
-        if pictures.is_empty() { Err(IndexError::Empty(path)) } else { Ok(Self { pictures }) }
+        if pictures.is_empty() { Err(IndexError::EmptyList(path)) } else { Ok(Self { pictures }) }
     }
 }
 
@@ -69,6 +69,6 @@ mod tests {
         assert_eq!((count(None), count(Some("1/2")) + count(Some("2/2"))), (40, 40));
         assert!(count(Some("1/2")) > 10 && count(Some("2/2")) > 10);
         std::fs::write(folder.path().join(INDEX), "path,age\n").unwrap();
-        assert!(matches!(AgeIndex::read(folder.path(), None), Err(IndexError::Empty(_))));
+        assert!(matches!(AgeIndex::read(folder.path(), None), Err(IndexError::EmptyList(_))));
     }
 }

@@ -33,7 +33,7 @@ pub fn presentations(root: &Path) -> Result<Vec<Presentation>, IndexError> {
         walk(root, &mut found)?;
         found.sort_by(|a, b| a.path.cmp(&b.path));
     }
-    if found.is_empty() { Err(IndexError::Empty(root.to_owned())) } else { Ok(found) }
+    if found.is_empty() { Err(IndexError::EmptyFolder(root.to_owned())) } else { Ok(found) }
 }
 
 fn walk(folder: &Path, found: &mut Vec<Presentation>) -> Result<(), IndexError> {
@@ -57,7 +57,7 @@ mod tests {
     fn labels_tell_attacks_from_people() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        assert!(matches!(presentations(root), Err(IndexError::Empty(_))));
+        assert!(matches!(presentations(root), Err(IndexError::EmptyFolder(_))));
         std::fs::write(root.join(INDEX), "path,label,subject\na.jpg,live,1\n\"b,c.jpg\",print,2\n").unwrap();
         let of = |name: &str, attack: Option<&str>| Presentation {
             path: root.join(name),

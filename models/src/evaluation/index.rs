@@ -28,9 +28,12 @@ pub enum IndexError {
         /// What is wrong.
         reason: String,
     },
-    /// The list or the folder has no pictures.
+    /// The list has no rows.
+    #[error("{0} names no pictures")]
+    EmptyList(PathBuf),
+    /// A folder without a list has no files.
     #[error("{0} has no pictures")]
-    Empty(PathBuf),
+    EmptyFolder(PathBuf),
 }
 
 /// One picture of a list.

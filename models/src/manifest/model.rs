@@ -14,7 +14,7 @@ pub enum Role {
     Detector,
     /// Finds 68 landmarks in a face.
     Landmarks,
-    /// Turns an aligned face into an embedding.
+    /// Computes the embedding of an aligned face.
     Embedding,
     /// Distinguishes a bona fide face from a presentation attack.
     Liveness,

@@ -14,7 +14,7 @@ const LAST_LINES: usize = 8;
 
 /// Finds npm and pip and runs them.
 pub(super) struct Clients {
-    /// Directories to look in, as in `PATH`.
+    /// Directories to search, in the form of `PATH`.
     search: OsString,
 }
 

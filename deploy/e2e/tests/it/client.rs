@@ -8,7 +8,7 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 
-/// A free picture, which `make models` has installed.
+/// A picture under a free licence, which `make models` installs.
 pub(crate) fn picture(name: &str) -> PathBuf {
     let dir = models_dir();
     let repository = Repository::open(&dir).unwrap_or_else(|error| panic!("{error} (or `make models`)"));
@@ -67,7 +67,7 @@ impl Caller {
         body["score"].as_f64().unwrap()
     }
 
-    /// `POST /match`; the score of a face described before and a picture.
+    /// `POST /match`; the score of a described face and a picture.
     pub(crate) async fn score_of_face(&self, face: &Value, candidate: &str) -> f64 {
         let form = Form::new()
             .text("referenceFace", face.to_string())

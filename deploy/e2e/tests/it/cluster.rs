@@ -1,4 +1,4 @@
-//! Gateways and workers as separate processes over RabbitMQ and Redis, and what happens when parts of that die.
+//! Gateways and workers as processes over RabbitMQ and Redis, also when one of these is killed or cut off.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::client::{Caller, bytes};
 use crate::process::{ExclusiveRun, Process};
 
-/// Broker and blob store of one test, and the folder with the keys that its processes share.
+/// Broker and blob store of one test, and the data folder that its processes share.
 struct Site {
     broker: RabbitMq,
     redis: Redis,
@@ -45,7 +45,7 @@ impl Site {
     }
 }
 
-/// Asks again and again until told to stop; the answers.
+/// Sends requests from several callers, and returns all answers.
 fn load(caller: &Caller, callers: usize, rounds: usize) -> JoinHandle<Vec<(StatusCode, Value)>> {
     let caller = caller.clone();
     let picture = bytes("obama2.jpg");
@@ -69,11 +69,11 @@ fn assert_all_answered(answers: &[(StatusCode, Value)], count: usize) {
     }
 }
 
-/// Jobs in flight when something dies: more than one worker finishes while they are accepted.
+/// Jobs in flight when a process is killed: more than a worker can finish while they are accepted.
 const JOBS: usize = 40;
 /// Jobs that a worker has answered.
 const DONE: &str = "faceline_worker_answered_total{outcome=\"done\"}";
-/// Jobs that the broker has taken from a gateway.
+/// Jobs that the broker has accepted from a gateway.
 const ACCEPTED: &str = "faceline_gateway_published_total{outcome=\"accepted\"}";
 /// Jobs that a gateway has sent again after an outage.
 const REPUBLISHED: &str = "faceline_gateway_republished_total";
@@ -132,7 +132,7 @@ async fn a_broker_that_is_killed_costs_time_and_no_answer() {
     let mut gateway = site.gateway().await;
     let mut worker = site.worker().await;
     let caller = Caller::new(&gateway.url().await);
-    // What is accepted before the broker dies has its answer; later calls would be told 503.
+    // Calls whose jobs the broker accepted before it was killed are answered. Later calls would get 503.
     let answers = load(&caller, JOBS, 1);
     gateway.metric_reaches(ACCEPTED, JOBS as f64).await;
     assert!(worker.metric(DONE).await < JOBS as f64, "nothing is left to lose");
@@ -178,7 +178,7 @@ async fn what_rests_at_broker_and_store_is_sealed() {
     let (large, small) = (bytes("obama.jpg"), small_picture());
     assert!(large.len() > 64 * 1024 && small.len() < 60 * 1024, "one travels as a blob, the other inline");
 
-    // Nobody takes the jobs, so they rest.
+    // No worker takes the jobs, so they stay in the queue.
     let waiting = [&large, &small].map(|picture| {
         let (caller, picture) = (caller.clone(), picture.clone());
         tokio::spawn(async move { caller.face(picture).await })
@@ -221,7 +221,7 @@ fn stored(folder: &Path) -> Vec<u8> {
         if path.is_dir() {
             bytes.extend(stored(&path));
         } else {
-            // A server may remove a file while we look.
+            // A server may remove a file during the search.
             bytes.extend(std::fs::read(&path).unwrap_or_default());
         }
     }

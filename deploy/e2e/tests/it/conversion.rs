@@ -1,4 +1,4 @@
-//! Graph models of TensorFlow.js, converted and run by the installed ONNX Runtime.
+//! Graph models of TensorFlow.js are converted and run by the installed ONNX Runtime.
 
 use faceline_models::Repository;
 use faceline_models::manifest::{Channels, Crop, Input, Model, Output, Role};
@@ -26,8 +26,8 @@ fn node(op: &str, name: &str, inputs: &[&str], attributes: &Value) -> Value {
     json!({ "name": name, "op": op, "input": inputs, "attr": attributes })
 }
 
-/// Converts a graph of these nodes over a picture of `height` x `width` x `channels`, the last node being the output,
-/// and runs it on one item after another and on all at once. Items have their channels first.
+/// Converts a graph of these nodes over a picture of `height` x `width` x `channels`, whose last node is the output. Runs it on
+/// each item and on all items as a batch. Items have their channels first.
 fn run(
     [height, width, channels]: [usize; 3],
     nodes: &[Value],
@@ -41,7 +41,7 @@ fn run(
     let mut file = Vec::new();
     for (name, shape, values) in weights {
         graph.push(node("Const", name, &[], &json!({})));
-        // Axes of a mean are the only integers.
+        // The axes of a mean are the only integers.
         let integers = *name == "axes";
         specs.push(
             json!({ "name": name, "shape": shape, "dtype": if integers { "int32" } else { "float32" } }),
@@ -85,7 +85,7 @@ fn a_strided_convolution_pads_an_even_picture_at_its_end() {
     let picture: Vec<f32> = (0u8..16).map(f32::from).collect();
     let kernel: (&str, &[usize], &[f32]) = ("k", &[3, 3, 1, 1], &[1.0; 9]);
     let found = run([4, 4, 1], &[convolution("Conv2D", SAME, "2")], &[kernel], &[&picture, &[1.0; 16]]);
-    // 0+1+2+4+5+6+8+9+10, 2+3+6+7+10+11, 8+9+10+12+13+14, 10+11+14+15; and how many cells there are.
+    // 0+1+2+4+5+6+8+9+10, 2+3+6+7+10+11, 8+9+10+12+13+14, 10+11+14+15; and the number of cells.
     assert_eq!(found, [[45.0, 39.0, 66.0, 50.0], [9.0, 6.0, 6.0, 4.0]]);
     let found = run([4, 4, 1], &[convolution("Conv2D", SAME, "1")], &[kernel], &[&[1.0; 16]]);
     assert_eq!(found[0], [4.0, 6.0, 6.0, 4.0, 6.0, 9.0, 9.0, 6.0, 6.0, 9.0, 9.0, 6.0, 4.0, 6.0, 6.0, 4.0]);
@@ -98,11 +98,11 @@ fn kernels_keep_their_places() {
     let picture = [1.0, 2.0, 10.0, 20.0];
     let found = run([1, 2, 2], &[convolution("Conv2D", SAME, "1")], &[kernel], &[&picture]);
     assert_eq!(found[0], [31.0, 62.0, 42.0, 84.0]);
-    // Each input on its own, twice.
+    // Each input is computed separately, with two outputs.
     let depthwise = convolution("DepthwiseConv2dNative", SAME, "1");
     let found = run([1, 2, 2], &[depthwise], &[kernel], &[&picture]);
     assert_eq!(found[0], [1.0, 2.0, 2.0, 4.0, 30.0, 60.0, 40.0, 80.0]);
-    // A kernel of one row tells columns from rows.
+    // A kernel of one row distinguishes columns from rows.
     let kernel: (&str, &[usize], &[f32]) = ("k", &[1, 2, 1, 1], &[1.0, 10.0]);
     let found = run([2, 2, 1], &[convolution("Conv2D", SAME, "1")], &[kernel], &[&[1.0, 2.0, 3.0, 4.0]]);
     assert_eq!(found[0], [21.0, 2.0, 43.0, 4.0]);
@@ -147,7 +147,7 @@ fn rows_follow_from_pictures() {
         ("b", &[2], &[0.5, -20.0]),
         ("n", &[1, 2], &[2.0, 7.0]),
     ];
-    // Means of 1 and 2: 1 + 6 + 0.5 and 8 - 2 - 20, which is cut; twice the first.
+    // Means of 1 and 2: 1 + 6 + 0.5 and 8 - 2 - 20, which is clamped; twice the first.
     let first = [0.0, 2.0, 1.0, 3.0];
     // Means of 3 and 10: 33.5 and 14.
     let second = [2.0, 4.0, 9.0, 11.0];

@@ -44,7 +44,7 @@ async fn a_running_gateway_takes_a_key_until_it_is_revoked() {
     let listed = text(keys(&folder, &["list"]).await);
     assert!(listed.contains("sessions:read") && !listed.contains(&secret), "{listed}");
     text(keys(&folder, &["revoke", "one"]).await);
-    // It cannot be waited for, only asked again.
+    // There is no event to wait for, so the request is sent again.
     let mut poll = tokio::time::interval(Duration::from_millis(50));
     let refused = async {
         while status().await != 401 {
@@ -64,7 +64,7 @@ async fn a_command_that_fails_says_why() {
         [(nothing_there, 1, "accounts.toml"), (unknown, 1, "`one`"), (wrong, 64, "ES256")]
     {
         assert_eq!(output.status.code(), Some(code), "{output:?}");
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.starts_with("faceline: ") && said.contains(word), "{said}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.starts_with("faceline: ") && text.contains(word), "{text}");
     }
 }

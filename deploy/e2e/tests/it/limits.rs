@@ -1,4 +1,4 @@
-//! One rate for two gateways over Redis, and what each lets in while Redis is away.
+//! One rate limit for two gateways over Redis, and the limit of each gateway while Redis is away.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use tokio::net::TcpStream;
 use crate::process::{ExclusiveRun, Process};
 
 const RATE: f64 = 40.0;
-/// What a machine that stands still for two seconds does not ask for is not lost.
+/// A burst as large as two seconds of the rate: a machine that stalls so long loses no requests.
 const BURST: f64 = 80.0;
-/// How long there is load.
+/// Duration of the load.
 const LOAD: Duration = Duration::from_secs(4);
-/// Callers of each gateway. Each asks again as soon as it is answered.
+/// Callers of each gateway. Each sends the next request as soon as it has an answer.
 const CALLERS: usize = 4;
 
-/// Asks all gateways as fast as they answer: requests let in, and requests in all.
+/// Sends requests to all gateways as fast as they answer. Returns the admitted requests and all requests.
 async fn load(urls: &[String; 2]) -> (f64, f64) {
     let started = Instant::now();
     let caller = async |url: &String| {
@@ -30,7 +30,7 @@ async fn load(urls: &[String; 2]) -> (f64, f64) {
             let answer = request.header("apikey", "demo").send().await.unwrap();
             asked += 1.0;
             match answer.status().as_u16() {
-                // It was let in also where it is told that the gateway lacks its store.
+                // A 500 counts as admitted, too: the rate limit let the request pass, but the store is away.
                 200 | 500 => passed += 1.0,
                 429 => assert!(answer.headers().contains_key("ratelimit-reset")),
                 status => panic!("{status}"),
@@ -70,7 +70,7 @@ async fn two_gateways_on_one_redis_enforce_one_limit_also_when_it_is_stopped() {
         ("store.url", redis_url.as_str()),
         ("limits.requests_per_second", rate.as_str()),
         ("limits.burst", burst.as_str()),
-        // So that a busy machine is not taken for a server that is away.
+        // A longer time limit, because a busy machine answers late.
         ("limits.rate_check_time", "5s"),
     ];
     let start = || Process::start("faceline-gateway", &settings);

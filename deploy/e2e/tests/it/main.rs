@@ -1,6 +1,6 @@
-//! Tests that start programs: everything here runs the way an operator would run it.
+//! Tests that start programs as processes, as operators do.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what is not as expected ends a test")]
-#![allow(clippy::disallowed_methods, reason = "tests look at their environment")]
+#![allow(clippy::disallowed_methods, reason = "tests read environment variables")]
 
 mod bws;
 mod client;

@@ -18,7 +18,7 @@ fn tool(action: &str, models: &Path, search_path: &str) -> Command {
     command
 }
 
-/// Puts a script in the place of a client.
+/// Writes a script that stands in for a registry's client.
 fn client(folder: &Path, name: &str, script: &str) {
     fs::create_dir_all(folder).unwrap();
     let file = folder.join(name);
@@ -85,7 +85,7 @@ async fn a_complete_installation_needs_neither_network_nor_clients() {
     assert!(verify.status.success(), "{}", error_text(&verify));
 }
 
-/// A data set of two people whom everybody may use, and of one whose picture shows nobody.
+/// A data set of two people with pictures under free licences, and of one whose picture shows no face.
 fn people() -> TempDir {
     let folder = TempDir::new().unwrap();
     let pictures = [
@@ -103,7 +103,7 @@ fn people() -> TempDir {
     folder
 }
 
-/// Runs the tool on installed models; whether it succeeded, its standard output and its standard error.
+/// Runs the tool on installed models. Returns whether it succeeded, its standard output and its standard error.
 async fn run(arguments: &[&str], folder: &Path) -> (bool, String, String) {
     let (action, rest) = arguments.split_first().unwrap();
     let mut command = tool(action, &models_dir(), "/usr/bin:/bin");
@@ -126,7 +126,7 @@ async fn a_handful_of_pictures_is_evaluated_with_a_report() {
     let json: serde_json::Value =
         serde_json::from_slice(&fs::read(report.join("report.json")).unwrap()).unwrap();
     assert_eq!((&json["genuine_pairs"], &json["impostor_pairs"]), (&3.into(), &3.into()));
-    // Two statesmen are told apart at the threshold of one in ten thousand.
+    // The two people are distinguished at the threshold of one in ten thousand.
     assert_eq!(json["claimed_far"][3]["score"], 3500);
     assert_eq!(json["claimed_far"][3]["all_pictures"]["pairs"], 0);
     assert_eq!(json["discard"]["curve"][0]["fnmr_by_pairs"], 0.0);
@@ -136,7 +136,7 @@ async fn a_handful_of_pictures_is_evaluated_with_a_report() {
     }
 }
 
-/// Four people whose ages everybody may know, and a cup.
+/// Four pictures of people of public age, and one of a cup.
 fn ages() -> TempDir {
     let folder = TempDir::new().unwrap();
     let mut index = "name,path,age\n".to_owned();
@@ -170,7 +170,7 @@ async fn ages_are_evaluated_with_a_report() {
         assert!(text.contains("</svg>"), "{picture}");
     }
 
-    // A border is nothing to a face that is far from it.
+    // A border does not influence a face that is far from it.
     let (success, padded, error) =
         run(&["evaluate", "age", "--dataset", ".", "--pad", "40"], folder.path()).await;
     assert!(success && padded.starts_with("4 faces"), "{error}{padded}");

@@ -1,4 +1,4 @@
-//! More than the service can do: what callers are told, what operators see, and what it costs.
+//! Overload: the refusals that callers get, the metrics that operators see, and the cost of a refusal.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use tokio::task::JoinHandle;
 
 use crate::client::bytes;
 use crate::process::{ExclusiveRun, Process};
-use crate::raw::{Answer, Call, Framing};
+use crate::raw::{Framing, Upload, UploadAnswer};
 
-/// What is awaited comes by then.
+/// A condition that a test waits for is met by then, or the test fails.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Small enough to travel in the message.
+/// Small enough to be sent within the message.
 const SMALL: &[u8] = &[7; 1000];
 const IN_FLIGHT: &str = "faceline_gateway_inflight_jobs";
 const IN_FLIGHT_BYTES: &str = "faceline_gateway_inflight_bytes";
@@ -35,7 +35,7 @@ const ACCEPTED: &str = "faceline_gateway_published_total{outcome=\"accepted\"}";
 const LIMIT: &str = "faceline_gateway_limit_jobs";
 const MIB: usize = 1 << 20;
 
-/// The key `demo` under another id and with a rate: what other gateways let in is not counted with it.
+/// The key `demo` with a rate, under another id, which keeps its requests apart from those to other gateways.
 const ONE_A_SECOND: &str = r#"
     [[clients]]
     name = "hasty"
@@ -82,7 +82,7 @@ impl Site {
         Gateway { process, address }
     }
 
-    /// A worker of this process, whose handler does as the test says.
+    /// A worker in this process with a handler of the test.
     async fn worker(&self, handler: Arc<dyn Handler>) -> Worker {
         let flags = self.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let services = SharedServices::open(Settings::load(&Sources { file: None, flags }).unwrap()).unwrap();
@@ -107,7 +107,7 @@ impl Site {
     }
 }
 
-/// Looks again and again; for what cannot be waited for.
+/// Checks a condition again and again, where there is no event to wait for.
 async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let mut poll = tokio::time::interval(Duration::from_millis(10));
     while !is_so().await {
@@ -121,11 +121,11 @@ struct Gateway {
 }
 
 impl Gateway {
-    async fn post(&self, picture: &[u8]) -> Answer {
+    async fn post(&self, picture: &[u8]) -> UploadAnswer {
         post(self.address, picture).await
     }
 
-    fn posted(&self, picture: &'static [u8]) -> JoinHandle<Answer> {
+    fn posted(&self, picture: &'static [u8]) -> JoinHandle<UploadAnswer> {
         tokio::spawn(post(self.address, picture))
     }
 
@@ -139,45 +139,45 @@ impl Gateway {
     }
 }
 
-async fn post(address: SocketAddr, picture: &[u8]) -> Answer {
-    Call::begin(address, picture.len(), Framing::Length).await.send(picture).await
+async fn post(address: SocketAddr, picture: &[u8]) -> UploadAnswer {
+    Upload::begin(address, picture.len(), Framing::Length).await.send(picture).await
 }
 
 struct Worker {
     services: SharedServices,
 }
 
-/// Finds nobody in any picture, one after the other, when permits are given.
-struct Held(Semaphore);
+/// Finds no face in any picture. Each job needs a permit from the test.
+struct GatedHandler(Semaphore);
 
 #[async_trait]
-impl Handler for Held {
+impl Handler for GatedHandler {
     fn slots(&self) -> usize {
         1
     }
 
     async fn handle(&self, _: Task<Bytes>) -> (Outcome, Times) {
         self.0.acquire().await.unwrap().forget();
-        nobody()
+        no_face()
     }
 }
 
-/// Finds nobody in any picture, in twenty milliseconds each.
-struct Slow;
+/// Finds no face in any picture, and takes twenty milliseconds for each.
+struct SlowHandler;
 
 #[async_trait]
-impl Handler for Slow {
+impl Handler for SlowHandler {
     fn slots(&self) -> usize {
         1
     }
 
     async fn handle(&self, _: Task<Bytes>) -> (Outcome, Times) {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        nobody()
+        no_face()
     }
 }
 
-fn nobody() -> (Outcome, Times) {
+fn no_face() -> (Outcome, Times) {
     (Ok(JobResult::Coded(CodedPicture { digest: String::new(), face: None })), Times::default())
 }
 
@@ -194,9 +194,9 @@ async fn without_workers_each_bound_is_reached_and_told_apart() {
         site.gateway(&[("limits.inflight_bytes", "2097152"), ("limits.picture_bytes", "2000000")]).await;
     let mut queue = site.gateway(&[deadline]).await;
 
-    // The body of the first never ends, so nothing of this comes to the queue.
+    // The body of the first request never ends, so no job comes to the queue.
     for (gateway, cause) in [(&mut share, "client_share"), (&mut jobs, "in_flight"), (&mut bytes, "bytes")] {
-        let half = Call::begin(gateway.address, 1_500_000, Framing::Length).await;
+        let half = Upload::begin(gateway.address, 1_500_000, Framing::Length).await;
         gateway.process.metric_reaches(IN_FLIGHT, 1.0).await;
         gateway.post(&vec![7; 1_000_000]).await.assert_refused(429);
         gateway.assert_counted(cause).await;
@@ -210,7 +210,7 @@ async fn without_workers_each_bound_is_reached_and_told_apart() {
     rate.post(SMALL).await.assert_refused(429);
     rate.assert_counted("client_rate").await;
 
-    // A quorum queue notices a little late that it is full.
+    // A quorum queue may accept a few jobs beyond its limit.
     let mut calls = Vec::new();
     while queue.refused("queue_full").await == 0.0 {
         calls.push(queue.posted(SMALL));
@@ -231,10 +231,10 @@ async fn without_workers_each_bound_is_reached_and_told_apart() {
     assert_eq!(queue.process.metric(IN_FLIGHT).await, 0.0);
 }
 
-/// A refusal costs less than a twentieth of a job, which takes 12 ms of CPU time at least. (It takes 0.02 ms.)
+/// A refusal takes less than a twentieth of a job, which takes 12 ms of CPU time at least. (Measured: 0.02 ms.)
 async fn assert_cheap_to_refuse(gateway: &mut Gateway) {
     const REFUSALS: u32 = 2000;
-    let held = Call::begin(gateway.address, 1_500_000, Framing::Length).await;
+    let held = Upload::begin(gateway.address, 1_500_000, Framing::Length).await;
     gateway.process.metric_reaches(IN_FLIGHT, 1.0).await;
     let before = gateway.process.cpu_time();
     let url = format!("http://{}/bioserver-app/v2/faces", gateway.address);
@@ -255,18 +255,18 @@ async fn assert_cheap_to_refuse(gateway: &mut Gateway) {
 #[tokio::test]
 async fn a_deadline_is_missed_in_the_queue_or_at_work() {
     let site = Site::new(&[("jobs.deadline", "2s")]).await;
-    let held = Arc::new(Held(Semaphore::new(0)));
+    let held = Arc::new(GatedHandler(Semaphore::new(0)));
     let worker = site.worker(Arc::clone(&held) as _).await;
     let mut gateway = site.gateway(&[]).await;
 
-    // One is taken, one waits behind it.
+    // The worker takes one of them, the other one waits.
     let (one, other) = tokio::join!(gateway.post(SMALL), gateway.post(SMALL));
     one.assert_refused(429);
     other.assert_refused(429);
     assert_eq!(gateway.refused("deadline_queued").await, 2.0);
 
     held.0.add_permits(1);
-    // The one that waited is cancelled by now and is not done.
+    // The one that waited is cancelled by now, so the worker skips it.
     let skipped = "faceline_worker_dropped_total{reason=\"cancelled\"} 1";
     let is_skipped = until(async || worker.services.metrics.encode().contains(skipped));
     tokio::time::timeout(TIMEOUT, is_skipped).await.expect("the cancelled job is not skipped");
@@ -297,9 +297,9 @@ async fn an_outage_is_told_by_what_is_away() {
 #[tokio::test]
 async fn gateways_that_share_a_queue_let_in_what_does_not_wait_too_long() {
     let site = Site::new(&[("limits.inflight_jobs", "32"), ("admission.target_wait", "100ms")]).await;
-    let worker = site.worker(Arc::new(Slow)).await;
+    let worker = site.worker(Arc::new(SlowHandler)).await;
     let (one, other) = tokio::join!(site.gateway(&[]), site.gateway(&[]));
-    // Fifty jobs a second can be done, and each gateway starts with room for 32.
+    // The worker does fifty jobs a second, and each gateway starts with a limit of 32.
     for mut gateway in [one, other] {
         let calls = (0..32).map(|_| gateway.posted(SMALL));
         for answer in join_all(calls).await {
@@ -325,7 +325,7 @@ async fn a_caller_who_leaves_takes_the_job_along() {
     let site = Site::new(&[]).await;
     let mut gateway = site.gateway(&[]).await;
     let mut worker = site.start("faceline-worker", &[("inference.sessions", "1")]).await;
-    // Large enough to wait in the store, and to take a while.
+    // Large enough to be stored as a blob, and to take some time.
     let portrait = image::load_from_memory(&bytes("obama.jpg")).unwrap().to_rgb8();
     let large = image::imageops::resize(&portrait, 3000, 3000, image::imageops::FilterType::Nearest);
     let mut file = std::io::Cursor::new(Vec::new());
@@ -337,7 +337,7 @@ async fn a_caller_who_leaves_takes_the_job_along() {
     for call in &calls {
         call.abort();
     }
-    // All places are free while the worker still has jobs in its hands.
+    // No job is in flight in the gateway while the worker still has some.
     let free = until(async || gateway.process.metric(IN_FLIGHT).await == 0.0);
     tokio::time::timeout(TIMEOUT, free).await.expect("places are held for nobody");
     assert_eq!(gateway.process.metric(IN_FLIGHT_BYTES).await, 0.0);
@@ -348,7 +348,7 @@ async fn a_caller_who_leaves_takes_the_job_along() {
     assert!(cancelled >= 5.0, "{cancelled} calls were cancelled");
     let skipped = "faceline_worker_dropped_total{reason=\"cancelled\"}";
     worker.metric_reaches(skipped, 1.0).await;
-    // Whoever comes now does not wait for them: all that was before is settled.
+    // The next request does not wait for them: all earlier deliveries are settled.
     assert_eq!(gateway.post(picture).await.status, 200);
     let published = gateway.process.metric(ACCEPTED).await;
     let not_done = worker.metric(skipped).await;
@@ -367,7 +367,7 @@ async fn a_flood_of_large_bodies_stays_within_its_budget() {
     let calls = (0..CALLS).map(|number| {
         let framing = if number % 2 == 0 { Framing::Length } else { Framing::Chunks };
         let address = gateway.address;
-        tokio::spawn(async move { Call::begin(address, picture.len(), framing).await.send(picture).await })
+        tokio::spawn(async move { Upload::begin(address, picture.len(), framing).await.send(picture).await })
     });
     for answer in join_all(calls).await {
         answer.unwrap().assert_refused(429);
@@ -377,18 +377,18 @@ async fn a_flood_of_large_bodies_stays_within_its_budget() {
     let held = gateway.refused("no_worker").await;
     assert!((1.0..=4.0).contains(&held), "{held} were let in");
     assert_eq!(gateway.refused("bytes").await, CALLS as f64 - held);
-    // One picture at a time is sealed on its way to the store, and an allocator keeps what was freed for each thread.
+    // One picture at a time is sealed on its way to the store, and the allocator keeps freed memory for each thread.
     let threads = std::thread::available_parallelism().unwrap().get();
     let constant = (threads + 1) * 32 * MIB;
     assert!(grown <= budget + constant, "{} MiB for a budget of {} MiB", grown / MIB, budget / MIB);
-    // And the next one finds all of the room again.
+    // The whole budget is free again for the next request.
     assert_eq!(gateway.process.metric(IN_FLIGHT_BYTES).await, 0.0);
     gateway.post(picture).await.assert_refused(429);
     assert_eq!(gateway.refused("no_worker").await, held + 1.0);
 }
 
-/// One caller of the test below: what the first try and, where it was made as told, the second one came to.
-async fn visit(address: SocketAddr, number: usize, obeys: bool) -> (u16, Option<u16>) {
+/// One caller of the test below: the status of the first try, and of the second one if the caller obeys `Retry-After`.
+async fn try_twice(address: SocketAddr, number: usize, obeys: bool) -> (u16, Option<u16>) {
     let picture = vec![7; 1000 + number % 5000];
     let first = post(address, &picture).await;
     let Some(seconds) = first.retry_after.filter(|_| obeys) else { return (first.status.as_u16(), None) };
@@ -401,7 +401,7 @@ async fn visit(address: SocketAddr, number: usize, obeys: bool) -> (u16, Option<
 async fn at_three_times_the_capacity_goodput_stays_and_retry_after_is_true() {
     const SECONDS: usize = 60;
     let site = Site::new(&[]).await;
-    let worker = site.worker(Arc::new(Slow)).await;
+    let worker = site.worker(Arc::new(SlowHandler)).await;
     let mut gateway = site.gateway(&[]).await;
     let answered = "faceline_worker_answered_total{outcome=\"done\"} ";
     let done = || {
@@ -425,8 +425,8 @@ async fn at_three_times_the_capacity_goodput_stays_and_retry_after_is_true() {
     let cpu = gateway.process.cpu_time();
     while started.elapsed() < Duration::from_secs(SECONDS as u64) {
         arrivals.tick().await;
-        // Three of ten do as they are told, the others never come again.
-        calls.push(tokio::spawn(visit(address, calls.len(), calls.len() % 10 < 3)));
+        // Three of ten obey `Retry-After`, the others do not retry.
+        calls.push(tokio::spawn(try_twice(address, calls.len(), calls.len() % 10 < 3)));
     }
     let goodput = (done() - before) / started.elapsed().as_secs_f64() / peak;
     let cpu = gateway.process.cpu_time() - cpu;
@@ -437,7 +437,7 @@ async fn at_three_times_the_capacity_goodput_stays_and_retry_after_is_true() {
     let served = again.iter().filter(|status| **status == 200).count();
     println!(
         "peak {peak:.1}/s, goodput {goodput:.2} of it; {first} of {} served at once, {wait} refused; {served} of {} \
-         served as told; gateway {:.1} s CPU",
+         served after Retry-After; gateway {:.1} s CPU",
         answers.len(),
         again.len(),
         cpu.as_secs_f64()

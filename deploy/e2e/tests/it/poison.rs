@@ -1,4 +1,4 @@
-//! A job that ends its worker, among a hundred good ones.
+//! A poison message: a job that ends its worker, among a hundred good jobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,11 +25,11 @@ use uuid::Uuid;
 use crate::process::ExclusiveRun;
 
 const POISON: &[u8] = b"poison";
-/// How the child learns its settings; not a setting of the product.
+/// Environment variable with the child's settings; not a setting of the product.
 const CHILD_SETTINGS: &str = "POISON_TEST_SETTINGS";
 const PREFETCH: u16 = 24;
 
-/// Answers at once, and takes its process down where it meets poison.
+/// Answers at once, but aborts its process at a poisonous job.
 struct Mortal;
 
 #[async_trait]
@@ -53,7 +53,7 @@ fn services(settings: &str) -> SharedServices {
     SharedServices::open(Settings::load(&Sources { file: None, flags }).unwrap()).unwrap()
 }
 
-/// Not a test of its own: the worker that the test below starts as a process.
+/// No test: the worker that the test below starts as a process.
 #[test]
 #[ignore = "the child process of the test below"]
 fn mortal_worker() {
@@ -68,7 +68,7 @@ fn mortal_worker() {
     });
 }
 
-/// Starts the worker again whenever it dies, as Kubernetes does; the number of deaths.
+/// Restarts the worker whenever it dies, as Kubernetes does. Returns the number of deaths.
 async fn supervise(settings: String, stop: CancellationToken) -> u32 {
     let mut deaths = 0;
     loop {
@@ -126,7 +126,7 @@ async fn a_job_that_ends_its_worker_fails_alone() {
     let good = |i: usize| job(format!("good {i}").into());
     let jobs = (0..50).map(good).chain([job(Bytes::from_static(POISON))]).chain((50..100).map(good));
     let answers = join_all(jobs.map(|job| dispatcher.submit(job))).await;
-    // The worker answers first and dead-letters then.
+    // The worker answers before it dead-letters the job.
     let mut poll = tokio::time::interval(Duration::from_millis(20));
     let dead = async {
         while services.broker.depth(&Queue::DeadLetters).await.unwrap().ready == 0 {

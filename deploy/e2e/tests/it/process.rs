@@ -15,17 +15,17 @@ use crate::programs::program;
 /// A program loads 30 MB of models when it starts, and the machine may be busy.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Metrics and answers that cannot be waited for are read again after this time.
+/// Time between two readings of a metric.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Held by a test that starts servers of its own: such tests run one after the other.
+/// Held by a test that starts servers of its own, because such tests must run one after the other.
 ///
-/// Each may use the whole machine. Where a machine is overloaded, a broker loses connections, and each lost connection
-/// counts as a failed attempt of its jobs.
+/// Each may use the whole machine. On an overloaded machine a broker loses connections, and each lost connection counts as a
+/// failed attempt of its jobs.
 pub(crate) struct ExclusiveRun(#[expect(dead_code, reason = "dropping it unlocks")] MutexGuard<'static, ()>);
 
 impl ExclusiveRun {
-    /// Waits until no other test has one.
+    /// Waits until no other such test runs.
     pub(crate) async fn begin() -> Self {
         static RUNNING: Mutex<()> = Mutex::const_new(());
         Self(RUNNING.lock().await)
@@ -40,7 +40,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program with these settings; it logs JSON, and listens on ports that are free.
+    /// Starts a program with these settings, on free ports. It logs JSON.
     pub(crate) fn spawn(name: &str, settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(program(name));
         command.env("FACELINE_HTTP__LISTEN", "127.0.0.1:0").env("FACELINE_ADMIN__LISTEN", "127.0.0.1:0");
@@ -61,14 +61,14 @@ impl Process {
         process
     }
 
-    /// The first log line with this message.
+    /// Waits for the first log line with this message.
     pub(crate) async fn logged(&mut self, message: &str) -> Value {
         found(&mut self.log, |line| line["message"] == message)
             .await
             .unwrap_or_else(|| panic!("no log line says `{message}`:\n{}", self.shown()))
     }
 
-    /// Waits for a line of standard output that begins with `start`, `count` times.
+    /// Waits for `count` lines of standard output that begin with `start`.
     pub(crate) async fn printed(&mut self, start: &str, count: usize) -> Vec<String> {
         let mut output = self.output.clone();
         let matching = |lines: &Vec<Value>| -> Vec<String> {
@@ -82,19 +82,19 @@ impl Process {
         }
     }
 
-    /// Where the public listener is.
+    /// The URL of the public listener.
     pub(crate) async fn url(&mut self) -> String {
         let line = self.logged("public listener is open").await;
         format!("http://{}", line["address"].as_str().unwrap())
     }
 
-    /// Where the operators' listener is.
+    /// The address of the operators' listener.
     pub(crate) async fn admin(&mut self) -> SocketAddr {
         let line = self.logged("operators' listener is open").await;
         line["address"].as_str().unwrap().parse().unwrap()
     }
 
-    /// The value of a metric, 0 where it is not there yet; `series` is its name with its labels.
+    /// The value of a metric, 0 if it does not exist yet. `series` is its name with its labels.
     pub(crate) async fn metric(&mut self, series: &str) -> f64 {
         let url = format!("http://{}/metrics", self.admin().await);
         let metrics = reqwest::get(url).await.unwrap().text().await.unwrap();
@@ -107,9 +107,9 @@ impl Process {
         self.metric_is(series, |value| value >= wanted).await;
     }
 
-    /// Waits until a metric has a value that is wanted.
+    /// Waits until a metric's value fulfils a condition.
     pub(crate) async fn metric_is(&mut self, series: &str, wanted: impl Fn(f64) -> bool) {
-        // Metrics cannot be waited for, only looked at again.
+        // There is no event to wait for, so the metric is read again.
         let mut poll = tokio::time::interval(POLL_INTERVAL);
         let reached = async {
             while !wanted(self.metric(series).await) {
@@ -121,27 +121,27 @@ impl Process {
         }
     }
 
-    /// Waits for the end, and says how it ended.
+    /// Waits until the program ends; its exit code and its log.
     pub(crate) async fn ended(&mut self) -> (Option<i32>, String) {
         let status =
             tokio::time::timeout(TIMEOUT, self.child.wait()).await.expect("the program goes on").unwrap();
-        // The pipes close with the program; then all that it said has been read.
+        // The pipes close with the program. Its whole log has been read then.
         while self.log.changed().await.is_ok() {}
         (status.code(), self.shown())
     }
 
-    /// CPU time that it has used so far.
+    /// CPU time so far.
     pub(crate) fn cpu_time(&self) -> Duration {
         let pid = self.child.id().expect("the program has ended");
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        // proc(5): behind the name in parentheses the state is field 3, user and system time are 14 and 15.
+        // proc(5): after the name in parentheses the state is field 3, user and system time are fields 14 and 15.
         let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
         let ticks: u64 = [11, 12].iter().map(|at| fields[*at].parse::<u64>().unwrap()).sum();
-        // Linux counts in hundredths for user space, whatever the kernel's own tick is.
+        // Linux reports hundredths of a second to user space, independent of the kernel's own tick.
         Duration::from_millis(ticks * 10)
     }
 
-    /// The most memory that it has held so far, in bytes.
+    /// Peak of its resident memory, in bytes.
     pub(crate) fn peak_memory(&self) -> usize {
         let pid = self.child.id().expect("the program has ended");
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -154,7 +154,7 @@ impl Process {
         self.child.kill().await.unwrap();
     }
 
-    /// Asks it to stop, as Kubernetes does, and waits until it has.
+    /// Sends SIGTERM, as Kubernetes does, and waits until the program ends.
     pub(crate) async fn terminate(&mut self) -> (Option<i32>, String) {
         let pid = self.child.id().expect("the program has ended").to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
@@ -172,7 +172,7 @@ async fn found(lines: &mut watch::Receiver<Vec<Value>>, wanted: impl Fn(&Value) 
     lines.iter().find(|line| wanted(line)).cloned()
 }
 
-/// Collects a pipe's lines: JSON where they are JSON, else as texts.
+/// Collects the lines of a pipe, as JSON values or else as texts.
 fn lines(name: &str, pipe: impl AsyncRead + Unpin + Send + 'static) -> watch::Receiver<Vec<Value>> {
     let (sender, receiver) = watch::channel(Vec::new());
     let show = std::env::var_os("SHOW_LOGS").is_some();

@@ -1,4 +1,4 @@
-//! Where this build's programs are.
+//! The paths of this build's programs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
 fn newer_source(program: &Path) -> Option<PathBuf> {
     let built = fs::metadata(program).and_then(|file| file.modified()).unwrap();
     let list = fs::read_to_string(program.with_extension("d")).unwrap();
-    // The format of `make`: a target, a colon, and its sources, in which a space is `\ `.
+    // The format of `make`: a target, a colon, and the sources with `\ ` for a space.
     let (_, sources) = list.split_once(": ")?;
     let mut sources = sources
         .replace("\\ ", "\0")
@@ -33,4 +33,25 @@ fn newer_source(program: &Path) -> Option<PathBuf> {
     sources.find(|source| {
         fs::metadata(source).and_then(|file| file.modified()).is_ok_and(|changed| changed > built)
     })
+}
+
+#[test]
+fn a_source_that_is_newer_than_its_program_is_found() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(24);
+    for (name, hour) in [("program", 2), ("old source.rs", 1), ("new source.rs", 3)] {
+        let file = fs::File::create(path(name)).unwrap();
+        file.set_modified(at + std::time::Duration::from_hours(hour)).unwrap();
+    }
+    let list = |sources: &[&str]| {
+        let sources: Vec<_> =
+            sources.iter().map(|name| path(name).display().to_string().replace(' ', "\\ ")).collect();
+        fs::write(path("program.d"), format!("{}: {}\n", path("program").display(), sources.join(" ")))
+            .unwrap();
+    };
+    list(&["old source.rs"]);
+    assert_eq!(newer_source(&path("program")), None);
+    list(&["old source.rs", "new source.rs"]);
+    assert_eq!(newer_source(&path("program")), Some(path("new source.rs")));
 }

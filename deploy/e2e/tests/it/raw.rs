@@ -1,4 +1,4 @@
-//! A caller who sends as slowly, as much and as unevenly as a test says.
+//! A caller that sends a request in pieces, as a test needs it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,13 +10,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-/// An answer comes by then, or the test fails.
+/// An answer arrives by then, or the test fails.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const BEFORE: &str = "--b\r\nContent-Disposition: form-data; name=\"imageType\"\r\n\r\nSELFIE\r\n\
      --b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"x\"\r\n\r\n";
 const AFTER: &str = "\r\n--b--\r\n";
 
-/// How the length of a body is told.
+/// How the length of a body is announced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Framing {
     /// `Content-Length`
@@ -25,16 +25,16 @@ pub(crate) enum Framing {
     Chunks,
 }
 
-/// An answer.
+/// The answer to an upload.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct UploadAnswer {
     pub(crate) status: StatusCode,
     pub(crate) retry_after: Option<u64>,
     pub(crate) body: Value,
 }
 
-/// One `POST /faces` on a connection of its own. Dropped, the connection is closed.
-pub(crate) struct Call {
+/// One `POST /faces` on a connection of its own, which is closed when this is dropped.
+pub(crate) struct Upload {
     reader: OwnedReadHalf,
     body: Body,
 }
@@ -44,17 +44,17 @@ struct Body {
     framing: Framing,
 }
 
-impl Call {
-    /// Connects and sends everything before a picture of `length` bytes.
+impl Upload {
+    /// Connects and sends the request up to a picture of `length` bytes.
     pub(crate) async fn begin(address: SocketAddr, length: usize, framing: Framing) -> Self {
         let (reader, writer) = TcpStream::connect(address).await.unwrap().into_split();
-        let told = match framing {
+        let framing_header = match framing {
             Framing::Length => format!("Content-Length: {}", BEFORE.len() + length + AFTER.len()),
             Framing::Chunks => "Transfer-Encoding: chunked".to_owned(),
         };
         let head = format!(
             "POST /bioserver-app/v2/faces HTTP/1.1\r\nHost: x\r\napikey: demo\r\nConnection: close\r\n\
-             Content-Type: multipart/form-data; boundary=b\r\n{told}\r\n\r\n"
+             Content-Type: multipart/form-data; boundary=b\r\n{framing_header}\r\n\r\n"
         );
         let mut body = Body { writer, framing };
         body.writer.write_all(head.as_bytes()).await.unwrap();
@@ -62,12 +62,12 @@ impl Call {
         Self { reader, body }
     }
 
-    /// Sends the picture and reads the answer, which may come before all is sent.
-    pub(crate) async fn send(self, picture: &[u8]) -> Answer {
+    /// Sends the picture and reads the answer, which may arrive before all is sent.
+    pub(crate) async fn send(self, picture: &[u8]) -> UploadAnswer {
         let Self { mut reader, mut body } = self;
         let mut answer = Vec::new();
         let sending = async {
-            // A server that refuses does not read it all.
+            // A server that refuses the request does not read all of it.
             let _ = body.rest(picture).await;
             std::future::pending::<()>().await;
         };
@@ -76,7 +76,7 @@ impl Call {
             read = reading => { read.expect("there is no answer").unwrap(); }
             () = sending => {}
         }
-        Answer::parse(&answer)
+        UploadAnswer::parse(&answer)
     }
 }
 
@@ -102,7 +102,7 @@ impl Body {
     }
 }
 
-impl Answer {
+impl UploadAnswer {
     fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text}"));
@@ -115,7 +115,7 @@ impl Answer {
         Self { status, retry_after, body: serde_json::from_str(body).unwrap_or(Value::Null) }
     }
 
-    /// The answer is a refusal as Biometric Services words it, with a time to come again.
+    /// Asserts that the answer is a refusal of Biometric Services with `Retry-After`.
     pub(crate) fn assert_refused(&self, status: u16) {
         assert_eq!(self.status.as_u16(), status, "{self:?}");
         assert!(self.retry_after.is_some_and(|seconds| (1..=30).contains(&seconds)), "{self:?}");

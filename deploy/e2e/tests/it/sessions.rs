@@ -1,4 +1,4 @@
-//! Sessions over real models: the flow of the document, restarts, and two gateways over Redis and S3.
+//! Sessions with real models: the document's example flow, restarts, and two gateways over Redis and S3.
 
 use std::net::SocketAddr;
 
@@ -16,13 +16,13 @@ use crate::process::{ExclusiveRun, Process};
 
 const DOCUMENT: &str = include_str!("../../../../gateway/api/biometric-services.md");
 
-/// What nobody may read in a store.
+/// A value that must not be readable in any store.
 const SECRET: &str = "correlation-in-the-clear";
 
 /// Jobs that a worker has answered.
 const DONE: &str = "faceline_worker_answered_total{outcome=\"done\"}";
 
-/// Runs the shell lines of the document against a service; what they print, line by line.
+/// Runs the shell lines of the document against a service and returns the lines that they print.
 async fn documented_flow(url: &str) -> Vec<Value> {
     let (_, lines) = DOCUMENT.split_once("<!-- flow: begin -->\n```sh\n").unwrap();
     let (lines, _) = lines.split_once("```\n<!-- flow: end -->").unwrap();
@@ -41,7 +41,7 @@ fn assert_flow(printed: &[Value]) {
     };
     assert_eq!(session["correlationId"], "891a6728-1ac4-11e7-93ae-92361f002671");
     assert_eq!(reference["friendlyName"], "Presidential portrait");
-    // SHA-256 of the file, by another program than ours.
+    // SHA-256 of the file by an independent program.
     assert_eq!(reference["digest"], sha256sum("obama.jpg"));
     assert!(reference["quality"].as_i64().unwrap() > 100, "{reference}");
     assert_eq!(faces.as_array().unwrap().len(), 3);
@@ -89,7 +89,7 @@ impl Session {
         serde_json::from_slice(&body).unwrap()
     }
 
-    /// Adds the face in a picture; what is below the session's path for it.
+    /// Adds the face in a picture; its path relative to the session.
     async fn add(&self, url: &str, picture: &str) -> String {
         let part = reqwest::multipart::Part::bytes(bytes(picture));
         let form = reqwest::multipart::Form::new().part("image", part).text("imageType", "SELFIE");
@@ -97,7 +97,7 @@ impl Session {
         self.below(request.header("apikey", "demo").multipart(form)).await
     }
 
-    /// Adds a face that was described before.
+    /// Adds a face by its description.
     async fn add_json(&self, url: &str, face: &Value) -> String {
         let request = self.client.post(format!("{url}/bioserver-app{}/faces", self.path));
         self.below(request.header("apikey", "demo").json(face)).await
@@ -151,7 +151,7 @@ async fn a_session_survives_a_restart_and_a_kill() {
         assert_eq!(session.get(&url, "/faces").await, listed);
         assert_eq!(session.get(&url, &format!("{face}/image")).await, (StatusCode::OK, bytes("obama.jpg")));
     }
-    // And goes on.
+    // The session continues to work.
     session.add(&url, "obama2.jpg").await;
     let matches = session.get_json(&url, &format!("{face}/matches")).await;
     assert!(matches[0]["score"].as_f64().unwrap() > 3500.0, "{matches}");
@@ -175,7 +175,7 @@ async fn fifty_faces_are_matched_in_one_job() {
     let jobs = faceline.metric(DONE).await;
     let matches = session.get_json(&url, &format!("{reference}/matches")).await;
     assert_eq!(matches.as_array().unwrap().len(), 49);
-    // The same picture twice.
+    // The two faces are of the same picture.
     assert!(matches.as_array().unwrap().iter().all(|entry| entry["score"].as_f64().unwrap() > 10_000.0));
     assert_eq!(faceline.metric(DONE).await - jobs, 1.0);
 }
@@ -191,7 +191,7 @@ async fn an_age_is_estimated_and_a_png_compressed_by_real_workers() {
         let request = Client::new().post(format!("{url}/bioserver-app/v2/ages")).header("apikey", "demo");
         request.multipart(form).send().await.unwrap().json().await.unwrap()
     };
-    // 47 when it was taken.
+    // He was 47 in this picture.
     let president = age("obama.jpg").await;
     assert!((35.0..60.0).contains(&president["ageEstimated"].as_f64().unwrap()), "{president}");
     assert_eq!((&president["aboveThreshold"], &president["threshold"]), (&true.into(), &18.into()));
@@ -206,7 +206,7 @@ async fn an_age_is_estimated_and_a_png_compressed_by_real_workers() {
     assert!(jpeg.starts_with(b"\xff\xd8\xff") && jpeg.len() < bytes("astronaut.png").len() / 2);
 }
 
-/// Hands each new connection to the next of these addresses.
+/// A round-robin balancer: passes each new connection to the next of these addresses.
 async fn in_turn(addresses: Vec<SocketAddr>) -> (String, AbortOnDropHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -247,14 +247,14 @@ async fn two_gateways_and_two_workers_share_sessions_over_redis_and_s3() {
     assert_flow(&documented_flow(&url).await);
     assert_eq!(files(s3.data_dir()), 0, "the deleted session's pictures are gone");
 
-    // What one gateway keeps, the other one shows, to the byte.
+    // The other gateway returns what the first one stored, to the byte.
     let session = Session::create(&one_url).await;
     let face = session.add(&two_url, "obama.jpg").await;
     assert_eq!(session.get(&one_url, &face).await, session.get(&two_url, &face).await);
     assert_eq!(session.get(&one_url, &format!("{face}/image")).await, (StatusCode::OK, bytes("obama.jpg")));
     assert!(files(s3.data_dir()) > 0);
 
-    // Nobody reads it there or on the way.
+    // The value is not readable in Redis or S3.
     let picture = bytes("obama.jpg");
     let id = session.path.rsplit_once('/').unwrap().1;
     assert!(anywhere(redis.data_dir(), id.as_bytes()), "this is not where sessions are");
@@ -271,7 +271,7 @@ async fn two_gateways_and_two_workers_share_sessions_over_redis_and_s3() {
     assert!(!keys.contains(id), "{keys}");
 }
 
-/// Files below a folder that are not the server's own.
+/// Files below a folder, without the server's own files.
 fn files(folder: &std::path::Path) -> usize {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let count = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -285,7 +285,7 @@ fn is_hidden(path: &std::path::Path) -> bool {
     path.file_name().unwrap().to_string_lossy().starts_with('.')
 }
 
-/// Whether a file below a folder holds these bytes.
+/// Whether a file below a folder contains these bytes.
 fn anywhere(folder: &std::path::Path, needle: &[u8]) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     entries.flatten().any(|entry| {

@@ -22,7 +22,7 @@ async fn signing(folder: &TempDir, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// What each key does, and its name.
+/// The state and the name of each key.
 fn standings(output: &Output) -> Vec<(String, String)> {
     assert!(output.status.success(), "{output:?}");
     let text = str::from_utf8(&output.stdout).unwrap();
@@ -46,7 +46,7 @@ async fn a_running_gateway_publishes_the_key_that_a_command_has_added() {
     let both = standings(&signing(&folder, &["rotate"]).await);
     assert_eq!([both[0].0.as_str(), &both[1].0], ["active", "next"]);
     assert_eq!(both[0].1, first[0].1);
-    // It cannot be waited for, only looked at again.
+    // There is no event to wait for, so the set is read again.
     let mut poll = tokio::time::interval(Duration::from_millis(50));
     let seen = async {
         while published().await.len() < 2 {
@@ -69,7 +69,7 @@ async fn a_command_that_fails_says_why() {
     let wrong = signing(&folder, &["list", "--set", "signing.algorithm=none"]).await;
     for (output, code, word) in [(nothing_there, 1, "signing.toml"), (wrong, 64, "ES256")] {
         assert_eq!(output.status.code(), Some(code), "{output:?}");
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.starts_with("faceline: ") && said.contains(word), "{said}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.starts_with("faceline: ") && text.contains(word), "{text}");
     }
 }

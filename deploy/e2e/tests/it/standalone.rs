@@ -1,4 +1,4 @@
-//! `faceline` as a user starts it.
+//! The program `faceline`.
 
 use reqwest::StatusCode;
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! One usage record for each answer, whatever is killed.
+//! Exactly one usage record for each answer, even when processes are killed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ const CALLERS: usize = 8;
 const ROUND: usize = 60;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What callers know: the status of each answer, by request id.
+/// The status of each answer that callers got, by request id.
 type Answers = BTreeMap<String, u16>;
 
-/// Where gateways are now.
+/// The current URLs of the gateways.
 type Urls = watch::Receiver<Vec<String>>;
 
-/// How the callers of a test behave, and what they have seen.
+/// The callers of a test, and the answers that they got.
 struct Crowd {
     client: Client,
     urls: Urls,
@@ -40,13 +40,13 @@ struct Crowd {
 
 impl Crowd {
     fn new(urls: Urls) -> Arc<Self> {
-        // A connection of its own for each, so that no request is sent twice by the library.
+        // Each request has a connection of its own, or the library might send one twice.
         let client = Client::builder().pool_max_idle_per_host(0).build().unwrap();
         let [sent, answered] = [(); 2].map(|()| AtomicUsize::new(0));
         Arc::new(Self { client, urls, sent, answered, enough: AtomicBool::new(false) })
     }
 
-    /// Sends one request; its answer's header Location where there is one.
+    /// Sends one request; the `Location` of its answer, if there is one.
     async fn send(
         &self,
         answers: &mut Answers,
@@ -62,13 +62,13 @@ impl Crowd {
             build(&format!("{url}/bioserver-app")).header("apikey", "demo").header("x-request-id", &id);
         let Ok(answer) = request.send().await else { return None };
         let location = answer.headers().get("location").map(|value| value.to_str().unwrap().to_owned());
-        // An answer counts once its head is there: it was given.
+        // A request counts as answered as soon as the head of its answer arrives.
         answers.insert(id, answer.status().as_u16());
         self.answered.fetch_add(1, Ordering::Relaxed);
         location
     }
 
-    /// A caller: sessions and what belongs to them, good and bad.
+    /// A caller that creates, reads and deletes sessions and faces. Some of its requests are for sessions that do not exist.
     async fn call(self: Arc<Self>) -> Answers {
         let mut answers = Answers::new();
         let request = |method: Method, path: String| {
@@ -97,12 +97,12 @@ impl Crowd {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(TIMEOUT, reached).await.expect("nobody is answered");
+        tokio::time::timeout(TIMEOUT, reached).await.expect("no caller is answered");
     }
 }
 
 async fn export(folder: &TempDir, program: &str, arguments: &[&str]) -> String {
-    // Days on both sides, in case that it is midnight.
+    // One day more on both sides, in case midnight passes during the test.
     let day = |offset: &str| {
         let output = std::process::Command::new("date").args(["-u", "-d", offset, "+%F"]).output().unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -118,7 +118,7 @@ async fn export(folder: &TempDir, program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Holds what callers have seen against what is exported.
+/// Compares the answers of callers with the exported records.
 async fn assert_billed(folder: &TempDir, program: &str, answers: &Answers, sent: usize) {
     let records = export(folder, program, &["--records", "--format", "json"]).await;
     let mut billed: BTreeMap<String, u64> = BTreeMap::new();
@@ -142,7 +142,7 @@ async fn assert_billed(folder: &TempDir, program: &str, answers: &Answers, sent:
     assert!(billed.values().all(|number| *number == 1), "a request is billed twice");
     println!("{given} answers, {} records, {sent} requests", billed.len());
 
-    // And the sums are sums of these records.
+    // The exported sums are the sums of these records.
     let table = export(folder, program, &["--client", "demo"]).await;
     let mut sums = BTreeMap::new();
     for line in table.lines().skip(1) {
@@ -173,7 +173,7 @@ async fn each_answer_has_one_record_whichever_gateway_is_killed() {
     let (one, other, _worker) =
         tokio::join!(start("faceline-gateway"), start("faceline-gateway"), start("faceline-worker"));
     let mut gateways = [one, other];
-    let (told, urls) = watch::channel(vec![gateways[0].url().await, gateways[1].url().await]);
+    let (urls_sender, urls) = watch::channel(vec![gateways[0].url().await, gateways[1].url().await]);
     let crowd = Crowd::new(urls);
     let callers: Vec<_> = (0..CALLERS).map(|_| tokio::spawn(Arc::clone(&crowd).call())).collect();
     for round in 1..=4 {
@@ -182,12 +182,12 @@ async fn each_answer_has_one_record_whichever_gateway_is_killed() {
         gateways[victim].kill().await;
         gateways[victim] = start("faceline-gateway").await;
         let url = gateways[victim].url().await;
-        told.send_modify(|urls| urls[victim] = url);
+        urls_sender.send_modify(|urls| urls[victim] = url);
     }
     crowd.reaches(5 * ROUND).await;
     crowd.enough.store(true, Ordering::Relaxed);
     let answers = join_all(callers).await.into_iter().flat_map(Result::unwrap).collect();
-    // A gateway that was killed had leased rows, perhaps; the others get those when the lease is over.
+    // A killed gateway may have leased rows. The others take them when the lease ends.
     for gateway in &mut gateways {
         gateway.metric_is("faceline_usage_rows", |rows| rows == 0.0).await;
         let (code, log) = gateway.terminate().await;
@@ -201,7 +201,7 @@ async fn each_answer_has_one_record_when_the_standalone_is_killed() {
     let folder = TempDir::new().unwrap();
     let settings = [("data_dir", folder.path().to_str().unwrap()), ("usage.interval", "100ms")];
     let mut faceline = Process::start("faceline", &settings).await;
-    let (told, urls) = watch::channel(vec![faceline.url().await]);
+    let (urls_sender, urls) = watch::channel(vec![faceline.url().await]);
     let crowd = Crowd::new(urls);
     let callers: Vec<_> = (0..CALLERS).map(|_| tokio::spawn(Arc::clone(&crowd).call())).collect();
     for round in 1..=2 {
@@ -209,12 +209,12 @@ async fn each_answer_has_one_record_when_the_standalone_is_killed() {
         faceline.kill().await;
         faceline = Process::start("faceline", &settings).await;
         let url = faceline.url().await;
-        told.send_modify(|urls| urls[0] = url);
+        urls_sender.send_modify(|urls| urls[0] = url);
     }
     crowd.reaches(3 * ROUND).await;
     crowd.enough.store(true, Ordering::Relaxed);
     let answers = join_all(callers).await.into_iter().flat_map(Result::unwrap).collect();
-    // What a killed process had in its hands moves some time later.
+    // Records that a killed process had taken are moved some time later.
     faceline.metric_is("faceline_usage_rows", |rows| rows == 0.0).await;
     let (code, log) = faceline.terminate().await;
     assert_eq!(code, Some(0), "{log}");

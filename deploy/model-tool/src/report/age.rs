@@ -7,8 +7,8 @@ use super::chart::{Axis, Chart, Curve};
 use super::{head, table, write_files};
 use crate::age_figures::{AgeFigures, name};
 
-/// The oldest that the pictures show.
-const OLDEST: f64 = 100.0;
+/// The highest age on the axes, in years.
+const MAX_AGE: f64 = 100.0;
 
 /// Writes `report.html`, `report.json`, and a picture for each chart.
 pub(crate) fn write(folder: &Path, figures: &AgeFigures) -> anyhow::Result<()> {
@@ -16,16 +16,16 @@ pub(crate) fn write(folder: &Path, figures: &AgeFigures) -> anyhow::Result<()> {
     write_files(folder, &charts, &figures.to_json(), |pictures| page(figures, pictures))
 }
 
-/// Every face, and the bands' means.
+/// A chart of all faces and of the bands' means.
 fn estimates(figures: &AgeFigures) -> Chart {
     let means = figures.bands.iter().map(|(_, errors)| (errors.age, errors.age + errors.bias));
     Chart {
         title: "Estimated and true age",
-        x: Axis::linear("true age in years", 0.0, OLDEST),
-        y: Axis::linear("estimated age in years", 0.0, OLDEST),
+        x: Axis::linear("true age in years", 0.0, MAX_AGE),
+        y: Axis::linear("estimated age in years", 0.0, MAX_AGE),
         curves: vec![
             Curve { name: "mean of each band", points: means.collect() },
-            Curve { name: "no error", points: vec![(0.0, 0.0), (OLDEST, OLDEST)] },
+            Curve { name: "no error", points: vec![(0.0, 0.0), (MAX_AGE, MAX_AGE)] },
         ],
         dots: figures.pairs.iter().map(|pair| (f64::from(pair.age), f64::from(pair.estimate))).collect(),
     }
@@ -43,7 +43,7 @@ fn errors(figures: &AgeFigures) -> Chart {
     let (lowest, highest) = (values().fold(0.0, f64::min), values().fold(1.0, f64::max));
     Chart {
         title: "Errors by age",
-        x: Axis::linear("true age in years", 0.0, OLDEST),
+        x: Axis::linear("true age in years", 0.0, MAX_AGE),
         y: Axis::linear("years", lowest, highest),
         curves,
         dots: Vec::new(),

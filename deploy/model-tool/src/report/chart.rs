@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 420.0;
-/// Around the area of the curves, for titles, numbers and names.
+/// Margins around the curves, in pixels, for titles, numbers and names.
 const LEFT: f64 = 80.0;
 const RIGHT: f64 = 20.0;
 const TOP: f64 = 58.0;
 const BOTTOM: f64 = 60.0;
 
-/// Told apart by people who do not see red and green, too (Okabe and Ito).
+/// Colours that colour-blind people can distinguish (Okabe and Ito).
 const COLOURS: [&str; 3] = ["#0072b2", "#d55e00", "#009e73"];
 const DASHES: [&str; 3] = ["none", "8 4", "2 3"];
 
@@ -24,7 +24,7 @@ pub(super) struct Chart {
     pub(super) dots: Vec<(f64, f64)>,
 }
 
-/// A range of values with the places that are numbered.
+/// An axis: its range of values and its numbered ticks.
 pub(super) struct Axis {
     label: &'static str,
     from: f64,
@@ -65,7 +65,7 @@ impl Axis {
         Self { label, from, to, logarithmic: true, ticks: ticks.collect() }
     }
 
-    /// Where a value lies: 0 at the axis' begin, 1 at its end.
+    /// The position of a value: 0 at the axis's beginning, 1 at its end.
     fn place(&self, value: f64) -> f64 {
         if self.logarithmic {
             return (value / self.from).ln() / (self.to / self.from).ln();
@@ -114,7 +114,7 @@ impl Chart {
         text(svg, (18.0, middle), "middle", &upwards, self.y.label);
     }
 
-    /// A curve within the axes; it breaks where it leaves them.
+    /// Draws a curve, without the parts outside the axes.
     fn draw_curve(&self, svg: &mut String, index: usize, curve: &Curve) {
         for part in curve.points.split(|point| !self.is_inside(point)).filter(|part| part.len() > 1) {
             let places = part.iter().map(|(x, y)| format!("{:.1},{:.1}", self.x_of(*x), self.y_of(*y)));
@@ -132,7 +132,7 @@ impl Chart {
         [self.x.place(*x), self.y.place(*y)].iter().all(|place| (0.0..=1.0).contains(place))
     }
 
-    /// The curves' names, in a row over the area.
+    /// Draws the curves' names in a row above the chart.
     fn draw_legend(&self, svg: &mut String) {
         if self.curves.len() < 2 {
             return;
@@ -169,7 +169,7 @@ fn line(svg: &mut String, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
         writeln!(svg, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"#ddd\"/>");
 }
 
-/// `words` are ours, and hold nothing that XML would take for its own.
+/// Writes a text. `words` must not contain characters that XML reserves.
 fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, more: &str, words: &str) {
     let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" {more}>{words}</text>");
 }
@@ -201,10 +201,10 @@ mod tests {
             dots: vec![(2.0, 0.5), (2.0, 9.0)],
         };
         let svg = chart.to_svg();
-        // Each breaks once, at the point far above.
+        // Each curve is cut once, at the point far above.
         assert_eq!(svg.matches("<polyline").count(), 4);
         assert!(svg.contains("points=\"80.0,360.0 215.0,58.0\""), "{svg}");
-        // So does the cloud.
+        // Of the dots, only the one inside is drawn.
         assert_eq!(svg.matches("<circle").count(), 1);
         assert!(svg.contains(">two</text>") && svg.ends_with("</svg>\n"));
     }

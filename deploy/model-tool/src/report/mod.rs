@@ -1,4 +1,4 @@
-//! The report of an evaluation: a page, its curves as pictures, and all figures for programs.
+//! The report of an evaluation: a page with charts, the charts as files, and all figures as JSON.
 
 mod age;
 mod chart;
@@ -14,10 +14,10 @@ pub(super) use self::age::write as write_age;
 use self::chart::{Axis, Chart, Curve};
 use super::figures::{Discard, Figures, Observed};
 
-/// Thresholds a unit of similarity along a curve.
-const STEPS: i32 = 250;
-/// Classes a unit of similarity in the picture of their frequency.
-const CLASSES: f64 = 50.0;
+/// Thresholds along a curve, a unit of similarity.
+const THRESHOLDS_PER_UNIT: i32 = 250;
+/// Classes of the frequency chart, a unit of similarity.
+const CLASSES_PER_UNIT: f64 = 50.0;
 
 /// Writes `report.html`, `report.json`, and a picture for each chart.
 pub(super) fn write(folder: &Path, figures: &Figures) -> anyhow::Result<()> {
@@ -30,7 +30,7 @@ pub(super) fn write(folder: &Path, figures: &Figures) -> anyhow::Result<()> {
     write_files(folder, &charts, &figures.to_json(), |pictures| page(figures, pictures))
 }
 
-/// Writes the charts, and a page that `page` makes of them.
+/// Writes the charts, the figures, and the page that `page` makes from the charts.
 fn write_files(
     folder: &Path,
     charts: &[(&str, Chart)],
@@ -53,9 +53,9 @@ fn write_files(
 fn trade_off(comparison: &Comparison) -> Vec<(f64, f64)> {
     let mut genuine: Vec<f64> = comparison.genuine().iter().map(|pair| f64::from(pair.similarity)).collect();
     genuine.sort_unstable_by(f64::total_cmp);
-    (-STEPS..=STEPS)
+    (-THRESHOLDS_PER_UNIT..=THRESHOLDS_PER_UNIT)
         .map(|step| {
-            let threshold = f64::from(step) / f64::from(STEPS);
+            let threshold = f64::from(step) / f64::from(THRESHOLDS_PER_UNIT);
             let below = genuine.partition_point(|similarity| *similarity < threshold);
             (comparison.impostors().rate(threshold), below as f64 / genuine.len() as f64)
         })
@@ -63,7 +63,7 @@ fn trade_off(comparison: &Comparison) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The decade of the least rate that pairs can show.
+/// The decade of the lowest rate that this number of pairs can show.
 fn least_decade(comparison: &Comparison) -> i32 {
     (-(comparison.impostors().count() as f64).log10()).ceil().clamp(-8.0, -1.0) as i32
 }
@@ -110,18 +110,22 @@ fn discard(points: &[Discard]) -> Chart {
 }
 
 fn similarities(comparison: &Comparison) -> Chart {
-    let classes: Vec<f64> = (-50..=50).map(|class| f64::from(class) / CLASSES).collect();
+    let classes: Vec<f64> = (-50..=50).map(|class| f64::from(class) / CLASSES_PER_UNIT).collect();
     let reaching: Vec<u64> = classes.iter().map(|class| comparison.impostors().reaching(*class)).collect();
     let impostors: Vec<u64> = reaching.windows(2).map(|pair| pair[0] - pair[1]).collect();
     let mut genuine = vec![0; impostors.len()];
     for pair in comparison.genuine() {
-        let class = (f64::from(pair.similarity) + 1.0) * CLASSES;
+        let class = (f64::from(pair.similarity) + 1.0) * CLASSES_PER_UNIT;
         genuine[(class.max(0.0) as usize).min(impostors.len() - 1)] += 1;
     }
     let curve = |counts: &[u64]| -> Vec<(f64, f64)> {
         let all = counts.iter().sum::<u64>().max(1) as f64;
         let share = |count: &u64| *count as f64 * 100.0 / all;
-        classes.iter().zip(counts).map(|(class, count)| (class + 0.5 / CLASSES, share(count))).collect()
+        classes
+            .iter()
+            .zip(counts)
+            .map(|(class, count)| (class + 0.5 / CLASSES_PER_UNIT, share(count)))
+            .collect()
     };
     let curves = vec![
         Curve { name: "impostor pairs", points: curve(&impostors) },
@@ -137,7 +141,7 @@ fn similarities(comparison: &Comparison) -> Chart {
     }
 }
 
-/// Everything up to the first paragraph.
+/// The page's beginning, up to the first paragraph.
 fn head(title: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\n\

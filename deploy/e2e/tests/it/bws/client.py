@@ -1,11 +1,11 @@
-"""Calls BWS by gRPC, with stubs made from its protos as any client makes them.
+"""Calls BWS by gRPC, with stubs generated from its protos.
 
     client.py PROTOS TARGET < calls > answers
 
-Both are JSON lists. A call has `method`, and where it needs them `images` (a list of `{"file", "tags"}`), `photo`,
-`disableLivenessDetection`, `video`, `token`, `metadata`, `timeout` in seconds, `gzip`, and `cancelAfter`: how many seconds to wait
-before it is cancelled. The methods `services` and `health` ask reflection and health. An answer has `code`, `details`,
-`trailers`, and `message` where there is one.
+Both are JSON lists. A call has `method`, and optionally `images` (a list of `{"file", "tags"}`), `photo`,
+`disableLivenessDetection`, `video`, `token`, `metadata`, `timeout` (seconds), `gzip`, and `cancelAfter` (seconds until the call is
+cancelled). The methods `services` and `health` call the reflection and the health service. An answer has `code`, `details`,
+`trailers`, and `message` unless the call failed.
 """
 
 import json
@@ -26,11 +26,11 @@ message HealthCheckRequest { string service = 1; }
 message HealthCheckResponse { int32 status = 1; }
 service Health { rpc Check(HealthCheckRequest) returns (HealthCheckResponse); }
 """
-LARGEST = 64 << 20
+MAX_MESSAGE_BYTES = 64 << 20
 
 
 def stubs(protos):
-    """Compiles the protos, as the manuals of gRPC for Python say."""
+    """Compiles the protos as the manual of gRPC for Python describes it."""
     folder = tempfile.mkdtemp()
     with open(f"{folder}/health.proto", "w", encoding="utf-8") as file:
         file.write(HEALTH)
@@ -46,7 +46,7 @@ def read(path):
 
 
 def request(call):
-    """The method and its message."""
+    """The message of a call."""
     method, images = call["method"], [
         bwsmessages_pb2.ImageData(image=read(image["file"]), tags=image.get("tags", []))
         for image in call.get("images", [])
@@ -63,7 +63,7 @@ def request(call):
 
 
 def answer(call):
-    """What a call gives."""
+    """Makes a call and returns its answer."""
     if call["method"] == "services":
         messages = ServerReflectionStub(channel).ServerReflectionInfo(iter([ServerReflectionRequest(list_services="")]))
         return sorted(service.name for service in next(messages).list_services_response.service)
@@ -101,6 +101,6 @@ import bwsmessages_pb2  # noqa: E402
 import health_pb2  # noqa: E402
 import health_pb2_grpc  # noqa: E402
 
-options = [("grpc.max_receive_message_length", LARGEST), ("grpc.max_send_message_length", LARGEST)]
+options = [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.max_send_message_length", MAX_MESSAGE_BYTES)]
 channel = grpc.insecure_channel(target, options=options)
 json.dump([answer(call) for call in json.load(sys.stdin)], sys.stdout)

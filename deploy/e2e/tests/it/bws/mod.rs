@@ -1,4 +1,4 @@
-//! BWS, as clients in other languages see it: gRPC from Python with stubs made from the protos, and the REST twins.
+//! BWS with clients in other languages: gRPC from Python with stubs generated from the protos, and the REST forms.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -19,7 +19,7 @@ use crate::process::Process;
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/bws/client.py");
 const PROTOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../gateway/proto");
 
-/// Makes the calls in turn, and gives what each was answered.
+/// Makes the calls one after the other, and returns their answers.
 async fn call(url: &str, calls: &[Value]) -> Vec<Value> {
     let mut python = Command::new("python3")
         .env("PYTHONPATH", tool("grpc"))
@@ -39,7 +39,7 @@ async fn call(url: &str, calls: &[Value]) -> Vec<Value> {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Pictures that clients send: free portraits, and what is made of them.
+/// The pictures that clients send: portraits under free licences, and pictures that are made from them.
 struct Pictures(TempDir);
 
 impl Pictures {
@@ -86,7 +86,7 @@ fn with(mut call: Value, more: &Value) -> Value {
     call
 }
 
-/// The same with all numbers as fractions: 0 and 0.0 are one number in JSON, and two to serde.
+/// The same with all numbers as fractions: 0 and 0.0 are one number in JSON, but differ in serde.
 fn fractions(value: Value) -> Value {
     match value {
         Value::Number(number) => json!(number.as_f64()),
@@ -224,7 +224,7 @@ async fn the_rest_twins_say_the_same() {
         assert!(answer.headers().contains_key("jobid") && answer.headers().contains_key("bws-version"));
         assert_eq!(answer.headers()["reference-number"], "");
         let answer: Value = answer.json().await.unwrap();
-        // Both write every field, so that the same is said by the same members.
+        // Both write every field, so equal answers have equal members.
         assert_eq!(fractions(answer), fractions(by_grpc["message"].clone()));
     }
 }

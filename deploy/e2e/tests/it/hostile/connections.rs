@@ -1,4 +1,4 @@
-//! Connections that cost their callers nothing and are to cost the service no more.
+//! Slow, unread and idle connections, which cost their callers nearly nothing and must not exhaust the service.
 
 use std::time::{Duration, Instant};
 
@@ -9,16 +9,16 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{interval, timeout};
 
 use super::Victim;
-use super::wire::{Target, face, post};
+use super::wire::{ServerAddress, face, post};
 
-/// Open connections, as operators see them.
+/// The metric of open connections.
 const OPEN: &str = "faceline_http_connections";
 const SHED: &str = "faceline_http_connections_shed_total";
-const MOST_MEMORY: usize = 1 << 30;
-/// Nobody is held for longer, on however busy a machine.
-const LONGEST: Duration = Duration::from_secs(30);
+const MAX_MEMORY_BYTES: usize = 1 << 30;
+/// Every connection ends by then, even on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A service with little patience.
+/// Settings of a service with short time limits.
 const SHORT: [(&str, &str); 4] = [
     ("inference.sessions", "1"),
     ("http.header_timeout", "1s"),
@@ -33,7 +33,7 @@ async fn slow_callers_are_given_up() {
     let form = post("", &face(&[0; 100_000]));
     let head = form.len() - 100_000;
     let slow = [
-        // What is sent at once, and what comes after it byte by byte.
+        // The bytes that are sent at once, and those that follow one by one.
         (&b""[..], &b"GET /livez HTTP/1.1\r\nHost: x\r\nX: and so on and on and on and on"[..]),
         (b"GET /livez HTTP/1.1\r\nX: ", &[b'x'; 1000]),
         (b"P", b"RI * HTTP/2.0 and so on and on and on and on"),
@@ -51,11 +51,11 @@ async fn slow_callers_are_given_up() {
         assert_eq!(answer.starts_with("HTTP/1.1 408 "), is_body, "{at}: {answer}");
     }
     unread(target, &mut victim).await;
-    victim.survives("slow callers", MOST_MEMORY).await;
+    victim.survives("slow callers", MAX_MEMORY_BYTES).await;
 }
 
-/// Sends `at_once`, then byte after byte until the server closes; what it said.
-async fn drip(target: Target, at_once: &[u8], bytes: &[u8]) -> String {
+/// Sends `at_once`, then one byte after the other until the server closes the connection. Returns its answer.
+async fn drip(target: ServerAddress, at_once: &[u8], bytes: &[u8]) -> String {
     let (mut reader, mut writer) = target.connect().await.into_split();
     let sends = async {
         let mut every = interval(Duration::from_millis(50));
@@ -73,12 +73,12 @@ async fn drip(target: Target, at_once: &[u8], bytes: &[u8]) -> String {
             () = sends => {}
         }
     };
-    timeout(LONGEST, ended).await.expect("a slow caller is not given up");
+    timeout(TIMEOUT, ended).await.expect("a slow caller is not given up");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// A caller asks and asks and never reads.
-async fn unread(target: Target, victim: &mut Victim) {
+/// A caller sends requests and never reads an answer.
+async fn unread(target: ServerAddress, victim: &mut Victim) {
     victim.process.metric_is(OPEN, |open| open == 0.0).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -87,16 +87,16 @@ async fn unread(target: Target, victim: &mut Victim) {
         let many = b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
         while stream.write_all(&many).await.is_ok() {}
     };
-    // It ends when the server has closed: before, there is always more to send.
-    timeout(LONGEST, asks).await.expect("a caller who does not read is not given up");
+    // The loop ends when the server closes the connection.
+    timeout(TIMEOUT, asks).await.expect("a caller who does not read is not given up");
     victim.process.metric_is(OPEN, |open| open == 0.0).await;
 }
 
 #[tokio::test]
 async fn idle_connections_keep_nobody_out() {
     const WANTED: usize = 10_000;
-    // The rest of this process needs some, too.
-    let count = raised_descriptors().saturating_sub(500).min(WANTED);
+    // Other parts of this process need some open files, too.
+    let count = raised_open_files_limit().saturating_sub(500).min(WANTED);
     if count < WANTED {
         println!("{count} connections instead of {WANTED}: more files may not be open (ulimit -n)");
     }
@@ -105,7 +105,7 @@ async fn idle_connections_keep_nobody_out() {
     let started = Instant::now();
     while idle.len() < count {
         let mut stream = victim.target.connect().await;
-        // Half of them say something, and no more.
+        // Half of the connections send the beginning of a request.
         if idle.len().is_multiple_of(2) {
             stream.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
         }
@@ -122,17 +122,17 @@ async fn idle_connections_keep_nobody_out() {
     if count == WANTED {
         assert!(shed > 0.0);
     }
-    // The first ones have made room.
+    // The oldest connections were closed to make room.
     let mut nothing = [0];
     for stream in idle.iter_mut().take(count.saturating_sub(4096)) {
-        let ended = timeout(LONGEST, stream.read(&mut nothing)).await.expect("it is still open");
+        let ended = timeout(TIMEOUT, stream.read(&mut nothing)).await.expect("it is still open");
         assert!(matches!(ended, Ok(0) | Err(_)));
     }
-    victim.survives("idle connections", MOST_MEMORY).await;
+    victim.survives("idle connections", MAX_MEMORY_BYTES).await;
 }
 
-/// As many files as this process may have open.
-fn raised_descriptors() -> usize {
+/// Raises this process's limit of open files to the highest that is allowed, and returns it.
+fn raised_open_files_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.unwrap_or(1 << 20);
     setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit }).unwrap();

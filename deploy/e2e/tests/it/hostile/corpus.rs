@@ -1,4 +1,4 @@
-//! Files that have hurt others: a folder of them, kept outside of the project.
+//! Files that have crashed other decoders, from a folder outside of the project.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::wire::{face, post};
 use super::{Case, Victim};
 
-/// Names another folder than the usual one.
+/// Environment variable that names another folder.
 const VARIABLE: &str = "HOSTILE_FILES";
-const MOST_MEMORY: usize = 1 << 30;
+const MAX_MEMORY_BYTES: usize = 1 << 30;
 
 fn folder() -> PathBuf {
     let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/hostile");
@@ -19,7 +19,7 @@ fn folder() -> PathBuf {
 async fn files_that_have_hurt_others_are_refused_or_nobody_is_on_them() {
     let folder = folder();
     if !folder.is_dir() {
-        // Past the capture of the test harness, so that it is seen.
+        // Written to standard error directly, because the test harness captures the output of macros.
         let _ = writeln!(std::io::stderr(), "skipped: {} is not there", folder.display());
         return;
     }
@@ -33,7 +33,7 @@ async fn files_that_have_hurt_others_are_refused_or_nobody_is_on_them() {
         refused += usize::from(victim.suffers(&case).await.status != 200);
     }
     println!("{refused} of {} files are refused", files.len());
-    victim.survives("files", MOST_MEMORY).await;
+    victim.survives("files", MAX_MEMORY_BYTES).await;
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

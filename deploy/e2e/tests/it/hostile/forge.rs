@@ -1,4 +1,4 @@
-//! Pictures that no encoder makes.
+//! Makes pictures that no encoder would make.
 
 use std::io::{Cursor, Write as _};
 
@@ -6,7 +6,7 @@ use flate2::write::ZlibEncoder;
 use flate2::{Compression, Crc};
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 
-/// A picture with something in it.
+/// A picture with a pattern.
 pub(super) fn scene(width: u32, height: u32) -> DynamicImage {
     RgbImage::from_fn(width, height, |x, y| Rgb([(x * 3) as u8, (y * 5) as u8, (x * y) as u8])).into()
 }
@@ -17,7 +17,7 @@ pub(super) fn encode(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// So many zeros, deflated.
+/// `count` zeros, deflated.
 pub(super) fn zeros(mut count: usize) -> Vec<u8> {
     let block = vec![0; 1 << 20];
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
@@ -36,19 +36,19 @@ pub(super) fn chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
     [&(content.len() as u32).to_be_bytes(), named.as_slice(), &crc.sum().to_be_bytes()].concat()
 }
 
-/// A grey PNG whose data are `deflated`, with chunks in front of them.
+/// A grey PNG with the data `deflated` and with chunks before it.
 pub(super) fn png(width: u32, height: u32, before: &[u8], deflated: &[u8]) -> Vec<u8> {
     let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 0, 0, 0, 0]].concat();
     let chunks = [&chunk(b"IHDR", &header), before, &chunk(b"IDAT", deflated), &chunk(b"IEND", b"")];
     [b"\x89PNG\r\n\x1a\n".as_slice(), &chunks.concat()].concat()
 }
 
-/// A black PNG that is all there.
+/// A complete black PNG.
 pub(super) fn black_png(width: u32, height: u32, before: &[u8]) -> Vec<u8> {
     png(width, height, before, &zeros((width as usize + 1) * height as usize))
 }
 
-/// A TIFF of one directory: tag, type, count, value; and where its successor is said to be.
+/// A TIFF with one directory of entries (tag, type, count, value) and the offset of the next directory.
 pub(super) fn tiff(entries: &[(u16, u16, u32, u32)], next: u32, data: &[u8]) -> Vec<u8> {
     let mut bytes = b"II*\0\x08\0\0\0".to_vec();
     bytes.extend((entries.len() as u16).to_le_bytes());
@@ -63,7 +63,7 @@ pub(super) fn tiff(entries: &[(u16, u16, u32, u32)], next: u32, data: &[u8]) -> 
     bytes
 }
 
-/// A GIF whose screen and frames claim a size; each frame holds one pixel.
+/// A GIF whose screen and frames claim a size, while each frame has one pixel.
 pub(super) fn gif(screen: (u16, u16), frame: (u16, u16), frames: usize) -> Vec<u8> {
     let size = |(width, height): (u16, u16)| [width.to_le_bytes(), height.to_le_bytes()].concat();
     let head = [b"GIF89a".as_slice(), &size(screen), b"\x80\0\0\0\0\0\xff\xff\xff"].concat();
@@ -71,7 +71,7 @@ pub(super) fn gif(screen: (u16, u16), frame: (u16, u16), frames: usize) -> Vec<u
     [head, one.repeat(frames), b";".to_vec()].concat()
 }
 
-/// An animated WebP of so many frames, all of them `still`'s.
+/// An animated WebP whose frames all are `still`.
 pub(super) fn animated_webp(still: &[u8], side: u8, frames: usize) -> Vec<u8> {
     let riff = |name: &[u8; 4], content: &[u8]| {
         let length = (content.len() as u32).to_le_bytes();
@@ -84,14 +84,14 @@ pub(super) fn animated_webp(still: &[u8], side: u8, frames: usize) -> Vec<u8> {
     riff(b"RIFF", &all)
 }
 
-/// Puts segments behind a JPEG's start.
+/// Inserts segments after a JPEG's start marker.
 pub(super) fn with_segments(jpeg: &[u8], marker: u8, content: &[u8], count: usize) -> Vec<u8> {
     let length = (content.len() as u16 + 2).to_be_bytes();
     let segment = [&[0xff, marker], &length[..], content].concat();
     [&jpeg[..2], &segment.repeat(count), &jpeg[2..]].concat()
 }
 
-/// Changes the size that a JPEG claims.
+/// Changes the size in a JPEG's header.
 pub(super) fn with_size(jpeg: &[u8], width: u16, height: u16) -> Vec<u8> {
     let mut bytes = jpeg.to_vec();
     let frame = bytes.windows(2).position(|marker| marker == b"\xff\xc0").unwrap();
@@ -100,7 +100,7 @@ pub(super) fn with_size(jpeg: &[u8], width: u16, height: u16) -> Vec<u8> {
     bytes
 }
 
-/// Numbers that look random and are the same in each run (SplitMix64).
+/// Pseudorandom numbers that are the same in each run (SplitMix64).
 pub(super) struct Seeded(pub(super) u64);
 
 impl Seeded {

@@ -1,4 +1,4 @@
-//! HTTP/2 as no library speaks it, frame by frame.
+//! Attacks over HTTP/2, frame by frame.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{interval, timeout};
 
 use super::Victim;
-use super::wire::Target;
+use super::wire::ServerAddress;
 
-const MOST_MEMORY: usize = 1 << 30;
-/// No connection lasts longer, on however busy a machine.
-const LONGEST: Duration = Duration::from_secs(30);
+const MAX_MEMORY_BYTES: usize = 1 << 30;
+/// Every connection ends by then, even on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(30);
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const DATA: u8 = 0;
@@ -34,12 +34,12 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A setting: initial window size.
+/// The setting SETTINGS_INITIAL_WINDOW_SIZE.
 fn window(size: u32) -> Vec<u8> {
     frame(SETTINGS, 0, 0, &[&[0, 4][..], &size.to_be_bytes()].concat())
 }
 
-/// `GET /livez` on each of these many streams, and something after each.
+/// `GET /livez` on many streams, each followed by further frames.
 fn gets(count: u32, after: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
     let one = |number| {
         let stream = 2 * number + 1;
@@ -48,11 +48,11 @@ fn gets(count: u32, after: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
     (0..count).flat_map(one).collect()
 }
 
-/// Attacks, each of which follows the preface.
+/// Attacks; each is sent after the preface.
 fn attacks() -> Vec<(&'static str, Vec<u8>)> {
     let settings = window(65_535);
     let bomb = {
-        // A header of 4 kB goes into the table and is then named, in one byte, again and again.
+        // A header of 4 kB is put into the dynamic table, and then referred to many times by one byte.
         let large = [b"\x40\x01a\x7f\xa1\x1e".as_slice(), &[b'b'; 4000], &[0xbe; 12_000]].concat();
         [settings.clone(), frame(HEADERS, END_STREAM | END_HEADERS, 1, &[GET, &large].concat())].concat()
     };
@@ -122,29 +122,29 @@ async fn hostile_http_2_ends() {
         }
     };
     tokio::join!(all, pings, served);
-    victim.survives("HTTP/2", MOST_MEMORY).await;
+    victim.survives("HTTP/2", MAX_MEMORY_BYTES).await;
 }
 
-/// Sends all of it, as far as the server takes it, and waits until the server has closed.
-async fn attack(target: Target, name: &str, bytes: &[u8]) {
+/// Sends the bytes as far as the server takes them, and waits until the server closes the connection.
+async fn attack(target: ServerAddress, name: &str, bytes: &[u8]) {
     let (mut reader, mut writer) = target.connect().await.into_split();
     let whole = [PREFACE, bytes].concat();
     let sends = async {
         let _ = writer.write_all(&whole).await;
         std::future::pending::<()>().await;
     };
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let ended = async {
         tokio::select! {
-            _ = reader.read_to_end(&mut heard) => {}
+            _ = reader.read_to_end(&mut received) => {}
             () = sends => {}
         }
     };
-    timeout(LONGEST, ended).await.unwrap_or_else(|_| panic!("{name}: the connection goes on"));
+    timeout(TIMEOUT, ended).await.unwrap_or_else(|_| panic!("{name}: the connection goes on"));
 }
 
-/// A caller who asks once, and then shows for ever that it is there.
-async fn pings_for_ever(target: Target) {
+/// A caller that sends one request, and then pings for ever.
+async fn pings_for_ever(target: ServerAddress) {
     let (mut reader, mut writer) = target.connect().await.into_split();
     let pings = async {
         let mut every = interval(Duration::from_millis(100));
@@ -155,13 +155,13 @@ async fn pings_for_ever(target: Target) {
         }
         std::future::pending::<()>().await;
     };
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let ended = async {
         tokio::select! {
-            _ = reader.read_to_end(&mut heard) => {}
+            _ = reader.read_to_end(&mut received) => {}
             () = pings => {}
         }
     };
-    timeout(LONGEST, ended).await.expect("a caller who only pings is not given up");
-    assert!(heard.windows(3).any(|text| text == b"ok\n"), "its request was not answered");
+    timeout(TIMEOUT, ended).await.expect("a caller who only pings is not given up");
+    assert!(received.windows(3).any(|text| text == b"ok\n"), "its request was not answered");
 }

@@ -1,4 +1,4 @@
-//! Strangers who mean harm: each gets the right refusal in bounded time and memory, and the service goes on.
+//! Hostile callers: each gets the right refusal in bounded time and memory, and the service keeps serving others.
 
 mod connections;
 mod corpus;
@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use self::wire::{Answer, Target};
+use self::wire::{ServerAddress, WireAnswer};
 use crate::process::{ExclusiveRun, Process};
 
-/// A hostile request, and what it may be answered with.
+/// A hostile request with the statuses that are right answers.
 struct Case {
     name: String,
     bytes: Vec<u8>,
@@ -31,10 +31,10 @@ impl Case {
 /// A service under attack.
 struct Victim {
     process: Process,
-    target: Target,
+    target: ServerAddress,
     slowest: (Duration, String),
     cases: usize,
-    /// What was answered otherwise than expected; told together, since one fault often has many faces.
+    /// Wrong answers. They are reported together, since one fault often causes many.
     wrong: Vec<String>,
     _folder: TempDir,
     _exclusive: ExclusiveRun,
@@ -47,19 +47,19 @@ impl Victim {
         let mut all = vec![("data_dir", folder.path().to_str().unwrap())];
         all.extend(settings);
         let mut process = Process::start("faceline", &all).await;
-        let target = Target::new(&process.url().await);
+        let target = ServerAddress::new(&process.url().await);
         let slowest = Default::default();
         Self { process, target, slowest, cases: 0, wrong: Vec::new(), _folder: folder, _exclusive: exclusive }
     }
 
     /// Sends a case and checks its answer.
-    async fn suffers(&mut self, case: &Case) -> Answer {
+    async fn suffers(&mut self, case: &Case) -> WireAnswer {
         let answer = self.target.exchange(&case.bytes).await;
         let Case { name, expected, .. } = case;
         if !expected.contains(&answer.status) {
             self.wrong.push(format!("{name}: not one of {expected:?}: {answer:?}"));
         }
-        // What is not HTTP is refused by the parser, without words.
+        // The parser refuses bytes that are no HTTP, without a body.
         if answer.status >= 400 && !answer.body.is_empty() {
             let error: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
             assert!(error["id"].is_string() && error["message"].is_string(), "{name}: {answer:?}");
@@ -71,19 +71,19 @@ impl Victim {
         answer
     }
 
-    /// An honest caller is served.
+    /// Asserts that a valid request is answered.
     async fn serves(&self, after: &str) {
         let answer = self.target.exchange(&wire::good()).await;
         assert_eq!(answer.status, 200, "after {after}: {answer:?}");
     }
 
-    /// Looks at what the attack has left behind.
-    async fn survives(mut self, family: &str, most_memory: usize) {
+    /// Asserts that all answers were right, that peak memory was bounded, and that the service still works and ends cleanly.
+    async fn survives(mut self, family: &str, max_memory_bytes: usize) {
         assert!(self.wrong.is_empty(), "{}", self.wrong.join("\n"));
         self.serves(family).await;
         let peak = self.process.peak_memory();
         println!("{family}: {} cases, slowest {:?}, peak {} MB", self.cases, self.slowest, peak >> 20);
-        assert!(peak < most_memory, "peak memory {} MB", peak >> 20);
+        assert!(peak < max_memory_bytes, "peak memory {} MB", peak >> 20);
         let (code, log) = self.process.terminate().await;
         assert_eq!(code, Some(0), "{log}");
         for word in ["panicked", "request failed"] {

@@ -1,4 +1,4 @@
-//! Pictures that cost, lie, or are none.
+//! Pictures that are expensive or wrong, and files that are no pictures.
 
 use image::ImageFormat;
 
@@ -9,8 +9,8 @@ use super::wire::{face, post};
 use super::{Case, Victim};
 
 const REFUSED: &[u16] = &[400];
-/// Legal, if odd; nobody is on it.
-const NOBODY: &[u16] = &[200];
+/// The picture is valid but unusual, and shows no face.
+const NO_FACE: &[u16] = &[200];
 const EITHER: &[u16] = &[200, 400];
 
 const FORMATS: [ImageFormat; 8] = [
@@ -24,8 +24,8 @@ const FORMATS: [ImageFormat; 8] = [
     ImageFormat::Pnm,
 ];
 
-/// Two decoders at work on pictures of the allowed size, the models, and the bodies.
-const MOST_MEMORY: usize = 1 << 30;
+/// Two decoders with pictures of the largest size, the models, and the bodies.
+const MAX_MEMORY_BYTES: usize = 1 << 30;
 
 #[tokio::test]
 async fn hostile_pictures_are_refused() {
@@ -51,12 +51,12 @@ async fn hostile_pictures_are_refused() {
             victim.suffers(&Case::new(name, post("", &face(&bytes)), EITHER)).await;
         }
     }
-    victim.survives("pictures", MOST_MEMORY).await;
+    victim.survives("pictures", MAX_MEMORY_BYTES).await;
 }
 
 type Forged = (&'static str, Vec<u8>, &'static [u16]);
 
-/// Small files that say they are large, or are.
+/// Small files that claim to be large pictures, or are.
 fn bombs() -> Vec<Forged> {
     let jpeg = encode(&scene(64, 48), ImageFormat::Jpeg);
     let grey = |width, height| {
@@ -85,14 +85,14 @@ fn bombs() -> Vec<Forged> {
         ("a PNG that says it is the largest", png(u32::MAX >> 1, u32::MAX >> 1, b"", &zeros(9)), REFUSED),
         ("a PNG without size", png(0, 0, b"", &zeros(9)), REFUSED),
         ("a PNG of 49 megapixels whose data are not there", png(7000, 7000, b"", &zeros(9)), REFUSED),
-        ("a PNG with 256 MB too many", png(64, 64, b"", &zeros(256 << 20)), NOBODY),
-        ("a PNG with a text of 256 MB", black_png(64, 64, &text(&zeros(256 << 20))), NOBODY),
+        ("a PNG with 256 MB too many", png(64, 64, b"", &zeros(256 << 20)), NO_FACE),
+        ("a PNG with a text of 256 MB", black_png(64, 64, &text(&zeros(256 << 20))), NO_FACE),
         (
             "a PNG with a profile of 256 MB",
             black_png(64, 64, &chunk(b"iCCP", &[b"x\0\0", zeros(256 << 20).as_slice()].concat())),
-            NOBODY,
+            NO_FACE,
         ),
-        ("a PNG with 100,000 chunks", black_png(64, 64, &chunk(b"tEXt", b"a\0b").repeat(100_000)), NOBODY),
+        ("a PNG with 100,000 chunks", black_png(64, 64, &chunk(b"tEXt", b"a\0b").repeat(100_000)), NO_FACE),
         ("a JPEG of 65,500 x 65,500", with_size(&jpeg, 65_500, 65_500), REFUSED),
         ("a JPEG without size", with_size(&jpeg, 0, 0), REFUSED),
         ("90 scans over 49 megapixels", progressive, REFUSED),
@@ -109,11 +109,11 @@ fn bombs() -> Vec<Forged> {
         ("a PNM that is all comment", [b"P6\n#".as_slice(), &vec![b'a'; 4 << 20]].concat(), REFUSED),
         ("a GIF of 65,535 x 65,535", gif((65_535, 65_535), (65_535, 65_535), 1), REFUSED),
         ("a GIF whose frame is larger than its screen", gif((64, 64), (65_535, 65_535), 1), REFUSED),
-        ("a GIF of 100,000 frames", gif((1, 1), (1, 1), 100_000), NOBODY),
+        ("a GIF of 100,000 frames", gif((1, 1), (1, 1), 100_000), NO_FACE),
         (
             "a WebP of 10,000 frames",
             animated_webp(&encode(&scene(16, 16), ImageFormat::WebP), 16, 10_000),
-            NOBODY,
+            NO_FACE,
         ),
         ("a TIFF of 2^32 x 2^32", tiff(&grey(u32::MAX, u32::MAX), 0, b""), REFUSED),
         (
@@ -130,10 +130,10 @@ fn bombs() -> Vec<Forged> {
     ]
 }
 
-/// Legal files with much or strange in them.
+/// Valid files with a large or unusual content.
 fn oddities() -> Vec<Forged> {
     let jpeg = encode(&scene(64, 48), ImageFormat::Jpeg);
-    // Entry and successor of a directory that lead back to it.
+    // An entry and a successor of a directory that point back to it.
     let circle = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x08\0\0\0\x08\0\0\0";
     let mut many_scans = jpeg.clone();
     many_scans.splice(jpeg.len() - 2..jpeg.len() - 2, [0xff, 0xda].repeat(5000));
@@ -141,15 +141,15 @@ fn oddities() -> Vec<Forged> {
         (
             "a JPEG with 4 MB of EXIF",
             with_segments(&jpeg, 0xe1, &[b"Exif\0\0".as_slice(), &[0; 60_000]].concat(), 64),
-            NOBODY,
+            NO_FACE,
         ),
-        ("a JPEG whose EXIF leads in a circle", with_segments(&jpeg, 0xe1, circle, 1), NOBODY),
+        ("a JPEG whose EXIF leads in a circle", with_segments(&jpeg, 0xe1, circle, 1), NO_FACE),
         (
             "a JPEG with 4 MB of profile",
             with_segments(&jpeg, 0xe2, &[b"ICC_PROFILE\0\x01\xff".as_slice(), &[0; 60_000]].concat(), 64),
             EITHER,
         ),
-        ("a JPEG with 100,000 comments", with_segments(&jpeg, 0xfe, b"", 100_000), NOBODY),
+        ("a JPEG with 100,000 comments", with_segments(&jpeg, 0xfe, b"", 100_000), NO_FACE),
         ("a JPEG with 5000 scans", many_scans, REFUSED),
         (
             "a JPEG of restart markers",
@@ -160,15 +160,15 @@ fn oddities() -> Vec<Forged> {
         (
             "a PNG with a script in it",
             black_png(64, 64, &chunk(b"tEXt", b"a\0<script>alert(1)</script><?php ?>")),
-            NOBODY,
+            NO_FACE,
         ),
-        ("a PNG of 16 bits", encode(&scene(64, 48).to_rgba16().into(), ImageFormat::Png), NOBODY),
-        ("a PNG in grey of 16 bits", encode(&scene(64, 48).to_luma16().into(), ImageFormat::Png), NOBODY),
+        ("a PNG of 16 bits", encode(&scene(64, 48).to_rgba16().into(), ImageFormat::Png), NO_FACE),
+        ("a PNG in grey of 16 bits", encode(&scene(64, 48).to_luma16().into(), ImageFormat::Png), NO_FACE),
         ("a GIF with a script in it", b"GIF89a/*\0\0\0\0\0*/=1;alert(1)".to_vec(), REFUSED),
     ]
 }
 
-/// What is no picture.
+/// Files that are no pictures.
 fn others() -> Vec<Forged> {
     let texts: [(&str, &[u8]); 14] = [
         ("nothing", b""),

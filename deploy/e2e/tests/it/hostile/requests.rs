@@ -1,4 +1,4 @@
-//! Requests that are broken, contradict themselves, or never end.
+//! Malformed, contradictory and endless requests.
 
 use super::wire::{DOT, FACES, face, good, named, part, post, request};
 use super::{Case, Victim};
@@ -6,7 +6,7 @@ use super::{Case, Victim};
 const REFUSED: &[u16] = &[400];
 const TOO_LARGE: &[u16] = &[413];
 const FINE: &[u16] = &[200];
-const MOST_MEMORY: usize = 1 << 30;
+const MAX_MEMORY_BYTES: usize = 1 << 30;
 
 #[tokio::test]
 async fn hostile_requests_are_refused() {
@@ -24,26 +24,26 @@ async fn hostile_requests_are_refused() {
         victim.suffers(&case).await;
         victim.serves(&case.name).await;
     }
-    victim.survives("requests", MOST_MEMORY).await;
+    victim.survives("requests", MAX_MEMORY_BYTES).await;
 }
 
 fn case(name: &str, body: &[u8], expected: &'static [u16]) -> Case {
     Case::new(name, post("", body), expected)
 }
 
-/// `part`s, closed.
+/// A body of these parts, with the closing boundary.
 fn body(parts: &[Vec<u8>]) -> Vec<u8> {
     [parts.concat().as_slice(), b"--b--\r\n"].concat()
 }
 
-/// A good form and one part more.
+/// A valid form with one more part.
 fn with(extra: Vec<u8>) -> Vec<u8> {
     body(&[extra, named("imageType", b"SELFIE"), named("image", DOT)])
 }
 
 fn truncations() -> Vec<Case> {
     let whole = face(DOT);
-    // Without the line end after it, the last boundary is a boundary.
+    // The last boundary counts even without a line end after it.
     let last = whole.len() - 2;
     (0..last).map(|cut| case(&format!("a body cut at {cut} of {last}"), &whole[..cut], REFUSED)).collect()
 }
@@ -245,7 +245,7 @@ fn framings() -> Vec<Case> {
         Case::new("the largest length", length("18446744073709551615"), &[400, 413, 431]),
         Case::new("a larger length", length("99999999999999999999"), REFUSED),
         Case::new("a length that is too small", length("50"), REFUSED),
-        Case::new("100 MB are said to come", length("100000000"), TOO_LARGE),
+        Case::new("a body of 100 MB is announced", length("100000000"), TOO_LARGE),
         Case::new("an unknown coding", post("Transfer-Encoding: gzip\r\n", &form), REFUSED),
         Case::new("an almost known coding", post("Transfer-Encoding: xchunked\r\n", &form), REFUSED),
         Case::new(
@@ -305,7 +305,7 @@ fn targets() -> Vec<Case> {
     ]
 }
 
-/// Bodies that are too long; whoever sends such a one still reads its refusal.
+/// Bodies that are too long. Their senders can still read the refusal.
 fn floods() -> Vec<Case> {
     let much = vec![b'x'; 100_000_000];
     let chunks = [b"10000\r\n".as_slice(), &vec![b'x'; 0x10000], b"\r\n"].concat().repeat(1600);

@@ -1,4 +1,4 @@
-//! The description of the API: held against the service, and tried in a browser.
+//! The OpenAPI description: the service is checked against it, and its page is used in a browser.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::process::{ExclusiveRun, Process};
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/openapi");
 const CONFORMANCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/conformance.py");
 
-/// Cases of a run among other tests; `make conformance` names more.
+/// Number of cases in `make test`; `make conformance` sets a higher one.
 const CASES: &str = "600";
 
 /// Pictures with one face each.
@@ -24,7 +24,7 @@ const PICTURES: [&str; 4] = ["obama.jpg", "obama2.jpg", "biden.jpg", "astronaut.
 const PASSWORD: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$JsGMAy5peW7p/CCBXhSwQA$BYjvNOxwrBO2ogqt5hp2gxX4WLKBwzaHYREpAyaEnMw";
 
-/// Accounts with the keys that the script knows, each as an API key and as a user.
+/// Accounts with the keys of the script, each as an API key and as a user.
 fn accounts(folder: &Path) -> PathBuf {
     let everything = "['capabilities:read', 'faces:create', 'faces:read', 'faces:delete', 'match', 'ages:create', \
                       'liveness:detect', 'sessions:create', 'sessions:read', 'sessions:delete']";
@@ -65,11 +65,11 @@ async fn conformance_of_the_service_to_its_description() {
     let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let accounts = accounts(folder.path());
     let accounts = ("accounts.file", accounts.to_str().unwrap());
-    // Each operation is asked for with a wrong key.
+    // Each operation is called with a wrong key.
     let failures = ("limits.failed_logins", "1000");
     let settings = [("data_dir", folder.path().to_str().unwrap()), accounts, failures];
     let mut faceline = Process::start("faceline", &settings).await;
-    // Nobody listens on port 1.
+    // No program listens on port 1.
     let away = [
         ("data_dir", elsewhere.path().to_str().unwrap()),
         ("broker.url", "amqp://127.0.0.1:1"),
@@ -79,7 +79,7 @@ async fn conformance_of_the_service_to_its_description() {
     ];
     let mut away = Process::spawn("faceline-gateway", &away);
     let cases = std::env::var("CASES").unwrap_or_else(|_| CASES.to_owned());
-    // Among other tests the same cases each time, so that what fails is found again.
+    // In `make test` the cases are the same each time, which makes failures reproducible.
     let seed = if cases == CASES { 1 } else { std::process::id() };
     let mut command = Command::new("python3");
     command.env("PYTHONPATH", tool("schemathesis")).env("PYTHONDONTWRITEBYTECODE", "1").arg(CONFORMANCE);
@@ -88,7 +88,7 @@ async fn conformance_of_the_service_to_its_description() {
     let output = if cases == CASES {
         command.output().await.unwrap()
     } else {
-        // Somebody watches.
+        // Run by a person: show the output.
         command
             .stdout(Stdio::inherit())
             .stderr(Stdio::inherit())

@@ -1,4 +1,4 @@
-// Tries operations on the page of a service, as somebody with a browser would:
+// Calls operations on the page of a service, as a person with a browser does:
 //   node page.mjs PLAYWRIGHT URL PICTURE SCREENSHOT
 // Prints what the page shows as JSON.
 const [playwright, url, picture, screenshot] = process.argv.slice(2);
@@ -10,7 +10,7 @@ const browser = await chromium.launch({
 });
 const page = await browser.newPage({ viewport: { width: 1200, height: 1600 } });
 
-// What the browser forbade, what failed, and what was asked of others.
+// Requests that the browser blocked, failed requests, and requests to other hosts.
 const complaints = [];
 page.on('console', (message) => {
   const expected = message.text().includes('401 (Unauthorized)');
@@ -39,7 +39,7 @@ async function execute(operation) {
 
 async function authorize(key) {
   await page.locator('.auth-wrapper .authorize').click();
-  // Each kind of credential has a form of its own.
+  // Each type of credential has a form of its own.
   const form = page.locator('.dialog-ux .auth-container').filter({ hasText: 'apikey' });
   const logout = form.locator('button', { hasText: 'Logout' });
   await form.locator('input').or(logout).first().waitFor();
