@@ -14,7 +14,7 @@ use crate::families::biometric::Picture;
 use crate::families::json;
 use crate::fault::Fault;
 
-/// Bytes of a picture that are handed to the connection at a time. The ticket holds the memory of the whole picture
+/// Bytes of a picture that are handed to the connection at a time. The permit holds the memory of the whole picture
 /// until the last of them is taken.
 const PICTURE_CHUNK_BYTES: usize = 64 << 10;
 
@@ -51,17 +51,17 @@ fn without_body(status: StatusCode) -> Response {
     response
 }
 
-/// 200 with a picture. `ticket` holds its memory until it is sent.
-pub(in crate::http) fn picture(picture: Picture, ticket: Ticket) -> Answer<Response> {
+/// 200 with a picture. `permit` holds its memory until it is sent.
+pub(in crate::http) fn picture(picture: Picture, permit: Ticket) -> Answer<Response> {
     let Picture { media_type, file } = picture;
     let media_type = HeaderValue::from_str(&media_type).map_err(|error| {
         tracing::error!(%error, media_type, "a media type cannot be written");
         Fault::Internal
     })?;
     let length = file.len();
-    let chunks = stream::unfold((file, ticket), async |(mut rest, ticket): (Bytes, Ticket)| {
+    let chunks = stream::unfold((file, permit), async |(mut rest, permit): (Bytes, Ticket)| {
         let chunk = rest.split_to(rest.len().min(PICTURE_CHUNK_BYTES));
-        (!chunk.is_empty()).then_some((Ok::<_, std::convert::Infallible>(chunk), (rest, ticket)))
+        (!chunk.is_empty()).then_some((Ok::<_, std::convert::Infallible>(chunk), (rest, permit)))
     });
     let mut response = Response::new(Body::from_stream(chunks));
     let headers = response.headers_mut();

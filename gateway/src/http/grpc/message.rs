@@ -22,7 +22,7 @@ const LIVE_IMAGES_FIELD: u32 = 1;
 /// Number of the field `tags` of a live image.
 const TAGS_FIELD: u32 = 2;
 
-/// Decodes the one message of a request's body. `ticket` admits the memory for a compressed message while it is
+/// Decodes the one message of a request's body. `permit` admits the memory for a compressed message while it is
 /// decompressed.
 ///
 /// # Errors
@@ -31,7 +31,7 @@ const TAGS_FIELD: u32 = 2;
 pub(in crate::http) async fn read<M: Message + Default>(
     mut body: Bytes,
     is_compressed: bool,
-    ticket: &mut Ticket,
+    permit: &mut Ticket,
 ) -> Result<M, Fault> {
     let invalid = |text: &str| Fault::Invalid(text.to_owned());
     if body.len() < PREFIX_BYTES {
@@ -47,7 +47,7 @@ pub(in crate::http) async fn read<M: Message + Default>(
     }
     match (body[0], is_compressed) {
         (0, _) => (),
-        (1, true) => message = inflate(&message, ticket).await?,
+        (1, true) => message = inflate(&message, permit).await?,
         (1, false) => {
             return Err(invalid("The message is compressed, and `grpc-encoding` does not say how."));
         }
@@ -64,11 +64,11 @@ fn too_large() -> Fault {
 
 /// Decompresses a message. Yields after each step, so that a long message does not hold up other requests of this
 /// thread.
-async fn inflate(message: &[u8], ticket: &mut Ticket) -> Result<Bytes, Fault> {
+async fn inflate(message: &[u8], permit: &mut Ticket) -> Result<Bytes, Fault> {
     let mut decoder = GzDecoder::new(message);
     let mut inflated = BytesMut::new();
     loop {
-        ticket.grow(ADMISSION_STEP_BYTES)?;
+        permit.grow(ADMISSION_STEP_BYTES)?;
         let start = inflated.len();
         inflated.resize(start + ADMISSION_STEP_BYTES, 0);
         let mut end = start;
@@ -163,9 +163,9 @@ mod tests {
         let admission: Arc<Admission> = Admission::new(&config, &Metrics::new());
         let caller = demo_caller();
         let fingerprint = admission.fingerprint(&caller, "/", None, ConnectionId::default());
-        let mut ticket = admission.admit(&caller, &fingerprint, 0).unwrap();
-        let message = read(body, is_compressed, &mut ticket).await;
-        (message, ticket.bytes())
+        let mut permit = admission.admit(&caller, &fingerprint, 0).unwrap();
+        let message = read(body, is_compressed, &mut permit).await;
+        (message, permit.bytes())
     }
 
     async fn error_of(body: impl Into<Bytes>, is_compressed: bool) -> String {

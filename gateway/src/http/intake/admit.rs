@@ -14,7 +14,7 @@ pub(super) struct Admitted {
     pub(super) caller: Caller,
     pub(super) is_job: bool,
     pub(super) fingerprint: RequestFingerprint,
-    pub(super) ticket: Ticket,
+    pub(super) permit: Ticket,
 }
 
 /// The body for which a request asks admission.
@@ -52,13 +52,13 @@ pub(super) fn admit(
     let connection = parts.extensions.get::<ConnectionId>().cloned().unwrap_or_default();
     let fingerprint = state.admission.fingerprint(&caller, parts.uri.path(), length, connection);
     let bytes = memory(length.map_or(ADMISSION_STEP_BYTES, |length| length as usize).min(max_bytes));
-    let ticket = if is_job {
+    let permit = if is_job {
         require_workers(state, &fingerprint)?;
         state.admission.admit(&caller, &fingerprint, bytes)?
     } else {
         state.admission.admit_without_job(&caller, &fingerprint, bytes)?
     };
-    Ok(Admitted { caller, is_job, fingerprint, ticket })
+    Ok(Admitted { caller, is_job, fingerprint, permit })
 }
 
 /// Checks that jobs can be published.

@@ -22,7 +22,7 @@ const MIN_BYTES_PER_SECOND: u32 = 4 << 10;
 /// A request's body, and the bounds that end it early.
 pub(super) struct BoundedBody<'t> {
     body: Body,
-    ticket: &'t mut Ticket,
+    permit: &'t mut Ticket,
     bounds: BodyBounds,
     received: usize,
     started: Instant,
@@ -31,11 +31,11 @@ pub(super) struct BoundedBody<'t> {
 }
 
 impl<'t> BoundedBody<'t> {
-    /// Bounds `body`. It may pause for `timeout`. `ticket` admits memory as it grows.
-    pub(super) fn new(body: Body, bounds: BodyBounds, timeout: Duration, ticket: &'t mut Ticket) -> Self {
+    /// Bounds `body`. It may pause for `timeout`. `permit` admits memory as it grows.
+    pub(super) fn new(body: Body, bounds: BodyBounds, timeout: Duration, permit: &'t mut Ticket) -> Self {
         let started = Instant::now();
         let deadline = Box::pin(sleep_until(started + timeout));
-        Self { body, ticket, bounds, received: 0, started, timeout, deadline }
+        Self { body, permit, bounds, received: 0, started, timeout, deadline }
     }
 
     /// The body, with everything that was not read of it.
@@ -50,10 +50,10 @@ impl<'t> BoundedBody<'t> {
         if self.received > max_bytes {
             return Err(Fault::TooLarge { limit: max_bytes, place: String::new() });
         }
-        let missing = memory(self.received).saturating_sub(self.ticket.bytes());
+        let missing = memory(self.received).saturating_sub(self.permit.bytes());
         if missing > 0 {
-            let at_most = memory(max_bytes) - self.ticket.bytes();
-            self.ticket.grow(missing.next_multiple_of(ADMISSION_STEP_BYTES).min(at_most))?;
+            let at_most = memory(max_bytes) - self.permit.bytes();
+            self.permit.grow(missing.next_multiple_of(ADMISSION_STEP_BYTES).min(at_most))?;
         }
         let since_start = self.timeout + Duration::from_secs(self.received as u64) / MIN_BYTES_PER_SECOND;
         let deadline = (Instant::now() + self.timeout).min(self.started + since_start);

@@ -33,7 +33,7 @@ pub(in crate::http) struct Received<B> {
     pub(in crate::http) caller: Caller,
     pub(in crate::http) context: RequestContext,
     /// Holds the request's memory, and its place among the jobs, until it is dropped.
-    pub(in crate::http) ticket: Ticket,
+    pub(in crate::http) permit: Ticket,
 }
 
 /// Receives a request with a multipart form, which makes a job.
@@ -59,7 +59,7 @@ pub(in crate::http) async fn receive_form(
     let ((mut admitted, boundary), body) = or_drain(decide.await, &parts, body)?;
     let length = content_type::length(&parts.headers);
     let bounds = BodyBounds::plain(max_bytes);
-    let mut bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.ticket);
+    let mut bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.permit);
     let max_picture = state.config.limits.picture_bytes;
     let decoded = multipart::decode(&mut bounded, boundary, length, form.parts, max_picture).await;
     drain::rest(bounded.into_inner());
@@ -90,7 +90,7 @@ pub(in crate::http) async fn receive_json(
     let authorized = authorize(state, &parts, operation).await;
     let admitted = authorized.and_then(|caller| admit(state, &parts, caller, false, bounds));
     let (mut admitted, body) = or_drain(admitted, &parts, body)?;
-    let bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.ticket);
+    let bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.permit);
     let bytes = collect(bounded).await?;
     if !bytes.is_empty() {
         content_type::require_json(&parts.headers)?;
@@ -115,7 +115,7 @@ pub(in crate::http) async fn receive_whole(
         admit(state, &parts, caller, true, bounds)
     };
     let (mut admitted, body) = or_drain(decide.await, &parts, body)?;
-    let bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.ticket);
+    let bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.permit);
     let bytes = collect(bounded).await?;
     Ok(received(admitted, bytes, &parts))
 }
@@ -172,8 +172,8 @@ async fn collect(mut bounded: BoundedBody<'_>) -> Result<Bytes, Fault> {
 
 /// The request as a whole, once its body is there.
 fn received<B>(admitted: Admitted, body: B, parts: &Parts) -> Received<B> {
-    let Admitted { caller, is_job, fingerprint, mut ticket } = admitted;
-    ticket.received();
+    let Admitted { caller, is_job, fingerprint, mut permit } = admitted;
+    permit.received();
     let job = Uuid::now_v7();
     if is_job {
         record::update(|facts| facts.job = Some(job));
@@ -181,5 +181,5 @@ fn received<B>(admitted: Admitted, body: B, parts: &Parts) -> Received<B> {
     Span::current().record("job", tracing::field::display(job));
     let trace = parts.extensions.get::<TraceContext>().copied().unwrap_or_default();
     let context = RequestContext { job, client: caller.client.clone(), fingerprint, trace, timeout: None };
-    Received { body, caller, context, ticket }
+    Received { body, caller, context, permit }
 }

@@ -21,7 +21,7 @@ async fn detect(State(state): State<Arc<GatewayState>>, request: Request) -> Res
         Ok(received) => received,
         Err(fault) => return answer::refused(&fault, Family::FaceLiveness),
     };
-    let detected = state.face_liveness.detect(received.body, &received.context, &mut received.ticket).await;
+    let detected = state.face_liveness.detect(received.body, &received.context, &mut received.permit).await;
     match detected {
         Ok(text) => answer::text(text),
         Err(refused) => answer::refused_with(&refused.fault, Family::FaceLiveness, |_| {

@@ -41,7 +41,7 @@ pub(super) fn routes() -> [Route; 10] {
 
 async fn create_session(State(state): SharedState, request: Request) -> Answer<Response> {
     let call = IdempotentCall::of(&request)?;
-    let Received { body, caller, ticket: _ticket, .. } = receive_json(&state, request).await?;
+    let Received { body, caller, permit: _permit, .. } = receive_json(&state, request).await?;
     let digest = || once::digest([&*body]);
     let create = async |id| {
         let name = SessionName { client: caller.client.as_ref().to_owned(), id };
@@ -52,12 +52,12 @@ async fn create_session(State(state): SharedState, request: Request) -> Answer<R
 }
 
 async fn read_session(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
-    let Received { caller, ticket: _ticket, .. } = receive_without_body(&state, request).await?;
+    let Received { caller, permit: _permit, .. } = receive_without_body(&state, request).await?;
     Ok(answer::text(state.biometric.session(&session(&caller, &path)?).await?))
 }
 
 async fn delete_session(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
-    let Received { caller, ticket: _ticket, .. } = receive_without_body(&state, request).await?;
+    let Received { caller, permit: _permit, .. } = receive_without_body(&state, request).await?;
     state.biometric.delete_session(&session(&caller, &path)?, &caller.key_id).await?;
     Ok(answer::no_content())
 }
@@ -77,7 +77,7 @@ async fn create_face_from_json(
     request: Request,
 ) -> Answer<Response> {
     let call = IdempotentCall::of(&request)?;
-    let Received { body, caller, ticket: _ticket, .. } = receive_json(&state, request).await?;
+    let Received { body, caller, permit: _permit, .. } = receive_json(&state, request).await?;
     let create = async |id| {
         let name = session(&caller, &path)?;
         state.biometric.create_session_face_from_json(&name, id, utf8(&body)?).await?;
@@ -92,7 +92,7 @@ async fn create_face_from_picture(
     request: Request,
 ) -> Answer<Response> {
     let call = IdempotentCall::of(&request)?;
-    let Received { body, caller, context, ticket: _ticket } = receive_form(&state, request).await?;
+    let Received { body, caller, context, permit: _permit } = receive_form(&state, request).await?;
     let create = async |id| {
         let name = session(&caller, &path)?;
         state.biometric.create_session_face(&name, id, &body, context).await?;
@@ -106,52 +106,52 @@ fn created_face(name: &SessionName, face: Uuid) -> Answer<Response> {
 }
 
 async fn read_faces(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
-    let Received { caller, ticket: _ticket, .. } = receive_without_body(&state, request).await?;
+    let Received { caller, permit: _permit, .. } = receive_without_body(&state, request).await?;
     Ok(answer::text(state.biometric.faces(&session(&caller, &path)?).await?))
 }
 
 async fn read_face(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
-    let Received { caller, ticket: _ticket, .. } = receive_without_body(&state, request).await?;
+    let Received { caller, permit: _permit, .. } = receive_without_body(&state, request).await?;
     Ok(answer::text(state.biometric.face(&session(&caller, &path)?, face(&path)?).await?))
 }
 
 async fn delete_face(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
-    let Received { caller, ticket: _ticket, .. } = receive_without_body(&state, request).await?;
+    let Received { caller, permit: _permit, .. } = receive_without_body(&state, request).await?;
     state.biometric.delete_face(&session(&caller, &path)?, face(&path)?, &caller.key_id).await?;
     Ok(answer::no_content())
 }
 
 async fn delete_faces(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
-    let Received { caller, ticket: _ticket, .. } = receive_without_body(&state, request).await?;
+    let Received { caller, permit: _permit, .. } = receive_without_body(&state, request).await?;
     state.biometric.delete_faces(&session(&caller, &path)?, &caller.key_id).await?;
     Ok(answer::no_content())
 }
 
 async fn read_image(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
     let compression = compression(request.uri().query());
-    let Received { caller, context, mut ticket, .. } = receive_without_body(&state, request).await?;
+    let Received { caller, context, mut permit, .. } = receive_without_body(&state, request).await?;
     let (name, face) = (session(&caller, &path)?, face(&path)?);
     let compression = compression?;
     let Some(kept) = state.biometric.kept_picture(&name, face).await? else {
         return Ok(answer::no_content());
     };
     // A picture takes as much memory while it is sent as while it is received.
-    ticket.grow(kept.length)?;
+    permit.grow(kept.length)?;
     // Compressing a JPEG again would only lose quality.
     if !compression || kept.is_jpeg() {
-        return answer::picture(state.biometric.picture(&name, face, kept).await?, ticket);
+        return answer::picture(state.biometric.picture(&name, face, kept).await?, permit);
     }
     require_workers(&state, &context.fingerprint)?;
-    ticket.begin_job()?;
+    permit.begin_job()?;
     record::update(|facts| facts.job = Some(context.job));
     let picture = state.biometric.compressed_picture(&name, face, kept, context).await?;
-    ticket.end_job();
-    ticket.grow(picture.file.len())?;
-    answer::picture(picture, ticket)
+    permit.end_job();
+    permit.grow(picture.file.len())?;
+    answer::picture(picture, permit)
 }
 
 async fn read_matches(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
-    let Received { caller, context, ticket: _ticket, .. } = receive_without_body(&state, request).await?;
+    let Received { caller, context, permit: _permit, .. } = receive_without_body(&state, request).await?;
     Ok(answer::text(state.biometric.matches(&session(&caller, &path)?, face(&path)?, context).await?))
 }
 

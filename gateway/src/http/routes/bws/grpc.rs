@@ -66,7 +66,7 @@ async fn unary<Q: Message + Default, A: Message>(
         let receive = async {
             let mut received = receive_whole(state, request).await?;
             let body = std::mem::take(&mut received.body);
-            let message = message::read(body, is_compressed, &mut received.ticket).await?;
+            let message = message::read(body, is_compressed, &mut received.permit).await?;
             Ok((message, received))
         };
         let (message, mut received) = before(deadline, receive).await?;

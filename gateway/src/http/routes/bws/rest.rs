@@ -62,7 +62,7 @@ where
 {
     let headers = AnswerHeaders::of(&request);
     let answered = async {
-        let Received { body, context, ticket: _ticket, .. } = receive_whole(state, request).await?;
+        let Received { body, context, permit: _permit, .. } = receive_whole(state, request).await?;
         let body = json::read(body).await?;
         let mut response = answer::text(crate::families::json::answer(&service(body, &context).await?)?);
         response.headers_mut().extend(headers.finish(&context));
