@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faceline_gateway_store::rate::{RateError, Rates};
-use faceline_gateway_store::session::{self, SealedSessions, StoreError};
+use faceline_gateway_store::sealed::SealedStores;
+use faceline_gateway_store::{self as store, StoreError, StoreHealth};
 use faceline_shared::admin::Condition;
 use faceline_shared::broker::Queue;
 use faceline_shared::object::{self, ObjectError, SealedObjects};
@@ -25,7 +26,7 @@ use crate::families::bws::Bws;
 use crate::families::face_liveness::FaceLiveness;
 use crate::http::{Families, GatewayState, ListenError, Server};
 use crate::jobs::{Dispatcher, WorkerClient};
-use crate::sessions::{Outbox, Sessions};
+use crate::sessions::{OutboxProcessor, Sessions};
 use crate::signing::{Signer, SigningError};
 use crate::usage::{Mover, Usage};
 
@@ -75,17 +76,11 @@ pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Resul
 pub struct Gateway {
     server: Server,
     rates: Arc<Rates>,
-    outbox: Outbox,
+    outbox: OutboxProcessor,
     mover: Mover,
     listening: Condition,
     /// Tasks that run beside the requests until the gateway is dropped.
     _background: Vec<AbortOnDropHandle<()>>,
-}
-
-/// The stores that requests, the outbox and the readiness share.
-struct Stores {
-    records: SealedSessions,
-    objects: SealedObjects,
 }
 
 impl Gateway {
@@ -105,13 +100,14 @@ impl Gateway {
         }
         let signer = Arc::new(Signer::load(settings, &services.metrics)?);
         let rates = Arc::new(Rates::start(settings, &services.metrics)?);
-        let Stores { records, objects } = open_stores(&services)?;
-        let usage = Usage::new(records.clone(), &services.metrics);
+        let (stores, objects) = open_stores(&services)?;
+        let usage = Usage::new(stores.outbox.clone(), &services.metrics);
         let admission = Admission::new(settings, &services.metrics);
         let instance = Uuid::new_v4().simple().to_string();
         let dispatcher = start_dispatcher(&instance, &services, &admission).await;
         let sessions = Arc::new(Sessions::new(
-            records.clone(),
+            stores.sessions,
+            stores.idempotency,
             objects.clone(),
             services.broker.clone(),
             settings,
@@ -119,14 +115,14 @@ impl Gateway {
         ));
         let mut background = vec![
             tokio::spawn(follow_connection(dispatcher.watch_connection(), connected)),
-            tokio::spawn(dependencies.run(services.clone(), records, objects.clone())),
+            tokio::spawn(dependencies.run(services.clone(), stores.health, objects.clone())),
             tokio::spawn(Arc::clone(&signer).watch()),
             tokio::spawn(Arc::clone(&accounts).watch()),
         ];
         let listener = Arc::clone(&sessions);
         background.push(tokio::spawn(async move { listener.listen().await }));
-        let outbox = Outbox::of(&sessions);
-        let mover = usage.mover(objects, &settings.usage);
+        let outbox = OutboxProcessor::new(&sessions, stores.outbox);
+        let mover = Mover::new(Arc::clone(&usage), objects, settings.usage.clone());
         let dispatcher = Arc::new(dispatcher);
         let workers = WorkerClient::new(dispatcher.clone(), Arc::clone(&admission), settings.jobs.deadline);
         let families = Families {
@@ -194,12 +190,12 @@ fn warn_of_unshared_files(settings: &Settings) {
     }
 }
 
-fn open_stores(services: &SharedServices) -> Result<Stores, GatewayError> {
+/// Opens the session store and the object store. Both are sealed with the data keys.
+fn open_stores(services: &SharedServices) -> Result<(SealedStores, SealedObjects), GatewayError> {
     let SharedServices { settings, keys, .. } = services;
-    let records =
-        SealedSessions::new(session::open(&settings.store.url, &settings.data_dir)?, keys.data.clone());
+    let stores = SealedStores::new(store::open(&settings.store.url, &settings.data_dir)?, keys.data.clone());
     let objects = SealedObjects::new(object::open(&settings.objects, &settings.data_dir)?, keys.data.clone());
-    Ok(Stores { records, objects })
+    Ok((stores, objects))
 }
 
 /// Starts the dispatcher, which reports to the admission how long jobs waited for a worker. `instance` names its
@@ -256,14 +252,14 @@ impl DependencyWatch {
         }
     }
 
-    async fn run(self, services: SharedServices, records: SealedSessions, objects: SealedObjects) {
+    async fn run(self, services: SharedServices, store: Arc<dyn StoreHealth>, objects: SealedObjects) {
         let mut interval = tokio::time::interval(POLL_INTERVAL);
         loop {
             interval.tick().await;
             self.measure_queues(&services).await;
             let blobs = services.blobs.check().await;
             self.blobs_usable.set(succeeded("the blob store is not usable", &blobs));
-            self.store_usable.set(succeeded("the session store is not usable", &records.check().await));
+            self.store_usable.set(succeeded("the session store is not usable", &store.check().await));
             self.objects_up.set(succeeded("the object store is not usable", &objects.check().await).into());
         }
     }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use faceline_models::evaluation::{AgeErrors, AgeIndex, AgePair, Fold, MIDDLE_AGES};
 use faceline_shared::settings::Settings;
-use faceline_worker::pipeline::{AgedFace, Pipeline, StageTimes};
+use faceline_worker::pipeline::{AgedFace, Pipeline};
 use image::{ImageFormat, RgbImage, imageops};
 
 use crate::age_figures::{AgeFigures, name};
@@ -67,7 +67,7 @@ fn estimate(pipeline: &mut Pipeline, path: &Path, pad: u32) -> anyhow::Result<Op
     if pad > 0 {
         bytes = padded(&bytes, pad)?;
     }
-    Ok(pipeline.estimate_central_age(&bytes, &mut StageTimes::default())?)
+    Ok(pipeline.estimate_central_age(&bytes)?)
 }
 
 /// The picture with a black border, in a lossless format.

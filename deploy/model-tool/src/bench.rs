@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use faceline_shared::digest::sha256_hex;
 use faceline_shared::face::ImageType;
 use faceline_shared::settings::Settings;
-use faceline_worker::jobs::pipeline_settings;
-use faceline_worker::jobs::sha256;
 use faceline_worker::pipeline::{CodingOptions, Models, Pipeline, StageTimes, search_eighths};
+use faceline_worker::pipeline_settings;
 use serde_json::json;
 use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
@@ -38,8 +38,8 @@ impl Bench {
         let mut pipelines = Vec::new();
         for _ in 0..threads {
             let mut pipeline = warm(&models, config)?;
-            // The first run is not measured: it allocates memory that later runs reuse.
-            pipeline.code(&picture, OPTIONS, &mut StageTimes::default())?;
+            // The first run of a size takes memory that the following ones keep.
+            pipeline.code(&picture, OPTIONS)?;
             pipelines.push(pipeline);
         }
         let (cpu, started) = (cpu_time()?, Instant::now());
@@ -95,14 +95,16 @@ pub(crate) fn warm(models: &Models, config: &Settings) -> anyhow::Result<Pipelin
 
 fn repeat(pipeline: &mut Pipeline, picture: &[u8], count: u32) -> anyhow::Result<Run> {
     let mut run = Run { digest: Duration::ZERO, stages: StageTimes::default(), models: Duration::ZERO };
+    pipeline.take_times();
     let before = pipeline.model_time();
     for _ in 0..count {
         let started = Instant::now();
-        black_box(sha256(picture));
+        black_box(sha256_hex(picture));
         run.digest += started.elapsed();
-        let coded = pipeline.code(picture, OPTIONS, &mut run.stages)?;
+        let coded = pipeline.code(picture, OPTIONS)?;
         anyhow::ensure!(coded.face.is_some(), "there is no face in the picture");
     }
+    run.stages = pipeline.take_times();
     run.models = pipeline.model_time() - before;
     Ok(run)
 }
@@ -111,11 +113,13 @@ fn repeat(pipeline: &mut Pipeline, picture: &[u8], count: u32) -> anyhow::Result
 fn age_ms(pipelines: &mut [Pipeline], picture: &[u8], count: u32) -> anyhow::Result<f64> {
     let mut stages = StageTimes::default();
     for pipeline in pipelines.iter_mut().take(1) {
-        // The first run is not measured: it loads the model.
-        pipeline.estimate_age(picture, OPTIONS, &mut StageTimes::default())?;
+        // The first one loads the model.
+        pipeline.estimate_age(picture, OPTIONS)?;
+        pipeline.take_times();
         for _ in 0..count {
-            black_box(pipeline.estimate_age(picture, OPTIONS, &mut stages)?);
+            black_box(pipeline.estimate_age(picture, OPTIONS)?);
         }
+        stages = pipeline.take_times();
     }
     Ok(stages.age.as_secs_f64() * 1000.0 / f64::from(count))
 }

@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use bytes::Bytes;
 use faceline_shared::job::Examination;
 use faceline_shared::settings::Settings;
-use faceline_worker::pipeline::StageTimes;
 use serde_json::json;
 
 use crate::bench::{cpu_time, warm};
@@ -31,12 +30,12 @@ impl BenchLiveness {
         let asked = Examination { live, photo: None, liveness: true, challenge: Vec::new() };
         let mut pipeline = warm(&coder::models(config)?, config)?;
         // The first run is not measured: it loads the model and allocates memory that later runs reuse.
-        let examined = pipeline.examine(&asked, &mut StageTimes::default())?;
+        let examined = pipeline.examine(&asked)?;
         let is_judged = examined.live.iter().all(|picture| picture.shown.rejection().is_none());
         anyhow::ensure!(is_judged, "a picture is not judged: {examined:?}");
-        let (mut stages, before) = (StageTimes::default(), cpu_time()?);
+        let before = cpu_time()?;
         for _ in 0..self.count {
-            black_box(pipeline.examine(&asked, &mut stages)?);
+            black_box(pipeline.examine(&asked)?);
         }
         let cpu_ms = (cpu_time()? - before) * 1000.0 / f64::from(self.count);
         writeln!(std::io::stdout(), "{}", json!({ "cpu_ms": cpu_ms }))?;

@@ -8,8 +8,8 @@ use faceline_models::Repository;
 use faceline_models::evaluation::{Coded, Coder, CoderError, Fold, Folder, Sample};
 use faceline_shared::settings::Settings;
 use faceline_worker::inference::Runtime;
-use faceline_worker::jobs::pipeline_settings;
-use faceline_worker::pipeline::{Models, Pipeline, StageTimes};
+use faceline_worker::pipeline::{Models, Pipeline};
+use faceline_worker::pipeline_settings;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Loads the models that `config` names.
@@ -60,7 +60,7 @@ impl CentralFace {
 
 impl Coder for CentralFace {
     fn code(&mut self, image: &Path) -> Result<Option<Sample>, CoderError> {
-        let coded = self.pipeline.code_central(&std::fs::read(image)?, &mut StageTimes::default())?;
+        let coded = self.pipeline.code_central(&std::fs::read(image)?)?;
         Ok(coded.face.map(|face| Sample {
             embedding: face.embedding,
             quality: face.quality,

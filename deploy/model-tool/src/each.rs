@@ -6,8 +6,8 @@ use std::thread;
 
 use anyhow::Context as _;
 use faceline_shared::settings::Settings;
-use faceline_worker::jobs::pipeline_settings;
 use faceline_worker::pipeline::Pipeline;
+use faceline_worker::pipeline_settings;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::coder;

@@ -11,7 +11,7 @@ use faceline_models::evaluation::{AttackErrors, Presentation, presentations};
 use faceline_shared::job::examination::{Check, Examination, ExaminedPicture};
 use faceline_shared::liveness::SecurityLevel;
 use faceline_shared::settings::Settings;
-use faceline_worker::pipeline::{Pipeline, StageTimes};
+use faceline_worker::pipeline::Pipeline;
 
 use crate::each::each;
 
@@ -58,7 +58,7 @@ impl Liveness {
 fn examine(pipeline: &mut Pipeline, path: &Path) -> anyhow::Result<ExaminedPicture> {
     let live = vec![Bytes::from(std::fs::read(path)?)];
     let asked = Examination { live, photo: None, liveness: true, challenge: Vec::new() };
-    let examined = pipeline.examine(&asked, &mut StageTimes::default())?;
+    let examined = pipeline.examine(&asked)?;
     examined.live.into_iter().next().map(|picture| picture.shown).context("nothing was examined")
 }
 

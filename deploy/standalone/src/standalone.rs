@@ -3,8 +3,7 @@
 use faceline_gateway::{Gateway, GatewayError};
 use faceline_shared::services::SharedServices;
 use faceline_shared::shutdown::CancellationToken;
-use faceline_worker::WorkerError;
-use faceline_worker::jobs::MODELS_READY;
+use faceline_worker::{MODELS_READY, WorkerError};
 
 use crate::greeting;
 

@@ -9,7 +9,7 @@ use std::fmt;
 
 use crate::fault::Fault;
 use bytes::Bytes;
-use faceline_gateway_store::session::once::{self, Digest};
+use faceline_gateway_store::idempotency::{self, Digest};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value as Json;
 
@@ -166,7 +166,7 @@ impl Form {
         let documents = self.documents.iter().map(|(name, text)| (*name, Cow::Borrowed(text.as_bytes())));
         let pictures = self.pictures.iter().map(|(name, bytes)| (*name, Cow::Borrowed(&**bytes)));
         let parts: Vec<(&str, Cow<'_, [u8]>)> = values.chain(documents).chain(pictures).collect();
-        once::digest(parts.iter().flat_map(|(name, content)| [name.as_bytes(), content]))
+        idempotency::digest(parts.iter().flat_map(|(name, content)| [name.as_bytes(), content]))
     }
 
     /// A picture.

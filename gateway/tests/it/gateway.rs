@@ -11,11 +11,11 @@ use faceline_gateway::families::bws::Bws;
 use faceline_gateway::families::face_liveness::FaceLiveness;
 use faceline_gateway::http::{Families, GatewayState, Server};
 use faceline_gateway::jobs::WorkerClient;
-use faceline_gateway::sessions::{Outbox, Sessions};
+use faceline_gateway::sessions::{OutboxProcessor, Sessions};
 use faceline_gateway::signing::Signer;
-use faceline_gateway::usage::Usage;
+use faceline_gateway::usage::{Mover, Usage};
 use faceline_gateway_store::rate::Rates;
-use faceline_gateway_store::session::SessionName;
+use faceline_gateway_store::sessions::SessionName;
 use faceline_shared::admin::{Condition, Readiness};
 use faceline_shared::settings::Settings;
 use faceline_shared::shutdown::CancellationToken;
@@ -73,22 +73,27 @@ impl Gateway {
         let admission = Admission::new(&config, &metrics);
         let rates = Arc::new(Rates::start(&config, &metrics).unwrap());
         let signer = Arc::new(Signer::load(&config, &metrics).unwrap());
+        let records = stores.records();
         let sessions = Arc::new(Sessions::new(
-            stores.records(),
+            records.sessions,
+            records.idempotency,
             stores.sealed_objects(),
             stores.broker.clone(),
             &config,
             &metrics,
         ));
-        let usage = Usage::new(stores.records(), &metrics);
+        let usage = Usage::new(records.outbox.clone(), &metrics);
         let shutdown = CancellationToken::new();
         let listener = Arc::clone(&sessions);
         let beside = [
             tokio::spawn(Arc::clone(&signer).watch()),
             tokio::spawn(Arc::clone(&accounts).watch()),
             tokio::spawn(async move { listener.listen().await }),
-            tokio::spawn(Outbox::of(&sessions).run(shutdown.clone())),
-            tokio::spawn(usage.mover(stores.sealed_objects(), &config.usage).run(shutdown.clone())),
+            tokio::spawn(OutboxProcessor::new(&sessions, records.outbox).run(shutdown.clone())),
+            tokio::spawn(
+                Mover::new(Arc::clone(&usage), stores.sealed_objects(), config.usage.clone())
+                    .run(shutdown.clone()),
+            ),
         ];
         let client = WorkerClient::new(workers.clone(), Arc::clone(&admission), config.jobs.deadline);
         let families = Families {

@@ -215,7 +215,7 @@ mod tests {
         let none = Fit::new("none", &Labelled::new(), 1).unwrap_err();
         assert!(matches!(none, CalibrationError::TooFew { impostors: 0 }));
         // All similarities are equal, so there is no quantile.
-        let alike: Vec<_> = (0..600).map(|person| (person, vec![1.0; 4])).collect();
-        assert!(Fit::new("alike", &people(&alike), 1).is_err());
+        let equal: Vec<_> = (0..600).map(|person| (person, vec![1.0; 4])).collect();
+        assert!(Fit::new("equal", &people(&equal), 1).is_err());
     }
 }

@@ -135,10 +135,10 @@ fn shown(field: &Field, default: Option<&String>) -> String {
         return format!("`{}`", in_one_unit(humantime::parse_duration(text).unwrap()));
     }
     match text.parse::<u64>() {
-        Ok(number) if field.doc.contains("bytes") && number % (1 << 20) == 0 && number > 0 => {
+        Ok(number) if field.doc.contains("bytes") && number.is_multiple_of(1 << 20) && number > 0 => {
             format!("`{number}` ({} MiB)", number >> 20)
         }
-        Ok(number) if field.doc.contains("bytes") && number % (1 << 10) == 0 && number > 0 => {
+        Ok(number) if field.doc.contains("bytes") && number.is_multiple_of(1 << 10) && number > 0 => {
             format!("`{number}` ({} KiB)", number >> 10)
         }
         _ => format!("`{text}`"),
@@ -151,7 +151,7 @@ fn in_one_unit(time: Duration) -> String {
     // The largest unit of which there are at least two, as people write times.
     let (unit, length) = units
         .into_iter()
-        .find(|(_, length)| milliseconds % length == 0 && milliseconds >= 2 * length)
+        .find(|(_, length)| milliseconds.is_multiple_of(*length) && milliseconds >= 2 * length)
         .unwrap_or(("ms", 1));
     format!("{}{unit}", milliseconds / length)
 }

@@ -1,4 +1,4 @@
-//! The blob store port.
+//! The suite of the blob store port, and tests of its adapters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::soon;
 const MINUTE: Duration = Duration::from_secs(60);
 const MEGABYTE: usize = 1 << 20;
 
-/// A store with room for 96 MB, and what it lives on.
+/// A store with room for 96 MB, and its server.
 trait Fixture {
     async fn start() -> Self;
     fn store(&self) -> &dyn BlobStore;
@@ -54,7 +54,7 @@ impl Fixture for Remote {
     }
 }
 
-/// Makes each function of the suite a test of each store.
+/// Makes each function of the suite a test of each adapter.
 macro_rules! conformance {
     ($($test:ident)*) => {
         mod embedded {
@@ -107,11 +107,11 @@ async fn a_blob_is_gone_when_its_time_is_over<F: Fixture>() {
     let last_seen = loop {
         let asked = Instant::now();
         if get(store, "a").await.is_none() {
-            // Not too early…
+            // The blob must not end too early…
             assert!(Instant::now() >= before + TTL, "gone after {:?}", before.elapsed());
             break asked;
         }
-        // …and not too late: Redis counts in milliseconds.
+        // …nor too late: Redis counts in milliseconds.
         assert!(asked <= after + TTL + Duration::from_millis(2), "alive after {:?}", asked - after);
     };
     assert!(last_seen >= before);
@@ -185,7 +185,7 @@ async fn a_store_that_is_away_is_unreachable_and_comes_back() {
     server.restart().await;
     assert_eq!(get(&store, "a").await.unwrap(), "x");
     server.restart().await;
-    // The connection was lost once more, and nobody is to notice.
+    // The connection was lost once more, and the operation succeeds all the same.
     assert_eq!(get(&store, "a").await.unwrap(), "x");
 }
 

@@ -1,4 +1,4 @@
-//! The object store port.
+//! The suite of the object store port, and tests of its adapters.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use crate::soon;
 
 const MEGABYTE: usize = 1 << 20;
 
-/// A store, and what it lives on.
+/// A store and its folder or server.
 trait Fixture {
     async fn start() -> Self;
     fn store(&self) -> &Arc<dyn ObjectStore>;
@@ -75,7 +75,7 @@ impl Fixture for Bucket {
     }
 }
 
-/// Makes each function of the suite a test of each store.
+/// Makes each function of the suite a test of each adapter.
 macro_rules! conformance {
     ($($test:ident)*) => {
         mod folder {
@@ -145,7 +145,7 @@ async fn large_objects_come_back_whole_and_many_at_once<F: Fixture>() {
     futures_util::future::join_all(keys.iter().map(async |key| {
         store.put(key, Bytes::from(key.repeat(10_000))).await.unwrap();
         assert_eq!(get(&**store, key).await.unwrap(), key.repeat(10_000));
-        // The folders of the others are not to suffer from it.
+        // Deleting an object must not disturb the folders of others.
         store.delete(key).await.unwrap();
         assert_eq!(get(&**store, key).await, None);
     }))
@@ -174,7 +174,7 @@ async fn no_reader_sees_half_an_object<F: Fixture>() {
     soon(async { tokio::join!(writing, reading, reading_twice(&**store)) }).await;
 }
 
-/// What two reads at the same time see is not older in the second one.
+/// Asserts that the second of two reads returns no older object than the first.
 async fn reading_twice(store: &dyn ObjectStore) {
     let first = get(store, "a").await.unwrap()[0];
     let second = get(store, "a").await.unwrap()[0];
@@ -241,7 +241,7 @@ async fn a_sealed_object_opens_in_its_place_only_and_lies_nowhere_in_the_clear<F
     assert_eq!(sealed.get("bank", &key).await.unwrap(), None);
 }
 
-/// Names of everything in a folder and below it.
+/// The names of all entries in a folder and below it.
 fn names(folder: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -302,8 +302,8 @@ async fn is_unreachable(store: &dyn ObjectStore) {
     }
 }
 
-/// A server that answers as Amazon's does where there is no such bucket; s3s-fs makes one, or says that the key is not
-/// there.
+/// A server that answers like Amazon's for a missing bucket. s3s-fs creates the bucket instead, or answers that the key is
+/// missing.
 async fn server_without_buckets() -> SocketAddr {
     const BODY: &str = "<Error><Code>NoSuchBucket</Code><Message>It does not exist</Message></Error>";
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

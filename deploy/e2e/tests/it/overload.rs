@@ -12,7 +12,7 @@ use faceline_shared::services::SharedServices;
 use faceline_shared::settings::{Settings, Sources};
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::testkit::{CutProxy, RabbitMq, Redis};
-use faceline_worker::jobs::{Consumer, Handler, Times, WorkerMetrics};
+use faceline_worker::jobs::{Consumer, Handler, JobTimes, Unavailable, WorkerMetrics};
 use futures_util::future::join_all;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -156,7 +156,7 @@ impl Handler for GatedHandler {
         1
     }
 
-    async fn handle(&self, _: Task<Bytes>) -> (Outcome, Times) {
+    async fn handle(&self, _: Task<Bytes>) -> Result<(Outcome, JobTimes), Unavailable> {
         self.0.acquire().await.unwrap().forget();
         no_face()
     }
@@ -171,14 +171,14 @@ impl Handler for SlowHandler {
         1
     }
 
-    async fn handle(&self, _: Task<Bytes>) -> (Outcome, Times) {
+    async fn handle(&self, _: Task<Bytes>) -> Result<(Outcome, JobTimes), Unavailable> {
         tokio::time::sleep(Duration::from_millis(20)).await;
         no_face()
     }
 }
 
-fn no_face() -> (Outcome, Times) {
-    (Ok(JobResult::Coded(CodedPicture { digest: String::new(), face: None })), Times::default())
+fn no_face() -> Result<(Outcome, JobTimes), Unavailable> {
+    Ok((Ok(JobResult::Coded(CodedPicture { digest: String::new(), face: None })), JobTimes::default()))
 }
 
 #[tokio::test]

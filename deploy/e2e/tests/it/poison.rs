@@ -16,7 +16,7 @@ use faceline_shared::settings::{Settings, Sources};
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::telemetry::TraceContext;
 use faceline_shared::testkit::{RabbitMq, Redis};
-use faceline_worker::jobs::{Consumer, Handler, Times, WorkerMetrics};
+use faceline_worker::jobs::{Consumer, Handler, JobTimes, Unavailable, WorkerMetrics};
 use futures_util::future::join_all;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -38,13 +38,13 @@ impl Handler for Mortal {
         4
     }
 
-    async fn handle(&self, task: Task<Bytes>) -> (Outcome, Times) {
+    async fn handle(&self, task: Task<Bytes>) -> Result<(Outcome, JobTimes), Unavailable> {
         let Task::Code(picture) = task else { panic!("only pictures are sent") };
         if picture.picture == POISON {
             std::process::abort();
         }
         let digest = String::from_utf8(picture.picture.to_vec()).unwrap();
-        (Ok(JobResult::Coded(CodedPicture { digest, face: None })), Times::default())
+        Ok((Ok(JobResult::Coded(CodedPicture { digest, face: None })), JobTimes::default()))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::fault::Fault;
-use faceline_gateway_store::session::SessionName;
+use faceline_gateway_store::sessions::SessionName;
 use faceline_shared::face::Embedding;
 use faceline_shared::job::JobResult;
 use faceline_shared::score::Far;
@@ -14,7 +14,7 @@ use super::failure::Parts;
 use super::{BiometricServices, Json};
 use crate::jobs::other_result;
 use crate::request::RequestContext;
-use crate::sessions::Face;
+use crate::sessions::SessionFace;
 use crate::timestamp::Timestamp;
 use faceline_shared::job::{Ranking, Task};
 
@@ -75,7 +75,7 @@ impl BiometricServices {
     async fn rank(
         &self,
         reference: Embedding,
-        faces: &[(Uuid, Face)],
+        faces: &[(Uuid, SessionFace)],
         context: RequestContext,
     ) -> Result<Vec<(f64, f64)>, Fault> {
         let candidates: Vec<Embedding> =

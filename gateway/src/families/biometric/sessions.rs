@@ -2,7 +2,7 @@
 
 use crate::fault::Fault;
 use bytes::Bytes;
-use faceline_gateway_store::session::SessionName;
+use faceline_gateway_store::sessions::SessionName;
 use faceline_shared::face::Embedding;
 use faceline_shared::job::JobResult;
 use serde::de::DeserializeOwned;
@@ -19,7 +19,7 @@ use crate::jobs::other_result;
 use crate::request::RequestContext;
 use crate::sessions::face::FaceDescription;
 use crate::sessions::media_type;
-use crate::sessions::{self, KeptPicture, Repeatable, Turn};
+use crate::sessions::{self, Claimed, IdempotentRequest, KeptPicture, SessionFace};
 use crate::timestamp::Timestamp;
 use faceline_shared::job::Task;
 
@@ -43,12 +43,16 @@ struct NewFace<'a> {
 }
 
 impl BiometricServices {
-    /// Begins a request that is to happen once.
+    /// Claims the idempotency key of a request.
     ///
     /// # Errors
-    /// Another one is at it, its name is that of another request, or the store is away.
-    pub async fn once<A: DeserializeOwned>(&self, request: &Repeatable<'_>) -> Result<Turn<A>, Fault> {
-        self.sessions.once(request).await
+    /// [`Fault::InProgress`] while another attempt holds the claim, [`Fault::KeyReused`] if the key belongs to another
+    /// request, and the faults of an unavailable store.
+    pub async fn claim_idempotency<A: DeserializeOwned>(
+        &self,
+        request: &IdempotentRequest<'_>,
+    ) -> Result<Claimed<A>, Fault> {
+        self.sessions.claim_idempotency(request).await
     }
 
     /// Creates a session, which may be there already. The body may be empty.
@@ -145,7 +149,7 @@ impl BiometricServices {
         let answer = text(self.signed(&shown)?)?;
         let picture =
             file.map(|file| KeptPicture { media_type: media_type::of(file).to_owned(), length: file.len() });
-        let face = sessions::Face { description, embedding, picture, answer };
+        let face = SessionFace { description, embedding, picture, answer };
         self.sessions.add_face(name, id, &face, file).await
     }
 

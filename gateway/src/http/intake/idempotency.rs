@@ -5,7 +5,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use faceline_gateway_store::session::once::Digest;
+use faceline_gateway_store::idempotency::Digest;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use crate::fault::Fault;
 use crate::http::GatewayState;
 use crate::http::answer::{Answer, CauseLabel, NO_STORE, Refusal};
 use crate::http::operations::{self, Operation};
-use crate::sessions::{Repeatable, Run, Turn};
+use crate::sessions::{Claimed, IdempotencyClaim, IdempotentRequest};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks an answer that an earlier request has got already.
@@ -79,19 +79,19 @@ impl IdempotentCall {
         let Some(key) = self.key? else {
             return create(Uuid::new_v4()).await;
         };
-        let request = Repeatable {
+        let request = IdempotentRequest {
             client: &caller.client,
             operation: self.operation.name,
             key: &key,
             path: &self.path,
             body: body(),
         };
-        match state.biometric.once(&request).await? {
-            Turn::Mine(claim) => {
-                let answer = create(claim.subject()).await;
+        match state.biometric.claim_idempotency(&request).await? {
+            Claimed::Acquired(claim) => {
+                let answer = create(claim.resource()).await;
                 settle(claim, answer.unwrap_or_else(Refusal::into_response)).await
             }
-            Turn::Answered(kept) => replay(kept),
+            Claimed::Completed(kept) => replay(kept),
         }
     }
 }
@@ -110,10 +110,10 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Fault> {
 }
 
 /// Keeps the answer for retries. An answer that asks for a retry is not kept: the claim is released instead.
-async fn settle(claim: Run, response: Response) -> Answer<Response> {
+async fn settle(claim: IdempotencyClaim, response: Response) -> Answer<Response> {
     let status = response.status();
     if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
-        claim.give_up().await;
+        claim.release().await;
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
@@ -128,7 +128,7 @@ async fn settle(claim: Run, response: Response) -> Answer<Response> {
         content_type: header(header::CONTENT_TYPE),
         body: body.clone(),
     };
-    claim.answer(&kept).await;
+    claim.complete(&kept).await;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 

@@ -6,7 +6,8 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use faceline_gateway_store::session::{SessionName, once};
+use faceline_gateway_store::idempotency;
+use faceline_gateway_store::sessions::SessionName;
 use uuid::Uuid;
 
 use super::route::Route;
@@ -42,7 +43,7 @@ pub(super) fn routes() -> [Route; 10] {
 async fn create_session(State(state): SharedState, request: Request) -> Answer<Response> {
     let call = IdempotentCall::of(&request)?;
     let Received { body, caller, permit: _permit, .. } = receive_json(&state, request).await?;
-    let digest = || once::digest([&*body]);
+    let digest = || idempotency::digest([&*body]);
     let create = async |id| {
         let name = SessionName { client: caller.client.as_ref().to_owned(), id };
         state.biometric.create_session(&name, body.clone()).await?;
@@ -83,7 +84,7 @@ async fn create_face_from_json(
         state.biometric.create_session_face_from_json(&name, id, utf8(&body)?).await?;
         created_face(&name, id)
     };
-    call.answer_once(&state, &caller, || once::digest([&*body]), create).await
+    call.answer_once(&state, &caller, || idempotency::digest([&*body]), create).await
 }
 
 async fn create_face_from_picture(

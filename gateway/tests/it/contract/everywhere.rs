@@ -1,6 +1,6 @@
 //! What holds for every operation: who may call it, and what it says where something is not there or out of order.
 
-use faceline_gateway_store::session::StoreError;
+use faceline_gateway_store::StoreError;
 use faceline_shared::seal::KeyRingFile;
 use uuid::Uuid;
 

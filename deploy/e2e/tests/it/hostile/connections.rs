@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{interval, timeout};
 
-use super::Victim;
+use super::AttackedService;
 use super::wire::{ServerAddress, face, post};
 
 /// The metric of open connections.
@@ -28,8 +28,8 @@ const SHORT: [(&str, &str); 4] = [
 
 #[tokio::test]
 async fn slow_callers_are_given_up() {
-    let mut victim = Victim::start(&SHORT).await;
-    let target = victim.target;
+    let mut service = AttackedService::start(&SHORT).await;
+    let target = service.target;
     let form = post("", &face(&[0; 100_000]));
     let head = form.len() - 100_000;
     let slow = [
@@ -42,7 +42,7 @@ async fn slow_callers_are_given_up() {
     let drips = slow.iter().flat_map(|one| [one; 25]).map(|(at_once, bytes)| drip(target, at_once, bytes));
     let served = async {
         for _ in 0..10 {
-            victim.serves("slow callers").await;
+            service.assert_serves("slow callers").await;
         }
     };
     let (answers, ()) = tokio::join!(join_all(drips), served);
@@ -50,8 +50,8 @@ async fn slow_callers_are_given_up() {
         let is_body = at / 25 == 3;
         assert_eq!(answer.starts_with("HTTP/1.1 408 "), is_body, "{at}: {answer}");
     }
-    unread(target, &mut victim).await;
-    victim.survives("slow callers", MAX_MEMORY_BYTES).await;
+    unread(target, &mut service).await;
+    service.assert_unharmed("slow callers", MAX_MEMORY_BYTES).await;
 }
 
 /// Sends `at_once`, then one byte after the other until the server closes the connection. Returns its answer.
@@ -78,8 +78,8 @@ async fn drip(target: ServerAddress, at_once: &[u8], bytes: &[u8]) -> String {
 }
 
 /// A caller sends requests and never reads an answer.
-async fn unread(target: ServerAddress, victim: &mut Victim) {
-    victim.process.metric_is(OPEN, |open| open == 0.0).await;
+async fn unread(target: ServerAddress, service: &mut AttackedService) {
+    service.process.metric_is(OPEN, |open| open == 0.0).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(target.0).await.unwrap();
@@ -89,7 +89,7 @@ async fn unread(target: ServerAddress, victim: &mut Victim) {
     };
     // The loop ends when the server closes the connection.
     timeout(TIMEOUT, asks).await.expect("a caller who does not read is not given up");
-    victim.process.metric_is(OPEN, |open| open == 0.0).await;
+    service.process.metric_is(OPEN, |open| open == 0.0).await;
 }
 
 #[tokio::test]
@@ -100,23 +100,23 @@ async fn idle_connections_keep_nobody_out() {
     if count < WANTED {
         println!("{count} connections instead of {WANTED}: more files may not be open (ulimit -n)");
     }
-    let mut victim = Victim::start(&[("inference.sessions", "1")]).await;
+    let mut service = AttackedService::start(&[("inference.sessions", "1")]).await;
     let mut idle: Vec<TcpStream> = Vec::with_capacity(count);
     let started = Instant::now();
     while idle.len() < count {
-        let mut stream = victim.target.connect().await;
+        let mut stream = service.target.connect().await;
         // Half of the connections send the beginning of a request.
         if idle.len().is_multiple_of(2) {
             stream.write_all(b"GET /livez HTTP/1.1\r\n").await.unwrap();
         }
         idle.push(stream);
         if idle.len().is_multiple_of(1000) {
-            victim.serves(&format!("{} idle connections", idle.len())).await;
+            service.assert_serves(&format!("{} idle connections", idle.len())).await;
         }
     }
     println!("{count} connections in {:?}", started.elapsed());
-    let open = victim.process.metric(OPEN).await;
-    let shed = victim.process.metric(SHED).await;
+    let open = service.process.metric(OPEN).await;
+    let shed = service.process.metric(SHED).await;
     println!("{open} are open, {shed} were shed");
     assert!(open <= 4096.0, "{open}");
     if count == WANTED {
@@ -128,7 +128,7 @@ async fn idle_connections_keep_nobody_out() {
         let ended = timeout(TIMEOUT, stream.read(&mut nothing)).await.expect("it is still open");
         assert!(matches!(ended, Ok(0) | Err(_)));
     }
-    victim.survives("idle connections", MAX_MEMORY_BYTES).await;
+    service.assert_unharmed("idle connections", MAX_MEMORY_BYTES).await;
 }
 
 /// Raises this process's limit of open files to the highest that is allowed, and returns it.

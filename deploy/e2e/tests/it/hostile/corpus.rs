@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::wire::{face, post};
-use super::{Case, Victim};
+use super::{AttackedService, Case};
 
 /// Environment variable that names another folder.
 const VARIABLE: &str = "HOSTILE_FILES";
@@ -25,15 +25,15 @@ async fn files_that_have_hurt_others_are_refused_or_nobody_is_on_them() {
     }
     let files = files(&folder);
     assert!(!files.is_empty(), "{folder:?} is empty");
-    let mut victim = Victim::start(&[]).await;
+    let mut service = AttackedService::start(&[]).await;
     let mut refused = 0;
     for file in &files {
         let name = file.display().to_string();
         let case = Case::new(name, post("", &face(&std::fs::read(file).unwrap())), &[200, 400, 413]);
-        refused += usize::from(victim.suffers(&case).await.status != 200);
+        refused += usize::from(service.exchange_case(&case).await.status != 200);
     }
     println!("{refused} of {} files are refused", files.len());
-    victim.survives("files", MAX_MEMORY_BYTES).await;
+    service.assert_unharmed("files", MAX_MEMORY_BYTES).await;
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{interval, timeout};
 
-use super::Victim;
+use super::AttackedService;
 use super::wire::ServerAddress;
 
 const MAX_MEMORY_BYTES: usize = 1 << 30;
@@ -111,18 +111,18 @@ fn attacks() -> Vec<(&'static str, Vec<u8>)> {
 #[tokio::test]
 async fn hostile_http_2_ends() {
     let settings = [("inference.sessions", "1"), ("http.header_timeout", "1s"), ("http.idle_timeout", "1s")];
-    let victim = Victim::start(&settings).await;
+    let service = AttackedService::start(&settings).await;
     let attacks = attacks();
-    let target = victim.target;
+    let target = service.target;
     let all = join_all(attacks.iter().map(|(name, bytes)| attack(target, name, bytes)));
     let pings = pings_for_ever(target);
     let served = async {
         for _ in 0..20 {
-            victim.serves("HTTP/2").await;
+            service.assert_serves("HTTP/2").await;
         }
     };
     tokio::join!(all, pings, served);
-    victim.survives("HTTP/2", MAX_MEMORY_BYTES).await;
+    service.assert_unharmed("HTTP/2", MAX_MEMORY_BYTES).await;
 }
 
 /// Sends the bytes as far as the server takes them, and waits until the server closes the connection.

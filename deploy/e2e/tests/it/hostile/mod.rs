@@ -29,7 +29,7 @@ impl Case {
 }
 
 /// A service under attack.
-struct Victim {
+struct AttackedService {
     process: Process,
     target: ServerAddress,
     slowest: (Duration, String),
@@ -40,7 +40,7 @@ struct Victim {
     _exclusive: ExclusiveRun,
 }
 
-impl Victim {
+impl AttackedService {
     async fn start(settings: &[(&str, &str)]) -> Self {
         let exclusive = ExclusiveRun::begin().await;
         let folder = TempDir::new().unwrap();
@@ -53,7 +53,7 @@ impl Victim {
     }
 
     /// Sends a case and checks its answer.
-    async fn suffers(&mut self, case: &Case) -> WireAnswer {
+    async fn exchange_case(&mut self, case: &Case) -> WireAnswer {
         let answer = self.target.exchange(&case.bytes).await;
         let Case { name, expected, .. } = case;
         if !expected.contains(&answer.status) {
@@ -72,15 +72,15 @@ impl Victim {
     }
 
     /// Asserts that a valid request is answered.
-    async fn serves(&self, after: &str) {
+    async fn assert_serves(&self, after: &str) {
         let answer = self.target.exchange(&wire::good()).await;
         assert_eq!(answer.status, 200, "after {after}: {answer:?}");
     }
 
     /// Asserts that all answers were right, that peak memory was bounded, and that the service still works and ends cleanly.
-    async fn survives(mut self, family: &str, max_memory_bytes: usize) {
+    async fn assert_unharmed(mut self, family: &str, max_memory_bytes: usize) {
         assert!(self.wrong.is_empty(), "{}", self.wrong.join("\n"));
-        self.serves(family).await;
+        self.assert_serves(family).await;
         let peak = self.process.peak_memory();
         println!("{family}: {} cases, slowest {:?}, peak {} MB", self.cases, self.slowest, peak >> 20);
         assert!(peak < max_memory_bytes, "peak memory {} MB", peak >> 20);

@@ -6,7 +6,7 @@ use super::forge::{
     Seeded, animated_webp, black_png, chunk, encode, gif, png, scene, tiff, with_segments, with_size, zeros,
 };
 use super::wire::{face, post};
-use super::{Case, Victim};
+use super::{AttackedService, Case};
 
 const REFUSED: &[u16] = &[400];
 /// The picture is valid but unusual, and shows no face.
@@ -29,16 +29,16 @@ const MAX_MEMORY_BYTES: usize = 1 << 30;
 
 #[tokio::test]
 async fn hostile_pictures_are_refused() {
-    let mut victim = Victim::start(&[]).await;
+    let mut service = AttackedService::start(&[]).await;
     for (name, picture, expected) in bombs().into_iter().chain(oddities()).chain(others()) {
-        victim.suffers(&Case::new(name, post("", &face(&picture)), expected)).await;
+        service.exchange_case(&Case::new(name, post("", &face(&picture)), expected)).await;
     }
-    victim.serves("the forged ones").await;
+    service.assert_serves("the forged ones").await;
     for format in FORMATS {
         let whole = encode(&scene(64, 48), format);
         for cut in (0..whole.len()).step_by(whole.len() / 12 + 1) {
             let name = format!("{format:?} cut at {cut} of {}", whole.len());
-            victim.suffers(&Case::new(name, post("", &face(&whole[..cut])), EITHER)).await;
+            service.exchange_case(&Case::new(name, post("", &face(&whole[..cut])), EITHER)).await;
         }
         let mut seeded = Seeded(format as u64);
         for round in 0..20 {
@@ -48,10 +48,10 @@ async fn hostile_pictures_are_refused() {
                 bytes[at] ^= 1 << seeded.below(8);
             }
             let name = format!("{format:?} with flipped bits, round {round}");
-            victim.suffers(&Case::new(name, post("", &face(&bytes)), EITHER)).await;
+            service.exchange_case(&Case::new(name, post("", &face(&bytes)), EITHER)).await;
         }
     }
-    victim.survives("pictures", MAX_MEMORY_BYTES).await;
+    service.assert_unharmed("pictures", MAX_MEMORY_BYTES).await;
 }
 
 type Forged = (&'static str, Vec<u8>, &'static [u16]);

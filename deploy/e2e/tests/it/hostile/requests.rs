@@ -1,7 +1,7 @@
 //! Malformed, contradictory and endless requests.
 
 use super::wire::{DOT, FACES, face, good, named, part, post, request};
-use super::{Case, Victim};
+use super::{AttackedService, Case};
 
 const REFUSED: &[u16] = &[400];
 const TOO_LARGE: &[u16] = &[413];
@@ -10,21 +10,21 @@ const MAX_MEMORY_BYTES: usize = 1 << 30;
 
 #[tokio::test]
 async fn hostile_requests_are_refused() {
-    let mut victim = Victim::start(&[("inference.sessions", "1")]).await;
+    let mut service = AttackedService::start(&[("inference.sessions", "1")]).await;
     for case in truncations().into_iter().chain(forms()).chain(values()) {
-        victim.suffers(&case).await;
+        service.exchange_case(&case).await;
     }
-    victim.serves("forms").await;
+    service.assert_serves("forms").await;
     for case in headers().into_iter().chain(framings()).chain(targets()) {
-        let answer = victim.suffers(&case).await;
+        let answer = service.exchange_case(&case).await;
         assert!(answer.count <= 1, "{}: a second request was found in the first: {answer:?}", case.name);
     }
-    victim.serves("framings").await;
+    service.assert_serves("framings").await;
     for case in floods() {
-        victim.suffers(&case).await;
-        victim.serves(&case.name).await;
+        service.exchange_case(&case).await;
+        service.assert_serves(&case.name).await;
     }
-    victim.survives("requests", MAX_MEMORY_BYTES).await;
+    service.assert_unharmed("requests", MAX_MEMORY_BYTES).await;
 }
 
 fn case(name: &str, body: &[u8], expected: &'static [u16]) -> Case {
