@@ -5,15 +5,15 @@ pub mod admission;
 pub mod command;
 pub mod families;
 pub mod fault;
+mod gateway;
 pub mod http;
 pub mod jobs;
 pub mod outbound;
 pub mod proto;
 pub mod request;
-mod role;
 pub mod sessions;
 pub mod signing;
 mod timestamp;
 pub mod usage;
 
-pub use self::role::{Gateway, GatewayError, run};
+pub use self::gateway::{Gateway, GatewayError, run};

@@ -1,5 +1,6 @@
 //! Times as callers read them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -77,7 +78,11 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-impl ToSchema for Timestamp {}
+impl ToSchema for Timestamp {
+    fn name() -> Cow<'static, str> {
+        "Stamp".into()
+    }
+}
 
 /// Of the text.
 impl PartialSchema for Timestamp {

@@ -1,15 +1,23 @@
-//! The public listener: the only place that knows axum.
+//! The public listener: HTTP/1.1, HTTP/2 and gRPC. No other module knows axum.
+//!
+//! A request passes `listener` (its connection), `layers` (what is done around every request), `routes` (the handler
+//! of its operation), `intake` (credentials, limits and admission, then the body), the family's service in
+//! `crate::families`, and `answer`. `operations` is the table of all operations. `grpc` holds the wire format of
+//! gRPC, `openapi` the description of the API, `state` what all handlers share.
 
 mod answer;
+mod family;
 mod grpc;
 pub mod intake;
 mod layers;
 mod listener;
+mod metrics;
 mod openapi;
+pub mod operations;
 mod routes;
 mod state;
 
+pub use self::family::Family;
 pub use self::listener::server::{ListenError, Server};
 pub use self::listener::tls::TlsError;
-pub use self::routes::operation::{OPERATIONS, Operation};
-pub use self::state::{Families, State};
+pub use self::state::{Families, GatewayState};

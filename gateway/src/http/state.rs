@@ -1,4 +1,4 @@
-//! What every request can reach.
+//! What the handlers and layers of every request share.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use faceline_shared::admin::Readiness;
 use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
 
-use super::layers::HttpMetrics;
+use super::metrics::HttpMetrics;
 use crate::accounts::Accounts;
 use crate::admission::Admission;
 use crate::families::biometric::BiometricServices;
@@ -16,7 +16,7 @@ use crate::families::face_liveness::FaceLiveness;
 use crate::jobs::Submit;
 use crate::usage::Usage;
 
-/// The operations, by API family.
+/// The services behind the operations, one for each API family.
 pub struct Families {
     /// Biometric Services.
     pub biometric: BiometricServices,
@@ -26,8 +26,8 @@ pub struct Families {
     pub face_liveness: FaceLiveness,
 }
 
-/// The parts of a gateway that its listener uses.
-pub struct State {
+/// The parts of a gateway that its public listener uses.
+pub struct GatewayState {
     pub(super) config: Settings,
     pub(super) accounts: Arc<Accounts>,
     pub(super) rates: Arc<Rates>,
@@ -41,8 +41,8 @@ pub struct State {
     pub(super) metrics: HttpMetrics,
 }
 
-impl State {
-    /// Puts the parts together; the listener's own metrics are registered with `metrics`.
+impl GatewayState {
+    /// Puts the parts together, and registers the listener's own metrics with `metrics`.
     #[must_use]
     #[expect(clippy::too_many_arguments, reason = "each is there once, and has a type of its own")]
     pub fn new(

@@ -1,4 +1,4 @@
-//! One request, as everything behind the listener knows it.
+//! The part of a request that its job needs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use faceline_shared::telemetry::TraceContext;
 
 use crate::admission::RequestFingerprint;
 
-/// Whose request it is.
+/// What a family's service needs to know of a request in order to make a job of it.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
-    /// The job's id.
+    /// The id of the job, if the request makes one.
     pub job: JobId,
-    /// The client.
+    /// The client that sent the request.
     pub client: Arc<str>,
-    /// What the request is recognised by when it comes again.
+    /// Recognises the request when its caller retries it.
     pub fingerprint: RequestFingerprint,
-    /// The request's trace.
+    /// The trace that the request belongs to.
     pub trace: TraceContext,
-    /// How long the caller waits, where it says so (a gRPC deadline).
+    /// How long the caller waits for the answer, where it says so (a gRPC deadline).
     pub timeout: Option<Duration>,
 }

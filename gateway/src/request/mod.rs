@@ -1,4 +1,5 @@
-//! One request, as everything behind the listener knows it.
+//! One request, as the code behind the listener knows it: the context that a job carries, and the record of what was
+//! learned of it.
 
 mod context;
 pub mod record;

@@ -1,7 +1,8 @@
-//! What is learned of a request on its way.
+//! What is learned of a request while it is handled, for its usage record and its rate limit headers.
 //!
-//! As with the fields of its span, whoever learns something notes it where it happens, and who makes the answer reads it at
-//! the end: nobody in between has to hand it on.
+//! The layer `record` of the listener gives each request a record that all code of the request's task can reach, like
+//! the fields of a tracing span. Code that learns a fact adds it to the record; the layers read the record when the
+//! answer is there. Nothing in between has to pass the facts on.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,58 +11,73 @@ use faceline_shared::job::JobId;
 use uuid::Uuid;
 
 use crate::accounts::Caller;
+use crate::fault::Fault;
 
 tokio::task_local! {
-    static PRESENT: Record;
+    static CURRENT: RequestRecord;
 }
 
 /// The record of one request.
 #[derive(Clone, Debug, Default)]
-pub struct Record(Arc<Mutex<Facts>>);
+pub struct RequestRecord(Arc<Mutex<RequestFacts>>);
 
-/// What is known of a request.
+/// The facts that are known of a request so far.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
-    /// Who sent it.
+pub struct RequestFacts {
+    /// The caller, once its credential was found to be valid.
     pub caller: Option<Caller>,
-    /// What bounds its key, and what came of that; `None` where the request was not counted.
-    pub counted: Option<(Terms, Verdict)>,
-    /// What it asks the workers.
+    /// The rate and quota of the caller's key, and whether the request is within them; `None` for a request that does
+    /// not count.
+    pub rate_check: Option<(Terms, Verdict)>,
+    /// The job that the request makes.
     pub job: Option<JobId>,
-    /// The session that it names or creates.
+    /// The session that the request names or creates.
     pub session: Option<Uuid>,
-    /// The caller's own identifier, of the session or the request.
+    /// The caller's `correlationId` of the session or the request.
     pub correlation_id: Option<String>,
-    /// The caller's own identifier, of the session or the request.
+    /// The caller's `evidenceId` of the session or the request.
     pub evidence_id: Option<String>,
 }
 
-impl Record {
-    /// Does `work` for the request of this record.
-    pub async fn scope<T>(self, work: impl Future<Output = T>) -> T {
-        PRESENT.scope(self, work).await
+impl RequestRecord {
+    /// Runs `handler` as the handling of the request that this record is for.
+    pub async fn scope<T>(self, handler: impl Future<Output = T>) -> T {
+        CURRENT.scope(self, handler).await
     }
 
-    /// What is known by now.
+    /// The record of the request that is being handled.
+    ///
+    /// # Errors
+    /// [`Fault::Internal`] outside of [`Self::scope`]: the router lacks the layer `record`, or another task was
+    /// spawned.
+    pub fn current() -> Result<Self, Fault> {
+        CURRENT.try_with(Clone::clone).map_err(|_| {
+            tracing::error!("a request is handled without a record");
+            Fault::Internal
+        })
+    }
+
+    /// Changes the facts.
+    pub fn update(&self, change: impl FnOnce(&mut RequestFacts)) {
+        change(&mut self.lock());
+    }
+
+    /// A copy of the facts.
     #[must_use]
-    pub fn facts(&self) -> Facts {
+    pub fn facts(&self) -> RequestFacts {
         self.lock().clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Facts> {
+    fn lock(&self) -> MutexGuard<'_, RequestFacts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Notes something about the present request; nothing happens where there is none.
-pub fn note(note: impl FnOnce(&mut Facts)) {
-    let _ = PRESENT.try_with(|record| note(&mut record.lock()));
-}
-
-/// What is known of the present request.
-#[must_use]
-pub fn present() -> Option<Facts> {
-    PRESENT.try_with(Record::facts).ok()
+/// Changes the facts of the request that is being handled. Outside of a request this does nothing but log an error.
+pub fn update(change: impl FnOnce(&mut RequestFacts)) {
+    if let Ok(record) = RequestRecord::current() {
+        record.update(change);
+    }
 }
 
 #[cfg(test)]
@@ -72,12 +88,19 @@ mod tests {
     #[tokio::test]
     async fn a_note_is_for_the_present_request_only() {
         let caller = demo_caller();
-        let know = || note(|facts| facts.caller = Some(caller.clone()));
-        know();
-        let [one, other] = [(); 2].map(|()| Record::default());
-        one.clone().scope(async { know() }).await;
+        let learn = || update(|facts| facts.caller = Some(caller.clone()));
+        learn();
+        let [one, other] = [(); 2].map(|()| RequestRecord::default());
+        one.clone().scope(async { learn() }).await;
         other.clone().scope(async {}).await;
         assert_eq!(one.facts().caller, Some(caller.clone()));
         assert_eq!(other.facts().caller, None);
+    }
+
+    #[tokio::test]
+    async fn there_is_no_record_outside_of_a_request() {
+        assert!(matches!(RequestRecord::current(), Err(Fault::Internal)));
+        let within = RequestRecord::default().scope(async { RequestRecord::current() }).await;
+        assert!(within.is_ok());
     }
 }

@@ -174,7 +174,7 @@ impl Sessions {
 
 /// Adds the session to the request's usage record.
 fn note_for_usage(name: &SessionName, session: &Session) {
-    crate::request::record::note(|facts| {
+    crate::request::record::update(|facts| {
         facts.session = Some(name.id);
         facts.correlation_id.clone_from(&session.correlation_id);
         facts.evidence_id.clone_from(&session.evidence_id);

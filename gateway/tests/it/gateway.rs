@@ -9,7 +9,7 @@ use faceline_gateway::admission::Admission;
 use faceline_gateway::families::biometric::BiometricServices;
 use faceline_gateway::families::bws::Bws;
 use faceline_gateway::families::face_liveness::FaceLiveness;
-use faceline_gateway::http::{Families, Server, State};
+use faceline_gateway::http::{Families, GatewayState, Server};
 use faceline_gateway::jobs::WorkerClient;
 use faceline_gateway::sessions::{OutboxProcessor, Sessions};
 use faceline_gateway::signing::Signer;
@@ -107,7 +107,7 @@ impl Gateway {
                 Arc::clone(&signer),
             ),
         };
-        let state = State::new(
+        let state = GatewayState::new(
             config.clone(),
             accounts,
             rates,

@@ -1,9 +1,9 @@
-//! Every operation, tried without a credential, with a wrong one, without the permission, on what belongs to another
-//! client, and rightly; on both stores.
+//! Every operation of the table, tried without a credential, with a wrong one, without the permission, on what
+//! belongs to another client, and rightly; on both stores.
 
 use base64_simd::STANDARD;
 use faceline_gateway::accounts::Permission;
-use faceline_gateway::http::{OPERATIONS, Operation};
+use faceline_gateway::http::operations::{self, Access, MakesJob, Operation};
 use faceline_shared::seal::{KeyRing, Purpose};
 use faceline_shared::testkit::Redis;
 use uuid::Uuid;
@@ -15,17 +15,30 @@ use crate::gateway::Gateway;
 use crate::stores::Stores;
 use crate::workers::Workers;
 
-/// What an operation asks of its callers.
+/// How an operation is tried, and what it must ask of its callers.
 struct Row {
-    operation: &'static str,
-    /// None of what is for everybody.
-    permission: Option<Permission>,
-    /// Requests that are answered well.
-    probes: &'static [&'static str],
-    /// By this.
+    operation: &'static Operation,
+    access: Access,
+    tried: Tried,
+    /// The status of a right request.
     right: u16,
     /// Whether something of a client is named in the path.
     of: Of,
+}
+
+/// The right requests of an operation.
+#[derive(Clone, Copy)]
+enum Tried {
+    /// A request without a body to this path.
+    At(&'static str),
+    /// The probes with these names.
+    Probes(&'static [&'static str]),
+    /// The JSON of BWS.
+    BwsRest,
+    /// The messages of BWS.
+    BwsGrpc,
+    /// By the tests in `bws/health.rs`, which send no credential.
+    InHealthTests,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -35,65 +48,85 @@ enum Of {
     Face,
 }
 
-const fn public(operation: &'static str) -> Row {
-    Row { operation, permission: None, probes: &[], right: 200, of: Of::Nobody }
+const fn public(operation: &'static Operation) -> Row {
+    public_at(operation, operation.path)
+}
+
+const fn public_at(operation: &'static Operation, path: &'static str) -> Row {
+    Row { operation, access: Access::Public, tried: Tried::At(path), right: 200, of: Of::Nobody }
+}
+
+const fn in_health_tests(operation: &'static Operation) -> Row {
+    Row { tried: Tried::InHealthTests, ..public(operation) }
 }
 
 const fn row(
-    operation: &'static str,
+    operation: &'static Operation,
     permission: Permission,
     probes: &'static [&'static str],
     right: u16,
     of: Of,
 ) -> Row {
-    Row { operation, permission: Some(permission), probes, right, of }
+    Row { operation, access: Access::Permission(permission), tried: Tried::Probes(probes), right, of }
 }
 
-const ROWS: &[Row] = &[
-    public("livez"),
-    public("readyz"),
-    public("jwks"),
-    public("signing_certificate"),
-    public("openapi"),
-    // The page behind the redirection has tests of its own.
-    Row { right: 308, ..public("docs") },
-    row("capabilities", Permission::CapabilitiesRead, &["GetCapabilities"], 200, Of::Nobody),
-    row("create_face", Permission::FacesCreate, &["CreateDirectFaceFromImage"], 200, Of::Nobody),
-    row("match_images", Permission::Match, &["ImagesMatch"], 200, Of::Nobody),
-    row("match", Permission::Match, &["Match"], 200, Of::Nobody),
-    row("create_age", Permission::AgesCreate, &["CreateDirectAgeFromImage"], 200, Of::Nobody),
-    row("create_session", Permission::SessionsCreate, &["CreateBioSession"], 201, Of::Nobody),
-    row("get_session", Permission::SessionsRead, &["GetBioSession"], 200, Of::Session),
-    row("delete_session", Permission::SessionsDelete, &["DeleteBioSession"], 204, Of::Session),
+const fn bws(operation: &'static Operation, permission: Permission, tried: Tried, right: u16) -> Row {
+    Row { operation, access: Access::Permission(permission), tried, right, of: Of::Nobody }
+}
+
+static ROWS: &[Row] = &[
+    public(&operations::LIVEZ),
+    public(&operations::READYZ),
+    public(&operations::JWKS),
+    public(&operations::SIGNING_CERTIFICATE),
+    public(&operations::OPENAPI),
+    Row { right: 308, ..public(&operations::DOCS_WITHOUT_SLASH) },
+    public(&operations::DOCS),
+    public_at(&operations::DOCS_FILE, "/docs/start.js"),
+    in_health_tests(&operations::GRPC_HEALTH_CHECK),
+    in_health_tests(&operations::GRPC_HEALTH_WATCH),
+    in_health_tests(&operations::GRPC_REFLECTION),
+    in_health_tests(&operations::GRPC_REFLECTION_ALPHA),
+    row(&operations::CAPABILITIES, Permission::CapabilitiesRead, &["GetCapabilities"], 200, Of::Nobody),
+    row(&operations::CREATE_FACE, Permission::FacesCreate, &["CreateDirectFaceFromImage"], 200, Of::Nobody),
+    row(&operations::MATCH_IMAGES, Permission::Match, &["ImagesMatch"], 200, Of::Nobody),
+    row(&operations::MATCH, Permission::Match, &["Match"], 200, Of::Nobody),
+    row(&operations::CREATE_AGE, Permission::AgesCreate, &["CreateDirectAgeFromImage"], 200, Of::Nobody),
+    row(&operations::CREATE_SESSION, Permission::SessionsCreate, &["CreateBioSession"], 201, Of::Nobody),
+    row(&operations::GET_SESSION, Permission::SessionsRead, &["GetBioSession"], 200, Of::Session),
+    row(&operations::DELETE_SESSION, Permission::SessionsDelete, &["DeleteBioSession"], 204, Of::Session),
     row(
-        "create_session_face",
+        &operations::CREATE_SESSION_FACE,
         Permission::FacesCreate,
         &["CreateFaceFromImage", "CreateFaceFromJson"],
         201,
         Of::Session,
     ),
-    row("get_session_faces", Permission::FacesRead, &["GetFaces"], 200, Of::Session),
-    row("delete_session_faces", Permission::FacesDelete, &["DeleteFaces"], 204, Of::Session),
-    row("get_session_face", Permission::FacesRead, &["GetFace"], 200, Of::Face),
-    row("delete_session_face", Permission::FacesDelete, &["DeleteFace"], 204, Of::Face),
-    row("get_session_face_image", Permission::FacesRead, &["GetFaceImage"], 200, Of::Face),
-    row("get_session_matches", Permission::Match, &["GetMatches"], 200, Of::Face),
-    row("face_liveness", Permission::LivenessDetect, &["FaceLiveness"], 200, Of::Nobody),
+    row(&operations::GET_SESSION_FACES, Permission::FacesRead, &["GetFaces"], 200, Of::Session),
+    row(&operations::DELETE_SESSION_FACES, Permission::FacesDelete, &["DeleteFaces"], 204, Of::Session),
+    row(&operations::GET_SESSION_FACE, Permission::FacesRead, &["GetFace"], 200, Of::Face),
+    row(&operations::DELETE_SESSION_FACE, Permission::FacesDelete, &["DeleteFace"], 204, Of::Face),
+    row(&operations::GET_SESSION_FACE_IMAGE, Permission::FacesRead, &["GetFaceImage"], 200, Of::Face),
+    row(&operations::GET_SESSION_MATCHES, Permission::Match, &["GetMatches"], 200, Of::Face),
+    row(&operations::FACE_LIVENESS, Permission::LivenessDetect, &["FaceLiveness"], 200, Of::Nobody),
     // Those of BWS have requests of their own.
-    row("liveness_detection", Permission::LivenessDetect, &[], 200, Of::Nobody),
-    row("photo_verify", Permission::PhotosVerify, &[], 200, Of::Nobody),
-    row("video_liveness_detection", Permission::LivenessDetect, &[], 501, Of::Nobody),
+    bws(&operations::LIVENESS_DETECTION, Permission::LivenessDetect, Tried::BwsRest, 200),
+    bws(&operations::PHOTO_VERIFY, Permission::PhotosVerify, Tried::BwsRest, 200),
+    bws(&operations::VIDEO_LIVENESS_DETECTION, Permission::LivenessDetect, Tried::BwsRest, 501),
+    bws(&operations::GRPC_LIVENESS_DETECTION, Permission::LivenessDetect, Tried::BwsGrpc, 200),
+    bws(&operations::GRPC_PHOTO_VERIFY, Permission::PhotosVerify, Tried::BwsGrpc, 200),
+    bws(&operations::GRPC_VIDEO_LIVENESS_DETECTION, Permission::LivenessDetect, Tried::BwsGrpc, 501),
 ];
 
 #[test]
 fn every_operation_has_a_row() {
-    let mut rows: Vec<_> = ROWS.iter().map(|row| row.operation).collect();
-    let mut operations: Vec<_> = OPERATIONS.iter().map(|operation| operation.name).collect();
-    rows.sort_unstable();
-    operations.sort_unstable();
-    // One operation may have several paths.
-    operations.dedup();
-    assert_eq!(rows, operations);
+    let sorted = |all: Vec<&'static Operation>| {
+        let mut all: Vec<_> =
+            all.into_iter().map(|operation| (operation.path, operation.method.as_str())).collect();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(sorted(ROWS.iter().map(|row| row.operation).collect()), sorted(operations::ALL.to_vec()),);
 }
 
 #[tokio::test]
@@ -113,8 +146,8 @@ async fn on_redis() {
 const PASSWORD: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$JsGMAy5peW7p/CCBXhSwQA$BYjvNOxwrBO2ogqt5hp2gxX4WLKBwzaHYREpAyaEnMw";
 
-/// One client has the keys `all`, and `only …` and `not …` for each permission; another one has `other`. Each is the name of
-/// an API key and of a user; `only …` and `not …` are those of BWS clients, too, and their own secrets.
+/// One client has the keys `all`, and `only …` and `not …` for each permission; another one has `other`. Each is the
+/// name of an API key and of a user; `only …` and `not …` are those of BWS clients, too, and their own secrets.
 fn accounts(ring: &KeyRing) -> String {
     let bws = |id: &str, permissions: &[&str]| {
         let place = format!("accounts\none\nbws {id}");
@@ -202,30 +235,42 @@ async fn try_all(stores: Stores) {
         config.limits.failed_logins = 1000;
     })
     .await;
-    for row in ROWS {
-        let operation = OPERATIONS.iter().find(|operation| operation.name == row.operation).unwrap();
-        match row.permission {
-            None => try_public(&gateway, operation, row.right).await,
-            Some(permission) if row.probes.is_empty() => {
-                bws::try_operation(&gateway, operation, permission, row.right).await;
-            }
-            Some(permission) => {
-                for name in row.probes {
-                    try_probe(&gateway, operation, row, permission, name).await;
+    for Row { operation, access, tried, right, of } in ROWS {
+        assert_eq!(operation.access, *access, "{}", operation.path);
+        match (access, tried) {
+            (Access::Public, Tried::At(path)) => try_public(&gateway, operation, path, *right).await,
+            (Access::Public, Tried::InHealthTests) => (),
+            (Access::Permission(permission), Tried::Probes(names)) => {
+                for name in *names {
+                    try_probe(&gateway, operation, *permission, name, *right, *of).await;
                 }
             }
+            (Access::Permission(permission), Tried::BwsRest) => {
+                bws::try_rest(&gateway, operation, *permission, *right).await;
+            }
+            (Access::Permission(permission), Tried::BwsGrpc) => {
+                bws::try_grpc(&gateway, operation, *permission, *right).await;
+            }
+            _ => panic!("{} is not tried", operation.path),
         }
     }
 }
 
-async fn try_public(gateway: &Gateway, operation: &Operation, right: u16) {
-    let line = format!("{} {}", operation.method, operation.path);
+async fn try_public(gateway: &Gateway, operation: &Operation, path: &str, right: u16) {
+    let line = format!("{} {path}", operation.method.as_str());
     assert_eq!(send(gateway.address, &line, &[], b"").await.status, right, "{line}");
     let wrong = send(gateway.address, &line, &[("apikey", "wrong")], b"").await;
     assert_eq!(wrong.status, right, "{line}");
 }
 
-async fn try_probe(gateway: &Gateway, operation: &Operation, row: &Row, permission: Permission, name: &str) {
+async fn try_probe(
+    gateway: &Gateway,
+    operation: &Operation,
+    permission: Permission,
+    name: &str,
+    right: u16,
+    of: Of,
+) {
     let (own, others) = (Stock::of(gateway, "all").await, Stock::of(gateway, "other").await);
     assert!(is_of(&own.probe(name), operation), "{name} is no request for {}", operation.name);
     let before = (own.seen(gateway, "all").await, others.seen(gateway, "other").await);
@@ -238,11 +283,11 @@ async fn try_probe(gateway: &Gateway, operation: &Operation, row: &Row, permissi
         let refused = probe.send(gateway, key).await;
         assert_eq!(probe.refused(&refused), status, "{name} with {key:?}");
     }
-    if row.of != Of::Nobody {
+    if of != Of::Nobody {
         let crossed = own.probe(name).send(gateway, Some("other")).await;
         assert_eq!(crossed.error(), (404, "Session not found".into()), "{name}");
     }
-    if row.of == Of::Face {
+    if of == Of::Face {
         // The face of one client under the session of another, from both sides.
         let mixed = Stock { session: others.session, face: own.face, json: own.json.clone() };
         for (key, message) in [("other", "Face not found"), ("all", "Session not found")] {
@@ -254,14 +299,22 @@ async fn try_probe(gateway: &Gateway, operation: &Operation, row: &Row, permissi
     let after = (own.seen(gateway, "all").await, others.seen(gateway, "other").await);
     assert_eq!(after, before, "{name}");
 
-    assert_eq!(own.probe(name).send(gateway, Some(&only)).await.status, row.right, "{name} with {only}");
+    assert_eq!(own.probe(name).send(gateway, Some(&only)).await.status, right, "{name} with {only}");
+    let made = gateway.workers.jobs.lock().unwrap().len() - jobs;
+    match operation.makes_job {
+        MakesJob::Never => assert_eq!(made, 0, "{name}"),
+        // There is nothing to compare with in a session of one face.
+        MakesJob::Always if name == "GetMatches" => assert_eq!(made, 0),
+        MakesJob::Always => assert_eq!(made, 1, "{name}"),
+        MakesJob::Sometimes => assert!(made <= 1, "{name}"),
+    }
 }
 
 /// Whether a request is one for this operation.
 fn is_of(probe: &Probe, operation: &Operation) -> bool {
     let (method, path) = probe.line.split_once(' ').unwrap();
     let (path, pattern) = (path.split('/'), operation.path.split('/'));
-    method == operation.method
+    method == operation.method.as_str()
         && path.clone().count() == pattern.clone().count()
         && path.zip(pattern).all(|(part, pattern)| part == pattern || pattern.starts_with('{'))
 }

@@ -50,6 +50,7 @@ async fn the_metrics_have_these_names() {
     faceline_http_requests_total counter
     faceline_outbox_rows gauge
     faceline_sessions_created_total counter
+    faceline_signing_keys_current gauge
     faceline_url_fetch_seconds histogram
     faceline_usage_records_total counter
     faceline_usage_rows gauge

@@ -253,7 +253,7 @@ impl Echo {
     fn read(form: &Form) -> Self {
         let text = |name| form.text(name).map(str::to_owned);
         let echo = Self { correlation_id: text("correlationId"), evidence_id: text("evidenceId") };
-        record::note(|facts| {
+        record::update(|facts| {
             facts.correlation_id.clone_from(&echo.correlation_id);
             facts.evidence_id.clone_from(&echo.evidence_id);
         });

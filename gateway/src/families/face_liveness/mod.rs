@@ -59,7 +59,7 @@ impl FaceLiveness {
         ticket: &mut InFlightPermit,
     ) -> Result<Vec<u8>, Refused> {
         let Request { session_id, source } = self.read(body).await?;
-        record::note(|facts| facts.correlation_id.clone_from(&session_id));
+        record::update(|facts| facts.correlation_id.clone_from(&session_id));
         let judged = match source {
             Ok(source) => self.judge(source, context, ticket).await,
             Err(fault) => Err(fault),

@@ -1,7 +1,7 @@
-//! Log lines of refusals: each one while they are few, and how many where they are many.
+//! Log lines of refusals in an overload: one a refusal while there are few, a number where there are many.
 //!
-//! In an overload a gateway refuses thousands of requests a second, each of which it counts by cause. As many lines would
-//! cost more than the refusals, and bury what else there is to read. Those beyond the bound are there at the level
+//! An overloaded gateway refuses thousands of requests a second and counts each by its cause. A log line for each
+//! would cost more than the refusal and bury all other lines. Lines beyond the bound are written at the level
 //! `debug`.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -9,19 +9,18 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-/// Lines a second.
-const MOST: u32 = 20;
+const MAX_LINES_PER_SECOND: u32 = 20;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 static SAMPLER: Mutex<Sampler> = Mutex::new(Sampler { second: 0, written: 0, left_out: 0 });
 
-/// Writes the line of one refusal.
-pub(in crate::http) fn refused(error_id: Uuid, cause: &str, message: &str) {
+/// Writes the line of one refusal, or counts it as left out.
+pub(super) fn log_overload(error_id: Uuid, cause: &str, message: &str) {
     let second = START.elapsed().as_secs();
     let Sampled { is_written, left_out } =
         SAMPLER.lock().unwrap_or_else(PoisonError::into_inner).sample(second);
     if left_out > 0 {
-        tracing::warn!(left_out, "there were more refusals than are logged one by one");
+        tracing::warn!(left_out, "refusals were left out of the log");
     }
     if is_written {
         tracing::warn!(%error_id, cause, message, "request refused");
@@ -30,7 +29,7 @@ pub(in crate::http) fn refused(error_id: Uuid, cause: &str, message: &str) {
     }
 }
 
-/// Counts the lines of the present second.
+/// Counts the lines of the current second.
 #[derive(Debug)]
 struct Sampler {
     second: u64,
@@ -38,11 +37,11 @@ struct Sampler {
     left_out: u64,
 }
 
-/// What becomes of one line.
+/// Whether one line is written.
 #[derive(Debug, Eq, PartialEq)]
 struct Sampled {
     is_written: bool,
-    /// Lines before this second that were left out and not told of yet.
+    /// Lines of earlier seconds that were left out and not reported yet.
     left_out: u64,
 }
 
@@ -53,7 +52,7 @@ impl Sampler {
             left_out = std::mem::take(&mut self.left_out);
             (self.second, self.written) = (second, 0);
         }
-        let is_written = self.written < MOST;
+        let is_written = self.written < MAX_LINES_PER_SECOND;
         if is_written {
             self.written += 1;
         } else {

@@ -1,8 +1,7 @@
-//! A message on the wire: five bytes that say whether it is compressed, and its length; then the message itself.
+//! A gRPC message on the wire: a flag byte (compressed or not), four bytes of length, then the message.
 
 use std::io::{self, Read as _, Write as _};
 
-use crate::fault::Fault;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -11,34 +10,36 @@ use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use crate::admission::InFlightPermit;
-use crate::http::intake::receive::STEP;
+use crate::fault::Fault;
+use crate::http::intake::limits::{ADMISSION_STEP_BYTES, MAX_BWS_ELEMENTS};
 
-/// The longest message of a request.
-pub(in crate::http) const LONGEST: usize = 50 << 20;
-/// What is before a message.
-pub(in crate::http) const PREFIX: usize = 5;
-/// Of pictures, and of tags of a picture: more are not read. An empty one has two bytes on the wire, and dozens in memory.
-const MOST: usize = 64;
-/// Field numbers of both kinds of request, and of their pictures.
-const LIVE_IMAGES: u32 = 1;
-const TAGS: u32 = 2;
+/// Bytes of a request's message, also after decompression.
+pub(in crate::http) const MAX_MESSAGE_BYTES: usize = 50 << 20;
+/// Bytes of the flag and the length before a message.
+pub(in crate::http) const PREFIX_BYTES: usize = 5;
+/// Number of the field `live_images` in both kinds of request.
+const LIVE_IMAGES_FIELD: u32 = 1;
+/// Number of the field `tags` of a live image.
+const TAGS_FIELD: u32 = 2;
 
-/// The one message of a request's body; room for what is compressed in it is taken of `ticket`.
+/// Decodes the one message of a request's body. `permit` admits the memory for a compressed message while it is
+/// decompressed.
 ///
 /// # Errors
-/// [`Fault::Invalid`] where it is not of the form, [`Fault::TooLarge`], and as of [`InFlightPermit::grow`].
+/// [`Fault::Invalid`] for a body that is not one message of type `M`, [`Fault::TooLarge`] for a message above
+/// [`MAX_MESSAGE_BYTES`], [`Fault::Busy`] where there is no memory for it.
 pub(in crate::http) async fn read<M: Message + Default>(
     mut body: Bytes,
     is_compressed: bool,
-    ticket: &mut InFlightPermit,
+    permit: &mut InFlightPermit,
 ) -> Result<M, Fault> {
     let invalid = |text: &str| Fault::Invalid(text.to_owned());
-    if body.len() < PREFIX {
+    if body.len() < PREFIX_BYTES {
         return Err(invalid("The request has no message."));
     }
-    let mut message = body.split_off(PREFIX);
+    let mut message = body.split_off(PREFIX_BYTES);
     let length = u32::from_be_bytes([body[1], body[2], body[3], body[4]]) as usize;
-    if length > LONGEST {
+    if length > MAX_MESSAGE_BYTES {
         return Err(too_large());
     }
     if length != message.len() {
@@ -46,29 +47,30 @@ pub(in crate::http) async fn read<M: Message + Default>(
     }
     match (body[0], is_compressed) {
         (0, _) => (),
-        (1, true) => message = inflated(&message, ticket).await?,
+        (1, true) => message = inflate(&message, permit).await?,
         (1, false) => {
             return Err(invalid("The message is compressed, and `grpc-encoding` does not say how."));
         }
         _ => return Err(invalid("The message is neither compressed nor plain.")),
     }
-    let not_of_the_form = |error| Fault::Invalid(format!("The message is not of the form: {error}"));
-    require_few(&message).map_err(not_of_the_form)??;
-    M::decode(message).map_err(not_of_the_form)
+    let malformed = |error| Fault::Invalid(format!("The message is not of the form: {error}"));
+    limit_elements(&message).map_err(malformed)??;
+    M::decode(message).map_err(malformed)
 }
 
 fn too_large() -> Fault {
-    Fault::TooLarge { limit: LONGEST, place: String::new() }
+    Fault::TooLarge { limit: MAX_MESSAGE_BYTES, place: String::new() }
 }
 
-/// What was compressed. Others get their turn after each piece.
-async fn inflated(message: &[u8], ticket: &mut InFlightPermit) -> Result<Bytes, Fault> {
+/// Decompresses a message. Yields after each step, so that a long message does not hold up other requests of this
+/// thread.
+async fn inflate(message: &[u8], permit: &mut InFlightPermit) -> Result<Bytes, Fault> {
     let mut decoder = GzDecoder::new(message);
     let mut inflated = BytesMut::new();
     loop {
-        ticket.grow(STEP)?;
+        permit.grow(ADMISSION_STEP_BYTES)?;
         let start = inflated.len();
-        inflated.resize(start + STEP, 0);
+        inflated.resize(start + ADMISSION_STEP_BYTES, 0);
         let mut end = start;
         while end < inflated.len() {
             let read = decoder.read(&mut inflated[end..]);
@@ -79,7 +81,7 @@ async fn inflated(message: &[u8], ticket: &mut InFlightPermit) -> Result<Bytes, 
                 }
                 count => end += count,
             }
-            if end > LONGEST {
+            if end > MAX_MESSAGE_BYTES {
                 return Err(too_large());
             }
         }
@@ -87,13 +89,13 @@ async fn inflated(message: &[u8], ticket: &mut InFlightPermit) -> Result<Bytes, 
     }
 }
 
-/// Checks that a request has no more elements than anybody needs.
-fn require_few(mut message: &[u8]) -> Result<Result<(), Fault>, prost::DecodeError> {
+/// Counts the pictures and tags of a request without decoding it, and refuses more than [`MAX_BWS_ELEMENTS`].
+fn limit_elements(mut message: &[u8]) -> Result<Result<(), Fault>, prost::DecodeError> {
     let too_many = || Err(Fault::Invalid("Too many images or tags have been provided.".into()));
     let mut images = 0;
     while !message.is_empty() {
         let (field, kind) = decode_key(&mut message)?;
-        if (field, kind) != (LIVE_IMAGES, WireType::LengthDelimited) {
+        if (field, kind) != (LIVE_IMAGES_FIELD, WireType::LengthDelimited) {
             skip_field(kind, field, &mut message, DecodeContext::default())?;
             continue;
         }
@@ -102,24 +104,24 @@ fn require_few(mut message: &[u8]) -> Result<Result<(), Fault>, prost::DecodeErr
         let Some((mut image, rest)) =
             usize::try_from(length).ok().and_then(|at| message.split_at_checked(at))
         else {
-            // The decoder says what is wrong.
+            // The message is cut short. The decoder that runs next reports it.
             return Ok(Ok(()));
         };
         message = rest;
         let mut tags = 0;
         while !image.is_empty() {
             let (field, kind) = decode_key(&mut image)?;
-            tags += usize::from(field == TAGS);
+            tags += usize::from(field == TAGS_FIELD);
             skip_field(kind, field, &mut image, DecodeContext::default())?;
         }
-        if images > MOST || tags > MOST {
+        if images > MAX_BWS_ELEMENTS || tags > MAX_BWS_ELEMENTS {
             return Ok(too_many());
         }
     }
     Ok(Ok(()))
 }
 
-/// A message as it goes out.
+/// Encodes a message with its prefix.
 pub(super) fn write(message: &impl Message, compress: bool) -> io::Result<Bytes> {
     let plain = message.encode_to_vec();
     let bytes = if compress {
@@ -129,7 +131,7 @@ pub(super) fn write(message: &impl Message, compress: bool) -> io::Result<Bytes>
     } else {
         plain
     };
-    let mut framed = BytesMut::with_capacity(PREFIX + bytes.len());
+    let mut framed = BytesMut::with_capacity(PREFIX_BYTES + bytes.len());
     framed.put_u8(compress.into());
     framed.put_u32(u32::try_from(bytes.len()).map_err(io::Error::other)?);
     framed.put_slice(&bytes);
@@ -149,24 +151,24 @@ mod tests {
     use crate::proto::ImageData;
     use crate::proto::v1::LivenessDetectionRequest;
 
-    /// Reads with room for `room` bytes; also what room was taken.
+    /// Reads a message where `memory` bytes of memory are left. Also returns the bytes that were admitted.
     async fn read_in(
-        room: usize,
+        memory: usize,
         body: Bytes,
         is_compressed: bool,
     ) -> (Result<LivenessDetectionRequest, Fault>, usize) {
         let mut config = Settings::default();
         config.blobs.url = Some("redis://127.0.0.1".parse().unwrap());
-        config.limits.inflight_bytes = room;
+        config.limits.inflight_bytes = memory;
         let admission: Arc<Admission> = Admission::new(&config, &Metrics::new());
         let caller = demo_caller();
         let fingerprint = admission.fingerprint(&caller, "/", None, ConnectionId::default());
-        let mut ticket = admission.admit(&caller, &fingerprint, 0).unwrap();
-        let message = read(body, is_compressed, &mut ticket).await;
-        (message, ticket.bytes())
+        let mut permit = admission.admit(&caller, &fingerprint, 0).unwrap();
+        let message = read(body, is_compressed, &mut permit).await;
+        (message, permit.bytes())
     }
 
-    async fn said(body: impl Into<Bytes>, is_compressed: bool) -> String {
+    async fn error_of(body: impl Into<Bytes>, is_compressed: bool) -> String {
         read_in(1 << 30, body.into(), is_compressed).await.0.unwrap_err().to_string()
     }
 
@@ -180,9 +182,9 @@ mod tests {
         let request = request(Bytes::from_static(b"a picture"), &["up"]);
         for is_compressed in [false, true] {
             let framed = write(&request, is_compressed).unwrap();
-            let (read, room) = read_in(1 << 30, framed, is_compressed).await;
+            let (read, memory) = read_in(1 << 30, framed, is_compressed).await;
             assert_eq!(read.unwrap(), request);
-            assert_eq!(room, if is_compressed { STEP } else { 0 });
+            assert_eq!(memory, if is_compressed { ADMISSION_STEP_BYTES } else { 0 });
         }
         // Compression may be announced and not be used.
         let framed = write(&request, false).unwrap();
@@ -191,28 +193,28 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_message_is_told_so() {
-        assert!(said(&b""[..], false).await.contains("no message"));
-        assert!(said(&b"\0\0\0\0"[..], false).await.contains("no message"));
-        assert!(said(&b"\0\0\0\0\x05abc"[..], false).await.contains("length"));
-        assert!(said(&b"\0\0\0\0\0\0\0\0\0\0"[..], false).await.contains("length"), "two messages");
-        assert!(said(&b"\x01\0\0\0\x03abc"[..], false).await.contains("grpc-encoding"));
-        assert!(said(&b"\x01\0\0\0\x03abc"[..], true).await.contains("decompressed"));
-        assert!(said(&b"\x02\0\0\0\x03abc"[..], true).await.contains("neither"));
-        assert!(said(&b"\0\0\0\0\x03abc"[..], false).await.contains("not of the form"));
-        assert!(said(&b"\0\0\0\0\x02\x0a\x7f"[..], false).await.contains("not of the form"));
-        assert!(said(&b"\0\xff\xff\xff\xff"[..], false).await.contains("too big"));
+        assert!(error_of(&b""[..], false).await.contains("no message"));
+        assert!(error_of(&b"\0\0\0\0"[..], false).await.contains("no message"));
+        assert!(error_of(&b"\0\0\0\0\x05abc"[..], false).await.contains("length"));
+        assert!(error_of(&b"\0\0\0\0\0\0\0\0\0\0"[..], false).await.contains("length"), "two messages");
+        assert!(error_of(&b"\x01\0\0\0\x03abc"[..], false).await.contains("grpc-encoding"));
+        assert!(error_of(&b"\x01\0\0\0\x03abc"[..], true).await.contains("decompressed"));
+        assert!(error_of(&b"\x02\0\0\0\x03abc"[..], true).await.contains("neither"));
+        assert!(error_of(&b"\0\0\0\0\x03abc"[..], false).await.contains("not of the form"));
+        assert!(error_of(&b"\0\0\0\0\x02\x0a\x7f"[..], false).await.contains("not of the form"));
+        assert!(error_of(&b"\0\xff\xff\xff\xff"[..], false).await.contains("too big"));
     }
 
     #[tokio::test]
     async fn a_bomb_takes_no_more_than_its_bound_or_the_room_there_is() {
         let bomb = |length| write(&request(vec![0; length].into(), &[]), true).unwrap();
-        let (read, room) = read_in(1 << 30, bomb(LONGEST + 1), true).await;
+        let (read, memory) = read_in(1 << 30, bomb(MAX_MESSAGE_BYTES + 1), true).await;
         assert!(matches!(read, Err(Fault::TooLarge { .. })), "{:?}", read.is_ok());
-        assert!(room <= LONGEST + STEP, "{room}");
-        let (read, room) = read_in(1 << 20, bomb(10 << 20), true).await;
+        assert!(memory <= MAX_MESSAGE_BYTES + ADMISSION_STEP_BYTES, "{memory}");
+        let (read, memory) = read_in(1 << 20, bomb(10 << 20), true).await;
         assert!(read.unwrap_err().as_busy().is_some());
-        assert!(room <= 1 << 20, "{room}");
-        assert!(read_in(1 << 30, bomb(LONGEST - 100), true).await.0.is_ok());
+        assert!(memory <= 1 << 20, "{memory}");
+        assert!(read_in(1 << 30, bomb(MAX_MESSAGE_BYTES - 100), true).await.0.is_ok());
     }
 
     #[tokio::test]
@@ -220,10 +222,10 @@ mod tests {
         let images = LivenessDetectionRequest { live_images: vec![ImageData::default(); 1_000_000] };
         let tags = request(Bytes::new(), &[""; 1_000_000]);
         for crowd in [images, tags] {
-            let said = said(write(&crowd, false).unwrap(), false).await;
-            assert_eq!(said, "Too many images or tags have been provided.");
+            let error = error_of(write(&crowd, false).unwrap(), false).await;
+            assert_eq!(error, "Too many images or tags have been provided.");
         }
-        let few = LivenessDetectionRequest { live_images: vec![ImageData::default(); MOST] };
+        let few = LivenessDetectionRequest { live_images: vec![ImageData::default(); MAX_BWS_ELEMENTS] };
         assert!(read_in(1 << 30, write(&few, false).unwrap(), false).await.0.is_ok());
     }
 

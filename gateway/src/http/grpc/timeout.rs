@@ -1,31 +1,32 @@
-//! Until when a caller waits.
+//! The deadline that a gRPC caller sends with its call.
 
 use std::time::Duration;
 
-use crate::fault::Fault;
 use http::{HeaderMap, HeaderName};
 use tokio::time::Instant;
 
-const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-/// Digits of a timeout.
-const LONGEST: usize = 8;
+use crate::fault::Fault;
 
-/// When the caller of a request that came at `received` gives up, where it says so.
+const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// Digits of a timeout, by the protocol.
+const MAX_DIGITS: usize = 8;
+
+/// When the caller of a request that arrived at `received` gives up; `None` where it sends no timeout.
 ///
 /// # Errors
-/// [`Fault::Invalid`] where it says so in a form that nobody knows.
+/// [`Fault::Invalid`] for a header that is no timeout.
 pub(in crate::http) fn deadline(headers: &HeaderMap, received: Instant) -> Result<Option<Instant>, Fault> {
     let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
     let timeout = value.to_str().ok().and_then(parse);
     let timeout = timeout.ok_or_else(|| Fault::Invalid("`grpc-timeout` is not of the form".into()))?;
-    // What is beyond the clock is no deadline.
+    // A deadline that the clock cannot represent is never reached.
     Ok(received.checked_add(timeout))
 }
 
-/// At most eight digits and a unit.
+/// One to eight digits and a unit.
 fn parse(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > LONGEST || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+    if digits.is_empty() || digits.len() > MAX_DIGITS || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
     let count: u64 = digits.parse().ok()?;

@@ -2,8 +2,9 @@
 
 use http::{HeaderMap, header};
 
-/// User and password in the one header `Authorization`, where there is one and it is of the form.
-pub(in crate::http) fn credentials(headers: &HeaderMap) -> Option<(String, Vec<u8>)> {
+/// User and password of a request with exactly one header `Authorization`, which must be of the scheme `Basic` and
+/// well formed.
+pub(super) fn credentials(headers: &HeaderMap) -> Option<(String, Vec<u8>)> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let (scheme, encoded) = value.to_str().ok()?.split_once(' ')?;

@@ -1,80 +1,63 @@
-//! A body that cannot be too long, too slow, or larger than there is room for.
+//! A request's body under bounds: it cannot be too long, arrive too slowly, or grow beyond the memory that is left.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use crate::fault::Fault;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::Stream;
 use hyper::body::Body as _;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::receive::STEP;
+use super::admit::BodyBounds;
+use super::limits::ADMISSION_STEP_BYTES;
 use crate::admission::InFlightPermit;
+use crate::fault::Fault;
 
-/// A body that comes more slowly than this, in bytes a second, over its whole length is given up: single bytes,
-/// each just in time, would hold their room for hours.
-const SLOWEST: u32 = 4 << 10;
+/// The average rate, in bytes a second, below which a body is given up. Without it a caller that sends single bytes,
+/// each just within the timeout, would hold its memory for hours.
+const MIN_BYTES_PER_SECOND: u32 = 4 << 10;
 
-/// A request's body under its bounds.
-pub(in crate::http) struct BoundedBody<'t> {
+/// A request's body, and the bounds that end it early.
+pub(super) struct BoundedBody<'t> {
     body: Body,
-    ticket: &'t mut InFlightPermit,
-    limit: usize,
-    /// Bytes of memory for so many that were received.
-    room: fn(usize) -> usize,
+    permit: &'t mut InFlightPermit,
+    bounds: BodyBounds,
     received: usize,
     started: Instant,
-    patience: Duration,
-    give_up: Pin<Box<Sleep>>,
+    timeout: Duration,
+    deadline: Pin<Box<Sleep>>,
 }
 
 impl<'t> BoundedBody<'t> {
-    /// Bounds `body` to `limit` bytes; it may rest for `patience`, and takes room of `ticket` as it grows.
-    pub(in crate::http) fn new(
-        body: Body,
-        limit: usize,
-        patience: Duration,
-        ticket: &'t mut InFlightPermit,
-    ) -> Self {
+    /// Bounds `body`. It may pause for `timeout`. `permit` admits memory as it grows.
+    pub(super) fn new(body: Body, bounds: BodyBounds, timeout: Duration, permit: &'t mut InFlightPermit) -> Self {
         let started = Instant::now();
-        Self {
-            body,
-            ticket,
-            limit,
-            room: |bytes| bytes,
-            received: 0,
-            started,
-            patience,
-            give_up: Box::pin(sleep_until(started + patience)),
-        }
+        let deadline = Box::pin(sleep_until(started + timeout));
+        Self { body, permit, bounds, received: 0, started, timeout, deadline }
     }
 
-    /// With `room` for as many bytes as are received.
-    pub(in crate::http) fn taking(self, room: fn(usize) -> usize) -> Self {
-        Self { room, ..self }
-    }
-
-    /// The body, with what was not read of it.
-    pub(in crate::http) fn into_inner(self) -> Body {
+    /// The body, with everything that was not read of it.
+    pub(super) fn into_inner(self) -> Body {
         self.body
     }
 
-    fn take_in(&mut self, length: usize) -> Result<(), Fault> {
+    /// Accounts for `length` more bytes.
+    fn count(&mut self, length: usize) -> Result<(), Fault> {
+        let BodyBounds { max_bytes, memory } = self.bounds;
         self.received += length;
-        if self.received > self.limit {
-            return Err(Fault::TooLarge { limit: self.limit, place: String::new() });
+        if self.received > max_bytes {
+            return Err(Fault::TooLarge { limit: max_bytes, place: String::new() });
         }
-        let missing = (self.room)(self.received).saturating_sub(self.ticket.bytes());
+        let missing = memory(self.received).saturating_sub(self.permit.bytes());
         if missing > 0 {
-            let room_left = (self.room)(self.limit) - self.ticket.bytes();
-            self.ticket.grow(missing.next_multiple_of(STEP).min(room_left))?;
+            let at_most = memory(max_bytes) - self.permit.bytes();
+            self.permit.grow(missing.next_multiple_of(ADMISSION_STEP_BYTES).min(at_most))?;
         }
-        let since_start = self.patience + Duration::from_secs(self.received as u64) / SLOWEST;
-        let give_up = (Instant::now() + self.patience).min(self.started + since_start);
-        self.give_up.as_mut().reset(give_up);
+        let since_start = self.timeout + Duration::from_secs(self.received as u64) / MIN_BYTES_PER_SECOND;
+        let deadline = (Instant::now() + self.timeout).min(self.started + since_start);
+        self.deadline.as_mut().reset(deadline);
         Ok(())
     }
 }
@@ -84,8 +67,8 @@ impl Stream for BoundedBody<'_> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        // Asked first: a caller that keeps single bytes ready all the time is late, too.
-        if this.give_up.as_mut().poll(context).is_ready() {
+        // Before the body: a caller that has a single byte ready at every poll is too slow, too.
+        if this.deadline.as_mut().poll(context).is_ready() {
             return Poll::Ready(Some(Err(Fault::SlowBody)));
         }
         loop {
@@ -97,9 +80,9 @@ impl Stream for BoundedBody<'_> {
                     return Poll::Ready(Some(Err(Fault::Invalid("the body broke off".into()))));
                 }
             };
-            // Trailers say nothing here.
+            // Trailers of a request mean nothing here.
             if let Ok(data) = frame.into_data() {
-                return Poll::Ready(Some(this.take_in(data.len()).map(|()| data)));
+                return Poll::Ready(Some(this.count(data.len()).map(|()| data)));
             }
         }
     }

@@ -1,24 +1,38 @@
-//! What a request's headers say of its body.
+//! The headers that describe a request's body: its length, media type and coding.
 
-use crate::fault::Fault;
 use http::{HeaderMap, header};
 
-/// Longest boundary that RFC 2046 allows.
-const LONGEST_BOUNDARY: usize = 70;
+use crate::fault::Fault;
 
-/// Length of the body, where the caller says it.
+/// Characters of a multipart boundary, by RFC 2046.
+const MAX_BOUNDARY_CHARS: usize = 70;
+
+/// The body's length in bytes, where the caller sends it.
 pub(in crate::http) fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether the headers announce JSON.
 pub(in crate::http) fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = value.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json")
+    media_type(headers).eq_ignore_ascii_case("application/json")
 }
 
-/// Checks that a body is said to be JSON, as it is.
+/// Whether the headers announce gRPC with messages of protocol buffers.
+pub(in crate::http) fn is_grpc(headers: &HeaderMap) -> bool {
+    let known = ["application/grpc", "application/grpc+proto"];
+    known.iter().any(|known| media_type(headers).eq_ignore_ascii_case(known))
+}
+
+/// The media type without its parameters; empty where there is none.
+fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim()
+}
+
+/// Checks that the headers announce JSON without a content coding.
+///
+/// # Errors
+/// [`Fault::Invalid`] for another media type, and for a coded body.
 pub(in crate::http) fn require_json(headers: &HeaderMap) -> Result<(), Fault> {
     require_identity(headers)?;
     if is_json(headers) {
@@ -38,6 +52,9 @@ fn require_identity(headers: &HeaderMap) -> Result<(), Fault> {
 }
 
 /// The boundary of a `multipart/form-data` or `multipart/mixed` body.
+///
+/// # Errors
+/// [`Fault::Invalid`] for another media type, a missing or wrong boundary, and for a coded body.
 pub(in crate::http) fn boundary(headers: &HeaderMap) -> Result<String, Fault> {
     let expected = || Fault::Invalid("Content-Type must be multipart/form-data or multipart/mixed".into());
     require_identity(headers)?;
@@ -52,13 +69,13 @@ pub(in crate::http) fn boundary(headers: &HeaderMap) -> Result<String, Fault> {
         return Err(expected());
     }
     parameter(parameters, "boundary")
-        .filter(|boundary| (1..=LONGEST_BOUNDARY).contains(&boundary.len()))
+        .filter(|boundary| (1..=MAX_BOUNDARY_CHARS).contains(&boundary.len()))
         .ok_or_else(|| {
-            Fault::Invalid(format!("Content-Type needs a boundary of 1 to {LONGEST_BOUNDARY} characters"))
+            Fault::Invalid(format!("Content-Type needs a boundary of 1 to {MAX_BOUNDARY_CHARS} characters"))
         })
 }
 
-/// The value of a parameter in `a=b; c="d"`, where it is there once and well formed.
+/// The value of a parameter in `a=b; c="d"`; `None` unless it is there exactly once and well formed.
 fn parameter(text: &str, wanted: &str) -> Option<String> {
     let mut rest = text;
     let mut found = None;
@@ -85,7 +102,7 @@ fn parameter(text: &str, wanted: &str) -> Option<String> {
     }
 }
 
-/// The content of a quoted string whose opening quote is gone, and what follows it.
+/// The content of a quoted string after its opening quote, and the text behind the closing one.
 fn quoted_string(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();
@@ -141,6 +158,15 @@ mod tests {
             assert_eq!(parse(content_type), None, "{content_type}");
         }
         assert!(boundary(&HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn only_messages_of_protocol_buffers_are_taken() {
+        let kind =
+            |value| is_grpc(&HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]));
+        assert!(kind("application/grpc") && kind("application/grpc+proto") && kind("Application/gRPC; x=y"));
+        assert!(!kind("application/json") && !kind("application/grpc-web") && !kind("application/grpc+json"));
+        assert!(!is_grpc(&HeaderMap::new()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What is not read of a body.
+//! Discards the unread rest of a body.
 //!
-//! A server that closes while its caller still sends makes the caller's system throw away the answer with the
-//! connection. So the rest of a body is read and dropped for a moment beside the answer.
+//! If a server closes a connection while its caller is still sending, the caller's system discards the answer
+//! together with the connection. So the rest of a body is read and dropped for a moment while the answer is sent.
 
 use std::time::Duration;
 
@@ -12,35 +12,35 @@ use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tokio::time::timeout;
 
-/// More than this is not read. Many callers look for an answer only when all is sent, so that it is enough for
-/// uploads that are far too large; what reading costs is bounded by the time.
-const MOST: usize = 128 << 20;
-/// Nor for longer than this.
-const LONGEST: Duration = Duration::from_secs(1);
+/// Bytes that are read at most. Many callers look for an answer only when they have sent everything, so this is
+/// enough for uploads far above the limit. [`DRAIN_TIMEOUT`] bounds what reading costs.
+const MAX_DRAINED_BYTES: usize = 128 << 20;
+/// The time after which the rest is not read any more.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The body of a request that was refused on its headers.
+/// Discards the body of a request that was refused on its headers.
 pub(in crate::http) fn refused(parts: &Parts, body: Body) {
-    // Reading would invite a caller to send who still asks whether to.
-    let asks_first = parts.headers.contains_key(header::EXPECT);
+    // Reading would answer `Expect: 100-continue` and invite the caller to send the body.
+    let expects_continue = parts.headers.contains_key(header::EXPECT);
     // HTTP/2 can end one request without the others.
-    if !asks_first && parts.version < Version::HTTP_2 {
+    if !expects_continue && parts.version < Version::HTTP_2 {
         rest(body);
     }
 }
 
-/// What is left of a body.
+/// Discards the rest of a body, in a task of its own.
 pub(in crate::http) fn rest(body: Body) {
     if body.is_end_stream() {
         return;
     }
-    tokio::spawn(timeout(LONGEST, discard(body)));
+    tokio::spawn(timeout(DRAIN_TIMEOUT, discard(body)));
 }
 
 async fn discard(mut body: Body) {
-    let mut dropped = 0;
-    while dropped < MOST
+    let mut discarded = 0;
+    while discarded < MAX_DRAINED_BYTES
         && let Some(Ok(frame)) = body.frame().await
     {
-        dropped += frame.data_ref().map_or(0, bytes::Bytes::len);
+        discarded += frame.data_ref().map_or(0, bytes::Bytes::len);
     }
 }

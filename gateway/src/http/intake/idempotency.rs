@@ -1,6 +1,6 @@
-//! `Idempotency-Key`: a creating call that is sent again makes nothing twice and gets the first answer.
+//! `Idempotency-Key`: a request that creates something can be sent again. It creates nothing twice and gets the first
+//! answer.
 
-use crate::fault::Fault;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
@@ -11,31 +11,32 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::accounts::Caller;
-use crate::http::State;
-use crate::http::answer::{Answer, Cause, NO_STORE, Refusal};
+use crate::fault::Fault;
+use crate::http::GatewayState;
+use crate::http::answer::{Answer, CauseLabel, NO_STORE, Refusal};
+use crate::http::operations::{self, Operation};
 use crate::sessions::{Claimed, IdempotencyClaim, IdempotentRequest};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Marks an answer that was given before.
+/// Marks an answer that an earlier request has got already.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// In bytes.
-const LONGEST_KEY: usize = 255;
-/// Answers of creating calls are short: a place, or an error object.
-const LONGEST_ANSWER: usize = 64 << 10;
+const MAX_KEY_BYTES: usize = 255;
+/// Bytes of an answer that is kept. Answers of creating operations are short: a location, or an error object.
+const MAX_ANSWER_BYTES: usize = 64 << 10;
 
-/// A creating call, as it is recognised when it comes again.
-pub(in crate::http) struct CreatingCall {
-    operation: &'static str,
-    /// Of the caller's choice; what is wrong with it is looked at once it is known who calls.
+/// A request of an operation that reads `Idempotency-Key`.
+pub(in crate::http) struct IdempotentCall {
+    operation: &'static Operation,
+    /// The caller's key. A malformed one is refused only after authentication.
     key: Result<Option<String>, Fault>,
     path: String,
 }
 
-/// Marks a response whose answer was given before, for usage records.
+/// Marks an answer that an earlier request has got already, for usage records.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::http) struct Repeated;
+pub(in crate::http) struct AlreadyAnswered;
 
-/// An answer as it is kept.
+/// An answer as the store keeps it.
 #[derive(Deserialize, Serialize)]
 struct KeptAnswer {
     status: u16,
@@ -44,35 +45,51 @@ struct KeptAnswer {
     body: Bytes,
 }
 
-impl CreatingCall {
-    /// The call that `request` makes.
-    pub(in crate::http) fn of(operation: &'static str, request: &Request) -> Self {
-        Self { operation, key: key(request.headers()), path: request.uri().path().to_owned() }
+impl IdempotentCall {
+    /// Reads the key of a request.
+    ///
+    /// # Errors
+    /// [`Fault::Internal`] where the request matches no operation that reads the key.
+    pub(in crate::http) fn of(request: &Request) -> Result<Self, Fault> {
+        let operation = operations::matched(request.extensions())?;
+        if !operation.is_idempotent {
+            tracing::error!(
+                operation = operation.name,
+                "a handler reads Idempotency-Key, its operation does not"
+            );
+            return Err(Fault::Internal);
+        }
+        Ok(Self { operation, key: key(request.headers()), path: request.uri().path().to_owned() })
     }
 
-    /// Does `work`, which is given the id of what it is to make, unless a call with the same key has done it. Two calls
-    /// are the same where `body` is.
-    pub(in crate::http) async fn once(
+    /// Runs `create` with the id of the resource that it creates, unless a request with the same key was answered
+    /// before: then returns that answer. A retry gets the same id. Without a key, `create` always runs.
+    ///
+    /// # Errors
+    /// [`Fault::Invalid`] for a malformed key, [`Fault::InProgress`] while another request with the key runs,
+    /// [`Fault::KeyReused`] for another path or another `body`, [`Fault::Busy`] while the store is unreachable, and
+    /// those of `create`.
+    pub(in crate::http) async fn answer_once(
         self,
-        state: &State,
+        state: &GatewayState,
         caller: &Caller,
         body: impl FnOnce() -> Digest,
-        work: impl AsyncFnOnce(Uuid) -> Answer<Response>,
+        create: impl AsyncFnOnce(Uuid) -> Answer<Response>,
     ) -> Answer<Response> {
         let Some(key) = self.key? else {
-            return work(Uuid::new_v4()).await;
+            return create(Uuid::new_v4()).await;
         };
         let request = IdempotentRequest {
             client: &caller.client,
-            operation: self.operation,
+            operation: self.operation.name,
             key: &key,
             path: &self.path,
             body: body(),
         };
         match state.biometric.claim_idempotency(&request).await? {
             Claimed::Acquired(claim) => {
-                let answer = work(claim.resource()).await;
-                conclude(claim, answer.unwrap_or_else(Refusal::into_response)).await
+                let answer = create(claim.resource()).await;
+                settle(claim, answer.unwrap_or_else(Refusal::into_response)).await
             }
             Claimed::Completed(kept) => replay(kept),
         }
@@ -83,24 +100,24 @@ impl CreatingCall {
 fn key(headers: &HeaderMap) -> Result<Option<String>, Fault> {
     let mut values = headers.get_all(KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| (1..=LONGEST_KEY).contains(&text.len()));
+    let text = value.to_str().ok().filter(|text| (1..=MAX_KEY_BYTES).contains(&text.len()));
     match (text, values.next()) {
         (Some(text), None) => Ok(Some(text.to_owned())),
         _ => Err(Fault::Invalid(format!(
-            "Idempotency-Key must be there once, with 1 to {LONGEST_KEY} visible ASCII characters"
+            "Idempotency-Key must be there once, with 1 to {MAX_KEY_BYTES} visible ASCII characters"
         ))),
     }
 }
 
-/// Keeps the answer, unless it says that it is worth trying again.
-async fn conclude(claim: IdempotencyClaim, response: Response) -> Answer<Response> {
+/// Keeps the answer for retries. An answer that asks for a retry is not kept: the claim is released instead.
+async fn settle(claim: IdempotencyClaim, response: Response) -> Answer<Response> {
     let status = response.status();
     if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
         claim.release().await;
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
-    let body = to_bytes(body, LONGEST_ANSWER).await.map_err(|error| {
+    let body = to_bytes(body, MAX_ANSWER_BYTES).await.map_err(|error| {
         tracing::error!(%error, "an answer is too long to be kept");
         Fault::Internal
     })?;
@@ -115,6 +132,7 @@ async fn conclude(claim: IdempotencyClaim, response: Response) -> Answer<Respons
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
+/// Gives a kept answer again.
 fn replay(kept: KeptAnswer) -> Answer<Response> {
     let response = Response::builder()
         .status(kept.status)
@@ -129,9 +147,9 @@ fn replay(kept: KeptAnswer) -> Answer<Response> {
         tracing::error!(%error, "a kept answer cannot be given");
         Fault::Internal
     })?;
-    response.extensions_mut().insert(Repeated);
+    response.extensions_mut().insert(AlreadyAnswered);
     if !response.status().is_success() {
-        response.extensions_mut().insert(Cause("repeated"));
+        response.extensions_mut().insert(CauseLabel("repeated"));
     }
     Ok(response)
 }
@@ -148,7 +166,7 @@ mod tests {
     fn a_key_is_there_once_and_visible() {
         assert_eq!(key(&headers(&[])), Ok(None));
         assert_eq!(key(&headers(&[b"\"8e03978e\""])), Ok(Some("\"8e03978e\"".to_owned())));
-        let longest = [b'a'; LONGEST_KEY];
+        let longest = [b'a'; MAX_KEY_BYTES];
         assert!(key(&headers(&[&longest])).is_ok());
         for wrong in
             [&headers(&[b""]), &headers(&[b"a", b"a"]), &headers(&[&[b'a'; 256]]), &headers(&[b"\xe4"])]

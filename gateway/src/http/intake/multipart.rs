@@ -1,38 +1,39 @@
-//! Decodes multipart bodies as they come in.
+//! Decodes multipart bodies while they arrive.
 //!
-//! Everything is bounded: the number of parts, the headers of a part, a text, a picture. What nobody reads is
-//! dropped on the way.
+//! Everything is bounded: the number of parts, the headers of a part, a text, a picture. Parts that the operation
+//! does not read are dropped as they arrive.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
-use crate::fault::Fault;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 use multer::{Field, Multipart};
 
 use crate::families::form::{Form, Kind, Role, Schema};
+use crate::fault::Fault;
 
 /// Parts of one body.
 const MAX_PARTS: usize = 100;
-/// Bytes that may pass before a part's headers are complete.
-const MAX_PART_HEADER: usize = 16 << 10;
-/// Size of a part that is no picture.
-const MAX_TEXT: usize = 128 << 10;
-/// A part of this size gets all the address space that it may need. Memory is what is written to; a buffer that grew by
-/// and by would leave its earlier selves behind, half as much again as the callers' budget.
-const LARGE: usize = 1 << 20;
-/// The parser searches what it has again with each piece, and takes all that is there at once; pieces of this size
-/// bound both.
-const PIECE: usize = 16 << 10;
+/// Bytes that may arrive before a part's headers are complete.
+const MAX_PART_HEADER_BYTES: usize = 16 << 10;
+/// Bytes of a part that is no picture.
+const MAX_TEXT_BYTES: usize = 128 << 10;
+/// A part that reaches this size reserves the address space for the largest one. Reserved space takes memory only
+/// where it is written to, while a buffer that grows step by step leaves its previous allocations behind: half as
+/// much again as was admitted.
+const LARGE_PART_BYTES: usize = 1 << 20;
+/// The parser takes all bytes that are ready, and searches everything it holds again with each chunk. Chunks of this
+/// size bound both.
+const CHUNK_BYTES: usize = 16 << 10;
 
-/// Reads a whole body, of `length` bytes where its sender says so.
+/// Reads a whole body. `length` is its size in bytes, where the caller sends it.
 ///
 /// # Errors
-/// [`Fault::Invalid`] for a body that is not of the form, [`Fault::TooLarge`] for a part that is, and the fault of
-/// `body` itself.
+/// [`Fault::Invalid`] for a body that is not the form of `schema`, [`Fault::TooLarge`] for a part that is too long,
+/// and the fault with which `body` ends.
 pub async fn decode<S>(
     body: S,
     boundary: String,
@@ -43,17 +44,22 @@ pub async fn decode<S>(
 where
     S: Stream<Item = Result<Bytes, Fault>> + Send + Unpin,
 {
-    let header_room = Arc::new(AtomicUsize::new(0));
-    let pieces = Pieces { body, rest: Bytes::new(), rested: true, header_room: Arc::clone(&header_room) };
-    let mut parts = Multipart::new(pieces, boundary);
+    let header_bytes_left = Arc::new(AtomicUsize::new(0));
+    let chunks = SmallChunks {
+        body,
+        rest: Bytes::new(),
+        has_yielded: true,
+        header_bytes_left: Arc::clone(&header_bytes_left),
+    };
+    let mut parts = Multipart::new(chunks, boundary);
     let mut form = Form::new(schema);
     let mut left = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     for _ in 0..=MAX_PARTS {
-        header_room.store(MAX_PART_HEADER, Ordering::Relaxed);
+        header_bytes_left.store(MAX_PART_HEADER_BYTES, Ordering::Relaxed);
         let Some(mut field) = parts.next_field().await.map_err(fault)? else {
             return Ok(form);
         };
-        header_room.store(usize::MAX, Ordering::Relaxed);
+        header_bytes_left.store(usize::MAX, Ordering::Relaxed);
         match field.name().and_then(|name| schema.role(name)) {
             Some(role) => {
                 check_coding(&field)?;
@@ -68,8 +74,8 @@ where
     Err(Fault::Invalid(format!("more than {MAX_PARTS} parts")))
 }
 
-/// RFC 7578 (4.7) has done away with codings of parts. Whoever still uses one is told, rather than that a picture is
-/// none.
+/// Refuses a part with a transfer coding, which RFC 7578 (4.7) has deprecated. Without this check the caller would
+/// read that its picture is none.
 fn check_coding(field: &Field<'_>) -> Result<(), Fault> {
     let Some(coding) = field.headers().get("content-transfer-encoding") else {
         return Ok(());
@@ -84,7 +90,8 @@ fn check_coding(field: &Field<'_>) -> Result<(), Fault> {
     )))
 }
 
-/// Reads a part, which may have as many bytes as are `expected`.
+/// Reads a part. `expected` is the number of bytes that are left of the body, where that is known and the part is a
+/// picture.
 async fn read(
     field: &mut Field<'_>,
     role: Role,
@@ -93,7 +100,7 @@ async fn read(
 ) -> Result<Bytes, Fault> {
     let (name, limit) = match role {
         Role::Picture(name) => (name, max_picture),
-        Role::Object(name) | Role::Document(name) | Role::Value(name, _) => (name, MAX_TEXT),
+        Role::Object(name) | Role::Document(name) | Role::Value(name, _) => (name, MAX_TEXT_BYTES),
     };
     let mut bytes = BytesMut::new();
     while let Some(chunk) = field.chunk().await.map_err(fault)? {
@@ -101,9 +108,9 @@ async fn read(
             return Err(Fault::TooLarge { limit, place: format!(" in `{name}`") });
         }
         match expected {
-            // Growing step by step would copy it several times.
+            // One allocation: growing step by step would copy the picture several times.
             Some(expected) if bytes.is_empty() => bytes.reserve(expected.min(limit)),
-            None if bytes.len() < LARGE && bytes.len() + chunk.len() >= LARGE => {
+            None if bytes.len() < LARGE_PART_BYTES && bytes.len() + chunk.len() >= LARGE_PART_BYTES => {
                 bytes.reserve(limit - bytes.len());
             }
             _ => (),
@@ -123,21 +130,23 @@ fn fault(error: multer::Error) -> Fault {
     }
 }
 
-/// Hands a body to the parser in small pieces with a rest after each, since the parser takes in whatever is ready
-/// before it looks at it; counts what comes while a part's headers are read.
-struct Pieces<S> {
+/// Hands a body to the parser in small chunks, and yields after each: the parser takes all that is ready before it
+/// parses. Counts the bytes that arrive while the parser reads a part's headers.
+struct SmallChunks<S> {
     body: S,
+    /// What was received of the body and not handed on.
     rest: Bytes,
-    rested: bool,
-    header_room: Arc<AtomicUsize>,
+    has_yielded: bool,
+    /// Bytes that the headers of the current part may still have; `usize::MAX` while its content is read.
+    header_bytes_left: Arc<AtomicUsize>,
 }
 
-impl<S: Stream<Item = Result<Bytes, Fault>> + Unpin> Stream for Pieces<S> {
+impl<S: Stream<Item = Result<Bytes, Fault>> + Unpin> Stream for SmallChunks<S> {
     type Item = Result<Bytes, Fault>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if !self.rested {
-            self.rested = true;
+        if !self.has_yielded {
+            self.has_yielded = true;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -147,23 +156,23 @@ impl<S: Stream<Item = Result<Bytes, Fault>> + Unpin> Stream for Pieces<S> {
                 other => return Poll::Ready(other),
             }
         }
-        let length = self.rest.len().min(PIECE);
-        let piece = self.rest.split_to(length);
-        let room = self.header_room.load(Ordering::Relaxed);
-        if room == 0 {
-            let message = format!("the headers of a part have more than {MAX_PART_HEADER} bytes");
+        let length = self.rest.len().min(CHUNK_BYTES);
+        let chunk = self.rest.split_to(length);
+        let allowed = self.header_bytes_left.load(Ordering::Relaxed);
+        if allowed == 0 {
+            let message = format!("the headers of a part have more than {MAX_PART_HEADER_BYTES} bytes");
             return Poll::Ready(Some(Err(Fault::Invalid(message))));
         }
-        if room != usize::MAX {
-            self.header_room.store(room.saturating_sub(length), Ordering::Relaxed);
+        if allowed != usize::MAX {
+            self.header_bytes_left.store(allowed.saturating_sub(length), Ordering::Relaxed);
         }
-        self.rested = false;
-        Poll::Ready(Some(Ok(piece)))
+        self.has_yielded = false;
+        Poll::Ready(Some(Ok(chunk)))
     }
 }
 
-/// A fuzz target: decodes arbitrary bytes, which come in chunks of a size that the first byte names. Nothing may
-/// panic, hang, or be kept beyond its bound.
+/// A fuzz target: decodes arbitrary bytes that arrive in chunks of the size that the first byte says. The decoder
+/// must not panic, hang, or keep more than its bounds allow.
 pub fn fuzz(bytes: &[u8]) {
     const SCHEMA: Schema = Schema {
         pictures: &["image"],
@@ -177,9 +186,9 @@ pub fn fuzz(bytes: &[u8]) {
     };
     let chunks: Vec<_> =
         body.chunks(usize::from(*size).max(1)).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
-    let most = 10 + 10 * chunks.len();
+    let max_polls = 10 + 10 * chunks.len();
     let decoded =
-        run(decode(futures_util::stream::iter(chunks), "b".into(), None, &SCHEMA, MAX_PICTURE), most);
+        run(decode(futures_util::stream::iter(chunks), "b".into(), None, &SCHEMA, MAX_PICTURE), max_polls);
     if let Ok(form) = decoded
         && let Ok(picture) = form.picture("image")
     {
@@ -187,11 +196,11 @@ pub fn fuzz(bytes: &[u8]) {
     }
 }
 
-/// Polls a future that wakes itself until it is done, at most `most` times.
-fn run<F: Future>(future: F, most: usize) -> F::Output {
+/// Polls a future that wakes itself until it is done, at most `max_polls` times.
+fn run<F: Future>(future: F, max_polls: usize) -> F::Output {
     let mut future = std::pin::pin!(future);
     let mut context = Context::from_waker(Waker::noop());
-    for _ in 0..most {
+    for _ in 0..max_polls {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return output;
         }
@@ -225,8 +234,8 @@ mod tests {
         while let Some(size) = sizes.next().filter(|_| !rest.is_empty()) {
             chunks.push(Ok(rest.split_to((*size).min(rest.len()))));
         }
-        let most = 100 + 10 * (chunks.len() + body.len() / PIECE);
-        run(decode(futures_util::stream::iter(chunks), "b".into(), None, &SCHEMA, usize::MAX), most)
+        let max_polls = 100 + 10 * (chunks.len() + body.len() / CHUNK_BYTES);
+        run(decode(futures_util::stream::iter(chunks), "b".into(), None, &SCHEMA, usize::MAX), max_polls)
     }
 
     proptest! {

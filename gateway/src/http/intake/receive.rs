@@ -1,115 +1,155 @@
-//! The way in of a request: everything that its headers decide, then its body.
+//! What handlers call to get a request: authorised, admitted, and read.
+//!
+//! The row of the operation decides which permission the caller needs and which body is read. A handler that calls
+//! the function for another kind of body than its row has is a bug, and answers with an internal error.
 
-use crate::fault::{BusyCause, Fault};
-use axum::body::Body;
+use axum::body::Body as HttpBody;
 use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
-use faceline_gateway_store::rate::{Bound, Rate, Refusal, Terms};
 use faceline_shared::telemetry::TraceContext;
 use futures_util::TryStreamExt as _;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, header};
 use tracing::Span;
 use uuid::Uuid;
 
+use super::admit::{Admitted, BodyBounds, admit};
+use super::authorize::authorize;
 use super::body::BoundedBody;
-use super::{basic, content_type, drain, multipart};
-use crate::accounts::{Caller, Permission, SourceAddress};
-use crate::admission::{ConnectionId, InFlightPermit, RequestFingerprint};
+use super::limits::{MAX_BYTES_BESIDES_PICTURES, MAX_JSON_BYTES};
+use super::whole_body::WholeBody;
+use super::{content_type, drain, multipart};
+use crate::accounts::Caller;
+use crate::admission::InFlightPermit;
 use crate::families::form::{Form, Schema};
-use crate::http::State;
-use crate::http::answer::family::Family;
+use crate::fault::Fault;
+use crate::http::GatewayState;
+use crate::http::operations::{self, Body, MakesJob, Operation};
 use crate::request::RequestContext;
 use crate::request::record;
 
-/// What a body may have besides its pictures.
-const ALLOWANCE: usize = 1 << 20;
-/// Size of a body that is JSON and nothing else.
-const JSON_LIMIT: usize = 128 << 10;
-/// Room for a body of unknown length is taken in steps of this size.
-pub(in crate::http) const STEP: usize = 256 << 10;
-
-/// A request that was let in and read.
+/// A request that was admitted and read.
 pub(in crate::http) struct Received<B> {
     pub(in crate::http) body: B,
     pub(in crate::http) caller: Caller,
     pub(in crate::http) context: RequestContext,
-    /// Holds the request's room until it is answered.
-    pub(in crate::http) ticket: InFlightPermit,
+    /// Holds the request's memory, and its place among the jobs, until it is dropped.
+    pub(in crate::http) permit: InFlightPermit,
 }
 
-/// Who calls, where its key allows `permission`.
-async fn authorize(state: &State, parts: &Parts, permission: Permission) -> Result<Caller, Fault> {
-    let peer = parts.extensions.get::<SourceAddress>().copied().unwrap_or_default();
-    let caller = match Family::of(parts.uri.path()) {
-        Family::Bws | Family::Grpc => state.accounts.by_token(bearer(&parts.headers), peer)?,
-        Family::FaceLiveness => {
-            let (user, password) = basic::credentials(&parts.headers).ok_or(Fault::Unauthenticated)?;
-            state.accounts.by_password(&user, &password, peer).await?
-        }
-        Family::BiometricServices => {
-            let key = parts.headers.get("apikey").map(HeaderValue::as_bytes);
-            state.accounts.by_api_key(key, peer)?
-        }
-    };
-    Span::current().record("client", &*caller.client);
-    record::note(|facts| facts.caller = Some(caller.clone()));
-    caller.require(permission)?;
-    Ok(caller)
-}
-
-/// The token of a caller that shows exactly one.
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let (scheme, token) = value.as_bytes().split_at_checked(b"Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
-}
-
-/// Who calls, where its key allows `permission` now: its rate and its quota have room for one more request.
-async fn enter(state: &State, parts: &Parts, permission: Permission) -> Result<Caller, Fault> {
-    let caller = authorize(state, parts, permission).await?;
-    let limits = &state.config.limits;
-    let default = Rate { requests_per_second: limits.requests_per_second, burst: limits.burst };
-    let terms = Terms { rate: caller.rate.unwrap_or(default), quota: caller.quota };
-    let verdict = state.rates.check(&caller.key_id, &terms).await;
-    record::note(|facts| facts.counted = Some((terms, verdict)));
-    match verdict.refusal {
-        None => Ok(caller),
-        Some(Refusal { bound: Bound::Rate, wait }) => Err(Fault::busy(BusyCause::ClientRate, wait)),
-        Some(Refusal { bound: Bound::Quota, wait }) => Err(Fault::busy(BusyCause::ClientQuota, wait)),
-    }
-}
-
-/// Lets a request with pictures in and reads its body.
+/// Receives a request with a multipart form, which makes a job.
+///
+/// # Errors
+/// Those of [`authorize`] and [`admit`], [`Fault::Invalid`] for a body that is no such form, [`Fault::TooLarge`] for
+/// one that is too long, [`Fault::SlowBody`] for one that arrives too slowly.
 pub(in crate::http) async fn receive_form(
-    state: &State,
+    state: &GatewayState,
     request: Request,
-    permission: Permission,
-    schema: &'static Schema,
 ) -> Result<Received<Form>, Fault> {
     let (parts, body) = request.into_parts();
-    let limit = form_limit(state, schema);
-    let decide = async {
-        let caller = enter(state, &parts, permission).await?;
-        let boundary = content_type::boundary(&parts.headers)?;
-        Ok((admit(state, &parts, caller, Work::Job, limit)?, boundary))
+    let operation = operations::matched(&parts.extensions)?;
+    let (Body::Form(form) | Body::FormOrJson { form, .. }) = operation.body else {
+        return Err(other_body(operation));
     };
-    let admitted = decide.await;
-    let ((mut admitted, boundary), body) = or_drained(admitted, &parts, body)?;
+    let max_bytes = max_form_bytes(state, form.parts);
+    let decide = async {
+        let caller = authorize(state, &parts, operation).await?;
+        let boundary = content_type::boundary(&parts.headers)?;
+        Ok((admit(state, &parts, caller, true, BodyBounds::plain(max_bytes))?, boundary))
+    };
+    let ((mut admitted, boundary), body) = or_drain(decide.await, &parts, body)?;
     let length = content_type::length(&parts.headers);
-    let mut bounded = BoundedBody::new(body, limit, state.config.http.body_timeout, &mut admitted.ticket);
+    let bounds = BodyBounds::plain(max_bytes);
+    let mut bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.permit);
     let max_picture = state.config.limits.picture_bytes;
-    let decoded = multipart::decode(&mut bounded, boundary, length, schema, max_picture).await;
+    let decoded = multipart::decode(&mut bounded, boundary, length, form.parts, max_picture).await;
     drain::rest(bounded.into_inner());
-    Ok(admitted.with(decoded?, &parts))
+    Ok(received(admitted, decoded?, &parts))
 }
 
-/// What was decided on the headers, with the body that may be read now.
+/// Bytes of the longest form that has these parts.
+fn max_form_bytes(state: &GatewayState, parts: &Schema) -> usize {
+    let pictures = state.config.limits.picture_bytes.saturating_mul(parts.pictures.len());
+    // Waiting would not help a body that is longer than all the memory for requests allows.
+    pictures.saturating_add(MAX_BYTES_BESIDES_PICTURES).min(state.admission.max_body_bytes())
+}
+
+/// Receives a request with short JSON, or without a body, which makes no job.
 ///
-/// That of a refused request is thrown away for a moment, so that the caller, who still sends, gets the answer rather
-/// than a reset connection.
-fn or_drained<T>(decided: Result<T, Fault>, parts: &Parts, body: Body) -> Result<(T, Body), Fault> {
+/// # Errors
+/// As [`receive_form`], [`Fault::Invalid`] for a body that is announced as something else than JSON.
+pub(in crate::http) async fn receive_json(
+    state: &GatewayState,
+    request: Request,
+) -> Result<Received<Bytes>, Fault> {
+    let (parts, body) = request.into_parts();
+    let operation = operations::matched(&parts.extensions)?;
+    let (Body::Json { .. } | Body::FormOrJson { .. }) = operation.body else {
+        return Err(other_body(operation));
+    };
+    let bounds = BodyBounds::plain(MAX_JSON_BYTES);
+    let authorized = authorize(state, &parts, operation).await;
+    let admitted = authorized.and_then(|caller| admit(state, &parts, caller, false, bounds));
+    let (mut admitted, body) = or_drain(admitted, &parts, body)?;
+    let bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.permit);
+    let bytes = collect(bounded).await?;
+    if !bytes.is_empty() {
+        content_type::require_json(&parts.headers)?;
+    }
+    Ok(received(admitted, bytes, &parts))
+}
+
+/// Receives a request whose body is read as a whole, and which makes a job.
+///
+/// # Errors
+/// As [`receive_form`], and those of the check that the kind of body has for its headers.
+pub(in crate::http) async fn receive_whole(
+    state: &GatewayState,
+    request: Request,
+) -> Result<Received<Bytes>, Fault> {
+    let (parts, body) = request.into_parts();
+    let operation = operations::matched(&parts.extensions)?;
+    let WholeBody { bounds, check_headers } = WholeBody::of(operation, state)?;
+    let decide = async {
+        let caller = authorize(state, &parts, operation).await?;
+        check_headers(&parts.headers)?;
+        admit(state, &parts, caller, true, bounds)
+    };
+    let (mut admitted, body) = or_drain(decide.await, &parts, body)?;
+    let bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.permit);
+    let bytes = collect(bounded).await?;
+    Ok(received(admitted, bytes, &parts))
+}
+
+/// Receives a request whose body, if it has one, is discarded.
+///
+/// # Errors
+/// Those of [`authorize`] and [`admit`].
+pub(in crate::http) async fn receive_without_body(
+    state: &GatewayState,
+    request: Request,
+) -> Result<Received<()>, Fault> {
+    let (parts, body) = request.into_parts();
+    let operation = operations::matched(&parts.extensions)?;
+    let (Body::None | Body::Unsupported { .. }) = operation.body else {
+        return Err(other_body(operation));
+    };
+    // A caller that sends a body all the same still gets its answer.
+    drain::rest(body);
+    let caller = authorize(state, &parts, operation).await?;
+    let is_job = operation.makes_job == MakesJob::Always;
+    let admitted = admit(state, &parts, caller, is_job, BodyBounds::plain(0))?;
+    Ok(received(admitted, (), &parts))
+}
+
+/// A handler and its row do not agree on the body.
+fn other_body(operation: &Operation) -> Fault {
+    tracing::error!(operation = operation.name, "a handler reads another body than its operation has");
+    Fault::Internal
+}
+
+/// What the headers decided, with the body that may be read now. The body of a refused request is discarded for a
+/// moment, so that a caller that is still sending reads the answer rather than a connection reset.
+fn or_drain<T>(decided: Result<T, Fault>, parts: &Parts, body: HttpBody) -> Result<(T, HttpBody), Fault> {
     match decided {
         Ok(decided) => Ok((decided, body)),
         Err(fault) => {
@@ -119,79 +159,10 @@ fn or_drained<T>(decided: Result<T, Fault>, parts: &Parts, body: Body) -> Result
     }
 }
 
-/// The longest body that the parts of `schema` may make.
-fn form_limit(state: &State, schema: &Schema) -> usize {
-    let pictures = state.config.limits.picture_bytes.saturating_mul(schema.pictures.len());
-    // What never fits is too large, not a matter of waiting.
-    pictures.saturating_add(ALLOWANCE).min(state.admission.max_body_bytes())
-}
-
-/// Lets a request in whose body is JSON, or empty, and which makes no job.
-pub(in crate::http) async fn receive_json(
-    state: &State,
-    request: Request,
-    permission: Permission,
-) -> Result<Received<Bytes>, Fault> {
-    let (parts, body) = request.into_parts();
-    let entered = enter(state, &parts, permission).await;
-    let admitted = entered.and_then(|caller| admit(state, &parts, caller, Work::None, JSON_LIMIT));
-    let (mut admitted, body) = or_drained(admitted, &parts, body)?;
-    let bounded = BoundedBody::new(body, JSON_LIMIT, state.config.http.body_timeout, &mut admitted.ticket);
-    let bytes = collect(bounded).await?;
-    if !bytes.is_empty() {
-        content_type::require_json(&parts.headers)?;
-    }
-    Ok(admitted.with(bytes, &parts))
-}
-
-/// A body that is read as a whole.
-pub(in crate::http) struct WholeBody {
-    /// Its longest, in bytes.
-    pub(in crate::http) limit: usize,
-    /// Bytes of memory that a request takes for so many of its body.
-    pub(in crate::http) room: fn(usize) -> usize,
-    /// What its headers must say.
-    pub(in crate::http) check: fn(&HeaderMap) -> Result<(), Fault>,
-}
-
-impl WholeBody {
-    /// JSON with pictures in it: besides its text there are the pictures, three quarters as large, and what is in between.
-    pub(in crate::http) const fn json(limit: usize) -> Self {
-        Self { limit, room: |bytes| bytes.saturating_mul(12) / 5, check: content_type::require_json }
-    }
-
-    /// JSON with one picture of at most so many bytes in it, as base64.
-    pub(in crate::http) fn json_with_picture(bytes: usize) -> Self {
-        Self::json(bytes.div_ceil(3).saturating_mul(4).saturating_add(ALLOWANCE))
-    }
-}
-
-/// Lets a request in that makes a job of its whole body, and reads it.
-pub(in crate::http) async fn receive_whole(
-    state: &State,
-    request: Request,
-    permission: Permission,
-    form: &WholeBody,
-) -> Result<Received<Bytes>, Fault> {
-    let (parts, body) = request.into_parts();
-    let &WholeBody { limit, room, check } = form;
-    // As of forms; the room grows with the length.
-    let limit = limit.min(limit.saturating_mul(state.admission.max_body_bytes()) / room(limit));
-    let decide = async {
-        let caller = enter(state, &parts, permission).await?;
-        check(&parts.headers)?;
-        admit_with(state, &parts, caller, Work::Job, limit, room)
-    };
-    let (mut admitted, body) = or_drained(decide.await, &parts, body)?;
-    let bounded = BoundedBody::new(body, limit, state.config.http.body_timeout, &mut admitted.ticket);
-    let bytes = collect(bounded.taking(room)).await?;
-    Ok(admitted.with(bytes, &parts))
-}
-
-/// All of a body; what is left of one that is not read is dropped for a moment.
+/// All bytes of a body. If it cannot be read to its end, the rest is discarded for a moment.
 async fn collect(mut bounded: BoundedBody<'_>) -> Result<Bytes, Fault> {
-    let append = |mut bytes: BytesMut, piece: Bytes| async move {
-        bytes.extend_from_slice(&piece);
+    let append = |mut bytes: BytesMut, chunk: Bytes| async move {
+        bytes.extend_from_slice(&chunk);
         Ok(bytes)
     };
     let read = (&mut bounded).try_fold(BytesMut::new(), append).await;
@@ -199,89 +170,16 @@ async fn collect(mut bounded: BoundedBody<'_>) -> Result<Bytes, Fault> {
     read.map(BytesMut::freeze)
 }
 
-/// Lets a request in that has no body.
-pub(in crate::http) async fn receive_bare(
-    state: &State,
-    request: Request,
-    permission: Permission,
-    work: Work,
-) -> Result<Received<()>, Fault> {
-    let (parts, body) = request.into_parts();
-    // Who sends one all the same is not to be cut off.
-    drain::rest(body);
-    let caller = enter(state, &parts, permission).await?;
-    let admitted = admit(state, &parts, caller, work, 0)?;
-    Ok(admitted.with((), &parts))
-}
-
-/// What a request is let in for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::http) enum Work {
-    /// A job for the workers.
-    Job,
-    /// Nothing but the gateway's own work.
-    None,
-}
-
-struct Admitted {
-    caller: Caller,
-    work: Work,
-    fingerprint: RequestFingerprint,
-    ticket: InFlightPermit,
-}
-
-impl Admitted {
-    /// The request as a whole, whose body is here.
-    fn with<B>(self, body: B, parts: &Parts) -> Received<B> {
-        let Self { caller, work, fingerprint, mut ticket } = self;
-        ticket.body_complete();
-        let job = Uuid::now_v7();
-        if work == Work::Job {
-            record::note(|facts| facts.job = Some(job));
-        }
-        Span::current().record("job", tracing::field::display(job));
-        let trace = parts.extensions.get::<TraceContext>().copied().unwrap_or_default();
-        let context =
-            RequestContext { job, client: caller.client.clone(), fingerprint, trace, timeout: None };
-        Received { body, caller, context, ticket }
+/// The request as a whole, once its body is there.
+fn received<B>(admitted: Admitted, body: B, parts: &Parts) -> Received<B> {
+    let Admitted { caller, is_job, fingerprint, mut permit } = admitted;
+    permit.body_complete();
+    let job = Uuid::now_v7();
+    if is_job {
+        record::update(|facts| facts.job = Some(job));
     }
-}
-
-/// Lets a request of `caller` in with a body of at most `limit` bytes.
-fn admit(state: &State, parts: &Parts, caller: Caller, work: Work, limit: usize) -> Result<Admitted, Fault> {
-    admit_with(state, parts, caller, work, limit, |bytes| bytes)
-}
-
-/// The same for a body that takes `room`.
-fn admit_with(
-    state: &State,
-    parts: &Parts,
-    caller: Caller,
-    work: Work,
-    limit: usize,
-    room: fn(usize) -> usize,
-) -> Result<Admitted, Fault> {
-    let length = content_type::length(&parts.headers);
-    if limit > 0 && length.is_some_and(|length| length > limit as u64) {
-        return Err(Fault::TooLarge { limit, place: String::new() });
-    }
-    let way = parts.extensions.get::<ConnectionId>().cloned().unwrap_or_default();
-    let fingerprint = state.admission.fingerprint(&caller, parts.uri.path(), length, way);
-    let bytes = room(length.map_or(STEP, |length| length as usize).min(limit));
-    let ticket = match work {
-        Work::Job => {
-            require_workers(state, &fingerprint)?;
-            state.admission.admit(&caller, &fingerprint, bytes)?
-        }
-        Work::None => state.admission.admit_without_job(&caller, &fingerprint, bytes)?,
-    };
-    Ok(Admitted { caller, work, fingerprint, ticket })
-}
-
-/// Whether there is a way to the workers.
-pub(in crate::http) fn require_workers(state: &State, fingerprint: &RequestFingerprint) -> Result<(), Fault> {
-    if state.submit.is_connected() {
-        return Ok(());
-    }
-    Err(state.admission.refusal(fingerprint, BusyCause::BrokerUnreachable))
+    Span::current().record("job", tracing::field::display(job));
+    let trace = parts.extensions.get::<TraceContext>().copied().unwrap_or_default();
+    let context = RequestContext { job, client: caller.client.clone(), fingerprint, trace, timeout: None };
+    Received { body, caller, context, permit }
 }

@@ -1,4 +1,4 @@
-//! Which pages may call from a browser (CORS, Fetch standard).
+//! CORS: which web pages may call from a browser (Fetch standard).
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use axum::Router;
 use http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::CorsLayer;
 
-/// How long browsers may remember what they were told; they have lower bounds of their own.
+/// How long browsers may cache the answer to a preflight request. They have lower bounds of their own.
 const MAX_AGE: Duration = Duration::from_hours(1);
-/// What a page may send.
+/// Headers that a page may send.
 const REQUEST_HEADERS: [HeaderName; 7] = [
     HeaderName::from_static("apikey"),
     header::AUTHORIZATION,
@@ -18,7 +18,7 @@ const REQUEST_HEADERS: [HeaderName; 7] = [
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("x-request-id"),
 ];
-/// What a page may read of an answer besides its body.
+/// Headers of an answer that a page may read.
 const ANSWER_HEADERS: [HeaderName; 8] = [
     header::LOCATION,
     header::RETRY_AFTER,
@@ -30,9 +30,9 @@ const ANSWER_HEADERS: [HeaderName; 8] = [
     HeaderName::from_static("x-request-id"),
 ];
 
-/// Lets pages of `origins` call. Where there are none, browsers keep all pages of other origins away.
+/// Allows pages of `origins` to call. Without any, browsers refuse pages of all other origins.
 pub(in crate::http) fn allow(router: Router, origins: &[String]) -> Router {
-    // They were checked when the settings were read.
+    // The settings were validated, so none is dropped here.
     let origins: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
     if origins.is_empty() {
         return router;

@@ -1,16 +1,21 @@
-//! What happens around every request, one thing a file.
+//! What is done around every request, one thing a file. `routes/router.rs` puts the layers in their order and
+//! explains it.
 
+mod catch_panic;
 pub(in crate::http) mod cors;
-mod metrics;
-mod panic;
-mod rate_limit;
+mod match_operation;
+mod measure;
+mod rate_limit_headers;
+mod record;
 mod request_id;
 mod trace;
 mod usage;
 
-pub(super) use self::metrics::{HttpMetrics, measure};
-pub(super) use self::panic::catch_panic;
-pub(super) use self::rate_limit::rate_limit;
+pub(super) use self::catch_panic::catch_panic;
+pub(super) use self::match_operation::match_operation;
+pub(super) use self::measure::measure;
+pub(super) use self::rate_limit_headers::rate_limit_headers;
+pub(super) use self::record::record;
 pub(super) use self::request_id::request_id;
 pub(super) use self::trace::trace;
 pub(super) use self::usage::usage;

@@ -1,4 +1,4 @@
-//! `X-Request-Id`: the caller's, where it can be put in a log line, or a new one.
+//! `X-Request-Id`: the caller's id if it is safe in a log line, otherwise a new one.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
 
 const NAME: HeaderName = HeaderName::from_static("x-request-id");
-const LONGEST: usize = 128;
+const MAX_ID_BYTES: usize = 128;
 
 /// The request's id.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub(in crate::http) async fn request_id(mut request: Request, next: Next) -> Res
         .headers()
         .get(NAME)
         .and_then(|value| value.to_str().ok())
-        .filter(|text| is_sane(text))
+        .filter(|text| is_safe(text))
         .map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).await;
@@ -28,8 +28,8 @@ pub(in crate::http) async fn request_id(mut request: Request, next: Next) -> Res
     response
 }
 
-fn is_sane(text: &str) -> bool {
-    (1..=LONGEST).contains(&text.len())
+fn is_safe(text: &str) -> bool {
+    (1..=MAX_ID_BYTES).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte))
 }
 

@@ -1,22 +1,21 @@
-//! A request's span: with it, request id, trace id, client and job stand in every log line.
+//! The tracing span of a request: it puts request id, trace id, operation, client and job into every log line.
 
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use faceline_shared::telemetry::TraceContext;
 use tracing::{Instrument as _, field};
 
 use super::request_id::RequestId;
-use crate::http::answer;
-use crate::http::routes::operation;
+use crate::http::{answer, operations};
 
 pub(in crate::http) async fn trace(mut request: Request, next: Next) -> Response {
     let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
     let context = TraceContext::continued(traceparent);
     request.extensions_mut().insert(context);
-    let operation = operation::name(request.method(), request.extensions().get().map(MatchedPath::as_str));
+    let operation = operations::name(&request);
     let request_id = request.extensions().get::<RequestId>().map(|RequestId(id)| id.as_str());
     let span = tracing::info_span!(
         "request",
@@ -30,7 +29,7 @@ pub(in crate::http) async fn trace(mut request: Request, next: Next) -> Response
         let started = Instant::now();
         let response = next.run(request).await;
         tracing::debug!(
-            status = answer::outcome(&response).as_u16(),
+            status = answer::effective_status(&response).as_u16(),
             elapsed_ms = started.elapsed().as_millis() as u64,
             "answered"
         );

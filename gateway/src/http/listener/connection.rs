@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its end.
+//! One connection, from its first byte until it closes.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,92 +19,93 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 
-use super::idle::{Activity, Patience};
-use super::sent::Sent;
+use super::activity::{ConnectionActivity, IdleTimeouts};
+use super::tracked_body::TrackedBody;
 use crate::accounts::SourceAddress;
-use crate::admission;
+use crate::admission::ClientConnection;
 
-/// A connection that is idle for too long, too old, or at a shutdown, is told so, and cut after this.
-const FAREWELL: Duration = Duration::from_secs(1);
-/// So that connections which were opened together do not end together.
-const AGE_SPREAD: std::ops::RangeInclusive<f64> = 0.9..=1.1;
+/// The time between the announcement that a connection closes (HTTP/2 GOAWAY) and the moment when it is cut. A
+/// connection closes because it was idle for too long or is too old, or because the process shuts down.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
+/// Each connection's maximum age is multiplied by a random factor of this range, so that connections which were
+/// opened together do not close together.
+const AGE_FACTORS: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 
-/// What all connections of a listener have in common.
+/// What all connections of a listener share.
 #[derive(Clone)]
-pub(in crate::http) struct Host {
-    pub(in crate::http) builder: Builder<TokioExecutor>,
-    pub(in crate::http) router: Router,
-    /// Where the listener speaks TLS.
-    pub(in crate::http) tls: Option<TlsAcceptor>,
-    /// Time for the first sign of life: a handshake, a request's headers.
-    pub(in crate::http) first: Duration,
-    /// Time that a connection may be idle.
-    pub(in crate::http) idle: Duration,
-    /// Give or take a tenth.
-    pub(in crate::http) age: Duration,
-    pub(in crate::http) open: IntGauge,
-    pub(in crate::http) aged: IntCounter,
+pub(super) struct ConnectionHandler {
+    pub(super) builder: Builder<TokioExecutor>,
+    pub(super) router: Router,
+    /// `None` for a listener without TLS.
+    pub(super) tls: Option<TlsAcceptor>,
+    /// Time for the TLS handshake, and again for the headers of the first request.
+    pub(super) header_timeout: Duration,
+    /// Time that a connection may be idle after a request.
+    pub(super) idle_timeout: Duration,
+    /// The age at which connections close, before [`AGE_FACTORS`].
+    pub(super) max_age: Duration,
+    pub(super) open_connections: IntGauge,
+    pub(super) aged_connections: IntCounter,
 }
 
-impl Host {
-    /// Serves a connection until it ends, or `shutdown` lets it.
-    pub(in crate::http) async fn serve(
+impl ConnectionHandler {
+    /// Serves a connection until it ends. After `shutdown` it takes no more requests.
+    pub(super) async fn serve(
         self,
         stream: TcpStream,
-        activity: Arc<Activity>,
+        activity: Arc<ConnectionActivity>,
         shutdown: CancellationToken,
     ) {
-        let _open = Open::new(self.open.clone());
-        // Small answers must not wait for the acknowledgement of what went before.
+        let _open = OpenConnection::new(self.open_connections.clone());
+        // Without Nagle's algorithm: a small answer must not wait for the acknowledgement of earlier packets.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY is not set");
         }
-        let peer =
+        let source =
             stream.peer_addr().map_or_else(|_| SourceAddress::default(), |address| address.ip().into());
         let Some(tls) = &self.tls else {
-            return self.answer(stream, peer, &activity, &shutdown).await;
+            return self.serve_http(stream, source, &activity, &shutdown).await;
         };
-        let handshake = timeout(self.first, tls.accept(stream));
+        let handshake = timeout(self.header_timeout, tls.accept(stream));
         let stream = tokio::select! {
             shaken = handshake => shaken,
             () = activity.shed() => return,
             () = shutdown.cancelled() => return,
         };
         match stream {
-            Ok(Ok(stream)) => self.answer(stream, peer, &activity, &shutdown).await,
+            Ok(Ok(stream)) => self.serve_http(stream, source, &activity, &shutdown).await,
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
     }
 
-    async fn answer(
+    async fn serve_http(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        peer: SourceAddress,
-        activity: &Arc<Activity>,
+        source: SourceAddress,
+        activity: &Arc<ConnectionActivity>,
         shutdown: &CancellationToken,
     ) {
-        let patience = Patience { first: self.first, next: self.idle };
-        let parting = Patience { first: FAREWELL, next: FAREWELL };
-        let way = Arc::new(admission::ClientConnection::default());
+        let timeouts = IdleTimeouts { first_request: self.header_timeout, next_request: self.idle_timeout };
+        let client_connection = Arc::new(ClientConnection::default());
         let service = service_fn(|mut request: Request<Incoming>| {
-            request.extensions_mut().insert(way.next_request());
-            request.extensions_mut().insert(peer);
-            let under_way = activity.begin();
+            request.extensions_mut().insert(client_connection.next_request());
+            request.extensions_mut().insert(source);
+            let in_progress = activity.begin_request();
             let answer = self.router.clone().oneshot(request);
             let activity = Arc::clone(activity);
             async move {
-                let _under_way = under_way;
-                answer.await.map(|response| response.map(|body| Sent::new(body, activity)))
+                let _in_progress = in_progress;
+                answer.await.map(|response| response.map(|body| TrackedBody::new(body, activity)))
             }
         });
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
-        let mut overdue = pin!(activity.overdue(Duration::ZERO, patience));
-        let mut aged = pin!(sleep(self.age.mul_f64(rand::rng().random_range(AGE_SPREAD))));
-        let mut is_told = false;
-        let mut is_ending = false;
+        let mut overdue = pin!(activity.idle_for_too_long(Duration::ZERO, timeouts));
+        let mut aged = pin!(sleep(self.max_age.mul_f64(rand::rng().random_range(AGE_FACTORS))));
+        let mut is_announced = false;
+        let mut is_shutting_down = false;
         loop {
-            let mut patience = parting;
+            let mut timeouts = IdleTimeouts { first_request: CLOSE_GRACE, next_request: CLOSE_GRACE };
             tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
@@ -114,37 +115,37 @@ impl Host {
                 }
                 () = activity.shed() => return,
                 () = &mut overdue => {
-                    if is_told {
+                    if is_announced {
                         return;
                     }
                 }
-                () = &mut aged, if !is_told => {
-                    self.aged.inc();
-                    // An answer may take as long to be read as ever.
-                    patience.next = self.idle;
+                () = &mut aged, if !is_announced => {
+                    self.aged_connections.inc();
+                    // The caller may read its last answer as slowly as any other.
+                    timeouts.next_request = self.idle_timeout;
                 }
-                () = shutdown.cancelled(), if !is_ending => is_ending = true,
+                () = shutdown.cancelled(), if !is_shutting_down => is_shutting_down = true,
             }
-            // HTTP/2 callers so learn that what they send now is not looked at. Half a request, or an answer that is not
-            // read, are not waited for.
-            is_told = true;
+            // HTTP/2 callers learn that requests which they send from now on are not handled. The connection does not
+            // wait for the rest of a request, nor for a caller that does not read its answer.
+            is_announced = true;
             connection.as_mut().graceful_shutdown();
-            overdue.set(activity.overdue(FAREWELL, patience));
+            overdue.set(activity.idle_for_too_long(CLOSE_GRACE, timeouts));
         }
     }
 }
 
-/// An open connection, as the gauge counts it.
-struct Open(IntGauge);
+/// Counts an open connection in the gauge.
+struct OpenConnection(IntGauge);
 
-impl Open {
+impl OpenConnection {
     fn new(gauge: IntGauge) -> Self {
         gauge.inc();
         Self(gauge)
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.dec();
     }

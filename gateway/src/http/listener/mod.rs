@@ -1,8 +1,10 @@
-//! Connections: accepting, TLS, HTTP/1.1 and HTTP/2, idling, ageing.
+//! Connections: `server` accepts them, within the limit of open files (`open_files`) and with TLS (`tls`);
+//! `connection` serves one until it ends. `activity` knows which connections are idle and for how long;
+//! `tracked_body` reports that a caller is reading.
 
+mod activity;
 mod connection;
-mod idle;
 mod open_files;
-mod sent;
 pub(in crate::http) mod server;
 pub(in crate::http) mod tls;
+mod tracked_body;

@@ -1,17 +1,17 @@
-//! File descriptors, of which each connection takes one.
+//! The limit of open files: each connection takes a file descriptor.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What the rest of a process may have open: files, the broker, the stores.
-const OTHERS: u64 = 256;
+/// File descriptors that are left for everything else: files, the broker, the stores.
+const RESERVED_DESCRIPTORS: u64 = 256;
 
-/// Makes room for so many connections; how many there is room for.
+/// Raises the process's limit of open files for so many connections, and returns for how many it suffices.
 ///
-/// A process that runs out of descriptors can reach neither its broker nor its stores, so that rather connections are
-/// fewer.
-pub(in crate::http) fn room_for(connections: usize) -> usize {
+/// A process without free descriptors cannot connect to its broker or stores, so the number of connections is reduced
+/// instead.
+pub(super) fn raise_limit_for(connections: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
-    let needed = connections as u64 + OTHERS;
+    let needed = connections as u64 + RESERVED_DESCRIPTORS;
     let Some(now) = limit.current.filter(|current| *current < needed) else {
         return connections;
     };
@@ -19,17 +19,17 @@ pub(in crate::http) fn room_for(connections: usize) -> usize {
     let current = match setrlimit(Resource::Nofile, Rlimit { current: Some(raised), ..limit }) {
         Ok(()) => raised,
         Err(error) => {
-            tracing::debug!(%error, "the limit of file descriptors is not raised");
+            tracing::debug!(%error, "the limit of open files is not raised");
             now
         }
     };
-    let room = (current.saturating_sub(OTHERS)).max(1);
-    if room < connections as u64 {
+    let possible = current.saturating_sub(RESERVED_DESCRIPTORS).max(1);
+    if possible < connections as u64 {
         tracing::warn!(
             descriptors = current,
-            connections = room,
-            "http.max_connections is more than this process may have files open (ulimit -n)"
+            connections = possible,
+            "http.max_connections exceeds the limit of open files (ulimit -n): fewer connections are accepted"
         );
     }
-    room.min(connections as u64) as usize
+    possible.min(connections as u64) as usize
 }

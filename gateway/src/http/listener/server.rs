@@ -1,4 +1,5 @@
-//! The accept loop: HTTP/1.1 and HTTP/2 on one listener, with TLS or without, under bounds that `axum::serve` does not set.
+//! The accept loop: HTTP/1.1 and HTTP/2 on one listener, with TLS or without, with limits that `axum::serve` does not
+//! set.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,50 +17,53 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::connection::Host;
-use super::idle::{Activity, Idle};
+use super::activity::{ConnectionActivity, IdleConnections};
+use super::connection::ConnectionHandler;
 use super::open_files;
 use super::tls::{Certificate, TlsError};
-use crate::http::State;
+use crate::http::GatewayState;
 use crate::http::layers::cors;
 use crate::http::routes::router::router;
 
-/// The system has no room for a connection: this long until the next try.
+/// The pause after the system could not accept a connection, for example because the limit of open files is reached.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// An HTTP/2 peer that is silent for so long is asked whether it is there, and given up after as long again.
-const PING: Duration = Duration::from_secs(20);
-/// Connections that the system keeps ready until they are accepted; it may have a lower bound of its own
-/// (`net.core.somaxconn`). One that finds no room comes again after a second, so that a short burst would be long.
+/// After this time without a frame an HTTP/2 peer is sent a PING, and after the same time without an answer it is
+/// given up.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Connections that the system queues until they are accepted; it may have a lower limit of its own
+/// (`net.core.somaxconn`). A connection that finds the queue full is tried again after a second, which would make a
+/// short burst slow.
 const BACKLOG: u32 = 4096;
-/// Requests under way at a shutdown end within their deadline and this.
+/// At a shutdown, requests in progress have the time of a job's deadline and this much more.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
-/// hyper does not take less.
-const SMALLEST_BUFFER: usize = 8 << 10;
-/// Headers of a request.
+/// The smallest buffer that hyper accepts, in bytes.
+const MIN_BUFFER_BYTES: usize = 8 << 10;
+/// Header fields of a request.
 const MAX_HEADERS: usize = 100;
-/// HTTP/2 requests that were taken back before they were looked at: more end the connection (CVE-2023-44487).
-const MAX_TAKEN_BACK: usize = 20;
-/// HTTP/2 requests that broke the rules: more end the connection.
-const MAX_BROKEN: usize = 100;
-/// What is kept of an HTTP/2 answer that its caller does not read.
-const MAX_UNREAD: usize = 64 << 10;
+/// HTTP/2 requests that a caller reset before they were accepted: more close the connection ("rapid reset",
+/// CVE-2023-44487).
+const MAX_PENDING_RESETS: usize = 20;
+/// HTTP/2 requests that this side reset because of protocol errors: more close the connection.
+const MAX_ERROR_RESETS: usize = 100;
+/// Bytes of an HTTP/2 answer that are buffered while its caller does not read.
+const MAX_SEND_BUFFER_BYTES: usize = 64 << 10;
 
 /// The public listener.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    host: Host,
+    connections: ConnectionHandler,
     max_connections: usize,
-    drain: Duration,
-    idle: Arc<Idle>,
-    shed: IntCounter,
+    drain_timeout: Duration,
+    idle: Arc<IdleConnections>,
+    shed_connections: IntCounter,
     _certificate: Option<AbortOnDropHandle<()>>,
 }
 
-/// Why there is no listener.
+/// Why the listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    /// The address is not to be had.
+    /// The address cannot be bound.
     #[error("http.listen {address}: {source}")]
     Address {
         /// The address.
@@ -73,49 +77,49 @@ pub enum ListenError {
 }
 
 impl Server {
-    /// Takes the address; callers wait in the system's backlog until [`Self::serve`].
+    /// Binds the address. Connections wait in the system's backlog until [`Self::serve`].
     ///
     /// # Errors
-    /// The address cannot be taken, or the certificate is not usable.
+    /// [`ListenError::Address`] or [`ListenError::Tls`].
     #[expect(clippy::unused_async, reason = "a listener belongs to the runtime that it is opened in")]
-    pub async fn bind(state: Arc<State>) -> Result<Self, ListenError> {
+    pub async fn bind(state: Arc<GatewayState>) -> Result<Self, ListenError> {
         let settings = &state.config.http;
         let address = settings.listen;
         let listener = listen(address).map_err(|source| ListenError::Address { address, source })?;
-        let certificate = settings.tls.as_ref();
-        let certificate =
-            certificate.map(|files| Certificate::load(files, &state.metrics.all)).transpose()?;
+        let load = |files| Certificate::load(files, &state.metrics.registry);
+        let certificate = settings.tls.as_ref().map(load).transpose()?;
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
-        let host = Host {
+        let connections = ConnectionHandler {
             builder: builder(settings),
             router: cors::allow(router(Arc::clone(&state)), &settings.cors_origins),
             tls,
-            first: settings.header_timeout,
-            idle: settings.idle_timeout,
-            age: settings.max_connection_age,
-            open: state.metrics.connections.clone(),
-            aged: state.metrics.aged.clone(),
+            header_timeout: settings.header_timeout,
+            idle_timeout: settings.idle_timeout,
+            max_age: settings.max_connection_age,
+            open_connections: state.metrics.connections.clone(),
+            aged_connections: state.metrics.aged_connections.clone(),
         };
         let watching = certificate.map(|certificate| tokio::spawn(certificate.watch()));
         Ok(Self {
             address: listener.local_addr().map_err(|source| ListenError::Address { address, source })?,
             listener,
-            host,
-            max_connections: open_files::room_for(settings.max_connections),
-            drain: state.config.jobs.deadline + DRAIN_MARGIN,
+            connections,
+            max_connections: open_files::raise_limit_for(settings.max_connections),
+            drain_timeout: state.config.jobs.deadline + DRAIN_MARGIN,
             idle: Arc::default(),
-            shed: state.metrics.shed.clone(),
+            shed_connections: state.metrics.shed_connections.clone(),
             _certificate: watching.map(AbortOnDropHandle::new),
         })
     }
 
-    /// The address that was taken.
+    /// The address that was bound.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `shutdown`; then accepts nothing more, and returns when all requests under way are answered.
+    /// Serves until `shutdown`. Then accepts no more connections, and returns when all requests in progress are
+    /// answered or the drain timeout has passed.
     pub async fn serve(self, shutdown: CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.max_connections));
         let mut open = JoinSet::new();
@@ -125,9 +129,9 @@ impl Server {
                 () = shutdown.cancelled() => break,
                 Some(_) = open.join_next() => (),
                 stream = self.accept() => {
-                    let Some(slot) = shutdown.run_until_cancelled(self.room(&slots)).await else { break };
-                    let activity = Activity::new(Arc::clone(&self.idle));
-                    let served = self.host.clone().serve(stream, activity, shutdown.clone());
+                    let Some(slot) = shutdown.run_until_cancelled(self.slot(&slots)).await else { break };
+                    let activity = ConnectionActivity::new(Arc::clone(&self.idle));
+                    let served = self.connections.clone().serve(stream, activity, shutdown.clone());
                     open.spawn(async move {
                         let _slot = slot;
                         served.await;
@@ -136,9 +140,9 @@ impl Server {
             }
         }
         drop(self.listener);
-        let all_ended = timeout(self.drain, async { while open.join_next().await.is_some() {} });
+        let all_ended = timeout(self.drain_timeout, async { while open.join_next().await.is_some() {} });
         if all_ended.await.is_err() {
-            tracing::warn!(connections = open.len(), "connections are cut: they did not end in time");
+            tracing::warn!(connections = open.len(), "connections are cut: they did not close in time");
         }
     }
 
@@ -146,7 +150,7 @@ impl Server {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => return stream,
-                Err(error) if is_the_peers(&error) => (),
+                Err(error) if is_peer_error(&error) => (),
                 Err(error) => {
                     let shed = self.idle.try_shed();
                     tracing::warn!(%error, shed, "a connection cannot be accepted");
@@ -156,12 +160,12 @@ impl Server {
         }
     }
 
-    /// A place for one more connection: a free one, or that of the connection that has been idle longest. Where all
-    /// are busy, the first that is not. The semaphore is never closed.
-    async fn room(&self, slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    /// A slot for one more connection: a free one, or that of the connection that has been idle longest. Waits while
+    /// all are busy. `None` only for a closed semaphore, and it is never closed.
+    async fn slot(&self, slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         let make_room = async {
             self.idle.shed().await;
-            self.shed.inc();
+            self.shed_connections.inc();
             std::future::pending().await
         };
         tokio::select! {
@@ -174,7 +178,7 @@ impl Server {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A restart need not wait for connections of the last run to be forgotten.
+    // A restart need not wait for connections of the previous run to leave TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -187,23 +191,23 @@ fn builder(settings: &HttpSettings) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(settings.header_timeout)
         .max_headers(MAX_HEADERS)
-        // Headers must fit into the buffer.
-        .max_buf_size(settings.max_header_bytes.max(SMALLEST_BUFFER));
+        // All headers of a request must fit into the buffer.
+        .max_buf_size(settings.max_header_bytes.max(MIN_BUFFER_BYTES));
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PING)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL)
         .max_concurrent_streams(settings.max_streams)
-        .max_pending_accept_reset_streams(MAX_TAKEN_BACK)
-        .max_local_error_reset_streams(MAX_BROKEN)
-        .max_send_buf_size(MAX_UNREAD)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_ERROR_RESETS)
+        .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
         .max_header_list_size(u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX));
     builder
 }
 
-/// Errors of one connection rather than of the listener.
-fn is_the_peers(error: &io::Error) -> bool {
+/// Whether an error of `accept` belongs to one connection rather than to the listener.
+fn is_peer_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset

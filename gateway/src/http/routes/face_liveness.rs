@@ -1,36 +1,30 @@
-//! The route of Face Liveness.
+//! The handler of Face Liveness.
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{self, Request};
+use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::post;
 
-use super::operation;
-use crate::accounts::Permission;
+use super::route::Route;
 use crate::families::face_liveness::Answer;
 use crate::families::json;
-use crate::http::answer::family::Family;
-use crate::http::intake::receive::{WholeBody, receive_whole};
-use crate::http::{State, answer};
+use crate::http::family::Family;
+use crate::http::intake::receive::receive_whole;
+use crate::http::{GatewayState, answer, operations};
 
-const FAMILY: Family = Family::FaceLiveness;
-
-pub(super) fn routes() -> Router<Arc<State>> {
-    Router::new().route(operation::FACE_LIVENESS, post(detect))
+pub(super) fn routes() -> [Route; 1] {
+    [Route::new(&operations::FACE_LIVENESS, detect)]
 }
 
-async fn detect(extract::State(state): extract::State<Arc<State>>, request: Request) -> Response {
-    let form = WholeBody::json_with_picture(state.config.limits.picture_bytes);
-    let mut received = match receive_whole(&state, request, Permission::LivenessDetect, &form).await {
+async fn detect(State(state): State<Arc<GatewayState>>, request: Request) -> Response {
+    let mut received = match receive_whole(&state, request).await {
         Ok(received) => received,
-        Err(fault) => return answer::refused(&fault, FAMILY),
+        Err(fault) => return answer::refused(&fault, Family::FaceLiveness),
     };
-    let detected = state.face_liveness.detect(received.body, &received.context, &mut received.ticket).await;
+    let detected = state.face_liveness.detect(received.body, &received.context, &mut received.permit).await;
     match detected {
         Ok(text) => answer::text(text),
-        Err(refused) => answer::refused_with(&refused.fault, FAMILY, |_| {
+        Err(refused) => answer::refused_with(&refused.fault, Family::FaceLiveness, |_| {
             let object = Answer::refused(refused.session_id.as_deref(), &refused.fault);
             json::to_vec(&object).unwrap_or_default()
         }),

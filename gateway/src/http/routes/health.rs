@@ -1,23 +1,22 @@
-//! /livez and /readyz, for everybody.
+//! /livez and /readyz, as the operators' listener answers them.
 
 use std::sync::Arc;
 
-use axum::extract;
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
+use faceline_shared::admin::health;
 use http::StatusCode;
 
-use crate::http::State;
+use super::route::Route;
+use crate::http::{GatewayState, operations};
 
-pub(super) async fn livez() -> &'static str {
-    "ok\n"
+pub(super) fn routes() -> [Route; 2] {
+    [Route::new(&operations::LIVEZ, livez), Route::new(&operations::READYZ, readyz)]
 }
 
-pub(super) async fn readyz(extract::State(state): extract::State<Arc<State>>) -> Response {
-    let missing = state.readiness.missing();
-    if missing.is_empty() {
-        "ok\n".into_response()
-    } else {
-        let text = format!("not ready: {}\n", missing.join(", "));
-        (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
-    }
+async fn livez() -> (StatusCode, String) {
+    health::livez()
+}
+
+async fn readyz(State(state): State<Arc<GatewayState>>) -> (StatusCode, String) {
+    health::readyz(&state.readiness)
 }

@@ -1,11 +1,14 @@
-//! Operations: their table, their handlers, and the router over them.
+//! The handlers of all operations, and the router over them.
+//!
+//! `route` binds a handler to its row in the table of operations; `biometric`, `sessions`, `bws`, `face_liveness`,
+//! `signing`, `health` and `docs` hold the handlers; `router` puts all routes under the layers.
 
 mod biometric;
 mod bws;
 mod docs;
 mod face_liveness;
 mod health;
-pub(in crate::http) mod operation;
+pub(in crate::http) mod route;
 pub(in crate::http) mod router;
 mod sessions;
 mod signing;

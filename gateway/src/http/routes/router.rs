@@ -2,41 +2,69 @@
 
 use std::sync::Arc;
 
-use crate::fault::Fault;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::get;
+use faceline_shared::admin::Readiness;
+use faceline_shared::settings::HttpSettings;
 
-use super::{biometric, bws, docs, face_liveness, health, operation, sessions, signing};
-use crate::http::answer::family::Family;
+use super::route::Route;
+use super::{biometric, bws, docs, face_liveness, health, sessions, signing};
+use crate::fault::Fault;
+use crate::http::family::Family;
+use crate::http::grpc::{health as grpc_health, reflection};
 use crate::http::intake::drain;
-use crate::http::{State, answer, grpc, layers};
+use crate::http::{GatewayState, answer, layers};
 
-/// The routes; the outermost layer comes last.
-pub(in crate::http) fn router(state: Arc<State>) -> Router {
-    Router::new()
-        .route(operation::LIVEZ, get(health::livez))
-        .route(operation::READYZ, get(health::readyz))
-        .merge(biometric::routes())
-        .merge(signing::routes())
-        .merge(sessions::routes())
-        .merge(face_liveness::routes())
-        .merge(docs::routes(&state.config.http))
-        .merge(bws::routes())
-        .merge(grpc::routes(&state))
+/// The router of the public listener.
+///
+/// A layer wraps all that was added before it, so the last one here is the outermost: it sees a request first and its
+/// answer last.
+pub(in crate::http) fn router(state: Arc<GatewayState>) -> Router {
+    routes(&state.config.http, &state.readiness)
+        .into_iter()
+        .fold(Router::new(), |router, route| route.add_to(router))
         .fallback(async |request| refuse(request, &Fault::NotFound("there is nothing at this path".into())))
         .method_not_allowed_fallback(async |request| refuse(request, &Fault::MethodNotAllowed))
+        // Innermost: the answer to a panic passes all other layers like every other answer.
         .layer(from_fn(layers::catch_panic))
+        // Outside of `catch_panic`: a request that ended in a panic has a usage record. Inside of all layers that add
+        // headers, as the record is written before the answer is complete. Inside of `record`, whose facts it reads.
         .layer(from_fn_with_state(Arc::clone(&state), layers::usage))
-        .layer(from_fn(layers::rate_limit))
+        // Inside of `record`, whose facts it reads.
+        .layer(from_fn(layers::rate_limit_headers))
+        // Outside of all that reads the record or adds to it. Inside of `measure`, `trace` and `request_id`, which
+        // have no use for it.
+        .layer(from_fn(layers::record))
+        // Outside of `usage`: writing the usage record is part of the time that a caller waits.
         .layer(from_fn_with_state(Arc::clone(&state), layers::measure))
+        // Outside of all that logs, so that every line has the span's fields. Inside of the two layers from which it
+        // takes fields.
         .layer(from_fn(layers::trace))
+        // Outside of `trace` and `usage`, which read the id.
         .layer(from_fn(layers::request_id))
+        // Outermost: `trace`, `measure`, `usage` and the handlers read the operation.
+        .layer(from_fn(layers::match_operation))
         .with_state(state)
 }
 
+/// All routes. The pages of the documentation are there only where the settings ask for them.
+fn routes(settings: &HttpSettings, readiness: &Readiness) -> Vec<Route> {
+    let mut routes = Vec::new();
+    routes.extend(health::routes());
+    routes.extend(biometric::routes());
+    routes.extend(signing::routes());
+    routes.extend(sessions::routes());
+    routes.extend(face_liveness::routes());
+    routes.extend(docs::routes(settings));
+    routes.extend(bws::routes());
+    routes.extend(grpc_health::routes(readiness));
+    routes.extend(reflection::routes());
+    routes
+}
+
+/// Answers a request for which there is no route.
 fn refuse(request: Request, fault: &Fault) -> Response {
     let (parts, body) = request.into_parts();
     drain::refused(&parts, body);
@@ -45,5 +73,22 @@ fn refuse(request: Request, fault: &Fault) -> Response {
             answer::refused(&Fault::NotImplemented("there is no such method".into()), Family::Grpc)
         }
         family => answer::refused(fault, family),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::operations::{self, Operation};
+
+    #[test]
+    fn every_operation_of_the_table_has_one_route_and_no_route_lacks_a_row() {
+        let settings = HttpSettings { docs: Some(true), ..HttpSettings::default() };
+        let sorted = |mut all: Vec<&'static Operation>| {
+            all.sort_by_key(|operation| (operation.path, operation.method.as_str()));
+            all.into_iter().map(std::ptr::from_ref).collect::<Vec<_>>()
+        };
+        let routed = routes(&settings, &Readiness::new()).iter().map(|route| route.operation).collect();
+        assert_eq!(sorted(routed), sorted(operations::ALL.to_vec()));
     }
 }

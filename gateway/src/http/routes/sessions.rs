@@ -1,75 +1,70 @@
-//! Routes of sessions and of the faces in them.
+//! Handlers of sessions and of the faces in them.
 
 use std::sync::Arc;
 
-use crate::fault::Fault;
-use axum::Router;
 use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{self, RawPathParams, Request};
+use axum::extract::{RawPathParams, Request, State};
 use axum::response::Response;
-use axum::routing::{get, post};
 use bytes::Bytes;
 use faceline_gateway_store::idempotency;
 use faceline_gateway_store::sessions::SessionName;
 use uuid::Uuid;
 
-use super::operation;
-use crate::accounts::{Caller, Permission};
-use crate::families::biometric;
-use crate::http::State;
+use super::route::Route;
+use crate::accounts::Caller;
+use crate::fault::Fault;
 use crate::http::answer::{self, Answer};
-use crate::http::intake::content_type;
-use crate::http::intake::idempotency::CreatingCall;
-use crate::http::intake::receive::{
-    Received, Work, receive_bare, receive_form, receive_json, require_workers,
-};
+use crate::http::intake::idempotency::IdempotentCall;
+use crate::http::intake::receive::{Received, receive_form, receive_json, receive_without_body};
+use crate::http::intake::{content_type, require_workers};
+use crate::http::{GatewayState, operations};
 use crate::request::record;
 
-/// What creating a face is called, whatever it is made of.
-const CREATE_FACE: &str = "create_session_face";
+type SharedState = State<Arc<GatewayState>>;
+/// The parameters of the path. They are parsed only when the caller is known, so that nobody else learns what a path
+/// names.
+type PathParams = Result<RawPathParams, RawPathParamsRejection>;
 
-type Shared = extract::State<Arc<State>>;
-/// Looked at once it is known who calls.
-type Path = Result<RawPathParams, RawPathParamsRejection>;
-
-pub(super) fn routes() -> Router<Arc<State>> {
-    Router::new()
-        .route(operation::SESSIONS, post(create_session))
-        .route(operation::SESSION, get(read_session).delete(delete_session))
-        .route(operation::SESSION_FACES, post(create_face).get(read_faces).delete(delete_faces))
-        .route(operation::SESSION_FACE, get(read_face).delete(delete_face))
-        .route(operation::SESSION_FACE_IMAGE, get(read_image))
-        .route(operation::SESSION_MATCHES, get(read_matches))
+pub(super) fn routes() -> [Route; 10] {
+    [
+        Route::new(&operations::CREATE_SESSION, create_session),
+        Route::new(&operations::GET_SESSION, read_session),
+        Route::new(&operations::DELETE_SESSION, delete_session),
+        Route::new(&operations::CREATE_SESSION_FACE, create_face),
+        Route::new(&operations::GET_SESSION_FACES, read_faces),
+        Route::new(&operations::DELETE_SESSION_FACES, delete_faces),
+        Route::new(&operations::GET_SESSION_FACE, read_face),
+        Route::new(&operations::DELETE_SESSION_FACE, delete_face),
+        Route::new(&operations::GET_SESSION_FACE_IMAGE, read_image),
+        Route::new(&operations::GET_SESSION_MATCHES, read_matches),
+    ]
 }
 
-async fn create_session(extract::State(state): Shared, request: Request) -> Answer<Response> {
-    let call = CreatingCall::of("create_session", &request);
-    let Received { body, caller, ticket: _ticket, .. } =
-        receive_json(&state, request, Permission::SessionsCreate).await?;
+async fn create_session(State(state): SharedState, request: Request) -> Answer<Response> {
+    let call = IdempotentCall::of(&request)?;
+    let Received { body, caller, permit: _permit, .. } = receive_json(&state, request).await?;
     let digest = || idempotency::digest([&*body]);
     let create = async |id| {
         let name = SessionName { client: caller.client.as_ref().to_owned(), id };
         state.biometric.create_session(&name, body.clone()).await?;
         answer::created(&format!("/v2/bio-sessions/{id}"))
     };
-    call.once(&state, &caller, digest, create).await
+    call.answer_once(&state, &caller, digest, create).await
 }
 
-async fn read_session(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::SessionsRead, Work::None).await?;
+async fn read_session(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
+    let Received { caller, permit: _permit, .. } = receive_without_body(&state, request).await?;
     Ok(answer::text(state.biometric.session(&session(&caller, &path)?).await?))
 }
 
-async fn delete_session(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::SessionsDelete, Work::None).await?;
+async fn delete_session(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
+    let Received { caller, permit: _permit, .. } = receive_without_body(&state, request).await?;
     state.biometric.delete_session(&session(&caller, &path)?, &caller.key_id).await?;
-    Ok(answer::nothing())
+    Ok(answer::no_content())
 }
 
-/// From a picture, or from the JSON of an earlier answer.
-async fn create_face(state: Shared, path: Path, request: Request) -> Answer<Response> {
+/// Creates a face from a picture, or from the JSON of an earlier answer.
+async fn create_face(state: SharedState, path: PathParams, request: Request) -> Answer<Response> {
     if content_type::is_json(request.headers()) {
         create_face_from_json(state, path, request).await
     } else {
@@ -78,111 +73,103 @@ async fn create_face(state: Shared, path: Path, request: Request) -> Answer<Resp
 }
 
 async fn create_face_from_json(
-    extract::State(state): Shared,
-    path: Path,
+    State(state): SharedState,
+    path: PathParams,
     request: Request,
 ) -> Answer<Response> {
-    let call = CreatingCall::of(CREATE_FACE, &request);
-    let Received { body, caller, ticket: _ticket, .. } =
-        receive_json(&state, request, Permission::FacesCreate).await?;
+    let call = IdempotentCall::of(&request)?;
+    let Received { body, caller, permit: _permit, .. } = receive_json(&state, request).await?;
     let create = async |id| {
         let name = session(&caller, &path)?;
         state.biometric.create_session_face_from_json(&name, id, utf8(&body)?).await?;
         created_face(&name, id)
     };
-    call.once(&state, &caller, || idempotency::digest([&*body]), create).await
+    call.answer_once(&state, &caller, || idempotency::digest([&*body]), create).await
 }
 
 async fn create_face_from_picture(
-    extract::State(state): Shared,
-    path: Path,
+    State(state): SharedState,
+    path: PathParams,
     request: Request,
 ) -> Answer<Response> {
-    let creating = CreatingCall::of(CREATE_FACE, &request);
-    let Received { body, caller, context, ticket: _ticket } =
-        receive_form(&state, request, Permission::FacesCreate, &biometric::FACES).await?;
+    let call = IdempotentCall::of(&request)?;
+    let Received { body, caller, context, permit: _permit } = receive_form(&state, request).await?;
     let create = async |id| {
         let name = session(&caller, &path)?;
         state.biometric.create_session_face(&name, id, &body, context).await?;
         created_face(&name, id)
     };
-    creating.once(&state, &caller, || body.digest(), create).await
+    call.answer_once(&state, &caller, || body.digest(), create).await
 }
 
 fn created_face(name: &SessionName, face: Uuid) -> Answer<Response> {
     answer::created(&format!("/v2/bio-sessions/{}/faces/{face}", name.id))
 }
 
-async fn read_faces(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::FacesRead, Work::None).await?;
+async fn read_faces(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
+    let Received { caller, permit: _permit, .. } = receive_without_body(&state, request).await?;
     Ok(answer::text(state.biometric.faces(&session(&caller, &path)?).await?))
 }
 
-async fn read_face(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::FacesRead, Work::None).await?;
+async fn read_face(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
+    let Received { caller, permit: _permit, .. } = receive_without_body(&state, request).await?;
     Ok(answer::text(state.biometric.face(&session(&caller, &path)?, face(&path)?).await?))
 }
 
-async fn delete_face(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::FacesDelete, Work::None).await?;
+async fn delete_face(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
+    let Received { caller, permit: _permit, .. } = receive_without_body(&state, request).await?;
     state.biometric.delete_face(&session(&caller, &path)?, face(&path)?, &caller.key_id).await?;
-    Ok(answer::nothing())
+    Ok(answer::no_content())
 }
 
-async fn delete_faces(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let Received { caller, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::FacesDelete, Work::None).await?;
+async fn delete_faces(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
+    let Received { caller, permit: _permit, .. } = receive_without_body(&state, request).await?;
     state.biometric.delete_faces(&session(&caller, &path)?, &caller.key_id).await?;
-    Ok(answer::nothing())
+    Ok(answer::no_content())
 }
 
-async fn read_image(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
+async fn read_image(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
     let compression = compression(request.uri().query());
-    let Received { caller, context, mut ticket, .. } =
-        receive_bare(&state, request, Permission::FacesRead, Work::None).await?;
+    let Received { caller, context, mut permit, .. } = receive_without_body(&state, request).await?;
     let (name, face) = (session(&caller, &path)?, face(&path)?);
     let compression = compression?;
     let Some(kept) = state.biometric.kept_picture(&name, face).await? else {
-        return Ok(answer::nothing());
+        return Ok(answer::no_content());
     };
-    // A picture takes room on its way out as on its way in.
-    ticket.grow(kept.length)?;
-    // What is a JPEG already would only get worse.
+    // A picture takes as much memory while it is sent as while it is received.
+    permit.grow(kept.length)?;
+    // Compressing a JPEG again would only lose quality.
     if !compression || kept.is_jpeg() {
-        return answer::picture(state.biometric.picture(&name, face, kept).await?, ticket);
+        return answer::picture(state.biometric.picture(&name, face, kept).await?, permit);
     }
     require_workers(&state, &context.fingerprint)?;
-    ticket.begin_job()?;
-    record::note(|facts| facts.job = Some(context.job));
+    permit.begin_job()?;
+    record::update(|facts| facts.job = Some(context.job));
     let picture = state.biometric.compressed_picture(&name, face, kept, context).await?;
-    ticket.end_job();
-    ticket.grow(picture.file.len())?;
-    answer::picture(picture, ticket)
+    permit.end_job();
+    permit.grow(picture.file.len())?;
+    answer::picture(picture, permit)
 }
 
-async fn read_matches(extract::State(state): Shared, path: Path, request: Request) -> Answer<Response> {
-    let Received { caller, context, ticket: _ticket, .. } =
-        receive_bare(&state, request, Permission::Match, Work::Job).await?;
+async fn read_matches(State(state): SharedState, path: PathParams, request: Request) -> Answer<Response> {
+    let Received { caller, context, permit: _permit, .. } = receive_without_body(&state, request).await?;
     Ok(answer::text(state.biometric.matches(&session(&caller, &path)?, face(&path)?, context).await?))
 }
 
-/// The session that a path names, as one of the caller's client.
-fn session(caller: &Caller, path: &Path) -> Result<SessionName, Fault> {
-    let id = id(path, operation::SESSION_ID)?.ok_or_else(|| Fault::NotFound("Session not found".into()))?;
-    record::note(|facts| facts.session = Some(id));
+/// The session that the path names, which must belong to the caller's client.
+fn session(caller: &Caller, path: &PathParams) -> Result<SessionName, Fault> {
+    let id = id(path, operations::SESSION_ID)?.ok_or_else(|| Fault::NotFound("Session not found".into()))?;
+    record::update(|facts| facts.session = Some(id));
     Ok(SessionName { client: caller.client.as_ref().to_owned(), id })
 }
 
-/// The face that a path names.
-fn face(path: &Path) -> Result<Uuid, Fault> {
-    id(path, operation::FACE_ID)?.ok_or_else(|| Fault::NotFound("Face not found".into()))
+/// The face that the path names.
+fn face(path: &PathParams) -> Result<Uuid, Fault> {
+    id(path, operations::FACE_ID)?.ok_or_else(|| Fault::NotFound("Face not found".into()))
 }
 
-/// An id in a path; what is no id names nothing.
-fn id(path: &Path, name: &str) -> Result<Option<Uuid>, Fault> {
+/// An id in the path; `None` for a text that is no id.
+fn id(path: &PathParams, name: &str) -> Result<Option<Uuid>, Fault> {
     let path = path.as_ref().map_err(|_| Fault::Invalid("the path is not percent-encoded UTF-8".into()))?;
     Ok(path.iter().find(|(known, _)| *known == name).and_then(|(_, text)| text.parse().ok()))
 }
@@ -192,7 +179,7 @@ fn utf8(body: &Bytes) -> Result<&str, Fault> {
     std::str::from_utf8(body).map_err(|_| Fault::Invalid("the body is not UTF-8".into()))
 }
 
-/// The query's `compression`; false where it is not there.
+/// The query's `compression`; false where it is absent.
 fn compression(query: Option<&str>) -> Result<bool, Fault> {
     let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     let values: Vec<&str> =

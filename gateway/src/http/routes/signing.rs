@@ -1,26 +1,22 @@
-//! The keys that check signatures, for everybody.
+//! The public keys with which callers check signatures.
 
 use std::sync::Arc;
 
-use crate::fault::Fault;
-use axum::Router;
-use axum::extract;
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
 use http::{HeaderValue, header};
 
-use super::operation;
-use crate::http::State;
+use super::route::Route;
+use crate::fault::Fault;
 use crate::http::answer::Refusal;
+use crate::http::{GatewayState, operations};
 use crate::signing::MAX_AGE;
 
-type Shared = extract::State<Arc<State>>;
-
-pub(super) fn routes() -> Router<Arc<State>> {
-    Router::new().route(operation::JWKS, get(jwks)).route(operation::SIGNING_CERTIFICATE, get(certificate))
+pub(super) fn routes() -> [Route; 2] {
+    [Route::new(&operations::JWKS, jwks), Route::new(&operations::SIGNING_CERTIFICATE, certificate)]
 }
 
-async fn jwks(extract::State(state): Shared) -> Result<Response, Refusal> {
+async fn jwks(State(state): State<Arc<GatewayState>>) -> Result<Response, Refusal> {
     let keys = state.biometric.signer().jwks().map_err(|error| {
         tracing::error!(%error, "the public keys cannot be written");
         Fault::Internal
@@ -28,10 +24,11 @@ async fn jwks(extract::State(state): Shared) -> Result<Response, Refusal> {
     Ok(public(keys, "application/jwk-set+json"))
 }
 
-async fn certificate(extract::State(state): Shared) -> Response {
+async fn certificate(State(state): State<Arc<GatewayState>>) -> Response {
     public(state.biometric.signer().certificates().into_bytes(), "application/x-pem-file")
 }
 
+/// An answer that caches may keep as long as the keys are valid for sure.
 fn public(bytes: Vec<u8>, content_type: &'static str) -> Response {
     let mut response = bytes.into_response();
     let headers = response.headers_mut();

@@ -30,7 +30,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-pub(crate) use self::permissions::try_operation;
+pub(crate) use self::permissions::{try_grpc, try_rest};
 use crate::client::{Answer, send};
 use crate::gateway::Gateway;
 use crate::workers::{Workers, living};

@@ -11,7 +11,7 @@ use faceline_shared::broker::{
 use faceline_shared::face::ImageType;
 use faceline_shared::job::{CarriedPicture, Coding, JobEnvelope, Routing, Task};
 use faceline_shared::seal::KeyRing;
-use faceline_shared::settings::InvalidUrl;
+use faceline_shared::settings::{BrokerUrl, InvalidUrl};
 use faceline_shared::testkit::{CutProxy, RabbitMq};
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};

@@ -1,31 +1,30 @@
-//! What callers of the REST twins send, as protocol buffers have it in JSON: what is absent, or null, is the default.
+//! The JSON bodies of BWS over REST, by the JSON mapping of protocol buffers: an absent member, or null, is the
+//! default.
 
 use std::fmt;
 use std::marker::PhantomData;
 
-use crate::fault::Fault;
 use bytes::Bytes;
 use serde::de::{self, DeserializeOwned, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::families::bws::{Detection, LiveImage, Verification};
 use crate::families::json;
-
-/// Of pictures, and of tags of a picture: more are not read.
-const MOST: usize = 64;
+use crate::fault::Fault;
+use crate::http::intake::limits::MAX_BWS_ELEMENTS;
 
 /// `POST /api/v1/livenessdetection`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DetectionBody {
-    live_images: Option<Few<ImageBody>>,
+    live_images: Option<BoundedList<ImageBody>>,
 }
 
 /// `POST /api/v1/photoverify`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct VerificationBody {
-    live_images: Option<Few<ImageBody>>,
+    live_images: Option<BoundedList<ImageBody>>,
     photo: Option<Base64>,
     disable_liveness_detection: Option<bool>,
 }
@@ -33,13 +32,14 @@ pub(super) struct VerificationBody {
 #[derive(Deserialize)]
 struct ImageBody {
     image: Option<Base64>,
-    tags: Option<Few<String>>,
+    tags: Option<BoundedList<String>>,
 }
 
-/// What a body says. Reading it takes a while where pictures are large, and nobody else is to wait for that.
+/// Reads a body, on a thread for blocking work: decoding large pictures would hold up the other requests of this
+/// thread.
 ///
 /// # Errors
-/// [`Fault::Invalid`] where it is not of the form.
+/// [`Fault::Invalid`] for a body that is no JSON of this form.
 pub(super) async fn read<T: DeserializeOwned + Send + 'static>(body: Bytes) -> Result<T, Fault> {
     let read = tokio::task::spawn_blocking(move || serde_json::from_slice(&body));
     let read = read.await.map_err(|error| {
@@ -68,7 +68,7 @@ impl From<VerificationBody> for Verification {
     }
 }
 
-fn live_images(images: Option<Few<ImageBody>>) -> Vec<LiveImage> {
+fn live_images(images: Option<BoundedList<ImageBody>>) -> Vec<LiveImage> {
     let live = |ImageBody { image, tags }| LiveImage {
         image: image.unwrap_or_default().0,
         tags: tags.map_or_else(Vec::new, |tags| tags.0),
@@ -76,7 +76,7 @@ fn live_images(images: Option<Few<ImageBody>>) -> Vec<LiveImage> {
     images.map_or_else(Vec::new, |images| images.0.into_iter().map(live).collect())
 }
 
-/// A file in base64, with or without the padding at its end.
+/// A file in base64, with or without padding at its end.
 #[derive(Default)]
 struct Base64(Bytes);
 
@@ -101,29 +101,29 @@ impl<'de> Deserialize<'de> for Base64 {
     }
 }
 
-/// A list that is not longer than anybody needs. An empty element has three bytes in JSON, and dozens in memory.
-struct Few<T>(Vec<T>);
+/// A list of at most [`MAX_BWS_ELEMENTS`]. An empty element takes three bytes in JSON and dozens in memory.
+struct BoundedList<T>(Vec<T>);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for BoundedList<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct List<T>(PhantomData<T>);
 
         impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
-            type Value = Few<T>;
+            type Value = BoundedList<T>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(formatter, "a list of at most {MOST}")
+                write!(formatter, "a list of at most {MAX_BWS_ELEMENTS}")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Few<T>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<BoundedList<T>, A::Error> {
                 let mut list = Vec::new();
                 while let Some(element) = sequence.next_element()? {
-                    if list.len() == MOST {
-                        return Err(de::Error::invalid_length(MOST + 1, &self));
+                    if list.len() == MAX_BWS_ELEMENTS {
+                        return Err(de::Error::invalid_length(MAX_BWS_ELEMENTS + 1, &self));
                     }
                     list.push(element);
                 }
-                Ok(Few(list))
+                Ok(BoundedList(list))
             }
         }
 
@@ -188,8 +188,14 @@ mod tests {
     #[tokio::test]
     async fn a_crowd_of_empty_elements_is_not_read() {
         let of = |count| json!({"liveImages": vec![json!({}); count]});
-        assert!(verification(&of(MOST)).await.is_ok() && verification(&of(MOST + 1)).await.is_err());
+        assert!(
+            verification(&of(MAX_BWS_ELEMENTS)).await.is_ok()
+                && verification(&of(MAX_BWS_ELEMENTS + 1)).await.is_err()
+        );
         let tagged = |count| json!({"liveImages": [{"tags": vec![""; count]}]});
-        assert!(verification(&tagged(MOST)).await.is_ok() && verification(&tagged(MOST + 1)).await.is_err());
+        assert!(
+            verification(&tagged(MAX_BWS_ELEMENTS)).await.is_ok()
+                && verification(&tagged(MAX_BWS_ELEMENTS + 1)).await.is_err()
+        );
     }
 }

@@ -1,58 +1,84 @@
-//! What callers send, by the tables that forms are read with.
+//! The bodies that callers send.
 
 use faceline_shared::face::ImageType;
-use serde_json::json;
 use utoipa::openapi::encoding::EncodingBuilder;
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::AnyOfBuilder;
 use utoipa::openapi::{
-    Content, ContentBuilder, KnownFormat, ObjectBuilder, RefOr, Required, Schema, SchemaFormat, Type,
+    Content, ContentBuilder, KnownFormat, ObjectBuilder, RefOr, Required, Schema as ApiSchema, SchemaFormat,
+    Type,
 };
 
+use super::names::{LIVENESS_REQUEST, NEW_FACE, NEW_SESSION};
 use crate::families::biometric::schema::{Named, PERSONS, name, reference};
-use crate::families::biometric::{AGES, FACES, MATCH, MATCH_IMAGES, ORIGINAL_MODES, SESSION, THRESHOLDS};
-use crate::families::form::{self, Kind, LONGEST_TEXT};
+use crate::families::biometric::{AGES, ORIGINAL_MODES, SESSION, THRESHOLDS};
+use crate::families::form::{Kind, LONGEST_TEXT, Schema};
+use crate::http::operations::{Body, FORMS, FormBody};
 
-/// A form: its name in the document, its table, and what it cannot do without.
-pub(super) struct Form {
-    name: &'static str,
-    table: &'static form::Schema,
-    required: &'static [&'static str],
-    /// What makes the shortest JSON part do.
-    example: fn() -> serde_json::Value,
-}
-
-pub(super) static FACE: Form = Form {
-    name: "FaceForm",
-    table: &FACES,
-    required: &["image"],
-    example: || json!({"imageType": "SELFIE"}),
-};
-pub(super) static AGE: Form =
-    Form { name: "AgeForm", table: &AGES, required: &["image"], example: || json!({"threshold": 18}) };
-pub(super) static IMAGES: Form = Form {
-    name: "MatchImagesForm",
-    table: &MATCH_IMAGES,
-    required: &["referenceImage", "candidateImage", "referenceImageType", "candidateImageType"],
-    example: || json!({}),
-};
-pub(super) static REFERENCE: Form = Form {
-    name: "MatchForm",
-    table: &MATCH,
-    required: &["candidateImage", "candidateImageType", "referenceFace"],
-    example: || json!({}),
-};
-
-/// Name of a session's JSON.
-const NEW_SESSION: &str = "NewSession";
-/// Name of a face's JSON.
-const NEW_FACE: &str = "NewFace";
-
-/// Name of the JSON that Face Liveness takes.
-const LIVENESS: &str = "LivenessRequest";
 /// The smallest picture: one grey pixel.
 const PIXEL: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNoAAAAggCB2kUIOwAAAABJRU5ErkJggg==";
+
+/// The body of an operation; `None` where it has none that OpenAPI can describe.
+pub(super) fn request_body(body: &Body) -> Option<RequestBody> {
+    match *body {
+        Body::None | Body::GrpcMessage | Body::GrpcService => None,
+        Body::Form(form) => Some(form_body(form)),
+        Body::FormOrJson { form, json } => {
+            let json = Content::new(Some(reference(json)));
+            Some(RequestBodyBuilder::from(form_body(form)).content("application/json", json).build())
+        }
+        Body::Json { schema, example } => {
+            let content = ContentBuilder::new().schema(Some(reference(schema))).example(Some(example()));
+            Some(RequestBodyBuilder::new().content("application/json", content.build()).build())
+        }
+        Body::JsonWithPictures { schema, .. } | Body::Unsupported { schema } => {
+            let content = Content::new(Some(reference(schema)));
+            let body = RequestBodyBuilder::new().content("application/json", content);
+            Some(body.required(Some(Required::True)).build())
+        }
+    }
+}
+
+/// A form as either kind of multipart body.
+fn form_body(form: &FormBody) -> RequestBody {
+    RequestBodyBuilder::new()
+        .content("multipart/form-data", form_content(form))
+        .content("multipart/mixed", form_content(form))
+        .required(Some(Required::True))
+        .build()
+}
+
+fn form_content(form: &FormBody) -> Content {
+    let mut content = ContentBuilder::new().schema(Some(reference(form.name)));
+    let json = form.parts.object.iter().chain(&form.parts.document);
+    for part in json {
+        let encoding = EncodingBuilder::new().content_type(Some("application/json"));
+        content = content.encoding(*part, encoding.build());
+    }
+    content.build()
+}
+
+fn form_schema(body: &FormBody) -> RefOr<ApiSchema> {
+    let mut form = ObjectBuilder::new();
+    for picture in body.parts.pictures {
+        form = form.property(*picture, file());
+    }
+    if let Some(document) = body.parts.document {
+        form = form.property(document, reference(name::KEPT_FACE));
+    }
+    if let Some(object) = body.parts.object {
+        let text =
+            "The values below may stand here, too; the same value twice is fine, two different ones are not.";
+        let part = ObjectBuilder::new().description(Some(text)).examples([(body.example)()]);
+        form = form.property(object, values(part, body.parts));
+    }
+    form = values(form, body.parts);
+    for part in body.required {
+        form = form.required(*part);
+    }
+    form.into()
+}
 
 /// The schemas of all that callers send.
 pub(super) fn schemas() -> Vec<Named> {
@@ -61,29 +87,13 @@ pub(super) fn schemas() -> Vec<Named> {
         .description(Some("A face of an earlier answer, or an object with it as the member `face`."))
         .item(reference(name::KEPT_FACE))
         .item(face);
-    let forms = [&FACE, &AGE, &IMAGES, &REFERENCE].map(|form| (form.name.to_owned(), form.schema()));
+    let forms = FORMS.map(|form| (form.name.to_owned(), form_schema(form)));
     let new_session = values(ObjectBuilder::new(), &SESSION);
     let mut all = Vec::from(forms);
     all.push((NEW_SESSION.to_owned(), new_session.into()));
     all.push((NEW_FACE.to_owned(), new_face.into()));
-    all.push((LIVENESS.to_owned(), liveness_request().into()));
+    all.push((LIVENESS_REQUEST.to_owned(), liveness_request().into()));
     all
-}
-
-/// The body that makes a session. It may be empty.
-pub(super) fn new_session() -> RequestBody {
-    let example = json!({
-        "correlationId": "891a6728-1ac4-11e7-93ae-92361f002671",
-        "imageStorageEnabled": true
-    });
-    let content = ContentBuilder::new().schema(Some(reference(NEW_SESSION))).example(Some(example));
-    RequestBodyBuilder::new().content("application/json", content.build()).build()
-}
-
-/// The body that Face Liveness takes.
-pub(super) fn liveness() -> RequestBody {
-    let content = Content::new(Some(reference(LIVENESS)));
-    RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True)).build()
 }
 
 fn liveness_request() -> ObjectBuilder {
@@ -102,54 +112,6 @@ fn liveness_request() -> ObjectBuilder {
         .required("faceImageBase")
 }
 
-/// The body that makes a face of a session.
-pub(super) fn new_face() -> RequestBody {
-    RequestBodyBuilder::from(FACE.body())
-        .content("application/json", Content::new(Some(reference(NEW_FACE))))
-        .build()
-}
-
-impl Form {
-    /// As either kind of multipart body.
-    pub(super) fn body(&self) -> RequestBody {
-        RequestBodyBuilder::new()
-            .content("multipart/form-data", self.content())
-            .content("multipart/mixed", self.content())
-            .required(Some(Required::True))
-            .build()
-    }
-
-    fn content(&self) -> Content {
-        let mut content = ContentBuilder::new().schema(Some(reference(self.name)));
-        let json = self.table.object.iter().chain(&self.table.document);
-        for part in json {
-            let encoding = EncodingBuilder::new().content_type(Some("application/json"));
-            content = content.encoding(*part, encoding.build());
-        }
-        content.build()
-    }
-
-    fn schema(&self) -> RefOr<Schema> {
-        let mut form = ObjectBuilder::new();
-        for picture in self.table.pictures {
-            form = form.property(*picture, file());
-        }
-        if let Some(document) = self.table.document {
-            form = form.property(document, reference(name::KEPT_FACE));
-        }
-        if let Some(object) = self.table.object {
-            let text = "The values below may stand here, too; the same value twice is fine, two different ones are not.";
-            let part = ObjectBuilder::new().description(Some(text)).examples([(self.example)()]);
-            form = form.property(object, values(part, self.table));
-        }
-        form = values(form, self.table);
-        for part in self.required {
-            form = form.required(*part);
-        }
-        form.into()
-    }
-}
-
 fn file() -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::String)
@@ -158,16 +120,16 @@ fn file() -> ObjectBuilder {
         .description(Some("The picture's file: JPEG, PNG, WebP, GIF, BMP, TIFF, TGA or PNM."))
 }
 
-/// Adds the values of a table.
-fn values(mut to: ObjectBuilder, table: &form::Schema) -> ObjectBuilder {
+/// Adds the values of a form as properties.
+fn values(mut to: ObjectBuilder, table: &Schema) -> ObjectBuilder {
     for (name, kind) in table.values {
         to = to.property(*name, value(table, name, *kind));
     }
     to
 }
 
-/// A value with an example that does as it is, since pages on which requests can be tried begin with it.
-fn value(table: &form::Schema, name: &str, kind: Kind) -> ObjectBuilder {
+/// A value, with an example that makes a valid request: pages on which requests can be tried start with it.
+fn value(table: &Schema, name: &str, kind: Kind) -> ObjectBuilder {
     let value = ObjectBuilder::new();
     let value = match kind {
         Kind::Text => value.schema_type(Type::String).max_length(Some(LONGEST_TEXT)),

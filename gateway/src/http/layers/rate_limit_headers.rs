@@ -1,4 +1,5 @@
-//! `RateLimit-*`: how the caller's key stands (draft-ietf-httpapi-ratelimit-headers-07).
+//! The headers `RateLimit-*`: what is left of the rate and quota of the caller's key
+//! (draft-ietf-httpapi-ratelimit-headers-07).
 
 use std::time::Duration;
 
@@ -8,18 +9,19 @@ use axum::response::Response;
 use faceline_gateway_store::rate::{Terms, Verdict};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::request::record::Record;
+use crate::request::record::RequestRecord;
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Gives the request a record, and its answer what the record knows of the key's rate and quota.
-pub(in crate::http) async fn rate_limit(request: Request, next: Next) -> Response {
-    let record = Record::default();
-    let mut response = record.clone().scope(next.run(request)).await;
-    if let Some((terms, verdict)) = record.facts().counted {
+/// Adds the headers to the answer, where the request counted against a rate.
+pub(in crate::http) async fn rate_limit_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Ok(record) = RequestRecord::current()
+        && let Some((terms, verdict)) = record.facts().rate_check
+    {
         write(response.headers_mut(), &terms, &verdict);
     }
     response
@@ -35,7 +37,7 @@ fn write(headers: &mut HeaderMap, terms: &Terms, verdict: &Verdict) {
     }
 }
 
-/// All that bounds the key, with the time in seconds for which it is allowed.
+/// The rate, and the quota where there is one, each with its window in seconds.
 fn policy(Terms { rate, quota }: &Terms) -> String {
     let rate = format!("{};w=1;burst={}", rate.requests_per_second, rate.burst);
     match quota {
@@ -44,7 +46,7 @@ fn policy(Terms { rate, quota }: &Terms) -> String {
     }
 }
 
-/// Rounded up, so that nobody comes early.
+/// Whole seconds, rounded up, so that no caller comes back too early.
 fn seconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
 }

@@ -1,19 +1,19 @@
-//! A panic in a handler is an answer, not a cut connection.
+//! Answers a panic in a handler with an internal error instead of cutting the connection.
 
 use std::panic::AssertUnwindSafe;
 
-use crate::fault::Fault;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use futures_util::FutureExt as _;
 
+use crate::fault::Fault;
 use crate::http::answer;
-use crate::http::answer::family::Family;
+use crate::http::family::Family;
 
 pub(in crate::http) async fn catch_panic(request: Request, next: Next) -> Response {
     let family = Family::of_request(request.uri().path(), request.headers());
-    // What the handler held is dropped with it; what is shared is behind locks that survive a panic.
+    // What the handler owned is dropped with it. Shared state is behind locks whose poisoning is ignored.
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => {

@@ -1,4 +1,4 @@
-//! The body of an answer on its way out.
+//! The body of an answer, which reports to the connection's activity when the caller reads it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,25 +8,25 @@ use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::idle::Activity;
+use super::activity::ConnectionActivity;
 
-/// Large enough to cost nothing, small enough that a slow reader is seen to read.
-const PIECE: usize = 64 << 10;
+/// Large enough not to cost throughput, small enough that also a slow reader takes one within the idle timeout.
+const CHUNK_BYTES: usize = 64 << 10;
 
-/// An answer's body, in pieces, each of which is a sign that its caller reads.
-pub(in crate::http) struct Sent {
+/// An answer's body in chunks. Each chunk that the connection takes shows that the caller is reading.
+pub(super) struct TrackedBody {
     body: Body,
     rest: Bytes,
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionActivity>,
 }
 
-impl Sent {
-    pub(in crate::http) fn new(body: Body, activity: Arc<Activity>) -> Self {
+impl TrackedBody {
+    pub(super) fn new(body: Body, activity: Arc<ConnectionActivity>) -> Self {
         Self { body, rest: Bytes::new(), activity }
     }
 }
 
-impl HttpBody for Sent {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -45,8 +45,8 @@ impl HttpBody for Sent {
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
-        this.activity.progress();
-        let length = this.rest.len().min(PIECE);
+        this.activity.note_progress();
+        let length = this.rest.len().min(CHUNK_BYTES);
         Poll::Ready(Some(Ok(Frame::data(this.rest.split_to(length)))))
     }
 
@@ -73,16 +73,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_body_goes_out_whole_in_pieces_and_says_what_is_left() {
-        let whole: Vec<u8> = (0..PIECE * 2 + 7).map(|at| (at / 256) as u8).collect();
-        let mut sent = Sent::new(Body::from(whole.clone()), Activity::new(Arc::default()));
+    async fn a_body_goes_out_whole_in_chunks_and_says_what_is_left() {
+        let whole: Vec<u8> = (0..CHUNK_BYTES * 2 + 7).map(|at| (at / 256) as u8).collect();
+        let mut tracked =
+            TrackedBody::new(Body::from(whole.clone()), ConnectionActivity::new(Arc::default()));
         let mut collected = Vec::new();
-        let mut pieces = 0;
-        while let Some(frame) = sent.frame().await {
+        let mut chunks = 0;
+        while let Some(frame) = tracked.frame().await {
             collected.extend_from_slice(&frame.unwrap().into_data().unwrap());
-            pieces += 1;
-            assert_eq!(HttpBody::size_hint(&sent).exact(), Some((whole.len() - collected.len()) as u64));
+            chunks += 1;
+            assert_eq!(HttpBody::size_hint(&tracked).exact(), Some((whole.len() - collected.len()) as u64));
         }
-        assert_eq!((pieces, collected == whole, sent.is_end_stream()), (3, true, true));
+        assert_eq!((chunks, collected == whole, tracked.is_end_stream()), (3, true, true));
     }
 }

@@ -1,0 +1,239 @@
+//! Which connections are idle, and since when.
+//!
+//! A connection is busy while a handler runs. Otherwise it is idle: before its first request, between two requests,
+//! and while its caller does not read the answer. At the limit of connections, the one that has been idle longest is
+//! closed for a new one, so idle connections cannot keep out active ones.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use faceline_shared::shutdown::CancellationToken;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// The idle connections of a listener.
+#[derive(Default)]
+pub(super) struct IdleConnections {
+    queue: Mutex<IdleQueue>,
+    entered: Notify,
+}
+
+/// The idle connections in the order in which they became idle.
+#[derive(Default)]
+struct IdleQueue {
+    next_position: u64,
+    /// Closes the connection at each position.
+    connections: BTreeMap<u64, CancellationToken>,
+}
+
+impl IdleConnections {
+    /// Closes the connection that has been idle longest. Waits until there is one.
+    pub(super) async fn shed(&self) {
+        loop {
+            let entered = self.entered.notified();
+            if self.try_shed() {
+                return;
+            }
+            entered.await;
+        }
+    }
+
+    /// Closes the connection that has been idle longest, if there is one.
+    pub(super) fn try_shed(&self) -> bool {
+        let longest = self.queue().connections.pop_first();
+        longest.inspect(|(_, close)| close.cancel()).is_some()
+    }
+
+    fn enter(&self, close: &CancellationToken) -> u64 {
+        let mut queue = self.queue();
+        let position = queue.next_position;
+        queue.next_position += 1;
+        queue.connections.insert(position, close.clone());
+        drop(queue);
+        self.entered.notify_one();
+        position
+    }
+
+    fn leave(&self, position: u64) {
+        self.queue().connections.remove(&position);
+    }
+
+    fn queue(&self) -> MutexGuard<'_, IdleQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one connection is doing.
+pub(super) struct ConnectionActivity {
+    idle: Arc<IdleConnections>,
+    close: CancellationToken,
+    state: Mutex<ActivityState>,
+}
+
+struct ActivityState {
+    requests_in_progress: usize,
+    /// Whether the connection has had a request.
+    had_request: bool,
+    /// When the connection was last active.
+    active: Instant,
+    /// The position in the queue of idle connections.
+    position: u64,
+}
+
+/// How long a connection may be idle.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IdleTimeouts {
+    /// Before its first request.
+    pub(super) first_request: Duration,
+    /// After a request.
+    pub(super) next_request: Duration,
+}
+
+impl ConnectionActivity {
+    /// A connection that has just been accepted.
+    pub(super) fn new(idle: Arc<IdleConnections>) -> Arc<Self> {
+        let close = CancellationToken::new();
+        let position = idle.enter(&close);
+        let state =
+            ActivityState { requests_in_progress: 0, had_request: false, active: Instant::now(), position };
+        Arc::new(Self { idle, close, state: Mutex::new(state) })
+    }
+
+    /// A request has arrived. It is in progress until the returned guard is dropped.
+    pub(super) fn begin_request(self: &Arc<Self>) -> RequestGuard {
+        let mut state = self.state();
+        state.requests_in_progress += 1;
+        state.had_request = true;
+        self.idle.leave(state.position);
+        RequestGuard(Arc::clone(self))
+    }
+
+    /// The caller has read a part of an answer.
+    pub(super) fn note_progress(&self) {
+        self.note_active(&mut self.state());
+    }
+
+    /// Resolves when the connection has to close for a new one.
+    pub(super) async fn shed(&self) {
+        self.close.cancelled().await;
+    }
+
+    /// Resolves when the connection has been idle for too long, but not before `grace` has passed.
+    pub(super) async fn idle_for_too_long(&self, grace: Duration, timeouts: IdleTimeouts) {
+        sleep(grace).await;
+        loop {
+            let now = Instant::now();
+            let due = {
+                let state = self.state();
+                if state.requests_in_progress > 0 {
+                    now + timeouts.next_request
+                } else if state.had_request {
+                    state.active + timeouts.next_request
+                } else {
+                    state.active + timeouts.first_request
+                }
+            };
+            if due <= now {
+                return;
+            }
+            sleep_until(due).await;
+        }
+    }
+
+    /// Moves the connection to the end of the queue, unless a request is in progress.
+    fn note_active(&self, state: &mut ActivityState) {
+        state.active = Instant::now();
+        if state.requests_in_progress == 0 {
+            self.idle.leave(state.position);
+            state.position = self.idle.enter(&self.close);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, ActivityState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ConnectionActivity {
+    fn drop(&mut self) {
+        self.idle.leave(self.state().position);
+    }
+}
+
+/// A request in progress.
+pub(super) struct RequestGuard(Arc<ConnectionActivity>);
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.requests_in_progress -= 1;
+        self.0.note_active(&mut state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn is_shed(activity: &ConnectionActivity) -> bool {
+        activity.shed().now_or_never().is_some()
+    }
+
+    #[test]
+    fn the_longest_idle_makes_room_and_the_busy_never() {
+        let idle = Arc::new(IdleConnections::default());
+        let [busy, again, oldest, newest] =
+            std::array::from_fn(|_| ConnectionActivity::new(Arc::clone(&idle)));
+        let _in_progress = busy.begin_request();
+        drop(again.begin_request());
+        let gone = ConnectionActivity::new(Arc::clone(&idle));
+        drop(gone);
+        let mut shed = Vec::new();
+        while idle.try_shed() {
+            shed.push([&busy, &again, &oldest, &newest].map(|activity| is_shed(activity)));
+        }
+        assert_eq!(
+            shed,
+            [[false, false, true, false], [false, false, true, true], [false, true, true, true]]
+        );
+    }
+
+    #[test]
+    fn several_requests_at_once_are_all_waited_for() {
+        let idle = Arc::new(IdleConnections::default());
+        let activity = ConnectionActivity::new(Arc::clone(&idle));
+        let (first, second) = (activity.begin_request(), activity.begin_request());
+        drop(first);
+        activity.note_progress();
+        assert!(!idle.try_shed());
+        assert!(idle.shed().now_or_never().is_none());
+        drop(second);
+        assert!(idle.shed().now_or_never().is_some());
+        assert!(is_shed(&activity));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_starts_anew_with_each_sign_of_life() {
+        let timeouts =
+            IdleTimeouts { first_request: Duration::from_secs(1), next_request: Duration::from_secs(10) };
+        let started = Instant::now();
+        let silent = ConnectionActivity::new(Arc::default());
+        silent.idle_for_too_long(Duration::ZERO, timeouts).await;
+        assert_eq!(started.elapsed().as_secs(), 1);
+
+        let started = Instant::now();
+        let activity = ConnectionActivity::new(Arc::default());
+        let answered = async {
+            let in_progress = activity.begin_request();
+            sleep_until(started + Duration::from_secs(25)).await;
+            drop(in_progress);
+            sleep_until(started + Duration::from_secs(30)).await;
+            activity.note_progress();
+        };
+        tokio::join!(answered, activity.idle_for_too_long(Duration::ZERO, timeouts));
+        assert_eq!(started.elapsed().as_secs(), 40);
+    }
+}

@@ -1,0 +1,56 @@
+//! The metrics of the public listener.
+
+use faceline_shared::telemetry::Metrics;
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
+
+/// The metrics of requests and connections.
+#[derive(Clone, Debug)]
+pub(in crate::http) struct HttpMetrics {
+    /// Requests, by operation and status.
+    pub(in crate::http) requests: IntCounterVec,
+    /// Seconds from a request's headers to its answer, by operation.
+    pub(in crate::http) seconds: HistogramVec,
+    /// Refused requests, by operation and cause.
+    pub(in crate::http) refusals: IntCounterVec,
+    /// Open connections.
+    pub(in crate::http) connections: IntGauge,
+    /// Idle connections that were closed to make room for new ones.
+    pub(in crate::http) shed_connections: IntCounter,
+    /// Connections that were closed because of their age.
+    pub(in crate::http) aged_connections: IntCounter,
+    /// All metrics of the process, for those that are registered only with some settings.
+    pub(in crate::http) registry: Metrics,
+}
+
+impl HttpMetrics {
+    /// Registers them with `metrics`.
+    pub(in crate::http) fn new(metrics: &Metrics) -> Self {
+        Self {
+            requests: metrics.counters(
+                "faceline_http_requests_total",
+                "Requests by operation and status; 499 if the caller left before the answer.",
+                &["operation", "status"],
+            ),
+            seconds: metrics.seconds_by(
+                "faceline_http_request_seconds",
+                "Seconds from a request's headers to its answer, by operation.",
+                &["operation"],
+            ),
+            refusals: metrics.counters(
+                "faceline_http_refusals_total",
+                "Refused requests, by operation and cause.",
+                &["operation", "cause"],
+            ),
+            connections: metrics.gauge("faceline_http_connections", "Open connections."),
+            shed_connections: metrics.counter(
+                "faceline_http_connections_shed_total",
+                "Idle connections that were closed to make room for new ones.",
+            ),
+            aged_connections: metrics.counter(
+                "faceline_http_connections_aged_total",
+                "Connections that were closed because they reached http.max_connection_age.",
+            ),
+            registry: metrics.clone(),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Headers of answers, and the one that BWS reads.
+
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{Header, ObjectBuilder, Ref, ResponseBuilder, Type};
+
+use super::names::BEARER;
+
+/// The header of every answer.
+const REQUEST_ID: &str = "X-Request-Id";
+/// Headers of answers to requests that count against a rate, without their policy.
+const RATE: [(&str, &str); 3] = [
+    ("RateLimit-Limit", "Requests that the key may send in the present window."),
+    ("RateLimit-Remaining", "Requests that are left of it."),
+    ("RateLimit-Reset", "Seconds until all of it is there again."),
+];
+const RATE_POLICY: &str = "RateLimit-Policy";
+const REPLAYED: &str = "Idempotency-Replayed";
+pub(super) const RETRY_AFTER: &str = "Retry-After";
+pub(super) const LOCATION: &str = "Location";
+pub(super) const CHALLENGE: &str = "WWW-Authenticate";
+/// Headers that BWS adds to answers that succeed.
+const BWS: [(&str, &str); 4] = [
+    ("jobid", "The id of the job."),
+    ("bws-version", "The version of the service."),
+    ("response-time-ms", "Milliseconds that the request took."),
+    ("reference-number", "As it came."),
+];
+
+/// Adds the headers of every answer, and those of rates where the request counts.
+pub(super) fn add_common(mut response: ResponseBuilder, counts: bool) -> ResponseBuilder {
+    response = response.header_ref(REQUEST_ID, reference_to(REQUEST_ID));
+    if counts {
+        for (name, _) in RATE {
+            response = response.header_ref(name, reference_to(name));
+        }
+        response = response.header_ref(RATE_POLICY, reference_to(RATE_POLICY));
+    }
+    response
+}
+
+/// Adds the headers of BWS.
+pub(super) fn add_bws(mut response: ResponseBuilder) -> ResponseBuilder {
+    for (name, _) in BWS {
+        response = response.header_ref(name, reference_to(name));
+    }
+    response
+}
+
+/// Adds the header of an answer that an earlier request may have got already.
+pub(super) fn add_replayed(response: ResponseBuilder) -> ResponseBuilder {
+    response.header_ref(REPLAYED, reference_to(REPLAYED))
+}
+
+/// A reference to a header.
+pub(super) fn reference_to(name: &str) -> Ref {
+    Ref::new(format!("#/components/headers/{name}"))
+}
+
+/// All headers, with their names.
+pub(super) fn all() -> Vec<(&'static str, Header)> {
+    let with = |text: &str, schema: ObjectBuilder| {
+        HeaderBuilder::new().description(Some(text)).schema(Some(schema)).build()
+    };
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let count = |least: i64| ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least));
+    let uuid = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}";
+    let location = text()
+        .pattern(Some(format!("^/v2/bio-sessions/{uuid}(/faces/{uuid})?$")))
+        .examples(["/v2/bio-sessions/0991cedc-9111-4b9d-9e4e-8d6eb4db488f"]);
+    let replayed = text().enum_values(Some(["true"]));
+    let policy = text().examples(["50;w=1;burst=100"]);
+    let id = text().pattern(Some("^[A-Za-z0-9_.:/+=-]{1,128}$"));
+    let mut all = vec![
+        (LOCATION, with("Where what was created is, below /bioserver-app.", location)),
+        (RETRY_AFTER, with("When to come again, in seconds.", count(1))),
+        (REQUEST_ID, with("The request's id: the caller's own, or a new one.", id)),
+        (REPLAYED, with("The answer was given before.", replayed)),
+        (RATE_POLICY, with("All that bounds the key.", policy)),
+        (CHALLENGE, with("How to show who calls.", text().examples([BEARER, "Basic realm=\"faceline\""]))),
+    ];
+    all.extend(RATE.map(|(name, text)| (name, with(text, count(0)))));
+    all.extend(bws());
+    all
+}
+
+fn bws() -> Vec<(&'static str, Header)> {
+    let header = |(name, text): (&'static str, &str)| {
+        let kind = if name == "response-time-ms" { Type::Integer } else { Type::String };
+        let schema = ObjectBuilder::new().schema_type(kind);
+        (name, HeaderBuilder::new().description(Some(text)).schema(Some(schema)).build())
+    };
+    BWS.into_iter().map(header).collect()
+}
+
+/// The request header that BWS repeats.
+pub(super) fn reference_number() -> Parameter {
+    ParameterBuilder::new()
+        .name("Reference-Number")
+        .parameter_in(ParameterIn::Header)
+        .description(Some("The caller's own reference: comes back, and stands in the usage record."))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[ -~]{0,256}$"))))
+        .build()
+}

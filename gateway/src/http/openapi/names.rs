@@ -1,0 +1,25 @@
+//! Names in openapi.json to which several of its parts refer.
+
+/// The security scheme of Biometric Services, and its header.
+pub(super) const APIKEY: &str = "apikey";
+/// The security scheme of BWS, and what its header `Authorization` begins with.
+pub(super) const BEARER: &str = "Bearer";
+/// The security scheme of Face Liveness.
+pub(super) const BASIC: &str = "basic";
+
+/// The JSON that creates a session.
+pub(in crate::http) const NEW_SESSION: &str = "NewSession";
+/// The JSON that creates a face of a session.
+pub(in crate::http) const NEW_FACE: &str = "NewFace";
+/// The JSON of a Face Liveness request.
+pub(in crate::http) const LIVENESS_REQUEST: &str = "LivenessRequest";
+/// The JSON of a BWS liveness detection.
+pub(in crate::http) const LIVENESS_DETECTION_REQUEST: &str = "LivenessDetectionRequest";
+/// The answer to it.
+pub(in crate::http) const LIVENESS_DETECTION: &str = "LivenessDetection";
+/// The JSON of a BWS comparison with a photo.
+pub(in crate::http) const PHOTO_VERIFY_REQUEST: &str = "PhotoVerifyRequest";
+/// The answer to it.
+pub(in crate::http) const PHOTO_VERIFY: &str = "PhotoVerify";
+/// The JSON of a BWS liveness detection in a video.
+pub(in crate::http) const VIDEO_LIVENESS_DETECTION_REQUEST: &str = "VideoLivenessDetectionRequest";

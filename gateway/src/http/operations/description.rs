@@ -1,0 +1,94 @@
+//! What openapi.json says of an operation besides what the other columns say.
+
+/// An operation in words, and what it answers with.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::http) struct Description {
+    /// The group that it belongs to.
+    pub(in crate::http) tag: Tag,
+    /// What it does, in a few words.
+    pub(in crate::http) summary: &'static str,
+    /// What else a caller needs to know; may be empty.
+    pub(in crate::http) details: &'static str,
+    /// The answer to a request that succeeds.
+    pub(in crate::http) success: Success,
+    /// Statuses of the refusals that callers or outages bring about. All other errors are the response `default`.
+    /// Operations that read `Idempotency-Key` have 409 and 422 besides.
+    pub(in crate::http) refusals: &'static [u16],
+}
+
+/// Refusals of operations whose body is read.
+pub(super) const REFUSALS_WITH_BODY: &[u16] = &[400, 401, 403, 413, 429, 503];
+/// Refusals of operations on a session or what is in it.
+pub(super) const REFUSALS_IN_SESSION: &[u16] = &[400, 401, 403, 404, 429, 503];
+
+/// The answer to a request that succeeds.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::http) enum Success {
+    /// 200 with a value of the schema with this name.
+    One(&'static str),
+    /// 200 with an answer of Face Liveness.
+    Liveness,
+    /// 200 with a list of values of the schema with this name.
+    List(&'static str),
+    /// 201 without a body.
+    Created,
+    /// 204.
+    NoContent,
+    /// 200 with a picture, or 204.
+    Picture,
+    /// 200 with public keys.
+    Keys,
+    /// 200 with text of this media type.
+    Text(&'static str),
+}
+
+/// A group of operations.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::http) enum Tag {
+    FacesAndMatches,
+    Sessions,
+    SessionFaces,
+    Bws,
+    FaceLiveness,
+    Service,
+    Public,
+}
+
+impl Tag {
+    /// All groups, in the order of the document.
+    pub(in crate::http) const ALL: [Self; 7] = [
+        Self::FacesAndMatches,
+        Self::Sessions,
+        Self::SessionFaces,
+        Self::Bws,
+        Self::FaceLiveness,
+        Self::Service,
+        Self::Public,
+    ];
+
+    /// Its name in the document.
+    pub(in crate::http) fn name(self) -> &'static str {
+        match self {
+            Self::FacesAndMatches => "Faces and matches",
+            Self::Sessions => "Sessions",
+            Self::SessionFaces => "Faces of a session",
+            Self::Bws => "BWS",
+            Self::FaceLiveness => "Face Liveness",
+            Self::Service => "Service",
+            Self::Public => "Public",
+        }
+    }
+
+    /// What its operations have in common.
+    pub(in crate::http) fn text(self) -> &'static str {
+        match self {
+            Self::FacesAndMatches => "Pictures that belong to no session: nothing is kept.",
+            Self::Sessions => "What belongs to a session ends with it.",
+            Self::SessionFaces => "Kept until they are deleted, or the session ends.",
+            Self::Bws => "Whether somebody is alive, and the one in a photo. The same is served over gRPC.",
+            Self::FaceLiveness => "Passive liveness detection, for users with passwords.",
+            Self::Service => "What the service can do.",
+            Self::Public => "Without a key.",
+        }
+    }
+}

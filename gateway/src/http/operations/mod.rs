@@ -1,0 +1,40 @@
+//! The table of operations: one row for each thing that a caller can ask for.
+//!
+//! A row says under which method and path an operation is served, which callers it accepts, what body it takes,
+//! whether it makes a job for the workers, whether it reads `Idempotency-Key`, by which name metrics, logs and usage
+//! records know it, and how openapi.json describes it. The router, the reception of requests, the layers,
+//! openapi.json and the matrix test all read these rows.
+//!
+//! [`operation`](Operation), `body` and `description` define the columns; `biometric`, `sessions`, `bws`,
+//! `face_liveness` and `service` hold the rows; `all` lists them and finds the row of a request.
+
+mod all;
+mod biometric;
+mod body;
+mod bws;
+mod description;
+mod face_liveness;
+mod operation;
+mod service;
+mod sessions;
+
+pub use self::all::ALL;
+pub(in crate::http) use self::all::{find, matched, name};
+pub use self::biometric::{CAPABILITIES, CREATE_AGE, CREATE_FACE, MATCH, MATCH_IMAGES};
+pub(in crate::http) use self::body::{Body, BodyLimit, FORMS, FormBody};
+pub use self::bws::{
+    GRPC_LIVENESS_DETECTION, GRPC_PHOTO_VERIFY, GRPC_VIDEO_LIVENESS_DETECTION, LIVENESS_DETECTION,
+    PHOTO_VERIFY, VIDEO_LIVENESS_DETECTION,
+};
+pub(in crate::http) use self::description::{Description, Success, Tag};
+pub use self::face_liveness::FACE_LIVENESS;
+pub use self::operation::{Access, HttpMethod, MakesJob, Operation};
+pub use self::service::{
+    DOCS, DOCS_FILE, DOCS_WITHOUT_SLASH, GRPC_HEALTH_CHECK, GRPC_HEALTH_WATCH, GRPC_REFLECTION,
+    GRPC_REFLECTION_ALPHA, JWKS, LIVEZ, OPENAPI, READYZ, SIGNING_CERTIFICATE,
+};
+pub use self::sessions::{
+    CREATE_SESSION, CREATE_SESSION_FACE, DELETE_SESSION, DELETE_SESSION_FACE, DELETE_SESSION_FACES,
+    GET_SESSION, GET_SESSION_FACE, GET_SESSION_FACE_IMAGE, GET_SESSION_FACES, GET_SESSION_MATCHES,
+};
+pub(in crate::http) use self::sessions::{FACE_ID, SESSION_ID};

@@ -1,0 +1,74 @@
+//! The columns of a row.
+
+use super::body::Body;
+use super::description::Description;
+use crate::accounts::Permission;
+use crate::http::family::Family;
+
+/// One operation: what the gateway does for a request with this method to this path.
+#[derive(Debug)]
+pub struct Operation {
+    /// The name in metrics, logs, usage records and openapi.json. Operations that operators need not tell apart share
+    /// one: an operation of BWS and its gRPC method, the pages of the documentation.
+    pub name: &'static str,
+    /// The method. A path that is read with GET answers HEAD, too.
+    pub method: HttpMethod,
+    /// The path, with its parameters in braces.
+    pub path: &'static str,
+    /// Decides which kind of credential is read, and how errors are written.
+    pub family: Family,
+    /// Which callers are accepted.
+    pub access: Access,
+    /// Whether a request becomes a job for the workers.
+    pub makes_job: MakesJob,
+    /// Whether `Idempotency-Key` is read: a request that is sent again with the same key gets the first one's answer.
+    pub is_idempotent: bool,
+    /// The body that a request has.
+    pub(in crate::http) body: Body,
+    /// How openapi.json describes the operation; `None` leaves it out.
+    pub(in crate::http) description: Option<Description>,
+}
+
+/// The method of an operation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HttpMethod {
+    /// `GET`, and `HEAD`.
+    Get,
+    /// `POST`.
+    Post,
+    /// `DELETE`.
+    Delete,
+}
+
+impl HttpMethod {
+    /// The method as a request line has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// Which callers an operation accepts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Access {
+    /// Everybody, without a credential.
+    Public,
+    /// Callers whose key has this permission.
+    Permission(Permission),
+}
+
+/// Whether a request becomes a job for the workers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MakesJob {
+    /// The gateway answers by itself.
+    Never,
+    /// Every request takes a place among the jobs when it is admitted, and becomes a job unless there is nothing to
+    /// compute.
+    Always,
+    /// Some requests do. The handler decides, and takes the place among the jobs then.
+    Sometimes,
+}

@@ -1,0 +1,51 @@
+//! A row of the table of operations with what serves it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::response::IntoResponse;
+use axum::routing::{MethodFilter, MethodRouter, any_service, on};
+use tower::Service;
+
+use crate::http::GatewayState;
+use crate::http::operations::{HttpMethod, Operation};
+
+/// An operation with its handler.
+pub(in crate::http) struct Route {
+    pub(super) operation: &'static Operation,
+    endpoint: MethodRouter<Arc<GatewayState>>,
+}
+
+impl Route {
+    /// Serves the operation with a handler.
+    pub(in crate::http) fn new<H, T>(operation: &'static Operation, handler: H) -> Self
+    where
+        H: Handler<T, Arc<GatewayState>>,
+        T: 'static,
+    {
+        let method = match operation.method {
+            HttpMethod::Get => MethodFilter::GET,
+            HttpMethod::Post => MethodFilter::POST,
+            HttpMethod::Delete => MethodFilter::DELETE,
+        };
+        Self { operation, endpoint: on(method, handler) }
+    }
+
+    /// Serves the operation with a gRPC service, which also answers requests with another method.
+    pub(in crate::http) fn service<S>(operation: &'static Operation, service: S) -> Self
+    where
+        S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Response: IntoResponse + 'static,
+        S::Future: Send + 'static,
+    {
+        Self { operation, endpoint: any_service(service) }
+    }
+
+    /// Adds the route to a router.
+    pub(super) fn add_to(self, router: Router<Arc<GatewayState>>) -> Router<Arc<GatewayState>> {
+        router.route(self.operation.path, self.endpoint)
+    }
+}
