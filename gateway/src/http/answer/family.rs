@@ -1,12 +1,12 @@
 //! The API families, by the form of their errors.
 
-use crate::fault::{Fault, Row};
+use crate::fault::{ErrorRow, Fault};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::families::face_liveness::Answer;
+use crate::families::face_liveness::LivenessAnswer;
 use crate::families::json;
 use crate::http::grpc;
 
@@ -85,7 +85,7 @@ impl Family {
     }
 
     /// The HTTP status of an error; of gRPC what it comes to.
-    pub(in crate::http) fn status(self, row: &Row) -> u16 {
+    pub(in crate::http) fn status(self, row: &ErrorRow) -> u16 {
         match self {
             Self::BiometricServices => row.biometric_services,
             Self::Bws | Self::Grpc => row.bws_rest,
@@ -101,7 +101,7 @@ impl Family {
             Self::Bws | Self::Grpc => {
                 json::to_vec(&BwsError { code: fault.row().grpc as u8, message, details: [] })
             }
-            Self::FaceLiveness => json::to_vec(&Answer::refused(None, fault)),
+            Self::FaceLiveness => json::to_vec(&LivenessAnswer::refused(None, fault)),
         };
         written.unwrap_or_default()
     }

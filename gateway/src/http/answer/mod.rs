@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::answer::family::Family;
 use super::grpc;
 use crate::admission::Ticket;
-use crate::families::biometric::Picture;
+use crate::families::biometric::FacePicture;
 use crate::families::json;
 
 /// Pictures are handed out in pieces of this size, so that the room for one is held until its last piece is taken.
@@ -74,8 +74,8 @@ fn empty(status: StatusCode) -> Response {
 }
 
 /// 200 with a picture, whose room in memory `ticket` holds.
-pub(in crate::http) fn picture(picture: Picture, ticket: Ticket) -> Answer<Response> {
-    let Picture { media_type, file } = picture;
+pub(in crate::http) fn picture(picture: FacePicture, ticket: Ticket) -> Answer<Response> {
+    let FacePicture { media_type, file } = picture;
     let media_type = HeaderValue::from_str(&media_type).map_err(|error| {
         tracing::error!(%error, media_type, "a media type cannot be written");
         Fault::Internal

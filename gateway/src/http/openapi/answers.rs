@@ -157,7 +157,7 @@ pub(super) fn headers() -> Vec<(&'static str, Header)> {
 pub(super) fn schemas() -> Vec<Named> {
     let mut all = vec![
         (ErrorObject::name().into_owned(), ErrorObject::schema()),
-        (face_liveness_answer().into_owned(), face_liveness::Answer::schema()),
+        (face_liveness_answer().into_owned(), face_liveness::LivenessAnswer::schema()),
         (JwkSet::name().into_owned(), JwkSet::schema()),
     ];
     JwkSet::schemas(&mut all);
@@ -199,7 +199,7 @@ fn known() -> Vec<(&'static str, Fault, &'static str)> {
 
 /// The name of what Face Liveness answers with.
 pub(super) fn face_liveness_answer() -> Cow<'static, str> {
-    face_liveness::Answer::name()
+    face_liveness::LivenessAnswer::name()
 }
 
 /// What the names of a family's refusals begin with.
@@ -260,7 +260,7 @@ fn response(fault: &Fault, text: &str, family: Family) -> Response {
         }
         Family::Bws | Family::Grpc => (BwsError::name(), bws::example(fault)),
         Family::FaceLiveness => {
-            (face_liveness_answer(), serde_json::json!(face_liveness::Answer::refused(None, fault)))
+            (face_liveness_answer(), serde_json::json!(face_liveness::LivenessAnswer::refused(None, fault)))
         }
     };
     let object = ContentBuilder::new().schema(Some(reference(&schema))).example(Some(example));

@@ -9,7 +9,7 @@ use axum::routing::post;
 
 use super::operation;
 use crate::accounts::Permission;
-use crate::families::face_liveness::Answer;
+use crate::families::face_liveness::LivenessAnswer;
 use crate::families::json;
 use crate::http::answer::family::Family;
 use crate::http::intake::receive::{WholeBody, receive_whole};
@@ -31,7 +31,7 @@ async fn detect(extract::State(state): extract::State<Arc<State>>, request: Requ
     match detected {
         Ok(text) => answer::text(text),
         Err(refused) => answer::refused_with(&refused.fault, FAMILY, |_| {
-            let object = Answer::refused(refused.session_id.as_deref(), &refused.fault);
+            let object = LivenessAnswer::refused(refused.session_id.as_deref(), &refused.fault);
             json::to_vec(&object).unwrap_or_default()
         }),
     }
