@@ -1,5 +1,6 @@
 //! Points in time as answers and records show them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -78,7 +79,12 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
-impl ToSchema for Timestamp {}
+impl ToSchema for Timestamp {
+    /// The name of the schema in the OpenAPI document.
+    fn name() -> Cow<'static, str> {
+        "Stamp".into()
+    }
+}
 
 /// The schema of the text form.
 impl PartialSchema for Timestamp {
