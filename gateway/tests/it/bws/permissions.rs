@@ -1,4 +1,4 @@
-//! Who may call what; a part of the matrix of all operations.
+//! Permissions of the BWS operations; a part of the matrix of all operations.
 
 use bytes::Bytes;
 use faceline_gateway::accounts::Permission;
@@ -13,7 +13,7 @@ use super::{
 use crate::client::{Answer, send};
 use crate::gateway::Gateway;
 
-/// Tries an operation with BWS keys named as their permissions, which are their own secrets.
+/// Tries an operation with BWS keys. Each key's id and secret are the name of its permission.
 pub(crate) async fn try_operation(
     gateway: &Gateway,
     operation: &Operation,
@@ -50,7 +50,7 @@ pub(crate) async fn try_operation(
 }
 
 async fn ask(gateway: &Gateway, operation: &Operation, body: &Value, authorization: &str) -> Answer {
-    // An API key is no credential here.
+    // BWS accepts no API keys.
     let own = [("apikey", "all"), ("Content-Type", "application/json"), ("Authorization", authorization)];
     let count = if authorization.is_empty() { 2 } else { 3 };
     let line = format!("{} {}", operation.method, operation.path);
