@@ -1,4 +1,4 @@
-//! Makes the messages of BWS from their protocol, without a protocol compiler of the system's.
+//! Generates the gRPC messages of BWS from `proto/`. The compiler is a crate, so the build needs no `protoc`.
 
 use std::path::PathBuf;
 use std::{env, fs, io};
@@ -11,9 +11,9 @@ fn main() -> io::Result<()> {
     let folder = env::var_os("OUT_DIR").map(PathBuf::from).ok_or(io::ErrorKind::NotFound)?;
     fs::write(folder.join("bws.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
-        // Requests are read by code of our own, which takes room for them as they come.
+        // The gateway reads requests itself: it admits their bytes while they arrive.
         .build_server(false)
-        // Pictures stay where they were received.
+        // `Bytes` fields share the receive buffer instead of copying pictures.
         .bytes(".")
         .compile_fds(descriptors)
 }

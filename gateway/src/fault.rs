@@ -1,115 +1,116 @@
-//! The one error table: what went wrong, and how each API family says it.
+//! The error table of the gateway: every error that a caller can receive, with its status in each API family.
 //!
-//! A [`Fault`] carries words for the caller only; detail goes to the log where it happens.
+//! A [`Fault`] holds only the text for the caller. The code that detects an error writes its details to the log.
 
 use std::time::Duration;
 
-/// What a caller is told.
+/// An error that ends a request. Its `Display` text is the message that the caller reads.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Fault {
-    /// The request is not of the form, or its content cannot be used.
+    /// The request is malformed, or its content is unusable.
     #[error("{0}")]
     Invalid(String),
-    /// The request names a URL that the service does not follow.
+    /// The request contains a URL that the SSRF allow-list does not permit.
     #[error("the URL is not allowed: {0}")]
     UrlNotAllowed(String),
-    /// No credential, or a wrong one.
+    /// The credential is missing or wrong.
     #[error("authentication is required")]
     Unauthenticated,
-    /// The credential does not allow this.
+    /// The credential lacks a permission, which this names.
     #[error("the permission `{0}` is missing")]
     Forbidden(&'static str),
-    /// Nothing is there, or it belongs to another client.
+    /// The resource does not exist, or belongs to another client.
     #[error("{0}")]
     NotFound(String),
-    /// Not now, because of something that is under way.
+    /// The state of the resource does not allow the operation at present.
     #[error("{0}")]
     Conflict(String),
-    /// The same request is under way, and is answered by then.
+    /// Another request with the same idempotency key is in progress.
     #[error("the request with this key is still in progress")]
     InProgress {
-        /// When to come again; shown in whole seconds, at least one.
+        /// The time after which a retry is worthwhile. `Retry-After` shows it in whole seconds, at least 1.
         retry_after: Duration,
     },
-    /// The key of a request was used for another one.
+    /// The idempotency key was used for a different request.
     #[error("this key was used for another request")]
     KeyReused,
-    /// The path is there and takes other methods.
+    /// The path exists, but not for this method.
     #[error("this method is not allowed here")]
     MethodNotAllowed,
-    /// What the API has and this service has not.
+    /// The API defines this operation or option, and this version does not implement it.
     #[error("{0}")]
     NotImplemented(String),
-    /// The body stopped coming.
+    /// The body did not arrive in time.
     #[error("the request's body did not arrive in time")]
     SlowBody,
-    /// The body, or one part of it, is too long.
+    /// The body, or a part of it, is too long.
     #[error("the request is too big: at most {limit} bytes are allowed{place}")]
     TooLarge {
-        /// The bound, in bytes.
+        /// The limit, in bytes.
         limit: usize,
-        /// Empty, or where, as in ` in image`.
+        /// Empty, or the part that is too long, with a leading space: ` in image`.
         place: String,
     },
-    /// There is no room for this request now.
+    /// The service refuses the request because of overload, a limit or an outage.
     #[error("{}", .0.message())]
     Busy(Busy),
-    /// The deadline passed while a worker was at it.
+    /// The deadline passed while a worker was processing the job.
     #[error("the request took too long")]
     DeadlineRunning {
-        /// The caller named the deadline.
+        /// Whether the caller set the deadline.
         callers_own: bool,
     },
-    /// What the instance needs is not there; /readyz says what.
+    /// This instance lacks something that it needs; `/readyz` names it.
     #[error("the instance is not working properly")]
     NotWorking,
-    /// Anything else; the log has the detail.
+    /// Any other error; the log has the details.
     #[error("internal error")]
     Internal,
 }
 
-/// Why there is no room, and when to come again.
+/// A refusal that the caller can retry.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Busy {
-    /// Why.
+    /// The cause of the refusal.
     pub cause: BusyCause,
-    /// When to come again; shown in whole seconds, at least one.
+    /// The time after which a retry is worthwhile. `Retry-After` shows it in whole seconds, at least 1.
     pub retry_after: Duration,
 }
 
-/// Causes of a refusal.
+/// The cause of a refusal.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum BusyCause {
-    /// The key's rate.
+    /// The key exceeded its request rate.
     ClientRate,
-    /// The key's quota.
+    /// The key used up its quota of the day or month.
     ClientQuota,
-    /// The client's share of what is in flight.
+    /// The client holds its share of the jobs in flight.
     ClientShare,
-    /// Wrong credentials that came from the caller's address.
+    /// Too many wrong credentials came from the caller's address.
     FailedLogins,
-    /// This gateway's jobs in flight.
+    /// This gateway has as many jobs in flight as its concurrency limit allows.
     InFlight,
-    /// This gateway's bytes in flight.
+    /// This gateway holds as many bytes of requests as its limit allows.
     Bytes,
-    /// The broker's queue.
+    /// The broker's job queue is full.
     QueueFull,
-    /// Jobs wait too long at the moment.
+    /// The expected waiting time in the queue exceeds the deadline.
     Wait,
-    /// No worker came to the job in time.
+    /// No worker took the job in time.
     NoWorker,
-    /// The broker does not answer.
+    /// The broker is unreachable.
     BrokerUnreachable,
-    /// A store does not answer.
+    /// The session store or the object store is unreachable.
     StoreUnreachable,
-    /// The deadline passed in the queue.
+    /// The deadline passed while the job waited in the queue.
     DeadlineQueued {
-        /// The caller named the deadline.
+        /// Whether the caller set the deadline.
         callers_own: bool,
     },
 }
 
 impl Busy {
+    /// The text for the caller.
     fn message(&self) -> &'static str {
         match self.cause {
             BusyCause::ClientRate => "the request rate of this key is exceeded",
@@ -130,7 +131,7 @@ impl Busy {
         }
     }
 
-    /// `Retry-After`: whole seconds, at least one.
+    /// The value of `Retry-After`: whole seconds, rounded up, at least 1.
     #[must_use]
     pub fn retry_after_seconds(&self) -> u64 {
         whole_seconds(self.retry_after)
@@ -141,58 +142,58 @@ fn whole_seconds(retry_after: Duration) -> u64 {
     (retry_after.as_millis() as u64).div_ceil(1000).max(1)
 }
 
-/// The status codes of gRPC that the service uses.
+/// The gRPC status codes that the service uses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]
 pub enum GrpcCode {
-    /// 3
+    /// `INVALID_ARGUMENT`, 3.
     InvalidArgument = 3,
-    /// 4
+    /// `DEADLINE_EXCEEDED`, 4.
     DeadlineExceeded = 4,
-    /// 5
+    /// `NOT_FOUND`, 5.
     NotFound = 5,
-    /// 7
+    /// `PERMISSION_DENIED`, 7.
     PermissionDenied = 7,
-    /// 8
+    /// `RESOURCE_EXHAUSTED`, 8.
     ResourceExhausted = 8,
-    /// 9
+    /// `FAILED_PRECONDITION`, 9.
     FailedPrecondition = 9,
-    /// 12
+    /// `UNIMPLEMENTED`, 12.
     Unimplemented = 12,
-    /// 13
+    /// `INTERNAL`, 13.
     Internal = 13,
-    /// 14
+    /// `UNAVAILABLE`, 14.
     Unavailable = 14,
-    /// 16
+    /// `UNAUTHENTICATED`, 16.
     Unauthenticated = 16,
 }
 
-/// A line of the table.
+/// A row of the error table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Row {
-    /// Label in metrics and logs.
+pub struct ErrorRow {
+    /// The label in metrics, logs and usage records.
     pub label: &'static str,
-    /// HTTP status of Biometric Services.
+    /// The HTTP status in Biometric Services.
     pub biometric_services: u16,
-    /// HTTP status of Face Liveness.
+    /// The HTTP status in Face Liveness.
     pub face_liveness: u16,
-    /// HTTP status of the BWS REST twins.
+    /// The HTTP status in the REST form of BWS.
     pub bws_rest: u16,
-    /// Status of gRPC.
+    /// The gRPC status code in BWS.
     pub grpc: GrpcCode,
 }
 
 impl Fault {
-    /// A refusal.
+    /// A refusal that the caller can retry after `retry_after`.
     #[must_use]
     pub fn busy(cause: BusyCause, retry_after: Duration) -> Self {
         Self::Busy(Busy { cause, retry_after })
     }
 
-    /// How each family says it.
+    /// The row of this error in the table.
     #[must_use]
-    pub fn row(&self) -> Row {
-        let same = |label, status, grpc| Row {
+    pub fn row(&self) -> ErrorRow {
+        let same = |label, status, grpc| ErrorRow {
             label,
             biometric_services: status,
             face_liveness: status,
@@ -213,7 +214,7 @@ impl Fault {
             Self::SlowBody => same("slow_body", 408, GrpcCode::DeadlineExceeded),
             Self::TooLarge { .. } => same("too_large", 413, GrpcCode::InvalidArgument),
             Self::Busy(busy) => busy.cause.row(),
-            Self::DeadlineRunning { callers_own } => Row {
+            Self::DeadlineRunning { callers_own } => ErrorRow {
                 bws_rest: if *callers_own { 408 } else { 500 },
                 ..same("deadline_running", 500, GrpcCode::DeadlineExceeded)
             },
@@ -222,7 +223,7 @@ impl Fault {
         }
     }
 
-    /// `Retry-After`, where the answer has one: whole seconds, at least one.
+    /// The value of `Retry-After`, for errors that have one: whole seconds, rounded up, at least 1.
     #[must_use]
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
@@ -232,7 +233,7 @@ impl Fault {
         }
     }
 
-    /// The refusal in it, where it is one.
+    /// The refusal, where the error is one.
     #[must_use]
     pub fn as_busy(&self) -> Option<&Busy> {
         match self {
@@ -243,17 +244,17 @@ impl Fault {
 }
 
 impl BusyCause {
-    /// How each family says it (`decisions` 5 of the specification).
+    /// The row of this cause in the table (specification, `decisions` 5).
     #[must_use]
-    pub fn row(self) -> Row {
-        let demand = |label, bws_rest, grpc| Row {
+    pub fn row(self) -> ErrorRow {
+        let demand = |label, bws_rest, grpc| ErrorRow {
             label,
             biometric_services: 429,
             face_liveness: 429,
             bws_rest,
             grpc,
         };
-        let outage = |label| Row {
+        let outage = |label| ErrorRow {
             label,
             biometric_services: 503,
             face_liveness: 503,

@@ -1,5 +1,5 @@
-//! The messages of BWS as gRPC sends them, and a client; made from `proto/` by `build.rs`.
-#![allow(missing_docs, reason = "not every generated item has words of its own")]
+//! The gRPC messages of BWS, and a client for tests. `build.rs` generates them from `proto/`.
+#![allow(missing_docs, reason = "not every generated item has a comment")]
 #![allow(clippy::all, clippy::allow_attributes, reason = "generated")]
 
 include!(concat!(env!("OUT_DIR"), "/_.rs"));
@@ -17,5 +17,5 @@ pub mod bioid {
 
 pub use self::bioid::services::v1;
 
-/// The protocol's descriptors, for reflection.
+/// The protocol's file descriptor set, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bws.bin"));

@@ -1,4 +1,4 @@
-//! Times as callers read them.
+//! Points in time as answers and records show them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,29 +11,30 @@ use time::{Date, OffsetDateTime};
 use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// RFC 3339, UTC, milliseconds.
-const FORM: &[BorrowedFormatItem<'_>] =
+/// RFC 3339 in UTC, with milliseconds.
+const RFC_3339_MILLIS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-/// A time, cut to milliseconds: text where people or their programs read it, else a number.
+/// A point in time, truncated to milliseconds. Text formats (JSON) contain it as RFC 3339 text, binary formats (MessagePack) as the
+/// number of milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp(OffsetDateTime);
 
 impl Timestamp {
-    /// This moment.
+    /// The present time.
     #[must_use]
     pub fn now() -> Self {
         Self::from_millis(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000)
     }
 
-    /// A moment `later`; the end of what can be written where that is past it.
+    /// This time plus `later`, at most the end of the year 9999.
     #[must_use]
     pub fn after(self, later: Duration) -> Self {
         let at = time::Duration::try_from(later).ok().and_then(|later| self.0.checked_add(later));
         Self(at.unwrap_or(time::macros::datetime!(9999-12-31 23:59:59 UTC)))
     }
 
-    /// Its day, in UTC.
+    /// The day of this time in UTC.
     #[must_use]
     pub fn day(self) -> Date {
         self.0.date()
@@ -57,7 +58,7 @@ impl fmt::Debug for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0.format(FORM).map_err(|_| fmt::Error)?)
+        formatter.write_str(&self.0.format(RFC_3339_MILLIS).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -66,12 +67,12 @@ impl Serialize for Timestamp {
         if !serializer.is_human_readable() {
             return serializer.serialize_i64(self.millis());
         }
-        let text = self.0.format(FORM).map_err(serde::ser::Error::custom)?;
+        let text = self.0.format(RFC_3339_MILLIS).map_err(serde::ser::Error::custom)?;
         serializer.serialize_str(&text)
     }
 }
 
-/// From the number alone: nothing reads the text back.
+/// Reads the number only: the service never reads the text form back.
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self::from_millis(i64::deserialize(deserializer)?.into()))
@@ -79,12 +80,13 @@ impl<'de> Deserialize<'de> for Timestamp {
 }
 
 impl ToSchema for Timestamp {
+    /// The name of the schema in the OpenAPI document.
     fn name() -> Cow<'static, str> {
         "Stamp".into()
     }
 }
 
-/// Of the text.
+/// The schema of the text form.
 impl PartialSchema for Timestamp {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()

@@ -1,29 +1,30 @@
-//! JSON whose numbers stand as ECMAScript prints them: 581, not 581.0.
+//! JSON with numbers as ECMAScript prints them: 581, not 581.0.
 //!
-//! A caller that reads an answer and writes it again (`JSON.stringify`) gets the same bytes, which is what makes a
-//! signature over them checkable.
+//! A caller that parses an answer and writes it with `JSON.stringify` gets the same bytes. This allows the caller to check a JWS over
+//! the answer.
 
 use std::io;
 
-use crate::fault::Fault;
 use serde::Serialize;
 use serde_json::error::Category;
 use serde_json::ser::{CompactFormatter, Formatter};
 
-/// Minified JSON with ECMAScript's numbers.
+use crate::fault::Fault;
+
+/// Writes minified JSON with ECMAScript's numbers.
 ///
 /// # Errors
-/// As `serde_json`: a map key that is no text, or a failing `Serialize`.
+/// [`serde_json::Error`] for a map key that is no text, or a `Serialize` that fails.
 pub fn to_vec(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(512);
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, EcmaScript))?;
     Ok(bytes)
 }
 
-/// An answer as minified JSON with ECMAScript's numbers.
+/// Writes an answer as minified JSON with ECMAScript's numbers.
 ///
 /// # Errors
-/// [`Fault::Internal`] where it cannot be written; the log says why.
+/// [`Fault::Internal`] where the answer cannot be written; the log has the reason.
 pub fn answer(value: &impl Serialize) -> Result<Vec<u8>, Fault> {
     to_vec(value).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written");
@@ -31,7 +32,7 @@ pub fn answer(value: &impl Serialize) -> Result<Vec<u8>, Fault> {
     })
 }
 
-/// Where JSON is not as it must be, without the words of it: those may be a template or a picture.
+/// Kind and position of a parse error, for the caller. The text leaves out the input, which may be a template or a picture.
 #[must_use]
 pub fn place(error: &serde_json::Error) -> String {
     let what = match error.classify() {
@@ -42,7 +43,7 @@ pub fn place(error: &serde_json::Error) -> String {
     format!("{what} at line {} column {}", error.line(), error.column())
 }
 
-/// Minified, with numbers as `Number::toString` of ECMA-262 (6.1.6.1.20) prints them.
+/// Minified JSON with numbers as `Number::toString` of ECMA-262 (6.1.6.1.20) prints them.
 struct EcmaScript;
 
 impl Formatter for EcmaScript {
@@ -59,10 +60,10 @@ impl Formatter for EcmaScript {
     }
 }
 
-/// Lays out anew what serde_json wrote.
+/// Rewrites a number of serde_json in ECMAScript's notation.
 ///
-/// Its digits are the right ones: the fewest that are read back to the bit, and of those the nearest, the even one of
-/// two (`format!` takes the other one).
+/// The digits of serde_json are already those of ECMAScript: the shortest that parse back to the same bits, of those the nearest, and
+/// of two equally near the even one. (`format!` takes the odd one.)
 fn write_number<W: ?Sized + io::Write>(writer: &mut W, shortest: &[u8]) -> io::Result<()> {
     let text = str::from_utf8(shortest).map_err(io::Error::other)?;
     let (sign, unsigned) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));
@@ -77,7 +78,7 @@ fn write_number<W: ?Sized + io::Write>(writer: &mut W, shortest: &[u8]) -> io::R
         return writer.write_all(b"0");
     }
     let count = digits.len() as i32;
-    // The value is 0.DIGITS x 10^point.
+    // The number is 0.DIGITS x 10^point.
     let point = whole.len() as i32 + exponent - (all.len() - significant.len()) as i32;
     match point {
         _ if count <= point && point <= 21 => {

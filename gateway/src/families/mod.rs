@@ -1,4 +1,11 @@
-//! The API families: how each reads a request, what it asks the workers, and how it words the answer.
+//! The API families. Each family reads its requests, asks the workers for one job and words the answer. The HTTP and gRPC layers
+//! call the families; no family knows its transport.
+//!
+//! - [`biometric`]: Biometric Services (faces, sessions, matches, ages), signed answers
+//! - [`bws`]: the BioID Web Service (liveness detection, photo verification), over gRPC and REST
+//! - [`face_liveness`]: Face Liveness (one picture, passive presentation attack detection)
+//! - [`form`]: the fields of multipart and JSON requests, which all families share
+//! - [`json`]: JSON in the exact form that signatures need
 
 pub mod biometric;
 pub mod bws;

@@ -1,4 +1,4 @@
-//! A client that sends what it is told, byte by byte.
+//! A client that sends requests byte by byte as given.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// An answer.
+/// An answer over HTTP/1.1.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -38,7 +38,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The body with `…` for what differs each time.
+    /// The body with `…` in place of ids, times, templates and signatures.
     pub(crate) fn scrubbed(&self) -> String {
         let mut text = self.body.clone();
         for member in ["id", "created", "expires", "template", "signature"] {
@@ -54,7 +54,7 @@ impl Answer {
         text
     }
 
-    /// Status, body, and the time to come again, of an error.
+    /// Status and message of an error of Biometric Services. Checks its form and `Retry-After`.
     pub(crate) fn error(&self) -> (u16, String) {
         let object = self.json();
         assert!(object["id"].as_str().unwrap().parse::<uuid::Uuid>().is_ok(), "{self:?}");
@@ -70,7 +70,7 @@ impl Answer {
 }
 
 impl Answer {
-    /// Status and code of an error of Face Liveness.
+    /// Status and code of an error of Face Liveness. Checks its form and `Retry-After`.
     pub(crate) fn liveness_error(&self) -> (u16, String) {
         let object = self.json();
         let mut members: Vec<_> = object.as_object().unwrap().keys().map(String::as_str).collect();
@@ -96,7 +96,7 @@ pub(crate) async fn exchange(address: SocketAddr, bytes: &[u8]) -> Answer {
     Answer::parse(&answer)
 }
 
-/// Reads one answer with a known length and leaves the connection open.
+/// Reads one answer with `Content-Length`, and leaves the connection open.
 pub(crate) async fn read_one(stream: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
     loop {
@@ -112,7 +112,7 @@ pub(crate) async fn read_one(stream: &mut TcpStream) -> Answer {
     }
 }
 
-/// A request's bytes.
+/// The bytes of a request.
 pub(crate) fn request(line: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let mut head = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
     for (name, value) in headers {
@@ -125,7 +125,7 @@ pub(crate) fn request(line: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<
     [head.as_bytes(), body].concat()
 }
 
-/// A multipart body under the boundary `b`: headers of each part after its disposition, and its content.
+/// A multipart body with the boundary `b`. Each part is the rest of its `Content-Disposition`, further headers, and its content.
 pub(crate) fn multipart(parts: &[(&str, &str)]) -> Vec<u8> {
     let mut body = String::new();
     for (disposition, content) in parts {
@@ -135,7 +135,7 @@ pub(crate) fn multipart(parts: &[(&str, &str)]) -> Vec<u8> {
     body.into_bytes()
 }
 
-/// A multipart body under the boundary `b` with parts given by name.
+/// A multipart body with the boundary `b` and parts by name.
 pub(crate) fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, content) in parts {
@@ -148,13 +148,13 @@ pub(crate) fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
     body
 }
 
-/// POSTs parts given by name with the demo key.
+/// POSTs a form of parts by name with the demo key.
 pub(crate) async fn post(address: SocketAddr, path: &str, parts: &[(&str, &str)]) -> Answer {
     let parts: Vec<(&str, &[u8])> = parts.iter().map(|(name, content)| (*name, content.as_bytes())).collect();
     post_bytes(address, path, &parts).await
 }
 
-/// POSTs parts given by name with the demo key.
+/// POSTs a form of parts by name with the demo key.
 pub(crate) async fn post_bytes(address: SocketAddr, path: &str, parts: &[(&str, &[u8])]) -> Answer {
     post_body(address, path, &form(parts)).await
 }

@@ -1,4 +1,4 @@
-//! Face Liveness: every answer, code and status of its text.
+//! Face Liveness: every answer, code and status of its specification.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,7 +33,7 @@ async fn post(gateway: &Gateway, body: &str) -> Answer {
     send(gateway.address, LINE, &[DEMO, JSON], body.as_bytes()).await
 }
 
-/// Sends what stands for a picture, with a session.
+/// Sends `picture` with a session id.
 async fn ask(gateway: &Gateway, picture: &str) -> Answer {
     post(gateway, &json!({"faceImageBase": picture, "sessionId": SESSION}).to_string()).await
 }
@@ -53,8 +53,8 @@ fn is(status: u16, code: &str) -> (u16, String) {
     (status, code.to_owned())
 }
 
-/// The pictures of all orders.
-fn ordered(gateway: &Gateway) -> Vec<Vec<u8>> {
+/// The pictures of all jobs so far.
+fn pictures_of_jobs(gateway: &Gateway) -> Vec<Vec<u8>> {
     let jobs = gateway.workers.jobs.lock().unwrap();
     let picture = |job: &JobRequest| match &job.task {
         Task::Examine(examination) => {
@@ -71,7 +71,7 @@ fn face(liveness: Option<f32>) -> ExaminedFace {
     ExaminedFace { eyes: Eyes { x1: 1.0, y1: 2.0, x2: 3.0, y2: 2.0 }, liveness }
 }
 
-/// Workers that find this in every picture.
+/// Workers with this result for every picture.
 fn finding(faces: Vec<ExaminedFace>, checks: &[Check]) -> Arc<Workers> {
     let findings = checks.iter().map(|check| Finding { check: *check, score: 0.25 }).collect();
     let picture = ExaminedPicture { rotated: 0, faces, quality: 0.5, findings };
@@ -92,7 +92,7 @@ async fn a_picture_has_a_score() {
         assert_eq!(answer.header("cache-control"), Some("no-store"));
         let bare = post(&gateway, r#"{"faceImageBase":"AAECAw=="}"#).await;
         assert_eq!(bare.body, format!(r#"{{"score":{written},"hasError":false}}"#));
-        assert_eq!(ordered(&gateway), [[0, 1, 2, 3], [0, 1, 2, 3]]);
+        assert_eq!(pictures_of_jobs(&gateway), [[0, 1, 2, 3], [0, 1, 2, 3]]);
     }
 }
 
@@ -109,10 +109,10 @@ async fn a_picture_may_be_written_as_clients_do() {
     ] {
         assert_eq!(ask(&gateway, picture).await.status, 200, "{picture}");
     }
-    // Slashes as PHP writes them, members that nobody knows, and no session.
+    // Slashes escaped as PHP does, unknown members, and no session.
     let body = r#"{"other":[{}],"faceImageBase":"+\/8A","sessionId":null}"#;
     assert_eq!(post(&gateway, body).await.body, r#"{"score":0.75,"hasError":false}"#);
-    assert!(ordered(&gateway).iter().all(|picture| picture == &[0xfb, 0xff, 0x00]));
+    assert!(pictures_of_jobs(&gateway).iter().all(|picture| picture == &[0xfb, 0xff, 0x00]));
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn each_fault_of_a_picture_has_its_code() {
     ] {
         check(finding(one(), &[Check::ImageSize, finds]), code).await;
     }
-    // The first one counts.
+    // The first finding counts.
     check(finding(one(), &[Check::FaceTooSmall, Check::FaceBlurred]), "FACE_TOO_SMALL").await;
     let failing = |failure: JobFailure| Workers::new(move |_| Err(SubmitError::Failed(failure.clone())));
     let subject = Subject::Live(0);
@@ -190,7 +190,7 @@ async fn a_request_that_is_not_of_the_form_is_refused() {
         let answer = send(gateway.address, LINE, headers, br#"{"faceImageBase":"AAAA"}"#).await;
         assert_eq!(without_session(&answer), is(400, "INVALID_REQUEST"), "{headers:?}");
     }
-    assert_eq!(ordered(&gateway), [[0; 0]; 0]);
+    assert_eq!(pictures_of_jobs(&gateway), [[0; 0]; 0]);
     let longest = "ü".repeat(512);
     let body = json!({"faceImageBase": "AAAA", "sessionId": longest}).to_string();
     assert_eq!(post(&gateway, &body).await.json()["sessionId"], longest);
@@ -208,20 +208,20 @@ async fn who_shows_no_password_is_asked_for_one() {
         Some(("apikey", "demo")),
     ] {
         let headers: Vec<_> = credential.into_iter().chain([JSON]).collect();
-        // The body is announced and never sent.
+        // The request announces a body and never sends it.
         let head = [&headers[..], &[("Content-Length", "1000")]].concat();
         let answer = send(gateway.address, LINE, &head, b"").await;
         assert_eq!(without_session(&answer), is(401, "UNAUTHORIZED"), "{credential:?}");
         assert_eq!(answer.header("www-authenticate"), Some("basic realm=\"faceline\""));
     }
-    // `demo:wrong`, and `nobody:demo`: these two are attempts.
+    // `demo:wrong`, and `nobody:demo`: these two count as failed attempts.
     for wrong in ["Basic ZGVtbzp3cm9uZw==", "Basic bm9ib2R5OmRlbW8="] {
         let answer = send(gateway.address, LINE, &[("Authorization", wrong), JSON], b"{}").await;
         assert_eq!(without_session(&answer), is(401, "UNAUTHORIZED"), "{wrong}");
     }
-    // Now no password is looked at.
+    // From now on the gateway checks no password.
     assert_eq!(without_session(&ask_without_session(&gateway).await), is(429, "TOO_MANY_REQUESTS"));
-    // And the right one is for this family only.
+    // The correct password is valid for this family only.
     let other = send(gateway.address, "GET /bioserver-app/v2/capabilities", &[DEMO], b"").await;
     assert_eq!(other.error().0, 401);
 }
@@ -248,11 +248,11 @@ async fn a_picture_and_a_body_are_as_long_as_they_may_be() {
     let of = |length| base64_simd::STANDARD.encode_to_string(vec![7; length]);
     assert_eq!(ask(&gateway, &of(1000)).await.status, 200);
     assert_eq!(with_session(&ask(&gateway, &of(1001)).await), is(413, "REQUEST_TOO_LARGE"));
-    // What the headers say is enough.
+    // `Content-Length` is enough.
     let head = [DEMO, JSON, ("Content-Length", "1050000")];
     let announced = send(gateway.address, LINE, &head, b"").await;
     assert_eq!(without_session(&announced), is(413, "REQUEST_TOO_LARGE"));
-    // Of unknown length: noticed on the way.
+    // The length is unknown, so the gateway notices while the body arrives.
     let mut chunked = request(LINE, &[DEMO, JSON, ("Transfer-Encoding", "chunked")], b"");
     chunked.extend(format!("{:x}\r\n{}\r\n0\r\n\r\n", 1_100_000, " ".repeat(1_100_000)).bytes());
     assert_eq!(without_session(&exchange(gateway.address, &chunked).await), is(413, "REQUEST_TOO_LARGE"));
@@ -268,7 +268,7 @@ async fn a_body_takes_its_room_at_once() {
         config.limits.client_share = 1.0;
     })
     .await;
-    // 1.2 MB take 2.4 times as much, and that twice, since this process keeps the sealed copy, too.
+    // A body of 1.2 MB accounts for 2.4 times its size, and for that twice: this process keeps the sealed copy as well.
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let head = [DEMO, JSON, ("Expect", "100-continue"), ("Content-Length", "1200000")];
     stream.write_all(&request(LINE, &head, b"")).await.unwrap();
@@ -308,7 +308,7 @@ async fn what_is_not_the_callers_fault_is_said_so() {
         let gateway = Gateway::start(Workers::new(move |_| Err(failing.clone()))).await;
         assert_eq!(with_session(&ask(&gateway, "AAAA").await), expected, "{error:?}");
     }
-    // Answers to another question.
+    // Results of another kind of job.
     let other = Gateway::start(Workers::new(|_| Ok(JobResult::Ranked(vec![])))).await;
     assert_eq!(with_session(&ask(&other, "AAAA").await), is(500, "INTERNAL_ERROR"));
     let judged_nobody = Gateway::start(finding(vec![face(None)], &[])).await;
@@ -376,7 +376,7 @@ async fn a_session_is_the_correlation_of_its_usage_record() {
     assert_eq!(record.job, Some(gateway.workers.jobs.lock().unwrap()[0].id));
 }
 
-/// Settings that let pictures of a local host be fetched.
+/// Settings that allow picture URLs of a local host.
 fn allow(config: &mut Settings, pictures: &Pictures) {
     config.url_input.hosts = vec![pictures.address.to_string().parse().unwrap()];
     config.url_input.allowed_networks = vec!["127.0.0.1".parse().unwrap()];
@@ -416,7 +416,7 @@ async fn a_picture_is_fetched_from_where_it_may_be() {
         let answer = ask(&gateway, &at(path)).await;
         assert_eq!(answer.body, format!(r#"{{"sessionId":"{SESSION}","score":0.75,"hasError":false}}"#));
     }
-    assert_eq!(ordered(&gateway), [b"a picture", b"a picture"]);
+    assert_eq!(pictures_of_jobs(&gateway), [b"a picture", b"a picture"]);
     for (path, expected) in [
         ("/away", is(400, "URL_NOT_ALLOWED")),
         ("/page", is(200, "INVALID_IMAGE")),
@@ -427,7 +427,7 @@ async fn a_picture_is_fetched_from_where_it_may_be() {
     }
     let other = format!("http://localhost:{}/picture?a=b", pictures.port());
     assert_eq!(with_session(&ask(&gateway, &other).await), is(400, "URL_NOT_ALLOWED"));
-    assert_eq!(ordered(&gateway).len(), 2);
+    assert_eq!(pictures_of_jobs(&gateway).len(), 2);
     let hasty = Gateway::with(Workers::able(), |config| {
         allow(config, &pictures);
         config.url_input.timeout = Duration::from_millis(200);
@@ -475,12 +475,12 @@ async fn what_is_fetched_takes_room_and_time_of_its_request() {
     gateway.workers.arrived.notified().await;
     let job = gateway.workers.jobs.lock().unwrap()[0].clone();
     assert!(job.budget < gateway.config.jobs.deadline && !job.callers_own_deadline, "{job:?}");
-    // 300,000 bytes twice: there is no room for another picture, though there is for its URL.
+    // 300,000 bytes are held twice: the limit leaves room for a request with a URL, but not for its picture.
     assert_eq!(without_session(&post(&gateway, &body("/picture")).await), is(429, "TOO_MANY_REQUESTS"));
     gateway.workers.permits.add_permits(1);
     assert_eq!(first.await.unwrap().status, 200);
 
-    // The one place is taken, and free again when its caller leaves.
+    // The only fetch slot is taken, and free again when its caller leaves.
     let silent = sent("/silent");
     gateway.until(async || pictures.heads().len() == 3).await;
     assert_eq!(without_session(&post(&gateway, &body("/picture")).await), is(429, "TOO_MANY_REQUESTS"));

@@ -1,4 +1,4 @@
-//! What is written to the log.
+//! Reads the log of the test process.
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use serde_json::Value;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// Log lines, as they are written.
+/// The log lines since the start of the capture.
 #[derive(Clone, Default)]
 pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -22,17 +22,16 @@ impl io::Write for Lines {
 }
 
 impl Lines {
-    /// The first line that `is` the one.
+    /// The first line for which `is` holds.
     pub(crate) fn find(&self, is: impl Fn(&Value) -> bool) -> Option<Value> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).find(is)
     }
 }
 
-/// The lines of this process from now on, those of other tests too.
+/// Captures the log lines of the whole process, other tests included.
 ///
-/// One subscriber for all threads: a line's place in the program is switched off for good by the first thread that comes
-/// to it without one.
+/// All threads share one subscriber: `tracing` disables a call site for good when the first thread that reaches it has none.
 pub(crate) fn lines() -> Lines {
     static LINES: OnceLock<Lines> = OnceLock::new();
     LINES

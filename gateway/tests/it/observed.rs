@@ -1,4 +1,4 @@
-//! What operators see of a request.
+//! Metrics and log lines of requests.
 
 use insta::assert_snapshot;
 

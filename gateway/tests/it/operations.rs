@@ -1,4 +1,4 @@
-//! Every operation, as its callers see it.
+//! Requests and answers of every operation over HTTP.
 
 use faceline_shared::face::ImageType;
 use faceline_shared::job::{JobFailure, JobResult, Subject};
@@ -57,7 +57,7 @@ async fn values_may_be_parts_of_their_own_with_quotes_in_them() {
     assert_eq!((picture.image_type, picture.rotate), (ImageType::IdDocument, true));
 }
 
-/// What curl sends for `-H 'Content-Type: multipart/mixed' -F 'face=@face' -F 'image=@image'`.
+/// The body that curl sends for `-H 'Content-Type: multipart/mixed' -F 'face=@face' -F 'image=@image'`.
 #[tokio::test]
 async fn the_curl_line_of_the_text_works_as_it_stands() {
     let gateway = Gateway::start(Workers::able()).await;
@@ -176,7 +176,7 @@ async fn malformed_bodies_are_refused() {
     let gateway = Gateway::start(Workers::able()).await;
     let whole = crate::client::multipart(&[("name=\"imageType\"", "SELFIE"), ("name=\"image\"", "x")]);
     assert_eq!(post_body(gateway.address, FACES, &whole).await.status, 200);
-    // Without the closing boundary's last dashes, and anything shorter, it is truncated.
+    // A body that ends before the last dashes of the closing boundary is truncated.
     for length in (1..whole.len() - 3).step_by(5) {
         let (status, message) = post_body(gateway.address, FACES, &whole[..length]).await.error();
         assert_eq!(status, 400, "{length}: {message}");

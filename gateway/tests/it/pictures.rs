@@ -1,4 +1,4 @@
-//! A host with pictures, as well or badly behaved as its script says.
+//! A host that serves pictures, correctly or incorrectly as scripted.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,15 +10,15 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
-/// What is said on a connection.
+/// The reply on a connection.
 pub(crate) enum Reply {
-    /// This, and then the connection is closed.
+    /// Sends these bytes and closes the connection.
     Bytes(Vec<u8>),
-    /// This, and then the same piece again and again until the caller hangs up.
+    /// Sends these bytes, then the same chunk again and again until the client disconnects.
     Endless(Vec<u8>, Vec<u8>),
-    /// This, and then a byte each few milliseconds until the caller hangs up.
+    /// Sends these bytes, then one byte every few milliseconds until the client disconnects.
     Trickle(Vec<u8>),
-    /// Nothing until the caller hangs up.
+    /// Sends no byte until the client disconnects.
     Silence,
 }
 
@@ -66,7 +66,7 @@ impl Pictures {
         Self { address, seen, _serving: AbortOnDropHandle::new(serving) }
     }
 
-    /// One that answers this to everybody.
+    /// A host that answers every request with these bytes.
     pub(crate) async fn fixed(answer: Vec<u8>) -> Self {
         Self::start(move |_| Reply::Bytes(answer.clone())).await
     }
@@ -75,17 +75,17 @@ impl Pictures {
         self.address.port()
     }
 
-    /// The heads of all requests.
+    /// The heads of all requests so far.
     pub(crate) fn heads(&self) -> Vec<String> {
         self.seen.heads.lock().unwrap().clone()
     }
 
-    /// A request has come.
+    /// Waits for a request.
     pub(crate) async fn arrived(&self) {
         self.seen.arrived.notified().await;
     }
 
-    /// A caller has hung up before all was said.
+    /// Waits until a client disconnects before the end of the reply.
     pub(crate) async fn left(&self) {
         tokio::time::timeout(Duration::from_secs(30), self.seen.left.notified()).await.unwrap();
     }
@@ -134,19 +134,19 @@ async fn serve(
     }
 }
 
-/// An answer with a body, whose length is told.
+/// An answer with a body and its `Content-Length`.
 pub(crate) fn answer(status: &str, headers: &[&str], body: &[u8]) -> Vec<u8> {
     let lines: String = headers.iter().map(|line| format!("{line}\r\n")).collect();
     let head = format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
 
-/// A JPEG, as far as headers go.
+/// An answer with the content type of a JPEG.
 pub(crate) fn jpeg(body: &[u8]) -> Vec<u8> {
     answer("200 OK", &["Content-Type: image/jpeg"], body)
 }
 
-/// A redirection.
+/// A redirection to `to`.
 pub(crate) fn redirection(to: &str) -> Vec<u8> {
     answer("302 Found", &[&format!("Location: {to}")], b"")
 }

@@ -1,4 +1,4 @@
-//! What a request is refused for before it becomes a job.
+//! Refusals of requests before they become jobs.
 
 use std::sync::atomic::Ordering;
 
@@ -109,7 +109,7 @@ async fn too_large_bodies_and_parts_are_refused() {
     let value = post(gateway.address, "/bioserver-app/v2/faces", &[("friendlyName", &text)]).await;
     assert_eq!(value.error().0, 413);
 
-    // Of unknown length: noticed on the way.
+    // The length is unknown, so the gateway notices while the body arrives.
     let mut chunked = request(FACES, &[("apikey", "demo"), FORM, ("Transfer-Encoding", "chunked")], b"");
     let body = multipart(&[("name=\"other\"", &"x".repeat(1_100_000))]);
     chunked.extend(format!("{:x}\r\n", body.len()).bytes());
@@ -171,7 +171,7 @@ async fn a_client_with_its_share_in_flight_waits_for_its_own_answers() {
 async fn while_the_broker_is_away_bodies_are_not_read() {
     let gateway = Gateway::start(Workers::able()).await;
     gateway.workers.connected.store(false, Ordering::Relaxed);
-    // The body is announced and never sent.
+    // The request announces a body and never sends it.
     let head = [("apikey", "demo"), FORM, ("Content-Length", "1000")];
     let answer = send(&gateway, FACES, &head).await;
     assert_eq!(

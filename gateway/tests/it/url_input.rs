@@ -1,4 +1,4 @@
-//! Pictures that are fetched: each guard, and that what passes them all is fetched as it should be.
+//! Pictures by URL: each rule of the SSRF guard, and the fetch itself.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,7 +18,7 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::pictures::{Pictures, Reply, answer, jpeg, redirection};
 
-/// Says what it is told to, the last of it for ever, and keeps what it was asked.
+/// A resolver that answers from a script, repeats its last answer, and records the names that it was asked for.
 struct Names {
     answers: Mutex<VecDeque<Vec<IpAddr>>>,
     asked: Mutex<Vec<String>>,
@@ -52,7 +52,7 @@ impl Resolve for Names {
     }
 }
 
-/// Never answers.
+/// A resolver that never answers.
 struct NoAnswer;
 
 #[async_trait]
@@ -62,12 +62,12 @@ impl Resolve for NoAnswer {
     }
 }
 
-/// Settings that allow these hosts, and addresses of this machine as an exception.
+/// Settings that allow these hosts, and the loopback addresses.
 fn settings(hosts: &[&str]) -> Settings {
     let mut config = Settings::default();
     config.url_input.hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
     config.url_input.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()];
-    // Of a machine with other things to do.
+    // Long enough for a busy machine.
     config.url_input.timeout = Duration::from_secs(30);
     config
 }
@@ -88,7 +88,7 @@ async fn fetch(fetcher: &Fetcher, url: &str) -> Result<Bytes, FetchError> {
     fetcher.fetch(url, &mut |_| Ok(())).await
 }
 
-/// What becomes of a URL under settings for one allowed host, `pictures.example` at the port of `pictures`.
+/// Fetches a path from `pictures.example`, the only allowed host, at the port of `pictures`.
 async fn fetched(pictures: &Pictures, path: &str) -> Result<Bytes, FetchError> {
     let host = format!("pictures.example:{}", pictures.port());
     fetch(&fetcher(&settings(&[&host]), Names::here()), &format!("http://{host}{path}")).await
@@ -108,7 +108,7 @@ fn refused(result: Result<Bytes, FetchError>) -> UrlRefusal {
     }
 }
 
-/// The address for which a URL was refused.
+/// The address for which the guard refused a URL.
 fn refused_address(result: Result<Bytes, FetchError>) -> String {
     match refused(result) {
         UrlRefusal::Address(ConnectError::Address(address)) => address.to_string(),
@@ -236,7 +236,7 @@ async fn all_addresses_of_a_host_are_looked_at() {
         assert_eq!(refused_address(fetch(&fetcher, &format!("http://{host}/")).await), guilty);
     }
     assert_eq!(pictures.heads(), [""; 0]);
-    // Without the exception not even this machine.
+    // Without the exception, loopback is refused as well.
     let mut config = settings(&[&host]);
     config.url_input.allowed_networks.clear();
     let fetcher = fetcher(&config, Names::here());
@@ -252,7 +252,7 @@ async fn a_name_is_looked_up_once_for_a_connection_that_goes_to_what_was_found()
     let url = format!("http://{host}/");
     assert_eq!(fetch(&fetcher, &url).await.unwrap(), "the first");
     assert_eq!(names.asked(), ["pictures.example"]);
-    // The next one is looked at anew.
+    // The guard checks the next lookup anew.
     assert_eq!(refused_address(fetch(&fetcher, &url).await), "10.0.0.1");
     assert_eq!(pictures.heads().len(), 1);
 }
@@ -261,7 +261,7 @@ async fn a_name_is_looked_up_once_for_a_connection_that_goes_to_what_was_found()
 async fn an_address_that_does_not_answer_is_not_the_end() {
     let pictures = Pictures::fixed(jpeg(b"x")).await;
     let host = format!("pictures.example:{}", pictures.port());
-    // Nobody listens at the first one.
+    // No server listens on the first address.
     let names = Names::saying(&[&["127.0.0.2", "127.0.0.1"]]);
     assert!(fetch(&fetcher(&settings(&[&host]), names), &format!("http://{host}/")).await.is_ok());
     for addresses in [&["127.0.0.2"][..], &[]] {
@@ -390,7 +390,7 @@ async fn a_picture_is_there_in_time_or_not_at_all() {
     }
     let nobody = fetcher(&config, Arc::new(NoAnswer));
     assert!(matches!(unusable(fetch(&nobody, &format!("http://{host}/")).await), FetchFailure::TooSlow));
-    // What callers are promised holds, too.
+    // The timeout that callers rely on holds as well.
     config.url_input.timeout = Duration::from_secs(3600);
     config.jobs.deadline = Duration::from_millis(300);
     let here = fetcher(&config, Names::here());
@@ -450,7 +450,7 @@ async fn so_many_are_fetched_at_the_same_time() {
         Err(FetchError::Busy(Fault::Busy(busy))) => assert_eq!(busy.cause, BusyCause::InFlight),
         other => panic!("{other:?}"),
     }
-    // Whose caller leaves makes room.
+    // A caller that leaves frees its slot.
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     pictures.left().await;

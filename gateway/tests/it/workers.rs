@@ -1,4 +1,4 @@
-//! Workers that answer from a script.
+//! Fake workers that answer from a script.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,16 +18,17 @@ pub(crate) struct Workers {
     script: Box<dyn Fn(&JobRequest) -> SubmitResult + Send + Sync>,
     pub(crate) jobs: Mutex<Vec<JobRequest>>,
     pub(crate) connected: AtomicBool,
-    /// An order takes a permit before it is answered.
+    /// A job takes a permit before it is answered.
     pub(crate) permits: Semaphore,
     pub(crate) arrived: Notify,
-    /// An order was given up by its caller.
+    /// Notified when the caller of a job has left.
     pub(crate) given_up: Notify,
 }
 
-struct Watch<'a>(Option<&'a Notify>);
+/// Notifies when it is dropped before the job was answered.
+struct AbandonGuard<'a>(Option<&'a Notify>);
 
-impl Drop for Watch<'_> {
+impl Drop for AbandonGuard<'_> {
     fn drop(&mut self) {
         if let Some(given_up) = self.0 {
             given_up.notify_one();
@@ -47,12 +48,12 @@ impl Workers {
         })
     }
 
-    /// They find the same face everywhere.
+    /// Workers that find the same face in every picture.
     pub(crate) fn able() -> Arc<Self> {
         Self::new(|job| Ok(answer(job)))
     }
 
-    /// They answer nobody until permits are added.
+    /// Workers that answer only as many jobs as permits are added.
     pub(crate) fn held() -> Arc<Self> {
         let workers = Self::able();
         workers.permits.forget_permits(Semaphore::MAX_PERMITS);
@@ -63,11 +64,11 @@ impl Workers {
 #[async_trait]
 impl Submit for Workers {
     async fn submit(&self, job: JobRequest) -> SubmitResult {
-        let mut watch = Watch(Some(&self.given_up));
+        let mut guard = AbandonGuard(Some(&self.given_up));
         self.jobs.lock().unwrap().push(job.clone());
         self.arrived.notify_one();
         self.permits.acquire().await.unwrap().forget();
-        watch.0 = None;
+        guard.0 = None;
         (self.script)(&job)
     }
 
@@ -89,7 +90,7 @@ pub(crate) fn coded(face: Option<CodedFace>) -> CodedPicture {
     CodedPicture { digest: "8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862".into(), face }
 }
 
-/// What able workers answer.
+/// The results of [`Workers::able`].
 pub(crate) fn answer(job: &JobRequest) -> JobResult {
     match &job.task {
         Task::Code(_) => JobResult::Coded(coded(Some(face()))),
@@ -110,7 +111,7 @@ pub(crate) fn answer(job: &JobRequest) -> JobResult {
     }
 }
 
-/// What is found of a living person who does what is asked, and is the one in the photo.
+/// The findings for a living person who moves as requested and is the person of the photo.
 pub(crate) fn living(examination: &Examination<Bytes>) -> Examined {
     let eyes = Eyes { x1: 100.5, y1: 120.0, x2: 160.0, y2: 121.25 };
     let picture = |liveness| ExaminedPicture {

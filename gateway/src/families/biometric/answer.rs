@@ -1,18 +1,20 @@
-//! What callers get. The members stand in the order of the API's own samples; absent ones are left out.
+//! The answers of all operations. Members stand in the order of the API's own samples; absent members are left out.
+//!
+//! The comments of these types are texts of the OpenAPI document.
 
+use bytes::Bytes;
 use faceline_shared::face::{Eyes, ImageType, QUALITY_NOBODY};
-use faceline_shared::job::{AgedPicture, CodedPicture};
+use faceline_shared::job::{AgedPicture, CodedPicture, Coding};
 use faceline_shared::score::Far;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::request::{AgeRequest, Echo};
-use super::{Algorithm, schema};
+use super::algorithm::Algorithm;
+use super::request::{AgeRequest, CallerIdentifiers};
+use super::schema::types;
 use crate::sessions::face::FaceDescription;
 use crate::timestamp::Timestamp;
-use bytes::Bytes;
-use faceline_shared::job::Coding;
 
 /// `GET /bioserver-app/v2/capabilities`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -31,14 +33,14 @@ pub struct Capabilities<'a> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Landmarks {
     /// The centres of the eyes.
-    #[schema(value_type = schema::LandmarksEyes)]
+    #[schema(value_type = types::LandmarksEyes)]
     pub(super) eyes: Eyes,
 }
 
 /// `GET` of a session.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Session<'a> {
+pub(super) struct SessionAnswer<'a> {
     /// The session's id.
     pub(super) id: Uuid,
     /// The caller's own identifier, as it was given.
@@ -60,7 +62,7 @@ pub(super) struct Session<'a> {
 /// A face that was described.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Face<'a> {
+pub(super) struct FaceAnswer<'a> {
     /// The face's id.
     pub(super) id: Uuid,
     /// The caller's name for it.
@@ -75,7 +77,7 @@ pub(super) struct Face<'a> {
     #[schema(max_length = 1024, example = "FL1_512")]
     mode: &'a str,
     /// The picture's kind.
-    #[schema(value_type = schema::ImageType)]
+    #[schema(value_type = types::ImageType)]
     image_type: ImageType,
     /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture.
     #[schema(minimum = -1000000, maximum = 1000000, example = 295)]
@@ -102,8 +104,8 @@ pub(super) struct Face<'a> {
     expires: Option<Timestamp>,
 }
 
-impl<'a> Face<'a> {
-    /// A face under a new id.
+impl<'a> FaceAnswer<'a> {
+    /// Describes the face `id`. `expires` is the end of its session, where it belongs to one.
     pub(super) fn new(
         id: Uuid,
         description: &'a FaceDescription,
@@ -148,7 +150,7 @@ pub(super) struct MatchedFace {
     #[schema(max_length = 1024, example = "FL1_512")]
     pub(super) mode: String,
     /// The picture's kind.
-    #[schema(value_type = Option<schema::ImageType>)]
+    #[schema(value_type = Option<types::ImageType>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) image_type: Option<ImageType>,
     /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture.
@@ -164,7 +166,7 @@ pub(super) struct MatchedFace {
 }
 
 impl MatchedFace {
-    /// A face of a session.
+    /// A face that a session keeps.
     pub(super) fn kept(id: Uuid, description: &FaceDescription, algorithm: &Algorithm) -> Self {
         Self {
             id: Some(id.to_string()),
@@ -178,17 +180,18 @@ impl MatchedFace {
         }
     }
 
+    /// The face that a worker found in a picture of the request.
     pub(super) fn coded(
         picture: &Coding<Bytes>,
         rotation: Option<bool>,
         coded: &CodedPicture,
         algorithm: &Algorithm,
     ) -> Self {
-        let (quality, eyes) = seen(coded);
+        let (quality, eyes) = quality_and_eyes(coded);
         Self {
             id: Some(Uuid::new_v4().to_string()),
             friendly_name: None,
-            // The samples of direct matches have none.
+            // The API's samples of direct matches have no digest.
             digest: None,
             mode: algorithm.name.clone(),
             image_type: Some(picture.image_type),
@@ -199,15 +202,15 @@ impl MatchedFace {
     }
 }
 
-/// Quality and eyes of the face in a picture.
-pub(super) fn seen(coded: &CodedPicture) -> (i32, Option<Eyes>) {
+/// The quality of a picture, and the eyes of the face in it.
+pub(super) fn quality_and_eyes(coded: &CodedPicture) -> (i32, Option<Eyes>) {
     coded.face.as_ref().map_or((QUALITY_NOBODY, None), |face| (face.quality, Some(face.eyes)))
 }
 
 /// A comparison.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Match {
+pub(super) struct MatchAnswer {
     /// What was compared.
     pub(super) reference: MatchedFace,
     /// What it was compared with.
@@ -234,16 +237,21 @@ pub(super) struct Match {
     pub(super) expires: Option<Timestamp>,
 }
 
-impl Match {
+impl MatchAnswer {
     /// A comparison that belongs to no session.
-    pub(super) fn direct(reference: MatchedFace, candidate: MatchedFace, far: Far, echo: Echo) -> Self {
+    pub(super) fn direct(
+        reference: MatchedFace,
+        candidate: MatchedFace,
+        far: Far,
+        identifiers: CallerIdentifiers,
+    ) -> Self {
         Self {
             reference,
             candidate,
             score: far.score(),
             false_acceptance_rate: far.percentage(),
-            correlation_id: echo.correlation_id,
-            evidence_id: echo.evidence_id,
+            correlation_id: identifiers.correlation_id,
+            evidence_id: identifiers.evidence_id,
             created: Timestamp::now(),
             expires: None,
         }
@@ -253,7 +261,7 @@ impl Match {
 /// An estimate of somebody's age.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Age<'a> {
+pub(super) struct AgeAnswer<'a> {
     /// The estimate's id.
     id: Uuid,
     /// Whether the age is the threshold or above; absent where there is none.
@@ -270,7 +278,7 @@ pub(super) struct Age<'a> {
     #[schema(pattern = "^[0-9a-f]{64}$")]
     digest: &'a str,
     /// The picture's kind.
-    #[schema(schema_with = schema::picture_of_a_person)]
+    #[schema(schema_with = types::image_type_with_age)]
     image_type: ImageType,
     /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture.
     #[schema(minimum = -10000, maximum = 300, example = 212)]
@@ -279,9 +287,10 @@ pub(super) struct Age<'a> {
     created: Timestamp,
 }
 
-impl<'a> Age<'a> {
+impl<'a> AgeAnswer<'a> {
+    /// The answer to `request`, whose picture a worker has judged.
     pub(super) fn new(request: &AgeRequest, aged: &'a AgedPicture) -> Self {
-        // A tenth of a year; what is compared is what is shown.
+        // Rounded to a tenth of a year first, so `aboveThreshold` agrees with the number that the caller reads.
         let age = aged.age.map(|age| (f64::from(age) * 10.0).round() / 10.0);
         Self {
             id: Uuid::new_v4(),

@@ -1,9 +1,11 @@
-//! What a worker's refusal reads like.
+//! Turns the failure of a job into the error that the caller reads.
 
-use crate::fault::Fault;
 use faceline_shared::job::{JobFailure, Subject};
 
-/// What the parts of a request are called.
+use super::algorithm::other_algorithm;
+use crate::fault::Fault;
+
+/// The names of a request's parts, by their role in the job.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Parts {
     pub(super) image: &'static str,
@@ -17,13 +19,13 @@ impl Parts {
             Subject::Image => self.image,
             Subject::Reference => self.reference,
             Subject::Candidate => self.candidate,
-            // Not asked for in this family.
+            // This family never sends these to a worker.
             Subject::Live(_) | Subject::Photo => "",
         }
     }
 }
 
-/// The fault of a failure that is a picture's or a template's.
+/// The error of a failed job: it blames a part of the request where the picture or the template is the cause.
 pub(super) fn fault(failure: &JobFailure, parts: &Parts) -> Fault {
     let invalid = |subject, what: &str| Fault::Invalid(format!("`{}`: {what}", parts.name(subject)));
     match failure {
@@ -31,7 +33,7 @@ pub(super) fn fault(failure: &JobFailure, parts: &Parts) -> Fault {
         JobFailure::SeveralFaces { subject } => invalid(*subject, "more than one face was found"),
         JobFailure::NoFace { subject } => invalid(*subject, "no face was found"),
         JobFailure::OtherAlgorithm { theirs, ours } => {
-            invalid(Subject::Reference, &super::reference::other_algorithm(theirs, ours))
+            invalid(Subject::Reference, &other_algorithm(theirs, ours))
         }
         JobFailure::BlobLost
         | JobFailure::Expired { .. }

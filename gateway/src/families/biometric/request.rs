@@ -1,121 +1,43 @@
-//! What callers send.
+//! Reads the requests of all operations but the reference face, which `reference_face.rs` reads.
 
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::fault::Fault;
 use bytes::Bytes;
 use faceline_shared::face::ImageType;
-use faceline_shared::settings;
+use faceline_shared::job::Coding;
+use faceline_shared::settings::SessionSettings;
 use url::Url;
 
-use super::Algorithm;
-use crate::families::form::{Form, Kind, Schema};
+use super::algorithm::Algorithm;
+use super::forms::{ORIGINAL_MODES, SESSION, THRESHOLDS};
+use crate::families::form::Form;
+use crate::fault::Fault;
 use crate::request::record;
-use faceline_shared::job::Coding;
 
-/// Modes of the original service that its clients ask for; each is answered with the own algorithm.
-pub(crate) const ORIGINAL_MODES: [&str; 4] = ["F5_2_VID75", "F5_1_VID0", "F5_3_VID60", "F6_4_VID60X"];
-
-/// `POST /bioserver-app/v2/faces`.
-pub const FACES: Schema = Schema {
-    pictures: &["image"],
-    object: Some("face"),
-    document: None,
-    values: &[
-        ("mode", Kind::Text),
-        ("imageType", Kind::Text),
-        ("friendlyName", Kind::Text),
-        ("signatureDisabled", Kind::Flag),
-        ("imageRotationEnabled", Kind::Flag),
-        ("correlationId", Kind::Text),
-        ("evidenceId", Kind::Text),
-    ],
-};
-
-/// `POST /bioserver-app/v2/ages`.
-pub const AGES: Schema = Schema {
-    pictures: &["image"],
-    object: Some("age"),
-    document: None,
-    values: &[
-        ("threshold", Kind::Integer),
-        ("imageType", Kind::Text),
-        ("signatureDisabled", Kind::Flag),
-        ("imageRotationEnabled", Kind::Flag),
-        ("correlationId", Kind::Text),
-        ("evidenceId", Kind::Text),
-    ],
-};
-
-/// `POST /bioserver-app/v2/bio-sessions`, as JSON.
-pub const SESSION: Schema = Schema {
-    pictures: &[],
-    object: None,
-    document: None,
-    values: &[
-        ("correlationId", Kind::Text),
-        ("evidenceId", Kind::Text),
-        ("imageStorageEnabled", Kind::Flag),
-        ("ttlSeconds", Kind::Integer),
-        ("callbackURL", Kind::Text),
-    ],
-};
-
-/// Ages that a threshold may be.
-pub const THRESHOLDS: RangeInclusive<i64> = 0..=150;
-
-/// `POST /bioserver-app/v2/match/images`.
-pub const MATCH_IMAGES: Schema = Schema {
-    pictures: &["referenceImage", "candidateImage"],
-    object: None,
-    document: None,
-    values: &[
-        ("referenceImageType", Kind::Text),
-        ("candidateImageType", Kind::Text),
-        ("correlationId", Kind::Text),
-        ("evidenceId", Kind::Text),
-        ("imageRotationEnabled", Kind::Flag),
-    ],
-};
-
-/// `POST /bioserver-app/v2/match`.
-pub const MATCH: Schema = Schema {
-    pictures: &["candidateImage"],
-    object: None,
-    document: Some("referenceFace"),
-    values: &[
-        ("candidateImageType", Kind::Text),
-        ("correlationId", Kind::Text),
-        ("evidenceId", Kind::Text),
-        ("imageRotationEnabled", Kind::Flag),
-    ],
-};
-
-/// A face to describe.
+/// A picture whose face is to be described.
 #[derive(Debug)]
 pub(super) struct FaceRequest {
     pub(super) picture: Coding<Bytes>,
     pub(super) friendly_name: Option<String>,
-    /// As it was given.
+    /// `imageRotationEnabled` as the caller sent it; the answer repeats it.
     pub(super) rotation: Option<bool>,
-    /// The answer is to be signed.
+    /// Whether the answer carries a signature.
     pub(super) signed: bool,
 }
 
-/// A face whose age is to be estimated.
+/// A picture in which the age of a person is to be estimated.
 #[derive(Debug)]
 pub(super) struct AgeRequest {
     pub(super) picture: Coding<Bytes>,
     pub(super) threshold: i64,
-    /// The answer is to be signed.
+    /// Whether the answer carries a signature.
     pub(super) signed: bool,
 }
 
 /// A session to create.
 #[derive(Debug)]
 pub(super) struct SessionRequest {
-    pub(super) echo: Echo,
+    pub(super) identifiers: CallerIdentifiers,
     pub(super) keeps_pictures: bool,
     pub(super) ttl: Duration,
     pub(super) callback_url: Option<String>,
@@ -127,22 +49,22 @@ pub(super) struct MatchImagesRequest {
     pub(super) reference: Coding<Bytes>,
     pub(super) candidate: Coding<Bytes>,
     pub(super) rotation: Option<bool>,
-    pub(super) echo: Echo,
+    pub(super) identifiers: CallerIdentifiers,
 }
 
-/// A face and a picture to compare.
+/// A face of an earlier answer and a picture to compare.
 #[derive(Debug)]
 pub(super) struct MatchRequest<'a> {
-    /// The JSON text of the face.
+    /// The JSON text of the reference face.
     pub(super) reference: &'a str,
     pub(super) candidate: Coding<Bytes>,
     pub(super) rotation: Option<bool>,
-    pub(super) echo: Echo,
+    pub(super) identifiers: CallerIdentifiers,
 }
 
-/// The caller's own identifiers.
+/// The identifiers that the caller chose for the request. The answer and the usage record repeat them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Echo {
+pub(super) struct CallerIdentifiers {
     pub(super) correlation_id: Option<String>,
     pub(super) evidence_id: Option<String>,
 }
@@ -173,8 +95,8 @@ impl AgeRequest {
     pub(super) fn read(form: &Form) -> Result<Self, Fault> {
         let threshold = form.required_integer("threshold")?;
         if !THRESHOLDS.contains(&threshold) {
-            let (least, most) = THRESHOLDS.into_inner();
-            return Err(Fault::Invalid(format!("`threshold` must be {least} to {most}")));
+            let (min, max) = THRESHOLDS.into_inner();
+            return Err(Fault::Invalid(format!("`threshold` must be {min} to {max}")));
         }
         let image_type = parse_image_type("imageType", form.text("imageType").unwrap_or("SELFIE"))?;
         if image_type == ImageType::IdDocument {
@@ -187,15 +109,15 @@ impl AgeRequest {
 }
 
 impl SessionRequest {
-    /// Reads a body, which may be empty.
-    pub(super) fn read(body: Bytes, bounds: &settings::SessionSettings) -> Result<Self, Fault> {
+    /// Reads a JSON body. An empty body asks for a session with all defaults.
+    pub(super) fn read(body: Bytes, bounds: &SessionSettings) -> Result<Self, Fault> {
         let form = if body.is_empty() { Form::new(&SESSION) } else { Form::from_json(&SESSION, body)? };
         let ttl = match form.integer("ttlSeconds") {
             None => bounds.default_ttl,
             Some(seconds) => ttl(seconds, bounds.max_ttl)?,
         };
         Ok(Self {
-            echo: Echo::read(&form),
+            identifiers: CallerIdentifiers::read(&form),
             keeps_pictures: form.flag("imageStorageEnabled").unwrap_or(false),
             ttl,
             callback_url: form.text("callbackURL").map(callback_url).transpose()?,
@@ -203,15 +125,17 @@ impl SessionRequest {
     }
 }
 
-fn ttl(seconds: i64, most: Duration) -> Result<Duration, Fault> {
-    let most = most.as_secs();
+/// The time to live of a session, 1 s to `max`.
+fn ttl(seconds: i64, max: Duration) -> Result<Duration, Fault> {
+    let max_seconds = max.as_secs();
     match u64::try_from(seconds) {
-        Ok(seconds) if (1..=most).contains(&seconds) => Ok(Duration::from_secs(seconds)),
-        _ => Err(Fault::Invalid(format!("`ttlSeconds` must be 1 to {most}"))),
+        Ok(seconds) if (1..=max_seconds).contains(&seconds) => Ok(Duration::from_secs(seconds)),
+        _ => Err(Fault::Invalid(format!("`ttlSeconds` must be 1 to {max_seconds}"))),
     }
 }
 
-/// Where it leads is looked at when it is called; here only that it can be called at all.
+/// Checks that the callback URL parses and is `http` or `https`. The address guard decides at the time of the call whether the
+/// gateway connects to it.
 fn callback_url(text: &str) -> Result<String, Fault> {
     let invalid = |what: &str| Fault::Invalid(format!("`callbackURL` {what}"));
     let url = Url::parse(text).map_err(|error| invalid(&format!("is not a URL: {error}")))?;
@@ -232,7 +156,7 @@ impl MatchImagesRequest {
             reference: picture(form, "referenceImage", "referenceImageType", rotation)?,
             candidate: picture(form, "candidateImage", "candidateImageType", rotation)?,
             rotation,
-            echo: Echo::read(form),
+            identifiers: CallerIdentifiers::read(form),
         })
     }
 }
@@ -244,23 +168,24 @@ impl<'a> MatchRequest<'a> {
             reference: form.document("referenceFace")?,
             candidate: picture(form, "candidateImage", "candidateImageType", rotation)?,
             rotation,
-            echo: Echo::read(form),
+            identifiers: CallerIdentifiers::read(form),
         })
     }
 }
 
-impl Echo {
+impl CallerIdentifiers {
     fn read(form: &Form) -> Self {
         let text = |name| form.text(name).map(str::to_owned);
-        let echo = Self { correlation_id: text("correlationId"), evidence_id: text("evidenceId") };
+        let identifiers = Self { correlation_id: text("correlationId"), evidence_id: text("evidenceId") };
         record::update(|facts| {
-            facts.correlation_id.clone_from(&echo.correlation_id);
-            facts.evidence_id.clone_from(&echo.evidence_id);
+            facts.correlation_id.clone_from(&identifiers.correlation_id);
+            facts.evidence_id.clone_from(&identifiers.evidence_id);
         });
-        echo
+        identifiers
     }
 }
 
+/// Reads the picture of the part `image`, and its type from the value `image_type`.
 fn picture(
     form: &Form,
     image: &'static str,
@@ -274,6 +199,7 @@ fn picture(
     })
 }
 
+/// Parses a picture's type; `name` is the field that holds it.
 pub(super) fn parse_image_type(name: &str, text: &str) -> Result<ImageType, Fault> {
     text.parse().map_err(|error| Fault::Invalid(format!("`{name}` {text:?} is not known: {error}")))
 }

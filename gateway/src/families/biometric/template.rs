@@ -1,23 +1,23 @@
-//! Biometric templates as callers keep them.
+//! The text form of biometric templates, which callers keep.
 //!
-//! A template is base64url of a sealed [`Embedding`]: whoever steals it from a caller learns nothing about the
-//! face, and one changed byte, or a template of another installation, is noticed.
+//! A template is an [`Embedding`] sealed with authenticated encryption, as base64url. A stolen template reveals nothing about the face.
+//! A changed template, or one of another installation, does not open.
 
 use faceline_shared::face::Embedding;
 use faceline_shared::seal::{KeyRing, Purpose, SealError};
 
-/// Bound to every template, so that no other sealed record passes for one.
+/// Associated data of every template. It keeps other sealed records from being accepted as templates.
 const ASSOCIATED_DATA: &[u8] = b"template:1";
-/// A template of 512 half floats has 1,600 characters; nothing of this product comes near this.
+/// The longest template that is decoded. A template of 512 half floats has 1,600 characters.
 const MAX_CHARACTERS: usize = 64 * 1024;
 
-/// Why a template is refused.
+/// The reason why a template is refused or not written.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// Not base64, not sealed by a key of this installation, or changed.
+    /// The text is not base64, was not sealed by a key of this installation, or was changed.
     #[error("the template is broken or comes from elsewhere")]
     Forged,
-    /// The record opens but is no embedding, or cannot be written.
+    /// The sealed content is not an embedding, or the embedding cannot be serialized.
     #[error("the template cannot be encoded or decoded")]
     Codec,
     /// The template could not be sealed.
@@ -25,23 +25,23 @@ pub enum TemplateError {
     Seal(SealError),
 }
 
-/// Writes and reads templates under a ring whose keys are never dropped.
+/// Writes and reads templates. The ring must keep its old keys for as long as callers keep templates.
 #[derive(Clone, Debug)]
 pub struct TemplateCodec {
     ring: KeyRing,
 }
 
 impl TemplateCodec {
-    /// A codec over the template ring.
+    /// A codec that seals with the newest key of `ring`.
     #[must_use]
     pub fn new(ring: KeyRing) -> Self {
         Self { ring }
     }
 
-    /// The caller's form of an embedding.
+    /// Seals an embedding into a template.
     ///
     /// # Errors
-    /// The system has no random numbers.
+    /// [`TemplateError::Seal`] where the system has no random numbers, [`TemplateError::Codec`] where the embedding cannot be serialized.
     pub fn encode(&self, embedding: &Embedding) -> Result<String, TemplateError> {
         let plain = rmp_serde::to_vec(embedding).map_err(|_| TemplateError::Codec)?;
         let sealed =
@@ -49,10 +49,11 @@ impl TemplateCodec {
         Ok(base64_simd::URL_SAFE_NO_PAD.encode_to_string(sealed))
     }
 
-    /// The embedding in a caller's template.
+    /// Opens a template.
     ///
     /// # Errors
-    /// [`TemplateError::Forged`] for everything that this installation did not make.
+    /// [`TemplateError::Forged`] for a text that this installation did not make, [`TemplateError::Codec`] where its content is not an
+    /// embedding.
     pub fn decode(&self, template: &str) -> Result<Embedding, TemplateError> {
         if template.len() > MAX_CHARACTERS {
             return Err(TemplateError::Forged);

@@ -1,19 +1,19 @@
-//! What callers get, over gRPC and as JSON. In JSON every value is written, defaults too; only a photo's properties are left out
-//! where there are none.
+//! The answers, for gRPC and JSON. JSON has every value, defaults included; only a photo's properties are left out where there are none.
+//!
+//! The comments of these types are texts of the OpenAPI document.
 
 use faceline_shared::face::Eyes;
 use faceline_shared::job::examination::{Check, ExaminedPicture, Finding, Motion};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::level::Level;
-use crate::proto;
+use super::verification_level::VerificationLevel;
 
 /// How a job went.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[schema(as = BwsStatus)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(super) enum Status {
+pub(super) enum BwsStatus {
     /// To its end. A job that does not come to its end has no answer but an error.
     Succeeded,
 }
@@ -23,7 +23,7 @@ pub(super) enum Status {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LivenessDetection {
     /// How the job went.
-    status: Status,
+    pub(super) status: BwsStatus,
     /// Why the pictures are not taken for those of a living person; none where they are.
     pub(super) errors: Vec<JobError>,
     /// What was found in each picture, in the order given.
@@ -40,7 +40,7 @@ pub struct LivenessDetection {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PhotoVerify {
     /// How the job went.
-    status: Status,
+    pub(super) status: BwsStatus,
     /// Why the pictures are not taken for those of a living person, or could not be compared.
     pub(super) errors: Vec<JobError>,
     /// What was found in each live picture, in the order given.
@@ -50,7 +50,7 @@ pub struct PhotoVerify {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) photo_properties: Option<ImageProperties>,
     /// The level that the comparison reaches.
-    pub(super) verification_level: Level,
+    pub(super) verification_level: VerificationLevel,
     /// Grows with the level, for information; 0 where nothing was compared.
     #[schema(minimum = 0, maximum = 1)]
     pub(super) verification_score: f64,
@@ -91,7 +91,8 @@ pub(super) enum ErrorCode {
 }
 
 impl ErrorCode {
-    fn as_str(self) -> &'static str {
+    /// The code as clients know it.
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::FaceNotFound => "FaceNotFound",
             Self::MultipleFacesFound => "MultipleFacesFound",
@@ -110,37 +111,37 @@ impl ErrorCode {
 pub(super) struct ImageProperties {
     /// Degrees clockwise by which the picture was turned for the face to stand upright: 0, 90, 180 or 270.
     #[schema(minimum = 0, maximum = 270, multiple_of = 90)]
-    rotated: i32,
+    pub(super) rotated: i32,
     /// The faces, the largest first.
-    faces: Vec<Face>,
+    pub(super) faces: Vec<FaceProperties>,
     /// How good the picture is for its purpose; 0 where nobody is in it.
     #[schema(minimum = 0, maximum = 1)]
-    quality_score: f64,
+    pub(super) quality_score: f64,
     /// What is wrong with it.
-    quality_assessments: Vec<QualityAssessment>,
+    pub(super) quality_assessments: Vec<QualityAssessment>,
     /// Where it is in a video; 0 for pictures.
-    frame_number: i32,
+    pub(super) frame_number: i32,
 }
 
 /// A face in a picture.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = BwsFace)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Face {
+pub(super) struct FaceProperties {
     /// The person's left eye, at the picture's right.
-    left_eye: PointD,
+    pub(super) left_eye: PointD,
     /// The person's right eye, at the picture's left.
-    right_eye: PointD,
+    pub(super) right_eye: PointD,
     /// Passive liveness; 0 where it was not computed.
     #[schema(minimum = 0, maximum = 1)]
-    texture_liveness_score: f64,
+    pub(super) texture_liveness_score: f64,
     /// Active liveness since the picture before; 0 where it was not computed.
     #[schema(minimum = 0, maximum = 1)]
-    motion_liveness_score: f64,
+    pub(super) motion_liveness_score: f64,
     /// Where the nose moved since the picture before: degrees counter-clockwise from the picture's right, so that 90 is up, 180
     /// left, 270 down and 360 right; 0 where it was not computed, or the head did not move.
     #[schema(minimum = 0, maximum = 360)]
-    movement_direction: f64,
+    pub(super) movement_direction: f64,
 }
 
 /// A place in a picture, in pixels.
@@ -149,9 +150,9 @@ pub(super) struct Face {
 #[serde(deny_unknown_fields)]
 pub(super) struct PointD {
     /// From the left.
-    x: f64,
+    pub(super) x: f64,
     /// From the top.
-    y: f64,
+    pub(super) y: f64,
 }
 
 /// A check that a picture does not pass.
@@ -160,22 +161,22 @@ pub(super) struct PointD {
 #[serde(deny_unknown_fields)]
 pub(super) struct QualityAssessment {
     /// Its name.
-    check: &'static str,
+    pub(super) check: &'static str,
     /// How good the picture is nevertheless.
     #[schema(minimum = 0, maximum = 1)]
-    score: f64,
+    pub(super) score: f64,
     /// What is wrong, in words.
-    message: &'static str,
+    pub(super) message: &'static str,
 }
 
 impl LivenessDetection {
     pub(super) fn new(errors: Vec<JobError>, images: Vec<ImageProperties>, live: bool, score: f64) -> Self {
-        Self { status: Status::Succeeded, errors, image_properties: images, live, liveness_score: score }
+        Self { status: BwsStatus::Succeeded, errors, image_properties: images, live, liveness_score: score }
     }
 }
 
 impl PhotoVerify {
-    /// The answer to one whose pictures were not compared.
+    /// The answer of a photo verification whose pictures were not compared.
     pub(super) fn not_compared(detection: LivenessDetection, photo: Option<ImageProperties>) -> Self {
         let LivenessDetection { status, errors, image_properties, live, liveness_score } = detection;
         Self {
@@ -183,7 +184,7 @@ impl PhotoVerify {
             errors,
             image_properties,
             photo_properties: photo,
-            verification_level: Level::NotRecognized,
+            verification_level: VerificationLevel::NotRecognized,
             verification_score: 0.0,
             live,
             liveness_score,
@@ -192,13 +193,13 @@ impl PhotoVerify {
 }
 
 impl ImageProperties {
-    /// What a worker found in a picture, to whose face the one of the picture before moved.
+    /// What a worker found in a picture. `motion` is the movement of the face since the picture before.
     pub(super) fn new(picture: &ExaminedPicture, motion: Option<&Motion>) -> Self {
         let faces = picture.faces.iter().enumerate().map(|(at, face)| {
             let motion = motion.filter(|_| at == 0);
             let Eyes { x1, y1, x2, y2 } = face.eyes;
             let point = |x, y| PointD { x: f64::from(x), y: f64::from(y) };
-            Face {
+            FaceProperties {
                 left_eye: point(x2, y2),
                 right_eye: point(x1, y1),
                 texture_liveness_score: face.liveness.map_or(0.0, f64::from),
@@ -216,7 +217,7 @@ impl ImageProperties {
     }
 }
 
-/// What clients know by its name, and what is behind it.
+/// The failed checks under the names that clients know. `SuitableFace` comes first, and stands for all checks that reject the face.
 fn assessments(findings: &[Finding]) -> Vec<QualityAssessment> {
     let mut all = Vec::with_capacity(findings.len() + 1);
     let unsuitable = findings.iter().filter(|finding| finding.check.rejects() && !is_cut(finding.check));
@@ -225,18 +226,19 @@ fn assessments(findings: &[Finding]) -> Vec<QualityAssessment> {
         all.push(QualityAssessment { check: "SuitableFace", score: score.into(), message });
     }
     all.extend(findings.iter().map(|Finding { check, score }| {
-        let (check, message) = said(*check);
+        let (check, message) = name_and_message(*check);
         QualityAssessment { check, score: (*score).into(), message }
     }));
     all
 }
 
-/// Whether the face is not as a whole in the picture, or has nothing around it.
+/// Whether the check says that the face is cut, or has too little of the picture around it.
 pub(super) fn is_cut(check: Check) -> bool {
     matches!(check, Check::FaceCropped | Check::FaceTooClose | Check::FaceCloseToBorder)
 }
 
-fn said(check: Check) -> (&'static str, &'static str) {
+/// Name and text of a check.
+fn name_and_message(check: Check) -> (&'static str, &'static str) {
     match check {
         Check::ImageSize => ("ImageSize", "The image is larger than needed and was scaled down."),
         Check::FaceCropped => ("FullyVisibleFace", "The face reaches beyond the image."),
@@ -247,94 +249,6 @@ fn said(check: Check) -> (&'static str, &'static str) {
         Check::FaceCovered => ("FaceOcclusion", "The face is covered."),
         Check::FaceExposure => ("Exposure", "The face is too dark or too bright, or has no contrast."),
         Check::FaceBlurred => ("Sharpness", "The face is blurred."),
-    }
-}
-
-impl From<LivenessDetection> for proto::v1::LivenessDetectionResponse {
-    fn from(answer: LivenessDetection) -> Self {
-        Self {
-            status: answer.status.into(),
-            errors: all(answer.errors),
-            image_properties: all(answer.image_properties),
-            live: answer.live,
-            liveness_score: answer.liveness_score,
-        }
-    }
-}
-
-impl From<PhotoVerify> for proto::v1::PhotoVerifyResponse {
-    fn from(answer: PhotoVerify) -> Self {
-        Self {
-            status: answer.status.into(),
-            errors: all(answer.errors),
-            image_properties: all(answer.image_properties),
-            photo_properties: answer.photo_properties.map(Into::into),
-            verification_level: proto::v1::photo_verify_response::AccuracyLevel::from(
-                answer.verification_level,
-            )
-            .into(),
-            verification_score: answer.verification_score,
-            live: answer.live,
-            liveness_score: answer.liveness_score,
-        }
-    }
-}
-
-fn all<F, T: From<F>>(list: Vec<F>) -> Vec<T> {
-    list.into_iter().map(Into::into).collect()
-}
-
-impl From<Status> for i32 {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Succeeded => proto::JobStatus::Succeeded.into(),
-        }
-    }
-}
-
-impl From<JobError> for proto::JobError {
-    fn from(error: JobError) -> Self {
-        Self { error_code: error.error_code.as_str().to_owned(), message: error.message }
-    }
-}
-
-impl From<ImageProperties> for proto::ImageProperties {
-    fn from(image: ImageProperties) -> Self {
-        Self {
-            rotated: image.rotated,
-            faces: all(image.faces),
-            quality_score: image.quality_score,
-            quality_assessments: all(image.quality_assessments),
-            frame_number: image.frame_number,
-        }
-    }
-}
-
-impl From<Face> for proto::Face {
-    fn from(face: Face) -> Self {
-        Self {
-            left_eye: Some(face.left_eye.into()),
-            right_eye: Some(face.right_eye.into()),
-            texture_liveness_score: face.texture_liveness_score,
-            motion_liveness_score: face.motion_liveness_score,
-            movement_direction: face.movement_direction,
-        }
-    }
-}
-
-impl From<PointD> for proto::PointD {
-    fn from(PointD { x, y }: PointD) -> Self {
-        Self { x, y }
-    }
-}
-
-impl From<QualityAssessment> for proto::QualityAssessment {
-    fn from(assessment: QualityAssessment) -> Self {
-        Self {
-            check: assessment.check.to_owned(),
-            score: assessment.score,
-            message: assessment.message.to_owned(),
-        }
     }
 }
 

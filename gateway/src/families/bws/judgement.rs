@@ -1,16 +1,17 @@
-//! Whether pictures are taken for those of a living person, and why not.
+//! Presentation attack detection: decides from the scores of a worker whether the pictures show a living person, and why not.
 
 use faceline_shared::job::examination::{Examined, ExaminedPicture};
 
 use super::answer::{ErrorCode, ImageProperties, JobError, LivenessDetection, is_cut};
 
-/// With two pictures, this part of the threshold is enough for the passive scores: motion has to say live besides, which no flat
-/// picture makes it do, and two pictures are twice the chances of turning a person away.
-const BESIDE_MOTION: f32 = 0.5;
+/// With two pictures, the passive scores need this fraction of the threshold only. The motion score must pass as well, which a flat
+/// picture does not, and two pictures double the chance of rejecting a living person.
+const PASSIVE_FRACTION_WITH_MOTION: f32 = 0.5;
 
-/// The answer to a liveness detection; `threshold` is what every score has to be above.
+/// The answer to a liveness detection. Every score must be above `threshold`.
 pub(super) fn judge(examined: &Examined, threshold: f32) -> LivenessDetection {
-    let passive_threshold = if examined.live.len() > 1 { threshold * BESIDE_MOTION } else { threshold };
+    let passive_threshold =
+        if examined.live.len() > 1 { threshold * PASSIVE_FRACTION_WITH_MOTION } else { threshold };
     let mut errors = Vec::new();
     let mut scores = Vec::new();
     for (at, picture) in examined.live.iter().enumerate() {
@@ -24,7 +25,7 @@ pub(super) fn judge(examined: &Examined, threshold: f32) -> LivenessDetection {
     }
     scores.extend(examined.motion.map(|motion| motion.score));
     if examined.live.len() > 1 {
-        errors.extend(of_motion(examined, threshold, errors.is_empty()).map(|code| error(code, "")));
+        errors.extend(motion_error(examined, threshold, errors.is_empty()).map(|code| error(code, "")));
         if examined.motion.is_some_and(|motion| !motion.follows) {
             errors.push(error(ErrorCode::RejectedByChallengeResponse, ""));
         }
@@ -33,46 +34,48 @@ pub(super) fn judge(examined: &Examined, threshold: f32) -> LivenessDetection {
     LivenessDetection::new(errors.clone(), properties(examined), errors.is_empty(), score)
 }
 
-/// Whether two live pictures are no motion of one person. Where the pictures are fine by themselves there has to be one.
-fn of_motion(examined: &Examined, threshold: f32, are_fine: bool) -> Option<ErrorCode> {
+/// The error of two live pictures that do not show the motion of one living person. Without a motion score there is an error only where
+/// the pictures pass by themselves (`pictures_pass`).
+fn motion_error(examined: &Examined, threshold: f32, pictures_pass: bool) -> Option<ErrorCode> {
     let Some(motion) = examined.motion else {
-        // One of them cannot be judged, which is said of that picture.
-        return are_fine.then_some(ErrorCode::RejectedByActiveLiveDetection);
+        // One of the pictures could not be judged, and already has an error of its own.
+        return pictures_pass.then_some(ErrorCode::RejectedByActiveLiveDetection);
     };
     let is_natural = motion.score > threshold;
     let is_one_person = examined.same_person != Some(false);
     (!is_natural || !is_one_person).then_some(ErrorCode::RejectedByActiveLiveDetection)
 }
 
-/// What is said of live pictures whose liveness was not asked for: only where they cannot be compared.
-pub(super) fn not_judged(examined: &Examined) -> LivenessDetection {
+/// The answer where the caller disabled liveness detection: live pictures have errors only where they cannot be compared.
+pub(super) fn without_liveness(examined: &Examined) -> LivenessDetection {
     let is_compared = examined.verification.is_some();
     let errors = examined.live.iter().enumerate().filter_map(|(at, picture)| {
-        // A picture that is poor may do, or another one be the reason.
-        let will_do = is_compared || picture.rejection().is_none();
-        face_error(picture, will_do).map(|code| error(code, &format!("live image {}", at + 1)))
+        // A poor picture is acceptable where the comparison succeeded, or where another picture made it fail.
+        let is_usable = is_compared || picture.rejection().is_none();
+        face_error(picture, is_usable).map(|code| error(code, &format!("live image {}", at + 1)))
     });
     LivenessDetection::new(errors.collect(), properties(examined), false, 0.0)
 }
 
-/// Why the photo cannot be compared.
-pub(super) fn of_photo(photo: &ExaminedPicture, is_compared: bool) -> Option<JobError> {
-    // A poor photo may do.
-    let will_do = is_compared || photo.rejection().is_none();
-    face_error(photo, will_do).map(|code| error(code, "photo"))
+/// The error of a photo that cannot be compared.
+pub(super) fn photo_error(photo: &ExaminedPicture, is_compared: bool) -> Option<JobError> {
+    // A poor photo is acceptable where the comparison succeeded.
+    let is_usable = is_compared || photo.rejection().is_none();
+    face_error(photo, is_usable).map(|code| error(code, "photo"))
 }
 
-/// What is wrong with the face of a picture; `will_do` says whether it is good enough.
-fn face_error(picture: &ExaminedPicture, will_do: bool) -> Option<ErrorCode> {
+/// The error of the face in a picture; `is_usable` is whether its quality suffices.
+fn face_error(picture: &ExaminedPicture, is_usable: bool) -> Option<ErrorCode> {
     match picture.faces.len() {
         0 => Some(ErrorCode::FaceNotFound),
-        1 if will_do => None,
+        1 if is_usable => None,
         1 if picture.rejection().is_some_and(is_cut) => Some(ErrorCode::ThumbnailExtractionFailed),
         1 => Some(ErrorCode::FaceNotFound),
         _ => Some(ErrorCode::MultipleFacesFound),
     }
 }
 
+/// An error with its text. `picture` names the picture that it is about.
 fn error(error_code: ErrorCode, picture: &str) -> JobError {
     let message = match error_code {
         ErrorCode::FaceNotFound => format!("No suitable face was found in the {picture}."),
@@ -93,15 +96,16 @@ fn error(error_code: ErrorCode, picture: &str) -> JobError {
     JobError { error_code, message }
 }
 
+/// The properties of the live pictures.
 fn properties(examined: &Examined) -> Vec<ImageProperties> {
     let of = |(at, picture)| {
-        // Motion is said of the picture that it leads to.
+        // The motion belongs to the second picture, which it leads to.
         ImageProperties::new(picture, examined.motion.as_ref().filter(|_| at == 1))
     };
     examined.live.iter().enumerate().map(of).collect()
 }
 
-/// 0 where there is nothing.
+/// The mean; 0 for an empty list.
 fn mean(scores: &[f32]) -> f64 {
     let sum: f64 = scores.iter().copied().map(f64::from).sum();
     sum / scores.len().max(1) as f64
@@ -169,7 +173,7 @@ mod tests {
             (&[None], &[Check::FaceCovered], not_found),
             (&[None], &[Check::FaceExposure], not_found),
             (&[None], &[Check::FaceBlurred], not_found),
-            // Whoever judges it all the same.
+            // A worker that computed a score all the same.
             (&[Some(0.9)], &[Check::FaceBlurred], not_found),
             (&[None], &[Check::FaceCropped, Check::FaceBlurred], cut),
             (&[None], &[Check::FaceTooClose], cut),
@@ -196,10 +200,10 @@ mod tests {
             ([0.75, 0.75], Some((0.25, true)), Some(false), &[active]),
             ([0.75, 0.75], Some((0.75, false)), Some(true), &[challenge]),
             ([0.25, 0.75], Some((0.25, false)), Some(false), &[passive, active, challenge]),
-            // Nothing says that they move.
+            // There is no motion score.
             ([0.75, 0.75], None, Some(true), &[active]),
             ([0.25, 0.75], None, None, &[passive]),
-            // Of what cannot be judged it says nothing who they are.
+            // A comparison of persons counts only where the pictures could be judged.
             ([0.25, 0.75], None, Some(false), &[passive]),
         ] {
             let examined = two(scores, motion, same_person);
@@ -245,10 +249,10 @@ mod tests {
             (examined(&[], &[], None), &[ErrorCode::FaceNotFound]),
             (examined(&[None, None], &[], None), &[ErrorCode::MultipleFacesFound]),
         ] {
-            let said = not_judged(&examined);
-            let codes: Vec<_> = said.errors.iter().map(|error| error.error_code).collect();
+            let answer = without_liveness(&examined);
+            let codes: Vec<_> = answer.errors.iter().map(|error| error.error_code).collect();
             assert_eq!(
-                (codes.as_slice(), said.live, said.liveness_score),
+                (codes.as_slice(), answer.live, answer.liveness_score),
                 (expected, false, 0.0),
                 "{examined:?}"
             );
@@ -258,14 +262,14 @@ mod tests {
     #[test]
     fn a_poor_photo_may_do() {
         let code = |faces: &[Option<f32>], checks: &[Check], is_compared| {
-            of_photo(&picture(faces, checks), is_compared).map(|error| error.error_code)
+            photo_error(&picture(faces, checks), is_compared).map(|error| error.error_code)
         };
         assert_eq!(code(&[None], &[Check::FaceTooSmall], true), None);
         assert_eq!(code(&[None], &[Check::FaceTooSmall], false), Some(ErrorCode::FaceNotFound));
         assert_eq!(code(&[None], &[Check::FaceCropped], false), Some(ErrorCode::ThumbnailExtractionFailed));
         assert_eq!(code(&[], &[], false), Some(ErrorCode::FaceNotFound));
         assert_eq!(code(&[None, None], &[], true), Some(ErrorCode::MultipleFacesFound));
-        // The reason is in a live picture.
+        // A live picture made the comparison fail.
         assert_eq!(code(&[None], &[], false), None);
     }
 }

@@ -1,40 +1,39 @@
-//! What callers send.
+//! The requests, and the examination that each asks of a worker.
 
-use crate::fault::Fault;
 use bytes::Bytes;
 use faceline_shared::job::examination::{Direction, Examination};
 
-use crate::proto;
+use crate::fault::Fault;
 
 /// A live picture.
 #[derive(Clone, Debug)]
 pub struct LiveImage {
-    /// The file as received.
+    /// The picture file as received.
     pub image: Bytes,
-    /// Where the head is to have moved since the picture before.
+    /// The directions in which the head must have moved since the picture before (challenge-response). Other tags are allowed.
     pub tags: Vec<String>,
 }
 
 /// A request for a liveness detection.
 #[derive(Clone, Debug)]
 pub struct Detection {
-    /// One or two.
+    /// One or two pictures.
     pub live_images: Vec<LiveImage>,
 }
 
 /// A request for a comparison of live pictures with a photo.
 #[derive(Clone, Debug)]
 pub struct Verification {
-    /// One or two.
+    /// One or two pictures.
     pub live_images: Vec<LiveImage>,
-    /// The file as received.
+    /// The photo file as received.
     pub photo: Bytes,
-    /// Whether to compare only.
+    /// Whether to skip the liveness detection.
     pub disable_liveness_detection: bool,
 }
 
 impl Detection {
-    /// What to ask the workers.
+    /// The examination that a worker is to run. Refuses a wrong number of pictures and empty files.
     pub(super) fn examination(self) -> Result<Examination<Bytes>, Fault> {
         let challenge = challenge(&self.live_images);
         let live = live(self.live_images)?;
@@ -43,7 +42,7 @@ impl Detection {
 }
 
 impl Verification {
-    /// What to ask the workers.
+    /// The examination that a worker is to run. Refuses a wrong number of pictures and empty files.
     pub(super) fn examination(self) -> Result<Examination<Bytes>, Fault> {
         let liveness = !self.disable_liveness_detection;
         let challenge = if liveness { challenge(&self.live_images) } else { Vec::new() };
@@ -55,6 +54,7 @@ impl Verification {
     }
 }
 
+/// The files of the live pictures.
 fn live(images: Vec<LiveImage>) -> Result<Vec<Bytes>, Fault> {
     let invalid = |text: String| Err(Fault::Invalid(text));
     match images.len() {
@@ -74,7 +74,7 @@ fn live(images: Vec<LiveImage>) -> Result<Vec<Bytes>, Fault> {
     Ok(images.into_iter().map(|live| live.image).collect())
 }
 
-/// Where the head is to move, each direction once. Those who send other tags have other uses for them.
+/// The directions that the tags of the second picture ask for, each once. Other tags are ignored: clients use them for themselves.
 fn challenge(images: &[LiveImage]) -> Vec<Direction> {
     let Some(second) = images.get(1) else { return Vec::new() };
     let mut directions = Vec::new();
@@ -91,28 +91,6 @@ fn challenge(images: &[LiveImage]) -> Vec<Direction> {
         }
     }
     directions
-}
-
-impl From<proto::ImageData> for LiveImage {
-    fn from(data: proto::ImageData) -> Self {
-        Self { image: data.image, tags: data.tags }
-    }
-}
-
-impl From<proto::v1::LivenessDetectionRequest> for Detection {
-    fn from(request: proto::v1::LivenessDetectionRequest) -> Self {
-        Self { live_images: request.live_images.into_iter().map(Into::into).collect() }
-    }
-}
-
-impl From<proto::v1::PhotoVerifyRequest> for Verification {
-    fn from(request: proto::v1::PhotoVerifyRequest) -> Self {
-        Self {
-            live_images: request.live_images.into_iter().map(Into::into).collect(),
-            photo: request.photo,
-            disable_liveness_detection: request.disable_liveness_detection,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! What callers read.
+//! The answer, and the error codes in it. The comments of [`LivenessAnswer`] are texts of the OpenAPI document.
 
-use crate::fault::Fault;
 use faceline_shared::job::examination::Check;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::fault::Fault;
+
 /// How likely the picture shows a living person, or why that is not known.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = LivenessAnswer)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Answer<'a> {
+pub struct LivenessAnswer<'a> {
     /// As it was sent; absent where none was.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false, example = "bbbf9002-c3a2-4308-b103-d80b9f5a2b84")]
@@ -26,8 +26,8 @@ pub struct Answer<'a> {
     error: Option<&'static str>,
 }
 
-impl<'a> Answer<'a> {
-    /// The answer to a picture that was judged, or could not be.
+impl<'a> LivenessAnswer<'a> {
+    /// The answer to a picture: its score, or the fault that kept it from being scored.
     #[must_use]
     pub fn new(session_id: Option<&'a str>, judged: Result<f32, PictureFault>) -> Self {
         match judged {
@@ -36,7 +36,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// The answer to a request that is not done.
+    /// The answer to a request that the service refused.
     #[must_use]
     pub fn refused(session_id: Option<&'a str>, fault: &Fault) -> Self {
         Self::error(session_id, code(fault))
@@ -47,31 +47,31 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Why a picture is not judged.
+/// The reason why a picture has no score.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PictureFault {
-    /// Nobody is there, or nobody can be made out.
+    /// The picture shows no face, or none that is recognizable.
     FaceNotFound,
-    /// More than one face counts.
+    /// The picture shows more than one face.
     TooManyFaces,
-    /// As of [`Check::FaceTooClose`].
+    /// [`Check::FaceTooClose`].
     FaceTooClose,
-    /// As of [`Check::FaceCloseToBorder`].
+    /// [`Check::FaceCloseToBorder`].
     FaceCloseToBorder,
-    /// As of [`Check::FaceCropped`].
+    /// [`Check::FaceCropped`].
     FaceCropped,
-    /// As of [`Check::FaceCovered`].
+    /// [`Check::FaceCovered`].
     FaceIsOccluded,
-    /// As of [`Check::FaceTooSmall`].
+    /// [`Check::FaceTooSmall`].
     FaceTooSmall,
-    /// As of [`Check::FaceTurnedAway`].
+    /// [`Check::FaceTurnedAway`].
     FaceAngleTooLarge,
-    /// It cannot be read, or cannot be had from where its URL leads.
+    /// The file is not a readable picture, or could not be fetched from its URL.
     InvalidImage,
 }
 
 impl PictureFault {
-    /// Every one.
+    /// All faults.
     pub const ALL: [Self; 9] = [
         Self::FaceNotFound,
         Self::TooManyFaces,
@@ -84,7 +84,7 @@ impl PictureFault {
         Self::InvalidImage,
     ];
 
-    /// What a finding that rejects a face is called here.
+    /// The fault of a check that rejects a face.
     #[must_use]
     pub fn of(check: Check) -> Self {
         match check {
@@ -94,12 +94,12 @@ impl PictureFault {
             Check::FaceTooSmall => Self::FaceTooSmall,
             Check::FaceTurnedAway => Self::FaceAngleTooLarge,
             Check::FaceCovered => Self::FaceIsOccluded,
-            // The list of the text has no codes for these: a face that cannot be made out. The first one rejects nobody.
+            // The API has no codes for exposure and blur: the face is not recognizable. `ImageSize` never rejects a face.
             Check::ImageSize | Check::FaceExposure | Check::FaceBlurred => Self::FaceNotFound,
         }
     }
 
-    /// Its code.
+    /// The code that callers read.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -116,7 +116,7 @@ impl PictureFault {
     }
 }
 
-/// The code of a fault that is not the picture's.
+/// The code of an error that the picture did not cause.
 #[must_use]
 pub fn code(fault: &Fault) -> &'static str {
     match fault {
@@ -140,7 +140,7 @@ pub fn code(fault: &Fault) -> &'static str {
 mod tests {
     use super::*;
 
-    fn text(answer: &Answer<'_>) -> String {
+    fn text(answer: &LivenessAnswer<'_>) -> String {
         String::from_utf8(crate::families::json::to_vec(answer).unwrap()).unwrap()
     }
 
@@ -148,20 +148,20 @@ mod tests {
     fn answers_stand_as_in_the_text() {
         let session = "bbbf9002-c3a2-4308-b103-d80b9f5a2b84";
         assert_eq!(
-            text(&Answer::new(Some(session), Ok(0.9997104))),
+            text(&LivenessAnswer::new(Some(session), Ok(0.9997104))),
             format!(r#"{{"sessionId":"{session}","score":0.9997104,"hasError":false}}"#)
         );
         assert_eq!(
-            text(&Answer::new(Some(session), Ok(0.002324))),
+            text(&LivenessAnswer::new(Some(session), Ok(0.002324))),
             format!(r#"{{"sessionId":"{session}","score":0.002324,"hasError":false}}"#)
         );
         assert_eq!(
-            text(&Answer::new(Some(session), Err(PictureFault::FaceNotFound))),
+            text(&LivenessAnswer::new(Some(session), Err(PictureFault::FaceNotFound))),
             format!(r#"{{"sessionId":"{session}","hasError":true,"error":"FACE_NOT_FOUND"}}"#)
         );
-        assert_eq!(text(&Answer::new(None, Ok(1.0))), r#"{"score":1,"hasError":false}"#);
+        assert_eq!(text(&LivenessAnswer::new(None, Ok(1.0))), r#"{"score":1,"hasError":false}"#);
         assert_eq!(
-            text(&Answer::refused(None, &Fault::SlowBody)),
+            text(&LivenessAnswer::refused(None, &Fault::SlowBody)),
             r#"{"hasError":true,"error":"REQUEST_TIMEOUT"}"#
         );
     }

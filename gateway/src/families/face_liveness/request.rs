@@ -1,37 +1,34 @@
-//! What callers send.
+//! Reads the JSON body: the session id, and the picture as base64 or as a URL.
 
-use std::borrow::Cow;
-use std::fmt;
-
-use crate::fault::Fault;
 use bytes::Bytes;
-use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use crate::families::form::LONGEST_TEXT;
+use super::member::Member;
+use crate::families::form::MAX_VALUE_BYTES;
 use crate::families::json;
+use crate::fault::Fault;
 
-/// The member with the picture.
+/// Name of the member with the picture.
 const PICTURE: &str = "faceImageBase";
-/// A URL's scheme ends before this.
-const LONGEST_SCHEME: usize = 32;
-/// Of a URL, in bytes.
-const LONGEST_URL: usize = 8 << 10;
+/// The longest URL scheme, in bytes, that is searched for.
+const MAX_SCHEME_BYTES: usize = 32;
+/// The longest URL, in bytes.
+const MAX_URL_BYTES: usize = 8 << 10;
 
 /// A body that was read.
 #[derive(Debug, PartialEq)]
-pub(super) struct Request {
+pub(super) struct LivenessRequest {
     pub(super) session_id: Option<String>,
-    /// The picture, or what is wrong with what stands in its place.
-    pub(super) source: Result<Source, Fault>,
+    /// The picture, or the error of its member.
+    pub(super) source: Result<PictureSource, Fault>,
 }
 
-/// Where the picture is.
+/// The place from which the picture comes.
 #[derive(Debug, PartialEq)]
-pub(super) enum Source {
-    /// Here.
+pub(super) enum PictureSource {
+    /// The body contains the file.
     Picture(Bytes),
-    /// Where this leads.
+    /// The gateway has to fetch the file from this URL.
     Url(String),
 }
 
@@ -44,20 +41,10 @@ struct Body<'a> {
     face_image_base: Member<'a>,
 }
 
-/// A member that is to be a text. One that is not is no reason to forget the other.
-#[derive(Default)]
-enum Member<'a> {
-    /// Not there, or null.
-    #[default]
-    Absent,
-    Text(Cow<'a, str>),
-    Other,
-}
-
-impl Request {
+impl LivenessRequest {
     /// Reads a body whose picture has at most `limit` bytes.
     pub(super) fn read(body: &[u8], limit: usize) -> Result<Self, Fault> {
-        // A list of both would do for the library.
+        // serde would accept an array with both members in order.
         if body.trim_ascii_start().first() != Some(&b'{') {
             return Err(Fault::Invalid("the body is no JSON object".into()));
         }
@@ -66,26 +53,26 @@ impl Request {
         })?;
         let session_id = match session_id {
             Member::Absent => None,
-            Member::Text(text) if text.len() <= LONGEST_TEXT => Some(text.into_owned()),
+            Member::Text(text) if text.len() <= MAX_VALUE_BYTES => Some(text.into_owned()),
             Member::Text(_) => {
-                return Err(Fault::Invalid(format!("`sessionId` is longer than {LONGEST_TEXT} bytes")));
+                return Err(Fault::Invalid(format!("`sessionId` is longer than {MAX_VALUE_BYTES} bytes")));
             }
             Member::Other => return Err(Fault::Invalid("`sessionId` is not a text".into())),
         };
         let source = match face_image_base {
             Member::Absent => Err(invalid("is missing")),
-            Member::Text(text) => Source::read(&text, limit),
+            Member::Text(text) => PictureSource::read(&text, limit),
             Member::Other => Err(invalid("is not a text")),
         };
         Ok(Self { session_id, source })
     }
 }
 
-impl Source {
+impl PictureSource {
     fn read(text: &str, limit: usize) -> Result<Self, Fault> {
         let text = text.trim();
-        // Base64 has no colon, so that what begins with a scheme is one kind of URL or the other.
-        let scheme = text.bytes().take(LONGEST_SCHEME).position(|byte| byte == b':').map(|at| &text[..at]);
+        // Base64 has no colon, so a text that begins with a scheme is a URL: a data URL or one to fetch.
+        let scheme = text.bytes().take(MAX_SCHEME_BYTES).position(|byte| byte == b':').map(|at| &text[..at]);
         match scheme {
             None => decode(text, limit).map(Self::Picture),
             Some(scheme) if scheme.eq_ignore_ascii_case("data") => {
@@ -98,15 +85,15 @@ impl Source {
                 }
                 decode(content, limit).map(Self::Picture)
             }
-            Some(_) if text.len() > LONGEST_URL => {
-                Err(invalid(&format!("is a URL of more than {LONGEST_URL} bytes")))
+            Some(_) if text.len() > MAX_URL_BYTES => {
+                Err(invalid(&format!("is a URL of more than {MAX_URL_BYTES} bytes")))
             }
             Some(_) => Ok(Self::Url(text.to_owned())),
         }
     }
 }
 
-/// Base64 (RFC 4648, 4 or 5), with white space anywhere, padded or not.
+/// Decodes base64 (RFC 4648, section 4 or 5), with white space anywhere, with or without padding.
 fn decode(text: &str, limit: usize) -> Result<Bytes, Fault> {
     let wrong = || invalid("is neither base64 nor a URL");
     let [mut is_standard, mut is_url_safe] = [false; 2];
@@ -132,6 +119,7 @@ fn decode(text: &str, limit: usize) -> Result<Bytes, Fault> {
     Ok(picture.into())
 }
 
+/// Maps the URL-safe alphabet to the standard one.
 fn to_standard(byte: u8) -> u8 {
     match byte {
         b'-' => b'+',
@@ -140,69 +128,14 @@ fn to_standard(byte: u8) -> u8 {
     }
 }
 
-/// The member with the picture is not as it must be.
+/// The refusal of the member with the picture; `what` completes the sentence that begins with its name.
 pub(super) fn invalid(what: &str) -> Fault {
     Fault::Invalid(format!("`{PICTURE}` {what}"))
 }
 
-/// The picture is longer than it may be, however it came.
+/// The refusal of a picture of more than `limit` bytes, from the body or a URL.
 pub(super) fn too_large(limit: usize) -> Fault {
     Fault::TooLarge { limit, place: format!(" in `{PICTURE}`") }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Member<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(MemberVisitor)
-    }
-}
-
-/// Takes a text without copying it, where it has no escapes in it.
-struct MemberVisitor;
-
-impl<'de> Visitor<'de> for MemberVisitor {
-    type Value = Member<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("any value")
-    }
-
-    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Member::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Member::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
-        Ok(Member::Absent)
-    }
-
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Member::Other)
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Member::Other)
-    }
-
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Member::Other)
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Member::Other)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
-        while sequence.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Member::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Member::Other)
-    }
 }
 
 #[cfg(test)]
@@ -212,14 +145,14 @@ mod tests {
 
     use super::*;
 
-    fn source(text: &str) -> Result<Source, Fault> {
-        Request::read(json!({ PICTURE: text }).to_string().as_bytes(), 100).unwrap().source
+    fn source(text: &str) -> Result<PictureSource, Fault> {
+        LivenessRequest::read(json!({ PICTURE: text }).to_string().as_bytes(), 100).unwrap().source
     }
 
     fn picture(text: &str) -> Option<Vec<u8>> {
         match source(text).ok()? {
-            Source::Picture(picture) => Some(picture.into()),
-            Source::Url(url) => panic!("{url}"),
+            PictureSource::Picture(picture) => Some(picture.into()),
+            PictureSource::Url(url) => panic!("{url}"),
         }
     }
 
@@ -267,9 +200,9 @@ mod tests {
     fn what_has_a_scheme_is_a_url() {
         for text in ["http://a.example/b.jpg", "HTTPS://a.example", "ftp://a", "file:/etc/passwd", "gopher:x"]
         {
-            assert_eq!(source(text), Ok(Source::Url(text.to_owned())));
+            assert_eq!(source(text), Ok(PictureSource::Url(text.to_owned())));
         }
-        assert!(source(&format!("http://a.example/{}", "x".repeat(LONGEST_URL))).is_err());
+        assert!(source(&format!("http://a.example/{}", "x".repeat(MAX_URL_BYTES))).is_err());
     }
 
     #[test]
@@ -283,17 +216,17 @@ mod tests {
     fn a_session_is_kept_whatever_is_wrong_with_the_picture() {
         for picture in ["7", "[[1],{}]", "{\"a\":[]}", "null", "true", "-1", "0.5", "\"%\""] {
             let body = format!(r#"{{"faceImageBase":{picture},"other":{{}},"sessionId":"a\u00e9\n"}}"#);
-            let request = Request::read(body.as_bytes(), 100).unwrap();
+            let request = LivenessRequest::read(body.as_bytes(), 100).unwrap();
             assert_eq!(request.session_id.as_deref(), Some("aé\n"), "{picture}");
             assert!(request.source.is_err(), "{picture}");
         }
-        let bare = Request::read(br#"{"faceImageBase":"AAAA","sessionId":null}"#, 100).unwrap();
+        let bare = LivenessRequest::read(br#"{"faceImageBase":"AAAA","sessionId":null}"#, 100).unwrap();
         assert_eq!((bare.session_id, bare.source.is_ok()), (None, true));
     }
 
     #[test]
     fn what_is_not_of_the_form_is_refused() {
-        let long = format!(r#"{{"faceImageBase":"AAAA","sessionId":"{}"}}"#, "x".repeat(LONGEST_TEXT + 1));
+        let long = format!(r#"{{"faceImageBase":"AAAA","sessionId":"{}"}}"#, "x".repeat(MAX_VALUE_BYTES + 1));
         for body in [
             "",
             "{",
@@ -307,9 +240,9 @@ mod tests {
             "{\"faceImageBase\":\"\u{1}\"}",
             &long,
         ] {
-            assert!(matches!(Request::read(body.as_bytes(), 100), Err(Fault::Invalid(_))), "{body}");
+            assert!(matches!(LivenessRequest::read(body.as_bytes(), 100), Err(Fault::Invalid(_))), "{body}");
         }
-        assert!(Request::read(b"{\"faceImageBase\":\"\xff\"}", 100).is_err());
+        assert!(LivenessRequest::read(b"{\"faceImageBase\":\"\xff\"}", 100).is_err());
     }
 
     proptest! {
@@ -322,12 +255,12 @@ mod tests {
 
         #[test]
         fn arbitrary_bodies_do_no_harm(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Request::read(&body, 100);
+            let _ = LivenessRequest::read(&body, 100);
         }
 
         #[test]
         fn arbitrary_texts_do_no_harm(text in "(data:|http:)?.{0,80}") {
-            let _ = Source::read(&text, 100);
+            let _ = PictureSource::read(&text, 100);
         }
     }
 }

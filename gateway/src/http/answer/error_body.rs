@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::families::face_liveness;
 use crate::families::json;
-use crate::fault::{Fault, Row};
+use crate::fault::{ErrorRow, Fault};
 use crate::http::family::Family;
 
 /// HTTP's status for a caller without a valid credential.
@@ -37,7 +37,7 @@ pub(in crate::http) struct BwsError {
 }
 
 /// The HTTP status of an error. Over gRPC it is the status that metrics and usage records show.
-pub(in crate::http) fn status(family: Family, row: &Row) -> u16 {
+pub(in crate::http) fn status(family: Family, row: &ErrorRow) -> u16 {
     match family {
         Family::BiometricServices => row.biometric_services,
         Family::Bws | Family::Grpc => row.bws_rest,
@@ -53,7 +53,7 @@ pub(super) fn write(family: Family, id: Uuid, fault: &Fault) -> Vec<u8> {
         Family::Bws | Family::Grpc => {
             json::to_vec(&BwsError { code: fault.row().grpc as u8, message, details: [] })
         }
-        Family::FaceLiveness => json::to_vec(&face_liveness::Answer::refused(None, fault)),
+        Family::FaceLiveness => json::to_vec(&face_liveness::LivenessAnswer::refused(None, fault)),
     };
     written.unwrap_or_default()
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::json_body::{NO_STORE, json_with_status};
 use super::refusal::Answer;
 use crate::admission::InFlightPermit;
-use crate::families::biometric::Picture;
+use crate::families::biometric::FacePicture;
 use crate::families::json;
 use crate::fault::Fault;
 
@@ -52,8 +52,8 @@ fn without_body(status: StatusCode) -> Response {
 }
 
 /// 200 with a picture. `permit` holds its memory until it is sent.
-pub(in crate::http) fn picture(picture: Picture, permit: InFlightPermit) -> Answer<Response> {
-    let Picture { media_type, file } = picture;
+pub(in crate::http) fn picture(picture: FacePicture, permit: InFlightPermit) -> Answer<Response> {
+    let FacePicture { media_type, file } = picture;
     let media_type = HeaderValue::from_str(&media_type).map_err(|error| {
         tracing::error!(%error, media_type, "a media type cannot be written");
         Fault::Internal

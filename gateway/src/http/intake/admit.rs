@@ -5,7 +5,7 @@ use http::request::Parts;
 use super::content_type;
 use super::limits::ADMISSION_STEP_BYTES;
 use crate::accounts::Caller;
-use crate::admission::{ConnectionId, RequestFingerprint, InFlightPermit};
+use crate::admission::{ConnectionId, InFlightPermit, RequestFingerprint};
 use crate::fault::{BusyCause, Fault};
 use crate::http::GatewayState;
 

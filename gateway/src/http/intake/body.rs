@@ -32,7 +32,12 @@ pub(super) struct BoundedBody<'t> {
 
 impl<'t> BoundedBody<'t> {
     /// Bounds `body`. It may pause for `timeout`. `permit` admits memory as it grows.
-    pub(super) fn new(body: Body, bounds: BodyBounds, timeout: Duration, permit: &'t mut InFlightPermit) -> Self {
+    pub(super) fn new(
+        body: Body,
+        bounds: BodyBounds,
+        timeout: Duration,
+        permit: &'t mut InFlightPermit,
+    ) -> Self {
         let started = Instant::now();
         let deadline = Box::pin(sleep_until(started + timeout));
         Self { body, permit, bounds, received: 0, started, timeout, deadline }

@@ -10,9 +10,9 @@ use utoipa::openapi::{
 };
 
 use super::names::{LIVENESS_REQUEST, NEW_FACE, NEW_SESSION};
-use crate::families::biometric::schema::{Named, PERSONS, name, reference};
+use crate::families::biometric::schema::{Named, TYPES_WITH_AGE, name, reference};
 use crate::families::biometric::{AGES, ORIGINAL_MODES, SESSION, THRESHOLDS};
-use crate::families::form::{Kind, LONGEST_TEXT, Schema};
+use crate::families::form::{Kind, MAX_VALUE_BYTES, Schema};
 use crate::http::operations::{Body, FORMS, FormBody};
 
 /// The smallest picture: one grey pixel.
@@ -99,7 +99,7 @@ pub(super) fn schemas() -> Vec<Named> {
 fn liveness_request() -> ObjectBuilder {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let session = text()
-        .max_length(Some(LONGEST_TEXT))
+        .max_length(Some(MAX_VALUE_BYTES))
         .examples(["bbbf9002-c3a2-4308-b103-d80b9f5a2b84"])
         .description(Some("The caller's own identifier, which answers repeat."));
     let picture = text().examples([PIXEL]).description(Some(
@@ -132,14 +132,14 @@ fn values(mut to: ObjectBuilder, table: &Schema) -> ObjectBuilder {
 fn value(table: &Schema, name: &str, kind: Kind) -> ObjectBuilder {
     let value = ObjectBuilder::new();
     let value = match kind {
-        Kind::Text => value.schema_type(Type::String).max_length(Some(LONGEST_TEXT)),
+        Kind::Text => value.schema_type(Type::String).max_length(Some(MAX_VALUE_BYTES)),
         Kind::Flag => value.schema_type(Type::Boolean).examples([false]),
         Kind::Integer => value.schema_type(Type::Integer),
     };
     let of_a_person = table.object == AGES.object;
     match name {
         "imageType" if of_a_person => {
-            kinds(value, &PERSONS, "The picture's kind; SELFIE where it is absent.")
+            kinds(value, &TYPES_WITH_AGE, "The picture's kind; SELFIE where it is absent.")
         }
         "imageType" => kinds(value, &ImageType::ALL, "The picture's kind. Required, here or in `face`."),
         "referenceImageType" | "candidateImageType" => kinds(value, &ImageType::ALL, "The picture's kind."),

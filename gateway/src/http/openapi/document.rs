@@ -75,7 +75,7 @@ fn paths() -> Paths {
 fn answer_schemas() -> Vec<Named> {
     let mut all = vec![
         (ErrorObject::name().into_owned(), ErrorObject::schema()),
-        (face_liveness::Answer::name().into_owned(), face_liveness::Answer::schema()),
+        (face_liveness::LivenessAnswer::name().into_owned(), face_liveness::LivenessAnswer::schema()),
         (JwkSet::name().into_owned(), JwkSet::schema()),
     ];
     JwkSet::schemas(&mut all);

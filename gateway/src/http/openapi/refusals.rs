@@ -113,9 +113,10 @@ fn response(fault: &Fault, text: &str, family: Family) -> Response {
             (ErrorObject::name(), json!({ "id": id, "message": fault.to_string() }))
         }
         Family::Bws | Family::Grpc => (BwsError::name(), bws_example(fault)),
-        Family::FaceLiveness => {
-            (face_liveness::Answer::name(), json!(face_liveness::Answer::refused(None, fault)))
-        }
+        Family::FaceLiveness => (
+            face_liveness::LivenessAnswer::name(),
+            json!(face_liveness::LivenessAnswer::refused(None, fault)),
+        ),
     };
     let object = ContentBuilder::new().schema(Some(reference(&schema))).example(Some(example));
     let mut response = ResponseBuilder::new().description(text).content("application/json", object.build());

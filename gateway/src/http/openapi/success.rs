@@ -18,7 +18,7 @@ pub(super) fn responses(success: Success) -> Vec<(&'static str, ResponseBuilder)
             vec![("200", with("Done.").content("application/json", json(reference(name))))]
         }
         Success::Liveness => {
-            let answer = json(reference(&face_liveness::Answer::name()));
+            let answer = json(reference(&face_liveness::LivenessAnswer::name()));
             vec![(
                 "200",
                 with("Judged, or something is wrong with the picture.").content("application/json", answer),

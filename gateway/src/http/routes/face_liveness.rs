@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 
 use super::route::Route;
-use crate::families::face_liveness::Answer;
+use crate::families::face_liveness::LivenessAnswer;
 use crate::families::json;
 use crate::http::family::Family;
 use crate::http::intake::receive::receive_whole;
@@ -25,7 +25,7 @@ async fn detect(State(state): State<Arc<GatewayState>>, request: Request) -> Res
     match detected {
         Ok(text) => answer::text(text),
         Err(refused) => answer::refused_with(&refused.fault, Family::FaceLiveness, |_| {
-            let object = Answer::refused(refused.session_id.as_deref(), &refused.fault);
+            let object = LivenessAnswer::refused(refused.session_id.as_deref(), &refused.fault);
             json::to_vec(&object).unwrap_or_default()
         }),
     }

@@ -1,4 +1,4 @@
-//! What is decided on the headers, how long a caller waits, and what is free again when it leaves.
+//! Admission by headers alone, deadlines of callers, and the capacity that a leaving caller frees.
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use super::{
 use crate::gateway::Gateway;
 use crate::workers::Workers;
 
-/// A body of which only the beginning ever comes.
+/// A body of which only the beginning arrives.
 fn endless(start: &'static [u8]) -> impl hyper::body::Body<Data = Bytes, Error = Infallible> + Send + Unpin {
     let first = Frame::data(Bytes::from_static(start));
     StreamBody::new(Box::pin(stream::iter([Ok(first)]).chain(stream::pending())))
@@ -132,7 +132,7 @@ async fn a_caller_that_cancels_frees_its_place_at_once() {
     gateway.workers.arrived.notified().await;
     counted(&gateway, "faceline_gateway_inflight_jobs 1");
     leaving.abort();
-    // The order is dropped, and so is what it held.
+    // The gateway drops the job, and frees the capacity that it held.
     gateway.workers.given_up.notified().await;
     gateway.until(async || gateway.metrics.encode().contains("faceline_gateway_inflight_jobs 0")).await;
     counted(&gateway, "faceline_gateway_inflight_bytes 0");
@@ -146,7 +146,7 @@ async fn a_caller_that_cancels_frees_its_place_at_once() {
     assert!(client(&gateway).await.liveness_detection(detection(&["one"])).await.is_ok());
 }
 
-/// The usage records of a gateway, once there are so many.
+/// The usage records of a gateway, once it has `count` of them.
 async fn records(gateway: &Gateway, count: usize) -> Vec<UsageRecord> {
     let objects = gateway.stores.sealed_objects();
     let mut records = Vec::new();
@@ -174,7 +174,7 @@ async fn both_ways_are_recorded_alike() {
     assert_eq!(bad.grpc().code(), Code::InvalidArgument);
     call_as_demo(&gateway, CALL_DETECT_VIDEO, &[], Bytes::new()).await;
     let rest = post(&gateway, VERIFY, &json_of(&["one"])).await;
-    // Nothing was given to these.
+    // These requests received no service.
     call_as_demo(&gateway, CALL_DETECT, &[("authorization", "Bearer x")], Bytes::new()).await;
     gateway.workers.connected.store(false, Ordering::Relaxed);
     assert_eq!(announced(&gateway, &[]).await.code(), Code::Unavailable);

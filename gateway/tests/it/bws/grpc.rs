@@ -1,4 +1,4 @@
-//! The calls, as their callers see them.
+//! Calls and answers over gRPC.
 
 use std::io::Write as _;
 
@@ -105,7 +105,7 @@ async fn each_level_is_told() {
     }
 }
 
-/// Codes of a detection with two pictures, in which this was found; the same over both calls.
+/// The error codes of a detection with two pictures and these findings. Both calls must agree on them.
 async fn codes(change: impl Fn(&mut Examined) + Send + Sync + 'static) -> Vec<String> {
     let gateway = Gateway::start(finding(change)).await;
     let mut client = client(&gateway).await;
@@ -132,7 +132,7 @@ async fn each_reason_has_its_code() {
         found.live[0].faces.push(face);
     };
     assert_eq!(codes(crowd).await, ["MultipleFacesFound"]);
-    // Half the threshold, since there are two pictures.
+    // Two pictures need half the threshold only.
     let flat = |found: &mut Examined| found.live[0].faces[0].liveness = Some(0.25);
     assert_eq!(codes(flat).await, ["RejectedByPassiveLiveDetection"]);
     let still = |found: &mut Examined| {
@@ -276,7 +276,7 @@ async fn fifty_megabytes_are_taken_and_no_more() {
     let (code, message) = invalid(&gateway, of(51 << 20)).await;
     assert_eq!(code, Code::InvalidArgument, "{message}");
 
-    // A bomb: what it becomes counts.
+    // A decompression bomb: the decompressed size counts.
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(&of(60 << 20).encode_to_vec()).unwrap();
     let small = encoder.finish().unwrap();
@@ -333,7 +333,7 @@ async fn what_goes_wrong_inside_has_its_status() {
         assert_eq!(answer.grpc().code(), code, "{error:?}");
         assert!(!answer.grpc().message().is_empty());
     }
-    // Another answer than what was asked for.
+    // A result of another kind of job.
     let gateway = Gateway::start(finding(|found| found.live.clear())).await;
     let answer = call_as_demo(&gateway, CALL_DETECT, &[], framed(&detection(&["one"]))).await;
     assert_eq!((answer.grpc().code(), answer.grpc().message()), (Code::Internal, "internal error"));

@@ -1,4 +1,4 @@
-//! What everybody may ask: health and reflection.
+//! Calls without credentials: health and reflection.
 
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
@@ -51,7 +51,7 @@ async fn who_watches_health_is_told_of_each_change() {
 
 const SERVICE: &str = "bioid.services.v1.BioIDWebService";
 
-/// What reflection answers to a request for all services, and one for the file of ours; in one version of it.
+/// The answers of one version of reflection: the list of services, and the file of the BWS service.
 macro_rules! reflected {
     ($version:ident, $gateway:expr) => {{
         use $version::server_reflection_request::MessageRequest;

@@ -35,11 +35,11 @@ use crate::client::{Answer, send};
 use crate::gateway::Gateway;
 use crate::workers::{Workers, living};
 
-/// Paths of the REST twins.
+/// Paths of the REST operations.
 const DETECT: &str = "/api/v1/livenessdetection";
 const VERIFY: &str = "/api/v1/photoverify";
 const DETECT_VIDEO: &str = "/api/v1/videolivenessdetection";
-/// Paths of the calls.
+/// Paths of the gRPC calls.
 const CALL_DETECT: &str = "/bioid.services.v1.BioIDWebService/LivenessDetection";
 const CALL_VERIFY: &str = "/bioid.services.v1.BioIDWebService/PhotoVerify";
 const CALL_DETECT_VIDEO: &str = "/bioid.services.v1.BioIDWebService/VideoLivenessDetection";
@@ -66,7 +66,7 @@ pub(crate) fn token(client: &str, key: &[u8]) -> String {
     signed(&json!({"alg": "HS512", "typ": "JWT"}), &claims, key)
 }
 
-/// What a request of the demo account shows.
+/// The `Authorization` value of the demo account.
 fn authorization() -> String {
     format!("Bearer {}", token("demo", DEMO_KEY))
 }
@@ -131,7 +131,7 @@ fn refused(answer: &Answer) -> (u16, u64, String) {
     (answer.status, object["code"].as_u64().unwrap(), object["message"].as_str().unwrap().to_owned())
 }
 
-/// An answer over HTTP/2 as it came.
+/// An answer over HTTP/2.
 struct RawAnswer {
     status: u16,
     headers: HeaderMap,
@@ -140,7 +140,7 @@ struct RawAnswer {
 }
 
 impl RawAnswer {
-    /// What gRPC makes of it.
+    /// The gRPC status of the answer.
     fn grpc(&self) -> Status {
         let status =
             Status::from_header_map(&self.trailers).or_else(|| Status::from_header_map(&self.headers));
@@ -174,13 +174,13 @@ where
     RawAnswer { status: parts.status.as_u16(), headers: parts.headers, body: collected.to_bytes(), trailers }
 }
 
-/// A message with what is before it.
+/// A message with its gRPC length prefix.
 fn framed(message: &impl prost::Message) -> Bytes {
     let bytes = message.encode_to_vec();
     [&[0][..], &u32::try_from(bytes.len()).unwrap().to_be_bytes(), &bytes].concat().into()
 }
 
-/// Calls as the demo account; `headers` may replace what is sent.
+/// Calls as the demo account; `headers` replace the default ones.
 async fn call_as_demo(
     gateway: &Gateway,
     path: &str,
@@ -198,7 +198,7 @@ async fn call_as_demo(
     call(gateway.address, path, &all, Full::new(body.into())).await
 }
 
-/// Workers who find a living person, but for what `change` makes of it.
+/// Workers that find a living person, with the findings changed by `change`.
 fn finding(change: impl Fn(&mut Examined) + Send + Sync + 'static) -> std::sync::Arc<Workers> {
     Workers::new(move |job| -> SubmitResult {
         let Task::Examine(examination) = &job.task else { panic!("{job:?}") };

@@ -1,4 +1,4 @@
-//! The REST twins, as their callers see them.
+//! Requests and answers of BWS over REST.
 
 use base64_simd::STANDARD;
 use faceline_gateway::fault::{BusyCause, Fault};
@@ -183,7 +183,7 @@ async fn seventy_megabytes_are_taken_and_no_more() {
     let gateway = Gateway::start(Workers::able()).await;
     let authorization = authorization();
     let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
-    // As long as a picture of BWS may be over gRPC.
+    // The longest picture that gRPC accepts.
     let picture = STANDARD.encode_to_string(vec![7; 50 << 20]);
     let body = format!(r#"{{"liveImages":[{{"image":"{picture}"}}]}}"#);
     assert!(body.len() < 70 << 20);
@@ -209,7 +209,7 @@ async fn a_body_of_json_takes_room_for_its_pictures_too() {
         send(address, &format!("POST {DETECT}"), &headers, body.as_bytes()).await
     });
     gateway.workers.arrived.notified().await;
-    // Twice, since the sealed copy stays in the process.
+    // The bytes count twice: the sealed copy stays in the process.
     counted(&gateway, &format!("faceline_gateway_inflight_bytes {}", room * 2));
     gateway.workers.permits.add_permits(1);
     assert_eq!(asked.await.unwrap().status, 200);

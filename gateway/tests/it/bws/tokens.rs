@@ -1,4 +1,4 @@
-//! Tokens over the wire. What a token may say has tests beside its code.
+//! Tokens in requests. The unit tests of the parser cover their content.
 
 use clap::Parser;
 use faceline_gateway::accounts::KeysCommand;
@@ -17,7 +17,7 @@ use crate::gateway::Gateway;
 use crate::stores::Stores;
 use crate::workers::Workers;
 
-/// What both ways answer to a request that shows this: HTTP's status and gRPC's.
+/// HTTP and gRPC status of a request with this `Authorization`.
 async fn shown(gateway: &Gateway, authorization: &str) -> (u16, Code) {
     let answer = ask(gateway, &[("Authorization", authorization)]).await;
     let headers = [("authorization", authorization)];
@@ -87,7 +87,7 @@ async fn who_tries_tokens_is_not_listened_to_for_a_while() {
     assert_eq!(refused(&nothing), (401, 16, "authentication is required".into()), "that was no attempt");
 }
 
-/// `faceline keys …`, with the BWS key that it has shown.
+/// Runs `faceline keys …`, and returns the BWS key that it shows.
 fn keys(config: &Settings, arguments: &str) -> Option<Vec<u8>> {
     #[derive(Parser)]
     struct Line {
@@ -114,7 +114,7 @@ async fn a_client_changes_its_key_without_a_gap() {
     let stores = Stores { data_keys: file["data"].clone().try_into().unwrap(), ..Stores::new() };
     let gateway = Gateway::over(stores, Workers::able(), |own| {
         own.accounts = config.accounts.clone();
-        // Whoever asks until a key is known shows wrong ones meanwhile.
+        // Requests before the gateway knows the key count as wrong attempts.
         own.limits.failed_logins = 100_000;
     })
     .await;

@@ -46,7 +46,7 @@ async fn an_age_is_estimated() {
         let Task::EstimateAge(picture) = &jobs[0].task else { panic!("{jobs:?}") };
         assert_eq!((picture.image_type, picture.rotate), (ImageType::VideoFrame, true));
     }
-    // Above or equal: what is compared is what is shown.
+    // Equal counts as above: the gateway compares the rounded age.
     for (threshold, expected) in [("23", true), ("24", false)] {
         let answer = post(gateway.address, AGES, &[("image", "x"), ("threshold", threshold)]).await;
         assert_eq!(answer.json()["aboveThreshold"], expected);

@@ -160,7 +160,7 @@ async fn what_is_missing_is_said() {
     }
 }
 
-/// A face that the gateway made itself.
+/// The JSON of a face that the gateway made.
 fn face(gateway: &Gateway) -> String {
     let template = gateway.stores.templates().encode(&crate::workers::face().embedding).unwrap();
     format!(r#"{{"imageType":"SELFIE","template":"{template}"}}"#)

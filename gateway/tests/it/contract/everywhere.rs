@@ -1,4 +1,4 @@
-//! What holds for every operation: who may call it, and what it says where something is not there or out of order.
+//! Tests of every operation: permissions, missing resources and outages.
 
 use faceline_gateway_store::StoreError;
 use faceline_shared::seal::KeyRingFile;
@@ -81,7 +81,7 @@ async fn with_accounts(stores: Stores) -> Gateway {
     std::fs::write(&file, text).unwrap();
     let gateway = Gateway::over(stores, Workers::able(), |config| {
         config.accounts.file = Some(file.clone());
-        // Of wrong keys these tests have more than a caller would.
+        // These tests send more wrong keys than the default limit allows.
         config.limits.failed_logins = 1000;
     })
     .await;
@@ -208,7 +208,7 @@ async fn a_record_whose_key_was_dropped_is_an_internal_error() {
         let answer = probe.send(&after, Some("all")).await;
         assert_eq!(answer.error(), (500, "internal error".into()), "{}", probe.operation);
     }
-    // Nothing was lost by that.
+    // The outage lost nothing.
     let again = probes::within(session, face, &json).swap_remove(4).send(&before, Some("all")).await;
     assert_eq!(again.body, json);
 }

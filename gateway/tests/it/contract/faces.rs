@@ -149,7 +149,7 @@ async fn a_face_made_of_an_earlier_answer_is_described() {
         let picture = get(gateway.address, &format!("/bioserver-app{location}/image")).await;
         assert_eq!((picture.status, picture.body.as_str()), (204, ""));
     }
-    // Nobody's work but the gateway's.
+    // The gateway does this without a worker.
     assert_eq!(gateway.workers.jobs.lock().unwrap().len(), 1);
 }
 
@@ -212,7 +212,7 @@ async fn faces_are_listed_in_the_order_in_which_they_were_added() {
     for location in &added {
         single.push(get(gateway.address, &format!("/bioserver-app{location}")).await.body);
     }
-    // Each element is what its own address gives, signature included.
+    // Each element equals the answer at its own path, signature included.
     assert_eq!(listed.body, format!("[{}]", single.join(",")));
     assert_eq!(listed.json()[2]["friendlyName"], "three");
 }
@@ -275,7 +275,7 @@ async fn all_faces_are_deleted_at_once() {
 async fn the_picture_of_a_face_comes_back() {
     let gateway = Gateway::start(Workers::able()).await;
     let session = gateway.session(r#"{"imageStorageEnabled":true}"#).await;
-    // More than one piece on its way out.
+    // The picture is longer than one chunk of the answer.
     let large = format!("GIF89a{}", "x".repeat(200_000));
     for (file, kind) in [("P6 1 1 255 abc", "image/x-portable-anymap"), (large.as_str(), "image/gif")] {
         let face = gateway.face(session, file).await;
@@ -313,13 +313,13 @@ async fn a_picture_is_compressed_on_request() {
     let (status, message) = get(gateway.address, &format!("{image}?compression=perhaps")).await.error();
     assert_eq!((status, message.as_str()), (400, "`compression` must be true or false"));
 
-    // The workers are away: what needs them has to wait, the rest does not.
+    // The workers are away: only operations that need them fail.
     gateway.workers.connected.store(false, Ordering::Relaxed);
     assert_eq!(get(gateway.address, &image).await.status, 200);
     assert_eq!(get(gateway.address, &format!("{image}?compression=true")).await.error().0, 503);
 }
 
-/// A JPEG is one already, and would only get worse.
+/// A JPEG is returned as it is: another compression would only lose quality.
 #[tokio::test]
 async fn a_jpeg_is_not_compressed_again() {
     let gateway = Gateway::start(Workers::able()).await;

@@ -134,7 +134,7 @@ async fn who_is_not_there_has_no_matches() {
 async fn matches_that_the_workers_cannot_make_are_an_internal_error() {
     let workers = Workers::new(|job| match &job.task {
         Task::Rank(ranking) if ranking.candidates.len() == 1 => Err(JobFailure::Internal.into()),
-        // One rate too few.
+        // The result has one rate too few.
         Task::Rank(ranking) => Ok(JobResult::Ranked(vec![Far::ONE; ranking.candidates.len() - 1])),
         _ => Ok(answer(job)),
     });

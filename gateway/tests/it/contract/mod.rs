@@ -1,5 +1,5 @@
-//! Biometric Services as its text has it. Each test carries what it proves: operation, status, fields. A pair of the text
-//! without a test fails here, and the table in `gateway/api/biometric-services.md` is made of what the tests carry.
+//! Biometric Services against its specification. Each test declares the operation, statuses and fields that it covers. A pair of the
+//! specification without a test fails here. The table in `gateway/api/biometric-services.md` is generated from the declarations.
 
 mod ages;
 mod direct;
@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use self::text::OPERATIONS;
 
-/// What a test proves.
+/// An operation, status and fields that a test covers.
 pub(crate) struct Proof {
     test: &'static str,
     operation: &'static str,
@@ -26,10 +26,10 @@ pub(crate) struct Proof {
     fields: &'static [&'static str],
 }
 
-/// Makes functions tests and keeps what they prove.
+/// Turns functions into tests, and keeps what they cover.
 macro_rules! contract {
     ($($test:ident: [$(($operation:literal, $status:literal $(, [$($field:literal),+ $(,)?])?)),+ $(,)?];)+) => {
-        /// What the tests of this file prove.
+        /// What the tests of this file cover.
         pub(crate) const PROOFS: &[$crate::contract::Proof] = &[$($(
             $crate::contract::Proof {
                 test: stringify!($test),
@@ -46,9 +46,9 @@ macro_rules! contract {
 }
 pub(crate) use contract;
 
-/// The document with the table in it.
+/// The document that contains the table.
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/api/biometric-services.md");
-/// The description of the API for programs.
+/// The OpenAPI document.
 const DESCRIPTION: &str = include_str!("../../../api/openapi.json");
 /// The table stands between these lines.
 const BEGIN: &str = "<!-- table of the tests: begin -->\n";
@@ -98,7 +98,7 @@ fn every_proven_status_is_described() {
         let path = path.replace("{faceId}", "{face}").replace("{referenceFaceId}", "{face}");
         let responses = &description["paths"][path][method.to_lowercase()]["responses"];
         let status = match (proof.operation, proof.status) {
-            // An internal error, a path that is another operation's, or none, and a replay that is not built yet.
+            // An internal error, an unknown path, and a replay, which is not implemented yet.
             (_, 500) | ("GetCapabilities", 404) | ("DeleteBioSession", 409) => "default".to_owned(),
             (_, status) => status.to_string(),
         };
@@ -119,7 +119,7 @@ fn the_table_of_the_document_is_that_of_the_tests() {
     }
 }
 
-/// For each operation its statuses and fields with the tests that prove them; what the text does not list is marked.
+/// For each operation, its statuses and fields with the tests that cover them. Statuses outside the specification are marked.
 fn table() -> String {
     let mut text = String::new();
     for operation in OPERATIONS {

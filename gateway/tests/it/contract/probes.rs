@@ -1,16 +1,16 @@
-//! One good request for each operation of the text.
+//! One valid request for each operation of the specification.
 
 use uuid::Uuid;
 
 use crate::client::{Answer, form, send};
 use crate::gateway::Gateway;
 
-/// The name of the user beside an API key of this name: colons have another meaning there.
+/// The user name that belongs to an API key of this name. HTTP Basic does not allow colons in user names.
 pub(crate) fn user(key: &str) -> String {
     key.replace(':', " ")
 }
 
-/// A request that is answered well where nothing is against it.
+/// A request that succeeds with a valid key.
 pub(crate) struct Probe {
     pub(crate) operation: &'static str,
     pub(crate) line: String,
@@ -19,7 +19,7 @@ pub(crate) struct Probe {
     credential: Credential,
 }
 
-/// How a key is shown.
+/// How a request carries its key.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(crate) enum Credential {
     /// In the header `apikey`.
@@ -65,14 +65,14 @@ impl Probe {
         }
     }
 
-    /// The same with another path below the sessions.
+    /// The same request with another path below the sessions.
     pub(crate) fn with_path(mut self, from: &str, to: &str) -> Self {
         self.line = self.line.replace(from, to);
         self
     }
 }
 
-/// Requests that belong to no session; `face` is JSON of a face.
+/// Requests that belong to no session; `face` is the JSON of a face.
 pub(crate) fn direct(face: &str) -> Vec<Probe> {
     let post = |path: &str| format!("POST /bioserver-app/v2/{path}");
     vec![
@@ -100,7 +100,7 @@ pub(crate) fn direct(face: &str) -> Vec<Probe> {
     ]
 }
 
-/// Requests for a session and a face in it, those that delete last; `json` is JSON of a face.
+/// Requests for a session and a face in it, deletions last; `json` is the JSON of a face.
 pub(crate) fn within(session: Uuid, face: Uuid, json: &str) -> Vec<Probe> {
     let at = |method: &str, rest: &str| format!("{method} /bioserver-app/v2/bio-sessions/{session}{rest}");
     vec![

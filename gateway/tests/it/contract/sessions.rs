@@ -74,7 +74,7 @@ async fn an_empty_body_creates_a_session() {
         assert_eq!(session["imageStorageEnabled"], false);
         assert_eq!(time(&session["expires"]) - time(&session["created"]), Duration::from_mins(30));
     }
-    // Without a content type there is nothing to be wrong with it.
+    // An absent content type cannot be a wrong one.
     let bare = send(gateway.address, &format!("POST {SESSIONS}"), &[("apikey", "demo")], b"").await;
     assert_eq!(bare.status, 201);
 }

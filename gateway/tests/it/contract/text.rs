@@ -1,7 +1,7 @@
-//! What the text of Biometric Services asks for, operation by operation: the statuses of its tables, the members of
-//! its requests and answers, and the headers that carry something. Replay is not built yet.
+//! The specification of Biometric Services, operation by operation: statuses, members of requests and answers, and headers. Replay is not
+//! implemented yet.
 
-/// An operation of the text, under the text's name for it.
+/// An operation, under its name in the specification.
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
     pub(crate) route: &'static str,

@@ -1,19 +1,19 @@
-//! How sure it is that live pictures and a photo show the same person.
+//! The certainty that live pictures and a photo show the same person, by the false acceptance rate (FAR) of the comparison.
+//!
+//! The comments of [`VerificationLevel`] are texts of the OpenAPI document.
 
 use faceline_shared::score::Far;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::proto::v1::photo_verify_response::AccuracyLevel;
-
-/// Allowance for what is lost when a rate is made from its logarithm.
-const ROUNDING: f64 = 1.0 + 1e-9;
+/// Tolerance for the rounding error of a rate that is computed from its logarithm.
+const ROUNDING_TOLERANCE: f64 = 1.0 + 1e-9;
 
 /// A level of accuracy, by the false acceptance rate of the comparison.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
 #[schema(as = BwsAccuracyLevel)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub(super) enum Level {
+pub(super) enum VerificationLevel {
     /// Not the same person, or not compared.
     NotRecognized,
     /// 0.5 %.
@@ -33,10 +33,10 @@ pub(super) enum Level {
     Five,
 }
 
-impl Level {
-    /// The best level that a rate reaches.
+impl VerificationLevel {
+    /// The highest level that a rate reaches.
     pub(super) fn of(far: Far) -> Self {
-        match far.fraction() / ROUNDING {
+        match far.fraction() / ROUNDING_TOLERANCE {
             rate if rate <= 0.001e-2 => Self::Five,
             rate if rate <= 0.01e-2 => Self::Four,
             rate if rate <= 0.1e-2 => Self::Three,
@@ -47,23 +47,10 @@ impl Level {
     }
 }
 
-impl From<Level> for AccuracyLevel {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::NotRecognized => Self::NotRecognized,
-            Level::One => Self::Level1,
-            Level::Two => Self::Level2,
-            Level::Three => Self::Level3,
-            Level::Four => Self::Level4,
-            Level::Five => Self::Level5,
-        }
-    }
-}
-
 /// The score of a rate, above 0 to 1: `1 / (1 + sqrt(FAR / 0.0001))`.
 ///
-/// A logistic curve over the logarithm of the rate. It is one half where [`Level::Four`] begins, below which nobody should
-/// be accepted, and a hundred times rarer is ten times closer to 1.
+/// The score is a logistic curve over the logarithm of the rate. It is 0.5 at the rate of [`VerificationLevel::Four`], the lowest level
+/// at which a person should be accepted. A rate 100 times lower is 10 times closer to 1.
 pub(super) fn score(far: Far) -> f64 {
     1.0 / (1.0 + (far.fraction() / 0.01e-2).sqrt())
 }
@@ -75,19 +62,19 @@ mod tests {
     #[test]
     fn a_level_begins_at_its_rate() {
         for (percentage, level, below) in [
-            (0.001, Level::Five, Level::Four),
-            (0.01, Level::Four, Level::Three),
-            (0.1, Level::Three, Level::Two),
-            (0.25, Level::Two, Level::One),
-            (0.5, Level::One, Level::NotRecognized),
+            (0.001, VerificationLevel::Five, VerificationLevel::Four),
+            (0.01, VerificationLevel::Four, VerificationLevel::Three),
+            (0.1, VerificationLevel::Three, VerificationLevel::Two),
+            (0.25, VerificationLevel::Two, VerificationLevel::One),
+            (0.5, VerificationLevel::One, VerificationLevel::NotRecognized),
         ] {
-            let at = |percentage: f64| Level::of(Far::from_fraction(percentage / 100.0));
+            let at = |percentage: f64| VerificationLevel::of(Far::from_fraction(percentage / 100.0));
             assert_eq!((at(percentage), at(percentage * 1.001)), (level, below));
             let from_logarithm = Far::from_log10((percentage / 100.0).log10());
-            assert_eq!(Level::of(from_logarithm), level);
+            assert_eq!(VerificationLevel::of(from_logarithm), level);
         }
-        assert_eq!(Level::of(Far::ONE), Level::NotRecognized);
-        assert_eq!(Level::of(Far::from_log10(-40.0)), Level::Five);
+        assert_eq!(VerificationLevel::of(Far::ONE), VerificationLevel::NotRecognized);
+        assert_eq!(VerificationLevel::of(Far::from_log10(-40.0)), VerificationLevel::Five);
     }
 
     #[test]

@@ -1,19 +1,22 @@
-//! A face as a caller kept it: the JSON of an earlier answer.
+//! Reads a face that the caller kept: the JSON of an earlier answer, with its template.
+//!
+//! The comments of [`ReferenceFace`] are texts of the OpenAPI document.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::families::biometric::template::TemplateCodec;
-use crate::fault::Fault;
 use faceline_shared::face::{Embedding, Eyes};
 use serde::{Deserialize, Deserializer, de};
 use utoipa::ToSchema;
 
+use super::algorithm::{Algorithm, other_algorithm};
 use super::answer::{Landmarks, MatchedFace};
 use super::request::parse_image_type;
-use super::{Algorithm, schema};
-use crate::families::form::LONGEST_TEXT;
+use super::schema::types;
+use super::template::TemplateCodec;
+use crate::families::form::MAX_VALUE_BYTES;
 use crate::families::json;
+use crate::fault::Fault;
 use crate::sessions::face::FaceDescription;
 
 /// A face of an earlier answer, as it was given. These members are read; others are ignored.
@@ -33,7 +36,7 @@ pub(super) struct ReferenceFace {
     #[schema(max_length = 1024)]
     mode: Option<String>,
     /// The picture's kind; required for a face of a session.
-    #[schema(value_type = schema::ImageType)]
+    #[schema(value_type = types::ImageType)]
     image_type: Option<String>,
     /// A whole number.
     #[schema(minimum = -1000000, maximum = 1000000, multiple_of = 1)]
@@ -49,7 +52,7 @@ pub(super) struct ReferenceFace {
     template: Option<String>,
 }
 
-/// The body that makes a face of a session: the face, or an object with it as its member `face`.
+/// The body of a request that adds a face to a session: the face itself, or an object whose member `face` is the face.
 #[derive(Deserialize)]
 struct Body {
     face: Option<ReferenceFace>,
@@ -76,7 +79,7 @@ struct KeptEyes {
 }
 
 impl ReferenceFace {
-    /// Reads the JSON of a comparison's reference and opens the template in it.
+    /// Reads the reference face of a comparison and opens its template.
     pub(super) fn open(
         json: &str,
         templates: &TemplateCodec,
@@ -96,14 +99,14 @@ impl ReferenceFace {
             mode: own.name.clone(),
             image_type,
             quality: face.quality.map(|quality| quality as i32),
-            // The samples of direct matches have none.
+            // The API's samples of direct matches leave this member out.
             image_rotation_enabled: None,
             landmarks: eyes.map(|eyes| Landmarks { eyes }),
         };
         Ok((described, embedding))
     }
 
-    /// Reads the JSON of a face for a session: what it says of itself, its template, and what is in that.
+    /// Reads a face that is to be added to a session. Returns its description, its template as sent, and the opened embedding.
     pub(super) fn open_for_session(
         json: &str,
         templates: &TemplateCodec,
@@ -129,6 +132,7 @@ impl ReferenceFace {
         Ok((description, template, embedding))
     }
 
+    /// The template as sent, and the embedding in it. Refuses templates of another installation or algorithm.
     fn template(
         &self,
         part: &str,
@@ -145,7 +149,7 @@ impl ReferenceFace {
         Ok((template, embedding))
     }
 
-    /// Checks what is repeated in answers: no text without an end, no number that JSON has no word for.
+    /// Checks the members that answers repeat: texts have bounded lengths, and numbers are ones that JSON can express.
     fn check(&self, part: &str) -> Result<(), Fault> {
         let texts = [
             ("id", &self.id),
@@ -155,8 +159,8 @@ impl ReferenceFace {
             ("imageType", &self.image_type),
         ];
         for (name, text) in texts {
-            if text.as_ref().is_some_and(|text| text.len() > LONGEST_TEXT) {
-                return Err(invalid(part, &format!("`{name}` is longer than {LONGEST_TEXT} bytes")));
+            if text.as_ref().is_some_and(|text| text.len() > MAX_VALUE_BYTES) {
+                return Err(invalid(part, &format!("`{name}` is longer than {MAX_VALUE_BYTES} bytes")));
             }
         }
         if self.quality.is_some_and(|quality| quality.fract() != 0.0 || quality.abs() > 1e6) {
@@ -169,28 +173,25 @@ impl ReferenceFace {
         Ok(())
     }
 
-    /// All four, or none.
+    /// The eyes, where all four coordinates are given.
     fn eyes(&self) -> Option<Eyes> {
         let eyes = self.landmarks.as_ref()?.eyes.as_ref()?;
         Some(Eyes { x1: eyes.x1?, y1: eyes.y1?, x2: eyes.x2?, y2: eyes.y2? })
     }
 }
 
+/// The refusal of the face in `part`.
 fn invalid(part: &str, what: &str) -> Fault {
     Fault::Invalid(format!("`{part}`: {what}"))
 }
 
+/// Parses the JSON in `part`. The error text names the position only: the JSON may hold a template.
 fn parse<'a, T: Deserialize<'a>>(part: &str, json: &'a str) -> Result<T, Fault> {
     serde_json::from_str(json)
         .map_err(|error| invalid(part, &format!("this is not a face: {}", json::place(&error))))
 }
 
-/// Words for a template that cannot be compared.
-pub(super) fn other_algorithm(theirs: &str, ours: &str) -> String {
-    format!("the template was made by {theirs}, and this service uses {ours}")
-}
-
-/// A number, or a text that is one.
+/// Deserializes a number, or a text that contains one.
 fn number_or_text<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: Deserialize<'de> + FromStr<Err: Display>,
@@ -210,7 +211,7 @@ where
     }
 }
 
-/// True or false, or a text that says so, in any case.
+/// Deserializes a boolean, or the text `true` or `false` in upper or lower case.
 fn flag_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -307,7 +308,7 @@ mod tests {
         ] {
             assert_eq!(open(wrong).unwrap_err().to_string(), expected);
         }
-        // What was sent is nobody's to read in a log.
+        // The error must not repeat the caller's text, which may be a template.
         let secret = ReferenceFace::open(r#""a template""#, &templates, &own()).unwrap_err().to_string();
         assert_eq!(secret, "`referenceFace`: this is not a face: not of the form at line 1 column 12");
     }

@@ -1,22 +1,21 @@
-//! Estimates of ages.
+//! Estimates ages.
 
-use crate::fault::Fault;
-use faceline_shared::job::JobResult;
+use faceline_shared::job::{JobResult, Task};
 
-use super::answer::Age;
-use super::failure::Parts;
-use super::request::AgeRequest;
-use super::{BiometricServices, Json};
+use crate::families::biometric::answer::AgeAnswer;
+use crate::families::biometric::failure::Parts;
+use crate::families::biometric::request::AgeRequest;
+use crate::families::biometric::services::{BiometricServices, Json};
 use crate::families::form::Form;
+use crate::fault::Fault;
 use crate::jobs::unexpected_result;
 use crate::request::RequestContext;
-use faceline_shared::job::Task;
 
 impl BiometricServices {
-    /// Estimates the age of the person in a picture. Where nobody is, or too badly seen, the answer has none.
+    /// Estimates the age of the person in a picture. The answer has no age where the picture shows nobody, or its quality is too low.
     ///
     /// # Errors
-    /// As for [`Self::create_face`].
+    /// Those of [`Self::create_face`].
     pub async fn estimate_age(&self, form: &Form, context: RequestContext) -> Result<Json, Fault> {
         let request = AgeRequest::read(form)?;
         let parts = Parts { image: "image", ..Parts::default() };
@@ -24,6 +23,6 @@ impl BiometricServices {
         let JobResult::Aged(aged) = self.run(task, &context, &parts).await? else {
             return Err(unexpected_result());
         };
-        self.signed_if(request.signed, &Age::new(&request, &aged))
+        self.signed_if(request.signed, &AgeAnswer::new(&request, &aged))
     }
 }

@@ -1,25 +1,25 @@
 //! Faces and matches that belong to no session.
 
-use crate::fault::Fault;
-use faceline_shared::job::{CodedPicture, JobResult};
+use faceline_shared::job::{self, CodedPicture, JobResult, Reference, Task};
 use uuid::Uuid;
 
-use super::answer::{self, Face, Match, MatchedFace};
-use super::failure::Parts;
-use super::reference::ReferenceFace;
-use super::request::{FaceRequest, MatchImagesRequest, MatchRequest};
-use super::{BiometricServices, Json};
+use crate::families::biometric::answer::{FaceAnswer, MatchAnswer, MatchedFace, quality_and_eyes};
+use crate::families::biometric::failure::Parts;
+use crate::families::biometric::reference_face::ReferenceFace;
+use crate::families::biometric::request::{FaceRequest, MatchImagesRequest, MatchRequest};
+use crate::families::biometric::services::{BiometricServices, Json};
 use crate::families::form::Form;
+use crate::fault::Fault;
 use crate::jobs::unexpected_result;
 use crate::request::RequestContext;
 use crate::sessions::face::FaceDescription;
-use faceline_shared::job::{self, Reference, Task};
 
 impl BiometricServices {
-    /// Describes the face in a picture.
+    /// Codes the face in a picture, and answers its description with a template.
     ///
     /// # Errors
-    /// A request that is not of the form, a picture that cannot be used, no room, no answer in time.
+    /// [`Fault::Invalid`] for a bad request or picture, [`Fault::Busy`] where the service is overloaded,
+    /// [`Fault::DeadlineRunning`] where the job took too long.
     pub async fn create_face(&self, form: &Form, context: RequestContext) -> Result<Json, Fault> {
         let request = FaceRequest::read(form, &self.algorithm)?;
         let signed = request.signed;
@@ -28,11 +28,11 @@ impl BiometricServices {
         let description = describe(request, &coded);
         self.signed_if(
             signed,
-            &Face::new(Uuid::new_v4(), &description, template.as_deref(), &self.algorithm, None),
+            &FaceAnswer::new(Uuid::new_v4(), &description, template.as_deref(), &self.algorithm, None),
         )
     }
 
-    /// The work on a picture that makes a face.
+    /// Has a worker code the face in the picture of `request`.
     pub(super) async fn code(
         &self,
         request: &FaceRequest,
@@ -48,7 +48,7 @@ impl BiometricServices {
     /// Compares the faces in two pictures.
     ///
     /// # Errors
-    /// As for [`Self::create_face`], and where a picture has no face.
+    /// Those of [`Self::create_face`]; [`Fault::Invalid`] where a picture has no face.
     pub async fn match_images(&self, form: &Form, context: RequestContext) -> Result<Json, Fault> {
         let request = MatchImagesRequest::read(form)?;
         let parts = Parts { reference: "referenceImage", candidate: "candidateImage", ..Parts::default() };
@@ -63,18 +63,18 @@ impl BiometricServices {
             return Err(unexpected_result());
         };
         let describe = |picture, coded| MatchedFace::coded(picture, request.rotation, coded, &self.algorithm);
-        self.signed(&Match::direct(
+        self.signed(&MatchAnswer::direct(
             describe(&request.reference, coded),
             describe(&request.candidate, &matched.candidate),
             matched.far,
-            request.echo,
+            request.identifiers,
         ))
     }
 
-    /// Compares a face that was described before with the one in a picture.
+    /// Compares a face of an earlier answer with the face in a picture.
     ///
     /// # Errors
-    /// As for [`Self::match_images`], and for a template that this installation did not make.
+    /// Those of [`Self::match_images`]; [`Fault::Invalid`] for a template that this installation did not make.
     pub async fn match_face(&self, form: &Form, context: RequestContext) -> Result<Json, Fault> {
         let request = MatchRequest::read(form)?;
         let (reference, embedding) =
@@ -89,13 +89,13 @@ impl BiometricServices {
         };
         let candidate =
             MatchedFace::coded(&request.candidate, request.rotation, &matched.candidate, &self.algorithm);
-        self.signed(&Match::direct(reference, candidate, matched.far, request.echo))
+        self.signed(&MatchAnswer::direct(reference, candidate, matched.far, request.identifiers))
     }
 }
 
-/// What was asked for and what was seen.
+/// Combines what the caller sent with what the worker found.
 pub(super) fn describe(request: FaceRequest, coded: &CodedPicture) -> FaceDescription {
-    let (quality, eyes) = answer::seen(coded);
+    let (quality, eyes) = quality_and_eyes(coded);
     FaceDescription {
         friendly_name: request.friendly_name,
         digest: Some(coded.digest.clone()),

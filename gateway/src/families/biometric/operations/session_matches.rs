@@ -1,31 +1,31 @@
-//! A face of a session against all others.
+//! Compares a face of a session with the other faces of the session.
 
 use std::sync::Arc;
 
-use crate::fault::Fault;
 use faceline_gateway_store::sessions::SessionName;
 use faceline_shared::face::Embedding;
-use faceline_shared::job::JobResult;
+use faceline_shared::job::{JobResult, Ranking, Task};
 use faceline_shared::score::Far;
 use uuid::Uuid;
 
-use super::answer::{Match, MatchedFace};
-use super::failure::Parts;
-use super::{BiometricServices, Json};
+use crate::families::biometric::answer::{MatchAnswer, MatchedFace};
+use crate::families::biometric::failure::Parts;
+use crate::families::biometric::services::{BiometricServices, Json};
+use crate::fault::Fault;
 use crate::jobs::unexpected_result;
 use crate::request::RequestContext;
 use crate::sessions::SessionFace;
 use crate::timestamp::Timestamp;
-use faceline_shared::job::{Ranking, Task};
 
-/// The score of a candidate that cannot be compared, since nobody is in its picture.
+/// Score and false acceptance rate, in percent, of a candidate without an embedding of the present algorithm.
 const NOT_COMPARED: (f64, f64) = (0.0, 100.0);
 
 impl BiometricServices {
-    /// Compares a face of a session with every other one, best first.
+    /// Compares the face `id` of a session with every other face of it. The best match comes first.
     ///
     /// # Errors
-    /// There is no session or no such face in it, nobody is in the face's picture, no room, no answer in time.
+    /// [`Fault::NotFound`] where the session or the face does not exist, [`Fault::Invalid`] where the picture of the face showed
+    /// nobody, [`Fault::Busy`] where the service is overloaded, [`Fault::DeadlineRunning`] where the job took too long.
     pub async fn matches(
         &self,
         name: &SessionName,
@@ -43,7 +43,7 @@ impl BiometricServices {
         };
         let required = self.algorithm.require(&embedding);
         required.map_err(|what| Fault::Invalid(format!("the reference face: {what}")))?;
-        // A face from before a change of the algorithm cannot be compared any more.
+        // A change of the algorithm makes older faces incomparable.
         for (_, face) in &mut faces {
             face.embedding =
                 face.embedding.take().filter(|embedding| self.algorithm.require(embedding).is_ok());
@@ -52,10 +52,10 @@ impl BiometricServices {
 
         let shown = MatchedFace::kept(id, &reference_face.description, &self.algorithm);
         let created = Timestamp::now();
-        let mut matches: Vec<Match> = faces
+        let mut matches: Vec<MatchAnswer> = faces
             .iter()
             .zip(scores)
-            .map(|((id, face), (score, false_acceptance_rate))| Match {
+            .map(|((id, face), (score, false_acceptance_rate))| MatchAnswer {
                 reference: shown.clone(),
                 candidate: MatchedFace::kept(*id, &face.description, &self.algorithm),
                 score,
@@ -66,12 +66,12 @@ impl BiometricServices {
                 expires: Some(entered.session.expires),
             })
             .collect();
-        // Stable: of two with the same score the one that was added first comes first.
+        // The sort is stable: of two faces with the same score, the one that was added first stays first.
         matches.sort_by(|one, other| other.score.total_cmp(&one.score));
         self.signed_list(matches).await
     }
 
-    /// Score and percentage of each face, in their order.
+    /// Has a worker compare `reference` with all faces. Returns score and false acceptance rate, in percent, in the order of `faces`.
     async fn rank(
         &self,
         reference: Embedding,
@@ -102,9 +102,9 @@ impl BiometricServices {
         Ok(scores.collect())
     }
 
-    /// Signs each match. With RSA that takes tens of milliseconds for a full session, which other requests on this
-    /// thread are not to wait for.
-    async fn signed_list(&self, matches: Vec<Match>) -> Result<Json, Fault> {
+    /// Signs each match on a blocking thread. With RSA a full session takes tens of milliseconds, which would delay the other requests
+    /// of an async thread.
+    async fn signed_list(&self, matches: Vec<MatchAnswer>) -> Result<Json, Fault> {
         let signer = Arc::clone(&self.signer);
         let signed = tokio::task::spawn_blocking(move || signer.signed_list(&matches)).await;
         let signed = signed.map_err(|error| error.to_string());

@@ -1,0 +1,32 @@
+//! The algorithm that codes faces, and the refusal of templates of another one.
+
+use faceline_shared::face::Embedding;
+
+/// The algorithm that codes faces on this installation.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Algorithm {
+    /// The name of the algorithm: the `mode` of answers.
+    pub name: String,
+    /// The version of its templates: the `templateVersion` of answers.
+    pub version: u32,
+}
+
+impl Algorithm {
+    /// Checks that an embedding is of this algorithm and version.
+    ///
+    /// # Errors
+    /// A text for the caller that names both algorithms, where they differ.
+    pub(super) fn require(&self, embedding: &Embedding) -> Result<(), String> {
+        if embedding.algorithm == self.name && embedding.version == self.version {
+            return Ok(());
+        }
+        let named = |name: &str, version: u32| format!("{name} version {version}");
+        let theirs = named(&embedding.algorithm, embedding.version);
+        Err(other_algorithm(&theirs, &named(&self.name, self.version)))
+    }
+}
+
+/// The text for the caller of a template that this installation cannot compare.
+pub(super) fn other_algorithm(theirs: &str, ours: &str) -> String {
+    format!("the template was made by {theirs}, and this service uses {ours}")
+}

@@ -1,0 +1,83 @@
+//! The fields that each operation reads. The OpenAPI document describes requests from these tables, too.
+
+use std::ops::RangeInclusive;
+
+use crate::families::form::{Kind, Schema};
+
+/// Modes that clients of the original service ask for. This service accepts them and codes faces with its own algorithm.
+pub(crate) const ORIGINAL_MODES: [&str; 4] = ["F5_2_VID75", "F5_1_VID0", "F5_3_VID60", "F6_4_VID60X"];
+
+/// The fields of `POST /bioserver-app/v2/faces`.
+pub const FACES: Schema = Schema {
+    pictures: &["image"],
+    object: Some("face"),
+    document: None,
+    values: &[
+        ("mode", Kind::Text),
+        ("imageType", Kind::Text),
+        ("friendlyName", Kind::Text),
+        ("signatureDisabled", Kind::Flag),
+        ("imageRotationEnabled", Kind::Flag),
+        ("correlationId", Kind::Text),
+        ("evidenceId", Kind::Text),
+    ],
+};
+
+/// The fields of `POST /bioserver-app/v2/ages`.
+pub const AGES: Schema = Schema {
+    pictures: &["image"],
+    object: Some("age"),
+    document: None,
+    values: &[
+        ("threshold", Kind::Integer),
+        ("imageType", Kind::Text),
+        ("signatureDisabled", Kind::Flag),
+        ("imageRotationEnabled", Kind::Flag),
+        ("correlationId", Kind::Text),
+        ("evidenceId", Kind::Text),
+    ],
+};
+
+/// The fields of `POST /bioserver-app/v2/bio-sessions`, a JSON body.
+pub const SESSION: Schema = Schema {
+    pictures: &[],
+    object: None,
+    document: None,
+    values: &[
+        ("correlationId", Kind::Text),
+        ("evidenceId", Kind::Text),
+        ("imageStorageEnabled", Kind::Flag),
+        ("ttlSeconds", Kind::Integer),
+        ("callbackURL", Kind::Text),
+    ],
+};
+
+/// The ages, in years, that `threshold` may have.
+pub const THRESHOLDS: RangeInclusive<i64> = 0..=150;
+
+/// The fields of `POST /bioserver-app/v2/match/images`.
+pub const MATCH_IMAGES: Schema = Schema {
+    pictures: &["referenceImage", "candidateImage"],
+    object: None,
+    document: None,
+    values: &[
+        ("referenceImageType", Kind::Text),
+        ("candidateImageType", Kind::Text),
+        ("correlationId", Kind::Text),
+        ("evidenceId", Kind::Text),
+        ("imageRotationEnabled", Kind::Flag),
+    ],
+};
+
+/// The fields of `POST /bioserver-app/v2/match`.
+pub const MATCH: Schema = Schema {
+    pictures: &["candidateImage"],
+    object: None,
+    document: Some("referenceFace"),
+    values: &[
+        ("candidateImageType", Kind::Text),
+        ("correlationId", Kind::Text),
+        ("evidenceId", Kind::Text),
+        ("imageRotationEnabled", Kind::Flag),
+    ],
+};

@@ -1,0 +1,10 @@
+//! The operations, each as methods of [`BiometricServices`](super::BiometricServices).
+
+mod ages;
+mod bio_sessions;
+mod direct;
+mod session_faces;
+mod session_matches;
+mod stored_text;
+
+pub use self::session_faces::FacePicture;

@@ -1,0 +1,49 @@
+//! Schemas of single members of answers. The comments of these types are texts of the OpenAPI document.
+
+use faceline_shared::face::ImageType as PictureKind;
+use serde::Serialize;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+/// The kind of a picture; decides how several faces are treated.
+pub(in crate::families::biometric) struct ImageType;
+
+impl ToSchema for ImageType {}
+
+impl PartialSchema for ImageType {
+    fn schema() -> RefOr<Schema> {
+        one_of(&PictureKind::ALL)
+    }
+}
+
+/// The types of pictures in which the service estimates an age.
+pub const TYPES_WITH_AGE: [PictureKind; 2] = [PictureKind::Selfie, PictureKind::VideoFrame];
+
+/// The schema of those types.
+pub(in crate::families::biometric) fn image_type_with_age() -> RefOr<Schema> {
+    one_of(&TYPES_WITH_AGE)
+}
+
+/// A string schema with one value for each kind.
+fn one_of(kinds: &[PictureKind]) -> RefOr<Schema> {
+    let names = kinds.iter().map(|kind| kind.as_str());
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
+}
+
+/// The centres of the eyes, in pixels of the picture as it was sent, after its EXIF orientation.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::families::biometric) struct LandmarksEyes {
+    /// Left eye in the picture, from the left edge.
+    #[schema(example = 1191.4584)]
+    x1: f32,
+    /// Left eye in the picture, from the upper edge.
+    #[schema(example = 582.79565)]
+    y1: f32,
+    /// Right eye in the picture, from the left edge.
+    #[schema(example = 1477.8955)]
+    x2: f32,
+    /// Right eye in the picture, from the upper edge.
+    #[schema(example = 580.3324)]
+    y2: f32,
+}

@@ -1,0 +1,94 @@
+//! The dependencies of all operations: workers, templates, sessions, signer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use faceline_shared::face::CodedFace;
+use faceline_shared::job::{JobResult, Task};
+use faceline_shared::settings::Settings;
+use serde::Serialize;
+
+use super::algorithm::Algorithm;
+use super::answer::Capabilities;
+use super::failure::{self, Parts};
+use super::template::TemplateCodec;
+use crate::families::json;
+use crate::fault::Fault;
+use crate::jobs::WorkerClient;
+use crate::request::RequestContext;
+use crate::sessions::Sessions;
+use crate::signing::Signer;
+
+/// The JSON text of an answer, with its `signature` member where it is signed.
+pub type Json = Vec<u8>;
+
+/// The operations of Biometric Services.
+pub struct BiometricServices {
+    workers: WorkerClient,
+    pub(super) templates: TemplateCodec,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) signer: Arc<Signer>,
+    pub(super) algorithm: Algorithm,
+}
+
+impl BiometricServices {
+    /// The operations over the workers that `workers` reaches.
+    #[must_use]
+    pub fn new(
+        config: &Settings,
+        workers: WorkerClient,
+        templates: TemplateCodec,
+        sessions: Arc<Sessions>,
+        signer: Arc<Signer>,
+    ) -> Self {
+        let algorithm =
+            Algorithm { name: config.face.algorithm.clone(), version: config.face.template_version };
+        Self { workers, templates, sessions, signer, algorithm }
+    }
+
+    /// The algorithm and the version of the service.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities<'_> {
+        Capabilities { current_mode: [&self.algorithm.name], version: env!("CARGO_PKG_VERSION") }
+    }
+
+    /// The signer of answers.
+    #[must_use]
+    pub fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// Has a worker run `task`. `parts` names the parts of the request in the text of a refusal.
+    pub(super) async fn run(
+        &self,
+        task: Task<Bytes>,
+        context: &RequestContext,
+        parts: &Parts,
+    ) -> Result<JobResult, Fault> {
+        self.workers.run(task, context).await?.map_err(|failure| failure::fault(&failure, parts))
+    }
+
+    /// Seals the embedding of a face into a template for the caller.
+    pub(super) fn template(&self, face: &CodedFace) -> Result<String, Fault> {
+        self.templates.encode(&face.embedding).map_err(|error| {
+            tracing::error!(%error, "a template cannot be written");
+            Fault::Internal
+        })
+    }
+
+    /// Writes and signs an answer.
+    pub(super) fn signed(&self, answer: &impl Serialize) -> Result<Json, Fault> {
+        self.signer.signed(answer).map_err(|error| {
+            tracing::error!(%error, "an answer cannot be signed");
+            Fault::Internal
+        })
+    }
+
+    /// Writes an answer, and signs it where `signed` is set.
+    pub(super) fn signed_if(&self, signed: bool, answer: &impl Serialize) -> Result<Json, Fault> {
+        if signed {
+            return self.signed(answer);
+        }
+        json::answer(answer)
+    }
+}

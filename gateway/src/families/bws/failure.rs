@@ -1,0 +1,31 @@
+//! Turns the failure of a job into the error that the caller reads.
+
+use faceline_shared::job::{JobFailure, Subject};
+
+use crate::fault::Fault;
+
+/// The error of a failed job: it names the picture where that is the cause.
+pub(super) fn fault(failure: &JobFailure) -> Fault {
+    let name = |subject: &Subject| match subject {
+        Subject::Live(at) => format!("live image {}", u32::from(*at) + 1),
+        Subject::Photo => "photo".to_owned(),
+        // This family never sends these to a worker.
+        Subject::Image | Subject::Reference | Subject::Candidate => "image".to_owned(),
+    };
+    match failure {
+        JobFailure::BadPicture { subject, reason } => {
+            Fault::Invalid(format!("The {} cannot be decoded: {reason}.", name(subject)))
+        }
+        JobFailure::NoFace { subject } => {
+            Fault::Invalid(format!("No face was found in the {}.", name(subject)))
+        }
+        JobFailure::SeveralFaces { subject } => {
+            Fault::Invalid(format!("More than one face was found in the {}.", name(subject)))
+        }
+        JobFailure::OtherAlgorithm { .. }
+        | JobFailure::BlobLost
+        | JobFailure::Expired { .. }
+        | JobFailure::Poison { .. }
+        | JobFailure::Internal => Fault::Internal,
+    }
+}

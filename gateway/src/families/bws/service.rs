@@ -1,0 +1,110 @@
+//! The operations of BWS.
+
+use bytes::Bytes;
+use faceline_shared::job::examination::{Examination, Examined};
+use faceline_shared::job::{JobResult, Task};
+use faceline_shared::score::Far;
+use faceline_shared::settings::Settings;
+
+use super::answer::{ImageProperties, LivenessDetection, PhotoVerify};
+use super::failure;
+use super::judgement;
+use super::request::{Detection, Verification};
+use super::verification_level::{self, VerificationLevel};
+use crate::fault::Fault;
+use crate::jobs::WorkerClient;
+use crate::request::RequestContext;
+
+/// The operations of BWS.
+pub struct Bws {
+    workers: WorkerClient,
+    /// The threshold of the configured security level. A liveness score above it counts as live.
+    threshold: f32,
+}
+
+impl Bws {
+    /// The operations over the workers that `workers` reaches.
+    #[must_use]
+    pub fn new(config: &Settings, workers: WorkerClient) -> Self {
+        Self { workers, threshold: config.liveness.security_level.threshold() }
+    }
+
+    /// Judges whether one or two pictures show a living person.
+    ///
+    /// # Errors
+    /// [`Fault::Invalid`] for a bad request or an unreadable picture; those of [`WorkerClient::run`].
+    pub async fn detect_liveness(
+        &self,
+        request: Detection,
+        context: &RequestContext,
+    ) -> Result<LivenessDetection, Fault> {
+        let examined = self.examine(request.examination()?, context).await?;
+        Ok(judgement::judge(&examined, self.threshold))
+    }
+
+    /// Judges whether live pictures and a photo show the same person.
+    ///
+    /// # Errors
+    /// Those of [`Self::detect_liveness`].
+    pub async fn verify_photo(
+        &self,
+        request: Verification,
+        context: &RequestContext,
+    ) -> Result<PhotoVerify, Fault> {
+        let wants_liveness = !request.disable_liveness_detection;
+        let examined = self.examine(request.examination()?, context).await?;
+        let detection = if wants_liveness {
+            judgement::judge(&examined, self.threshold)
+        } else {
+            judgement::without_liveness(&examined)
+        };
+        if wants_liveness && !detection.live {
+            return Ok(PhotoVerify::not_compared(detection, None));
+        }
+        Ok(verified(detection, &examined))
+    }
+
+    /// Has a worker examine the pictures.
+    async fn examine(
+        &self,
+        examination: Examination<Bytes>,
+        context: &RequestContext,
+    ) -> Result<Examined, Fault> {
+        let pictures = (examination.live.len(), examination.photo.is_some());
+        match self.workers.run(Task::Examine(Box::new(examination)), context).await? {
+            Ok(JobResult::Examined(examined))
+                if (examined.live.len(), examined.photo.is_some()) == pictures =>
+            {
+                Ok(*examined)
+            }
+            Ok(_) => {
+                tracing::error!("a worker answered something else than it was asked");
+                Err(Fault::Internal)
+            }
+            Err(failure) => Err(failure::fault(&failure)),
+        }
+    }
+}
+
+/// The answer where the live pictures passed the liveness detection, or the caller disabled it.
+fn verified(detection: LivenessDetection, examined: &Examined) -> PhotoVerify {
+    let Some(photo) = &examined.photo else { return PhotoVerify::not_compared(detection, None) };
+    let error = judgement::photo_error(photo, examined.verification.is_some());
+    // An attacker could otherwise send a live picture of themselves together with a picture of the victim.
+    let is_one_person = examined.same_person != Some(false);
+    let is_comparable = error.is_none() && detection.errors.is_empty() && is_one_person;
+    let mut answer = PhotoVerify::not_compared(detection, Some(ImageProperties::new(photo, None)));
+    answer.errors.extend(error);
+    if let Some(far) = examined.verification.filter(|_| is_comparable) {
+        answer.compared(far);
+    }
+    answer
+}
+
+impl PhotoVerify {
+    /// Enters the result of the comparison.
+    fn compared(&mut self, far: Far) {
+        self.verification_level = VerificationLevel::of(far);
+        self.verification_score = verification_level::score(far);
+    }
+}
