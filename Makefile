@@ -25,13 +25,14 @@ conformance: packages-test models-for-tests ## Send 2,000 requests generated fro
 	@deploy/dev/tools.sh $(TOOLS) test
 	CASES=2000 $(CARGO) test --release --workspace --test it conformance -- --nocapture
 
-lint: packages-build ## Check formatting, clippy, module cycles, file lengths, licences, unused dependencies, spelling
+lint: packages-build ## Check formatting, clippy, module cycles, file lengths, paths in documents, licences, unused dependencies, spelling
 	@deploy/dev/tools.sh $(TOOLS) lint
 	$(CARGO) fmt --all --check
 	deploy/dev/module-cycles.py --self-test
 	deploy/dev/module-cycles.py
 	deploy/dev/file-lengths.py --self-test
 	deploy/dev/file-lengths.py
+	deploy/dev/document-paths.py
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(TOOLS)/bin/cargo-deny --log-level error check bans licenses sources
 	$(TOOLS)/bin/cargo-machete
