@@ -29,8 +29,9 @@ pub struct BrokerSettings {
     pub prefix: String,
     /// Pictures of a job up to this size in total travel in the message, larger ones go to the blob store; in bytes.
     pub inline_limit: usize,
-    /// Maximum number of messages that wait in one queue. RabbitMQ does not change the arguments of a queue that exists:
-    /// to change this or one of the next two settings, delete the queues, or set them by policy and use `passive`.
+    /// Maximum number of messages that wait in one queue. RabbitMQ does not change the arguments of a queue that
+    /// exists: to change this or one of the next two settings, delete the queues, or set them by policy and use
+    /// `passive`.
     pub max_length: u64,
     /// Maximum number of bytes that wait in one queue.
     pub max_length_bytes: u64,
