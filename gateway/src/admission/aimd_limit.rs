@@ -15,8 +15,8 @@
 //!   Otherwise every quiet night would raise it to its maximum, and the first burst of the morning would wait behind
 //!   everything that was admitted.
 //!
-//! The proportional factor and the threshold at half the target are this project's choice. They were tuned in
-//! `simulation.rs` for a goodput of at least 90 % at three times the workers' capacity.
+//! The proportional factor and the threshold at half the target are this project's choice. The tests in `simulation.rs`
+//! hold them to a goodput of at least 90 % at three times the workers' capacity.
 
 use std::time::{Duration, Instant};
 
