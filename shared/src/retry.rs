@@ -1,14 +1,14 @@
 //! Retries: exponential back-off with jitter, with the parameters as data.
 //!
-//! Every retry loop takes its delays from here. The jitter keeps processes that lost the same server from retrying at the
-//! same moments.
+//! Every retry loop takes its delays from here. The jitter keeps processes that lost the same server from retrying at
+//! the same moments.
 
 use std::time::Duration;
 
 use rand::RngExt as _;
 
-/// Exponential back-off: the delay doubles with every failure up to a cap. The number of retries is unlimited; a loop that
-/// has a deadline checks it itself.
+/// Exponential back-off: the delay doubles with every failure up to a cap. The number of retries is unlimited; a loop
+/// that has a deadline checks it itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Backoff {
     /// Upper bound of the delay after the first failure.
@@ -25,8 +25,8 @@ impl Backoff {
     /// For background work, for which no caller waits.
     pub const BACKGROUND: Self = Self { first: Duration::from_secs(1), cap: Duration::from_mins(1) };
 
-    /// The delay after this many failures in a row: uniformly random in `d/2..=d` with
-    /// `d = min(first * 2^(failures - 1), cap)`, known as equal jitter (Brooker, "Exponential Backoff And Jitter", 2015).
+    /// The delay after this many failures in a row: uniformly random in `d/2..=d` with `d = min(first * 2^(failures -
+    /// 1), cap)`, known as equal jitter (Brooker, "Exponential Backoff And Jitter", 2015).
     #[must_use]
     pub fn delay(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);

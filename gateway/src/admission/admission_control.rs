@@ -17,7 +17,8 @@ use super::permit::InFlightPermit;
 use crate::accounts::Caller;
 use crate::fault::{BusyCause, Fault};
 
-/// `Retry-After` while the broker or a store is unreachable, before jitter. Reconnecting is tried about once a second.
+/// `Retry-After` while the broker or a store is unreachable, before jitter: the longest delay between two attempts to
+/// reconnect to the broker (`Backoff::CONNECTION`).
 const OUTAGE_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// With the embedded blob store a picture is twice in this process: as it was received, and sealed.

@@ -8,15 +8,15 @@
 //! - **Decrease**: a wait above the target multiplies the limit by `target / wait`, kept within
 //!   [`MIN_DECREASE_FACTOR`] and [`MAX_DECREASE_FACTOR`]. After a decrease the limit stays for as long as that job had
 //!   waited, because until then the answers belong to jobs that were admitted under the old limit.
-//! - **Increase**: a wait of at least half the target adds `1 / limit` per answer, which is one job per `limit` answers.
-//!   A wait below half the target adds one job per answer. This doubles the limit in the time that one queue's worth of
-//!   jobs takes, like TCP's slow start, so a fleet that has grown is in use within seconds.
+//! - **Increase**: a wait of at least half the target adds `1 / limit` per answer, which is one job per `limit`
+//!   answers. A wait below half the target adds one job per answer. This doubles the limit in the time that one queue's
+//!   worth of jobs takes, like TCP's slow start, so a fleet that has grown is in use within seconds.
 //! - **Only a binding limit grows**: the limit increases only if it has refused a request since the last answer.
 //!   Otherwise every quiet night would raise it to its maximum, and the first burst of the morning would wait behind
 //!   everything that was admitted.
 //!
-//! The proportional factor and the threshold at half the target are this project's choice. They were tuned in
-//! `simulation.rs` for a goodput of at least 90 % at three times the workers' capacity.
+//! The proportional factor and the threshold at half the target are this project's choice. The tests in `simulation.rs`
+//! hold them to a goodput of at least 90 % at three times the workers' capacity.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,8 @@ const MIN_DECREASE_FACTOR: f64 = 0.5;
 /// The weakest single decrease: nine tenths of the limit remain.
 const MAX_DECREASE_FACTOR: f64 = 0.9;
 
-/// The limit of one gateway. It starts at its maximum, because nothing is known of the workers before their first answer.
+/// The limit of one gateway. It starts at its maximum, because nothing is known of the workers before their first
+/// answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AimdLimit {
     target_wait: Duration,

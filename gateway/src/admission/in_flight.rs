@@ -187,7 +187,9 @@ mod tests {
                 let mine = jobs.iter().position(|(owner, _)| *owner == index);
                 match (step, mine) {
                     (0, _) if try_add(&mut in_flight, names[index], bytes).is_ok() => jobs.push((index, bytes)),
-                    (1, Some(at)) if in_flight.add_bytes(&clients[index], bytes, &BOUNDS).is_ok() => jobs[at].1 += bytes,
+                    (1, Some(at)) if in_flight.add_bytes(&clients[index], bytes, &BOUNDS).is_ok() => {
+                        jobs[at].1 += bytes;
+                    }
                     (2, Some(at)) => {
                         let (_, held) = jobs.swap_remove(at);
                         in_flight.remove_request(&clients[index], held);

@@ -1,7 +1,7 @@
 //! Decides whether one more job may start, and when a refused request should be retried.
 //!
-//! Joins the [`AimdLimit`] on jobs in flight, the [`CompletionRate`] and the [`RetryReservations`] of one gateway. All of
-//! it runs on explicit time, so tests simulate minutes in milliseconds.
+//! Joins the [`AimdLimit`] on jobs in flight, the [`CompletionRate`] and the [`RetryReservations`] of one gateway. All
+//! of it runs on explicit time, so tests simulate minutes in milliseconds.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -5,9 +5,9 @@
 //! 1. the client's share of what is in flight, and this gateway's bounds on requests and body bytes (`in_flight.rs`);
 //! 2. the AIMD limit on jobs, which follows how long jobs wait for a worker (`aimd_limit.rs`).
 //!
-//! A refused request is answered with `Retry-After`, and capacity is reserved for its retry (`retry_reservations.rs`). The
-//! retry is recognised by its fingerprint (`fingerprint.rs`); callers send nothing for it. Reservations are local to a
-//! gateway. If a balancer sends the retry to another gateway, the retry is treated there like any new request.
+//! A refused request is answered with `Retry-After`, and capacity is reserved for its retry (`retry_reservations.rs`).
+//! The retry is recognised by its fingerprint (`fingerprint.rs`); callers send nothing for it. Reservations are local
+//! to a gateway. If a balancer sends the retry to another gateway, the retry is treated there like any new request.
 
 mod admission_control;
 mod aimd_limit;

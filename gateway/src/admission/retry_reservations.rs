@@ -23,8 +23,8 @@ use super::decaying_count::DecayingCount;
 use super::fingerprint::RequestFingerprint;
 
 const SLOTS_PER_SECOND: u64 = 10;
-/// A reservation expires this many slots (2 s) after its time. With a longer time, unused reservations would be taken by
-/// other callers whose requests have the same fingerprint.
+/// A reservation expires this many slots (2 s) after its time. With a longer time, unused reservations would be taken
+/// by other callers whose requests have the same fingerprint.
 const EXPIRY_SLOTS: u64 = 2 * SLOTS_PER_SECOND;
 /// Reservations up to this many slots before the present one count as expected now.
 const LATE_SLOTS: u64 = 5;

@@ -49,8 +49,8 @@ struct Scenario {
     until: f64,
     /// Fraction of the refused callers that retries, once, at the `Retry-After` time.
     retrying: f64,
-    /// If above 0: a closed loop of this many callers instead of new ones. Each sends its next request when it is answered,
-    /// and retries when it is refused.
+    /// If above 0: a closed loop of this many callers instead of new ones. Each sends its next request when it is
+    /// answered, and retries when it is refused.
     regulars: usize,
     /// Each caller of the closed loop keeps its connection.
     connected: bool,
@@ -396,8 +396,8 @@ fn nine_of_ten_who_come_as_told_are_served_where_that_can_be() {
     }
 }
 
-/// All refused callers retry, which is 180 s of work in 60 s. Within `max_retry_after` (30 s) after that, 90 s of it can
-/// be done. So at most half of the retries can be admitted; 90 % of them only with a long enough `max_retry_after`.
+/// All refused callers retry, which is 180 s of work in 60 s. Within `max_retry_after` (30 s) after that, 90 s of it
+/// can be done. So at most half of the retries can be admitted; 90 % of them only with a long enough `max_retry_after`.
 #[test]
 fn where_all_come_again_the_last_second_that_they_may_be_told_decides() {
     let report = THREEFOLD.run();

@@ -26,8 +26,8 @@ impl WorkerClient {
         Self { submit, admission, deadline }
     }
 
-    /// Runs a task. The inner error is a failure that the task's pictures or template cause; the API family puts it into
-    /// its own words.
+    /// Runs a task. The inner error is a failure that the task's pictures or template cause; the API family puts it
+    /// into its own words.
     ///
     /// # Errors
     /// [`Fault::Busy`] if the queue is full, no worker takes the job in time, or broker or blob store are unreachable;

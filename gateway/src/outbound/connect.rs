@@ -96,8 +96,8 @@ impl Connector {
         Ok(Connection { sender, _driver: AbortOnDropHandle::new(driver) })
     }
 
-    /// Connects to the first of the host's addresses that accepts. The remaining time is divided among the addresses that
-    /// have not been tried, so an address that drops all packets does not use it up.
+    /// Connects to the first of the host's addresses that accepts. The remaining time is divided among the addresses
+    /// that have not been tried, so an address that drops all packets does not use it up.
     async fn open(&self, url: &Url, deadline: Instant) -> Result<TcpStream, ConnectError> {
         let addresses = self.addresses(url).await?;
         let port = url.port_or_known_default().unwrap_or_default();

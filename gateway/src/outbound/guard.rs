@@ -113,8 +113,8 @@ fn scope(address: IpAddr) -> AddressScope {
     }
 }
 
-/// Maps an IPv6 address that represents an IPv4 address to that one: IPv4-mapped (RFC 4291, 2.5.5.2) and NAT64 (RFC 6052,
-/// 2.1). Returns any other address unchanged.
+/// Maps an IPv6 address that represents an IPv4 address to that one: IPv4-mapped (RFC 4291, 2.5.5.2) and NAT64 (RFC
+/// 6052, 2.1). Returns any other address unchanged.
 fn translated(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => match v6.segments() {

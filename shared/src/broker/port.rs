@@ -55,16 +55,16 @@ pub trait Deliveries: Send {
 /// An event of a gateway's reply queue.
 #[derive(Debug)]
 pub enum ReplyEvent {
-    /// A new queue is open. The previous one is lost with all replies that were on their way to it, so the gateway has to
-    /// publish all pending jobs again with this name in `reply_to`.
+    /// A new queue is open. The previous one is lost with all replies that were on their way to it, so the gateway has
+    /// to publish all pending jobs again with this name in `reply_to`.
     Opened {
         /// Name for [`Message::reply_to`].
         queue: String,
     },
     /// The queue, or the connection to it, was lost. The next generation follows.
     Lost,
-    /// A reply. It is acknowledged already: if the gateway loses it, the job is still pending and is published again, so
-    /// acknowledging each reply after its use would gain nothing.
+    /// A reply. It is acknowledged already: if the gateway loses it, the job is still pending and is published again,
+    /// so acknowledging each reply after its use would gain nothing.
     Reply(Message),
 }
 

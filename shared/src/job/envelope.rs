@@ -126,7 +126,8 @@ impl JobEnvelope {
     /// Opens the task.
     ///
     /// # Errors
-    /// [`MessageError::Seal`] for an unknown key or changed bytes, [`MessageError::Malformed`] if the payload is not a task.
+    /// [`MessageError::Seal`] for an unknown key or changed bytes, [`MessageError::Malformed`] if the payload is not a
+    /// task.
     pub fn open(&self, ring: &KeyRing) -> Result<Task<CarriedPicture>, MessageError> {
         let plain =
             ring.open(Purpose::Job, associated_data(&self.client, self.id).as_bytes(), &self.payload)?;

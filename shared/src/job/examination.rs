@@ -109,8 +109,8 @@ pub struct Motion {
 pub struct Examination<P> {
     /// One or two live pictures.
     pub live: Vec<P>,
-    /// A photo, such as one of an identity document, that is compared with the live pictures. A much smaller second portrait
-    /// on it is ignored.
+    /// A photo, such as one of an identity document, that is compared with the live pictures. A much smaller second
+    /// portrait on it is ignored.
     pub photo: Option<P>,
     /// Whether liveness is requested too.
     pub liveness: bool,
@@ -165,15 +165,15 @@ where
 pub struct Examined {
     /// The live pictures, in the order of the task.
     pub live: Vec<ExaminedPicture>,
-    /// The motion between two live pictures; `None` unless liveness was requested and each has exactly one face, which is
-    /// not rejected.
+    /// The motion between two live pictures; `None` unless liveness was requested and each has exactly one face, which
+    /// is not rejected.
     pub motion: Option<Motion>,
     /// Whether two live pictures show the same person; `None` unless each has exactly one face.
     pub same_person: Option<bool>,
     /// The photo; `None` if the task has none.
     pub photo: Option<ExaminedPicture>,
-    /// The false acceptance rate at the score between the live pictures and the photo: how often two different people reach
-    /// at least this score. `None` unless each has exactly one face.
+    /// The false acceptance rate at the score between the live pictures and the photo: how often two different people
+    /// reach at least this score. `None` unless each has exactly one face.
     pub verification: Option<Far>,
 }
 

@@ -18,8 +18,8 @@ pub enum JobResult {
     Coded(CodedPicture),
     /// Result of [`Task::Match`](super::Task::Match).
     Matched(Box<Matched>),
-    /// Result of [`Task::Rank`](super::Task::Rank): for each candidate, in order, the false acceptance rate at its score. This
-    /// is how often two different people reach at least the score of the candidate and the reference.
+    /// Result of [`Task::Rank`](super::Task::Rank): for each candidate, in order, the false acceptance rate at its
+    /// score. This is how often two different people reach at least the score of the candidate and the reference.
     Ranked(Vec<Far>),
     /// Result of [`Task::EstimateAge`](super::Task::EstimateAge).
     Aged(AgedPicture),
@@ -56,7 +56,8 @@ pub struct Matched {
     pub reference: Option<CodedPicture>,
     /// The candidate.
     pub candidate: CodedPicture,
-    /// The false acceptance rate at the score of these two faces: how often two different people reach at least this score.
+    /// The false acceptance rate at the score of these two faces: how often two different people reach at least this
+    /// score.
     pub far: Far,
 }
 

@@ -1,7 +1,7 @@
 //! Tasks for a worker, generic over how a picture is carried.
 //!
-//! A gateway holds a `Task<Bytes>`. The envelope carries it as a `Task<CarriedPicture>`, whose pictures are in the message or
-//! in the blob store. The worker fetches the pictures and holds a `Task<Bytes>` again.
+//! A gateway holds a `Task<Bytes>`. The envelope carries it as a `Task<CarriedPicture>`, whose pictures are in the
+//! message or in the blob store. The worker fetches the pictures and holds a `Task<Bytes>` again.
 
 use serde::{Deserialize, Serialize};
 

@@ -14,8 +14,8 @@ use tokio::sync::watch;
 /// Timeout for the start of a server.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Runs `$@` and waits for the name of a signal on standard input, which it sends to the server. If standard input closes
-/// first (the test process has ended), it sends SIGKILL and removes the folder.
+/// Runs `$@` and waits for the name of a signal on standard input, which it sends to the server. If standard input
+/// closes first (the test process has ended), it sends SIGKILL and removes the folder.
 const GUARD: &str = r#"
 folder=$1; shift
 "$@" </dev/null 2>&1 &

@@ -17,8 +17,8 @@ pub fn demo_token(seconds: i64) -> String {
     token("demo", DEMO_KEY, seconds)
 }
 
-/// A token of `client`, signed with its base64 `key` and valid for `seconds` from now. The name must not need escaping in
-/// JSON.
+/// A token of `client`, signed with its base64 `key` and valid for `seconds` from now. The name must not need escaping
+/// in JSON.
 ///
 /// # Panics
 /// The key is not base64, or the system's clock is before 1970.

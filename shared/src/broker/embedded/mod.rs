@@ -1,7 +1,7 @@
 //! The embedded broker: bounded queues in memory, for a single process. They behave like RabbitMQ's quorum queues.
 //!
-//! Messages do not survive the process. Callers that wait lose their connection with it anyway, and replays are published
-//! again from the store.
+//! Messages do not survive the process. Callers that wait lose their connection with it anyway, and replays are
+//! published again from the store.
 
 mod bounds;
 mod core;
@@ -42,8 +42,8 @@ impl EmbeddedBroker {
         Self { core: Arc::new(core) }
     }
 
-    /// Simulates the loss of all connections to RabbitMQ: unsettled deliveries return as failed attempts, and reply queues
-    /// are lost.
+    /// Simulates the loss of all connections to RabbitMQ: unsettled deliveries return as failed attempts, and reply
+    /// queues are lost.
     #[cfg(feature = "testkit")]
     pub fn interrupt(&self) {
         self.core.change(EmbeddedState::interrupt);

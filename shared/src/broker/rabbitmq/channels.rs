@@ -18,8 +18,8 @@ const MAX_CHANNELS: usize = 128;
 /// The channels of the present connection.
 ///
 /// lapin attaches a returned message to the next confirm on its channel, whichever message that confirms. So queues do
-/// not share channels. Within one queue this does no harm: a lost queue never comes back under its name, so every message
-/// to it is returned.
+/// not share channels. Within one queue this does no harm: a lost queue never comes back under its name, so every
+/// message to it is returned.
 pub(super) struct PublishChannels {
     connections: ConnectionSupervisor,
     open: Mutex<OpenChannels>,

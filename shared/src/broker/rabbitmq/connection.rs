@@ -55,7 +55,8 @@ impl BrokerConnection {
     /// Connects and declares the queues.
     ///
     /// # Errors
-    /// [`BrokerError::Unreachable`] if the server does not answer, [`BrokerError::Topology`] if it refuses a declaration.
+    /// [`BrokerError::Unreachable`] if the server does not answer, [`BrokerError::Topology`] if it refuses a
+    /// declaration.
     pub(super) async fn open(
         address: &ServerAddress,
         topology: &Topology,
@@ -153,7 +154,9 @@ async fn watch(status: ConnectionStatus, events: impl Stream<Item = Event>, fail
             () = failure.token.cancelled() => return,
             event = events.next() => match event {
                 Some(Event::Error(error)) if !error.is_amqp_soft_error() => failure.set(&error),
-                Some(Event::ConnectionBlocked(reason)) => tracing::warn!(reason, "the broker blocks publishers (memory or disk alarm)"),
+                Some(Event::ConnectionBlocked(reason)) => {
+                    tracing::warn!(reason, "the broker blocks publishers (memory or disk alarm)");
+                }
                 Some(Event::ConnectionUnblocked) => tracing::info!("the broker unblocks publishers"),
                 Some(_) => (),
                 None => failure.set(&"the connection is gone"),

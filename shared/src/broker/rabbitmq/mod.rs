@@ -1,8 +1,8 @@
 //! The adapter for RabbitMQ, from version 3.10 on: quorum queues, publisher confirms, and a supervisor over lapin.
 //!
-//! There are two connections, one for publishing and one for consuming. So when the broker blocks publishers (a memory or
-//! disk alarm), acknowledgements still pass. A failure of a connection, or of any of its channels, replaces the connection
-//! as a whole: its queues are declared and its consumers subscribed again (`supervisor.rs`).
+//! There are two connections, one for publishing and one for consuming. So when the broker blocks publishers (a memory
+//! or disk alarm), acknowledgements still pass. A failure of a connection, or of any of its channels, replaces the
+//! connection as a whole: its queues are declared and its consumers subscribed again (`supervisor.rs`).
 
 mod address;
 mod channels;
@@ -49,8 +49,8 @@ pub struct RabbitMqBroker {
     publishing: ConnectionSupervisor,
     consuming: ConnectionSupervisor,
     publisher: Arc<Publisher>,
-    /// Generation of the next reply queue. It starts at the clock's milliseconds, so an instance that restarts under the
-    /// same name does not reuse a queue's name.
+    /// Generation of the next reply queue. It starts at the clock's milliseconds, so an instance that restarts under
+    /// the same name does not reuse a queue's name.
     next_generation: Arc<AtomicU64>,
     closing: DropGuard,
 }

@@ -46,8 +46,8 @@ impl Settle for RabbitMqSettle {
     }
 
     async fn flush_settlements(&self) -> Result<(), SettleError> {
-        // AMQP has no response to a settlement. The broker processes the frames of a channel in order, so the response to any
-        // later request confirms them. `confirm.select` has no effect on a channel on which nobody publishes.
+        // AMQP has no response to a settlement. The broker processes the frames of a channel in order, so the response
+        // to any later request confirms them. `confirm.select` has no effect on a channel on which nobody publishes.
         let barrier = with_response_timeout(self.channel.confirm_select(ConfirmSelectOptions::default()));
         barrier.await.map_err(|_| SettleError::Gone)
     }

@@ -123,7 +123,8 @@ impl Subscription {
             }
             tracing::warn!(queue = %self.consumer.queue(), "a message that faceline did not publish is dropped");
             if self.needs_settlement {
-                // It becomes a dead letter. An error means that the connection failed, which the next iteration notices.
+                // It becomes a dead letter. An error means that the connection failed, which the next iteration
+                // notices.
                 let _ = delivery.acker.reject(BasicRejectOptions { requeue: false }).await;
             }
         }

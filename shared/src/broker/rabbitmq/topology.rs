@@ -75,8 +75,8 @@ impl Topology {
         channel.queue_declare(self.queue(queue).into(), options, self.arguments(queue)).await.map(drop)
     }
 
-    /// The arguments of a queue: a bounded quorum queue that refuses publishes when it is full and dead-letters. The queue
-    /// of dead letters drops its oldest messages instead.
+    /// The arguments of a queue: a bounded quorum queue that refuses publishes when it is full and dead-letters. The
+    /// queue of dead letters drops its oldest messages instead.
     fn arguments(&self, queue: &Queue) -> FieldTable {
         let text = |text: &str| AMQPValue::LongString(text.into());
         let arguments = if *queue == Queue::DeadLetters {

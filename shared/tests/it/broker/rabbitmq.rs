@@ -148,7 +148,7 @@ async fn a_passive_client_waits_for_queues_that_others_make() {
     let passive = connect(&BrokerSettings { topology: TopologyMode::Passive, ..declare.clone() });
     match soon(passive.depth(&Queue::Interactive)).await {
         Err(BrokerError::Topology(reason)) => {
-            assert!(reason.contains(Queue::Interactive.name()), "{reason}")
+            assert!(reason.contains(Queue::Interactive.name()), "{reason}");
         }
         other => panic!("there should be no queue: {other:?}"),
     }
