@@ -1,4 +1,4 @@
-# Set-up, run, test: everything a fresh Debian 12 with Rust, Python 3 and npm needs is installed or named here.
+# Set-up, run, test. A fresh Debian 12 needs Rust, Python 3 and npm; these targets install the rest, or say what to install.
 
 CARGO ?= cargo
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/faceline/tools
@@ -10,35 +10,50 @@ RELEASE := target/release
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: models ## Set up what is missing, then serve on 127.0.0.1:8080 with embedded defaults
+run: packages-build ## Build what is missing, then serve on 127.0.0.1:8080 with embedded defaults
+	@test -x $(RELEASE)/faceline || \
+		echo "The first build takes about 10 minutes on two cores; later ones take seconds."
+	$(CARGO) build --release -p faceline -p faceline-model-tool
+	@$(RELEASE)/faceline-models fetch
 	@exec $(RELEASE)/faceline
 
-test: packages-test models ## All tests, on real RabbitMQ and Redis servers of their own
+test: packages-test models-for-tests ## Run all tests, on RabbitMQ and Redis servers of their own
 	@deploy/dev/tools.sh $(TOOLS) test
 	$(CARGO) test --release --workspace
 
-conformance: packages-test models ## 2,000 requests, made by the description of the API, against the service
+conformance: packages-test models-for-tests ## Send 2,000 requests generated from the OpenAPI description to the service
 	@deploy/dev/tools.sh $(TOOLS) test
 	CASES=2000 $(CARGO) test --release --workspace --test it conformance -- --nocapture
 
-lint: packages-build ## Formatting, clippy, licences, unused dependencies, spelling
+lint: packages-build ## Check formatting, clippy, module cycles, file lengths, licences, unused dependencies, spelling
 	@deploy/dev/tools.sh $(TOOLS) lint
 	$(CARGO) fmt --all --check
+	deploy/dev/module-cycles.py --self-test
+	deploy/dev/module-cycles.py
+	deploy/dev/file-lengths.py --self-test
+	deploy/dev/file-lengths.py
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(TOOLS)/bin/cargo-deny --log-level error check bans licenses sources
 	$(TOOLS)/bin/cargo-machete
 	$(TOOLS)/typos/bin/typos
 
-bench: packages-test models ## Throughput of the whole service over that of the bare pipeline, in one run
+bench: packages-test models-for-tests ## Compare the whole service's throughput with the bare pipeline's, in one run
 	$(RELEASE)/faceline-loadtest bench
 
-evaluate: models ## Verification accuracy on a folder of pictures: make evaluate DATASET=DIR
+evaluate: models ## Measure verification accuracy on a folder of pictures: make evaluate DATASET=DIR
 	$(RELEASE)/faceline-models evaluate verification --dataset $(DATASET)
 
-build: packages-build
+build: packages-build ## Build all programs
 	$(CARGO) build --release --workspace
 
-models: build ## Fetch, check and convert the models
+models: packages-build ## Build the model tool; download, check and convert the models
+	$(CARGO) build --release -p faceline-model-tool
+	@$(RELEASE)/faceline-models fetch
+
+# Tests and benchmarks start all programs, so they use the model tool of the build of the whole workspace. Its set of features
+# is that of `cargo test --workspace`: no dependency is compiled twice.
+.PHONY: models-for-tests
+models-for-tests: build
 	@$(RELEASE)/faceline-models fetch
 
 .PHONY: packages-build packages-test

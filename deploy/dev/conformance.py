@@ -1,11 +1,11 @@
-"""Holds a running service against its own description (OpenAPI), by schemathesis.
+"""Checks a running service against its own OpenAPI description, with schemathesis.
 
     conformance.py URL AWAY CASES SEED PICTURE...
 
-URL is a service whose accounts have the keys below. AWAY is a gateway whose broker and stores are away. CASES are
-shared among the operations. For each operation there are cases that schemathesis makes by the description: such as they
-are, against the description on purpose, and made good with ids that are there and real pictures; and one of our own for
-each status that is described. No answer may be outside the description, and none 5xx but from AWAY.
+URL is a service whose accounts have the keys below. AWAY is a gateway whose broker and stores are unreachable. CASES is the
+number of cases of all operations together. For each operation schemathesis generates cases from the description: valid ones,
+invalid ones, and valid ones that are completed with existing ids and real pictures. In addition this script makes one case for
+each documented status. Every answer must conform to the description, and only AWAY may answer with 5xx.
 """
 
 import base64
@@ -32,8 +32,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-# The key that may do everything, one of the same client that may do nothing, one of another client, and a slow one. Each is
-# an API key, and a user with the password below.
+# Keys: one with all permissions, one of the same client without permissions, one of another client, and one with a low rate.
+# Each is an API key, and a user with the password below.
 ALL, NOTHING, OTHER, SLOW = "all", "nothing", "other", "slow"
 SESSIONS = "/bioserver-app/v2/bio-sessions"
 PASSWORD = "demo"
@@ -44,9 +44,9 @@ CONFORMANCE = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-# Part of an operation's cases that has to succeed, and the part that is made good, since some are refused all the same.
+# The part of an operation's cases that must succeed, and the larger part that is completed, since some of these are refused.
 SUCCESS, GOOD = 0.3, 0.4
-# Longer than any body may be.
+# A body above every limit.
 TOO_LONG = b"\0" * (48 << 20)
 PICTURES = {
     "create_face": ["image"],
@@ -62,7 +62,7 @@ PARTS = {part for parts in PICTURES.values() for part in parts} | {
 
 
 class Stock:
-    """What is there to be asked for."""
+    """Sessions and faces that exist in the service, and pictures."""
 
     def __init__(self, url, pictures):
         self.url, self.http = url, requests.Session()
@@ -87,7 +87,7 @@ class Stock:
         return self.post(SESSIONS, json=members)
 
     def add(self, session, face):
-        """A face of a picture, or of an earlier answer."""
+        """Adds a face by a picture, or by an earlier description."""
         if isinstance(face, bytes):
             what = {"files": {"image": face}, "data": {"imageType": "SELFIE"}}
         else:
@@ -95,7 +95,7 @@ class Stock:
         return self.post(f"{SESSIONS}/{session}/faces", **what)
 
     def ids(self, operation):
-        """Ids for a path; what is deleted is made for that."""
+        """Ids for a path. For a deletion it creates new ones."""
         if operation.method == "delete":
             session = self.create()
             return {"session": session, "face": self.add(session, self.kept)}
@@ -103,7 +103,7 @@ class Stock:
 
 
 class Tally:
-    """What came of an operation's cases."""
+    """The results of an operation's cases."""
 
     def __init__(self, name, documented):
         self.name, self.documented = name, documented
@@ -127,7 +127,7 @@ def name(operation):
 
 
 def credential(operation, key):
-    """The header that shows a key, as the operation asks for it."""
+    """The header with a key, in the form that the operation requires."""
     if key is None:
         return {}
     if "basic" in schemes(operation):
@@ -136,12 +136,12 @@ def credential(operation, key):
 
 
 def schemes(operation):
-    """Kinds of credentials that the operation takes."""
+    """Types of credentials that the operation accepts."""
     return [scheme for choice in operation.definition.raw.get("security", []) for scheme in choice]
 
 
 def is_open_to_keys(operation):
-    """Whether `ALL` is let in, also where nothing is asked for: tokens of BWS have keys of another kind."""
+    """Whether the key `ALL` is accepted, or none is required. Operations of BWS require tokens instead."""
     return not schemes(operation) or not {"apikey", "basic"}.isdisjoint(schemes(operation))
 
 
@@ -154,7 +154,7 @@ def documented(operation):
 
 
 def generated(operation, mode, count, seed):
-    """Cases as schemathesis makes them; none where there is nothing to vary."""
+    """Cases that schemathesis generates; none where an operation has nothing to vary."""
     cases = []
 
     @hypothesis.seed(seed)
@@ -177,7 +177,7 @@ def generated(operation, mode, count, seed):
 
 
 def copied(case):
-    """The same case again: where there are few, they are sent several times."""
+    """A copy of a case: where there are few cases, they are sent several times."""
     return case.operation.Case(
         method=case.method,
         path_parameters=dict(case.path_parameters or {}),
@@ -189,8 +189,8 @@ def copied(case):
     )
 
 
-def made_good(case, stock):
-    """The same case with what is there, for a request that makes sense."""
+def completed(case, stock):
+    """Completes a case with existing ids, real pictures and values in range, to make its success likely."""
     operation = name(case.operation)
     if "Idempotency-Key" in case.headers:
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
@@ -214,7 +214,7 @@ def made_good(case, stock):
         for part in ("face", "age", "mode"):
             body.pop(part, None)
         if operation in ("create_face", "create_session_face"):
-            # Either way of saying it.
+            # Both forms of the parameter.
             kind = body.pop("imageType", "SELFIE")
             body |= random.choice([{"imageType": kind}, {"face": {"imageType": kind}}])
             body |= random.choice([{}, {"mode": "F6_4_VID60X"}])
@@ -223,18 +223,18 @@ def made_good(case, stock):
             body |= random.choice([{"threshold": threshold}, {"age": {"threshold": threshold}}])
         if operation == "match":
             body["referenceFace"] = stock.kept
-        # Nobody reads others, and not every name can be one.
+        # The service ignores other parts, and not every generated name can be the name of a part.
         case.body = {part: shortened(value) for part, value in body.items() if part in PARTS}
     return case
 
 
 def shortened(value):
-    """A text has so many characters at most by the description, and so many bytes by the service."""
+    """The description limits a text in characters, the service in bytes."""
     return value[:200] if isinstance(value, str) else value
 
 
 def own_cases(operation, stock, away):
-    """For each status that is described a request that is to get it: status, how, and what is sent."""
+    """For each documented status a function that sends a request which must get it."""
     path, method = operation.path, operation.method.upper()
     wanted = documented(operation)
 
@@ -247,7 +247,7 @@ def own_cases(operation, stock, away):
         return requests.request(method, base + at, headers=headers, timeout=60, **what)
 
     def slow():
-        # The key's second request within a second is one too many; a machine that stands still gets more tries.
+        # The key's second request within a second exceeds its rate. More tries are for a machine that stalls.
         for _ in range(20):
             send(key=SLOW)
             answer = send(key=SLOW)
@@ -264,7 +264,7 @@ def own_cases(operation, stock, away):
         return send(body=other_body | {"headers": key})
 
     def at_once():
-        # One of several at once is the first; the others find it under way, or done.
+        # Of several requests at once one is the first. The others find it in progress or complete.
         for _ in range(20):
             key = {"Idempotency-Key": str(uuid.uuid4())}
             bodies = [heavy_body(name(operation), stock) | {"headers": dict(key)} for _ in range(8)]
@@ -275,7 +275,7 @@ def own_cases(operation, stock, away):
                     return answer
         return answers[0]
 
-    ways = {
+    senders = {
         204: [lambda: send(ids={"session": stock.plain, "face": stock.plain_face})] if method == "GET" else [send],
         400: [wrong],
         401: [lambda: send(key=None), lambda: send(key="wrong")],
@@ -288,7 +288,7 @@ def own_cases(operation, stock, away):
         500: [lambda: send(base=away)],
         503: [lambda: send(base=away)],
     }
-    return [(status, way) for status in wanted for way in ways.get(status, [send])]
+    return [(status, sender) for status in wanted for sender in senders.get(status, [send])]
 
 
 def good_body(operation, stock):
@@ -304,7 +304,7 @@ def good_body(operation, stock):
 
 
 def heavy_body(operation, stock):
-    """A body whose request takes a while, where there is one."""
+    """A body whose request takes some time, if the operation has one."""
     if operation not in PICTURES:
         return good_body(operation, stock)
     texts = {
@@ -337,7 +337,7 @@ def too_long(operation):
 
 
 def check(tally, case, answer, checks, what):
-    """Counts an answer, and keeps what is wrong with it."""
+    """Counts an answer and records its faults."""
     tally.count(answer.status_code)
     try:
         case.validate_response(answer, checks=checks)
@@ -350,8 +350,8 @@ def check(tally, case, answer, checks, what):
 
 def run(operation, stock, away, count, seed):
     tally = Tally(name(operation), documented(operation))
-    for status, way in own_cases(operation, stock, away):
-        answer = way()
+    for status, sender in own_cases(operation, stock, away):
+        answer = sender()
         checks = CONFORMANCE if status >= 500 else [not_a_server_error, *CONFORMANCE]
         case = operation.Case(path_parameters=of_path(operation, {"session": NOWHERE, "face": NOWHERE}))
         check(tally, case, answer, checks, f"for a {status}")
@@ -363,22 +363,22 @@ def run(operation, stock, away, count, seed):
     if not negative:
         negative = positive.copy()
     positive = itertools.cycle(positive)
-    kinds = itertools.cycle([positive, itertools.cycle(negative)])
+    modes = itertools.cycle([positive, itertools.cycle(negative)])
     for at in range(left):
         is_good = at < good
-        case = copied(next(positive if is_good else next(kinds)))
+        case = copied(next(positive if is_good else next(modes)))
         there = of_path(operation, stock.ids(operation))
-        # A case against the description may lack what no request can lack.
+        # An invalid case may lack a path parameter, without which there is no request.
         case.path_parameters = there if is_good or random.random() < 0.5 else there | case.path_parameters
         if is_good:
-            case = made_good(case, stock)
+            case = completed(case, stock)
         case.headers.update(credential(operation, ALL))
         try:
             answer = case.call(base_url=stock.url, timeout=60)
         except requests.exceptions.InvalidHeader:
-            # What no client can send.
+            # No client can send this header.
             continue
-        check(tally, case, answer, [not_a_server_error, *CONFORMANCE], "made good" if is_good else "generated")
+        check(tally, case, answer, [not_a_server_error, *CONFORMANCE], "completed" if is_good else "generated")
     return tally
 
 
@@ -390,7 +390,7 @@ def main():
     description = requests.get(f"{url}/openapi.json", timeout=60).json()
     schema = schemathesis.openapi.from_dict(description)
     schema.config.update(base_url=url)
-    # Those that take another credential have tests of their own.
+    # Operations with other credentials have tests of their own.
     operations = [found.ok() for found in schema.get_all_operations()]
     operations = [operation for operation in operations if is_open_to_keys(operation)]
     stock = Stock(url, pictures)

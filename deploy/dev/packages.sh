@@ -1,16 +1,16 @@
 #!/bin/sh
 # Installs the Debian packages that `make` needs: `packages.sh build`, `packages.sh test`.
-# Does nothing where their programs are there already. Without root and sudo it names the packages.
+# It installs only packages whose programs are missing. Without root and sudo it prints the names of the packages.
 set -eu
 
-# Program to look for, and the package that brings it.
+# Pairs of a program and the package that has it.
 case "$1" in
 build) wanted='cc:gcc c++:g++ cmake:cmake nasm:nasm' ;;
 test) wanted='rabbitmqctl:rabbitmq-server redis-server:redis-server chromium:chromium' ;;
 *) echo "usage: packages.sh build|test" >&2; exit 64 ;;
 esac
 
-# Debian keeps servers' programs in folders that ordinary users do not search.
+# Debian installs servers into folders that are not in the PATH of ordinary users.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 missing=''
@@ -29,7 +29,7 @@ else
     exit 1
 fi
 if ! command -v apt-get >/dev/null 2>&1; then
-    echo "faceline: this is no Debian; install what corresponds to these packages:$missing" >&2
+    echo "faceline: this is not Debian; install the counterparts of these Debian packages:$missing" >&2
     exit 1
 fi
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs tools into the folder given, once: `tools.sh FOLDER lint|test`.
+# Installs the tools of `make lint` or `make test` into a folder, where they are missing: `tools.sh FOLDER lint|test`.
 set -eu
 
 folder=$1
@@ -20,12 +20,12 @@ cargo_tool() {
     stamp="$folder/.$1-$2"
     [ -f "$stamp" ] && return
     echo "installing $1 $2"
-    # Unoptimised they take a quarter of the time to build, and seconds to run.
+    # Without optimisation they build in a quarter of the time, and still run in seconds.
     CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --debug --locked --root "$folder" --version "$2" "$1"
     touch "$stamp"
 }
 
-# Packages of PyPI in a folder of their own, by their versions: `python_tool NAME PACKAGE==VERSION...`.
+# Installs packages of PyPI into a folder of their own: `python_tool NAME PACKAGE==VERSION...`.
 python_tool() {
     name=$1
     shift
@@ -37,7 +37,7 @@ python_tool() {
     touch "$stamp"
 }
 
-# A package of npm in a folder of its own, without others: `node_tool NAME VERSION`.
+# Installs a package of npm, without its dependencies, into a folder of its own: `node_tool NAME VERSION`.
 node_tool() {
     stamp="$folder/.$1-$2"
     [ -f "$stamp" ] && return

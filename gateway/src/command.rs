@@ -1,14 +1,14 @@
-//! What a program with a gateway in it can do besides serving.
+//! Commands of the programs that contain a gateway: `keys`, `signing` and `usage`.
 
 use std::io;
 
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 
 use crate::accounts::{KeysCommand, KeysCommandError};
 use crate::signing::{SigningCommand, SigningCommandError};
 use crate::usage::{UsageCommand, UsageCommandError};
 
-/// A command of the command line.
+/// A command on the command line.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
     /// Keys of clients
@@ -25,27 +25,27 @@ pub enum Command {
 /// Why a command fails.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// `keys …`
+    /// `keys …` failed.
     #[error(transparent)]
     Keys(#[from] KeysCommandError),
-    /// `signing …`
+    /// `signing …` failed.
     #[error(transparent)]
     Signing(#[from] SigningCommandError),
-    /// `usage …`
+    /// `usage …` failed.
     #[error(transparent)]
     Usage(#[from] UsageCommandError),
 }
 
-/// Does what `command` asks for and prints what comes of it.
+/// Executes `command`, and prints its output.
 ///
 /// # Errors
-/// What the command failed with.
-pub fn execute(command: Command, config: &Config) -> Result<(), CommandError> {
+/// [`CommandError`].
+pub fn execute(command: Command, settings: &Settings) -> Result<(), CommandError> {
     let out = &mut io::stdout().lock();
     match command {
-        Command::Keys(keys) => keys.run(config, &mut io::stdin().lock(), out)?,
-        Command::Signing(signing) => signing.run(config, out)?,
-        Command::Usage(usage) => usage.run(config, &mut io::BufWriter::new(out))?,
+        Command::Keys(keys) => keys.run(settings, &mut io::stdin().lock(), out)?,
+        Command::Signing(signing) => signing.run(settings, out)?,
+        Command::Usage(usage) => usage.run(settings, &mut io::BufWriter::new(out))?,
     }
     Ok(())
 }

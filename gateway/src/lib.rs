@@ -15,7 +15,6 @@ pub mod admission;
 pub mod command;
 pub mod families;
 pub mod fault;
-mod follow;
 pub mod http;
 pub mod jobs;
 pub mod outbound;

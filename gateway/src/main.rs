@@ -1,4 +1,4 @@
-//! A gateway over a broker and a blob store that others share.
+//! The gateway as a program of its own, for installations with several processes.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

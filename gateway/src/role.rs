@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use crate::families::biometric::template::TemplateCodec;
 use faceline_gateway_store::rate::{RateError, Rates};
-use faceline_gateway_store::session::{self, SealedSessions, StoreError};
+use faceline_gateway_store::sealed::SealedStores;
+use faceline_gateway_store::{self as store, StoreError, StoreHealth};
 use faceline_shared::admin::Condition;
 use faceline_shared::broker::Queue;
-use faceline_shared::config::Config;
 use faceline_shared::object::{self, ObjectError, SealedObjects};
-use faceline_shared::parts::Parts;
+use faceline_shared::services::SharedServices;
+use faceline_shared::settings::Settings;
 use faceline_shared::shutdown::CancellationToken;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -25,7 +26,7 @@ use crate::families::face_liveness::FaceLiveness;
 use crate::http::{Families, ListenError, Server, State};
 use crate::jobs::Dispatcher;
 use crate::jobs::WorkerClient;
-use crate::sessions::{Outbox, Sessions};
+use crate::sessions::{OutboxProcessor, Sessions};
 use crate::signing::{Signer, SigningError};
 use crate::usage::{Mover, Usage};
 
@@ -62,8 +63,8 @@ pub enum GatewayError {
 ///
 /// # Errors
 /// As [`Gateway::start`].
-pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), GatewayError> {
-    Gateway::start(parts).await?.serve(shutdown).await;
+pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Result<(), GatewayError> {
+    Gateway::start(services).await?.serve(shutdown).await;
     Ok(())
 }
 
@@ -71,7 +72,7 @@ pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), Gatewa
 pub struct Gateway {
     server: Server,
     rates: Arc<Rates>,
-    outbox: Outbox,
+    outbox: OutboxProcessor,
     mover: Mover,
     listening: Condition,
     /// What goes on beside requests.
@@ -83,76 +84,77 @@ impl Gateway {
     ///
     /// # Errors
     /// Accounts or keys that cannot be read, stores that cannot be opened, an address that is taken.
-    pub async fn start(parts: Parts) -> Result<Self, GatewayError> {
-        let listening = parts.readiness.condition("listener");
-        let connected = parts.readiness.condition("gateway_broker");
+    pub async fn start(services: SharedServices) -> Result<Self, GatewayError> {
+        let listening = services.readiness.condition("listener");
+        let connected = services.readiness.condition("gateway_broker");
         let conditions = Conditions {
-            blobs: parts.readiness.condition("gateway_blobs"),
-            store: parts.readiness.condition("gateway_store"),
+            blobs: services.readiness.condition("gateway_blobs"),
+            store: services.readiness.condition("gateway_store"),
         };
-        let config = &parts.config;
-        let accounts = Arc::new(Accounts::load(config, &parts.keys.data, &parts.metrics)?);
-        if !config.broker_is_embedded() {
+        let config = &services.settings;
+        let accounts = Arc::new(Accounts::load(config, &services.keys.data, &services.metrics)?);
+        if !config.broker.url.is_embedded() {
             warn_of_what_is_not_shared(config);
         }
-        let signer = Arc::new(Signer::load(config)?);
-        let rates = Arc::new(Rates::start(config, &parts.metrics)?);
-        let records =
-            SealedSessions::new(session::open(&config.store.url, &config.data_dir)?, parts.keys.data.clone());
+        let signer = Arc::new(Signer::load(config, &services.metrics)?);
+        let rates = Arc::new(Rates::start(config, &services.metrics)?);
+        let stores =
+            SealedStores::new(store::open(&config.store.url, &config.data_dir)?, services.keys.data.clone());
         let objects =
-            SealedObjects::new(object::open(&config.objects, &config.data_dir)?, parts.keys.data.clone());
+            SealedObjects::new(object::open(&config.objects, &config.data_dir)?, services.keys.data.clone());
 
         // A gateway that starts again under an old name would find its reply queue locked by its former self.
         let instance = Uuid::new_v4().simple().to_string();
         let dispatcher = Dispatcher::start(
             &instance,
-            parts.broker.clone(),
-            parts.blobs.clone(),
-            parts.keys.data.clone(),
-            parts.config.broker.inline_limit,
-            &parts.metrics,
+            services.broker.clone(),
+            services.blobs.clone(),
+            services.keys.data.clone(),
+            services.settings.broker.inline_limit,
+            &services.metrics,
         )
         .await;
-        let usage = Usage::new(records.clone(), &parts.metrics);
-        let admission = Admission::new(&parts.config, &parts.metrics);
+        let usage = Usage::new(stores.outbox.clone(), &services.metrics);
+        let admission = Admission::new(&services.settings, &services.metrics);
         let waits = Arc::clone(&admission);
         let dispatcher = dispatcher.on_wait(move |wait| waits.answered(wait));
         let sessions = Arc::new(Sessions::new(
-            records.clone(),
+            stores.sessions,
+            stores.idempotency,
             objects.clone(),
-            parts.broker.clone(),
+            services.broker.clone(),
             config,
-            &parts.metrics,
+            &services.metrics,
         ));
         let listener = Arc::clone(&sessions);
         let watching = [
             tokio::spawn(watch_connection(dispatcher.watch_connection(), connected)),
-            tokio::spawn(look(parts.clone(), records, objects.clone(), conditions)),
+            tokio::spawn(look(services.clone(), stores.health, objects.clone(), conditions)),
             tokio::spawn(async move { listener.listen().await }),
-            tokio::spawn(Arc::clone(&signer).follow()),
-            tokio::spawn(Arc::clone(&accounts).follow()),
+            tokio::spawn(Arc::clone(&signer).watch()),
+            tokio::spawn(Arc::clone(&accounts).watch()),
         ];
-        let outbox = Outbox::of(&sessions);
-        let mover = usage.mover(objects, &config.usage);
+        let outbox = OutboxProcessor::new(&sessions, stores.outbox);
+        let mover = Mover::new(Arc::clone(&usage), objects, config.usage.clone());
         let submit = Arc::new(dispatcher);
         let workers = WorkerClient::new(submit.clone(), Arc::clone(&admission), config.jobs.deadline);
-        let templates = TemplateCodec::new(parts.keys.templates);
+        let templates = TemplateCodec::new(services.keys.templates);
         let families = Families {
             bws: Bws::new(config, workers.clone()),
-            face_liveness: FaceLiveness::new(config, workers.clone(), &parts.metrics)?,
+            face_liveness: FaceLiveness::new(config, workers.clone(), &services.metrics)?,
             biometric: BiometricServices::new(config, workers, templates, sessions, Arc::clone(&signer)),
         };
 
         let state = State::new(
-            parts.config,
+            services.settings,
             accounts,
             Arc::clone(&rates),
             admission,
             submit,
             usage,
             families,
-            parts.readiness,
-            &parts.metrics,
+            services.readiness,
+            &services.metrics,
         );
         let server = Server::bind(state).await?;
         tracing::info!(address = %server.local_addr(), instance, "public listener is open");
@@ -194,7 +196,7 @@ async fn watch_connection(mut reply_to: watch::Receiver<Option<String>>, connect
 }
 
 /// Gateways on several machines must find the same things.
-fn warn_of_what_is_not_shared(config: &Config) {
+fn warn_of_what_is_not_shared(config: &Settings) {
     if config.objects.url.is_none() {
         tracing::warn!(
             "objects.url is not set: other machines do not find the pictures of this one's sessions"
@@ -212,23 +214,28 @@ struct Conditions {
 }
 
 /// Keeps an eye on what this gateway needs and does not own.
-async fn look(parts: Parts, records: SealedSessions, objects: SealedObjects, conditions: Conditions) {
-    let objects_up = parts.metrics.gauge("faceline_object_store_up", "Whether the object store answers.");
-    let ready = parts.metrics.gauges("faceline_queue_ready", "Messages that wait in a queue.", &["queue"]);
-    let consumers = parts.metrics.gauges("faceline_queue_consumers", "Consumers of a queue.", &["queue"]);
+async fn look(
+    services: SharedServices,
+    store: Arc<dyn StoreHealth>,
+    objects: SealedObjects,
+    conditions: Conditions,
+) {
+    let objects_up = services.metrics.gauge("faceline_object_store_up", "Whether the object store answers.");
+    let ready = services.metrics.gauges("faceline_queue_ready", "Messages that wait in a queue.", &["queue"]);
+    let consumers = services.metrics.gauges("faceline_queue_consumers", "Consumers of a queue.", &["queue"]);
     let mut interval = tokio::time::interval(LOOK);
     loop {
         interval.tick().await;
         for queue in
             [Queue::Interactive, Queue::Replay, Queue::Quarantine, Queue::Results, Queue::DeadLetters]
         {
-            if let Ok(depth) = parts.broker.depth(&queue).await {
+            if let Ok(depth) = services.broker.depth(&queue).await {
                 ready.with_label_values(&[queue.name()]).set(depth.ready as i64);
                 consumers.with_label_values(&[queue.name()]).set(depth.consumers as i64);
             }
         }
-        conditions.blobs.set(usable("the blob store is not usable", &parts.blobs.check().await));
-        conditions.store.set(usable("the session store is not usable", &records.check().await));
+        conditions.blobs.set(usable("the blob store is not usable", &services.blobs.check().await));
+        conditions.store.set(usable("the session store is not usable", &store.check().await));
         // Only sessions that keep pictures need it, so that its absence is no reason to send callers away.
         objects_up.set(usable("the object store is not usable", &objects.check().await).into());
     }

@@ -26,7 +26,7 @@ pub(crate) struct Bare {
 }
 
 impl Bare {
-    /// The stages in words.
+    /// The stages as a text.
     pub(crate) fn stages(&self) -> String {
         let stages: Vec<_> = self.stages_ms.iter().map(|(stage, ms)| format!("{stage} {ms:.2}")).collect();
         stages.join(", ")
@@ -38,8 +38,8 @@ impl Bare {
     }
 }
 
-/// Runs the bare pipeline over `picture`, `count` times a thread, on as many threads as the worker has; with the
-/// models in a folder of their own, where one is named.
+/// Runs the bare pipeline over `picture`, `count` times a thread, on as many threads as the worker has. `models` is the folder of
+/// the models, if it is another one.
 pub(crate) async fn run(picture: &Path, count: usize, models: Option<&Path>) -> anyhow::Result<Bare> {
     let mut command = Command::new(program("faceline-models")?);
     command.args(["bench", "--count", &count.to_string(), "--picture"]).arg(picture);
@@ -49,7 +49,7 @@ pub(crate) async fn run(picture: &Path, count: usize, models: Option<&Path>) -> 
     printed(command).await
 }
 
-/// CPU time, in milliseconds, of judging the liveness of these one or two pictures, over `count` times.
+/// CPU time in milliseconds of one judgement of the liveness of one picture or two, as the mean of `count` times.
 pub(crate) async fn examine(pictures: &[&Path], count: usize) -> anyhow::Result<f64> {
     let mut command = Command::new(program("faceline-models")?);
     command.args(["bench-liveness", "--count", &count.to_string()]);

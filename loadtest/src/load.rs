@@ -12,10 +12,10 @@ use reqwest::{Client, StatusCode, header};
 use serde_json::json;
 
 const BOUNDARY: &str = "faceline-loadtest";
-/// No benchmark takes longer.
+/// Longer than any benchmark takes.
 const TOKEN_SECONDS: i64 = 3600;
 
-/// One request, made once and sent many times.
+/// A request that is built once and sent many times.
 #[derive(Clone)]
 pub(crate) struct Request {
     client: Client,
@@ -24,29 +24,29 @@ pub(crate) struct Request {
     body: Bytes,
 }
 
-/// What a caller hears.
+/// The service's answer to a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Answer {
+pub(crate) enum ServiceAnswer {
     Done,
-    /// 429, with the time after which to come again.
+    /// 429, with the time of `Retry-After`.
     Refused(Duration),
 }
 
-/// What a load has done.
+/// The totals of a load.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Done {
+pub(crate) struct LoadTotals {
     pub(crate) jobs: usize,
     pub(crate) elapsed: Duration,
 }
 
-impl Done {
+impl LoadTotals {
     pub(crate) fn per_second(&self) -> f64 {
         self.jobs as f64 / self.elapsed.as_secs_f64()
     }
 }
 
 impl Request {
-    /// Has the service at `url` describe the face in `picture`.
+    /// A request to the service at `url` to describe the face in `picture`.
     pub(crate) fn new(url: &str, picture: &Bytes) -> anyhow::Result<Self> {
         let url = format!("{url}/bioserver-app/v2/faces");
         let media_type = format!("multipart/form-data; boundary={BOUNDARY}").parse()?;
@@ -57,7 +57,7 @@ impl Request {
         Ok(Self { client: Client::new(), url, headers: HeaderMap::from_iter(headers), body: body(picture) })
     }
 
-    /// Has the service at `url` judge the liveness of one picture or two.
+    /// A request to the service at `url` to judge the liveness of one picture or two.
     pub(crate) fn liveness(url: &str, pictures: &[&Bytes]) -> anyhow::Result<Self> {
         let url = format!("{url}/api/v1/livenessdetection");
         let headers = [
@@ -70,23 +70,23 @@ impl Request {
         Ok(Self { client: Client::new(), url, headers: HeaderMap::from_iter(headers), body })
     }
 
-    /// The same from a caller who shares no connection with this one.
+    /// The same request with connections of its own.
     pub(crate) fn of_another_caller(&self) -> Self {
         Self { client: Client::new(), ..self.clone() }
     }
 
-    /// Sends it, and says what came back. Anything but 200 and 429 is an error.
-    pub(crate) async fn send(&self) -> anyhow::Result<Answer> {
+    /// Sends the request. A status other than 200 and 429 is an error.
+    pub(crate) async fn send(&self) -> anyhow::Result<ServiceAnswer> {
         let (status, text, retry_after) = self.exchange().await?;
         if status == StatusCode::OK {
-            return Ok(Answer::Done);
+            return Ok(ServiceAnswer::Done);
         }
         anyhow::ensure!(status == StatusCode::TOO_MANY_REQUESTS, "{status}: {text}");
         let seconds = retry_after.as_ref().and_then(|value| value.to_str().ok()?.parse().ok());
-        Ok(Answer::Refused(Duration::from_secs(seconds.context("a refusal without Retry-After")?)))
+        Ok(ServiceAnswer::Refused(Duration::from_secs(seconds.context("a refusal without Retry-After")?)))
     }
 
-    /// Sends it; status, body and `Retry-After` of the answer.
+    /// Sends the request and returns status, body and `Retry-After` of the answer.
     async fn exchange(&self) -> anyhow::Result<(StatusCode, String, Option<HeaderValue>)> {
         let answer =
             self.client.post(&self.url).headers(self.headers.clone()).body(self.body.clone()).send().await?;
@@ -97,25 +97,25 @@ impl Request {
     }
 }
 
-/// The answer to a request that is not refused.
+/// The body of the answer. A refusal is an error.
 pub(crate) async fn answer(request: &Request) -> anyhow::Result<String> {
     let (status, text, _) = request.exchange().await?;
     anyhow::ensure!(status == StatusCode::OK, "{status}: {text}");
     Ok(text)
 }
 
-/// Callers that ask again as soon as they have an answer: `callers` at a time, `jobs` requests in all.
-pub(crate) async fn closed(request: &Request, callers: usize, jobs: usize) -> anyhow::Result<Done> {
+/// A closed loop: `callers` at a time send the next request as soon as they have an answer, `jobs` requests in all.
+pub(crate) async fn closed(request: &Request, callers: usize, jobs: usize) -> anyhow::Result<LoadTotals> {
     let started = Instant::now();
     let caller = async || {
         for _ in 0..jobs / callers {
             let answer = request.send().await?;
-            anyhow::ensure!(answer == Answer::Done, "a caller was refused");
+            anyhow::ensure!(answer == ServiceAnswer::Done, "a caller was refused");
         }
         Ok(())
     };
     try_join_all((0..callers).map(|_| caller())).await?;
-    Ok(Done { jobs: jobs / callers * callers, elapsed: started.elapsed() })
+    Ok(LoadTotals { jobs: jobs / callers * callers, elapsed: started.elapsed() })
 }
 
 /// The request's body.

@@ -1,4 +1,4 @@
-//! Pictures of the sizes that are measured, made of a portrait that everybody may use.
+//! Makes pictures of the measured sizes from a portrait under a free licence.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -8,10 +8,10 @@ use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 
-/// Quality at which phones save.
+/// JPEG quality that phones use.
 const JPEG_QUALITY: u8 = 90;
 
-/// A JPEG of `width` x `height`, the portrait at its middle filling the height.
+/// A JPEG of `width` x `height` with the portrait in the middle, as high as the picture.
 pub(crate) fn portrait(path: &Path, width: u32, height: u32) -> anyhow::Result<Bytes> {
     let portrait = image::open(path)
         .with_context(|| format!("{}: is it installed? `make models` does that", path.display()))?

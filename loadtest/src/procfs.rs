@@ -1,22 +1,22 @@
-//! What the kernel says of processes (proc(5)).
+//! CPU time and memory of processes, by proc(5).
 
 use anyhow::Context as _;
 
-/// Linux counts in hundredths of a second for user space, whatever the kernel's own tick is.
+/// Linux reports CPU times to user space in hundredths of a second, independent of the kernel's own tick.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// User and system time of a process so far.
+/// User and system time of a process so far, in seconds.
 pub(crate) fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
     let line = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let stat = Stat::parse(&line).context("unexpected form of /proc/PID/stat")?;
     Ok(stat.ticks as f64 / TICKS_PER_SECOND)
 }
 
-/// User and system time of all processes of a group that are alive.
+/// User and system time of all running processes of a group, in seconds.
 pub(crate) fn group_cpu_seconds(group: u32) -> anyhow::Result<f64> {
     let mut ticks = 0;
     for process in std::fs::read_dir("/proc")? {
-        // Processes come and go while we look, and some folders are none.
+        // A process may end during the loop, and not every entry of /proc is a process.
         let Ok(line) = std::fs::read_to_string(process?.path().join("stat")) else { continue };
         ticks += Stat::parse(&line).filter(|stat| stat.group == group).map_or(0, |stat| stat.ticks);
     }
@@ -36,13 +36,13 @@ pub(crate) fn resident_mib(pid: u32) -> anyhow::Result<f64> {
 #[derive(Debug, PartialEq)]
 struct Stat {
     group: u32,
-    /// User and system time.
+    /// User and system time, in ticks.
     ticks: u64,
 }
 
 impl Stat {
     fn parse(line: &str) -> Option<Self> {
-        // The name in parentheses may hold anything; fields are counted behind it.
+        // The name in parentheses may contain any character, so fields are counted after it.
         let (_, rest) = line.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_whitespace().collect();
         let number = |index: usize| fields.get(index)?.parse::<u64>().ok();

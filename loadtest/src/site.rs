@@ -1,4 +1,4 @@
-//! The service as it is operated: RabbitMQ, Redis, a gateway and a worker, each a process; or all of it in one.
+//! The service as operators run it: RabbitMQ, Redis, a gateway and a worker as processes, or one process for everything.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 
 use crate::procfs;
 
-/// A running service; it ends when this is dropped.
+/// A running service. It is stopped when this is dropped.
 pub(crate) struct Site {
     pub(crate) url: String,
     programs: Vec<Child>,
@@ -20,19 +20,19 @@ pub(crate) struct Site {
     _folder: TempDir,
 }
 
-/// What belongs to a service.
+/// The processes of a service.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum Setup {
     /// Gateway and worker over RabbitMQ and Redis.
     Distributed,
     /// `faceline` alone.
     Standalone,
 }
 
-/// A process's name and what was measured of it.
+/// Names of processes with a measured value each.
 pub(crate) type Figures = Vec<(&'static str, f64)>;
 
-impl Kind {
+impl Setup {
     fn programs(self) -> &'static [&'static str] {
         match self {
             Self::Distributed => &["faceline-gateway", "faceline-worker"],
@@ -42,11 +42,11 @@ impl Kind {
 }
 
 impl Site {
-    /// Starts everything that belongs to a service.
-    pub(crate) async fn start(kind: Kind) -> anyhow::Result<Self> {
-        let servers = match kind {
-            Kind::Distributed => Some(tokio::join!(RabbitMq::start(), Redis::start())),
-            Kind::Standalone => None,
+    /// Starts all processes of a service.
+    pub(crate) async fn start(setup: Setup) -> anyhow::Result<Self> {
+        let servers = match setup {
+            Setup::Distributed => Some(tokio::join!(RabbitMq::start(), Redis::start())),
+            Setup::Standalone => None,
         };
         let folder = TempDir::new()?;
         let mut settings = vec![
@@ -54,7 +54,7 @@ impl Site {
             ("FACELINE_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
             ("FACELINE_ADMIN__LISTEN", "127.0.0.1:0".to_owned()),
             ("FACELINE_LOG__FORMAT", "json".to_owned()),
-            // The one caller of a benchmark may have everything.
+            // The single client of a benchmark may use all of the capacity.
             ("FACELINE_LIMITS__CLIENT_SHARE", "1".to_owned()),
             ("FACELINE_LIMITS__REQUESTS_PER_SECOND", "100000".to_owned()),
         ];
@@ -63,7 +63,7 @@ impl Site {
             settings.push(("FACELINE_STORE__URL", redis.url()));
         }
         let (mut programs, mut address) = (Vec::new(), None);
-        for name in kind.programs() {
+        for name in setup.programs() {
             let (program, listens) = start(name, &settings).await?;
             programs.push(program);
             address = address.or(listens);
@@ -83,13 +83,13 @@ impl Site {
         Ok(figures)
     }
 
-    /// Resident memory of our programs, in MiB.
+    /// Resident memory of Faceline's programs, in MiB.
     pub(crate) fn resident_mib(&self) -> anyhow::Result<Figures> {
         self.programs(procfs::resident_mib)
     }
 
     fn programs(&self, measure: fn(u32) -> anyhow::Result<f64>) -> anyhow::Result<Figures> {
-        let names = if self.servers.is_some() { Kind::Distributed } else { Kind::Standalone }.programs();
+        let names = if self.servers.is_some() { Setup::Distributed } else { Setup::Standalone }.programs();
         let measured = names
             .iter()
             .zip(&self.programs)
@@ -98,7 +98,7 @@ impl Site {
     }
 }
 
-/// What was used between two looks, a job, in milliseconds.
+/// The difference of two measurements in milliseconds a job.
 pub(crate) fn ms_per_job(before: &Figures, after: &Figures, jobs: usize) -> Figures {
     let used = before
         .iter()
@@ -112,20 +112,20 @@ pub(crate) fn total(figures: &Figures) -> f64 {
     figures.iter().map(|(_, figure)| figure).sum()
 }
 
-/// Figures in words.
+/// The figures as a text.
 pub(crate) fn listed(figures: &Figures) -> String {
     let figures: Vec<_> = figures.iter().map(|(name, figure)| format!("{name} {figure:.2}")).collect();
     figures.join(", ")
 }
 
-/// The folder of this build's programs.
+/// The path of one of this build's programs.
 pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?.with_file_name(name);
     anyhow::ensure!(program.is_file(), "{} is not built; `make bench` builds it", program.display());
     Ok(program)
 }
 
-/// Starts a program and waits until it is ready. Gives the address that it names on the way, if it does.
+/// Starts a program and waits until it is ready. Returns the address of its public listener, if it has one.
 async fn start(name: &str, settings: &[(&str, String)]) -> anyhow::Result<(Child, Option<String>)> {
     let mut child = Command::new(program(name)?)
         .envs(settings.iter().map(|(key, value)| (key, value)))
@@ -135,20 +135,20 @@ async fn start(name: &str, settings: &[(&str, String)]) -> anyhow::Result<(Child
         .kill_on_drop(true)
         .spawn()?;
     let mut lines = BufReader::new(child.stderr.take().context("no standard error")?).lines();
-    let (mut said, mut address) = (String::new(), None);
+    let (mut log, mut address) = (String::new(), None);
     while let Some(line) = lines.next_line().await? {
         let value: Value = serde_json::from_str(&line).unwrap_or_default();
         match value["message"].as_str() {
             Some("public listener is open") => address = value["address"].as_str().map(str::to_owned),
             Some("ready") => {
-                // The pipe has to be emptied, or the program waits for a reader of its log.
+                // The pipe must be read, or the program would block when it logs.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
                 return Ok((child, address));
             }
             _ => (),
         }
-        said.push_str(&line);
-        said.push('\n');
+        log.push_str(&line);
+        log.push('\n');
     }
-    anyhow::bail!("{name} ended at its start:\n{said}")
+    anyhow::bail!("{name} ended at its start:\n{log}")
 }

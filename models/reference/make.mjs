@@ -27,7 +27,7 @@ const CASES = [[1, 1], [2, 8], [3, 28], [4, 56]];
 // Left and top corners of squares of the picture, not scaled, on and beside its face.
 const CORNERS = [[112, 8], [140, 40]];
 
-/// The generator of `proof.rs`: SplitMix64, its upper 24 bits as a fraction.
+/// The generator of `src/split_mix.rs`: its upper 24 bits as a fraction.
 function splitMix64(seed) {
   const mask = (1n << 64n) - 1n;
   let state = BigInt(seed);

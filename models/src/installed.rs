@@ -1,4 +1,4 @@
-//! What an installation consists of: the manifest that it was made from, and every file with size and checksum.
+//! The record of an installation: its manifest, and every file with size and checksum.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::manifest::{Manifest, Model};
 
-/// The record's file, written last: without it nothing is installed.
+/// The record's file name. The record is written last: a folder without it is no installation.
 pub(crate) const RECORD: &str = "installed.toml";
 
 /// Size and checksum of an installed file.

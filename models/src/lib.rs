@@ -7,5 +7,6 @@ pub mod manifest;
 pub mod onnx;
 pub mod provision;
 mod repository;
+mod split_mix;
 
 pub use self::repository::{InstalledModel, Repository, RepositoryError};

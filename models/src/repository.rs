@@ -1,4 +1,4 @@
-//! The typed view of the installed models.
+//! The installed models, as the worker finds them.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub struct Repository {
     manifest: Manifest,
 }
 
-/// A model's file and what it takes and gives.
+/// A model's file with its input and output.
 #[derive(Clone, Debug)]
 pub struct InstalledModel<'a> {
     /// `<dir>/<name>/<version>/model.onnx`
@@ -23,7 +23,7 @@ pub struct InstalledModel<'a> {
     pub spec: &'a Model,
 }
 
-/// Why there are no models to work with.
+/// Why the models cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
     /// Nothing has been fetched yet.
@@ -37,15 +37,15 @@ pub enum RepositoryError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The installation's record is of another release, or was edited.
+    /// The installation's record is from another release, or was edited.
     #[error("{path} is not a record of this release ({reason}): run `faceline-models fetch`")]
     Form {
         /// The record.
         path: PathBuf,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
-    /// A file of the installation is gone or was cut off.
+    /// A file of the installation is missing or truncated.
     #[error("{path} is missing or has another size: run `faceline-models fetch`")]
     Damaged {
         /// The file.
@@ -57,10 +57,10 @@ pub enum RepositoryError {
 }
 
 impl Repository {
-    /// Opens the cache `dir`. Files are looked at by size only; `provision::verify` reads them.
+    /// Opens the cache `dir`. It checks the files' sizes only; `provision::verify` compares checksums.
     ///
     /// # Errors
-    /// Nothing is installed, or a file of the installation is gone.
+    /// Nothing is installed, the record cannot be used, or a file is missing or has another size.
     pub fn open(dir: &Path) -> Result<Self, RepositoryError> {
         let installed = read_record(dir)?;
         for (path, record) in &installed.files {
@@ -88,7 +88,7 @@ impl Repository {
     /// The model of a role.
     ///
     /// # Errors
-    /// The manifest that was installed has none.
+    /// The installed manifest has no model for this role.
     pub fn model(&self, role: Role) -> Result<InstalledModel<'_>, RepositoryError> {
         let spec = self.manifest.models.get(&role).ok_or(RepositoryError::NoModel(role))?;
         Ok(InstalledModel { path: self.dir.join(model_path(spec)), spec })
@@ -100,7 +100,7 @@ impl Repository {
         self.manifest.pictures.contains_key(name).then(|| self.dir.join(picture_path(name)))
     }
 
-    /// What was installed.
+    /// The installed manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest

@@ -1,7 +1,7 @@
 //! The allocator of every program.
 //!
-//! glibc gives the room of a large picture back to the system after each job and has it zeroed for the next one, which
-//! was a fifth of a gateway's time with pictures of 1 MB. jemalloc keeps what is free for ten seconds.
+//! glibc returns the memory of a large picture to the system after each job, and the system zeroes it for the next one. With
+//! pictures of 1 MB that took a fifth of a gateway's time. jemalloc keeps free memory for ten seconds.
 
 use tikv_jemallocator::Jemalloc;
 

@@ -1,30 +1,30 @@
-//! What the service knows about a face.
+//! Faces and pictures, as messages between gateway and worker describe them.
 
 use std::str::FromStr;
 
 use half::f16;
 use serde::{Deserialize, Serialize};
 
-/// Quality of a picture in which nobody is.
+/// Quality of a picture without a face.
 pub const QUALITY_NOBODY: i32 = -10_000;
 
-/// The kind of a picture; decides how several faces are treated.
+/// The kind of a picture. It decides how several faces in it are treated.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ImageType {
-    /// A photographed identity document: its largest portrait counts.
+    /// A photo of an identity document. Its largest portrait counts.
     IdDocument,
-    /// A picture that a person took of themselves: one face is expected.
+    /// A picture that a person took of themselves. It must have one face.
     Selfie,
-    /// A frame of a video: one face is expected.
+    /// A frame of a video. It must have one face.
     VideoFrame,
 }
 
 impl ImageType {
-    /// Every kind, in the order in which the API texts list them.
+    /// All kinds, in the order of the API texts.
     pub const ALL: [Self; 3] = [Self::IdDocument, Self::Selfie, Self::VideoFrame];
 
-    /// The name on the wire.
+    /// The name in requests and answers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -43,57 +43,57 @@ impl FromStr for ImageType {
     }
 }
 
-/// A picture kind that the API does not know.
+/// A text names no kind of picture.
 #[derive(Debug, thiserror::Error)]
 #[error("allowed values are ID_DOCUMENT, SELFIE and VIDEO_FRAME")]
 pub struct UnknownImageType;
 
-/// The eyes' centres in pixels of the picture as received, after its EXIF orientation.
+/// The centres of the eyes, in pixels of the received picture after its EXIF orientation was applied.
 ///
-/// `x1`, `y1` is the eye at the picture's left.
+/// `x1`, `y1` is the eye on the left side of the picture.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Eyes {
-    /// Left eye in the picture, from the left edge.
+    /// Distance of the left eye in the picture from the left edge.
     pub x1: f32,
-    /// Left eye in the picture, from the upper edge.
+    /// Distance of the left eye in the picture from the upper edge.
     pub y1: f32,
-    /// Right eye in the picture, from the left edge.
+    /// Distance of the right eye in the picture from the left edge.
     pub x2: f32,
-    /// Right eye in the picture, from the upper edge.
+    /// Distance of the right eye in the picture from the upper edge.
     pub y2: f32,
 }
 
 impl Eyes {
-    /// Distance of the eyes' centres in pixels.
+    /// Distance between the centres of the eyes, in pixels.
     #[must_use]
     pub fn distance(&self) -> f32 {
         (self.x2 - self.x1).hypot(self.y2 - self.y1)
     }
 }
 
-/// An upright rectangle in pixels of the picture as received, after its EXIF orientation.
+/// An upright rectangle, in pixels of the received picture after its EXIF orientation was applied.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct BoundingBox {
     /// Left edge.
     pub x: f32,
     /// Upper edge.
     pub y: f32,
-    /// Extent to the right.
+    /// Width, to the right of `x`.
     pub width: f32,
-    /// Extent downwards.
+    /// Height, below `y`.
     pub height: f32,
 }
 
-/// An L2-normalised vector that stands for a face, with the algorithm that made it.
+/// The L2-normalised feature vector of a face, with the algorithm that made it.
 ///
-/// Two of them can be compared only where algorithm and version agree.
+/// Two embeddings can be compared only if algorithm and version are equal.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Embedding {
     /// Name of the algorithm: the API's `mode`.
     pub algorithm: String,
     /// The API's `templateVersion`.
     pub version: u32,
-    /// Components, half precision: the cosine of two vectors moves by less than 1e-4 through it.
+    /// Components in half precision, which changes the cosine of two vectors by less than 1e-4.
     pub vector: Vec<f16>,
 }
 
@@ -105,9 +105,9 @@ impl Embedding {
         Self { algorithm: algorithm.to_owned(), version, vector }
     }
 
-    /// Cosine of the angle between two vectors, -1 to 1; `None` where they are not comparable.
+    /// Cosine of the angle between two vectors, -1 to 1. `None` if they cannot be compared.
     ///
-    /// Computed anew from the rounded components, so that a vector with itself gives exactly 1.
+    /// The norms are computed from the rounded components, so the cosine of a vector with itself is exactly 1.
     #[must_use]
     pub fn cosine(&self, other: &Self) -> Option<f32> {
         if self.algorithm != other.algorithm
@@ -116,28 +116,28 @@ impl Embedding {
         {
             return None;
         }
-        let (mut dot, mut own, mut their) = (0_f64, 0_f64, 0_f64);
+        let (mut dot, mut own, mut other_norm) = (0_f64, 0_f64, 0_f64);
         for (a, b) in self.vector.iter().zip(&other.vector) {
             let (a, b) = (a.to_f64(), b.to_f64());
             dot += a * b;
             own += a * a;
-            their += b * b;
+            other_norm += b * b;
         }
-        let norm = (own * their).sqrt();
+        let norm = (own * other_norm).sqrt();
         if norm > 0.0 { Some((dot / norm).clamp(-1.0, 1.0) as f32) } else { None }
     }
 }
 
-/// A face as a worker describes it.
+/// A face, as a worker describes it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct CodedFace {
-    /// Above 100: good; negative: a better picture is needed.
+    /// -500 to 300. Above 100 is good; below 0 a better picture is needed.
     pub quality: i32,
-    /// Where the eyes are.
+    /// The eyes.
     pub eyes: Eyes,
-    /// Where the face is.
+    /// The rectangle around the face.
     pub bounding_box: BoundingBox,
-    /// The face's embedding.
+    /// The embedding of the face.
     pub embedding: Embedding,
 }
 

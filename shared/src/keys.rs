@@ -1,19 +1,19 @@
-//! The key file: one ring for what lives for a time that settings bound, one for templates, which live for ever.
+//! The key file, with two rings of keys: one for data with a bounded lifetime, one for templates, which callers keep for ever.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
 use crate::seal::{KeyRing, KeyRingError, KeyRingFile, SealError};
 use crate::secret_file::{self, SecretFileError};
+use crate::settings::Settings;
 
 /// The rings of an installation.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    /// For payloads and blobs; a key may be dropped after the longest time to live.
+    /// Keys for payloads, blobs and stores. A key may be dropped when everything that it sealed has expired.
     pub data: KeyRing,
-    /// For templates; a key is never dropped.
+    /// Keys for templates, which are never dropped.
     pub templates: KeyRing,
 }
 
@@ -27,31 +27,31 @@ struct KeyFile {
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// The file is not to be had, or not safe.
+    /// The file cannot be read or written, or others may read it.
     #[error("key file {0}")]
     File(#[from] SecretFileError),
-    /// The text is not of the form. It is not shown, since it holds secrets.
+    /// The file is not of the right form. The message does not show its text, which contains secrets.
     #[error("key file {0} is not of the form")]
     Form(PathBuf),
-    /// A ring is not usable.
+    /// A ring cannot be used.
     #[error(transparent)]
     Ring(#[from] KeyRingError),
-    /// No random numbers.
+    /// The system has no random numbers.
     #[error(transparent)]
     Seal(#[from] SealError),
 }
 
 impl Keys {
-    /// The keys that `config` names. Where it names no file, `keys.toml` in the data folder is made at the first
-    /// start; processes that start at the same time agree on one.
+    /// The keys that `settings` name. If they name no file, the first start makes `keys.toml` in the data folder. Processes that
+    /// start at the same time agree on one file.
     ///
     /// # Errors
-    /// A named file that is not there, a file that others may read, a broken file.
-    pub fn load(config: &Config) -> Result<Self, KeysError> {
-        if let Some(file) = &config.keys.file {
+    /// [`KeysError`]: a named file does not exist, others may read a file, or it is broken.
+    pub fn load(settings: &Settings) -> Result<Self, KeysError> {
+        if let Some(file) = &settings.keys.file {
             return Self::read(file);
         }
-        let file = config.data_dir.join("keys.toml");
+        let file = settings.data_dir.join("keys.toml");
         if !file.exists() {
             create(&file)?;
             tracing::info!(file = %file.display(), "made new keys; gateways and workers of one installation share them");
@@ -59,12 +59,12 @@ impl Keys {
         Self::read(&file)
     }
 
-    /// The keys of an installation that has some: none are made.
+    /// As [`Keys::load`], but makes no keys.
     ///
     /// # Errors
-    /// As [`Keys::load`], and a file that is not there.
-    pub fn find(config: &Config) -> Result<Self, KeysError> {
-        Self::read(config.keys.file.as_ref().unwrap_or(&config.data_dir.join("keys.toml")))
+    /// As [`Keys::load`]; also if the file does not exist.
+    pub fn find(settings: &Settings) -> Result<Self, KeysError> {
+        Self::read(settings.keys.file.as_ref().unwrap_or(&settings.data_dir.join("keys.toml")))
     }
 
     fn read(path: &Path) -> Result<Self, KeysError> {
@@ -74,7 +74,7 @@ impl Keys {
     }
 }
 
-/// Makes the key file, unless another process was first.
+/// Makes the key file, unless another process was faster.
 fn create(path: &Path) -> Result<(), KeysError> {
     secret_file::update(path, |text| {
         if text.is_some() {
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_first_start_makes_keys_and_the_second_finds_them() {
-        let config = Config { data_dir: folder(), ..Config::default() };
+        let config = Settings { data_dir: folder(), ..Settings::default() };
         let sealed = Keys::load(&config).unwrap().data.seal(Purpose::Job, b"", b"plain").unwrap();
         assert_eq!(Keys::load(&config).unwrap().data.open(Purpose::Job, b"", &sealed).unwrap(), b"plain");
         let mode = fs::metadata(config.data_dir.join("keys.toml")).unwrap().permissions().mode();
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn processes_that_start_together_agree() {
-        let config = Config { data_dir: folder(), ..Config::default() };
+        let config = Settings { data_dir: folder(), ..Settings::default() };
         let all: Vec<Keys> = std::thread::scope(|scope| {
             let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| Keys::load(&config).unwrap())).collect();
             starts.into_iter().map(|start| start.join().unwrap()).collect()
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_file_that_others_may_read_is_refused() {
-        let config = Config { data_dir: folder(), ..Config::default() };
+        let config = Settings { data_dir: folder(), ..Settings::default() };
         Keys::load(&config).unwrap();
         let file = config.data_dir.join("keys.toml");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_named_file_is_never_made() {
-        let mut config = Config { data_dir: folder(), ..Config::default() };
+        let mut config = Settings { data_dir: folder(), ..Settings::default() };
         config.keys.file = Some(config.data_dir.join("elsewhere.toml"));
         assert!(matches!(Keys::load(&config), Err(KeysError::File(error)) if error.is_missing()));
         fs::remove_dir_all(&config.data_dir).unwrap();

@@ -7,15 +7,12 @@ pub mod admin;
 pub mod announcement;
 pub mod blob;
 pub mod broker;
-pub mod config;
+pub mod digest;
 pub mod face;
-pub mod host;
 pub mod job;
 pub mod keys;
 pub mod liveness;
-pub mod network;
 pub mod object;
-pub mod parts;
 pub mod program;
 pub mod redact;
 #[cfg(feature = "redis")]
@@ -24,9 +21,12 @@ pub mod retry;
 pub mod score;
 pub mod seal;
 pub mod secret_file;
+pub mod services;
+pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 #[cfg(any(feature = "rabbitmq", feature = "redis"))]
 pub mod tls;
+pub mod watched_file;

@@ -1,22 +1,22 @@
-//! What counts as live.
+//! Liveness decisions.
 
 use serde::{Deserialize, Serialize};
 
-/// How sure the service has to be before it calls somebody live.
+/// How certain the service must be before it decides that a person is live.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum SecurityLevel {
-    /// Fewer people are turned away, more attacks pass.
+    /// Fewer living people are rejected, more attacks pass.
     Low,
-    /// The usual trade.
+    /// A compromise for general use.
     #[default]
     Medium,
-    /// More people are turned away, fewer attacks pass.
+    /// More living people are rejected, fewer attacks pass.
     High,
 }
 
 impl SecurityLevel {
-    /// A liveness score above this is live. All scores, passive ones and those of motion, are on one scale.
+    /// Scores above this threshold are live. Scores of passive and of active liveness have the same scale, 0 to 1.
     #[must_use]
     pub fn threshold(self) -> f32 {
         match self {
@@ -36,7 +36,7 @@ mod tests {
         let [low, medium, high] =
             [SecurityLevel::Low, SecurityLevel::Medium, SecurityLevel::High].map(SecurityLevel::threshold);
         assert!(low < medium && medium < high);
-        // The default of those who judge by the score themselves.
+        // The threshold that callers of Face Liveness use by default.
         assert_eq!(medium, 0.5);
     }
 }

@@ -1,4 +1,4 @@
-//! The frame of every server program: arguments, settings, log, signals, operators' listener, exit code.
+//! The frame of every server program: arguments, settings, log, signals, operators' listener and exit code.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -9,44 +9,44 @@ use std::process::ExitCode;
 use clap::{Args as _, FromArgMatches as _};
 
 use crate::admin::Admin;
-use crate::config::{Config, ConfigError, EXIT_BAD_CONFIG, Sources};
-use crate::parts::Parts;
+use crate::services::SharedServices;
+use crate::settings::{EXIT_BAD_SETTINGS, Settings, SettingsError, Sources};
 use crate::shutdown::{self, CancellationToken};
 use crate::telemetry::init_logging;
 
-/// A program's name and what differs between programs.
+/// What differs between the server programs.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
     /// Name of the binary.
     pub name: &'static str,
     /// One line of help.
     pub about: &'static str,
-    /// Where the operators' listener is, unless the settings say.
+    /// Address of the operators' listener, unless `admin.listen` is set.
     pub admin: SocketAddr,
 }
 
 impl Program {
     /// Runs `role` until it ends by itself or by a signal.
     ///
-    /// The exit code is 0 after a shutdown, 64 for wrong settings, 1 for anything else that ends a role.
-    pub fn run<F, E>(self, role: impl FnOnce(Parts, CancellationToken) -> F) -> ExitCode
+    /// The exit code is 0 after a shutdown, 64 for wrong settings, and 1 if the role fails.
+    pub fn run<F, E>(self, role: impl FnOnce(SharedServices, CancellationToken) -> F) -> ExitCode
     where
         F: Future<Output = Result<(), E>>,
         E: Display,
     {
         match self.settings(&self.arguments().get_matches()) {
-            Ok(config) => self.start(config, role),
+            Ok(settings) => self.start(settings, role),
             Err(error) => self.refuse(&error),
         }
     }
 
-    /// As [`Program::run`]; where the arguments name one of the commands `C`, `command` does that instead.
+    /// As [`Program::run`], but if the arguments name one of the commands `C`, executes `command` instead.
     ///
-    /// A command's exit code is 0, 64 for wrong settings, 1 where it fails.
+    /// The exit code of a command is 0, 64 for wrong settings, and 1 if it fails.
     pub fn run_or<C, D, F, E>(
         self,
-        command: impl FnOnce(C, &Config) -> Result<(), D>,
-        role: impl FnOnce(Parts, CancellationToken) -> F,
+        command: impl FnOnce(C, &Settings) -> Result<(), D>,
+        role: impl FnOnce(SharedServices, CancellationToken) -> F,
     ) -> ExitCode
     where
         C: clap::Subcommand,
@@ -56,21 +56,21 @@ impl Program {
     {
         let arguments = C::augment_subcommands(self.arguments()).subcommand_required(false);
         let matches = arguments.arg_required_else_help(false).get_matches();
-        let config = match self.settings(&matches) {
-            Ok(config) => config,
+        let settings = match self.settings(&matches) {
+            Ok(settings) => settings,
             Err(error) => return self.refuse(&error),
         };
         if matches.subcommand_name().is_none() {
-            return self.start(config, role);
+            return self.start(settings, role);
         }
         let done = match C::from_arg_matches(&matches) {
-            Ok(named) => command(named, &config),
+            Ok(named) => command(named, &settings),
             Err(error) => error.exit(),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                self.say(&error);
+                self.print(&error);
                 ExitCode::FAILURE
             }
         }
@@ -82,29 +82,37 @@ impl Program {
         )
     }
 
-    fn settings(&self, matches: &clap::ArgMatches) -> Result<Config, ConfigError> {
+    fn settings(&self, matches: &clap::ArgMatches) -> Result<Settings, SettingsError> {
         match Sources::from_arg_matches(matches) {
-            Ok(sources) => Config::load(&sources),
+            Ok(sources) => Settings::load(&sources),
             Err(error) => error.exit(),
         }
     }
 
-    fn start<F, E>(self, config: Config, role: impl FnOnce(Parts, CancellationToken) -> F) -> ExitCode
+    fn start<F, E>(
+        self,
+        settings: Settings,
+        role: impl FnOnce(SharedServices, CancellationToken) -> F,
+    ) -> ExitCode
     where
         F: Future<Output = Result<(), E>>,
         E: Display,
     {
-        if let Err(error) = init_logging(&config.log) {
+        if let Err(error) = init_logging(&settings.log) {
             return self.refuse(&error);
         }
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return self.fail(&error),
         };
-        runtime.block_on(self.serve(config, role))
+        runtime.block_on(self.serve(settings, role))
     }
 
-    async fn serve<F, E>(self, config: Config, role: impl FnOnce(Parts, CancellationToken) -> F) -> ExitCode
+    async fn serve<F, E>(
+        self,
+        settings: Settings,
+        role: impl FnOnce(SharedServices, CancellationToken) -> F,
+    ) -> ExitCode
     where
         F: Future<Output = Result<(), E>>,
         E: Display,
@@ -113,26 +121,26 @@ impl Program {
             Ok(shutdown) => shutdown,
             Err(error) => return self.fail(&error),
         };
-        let parts = match Parts::open(config) {
-            Ok(parts) => parts,
+        let services = match SharedServices::open(settings) {
+            Ok(services) => services,
             Err(error) => return self.fail(&error),
         };
-        // It answers until the very end: a process that drains is alive, and not ready.
+        // The operators' listener answers until the very end: a process that drains is alive, but not ready.
         let admin_shutdown = CancellationToken::new();
         let _stop_admin = admin_shutdown.clone().drop_guard();
-        let admin = Admin { readiness: parts.readiness.clone(), metrics: parts.metrics.clone() };
-        let listen = parts.config.admin.listen.unwrap_or(self.admin);
+        let admin = Admin { readiness: services.readiness.clone(), metrics: services.metrics.clone() };
+        let listen = services.settings.admin.listen.unwrap_or(self.admin);
         match admin.serve(listen, admin_shutdown).await {
             Ok(address) => tracing::info!(%address, "operators' listener is open"),
             Err(error) => return self.fail(&format!("admin.listen {listen}: {error}")),
         }
-        let readiness = parts.readiness.clone();
+        let readiness = services.readiness.clone();
         tokio::spawn(async move {
             readiness.ready().await;
             tracing::info!("ready");
         });
-        let broker = parts.broker.clone();
-        let ended = role(parts, shutdown).await;
+        let broker = services.broker.clone();
+        let ended = role(services, shutdown).await;
         broker.close().await;
         match ended {
             Ok(()) => ExitCode::SUCCESS,
@@ -141,12 +149,12 @@ impl Program {
     }
 
     fn refuse(&self, error: &dyn Display) -> ExitCode {
-        self.say(error);
-        ExitCode::from(EXIT_BAD_CONFIG)
+        self.print(error);
+        ExitCode::from(EXIT_BAD_SETTINGS)
     }
 
-    /// For everything before there is a log.
-    fn say(&self, error: &dyn Display) {
+    /// Writes an error to standard error, before there is a log.
+    fn print(&self, error: &dyn Display) {
         let _ = writeln!(std::io::stderr(), "{}: {error}", self.name);
     }
 

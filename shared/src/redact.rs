@@ -1,15 +1,82 @@
 //! Secrets that must not reach logs.
 
-/// A URL without its password, for logs and debug output. What is not a URL is not shown at all.
-#[must_use]
-pub fn without_password(url: &str) -> String {
+use std::fmt;
+use std::ops::Deref;
+
+use serde::Deserialize;
+
+/// A URL that may hold a password, which neither debug output nor [`fmt::Display`] shows.
+#[derive(Clone, Deserialize, Eq, PartialEq)]
+#[serde(transparent)]
+pub struct SecretUrl(String);
+
+/// A secret of which neither debug output nor [`fmt::Display`] shows anything.
+#[derive(Clone, Deserialize, Eq, PartialEq)]
+#[serde(transparent)]
+pub struct SecretText(String);
+
+impl fmt::Display for SecretUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&without_password(&self.0))
+    }
+}
+
+impl fmt::Display for SecretText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("…")
+    }
+}
+
+macro_rules! text_in_full_only_by_deref {
+    ($($secret:ident),*) => {$(
+        impl fmt::Debug for $secret {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, formatter)
+            }
+        }
+
+        /// The whole text, with its secret.
+        impl Deref for $secret {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $secret {
+            fn from(text: &str) -> Self {
+                Self(text.to_owned())
+            }
+        }
+
+        impl From<String> for $secret {
+            fn from(text: String) -> Self {
+                Self(text)
+            }
+        }
+
+        /// For the defaults in `docs/settings.md`; redacted all the same.
+        #[cfg(test)]
+        impl serde::Serialize for $secret {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
+}
+
+text_in_full_only_by_deref!(SecretUrl, SecretText);
+
+/// A URL without its password, for logs and debug output. Of a text that is not a URL nothing is shown.
+fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once(':') else {
         return "…".into();
     };
     let Some(rest) = rest.strip_prefix("//") else {
         return format!("{scheme}:{}", if rest.is_empty() { "" } else { "…" });
     };
-    // The last @, for a password may hold an @ or a / that nobody has escaped.
+    // The last @ ends the credentials: a password may hold an unescaped @ or /.
     let Some((credentials, host)) = rest.rsplit_once('@') else {
         return url.to_owned();
     };

@@ -1,4 +1,5 @@
-//! A Redis server as stores and limiter use it: one connection that is replaced once it fails, and a limit on every wait.
+//! A Redis server as the stores and the rate limiter use it: one connection that is replaced when it fails, and a time limit
+//! for every wait.
 
 use std::time::Duration;
 
@@ -11,38 +12,40 @@ use tokio::time::timeout;
 
 use crate::tls;
 
-/// How long a server is waited for.
+/// How long to wait for a server.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// For a connection.
+pub struct RedisTimeouts {
+    /// For a new connection.
     pub connect: Duration,
-    /// For an answer; then the connection is given up.
+    /// For an answer. After that the connection is given up.
     pub answer: Duration,
-    /// For an operation, with everything that it takes.
+    /// For a whole operation: connection, answer, and repetition.
     pub operation: Duration,
 }
 
-/// Of stores.
-const LIMITS: Limits = Limits {
-    connect: Duration::from_secs(1),
-    answer: Duration::from_secs(3),
-    operation: Duration::from_secs(5),
-};
+impl RedisTimeouts {
+    /// The timeouts of stores.
+    const STORE: Self = Self {
+        connect: Duration::from_secs(1),
+        answer: Duration::from_secs(3),
+        operation: Duration::from_secs(5),
+    };
+}
 
-/// Why a server does not do what it is asked.
+/// Why an operation of a server failed.
 #[derive(Debug)]
-pub enum Fault {
+pub enum RedisServerError {
     /// The address cannot be understood.
     Url(String),
-    /// The server does not answer, or not in time, or not as it should.
+    /// The server does not answer, not in time, or with something unexpected.
     Unreachable(String),
-    /// The server has no memory left.
+    /// The server has no free memory.
     Full,
-    /// The server throws keys away when its memory is full; this is its policy.
+    /// The server is configured to evict keys when its memory is full; this is its policy.
     Evicts(String),
 }
 
-impl From<RedisError> for Fault {
+impl From<RedisError> for RedisServerError {
     fn from(error: RedisError) -> Self {
         match error.code() {
             Some("OOM") => Self::Full,
@@ -51,73 +54,91 @@ impl From<RedisError> for Fault {
     }
 }
 
-/// What a server is asked.
+/// A request to a server.
 enum Request<'a> {
     Command(&'a Cmd),
     Script(&'a ScriptInvocation<'a>),
 }
 
-/// A Redis server, over one multiplexed connection that is replaced once it fails or falls silent.
-pub struct Server {
+/// A Redis server, over one multiplexed connection that is replaced when it fails or an answer is late.
+pub struct RedisServer {
     client: Client,
-    limits: Limits,
-    present: Mutex<Present>,
+    timeouts: RedisTimeouts,
+    current: Mutex<CurrentConnection>,
 }
 
 #[derive(Default)]
-struct Present {
-    /// Tells a connection from those before and after it.
+struct CurrentConnection {
+    /// Number of the connection, by which a failed one is recognised.
     generation: u64,
     connection: Option<MultiplexedConnection>,
 }
 
-impl Server {
-    /// The server at `redis://…` or `rediss://…`. It connects when it is used first.
-    pub fn new(url: &str) -> Result<Self, Fault> {
-        Self::with_limits(url, LIMITS)
+impl RedisServer {
+    /// The server at `redis://…` or `rediss://…`. Its first use opens the connection.
+    ///
+    /// # Errors
+    /// [`RedisServerError::Url`].
+    pub fn new(url: &str) -> Result<Self, RedisServerError> {
+        Self::with_timeouts(url, RedisTimeouts::STORE)
     }
 
-    /// As [`Self::new`], with other limits.
-    pub fn with_limits(url: &str, limits: Limits) -> Result<Self, Fault> {
+    /// The server at `url`, with the timeouts of the caller.
+    ///
+    /// # Errors
+    /// [`RedisServerError::Url`].
+    pub fn with_timeouts(url: &str, timeouts: RedisTimeouts) -> Result<Self, RedisServerError> {
         tls::install_provider();
-        // The parser's own message could repeat the password.
+        // The parser's own message could contain the password.
         let client = Client::open(url).map_err(|_| {
-            Fault::Url("expected redis://user:password@host:port/database or rediss://…".into())
+            RedisServerError::Url("expected redis://user:password@host:port/database or rediss://…".into())
         })?;
-        Ok(Self { client, limits, present: Mutex::default() })
+        Ok(Self { client, timeouts, current: Mutex::default() })
     }
 
-    /// Runs a command that may be run twice: where the connection broke it is sent again, once.
-    pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
-        self.ask(&Request::Command(command)).await
+    /// Runs an idempotent command. If the connection breaks, the command is sent again, once.
+    ///
+    /// # Errors
+    /// [`RedisServerError::Unreachable`], [`RedisServerError::Full`].
+    pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisServerError> {
+        self.send(&Request::Command(command)).await
     }
 
-    /// Runs a script that may be run twice, as [`Self::run`] does. A server that does not know it is told it.
-    pub async fn run_script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Fault> {
-        self.ask(&Request::Script(script)).await
+    /// Runs an idempotent script as [`Self::run`] does. A server that does not know the script gets its code first.
+    ///
+    /// # Errors
+    /// [`RedisServerError::Unreachable`], [`RedisServerError::Full`].
+    pub async fn run_script<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, RedisServerError> {
+        self.send(&Request::Script(script)).await
     }
 
-    /// Whether the server answers and is set up so that it never throws a key away on its own.
-    pub async fn check(&self) -> Result<(), Fault> {
+    /// Checks that the server answers and never evicts a key.
+    ///
+    /// # Errors
+    /// [`RedisServerError::Unreachable`]; [`RedisServerError::Evicts`] if the eviction policy is not `noeviction`.
+    pub async fn check(&self) -> Result<(), RedisServerError> {
         self.run::<()>(&cmd("PING")).await?;
         match self.memory_policy().await? {
             policy if policy == "noeviction" => Ok(()),
-            policy => Err(Fault::Evicts(policy)),
+            policy => Err(RedisServerError::Evicts(policy)),
         }
     }
 
-    async fn ask<T: FromRedisValue>(&self, request: &Request<'_>) -> Result<T, Fault> {
-        let ask = async {
+    async fn send<T: FromRedisValue>(&self, request: &Request<'_>) -> Result<T, RedisServerError> {
+        let attempts = async {
             match self.attempt(request).await {
-                // The server was restarted since the last operation, maybe.
+                // The server may have been restarted since the last operation.
                 Err(error) if error.is_io_error() && !error.is_timeout() => self.attempt(request).await,
                 answer => answer,
             }
         };
-        let limit = self.limits.operation;
-        match timeout(limit, ask).await {
+        let limit = self.timeouts.operation;
+        match timeout(limit, attempts).await {
             Ok(answer) => Ok(answer?),
-            Err(_) => Err(Fault::Unreachable(format!("no answer within {limit:?}"))),
+            Err(_) => Err(RedisServerError::Unreachable(format!("no answer within {limit:?}"))),
         }
     }
 
@@ -128,35 +149,35 @@ impl Server {
             Request::Script(script) => script.invoke_async(&mut connection).await,
         };
         if answer.as_ref().is_err_and(RedisError::is_io_error) {
-            let mut present = self.present.lock().await;
-            if present.generation == generation {
-                present.connection = None;
+            let mut current = self.current.lock().await;
+            if current.generation == generation {
+                current.connection = None;
             }
         }
         answer
     }
 
     async fn connection(&self) -> RedisResult<(u64, MultiplexedConnection)> {
-        let mut present = self.present.lock().await;
-        if let Some(connection) = &present.connection {
-            return Ok((present.generation, connection.clone()));
+        let mut current = self.current.lock().await;
+        if let Some(connection) = &current.connection {
+            return Ok((current.generation, connection.clone()));
         }
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.limits.connect))
-            .set_response_timeout(Some(self.limits.answer));
+            .set_connection_timeout(Some(self.timeouts.connect))
+            .set_response_timeout(Some(self.timeouts.answer));
         let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        present.generation += 1;
-        present.connection = Some(connection.clone());
-        Ok((present.generation, connection))
+        current.generation += 1;
+        current.connection = Some(connection.clone());
+        Ok((current.generation, connection))
     }
 
-    /// What the server does when its memory is full.
-    async fn memory_policy(&self) -> Result<String, Fault> {
+    /// The server's eviction policy.
+    async fn memory_policy(&self) -> Result<String, RedisServerError> {
         let configured = cmd("CONFIG").arg("GET").arg("maxmemory-policy").take();
         if let Ok([_, policy]) = self.run::<[String; 2]>(&configured).await {
             return Ok(policy);
         }
-        // Hosted servers keep CONFIG to themselves.
+        // Hosted servers often forbid CONFIG.
         let memory: String = self.run(cmd("INFO").arg("memory")).await?;
         let policy = memory.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
         Ok(policy.unwrap_or("unknown").to_owned())

@@ -1,29 +1,29 @@
-//! Score and false acceptance rate.
+//! Score and false acceptance rate (FAR).
 //!
-//! `score = 1500 - 500 * log10(FAR)`: both samples of the Biometric Services text and its threshold table
-//! (3500 at 0.01 %, 4500 at 0.0001 %) lie on this line.
+//! `score = 1500 - 500 * log10(FAR)`. Both samples in the Biometric Services text lie on this line, and so does its table of
+//! thresholds (3500 at 0.01 %, 4500 at 0.0001 %).
 
 use serde::{Deserialize, Serialize};
 
 /// A false acceptance rate as a fraction in `0..=1`.
 ///
-/// It may be smaller than [`Far::FLOOR`]; only what is shown as a percentage stops there.
+/// It may be smaller than [`Far::FLOOR`], which bounds only the percentage in answers.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, PartialOrd, Serialize)]
 pub struct Far(f64);
 
 impl Far {
-    /// Every comparison of different people is accepted.
+    /// The rate at which every comparison of different people is accepted.
     pub const ONE: Self = Self(1.0);
-    /// The smallest percentage that an answer shows.
+    /// The smallest percentage in an answer.
     pub const FLOOR: f64 = 1e-15;
 
-    /// A rate from its decimal logarithm, which is cut at 0 (FAR 100 %).
+    /// A rate from its decimal logarithm. Logarithms above 0 count as 0 (FAR 100 %).
     #[must_use]
     pub fn from_log10(log10: f64) -> Self {
         Self(10_f64.powf(log10.min(0.0)))
     }
 
-    /// A rate from a fraction; what is above 1, or no number, is 1.
+    /// A rate from a fraction. A fraction above 1, or one that is not a number, counts as 1.
     #[must_use]
     pub fn from_fraction(fraction: f64) -> Self {
         if fraction < 1.0 { Self(fraction.max(f64::MIN_POSITIVE)) } else { Self::ONE }
@@ -41,7 +41,7 @@ impl Far {
         (self.0 * 100.0).max(Self::FLOOR)
     }
 
-    /// `score` of the Biometric Services API: 1500 at 100 %, 500 more for each power of ten below.
+    /// `score` of the Biometric Services API: 1500 at 100 %, and 500 more for each power of ten below.
     #[must_use]
     pub fn score(self) -> f64 {
         1500.0 - 500.0 * self.0.log10()

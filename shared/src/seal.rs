@@ -1,7 +1,7 @@
-//! Sealing of everything that rests outside a process: payloads in the broker, blobs, templates.
+//! Authenticated encryption of everything that leaves a process: payloads in the broker, blobs, sessions, templates.
 //!
-//! Sealed = version, key id, 16 bytes of salt, nonce, AES-256-GCM under HKDF-SHA-256(ring key, salt, purpose).
-//! The associated data binds a sealed record to its place, so that it does not open in another one.
+//! A sealed record consists of a version, the id of the ring key, 16 bytes of salt, a nonce, and the AES-256-GCM ciphertext under
+//! HKDF-SHA-256(ring key, salt, purpose). The associated data binds a record to its place: in another place it does not open.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ const VERSION: u8 = 1;
 const SALT_LEN: usize = 16;
 const KEY_LEN: usize = 32;
 
-/// What a key is derived for; a record of one purpose never opens as another.
+/// The purpose of a record, from which its key is derived. A record does not open for another purpose.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Purpose {
     /// A job's payload.
@@ -24,7 +24,7 @@ pub enum Purpose {
     Reply,
     /// Bytes in the blob store.
     Blob,
-    /// A biometric template in a caller's hands.
+    /// A biometric template, which the caller keeps.
     Template,
     /// A session in the session store.
     Session,
@@ -32,7 +32,7 @@ pub enum Purpose {
     Face,
     /// A row of the outbox.
     Row,
-    /// An answer that is kept for callers who ask again.
+    /// The answer in an idempotency record.
     Answer,
     /// Bytes in the object store.
     Object,
@@ -60,21 +60,21 @@ impl Purpose {
 /// Why something cannot be sealed or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// Not the bytes that were sealed, or not in their place.
+    /// The bytes were changed, or belong to another place or purpose.
     #[error("sealed bytes do not open here")]
     Forged,
-    /// Not a sealed record at all.
+    /// The bytes are no sealed record.
     #[error("not a sealed record")]
     Malformed,
-    /// The key was dropped, or belongs to another installation.
+    /// The ring does not have the key: it was dropped, or belongs to another installation.
     #[error("no key has the id `{0}`")]
     UnknownKey(String),
-    /// The system's random numbers or the cipher failed.
+    /// The system's random number generator or the cipher failed.
     #[error("sealing failed")]
     Crypto,
 }
 
-/// Why a key ring is not taken.
+/// Why a key ring cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyRingError {
     /// The active key is not in the ring.
@@ -83,25 +83,25 @@ pub enum KeyRingError {
     /// A key has the wrong length or is not base64.
     #[error("key `{0}` is not base64 of 32 bytes")]
     BadKey(String),
-    /// An id is empty or too long to be written.
+    /// An id is empty, or too long for a record.
     #[error("key id `{0}` is empty or longer than 64 bytes")]
     BadId(String),
 }
 
-/// Keys by id. New records use the active one, old records the one they name.
+/// Keys by their ids. New records use the active key, existing records the one that they name.
 #[derive(Clone)]
 pub struct KeyRing {
     active: String,
     keys: BTreeMap<String, [u8; KEY_LEN]>,
 }
 
-/// A key ring as it stands in a file.
+/// A key ring as the key file stores it.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRingFile {
-    /// Id of the key for new records.
+    /// Id of the active key, which seals new records.
     pub active: String,
-    /// Base64 of 32 bytes, by id.
+    /// Keys by their ids: base64 of 32 bytes.
     pub keys: BTreeMap<String, String>,
 }
 
@@ -159,7 +159,7 @@ impl KeyRing {
         KeyRing::try_from(&KeyRingFile::generate()?).map_err(|_| SealError::Crypto)
     }
 
-    /// Seals `plain` for `purpose` at the place that `associated_data` names.
+    /// Seals `plain` for `purpose` and the place that `associated_data` describes.
     ///
     /// # Errors
     /// The system has no random numbers.
@@ -190,11 +190,11 @@ impl KeyRing {
         Ok(sealed)
     }
 
-    /// Opens what [`KeyRing::seal`] made.
+    /// Opens a record of [`KeyRing::seal`].
     ///
     /// # Errors
-    /// [`SealError::UnknownKey`] where the key is gone, [`SealError::Forged`] where a byte, the purpose or the
-    /// place differs, [`SealError::Malformed`] where it never was a sealed record.
+    /// [`SealError::UnknownKey`] if the ring does not have the key; [`SealError::Forged`] if a byte, the purpose or the place
+    /// differs; [`SealError::Malformed`] if the bytes are no sealed record.
     pub fn open(
         &self,
         purpose: Purpose,
@@ -205,7 +205,7 @@ impl KeyRing {
         Ok(opened.into())
     }
 
-    /// As [`KeyRing::open`]; where nobody else has the sealed bytes, the plain ones take their place.
+    /// As [`KeyRing::open`]. If no other handle shares the sealed bytes, they are decrypted in place.
     ///
     /// # Errors
     /// As [`KeyRing::open`].

@@ -1,11 +1,11 @@
-//! Files that hold secrets: nobody else may read them, and nobody ever sees half of one.
+//! Files with secrets. Only their owner may read them, and each change replaces the whole file in one step.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-/// Why a file of secrets is not used.
+/// Why a file with secrets is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
     /// It cannot be read or written.
@@ -16,13 +16,13 @@ pub enum SecretFileError {
         /// The system's reason.
         source: io::Error,
     },
-    /// Others than its owner may read it.
+    /// Its permissions let others than its owner read it.
     #[error("{0} can be read by others; chmod 600 it")]
     Readable(PathBuf),
 }
 
 impl SecretFileError {
-    /// Whether there is no such file.
+    /// Whether the file does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
@@ -32,7 +32,7 @@ impl SecretFileError {
 /// The text of the file at `path`.
 ///
 /// # Errors
-/// There is no such file, or others may read it.
+/// [`SecretFileError::Io`] if the file cannot be read; [`SecretFileError::Readable`] if others may read it.
 pub fn read(path: &Path) -> Result<String, SecretFileError> {
     let io = |source| SecretFileError::Io { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(io)?;
@@ -42,14 +42,14 @@ pub fn read(path: &Path) -> Result<String, SecretFileError> {
     io::read_to_string(&mut file).map_err(io)
 }
 
-/// Changes the file at `path` while no other process does: `change` gets its text, if there is one, and gives the new
-/// text, or nothing where it may stay as it is. A new file is its owner's alone; one that is there keeps its owner and
-/// its permissions.
+/// Changes the file at `path` under a lock, which other processes that change it wait for. `change` gets the text of the file, if
+/// it exists, and returns the new text, or `None` to leave it as it is. Only its owner may read a new file. An existing file keeps
+/// its owner and its permissions.
 ///
-/// Readers need no lock: they see the old file or the new one.
+/// Readers need no lock: they see either the old file or the new one.
 ///
 /// # Errors
-/// As [`read`]; the folder cannot be written to; whatever `change` fails with.
+/// As [`read`]; [`SecretFileError::Io`] if the file or its folder cannot be written; the errors of `change`.
 pub fn update<E: From<SecretFileError>>(
     path: &Path,
     change: impl FnOnce(Option<String>) -> Result<Option<String>, E>,
@@ -57,8 +57,8 @@ pub fn update<E: From<SecretFileError>>(
     change_locked(path, read, change)
 }
 
-/// As [`update`], of a file that others may read, since its secrets are hashed or sealed. Where `path` is a link, what it
-/// leads to is changed.
+/// As [`update`], for a file that others may read because its secrets are hashed or sealed. If `path` is a link, the file that
+/// it leads to is changed.
 ///
 /// # Errors
 /// As [`update`].
@@ -82,8 +82,8 @@ fn change_locked<E: From<SecretFileError>>(
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     fs::create_dir_all(folder).map_err(io)?;
-    // A file of its own, since the one that matters is replaced. The lock ends with the handle, so that a process that
-    // dies holds up nobody.
+    // The lock is a file of its own, since the other one is replaced. It ends with the handle, so a process that dies blocks
+    // no other.
     let lock = open(&folder.join(format!(".{name}.lock")), false).map_err(io)?;
     lock.lock().map_err(io)?;
 
@@ -98,21 +98,21 @@ fn change_locked<E: From<SecretFileError>>(
     let temporary = folder.join(format!(".{name}-{}", uuid::Uuid::new_v4()));
     let replaced = open(&temporary, true)
         .and_then(|mut file| {
-            take_after(&file, path)?;
+            copy_owner_and_permissions(&file, path)?;
             file.write_all(text.as_bytes()).and_then(|()| file.sync_all())
         })
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| File::open(folder)?.sync_all());
     if replaced.is_err() {
-        // Where it was renamed already, there is nothing to remove.
+        // Fails if the file was already renamed; then there is nothing to remove.
         let _ = fs::remove_file(&temporary);
     }
     Ok(replaced.map_err(io)?)
 }
 
-/// Gives `file` the owner and the permissions of the one at `path`, where there is one: who may read that one, such as a
-/// running gateway under another user, may read its successor.
-fn take_after(file: &File, path: &Path) -> io::Result<()> {
+/// Gives `file` the owner and the permissions of the file at `path`, if that exists. A running gateway under another user, for
+/// example, can then still read it.
+fn copy_owner_and_permissions(file: &File, path: &Path) -> io::Result<()> {
     let Ok(old) = fs::metadata(path) else { return Ok(()) };
     let new = file.metadata()?;
     if (old.uid(), old.gid()) != (new.uid(), new.gid()) {

@@ -1,4 +1,4 @@
-//! Shutdown: the first signal drains, the second one ends the process at once.
+//! Shutdown: the first signal starts a drain, the second one ends the process at once.
 
 use tokio::signal::unix::{SignalKind, signal};
 pub use tokio_util::sync::CancellationToken;
@@ -6,7 +6,7 @@ pub use tokio_util::sync::CancellationToken;
 /// A token that is cancelled at the first SIGTERM or SIGINT. A second signal ends the process with 130.
 ///
 /// # Errors
-/// The system does not let signals be watched.
+/// The system does not allow handlers for these signals.
 pub fn on_signal() -> std::io::Result<CancellationToken> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -18,7 +18,7 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
         tracing::info!("shutting down; a second signal ends the process at once");
         shutdown.cancel();
         wait().await;
-        #[expect(clippy::disallowed_methods, reason = "the operator asked for an end without a drain")]
+        #[expect(clippy::disallowed_methods, reason = "the second signal asks for an end without a drain")]
         std::process::exit(130);
     });
     Ok(token)

@@ -1,8 +1,8 @@
-//! One provider of cryptography for all TLS of a process.
+//! The cryptographic provider for TLS.
 
-/// Makes AWS-LC the provider of rustls, unless the process has chosen one before. Without it rustls panics where the
-/// features of crates nobody here knows leave it a choice.
+/// Makes AWS-LC the default provider of rustls, unless the process has one already. Without a default, rustls panics if
+/// dependencies have enabled more than one provider.
 pub fn install_provider() {
-    // An error means that there is one.
+    // An error means that the process has a default already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

@@ -1,8 +1,10 @@
-//! The worker: takes jobs from the broker, decodes pictures, runs the face models, posts the results back.
+//! The worker: takes jobs from the broker, decodes pictures, runs the face models, and publishes the results.
 
 pub mod inference;
 pub mod jobs;
+pub mod matching;
 pub mod picture;
 pub mod pipeline;
+mod role;
 
-pub use self::jobs::{WorkerError, run};
+pub use self::role::{MODELS_READY, WorkerError, pipeline_settings, run};

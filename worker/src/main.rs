@@ -1,4 +1,4 @@
-//! A worker over a broker and a blob store that others share.
+//! A worker that shares broker and blob store with other processes.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

@@ -1,25 +1,26 @@
-//! What a person sees who starts the program for the first time: three calls that work as pasted.
+//! Prints three example calls, ready to paste, for a person who starts the program for the first time.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 
 use faceline_models::Repository;
-use faceline_shared::parts::Parts;
+use faceline_shared::services::SharedServices;
 
-/// Waits for the service to be ready and prints the calls, where the demo account may make them.
-pub(crate) async fn when_ready(parts: Parts, listener: SocketAddr) {
-    if parts.config.accounts.file.is_some() {
+/// Waits until the service is ready and prints the calls. Prints nothing where the demo account is not in use, or where no
+/// example pictures are installed.
+pub(crate) async fn when_ready(services: SharedServices, listener: SocketAddr) {
+    if services.settings.accounts.file.is_some() {
         return;
     }
-    parts.readiness.ready().await;
-    let Ok(repository) = Repository::open(&parts.config.models.dir) else { return };
+    services.readiness.ready().await;
+    let Ok(repository) = Repository::open(&services.settings.models.dir) else { return };
     let [Some(reference), Some(same), Some(other)] =
         ["obama.jpg", "obama2.jpg", "biden.jpg"].map(|name| repository.picture(name))
     else {
         return;
     };
-    let scheme = if parts.config.http.tls.is_some() { "https" } else { "http" };
+    let scheme = if services.settings.http.tls.is_some() { "https" } else { "http" };
     let text = calls(&format!("{scheme}://{listener}"), &reference, &same, &other);
     // A closed standard output is no reason to stop serving.
     let _ = std::io::stdout().write_all(text.as_bytes());

@@ -1,5 +1,8 @@
 //! Faceline in one process: gateway and worker over the embedded broker and stores.
 
+mod greeting;
+mod standalone;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -11,5 +14,5 @@ fn main() -> ExitCode {
         about: "Gateway and worker in one process, over embedded broker and stores",
         admin: SocketAddr::from(([127, 0, 0, 1], 9090)),
     };
-    program.run_or(faceline_gateway::command::execute, faceline::run)
+    program.run_or(faceline_gateway::command::execute, standalone::run)
 }

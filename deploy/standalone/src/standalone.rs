@@ -1,37 +1,37 @@
-//! Both roles in one process.
+//! Runs both roles, gateway and worker, in one process.
 
 use faceline_gateway::{Gateway, GatewayError};
-use faceline_shared::parts::Parts;
+use faceline_shared::services::SharedServices;
 use faceline_shared::shutdown::CancellationToken;
-use faceline_worker::WorkerError;
-use faceline_worker::jobs::MODELS_READY;
+use faceline_worker::{MODELS_READY, WorkerError};
 
 use crate::greeting;
 
-/// Why the program ends.
+/// Why the program ends with an error.
 #[derive(Debug, thiserror::Error)]
-pub enum StandaloneError {
-    /// The gateway's part.
+pub(crate) enum StandaloneError {
+    /// The gateway could not start.
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-    /// The worker's part.
+    /// The worker could not start, or failed.
     #[error(transparent)]
     Worker(#[from] WorkerError),
 }
 
-/// Runs gateway and worker until `shutdown`.
+/// Runs gateway and worker until `shutdown`, or until one of them fails, which stops the other.
 ///
-/// The gateway drains first: what it has accepted still needs the worker.
-///
-/// # Errors
-/// What ended one of the roles; the other one is stopped then.
-pub async fn run(parts: Parts, shutdown: CancellationToken) -> Result<(), StandaloneError> {
+/// The gateway drains first: the requests that it has accepted still need the worker.
+pub(crate) async fn run(
+    services: SharedServices,
+    shutdown: CancellationToken,
+) -> Result<(), StandaloneError> {
     let worker_shutdown = CancellationToken::new();
-    // Known before either role runs, so that the gateway's conditions alone make nobody believe that all is ready.
-    let _ = parts.readiness.condition(MODELS_READY);
-    let gateway = Gateway::start(parts.clone()).await?;
-    let greeting = tokio::spawn(greeting::when_ready(parts.clone(), gateway.local_addr()));
-    let worker = tokio::spawn(faceline_worker::run(parts, worker_shutdown.clone()));
+    // The worker's condition is registered before the gateway's conditions can be met, or the program would briefly report
+    // that it is ready while no model is loaded.
+    let _ = services.readiness.condition(MODELS_READY);
+    let gateway = Gateway::start(services.clone()).await?;
+    let greeting = tokio::spawn(greeting::when_ready(services.clone(), gateway.local_addr()));
+    let worker = tokio::spawn(faceline_worker::run(services, worker_shutdown.clone()));
     let worker_ended = async {
         let ended = worker.await;
         shutdown.cancel();

@@ -1,31 +1,31 @@
-//! Who calls, and how much they may.
+//! The caller of a request, and what its key allows.
 
 use std::sync::Arc;
 
-use crate::fault::Fault;
 use faceline_gateway_store::rate::{Quota, Rate};
 
-use super::Permission;
+use super::permission::Permission;
+use crate::fault::Fault;
 
-/// Who calls.
+/// The caller of a request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Caller {
-    /// The client; what a call creates belongs to it.
+    /// The client. What the request creates belongs to it.
     pub client: Arc<str>,
-    /// The key that was shown.
+    /// Id of the key in the request.
     pub key_id: Arc<str>,
-    /// Where the key has a rate of its own.
+    /// The rate of the key, if it has one of its own.
     pub rate: Option<Rate>,
-    /// Where the key has one.
+    /// The quota of the key, if it has one.
     pub quota: Option<Quota>,
     pub(super) permissions: Arc<[Permission]>,
 }
 
 impl Caller {
-    /// Checks that the key allows something.
+    /// Checks that the key has a permission.
     ///
     /// # Errors
-    /// [`Fault::Forbidden`] where it does not.
+    /// [`Fault::Forbidden`] if it does not.
     pub fn require(&self, permission: Permission) -> Result<(), Fault> {
         if self.permissions.contains(&permission) {
             Ok(())

@@ -1,41 +1,43 @@
-//! The account of a first try.
+//! The demo account, with which the service can be tried without an accounts file.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use faceline_shared::seal::KeyRing;
 
-use super::file::{Basic, Bws, Entry, Secret};
-use super::password::Password;
-use super::secret::{Digest, seal};
-use super::{AccountsError, Caller, Permission};
+use super::caller::Caller;
+use super::error::AccountsError;
+use super::file::{AccountEntry, BwsCredential, PasswordCredential, StoredSecret};
+use super::password::PasswordHash;
+use super::permission::Permission;
+use super::secret::{ApiKeyDigest, seal};
 
-/// Everybody knows it: the client, its API key, its user and that one's password, and its BWS client id.
+/// Name of the client, its API key, its user, the user's password and its BWS client id. It is public.
 const NAME: &str = "demo";
-/// The hash of its password, so that no start has to make one.
+/// Hash of the password, which need not be computed at each start.
 const PASSWORD: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$JsGMAy5peW7p/CCBXhSwQA$BYjvNOxwrBO2ogqt5hp2gxX4WLKBwzaHYREpAyaEnMw";
-/// The key of its BWS client; in tokens as base64: `ZmFjZWxpbmUtZGVtby1rZXktZmFjZWxpbmUtZGVtby1rZXk=`.
+/// Key of the BWS client; in base64: `ZmFjZWxpbmUtZGVtby1rZXktZmFjZWxpbmUtZGVtby1rZXk=`.
 const BWS_KEY: &[u8] = b"faceline-demo-key-faceline-demo-key";
 
-/// The demo account with a key of each kind, for a listener that only this machine reaches.
-pub(super) fn entries(listen: SocketAddr, ring: &KeyRing) -> Result<Vec<Entry>, AccountsError> {
+/// The demo account with a key of each kind. The listener must be a loopback one.
+pub(super) fn entries(listen: SocketAddr, ring: &KeyRing) -> Result<Vec<AccountEntry>, AccountsError> {
     if !listen.ip().is_loopback() {
         return Err(AccountsError::DemoInTheOpen);
     }
     let demo = |error: &dyn std::fmt::Display| AccountsError::Demo(error.to_string());
-    let password = Password::from_phc(PASSWORD).ok_or_else(|| demo(&"its hash is none"))?;
+    let password = PasswordHash::from_phc(PASSWORD).ok_or_else(|| demo(&"its hash is none"))?;
     let sealed = seal(ring, NAME, NAME, BWS_KEY).map_err(|error| demo(&error))?;
     let secrets = [
-        Secret::ApiKey(Digest::of(NAME.as_bytes())),
-        Secret::Basic(Basic { user: NAME.into(), password }),
-        Secret::Bws(Bws { client_id: NAME.into(), sealed }),
+        StoredSecret::ApiKey(ApiKeyDigest::of(NAME.as_bytes())),
+        StoredSecret::Password(PasswordCredential { user: NAME.into(), password }),
+        StoredSecret::Bws(BwsCredential { client_id: NAME.into(), sealed }),
     ];
-    let entry = |secret| Entry { caller: caller(), secret, created: None, expires: None };
+    let entry = |secret| AccountEntry { caller: caller(), secret, created: None, expires: None };
     Ok(secrets.map(entry).into())
 }
 
-/// Who shows one of its keys.
+/// The caller who uses one of the demo keys.
 pub(crate) fn caller() -> Caller {
     Caller {
         client: Arc::from(NAME),

@@ -1,46 +1,46 @@
-//! Changes of the accounts file that leave everything else in it as its owner wrote it, comments too.
+//! Edits of the accounts file that keep everything else in it as its owner wrote it, including comments.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use toml_edit::{Array, ArrayOfTables, Datetime, DocumentMut, InlineTable, Item, Table, Value, value};
 
-use super::Permission;
+use super::permission::Permission;
 
 const HEADING: &str = "\
 # Who may call. `faceline keys` adds, lists, rotates and revokes keys; running gateways notice each change.
 ";
 
-/// What a key keeps when it is rotated.
-const LASTING: [&str; 5] =
+/// Members that the successor of a rotated key inherits.
+const INHERITED_MEMBERS: [&str; 5] =
     ["permissions", "requests_per_second", "burst", "requests_per_day", "requests_per_month"];
 
-/// Why a file is not changed.
+/// Why a file cannot be edited.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
     /// It is not TOML.
     #[error("it is not TOML")]
     Syntax,
-    /// Keys or clients stand in it as inline arrays.
+    /// Its keys or clients are written as inline arrays.
     #[error(
         "its clients and keys are not all written as [[clients]] and [[clients.keys]]; change it by hand"
     )]
     Inline,
-    /// A moment that TOML cannot write.
+    /// TOML cannot express the time.
     #[error("the time is out of range")]
     Time,
 }
 
-/// A key that is to stand in the file.
+/// A key that is added to the file.
 pub(super) struct NewKey<'a> {
     pub(super) id: &'a str,
-    /// The form that `file.rs` reads: name and value.
+    /// Kind and value, in the form that `file.rs` reads.
     pub(super) secret: (&'static str, Value),
     pub(super) created: OffsetDateTime,
     pub(super) expires: Option<OffsetDateTime>,
 }
 
 impl NewKey<'_> {
-    /// The key with what it may in between.
+    /// The key as a table, with `rights` between its secret and its times.
     fn table(self, rights: impl IntoIterator<Item = (&'static str, Value)>) -> Result<Table, EditError> {
         let (kind, form) = self.secret;
         let mut table = Table::new();
@@ -57,7 +57,7 @@ impl NewKey<'_> {
     }
 }
 
-/// Adds a key of `client`, who is added, too, where there is none of the name. `limits` are the members of that name.
+/// Adds a key to `client`, and the client itself if it does not exist. `limits` are members with their values, if set.
 pub(super) fn add(
     text: Option<&str>,
     client: &str,
@@ -81,7 +81,7 @@ pub(super) fn add(
     new.insert("keys", Item::ArrayOfTables(ArrayOfTables::from_iter([table])));
     let mut end = DocumentMut::new();
     end.insert("clients", Item::ArrayOfTables(ArrayOfTables::from_iter([new])));
-    // What a file has no place for among its tables, such as comments at its end, stays before them so.
+    // Appended as text: a comment at the end of the file then stays before the new tables.
     Ok(format!("{}\n{}", text.unwrap_or(HEADING).trim_end_matches('\n'), separated(&end.to_string())))
 }
 
@@ -89,7 +89,7 @@ fn separated(text: &str) -> String {
     format!("\n{}", text.trim_start_matches('\n'))
 }
 
-/// Adds the key that follows the key `old`, with the same permissions and limits; the old one ends at `until`.
+/// Adds the successor of the key `old`, with the same permissions and limits. The old key ends at `until`.
 pub(super) fn succeed(
     text: &str,
     old: &str,
@@ -101,19 +101,19 @@ pub(super) fn succeed(
     for table in all.iter_mut().filter(|table| is(table, "id", old)) {
         table.insert("expires", value(moment(until)?));
     }
-    let lasting = all.iter().find(|table| is(table, "id", old)).into_iter().flat_map(|table| {
-        LASTING.into_iter().filter_map(|name| {
+    let inherited = all.iter().find(|table| is(table, "id", old)).into_iter().flat_map(|table| {
+        INHERITED_MEMBERS.into_iter().filter_map(|name| {
             let mut right = table.get(name)?.as_value()?.clone();
             right.decor_mut().clear();
             Some((name, right))
         })
     });
-    let new = key.table(lasting)?;
+    let new = key.table(inherited)?;
     all.push(new);
     Ok(document.to_string())
 }
 
-/// Takes the key `id` out.
+/// Removes the key `id`.
 pub(super) fn remove(text: &str, id: &str) -> Result<String, EditError> {
     let mut document: DocumentMut = text.parse().map_err(|_| EditError::Syntax)?;
     keys_with(&mut document, id)?.retain(|table| !is(table, "id", id));
@@ -130,7 +130,7 @@ fn keys(client: &mut Table) -> Result<&mut ArrayOfTables, EditError> {
     keys.as_array_of_tables_mut().ok_or(EditError::Inline)
 }
 
-/// The keys among which the key `id` is.
+/// The keys of the client that has the key `id`.
 fn keys_with<'a>(document: &'a mut DocumentMut, id: &str) -> Result<&'a mut ArrayOfTables, EditError> {
     for client in clients(document)?.into_iter().flatten() {
         let all = keys(client)?;

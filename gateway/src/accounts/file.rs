@@ -4,36 +4,38 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use base64_simd::STANDARD;
+use faceline_gateway_store::rate::{Quota, QuotaSpan, Rate};
 use serde::{Deserialize, Deserializer, de};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use toml::value::Datetime;
 use toml::{Table, Value};
 
-use super::password::Password;
-use super::secret::Digest;
-use super::{Caller, Permission, Quota, QuotaSpan, Rate};
+use super::caller::Caller;
+use super::password::PasswordHash;
+use super::permission::Permission;
+use super::secret::ApiKeyDigest;
 
 /// A key of the accounts file.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct AccountEntry {
     pub(super) caller: Caller,
-    pub(super) secret: Secret,
+    pub(super) secret: StoredSecret,
     pub(super) created: Option<OffsetDateTime>,
-    /// From then on it is worth nothing.
+    /// The key is not valid from this time on.
     pub(super) expires: Option<OffsetDateTime>,
 }
 
-/// A secret as the file keeps it: each kind in a way of its own, and none in the clear.
+/// A secret as the file stores it, hashed or sealed: each kind in its own way, and none in plain text.
 #[derive(Debug)]
-pub(super) enum Secret {
-    ApiKey(Digest),
-    Basic(Basic),
-    Bws(Bws),
+pub(super) enum StoredSecret {
+    ApiKey(ApiKeyDigest),
+    Password(PasswordCredential),
+    Bws(BwsCredential),
 }
 
-/// By hand, since derived code would repeat what it finds in place of a kind or a table, and that may be a secret.
-impl<'de> Deserialize<'de> for Secret {
+/// Written by hand: an error of derived code would repeat the unexpected text, which may be a secret in the wrong place.
+impl<'de> Deserialize<'de> for StoredSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let form = || {
             de::Error::custom(
@@ -45,28 +47,32 @@ impl<'de> Deserialize<'de> for Secret {
         let mut kinds = table.into_iter();
         let (Some((kind, secret)), None) = (kinds.next(), kinds.next()) else { return Err(form()) };
         let read = match (kind.as_str(), secret) {
-            ("api_key_sha256", secret @ Value::String(_)) => Digest::deserialize(secret).map(Self::ApiKey),
-            ("basic", secret @ Value::Table(_)) => Basic::deserialize(secret).map(Self::Basic),
-            ("bws", secret @ Value::Table(_)) => Bws::deserialize(secret).map(Self::Bws),
+            ("api_key_sha256", secret @ Value::String(_)) => {
+                ApiKeyDigest::deserialize(secret).map(Self::ApiKey)
+            }
+            ("basic", secret @ Value::Table(_)) => {
+                PasswordCredential::deserialize(secret).map(Self::Password)
+            }
+            ("bws", secret @ Value::Table(_)) => BwsCredential::deserialize(secret).map(Self::Bws),
             _ => return Err(form()),
         };
         read.map_err(|error| de::Error::custom(error.message()))
     }
 }
 
-/// A user's password.
+/// A user and the hash of its password.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Basic {
+pub(super) struct PasswordCredential {
     pub(super) user: String,
     #[serde(rename = "password_argon2id")]
-    pub(super) password: Password,
+    pub(super) password: PasswordHash,
 }
 
-/// A key that signs the tokens of a BWS client. It has to be known itself, so that it is sealed.
+/// A key that signs the tokens of a BWS client. Checking a signature takes the key itself, so it is sealed instead of hashed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Bws {
+pub(super) struct BwsCredential {
     pub(super) client_id: String,
     #[serde(rename = "sealed_key", deserialize_with = "base64")]
     pub(super) sealed: Vec<u8>,
@@ -91,7 +97,7 @@ struct Client {
 #[serde(deny_unknown_fields)]
 struct Key {
     id: String,
-    secret: Secret,
+    secret: StoredSecret,
     permissions: Vec<Permission>,
     requests_per_second: Option<u32>,
     burst: Option<u32>,
@@ -101,12 +107,12 @@ struct Key {
     expires: Option<Datetime>,
 }
 
-/// The entries of an accounts file, or what is wrong with it.
-pub(super) fn parse(text: &str) -> Result<Vec<Entry>, String> {
-    // Without the line that toml's full message shows, which may hold a secret.
+/// Parses an accounts file. The error says what is wrong with it, without its secrets.
+pub(super) fn parse(text: &str) -> Result<Vec<AccountEntry>, String> {
+    // The full message of the TOML library shows the line, which may hold a secret.
     let file: File = toml::from_str(text).map_err(|error| error.message().to_owned())?;
     let mut seen = HashSet::new();
-    let mut once = |what: &'static str, name: &str| {
+    let mut unique = |what: &'static str, name: &str| {
         if name.is_empty() {
             Err(format!("{what} without a name"))
         } else if name.contains(char::is_control) {
@@ -119,34 +125,34 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, String> {
     };
     let mut digests: HashSet<[u8; 32]> = HashSet::new();
     let mut bws_clients: HashMap<String, Arc<str>> = HashMap::new();
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<AccountEntry> = Vec::new();
     for client in file.clients {
-        once("a client", &client.name)?;
+        unique("a client", &client.name)?;
         let name: Arc<str> = client.name.into();
         for key in client.keys {
             let id = key.id;
-            once("a key", &id)?;
+            unique("a key", &id)?;
             match &key.secret {
-                Secret::ApiKey(digest) => {
+                StoredSecret::ApiKey(digest) => {
                     if !digests.insert(digest.bytes()) {
                         return Err(format!("the secret of key `{id}` is there twice"));
                     }
                 }
-                Secret::Basic(basic) => {
-                    once("a user", &basic.user)?;
-                    // RFC 7617, 2: the colon ends the name.
+                StoredSecret::Password(basic) => {
+                    unique("a user", &basic.user)?;
+                    // A colon ends the user name (RFC 7617, 2).
                     if basic.user.contains(':') {
                         return Err(format!("the user of key `{id}` has a colon in its name"));
                     }
                 }
-                Secret::Bws(bws) => {
+                StoredSecret::Bws(bws) => {
                     let owner = bws_clients.entry(bws.client_id.clone()).or_insert_with(|| Arc::clone(&name));
                     if *owner != name {
                         return Err(format!("the BWS client `{}` belongs to two clients", bws.client_id));
                     }
                 }
             }
-            entries.push(Entry {
+            entries.push(AccountEntry {
                 secret: key.secret,
                 created: moment(&id, "created", key.created)?,
                 expires: moment(&id, "expires", key.expires)?,
@@ -173,7 +179,7 @@ fn moment(id: &str, what: &str, value: Option<Datetime>) -> Result<Option<Offset
 
 fn base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    // The text is not repeated: it may be a secret in the wrong place.
+    // The message does not repeat the text, which may be a secret in the wrong place.
     STANDARD.decode_to_vec(text).map_err(|_| de::Error::custom("expected a sealed key as base64"))
 }
 
@@ -261,7 +267,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_secret_is_told_by_its_name() {
-        let hash = Password::hash(b"x").unwrap().as_phc();
+        let hash = PasswordHash::hash(b"x").unwrap().as_phc();
         let basic = |id, user| {
             with_secret(id, &format!("{{ basic = {{ user = '{user}', password_argon2id = '{hash}' }} }}"))
         };
@@ -270,12 +276,12 @@ mod tests {
         };
         let text = client("bank", &[key("a", ONE, ""), basic("b", "alice"), bws("c", "x"), bws("d", "x")]);
         let entries = parse(&text).unwrap();
-        assert!(matches!(&entries[0].secret, Secret::ApiKey(_)));
+        assert!(matches!(&entries[0].secret, StoredSecret::ApiKey(_)));
         assert!(
-            matches!(&entries[1].secret, Secret::Basic(basic) if basic.user == "alice" && basic.password.is(b"x"))
+            matches!(&entries[1].secret, StoredSecret::Password(basic) if basic.user == "alice" && basic.password.verify(b"x"))
         );
         assert!(
-            matches!(&entries[3].secret, Secret::Bws(bws) if bws.client_id == "x" && bws.sealed == [0; 3])
+            matches!(&entries[3].secret, StoredSecret::Bws(bws) if bws.client_id == "x" && bws.sealed == [0; 3])
         );
 
         let wrong = |keys: &[String]| parse(&client("bank", keys)).unwrap_err();

@@ -1,31 +1,42 @@
 //! The tokens of BWS clients: JSON Web Tokens (RFC 7519) under an HMAC.
 //!
-//! Written out rather than taken from a library: what is accepted is one form of token with one purpose, and each thing that is
-//! not looked at here is a thing that cannot be got wrong.
+//! Written by hand instead of taken from a library: only one form of token with one purpose is accepted, and every feature that
+//! is not implemented cannot be misused.
+
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use base64_simd::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{BwsKey, Caller};
+use super::caller::Caller;
 
-/// Whom tokens are for, in any case.
+/// The audience that tokens must name, in upper or lower case.
 const AUDIENCE: &str = "BWS";
-/// Clocks may differ by this, in seconds.
-const LEEWAY: f64 = 60.0;
-/// What is longer is not looked at. Tokens of clients have a few hundred bytes.
-const LONGEST: usize = 8 << 10;
+/// Tolerated difference between clocks, in seconds.
+const CLOCK_LEEWAY: f64 = 60.0;
+/// Longer tokens are refused unread. Tokens of clients have a few hundred bytes.
+const MAX_TOKEN_BYTES: usize = 8 << 10;
 
-/// What is said of the signature.
+/// A key that signs the tokens of a BWS client.
+#[derive(Clone)]
+pub struct BwsKey {
+    /// The secret of the HMAC.
+    pub secret: Arc<[u8]>,
+    /// The caller whom a token under this key stands for.
+    pub caller: Caller,
+}
+
+/// What a token says about its signature.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
-    /// Extensions that have to be understood (RFC 7515, 4.1.11); none is.
+    /// Extensions that a recipient must understand (RFC 7515, 4.1.11). None is supported.
     crit: Option<Value>,
 }
 
-/// What is said of the client. Whoever issued the token is of no interest: only the client has the key.
+/// What a token says about the client. The issuer (`iss`) does not matter: only the client has the key.
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
@@ -54,24 +65,24 @@ impl Audience {
 impl Claims {
     /// Whether the token is valid at `now`, in seconds since 1970.
     ///
-    /// An end may be as far away as its issuer likes: a token that must end earlier ends with its key.
+    /// The expiry may be arbitrarily far away. To end a token earlier, revoke its key.
     fn hold(&self, now: f64) -> bool {
-        let has_begun = |moment: Option<f64>| moment.is_none_or(|moment| moment <= now + LEEWAY);
-        self.aud.is_ours() && now < self.exp + LEEWAY && has_begun(self.nbf) && has_begun(self.iat)
+        let has_begun = |moment: Option<f64>| moment.is_none_or(|moment| moment <= now + CLOCK_LEEWAY);
+        self.aud.is_ours() && now < self.exp + CLOCK_LEEWAY && has_begun(self.nbf) && has_begun(self.iat)
     }
 }
 
-/// Whose token it is at `now`, in seconds since 1970; nobody's, whatever is wrong with it.
+/// The caller whose token this is at `now`, in seconds since 1970. `None` if anything about the token is wrong.
 ///
-/// `keys` are the keys that may sign for a client: one of them did.
+/// `keys` returns the keys that may sign for a client. One of them must have signed the token.
 pub(super) fn caller(token: &[u8], now: f64, keys: impl FnOnce(&str) -> Vec<BwsKey>) -> Option<Caller> {
-    if token.len() > LONGEST {
+    if token.len() > MAX_TOKEN_BYTES {
         return None;
     }
-    let (signed, mac) = split(token)?;
-    let (header, claims) = split(signed)?;
+    let (signed, mac) = split_at_last_dot(token)?;
+    let (header, claims) = split_at_last_dot(signed)?;
     let header: Header = part(header)?;
-    // The token says how it is signed, the service says how it may be. Each of these takes the key for an HMAC only.
+    // The token names its algorithm, but the service decides which are allowed. All of these use the key for an HMAC only.
     let algorithm = match header.alg.as_str() {
         "HS256" => hmac::HMAC_SHA256,
         "HS384" => hmac::HMAC_SHA384,
@@ -92,24 +103,22 @@ pub(super) fn caller(token: &[u8], now: f64, keys: impl FnOnce(&str) -> Vec<BwsK
 }
 
 /// The text before the last dot, and after it.
-fn split(text: &[u8]) -> Option<(&[u8], &[u8])> {
+fn split_at_last_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = text.iter().rposition(|byte| *byte == b'.')?;
     Some((&text[..at], &text[at + 1..]))
 }
 
-/// A part as what it says. A member that is there twice is refused by the derived code.
+/// Decodes a part of the token. The derived code refuses a member that occurs twice.
 fn part<T: for<'de> Deserialize<'de>>(text: &[u8]) -> Option<T> {
-    // A third dot is no base64.
+    // A further dot is no base64.
     let json = URL_SAFE_NO_PAD.decode_to_vec(text).ok()?;
-    // The derived code would also take a list of the members' values.
+    // The derived code would also accept an array of the members' values.
     json.trim_ascii_start().first().filter(|first| **first == b'{')?;
     serde_json::from_slice(&json).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::json;
 
     use super::*;
@@ -304,8 +313,8 @@ mod tests {
     fn a_huge_token_is_not_looked_at() {
         let padded = |length: usize| with(&but("padding", json!("x".repeat(length))));
         let fits = padded(5000);
-        assert!(fits.len() < LONGEST && is_taken(&fits));
+        assert!(fits.len() < MAX_TOKEN_BYTES && is_taken(&fits));
         let huge = padded(8000);
-        assert!(huge.len() > LONGEST && !is_taken(&huge));
+        assert!(huge.len() > MAX_TOKEN_BYTES && !is_taken(&huge));
     }
 }

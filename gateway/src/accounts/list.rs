@@ -1,17 +1,18 @@
-//! The table that `faceline keys list` shows.
+//! The output of `faceline keys list`.
 
 use std::io::{self, Write};
 
+use faceline_gateway_store::rate::QuotaSpan;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::file::{Entry, Secret};
-use super::{Caller, QuotaSpan};
+use super::caller::Caller;
+use super::file::{AccountEntry, StoredSecret};
 
 const HEADINGS: [&str; 8] = ["CLIENT", "KEY", "KIND", "RATE", "QUOTA", "CREATED", "EXPIRES", "PERMISSIONS"];
 
 /// Writes a line for each key.
-pub(super) fn write(entries: &[Entry], now: OffsetDateTime, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn write(entries: &[AccountEntry], now: OffsetDateTime, out: &mut impl Write) -> io::Result<()> {
     let lines: Vec<[String; 8]> = std::iter::once(HEADINGS.map(str::to_owned))
         .chain(entries.iter().map(|entry| line(entry, now)))
         .collect();
@@ -26,13 +27,13 @@ pub(super) fn write(entries: &[Entry], now: OffsetDateTime, out: &mut impl Write
     Ok(())
 }
 
-fn line(entry: &Entry, now: OffsetDateTime) -> [String; 8] {
-    let Entry { caller, secret, created, expires } = entry;
+fn line(entry: &AccountEntry, now: OffsetDateTime) -> [String; 8] {
+    let AccountEntry { caller, secret, created, expires } = entry;
     let Caller { client, key_id, rate, quota, permissions } = caller;
     let kind = match secret {
-        Secret::ApiKey(_) => "api-key".to_owned(),
-        Secret::Basic(basic) => format!("basic {}", basic.user),
-        Secret::Bws(bws) => format!("bws {}", bws.client_id),
+        StoredSecret::ApiKey(_) => "api-key".to_owned(),
+        StoredSecret::Password(basic) => format!("basic {}", basic.user),
+        StoredSecret::Bws(bws) => format!("bws {}", bws.client_id),
     };
     let rate = rate.map(|rate| format!("{}/s, {} at once", rate.requests_per_second, rate.burst));
     let quota = quota.map(|quota| {
@@ -60,7 +61,7 @@ fn line(entry: &Entry, now: OffsetDateTime) -> [String; 8] {
     ]
 }
 
-/// A moment to the second.
+/// A time in RFC 3339, to the second.
 pub(super) fn moment(moment: OffsetDateTime) -> String {
     moment.truncate_to_second().format(&Rfc3339).unwrap_or_default()
 }

@@ -1,23 +1,23 @@
-//! Passwords as an installation keeps them.
+//! Hashes of passwords, and a cache of those found right.
 
 use std::fmt;
 use std::sync::OnceLock;
 
-use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::phc;
 use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use serde::{Deserialize, Deserializer, de};
 
-/// A password's hash: Argon2id with its parameters and its salt, as a PHC string.
+/// The hash of a password: Argon2id with its parameters and its salt, stored as a PHC string.
 ///
-/// Passwords can be guessed, so that each guess has to be expensive: 19 MiB and two passes (OWASP's first choice, and the
-/// library's default) take some 50 ms of a core.
+/// Passwords can be guessed, so each guess must be expensive: 19 MiB and two passes, which OWASP recommends first and which are
+/// the default of the library, take some 50 ms of a core.
 #[derive(Clone)]
-pub(super) struct Password(Box<PasswordHash>);
+pub(super) struct PasswordHash(Box<phc::PasswordHash>);
 
-impl Password {
-    /// The hash of a new password, under a salt of its own.
+impl PasswordHash {
+    /// The hash of a new password, with a new salt.
     ///
     /// # Errors
     /// The system has no random numbers.
@@ -25,51 +25,51 @@ impl Password {
         Argon2::default().hash_password(password).map(|hash| Self(Box::new(hash)))
     }
 
-    /// A hash as [`Password::as_phc`] gives it; nothing else, and no other algorithm, is taken.
+    /// Parses the text of [`PasswordHash::as_phc`]. Other algorithms are refused.
     pub(super) fn from_phc(text: &str) -> Option<Self> {
-        let hash = PasswordHash::new(text).ok()?;
+        let hash = phc::PasswordHash::new(text).ok()?;
         let is_whole = hash.salt.is_some() && hash.hash.is_some();
         (hash.algorithm.as_str() == "argon2id" && is_whole).then(|| Self(Box::new(hash)))
     }
 
-    /// Whether this is the password. Takes its time, and that in constant time.
-    pub(super) fn is(&self, password: &[u8]) -> bool {
-        // The parameters are the hash's own.
+    /// Whether this is the password. Takes some 50 ms, and compares in constant time.
+    pub(super) fn verify(&self, password: &[u8]) -> bool {
+        // The parameters come from the hash.
         Argon2::default().verify_password(password, &*self.0).is_ok()
     }
 
-    /// The hash as it stands in the file.
+    /// The hash as the accounts file stores it.
     pub(super) fn as_phc(&self) -> String {
         self.0.to_string()
     }
 }
 
-impl fmt::Debug for Password {
+impl fmt::Debug for PasswordHash {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Password(…)")
+        formatter.write_str("PasswordHash(…)")
     }
 }
 
-impl<'de> Deserialize<'de> for Password {
+impl<'de> Deserialize<'de> for PasswordHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        // The text is not repeated: it may be a password in the wrong place.
+        // The message does not repeat the text, which may be a password in the wrong place.
         Self::from_phc(&text)
             .ok_or_else(|| de::Error::custom("expected a password's Argon2id hash, as $argon2id$v=19$…"))
     }
 }
 
-/// Passwords that were found right, by a digest under a key that only this process ever has, so that only the first
-/// request with one pays for the slow hash.
-pub(super) struct Memory(hmac::Key);
+/// Digests of passwords that were found right, under a key that only this process has. With them only the first request with a
+/// password pays for the slow hash.
+pub(super) struct PasswordCache(hmac::Key);
 
-/// What is remembered of one user: one password at most.
+/// The password of one user that was found right, if any.
 #[derive(Default)]
-pub(super) struct Remembered(OnceLock<hmac::Tag>);
+pub(super) struct CachedPassword(OnceLock<hmac::Tag>);
 
-impl Memory {
+impl PasswordCache {
     pub(super) fn new() -> Self {
-        // Nothing is written down under it, so that a key out of the generator of the process is enough.
+        // No digest leaves the process, so a key from its own random generator is enough.
         Self(hmac::Key::new(HMAC_SHA256, &rand::random::<[u8; 32]>()))
     }
 
@@ -78,14 +78,14 @@ impl Memory {
     }
 }
 
-impl Remembered {
-    /// Whether the password with this digest was right before; in constant time.
-    pub(super) fn is(&self, digest: &hmac::Tag) -> bool {
+impl CachedPassword {
+    /// Whether the password with this digest was found right before. Compares in constant time.
+    pub(super) fn matches(&self, digest: &hmac::Tag) -> bool {
         self.0.get().is_some_and(|right| verify_slices_are_equal(right.as_ref(), digest.as_ref()).is_ok())
     }
 
-    pub(super) fn right(&self, digest: hmac::Tag) {
-        // Another request may have been first, with the same password: there is only one.
+    pub(super) fn insert(&self, digest: hmac::Tag) {
+        // If another request was faster, it has cached the same password: a user has only one.
         let _ = self.0.set(digest);
     }
 }
@@ -97,23 +97,23 @@ mod tests {
 
     use super::*;
 
-    fn parse(text: &str) -> Result<Password, String> {
+    fn parse(text: &str) -> Result<PasswordHash, String> {
         let text: StrDeserializer<'_, Error> = text.into_deserializer();
-        Password::deserialize(text).map_err(|error| error.to_string())
+        PasswordHash::deserialize(text).map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_password_is_known_by_its_hash_and_nothing_else_is() {
-        let hash = Password::hash("Zoë's".as_bytes()).unwrap();
+        let hash = PasswordHash::hash("Zoë's".as_bytes()).unwrap();
         let read = parse(&hash.as_phc()).unwrap();
-        assert!(read.is("Zoë's".as_bytes()) && !read.is(b"Zoe's") && !read.is(b""));
-        assert_ne!(Password::hash(b"x").unwrap().as_phc(), Password::hash(b"x").unwrap().as_phc());
+        assert!(read.verify("Zoë's".as_bytes()) && !read.verify(b"Zoe's") && !read.verify(b""));
+        assert_ne!(PasswordHash::hash(b"x").unwrap().as_phc(), PasswordHash::hash(b"x").unwrap().as_phc());
         assert!(!format!("{read:?}").contains("argon2"));
     }
 
     #[test]
     fn only_argon2id_is_taken_and_a_plain_password_is_not_repeated() {
-        let hash = Password::hash(b"x").unwrap().as_phc();
+        let hash = PasswordHash::hash(b"x").unwrap().as_phc();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         for wrong in ["hunter2", "", &hash.replace("argon2id", "argon2i"), "$argon2id$v=19$m=19456,t=2,p=1"] {
             let said = parse(wrong).unwrap_err();
@@ -123,11 +123,11 @@ mod tests {
 
     #[test]
     fn a_right_password_is_remembered_under_the_key_of_the_memory() {
-        let (memory, other) = (Memory::new(), Memory::new());
-        let remembered = Remembered::default();
-        assert!(!remembered.is(&memory.digest(b"right")));
-        remembered.right(memory.digest(b"right"));
-        assert!(remembered.is(&memory.digest(b"right")));
-        assert!(!remembered.is(&memory.digest(b"wrong")) && !remembered.is(&other.digest(b"right")));
+        let (memory, other) = (PasswordCache::new(), PasswordCache::new());
+        let cached = CachedPassword::default();
+        assert!(!cached.matches(&memory.digest(b"right")));
+        cached.insert(memory.digest(b"right"));
+        assert!(cached.matches(&memory.digest(b"right")));
+        assert!(!cached.matches(&memory.digest(b"wrong")) && !cached.matches(&other.digest(b"right")));
     }
 }

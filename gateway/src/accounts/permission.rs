@@ -1,8 +1,8 @@
-//! What a key may be allowed to do.
+//! Permissions of keys.
 
 use serde::Deserialize;
 
-/// A permission, as accounts files and refusals name it.
+/// A permission, by its name in accounts files and error messages.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 pub enum Permission {
     /// Read the service's capabilities.

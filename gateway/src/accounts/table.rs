@@ -1,4 +1,4 @@
-//! The accounts of an installation as they are looked up.
+//! The accounts of one version of the file, indexed for look-ups.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -8,76 +8,77 @@ use aws_lc_rs::hmac::Tag;
 use faceline_shared::seal::KeyRing;
 use time::OffsetDateTime;
 
-use super::file::{Entry, Secret};
-use super::password::{Memory, Password, Remembered};
-use super::secret::{self, Digest};
-use super::{BwsKey, Caller};
+use super::caller::Caller;
+use super::file::{AccountEntry, StoredSecret};
+use super::jwt::BwsKey;
+use super::password::{CachedPassword, PasswordCache, PasswordHash};
+use super::secret::{self, ApiKeyDigest};
 
-/// All accounts at one time. What changes with the file is in it, what is remembered of passwords, too.
-pub(super) struct Table {
-    /// By the first bytes of their digest, so that the whole one is only ever compared in constant time.
-    api_keys: HashMap<[u8; 8], Held<Digest>>,
+/// All accounts of one version of the file. The cache of passwords belongs to it, so a change of the file empties it.
+pub(super) struct AccountTable {
+    /// By the first bytes of their digest. The whole digest is only compared in constant time.
+    api_keys: HashMap<[u8; 8], HeldSecrets<ApiKeyDigest>>,
     users: Vec<Arc<User>>,
-    /// Indices of users.
+    /// Indices into `users`, by user name.
     names: HashMap<String, usize>,
     /// By the id of the BWS client.
-    bws_keys: HashMap<String, Held<Arc<[u8]>>>,
-    memory: Memory,
+    bws_keys: HashMap<String, HeldSecrets<Arc<[u8]>>>,
+    password_cache: PasswordCache,
     hasher: RandomState,
 }
 
-/// Secrets and who holds them.
-type Held<S> = Vec<(S, Holder)>;
+/// Secrets and their holders.
+type HeldSecrets<S> = Vec<(S, KeyHolder)>;
 
-/// Who holds a key, and until when.
-struct Holder {
+/// The holder of a key, and when the key expires.
+struct KeyHolder {
     caller: Caller,
     expires: Option<OffsetDateTime>,
 }
 
-/// A user who shows a password.
+/// A user with a password.
 pub(super) struct User {
-    password: Password,
-    remembered: Remembered,
-    holder: Holder,
+    password: PasswordHash,
+    cached: CachedPassword,
+    holder: KeyHolder,
 }
 
-/// Who is looked at for a user's name: the user, or somebody who stands in where there is none.
+/// The user against whom a password is checked: the one of the name, or a stand-in if there is none.
 ///
-/// A wrong password costs the same work then, so that what it takes does not tell which users there are: a name without
-/// a user always has the same stand-in, whose hash may have other parameters than that of the next.
+/// With a stand-in, an unknown name costs as much time as a wrong password, and the time does not reveal which users exist. A
+/// name always has the same stand-in, since hashes of different users may have different parameters.
 #[derive(Clone)]
 pub(super) struct Candidate {
     user: Arc<User>,
     is_stand_in: bool,
 }
 
-impl Table {
+impl AccountTable {
     /// Opens what is sealed in `entries`.
     ///
     /// # Errors
-    /// A key that does not open.
-    pub(super) fn new(entries: Vec<Entry>, ring: &KeyRing) -> Result<Self, String> {
+    /// A sealed key does not open; the text names the key.
+    pub(super) fn new(entries: Vec<AccountEntry>, ring: &KeyRing) -> Result<Self, String> {
         let mut table = Self {
             api_keys: HashMap::new(),
             users: Vec::new(),
             names: HashMap::new(),
             bws_keys: HashMap::new(),
-            memory: Memory::new(),
+            password_cache: PasswordCache::new(),
             hasher: RandomState::new(),
         };
-        for Entry { caller, secret, expires, .. } in entries {
-            let holder = Holder { caller, expires };
+        for AccountEntry { caller, secret, expires, .. } in entries {
+            let holder = KeyHolder { caller, expires };
             match secret {
-                Secret::ApiKey(digest) => {
+                StoredSecret::ApiKey(digest) => {
                     table.api_keys.entry(digest.prefix()).or_default().push((digest, holder));
                 }
-                Secret::Basic(basic) => {
+                StoredSecret::Password(basic) => {
                     table.names.insert(basic.user, table.users.len());
-                    let (password, remembered) = (basic.password, Remembered::default());
-                    table.users.push(Arc::new(User { password, remembered, holder }));
+                    let (password, cached) = (basic.password, CachedPassword::default());
+                    table.users.push(Arc::new(User { password, cached, holder }));
                 }
-                Secret::Bws(bws) => {
+                StoredSecret::Bws(bws) => {
                     let Caller { client, key_id, .. } = &holder.caller;
                     let key = secret::open(ring, client, key_id, &bws.sealed)
                         .map_err(|error| format!("the BWS key of key `{key_id}` cannot be used: {error}"))?;
@@ -88,11 +89,11 @@ impl Table {
         Ok(table)
     }
 
-    /// Who holds an API key.
+    /// The caller who holds an API key.
     pub(super) fn by_api_key(&self, key: &[u8]) -> Option<Caller> {
-        let digest = Digest::of(key);
-        let alike = self.api_keys.get(&digest.prefix())?;
-        alike.iter().find(|(known, _)| known.equals(&digest))?.1.caller()
+        let digest = ApiKeyDigest::of(key);
+        let same_prefix = self.api_keys.get(&digest.prefix())?;
+        same_prefix.iter().find(|(known, _)| known.equals(&digest))?.1.caller()
     }
 
     /// The keys of a BWS client.
@@ -104,7 +105,7 @@ impl Table {
         .collect()
     }
 
-    /// Whom to look at for a user's name; nobody where there are no users at all.
+    /// The user against whom to check a password for this name. `None` if there are no users at all.
     pub(super) fn candidate(&self, name: &str) -> Option<Candidate> {
         let known = self.names.get(name).copied();
         let stand_in = (self.hasher.hash_one(name) as usize).checked_rem(self.users.len())?;
@@ -112,24 +113,24 @@ impl Table {
         Some(Candidate { user, is_stand_in: known.is_none() })
     }
 
-    /// What passwords are remembered by.
-    pub(super) fn memory(&self) -> &Memory {
-        &self.memory
+    /// The cache of passwords that were found right.
+    pub(super) fn password_cache(&self) -> &PasswordCache {
+        &self.password_cache
     }
 }
 
 impl Candidate {
-    /// Whose password it is, where it was found right before.
-    pub(super) fn remembers(&self, digest: &Tag) -> Option<Caller> {
-        let is_right = self.user.remembered.is(digest);
+    /// The caller, if the password with this digest was found right before.
+    pub(super) fn cached(&self, digest: &Tag) -> Option<Caller> {
+        let is_right = self.user.cached.matches(digest);
         self.caller().filter(|_| is_right)
     }
 
-    /// Whose password it is. Takes its time.
+    /// The caller, if the password is right. Takes some 50 ms.
     pub(super) fn check(&self, password: &[u8], digest: Tag) -> Option<Caller> {
-        let is_right = self.user.password.is(password);
+        let is_right = self.user.password.verify(password);
         let caller = self.caller().filter(|_| is_right)?;
-        self.user.remembered.right(digest);
+        self.user.cached.insert(digest);
         Some(caller)
     }
 
@@ -138,7 +139,7 @@ impl Candidate {
     }
 }
 
-impl Holder {
+impl KeyHolder {
     /// The caller, unless the key has expired.
     fn caller(&self) -> Option<Caller> {
         let is_over = self.expires.is_some_and(|expires| expires <= OffsetDateTime::now_utc());

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::fault::{BusyCause, Fault};
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
 use rand::RngExt as _;
 
@@ -69,7 +69,7 @@ pub struct Ticket {
 impl Admission {
     /// Bounds as `config` has them.
     #[must_use]
-    pub fn new(config: &Config, metrics: &Metrics) -> Arc<Self> {
+    pub fn new(config: &Settings, metrics: &Metrics) -> Arc<Self> {
         let limits = &config.limits;
         let bounds = Bounds {
             jobs: limits.inflight_jobs,
@@ -82,7 +82,7 @@ impl Admission {
             Throttle::new(Instant::now(), admission.target_wait, bounds.jobs, admission.longest_retry_after);
         let metrics = AdmissionMetrics::new(metrics);
         metrics.limit.set(bounds.jobs as i64);
-        let is_embedded = config.blobs_url().starts_with("embedded:");
+        let is_embedded = config.blobs_url().is_embedded();
         Arc::new(Self {
             bounds,
             weight: if is_embedded { EMBEDDED_WEIGHT } else { 1 },
@@ -309,9 +309,9 @@ mod tests {
     use super::*;
     use crate::accounts::demo_caller;
 
-    fn admission(change: impl FnOnce(&mut Config)) -> (Arc<Admission>, Caller, Metrics) {
-        let mut config = Config::default();
-        config.blobs.url = Some("redis://127.0.0.1".into());
+    fn admission(change: impl FnOnce(&mut Settings)) -> (Arc<Admission>, Caller, Metrics) {
+        let mut config = Settings::default();
+        config.blobs.url = Some("redis://127.0.0.1".parse().unwrap());
         change(&mut config);
         let metrics = Metrics::new();
         (Admission::new(&config, &metrics), demo_caller(), metrics)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use faceline_gateway_store::rate::Rates;
 use faceline_shared::admin::Readiness;
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
 
 use super::layers::HttpMetrics;
@@ -28,7 +28,7 @@ pub struct Families {
 
 /// The parts of a gateway that its listener uses.
 pub struct State {
-    pub(super) config: Config,
+    pub(super) config: Settings,
     pub(super) accounts: Arc<Accounts>,
     pub(super) rates: Arc<Rates>,
     pub(super) admission: Arc<Admission>,
@@ -46,7 +46,7 @@ impl State {
     #[must_use]
     #[expect(clippy::too_many_arguments, reason = "each is there once, and has a type of its own")]
     pub fn new(
-        config: Config,
+        config: Settings,
         accounts: Arc<Accounts>,
         rates: Arc<Rates>,
         admission: Arc<Admission>,

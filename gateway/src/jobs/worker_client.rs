@@ -84,8 +84,8 @@ pub(crate) fn other_result() -> Fault {
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use faceline_shared::config::Config;
     use faceline_shared::job::{Ranking, Subject};
+    use faceline_shared::settings::Settings;
     use faceline_shared::telemetry::Metrics;
     use uuid::Uuid;
 
@@ -112,7 +112,7 @@ mod tests {
     async fn run(answer: SubmitResult, timeout: Option<Duration>) -> Result<Outcome, Fault> {
         let deadline = Duration::from_secs(30);
         let own = timeout.filter(|timeout| *timeout < deadline);
-        let admission = Admission::new(&Config::default(), &Metrics::new());
+        let admission = Admission::new(&Settings::default(), &Metrics::new());
         let caller = demo_caller();
         let context = RequestContext {
             job: Uuid::now_v7(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::fault::{BusyCause, Fault};
 use bytes::{Bytes, BytesMut};
-use faceline_shared::config::Config;
-use faceline_shared::host::HostPattern;
+use faceline_shared::settings::HostPattern;
+use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION,
@@ -146,14 +146,14 @@ impl Fetcher {
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub fn new(config: &Config, metrics: &Metrics) -> Result<Self, rustls::Error> {
+    pub fn new(config: &Settings, metrics: &Metrics) -> Result<Self, rustls::Error> {
         let tls = if config.url_input.hosts.is_empty() { tls(RootCertStore::empty()) } else { system_tls() };
         Ok(Self::over(config, Arc::new(SystemResolver), tls?, metrics))
     }
 
     /// The same with another resolver and other certificates.
     #[must_use]
-    pub fn over(config: &Config, resolver: Arc<dyn Resolve>, tls: ClientConfig, metrics: &Metrics) -> Self {
+    pub fn over(config: &Settings, resolver: Arc<dyn Resolve>, tls: ClientConfig, metrics: &Metrics) -> Self {
         let settings = &config.url_input;
         let guard = AddressGuard::new(settings.private_hosts.clone(), settings.allowed_networks.clone());
         Self {

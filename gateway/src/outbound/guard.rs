@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use faceline_shared::host::HostPattern;
-use faceline_shared::network::Network;
+use faceline_shared::settings::HostPattern;
+use faceline_shared::settings::Network;
 use url::Url;
 
 /// Addresses of an organisation's own: RFC 1918, 6598 and 4193.

@@ -1,4 +1,4 @@
-//! Who is at work on a session hears of its end.
+//! Tells the requests that work on a session when the session ends.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,55 +6,55 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Sessions that requests of this gateway are at work on.
+/// The sessions that requests of this gateway work on.
 #[derive(Default)]
-pub(super) struct Ends {
-    watched: Mutex<HashMap<Uuid, Watched>>,
+pub(super) struct SessionEnds {
+    watched: Mutex<HashMap<Uuid, WatchedSession>>,
 }
 
-struct Watched {
+struct WatchedSession {
     watchers: usize,
     ended: CancellationToken,
 }
 
-impl Ends {
-    /// Watches a session until the watch is dropped.
-    pub(super) fn watch(self: &Arc<Self>, session: Uuid) -> Watch {
+impl SessionEnds {
+    /// Watches for the end of a session until the watch is dropped.
+    pub(super) fn watch(self: &Arc<Self>, session: Uuid) -> EndWatch {
         let mut watched = self.lock();
         let entry = watched
             .entry(session)
-            .or_insert_with(|| Watched { watchers: 0, ended: CancellationToken::new() });
+            .or_insert_with(|| WatchedSession { watchers: 0, ended: CancellationToken::new() });
         entry.watchers += 1;
-        Watch { ended: entry.ended.clone(), ends: Arc::clone(self), session }
+        EndWatch { ended: entry.ended.clone(), ends: Arc::clone(self), session }
     }
 
-    /// Tells those who watch the session.
+    /// Wakes all watches of the session.
     pub(super) fn end(&self, session: Uuid) {
         if let Some(watched) = self.lock().get(&session) {
             watched.ended.cancel();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Watched>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, WatchedSession>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An eye on a session.
-pub(super) struct Watch {
-    ends: Arc<Ends>,
+/// A watch for the end of one session.
+pub(super) struct EndWatch {
+    ends: Arc<SessionEnds>,
     session: Uuid,
     ended: CancellationToken,
 }
 
-impl Watch {
-    /// Waits for the session's end.
+impl EndWatch {
+    /// Waits until the session ends.
     pub(super) async fn ended(&self) {
         self.ended.cancelled().await;
     }
 }
 
-impl Drop for Watch {
+impl Drop for EndWatch {
     fn drop(&mut self) {
         let mut watched = self.ends.lock();
         if let Some(entry) = watched.get_mut(&self.session) {
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn those_who_watch_hear_it_and_others_do_not() {
-        let ends = Arc::new(Ends::default());
+        let ends = Arc::new(SessionEnds::default());
         let session = Uuid::new_v4();
         let (one, two, other) = (ends.watch(session), ends.watch(session), ends.watch(Uuid::new_v4()));
         assert!(one.ended().now_or_never().is_none());
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_of_a_watch_that_is_over() {
-        let ends = Arc::new(Ends::default());
+        let ends = Arc::new(SessionEnds::default());
         let session = Uuid::new_v4();
         let (one, two) = (ends.watch(session), ends.watch(session));
         drop(one);

@@ -1,21 +1,21 @@
-//! What callers are told of a face.
+//! The description of a face, which callers receive and sessions keep.
 
 use faceline_shared::face::{Eyes, ImageType};
 use serde::{Deserialize, Serialize};
 
-/// A face as it is described, its template apart.
+/// Everything that describes a face, except its template.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct FaceDescription {
-    /// The caller's name for it.
+    /// The caller's name for the face.
     pub friendly_name: Option<String>,
     /// SHA-256 of the picture's file, lower-case hex.
     pub digest: Option<String>,
-    /// The picture's kind.
+    /// The kind of picture.
     pub image_type: ImageType,
-    /// Its quality.
+    /// Quality of the face, as a worker scored it.
     pub quality: Option<i32>,
-    /// Where the eyes are.
+    /// Positions of the eyes.
     pub eyes: Option<Eyes>,
-    /// As the caller asked for it.
+    /// Whether the caller enabled image rotation, as in the request.
     pub rotation: Option<bool>,
 }

@@ -1,15 +1,15 @@
-//! What has to be done because a session changed: the rows of the outbox.
+//! The payloads of the sessions' outbox: work that follows a change of a session.
 
-use faceline_gateway_store::session::SessionName;
+use faceline_gateway_store::sessions::SessionName;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A row. New kinds may be added; what is written once must stay readable for as long as sessions live.
+/// Work that follows a change. New kinds may be added; a written one must stay readable for as long as sessions live.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) enum FollowUp {
     /// A session ended.
     ClearUp(ClearUp),
-    /// Faces were deleted that had pictures.
+    /// Faces with pictures were deleted.
     DeletePictures {
         /// The session.
         session: Uuid,
@@ -18,18 +18,18 @@ pub(super) enum FollowUp {
     },
 }
 
-/// What is left of a session that ended has to go.
+/// Cleaning up after a session that ended.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct ClearUp {
-    /// Whose session it was.
+    /// The client that created the session.
     pub(super) client: String,
     /// The session.
     pub(super) session: Uuid,
-    /// There may be pictures of it.
+    /// The session may have pictures.
     pub(super) keeps_pictures: bool,
-    /// Why it ended.
+    /// Why the session ended.
     pub(super) reason: EndReason,
-    /// It was cleared up once. A picture that was on its way to the object store just then may have arrived since.
+    /// This is the second run. It deletes a picture that was still being uploaded during the first one.
     pub(super) again: bool,
 }
 
@@ -40,24 +40,24 @@ pub(super) enum EndReason {
     Expired,
     /// A caller deleted it.
     Deleted {
-        /// Id of the key that was used.
+        /// Id of the caller's API key.
         key: String,
     },
 }
 
 impl ClearUp {
-    /// For a session that ended for `reason`.
+    /// The first run for a session that ended for `reason`.
     pub(super) fn new(name: &SessionName, keeps_pictures: bool, reason: EndReason) -> Self {
         Self { client: name.client.clone(), session: name.id, keeps_pictures, reason, again: false }
     }
 }
 
-/// Folder of a session's pictures in the object store.
-pub(super) fn folder(session: Uuid) -> String {
+/// The folder of a session's pictures in the object store.
+pub(super) fn picture_folder(session: Uuid) -> String {
     format!("sessions/{session}")
 }
 
-/// Place of a face's picture in the object store.
-pub(super) fn picture(session: Uuid, face: Uuid) -> String {
+/// The key of a face's picture in the object store.
+pub(super) fn picture_key(session: Uuid, face: Uuid) -> String {
     format!("sessions/{session}/{face}")
 }

@@ -1,10 +1,10 @@
-//! What kind of file a picture is, by its first bytes: callers get the file back under that name.
+//! The media type of a picture's file, detected by its first bytes. Callers get the file back with that type.
 
 /// The media type of JPEG.
 pub(crate) const JPEG: &str = "image/jpeg";
 
-/// First bytes and media types; the formats are those that workers decode.
-const KINDS: [(&[u8], &str); 8] = [
+/// First bytes and media types of the formats that workers decode.
+const SIGNATURES: [(&[u8], &str); 8] = [
     (b"\xff\xd8\xff", JPEG),
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"GIF8", "image/gif"),
@@ -23,9 +23,9 @@ pub(crate) fn of(file: &[u8]) -> &'static str {
     if let [b'P', b'1'..=b'7', b' ' | b'\t' | b'\r' | b'\n', ..] = file {
         return "image/x-portable-anymap";
     }
-    let known = KINDS.iter().find(|(start, _)| file.starts_with(start));
-    // A TGA has no mark of its own.
-    known.map_or("application/octet-stream", |(_, kind)| kind)
+    let found = SIGNATURES.iter().find(|(start, _)| file.starts_with(start));
+    // A TGA file has no signature.
+    found.map_or("application/octet-stream", |(_, media_type)| media_type)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Counts sessions and what the outbox does.
+//! Metrics of sessions and of their outbox.
 
 use faceline_shared::telemetry::Metrics;
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
@@ -6,11 +6,11 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge};
 /// The metrics.
 #[derive(Clone, Debug)]
 pub(super) struct SessionMetrics {
-    /// Sessions that were created here.
+    /// Sessions that this gateway created.
     pub(super) created: IntCounter,
-    /// Sessions whose end this gateway saw to, by reason.
+    /// Sessions that this gateway cleared up after their end, by reason.
     pub(super) ended: IntCounterVec,
-    /// Rows that were done or put back.
+    /// Processed rows by outcome.
     pub(super) rows: IntCounterVec,
     /// Rows in the outbox, of all gateways.
     pub(super) depth: IntGauge,
@@ -27,7 +27,7 @@ impl SessionMetrics {
             ),
             rows: metrics.counters(
                 "faceline_outbox_rows_total",
-                "Rows of the outbox by what became of them: done, failed (to be tried again), unreadable.",
+                "Processed rows of the outbox by outcome: done, failed (to be retried), unreadable.",
                 &["outcome"],
             ),
             depth: metrics.gauge("faceline_outbox_rows", "Rows in the outbox, due or not, of all gateways."),

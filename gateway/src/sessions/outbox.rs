@@ -1,157 +1,163 @@
-//! Does what is due because of a change.
+//! Processes the sessions' lane of the transactional outbox.
 //!
-//! A row was written together with its change, so whoever dies in between, the row is there; each gateway takes rows
-//! that are due for a while (a lease), does what they say and removes them. What they say can be done twice.
+//! A row is written in the same transaction as the change that it follows, so it exists even if the gateway dies right after
+//! the change. Every gateway leases rows that are due, does their work, and removes them. The work is idempotent, because a
+//! row whose lease ends is processed again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use faceline_gateway_store::session::{Lane, OpenedRow, SealedSessions, SessionError};
+use faceline_gateway_store::outbox::Lane;
+use faceline_gateway_store::sealed::{OpenedRow, RecordError, SealedOutbox};
 use faceline_shared::object::{ObjectError, SealedObjects};
+use faceline_shared::retry::Backoff;
 use faceline_shared::shutdown::CancellationToken;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, stream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use uuid::Uuid;
 
-use super::Sessions;
-use super::follow_up::{self, ClearUp, EndReason, FollowUp};
+use super::follow_up::{ClearUp, EndReason, FollowUp, picture_folder};
 use super::metrics::SessionMetrics;
+use super::pictures::delete_pictures;
+use super::service::Sessions;
 
-/// Rows that are taken and done at the same time: one that had to wait for others would outlive its lease.
-const BATCH: usize = 16;
-/// Pictures that are deleted at the same time.
-const AT_ONCE: usize = 16;
-/// How long a row is this gateway's.
+/// Rows that are leased together. All of them are processed at the same time, because a row that waited for others could
+/// outlive its lease.
+const MAX_LEASED_ROWS: usize = 16;
+/// Time for which a row belongs to this gateway.
 const LEASE: Duration = Duration::from_secs(30);
-/// A row is given up before others may take it.
-const LIMIT: Duration = Duration::from_secs(25);
-/// How often the outbox is looked into where nobody rings.
-const LOOK: Duration = Duration::from_secs(1);
-/// A row that fails is tried again after a second, then two, then four, up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Time limit for the work of a row. It ends before the lease does.
+const ROW_TIMEOUT: Duration = Duration::from_secs(25);
+/// Interval at which the outbox is polled if nothing else wakes the processor.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Delays before a failed row is retried.
+const RETRIES: Backoff = Backoff::BACKGROUND;
+/// Delay before a row that this gateway cannot read is tried again, perhaps by another gateway.
+const UNREADABLE_ROW_DELAY: Duration = Duration::from_secs(60);
 
-/// What becomes of a row.
-enum Next {
-    Done,
-    Again { after: Duration, what: FollowUp },
+/// The next step for a row whose work succeeded.
+enum NextStep {
+    Finish,
+    Repeat { after: Duration, payload: FollowUp },
 }
 
-/// Rows and what it takes to do them.
-pub struct Outbox {
-    records: SealedSessions,
+/// Processes rows in the background.
+pub struct OutboxProcessor {
+    outbox: SealedOutbox,
     pictures: SealedObjects,
-    ring: Arc<Notify>,
-    /// The longest that a picture may be on its way into the object store after its session's end.
-    late: Duration,
+    row_is_due: Arc<Notify>,
+    /// Longest time after a session's end at which a picture of it may still arrive in the object store.
+    last_upload_after_end: Duration,
     metrics: SessionMetrics,
 }
 
-impl Outbox {
-    /// The outbox of `sessions`.
+impl OutboxProcessor {
+    /// A processor of the rows that `sessions` writes to `outbox`.
     #[must_use]
-    pub fn of(sessions: &Sessions) -> Self {
+    pub fn new(sessions: &Sessions, outbox: SealedOutbox) -> Self {
         Self {
-            records: sessions.records.clone(),
+            outbox,
             pictures: sessions.pictures.clone(),
-            ring: Arc::clone(&sessions.outbox),
-            late: sessions.late,
+            row_is_due: Arc::clone(&sessions.row_is_due),
+            last_upload_after_end: sessions.last_upload_after_end,
             metrics: sessions.metrics.clone(),
         }
     }
 
-    /// Does what is due until `shutdown`; what was begun is finished then.
+    /// Processes due rows until `shutdown`. Leased rows are finished first.
     pub async fn run(self, shutdown: CancellationToken) {
         while !shutdown.is_cancelled() {
-            match self.round().await {
-                // There may be more.
-                Ok(BATCH) => (),
-                Ok(_) => self.rest(&shutdown).await,
+            match self.process_due_rows().await {
+                // More rows may be due.
+                Ok(MAX_LEASED_ROWS) => (),
+                Ok(_) => self.wait(&shutdown).await,
                 Err(error) => {
-                    tracing::warn!(%error, "the outbox cannot be looked into");
-                    self.rest(&shutdown).await;
+                    tracing::warn!(%error, "the outbox cannot be read");
+                    self.wait(&shutdown).await;
                 }
             }
         }
     }
 
-    async fn rest(&self, shutdown: &CancellationToken) {
+    async fn wait(&self, shutdown: &CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => (),
-            () = self.ring.notified() => (),
-            () = tokio::time::sleep(LOOK) => (),
+            () = self.row_is_due.notified() => (),
+            () = tokio::time::sleep(POLL_INTERVAL) => (),
         }
     }
 
-    /// Takes what is due and does it; how many rows that were.
-    async fn round(&self) -> Result<usize, SessionError> {
-        let rows = self.records.lease(Lane::Sessions, BATCH, LEASE).await?;
+    /// Leases and processes due rows, and returns their number.
+    async fn process_due_rows(&self) -> Result<usize, RecordError> {
+        let rows = self.outbox.lease(Lane::Sessions, MAX_LEASED_ROWS, LEASE).await?;
         let count = rows.len();
-        stream::iter(rows).for_each_concurrent(BATCH, |row| self.settle(row)).await;
-        self.metrics.depth.set(self.records.outbox_depth(Lane::Sessions).await?.cast_signed());
+        stream::iter(rows).for_each_concurrent(MAX_LEASED_ROWS, |row| self.process(row)).await;
+        self.metrics.depth.set(self.outbox.depth(Lane::Sessions).await?.cast_signed());
         Ok(count)
     }
 
-    async fn settle(&self, row: OpenedRow<FollowUp>) {
-        let OpenedRow { what, leased } = row;
-        let pause = Duration::from_secs(1 << leased.attempt.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
-        let (outcome, settled) = match what {
-            Ok(what) => match timeout(LIMIT, self.act(what.clone())).await {
-                Ok(Ok(Next::Done)) => ("done", self.records.finish(&leased).await),
-                Ok(Ok(Next::Again { after, what })) => {
-                    ("done", self.records.postpone(&leased, after, Some(&what)).await)
+    async fn process(&self, row: OpenedRow<FollowUp>) {
+        let OpenedRow { payload, leased } = row;
+        let retry_delay = RETRIES.delay(leased.attempt);
+        let (outcome, settled) = match payload {
+            Ok(payload) => match timeout(ROW_TIMEOUT, self.work(payload.clone())).await {
+                Ok(Ok(NextStep::Finish)) => ("done", self.outbox.finish(&leased).await),
+                Ok(Ok(NextStep::Repeat { after, payload })) => {
+                    ("done", self.outbox.postpone(&leased, after, Some(&payload)).await)
                 }
+                // Writing the payload again seals it with the current key.
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, row = %leased.id, attempt = leased.attempt, "a row of the outbox has to wait");
-                    // Written anew, so that it is sealed with the present key.
-                    ("failed", self.records.postpone(&leased, pause, Some(&what)).await)
+                    tracing::warn!(%error, row = %leased.id, attempt = leased.attempt, ?retry_delay, "a row of the outbox failed");
+                    ("failed", self.outbox.postpone(&leased, retry_delay, Some(&payload)).await)
                 }
                 Err(_) => {
-                    tracing::warn!(row = %leased.id, attempt = leased.attempt, "a row of the outbox takes too long");
-                    ("failed", self.records.postpone(&leased, pause, Some(&what)).await)
+                    tracing::warn!(row = %leased.id, attempt = leased.attempt, ?retry_delay, "a row of the outbox took too long");
+                    ("failed", self.outbox.postpone(&leased, retry_delay, Some(&payload)).await)
                 }
             },
             // Another gateway may have the key, or know the form.
             Err(error) => {
                 tracing::error!(%error, row = %leased.id, "a row of the outbox cannot be read");
-                ("unreadable", self.records.postpone(&leased, LONGEST_PAUSE, None::<&FollowUp>).await)
+                ("unreadable", self.outbox.postpone(&leased, UNREADABLE_ROW_DELAY, None::<&FollowUp>).await)
             }
         };
         self.metrics.rows.with_label_values(&[outcome]).inc();
         match settled {
             Ok(true) => (),
-            Ok(false) => tracing::debug!(row = %leased.id, "another gateway has the row by now"),
-            // The lease ends, and it is done again.
-            Err(error) => tracing::warn!(%error, row = %leased.id, "a row of the outbox stays"),
-        }
-    }
-
-    async fn act(&self, what: FollowUp) -> Result<Next, ObjectError> {
-        match what {
-            FollowUp::ClearUp(end) => self.clear_up(end).await,
-            FollowUp::DeletePictures { session, faces } => {
-                delete_pictures(&self.pictures, session, &faces).await?;
-                Ok(Next::Done)
+            Ok(false) => tracing::debug!(row = %leased.id, "another gateway has leased the row"),
+            Err(error) => {
+                tracing::warn!(%error, row = %leased.id, "a row of the outbox cannot be settled; it is repeated after its lease");
             }
         }
     }
 
-    async fn clear_up(&self, end: ClearUp) -> Result<Next, ObjectError> {
-        if end.keeps_pictures {
-            self.pictures.delete_all(&follow_up::folder(end.session)).await?;
+    async fn work(&self, payload: FollowUp) -> Result<NextStep, ObjectError> {
+        match payload {
+            FollowUp::ClearUp(end) => self.clear_up(end).await,
+            FollowUp::DeletePictures { session, faces } => {
+                delete_pictures(&self.pictures, session, &faces).await?;
+                Ok(NextStep::Finish)
+            }
         }
-        if end.again {
-            return Ok(Next::Done);
-        }
-        self.record(&end);
-        if !end.keeps_pictures {
-            return Ok(Next::Done);
-        }
-        Ok(Next::Again { after: self.late, what: FollowUp::ClearUp(ClearUp { again: true, ..end }) })
     }
 
-    /// The audit record of a session's end.
-    fn record(&self, end: &ClearUp) {
+    async fn clear_up(&self, end: ClearUp) -> Result<NextStep, ObjectError> {
+        if end.keeps_pictures {
+            self.pictures.delete_all(&picture_folder(end.session)).await?;
+        }
+        if end.again {
+            return Ok(NextStep::Finish);
+        }
+        self.record_end(&end);
+        if !end.keeps_pictures {
+            return Ok(NextStep::Finish);
+        }
+        let payload = FollowUp::ClearUp(ClearUp { again: true, ..end });
+        Ok(NextStep::Repeat { after: self.last_upload_after_end, payload })
+    }
+
+    /// Counts the session's end, and writes its audit record.
+    fn record_end(&self, end: &ClearUp) {
         let (reason, key) = match &end.reason {
             EndReason::Expired => ("expired", None),
             EndReason::Deleted { key } => ("deleted", Some(key)),
@@ -161,13 +167,6 @@ impl Outbox {
     }
 }
 
-/// Deletes the pictures of these faces, several at a time, up to the first that cannot be.
-pub(super) async fn delete_pictures(
-    pictures: &SealedObjects,
-    session: Uuid,
-    faces: &[Uuid],
-) -> Result<(), ObjectError> {
-    let keys = faces.iter().map(|face| follow_up::picture(session, *face));
-    let delete = |key: String| async move { pictures.delete(&key).await };
-    stream::iter(keys.map(Ok)).try_for_each_concurrent(AT_ONCE, delete).await
-}
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

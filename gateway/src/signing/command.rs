@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::file::{KeyFile, Standing};
-use super::{ANNOUNCED, SigningError};
+use super::error::SigningError;
+use super::key_file::{ANNOUNCEMENT, KeyFile};
+use super::key_set::KeyStatus;
 
 /// Keys that sign answers
 #[derive(Clone, Copy, Debug, clap::Subcommand)]
@@ -24,24 +25,24 @@ pub enum SigningCommand {
 }
 
 impl SigningCommand {
-    /// Does it, and writes what the keys are then to `out`.
+    /// Executes the command, and writes the resulting keys to `out`.
     ///
     /// # Errors
-    /// [`SigningError`]; or `out` cannot be written to.
-    pub fn run(self, config: &Config, out: &mut impl Write) -> Result<(), SigningCommandError> {
-        let file = KeyFile::of(config);
+    /// [`SigningCommandError`].
+    pub fn run(self, settings: &Settings, out: &mut impl Write) -> Result<(), SigningCommandError> {
+        let file = KeyFile::of(settings);
         let now = OffsetDateTime::now_utc();
         if let Self::Rotate { now: at_once } = self {
-            file.rotate(if at_once { now } else { now + ANNOUNCED })?;
+            file.rotate(if at_once { now } else { now + ANNOUNCEMENT })?;
         }
-        for (standing, key) in file.read()?.all(OffsetDateTime::now_utc()) {
-            let standing = match standing {
-                Standing::Next => "next",
-                Standing::Active => "active",
-                Standing::Retired => "retired",
+        for (status, key) in file.keys()?.all(OffsetDateTime::now_utc()) {
+            let status = match status {
+                KeyStatus::Next => "next",
+                KeyStatus::Active => "active",
+                KeyStatus::Retired => "retired",
             };
             let from = key.signs_from().format(&Rfc3339).unwrap_or_default();
-            writeln!(out, "{standing:<8} {} {} from {from}", key.algorithm().as_str(), key.kid())?;
+            writeln!(out, "{status:<8} {} {} from {from}", key.algorithm().as_str(), key.kid())?;
         }
         Ok(())
     }
@@ -50,10 +51,10 @@ impl SigningCommand {
 /// Why a command fails.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningCommandError {
-    /// The keys.
+    /// The keys cannot be read or changed.
     #[error(transparent)]
     Keys(#[from] SigningError),
-    /// The output.
+    /// The output cannot be written.
     #[error("standard output: {0}")]
     Output(#[from] io::Error),
 }

@@ -1,13 +1,14 @@
-//! `faceline usage …`.
+//! The command `faceline usage`.
 
 use std::io::Write;
 
-use faceline_shared::config::Config;
 use faceline_shared::keys::{Keys, KeysError};
 use faceline_shared::object::{self, ObjectError, SealedObjects};
+use faceline_shared::settings::Settings;
 use time::Date;
 
-use super::export::{self, ExportError, Format, Selection};
+use super::export::{self, ExportError, Selection};
+use super::output::Format;
 
 /// What clients were given
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -35,26 +36,27 @@ pub enum UsageCommand {
 /// Why a command fails.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageCommandError {
-    /// The keys that open records.
+    /// The keys that open records cannot be found.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// The object store's settings.
+    /// The object store cannot be opened.
     #[error(transparent)]
     Objects(#[from] ObjectError),
-    /// Records cannot be read or written out.
+    /// Records cannot be read, or the output cannot be written.
     #[error(transparent)]
     Export(#[from] ExportError),
-    /// No runtime for the object store.
+    /// The runtime for the object store cannot be started.
     #[error("no runtime: {0}")]
     Runtime(std::io::Error),
 }
 
 impl UsageCommand {
-    /// Does it, and writes what comes of it to `out`. Gateways may run meanwhile.
+    /// Runs the command and writes its output to `out`. Gateways may run at the same time.
     ///
     /// # Errors
-    /// [`UsageCommandError`].
-    pub fn run(self, config: &Config, out: &mut impl Write) -> Result<(), UsageCommandError> {
+    /// [`UsageCommandError::Keys`], [`UsageCommandError::Objects`], [`UsageCommandError::Runtime`], and
+    /// [`UsageCommandError::Export`] if records cannot be read or `out` fails.
+    pub fn run(self, config: &Settings, out: &mut impl Write) -> Result<(), UsageCommandError> {
         let Self::Export { from, to, format, client, records } = self;
         let keys = Keys::find(config)?;
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,37 +1,37 @@
-//! Records that the store did not take.
+//! Usage records that the store did not take in time.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use super::UsageRecord;
+use super::record::UsageRecord;
 
-/// As many are kept; they take some megabytes.
-const MOST: usize = 10_000;
+/// Most deferred records. They take some megabytes of memory.
+const MAX_DEFERRED_RECORDS: usize = 10_000;
 
-/// The records, in order.
+/// Deferred records in the order in which they came.
 #[derive(Debug, Default)]
-pub(super) struct Deferred(Mutex<VecDeque<UsageRecord>>);
+pub(super) struct DeferredRecords(Mutex<VecDeque<UsageRecord>>);
 
-impl Deferred {
+impl DeferredRecords {
     pub(super) fn len(&self) -> usize {
         self.lock().len()
     }
 
-    /// Gives the record back where there is no room for it.
+    /// Defers a record. Returns the record as the error if there are too many.
     pub(super) fn push(&self, record: UsageRecord) -> Result<(), Box<UsageRecord>> {
         let mut records = self.lock();
-        if records.len() >= MOST {
+        if records.len() >= MAX_DEFERRED_RECORDS {
             return Err(Box::new(record));
         }
         records.push_back(record);
         Ok(())
     }
 
-    /// The records that have waited longest, up to `most`. They stay until they are removed.
-    pub(super) fn first(&self, most: usize) -> Vec<UsageRecord> {
-        self.lock().iter().take(most).cloned().collect()
+    /// Copies up to `limit` records, oldest first.
+    pub(super) fn first(&self, limit: usize) -> Vec<UsageRecord> {
+        self.lock().iter().take(limit).cloned().collect()
     }
 
     /// Removes records by their ids.

@@ -1,4 +1,4 @@
-//! Reads what was kept, day by day.
+//! Exports usage records from the object store, day by day.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
@@ -10,80 +10,95 @@ use time::Date;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use super::{FOLDER, OWNER, UsageRecord};
+use super::output::{Format, RowWriter};
+use super::record::UsageRecord;
+use super::storage::{FOLDER, OWNER};
 
 /// Objects that are read at the same time.
-const AT_ONCE: usize = 16;
+const MAX_CONCURRENT_READS: usize = 16;
 
-const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
+const DAY_FORMAT: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 
-/// A day as in `2026-02-28`.
+/// Columns of an export of records: the members of [`UsageRecord`], in their order.
+const RECORD_COLUMNS: [&str; 14] = [
+    "id",
+    "time",
+    "client",
+    "key",
+    "family",
+    "operation",
+    "status",
+    "outcome",
+    "request",
+    "job",
+    "session",
+    "referenceNumber",
+    "correlationId",
+    "evidenceId",
+];
+/// Columns of an export of counts: the members of [`Count`], in their order.
+const COUNT_COLUMNS: [&str; 6] = ["day", "client", "family", "operation", "outcome", "answers"];
+
+/// Parses a day such as `2026-02-28`.
 pub(super) fn day(text: &str) -> Result<Date, String> {
-    Date::parse(text, DAY).map_err(|_| format!("`{text}` is no day; one is 2026-02-28"))
+    Date::parse(text, DAY_FORMAT).map_err(|_| format!("`{text}` is no day; one is 2026-02-28"))
 }
 
-/// Why usage is not exported.
+/// Why usage cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// The object store, or an object that does not open.
+    /// The object store failed, or an object does not open.
     #[error(transparent)]
     Objects(#[from] ObjectError),
-    /// An object is not of the form.
+    /// An object does not have the expected form.
     #[error("usage records in {0} are not of the form")]
     Form(String),
-    /// The output.
+    /// The output cannot be written.
     #[error("standard output: {0}")]
     Output(#[from] io::Error),
 }
 
-/// Form of an export.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
-pub enum Format {
-    /// A table (RFC 4180)
-    #[default]
-    Csv,
-    /// One object a line
-    Json,
-}
-
-/// What is exported.
+/// The selection of records to export.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Selection {
     pub(super) from: Date,
-    /// Included.
+    /// The last day, included.
     pub(super) to: Date,
+    /// Only this client's records.
     pub(super) client: Option<String>,
-    /// Each record, rather than their numbers.
+    /// Export each record instead of counts.
     pub(super) records: bool,
 }
 
-/// How many answers of a kind a client was given on a day.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-struct Kind {
-    day: String,
-    client: String,
-    family: String,
-    operation: String,
-    outcome: String,
+/// The key by which records are counted.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct CountKey<'a> {
+    client: &'a str,
+    family: &'a str,
+    operation: &'a str,
+    outcome: &'a str,
 }
 
+/// How many answers of a kind a client got on a day.
 #[derive(Serialize)]
 struct Count<'a> {
-    #[serde(flatten)]
-    kind: &'a Kind,
+    day: &'a str,
+    client: &'a str,
+    family: &'a str,
+    operation: &'a str,
+    outcome: &'a str,
     answers: u64,
 }
 
-/// Writes what `selection` asks for to `out`.
+/// Writes the selected usage to `out`.
 pub(super) async fn export(
     objects: &SealedObjects,
     selection: &Selection,
     format: Format,
     out: &mut impl Write,
 ) -> Result<(), ExportError> {
-    if format == Format::Csv {
-        out.write_all(head(selection.records).as_bytes())?;
-    }
+    let header: &[&str] = if selection.records { &RECORD_COLUMNS } else { &COUNT_COLUMNS };
+    let mut writer = RowWriter::new(format, header, out)?;
     let mut next = Some(selection.from);
     while let Some(day) = next.filter(|day| *day <= selection.to) {
         let mut records = read(objects, day).await?;
@@ -91,126 +106,58 @@ pub(super) async fn export(
             records.retain(|record| record.client == *client);
         }
         if selection.records {
-            records.iter().try_for_each(|record| write_record(record, format, out))?;
+            records.iter().try_for_each(|record| writer.write(record))?;
         } else {
-            write_counts(day, &records, format, out)?;
+            write_counts(day, &records, &mut writer)?;
         }
         next = day.next_day();
     }
-    Ok(out.flush()?)
+    Ok(writer.flush()?)
 }
 
-/// The records of a day, each once, in order.
+/// Reads the records of a day, sorted by time. A record that was stored twice is returned once.
 async fn read(objects: &SealedObjects, day: Date) -> Result<Vec<UsageRecord>, ExportError> {
     let keys = objects.list(&format!("{FOLDER}/{day}")).await?;
     let batch = async |key: String| {
-        // Deleted since, with its whole day.
+        // An object that was listed may be deleted by now, together with its whole day.
         let Some(bytes) = objects.get(OWNER, &key).await? else { return Ok(vec![]) };
         rmp_serde::from_slice::<Vec<UsageRecord>>(&bytes).map_err(|_| ExportError::Form(key))
     };
     let batches: Vec<Vec<UsageRecord>> =
-        stream::iter(keys).map(batch).buffer_unordered(AT_ONCE).try_collect().await?;
+        stream::iter(keys).map(batch).buffer_unordered(MAX_CONCURRENT_READS).try_collect().await?;
     let by_id: HashMap<_, _> = batches.into_iter().flatten().map(|record| (record.id, record)).collect();
     let mut records: Vec<_> = by_id.into_values().collect();
     records.sort_unstable_by_key(|record| (record.time, record.id));
     Ok(records)
 }
 
-fn write_counts(
+fn write_counts<W: Write>(
     day: Date,
     records: &[UsageRecord],
-    format: Format,
-    out: &mut impl Write,
+    writer: &mut RowWriter<W>,
 ) -> Result<(), ExportError> {
-    let mut counts: BTreeMap<Kind, u64> = BTreeMap::new();
+    let mut counts: BTreeMap<CountKey<'_>, u64> = BTreeMap::new();
     for record in records {
-        let kind = Kind {
-            day: day.to_string(),
-            client: record.client.clone(),
-            family: record.family.clone(),
-            operation: record.operation.clone(),
-            outcome: record.outcome.clone(),
-        };
-        *counts.entry(kind).or_default() += 1;
+        let UsageRecord { client, family, operation, outcome, .. } = record;
+        *counts.entry(CountKey { client, family, operation, outcome }).or_default() += 1;
     }
-    for (kind, answers) in &counts {
-        match format {
-            Format::Json => line(&Count { kind, answers: *answers }, out)?,
-            Format::Csv => {
-                let Kind { day, client, family, operation, outcome } = kind;
-                row(&[day, client, family, operation, outcome, &answers.to_string()], out)?;
-            }
-        }
+    let day = day.to_string();
+    for (CountKey { client, family, operation, outcome }, answers) in counts {
+        writer.write(&Count { day: &day, client, family, operation, outcome, answers })?;
     }
     Ok(())
 }
 
-fn head(records: bool) -> &'static str {
-    if records {
-        "id,time,client,key,family,operation,status,outcome,request,job,session,referenceNumber,correlationId,evidenceId\r\n"
-    } else {
-        "day,client,family,operation,outcome,answers\r\n"
-    }
-}
-
-fn write_record(record: &UsageRecord, format: Format, out: &mut impl Write) -> Result<(), ExportError> {
-    if format == Format::Json {
-        return line(record, out);
-    }
-    let text = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
-    let given = |text: &Option<String>| text.clone().unwrap_or_default();
-    let UsageRecord {
-        id, time, client, key, family, operation, status, outcome, request, job, session, ..
-    } = record;
-    let values = [
-        id.to_string(),
-        time.to_string(),
-        client.clone(),
-        key.clone(),
-        family.clone(),
-        operation.clone(),
-        status.to_string(),
-        outcome.clone(),
-        given(request),
-        text(*job),
-        text(*session),
-        given(&record.reference_number),
-        given(&record.correlation_id),
-        given(&record.evidence_id),
-    ];
-    row(&values.each_ref().map(String::as_str), out)
-}
-
-fn line(value: &impl Serialize, out: &mut impl Write) -> Result<(), ExportError> {
-    serde_json::to_writer(&mut *out, value).map_err(io::Error::from)?;
-    Ok(out.write_all(b"\n")?)
-}
-
-/// A line of a table; what needs them has quotes.
-fn row(values: &[&str], out: &mut impl Write) -> Result<(), ExportError> {
-    for (index, value) in values.iter().enumerate() {
-        if index > 0 {
-            out.write_all(b",")?;
-        }
-        if value.contains([',', '"', '\r', '\n']) {
-            write!(out, "\"{}\"", value.replace('"', "\"\""))?;
-        } else {
-            out.write_all(value.as_bytes())?;
-        }
-    }
-    Ok(out.write_all(b"\r\n")?)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use faceline_shared::object::folder::FolderObjects;
+    use faceline_shared::seal::KeyRing;
+    use std::sync::Arc;
+    use tempfile::TempDir;
+    use uuid::Uuid;
 
-    #[test]
-    fn values_are_quoted_where_a_table_needs_it() {
-        let mut out = Vec::new();
-        row(&["plain", "", "a,b", "say \"hi\"", "two\nlines"], &mut out).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "plain,,\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\"\r\n");
-    }
+    use super::*;
+    use crate::timestamp::Timestamp;
 
     #[test]
     fn a_day_is_a_day() {
@@ -218,5 +165,64 @@ mod tests {
         for wrong in ["2026-02-29", "2026-2-2", "today", "2026-02-28T00:00:00Z", ""] {
             assert!(day(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn records_and_counts_have_their_columns() {
+        let folder = TempDir::new().unwrap();
+        let store = Arc::new(FolderObjects::new(folder.path().to_owned()));
+        let objects = SealedObjects::new(store, KeyRing::generate().unwrap());
+        let time = Timestamp::now();
+        let record = |id: u128, reference_number: Option<&str>, job: Option<Uuid>| UsageRecord {
+            id: Uuid::from_u128(id),
+            time,
+            client: "bank, the".into(),
+            key: "key".into(),
+            family: "biometric_services".into(),
+            operation: "create_session".into(),
+            status: 201,
+            outcome: "ok".into(),
+            request: Some("request".into()),
+            job,
+            session: None,
+            reference_number: reference_number.map(str::to_owned),
+            correlation_id: None,
+            evidence_id: None,
+        };
+        let records = vec![record(1, Some("job \"17\""), None), record(2, None, Some(Uuid::from_u128(3)))];
+        let bytes = rmp_serde::to_vec_named(&records).unwrap();
+        for batch in ["a", "b"] {
+            objects.put(OWNER, &format!("{FOLDER}/{}/{batch}", time.day()), &bytes).await.unwrap();
+        }
+        let exported = async |records: bool, format: Format| {
+            let selection = Selection { from: time.day(), to: time.day(), client: None, records };
+            let mut out = Vec::new();
+            export(&objects, &selection, format, &mut out).await.unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let (one, two, three) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+        let middle = "\"bank, the\",key,biometric_services,create_session,201,ok,request";
+        assert_eq!(
+            exported(true, Format::Csv).await,
+            format!(
+                "id,time,client,key,family,operation,status,outcome,request,job,session,referenceNumber,correlationId,\
+                 evidenceId\r\n{one},{time},{middle},,,\"job \"\"17\"\"\",,\r\n{two},{time},{middle},{three},,,,\r\n"
+            )
+        );
+        let day = time.day();
+        assert_eq!(
+            exported(false, Format::Csv).await,
+            format!(
+                "day,client,family,operation,outcome,answers\r\n\
+                 {day},\"bank, the\",biometric_services,create_session,ok,2\r\n"
+            )
+        );
+        assert_eq!(
+            exported(false, Format::Json).await,
+            format!(
+                "{{\"day\":\"{day}\",\"client\":\"bank, the\",\"family\":\"biometric_services\",\
+                 \"operation\":\"create_session\",\"outcome\":\"ok\",\"answers\":2}}\n"
+            )
+        );
     }
 }

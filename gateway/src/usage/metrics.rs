@@ -1,4 +1,4 @@
-//! Counts usage records.
+//! Metrics of usage records.
 
 use faceline_shared::telemetry::Metrics;
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
@@ -6,12 +6,15 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge};
 /// The metrics.
 #[derive(Clone, Debug)]
 pub(super) struct UsageMetrics {
+    /// Records that were written to the outbox.
     pub(super) written: IntCounter,
+    /// Records that the outbox did not take in time.
     pub(super) deferred: IntCounter,
+    /// Records that were lost because too many were deferred.
     pub(super) lost: IntCounter,
-    /// Batches by what became of them.
+    /// Batches by outcome.
     pub(super) batches: IntCounterVec,
-    /// Records that are not moved yet, of all gateways.
+    /// Records that are not in the object store yet, of all gateways.
     pub(super) waiting: IntGauge,
 }
 
@@ -29,7 +32,7 @@ impl UsageMetrics {
             lost: records("lost"),
             batches: metrics.counters(
                 "faceline_usage_batches_total",
-                "Batches of usage records on their way to the object store, by what became of them: done, failed.",
+                "Batches of usage records on their way to the object store, by outcome: done, failed.",
                 &["outcome"],
             ),
             waiting: metrics.gauge(

@@ -1,156 +1,182 @@
-//! Moves usage records from the outbox to the object store, and deletes those that are old enough.
+//! Moves usage records from the outbox to the object store, and deletes those whose retention is over.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use faceline_gateway_store::session::{Lane, LeasedRow, OpenedRow, SessionError};
-use faceline_shared::config;
+use faceline_gateway_store::outbox::{Lane, LeasedRow};
+use faceline_gateway_store::sealed::{OpenedRow, RecordError};
 use faceline_shared::object::{ObjectError, SealedObjects};
+use faceline_shared::settings;
 use faceline_shared::shutdown::CancellationToken;
 use time::{Date, OffsetDateTime};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use super::{FOLDER, OWNER, Usage, UsageRecord};
+use super::export;
+use super::record::UsageRecord;
+use super::recorder::Usage;
+use super::storage::{FOLDER, OWNER};
 
-/// Rows that are taken from the store at once, or finished.
-const AT_ONCE: usize = 1000;
-/// Records of an object.
-const MOST: usize = 10 * AT_ONCE;
-/// How long rows are this gateway's: above the time that the object store has. Whoever takes longer does it twice.
+/// Rows that are leased or finished in one call.
+const MAX_ROWS_PER_CALL: usize = 1000;
+/// Most records of one move, and so of one object.
+const MAX_RECORDS_PER_MOVE: usize = 10 * MAX_ROWS_PER_CALL;
+/// Time for which rows belong to this gateway. It is above the time limit of the object store: a move that takes longer may
+/// store records twice.
 const LEASE: Duration = Duration::from_secs(20);
-/// How often what had to wait is tried again, at least.
-const LOOK: Duration = Duration::from_secs(1);
-/// How often days are looked for that are old enough.
-const CLEANING: Duration = Duration::from_secs(3600);
-/// A row that cannot be read is left for another gateway, which may have the key.
-const UNREADABLE: Duration = Duration::from_secs(600);
+/// Longest interval at which deferred records are retried.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval at which old days are deleted.
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Delay before a row that this gateway cannot read is tried again, perhaps by a gateway that has the key.
+const UNREADABLE_ROW_DELAY: Duration = Duration::from_secs(600);
 
-/// Why records are not moved. They stay, and are moved later.
+/// Why records cannot be moved. They stay in the outbox and are moved later.
 #[derive(Debug, thiserror::Error)]
 enum MoveError {
     #[error(transparent)]
-    Rows(#[from] SessionError),
+    Rows(#[from] RecordError),
     #[error(transparent)]
     Objects(#[from] ObjectError),
     #[error("records cannot be encoded: {0}")]
     Encode(#[from] rmp_serde::encode::Error),
 }
 
-/// Moves records.
+/// Moves usage records in the background.
 pub struct Mover {
     usage: Arc<Usage>,
     objects: SealedObjects,
-    settings: config::Usage,
+    settings: settings::UsageSettings,
 }
 
 impl Mover {
-    pub(super) fn new(usage: Arc<Usage>, objects: SealedObjects, settings: config::Usage) -> Self {
+    /// Moves the records of `usage` to `objects`.
+    #[must_use]
+    pub fn new(usage: Arc<Usage>, objects: SealedObjects, settings: settings::UsageSettings) -> Self {
         Self { usage, objects, settings }
     }
 
     /// Moves records until `end`, and then all that are left.
     pub async fn run(self, end: CancellationToken) {
-        let mut looks = interval(LOOK.min(self.settings.interval));
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = interval(RETRY_INTERVAL.min(self.settings.interval));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut moved, mut cleaned) = (Instant::now(), None::<Instant>);
         while !end.is_cancelled() {
             tokio::select! {
                 () = end.cancelled() => break,
-                _ = looks.tick() => (),
-                () = self.usage.ring.notified() => (),
+                _ = ticks.tick() => (),
+                () = self.usage.record_deferred.notified() => (),
             }
-            self.usage.retry().await;
+            self.usage.retry_deferred().await;
             if moved.elapsed() >= self.settings.interval {
                 self.move_all().await;
                 moved = Instant::now();
             }
-            if cleaned.is_none_or(|cleaned| cleaned.elapsed() >= CLEANING) {
-                self.clean(OffsetDateTime::now_utc().date()).await;
+            if cleaned.is_none_or(|cleaned| cleaned.elapsed() >= CLEANUP_INTERVAL) {
+                self.delete_old_days(OffsetDateTime::now_utc().date()).await;
                 cleaned = Some(Instant::now());
             }
         }
-        if !self.usage.retry().await {
+        if !self.usage.retry_deferred().await {
             let lost = self.usage.deferred.len();
             self.usage.metrics.lost.inc_by(lost as u64);
-            tracing::error!(lost, "usage records are lost: the store did not take them before the end");
+            tracing::error!(lost, "usage records are lost: the store did not take them before the shutdown");
         }
         self.move_all().await;
     }
 
-    /// Moves what there is.
+    /// Moves all records that are due.
     async fn move_all(&self) {
         loop {
             match self.move_some().await {
-                // There may be more.
-                Ok(MOST) => (),
+                // More records may be due.
+                Ok(MAX_RECORDS_PER_MOVE) => (),
                 Ok(_) => return,
                 Err(error) => {
                     self.usage.metrics.batches.with_label_values(&["failed"]).inc();
-                    tracing::warn!(%error, "usage records are not moved to the object store");
+                    tracing::warn!(%error, "usage records cannot be moved to the object store");
                     return;
                 }
             }
         }
     }
 
-    /// Moves up to [`MOST`] records: how many rows that were.
+    /// Moves up to [`MAX_RECORDS_PER_MOVE`] records, and returns the number of rows.
     async fn move_some(&self) -> Result<usize, MoveError> {
-        let store = &self.usage.store;
-        let mut rows: Vec<OpenedRow<UsageRecord>> = Vec::new();
-        while rows.len() < MOST {
-            let leased = store.lease(Lane::Usage, AT_ONCE, LEASE).await?;
+        let rows = self.lease().await?;
+        let count = rows.len();
+        let (days, leased) = self.by_day(rows).await?;
+        for (day, records) in &days {
+            let bytes = rmp_serde::to_vec_named(records)?;
+            self.objects.put(OWNER, &format!("{FOLDER}/{day}/{}", Uuid::now_v7()), &bytes).await?;
+            self.usage.metrics.batches.with_label_values(&["done"]).inc();
+        }
+        for rows in leased.chunks(MAX_ROWS_PER_CALL) {
+            self.usage.outbox.finish_all(Lane::Usage, rows).await?;
+        }
+        let waiting = self.usage.outbox.depth(Lane::Usage).await?;
+        self.usage.metrics.waiting.set(waiting.cast_signed());
+        Ok(count)
+    }
+
+    /// Leases up to [`MAX_RECORDS_PER_MOVE`] rows.
+    async fn lease(&self) -> Result<Vec<OpenedRow<UsageRecord>>, RecordError> {
+        let mut rows = Vec::new();
+        while rows.len() < MAX_RECORDS_PER_MOVE {
+            let leased = self.usage.outbox.lease(Lane::Usage, MAX_ROWS_PER_CALL, LEASE).await?;
             let count = leased.len();
             rows.extend(leased);
-            if count < AT_ONCE {
+            if count < MAX_ROWS_PER_CALL {
                 break;
             }
         }
-        let count = rows.len();
+        Ok(rows)
+    }
+
+    /// Sorts rows by the day of their records, and postpones those that cannot be read.
+    async fn by_day(
+        &self,
+        rows: Vec<OpenedRow<UsageRecord>>,
+    ) -> Result<(BTreeMap<Date, Vec<UsageRecord>>, Vec<LeasedRow>), RecordError> {
         let mut days: BTreeMap<Date, Vec<UsageRecord>> = BTreeMap::new();
-        let mut leased: Vec<LeasedRow> = Vec::with_capacity(count);
+        let mut leased: Vec<LeasedRow> = Vec::with_capacity(rows.len());
         for row in rows {
-            match row.what {
+            match row.payload {
                 Ok(record) => {
                     days.entry(record.time.day()).or_default().push(record);
                     leased.push(row.leased);
                 }
                 Err(error) => {
                     tracing::error!(%error, row = %row.leased.id, "a usage record cannot be read");
-                    store.postpone(&row.leased, UNREADABLE, None::<&UsageRecord>).await?;
+                    let outbox = &self.usage.outbox;
+                    outbox.postpone(&row.leased, UNREADABLE_ROW_DELAY, None::<&UsageRecord>).await?;
                 }
             }
         }
-        for (day, records) in &days {
-            let bytes = rmp_serde::to_vec_named(records)?;
-            self.objects.put(OWNER, &format!("{FOLDER}/{day}/{}", Uuid::now_v7()), &bytes).await?;
-            self.usage.metrics.batches.with_label_values(&["done"]).inc();
-        }
-        for rows in leased.chunks(AT_ONCE) {
-            store.finish_all(Lane::Usage, rows).await?;
-        }
-        let waiting = store.outbox_depth(Lane::Usage).await?;
-        self.usage.metrics.waiting.set(waiting.cast_signed());
-        Ok(count)
+        Ok((days, leased))
     }
 
-    /// Deletes the days that are older than they need be.
-    async fn clean(&self, today: Date) {
-        let kept = time::Duration::try_from(self.settings.retention).unwrap_or(time::Duration::MAX);
-        let Some(oldest) = today.checked_sub(kept) else { return };
-        let cleaned = async {
+    /// Deletes the days whose retention is over.
+    async fn delete_old_days(&self, today: Date) {
+        let retention = time::Duration::try_from(self.settings.retention).unwrap_or(time::Duration::MAX);
+        let Some(oldest) = today.checked_sub(retention) else { return };
+        let deleted = async {
             for name in self.objects.folders(FOLDER).await? {
-                let day = super::export::day(&name);
+                let day = export::day(&name);
                 if day.is_ok_and(|day| day < oldest) {
                     let objects = self.objects.delete_all(&format!("{FOLDER}/{name}")).await?;
-                    tracing::info!(day = name, objects, "usage records are old enough to be deleted");
+                    tracing::info!(
+                        day = name,
+                        objects,
+                        "usage records of a day are deleted: their retention is over"
+                    );
                 }
             }
             Ok::<_, ObjectError>(())
         };
-        if let Err(error) = cleaned.await {
-            tracing::warn!(%error, "old usage records are not deleted");
+        if let Err(error) = deleted.await {
+            tracing::warn!(%error, "old usage records cannot be deleted");
         }
     }
 }

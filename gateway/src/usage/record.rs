@@ -1,23 +1,24 @@
-//! A usage record.
+//! The usage record.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::timestamp::Timestamp;
 
-/// What a client was given. Nothing in it is biometric.
+/// An answer that a client got. It contains nothing biometric.
 ///
-/// New members may be added, as `Option`s; what is written once must stay readable for as long as records are kept.
+/// New members may be added at the end, as `Option`s: a written record must stay readable for as long as records are kept.
+/// The export has a column for each member.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageRecord {
-    /// Names the record: two with one id are one.
+    /// Id of the record. Two records with the same id are copies.
     pub id: Uuid,
     /// When the answer was ready, by the gateway's clock.
     pub time: Timestamp,
-    /// Whose request it was.
+    /// The client that sent the request.
     pub client: String,
-    /// The key that was shown.
+    /// Id of the API key.
     pub key: String,
     /// The family of operations.
     pub family: String,
@@ -25,11 +26,11 @@ pub struct UsageRecord {
     pub operation: String,
     /// The answer's HTTP status.
     pub status: u16,
-    /// `ok`, or the fault's label.
+    /// `ok`, or the label of the fault.
     pub outcome: String,
     /// `X-Request-Id` of request and answer.
     pub request: Option<String>,
-    /// Of an operation that asks the workers.
+    /// Id of the job, if a worker was involved.
     pub job: Option<Uuid>,
     /// The session that the request named or created.
     pub session: Option<Uuid>,

@@ -1,10 +1,11 @@
-//! The end of a session: what is at work on it stops, what was kept of it goes, and the log says so. And what lies in the
-//! stores until then.
+//! The end of a session: requests that work on it stop, its pictures are deleted, and the log has an audit record. Also: the
+//! stores hold nothing in the clear.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use faceline_gateway_store::session::NewRow;
+use faceline_gateway_store::outbox::NewRow;
+use faceline_gateway_store::sessions::FaceLookup;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -16,7 +17,7 @@ use crate::workers::Workers;
 
 const KEEPING: &str = r#"{"imageStorageEnabled":true}"#;
 
-/// A face that waits for a worker who does not answer.
+/// A request for a face whose worker does not answer.
 async fn waiting(gateway: &Gateway, session: Uuid) -> tokio::task::JoinHandle<Answer> {
     let (address, path) = (gateway.address, format!("{SESSIONS}/{session}/faces"));
     let asked =
@@ -51,7 +52,7 @@ async fn a_job_for_a_session_that_ends_is_given_up() {
 
 #[tokio::test]
 async fn a_face_that_comes_too_late_leaves_nothing() {
-    // The deleting gateway is not heard here: its broker is another one.
+    // The gateways have different brokers, so the announcement of the end does not reach this one.
     let stores = Stores::new();
     let slow = Gateway::over(stores.clone(), Workers::held(), |_| ()).await;
     let elsewhere = Stores { broker: Stores::new().broker, ..stores };
@@ -146,7 +147,7 @@ async fn nothing_in_the_stores_can_be_read() {
         raw.extend_from_slice(bytes);
     }
     let contains = |needle: &str| memchr::memmem::find(&raw, needle.as_bytes()).is_some();
-    // What stores go by is there, so this is the place to look.
+    // The client's name is in the clear, so the test reads the right bytes.
     assert!(contains("demo"));
     for secret in [
         "in-the-clear",
@@ -167,7 +168,7 @@ async fn a_record_in_another_place_does_not_open() {
     let (session, other) = (gateway.session(KEEPING).await, gateway.session(KEEPING).await);
     let (one, two) = (gateway.face(session, "x").await, gateway.face(session, "y").await);
 
-    // A picture under another face.
+    // A picture is copied to another face.
     {
         let mut kept = gateway.stores.objects.kept.lock().unwrap();
         let moved = kept[&format!("sessions/{session}/{one}")].clone();
@@ -177,17 +178,15 @@ async fn a_record_in_another_place_does_not_open() {
     assert_eq!(get(gateway.address, &image(one)).await.status, 200);
     assert_eq!(get(gateway.address, &image(two)).await.error().0, 500);
 
-    // A face in another session.
-    let raw = &gateway.stores.sessions;
-    let faceline_gateway_store::session::Found::Yes(body) =
-        raw.face(&gateway.name(session), one).await.unwrap()
-    else {
+    // A face is copied to another session.
+    let raw = &gateway.stores.store.sessions;
+    let FaceLookup::Found(body) = raw.face(&gateway.name(session), one).await.unwrap() else {
         panic!("no face")
     };
     raw.add_face(&gateway.name(other), one, body, 9).await.unwrap();
     assert_eq!(get(gateway.address, &format!("{SESSIONS}/{other}/faces/{one}")).await.error().0, 500);
 
-    // A session under another name.
+    // A session is copied to another name.
     let stored = raw.session(&gateway.name(session)).await.unwrap().unwrap();
     let moved = Uuid::new_v4();
     let end = NewRow { id: moved, body: stored.body.clone(), due_in: Duration::from_mins(1) };
@@ -207,7 +206,7 @@ async fn what_one_gateway_keeps_the_other_knows() {
     assert_eq!(get(one.address, &format!("{path}/image")).await.body, "x");
     assert_eq!(delete(one.address, &path).await.status, 204);
     assert_eq!(get(two.address, &path).await.status, 404);
-    // Two that delete the same session: one is told so.
+    // If two callers delete the same session, one of them gets 204 and the other one 404.
     let path = format!("{SESSIONS}/{session}");
     let both = tokio::join!(delete(one.address, &path), delete(two.address, &path));
     let mut statuses = [both.0.status, both.1.status];

@@ -8,11 +8,11 @@ use faceline_gateway::families::face_liveness::PictureFault;
 use faceline_gateway::fault::{BusyCause, Fault};
 use faceline_gateway::jobs::{JobRequest, SubmitError};
 use faceline_gateway::usage::UsageRecord;
-use faceline_shared::config::Config;
 use faceline_shared::face::Eyes;
 use faceline_shared::job::Task;
 use faceline_shared::job::examination::{Check, Examined, ExaminedFace, ExaminedPicture, Finding};
 use faceline_shared::job::{JobFailure, JobResult, Subject};
+use faceline_shared::settings::Settings;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -377,7 +377,7 @@ async fn a_session_is_the_correlation_of_its_usage_record() {
 }
 
 /// Settings that allow picture URLs of a local host.
-fn allow(config: &mut Config, pictures: &Pictures) {
+fn allow(config: &mut Settings, pictures: &Pictures) {
     config.url_input.hosts = vec![pictures.address.to_string().parse().unwrap()];
     config.url_input.allowed_networks = vec!["127.0.0.1".parse().unwrap()];
 }

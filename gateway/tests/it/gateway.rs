@@ -11,13 +11,13 @@ use faceline_gateway::families::bws::Bws;
 use faceline_gateway::families::face_liveness::FaceLiveness;
 use faceline_gateway::http::{Families, Server, State};
 use faceline_gateway::jobs::WorkerClient;
-use faceline_gateway::sessions::{Outbox, Sessions};
+use faceline_gateway::sessions::{OutboxProcessor, Sessions};
 use faceline_gateway::signing::Signer;
-use faceline_gateway::usage::Usage;
+use faceline_gateway::usage::{Mover, Usage};
 use faceline_gateway_store::rate::Rates;
-use faceline_gateway_store::session::SessionName;
+use faceline_gateway_store::sessions::SessionName;
 use faceline_shared::admin::{Condition, Readiness};
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::telemetry::Metrics;
 use tempfile::TempDir;
@@ -36,7 +36,7 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     pub(crate) workers: Arc<Workers>,
     pub(crate) stores: Stores,
-    pub(crate) config: Config,
+    pub(crate) config: Settings,
     pub(crate) signer: Arc<Signer>,
     pub(crate) metrics: Metrics,
     pub(crate) ready: Condition,
@@ -51,7 +51,7 @@ impl Gateway {
         Self::with(workers, |_| ()).await
     }
 
-    pub(crate) async fn with(workers: Arc<Workers>, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn with(workers: Arc<Workers>, change: impl FnOnce(&mut Settings)) -> Self {
         Self::over(Stores::new(), workers, change).await
     }
 
@@ -59,9 +59,9 @@ impl Gateway {
     pub(crate) async fn over(
         stores: Stores,
         workers: Arc<Workers>,
-        change: impl FnOnce(&mut Config),
+        change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let mut config = Config::default();
+        let mut config = Settings::default();
         config.http.listen = ([127, 0, 0, 1], 0).into();
         let folder = TempDir::new().unwrap();
         config.data_dir = folder.path().to_owned();
@@ -72,23 +72,28 @@ impl Gateway {
         ready.set(true);
         let admission = Admission::new(&config, &metrics);
         let rates = Arc::new(Rates::start(&config, &metrics).unwrap());
-        let signer = Arc::new(Signer::load(&config).unwrap());
+        let signer = Arc::new(Signer::load(&config, &metrics).unwrap());
+        let records = stores.records();
         let sessions = Arc::new(Sessions::new(
-            stores.records(),
+            records.sessions,
+            records.idempotency,
             stores.sealed_objects(),
             stores.broker.clone(),
             &config,
             &metrics,
         ));
-        let usage = Usage::new(stores.records(), &metrics);
+        let usage = Usage::new(records.outbox.clone(), &metrics);
         let shutdown = CancellationToken::new();
         let listener = Arc::clone(&sessions);
         let beside = [
-            tokio::spawn(Arc::clone(&signer).follow()),
-            tokio::spawn(Arc::clone(&accounts).follow()),
+            tokio::spawn(Arc::clone(&signer).watch()),
+            tokio::spawn(Arc::clone(&accounts).watch()),
             tokio::spawn(async move { listener.listen().await }),
-            tokio::spawn(Outbox::of(&sessions).run(shutdown.clone())),
-            tokio::spawn(usage.mover(stores.sealed_objects(), &config.usage).run(shutdown.clone())),
+            tokio::spawn(OutboxProcessor::new(&sessions, records.outbox).run(shutdown.clone())),
+            tokio::spawn(
+                Mover::new(Arc::clone(&usage), stores.sealed_objects(), config.usage.clone())
+                    .run(shutdown.clone()),
+            ),
         ];
         let client = WorkerClient::new(workers.clone(), Arc::clone(&admission), config.jobs.deadline);
         let families = Families {

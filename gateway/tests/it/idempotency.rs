@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: what is sent again happens once.
+//! `Idempotency-Key`: a request that is sent again creates nothing twice.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ async fn a_face_is_added_once() {
     let gateway = Gateway::start(Workers::able()).await;
     let session = gateway.session(r#"{"imageStorageEnabled":true}"#).await;
     let first = create_face(gateway.address, session, "a", &selfie(b"x")).await;
-    // The same values in another order, under another boundary.
+    // The same values come in another order, with another boundary.
     let body = b"--c\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nx\r\n\
                  --c\r\nContent-Disposition: form-data; name=\"imageType\"\r\n\r\n\"SELFIE\"\r\n--c--\r\n";
     let headers =
@@ -94,7 +94,7 @@ async fn a_key_is_for_one_request_only() {
     assert_eq!(other.error(), (422, "this key was used for another request".into()));
 
     let (session, elsewhere) = (gateway.session("").await, gateway.session("").await);
-    // Of another operation it is another key.
+    // The keys of different operations are independent.
     assert_eq!(create_face(gateway.address, session, "a", &selfie(b"x")).await.status, 201);
     assert_eq!(create_face(gateway.address, session, "a", &selfie(b"y")).await.status, 422);
     assert_eq!(create_face(gateway.address, elsewhere, "a", &selfie(b"x")).await.status, 422);
@@ -109,7 +109,7 @@ async fn a_key_is_visible_and_there_once() {
         assert_eq!(refused.status, 400, "{wrong}");
         assert!(refused.error().1.starts_with("Idempotency-Key"), "{refused:?}");
     }
-    // Who calls comes first.
+    // Authentication comes before the key is checked.
     let headers = [("apikey", "wrong"), ("Idempotency-Key", "")];
     assert_eq!(send(gateway.address, &format!("POST {SESSIONS}"), &headers, b"").await.status, 401);
 }
@@ -158,7 +158,7 @@ async fn a_refusal_is_kept_and_what_is_worth_trying_again_is_not() {
 }
 
 #[tokio::test]
-async fn a_caller_who_left_leaves_the_turn_to_the_next() {
+async fn a_caller_who_left_leaves_the_claim_to_the_next() {
     let gateway = Gateway::start(Workers::held()).await;
     let session = gateway.session("").await;
     let headers = [("apikey", "demo"), ("Content-Type", MULTIPART), ("Idempotency-Key", "a")];

@@ -4,7 +4,6 @@
 use base64_simd::STANDARD;
 use faceline_gateway::accounts::Permission;
 use faceline_gateway::http::{OPERATIONS, Operation};
-use faceline_gateway_store::session;
 use faceline_shared::seal::{KeyRing, Purpose};
 use faceline_shared::testkit::Redis;
 use uuid::Uuid;
@@ -106,8 +105,8 @@ async fn on_the_embedded_store() {
 async fn on_redis() {
     let redis = Redis::start().await;
     let stores = Stores::new();
-    let sessions = session::open(&redis.url(), stores.folder.path()).unwrap();
-    try_all(Stores { sessions, ..stores }).await;
+    let shared = faceline_gateway_store::open(&redis.url().parse().unwrap(), stores.folder.path()).unwrap();
+    try_all(Stores { store: shared, ..stores }).await;
 }
 
 /// The hash of the password `demo`.

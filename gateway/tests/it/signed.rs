@@ -1,4 +1,4 @@
-//! Whether an answer's signatures are over the answer.
+//! Checks the signatures of answers.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use base64_simd::URL_SAFE_NO_PAD;
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::gateway::Gateway;
 
-/// Asserts that each object of the answer (itself, or the elements of a list) ends with a signature over what is left
-/// without it, by the gateway's key.
+/// Asserts that each object of the answer (the answer itself, or each element of a list) ends with a signature by the gateway's
+/// key, and that the signature covers the rest of the object.
 pub(crate) fn assert_signed(gateway: &Gateway, body: &str) {
     const MEMBER: &str = ",\"signature\":\"";
     let mut rest = body.trim_start_matches('[');

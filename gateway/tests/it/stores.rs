@@ -1,4 +1,4 @@
-//! What gateways share: sessions in a file, pictures in memory, a broker, keys.
+//! Shared by the gateways of a test: a store in a file, pictures in memory, a broker, and keys.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,21 +8,24 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_gateway::families::biometric::template::TemplateCodec;
-use faceline_gateway_store::session::embedded::EmbeddedSessions;
-use faceline_gateway_store::session::{
-    Begun, Deletion, Found, Insertion, Lane, LeasedRow, NewRow, Once, SealedSessions, SessionName,
-    SessionStore, StoreError, StoredSession,
+use faceline_gateway_store::embedded::EmbeddedStore;
+use faceline_gateway_store::idempotency::{Claim, ClaimRequest, IdempotencyStore};
+use faceline_gateway_store::outbox::{Lane, LeasedRow, NewRow, OutboxStore};
+use faceline_gateway_store::sealed::SealedStores;
+use faceline_gateway_store::sessions::{
+    Deletion, FaceLookup, Insertion, SessionName, SessionStore, StoredSession,
 };
+use faceline_gateway_store::{StoreError, StoreHealth};
 use faceline_shared::broker::{self, BrokerSettings, SharedBroker};
 use faceline_shared::object::{ObjectError, ObjectStore, SealedObjects};
 use faceline_shared::seal::{KeyRing, KeyRingFile};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// Stores of one installation.
+/// The stores of one installation.
 #[derive(Clone)]
 pub(crate) struct Stores {
-    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) store: faceline_gateway_store::Stores,
     pub(crate) objects: Arc<Objects>,
     pub(crate) broker: SharedBroker,
     pub(crate) data_keys: KeyRingFile,
@@ -34,7 +37,7 @@ impl Stores {
     pub(crate) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         Self {
-            sessions: Arc::new(EmbeddedSessions::open(folder.path()).unwrap()),
+            store: faceline_gateway_store::Stores::of(EmbeddedStore::open(folder.path()).unwrap()),
             objects: Arc::default(),
             broker: broker::open(&BrokerSettings::default()).unwrap(),
             data_keys: KeyRingFile::generate().unwrap(),
@@ -47,8 +50,8 @@ impl Stores {
         KeyRing::try_from(&self.data_keys).unwrap()
     }
 
-    pub(crate) fn records(&self) -> SealedSessions {
-        SealedSessions::new(Arc::clone(&self.sessions), self.ring())
+    pub(crate) fn records(&self) -> SealedStores {
+        SealedStores::new(self.store.clone(), self.ring())
     }
 
     pub(crate) fn sealed_objects(&self) -> SealedObjects {
@@ -59,23 +62,23 @@ impl Stores {
         TemplateCodec::new(KeyRing::try_from(&self.template_keys).unwrap())
     }
 
-    /// Keys of all pictures that are kept.
+    /// The keys of all pictures that are kept.
     pub(crate) fn pictures(&self) -> Vec<String> {
         self.objects.kept.lock().unwrap().keys().cloned().collect()
     }
 
-    /// The session store's file as it lies there.
+    /// The bytes of the session store's file.
     pub(crate) fn raw(&self) -> Vec<u8> {
         std::fs::read(self.folder.path().join("sessions.redb")).unwrap()
     }
 
-    /// The same with a session store that is out of order.
+    /// The same stores with a session store that always fails.
     pub(crate) fn broken(&self, fault: fn() -> StoreError) -> Self {
-        Self { sessions: Arc::new(Broken(fault)), ..self.clone() }
+        Self { store: faceline_gateway_store::Stores::of(Broken(fault)), ..self.clone() }
     }
 }
 
-/// Objects in memory, which may be away.
+/// Objects in memory, which can be made unreachable.
 #[derive(Default)]
 pub(crate) struct Objects {
     pub(crate) kept: Mutex<BTreeMap<String, Bytes>>,
@@ -131,7 +134,7 @@ impl ObjectStore for Objects {
     }
 }
 
-/// A session store that does nothing but fail.
+/// A store that always fails.
 struct Broken(fn() -> StoreError);
 
 #[async_trait]
@@ -156,7 +159,7 @@ impl SessionStore for Broken {
         Err(self.0())
     }
 
-    async fn face(&self, _: &SessionName, _: Uuid) -> Result<Found<Bytes>, StoreError> {
+    async fn face(&self, _: &SessionName, _: Uuid) -> Result<FaceLookup<Bytes>, StoreError> {
         Err(self.0())
     }
 
@@ -172,7 +175,10 @@ impl SessionStore for Broken {
     ) -> Result<Option<usize>, StoreError> {
         Err(self.0())
     }
+}
 
+#[async_trait]
+impl OutboxStore for Broken {
     async fn enqueue(&self, _: Lane, _: NewRow) -> Result<(), StoreError> {
         Err(self.0())
     }
@@ -193,18 +199,28 @@ impl SessionStore for Broken {
         Err(self.0())
     }
 
-    async fn outbox_depth(&self, _: Lane) -> Result<u64, StoreError> {
+    async fn depth(&self, _: Lane) -> Result<u64, StoreError> {
+        Err(self.0())
+    }
+}
+
+#[async_trait]
+impl IdempotencyStore for Broken {
+    async fn claim(&self, _: &ClaimRequest) -> Result<Claim<Bytes>, StoreError> {
         Err(self.0())
     }
 
-    async fn begin(&self, _: &Once) -> Result<Begun<Bytes>, StoreError> {
+    async fn complete(&self, _: &ClaimRequest, _: Bytes) -> Result<bool, StoreError> {
         Err(self.0())
     }
 
-    async fn end(&self, _: &Once, _: Option<Bytes>) -> Result<bool, StoreError> {
+    async fn release(&self, _: &ClaimRequest) -> Result<bool, StoreError> {
         Err(self.0())
     }
+}
 
+#[async_trait]
+impl StoreHealth for Broken {
     async fn check(&self) -> Result<(), StoreError> {
         Err(self.0())
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use faceline_gateway::GatewayError;
 use faceline_gateway::http::{ListenError, TlsError};
-use faceline_shared::config::{self, Config};
-use faceline_shared::parts::Parts;
+use faceline_shared::services::SharedServices;
+use faceline_shared::settings::{Settings, TlsSettings};
 use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -29,9 +29,9 @@ fn certificate() -> CertifiedKey<KeyPair> {
     generate_simple_self_signed(["localhost".to_owned()]).unwrap()
 }
 
-/// Where certificate and key lie in `folder`.
-fn files(folder: &Path) -> config::Tls {
-    config::Tls { certificate: folder.join("tls.crt"), key: folder.join("tls.key") }
+/// The files of certificate and key in `folder`.
+fn files(folder: &Path) -> TlsSettings {
+    TlsSettings { certificate: folder.join("tls.crt"), key: folder.join("tls.key") }
 }
 
 fn write(folder: &Path, certificate: &CertifiedKey<KeyPair>) {
@@ -71,7 +71,7 @@ async fn connect(
 async fn ask(mut stream: TlsStream<TcpStream>) -> Answer {
     stream.write_all(&request("GET /livez", &[], b"")).await.unwrap();
     let mut answer = Vec::new();
-    // Without close_notify this would be an error.
+    // The end is an error if the server does not send close_notify.
     timeout(LONG, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
     Answer::parse(&answer)
 }
@@ -115,7 +115,7 @@ async fn a_handshake_that_stops_is_given_up() {
     let folder = TempDir::new().unwrap();
     write(folder.path(), &certificate());
     let gateway = gateway(&folder).await;
-    // The beginning of a record, and a request of somebody who does not know that this is TLS.
+    // The beginning of a TLS record, and a request without TLS.
     for bytes in [&b"\x16\x03\x01\x02\x00\x01"[..], b"GET /livez HTTP/1.1\r\n\r\n"] {
         let mut stream = TcpStream::connect(gateway.address).await.unwrap();
         stream.write_all(bytes).await.unwrap();
@@ -130,10 +130,10 @@ async fn what_is_wrong_with_the_files_is_said_at_the_start() {
     let folder = TempDir::new().unwrap();
     let refused = async || {
         let data = TempDir::new().unwrap();
-        let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
+        let mut config = Settings { data_dir: data.path().to_owned(), ..Settings::default() };
         config.http.listen = ([127, 0, 0, 1], 0).into();
         config.http.tls = Some(files(folder.path()));
-        match faceline_gateway::Gateway::start(Parts::open(config).unwrap()).await {
+        match faceline_gateway::Gateway::start(SharedServices::open(config).unwrap()).await {
             Err(GatewayError::Listen(ListenError::Tls(error))) => error,
             Err(error) => panic!("{error}"),
             Ok(_) => panic!("it started"),

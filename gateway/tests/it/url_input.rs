@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_gateway::fault::{BusyCause, Fault};
 use faceline_gateway::outbound::{ConnectError, FetchError, Fetcher, Refused, Resolve, Unusable};
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -63,8 +63,8 @@ impl Resolve for NoAnswer {
 }
 
 /// Settings that allow these hosts, and the loopback addresses.
-fn settings(hosts: &[&str]) -> Config {
-    let mut config = Config::default();
+fn settings(hosts: &[&str]) -> Settings {
+    let mut config = Settings::default();
     config.url_input.hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
     config.url_input.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()];
     // Long enough for a busy machine.
@@ -80,7 +80,7 @@ fn trusting(roots: RootCertStore) -> ClientConfig {
         .with_no_client_auth()
 }
 
-fn fetcher(config: &Config, names: Arc<dyn Resolve>) -> Fetcher {
+fn fetcher(config: &Settings, names: Arc<dyn Resolve>) -> Fetcher {
     Fetcher::over(config, names, trusting(RootCertStore::empty()), &Metrics::new())
 }
 
@@ -140,7 +140,7 @@ async fn a_picture_is_asked_for_and_nothing_is_told() {
 #[tokio::test]
 async fn it_is_off_until_hosts_are_allowed() {
     let names = Names::here();
-    let off = fetcher(&Config::default(), names.clone());
+    let off = fetcher(&Settings::default(), names.clone());
     assert!(matches!(refused(fetch(&off, "http://pictures.example/").await), Refused::Off));
     assert_eq!(names.asked(), [""; 0]);
 }

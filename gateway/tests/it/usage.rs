@@ -1,11 +1,12 @@
-//! Usage records: what they say, and that there is one of each answer.
+//! Usage records: their content, and that each answer has one.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use faceline_gateway::usage::UsageRecord;
-use faceline_gateway_store::session::{Lane, StoreError};
+use faceline_gateway_store::StoreError;
+use faceline_gateway_store::outbox::Lane;
 use uuid::Uuid;
 
 use crate::client::{Answer, form, get, send};
@@ -16,7 +17,7 @@ use crate::workers::Workers;
 const KEY: (&str, &str) = ("apikey", "demo");
 const CAPABILITIES: &str = "GET /bioserver-app/v2/capabilities";
 
-/// All records that are in the object store, as they come out of an export, once there are so many.
+/// Waits until the object store has `count` records, and returns them sorted like an export.
 async fn moved(gateway: &Gateway, count: usize) -> Vec<UsageRecord> {
     let objects = gateway.stores.sealed_objects();
     let mut records = Vec::new();
@@ -36,7 +37,7 @@ async fn moved(gateway: &Gateway, count: usize) -> Vec<UsageRecord> {
 }
 
 async fn waiting(gateway: &Gateway) -> u64 {
-    gateway.stores.sessions.outbox_depth(Lane::Usage).await.unwrap()
+    gateway.stores.store.outbox.depth(Lane::Usage).await.unwrap()
 }
 
 async fn asked(gateway: &Gateway, line: &str, id: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
@@ -66,7 +67,7 @@ async fn a_record_says_who_was_given_what() {
     assert_eq!(asked(&gateway, &format!("POST {faces}"), "bad", &[mixed], &form(&[])).await.status, 400);
     let other = Uuid::new_v4();
     assert_eq!(asked(&gateway, &format!("GET {SESSIONS}/{other}"), "gone", &[], b"").await.status, 404);
-    // Nobody is billed for these.
+    // These requests are not billed.
     get(gateway.address, "/livez").await;
     get(gateway.address, "/bioserver-app/v2/nothing").await;
     send(gateway.address, CAPABILITIES, &[("apikey", "wrong")], b"").await;
@@ -96,7 +97,7 @@ async fn a_record_says_who_was_given_what() {
     assert_eq!(records[0].reference_number.as_deref(), Some("job, \"17\""));
     assert!(!records[0].key.is_empty());
     gateway.until(async || waiting(&gateway).await == 0).await;
-    // Nobody reads them where they lie.
+    // The objects are encrypted.
     for object in gateway.stores.objects.kept.lock().unwrap().values() {
         assert!(memchr::memmem::find(object, b"case 17").is_none());
     }
@@ -104,7 +105,7 @@ async fn a_record_says_who_was_given_what() {
 
 #[tokio::test]
 async fn an_answer_is_recorded_before_it_is_sent_and_a_refusal_is_not() {
-    // Nothing is moved during the test.
+    // With the default interval no record is moved during the test.
     let gateway = Gateway::with(Workers::able(), |config| {
         config.limits.requests_per_second = 1;
         config.limits.burst = 3;
@@ -132,7 +133,7 @@ async fn what_the_store_does_not_take_is_answered_kept_and_counted() {
     counted(&gateway, "faceline_usage_records_total{outcome=\"deferred\"} 3");
     counted(&gateway, "faceline_usage_records_total{outcome=\"lost\"} 0");
     counted(&gateway, "faceline_usage_records_total{outcome=\"written\"} 0");
-    // What is not written by the end is lost, and said to be.
+    // Records that are not written before the shutdown are lost, and counted as lost.
     gateway.shutdown.cancel();
     let lost = "faceline_usage_records_total{outcome=\"lost\"} 3";
     gateway.until(async || gateway.metrics.encode().contains(lost)).await;

@@ -5,13 +5,13 @@ use std::io::Write as _;
 use super::{Sample, median};
 use crate::bare;
 use crate::load::{self, Request};
-use crate::site::{Kind, Site, listed, ms_per_job, total};
+use crate::site::{Setup, Site, listed, ms_per_job, total};
 
-/// The second picture is another one, as callers' are: what is the same twice is told at once.
+/// The second picture differs from the first, as those of callers do: the service detects two equal pictures before any work.
 pub(super) async fn run([first, second]: [&Sample; 2], callers: usize, rounds: usize) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    for (kind, name) in [(Kind::Distributed, "RabbitMQ and Redis"), (Kind::Standalone, "standalone")] {
-        let site = Site::start(kind).await?;
+    for (setup, name) in [(Setup::Distributed, "RabbitMQ and Redis"), (Setup::Standalone, "standalone")] {
+        let site = Site::start(setup).await?;
         for samples in [&[first][..], &[first, second]] {
             let (pictures, jobs) = (samples.len(), first.jobs / 3);
             let files: Vec<_> = samples.iter().map(|sample| sample.file.as_path()).collect();

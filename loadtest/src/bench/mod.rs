@@ -1,5 +1,4 @@
-//! Benchmarks. Every figure that matters is a ratio of two things measured in one run on one machine, since
-//! machines differ and are shared.
+//! Benchmarks. Machines differ and are shared, so every figure to compare is a ratio of two measurements of one run.
 
 mod liveness;
 mod memory;
@@ -11,15 +10,15 @@ mod throughput;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use tempfile::TempDir;
 
 use crate::picture;
 
-/// What is measured.
+/// A benchmark.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
-enum Part {
-    /// The bare pipeline: what decoding costs beside the decoder, and what the rewritten graphs save
+enum Benchmark {
+    /// The bare pipeline: the cost of decoding beside the decoder's own, and the savings of the converted graphs
     Pipeline,
     /// CPU time of a job in all processes, over that of the bare pipeline
     Throughput,
@@ -27,7 +26,7 @@ enum Part {
     Liveness,
     /// Memory of gateway and worker over 2,000 jobs
     Memory,
-    /// CPU time of looking at a session with fifty faces
+    /// CPU time of reading a session with fifty faces
     Sessions,
     /// One and three times the load that the service can carry
     Overload,
@@ -36,16 +35,16 @@ enum Part {
 /// Arguments of the benchmark.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
-    /// What to measure; everything where nothing is said
+    /// Benchmarks to run [default: all]
     #[arg(value_enum)]
-    parts: Vec<Part>,
-    /// Portrait that the pictures are made of; one of the installed ones where nothing is said
+    benchmarks: Vec<Benchmark>,
+    /// Portrait that the pictures are made from [default: one of the installed pictures]
     #[arg(long, value_name = "FILE")]
     portrait: Option<PathBuf>,
     /// Callers at the same time
     #[arg(long, default_value_t = 12)]
     callers: usize,
-    /// Rounds; what is compared takes turns, and the median is shown
+    /// Rounds: the compared measurements alternate, and the median is shown
     #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// Seconds of each load
@@ -53,12 +52,12 @@ pub(crate) struct Bench {
     seconds: u64,
 }
 
-/// The pictures that are sent: the small one shows what a job costs besides its work, the large one what bytes cost.
+/// A picture that is sent. The small one shows the cost of a job besides its work, the large one the cost of bytes.
 struct Sample {
     name: &'static str,
     bytes: Bytes,
     file: PathBuf,
-    /// Jobs that take some seconds.
+    /// Number of jobs that take some seconds in all.
     jobs: usize,
 }
 
@@ -67,28 +66,28 @@ impl Bench {
         let portrait = self
             .portrait
             .clone()
-            .unwrap_or_else(|| Config::default().models.dir.join("pictures").join("obama.jpg"));
+            .unwrap_or_else(|| Settings::default().models.dir.join("pictures").join("obama.jpg"));
         let folder = TempDir::new()?;
         let small = Sample::make(&portrait, folder.path(), "250 x 250", (250, 250), 1500)?;
         let large = Sample::make(&portrait, folder.path(), "12 megapixels", (4000, 3000), 300)?;
-        let wanted = |part| self.parts.is_empty() || self.parts.contains(&part);
-        if wanted(Part::Pipeline) {
+        let wanted = |benchmark| self.benchmarks.is_empty() || self.benchmarks.contains(&benchmark);
+        if wanted(Benchmark::Pipeline) {
             pipeline::run(&small, &large, self.rounds).await?;
         }
-        if wanted(Part::Throughput) {
+        if wanted(Benchmark::Throughput) {
             throughput::run(&[&small, &large], self.callers, self.rounds).await?;
         }
-        if wanted(Part::Liveness) {
+        if wanted(Benchmark::Liveness) {
             let other = Sample::make(&portrait, folder.path(), "240 x 260", (240, 260), 0)?;
             liveness::run([&small, &other], self.callers, self.rounds).await?;
         }
-        if wanted(Part::Memory) {
+        if wanted(Benchmark::Memory) {
             memory::run(&small, self.callers).await?;
         }
-        if wanted(Part::Sessions) {
+        if wanted(Benchmark::Sessions) {
             sessions::run(&small, self.callers).await?;
         }
-        if wanted(Part::Overload) {
+        if wanted(Benchmark::Overload) {
             overload::run(&small, self.callers, self.seconds).await?;
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! One and three times the load that the service can carry.
 //!
-//! Many callers, each with a request to make every two seconds. Who is refused comes again when `Retry-After` says, and
-//! goes on until there is an answer; what was due in the meantime is left out. So at three times the capacity the
-//! service sees three times as many requests as it can do until its refusals have spread them.
+//! Each of many callers has one request every two seconds. A refused caller retries after `Retry-After` until it is answered, and
+//! skips the requests that were due in the meantime. At three times the capacity the service receives three times as many
+//! requests as it can answer, until its refusals have spread them.
 
 use std::fmt;
 use std::io::Write as _;
@@ -12,9 +12,9 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Sample;
-use crate::load::{self, Answer, Request};
+use crate::load::{self, Request, ServiceAnswer};
 use crate::procfs;
-use crate::site::{Figures, Kind, Site, ms_per_job, total};
+use crate::site::{Figures, Setup, Site, ms_per_job, total};
 
 /// Time between two requests of a caller who is not refused.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -22,17 +22,17 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// Loads, in multiples of the peak.
 const FACTORS: [f64; 2] = [1.0, 3.0];
 
-/// What callers have seen.
+/// The results of callers.
 #[derive(Clone, Debug, Default)]
 struct Tally {
-    /// Time of each answered request, refusals before it not counted.
+    /// Latency of each answered request, without refusals before it.
     latencies: Vec<Duration>,
     refused: usize,
-    /// Tries at the time that `Retry-After` named, right after a refusal.
+    /// First retries after a refusal, at the time that `Retry-After` named.
     next_tries: usize,
-    /// Those of them that were answered.
+    /// First retries that were answered.
     next_answered: usize,
-    /// Anything but an answer or a refusal.
+    /// Results that are neither an answer nor a refusal.
     errors: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ impl Tally {
         self
     }
 
-    /// The latency that this part of the answered requests keeps.
+    /// A percentile of the latencies; `part` is from 0 to 1.
     fn percentile(&self, part: f64) -> Duration {
         let mut latencies = self.latencies.clone();
         latencies.sort_unstable();
@@ -75,7 +75,7 @@ impl fmt::Display for Tally {
 
 pub(super) async fn run(sample: &Sample, callers: usize, seconds: u64) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    let site = Site::start(Kind::Distributed).await?;
+    let site = Site::start(Setup::Distributed).await?;
     let request = Request::new(&site.url, &sample.bytes)?;
     load::closed(&request, callers, sample.jobs / 5).await?;
     let (before, own_before) = (site.cpu_seconds()?, procfs::cpu_seconds(std::process::id())?);
@@ -101,7 +101,7 @@ pub(super) async fn run(sample: &Sample, callers: usize, seconds: u64) -> anyhow
             answered as f64 / elapsed / peak
         )?;
         if tally.refused > 0 {
-            // What answers take of the gateway is as at the peak.
+            // The gateway's CPU time of an answer is assumed to be that of the peak.
             let refusal = (gateway * 1e3 - gateway_ms * answered as f64).max(0.0) / tally.refused as f64;
             writeln!(
                 out,
@@ -120,12 +120,12 @@ fn of_gateway(figures: &Figures) -> f64 {
     figures.iter().filter(|(name, _)| *name == "faceline-gateway").map(|(_, figure)| figure).sum()
 }
 
-/// Callers that want `rate` requests a second together, for so long.
+/// Runs callers that make `rate` requests a second together.
 async fn population(request: &Request, rate: f64, duration: Duration) -> Tally {
     let count = (rate * PERIOD.as_secs_f64()).ceil() as u32;
     let start = Instant::now();
     let callers = (0..count).map(|number| {
-        // Each with connections of its own, as callers have.
+        // Each caller has connections of its own, as real callers do.
         let request = request.of_another_caller();
         let first = start + PERIOD.mul_f64(f64::from(number) / f64::from(count));
         tokio::spawn(async move { caller(&request, first, start + duration).await })
@@ -148,12 +148,12 @@ async fn caller(request: &Request, first: Instant, end: Instant) -> Tally {
             let answer = request.send().await;
             tally.next_tries += usize::from(again);
             match answer {
-                Ok(Answer::Done) => {
+                Ok(ServiceAnswer::Done) => {
                     tally.next_answered += usize::from(again);
                     tally.latencies.push(sent.elapsed());
                     break;
                 }
-                Ok(Answer::Refused(wait)) => {
+                Ok(ServiceAnswer::Refused(wait)) => {
                     tally.refused += 1;
                     again = true;
                     sleep(wait).await;

@@ -1,10 +1,10 @@
-//! The bare pipeline: what it costs beside decoder and models, and what the rewritten graphs save.
+//! The bare pipeline: its cost beside decoder and models, and the savings of the converted graphs.
 
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -48,7 +48,7 @@ pub(super) async fn run(small: &Sample, large: &Sample, rounds: usize) -> anyhow
     }
 
     let folder = TempDir::new()?;
-    install_plain(&Config::default().models.dir, folder.path()).await?;
+    install_plain(&Settings::default().models.dir, folder.path()).await?;
     let mut ratios = Vec::new();
     for _ in 0..rounds {
         let converted = bare::run(&small.file, small.jobs / 2, None).await?;
@@ -64,7 +64,7 @@ pub(super) async fn run(small: &Sample, large: &Sample, rounds: usize) -> anyhow
     Ok(())
 }
 
-/// Makes an installation in `folder` like the one in `models`, but with PRelu as the package has it.
+/// Makes an installation in `folder` like the one in `models`, but with PRelu not converted.
 async fn install_plain(models: &Path, folder: &Path) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(models)? {
         let entry = entry?;
@@ -83,8 +83,8 @@ async fn install_plain(models: &Path, folder: &Path) -> anyhow::Result<()> {
         .env("FACELINE_MODELS__DIR", folder)
         .output()
         .await?;
-    let said = String::from_utf8_lossy(&fetched.stderr);
-    anyhow::ensure!(fetched.status.success(), "the plain model is not installed: {said}");
+    let log = String::from_utf8_lossy(&fetched.stderr);
+    anyhow::ensure!(fetched.status.success(), "the plain model is not installed: {log}");
     Ok(())
 }
 

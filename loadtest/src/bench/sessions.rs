@@ -1,4 +1,4 @@
-//! What it costs to look at a session with fifty faces.
+//! The cost of reading a session with fifty faces.
 
 use std::io::Write as _;
 
@@ -8,15 +8,15 @@ use reqwest::{Client, RequestBuilder, StatusCode, header};
 
 use super::Sample;
 use crate::load::{self, Request};
-use crate::site::{Kind, Site, listed, ms_per_job};
+use crate::site::{Setup, Site, listed, ms_per_job};
 
 /// Faces of the session.
 const FACES: usize = 50;
 
 pub(super) async fn run(sample: &Sample, callers: usize) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
-    for (kind, name) in [(Kind::Distributed, "RabbitMQ and Redis"), (Kind::Standalone, "standalone")] {
-        let site = Site::start(kind).await?;
+    for (setup, name) in [(Setup::Distributed, "RabbitMQ and Redis"), (Setup::Standalone, "standalone")] {
+        let site = Site::start(setup).await?;
         let session = Session::create(&site.url, sample).await?;
         writeln!(out, "a session with {FACES} faces ({name}), CPU time of a call in milliseconds:")?;
         let face = session.face.clone();
@@ -26,7 +26,7 @@ pub(super) async fn run(sample: &Sample, callers: usize) -> anyhow::Result<()> {
             ("all faces", "/faces".to_owned(), 2000),
             ("matches", format!("{face}/matches"), 400),
         ] {
-            // What is done for the first time costs more.
+            // The first calls cost more, so they are not measured.
             session.get(&path, callers, calls / 10).await?;
             let before = site.cpu_seconds()?;
             let calls = session.get(&path, callers, calls).await?;
@@ -41,7 +41,7 @@ pub(super) async fn run(sample: &Sample, callers: usize) -> anyhow::Result<()> {
 struct Session {
     client: Client,
     url: String,
-    /// The path of a face below the session's.
+    /// The path of a face, relative to the session.
     face: String,
 }
 
@@ -51,7 +51,7 @@ impl Session {
         let application = format!("{service}/bioserver-app");
         let location = created(client.post(format!("{application}/v2/bio-sessions"))).await?;
         let url = format!("{application}{location}");
-        // One face is made of a picture; what it looks like then makes the others.
+        // The first face is made from a picture, all others from its description.
         let request = Request::new(service, &sample.bytes)?;
         let face = load::answer(&request).await?;
         let mut first = None;
@@ -65,7 +65,7 @@ impl Session {
         Ok(Self { client, url, face: first.context("no face")? })
     }
 
-    /// GETs `path` below the session, `callers` at a time, `calls` times in all.
+    /// GETs `path` below the session, `callers` at a time, about `calls` times in all. Returns the number of calls.
     async fn get(&self, path: &str, callers: usize, calls: usize) -> anyhow::Result<usize> {
         let caller = async || {
             for _ in 0..calls / callers {
@@ -82,7 +82,7 @@ impl Session {
     }
 }
 
-/// Where it is that a request has created something.
+/// Sends a request that creates something, and returns its `Location`.
 async fn created(request: RequestBuilder) -> anyhow::Result<String> {
     let answer = request.header("apikey", "demo").send().await?;
     let location = answer.headers().get(header::LOCATION).cloned();

@@ -5,12 +5,12 @@ use std::io::Write as _;
 use super::{Sample, median};
 use crate::bare;
 use crate::load::{self, Request};
-use crate::site::{Kind, Site, listed, ms_per_job, total};
+use crate::site::{Setup, Site, listed, ms_per_job, total};
 
 /// Gateway and worker over RabbitMQ and Redis, and everything in one process.
 pub(super) async fn run(samples: &[&Sample], callers: usize, rounds: usize) -> anyhow::Result<()> {
-    for (kind, name) in [(Kind::Distributed, "RabbitMQ and Redis"), (Kind::Standalone, "standalone")] {
-        let site = Site::start(kind).await?;
+    for (setup, name) in [(Setup::Distributed, "RabbitMQ and Redis"), (Setup::Standalone, "standalone")] {
+        let site = Site::start(setup).await?;
         for sample in samples {
             one(&site, name, sample, callers, rounds).await?;
         }

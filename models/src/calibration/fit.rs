@@ -1,47 +1,47 @@
-//! From labelled embeddings to a table.
+//! Fits a calibration table to labelled embeddings.
 
 use super::labels::{Doubtful, set_aside, similarities};
+use super::table::{Calibration, CalibrationError, LOG10_FAR_TAIL};
 use super::tail::Tail;
-use super::{Calibration, CalibrationError, LOG10_FAR_TAIL};
 use crate::evaluation::{Draws, Histogram, Impostor, Labelled};
 
-/// Pictures of a person that count, so that a few people with hundreds do not decide the table. Between random
-/// halves of Labeled Faces in the Wild, the rate seen in one where the other claims 1e-4 has a standard deviation of 0.08
-/// decades; with all pictures in the table, 0.12.
+/// Pictures of a person that are used at most; otherwise a few people with hundreds of pictures would decide the table. Measured
+/// between random halves of Labeled Faces in the Wild: where one half's table claims 1e-4, the rate in the other half has a
+/// standard deviation of 0.08 decades. With all pictures in the table it is 0.12 decades.
 pub const PICTURES_A_PERSON: usize = 5;
 
-/// Fewer impostor pairs than this above a threshold say too little about its rate.
+/// Impostor pairs that must lie above a threshold before its rate counts as observed.
 const SUPPORT: f64 = 100.0;
 
-/// Decades beyond the rarest observed rate for which the tail is followed. Behind, nothing is known, and the table leads
-/// straight to similarity 1.
+/// Decades beyond the rarest observed rate for which the table follows the tail. Beyond these it is a straight line to
+/// similarity 1.
 const TAIL_DECADES: i32 = 4;
 
-/// No knot of the tail lies beyond this similarity, so that the way down to similarity 1 is no jump.
+/// Highest similarity of a knot of the tail. Closer to 1, the straight line to similarity 1 would be nearly a jump.
 const LAST_KNOT: f64 = 0.9;
 
-/// A table, and what it was made of.
+/// A fitted table with the data behind it.
 #[derive(Clone, Debug)]
 pub struct Fit {
     /// The table.
     pub table: Calibration,
-    /// What it follows beyond the data.
+    /// The tail that the table follows beyond the data.
     pub tail: Tail,
-    /// Pairs of people that were set aside; their pictures by the place in the set that was fitted to.
+    /// Pairs of people that were set aside. Their pictures are places in the set that `new` was given.
     pub doubtful: Vec<Doubtful>,
-    /// How many impostor pairs the table rests on.
+    /// Number of impostor pairs that the table was fitted to.
     pub impostors: u64,
-    /// How many pictures they are of.
+    /// Number of pictures that the table was fitted to.
     pub pictures: usize,
 }
 
 impl Fit {
-    /// Fits a table to labelled embeddings, at most [`PICTURES_A_PERSON`] a person: quantiles of the impostor
-    /// similarities as far down as they support one, with bootstrap intervals over people; then a [`Tail`]; then a
-    /// straight line to 10^-18 at similarity 1. Wrong labels are set aside first.
+    /// Fits a table to labelled embeddings, at most [`PICTURES_A_PERSON`] a person. It sets wrong labels aside first. The table
+    /// begins with quantiles of the impostor similarities, as far as there are enough pairs, with bootstrap intervals over people.
+    /// A [`Tail`] follows, then a straight line to a rate of 10^-18 at similarity 1.
     ///
     /// # Errors
-    /// Too few impostor pairs, or too few different similarities, for a table.
+    /// There are too few impostor pairs or too few different similarities.
     pub fn new(name: &str, labelled: &Labelled, threads: usize) -> Result<Self, CalibrationError> {
         let rows = labelled.at_most(PICTURES_A_PERSON);
         let chosen = labelled.choose(&rows);
@@ -62,7 +62,7 @@ impl Fit {
         let intervals = reaching.intervals(&Draws::new(chosen.people()));
         let intervals = observed.iter().zip(intervals).filter_map(|((similarity, rate), interval)| {
             let interval = interval?;
-            // The rate is rounded to its knot, which may lie outside where the interval is narrow.
+            // The knot's rate is rounded, so it may lie outside a narrow interval.
             Some((*similarity, rounded(interval.low, 1e4).min(*rate), rounded(interval.high, 1e4).max(*rate)))
         });
 
@@ -79,7 +79,7 @@ impl Fit {
     }
 }
 
-/// Knots at the quantiles that enough pairs support: quarter decades, and some more where the rate is near 1.
+/// Knots at the quantiles with enough pairs: one each quarter decade, and some more where the rate is near 1.
 fn quantiles(impostors: &Histogram) -> Vec<(f64, f64)> {
     let high = [0.999, 0.99, 0.97, 0.9, 0.75].map(f64::log10);
     let low = (1..40).map(|step| -0.25 * f64::from(step));
@@ -97,7 +97,7 @@ fn quantiles(impostors: &Histogram) -> Vec<(f64, f64)> {
     knots
 }
 
-/// Knots each half decade beyond the last observed one, which they follow on without a jump.
+/// Knots each half decade beyond the last observed knot, shifted to continue it without a jump.
 fn beyond(tail: &Tail, (similarity, log10_far): (f64, f64)) -> Vec<(f64, f64)> {
     let start = tail.log10_rate_at(similarity.max(tail.from));
     let mut knots = Vec::new();
@@ -112,7 +112,7 @@ fn beyond(tail: &Tail, (similarity, log10_far): (f64, f64)) -> Vec<(f64, f64)> {
     knots
 }
 
-/// Digits beyond the histogram's bins say nothing.
+/// Rounds to a multiple of `1 / steps`: digits beyond the histogram's bins have no meaning.
 fn rounded(value: f64, steps: f64) -> f64 {
     (value * steps).round() / steps
 }
@@ -121,7 +121,7 @@ fn rounded(value: f64, steps: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::calibration::synthetic::{DIMENSIONS, people, pictures};
-    use crate::evaluation::random::Random;
+    use crate::split_mix::SplitMix64;
 
     fn fit(pictures: &[(u32, Vec<f32>)]) -> Fit {
         Fit::new("synthetic", &people(pictures), 2).unwrap()
@@ -149,7 +149,7 @@ mod tests {
         }
         let observed = fit.table.intervals().len();
         assert!(observed > 20 && held * 100 >= observed * 85, "{held} of {observed}");
-        // Two decades beyond the data the tail is at most a little optimistic, and its claims are not idle.
+        // Two decades beyond the data the tail claims rates that are hardly too low, and not much too high.
         let last = fit.table.intervals()[observed - 1].0;
         for beyond in [0.05, 0.1] {
             let claimed = fit.table.log10_far((last + beyond) as f32);
@@ -163,8 +163,8 @@ mod tests {
     fn wrong_labels_of_one_picture_in_a_hundred_barely_move_the_table() {
         let clean = pictures(1500, 3, 2);
         let mut swapped = clean.clone();
-        let mut random = Random::new(3);
-        // Twenty-two swaps put 44 of 4500 pictures under a wrong name. And three people stand under two names.
+        let mut random = SplitMix64::new(3);
+        // Twenty-two swaps give 44 of 4500 pictures a wrong name. Three people have two names.
         for _ in 0..22 {
             let (one, other) = (random.below(clean.len()), random.below(clean.len()));
             let name = swapped[one].0;
@@ -177,14 +177,14 @@ mod tests {
         }
         let (clean, noisy) = (fit(&clean), fit(&swapped));
         assert!(clean.doubtful.is_empty(), "{:?}", clean.doubtful);
-        // The two pictures of a swap are between the same two people.
+        // Both pictures of a swap affect the same pair of people.
         assert!((24..=26).contains(&noisy.doubtful.len()), "{}", noisy.doubtful.len());
         for (log10_far, bound) in [(-3.0, 0.01), (-4.0, 0.03), (-5.0, 0.08), (-6.0, 0.2)] {
             let similarity = clean.table.similarity(log10_far);
             let moved = noisy.table.log10_far(similarity as f32) - log10_far;
             assert!(moved.abs() < bound, "{log10_far} moved by {moved}");
         }
-        // Without setting aside they would be half of what is above the similarity of a rate of 1e-5.
+        // If they were not set aside, they would be half of the pairs above the similarity of a rate of 1e-5.
         let similarity = clean.table.similarity(-5.0);
         let raw = people(&swapped).compare(2).impostors().rate(similarity);
         assert!(raw.log10() > -4.8, "{raw}");
@@ -214,8 +214,8 @@ mod tests {
         );
         let none = Fit::new("none", &Labelled::new(), 1).unwrap_err();
         assert!(matches!(none, CalibrationError::TooFew { impostors: 0 }));
-        // All are alike: no similarity is reached by some pairs only.
-        let alike: Vec<_> = (0..600).map(|person| (person, vec![1.0; 4])).collect();
-        assert!(Fit::new("alike", &people(&alike), 1).is_err());
+        // All similarities are equal, so there is no quantile.
+        let equal: Vec<_> = (0..600).map(|person| (person, vec![1.0; 4])).collect();
+        assert!(Fit::new("equal", &people(&equal), 1).is_err());
     }
 }

@@ -1,35 +1,36 @@
-//! Labels that cannot be right: one person under two names, or a picture under a wrong one.
+//! Finds wrong labels: one person under two names, or a picture under a wrong name.
 
 use std::collections::BTreeSet;
 
 use super::tail::Tail;
 use crate::evaluation::{Histogram, Impostor, Labelled};
 
-/// Of right labels, how many impostor pairs a whole data set may lose on average.
+/// How many pairs of people with right labels a whole data set may lose on average.
 const WRONGLY_SET_ASIDE: f64 = 0.05;
 
-/// The part of the impostor pairs among which wrong labels are looked for.
+/// The most similar part of the impostor pairs, which is searched for wrong labels.
 const SEARCHED: f64 = 1e-3;
 
-/// Two people whose pictures are too similar to be of two people. Their pairs do not count as impostors.
+/// Two people with pictures that are too similar for two people. Their pairs do not count as impostors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Doubtful {
     /// The two people.
     pub people: [u32; 2],
     /// Their most similar pair.
     pub closest: Impostor,
-    /// How many pairs of pictures they have.
+    /// Number of pairs of their pictures.
     pub pairs: usize,
 }
 
-/// Sets aside all pairs between two people one of which is more similar than the tail of all others allows: so similar
-/// that by the tail 0.05 such pairs would be expected in the whole set. That catches both kinds of wrong label, since
-/// all wrong pairs of a picture under a wrong name are between that name and the right one. Then the tail is fitted
-/// again, until nothing more is found; as it gives no weight to the places of its most similar pairs, and claims the
-/// heaviest shape that fits, it does not eat itself up. Also set aside are twins and close relatives, whom a false
-/// acceptance rate, which is about people drawn at random, leaves out.
+/// Sets aside all pairs between two people if one of the pairs is more similar than the tail of all others allows: so similar
+/// that 0.05 such pairs are expected in the whole set.
 ///
-/// The pairs are taken out of `impostors`.
+/// This finds both kinds of wrong label, since all wrong pairs of a picture under a wrong name are between that name and the
+/// right one. The tail is then fitted again, until no further pair is found. This ends early, because the fit ignores the exact
+/// similarities of its most similar pairs and takes the heaviest shape that fits. Twins and close relatives are set aside, too:
+/// a false acceptance rate is about people drawn at random.
+///
+/// The pairs are removed from `impostors`.
 pub(super) fn set_aside(labelled: &Labelled, impostors: &mut Histogram, threads: usize) -> Vec<Doubtful> {
     let candidates = labelled.impostors_above(impostors.threshold(SEARCHED), threads);
     let (mut known, mut doubtful) = (BTreeSet::new(), Vec::new());
@@ -58,7 +59,7 @@ pub(super) fn similarities(labelled: &Labelled, people: [u32; 2]) -> Vec<f32> {
         |person| (0..labelled.identities().len()).filter(move |row| labelled.identities()[*row] == person);
     rows(people[0])
         .flat_map(|one| rows(people[1]).map(move |other| (one, other)))
-        // As in the comparison of all: the product of two floats is the same in both orders.
+        // Equal to the bit to those of the comparison of all pairs: the product of two floats does not depend on their order.
         .map(|(one, other)| labelled.similarity(one, other))
         .collect()
 }

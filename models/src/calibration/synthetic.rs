@@ -1,13 +1,13 @@
 //! Embeddings whose distribution is known.
 
 use crate::evaluation::Labelled;
-use crate::evaluation::random::Random;
+use crate::split_mix::SplitMix64;
 
 pub(super) const DIMENSIONS: usize = 48;
 
-/// People in random directions, and their pictures around them with a mean similarity of 0.8.
+/// Embeddings of people in random directions. The pictures of one person have a mean similarity of 0.8.
 pub(super) fn pictures(people: u32, pictures: u32, seed: u64) -> Vec<(u32, Vec<f32>)> {
-    let mut random = Random::new(seed);
+    let mut random = SplitMix64::new(seed);
     let mut set = Vec::new();
     for person in 0..people {
         let centre: Vec<f64> = (0..DIMENSIONS).map(|_| random.normal()).collect();

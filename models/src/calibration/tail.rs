@@ -1,22 +1,22 @@
-//! What lies beyond the data: a generalised Pareto tail over a high threshold.
+//! The tail beyond the data: a generalised Pareto distribution over a high threshold.
 
 use crate::evaluation::Histogram;
 
-/// The fit begins at the similarity that this fraction of impostor pairs reaches: rare enough that excesses follow the
-/// limit law, and common enough to be known well.
+/// The tail begins at the similarity that this fraction of impostor pairs reaches. It is rare enough for the excesses to follow
+/// the limit law, and common enough to be measured well.
 const RATE: f64 = 1e-3;
 
-/// Pairs to fit to. Where [`RATE`] leaves fewer, it begins lower, but not below [`HIGHEST_RATE`].
+/// Minimum number of pairs of a fit. Where [`RATE`] leaves fewer, the tail begins at a higher rate, up to [`HIGHEST_RATE`].
 const PAIRS: f64 = 1000.0;
 
-/// Where a tail begins at most.
+/// Highest rate at which a tail may begin.
 const HIGHEST_RATE: f64 = 1e-2;
 
-/// Of the pairs beyond the beginning, the most similar tenth counts by its number only, not by its place: there wrong
-/// labels would decide.
+/// The most similar tenth of the tail's pairs is censored: only their number counts, not their similarities, because wrong
+/// labels would decide there.
 const CENSORED: f64 = 0.1;
 
-/// Classes between the beginning and where places no longer count.
+/// Classes between the tail's beginning and the censored pairs.
 const CLASSES: usize = 40;
 
 /// Half of the 95 % quantile of chi-square with one degree of freedom.
@@ -25,23 +25,23 @@ const LIKELIHOOD_RATIO: f64 = 1.92;
 /// The rates of the most similar impostor pairs: `rate * (1 + shape * x / scale)^(-1 / shape)` at `x` beyond `from`
 /// (peaks over threshold: Pickands 1975; Coles, *An Introduction to Statistical Modeling of Extreme Values*, 4).
 ///
-/// A similarity is at most 1, and 1 can be reached. So the shape is not positive, as the law of a bounded variable has
-/// it, and its end, `from - scale / shape`, does not lie below 1. Within that, and within what the data does not refute
-/// (a likelihood ratio test at 5 %), the shape is the largest: the heaviest tail, the one that claims least.
+/// A similarity is at most 1, and 1 can be reached. So the shape is not positive, as for every bounded variable, and the tail's
+/// end, `from - scale / shape`, does not lie below 1. Of the shapes that fulfil this and that the data does not refute (a
+/// likelihood ratio test at 5 %), the fit takes the largest: the heaviest tail makes the most careful claims.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tail {
-    /// The similarity at which it begins.
+    /// The similarity at which the tail begins.
     pub from: f64,
     /// log10 of the rate there.
     pub log10_rate: f64,
-    /// The excess by which the rate falls to 1/e, at first.
+    /// The excess over which the rate falls to 1/e at the tail's beginning.
     pub scale: f64,
-    /// 0 for an exponential tail, negative for one that ends.
+    /// 0 for an exponential tail, negative for a tail with an end.
     pub shape: f64,
 }
 
 impl Tail {
-    /// Fits a tail by maximum likelihood over classes of similarities. `None` where there are too few.
+    /// Fits a tail by maximum likelihood over classes of similarities. `None` where there are too few pairs.
     #[must_use]
     pub fn fit(impostors: &Histogram) -> Option<Self> {
         let rate = RATE.max(PAIRS / impostors.count() as f64);
@@ -57,7 +57,7 @@ impl Tail {
         let reaching: Vec<f64> = edges.iter().map(|edge| impostors.reaching(from + edge) as f64).collect();
         let likelihood = |scale, shape| log_likelihood(&edges, &reaching, scale, shape);
 
-        // The best scale of each shape, and from the best shape upwards to the largest that is not refuted.
+        // First the best scale of each shape, then the largest shape that is not refuted.
         let fits: Vec<(f64, f64, f64)> = (-50..=0)
             .map(|hundredths| {
                 let shape = f64::from(hundredths) / 100.0;
@@ -78,7 +78,7 @@ impl Tail {
         self.log10_rate + log_survival(similarity - self.from, self.scale, self.shape) / 10f64.ln()
     }
 
-    /// The similarity that a rate at or below [`Self::log10_rate`] belongs to.
+    /// The similarity at a given rate, which must be at or below [`Self::log10_rate`].
     #[must_use]
     pub fn similarity(&self, log10_rate: f64) -> f64 {
         let log = (log10_rate - self.log10_rate) * 10f64.ln();
@@ -91,7 +91,7 @@ impl Tail {
     }
 }
 
-/// Natural logarithm of the part of the excesses beyond `x`.
+/// Natural logarithm of the fraction of the excesses beyond `x`.
 fn log_survival(x: f64, scale: f64, shape: f64) -> f64 {
     if shape == 0.0 {
         return -x / scale;
@@ -100,7 +100,8 @@ fn log_survival(x: f64, scale: f64, shape: f64) -> f64 {
     if inner <= -1.0 { f64::NEG_INFINITY } else { -inner.ln_1p() / shape }
 }
 
-/// Of excesses counted in classes: `reaching` holds how many reach each edge; beyond the last one is a class of its own.
+/// The log-likelihood of excesses in classes. `reaching` has how many excesses reach each edge; those beyond the last edge are
+/// one class.
 fn log_likelihood(edges: &[f64], reaching: &[f64], scale: f64, shape: f64) -> f64 {
     let survival: Vec<f64> = edges.iter().map(|edge| log_survival(*edge, scale, shape).exp()).collect();
     let class = |count: f64, probability: f64| if count > 0.0 { count * probability.ln() } else { 0.0 };
@@ -109,12 +110,12 @@ fn log_likelihood(edges: &[f64], reaching: &[f64], scale: f64, shape: f64) -> f6
     placed + class(reaching[reaching.len() - 1], survival[survival.len() - 1])
 }
 
-/// Where a function with one maximum has it, by golden section.
+/// The position of a function's only maximum, by golden-section search.
 fn largest(mut low: f64, mut high: f64, f: impl Fn(f64) -> f64) -> f64 {
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
     for _ in 0..60 {
         let (left, right) = (high - GOLDEN * (high - low), low + GOLDEN * (high - low));
-        // Both may be -infinity where the scale is far too small.
+        // Both values may be -infinity where the scale is far too small.
         if f(left) > f(right) { high = right } else { low = left }
     }
     f64::midpoint(low, high)
@@ -123,11 +124,11 @@ fn largest(mut low: f64, mut high: f64, f: impl Fn(f64) -> f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::random::Random;
+    use crate::split_mix::SplitMix64;
 
     /// Half a million similarities, normal with a deviation of 0.1.
     fn normal() -> Histogram {
-        let mut random = Random::new(5);
+        let mut random = SplitMix64::new(5);
         let mut histogram = Histogram::new();
         (0..500_000).for_each(|_| histogram.add((random.normal() * 0.1) as f32));
         histogram
@@ -146,7 +147,7 @@ mod tests {
 
     #[test]
     fn an_exponential_tail_has_no_end() {
-        let mut random = Random::new(6);
+        let mut random = SplitMix64::new(6);
         let mut histogram = Histogram::new();
         (0..500_000).for_each(|_| histogram.add((-0.02 * f64::ln(1.0 - random.unit())) as f32));
         let tail = Tail::fit(&histogram).unwrap();
@@ -171,7 +172,7 @@ mod tests {
             }
             assert!(tail.log10_rate_at(0.99) > f64::NEG_INFINITY);
         }
-        // Uniform: it ends at 0.5, but 1 must stay possible, which leaves no shape but the exponential.
+        // A uniform distribution ends at 0.5, but 1 must stay possible. Only the exponential shape allows that.
         let mut uniform = Histogram::new();
         (0..1_000_000).for_each(|step| uniform.add(step as f32 / 1e6 - 0.5));
         let tail = Tail::fit(&uniform).unwrap();

@@ -1,53 +1,53 @@
-//! How far estimated ages are from true ones.
+//! Errors of estimated ages.
 
-/// Bands of age that are reported, first and last year of each; the last one has no end.
+/// Age bands of the report, each by its first and last year. The last band has no end.
 pub const AGE_BANDS: [(u16, u16); 10] =
     [(0, 5), (6, 12), (13, 17), (18, 24), (25, 29), (30, 39), (40, 49), (50, 59), (60, 74), (75, u16::MAX)];
 
-/// Ages that most callers ask about, first and last year.
+/// The ages that most callers ask about: first and last year.
 pub const MIDDLE_AGES: (u16, u16) = (13, 39);
 
-/// Ages that callers compare with.
+/// Age limits that callers compare an estimate with, in years.
 pub const AGE_THRESHOLDS: [u16; 5] = [13, 16, 18, 21, 25];
 
-/// A mean error above this many years, or an offset above half of it, is too much to build on.
+/// A mean absolute error above this number of years, or a bias above half of it, makes estimates unusable.
 const TRUSTED: f64 = 8.0;
 
-/// An age and what was made of it, in years.
+/// A true and an estimated age, in years.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AgePair {
-    /// As labelled.
+    /// The true age, by the data set's label.
     pub age: f32,
-    /// As estimated.
+    /// The estimated age.
     pub estimate: f32,
 }
 
 /// The errors of a group of faces.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AgeErrors {
-    /// Faces.
+    /// Number of faces.
     pub count: usize,
     /// Mean of the absolute errors.
     pub mae: f64,
-    /// Mean of the errors: positive where people are taken for older than they are.
+    /// Mean of the errors, positive where the estimates are too high.
     pub bias: f64,
     /// Mean of the true ages.
     pub age: f64,
 }
 
-/// How a threshold divides people.
+/// How an age limit divides people.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AgeThreshold {
-    /// In years.
+    /// The limit in years.
     pub years: u16,
-    /// Of those below it, the part that is estimated to be above or equal; `None` without any.
+    /// Of the people below the limit, the part with an estimate at or above it; `None` where there are no such people.
     pub younger_passed: Option<f64>,
-    /// Of those above or equal, the part that is estimated to be below; `None` without any.
+    /// Of the people at or above the limit, the part with an estimate below it; `None` where there are no such people.
     pub older_refused: Option<f64>,
 }
 
 impl AgeErrors {
-    /// The errors of those from `first` to before the end of year `last`; `None` where there is nobody.
+    /// The errors for people from `first` to before the end of year `last`; `None` where there are no such people.
     #[must_use]
     pub fn of(pairs: &[AgePair], (first, last): (u16, u16)) -> Option<Self> {
         let years = f32::from(first)..f32::from(last) + 1.0;
@@ -63,7 +63,7 @@ impl AgeErrors {
         })
     }
 
-    /// Whether an estimate in this group says much about a person.
+    /// Whether estimates in this group are good enough to be used.
     #[must_use]
     pub fn is_trusted(&self) -> bool {
         self.mae <= TRUSTED && self.bias.abs() <= TRUSTED / 2.0
@@ -77,7 +77,7 @@ impl AgePair {
 }
 
 impl AgeThreshold {
-    /// How a threshold divides these people.
+    /// How an age limit divides these people.
     #[must_use]
     pub fn of(pairs: &[AgePair], years: u16) -> Self {
         let at = f32::from(years);
@@ -94,7 +94,7 @@ impl AgeThreshold {
     }
 }
 
-/// Pearson's correlation of age and estimate; `None` where one of them does not vary.
+/// Pearson's correlation of age and estimate; `None` where all ages or all estimates are equal.
 #[must_use]
 pub fn age_correlation(pairs: &[AgePair]) -> Option<f64> {
     let count = pairs.len() as f64;

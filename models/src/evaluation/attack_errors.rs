@@ -2,52 +2,52 @@
 
 use std::collections::BTreeMap;
 
-/// What was made of presentations of one kind: their scores, and how many had none.
+/// The scores of presentations of one type, and the number of those without a score.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Responses {
-    /// Of those that were judged.
+    /// Scores of the presentations that were judged.
     pub scores: Vec<f32>,
-    /// Those in which a face was not found, or could not be judged (for APNRR and BPNRR).
+    /// Presentations without a face, or with one that could not be judged (for APNRR and BPNRR).
     pub without: usize,
 }
 
 impl Responses {
-    /// How many there were.
+    /// The number of presentations.
     #[must_use]
     pub fn presentations(&self) -> usize {
         self.scores.len() + self.without
     }
 
-    /// The part of all presentations that has no score; 0 where there are none.
+    /// The part of all presentations without a score; 0 where there are no presentations.
     #[must_use]
     pub fn non_response_rate(&self) -> f64 {
         part(self.without, self.presentations())
     }
 
-    /// The part of the scores above a threshold: of an attack's type, its APCER. 0 where there are none.
+    /// The part of the scores above a threshold: the APCER of an attack's type. 0 where there are no scores.
     #[must_use]
     pub fn above(&self, threshold: f32) -> f64 {
         part(self.scores.iter().filter(|score| **score > threshold).count(), self.scores.len())
     }
 
-    /// The part of the scores up to a threshold: of bona fide presentations, the BPCER. 0 where there are none.
+    /// The part of the scores up to a threshold: the BPCER of bona fide presentations. 0 where there are no scores.
     #[must_use]
     pub fn up_to(&self, threshold: f32) -> f64 {
         part(self.scores.iter().filter(|score| **score <= threshold).count(), self.scores.len())
     }
 }
 
-/// What was made of a data set.
+/// The scores of a data set.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttackErrors {
-    /// Of living people.
+    /// Bona fide presentations.
     pub bona_fide: Responses,
-    /// Of each type of attack.
+    /// Attack presentations, by type.
     pub attacks: BTreeMap<String, Responses>,
 }
 
 impl AttackErrors {
-    /// Adds a presentation: its attack's type, if it is one, and its score, if it has one.
+    /// Adds a presentation. `attack` is the attack's type, `None` for a bona fide presentation. `score` is `None` where it could not be judged.
     pub fn add(&mut self, attack: Option<&str>, score: Option<f32>) {
         let responses = match attack {
             Some(attack) => self.attacks.entry(attack.to_owned()).or_default(),

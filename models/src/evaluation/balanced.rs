@@ -1,16 +1,16 @@
-//! Accuracy after the manner of Labeled Faces in the Wild.
+//! Accuracy over balanced pairs, by the protocol of Labeled Faces in the Wild (LFW).
 
 use std::collections::BTreeSet;
 
 use super::labelled::Labelled;
-use super::random::Random;
+use crate::split_mix::SplitMix64;
 
 const FOLDS: usize = 10;
 
 /// Genuine pairs of a fold, and as many impostor pairs.
 const PAIRS: usize = 300;
 
-/// The share of right decisions over pairs that are genuine as often as not.
+/// The share of right decisions over pairs of which half are genuine.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Accuracy {
     /// The mean over the folds.
@@ -24,12 +24,12 @@ pub struct Accuracy {
 /// A pair: its similarity, and whether it is genuine.
 type Pair = (f32, bool);
 
-/// Decides balanced pairs in ten folds of people, each by the threshold that is best for the other nine (the protocol of
-/// LFW's view 2, with pairs of our own drawing: 300 genuine and 300 impostor pairs a fold, fewer where there are not as
-/// many). A person is drawn first, then two pictures. `None` where a fold has no genuine pair or a single person.
+/// Decides balanced pairs in ten folds of people, each by the threshold that is best for the other nine: the protocol of LFW's
+/// view 2, but with pairs that are drawn here. A fold has 300 genuine and 300 impostor pairs, or fewer where there are not as
+/// many. A person is drawn first, then two pictures. `None` where a fold has no genuine pair or a single person.
 #[must_use]
 pub fn balanced_accuracy(labelled: &Labelled) -> Option<Accuracy> {
-    let mut random = Random::new(0);
+    let mut random = SplitMix64::new(0);
     let mut folds = vec![Vec::new(); FOLDS];
     for (place, pictures) in shuffled(by_person(labelled), &mut random).into_iter().enumerate() {
         folds[place % FOLDS].push(pictures);
@@ -60,15 +60,15 @@ fn by_person(labelled: &Labelled) -> Vec<Vec<usize>> {
     people
 }
 
-fn shuffled<T>(mut list: Vec<T>, random: &mut Random) -> Vec<T> {
+fn shuffled<T>(mut list: Vec<T>, random: &mut SplitMix64) -> Vec<T> {
     for end in (1..list.len()).rev() {
         list.swap(end, random.below(end + 1));
     }
     list
 }
 
-/// Pairs among some people, none twice.
-fn draw(labelled: &Labelled, people: &[Vec<usize>], random: &mut Random) -> Option<Vec<Pair>> {
+/// Draws pairs among some people, no pair twice.
+fn draw(labelled: &Labelled, people: &[Vec<usize>], random: &mut SplitMix64) -> Option<Vec<Pair>> {
     let several: Vec<&Vec<usize>> = people.iter().filter(|pictures| pictures.len() > 1).collect();
     if several.is_empty() || people.len() < 2 {
         return None;
@@ -87,7 +87,7 @@ fn draw(labelled: &Labelled, people: &[Vec<usize>], random: &mut Random) -> Opti
     Some(genuine.into_iter().map(pair(true)).chain(impostors.into_iter().map(pair(false))).collect())
 }
 
-/// Up to `count` different pairs of different pictures, as far as a patient draw finds them.
+/// Draws up to `count` different pairs of different pictures; fewer where many draws in a row find no new pair.
 fn distinct(count: usize, mut draw: impl FnMut() -> [usize; 2]) -> BTreeSet<[usize; 2]> {
     let mut pairs = BTreeSet::new();
     for _ in 0..count * 20 {

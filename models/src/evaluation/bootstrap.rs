@@ -1,8 +1,8 @@
-//! Confidence intervals by drawing people, not pairs: pairs share people, and are far from independent.
+//! Confidence intervals by bootstrap over people. Pairs share people, so drawing pairs would treat them as independent.
 
-use super::random::Random;
+use crate::split_mix::SplitMix64;
 
-/// Enough that the ends of an interval move by a few percent of its width from one seed to another.
+/// With this number the ends of an interval move by a few percent of its width from one seed to another.
 const REPLICATES: u64 = 1000;
 
 /// A 95 % confidence interval.
@@ -14,7 +14,7 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Bootstrap samples of people: how often each is drawn when as many as there are are drawn with replacement.
+/// Bootstrap samples of people: how often each person is drawn when all of them are drawn with replacement.
 #[derive(Clone, Debug)]
 pub struct Draws(Vec<Vec<u32>>);
 
@@ -23,7 +23,7 @@ impl Draws {
     #[must_use]
     pub fn new(people: usize) -> Self {
         let draw = |seed| {
-            let mut random = Random::new(seed);
+            let mut random = SplitMix64::new(seed);
             let mut times = vec![0; people];
             (0..people).for_each(|_| times[random.below(people)] += 1);
             times
@@ -31,25 +31,25 @@ impl Draws {
         Self((0..REPLICATES).map(draw).collect())
     }
 
-    /// How many people there are.
+    /// The number of people.
     #[must_use]
     pub fn people(&self) -> usize {
         self.0.first().map_or(0, Vec::len)
     }
 
-    /// The samples; each has an entry a person.
+    /// The samples, each with one entry a person.
     pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
         self.0.iter().map(Vec::as_slice)
     }
 
-    /// The interval that a statistic's values over the samples span, by percentiles. `None` where it has none.
+    /// The percentile interval of a statistic's values over the samples. `None` where no value is a number.
     pub fn interval(&self, statistic: impl FnMut(&[u32]) -> f64) -> Option<Interval> {
         Interval::of(self.iter().map(statistic).collect())
     }
 }
 
 impl Interval {
-    /// The central 95 % of values; those that are no number are left out.
+    /// The central 95 % of the values without NaN.
     pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
         values.retain(|value| !value.is_nan());
         values.sort_unstable_by(f64::total_cmp);
@@ -58,13 +58,13 @@ impl Interval {
         Some(Self { low: values[tail], high: values[last - tail] })
     }
 
-    /// Whether a value lies in it, its ends included.
+    /// Whether a value lies in the interval or on its ends.
     #[must_use]
     pub fn contains(&self, value: f64) -> bool {
         (self.low..=self.high).contains(&value)
     }
 
-    /// The interval of a monotone rising function of the value.
+    /// The interval of `f(value)`, where `f` rises monotonically.
     #[must_use]
     pub fn map(self, f: impl Fn(f64) -> f64) -> Self {
         Self { low: f(self.low), high: f(self.high) }

@@ -15,19 +15,19 @@ pub struct Genuine {
     pub similarity: f32,
 }
 
-/// All pairs of a labelled set.
+/// The similarities of all pairs of a labelled set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     genuine: Vec<Genuine>,
     impostors: Histogram,
 }
 
-/// Similarities of genuine pairs, a rising list a person.
+/// Similarities of genuine pairs, one rising list a person.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenuinePairs(Vec<Vec<f32>>);
 
 impl Comparison {
-    /// From similarities; genuine pairs in the order of their people.
+    /// From similarities. Genuine pairs must be in the order of their people.
     #[must_use]
     pub fn new(genuine: Vec<Genuine>, impostors: Histogram) -> Self {
         Self { genuine, impostors }
@@ -51,8 +51,8 @@ impl Comparison {
         self.genuine_pairs_capped(people, usize::MAX)
     }
 
-    /// At most `cap` genuine pairs a person, so that people with many pictures do not decide alone. A person's pairs
-    /// are taken at equal distances from the list of all.
+    /// At most `cap` genuine pairs a person, or people with many pictures would decide alone. The pairs are taken at equal
+    /// distances from the list of all pairs of the person.
     #[must_use]
     pub fn genuine_pairs_capped(&self, people: usize, cap: usize) -> GenuinePairs {
         let mut lists = vec![Vec::new(); people];
@@ -67,7 +67,7 @@ impl Comparison {
 }
 
 impl GenuinePairs {
-    /// How many pairs there are.
+    /// The number of pairs.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.iter().map(Vec::len).sum()
@@ -79,8 +79,8 @@ impl GenuinePairs {
         self.rate_below_of(&vec![1; self.0.len()], threshold)
     }
 
-    /// The 95 % confidence interval, for the people drawn, of the false non-match rate at a false match rate: where the
-    /// threshold lies is drawn with them. `None` without pairs.
+    /// The 95 % confidence interval of the false non-match rate at a false match rate, over the people that are drawn. The
+    /// threshold is computed anew for each sample. `None` without pairs.
     #[must_use]
     pub fn interval(&self, fmr: f64, impostors: &Reaching, draws: &Draws) -> Option<Interval> {
         if self.count() == 0 {
@@ -103,7 +103,7 @@ impl GenuinePairs {
     }
 }
 
-/// Where a falling line through (x, y) crosses `level`; the nearest end where it does not.
+/// The x at which a falling line through (x, y) crosses `level`, or the nearest end where it does not cross it.
 fn crossing(x: &[f64], y: &[f64], level: f64) -> f64 {
     let Some(last) = x.len().checked_sub(1) else { return f64::NAN };
     let after = y.partition_point(|y| *y > level);
@@ -111,7 +111,7 @@ fn crossing(x: &[f64], y: &[f64], level: f64) -> f64 {
         return x[after.min(last)];
     }
     let part = (y[after - 1] - level) / (y[after - 1] - y[after]);
-    // The rate behind may be zero, its logarithm without bound.
+    // The next rate may be zero, and its logarithm -infinity.
     x[after - 1] + (x[after] - x[after - 1]) * if part.is_finite() { part } else { 0.5 }
 }
 

@@ -1,23 +1,23 @@
-//! What throwing away the worst pictures is worth: the error-versus-discard characteristic of ISO/IEC 29794-1.
+//! The error-versus-discard characteristic of ISO/IEC 29794-1: how error rates fall when the worst pictures are discarded.
 
 use super::comparison::Genuine;
 
 /// Which values of a measure are bad.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Order {
-    /// The low ones, as with a quality.
+pub enum BadValues {
+    /// Low values, as of a quality.
     Low,
-    /// The high ones.
+    /// High values.
     High,
-    /// Those far from the median, as with an angle.
+    /// Values far from the median, as of an angle.
     Far,
 }
 
-/// False non-match rate at a fixed threshold over the fraction discarded by quality, the worst first.
+/// False non-match rate at a fixed threshold, over the fraction that is discarded by quality, the worst first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DiscardCurve(Vec<Level>);
 
-/// Genuine pairs of one quality, which go evenly while the fraction discarded passes from `from` to `to`.
+/// Genuine pairs of one quality. They are discarded evenly while the discarded fraction grows from `from` to `to`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Level {
     from: f64,
@@ -26,8 +26,8 @@ struct Level {
     failures: usize,
 }
 
-impl Order {
-    /// Turns a measure into a quality: more is better.
+impl BadValues {
+    /// Makes a quality of a measure: higher is better.
     #[must_use]
     pub fn quality(self, values: &[f64]) -> Vec<f64> {
         let mut sorted = values.to_vec();
@@ -43,7 +43,7 @@ impl Order {
 }
 
 impl DiscardCurve {
-    /// Discards pairs; a pair is as good as the worse of its pictures. `quality` has an entry a picture.
+    /// Discards pairs. A pair has the quality of the worse of its pictures; `quality` has one entry a picture.
     #[must_use]
     pub fn by_pairs(genuine: &[Genuine], threshold: f64, quality: &[f64]) -> Self {
         let pairs = judged(genuine, threshold, quality);
@@ -51,13 +51,13 @@ impl DiscardCurve {
         Self::new(pairs, qualities)
     }
 
-    /// Discards pictures, and with them every pair that they are in.
+    /// Discards pictures together with all pairs that contain them.
     #[must_use]
     pub fn by_pictures(genuine: &[Genuine], threshold: f64, quality: &[f64]) -> Self {
         Self::new(judged(genuine, threshold, quality), quality.to_vec())
     }
 
-    /// From pairs, with their quality and whether they fail, and the qualities of all that is discarded.
+    /// The curve of `pairs`, each with its quality and whether it fails, where `discarded` has the qualities of everything that can be discarded.
     fn new(mut pairs: Vec<(f64, bool)>, mut discarded: Vec<f64>) -> Self {
         pairs.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
         discarded.sort_unstable_by(f64::total_cmp);
@@ -87,7 +87,7 @@ impl DiscardCurve {
     }
 }
 
-/// Each pair's quality, and whether it fails.
+/// The quality of each pair, and whether the pair fails.
 fn judged(genuine: &[Genuine], threshold: f64, quality: &[f64]) -> Vec<(f64, bool)> {
     let judge = |pair: &Genuine| {
         let [one, other] = pair.pictures.map(|picture| quality[picture as usize]);
@@ -147,9 +147,9 @@ mod tests {
     #[test]
     fn measures_become_qualities() {
         let angles = [-30.0, 0.0, 10.0];
-        assert_eq!(Order::Low.quality(&angles), angles);
-        assert_eq!(Order::High.quality(&angles), [30.0, 0.0, -10.0]);
-        assert_eq!(Order::Far.quality(&angles), [-30.0, 0.0, -10.0]);
-        assert!(Order::Far.quality(&[]).is_empty());
+        assert_eq!(BadValues::Low.quality(&angles), angles);
+        assert_eq!(BadValues::High.quality(&angles), [30.0, 0.0, -10.0]);
+        assert_eq!(BadValues::Far.quality(&angles), [-30.0, 0.0, -10.0]);
+        assert!(BadValues::Far.quality(&[]).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! A folder of labelled pictures, and what a coder makes of it.
+//! A folder of labelled pictures, and the faces that a coder finds in it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use super::{Coder, CoderError, Sample};
 #[derive(Clone, Debug)]
 pub struct Folder {
     people: Vec<String>,
-    /// Each with its person.
+    /// Each picture with the number of its person.
     pictures: Vec<(u32, PathBuf)>,
 }
 
@@ -22,7 +22,7 @@ pub struct Coded {
     pub people: Vec<String>,
     /// The embeddings with their people.
     pub labelled: Labelled,
-    /// Where each face was found.
+    /// The picture of each face.
     pub pictures: Vec<PathBuf>,
     /// Each face's quality.
     pub quality: Vec<i32>,
@@ -43,7 +43,7 @@ pub enum EvaluationError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// There is nothing in it.
+    /// The folder has no pictures.
     #[error(
         "there are no pictures in {path}: it must hold a folder for each person, with that person's pictures"
     )]
@@ -59,12 +59,12 @@ pub enum EvaluationError {
         /// The coder's reason.
         source: CoderError,
     },
-    /// An embedding is not one.
+    /// An embedding is refused.
     #[error("the embedding of {path}: {source}")]
     Embedding {
         /// The picture.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why.
         source: LabelledError,
     },
 }
@@ -73,7 +73,7 @@ impl Folder {
     /// Lists the pictures of all people, or of a fold of them. Names that begin with a dot are left out.
     ///
     /// # Errors
-    /// An unreadable folder, or no picture at all.
+    /// The folder cannot be read, or has no pictures.
     pub fn list(root: &Path, fold: Option<Fold>) -> Result<Self, EvaluationError> {
         let (mut people, mut pictures) = (Vec::new(), Vec::new());
         for person in sorted(root)?.into_iter().filter(|path| path.is_dir()) {
@@ -98,11 +98,11 @@ impl Folder {
         self.pictures.len()
     }
 
-    /// Codes every picture, with a thread for each coder, and tells `done` after each. The result does not depend on
-    /// the number of coders.
+    /// Codes every picture, with a thread for each coder, and calls `done` after each picture. The result does not depend on the
+    /// number of coders.
     ///
     /// # Errors
-    /// A picture that the coder fails on, an embedding of another length than the first one's.
+    /// The coder fails on a picture, or an embedding has another length than the first one.
     pub fn code<C: Coder + Send>(
         &self,
         coders: &mut [C],
@@ -141,7 +141,7 @@ impl Folder {
         Ok(coded)
     }
 
-    /// Takes pictures until none is left or somebody failed.
+    /// Takes pictures until none is left or a coder has failed.
     fn code_some(
         &self,
         coder: &mut impl Coder,
@@ -173,7 +173,7 @@ impl Coded {
         Ok(())
     }
 
-    /// How many people have a face here.
+    /// The number of people with at least one face.
     #[must_use]
     pub fn people_with_a_face(&self) -> usize {
         self.labelled.identities().chunk_by(|one, other| one == other).count()

@@ -1,6 +1,6 @@
-//! Millions of similarities in constant space.
+//! A histogram of millions of similarities, in constant memory.
 
-/// Bins a unit of similarity; a threshold is exact to one of them.
+/// Bins a unit of similarity. A threshold is exact to one bin.
 const BINS_PER_UNIT: f32 = 100_000.0;
 const BINS: usize = 200_001;
 
@@ -12,7 +12,7 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// An empty one.
+    /// An empty histogram.
     #[must_use]
     pub fn new() -> Self {
         Self { bins: vec![0; BINS], count: 0 }
@@ -24,13 +24,13 @@ impl Histogram {
         self.count += 1;
     }
 
-    /// Takes back a similarity that was counted.
+    /// Removes a similarity that was counted before.
     pub fn remove(&mut self, similarity: f32) {
         self.bins[bin(similarity)] -= 1;
         self.count -= 1;
     }
 
-    /// Adds another's counts.
+    /// Adds the counts of another histogram.
     pub fn merge(&mut self, other: &Self) {
         for (bin, more) in self.bins.iter_mut().zip(&other.bins) {
             *bin += more;
@@ -38,7 +38,7 @@ impl Histogram {
         self.count += other.count;
     }
 
-    /// How many similarities were counted.
+    /// The number of similarities.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.count
@@ -58,14 +58,14 @@ impl Histogram {
         -1.0
     }
 
-    /// How many similarities reach `threshold`, to the bin.
+    /// How many similarities reach `threshold`, rounded to a bin.
     #[must_use]
     pub fn reaching(&self, threshold: f64) -> u64 {
         let first = ((threshold + 1.0) * f64::from(BINS_PER_UNIT)).round() as usize;
         self.bins.iter().skip(first).sum()
     }
 
-    /// The fraction of the similarities that reach `threshold`, to the bin.
+    /// The fraction of the similarities that reach `threshold`, rounded to a bin.
     #[must_use]
     pub fn rate(&self, threshold: f64) -> f64 {
         if self.count == 0 { 0.0 } else { self.reaching(threshold) as f64 / self.count as f64 }

@@ -1,4 +1,4 @@
-//! Embeddings with the people they are of.
+//! Embeddings with the people that they belong to.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use super::reaching::Reaching;
 /// Rows of a block: 64 rows of 512 values stay in a core's cache.
 const BLOCK: usize = 64;
 
-/// Sums that run side by side in a dot product, so that it can be computed in vectors.
+/// Sums that run side by side in a dot product, which lets the compiler use vector instructions.
 const LANES: usize = 16;
 
 /// Embeddings of unit length, each with its person.
@@ -30,33 +30,33 @@ pub struct Impostor {
     pub similarity: f32,
 }
 
-/// Why an embedding is not taken.
+/// Why an embedding is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum LabelledError {
-    /// The first one had another length.
+    /// The set's first embedding had another length.
     #[error("it has {found} values, the first one has {expected}")]
     Dimensions {
-        /// Of the first one.
+        /// Length of the first embedding.
         expected: usize,
-        /// Of this one.
+        /// Length of this embedding.
         found: usize,
     },
-    /// It has no direction.
+    /// The embedding is zero or not finite, so it has no direction.
     #[error("it is zero or not finite")]
     Direction,
 }
 
 impl Labelled {
-    /// None yet.
+    /// An empty set.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds an embedding; it is brought to unit length.
+    /// Adds an embedding and scales it to unit length.
     ///
     /// # Errors
-    /// Another length than the first one's, or no direction.
+    /// The embedding has another length than the first one, or no direction.
     pub fn push(&mut self, identity: u32, embedding: &[f32]) -> Result<(), LabelledError> {
         if self.identities.is_empty() {
             self.dimensions = embedding.len();
@@ -73,19 +73,19 @@ impl Labelled {
         Ok(())
     }
 
-    /// Each embedding's person.
+    /// The person of each embedding.
     #[must_use]
     pub fn identities(&self) -> &[u32] {
         &self.identities
     }
 
-    /// How many people there may be: one more than the largest number of one.
+    /// One more than the largest number of a person.
     #[must_use]
     pub fn people(&self) -> usize {
         self.identities.iter().max().map_or(0, |last| *last as usize + 1)
     }
 
-    /// The places of at most `cap` embeddings a person, at equal distances in the list of that person's.
+    /// The places of at most `cap` embeddings a person, at equal distances in the person's list.
     #[must_use]
     pub fn at_most(&self, cap: usize) -> Vec<usize> {
         let mut rows: Vec<usize> = (0..self.identities.len()).collect();
@@ -169,7 +169,7 @@ impl Labelled {
         reaching
     }
 
-    /// Shows every pair once to a thread's own state; the states.
+    /// Visits every pair once, each thread with a state of its own, and returns the states.
     fn each_pair<T: Send>(
         &self,
         threads: usize,
@@ -198,7 +198,7 @@ impl Labelled {
         })
     }
 
-    /// Compares a block of rows with all rows behind, block by block.
+    /// Compares a block of rows with all later rows, block by block.
     fn compare_block(&self, rows: Range<usize>, mut visit: impl FnMut(usize, usize, f32)) {
         for first in (rows.start..self.identities.len()).step_by(BLOCK) {
             for row in rows.clone() {

@@ -1,22 +1,22 @@
-//! Who the impostor pairs above a threshold belong to.
+//! Impostor pairs above thresholds, counted by person.
 
 use super::bootstrap::{Draws, Interval};
 
 /// For each person and each threshold, how many impostor pairs with a picture of that person reach it.
 ///
-/// That is what a confidence interval of a false match rate needs: a rate over pairs of pictures varies with the people
-/// drawn, since one who resembles many brings all those pairs along.
+/// The confidence interval of a false match rate needs these counts. A rate over pairs of pictures varies with the people that
+/// are drawn, since a person who resembles many others adds all those pairs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reaching {
     thresholds: Vec<f64>,
-    /// A row a person: how many pairs reach each threshold.
+    /// How many pairs reach each threshold, one row a person.
     reached: Vec<Vec<u64>>,
-    /// How many pairs each person is in.
+    /// The number of pairs of each person.
     compared: Vec<u64>,
 }
 
 impl Reaching {
-    /// Nothing counted yet. `thresholds` must rise.
+    /// Without pairs. `thresholds` must rise.
     pub(super) fn new(people: usize, thresholds: &[f64]) -> Self {
         Self {
             thresholds: thresholds.to_vec(),
@@ -36,7 +36,7 @@ impl Reaching {
         }
     }
 
-    /// Takes a pair back.
+    /// Removes a pair that was counted before.
     pub(crate) fn remove(&mut self, people: [u32; 2], similarity: f32) {
         let reached = self.reached_by(similarity);
         for person in people {
@@ -45,7 +45,7 @@ impl Reaching {
         }
     }
 
-    /// Adds another's counts, of the same people and thresholds.
+    /// Adds other counts of the same people and thresholds.
     pub(super) fn merge(&mut self, other: &Self) {
         for (count, more) in self.compared.iter_mut().zip(&other.compared) {
             *count += more;
@@ -85,11 +85,11 @@ impl Reaching {
         self.drawn(&vec![1; self.compared.len()])
     }
 
-    /// The same of a bootstrap sample of people.
+    /// log10 of the rate at each threshold in a bootstrap sample of people.
     ///
-    /// A rate over pairs is a U-statistic of two people. Its variance is, to first order, four times that of the mean
-    /// of what each person brings (Hoeffding's projection), hence the doubled deviation. Where pairs are so rare that
-    /// hardly anybody is in two of them, the result is too wide by up to the root of two: on the safe side.
+    /// A rate over pairs is a U-statistic of two people. Its variance is, to first order, four times the variance of the mean
+    /// contribution of a person (Hoeffding's projection), so the deviation is doubled. Where pairs are so rare that hardly
+    /// any person is in two of them, the interval is too wide by up to the square root of two.
     #[must_use]
     pub fn log10_rates_of(&self, draw: &[u32]) -> Vec<f64> {
         let all = self.log10_rates();
@@ -130,7 +130,7 @@ impl Reaching {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluation::random::Random;
+    use crate::split_mix::SplitMix64;
 
     #[test]
     fn pairs_count_for_both_of_their_people() {
@@ -151,13 +151,12 @@ mod tests {
         assert_eq!(reaching.intervals(&Draws::new(3))[1], None);
     }
 
-    /// The rate at which pairs of people are above a threshold, where each person has an own inclination to resemble
-    /// others: how often the interval holds the true rate.
+    /// How often the interval contains the true rate, in a model in which each person resembles others to a degree of their own.
     fn coverage(people: usize, spread: f64, threshold: f64, true_rate: f64) -> usize {
         let worlds = 100;
         (0..worlds)
             .filter(|world| {
-                let mut random = Random::new(*world);
+                let mut random = SplitMix64::new(*world);
                 let inclination: Vec<f64> = (0..people).map(|_| random.normal() * spread).collect();
                 let mut reaching = Reaching::new(people, &[threshold]);
                 for one in 0..people {
@@ -184,7 +183,7 @@ mod tests {
     #[test]
     fn pairs_alone_would_promise_too_much() {
         // The same world as above: an interval of a binomial proportion is four times too narrow.
-        let mut random = Random::new(7);
+        let mut random = SplitMix64::new(7);
         let people = 120;
         let inclination: Vec<f64> = (0..people).map(|_| random.normal() * 0.5).collect();
         let mut reaching = Reaching::new(people, &[1.837]);

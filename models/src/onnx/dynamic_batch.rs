@@ -1,8 +1,8 @@
-//! The batch axis becomes a parameter.
+//! Makes the batch axis a parameter.
 
 use std::collections::{HashMap, HashSet};
 
-use super::ConversionError;
+use super::error::ConversionError;
 use super::proto::{DimensionProto, GraphProto, ValueInfoProto};
 
 /// Name of the batch axis in the converted graph.
@@ -10,9 +10,9 @@ const BATCH: &str = "N";
 
 /// Makes the leading axis of every input and output a parameter.
 ///
-/// A `Reshape` to a constant shape that begins with a batch of 1 copies that axis from its input instead (0 in
-/// `Reshape`'s terms). Recorded shapes of intermediate values are dropped: they are derived data and would be
-/// wrong now. Whether a leading 1 was the batch is not visible in the graph; the proof decides.
+/// A `Reshape` to a constant shape that begins with 1 copies that axis from its input instead (0 in the terms of `Reshape`).
+/// Recorded shapes of intermediate values are dropped, as they are derived data and no longer right. The graph does not show
+/// whether a leading 1 is the batch axis; a wrong guess fails in the proof.
 pub(super) fn apply(graph: &mut GraphProto) -> Result<(), ConversionError> {
     let constants: HashSet<String> =
         graph.initializer.iter().filter_map(|tensor| tensor.name.clone()).collect();

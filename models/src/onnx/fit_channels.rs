@@ -1,4 +1,4 @@
-//! Inner channels in the number that the hardware likes.
+//! Fits the number of inner channels to the blocks in which ONNX Runtime computes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,18 +7,18 @@ use super::proto::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 /// ONNX Runtime computes channels in blocks of 16 (AVX-512) or 8, and falls back to slower code for other counts.
 const BLOCK: usize = 16;
 
-/// Drops inner channels that carry a constant, and fills up the rest with zeros to a multiple of 16.
+/// Drops inner channels with a constant value, and adds channels of zeros up to a multiple of 16.
 ///
-/// Inner are the channels from one dense convolution to the next, where only rectifiers and depthwise convolutions
-/// lie between: their number is nobody else's business. A constant one goes into the next convolution's bias.
-/// Weights count as zero only if they are: negligible ones are flushed before.
+/// Inner channels are those from one dense convolution to the next with only rectifiers and depthwise convolutions in between.
+/// No other node depends on their number. The contribution of a constant channel moves into the next convolution's bias. Only
+/// weights of exactly zero count as zero, so negligible weights are flushed first.
 pub(super) fn apply(graph: &mut GraphProto) {
     for chain in chains(graph) {
         fit(graph, &chain);
     }
 }
 
-/// Nodes by index: a dense convolution, what keeps its channels apart, and the next dense convolution.
+/// Nodes by index: a dense convolution, the nodes that compute each channel separately, and the next dense convolution.
 struct Chain {
     first: usize,
     middle: Vec<usize>,
@@ -35,7 +35,7 @@ fn chains(graph: &GraphProto) -> Vec<Chain> {
     let outputs: HashSet<&str> = graph.output.iter().map(ValueInfoProto::name).collect();
     let constants: HashMap<&str, &TensorProto> =
         graph.initializer.iter().map(|tensor| (tensor.name(), tensor)).collect();
-    // A constant that two nodes share cannot be cut for one of them.
+    // A constant that two nodes share cannot be changed for one of them.
     let own = |name: &str| {
         constants.get(name).copied().filter(|_| users.get(name).is_some_and(|all| all.len() == 1))
     };
@@ -124,7 +124,7 @@ fn fit(graph: &mut GraphProto, chain: &Chain) {
                 }
             }
             _ => {
-                // At the border a depthwise convolution sees its padding, so a constant other than 0 is lost.
+                // At the border a depthwise convolution includes its padding, so a constant other than 0 does not stay constant.
                 let zero = known_zero(&values(graph, node, 1).unwrap_or_default(), channels);
                 for ((value, zero), bias) in constant.iter_mut().zip(zero).zip(bias(graph, node)) {
                     *value = (zero || *value == Some(0.0)).then_some(bias);
@@ -154,8 +154,8 @@ fn fit(graph: &mut GraphProto, chain: &Chain) {
     }
 }
 
-/// Moves what constant channels contribute into the last convolution's bias, and returns the channels that nothing
-/// depends on any more.
+/// Moves the contribution of constant channels into the last convolution's bias, and returns the channels that are not needed
+/// after that.
 fn absorb(
     graph: &mut GraphProto,
     chain: &Chain,
@@ -199,7 +199,7 @@ fn absorb(
     dropped
 }
 
-/// For each channel of the leading axis, whether all its values are zero.
+/// Whether all values of a channel are zero, for each channel of the leading axis.
 fn known_zero(values: &[f32], channels: usize) -> Vec<bool> {
     let size = (values.len() / channels.max(1)).max(1);
     values.chunks(size).map(|channel| channel.iter().all(|value| *value == 0.0)).collect()
@@ -209,7 +209,7 @@ fn axis(graph: &GraphProto, tensor: Option<usize>, axis: usize) -> Option<usize>
     usize::try_from(*graph.initializer[tensor?].dims.get(axis)?).ok()
 }
 
-/// Keeps these entries of an axis, in order, and fills it up with zeros to `width`.
+/// Keeps these entries of an axis, in order, and adds zeros up to `width`.
 fn select(tensor: &mut TensorProto, axis: usize, keep: &[usize], width: usize) {
     let Some(values) = tensor.f32s() else { return };
     let dims: Vec<usize> = tensor.dims.iter().filter_map(|dim| usize::try_from(*dim).ok()).collect();
@@ -246,8 +246,8 @@ mod tests {
         node
     }
 
-    /// Two channels become five, and two again. Of the five: 0 lives, 1 is nothing but a bias, 2 is a constant that
-    /// a depthwise kernel spoils at the border, 3 is not used, 4 is zero until its second bias.
+    /// Two channels become five, and two again. Of the five, 0 is computed from the input, 1 is only a bias, 2 is a constant that
+    /// changes at the border of a depthwise kernel, 3 is not used, 4 is zero until its second bias.
     fn bottleneck() -> GraphProto {
         let nodes = vec![
             test_model::node("Conv", &["input", "w1", "b1"], "a"),
@@ -270,7 +270,7 @@ mod tests {
         test_model::graph(&[1, 2, 1, 1], nodes, constants)
     }
 
-    /// Computes one pixel: of a 3x3 kernel only the centre matters there.
+    /// Computes a picture of one pixel, for which only the centre of a 3x3 kernel matters.
     fn run(graph: &GraphProto, input: &[f32]) -> Vec<f32> {
         let constants: HashMap<&str, Vec<f32>> =
             graph.initializer.iter().map(|tensor| (tensor.name(), tensor.f32s().unwrap())).collect();
@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(dims[3], [16, 1, 3, 3]);
         assert_eq!(dims[5], [2, 16, 1, 1]);
         assert_eq!(group(&fitted.node[2]), 16);
-        // Channels 0 and 2 are left.
+        // Channels 0 and 2 remain.
         let last = fitted.initializer[5].f32s().unwrap();
         assert_eq!((&last[..3], &last[16..19]), (&[1.0, 3.0, 0.0][..], &[-1.0, 0.25, 0.0][..]));
         // 2.0 * 0.7 + 5.0 * 0.9 and 1.0 + 0.5 * 0.7 + 1.0 * 0.9

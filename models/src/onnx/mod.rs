@@ -1,6 +1,8 @@
-//! Rewriting of ONNX graphs, and the proof that a rewritten graph computes what the original does.
+//! Conversion of ONNX graphs, and the proof that a converted graph computes what the original does.
 
+mod convert;
 mod dynamic_batch;
+mod error;
 mod fit_channels;
 mod negligible;
 mod prelu;
@@ -12,102 +14,8 @@ mod tensor;
 pub(crate) mod test_model;
 mod tfjs;
 
-use prost::Message;
-
+pub use self::convert::convert;
+pub use self::error::ConversionError;
 pub use self::proof::{GraphRunner, Proof, ProofError, RunnerError, Tensor, conversion_proof};
-use self::proto::ModelProto;
 pub use self::reference::{Reference, Square};
 pub use self::tfjs::{TfjsModel, import};
-use crate::manifest::Conversion;
-
-/// Why a file cannot be converted.
-#[derive(Debug, thiserror::Error)]
-pub enum ConversionError {
-    /// The bytes are not an ONNX model.
-    #[error("not an ONNX file: {0}")]
-    Decode(#[from] prost::DecodeError),
-    /// The bytes are not a graph model of TensorFlow.js.
-    #[error("not a graph model: {0}")]
-    Json(#[from] serde_json::Error),
-    /// The file says something that would be lost.
-    #[error("the ONNX file has fields that are not known here and would be lost")]
-    UnknownFields,
-    /// The graph has a form that the conversion was not made for.
-    #[error("the graph cannot be converted: {0}")]
-    Unsupported(String),
-}
-
-/// Applies conversions in order. The same bytes give the same bytes.
-///
-/// # Errors
-/// Not an ONNX file, or a graph that a conversion was not made for.
-pub fn convert(file: &[u8], conversions: &[Conversion]) -> Result<Vec<u8>, ConversionError> {
-    let mut model = ModelProto::decode(file)?;
-    if model.encoded_len() != file.len() {
-        return Err(ConversionError::UnknownFields);
-    }
-    let graph = model.graph.as_mut().ok_or_else(|| ConversionError::Unsupported("no graph".to_owned()))?;
-    for conversion in conversions {
-        match conversion {
-            Conversion::DynamicBatch => dynamic_batch::apply(graph)?,
-            Conversion::PreluToMax => prelu::to_max(graph)?,
-            Conversion::PreluToConv => prelu::to_conv(graph)?,
-            Conversion::FlushNegligible => negligible::flush(graph),
-            Conversion::FitChannels => fit_channels::apply(graph),
-        }
-    }
-    Ok(model.encode_to_vec())
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::{any, prop};
-    use proptest::{prop_assert_eq, proptest};
-
-    use super::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_file_survives_byte_for_byte(
-            dims in prop::collection::vec(any::<i64>(), 0..4),
-            floats in prop::collection::vec(any::<f32>(), 0..8),
-            ints in prop::collection::vec(any::<i64>(), 0..8),
-            raw in any::<Option<Vec<u8>>>(),
-            text in ".{0,12}",
-            opaque in prop::collection::vec(any::<Vec<u8>>(), 0..3),
-            i in any::<Option<i64>>(),
-        ) {
-            let attribute = AttributeProto {
-                name: Some(text.clone()), i, ints: ints.clone(), floats: floats.clone(), graphs: opaque.clone(),
-                ..AttributeProto::default()
-            };
-            let tensor = TensorProto {
-                dims, float_data: floats, int64_data: ints, raw_data: raw, external_data: opaque.clone(),
-                ..TensorProto::default()
-            };
-            let node = NodeProto { op_type: Some(text), attribute: vec![attribute], ..NodeProto::default() };
-            let graph = GraphProto { node: vec![node], initializer: vec![tensor], ..GraphProto::default() };
-            let file = ModelProto { graph: Some(graph), opset_import: opaque, ..ModelProto::default() };
-            let bytes = file.encode_to_vec();
-            prop_assert_eq!(convert(&bytes, &[]).unwrap(), bytes);
-        }
-
-        #[test]
-        fn any_bytes_are_converted_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let all = [Conversion::DynamicBatch, Conversion::FitChannels, Conversion::PreluToConv];
-            let _ = convert(&bytes, &all);
-        }
-    }
-
-    #[test]
-    fn a_field_that_would_be_lost_is_refused() {
-        let mut file = test_model::identity(&[1, 3, 2, 2]);
-        assert_eq!(convert(&file, &[]).unwrap(), file);
-        // Field 100, a varint.
-        file.extend([0xa0, 0x06, 0x01]);
-        assert!(matches!(convert(&file, &[]), Err(ConversionError::UnknownFields)));
-        assert!(matches!(convert(b"\xff", &[]), Err(ConversionError::Decode(_))));
-        assert!(matches!(convert(b"", &[]), Err(ConversionError::Unsupported(_))));
-    }
-}

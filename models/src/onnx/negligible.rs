@@ -1,10 +1,10 @@
-//! Weights that are as good as zero become zero.
+//! Sets negligible weights to zero.
 
 use super::proto::GraphProto;
 
-/// Weights below this are noise that weight decay left behind: 2^-50 of a weight of order one, far below what
-/// rounding keeps. Training pushes the weights of dead channels towards 0 but not to it, and a product that ends
-/// up subnormal (below 1.2e-38) costs a processor up to a hundred times an ordinary one.
+/// Weights below this are remains of weight decay: 2^-50 of a weight of order one, far below the rounding error. Training moves
+/// the weights of dead channels towards 0 but not to it, and a subnormal product (below 1.2e-38) takes a processor up to a
+/// hundred times as long as an ordinary one.
 const NEGLIGIBLE: f32 = 1e-15;
 
 /// Sets every 32-bit float constant below [`NEGLIGIBLE`] to zero.

@@ -1,10 +1,10 @@
-//! Parametric rectifiers in terms of operators that ONNX Runtime computes without branches.
+//! Replaces parametric rectifiers by operators that ONNX Runtime computes without branches.
 //!
 //! `PRelu(x) = max(x, 0) + slope * min(x, 0)`, one slope a channel.
 
 use std::collections::{HashMap, HashSet};
 
-use super::ConversionError;
+use super::error::ConversionError;
 use super::proto::{ATTRIBUTE_INT, ATTRIBUTE_INTS, AttributeProto, GraphProto, NodeProto, TensorProto};
 
 /// Replaces each `PRelu` by `Max(x, slope * x)` where no slope of the node exceeds 1, else by
@@ -27,10 +27,11 @@ pub(super) fn to_max(graph: &mut GraphProto) -> Result<(), ConversionError> {
     })
 }
 
-/// Replaces each `PRelu` by `slope * x + Relu((1 - slope) * x)`, the multiplications as depthwise 1x1
-/// convolutions: ONNX Runtime fuses `Relu` and `Add` into them and keeps its blocked layout (NCHWc) from one
-/// convolution to the next, where `Mul` and `Max` cost a reordering before and after. Differs from `PRelu` by
-/// rounding. Where a slope exceeds 1 the order is `slope * x + (1 - slope) * Relu(x)`.
+/// Replaces each `PRelu` by `slope * x + Relu((1 - slope) * x)`, with depthwise 1x1 convolutions for the multiplications.
+///
+/// ONNX Runtime fuses `Relu` and `Add` into them and keeps its blocked layout (NCHWc) from one convolution to the next. `Mul`
+/// and `Max` would cost a reordering before and after. The result differs from `PRelu` by rounding. Where a slope exceeds 1,
+/// the form is `slope * x + (1 - slope) * Relu(x)`.
 pub(super) fn to_conv(graph: &mut GraphProto) -> Result<(), ConversionError> {
     replace(graph, |rewrite| {
         let channels = rewrite.channels()?;
@@ -52,7 +53,7 @@ pub(super) fn to_conv(graph: &mut GraphProto) -> Result<(), ConversionError> {
     })
 }
 
-/// One `PRelu` on its way to be replaced.
+/// The replacement of one `PRelu`.
 struct Rewrite<'a> {
     x: &'a str,
     y: &'a str,
@@ -109,7 +110,7 @@ fn replace(
             .ok_or_else(|| ConversionError::Unsupported(format!("slope `{slope_name}` is not a constant")))?;
         let mut one = Rewrite { x, y, slope_name, slopes, slope_dims, added: Vec::new() };
         nodes.extend(rewrite(&mut one)?);
-        // Two nodes may share a slope.
+        // Another node may use the same slope.
         added.retain(|tensor| one.added.iter().all(|new| new.name != tensor.name));
         added.append(&mut one.added);
     }

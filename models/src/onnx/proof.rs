@@ -1,14 +1,15 @@
-//! A converted model against the original, on random input.
+//! The proof that a converted model computes what the original does: both run on the same random input.
 
 use prost::Message;
 
 use super::proto::{ModelProto, ValueInfoProto};
 use crate::manifest::Input;
+use crate::split_mix::SplitMix64;
 
-/// Largest difference that is still rounding, relative to the largest value of the output.
+/// Largest difference that counts as rounding, relative to the largest value of the output.
 const TOLERANCE: f32 = 1e-5;
 
-/// Faces in the batch that is compared with single ones.
+/// Faces in the batch whose results are compared with those of single faces.
 const BATCH: usize = 3;
 
 /// An array with a name, row-major.
@@ -16,16 +17,16 @@ const BATCH: usize = 3;
 pub struct Tensor {
     /// Name of the graph's input or output.
     pub name: String,
-    /// Axes.
+    /// Length of each axis.
     pub shape: Vec<usize>,
-    /// Values, as many as the product of the axes.
+    /// The values; their number is the product of the axes.
     pub data: Vec<f32>,
 }
 
-/// Whatever made a runner fail.
+/// The error of a runner.
 pub type RunnerError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Runs a graph once. ONNX Runtime itself is plugged in by the program.
+/// Runs a graph. The programs implement it with the worker's ONNX Runtime.
 pub trait GraphRunner {
     /// All outputs of `model` (the bytes of an ONNX file) for `inputs`, in the graph's order.
     ///
@@ -34,18 +35,18 @@ pub trait GraphRunner {
     fn run(&self, model: &[u8], inputs: &[Tensor]) -> Result<Vec<Tensor>, RunnerError>;
 }
 
-/// What a proof found: both differences are relative to the largest value of the output.
+/// The differences that a proof found, each relative to the largest value of the output.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Proof {
-    /// Largest difference of one face.
+    /// Largest difference for a single face.
     pub single: f32,
-    /// Largest difference of a row in a batch from the original's single result; 0 where the batch is fixed.
+    /// Largest difference of a row of a batch from the original's result for that face; 0 where the batch axis is fixed.
     pub batch: f32,
-    /// Largest difference from what another implementation computed; `None` where the original runs here.
+    /// Largest difference from the outputs of another implementation; `None` where the model has no such table.
     pub reference: Option<f32>,
 }
 
-/// Why a conversion is not taken.
+/// Why a conversion is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ProofError {
     /// The original or the converted graph does not run.
@@ -56,10 +57,10 @@ pub enum ProofError {
         /// The runtime's reason.
         source: RunnerError,
     },
-    /// The table of reference outputs is not there.
+    /// The table of reference outputs is missing or has another form.
     #[error("the reference outputs: {0}")]
     Reference(String),
-    /// A graph's input cannot be filled.
+    /// A graph's input has no fixed shape, so it cannot be filled.
     #[error("input `{0}` has no fixed shape behind its batch axis")]
     Input(String),
     /// Names, number or shapes of outputs differ.
@@ -72,13 +73,13 @@ pub enum ProofError {
         output: String,
         /// Relative difference.
         difference: f32,
-        /// What would be allowed.
+        /// The difference that is allowed.
         limit: f32,
     },
 }
 
-/// Compares `converted` with `original` on seeded random input in the range that `input` describes: face by face,
-/// and, where the batch axis is a parameter, a batch against the single results.
+/// Compares `converted` with `original` on seeded random input in the range that `input` describes. Single faces are compared,
+/// and where the batch axis is a parameter also a batch with the results for single faces.
 ///
 /// # Errors
 /// A graph does not run, or the results differ by more than rounding (1e-5 of the output's largest value).
@@ -132,14 +133,14 @@ fn has_open_batch(model: &[u8]) -> bool {
     graph_inputs(model).iter().all(|value| dims(value).first() == Some(&None))
 }
 
-/// One face of noise: squares of `block` pixels of the last two axes have one value.
+/// The input of one face: noise, in which squares of `block` pixels of the last two axes have one value.
 pub(super) fn random_face(
     model: &[u8],
     input: &Input,
     seed: u64,
     block: usize,
 ) -> Result<Vec<Tensor>, ProofError> {
-    let mut random = SplitMix64(seed);
+    let mut random = SplitMix64::new(seed);
     let (low, high) = input.range();
     graph_inputs(model)
         .iter()
@@ -149,7 +150,7 @@ pub(super) fn random_face(
             for dim in dims(value).iter().skip(1) {
                 shape.push(dim.ok_or_else(|| ProofError::Input(name.clone()))?);
             }
-            let data = noise(&shape, block.max(1), || low + (high - low) * random.next_unit());
+            let data = noise(&shape, block.max(1), || low + (high - low) * random.unit_f32());
             Ok(Tensor { name, shape, data })
         })
         .collect()
@@ -199,7 +200,7 @@ fn split(batch: &[Tensor]) -> Result<Vec<Vec<Tensor>>, ProofError> {
     Ok(rows)
 }
 
-/// The largest difference, relative to the largest value of an output.
+/// The largest difference relative to the largest value of its output.
 pub(super) fn compare(expected: &[Tensor], found: &[Tensor], tolerance: f32) -> Result<f32, ProofError> {
     if expected.len() != found.len() {
         return Err(ProofError::Outputs(format!("{} instead of {}", found.len(), expected.len())));
@@ -214,7 +215,7 @@ pub(super) fn compare(expected: &[Tensor], found: &[Tensor], tolerance: f32) -> 
         }
         let scale = expected.data.iter().fold(f32::MIN_POSITIVE, |scale, value| scale.max(value.abs()));
         let pairs = expected.data.iter().zip(&found.data);
-        // A NaN must not vanish in `max`.
+        // `f32::max` would drop a NaN.
         let difference = pairs
             .map(|(a, b)| (a - b).abs())
             .fold(0.0f32, |d, one| if one > d || one.is_nan() { one } else { d });
@@ -227,20 +228,6 @@ pub(super) fn compare(expected: &[Tensor], found: &[Tensor], tolerance: f32) -> 
     Ok(worst)
 }
 
-/// Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014): a proof needs repeatable input,
-/// not unpredictable input.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next_unit(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::test_model;
@@ -248,7 +235,7 @@ mod tests {
     use crate::manifest::{Conversion, Manifest, Role};
     use crate::onnx::convert;
 
-    /// Doubles; `wrong` is added to the value at this place of the converted graph's output.
+    /// Doubles its input. `wrong` is a place in the converted graph's output, and the number that is added there.
     struct Double {
         wrong: Option<(usize, f32)>,
         keeps_rows: bool,
@@ -286,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_difference_in_one_value_is_found_wherever_it_is() {
-        // 12 values a face: 11 is the last of a single one, 35 the last of the batch.
+        // A face has 12 values: 11 is the last one of a single face, 35 the last one of the batch.
         for place in [0, 11, 12, 35] {
             let error = prove(&Double { wrong: Some((place, 1e-3)), keeps_rows: true }).unwrap_err();
             assert!(matches!(error, ProofError::Differs { .. }), "{error}");

@@ -1,8 +1,8 @@
-//! ONNX's messages, as far as conversion looks into them.
+//! The messages of ONNX, as far as conversion reads them.
 //!
-//! Field numbers are those of `onnx-ml.proto` (IR version 14). Every field is declared, and every optional one
-//! with its presence, so that a file survives decoding and encoding byte for byte. What is never looked into
-//! (training information, functions, sparse tensors, subgraphs …) is kept as the bytes of its message.
+//! Field numbers are those of `onnx-ml.proto` (IR version 14). Every field is declared, and optional fields keep their presence,
+//! so a file survives decoding and encoding byte for byte. Messages that conversion does not read (training information,
+//! functions, sparse tensors, subgraphs …) stay bytes.
 
 use prost::Message;
 
@@ -186,7 +186,7 @@ pub(super) struct ValueInfoProto {
     pub(super) metadata_props: Vec<Vec<u8>>,
 }
 
-/// The alternatives of `value` are plain fields here: at most one of them is set.
+/// The alternatives of `value` are declared as plain fields; at most one of them is set.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TypeProto {
     #[prost(message, optional, tag = "1")]
@@ -219,7 +219,7 @@ pub(super) struct TensorShapeProto {
     pub(super) dim: Vec<DimensionProto>,
 }
 
-/// `dim_value` and `dim_param` are alternatives.
+/// `dim_value` and `dim_param` are alternatives; at most one of them is set.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct DimensionProto {
     #[prost(int64, optional, tag = "1")]

@@ -1,4 +1,4 @@
-//! Outputs that another implementation computed, for graphs whose original does not run here.
+//! Outputs that another implementation computed, for graphs whose original does not run in ONNX Runtime.
 
 use serde::Deserialize;
 
@@ -8,35 +8,35 @@ use crate::manifest::Input;
 /// Tables that ship with this crate, made by `reference/make.mjs`.
 const TABLES: [(&str, &str); 1] = [("face-age-1", include_str!("../../reference/face-age-1.toml"))];
 
-/// Largest difference of two implementations that sum in another order, relative to the output's largest value.
+/// Largest difference relative to the output's largest value: the two implementations sum in different orders.
 const TOLERANCE: f32 = 1e-4;
 
 /// Reference outputs of a model with one output.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
-    /// The implementation and its version.
+    /// The other implementation and its version.
     pub made_by: String,
     noise: Vec<Noise>,
-    /// Parts of pictures, for tests that can decode them.
+    /// Outputs for parts of pictures, for tests that can decode pictures.
     pub squares: Vec<Square>,
 }
 
-/// What seeded noise gives.
+/// The output for seeded noise.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Noise {
     seed: u64,
-    /// Side of the squares that have one value, in pixels.
+    /// Side of the squares of one value, in pixels.
     block: usize,
     output: Vec<f32>,
 }
 
-/// What a part of a picture gives, at the picture's own scale.
+/// The output for a part of a picture, at the picture's own scale.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Square {
-    /// One of the manifest's free pictures.
+    /// The name of one of the manifest's pictures.
     pub picture: String,
     /// First column.
     pub left: u32,
@@ -50,7 +50,7 @@ impl Reference {
     /// The table of this name that ships with this crate.
     ///
     /// # Errors
-    /// There is none, or it is not of the form.
+    /// There is no such table, or it has another form.
     pub fn named(name: &str) -> Result<Self, ProofError> {
         let table = TABLES.iter().find(|(known, _)| *known == name);
         let (_, text) = table.ok_or_else(|| ProofError::Reference(format!("there is no `{name}`")))?;
@@ -64,7 +64,7 @@ impl Reference {
     /// Runs `model` on the same noise and returns the largest difference, relative to the output's largest value.
     ///
     /// # Errors
-    /// The graph does not run, or differs by more than rounding.
+    /// The graph does not run, or its results differ by more than rounding.
     pub fn check(&self, model: &[u8], input: &Input, runner: &dyn GraphRunner) -> Result<f32, ProofError> {
         let mut worst = 0.0f32;
         for Noise { seed, block, output } in &self.noise {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::manifest::{Manifest, Role};
 
-    /// Gives the first two values of its input, with something added to the second.
+    /// Returns the first two values of its input, with `wrong` added to the second.
     struct FirstTwo {
         wrong: f32,
     }

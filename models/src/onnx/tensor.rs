@@ -1,4 +1,4 @@
-//! Values of constant tensors, whichever of ONNX's two encodings they have.
+//! Values of constant tensors, in both encodings of ONNX.
 
 use super::proto::{FLOAT, INT64, TensorProto};
 

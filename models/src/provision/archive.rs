@@ -1,4 +1,4 @@
-//! Members of packages: tar.gz of npm and of source archives, zip of wheels.
+//! Extraction of files from packages: tar.gz (npm and source archives) and zip (wheels).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,25 +8,25 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use zip::ZipArchive;
 
-use super::ProvisionError;
 use super::checksum::{Copied, CopyError, copy_hashed};
+use super::error::ProvisionError;
 
-/// The largest member that is taken; the largest shipped one has 29 MB.
+/// Largest size of a member, in bytes. The largest member of the shipped manifest has 29 MB.
 const MEMBER_LIMIT: u64 = 1 << 30;
 
-/// The most that is unpacked of one archive, against archives that never end.
+/// Bytes that are unpacked from one archive at most, as a protection against decompression bombs.
 const ARCHIVE_LIMIT: u64 = 8 << 30;
 
-/// One archive whose members are to be taken out.
+/// A downloaded archive.
 pub(super) struct Archive<'a> {
-    /// The file.
+    /// The archive's file.
     pub(super) path: &'a Path,
     /// Name and version, for messages.
     pub(super) package: &'a str,
 }
 
 impl Archive<'_> {
-    /// Writes each wanted member to its target, whatever the member's own path says.
+    /// Writes each wanted member to its target. Paths inside the archive do not influence where a file is written.
     pub(super) fn extract(
         &self,
         wanted: &BTreeMap<&str, PathBuf>,

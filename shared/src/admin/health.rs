@@ -1,137 +1,106 @@
-//! `grpc.health.v1.Health/Check`, for probes of orchestrators.
-//!
-//! Its two messages have one field each, so that no program which has an operators' listener needs a library for gRPC.
+//! Health in the terms of HTTP probes and of `grpc.health.v1`. It depends on no server library: the operators' listener and the
+//! public one both answer from here.
 
-use std::convert::Infallible;
+use futures_util::{Stream, stream};
+use http::StatusCode;
 
-use bytes::Bytes;
-use futures_util::stream;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
-use hyper::body::{Body, Frame};
+use super::readiness::Readiness;
 
-use super::Readiness;
-
-/// Where it is asked for.
-pub(super) const CHECK: &str = "/grpc.health.v1.Health/Check";
-/// The longest request.
-const LONGEST: usize = 4 << 10;
-/// What is before a message: whether it is compressed, and its length.
-const PREFIX: usize = 5;
-/// The key of the one field of a request: number 1, a text.
-const SERVICE: u8 = 0x0a;
-/// The key of the one field of an answer: number 1, a number.
-const STATUS: u8 = 0x08;
-const SERVING: u8 = 1;
-const NOT_SERVING: u8 = 2;
-
-/// Statuses of gRPC.
-#[derive(Clone, Copy)]
-enum Code {
-    Ok = 0,
-    InvalidArgument = 3,
-    NotFound = 5,
+/// What a health check asks about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HealthSubject {
+    /// Whether the process runs, as in `/livez`.
+    Liveness,
+    /// Whether the process can do its work, as in `/readyz`.
+    Readiness,
 }
 
-/// Answers a request: `liveness` is /livez, `readiness` and no name are /readyz.
-pub(super) async fn check<B>(
-    request: Request<B>,
-    readiness: &Readiness,
-) -> Response<BoxBody<Bytes, Infallible>>
-where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let body = Limited::new(request.into_body(), LONGEST).collect().await;
-    let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let is_serving = match service(&body) {
-        Some(b"liveness") => true,
-        Some(b"" | b"readiness") => readiness.is_ready(),
-        Some(_) => return failed(Code::NotFound),
-        None => return failed(Code::InvalidArgument),
-    };
-    let status = if is_serving { SERVING } else { NOT_SERVING };
-    let message = Bytes::copy_from_slice(&[0, 0, 0, 0, 2, STATUS, status]);
-    let trailers = HeaderMap::from_iter([of(Code::Ok)]);
-    let frames = [Frame::data(message), Frame::trailers(trailers)].map(Ok::<_, Infallible>);
-    response(StreamBody::new(stream::iter(frames)).boxed())
-}
-
-/// The name in a request; `None` where the request is not of the form.
-fn service(body: &[u8]) -> Option<&[u8]> {
-    let (prefix, message) = body.split_at_checked(PREFIX)?;
-    let length = u32::try_from(message.len()).ok()?;
-    if prefix[0] != 0 || prefix[1..] != length.to_be_bytes() {
-        return None;
+impl HealthSubject {
+    /// What a check of the service `name` asks about: `liveness`, or `readiness`, or no name at all, or one of `services`, which
+    /// the process offers when it is ready. `None` if there is no such service.
+    #[must_use]
+    pub fn of_service(name: &str, services: &[&str]) -> Option<Self> {
+        match name {
+            "liveness" => Some(Self::Liveness),
+            "" | "readiness" => Some(Self::Readiness),
+            name => services.contains(&name).then_some(Self::Readiness),
+        }
     }
-    match message {
-        [] => Some(b""),
-        // A name below 128 bytes has a length of one.
-        [SERVICE, length @ ..=0x7f, name @ ..] if usize::from(*length) == name.len() => Some(name),
-        _ => None,
+
+    /// The answer to a check.
+    #[must_use]
+    pub fn is_serving(self, readiness: &Readiness) -> bool {
+        match self {
+            Self::Liveness => true,
+            Self::Readiness => readiness.is_ready(),
+        }
+    }
+
+    /// The present answer and each change of it. The stream never ends.
+    pub fn watch(self, readiness: &Readiness) -> impl Stream<Item = bool> + Send + use<> {
+        stream::unfold((readiness.clone(), None), move |(readiness, last)| async move {
+            let now = match last {
+                None => self.is_serving(&readiness),
+                Some(last) => self.changed(&readiness, last).await,
+            };
+            Some((now, (readiness, Some(now))))
+        })
+    }
+
+    /// Waits until the answer is another one than `last`, and returns it.
+    async fn changed(self, readiness: &Readiness, last: bool) -> bool {
+        match self {
+            // A process that runs stays alive.
+            Self::Liveness => std::future::pending().await,
+            Self::Readiness => {
+                readiness.until(!last).await;
+                !last
+            }
+        }
     }
 }
 
-fn of(code: Code) -> (header::HeaderName, HeaderValue) {
-    (header::HeaderName::from_static("grpc-status"), HeaderValue::from(code as u16))
+/// Status and text of `/livez`.
+#[must_use]
+pub fn livez() -> (StatusCode, String) {
+    (StatusCode::OK, "ok\n".into())
 }
 
-fn failed(code: Code) -> Response<BoxBody<Bytes, Infallible>> {
-    let mut response = response(Full::default().boxed());
-    response.headers_mut().extend([of(code)]);
-    response
-}
-
-fn response(body: BoxBody<Bytes, Infallible>) -> Response<BoxBody<Bytes, Infallible>> {
-    let mut response = Response::new(body);
-    let grpc = HeaderValue::from_static("application/grpc");
-    response.headers_mut().insert(header::CONTENT_TYPE, grpc);
-    response
+/// Status and text of `/readyz`.
+#[must_use]
+pub fn readyz(readiness: &Readiness) -> (StatusCode, String) {
+    let missing = readiness.missing();
+    if missing.is_empty() {
+        (StatusCode::OK, "ok\n".into())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join(", ")))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::{FutureExt as _, StreamExt as _};
+
     use super::*;
 
-    /// Status of gRPC, and of health.
-    async fn asked(body: &'static [u8], readiness: &Readiness) -> (u8, Option<u8>) {
-        let request = Request::new(Full::new(Bytes::from_static(body)));
-        let (parts, body) = check(request, readiness).await.into_parts();
-        assert_eq!(parts.headers[header::CONTENT_TYPE], "application/grpc");
-        let body = body.collect().await.unwrap();
-        let trailers = body.trailers().cloned().unwrap_or_default();
-        let status = trailers.get("grpc-status").or(parts.headers.get("grpc-status")).unwrap();
-        (status.to_str().unwrap().parse().unwrap(), body.to_bytes().last().copied())
-    }
-
     #[tokio::test]
-    async fn it_says_what_the_pages_say() {
+    async fn a_watch_shows_the_present_and_each_change() {
         let readiness = Readiness::new();
         let condition = readiness.condition("models");
-        let (all, live, ready) =
-            (&b"\0\0\0\0\0"[..], &b"\0\0\0\0\x0a\x0a\x08liveness"[..], &b"\0\0\0\0\x0b\x0a\x09readiness"[..]);
-        for (body, expected) in [(all, NOT_SERVING), (ready, NOT_SERVING), (live, SERVING)] {
-            assert_eq!(asked(body, &readiness).await, (0, Some(expected)), "{body:?}");
-        }
+        let mut ready = Box::pin(HealthSubject::Readiness.watch(&readiness));
+        let mut live = Box::pin(HealthSubject::Liveness.watch(&readiness));
+        assert_eq!((ready.next().await, live.next().await), (Some(false), Some(true)));
+        assert_eq!((ready.next().now_or_never(), live.next().now_or_never()), (None, None));
         condition.set(true);
-        for body in [all, ready, live] {
-            assert_eq!(asked(body, &readiness).await, (0, Some(SERVING)), "{body:?}");
-        }
-        assert_eq!(asked(b"\0\0\0\0\x04\x0a\x02ab", &readiness).await, (5, None));
+        assert_eq!(ready.next().await, Some(true));
+        condition.set(false);
+        assert_eq!(ready.next().await, Some(false));
+        assert_eq!(live.next().now_or_never(), None);
     }
 
-    #[tokio::test]
-    async fn what_is_not_of_the_form_is_refused() {
-        for body in [
-            &b""[..],
-            b"\0\0\0\0",
-            b"\x01\0\0\0\0",
-            b"\0\0\0\0\x01",
-            b"\0\0\0\0\x02\x0a\x05",
-            b"\0\0\0\0\x02\x10\0",
-        ] {
-            assert_eq!(asked(body, &Readiness::new()).await, (3, None), "{body:?}");
-        }
+    #[test]
+    fn services_of_the_process_are_ready_when_it_is() {
+        assert_eq!(HealthSubject::of_service("bank", &["bank"]), Some(HealthSubject::Readiness));
+        assert_eq!(HealthSubject::of_service("shop", &["bank"]), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The blob store of a single process: bytes in memory, bounded.
+//! The blob store of a single process: a bounded number of bytes in memory.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{BlobError, BlobStore};
+use super::store::{BlobError, BlobStore};
 
-/// Blobs in memory, at most so many bytes of them.
+/// Blobs in memory, up to a maximum of bytes.
 pub struct EmbeddedBlobs {
     blobs: Mutex<Blobs>,
 }
@@ -65,8 +65,8 @@ impl EmbeddedBlobs {
         Self { blobs: Mutex::new(blobs) }
     }
 
-    /// The blobs whose time is not over.
-    fn alive(&self) -> MutexGuard<'_, Blobs> {
+    /// The blobs, without those whose time is over.
+    fn live_blobs(&self) -> MutexGuard<'_, Blobs> {
         let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         blobs.remove_expired(Instant::now());
         blobs
@@ -77,15 +77,15 @@ impl EmbeddedBlobs {
 impl BlobStore for EmbeddedBlobs {
     async fn put(&self, key: &str, bytes: Bytes, ttl: Duration) -> Result<(), BlobError> {
         let expires_at = Instant::now() + ttl;
-        self.alive().put(key, Blob { bytes, expires_at })
+        self.live_blobs().put(key, Blob { bytes, expires_at })
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, BlobError> {
-        Ok(self.alive().by_key.get(key).map(|blob| blob.bytes.clone()))
+        Ok(self.live_blobs().by_key.get(key).map(|blob| blob.bytes.clone()))
     }
 
     async fn delete(&self, key: &str) -> Result<(), BlobError> {
-        self.alive().remove(key);
+        self.live_blobs().remove(key);
         Ok(())
     }
 
@@ -109,7 +109,7 @@ mod tests {
 
         tokio::time::advance(MINUTE).await;
         store.put("b", second, MINUTE).await.unwrap();
-        assert_eq!(store.alive().bytes, 8);
+        assert_eq!(store.live_blobs().bytes, 8);
     }
 
     #[tokio::test]
@@ -118,7 +118,7 @@ mod tests {
         for _ in 0..3 {
             store.put("a", Bytes::from_static(b"12345678"), MINUTE).await.unwrap();
         }
-        let blobs = store.alive();
+        let blobs = store.live_blobs();
         assert_eq!((blobs.bytes, blobs.by_key.len(), blobs.by_expiry.len()), (8, 1, 1));
     }
 }

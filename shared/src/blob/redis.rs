@@ -1,4 +1,4 @@
-//! The blob store that gateways and workers share: Redis, which keeps the time of blobs by itself.
+//! The blob store that gateways and workers share: Redis, which expires blobs by itself.
 
 use std::time::Duration;
 
@@ -6,53 +6,54 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use redis::cmd;
 
-use super::{BlobError, BlobStore};
-use crate::redis::{Fault, Server};
+use super::store::{BlobError, BlobStore};
+use crate::redis::{RedisServer, RedisServerError};
 
-const PREFIX: &str = "faceline:blob:";
+/// Prefix of all keys.
+const KEY_PREFIX: &str = "faceline:blob:";
 
-/// Larger blobs are put in pieces of this size. The client copies what it sends three times, and while it sends a piece
-/// all other operations wait.
-const PIECE: usize = 1 << 20;
+/// Larger blobs are sent in pieces of this size, because the client copies what it sends three times, and all other
+/// operations wait while it sends a piece.
+const PIECE_BYTES: usize = 1 << 20;
 
-/// Blobs in Redis. All its operations may be repeated, so a broken connection is not noticed.
+/// Blobs in Redis. All operations are idempotent, so they are repeated after a broken connection.
 pub struct RedisBlobs {
-    server: Server,
+    server: RedisServer,
 }
 
 impl RedisBlobs {
-    /// A store at `redis://…` or `rediss://…`. It connects when it is used first.
+    /// A store at `redis://…` or `rediss://…`. Its first use opens the connection.
     ///
     /// # Errors
     /// [`BlobError::Url`].
     pub fn new(url: &str) -> Result<Self, BlobError> {
-        Ok(Self { server: Server::new(url)? })
+        Ok(Self { server: RedisServer::new(url)? })
     }
 
-    /// Puts what follows the first piece.
+    /// Sends the pieces after the first one.
     async fn put_rest(&self, key: &str, rest: &[u8], ttl: u64) -> Result<(), BlobError> {
-        for (number, piece) in (1..).zip(rest.chunks(PIECE)) {
-            // By its place, so that one which is sent twice is there once.
-            self.server.run::<()>(cmd("SETRANGE").arg(key).arg(number * PIECE).arg(piece)).await?;
+        for (number, piece) in (1..).zip(rest.chunks(PIECE_BYTES)) {
+            // Each piece is written at its own offset, so a repeated one changes nothing.
+            self.server.run::<()>(cmd("SETRANGE").arg(key).arg(number * PIECE_BYTES).arg(piece)).await?;
         }
-        // A server that was restarted meanwhile has a blob now that does not open, and would have it for ever.
+        // A server that was restarted in between now has an incomplete blob without a TTL, which would stay for ever.
         Ok(self.server.run(cmd("PEXPIRE").arg(key).arg(ttl)).await?)
     }
 }
 
-impl From<Fault> for BlobError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Url(reason) => Self::Url(reason),
-            Fault::Unreachable(reason) => Self::Unreachable(reason),
-            Fault::Full => Self::Full,
-            Fault::Evicts(policy) => Self::Evicts(policy),
+impl From<RedisServerError> for BlobError {
+    fn from(error: RedisServerError) -> Self {
+        match error {
+            RedisServerError::Url(reason) => Self::Url(reason),
+            RedisServerError::Unreachable(reason) => Self::Unreachable(reason),
+            RedisServerError::Full => Self::Full,
+            RedisServerError::Evicts(policy) => Self::Evicts(policy),
         }
     }
 }
 
 fn full_key(key: &str) -> String {
-    format!("{PREFIX}{key}")
+    format!("{KEY_PREFIX}{key}")
 }
 
 #[async_trait]
@@ -60,14 +61,14 @@ impl BlobStore for RedisBlobs {
     async fn put(&self, key: &str, bytes: Bytes, ttl: Duration) -> Result<(), BlobError> {
         let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
         let key = full_key(key);
-        let (first, rest) = bytes.split_at(bytes.len().min(PIECE));
+        let (first, rest) = bytes.split_at(bytes.len().min(PIECE_BYTES));
         self.server.run::<()>(cmd("PSETEX").arg(&key).arg(ttl).arg(first)).await?;
         if rest.is_empty() {
             return Ok(());
         }
         let put = self.put_rest(&key, rest, ttl).await;
         if put.is_err() {
-            // Half a blob is none; where it stays its time ends it.
+            // An incomplete blob is useless. If it cannot be deleted, its TTL ends it.
             let _ = self.server.run::<()>(cmd("UNLINK").arg(&key)).await;
         }
         put

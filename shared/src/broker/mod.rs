@@ -7,7 +7,6 @@ pub mod embedded;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
 pub mod republish;
-mod settings;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +16,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 
-pub use self::settings::{BrokerSettings, Topology};
+use crate::settings::BrokerUrl;
+pub use crate::settings::{BrokerSettings, Topology};
 
 /// Failed attempts after which the broker itself gives a message up. A backstop: workers give up long before.
 pub const DELIVERY_LIMIT: u32 = 20;
@@ -306,15 +306,16 @@ pub type SharedBroker = Arc<dyn Broker>;
 /// The broker that `settings` describe. It connects in the background, again and again.
 ///
 /// # Errors
-/// [`BrokerError::Url`] where the address is none of `embedded:`, `amqp://…` and `amqps://…`.
+/// [`BrokerError::Url`] if the address cannot be understood, or this program is built without RabbitMQ.
 ///
 /// # Panics
 /// Outside a Tokio runtime.
 pub fn open(settings: &BrokerSettings) -> Result<SharedBroker, BrokerError> {
-    match settings.url.split_once(':') {
-        Some(("embedded", _)) => Ok(Arc::new(embedded::EmbeddedBroker::new(settings.into()))),
+    match &settings.url {
+        BrokerUrl::Embedded => Ok(Arc::new(embedded::EmbeddedBroker::new(settings.into()))),
         #[cfg(feature = "rabbitmq")]
-        Some(("amqp" | "amqps", _)) => Ok(Arc::new(rabbitmq::RabbitMqBroker::connect(settings)?)),
-        _ => Err(BrokerError::Url("expected embedded:, amqp://… or amqps://…".into())),
+        BrokerUrl::Amqp(url) => Ok(Arc::new(rabbitmq::RabbitMqBroker::connect(url, settings)?)),
+        #[cfg(not(feature = "rabbitmq"))]
+        BrokerUrl::Amqp(_) => Err(BrokerError::Url("this program is built without RabbitMQ".into())),
     }
 }

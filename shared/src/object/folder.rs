@@ -1,7 +1,7 @@
-//! Objects as files of a folder.
+//! Objects as files in a folder.
 //!
-//! By hand, since the `object_store` crate's folder leaves a write that was cut off behind where neither its lists nor its
-//! deletions see it, and does not make deletions durable.
+//! The `object_store` crate has a local folder too, but after a crash it leaves partial files that neither its lists nor its
+//! deletions find, and it does not make deletions durable.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
@@ -11,20 +11,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::{ObjectError, ObjectStore, checked};
+use super::key::checked_key;
+use super::store::{ObjectError, ObjectStore};
 
-/// A folder may be on another machine.
-const LIMIT: Duration = Duration::from_secs(15);
-/// Deletions take the folders that they leave empty, perhaps under a write's feet.
-const ATTEMPTS: usize = 16;
+/// Time limit of an operation; the folder may be on another machine.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+/// Attempts of a write. A deletion removes the folders that it leaves empty, perhaps one that a write has just created.
+const MAX_WRITE_ATTEMPTS: usize = 16;
 
-/// A folder that may be shared by all gateways. No key may be a folder of another one.
+/// Objects in a folder, which gateways may share. No key may be the folder of another key.
 pub struct FolderObjects {
     root: PathBuf,
 }
 
 impl FolderObjects {
-    /// A store in `root`, which is made when it is needed.
+    /// A store in `root`, which is created when it is needed.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
         Self { root }
@@ -35,11 +36,11 @@ impl FolderObjects {
         key: &str,
         operation: impl FnOnce(&Path, &Path) -> io::Result<T> + Send + 'static,
     ) -> Result<T, ObjectError> {
-        let (root, path) = (self.root.clone(), self.root.join(checked(key)?));
+        let (root, path) = (self.root.clone(), self.root.join(checked_key(key)?));
         let running = tokio::task::spawn_blocking(move || operation(&root, &path));
         let unreachable = |text: String| ObjectError::Unreachable(text);
-        match tokio::time::timeout(LIMIT, running).await {
-            Err(_) => Err(unreachable(format!("no answer within {} s", LIMIT.as_secs()))),
+        match tokio::time::timeout(OPERATION_TIMEOUT, running).await {
+            Err(_) => Err(unreachable(format!("no answer within {} s", OPERATION_TIMEOUT.as_secs()))),
             Ok(Err(panicked)) => Err(unreachable(panicked.to_string())),
             Ok(Ok(done)) => done.map_err(|error| unreachable(error.to_string())),
         }
@@ -53,13 +54,13 @@ impl ObjectStore for FolderObjects {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, ObjectError> {
-        self.run(key, |_, path| if_there(fs::read(path).map(Bytes::from))).await
+        self.run(key, |_, path| if_exists(fs::read(path).map(Bytes::from))).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), ObjectError> {
         self.run(key, |root, path| {
-            if if_there(fs::remove_file(path))?.is_some() {
-                close_up(root, path)?;
+            if if_exists(fs::remove_file(path))?.is_some() {
+                remove_empty_parents(root, path)?;
             }
             Ok(())
         })
@@ -69,7 +70,7 @@ impl ObjectStore for FolderObjects {
     async fn delete_all(&self, prefix: &str) -> Result<usize, ObjectError> {
         self.run(prefix, |root, path| {
             let count = clear(path)?;
-            close_up(root, path)?;
+            remove_empty_parents(root, path)?;
             Ok(count)
         })
         .await
@@ -79,7 +80,7 @@ impl ObjectStore for FolderObjects {
         let below = prefix.to_owned();
         self.run(prefix, move |_, path| {
             let mut keys = Vec::new();
-            find(path, &below, &mut keys)?;
+            collect_keys(path, &below, &mut keys)?;
             keys.sort_unstable();
             Ok(keys)
         })
@@ -101,10 +102,10 @@ impl ObjectStore for FolderObjects {
     }
 
     async fn check(&self) -> Result<(), ObjectError> {
-        // The bytes of a picture matter more than those of the check, so nothing is written but a name.
+        // Creates an empty file and removes it: a full disk is no reason to fail the check.
         self.run("check", |root, _| {
-            make(root)?;
-            let partial = partial(root);
+            create_durably(root)?;
+            let partial = partial_path(root);
             File::create_new(&partial)?;
             fs::remove_file(partial)
         })
@@ -112,36 +113,37 @@ impl ObjectStore for FolderObjects {
     }
 }
 
-fn make(root: &Path) -> io::Result<()> {
+/// Creates `root` with its parents, durably.
+fn create_durably(root: &Path) -> io::Result<()> {
     if !root.is_dir() {
         fs::create_dir_all(root)?;
         for folder in root.ancestors().skip(1) {
-            // Those further up may not be ours to open, and have been there for long.
+            // This process may not be allowed to open the folders further up, which have existed for long.
             let _ = sync(folder);
         }
     }
     Ok(())
 }
 
-/// A name that no key has.
-fn partial(folder: &Path) -> PathBuf {
+/// A path for a partial file: no key has a `~`.
+fn partial_path(folder: &Path) -> PathBuf {
     folder.join(format!("~{}", uuid::Uuid::new_v4()))
 }
 
 fn put(root: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(root);
-    make(root)?;
-    for _ in 0..ATTEMPTS {
+    create_durably(root)?;
+    for _ in 0..MAX_WRITE_ATTEMPTS {
         fs::create_dir_all(folder)?;
-        // In the same folder, so that a write that is cut off goes with its neighbours.
-        let partial = partial(folder);
+        // In the same folder, so a partial file is deleted together with the objects beside it.
+        let partial = partial_path(folder);
         let written = File::create_new(&partial).and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()?;
             fs::rename(&partial, path)
         });
         match written {
-            // The folder may be new, and its folder too.
+            // The folder and its parents may be new.
             Ok(()) => {
                 return folder.ancestors().take_while(|folder| folder.starts_with(root)).try_for_each(sync);
             }
@@ -155,20 +157,20 @@ fn put(root: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     Err(ErrorKind::NotFound.into())
 }
 
-/// What is in a folder, without writes that are under way or were cut off.
+/// The entries of a folder without partial files.
 fn entries(folder: &Path) -> io::Result<Vec<(String, fs::DirEntry)>> {
-    let Some(entries) = if_there(fs::read_dir(folder))? else { return Ok(vec![]) };
+    let Some(entries) = if_exists(fs::read_dir(folder))? else { return Ok(vec![]) };
     let named =
         entries.map(|entry| entry.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry)));
     named.filter(|named| !named.as_ref().is_ok_and(|(name, _)| name.starts_with('~'))).collect()
 }
 
-/// Adds the keys of all objects in `folder`, whose own key is `prefix`.
-fn find(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> io::Result<()> {
+/// Adds the keys of all objects below `folder`, whose own key is `prefix`.
+fn collect_keys(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> io::Result<()> {
     for (name, entry) in entries(folder)? {
         let key = format!("{prefix}/{name}");
         if entry.file_type()?.is_dir() {
-            find(&entry.path(), &key, keys)?;
+            collect_keys(&entry.path(), &key, keys)?;
         } else {
             keys.push(key);
         }
@@ -176,9 +178,9 @@ fn find(folder: &Path, prefix: &str, keys: &mut Vec<String>) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes everything below `folder`; the number of objects that there were.
+/// Removes everything below `folder`, and returns the number of objects.
 fn clear(folder: &Path) -> io::Result<usize> {
-    let Some(entries) = if_there(fs::read_dir(folder))? else {
+    let Some(entries) = if_exists(fs::read_dir(folder))? else {
         return Ok(0);
     };
     let mut count = 0;
@@ -186,30 +188,30 @@ fn clear(folder: &Path) -> io::Result<usize> {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             count += clear(&entry.path())?;
-        } else if if_there(fs::remove_file(entry.path()))?.is_some()
+        } else if if_exists(fs::remove_file(entry.path()))?.is_some()
             && !entry.file_name().as_encoded_bytes().starts_with(b"~")
         {
             count += 1;
         }
     }
-    // It stays where somebody has just put an object there.
+    // Fails if another process has just put an object there; then the folder stays.
     let _ = fs::remove_dir(folder);
     Ok(count)
 }
 
-/// Takes away the empty folders above `path`, and makes durable that it is gone.
-fn close_up(root: &Path, path: &Path) -> io::Result<()> {
+/// Removes the empty folders above `path`, and makes the removal durable.
+fn remove_empty_parents(root: &Path, path: &Path) -> io::Result<()> {
     let mut folders = path.ancestors().skip(1).take_while(|folder| folder.starts_with(root));
     let left = folders.find(|folder| *folder == root || fs::remove_dir(folder).is_err());
-    left.map_or(Ok(()), |folder| if_there(sync(folder)).map(|_| ()))
+    left.map_or(Ok(()), |folder| if_exists(sync(folder)).map(|_| ()))
 }
 
 fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// `None` for what is not there, also where a file stands in the place of its folder.
-fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+/// Turns "not found" into `None`, including a path below a file.
+fn if_exists<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),

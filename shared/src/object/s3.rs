@@ -1,4 +1,4 @@
-//! Objects in a bucket of S3, or of what speaks like it.
+//! Objects in a bucket of S3 or of a server with the same protocol.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -11,15 +11,16 @@ use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, Error, ObjectStore as _, ObjectStoreExt as _, RetryConfig};
 
-use super::{ObjectError, ObjectStore, checked};
-use crate::config::Objects;
+use super::key::checked_key;
+use super::store::{ObjectError, ObjectStore};
+use crate::settings::ObjectSettings;
 
-/// Time for one request, however large its object.
-const REQUEST: Duration = Duration::from_secs(8);
-/// Time for an operation with all that is tried again.
-const LIMIT: Duration = Duration::from_secs(12);
-/// Time for deleting a folder: a request for each thousand objects, and one to list them.
-const LIMIT_OF_MANY: Duration = Duration::from_secs(60);
+/// Time limit of one request, whatever the size of its object.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
+/// Time limit of an operation, retries included.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(12);
+/// Time limit of listing or deleting a folder, which take two requests for each thousand objects.
+const FOLDER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A bucket, or a folder of it.
 pub struct S3Objects {
@@ -28,25 +29,26 @@ pub struct S3Objects {
 }
 
 impl S3Objects {
-    /// A store at `s3://bucket/folder`. Where `settings` have no keys, those of the environment, the container or the
-    /// machine are used, as AWS has them.
+    /// A store at `s3://bucket/folder`. If `settings` have no access keys, those of the environment, the container or the
+    /// machine are used, in the order of AWS.
     ///
     /// # Errors
     /// [`ObjectError::Url`].
-    pub fn new(address: &str, settings: &Objects) -> Result<Self, ObjectError> {
+    pub fn new(url: &str, settings: &ObjectSettings) -> Result<Self, ObjectError> {
         let unusable = |text: &str| ObjectError::Url(text.to_owned());
+        let address = url.strip_prefix("s3://").unwrap_or(url);
         let (bucket, folder) = address.split_once('/').unwrap_or((address, ""));
         let folder = folder.trim_end_matches('/');
         if bucket.is_empty() {
             return Err(unusable("s3:// is followed by the name of a bucket"));
         }
         if !folder.is_empty() {
-            checked(folder).map_err(|_| unusable("the folder in the bucket is none"))?;
+            checked_key(folder).map_err(|_| unusable("the folder in the bucket is none"))?;
         }
         let mut builder = match (&settings.access_key_id, &settings.secret_access_key) {
-            // Without the environment, whose session token would belong to other keys.
+            // The environment is not read here, because its session token would belong to other access keys.
             (Some(id), Some(secret)) => {
-                AmazonS3Builder::new().with_access_key_id(id).with_secret_access_key(secret)
+                AmazonS3Builder::new().with_access_key_id(&**id).with_secret_access_key(&**secret)
             }
             _ => AmazonS3Builder::from_env(),
         };
@@ -54,12 +56,12 @@ impl S3Objects {
             builder = builder.with_region(region);
         }
         if let Some(endpoint) = &settings.endpoint {
-            builder = builder.with_endpoint(endpoint);
+            builder = builder.with_endpoint(&**endpoint);
         }
         let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint).unwrap_or_default();
         let options = ClientOptions::new()
             .with_connect_timeout(Duration::from_secs(3))
-            .with_timeout(REQUEST)
+            .with_timeout(REQUEST_TIMEOUT)
             .with_allow_http(endpoint.starts_with("http://"));
         let retry = RetryConfig {
             backoff: BackoffConfig {
@@ -68,20 +70,20 @@ impl S3Objects {
                 base: 2.0,
             },
             max_retries: 3,
-            retry_timeout: REQUEST,
+            retry_timeout: REQUEST_TIMEOUT,
         };
         let bucket = builder.with_bucket_name(bucket).with_client_options(options).with_retry(retry).build();
-        // Its own words may repeat a value of the settings.
+        // The library's own message may contain a value of the settings.
         let bucket = bucket.map_err(|_| unusable("endpoint, region or keys are not of the form"))?;
         Ok(Self { bucket, folder: Path::from(folder) })
     }
 
     fn path(&self, key: &str) -> Result<Path, ObjectError> {
-        let key = checked(key)?;
+        let key = checked_key(key)?;
         Ok(Path::from_iter(self.folder.parts().chain(Path::from(key).parts())))
     }
 
-    /// The key of what lies at `location`.
+    /// The key of the object at `location`.
     fn key(&self, location: &Path) -> Option<String> {
         let parts: Vec<_> =
             location.prefix_match(&self.folder)?.map(|part| part.as_ref().to_owned()).collect();
@@ -89,7 +91,7 @@ impl S3Objects {
     }
 }
 
-/// What comes of `operation`, within its time; `None` for an object that is not there.
+/// Runs `operation` with a time limit; `None` if the object does not exist.
 async fn within<T>(
     limit: Duration,
     operation: impl Future<Output = Result<T, Error>>,
@@ -98,23 +100,23 @@ async fn within<T>(
         Err(_) => Err(ObjectError::Unreachable(format!("no answer within {} s", limit.as_secs()))),
         Ok(Ok(value)) => Ok(Some(value)),
         Ok(Err(error)) if is_missing_object(&error) => Ok(None),
-        Ok(Err(error)) => Err(ObjectError::Unreachable(chain(&error))),
+        Ok(Err(error)) => Err(ObjectError::Unreachable(message_with_causes(&error))),
     }
 }
 
-/// Not a missing bucket, which has the same status.
+/// Whether the object is missing. A missing bucket has the same status, but is an error.
 fn is_missing_object(error: &Error) -> bool {
-    matches!(error, Error::NotFound { .. }) && !chain(error).contains("NoSuchBucket")
+    matches!(error, Error::NotFound { .. }) && !message_with_causes(error).contains("NoSuchBucket")
 }
 
-/// The words of an error and of all that it comes from, which the library's own leave out.
-fn chain(error: &Error) -> String {
+/// The messages of an error and of its causes, which the library's own message leaves out.
+fn message_with_causes(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
+        let message = cause.to_string();
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
         }
         source = cause.source();
     }
@@ -125,7 +127,7 @@ fn chain(error: &Error) -> String {
 impl ObjectStore for S3Objects {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), ObjectError> {
         let path = self.path(key)?;
-        match within(LIMIT, self.bucket.put(&path, bytes.into())).await? {
+        match within(OPERATION_TIMEOUT, self.bucket.put(&path, bytes.into())).await? {
             Some(_) => Ok(()),
             None => Err(ObjectError::Unreachable("the bucket is not there".into())),
         }
@@ -133,25 +135,25 @@ impl ObjectStore for S3Objects {
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, ObjectError> {
         let path = self.path(key)?;
-        within(LIMIT, async { self.bucket.get(&path).await?.bytes().await }).await
+        within(OPERATION_TIMEOUT, async { self.bucket.get(&path).await?.bytes().await }).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), ObjectError> {
         let path = self.path(key)?;
-        within(LIMIT, self.bucket.delete(&path)).await.map(|_| ())
+        within(OPERATION_TIMEOUT, self.bucket.delete(&path)).await.map(|_| ())
     }
 
     async fn delete_all(&self, prefix: &str) -> Result<usize, ObjectError> {
         let path = self.path(prefix)?;
         let listed = self.bucket.list(Some(&path)).map_ok(|object| object.location).boxed();
         let deleted = self.bucket.delete_stream(listed).try_fold(0, async |count, _| Ok(count + 1));
-        Ok(within(LIMIT_OF_MANY, deleted).await?.unwrap_or_default())
+        Ok(within(FOLDER_TIMEOUT, deleted).await?.unwrap_or_default())
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
         let path = self.path(prefix)?;
         let listed = self.bucket.list(Some(&path)).map_ok(|object| object.location).try_collect::<Vec<_>>();
-        let listed = within(LIMIT_OF_MANY, listed).await?.unwrap_or_default();
+        let listed = within(FOLDER_TIMEOUT, listed).await?.unwrap_or_default();
         let mut keys: Vec<String> = listed.iter().filter_map(|location| self.key(location)).collect();
         keys.sort_unstable();
         Ok(keys)
@@ -159,7 +161,7 @@ impl ObjectStore for S3Objects {
 
     async fn folders(&self, prefix: &str) -> Result<Vec<String>, ObjectError> {
         let path = self.path(prefix)?;
-        let listed = within(LIMIT_OF_MANY, self.bucket.list_with_delimiter(Some(&path))).await?;
+        let listed = within(FOLDER_TIMEOUT, self.bucket.list_with_delimiter(Some(&path))).await?;
         let folders = listed.map(|listed| listed.common_prefixes).unwrap_or_default();
         let mut names: Vec<String> =
             folders.iter().filter_map(|folder| Some(folder.filename()?.to_owned())).collect();
@@ -169,7 +171,7 @@ impl ObjectStore for S3Objects {
 
     async fn check(&self) -> Result<(), ObjectError> {
         let mut listed = self.bucket.list(Some(&self.folder));
-        match within(LIMIT, listed.try_next()).await? {
+        match within(OPERATION_TIMEOUT, listed.try_next()).await? {
             Some(_) => Ok(()),
             None => Err(ObjectError::Unreachable("the bucket is not there".into())),
         }

@@ -1,4 +1,4 @@
-//! Log lines: for people on a terminal, JSON elsewhere.
+//! Log lines: readable ones on a terminal, JSON elsewhere.
 
 use std::io::{IsTerminal as _, stderr};
 
@@ -6,13 +6,13 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::{Log, LogFormat};
+use crate::settings::{LogFormat, LogSettings};
 
-/// Installs the process's subscriber; logs go to standard error. A second call has no effect.
+/// Installs the subscriber of the process, which writes log lines to standard error. A second call has no effect.
 ///
 /// # Errors
-/// A filter that is not of the form, in words for the operator.
-pub fn init_logging(log: &Log) -> Result<(), String> {
+/// `log.filter` is malformed. The text names the setting.
+pub fn init_logging(log: &LogSettings) -> Result<(), String> {
     let filter = EnvFilter::try_new(&log.filter).map_err(|error| format!("log.filter: {error}"))?;
     let human = match log.format {
         LogFormat::Auto => stderr().is_terminal(),
@@ -21,7 +21,7 @@ pub fn init_logging(log: &Log) -> Result<(), String> {
     };
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
-    // Tests start several roles in one process; the first one's subscriber serves all.
+    // An error means that there is a subscriber already: tests start several roles in one process.
     let _ = if human {
         registry.with(lines.with_ansi(stderr().is_terminal()).compact()).try_init()
     } else {

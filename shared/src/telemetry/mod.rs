@@ -1,4 +1,4 @@
-//! Logs, metrics and trace context.
+//! Log lines, metrics and trace context.
 
 mod logging;
 mod trace;
@@ -11,14 +11,14 @@ use prometheus::{
     TextEncoder,
 };
 
-/// Bounds of histograms of durations, in seconds: 1 ms to 30 s.
-const SECONDS: &[f64] =
+/// Bucket bounds of histograms of durations, in seconds: 1 ms to 30 s.
+const DURATION_BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0];
 
 /// The metrics of a process.
 ///
-/// Names are written once, at start; registering one twice, or a name that Prometheus does not allow, is a mistake in
-/// the program that its first test shows.
+/// Each metric is registered once, at the start. A name that is registered twice, or that Prometheus does not allow, is an error
+/// in the program, and panics.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     registry: Registry,
@@ -33,53 +33,59 @@ impl Metrics {
 
     fn register<C: prometheus::core::Collector + Clone + 'static>(
         &self,
-        made: Result<C, prometheus::Error>,
+        created: Result<C, prometheus::Error>,
         name: &str,
     ) -> C {
-        let collector = made.unwrap_or_else(|error| panic!("metric {name}: {error}"));
+        let collector = created.unwrap_or_else(|error| panic!("metric {name}: {error}"));
         if let Err(error) = self.registry.register(Box::new(collector.clone())) {
             panic!("metric {name}: {error}");
         }
         collector
     }
 
-    /// A counter.
+    /// Registers a counter.
     #[must_use]
     pub fn counter(&self, name: &str, help: &str) -> IntCounter {
         self.register(IntCounter::new(name, help), name)
     }
 
-    /// Counters by label.
+    /// Registers counters with labels.
     #[must_use]
     pub fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
         self.register(IntCounterVec::new(Opts::new(name, help), labels), name)
     }
 
-    /// A gauge.
+    /// Registers a gauge.
     #[must_use]
     pub fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.register(IntGauge::new(name, help), name)
     }
 
-    /// Gauges by label.
+    /// Registers gauges with labels.
     #[must_use]
     pub fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.register(IntGaugeVec::new(Opts::new(name, help), labels), name)
     }
 
-    /// A histogram of seconds.
+    /// Registers a histogram of durations in seconds.
     #[must_use]
     pub fn seconds(&self, name: &str, help: &str) -> Histogram {
-        self.register(Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.into())), name)
+        self.register(
+            Histogram::with_opts(HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.into())),
+            name,
+        )
     }
 
-    /// Histograms of seconds by label.
+    /// Registers histograms of durations in seconds, with labels.
     #[must_use]
     pub fn seconds_by(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
-        self.register(HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.into()), labels), name)
+        self.register(
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.into()), labels),
+            name,
+        )
     }
 
-    /// The text that Prometheus reads.
+    /// All metrics in the text format of Prometheus.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut text = String::new();

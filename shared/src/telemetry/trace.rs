@@ -1,11 +1,11 @@
-//! W3C trace context (`traceparent`), carried from the caller through the queue to the worker.
+//! W3C trace context (`traceparent`), which travels from the caller through the queue to the worker.
 
 use std::fmt;
 use std::str::FromStr;
 
 use uuid::Uuid;
 
-/// Identifies a request across processes.
+/// The identity of a request across processes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct TraceContext {
     trace_id: u128,
@@ -13,7 +13,7 @@ pub struct TraceContext {
     sampled: bool,
 }
 
-/// Not a `traceparent` of version 00.
+/// A text is not a `traceparent` of version 00.
 #[derive(Debug, thiserror::Error)]
 #[error("not a traceparent")]
 pub struct NotATraceparent;
@@ -25,7 +25,7 @@ impl TraceContext {
         Self { trace_id: Uuid::new_v4().as_u128(), span_id: span_id(), sampled: false }
     }
 
-    /// The next span of the caller's trace, or a new trace where the caller sent none that can be read.
+    /// A new span of the caller's trace, or a new trace if the caller sent no valid `traceparent`.
     #[must_use]
     pub fn continued(traceparent: Option<&str>) -> Self {
         traceparent
@@ -33,7 +33,7 @@ impl TraceContext {
             .map_or_else(Self::new, |caller| Self { span_id: span_id(), ..caller })
     }
 
-    /// The trace's id as logs show it: 32 hex digits.
+    /// Id of the trace in logs: 32 hexadecimal digits.
     #[must_use]
     pub fn trace_id(&self) -> String {
         format!("{:032x}", self.trace_id)
@@ -75,7 +75,7 @@ impl FromStr for TraceContext {
 }
 
 fn span_id() -> u64 {
-    // The lower half of a version 4 UUID starts with the variant bits, so it is never zero.
+    // The lower half of a version 4 UUID starts with the variant bits, so the span id is never zero.
     Uuid::new_v4().as_u64_pair().1
 }
 

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::config::Objects;
+use crate::settings::{ObjectSettings, ObjectsUrl};
 
 const ACCESS_KEY_ID: &str = "faceline";
 const SECRET_ACCESS_KEY: &str = "faceline's test server";
@@ -45,19 +45,25 @@ impl S3 {
         Self { server: Some(server), address, folder }
     }
 
+    /// Address for `objects.url`: a folder in the bucket.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("s3://{}/below/here", Self::BUCKET)
+    }
+
     /// The section `objects` that leads to a folder in the bucket.
     #[must_use]
-    pub fn settings(&self) -> Objects {
+    pub fn settings(&self) -> ObjectSettings {
         self.settings_at(self.address)
     }
 
     /// As [`S3::settings`], by way of a proxy.
     #[must_use]
-    pub fn settings_at(&self, proxy: SocketAddr) -> Objects {
-        Objects {
-            url: Some(format!("s3://{}/below/here", Self::BUCKET)),
+    pub fn settings_at(&self, proxy: SocketAddr) -> ObjectSettings {
+        ObjectSettings {
+            url: Some(ObjectsUrl::S3(self.url().into())),
             region: None,
-            endpoint: Some(format!("http://{proxy}")),
+            endpoint: Some(format!("http://{proxy}").into()),
             access_key_id: Some(ACCESS_KEY_ID.into()),
             secret_access_key: Some(SECRET_ACCESS_KEY.into()),
         }

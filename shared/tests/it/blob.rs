@@ -1,4 +1,4 @@
-//! The blob store port.
+//! The suite of the blob store port, and tests of its adapters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use faceline_shared::blob::embedded::EmbeddedBlobs;
 use faceline_shared::blob::redis::RedisBlobs;
 use faceline_shared::blob::{self, BlobError, BlobStore, SealedBlobs};
 use faceline_shared::seal::KeyRing;
+use faceline_shared::settings::InvalidUrl;
 use faceline_shared::testkit::{CutProxy, Redis};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -18,7 +19,7 @@ use crate::soon;
 const MINUTE: Duration = Duration::from_secs(60);
 const MEGABYTE: usize = 1 << 20;
 
-/// A store with room for 96 MB, and what it lives on.
+/// A store with room for 96 MB, and its server.
 trait Fixture {
     async fn start() -> Self;
     fn store(&self) -> &dyn BlobStore;
@@ -44,7 +45,7 @@ struct Remote {
 impl Fixture for Remote {
     async fn start() -> Self {
         let server = Redis::start_with(&["--maxmemory", "96mb"]).await;
-        let store = blob::open(&server.url()).unwrap();
+        let store = blob::open(&server.url().parse().unwrap()).unwrap();
         Self { _server: server, store }
     }
 
@@ -53,7 +54,7 @@ impl Fixture for Remote {
     }
 }
 
-/// Makes each function of the suite a test of each store.
+/// Makes each function of the suite a test of each adapter.
 macro_rules! conformance {
     ($($test:ident)*) => {
         mod embedded {
@@ -106,11 +107,11 @@ async fn a_blob_is_gone_when_its_time_is_over<F: Fixture>() {
     let last_seen = loop {
         let asked = Instant::now();
         if get(store, "a").await.is_none() {
-            // Not too early…
+            // The blob must not end too early…
             assert!(Instant::now() >= before + TTL, "gone after {:?}", before.elapsed());
             break asked;
         }
-        // …and not too late: Redis counts in milliseconds.
+        // …nor too late: Redis counts in milliseconds.
         assert!(asked <= after + TTL + Duration::from_millis(2), "alive after {:?}", asked - after);
     };
     assert!(last_seen >= before);
@@ -184,7 +185,7 @@ async fn a_store_that_is_away_is_unreachable_and_comes_back() {
     server.restart().await;
     assert_eq!(get(&store, "a").await.unwrap(), "x");
     server.restart().await;
-    // The connection was lost once more, and nobody is to notice.
+    // The connection was lost once more, and the operation succeeds all the same.
     assert_eq!(get(&store, "a").await.unwrap(), "x");
 }
 
@@ -206,7 +207,8 @@ async fn a_silent_store_is_unreachable_within_its_time() {
 #[tokio::test]
 async fn an_address_that_is_none_is_refused_without_being_repeated() {
     for url in ["redis://user:s3cret@host:port", "rediss://:s3cret@", "http://s3cret", "s3cret"] {
-        let error = blob::open(url).err().unwrap_or_else(|| panic!("{url} is taken"));
+        let parsed = url.parse().map_err(|error: InvalidUrl| BlobError::Url(error.to_string()));
+        let error = parsed.and_then(|url| blob::open(&url)).err().unwrap_or_else(|| panic!("{url} is taken"));
         assert!(matches!(error, BlobError::Url(_)), "{url}: {error:?}");
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
     }
@@ -215,7 +217,8 @@ async fn an_address_that_is_none_is_refused_without_being_repeated() {
 #[tokio::test]
 async fn no_picture_lies_in_the_stores_files() {
     let mut server = Redis::start_persistent().await;
-    let sealed = SealedBlobs::new(blob::open(&server.url()).unwrap(), KeyRing::generate().unwrap());
+    let sealed =
+        SealedBlobs::new(blob::open(&server.url().parse().unwrap()).unwrap(), KeyRing::generate().unwrap());
     let (key, picture) = (Uuid::now_v7().to_string(), format!("picture of {}", Uuid::now_v7()));
     sealed.put(&key, picture.as_bytes(), MINUTE).await.unwrap();
     assert_eq!(sealed.get(&key).await.unwrap().unwrap(), picture);

@@ -1,4 +1,4 @@
-//! The object store port.
+//! The suite of the object store port, and tests of its adapters.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use faceline_shared::config::Objects;
 use faceline_shared::object::folder::FolderObjects;
 use faceline_shared::object::{self, ObjectError, ObjectStore, SealedObjects};
 use faceline_shared::seal::{KeyRing, SealError};
+use faceline_shared::settings::{InvalidUrl, ObjectSettings};
 use faceline_shared::testkit::{CutProxy, S3};
 use futures_util::{StreamExt as _, stream};
 use tempfile::TempDir;
@@ -22,7 +22,7 @@ use crate::soon;
 
 const MEGABYTE: usize = 1 << 20;
 
-/// A store, and what it lives on.
+/// A store and its folder or server.
 trait Fixture {
     async fn start() -> Self;
     fn store(&self) -> &Arc<dyn ObjectStore>;
@@ -38,7 +38,10 @@ impl Fixture for Folder {
     async fn start() -> Self {
         let root = TempDir::new().unwrap();
         let url = format!("file://{}/not/there/yet", root.path().display());
-        let store = object::open(&Objects { url: Some(url), ..Objects::default() }, Path::new("/nowhere"));
+        let store = object::open(
+            &ObjectSettings { url: Some(url.parse().unwrap()), ..ObjectSettings::default() },
+            Path::new("/nowhere"),
+        );
         Self { root, store: store.unwrap() }
     }
 
@@ -72,7 +75,7 @@ impl Fixture for Bucket {
     }
 }
 
-/// Makes each function of the suite a test of each store.
+/// Makes each function of the suite a test of each adapter.
 macro_rules! conformance {
     ($($test:ident)*) => {
         mod folder {
@@ -142,7 +145,7 @@ async fn large_objects_come_back_whole_and_many_at_once<F: Fixture>() {
     futures_util::future::join_all(keys.iter().map(async |key| {
         store.put(key, Bytes::from(key.repeat(10_000))).await.unwrap();
         assert_eq!(get(&**store, key).await.unwrap(), key.repeat(10_000));
-        // The folders of the others are not to suffer from it.
+        // Deleting an object must not disturb the folders of others.
         store.delete(key).await.unwrap();
         assert_eq!(get(&**store, key).await, None);
     }))
@@ -171,7 +174,7 @@ async fn no_reader_sees_half_an_object<F: Fixture>() {
     soon(async { tokio::join!(writing, reading, reading_twice(&**store)) }).await;
 }
 
-/// What two reads at the same time see is not older in the second one.
+/// Asserts that the second of two reads returns no older object than the first.
 async fn reading_twice(store: &dyn ObjectStore) {
     let first = get(store, "a").await.unwrap()[0];
     let second = get(store, "a").await.unwrap()[0];
@@ -238,7 +241,7 @@ async fn a_sealed_object_opens_in_its_place_only_and_lies_nowhere_in_the_clear<F
     assert_eq!(sealed.get("bank", &key).await.unwrap(), None);
 }
 
-/// Names of everything in a folder and below it.
+/// The names of all entries in a folder and below it.
 fn names(folder: &Path) -> Vec<String> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -277,7 +280,7 @@ async fn a_folder_that_is_none_is_unreachable() {
     }
 }
 
-fn bucket(settings: &Objects) -> Arc<dyn ObjectStore> {
+fn bucket(settings: &ObjectSettings) -> Arc<dyn ObjectStore> {
     object::open(settings, Path::new("/nowhere")).unwrap()
 }
 
@@ -299,8 +302,8 @@ async fn is_unreachable(store: &dyn ObjectStore) {
     }
 }
 
-/// A server that answers as Amazon's does where there is no such bucket; s3s-fs makes one, or says that the key is not
-/// there.
+/// A server that answers like Amazon's for a missing bucket. s3s-fs creates the bucket instead, or answers that the key is
+/// missing.
 async fn server_without_buckets() -> SocketAddr {
     const BODY: &str = "<Error><Code>NoSuchBucket</Code><Message>It does not exist</Message></Error>";
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -331,7 +334,8 @@ async fn server_without_buckets() -> SocketAddr {
 async fn an_unknown_bucket_is_unreachable() {
     let server = S3::start().await;
     is_unreachable(&*bucket(&server.settings_at(server_without_buckets().await))).await;
-    let elsewhere = bucket(&Objects { url: Some("s3://elsewhere/a".into()), ..server.settings() });
+    let elsewhere =
+        bucket(&ObjectSettings { url: Some("s3://elsewhere/a".parse().unwrap()), ..server.settings() });
     assert!(matches!(elsewhere.check().await, Err(ObjectError::Unreachable(_))));
 }
 
@@ -340,11 +344,12 @@ async fn wrong_credentials_are_refused_without_being_repeated() {
     let server = S3::start().await;
     let store = bucket(&server.settings());
     store.put("a", Bytes::from_static(b"x")).await.unwrap();
-    let wrong = Objects { secret_access_key: Some("s3cret-and-wrong".into()), ..server.settings() };
+    let wrong = ObjectSettings { secret_access_key: Some("s3cret-and-wrong".into()), ..server.settings() };
     is_unreachable(&*bucket(&wrong)).await;
     let error = bucket(&wrong).check().await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("s3cret-and-wrong"), "{error:?}");
-    is_unreachable(&*bucket(&Objects { access_key_id: Some("nobody".into()), ..server.settings() })).await;
+    is_unreachable(&*bucket(&ObjectSettings { access_key_id: Some("nobody".into()), ..server.settings() }))
+        .await;
     assert_eq!(get(&*store, "a").await.unwrap(), "x");
 }
 
@@ -387,8 +392,9 @@ async fn addresses_that_are_none_are_refused() {
     for url in
         ["s3://", "s3:///folder", "s3://bucket/a/../b", "s3://bucket/a b", "file://a", "ftp://host", "s3"]
     {
-        let settings = Objects { url: Some(url.into()), ..Objects::default() };
-        let error = object::open(&settings, Path::new("/nowhere")).err();
+        let parsed = url.parse().map_err(|error: InvalidUrl| ObjectError::Url(error.to_string()));
+        let with = |url| ObjectSettings { url: Some(url), ..ObjectSettings::default() };
+        let error = parsed.and_then(|url| object::open(&with(url), Path::new("/nowhere"))).err();
         assert!(matches!(error, Some(ObjectError::Url(_))), "{url}: {error:?}");
     }
 }
@@ -397,5 +403,5 @@ async fn addresses_that_are_none_are_refused() {
 async fn an_endpoint_with_tls_is_not_spoken_to_without() {
     let server = S3::start().await;
     let endpoint = format!("https://{}", server.address());
-    is_unreachable(&*bucket(&Objects { endpoint: Some(endpoint), ..server.settings() })).await;
+    is_unreachable(&*bucket(&ObjectSettings { endpoint: Some(endpoint.into()), ..server.settings() })).await;
 }

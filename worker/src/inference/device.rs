@@ -1,9 +1,9 @@
-//! What the models run on.
+//! The device on which the models run.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What the models run on, as in the configuration key `inference.device`.
+/// The device on which the models run, as in the configuration key `inference.device`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Device {
     /// `cpu`
@@ -43,7 +43,7 @@ impl fmt::Display for Device {
     }
 }
 
-/// A device of another form than the three that there are.
+/// A text that names none of the three kinds of device.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is no device: say cpu, cuda:N or tensorrt:N, where N is the graphics card's number from 0")]
 pub struct UnknownDevice(String);

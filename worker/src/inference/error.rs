@@ -1,10 +1,10 @@
-//! What can go wrong between the worker and ONNX Runtime.
+//! Errors of ONNX Runtime, its models and its devices.
 
 use std::path::PathBuf;
 
 use super::Device;
 
-/// Why a library, a model or a run failed. None of them is a picture's fault.
+/// Why the library, a model or a run failed. A picture is never the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum InferenceError {
     /// The library's file cannot be read.
@@ -15,7 +15,7 @@ pub enum InferenceError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The file is something else, or of another version.
+    /// The file is not ONNX Runtime, or has another version.
     #[error("{path} is not ONNX Runtime {expected}")]
     WrongVersion {
         /// The file.
@@ -23,15 +23,15 @@ pub enum InferenceError {
         /// The version that the manifest names.
         expected: String,
     },
-    /// The system's loader or the library itself refused.
+    /// The system's loader refused the library, or the library failed to initialise.
     #[error("cannot load ONNX Runtime from {path}: {reason}")]
     Load {
         /// The file.
         path: PathBuf,
-        /// What was said.
+        /// The message of the loader, the provider or ONNX Runtime.
         reason: String,
     },
-    /// A process holds one ONNX Runtime for its whole life.
+    /// The process has already loaded ONNX Runtime from another file.
     #[error("ONNX Runtime is already loaded from {loaded}, so {asked} cannot be")]
     AnotherIsLoaded {
         /// The file in use.
@@ -42,28 +42,28 @@ pub enum InferenceError {
     /// The library was built without the device's execution provider.
     #[error("this build of ONNX Runtime has no execution provider for {0}")]
     NoProvider(Device),
-    /// The execution provider does not start, for example for want of its driver.
+    /// The execution provider does not start, for example because its driver is missing.
     #[error("the execution provider for {device} does not start: {reason}")]
     Provider {
         /// The device asked for.
         device: Device,
-        /// What was said.
+        /// The message of the loader, the provider or ONNX Runtime.
         reason: String,
     },
     /// A model does not load, or is not what the manifest says.
     #[error("the model {model} cannot be used: {reason}")]
     Model {
-        /// Its name.
+        /// The model's name.
         model: String,
-        /// What is wrong with it.
+        /// What is wrong with the model.
         reason: String,
     },
     /// A run failed.
     #[error("the model {model} failed: {reason}")]
     Run {
-        /// Its name.
+        /// The model's name.
         model: String,
-        /// What was said.
+        /// The message of the loader, the provider or ONNX Runtime.
         reason: String,
     },
 }

@@ -1,13 +1,14 @@
-//! ONNX Runtime: the only place that knows it.
+//! ONNX Runtime, which no other module uses directly.
 //!
-//! [`Runtime`] is the library of this process, a [`Session`] is one model on one [`Device`], owned by one thread.
+//! [`Runtime`] is the library in this process. A [`ModelSession`] is one model on one [`Device`], owned by one thread.
 
 mod device;
 mod error;
+mod options;
 mod runtime;
 mod session;
 
-pub use device::{Device, UnknownDevice};
-pub use error::InferenceError;
-pub use runtime::Runtime;
-pub(crate) use session::{Outputs, Session};
+pub use self::device::{Device, UnknownDevice};
+pub use self::error::InferenceError;
+pub use self::runtime::Runtime;
+pub(crate) use self::session::{ModelOutputs, ModelSession};

@@ -10,9 +10,10 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 use ort::value::TensorRef;
 
-use super::{InferenceError, Session};
+use super::InferenceError;
+use super::options::cpu_options;
 
-/// ONNX Runtime, loaded and initialised. There is one in a process, for the whole of its life.
+/// ONNX Runtime, loaded and initialised. A process loads it once and keeps it until its end.
 #[derive(Debug)]
 pub struct Runtime {
     library: PathBuf,
@@ -24,10 +25,11 @@ static LOADED: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
 impl Runtime {
     /// Loads the library, after checking that it is one and has the `expected_version` (as in `1.31.1`).
     ///
-    /// The check reads the file: code of a wrong library never runs.
+    /// The check only reads the file, so that code of a wrong library never runs.
     ///
     /// # Errors
-    /// The file cannot be read, is not ONNX Runtime of that version, does not load, or another one is loaded.
+    /// [`InferenceError::Unreadable`], [`InferenceError::WrongVersion`], [`InferenceError::Load`], or
+    /// [`InferenceError::AnotherIsLoaded`] if this process has loaded a library from another path.
     pub fn load(library: &Path, expected_version: &str) -> Result<Arc<Self>, InferenceError> {
         let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(runtime) = loaded.as_ref() {
@@ -66,10 +68,10 @@ impl Runtime {
     }
 }
 
-/// Runs a graph on the CPU, for the proof that a converted model computes what the original does.
+/// Runs a graph on the CPU. The model tool uses it to prove that a converted model computes the same as the original.
 impl GraphRunner for Runtime {
     fn run(&self, model: &[u8], inputs: &[Tensor]) -> Result<Vec<Tensor>, RunnerError> {
-        let mut session = Session::cpu_options(self)?.commit_from_memory(model)?;
+        let mut session = cpu_options(&self.environment)?.commit_from_memory(model)?;
         let inputs = inputs
             .iter()
             .map(|input| {
@@ -99,8 +101,8 @@ fn forward_log(level: LogLevel, _category: &str, _id: &str, location: &str, mess
 
 /// Whether the file is a shared object that exports ONNX Runtime's symbols under this version.
 ///
-/// On Linux the library is linked with a version script: the name of its one version node, `VERS_1.31.1`,
-/// stands in the dynamic string table.
+/// On Linux the library is linked with a version script. The name of its only version node, such as `VERS_1.31.1`, is
+/// in the dynamic string table.
 fn has_version(library: &Path, version: &str) -> std::io::Result<bool> {
     let mut file = BufReader::new(File::open(library)?);
     let mut magic = [0; 4];

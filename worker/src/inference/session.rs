@@ -7,30 +7,31 @@ use std::time::{Duration, Instant};
 use faceline_models::manifest::{Channels, Model};
 use ort::ep::{CUDA, ExecutionProvider, TensorRT};
 use ort::session::SessionOutputs;
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::SessionBuilder;
 use ort::value::{TensorElementType, TensorRef};
 
+use super::options::cpu_options;
 use super::{Device, InferenceError, Runtime};
 
-/// A model that is ready to run.
+/// A session of a model: one model on one device, ready to run.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct ModelSession {
     inner: ort::session::Session,
     model: String,
-    /// Channels, height, width.
+    /// Channels, height and width of the input.
     shape: [usize; 3],
-    /// Time of all runs so far.
+    /// Time of all successful runs so far.
     busy: Duration,
 }
 
-/// What a run gave.
-pub(crate) struct Outputs<'s> {
+/// The outputs of a run.
+pub(crate) struct ModelOutputs<'s> {
     values: SessionOutputs<'s>,
     model: &'s str,
 }
 
-impl Session {
-    /// Loads the file of a model and holds the graph's names and shapes against the manifest's.
+impl ModelSession {
+    /// Loads the file of a model and compares the graph's names and shapes with the manifest's.
     pub(crate) fn open(
         runtime: &Arc<Runtime>,
         device: Device,
@@ -38,7 +39,7 @@ impl Session {
         spec: &Model,
     ) -> Result<Self, InferenceError> {
         let unusable = |reason: String| InferenceError::Model { model: spec.name.clone(), reason };
-        let mut options = Self::cpu_options(runtime).map_err(|error| unusable(error.to_string()))?;
+        let mut options = cpu_options(runtime.environment()).map_err(|error| unusable(error.to_string()))?;
         register(device, &mut options)?;
         let inner = options.commit_from_file(path).map_err(|error| unusable(error.to_string()))?;
 
@@ -53,8 +54,8 @@ impl Session {
             || input.dtype().tensor_type() != Some(TensorElementType::Float32)
             || !fits
         {
-            let said = format!("`{}`, N x {shape:?} of 32-bit floats", spec.input.name);
-            return Err(unusable(format!("its input is {input:?}, the manifest says {said}")));
+            let expected = format!("`{}`, N x {shape:?} of 32-bit floats", spec.input.name);
+            return Err(unusable(format!("its input is {input:?}, the manifest says {expected}")));
         }
         for name in spec.output.names() {
             if !inner.outputs().iter().any(|output| output.name() == name) {
@@ -64,28 +65,18 @@ impl Session {
         Ok(Self { inner, model: spec.name.clone(), shape, busy: Duration::ZERO })
     }
 
-    /// One thread of the caller's own, which never spins: the worker scales by its inference threads.
-    pub(super) fn cpu_options(runtime: &Runtime) -> ort::Result<SessionBuilder> {
-        Ok(ort::session::Session::builder(runtime.environment())?
-            .with_optimization_level(GraphOptimizationLevel::All)?
-            .with_intra_threads(1)?
-            .with_inter_threads(1)?
-            .with_intra_op_spinning(false)?
-            .with_inter_op_spinning(false)?)
-    }
-
-    /// Elements of one input.
+    /// Number of elements of one input.
     pub(crate) fn input_len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Time of all runs so far, without what comes before and after them.
+    /// Time of all successful runs so far, without the preparation of inputs and the reading of outputs.
     pub(crate) fn busy(&self) -> Duration {
         self.busy
     }
 
-    /// Runs a batch of inputs that lie one after another in `elements`; nothing is copied on the CPU.
-    pub(crate) fn run(&mut self, elements: &[f32]) -> Result<Outputs<'_>, InferenceError> {
+    /// Runs a batch. `elements` holds its inputs one after another; on the CPU they are not copied.
+    pub(crate) fn run(&mut self, elements: &[f32]) -> Result<ModelOutputs<'_>, InferenceError> {
         let [channels, height, width] = self.shape;
         let batch = elements.len() / self.input_len();
         let model = self.model.as_str();
@@ -96,12 +87,12 @@ impl Session {
         let started = Instant::now();
         let values = self.inner.run(ort::inputs![input]).map_err(failed)?;
         self.busy += started.elapsed();
-        Ok(Outputs { values, model })
+        Ok(ModelOutputs { values, model })
     }
 }
 
-impl Outputs<'_> {
-    /// All elements of an output, the batch's items one after another.
+impl ModelOutputs<'_> {
+    /// All elements of an output. The items of the batch follow one another.
     pub(crate) fn get(&self, name: &str) -> Result<&[f32], InferenceError> {
         let failed = |reason: String| InferenceError::Run { model: self.model.to_owned(), reason };
         let value = self.values.get(name).ok_or_else(|| failed(format!("no output `{name}`")))?;
@@ -110,8 +101,8 @@ impl Outputs<'_> {
     }
 }
 
-/// A provider that is missing or does not start is an error: a worker that was given a graphics card must not
-/// quietly run on the CPU.
+/// Registers the device's execution provider. A missing provider is an error, because a worker that was given a
+/// graphics card must not silently run on the CPU.
 fn register(device: Device, options: &mut SessionBuilder) -> Result<(), InferenceError> {
     fn start<P: ExecutionProvider>(
         provider: &P,
@@ -129,7 +120,7 @@ fn register(device: Device, options: &mut SessionBuilder) -> Result<(), Inferenc
         Device::Cuda(index) => start(&CUDA::default().with_device_id(i32::from(index)), device, options),
         Device::TensorRt(index) => {
             start(&TensorRT::default().with_device_id(i32::from(index)), device, options)?;
-            // Takes the nodes that TensorRT cannot.
+            // CUDA runs the nodes that TensorRT does not support.
             start(&CUDA::default().with_device_id(i32::from(index)), device, options)
         }
     }

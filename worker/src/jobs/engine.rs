@@ -1,84 +1,90 @@
-//! Threads that own the models, and the channel that feeds them.
+//! The inference threads, and the channel that feeds them.
 //!
-//! Inference never runs on a thread of the runtime: a thread of the engine takes a job, does all of it, and takes the
-//! next one.
+//! Inference never runs on a thread of the async runtime. An inference thread takes a task, does all of it, and takes
+//! the next one.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Sender, bounded};
 use faceline_shared::job::{JobFailure, Outcome, Task};
 use tokio::sync::oneshot;
+use tracing::Span;
 
-use super::face_worker::FaceWorker;
-use super::handler::{Handler, Times};
+use super::availability::{Availability, UsableSessions};
+use super::handler::{Handler, Unavailable};
+use super::inference_thread::{Command, InferenceThread};
+use super::task_runner::{JobTimes, TaskRunner};
 
-/// Work for this time is fetched ahead.
-const AHEAD: Duration = Duration::from_millis(100);
-/// A prefetch is 16 bits wide, and more than this hides nothing any more.
-const MOST_AHEAD: usize = 256;
+/// Work for this time is prefetched.
+const PREFETCH_TIME: Duration = Duration::from_millis(100);
+/// Most jobs to prefetch. A larger number does not hide more latency, and the protocol's field has 16 bits.
+const MAX_PREFETCH_JOBS: usize = 256;
 
-struct Item {
-    task: Task<Bytes>,
-    done: oneshot::Sender<(Outcome, Times)>,
-}
-
-/// The models at work.
+/// Runs tasks on inference threads.
 pub struct Engine {
-    jobs: Option<Sender<Item>>,
+    commands: Option<Sender<Command>>,
+    /// Carries nothing; dropping it tells threads without usable sessions that the engine ends.
+    alive: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
-    /// Time of a job, as the warm-up had it.
+    usable: UsableSessions,
+    /// Time of a job, as measured by a warm-up.
     typical: Duration,
 }
 
 impl Engine {
-    /// Starts a thread for each worker, all of them warm.
+    /// Warms up all runners and starts a thread for each. A runner whose models do not run takes no jobs; its thread
+    /// opens them again until they do.
     ///
     /// # Errors
-    /// A thread cannot be started.
-    pub fn start(mut workers: Vec<FaceWorker>) -> std::io::Result<Self> {
-        for worker in &mut workers {
-            worker.warm_up();
+    /// The system cannot start a thread.
+    pub fn start<R: TaskRunner>(mut runners: Vec<R>) -> std::io::Result<Self> {
+        let warm: Vec<bool> = runners.iter_mut().map(warm_up).collect();
+        let mut typical = PREFETCH_TIME;
+        if let Some(index) = warm.iter().position(|is_warm| *is_warm) {
+            let started = Instant::now();
+            warm_up(&mut runners[index]);
+            typical = started.elapsed();
         }
-        let started = Instant::now();
-        if let Some(worker) = workers.first_mut() {
-            worker.warm_up();
-        }
-        let typical = started.elapsed();
-
-        let (jobs, inbox) = bounded(workers.len() + 1);
-        let spawn = |(index, worker): (usize, FaceWorker)| {
-            let inbox = inbox.clone();
-            thread::Builder::new().name(format!("inference-{index}")).spawn(move || work(worker, &inbox))
+        let usable = UsableSessions::new(warm.iter().filter(|is_warm| **is_warm).count());
+        let (commands, inbox) = bounded(runners.len() + 1);
+        let (alive, engine_alive) = bounded(0);
+        let spawn = |(index, (runner, is_warm)): (usize, (R, bool))| {
+            let thread = InferenceThread::new(runner, inbox.clone(), engine_alive.clone(), usable.clone());
+            thread::Builder::new().name(format!("inference-{index}")).spawn(move || thread.serve(is_warm))
         };
-        let threads = workers.into_iter().enumerate().map(spawn).collect::<Result<_, _>>()?;
-        Ok(Self { jobs: Some(jobs), threads, typical })
+        let threads = runners.into_iter().zip(warm).enumerate().map(spawn).collect::<Result<_, _>>()?;
+        Ok(Self { commands: Some(commands), alive: Some(alive), threads, usable, typical })
     }
 
-    /// Jobs to have at hand: what is done in 100 ms, and at least one more than there are threads.
+    /// How many jobs to prefetch: those of 100 ms, and at least one more than there are threads.
     #[must_use]
     pub fn prefetch(&self) -> u16 {
         let typical = self.typical.max(Duration::from_micros(1)).as_secs_f64();
-        let ahead = (AHEAD.as_secs_f64() / typical * self.threads.len() as f64).ceil() as usize;
-        ahead.clamp(self.slots(), MOST_AHEAD.max(self.slots())) as u16
+        let ahead = (PREFETCH_TIME.as_secs_f64() / typical * self.threads.len() as f64).ceil() as usize;
+        ahead.clamp(self.slots(), MAX_PREFETCH_JOBS.max(self.slots())) as u16
     }
 }
 
 #[async_trait]
 impl Handler for Engine {
-    /// One more than there are threads, so that none waits for the next job to arrive.
+    /// One more than there are threads, so that no thread waits for the next task to arrive.
     fn slots(&self) -> usize {
         self.threads.len() + 1
     }
 
-    async fn handle(&self, task: Task<Bytes>) -> (Outcome, Times) {
-        let (done, answer) = oneshot::channel();
-        let internal = (Err(JobFailure::Internal), Times::default());
+    fn availability(&self) -> Availability {
+        self.usable.availability()
+    }
+
+    async fn handle(&self, task: Task<Bytes>) -> Result<(Outcome, JobTimes), Unavailable> {
+        let (reply, answer) = oneshot::channel();
+        let internal = Ok((Err(JobFailure::Internal), JobTimes::default()));
+        let command = Command { task, span: Span::current(), reply };
         // The channel has room for every slot, so this does not block.
-        if self.jobs.as_ref().is_none_or(|jobs| jobs.send(Item { task, done }).is_err()) {
+        if self.commands.as_ref().is_none_or(|commands| commands.send(command).is_err()) {
             tracing::error!("no inference thread is left");
             return internal;
         }
@@ -88,7 +94,8 @@ impl Handler for Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        drop(self.jobs.take());
+        drop(self.commands.take());
+        drop(self.alive.take());
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("an inference thread had panicked");
@@ -97,14 +104,10 @@ impl Drop for Engine {
     }
 }
 
-fn work(mut worker: FaceWorker, inbox: &Receiver<Item>) {
-    for Item { task, done } in inbox {
-        let outcome = catch_unwind(AssertUnwindSafe(|| worker.run(&task))).unwrap_or_else(|_| {
-            // The panic hook has logged it. What the models keep between jobs is overwritten by the next one.
-            tracing::error!("a job panicked");
-            (Err(JobFailure::Internal), Times::default())
-        });
-        // Whoever asked may have left.
-        let _ = done.send(outcome);
+fn warm_up<R: TaskRunner>(runner: &mut R) -> bool {
+    let warm = runner.warm_up();
+    if let Err(error) = &warm {
+        tracing::error!(%error, "the models do not run");
     }
+    warm.is_ok()
 }

@@ -1,26 +1,31 @@
-//! What a worker does with a job, apart from how jobs come and answers go.
-
-use std::time::Duration;
+//! What a consumer does with a job's task.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_shared::job::{Outcome, Task};
 
-/// Where the time of a job went.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Times {
-    /// Decoding and digesting the files.
-    pub decode: Duration,
-    /// Running the models, and what belongs to it.
-    pub infer: Duration,
-}
+use super::availability::Availability;
+use super::task_runner::JobTimes;
 
-/// Does what jobs ask for.
+/// The handler cannot do tasks at present, because no model runs. The job must go back to its queue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("no model runs at present")]
+pub struct Unavailable;
+
+/// Does the tasks of jobs.
 #[async_trait]
 pub trait Handler: Send + Sync {
-    /// Jobs that it takes at the same time.
+    /// How many tasks it does at the same time.
     fn slots(&self) -> usize;
 
-    /// Does a task. Called with at most [`Handler::slots`] jobs at a time.
-    async fn handle(&self, task: Task<Bytes>) -> (Outcome, Times);
+    /// Whether it can do tasks; a consumer takes no jobs while it cannot.
+    fn availability(&self) -> Availability {
+        Availability::always()
+    }
+
+    /// Does a task. The consumer calls it for at most [`Handler::slots`] tasks at a time.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if the task was not done and another worker should do it.
+    async fn handle(&self, task: Task<Bytes>) -> Result<(Outcome, JobTimes), Unavailable>;
 }

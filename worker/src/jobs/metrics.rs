@@ -1,4 +1,6 @@
-//! What operators see of a worker.
+//! The metrics of a worker.
+
+use std::time::Duration;
 
 use faceline_shared::telemetry::Metrics;
 use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
@@ -6,38 +8,38 @@ use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
 /// Metrics of a worker.
 #[derive(Clone, Debug)]
 pub struct WorkerMetrics {
-    /// Jobs answered, by how they ended.
+    /// Answered jobs, by outcome.
     pub(super) answered: IntCounterVec,
-    /// Jobs that were left without an answer, by reason.
+    /// Jobs without an answer, by reason.
     pub(super) dropped: IntCounterVec,
-    /// Deliveries of jobs that were tried before.
+    /// Deliveries of jobs with earlier attempts, by queue.
     pub(super) redelivered: IntCounterVec,
-    /// Time of a job by stage.
+    /// Time of a job, by stage.
     pub(super) stages: HistogramVec,
-    /// Jobs in work.
+    /// Jobs that are being done.
     pub(super) running: IntGauge,
-    /// Smallest age of a job by gateway; negative where that gateway's clock is ahead.
+    /// Smallest age of a job, by gateway; negative where the gateway's clock is ahead.
     pub(super) smallest_age: IntGaugeVec,
 }
 
 impl WorkerMetrics {
-    /// Registers them.
+    /// Registers the metrics.
     #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
         Self {
             answered: metrics.counters(
                 "faceline_worker_answered_total",
-                "Jobs answered, by how they ended.",
+                "Answered jobs, by outcome.",
                 &["outcome"],
             ),
             dropped: metrics.counters(
                 "faceline_worker_dropped_total",
-                "Jobs not worked on, since nobody waits for them or nobody can read them.",
+                "Jobs that were dropped without an answer, by reason.",
                 &["reason"],
             ),
             redelivered: metrics.counters(
                 "faceline_worker_redelivered_total",
-                "Deliveries of jobs that were tried before, by queue.",
+                "Deliveries of jobs with earlier attempts, by queue.",
                 &["queue"],
             ),
             stages: metrics.seconds_by(
@@ -45,12 +47,22 @@ impl WorkerMetrics {
                 "Time of a job, split into queue, fetch, decode, infer and encode.",
                 &["stage"],
             ),
-            running: metrics.gauge("faceline_worker_running_jobs", "Jobs in work."),
+            running: metrics.gauge("faceline_worker_running_jobs", "Jobs that are being done."),
             smallest_age: metrics.gauges(
                 "faceline_worker_smallest_job_age_milliseconds",
-                "Smallest age of a job seen from a gateway: a large or negative one is a clock that is off.",
+                "Smallest age of a job, by gateway. A large or negative value shows that a clock is wrong.",
                 &["gateway"],
             ),
         }
+    }
+
+    /// Records the time of a stage of one job.
+    pub(super) fn stage(&self, stage: &str, time: Duration) {
+        self.stages.with_label_values(&[stage]).observe(time.as_secs_f64());
+    }
+
+    /// Counts a job that was dropped without an answer.
+    pub(super) fn dropped(&self, reason: &str) {
+        self.dropped.with_label_values(&[reason]).inc();
     }
 }

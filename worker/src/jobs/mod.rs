@@ -1,21 +1,31 @@
-//! The role: jobs in, answers out.
+//! The way of a job through a worker: consumed, fetched, handled, answered, acknowledged.
+//!
+//! A worker keeps no state. The broker confirms an answer before its job is acknowledged, so after the death of any
+//! process the broker still has the job or its answer.
 
-mod comparator;
+mod availability;
+mod clock_skew;
 mod consumer;
 mod engine;
-mod expiring;
-mod face_worker;
+#[cfg(test)]
+mod engine_tests;
+mod expiring_set;
+mod fetch;
 mod handler;
-mod identity;
+mod inference_thread;
+mod intake;
 mod metrics;
-mod role;
+mod quarantine;
+mod reply;
+mod session_health;
+mod settle;
+mod task_runner;
 #[cfg(test)]
 mod tests;
 
-pub use self::comparator::Comparator;
+pub use self::availability::Availability;
 pub use self::consumer::Consumer;
 pub use self::engine::Engine;
-pub use self::face_worker::{FaceWorker, sha256};
-pub use self::handler::{Handler, Times};
+pub use self::handler::{Handler, Unavailable};
 pub use self::metrics::WorkerMetrics;
-pub use self::role::{MODELS_READY, WorkerError, pipeline_settings, run};
+pub use self::task_runner::{JobTimes, TaskFault, TaskRun, TaskRunner};

@@ -1,4 +1,4 @@
-//! The way of a job through a worker, over embedded broker and blob store.
+//! The way of a job through a worker, over the embedded broker and blob store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,12 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_models::Repository;
+use faceline_shared::admin::Readiness;
 use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::{self, SealedBlobs};
 use faceline_shared::broker::{
     self, BrokerSettings, Message, Published, Queue, Replies, ReplyEvent, Settlement, SharedBroker,
 };
-use faceline_shared::config::Config;
 use faceline_shared::face::{Embedding, ImageType, QUALITY_NOBODY};
 use faceline_shared::job::examination::Examination;
 use faceline_shared::job::{
@@ -20,18 +20,21 @@ use faceline_shared::job::{
     ReplyEnvelope, Routing, Subject, Task,
 };
 use faceline_shared::seal::KeyRing;
+use faceline_shared::settings::Settings;
+use faceline_shared::settings::StoreUrl;
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::telemetry::Metrics;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::role::engine;
-use super::{Consumer, Handler, Times, WorkerMetrics};
+use super::engine_tests::{FakeDevice, FakeRunner};
+use super::{Consumer, Engine, Handler, JobTimes, Unavailable, WorkerMetrics};
+use crate::role::{MODELS_READY, engine, report_availability};
 
-/// Answers with the picture's bytes, when it is let.
+/// Answers with the picture's bytes, as soon as it gets a permit.
 struct Echo {
-    /// A job takes one.
+    /// Each job takes one.
     permits: Semaphore,
     running: AtomicUsize,
     most_running: AtomicUsize,
@@ -43,14 +46,14 @@ impl Handler for Echo {
         2
     }
 
-    async fn handle(&self, task: Task<Bytes>) -> (Outcome, Times) {
+    async fn handle(&self, task: Task<Bytes>) -> Result<(Outcome, JobTimes), Unavailable> {
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_running.fetch_max(running, Ordering::SeqCst);
         self.permits.acquire().await.unwrap().forget();
         self.running.fetch_sub(1, Ordering::SeqCst);
         let Task::Code(picture) = task else { panic!("only pictures are sent") };
         let digest = String::from_utf8(picture.picture.to_vec()).unwrap();
-        (Ok(JobResult::Coded(CodedPicture { digest, face: None })), Times::default())
+        Ok((Ok(JobResult::Coded(CodedPicture { digest, face: None })), JobTimes::default()))
     }
 }
 
@@ -68,7 +71,7 @@ impl Site {
     async fn new() -> Self {
         let broker = broker::open(&BrokerSettings::default()).unwrap();
         let keys = KeyRing::generate().unwrap();
-        let blobs = SealedBlobs::new(blob::open("embedded:").unwrap(), keys.clone());
+        let blobs = SealedBlobs::new(blob::open(&StoreUrl::Embedded).unwrap(), keys.clone());
         let mut replies = broker.replies("g").await;
         let Some(ReplyEvent::Opened { queue }) = replies.next().await else { panic!("no reply queue") };
         let echo = Arc::new(Echo {
@@ -124,7 +127,7 @@ impl Site {
         (reply.id, reply.open(&self.keys).unwrap())
     }
 
-    /// Has a job done.
+    /// Sends a job and returns its answer.
     async fn ask(&mut self, job: &Task<CarriedPicture>) -> Outcome {
         let message = self.envelop(job, Duration::from_secs(30));
         self.publish(&Queue::Interactive, &message).await;
@@ -137,7 +140,7 @@ impl Site {
         self.broker.depth(queue).await.unwrap().ready
     }
 
-    /// Waits for what no message tells.
+    /// Waits until a condition holds that no message announces.
     async fn eventually(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
         let wait = async {
             while !holds().await {
@@ -147,7 +150,7 @@ impl Site {
         tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("never: {what}"));
     }
 
-    /// A job that came back to the queue this often.
+    /// Publishes a job that has failed this often.
     async fn failed(&self, queue: &Queue, message: &Message, times: u32) {
         self.publish(queue, message).await;
         let mut deliveries = self.broker.consume(queue, 1).await;
@@ -254,13 +257,13 @@ async fn nobody_works_for_a_caller_who_left_or_a_gateway_that_is_gone() {
         site.eventually(&line, async || site.metrics.encode().contains(&line)).await;
     };
 
-    // Two jobs fill both places, so that the third one waits long enough to be cancelled.
+    // Two jobs take both slots, so that the third one waits long enough to be cancelled.
     let [first, second, cancelled] = ["one", "two", "three"].map(|text| site.inline(text));
     for message in [&first, &second, &cancelled] {
         site.publish(&Queue::Interactive, message).await;
     }
-    site.eventually("both places are taken", async || site.echo.running.load(Ordering::SeqCst) == 2).await;
-    // Whoever subscribed first hears first, so when this one has heard it the worker has.
+    site.eventually("both slots are taken", async || site.echo.running.load(Ordering::SeqCst) == 2).await;
+    // The worker subscribed earlier, so it has the announcement when this subscriber receives it.
     let mut announcements = site.broker.announcements().await;
     site.broker.announce(Announcement::JobCancelled(cancelled.id).encode()).await;
     announcements.recv().await.unwrap();
@@ -309,15 +312,61 @@ async fn a_worker_that_stops_finishes_what_runs_and_gives_back_what_waits() {
     }
     assert_eq!(site.ready(&Queue::Interactive).await, 2);
 
-    // Nothing was held against them.
+    // No attempt was counted.
     let mut deliveries = site.broker.consume(&Queue::Interactive, 1).await;
     assert_eq!(deliveries.next().await.unwrap().total_attempts(), 0);
+}
+
+#[tokio::test]
+async fn a_worker_whose_device_fails_gives_its_jobs_back_until_the_device_works_again() {
+    let mut site = Site::new().await;
+    let device = Arc::new(FakeDevice::default());
+    let engine = Engine::start(vec![FakeRunner(Arc::clone(&device))]).unwrap();
+    let readiness = Readiness::new();
+    let models = readiness.condition(MODELS_READY);
+    models.set(true);
+    let _reporting = tokio::spawn(report_availability(engine.availability(), models));
+    let (consumer, shutdown) = site.start_with(Arc::new(engine));
+
+    // Three failures, after which the models are opened again, and one more.
+    device.set(true, false);
+    for _ in 0..4 {
+        let message = site.inline("x");
+        site.publish(&Queue::Interactive, &message).await;
+        assert_eq!(site.answer().await, (message.id, Err(JobFailure::Internal)));
+    }
+    assert!(readiness.is_ready());
+
+    // The sixth failure is the last one that is allowed.
+    device.set(true, true);
+    for _ in 0..4 {
+        let message = site.inline("x");
+        site.publish(&Queue::Interactive, &message).await;
+    }
+    assert_eq!(site.answer().await.1, Err(JobFailure::Internal));
+    readiness.until(false).await;
+    site.eventually("three jobs are back", async || site.ready(&Queue::Interactive).await == 3).await;
+    assert_eq!(readiness.missing(), [MODELS_READY]);
+
+    // While the models are opened again and again, no task runs, and no job is taken.
+    let (runs, reopenings) = (device.runs(), device.reopenings());
+    site.eventually("further attempts", async || device.reopenings() >= reopenings + 2).await;
+    assert_eq!((device.runs(), site.ready(&Queue::Interactive).await), (runs, 3));
+    assert_eq!(site.broker.depth(&Queue::Interactive).await.unwrap().consumers, 0);
+
+    device.set(false, false);
+    for _ in 0..3 {
+        assert_eq!(site.answer().await.1, echoed("x"));
+    }
+    readiness.until(true).await;
+    shutdown.cancel();
+    consumer.await.unwrap();
 }
 
 /// One of the free pictures that come with the models.
 fn free_picture(name: &str) -> CarriedPicture {
     let repository =
-        Repository::open(&Config::default().models.dir).expect("run `make models` before the tests");
+        Repository::open(&Settings::default().models.dir).expect("run `make models` before the tests");
     let path = repository.picture(name).unwrap_or_else(|| panic!("the manifest has no picture {name}"));
     CarriedPicture::Inline(std::fs::read(path).unwrap().into())
 }
@@ -329,7 +378,7 @@ fn selfie(name: &str) -> Coding<CarriedPicture> {
 /// A site whose worker runs the installed models.
 async fn real_site() -> Site {
     let site = Site::new().await;
-    let mut config = Config::default();
+    let mut config = Settings::default();
     config.inference.sessions = 1;
     let engine = tokio::task::spawn_blocking(move || engine(&config)).await.unwrap().unwrap();
     site.start_with(Arc::new(engine));

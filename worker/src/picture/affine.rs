@@ -1,8 +1,8 @@
-//! Maps of the plane.
+//! Affine maps of the plane.
 
 /// `x' = a x + b y + c`, `y' = d x + e y + f`.
 ///
-/// Coordinates are continuous: a picture of width w reaches from 0 to w, the centre of its first pixel is 0.5.
+/// Coordinates are continuous: a picture of width w reaches from 0 to w, and the centre of its first pixel lies at 0.5.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Affine {
     pub(crate) a: f32,
@@ -26,7 +26,7 @@ impl Affine {
         Self { c: x, f: y, ..Self::IDENTITY }
     }
 
-    /// This map first, `next` on what it gives.
+    /// Applies this map first, then `next`.
     pub(crate) fn then(&self, next: &Self) -> Self {
         Self {
             a: next.a * self.a + next.b * self.d,
@@ -38,12 +38,12 @@ impl Affine {
         }
     }
 
-    /// Where a point goes.
+    /// Maps a point.
     pub(crate) fn apply(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         [self.a * x + self.b * y + self.c, self.d * x + self.e * y + self.f]
     }
 
-    /// The map back; the identity where there is none.
+    /// The inverse map; the identity if there is none.
     pub(crate) fn inverse(&self) -> Self {
         let determinant = self.a * self.e - self.b * self.d;
         if determinant == 0.0 {
@@ -54,7 +54,7 @@ impl Affine {
         Self { a, b, c: -(a * self.c + b * self.f), d, e, f: -(d * self.c + e * self.f) }
     }
 
-    /// The rotation, uniform scale and shift that bring `from` onto `to` with the least squared error
+    /// The rotation, uniform scale and shift that map `from` onto `to` with the least squared error
     /// (Umeyama 1991, in the plane and without reflection).
     pub(crate) fn similarity(from: &[[f32; 2]], to: &[[f32; 2]]) -> Self {
         let n = from.len().min(to.len()) as f32;

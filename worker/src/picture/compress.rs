@@ -1,28 +1,29 @@
-//! Any picture as an upright JPEG without metadata.
+//! Converting any picture to an upright JPEG without metadata.
 
 use image::{DynamicImage, RgbImage};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
-use super::{Limits, Picture, PictureFault, Source};
+use super::{Picture, PictureFault, PictureLimits, Source};
 
-/// Of 100, the first that gives a file that is not too long. Above 90, files grow faster than a person sees a difference.
+/// JPEG qualities of at most 100 that are tried in turn until the file is small enough. Above 90, files grow without a
+/// visible difference.
 const QUALITIES: [i32; 6] = [90, 75, 50, 30, 15, 5];
 
-/// Size of the file in bytes: it travels in a message, of which brokers take 16 MiB. Portraits of 50 megapixels are well below it,
-/// noise is not.
-const LONGEST: usize = 8 << 20;
+/// Largest size of the file in bytes. It travels in a message, and brokers accept 16 MiB. Portraits of 50 megapixels
+/// are far smaller; noise is not.
+const MAX_FILE_BYTES: usize = 8 << 20;
 
-/// The longest side that libjpeg writes, less than the format allows (`JPEG_MAX_DIMENSION`).
-const MAX_SIDE: u32 = 65_500;
+/// The longest side in pixels that libjpeg writes (`JPEG_MAX_DIMENSION`); the format allows more.
+const MAX_SIDE_PIXELS: u32 = 65_500;
 
-/// Writes a picture as a JPEG of the received size, turned upright, without metadata.
-pub(crate) fn compress(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, PictureFault> {
+/// Converts a picture to an upright JPEG of the received size without metadata.
+pub(crate) fn compress(bytes: &[u8], limits: &PictureLimits) -> Result<Vec<u8>, PictureFault> {
     let mut source = Source::open(bytes, limits)?;
     let orientation = source.orientation();
     let Picture { pixels, width, height, .. } = source.decode(u32::MAX)?;
     let side = width.max(height);
-    if side > MAX_SIDE {
-        return Err(PictureFault::SideTooLong { side, limit: MAX_SIDE });
+    if side > MAX_SIDE_PIXELS {
+        return Err(PictureFault::SideTooLong { side, limit: MAX_SIDE_PIXELS });
     }
     let stored = RgbImage::from_raw(width, height, pixels).ok_or(PictureFault::Corrupt)?;
     let mut upright = DynamicImage::from(stored);
@@ -33,7 +34,7 @@ pub(crate) fn compress(bytes: &[u8], limits: &Limits) -> Result<Vec<u8>, Picture
             tracing::error!(%error, "a decoded picture cannot be encoded");
             PictureFault::TooMuchMemory
         })?;
-        if jpeg.len() <= LONGEST {
+        if jpeg.len() <= MAX_FILE_BYTES {
             return Ok(jpeg);
         }
     }
@@ -58,7 +59,7 @@ mod tests {
 
     use super::*;
 
-    /// A picture in which every place has its own colour.
+    /// A picture in which every point has its own colour.
     fn scene() -> RgbImage {
         RgbImage::from_fn(96, 64, |x, y| Rgb([(40 + 2 * x) as u8, (20 + 3 * y) as u8, 90]))
     }
@@ -89,14 +90,15 @@ mod tests {
     fn every_format_becomes_a_jpeg_of_the_same_size() {
         for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Bmp] {
             let bytes = encoded(&scene(), format);
-            assert_shows_the_scene(&compress(&bytes, &Limits::default()).unwrap());
+            assert_shows_the_scene(&compress(&bytes, &PictureLimits::default()).unwrap());
         }
     }
 
     #[test]
     fn the_result_is_upright_and_says_nothing_of_the_camera() {
         for tag in 1..=8 {
-            // The turn that is undone by this orientation: turns by a quarter swap, the rest undo themselves.
+            // The orientation that this one undoes: the rotations by 90 and 270 degrees swap, the others undo
+            // themselves.
             let undone = Orientation::from_exif([1, 2, 3, 4, 5, 8, 7, 6][usize::from(tag) - 1]).unwrap();
             let mut stored = DynamicImage::from(scene());
             stored.apply_orientation(undone);
@@ -108,7 +110,7 @@ mod tests {
                 .write_image(&stored, stored.width(), stored.height(), image::ExtendedColorType::Rgb8)
                 .unwrap();
             assert!(memchr::memmem::find(&bytes, b"Exif").is_some());
-            let jpeg = compress(&bytes, &Limits::default()).unwrap();
+            let jpeg = compress(&bytes, &PictureLimits::default()).unwrap();
             assert_shows_the_scene(&jpeg);
             assert!(memchr::memmem::find(&jpeg, b"Exif").is_none());
         }
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn noise_is_made_small_enough_for_a_message() {
-        // A tile of noise again and again: short as a PNG, and nothing that JPEG is good at.
+        // One tile of noise, repeated: short as a PNG, long as a JPEG.
         let mut state = 1_u32;
         let tile: Vec<u8> = std::iter::repeat_with(|| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -125,26 +127,29 @@ mod tests {
         .take(64 * 64)
         .collect();
         let noise = RgbImage::from_fn(4000, 4000, |x, y| Rgb([tile[(y % 64 * 64 + x % 64) as usize]; 3]));
-        assert!(encode(&noise, QUALITIES[0]).unwrap().len() > LONGEST);
-        let jpeg = compress(&encoded(&noise, ImageFormat::Png), &Limits::default()).unwrap();
-        assert!(jpeg.len() <= LONGEST, "{}", jpeg.len());
+        assert!(encode(&noise, QUALITIES[0]).unwrap().len() > MAX_FILE_BYTES);
+        let jpeg = compress(&encoded(&noise, ImageFormat::Png), &PictureLimits::default()).unwrap();
+        assert!(jpeg.len() <= MAX_FILE_BYTES, "{}", jpeg.len());
     }
 
     #[test]
     fn limits_are_those_of_every_picture() {
         let bytes = encoded(&scene(), ImageFormat::Png);
-        let few = Limits { pixels: 6000, ..Limits::default() };
+        let few = PictureLimits { pixels: 6000, ..PictureLimits::default() };
         assert_eq!(
             compress(&bytes, &few).unwrap_err(),
             PictureFault::TooManyPixels { pixels: 6144, limit: 6000 }
         );
-        assert_eq!(compress(b"no picture", &Limits::default()).unwrap_err(), PictureFault::NotAPicture);
-        assert!(compress(&bytes[..bytes.len() / 2], &Limits::default()).is_err());
-        // A line that can be read and not be written.
+        assert_eq!(
+            compress(b"no picture", &PictureLimits::default()).unwrap_err(),
+            PictureFault::NotAPicture
+        );
+        assert!(compress(&bytes[..bytes.len() / 2], &PictureLimits::default()).is_err());
+        // A line that can be read, but not written.
         let mut line = b"P5 65535 1 255\n".to_vec();
         line.resize(line.len() + 65_535, 0);
         assert_eq!(
-            compress(&line, &Limits::default()).unwrap_err(),
+            compress(&line, &PictureLimits::default()).unwrap_err(),
             PictureFault::SideTooLong { side: 65_535, limit: 65_500 }
         );
     }

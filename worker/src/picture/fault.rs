@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// Why bytes do not become a picture. All of these are the sender's to mend.
+/// Why bytes cannot be decoded to a picture. The sender is at fault in all cases.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PictureFault {
-    /// Nothing that looks like a picture.
+    /// The bytes have no form of a picture.
     #[error("this is not a picture")]
     NotAPicture,
-    /// A known kind of file that is not decoded.
+    /// A known kind of file that is not supported.
     #[error("{0} is not supported; send JPEG, PNG, WebP, BMP, GIF, TIFF, TGA or PNM")]
     Unsupported(&'static str),
     /// The file ends too early.
@@ -20,28 +20,28 @@ pub enum PictureFault {
     /// More bytes than allowed.
     #[error("the picture has {bytes} bytes, more than the {limit} that are allowed")]
     TooManyBytes {
-        /// Received.
+        /// Bytes that were received.
         bytes: usize,
-        /// Allowed.
+        /// Bytes that are allowed.
         limit: usize,
     },
     /// More pixels than allowed.
     #[error("the picture has {pixels} pixels, more than the {limit} that are allowed")]
     TooManyPixels {
-        /// Announced by the header.
+        /// Pixels that the header announces.
         pixels: u64,
-        /// Allowed.
+        /// Pixels that are allowed.
         limit: u64,
     },
-    /// Longer or wider than allowed.
+    /// A longer side than allowed.
     #[error("the picture has a side of {side} pixels, more than the {limit} that are allowed")]
     SideTooLong {
-        /// Announced by the header.
+        /// Side that the header announces.
         side: u32,
-        /// Allowed.
+        /// Pixels that are allowed.
         limit: u32,
     },
-    /// Decoding takes more memory than a picture of the allowed size needs.
+    /// Decoding would take more memory than a picture of the allowed size needs.
     #[error("the picture takes too much memory to decode")]
     TooMuchMemory,
     /// Decoding takes, or would take, too long.

@@ -1,4 +1,4 @@
-//! Kinds of files, told apart by their content.
+//! Recognising the format of a file by its content.
 
 use image::ImageFormat;
 
@@ -7,10 +7,11 @@ use super::PictureFault;
 /// Footer of a TGA file of version 2.
 const TGA_FOOTER: &[u8] = b"TRUEVISION-XFILE.\0";
 
-/// Finds the format of a picture from its first bytes (TGA, which has no signature, from its whole header).
+/// Recognises the format of a picture by its first bytes; TGA has no signature, and is recognised by its whole header.
 ///
 /// # Errors
-/// A file of a known other kind is named; anything else is not a picture.
+/// [`PictureFault::Unsupported`] with the name of a known other kind of file, [`PictureFault::NotAPicture`] for
+/// anything else.
 pub(super) fn detect(bytes: &[u8]) -> Result<ImageFormat, PictureFault> {
     const SIGNATURES: [(&[u8], ImageFormat); 9] = [
         (b"\xff\xd8\xff", ImageFormat::Jpeg),
@@ -40,7 +41,7 @@ pub(super) fn detect(bytes: &[u8]) -> Result<ImageFormat, PictureFault> {
     if is_tga(bytes) { Ok(ImageFormat::Tga) } else { Err(PictureFault::NotAPicture) }
 }
 
-/// Names what people send by mistake.
+/// Names kinds of files that callers send by mistake.
 fn name_unsupported(bytes: &[u8]) -> Option<&'static str> {
     const SIGNATURES: [(&[u8], &str); 19] = [
         (b"\0\0\0\x0cjP  \r\n", "JPEG 2000"),
@@ -80,7 +81,7 @@ fn name_unsupported(bytes: &[u8]) -> Option<&'static str> {
     None
 }
 
-/// Tells the files of the ISO base media format apart by their brands: the major one, then the compatible ones.
+/// Names a file of the ISO base media format by its brands: the major one, then the compatible ones.
 fn name_iso_media(bytes: &[u8]) -> &'static str {
     let length = bytes.first_chunk().map_or(0, |length| u32::from_be_bytes(*length)) as usize;
     let brands = bytes.get(8..length.min(bytes.len())).unwrap_or_default();
@@ -128,9 +129,9 @@ fn is_tga(bytes: &[u8]) -> bool {
     let start = header.len() + usize::from(id_length) + map_length * usize::from(map_depth.div_ceil(8));
     let run_length = image_type >= 9;
     let pixels = width * height;
-    // A run-length packet is at most 128 pixels long.
-    let least = if run_length { pixels / 128 } else { 1 };
-    width > 0 && height > 0 && map_fits && descriptor_fits && bytes.len() >= start + least
+    // A run-length packet has at most 128 pixels, and at least one byte.
+    let min_bytes = if run_length { pixels / 128 } else { 1 };
+    width > 0 && height > 0 && map_fits && descriptor_fits && bytes.len() >= start + min_bytes
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! JPEG: what its markers say, and decoding, at a reduced scale if need be, by libjpeg-turbo. Unlike the decoder of
-//! `image` it says when data are corrupt.
+//! JPEG: reading the markers, and decoding at full or reduced scale by libjpeg-turbo. Unlike the decoder of `image`, it
+//! reports corrupt data.
 
 use image::metadata::Orientation;
 use memchr::memmem;
@@ -7,22 +7,22 @@ use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
 use super::PictureFault;
 
-/// Scans of a progressive picture; encoders write about ten.
+/// Most scans of a progressive picture; encoders write about ten.
 const MAX_SCANS: usize = 100;
 
-/// What a JPEG's markers say, up to its first scan.
+/// The content of a JPEG's markers before its first scan.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JpegHeader {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) orientation: Orientation,
-    /// Passes over the picture.
+    /// Number of scans.
     pub(super) scans: usize,
     components: u8,
 }
 
 impl JpegHeader {
-    /// Reads the markers. No memory is taken, nothing is decoded.
+    /// Reads the markers. Allocates no memory and decodes nothing.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, PictureFault> {
         let mut frame = None;
         let mut orientation = None;
@@ -80,13 +80,13 @@ impl JpegHeader {
         })
     }
 
-    /// Whether it is in CMYK, from which libjpeg-turbo does not convert.
+    /// Whether the picture is in CMYK, which libjpeg-turbo does not convert to RGB.
     pub(super) fn is_cmyk(&self) -> bool {
         self.components > 3
     }
 }
 
-/// Finds the marker at `at`, past fill bytes and, as decoders do, past a little garbage.
+/// Finds the next marker from `at` on. Skips fill bytes and, as decoders do, garbage.
 fn next_marker(bytes: &[u8], at: usize) -> Result<(u8, usize), PictureFault> {
     let rest = bytes.get(at..).ok_or(PictureFault::Truncated)?;
     let mut from = 0;
@@ -101,19 +101,19 @@ fn next_marker(bytes: &[u8], at: usize) -> Result<(u8, usize), PictureFault> {
     Err(PictureFault::Truncated)
 }
 
-/// Looks over the coded data, in which 0xff is escaped unless it starts a marker.
+/// Counts the scans in the coded data, in which 0xff is escaped unless it starts a marker.
 fn count_scans(data: &[u8]) -> Result<usize, PictureFault> {
-    // Decoders make up what is missing at the end; half a picture in grey must not be taken for a picture.
+    // Decoders fill a missing end with grey. Such a picture must be refused.
     if memmem::rfind(data, b"\xff\xd9").is_none() {
         return Err(PictureFault::Truncated);
     }
-    // `data` begins after the first one's marker.
+    // `data` begins after the marker of the first scan.
     let scans = 1 + memmem::find_iter(data, b"\xff\xda").take(MAX_SCANS).count();
     if scans > MAX_SCANS { Err(PictureFault::Corrupt) } else { Ok(scans) }
 }
 
-/// Decodes at `eighths`/8 of the size: pixels in RGB, width, height. The reduction is exact: the picture's point
-/// (x, y) comes to lie at (x, y) * eighths / 8, and the size is rounded up.
+/// Decodes at `eighths`/8 of the size to RGB pixels, width and height. The reduction is exact: the point (x, y) of the
+/// picture lies at (x, y) * eighths / 8 afterwards. The size is rounded up.
 pub(super) fn decode(bytes: &[u8], eighths: u8) -> Result<(Vec<u8>, u32, u32), PictureFault> {
     let factor = ScalingFactor::new(eighths.into(), 8);
     let prepare = || {
@@ -125,16 +125,16 @@ pub(super) fn decode(bytes: &[u8], eighths: u8) -> Result<(Vec<u8>, u32, u32), P
         }
         Ok((decompressor, header.width, header.height))
     };
-    let (mut decompressor, width, height) = prepare().map_err(|error: turbojpeg::Error| name(&error))?;
+    let (mut decompressor, width, height) = prepare().map_err(|error: turbojpeg::Error| fault(&error))?;
     let mut pixels = vec![0; width * height * 3];
     let output = Image { pixels: &mut pixels[..], width, pitch: width * 3, height, format: PixelFormat::RGB };
     match decompressor.decompress(bytes, output) {
-        Err(error) if !is_harmless(&error) => Err(name(&error)),
+        Err(error) if !is_harmless(&error) => Err(fault(&error)),
         _ => Ok((pixels, width as u32, height as u32)),
     }
 }
 
-/// Warnings after which the whole picture is there (`jerror.h` of libjpeg).
+/// Whether the error is only a warning, after which the picture is complete (`jerror.h` of libjpeg).
 fn is_harmless(error: &turbojpeg::Error) -> bool {
     let turbojpeg::Error::TurboJpegError(text) = error else { return false };
     [
@@ -147,6 +147,6 @@ fn is_harmless(error: &turbojpeg::Error) -> bool {
     .any(|warning| text.contains(warning))
 }
 
-fn name(error: &turbojpeg::Error) -> PictureFault {
+fn fault(error: &turbojpeg::Error) -> PictureFault {
     if error.to_string().contains("remature end") { PictureFault::Truncated } else { PictureFault::Corrupt }
 }

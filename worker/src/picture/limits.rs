@@ -1,38 +1,38 @@
-//! What a picture may cost.
+//! Limits of a picture's size and of the resources for decoding it.
 
 use std::time::Duration;
 
 use super::PictureFault;
 
-/// Bytes of memory that a decoder may take for each allowed pixel: 16 bits in four channels, once.
+/// Bytes of memory that a decoder may allocate per allowed pixel: 16 bits in each of four channels.
 const BYTES_PER_PIXEL: u64 = 8;
 
-/// The longest side that a JPEG can have. Other formats know no bound, and a picture of one line, all of its pixels
-/// in it, costs everybody who resamples it many times its size.
-const MAX_SIDE: u32 = 65_535;
+/// The longest side in pixels, which is that of a JPEG. Other formats have no bound, and resampling a picture that
+/// consists of one very long line would cost many times its size.
+const MAX_SIDE_PIXELS: u32 = 65_535;
 
-/// A progressive picture whose scans have more than this many times the allowed pixels takes too long. Encoders write
-/// about ten scans, so that pictures of the allowed size pass.
-const MAX_PASSES: u64 = 16;
+/// A progressive picture takes too long if its scans together have more than this many times the allowed pixels.
+/// Encoders write about ten scans, so pictures of the allowed size pass.
+const MAX_SCANNED_RATIO: u64 = 16;
 
-/// What a picture may cost. Checked before memory is taken.
+/// Limits of a picture, checked before memory is allocated.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes of the file.
+pub struct PictureLimits {
+    /// Most bytes of the file.
     pub bytes: usize,
-    /// Width times height.
+    /// Most pixels: width times height.
     pub pixels: u64,
-    /// Time to decode.
+    /// Longest time for decoding.
     pub time: Duration,
 }
 
-impl Default for Limits {
+impl Default for PictureLimits {
     fn default() -> Self {
         Self { bytes: 50 << 20, pixels: 50_000_000, time: Duration::from_secs(5) }
     }
 }
 
-impl Limits {
+impl PictureLimits {
     pub(super) fn check_bytes(&self, bytes: usize) -> Result<(), PictureFault> {
         if bytes > self.bytes {
             return Err(PictureFault::TooManyBytes { bytes, limit: self.bytes });
@@ -49,22 +49,22 @@ impl Limits {
             return Err(PictureFault::Corrupt);
         }
         let side = width.max(height);
-        if side > MAX_SIDE {
-            return Err(PictureFault::SideTooLong { side, limit: MAX_SIDE });
+        if side > MAX_SIDE_PIXELS {
+            return Err(PictureFault::SideTooLong { side, limit: MAX_SIDE_PIXELS });
         }
         Ok(())
     }
 
-    /// Scans cost time for each pixel, however few bytes they have.
+    /// Checks the scans of a progressive picture. Each scan costs time for every pixel, however few bytes it has.
     pub(super) fn check_scans(&self, width: u32, height: u32, scans: usize) -> Result<(), PictureFault> {
-        let passed = u64::from(width) * u64::from(height) * scans as u64;
-        if passed > self.pixels.saturating_mul(MAX_PASSES) {
+        let scanned = u64::from(width) * u64::from(height) * scans as u64;
+        if scanned > self.pixels.saturating_mul(MAX_SCANNED_RATIO) {
             return Err(PictureFault::TooSlow(self.time));
         }
         Ok(())
     }
 
-    /// Bytes that a decoder may allocate.
+    /// Most bytes that a decoder may allocate.
     pub(super) fn memory(&self) -> u64 {
         self.pixels.saturating_mul(BYTES_PER_PIXEL)
     }

@@ -1,8 +1,8 @@
-//! From a stranger's bytes to pixels.
+//! From untrusted bytes to pixels.
 //!
-//! [`Source`] reads the header and holds it against the [`Limits`]; only then are pixels decoded, at the size that
-//! is needed. A [`Picture`] keeps its pixels as they are stored: orientation and reduction are part of the map from
-//! upright coordinates, so that no picture is ever turned as a whole.
+//! [`Source`] reads the header and checks it against the [`PictureLimits`]. Only then it decodes pixels, at the scale
+//! that is needed. A [`Picture`] keeps its pixels as they are stored. Orientation and scale are part of the map from
+//! upright coordinates to stored pixels, so no picture is ever rotated as a whole.
 
 mod affine;
 mod compress;
@@ -10,6 +10,7 @@ mod fault;
 mod format;
 mod jpeg;
 mod limits;
+mod luma;
 mod pixels;
 mod raster;
 mod sampler;
@@ -18,7 +19,8 @@ mod source;
 pub(crate) use affine::Affine;
 pub(crate) use compress::compress;
 pub use fault::PictureFault;
-pub use limits::Limits;
+pub use limits::PictureLimits;
+pub(crate) use luma::luma;
 pub(crate) use pixels::Picture;
 pub(crate) use sampler::{Chip, Kernel, Sampler};
 pub(crate) use source::{Source, eighths};

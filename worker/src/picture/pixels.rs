@@ -4,25 +4,25 @@ use image::metadata::Orientation;
 
 use super::Affine;
 
-/// Pixels as they are stored, with the way to them from the picture that a person sees.
+/// Pixels as they are stored, and the map to them from the upright picture.
 #[derive(Debug)]
 pub(crate) struct Picture {
-    /// RGB, 8 bits each, row after row.
+    /// RGB, 8 bits per channel, row after row.
     pub(super) pixels: Vec<u8>,
-    /// Pixels in a row as stored, which may be fewer than received.
+    /// Pixels per stored row, which may be fewer than received.
     pub(super) width: u32,
-    /// Rows as stored.
+    /// Number of stored rows.
     pub(super) height: u32,
-    /// From the received size after orientation to stored pixels.
+    /// Maps a point at the received size, after orientation, to stored pixels.
     pub(super) from_upright: Affine,
     /// Width and height at the received size, after orientation.
     size: (u32, u32),
-    /// Stored pixels for one received, at most 1.
+    /// Stored pixels per received pixel in each direction, at most 1.
     scale: f32,
 }
 
 impl Picture {
-    /// `received` is the size of the file's picture before orientation, `scale` what decoding made of it.
+    /// `received` is the size of the file's picture before orientation. `scale` is the scale at which it was decoded.
     pub(super) fn new(
         pixels: Vec<u8>,
         (width, height): (u32, u32),
@@ -32,8 +32,8 @@ impl Picture {
     ) -> Self {
         let to_upright = orientation_map(orientation, received.0 as f32, received.1 as f32);
         let from_upright = to_upright.inverse().then(&Affine::scale(scale, scale));
-        let turned = to_upright.a == 0.0;
-        let size = if turned { (received.1, received.0) } else { received };
+        let is_transposed = to_upright.a == 0.0;
+        let size = if is_transposed { (received.1, received.0) } else { received };
         Self { pixels, width, height, from_upright, size, scale }
     }
 
@@ -42,13 +42,13 @@ impl Picture {
         self.size
     }
 
-    /// Stored pixels for one received, at most 1.
+    /// Stored pixels per received pixel in each direction, at most 1.
     pub(crate) fn scale(&self) -> f32 {
         self.scale
     }
 }
 
-/// From stored to upright coordinates, for a stored picture of width `w` and height `h` (EXIF 2.3, 4.6.4 A).
+/// Maps stored to upright coordinates, for a stored picture of width `w` and height `h` (EXIF 2.3, 4.6.4 A).
 fn orientation_map(orientation: Orientation, w: f32, h: f32) -> Affine {
     let map = |a, b, c, d, e, f| Affine { a, b, c, d, e, f };
     match orientation {

@@ -1,4 +1,4 @@
-//! All formats but JPEG, by the decoders of the crate `image`.
+//! All formats except JPEG, decoded by the crate `image`.
 
 use std::error::Error;
 use std::io::{self, BufRead, Cursor, ErrorKind, Read, Seek, SeekFrom};
@@ -8,10 +8,10 @@ use image::error::LimitErrorKind;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
-use super::{Limits, PictureFault};
+use super::{PictureFault, PictureLimits};
 
-/// Transparent pixels show this grey: the value that all models take for "nothing".
-const GROUND: u8 = 127;
+/// Grey level behind transparent pixels: the mean of the models' inputs.
+const BACKGROUND_LEVEL: u8 = 127;
 
 /// A picture whose header has been read.
 pub(super) type Decoder<'b> = Box<dyn ImageDecoder + 'b>;
@@ -20,15 +20,15 @@ pub(super) type Decoder<'b> = Box<dyn ImageDecoder + 'b>;
 pub(super) fn open<'b>(
     bytes: &'b [u8],
     format: ImageFormat,
-    limits: &Limits,
+    limits: &PictureLimits,
     deadline: Instant,
 ) -> Result<Decoder<'b>, PictureFault> {
-    let reader = Timed { inner: Cursor::new(bytes), deadline };
+    let reader = DeadlineReader { inner: Cursor::new(bytes), deadline };
     let mut reader = ImageReader::with_format(reader, format);
     let mut allowed = image::Limits::no_limits();
     allowed.max_alloc = Some(limits.memory());
     reader.limits(allowed);
-    let decoder = reader.into_decoder().map_err(|error| name(&error, limits))?;
+    let decoder = reader.into_decoder().map_err(|error| fault(&error, limits))?;
     let (width, height) = decoder.dimensions();
     limits.check_pixels(width, height)?;
     if decoder.total_bytes() > limits.memory() {
@@ -37,13 +37,13 @@ pub(super) fn open<'b>(
     Ok(Box::new(decoder))
 }
 
-/// The orientation that the metadata gives; what cannot be read gives none.
+/// The orientation in the metadata; none if it cannot be read.
 pub(super) fn orientation(decoder: &mut Decoder<'_>, format: ImageFormat) -> Orientation {
     let found = if format == ImageFormat::Tiff {
         decoder.orientation().ok()
     } else {
         decoder.exif_metadata().ok().flatten().and_then(|exif| {
-            // The prefix of a JPEG's segment: some writers copy it into other containers.
+            // Some writers copy the prefix of a JPEG's segment into other containers.
             Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif))
         })
     };
@@ -51,22 +51,22 @@ pub(super) fn orientation(decoder: &mut Decoder<'_>, format: ImageFormat) -> Ori
 }
 
 /// Decodes to RGB.
-pub(super) fn decode(decoder: Decoder<'_>, limits: &Limits) -> Result<Vec<u8>, PictureFault> {
-    let picture = DynamicImage::from_decoder(decoder).map_err(|error| name(&error, limits))?;
+pub(super) fn decode(decoder: Decoder<'_>, limits: &PictureLimits) -> Result<Vec<u8>, PictureFault> {
+    let picture = DynamicImage::from_decoder(decoder).map_err(|error| fault(&error, limits))?;
     if !picture.color().has_alpha() {
         return Ok(picture.into_rgb8().into_raw());
     }
     let over = |channel: u8, alpha: u8| {
         let alpha = u32::from(alpha);
-        ((u32::from(channel) * alpha + u32::from(GROUND) * (255 - alpha) + 127) / 255) as u8
+        ((u32::from(channel) * alpha + u32::from(BACKGROUND_LEVEL) * (255 - alpha) + 127) / 255) as u8
     };
     let opaque = picture.into_rgba8();
     let (pixels, _) = opaque.as_chunks::<4>();
     Ok(pixels.iter().flat_map(|&[r, g, b, a]| [over(r, a), over(g, a), over(b, a)]).collect())
 }
 
-fn name(error: &ImageError, limits: &Limits) -> PictureFault {
-    // `source` of an I/O error is what is behind it, so that the error itself has to be asked for.
+fn fault(error: &ImageError, limits: &PictureLimits) -> PictureFault {
+    // `source` of an I/O error skips the error itself, so it is added to the causes.
     let outer =
         if let ImageError::IoError(error) = error { Some(error as &(dyn Error + 'static)) } else { None };
     let causes = std::iter::successors(outer.or(error.source()), |&cause| cause.source());
@@ -86,29 +86,29 @@ fn name(error: &ImageError, limits: &Limits) -> PictureFault {
     }
 }
 
-/// A reader that ends with an error at its deadline. Decoders read as they go, so that time is looked at often.
-struct Timed<'b> {
+/// A reader that fails after its deadline. Decoders read while they decode, so the deadline is checked often.
+struct DeadlineReader<'b> {
     inner: Cursor<&'b [u8]>,
     deadline: Instant,
 }
 
-/// Bytes between two looks at the clock.
-const STEP: usize = 16 << 10;
+/// Most bytes between two checks of the deadline.
+const CHECK_INTERVAL_BYTES: usize = 16 << 10;
 
-impl Read for Timed<'_> {
+impl Read for DeadlineReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.fill_buf()?.len().min(buffer.len());
         self.inner.read(&mut buffer[..length])
     }
 }
 
-impl BufRead for Timed<'_> {
+impl BufRead for DeadlineReader<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if Instant::now() > self.deadline {
             return Err(ErrorKind::TimedOut.into());
         }
         let rest = self.inner.fill_buf()?;
-        Ok(&rest[..rest.len().min(STEP)])
+        Ok(&rest[..rest.len().min(CHECK_INTERVAL_BYTES)])
     }
 
     fn consume(&mut self, amount: usize) {
@@ -116,7 +116,7 @@ impl BufRead for Timed<'_> {
     }
 }
 
-impl Seek for Timed<'_> {
+impl Seek for DeadlineReader<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.inner.seek(to)
     }

@@ -5,7 +5,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 
 use super::{Affine, Picture};
 
-/// A small picture, cut out of a large one for a model: RGB, 8 bits each.
+/// A small picture that was cut out of a large one for a model: RGB, 8 bits per channel.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Chip {
     pub(crate) width: u32,
@@ -14,7 +14,7 @@ pub(crate) struct Chip {
 }
 
 impl Chip {
-    /// The map that brings the chip onto the unit square.
+    /// Maps the chip onto the unit square.
     pub(crate) fn to_unit(&self) -> Affine {
         Affine::scale(1.0 / self.width as f32, 1.0 / self.height as f32)
     }
@@ -29,54 +29,56 @@ impl Chip {
 /// How a chip's pixels are interpolated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kernel {
-    /// From 2 x 2 neighbours: quick.
+    /// From 2 x 2 neighbours: fast.
     Linear,
-    /// The same, however far apart the chip's pixels are: nothing is filtered down, so that fine patterns alias as they do
-    /// where models are trained on pictures that OpenCV has resized.
+    /// From 2 x 2 neighbours without a filter, however far apart the chip's pixels are. Fine patterns alias, as they do
+    /// in the training data of models whose pictures were resized by OpenCV.
     Sparse,
-    /// From 4 x 4 neighbours: keeps detail that a linear kernel blurs.
+    /// From 4 x 4 neighbours: keeps details that a linear kernel blurs.
     Cubic,
 }
 
-/// Cuts chips out of pictures; keeps its buffers between them.
+/// Cuts chips out of pictures. Keeps its buffers for the next chip.
 #[derive(Default)]
 pub(crate) struct Sampler {
     resizer: Resizer,
     scratch: Vec<u8>,
 }
 
-/// Stored pixels for one of the chip from which on the picture is filtered down first, lest it alias.
-const REDUCTION: f32 = 1.3;
+/// From this many stored pixels per pixel of the chip on, the picture is filtered first, since it would alias
+/// otherwise.
+const MIN_FILTERED_REDUCTION: f32 = 1.3;
 
 impl Sampler {
-    /// Fills `chip` (its size stays) with what lies under it: `to_upright` maps the chip's coordinates to the
-    /// picture's. What is outside the picture becomes `ground`. `kernel` is for what is not filtered down.
+    /// Fills `chip`, whose size stays, with the part of the picture under it. `to_upright` maps the chip's coordinates
+    /// to the picture's. Pixels outside the picture get the level `outside`. `kernel` is used where the picture is not
+    /// filtered.
     pub(crate) fn cut(
         &mut self,
         picture: &Picture,
         to_upright: &Affine,
-        ground: u8,
+        outside: u8,
         kernel: Kernel,
         chip: &mut Chip,
     ) {
         let (width, height) = (chip.width, chip.height);
-        chip.pixels.resize((width * height * 3) as usize, ground);
+        chip.pixels.resize((width * height * 3) as usize, outside);
         let map = to_upright.then(&picture.from_upright);
-        let source = View { pixels: &picture.pixels, width: picture.width, height: picture.height };
+        let source = PixelView { pixels: &picture.pixels, width: picture.width, height: picture.height };
         if kernel == Kernel::Sparse {
-            interpolate(&source, &map, ground, kernel, chip);
+            interpolate(&source, &map, outside, kernel, chip);
             return;
         }
         if kernel == Kernel::Linear && self.stretch(&source, &map, chip) {
             return;
         }
         let (x_reduction, y_reduction) = (map.a.hypot(map.b), map.d.hypot(map.e));
-        if x_reduction < REDUCTION && y_reduction < REDUCTION {
-            interpolate(&source, &map, ground, kernel, chip);
+        if x_reduction < MIN_FILTERED_REDUCTION && y_reduction < MIN_FILTERED_REDUCTION {
+            interpolate(&source, &map, outside, kernel, chip);
             return;
         }
         let Some((left, top, right, bottom)) = covered(&source, &map, chip) else {
-            chip.pixels.fill(ground);
+            chip.pixels.fill(outside);
             return;
         };
         let reduced = |extent: f32, reduction: f32| (extent / reduction.max(1.0)).ceil().max(1.0);
@@ -84,16 +86,16 @@ impl Sampler {
         self.scratch.resize(w as usize * h as usize * 3, 0);
         let crop = (left, top, right - left, bottom - top);
         if !resize(&mut self.resizer, &source, crop, &mut self.scratch, w as u32, h as u32) {
-            interpolate(&source, &map, ground, kernel, chip);
+            interpolate(&source, &map, outside, kernel, chip);
             return;
         }
         let into = Affine::shift(-left, -top).then(&Affine::scale(w / (right - left), h / (bottom - top)));
-        let view = View { pixels: &self.scratch, width: w as u32, height: h as u32 };
-        interpolate(&view, &map.then(&into), ground, kernel, chip);
+        let view = PixelView { pixels: &self.scratch, width: w as u32, height: h as u32 };
+        interpolate(&view, &map.then(&into), outside, kernel, chip);
     }
 
-    /// The quick way, where the chip is an upright rectangle of the stored picture. Says whether it was.
-    fn stretch(&mut self, source: &View<'_>, map: &Affine, chip: &mut Chip) -> bool {
+    /// The fast path for a chip that is an upright rectangle inside the stored picture. Returns whether it was taken.
+    fn stretch(&mut self, source: &PixelView<'_>, map: &Affine, chip: &mut Chip) -> bool {
         const SLACK: f32 = 1e-2;
         if map.b != 0.0 || map.d != 0.0 || map.a <= 0.0 || map.e <= 0.0 {
             return false;
@@ -112,17 +114,18 @@ impl Sampler {
     }
 }
 
-struct View<'p> {
+/// Pixels that are sampled.
+struct PixelView<'p> {
     pixels: &'p [u8],
     width: u32,
     height: u32,
 }
 
-impl View<'_> {
-    /// `N` rows of `N` neighbours (`M` = 3 `N` bytes each), from `left` and `top` on; `ground` where there is no pixel.
-    fn square<const N: usize, const M: usize>(&self, left: i32, top: i32, ground: u8) -> [[u8; M]; N] {
+impl PixelView<'_> {
+    /// `N` rows of `N` neighbours (`M` = 3 `N` bytes each) from `left` and `top` on; `outside` where there is no pixel.
+    fn square<const N: usize, const M: usize>(&self, left: i32, top: i32, outside: u8) -> [[u8; M]; N] {
         let (width, height) = (self.width as i32, self.height as i32);
-        let mut rows = [[ground; M]; N];
+        let mut rows = [[outside; M]; N];
         if left >= 0 && top >= 0 && left + N as i32 <= width && top + N as i32 <= height {
             let at = (top as usize * self.width as usize + left as usize) * 3;
             for (row, pixels) in rows.iter_mut().zip(self.pixels[at..].chunks(self.width as usize * 3)) {
@@ -145,10 +148,10 @@ impl View<'_> {
     }
 }
 
-/// Filters a rectangle (left, top, width, height) of `source` to another size.
+/// Filters a rectangle (left, top, width, height) of `source` to another size. Returns whether that was possible.
 fn resize(
     resizer: &mut Resizer,
-    source: &View<'_>,
+    source: &PixelView<'_>,
     crop: (f32, f32, f32, f32),
     target: &mut [u8],
     width: u32,
@@ -166,7 +169,7 @@ fn resize(
 }
 
 /// The part of the picture that the chip shows, on whole pixels: left, top, right, bottom.
-fn covered(source: &View<'_>, map: &Affine, chip: &Chip) -> Option<(f32, f32, f32, f32)> {
+fn covered(source: &PixelView<'_>, map: &Affine, chip: &Chip) -> Option<(f32, f32, f32, f32)> {
     let (w, h) = (chip.width as f32, chip.height as f32);
     let corners = [[0.0, 0.0], [w, 0.0], [0.0, h], [w, h]].map(|corner| map.apply(corner));
     let low = |axis: usize| corners.iter().map(|corner| corner[axis]).fold(f32::INFINITY, f32::min);
@@ -178,29 +181,36 @@ fn covered(source: &View<'_>, map: &Affine, chip: &Chip) -> Option<(f32, f32, f3
 }
 
 /// Samples `source` at every pixel of the chip.
-fn interpolate(source: &View<'_>, map: &Affine, ground: u8, kernel: Kernel, chip: &mut Chip) {
+fn interpolate(source: &PixelView<'_>, map: &Affine, outside: u8, kernel: Kernel, chip: &mut Chip) {
     let (width, height) = (source.width as f32, source.height as f32);
     let (pixels, _) = chip.pixels.as_chunks_mut::<3>();
     for (j, row) in pixels.chunks_exact_mut(chip.width as usize).enumerate() {
         for (i, pixel) in row.iter_mut().enumerate() {
             let [x, y] = map.apply([i as f32 + 0.5, j as f32 + 0.5]);
-            // Beyond these bounds all is ground. Within them, rounding a sum towards zero is rounding down, where
-            // `floor` would be a call for every pixel.
-            let (x, y) = ((x - 0.5).clamp(-REACH, width + REACH), (y - 0.5).clamp(-REACH, height + REACH));
-            let (left, top) = ((x + REACH) as i32 - REACH as i32, (y + REACH) as i32 - REACH as i32);
+            // Beyond these bounds all pixels are outside. Within them the sums are positive, so that the conversion to
+            // an integer rounds down; `floor` would be a function call for every pixel.
+            let (x, y) = (
+                (x - 0.5).clamp(-KERNEL_REACH_PIXELS, width + KERNEL_REACH_PIXELS),
+                (y - 0.5).clamp(-KERNEL_REACH_PIXELS, height + KERNEL_REACH_PIXELS),
+            );
+            let (left, top) = (
+                (x + KERNEL_REACH_PIXELS) as i32 - KERNEL_REACH_PIXELS as i32,
+                (y + KERNEL_REACH_PIXELS) as i32 - KERNEL_REACH_PIXELS as i32,
+            );
             let part = [x - left as f32, y - top as f32];
             *pixel = match kernel {
-                Kernel::Linear | Kernel::Sparse => bilinear(&source.square(left, top, ground), part),
-                Kernel::Cubic => bicubic(&source.square(left - 1, top - 1, ground), part),
+                Kernel::Linear | Kernel::Sparse => bilinear(&source.square(left, top, outside), part),
+                Kernel::Cubic => bicubic(&source.square(left - 1, top - 1, outside), part),
             };
         }
     }
 }
 
-/// Pixels that a kernel reaches to each side, at most.
-const REACH: f32 = 2.0;
+/// Most pixels that a kernel reaches to each side.
+const KERNEL_REACH_PIXELS: f32 = 2.0;
 
-/// Mixes two rows of two pixels, at these parts of the way to the right and downwards, with weights of 8 bits.
+/// Interpolates between two rows of two pixels, with weights of 8 bits. `part` is the position to the right and
+/// downwards, 0 to 1.
 fn bilinear([above, below]: &[[u8; 6]; 2], part: [f32; 2]) -> [u8; 3] {
     const ONE: i32 = 256;
     let [right, down] = part.map(|part| (part * ONE as f32) as i32);
@@ -211,7 +221,7 @@ fn bilinear([above, below]: &[[u8; 6]; 2], part: [f32; 2]) -> [u8; 3] {
     })
 }
 
-/// The same from four rows of four pixels, between the middle ones.
+/// Interpolates between the middle ones of four rows of four pixels. `part` as for [`bilinear`].
 fn bicubic(rows: &[[u8; 12]; 4], part: [f32; 2]) -> [u8; 3] {
     let [right, down] = part.map(cubic_weights);
     let mut columns = [0.0_f32; 12];
@@ -222,12 +232,12 @@ fn bicubic(rows: &[[u8; 12]; 4], part: [f32; 2]) -> [u8; 3] {
     }
     std::array::from_fn(|channel| {
         let sum: f32 = (0..4).map(|column| columns[column * 3 + channel] * right[column]).sum();
-        // Rounded, and cut off at both ends by the conversion.
+        // Rounds; the conversion clamps at both ends.
         (sum + 0.5) as u8
     })
 }
 
-/// Weights of four neighbours for a point at this part of the way from the second to the third (Keys 1981, with the
+/// Weights of four neighbours for a point between the second and the third, at `part` from 0 to 1 (Keys 1981, with the
 /// slope of -0.75 that image libraries use).
 fn cubic_weights(part: f32) -> [f32; 4] {
     const A: f32 = -0.75;
@@ -264,9 +274,9 @@ mod tests {
                 [[3 * 5 + 4 + 40, 7, 200]],
                 "{kernel:?}"
             );
-            // Turned, so that it is not a stretch: pixel (i, j) lies at (10 - j, 4 + i) and a half each.
-            let turned = Affine { a: 0.0, b: -1.0, c: 11.5, d: 1.0, e: 0.0, f: 4.5 };
-            let found = cut(&turned, kernel, (3, 2));
+            // Rotated, so that the fast path is not taken: pixel (i, j) lies at (10 - j, 4 + i) and a half each.
+            let rotated = Affine { a: 0.0, b: -1.0, c: 11.5, d: 1.0, e: 0.0, f: 4.5 };
+            let found = cut(&rotated, kernel, (3, 2));
             for (at, pixel) in found.iter().enumerate() {
                 let (x, y) = (10.5 - (at / 3) as f32, 4.5 + (at % 3) as f32);
                 assert!((f32::from(pixel[0]) - (3.0 * x + y + 40.0)).abs() <= 0.51, "{kernel:?}: {found:?}");
@@ -283,7 +293,7 @@ mod tests {
                     assert_eq!(cut(&map, kernel, (2, 2)), [[9; 3]; 4], "{kernel:?}, {far}");
                 }
             }
-            // At the very border a pixel mixes with the ground, on all sides alike.
+            // At the border a pixel mixes with the outside, equally on all sides.
             let border = |x, y| cut(&Affine::shift(x, y), kernel, (1, 1))[0][1];
             let sides = [border(-0.5, 8.0), border(23.5, 8.0), border(10.0, -0.5), border(10.0, 15.5)];
             assert_eq!(sides, [8; 4], "{kernel:?}");

@@ -1,4 +1,4 @@
-//! A picture as received.
+//! A received picture file.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Instant;
@@ -7,27 +7,27 @@ use image::ImageFormat;
 use image::metadata::Orientation;
 
 use super::jpeg::{self, JpegHeader};
-use super::{Limits, Picture, PictureFault, format, raster};
+use super::{Picture, PictureFault, PictureLimits, format, raster};
 
 /// A file whose header was read and is within the limits.
 pub(crate) struct Source<'b> {
     bytes: &'b [u8],
-    limits: Limits,
+    limits: PictureLimits,
     deadline: Instant,
-    kind: Kind<'b>,
+    decoder: SourceDecoder<'b>,
     width: u32,
     height: u32,
     orientation: Orientation,
 }
 
-enum Kind<'b> {
+enum SourceDecoder<'b> {
     Jpeg(JpegHeader),
     Raster(Option<raster::Decoder<'b>>),
 }
 
 impl<'b> Source<'b> {
-    /// Reads the header.
-    pub(crate) fn open(bytes: &'b [u8], limits: &Limits) -> Result<Self, PictureFault> {
+    /// Reads the header and checks it.
+    pub(crate) fn open(bytes: &'b [u8], limits: &PictureLimits) -> Result<Self, PictureFault> {
         limits.check_bytes(bytes.len())?;
         let deadline = Instant::now() + limits.time;
         let format = format::detect(bytes)?;
@@ -43,37 +43,37 @@ impl<'b> Source<'b> {
                     width: header.width,
                     height: header.height,
                     orientation: header.orientation,
-                    kind: Kind::Jpeg(header),
+                    decoder: SourceDecoder::Jpeg(header),
                 });
             }
-            let mut decoder = raster::open(bytes, format, limits, deadline)?;
-            let (width, height) = decoder.dimensions();
-            let orientation = raster::orientation(&mut decoder, format);
-            let kind = Kind::Raster(Some(decoder));
-            Ok(Self { bytes, limits: *limits, deadline, kind, width, height, orientation })
+            let mut raster = raster::open(bytes, format, limits, deadline)?;
+            let (width, height) = raster.dimensions();
+            let orientation = raster::orientation(&mut raster, format);
+            let decoder = SourceDecoder::Raster(Some(raster));
+            Ok(Self { bytes, limits: *limits, deadline, decoder, width, height, orientation })
         })
     }
 
-    /// How the stored pixels are to be turned.
+    /// The orientation of the stored pixels.
     pub(super) fn orientation(&self) -> Orientation {
         self.orientation
     }
 
-    /// Decodes so that the longer side has at least `side` pixels, or all that there are. Formats other than JPEG
-    /// know one scale only, and their pixels are handed out once.
+    /// Decodes at the smallest scale at which the longer side has at least `side` pixels, or at full size. Formats
+    /// other than JPEG have full size only, and can be decoded once.
     pub(crate) fn decode(&mut self, side: u32) -> Result<Picture, PictureFault> {
         let received = (self.width, self.height);
         let eighths = eighths(self.width, self.height, side);
-        let decoded = guarded(|| match &mut self.kind {
-            Kind::Jpeg(header) if !header.is_cmyk() => {
+        let decoded = guarded(|| match &mut self.decoder {
+            SourceDecoder::Jpeg(header) if !header.is_cmyk() => {
                 let (pixels, width, height) = jpeg::decode(self.bytes, eighths)?;
                 Ok((pixels, (width, height), f32::from(eighths) / 8.0))
             }
-            Kind::Jpeg(_) => {
+            SourceDecoder::Jpeg(_) => {
                 let decoder = raster::open(self.bytes, ImageFormat::Jpeg, &self.limits, self.deadline)?;
                 Ok((raster::decode(decoder, &self.limits)?, received, 1.0))
             }
-            Kind::Raster(decoder) => {
+            SourceDecoder::Raster(decoder) => {
                 let decoder = decoder.take().ok_or(PictureFault::Corrupt)?;
                 Ok((raster::decode(decoder, &self.limits)?, received, 1.0))
             }
@@ -86,13 +86,13 @@ impl<'b> Source<'b> {
     }
 }
 
-/// The least scale of a JPEG, in eighths, at which its longer side has at least `side` pixels; all of them where it
-/// has no more.
+/// The smallest scale of a JPEG, in eighths, at which its longer side has at least `side` pixels; eight where the
+/// picture is smaller than that.
 pub(crate) fn eighths(width: u32, height: u32, side: u32) -> u8 {
     (u64::from(side) * 8).div_ceil(u64::from(width.max(height))).clamp(1, 8) as u8
 }
 
-/// A decoder that panics has met a picture that its author did not think of.
+/// Catches a decoder's panic, which counts as a corrupt picture.
 fn guarded<T>(decode: impl FnOnce() -> Result<T, PictureFault>) -> Result<T, PictureFault> {
     panic::catch_unwind(AssertUnwindSafe(decode)).unwrap_or(Err(PictureFault::Corrupt))
 }
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
     use crate::picture::{Affine, Chip, Kernel, Sampler};
 
-    /// A picture in which every place has its own colour.
+    /// A picture in which every point has its own colour.
     fn scene(width: u32, height: u32) -> DynamicImage {
         let shade = |at: u32, of: u32| (at * 200 / of + 20) as u8;
         RgbImage::from_fn(width, height, |x, y| Rgb([shade(x, width), shade(y, height), 90])).into()
@@ -129,10 +129,10 @@ mod tests {
     }
 
     fn decode_at(bytes: &[u8], side: u32) -> Result<Picture, PictureFault> {
-        Source::open(bytes, &Limits::default())?.decode(side)
+        Source::open(bytes, &PictureLimits::default())?.decode(side)
     }
 
-    /// The upright picture's colours at a few places, by their parts of width and height.
+    /// The upright picture's colours at a few points, given in parts of width and height.
     fn colours(picture: &Picture) -> Vec<[u8; 3]> {
         let (width, height) = picture.size();
         let mut chip = Chip { width: 1, height: 1, pixels: Vec::new() };
@@ -145,14 +145,16 @@ mod tests {
             .to_vec()
     }
 
-    fn assert_alike(a: &[[u8; 3]], b: &[[u8; 3]], what: &str) {
+    fn assert_similar(a: &[[u8; 3]], b: &[[u8; 3]], what: &str) {
         // GIF has 256 colours.
-        let most = if what == "Gif" { 20 } else { 6 };
-        let far = |(p, q): (&[u8; 3], &[u8; 3])| (0..3).any(|channel| p[channel].abs_diff(q[channel]) > most);
+        let max_difference = if what == "Gif" { 20 } else { 6 };
+        let far = |(p, q): (&[u8; 3], &[u8; 3])| {
+            (0..3).any(|channel| p[channel].abs_diff(q[channel]) > max_difference)
+        };
         assert!(!a.iter().zip(b).any(far), "{what}: {a:?} {b:?}");
     }
 
-    /// Puts an EXIF segment in front of everything else.
+    /// Inserts an EXIF segment before all others.
     fn with_exif(jpeg: &[u8], tiff: &[u8]) -> Vec<u8> {
         let mut bytes = jpeg[..2].to_vec();
         bytes.extend([0xff, 0xe1]);
@@ -184,7 +186,7 @@ mod tests {
         ] {
             let decoded = decode(&encode(&picture, format)).unwrap();
             assert_eq!(decoded.size(), (60, 40), "{format:?}");
-            assert_alike(&colours(&decoded), &expected, &format!("{format:?}"));
+            assert_similar(&colours(&decoded), &expected, &format!("{format:?}"));
         }
     }
 
@@ -193,7 +195,7 @@ mod tests {
         let picture = scene(60, 40);
         let expected = colours(&decode(&encode(&picture, ImageFormat::Png)).unwrap());
         let deep = encode(&picture.to_rgb16().into(), ImageFormat::Png);
-        assert_alike(&colours(&decode(&deep).unwrap()), &expected, "16 bits");
+        assert_similar(&colours(&decode(&deep).unwrap()), &expected, "16 bits");
         let grey = decode(&encode(&picture.to_luma8().into(), ImageFormat::Png)).unwrap();
         assert!(colours(&grey).iter().all(|[r, g, b]| r == g && g == b));
         let clear = RgbaImage::from_pixel(60, 40, Rgba([255, 0, 0, 0]));
@@ -221,7 +223,8 @@ mod tests {
         let expected = colours(&decode(&jpeg(&upright)).unwrap());
         for exif in 1..=8 {
             let orientation = Orientation::from_exif(exif).unwrap();
-            // The turn that is undone by this orientation: turns by a quarter swap, the rest undo themselves.
+            // The orientation that this one undoes: the rotations by 90 and 270 degrees swap, the others undo
+            // themselves.
             let undone = Orientation::from_exif([1, 2, 3, 4, 5, 8, 7, 6][usize::from(exif) - 1]).unwrap();
             let mut stored = upright.clone();
             stored.apply_orientation(undone);
@@ -229,7 +232,7 @@ mod tests {
             for side in [u32::MAX, 40] {
                 let decoded = decode_at(&bytes, side).unwrap();
                 assert_eq!(decoded.size(), (160, 96), "{orientation:?}");
-                assert_alike(&colours(&decoded), &expected, &format!("{orientation:?} at {side}"));
+                assert_similar(&colours(&decoded), &expected, &format!("{orientation:?} at {side}"));
             }
         }
     }
@@ -252,13 +255,13 @@ mod tests {
             let reduced = decode_at(&bytes, side).unwrap();
             assert!(reduced.scale() < 1.0 && reduced.scale() * 1203.0 >= side as f32);
             assert_eq!(reduced.size(), full.size());
-            assert_alike(&colours(&reduced), &colours(&full), &format!("{side}"));
+            assert_similar(&colours(&reduced), &colours(&full), &format!("{side}"));
         }
     }
 
     #[test]
     fn limits_hold_before_memory_is_taken() {
-        let limits = Limits { bytes: 10_000, pixels: 1000, ..Limits::default() };
+        let limits = PictureLimits { bytes: 10_000, pixels: 1000, ..PictureLimits::default() };
         let open = |bytes: &[u8]| Source::open(bytes, &limits).map(|_| ());
         for format in
             [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Gif, ImageFormat::Bmp, ImageFormat::Tga]
@@ -277,7 +280,7 @@ mod tests {
 
     #[test]
     fn time_is_limited() {
-        let limits = Limits { time: Duration::ZERO, ..Limits::default() };
+        let limits = PictureLimits { time: Duration::ZERO, ..PictureLimits::default() };
         for format in [ImageFormat::Jpeg, ImageFormat::Png] {
             let bytes = encode(&scene(400, 300), format);
             let fault =
@@ -308,13 +311,13 @@ mod tests {
     fn scans_count_by_the_pixels_that_they_pass() {
         let mut scans = jpeg(&scene(64, 64));
         let end = scans.len() - 2;
-        // Scans without content: libjpeg-turbo would not take them, so that only the counting refuses.
+        // Scans without content. libjpeg-turbo would refuse them as well, but the count comes first.
         scans.splice(end..end, [0xff, 0xda].repeat(19));
         let open = |pixels| {
-            let limits = Limits { pixels, ..Limits::default() };
+            let limits = PictureLimits { pixels, ..PictureLimits::default() };
             Source::open(&scans, &limits).map(|_| ())
         };
-        assert_eq!(open(64 * 64), Err(PictureFault::TooSlow(Limits::default().time)));
+        assert_eq!(open(64 * 64), Err(PictureFault::TooSlow(PictureLimits::default().time)));
         assert_eq!(open(64 * 64 * 20 / 16), Ok(()));
     }
 

@@ -1,39 +1,33 @@
-//! From a picture to a face's embedding.
+//! From a picture to a face's embedding, its quality, its age and its liveness.
 //!
-//! A [`Pipeline`] belongs to one inference thread and owns its models: detection, landmarks, alignment, embedding,
-//! and in between the question whether a detection is a face at all.
+//! A [`Pipeline`] belongs to one inference thread and owns its models. The floors, each of which uses those before it:
+//! - `geometry`: rectangles, rotations, landmarks, head pose;
+//! - `models`: the networks, each with its crop and normalisation;
+//! - `search`: finding faces, and rejecting detections that are none;
+//! - `quality`: how well a face can be compared;
+//! - `coding` and `liveness`: what callers ask for.
 
-mod age;
-mod candidate;
-mod chip_model;
-mod coder;
 mod coding;
-mod detector;
-mod drawing;
-mod embedder;
-mod evidence;
-mod examination;
-#[cfg(test)]
-mod examination_tests;
-mod finder;
-mod findings;
-mod frame;
-mod landmarks;
-mod lazy;
+mod context;
+mod face_pipeline;
+mod fault;
+mod geometry;
 mod liveness;
 mod models;
-mod motion;
-mod normaliser;
 mod quality;
-mod rect;
+mod search;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod times;
 
-pub use coder::{Pipeline, Settings, search_eighths};
-pub use coding::{AgedFace, Coded, CodedFace, CodingFault, CodingOptions};
-pub use examination::{Examined, ExaminedPicture, ExaminingFault};
-pub use frame::Turn;
-pub use models::{Models, ModelsError};
-pub use quality::Measures;
-pub use times::StageTimes;
+pub use self::coding::{AgedFace, Coded, CodedFace, CodingOptions};
+pub use self::face_pipeline::Pipeline;
+pub use self::fault::CodingFault;
+pub use self::geometry::Rotation;
+pub use self::liveness::{Examined, ExaminedPicture, ExaminingFault};
+pub use self::models::{Models, ModelsError};
+pub use self::quality::Measures;
+pub use self::search::search_eighths;
+pub use self::settings::PipelineSettings;
+pub use self::times::StageTimes;

@@ -6,24 +6,24 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use faceline_models::Repository;
-use faceline_shared::config;
 use faceline_shared::face::{Eyes, ImageType};
+use faceline_shared::settings;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
 
 use super::{
-    AgedFace, Coded, CodedFace, CodingFault, CodingOptions, Models, Pipeline, Settings, StageTimes, Turn,
+    AgedFace, Coded, CodedFace, CodingFault, CodingOptions, Models, Pipeline, PipelineSettings, Rotation,
 };
 use crate::inference::{Device, InferenceError, Runtime};
 
 const SELFIE: CodingOptions = CodingOptions { image_type: ImageType::Selfie, rotate: false };
 const DOCUMENT: CodingOptions = CodingOptions { image_type: ImageType::IdDocument, rotate: false };
-const TURNING: CodingOptions = CodingOptions { image_type: ImageType::Selfie, rotate: true };
+const ROTATING: CodingOptions = CodingOptions { image_type: ImageType::Selfie, rotate: true };
 
 pub(super) fn repository() -> Repository {
-    let dir = config::Models::default().dir;
+    let dir = settings::ModelSettings::default().dir;
     Repository::open(&dir).unwrap_or_else(|error| panic!("{error}: run `make models` before the tests"))
 }
 
@@ -38,7 +38,7 @@ pub(super) fn pipeline() -> MutexGuard<'static, Pipeline> {
     static PIPELINE: OnceLock<Mutex<Pipeline>> = OnceLock::new();
     PIPELINE
         .get_or_init(|| {
-            let mut pipeline = Pipeline::new(&models(), Settings::default()).unwrap();
+            let mut pipeline = Pipeline::new(&models(), PipelineSettings::default()).unwrap();
             pipeline.warm_up().unwrap();
             Mutex::new(pipeline)
         })
@@ -47,7 +47,7 @@ pub(super) fn pipeline() -> MutexGuard<'static, Pipeline> {
 }
 
 fn code(picture: &[u8], options: CodingOptions) -> Result<Coded, CodingFault> {
-    pipeline().code(picture, options, &mut StageTimes::default())
+    pipeline().code(picture, options)
 }
 
 fn face(picture: &[u8], options: CodingOptions) -> CodedFace {
@@ -143,7 +143,7 @@ fn patterns_are_nobody() {
         })
     });
     for picture in [checks, rings, smiley, wall(640, 480, &[])] {
-        for options in [SELFIE, DOCUMENT, TURNING] {
+        for options in [SELFIE, DOCUMENT, ROTATING] {
             assert!(code(&encode(&picture, ImageFormat::Png), options).unwrap().face.is_none());
         }
     }
@@ -225,12 +225,12 @@ fn several_faces_are_refused_but_on_documents() {
     let ghost = encode(&wall(900, 500, &[(80, 120, 130), (520, 120, 300)]), ImageFormat::Png);
     assert!(face(&ghost, SELFIE).eyes.x1 > 520.0, "a face of less than half the size does not count");
     let central = encode(&wall(900, 500, &[(330, 120, 240), (590, 120, 300)]), ImageFormat::Png);
-    let central = pipeline().code_central(&central, &mut StageTimes::default()).unwrap().face.unwrap();
+    let central = pipeline().code_central(&central).unwrap().face.unwrap();
     assert!(central.eyes.x1 < 590.0, "the central one counts");
 }
 
 fn aged(picture: &[u8], options: CodingOptions) -> Result<Option<AgedFace>, CodingFault> {
-    pipeline().estimate_age(picture, options, &mut StageTimes::default())
+    pipeline().estimate_age(picture, options)
 }
 
 #[test]
@@ -247,8 +247,9 @@ fn ages_are_those_that_people_seem_to_have() {
 #[test]
 fn an_age_changes_little_with_how_the_picture_is_held_or_sized() {
     let upright = decode(&free_picture("obama.jpg"));
-    let age =
-        |picture: &RgbImage| aged(&encode(picture, ImageFormat::Png), TURNING).unwrap().unwrap().age.unwrap();
+    let age = |picture: &RgbImage| {
+        aged(&encode(picture, ImageFormat::Png), ROTATING).unwrap().unwrap().age.unwrap()
+    };
     let expected = age(&upright);
     for (how, picture) in [
         ("mirrored", imageops::flip_horizontal(&upright)),
@@ -278,7 +279,7 @@ fn nobody_bad_pictures_and_several_people_have_no_age() {
     assert!(bad.quality < 0 && bad.age.is_none(), "{bad:?}");
     assert!(
         pipeline()
-            .estimate_central_age(&blurred, &mut StageTimes::default())
+            .estimate_central_age(&blurred)
             .unwrap()
             .is_some_and(|face| face.quality == bad.quality && face.age.is_some())
     );
@@ -295,21 +296,24 @@ fn turned_pictures_are_coded_where_they_lie() {
     let (width, height) = (upright.width() as f32, upright.height() as f32);
     let eye = [expected.eyes.x1, expected.eyes.y1];
     let cases = [
-        (imageops::rotate270(&upright), Turn::Right, [eye[1], width - eye[0]]),
-        (imageops::rotate180(&upright), Turn::Half, [width - eye[0], height - eye[1]]),
-        (imageops::rotate90(&upright), Turn::Left, [height - eye[1], eye[0]]),
+        (imageops::rotate270(&upright), Rotation::Right, [eye[1], width - eye[0]]),
+        (imageops::rotate180(&upright), Rotation::Half, [width - eye[0], height - eye[1]]),
+        (imageops::rotate90(&upright), Rotation::Left, [height - eye[1], eye[0]]),
     ];
-    for (picture, turn, [x, y]) in cases {
-        let coded = code(&encode(&picture, ImageFormat::Png), TURNING).unwrap();
-        assert_eq!(coded.turn, turn);
+    for (picture, rotation, [x, y]) in cases {
+        let coded = code(&encode(&picture, ImageFormat::Png), ROTATING).unwrap();
+        assert_eq!(coded.rotation, rotation);
         let found = coded.face.unwrap();
-        assert!(cosine(&found, &expected) > 0.97, "{turn:?}: {}", cosine(&found, &expected));
+        assert!(cosine(&found, &expected) > 0.97, "{rotation:?}: {}", cosine(&found, &expected));
         let (eyes, near) = (found.eyes, 0.05 * expected.eyes.distance());
         let is_there = |ex: f32, ey: f32| (ex - x).hypot(ey - y) < near;
-        assert!(is_there(eyes.x1, eyes.y1) || is_there(eyes.x2, eyes.y2), "{turn:?}: {eyes:?}, not {x}, {y}");
+        assert!(
+            is_there(eyes.x1, eyes.y1) || is_there(eyes.x2, eyes.y2),
+            "{rotation:?}: {eyes:?}, not {x}, {y}"
+        );
         assert!(eyes.x1 <= eyes.x2);
     }
-    assert_eq!(code(&free_picture("obama.jpg"), TURNING).unwrap().turn, Turn::None);
+    assert_eq!(code(&free_picture("obama.jpg"), ROTATING).unwrap().rotation, Rotation::None);
 }
 
 #[test]
@@ -320,7 +324,7 @@ fn a_batch_gives_what_single_pictures_give() {
         [&pictures[0][..], b"no picture", &pictures[1], &empty, &pictures[2]]
             .map(|bytes| (bytes, SELFIE))
             .into();
-    let coded = pipeline().code_all(&batch, &mut StageTimes::default());
+    let coded = pipeline().code_all(&batch);
     for ((bytes, options), together) in batch.into_iter().zip(coded) {
         match (together, code(bytes, options)) {
             (Ok(together), Ok(alone)) => match (together.face, alone.face) {
@@ -346,7 +350,7 @@ pub(super) fn with_eyes_apart(name: &str, distance: f32) -> RgbImage {
     imageops::resize(&picture, width, height, FilterType::Lanczos3)
 }
 
-/// Turned clockwise about its middle.
+/// Rotated clockwise about its middle.
 pub(super) fn leaned(picture: &RgbImage, degrees: f32) -> RgbImage {
     let (sine, cosine) = degrees.to_radians().sin_cos();
     let (width, height) = picture.dimensions();
@@ -462,7 +466,8 @@ fn a_graphics_card_that_is_not_there_is_an_error() {
     let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version()).unwrap();
     for device in [Device::Cuda(0), Device::TensorRt(0)] {
         let models = Models::load(&repository, &runtime, &device).unwrap();
-        let error = Pipeline::new(&models, Settings::default()).err().expect("there is no such device");
+        let error =
+            Pipeline::new(&models, PipelineSettings::default()).err().expect("there is no such device");
         assert!(
             matches!(error, InferenceError::NoProvider(found) | InferenceError::Provider { device: found, .. } if found == device),
             "{error}"

@@ -1,36 +1,52 @@
-//! How long the stages of a coding took.
+//! How long the stages of the pipeline take.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Time per stage, summed over everything that was coded with it.
+/// A stage of a picture's way through the pipeline.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stage {
+    Decode,
+    Detect,
+    Landmarks,
+    Embed,
+    Age,
+    Liveness,
+}
+
+/// Time per stage, summed over several pictures.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StageTimes {
-    /// From bytes to pixels.
+    /// Decoding bytes to pixels.
     pub decode: Duration,
-    /// Finding faces: the detector with its input.
+    /// Running the detector, with the preparation of its input.
     pub detect: Duration,
-    /// Finding landmarks, with the model's input.
+    /// Running the landmark model, with the preparation of its input.
     pub landmarks: Duration,
-    /// Alignment and the embedding.
+    /// Aligning and embedding faces.
     pub embed: Duration,
-    /// The age model, with its input.
+    /// Running the age model, with the preparation of its input.
     pub age: Duration,
-    /// Whether a face is alive: the liveness model, with its input.
+    /// Running the passive liveness model, with the preparation of its input.
     pub liveness: Duration,
 }
 
 impl StageTimes {
-    /// Time on pixels and models, without decoding.
+    /// Time of all stages except decoding.
     #[must_use]
     pub fn infer(&self) -> Duration {
         self.detect + self.landmarks + self.embed + self.age + self.liveness
     }
-}
 
-/// Runs one stage and adds its time.
-pub(super) fn timed<T>(total: &mut Duration, stage: impl FnOnce() -> T) -> T {
-    let start = Instant::now();
-    let result = stage();
-    *total += start.elapsed();
-    result
+    /// Adds to the time of a stage.
+    pub(crate) fn add(&mut self, stage: Stage, time: Duration) {
+        let total = match stage {
+            Stage::Decode => &mut self.decode,
+            Stage::Detect => &mut self.detect,
+            Stage::Landmarks => &mut self.landmarks,
+            Stage::Embed => &mut self.embed,
+            Stage::Age => &mut self.age,
+            Stage::Liveness => &mut self.liveness,
+        };
+        *total += time;
+    }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use faceline_shared::config;
 use faceline_shared::face::ImageType;
 use faceline_shared::job::Coding;
+use faceline_shared::settings;
 use url::Url;
 
 use super::algorithm::Algorithm;
@@ -110,7 +110,7 @@ impl AgeRequest {
 
 impl SessionRequest {
     /// Reads a JSON body. An empty body asks for a session with all defaults.
-    pub(super) fn read(body: Bytes, bounds: &config::Sessions) -> Result<Self, Fault> {
+    pub(super) fn read(body: Bytes, bounds: &settings::SessionSettings) -> Result<Self, Fault> {
         let form = if body.is_empty() { Form::new(&SESSION) } else { Form::from_json(&SESSION, body)? };
         let ttl = match form.integer("ttlSeconds") {
             None => bounds.default_ttl,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use faceline_shared::config::Config;
 use faceline_shared::face::CodedFace;
 use faceline_shared::job::{JobResult, Task};
+use faceline_shared::settings::Settings;
 use serde::Serialize;
 
 use super::algorithm::Algorithm;
@@ -35,7 +35,7 @@ impl BiometricServices {
     /// The operations over the workers that `workers` reaches.
     #[must_use]
     pub fn new(
-        config: &Config,
+        config: &Settings,
         workers: WorkerClient,
         templates: TemplateCodec,
         sessions: Arc<Sessions>,

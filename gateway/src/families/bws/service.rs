@@ -1,10 +1,10 @@
 //! The operations of BWS.
 
 use bytes::Bytes;
-use faceline_shared::config::Config;
 use faceline_shared::job::examination::{Examination, Examined};
 use faceline_shared::job::{JobResult, Task};
 use faceline_shared::score::Far;
+use faceline_shared::settings::Settings;
 
 use super::answer::{ImageProperties, LivenessDetection, PhotoVerify};
 use super::failure;
@@ -25,7 +25,7 @@ pub struct Bws {
 impl Bws {
     /// The operations over the workers that `workers` reaches.
     #[must_use]
-    pub fn new(config: &Config, workers: WorkerClient) -> Self {
+    pub fn new(config: &Settings, workers: WorkerClient) -> Self {
         Self { workers, threshold: config.liveness.security_level.threshold() }
     }
 

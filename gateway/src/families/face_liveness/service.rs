@@ -1,9 +1,9 @@
 //! The operation of Face Liveness.
 
 use bytes::Bytes;
-use faceline_shared::config::Config;
 use faceline_shared::job::examination::{Examination, Examined};
 use faceline_shared::job::{JobFailure, JobResult, Task};
+use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
 use tokio::time::Instant;
 
@@ -39,7 +39,7 @@ impl FaceLiveness {
     ///
     /// # Errors
     /// [`rustls::Error`] where the TLS client for picture URLs cannot be set up.
-    pub fn new(config: &Config, workers: WorkerClient, metrics: &Metrics) -> Result<Self, rustls::Error> {
+    pub fn new(config: &Settings, workers: WorkerClient, metrics: &Metrics) -> Result<Self, rustls::Error> {
         let fetcher = Fetcher::new(config, metrics)?;
         Ok(Self { workers, fetcher, max_picture_bytes: config.limits.picture_bytes })
     }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use faceline_gateway_store::session::once::{self, Digest};
+use faceline_gateway_store::idempotency::{self, Digest};
 use serde_json::Value as Json;
 
 use super::member::Members;
@@ -93,7 +93,7 @@ impl Form {
         let documents = self.documents.iter().map(|(name, text)| (*name, Cow::Borrowed(text.as_bytes())));
         let pictures = self.pictures.iter().map(|(name, bytes)| (*name, Cow::Borrowed(&**bytes)));
         let parts: Vec<(&str, Cow<'_, [u8]>)> = values.chain(documents).chain(pictures).collect();
-        once::digest(parts.iter().flat_map(|(name, content)| [name.as_bytes(), content]))
+        idempotency::digest(parts.iter().flat_map(|(name, content)| [name.as_bytes(), content]))
     }
 
     /// The picture `name`.

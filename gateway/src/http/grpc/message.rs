@@ -140,7 +140,7 @@ pub(super) fn write(message: &impl Message, compress: bool) -> io::Result<Bytes>
 mod tests {
     use std::sync::Arc;
 
-    use faceline_shared::config::Config;
+    use faceline_shared::settings::Settings;
     use faceline_shared::telemetry::Metrics;
 
     use super::*;
@@ -155,8 +155,8 @@ mod tests {
         body: Bytes,
         is_compressed: bool,
     ) -> (Result<LivenessDetectionRequest, Fault>, usize) {
-        let mut config = Config::default();
-        config.blobs.url = Some("redis://127.0.0.1".into());
+        let mut config = Settings::default();
+        config.blobs.url = Some("redis://127.0.0.1".parse().unwrap());
         config.limits.inflight_bytes = room;
         let admission: Arc<Admission> = Admission::new(&config, &Metrics::new());
         let caller = demo_caller();

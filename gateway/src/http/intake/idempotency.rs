@@ -5,7 +5,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use faceline_gateway_store::session::once::Digest;
+use faceline_gateway_store::idempotency::Digest;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::accounts::Caller;
 use crate::http::State;
 use crate::http::answer::{Answer, Cause, NO_STORE, Refusal};
-use crate::sessions::{Repeatable, Run, Turn};
+use crate::sessions::{Claimed, IdempotencyClaim, IdempotentRequest};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Marks an answer that was given before.
@@ -62,19 +62,19 @@ impl CreatingCall {
         let Some(key) = self.key? else {
             return work(Uuid::new_v4()).await;
         };
-        let request = Repeatable {
+        let request = IdempotentRequest {
             client: &caller.client,
             operation: self.operation,
             key: &key,
             path: &self.path,
             body: body(),
         };
-        match state.biometric.once(&request).await? {
-            Turn::Mine(run) => {
-                let answer = work(run.subject()).await;
-                conclude(run, answer.unwrap_or_else(Refusal::into_response)).await
+        match state.biometric.claim_idempotency(&request).await? {
+            Claimed::Acquired(claim) => {
+                let answer = work(claim.resource()).await;
+                conclude(claim, answer.unwrap_or_else(Refusal::into_response)).await
             }
-            Turn::Answered(kept) => replay(kept),
+            Claimed::Completed(kept) => replay(kept),
         }
     }
 }
@@ -93,10 +93,10 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Fault> {
 }
 
 /// Keeps the answer, unless it says that it is worth trying again.
-async fn conclude(run: Run, response: Response) -> Answer<Response> {
+async fn conclude(claim: IdempotencyClaim, response: Response) -> Answer<Response> {
     let status = response.status();
     if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
-        run.give_up().await;
+        claim.release().await;
         return Ok(response);
     }
     let (parts, body) = response.into_parts();
@@ -111,7 +111,7 @@ async fn conclude(run: Run, response: Response) -> Answer<Response> {
         content_type: header(header::CONTENT_TYPE),
         body: body.clone(),
     };
-    run.answer(&kept).await;
+    claim.complete(&kept).await;
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 

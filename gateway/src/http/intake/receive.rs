@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::body::BoundedBody;
 use super::{basic, content_type, drain, multipart};
-use crate::accounts::{Caller, Peer, Permission};
+use crate::accounts::{Caller, Permission, SourceAddress};
 use crate::admission::{ConnectionId, RequestFingerprint, Ticket};
 use crate::families::form::{Form, Schema};
 use crate::http::State;
@@ -40,7 +40,7 @@ pub(in crate::http) struct Received<B> {
 
 /// Who calls, where its key allows `permission`.
 async fn authorize(state: &State, parts: &Parts, permission: Permission) -> Result<Caller, Fault> {
-    let peer = parts.extensions.get::<Peer>().copied().unwrap_or_default();
+    let peer = parts.extensions.get::<SourceAddress>().copied().unwrap_or_default();
     let caller = match Family::of(parts.uri.path()) {
         Family::Bws | Family::Grpc => state.accounts.by_token(bearer(&parts.headers), peer)?,
         Family::FaceLiveness => {

@@ -28,6 +28,8 @@ pub(in crate::http) struct HttpMetrics {
     pub(in crate::http) shed: IntCounter,
     /// Connections that ended because of their age.
     pub(in crate::http) aged: IntCounter,
+    /// All metrics of the process, for those that only some settings need.
+    pub(in crate::http) all: Metrics,
 }
 
 impl HttpMetrics {
@@ -57,6 +59,7 @@ impl HttpMetrics {
                 "faceline_http_connections_aged_total",
                 "Connections that took no more requests because of their age.",
             ),
+            all: metrics.clone(),
         }
     }
 }

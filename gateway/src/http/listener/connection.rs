@@ -21,7 +21,7 @@ use tower::ServiceExt as _;
 
 use super::idle::{Activity, Patience};
 use super::sent::Sent;
-use crate::accounts::Peer;
+use crate::accounts::SourceAddress;
 use crate::admission;
 
 /// A connection that is idle for too long, too old, or at a shutdown, is told so, and cut after this.
@@ -59,7 +59,8 @@ impl Host {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY is not set");
         }
-        let peer = stream.peer_addr().map_or_else(|_| Peer::default(), |address| address.ip().into());
+        let peer =
+            stream.peer_addr().map_or_else(|_| SourceAddress::default(), |address| address.ip().into());
         let Some(tls) = &self.tls else {
             return self.answer(stream, peer, &activity, &shutdown).await;
         };
@@ -79,7 +80,7 @@ impl Host {
     async fn answer(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        peer: Peer,
+        peer: SourceAddress,
         activity: &Arc<Activity>,
         shutdown: &CancellationToken,
     ) {

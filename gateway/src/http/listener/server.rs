@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use faceline_shared::config::Http;
+use faceline_shared::settings::HttpSettings;
 use faceline_shared::shutdown::CancellationToken;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -82,7 +82,9 @@ impl Server {
         let settings = &state.config.http;
         let address = settings.listen;
         let listener = listen(address).map_err(|source| ListenError::Address { address, source })?;
-        let certificate = settings.tls.as_ref().map(Certificate::load).transpose()?;
+        let certificate = settings.tls.as_ref();
+        let certificate =
+            certificate.map(|files| Certificate::load(files, &state.metrics.all)).transpose()?;
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         let host = Host {
             builder: builder(settings),
@@ -94,7 +96,7 @@ impl Server {
             open: state.metrics.connections.clone(),
             aged: state.metrics.aged.clone(),
         };
-        let follow = certificate.map(|certificate| tokio::spawn(certificate.follow()));
+        let watching = certificate.map(|certificate| tokio::spawn(certificate.watch()));
         Ok(Self {
             address: listener.local_addr().map_err(|source| ListenError::Address { address, source })?,
             listener,
@@ -103,7 +105,7 @@ impl Server {
             drain: state.config.jobs.deadline + DRAIN_MARGIN,
             idle: Arc::default(),
             shed: state.metrics.shed.clone(),
-            _certificate: follow.map(AbortOnDropHandle::new),
+            _certificate: watching.map(AbortOnDropHandle::new),
         })
     }
 
@@ -178,7 +180,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-fn builder(settings: &Http) -> Builder<TokioExecutor> {
+fn builder(settings: &HttpSettings) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()

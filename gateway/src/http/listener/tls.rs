@@ -1,12 +1,12 @@
 //! TLS of the public listener, with a certificate that may change.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use std::{fs, io};
+use std::sync::Arc;
+use std::{fmt, fs, io};
 
-use arc_swap::ArcSwap;
-use faceline_shared::config;
+use faceline_shared::settings::TlsSettings;
+use faceline_shared::telemetry::Metrics;
+use faceline_shared::watched_file::{FileSource, WatchMetrics, WatchedFile};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -15,12 +15,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-use crate::follow::follow;
-
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(2);
-
-/// Why there is no certificate.
+/// Why the certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
@@ -31,7 +26,7 @@ pub enum TlsError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A file holds nothing of the kind.
+    /// A file holds no certificate, or no key.
     #[error("{path} is not as PEM files are: {reason}")]
     Pem {
         /// The file.
@@ -39,7 +34,7 @@ pub enum TlsError {
         /// What is wrong.
         reason: String,
     },
-    /// The key is another certificate's, or of a kind that is not supported.
+    /// The key belongs to another certificate, or is of a kind that is not supported.
     #[error("{certificate} and {key} do not go together: {reason}")]
     Pair {
         /// The certificate's file.
@@ -49,43 +44,34 @@ pub enum TlsError {
         /// What is wrong.
         reason: rustls::Error,
     },
-    /// The library does not do as it is set up.
+    /// The TLS library refuses its configuration.
     #[error(transparent)]
     Library(#[from] rustls::Error),
 }
 
-/// A certificate in two files, of which new connections get what is there when they come.
-#[derive(Debug)]
+/// The certificate of the public listener. Each new connection gets the one that the files hold at that time.
 pub(in crate::http) struct Certificate {
-    files: config::Tls,
-    current: ArcSwap<CertifiedKey>,
-    /// What the files held when they were last looked at.
-    seen: Mutex<Contents>,
-    /// What was wrong with them then.
-    complaint: Mutex<Option<String>>,
+    pair: Arc<WatchedFile<PemFiles>>,
 }
 
-/// Bytes of certificate and key.
-#[derive(Debug, Eq, PartialEq)]
-struct Contents {
+/// The files of certificate and key.
+struct PemFiles(TlsSettings);
+
+/// What the files of certificate and key contain.
+#[derive(Eq, PartialEq)]
+struct PemPair {
     certificate: Vec<u8>,
     key: Vec<u8>,
 }
 
 impl Certificate {
     /// Reads the files.
-    pub(in crate::http) fn load(files: &config::Tls) -> Result<Arc<Self>, TlsError> {
-        let contents = Contents::read(files)?;
-        let current = ArcSwap::from_pointee(contents.certified(files)?);
-        Ok(Arc::new(Self {
-            files: files.clone(),
-            current,
-            seen: Mutex::new(contents),
-            complaint: Mutex::default(),
-        }))
+    pub(in crate::http) fn load(files: &TlsSettings, metrics: &Metrics) -> Result<Arc<Self>, TlsError> {
+        let metrics = WatchMetrics::new(metrics, "certificate");
+        Ok(Arc::new(Self { pair: Arc::new(WatchedFile::load(PemFiles(files.clone()), metrics)?) }))
     }
 
-    /// What speaks TLS with this certificate: HTTP/2 and HTTP/1.1, TLS 1.2 and 1.3.
+    /// Accepts TLS connections with this certificate: HTTP/2 and HTTP/1.1, TLS 1.2 and 1.3.
     pub(in crate::http) fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut settings = ServerConfig::builder_with_provider(provider)
@@ -96,64 +82,48 @@ impl Certificate {
         Ok(TlsAcceptor::from(Arc::new(settings)))
     }
 
-    /// Looks after the files for as long as it runs.
-    pub(in crate::http) async fn follow(self: Arc<Self>) {
-        follow("certificate", LOOK, move || self.look()).await;
+    /// Follows changes of the files until it is dropped.
+    pub(in crate::http) async fn watch(self: Arc<Self>) {
+        Arc::clone(&self.pair).watch().await;
     }
+}
 
-    fn look(&self) {
-        let looked = Contents::read(&self.files).and_then(|contents| {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if *seen == contents {
-                return Ok(false);
-            }
-            // Files that are replaced one after the other go together soon.
-            let certified = contents.certified(&self.files);
-            *seen = contents;
-            self.current.store(Arc::new(certified?));
-            Ok(true)
-        });
-        let complaint = looked.as_ref().err().map(ToString::to_string);
-        let mut last = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = complaint.is_some() && *last != complaint;
-        *last = complaint;
-        match looked {
-            Ok(true) => {
-                tracing::info!(file = %self.files.certificate.display(), "the listener has a new certificate");
-            }
-            Ok(false) => (),
-            Err(error) if is_news => tracing::error!(%error, "the listener keeps the certificate it has"),
-            Err(_) => (),
-        }
+impl fmt::Debug for Certificate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Certificate(…)")
     }
 }
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+        Some(self.pair.current())
     }
 }
 
-impl Contents {
-    fn read(files: &config::Tls) -> Result<Self, TlsError> {
+impl FileSource for PemFiles {
+    type Content = PemPair;
+    type Value = CertifiedKey;
+    type Error = TlsError;
+
+    fn read(&self) -> Result<PemPair, TlsError> {
         let read =
             |path: &Path| fs::read(path).map_err(|source| TlsError::Io { path: path.to_owned(), source });
-        Ok(Self { certificate: read(&files.certificate)?, key: read(&files.key)? })
+        Ok(PemPair { certificate: read(&self.0.certificate)?, key: read(&self.0.key)? })
     }
 
-    fn certified(&self, files: &config::Tls) -> Result<CertifiedKey, TlsError> {
+    fn parse(&self, pair: &PemPair) -> Result<CertifiedKey, TlsError> {
         let pem = |path: &Path, reason: String| TlsError::Pem { path: path.to_owned(), reason };
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.certificate)
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&pair.certificate)
             .collect::<Result<_, _>>()
-            .map_err(|error| pem(&files.certificate, error.to_string()))?;
+            .map_err(|error| pem(&self.0.certificate, error.to_string()))?;
         if chain.is_empty() {
-            return Err(pem(&files.certificate, "there is no certificate in it".into()));
+            return Err(pem(&self.0.certificate, "there is no certificate in it".into()));
         }
         let key =
-            PrivateKeyDer::from_pem_slice(&self.key).map_err(|error| pem(&files.key, error.to_string()))?;
+            PrivateKeyDer::from_pem_slice(&pair.key).map_err(|error| pem(&self.0.key, error.to_string()))?;
         CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|reason| TlsError::Pair {
-            certificate: files.certificate.clone(),
-            key: files.key.clone(),
+            certificate: self.0.certificate.clone(),
+            key: self.0.key.clone(),
             reason,
         })
     }
@@ -174,7 +144,7 @@ mod tests {
     fn what_does_not_go_together_changes_nothing() {
         let folder = TempDir::new().unwrap();
         let files =
-            config::Tls { certificate: folder.path().join("tls.crt"), key: folder.path().join("tls.key") };
+            TlsSettings { certificate: folder.path().join("tls.crt"), key: folder.path().join("tls.key") };
         let write_certificate =
             |pair: &rcgen::CertifiedKey<KeyPair>| fs::write(&files.certificate, pair.cert.pem());
         let write_key =
@@ -182,19 +152,21 @@ mod tests {
         let (first, second) = (pair(), pair());
         write_certificate(&first).unwrap();
         write_key(&first).unwrap();
-        let certificate = Certificate::load(&files).unwrap();
-        let shown = || certificate.current.load().cert[0].clone();
-        let complaint = || certificate.complaint.lock().unwrap().clone();
+        let certificate = Certificate::load(&files, &Metrics::new()).unwrap();
+        let shown = || certificate.pair.current().cert[0].clone();
+        let complaint = || certificate.pair.error();
+        // A change counts when two polls have found it.
+        let poll = || (0..2).for_each(|_| certificate.pair.poll());
 
         write_certificate(&second).unwrap();
-        certificate.look();
+        poll();
         assert_eq!(shown(), *first.cert.der());
         fs::remove_file(&files.key).unwrap();
-        certificate.look();
+        poll();
         assert_eq!(shown(), *first.cert.der());
         assert!(complaint().unwrap().contains("tls.key"));
         write_key(&second).unwrap();
-        certificate.look();
+        poll();
         assert_eq!(shown(), *second.cert.der());
         assert_eq!(complaint(), None);
     }

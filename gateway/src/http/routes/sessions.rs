@@ -9,7 +9,8 @@ use axum::extract::{self, RawPathParams, Request};
 use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use faceline_gateway_store::session::{SessionName, once};
+use faceline_gateway_store::idempotency;
+use faceline_gateway_store::sessions::SessionName;
 use uuid::Uuid;
 
 use super::operation;
@@ -45,7 +46,7 @@ async fn create_session(extract::State(state): Shared, request: Request) -> Answ
     let call = CreatingCall::of("create_session", &request);
     let Received { body, caller, ticket: _ticket, .. } =
         receive_json(&state, request, Permission::SessionsCreate).await?;
-    let digest = || once::digest([&*body]);
+    let digest = || idempotency::digest([&*body]);
     let create = async |id| {
         let name = SessionName { client: caller.client.as_ref().to_owned(), id };
         state.biometric.create_session(&name, body.clone()).await?;
@@ -89,7 +90,7 @@ async fn create_face_from_json(
         state.biometric.create_session_face_from_json(&name, id, utf8(&body)?).await?;
         created_face(&name, id)
     };
-    call.once(&state, &caller, || once::digest([&*body]), create).await
+    call.once(&state, &caller, || idempotency::digest([&*body]), create).await
 }
 
 async fn create_face_from_picture(

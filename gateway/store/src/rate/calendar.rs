@@ -1,11 +1,11 @@
-//! Days and months of UTC.
+//! Calendar spans: days and months in UTC.
 
 use time::{Date, Duration, OffsetDateTime, Time};
 
-use super::QuotaSpan;
+use super::terms::QuotaSpan;
 
 impl QuotaSpan {
-    /// What the span at `at` is called: `2026-02-28`, `2026-02`.
+    /// The name of the span that contains `at`: `2026-02-28`, `2026-02`.
     pub(super) fn name(self, at: OffsetDateTime) -> String {
         let (year, month, day) = at.to_offset(time::UtcOffset::UTC).to_calendar_date();
         let month = u8::from(month);
@@ -15,7 +15,7 @@ impl QuotaSpan {
         }
     }
 
-    /// When the span at `at` began.
+    /// When the span that contains `at` began.
     fn begin(self, at: OffsetDateTime) -> OffsetDateTime {
         let today = at.to_offset(time::UtcOffset::UTC).date();
         let first = match self {
@@ -25,10 +25,10 @@ impl QuotaSpan {
         first.with_time(Time::MIDNIGHT).assume_utc()
     }
 
-    /// When the span at `at` ends, and the next begins.
+    /// When the span that contains `at` ends and the next one begins.
     pub(super) fn end(self, at: OffsetDateTime) -> OffsetDateTime {
         let begin = self.begin(at);
-        // Far enough to be in the next span, whatever its length, and not in the one after that.
+        // Always in the next span, whatever the length of this one, and never in the one after that.
         let within_next = match self {
             Self::Day => begin.checked_add(Duration::hours(36)),
             Self::Month => begin.checked_add(Duration::days(40)),
@@ -36,14 +36,14 @@ impl QuotaSpan {
         within_next.map_or(Date::MAX.with_time(Time::MIDNIGHT).assume_utc(), |next| self.begin(next))
     }
 
-    /// When the spans before `at`, at `at` and after it end, in seconds since 1970: whoever knows the time better than
-    /// we do takes the first that is to come.
+    /// The ends of the previous, the current and the next span, in seconds since 1970. A server whose clock differs from
+    /// this one takes the first that lies in its future.
     pub(super) fn ends_around(self, at: OffsetDateTime) -> [i64; 3] {
         let end = self.end(at);
         [self.begin(at), end, self.end(end)].map(OffsetDateTime::unix_timestamp)
     }
 
-    /// Length of the present span.
+    /// Length of the current span.
     #[must_use]
     pub fn length(self) -> std::time::Duration {
         let now = OffsetDateTime::now_utc();

@@ -1,75 +1,81 @@
-//! A limiter that other processes share, and that may be away.
+//! The limiter that gateways share, with the knowledge whether it is reachable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time;
 
+use super::limiter::RateLimiter;
 use super::metrics::{Limiter, RateMetrics};
-use super::{RateLimiter, Terms, Verdict};
+use super::terms::Terms;
+use super::verdict::Verdict;
 
-/// The limiter, and whether it is there.
-pub(super) struct Shared {
+/// The shared limiter.
+pub(super) struct SharedLimiter {
     limiter: Arc<dyn RateLimiter>,
-    /// A request does not wait longer.
-    patience: Duration,
-    is_there: AtomicBool,
-    /// Gateways last seen.
+    /// Longest wait of a request for an answer.
+    timeout: Duration,
+    is_reachable: AtomicBool,
+    /// Gateways that share the limiter, as of the last heartbeat.
     gateways: AtomicU32,
     metrics: RateMetrics,
 }
 
-impl Shared {
-    pub(super) fn new(limiter: Arc<dyn RateLimiter>, patience: Duration, metrics: RateMetrics) -> Self {
-        metrics.decides(Limiter::Redis);
+impl SharedLimiter {
+    pub(super) fn new(limiter: Arc<dyn RateLimiter>, timeout: Duration, metrics: RateMetrics) -> Self {
+        metrics.set_active(Limiter::Redis);
         metrics.gateways.set(1);
-        Self { limiter, patience, is_there: AtomicBool::new(true), gateways: AtomicU32::new(1), metrics }
+        Self { limiter, timeout, is_reachable: AtomicBool::new(true), gateways: AtomicU32::new(1), metrics }
     }
 
-    /// Gateways last seen, this one included.
+    /// Gateways that share the limiter, including this one.
     pub(super) fn gateways(&self) -> u32 {
         self.gateways.load(Ordering::Relaxed)
     }
 
-    /// Says that this process is there, and finds out whether the limiter is.
-    pub(super) async fn beat(&self) {
-        match self.limiter.beat().await {
+    /// Registers this process with the limiter, and finds out whether the limiter is reachable.
+    pub(super) async fn heartbeat(&self) {
+        match self.limiter.heartbeat().await {
             Ok(gateways) => {
                 let gateways = gateways.max(1);
                 self.gateways.store(gateways, Ordering::Relaxed);
                 self.metrics.gateways.set(gateways.into());
-                self.set(true, "");
+                self.set_reachable(true, "");
             }
-            Err(error) => self.set(false, &error.to_string()),
+            Err(error) => self.set_reachable(false, &error.to_string()),
         }
     }
 
-    /// What the limiter says; `None` where it is away. Of those who find that out together each waits for it once, and
-    /// nobody after them.
-    pub(super) async fn ask(&self, key: &str, terms: &Terms) -> Option<Verdict> {
-        if !self.is_there.load(Ordering::Relaxed) {
+    /// Asks the limiter; `None` if it is unreachable. Once a request has found that out, later requests do not wait for it
+    /// until a heartbeat succeeds.
+    pub(super) async fn check(&self, key: &str, terms: &Terms) -> Option<Verdict> {
+        if !self.is_reachable.load(Ordering::Relaxed) {
             return None;
         }
-        match timeout(self.patience, self.limiter.check(key, terms)).await {
+        match time::timeout(self.timeout, self.limiter.check(key, terms)).await {
             Ok(Ok(verdict)) => return Some(verdict),
-            Ok(Err(error)) => self.set(false, &error.to_string()),
-            Err(_) => self.set(false, "no answer in time"),
+            Ok(Err(error)) => self.set_reachable(false, &error.to_string()),
+            Err(_) => self.set_reachable(false, "no answer in time"),
         }
         None
     }
 
-    /// Notes whether it is there, and says so where that is news.
-    fn set(&self, is_there: bool, why_not: &str) {
-        if self.is_there.swap(is_there, Ordering::Relaxed) == is_there {
+    /// Records whether the limiter is reachable, and logs a change.
+    fn set_reachable(&self, is_reachable: bool, reason: &str) {
+        if self.is_reachable.swap(is_reachable, Ordering::Relaxed) == is_reachable {
             return;
         }
-        self.metrics.decides(if is_there { Limiter::Redis } else { Limiter::Fallback });
+        self.metrics.set_active(if is_reachable { Limiter::Redis } else { Limiter::Fallback });
         let gateways = self.gateways();
-        if is_there {
-            tracing::info!(gateways, "rates and quotas are shared again");
+        if is_reachable {
+            tracing::info!(gateways, "the rate limiter is reachable again: gateways share rates and quotas");
         } else {
-            tracing::warn!(reason = why_not, gateways, "rates and quotas are divided between gateways");
+            tracing::warn!(
+                reason,
+                gateways,
+                "the rate limiter is unreachable: each gateway enforces its share of rates and quotas"
+            );
         }
     }
 }

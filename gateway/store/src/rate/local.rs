@@ -1,8 +1,7 @@
 //! The limiter of a single process: governor for rates, counters for quotas.
 //!
-//! Counts of quotas survive a restart: they stand in `quotas.toml` in the data folder, which is written every second where
-//! something was counted, and at the end. A process that is killed forgets what it counted in its last second. Rates start
-//! anew.
+//! Quota counts survive a restart: they are in `quotas.toml` in the data folder, which is written every second if a count
+//! changed, and at shutdown. A process that is killed loses the counts of its last second. Rates start anew with the process.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -16,33 +15,35 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use time::OffsetDateTime;
 
+use super::limiter::{RateError, RateLimiter};
 use super::quotas::{Counted, Quotas};
-use super::{Bound, Quota, Rate, RateError, RateLimiter, Refusal, Standing, Terms, Verdict};
+use super::terms::{Quota, Rate, Terms};
+use super::verdict::{Bound, Refusal, Standing, Verdict};
 use faceline_shared::secret_file;
 
 type Governor<C> = governor::RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>;
 
-/// Rates and quotas, as this process alone counts them.
+/// Rates and quotas that this process counts alone.
 pub struct LocalRates<C: Clock = DefaultClock> {
     clock: C,
-    state: Mutex<State<C>>,
-    /// Where counts of quotas are kept.
+    state: Mutex<LocalState<C>>,
+    /// The file of quota counts.
     file: Option<PathBuf>,
 }
 
-struct State<C: Clock> {
-    /// One limiter a key; there are as many as keys in the accounts.
-    keys: HashMap<String, Known<C>>,
+struct LocalState<C: Clock> {
+    /// One limiter per key; the accounts bound their number.
+    keys: HashMap<String, KeyLimiter<C>>,
     quotas: Quotas,
 }
 
-/// A key's limiter, and what it was made for.
-struct Known<C: Clock> {
+/// A key's limiter, and the share that it enforces.
+struct KeyLimiter<C: Clock> {
     share: Share,
     governor: Governor<C>,
 }
 
-/// A rate that several processes have between them.
+/// An equal share of a rate that several processes divide between them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Share {
     rate: Rate,
@@ -62,16 +63,16 @@ impl Share {
 }
 
 impl LocalRates {
-    /// A limiter that forgets everything with the process.
+    /// A limiter whose counts end with the process.
     #[must_use]
     pub fn new() -> Self {
         Self::with_clock(DefaultClock::default())
     }
 
-    /// A limiter whose counts of quotas are kept in `data_dir`.
+    /// A limiter whose quota counts are saved in `data_dir`.
     ///
     /// # Errors
-    /// There is a file of counts that cannot be used.
+    /// [`RateError::File`] and [`RateError::Form`] if there is a file of counts that cannot be read.
     pub fn open(data_dir: &Path) -> Result<Self, RateError> {
         let file = data_dir.join("quotas.toml");
         let keys = match secret_file::read(&file) {
@@ -94,19 +95,19 @@ impl Default for LocalRates {
 
 impl<C: Clock + Clone> LocalRates<C> {
     fn with_clock(clock: C) -> Self {
-        let state = State { keys: HashMap::new(), quotas: Quotas::default() };
+        let state = LocalState { keys: HashMap::new(), quotas: Quotas::default() };
         Self { clock, state: Mutex::new(state), file: None }
     }
 
-    /// As the port's, for one of `among` processes that have the key's terms between them.
+    /// Decides as [`RateLimiter::check`] does, for one of `among` processes that divide the key's limits between them.
     pub(super) fn check_share(&self, key: &str, terms: &Terms, among: u32) -> Verdict {
         let at = OffsetDateTime::now_utc();
         let share = Share { rate: terms.rate, among };
         let mut state = self.state();
-        let State { keys, quotas } = &mut *state;
+        let LocalState { keys, quotas } = &mut *state;
         let known = keys.entry(key.to_owned()).or_insert_with(|| self.limiter(share));
         if known.share != share {
-            // The accounts were changed, or another process came or left.
+            // The accounts changed, or the number of processes did.
             *known = self.limiter(share);
         }
         let quota = terms.quota.map(|quota| (quota, quotas.standing(key, quota, among, at)));
@@ -114,11 +115,11 @@ impl<C: Clock + Clone> LocalRates<C> {
             && standing.remaining == 0
         {
             let refusal = Refusal { bound: Bound::Quota, wait: standing.reset };
-            // What the rate has left is not looked at, since looking takes one.
+            // The rest of the rate is reported as 0, because asking governor for it would count a request.
             let rate = Standing { limit: share.burst().get().into(), remaining: 0, reset: share.interval() };
             return Verdict { refusal: Some(refusal), rate, quota: Some(standing) };
         }
-        let (wait, rate) = self.ask(known);
+        let (wait, rate) = self.count(known);
         if let Some(wait) = wait {
             let refusal = Refusal { bound: Bound::Rate, wait };
             return Verdict { refusal: Some(refusal), rate, quota: quota.map(|(_, standing)| standing) };
@@ -130,8 +131,8 @@ impl<C: Clock + Clone> LocalRates<C> {
         Verdict { refusal: None, rate, quota }
     }
 
-    /// Counts a request with its key's governor, or tells how long it has to wait.
-    fn ask(&self, known: &Known<C>) -> (Option<Duration>, Standing) {
+    /// Counts a request with its key's governor: how long it must wait (`None`: it passes), and the rest of the rate.
+    fn count(&self, known: &KeyLimiter<C>) -> (Option<Duration>, Standing) {
         let (interval, burst) = (known.share.interval(), known.share.burst().get());
         let standing = |remaining, reset| Standing { limit: burst.into(), remaining, reset };
         match known.governor.check() {
@@ -146,37 +147,37 @@ impl<C: Clock + Clone> LocalRates<C> {
         }
     }
 
-    /// Takes over what is known elsewhere of a key's quota.
+    /// Learns how many requests of a key have passed in all processes.
     pub(super) fn learn(&self, key: &str, quota: Quota, used: u64) {
         self.state().quotas.learn(key, quota, used, OffsetDateTime::now_utc());
     }
 
-    /// Keeps counts of quotas where they changed. It waits for the disk.
+    /// Saves the quota counts if they changed. Blocks on the disk.
     ///
     /// # Errors
-    /// [`RateError::File`]; the next call tries again.
-    pub fn keep(&self) -> Result<(), RateError> {
+    /// [`RateError::File`] and [`RateError::Form`]; the next call tries again.
+    pub fn save(&self) -> Result<(), RateError> {
         let Some(file) = &self.file else { return Ok(()) };
         let Some(keys) = self.state().quotas.take_changed() else { return Ok(()) };
-        let kept = secret_file::update(file, |_| {
+        let saved = secret_file::update(file, |_| {
             toml::to_string(&keys).map(Some).map_err(|error| RateError::Form(error.to_string()))
         });
-        if kept.is_err() {
-            self.state().quotas.keep_later();
+        if saved.is_err() {
+            self.state().quotas.mark_changed();
         }
-        kept
+        saved
     }
 
-    fn limiter(&self, share: Share) -> Known<C> {
-        // An interval above zero is all that it asks for.
+    fn limiter(&self, share: Share) -> KeyLimiter<C> {
+        // `None` only for an interval of zero, which `Share::interval` never returns.
         let quota = governor::Quota::with_period(share.interval())
             .unwrap_or(governor::Quota::per_second(NonZeroU32::MIN))
             .allow_burst(share.burst());
         let governor = governor::RateLimiter::direct_with_clock(quota, self.clock.clone());
-        Known { share, governor: governor.with_middleware() }
+        KeyLimiter { share, governor: governor.with_middleware() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State<C>> {
+    fn state(&self) -> MutexGuard<'_, LocalState<C>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -187,7 +188,7 @@ impl RateLimiter for LocalRates {
         Ok(self.check_share(key, terms, 1))
     }
 
-    async fn beat(&self) -> Result<u32, RateError> {
+    async fn heartbeat(&self) -> Result<u32, RateError> {
         Ok(1)
     }
 }
@@ -197,7 +198,7 @@ mod tests {
     use governor::clock::FakeRelativeClock;
 
     use super::*;
-    use crate::rate::QuotaSpan;
+    use crate::rate::terms::QuotaSpan;
 
     const TERMS: Terms = Terms { rate: Rate { requests_per_second: 2, burst: 3 }, quota: None };
 
@@ -251,9 +252,9 @@ mod tests {
         assert_eq!(remaining(check(&rates)), 8);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(&data_dir, "in the way").unwrap();
-        assert!(matches!(rates.keep(), Err(RateError::File(_))));
+        assert!(matches!(rates.save(), Err(RateError::File(_))));
         std::fs::remove_file(&data_dir).unwrap();
-        rates.keep().unwrap();
+        rates.save().unwrap();
         assert_eq!(remaining(check(&LocalRates::open(&data_dir).unwrap())), 7);
 
         std::fs::write(data_dir.join("quotas.toml"), "a = 7").unwrap();

@@ -1,18 +1,18 @@
-//! What operators see of rates and quotas.
+//! Metrics of rates and quotas.
 
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::{Bound, Verdict};
+use super::verdict::{Bound, Verdict};
 use faceline_shared::telemetry::Metrics;
 
-/// Who decides.
+/// The limiter that decides.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Limiter {
-    /// This process, for itself.
+    /// This process alone.
     Embedded,
     /// Redis, for all gateways.
     Redis,
-    /// This process, with its part of what all may let in, since Redis is away.
+    /// This process with its share of the limits, because Redis is unreachable.
     Fallback,
 }
 
@@ -31,7 +31,7 @@ impl Limiter {
 /// The metrics.
 #[derive(Clone, Debug)]
 pub(super) struct RateMetrics {
-    present: IntGaugeVec,
+    active: IntGaugeVec,
     checks: IntCounterVec,
     /// Gateways that share the limiter.
     pub(super) gateways: IntGauge,
@@ -40,30 +40,31 @@ pub(super) struct RateMetrics {
 impl RateMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
         Self {
-            present: metrics.gauges(
+            active: metrics.gauges(
                 "faceline_gateway_rate_limiter",
-                "1 for what decides on rates and quotas now: embedded, redis, or fallback while Redis is away.",
+                "1 for the limiter that decides now: embedded, redis, or fallback while Redis is unreachable.",
                 &["limiter"],
             ),
             checks: metrics.counters(
                 "faceline_gateway_rate_checks_total",
-                "Requests by what decided on them, and what it said: allowed, or what was used up (rate, quota).",
+                "Requests by the limiter that decided and its outcome: allowed, or the limit that is used up (rate, quota).",
                 &["limiter", "outcome"],
             ),
             gateways: metrics.gauge(
                 "faceline_gateway_rate_gateways",
-                "Gateways that were last seen to share rates and quotas, this one included.",
+                "Gateways that share rates and quotas, including this one.",
             ),
         }
     }
 
-    /// From now on `limiter` decides.
-    pub(super) fn decides(&self, limiter: Limiter) {
+    /// Records that `limiter` decides from now on.
+    pub(super) fn set_active(&self, limiter: Limiter) {
         for each in Limiter::ALL {
-            self.present.with_label_values(&[each.label()]).set((each == limiter).into());
+            self.active.with_label_values(&[each.label()]).set((each == limiter).into());
         }
     }
 
+    /// Counts a decision.
     pub(super) fn checked(&self, limiter: Limiter, verdict: &Verdict) {
         let outcome = match verdict.refusal.map(|refusal| refusal.bound) {
             None => "allowed",

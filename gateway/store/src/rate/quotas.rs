@@ -1,31 +1,32 @@
-//! Counts requests against quotas, in this process.
+//! Counts requests against quotas in this process.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{Quota, Standing};
+use super::terms::Quota;
+use super::verdict::Standing;
 
-/// What is counted of a key.
+/// The counts of a key.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Counted {
-    /// The span in which.
+    /// Name of the span that the counts are for.
     span: String,
-    /// Requests that passed here.
+    /// Requests that passed in this process.
     used: u64,
-    /// Requests that passed elsewhere before, as far as known.
+    /// Requests that had passed in all processes when this one last learned about them.
     #[serde(default, skip_serializing_if = "is_zero")]
     elsewhere: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// All keys' counts.
+/// The counts of all keys.
 #[derive(Debug, Default)]
 pub(super) struct Quotas {
     keys: HashMap<String, Counted>,
@@ -38,39 +39,40 @@ impl Quotas {
         Self { keys, is_changed: false }
     }
 
-    /// How `key` stands with its quota at `at`, where this process is one of `among` that share what is left.
+    /// The rest of `key`'s quota at `at`, if this process is one of `among` that share the rest.
     pub(super) fn standing(&mut self, key: &str, quota: Quota, among: u32, at: OffsetDateTime) -> Standing {
         let reset = (quota.span.end(at) - at).unsigned_abs();
-        let counted = self.present(key, quota, at);
-        // What is left elsewhere is shared; what passed here since then comes off this process's share.
+        let counted = self.current(key, quota, at);
+        // The processes share the rest that this one last learned about. Requests that have passed here since then are deducted
+        // from this process's share.
         let share = quota.requests.saturating_sub(counted.elsewhere) / u64::from(among.max(1));
         Standing { limit: quota.requests, remaining: share.saturating_sub(counted.used), reset }
     }
 
-    /// One more request of `key` passed.
+    /// Counts one more request of `key` that passed.
     pub(super) fn count(&mut self, key: &str, quota: Quota, at: OffsetDateTime) {
-        self.present(key, quota, at).used += 1;
+        self.current(key, quota, at).used += 1;
         self.is_changed = true;
     }
 
-    /// Others know that `used` requests passed in all.
+    /// Learns that `used` requests have passed in all processes.
     pub(super) fn learn(&mut self, key: &str, quota: Quota, used: u64, at: OffsetDateTime) {
-        let counted = self.present(key, quota, at);
+        let counted = self.current(key, quota, at);
         (counted.used, counted.elsewhere) = (0, used);
     }
 
-    /// All counts, where any of them changed since this was last asked.
+    /// All counts, if any of them changed since the last call.
     pub(super) fn take_changed(&mut self) -> Option<HashMap<String, Counted>> {
         std::mem::take(&mut self.is_changed).then(|| self.keys.clone())
     }
 
-    /// The counts could not be kept.
-    pub(super) fn keep_later(&mut self) {
+    /// Marks the counts as changed, because they could not be saved.
+    pub(super) fn mark_changed(&mut self) {
         self.is_changed = true;
     }
 
-    /// The count of `key` in the present span.
-    fn present(&mut self, key: &str, quota: Quota, at: OffsetDateTime) -> &mut Counted {
+    /// The counts of `key` in the current span.
+    fn current(&mut self, key: &str, quota: Quota, at: OffsetDateTime) -> &mut Counted {
         let counted = self.keys.entry(key.to_owned()).or_default();
         let span = quota.span.name(at);
         if counted.span != span {
@@ -87,7 +89,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::rate::QuotaSpan;
+    use crate::rate::terms::QuotaSpan;
 
     const QUOTA: Quota = Quota { requests: 3, span: QuotaSpan::Day };
 

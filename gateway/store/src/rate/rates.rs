@@ -1,4 +1,4 @@
-//! What a gateway asks about rates and quotas, whatever becomes of Redis.
+//! The rate limiter of a gateway, with or without Redis.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,80 +6,85 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::fallback::Shared;
+use super::fallback::SharedLimiter;
+use super::limiter::{RateError, RateLimiter};
 use super::local::LocalRates;
 use super::metrics::{Limiter, RateMetrics};
 use super::redis::RedisRates;
-use super::{RateError, RateLimiter, Terms, Verdict};
-use faceline_shared::config::Config;
+use super::terms::Terms;
+use super::verdict::Verdict;
+use faceline_shared::settings::{Settings, StoreUrl};
 use faceline_shared::telemetry::Metrics;
 
-/// How often counts are kept, and Redis is told that this gateway is there or asked whether it is back.
-const BEAT: Duration = Duration::from_secs(1);
+/// Interval at which quota counts are saved (embedded), or this gateway registers with Redis.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Rates and quotas of all keys.
 ///
-/// With embedded stores this process decides. With Redis that does, for all gateways together. While Redis is away, each
-/// gateway lets in its part: rates, bursts and what it knew to be left of quotas, divided by the gateways last seen. The
-/// first request that waits in vain makes it so, and from then on none waits; once a second Redis is asked whether it is back.
+/// With embedded stores this process decides. With Redis a script in Redis decides for all gateways together. While Redis is
+/// unreachable, each gateway enforces its share: the rate, the burst and the last known rest of the quota, divided by the
+/// number of gateways in the last heartbeat. The first request that waits in vain starts this fallback, and later requests
+/// do not wait. A heartbeat every second ends it.
 pub struct Rates {
     local: Arc<LocalRates>,
-    shared: Option<Arc<Shared>>,
+    shared: Option<Arc<SharedLimiter>>,
     metrics: RateMetrics,
-    _beside: AbortOnDropHandle<()>,
+    _background: AbortOnDropHandle<()>,
 }
 
 impl Rates {
-    /// The limiter for `config.store.url`. It keeps itself going on the present runtime.
+    /// Starts the limiter for `config.store.url`, with a background task on the current runtime. A server need not be
+    /// reachable yet.
     ///
     /// # Errors
-    /// An address that cannot be understood, or counts that cannot be read. A server that is merely away is waited for.
-    pub fn start(config: &Config, metrics: &Metrics) -> Result<Self, RateError> {
+    /// [`RateError::Url`]; [`RateError::File`] and [`RateError::Form`] if the quota counts cannot be read.
+    pub fn start(config: &Settings, metrics: &Metrics) -> Result<Self, RateError> {
         let metrics = RateMetrics::new(metrics);
-        let url = &config.store.url;
-        if url.starts_with("embedded:") {
-            return Ok(Self::embedded(LocalRates::open(&config.data_dir)?, metrics));
+        match &config.store.url {
+            StoreUrl::Embedded => Ok(Self::embedded(LocalRates::open(&config.data_dir)?, metrics)),
+            StoreUrl::Redis(url) => {
+                let redis = RedisRates::new(url, config.limits.rate_check_time)?;
+                Ok(Self::shared(Arc::new(redis), config.limits.rate_check_time, metrics))
+            }
         }
-        let redis = RedisRates::new(url, config.limits.rate_check_time)?;
-        Ok(Self::shared(Arc::new(redis), config.limits.rate_check_time, metrics))
     }
 
     fn embedded(local: LocalRates, metrics: RateMetrics) -> Self {
-        metrics.decides(Limiter::Embedded);
+        metrics.set_active(Limiter::Embedded);
         metrics.gateways.set(1);
         let local = Arc::new(local);
-        let kept = Arc::clone(&local);
-        let keeping = async move {
-            let mut beats = interval(BEAT);
+        let counts = Arc::clone(&local);
+        let saving = async move {
+            let mut beats = interval(HEARTBEAT_INTERVAL);
             loop {
                 beats.tick().await;
-                keep(&kept).await;
+                save(&counts).await;
             }
         };
-        Self { local, shared: None, metrics, _beside: AbortOnDropHandle::new(tokio::spawn(keeping)) }
+        Self { local, shared: None, metrics, _background: AbortOnDropHandle::new(tokio::spawn(saving)) }
     }
 
-    fn shared(limiter: Arc<dyn RateLimiter>, patience: Duration, metrics: RateMetrics) -> Self {
-        let shared = Arc::new(Shared::new(limiter, patience, metrics.clone()));
+    fn shared(limiter: Arc<dyn RateLimiter>, timeout: Duration, metrics: RateMetrics) -> Self {
+        let shared = Arc::new(SharedLimiter::new(limiter, timeout, metrics.clone()));
         let beating = Arc::clone(&shared);
         let beating = async move {
-            let mut beats = interval(BEAT);
-            // A server that was slow is not asked twice at once.
+            let mut beats = interval(HEARTBEAT_INTERVAL);
+            // After a slow answer the next heartbeat comes a full interval later, not at once.
             beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 beats.tick().await;
-                beating.beat().await;
+                beating.heartbeat().await;
             }
         };
-        let beside = AbortOnDropHandle::new(tokio::spawn(beating));
-        Self { local: Arc::new(LocalRates::new()), shared: Some(shared), metrics, _beside: beside }
+        let background = AbortOnDropHandle::new(tokio::spawn(beating));
+        Self { local: Arc::new(LocalRates::new()), shared: Some(shared), metrics, _background: background }
     }
 
-    /// Counts a request of `key`, or says why it may not pass.
+    /// Counts a request of `key`, or refuses it.
     pub async fn check(&self, key: &str, terms: &Terms) -> Verdict {
         let (limiter, verdict) = match &self.shared {
             None => (Limiter::Embedded, self.local.check_share(key, terms, 1)),
-            Some(shared) => match shared.ask(key, terms).await {
+            Some(shared) => match shared.check(key, terms).await {
                 Some(verdict) => {
                     if let (Some(quota), Some(standing)) = (terms.quota, verdict.quota) {
                         self.local.learn(key, quota, standing.limit - standing.remaining);
@@ -93,17 +98,17 @@ impl Rates {
         verdict
     }
 
-    /// Keeps what has to survive the process.
+    /// Saves the counts that survive the process.
     pub async fn end(&self) {
-        keep(&self.local).await;
+        save(&self.local).await;
     }
 }
 
-async fn keep(local: &Arc<LocalRates>) {
+async fn save(local: &Arc<LocalRates>) {
     let local = Arc::clone(local);
-    match tokio::task::spawn_blocking(move || local.keep()).await {
+    match tokio::task::spawn_blocking(move || local.save()).await {
         Ok(Ok(())) => (),
-        Ok(Err(error)) => tracing::warn!(%error, "counts of quotas are not kept"),
-        Err(error) => tracing::error!(%error, "counts of quotas are not kept"),
+        Ok(Err(error)) => tracing::warn!(%error, "quota counts cannot be saved"),
+        Err(error) => tracing::error!(%error, "quota counts cannot be saved"),
     }
 }

@@ -1,19 +1,24 @@
-//! The adapters of the gateway's stores, against real servers. Each port has one suite that all of its adapters pass.
+//! The adapters of the gateway's stores, against real servers. Each port has one suite, which all of its adapters pass.
 #![expect(
     clippy::unwrap_used,
     reason = "what clippy.toml allows in tests does not reach the functions that they share"
 )]
 
+mod embedded;
+mod fixture;
+mod idempotency;
+mod outbox;
 mod rate;
-mod session;
+mod redis;
+mod sessions;
 
 use std::future::Future;
 use std::time::Duration;
 
-/// Time in which anything that a test waits for happens, on a busy machine too.
+/// Time limit of everything that a test waits for, with room for a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What comes of `future`, which must not take long.
+/// The result of `future`, within the time limit.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(LIMIT, future).await.expect("it takes too long")
 }

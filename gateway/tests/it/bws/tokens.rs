@@ -2,8 +2,8 @@
 
 use clap::Parser;
 use faceline_gateway::accounts::KeysCommand;
-use faceline_shared::config::Config;
 use faceline_shared::keys::Keys;
+use faceline_shared::settings::Settings;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonic::Code;
@@ -88,7 +88,7 @@ async fn who_tries_tokens_is_not_listened_to_for_a_while() {
 }
 
 /// Runs `faceline keys …`, and returns the BWS key that it shows.
-fn keys(config: &Config, arguments: &str) -> Option<Vec<u8>> {
+fn keys(config: &Settings, arguments: &str) -> Option<Vec<u8>> {
     #[derive(Parser)]
     struct Line {
         #[command(subcommand)]
@@ -105,7 +105,7 @@ fn keys(config: &Config, arguments: &str) -> Option<Vec<u8>> {
 #[tokio::test]
 async fn a_client_changes_its_key_without_a_gap() {
     let folder = TempDir::new().unwrap();
-    let mut config = Config { data_dir: folder.path().join("data"), ..Config::default() };
+    let mut config = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
     config.accounts.file = Some(folder.path().join("accounts.toml"));
     Keys::load(&config).unwrap();
     let old = keys(&config, "add --client bank --kind bws --id old --permissions liveness:detect").unwrap();

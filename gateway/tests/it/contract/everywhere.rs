@@ -1,6 +1,6 @@
 //! Tests of every operation: permissions, missing resources and outages.
 
-use faceline_gateway_store::session::StoreError;
+use faceline_gateway_store::StoreError;
 use faceline_shared::seal::KeyRingFile;
 use uuid::Uuid;
 

@@ -99,7 +99,7 @@ async fn where_to_call_back_is_kept() {
     let gateway = Gateway::start(Workers::able()).await;
     let id = gateway.session(r#"{"callbackURL":"https://service/callback?a=b"}"#).await;
     let (session, _): (Session, Duration) =
-        gateway.stores.records().session(&gateway.name(id)).await.unwrap().unwrap();
+        gateway.stores.records().sessions.session(&gateway.name(id)).await.unwrap().unwrap();
     assert_eq!(session.callback_url.as_deref(), Some("https://service/callback?a=b"));
 }
 
@@ -179,12 +179,12 @@ async fn a_session_with_a_replay_in_progress_stays() {
     let gateway = Gateway::start(Workers::able()).await;
     let session = gateway.session("").await;
     let path = format!("{SESSIONS}/{session}");
-    assert!(gateway.stores.records().set_replay(&gateway.name(session), true).await.unwrap());
+    assert!(gateway.stores.records().sessions.set_replay(&gateway.name(session), true).await.unwrap());
     assert_eq!(
         delete(gateway.address, &path).await.error(),
         (409, "There is replay liveness in progress".into())
     );
     assert_eq!(get(gateway.address, &path).await.status, 200);
-    assert!(gateway.stores.records().set_replay(&gateway.name(session), false).await.unwrap());
+    assert!(gateway.stores.records().sessions.set_replay(&gateway.name(session), false).await.unwrap());
     assert_eq!(delete(gateway.address, &path).await.status, 204);
 }

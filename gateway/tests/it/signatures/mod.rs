@@ -1,4 +1,4 @@
-//! Signatures as callers check them: with the lines of `gateway/api/signatures.md`, in node and in Python.
+//! Signatures, checked as callers do: by the programs in `gateway/api/signatures.md`, in Node.js and in Python.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use faceline_gateway::signing::{KeyFile, MAX_AGE};
-use faceline_shared::config::{Config, SigningAlgorithm};
+use faceline_shared::settings::{Settings, SigningAlgorithm};
 use serde::Serialize;
 use serde_json::json;
 use tempfile::TempDir;
@@ -23,7 +23,7 @@ const JWKS: &str = "/.well-known/jwks.json";
 const CERTIFICATE: &str = "/.well-known/signing-certificate.pem";
 const LONG: Duration = Duration::from_secs(60);
 
-/// Values that other languages print otherwise, or escape, or sort.
+/// Values that other languages print, escape or sort differently.
 #[derive(Clone, Serialize)]
 struct Awkward {
     zulu: f64,
@@ -64,7 +64,7 @@ fn awkward() -> Awkward {
     }
 }
 
-/// Both programs, with the document's lines beside them.
+/// The two checking programs, beside the code from the document.
 struct Checkers {
     folder: TempDir,
 }
@@ -87,14 +87,14 @@ impl Checkers {
         Self { folder }
     }
 
-    /// For each body whether it holds by the JWK set and by the first certificate; both programs must agree.
+    /// For each body, whether its signature is valid by the JWK set, and by the first certificate. Both programs must agree.
     async fn check(&self, gateway: &Gateway, bodies: &[String]) -> Vec<(bool, bool)> {
         let jwks = published(gateway, JWKS).await.body;
         let pem = published(gateway, CERTIFICATE).await.body;
         let given = json!({"jwks": jwks, "pem": pem, "bodies": bodies}).to_string();
         let node = self.run(Command::new("node").arg("check.mjs"), &given).await;
-        // Where `make test` installs it.
-        let jwcrypto = Config::default().models.dir.with_file_name("tools").join("jwcrypto");
+        // `make test` installs it there.
+        let jwcrypto = Settings::default().models.dir.with_file_name("tools").join("jwcrypto");
         assert!(jwcrypto.is_dir(), "{} is missing; `make test` installs it", jwcrypto.display());
         let python =
             self.run(Command::new("python3").arg("check.py").env("PYTHONPATH", jwcrypto), &given).await;
@@ -112,7 +112,7 @@ impl Checkers {
     }
 }
 
-/// GETs without a credential.
+/// Fetches a path without a credential.
 async fn published(gateway: &Gateway, path: &str) -> Answer {
     let answer = exchange(gateway.address, &request(&format!("GET {path}"), &[], b"")).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -163,11 +163,11 @@ async fn a_running_gateway_takes_a_new_key_and_publishes_the_old_one() {
     let (gateway, checkers) = (started(SigningAlgorithm::Es256).await, Checkers::new());
     let before = all_forms(&gateway);
     KeyFile::of(&gateway.config).rotate(OffsetDateTime::now_utc()).unwrap();
-    // It cannot be waited for, only looked at again.
-    let mut looks = tokio::time::interval(Duration::from_millis(50));
+    // Nothing signals the change, so the test polls.
+    let mut polls = tokio::time::interval(Duration::from_millis(50));
     let changed = async {
         while published(&gateway, JWKS).await.json()["keys"].as_array().unwrap().len() < 2 {
-            looks.tick().await;
+            polls.tick().await;
         }
     };
     tokio::time::timeout(LONG, changed).await.expect("the file is not read again");

@@ -1,18 +1,20 @@
-//! From TensorFlow.js graph models to ONNX.
+//! Converts graph models of TensorFlow.js to ONNX.
 //!
-//! A graph model is a JSON file (`model.json`: a frozen TensorFlow graph and a list of its weights) and a file with the
-//! weights' values. Pictures lie as N x height x width x channels there and as N x channels x height x width in ONNX:
-//! weights are transposed once, here, and the converted graph takes channels first, so that it transposes nothing when
-//! it runs.
+//! A graph model is a JSON file (`model.json`: a frozen TensorFlow graph and a list of its weights) and a file with the weights'
+//! values. TensorFlow's pictures are N x height x width x channels, those of ONNX N x channels x height x width. The conversion
+//! transposes the weights, so the converted graph takes channels first and transposes nothing when it runs.
 
 mod builder;
+mod convolution;
+mod nodes;
+mod operators;
 mod shape;
 mod topology;
 mod weights;
 
 use self::builder::Builder;
 use self::topology::Document;
-use super::ConversionError;
+use super::error::ConversionError;
 use crate::manifest::{Input, Output};
 
 /// A graph model as published.
@@ -24,12 +26,12 @@ pub struct TfjsModel<'a> {
     pub weights: &'a [u8],
 }
 
-/// Converts a graph model to an ONNX file with an open batch axis. What the outputs of the manifest do not depend on
-/// is left out. The same bytes give the same bytes.
+/// Converts a graph model to an ONNX file with an open batch axis. Nodes that the manifest's outputs do not depend on are left
+/// out. The conversion is deterministic to the byte.
 ///
 /// # Errors
-/// Not a graph model, weights that do not fit it, an operation that is not known here, or another input or output than
-/// the manifest names.
+/// The JSON is not a graph model, the weights do not fit it, an operation is not supported, or input and outputs are not those
+/// of the manifest.
 pub fn import(model: TfjsModel<'_>, input: &Input, output: &Output) -> Result<Vec<u8>, ConversionError> {
     let document = Document::parse(model.topology)?;
     let constants = weights::read(&document, model.weights)?;
@@ -40,10 +42,6 @@ pub fn import(model: TfjsModel<'_>, input: &Input, output: &Output) -> Result<Ve
         builder.add(node)?;
     }
     builder.finish(&input.name, &outputs)
-}
-
-fn unsupported(reason: String) -> ConversionError {
-    ConversionError::Unsupported(reason)
 }
 
 #[cfg(test)]

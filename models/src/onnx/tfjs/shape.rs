@@ -1,9 +1,9 @@
-//! Shapes of what flows through a graph.
+//! Shapes of the values of a graph.
 
-/// What one item of the batch is.
+/// The shape of one item of the batch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Shape {
-    /// Planes of a picture: ONNX has the channels before height and width, TensorFlow after them.
+    /// A picture. ONNX has the channels before height and width, TensorFlow after them.
     Image { channels: usize, height: usize, width: usize },
     /// A list of numbers.
     Row { length: usize },
@@ -35,7 +35,7 @@ pub(super) struct Window {
     pub(super) dilation: usize,
 }
 
-/// Where a window stops along one axis.
+/// The positions of a window along one axis.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Extent {
     pub(super) outputs: usize,
@@ -44,13 +44,13 @@ pub(super) struct Extent {
 }
 
 impl Window {
-    /// Cells from the window's first to its last.
+    /// Number of cells from the window's first to its last.
     fn span(self) -> usize {
         (self.kernel - 1) * self.dilation + 1
     }
 
-    /// TensorFlow's `SAME`: as many outputs as strides begin in the axis; of an odd number of padded cells the larger
-    /// part comes after it.
+    /// TensorFlow's `SAME`: one output for each stride that begins in the axis. Of an odd number of padded cells, the larger part
+    /// follows the axis.
     pub(super) fn same(self, size: usize) -> Extent {
         let outputs = size.div_ceil(self.stride);
         let padding = (outputs.saturating_sub(1) * self.stride + self.span()).saturating_sub(size);
@@ -74,7 +74,7 @@ mod tests {
             let Extent { outputs, pad_before, pad_after } = Window { kernel, stride, dilation }.same(size);
             [outputs, pad_before, pad_after]
         };
-        // `tf.nn.convolution`: an even axis with stride 2 has its one padded cell at the end, an odd one has both.
+        // `tf.nn.convolution`: an even axis with stride 2 has one padded cell at the end, an odd axis one at each end.
         assert_eq!(extent(224, 3, 2, 1), [112, 0, 1]);
         assert_eq!(extent(225, 3, 2, 1), [113, 1, 1]);
         assert_eq!(extent(7, 3, 1, 1), [7, 1, 1]);

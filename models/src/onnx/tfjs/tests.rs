@@ -1,5 +1,5 @@
-//! Small graph models, and what becomes of them. That the results compute the same is shown where ONNX Runtime is: in
-//! the tests of the tool.
+//! Conversions of small graph models. The tests over processes show that converted models compute the same, since they have
+//! ONNX Runtime.
 
 use proptest::prelude::{any, prop};
 use proptest::{prop_assert, proptest};
@@ -11,7 +11,7 @@ use crate::manifest::{Channels, Crop, Input, Output};
 use crate::onnx::ConversionError;
 use crate::onnx::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 
-/// Base64 of attributes.
+/// Base64, as attributes have it.
 const SAME: &str = "U0FNRQ==";
 const VALID: &str = "VkFMSUQ=";
 const BIAS_ADD: &str = "Qmlhc0FkZA==";
@@ -86,7 +86,7 @@ fn operators(graph: &GraphProto) -> Vec<&str> {
     graph.node.iter().map(NodeProto::op_type).collect()
 }
 
-/// A small net of every kind of node that a face model has.
+/// A small network with every kind of node that a face model has.
 fn net() -> (Value, Vec<u8>) {
     let nodes = [
         placeholder(4, 4, 2),

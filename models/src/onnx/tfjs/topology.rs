@@ -4,17 +4,16 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Deserializer};
 
-use super::unsupported;
-use crate::onnx::ConversionError;
+use crate::onnx::error::ConversionError;
 
-/// The largest axis, stride or padding of a graph, so that sums and products of a few never overflow.
-const LARGEST: i64 = 1 << 20;
+/// Largest axis, stride or padding of a graph. Sums and products of a few of these do not overflow.
+const MAX_SIZE: i64 = 1 << 20;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Document {
     model_topology: Topology,
-    /// The values of the first group's first weight are the first bytes of the weights' file, and so on.
+    /// The groups and their weights, in the order of their values in the weights' file.
     pub(super) weights_manifest: Vec<Group>,
 }
 
@@ -53,7 +52,7 @@ pub(super) struct Node {
     attr: BTreeMap<String, Attribute>,
 }
 
-/// `AttrValue` of TensorFlow, as far as it is read.
+/// `AttrValue` of TensorFlow, with the fields that conversion needs.
 #[derive(Debug, Deserialize)]
 struct Attribute {
     /// Base64.
@@ -83,7 +82,7 @@ struct Dimension {
     size: Integer,
 }
 
-/// 64-bit integers are text in this form, and numbers where a writer did not know.
+/// A 64-bit integer: a text in this form of JSON, but some writers use a number.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Integer {
@@ -111,20 +110,22 @@ impl Document {
         Ok(serde_json::from_slice(json)?)
     }
 
-    /// The nodes that `outputs` depend on, each after those that it depends on itself.
+    /// The nodes that `outputs` depend on, each after the nodes that it depends on.
     pub(super) fn order(&self, outputs: &[&str]) -> Result<Vec<&Node>, ConversionError> {
         let mut index: HashMap<&str, &Node> = HashMap::new();
         for node in &self.model_topology.node {
             if index.insert(&node.name, node).is_some() {
-                return Err(unsupported(format!("two nodes are named `{}`", node.name)));
+                return Err(ConversionError::unsupported(format!("two nodes are named `{}`", node.name)));
             }
         }
         let mut ordered = Vec::new();
-        // Of each node that was begun, whether it is done: what is not depends on what lies above it on the stack.
+        // For each visited node, whether it is complete. An incomplete node depends on the nodes above it on the stack.
         let mut done: HashMap<&str, bool> = HashMap::new();
         let mut stack: Vec<&str> = outputs.iter().rev().copied().collect();
         while let Some(&name) = stack.last() {
-            let node = *index.get(name).ok_or_else(|| unsupported(format!("there is no node `{name}`")))?;
+            let node = *index
+                .get(name)
+                .ok_or_else(|| ConversionError::unsupported(format!("there is no node `{name}`")))?;
             match done.get(name) {
                 Some(true) => {
                     stack.pop();
@@ -140,7 +141,9 @@ impl Document {
                         match done.get(input) {
                             Some(true) => {}
                             Some(false) => {
-                                return Err(unsupported(format!("`{input}` depends on itself")));
+                                return Err(ConversionError::unsupported(format!(
+                                    "`{input}` depends on itself"
+                                )));
                             }
                             None => stack.push(input),
                         }
@@ -153,7 +156,7 @@ impl Document {
 }
 
 impl Node {
-    /// Names of the nodes whose first output goes in here; control inputs carry nothing.
+    /// Names of the nodes whose first output is an input of this node. Control inputs have no value and are left out.
     pub(super) fn inputs(&self) -> Result<Vec<&str>, ConversionError> {
         let data = self.input.iter().filter(|name| !name.starts_with('^'));
         data.map(|name| match name.split_once(':') {
@@ -208,12 +211,12 @@ impl Node {
     }
 
     fn size(&self, value: i64) -> Result<usize, ConversionError> {
-        let size = (0..=LARGEST).contains(&value).then(|| usize::try_from(value).ok()).flatten();
+        let size = (0..=MAX_SIZE).contains(&value).then(|| usize::try_from(value).ok()).flatten();
         size.ok_or_else(|| self.fault(&format!("has a size of {value}")))
     }
 
-    /// Names this node in an error.
+    /// An error that names this node.
     pub(super) fn fault(&self, reason: &str) -> ConversionError {
-        unsupported(format!("{} `{}` {reason}", self.op, self.name))
+        ConversionError::unsupported(format!("{} `{}` {reason}", self.op, self.name))
     }
 }

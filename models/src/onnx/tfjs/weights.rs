@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use half::f16;
 
 use super::topology::{Document, Weight};
-use super::unsupported;
-use crate::onnx::ConversionError;
+use crate::onnx::error::ConversionError;
 
 /// A constant of the graph, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +14,7 @@ pub(super) struct Constant {
     pub(super) values: Values,
 }
 
-/// Element types that graphs of pictures have.
+/// The values of a constant, by element type.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Values {
     Floats(Vec<f32>),
@@ -23,7 +22,7 @@ pub(super) enum Values {
 }
 
 impl Constant {
-    /// The values, where they are floats.
+    /// The values if they are floats.
     pub(super) fn floats(&self) -> Option<&[f32]> {
         match &self.values {
             Values::Floats(values) => Some(values),
@@ -32,7 +31,7 @@ impl Constant {
     }
 }
 
-/// Takes the file apart, by names.
+/// Reads the weights' file; the constants by name.
 pub(super) fn read(
     document: &Document,
     mut file: &[u8],
@@ -41,11 +40,11 @@ pub(super) fn read(
     for weight in document.weights_manifest.iter().flat_map(|group| &group.weights) {
         let constant = take(weight, &mut file)?;
         if constants.insert(weight.name.clone(), constant).is_some() {
-            return Err(unsupported(format!("two weights are named `{}`", weight.name)));
+            return Err(ConversionError::unsupported(format!("two weights are named `{}`", weight.name)));
         }
     }
     if !file.is_empty() {
-        return Err(unsupported(format!("{} bytes follow the last weight", file.len())));
+        return Err(ConversionError::unsupported(format!("{} bytes follow the last weight", file.len())));
     }
     Ok(constants)
 }
@@ -56,12 +55,17 @@ fn take(weight: &Weight, file: &mut &[u8]) -> Result<Constant, ConversionError> 
     let size = match kind {
         ("float32", None) | ("int32", None) => 4,
         ("float32", Some("float16")) => 2,
-        _ => return Err(unsupported(format!("weight `{}` is stored as {kind:?}", weight.name))),
+        _ => {
+            return Err(ConversionError::unsupported(format!(
+                "weight `{}` is stored as {kind:?}",
+                weight.name
+            )));
+        }
     };
     let length = weight.shape.iter().try_fold(size, |length: usize, axis| length.checked_mul(*axis));
-    let (bytes, rest) = length
-        .and_then(|length| file.split_at_checked(length))
-        .ok_or_else(|| unsupported(format!("the weights end before `{}` does", weight.name)))?;
+    let (bytes, rest) = length.and_then(|length| file.split_at_checked(length)).ok_or_else(|| {
+        ConversionError::unsupported(format!("the weights end before `{}` does", weight.name))
+    })?;
     *file = rest;
     let words = || bytes.as_chunks::<4>().0.iter().copied();
     let values = match kind {

@@ -36,6 +36,7 @@ use super::{
     ANNOUNCEMENT_BACKLOG, Broker, BrokerError, BrokerSettings, Consume, Deliveries, Depth, Message, Publish,
     Published, Queue, Replies,
 };
+use crate::redact::SecretUrl;
 use crate::tls;
 
 /// A client of a RabbitMQ broker. It ends when it is closed or dropped.
@@ -58,10 +59,10 @@ impl RabbitMqBroker {
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn connect(settings: &BrokerSettings) -> Result<Self, BrokerError> {
+    pub fn connect(url: &SecretUrl, settings: &BrokerSettings) -> Result<Self, BrokerError> {
         tls::install_provider();
         let topology = Arc::new(Topology::new(settings));
-        let target = Target::new(&settings.url, Arc::clone(&topology))?;
+        let target = Target::new(url, Arc::clone(&topology))?;
         let closing = CancellationToken::new();
         let publishing = Links::start(target.clone(), "faceline publish", closing.clone());
         let consuming = Links::start(target, "faceline consume", closing.clone());

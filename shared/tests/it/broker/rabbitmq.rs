@@ -11,6 +11,7 @@ use faceline_shared::broker::{
 use faceline_shared::face::ImageType;
 use faceline_shared::job::{CarriedPicture, Coding, JobEnvelope, Routing, Task};
 use faceline_shared::seal::KeyRing;
+use faceline_shared::settings::{InvalidUrl};
 use faceline_shared::testkit::{CutProxy, RabbitMq};
 use futures_util::StreamExt;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
@@ -37,7 +38,11 @@ async fn mortal_node() -> MutexGuard<'static, RabbitMq> {
 
 /// Settings for queues that no other test has.
 fn settings(url: String) -> BrokerSettings {
-    BrokerSettings { url, prefix: format!("{}.", Uuid::now_v7()), ..BrokerSettings::default() }
+    BrokerSettings {
+        url: url.parse().unwrap(),
+        prefix: format!("{}.", Uuid::now_v7()),
+        ..BrokerSettings::default()
+    }
 }
 
 fn connect(settings: &BrokerSettings) -> SharedBroker {
@@ -57,7 +62,7 @@ impl Fixture for Proxied {
         let node = node().await;
         let proxy = CutProxy::start(node.address()).await;
         let settings = BrokerSettings {
-            url: node.url_at(proxy.address()),
+            url: node.url_at(proxy.address()).parse().unwrap(),
             prefix: format!("{}.", Uuid::now_v7()),
             ..settings
         };
@@ -94,7 +99,7 @@ async fn an_unknown_message_may_have_arrived() {
     let settings = BrokerSettings { confirm_timeout: Duration::from_secs(1), ..BrokerSettings::default() };
     let fixture = Proxied::start(settings).await;
     let url = node().await.url();
-    let direct = connect(&BrokerSettings { url, ..fixture.settings.clone() });
+    let direct = connect(&BrokerSettings { url: url.parse().unwrap(), ..fixture.settings.clone() });
     let mut deliveries = direct.consume(&Queue::Interactive, 10).await;
     publish(&*fixture.broker, &Queue::Interactive, &["before"]).await;
     next(&mut deliveries).await.settle(Settlement::Ack).await.unwrap();
@@ -184,7 +189,9 @@ async fn a_wrong_password_is_told_but_not_shown() {
 #[tokio::test]
 async fn an_address_that_is_none_is_refused_without_being_repeated() {
     for url in ["amqp://guest:s3cret@host:port", "amqp:guest:s3cret", "http://guest:s3cret@host", "s3cret"] {
-        let error = faceline_shared::broker::open(&settings(url.into())).err().unwrap();
+        let parsed = url.parse().map_err(|error: InvalidUrl| BrokerError::Url(error.to_string()));
+        let with = |url| BrokerSettings { url, ..BrokerSettings::default() };
+        let error = parsed.and_then(|url| faceline_shared::broker::open(&with(url))).err().unwrap();
         assert!(matches!(error, BrokerError::Url(_)), "{url}: {error:?}");
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
     }

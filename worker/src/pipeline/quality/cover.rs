@@ -1,15 +1,15 @@
-//! What hides eyes or mouth.
+//! Dark glasses and masks: differences of brightness and colour within a face.
 
 use super::tones::GRID;
 use crate::picture::Chip;
 
-/// Places of an aligned face, in [`GRID`] parts of its sides: left, top, right, bottom.
+/// Areas of an aligned face, in parts of [`GRID`]: left, top, right, bottom.
 const EYES: [[usize; 4]; 2] = [[32, 48, 46, 56], [66, 48, 80, 56]];
 const CHEEKS: [[usize; 4]; 2] = [[28, 62, 42, 80], [70, 62, 84, 80]];
 const CHIN: [[usize; 4]; 1] = [[44, 98, 68, 111]];
 
-/// Levels added to both sides of a ratio, so that noise in the dark does not count.
-const DARK: f32 = 5.0;
+/// Luma levels added to both sides of a ratio, so that noise in dark pictures has no effect.
+const DARK_OFFSET_LEVELS: f32 = 5.0;
 
 /// Differences between parts of an aligned face.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ impl Cover {
     pub(super) fn new(chip: &Chip) -> Self {
         let [eyes, cheeks] = [EYES, CHEEKS].map(|places| mean(chip, &places));
         let chin = mean(chip, &CHIN);
-        let bright = |[r, g, b]: [f32; 3]| (r + g + b) / 3.0 + DARK;
+        let bright = |[r, g, b]: [f32; 3]| (r + g + b) / 3.0 + DARK_OFFSET_LEVELS;
         let chromaticity = |[r, g, b]: [f32; 3]| [r, g, b].map(|channel| channel / (r + g + b).max(1.0));
         let tint = chromaticity(chin).into_iter().zip(chromaticity(cheeks));
         Self {

@@ -1,25 +1,26 @@
-//! How much of a face is in the picture.
+//! How much of a face lies inside the picture.
 
-/// The face in eye distances from the middle between the eyes: to each side, above and below.
+/// Extent of a face from the middle between its eyes, in eye distances: to each side, above and below.
 const HALF_WIDTH: f32 = 0.9;
 const ABOVE: f32 = 0.6;
 const BELOW: f32 = 1.6;
 
-/// Points along each side of the grid that is looked at.
-const STEPS: u8 = 13;
+/// Points along each side of the sampling grid.
+const GRID_POINTS: u8 = 13;
 
-/// The share, 0 to 1, of a face with eyes at these places that lies outside a picture of `width` by `height`.
+/// The share of a face, 0 to 1, that lies outside a picture of `width` by `height`. The face is given by its eyes.
 pub(super) fn share_outside([left, right]: [[f32; 2]; 2], width: f32, height: f32) -> f32 {
     let centre = [(left[0] + right[0]) / 2.0, (left[1] + right[1]) / 2.0];
     let (across, down) = (right[0] - left[0], right[1] - left[1]);
-    let step = |index: u8, from: f32, to: f32| from + (to - from) * f32::from(index) / f32::from(STEPS - 1);
-    let points = (0..STEPS).flat_map(|i| (0..STEPS).map(move |j| (i, j)));
+    let step =
+        |index: u8, from: f32, to: f32| from + (to - from) * f32::from(index) / f32::from(GRID_POINTS - 1);
+    let points = (0..GRID_POINTS).flat_map(|i| (0..GRID_POINTS).map(move |j| (i, j)));
     let outside = points.filter(|&(i, j)| {
         let (aside, below) = (step(i, -HALF_WIDTH, HALF_WIDTH), step(j, -ABOVE, BELOW));
         let (x, y) = (centre[0] + aside * across - below * down, centre[1] + aside * down + below * across);
         x < 0.0 || y < 0.0 || x > width || y > height
     });
-    outside.count() as f32 / f32::from(STEPS).powi(2)
+    outside.count() as f32 / f32::from(GRID_POINTS).powi(2)
 }
 
 #[cfg(test)]

@@ -1,22 +1,22 @@
-//! The measures of a face.
+//! The quality measures of a face.
 
 use super::cover::Cover;
 use super::framing::share_outside;
-use super::pose::HeadPose;
 use super::sharpness::sharpness;
 use super::tones::{Patch, Tones};
 use crate::picture::Chip;
-use crate::pipeline::candidate::Candidate;
+use crate::pipeline::geometry::HeadPose;
+use crate::pipeline::search::Candidate;
 
 /// Millimetres from pupil to pupil in an average head.
-const PUPILS: f32 = 63.0;
+const PUPIL_DISTANCE_MM: f32 = 63.0;
 
-/// The inner lips' middles in the iBUG scheme.
+/// Indices of the inner lips' middles in the iBUG scheme.
 const UPPER_LIP: usize = 62;
 const LOWER_LIP: usize = 66;
 
-/// What is known of a face's usefulness. In brackets, the component of ISO/IEC 29794-5 that a measure stands for,
-/// where there is one; the way it is computed is our own.
+/// Quality measures of a face. Where a measure stands for a component of ISO/IEC 29794-5, the component is named in
+/// brackets; the computation is this project's own.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measures {
     /// From eye to eye in pixels of the picture as received (inter-eye distance).
@@ -25,9 +25,10 @@ pub struct Measures {
     pub yaw: f32,
     /// Degrees; positive where the nose points up (head pose, pitch).
     pub pitch: f32,
-    /// Degrees; positive where the head leans clockwise in the picture, turned as it was coded (head pose, roll).
+    /// Degrees; positive where the head leans clockwise, in the rotation in which the picture was coded (head pose,
+    /// roll).
     pub roll: f32,
-    /// 0 to 1; below 0.8 the landmarks have not the proportions of a head.
+    /// 0 to 1; below 0.8 the landmarks do not have the proportions of a head.
     pub proportions: f32,
     /// Share of the face outside of the picture, 0 to 1 (crop of the face image).
     pub outside: f32,
@@ -41,8 +42,8 @@ pub struct Measures {
     pub over_exposure: f32,
     /// Levels of luma from the 5th percentile to the 95th, 0 to 255 (dynamic range).
     pub dynamic_range: f32,
-    /// Bits of luma's entropy beside an even spread over its range, about 0: negative where parts are covered, burnt
-    /// out or compressed away (no compression artifacts, face occlusion prevention).
+    /// Entropy of the luma less that of an even spread over its range, in bits. Usually about 0; negative where parts
+    /// are covered, burnt out or lost to compression (no compression artifacts, face occlusion prevention).
     pub tonal_richness: f32,
     /// Intersection of the histograms of the face's two halves, 0 to 1 (illumination uniformity).
     pub illumination_uniformity: f32,
@@ -51,30 +52,30 @@ pub struct Measures {
     pub eye_shade: f32,
     /// Difference of chin and cheeks in chromaticity, 0 to 2 (mouth occlusion prevention).
     pub chin_tint: f32,
-    /// Between the lips, in eye distances of a head that looks straight (mouth closed).
+    /// Distance between the lips, in eye distances of a frontal head (mouth closed).
     pub mouth_opening: f32,
-    /// The detector's word on it, 0 to 1 (single face present).
+    /// The detector's score, 0 to 1 (single face present).
     pub detector_score: f32,
     /// Mean distance of a landmark from its mean when the face's box is moved, in eye distances.
     pub landmark_spread: f32,
-    /// Length of the embedding before normalisation (unified quality score). Models that know their own doubt give
-    /// faces short embeddings that they make little of.
+    /// Length of the embedding before normalisation (unified quality score). The network gives short embeddings to
+    /// faces that it recognises badly.
     pub embedding_length: f32,
 }
 
 impl Measures {
-    /// How many there are.
+    /// Number of measures.
     pub const COUNT: usize = 19;
 
-    /// Measures a candidate that was cut out and embedded.
-    pub(in crate::pipeline) fn new(candidate: &Candidate, chip: &Chip, embedding_length: f32) -> Self {
+    /// Measures a candidate from its aligned chip and its embedding's length.
+    pub(crate) fn new(candidate: &Candidate, chip: &Chip, embedding_length: f32) -> Self {
         let Candidate { detection, landmarks, spread, frame, .. } = candidate;
         let pose = HeadPose::new(&landmarks.0);
         let patch = Patch::new(chip);
         let tones = Tones::new(&patch);
         let cover = Cover::new(chip);
         let [upper, lower] = [landmarks.0[UPPER_LIP], landmarks.0[LOWER_LIP]];
-        let straight_eyes = (pose.scale * PUPILS).max(f32::MIN_POSITIVE);
+        let straight_eyes = (pose.scale * PUPIL_DISTANCE_MM).max(f32::MIN_POSITIVE);
         Self {
             inter_eye_distance: candidate.eye_distance(),
             yaw: pose.yaw,
@@ -98,7 +99,7 @@ impl Measures {
         }
     }
 
-    /// All of them with their names, in a fixed order.
+    /// All measures with their names, in a fixed order.
     #[must_use]
     pub fn named(&self) -> [(&'static str, f32); Self::COUNT] {
         [

@@ -1,16 +1,14 @@
-//! How well a face can be used: measures with names, and one number from them.
+//! How well a face can be compared: named measures, and one number computed from them.
 //!
-//! The number predicts trouble in comparison. Most of what it knows, it knows from the embedding's length; the other
-//! measures say why, and guard against what makes no difference to that length.
+//! The number predicts comparison failures. It relies mostly on the length of the embedding. The other measures give
+//! the reason, and cover what does not change that length.
 
 mod cover;
 mod framing;
 mod measures;
 mod penalty;
-mod pose;
 mod sharpness;
 mod tones;
 
-pub use measures::Measures;
-pub(super) use penalty::quality;
-pub(super) use pose::{HEAD, HeadPoint, HeadPose};
+pub use self::measures::Measures;
+pub(crate) use self::penalty::quality;

@@ -1,25 +1,27 @@
-//! From measures to one number.
+//! The quality of a face: a sum of penalties, one curve per measure.
 
 use super::Measures;
 
-/// The quality of a face that nothing speaks against.
-const BEST: f32 = 300.0;
+/// Quality of a face without penalties.
+const BEST_QUALITY: f32 = 300.0;
 
-/// The worst quality of a face.
-const WORST: f32 = -500.0;
+/// Lower bound of the quality.
+const WORST_QUALITY: f32 = -500.0;
 
-/// What a measure takes off the quality: its name, and points `(value, penalty)` with straight lines between them and
-/// the outer penalties beyond.
+/// The penalty of a measure: its name, and points `(value, penalty)`. Between the points the curve is linear, beyond
+/// them it is constant.
 type Curve = (&'static str, &'static [(f32, f32)]);
 
 /// Where a curve leaves zero and how steeply it rises was chosen on the development half of LFW, with the default
-/// models. Logistic regression on pairs of one person, weighted so that nobody rules by number, fitted non-negative
-/// ramps to how near a pair is to failing at FMR 1e-4, on one half of the people and on the other. The embedding's
-/// length explains most; where the halves disagreed, the smaller weight was taken. What LFW does not have (tiny, dark,
-/// burnt-out, blurred, covered and cut faces) was fitted by eye to portraits made worse step by step: 100 is passed
-/// where the embedding begins to move, 0 before it is lost.
+/// models. Logistic regression fitted non-negative ramps to how near a pair of one person is to failing at FMR 1e-4.
+/// Pairs were weighted so that no person dominates by number. The fit was made on each half of the people; where the
+/// halves disagreed, the smaller weight was taken. The embedding's length explains most.
 ///
-/// Another embedding model has other lengths: it needs another last curve.
+/// Tiny, dark, burnt-out, blurred, covered and cut faces do not occur in LFW. Their curves were fitted by eye to
+/// portraits that were made worse step by step: the quality passes 100 where the embedding begins to move, and 0 before
+/// the embedding is lost.
+///
+/// Another embedding model has other lengths, and needs another last curve.
 #[rustfmt::skip]
 const CURVES: [Curve; Measures::COUNT] = [
     ("inter_eye_distance", &[(8.0, 450.0), (10.0, 320.0), (14.0, 160.0), (18.0, 80.0), (24.0, 30.0), (36.0, 0.0)]),
@@ -43,7 +45,7 @@ const CURVES: [Curve; Measures::COUNT] = [
     ("embedding_length", &[(1.8, 550.0), (2.2, 415.0), (2.6, 270.0), (3.0, 170.0), (3.7, 80.0), (4.4, 0.0)]),
 ];
 
-/// Points that each measure takes off the quality.
+/// The penalty of each measure.
 fn penalties(measures: &Measures) -> [(&'static str, f32); Measures::COUNT] {
     let mut penalties = measures.named();
     for ((_, value), (_, knots)) in penalties.iter_mut().zip(CURVES) {
@@ -52,14 +54,14 @@ fn penalties(measures: &Measures) -> [(&'static str, f32); Measures::COUNT] {
     penalties
 }
 
-/// Quality of a face: [`BEST`] less what its measures take off. Above 100: good; negative: a better picture is
-/// needed.
-pub(in crate::pipeline) fn quality(measures: &Measures) -> i32 {
+/// Quality of a face: [`BEST_QUALITY`] less the penalties of its measures. Above 100: good. Negative: a better picture
+/// is needed.
+pub(crate) fn quality(measures: &Measures) -> i32 {
     let taken: f32 = penalties(measures).iter().map(|(_, penalty)| penalty).sum();
-    (BEST - taken).clamp(WORST, BEST).round() as i32
+    (BEST_QUALITY - taken).clamp(WORST_QUALITY, BEST_QUALITY).round() as i32
 }
 
-/// What is no number costs what the worst does.
+/// The penalty of a value. NaN has the curve's largest penalty.
 fn interpolate(knots: &[(f32, f32)], value: f32) -> f32 {
     if value.is_nan() {
         return knots.iter().fold(0.0, |worst, &(_, penalty)| worst.max(penalty));

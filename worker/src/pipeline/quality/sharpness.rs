@@ -2,17 +2,18 @@
 
 use super::tones::Patch;
 
-/// Pixels of the aligned face between which gradients are fine, and between which they are coarse.
-const FINE: usize = 1;
-const COARSE: usize = 4;
+/// Distance in pixels of the aligned face over which fine gradients are taken.
+const FINE_STEP: usize = 1;
+/// The same for coarse gradients.
+const COARSE_STEP: usize = 4;
 
-/// Fine over coarse gradients, each as the root of their mean square: whatever the contrast, 0.25 where all is a
-/// smooth slope, 1 where neighbours have nothing in common, as in noise.
+/// Ratio of fine to coarse gradients, each as its root mean square. Independent of contrast: 0.25 for a smooth slope, 1
+/// for noise, where neighbours are unrelated.
 pub(super) fn sharpness(patch: &Patch) -> f32 {
-    (energy(patch, FINE) / energy(patch, COARSE).max(1.0)).sqrt()
+    (energy(patch, FINE_STEP) / energy(patch, COARSE_STEP).max(1.0)).sqrt()
 }
 
-/// Mean of the squared differences over `step` pixels, along rows plus along columns.
+/// Mean squared difference over `step` pixels, along rows plus along columns.
 fn energy(patch: &Patch, step: usize) -> f32 {
     let (width, height) = (patch.width, patch.lumas.len() / patch.width.max(1));
     if width <= step || height <= step {

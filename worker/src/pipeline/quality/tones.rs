@@ -1,22 +1,22 @@
 //! Light and shadow on an aligned face.
 
-use crate::picture::Chip;
-use crate::pipeline::normaliser::luma;
+use crate::picture::{Chip, luma};
 
-/// The face within a chip of [`GRID`] by [`GRID`] parts: left, top, right, bottom.
+/// The face within an aligned chip, in parts of [`GRID`]: left, top, right, bottom.
 const FACE: [usize; 4] = [20, 24, 92, 100];
 
-/// Places in a chip are given in so many parts of its sides.
+/// Areas of a chip are given in this many parts of its sides.
 pub(super) const GRID: usize = 112;
 
-/// Below this a pixel is black, from the other on it is white.
-const BLACK: usize = 25;
-const WHITE: usize = 247;
+/// Pixels of a lower luma are black.
+const MIN_NOT_BLACK_LUMA: usize = 25;
+/// Pixels of this luma and above are white.
+const MIN_WHITE_LUMA: usize = 247;
 
-/// Levels of grey to one of illumination uniformity's.
-const LEVELS_TO_ONE: usize = 8;
+/// Levels of luma per bin of the histograms that illumination uniformity compares.
+const LEVELS_PER_BIN: usize = 8;
 
-/// Luma of the face's middle, without hair and background, row after row.
+/// Luma of the face's middle, without hair and background, in rows.
 pub(super) struct Patch {
     pub(super) lumas: Vec<u8>,
     pub(super) width: usize,
@@ -34,7 +34,7 @@ impl Patch {
     }
 }
 
-/// What a face's histogram of luma says.
+/// Statistics of a face's luma histogram.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tones {
     /// Mean, 0 to 255.
@@ -70,8 +70,8 @@ impl Tones {
             .sum();
         Self {
             mean: both.iter().enumerate().map(|(level, &pixels)| level as f32 * share(pixels)).sum(),
-            black: share(both[..BLACK].iter().sum()),
-            white: share(both[WHITE..].iter().sum()),
+            black: share(both[..MIN_NOT_BLACK_LUMA].iter().sum()),
+            white: share(both[MIN_WHITE_LUMA..].iter().sum()),
             range,
             richness: entropy - range.max(2.0).log2(),
             uniformity: intersection(&left, &right),
@@ -79,7 +79,7 @@ impl Tones {
     }
 }
 
-/// The lowest level up to which this part of the pixels lies.
+/// The lowest level at or below which this percentage of the pixels lies.
 fn percentile(histogram: &[u32; 256], count: u32, percent: u32) -> usize {
     let mut below = 0;
     histogram
@@ -94,7 +94,7 @@ fn percentile(histogram: &[u32; 256], count: u32, percent: u32) -> usize {
 fn intersection(one: &[u32; 256], other: &[u32; 256]) -> f32 {
     let total = |histogram: &[u32; 256]| histogram.iter().sum::<u32>().max(1) as f32;
     let (one_total, other_total) = (total(one), total(other));
-    let levels = one.chunks_exact(LEVELS_TO_ONE).zip(other.chunks_exact(LEVELS_TO_ONE));
+    let levels = one.chunks_exact(LEVELS_PER_BIN).zip(other.chunks_exact(LEVELS_PER_BIN));
     let part = |level: &[u32], total| level.iter().sum::<u32>() as f32 / total;
     levels.map(|(a, b)| part(a, one_total).min(part(b, other_total))).sum()
 }

@@ -1,7 +1,7 @@
 //! Creates, describes and deletes sessions (the API's `bio-sessions`). [`crate::sessions`] keeps them.
 
 use bytes::Bytes;
-use faceline_gateway_store::session::SessionName;
+use faceline_gateway_store::sessions::SessionName;
 use serde::de::DeserializeOwned;
 
 use super::stored_text::stored_text;
@@ -9,7 +9,7 @@ use crate::families::biometric::answer::SessionAnswer;
 use crate::families::biometric::request::SessionRequest;
 use crate::families::biometric::services::{BiometricServices, Json};
 use crate::fault::Fault;
-use crate::sessions::{Repeatable, Session, Turn};
+use crate::sessions::{Claimed, IdempotentRequest, Session};
 use crate::timestamp::Timestamp;
 
 impl BiometricServices {
@@ -18,8 +18,11 @@ impl BiometricServices {
     /// # Errors
     /// [`Fault::InProgress`] where another request with the key is in progress, [`Fault::KeyReused`] where the key was used for another
     /// request, [`Fault::Busy`] where the store is unreachable.
-    pub async fn once<A: DeserializeOwned>(&self, request: &Repeatable<'_>) -> Result<Turn<A>, Fault> {
-        self.sessions.once(request).await
+    pub async fn claim_idempotency<A: DeserializeOwned>(
+        &self,
+        request: &IdempotentRequest<'_>,
+    ) -> Result<Claimed<A>, Fault> {
+        self.sessions.claim_idempotency(request).await
     }
 
     /// Creates a session. It may exist already, where a caller retries with an idempotency key. The body may be empty.

@@ -1,7 +1,7 @@
 //! Adds, describes and deletes the faces of a session.
 
 use bytes::Bytes;
-use faceline_gateway_store::session::SessionName;
+use faceline_gateway_store::sessions::SessionName;
 use faceline_shared::face::Embedding;
 use faceline_shared::job::{JobResult, Task};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ use crate::jobs::other_result;
 use crate::request::RequestContext;
 use crate::sessions::face::FaceDescription;
 use crate::sessions::media_type;
-use crate::sessions::{Face, KeptPicture, Session};
+use crate::sessions::{KeptPicture, Session, SessionFace};
 
 /// The picture file of a face.
 #[derive(Debug)]
@@ -91,7 +91,7 @@ impl BiometricServices {
         let answer = stored_text(self.signed(&shown)?)?;
         let picture =
             file.map(|file| KeptPicture { media_type: media_type::of(file).to_owned(), length: file.len() });
-        let face = Face { description, embedding, picture, answer };
+        let face = SessionFace { description, embedding, picture, answer };
         self.sessions.add_face(name, id, &face, file).await
     }
 

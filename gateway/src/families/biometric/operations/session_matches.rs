@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use faceline_gateway_store::session::SessionName;
+use faceline_gateway_store::sessions::SessionName;
 use faceline_shared::face::Embedding;
 use faceline_shared::job::{JobResult, Ranking, Task};
 use faceline_shared::score::Far;
@@ -14,7 +14,7 @@ use crate::families::biometric::services::{BiometricServices, Json};
 use crate::fault::Fault;
 use crate::jobs::other_result;
 use crate::request::RequestContext;
-use crate::sessions::Face;
+use crate::sessions::SessionFace;
 use crate::timestamp::Timestamp;
 
 /// Score and false acceptance rate, in percent, of a candidate without an embedding of the present algorithm.
@@ -75,7 +75,7 @@ impl BiometricServices {
     async fn rank(
         &self,
         reference: Embedding,
-        faces: &[(Uuid, Face)],
+        faces: &[(Uuid, SessionFace)],
         context: RequestContext,
     ) -> Result<Vec<(f64, f64)>, Fault> {
         let candidates: Vec<Embedding> =

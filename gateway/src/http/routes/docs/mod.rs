@@ -12,7 +12,7 @@ use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
-use faceline_shared::config::Http;
+use faceline_shared::settings::HttpSettings;
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
@@ -38,7 +38,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 const CACHED: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
 /// The routes, where the settings want them.
-pub(in crate::http) fn routes(settings: &Http) -> Router<Arc<State>> {
+pub(in crate::http) fn routes(settings: &HttpSettings) -> Router<Arc<State>> {
     if !settings.has_docs() {
         return Router::new();
     }

@@ -1,19 +1,20 @@
--- GCRA: of a key is kept when its next request would arrive if all that were let in had come evenly spaced. Times are whole
--- tenths of a microsecond since 2020, which a double holds exactly until 2048.
+-- GCRA: the state of a rate is the theoretical arrival time: when the next request would arrive if all that passed had come
+-- evenly spaced. Times are whole ticks of 0.1 us since 2020, which a double holds exactly until 2048.
 --
 -- KEYS[1]  the key's rate
--- KEYS[2]  the key's quota: how many were let in since the span began
--- ARGV     tenths of a microsecond between two requests, burst, the quota's requests (0: no quota), and ends of spans in
---          order (seconds since 1970), of which the first that is to come is that of the present span
--- Answer   0: let in, 1: refused by the rate, 2: refused by the quota; microseconds until the rate lets one in, how many it
---          would let in at once, microseconds until that is the burst; what is left of the quota, seconds until its end
+-- KEYS[2]  the key's quota: requests that passed since the span began
+-- ARGV     ticks between two requests, burst, the quota's requests (0: no quota), and the ends of consecutive spans (seconds
+--          since 1970); the first that lies in the future is the end of the current span
+-- Answer   0: passed, 1: refused by the rate, 2: refused by the quota; then microseconds until the rate allows a request,
+--          requests that it allows at once, microseconds until those are the burst; then requests that are left of the
+--          quota, and seconds until its span ends
 local time = redis.call('TIME')
 local seconds = tonumber(time[1])
 local now = (seconds - 1577836800) * 10000000 + time[2] * 10
 local interval, burst, quota = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local full = interval * burst
 
--- Never further ahead than a whole burst: the rate may have been another one, and the clock may have been set.
+-- At most a whole burst ahead: the rate may have been different before, and the clock may have been set back.
 local arrival = tonumber(redis.call('GET', KEYS[1]) or now)
 arrival = math.min(math.max(arrival, now), now + full)
 local wait = math.max(arrival + interval - full - now, 0)

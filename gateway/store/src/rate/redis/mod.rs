@@ -1,7 +1,8 @@
-//! The limiter that gateways share: one script in Redis, by the server's clock.
+//! The limiter that gateways share: one Lua script in Redis, which uses the server's clock.
 //!
-//! A key's state is one number for its rate and one for its quota, which end by themselves when they say no more than that
-//! nothing was sent. All keys bear the hash tag of the session store, so that they are on the node that its address names.
+//! Redis holds one number for the rate of an API key and one for its quota. Each expires when it equals the state of a key
+//! that has sent nothing. All Redis keys have the hash tag of the session store, so they are on the cluster node that the
+//! settings name.
 
 use std::time::Duration;
 
@@ -10,58 +11,63 @@ use redis::Script;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Bound, QuotaSpan, Rate, RateError, RateLimiter, Refusal, Standing, Terms, Verdict};
-use faceline_shared::redis::{Fault, Limits, Server};
+use super::limiter::{RateError, RateLimiter};
+use super::terms::{QuotaSpan, Rate, Terms};
+use super::verdict::{Bound, Refusal, Standing, Verdict};
+use faceline_shared::redis::{RedisServer, RedisServerError, RedisTimeouts};
 
-/// Before the names of all keys.
-const PREFIX: &str = "faceline:{store}:rate:";
+/// Prefix of all keys.
+const KEY_PREFIX: &str = "faceline:{store}:rate:";
 
-/// A gateway that was not seen for so long is gone. Each says every second that it is there.
-const GONE: Duration = Duration::from_secs(5);
+/// Time after which a gateway without a heartbeat no longer counts. A heartbeat comes every second.
+const HEARTBEAT_EXPIRY: Duration = Duration::from_secs(5);
 
-/// Time for a new connection.
-const CONNECT_LIMIT: Duration = Duration::from_secs(1);
+/// Time limit of a new connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The script counts time in tenths of a microsecond.
+/// The script counts time in ticks of 0.1 µs.
 const TICKS_PER_SECOND: u64 = 10_000_000;
 
 /// Rates and quotas in Redis.
 pub struct RedisRates {
-    server: Server,
+    server: RedisServer,
     check: Script,
-    beat: Script,
-    /// Tells this process from others.
+    heartbeat: Script,
+    /// Id of this process.
     instance: Uuid,
 }
 
 impl RedisRates {
-    /// A limiter at `redis://…` or `rediss://…`, which has to answer within `patience`. It connects when it is used first.
+    /// A limiter at `redis://…` or `rediss://…` that must answer within `timeout`. Its first use opens the connection.
     ///
     /// # Errors
     /// [`RateError::Url`].
-    pub fn new(url: &str, patience: Duration) -> Result<Self, RateError> {
-        let limits = Limits { connect: CONNECT_LIMIT, answer: patience, operation: CONNECT_LIMIT + patience };
+    pub fn new(url: &str, timeout: Duration) -> Result<Self, RateError> {
+        let timeouts =
+            RedisTimeouts { connect: CONNECT_TIMEOUT, answer: timeout, operation: CONNECT_TIMEOUT + timeout };
         Ok(Self {
-            server: Server::with_limits(url, limits)?,
+            server: RedisServer::with_timeouts(url, timeouts)?,
             check: Script::new(include_str!("check.lua")),
-            beat: Script::new(include_str!("beat.lua")),
+            heartbeat: Script::new(include_str!("heartbeat.lua")),
             instance: Uuid::new_v4(),
         })
     }
 }
 
-impl From<Fault> for RateError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Url(reason) => Self::Url(reason),
-            Fault::Unreachable(reason) => Self::Unreachable(reason),
-            Fault::Full => Self::Unreachable("it is full".into()),
-            Fault::Evicts(policy) => Self::Unreachable(format!("its maxmemory-policy is `{policy}`")),
+impl From<RedisServerError> for RateError {
+    fn from(error: RedisServerError) -> Self {
+        match error {
+            RedisServerError::Url(reason) => Self::Url(reason),
+            RedisServerError::Unreachable(reason) => Self::Unreachable(reason),
+            RedisServerError::Full => Self::Unreachable("it is full".into()),
+            RedisServerError::Evicts(policy) => {
+                Self::Unreachable(format!("its maxmemory-policy is `{policy}`"))
+            }
         }
     }
 }
 
-/// Time between two requests, as the script counts it.
+/// Time between two requests, in the ticks of the script.
 fn interval(rate: Rate) -> u64 {
     let per_second = u64::from(rate.requests_per_second.max(1));
     ((TICKS_PER_SECOND + per_second / 2) / per_second).max(1)
@@ -71,15 +77,16 @@ fn interval(rate: Rate) -> u64 {
 impl RateLimiter for RedisRates {
     async fn check(&self, key: &str, terms: &Terms) -> Result<Verdict, RateError> {
         let burst = terms.rate.burst.max(1);
-        let mut script = self.check.key(format!("{PREFIX}key:{key}"));
+        let mut script = self.check.key(format!("{KEY_PREFIX}key:{key}"));
         match terms.quota {
             Some(quota) => {
-                // By its span, so that a quota that becomes one of the month does not go on from the day's count.
+                // The span is part of the key, so a daily quota that becomes a monthly one does not continue from the day's
+                // count.
                 let span = match quota.span {
                     QuotaSpan::Day => "day",
                     QuotaSpan::Month => "month",
                 };
-                script.key(format!("{PREFIX}{span}:{key}"));
+                script.key(format!("{KEY_PREFIX}{span}:{key}"));
                 script.arg(interval(terms.rate)).arg(burst).arg(quota.requests);
                 script.arg(&quota.span.ends_around(OffsetDateTime::now_utc()));
             }
@@ -103,9 +110,9 @@ impl RateLimiter for RedisRates {
         Ok(Verdict { refusal, rate, quota })
     }
 
-    async fn beat(&self) -> Result<u32, RateError> {
-        let mut script = self.beat.key(format!("{PREFIX}gateways"));
-        script.arg(self.instance.as_bytes()).arg(GONE.as_secs());
+    async fn heartbeat(&self) -> Result<u32, RateError> {
+        let mut script = self.heartbeat.key(format!("{KEY_PREFIX}gateways"));
+        script.arg(self.instance.as_bytes()).arg(HEARTBEAT_EXPIRY.as_secs());
         Ok(self.server.run_script(&script).await?)
     }
 }

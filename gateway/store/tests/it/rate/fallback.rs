@@ -1,9 +1,9 @@
-//! A gateway whose Redis is away.
+//! A gateway whose Redis is unreachable.
 
 use std::time::Duration;
 
 use faceline_gateway_store::rate::{Rates, Terms};
-use faceline_shared::config::Config;
+use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
 use faceline_shared::testkit::{CutProxy, Redis};
 use tokio::time::Instant;
@@ -17,10 +17,10 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start(url: &str, patience: Duration) -> Self {
-        let mut config = Config::default();
-        url.clone_into(&mut config.store.url);
-        config.limits.rate_check_time = patience;
+    fn start(url: &str, timeout: Duration) -> Self {
+        let mut config = Settings::default();
+        config.store.url = url.parse().unwrap();
+        config.limits.rate_check_time = timeout;
         let metrics = Metrics::new();
         Self { rates: Rates::start(&config, &metrics).unwrap(), metrics }
     }
@@ -50,8 +50,8 @@ const TWO: &str = "faceline_gateway_rate_gateways 2";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_redis_is_away_each_gateway_has_its_part() {
     let mut server = Redis::start().await;
-    let patience = Duration::from_secs(5);
-    let gateways = [(); 2].map(|()| Gateway::start(&server.url(), patience));
+    let timeout = Duration::from_secs(5);
+    let gateways = [(); 2].map(|()| Gateway::start(&server.url(), timeout));
     for gateway in &gateways {
         gateway.shows(TWO).await;
     }
@@ -83,18 +83,18 @@ async fn while_redis_is_away_each_gateway_has_its_part() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_server_is_waited_for_once() {
-    const PATIENCE: Duration = Duration::from_millis(300);
+    const TIMEOUT: Duration = Duration::from_millis(300);
     let server = Redis::start().await;
     let proxy = CutProxy::start(server.address()).await;
-    let gateway = Gateway::start(&server.url_at(proxy.address()), PATIENCE);
+    let gateway = Gateway::start(&server.url_at(proxy.address()), TIMEOUT);
     gateway.shows(REDIS).await;
     gateway.passed("a", &burst(500), 1).await;
     proxy.stall();
     let tries = 100;
     let started = Instant::now();
     assert_eq!(gateway.passed("a", &burst(500), tries).await, tries);
-    // All of them would have waited for half a minute.
-    assert!(started.elapsed() < PATIENCE * tries / 2, "{:?}", started.elapsed());
+    // If every request waited, they would take half a minute.
+    assert!(started.elapsed() < TIMEOUT * tries / 2, "{:?}", started.elapsed());
     assert!(gateway.metrics.encode().contains(FALLBACK));
     proxy.pass();
     gateway.shows(REDIS).await;
@@ -104,8 +104,8 @@ async fn a_silent_server_is_waited_for_once() {
 
 #[tokio::test]
 async fn an_address_that_is_none_is_refused() {
-    let mut config = Config::default();
-    config.store.url = "redis://:s3cret@host:port".into();
+    let mut config = Settings::default();
+    config.store.url = "redis://:s3cret@host:port".parse().unwrap();
     let error = Rates::start(&config, &Metrics::new()).err().unwrap().to_string();
     assert!(error.contains("store.url") && !error.contains("s3cret"), "{error}");
 }

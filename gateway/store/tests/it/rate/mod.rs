@@ -1,4 +1,4 @@
-//! The limiter port: one suite that both adapters pass, and what becomes of a gateway whose Redis is away.
+//! The limiter port: one suite that both adapters pass, and tests of a gateway whose Redis is unreachable.
 
 mod fallback;
 mod suite;
@@ -12,21 +12,21 @@ use faceline_gateway_store::rate::{Quota, QuotaSpan, Rate, RateLimiter, Terms, V
 use faceline_shared::testkit::Redis;
 use tempfile::TempDir;
 
-/// Enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of the limiter in Redis, long enough for a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One request a second, and so many at once.
+/// One request per second, and `burst` at once.
 const fn burst(burst: u32) -> Terms {
     Terms { rate: Rate { requests_per_second: 1, burst }, quota: None }
 }
 
-/// A limiter, and what it lives on.
+/// A limiter and its file or server.
 trait Fixture {
     async fn start() -> Self;
     fn limiter(&self) -> Arc<dyn RateLimiter>;
-    /// The same limiter as a second gateway has it; where there can be only one, that one.
+    /// The same limiter as a second gateway opens it, or the first one if only one process can open it.
     fn second(&self) -> Arc<dyn RateLimiter>;
-    /// Ends what the limiter lives on in good order and starts it again with its files.
+    /// Stops the limiter or its server, and starts it again with its data.
     async fn restart(&mut self);
 }
 
@@ -50,7 +50,7 @@ impl Fixture for Local {
     }
 
     async fn restart(&mut self) {
-        self.limiter.keep().unwrap();
+        self.limiter.save().unwrap();
         self.limiter = Arc::new(LocalRates::open(self.folder.path()).unwrap());
     }
 }
@@ -63,7 +63,7 @@ struct Remote {
 impl Fixture for Remote {
     async fn start() -> Self {
         let server = Redis::start_persistent().await;
-        let limiters = [(); 2].map(|()| Arc::new(RedisRates::new(&server.url(), PATIENCE).unwrap()));
+        let limiters = [(); 2].map(|()| Arc::new(RedisRates::new(&server.url(), TIMEOUT).unwrap()));
         Self { server, limiters }
     }
 

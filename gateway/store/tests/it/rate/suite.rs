@@ -1,4 +1,4 @@
-//! What both limiters do.
+//! The suite of the limiter port, which both adapters pass.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ async fn a_burst_passes_and_no_more<F: Fixture>() {
 async fn the_rate_holds_in_the_long_run<F: Fixture>() {
     let fixture = F::start().await;
     let (one, other) = (fixture.limiter(), fixture.second());
-    // An interval that is no whole number of anything.
+    // The interval between requests is no whole number of any unit.
     let terms = Terms { rate: Rate { requests_per_second: 333, burst: 7 }, quota: None };
     check(&*one, "warm", &terms).await;
     check(&*other, "warm", &terms).await;
@@ -84,7 +84,7 @@ async fn who_waits_as_told_passes<F: Fixture>() {
         if let Some(refusal) = check(&*limiter, "a", &terms).await.refusal {
             refused += 1;
             assert!(refusal.wait <= Duration::from_millis(100), "{refusal:?}");
-            // Timers and the clock of another process may differ by this.
+            // The timer and the server's clock may differ by this much.
             sleep(refusal.wait + Duration::from_millis(2)).await;
             assert_eq!(check(&*limiter, "a", &terms).await.refusal, None);
         }
@@ -98,7 +98,7 @@ async fn a_rate_that_is_changed_holds_at_once<F: Fixture>() {
     for _ in 0..1000 {
         assert_eq!(check(&*limiter, "a", &burst(1000)).await.refusal, None);
     }
-    // Of the thousand seconds that it would have taken, nobody waits longer than the new rate has it.
+    // The old burst would take a thousand seconds to refill. The wait is bounded by the new rate.
     let verdict = check(&*limiter, "a", &burst(2)).await;
     assert!(verdict.refusal.is_none_or(|refusal| refusal.wait <= Duration::from_secs(1)), "{verdict:?}");
     assert_eq!(verdict.rate.limit, 2);
@@ -119,7 +119,7 @@ async fn a_quota_is_counted_down_and_then_holds_until_the_span_ends<F: Fixture>(
     assert!(refusal.wait <= QuotaSpan::Month.length() && refusal.wait > Duration::ZERO, "{refusal:?}");
     assert_eq!(check(&*fixture.limiter(), "a", &burst(100)).await.quota, None);
     assert_eq!(check(&*fixture.limiter(), "b", &terms).await.refusal, None);
-    // What is bought on top counts at once.
+    // A larger quota is effective at once.
     let more = Terms { quota: month(5), ..terms };
     assert_eq!(check(&*fixture.limiter(), "a", &more).await.quota.unwrap().remaining, 1);
 }
@@ -187,10 +187,10 @@ async fn those_who_come_together_pass_once<F: Fixture>() {
 #[tokio::test]
 async fn gateways_see_each_other_while_they_say_that_they_are_there() {
     let fixture = super::Remote::start().await;
-    assert_eq!(fixture.limiter().beat().await.unwrap(), 1);
-    assert_eq!(fixture.second().beat().await.unwrap(), 2);
-    assert_eq!(fixture.limiter().beat().await.unwrap(), 2);
-    let alone = async { while fixture.limiter().beat().await.unwrap() != 1 {} };
+    assert_eq!(fixture.limiter().heartbeat().await.unwrap(), 1);
+    assert_eq!(fixture.second().heartbeat().await.unwrap(), 2);
+    assert_eq!(fixture.limiter().heartbeat().await.unwrap(), 2);
+    let alone = async { while fixture.limiter().heartbeat().await.unwrap() != 1 {} };
     crate::soon(alone).await;
 }
 

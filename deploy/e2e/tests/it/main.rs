@@ -1,0 +1,22 @@
+//! Tests that start programs as processes, as operators do.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what is not as expected ends a test")]
+#![allow(clippy::disallowed_methods, reason = "tests read environment variables")]
+
+mod bws;
+mod client;
+mod cluster;
+mod conversion;
+mod hostile;
+mod keys;
+mod limits;
+mod models;
+mod openapi;
+mod overload;
+mod poison;
+mod process;
+mod programs;
+mod raw;
+mod sessions;
+mod signing;
+mod standalone;
+mod usage;

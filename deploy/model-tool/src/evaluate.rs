@@ -1,0 +1,180 @@
+//! `faceline-models evaluate`: accuracy on labelled pictures.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use faceline_models::Repository;
+use faceline_models::calibration::{Calibration, PICTURES_A_PERSON};
+use faceline_models::evaluation::{Coded, Fold, Interval};
+use faceline_models::manifest::{Output, Role};
+use faceline_shared::settings::Settings;
+
+use crate::age::Age;
+use crate::coder;
+use crate::figures::{DISCARD_FMR, DISCARDED_BY_MEASURE, Figures, Observed, PAIRS_A_PERSON};
+use crate::liveness::Liveness;
+use crate::report;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Evaluate {
+    /// Error rates of comparing two faces (ISO/IEC 19795-1)
+    Verification(Verification),
+    /// Errors of estimated ages, by bands of age
+    Age(Age),
+    /// Errors of passive liveness (ISO/IEC 30107-3), and the findings about pictures
+    Liveness(Liveness),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Verification {
+    /// A folder for each person with that person's pictures
+    #[arg(long, value_name = "DIR")]
+    dataset: PathBuf,
+    /// Use only one of N parts of the people: those that the table was not calibrated on
+    #[arg(long, value_name = "K/N")]
+    fold: Option<Fold>,
+    /// A calibration table to check instead of the installed model's
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
+    /// Write report.html, report.json and pictures of the curves (SVG) into a folder
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
+
+impl Evaluate {
+    pub(crate) fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Verification(verification) => verification.run(config),
+            Self::Age(age) => age.run(config),
+            Self::Liveness(liveness) => liveness.run(config),
+        }
+    }
+}
+
+impl Verification {
+    fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
+        let table = table(config, self.calibration.as_deref())?;
+        let coded = coder::code(config, &self.dataset, self.fold)?;
+        let figures = Figures::of(&coded, &table).with_context(|| {
+            format!(
+                "{}: there are no genuine pairs, since nobody has two pictures with a face",
+                self.dataset.display()
+            )
+        })?;
+        print(&mut std::io::stdout(), &coded, &figures)?;
+        if let Some(folder) = &self.report {
+            report::write(folder, &figures)
+                .with_context(|| format!("cannot write the report to {}", folder.display()))?;
+            writeln!(std::io::stdout(), "report in {}", folder.display())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The calibration table in a file, or that of the installed embedding.
+fn table(config: &Settings, file: Option<&Path>) -> anyhow::Result<Calibration> {
+    if let Some(file) = file {
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        return Calibration::parse(&text).with_context(|| file.display().to_string());
+    }
+    let repository = Repository::open(&config.models.dir)?;
+    let embedding = repository.model(Role::Embedding)?;
+    let Output::Embedding { calibration, .. } = &embedding.spec.output else {
+        bail!("the installed embedding has no embedding as its output")
+    };
+    Ok(Calibration::named(calibration)?)
+}
+
+fn print(out: &mut impl Write, coded: &Coded, figures: &Figures) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "{} people, {} faces, {} pictures without a face, {} genuine pairs, {} impostor pairs",
+        figures.people,
+        figures.faces,
+        figures.without_face,
+        figures.comparison.genuine().len(),
+        figures.comparison.impostors().count()
+    )?;
+    for path in &coded.without_face {
+        writeln!(out, "no face: {}", path.display())?;
+    }
+    print_rates(out, figures)?;
+    print_claims(out, figures)?;
+    print_discard(out, figures)
+}
+
+fn print_rates(out: &mut impl Write, figures: &Figures) -> std::io::Result<()> {
+    writeln!(out, "\nfalse non-matches (95 % intervals over people)")?;
+    let capped = format!("at most {PAIRS_A_PERSON} a person");
+    writeln!(out, "     FMR   {:>25}   {capped:>25}   similarity", "all pairs")?;
+    for rate in &figures.rates {
+        let [all, capped] =
+            rate.fnmr.map(|(fnmr, ends)| format!("{:.2} %{}", fnmr * 100.0, within(ends, 100.0)));
+        writeln!(out, "{:8.0e}   {all:>25}   {capped:>25}   {:10.3}", rate.fmr, rate.similarity)?;
+    }
+    if figures.rates.len() < 4 {
+        writeln!(out, "for lower rates there are too few impostor pairs")?;
+    }
+    match figures.accuracy {
+        Some(accuracy) => writeln!(
+            out,
+            "accuracy over {} balanced pairs in ten folds: {:.2} % +- {:.2}",
+            accuracy.pairs,
+            accuracy.mean * 100.0,
+            accuracy.standard_error * 100.0
+        ),
+        None => writeln!(out, "for the accuracy in ten folds there are too few people"),
+    }
+}
+
+fn print_claims(out: &mut impl Write, figures: &Figures) -> std::io::Result<()> {
+    writeln!(out, "\nfalse acceptances: how many times the claimed rate was observed")?;
+    let few = format!("at most {PICTURES_A_PERSON} pictures a person");
+    writeln!(out, "score    claimed   {:>26}   {few:>32}", "all pictures")?;
+    for claim in &figures.claims {
+        let [all, few] = claim.observed.each_ref().map(|observed| times(observed, claim.claimed));
+        writeln!(out, "{:5}   {:8.0e}   {all:>26}   {few:>32}", claim.score, claim.claimed)?;
+    }
+    Ok(())
+}
+
+fn print_discard(out: &mut impl Write, figures: &Figures) -> std::io::Result<()> {
+    writeln!(out, "\nfalse non-matches at FMR {DISCARD_FMR:.0e} after the worst by quality are discarded")?;
+    writeln!(out, "discarded     of pairs        of pictures")?;
+    let Some(first) = figures.discard.first() else { return Ok(()) };
+    for percent in [0, 5, 10, 20] {
+        let point = &figures.discard[percent];
+        writeln!(
+            out,
+            "{percent:7} %   {}   {}",
+            left(point.by_pairs, first.by_pairs),
+            left(point.by_pictures, first.by_pictures)
+        )?;
+    }
+    for measure in &figures.measures {
+        let [low, high, extreme] = measure.fnmr.map(|fnmr| left(fnmr, first.by_pairs));
+        let percent = DISCARDED_BY_MEASURE * 100.0;
+        writeln!(out, "{percent} % of pairs by {}: low {low}, high {high}, extreme {extreme}", measure.name)?;
+    }
+    Ok(())
+}
+
+/// The remaining rate and its relative change.
+fn left(rate: f64, before: f64) -> String {
+    let change = if before > 0.0 { (rate / before - 1.0) * 100.0 } else { 0.0 };
+    format!("{:.2} % ({change:+4.0} %)", rate * 100.0)
+}
+
+fn times(observed: &Observed, claimed: f64) -> String {
+    match observed.interval {
+        Some(ends) => format!("{:.2}{}", observed.far / claimed, within(Some(ends), 1.0 / claimed)),
+        None => "none observed".to_owned(),
+    }
+}
+
+fn within(interval: Option<Interval>, unit: f64) -> String {
+    interval.map_or(String::new(), |ends| format!(" ({:.2} to {:.2})", ends.low * unit, ends.high * unit))
+}

@@ -1,0 +1,30 @@
+//! The program `faceline-models`: fetches, verifies, evaluates and calibrates the face models.
+
+mod age;
+mod age_figures;
+mod bench;
+mod bench_liveness;
+mod calibrate;
+mod coder;
+mod command;
+mod each;
+mod evaluate;
+mod figures;
+mod liveness;
+mod report;
+mod runner;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use faceline_shared::settings::{EXIT_BAD_SETTINGS, SettingsError};
+
+use crate::command::Command;
+
+fn main() -> ExitCode {
+    Command::parse().run().unwrap_or_else(|error| {
+        let _ = writeln!(std::io::stderr(), "faceline-models: {error:#}");
+        if error.is::<SettingsError>() { ExitCode::from(EXIT_BAD_SETTINGS) } else { ExitCode::FAILURE }
+    })
+}

@@ -1,0 +1,182 @@
+//! The accounts of an installation, and the callers that credentials belong to.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use faceline_shared::seal::KeyRing;
+use faceline_shared::settings::Settings;
+use faceline_shared::telemetry::Metrics;
+use faceline_shared::watched_file::{FileSource, WatchMetrics, WatchedFile};
+use time::OffsetDateTime;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::caller::Caller;
+use super::error::AccountsError;
+use super::failed_logins::{FailedLogins, SourceAddress};
+use super::jwt::{self, BwsKey};
+use super::table::AccountTable;
+use super::{demo, file};
+use crate::fault::{BusyCause, Fault};
+
+/// A password that this process has not seen before is checked within this time, or its caller gets 429.
+const HASHING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// All accounts of an installation.
+pub struct Accounts {
+    table: TableSource,
+    failed_logins: Arc<FailedLogins>,
+    /// Bounds how many passwords are hashed at the same time. Each hash takes a thread and 19 MiB.
+    hashing: Arc<Semaphore>,
+}
+
+enum TableSource {
+    Demo(Arc<AccountTable>),
+    File(Arc<WatchedFile<AccountsFile>>),
+}
+
+/// The accounts file, and the keys that open what is sealed in it.
+struct AccountsFile {
+    path: PathBuf,
+    ring: KeyRing,
+}
+
+impl FileSource for AccountsFile {
+    type Content = String;
+    type Value = AccountTable;
+    type Error = AccountsError;
+
+    fn read(&self) -> Result<String, AccountsError> {
+        std::fs::read_to_string(&self.path)
+            .map_err(|source| AccountsError::Io { path: self.path.clone(), source })
+    }
+
+    fn parse(&self, text: &String) -> Result<AccountTable, AccountsError> {
+        file::parse(text)
+            .and_then(|entries| AccountTable::new(entries, &self.ring))
+            .map_err(|reason| AccountsError::Form { path: self.path.clone(), reason })
+    }
+}
+
+impl Accounts {
+    /// The accounts in the file that `settings` name, or the demo account if they name none. `ring` opens the sealed keys in
+    /// them.
+    ///
+    /// # Errors
+    /// [`AccountsError`]: the file cannot be read or is not of the right form, or there is none and other machines reach the
+    /// listener.
+    pub fn load(settings: &Settings, ring: &KeyRing, metrics: &Metrics) -> Result<Self, AccountsError> {
+        let metrics = WatchMetrics::new(metrics, "accounts");
+        let table = match &settings.accounts.file {
+            Some(path) => {
+                let file = AccountsFile { path: path.clone(), ring: ring.clone() };
+                TableSource::File(Arc::new(WatchedFile::load(file, metrics)?))
+            }
+            None => {
+                let entries = demo::entries(settings.http.listen, ring)?;
+                let table = AccountTable::new(entries, ring).map_err(AccountsError::Demo)?;
+                TableSource::Demo(Arc::new(table))
+            }
+        };
+        let half_of_the_cores = available_parallelism().map_or(1, NonZero::get).div_ceil(2);
+        Ok(Self {
+            table,
+            failed_logins: Arc::new(FailedLogins::new(settings.limits.failed_logins)),
+            hashing: Arc::new(Semaphore::new(half_of_the_cores)),
+        })
+    }
+
+    /// The caller who holds this API key. `source` is where the request comes from.
+    ///
+    /// # Errors
+    /// [`Fault::Unauthenticated`] if there is no key; for a wrong one as [`Accounts::count_failed_login`].
+    pub fn by_api_key(&self, key: Option<&[u8]>, source: SourceAddress) -> Result<Caller, Fault> {
+        let key = key.ok_or(Fault::Unauthenticated)?;
+        // An API key cannot be guessed, so a right one passes even from an address with many failures.
+        self.table().by_api_key(key).ok_or_else(|| self.count_failed_login(source))
+    }
+
+    /// The caller whose password this is. A password takes some 50 ms of a thread when it is first used, and again after each
+    /// change of the accounts.
+    ///
+    /// # Errors
+    /// [`Fault::Unauthenticated`] if there is no such user, or the password is wrong; [`BusyCause::FailedLogins`] after too many
+    /// failures from `source`; [`BusyCause::InFlight`] if too many other passwords are being checked.
+    pub async fn by_password(
+        &self,
+        user: &str,
+        password: &[u8],
+        source: SourceAddress,
+    ) -> Result<Caller, Fault> {
+        // Before anything else: people choose passwords that can be guessed, and a guess at a cached one would cost nothing.
+        self.failed_logins.check(source)?;
+        let table = self.table();
+        let candidate = table.candidate(user).ok_or_else(|| self.count_failed_login(source))?;
+        let digest = table.password_cache().digest(password);
+        if let Some(caller) = candidate.cached(&digest) {
+            return Ok(caller);
+        }
+        let permit = timeout(HASHING_TIMEOUT, Arc::clone(&self.hashing).acquire_owned()).await;
+        let Ok(Ok(permit)) = permit else { return Err(Fault::busy(BusyCause::InFlight, HASHING_TIMEOUT)) };
+        // In the meantime another request may have cached the password, or the source may have used up its failures.
+        if let Some(caller) = candidate.cached(&digest) {
+            return Ok(caller);
+        }
+        self.failed_logins.check(source)?;
+        let (password, failed_logins) = (password.to_vec(), Arc::clone(&self.failed_logins));
+        let checked = tokio::task::spawn_blocking(move || {
+            // The permit belongs to this thread: if the caller leaves, the work still goes on, and its outcome still counts.
+            let _permit = permit;
+            candidate.check(&password, digest).ok_or_else(|| failed_logins.count(source))
+        });
+        checked.await.map_err(|error| {
+            tracing::error!(%error, "a password cannot be checked");
+            Fault::Internal
+        })?
+    }
+
+    /// The caller whose token this is: a JSON Web Token, signed with a BWS key.
+    ///
+    /// # Errors
+    /// [`Fault::Unauthenticated`] if there is no token; for a wrong one as [`Accounts::count_failed_login`].
+    pub fn by_token(&self, token: Option<&[u8]>, source: SourceAddress) -> Result<Caller, Fault> {
+        let token = token.ok_or(Fault::Unauthenticated)?;
+        let now = OffsetDateTime::now_utc().unix_timestamp() as f64;
+        // As with API keys, a right token passes even from an address with many failures.
+        jwt::caller(token, now, |client_id| self.bws_keys(client_id))
+            .ok_or_else(|| self.count_failed_login(source))
+    }
+
+    /// The keys that may sign tokens of the BWS client `client_id`.
+    #[must_use]
+    pub fn bws_keys(&self, client_id: &str) -> Vec<BwsKey> {
+        self.table().bws_keys(client_id)
+    }
+
+    /// Counts a wrong credential from `source`, and returns the answer to it: [`Fault::Unauthenticated`], or
+    /// [`BusyCause::FailedLogins`] after `limits.failed_logins` in a minute.
+    #[must_use]
+    pub fn count_failed_login(&self, source: SourceAddress) -> Fault {
+        self.failed_logins.count(source)
+    }
+
+    /// Follows changes of the accounts file until it is dropped. Returns at once for the demo account.
+    pub async fn watch(self: Arc<Self>) {
+        if let TableSource::File(file) = &self.table {
+            Arc::clone(file).watch().await;
+        }
+    }
+
+    fn table(&self) -> Arc<AccountTable> {
+        match &self.table {
+            TableSource::Demo(table) => Arc::clone(table),
+            TableSource::File(file) => file.current(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! Idempotent requests: a caller that sends a request again under the same key gets the first answer, and nothing is created
+//! twice.
+//!
+//! The store assigns the resource's id with the first claim, and every later attempt gets the same id. An attempt that was
+//! cut off, and may or may not have created the resource, is therefore repeated without creating it twice.
+
+use std::time::Duration;
+
+use faceline_gateway_store::idempotency::{Claim, ClaimRequest, Digest, digest};
+use faceline_gateway_store::sealed::{RecordError, SealedIdempotency};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::faults::record_fault;
+use super::service::Sessions;
+use crate::fault::Fault;
+
+/// Time for which an answer is kept.
+const ANSWER_RETENTION: Duration = Duration::from_hours(24);
+/// Time after its deadline at which a request counts as cut off.
+const LEASE_GRACE: Duration = Duration::from_secs(5);
+/// Longest time after which a caller should retry while another attempt holds the claim.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A request with an idempotency key.
+#[derive(Clone, Copy, Debug)]
+pub struct IdempotentRequest<'a> {
+    /// The client; the keys of different clients are independent.
+    pub client: &'a str,
+    /// The operation; the keys of different operations are independent.
+    pub operation: &'a str,
+    /// The caller's key.
+    pub key: &'a str,
+    /// The path.
+    pub path: &'a str,
+    /// Digest of the body.
+    pub body: Digest,
+}
+
+/// The result of claiming an idempotency key.
+pub enum Claimed<A> {
+    /// The request holds the claim and must be carried out.
+    Acquired(IdempotencyClaim),
+    /// An earlier attempt completed the request with this answer.
+    Completed(A),
+}
+
+/// The claim of one attempt. Dropping it releases it, so the next attempt may claim the key.
+pub struct IdempotencyClaim {
+    records: SealedIdempotency,
+    request: ClaimRequest,
+    is_ended: bool,
+}
+
+impl Sessions {
+    /// Claims the key of a request.
+    ///
+    /// # Errors
+    /// [`Fault::InProgress`] while another attempt holds the claim, [`Fault::KeyReused`] if the key belongs to another
+    /// request, and the faults of an unavailable store.
+    pub async fn claim_idempotency<A: DeserializeOwned>(
+        &self,
+        request: &IdempotentRequest<'_>,
+    ) -> Result<Claimed<A>, Fault> {
+        let mut request = request.claim(Uuid::new_v4(), self.deadline + LEASE_GRACE);
+        match self.idempotency.claim(&request).await.map_err(|error| record_fault(&error))? {
+            Claim::Acquired { resource } => {
+                request.resource = resource;
+                let records = self.idempotency.clone();
+                Ok(Claimed::Acquired(IdempotencyClaim { records, request, is_ended: false }))
+            }
+            Claim::InProgress(left) => Err(Fault::InProgress { retry_after: left.min(MAX_RETRY_AFTER) }),
+            Claim::Completed(answer) => Ok(Claimed::Completed(answer)),
+            Claim::Mismatch => Err(Fault::KeyReused),
+        }
+    }
+}
+
+impl IdempotentRequest<'_> {
+    fn claim(&self, resource: Uuid, lease: Duration) -> ClaimRequest {
+        let key = [self.client, self.operation, self.key].map(str::as_bytes);
+        // The fingerprint contains the key, so the digest alone does not reveal which picture was sent.
+        let content = [self.path.as_bytes(), &self.body];
+        ClaimRequest {
+            key: digest(key),
+            fingerprint: digest(key.into_iter().chain(content)),
+            resource,
+            holder: Uuid::new_v4(),
+            lease,
+            retention: ANSWER_RETENTION,
+        }
+    }
+}
+
+impl IdempotencyClaim {
+    /// Id of the resource to create.
+    #[must_use]
+    pub fn resource(&self) -> Uuid {
+        self.request.resource
+    }
+
+    /// Ends the claim, and keeps the answer for all later attempts.
+    pub async fn complete(mut self, answer: &impl Serialize) {
+        self.is_ended = true;
+        log_end(self.records.complete(&self.request, answer).await);
+    }
+
+    /// Ends the claim without an answer, so the next attempt may claim the key.
+    pub async fn release(mut self) {
+        self.is_ended = true;
+        log_end(self.records.release(&self.request).await);
+    }
+}
+
+impl Drop for IdempotencyClaim {
+    fn drop(&mut self) {
+        if self.is_ended {
+            return;
+        }
+        let (records, request) = (self.records.clone(), self.request);
+        tokio::spawn(async move { log_end(records.release(&request).await) });
+    }
+}
+
+/// Logs a claim that could not be ended. The next attempt may then claim the key when the lease is over, and creates the
+/// resource under the same id.
+fn log_end(ended: Result<bool, RecordError>) {
+    match ended {
+        Ok(true) => (),
+        Ok(false) => tracing::debug!("another attempt has taken over the idempotency claim"),
+        Err(error) => tracing::warn!(%error, "an idempotency claim cannot be ended; its lease will end it"),
+    }
+}

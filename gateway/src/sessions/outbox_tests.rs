@@ -1,0 +1,134 @@
+//! Tests of the delays after which failed rows are retried.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use faceline_gateway_store::StoreError;
+use faceline_gateway_store::outbox::{LeasedRow, NewRow, OutboxStore};
+use faceline_gateway_store::sealed::UnsealedRow;
+use faceline_shared::object::ObjectStore;
+use faceline_shared::seal::KeyRing;
+use faceline_shared::telemetry::Metrics;
+use uuid::Uuid;
+
+use super::*;
+
+/// An outbox whose rows are all due, in their `attempt`th lease. It notes for how long they are postponed.
+struct NotingOutbox {
+    attempt: u32,
+    rows: Mutex<Vec<NewRow>>,
+    waits: Mutex<Vec<Duration>>,
+}
+
+#[async_trait]
+impl OutboxStore for NotingOutbox {
+    async fn enqueue(&self, _: Lane, row: NewRow) -> Result<(), StoreError> {
+        self.rows.lock().unwrap().push(row);
+        Ok(())
+    }
+
+    async fn lease(&self, lane: Lane, limit: usize, _: Duration) -> Result<Vec<LeasedRow>, StoreError> {
+        let mut rows = self.rows.lock().unwrap();
+        let count = limit.min(rows.len());
+        let lease = |row: NewRow| LeasedRow {
+            lane,
+            id: row.id,
+            lease: Uuid::new_v4(),
+            attempt: self.attempt,
+            body: row.body,
+        };
+        Ok(rows.drain(..count).map(lease).collect())
+    }
+
+    async fn finish(&self, _: &LeasedRow) -> Result<bool, StoreError> {
+        panic!("a row is finished although its work fails")
+    }
+
+    async fn finish_all(&self, _: Lane, _: &[LeasedRow]) -> Result<usize, StoreError> {
+        panic!("rows are finished although their work fails")
+    }
+
+    async fn postpone(&self, _: &LeasedRow, wait: Duration, _: Option<Bytes>) -> Result<bool, StoreError> {
+        self.waits.lock().unwrap().push(wait);
+        Ok(true)
+    }
+
+    async fn depth(&self, _: Lane) -> Result<u64, StoreError> {
+        Ok(self.rows.lock().unwrap().len() as u64)
+    }
+}
+
+/// An object store that is unreachable.
+struct UnreachableObjects;
+
+fn unreachable<T>() -> Result<T, ObjectError> {
+    Err(ObjectError::Unreachable("on purpose".into()))
+}
+
+#[async_trait]
+impl ObjectStore for UnreachableObjects {
+    async fn put(&self, _: &str, _: Bytes) -> Result<(), ObjectError> {
+        unreachable()
+    }
+
+    async fn get(&self, _: &str) -> Result<Option<Bytes>, ObjectError> {
+        unreachable()
+    }
+
+    async fn delete(&self, _: &str) -> Result<(), ObjectError> {
+        unreachable()
+    }
+
+    async fn delete_all(&self, _: &str) -> Result<usize, ObjectError> {
+        unreachable()
+    }
+
+    async fn list(&self, _: &str) -> Result<Vec<String>, ObjectError> {
+        unreachable()
+    }
+
+    async fn folders(&self, _: &str) -> Result<Vec<String>, ObjectError> {
+        unreachable()
+    }
+
+    async fn check(&self) -> Result<(), ObjectError> {
+        unreachable()
+    }
+}
+
+/// The delays of rows that fail together in their `attempt`th lease.
+async fn delays(attempt: u32) -> Vec<Duration> {
+    let ring = KeyRing::generate().unwrap();
+    let store = Arc::new(NotingOutbox { attempt, rows: Mutex::default(), waits: Mutex::default() });
+    let outbox = SealedOutbox::new(store.clone(), ring.clone());
+    for _ in 0..MAX_LEASED_ROWS {
+        let payload = FollowUp::DeletePictures { session: Uuid::new_v4(), faces: vec![Uuid::new_v4()] };
+        let row = UnsealedRow { id: Uuid::new_v4(), payload, due_in: Duration::ZERO };
+        outbox.enqueue(Lane::Sessions, &row).await.unwrap();
+    }
+    let processor = OutboxProcessor {
+        outbox,
+        pictures: SealedObjects::new(Arc::new(UnreachableObjects), ring),
+        row_is_due: Arc::default(),
+        last_upload_after_end: Duration::ZERO,
+        metrics: SessionMetrics::new(&Metrics::new()),
+    };
+    assert_eq!(processor.process_due_rows().await.unwrap(), MAX_LEASED_ROWS);
+    std::mem::take(&mut *store.waits.lock().unwrap())
+}
+
+#[tokio::test]
+async fn failed_rows_are_retried_after_1_s_doubling_to_60_s_and_not_in_step() {
+    for (attempt, longest) in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (8, 60), (1000, 60)] {
+        let longest = Duration::from_secs(longest);
+        let delays = delays(attempt).await;
+        assert_eq!(delays.len(), MAX_LEASED_ROWS);
+        for delay in &delays {
+            assert!((longest / 2..=longest).contains(delay), "attempt {attempt}: {delay:?}");
+        }
+        let distinct: BTreeSet<_> = delays.iter().collect();
+        assert!(distinct.len() > MAX_LEASED_ROWS / 2, "attempt {attempt}: {delays:?}");
+    }
+}

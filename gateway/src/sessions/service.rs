@@ -1,0 +1,182 @@
+//! The sessions of an installation: creating, entering, and deleting them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use faceline_gateway_store::StoreError;
+use faceline_gateway_store::sealed::{RecordError, SealedIdempotency, SealedSessions, UnsealedRow};
+use faceline_gateway_store::sessions::{Deletion, SessionName};
+use faceline_gateway_store::upload_slots::UploadSlots;
+use faceline_shared::announcement::Announcement;
+use faceline_shared::broker::SharedBroker;
+use faceline_shared::object::SealedObjects;
+use faceline_shared::settings::{SessionSettings, Settings};
+use faceline_shared::telemetry::Metrics;
+use tokio::sync::Notify;
+
+use super::ends::{EndWatch, SessionEnds};
+use super::faults::{no_session, record_fault};
+use super::follow_up::{ClearUp, EndReason, FollowUp, picture_folder};
+use super::metrics::SessionMetrics;
+use super::record::Session;
+use crate::fault::Fault;
+
+/// Time limit of an upload to the object store, after which no picture of it can appear any more.
+const UPLOAD_GRACE: Duration = Duration::from_secs(60);
+
+/// The sessions of an installation, as one gateway uses them.
+pub struct Sessions {
+    pub(super) records: SealedSessions,
+    pub(super) idempotency: SealedIdempotency,
+    pub(super) pictures: SealedObjects,
+    broker: SharedBroker,
+    pub(super) settings: SessionSettings,
+    ends: Arc<SessionEnds>,
+    /// Notified when a row of the outbox is due at once.
+    pub(super) row_is_due: Arc<Notify>,
+    /// Deadline of a job.
+    pub(super) deadline: Duration,
+    /// Longest time after a session's end at which a picture of it may still arrive in the object store.
+    pub(super) last_upload_after_end: Duration,
+    /// Bounds the uploads to the object store.
+    pub(super) upload_slots: UploadSlots,
+    pub(super) metrics: SessionMetrics,
+}
+
+/// A session that a request works on.
+pub struct Entered {
+    /// The session.
+    pub session: Session,
+    left: Duration,
+    watch: EndWatch,
+}
+
+impl Entered {
+    /// Does `work` for as long as the session exists.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`Fault::NotFound`] if the session ends first.
+    pub async fn run<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = self.watch.ended() => Err(no_session()),
+            () = tokio::time::sleep(self.left) => Err(no_session()),
+        }
+    }
+}
+
+impl Sessions {
+    /// Sessions in `records`, with pictures in `pictures`.
+    #[must_use]
+    pub fn new(
+        records: SealedSessions,
+        idempotency: SealedIdempotency,
+        pictures: SealedObjects,
+        broker: SharedBroker,
+        config: &Settings,
+        metrics: &Metrics,
+    ) -> Self {
+        Self {
+            records,
+            idempotency,
+            pictures,
+            broker,
+            settings: config.sessions.clone(),
+            ends: Arc::default(),
+            row_is_due: Arc::default(),
+            deadline: config.jobs.deadline,
+            last_upload_after_end: config.jobs.deadline + UPLOAD_GRACE,
+            upload_slots: UploadSlots::new(),
+            metrics: SessionMetrics::new(metrics),
+        }
+    }
+
+    /// The bounds of sessions.
+    #[must_use]
+    pub fn settings(&self) -> &SessionSettings {
+        &self.settings
+    }
+
+    /// Listens for the ends of sessions that other gateways announce, until the broker is closed.
+    pub async fn listen(&self) {
+        let mut announcements = self.broker.announcements().await;
+        while let Some(body) = announcements.recv().await {
+            if let Some(Announcement::SessionEnded(session)) = Announcement::decode(&body) {
+                self.ends.end(session);
+            }
+        }
+    }
+
+    /// Keeps a new session for `ttl`. If there is a session of this name, an earlier attempt of the same request created it,
+    /// and the call succeeds.
+    ///
+    /// # Errors
+    /// The faults of an unavailable store.
+    pub async fn create(&self, name: &SessionName, session: &Session, ttl: Duration) -> Result<(), Fault> {
+        let end = ClearUp::new(name, session.keeps_pictures, EndReason::Expired);
+        let end = UnsealedRow { id: name.id, payload: FollowUp::ClearUp(end), due_in: ttl };
+        match self.records.create(name, session, ttl, &end).await {
+            Ok(()) => self.metrics.created.inc(),
+            // The server assigns random ids, so the session of this id is the caller's.
+            Err(RecordError::Store(StoreError::Exists)) => (),
+            Err(error) => return Err(record_fault(&error)),
+        }
+        note_for_usage(name, session);
+        Ok(())
+    }
+
+    /// Reads a session, and watches for its end.
+    ///
+    /// # Errors
+    /// [`Fault::NotFound`] if there is none, and the faults of an unavailable store.
+    pub async fn enter(&self, name: &SessionName) -> Result<Entered, Fault> {
+        // The watch starts before the lookup, so an end in between is not missed.
+        let watch = self.ends.watch(name.id);
+        let found = self.records.session(name).await.map_err(|error| record_fault(&error))?;
+        let (session, left) = found.ok_or_else(no_session)?;
+        note_for_usage(name, &session);
+        Ok(Entered { session, left, watch })
+    }
+
+    /// Deletes a session with everything that belongs to it. `key` is the id of the caller's API key.
+    ///
+    /// # Errors
+    /// [`Fault::NotFound`] if there is none, [`Fault::Conflict`] while a replay is in progress, and the faults of an
+    /// unavailable store.
+    pub async fn delete(&self, name: &SessionName, key: &str) -> Result<(), Fault> {
+        let Entered { session, .. } = self.enter(name).await?;
+        let end = ClearUp::new(name, session.keeps_pictures, EndReason::Deleted { key: key.to_owned() });
+        let end = UnsealedRow { id: name.id, payload: FollowUp::ClearUp(end), due_in: Duration::ZERO };
+        match self.records.delete(name, &end).await.map_err(|error| record_fault(&error))? {
+            Deletion::NoSession => return Err(no_session()),
+            Deletion::ReplayInProgress => {
+                return Err(Fault::Conflict("There is replay liveness in progress".into()));
+            }
+            Deletion::Deleted => (),
+        }
+        self.ends.end(name.id);
+        self.broker.announce(Announcement::SessionEnded(name.id).encode()).await;
+        if session.keeps_pictures {
+            // The caller's answer means that the pictures are deleted. The outbox repeats it, in case this fails.
+            self.delete_pictures(&picture_folder(name.id)).await;
+        }
+        self.row_is_due.notify_one();
+        Ok(())
+    }
+
+    async fn delete_pictures(&self, folder: &str) {
+        if let Err(error) = self.pictures.delete_all(folder).await {
+            tracing::warn!(%error, folder, "pictures cannot be deleted now; the outbox will delete them");
+        }
+    }
+}
+
+/// Adds the session to the request's usage record.
+fn note_for_usage(name: &SessionName, session: &Session) {
+    crate::request::record::note(|facts| {
+        facts.session = Some(name.id);
+        facts.correlation_id.clone_from(&session.correlation_id);
+        facts.evidence_id.clone_from(&session.evidence_id);
+    });
+}

@@ -1,0 +1,111 @@
+//! The tables of idempotency records.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
+use uuid::Uuid;
+
+use crate::embedded::failure::TableResult;
+use crate::idempotency::{Claim, ClaimRequest, Digest};
+use crate::millis::millis;
+
+/// Digest of an idempotency key.
+type Key = &'static Digest;
+/// When the record expires and when the lease of its claim ends (milliseconds since 1970), the fingerprint, the resource,
+/// the holder, and the answer if the request is completed.
+type Record = (u64, u64, &'static Digest, Uuid, Uuid, Option<&'static [u8]>);
+/// When a record expires, and its key.
+type ExpiryKey = (u64, &'static Digest);
+
+const RECORDS: TableDefinition<'_, Key, Record> = TableDefinition::new("once");
+const EXPIRIES: TableDefinition<'_, ExpiryKey, ()> = TableDefinition::new("once_ends");
+
+/// The idempotency records in a transaction that may change them.
+pub(in crate::embedded) struct IdempotencyTables<'a> {
+    records: Table<'a, Key, Record>,
+    expiries: Table<'a, ExpiryKey, ()>,
+    /// Whether there is anything to commit.
+    pub(in crate::embedded) changed: bool,
+}
+
+impl<'a> IdempotencyTables<'a> {
+    pub(super) fn open(transaction: &'a WriteTransaction) -> TableResult<Self> {
+        Ok(Self {
+            records: transaction.open_table(RECORDS)?,
+            expiries: transaction.open_table(EXPIRIES)?,
+            changed: false,
+        })
+    }
+
+    pub(in crate::embedded) fn claim(
+        &mut self,
+        now: u64,
+        request: &ClaimRequest,
+    ) -> TableResult<Claim<Bytes>> {
+        let known = self.records.get(&request.key)?.and_then(|found| {
+            let (expires, lease_ends, fingerprint, resource, _, answer) = found.value();
+            (now < expires).then(|| (*fingerprint, resource, lease_ends, answer.map(Bytes::copy_from_slice)))
+        });
+        let resource = match known {
+            None => request.resource,
+            Some((fingerprint, ..)) if fingerprint != request.fingerprint => return Ok(Claim::Mismatch),
+            Some((.., Some(answer))) => return Ok(Claim::Completed(answer)),
+            Some((_, _, lease_ends, None)) if now < lease_ends => {
+                return Ok(Claim::InProgress(Duration::from_millis(lease_ends - now)));
+            }
+            Some((_, resource, ..)) => resource,
+        };
+        self.put(now, now + millis(request.lease), resource, request, None)?;
+        Ok(Claim::Acquired { resource })
+    }
+
+    /// Ends the claim of `request`'s holder. False, without a change, if another holder has taken over.
+    pub(in crate::embedded) fn end_claim(
+        &mut self,
+        now: u64,
+        request: &ClaimRequest,
+        answer: Option<&[u8]>,
+    ) -> TableResult<bool> {
+        let resource = self.records.get(&request.key)?.and_then(|found| {
+            let (_, _, _, resource, holder, _) = found.value();
+            (holder == request.holder).then_some(resource)
+        });
+        let Some(resource) = resource else { return Ok(false) };
+        self.put(now, now, resource, request, answer)?;
+        Ok(true)
+    }
+
+    /// Removes up to `limit` expired records.
+    pub(super) fn remove_expired(&mut self, now: u64, limit: usize) -> TableResult<()> {
+        let expired = self.expiries.range(..(now + 1, &[0; 32]))?.take(limit);
+        let expired = expired.map(|entry| Ok(*entry?.0.value().1)).collect::<TableResult<Vec<_>>>()?;
+        expired.iter().try_for_each(|key| self.remove(key))
+    }
+
+    fn put(
+        &mut self,
+        now: u64,
+        lease_ends: u64,
+        resource: Uuid,
+        request: &ClaimRequest,
+        answer: Option<&[u8]>,
+    ) -> TableResult<()> {
+        self.remove(&request.key)?;
+        let expires = now + millis(request.retention);
+        let record = (expires, lease_ends, &request.fingerprint, resource, request.holder, answer);
+        self.records.insert(&request.key, record)?;
+        self.expiries.insert((expires, &request.key), ())?;
+        self.changed = true;
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &Digest) -> TableResult<()> {
+        let expires = self.records.remove(key)?.map(|found| found.value().0);
+        if let Some(expires) = expires {
+            self.expiries.remove((expires, key))?;
+            self.changed = true;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,263 @@
+//! The tables of sessions and faces.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use bytes::Bytes;
+use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+use uuid::Uuid;
+
+use super::outbox::OutboxTables;
+use crate::embedded::failure::TableResult;
+use crate::millis::millis;
+use crate::outbox::NewRow;
+use crate::sessions::{Deletion, FaceLookup, Insertion, SessionName, StoredSession};
+
+/// A session's id and client.
+type NameKey = (Uuid, &'static str);
+/// When the session ends (milliseconds since 1970, like all times here), whether a replay is in progress, the body.
+type SessionRow = (u64, bool, &'static [u8]);
+/// When a session ends, and its name.
+type EndKey = (u64, Uuid, &'static str);
+/// A session's name and a face's id.
+type FaceKey = (Uuid, &'static str, Uuid);
+/// The face's position in the order of faces, and its body.
+type FaceRow = (u64, &'static [u8]);
+
+const SESSIONS: TableDefinition<'_, NameKey, SessionRow> = TableDefinition::new("sessions");
+const ENDS: TableDefinition<'_, EndKey, ()> = TableDefinition::new("ends");
+const FACES: TableDefinition<'_, FaceKey, FaceRow> = TableDefinition::new("faces");
+
+fn name(session: &SessionName) -> (Uuid, &str) {
+    (session.id, &session.client)
+}
+
+/// The keys of all faces of a session.
+fn all_faces(session: &SessionName) -> RangeInclusive<(Uuid, &str, Uuid)> {
+    let (id, client) = name(session);
+    (id, client, Uuid::nil())..=(id, client, Uuid::max())
+}
+
+/// When a session ends; `None` if it does not exist or has ended.
+fn end_of(
+    sessions: &impl ReadableTable<NameKey, SessionRow>,
+    now: u64,
+    session: &SessionName,
+) -> TableResult<Option<u64>> {
+    let end = sessions.get(name(session))?.map(|found| found.value().0);
+    Ok(end.filter(|&end| now < end))
+}
+
+pub(in crate::embedded) fn session(
+    transaction: &ReadTransaction,
+    now: u64,
+    session: &SessionName,
+) -> TableResult<Option<StoredSession>> {
+    let sessions = transaction.open_table(SESSIONS)?;
+    let Some(found) = sessions.get(name(session))? else { return Ok(None) };
+    let (end, _, body) = found.value();
+    if end <= now {
+        return Ok(None);
+    }
+    let left = Duration::from_millis(end - now);
+    Ok(Some(StoredSession { body: Bytes::copy_from_slice(body), left }))
+}
+
+pub(in crate::embedded) fn face(
+    transaction: &ReadTransaction,
+    now: u64,
+    session: &SessionName,
+    face: Uuid,
+) -> TableResult<FaceLookup<Bytes>> {
+    if end_of(&transaction.open_table(SESSIONS)?, now, session)?.is_none() {
+        return Ok(FaceLookup::NoSession);
+    }
+    let (id, client) = name(session);
+    Ok(match transaction.open_table(FACES)?.get((id, client, face))? {
+        Some(found) => FaceLookup::Found(Bytes::copy_from_slice(found.value().1)),
+        None => FaceLookup::NoFace,
+    })
+}
+
+pub(in crate::embedded) fn faces(
+    transaction: &ReadTransaction,
+    now: u64,
+    session: &SessionName,
+) -> TableResult<Option<Vec<(Uuid, Bytes)>>> {
+    if end_of(&transaction.open_table(SESSIONS)?, now, session)?.is_none() {
+        return Ok(None);
+    }
+    let mut faces = Vec::new();
+    for found in transaction.open_table(FACES)?.range(all_faces(session))? {
+        let (key, face) = found?;
+        let (_, _, id) = key.value();
+        let (position, body) = face.value();
+        faces.push((position, id, Bytes::copy_from_slice(body)));
+    }
+    faces.sort_unstable_by_key(|&(position, _, _)| position);
+    Ok(Some(faces.into_iter().map(|(_, id, body)| (id, body)).collect()))
+}
+
+/// Number of sessions, ends and faces in the file, including those whose time is over.
+#[cfg(test)]
+pub(in crate::embedded) fn lengths(transaction: &ReadTransaction) -> TableResult<[u64; 3]> {
+    use redb::ReadableTableMetadata as _;
+
+    let sessions = transaction.open_table(SESSIONS)?.len()?;
+    Ok([sessions, transaction.open_table(ENDS)?.len()?, transaction.open_table(FACES)?.len()?])
+}
+
+/// Sessions and faces in a transaction that may change them.
+pub(in crate::embedded) struct SessionTables<'a> {
+    sessions: Table<'a, NameKey, SessionRow>,
+    ends: Table<'a, EndKey, ()>,
+    faces: Table<'a, FaceKey, FaceRow>,
+    /// Whether there is anything to commit.
+    pub(in crate::embedded) changed: bool,
+}
+
+impl<'a> SessionTables<'a> {
+    pub(super) fn open(transaction: &'a WriteTransaction) -> TableResult<Self> {
+        Ok(Self {
+            sessions: transaction.open_table(SESSIONS)?,
+            ends: transaction.open_table(ENDS)?,
+            faces: transaction.open_table(FACES)?,
+            changed: false,
+        })
+    }
+
+    /// Keeps a session, and writes the row of its end. False if there is a session of this name.
+    pub(in crate::embedded) fn create(
+        &mut self,
+        now: u64,
+        outbox: &mut OutboxTables<'_>,
+        session: &SessionName,
+        body: &[u8],
+        ttl: Duration,
+        end: &NewRow,
+    ) -> TableResult<bool> {
+        if self.exists(now, session)? {
+            return Ok(false);
+        }
+        // An ended session of this name may not have been removed yet.
+        self.remove(session)?;
+        let (id, client) = name(session);
+        let ends_at = now + millis(ttl).max(1);
+        self.sessions.insert((id, client), (ends_at, false, body))?;
+        self.ends.insert((ends_at, id, client), ())?;
+        self.changed = true;
+        outbox.write(now, end)?;
+        Ok(true)
+    }
+
+    pub(in crate::embedded) fn delete(
+        &mut self,
+        now: u64,
+        outbox: &mut OutboxTables<'_>,
+        session: &SessionName,
+        end: &NewRow,
+    ) -> TableResult<Deletion> {
+        if !self.exists(now, session)? {
+            return Ok(Deletion::NoSession);
+        }
+        let in_progress = self.sessions.get(name(session))?.is_some_and(|found| found.value().1);
+        if in_progress {
+            return Ok(Deletion::ReplayInProgress);
+        }
+        self.remove(session)?;
+        outbox.write(now, end)?;
+        Ok(Deletion::Deleted)
+    }
+
+    pub(in crate::embedded) fn set_replay(
+        &mut self,
+        now: u64,
+        session: &SessionName,
+        in_progress: bool,
+    ) -> TableResult<bool> {
+        let Some(end) = end_of(&self.sessions, now, session)? else { return Ok(false) };
+        let body = self.sessions.get(name(session))?.map(|found| found.value().2.to_vec());
+        self.sessions.insert(name(session), (end, in_progress, body.unwrap_or_default().as_slice()))?;
+        self.changed = true;
+        Ok(true)
+    }
+
+    pub(in crate::embedded) fn add_face(
+        &mut self,
+        now: u64,
+        session: &SessionName,
+        face: Uuid,
+        body: &[u8],
+        max_faces: usize,
+    ) -> TableResult<Insertion> {
+        if !self.exists(now, session)? {
+            return Ok(Insertion::NoSession);
+        }
+        let (mut count, mut last_position) = (0, 0);
+        for found in self.faces.range(all_faces(session))? {
+            let (key, value) = found?;
+            if key.value().2 == face {
+                return Ok(Insertion::Added);
+            }
+            count += 1;
+            last_position = last_position.max(value.value().0);
+        }
+        if count >= max_faces {
+            return Ok(Insertion::Full);
+        }
+        let (id, client) = name(session);
+        self.faces.insert((id, client, face), (last_position + 1, body))?;
+        self.changed = true;
+        Ok(Insertion::Added)
+    }
+
+    pub(in crate::embedded) fn delete_faces(
+        &mut self,
+        now: u64,
+        outbox: &mut OutboxTables<'_>,
+        session: &SessionName,
+        faces: &[Uuid],
+        follow_up: Option<&NewRow>,
+    ) -> TableResult<Option<usize>> {
+        if !self.exists(now, session)? {
+            return Ok(None);
+        }
+        let (id, client) = name(session);
+        let mut deleted = 0;
+        for &face in faces {
+            deleted += usize::from(self.faces.remove((id, client, face))?.is_some());
+        }
+        if deleted > 0 {
+            self.changed = true;
+            follow_up.map_or(Ok(()), |row| outbox.write(now, row))?;
+        }
+        Ok(Some(deleted))
+    }
+
+    /// Removes up to `limit` sessions whose time is over, those that ended first before the others.
+    pub(super) fn remove_ended(&mut self, now: u64, limit: usize) -> TableResult<()> {
+        let mut ended = Vec::new();
+        for entry in self.ends.range(..(now + 1, Uuid::nil(), ""))?.take(limit) {
+            let key = entry?.0;
+            let (_, id, client) = key.value();
+            ended.push(SessionName { id, client: client.to_owned() });
+        }
+        ended.iter().try_for_each(|session| self.remove(session))
+    }
+
+    fn exists(&self, now: u64, session: &SessionName) -> TableResult<bool> {
+        Ok(end_of(&self.sessions, now, session)?.is_some())
+    }
+
+    /// Removes a session with its faces, if there is one.
+    fn remove(&mut self, session: &SessionName) -> TableResult<()> {
+        let (id, client) = name(session);
+        let Some(end) = self.sessions.remove((id, client))?.map(|found| found.value().0) else {
+            return Ok(());
+        };
+        self.ends.remove((end, id, client))?;
+        self.faces.retain_in(all_faces(session), |_, _| false)?;
+        self.changed = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,24 @@
+//! The error of the stores.
+
+/// Why an operation of a store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The address cannot be understood.
+    #[error("store.url is not usable: {0}")]
+    Url(String),
+    /// The store does not answer, or not in time. The change may or may not have been made.
+    #[error("the session store does not answer: {0}")]
+    Unreachable(String),
+    /// The store has no room.
+    #[error("the session store is full")]
+    Full,
+    /// The store already has a session of this name.
+    #[error("there is a session of this name already")]
+    Exists,
+    /// The server is configured to evict keys when its memory is full; this is its policy.
+    #[error("the session store's maxmemory-policy is `{0}`; it must be `noeviction`")]
+    Evicts(String),
+    /// The store's file cannot be used, or the store returned data that this program does not write.
+    #[error("the session store is broken: {0}")]
+    Broken(String),
+}

@@ -1,0 +1,99 @@
+//! The transactional outbox: work that follows a change, stored in the same transaction as the change.
+//!
+//! A gateway leases rows that are due, does their work, and removes them. If it dies in between, the lease ends and
+//! another gateway does the work again (at-least-once), so the work of a row must be idempotent.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::StoreError;
+
+/// A kind of rows. Lanes are stored, leased and counted separately, so many rows of one lane do not delay another lane.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Lane {
+    /// Work that follows a change of a session.
+    Sessions,
+    /// Usage records on their way to the object store.
+    Usage,
+}
+
+impl Lane {
+    /// All lanes.
+    pub const ALL: [Self; 2] = [Self::Sessions, Self::Usage];
+}
+
+/// A row to be written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewRow {
+    /// The row's id. If the outbox has a row of this id, the new row replaces it, and its lease ends.
+    pub id: Uuid,
+    /// The work to be done, sealed.
+    pub body: Bytes,
+    /// Time from now, by the store's clock, after which the row is due.
+    pub due_in: Duration,
+}
+
+/// A row that this process may work on until the lease ends.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LeasedRow {
+    /// The row's lane.
+    pub lane: Lane,
+    /// The row's id.
+    pub id: Uuid,
+    /// Id of this lease; each lease of a row has another one.
+    pub lease: Uuid,
+    /// How often the row has been leased, including this lease.
+    pub attempt: u32,
+    /// The work to be done, sealed.
+    pub body: Bytes,
+}
+
+/// Port of the outbox. Each operation is atomic.
+#[async_trait]
+pub trait OutboxStore: Send + Sync {
+    /// Writes a row that follows no change of a session. It replaces a row of the same id.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn enqueue(&self, lane: Lane, row: NewRow) -> Result<(), StoreError>;
+
+    /// Leases up to `limit` rows of a lane that are due, longest due first. Until `lease` has passed, nobody else can lease
+    /// them.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn lease(&self, lane: Lane, limit: usize, lease: Duration) -> Result<Vec<LeasedRow>, StoreError>;
+
+    /// Removes a row whose work is done. False if the row has another lease by now: then another process works on it.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn finish(&self, row: &LeasedRow) -> Result<bool, StoreError>;
+
+    /// Removes several rows of one lane as [`OutboxStore::finish`] does, and returns how many it removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn finish_all(&self, lane: Lane, rows: &[LeasedRow]) -> Result<usize, StoreError>;
+
+    /// Ends the lease of a row and makes the row due again after `wait`, with `body` as its new body if there is one. False
+    /// as in [`OutboxStore::finish`].
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn postpone(
+        &self,
+        row: &LeasedRow,
+        wait: Duration,
+        body: Option<Bytes>,
+    ) -> Result<bool, StoreError>;
+
+    /// Number of rows in a lane, due or not.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn depth(&self, lane: Lane) -> Result<u64, StoreError>;
+}

@@ -1,8 +1,0 @@
--- KEYS[1]  gateways by the time at which they were last seen
--- ARGV     this gateway, and the seconds after which one counts as gone
--- Answer   how many there are
-local now = tonumber(redis.call('TIME')[1])
-redis.call('ZADD', KEYS[1], now, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-return redis.call('ZCARD', KEYS[1])

@@ -1,0 +1,38 @@
+//! Names of keys and fields.
+
+use uuid::Uuid;
+
+use crate::idempotency::ClaimRequest;
+use crate::outbox::Lane;
+use crate::sessions::SessionName;
+
+/// Prefix of all keys. The braces are the hash tag.
+const PREFIX: &str = "faceline:{store}:";
+
+/// Prefix of a face's id in the fields of its session.
+pub(super) const FACE_FIELD_PREFIX: &[u8] = b"face:";
+
+/// The key under which the server keeps the answer to a change.
+pub(super) fn answer_key(change: Uuid) -> String {
+    format!("{PREFIX}answer:{change}")
+}
+
+pub(super) fn outbox_key(lane: Lane, part: &str) -> String {
+    let lane = match lane {
+        Lane::Sessions => "outbox",
+        Lane::Usage => "usage",
+    };
+    format!("{PREFIX}{lane}:{part}")
+}
+
+pub(super) fn session_key(session: &SessionName) -> String {
+    format!("{PREFIX}session:{session}")
+}
+
+pub(super) fn idempotency_key(request: &ClaimRequest) -> Vec<u8> {
+    [PREFIX.as_bytes(), b"once:", &request.key].concat()
+}
+
+pub(super) fn face_field(face: Uuid) -> Vec<u8> {
+    [FACE_FIELD_PREFIX, face.as_bytes()].concat()
+}

@@ -1,0 +1,130 @@
+//! Sessions and faces in Redis.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Buf, Bytes};
+use redis::cmd;
+use uuid::Uuid;
+
+use super::keys::{FACE_FIELD_PREFIX, face_field, session_key};
+use super::scripts::{add_row, change};
+use super::store::{RedisStore, unexpected};
+use crate::StoreError;
+use crate::millis::millis;
+use crate::outbox::NewRow;
+use crate::sessions::{Deletion, FaceLookup, Insertion, SessionName, SessionStore, StoredSession};
+
+/// Splits a face's field into the face's position in the order of faces (eight bytes, big-endian) and its body.
+fn split_field(field: Vec<u8>) -> Result<(u64, Bytes), StoreError> {
+    let mut field = Bytes::from(field);
+    let position = field.try_get_u64().map_err(|_| unexpected("a face"))?;
+    Ok((position, field))
+}
+
+#[async_trait]
+impl SessionStore for RedisStore {
+    async fn create(
+        &self,
+        session: &SessionName,
+        body: Bytes,
+        ttl: Duration,
+        end: NewRow,
+    ) -> Result<(), StoreError> {
+        let mut call = change(&self.scripts.create_session);
+        call.key(session_key(session)).arg(&*body).arg(millis(ttl).max(1));
+        add_row(&mut call, &end);
+        match self.server.run_script(&call).await? {
+            true => Ok(()),
+            false => Err(StoreError::Exists),
+        }
+    }
+
+    async fn session(&self, session: &SessionName) -> Result<Option<StoredSession>, StoreError> {
+        let call = self.scripts.read_session.key(session_key(session));
+        let found: Option<(Vec<u8>, u64)> = self.server.run_script(&call).await?;
+        Ok(found.map(|(body, left)| StoredSession { body: body.into(), left: Duration::from_millis(left) }))
+    }
+
+    async fn delete(&self, session: &SessionName, end: NewRow) -> Result<Deletion, StoreError> {
+        let mut call = change(&self.scripts.delete_session);
+        call.key(session_key(session));
+        add_row(&mut call, &end);
+        match self.server.run_script(&call).await? {
+            2 => Ok(Deletion::Deleted),
+            1 => Ok(Deletion::ReplayInProgress),
+            0 => Ok(Deletion::NoSession),
+            _ => Err(unexpected("the answer")),
+        }
+    }
+
+    async fn set_replay(&self, session: &SessionName, in_progress: bool) -> Result<bool, StoreError> {
+        let mut call = change(&self.scripts.set_replay);
+        call.key(session_key(session)).arg(u8::from(in_progress));
+        Ok(self.server.run_script(&call).await?)
+    }
+
+    async fn add_face(
+        &self,
+        session: &SessionName,
+        face: Uuid,
+        body: Bytes,
+        max_faces: usize,
+    ) -> Result<Insertion, StoreError> {
+        let mut call = change(&self.scripts.add_face);
+        call.key(session_key(session)).arg(face_field(face)).arg(&*body).arg(max_faces);
+        match self.server.run_script(&call).await? {
+            2 => Ok(Insertion::Added),
+            1 => Ok(Insertion::Full),
+            0 => Ok(Insertion::NoSession),
+            _ => Err(unexpected("the answer")),
+        }
+    }
+
+    async fn face(&self, session: &SessionName, face: Uuid) -> Result<FaceLookup<Bytes>, StoreError> {
+        // The field `replay` exists as long as the session does.
+        let command = cmd("HMGET").arg(session_key(session)).arg("replay").arg(face_field(face)).take();
+        let found: (Option<u8>, Option<Vec<u8>>) = self.server.run(&command).await?;
+        match found {
+            (None, _) => Ok(FaceLookup::NoSession),
+            (Some(_), None) => Ok(FaceLookup::NoFace),
+            (Some(_), Some(field)) => Ok(FaceLookup::Found(split_field(field)?.1)),
+        }
+    }
+
+    async fn faces(&self, session: &SessionName) -> Result<Option<Vec<(Uuid, Bytes)>>, StoreError> {
+        let command = cmd("HGETALL").arg(session_key(session)).take();
+        let fields: Vec<(Vec<u8>, Vec<u8>)> = self.server.run(&command).await?;
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let mut faces = Vec::with_capacity(fields.len());
+        for (name, field) in fields {
+            let Some(id) = name.strip_prefix(FACE_FIELD_PREFIX) else { continue };
+            let (position, body) = split_field(field)?;
+            faces.push((position, Uuid::from_slice(id).map_err(|_| unexpected("a face"))?, body));
+        }
+        faces.sort_unstable_by_key(|&(position, _, _)| position);
+        Ok(Some(faces.into_iter().map(|(_, id, body)| (id, body)).collect()))
+    }
+
+    async fn delete_faces(
+        &self,
+        session: &SessionName,
+        faces: &[Uuid],
+        follow_up: Option<NewRow>,
+    ) -> Result<Option<usize>, StoreError> {
+        let mut call = change(&self.scripts.delete_faces);
+        call.key(session_key(session));
+        match &follow_up {
+            Some(row) => add_row(&mut call, row),
+            None => drop(call.arg("").arg("").arg("")),
+        }
+        for &face in faces {
+            call.arg(face_field(face));
+        }
+        let deleted: i64 = self.server.run_script(&call).await?;
+        // -1 means that there is no session.
+        Ok(usize::try_from(deleted).ok())
+    }
+}

@@ -1,0 +1,145 @@
+//! The sealing front of sessions and faces.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use faceline_shared::seal::{KeyRing, Purpose};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::error::RecordError;
+use super::outbox::UnsealedRow;
+use super::sealer::RecordSealer;
+use crate::sessions::{Deletion, FaceLookup, Insertion, SessionName, SessionStore};
+
+/// Sessions and faces whose records are sealed. A record is anything that serde can write.
+#[derive(Clone)]
+pub struct SealedSessions {
+    store: Arc<dyn SessionStore>,
+    sealer: RecordSealer,
+}
+
+impl SealedSessions {
+    /// A front of `store` that seals with `ring`.
+    #[must_use]
+    pub fn new(store: Arc<dyn SessionStore>, ring: KeyRing) -> Self {
+        Self { store, sealer: RecordSealer::new(ring) }
+    }
+
+    /// Keeps a session, as [`SessionStore::create`] does.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the records cannot be sealed.
+    pub async fn create(
+        &self,
+        name: &SessionName,
+        session: &impl Serialize,
+        ttl: Duration,
+        end: &UnsealedRow<impl Serialize>,
+    ) -> Result<(), RecordError> {
+        let body = self.sealer.seal(Purpose::Session, session_place(name), session)?;
+        Ok(self.store.create(name, body, ttl, end.seal(&self.sealer)?).await?)
+    }
+
+    /// Reads a session and the time until it ends.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]; [`RecordError::Seal`] and [`RecordError::Form`] if the record does not open.
+    pub async fn session<S: DeserializeOwned>(
+        &self,
+        name: &SessionName,
+    ) -> Result<Option<(S, Duration)>, RecordError> {
+        let Some(stored) = self.store.session(name).await? else { return Ok(None) };
+        let session = self.sealer.open(Purpose::Session, session_place(name), stored.body)?;
+        Ok(Some((session, stored.left)))
+    }
+
+    /// Deletes a session, as [`SessionStore::delete`] does.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the row cannot be sealed.
+    pub async fn delete(
+        &self,
+        name: &SessionName,
+        end: &UnsealedRow<impl Serialize>,
+    ) -> Result<Deletion, RecordError> {
+        Ok(self.store.delete(name, end.seal(&self.sealer)?).await?)
+    }
+
+    /// Records whether a replay is in progress, as [`SessionStore::set_replay`] does.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`].
+    pub async fn set_replay(&self, name: &SessionName, in_progress: bool) -> Result<bool, RecordError> {
+        Ok(self.store.set_replay(name, in_progress).await?)
+    }
+
+    /// Adds a face, as [`SessionStore::add_face`] does.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the record cannot be sealed.
+    pub async fn add_face(
+        &self,
+        name: &SessionName,
+        id: Uuid,
+        face: &impl Serialize,
+        max_faces: usize,
+    ) -> Result<Insertion, RecordError> {
+        let body = self.sealer.seal(Purpose::Face, face_place(name, id), face)?;
+        Ok(self.store.add_face(name, id, body, max_faces).await?)
+    }
+
+    /// Reads a face.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]; [`RecordError::Seal`] and [`RecordError::Form`] if the record does not open.
+    pub async fn face<F: DeserializeOwned>(
+        &self,
+        name: &SessionName,
+        id: Uuid,
+    ) -> Result<FaceLookup<F>, RecordError> {
+        Ok(match self.store.face(name, id).await? {
+            FaceLookup::Found(body) => {
+                FaceLookup::Found(self.sealer.open(Purpose::Face, face_place(name, id), body)?)
+            }
+            FaceLookup::NoSession => FaceLookup::NoSession,
+            FaceLookup::NoFace => FaceLookup::NoFace,
+        })
+    }
+
+    /// Reads all faces of a session, as [`SessionStore::faces`] does.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]; [`RecordError::Seal`] and [`RecordError::Form`] if the record does not open.
+    pub async fn faces<F: DeserializeOwned>(
+        &self,
+        name: &SessionName,
+    ) -> Result<Option<Vec<(Uuid, F)>>, RecordError> {
+        let Some(faces) = self.store.faces(name).await? else { return Ok(None) };
+        let open = |(id, body)| Ok((id, self.sealer.open(Purpose::Face, face_place(name, id), body)?));
+        faces.into_iter().map(open).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Deletes faces, as [`SessionStore::delete_faces`] does.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the row cannot be sealed.
+    pub async fn delete_faces(
+        &self,
+        name: &SessionName,
+        faces: &[Uuid],
+        follow_up: Option<&UnsealedRow<impl Serialize>>,
+    ) -> Result<Option<usize>, RecordError> {
+        let row = follow_up.map(|row| row.seal(&self.sealer)).transpose()?;
+        Ok(self.store.delete_faces(name, faces, row).await?)
+    }
+}
+
+fn session_place(name: &SessionName) -> String {
+    format!("sessions/session/{name}")
+}
+
+fn face_place(name: &SessionName, face: Uuid) -> String {
+    format!("sessions/face/{face}/{name}")
+}

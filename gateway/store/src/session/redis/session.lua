@@ -1,4 +1,0 @@
--- KEYS[1]  the session
--- Answer   its body and the milliseconds that are left, or nothing
-local body = redis.call('HGET', KEYS[1], 'body')
-return body and {body, redis.call('PTTL', KEYS[1])}

@@ -1,0 +1,91 @@
+//! The port of sessions and faces.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::{Deletion, FaceLookup, Insertion, SessionName, StoredSession};
+use crate::StoreError;
+use crate::outbox::NewRow;
+
+/// A store of sessions. Bodies are opaque to it.
+///
+/// Each operation is atomic. Its effect survives a restart of the store as far as the store's own durability goes.
+///
+/// Time is the store's clock. When a session's time is over by that clock, the session and its faces no longer exist, and
+/// every operation on it answers that there is no session.
+///
+/// Operations that take a [`NewRow`] write it to [`crate::outbox::Lane::Sessions`] in the same transaction as the change.
+#[async_trait]
+pub trait SessionStore: Send + Sync {
+    /// Keeps a session for `ttl`, and writes `end`: the row that cleans up after the session.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] if there is a session of this name (ids are random), [`StoreError::Full`],
+    /// [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn create(
+        &self,
+        session: &SessionName,
+        body: Bytes,
+        ttl: Duration,
+        end: NewRow,
+    ) -> Result<(), StoreError>;
+
+    /// Reads a session; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn session(&self, session: &SessionName) -> Result<Option<StoredSession>, StoreError>;
+
+    /// Deletes a session with all its faces, and replaces the row that has the id of `end`. While a replay is in progress
+    /// nothing changes. If two callers delete the same session, one of them gets [`Deletion::Deleted`].
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn delete(&self, session: &SessionName, end: NewRow) -> Result<Deletion, StoreError>;
+
+    /// Records whether a replay is in progress. False if there is no session.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn set_replay(&self, session: &SessionName, in_progress: bool) -> Result<bool, StoreError>;
+
+    /// Adds a face to a session that has fewer than `max_faces` faces. If the session already has a face of this id, that
+    /// face keeps its body and its position, and the answer is [`Insertion::Added`].
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn add_face(
+        &self,
+        session: &SessionName,
+        face: Uuid,
+        body: Bytes,
+        max_faces: usize,
+    ) -> Result<Insertion, StoreError>;
+
+    /// Reads a face.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn face(&self, session: &SessionName, face: Uuid) -> Result<FaceLookup<Bytes>, StoreError>;
+
+    /// Reads the faces of a session in the order in which they were added; `None` if there is no session.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn faces(&self, session: &SessionName) -> Result<Option<Vec<(Uuid, Bytes)>>, StoreError>;
+
+    /// Deletes those of `faces` that exist and returns their number; `None` if there is no session. Writes `follow_up` if
+    /// it deleted at least one. If two callers delete the same face, only one of them counts it.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn delete_faces(
+        &self,
+        session: &SessionName,
+        faces: &[Uuid],
+        follow_up: Option<NewRow>,
+    ) -> Result<Option<usize>, StoreError>;
+}

@@ -1,0 +1,307 @@
+//! Tests of the store in Redis alone.
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{Client, FromRedisValue, cmd};
+use faceline_gateway_store::outbox::Lane;
+use faceline_gateway_store::redis::RedisStore;
+use faceline_gateway_store::sessions::{Deletion, Insertion};
+use faceline_gateway_store::{StoreError, Stores};
+use faceline_shared::settings::{InvalidUrl, StoreUrl};
+use faceline_shared::testkit::{CutProxy, Redis};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::fixture::{HOUR, MINUTE, add, bytes, created, later, name, row, until};
+use crate::soon;
+
+/// A connection to the server beside the store's.
+struct Raw(MultiplexedConnection);
+
+impl Raw {
+    async fn connect(server: &Redis) -> Self {
+        let client = Client::open(server.url()).unwrap();
+        Self(client.get_multiplexed_async_connection().await.unwrap())
+    }
+
+    async fn ask<T: FromRedisValue>(&self, command: &str) -> T {
+        let mut words = command.split(' ');
+        let mut command = cmd(words.next().unwrap());
+        for word in words {
+            command.arg(word);
+        }
+        command.query_async(&mut self.0.clone()).await.unwrap()
+    }
+
+    async fn keys(&self, pattern: &str) -> Vec<String> {
+        self.ask(&format!("KEYS faceline:{{store}}:{pattern}")).await
+    }
+}
+
+fn open(url: &str) -> Stores {
+    Stores::of(RedisStore::new(url).unwrap())
+}
+
+#[tokio::test]
+async fn nothing_of_a_session_stays_in_the_server() {
+    let server = Redis::start().await;
+    let (store, raw) = (open(&server.url()), Raw::connect(&server).await);
+    let deleted = created(&store).await;
+    add(&store, &deleted, "a face").await;
+    let ended = name();
+    store.sessions.create(&ended, bytes("x"), Duration::from_millis(200), later()).await.unwrap();
+    add(&store, &ended, "a face").await;
+    assert_eq!(raw.keys("session:*").await.len(), 2);
+    store.sessions.delete(&deleted, later()).await.unwrap();
+    until(async || raw.keys("session:*").await.is_empty().then_some(())).await;
+
+    // The outbox stays, and for a while the answers.
+    let answers = raw.keys("answer:*").await;
+    assert_eq!(answers.len(), 5);
+    for answer in &answers {
+        let left: i64 = raw.ask(&format!("PTTL {answer}")).await;
+        assert!((1..=30_000).contains(&left), "{left}");
+    }
+    assert_eq!(raw.keys("*").await.len(), answers.len() + raw.keys("outbox:*").await.len());
+
+    store.sessions.delete(&created(&store).await, row("x", Duration::ZERO)).await.unwrap();
+    for row in store.outbox.lease(Lane::Sessions, 9, MINUTE).await.unwrap() {
+        assert!(store.outbox.finish(&row).await.unwrap());
+    }
+    assert_eq!(raw.ask::<u64>("HLEN faceline:{store}:outbox:lease").await, 0);
+    assert_eq!(raw.ask::<u64>("HLEN faceline:{store}:outbox:attempt").await, 0);
+    let depth = store.outbox.depth(Lane::Sessions).await.unwrap();
+    assert_eq!(raw.ask::<u64>("HLEN faceline:{store}:outbox:body").await, depth);
+}
+
+/// Makes each kind of change once, and leaves only rows that are not due during a test. Afterwards the server knows all
+/// scripts.
+async fn every_change(store: &Stores) {
+    let session = created(store).await;
+    let face = add(store, &session, "a face").await;
+    let follow_up = row("x", Duration::ZERO);
+    assert_eq!(store.sessions.delete_faces(&session, &[face], Some(follow_up)).await.unwrap(), Some(1));
+    let leased = store.outbox.lease(Lane::Sessions, 9, HOUR).await.unwrap();
+    assert!(store.outbox.postpone(&leased[0], Duration::ZERO, None).await.unwrap());
+    let leased = store.outbox.lease(Lane::Sessions, 9, HOUR).await.unwrap();
+    assert!(store.outbox.finish(&leased[0]).await.unwrap());
+    assert!(store.sessions.set_replay(&session, false).await.unwrap());
+    assert_eq!(store.sessions.delete(&session, later()).await.unwrap(), Deletion::Deleted);
+}
+
+/// A store behind a proxy that loses the answer to one operation.
+struct Lossy {
+    server: Redis,
+    proxy: CutProxy,
+    raw: Raw,
+    /// The store that is connected through the proxy.
+    store: Stores,
+    /// The store that is connected directly.
+    direct: Stores,
+}
+
+impl Lossy {
+    async fn start() -> Self {
+        let server = Redis::start().await;
+        let proxy = CutProxy::start(server.address()).await;
+        let raw = Raw::connect(&server).await;
+        let (store, direct) = (open(&server.url_at(proxy.address())), open(&server.url()));
+        every_change(&direct).await;
+        Self { server, proxy, raw, store, direct }
+    }
+
+    /// Runs an operation, and cuts the connection before its answer arrives.
+    async fn losing_the_answer<T>(&self, operation: impl Future<Output = T>) -> T {
+        // Opens the connection that will be cut.
+        self.store.outbox.depth(Lane::Sessions).await.unwrap();
+        let before: HashSet<_> = self.raw.keys("answer:*").await.into_iter().collect();
+        let since = async || {
+            let answers = self.raw.keys("answer:*").await;
+            answers.into_iter().filter(|answer| !before.contains(answer)).count()
+        };
+        self.proxy.mute();
+        let cut = async {
+            until(async || (since().await > 0).then_some(())).await;
+            self.proxy.cut();
+            self.proxy.pass();
+        };
+        let (answer, ()) = tokio::join!(operation, cut);
+        assert_eq!(since().await, 1, "it was done twice");
+        answer
+    }
+}
+
+#[tokio::test]
+async fn an_operation_whose_answer_was_lost_happens_once_and_is_answered() {
+    let lossy = Lossy::start().await;
+    let (store, direct) = (&lossy.store, &lossy.direct);
+    let depth = direct.outbox.depth(Lane::Sessions).await.unwrap();
+    let session = name();
+    let end = row("first", Duration::ZERO);
+
+    let creating = store.sessions.create(&session, bytes("x"), HOUR, end.clone());
+    lossy.losing_the_answer(creating).await.unwrap();
+
+    let face = Uuid::new_v4();
+    let adding = store.sessions.add_face(&session, face, bytes("x"), 1);
+    assert_eq!(lossy.losing_the_answer(adding).await.unwrap(), Insertion::Added);
+    assert_eq!(direct.sessions.faces(&session).await.unwrap().unwrap().len(), 1);
+
+    let faces = [face];
+    let deleting = store.sessions.delete_faces(&session, &faces, None);
+    assert_eq!(lossy.losing_the_answer(deleting).await.unwrap(), Some(1));
+
+    assert!(lossy.losing_the_answer(store.sessions.set_replay(&session, true)).await.unwrap());
+    assert_eq!(direct.sessions.delete(&session, later()).await.unwrap(), Deletion::ReplayInProgress);
+    direct.sessions.set_replay(&session, false).await.unwrap();
+
+    let leased = lossy.losing_the_answer(store.outbox.lease(Lane::Sessions, 9, HOUR)).await.unwrap();
+    assert_eq!((leased.len(), leased[0].id, leased[0].attempt), (1, end.id, 1));
+    let postponing = store.outbox.postpone(&leased[0], Duration::ZERO, None);
+    assert!(lossy.losing_the_answer(postponing).await.unwrap());
+    let leased = direct.outbox.lease(Lane::Sessions, 9, HOUR).await.unwrap();
+    assert!(lossy.losing_the_answer(store.outbox.finish(&leased[0])).await.unwrap());
+    assert_eq!(direct.outbox.depth(Lane::Sessions).await.unwrap(), depth);
+
+    let deleting = store.sessions.delete(&session, later());
+    assert_eq!(lossy.losing_the_answer(deleting).await.unwrap(), Deletion::Deleted);
+    assert_eq!(direct.outbox.depth(Lane::Sessions).await.unwrap(), depth + 1);
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_unreachable_and_comes_back() {
+    let mut server = Redis::start_persistent().await;
+    let store = open(&server.url());
+    let session = created(&store).await;
+    let leased = {
+        store.sessions.delete(&created(&store).await, row("x", Duration::ZERO)).await.unwrap();
+        store.outbox.lease(Lane::Sessions, 1, HOUR).await.unwrap().remove(0)
+    };
+    server.kill9().await;
+    let face = Uuid::new_v4();
+    let errors = [
+        store.sessions.create(&name(), bytes("x"), HOUR, later()).await.err(),
+        store.sessions.session(&session).await.err(),
+        store.sessions.delete(&session, later()).await.err(),
+        store.sessions.set_replay(&session, true).await.err(),
+        store.sessions.add_face(&session, face, bytes("x"), 9).await.err(),
+        store.sessions.face(&session, face).await.err(),
+        store.sessions.faces(&session).await.err(),
+        store.sessions.delete_faces(&session, &[face], None).await.err(),
+        store.outbox.lease(Lane::Sessions, 9, HOUR).await.err(),
+        store.outbox.finish(&leased).await.err(),
+        store.outbox.postpone(&leased, HOUR, None).await.err(),
+        store.outbox.depth(Lane::Sessions).await.err(),
+        store.health.check().await.err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, Some(StoreError::Unreachable(_))), "{error:?}");
+    }
+    // A restarted server has also forgotten the scripts.
+    server.restart().await;
+    assert!(store.outbox.finish(&leased).await.unwrap());
+    server.restart().await;
+    // The connection was lost once more, and the operation succeeds all the same.
+    assert_eq!(store.sessions.delete(&session, later()).await.unwrap(), Deletion::Deleted);
+}
+
+#[tokio::test]
+async fn a_silent_store_is_unreachable_within_its_time() {
+    let lossy = Lossy::start().await;
+    let session = created(&lossy.store).await;
+    lossy.proxy.stall();
+    let asked = Instant::now();
+    let deleted = lossy.store.sessions.delete(&session, later()).await;
+    assert!(matches!(deleted, Err(StoreError::Unreachable(_))), "{deleted:?}");
+    assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
+    lossy.proxy.cut();
+    lossy.proxy.pass();
+    // The delayed bytes may or may not have reached the server, but it answers again.
+    lossy.store.sessions.session(&session).await.unwrap();
+    lossy.store.health.check().await.unwrap();
+    drop(lossy.server);
+}
+
+#[tokio::test]
+async fn a_server_that_throws_sessions_away_is_not_fit() {
+    let server = Redis::start_with(&["--maxmemory-policy", "volatile-ttl"]).await;
+    let error = open(&server.url()).health.check().await.unwrap_err();
+    assert!(matches!(&error, StoreError::Evicts(policy) if policy == "volatile-ttl"), "{error}");
+}
+
+#[tokio::test]
+async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
+    let server = Redis::start_with(&["--maxmemory", "8mb"]).await;
+    let store = open(&server.url());
+    let (session, marked) = (created(&store).await, created(&store).await);
+    let face = add(&store, &session, &"a face".repeat(100)).await;
+    store.sessions.set_replay(&marked, true).await.unwrap();
+    for _ in 0..3 {
+        store.sessions.create(&name(), bytes("x"), HOUR, row("due", Duration::ZERO)).await.unwrap();
+    }
+    let refused = async || store.sessions.create(&name(), bytes(&"x".repeat(16 << 10)), HOUR, later()).await;
+    until(async || match refused().await {
+        Ok(()) => None,
+        Err(StoreError::Full) => Some(()),
+        Err(error) => panic!("{error}"),
+    })
+    .await;
+
+    // The server has refused a write right before each of these operations.
+    let full = async || assert!(matches!(refused().await, Err(StoreError::Full)), "it is not full any more");
+    let depth = store.outbox.depth(Lane::Sessions).await.unwrap();
+    let refused = store.sessions.add_face(&session, Uuid::new_v4(), bytes(&"x".repeat(16 << 10)), 99).await;
+    assert!(matches!(refused, Err(StoreError::Full)), "{refused:?}");
+    let leased = store.outbox.lease(Lane::Sessions, 9, HOUR).await.unwrap();
+    assert_eq!(leased.len(), 3);
+    full().await;
+    assert!(store.outbox.postpone(&leased[0], HOUR, None).await.unwrap());
+    full().await;
+    assert!(store.outbox.finish(&leased[1]).await.unwrap());
+    full().await;
+    assert_eq!(store.sessions.delete_faces(&session, &[face], Some(later())).await.unwrap(), Some(1));
+    full().await;
+    assert!(store.sessions.set_replay(&marked, false).await.unwrap());
+    full().await;
+    assert_eq!(store.sessions.delete(&marked, later()).await.unwrap(), Deletion::Deleted);
+    // One row is finished and two were written; the refused operations wrote none.
+    assert_eq!(store.outbox.depth(Lane::Sessions).await.unwrap(), depth + 1);
+    assert!(store.sessions.session(&session).await.unwrap().is_some());
+}
+
+/// A cluster refuses scripts whose keys are not in one slot.
+#[tokio::test]
+async fn a_node_of_a_cluster_serves_it() {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port().to_string();
+    let server = Redis::start_with(&["--cluster-enabled", "yes", "--cluster-port", &free]).await;
+    let raw = Raw::connect(&server).await;
+    raw.ask::<()>("CLUSTER ADDSLOTSRANGE 0 16383").await;
+    until(async || raw.ask::<String>("CLUSTER INFO").await.contains("cluster_state:ok").then_some(())).await;
+
+    let store = faceline_gateway_store::open(&server.url().parse().unwrap(), server.data_dir()).unwrap();
+    every_change(&store).await;
+    let session = created(&store).await;
+    assert!(store.sessions.session(&session).await.unwrap().is_some());
+    store.health.check().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_refused_without_being_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in ["redis://user:s3cret@host:port", "rediss://:s3cret@", "http://s3cret", "s3cret"] {
+        let parsed = url.parse().map_err(|error: InvalidUrl| StoreError::Url(error.to_string()));
+        let error = parsed
+            .and_then(|url| faceline_gateway_store::open(&url, folder.path()))
+            .err()
+            .unwrap_or_else(|| panic!("{url} is taken"));
+        assert!(matches!(error, StoreError::Url(_)), "{url}: {error:?}");
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    soon(faceline_gateway_store::open(&StoreUrl::Embedded, folder.path()).unwrap().health.check())
+        .await
+        .unwrap();
+}

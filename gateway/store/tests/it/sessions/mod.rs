@@ -1,0 +1,5 @@
+//! The suite of the session port, which both adapters pass.
+
+mod faces;
+mod lifecycle;
+mod races;

@@ -1,0 +1,243 @@
+//! The calibration table: reading, checking and interpolating it.
+
+use serde::Deserialize;
+
+/// The lowest false acceptance rate that [`Calibration::far`] returns.
+pub const FAR_FLOOR: f64 = 1e-15;
+
+/// Highest log10 of the rate at similarity 1: identical pictures must score above 10000 (`1500 - 500 * log10(FAR)`).
+const LOG10_FAR_OF_IDENTITY: f64 = -17.1;
+
+/// log10 of the rate at similarity 1 in a fitted table.
+pub(super) const LOG10_FAR_TAIL: f64 = -18.0;
+
+/// Tables that ship with this crate.
+const TABLES: [(&str, &str); 1] =
+    [("face-embedding-1", include_str!("../../calibration/face-embedding-1.toml"))];
+
+/// A monotone table of cosine similarity and log10 of the false acceptance rate, linear between its knots.
+///
+/// It covers similarities from -1 (rate 1) to 1. Observed knots have a confidence interval. Beyond them the table follows the
+/// tail of an extreme-value law for some decades. Its last piece is a straight line, so scores keep growing with similarity.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    pub(super) name: String,
+    /// Similarity and log10 of the rate.
+    pub(super) knots: Vec<(f64, f64)>,
+    /// For the observed knots: similarity, and the ends of the 95 % confidence interval of log10 of the rate.
+    #[serde(default)]
+    pub(super) intervals: Vec<(f64, f64, f64)>,
+}
+
+/// Why a calibration table cannot be used or made.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationError {
+    /// No table has this name.
+    #[error("there is no calibration table named `{0}`")]
+    Unknown(String),
+    /// The text is no TOML of this form.
+    #[error("the calibration table is not of the form: {0}")]
+    Form(#[from] toml::de::Error),
+    /// The table does not have the properties of a calibration.
+    #[error("calibration table `{name}`: {reason}")]
+    Invalid {
+        /// The table.
+        name: String,
+        /// The property that it lacks.
+        reason: &'static str,
+    },
+    /// There are too few pairs for a table.
+    #[error(
+        "{impostors} pairs of pictures of different people are too few, or their similarities too much alike: a table needs 100000, which are 450 pictures of as many people"
+    )]
+    TooFew {
+        /// Number of impostor pairs.
+        impostors: u64,
+    },
+}
+
+impl Calibration {
+    /// The table of this name that ships with this crate.
+    ///
+    /// # Errors
+    /// No table has this name.
+    pub fn named(name: &str) -> Result<Self, CalibrationError> {
+        let table = TABLES.iter().find(|(known, _)| *known == name);
+        Self::parse(table.ok_or_else(|| CalibrationError::Unknown(name.to_owned()))?.1)
+    }
+
+    /// Reads a table: TOML with `name` and `knots`, which are pairs of similarity and log10 of the rate. `intervals` is optional:
+    /// triples of a knot's similarity and the ends of its rate's confidence interval.
+    ///
+    /// # Errors
+    /// The text has another form, the table is not monotone or does not cover -1 to 1, or an interval does not contain the rate of
+    /// a knot.
+    pub fn parse(text: &str) -> Result<Self, CalibrationError> {
+        let table: Self = toml::from_str(text)?;
+        table.check()?;
+        Ok(table)
+    }
+
+    /// The table's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// log10 of the false acceptance rate at a cosine similarity, from 0 down to below -17. Unlike [`Self::far`] it has no floor.
+    /// NaN counts as a similarity of -1.
+    #[must_use]
+    pub fn log10_far(&self, similarity: f32) -> f64 {
+        let similarity = if similarity.is_nan() { -1.0 } else { f64::from(similarity).clamp(-1.0, 1.0) };
+        let end = self.knots.partition_point(|(knot, _)| *knot < similarity).clamp(1, self.knots.len() - 1);
+        let ((x0, y0), (x1, y1)) = (self.knots[end - 1], self.knots[end]);
+        y0 + (y1 - y0) * (similarity - x0) / (x1 - x0)
+    }
+
+    /// The false acceptance rate at a cosine similarity: a fraction in [[`FAR_FLOOR`], 1].
+    #[must_use]
+    pub fn far(&self, similarity: f32) -> f64 {
+        10f64.powf(self.log10_far(similarity)).clamp(FAR_FLOOR, 1.0)
+    }
+
+    /// The similarity at which log10 of the false acceptance rate has a value, in [-1, 1].
+    #[must_use]
+    pub fn similarity(&self, log10_far: f64) -> f64 {
+        let end = self.knots.partition_point(|(_, knot)| *knot > log10_far).clamp(1, self.knots.len() - 1);
+        let ((x0, y0), (x1, y1)) = (self.knots[end - 1], self.knots[end]);
+        (x0 + (x1 - x0) * (log10_far - y0) / (y1 - y0)).clamp(-1.0, 1.0)
+    }
+
+    /// The knots: similarity and log10 of the rate.
+    #[must_use]
+    pub fn knots(&self) -> &[(f64, f64)] {
+        &self.knots
+    }
+
+    /// The observed knots: similarity, and the ends of the 95 % confidence interval of log10 of the rate.
+    #[must_use]
+    pub fn intervals(&self) -> &[(f64, f64, f64)] {
+        &self.intervals
+    }
+
+    /// The table as TOML, with one line a knot.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut text = format!("name = {}\nknots = [\n", toml::Value::from(self.name.as_str()));
+        for (similarity, log10_far) in &self.knots {
+            text += &format!("    [{similarity:?}, {log10_far:?}],\n");
+        }
+        text += "]\nintervals = [\n";
+        for (similarity, low, high) in &self.intervals {
+            text += &format!("    [{similarity:?}, {low:?}, {high:?}],\n");
+        }
+        text + "]\n"
+    }
+
+    pub(super) fn check(&self) -> Result<(), CalibrationError> {
+        let invalid = |reason| Err(CalibrationError::Invalid { name: self.name.clone(), reason });
+        let ascending = |pair: &[(f64, f64)]| pair[0].0 < pair[1].0 && pair[0].1 > pair[1].1;
+        match (self.knots.first(), self.knots.last()) {
+            (Some((-1.0, 0.0)), Some((1.0, last))) if *last <= LOG10_FAR_OF_IDENTITY && last.is_finite() => {}
+            _ => return invalid("it must lead from (-1, 0) to (1, -17.1) or below"),
+        }
+        if !self.knots.windows(2).all(ascending) {
+            return invalid("similarities must rise and rates must fall from knot to knot");
+        }
+        let about_a_knot = |(similarity, low, high): &(f64, f64, f64)| {
+            self.knots.iter().any(|(knot, rate)| knot == similarity && (*low..=*high).contains(rate))
+        };
+        if !self.intervals.iter().all(about_a_knot) {
+            return invalid("each interval must be about the rate of a knot");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prop_assert, proptest};
+
+    use super::*;
+
+    fn table(knots: &str) -> Result<Calibration, CalibrationError> {
+        Calibration::parse(&format!("name = \"t\"\nknots = {knots}"))
+    }
+
+    #[test]
+    fn the_rate_is_linear_in_log10_between_knots() {
+        let table = table("[[-1.0, 0.0], [0.0, -1.0], [0.5, -5.0], [1.0, -18.0]]").unwrap();
+        assert_eq!(table.log10_far(-1.0), 0.0);
+        assert_eq!(table.log10_far(0.0), -1.0);
+        assert_eq!(table.log10_far(0.25), -3.0);
+        assert!((table.far(0.25) - 1e-3).abs() < 1e-15);
+        assert_eq!(table.log10_far(1.0), -18.0);
+        assert_eq!((table.far(1.0), table.far(f32::NAN)), (FAR_FLOOR, 1.0));
+        assert_eq!((table.log10_far(1.1), table.log10_far(-1.1)), (-18.0, 0.0));
+    }
+
+    #[test]
+    fn what_is_no_calibration_is_refused() {
+        for knots in [
+            "[]",
+            "[[1.0, -18.0]]",
+            "[[-1.0, 0.0], [1.0, -17.0]]",
+            "[[-0.9, 0.0], [1.0, -18.0]]",
+            "[[-1.0, 0.0], [0.5, -3.0], [0.4, -4.0], [1.0, -18.0]]",
+            "[[-1.0, 0.0], [0.4, -4.0], [0.5, -4.0], [1.0, -18.0]]",
+            "[[-1.0, 0.0], [nan, -4.0], [1.0, -18.0]]",
+            "[[-1.0, 0.0], [1.0, -inf]]",
+        ] {
+            assert!(matches!(table(knots), Err(CalibrationError::Invalid { .. })), "{knots}");
+        }
+        assert!(matches!(table("[[-1.0]]"), Err(CalibrationError::Form(_))));
+        assert!(matches!(Calibration::named("none"), Err(CalibrationError::Unknown(_))));
+    }
+
+    #[test]
+    fn the_shipped_tables_put_identity_above_a_score_of_10000() {
+        for (name, _) in TABLES {
+            let table = Calibration::named(name).unwrap();
+            assert_eq!(table.name(), name);
+            assert!(1500.0 - 500.0 * table.log10_far(0.999_999) > 10_000.0);
+            assert_eq!(table.far(0.999_999), FAR_FLOOR);
+        }
+    }
+
+    #[test]
+    fn similarity_is_the_inverse() {
+        let table = table("[[-1.0, 0.0], [0.0, -1.0], [0.5, -5.0], [1.0, -18.0]]").unwrap();
+        for (similarity, log10_far) in [(-1.0, 0.0), (0.0, -1.0), (0.25, -3.0), (1.0, -18.0)] {
+            assert_eq!(table.similarity(log10_far), similarity);
+        }
+        assert_eq!((table.similarity(1.0), table.similarity(-20.0)), (-1.0, 1.0));
+    }
+
+    #[test]
+    fn intervals_are_about_knots() {
+        let with = |intervals: &str| {
+            let knots = "[[-1.0, 0.0], [0.5, -5.0], [1.0, -18.0]]";
+            Calibration::parse(&format!("name = \"a b\"\nknots = {knots}\nintervals = {intervals}"))
+        };
+        let table = with("[[0.5, -5.2, -4.9]]").unwrap();
+        assert_eq!(table.intervals(), [(0.5, -5.2, -4.9)]);
+        assert_eq!(Calibration::parse(&table.to_toml()).unwrap(), table);
+        for wrong in
+            ["[[0.4, -5.2, -4.9]]", "[[0.5, -4.9, -5.2]]", "[[0.5, -6.0, -5.2]]", "[[0.5, nan, nan]]"]
+        {
+            assert!(matches!(with(wrong), Err(CalibrationError::Invalid { .. })), "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_rate_never_rises_and_never_jumps(a in -1f32..1.0, step in 0f32..1e-3) {
+            let table = Calibration::named("face-embedding-1").unwrap();
+            let (from, to) = (table.log10_far(a), table.log10_far((a + step).min(1.0)));
+            prop_assert!(to <= from);
+            prop_assert!(from - to <= 60.0 * f64::from(step) + 1e-5);
+            prop_assert!((FAR_FLOOR..=1.0).contains(&table.far(a)));
+        }
+    }
+}

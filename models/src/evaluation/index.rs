@@ -1,0 +1,136 @@
+//! `index.csv`: the list of a data set's pictures, with a label of each.
+
+use std::path::{Path, PathBuf};
+
+use csv::{ReaderBuilder, StringRecord};
+
+/// The list's file name, below the data set's folder.
+pub(super) const INDEX: &str = "index.csv";
+
+/// Why a data set's list of pictures cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// A folder or file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The folder or file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The list has another form.
+    #[error("{path}, line {line}: {reason}")]
+    Form {
+        /// The list.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The list has no rows.
+    #[error("{0} names no pictures")]
+    EmptyList(PathBuf),
+    /// A folder without a list has no files.
+    #[error("{0} has no pictures")]
+    EmptyFolder(PathBuf),
+}
+
+/// One picture of a list.
+#[derive(Debug, PartialEq)]
+pub(super) struct Row {
+    /// The line of the list, counted from 1.
+    pub(super) line: usize,
+    /// The picture's path, relative to the data set's folder.
+    pub(super) path: String,
+    /// The other column's value.
+    pub(super) value: String,
+}
+
+/// Reads the columns `path` and `column` of the list at `index`.
+///
+/// The file is comma-separated text (RFC 4180) in UTF-8, with or without a byte order mark. Its first line names the columns;
+/// other columns and blank lines are skipped.
+///
+/// # Errors
+/// An unreadable file, a missing column, or a row of another length than the first line.
+pub(super) fn read(index: &Path, column: &str) -> Result<Vec<Row>, IndexError> {
+    let text = std::fs::read_to_string(index)
+        .map_err(|source| IndexError::Read { path: index.to_owned(), source })?;
+    parse(&text, column).map_err(|fault| fault.in_file(index))
+}
+
+/// What is wrong with a line of a list.
+#[derive(Debug, PartialEq)]
+pub(super) struct Fault {
+    pub(super) line: usize,
+    pub(super) reason: String,
+}
+
+impl Fault {
+    pub(super) fn in_file(self, path: &Path) -> IndexError {
+        IndexError::Form { path: path.to_owned(), line: self.line, reason: self.reason }
+    }
+}
+
+fn parse(text: &str, column: &str) -> Result<Vec<Row>, Fault> {
+    let text = text.trim_start_matches('\u{feff}');
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let mut records = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| Fault { line: 1, reason: error.to_string() })?;
+        if record.len() > 1 || record.iter().any(|field| !field.trim().is_empty()) {
+            records.push((line_of(text, &record), record));
+        }
+    }
+    let mut records = records.into_iter();
+    let names = records.next().map(|(_, names)| names).unwrap_or_default();
+    let position = |wanted: &str| {
+        let found = names.iter().position(|name| name == wanted);
+        found.ok_or_else(|| Fault { line: 1, reason: format!("there is no column `{wanted}`") })
+    };
+    let (path, value) = (position("path")?, position(column)?);
+    let row = |(line, record): (usize, StringRecord)| match (record.get(path), record.get(value)) {
+        (Some(path), Some(value)) if record.len() == names.len() => {
+            Ok(Row { line, path: path.to_owned(), value: value.to_owned() })
+        }
+        _ => Err(Fault { line, reason: format!("{} fields, not {}", record.len(), names.len()) }),
+    };
+    records.map(row).collect()
+}
+
+/// The line that a record begins in. The reader's own line numbers lag behind at CRLF and blank lines.
+fn line_of(text: &str, record: &StringRecord) -> usize {
+    let start = record.position().map_or(0, |position| position.byte() as usize);
+    let (before, rest) = text.as_bytes().split_at(start.min(text.len()));
+    let skipped = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    1 + before.iter().chain(skipped).filter(|byte| **byte == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(line: usize, path: &str, value: &str) -> Row {
+        Row { line, path: path.to_owned(), value: value.to_owned() }
+    }
+
+    #[test]
+    fn columns_are_found_by_name() {
+        let text = "\u{feff}age,race,path\r\n7,\"a, b\",one.jpg\r\n\r\n31.5,,\"a \"\"b\"\".jpg\"\r\n";
+        assert_eq!(parse(text, "age").unwrap(), [row(2, "one.jpg", "7"), row(4, "a \"b\".jpg", "31.5")]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, line, reason) in [
+            ("", 1, "no column `path`"),
+            ("path,years\n", 1, "no column `age`"),
+            ("path,age\na,1\nb\n", 3, "1 fields, not 2"),
+            ("path,age\r\na,1\r\n \r\n\r\nb,1,2\r\n", 5, "3 fields, not 2"),
+        ] {
+            let fault = parse(text, "age").unwrap_err();
+            assert!(fault.line == line && fault.reason.contains(reason), "{text:?}: {fault:?}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The manifest as a whole: reading and checking it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::model::{Model, Role};
+use super::package::{Member, Package, Registry};
+
+/// The manifest that ships with this crate.
+pub const DEFAULT_MANIFEST: &str = include_str!("../../manifest.toml");
+
+/// All files that provisioning fetches and the worker loads.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Format of this file; 1 is the only one.
+    pub format: u32,
+    /// Archives of public package registries, by the name that members refer to.
+    pub packages: BTreeMap<String, Package>,
+    /// ONNX Runtime's shared library.
+    pub runtime: Runtime,
+    /// The models, one for each role.
+    pub models: BTreeMap<Role, Model>,
+    /// Pictures under free licences, for a new user's first calls and for the project's own tests.
+    #[serde(default)]
+    pub pictures: BTreeMap<String, Member>,
+}
+
+/// ONNX Runtime's shared library.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Runtime {
+    /// The library's version, checked before it is initialised.
+    pub version: String,
+    /// The library's file.
+    #[serde(flatten)]
+    pub member: Member,
+}
+
+/// Why a manifest is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The file cannot be read.
+    #[error("cannot read the manifest {path}")]
+    Read {
+        /// The file.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The text is no TOML of this form.
+    #[error("the manifest is not of the form: {0}")]
+    Form(#[from] toml::de::Error),
+    /// A value is out of its range, or names a package that the manifest does not have.
+    #[error("the manifest contradicts itself: {0}")]
+    Inconsistent(String),
+}
+
+impl Manifest {
+    /// The manifest that ships with this crate.
+    ///
+    /// # Errors
+    /// The manifest that ships is invalid, which the tests of this crate rule out.
+    pub fn default_manifest() -> Result<Self, ManifestError> {
+        Self::parse(DEFAULT_MANIFEST)
+    }
+
+    /// Reads a user's own manifest.
+    ///
+    /// # Errors
+    /// The file cannot be read, has another form, or contradicts itself.
+    pub fn read(path: &Path) -> Result<Self, ManifestError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ManifestError::Read { path: path.display().to_string(), source })?;
+        Self::parse(&text)
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, ManifestError> {
+        let manifest: Self = toml::from_str(text)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Every file that is taken from a package.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        let models = self.models.values().flat_map(Model::members);
+        std::iter::once(&self.runtime.member).chain(self.pictures.values()).chain(models)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ManifestError> {
+        let fail = |reason: String| Err(ManifestError::Inconsistent(reason));
+        if self.format != 1 {
+            return fail(format!("format {} is not known", self.format));
+        }
+        for (key, package) in &self.packages {
+            if package.registry == Registry::Pypi && package.source_archive == package.wheel.is_some() {
+                return fail(format!("package `{key}` needs either `source_archive` or `wheel`"));
+            }
+            if package.registry == Registry::Npm && (package.source_archive || package.wheel.is_some()) {
+                return fail(format!("package `{key}` is of npm, which has no wheels"));
+            }
+            if package.name.starts_with('-') || package.version.starts_with('-') {
+                return fail(format!("package `{key}` would be taken for an option"));
+            }
+        }
+        for member in self.members() {
+            if !self.packages.contains_key(&member.package) {
+                return fail(format!("no package is named `{}`", member.package));
+            }
+        }
+        let sums = self.members().map(|member| &member.sha256);
+        if let Some(sum) =
+            sums.chain(self.models.values().map(|model| &model.sha256)).find(|sum| !is_sha256(sum))
+        {
+            return fail(format!("`{sum}` is not a SHA-256 in lower-case hex"));
+        }
+        for model in self.models.values() {
+            if let Err(reason) = model.output.check() {
+                return fail(format!("model `{}`: {reason}", model.name));
+            }
+        }
+        let names = self.models.values().map(|model| &model.name).chain(self.pictures.keys());
+        if let Some(name) = names.chain([&self.runtime.version]).find(|name| !is_file_name(name)) {
+            return fail(format!("`{name}` cannot be the name of a file"));
+        }
+        Ok(())
+    }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+fn is_file_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_manifest_has_a_model_for_each_role() {
+        let manifest = Manifest::default_manifest().unwrap();
+        let roles: Vec<Role> = manifest.models.keys().copied().collect();
+        assert_eq!(
+            roles,
+            [
+                Role::Detector,
+                Role::Landmarks,
+                Role::Embedding,
+                Role::Liveness,
+                Role::HeadPose,
+                Role::EyeOpen,
+                Role::Age
+            ]
+        );
+        let again = toml::to_string(&manifest).unwrap();
+        assert_eq!(toml::to_string(&Manifest::parse(&again).unwrap()).unwrap(), again);
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        let cases = [
+            ("format = 1", "format = 2", "format 2 is not known"),
+            ("[packages.onnxruntime]", "[packages.other]", "no package is named `onnxruntime`"),
+            ("name = \"face-detector\"", "name = \"../face\"", "`../face` cannot be the name of a file"),
+            ("sha256 = \"6c02", "sha256 = \"6C02", "is not a SHA-256"),
+            ("source_archive = true", "source_archive = false", "needs either"),
+            ("correction = [", "correction = [[0.0, 9.0],", "`face-age`: a correction needs two points"),
+            ("scale = 0.6", "scale = 0.0", "`face-liveness`: a class's score needs"),
+            (
+                "weights = { package = \"human\"",
+                "weights = { package = \"else\"",
+                "no package is named `else`",
+            ),
+        ];
+        for (text, instead, reason) in cases {
+            assert!(DEFAULT_MANIFEST.contains(text), "{text}");
+            let error = Manifest::parse(&DEFAULT_MANIFEST.replace(text, instead)).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+        assert!(matches!(Manifest::parse("format = 1\nother = 2"), Err(ManifestError::Form(_))));
+    }
+
+    #[test]
+    fn the_range_of_an_input_covers_all_channels() {
+        let manifest = Manifest::default_manifest().unwrap();
+        let (low, high) = manifest.models[&Role::Detector].input.range();
+        assert_eq!((low, high), (-127.0 / 128.0, 1.0));
+        let (low, high) = manifest.models[&Role::HeadPose].input.range();
+        assert!((-2.12..-2.11).contains(&low) && (2.63..2.65).contains(&high), "{low} {high}");
+    }
+}

@@ -1,0 +1,16 @@
+//! The manifest: the models with their sources, inputs and outputs.
+//!
+//! To use another ONNX file, an operator edits the manifest. The code need not change if these terms can describe the model's
+//! input and output.
+
+mod document;
+mod input;
+mod model;
+mod output;
+mod package;
+
+pub use self::document::{DEFAULT_MANIFEST, Manifest, ManifestError, Runtime};
+pub use self::input::{Channels, Crop, Input};
+pub use self::model::{Conversion, Model, Role};
+pub use self::output::Output;
+pub use self::package::{Member, Package, Registry, Wheel};

@@ -1,0 +1,80 @@
+//! A model in the manifest.
+
+use serde::{Deserialize, Serialize};
+
+use super::input::Input;
+use super::output::Output;
+use super::package::Member;
+
+/// What a model is for.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Finds faces in a picture.
+    Detector,
+    /// Finds 68 landmarks in a face.
+    Landmarks,
+    /// Computes the embedding of an aligned face.
+    Embedding,
+    /// Distinguishes a bona fide face from a presentation attack.
+    Liveness,
+    /// Estimates yaw, pitch and roll of a head.
+    HeadPose,
+    /// Distinguishes an open eye from a closed one.
+    EyeOpen,
+    /// Estimates the age that a person seems to have.
+    Age,
+}
+
+/// One model.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Its name. The model is installed as `<name>/<version>/model.onnx`.
+    pub name: String,
+    /// Version of the installed file, which rises when the source or its conversion changes.
+    pub version: u32,
+    /// The file as published.
+    pub source: Member,
+    /// The weights' values of a graph model of TensorFlow.js. `source` is the model's JSON file then, and both are first converted
+    /// to one ONNX file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Member>,
+    /// Table of outputs that another implementation computed, by its name in the crate's `reference/` folder. For models whose
+    /// original does not run in ONNX Runtime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Conversions of the graph, in this order.
+    #[serde(default)]
+    pub conversions: Vec<Conversion>,
+    /// SHA-256 of the file as installed (conversion is deterministic), lower-case hex.
+    pub sha256: String,
+    /// The model's input.
+    pub input: Input,
+    /// The model's outputs.
+    pub output: Output,
+}
+
+impl Model {
+    /// Every file that the model is made from.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        std::iter::once(&self.source).chain(&self.weights)
+    }
+}
+
+/// A conversion of a graph that does not change its results.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conversion {
+    /// Makes the leading axis of inputs and outputs a parameter, for batches of several faces.
+    DynamicBatch,
+    /// Replaces `PRelu` by `Max` and arithmetic, which ONNX Runtime computes without branches. Rounds as the original does.
+    PreluToMax,
+    /// Replaces `PRelu` by two depthwise 1x1 convolutions, which keep ONNX Runtime's blocked layout. Faster than `Max` where the
+    /// number of channels is a multiple of 16, and equal to the original except for rounding.
+    PreluToConv,
+    /// Sets weights below 1e-15 to zero. Subnormal products, which processors compute slowly, do not occur then.
+    FlushNegligible,
+    /// Removes inner channels with a constant value, and adds channels of zeros up to a multiple of 16.
+    FitChannels,
+}

@@ -1,0 +1,118 @@
+//! What comes out of a model.
+
+use serde::{Deserialize, Serialize};
+
+/// How to interpret a model's outputs.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+pub enum Output {
+    /// Face scores N x A x 2 (index 1 = face) and boxes N x A x 4 (x1, y1, x2, y2 in 0..1).
+    Boxes {
+        /// Name of the scores.
+        scores: String,
+        /// Name of the boxes.
+        boxes: String,
+        /// Lowest score that counts as a face.
+        threshold: f32,
+        /// Largest overlap (intersection over union) of two faces in non-maximum suppression.
+        nms: f32,
+    },
+    /// N x 2K coordinates in 0..1 of the crop.
+    Points {
+        /// Name of the output.
+        name: String,
+        /// K: the number of points.
+        count: usize,
+    },
+    /// N x `dimensions`, compared by cosine after L2 normalisation.
+    Embedding {
+        /// Name of the output.
+        name: String,
+        /// Length of the vector.
+        dimensions: usize,
+        /// The algorithm's name: the `mode` of answers, part of every template.
+        algorithm: String,
+        /// Version of the templates with this embedding.
+        template_version: u32,
+        /// Calibration table of this embedding, a key of the crate's `calibration/` folder.
+        calibration: String,
+    },
+    /// N x classes before or after softmax. The score is 1 / (1 + exp(-(scale * ln(p / (1 - p)) + offset))), where p is the
+    /// probability of class `index`.
+    Class {
+        /// Name of the output.
+        name: String,
+        /// The class whose probability is used.
+        index: usize,
+        /// Whether the output is before softmax, which is then computed here.
+        softmax: bool,
+        /// Factor of the log-odds, above 0. With a scale of 1 and an offset of 0 the score is the probability.
+        #[serde(default = "one")]
+        scale: f32,
+        /// Added to the scaled log-odds.
+        #[serde(default)]
+        offset: f32,
+    },
+    /// Three outputs of N x bins each; degrees = sum(i * softmax_i) * step + offset.
+    BinnedAngles {
+        /// Name of the yaw output.
+        yaw: String,
+        /// Name of the pitch output.
+        pitch: String,
+        /// Name of the roll output.
+        roll: String,
+        /// Degrees a bin.
+        step: f32,
+        /// Degrees of bin 0.
+        offset: f32,
+    },
+    /// N x classes after softmax, where class i stands for i years. The age is their expectation after `correction`.
+    Years {
+        /// Name of the output.
+        name: String,
+        /// Number of classes.
+        classes: usize,
+        /// Pairs of expectation and age, both rising. The age is linear between the pairs and continues the first and the last
+        /// piece beyond them, but is never negative. Without pairs the expectation is the age.
+        #[serde(default)]
+        correction: Vec<[f32; 2]>,
+    },
+}
+
+impl Output {
+    /// Names of the graph's outputs.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Boxes { scores, boxes, .. } => vec![scores, boxes],
+            Self::Points { name, .. }
+            | Self::Embedding { name, .. }
+            | Self::Class { name, .. }
+            | Self::Years { name, .. } => vec![name],
+            Self::BinnedAngles { yaw, pitch, roll, .. } => vec![yaw, pitch, roll],
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        let rising = |pair: &[[f32; 2]]| pair[0][0] < pair[1][0] && pair[0][1] <= pair[1][1];
+        match self {
+            Self::Years { correction, .. } if !correction.is_empty() => {
+                let finite = correction.iter().flatten().all(|value| value.is_finite());
+                if correction.len() < 2 || !finite || !correction.windows(2).all(rising) {
+                    return Err("a correction needs two points or more that rise");
+                }
+                Ok(())
+            }
+            Self::Class { scale, offset, .. }
+                if !(scale.is_finite() && *scale > 0.0 && offset.is_finite()) =>
+            {
+                Err("a class's score needs a finite scale above 0 and a finite offset")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn one() -> f32 {
+    1.0
+}

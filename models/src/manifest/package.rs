@@ -1,0 +1,59 @@
+//! Packages of public registries, and the files in them.
+
+use serde::{Deserialize, Serialize};
+
+/// A package registry. Packages are fetched by the registry's ordinary client.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registry {
+    /// `npm pack NAME@VERSION`
+    Npm,
+    /// `pip download --no-deps NAME==VERSION`
+    Pypi,
+}
+
+/// One archive of a registry.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// The registry that publishes it.
+    pub registry: Registry,
+    /// The package's name in the registry.
+    pub name: String,
+    /// Its exact version.
+    pub version: String,
+    /// Fetch the source archive instead of a wheel (PyPI only).
+    #[serde(default)]
+    pub source_archive: bool,
+    /// The wheel to fetch (PyPI only). Without it pip would take the wheel for the Python that it runs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wheel: Option<Wheel>,
+    /// The licence that the package declares (SPDX).
+    pub license: String,
+    /// The publisher, as far as the package names one.
+    pub origin: String,
+}
+
+/// Names one of a release's wheels, in pip's terms.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wheel {
+    /// Python's version, as in `3.11`.
+    pub python: String,
+    /// Interface of the interpreter, as in `cp311`.
+    pub abi: String,
+    /// Operating system and processor, as in `manylinux_2_28_x86_64`.
+    pub platform: String,
+}
+
+/// One file inside a package.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Key of [`Manifest::packages`].
+    pub package: String,
+    /// The file's path inside the archive.
+    pub path: String,
+    /// SHA-256 of the file as published, lower-case hex.
+    pub sha256: String,
+}

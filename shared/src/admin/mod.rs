@@ -1,0 +1,9 @@
+//! What operators and orchestrators see of a process: health, readiness and metrics.
+
+mod grpc_check;
+pub mod health;
+mod listener;
+mod readiness;
+
+pub use self::listener::Admin;
+pub use self::readiness::{Condition, Readiness};

@@ -1,0 +1,26 @@
+//! Opens the blob store that the settings name.
+
+use std::sync::Arc;
+
+use super::embedded::EmbeddedBlobs;
+#[cfg(feature = "redis")]
+use super::redis::RedisBlobs;
+use super::store::{BlobError, BlobStore};
+use crate::settings::StoreUrl;
+
+/// Most bytes that the store of a single process holds.
+const MAX_EMBEDDED_BYTES: usize = 512 << 20;
+
+/// Opens the store at `url`. The first use opens the connection to a server.
+///
+/// # Errors
+/// [`BlobError::Url`] if the address cannot be understood, or this program is built without Redis.
+pub fn open(url: &StoreUrl) -> Result<Arc<dyn BlobStore>, BlobError> {
+    match url {
+        StoreUrl::Embedded => Ok(Arc::new(EmbeddedBlobs::new(MAX_EMBEDDED_BYTES))),
+        #[cfg(feature = "redis")]
+        StoreUrl::Redis(url) => Ok(Arc::new(RedisBlobs::new(url)?)),
+        #[cfg(not(feature = "redis"))]
+        StoreUrl::Redis(_) => Err(BlobError::Url("this program is built without Redis".into())),
+    }
+}

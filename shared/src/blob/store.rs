@@ -1,0 +1,56 @@
+//! The port of blob stores.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::seal::SealError;
+
+/// Why an operation of a blob store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// The address cannot be understood.
+    #[error("blobs.url is not usable: {0}")]
+    Url(String),
+    /// The store does not answer, or not in time.
+    #[error("the blob store does not answer: {0}")]
+    Unreachable(String),
+    /// The store has no room.
+    #[error("the blob store is full")]
+    Full,
+    /// The server is configured to evict keys when its memory is full; this is its policy.
+    #[error("the blob store's maxmemory-policy is `{0}`; it must be `noeviction`")]
+    Evicts(String),
+    /// The blob cannot be sealed, or does not open.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// A store of blobs.
+#[async_trait]
+pub trait BlobStore: Send + Sync {
+    /// Keeps `bytes` under `key` for `ttl`, and replaces an existing blob.
+    ///
+    /// # Errors
+    /// [`BlobError::Unreachable`], [`BlobError::Full`].
+    async fn put(&self, key: &str, bytes: Bytes, ttl: Duration) -> Result<(), BlobError>;
+
+    /// Returns the bytes under `key`; `None` if there are none or their time is over.
+    ///
+    /// # Errors
+    /// [`BlobError::Unreachable`].
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, BlobError>;
+
+    /// Deletes the blob under `key`, if there is one.
+    ///
+    /// # Errors
+    /// [`BlobError::Unreachable`].
+    async fn delete(&self, key: &str) -> Result<(), BlobError>;
+
+    /// Checks that the store answers and never evicts a blob before its time is over.
+    ///
+    /// # Errors
+    /// [`BlobError::Unreachable`]; [`BlobError::Evicts`] if the eviction policy is not `noeviction`.
+    async fn check(&self) -> Result<(), BlobError>;
+}

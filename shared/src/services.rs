@@ -1,0 +1,53 @@
+//! What the roles of one process share.
+
+use crate::admin::Readiness;
+use crate::blob::{self, BlobError, SealedBlobs};
+use crate::broker::{self, BrokerError, SharedBroker};
+use crate::keys::{Keys, KeysError};
+use crate::settings::Settings;
+use crate::telemetry::Metrics;
+
+/// Settings, keys, broker, blob store and telemetry of a process. In the standalone program gateway and worker get the same
+/// ones, which is why the embedded adapters work there.
+#[derive(Clone)]
+pub struct SharedServices {
+    /// The settings.
+    pub settings: Settings,
+    /// The installation's keys.
+    pub keys: Keys,
+    /// The broker between gateway and worker.
+    pub broker: SharedBroker,
+    /// The store of pictures on their way to a worker.
+    pub blobs: SealedBlobs,
+    /// Metrics, which `/metrics` shows.
+    pub metrics: Metrics,
+    /// Conditions of readiness, which `/readyz` shows.
+    pub readiness: Readiness,
+}
+
+/// Why a process does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServicesError {
+    /// The keys cannot be loaded.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The broker's settings are wrong. A broker that is merely unreachable is no error.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// The blob store's settings are wrong. A store that is merely unreachable is no error.
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+}
+
+impl SharedServices {
+    /// Opens what `settings` name. Must be called inside a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`ServicesError`]: keys that cannot be read, addresses that cannot be understood.
+    pub fn open(settings: Settings) -> Result<Self, ServicesError> {
+        let keys = Keys::load(&settings)?;
+        let broker = broker::open(&settings.broker)?;
+        let blobs = SealedBlobs::new(blob::open(settings.blobs_url())?, keys.data.clone());
+        Ok(Self { keys, broker, blobs, metrics: Metrics::new(), readiness: Readiness::new(), settings })
+    }
+}

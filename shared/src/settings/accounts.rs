@@ -1,0 +1,15 @@
+//! The section `accounts`.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// Accounts of callers.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct AccountSettings {
+    /// The accounts file, which names the clients and their keys. If this is not set, there is only the demo account, and only
+    /// on a loopback listener.
+    pub file: Option<PathBuf>,
+}

@@ -1,0 +1,38 @@
+//! The section `admission`.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::error::{SettingsError, invalid};
+
+/// The adaptive concurrency limit (AIMD), which refuses jobs before the queue grows.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct AdmissionSettings {
+    /// If jobs wait longer than this in the queue, a gateway admits fewer of them. It must be above the broker's own latency.
+    #[serde(with = "humantime_serde")]
+    pub target_wait: Duration,
+    /// The longest `Retry-After` that a gateway sends, in whole seconds. A caller for whom no capacity can be reserved until
+    /// then gets no reservation.
+    #[serde(with = "humantime_serde")]
+    pub longest_retry_after: Duration,
+}
+
+impl Default for AdmissionSettings {
+    fn default() -> Self {
+        Self { target_wait: Duration::from_millis(500), longest_retry_after: Duration::from_secs(30) }
+    }
+}
+
+impl AdmissionSettings {
+    pub(super) fn validate(&self) -> Result<(), SettingsError> {
+        if self.target_wait.is_zero() || self.longest_retry_after < Duration::from_secs(1) {
+            return invalid(
+                "admission.target_wait must be above 0 and admission.longest_retry_after at least a second",
+            );
+        }
+        Ok(())
+    }
+}

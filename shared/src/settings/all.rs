@@ -1,0 +1,163 @@
+//! All settings of a program, and the checks that concern more than one section.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::accounts::AccountSettings;
+use super::admin::AdminSettings;
+use super::admission::AdmissionSettings;
+use super::blobs::BlobSettings;
+use super::broker::BrokerSettings;
+use super::error::{SettingsError, invalid};
+use super::face::FaceSettings;
+use super::findings::FindingSettings;
+use super::http::HttpSettings;
+use super::inference::InferenceSettings;
+use super::jobs::JobSettings;
+use super::keys::KeySettings;
+use super::limits::LimitSettings;
+use super::liveness::LivenessSettings;
+use super::log::LogSettings;
+use super::models::ModelSettings;
+use super::objects::ObjectSettings;
+use super::sessions::SessionSettings;
+use super::signing::SigningSettings;
+use super::store::{StoreSettings, StoreUrl};
+use super::url_input::UrlInputSettings;
+use super::usage::UsageSettings;
+use super::user_folder::user_folder;
+
+/// All settings of all programs; one file serves gateway, worker and standalone program.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Folder for files that must survive a restart: keys, and the embedded stores.
+    pub data_dir: PathBuf,
+    /// The public listener.
+    pub http: HttpSettings,
+    /// The operators' listener.
+    pub admin: AdminSettings,
+    /// The broker between gateways and workers.
+    pub broker: BrokerSettings,
+    /// The store of sessions, rates and usage records.
+    pub store: StoreSettings,
+    /// Bounds of sessions.
+    pub sessions: SessionSettings,
+    /// The store of pictures on their way to a worker.
+    pub blobs: BlobSettings,
+    /// The store of pictures that sessions keep.
+    pub objects: ObjectSettings,
+    /// Models and ONNX Runtime.
+    pub models: ModelSettings,
+    /// Keys that seal everything which leaves a process.
+    pub keys: KeySettings,
+    /// Keys that sign answers.
+    pub signing: SigningSettings,
+    /// Accounts of callers.
+    pub accounts: AccountSettings,
+    /// Usage records, the basis of billing.
+    pub usage: UsageSettings,
+    /// Face algorithm and second faces.
+    pub face: FaceSettings,
+    /// Findings: reasons not to judge a live picture.
+    pub findings: FindingSettings,
+    /// Liveness decisions.
+    pub liveness: LivenessSettings,
+    /// Pictures that callers name by URL.
+    pub url_input: UrlInputSettings,
+    /// Bounds of what callers may ask for.
+    pub limits: LimitSettings,
+    /// Time limits of jobs.
+    pub jobs: JobSettings,
+    /// How models are run.
+    pub inference: InferenceSettings,
+    /// The adaptive concurrency limit on jobs.
+    pub admission: AdmissionSettings,
+    /// Log lines.
+    pub log: LogSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data_dir: user_folder("XDG_DATA_HOME", ".local/share").join("faceline"),
+            http: HttpSettings::default(),
+            admin: AdminSettings::default(),
+            broker: BrokerSettings::default(),
+            store: StoreSettings::default(),
+            sessions: SessionSettings::default(),
+            blobs: BlobSettings::default(),
+            objects: ObjectSettings::default(),
+            models: ModelSettings::default(),
+            keys: KeySettings::default(),
+            signing: SigningSettings::default(),
+            accounts: AccountSettings::default(),
+            usage: UsageSettings::default(),
+            face: FaceSettings::default(),
+            findings: FindingSettings::default(),
+            liveness: LivenessSettings::default(),
+            url_input: UrlInputSettings::default(),
+            limits: LimitSettings::default(),
+            jobs: JobSettings::default(),
+            inference: InferenceSettings::default(),
+            admission: AdmissionSettings::default(),
+            log: LogSettings::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Address of the blob store.
+    #[must_use]
+    pub fn blobs_url(&self) -> &StoreUrl {
+        self.blobs.url.as_ref().unwrap_or(&self.store.url)
+    }
+
+    /// Checks every section, and what sections require of each other.
+    ///
+    /// # Errors
+    /// [`SettingsError::Invalid`] about the first setting that is wrong.
+    pub(super) fn validate(&self) -> Result<(), SettingsError> {
+        self.http.validate()?;
+        self.validate_backends()?;
+        self.objects.validate()?;
+        self.validate_accounts()?;
+        self.limits.validate()?;
+        self.admission.validate()?;
+        self.sessions.validate()?;
+        self.usage.validate()?;
+        self.url_input.validate()?;
+        self.face.validate()?;
+        self.findings.validate()
+    }
+
+    /// An embedded store lives in this process, and the workers behind a broker are other processes.
+    fn validate_backends(&self) -> Result<(), SettingsError> {
+        if self.broker.url.is_embedded() {
+            return Ok(());
+        }
+        for (key, url) in [("store.url", &self.store.url), ("blobs.url", self.blobs_url())] {
+            if url.is_embedded() {
+                return invalid(format!(
+                    "{key} is `embedded:` while broker.url leads to other processes, which would not see it; \
+                     use redis://…"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_accounts(&self) -> Result<(), SettingsError> {
+        let demo = self.accounts.file.is_none();
+        if demo && !self.http.listen.ip().is_loopback() {
+            return invalid(format!(
+                "http.listen {} can be reached from other machines, and without accounts.file everybody may use \
+                 the demo account; name an accounts file or listen on 127.0.0.1",
+                self.http.listen
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,14 @@
+//! The section `blobs`.
+
+use serde::Deserialize;
+
+use super::store::StoreUrl;
+
+/// The store of pictures on their way to a worker.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct BlobSettings {
+    /// `embedded:` (standalone program only), or `redis://…` or `rediss://…`. If this is not set, it is `store.url`.
+    pub url: Option<StoreUrl>,
+}

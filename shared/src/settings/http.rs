@@ -1,0 +1,132 @@
+//! The section `http`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::error::{SettingsError, all_above_zero, invalid};
+
+/// The public listener.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpSettings {
+    /// Address and port of the listener. Other addresses than those of the loopback interface need `accounts.file`.
+    pub listen: SocketAddr,
+    /// The most connections at the same time, as far as the process may open files. For one more, the gateway closes the
+    /// connection that has been idle longest. If all are busy, the new one waits for the first that becomes idle.
+    pub max_connections: usize,
+    /// The gateway closes a connection that has not sent the headers of its request within this time.
+    #[serde(with = "humantime_serde")]
+    pub header_timeout: Duration,
+    /// The gateway closes a connection without a request in progress after this time, even if the caller sends HTTP/2 pings or
+    /// does not read its answers. An HTTP/1.1 connection waits no longer than `header_timeout` for its next request.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// The gateway gives up a body that makes no progress for this time.
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    /// The largest size of the headers of a request, in bytes.
+    pub max_header_bytes: usize,
+    /// The most HTTP/2 requests at the same time on one connection.
+    pub max_streams: u32,
+    /// A connection that is older than this, give or take a tenth, takes no more requests. Callers then open new connections
+    /// and find gateways that were started later. The gateway still answers the requests in progress.
+    #[serde(with = "humantime_serde")]
+    pub max_connection_age: Duration,
+    /// Origins whose pages may call the service from a browser, such as `["https://app.example"]`.
+    pub cors_origins: Vec<String>,
+    /// Certificate and key. With them the listener speaks TLS.
+    pub tls: Option<TlsSettings>,
+    /// Whether the listener serves the description of the API (`/openapi.json`) and a page to try it (`/docs/`). If this is
+    /// not set, only a loopback listener serves them.
+    pub docs: Option<bool>,
+}
+
+/// Certificate and key of the public listener. The gateway reads both files again when they change.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// PEM file with the certificate, followed by the certificates that lead to its authority.
+    pub certificate: PathBuf,
+    /// PEM file with the certificate's private key: PKCS #8, PKCS #1 or SEC1, not encrypted.
+    pub key: PathBuf,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            max_connections: 4096,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(15),
+            max_header_bytes: 16 * 1024,
+            max_streams: 256,
+            max_connection_age: Duration::from_mins(10),
+            cors_origins: vec![],
+            tls: None,
+            docs: None,
+        }
+    }
+}
+
+impl HttpSettings {
+    /// Whether the listener serves the description of the API.
+    #[must_use]
+    pub fn has_docs(&self) -> bool {
+        self.docs.unwrap_or_else(|| self.listen.ip().is_loopback())
+    }
+
+    pub(super) fn validate(&self) -> Result<(), SettingsError> {
+        if let Some(wrong) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            return invalid(format!(
+                "http.cors_origins: `{wrong}` is no origin; expected scheme, host and maybe port, as in https://app.example"
+            ));
+        }
+        all_above_zero([
+            ("http.max_connections", self.max_connections as u128),
+            ("http.max_connection_age", self.max_connection_age.as_millis()),
+        ])
+    }
+}
+
+/// Whether a text is an origin as browsers send it (RFC 6454, 6.2): nothing but scheme, host and a port that is not the
+/// scheme's default.
+fn is_origin(text: &str) -> bool {
+    // There are no wildcards: every origin is named.
+    !text.contains('*')
+        && Url::parse(text)
+            .is_ok_and(|url| url.origin().is_tuple() && url.origin().ascii_serialization() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_as_browsers_send_it() {
+        for origin in ["https://app.example", "http://localhost:3000", "https://[::1]:8443"] {
+            assert!(is_origin(origin), "{origin}");
+        }
+        for wrong in [
+            "*",
+            "null",
+            "app.example",
+            "https://app.example/",
+            "https://app.example:443",
+            "https://APP.example",
+            "https://*.example",
+            "file:///tmp",
+        ] {
+            assert!(!is_origin(wrong), "{wrong}");
+        }
+        let settings =
+            HttpSettings { cors_origins: vec!["https://app.example/".into()], ..HttpSettings::default() };
+        assert!(settings.validate().unwrap_err().to_string().contains("`https://app.example/` is no origin"));
+    }
+}

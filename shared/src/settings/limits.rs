@@ -1,0 +1,76 @@
+//! The section `limits`.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::error::{SettingsError, all_above_zero, invalid};
+
+/// Bounds of what callers may ask for.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitSettings {
+    /// The largest size of one picture's file, in bytes.
+    pub picture_bytes: usize,
+    /// The most pixels of one picture: its width times its height.
+    pub picture_pixels: u64,
+    /// A worker gives up decoding a picture after this time.
+    #[serde(with = "humantime_serde")]
+    pub decode_time: Duration,
+    /// The most bytes of bodies and blobs that a gateway holds at the same time.
+    pub inflight_bytes: usize,
+    /// The most jobs that a gateway has at the broker at the same time.
+    pub inflight_jobs: usize,
+    /// The part of `inflight_jobs` and `inflight_bytes` that one client may use; above 0, at most 1.
+    pub client_share: f64,
+    /// Requests a second for a key without a rate of its own.
+    pub requests_per_second: u32,
+    /// Requests that such a key may send at once.
+    pub burst: u32,
+    /// How long a gateway waits for Redis to decide whether a key's rate allows a request. After that, each gateway decides for
+    /// itself until Redis answers again.
+    #[serde(with = "humantime_serde")]
+    pub rate_check_time: Duration,
+    /// Wrong credentials a minute from one address (of IPv6: one /64 network). After that, the gateway refuses passwords from
+    /// it without checking them.
+    pub failed_logins: u32,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self {
+            picture_bytes: 32 << 20,
+            picture_pixels: 50_000_000,
+            decode_time: Duration::from_secs(5),
+            inflight_bytes: 512 << 20,
+            inflight_jobs: 256,
+            client_share: 0.5,
+            requests_per_second: 1000,
+            burst: 1000,
+            rate_check_time: Duration::from_millis(100),
+            failed_logins: 20,
+        }
+    }
+}
+
+impl LimitSettings {
+    pub(super) fn validate(&self) -> Result<(), SettingsError> {
+        if !(self.client_share > 0.0 && self.client_share <= 1.0) {
+            return invalid("limits.client_share must be above 0 and at most 1");
+        }
+        if self.inflight_bytes < self.picture_bytes {
+            return invalid("limits.inflight_bytes must hold at least one picture (limits.picture_bytes)");
+        }
+        if self.rate_check_time.is_zero() {
+            return invalid("limits.rate_check_time must be above 0");
+        }
+        all_above_zero([
+            ("limits.picture_bytes", self.picture_bytes as u128),
+            ("limits.inflight_jobs", self.inflight_jobs as u128),
+            ("limits.requests_per_second", self.requests_per_second.into()),
+            ("limits.burst", self.burst.into()),
+            ("limits.failed_logins", self.failed_logins.into()),
+        ])
+    }
+}

@@ -1,0 +1,34 @@
+//! The section `log`.
+
+use serde::Deserialize;
+
+/// Log lines, which go to standard error.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// `human` for people, `json` for one JSON object a line, `auto` for `human` on a terminal and `json` elsewhere.
+    pub format: LogFormat,
+    /// Which lines are logged: directives of tracing-subscriber's `EnvFilter`.
+    pub filter: String,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, filter: "info,lapin=error".into() }
+    }
+}

@@ -1,0 +1,22 @@
+//! The section `models`.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::user_folder::user_folder;
+
+/// Models and ONNX Runtime.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelSettings {
+    /// Folder with the models and ONNX Runtime, which `faceline-models fetch` fills.
+    pub dir: PathBuf,
+}
+
+impl Default for ModelSettings {
+    fn default() -> Self {
+        Self { dir: user_folder("XDG_CACHE_HOME", ".cache").join("faceline/models") }
+    }
+}

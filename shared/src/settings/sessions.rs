@@ -1,0 +1,37 @@
+//! The section `sessions`.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::error::{SettingsError, all_above_zero, invalid};
+
+/// Bounds of sessions.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionSettings {
+    /// How long a session lives if its caller does not say.
+    #[serde(with = "humantime_serde")]
+    pub default_ttl: Duration,
+    /// The longest lifetime that a caller may ask for.
+    #[serde(with = "humantime_serde")]
+    pub max_ttl: Duration,
+    /// The most faces in one session.
+    pub most_faces: usize,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self { default_ttl: Duration::from_mins(30), max_ttl: Duration::from_hours(24), most_faces: 250 }
+    }
+}
+
+impl SessionSettings {
+    pub(super) fn validate(&self) -> Result<(), SettingsError> {
+        if self.default_ttl < Duration::from_secs(1) || self.max_ttl < self.default_ttl {
+            return invalid("sessions.default_ttl must be at least a second and at most sessions.max_ttl");
+        }
+        all_above_zero([("sessions.most_faces", self.most_faces as u128)])
+    }
+}

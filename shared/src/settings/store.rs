@@ -1,0 +1,68 @@
+//! The section `store`.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::error::InvalidUrl;
+use crate::redact::SecretUrl;
+
+/// Address of a session store or a blob store.
+#[derive(Clone, Debug)]
+pub enum StoreUrl {
+    /// The store lives in this process.
+    Embedded,
+    /// A Redis server: `redis://…` or `rediss://…`.
+    Redis(SecretUrl),
+}
+
+impl StoreUrl {
+    /// Whether the store lives in this process.
+    #[must_use]
+    pub fn is_embedded(&self) -> bool {
+        matches!(self, Self::Embedded)
+    }
+}
+
+impl FromStr for StoreUrl {
+    type Err = InvalidUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidUrl> {
+        match text.split_once(':') {
+            Some(("embedded", _)) => Ok(Self::Embedded),
+            Some(("redis" | "rediss", rest)) if rest.starts_with("//") => Ok(Self::Redis(text.into())),
+            _ => Err(InvalidUrl("`embedded:` or redis://…")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for StoreUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+impl serde::Serialize for StoreUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Embedded => serializer.serialize_str("embedded:"),
+            Self::Redis(url) => serializer.collect_str(url),
+        }
+    }
+}
+
+/// The store of sessions, idempotency records, rates and usage records.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreSettings {
+    /// `embedded:` for files in `data_dir` (standalone program only), or `redis://…` or `rediss://…`.
+    pub url: StoreUrl,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self { url: StoreUrl::Embedded }
+    }
+}

@@ -1,0 +1,169 @@
+//! Settings as a whole: where they come from, and which contradictions are refused.
+
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Format as _, Serialized, Toml};
+use figment::value::Dict;
+
+use super::{Settings, SettingsError, SigningAlgorithm, Sources, StoreUrl};
+
+fn load(toml: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Settings, SettingsError> {
+    let mut figment = Figment::new().merge(Toml::string(toml));
+    for (key, value) in environment {
+        figment = figment.merge(Serialized::default(key, value));
+    }
+    let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+    Settings::from_figment(&Sources { file: None, flags }, figment)
+}
+
+fn message(result: Result<Settings, SettingsError>) -> String {
+    result.unwrap_err().to_string()
+}
+
+#[test]
+fn the_defaults_are_valid() {
+    let config = Settings::from_figment(&Sources::default(), Serialized::defaults(Dict::new())).unwrap();
+    assert_eq!(config.http.listen, "127.0.0.1:8080".parse().unwrap());
+    assert!(matches!(config.blobs_url(), StoreUrl::Embedded));
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let toml = "[jobs]\ndeadline = '1s'\n[http]\nlisten = '127.0.0.1:1'";
+    let from_file = load(toml, &[], &[]).unwrap();
+    assert_eq!(from_file.jobs.deadline, Duration::from_secs(1));
+    let from_environment = load(toml, &[("jobs.deadline", "2s")], &[]).unwrap();
+    assert_eq!(from_environment.jobs.deadline, Duration::from_secs(2));
+    let from_flag = load(toml, &[("jobs.deadline", "2s")], &["jobs.deadline=3s"]).unwrap();
+    assert_eq!(from_flag.jobs.deadline, Duration::from_secs(3));
+    assert_eq!(from_flag.http.listen.port(), 1);
+}
+
+#[test]
+fn a_flag_may_be_a_number_or_a_text() {
+    let config = load("", &[], &["limits.burst=7", "http.listen=127.0.0.1:9999"]).unwrap();
+    assert_eq!((config.limits.burst, config.http.listen.port()), (7, 9999));
+}
+
+#[test]
+fn unknown_keys_are_errors() {
+    assert!(message(load("[http]\nlisten_on = '127.0.0.1:1'", &[], &[])).contains("listen_on"));
+    assert!(message(load("", &[], &["nothing.at_all=1"])).contains("nothing"));
+}
+
+#[test]
+fn the_demo_account_is_for_loopback_listeners_only() {
+    assert!(message(load("", &[], &["http.listen=0.0.0.0:8080"])).contains("demo account"));
+    assert!(load("", &[], &["http.listen=0.0.0.0:8080", "accounts.file=/etc/accounts.toml"]).is_ok());
+    assert!(load("", &[], &["http.listen=127.0.0.2:8080"]).is_ok());
+}
+
+#[test]
+fn a_broker_elsewhere_needs_a_store_elsewhere() {
+    let amqp = "broker.url=amqp://localhost";
+    assert!(message(load("", &[], &[amqp])).contains("store.url"));
+    assert!(
+        message(load("", &[], &[amqp, "store.url=redis://localhost", "blobs.url=embedded:"]))
+            .contains("blobs.url")
+    );
+    assert!(load("", &[], &[amqp, "store.url=redis://localhost"]).is_ok());
+}
+
+#[test]
+fn answers_are_signed_with_one_of_two_algorithms() {
+    assert_eq!(load("", &[], &[]).unwrap().signing.algorithm, SigningAlgorithm::Es256);
+    let chosen = load("[signing]\nalgorithm = 'RS256'", &[], &[]).unwrap();
+    assert_eq!(chosen.signing.algorithm, SigningAlgorithm::Rs256);
+    let unknown = message(load("", &[], &["signing.algorithm=none"]));
+    assert!(unknown.contains("none") && unknown.contains("ES256"), "{unknown}");
+}
+
+#[test]
+fn a_bucket_is_described_as_a_whole_or_not_at_all() {
+    let bucket = "objects.url=s3://bucket/folder";
+    assert!(load("", &[], &[bucket]).is_ok());
+    assert!(load("", &[], &["objects.url=file:///srv/faceline"]).is_ok());
+    let keys = ["objects.access_key_id=a", "objects.secret_access_key=b"];
+    assert!(load("", &[], &[bucket, keys[0], keys[1], "objects.endpoint=http://localhost:9000"]).is_ok());
+    for (flags, word) in [
+        (&["objects.url=ftp://host"][..], "s3://"),
+        (&["objects.url=file://relative"], "file:///"),
+        (&[bucket, keys[0]], "need each other"),
+        (&[bucket, keys[1]], "need each other"),
+        (&keys, "only"),
+        (&["objects.region=eu-central-1"], "only"),
+        (&[bucket, "objects.endpoint=localhost:9000"], "https://"),
+    ] {
+        let said = message(load("", &[], flags));
+        assert!(said.contains(word), "{flags:?}: {said}");
+    }
+}
+
+#[test]
+fn callers_are_told_to_wait_for_a_second_at_least() {
+    let short = message(load("", &[], &["admission.longest_retry_after=900ms"]));
+    assert!(short.contains("longest_retry_after"), "{short}");
+    assert!(message(load("", &[], &["admission.target_wait=0s"])).contains("target_wait"));
+    assert!(load("", &[], &["admission.longest_retry_after=1s"]).is_ok());
+}
+
+#[test]
+fn hosts_and_networks_of_url_input_are_checked() {
+    let toml = "[url_input]\nhosts = ['*.pictures.example', 'localhost:8080']\n\
+                private_hosts = ['localhost:8080']\nallowed_networks = ['127.0.0.0/8']";
+    assert_eq!(load(toml, &[], &[]).unwrap().url_input.hosts.len(), 2);
+    assert!(load("", &[], &[]).unwrap().url_input.hosts.is_empty());
+    for (flag, word) in [
+        ("url_input.hosts=['*']", "`*`"),
+        ("url_input.allowed_networks=['10.0.0.0/40']", "`10.0.0.0/40`"),
+        ("url_input.timeout=0s", "url_input.timeout"),
+        ("url_input.concurrency=0", "url_input.concurrency"),
+    ] {
+        let said = message(load("", &[], &[&flag.replace('\'', "\"")]));
+        assert!(said.contains(word), "{flag}: {said}");
+    }
+}
+
+#[test]
+fn sessions_live_no_longer_than_they_may() {
+    let long = message(load("", &[], &["sessions.default_ttl=2h", "sessions.max_ttl=1h"]));
+    assert!(long.contains("sessions.max_ttl"), "{long}");
+    assert!(message(load("", &[], &["sessions.default_ttl=999ms"])).contains("default_ttl"));
+    assert!(message(load("", &[], &["sessions.most_faces=0"])).contains("most_faces"));
+    assert!(load("", &[], &["sessions.default_ttl=1h", "sessions.max_ttl=1h"]).is_ok());
+}
+
+#[test]
+fn bounds_of_findings_have_ranges() {
+    assert!(load("", &[], &[]).is_ok());
+    for wrong in ["findings.most_yaw=91", "findings.least_margin=-0.5", "findings.most_white=1.5"] {
+        let key = wrong.split('=').next().unwrap();
+        let said = message(load("", &[], &[wrong]));
+        assert!(said.contains(key), "{wrong}: {said}");
+    }
+    let ghost = message(load("", &[], &["face.second_portrait_ratio=0"]));
+    assert!(ghost.contains("second_portrait_ratio"), "{ghost}");
+}
+
+#[test]
+fn debug_output_shows_no_password() {
+    let redis = "redis://user:s3cret@host";
+    let flags = [
+        "broker.url=amqp://user:s3cret@host",
+        &format!("store.url={redis}"),
+        &format!("blobs.url={redis}"),
+        "objects.url=s3://bucket",
+        "objects.endpoint=https://user:s3cret@host",
+        "objects.access_key_id=s3cret-id",
+        "objects.secret_access_key=s3cret-key",
+    ];
+    let shown = format!("{:?}", load("", &[], &flags).unwrap());
+    assert!(shown.contains("host") && !shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let sources = Sources { file: Some("/nowhere/faceline.toml".into()), flags: vec![] };
+    assert!(message(Settings::load(&sources)).contains("/nowhere/faceline.toml"));
+}

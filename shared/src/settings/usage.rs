@@ -1,0 +1,35 @@
+//! The section `usage`.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::error::{SettingsError, invalid};
+
+/// Usage records, the basis of billing.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
+#[serde(default, deny_unknown_fields)]
+pub struct UsageSettings {
+    /// How long records are kept, in whole days.
+    #[serde(with = "humantime_serde")]
+    pub retention: Duration,
+    /// How often a gateway moves records from the session store to the object store. An export does not contain them before.
+    #[serde(with = "humantime_serde")]
+    pub interval: Duration,
+}
+
+impl Default for UsageSettings {
+    fn default() -> Self {
+        Self { retention: Duration::from_hours(400 * 24), interval: Duration::from_secs(30) }
+    }
+}
+
+impl UsageSettings {
+    pub(super) fn validate(&self) -> Result<(), SettingsError> {
+        if self.retention < Duration::from_hours(24) || self.interval.is_zero() {
+            return invalid("usage.retention must be at least a day and usage.interval above 0");
+        }
+        Ok(())
+    }
+}

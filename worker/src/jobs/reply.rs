@@ -1,0 +1,109 @@
+//! Publishing a job's answer, with retries.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use faceline_shared::broker::republish::Republisher;
+use faceline_shared::broker::{Message, Publish as _, Published, Queue, Settlement};
+use faceline_shared::job::{JobEnvelope, JobFailure, Outcome, ReplyEnvelope};
+use faceline_shared::retry::Backoff;
+use faceline_shared::seal::KeyRing;
+
+use super::expiring_set::ExpiringSet;
+use super::metrics::WorkerMetrics;
+
+/// How long the names of lost reply queues are kept. A gateway never opens a reply queue under an old name again, and
+/// the late jobs for it are done by then.
+const LOST_QUEUE_TTL: Duration = Duration::from_secs(600);
+/// Most names of lost reply queues that are kept.
+const MAX_LOST_QUEUES: usize = 1_000;
+
+/// Publishes answers to the gateways' reply queues.
+pub(super) struct Replier {
+    publisher: Arc<Republisher>,
+    keys: KeyRing,
+    metrics: WorkerMetrics,
+    /// Reply queues that do not exist any more.
+    lost_queues: ExpiringSet<String>,
+}
+
+impl Replier {
+    pub(super) fn new(publisher: Arc<Republisher>, keys: KeyRing, metrics: WorkerMetrics) -> Self {
+        Self { publisher, keys, metrics, lost_queues: ExpiringSet::new(MAX_LOST_QUEUES, LOST_QUEUE_TTL) }
+    }
+
+    /// Whether the reply queue does not exist any more.
+    pub(super) fn is_lost(&self, reply_to: &String) -> bool {
+        self.lost_queues.contains(reply_to)
+    }
+
+    /// Publishes the answer, and returns how to settle the job. `service` is the time that its task took.
+    pub(super) async fn reply(
+        &self,
+        envelope: &JobEnvelope,
+        reply_to: &str,
+        outcome: &Outcome,
+        service: Duration,
+    ) -> Settlement {
+        let encoding = Instant::now();
+        let body =
+            ReplyEnvelope::seal(envelope.id, outcome, service, &self.keys).and_then(|reply| reply.encode());
+        let body = match body {
+            Ok(body) => body,
+            Err(error) => {
+                tracing::error!(%error, "an answer cannot be sealed");
+                return Settlement::Failed;
+            }
+        };
+        self.metrics.stage("encode", encoding.elapsed());
+        let message =
+            Message { id: envelope.id, reply_to: None, expiration: None, earlier_attempts: 0, body };
+        match self.publish(envelope, &Queue::Reply(reply_to.to_owned()), &message).await {
+            Published::Accepted => {
+                self.metrics.answered.with_label_values(&[label(outcome)]).inc();
+                Settlement::Ack
+            }
+            Published::Returned => {
+                // The gateway has opened another queue and sent its jobs again, or it has ended for good.
+                self.lost_queues.insert(reply_to.to_owned());
+                self.metrics.dropped("gateway_gone");
+                Settlement::Ack
+            }
+            Published::Full | Published::Unreachable | Published::Unknown => {
+                tracing::warn!("the answer was not published before the job's deadline");
+                Settlement::GiveBack
+            }
+        }
+    }
+
+    /// Publishes an answer, and retries while the broker refuses it and the caller may still be waiting. If the job
+    /// were given back instead, a worker would have to do it again, and brokers before RabbitMQ 4 would count it as a
+    /// failure.
+    async fn publish(&self, envelope: &JobEnvelope, queue: &Queue, message: &Message) -> Published {
+        let mut retries = Backoff::REQUEST.retries();
+        loop {
+            let published = self.publisher.publish(queue, message).await;
+            let refused = matches!(published, Published::Full | Published::Unreachable | Published::Unknown);
+            if !refused || envelope.age() > envelope.budget() {
+                return published;
+            }
+            tracing::warn!(?published, "the answer is not published yet; trying again");
+            retries.wait().await;
+        }
+    }
+}
+
+/// The label of an outcome in the metric of answered jobs.
+fn label(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Ok(_) => "done",
+        Err(JobFailure::BadPicture { .. }) => "bad_picture",
+        Err(JobFailure::SeveralFaces { .. }) => "several_faces",
+        Err(JobFailure::NoFace { .. }) => "no_face",
+        Err(JobFailure::OtherAlgorithm { .. }) => "other_algorithm",
+        Err(JobFailure::BlobLost) => "blob_lost",
+        Err(JobFailure::Expired { .. }) => "expired",
+        Err(JobFailure::Poison { .. }) => "poison",
+        Err(JobFailure::Internal) => "internal",
+    }
+}

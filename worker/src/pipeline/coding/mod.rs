@@ -1,0 +1,7 @@
+//! Coding a face into an embedding, and estimating its age.
+
+mod age;
+mod code;
+mod coded;
+
+pub use self::coded::{AgedFace, Coded, CodedFace, CodingOptions};

@@ -1,0 +1,29 @@
+//! What all steps of the pipeline share.
+
+use std::time::Instant;
+
+use super::settings::PipelineSettings;
+use super::times::{Stage, StageTimes};
+use crate::picture::Sampler;
+
+/// Settings, buffers and measured times of one pipeline, handed to each of its steps.
+pub(crate) struct Context {
+    pub(crate) settings: PipelineSettings,
+    pub(crate) sampler: Sampler,
+    /// Times since they were last taken.
+    pub(crate) times: StageTimes,
+}
+
+impl Context {
+    pub(crate) fn new(settings: PipelineSettings) -> Self {
+        Self { settings, sampler: Sampler::default(), times: StageTimes::default() }
+    }
+
+    /// Runs one step and adds its time to a stage. The step gets the sampler, which most steps need.
+    pub(crate) fn timed<T>(&mut self, stage: Stage, step: impl FnOnce(&mut Sampler) -> T) -> T {
+        let started = Instant::now();
+        let result = step(&mut self.sampler);
+        self.times.add(stage, started.elapsed());
+        result
+    }
+}

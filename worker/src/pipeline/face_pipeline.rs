@@ -1,0 +1,110 @@
+//! The models of one inference thread.
+
+use std::time::Duration;
+
+use super::context::Context;
+use super::fault::CodingFault;
+use super::models::{AgeEstimator, Models, OnDemand, PassiveLiveness, open};
+use super::search::{Embedded, Searched, Searcher};
+use super::settings::PipelineSettings;
+use super::times::{Stage, StageTimes};
+use crate::inference::InferenceError;
+use crate::picture::{Picture, PictureFault, Source, compress};
+
+/// Codes and judges pictures. Each inference thread has its own one, which owns its sessions of the models.
+pub struct Pipeline {
+    models: Models,
+    pub(crate) searcher: Searcher,
+    pub(crate) ages: OnDemand<AgeEstimator>,
+    pub(crate) liveness: OnDemand<PassiveLiveness>,
+    pub(crate) context: Context,
+}
+
+/// The face that is meant, with the picture at a scale that is fine enough for it.
+pub(crate) struct LocatedFace<'b> {
+    pub(crate) source: Source<'b>,
+    pub(crate) picture: Picture,
+    pub(crate) embedded: Embedded,
+}
+
+impl Pipeline {
+    /// Opens the models that most jobs need.
+    ///
+    /// # Errors
+    /// [`InferenceError::Model`] if a model does not load or is not what the manifest says,
+    /// [`InferenceError::NoProvider`] or [`InferenceError::Provider`] if the device cannot be used.
+    pub fn new(models: &Models, settings: PipelineSettings) -> Result<Self, InferenceError> {
+        Ok(Self {
+            searcher: Searcher::open(models)?,
+            ages: OnDemand::new(models),
+            liveness: OnDemand::new(models),
+            context: Context::new(settings),
+            models: models.clone(),
+        })
+    }
+
+    /// Opens the models again, since their sessions may be broken.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; the old sessions stay then.
+    pub fn reopen(&mut self) -> Result<(), InferenceError> {
+        self.searcher = Searcher::open(&self.models)?;
+        self.ages = OnDemand::new(&self.models);
+        self.liveness = OnDemand::new(&self.models);
+        Ok(())
+    }
+
+    /// Opens and closes the models that a pipeline opens at their first use, so that a model that cannot be used ends
+    /// the start of a worker and not the first request for it.
+    ///
+    /// # Errors
+    /// [`InferenceError::Model`] if a model does not load or is not what the manifest says.
+    pub fn check_on_demand_models(models: &Models) -> Result<(), InferenceError> {
+        open::<AgeEstimator>(models)?;
+        open::<PassiveLiveness>(models).map(|_| ())
+    }
+
+    /// Runs each model that coding needs once, so that the first job does not pay for their initialisation.
+    ///
+    /// # Errors
+    /// [`CodingFault::Inference`] if a model does not run.
+    pub fn warm_up(&mut self) -> Result<(), CodingFault> {
+        self.searcher.warm_up(&mut self.context)
+    }
+
+    /// Time that all models have run so far, without the preparation of inputs. For benchmarks.
+    #[must_use]
+    pub fn model_time(&self) -> Duration {
+        self.searcher.busy() + self.ages.busy() + self.liveness.busy()
+    }
+
+    /// Takes the times of all stages since the last call.
+    pub fn take_times(&mut self) -> StageTimes {
+        std::mem::take(&mut self.context.times)
+    }
+
+    /// Converts a picture to an upright JPEG of the received size without metadata. No model runs.
+    ///
+    /// # Errors
+    /// [`PictureFault`] if the picture cannot be decoded.
+    pub fn compress(&mut self, picture: &[u8]) -> Result<Vec<u8>, PictureFault> {
+        let limits = self.context.settings.limits;
+        self.context.timed(Stage::Decode, |_| compress(picture, &limits))
+    }
+
+    /// Finds the face that is meant and decodes the picture finely enough for it. `first` is the first candidate's
+    /// embedding if it is known already.
+    pub(crate) fn locate<'b>(
+        &mut self,
+        searched: Searched<'b>,
+        first: Option<Embedded>,
+    ) -> Result<Option<LocatedFace<'b>>, CodingFault> {
+        let context = &mut self.context;
+        let Some(face) = self.searcher.find(context, &searched, first)?.into_iter().next() else {
+            return Ok(None);
+        };
+        let Searched { mut source, picture, .. } = searched;
+        let (picture, embedded) = self.searcher.refine_scale(context, &mut source, picture, face.embedded)?;
+        Ok(Some(LocatedFace { source, picture, embedded }))
+    }
+}

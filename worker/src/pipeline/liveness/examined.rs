@@ -1,0 +1,36 @@
+//! Results of an examination.
+
+use faceline_shared::job::Subject;
+use faceline_shared::job::examination::{self, Motion};
+
+use crate::pipeline::fault::CodingFault;
+
+/// The result of an examination.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// The live pictures, in the order given.
+    pub live: Vec<ExaminedPicture>,
+    /// The motion between two live pictures; `None` if it cannot be judged.
+    pub motion: Option<Motion>,
+    /// The photo; `None` if there is none.
+    pub photo: Option<ExaminedPicture>,
+}
+
+/// The result for one picture of an examination.
+#[derive(Clone, Debug)]
+pub struct ExaminedPicture {
+    /// The part that the caller receives.
+    pub shown: examination::ExaminedPicture,
+    /// The L2-normalised embedding; `None` unless the picture has one face.
+    pub embedding: Option<Vec<f32>>,
+}
+
+/// Why an examination has no result.
+#[derive(Debug, thiserror::Error)]
+#[error("{subject:?}: {fault}")]
+pub struct ExaminingFault {
+    /// The picture at fault.
+    pub subject: Subject,
+    /// The fault of the picture, or of a model.
+    pub fault: CodingFault,
+}

@@ -1,0 +1,10 @@
+//! Examining live pictures: findings that prevent a judgement, passive liveness, and motion between two pictures.
+
+mod examination;
+#[cfg(test)]
+mod examination_tests;
+mod examined;
+mod findings;
+mod motion;
+
+pub use self::examined::{Examined, ExaminedPicture, ExaminingFault};

@@ -1,0 +1,193 @@
+//! How a head moved between two still pictures, and whether a flat picture of it could have moved in this way.
+//!
+//! Three measures are taken, and the one that speaks most against a living head decides:
+//! - how far the head turned, by its pose and by the parallax of its nose ([`head_turn`]);
+//! - whether one picture becomes the other if it is bent and tilted like a sheet of paper ([`sheet`]), which shows that
+//!   it is a sheet of paper or the same picture twice;
+//! - whether both were taken in the same place ([`surroundings`]).
+//!
+//! A screen that plays the recording of a turning head shows the motion of a real head. Passive liveness has to detect
+//! the screen.
+
+#[cfg(test)]
+mod attack;
+mod grey;
+mod head_turn;
+mod least_squares;
+mod sheet;
+mod surroundings;
+#[cfg(test)]
+mod tests;
+
+use faceline_shared::job::examination::{Direction, Motion};
+
+use self::sheet::FacePatch;
+use self::surroundings::Surroundings;
+use crate::inference::InferenceError;
+use crate::picture::Picture;
+use crate::pipeline::context::Context;
+use crate::pipeline::geometry::FramedPicture;
+use crate::pipeline::search::{Candidate, Finder};
+use crate::pipeline::times::Stage;
+
+/// Sine of a head turn below which its direction is random.
+const MIN_DIRECTED_TURN_SINE: f32 = 0.05;
+
+/// Least share of the whole head turn that goes in a requested direction. The turn may deviate from it by up to 69
+/// degrees; if two directions are requested, it must lie between them, at least 21 degrees from each.
+const MIN_DIRECTION_SHARE: f32 = 0.35;
+
+/// Lower bound of a motion score, since scores are above zero.
+const MIN_SCORE: f32 = 1e-3;
+
+/// Converts a measure to the scale of
+/// [`SecurityLevel::threshold`](faceline_shared::liveness::SecurityLevel::threshold).
+struct Calibration {
+    /// The measure at which the score is 0.5.
+    medium: f32,
+    /// The measure at which the score is 0.75. It lies below `medium` if a smaller measure is better.
+    high: f32,
+}
+
+impl Calibration {
+    /// The logistic curve through both points. As far on the other side of `medium`, it is 0.25.
+    fn score(&self, measure: f32) -> f32 {
+        let logit = (measure - self.medium) / (self.high - self.medium) * 3.0_f32.ln();
+        1.0 / (1.0 + (-logit).exp())
+    }
+}
+
+/// Of the sine of a head turn: 5.4 degrees and 6.6 degrees.
+const HEAD_TURN: Calibration = Calibration { medium: 0.095, high: 0.115 };
+
+/// Of the correlation of both faces, after one was mapped onto the other like a bent sheet.
+const SHEET: Calibration = Calibration { medium: 0.955, high: 0.94 };
+
+/// Of the similarity of both surroundings.
+const SURROUNDINGS: Calibration = Calibration { medium: 0.86, high: 0.92 };
+
+/// One of two pictures, with the face whose motion is judged.
+pub(super) struct Still<'a> {
+    pub(super) picture: &'a Picture,
+    /// With refined landmarks.
+    pub(super) candidate: &'a Candidate,
+}
+
+/// Judges the motion of a head from the first picture to the second. `challenge` lists the directions in which the nose
+/// was asked to move.
+pub(super) fn judge(
+    finder: &mut Finder,
+    context: &mut Context,
+    stills: [&Still<'_>; 2],
+    challenge: &[Direction],
+) -> Result<Motion, InferenceError> {
+    let [first, second] = stills;
+    let before = finder.average(context, first.picture, first.candidate)?;
+    let after = finder.average(context, second.picture, second.candidate)?;
+    Ok(context.timed(Stage::Landmarks, |sampler| {
+        let head_turn = head_turn::between(&before, &after);
+        let [one, other] = [(first, &before), (second, &after)].map(|(still, landmarks)| {
+            let framed = FramedPicture { picture: still.picture, frame: still.candidate.frame };
+            let patch = FacePatch::cut(sampler, &framed, landmarks);
+            (patch, Surroundings::cut(sampler, &framed, landmarks))
+        });
+        let correlation = one.0.correlation(&other.0).max(one.0.correlation(&other.0.mirrored()));
+        let surroundings = one.1.zip(other.1).map(|(one, other)| one.similarity(&other));
+        combine(head_turn, correlation, surroundings, challenge)
+    }))
+}
+
+/// Combines the three measures.
+fn combine(
+    head_turn: [f32; 2],
+    correlation: f32,
+    surroundings: Option<f32>,
+    challenge: &[Direction],
+) -> Motion {
+    let [right, down] = head_turn;
+    let whole = right.hypot(down);
+    let surroundings = surroundings.map_or(1.0, |similarity| SURROUNDINGS.score(similarity));
+    let score = HEAD_TURN.score(whole).min(SHEET.score(correlation)).min(surroundings);
+    let moved = whole >= MIN_DIRECTED_TURN_SINE;
+    let follows = |direction: &Direction| {
+        let part = match direction {
+            Direction::Up => -down,
+            Direction::Down => down,
+            Direction::Left => -right,
+            Direction::Right => right,
+        };
+        moved && part >= MIN_DIRECTION_SHARE * whole
+    };
+    Motion {
+        score: score.max(MIN_SCORE),
+        direction: moved.then(|| degrees(right, down)),
+        follows: challenge.iter().all(follows),
+    }
+}
+
+/// The angle counter-clockwise from the right, above 0 and at most 360.
+fn degrees(right: f32, down: f32) -> f32 {
+    let degrees = (-down).atan2(right).to_degrees();
+    if degrees > 0.0 { degrees } else { degrees + 360.0 }
+}
+
+#[cfg(test)]
+mod units {
+    use faceline_shared::liveness::SecurityLevel;
+
+    use super::*;
+
+    #[test]
+    fn scores_are_on_the_scale_of_the_security_levels() {
+        for calibration in [HEAD_TURN, SHEET, SURROUNDINGS] {
+            let Calibration { medium, high } = calibration;
+            let levels = [
+                (2.0 * medium - high, SecurityLevel::Low),
+                (medium, SecurityLevel::Medium),
+                (high, SecurityLevel::High),
+            ];
+            for (measure, level) in levels {
+                assert!((calibration.score(measure) - level.threshold()).abs() < 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn directions_are_counter_clockwise_from_the_right() {
+        for (right, down, expected) in
+            [(0.3, 0.0, 360.0), (0.3, -0.3, 45.0), (0.0, -0.3, 90.0), (-0.3, 0.0, 180.0), (0.0, 0.3, 270.0)]
+        {
+            let found = combine([right, down], 0.5, None, &[]).direction.unwrap();
+            assert!((found - expected).abs() < 1e-3, "{found}, not {expected}");
+        }
+        assert_eq!(combine([0.03, 0.03], 0.5, None, &[]).direction, None);
+    }
+
+    #[test]
+    fn every_direction_that_is_asked_for_must_be_taken() {
+        use Direction::{Down, Left, Right, Up};
+        let follows = |turn, challenge: &[Direction]| combine(turn, 0.5, None, challenge).follows;
+        for (turn, taken) in
+            [([0.3, 0.05], Right), ([-0.3, 0.05], Left), ([0.05, -0.3], Up), ([0.05, 0.3], Down)]
+        {
+            for direction in [Up, Down, Left, Right] {
+                assert_eq!(follows(turn, &[direction]), direction == taken, "{turn:?} {direction:?}");
+            }
+            assert!(follows(turn, &[]));
+        }
+        assert!(follows([-0.2, -0.15], &[Up, Left]) && !follows([-0.2, -0.02], &[Up, Left]));
+        assert!(!follows([-0.2, -0.15], &[Up, Right]) && !follows([0.2, 0.2], &[Left, Right]));
+        assert!(!follows([0.02, 0.0], &[Right]), "that is no turn");
+    }
+
+    #[test]
+    fn the_worst_of_turn_likeness_and_place_decides() {
+        let score =
+            |turn: f32, correlation, surroundings| combine([turn, 0.0], correlation, surroundings, &[]).score;
+        assert!(score(0.3, 0.7, Some(0.98)) > 0.75 && score(0.3, 0.7, None) > 0.75);
+        assert!(score(0.02, 0.7, Some(0.98)) < 0.25);
+        assert!(score(0.3, 0.99, Some(0.98)) < 0.25);
+        assert!(score(0.3, 0.7, Some(0.5)) < 0.25);
+        assert!(score(0.0, 1.0, Some(0.0)) > 0.0);
+    }
+}

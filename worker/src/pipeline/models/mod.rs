@@ -1,0 +1,23 @@
+//! The networks: how each is opened, how it crops and normalises its input, and what its output means.
+
+mod age;
+mod detector;
+mod embedder;
+mod face_region;
+mod installed;
+mod landmarks;
+mod network;
+mod normaliser;
+mod on_demand;
+mod passive_liveness;
+
+pub(crate) use self::age::AgeEstimator;
+pub(crate) use self::detector::{Detection, Detector, Light};
+pub(crate) use self::embedder::{Embedder, FaceEmbedding};
+pub(crate) use self::face_region::FaceRegion;
+pub(crate) use self::installed::open;
+pub use self::installed::{Models, ModelsError};
+pub(crate) use self::landmarks::{LandmarkEstimate, Landmarker, PassPair};
+pub(crate) use self::network::FaceModel;
+pub(crate) use self::on_demand::OnDemand;
+pub(crate) use self::passive_liveness::PassiveLiveness;

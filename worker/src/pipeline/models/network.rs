@@ -1,0 +1,77 @@
+//! What all networks of the pipeline have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use faceline_models::InstalledModel;
+use faceline_models::manifest::{Model, Role};
+
+use super::normaliser::Normaliser;
+use crate::inference::{Device, InferenceError, ModelOutputs, ModelSession, Runtime};
+use crate::picture::Chip;
+
+/// A network that takes chips of one size, in batches.
+pub(crate) struct Network {
+    session: ModelSession,
+    normaliser: Normaliser,
+    size: (u32, u32),
+    /// The batch so far. Its memory is kept for the next batch.
+    tensor: Vec<f32>,
+}
+
+/// A network with a purpose: what the manifest must say of it, and how its output is read.
+pub(crate) trait FaceModel: Sized {
+    /// The role of the model in the manifest.
+    const ROLE: Role;
+    /// The input and output that such a model has, for the error about another one.
+    const FORM: &'static str;
+
+    /// Wraps an opened network; `None` where `spec` describes a model of another form.
+    fn new(network: Network, spec: &Model) -> Option<Self>;
+
+    /// The network inside.
+    fn network(&self) -> &Network;
+
+    /// Time of all runs so far, without the preparation of inputs.
+    fn busy(&self) -> Duration {
+        self.network().session.busy()
+    }
+}
+
+impl Network {
+    /// Loads an installed model.
+    pub(crate) fn open(
+        runtime: &Arc<Runtime>,
+        device: Device,
+        model: &InstalledModel<'_>,
+    ) -> Result<Self, InferenceError> {
+        let input = &model.spec.input;
+        Ok(Self {
+            session: ModelSession::open(runtime, device, &model.path, model.spec)?,
+            normaliser: Normaliser::new(input),
+            size: (input.width, input.height),
+            tensor: Vec::new(),
+        })
+    }
+
+    /// An empty chip of the network's input size.
+    pub(crate) fn chip(&self) -> Chip {
+        let (width, height) = self.size;
+        Chip { width, height, pixels: Vec::new() }
+    }
+
+    /// Begins a batch, and discards one that a panic left behind.
+    pub(crate) fn begin_batch(&mut self) {
+        self.tensor.clear();
+    }
+
+    /// Adds a chip to the batch.
+    pub(crate) fn push(&mut self, chip: &Chip) {
+        self.normaliser.append(chip, &mut self.tensor);
+    }
+
+    /// Runs the batch.
+    pub(crate) fn run(&mut self) -> Result<ModelOutputs<'_>, InferenceError> {
+        self.session.run(&self.tensor)
+    }
+}

@@ -1,0 +1,33 @@
+//! Models that most workers never need.
+
+use std::time::Duration;
+
+use super::installed::{Models, open};
+use super::network::FaceModel;
+use crate::inference::InferenceError;
+
+/// A model that is opened at its first use, because it takes megabytes.
+pub(crate) struct OnDemand<M> {
+    models: Models,
+    opened: Option<M>,
+}
+
+impl<M: FaceModel> OnDemand<M> {
+    pub(crate) fn new(models: &Models) -> Self {
+        Self { models: models.clone(), opened: None }
+    }
+
+    /// The model, opened if it was not yet.
+    pub(crate) fn get(&mut self) -> Result<&mut M, InferenceError> {
+        let model = match self.opened.take() {
+            Some(opened) => opened,
+            None => open(&self.models)?,
+        };
+        Ok(self.opened.insert(model))
+    }
+
+    /// Time of all runs of the model so far.
+    pub(crate) fn busy(&self) -> Duration {
+        self.opened.as_ref().map_or(Duration::ZERO, M::busy)
+    }
+}

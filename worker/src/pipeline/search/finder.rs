@@ -1,0 +1,231 @@
+//! Detector and landmark model together: finding candidates in a picture.
+
+use std::time::Duration;
+
+use super::candidate::Candidate;
+use super::evidence::{PROBE_FACTORS, PROBE_MIN_OVERLAP};
+use crate::inference::InferenceError;
+use crate::picture::{Picture, Sampler};
+use crate::pipeline::context::Context;
+use crate::pipeline::geometry::{Frame, FramedPicture, Landmarks, Rect, Rotation};
+use crate::pipeline::models::{
+    Detector, FaceModel as _, LandmarkEstimate, Landmarker, Light, Models, PassPair, open,
+};
+use crate::pipeline::times::Stage;
+
+/// Detections of one search that are examined. More than these are a pattern and not people.
+const MAX_DETECTIONS: usize = 16;
+
+/// A picture is stretched to the detector's aspect ratio by at most this factor, and padded beyond it.
+const MAX_STRETCH: f32 = 1.8;
+
+/// By this factor the searched region is larger than the picture where a face may extend beyond it.
+const LARGER_REGION_FACTOR: f32 = 1.6;
+
+/// From this width on, in pixels of its input, the detector does not overlook a face. A wider detection that appears in
+/// a tile only is no face.
+const PLAIN_WIDTH_PIXELS: f32 = 30.0;
+
+/// How often landmarks are found again, starting from the last ones. Each time, the influence of the detector's box
+/// becomes two to three times smaller.
+const REFINEMENTS: usize = 2;
+
+/// Detector and landmark model together.
+pub(crate) struct Finder {
+    detector: Detector,
+    landmarker: Landmarker,
+}
+
+impl Finder {
+    pub(crate) fn open(models: &Models) -> Result<Self, InferenceError> {
+        Ok(Self { detector: open(models)?, landmarker: open(models)? })
+    }
+
+    /// Time of all runs of both models so far.
+    pub(crate) fn busy(&self) -> Duration {
+        self.detector.busy() + self.landmarker.busy()
+    }
+
+    /// Runs both models once.
+    pub(crate) fn warm_up(&mut self, sampler: &mut Sampler, picture: &Picture) -> Result<(), InferenceError> {
+        let framed = FramedPicture::new(picture, Rotation::None);
+        let region = self.whole_region(&framed.frame);
+        self.detector.detect(sampler, &framed, &[region], Light::Plain)?;
+        self.landmarker.locate(sampler, &framed, &[PassPair::at_box(&region)])?;
+        Ok(())
+    }
+
+    /// Candidates in the frame as a whole.
+    pub(crate) fn whole(
+        &mut self,
+        context: &mut Context,
+        framed: &FramedPicture<'_>,
+    ) -> Result<Vec<Candidate>, InferenceError> {
+        let region = self.whole_region(&framed.frame);
+        self.search(context, framed, &[region], Light::Plain)
+    }
+
+    /// Candidates that fill the frame, or more than that.
+    pub(crate) fn larger_than_frame(
+        &mut self,
+        context: &mut Context,
+        framed: &FramedPicture<'_>,
+    ) -> Result<Vec<Candidate>, InferenceError> {
+        let region = self.whole_region(&framed.frame).scaled(LARGER_REGION_FACTOR);
+        self.search(context, framed, &[region], Light::Plain)
+    }
+
+    /// Candidates in a frame that is dark, pale or uneven.
+    pub(crate) fn in_the_dark(
+        &mut self,
+        context: &mut Context,
+        framed: &FramedPicture<'_>,
+    ) -> Result<Vec<Candidate>, InferenceError> {
+        let region = self.whole_region(&framed.frame);
+        self.search(context, framed, &[region], Light::Equalised)
+    }
+
+    /// Candidates too small for a search of the whole frame. The search covers tiles of half the frame's size that
+    /// overlap by half: nine tiles, or fewer where the frame is long or high.
+    pub(crate) fn close_up(
+        &mut self,
+        context: &mut Context,
+        framed: &FramedPicture<'_>,
+    ) -> Result<Vec<Candidate>, InferenceError> {
+        let whole = self.whole_region(&framed.frame);
+        let (w, h) = (whole.width() / 2.0, whole.height() / 2.0);
+        let columns = tile_starts(framed.frame.width, w);
+        let tiles: Vec<Rect> = tile_starts(framed.frame.height, h)
+            .into_iter()
+            .flat_map(|top| columns.iter().map(move |&left| Rect::new(left, top, w, h)))
+            .collect();
+        let mut found = self.search(context, framed, &tiles, Light::Plain)?;
+        found.retain(|candidate| !self.is_plain(candidate));
+        Ok(found)
+    }
+
+    /// Whether a face of this size is large enough for a search of the whole frame to find it.
+    pub(crate) fn is_plain(&self, candidate: &Candidate) -> bool {
+        let scale = self.detector.width() / self.whole_region(&candidate.frame).width();
+        candidate.detection.area.width() * scale >= PLAIN_WIDTH_PIXELS
+    }
+
+    /// The detector's scores of a candidate in regions of several sizes around it.
+    pub(crate) fn probe(
+        &mut self,
+        context: &mut Context,
+        picture: &Picture,
+        candidate: &Candidate,
+    ) -> Result<[f32; PROBE_FACTORS.len()], InferenceError> {
+        let area = &candidate.detection.area;
+        let framed = FramedPicture { picture, frame: candidate.frame };
+        let mut scores = [0.0; PROBE_FACTORS.len()];
+        context.timed(Stage::Detect, |sampler| {
+            for (score, factor) in scores.iter_mut().zip(PROBE_FACTORS) {
+                let height = area.width().max(area.height()) * factor;
+                let region = Rect::centred(area.centre(), height * self.detector.aspect(), height);
+                let found = self.detector.detect(sampler, &framed, &[region], candidate.light)?;
+                let confirmed =
+                    found.iter().find(|other| other.area.intersection_over_union(area) > PROBE_MIN_OVERLAP);
+                *score = confirmed.map_or(0.0, |other| other.score);
+            }
+            Ok(scores)
+        })
+    }
+
+    /// The same face with more precise landmarks, found again from the known ones.
+    pub(crate) fn refine(
+        &mut self,
+        context: &mut Context,
+        picture: &Picture,
+        candidate: &Candidate,
+    ) -> Result<Candidate, InferenceError> {
+        let framed = FramedPicture { picture, frame: candidate.frame };
+        context.timed(Stage::Landmarks, |sampler| {
+            let mut landmarks = candidate.landmarks.clone();
+            for _ in 0..REFINEMENTS {
+                let passes = PassPair::at_face(&landmarks);
+                let found = self.landmarker.locate(sampler, &framed, &[passes])?;
+                landmarks = found.into_iter().next().map_or(landmarks, |estimate| estimate.landmarks);
+            }
+            Ok(Candidate { landmarks, ..candidate.clone() })
+        })
+    }
+
+    /// The landmarks of a refined candidate, averaged over many passes. They are precise to a hundredth of the eye
+    /// distance, so those of two pictures can be compared.
+    pub(crate) fn average(
+        &mut self,
+        context: &mut Context,
+        picture: &Picture,
+        candidate: &Candidate,
+    ) -> Result<Landmarks, InferenceError> {
+        let framed = FramedPicture { picture, frame: candidate.frame };
+        context.timed(Stage::Landmarks, |sampler| {
+            self.landmarker.average(sampler, &framed, &candidate.landmarks)
+        })
+    }
+
+    fn search(
+        &mut self,
+        context: &mut Context,
+        framed: &FramedPicture<'_>,
+        regions: &[Rect],
+        light: Light,
+    ) -> Result<Vec<Candidate>, InferenceError> {
+        let mut detections =
+            context.timed(Stage::Detect, |sampler| self.detector.detect(sampler, framed, regions, light))?;
+        detections.truncate(MAX_DETECTIONS);
+        context.timed(Stage::Landmarks, |sampler| {
+            let passes: Vec<_> = detections.iter().map(|found| PassPair::at_box(&found.area)).collect();
+            let estimates = self.landmarker.locate(sampler, framed, &passes)?;
+            let candidate = |(detection, LandmarkEstimate { landmarks, spread })| Candidate {
+                detection,
+                light,
+                landmarks,
+                spread,
+                frame: framed.frame,
+            };
+            Ok(detections.into_iter().zip(estimates).map(candidate).collect())
+        })
+    }
+
+    /// The region that a search of the whole frame covers: padded where the frame is too long or too high.
+    fn whole_region(&self, frame: &Frame) -> Rect {
+        let aspect = self.detector.aspect();
+        let stretch = frame.width / frame.height / aspect;
+        let (width, height) = if stretch > MAX_STRETCH {
+            (frame.width, frame.width / aspect / MAX_STRETCH)
+        } else if stretch < 1.0 / MAX_STRETCH {
+            (frame.height * aspect / MAX_STRETCH, frame.height)
+        } else {
+            (frame.width, frame.height)
+        };
+        Rect::centred([frame.width / 2.0, frame.height / 2.0], width, height)
+    }
+}
+
+/// Starts of tiles of length `tile` that cover `extent` and overlap by at least half.
+fn tile_starts(extent: f32, tile: f32) -> Vec<f32> {
+    if tile >= extent {
+        return vec![(extent - tile) / 2.0];
+    }
+    let count = (2.0 * (extent / tile - 1.0)).ceil().max(1.0);
+    (0..=count as u8).map(|step| f32::from(step) / count * (extent - tile)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_cover_everything_and_overlap() {
+        assert_eq!(tile_starts(400.0, 200.0), [0.0, 100.0, 200.0]);
+        assert_eq!(tile_starts(400.0, 500.0), [-50.0]);
+        for (extent, tile) in [(400.0, 399.0), (400.0, 170.0), (1000.0, 250.0)] {
+            let steps = tile_starts(extent, tile);
+            assert_eq!((steps[0], steps[steps.len() - 1]), (0.0, extent - tile));
+            assert!(steps.windows(2).all(|pair| pair[1] - pair[0] <= tile / 2.0 + 1e-3), "{steps:?}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What the steps of a search hand on.
+
+use super::candidate::Candidate;
+use super::choice::Choice;
+use super::evidence::Evidence;
+use crate::picture::{Chip, Picture, Source};
+use crate::pipeline::models::FaceEmbedding;
+
+/// A picture after the first search, which covers it as a whole.
+pub(crate) struct Searched<'b> {
+    pub(crate) source: Source<'b>,
+    pub(crate) picture: Picture,
+    /// The most likely one first.
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) choice: Choice,
+    /// Whether faces may lie on their side or upside down.
+    pub(super) rotate: bool,
+}
+
+/// A candidate with precise landmarks, aligned and embedded.
+pub(crate) struct Embedded {
+    pub(crate) candidate: Candidate,
+    /// The aligned face.
+    pub(crate) chip: Chip,
+    pub(crate) embedding: FaceEmbedding,
+}
+
+/// A candidate that is a face.
+pub(crate) struct FoundFace {
+    pub(crate) embedded: Embedded,
+    pub(super) evidence: Evidence,
+}
+
+impl FoundFace {
+    pub(super) fn candidate(&self) -> &Candidate {
+        &self.embedded.candidate
+    }
+
+    pub(super) fn eye_distance(&self) -> f32 {
+        self.candidate().eye_distance()
+    }
+}

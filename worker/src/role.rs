@@ -1,0 +1,175 @@
+//! The role of the worker: builds it from its parts, runs it, and drains it.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use faceline_models::calibration::{Calibration, CalibrationError};
+use faceline_models::manifest::{Output, Role};
+use faceline_models::{Repository, RepositoryError};
+use faceline_shared::admin::Condition;
+use faceline_shared::services::SharedServices;
+use faceline_shared::settings::Settings;
+use faceline_shared::shutdown::CancellationToken;
+
+use crate::inference::{Device, InferenceError, Runtime, UnknownDevice};
+use crate::jobs::{Availability, Consumer, Engine, Handler as _, WorkerMetrics};
+use crate::matching::{Comparator, FaceWorker};
+use crate::picture::PictureLimits;
+use crate::pipeline::{Models, ModelsError, Pipeline, PipelineSettings};
+
+/// How often broker and blob store are checked for /readyz.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Name of the readiness condition that the models are loaded and run.
+pub const MODELS_READY: &str = "models";
+
+/// Why a worker does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// `inference.device` names no kind of device.
+    #[error("inference.device: {0}")]
+    Device(#[from] UnknownDevice),
+    /// The models are not installed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// ONNX Runtime, its execution provider or a session does not load.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// The models cannot be used.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
+    /// The calibration from similarity to false accept rate is missing or not usable.
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    /// The installed models make other templates than the settings say. Gateways would refuse them.
+    #[error(
+        "the installed models make templates of {installed}, face.algorithm and face.template_version say {configured}"
+    )]
+    Algorithm {
+        /// Algorithm and version of the installed models.
+        installed: String,
+        /// Algorithm and version in the settings.
+        configured: String,
+    },
+    /// The system cannot start the inference threads.
+    #[error("inference threads cannot be started: {0}")]
+    Threads(#[from] std::io::Error),
+    /// Loading the models panicked; the panic is in the log.
+    #[error("loading the models failed")]
+    Panicked,
+}
+
+/// Runs a worker until `shutdown`.
+///
+/// # Errors
+/// [`WorkerError`] if models, runtime or device are not as the settings say. A started worker ends without an error.
+pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Result<(), WorkerError> {
+    let models = services.readiness.condition(MODELS_READY);
+    let config = services.settings.clone();
+    // Loading takes seconds of CPU time, which would block a thread of the async runtime.
+    let engine =
+        tokio::task::spawn_blocking(move || engine(&config)).await.map_err(|_| WorkerError::Panicked)??;
+    let (prefetch, slots) = (engine.prefetch(), engine.slots());
+    let availability = engine.availability();
+    if availability.is_available() {
+        tracing::info!(prefetch, slots, "models are loaded and warm");
+        models.set(true);
+    }
+    let reporting = tokio::spawn(report_availability(availability, models.clone()));
+
+    let connected = services.readiness.condition("worker_broker");
+    let blobs = services.readiness.condition("worker_blobs");
+    let checking = tokio::spawn(check_connections(services.clone(), connected, blobs));
+    let metrics = WorkerMetrics::new(&services.metrics);
+    let consumer =
+        Consumer::new(services.broker, services.blobs, services.keys.data, Arc::new(engine), metrics);
+    let drain = services.settings.jobs.drain;
+    let stop = shutdown.clone();
+    let drain_is_over = async {
+        stop.cancelled().await;
+        reporting.abort();
+        models.set(false);
+        tokio::time::sleep(drain).await;
+    };
+    tokio::select! {
+        () = consumer.run(prefetch, shutdown) => tracing::info!("all jobs are done"),
+        () = drain_is_over => tracing::warn!("jobs are left to other workers, because jobs.drain is over"),
+    }
+    checking.abort();
+    Ok(())
+}
+
+/// Loads the models and starts the inference threads.
+pub(crate) fn engine(config: &Settings) -> Result<Engine, WorkerError> {
+    let device: Device = config.inference.device.parse()?;
+    let repository = Repository::open(&config.models.dir)?;
+    let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version())?;
+    let models = Models::load(&repository, &runtime, &device)?;
+    Pipeline::check_on_demand_models(&models)?;
+    check_algorithm(config, &models)?;
+    let calibration = calibration(&repository)?;
+    let settings = pipeline_settings(config);
+    let sessions = match config.inference.sessions {
+        0 => available_parallelism().map_or(1, std::num::NonZero::get),
+        sessions => sessions,
+    };
+    let comparator = Comparator::new(calibration, models.algorithm().to_owned(), models.template_version());
+    let workers =
+        (0..sessions).map(|_| Ok(FaceWorker::new(Pipeline::new(&models, settings)?, comparator.clone())));
+    Ok(Engine::start(workers.collect::<Result<_, InferenceError>>()?)?)
+}
+
+/// The part of the configuration that the pipeline needs.
+#[must_use]
+pub fn pipeline_settings(config: &Settings) -> PipelineSettings {
+    let limits = &config.limits;
+    PipelineSettings {
+        limits: PictureLimits {
+            bytes: limits.picture_bytes,
+            pixels: limits.picture_pixels,
+            time: limits.decode_time,
+        },
+        second_face: config.face.second_face_ratio,
+        second_portrait: config.face.second_portrait_ratio,
+        findings: config.findings,
+    }
+}
+
+fn calibration(repository: &Repository) -> Result<Calibration, WorkerError> {
+    let embedding = repository.model(Role::Embedding)?;
+    match &embedding.spec.output {
+        Output::Embedding { calibration, .. } => Ok(Calibration::named(calibration)?),
+        _ => Err(RepositoryError::NoModel(Role::Embedding).into()),
+    }
+}
+
+fn check_algorithm(config: &Settings, models: &Models) -> Result<(), WorkerError> {
+    let installed = format!("{} version {}", models.algorithm(), models.template_version());
+    let configured = format!("{} version {}", config.face.algorithm, config.face.template_version);
+    if installed == configured { Ok(()) } else { Err(WorkerError::Algorithm { installed, configured }) }
+}
+
+/// Reports whether the models run, as a readiness condition.
+pub(crate) async fn report_availability(mut availability: Availability, models: Condition) {
+    loop {
+        availability.until(false).await;
+        models.set(false);
+        availability.until(true).await;
+        models.set(true);
+    }
+}
+
+/// Checks broker and blob store again and again.
+async fn check_connections(services: SharedServices, connected: Condition, blobs: Condition) {
+    let mut interval = tokio::time::interval(CHECK_INTERVAL);
+    loop {
+        interval.tick().await;
+        connected.set(services.broker.is_connected());
+        let check = services.blobs.check().await;
+        if let Err(error) = &check {
+            tracing::warn!(%error, "the blob store is not usable");
+        }
+        blobs.set(check.is_ok());
+    }
+}
