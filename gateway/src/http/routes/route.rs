@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
 use axum::response::IntoResponse;
-use axum::routing::{MethodFilter, MethodRouter, any_service, on};
+use axum::routing::{MethodFilter, on};
 use tower::Service;
 
 use crate::http::GatewayState;
@@ -16,7 +16,8 @@ use crate::http::operations::{HttpMethod, Operation};
 /// An operation with its handler.
 pub(in crate::http) struct Route {
     pub(super) operation: &'static Operation,
-    endpoint: MethodRouter<Arc<GatewayState>>,
+    /// Adds the handler to a router at a path.
+    add: Box<dyn FnOnce(Router<Arc<GatewayState>>, &str) -> Router<Arc<GatewayState>>>,
 }
 
 impl Route {
@@ -31,7 +32,7 @@ impl Route {
             HttpMethod::Post => MethodFilter::POST,
             HttpMethod::Delete => MethodFilter::DELETE,
         };
-        Self { operation, endpoint: on(method, handler) }
+        Self { operation, add: Box::new(move |router, path| router.route(path, on(method, handler))) }
     }
 
     /// Serves the operation with a gRPC service, which also answers requests with another method.
@@ -41,11 +42,12 @@ impl Route {
         S::Response: IntoResponse + 'static,
         S::Future: Send + 'static,
     {
-        Self { operation, endpoint: any_service(service) }
+        // A method router would add `content-length: 0` to answers whose whole content is their headers.
+        Self { operation, add: Box::new(move |router, path| router.route_service(path, service)) }
     }
 
     /// Adds the route to a router.
     pub(super) fn add_to(self, router: Router<Arc<GatewayState>>) -> Router<Arc<GatewayState>> {
-        router.route(self.operation.path, self.endpoint)
+        (self.add)(router, self.operation.path)
     }
 }
