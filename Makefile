@@ -32,6 +32,7 @@ lint: packages-build ## Check formatting, clippy, module cycles, file lengths, p
 	deploy/dev/module-cycles.py
 	deploy/dev/file-lengths.py --self-test
 	deploy/dev/file-lengths.py
+	deploy/dev/borders.py
 	deploy/dev/document-paths.py
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 	$(TOOLS)/bin/cargo-deny --log-level error check bans licenses sources
