@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Checks that the types of a framework stay in the one folder that may know it.
+"""Checks that the types of a framework stay in the one folder that may know it, and that crates depend downwards.
 
     borders.py [REPOSITORY]
 
-Prints each file that crosses a border, and exits with 1 if there is one. Tests may use what they like.
+Prints each file and each dependency that crosses a border, and exits with 1 if there is one. Tests may use what they like.
 """
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 from rust_sources import crates, production
@@ -17,12 +18,32 @@ BORDERS = {
     "lapin": "shared/src/broker/rabbitmq",
     "ort": "worker/src/inference",
 }
+# What each crate may depend on of the others: the map in ARCHITECTURE.md. Crates that are not listed may depend on all.
+DEPENDENCIES = {
+    "faceline-shared": set(),
+    "faceline-models": set(),
+    "faceline-gateway-store": {"faceline-shared"},
+    "faceline-gateway": {"faceline-shared", "faceline-gateway-store"},
+    "faceline-worker": {"faceline-shared", "faceline-models"},
+    "faceline-loadtest": {"faceline-shared"},
+}
+
+
+def upward_dependencies(manifest: Path) -> list[str]:
+    """The crates of this repository that the crate of `manifest` depends on and must not."""
+    document = tomllib.loads(manifest.read_text())
+    name = document["package"]["name"]
+    if name not in DEPENDENCIES:
+        return []
+    ours = {crate for crate in document.get("dependencies", {}) if crate.startswith("faceline")}
+    return [f"{name} depends on {crate}" for crate in sorted(ours - DEPENDENCIES[name])]
 
 
 def main() -> int:
     repository = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parents[2]
     faults = []
     for source in crates(repository):
+        faults += upward_dependencies(source.parent / "Cargo.toml")
         for path, text in production(source).items():
             place = path.relative_to(repository).as_posix()
             for crate, folder in BORDERS.items():

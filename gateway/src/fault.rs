@@ -244,7 +244,7 @@ impl Fault {
 }
 
 impl BusyCause {
-    /// The row of this cause in the table (specification, `decisions` 5).
+    /// The row of this cause in the table (ARCHITECTURE.md, *One error table*).
     #[must_use]
     pub fn row(self) -> ErrorRow {
         let demand = |label, bws_rest, grpc| ErrorRow {

@@ -1,14 +1,16 @@
 //! The gateway of Faceline: the callers' APIs over HTTP and gRPC, authentication, admission control, and the jobs for the workers.
 //!
-//! - [`command`] parses the command line; `role` builds everything below from the settings, and runs and drains it.
+//! - [`command`] has the commands `keys`, `signing` and `usage`; `gateway` builds everything below from the settings, and runs and
+//!   drains it.
 //! - [`http`] listens, and passes each request through its layers: it has [`accounts`] check the credential and [`admission`] admit
 //!   the request (rate limits, AIMD concurrency limit), and keeps the request's facts in [`request`] and [`usage`].
 //! - [`http`] then calls an operation of [`families`], which reads the request and words the answer; [`signing`] makes its JWS.
 //! - [`families`] ask the workers through [`jobs`], which publishes a job to the broker, awaits the reply, and publishes the job again
 //!   where the broker lost it. They keep sessions and faces through [`sessions`], over the crate `faceline-gateway-store`.
 //! - [`outbound`] fetches pictures that callers name by URL, behind the SSRF guard.
-//! - [`fault`] is the table of all errors that callers receive. Every module returns its errors as a `Fault`, and [`http`] renders them.
-//! - [`proto`] has the gRPC messages; `follow` watches files that may change while the gateway runs.
+//! - [`fault`] is the table of all errors that callers receive. Errors that reach a caller become a
+//!   `Fault`, and [`http`] renders them.
+//! - [`proto`] has the gRPC messages.
 
 pub mod accounts;
 pub mod admission;

@@ -1,5 +1,5 @@
-//! The contract of Faceline: what gateway and worker say to each other, what callers and operators see, and the
-//! ports to broker and stores with their adapters.
+//! What gateway and worker share: messages, domain types, the ports to broker, blob store and object store with their adapters,
+//! sealing and keys, settings, telemetry, and start-up.
 
 mod allocator;
 

@@ -1,6 +1,6 @@
 //! Retries: exponential back-off with jitter, with the parameters as data.
 //!
-//! Every retry loop takes its delays from here. The jitter keeps processes that lost the same server from retrying at
+//! Loops that retry again and again take their delays from here. The jitter keeps processes that lost the same server from retrying at
 //! the same moments.
 
 use std::time::Duration;

@@ -24,7 +24,9 @@ mod retry_reservations;
 mod simulation;
 #[cfg(test)]
 mod tests;
+mod upload_slots;
 
 pub use self::admission_control::{Admission, outage};
 pub use self::fingerprint::{ClientConnection, ConnectionId, RequestFingerprint};
 pub use self::permit::InFlightPermit;
+pub(crate) use self::upload_slots::UploadSlots;

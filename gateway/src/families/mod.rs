@@ -4,7 +4,7 @@
 //! - [`biometric`]: Biometric Services (faces, sessions, matches, ages), signed answers
 //! - [`bws`]: the BioID Web Service (liveness detection, photo verification), over gRPC and REST
 //! - [`face_liveness`]: Face Liveness (one picture, passive presentation attack detection)
-//! - [`form`]: the fields of multipart and JSON requests, which all families share
+//! - [`form`]: the fields of multipart and JSON requests of Biometric Services
 //! - [`json`]: JSON in the exact form that signatures need
 
 pub mod biometric;

@@ -21,7 +21,7 @@ use super::metrics::JobMetrics;
 use super::pending::{Pending, PendingGuard, PendingJob, WorkerAnswer};
 use super::reply_loop::ReplyLoop;
 use super::submit::{JobRequest, Submit, SubmitError, SubmitResult};
-use faceline_gateway_store::upload_slots::UploadSlots;
+use crate::admission::UploadSlots;
 
 /// A job whose blob was lost (the blob store was restarted) is sent at most this many times.
 const MAX_BLOB_ATTEMPTS: u32 = 2;

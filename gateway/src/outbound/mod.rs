@@ -1,4 +1,4 @@
-//! The SSRF guard: outbound requests to URLs that callers choose, such as pictures by URL and callbacks.
+//! The SSRF guard: outbound requests to URLs that callers choose, such as the URL of a picture.
 //!
 //! Server-side request forgery (SSRF) is the attack in which such a URL leads into the operator's own network, for
 //! example to a cloud's metadata service. The defence has three steps:

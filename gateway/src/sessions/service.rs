@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::admission::UploadSlots;
 use faceline_gateway_store::StoreError;
 use faceline_gateway_store::sealed::{RecordError, SealedIdempotency, SealedSessions, UnsealedRow};
 use faceline_gateway_store::sessions::{Deletion, SessionName};
-use faceline_gateway_store::upload_slots::UploadSlots;
 use faceline_shared::announcement::Announcement;
 use faceline_shared::broker::SharedBroker;
 use faceline_shared::object::SealedObjects;

@@ -1,4 +1,4 @@
-//! Usage records, by which callers are billed: one for each answer.
+//! Usage records, by which callers are billed: one for each answer to an authenticated caller, except 403, 429 and 503.
 //!
 //! A record is written to the outbox before its answer is sent, so every answer has a record even if the gateway dies
 //! afterwards. [`Mover`] moves records in batches from the outbox to the object store: one object holds the records of some
@@ -6,7 +6,7 @@
 //! id.
 //!
 //! If the store does not take a record in time, the answer is sent all the same. The record waits in the memory of this
-//! process, is retried, and is counted as deferred.
+//! process, is retried, and is counted as deferred; it is lost if the process dies before.
 
 mod command;
 mod deferred;

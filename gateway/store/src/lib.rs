@@ -16,7 +16,6 @@ pub mod rate;
 pub mod redis;
 pub mod sealed;
 pub mod sessions;
-pub mod upload_slots;
 
 pub use self::error::StoreError;
 pub use self::health::StoreHealth;

@@ -38,10 +38,10 @@ async fn the_metrics_have_these_names() {
     faceline_gateway_inflight_bytes gauge
     faceline_gateway_inflight_jobs gauge
     faceline_gateway_limit_jobs gauge
-    faceline_gateway_promises_total counter
     faceline_gateway_rate_checks_total counter
     faceline_gateway_rate_gateways gauge
     faceline_gateway_rate_limiter gauge
+    faceline_gateway_retry_reservations_total counter
     faceline_http_connections gauge
     faceline_http_connections_aged_total counter
     faceline_http_connections_shed_total counter

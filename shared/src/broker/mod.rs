@@ -4,7 +4,7 @@
 //! implement it, [`embedded`] and [`rabbitmq`], and one conformance suite (`shared/tests/it/broker`) runs on both.
 //!
 //! Delivery is at least once. A message may be published twice (its confirm was lost) and delivered twice (its consumer
-//! died), so consumers deduplicate by job id. A message leaves its queue when its consumer settles it ([`Settlement`]).
+//! died): a job may be computed twice, and the gateway drops the second result. A message leaves its queue when its consumer settles it ([`Settlement`]).
 //! Messages that expire, are rejected or exceed the delivery limit ([`DELIVERY_LIMIT`]) become dead letters.
 
 mod circuit_breaker;

@@ -14,13 +14,13 @@ pub const DEAD_LETTER_TTL: Duration = Duration::from_hours(24);
 pub enum Queue {
     /// Jobs whose caller waits for the answer.
     Interactive,
-    /// Jobs that judge a replay, which take minutes rather than seconds.
+    /// Reserved for videos that are judged here, which take minutes rather than seconds. Nothing publishes to it yet.
     Replay,
     /// Possibly poisonous jobs: a worker died while it had them. Workers do them one at a time.
     Quarantine,
-    /// Results of replays.
+    /// Reserved for the results of such videos. Nothing publishes to it yet.
     Results,
-    /// Dead letters: messages that expired or failed too often. Operators read them, and a command replays them.
+    /// Dead letters: messages that expired or failed too often. Operators read them.
     DeadLetters,
     /// Replies to one gateway instance. [`ReplyEvent::Opened`](super::ReplyEvent::Opened) carries the name.
     Reply(String),

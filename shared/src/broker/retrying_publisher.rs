@@ -1,7 +1,7 @@
 //! A publisher that retries while an outcome is unknown.
 //!
 //! If a publisher confirm is missing, the message may be stored or not. Publishing it again under the same id is safe,
-//! because consumers deduplicate by id. The adapter uses a fresh channel for it. A circuit breaker stops publishing
+//! because the gateway drops second results of a job. The adapter uses a fresh channel for it. A circuit breaker stops publishing
 //! while nothing is confirmed at all.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -78,7 +78,8 @@ pub struct BrokerSettings {
     pub topology: TopologyMode,
     /// Prefix of every queue's name, with which several installations share one virtual host.
     pub prefix: String,
-    /// Pictures up to this size travel in the message itself, larger ones through the blob store; in bytes.
+    /// A job whose pictures together have at most this size, in bytes, carries them in its message; otherwise they go through the
+    /// blob store.
     pub inline_limit: usize,
     /// The most messages that wait in one queue; beyond that, callers get 429. RabbitMQ keeps a queue as it was first declared:
     /// to change this or one of the next two, delete the queues, or let an operator's policy set them and use `passive`.

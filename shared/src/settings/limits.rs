@@ -18,9 +18,10 @@ pub struct LimitSettings {
     /// A worker gives up decoding a picture after this time.
     #[serde(with = "humantime_serde")]
     pub decode_time: Duration,
-    /// The most bytes of bodies and blobs that a gateway holds at the same time.
+    /// The most bytes of bodies that a gateway holds at the same time. A body counts twice if the blob store is embedded, and JSON
+    /// with pictures in it counts 2.4 times.
     pub inflight_bytes: usize,
-    /// The most jobs that a gateway has at the broker at the same time.
+    /// The most requests that a gateway has in progress at the same time, and the upper bound of its adaptive limit on jobs.
     pub inflight_jobs: usize,
     /// The part of `inflight_jobs` and `inflight_bytes` that one client may use; above 0, at most 1.
     pub client_share: f64,

@@ -19,10 +19,10 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::clock_skew::ClockSkew;
+use super::consuming_period::ConsumingPeriod;
 use super::expiring_set::ExpiringSet;
 use super::fetch::TaskFetcher;
 use super::handler::{Handler, Unavailable};
-use super::intake::Intake;
 use super::metrics::WorkerMetrics;
 use super::quarantine::{self, Quarantine};
 use super::reply::Replier;
@@ -98,8 +98,8 @@ impl Consumer {
                     continue;
                 }
             }
-            let intake = Intake::new(&shutdown);
-            let taken = Arc::clone(&consumer).take_jobs(prefetch, &intake, &mut announcements, &tasks).await;
+            let period = ConsumingPeriod::new(&shutdown);
+            let taken = Arc::clone(&consumer).take_jobs(prefetch, &period, &mut announcements, &tasks).await;
             if taken.is_break() {
                 break;
             }
@@ -108,12 +108,12 @@ impl Consumer {
         tasks.wait().await;
     }
 
-    /// Opens the streams and takes jobs from them until the intake ends, then closes them. Breaks if the broker was
+    /// Opens the streams and takes jobs from them until the period ends, then closes them. Breaks if the broker was
     /// closed.
     async fn take_jobs(
         self: Arc<Self>,
         prefetch: u16,
-        intake: &Intake,
+        period: &ConsumingPeriod,
         announcements: &mut mpsc::Receiver<Bytes>,
         tasks: &TaskTracker,
     ) -> ControlFlow<()> {
@@ -121,7 +121,7 @@ impl Consumer {
         let mut quarantine = self.broker.consume(&Queue::Quarantine, 1).await;
         let end = loop {
             let (queue, delivery) = tokio::select! {
-                () = intake.ending.cancelled() => break ControlFlow::Continue(()),
+                () = period.ending.cancelled() => break ControlFlow::Continue(()),
                 Some(body) = announcements.recv() => {
                     self.note_cancellation(&body);
                     continue;
@@ -130,16 +130,16 @@ impl Consumer {
                 delivery = quarantine.next() => (Queue::Quarantine, delivery),
             };
             let Some(delivery) = delivery else { break ControlFlow::Break(()) };
-            tasks.spawn(Arc::clone(&self).process(queue, delivery, intake.clone()));
+            tasks.spawn(Arc::clone(&self).process(queue, delivery, period.clone()));
         };
-        intake.ending.cancel();
+        period.ending.cancel();
         drop(interactive);
         while let Some(Some(delivery)) = quarantine.next().now_or_never() {
             let settlement = self.quarantine.append(&delivery).await;
             settle(&delivery, settlement).await;
         }
         drop(quarantine);
-        intake.streams_closed.cancel();
+        period.streams_closed.cancel();
         end
     }
 
@@ -149,7 +149,7 @@ impl Consumer {
         }
     }
 
-    async fn process(self: Arc<Self>, queue: Queue, delivery: Delivery, intake: Intake) {
+    async fn process(self: Arc<Self>, queue: Queue, delivery: Delivery, period: ConsumingPeriod) {
         if delivery.attempts > 0 {
             self.metrics.redelivered.with_label_values(&[queue.name()]).inc();
         }
@@ -161,7 +161,7 @@ impl Consumer {
         if quarantine::must_move(&queue, &delivery) {
             return self.quarantine.bring(&delivery).instrument(span).await;
         }
-        let settlement = self.work(&queue, &delivery, &envelope, &intake).instrument(span).await;
+        let settlement = self.work(&queue, &delivery, &envelope, &period).instrument(span).await;
         settle(&delivery, settlement).await;
     }
 
@@ -180,7 +180,7 @@ impl Consumer {
         queue: &Queue,
         delivery: &Delivery,
         envelope: &JobEnvelope,
-        intake: &Intake,
+        period: &ConsumingPeriod,
     ) -> Settlement {
         let Some(reply_to) = &delivery.message.reply_to else {
             tracing::error!("a job names no queue for its answer");
@@ -207,8 +207,8 @@ impl Consumer {
         let fetching = Instant::now();
         let task = self.fetcher.fetch(envelope).await;
         self.metrics.stage("fetch", fetching.elapsed());
-        let Some(slots) = self.acquire_slots(quarantined, intake).await else {
-            return self.give_back(quarantined, delivery, intake).await;
+        let Some(slots) = self.acquire_slots(quarantined, period).await else {
+            return self.give_back(quarantined, delivery, period).await;
         };
         if self.is_unwanted(envelope, reply_to) {
             return Settlement::Ack;
@@ -225,8 +225,8 @@ impl Consumer {
                     Err(Unavailable) => {
                         drop(slots);
                         tracing::warn!("no model runs; the job goes back to its queue");
-                        intake.ending.cancel();
-                        return self.give_back(quarantined, delivery, intake).await;
+                        period.ending.cancel();
+                        return self.give_back(quarantined, delivery, period).await;
                     }
                 }
             }
@@ -249,17 +249,26 @@ impl Consumer {
         }
     }
 
-    /// Waits for a free slot; `None` if the intake ends first. A job of the quarantine gets all slots, so that it runs
+    /// Waits for a free slot; `None` if the period ends first. A job of the quarantine gets all slots, so that it runs
     /// alone.
-    async fn acquire_slots(&self, quarantined: bool, intake: &Intake) -> Option<OwnedSemaphorePermit> {
+    async fn acquire_slots(
+        &self,
+        quarantined: bool,
+        period: &ConsumingPeriod,
+    ) -> Option<OwnedSemaphorePermit> {
         let wanted = if quarantined { self.all_slots } else { 1 };
         let slots = Arc::clone(&self.slots).acquire_many_owned(wanted);
-        intake.ending.run_until_cancelled(slots).await?.ok()
+        period.ending.run_until_cancelled(slots).await?.ok()
     }
 
     /// Returns how to give back a job that was not done.
-    async fn give_back(&self, quarantined: bool, delivery: &Delivery, intake: &Intake) -> Settlement {
-        intake.streams_closed.cancelled().await;
+    async fn give_back(
+        &self,
+        quarantined: bool,
+        delivery: &Delivery,
+        period: &ConsumingPeriod,
+    ) -> Settlement {
+        period.streams_closed.cancelled().await;
         // In the quarantine a counted attempt makes a job poison, and brokers before RabbitMQ 4 count jobs that are
         // given back.
         if quarantined { self.quarantine.append(delivery).await } else { Settlement::GiveBack }

@@ -6,6 +6,7 @@
 mod availability;
 mod clock_skew;
 mod consumer;
+mod consuming_period;
 mod engine;
 #[cfg(test)]
 mod engine_tests;
@@ -13,7 +14,6 @@ mod expiring_set;
 mod fetch;
 mod handler;
 mod inference_thread;
-mod intake;
 mod metrics;
 mod quarantine;
 mod reply;

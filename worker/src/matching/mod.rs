@@ -1,4 +1,4 @@
-//! From the tasks of jobs to faces, and from pairs of faces to false accept rates.
+//! Runs tasks (`face_worker`), and compares the faces of a task (`comparator`, `same_person`).
 
 mod comparator;
 mod face_worker;

@@ -1,6 +1,6 @@
 //! From a picture to a face's embedding, its quality, its age and its liveness.
 //!
-//! A [`Pipeline`] belongs to one inference thread and owns its models. The floors, each of which uses those before it:
+//! A [`Pipeline`] belongs to one inference thread and owns its models. The layers, each of which uses those before it:
 //! - `geometry`: rectangles, rotations, landmarks, head pose;
 //! - `models`: the networks, each with its crop and normalisation;
 //! - `search`: finding faces, and rejecting detections that are none;

@@ -1,7 +1,6 @@
 //! The embedded broker: bounded queues in memory, for a single process. They behave like RabbitMQ's quorum queues.
 //!
-//! Messages do not survive the process. Callers that wait lose their connection with it anyway, and replays are
-//! published again from the store.
+//! Messages do not survive the process. Callers that wait lose their connection with it anyway.
 
 mod bounds;
 mod core;

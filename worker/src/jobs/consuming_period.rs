@@ -5,14 +5,14 @@ use faceline_shared::shutdown::CancellationToken;
 /// A period in which a consumer takes jobs. It ends at the shutdown, or when no model runs: first no job is started any
 /// more, then the streams close, then jobs that were not started go back to their queue.
 #[derive(Clone)]
-pub(super) struct Intake {
+pub(super) struct ConsumingPeriod {
     /// No job is started any more.
     pub(super) ending: CancellationToken,
     /// The streams are closed. A job that was given back earlier would be delivered to this worker again.
     pub(super) streams_closed: CancellationToken,
 }
 
-impl Intake {
+impl ConsumingPeriod {
     /// A period that ends with `shutdown` at the latest.
     pub(super) fn new(shutdown: &CancellationToken) -> Self {
         Self { ending: shutdown.child_token(), streams_closed: CancellationToken::new() }

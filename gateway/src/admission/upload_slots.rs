@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 const MAX_KIB_IN_FLIGHT: u32 = 32 << 10;
 
 /// The upload slots of one store.
-pub struct UploadSlots(Semaphore);
+pub(crate) struct UploadSlots(Semaphore);
 
 impl Default for UploadSlots {
     fn default() -> Self {
@@ -18,12 +18,12 @@ impl Default for UploadSlots {
 impl UploadSlots {
     /// Slots that are all free.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Semaphore::new(MAX_KIB_IN_FLIGHT as usize))
     }
 
     /// Waits until there is room for `bytes` bytes, and holds it until the permit is dropped.
-    pub async fn acquire(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn acquire(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
         let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
         // The semaphore is never closed.
         self.0.acquire_many(kib.min(MAX_KIB_IN_FLIGHT)).await.ok()
