@@ -13,11 +13,14 @@ use tower::Service;
 use crate::http::GatewayState;
 use crate::http::operations::{HttpMethod, Operation};
 
+type GatewayRouter = Router<Arc<GatewayState>>;
+/// Adds a handler to a router at a path.
+type AddRoute = Box<dyn FnOnce(GatewayRouter, &str) -> GatewayRouter>;
+
 /// An operation with its handler.
 pub(in crate::http) struct Route {
     pub(super) operation: &'static Operation,
-    /// Adds the handler to a router at a path.
-    add: Box<dyn FnOnce(Router<Arc<GatewayState>>, &str) -> Router<Arc<GatewayState>>>,
+    add: AddRoute,
 }
 
 impl Route {
@@ -47,7 +50,7 @@ impl Route {
     }
 
     /// Adds the route to a router.
-    pub(super) fn add_to(self, router: Router<Arc<GatewayState>>) -> Router<Arc<GatewayState>> {
+    pub(super) fn add_to(self, router: GatewayRouter) -> GatewayRouter {
         (self.add)(router, self.operation.path)
     }
 }
