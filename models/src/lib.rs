@@ -10,3 +10,4 @@ mod repository;
 mod split_mix;
 
 pub use self::repository::{InstalledModel, Repository, RepositoryError};
+pub use self::split_mix::SplitMix64;

@@ -7,6 +7,8 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use faceline_models::SplitMix64;
+
 use super::fingerprint::{ClientConnection, ConnectionId, RequestFingerprint};
 use super::job_limiter::{JobLimiter, JobStage};
 
@@ -14,22 +16,9 @@ const TARGET: Duration = Duration::from_millis(500);
 /// The broker's part of a wait, in seconds.
 const BROKER_SECONDS: f64 = 0.005;
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Random(u64);
-
-impl Random {
-    /// In `0.0..1.0`.
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn exponential(&mut self, mean: f64) -> f64 {
-        -mean * (1.0 - self.uniform()).ln()
-    }
+/// Exponentially distributed, by the inverse of the distribution function.
+fn exponential(random: &mut SplitMix64, mean: f64) -> f64 {
+    -mean * (1.0 - random.unit()).ln()
 }
 
 /// The parameters of a simulation. Times are in seconds.
@@ -147,7 +136,7 @@ impl Report {
 
 struct Simulation {
     scenario: Scenario,
-    random: Random,
+    random: SplitMix64,
     start: Instant,
     gateways: Vec<JobLimiter>,
     requests: Vec<SimulatedRequest>,
@@ -169,7 +158,7 @@ impl Scenario {
             |_| JobLimiter::new(start, TARGET, self.inflight_jobs, Duration::from_secs(self.max_retry_after));
         let mut simulation = Simulation {
             scenario: self,
-            random: Random(7),
+            random: SplitMix64::new(7),
             start,
             gateways: (0..self.gateways).map(limiter).collect(),
             requests: Vec::new(),
@@ -180,7 +169,7 @@ impl Scenario {
             report: Report::default(),
         };
         for _ in 0..self.regulars.max(1) {
-            let first = simulation.random.uniform() / 2.0;
+            let first = simulation.random.unit() / 2.0;
             simulation.schedule(first, Event::New);
         }
         let end = self.until + self.max_retry_after as f64 + 5.0;
@@ -224,10 +213,10 @@ impl Simulation {
     fn new_caller(&mut self, time: f64, connection: Arc<ClientConnection>) {
         let request = SimulatedRequest {
             connection,
-            length: (self.random.uniform() * self.scenario.lengths as f64) as u64,
+            length: (self.random.unit() * self.scenario.lengths as f64) as u64,
             gateway: self.any_gateway(),
             attempts: 0,
-            will_retry: self.random.uniform() < self.scenario.retrying,
+            will_retry: self.random.unit() < self.scenario.retrying,
             is_reserved: false,
             stage: None,
             published: 0.0,
@@ -236,14 +225,14 @@ impl Simulation {
         self.requests.push(request);
         self.attempt(time, self.requests.len() - 1);
         let rate = self.scenario.capacity() * self.scenario.load;
-        let next = time + self.random.exponential(1.0 / rate);
+        let next = time + exponential(&mut self.random, 1.0 / rate);
         if self.scenario.regulars == 0 && next < self.scenario.until {
             self.schedule(next, Event::New);
         }
     }
 
     fn any_gateway(&mut self) -> usize {
-        (self.random.uniform() * self.scenario.gateways as f64) as usize
+        (self.random.unit() * self.scenario.gateways as f64) as usize
     }
 
     fn attempt(&mut self, time: f64, number: usize) {
@@ -251,7 +240,7 @@ impl Simulation {
             self.requests[number].gateway = self.any_gateway();
         }
         let now = self.at(time);
-        let random = self.random.uniform();
+        let random = self.random.unit();
         let request = &mut self.requests[number];
         let gateway = &mut self.gateways[request.gateway];
         let connection =
@@ -268,7 +257,7 @@ impl Simulation {
         request.attempts += 1;
         if admitted {
             request.stage = Some(gateway.add(now));
-            let received = time + self.random.exponential(self.scenario.body);
+            let received = time + exponential(&mut self.random, self.scenario.body);
             self.schedule(received, Event::BodyComplete(number));
             return;
         }
@@ -277,7 +266,7 @@ impl Simulation {
         request.is_reserved = retry.is_reserved;
         if request.will_retry && (request.attempts == 1 || self.scenario.regulars > 0) {
             // Retries come 2 to 52 ms late.
-            let retry_at = time + retry.after.as_secs_f64() + 0.002 + self.random.uniform() * 0.05;
+            let retry_at = time + retry.after.as_secs_f64() + 0.002 + self.random.unit() * 0.05;
             self.schedule(retry_at, Event::Retry(number));
         }
     }
@@ -292,7 +281,7 @@ impl Simulation {
         {
             self.busy += 1;
             self.requests[request].taken = time;
-            let service = self.scenario.service * (0.5 + self.random.exponential(0.5));
+            let service = self.scenario.service * (0.5 + exponential(&mut self.random, 0.5));
             self.schedule(time + service, Event::Done(request));
         }
     }

@@ -99,16 +99,3 @@ pub(super) fn with_size(jpeg: &[u8], width: u16, height: u16) -> Vec<u8> {
     bytes[frame + 7..frame + 9].copy_from_slice(&width.to_be_bytes());
     bytes
 }
-
-/// Pseudorandom numbers that are the same in each run (SplitMix64).
-pub(super) struct Seeded(pub(super) u64);
-
-impl Seeded {
-    pub(super) fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
-    }
-}

@@ -1,9 +1,10 @@
 //! Pictures that are expensive or wrong, and files that are no pictures.
 
+use faceline_models::SplitMix64;
 use image::ImageFormat;
 
 use super::forge::{
-    Seeded, animated_webp, black_png, chunk, encode, gif, png, scene, tiff, with_segments, with_size, zeros,
+    animated_webp, black_png, chunk, encode, gif, png, scene, tiff, with_segments, with_size, zeros,
 };
 use super::wire::{face, post};
 use super::{AttackedService, Case};
@@ -40,12 +41,13 @@ async fn hostile_pictures_are_refused() {
             let name = format!("{format:?} cut at {cut} of {}", whole.len());
             service.exchange_case(&Case::new(name, post("", &face(&whole[..cut])), EITHER)).await;
         }
-        let mut seeded = Seeded(format as u64);
+        let mut random = SplitMix64::new(format as u64);
+        let mut below = |bound: usize| (random.bits() % bound as u64) as usize;
         for round in 0..20 {
             let mut bytes = whole.clone();
             for _ in 0..=round / 4 {
-                let at = seeded.below(bytes.len());
-                bytes[at] ^= 1 << seeded.below(8);
+                let at = below(bytes.len());
+                bytes[at] ^= 1 << below(8);
             }
             let name = format!("{format:?} with flipped bits, round {round}");
             service.exchange_case(&Case::new(name, post("", &face(&bytes)), EITHER)).await;
