@@ -1,10 +1,12 @@
 //! Values that are loaded from files, and loaded again when the files change.
 
 use std::fmt::Display;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use aws_lc_rs::digest::{Context, SHA256};
 use prometheus::{IntCounterVec, IntGauge};
 
 use crate::telemetry::Metrics;
@@ -15,7 +17,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Where a value comes from: one file, or several that belong together, such as a certificate and its key.
 pub trait FileSource: Send + Sync + 'static {
     /// What the files contain.
-    type Content: Eq + Send;
+    type Content: Hash;
     /// The value.
     type Value: Send + Sync;
     /// Why there is no value. Its text names the file.
@@ -42,7 +44,7 @@ pub trait FileSource: Send + Sync + 'static {
 pub struct WatchedFile<S: FileSource> {
     source: S,
     current: ArcSwap<S::Value>,
-    polled: Mutex<Polled<S::Content>>,
+    polled: Mutex<Polled>,
     metrics: WatchMetrics,
 }
 
@@ -54,14 +56,17 @@ pub struct WatchMetrics {
     is_current: IntGauge,
 }
 
-/// What a poll has found: the content, or why it cannot be read.
-type Found<C> = Result<C, String>;
+/// SHA-256 of a content. The content itself may be a secret, which is not kept longer than its parsing takes.
+type ContentDigest = [u8; 32];
 
-struct Polled<C> {
+/// What a poll has found: the digest of the content, or why it cannot be read.
+type Found = Result<ContentDigest, String>;
+
+struct Polled {
     /// What was last loaded, or reported as unusable.
-    known: Found<C>,
+    known: Found,
     /// What the last poll found, if that differs from `known`.
-    changed: Option<Found<C>>,
+    changed: Option<Found>,
     /// Why the present content is not in use.
     error: Option<String>,
 }
@@ -84,21 +89,43 @@ impl WatchMetrics {
     }
 }
 
-impl<C: Eq> Polled<C> {
-    /// Takes note of what a poll has found. Returns it once after each change, when two polls in a row have found the same.
-    fn settled(&mut self, found: Found<C>) -> Option<&Found<C>> {
+impl Polled {
+    /// Takes note of what a poll has found. Returns true once after each change, when two polls in a row have found the same.
+    fn is_settled(&mut self, found: Found) -> bool {
         if found == self.known {
             self.changed = None;
-            return None;
+            return false;
         }
         if self.changed.as_ref() != Some(&found) {
             self.changed = Some(found);
-            return None;
+            return false;
         }
         self.changed = None;
         self.known = found;
-        Some(&self.known)
+        true
     }
+}
+
+/// Feeds whatever is hashed into SHA-256.
+struct Sha256Hasher(Context);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Not used: the digest has more bits than a hash.
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+fn digest(content: &impl Hash) -> ContentDigest {
+    let mut hasher = Sha256Hasher(Context::new(&SHA256));
+    content.hash(&mut hasher);
+    let mut digest = [0; 32];
+    digest.copy_from_slice(hasher.0.finish().as_ref());
+    digest
 }
 
 impl<S: FileSource> WatchedFile<S> {
@@ -112,7 +139,7 @@ impl<S: FileSource> WatchedFile<S> {
         Ok(Self {
             source,
             current: ArcSwap::from_pointee(value),
-            polled: Mutex::new(Polled { known: Ok(content), changed: None, error: None }),
+            polled: Mutex::new(Polled { known: Ok(digest(&content)), changed: None, error: None }),
             metrics,
         })
     }
@@ -131,13 +158,13 @@ impl<S: FileSource> WatchedFile<S> {
 
     /// Reads the files once, and loads a change that two polls in a row have found. Blocks the thread.
     pub fn poll(&self) {
-        let found = self.source.read().map_err(|error| error.to_string());
+        let read = self.source.read().map_err(|error| error.to_string());
+        let found = read.as_ref().map(digest).map_err(Clone::clone);
         let mut polled = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(settled) = polled.settled(found) else { return };
-        let loaded = match settled {
-            Ok(content) => self.source.parse(content).map_err(|error| error.to_string()),
-            Err(error) => Err(error.clone()),
-        };
+        if !polled.is_settled(found) {
+            return;
+        }
+        let loaded = read.and_then(|content| self.source.parse(&content).map_err(|error| error.to_string()));
         let file = self.metrics.name;
         self.metrics.is_current.set(loaded.is_ok().into());
         let outcome = match loaded {

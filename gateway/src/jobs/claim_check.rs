@@ -1,6 +1,7 @@
 //! Claim check: a small picture travels in the message; a large one goes to the blob store, and the message carries its
 //! key.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +15,8 @@ const BLOB_GRACE: Duration = Duration::from_secs(60);
 /// The blobs of one job. Dropping this deletes them in the background.
 pub(super) struct ClaimCheck {
     blobs: SealedBlobs,
-    keys: Vec<String>,
+    /// Keys of the blobs that may be in the store.
+    keys: Mutex<Vec<String>>,
 }
 
 impl ClaimCheck {
@@ -29,7 +31,7 @@ impl ClaimCheck {
         task: &Task<Bytes>,
         budget: Duration,
     ) -> Result<(Self, Task<CarriedPicture>), BlobError> {
-        let mut claims = Self { blobs: blobs.clone(), keys: Vec::new() };
+        let claims = Self { blobs: blobs.clone(), keys: Mutex::default() };
         let task = task.clone();
         // `inline_limit` bounds the message, so all pictures of a task share it.
         if stored_bytes(&task, inline_limit) == 0 {
@@ -39,9 +41,10 @@ impl ClaimCheck {
         let put = task.map(|subject, picture| {
             // Unique per attempt: the clean-up after a first attempt must not delete the blob of the second.
             let key = format!("{id}/{}/{}", subject.as_str(), Uuid::new_v4());
-            // Recorded before the put: a put that fails may still have stored the blob.
-            claims.keys.push(key.clone());
+            let keys = &claims.keys;
             async move {
+                // Recorded before the put: a put that fails may still have stored the blob.
+                keys.lock().unwrap_or_else(PoisonError::into_inner).push(key.clone());
                 blobs.put(&key, &picture, ttl).await?;
                 Ok::<_, BlobError>(CarriedPicture::Blob { key })
             }
@@ -59,7 +62,7 @@ pub(super) fn stored_bytes(task: &Task<Bytes>, inline_limit: usize) -> usize {
 
 impl Drop for ClaimCheck {
     fn drop(&mut self) {
-        let keys = std::mem::take(&mut self.keys);
+        let keys = std::mem::take(self.keys.get_mut().unwrap_or_else(PoisonError::into_inner));
         if keys.is_empty() {
             return;
         }

@@ -58,7 +58,7 @@ pub(in crate::http) struct Certificate {
 struct PemFiles(TlsSettings);
 
 /// What the files of certificate and key contain.
-#[derive(Eq, PartialEq)]
+#[derive(Hash)]
 struct PemPair {
     certificate: Vec<u8>,
     key: Vec<u8>,
