@@ -11,8 +11,7 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: packages-build ## Build what is missing, then serve on 127.0.0.1:8080 with embedded defaults
-	@test -x $(RELEASE)/faceline || \
-		echo "The first build takes about 10 minutes on two cores; later ones take seconds."
+	@echo "The first build takes about 10 minutes on two cores, later ones seconds. The first after 'make test' is slow, too."
 	$(CARGO) build --release -p faceline -p faceline-model-tool
 	@$(RELEASE)/faceline-models fetch
 	@exec $(RELEASE)/faceline

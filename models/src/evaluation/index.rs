@@ -91,6 +91,10 @@ fn parse(text: &str, column: &str) -> Result<Vec<Row>, Fault> {
     };
     let (path, value) = (position("path")?, position(column)?);
     let row = |(line, record): (usize, StringRecord)| match (record.get(path), record.get(value)) {
+        (Some(path), Some(value)) if [path, value].iter().any(|field| field.contains(['\n', '\r'])) => {
+            // A quote that is not closed would hide all lines up to the next one.
+            Err(Fault { line, reason: "a line break within quotes".into() })
+        }
         (Some(path), Some(value)) if record.len() == names.len() => {
             Ok(Row { line, path: path.to_owned(), value: value.to_owned() })
         }
@@ -128,6 +132,7 @@ mod tests {
             ("path,years\n", 1, "no column `age`"),
             ("path,age\na,1\nb\n", 3, "1 fields, not 2"),
             ("path,age\r\na,1\r\n \r\n\r\nb,1,2\r\n", 5, "3 fields, not 2"),
+            ("path,age\na,\"1\nb,2\n", 2, "a line break within quotes"),
         ] {
             let fault = parse(text, "age").unwrap_err();
             assert!(fault.line == line && fault.reason.contains(reason), "{text:?}: {fault:?}");

@@ -46,11 +46,12 @@ impl Pipeline {
     /// Opens the models again, since their sessions may be broken.
     ///
     /// # Errors
-    /// As [`Self::new`]; the old sessions stay then.
+    /// As [`Self::new`]; the old sessions of the models that coding needs stay then.
     pub fn reopen(&mut self) -> Result<(), InferenceError> {
-        self.searcher = Searcher::open(&self.models)?;
+        // First, so that a device has their memory for the new sessions.
         self.ages = OnDemand::new(&self.models);
         self.liveness = OnDemand::new(&self.models);
+        self.searcher = Searcher::open(&self.models)?;
         Ok(())
     }
 

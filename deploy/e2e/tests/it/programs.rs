@@ -2,6 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::SystemTime;
+
+/// When the tests began. What is edited while they run makes none of them fail.
+static START: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
 
 /// The path of a program of this workspace, built with the profile of these tests.
 ///
@@ -12,14 +17,15 @@ pub(crate) fn program(name: &str) -> PathBuf {
     let program = tests.parent().and_then(Path::parent).unwrap().join(name);
     let remedy = "run the tests by `make test`, or build first: `cargo build --release --workspace`";
     assert!(program.is_file(), "{} is not built; {remedy}", program.display());
-    if let Some(source) = newer_source(&program) {
+    if let Some(source) = newer_source(&program, *START) {
         panic!("{} is older than {}; {remedy}", program.display(), source.display());
     }
     program
 }
 
-/// A source file of a program that has changed since it was built. Cargo lists the sources in a file beside the program.
-fn newer_source(program: &Path) -> Option<PathBuf> {
+/// A source file of a program that has changed since it was built, and before `start`. Cargo lists the sources in a file
+/// beside the program.
+fn newer_source(program: &Path, start: SystemTime) -> Option<PathBuf> {
     let built = fs::metadata(program).and_then(|file| file.modified()).unwrap();
     let list = fs::read_to_string(program.with_extension("d")).unwrap();
     // The format of `make`: a target, a colon, and the sources with `\ ` for a space.
@@ -31,7 +37,9 @@ fn newer_source(program: &Path) -> Option<PathBuf> {
         .collect::<Vec<PathBuf>>()
         .into_iter();
     sources.find(|source| {
-        fs::metadata(source).and_then(|file| file.modified()).is_ok_and(|changed| changed > built)
+        fs::metadata(source)
+            .and_then(|file| file.modified())
+            .is_ok_and(|changed| changed > built && changed < start)
     })
 }
 
@@ -39,7 +47,7 @@ fn newer_source(program: &Path) -> Option<PathBuf> {
 fn a_source_that_is_newer_than_its_program_is_found() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let at = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(24);
+    let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(24);
     for (name, hour) in [("program", 2), ("old source.rs", 1), ("new source.rs", 3)] {
         let file = fs::File::create(path(name)).unwrap();
         file.set_modified(at + std::time::Duration::from_hours(hour)).unwrap();
@@ -51,7 +59,8 @@ fn a_source_that_is_newer_than_its_program_is_found() {
             .unwrap();
     };
     list(&["old source.rs"]);
-    assert_eq!(newer_source(&path("program")), None);
+    assert_eq!(newer_source(&path("program"), *START), None);
     list(&["old source.rs", "new source.rs"]);
-    assert_eq!(newer_source(&path("program")), Some(path("new source.rs")));
+    assert_eq!(newer_source(&path("program"), *START), Some(path("new source.rs")));
+    assert_eq!(newer_source(&path("program"), at), None, "edited while the tests run");
 }
