@@ -6,5 +6,7 @@ pub mod matching;
 pub mod picture;
 pub mod pipeline;
 mod role;
+#[cfg(test)]
+mod test_data;
 
 pub use self::role::{MODELS_READY, WorkerError, pipeline_settings, run};

@@ -42,7 +42,7 @@ impl Default for LimitSettings {
     fn default() -> Self {
         Self {
             picture_bytes: 32 << 20,
-            picture_pixels: 50_000_000,
+            picture_pixels: 51_000_000,
             decode_time: Duration::from_secs(5),
             inflight_bytes: 512 << 20,
             inflight_jobs: 256,

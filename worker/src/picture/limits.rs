@@ -28,7 +28,7 @@ pub struct PictureLimits {
 
 impl Default for PictureLimits {
     fn default() -> Self {
-        Self { bytes: 50 << 20, pixels: 50_000_000, time: Duration::from_secs(5) }
+        Self { bytes: 50 << 20, pixels: 51_000_000, time: Duration::from_secs(5) }
     }
 }
 

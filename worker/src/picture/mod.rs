@@ -9,6 +9,7 @@ mod compress;
 mod fault;
 mod format;
 mod jpeg;
+mod jpeg_markers;
 mod limits;
 mod luma;
 mod pixels;

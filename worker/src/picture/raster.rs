@@ -38,20 +38,40 @@ pub(super) fn open<'b>(
 }
 
 /// The orientation in the metadata; none if it cannot be read.
-pub(super) fn orientation(decoder: &mut Decoder<'_>, format: ImageFormat) -> Orientation {
-    let found = if format == ImageFormat::Tiff {
-        decoder.orientation().ok()
-    } else {
-        decoder.exif_metadata().ok().flatten().and_then(|exif| {
-            // Some writers copy the prefix of a JPEG's segment into other containers.
-            Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(&exif))
-        })
+pub(super) fn orientation(decoder: &mut Decoder<'_>, bytes: &[u8], format: ImageFormat) -> Orientation {
+    // Some writers copy the prefix of a JPEG's segment into other containers.
+    let of_exif = |exif: &[u8]| Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif));
+    let found = match format {
+        ImageFormat::Tiff => decoder.orientation().ok(),
+        // The decoder knows the chunks before the pixels only; ImageMagick writes EXIF behind them.
+        ImageFormat::Png => png_chunk(bytes, *b"eXIf").and_then(of_exif),
+        _ => decoder.exif_metadata().ok().flatten().and_then(|exif| of_exif(&exif)),
     };
     found.unwrap_or(Orientation::NoTransforms)
 }
 
+/// The content of the first chunk of this type. Checksums are not looked at.
+fn png_chunk(bytes: &[u8], wanted: [u8; 4]) -> Option<&[u8]> {
+    const SIGNATURE_BYTES: usize = 8;
+    const CRC_BYTES: usize = 4;
+    let mut rest = bytes.get(SIGNATURE_BYTES..)?;
+    loop {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let (kind, after) = after.split_first_chunk::<4>()?;
+        let (content, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        if *kind == wanted {
+            return Some(content);
+        }
+        rest = after.get(CRC_BYTES..)?;
+    }
+}
+
 /// Decodes to RGB.
-pub(super) fn decode(decoder: Decoder<'_>, limits: &PictureLimits) -> Result<Vec<u8>, PictureFault> {
+pub(super) fn decode(
+    decoder: Decoder<'_>,
+    format: ImageFormat,
+    limits: &PictureLimits,
+) -> Result<Vec<u8>, PictureFault> {
     let picture = DynamicImage::from_decoder(decoder).map_err(|error| fault(&error, limits))?;
     if !picture.color().has_alpha() {
         return Ok(picture.into_rgb8().into_raw());
@@ -60,8 +80,13 @@ pub(super) fn decode(decoder: Decoder<'_>, limits: &PictureLimits) -> Result<Vec
         let alpha = u32::from(alpha);
         ((u32::from(channel) * alpha + u32::from(BACKGROUND_LEVEL) * (255 - alpha) + 127) / 255) as u8
     };
-    let opaque = picture.into_rgba8();
-    let (pixels, _) = opaque.as_chunks::<4>();
+    let translucent = picture.into_rgba8();
+    let (pixels, _) = translucent.as_chunks::<4>();
+    // Many writers of BMP and TGA leave the fourth byte of a pixel unused, that is, at 0.
+    let may_lack_alpha = matches!(format, ImageFormat::Bmp | ImageFormat::Tga);
+    if may_lack_alpha && pixels.iter().all(|&[.., alpha]| alpha == 0) {
+        return Ok(pixels.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect());
+    }
     Ok(pixels.iter().flat_map(|&[r, g, b, a]| [over(r, a), over(g, a), over(b, a)]).collect())
 }
 

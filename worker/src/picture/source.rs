@@ -6,8 +6,8 @@ use std::time::Instant;
 use image::ImageFormat;
 use image::metadata::Orientation;
 
-use super::jpeg::{self, JpegHeader};
-use super::{Picture, PictureFault, PictureLimits, format, raster};
+use super::jpeg_markers::JpegHeader;
+use super::{Picture, PictureFault, PictureLimits, format, jpeg, raster};
 
 /// A file whose header was read and is within the limits.
 pub(crate) struct Source<'b> {
@@ -22,7 +22,7 @@ pub(crate) struct Source<'b> {
 
 enum SourceDecoder<'b> {
     Jpeg(JpegHeader),
-    Raster(Option<raster::Decoder<'b>>),
+    Raster(ImageFormat, Option<raster::Decoder<'b>>),
 }
 
 impl<'b> Source<'b> {
@@ -48,8 +48,8 @@ impl<'b> Source<'b> {
             }
             let mut raster = raster::open(bytes, format, limits, deadline)?;
             let (width, height) = raster.dimensions();
-            let orientation = raster::orientation(&mut raster, format);
-            let decoder = SourceDecoder::Raster(Some(raster));
+            let orientation = raster::orientation(&mut raster, bytes, format);
+            let decoder = SourceDecoder::Raster(format, Some(raster));
             Ok(Self { bytes, limits: *limits, deadline, decoder, width, height, orientation })
         })
     }
@@ -65,17 +65,13 @@ impl<'b> Source<'b> {
         let received = (self.width, self.height);
         let eighths = eighths(self.width, self.height, side);
         let decoded = guarded(|| match &mut self.decoder {
-            SourceDecoder::Jpeg(header) if !header.is_cmyk() => {
-                let (pixels, width, height) = jpeg::decode(self.bytes, eighths)?;
+            SourceDecoder::Jpeg(header) => {
+                let (pixels, width, height) = jpeg::decode(self.bytes, header, eighths)?;
                 Ok((pixels, (width, height), f32::from(eighths) / 8.0))
             }
-            SourceDecoder::Jpeg(_) => {
-                let decoder = raster::open(self.bytes, ImageFormat::Jpeg, &self.limits, self.deadline)?;
-                Ok((raster::decode(decoder, &self.limits)?, received, 1.0))
-            }
-            SourceDecoder::Raster(decoder) => {
+            SourceDecoder::Raster(format, decoder) => {
                 let decoder = decoder.take().ok_or(PictureFault::Corrupt)?;
-                Ok((raster::decode(decoder, &self.limits)?, received, 1.0))
+                Ok((raster::decode(decoder, *format, &self.limits)?, received, 1.0))
             }
         });
         let (pixels, size, scale) = decoded?;
@@ -203,18 +199,149 @@ mod tests {
         assert_eq!(colours(&clear), [[127; 3]; 4]);
     }
 
-    #[test]
-    fn jpegs_in_cmyk_are_converted() {
-        let ink = vec![200_u8; 64 * 64 * 4];
+    /// A picture in CMYK whose inks leave the given parts of the light.
+    fn cmyk(light: [u8; 4]) -> Vec<u8> {
+        let inks = light.repeat(64 * 64);
         let source = turbojpeg::Image {
-            pixels: &ink[..],
+            pixels: &inks[..],
             width: 64,
             pitch: 256,
             height: 64,
             format: PixelFormat::CMYK,
         };
-        let bytes = Compressor::new().unwrap().compress_to_vec(source).unwrap();
-        assert_eq!(decode(&bytes).unwrap().size(), (64, 64));
+        Compressor::new().unwrap().compress_to_vec(source).unwrap()
+    }
+
+    #[test]
+    fn what_an_ink_leaves_is_the_colour() {
+        for (light, expected) in
+            [([255, 128, 0, 255], [255, 128, 0]), ([255, 128, 0, 128], [128, 64, 0]), ([9, 9, 9, 0], [0; 3])]
+        {
+            for side in [u32::MAX, 20] {
+                let picture = decode_at(&cmyk(light), side).unwrap();
+                assert_similar(&colours(&picture), &[expected; 4], "CMYK");
+            }
+        }
+    }
+
+    #[test]
+    fn half_a_picture_in_cmyk_is_truncated() {
+        let noise: Vec<u8> =
+            (0..64 * 64 * 4_u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let source = turbojpeg::Image {
+            pixels: &noise[..],
+            width: 64,
+            pitch: 256,
+            height: 64,
+            format: PixelFormat::CMYK,
+        };
+        let whole = Compressor::new().unwrap().compress_to_vec(source).unwrap();
+        let half = [&whole[..whole.len() / 2], b"\xff\xd9"].concat();
+        assert!(decode(&whole).is_ok());
+        assert!(matches!(decode(&half), Err(PictureFault::Truncated | PictureFault::Corrupt)));
+    }
+
+    #[test]
+    fn what_follows_the_end_of_a_jpeg_is_ignored() {
+        let picture = jpeg(&scene(60, 40));
+        let expected = colours(&decode(&picture).unwrap());
+        let motion_photo = [&picture[..], b"\0\0\0\x18ftypmp42", &[0xff, 0xda].repeat(1000)].concat();
+        let multi_picture = [&picture[..], &jpeg(&scene(8, 8)), &jpeg(&scene(8, 8))].concat();
+        let cut_trailer = [&picture[..], b"\xff"].concat();
+        for file in [motion_photo, multi_picture, cut_trailer] {
+            assert_similar(&colours(&decode(&file).unwrap()), &expected, "a trailer");
+        }
+        // The end of a trailer's picture is not that of a truncated one before it.
+        let half = [&picture[..picture.len() / 2], &jpeg(&scene(8, 8))].concat();
+        assert!(decode(&half).is_err());
+    }
+
+    /// Replaces the first segment of a JPEG, which is that of JFIF.
+    fn with_first_segment(jpeg: &[u8], segment: &[u8]) -> Vec<u8> {
+        assert_eq!(jpeg[2..4], [0xff, 0xe0], "the segment of JFIF");
+        let after = 4 + usize::from(u16::from_be_bytes([jpeg[4], jpeg[5]]));
+        [&jpeg[..2], segment, &jpeg[after..]].concat()
+    }
+
+    #[test]
+    fn what_libjpeg_only_warns_of_is_decoded() {
+        let plain = jpeg(&scene(60, 40));
+        let expected = colours(&decode(&plain).unwrap());
+        let tables = memchr::memmem::find(&plain, b"\xff\xdb").unwrap();
+        let stray = |bytes: &[u8]| [&plain[..tables], bytes, &plain[tables..]].concat();
+        let jfif = |major: u8| {
+            let segment = [b"\xff\xe0\0\x10JFIF\0", &[major, 2][..], b"\0\0\x01\0\x01\0\0"].concat();
+            with_first_segment(&plain, &segment)
+        };
+        let adobe = |transform: u8| {
+            let segment = [b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0", &[transform][..]].concat();
+            with_first_segment(&plain, &segment)
+        };
+        let files = [stray(b"\0\0"), stray(&[7; 300]), jfif(0), jfif(2), jfif(255), adobe(3), adobe(200)];
+        for (index, file) in files.iter().enumerate() {
+            for side in [u32::MAX, 30] {
+                let picture = decode_at(file, side).unwrap_or_else(|fault| panic!("{index}: {fault}"));
+                assert_similar(&colours(&picture), &expected, &format!("file {index}"));
+            }
+        }
+    }
+
+    #[test]
+    fn colours_whose_alpha_is_unused_are_seen() {
+        let unused = RgbaImage::from_pixel(60, 40, Rgba([200, 100, 50, 0]));
+        for format in [ImageFormat::Bmp, ImageFormat::Tga] {
+            let picture = decode(&encode(&unused.clone().into(), format)).unwrap();
+            assert_eq!(colours(&picture), [[200, 100, 50]; 4], "{format:?}");
+            let mut used = unused.clone();
+            used.put_pixel(0, 0, Rgba([0, 0, 0, 255]));
+            let picture = decode(&encode(&used.into(), format)).unwrap();
+            assert_eq!(colours(&picture), [[127; 3]; 4], "{format:?}");
+        }
+        let clear = decode(&encode(&unused.into(), ImageFormat::Png)).unwrap();
+        assert_eq!(colours(&clear), [[127; 3]; 4]);
+    }
+
+    #[test]
+    fn exif_of_a_png_is_found_before_and_behind_its_pixels() {
+        let upright = scene(160, 96);
+        let expected = colours(&decode(&jpeg(&upright)).unwrap());
+        let mut stored = upright;
+        stored.apply_orientation(Orientation::Rotate270);
+        let png = encode(&stored, ImageFormat::Png);
+        let mut chunk = b"eXIf".to_vec();
+        chunk.extend(orientation_tag(6));
+        let length = (chunk.len() as u32 - 4).to_be_bytes();
+        let chunk = [&length[..], &chunk, &crc32fast::hash(&chunk).to_be_bytes()].concat();
+        let [pixels, end] = [b"IDAT", b"IEND"].map(|kind| memchr::memmem::rfind(&png, kind).unwrap() - 4);
+        for at in [pixels, end] {
+            let picture = decode(&[&png[..at], &chunk, &png[at..]].concat()).unwrap();
+            assert_eq!(picture.size(), (160, 96));
+            assert_similar(&colours(&picture), &expected, "PNG");
+        }
+    }
+
+    #[test]
+    fn telephones_with_50_megapixels_are_within_the_usual_limit() {
+        let limits = PictureLimits::default();
+        assert_eq!(limits.check_pixels(8192, 6144), Ok(()));
+        assert!(limits.check_pixels(8200, 6300).is_err());
+        let settings = faceline_shared::settings::LimitSettings::default();
+        assert_eq!(settings.picture_pixels, limits.pixels);
+    }
+
+    /// Files made after reports of callers, on the machines that have them.
+    #[test]
+    fn reported_files_are_what_they_were_found_to_be() {
+        let Some(folder) = crate::test_data::folder("reports") else { return };
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let name = entry.file_name().into_string().unwrap();
+            let decoded = decode(&std::fs::read(entry.path()).unwrap());
+            match (name.ends_with(".json"), name.contains("truncated")) {
+                (true, _) => assert!(matches!(decoded, Err(PictureFault::NotAPicture)), "{name}"),
+                (_, true) => assert!(matches!(decoded, Err(PictureFault::Truncated)), "{name}"),
+                _ => assert!(decoded.is_ok(), "{name}: {:?}", decoded.err()),
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::fault::CodingFault;
 use super::models::{AgeEstimator, Models, OnDemand, PassiveLiveness, open};
+use super::quality::{Measures, painted_grey, similarity_of_painted};
 use super::search::{Embedded, Searched, Searcher};
 use super::settings::PipelineSettings;
 use super::times::{Stage, StageTimes};
@@ -107,5 +108,17 @@ impl Pipeline {
         let Searched { mut source, picture, .. } = searched;
         let (picture, embedded) = self.searcher.refine_scale(context, &mut source, picture, face.embedded)?;
         Ok(Some(LocatedFace { source, picture, embedded }))
+    }
+
+    /// Measures a face. Where a mask may cover it, the embedding runs once more.
+    pub(crate) fn measure(&mut self, face: &Embedded) -> Result<Measures, InferenceError> {
+        let mut measures = Measures::new(&face.candidate, &face.chip, face.embedding.norm);
+        if measures.may_be_masked() {
+            let grey = painted_grey(&face.chip);
+            let painted = self.searcher.embed_chips(&mut self.context, &[&grey])?;
+            let painted = painted.iter().map(|embedding| embedding.vector.as_slice());
+            measures.lower_half_cover = similarity_of_painted(&face.embedding.vector, painted);
+        }
+        Ok(measures)
     }
 }

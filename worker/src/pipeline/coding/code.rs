@@ -4,7 +4,7 @@ use super::coded::{Coded, CodedFace, CodingOptions};
 use crate::pipeline::face_pipeline::{LocatedFace, Pipeline};
 use crate::pipeline::fault::CodingFault;
 use crate::pipeline::geometry::Rotation;
-use crate::pipeline::quality::{Measures, quality};
+use crate::pipeline::quality::quality;
 use crate::pipeline::search::{Choice, Embedded, Searched};
 
 impl Pipeline {
@@ -43,12 +43,11 @@ impl Pipeline {
 
     /// Codes a picture after its first search. `first` is the first candidate's embedding if it is known already.
     fn finish(&mut self, searched: Searched<'_>, first: Option<Embedded>) -> Result<Coded, CodingFault> {
-        let Some(LocatedFace { embedded: Embedded { candidate, chip, embedding }, .. }) =
-            self.locate(searched, first)?
-        else {
+        let Some(LocatedFace { embedded, .. }) = self.locate(searched, first)? else {
             return Ok(Coded { face: None, rotation: Rotation::None });
         };
-        let measures = Measures::new(&candidate, &chip, embedding.norm);
+        let measures = self.measure(&embedded)?;
+        let Embedded { candidate, embedding, .. } = embedded;
         Ok(Coded {
             rotation: candidate.frame.rotation,
             face: Some(CodedFace {

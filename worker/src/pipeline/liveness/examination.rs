@@ -6,7 +6,7 @@ use faceline_shared::job::Subject;
 use faceline_shared::job::examination::{self, Direction, Examination, ExaminedFace, Motion};
 
 use super::examined::{Examined, ExaminedPicture, ExaminingFault};
-use super::findings::{check_face, check_size, painted_over, similarity_of_painted};
+use super::findings::{check_face, check_size};
 use super::motion::{self, Still};
 use crate::inference::InferenceError;
 use crate::picture::{Chip, Picture};
@@ -14,7 +14,7 @@ use crate::pipeline::face_pipeline::Pipeline;
 use crate::pipeline::fault::CodingFault;
 use crate::pipeline::geometry::Rotation;
 use crate::pipeline::models::FaceRegion;
-use crate::pipeline::quality::{Measures, quality};
+use crate::pipeline::quality::{painted_over, quality, similarity_of_painted};
 use crate::pipeline::search::{Candidate, Choice, Embedded, Searched};
 use crate::pipeline::times::Stage;
 
@@ -109,8 +109,7 @@ impl Pipeline {
             (picture, first) = (finer, Some(embedded));
         }
         let others: Vec<Candidate> = faces.map(|face| face.candidate).collect();
-        let measures =
-            first.as_ref().map(|face| Measures::new(&face.candidate, &face.chip, face.embedding.norm));
+        let measures = first.as_ref().map(|face| self.measure(face)).transpose()?;
         let mut findings = Vec::from_iter(check_size(&picture));
         if let (Some(face), Some(measures), Subject::Live(_)) = (&first, &measures, subject) {
             let covered = self.covered_similarity(face)?;

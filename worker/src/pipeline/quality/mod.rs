@@ -5,10 +5,12 @@
 
 mod cover;
 mod framing;
+mod lower_half;
 mod measures;
 mod penalty;
 mod sharpness;
 mod tones;
 
+pub(crate) use self::lower_half::{painted_grey, painted_over, similarity_of_painted};
 pub use self::measures::Measures;
 pub(crate) use self::penalty::quality;

@@ -39,6 +39,7 @@ const CURVES: [Curve; Measures::COUNT] = [
     ("illumination_uniformity", &[(0.1, 40.0), (0.25, 0.0)]),
     ("eye_shade", &[(0.9, 0.0), (1.3, 25.0), (1.7, 70.0), (2.5, 150.0)]),
     ("chin_tint", &[(0.15, 0.0), (0.3, 50.0), (0.5, 120.0)]),
+    ("lower_half_cover", &[(0.74, 0.0), (0.78, 60.0), (0.82, 160.0), (0.88, 300.0)]),
     ("mouth_opening", &[(0.1, 0.0), (0.3, 25.0), (0.6, 60.0)]),
     ("detector_score", &[(0.5, 250.0), (0.9, 120.0), (0.99, 50.0), (0.999, 20.0), (0.9999, 0.0)]),
     ("landmark_spread", &[(0.04, 0.0), (0.08, 20.0), (0.15, 60.0), (0.3, 200.0)]),
@@ -95,6 +96,7 @@ mod tests {
         illumination_uniformity: 0.75,
         eye_shade: 0.5,
         chin_tint: 0.03,
+        lower_half_cover: 0.0,
         mouth_opening: 0.03,
         detector_score: 1.0,
         landmark_spread: 0.03,
@@ -108,7 +110,8 @@ mod tests {
         assert_eq!(
             names.join(" "),
             "inter_eye_distance yaw pitch roll proportions outside sharpness luminance under_exposure \
-             over_exposure dynamic_range tonal_richness illumination_uniformity eye_shade chin_tint mouth_opening \
+             over_exposure dynamic_range tonal_richness illumination_uniformity eye_shade chin_tint lower_half_cover \
+             mouth_opening \
              detector_score landmark_spread embedding_length"
         );
     }
@@ -144,6 +147,7 @@ mod tests {
             ("illumination_uniformity", Measures { illumination_uniformity: 0.1, ..GOOD }),
             ("eye_shade", Measures { eye_shade: 1.6, ..GOOD }),
             ("chin_tint", Measures { chin_tint: 0.4, ..GOOD }),
+            ("lower_half_cover", Measures { lower_half_cover: 0.8, ..GOOD }),
             ("mouth_opening", Measures { mouth_opening: 0.4, ..GOOD }),
             ("detector_score", Measures { detector_score: 0.9, ..GOOD }),
             ("landmark_spread", Measures { landmark_spread: 0.2, ..GOOD }),

@@ -3,13 +3,11 @@
 //! A finding does not accuse anyone of an attack. A face that cannot be seen well is not judged, and the caller is
 //! asked for another picture.
 
-mod cover;
 mod framing;
 
 use faceline_shared::job::examination::{Check, Finding};
 use faceline_shared::settings::FindingSettings;
 
-pub(super) use self::cover::{painted_over, similarity_of_painted};
 use self::framing::Framing;
 use crate::picture::Picture;
 use crate::pipeline::quality::{Measures, quality};

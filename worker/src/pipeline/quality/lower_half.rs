@@ -5,22 +5,32 @@
 
 use crate::picture::Chip;
 
+/// Grey, with which the embedding of a masked face changes least.
+const GREY: [u8; 3] = [128; 3];
+
 /// Colours with which the lower half of an aligned face is painted over: those of most masks.
-const PAINTS: [[u8; 3]; 2] = [[128; 3], [225, 228, 232]];
+const PAINTS: [[u8; 3]; 2] = [GREY, [225, 228, 232]];
 
 /// Top of the lower half, below the bridge of the nose, in heights of the chip.
 const LOWER_HALF_TOP: f32 = 68.0 / 112.0;
 
 /// The aligned face with its lower half painted over, once in each colour.
 pub(crate) fn painted_over(chip: &Chip) -> [Chip; PAINTS.len()] {
+    PAINTS.map(|paint| painted(chip, paint))
+}
+
+/// The aligned face with its lower half in grey.
+pub(crate) fn painted_grey(chip: &Chip) -> Chip {
+    painted(chip, GREY)
+}
+
+fn painted(chip: &Chip, paint: [u8; 3]) -> Chip {
     let rows = (chip.height as f32 * LOWER_HALF_TOP) as usize;
     let kept = rows * chip.width as usize;
-    PAINTS.map(|paint| {
-        let mut painted = chip.clone();
-        let (pixels, _) = painted.pixels.as_chunks_mut::<3>();
-        pixels[kept..].fill(paint);
-        painted
-    })
+    let mut painted = chip.clone();
+    let (pixels, _) = painted.pixels.as_chunks_mut::<3>();
+    pixels[kept..].fill(paint);
+    painted
 }
 
 /// Similarity of a face to itself painted over, -1 to 1: the mean cosine of the L2-normalised embeddings.
