@@ -84,6 +84,20 @@ pub struct BoundingBox {
     pub height: f32,
 }
 
+/// An upright rectangle of whole pixels of the received picture, after its EXIF orientation was applied. No part of it lies outside the
+/// picture.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PixelBox {
+    /// Left edge, in pixels.
+    pub x: u32,
+    /// Upper edge, in pixels.
+    pub y: u32,
+    /// Width to the right of `x`, in pixels, at least 1.
+    pub width: u32,
+    /// Height below `y`, in pixels, at least 1.
+    pub height: u32,
+}
+
 /// The L2-normalised feature vector of a face, with the algorithm that made it.
 ///
 /// Two embeddings can be compared only if algorithm and version are equal.
@@ -135,8 +149,11 @@ pub struct CodedFace {
     pub quality: i32,
     /// The eyes.
     pub eyes: Eyes,
-    /// The rectangle around the face.
+    /// The rectangle around the face, as the detector found it. It may extend beyond the picture.
     pub bounding_box: BoundingBox,
+    /// `bounding_box` in whole pixels, clipped to the picture; `None` from a worker of an earlier version.
+    #[serde(default)]
+    pub face_box: Option<PixelBox>,
     /// The embedding of the face.
     pub embedding: Embedding,
 }
@@ -157,6 +174,32 @@ mod tests {
         assert_eq!(one.cosine(&Embedding::new("B", 1, &[1.0, 0.0])), None);
         assert_eq!(one.cosine(&Embedding::new("A", 2, &[1.0, 0.0])), None);
         assert_eq!(one.cosine(&Embedding::new("A", 1, &[1.0])), None);
+    }
+
+    /// A face as earlier workers and gateways, which know no `face_box`, write and read it.
+    #[derive(Debug, Deserialize, PartialEq, Serialize)]
+    struct EarlierFace {
+        quality: i32,
+        eyes: Eyes,
+        bounding_box: BoundingBox,
+        embedding: Embedding,
+    }
+
+    #[test]
+    fn gateways_and_workers_of_earlier_versions_exchange_faces_with_these() {
+        let earlier = EarlierFace {
+            quality: 295,
+            eyes: Eyes { x1: 1.0, y1: 2.0, x2: 3.0, y2: 4.0 },
+            bounding_box: BoundingBox { x: -1.5, y: 0.0, width: 9.0, height: 9.0 },
+            embedding: Embedding::new("A", 1, &[1.0]),
+        };
+        let bytes = rmp_serde::to_vec_named(&earlier).unwrap();
+        let face: CodedFace = rmp_serde::from_slice(&bytes).unwrap();
+        assert_eq!((face.face_box, face.bounding_box), (None, earlier.bounding_box));
+        let face = CodedFace { face_box: Some(PixelBox { x: 0, y: 0, width: 8, height: 9 }), ..face };
+        let bytes = rmp_serde::to_vec_named(&face).unwrap();
+        assert_eq!(rmp_serde::from_slice::<EarlierFace>(&bytes).unwrap(), earlier);
+        assert_eq!(rmp_serde::from_slice::<CodedFace>(&bytes).unwrap(), face);
     }
 
     #[test]

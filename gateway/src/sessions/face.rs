@@ -1,21 +1,35 @@
 //! The description of a face, which callers receive and sessions keep.
 
-use faceline_shared::face::{Eyes, ImageType};
+use faceline_shared::face::{Eyes, ImageType, PixelBox};
 use serde::{Deserialize, Serialize};
 
 /// Everything that describes a face, except its template.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct FaceDescription {
-    /// The caller's name for the face.
+    /// The caller's name for the face. All else was found out by this installation, but for `image_type` as said there.
     pub friendly_name: Option<String>,
     /// SHA-256 of the picture's file, lower-case hex.
     pub digest: Option<String>,
     /// The kind of picture.
     pub image_type: ImageType,
+    /// `image_type` is the caller's word for a face whose template does not say it; answers leave it out.
+    #[serde(default)]
+    pub image_type_is_claimed: bool,
     /// Quality of the face, as a worker scored it.
     pub quality: Option<i32>,
     /// Positions of the eyes.
     pub eyes: Option<Eyes>,
+    /// The box of the face; `None` where a worker or a gateway of an earlier version described it.
+    #[serde(default)]
+    pub face_box: Option<PixelBox>,
     /// Whether the caller enabled image rotation, as in the request.
     pub rotation: Option<bool>,
+}
+
+impl FaceDescription {
+    /// The kind of picture, where it is more than the caller's word.
+    #[must_use]
+    pub fn known_image_type(&self) -> Option<ImageType> {
+        (!self.image_type_is_claimed).then_some(self.image_type)
+    }
 }

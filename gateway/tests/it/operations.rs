@@ -28,7 +28,7 @@ async fn a_face_is_described() {
     let face = r#"{"imageType":"SELFIE","friendlyName":"Presidential portrait of Barack Obama","imageRotationEnabled":false}"#;
     let answer = post(gateway.address, FACES, &[("face", face), ("image", "the picture")]).await;
     assert_eq!(answer.status, 200);
-    assert_snapshot!(answer.scrubbed(), @r#"{"id":"…","friendlyName":"Presidential portrait of Barack Obama","digest":"8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862","mode":"FL1_512","imageType":"SELFIE","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581}},"imageRotationEnabled":false,"template":"…","templateVersion":1,"created":"…","signature":"…"}"#);
+    assert_snapshot!(answer.scrubbed(), @r#"{"id":"…","friendlyName":"Presidential portrait of Barack Obama","digest":"8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862","mode":"FL1_512","imageType":"SELFIE","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581},"box":{"x":900,"y":1500,"width":1000,"height":1200}},"imageRotationEnabled":false,"template":"…","templateVersion":1,"created":"…","signature":"…"}"#);
     assert_eq!(answer.header("location"), None);
     assert_eq!(answer.header("cache-control"), Some("no-store"));
 
@@ -51,7 +51,7 @@ async fn values_may_be_parts_of_their_own_with_quotes_in_them() {
         ("image", "x"),
     ];
     let answer = post(gateway.address, FACES, &parts).await;
-    assert_snapshot!(answer.scrubbed(), @r#"{"id":"…","digest":"8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862","mode":"FL1_512","imageType":"ID_DOCUMENT","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581}},"imageRotationEnabled":true,"template":"…","templateVersion":1,"created":"…"}"#);
+    assert_snapshot!(answer.scrubbed(), @r#"{"id":"…","digest":"8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862","mode":"FL1_512","imageType":"ID_DOCUMENT","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581},"box":{"x":900,"y":1500,"width":1000,"height":1200}},"imageRotationEnabled":true,"template":"…","templateVersion":1,"created":"…"}"#);
     let jobs = gateway.workers.jobs.lock().unwrap();
     let Task::Code(picture) = &jobs[0].task else { panic!("{jobs:?}") };
     assert_eq!((picture.image_type, picture.rotate), (ImageType::IdDocument, true));
@@ -103,7 +103,7 @@ async fn two_pictures_are_compared() {
     ];
     let answer = post(gateway.address, MATCH_IMAGES, &parts).await;
     assert_eq!(answer.status, 200);
-    assert_snapshot!(answer.scrubbed(), @r#"{"reference":{"id":"…","mode":"FL1_512","imageType":"ID_DOCUMENT","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581}}},"candidate":{"id":"…","mode":"FL1_512","imageType":"SELFIE","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581}}},"score":10269.438178710938,"falseAcceptanceRate":1e-15,"correlationId":"c5a0aec2-1262-41b6-82bd-e9d60da92ef2","created":"…","signature":"…"}"#);
+    assert_snapshot!(answer.scrubbed(), @r#"{"reference":{"id":"…","mode":"FL1_512","imageType":"ID_DOCUMENT","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581},"box":{"x":900,"y":1500,"width":1000,"height":1200}}},"candidate":{"id":"…","mode":"FL1_512","imageType":"SELFIE","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581},"box":{"x":900,"y":1500,"width":1000,"height":1200}}},"score":10269.438178710938,"falseAcceptanceRate":1e-15,"correlationId":"c5a0aec2-1262-41b6-82bd-e9d60da92ef2","created":"…","signature":"…"}"#);
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_face_of_an_earlier_answer_is_compared_with_a_picture() {
     let answer = post(gateway.address, MATCH, &parts).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.json()["reference"]["id"], face.json()["id"]);
-    assert_snapshot!(answer.scrubbed(), @r#"{"reference":{"id":"…","friendlyName":"A name","digest":"8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862","mode":"FL1_512","imageType":"SELFIE","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581}}},"candidate":{"id":"…","mode":"FL1_512","imageType":"SELFIE","quality":295,"imageRotationEnabled":true,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581}}},"score":10269.438178710938,"falseAcceptanceRate":1e-15,"correlationId":"c5a0aec2-1262-41b6-82bd-e9d60da92ef2","evidenceId":"e-1","created":"…","signature":"…"}"#);
+    assert_snapshot!(answer.scrubbed(), @r#"{"reference":{"id":"…","friendlyName":"A name","digest":"8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862","mode":"FL1_512","imageType":"SELFIE","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581},"box":{"x":900,"y":1500,"width":1000,"height":1200}}},"candidate":{"id":"…","mode":"FL1_512","imageType":"SELFIE","quality":295,"imageRotationEnabled":true,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581},"box":{"x":900,"y":1500,"width":1000,"height":1200}}},"score":10269.438178710938,"falseAcceptanceRate":1e-15,"correlationId":"c5a0aec2-1262-41b6-82bd-e9d60da92ef2","evidenceId":"e-1","created":"…","signature":"…"}"#);
 
     let jobs = gateway.workers.jobs.lock().unwrap();
     let Task::Match(compared) = &jobs[1].task else { panic!("{jobs:?}") };

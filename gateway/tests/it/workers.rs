@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_gateway::jobs::Submit;
 use faceline_gateway::jobs::{JobRequest, SubmitResult};
-use faceline_shared::face::{BoundingBox, CodedFace, Embedding, Eyes};
+use faceline_shared::face::{BoundingBox, CodedFace, Embedding, Eyes, PixelBox};
 use faceline_shared::job::examination::{Examination, Examined, ExaminedFace, ExaminedPicture, Motion};
 use faceline_shared::job::{AgedPicture, CodedPicture, JobResult, Matched};
 use faceline_shared::job::{Reference, Task};
@@ -82,6 +82,7 @@ pub(crate) fn face() -> CodedFace {
         quality: 295,
         eyes: Eyes { x1: 1220.5284, y1: 1891.722, x2: 1621.1726, y2: 581.0 },
         bounding_box: BoundingBox { x: 900.0, y: 1500.0, width: 1000.0, height: 1200.0 },
+        face_box: Some(PixelBox { x: 900, y: 1500, width: 1000, height: 1200 }),
         embedding: Embedding::new("FL1_512", 1, &[0.6, 0.8]),
     }
 }

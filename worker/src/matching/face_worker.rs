@@ -138,6 +138,7 @@ impl FaceWorker {
             quality: face.quality,
             eyes: face.eyes,
             bounding_box: face.bounding_box,
+            face_box: Some(face.face_box),
             embedding: self.comparator.embedding(&face.embedding),
         }
     }

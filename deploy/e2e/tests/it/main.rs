@@ -16,6 +16,7 @@ mod poison;
 mod process;
 mod programs;
 mod raw;
+mod sealed_faces;
 mod sessions;
 mod signing;
 mod standalone;

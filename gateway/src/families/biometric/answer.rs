@@ -3,7 +3,7 @@
 //! The comments of these types are texts of the OpenAPI document.
 
 use bytes::Bytes;
-use faceline_shared::face::{Eyes, ImageType, QUALITY_NOBODY};
+use faceline_shared::face::{Eyes, ImageType, PixelBox, QUALITY_NOBODY};
 use faceline_shared::job::{AgedPicture, CodedPicture, Coding};
 use faceline_shared::score::Far;
 use serde::Serialize;
@@ -28,13 +28,23 @@ pub struct Capabilities<'a> {
     pub(super) version: &'static str,
 }
 
-/// Where the eyes are.
+/// Where the face and its eyes are.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Landmarks {
     /// The centres of the eyes.
     #[schema(value_type = types::LandmarksEyes)]
-    pub(super) eyes: Eyes,
+    eyes: Eyes,
+    /// The face's box; absent where the template is of an earlier version.
+    #[schema(value_type = types::LandmarksBox)]
+    #[serde(rename = "box", skip_serializing_if = "Option::is_none")]
+    face_box: Option<PixelBox>,
+}
+
+impl Landmarks {
+    pub(super) fn new(eyes: Eyes, face_box: Option<PixelBox>) -> Self {
+        Self { eyes, face_box }
+    }
 }
 
 /// `GET` of a session.
@@ -69,21 +79,23 @@ pub(super) struct FaceAnswer<'a> {
     #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     friendly_name: Option<&'a str>,
-    /// SHA-256 of the picture's file in lower-case hex; where the face was made from JSON, what that said.
-    #[schema(max_length = 1024)]
+    /// SHA-256 of the picture's file in lower-case hex; absent where the face was made from JSON with a template of an earlier version.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<&'a str>,
     /// The algorithm that coded the face.
     #[schema(max_length = 1024, example = "FL1_512")]
     mode: &'a str,
-    /// The picture's kind.
-    #[schema(value_type = types::ImageType)]
-    image_type: ImageType,
-    /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture.
-    #[schema(minimum = -1000000, maximum = 1000000, example = 295)]
+    /// The picture's kind; absent where the face was made from JSON with a template of an earlier version.
+    #[schema(value_type = Option<types::ImageType>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_type: Option<ImageType>,
+    /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture. Absent where the face was made from
+    /// JSON with a template of an earlier version.
+    #[schema(minimum = -10000, maximum = 300, example = 295)]
     #[serde(skip_serializing_if = "Option::is_none")]
     quality: Option<i32>,
-    /// Where the eyes are.
+    /// Where the face and its eyes are.
     #[serde(skip_serializing_if = "Option::is_none")]
     landmarks: Option<Landmarks>,
     /// As it was asked for.
@@ -118,9 +130,9 @@ impl<'a> FaceAnswer<'a> {
             friendly_name: description.friendly_name.as_deref(),
             digest: description.digest.as_deref(),
             mode: &algorithm.name,
-            image_type: description.image_type,
+            image_type: description.known_image_type(),
             quality: description.quality,
-            landmarks: description.eyes.map(|eyes| Landmarks { eyes }),
+            landmarks: landmarks(description),
             image_rotation_enabled: description.rotation,
             template,
             template_version: template.map(|_| algorithm.version),
@@ -142,8 +154,8 @@ pub(super) struct MatchedFace {
     #[schema(max_length = 1024)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) friendly_name: Option<String>,
-    /// SHA-256 of the picture's file.
-    #[schema(max_length = 1024)]
+    /// SHA-256 of the picture's file in lower-case hex.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) digest: Option<String>,
     /// The algorithm that coded the face.
@@ -154,13 +166,13 @@ pub(super) struct MatchedFace {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) image_type: Option<ImageType>,
     /// Above 100 is good; below 0 another picture is needed; -10000 where nobody is in the picture.
-    #[schema(minimum = -1000000, maximum = 1000000, example = 295)]
+    #[schema(minimum = -10000, maximum = 300, example = 295)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) quality: Option<i32>,
     /// As it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) image_rotation_enabled: Option<bool>,
-    /// Where the eyes are.
+    /// Where the face and its eyes are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) landmarks: Option<Landmarks>,
 }
@@ -173,10 +185,10 @@ impl MatchedFace {
             friendly_name: description.friendly_name.clone(),
             digest: description.digest.clone(),
             mode: algorithm.name.clone(),
-            image_type: Some(description.image_type),
+            image_type: description.known_image_type(),
             quality: description.quality,
             image_rotation_enabled: description.rotation,
-            landmarks: description.eyes.map(|eyes| Landmarks { eyes }),
+            landmarks: landmarks(description),
         }
     }
 
@@ -187,7 +199,7 @@ impl MatchedFace {
         coded: &CodedPicture,
         algorithm: &Algorithm,
     ) -> Self {
-        let (quality, eyes) = quality_and_eyes(coded);
+        let face = coded.face.as_ref();
         Self {
             id: Some(Uuid::new_v4().to_string()),
             friendly_name: None,
@@ -195,16 +207,21 @@ impl MatchedFace {
             digest: None,
             mode: algorithm.name.clone(),
             image_type: Some(picture.image_type),
-            quality: Some(quality),
+            quality: Some(quality(coded)),
             image_rotation_enabled: rotation,
-            landmarks: eyes.map(|eyes| Landmarks { eyes }),
+            landmarks: face.map(|face| Landmarks::new(face.eyes, face.face_box)),
         }
     }
 }
 
-/// The quality of a picture, and the eyes of the face in it.
-pub(super) fn quality_and_eyes(coded: &CodedPicture) -> (i32, Option<Eyes>) {
-    coded.face.as_ref().map_or((QUALITY_NOBODY, None), |face| (face.quality, Some(face.eyes)))
+/// The landmarks of a face that was described.
+fn landmarks(description: &FaceDescription) -> Option<Landmarks> {
+    description.eyes.map(|eyes| Landmarks::new(eyes, description.face_box))
+}
+
+/// The quality of a picture.
+pub(super) fn quality(coded: &CodedPicture) -> i32 {
+    coded.face.as_ref().map_or(QUALITY_NOBODY, |face| face.quality)
 }
 
 /// A comparison.

@@ -6,8 +6,11 @@
 
 mod algorithm;
 mod answer;
+mod face_facts;
 mod failure;
 mod forms;
+mod kept_landmarks;
+mod number_or_text;
 mod operations;
 mod reference_face;
 mod request;

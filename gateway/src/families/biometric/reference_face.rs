@@ -1,25 +1,29 @@
 //! Reads a face that the caller kept: the JSON of an earlier answer, with its template.
 //!
+//! Answers are signed, so they repeat what the template was sealed with, and not what the caller says: a member that contradicts
+//! the template is refused. Id and name are the caller's own.
+//!
 //! The comments of [`ReferenceFace`] are texts of the OpenAPI document.
 
-use std::fmt::Display;
-use std::str::FromStr;
-
-use faceline_shared::face::{Embedding, Eyes};
-use serde::{Deserialize, Deserializer, de};
+use faceline_shared::face::{Embedding, ImageType};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::algorithm::{Algorithm, other_algorithm};
 use super::answer::{Landmarks, MatchedFace};
+use super::face_facts::FaceFacts;
+use super::kept_landmarks::KeptLandmarks;
+use super::number_or_text::number_or_text;
 use super::request::parse_image_type;
 use super::schema::types;
-use super::template::TemplateCodec;
+use super::template::{Template, TemplateCodec};
 use crate::families::form::MAX_VALUE_BYTES;
 use crate::families::json;
 use crate::fault::Fault;
 use crate::sessions::face::FaceDescription;
 
-/// A face of an earlier answer, as it was given. These members are read; others are ignored.
+/// A face of an earlier answer, as it was given. These members are read; others are ignored. Digest, picture's kind, quality and
+/// landmarks may be left out, and must not contradict the template.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReferenceFace {
@@ -35,18 +39,15 @@ pub(super) struct ReferenceFace {
     /// The algorithm that coded it; what counts is what the template says.
     #[schema(max_length = 1024)]
     mode: Option<String>,
-    /// The picture's kind; required for a face of a session.
-    #[schema(value_type = types::ImageType)]
+    /// The picture's kind; required for a face of a session where its template does not say it.
+    #[schema(value_type = Option<types::ImageType>)]
     image_type: Option<String>,
     /// A whole number.
     #[schema(minimum = -1000000, maximum = 1000000, multiple_of = 1)]
     #[serde(default, deserialize_with = "number_or_text")]
     quality: Option<f64>,
-    /// Where the eyes are.
+    /// Where the face and its eyes are.
     landmarks: Option<KeptLandmarks>,
-    /// As it was asked for.
-    #[serde(default, deserialize_with = "flag_or_text")]
-    image_rotation_enabled: Option<bool>,
     /// The template, as this installation made it.
     #[schema(required, min_length = 1)]
     template: Option<String>,
@@ -60,24 +61,6 @@ struct Body {
     bare: ReferenceFace,
 }
 
-#[derive(Debug, Deserialize, ToSchema)]
-struct KeptLandmarks {
-    /// The centres of the eyes; all four numbers, or none counts.
-    eyes: Option<KeptEyes>,
-}
-
-#[derive(Debug, Deserialize, ToSchema)]
-struct KeptEyes {
-    #[serde(deserialize_with = "number_or_text")]
-    x1: Option<f32>,
-    #[serde(deserialize_with = "number_or_text")]
-    y1: Option<f32>,
-    #[serde(deserialize_with = "number_or_text")]
-    x2: Option<f32>,
-    #[serde(deserialize_with = "number_or_text")]
-    y2: Option<f32>,
-}
-
 impl ReferenceFace {
     /// Reads the reference face of a comparison and opens its template.
     pub(super) fn open(
@@ -85,23 +68,18 @@ impl ReferenceFace {
         templates: &TemplateCodec,
         own: &Algorithm,
     ) -> Result<(MatchedFace, Embedding), Fault> {
-        let part = "referenceFace";
-        let face: Self = parse(part, json)?;
-        face.check(part)?;
-        let (_, embedding) = face.template(part, templates, own)?;
-        let image_type =
-            face.image_type.as_deref().map(|text| parse_image_type("imageType", text)).transpose()?;
-        let eyes = face.eyes();
+        let face: Self = parse("referenceFace", json)?;
+        let (Template { embedding, facts }, _) = face.template("referenceFace", templates, own)?;
         let described = MatchedFace {
             id: face.id,
             friendly_name: face.friendly_name,
-            digest: face.digest,
             mode: own.name.clone(),
-            image_type,
-            quality: face.quality.map(|quality| quality as i32),
+            image_type: facts.as_ref().map(|facts| facts.image_type),
+            quality: facts.as_ref().map(|facts| facts.quality),
             // The API's samples of direct matches leave this member out.
             image_rotation_enabled: None,
-            landmarks: eyes.map(|eyes| Landmarks { eyes }),
+            landmarks: facts.as_ref().map(|facts| Landmarks::new(facts.eyes, facts.face_box)),
+            digest: facts.map(|facts| facts.digest),
         };
         Ok((described, embedding))
     }
@@ -114,42 +92,72 @@ impl ReferenceFace {
     ) -> Result<(FaceDescription, String, Embedding), Fault> {
         let Body { face, bare } = parse("face", json)?;
         let face = face.unwrap_or(bare);
-        face.check("face")?;
-        let (template, embedding) = face.template("face", templates, own)?;
-        let Some(image_type) = &face.image_type else {
+        let (Template { embedding, facts }, claimed) = face.template("face", templates, own)?;
+        let Some(image_type) = facts.as_ref().map(|facts| facts.image_type).or(claimed) else {
             return Err(Fault::Invalid("`imageType` is missing".into()));
         };
-        let image_type = parse_image_type("imageType", image_type)?;
-        let (template, eyes) = (template.to_owned(), face.eyes());
         let description = FaceDescription {
             friendly_name: face.friendly_name,
-            digest: face.digest,
             image_type,
-            quality: face.quality.map(|quality| quality as i32),
-            eyes,
-            rotation: face.image_rotation_enabled,
+            image_type_is_claimed: facts.is_none(),
+            quality: facts.as_ref().map(|facts| facts.quality),
+            eyes: facts.as_ref().map(|facts| facts.eyes),
+            face_box: facts.as_ref().and_then(|facts| facts.face_box),
+            rotation: facts.as_ref().and_then(|facts| facts.rotation),
+            digest: facts.map(|facts| facts.digest),
         };
-        Ok((description, template, embedding))
+        Ok((description, face.template.unwrap_or_default(), embedding))
     }
 
-    /// The template as sent, and the embedding in it. Refuses templates of another installation or algorithm.
+    /// The opened template, and the picture's kind that the caller claims. Refuses templates of another installation or algorithm,
+    /// and claims that are unsound or contradict the template.
     fn template(
         &self,
         part: &str,
         templates: &TemplateCodec,
         own: &Algorithm,
-    ) -> Result<(&str, Embedding), Fault> {
+    ) -> Result<(Template, Option<ImageType>), Fault> {
+        self.check(part)?;
         let invalid = |what: String| invalid(part, &what);
-        let template = self.template.as_deref().ok_or_else(|| invalid("the face has no template".into()))?;
-        let embedding = templates.decode(template).map_err(|error| match self.mode.as_deref() {
+        let text = self.template.as_deref().ok_or_else(|| invalid("the face has no template".into()))?;
+        let template = templates.decode(text).map_err(|error| match self.mode.as_deref() {
             Some(mode) if mode != own.name => invalid(other_algorithm(mode, &own.name)),
             _ => invalid(error.to_string()),
         })?;
-        own.require(&embedding).map_err(invalid)?;
-        Ok((template, embedding))
+        own.require(&template.embedding).map_err(invalid)?;
+        let image_type =
+            self.image_type.as_deref().map(|text| parse_image_type("imageType", text)).transpose()?;
+        let contradiction = template.facts.as_ref().and_then(|facts| self.contradiction(image_type, facts));
+        match contradiction {
+            None => Ok((template, image_type)),
+            Some((member, sealed)) => {
+                Err(invalid(format!("`{member}` contradicts the template, which was made with {sealed}")))
+            }
+        }
     }
 
-    /// Checks the members that answers repeat: texts have bounded lengths, and numbers are ones that JSON can express.
+    /// The first member that contradicts what the template was sealed with, and the right value. `image_type` is the one claimed.
+    /// Absent members contradict nothing.
+    fn contradiction(
+        &self,
+        image_type: Option<ImageType>,
+        facts: &FaceFacts,
+    ) -> Option<(&'static str, String)> {
+        if self.digest.as_ref().is_some_and(|digest| !digest.trim().eq_ignore_ascii_case(&facts.digest)) {
+            return Some(("digest", facts.digest.clone()));
+        }
+        if image_type.is_some_and(|image_type| image_type != facts.image_type) {
+            return Some(("imageType", facts.image_type.as_str().to_owned()));
+        }
+        if self.quality.is_some_and(|quality| quality != f64::from(facts.quality)) {
+            return Some(("quality", facts.quality.to_string()));
+        }
+        let landmarks = self.landmarks.as_ref()?;
+        let (member, sealed) = landmarks.contradiction(&facts.eyes, facts.face_box.as_ref())?;
+        Some((member, sealed.to_string()))
+    }
+
+    /// Checks that texts have bounded lengths, and that numbers are ones that an answer can have.
     fn check(&self, part: &str) -> Result<(), Fault> {
         let texts = [
             ("id", &self.id),
@@ -166,17 +174,10 @@ impl ReferenceFace {
         if self.quality.is_some_and(|quality| quality.fract() != 0.0 || quality.abs() > 1e6) {
             return Err(invalid(part, "`quality` must be a whole number"));
         }
-        let eyes = self.eyes();
-        if eyes.is_some_and(|Eyes { x1, y1, x2, y2 }| [x1, y1, x2, y2].iter().any(|at| !at.is_finite())) {
-            return Err(invalid(part, "`eyes` must be numbers"));
+        if self.landmarks.as_ref().is_some_and(|landmarks| !landmarks.is_finite()) {
+            return Err(invalid(part, "`landmarks` must be numbers"));
         }
         Ok(())
-    }
-
-    /// The eyes, where all four coordinates are given.
-    fn eyes(&self) -> Option<Eyes> {
-        let eyes = self.landmarks.as_ref()?.eyes.as_ref()?;
-        Some(Eyes { x1: eyes.x1?, y1: eyes.y1?, x2: eyes.x2?, y2: eyes.y2? })
     }
 }
 
@@ -191,46 +192,9 @@ fn parse<'a, T: Deserialize<'a>>(part: &str, json: &'a str) -> Result<T, Fault> 
         .map_err(|error| invalid(part, &format!("this is not a face: {}", json::place(&error))))
 }
 
-/// Deserializes a number, or a text that contains one.
-fn number_or_text<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    T: Deserialize<'de> + FromStr<Err: Display>,
-    D: Deserializer<'de>,
-{
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either<T> {
-        Number(T),
-        Text(String),
-    }
-
-    match Option::deserialize(deserializer)? {
-        None => Ok(None),
-        Some(Either::Number(number)) => Ok(Some(number)),
-        Some(Either::Text(text)) => text.trim().parse().map(Some).map_err(de::Error::custom),
-    }
-}
-
-/// Deserializes a boolean, or the text `true` or `false` in upper or lower case.
-fn flag_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        Flag(bool),
-        Text(String),
-    }
-
-    match Option::deserialize(deserializer)? {
-        None => Ok(None),
-        Some(Either::Flag(flag)) => Ok(Some(flag)),
-        Some(Either::Text(text)) => {
-            text.trim().to_ascii_lowercase().parse().map(Some).map_err(de::Error::custom)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use faceline_shared::face::{Eyes, PixelBox};
     use faceline_shared::seal::KeyRing;
     use serde_json::json;
 
@@ -240,8 +204,28 @@ mod tests {
         Algorithm { name: "FL1_512".into(), version: 1 }
     }
 
-    fn template(templates: &TemplateCodec, algorithm: &str, version: u32) -> String {
-        templates.encode(&Embedding::new(algorithm, version, &[0.6, 0.8])).unwrap()
+    /// A template of an earlier version, which says nothing about its face.
+    fn bare_template(templates: &TemplateCodec, algorithm: &str, version: u32) -> String {
+        templates.encode(&Embedding::new(algorithm, version, &[0.6, 0.8]), None).unwrap()
+    }
+
+    fn facts() -> FaceFacts {
+        FaceFacts {
+            digest: "8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862".into(),
+            image_type: ImageType::Selfie,
+            quality: 295,
+            eyes: Eyes { x1: 518.71204, y1: 444.68396, x2: 655.408, y2: 446.599 },
+            face_box: Some(PixelBox { x: 465, y: 149, width: 348, height: 348 }),
+            rotation: Some(true),
+        }
+    }
+
+    fn template(templates: &TemplateCodec) -> String {
+        templates.encode(&Embedding::new("FL1_512", 1, &[0.6, 0.8]), Some(&facts())).unwrap()
+    }
+
+    fn answer(described: &MatchedFace) -> String {
+        String::from_utf8(crate::families::json::to_vec(described).unwrap()).unwrap()
     }
 
     fn refusal(templates: &TemplateCodec, face: &serde_json::Value) -> String {
@@ -252,61 +236,107 @@ mod tests {
     fn a_face_of_an_earlier_answer_is_opened_and_repeated() {
         let templates = TemplateCodec::new(KeyRing::generate().unwrap());
         let face = json!({
-            "id": "31214b58-9edc-425b-9436-60dcd94fbc3a", "friendlyName": "A name", "digest": "ab", "mode": "FL1_512",
-            "imageType": "SELFIE", "quality": "306",
-            "landmarks": {"eyes": {"x1": 518.71204, "y1": 444.68396, "x2": 655.408, "y2": 446.599}},
-            "imageRotationEnabled": false, "template": template(&templates, "FL1_512", 1), "templateVersion": 1,
+            "id": "31214b58-9edc-425b-9436-60dcd94fbc3a", "friendlyName": "A name",
+            "digest": "8B11D3B37FCDB71DA6B26D1C601C262A37B4C0F39EDFBD51978CC46ACE122862", "mode": "FL1_512",
+            "imageType": "SELFIE", "quality": "295.0",
+            "landmarks": {
+                "eyes": {"x1": 518.71204, "y1": 444.68396, "x2": 655.408, "y2": 446.599},
+                "box": {"x": 465, "y": 149.0, "width": "348", "height": 348}
+            },
+            "imageRotationEnabled": false, "template": template(&templates), "templateVersion": 1,
             "created": "2017-11-13T13:28:24.098Z", "expires": "2017-11-13T13:33:24.108Z", "signature": "eyJ"
         });
         let (described, embedding) = ReferenceFace::open(&face.to_string(), &templates, &own()).unwrap();
         assert_eq!(embedding, Embedding::new("FL1_512", 1, &[0.6, 0.8]));
         insta::assert_snapshot!(
-            String::from_utf8(crate::families::json::to_vec(&described).unwrap()).unwrap(),
-            @r#"{"id":"31214b58-9edc-425b-9436-60dcd94fbc3a","friendlyName":"A name","digest":"ab","mode":"FL1_512","imageType":"SELFIE","quality":306,"landmarks":{"eyes":{"x1":518.71204,"y1":444.68396,"x2":655.408,"y2":446.599}}}"#
+            answer(&described),
+            @r#"{"id":"31214b58-9edc-425b-9436-60dcd94fbc3a","friendlyName":"A name","digest":"8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862","mode":"FL1_512","imageType":"SELFIE","quality":295,"landmarks":{"eyes":{"x1":518.71204,"y1":444.68396,"x2":655.408,"y2":446.599},"box":{"x":465,"y":149,"width":348,"height":348}}}"#
         );
     }
 
     #[test]
     fn only_a_template_is_needed() {
         let templates = TemplateCodec::new(KeyRing::generate().unwrap());
-        let face = json!({"template": template(&templates, "FL1_512", 1), "quality": null, "id": null});
-        let (described, _) = ReferenceFace::open(&face.to_string(), &templates, &own()).unwrap();
-        assert_eq!(crate::families::json::to_vec(&described).unwrap(), br#"{"mode":"FL1_512"}"#);
+        let face = json!({"template": template(&templates), "quality": null, "id": null}).to_string();
+        let (described, _) = ReferenceFace::open(&face, &templates, &own()).unwrap();
+        insta::assert_snapshot!(
+            answer(&described),
+            @r#"{"digest":"8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862","mode":"FL1_512","imageType":"SELFIE","quality":295,"landmarks":{"eyes":{"x1":518.71204,"y1":444.68396,"x2":655.408,"y2":446.599},"box":{"x":465,"y":149,"width":348,"height":348}}}"#
+        );
+        let (described, ..) = ReferenceFace::open_for_session(&face, &templates, &own()).unwrap();
+        assert_eq!((described.known_image_type(), described.rotation), (Some(ImageType::Selfie), Some(true)));
+    }
+
+    #[test]
+    fn a_member_that_contradicts_the_template_is_refused_by_name() {
+        let templates = TemplateCodec::new(KeyRing::generate().unwrap());
+        for (claim, member, sealed) in [
+            (json!({"digest": "0".repeat(64)}), "digest", facts().digest.as_str()),
+            (json!({"digest": ""}), "digest", facts().digest.as_str()),
+            (json!({"imageType": "ID_DOCUMENT"}), "imageType", "SELFIE"),
+            (json!({"quality": 299}), "quality", "295"),
+            (json!({"quality": "-295"}), "quality", "295"),
+            (
+                json!({"landmarks": {"eyes": {"x1": 519, "y1": 444.68396}}}),
+                "landmarks.eyes.x1",
+                "518.7120361328125",
+            ),
+            (json!({"landmarks": {"box": {"height": 349}}}), "landmarks.box.height", "348"),
+        ] {
+            let mut face = json!({"template": template(&templates)});
+            face.as_object_mut().unwrap().extend(claim.as_object().unwrap().clone());
+            let expected =
+                |part| format!("`{part}`: `{member}` contradicts the template, which was made with {sealed}");
+            assert_eq!(refusal(&templates, &face), expected("referenceFace"));
+            let of_session = ReferenceFace::open_for_session(&face.to_string(), &templates, &own());
+            assert_eq!(of_session.unwrap_err().to_string(), expected("face"));
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_template_does_not_say_is_left_out() {
+        let templates = TemplateCodec::new(KeyRing::generate().unwrap());
+        let face = json!({
+            "id": "a", "friendlyName": "A name", "digest": "0".repeat(64), "imageType": "SELFIE", "quality": 299,
+            "landmarks": {"eyes": {"x1": 1, "y1": 2, "x2": 3, "y2": 4}}, "imageRotationEnabled": true,
+            "template": bare_template(&templates, "FL1_512", 1)
+        })
+        .to_string();
+        let (described, _) = ReferenceFace::open(&face, &templates, &own()).unwrap();
+        assert_eq!(answer(&described), r#"{"id":"a","friendlyName":"A name","mode":"FL1_512"}"#);
+        let (described, ..) = ReferenceFace::open_for_session(&face, &templates, &own()).unwrap();
+        let described = MatchedFace::kept(uuid::Uuid::nil(), &described, &own());
+        assert_eq!(
+            answer(&described),
+            r#"{"id":"00000000-0000-0000-0000-000000000000","friendlyName":"A name","mode":"FL1_512"}"#
+        );
     }
 
     #[test]
     fn a_template_of_another_algorithm_is_refused_and_both_are_named() {
         let templates = TemplateCodec::new(KeyRing::generate().unwrap());
-        let version = refusal(&templates, &json!({"template": template(&templates, "FL1_512", 7)}));
+        let version = refusal(&templates, &json!({"template": bare_template(&templates, "FL1_512", 7)}));
         assert!(version.contains("FL1_512 version 7") && version.contains("FL1_512 version 1"), "{version}");
         let original = refusal(&templates, &json!({"template": "EQAAAMwDAAACA", "mode": "F6_4_VID60X"}));
         assert!(original.contains("F6_4_VID60X") && original.contains("FL1_512"), "{original}");
     }
 
     #[test]
-    fn values_may_be_texts_and_must_be_sound() {
+    fn members_must_be_sound() {
         let templates = TemplateCodec::new(KeyRing::generate().unwrap());
-        let open = |more: serde_json::Value| {
-            let mut face = json!({"template": template(&templates, "FL1_512", 1), "imageType": "SELFIE"});
-            face.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            ReferenceFace::open_for_session(&face.to_string(), &templates, &own()).map(|(face, ..)| face)
-        };
-        let face = open(json!({
-            "quality": 306.0, "imageRotationEnabled": "False",
-            "landmarks": {"eyes": {"x1": "518.5", "y1": 2, "x2": " 3 ", "y2": 4.5}}
-        }))
-        .unwrap();
-        assert_eq!((face.quality, face.rotation), (Some(306), Some(false)));
-        assert_eq!(face.eyes, Some(Eyes { x1: 518.5, y1: 2.0, x2: 3.0, y2: 4.5 }));
-        for (wrong, expected) in [
-            (json!({"quality": 1.5}), "`face`: `quality` must be a whole number"),
-            (
-                json!({"landmarks": {"eyes": {"x1": 1e39, "y1": 1, "x2": 1, "y2": 1}}}),
-                "`face`: `eyes` must be numbers",
-            ),
-            (json!({"digest": "a".repeat(1025)}), "`face`: `digest` is longer than 1024 bytes"),
-        ] {
-            assert_eq!(open(wrong).unwrap_err().to_string(), expected);
+        for template in [template(&templates), bare_template(&templates, "FL1_512", 1)] {
+            for (wrong, expected) in [
+                (json!({"quality": 1.5}), "`referenceFace`: `quality` must be a whole number"),
+                (
+                    json!({"landmarks": {"eyes": {"x1": "inf"}}}),
+                    "`referenceFace`: `landmarks` must be numbers",
+                ),
+                (json!({"digest": "a".repeat(1025)}), "`referenceFace`: `digest` is longer than 1024 bytes"),
+            ] {
+                let mut face = json!({"template": template});
+                face.as_object_mut().unwrap().extend(wrong.as_object().unwrap().clone());
+                assert_eq!(refusal(&templates, &face), expected);
+            }
         }
         // The error must not repeat the caller's text, which may be a template.
         let secret = ReferenceFace::open(r#""a template""#, &templates, &own()).unwrap_err().to_string();
@@ -317,11 +347,16 @@ mod tests {
     fn what_is_no_face_is_refused() {
         let templates = TemplateCodec::new(KeyRing::generate().unwrap());
         let elsewhere = TemplateCodec::new(KeyRing::generate().unwrap());
-        let forged = refusal(&templates, &json!({"template": template(&elsewhere, "FL1_512", 1)}));
+        let forged = refusal(&templates, &json!({"template": template(&elsewhere)}));
         assert_eq!(forged, "`referenceFace`: the template is broken or comes from elsewhere");
         assert_eq!(refusal(&templates, &json!({"id": "a"})), "`referenceFace`: the face has no template");
-        let kind = json!({"template": template(&templates, "FL1_512", 1), "imageType": "CAT"});
-        assert!(refusal(&templates, &kind).contains("CAT"));
+        for template in [template(&templates), bare_template(&templates, "FL1_512", 1)] {
+            let kind = json!({"template": template, "imageType": "CAT"});
+            assert!(refusal(&templates, &kind).contains("CAT"));
+        }
+        let unknown = json!({"template": bare_template(&templates, "FL1_512", 1)}).to_string();
+        let unknown = ReferenceFace::open_for_session(&unknown, &templates, &own());
+        assert_eq!(unknown.unwrap_err().to_string(), "`imageType` is missing");
         for text in ["", "[]", "{", "\"face\"", "{\"landmarks\":3}"] {
             let error = ReferenceFace::open(text, &templates, &own()).unwrap_err().to_string();
             assert!(error.starts_with("`referenceFace`: this is not a face"), "{error}");

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use faceline_shared::face::CodedFace;
-use faceline_shared::job::{JobResult, Task};
+use faceline_shared::job::{CodedPicture, JobResult, Task};
 use faceline_shared::settings::Settings;
 use serde::Serialize;
 
 use super::algorithm::Algorithm;
 use super::answer::Capabilities;
+use super::face_facts::FaceFacts;
 use super::failure::{self, Parts};
+use super::request::FaceRequest;
 use super::template::TemplateCodec;
 use crate::families::json;
 use crate::fault::Fault;
@@ -68,9 +69,16 @@ impl BiometricServices {
         self.workers.run(task, context).await?.map_err(|failure| failure::fault(&failure, parts))
     }
 
-    /// Seals the embedding of a face into a template for the caller.
-    pub(super) fn template(&self, face: &CodedFace) -> Result<String, Fault> {
-        self.templates.encode(&face.embedding).map_err(|error| {
+    /// Seals the face that a worker found in the picture of `request` into a template for the caller; `None` where there is no face.
+    pub(super) fn template(
+        &self,
+        request: &FaceRequest,
+        coded: &CodedPicture,
+    ) -> Result<Option<String>, Fault> {
+        let Some(face) = &coded.face else { return Ok(None) };
+        let facts = FaceFacts::new(request, &coded.digest, face);
+        let template = self.templates.encode(&face.embedding, Some(&facts));
+        template.map(Some).map_err(|error| {
             tracing::error!(%error, "a template cannot be written");
             Fault::Internal
         })

@@ -162,7 +162,7 @@ async fn what_is_missing_is_said() {
 
 /// The JSON of a face that the gateway made.
 fn face(gateway: &Gateway) -> String {
-    let template = gateway.stores.templates().encode(&crate::workers::face().embedding).unwrap();
+    let template = gateway.stores.templates().encode(&crate::workers::face().embedding, None).unwrap();
     format!(r#"{{"imageType":"SELFIE","template":"{template}"}}"#)
 }
 

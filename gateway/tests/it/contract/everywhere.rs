@@ -195,7 +195,7 @@ async fn a_path_that_is_no_text_is_refused() {
 }
 
 fn face_json(gateway: &Gateway) -> String {
-    let template = gateway.stores.templates().encode(&crate::workers::face().embedding).unwrap();
+    let template = gateway.stores.templates().encode(&crate::workers::face().embedding, None).unwrap();
     format!(r#"{{"imageType":"SELFIE","template":"{template}"}}"#)
 }
 

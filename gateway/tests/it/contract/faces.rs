@@ -63,7 +63,7 @@ async fn a_face_made_of_a_picture_is_described() {
     let described = get(gateway.address, &format!("/bioserver-app{location}")).await;
     assert_eq!(described.status, 200);
     assert_eq!(described.json()["id"], id);
-    assert_snapshot!(described.scrubbed(), @r#"{"id":"…","friendlyName":"Presidential portrait of Barack Obama","digest":"8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862","mode":"FL1_512","imageType":"SELFIE","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581}},"imageRotationEnabled":true,"template":"…","templateVersion":1,"created":"…","expires":"…","signature":"…"}"#);
+    assert_snapshot!(described.scrubbed(), @r#"{"id":"…","friendlyName":"Presidential portrait of Barack Obama","digest":"8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862","mode":"FL1_512","imageType":"SELFIE","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581},"box":{"x":900,"y":1500,"width":1000,"height":1200}},"imageRotationEnabled":true,"template":"…","templateVersion":1,"created":"…","expires":"…","signature":"…"}"#);
     assert_signed(&gateway, &described.body);
     let owner = get(gateway.address, &format!("{SESSIONS}/{session}")).await;
     assert_eq!(described.json()["expires"], owner.json()["expires"]);
@@ -157,8 +157,8 @@ async fn json_that_is_no_face_of_ours_is_refused() {
     let gateway = Gateway::start(Workers::able()).await;
     let session = gateway.session("").await;
     let faces = format!("{SESSIONS}/{session}/faces");
-    let template = gateway.stores.templates().encode(&crate::workers::face().embedding).unwrap();
-    let old = gateway.stores.templates().encode(&Embedding::new("FL0_128", 3, &[1.0])).unwrap();
+    let template = gateway.stores.templates().encode(&crate::workers::face().embedding, None).unwrap();
+    let old = gateway.stores.templates().encode(&Embedding::new("FL0_128", 3, &[1.0]), None).unwrap();
     let mut forged = template.clone();
     forged.replace_range(40..41, if &template[40..41] == "A" { "B" } else { "A" });
     for (face, expected) in [

@@ -14,8 +14,8 @@ use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::client::{Answer, exchange, request};
-use crate::gateway::Gateway;
+use crate::client::{Answer, exchange, get, post, post_json, request};
+use crate::gateway::{Gateway, SESSIONS};
 use crate::workers::Workers;
 
 const DOCUMENT: &str = include_str!("../../../api/signatures.md");
@@ -156,6 +156,24 @@ async fn callers_check_es256() {
 #[tokio::test]
 async fn callers_check_rs256() {
     callers_check_what_is_signed_and_notice_what_is_changed(SigningAlgorithm::Rs256).await;
+}
+
+#[tokio::test]
+async fn callers_check_faces_that_came_back() {
+    let (gateway, checkers) = (started(SigningAlgorithm::Es256).await, Checkers::new());
+    let parts = [("imageType", "SELFIE"), ("friendlyName", "Zoë"), ("image", "x")];
+    let face = post(gateway.address, "/bioserver-app/v2/faces", &parts).await.body;
+    let parts = [("referenceFace", face.as_str()), ("candidateImage", "y"), ("candidateImageType", "SELFIE")];
+    let compared = post(gateway.address, "/bioserver-app/v2/match", &parts).await.body;
+    let session = gateway.session("").await;
+    let added = post_json(gateway.address, &format!("{SESSIONS}/{session}/faces"), &face).await;
+    let added = format!("/bioserver-app{}", added.header("location").unwrap());
+    gateway.face(session, "z").await;
+    let described = get(gateway.address, &added).await.body;
+    let matches = get(gateway.address, &format!("{added}/matches")).await.body;
+    let bodies = [face, compared, described, matches];
+    assert!(bodies.iter().all(|body| body.contains(r#""box":{"x":900,"#)), "{bodies:?}");
+    assert_eq!(checkers.check(&gateway, &bodies).await, vec![(true, true); bodies.len()]);
 }
 
 #[tokio::test]

@@ -55,6 +55,7 @@ impl Pipeline {
                 measures,
                 eyes: candidate.eyes(),
                 bounding_box: candidate.bounding_box(),
+                face_box: candidate.face_box(),
                 embedding: embedding.vector,
                 score: candidate.detection.score,
             }),

@@ -1,6 +1,6 @@
 //! Input and results of coding.
 
-use faceline_shared::face::{BoundingBox, Eyes, ImageType};
+use faceline_shared::face::{BoundingBox, Eyes, ImageType, PixelBox};
 
 use crate::pipeline::geometry::Rotation;
 use crate::pipeline::quality::Measures;
@@ -35,6 +35,8 @@ pub struct CodedFace {
     pub eyes: Eyes,
     /// The detector's box.
     pub bounding_box: BoundingBox,
+    /// The detector's box in whole pixels, clipped to the picture.
+    pub face_box: PixelBox,
     /// The L2-normalised embedding.
     pub embedding: Vec<f32>,
     /// The detector's score, 0 to 1.

@@ -1,6 +1,8 @@
 //! Coding a face into an embedding, and estimating its age.
 
 mod age;
+#[cfg(test)]
+mod box_tests;
 mod code;
 mod coded;
 

@@ -3,7 +3,7 @@
 use faceline_shared::job::{self, CodedPicture, JobResult, Reference, Task};
 use uuid::Uuid;
 
-use crate::families::biometric::answer::{FaceAnswer, MatchAnswer, MatchedFace, quality_and_eyes};
+use crate::families::biometric::answer::{FaceAnswer, MatchAnswer, MatchedFace, quality};
 use crate::families::biometric::failure::Parts;
 use crate::families::biometric::reference_face::ReferenceFace;
 use crate::families::biometric::request::{FaceRequest, MatchImagesRequest, MatchRequest};
@@ -24,7 +24,7 @@ impl BiometricServices {
         let request = FaceRequest::read(form, &self.algorithm)?;
         let signed = request.signed;
         let coded = self.code(&request, context).await?;
-        let template = coded.face.as_ref().map(|face| self.template(face)).transpose()?;
+        let template = self.template(&request, &coded)?;
         let description = describe(request, &coded);
         self.signed_if(
             signed,
@@ -95,13 +95,15 @@ impl BiometricServices {
 
 /// Combines what the caller sent with what the worker found.
 pub(super) fn describe(request: FaceRequest, coded: &CodedPicture) -> FaceDescription {
-    let (quality, eyes) = quality_and_eyes(coded);
+    let face = coded.face.as_ref();
     FaceDescription {
         friendly_name: request.friendly_name,
         digest: Some(coded.digest.clone()),
         image_type: request.picture.image_type,
-        quality: Some(quality),
-        eyes,
+        image_type_is_claimed: false,
+        quality: Some(quality(coded)),
+        eyes: face.map(|face| face.eyes),
+        face_box: face.and_then(|face| face.face_box),
         rotation: request.rotation,
     }
 }

@@ -57,7 +57,7 @@ impl BiometricServices {
         let entered = self.sessions.enter(name).await?;
         let file = request.picture.picture.clone();
         let coded = entered.run(self.code(&request, context)).await?;
-        let template = coded.face.as_ref().map(|face| self.template(face)).transpose()?;
+        let template = self.template(&request, &coded)?;
         let description = describe(request, &coded);
         let embedding = coded.face.map(|face| face.embedding);
         let file = entered.session.keeps_pictures.then_some(&file);

@@ -43,7 +43,7 @@ pub fn schemas() -> Vec<Named> {
     let mut all = vec![
         answer::<Capabilities<'_>>(name::CAPABILITIES, &[], &signature),
         answer::<SessionAnswer<'_>>(name::SESSION, &signature, &[]),
-        answer::<FaceAnswer<'_>>(name::DIRECT_FACE, &["digest", "quality"], &["expires"]),
+        answer::<FaceAnswer<'_>>(name::DIRECT_FACE, &["digest", "imageType", "quality"], &["expires"]),
         answer::<FaceAnswer<'_>>(name::SESSION_FACE, &["expires", "signature"], &[]),
         answer::<MatchAnswer>(name::DIRECT_MATCH, &signature, &["expires"]),
         answer::<MatchAnswer>(name::SESSION_MATCH, &["expires", "signature"], &[]),

@@ -47,3 +47,21 @@ pub(in crate::families::biometric) struct LandmarksEyes {
     #[schema(example = 580.3324)]
     y2: f32,
 }
+
+/// The face's box, inside the picture, in pixels of the picture as it was sent, after its EXIF orientation.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::families::biometric) struct LandmarksBox {
+    /// Its left edge, from the picture's.
+    #[schema(example = 465)]
+    x: u32,
+    /// Its upper edge, from the picture's.
+    #[schema(example = 149)]
+    y: u32,
+    /// Its width.
+    #[schema(minimum = 1, example = 348)]
+    width: u32,
+    /// Its height.
+    #[schema(minimum = 1, example = 348)]
+    height: u32,
+}
