@@ -39,7 +39,7 @@ async fn killable_node() -> MutexGuard<'static, RabbitMq> {
 /// Settings with a prefix that no other test uses.
 fn settings(url: String) -> BrokerSettings {
     BrokerSettings {
-        url: BrokerUrl::Amqp(url.into()),
+        url: BrokerUrl::Amqp(vec![url.into()]),
         prefix: format!("{}.", Uuid::now_v7()),
         ..BrokerSettings::default()
     }
@@ -182,7 +182,7 @@ async fn a_wrong_password_is_told_but_not_shown() {
     let broker = connect(&settings);
     let error = soon(broker.depth(&Queue::Interactive)).await.unwrap_err();
     assert!(
-        matches!(&error, BrokerError::Unreachable(reason) if reason.contains("ACCESS_REFUSED")),
+        matches!(&error, BrokerError::Credentials(reason) if reason.contains("ACCESS_REFUSED")),
         "{error}"
     );
     assert!(!format!("{error} {error:?} {settings:?}").contains("s3cret"));
@@ -234,13 +234,13 @@ async fn accepted_messages_survive_the_death_of_the_broker() {
 }
 
 #[tokio::test]
-async fn a_broker_without_memory_is_full() {
+async fn a_broker_without_memory_blocks_publishers() {
     let node = killable_node().await;
     let settings = BrokerSettings { confirm_timeout: Duration::from_secs(1), ..settings(node.url()) };
     let broker = connect(&settings);
     publish(&*broker, &Queue::Interactive, &["before"]).await;
     node.control(&["set_vm_memory_high_watermark", "0"]).await;
-    publish_until(&*broker, &Queue::Interactive, "refused", Published::Full).await;
+    publish_until(&*broker, &Queue::Interactive, "refused", Published::Blocked).await;
     node.control(&["set_vm_memory_high_watermark", "0.4"]).await;
     publish_until(&*broker, &Queue::Interactive, "after", Published::Accepted).await;
 }
