@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
 
+use futures_util::{AsyncRead, AsyncReadExt as _};
 use lapin::types::Heartbeat;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{AsyncTcpStream, Connection, ConnectionProperties};
@@ -21,6 +22,9 @@ use crate::settings::ClientTls;
 
 /// Interval of heartbeats in seconds, unless the URL sets one. The connection fails after two intervals of silence.
 const DEFAULT_HEARTBEAT_SECONDS: Heartbeat = 10;
+
+/// Time for a server's refusal of a client's certificate: a round trip, and the check of a certificate.
+const REFUSAL_WAIT: Duration = Duration::from_millis(200);
 
 /// The nodes of a cluster, of which any one will do.
 #[derive(Clone)]
@@ -90,6 +94,16 @@ impl ServerAddress {
         let resolved = timeout_at(deadline, lookup_host(host)).await;
         let resolved = resolved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let addresses = shuffled(resolved.map_err(|error| io_failed(&error))?.collect());
+        self.connect_to_any(&addresses, deadline, tls, name).await
+    }
+
+    async fn connect_to_any(
+        &self,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+        tls: &ClientTls,
+        name: &str,
+    ) -> Result<(Connection, Socket), BrokerError> {
         let mut failure = BrokerError::Unreachable("the name has no address".into());
         for (done, address) in addresses.iter().enumerate() {
             let share =
@@ -121,7 +135,10 @@ impl ServerAddress {
             AMQPScheme::AMQPS => {
                 // Read anew for each connection: certificates are replaced while the process runs.
                 let connector = tls::connector(tls)?;
-                plain.into_rustls(&connector, &self.uri.authority.host).await.map_err(failed)?
+                let mut stream =
+                    plain.into_rustls(&connector, &self.uri.authority.host).await.map_err(failed)?;
+                refused_certificate(&mut stream).await.map_err(failed)?;
+                stream
             }
         };
         let stream = Mutex::new(Some(stream));
@@ -132,6 +149,22 @@ impl ServerAddress {
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let connecting = Connection::connector(self.uri.clone(), runtime, take_stream, properties);
         Ok((connecting.await.map_err(|error| opening_failed(&error))?, socket))
+    }
+}
+
+/// In TLS 1.3 the client's handshake is over before the server has seen the client's certificate. A refusal that arrives
+/// after the first AMQP bytes were sent may be lost, because the server then resets the connection. So this waits for a
+/// moment first. A server of AMQP says nothing before its client.
+///
+/// # Errors
+/// The server's refusal, or the end of the connection.
+async fn refused_certificate(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    let mut byte = [0];
+    match timeout(REFUSAL_WAIT, stream.read(&mut byte)).await {
+        Err(_) => Ok(()),
+        Ok(Ok(0)) => Err(io::Error::other("the server ends the connection after the TLS handshake")),
+        Ok(Ok(_)) => Err(io::Error::other("the server does not speak AMQP")),
+        Ok(Err(error)) => Err(error),
     }
 }
 
@@ -216,6 +249,21 @@ mod tests {
         assert_eq!(fair_share(limit, 5), Duration::from_secs(1));
         assert_eq!(fair_share(Duration::from_secs(4), 2), Duration::from_secs(2));
         assert_eq!(fair_share(Duration::ZERO, 3), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_never_answers_leaves_time_for_the_next() {
+        let listener = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        // The kernel accepts connections for a listener, and nobody answers them.
+        let silent = listener();
+        let closed = listener().local_addr().unwrap();
+        let address = ServerAddress::new("amqp://broker").unwrap();
+        let deadline = Instant::now() + Duration::from_secs(2);
+        let addresses = [silent.local_addr().unwrap(), closed];
+        let failure = address.connect_to_any(&addresses, deadline, &ClientTls::default(), "test").await;
+        assert!(Instant::now() < deadline, "the first address had the whole time");
+        let failure = failure.err().unwrap().to_string();
+        assert!(failure.contains("refused"), "{failure}");
     }
 
     #[test]

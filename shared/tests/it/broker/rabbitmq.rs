@@ -28,7 +28,7 @@ static NODE: OnceCell<RabbitMq> = OnceCell::const_new();
 /// The node for tests that kill it or put it into an alarm; one test at a time.
 static KILLABLE_NODE: OnceCell<Mutex<RabbitMq>> = OnceCell::const_new();
 
-async fn node() -> &'static RabbitMq {
+pub(super) async fn node() -> &'static RabbitMq {
     NODE.get_or_init(RabbitMq::start).await
 }
 
@@ -37,7 +37,7 @@ async fn killable_node() -> MutexGuard<'static, RabbitMq> {
 }
 
 /// Settings with a prefix that no other test uses.
-fn settings(url: String) -> BrokerSettings {
+pub(super) fn settings(url: String) -> BrokerSettings {
     BrokerSettings {
         url: BrokerUrl::Amqp(vec![url.into()]),
         prefix: format!("{}.", Uuid::now_v7()),
@@ -45,7 +45,7 @@ fn settings(url: String) -> BrokerSettings {
     }
 }
 
-fn connect(settings: &BrokerSettings) -> SharedBroker {
+pub(super) fn connect(settings: &BrokerSettings) -> SharedBroker {
     faceline_shared::broker::open(settings).expect("the address is good")
 }
 
