@@ -236,10 +236,11 @@ impl Submit for Dispatcher {
     }
 
     fn outage(&self) -> Option<BusyCause> {
-        if !self.is_connected() {
+        let health = self.broker.health();
+        if !health.is_connected || self.reply_to.borrow().is_none() {
             return Some(BusyCause::BrokerUnreachable);
         }
-        self.broker.health().blocked.map(|_| BusyCause::BrokerBlocked)
+        health.blocked.map(|_| BusyCause::BrokerBlocked)
     }
 }
 

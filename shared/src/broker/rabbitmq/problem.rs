@@ -115,8 +115,8 @@ impl ProblemLog {
         let label = error.label();
         let text = if error.needs_operator() { error.to_string() } else { String::new() };
         let mut present = self.lock();
-        let known = present.values().find(|known| (known.label, &known.text) == (label, &text));
-        let logged_at = known.map(|known| known.logged_at);
+        let known = present.values().filter(|known| (known.label, &known.text) == (label, &text));
+        let logged_at = known.map(|known| known.logged_at).max();
         let is_new = match logged_at {
             Some(at) => !error.needs_operator() && at + REMINDER_INTERVAL <= now,
             None => true,
