@@ -101,6 +101,19 @@ pub struct BrokerHealth {
     pub problem: Option<BrokerError>,
 }
 
+impl BrokerHealth {
+    /// What is wrong, for operators; `None` if nothing is.
+    #[must_use]
+    pub fn detail(&self) -> Option<String> {
+        match (&self.problem, &self.blocked) {
+            (Some(problem), _) => Some(problem.to_string()),
+            (None, Some(reason)) => Some(format!("the broker blocks publishers: {reason}")),
+            (None, None) if !self.is_connected => Some("the broker is not connected".to_owned()),
+            (None, None) => None,
+        }
+    }
+}
+
 /// A stream of deliveries. It outlives connections: after an outage it continues with the same prefetch.
 #[async_trait]
 pub trait Deliveries: Send {

@@ -75,7 +75,7 @@ fn a_cluster_has_several_urls() {
     let urls = |toml: &str, flags: &[&str]| {
         let flags = [&["store.url=redis://localhost"], flags].concat();
         match load(toml, &[], &flags).unwrap().broker.url {
-            BrokerUrl::Amqp(urls) => urls.iter().map(|url| url.to_string()).collect::<Vec<_>>(),
+            BrokerUrl::Amqp(urls) => urls.iter().map(ToString::to_string).collect::<Vec<_>>(),
             BrokerUrl::Embedded => Vec::new(),
         }
     };

@@ -104,7 +104,7 @@ impl BrokerConnection {
         runtime.spawn(follow(status, events, failure.clone(), blocking));
         let address = node.to_string();
         let opened = Self { open: Some((connection, socket)), failure, blocked, address, runtime };
-        match timeout(DECLARE_TIMEOUT, topology.declare(&opened)).await {
+        match timeout(DECLARE_TIMEOUT, topology.declare(opened.connection())).await {
             Ok(Ok(())) => Ok(opened),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(BrokerError::Unreachable(format!("no queues within {DECLARE_TIMEOUT:?}"))),

@@ -25,7 +25,7 @@ pub(super) fn connector(settings: &ClientTls) -> Result<RustlsConnector, BrokerE
     };
     let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(tls)?
+        .map_err(|error| BrokerError::Tls(error.to_string()))?
         .with_root_certificates(roots);
     let config = match (&settings.certificate, &settings.key) {
         (Some(certificate), Some(key)) => {
@@ -65,10 +65,6 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, BrokerError
 
 fn in_file(file: &Path, reason: &dyn std::fmt::Display) -> BrokerError {
     BrokerError::Tls(format!("{}: {reason}", file.display()))
-}
-
-fn tls(error: rustls::Error) -> BrokerError {
-    BrokerError::Tls(error.to_string())
 }
 
 #[cfg(test)]

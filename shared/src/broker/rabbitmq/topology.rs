@@ -4,10 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, ExchangeKind};
+use lapin::{Channel, Connection, ExchangeKind};
 use tokio::sync::Mutex;
 
-use super::connection::BrokerConnection;
 use super::problem::{declaring_failed, is_precondition_failed};
 use crate::broker::port::BrokerError;
 use crate::broker::queue::{DEAD_LETTER_TTL, DELIVERY_LIMIT, Queue, reply_queue_name};
@@ -66,19 +65,19 @@ impl Topology {
     /// # Errors
     /// [`BrokerError::Topology`] if the broker refuses a declaration, [`BrokerError::Unreachable`] if it does not
     /// answer.
-    pub(super) async fn declare(&self, connection: &BrokerConnection) -> Result<(), BrokerError> {
+    pub(super) async fn declare(&self, connection: &Connection) -> Result<(), BrokerError> {
         let declared = self.declare_all(connection).await;
         declared.map_err(|error| declaring_failed(&error, self.mode))
     }
 
-    async fn declare_all(&self, connection: &BrokerConnection) -> lapin::Result<()> {
+    async fn declare_all(&self, connection: &Connection) -> lapin::Result<()> {
         let _one_at_a_time = self.declaring.lock().await;
-        let mut channel = connection.channel().await?;
+        let mut channel = connection.create_channel().await?;
         for queue in Queue::DURABLE {
             match self.declare_queue(&channel, &queue, self.mode).await {
                 Err(error) if queue == Queue::DeadLetters && is_precondition_failed(&error) => {
                     // The broker has closed the channel.
-                    channel = connection.channel().await?;
+                    channel = connection.create_channel().await?;
                     self.declare_queue(&channel, &queue, TopologyMode::Passive).await?;
                     self.report_difference(&error);
                 }

@@ -52,7 +52,7 @@ async fn an_alarm_is_told_at_once_and_ends() {
     }
     assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
     assert!(blocked(&metrics));
-    assert!(broker.health().blocked.is_some_and(|reason| reason.contains("memory")));
+    assert!(broker.health().detail().is_some_and(|detail| detail.contains("memory")));
     assert!(broker.is_connected());
 
     let started = Instant::now();

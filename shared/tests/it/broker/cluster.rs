@@ -119,12 +119,12 @@ async fn a_problem_that_is_mended_ends() {
     soon(broker.depth(&Queue::Interactive)).await.unwrap_err();
     let health = broker.health();
     assert!(matches!(health.problem, Some(BrokerError::VirtualHost(_))), "{health:?}");
-    assert!(!health.is_connected);
+    assert!(!health.is_connected && health.detail().unwrap().contains("add_vhost"), "{health:?}");
 
     node.control(&["add_vhost", &vhost]).await;
     node.control(&["set_permissions", "-p", &vhost, "guest", ".*", ".*", ".*"]).await;
     publish_until(&*broker, &Queue::Interactive, "after", Published::Accepted).await;
-    assert!(broker.health().problem.is_none());
+    assert_eq!(broker.health().detail(), None);
 }
 
 #[tokio::test]
