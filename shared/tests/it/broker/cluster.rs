@@ -43,7 +43,8 @@ async fn nodes_that_do_not_answer_leave_time_for_the_one_that_does() {
     for depth in join_all(clients.iter().map(|client| soon(client.depth(&Queue::Interactive)))).await {
         depth.expect("the first attempt succeeds");
     }
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    // The silent node would take all of the 5 s that there are.
+    assert!(started.elapsed() < Duration::from_millis(4500), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -124,7 +125,13 @@ async fn a_problem_that_is_mended_ends() {
     node.control(&["add_vhost", &vhost]).await;
     node.control(&["set_permissions", "-p", &vhost, "guest", ".*", ".*", ".*"]).await;
     publish_until(&*broker, &Queue::Interactive, "after", Published::Accepted).await;
-    assert_eq!(broker.health().detail(), None);
+    // The other connection follows in its own time.
+    let all_is_well = async {
+        while broker.health().detail().is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon(all_is_well).await;
 }
 
 #[tokio::test]
