@@ -100,6 +100,8 @@ pub enum BusyCause {
     NoWorker,
     /// The broker is unreachable.
     BrokerUnreachable,
+    /// The broker takes no jobs, because its memory or disk is full.
+    BrokerBlocked,
     /// The session store or the object store is unreachable.
     StoreUnreachable,
     /// The deadline passed while the job waited in the queue.
@@ -117,7 +119,7 @@ impl Busy {
             BusyCause::ClientQuota => "the request quota of this key is used up",
             BusyCause::ClientShare => "this client has too many requests in progress",
             BusyCause::FailedLogins => "too many wrong credentials came from this address",
-            BusyCause::BrokerUnreachable | BusyCause::StoreUnreachable => {
+            BusyCause::BrokerUnreachable | BusyCause::BrokerBlocked | BusyCause::StoreUnreachable => {
                 "the service is temporarily unavailable, please try again shortly"
             }
             BusyCause::InFlight
@@ -277,6 +279,7 @@ impl BusyCause {
                 if callers_own { GrpcCode::DeadlineExceeded } else { GrpcCode::Unavailable },
             ),
             Self::BrokerUnreachable => outage("broker_unreachable"),
+            Self::BrokerBlocked => outage("broker_blocked"),
             Self::StoreUnreachable => outage("store_unreachable"),
         }
     }
@@ -308,7 +311,7 @@ mod tests {
         ] {
             assert_eq!(busy(cause), (429, 429, 503, 14), "{cause:?}");
         }
-        for cause in [BusyCause::BrokerUnreachable, BusyCause::StoreUnreachable] {
+        for cause in [BusyCause::BrokerUnreachable, BusyCause::BrokerBlocked, BusyCause::StoreUnreachable] {
             assert_eq!(busy(cause), (503, 503, 503, 14), "{cause:?}");
         }
         assert_eq!(busy(BusyCause::DeadlineQueued { callers_own: true }), (429, 429, 503, 4));

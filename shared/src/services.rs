@@ -48,6 +48,8 @@ impl SharedServices {
         let keys = Keys::load(&settings)?;
         let broker = broker::open(&settings.broker)?;
         let blobs = SealedBlobs::new(blob::open(settings.blobs_url())?, keys.data.clone());
-        Ok(Self { keys, broker, blobs, metrics: Metrics::new(), readiness: Readiness::new(), settings })
+        let metrics = Metrics::new();
+        broker::export_health(&broker, &metrics);
+        Ok(Self { keys, broker, blobs, metrics, readiness: Readiness::new(), settings })
     }
 }

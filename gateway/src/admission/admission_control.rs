@@ -145,13 +145,15 @@ impl Admission {
     #[must_use]
     pub fn refusal(&self, fingerprint: &RequestFingerprint, cause: BusyCause) -> Fault {
         match cause {
-            BusyCause::BrokerUnreachable | BusyCause::StoreUnreachable => outage(cause),
+            BusyCause::BrokerUnreachable | BusyCause::BrokerBlocked | BusyCause::StoreUnreachable => {
+                outage(cause)
+            }
             _ => self.core.refuse(&mut self.core.lock(), Instant::now(), fingerprint, cause),
         }
     }
 }
 
-/// The answer to a request while the broker or a store, which `cause` names, is unreachable.
+/// The answer to a request while the broker or a store, which `cause` names, cannot be used.
 #[must_use]
 pub fn outage(cause: BusyCause) -> Fault {
     // With jitter, so requests that were refused together are not retried together.

@@ -160,7 +160,7 @@ fn what_makes_no_job_takes_room_and_does_not_mind_the_workers() {
 fn an_outage_is_no_matter_of_how_much_is_to_be_done() {
     let (admission, demo, metrics) = admission(|_| ());
     let fingerprint = admission.fingerprint(&demo, "/", None, ConnectionId::default());
-    for cause in [BusyCause::BrokerUnreachable, BusyCause::StoreUnreachable] {
+    for cause in [BusyCause::BrokerUnreachable, BusyCause::BrokerBlocked, BusyCause::StoreUnreachable] {
         let fault = admission.refusal(&fingerprint, cause);
         let busy = fault.as_busy().unwrap();
         assert_eq!(busy.cause, cause);

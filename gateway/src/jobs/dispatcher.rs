@@ -14,7 +14,7 @@ use faceline_shared::job::{CarriedPicture, JobEnvelope, JobFailure, JobId, Routi
 use faceline_shared::seal::KeyRing;
 use faceline_shared::telemetry::Metrics;
 use tokio::sync::watch;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use super::claim_check::{ClaimCheck, stored_bytes};
 use super::metrics::JobMetrics;
@@ -25,6 +25,9 @@ use crate::admission::UploadSlots;
 
 /// A job whose blob was lost (the blob store was restarted) is sent at most this many times.
 const MAX_BLOB_ATTEMPTS: u32 = 2;
+
+/// A caller whose deadline has passed waits no longer than this for the reason.
+const EXPLANATION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Publishes jobs and waits for their answers. Clones share everything.
 #[derive(Clone)]
@@ -172,17 +175,28 @@ impl Dispatcher {
             // The broker may have the job although its confirm is missing, so the caller waits for an answer.
             Published::Accepted | Published::Unknown => Ok(()),
             Published::Full => Err(SubmitError::Busy(BusyCause::QueueFull)),
+            // The broker may store the job when its alarm ends. Its answer is then a result without a pending job.
+            Published::Blocked => Err(SubmitError::Busy(BusyCause::BrokerBlocked)),
             Published::Returned | Published::Unreachable => Err(unreachable),
         }
     }
 
     /// The reason why there was no answer before the deadline, judged by the queue's depth.
     ///
-    /// Workers do not report that they have started a job. If other jobs wait in the queue, or it has no consumer, this
+    /// The broker has a second to answer. Workers do not report that they have started a job. If other jobs wait in the queue, or it has no consumer, this
     /// job has most likely waited too.
     async fn explain_missed_deadline(&self, job: &JobRequest) -> SubmitError {
         let callers_own = job.callers_own_deadline;
-        match self.broker.depth(&Queue::Interactive).await {
+        if self.broker.health().blocked.is_some() {
+            // Workers cannot publish their results.
+            return SubmitError::Busy(BusyCause::BrokerBlocked);
+        }
+        let depth = timeout(EXPLANATION_TIMEOUT, self.broker.depth(&Queue::Interactive)).await;
+        let Ok(depth) = depth else {
+            tracing::warn!(job = %job.id, "the broker does not answer in time why a deadline was missed");
+            return SubmitError::Busy(BusyCause::BrokerUnreachable);
+        };
+        match depth {
             Ok(depth) if depth.consumers == 0 => SubmitError::Busy(BusyCause::NoWorker),
             Ok(depth) if depth.ready > 0 => SubmitError::Busy(BusyCause::DeadlineQueued { callers_own }),
             Ok(_) => Fault::DeadlineRunning { callers_own }.into(),
@@ -195,6 +209,7 @@ fn label(published: Published) -> &'static str {
     match published {
         Published::Accepted => "accepted",
         Published::Full => "full",
+        Published::Blocked => "blocked",
         Published::Returned => "returned",
         Published::Unreachable => "unreachable",
         Published::Unknown => "unknown",
@@ -218,6 +233,14 @@ impl Submit for Dispatcher {
 
     fn is_connected(&self) -> bool {
         self.reply_to.borrow().is_some() && self.broker.is_connected()
+    }
+
+    fn outage(&self) -> Option<BusyCause> {
+        let health = self.broker.health();
+        if !health.is_connected || self.reply_to.borrow().is_none() {
+            return Some(BusyCause::BrokerUnreachable);
+        }
+        health.blocked.map(|_| BusyCause::BrokerBlocked)
     }
 }
 

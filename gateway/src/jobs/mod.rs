@@ -8,6 +8,8 @@
 mod claim_check;
 mod dispatcher;
 mod metrics;
+#[cfg(test)]
+mod outage_tests;
 mod pending;
 mod reply_loop;
 mod submit;

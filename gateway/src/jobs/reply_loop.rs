@@ -122,7 +122,7 @@ impl Republication {
                 self.metrics.republished.inc();
                 true
             }
-            Published::Full | Published::Returned | Published::Unreachable => {
+            Published::Full | Published::Blocked | Published::Returned | Published::Unreachable => {
                 tracing::debug!(job = %job.id, ?published, "a job could not be published again yet");
                 false
             }

@@ -56,4 +56,9 @@ pub trait Submit: Send + Sync {
 
     /// Whether the broker is connected and the reply queue is open.
     fn is_connected(&self) -> bool;
+
+    /// Why no job can be published at present; `None` if one can.
+    fn outage(&self) -> Option<BusyCause> {
+        (!self.is_connected()).then_some(BusyCause::BrokerUnreachable)
+    }
 }

@@ -47,7 +47,7 @@ impl CircuitBreaker {
                 }
             }
             Published::Accepted | Published::Full | Published::Returned => *self = Self::default(),
-            Published::Unreachable => (),
+            Published::Blocked | Published::Unreachable => (),
         }
     }
 }

@@ -11,6 +11,7 @@ mod circuit_breaker;
 mod delivery;
 pub mod embedded;
 mod message;
+mod metrics;
 mod open;
 mod port;
 mod queue;
@@ -20,9 +21,11 @@ mod retrying_publisher;
 
 pub use self::delivery::{Delivery, Settle, SettleError, Settlement};
 pub use self::message::Message;
+pub use self::metrics::export_health;
 pub use self::open::open;
 pub use self::port::{
-    Broker, BrokerError, Consume, Deliveries, Depth, Publish, Published, Replies, ReplyEvent, SharedBroker,
+    Broker, BrokerError, BrokerHealth, Consume, Deliveries, Depth, Publish, Published, Replies, ReplyEvent,
+    SharedBroker,
 };
 pub use self::queue::{DEAD_LETTER_TTL, DELIVERY_LIMIT, Queue};
 pub use self::retrying_publisher::RetryingPublisher;

@@ -20,9 +20,11 @@ pub(super) const REPLY_PREFETCH: u16 = 256;
 pub enum Published {
     /// Confirmed: the broker has stored the message (publisher confirm, ack).
     Accepted,
-    /// The queue is full and refused the message (nack), or the broker blocks publishers because its memory or disk is
-    /// full. The message was not stored.
+    /// The queue is full and refused the message (nack). It was not stored.
     Full,
+    /// The broker blocks publishers because its memory or disk is full (a resource alarm). The message was not sent, or
+    /// the broker has it without a confirm and may store it when the alarm ends.
+    Blocked,
     /// Unroutable: the queue does not exist, and the broker returned the message (mandatory flag). It was not stored.
     Returned,
     /// There is no connection. The message was not sent.
@@ -40,9 +42,76 @@ pub enum BrokerError {
     /// `broker.url` cannot be parsed.
     #[error("broker.url is not usable: {0}")]
     Url(String),
-    /// A queue is missing, or it exists with other arguments.
+    /// A file of `broker.tls` is unusable, or one side does not accept the other's certificate.
+    #[error(
+        "TLS towards the broker fails: {0}; check broker.tls, the broker's certificate and its name in broker.url"
+    )]
+    Tls(String),
+    /// The broker refuses user and password.
+    #[error(
+        "the broker refuses the user of broker.url: {0}; correct user and password in broker.url (RabbitMQ's own user \
+         guest may connect from the broker's machine only)"
+    )]
+    Credentials(String),
+    /// The virtual host does not exist, or the user has no access to it.
+    #[error(
+        "the broker refuses the virtual host of broker.url: {0}; name another one at the end of broker.url, or create it \
+         and give the user access (rabbitmqctl add_vhost, rabbitmqctl set_permissions)"
+    )]
+    VirtualHost(String),
+    /// A queue is missing, it exists with other arguments, or the user may not declare it.
     #[error("the broker's queues are not as they must be: {0}")]
     Topology(String),
+}
+
+impl BrokerError {
+    /// Whether the error lasts until an operator changes settings or the broker.
+    #[must_use]
+    pub fn needs_operator(&self) -> bool {
+        !matches!(self, Self::Unreachable(_))
+    }
+
+    /// The label in metrics.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Url(_) => "url",
+            Self::Tls(_) => "tls",
+            Self::Credentials(_) => "credentials",
+            Self::VirtualHost(_) => "virtual_host",
+            Self::Topology(_) => "queues",
+        }
+    }
+
+    /// All values of [`Self::label`].
+    pub(super) const LABELS: [&'static str; 6] =
+        ["unreachable", "url", "tls", "credentials", "virtual_host", "queues"];
+}
+
+/// How the connections to the broker are.
+#[derive(Clone, Debug, Default)]
+pub struct BrokerHealth {
+    /// Whether there is a connection now.
+    pub is_connected: bool,
+    /// Why the broker blocks publishers, in its own words; `None` while it does not. A broker without a publisher does
+    /// not say that its alarm is on.
+    pub blocked: Option<String>,
+    /// Why the last attempt to connect failed; `None` while there is a connection.
+    pub problem: Option<BrokerError>,
+}
+
+impl BrokerHealth {
+    /// What is wrong, for operators; `None` if nothing is.
+    #[must_use]
+    pub fn detail(&self) -> Option<String> {
+        match (&self.problem, &self.blocked) {
+            (Some(problem), _) => Some(problem.to_string()),
+            (None, Some(reason)) => Some(format!("the broker blocks publishers: {reason}")),
+            (None, None) if !self.is_connected => Some("the broker is not connected".to_owned()),
+            (None, None) => None,
+        }
+    }
 }
 
 /// A stream of deliveries. It outlives connections: after an outage it continues with the same prefetch.
@@ -117,7 +186,12 @@ pub trait Broker: Publish + Consume {
     async fn depth(&self, queue: &Queue) -> Result<Depth, BrokerError>;
 
     /// Whether there is a connection now.
-    fn is_connected(&self) -> bool;
+    fn is_connected(&self) -> bool {
+        self.health().is_connected
+    }
+
+    /// How the connections are now.
+    fn health(&self) -> BrokerHealth;
 
     /// Ends all streams and connections.
     async fn close(&self);

@@ -58,7 +58,7 @@ impl Publish for RetryingPublisher {
         for _ in 0..MAX_RETRIES {
             match self.attempt(queue, message).await {
                 Published::Unknown => (),
-                known @ (Published::Accepted | Published::Returned) => return known,
+                known @ (Published::Accepted | Published::Returned | Published::Blocked) => return known,
                 // This attempt stored nothing, but an earlier one may have.
                 Published::Full | Published::Unreachable => return Published::Unknown,
             }
@@ -115,11 +115,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_unknown_is_published_again_under_the_same_id() {
-        use Published::{Accepted, Full, Returned, Unknown, Unreachable};
-        let cases: [(&[Published], Published, usize); 8] = [
+        use Published::{Accepted, Blocked, Full, Returned, Unknown, Unreachable};
+        let cases: [(&[Published], Published, usize); 10] = [
             (&[Accepted], Accepted, 1),
             (&[Full], Full, 1),
             (&[Unreachable], Unreachable, 1),
+            (&[Blocked], Blocked, 1),
+            (&[Unknown, Blocked], Blocked, 2),
             (&[Unknown, Accepted], Accepted, 2),
             (&[Unknown, Unknown, Accepted], Accepted, 3),
             (&[Unknown, Unknown, Unknown, Accepted], Unknown, 3),

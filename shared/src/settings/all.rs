@@ -121,6 +121,7 @@ impl Settings {
     /// [`SettingsError::Invalid`] about the first setting that is wrong.
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
         self.http.validate()?;
+        self.broker.validate()?;
         self.validate_backends()?;
         self.objects.validate()?;
         self.validate_accounts()?;

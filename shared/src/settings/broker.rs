@@ -1,11 +1,13 @@
 //! The section `broker`.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::error::InvalidUrl;
+use super::client_tls::ClientTls;
+use super::error::{InvalidUrl, SettingsError, invalid};
 use crate::redact::SecretUrl;
 
 /// Address of the broker.
@@ -13,8 +15,8 @@ use crate::redact::SecretUrl;
 pub enum BrokerUrl {
     /// The broker lives in this process, as in the standalone program.
     Embedded,
-    /// A RabbitMQ server: `amqp://user:password@host:port/vhost` or `amqps://…`.
-    Amqp(SecretUrl),
+    /// The nodes of a RabbitMQ cluster, at least one: `amqp://user:password@host:port/vhost` or `amqps://…`.
+    Amqp(Vec<SecretUrl>),
 }
 
 impl BrokerUrl {
@@ -28,18 +30,70 @@ impl BrokerUrl {
 impl FromStr for BrokerUrl {
     type Err = InvalidUrl;
 
+    /// Reads one URL, or several with commas between them.
     fn from_str(text: &str) -> Result<Self, InvalidUrl> {
         match text.split_once(':') {
             Some(("embedded", _)) => Ok(Self::Embedded),
-            Some(("amqp" | "amqps", rest)) if rest.starts_with("//") => Ok(Self::Amqp(text.into())),
-            _ => Err(InvalidUrl("`embedded:`, amqp://… or amqps://…")),
+            _ => amqp_urls(&split(text)),
         }
     }
 }
 
+/// Splits a list at its commas. A comma with no scheme behind it belongs to the URL: passwords may contain one.
+fn split(text: &str) -> Vec<&str> {
+    let mut urls = Vec::new();
+    let mut start = 0;
+    for (comma, _) in text.match_indices(',') {
+        let next = text[comma + 1..].trim_start();
+        if next.is_empty() || is_amqp(next) {
+            urls.push(&text[start..comma]);
+            start = comma + 1;
+        }
+    }
+    urls.push(&text[start..]);
+    // A comma at the end is no further URL.
+    urls.retain(|url| !url.trim().is_empty());
+    urls
+}
+
+fn is_amqp(url: &str) -> bool {
+    url.starts_with("amqp://") || url.starts_with("amqps://")
+}
+
+fn amqp_urls(urls: &[&str]) -> Result<BrokerUrl, InvalidUrl> {
+    let urls: Vec<_> = urls.iter().map(|url| url.trim()).collect();
+    if urls.is_empty() || !urls.iter().all(|url| is_amqp(url)) {
+        return Err(InvalidUrl("`embedded:`, amqp://… or amqps://…, or a list of the latter"));
+    }
+    Ok(BrokerUrl::Amqp(urls.into_iter().map(SecretUrl::from).collect()))
+}
+
 impl<'de> Deserialize<'de> for BrokerUrl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        deserializer.deserialize_any(UrlOrList)
+    }
+}
+
+/// Reads a text or a list of texts. Other values are refused without being repeated: they may be passwords.
+struct UrlOrList;
+
+impl<'de> de::Visitor<'de> for UrlOrList {
+    type Value = BrokerUrl;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a URL or a list of URLs")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<BrokerUrl, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<BrokerUrl, A::Error> {
+        let mut urls: Vec<String> = Vec::new();
+        while let Some(url) = list.next_element()? {
+            urls.push(url);
+        }
+        amqp_urls(&urls.iter().map(String::as_str).collect::<Vec<_>>()).map_err(de::Error::custom)
     }
 }
 
@@ -48,7 +102,7 @@ impl serde::Serialize for BrokerUrl {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Embedded => serializer.serialize_str("embedded:"),
-            Self::Amqp(url) => serializer.collect_str(url),
+            Self::Amqp(urls) => serializer.collect_seq(urls),
         }
     }
 }
@@ -71,8 +125,11 @@ pub enum TopologyMode {
 #[serde(default, deny_unknown_fields)]
 pub struct BrokerSettings {
     /// `embedded:` for a broker inside the process (standalone program only), or `amqp://user:password@host:port/vhost` or
-    /// `amqps://…` for RabbitMQ.
+    /// `amqps://…` for RabbitMQ. For a cluster, the URLs of several nodes: a list, or a text with commas between them. They are
+    /// tried in random order. Without a virtual host, `/` is used.
     pub url: BrokerUrl,
+    /// TLS of `amqps:` URLs: whom to trust, and the certificate to show. The files are read for each connection.
+    pub tls: ClientTls,
     /// `declare`: this process declares the queues. `passive`: they exist already, and this process has no right to declare
     /// any.
     pub topology: TopologyMode,
@@ -82,28 +139,69 @@ pub struct BrokerSettings {
     /// blob store.
     pub inline_limit: usize,
     /// The most messages that wait in one queue; beyond that, callers get 429. RabbitMQ keeps a queue as it was first declared:
-    /// to change this or one of the next two, delete the queues, or let an operator's policy set them and use `passive`.
+    /// to change this or one of the next three, delete the queues, or let an operator's policy set them and use `passive`.
     pub max_length: u64,
     /// The most bytes that wait in one queue; beyond that, callers get 429.
     pub max_length_bytes: u64,
     /// The most messages in the queue of dead letters.
     pub dead_letter_max_length: u64,
+    /// The most bytes in the queue of dead letters; the oldest are dropped. A queue of dead letters that an earlier version declared
+    /// has no such bound, and is used as it is; `docs/operations.md` says how to bound it.
+    pub dead_letter_max_length_bytes: u64,
     /// If the broker does not confirm a publish within this time, its outcome counts as unknown.
     #[serde(with = "humantime_serde")]
     pub confirm_timeout: Duration,
+}
+
+impl BrokerSettings {
+    /// Checks `tls`.
+    pub(super) fn validate(&self) -> Result<(), SettingsError> {
+        self.tls.validate("broker.tls")?;
+        let uses_tls = match &self.url {
+            BrokerUrl::Embedded => false,
+            BrokerUrl::Amqp(urls) => urls.iter().any(|url| url.starts_with("amqps:")),
+        };
+        if uses_tls || self.tls.is_empty() {
+            return Ok(());
+        }
+        invalid("broker.tls is set, but no URL of broker.url begins with amqps://")
+    }
 }
 
 impl Default for BrokerSettings {
     fn default() -> Self {
         Self {
             url: BrokerUrl::Embedded,
+            tls: ClientTls::default(),
             topology: TopologyMode::Declare,
             prefix: String::new(),
             inline_limit: 64 * 1024,
             max_length: 1000,
             max_length_bytes: 256 << 20,
             dead_letter_max_length: 10_000,
+            dead_letter_max_length_bytes: 64 << 20,
             confirm_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_split_at_the_commas_between_urls() {
+        for (text, expected) in [
+            ("amqp://one", &["amqp://one"][..]),
+            ("amqp://one,amqps://two:1", &["amqp://one", "amqps://two:1"]),
+            (" amqp://one , amqp://two, ", &["amqp://one", "amqp://two"]),
+            ("amqp://user:pa,ss@one,amqp://user:,@two", &["amqp://user:pa,ss@one", "amqp://user:,@two"]),
+        ] {
+            let BrokerUrl::Amqp(urls) = text.parse().unwrap() else { panic!("{text}: embedded") };
+            assert_eq!(urls.iter().map(|url| &**url).collect::<Vec<_>>(), expected, "{text}");
+        }
+        for text in ["", ",", "one", "amqp:one", "http://one,amqp://two"] {
+            assert!(text.parse::<BrokerUrl>().is_err(), "{text}");
         }
     }
 }

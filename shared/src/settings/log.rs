@@ -9,7 +9,8 @@ use serde::Deserialize;
 pub struct LogSettings {
     /// `human` for people, `json` for one JSON object a line, `auto` for `human` on a terminal and `json` elsewhere.
     pub format: LogFormat,
-    /// Which lines are logged: directives of tracing-subscriber's `EnvFilter`.
+    /// Which lines are logged: directives of tracing-subscriber's `EnvFilter`. Lines of the AMQP library (`lapin`) are left out
+    /// unless a directive names it, because Faceline itself reports what happens to its connections.
     pub filter: String,
 }
 
@@ -29,6 +30,6 @@ pub enum LogFormat {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { format: LogFormat::Auto, filter: "info,lapin=error".into() }
+        Self { format: LogFormat::Auto, filter: "info".into() }
     }
 }

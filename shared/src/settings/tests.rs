@@ -6,7 +6,7 @@ use figment::Figment;
 use figment::providers::{Format as _, Serialized, Toml};
 use figment::value::Dict;
 
-use super::{Settings, SettingsError, SigningAlgorithm, Sources, StoreUrl};
+use super::{BrokerUrl, Settings, SettingsError, SigningAlgorithm, Sources, StoreUrl};
 
 fn load(toml: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Settings, SettingsError> {
     let mut figment = Figment::new().merge(Toml::string(toml));
@@ -68,6 +68,40 @@ fn a_broker_elsewhere_needs_a_store_elsewhere() {
             .contains("blobs.url")
     );
     assert!(load("", &[], &[amqp, "store.url=redis://localhost"]).is_ok());
+}
+
+#[test]
+fn a_cluster_has_several_urls() {
+    let urls = |toml: &str, flags: &[&str]| {
+        let flags = [&["store.url=redis://localhost"], flags].concat();
+        match load(toml, &[], &flags).unwrap().broker.url {
+            BrokerUrl::Amqp(urls) => urls.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            BrokerUrl::Embedded => Vec::new(),
+        }
+    };
+    let both = ["amqp://one", "amqps://user:…@two/vhost"];
+    assert_eq!(urls("[broker]\nurl = ['amqp://one', 'amqps://user:pa,ss@two/vhost']", &[]), both);
+    assert_eq!(urls("[broker]\nurl = 'amqp://one, amqps://user:pa,ss@two/vhost'", &[]), both);
+    assert_eq!(urls("", &["broker.url=amqp://one,amqps://user:pa,ss@two/vhost"]), both);
+    for wrong in [
+        "broker.url=[\"amqp://one\", \"http://user:s3cret@two\"]",
+        "broker.url=[\"s3cret\"]",
+        "broker.url=[]",
+    ] {
+        let said = message(load("", &[], &[wrong, "store.url=redis://localhost"]));
+        assert!(said.contains("broker.url must be"), "{wrong}: {said}");
+        assert!(!said.contains("s3cret"), "{said}");
+    }
+}
+
+#[test]
+fn tls_towards_the_broker_needs_a_url_that_asks_for_it() {
+    let with = |flags: &[&str]| load("", &[], &[&["store.url=redis://localhost"], flags].concat());
+    assert!(with(&["broker.url=amqps://one", "broker.tls.ca=/ca.pem"]).is_ok());
+    let plain = message(with(&["broker.url=amqp://one", "broker.tls.ca=/ca.pem"]));
+    assert!(plain.contains("broker.tls") && plain.contains("amqps://"), "{plain}");
+    let half = message(with(&["broker.url=amqps://one", "broker.tls.key=/key.pem"]));
+    assert!(half.contains("broker.tls.certificate"), "{half}");
 }
 
 #[test]

@@ -43,6 +43,13 @@ impl Metrics {
         collector
     }
 
+    /// Registers metrics that are computed whenever they are read.
+    pub fn collector(&self, collector: impl prometheus::core::Collector + 'static) {
+        if let Err(error) = self.registry.register(Box::new(collector)) {
+            panic!("metrics of a collector: {error}");
+        }
+    }
+
     /// Registers a counter.
     #[must_use]
     pub fn counter(&self, name: &str, help: &str) -> IntCounter {

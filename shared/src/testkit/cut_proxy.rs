@@ -1,6 +1,8 @@
 //! A TCP proxy that injects faults on command.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -38,6 +40,7 @@ struct ProxyCommand {
 pub struct CutProxy {
     address: SocketAddr,
     command: watch::Sender<ProxyCommand>,
+    connections: Arc<AtomicUsize>,
     _accepting: AbortOnDropHandle<()>,
 }
 
@@ -50,14 +53,21 @@ impl CutProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("127.0.0.1 has a free port");
         let address = listener.local_addr().expect("a listener has an address");
         let (command, receiver) = watch::channel(ProxyCommand { mode: ProxyMode::Pass, generation: 0 });
-        let accepting = AbortOnDropHandle::new(tokio::spawn(accept(listener, server, receiver)));
-        Self { address, command, _accepting: accepting }
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepting = tokio::spawn(accept(listener, server, receiver, Arc::clone(&connections)));
+        Self { address, command, connections, _accepting: AbortOnDropHandle::new(accepting) }
     }
 
     /// The address that the proxy listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Connections so far, with those that were refused.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Forwards everything, including the bytes that were held back.
@@ -91,8 +101,14 @@ impl CutProxy {
     }
 }
 
-async fn accept(listener: TcpListener, server: SocketAddr, command: watch::Receiver<ProxyCommand>) {
+async fn accept(
+    listener: TcpListener,
+    server: SocketAddr,
+    command: watch::Receiver<ProxyCommand>,
+    connections: Arc<AtomicUsize>,
+) {
     while let Ok((client, _)) = listener.accept().await {
+        connections.fetch_add(1, Ordering::Relaxed);
         if command.borrow().mode != ProxyMode::Refuse {
             tokio::spawn(forward(client, server, command.clone()));
         }

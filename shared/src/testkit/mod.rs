@@ -3,6 +3,7 @@
 //! Every server has its own folder and ports and runs as the current user. It is killed and its folder removed when the
 //! value is dropped or the test process ends, however it ends.
 
+mod certificates;
 mod cut_proxy;
 mod process;
 mod rabbitmq;
@@ -13,6 +14,7 @@ mod token;
 
 use std::net::{Ipv4Addr, TcpListener};
 
+pub use self::certificates::{TestAuthority, TestCertificate};
 pub use self::cut_proxy::CutProxy;
 pub use self::rabbitmq::RabbitMq;
 pub use self::redis::Redis;

@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+use super::certificates::TestAuthority;
 use super::free_port;
 use super::process::{Process, find_program};
 
@@ -21,6 +22,8 @@ pub struct RabbitMq {
     server: Option<Process>,
     _epmd: Process,
     port: u16,
+    /// The port for TLS, if the node has one.
+    tls_port: Option<u16>,
     distribution_port: u16,
     epmd_port: u16,
     folder: TempDir,
@@ -32,6 +35,19 @@ impl RabbitMq {
     /// # Panics
     /// RabbitMQ is not installed or does not start.
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// Starts a node that also speaks TLS, with a certificate of `authority`, and asks for clients' certificates from
+    /// there.
+    ///
+    /// # Panics
+    /// RabbitMQ is not installed or does not start.
+    pub async fn start_tls(authority: &TestAuthority) -> Self {
+        Self::start_with(Some(authority)).await
+    }
+
+    async fn start_with(authority: Option<&TestAuthority>) -> Self {
         find_program(&[SERVER], "rabbitmq-server");
         let folder =
             tempfile::Builder::new().prefix("faceline-rabbitmq-").tempdir().expect("a temporary folder");
@@ -42,11 +58,12 @@ impl RabbitMq {
             server: None,
             _epmd: Process::start(&epmd, folder.path(), "entering the main select() loop").await,
             port: free_port(),
+            tls_port: authority.map(|_| free_port()),
             distribution_port: free_port(),
             epmd_port,
             folder,
         };
-        rabbitmq.write_configuration();
+        rabbitmq.write_configuration(authority);
         rabbitmq.restart().await;
         rabbitmq
     }
@@ -61,6 +78,15 @@ impl RabbitMq {
     #[must_use]
     pub fn url_at(&self, proxy: SocketAddr) -> String {
         format!("amqp://guest:guest@{proxy}")
+    }
+
+    /// The node's URL for `broker.url`, over TLS.
+    ///
+    /// # Panics
+    /// The node does not speak TLS.
+    #[must_use]
+    pub fn tls_url(&self) -> String {
+        format!("amqps://guest:guest@127.0.0.1:{}", self.tls_port.expect("a node with TLS"))
     }
 
     /// The address that the node listens on.
@@ -128,11 +154,22 @@ impl RabbitMq {
         format!("test{}@localhost", self.port)
     }
 
-    fn write_configuration(&self) {
-        let configuration = format!(
+    fn write_configuration(&self, authority: Option<&TestAuthority>) {
+        let mut configuration = format!(
             "listeners.tcp.default = 127.0.0.1:{}\nlog.file = false\nlog.console = true\nlog.console.level = info\n",
             self.port
         );
+        if let (Some(authority), Some(port)) = (authority, self.tls_port) {
+            let ca = authority.file();
+            let server = authority.issue("rabbitmq");
+            let files = [("cacertfile", &ca), ("certfile", &server.certificate), ("keyfile", &server.key)]
+                .map(|(option, file)| format!("ssl_options.{option} = {}\n", file.display()));
+            configuration.push_str(&format!(
+                "listeners.ssl.default = 127.0.0.1:{port}\n{}ssl_options.verify = verify_peer\n\
+                 ssl_options.fail_if_no_peer_cert = true\n",
+                files.concat()
+            ));
+        }
         let write = |name: &str, text: &str| {
             std::fs::write(self.folder.path().join(name), text).expect("the folder can be written");
         };

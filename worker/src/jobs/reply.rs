@@ -69,7 +69,7 @@ impl Replier {
                 self.metrics.dropped("gateway_gone");
                 Settlement::Ack
             }
-            Published::Full | Published::Unreachable | Published::Unknown => {
+            Published::Full | Published::Blocked | Published::Unreachable | Published::Unknown => {
                 tracing::warn!("the answer was not published before the job's deadline");
                 Settlement::GiveBack
             }
@@ -83,7 +83,7 @@ impl Replier {
         let mut retries = Backoff::REQUEST.retries();
         loop {
             let published = self.publisher.publish(queue, message).await;
-            let refused = matches!(published, Published::Full | Published::Unreachable | Published::Unknown);
+            let refused = !matches!(published, Published::Accepted | Published::Returned);
             if !refused || envelope.age() > envelope.budget() {
                 return published;
             }

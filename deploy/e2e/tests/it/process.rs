@@ -161,6 +161,11 @@ impl Process {
         self.ended().await
     }
 
+    /// The log lines so far.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        self.log.borrow().clone()
+    }
+
     fn shown(&self) -> String {
         self.log.borrow().iter().map(|line| format!("{line}\n")).collect()
     }

@@ -6,7 +6,7 @@ use super::content_type;
 use super::limits::ADMISSION_STEP_BYTES;
 use crate::accounts::Caller;
 use crate::admission::{ConnectionId, InFlightPermit, RequestFingerprint};
-use crate::fault::{BusyCause, Fault};
+use crate::fault::Fault;
 use crate::http::GatewayState;
 
 /// A request that was admitted and whose body is still to be read.
@@ -64,13 +64,13 @@ pub(super) fn admit(
 /// Checks that jobs can be published.
 ///
 /// # Errors
-/// [`Fault::Busy`] while the broker is unreachable.
+/// [`Fault::Busy`] while the broker is unreachable or takes no jobs.
 pub(in crate::http) fn require_workers(
     state: &GatewayState,
     fingerprint: &RequestFingerprint,
 ) -> Result<(), Fault> {
-    if state.submit.is_connected() {
-        return Ok(());
+    match state.submit.outage() {
+        None => Ok(()),
+        Some(cause) => Err(state.admission.refusal(fingerprint, cause)),
     }
-    Err(state.admission.refusal(fingerprint, BusyCause::BrokerUnreachable))
 }

@@ -11,6 +11,8 @@ pub struct QueueBounds {
     pub max_length_bytes: u64,
     /// Maximum number of dead letters; the oldest ones are dropped.
     pub max_dead_letters: u64,
+    /// Maximum number of bytes of dead letters; the oldest ones are dropped.
+    pub max_dead_letter_bytes: u64,
 }
 
 impl From<&BrokerSettings> for QueueBounds {
@@ -19,6 +21,7 @@ impl From<&BrokerSettings> for QueueBounds {
             max_length: settings.max_length,
             max_length_bytes: settings.max_length_bytes,
             max_dead_letters: settings.dead_letter_max_length,
+            max_dead_letter_bytes: settings.dead_letter_max_length_bytes,
         }
     }
 }

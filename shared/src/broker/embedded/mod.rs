@@ -20,7 +20,8 @@ use self::deliveries::{EmbeddedDeliveries, EmbeddedReplies};
 use self::state::EmbeddedState;
 use super::message::Message;
 use super::port::{
-    Broker, BrokerError, Consume, Deliveries, Depth, MAX_WAITING_ANNOUNCEMENTS, Publish, Published, Replies,
+    Broker, BrokerError, BrokerHealth, Consume, Deliveries, Depth, MAX_WAITING_ANNOUNCEMENTS, Publish,
+    Published, Replies,
 };
 use super::queue::Queue;
 
@@ -97,8 +98,9 @@ impl Broker for EmbeddedBroker {
             .ok_or_else(|| BrokerError::Topology(format!("there is no queue {}", queue.name())))
     }
 
-    fn is_connected(&self) -> bool {
-        self.core.with_state(|state, _| !state.is_closed())
+    fn health(&self) -> BrokerHealth {
+        let is_connected = self.core.with_state(|state, _| !state.is_closed());
+        BrokerHealth { is_connected, ..BrokerHealth::default() }
     }
 
     async fn close(&self) {

@@ -202,8 +202,9 @@ impl EmbeddedState {
     fn dead_letter(&mut self, message: Message, now: Instant) {
         let message = Message { expiration: None, ..message };
         self.append(&Queue::DeadLetters, message, Some(DEAD_LETTER_TTL), now);
-        if let Some(dead) = self.queues.get_mut(&Queue::DeadLetters)
-            && dead.len() as u64 > self.bounds.max_dead_letters
+        let Some(dead) = self.queues.get_mut(&Queue::DeadLetters) else { return };
+        while dead.len() as u64 > self.bounds.max_dead_letters
+            || dead.bytes() as u64 > self.bounds.max_dead_letter_bytes
         {
             dead.pop();
         }
@@ -233,7 +234,12 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn state() -> EmbeddedState {
-        EmbeddedState::new(QueueBounds { max_length: 3, max_length_bytes: 100, max_dead_letters: 2 })
+        EmbeddedState::new(QueueBounds {
+            max_length: 3,
+            max_length_bytes: 100,
+            max_dead_letters: 2,
+            max_dead_letter_bytes: 80,
+        })
     }
 
     fn message(body: &'static str) -> Message {
@@ -295,6 +301,25 @@ mod tests {
         let later = now + DEAD_LETTER_TTL;
         assert_eq!(state.depth(&Queue::DeadLetters, later - SECOND).unwrap().ready, 2);
         assert_eq!(state.depth(&Queue::DeadLetters, later).unwrap().ready, 0);
+    }
+
+    #[test]
+    fn the_oldest_dead_letters_make_room_in_bytes() {
+        let (mut state, now) = (state(), Instant::now());
+        let large = |first| {
+            let mut body = vec![0; 50];
+            body[0] = first;
+            Message { body: Bytes::from(body), ..message("") }
+        };
+        for first in [1, 2] {
+            state.publish(&Queue::DeadLetters, large(first), now);
+        }
+        let reader = state.add_consumer(Queue::DeadLetters, 1);
+        assert_eq!(take(&mut state, reader, now).unwrap().1[0], 2);
+        assert_eq!(state.depth(&Queue::DeadLetters, now).unwrap().ready, 0);
+        // One that alone exceeds the bound is not kept.
+        state.publish(&Queue::DeadLetters, Message { body: Bytes::from(vec![0; 81]), ..message("") }, now);
+        assert_eq!(state.depth(&Queue::DeadLetters, now).unwrap().ready, 0);
     }
 
     #[test]

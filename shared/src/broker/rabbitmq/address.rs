@@ -1,20 +1,69 @@
-//! The server's address, and how a socket to it is opened.
+//! The servers' addresses, and how a socket to one of them is opened.
 
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use std::{fmt, io};
 
-use lapin::tcp::OwnedTLSConfig;
+use futures_util::{AsyncRead, AsyncReadExt as _};
 use lapin::types::Heartbeat;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{AsyncTcpStream, Connection, ConnectionProperties};
+use rand::seq::SliceRandom as _;
 use tokio::net::lookup_host;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::problem::{io_failed, opening_failed};
+use super::tls;
 use crate::broker::port::BrokerError;
+use crate::redact::SecretUrl;
+use crate::settings::ClientTls;
 
 /// Interval of heartbeats in seconds, unless the URL sets one. The connection fails after two intervals of silence.
 const DEFAULT_HEARTBEAT_SECONDS: Heartbeat = 10;
+
+/// Time for a server's refusal of a client's certificate: a round trip, and the check of a certificate.
+const REFUSAL_WAIT: Duration = Duration::from_millis(200);
+
+/// The nodes of a cluster, of which any one will do.
+#[derive(Clone)]
+pub(super) struct Cluster {
+    nodes: Vec<ServerAddress>,
+    tls: ClientTls,
+}
+
+impl Cluster {
+    /// # Errors
+    /// [`BrokerError::Url`]: a URL cannot be parsed; [`BrokerError::Tls`]: a file of `tls` is unusable.
+    pub(super) fn new(urls: &[SecretUrl], tls: &ClientTls) -> Result<Self, BrokerError> {
+        let nodes: Vec<_> = urls.iter().map(|url| ServerAddress::new(url)).collect::<Result<_, _>>()?;
+        if nodes.iter().any(|node| node.uri.scheme == AMQPScheme::AMQPS) {
+            tls::connector(tls)?;
+        }
+        Ok(Self { nodes, tls: tls.clone() })
+    }
+
+    /// The nodes in random order, which spreads connections over the cluster.
+    pub(super) fn in_random_order(&self) -> Vec<&ServerAddress> {
+        shuffled(self.nodes.iter().collect())
+    }
+
+    pub(super) fn tls(&self) -> &ClientTls {
+        &self.tls
+    }
+}
+
+fn shuffled<T>(mut all: Vec<T>) -> Vec<T> {
+    all.shuffle(&mut rand::rng());
+    all
+}
+
+/// The part of `left` for the next of `candidates` attempts, if each is to get as much. Attempts that fail early leave
+/// more for those after them.
+pub(super) fn fair_share(left: Duration, candidates: usize) -> Duration {
+    left / u32::try_from(candidates.max(1)).unwrap_or(u32::MAX)
+}
 
 /// The address of an AMQP server, with credentials.
 #[derive(Clone)]
@@ -29,20 +78,68 @@ impl ServerAddress {
         Ok(Self { uri: parse(url)? })
     }
 
-    /// Connects. Also returns the socket: while lapin's thread waits for a silent server, only shutting its socket down
-    /// ends it.
-    pub(super) async fn connect(&self, name: &str) -> lapin::Result<(Connection, Socket)> {
-        let host = &self.uri.authority.host;
-        let runtime = lapin::runtime::default_runtime()?;
-        let addresses: Vec<_> = lookup_host((host.as_str(), self.uri.authority.port)).await?.collect();
-        let plain = AsyncTcpStream::connect(&runtime, addresses).await?;
+    /// Connects within `limit`. If the name has several addresses, each gets a fair share of it. Also returns the
+    /// socket: while lapin's thread waits for a silent server, only shutting its socket down ends it.
+    ///
+    /// # Errors
+    /// The error of the last address.
+    pub(super) async fn connect(
+        &self,
+        limit: Duration,
+        tls: &ClientTls,
+        name: &str,
+    ) -> Result<(Connection, Socket), BrokerError> {
+        let deadline = Instant::now() + limit;
+        let host = (self.uri.authority.host.as_str(), self.uri.authority.port);
+        let resolved = timeout_at(deadline, lookup_host(host)).await;
+        let resolved = resolved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let addresses = shuffled(resolved.map_err(|error| io_failed(&error))?.collect());
+        self.connect_to_any(&addresses, deadline, tls, name).await
+    }
+
+    async fn connect_to_any(
+        &self,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+        tls: &ClientTls,
+        name: &str,
+    ) -> Result<(Connection, Socket), BrokerError> {
+        let mut failure = BrokerError::Unreachable("the name has no address".into());
+        for (done, address) in addresses.iter().enumerate() {
+            let share =
+                fair_share(deadline.saturating_duration_since(Instant::now()), addresses.len() - done);
+            failure = match timeout(share, self.connect_to(*address, tls, name)).await {
+                Ok(Ok(connected)) => return Ok(connected),
+                Ok(Err(error)) => error,
+                Err(_) => BrokerError::Unreachable(format!("{address} does not answer within {share:.1?}")),
+            };
+        }
+        Err(failure)
+    }
+
+    async fn connect_to(
+        &self,
+        address: SocketAddr,
+        tls: &ClientTls,
+        name: &str,
+    ) -> Result<(Connection, Socket), BrokerError> {
+        let runtime = lapin::runtime::default_runtime().map_err(|error| opening_failed(&error))?;
+        let failed = |error: io::Error| io_failed(&error);
+        let plain = AsyncTcpStream::connect(&runtime, address).await.map_err(failed)?;
         let AsyncTcpStream::Plain(tcp) = &plain else {
-            return Err(io::Error::from(io::ErrorKind::Unsupported).into());
+            return Err(failed(io::ErrorKind::Unsupported.into()));
         };
-        let socket = Socket(tcp.get_ref().as_fd().try_clone_to_owned()?.into());
+        let socket = Socket(tcp.get_ref().as_fd().try_clone_to_owned().map_err(failed)?.into());
         let stream = match self.uri.scheme {
             AMQPScheme::AMQP => plain,
-            AMQPScheme::AMQPS => plain.into_tls(host, OwnedTLSConfig::default().as_ref()).await?,
+            AMQPScheme::AMQPS => {
+                // Read anew for each connection: certificates are replaced while the process runs.
+                let connector = tls::connector(tls)?;
+                let mut stream =
+                    plain.into_rustls(&connector, &self.uri.authority.host).await.map_err(failed)?;
+                refused_certificate(&mut stream).await.map_err(failed)?;
+                stream
+            }
         };
         let stream = Mutex::new(Some(stream));
         let take_stream = async move |_, _| {
@@ -50,7 +147,24 @@ impl ServerAddress {
             stream.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted).into())
         };
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        Ok((Connection::connector(self.uri.clone(), runtime, take_stream, properties).await?, socket))
+        let connecting = Connection::connector(self.uri.clone(), runtime, take_stream, properties);
+        Ok((connecting.await.map_err(|error| opening_failed(&error))?, socket))
+    }
+}
+
+/// In TLS 1.3 the client's handshake is over before the server has seen the client's certificate. A refusal that arrives
+/// after the first AMQP bytes were sent may be lost, because the server then resets the connection. So this waits for a
+/// moment first. A server of AMQP says nothing before its client.
+///
+/// # Errors
+/// The server's refusal, or the end of the connection.
+async fn refused_certificate(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    let mut byte = [0];
+    match timeout(REFUSAL_WAIT, stream.read(&mut byte)).await {
+        Err(_) => Ok(()),
+        Ok(Ok(0)) => Err(io::Error::other("the server ends the connection after the TLS handshake")),
+        Ok(Ok(_)) => Err(io::Error::other("the server does not speak AMQP")),
+        Ok(Err(error)) => Err(error),
     }
 }
 
@@ -62,6 +176,10 @@ fn parse(url: &str) -> Result<AMQPUri, BrokerError> {
     // The parser ignores a host in brackets (IPv6) and would connect to localhost.
     if let Some(address) = uri_host(url).strip_prefix('[').and_then(|host| host.split(']').next()) {
         uri.authority.host = address.to_owned();
+    }
+    // As most clients have it: `amqp://host/` means the default virtual host, and not one with an empty name.
+    if uri.vhost.is_empty() {
+        uri.vhost = "/".to_owned();
     }
     uri.query.heartbeat.get_or_insert(DEFAULT_HEARTBEAT_SECONDS);
     Ok(uri)
@@ -107,6 +225,45 @@ mod tests {
             let authority = parse(url).unwrap().authority;
             assert_eq!((authority.host.as_str(), authority.port), (host, port), "{url}");
         }
+    }
+
+    #[test]
+    fn without_a_virtual_host_it_is_the_default_one() {
+        for (url, vhost) in [
+            ("amqp://broker", "/"),
+            ("amqp://broker/", "/"),
+            ("amqps://broker/?heartbeat=3", "/"),
+            ("amqp://broker/%2f", "/"),
+            ("amqp://broker/%2F", "/"),
+            ("amqp://broker/faces", "faces"),
+            ("amqp://broker/a%2fb", "a/b"),
+        ] {
+            assert_eq!(parse(url).unwrap().vhost, vhost, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_early_failures_leave_is_shared_by_the_others() {
+        let limit = Duration::from_secs(5);
+        assert_eq!(fair_share(limit, 1), limit);
+        assert_eq!(fair_share(limit, 5), Duration::from_secs(1));
+        assert_eq!(fair_share(Duration::from_secs(4), 2), Duration::from_secs(2));
+        assert_eq!(fair_share(Duration::ZERO, 3), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_never_answers_leaves_time_for_the_next() {
+        let listener = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        // The kernel accepts connections for a listener, and nobody answers them.
+        let silent = listener();
+        let closed = listener().local_addr().unwrap();
+        let address = ServerAddress::new("amqp://broker").unwrap();
+        let deadline = Instant::now() + Duration::from_secs(2);
+        let addresses = [silent.local_addr().unwrap(), closed];
+        let failure = address.connect_to_any(&addresses, deadline, &ClientTls::default(), "test").await;
+        assert!(Instant::now() < deadline, "the first address had the whole time");
+        let failure = failure.err().unwrap().to_string();
+        assert!(failure.contains("refused"), "{failure}");
     }
 
     #[test]

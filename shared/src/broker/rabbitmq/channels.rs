@@ -40,7 +40,7 @@ impl PublishChannels {
     /// channel.
     ///
     /// # Errors
-    /// [`BrokerError`]: there is no connection.
+    /// [`BrokerError`]: there is no connection, or it began to block publishers while a channel was opened.
     pub(super) async fn get(
         &self,
         target: &ShortString,
@@ -50,6 +50,10 @@ impl PublishChannels {
             let connection = self.connections.current().await?;
             match self.get_on(&connection, target, confirm).await {
                 Ok(channel) => return Ok((connection, channel)),
+                // Nothing is wrong with the connection, and a new one would not help.
+                Err(_) if connection.is_blocked() => {
+                    return Err(BrokerError::Unreachable("it blocks publishers".into()));
+                }
                 Err(error) => connection.fail(&error),
             }
         }

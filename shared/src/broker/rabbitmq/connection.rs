@@ -7,15 +7,19 @@ use std::{fmt, io};
 use futures_util::{Stream, StreamExt};
 use lapin::{Channel, Connection, ConnectionStatus, Event};
 use tokio::runtime::Handle;
-use tokio::time::{interval, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::address::{ServerAddress, Socket};
+use super::address::{Cluster, ServerAddress, Socket, fair_share};
 use super::topology::Topology;
 use crate::broker::port::BrokerError;
 
-/// Timeout for opening a connection.
+/// Timeout for opening a connection, over all nodes of a cluster.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// However many nodes there are, each has this long to answer.
+const MIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Timeout for a response of the server. Shorter than the default confirm timeout of 5 s, so a publisher sees a dead
 /// connection replaced before it gives up.
@@ -48,39 +52,68 @@ impl FailureSignal {
 pub(super) struct BrokerConnection {
     open: Option<(Connection, Socket)>,
     failure: FailureSignal,
+    /// Why the server blocks publishers, while it does.
+    blocked: watch::Receiver<Option<String>>,
+    /// The node's address, without credentials.
+    address: String,
     runtime: Handle,
 }
 
 impl BrokerConnection {
-    /// Connects and declares the queues.
+    /// Connects to the first node that takes the connection, and declares the queues there.
     ///
     /// # Errors
-    /// [`BrokerError::Unreachable`] if the server does not answer, [`BrokerError::Topology`] if it refuses a
-    /// declaration.
+    /// [`BrokerError::Unreachable`], unless every node refuses for a reason that needs an operator; then the last of
+    /// these reasons.
     pub(super) async fn open(
-        address: &ServerAddress,
+        cluster: &Cluster,
         topology: &Topology,
         name: &str,
     ) -> Result<Self, BrokerError> {
-        let connected = timeout(CONNECT_TIMEOUT, address.connect(name)).await;
-        let (connection, socket) = match connected {
-            Ok(Ok(connected)) => connected,
-            Ok(Err(error)) => return Err(BrokerError::Unreachable(error.to_string())),
-            Err(_) => {
-                return Err(BrokerError::Unreachable(format!("no connection within {CONNECT_TIMEOUT:?}")));
+        let nodes = cluster.in_random_order();
+        let mut left = CONNECT_TIMEOUT;
+        let mut failures = Vec::new();
+        for (done, node) in nodes.iter().enumerate() {
+            let limit = fair_share(left, nodes.len() - done).max(MIN_CONNECT_TIMEOUT);
+            let started = Instant::now();
+            let connected = node.connect(limit, cluster.tls(), name).await;
+            left = left.saturating_sub(started.elapsed());
+            let opened = match connected {
+                Ok((connection, socket)) => Self::opened(connection, socket, node, topology).await,
+                Err(error) => Err(error),
+            };
+            match opened {
+                Ok(opened) => return Ok(opened),
+                Err(error) => failures.push((node, error)),
             }
-        };
+        }
+        Err(combined(failures))
+    }
+
+    /// Declares the queues on a new connection.
+    async fn opened(
+        connection: Connection,
+        socket: Socket,
+        node: &ServerAddress,
+        topology: &Topology,
+    ) -> Result<Self, BrokerError> {
         let failure = FailureSignal::default();
         let runtime = Handle::current();
-        runtime.spawn(watch(connection.status().clone(), connection.events_listener(), failure.clone()));
-        let opened = Self { open: Some((connection, socket)), failure, runtime };
-        let declared = async { topology.declare(&opened.channel().await?).await };
-        match timeout(DECLARE_TIMEOUT, declared).await {
+        let (blocking, blocked) = watch::channel(None);
+        let (status, events) = (connection.status().clone(), connection.events_listener());
+        runtime.spawn(follow(status, events, failure.clone(), blocking));
+        let address = node.to_string();
+        let opened = Self { open: Some((connection, socket)), failure, blocked, address, runtime };
+        match timeout(DECLARE_TIMEOUT, topology.declare(opened.connection())).await {
             Ok(Ok(())) => Ok(opened),
-            Ok(Err(error)) if error.is_amqp_soft_error() => Err(BrokerError::Topology(error.to_string())),
-            Ok(Err(error)) => Err(BrokerError::Unreachable(error.to_string())),
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(BrokerError::Unreachable(format!("no queues within {DECLARE_TIMEOUT:?}"))),
         }
+    }
+
+    /// The node's address, without credentials.
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Opens a channel.
@@ -91,6 +124,25 @@ impl BrokerConnection {
     /// Whether the server blocks publishers because its memory or disk is full (a resource alarm).
     pub(super) fn is_blocked(&self) -> bool {
         self.connection().status().blocked()
+    }
+
+    /// Why the server blocks publishers; `None` while it does not.
+    pub(super) fn blocked_reason(&self) -> Option<String> {
+        self.blocked.borrow().clone()
+    }
+
+    /// Waits until the server has blocked publishers for `period` without a break. Does not return if it never does.
+    pub(super) async fn blocked_for(&self, period: Duration) {
+        let mut blocked = self.blocked.clone();
+        loop {
+            if blocked.wait_for(Option::is_some).await.is_err() {
+                // The connection has ended, which its other users notice.
+                return std::future::pending().await;
+            }
+            if timeout(period, blocked.wait_for(Option::is_none)).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Has the connection replaced. Operations in progress on it may still succeed.
@@ -145,19 +197,47 @@ async fn close(connection: &Connection) {
     let _ = timeout(CLOSE_TIMEOUT, connection.close(200, "OK".into())).await;
 }
 
-/// Watches a connection and signals its end. The users of channels watch those themselves.
-async fn watch(status: ConnectionStatus, events: impl Stream<Item = Event>, failure: FailureSignal) {
+/// The error of a cluster whose nodes all failed.
+fn combined(mut failures: Vec<(&&ServerAddress, BrokerError)>) -> BrokerError {
+    if failures.iter().all(|(_, error)| error.needs_operator())
+        && let Some((_, error)) = failures.pop()
+    {
+        return error;
+    }
+    let text = |error: &BrokerError| match error {
+        BrokerError::Unreachable(reason) => reason.clone(),
+        other => other.to_string(),
+    };
+    let each: Vec<_> = failures.iter().map(|(node, error)| format!("{node}: {}", text(error))).collect();
+    BrokerError::Unreachable(each.join("; "))
+}
+
+/// Follows a connection's events, and signals its end. The users of channels watch those themselves.
+async fn follow(
+    status: ConnectionStatus,
+    events: impl Stream<Item = Event>,
+    failure: FailureSignal,
+    blocked: watch::Sender<Option<String>>,
+) {
     let mut events = std::pin::pin!(events);
     let mut poll = interval(STATUS_POLL_INTERVAL);
     loop {
         tokio::select! {
-            () = failure.token.cancelled() => return,
+            () = failure.token.cancelled() => break,
             event = events.next() => match event {
                 Some(Event::Error(error)) if !error.is_amqp_soft_error() => failure.set(&error),
                 Some(Event::ConnectionBlocked(reason)) => {
-                    tracing::warn!(reason, "the broker blocks publishers (memory or disk alarm)");
+                    tracing::warn!(
+                        reason,
+                        "the broker blocks publishers, because its memory or disk is full; jobs are refused until it \
+                         unblocks them"
+                    );
+                    blocked.send_replace(Some(reason));
                 }
-                Some(Event::ConnectionUnblocked) => tracing::info!("the broker unblocks publishers"),
+                Some(Event::ConnectionUnblocked) => {
+                    tracing::info!("the broker unblocks publishers");
+                    blocked.send_replace(None);
+                }
                 Some(_) => (),
                 None => failure.set(&"the connection is gone"),
             },
@@ -165,5 +245,8 @@ async fn watch(status: ConnectionStatus, events: impl Stream<Item = Event>, fail
                 failure.set(&"the connection is closed");
             },
         }
+    }
+    if blocked.borrow().is_some() {
+        tracing::info!("the connection ended on which the broker blocked publishers");
     }
 }

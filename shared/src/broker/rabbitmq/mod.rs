@@ -9,10 +9,12 @@ mod channels;
 mod codec;
 mod connection;
 mod deliveries;
+mod problem;
 mod publisher;
 mod settle;
 mod subscription;
 mod supervisor;
+mod tls;
 mod topology;
 
 use std::sync::Arc;
@@ -27,21 +29,22 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use self::address::ServerAddress;
+use self::address::Cluster;
 use self::connection::with_response_timeout;
 use self::deliveries::{ReconnectingDeliveries, ReconnectingReplies, forward_announcements};
+use self::problem::ProblemLog;
 use self::publisher::Publisher;
 use self::subscription::ConsumeSource;
 use self::supervisor::ConnectionSupervisor;
 use self::topology::Topology;
 use super::message::Message;
 use super::port::{
-    Broker, BrokerError, Consume, Deliveries, Depth, MAX_WAITING_ANNOUNCEMENTS, Publish, Published, Replies,
+    Broker, BrokerError, BrokerHealth, Consume, Deliveries, Depth, MAX_WAITING_ANNOUNCEMENTS, Publish,
+    Published, Replies,
 };
 use super::queue::Queue;
 use crate::redact::SecretUrl;
 use crate::settings::BrokerSettings;
-use crate::tls;
 
 /// A client of RabbitMQ. Closing or dropping it ends its connections.
 pub struct RabbitMqBroker {
@@ -56,26 +59,24 @@ pub struct RabbitMqBroker {
 }
 
 impl RabbitMqBroker {
-    /// Connects in the background.
+    /// Connects to one of the nodes at `urls`, in the background.
     ///
     /// # Errors
-    /// [`BrokerError::Url`]: the URL cannot be parsed.
+    /// [`BrokerError::Url`]: a URL cannot be parsed; [`BrokerError::Tls`]: a file of `broker.tls` is unusable.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn connect(url: &SecretUrl, settings: &BrokerSettings) -> Result<Self, BrokerError> {
-        tls::install_provider();
+    pub fn connect(urls: &[SecretUrl], settings: &BrokerSettings) -> Result<Self, BrokerError> {
+        crate::tls::install_provider();
         let topology = Arc::new(Topology::new(settings));
-        let address = ServerAddress::new(url)?;
+        let cluster = Cluster::new(urls, &settings.tls)?;
         let closing = CancellationToken::new();
-        let publishing = ConnectionSupervisor::start(
-            address.clone(),
-            Arc::clone(&topology),
-            "faceline publish",
-            closing.clone(),
-        );
-        let consuming =
-            ConnectionSupervisor::start(address, Arc::clone(&topology), "faceline consume", closing.clone());
+        let problems = Arc::new(ProblemLog::default());
+        let supervisor = |name| {
+            let (cluster, topology) = (cluster.clone(), Arc::clone(&topology));
+            ConnectionSupervisor::start(cluster, topology, name, Arc::clone(&problems), closing.clone())
+        };
+        let (publishing, consuming) = (supervisor("faceline publish"), supervisor("faceline consume"));
         let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_millis() as u64);
         Ok(Self {
             topology,
@@ -151,8 +152,12 @@ impl Broker for RabbitMqBroker {
         }
     }
 
-    fn is_connected(&self) -> bool {
-        self.publishing.is_up() && self.consuming.is_up()
+    fn health(&self) -> BrokerHealth {
+        BrokerHealth {
+            is_connected: self.publishing.is_up() && self.consuming.is_up(),
+            blocked: self.publishing.blocked_reason(),
+            problem: self.publishing.problem().or_else(|| self.consuming.problem()),
+        }
     }
 
     async fn close(&self) {

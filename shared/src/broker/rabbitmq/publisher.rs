@@ -15,6 +15,9 @@ use super::supervisor::ConnectionSupervisor;
 use crate::broker::message::Message;
 use crate::broker::port::Published;
 
+/// Confirms of messages that the broker took before its alarm still arrive during this time after the alarm began.
+const BLOCKED_GRACE: Duration = Duration::from_secs(1);
+
 pub(super) struct Publisher {
     connections: ConnectionSupervisor,
     channels: PublishChannels,
@@ -51,14 +54,21 @@ impl Publisher {
         };
         let (connection, channel) = match timeout_at(deadline, channel).await {
             Ok(Ok(Some(channel))) => channel,
-            Ok(Ok(None)) => return Published::Full,
+            Ok(Ok(None)) => return Published::Blocked,
             Ok(Err(_)) | Err(_) => return Published::Unreachable,
         };
         let confirmation = async {
             let options = BasicPublishOptions { mandatory: true, immediate: false };
             channel.basic_publish("".into(), queue.clone(), options, &body, properties).await?.await
         };
-        match timeout_at(deadline, confirmation).await {
+        let confirmation = tokio::select! {
+            biased;
+            confirmation = timeout_at(deadline, confirmation) => confirmation,
+            // The broker reads no further until its alarm ends, which may take hours. It may have the message, or the
+            // part of it that it had read, and goes on with it then.
+            () = connection.blocked_for(BLOCKED_GRACE) => return Published::Blocked,
+        };
+        match confirmation {
             Ok(Ok(Confirmation::Ack(None))) => Published::Accepted,
             Ok(Ok(Confirmation::Nack(None))) => Published::Full,
             Ok(Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)))) => {
@@ -73,8 +83,8 @@ impl Publisher {
                 connection.fail(&error);
                 Published::Unknown
             }
-            // The broker does not read from publishers while its alarm lasts, so a new connection would not help.
-            Err(_) if connection.is_blocked() => Published::Unknown,
+            // A new connection would not help.
+            Err(_) if connection.is_blocked() => Published::Blocked,
             Err(_) => {
                 connection.fail(&format_args!("no confirm within {:?}", self.confirm_timeout));
                 Published::Unknown
@@ -82,10 +92,15 @@ impl Publisher {
         }
     }
 
-    /// Sends a message to an exchange without a confirm.
+    /// Sends a message to an exchange without a confirm. While the broker blocks publishers, the message is dropped
+    /// rather than kept in memory.
     pub(super) async fn announce(&self, exchange: ShortString, message: &Message) {
         let Some(properties) = codec::properties(message) else { return };
         let announcing = async {
+            match self.connections.current().await {
+                Ok(connection) if !connection.is_blocked() => (),
+                _ => return,
+            }
             let Ok((connection, channel)) = self.channels.get(&exchange, false).await else { return };
             let options = BasicPublishOptions::default();
             if let Err(error) =

@@ -17,6 +17,9 @@ use super::settle::RabbitMqSettle;
 use crate::broker::delivery::Delivery;
 use crate::broker::message::Message;
 
+/// Announcements that wait at the broker for one process. Beyond that, the broker drops the oldest.
+const MAX_QUEUED_ANNOUNCEMENTS: i64 = 10_000;
+
 /// The queue that a subscription consumes.
 #[derive(Clone, Debug)]
 pub(super) enum ConsumeSource {
@@ -46,7 +49,7 @@ impl ConsumeSource {
             Self::Exclusive { queue, exchange } => {
                 let options =
                     QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
-                channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await?;
+                channel.queue_declare(queue.as_str().into(), options, self.arguments()).await?;
                 if let Some(exchange) = exchange {
                     let (queue, exchange) = (queue.as_str().into(), exchange.as_str().into());
                     let options = QueueBindOptions::default();
@@ -55,6 +58,18 @@ impl ConsumeSource {
                 Ok(queue)
             }
         }
+    }
+}
+
+impl ConsumeSource {
+    /// The arguments of an exclusive queue. The announcements of a process that does not take them are bounded: they
+    /// are best effort. Replies are bounded by the jobs that their gateway has in flight, and none may be dropped.
+    fn arguments(&self) -> FieldTable {
+        let mut arguments = FieldTable::default();
+        if matches!(self, Self::Exclusive { exchange: Some(_), .. }) {
+            arguments.insert("x-max-length".into(), MAX_QUEUED_ANNOUNCEMENTS.into());
+        }
+        arguments
     }
 }
 

@@ -7,8 +7,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::address::ServerAddress;
+use super::address::Cluster;
 use super::connection::BrokerConnection;
+use super::problem::ProblemLog;
 use super::topology::Topology;
 use crate::broker::port::BrokerError;
 use crate::retry::Backoff;
@@ -16,6 +17,10 @@ use crate::retry::Backoff;
 /// A connection that lasted this long was stable, and its replacement is opened without a delay. One that failed sooner
 /// is likely to fail again soon, so the back-off continues.
 const MIN_STABLE_DURATION: Duration = Duration::from_secs(10);
+
+/// The delays after an error that needs an operator. They grow further than others: the same settings fail again, but an
+/// operator may mend the broker.
+const MISCONFIGURED: Backoff = Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(30) };
 
 #[derive(Clone)]
 enum ConnectionState {
@@ -34,16 +39,18 @@ pub(super) struct ConnectionSupervisor {
 }
 
 impl ConnectionSupervisor {
-    /// Keeps a connection to `address` open until `closing`. `name` appears in the broker's list of connections.
+    /// Keeps a connection to one node of `cluster` open until `closing`. `name` appears in the broker's list of
+    /// connections.
     pub(super) fn start(
-        address: ServerAddress,
+        cluster: Cluster,
         topology: Arc<Topology>,
         name: &'static str,
+        problems: Arc<ProblemLog>,
         closing: CancellationToken,
     ) -> Self {
         let (sender, state) = watch::channel(ConnectionState::Connecting);
         tokio::spawn(async move {
-            closing.run_until_cancelled(keep_open(&address, &topology, name, &sender)).await;
+            closing.run_until_cancelled(keep_open(&cluster, &topology, name, &problems, &sender)).await;
             if let ConnectionState::Up(connection) = sender.send_replace(ConnectionState::Closed) {
                 connection.close().await;
             }
@@ -53,6 +60,22 @@ impl ConnectionSupervisor {
 
     pub(super) fn is_up(&self) -> bool {
         matches!(&*self.state.borrow(), ConnectionState::Up(connection) if !connection.has_failed())
+    }
+
+    /// Why the broker blocks publishers on the present connection; `None` while it does not.
+    pub(super) fn blocked_reason(&self) -> Option<String> {
+        match &*self.state.borrow() {
+            ConnectionState::Up(connection) if !connection.has_failed() => connection.blocked_reason(),
+            _ => None,
+        }
+    }
+
+    /// Why the last attempt to connect failed; `None` if it did not, or while the next one follows at once.
+    pub(super) fn problem(&self) -> Option<BrokerError> {
+        match &*self.state.borrow() {
+            ConnectionState::Down(error) => Some(error.clone()),
+            ConnectionState::Connecting | ConnectionState::Up(_) | ConnectionState::Closed => None,
+        }
     }
 
     /// The present connection. Waits while the first attempt after a failure is under way.
@@ -102,21 +125,25 @@ impl ConnectionSupervisor {
 }
 
 async fn keep_open(
-    address: &ServerAddress,
+    cluster: &Cluster,
     topology: &Topology,
-    name: &str,
+    name: &'static str,
+    problems: &ProblemLog,
     state: &watch::Sender<ConnectionState>,
 ) {
     let mut retries = Backoff::CONNECTION.retries();
+    let mut slow_retries = MISCONFIGURED.retries();
     loop {
-        match BrokerConnection::open(address, topology, name).await {
+        match BrokerConnection::open(cluster, topology, name).await {
             Ok(connection) => {
-                tracing::info!(%address, name, "connected to the broker");
+                problems.connected(name, &connection.address());
+                slow_retries.reset();
                 let since = Instant::now();
                 let connection = Arc::new(connection);
                 state.send_replace(ConnectionState::Up(Arc::clone(&connection)));
                 let reason = connection.failed().await;
-                tracing::warn!(%address, name, reason, "the connection to the broker failed; replacing it");
+                let address = connection.address();
+                tracing::warn!(address, name, reason, "the connection to the broker failed; replacing it");
                 state.send_replace(ConnectionState::Connecting);
                 if since.elapsed() >= MIN_STABLE_DURATION {
                     retries.reset();
@@ -124,8 +151,13 @@ async fn keep_open(
                 }
             }
             Err(error) => {
-                tracing::warn!(%address, name, %error, "the broker is not reachable");
+                problems.failed(name, &error);
+                let needs_operator = error.needs_operator();
                 state.send_replace(ConnectionState::Down(error));
+                if needs_operator {
+                    slow_retries.wait().await;
+                    continue;
+                }
             }
         }
         retries.wait().await;

@@ -1,10 +1,14 @@
 //! The queues and the exchange at the broker, with their arguments.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, ExchangeKind};
+use lapin::{Channel, Connection, ExchangeKind};
 use tokio::sync::Mutex;
 
+use super::problem::{declaring_failed, is_precondition_failed};
+use crate::broker::port::BrokerError;
 use crate::broker::queue::{DEAD_LETTER_TTL, DELIVERY_LIMIT, Queue, reply_queue_name};
 use crate::settings::{BrokerSettings, TopologyMode};
 
@@ -15,6 +19,9 @@ pub(super) struct Topology {
     max_length: i64,
     max_length_bytes: i64,
     dead_letter_max_length: i64,
+    dead_letter_max_length_bytes: i64,
+    /// Whether it was logged that the queue of dead letters has other arguments.
+    differs: AtomicBool,
     /// Serialises declarations: two concurrent declarations of one queue can make each other fail.
     declaring: Mutex<()>,
 }
@@ -28,6 +35,8 @@ impl Topology {
             max_length: signed(settings.max_length),
             max_length_bytes: signed(settings.max_length_bytes),
             dead_letter_max_length: signed(settings.dead_letter_max_length),
+            dead_letter_max_length_bytes: signed(settings.dead_letter_max_length_bytes),
+            differs: AtomicBool::new(false),
             declaring: Mutex::default(),
         }
     }
@@ -52,10 +61,28 @@ impl Topology {
     }
 
     /// Declares the queues and the exchange, or checks that they exist (passive).
-    pub(super) async fn declare(&self, channel: &Channel) -> lapin::Result<()> {
+    ///
+    /// # Errors
+    /// [`BrokerError::Topology`] if the broker refuses a declaration, [`BrokerError::Unreachable`] if it does not
+    /// answer.
+    pub(super) async fn declare(&self, connection: &Connection) -> Result<(), BrokerError> {
+        let declared = self.declare_all(connection).await;
+        declared.map_err(|error| declaring_failed(&error, self.mode))
+    }
+
+    async fn declare_all(&self, connection: &Connection) -> lapin::Result<()> {
         let _one_at_a_time = self.declaring.lock().await;
+        let mut channel = connection.create_channel().await?;
         for queue in Queue::DURABLE {
-            self.declare_queue(channel, &queue).await?;
+            match self.declare_queue(&channel, &queue, self.mode).await {
+                Err(error) if queue == Queue::DeadLetters && is_precondition_failed(&error) => {
+                    // The broker has closed the channel.
+                    channel = connection.create_channel().await?;
+                    self.declare_queue(&channel, &queue, TopologyMode::Passive).await?;
+                    self.report_difference(&error);
+                }
+                declared => declared?,
+            }
         }
         let options = ExchangeDeclareOptions {
             passive: self.mode == TopologyMode::Passive,
@@ -66,9 +93,23 @@ impl Topology {
         channel.exchange_declare(name, ExchangeKind::Fanout, options, FieldTable::default()).await
     }
 
-    async fn declare_queue(&self, channel: &Channel, queue: &Queue) -> lapin::Result<()> {
+    /// Says once that the queue of dead letters is used as it is. No answer depends on its bounds. The arguments of all
+    /// other queues decide about what is lost, so those must be as they are here.
+    fn report_difference(&self, error: &lapin::Error) {
+        if !self.differs.swap(true, Ordering::Relaxed) {
+            let queue = self.queue(&Queue::DeadLetters);
+            tracing::warn!(
+                %error,
+                queue,
+                "the queue of dead letters exists with other arguments and is used as it is; bound it by a policy, or \
+                 delete it and restart (docs/operations.md, Dead letters)"
+            );
+        }
+    }
+
+    async fn declare_queue(&self, channel: &Channel, queue: &Queue, mode: TopologyMode) -> lapin::Result<()> {
         let options = QueueDeclareOptions {
-            passive: self.mode == TopologyMode::Passive,
+            passive: mode == TopologyMode::Passive,
             durable: true,
             ..QueueDeclareOptions::default()
         };
@@ -83,6 +124,7 @@ impl Topology {
             let ttl = i64::try_from(DEAD_LETTER_TTL.as_millis()).unwrap_or(i64::MAX);
             vec![
                 ("x-max-length", self.dead_letter_max_length.into()),
+                ("x-max-length-bytes", self.dead_letter_max_length_bytes.into()),
                 ("x-overflow", text("drop-head")),
                 ("x-message-ttl", ttl.into()),
             ]

@@ -1,5 +1,7 @@
 //! Tests of the broker port.
 
+mod alarm;
+mod cluster;
 mod embedded;
 mod rabbitmq;
 mod suite;

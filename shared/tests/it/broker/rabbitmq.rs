@@ -28,7 +28,7 @@ static NODE: OnceCell<RabbitMq> = OnceCell::const_new();
 /// The node for tests that kill it or put it into an alarm; one test at a time.
 static KILLABLE_NODE: OnceCell<Mutex<RabbitMq>> = OnceCell::const_new();
 
-async fn node() -> &'static RabbitMq {
+pub(super) async fn node() -> &'static RabbitMq {
     NODE.get_or_init(RabbitMq::start).await
 }
 
@@ -37,15 +37,15 @@ async fn killable_node() -> MutexGuard<'static, RabbitMq> {
 }
 
 /// Settings with a prefix that no other test uses.
-fn settings(url: String) -> BrokerSettings {
+pub(super) fn settings(url: String) -> BrokerSettings {
     BrokerSettings {
-        url: BrokerUrl::Amqp(url.into()),
+        url: BrokerUrl::Amqp(vec![url.into()]),
         prefix: format!("{}.", Uuid::now_v7()),
         ..BrokerSettings::default()
     }
 }
 
-fn connect(settings: &BrokerSettings) -> SharedBroker {
+pub(super) fn connect(settings: &BrokerSettings) -> SharedBroker {
     faceline_shared::broker::open(settings).expect("the address is good")
 }
 
@@ -182,7 +182,7 @@ async fn a_wrong_password_is_told_but_not_shown() {
     let broker = connect(&settings);
     let error = soon(broker.depth(&Queue::Interactive)).await.unwrap_err();
     assert!(
-        matches!(&error, BrokerError::Unreachable(reason) if reason.contains("ACCESS_REFUSED")),
+        matches!(&error, BrokerError::Credentials(reason) if reason.contains("ACCESS_REFUSED")),
         "{error}"
     );
     assert!(!format!("{error} {error:?} {settings:?}").contains("s3cret"));
@@ -234,13 +234,13 @@ async fn accepted_messages_survive_the_death_of_the_broker() {
 }
 
 #[tokio::test]
-async fn a_broker_without_memory_is_full() {
+async fn a_broker_without_memory_blocks_publishers() {
     let node = killable_node().await;
     let settings = BrokerSettings { confirm_timeout: Duration::from_secs(1), ..settings(node.url()) };
     let broker = connect(&settings);
     publish(&*broker, &Queue::Interactive, &["before"]).await;
     node.control(&["set_vm_memory_high_watermark", "0"]).await;
-    publish_until(&*broker, &Queue::Interactive, "refused", Published::Full).await;
+    publish_until(&*broker, &Queue::Interactive, "refused", Published::Blocked).await;
     node.control(&["set_vm_memory_high_watermark", "0.4"]).await;
     publish_until(&*broker, &Queue::Interactive, "after", Published::Accepted).await;
 }
