@@ -13,6 +13,7 @@ mod blobs;
 mod broker;
 #[cfg(test)]
 mod document;
+mod environment;
 mod error;
 mod face;
 mod findings;
@@ -43,6 +44,7 @@ pub use self::admission::AdmissionSettings;
 pub use self::all::Settings;
 pub use self::blobs::BlobSettings;
 pub use self::broker::{BrokerSettings, BrokerUrl, TopologyMode};
+pub use self::environment::{IgnoredVariable, ignored_variables};
 pub use self::error::{EXIT_BAD_SETTINGS, InvalidUrl, SettingsError};
 pub use self::face::FaceSettings;
 pub use self::findings::FindingSettings;
