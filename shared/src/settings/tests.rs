@@ -218,7 +218,8 @@ fn no_message_repeats_a_secret() {
         // A key alone is refused as well, since it needs its other half.
         let message = message(refused);
         assert!(!message.contains(SECRET), "{key}: {message}");
-        assert!(message.contains(key) || message.contains("TOML") || message.contains("need"), "{key}: {message}");
+        let name = key.rsplit('.').next().unwrap();
+        assert!(message.contains(name) || message.contains("TOML"), "{key}: {message}");
     }
 }
 
