@@ -116,18 +116,20 @@ impl Accounts {
         let kind = CredentialKind::Password(key);
         let table = self.table();
         // All that follows takes the same time for users who do not exist.
-        let Some(candidate) = table.candidate(user) else { return Err(self.failed_logins.count(kind, source)) };
-        let digest = table.password_cache().digest(password);
-        let cached = || {
-            candidate.cached(&digest).inspect(|_| self.failed_logins.note_success(key, source))
+        let Some(candidate) = table.candidate(user) else {
+            return Err(self.failed_logins.count(kind, source));
         };
+        let digest = table.password_cache().digest(password);
+        let cached = || candidate.cached(&digest).inspect(|_| self.failed_logins.note_success(key, source));
         // Before the cache: people choose passwords that can be guessed, and a guess at a cached one would cost nothing.
         match self.failed_logins.check(key, source) {
             PasswordCheck::Allowed => (),
             PasswordCheck::OnlyCached(wait) => {
                 return cached().ok_or_else(|| self.failed_logins.count_unchecked(key, source, wait));
             }
-            PasswordCheck::Refused(wait) => return Err(self.failed_logins.count_unchecked(key, source, wait)),
+            PasswordCheck::Refused(wait) => {
+                return Err(self.failed_logins.count_unchecked(key, source, wait));
+            }
         }
         if let Some(caller) = cached() {
             return Ok(caller);
@@ -147,7 +149,8 @@ impl Accounts {
         let checked = tokio::task::spawn_blocking(move || {
             // The permit belongs to this thread: if the caller leaves, the work still goes on, and its outcome still counts.
             let _permit = permit;
-            let caller = candidate.check(&password, digest).ok_or_else(|| failed_logins.count(kind, source))?;
+            let caller =
+                candidate.check(&password, digest).ok_or_else(|| failed_logins.count(kind, source))?;
             failed_logins.note_success(key, source);
             Ok(caller)
         });

@@ -335,7 +335,11 @@ mod tests {
         for _ in 0..2 {
             assert!(matches!(failures.count_unchecked(carol, here, wait), Fault::Busy(_)));
         }
-        assert_eq!(check(carol, here), PasswordCheck::Refused(wait), "guessing among the known is limited, too");
+        assert_eq!(
+            check(carol, here),
+            PasswordCheck::Refused(wait),
+            "guessing among the known is limited, too"
+        );
 
         // Once more for alice, from another address.
         assert_eq!(fail(alice, there), Ok(()));

@@ -13,8 +13,27 @@ const PREFIX: &str = "FACELINE_";
 const WITHOUT_SECTION: [&str; 1] = ["data_dir"];
 /// The sections, for telling a setting from a service link and for naming the variable that was meant.
 const SECTIONS: [&str; 21] = [
-    "http", "admin", "broker", "store", "sessions", "blobs", "objects", "models", "keys", "signing", "accounts", "usage",
-    "face", "findings", "liveness", "url_input", "limits", "jobs", "inference", "admission", "log",
+    "http",
+    "admin",
+    "broker",
+    "store",
+    "sessions",
+    "blobs",
+    "objects",
+    "models",
+    "keys",
+    "signing",
+    "accounts",
+    "usage",
+    "face",
+    "findings",
+    "liveness",
+    "url_input",
+    "limits",
+    "jobs",
+    "inference",
+    "admission",
+    "log",
 ];
 
 /// A variable with this program's prefix.
@@ -180,7 +199,9 @@ mod tests {
 
     #[test]
     fn what_kubernetes_says_of_services_is_no_setting() {
-        for service in ["FACELINE", "FACELINE_GATEWAY", "FACELINE_HTTP", "FACELINE__X", "FACELINE_PORT", "FACELINE_2"] {
+        for service in
+            ["FACELINE", "FACELINE_GATEWAY", "FACELINE_HTTP", "FACELINE__X", "FACELINE_PORT", "FACELINE_2"]
+        {
             for (form, value) in [
                 ("SERVICE_HOST", "10.96.0.7"),
                 ("SERVICE_PORT", "8080"),

@@ -59,7 +59,9 @@ impl Settings {
 fn error_of(error: figment::Error) -> SettingsError {
     let key = error.path.join(".");
     match &error.kind {
-        Kind::Message(text) if text.starts_with("must be ") => SettingsError::Invalid(format!("{key} {text}")),
+        Kind::Message(text) if text.starts_with("must be ") => {
+            SettingsError::Invalid(format!("{key} {text}"))
+        }
         Kind::Message(text) if text.contains(SNIPPET) => {
             let lines: Vec<&str> = text.lines().filter(|line| !line.contains(SNIPPET)).collect();
             let file = error.metadata.as_ref().and_then(|metadata| metadata.source.as_ref());

@@ -204,7 +204,9 @@ fn a_text_of_digits_stays_the_text_that_it_is() {
 fn no_message_repeats_a_secret() {
     const SECRET: &str = "987654321";
     let mut said = Vec::new();
-    for key in ["objects.secret_access_key", "objects.access_key_id", "objects.endpoint", "store.url", "broker.url"] {
+    for key in
+        ["objects.secret_access_key", "objects.access_key_id", "objects.endpoint", "store.url", "broker.url"]
+    {
         said.push((key, of_variables(&[(key, SECRET)])));
         let (section, name) = key.split_once('.').unwrap();
         for value in [SECRET.to_owned(), format!("[{SECRET}]"), format!("-{SECRET}"), format!("{SECRET}.5")] {

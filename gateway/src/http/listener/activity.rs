@@ -198,7 +198,8 @@ impl ConnectionActivity {
                 if state.requests_in_progress > 0 {
                     now + timeouts.next_request
                 } else {
-                    let idle = if self.had_request() { timeouts.next_request } else { timeouts.first_request };
+                    let idle =
+                        if self.had_request() { timeouts.next_request } else { timeouts.first_request };
                     let headers = state.headers_began.map(|began| began + timeouts.headers);
                     headers.map_or(state.active + idle, |headers| headers.min(state.active + idle))
                 }
@@ -359,7 +360,12 @@ mod tests {
         let http2 = ConnectionActivity::new(Arc::default());
         http2.note_received();
         http2.note_http2();
-        http2.idle_for_too_long(Duration::ZERO, IdleTimeouts { first_request: Duration::from_secs(9), ..TIMEOUTS }).await;
+        http2
+            .idle_for_too_long(
+                Duration::ZERO,
+                IdleTimeouts { first_request: Duration::from_secs(9), ..TIMEOUTS },
+            )
+            .await;
         assert_eq!(started.elapsed().as_secs(), 9);
     }
 }

@@ -120,7 +120,8 @@ mod tests {
         }
         let started = Instant::now();
         let seconds = Duration::from_secs;
-        let timeouts = IdleTimeouts { first_request: seconds(5), next_request: seconds(9), headers: seconds(1) };
+        let timeouts =
+            IdleTimeouts { first_request: seconds(5), next_request: seconds(9), headers: seconds(1) };
         activity.idle_for_too_long(Duration::ZERO, timeouts).await;
         (activity.http2_request().now_or_never().is_some(), started.elapsed().as_secs())
     }

@@ -123,7 +123,9 @@ mod tests {
 
     #[test]
     fn what_is_not_of_the_form_tells_nothing() {
-        for wrong in ["for", "for=\"1.2.3.4", "=1.2.3.4", "for=1.2.3.4 by", "for=\"1.2.3.4\"x", "a,for=1.2.3.4"] {
+        for wrong in
+            ["for", "for=\"1.2.3.4", "=1.2.3.4", "for=1.2.3.4 by", "for=\"1.2.3.4\"x", "a,for=1.2.3.4"]
+        {
             assert_eq!(elements(wrong), None, "{wrong}");
         }
         assert_eq!(elements("for=\"1\\.2.3.4\"").unwrap(), [Some("1.2.3.4".parse().unwrap())]);

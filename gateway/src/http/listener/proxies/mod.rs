@@ -149,9 +149,13 @@ mod tests {
     #[test]
     fn a_stranger_and_a_contradiction_say_nothing() {
         for peer in ["192.0.2.7", "2001:db8::7"] {
-            assert_eq!(caller(peer, &[("x-forwarded-for", "198.51.100.9"), ("forwarded", "for=1.2.3.4")]), peer);
+            assert_eq!(
+                caller(peer, &[("x-forwarded-for", "198.51.100.9"), ("forwarded", "for=1.2.3.4")]),
+                peer
+            );
         }
-        let both = |forwarded| caller("10.0.0.1", &[("x-forwarded-for", "192.0.2.1"), ("forwarded", forwarded)]);
+        let both =
+            |forwarded| caller("10.0.0.1", &[("x-forwarded-for", "192.0.2.1"), ("forwarded", forwarded)]);
         assert_eq!(both("for=192.0.2.1"), "192.0.2.1");
         assert_eq!(both("for=198.51.100.9"), "10.0.0.1");
         assert_eq!(caller("10.0.0.1", &[("x-real-ip", "198.51.100.9"), ("via", "192.0.2.1")]), "10.0.0.1");
