@@ -50,7 +50,7 @@ async fn guesses_count_by_the_callers_address(balancer: &HaProxy, gateway: &mut 
         seen.push(login(&guessing, balancer, "guess", &format!("192.0.2.{at}")).await.as_u16());
     }
     assert_eq!(seen, [401, 401, 401, 429, 429]);
-    let refused = gateway.logged_where(|line| line["error_id"].is_string()).await;
+    let refused = gateway.logged_where(|line| line["cause"] == "failed_logins").await;
     assert_eq!(refused["span"]["caller_address"].as_str(), Some("127.0.0.2"), "{refused}");
     assert_eq!(login(&guessing, balancer, "demo", "127.0.0.3").await, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(login(&honest, balancer, "demo", "127.0.0.2").await, StatusCode::BAD_REQUEST);
