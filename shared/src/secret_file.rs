@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_may_read_what_is_roots_or_its_processs() {
+    fn a_group_may_read_what_root_gave_it_or_is_its_own() {
         const ROOT: u32 = 0;
         const USER: u32 = 1000;
         for (mode, owner, is_own_group, is_open) in [

@@ -266,7 +266,7 @@ async fn a_connection_of_a_proxy_begins_with_its_header() {
 }
 
 #[tokio::test]
-async fn the_proxys_header_comes_before_tls() {
+async fn the_header_of_a_proxy_comes_before_tls() {
     let folder = TempDir::new().unwrap();
     let certificate = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let files =

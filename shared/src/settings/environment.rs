@@ -231,7 +231,7 @@ mod tests {
             ("FACELINE_HTTP__LISTNE", "http.listne"),
             ("FACELINE_HTTP__PORT", "http.port"),
             ("FACELINE_HTTP__SERVICE_HOST", "http.service_host"),
-            ("FACELINE_HTPT__LISTEN", "htpt.listen"),
+            ("FACELINE_WEB__LISTEN", "web.listen"),
         ] {
             assert_eq!(of(name, "tcp://x"), Variable::Setting(key.into()), "{name}");
         }

@@ -230,7 +230,7 @@ async fn without_a_home_the_data_folder_is_asked_for() {
 
 /// A Secret that Kubernetes mounts with `fsGroup`: the group may read it.
 #[tokio::test]
-async fn secrets_of_the_processs_group_are_taken() {
+async fn secrets_that_the_own_group_may_read_are_taken() {
     let folder = TempDir::new().unwrap();
     let settings = [("data_dir", folder.path().to_str().unwrap())];
     let start = async |mode: u32| {
