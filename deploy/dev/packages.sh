@@ -6,7 +6,7 @@ set -eu
 # Pairs of a program and the package that has it.
 case "$1" in
 build) wanted='cc:gcc c++:g++ cmake:cmake nasm:nasm' ;;
-test) wanted='rabbitmqctl:rabbitmq-server redis-server:redis-server chromium:chromium' ;;
+test) wanted='rabbitmqctl:rabbitmq-server redis-server:redis-server chromium:chromium haproxy:haproxy' ;;
 *) echo "usage: packages.sh build|test" >&2; exit 64 ;;
 esac
 

@@ -86,7 +86,7 @@ pub enum BusyCause {
     ClientQuota,
     /// The client holds its share of the jobs in flight.
     ClientShare,
-    /// Too many wrong credentials came from the caller's address.
+    /// Too many wrong credentials came from the caller's address, or for its user.
     FailedLogins,
     /// This gateway has as many jobs in flight as its concurrency limit allows.
     InFlight,
@@ -118,7 +118,7 @@ impl Busy {
             BusyCause::ClientRate => "the request rate of this key is exceeded",
             BusyCause::ClientQuota => "the request quota of this key is used up",
             BusyCause::ClientShare => "this client has too many requests in progress",
-            BusyCause::FailedLogins => "too many wrong credentials came from this address",
+            BusyCause::FailedLogins => "too many wrong credentials came from this address or for this user",
             BusyCause::BrokerUnreachable | BusyCause::BrokerBlocked | BusyCause::StoreUnreachable => {
                 "the service is temporarily unavailable, please try again shortly"
             }

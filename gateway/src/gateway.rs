@@ -149,6 +149,8 @@ impl Gateway {
         );
         let server = Server::bind(state).await?;
         tracing::info!(address = %server.local_addr(), instance, "public listener is open");
+        let seconds = server.longest_shutdown().as_secs();
+        tracing::info!(seconds, "requests are answered for at most this long after a signal to stop");
         let background = background.into_iter().map(AbortOnDropHandle::new).collect();
         Ok(Self { server, rates, outbox, mover, listening, _background: background })
     }

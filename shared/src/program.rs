@@ -10,7 +10,7 @@ use clap::{Args as _, FromArgMatches as _};
 
 use crate::admin::Admin;
 use crate::services::SharedServices;
-use crate::settings::{EXIT_BAD_SETTINGS, Settings, SettingsError, Sources};
+use crate::settings::{self, EXIT_BAD_SETTINGS, Settings, SettingsError, Sources};
 use crate::shutdown::{self, CancellationToken};
 use crate::telemetry::init_logging;
 
@@ -84,7 +84,11 @@ impl Program {
 
     fn settings(&self, matches: &clap::ArgMatches) -> Result<Settings, SettingsError> {
         match Sources::from_arg_matches(matches) {
-            Ok(sources) => Settings::load(&sources),
+            Ok(sources) => {
+                let settings = Settings::load(&sources)?;
+                settings.require_data_dir()?;
+                Ok(settings)
+            }
             Err(error) => error.exit(),
         }
     }
@@ -100,6 +104,9 @@ impl Program {
     {
         if let Err(error) = init_logging(&settings.log) {
             return self.refuse(&error);
+        }
+        for ignored in settings::ignored_variables() {
+            tracing::warn!("{ignored}");
         }
         let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
             Ok(runtime) => runtime,

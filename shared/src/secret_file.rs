@@ -1,9 +1,11 @@
-//! Files with secrets. Only their owner may read them, and each change replaces the whole file in one step.
+//! Files with secrets. Only their owner and the process's groups may read them, and each change replaces the whole file in one step.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+
+use rustix::process::{Gid, getegid, getgroups};
 
 /// Why a file with secrets is not used.
 #[derive(Debug, thiserror::Error)]
@@ -16,8 +18,11 @@ pub enum SecretFileError {
         /// The system's reason.
         source: io::Error,
     },
-    /// Its permissions let others than its owner read it.
-    #[error("{0} can be read by others; chmod 600 it")]
+    /// Its permissions let others than its owner and this process's groups read or change it.
+    #[error(
+        "{0} can be read or changed by others; chmod 600 it (in Kubernetes: `defaultMode: 0400` at the volume of the Secret, and \
+         `fsGroup`)"
+    )]
     Readable(PathBuf),
 }
 
@@ -36,10 +41,43 @@ impl SecretFileError {
 pub fn read(path: &Path) -> Result<String, SecretFileError> {
     let io = |source| SecretFileError::Io { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(io)?;
-    if file.metadata().map_err(io)?.permissions().mode() & 0o077 != 0 {
+    if is_open_to_others(&file.metadata().map_err(io)?) {
         return Err(SecretFileError::Readable(path.to_owned()));
     }
     io::read_to_string(&mut file).map_err(io)
+}
+
+/// Whether others may read or change the file at `path`, by the rule that [`read`] applies. For files whose permissions another
+/// program chose, as with private keys of TLS.
+///
+/// # Errors
+/// The file does not exist or cannot be reached.
+pub fn is_readable_by_others(path: &Path) -> io::Result<bool> {
+    fs::metadata(path).map(|file| is_open_to_others(&file))
+}
+
+/// Whether others than the owner of a file and this process's groups may read or change it.
+///
+/// With `fsGroup`, Kubernetes gives the files of a volume to a group of the process and lets that group read them, and change them
+/// where the volume can be written. Files of root's that another group may read are taken as well: only root can have meant that.
+fn is_open_to_others(file: &Metadata) -> bool {
+    let is_own_group = || getegid().as_raw() == file.gid() || groups().contains(&file.gid());
+    are_permissions_open(file.mode(), file.uid(), is_own_group)
+}
+
+fn groups() -> Vec<u32> {
+    getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).collect()
+}
+
+fn are_permissions_open(mode: u32, owner: u32, is_own_group: impl Fn() -> bool) -> bool {
+    const GROUP: u32 = 0o070;
+    const GROUP_READS: u32 = 0o040;
+    let is_for_group = match mode & GROUP {
+        0 => true,
+        GROUP_READS if owner == 0 => true,
+        _ => is_own_group(),
+    };
+    mode & 0o007 != 0 || !is_for_group
 }
 
 /// Changes the file at `path` under a lock, which other processes that change it wait for. `change` gets the text of the file, if
@@ -127,7 +165,34 @@ fn open(path: &Path, new: bool) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+
+    #[test]
+    fn a_group_may_read_what_root_gave_it_or_is_its_own() {
+        const ROOT: u32 = 0;
+        const USER: u32 = 1000;
+        for (mode, owner, is_own_group, is_open) in [
+            (0o100_600, USER, false, false),
+            (0o100_400, ROOT, false, false),
+            // A Secret with `defaultMode: 0400` and `fsGroup`; the same on a node that does not support the group.
+            (0o100_440, ROOT, true, false),
+            (0o100_440, ROOT, false, false),
+            // What the process wrote to a volume, after Kubernetes has applied `fsGroup` at the next start.
+            (0o100_660, USER, true, false),
+            (0o100_640, USER, true, false),
+            (0o100_640, USER, false, true),
+            (0o100_660, ROOT, false, true),
+            // A Secret with the default mode.
+            (0o100_644, ROOT, true, true),
+            (0o100_604, USER, true, true),
+            (0o100_602, USER, true, true),
+            (0o100_644, USER, false, true),
+        ] {
+            assert_eq!(are_permissions_open(mode, owner, || is_own_group), is_open, "{mode:o} of {owner}");
+        }
+    }
 
     fn append(path: &Path, more: &str) -> Result<(), SecretFileError> {
         update(path, |text| Ok(Some(text.unwrap_or_default() + more)))
@@ -155,7 +220,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         append(&path, "x").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
+        assert_eq!(read(&path).unwrap(), "x", "the group is the process's");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(read(&path), Err(SecretFileError::Readable(_))));
         assert!(matches!(append(&path, "y"), Err(SecretFileError::Readable(_))));
         assert_eq!(fs::read_to_string(&path).unwrap(), "x");
@@ -173,10 +240,10 @@ mod tests {
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         add(&path).unwrap();
         assert_eq!(mode(), 0o600, "a new one is its owner's");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         std::os::unix::fs::symlink("file", &link).unwrap();
         add(&link).unwrap();
-        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode()), ("xx", 0o640));
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode()), ("xx", 0o644));
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert!(matches!(append(&path, "y"), Err(SecretFileError::Readable(_))));
     }

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::caller::Caller;
 use super::error::AccountsError;
-use super::failed_logins::{FailedLogins, SourceAddress};
+use super::failed_logins::{CredentialKind, FailedLogins, PasswordCheck, SourceAddress};
 use super::jwt::{self, BwsKey};
 use super::table::AccountTable;
 use super::{demo, file};
@@ -92,11 +92,12 @@ impl Accounts {
     /// The caller who holds this API key. `source` is where the request comes from.
     ///
     /// # Errors
-    /// [`Fault::Unauthenticated`] if there is no key; for a wrong one as [`Accounts::count_failed_login`].
+    /// [`Fault::Unauthenticated`] if there is no key, or a wrong one; [`BusyCause::FailedLogins`] for a wrong one after
+    /// `limits.failed_logins` in a minute.
     pub fn by_api_key(&self, key: Option<&[u8]>, source: SourceAddress) -> Result<Caller, Fault> {
         let key = key.ok_or(Fault::Unauthenticated)?;
         // An API key cannot be guessed, so a right one passes even from an address with many failures.
-        self.table().by_api_key(key).ok_or_else(|| self.count_failed_login(source))
+        self.table().by_api_key(key).ok_or_else(|| self.failed_logins.count(CredentialKind::ApiKey, source))
     }
 
     /// The caller whose password this is. A password takes some 50 ms of a thread when it is first used, and again after each
@@ -104,33 +105,54 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Fault::Unauthenticated`] if there is no such user, or the password is wrong; [`BusyCause::FailedLogins`] after too many
-    /// failures from `source`; [`BusyCause::InFlight`] if too many other passwords are being checked.
+    /// failures from `source` or for `user`; [`BusyCause::InFlight`] if too many other passwords are being checked.
     pub async fn by_password(
         &self,
         user: &str,
         password: &[u8],
         source: SourceAddress,
     ) -> Result<Caller, Fault> {
-        // Before anything else: people choose passwords that can be guessed, and a guess at a cached one would cost nothing.
-        self.failed_logins.check(source)?;
+        let key = self.failed_logins.user(user);
+        let kind = CredentialKind::Password(key);
         let table = self.table();
-        let candidate = table.candidate(user).ok_or_else(|| self.count_failed_login(source))?;
+        // All that follows takes the same time for users who do not exist.
+        let Some(candidate) = table.candidate(user) else {
+            return Err(self.failed_logins.count(kind, source));
+        };
         let digest = table.password_cache().digest(password);
-        if let Some(caller) = candidate.cached(&digest) {
+        let cached = || candidate.cached(&digest).inspect(|_| self.failed_logins.note_success(key, source));
+        // Before the cache: people choose passwords that can be guessed, and a guess at a cached one would cost nothing.
+        match self.failed_logins.check(key, source) {
+            PasswordCheck::Allowed => (),
+            PasswordCheck::OnlyCached(wait) => {
+                return cached().ok_or_else(|| self.failed_logins.count_unchecked(key, source, wait));
+            }
+            PasswordCheck::Refused(wait) => {
+                return Err(self.failed_logins.count_unchecked(key, source, wait));
+            }
+        }
+        if let Some(caller) = cached() {
             return Ok(caller);
         }
         let permit = timeout(HASHING_TIMEOUT, Arc::clone(&self.hashing).acquire_owned()).await;
         let Ok(Ok(permit)) = permit else { return Err(Fault::busy(BusyCause::InFlight, HASHING_TIMEOUT)) };
-        // In the meantime another request may have cached the password, or the source may have used up its failures.
-        if let Some(caller) = candidate.cached(&digest) {
+        // In the meantime another request may have cached the password, or used up the failures.
+        if let Some(caller) = cached() {
             return Ok(caller);
         }
-        self.failed_logins.check(source)?;
+        if let PasswordCheck::OnlyCached(wait) | PasswordCheck::Refused(wait) =
+            self.failed_logins.check(key, source)
+        {
+            return Err(self.failed_logins.count_unchecked(key, source, wait));
+        }
         let (password, failed_logins) = (password.to_vec(), Arc::clone(&self.failed_logins));
         let checked = tokio::task::spawn_blocking(move || {
             // The permit belongs to this thread: if the caller leaves, the work still goes on, and its outcome still counts.
             let _permit = permit;
-            candidate.check(&password, digest).ok_or_else(|| failed_logins.count(source))
+            let caller =
+                candidate.check(&password, digest).ok_or_else(|| failed_logins.count(kind, source))?;
+            failed_logins.note_success(key, source);
+            Ok(caller)
         });
         checked.await.map_err(|error| {
             tracing::error!(%error, "a password cannot be checked");
@@ -141,26 +163,20 @@ impl Accounts {
     /// The caller whose token this is: a JSON Web Token, signed with a BWS key.
     ///
     /// # Errors
-    /// [`Fault::Unauthenticated`] if there is no token; for a wrong one as [`Accounts::count_failed_login`].
+    /// [`Fault::Unauthenticated`] if there is no token, or a wrong one; [`BusyCause::FailedLogins`] for a wrong one after
+    /// `limits.failed_logins` in a minute.
     pub fn by_token(&self, token: Option<&[u8]>, source: SourceAddress) -> Result<Caller, Fault> {
         let token = token.ok_or(Fault::Unauthenticated)?;
         let now = OffsetDateTime::now_utc().unix_timestamp() as f64;
         // As with API keys, a right token passes even from an address with many failures.
         jwt::caller(token, now, |client_id| self.bws_keys(client_id))
-            .ok_or_else(|| self.count_failed_login(source))
+            .ok_or_else(|| self.failed_logins.count(CredentialKind::Token, source))
     }
 
     /// The keys that may sign tokens of the BWS client `client_id`.
     #[must_use]
     pub fn bws_keys(&self, client_id: &str) -> Vec<BwsKey> {
         self.table().bws_keys(client_id)
-    }
-
-    /// Counts a wrong credential from `source`, and returns the answer to it: [`Fault::Unauthenticated`], or
-    /// [`BusyCause::FailedLogins`] after `limits.failed_logins` in a minute.
-    #[must_use]
-    pub fn count_failed_login(&self, source: SourceAddress) -> Fault {
-        self.failed_logins.count(source)
     }
 
     /// Follows changes of the accounts file until it is dropped. Returns at once for the demo account.

@@ -1,6 +1,9 @@
-//! Failed logins, counted by the address that they came from.
+//! Failed logins, counted by the address that they came from and by the user whose password was guessed.
 
-use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::hash::{BuildHasher as _, Hash};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,23 +12,18 @@ use crate::fault::{BusyCause, Fault};
 
 /// A failure is forgotten after this time.
 const FAILURE_WINDOW: Duration = Duration::from_secs(60);
+/// A user counts as known at an address for this time, or twice as long, after a right password.
+const KNOWN_WINDOW: Duration = Duration::from_hours(12);
+/// The most entries in one of the two generations of a table, which take some megabytes of memory.
+const MAX_GENERATION_ENTRIES: usize = 32 << 10;
 
-/// The most addresses in one of the two generations, which take some megabytes of memory.
-const MAX_GENERATION_ADDRESSES: usize = 32 << 10;
-
-/// Where a request comes from, for counting failed logins: an IPv4 address, or the /64 network of an IPv6 address, which is
-/// the smallest that providers assign to a customer.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+/// Where a request comes from: the caller's address.
+#[derive(Clone, Copy, Debug)]
 pub struct SourceAddress(IpAddr);
 
 impl From<IpAddr> for SourceAddress {
     fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V6(address) => {
-                Self(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into())
-            }
-            v4 @ IpAddr::V4(_) => Self(v4),
-        }
+        Self(address.to_canonical())
     }
 }
 
@@ -36,53 +34,178 @@ impl Default for SourceAddress {
     }
 }
 
-/// Counts failed logins by address with the generic cell rate algorithm (GCRA): an address may fail a number of times at once,
-/// and again each time a failure is forgotten.
+impl fmt::Display for SourceAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl SourceAddress {
+    /// What failures are counted by: an IPv4 address, or the /64 network of an IPv6 address, which is the smallest that providers
+    /// assign to a customer.
+    fn network(self) -> IpAddr {
+        match self.0 {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+            v4 @ IpAddr::V4(_) => v4,
+        }
+    }
+}
+
+/// A kind of credential. Failures of one kind concern no other.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum CredentialKind {
+    /// An API key.
+    ApiKey,
+    /// A password, guessed for this user.
+    Password(UserKey),
+    /// A token of a BWS client.
+    Token,
+}
+
+/// A user's name as failures are counted by it: a hash under a key of this process, of bounded length whatever callers send.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct UserKey(u64);
+
+/// What failures are counted by.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Subject {
+    /// Wrong API keys from an address.
+    ApiKeys(IpAddr),
+    /// Wrong passwords from an address, whatever their users.
+    Passwords(IpAddr),
+    /// Wrong tokens from an address.
+    Tokens(IpAddr),
+    /// Wrong passwords of a user, wherever they came from.
+    User(UserKey),
+    /// Wrong passwords of a user from an address.
+    UserAt(UserKey, IpAddr),
+}
+
+/// Which passwords of a user are checked at an address.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum PasswordCheck {
+    /// Any.
+    Allowed,
+    /// Too many were wrong for this user or from this address. But the user has logged in from here before, so a password that
+    /// was found right already may pass. The time is that after which any is checked.
+    OnlyCached(Duration),
+    /// None, for this time.
+    Refused(Duration),
+}
+
+/// Counts failed logins with the generic cell rate algorithm (GCRA): a subject may fail a number of times at once, and again each
+/// time a failure is forgotten.
 ///
-/// Memory is bounded: if more than 65,000 addresses fail in a minute, the earliest are forgotten.
+/// Memory is bounded: if more than 65,000 addresses fail in a minute, or 65,000 users, the earliest are forgotten. To make its own
+/// address forgotten, an attacker needs as many others.
 pub(super) struct FailedLogins {
     /// Time after which one more failure is allowed: the window divided by the allowed failures.
     each: Duration,
-    by_address: Mutex<FailuresByAddress>,
+    hasher: RandomState,
+    tables: Mutex<Tables>,
 }
 
-/// For each address the time at which all its failures are forgotten. An entry that was not changed for a whole window has
-/// expired, so the older of the two generations can be dropped as a whole.
-struct FailuresByAddress {
-    young: HashMap<SourceAddress, Instant>,
-    old: HashMap<SourceAddress, Instant>,
+struct Tables {
+    /// Failures by address.
+    addresses: Generations<HashMap<Subject, Instant>>,
+    /// Failures by user.
+    users: Generations<HashMap<Subject, Instant>>,
+    /// Users and the addresses that they have logged in from.
+    known: Generations<HashSet<(UserKey, IpAddr)>>,
+}
+
+/// Two generations of entries. An entry that was not changed for a whole window has expired, so the older generation can be dropped
+/// as a whole.
+struct Generations<C> {
+    window: Duration,
+    young: C,
+    old: C,
     since: Instant,
 }
 
 impl FailedLogins {
     /// Allows this many failures a minute, at least one.
     pub(super) fn new(failures_per_minute: u32) -> Self {
-        let by_address =
-            FailuresByAddress { young: HashMap::new(), old: HashMap::new(), since: Instant::now() };
-        Self { each: FAILURE_WINDOW / failures_per_minute.max(1), by_address: Mutex::new(by_address) }
+        let now = Instant::now();
+        let tables = Tables {
+            addresses: Generations::new(FAILURE_WINDOW, now),
+            users: Generations::new(FAILURE_WINDOW, now),
+            known: Generations::new(KNOWN_WINDOW, now),
+        };
+        let each = FAILURE_WINDOW / failures_per_minute.max(1);
+        Self { each, hasher: RandomState::new(), tables: Mutex::new(tables) }
+    }
+
+    /// The key by which failures of a user are counted, whether it exists or not.
+    pub(super) fn user(&self, name: &str) -> UserKey {
+        UserKey(self.hasher.hash_one(name))
     }
 
     /// Counts a wrong credential from `source`, and returns the answer to it.
-    pub(super) fn count(&self, source: SourceAddress) -> Fault {
-        self.try_count(Instant::now(), source).map_or_else(too_many, |()| Fault::Unauthenticated)
+    pub(super) fn count(&self, kind: CredentialKind, source: SourceAddress) -> Fault {
+        self.try_count(Instant::now(), kind, source).map_or_else(too_many, |()| Fault::Unauthenticated)
     }
 
-    /// Fails if `source` has no failure left, so a password from there must not be checked.
-    pub(super) fn check(&self, source: SourceAddress) -> Result<(), Fault> {
-        self.wait(Instant::now(), source).map_or(Ok(()), |wait| Err(too_many(wait)))
+    /// Notes that a user has logged in from `source`.
+    pub(super) fn note_success(&self, user: UserKey, source: SourceAddress) {
+        let entry = (user, source.network());
+        let mut tables = self.tables();
+        // Mostly it is known, and a request costs a look-up only.
+        if !tables.known.young.contains(&entry) {
+            tables.known.young(Instant::now()).insert(entry);
+        }
     }
 
-    /// How long `source` has to wait before it may fail again. `None` if it may do so now.
-    fn wait(&self, now: Instant, source: SourceAddress) -> Option<Duration> {
-        self.room(self.by_address().until(now, source), now).err()
+    /// Which passwords of `user` are checked at `source`.
+    pub(super) fn check(&self, user: UserKey, source: SourceAddress) -> PasswordCheck {
+        self.check_at(Instant::now(), user, source)
     }
 
-    /// Counts a failure of `source`. If it has failed too often, the failure is not counted, and the time to wait is returned.
-    fn try_count(&self, now: Instant, source: SourceAddress) -> Result<(), Duration> {
-        let mut by_address = self.by_address();
-        let until = self.room(by_address.until(now, source), now)?;
-        by_address.set(now, source, until);
-        Ok(())
+    fn check_at(&self, now: Instant, user: UserKey, source: SourceAddress) -> PasswordCheck {
+        let address = source.network();
+        let tables = self.tables();
+        let wait = |subject| self.room(tables.until(now, subject), now).err();
+        let of_user_here = wait(Subject::UserAt(user, address));
+        match wait(Subject::Passwords(address)).max(wait(Subject::User(user))) {
+            None => of_user_here.map_or(PasswordCheck::Allowed, PasswordCheck::Refused),
+            Some(wait) if of_user_here.is_none() && tables.knows(user, address) => {
+                PasswordCheck::OnlyCached(wait)
+            }
+            Some(wait) => PasswordCheck::Refused(wait),
+        }
+    }
+
+    /// Counts a password that was not checked, or only against those found right before, and returns the answer to it. It counts
+    /// for `user` at `source` alone, and whether the user is known there or not: the answers do not tell who is.
+    pub(super) fn count_unchecked(&self, user: UserKey, source: SourceAddress, wait: Duration) -> Fault {
+        let _ = self.try_count_each(Instant::now(), &[Subject::UserAt(user, source.network())]);
+        too_many(wait)
+    }
+
+    /// Counts a failure as [`Self::try_count_each`] does.
+    fn try_count(&self, now: Instant, kind: CredentialKind, source: SourceAddress) -> Result<(), Duration> {
+        let address = source.network();
+        let subjects: &[Subject] = match kind {
+            CredentialKind::ApiKey => &[Subject::ApiKeys(address)],
+            CredentialKind::Token => &[Subject::Tokens(address)],
+            CredentialKind::Password(user) => {
+                &[Subject::Passwords(address), Subject::User(user), Subject::UserAt(user, address)]
+            }
+        };
+        self.try_count_each(now, subjects)
+    }
+
+    /// Counts a failure of each subject. One that has failed too often counts it no more; then the longest time to wait is returned.
+    fn try_count_each(&self, now: Instant, subjects: &[Subject]) -> Result<(), Duration> {
+        let mut tables = self.tables();
+        let mut longest = None;
+        for subject in subjects {
+            match self.room(tables.until(now, *subject), now) {
+                Ok(until) => tables.set(now, *subject, until),
+                Err(wait) => longest = longest.max(Some(wait)),
+            }
+        }
+        longest.map_or(Ok(()), Err)
     }
 
     /// The time at which all failures would be forgotten after one more, or how long to wait until one more is allowed.
@@ -94,26 +217,71 @@ impl FailedLogins {
         }
     }
 
-    fn by_address(&self) -> MutexGuard<'_, FailuresByAddress> {
-        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The answer to a login after too many failures.
 fn too_many(wait: Duration) -> Fault {
     Fault::busy(BusyCause::FailedLogins, wait)
 }
 
-impl FailuresByAddress {
-    fn until(&self, now: Instant, source: SourceAddress) -> Instant {
-        self.young.get(&source).or_else(|| self.old.get(&source)).map_or(now, |until| (*until).max(now))
+impl Tables {
+    /// The time at which all failures of a subject are forgotten.
+    fn until(&self, now: Instant, subject: Subject) -> Instant {
+        let Generations { young, old, .. } = self.of(subject);
+        young.get(&subject).or_else(|| old.get(&subject)).map_or(now, |until| (*until).max(now))
     }
 
-    fn set(&mut self, now: Instant, source: SourceAddress, until: Instant) {
-        if self.young.len() >= MAX_GENERATION_ADDRESSES || now.duration_since(self.since) >= FAILURE_WINDOW {
+    fn set(&mut self, now: Instant, subject: Subject, until: Instant) {
+        let table = if is_of_user(subject) { &mut self.users } else { &mut self.addresses };
+        table.young(now).insert(subject, until);
+    }
+
+    fn of(&self, subject: Subject) -> &Generations<HashMap<Subject, Instant>> {
+        if is_of_user(subject) { &self.users } else { &self.addresses }
+    }
+
+    fn knows(&self, user: UserKey, address: IpAddr) -> bool {
+        let entry = (user, address);
+        self.known.young.contains(&entry) || self.known.old.contains(&entry)
+    }
+}
+
+fn is_of_user(subject: Subject) -> bool {
+    matches!(subject, Subject::User(_) | Subject::UserAt(..))
+}
+
+/// A collection that says how many entries it has.
+trait Entries: Default {
+    fn count(&self) -> usize;
+}
+
+impl<K: Eq + Hash, V> Entries for HashMap<K, V> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<K: Eq + Hash> Entries for HashSet<K> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<C: Entries> Generations<C> {
+    fn new(window: Duration, now: Instant) -> Self {
+        Self { window, young: C::default(), old: C::default(), since: now }
+    }
+
+    /// The younger generation, with room for one more entry.
+    fn young(&mut self, now: Instant) -> &mut C {
+        if self.young.count() >= MAX_GENERATION_ENTRIES || now.duration_since(self.since) >= self.window {
             self.old = std::mem::take(&mut self.young);
             self.since = now;
         }
-        self.young.insert(source, until);
+        &mut self.young
     }
 }
 
@@ -126,52 +294,93 @@ mod tests {
     }
 
     #[test]
-    fn an_address_may_fail_so_often_a_minute() {
+    fn an_address_may_fail_so_often_a_minute_with_each_kind_of_credential() {
         let failures = FailedLogins::new(20);
         let (start, one) = (Instant::now(), source("192.0.2.1"));
-        for _ in 0..20 {
-            assert_eq!(failures.wait(start, one), None);
-            assert_eq!(failures.try_count(start, one), Ok(()));
-        }
         let refused = Duration::from_secs(3);
-        for _ in 0..2 {
-            assert_eq!(failures.try_count(start, one), Err(refused), "what is refused does not count");
-            assert_eq!(failures.wait(start, one), Some(refused));
+        for kind in [CredentialKind::ApiKey, CredentialKind::Token] {
+            for _ in 0..20 {
+                assert_eq!(failures.try_count(start, kind, one), Ok(()));
+            }
+            for _ in 0..2 {
+                let again = failures.try_count(start, kind, one);
+                assert_eq!(again, Err(refused), "what is refused does not count");
+            }
+            assert_eq!(failures.try_count(start, kind, source("192.0.2.2")), Ok(()), "another address");
+            let later = start + refused;
+            assert_eq!(failures.try_count(later, kind, one), Ok(()));
+            assert_eq!(failures.try_count(later, kind, one), Err(refused));
+            let long_after = later + FAILURE_WINDOW;
+            assert!((0..20).all(|_| failures.try_count(long_after, kind, one).is_ok()));
         }
-        assert_eq!(failures.wait(start, source("192.0.2.2")), None, "another address is not concerned");
-        let later = start + refused;
-        assert_eq!(failures.try_count(later, one), Ok(()));
-        assert_eq!(failures.try_count(later, one), Err(refused));
-        let long_after = later + FAILURE_WINDOW;
-        assert!((0..20).all(|_| failures.try_count(long_after, one).is_ok()));
+        assert_eq!(failures.check_at(start, failures.user("alice"), one), PasswordCheck::Allowed);
+    }
+
+    #[test]
+    fn guesses_from_an_address_and_for_a_user_are_both_limited() {
+        let failures = FailedLogins::new(2);
+        let start = Instant::now();
+        let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| failures.user(name));
+        let [here, there, elsewhere] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(source);
+        let wait = Duration::from_secs(30);
+        let check = |user, at| failures.check_at(start, user, at);
+        let fail = |user, at| failures.try_count(start, CredentialKind::Password(user), at);
+        failures.note_success(carol, here);
+
+        // Twice from here, for different users.
+        assert_eq!((fail(alice, here), fail(bob, here)), (Ok(()), Ok(())));
+        assert_eq!(check(alice, here), PasswordCheck::Refused(wait));
+        assert_eq!(check(carol, here), PasswordCheck::OnlyCached(wait), "known here");
+        assert_eq!(check(carol, there), PasswordCheck::Allowed);
+        for _ in 0..2 {
+            assert!(matches!(failures.count_unchecked(carol, here, wait), Fault::Busy(_)));
+        }
+        assert_eq!(
+            check(carol, here),
+            PasswordCheck::Refused(wait),
+            "guessing among the known is limited, too"
+        );
+
+        // Once more for alice, from another address.
+        assert_eq!(fail(alice, there), Ok(()));
+        assert_eq!(check(alice, elsewhere), PasswordCheck::Refused(wait));
+        failures.note_success(alice, elsewhere);
+        assert_eq!(check(alice, elsewhere), PasswordCheck::OnlyCached(wait));
+        assert_eq!(check(bob, there), PasswordCheck::Allowed);
+        assert_eq!(failures.check_at(start + wait, alice, there), PasswordCheck::Allowed);
     }
 
     #[test]
     fn a_network_of_ipv6_is_one_address_and_a_mapped_one_is_itself() {
-        assert_eq!(source("2001:db8:1:2:3::4"), source("2001:db8:1:2:ffff:ffff:ffff:ffff"));
-        assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
-        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
-        assert_ne!(source("::ffff:192.0.2.1"), source("::ffff:192.0.2.2"));
+        let network = |address| source(address).network();
+        assert_eq!(network("2001:db8:1:2:3::4"), network("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+        assert_ne!(network("::ffff:192.0.2.1"), network("::ffff:192.0.2.2"));
+        assert_eq!(source("2001:db8:1:2:3::4").to_string(), "2001:db8:1:2:3::4");
     }
 
     #[test]
-    fn many_addresses_take_bounded_room_and_the_latest_are_known() {
+    fn many_addresses_and_users_take_bounded_room_and_the_latest_are_known() {
         let failures = FailedLogins::new(1);
         let start = Instant::now();
-        let sources: Vec<_> = (0..3 * MAX_GENERATION_ADDRESSES as u32)
+        let sources: Vec<_> = (0..3 * MAX_GENERATION_ENTRIES as u32)
             .map(|bits| SourceAddress::from(IpAddr::from(Ipv4Addr::from_bits(bits))))
             .collect();
-        for source in &sources {
-            failures.try_count(start, *source).unwrap();
+        for (at, source) in sources.iter().enumerate() {
+            let kind = CredentialKind::Password(UserKey(at as u64));
+            failures.try_count(start, kind, *source).unwrap();
+            failures.note_success(UserKey(at as u64), *source);
         }
-        let kept = failures.by_address();
-        assert!(kept.young.len() + kept.old.len() <= 2 * MAX_GENERATION_ADDRESSES);
+        let kept = failures.tables();
+        let most = 2 * MAX_GENERATION_ENTRIES;
+        assert!(kept.addresses.young.len() + kept.addresses.old.len() <= most);
+        assert!(kept.users.young.len() + kept.users.old.len() <= most);
+        assert!(kept.known.young.len() + kept.known.old.len() <= most);
         drop(kept);
-        assert!(
-            sources[2 * MAX_GENERATION_ADDRESSES..]
-                .iter()
-                .all(|source| failures.wait(start, *source).is_some())
-        );
-        assert!(failures.wait(start, sources[0]).is_none());
+        let nobody = UserKey(u64::MAX);
+        let check = |source: &SourceAddress| failures.check_at(start, nobody, *source);
+        assert!(sources[most..].iter().all(|source| check(source) != PasswordCheck::Allowed));
+        assert_eq!(check(&sources[0]), PasswordCheck::Allowed);
     }
 }

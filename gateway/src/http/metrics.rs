@@ -18,6 +18,8 @@ pub(in crate::http) struct HttpMetrics {
     pub(in crate::http) shed_connections: IntCounter,
     /// Connections that were closed because of their age.
     pub(in crate::http) aged_connections: IntCounter,
+    /// Connections of trusted proxies that did not begin with a header of the PROXY protocol.
+    pub(in crate::http) refused_proxy_headers: IntCounter,
     /// All metrics of the process, for those that are registered only with some settings.
     pub(in crate::http) registry: Metrics,
 }
@@ -49,6 +51,10 @@ impl HttpMetrics {
             aged_connections: metrics.counter(
                 "faceline_http_connections_aged_total",
                 "Connections that were closed because they reached http.max_connection_age.",
+            ),
+            refused_proxy_headers: metrics.counter(
+                "faceline_http_proxy_headers_refused_total",
+                "Connections of trusted proxies that did not begin with a header of the PROXY protocol.",
             ),
             registry: metrics.clone(),
         }

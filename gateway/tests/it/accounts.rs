@@ -81,7 +81,10 @@ async fn who_tries_keys_is_not_listened_to_for_a_while_and_others_at_the_address
         assert_eq!(ask(&gateway, "guess").await.error(), (401, "authentication is required".into()));
     }
     let refused = ask(&gateway, "guess").await;
-    assert_eq!(refused.error(), (429, "too many wrong credentials came from this address".into()));
+    assert_eq!(
+        refused.error(),
+        (429, "too many wrong credentials came from this address or for this user".into())
+    );
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=20).contains(&wait), "{wait}");
     assert_eq!(ask(&gateway, &first).await.status, 404);

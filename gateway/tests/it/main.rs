@@ -7,6 +7,7 @@
 mod accounts;
 mod bws;
 mod client;
+mod connections;
 mod contract;
 mod docs;
 mod ends;

@@ -45,6 +45,7 @@ async fn the_metrics_have_these_names() {
     faceline_http_connections gauge
     faceline_http_connections_aged_total counter
     faceline_http_connections_shed_total counter
+    faceline_http_proxy_headers_refused_total counter
     faceline_http_refusals_total counter
     faceline_http_request_seconds histogram
     faceline_http_requests_total counter

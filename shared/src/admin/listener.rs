@@ -19,8 +19,11 @@ use super::{grpc_check, health};
 use crate::shutdown::CancellationToken;
 use crate::telemetry::Metrics;
 
-/// A connection without a request is closed after this time.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// An HTTP/1.1 connection without a request is closed after this time. It is above the usual intervals at which metrics are scraped:
+/// a scraper keeps its connection, and would else send a request while it is being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
+/// Interval of PING frames on HTTP/2 connections.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// Pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -54,8 +57,8 @@ impl Admin {
                     async move { Ok::<_, Infallible>(admin.answer(request).await) }
                 });
                 let mut builder = Builder::new(TokioExecutor::new());
-                builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-                builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEADER_TIMEOUT);
+                builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
+                builder.http2().timer(TokioTimer::new()).keep_alive_interval(PING_INTERVAL);
                 let shutdown = shutdown.clone();
                 tokio::spawn(async move {
                     let connection = builder.serve_connection(TokioIo::new(stream), service);

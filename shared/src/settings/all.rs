@@ -33,7 +33,8 @@ use super::user_folder::user_folder;
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Folder for files that must survive a restart: keys, and the embedded stores.
+    /// Folder for files that must survive a restart: keys, and the embedded stores. Must be set where `HOME` and `XDG_DATA_HOME`
+    /// are not.
     pub data_dir: PathBuf,
     /// The public listener.
     pub http: HttpSettings,
@@ -82,7 +83,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            data_dir: user_folder("XDG_DATA_HOME", ".local/share").join("faceline"),
+            data_dir: user_folder("XDG_DATA_HOME", ".local/share")
+                .map_or_else(PathBuf::new, |folder| folder.join("faceline")),
             http: HttpSettings::default(),
             admin: AdminSettings::default(),
             broker: BrokerSettings::default(),
@@ -115,11 +117,37 @@ impl Settings {
         self.blobs.url.as_ref().unwrap_or(&self.store.url)
     }
 
+    /// Checks that there is a folder for files that must survive a restart. Programs that keep none need no such folder.
+    ///
+    /// # Errors
+    /// [`SettingsError::Invalid`] if `data_dir` is not set and the user has no folder for data.
+    pub fn require_data_dir(&self) -> Result<(), SettingsError> {
+        if self.data_dir.as_os_str().is_empty() {
+            return invalid(
+                "data_dir is not set, and without HOME and XDG_DATA_HOME it has no default; name a folder that \
+                 survives a restart, as in FACELINE_DATA_DIR=/var/lib/faceline",
+            );
+        }
+        Ok(())
+    }
+
+    /// Fills in the defaults that depend on other settings.
+    pub(super) fn complete(mut self) -> Self {
+        let models = &mut self.models.dir;
+        if models.as_os_str().is_empty() && !self.data_dir.as_os_str().is_empty() {
+            *models = self.data_dir.join("models");
+        }
+        self
+    }
+
     /// Checks every section, and what sections require of each other.
     ///
     /// # Errors
     /// [`SettingsError::Invalid`] about the first setting that is wrong.
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
+        if self.models.dir.as_os_str().is_empty() {
+            self.require_data_dir()?;
+        }
         self.http.validate()?;
         self.broker.validate()?;
         self.validate_backends()?;

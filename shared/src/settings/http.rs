@@ -8,6 +8,10 @@ use serde::Deserialize;
 use url::Url;
 
 use super::error::{SettingsError, all_above_zero, invalid};
+use super::network::Network;
+
+/// The default of `http.shutdown_delay` for listeners that other machines reach.
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
 
 /// The public listener.
 #[derive(Clone, Debug, Deserialize)]
@@ -19,11 +23,12 @@ pub struct HttpSettings {
     /// The most connections at the same time, as far as the process may open files. For one more, the gateway closes the
     /// connection that has been idle longest. If all are busy, the new one waits for the first that becomes idle.
     pub max_connections: usize,
-    /// The gateway closes a connection that has not sent the headers of its request within this time.
+    /// The gateway closes a connection whose first request is not there within this time, or whose next request is not complete
+    /// this long after its first byte. The body has `body_timeout`.
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
     /// The gateway closes a connection without a request in progress after this time, even if the caller sends HTTP/2 pings or
-    /// does not read its answers. An HTTP/1.1 connection waits no longer than `header_timeout` for its next request.
+    /// does not read its answers. It must be above the time for which a balancer keeps idle connections, which is 600 s at most.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
     /// The gateway gives up a body that makes no progress for this time.
@@ -37,6 +42,16 @@ pub struct HttpSettings {
     /// and find gateways that were started later. The gateway still answers the requests in progress.
     #[serde(with = "humantime_serde")]
     pub max_connection_age: Duration,
+    /// After a signal to stop, the gateway is not ready but goes on accepting and serving for this time, in which balancers notice.
+    /// If this is not set: 5 s, and 0 s for a loopback listener.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_delay: Option<Duration>,
+    /// Networks of the proxies whose word about a caller's address is taken: the headers `Forwarded` and `X-Forwarded-For`, and
+    /// with `proxy_protocol` the PROXY protocol. From other addresses they are ignored.
+    pub trusted_proxies: Vec<Network>,
+    /// Whether each connection from `trusted_proxies` begins with a header of the PROXY protocol (version 1 or 2). Connections from
+    /// other addresses have none.
+    pub proxy_protocol: bool,
     /// Origins whose pages may call the service from a browser, such as `["https://app.example"]`.
     pub cors_origins: Vec<String>,
     /// Certificate and key. With them the listener speaks TLS.
@@ -63,11 +78,14 @@ impl Default for HttpSettings {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             max_connections: 4096,
             header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(620),
             body_timeout: Duration::from_secs(15),
             max_header_bytes: 16 * 1024,
             max_streams: 256,
             max_connection_age: Duration::from_mins(10),
+            shutdown_delay: None,
+            trusted_proxies: vec![],
+            proxy_protocol: false,
             cors_origins: vec![],
             tls: None,
             docs: None,
@@ -82,7 +100,19 @@ impl HttpSettings {
         self.docs.unwrap_or_else(|| self.listen.ip().is_loopback())
     }
 
+    /// How long the listener goes on accepting after a signal to stop.
+    #[must_use]
+    pub fn shutdown_delay(&self) -> Duration {
+        let default = if self.listen.ip().is_loopback() { Duration::ZERO } else { SHUTDOWN_DELAY };
+        self.shutdown_delay.unwrap_or(default)
+    }
+
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
+        if self.proxy_protocol && self.trusted_proxies.is_empty() {
+            return invalid(
+                "http.proxy_protocol needs http.trusted_proxies: the networks of the proxies that send the header",
+            );
+        }
         if let Some(wrong) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
             return invalid(format!(
                 "http.cors_origins: `{wrong}` is no origin; expected scheme, host and maybe port, as in https://app.example"
@@ -91,6 +121,8 @@ impl HttpSettings {
         all_above_zero([
             ("http.max_connections", self.max_connections as u128),
             ("http.max_connection_age", self.max_connection_age.as_millis()),
+            ("http.header_timeout", self.header_timeout.as_millis()),
+            ("http.idle_timeout", self.idle_timeout.as_millis()),
         ])
     }
 }
@@ -107,6 +139,27 @@ fn is_origin(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_machines_have_time_to_notice_a_shutdown() {
+        let of = |listen: &str, shutdown_delay: Option<u64>| {
+            let shutdown_delay = shutdown_delay.map(Duration::from_secs);
+            HttpSettings { listen: listen.parse().unwrap(), shutdown_delay, ..HttpSettings::default() }
+                .shutdown_delay()
+                .as_secs()
+        };
+        assert_eq!((of("127.0.0.1:1", None), of("[::1]:1", None)), (0, 0));
+        assert_eq!((of("0.0.0.0:1", None), of("[::]:1", None), of("10.0.0.7:1", None)), (5, 5, 5));
+        assert_eq!((of("127.0.0.1:1", Some(2)), of("0.0.0.0:1", Some(0))), (2, 0));
+    }
+
+    #[test]
+    fn the_proxy_protocol_is_for_named_proxies() {
+        let mut settings = HttpSettings { proxy_protocol: true, ..HttpSettings::default() };
+        assert!(settings.validate().unwrap_err().to_string().contains("http.trusted_proxies"));
+        settings.trusted_proxies.push("10.0.0.0/8".parse().unwrap());
+        assert!(settings.validate().is_ok());
+    }
 
     #[test]
     fn an_origin_is_as_browsers_send_it() {

@@ -33,8 +33,9 @@ pub struct LimitSettings {
     /// itself until Redis answers again.
     #[serde(with = "humantime_serde")]
     pub rate_check_time: Duration,
-    /// Wrong credentials a minute from one address (of IPv6: one /64 network). After that, the gateway refuses passwords from
-    /// it without checking them.
+    /// Wrong credentials a minute of one kind (API keys, passwords, tokens) from one address (of IPv6: one /64 network), and wrong
+    /// passwords of one user. After that, the gateway refuses passwords without checking them, except right ones of users whom it
+    /// has seen at that address before.
     pub failed_logins: u32,
 }
 

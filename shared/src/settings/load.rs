@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use figment::Figment;
 use figment::error::Kind;
-use figment::providers::{Env, Format as _, Toml};
+use figment::providers::{Format as _, Toml};
 
 use super::all::Settings;
+use super::environment::{self, NamedValue};
 use super::error::SettingsError;
 
 /// Where settings come from besides the defaults.
@@ -26,7 +27,8 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] about the first setting that is wrong.
     pub fn load(sources: &Sources) -> Result<Self, SettingsError> {
-        Self::from_figment(sources, Env::prefixed("FACELINE_").split("__"))
+        let environment = environment::settings().fold(Figment::new(), |all, one| all.merge(one));
+        Self::from_figment(sources, environment)
     }
 
     pub(super) fn from_figment(
@@ -43,22 +45,41 @@ impl Settings {
         figment = figment.merge(environment);
         for flag in &sources.flags {
             let (key, value) = flag.split_once('=').ok_or_else(|| SettingsError::Flag(flag.clone()))?;
-            // Values are read as those of the environment are: as a number, a boolean, or else a text.
-            let value: figment::value::Value = value.parse().unwrap_or_else(|_| value.into());
-            figment = figment.merge((key, value));
+            figment = figment.merge(NamedValue::new(key.to_owned(), format!("`--set {key}`"), value));
         }
-        let settings: Self = figment.extract().map_err(error_of)?;
+        // Texts become numbers and booleans where settings are such.
+        let settings = figment.extract_lossy().map(Self::complete).map_err(error_of)?;
         settings.validate()?;
         Ok(settings)
     }
 }
 
-/// A text that is no address is reported in the words of a check, so figment's message becomes the end of its sentence.
+/// A text that is no address is reported in the words of a check, so figment's message becomes the end of its sentence. No message
+/// repeats the value of a setting that may be a secret, nor a line of the file, which may hold one.
 fn error_of(error: figment::Error) -> SettingsError {
+    let key = error.path.join(".");
     match &error.kind {
         Kind::Message(text) if text.starts_with("must be ") => {
-            SettingsError::Invalid(format!("{} {text}", error.path.join(".")))
+            SettingsError::Invalid(format!("{key} {text}"))
+        }
+        Kind::Message(text) if text.contains(SNIPPET) => {
+            let lines: Vec<&str> = text.lines().filter(|line| !line.contains(SNIPPET)).collect();
+            let file = error.metadata.as_ref().and_then(|metadata| metadata.source.as_ref());
+            let file = file.map(|file| format!("{file}: ")).unwrap_or_default();
+            SettingsError::Invalid(format!("{file}{}", lines.join(": ")))
+        }
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) if may_be_secret(&key) => {
+            SettingsError::Invalid(format!("{key} must be {expected}; in a file, texts are in quotes"))
         }
         _ => SettingsError::Form(Box::new(error)),
     }
+}
+
+/// What stands before each line of the file in a message of the TOML parser, and below it.
+const SNIPPET: &str = " |";
+
+/// Whether the value of this setting may be a secret, or a URL with one.
+fn may_be_secret(key: &str) -> bool {
+    let name = key.rsplit('.').next().unwrap_or_default();
+    ["url", "endpoint", "key", "secret", "password", "token"].iter().any(|word| name.contains(word))
 }

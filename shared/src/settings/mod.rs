@@ -14,6 +14,7 @@ mod broker;
 mod client_tls;
 #[cfg(test)]
 mod document;
+mod environment;
 mod error;
 mod face;
 mod findings;
@@ -45,6 +46,7 @@ pub use self::all::Settings;
 pub use self::blobs::BlobSettings;
 pub use self::broker::{BrokerSettings, BrokerUrl, TopologyMode};
 pub use self::client_tls::ClientTls;
+pub use self::environment::{IgnoredVariable, ignored_variables};
 pub use self::error::{EXIT_BAD_SETTINGS, InvalidUrl, SettingsError};
 pub use self::face::FaceSettings;
 pub use self::findings::FindingSettings;

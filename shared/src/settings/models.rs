@@ -11,12 +11,14 @@ use super::user_folder::user_folder;
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelSettings {
-    /// Folder with the models and ONNX Runtime, which `faceline-models fetch` fills.
+    /// Folder with the models and ONNX Runtime, which `faceline-models fetch` fills. Where `HOME` and `XDG_CACHE_HOME` are not
+    /// set, the default is `models` in `data_dir`.
     pub dir: PathBuf,
 }
 
 impl Default for ModelSettings {
     fn default() -> Self {
-        Self { dir: user_folder("XDG_CACHE_HOME", ".cache").join("faceline/models") }
+        let folder = user_folder("XDG_CACHE_HOME", ".cache");
+        Self { dir: folder.map_or_else(PathBuf::new, |folder| folder.join("faceline/models")) }
     }
 }

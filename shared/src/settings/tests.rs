@@ -6,6 +6,7 @@ use figment::Figment;
 use figment::providers::{Format as _, Serialized, Toml};
 use figment::value::Dict;
 
+use super::environment::NamedValue;
 use super::{BrokerUrl, Settings, SettingsError, SigningAlgorithm, Sources, StoreUrl};
 
 fn load(toml: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Settings, SettingsError> {
@@ -200,4 +201,73 @@ fn debug_output_shows_no_password() {
 fn a_missing_file_is_named() {
     let sources = Sources { file: Some("/nowhere/faceline.toml".into()), flags: vec![] };
     assert!(message(Settings::load(&sources)).contains("/nowhere/faceline.toml"));
+}
+
+/// Settings of these environment variables.
+fn of_variables(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let environment = variables.iter().fold(Figment::new(), |all, (key, value)| {
+        all.merge(NamedValue::new((*key).to_owned(), "environment".to_owned(), value))
+    });
+    Settings::from_figment(&Sources::default(), environment)
+}
+
+#[test]
+fn a_text_of_digits_stays_the_text_that_it_is() {
+    let secret = "00012345678901234567890";
+    let settings = of_variables(&[
+        ("objects.url", "s3://bucket"),
+        ("objects.access_key_id", "0042"),
+        ("objects.secret_access_key", secret),
+        ("limits.burst", "7"),
+        ("http.docs", "true"),
+        ("http.shutdown_delay", "2s"),
+        ("face.second_face_ratio", "0.5"),
+        ("http.trusted_proxies", r#"["10.0.0.0/8", "fd00::/8"]"#),
+        ("data_dir", "7"),
+    ])
+    .unwrap();
+    assert_eq!(&**settings.objects.secret_access_key.as_ref().unwrap(), secret);
+    assert_eq!(&**settings.objects.access_key_id.as_ref().unwrap(), "0042");
+    assert_eq!((settings.limits.burst, settings.http.docs), (7, Some(true)));
+    assert_eq!(settings.http.shutdown_delay(), Duration::from_secs(2));
+    assert_eq!(settings.http.trusted_proxies.len(), 2);
+    assert_eq!(settings.data_dir, std::path::Path::new("7"));
+}
+
+#[test]
+fn no_message_repeats_a_secret() {
+    const SECRET: &str = "987654321";
+    let mut said = Vec::new();
+    for key in
+        ["objects.secret_access_key", "objects.access_key_id", "objects.endpoint", "store.url", "broker.url"]
+    {
+        said.push((key, of_variables(&[(key, SECRET)])));
+        let (section, name) = key.split_once('.').unwrap();
+        for value in [SECRET.to_owned(), format!("[{SECRET}]"), format!("-{SECRET}"), format!("{SECRET}.5")] {
+            said.push((key, load(&format!("[{section}]\n{name} = {value}"), &[], &[])));
+            said.push((key, of_variables(&[(key, &value)])));
+        }
+        // Without quotes a text is no TOML, and the parser's message shows the line.
+        said.push((key, load(&format!("[{section}]\n{name} = x{SECRET}"), &[], &[])));
+    }
+    for (key, refused) in said {
+        // A key alone is refused as well, since it needs its other half.
+        let message = message(refused);
+        assert!(!message.contains(SECRET), "{key}: {message}");
+        let name = key.rsplit('.').next().unwrap();
+        assert!(message.contains(name) || message.contains("TOML"), "{key}: {message}");
+    }
+}
+
+#[test]
+fn without_a_home_the_data_folder_is_asked_for() {
+    let mut settings = Settings { data_dir: "".into(), ..Settings::default() };
+    let refused = settings.require_data_dir().unwrap_err().to_string();
+    assert!(refused.contains("data_dir") && refused.contains("FACELINE_DATA_DIR"), "{refused}");
+    settings.models.dir = "".into();
+    assert!(settings.validate().unwrap_err().to_string().contains("data_dir"));
+    settings.data_dir = "/var/lib/faceline".into();
+    let settings = settings.complete();
+    assert_eq!(settings.models.dir, std::path::Path::new("/var/lib/faceline/models"));
+    assert!(settings.require_data_dir().is_ok() && settings.validate().is_ok());
 }

@@ -15,7 +15,7 @@ use crate::client::{Caller, bytes};
 use crate::process::{ExclusiveRun, Process};
 
 /// Broker and blob store of one test, and the data folder that its processes share.
-struct Site {
+pub(crate) struct Site {
     broker: RabbitMq,
     redis: Redis,
     folder: TempDir,
@@ -23,13 +23,13 @@ struct Site {
 }
 
 impl Site {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let exclusive = ExclusiveRun::begin().await;
         let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start_persistent());
         Self { broker, redis, folder: TempDir::new().unwrap(), _exclusive: exclusive }
     }
 
-    async fn start(&self, program: &str, settings: &[(&str, &str)]) -> Process {
+    pub(crate) async fn start(&self, program: &str, settings: &[(&str, &str)]) -> Process {
         let (broker, redis) = (self.broker.url(), self.redis.url());
         let folder = self.folder.path().to_str().unwrap();
         let own = [("data_dir", folder), ("broker.url", &broker), ("store.url", &redis)];
@@ -40,7 +40,7 @@ impl Site {
         self.start("faceline-gateway", &[]).await
     }
 
-    async fn worker(&self) -> Process {
+    pub(crate) async fn worker(&self) -> Process {
         self.start("faceline-worker", &[("inference.sessions", "1")]).await
     }
 }

@@ -42,7 +42,11 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a program with these settings, on free ports. It logs JSON.
     pub(crate) fn spawn(name: &str, settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(program(name));
+        Self::spawn_with(Command::new(program(name)), name, settings)
+    }
+
+    /// As [`Process::spawn`], with more of the environment set by `command`.
+    pub(crate) fn spawn_with(mut command: Command, name: &str, settings: &[(&str, &str)]) -> Self {
         command.env("FACELINE_HTTP__LISTEN", "127.0.0.1:0").env("FACELINE_ADMIN__LISTEN", "127.0.0.1:0");
         for (key, value) in settings {
             command.env(format!("FACELINE_{}", key.to_uppercase().replace('.', "__")), value);
@@ -66,6 +70,13 @@ impl Process {
         found(&mut self.log, |line| line["message"] == message)
             .await
             .unwrap_or_else(|| panic!("no log line says `{message}`:\n{}", self.shown()))
+    }
+
+    /// Waits for the first log line that fulfils a condition.
+    pub(crate) async fn logged_where(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        found(&mut self.log, wanted)
+            .await
+            .unwrap_or_else(|| panic!("there is no such log line:\n{}", self.shown()))
     }
 
     /// Waits for `count` lines of standard output that begin with `start`.
@@ -154,10 +165,15 @@ impl Process {
         self.child.kill().await.unwrap();
     }
 
-    /// Sends SIGTERM, as Kubernetes does, and waits until the program ends.
-    pub(crate) async fn terminate(&mut self) -> (Option<i32>, String) {
+    /// Sends SIGTERM, as Kubernetes does.
+    pub(crate) async fn signal_termination(&self) {
         let pid = self.child.id().expect("the program has ended").to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+    }
+
+    /// Sends SIGTERM and waits until the program ends.
+    pub(crate) async fn terminate(&mut self) -> (Option<i32>, String) {
+        self.signal_termination().await;
         self.ended().await
     }
 

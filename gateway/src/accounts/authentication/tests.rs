@@ -172,21 +172,19 @@ async fn a_password_is_its_users_and_what_is_wrong_is_not_told() {
 }
 
 #[tokio::test]
-async fn after_many_failures_only_what_cannot_be_guessed_is_looked_at() {
+async fn after_many_guesses_only_what_cannot_be_guessed_is_checked() {
     let mut installation = Installation::new();
     installation.config.limits.failed_logins = 3;
     let key = shown(&installation.run("add --client bank --id key --permissions match"), "apikey");
     let add = |user| format!("add --client bank --kind basic --user {user} --permissions match");
     let [alice, bob] = ["alice", "bob"].map(|user| shown(&installation.run(&add(user)), "password"));
     let accounts = installation.accounts();
-    assert_eq!(by_password(&accounts, "alice", &alice, from(1)).await, Ok("bank".into()));
+    // Known, but from another address.
+    assert_eq!(by_password(&accounts, "alice", &alice, from(2)).await, Ok("bank".into()));
 
-    for _ in 0..2 {
-        assert_eq!(by_password(&accounts, "alice", "guess", from(1)).await, Err(Fault::Unauthenticated));
+    for guessed in ["alice", "bob", "nobody"] {
+        assert_eq!(by_password(&accounts, guessed, "guess", from(1)).await, Err(Fault::Unauthenticated));
     }
-    assert_eq!(by_api_key(&accounts, "guess"), Err(Fault::Unauthenticated));
-    assert_eq!(accounts.by_api_key(None, from(1)), Err(Fault::Unauthenticated), "no attempt, no failure");
-
     let hashes = accounts.hashing.available_permits();
     let all_taken = Arc::clone(&accounts.hashing).acquire_many_owned(hashes as u32).await.unwrap();
     for answer in [
@@ -195,8 +193,6 @@ async fn after_many_failures_only_what_cannot_be_guessed_is_looked_at() {
         // Right, and one of them seen before: who guesses must not learn which one is.
         by_password(&accounts, "alice", &alice, from(1)).await,
         by_password(&accounts, "bob", &bob, from(1)).await,
-        by_api_key(&accounts, "guess"),
-        Err(accounts.count_failed_login(from(1))),
     ] {
         assert!(is_too_many(&answer), "{answer:?}");
         let wait = answer.unwrap_err().retry_after_seconds().unwrap();
@@ -213,6 +209,65 @@ async fn after_many_failures_only_what_cannot_be_guessed_is_looked_at() {
     assert_eq!(by_password(&accounts, "bob", &bob, from(2)).await, Ok("bank".into()), "from elsewhere");
     let still = by_password(&accounts, "bob", &bob, from(1)).await;
     assert!(is_too_many(&still), "a right one elsewhere changes nothing here: {still:?}");
+}
+
+#[tokio::test]
+async fn wrong_credentials_of_one_kind_lock_out_no_other() {
+    let mut installation = Installation::new();
+    installation.config.limits.failed_logins = 3;
+    let added = installation.run("add --client bank --kind basic --user alice --permissions match");
+    let accounts = installation.accounts();
+    for _ in 0..3 {
+        assert_eq!(by_api_key(&accounts, "guess"), Err(Fault::Unauthenticated));
+        assert_eq!(accounts.by_token(Some(b"a.b.c"), from(1)), Err(Fault::Unauthenticated));
+        assert_eq!(accounts.by_api_key(None, from(1)), Err(Fault::Unauthenticated), "no attempt, no failure");
+        assert_eq!(accounts.by_token(None, from(1)), Err(Fault::Unauthenticated));
+    }
+    assert!(is_too_many(&by_api_key(&accounts, "guess")));
+    assert!(matches!(accounts.by_token(Some(b"a.b.c"), from(1)), Err(Fault::Busy(_))));
+    let right = by_password(&accounts, "alice", &shown(&added, "password"), from(1)).await;
+    assert_eq!(right, Ok("bank".into()));
+    assert_eq!(by_password(&accounts, "alice", "guess", from(1)).await, Err(Fault::Unauthenticated));
+}
+
+#[tokio::test]
+async fn guesses_lock_out_no_user_who_is_at_work_at_the_same_address() {
+    let mut installation = Installation::new();
+    installation.config.limits.failed_logins = 3;
+    let add = |user| format!("add --client bank --kind basic --user {user} --permissions match");
+    let [alice, bob] = ["alice", "bob"].map(|user| shown(&installation.run(&add(user)), "password"));
+    let accounts = installation.accounts();
+    assert_eq!(by_password(&accounts, "alice", &alice, from(1)).await, Ok("bank".into()));
+    for guessed in 0..20 {
+        let answer = by_password(&accounts, &format!("user-{guessed}"), "guess", from(1)).await;
+        assert_eq!(is_too_many(&answer), guessed >= 3, "{answer:?}");
+    }
+    assert_eq!(by_password(&accounts, "alice", &alice, from(1)).await, Ok("bank".into()), "at work");
+    assert!(is_too_many(&by_password(&accounts, "bob", &bob, from(1)).await), "not yet seen from here");
+    // To guess at a user who is at work is limited as well, and each guess gets the same answer.
+    for _ in 0..3 {
+        assert!(is_too_many(&by_password(&accounts, "alice", "guess", from(1)).await));
+    }
+    assert!(is_too_many(&by_password(&accounts, "alice", &alice, from(1)).await));
+}
+
+#[tokio::test]
+async fn guesses_from_many_addresses_at_one_user_are_limited() {
+    let mut installation = Installation::new();
+    installation.config.limits.failed_logins = 3;
+    let add = |user| format!("add --client bank --kind basic --user {user} --permissions match");
+    let [alice, bob] = ["alice", "bob"].map(|user| shown(&installation.run(&add(user)), "password"));
+    let accounts = installation.accounts();
+    assert_eq!(by_password(&accounts, "alice", &alice, from(1)).await, Ok("bank".into()));
+    for last in 10..13 {
+        let answer = by_password(&accounts, "alice", "guess", from(last)).await;
+        assert_eq!(answer, Err(Fault::Unauthenticated));
+    }
+    for password in ["guess", &alice] {
+        assert!(is_too_many(&by_password(&accounts, "alice", password, from(20)).await), "{password}");
+    }
+    assert_eq!(by_password(&accounts, "alice", &alice, from(1)).await, Ok("bank".into()), "known here");
+    assert_eq!(by_password(&accounts, "bob", &bob, from(20)).await, Ok("bank".into()), "another user");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The tracing span of a request: it puts request id, trace id, operation, client and job into every log line.
+//! The tracing span of a request: it puts request id, trace id, operation, client, job and the caller's address into every log line.
 
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use faceline_shared::telemetry::TraceContext;
 use tracing::{Instrument as _, field};
 
 use super::request_id::RequestId;
+use crate::accounts::SourceAddress;
 use crate::http::{answer, operations};
 
 pub(in crate::http) async fn trace(mut request: Request, next: Next) -> Response {
@@ -17,11 +18,13 @@ pub(in crate::http) async fn trace(mut request: Request, next: Next) -> Response
     request.extensions_mut().insert(context);
     let operation = operations::name(&request);
     let request_id = request.extensions().get::<RequestId>().map(|RequestId(id)| id.as_str());
+    let caller_address = request.extensions().get::<SourceAddress>().map(field::display);
     let span = tracing::info_span!(
         "request",
         request_id,
         trace_id = context.trace_id(),
         operation,
+        caller_address,
         client = field::Empty,
         job = field::Empty,
     );

@@ -5,6 +5,7 @@
 //! closed for a new one, so idle connections cannot keep out active ones.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -69,25 +70,34 @@ pub(super) struct ConnectionActivity {
     idle: Arc<IdleConnections>,
     close: CancellationToken,
     state: Mutex<ActivityState>,
+    /// The time limits have to be looked at anew: a request's headers have begun.
+    deadline_changed: Notify,
+    is_http2: CancellationToken,
+    first_request: CancellationToken,
+    is_last_answer: AtomicBool,
 }
 
 struct ActivityState {
     requests_in_progress: usize,
-    /// Whether the connection has had a request.
-    had_request: bool,
+    /// Requests whose bodies are still read. Bytes that arrive meanwhile are no headers.
+    bodies_in_progress: usize,
+    /// When the first byte of a request's headers arrived, until all of them are there.
+    headers_began: Option<Instant>,
     /// When the connection was last active.
     active: Instant,
     /// The position in the queue of idle connections.
     position: u64,
 }
 
-/// How long a connection may be idle.
+/// How long a connection may do nothing.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IdleTimeouts {
     /// Before its first request.
     pub(super) first_request: Duration,
-    /// After a request.
+    /// Between two requests.
     pub(super) next_request: Duration,
+    /// From the first byte of a request's headers to the last one.
+    pub(super) headers: Duration,
 }
 
 impl ConnectionActivity {
@@ -95,18 +105,77 @@ impl ConnectionActivity {
     pub(super) fn new(idle: Arc<IdleConnections>) -> Arc<Self> {
         let close = CancellationToken::new();
         let position = idle.enter(&close);
-        let state =
-            ActivityState { requests_in_progress: 0, had_request: false, active: Instant::now(), position };
-        Arc::new(Self { idle, close, state: Mutex::new(state) })
+        let state = ActivityState {
+            requests_in_progress: 0,
+            bodies_in_progress: 0,
+            headers_began: None,
+            active: Instant::now(),
+            position,
+        };
+        Arc::new(Self {
+            idle,
+            close,
+            state: Mutex::new(state),
+            deadline_changed: Notify::new(),
+            is_http2: CancellationToken::new(),
+            first_request: CancellationToken::new(),
+            is_last_answer: AtomicBool::new(false),
+        })
     }
 
     /// A request has arrived. It is in progress until the returned guard is dropped.
     pub(super) fn begin_request(self: &Arc<Self>) -> RequestGuard {
         let mut state = self.state();
         state.requests_in_progress += 1;
-        state.had_request = true;
+        state.headers_began = None;
         self.idle.leave(state.position);
+        drop(state);
+        self.first_request.cancel();
         RequestGuard(Arc::clone(self))
+    }
+
+    /// The body of a request is read until the returned guard is dropped.
+    pub(super) fn begin_body(self: &Arc<Self>) -> BodyGuard {
+        self.state().bodies_in_progress += 1;
+        BodyGuard(Arc::clone(self))
+    }
+
+    /// Bytes have arrived over HTTP/1.1. Between two requests they are the beginning of the next one's headers.
+    pub(super) fn note_received(&self) {
+        let mut state = self.state();
+        let is_between_requests = state.requests_in_progress == 0 && state.bodies_in_progress == 0;
+        if is_between_requests && state.headers_began.is_none() {
+            state.headers_began = Some(Instant::now());
+            self.deadline_changed.notify_one();
+        }
+    }
+
+    /// The connection speaks HTTP/2. Its frames between two requests need not belong to a request.
+    pub(super) fn note_http2(&self) {
+        self.state().headers_began = None;
+        self.is_http2.cancel();
+    }
+
+    /// Resolves when the connection has had a request over HTTP/2. To announce its end before that would end a connection that a
+    /// caller has just opened.
+    pub(super) async fn http2_request(&self) {
+        self.is_http2.cancelled().await;
+        self.first_request.cancelled().await;
+    }
+
+    /// The next answer over HTTP/1.1 is the last one of the connection, and says so.
+    pub(super) fn end_after_next_answer(&self) {
+        self.is_last_answer.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an answer is the last one of the connection.
+    pub(super) fn is_last_answer(&self) -> bool {
+        self.is_last_answer.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection has had a request.
+    pub(super) fn had_request(&self) -> bool {
+        self.first_request.is_cancelled()
     }
 
     /// The caller has read a part of an answer.
@@ -128,16 +197,20 @@ impl ConnectionActivity {
                 let state = self.state();
                 if state.requests_in_progress > 0 {
                     now + timeouts.next_request
-                } else if state.had_request {
-                    state.active + timeouts.next_request
                 } else {
-                    state.active + timeouts.first_request
+                    let idle =
+                        if self.had_request() { timeouts.next_request } else { timeouts.first_request };
+                    let headers = state.headers_began.map(|began| began + timeouts.headers);
+                    headers.map_or(state.active + idle, |headers| headers.min(state.active + idle))
                 }
             };
             if due <= now {
                 return;
             }
-            sleep_until(due).await;
+            tokio::select! {
+                () = sleep_until(due) => (),
+                () = self.deadline_changed.notified() => (),
+            }
         }
     }
 
@@ -172,11 +245,26 @@ impl Drop for RequestGuard {
     }
 }
 
+/// The body of a request that is still read.
+pub(super) struct BodyGuard(Arc<ConnectionActivity>);
+
+impl Drop for BodyGuard {
+    fn drop(&mut self) {
+        self.0.state().bodies_in_progress -= 1;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+
+    const TIMEOUTS: IdleTimeouts = IdleTimeouts {
+        first_request: Duration::from_secs(1),
+        next_request: Duration::from_secs(10),
+        headers: Duration::from_secs(2),
+    };
 
     fn is_shed(activity: &ConnectionActivity) -> bool {
         activity.shed().now_or_never().is_some()
@@ -217,11 +305,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn patience_starts_anew_with_each_sign_of_life() {
-        let timeouts =
-            IdleTimeouts { first_request: Duration::from_secs(1), next_request: Duration::from_secs(10) };
         let started = Instant::now();
         let silent = ConnectionActivity::new(Arc::default());
-        silent.idle_for_too_long(Duration::ZERO, timeouts).await;
+        silent.idle_for_too_long(Duration::ZERO, TIMEOUTS).await;
         assert_eq!(started.elapsed().as_secs(), 1);
 
         let started = Instant::now();
@@ -233,7 +319,53 @@ mod tests {
             sleep_until(started + Duration::from_secs(30)).await;
             activity.note_progress();
         };
-        tokio::join!(answered, activity.idle_for_too_long(Duration::ZERO, timeouts));
+        tokio::join!(answered, activity.idle_for_too_long(Duration::ZERO, TIMEOUTS));
         assert_eq!(started.elapsed().as_secs(), 40);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_headers_of_the_next_request_have_time_from_their_first_byte_on() {
+        let started = Instant::now();
+        let activity = ConnectionActivity::new(Arc::default());
+        drop(activity.begin_request());
+        let begins = async {
+            sleep(Duration::from_secs(7)).await;
+            activity.note_received();
+            sleep(Duration::from_secs(1)).await;
+            activity.note_received();
+        };
+        tokio::join!(begins, activity.idle_for_too_long(Duration::ZERO, TIMEOUTS));
+        assert_eq!(started.elapsed().as_secs(), 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_header_starts_no_header_time() {
+        let started = Instant::now();
+        let activity = ConnectionActivity::new(Arc::default());
+        drop(activity.begin_request());
+        let bodies = async {
+            // The rest of a body arrives after the answer.
+            let body = activity.begin_body();
+            activity.note_received();
+            drop(body);
+            sleep(Duration::from_secs(5)).await;
+            // The first byte of a request that is complete in time.
+            activity.note_received();
+            drop(activity.begin_request());
+        };
+        tokio::join!(bodies, activity.idle_for_too_long(Duration::ZERO, TIMEOUTS));
+        assert_eq!(started.elapsed().as_secs(), 15);
+
+        let started = Instant::now();
+        let http2 = ConnectionActivity::new(Arc::default());
+        http2.note_received();
+        http2.note_http2();
+        http2
+            .idle_for_too_long(
+                Duration::ZERO,
+                IdleTimeouts { first_request: Duration::from_secs(9), ..TIMEOUTS },
+            )
+            .await;
+        assert_eq!(started.elapsed().as_secs(), 9);
     }
 }

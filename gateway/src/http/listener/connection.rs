@@ -1,32 +1,48 @@
 //! One connection, from its first byte until it closes.
 
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
 use faceline_shared::shutdown::CancellationToken;
-use http::Request;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use prometheus::{IntCounter, IntGauge};
 use rand::RngExt as _;
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt as _;
 
 use super::activity::{ConnectionActivity, IdleTimeouts};
+use super::proxies::{ProxyHeaderError, TrustedProxies};
+use super::request_body::RequestBody;
 use super::tracked_body::TrackedBody;
+use super::tracked_stream::TrackedStream;
 use crate::accounts::SourceAddress;
 use crate::admission::ClientConnection;
 
 /// The time between the announcement that a connection closes (HTTP/2 GOAWAY) and the moment when it is cut. A
 /// connection closes because it was idle for too long or is too old, or because the process shuts down.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
+/// An old HTTP/1.1 connection has this much time for one more request, whose answer announces the end. Closing it between two
+/// requests would lose one that is just on its way, and proxies do not repeat a POST.
+const AGED_GRACE: Duration = Duration::from_secs(5);
+/// TCP asks a silent peer for a sign of life after this time, and again in these intervals.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Each connection's maximum age is multiplied by a random factor of this range, so that connections which were
 /// opened together do not close together.
 const AGE_FACTORS: std::ops::RangeInclusive<f64> = 0.9..=1.1;
@@ -38,7 +54,8 @@ pub(super) struct ConnectionHandler {
     pub(super) router: Router,
     /// `None` for a listener without TLS.
     pub(super) tls: Option<TlsAcceptor>,
-    /// Time for the TLS handshake, and again for the headers of the first request.
+    pub(super) proxies: TrustedProxies,
+    /// Time for the header of the PROXY protocol, again for the TLS handshake, and again for the headers of a request.
     pub(super) header_timeout: Duration,
     /// Time that a connection may be idle after a request.
     pub(super) idle_timeout: Duration,
@@ -46,70 +63,120 @@ pub(super) struct ConnectionHandler {
     pub(super) max_age: Duration,
     pub(super) open_connections: IntGauge,
     pub(super) aged_connections: IntCounter,
+    pub(super) refused_proxy_headers: IntCounter,
+}
+
+/// The two steps in which a listener ends.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ShutdownSteps {
+    /// Callers are to leave: answers announce the end of their connections. New connections are still served.
+    pub(super) leave: CancellationToken,
+    /// No connection takes another request.
+    pub(super) close: CancellationToken,
 }
 
 impl ConnectionHandler {
-    /// Serves a connection until it ends. After `shutdown` it takes no more requests.
+    /// Serves a connection until it ends, or the listener does.
     pub(super) async fn serve(
         self,
-        stream: TcpStream,
+        mut stream: TcpStream,
         activity: Arc<ConnectionActivity>,
-        shutdown: CancellationToken,
+        shutdown: ShutdownSteps,
     ) {
         let _open = OpenConnection::new(self.open_connections.clone());
-        // Without Nagle's algorithm: a small answer must not wait for the acknowledgement of earlier packets.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY is not set");
-        }
-        let source =
-            stream.peer_addr().map_or_else(|_| SourceAddress::default(), |address| address.ip().into());
-        let Some(tls) = &self.tls else {
-            return self.serve_http(stream, source, &activity, &shutdown).await;
+        tune(&stream);
+        let Ok(peer) = stream.peer_addr() else { return };
+        let peer = peer.ip().to_canonical();
+        let begun = async {
+            let source = timeout(self.header_timeout, self.proxies.source(peer, &mut stream)).await;
+            let source = match source {
+                Ok(Ok(source)) => source,
+                // As when a balancer checks whether it can connect.
+                Ok(Err(ProxyHeaderError::Io(error))) => {
+                    tracing::debug!(%peer, %error, "a proxy's connection ended before its header");
+                    return None;
+                }
+                Ok(Err(error)) => return self.refuse_proxy_header(peer, &error),
+                Err(_) => return self.refuse_proxy_header(peer, &"it did not arrive in time"),
+            };
+            let Some(tls) = &self.tls else { return Some((source, Transport::Plain(stream))) };
+            match timeout(self.header_timeout, tls.accept(stream)).await {
+                Ok(Ok(stream)) => return Some((source, Transport::Tls(Box::new(stream)))),
+                Ok(Err(error)) => tracing::debug!(caller_address = %source, %error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!(caller_address = %source, "a TLS handshake took too long"),
+            }
+            None
         };
-        let handshake = timeout(self.header_timeout, tls.accept(stream));
-        let stream = tokio::select! {
-            shaken = handshake => shaken,
+        let begun = tokio::select! {
+            begun = begun => begun,
             () = activity.shed() => return,
-            () = shutdown.cancelled() => return,
+            () = shutdown.close.cancelled() => return,
         };
-        match stream {
-            Ok(Ok(stream)) => self.serve_http(stream, source, &activity, &shutdown).await,
-            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        // Proxies open connections in advance.
+        let is_proxy = self.proxies.include(peer);
+        match begun {
+            Some((source, Transport::Plain(stream))) => {
+                self.serve_http(stream, source, is_proxy, &activity, &shutdown).await;
+            }
+            Some((source, Transport::Tls(stream))) => {
+                self.serve_http(stream, source, is_proxy, &activity, &shutdown).await;
+            }
+            None => (),
         }
+    }
+
+    /// Counts a connection of a proxy that does not begin as the settings say.
+    fn refuse_proxy_header<T>(&self, peer: IpAddr, error: &dyn Display) -> Option<T> {
+        self.refused_proxy_headers.inc();
+        tracing::warn!(%peer, %error, "a trusted proxy's connection is closed, because http.proxy_protocol is set");
+        None
     }
 
     async fn serve_http(
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-        source: SourceAddress,
+        source: IpAddr,
+        is_proxy: bool,
         activity: &Arc<ConnectionActivity>,
-        shutdown: &CancellationToken,
+        shutdown: &ShutdownSteps,
     ) {
-        let timeouts = IdleTimeouts { first_request: self.header_timeout, next_request: self.idle_timeout };
+        let timeouts = IdleTimeouts {
+            first_request: if is_proxy { self.idle_timeout } else { self.header_timeout },
+            next_request: self.idle_timeout,
+            headers: self.header_timeout,
+        };
         let client_connection = Arc::new(ClientConnection::default());
-        let service = service_fn(|mut request: Request<Incoming>| {
-            request.extensions_mut().insert(client_connection.next_request());
-            request.extensions_mut().insert(source);
+        let service = service_fn(|request: Request<Incoming>| {
             let in_progress = activity.begin_request();
+            let (version, caller) = (request.version(), self.proxies.caller(source, request.headers()));
+            let mut request = request.map(|body| RequestBody::new(body, activity.begin_body()));
+            request.extensions_mut().insert(client_connection.next_request());
+            request.extensions_mut().insert(SourceAddress::from(caller));
             let answer = self.router.clone().oneshot(request);
             let activity = Arc::clone(activity);
             async move {
                 let _in_progress = in_progress;
-                answer.await.map(|response| response.map(|body| TrackedBody::new(body, activity)))
+                let mut response: Response = answer.await?;
+                // HTTP/2 says it by GOAWAY.
+                if activity.is_last_answer() && version < Version::HTTP_2 {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, activity)))
             }
         });
+        let stream = TrackedStream::new(stream, Arc::clone(activity));
         let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
         let mut overdue = pin!(activity.idle_for_too_long(Duration::ZERO, timeouts));
         let mut aged = pin!(sleep(self.max_age.mul_f64(rand::rng().random_range(AGE_FACTORS))));
-        let mut is_announced = false;
-        let mut is_shutting_down = false;
+        // The end is announced with the next answer; or by GOAWAY, or by closing.
+        let (mut is_leaving, mut is_announced, mut is_shutting_down) = (false, false, false);
         loop {
-            let mut timeouts = IdleTimeouts { first_request: CLOSE_GRACE, next_request: CLOSE_GRACE };
+            let mut next_timeouts =
+                IdleTimeouts { first_request: CLOSE_GRACE, next_request: CLOSE_GRACE, headers: CLOSE_GRACE };
             tokio::select! {
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
-                        tracing::debug!(%error, "a connection ended with an error");
+                        tracing::debug!(caller_address = %source, %error, "a connection ended with an error");
                     }
                     return;
                 }
@@ -119,19 +186,63 @@ impl ConnectionHandler {
                         return;
                     }
                 }
-                () = &mut aged, if !is_announced => {
+                () = &mut aged, if !is_leaving => {
                     self.aged_connections.inc();
-                    // The caller may read its last answer as slowly as any other.
-                    timeouts.next_request = self.idle_timeout;
+                    is_leaving = true;
+                    activity.end_after_next_answer();
+                    let grace = AGED_GRACE.min(self.idle_timeout);
+                    let until_next = IdleTimeouts { next_request: grace, ..timeouts };
+                    overdue.set(activity.idle_for_too_long(grace, until_next));
+                    continue;
                 }
-                () = shutdown.cancelled(), if !is_shutting_down => is_shutting_down = true,
+                () = shutdown.leave.cancelled(), if !is_leaving => {
+                    is_leaving = true;
+                    activity.end_after_next_answer();
+                    continue;
+                }
+                () = activity.http2_request(), if is_leaving && !is_announced => {
+                    // The caller may read its last answer as slowly as any other.
+                    next_timeouts.next_request = self.idle_timeout;
+                }
+                () = shutdown.close.cancelled(), if !is_shutting_down => {
+                    is_shutting_down = true;
+                    if !activity.had_request() {
+                        // Its first request may be on the way, and is served.
+                        is_leaving = true;
+                        activity.end_after_next_answer();
+                        overdue.set(activity.idle_for_too_long(CLOSE_GRACE, next_timeouts));
+                        continue;
+                    }
+                }
             }
             // HTTP/2 callers learn that requests which they send from now on are not handled. The connection does not
             // wait for the rest of a request, nor for a caller that does not read its answer.
             is_announced = true;
             connection.as_mut().graceful_shutdown();
-            overdue.set(activity.idle_for_too_long(CLOSE_GRACE, timeouts));
+            overdue.set(activity.idle_for_too_long(CLOSE_GRACE, next_timeouts));
         }
+    }
+}
+
+/// A connection's stream of bytes before HTTP.
+enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Sets the options of a connection's socket.
+fn tune(stream: &TcpStream) {
+    // Without Nagle's algorithm: a small answer must not wait for the acknowledgement of earlier packets.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY is not set");
+    }
+    // Idle connections live for minutes. A caller that has vanished is noticed, and address translators and balancers on the way
+    // (some forget a connection after 350 s without a packet) are reminded.
+    let keepalive = sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)
+        .and_then(|()| sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL))
+        .and_then(|()| sockopt::set_socket_keepalive(stream, true));
+    if let Err(error) = keepalive {
+        tracing::debug!(%error, "SO_KEEPALIVE is not set");
     }
 }
 

@@ -1,10 +1,14 @@
 //! Connections: `server` accepts them, within the limit of open files (`open_files`) and with TLS (`tls`);
-//! `connection` serves one until it ends. `activity` knows which connections are idle and for how long;
-//! `tracked_body` reports that a caller is reading.
+//! `connection` serves one until it ends, and `proxies` finds out whose it is. `activity` knows which connections are idle and
+//! for how long; `tracked_stream` reports to it that a request begins, `request_body` that one is read, `tracked_body` that a
+//! caller is reading.
 
 mod activity;
 mod connection;
 mod open_files;
+mod proxies;
+mod request_body;
 pub(in crate::http) mod server;
 pub(in crate::http) mod tls;
 mod tracked_body;
+mod tracked_stream;

@@ -3,11 +3,13 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use faceline_shared::settings::HttpSettings;
 use faceline_shared::shutdown::CancellationToken;
+use futures_util::FutureExt as _;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use prometheus::IntCounter;
@@ -18,8 +20,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::activity::{ConnectionActivity, IdleConnections};
-use super::connection::ConnectionHandler;
+use super::connection::{ConnectionHandler, ShutdownSteps};
 use super::open_files;
+use super::proxies::TrustedProxies;
 use super::tls::{Certificate, TlsError};
 use crate::http::GatewayState;
 use crate::http::layers::cors;
@@ -54,6 +57,7 @@ pub struct Server {
     address: SocketAddr,
     connections: ConnectionHandler,
     max_connections: usize,
+    shutdown_delay: Duration,
     drain_timeout: Duration,
     idle: Arc<IdleConnections>,
     shed_connections: IntCounter,
@@ -93,11 +97,13 @@ impl Server {
             builder: builder(settings),
             router: cors::allow(router(Arc::clone(&state)), &settings.cors_origins),
             tls,
+            proxies: TrustedProxies::new(settings),
             header_timeout: settings.header_timeout,
             idle_timeout: settings.idle_timeout,
             max_age: settings.max_connection_age,
             open_connections: state.metrics.connections.clone(),
             aged_connections: state.metrics.aged_connections.clone(),
+            refused_proxy_headers: state.metrics.refused_proxy_headers.clone(),
         };
         let watching = certificate.map(|certificate| tokio::spawn(certificate.watch()));
         Ok(Self {
@@ -105,6 +111,7 @@ impl Server {
             listener,
             connections,
             max_connections: open_files::raise_limit_for(settings.max_connections),
+            shutdown_delay: settings.shutdown_delay(),
             drain_timeout: state.config.jobs.deadline + DRAIN_MARGIN,
             idle: Arc::default(),
             shed_connections: state.metrics.shed_connections.clone(),
@@ -118,31 +125,59 @@ impl Server {
         self.address
     }
 
-    /// Serves until `shutdown`. Then accepts no more connections, and returns when all requests in progress are
-    /// answered or the drain timeout has passed.
+    /// The longest time from a signal to stop to the end of [`Self::serve`].
+    #[must_use]
+    pub fn longest_shutdown(&self) -> Duration {
+        self.shutdown_delay + self.drain_timeout
+    }
+
+    /// Serves until `shutdown`, and goes on for `http.shutdown_delay`, in which balancers notice that the gateway is not ready any
+    /// more. Then accepts no more connections, and returns when all requests in progress are answered or the drain timeout has
+    /// passed.
     pub async fn serve(self, shutdown: CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.max_connections));
         let mut open = JoinSet::new();
+        let steps = ShutdownSteps::default();
+        let mut stepping = pin!(step(self.shutdown_delay, shutdown, steps.clone()));
         loop {
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => break,
+                () = &mut stepping => break,
                 Some(_) = open.join_next() => (),
                 stream = self.accept() => {
-                    let Some(slot) = shutdown.run_until_cancelled(self.slot(&slots)).await else { break };
-                    let activity = ConnectionActivity::new(Arc::clone(&self.idle));
-                    let served = self.connections.clone().serve(stream, activity, shutdown.clone());
-                    open.spawn(async move {
-                        let _slot = slot;
-                        served.await;
-                    });
+                    let slot = tokio::select! {
+                        biased;
+                        () = &mut stepping => break,
+                        slot = self.slot(&slots) => slot,
+                    };
+                    open.spawn(self.serve_connection(stream, slot, steps.clone()));
                 }
             }
+        }
+        // Connections that the system has accepted meanwhile would be reset together with the listener.
+        while let Some(Ok((stream, _))) = self.listener.accept().now_or_never()
+            && let Ok(slot) = Arc::clone(&slots).try_acquire_owned()
+        {
+            open.spawn(self.serve_connection(stream, Some(slot), steps.clone()));
         }
         drop(self.listener);
         let all_ended = timeout(self.drain_timeout, async { while open.join_next().await.is_some() {} });
         if all_ended.await.is_err() {
             tracing::warn!(connections = open.len(), "connections are cut: they did not close in time");
+        }
+    }
+
+    fn serve_connection(
+        &self,
+        stream: TcpStream,
+        slot: Option<OwnedSemaphorePermit>,
+        steps: ShutdownSteps,
+    ) -> impl Future<Output = ()> + use<> {
+        let activity = ConnectionActivity::new(Arc::clone(&self.idle));
+        let served = self.connections.clone().serve(stream, activity, steps);
+        async move {
+            let _slot = slot;
+            served.await;
         }
     }
 
@@ -176,6 +211,16 @@ impl Server {
     }
 }
 
+/// Takes the steps of a shutdown one after the other. Callers are asked to leave in the second half of the delay: a balancer that
+/// has noticed nothing yet would send them back to this gateway.
+async fn step(delay: Duration, shutdown: CancellationToken, steps: ShutdownSteps) {
+    shutdown.cancelled().await;
+    sleep(delay / 2).await;
+    steps.leave.cancel();
+    sleep(delay / 2).await;
+    steps.close.cancel();
+}
+
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restart need not wait for connections of the previous run to leave TIME_WAIT.
@@ -189,7 +234,8 @@ fn builder(settings: &HttpSettings) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(settings.header_timeout)
+        // hyper's time for headers starts when the connection becomes idle. `ConnectionActivity` starts it with their first byte.
+        .header_read_timeout(None)
         .max_headers(MAX_HEADERS)
         // All headers of a request must fit into the buffer.
         .max_buf_size(settings.max_header_bytes.max(MIN_BUFFER_BYTES));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fmt, fs, io};
 
+use faceline_shared::secret_file;
 use faceline_shared::settings::TlsSettings;
 use faceline_shared::telemetry::Metrics;
 use faceline_shared::watched_file::{FileSource, WatchMetrics, WatchedFile};
@@ -68,6 +69,10 @@ impl Certificate {
     /// Reads the files.
     pub(in crate::http) fn load(files: &TlsSettings, metrics: &Metrics) -> Result<Arc<Self>, TlsError> {
         let metrics = WatchMetrics::new(metrics, "certificate");
+        // No error: programs that renew certificates, and Secrets of Kubernetes, have permissions of their own.
+        if secret_file::is_readable_by_others(&files.key).unwrap_or(false) {
+            tracing::warn!(file = %files.key.display(), "the private key can be read by others; chmod 600 it");
+        }
         Ok(Arc::new(Self { pair: Arc::new(WatchedFile::load(PemFiles(files.clone()), metrics)?) }))
     }
 
@@ -106,9 +111,12 @@ impl FileSource for PemFiles {
     type Error = TlsError;
 
     fn read(&self) -> Result<PemPair, TlsError> {
-        let read =
-            |path: &Path| fs::read(path).map_err(|source| TlsError::Io { path: path.to_owned(), source });
-        Ok(PemPair { certificate: read(&self.0.certificate)?, key: read(&self.0.key)? })
+        let TlsSettings { certificate, key } = &self.0;
+        let io = |path: &Path, source| TlsError::Io { path: path.to_owned(), source };
+        Ok(PemPair {
+            certificate: fs::read(certificate).map_err(|error| io(certificate, error))?,
+            key: fs::read(key).map_err(|error| io(key, error))?,
+        })
     }
 
     fn parse(&self, pair: &PemPair) -> Result<CertifiedKey, TlsError> {

@@ -254,7 +254,7 @@ fn a_file_that_others_may_read_is_refused() {
     let folder = TempDir::new().unwrap();
     signer(&folder);
     let path = folder.path().join("signing.toml");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let error = load(&config(&folder, SigningAlgorithm::Es256)).err().unwrap();
     assert!(matches!(error, SigningError::File(SecretFileError::Readable(_))), "{error}");
 }

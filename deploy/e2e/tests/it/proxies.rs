@@ -1,0 +1,127 @@
+//! A gateway behind a proxy: callers are told apart by their own addresses, and connections to it stay open.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use crate::haproxy::HaProxy;
+use crate::process::Process;
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The time for a request's headers, which is over before a pause between two requests is.
+const HEADER_TIMEOUT: &str = "1s";
+const PAUSE: Duration = Duration::from_millis(2500);
+
+async fn gateway(folder: &TempDir, more: &[(&str, &str)]) -> Process {
+    let settings = [
+        ("data_dir", folder.path().to_str().unwrap()),
+        ("http.trusted_proxies", r#"["127.0.0.1"]"#),
+        ("http.header_timeout", HEADER_TIMEOUT),
+        ("limits.failed_logins", "3"),
+    ];
+    Process::start("faceline-gateway", &[&settings, more].concat()).await
+}
+
+/// A caller at an address of the loopback network.
+fn caller(last: u8) -> Client {
+    let address = IpAddr::from(Ipv4Addr::new(127, 0, 0, last));
+    Client::builder().local_address(address).build().unwrap()
+}
+
+/// The status of a Face Liveness request with this password: 400 if it is right, since there is no picture.
+async fn login(caller: &Client, balancer: &HaProxy, password: &str, forged: &str) -> StatusCode {
+    let url = format!("http://{}/api/v1/face/liveness", balancer.address);
+    let request = caller.post(url).basic_auth("demo", Some(password));
+    let forged = request.header("X-Forwarded-For", forged).header("Content-Type", "application/json");
+    forged.body("{}").send().await.unwrap().status()
+}
+
+/// Guesses from one address lock out neither those who are at work at another one, nor the guesser's forged addresses.
+async fn guesses_count_by_the_callers_address(balancer: &HaProxy, gateway: &mut Process) {
+    let (honest, guessing) = (caller(3), caller(2));
+    assert_eq!(login(&honest, balancer, "demo", "127.0.0.2").await, StatusCode::BAD_REQUEST);
+    let mut seen = Vec::new();
+    for at in 0..5 {
+        seen.push(login(&guessing, balancer, "guess", &format!("192.0.2.{at}")).await.as_u16());
+    }
+    assert_eq!(seen, [401, 401, 401, 429, 429]);
+    let refused = gateway.logged_where(|line| line["cause"] == "failed_logins").await;
+    assert_eq!(refused["span"]["caller_address"].as_str(), Some("127.0.0.2"), "{refused}");
+    assert_eq!(login(&guessing, balancer, "demo", "127.0.0.3").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(login(&honest, balancer, "demo", "127.0.0.2").await, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn the_proxy_protocol_of_a_real_proxy_tells_callers_apart() {
+    let folder = TempDir::new().unwrap();
+    let mut gateway = gateway(&folder, &[("http.proxy_protocol", "true")]).await;
+    let server = gateway.url().await.replace("http://", "");
+    // The health check is a connection of HAProxy's own (the command LOCAL).
+    let balancer = HaProxy::start(
+        "    mode tcp",
+        "",
+        &format!(
+            "    option httpchk GET /readyz\n    http-check expect status 200\n    \
+             server one {server} send-proxy-v2 check inter 300ms fall 1"
+        ),
+    )
+    .await;
+    guesses_count_by_the_callers_address(&balancer, &mut gateway).await;
+
+    // Without the header, and with a wrong one, a connection of the proxy's address ends.
+    for bytes in [&b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff"] {
+        let mut stream = TcpStream::connect(&server).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = timeout(TIMEOUT, stream.read_to_end(&mut answer)).await.expect("the connection goes on");
+        assert!(answer.is_empty(), "{answer:?}");
+    }
+    gateway.metric_reaches("faceline_http_proxy_headers_refused_total", 2.0).await;
+    // Others have no header to send, such as an orchestrator's probes.
+    let direct = caller(9).get(format!("http://{server}/readyz")).send().await.unwrap();
+    assert_eq!(direct.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_header_of_a_real_proxy_tells_callers_apart() {
+    let folder = TempDir::new().unwrap();
+    let mut gateway = gateway(&folder, &[]).await;
+    let server = gateway.url().await.replace("http://", "");
+    let balancer = HaProxy::start(
+        "    mode http",
+        "    option forwardfor",
+        &format!("    option httpchk GET /readyz\n    server one {server} check inter 300ms fall 1"),
+    )
+    .await;
+    guesses_count_by_the_callers_address(&balancer, &mut gateway).await;
+    // A stranger's word does not count.
+    let direct = caller(5).get(format!("http://{server}/bioserver-app/v2/capabilities"));
+    let refused =
+        direct.header("apikey", "wrong").header("X-Forwarded-For", "192.0.2.1").send().await.unwrap();
+    let id = refused.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let line = gateway.logged_where(|line| line["span"]["request_id"] == id).await;
+    assert_eq!(line["span"]["caller_address"], "127.0.0.5");
+}
+
+#[tokio::test]
+async fn a_proxy_keeps_its_idle_connection_to_a_gateway() {
+    let folder = TempDir::new().unwrap();
+    let mut gateway = gateway(&folder, &[]).await;
+    let server = gateway.url().await.replace("http://", "");
+    // Without checks and second attempts: all that arrives is one connection, and a closed one would be an error.
+    let backend = format!("    server one {server} pool-max-conn 1");
+    let balancer = HaProxy::start("    mode http\n    retries 0\n    http-reuse always", "", &backend).await;
+    let caller = caller(2);
+    for _ in 0..3 {
+        let url = format!("http://{}/livez", balancer.address);
+        assert_eq!(caller.get(url).send().await.unwrap().status(), StatusCode::OK);
+        // The time itself is what is tested.
+        sleep(PAUSE).await;
+        assert!(gateway.metric("faceline_http_connections").await >= 1.0, "the idle connection was closed");
+    }
+}
