@@ -28,7 +28,7 @@ const MIN_JOBS: usize = 4;
 /// Capacity in jobs per second that is assumed before the first answer.
 const UNKNOWN_CAPACITY: f64 = 10.0;
 /// After so long without any job, an earlier overload is forgotten.
-const IDLE_TO_FORGET: Duration = Duration::from_secs(2);
+const IDLE_TO_FORGET: Duration = Duration::from_secs(1);
 /// If jobs wait and none has been answered for this long, or for as long as answers have ever been apart, the workers
 /// are away.
 const STALL: Duration = Duration::from_secs(5);

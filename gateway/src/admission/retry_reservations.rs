@@ -11,7 +11,7 @@
 //! Not every caller retries. Reservations whose slot passed unused are counted, and the capacity is overbooked by the
 //! observed show rate: `slots = rate * 0.9 / show_rate`.
 //!
-//! After two seconds without any job, all reservations are dropped ([`RetryReservations::clear`]). Whoever comes then
+//! After a second without any job, all reservations are dropped ([`RetryReservations::clear`]). Whoever comes then
 //! finds room without one, and many callers never come: they must not make others wait once the overload is over.
 //!
 //! No reservation is later than `admission.longest_retry_after`. At three times the capacity, 30 s of reservations are
