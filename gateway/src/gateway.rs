@@ -121,6 +121,7 @@ impl Gateway {
         ];
         let listener = Arc::clone(&sessions);
         background.push(tokio::spawn(async move { listener.listen().await }));
+        background.push(tokio::spawn(Arc::clone(&admission).update_metrics()));
         let outbox = OutboxProcessor::new(&sessions, stores.outbox);
         let mover = Mover::new(Arc::clone(&usage), objects, settings.usage.clone());
         let dispatcher = Arc::new(dispatcher);
@@ -200,9 +201,9 @@ fn open_stores(services: &SharedServices) -> Result<(SealedStores, SealedObjects
     Ok((stores, objects))
 }
 
-/// Starts the dispatcher, which reports to the admission how long jobs waited for a worker. `instance` names its
-/// reply queue. It is new for each process: after a restart, the broker may still hold the lock of the previous
-/// process on its queue.
+/// Starts the dispatcher, which reports to the admission how long jobs waited for a worker and took there. `instance`
+/// names its reply queue. It is new for each process: after a restart, the broker may still hold the lock of the
+/// previous process on its queue.
 async fn start_dispatcher(
     instance: &str,
     services: &SharedServices,
@@ -218,7 +219,7 @@ async fn start_dispatcher(
     )
     .await;
     let admission = Arc::clone(admission);
-    dispatcher.on_wait(move |wait| admission.record_wait(wait))
+    dispatcher.on_answer(move |wait, service| admission.record_answer(wait, service))
 }
 
 /// Shows in the readiness whether the dispatcher has a reply queue, that is, whether the broker is connected.

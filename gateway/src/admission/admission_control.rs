@@ -11,7 +11,7 @@ use rand::RngExt as _;
 use super::core::{AdmissionCore, AdmissionState};
 use super::fingerprint::{ConnectionId, RequestFingerprint};
 use super::in_flight::{InFlight, InFlightBounds};
-use super::job_limiter::JobLimiter;
+use super::job_limiter::{JobBounds, JobLimiter};
 use super::metrics::AdmissionMetrics;
 use super::permit::InFlightPermit;
 use crate::accounts::Caller;
@@ -20,6 +20,9 @@ use crate::fault::{BusyCause, Fault};
 /// `Retry-After` while the broker or a store is unreachable, before jitter: the longest delay between two attempts to
 /// reconnect to the broker (`Backoff::CONNECTION`).
 const OUTAGE_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Time between two updates of the metrics while there are no requests.
+const METRICS_INTERVAL: Duration = Duration::from_millis(500);
 
 /// With the embedded blob store a picture is twice in this process: as it was received, and sealed.
 const EMBEDDED_BYTES_PER_BODY_BYTE: usize = 2;
@@ -45,9 +48,12 @@ impl Admission {
         let settings = &config.admission;
         let limiter = JobLimiter::new(
             Instant::now(),
-            settings.target_wait,
-            limits.inflight_jobs,
-            settings.longest_retry_after,
+            JobBounds {
+                target_wait: settings.target_wait,
+                max_jobs: limits.inflight_jobs,
+                max_retry_after: settings.longest_retry_after,
+                deadline: config.jobs.deadline,
+            },
         );
         let metrics = AdmissionMetrics::new(metrics);
         metrics.limit_jobs.set(limits.inflight_jobs as i64);
@@ -83,7 +89,7 @@ impl Admission {
     /// Admits a request of `caller` that makes a job, with the first `bytes` of its body.
     ///
     /// # Errors
-    /// [`Fault::Busy`]: a bound or the AIMD limit is reached. It carries the cause and when to retry.
+    /// [`Fault::Busy`]: a bound or the limit on jobs is reached. It carries the cause and when to retry.
     pub fn admit(
         &self,
         caller: &Caller,
@@ -93,7 +99,7 @@ impl Admission {
         self.admit_at(Instant::now(), caller, fingerprint, bytes)
     }
 
-    /// Admits a request that makes no job. The bounds on requests and bytes apply to it, the AIMD limit does not.
+    /// Admits a request that makes no job. The bounds on requests and bytes apply to it, the limit on jobs does not.
     ///
     /// # Errors
     /// [`Fault::Busy`]: a bound is reached. It carries the cause and when to retry.
@@ -104,10 +110,11 @@ impl Admission {
         bytes: usize,
     ) -> Result<InFlightPermit, Fault> {
         let core = &self.core;
+        let now = Instant::now();
         let mut state = core.lock();
         let memory = bytes * core.bytes_per_body_byte;
-        if let Err(cause) = state.in_flight.check_request(&caller.client, memory, &core.bounds) {
-            return Err(core.refuse(&mut state, Instant::now(), fingerprint, cause));
+        if let Err(cause) = state.in_flight.check_request(now, &caller.client, memory, &core.bounds) {
+            return Err(core.refuse(&mut state, now, fingerprint, cause));
         }
         Ok(InFlightPermit::open(core, &mut state, &caller.client, fingerprint, None, bytes))
     }
@@ -133,12 +140,22 @@ impl Admission {
         Ok(InFlightPermit::open(core, &mut state, &caller.client, fingerprint, Some(job), bytes))
     }
 
-    /// Adapts the AIMD limit to the wait of a job that was answered: the time from its publish to its answer, less the
-    /// worker's time.
-    pub fn record_wait(&self, wait: Duration) {
+    /// Learns from a job that a worker did in the time `service`. `wait` is the rest of the time from its publish to its
+    /// answer.
+    pub fn record_answer(&self, wait: Duration, service: Duration) {
+        let now = Instant::now();
         let mut state = self.core.lock();
-        state.limiter.record_wait(Instant::now(), wait);
-        self.core.metrics.limit_jobs.set(state.limiter.limit_jobs() as i64);
+        state.limiter.record_answer(now, wait, service);
+        self.core.update_limit(&mut state, now);
+    }
+
+    /// Keeps the metrics up to date for ever. The limit recovers with time, also while there are no requests.
+    pub async fn update_metrics(self: Arc<Self>) {
+        let mut interval = tokio::time::interval(METRICS_INTERVAL);
+        loop {
+            interval.tick().await;
+            self.core.update_limit(&mut self.core.lock(), Instant::now());
+        }
     }
 
     /// The answer to a request that cannot be served for `cause`, whether or not it was admitted before.

@@ -17,7 +17,7 @@ pub(super) struct AdmissionCore {
     /// Bytes of memory that one byte of a body occupies.
     pub(super) bytes_per_body_byte: usize,
     pub(super) state: Mutex<AdmissionState>,
-    /// Every job is over after its deadline, which gives a lower bound of the completion rate.
+    /// A job that was not answered has waited for this long.
     pub(super) job_deadline: Duration,
     pub(super) metrics: AdmissionMetrics,
 }
@@ -42,8 +42,10 @@ impl AdmissionCore {
         has_reservation: bool,
         bytes: usize,
     ) -> Result<(), BusyCause> {
-        let bounds = InFlightBounds { limit_jobs: state.limiter.limit_jobs(), ..self.bounds };
-        state.in_flight.check_request(client, bytes, &bounds)?;
+        let limit_jobs = state.limiter.limit_jobs(now);
+        self.metrics.limit_jobs.set(limit_jobs as i64);
+        let bounds = InFlightBounds { limit_jobs, ..self.bounds };
+        state.in_flight.check_request(now, client, bytes, &bounds)?;
         if state.limiter.has_room(now, has_reservation) { Ok(()) } else { Err(BusyCause::Wait) }
     }
 
@@ -55,15 +57,25 @@ impl AdmissionCore {
         fingerprint: &RequestFingerprint,
         cause: BusyCause,
     ) -> Fault {
-        if matches!(cause, BusyCause::Wait | BusyCause::ClientShare) {
-            state.limiter.limit_was_binding();
+        match cause {
+            BusyCause::Wait | BusyCause::ClientShare => state.limiter.limit_was_binding(now),
+            BusyCause::InFlight | BusyCause::QueueFull => state.limiter.refused(now),
+            BusyCause::DeadlineQueued { callers_own: false } => {
+                state.limiter.record_missed_deadline(now, self.job_deadline);
+            }
+            _ => (),
         }
-        let min_rate = state.in_flight.requests() as f64 / self.job_deadline.as_secs_f64();
-        let retry = state.limiter.reserve_retry(now, fingerprint, min_rate, rand::rng().random());
+        let retry = state.limiter.reserve_retry(now, fingerprint, rand::rng().random());
         let counter =
             if retry.is_reserved { &self.metrics.reserved } else { &self.metrics.reservations_full };
         counter.inc();
         Fault::busy(cause, retry.after)
+    }
+
+    /// Sets the gauges of the limit on jobs and of the capacity estimate.
+    pub(super) fn update_limit(&self, state: &mut AdmissionState, now: Instant) {
+        self.metrics.limit_jobs.set(state.limiter.limit_jobs(now) as i64);
+        self.metrics.capacity.set(state.limiter.capacity(now).unwrap_or(0.0));
     }
 
     /// Sets the gauges of what is in flight.

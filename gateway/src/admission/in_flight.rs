@@ -2,8 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::fault::BusyCause;
+
+/// A client counts as present for this long after its last request, whether or not that was admitted.
+const PRESENCE: Duration = Duration::from_secs(10);
+/// Fraction of the bounds that a client may use, whatever its share, while it is the only one. The rest is for the first
+/// requests of the next one: a client that comes finds room, and from then on each has its share.
+const ONLY_CLIENTS_SHARE: f64 = 0.875;
 
 /// How much may be in flight at the same time.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +22,7 @@ pub(super) struct InFlightBounds {
     /// The present AIMD limit, in jobs. A client's share of requests is taken of this or of `requests`, whichever is
     /// smaller.
     pub(super) limit_jobs: usize,
-    /// Fraction of requests and of bytes that one client may hold, in `0.0..=1.0`.
+    /// Fraction of requests and of bytes that one client may hold while others are present, in `0.0..=1.0`.
     pub(super) client_share: f64,
 }
 
@@ -30,6 +37,10 @@ struct Usage {
 pub(super) struct InFlight {
     total: Usage,
     clients: HashMap<Arc<str>, Usage>,
+    /// The client that was seen last, and when.
+    latest: Option<(Arc<str>, Instant)>,
+    /// When another client than that was seen last.
+    latest_other: Option<Instant>,
 }
 
 impl InFlight {
@@ -46,12 +57,14 @@ impl InFlight {
     /// # Errors
     /// The bound that it would exceed.
     pub(super) fn check_request(
-        &self,
+        &mut self,
+        now: Instant,
         client: &Arc<str>,
         bytes: usize,
         bounds: &InFlightBounds,
     ) -> Result<(), BusyCause> {
-        self.check(client, 1, bytes, bounds)
+        self.see(now, client);
+        self.check(now, client, 1, bytes, bounds)
     }
 
     /// Adds a request for which [`InFlight::check_request`] found room.
@@ -65,11 +78,12 @@ impl InFlight {
     /// The bound that they would exceed; nothing is added then.
     pub(super) fn add_bytes(
         &mut self,
+        now: Instant,
         client: &Arc<str>,
         bytes: usize,
         bounds: &InFlightBounds,
     ) -> Result<(), BusyCause> {
-        self.check(client, 0, bytes, bounds)?;
+        self.check(now, client, 0, bytes, bounds)?;
         self.add(client, 0, bytes);
         Ok(())
     }
@@ -87,8 +101,30 @@ impl InFlight {
         }
     }
 
+    /// Records that a client sends a request.
+    fn see(&mut self, now: Instant, client: &Arc<str>) {
+        if let Some((latest, at)) = &mut self.latest
+            && latest == client
+        {
+            *at = now;
+        } else {
+            self.latest_other = self.latest.replace((Arc::clone(client), now)).map(|(_, at)| at);
+        }
+    }
+
+    /// Whether another client has requests in flight, or has sent one lately.
+    fn are_others_present(&self, now: Instant, client: &Arc<str>, own_requests: usize) -> bool {
+        let seen = match &self.latest {
+            Some((latest, _)) if latest == client => self.latest_other,
+            latest => latest.as_ref().map(|(_, at)| *at),
+        };
+        self.total.requests > own_requests
+            || seen.is_some_and(|at| now.saturating_duration_since(at) < PRESENCE)
+    }
+
     fn check(
         &self,
+        now: Instant,
         client: &Arc<str>,
         requests: usize,
         bytes: usize,
@@ -97,10 +133,15 @@ impl InFlight {
         let own = self.clients.get(client).copied().unwrap_or_default();
         // The share does not apply to a client's only request. Otherwise a body larger than the share could never pass.
         let is_only = own.requests + requests <= 1;
+        let fraction = if self.are_others_present(now, client, own.requests) {
+            bounds.client_share
+        } else {
+            bounds.client_share.max(ONLY_CLIENTS_SHARE)
+        };
         if !is_only
-            && bounds.client_share < 1.0
-            && (own.requests + requests > share(bounds.requests.min(bounds.limit_jobs), bounds)
-                || own.bytes + bytes > share(bounds.bytes, bounds))
+            && fraction < 1.0
+            && (own.requests + requests > share(bounds.requests.min(bounds.limit_jobs), fraction)
+                || own.bytes + bytes > share(bounds.bytes, fraction))
         {
             return Err(BusyCause::ClientShare);
         }
@@ -121,8 +162,8 @@ impl InFlight {
     }
 }
 
-fn share(bound: usize, bounds: &InFlightBounds) -> usize {
-    (bound as f64 * bounds.client_share) as usize
+fn share(bound: usize, fraction: f64) -> usize {
+    (bound as f64 * fraction) as usize
 }
 
 #[cfg(test)]
@@ -135,9 +176,14 @@ mod tests {
         InFlightBounds { requests: 4, bytes: 100, limit_jobs: 4, client_share: 0.5 };
 
     fn try_add(in_flight: &mut InFlight, name: &str, bytes: usize) -> Result<(), BusyCause> {
-        in_flight.check_request(&client(name), bytes, &BOUNDS)?;
+        in_flight.check_request(Instant::now(), &client(name), bytes, &BOUNDS)?;
         in_flight.add_request(&client(name), bytes);
         Ok(())
+    }
+
+    /// Adds bytes to a request of a client.
+    fn add_bytes(in_flight: &mut InFlight, name: &str, bytes: usize) -> Result<(), BusyCause> {
+        in_flight.add_bytes(Instant::now(), &client(name), bytes, &BOUNDS)
     }
 
     fn client(name: &str) -> Arc<str> {
@@ -147,22 +193,46 @@ mod tests {
     #[test]
     fn one_client_leaves_room_for_others() {
         let mut in_flight = InFlight::default();
+        try_add(&mut in_flight, "b", 10).unwrap();
         try_add(&mut in_flight, "a", 10).unwrap();
         try_add(&mut in_flight, "a", 10).unwrap();
         assert_eq!(try_add(&mut in_flight, "a", 10), Err(BusyCause::ClientShare));
-        assert_eq!(in_flight.add_bytes(&client("a"), 31, &BOUNDS), Err(BusyCause::ClientShare));
-        try_add(&mut in_flight, "b", 10).unwrap();
+        assert_eq!(add_bytes(&mut in_flight, "a", 31), Err(BusyCause::ClientShare));
         try_add(&mut in_flight, "b", 10).unwrap();
         assert_eq!(try_add(&mut in_flight, "c", 10), Err(BusyCause::InFlight));
     }
 
     #[test]
+    fn the_only_client_may_use_nearly_everything_until_another_one_comes() {
+        let mut in_flight = InFlight::default();
+        let start = Instant::now();
+        let bounds = InFlightBounds { requests: 64, bytes: 6400, limit_jobs: 64, client_share: 0.5 };
+        let admitted = |in_flight: &mut InFlight, now: Instant, name: &str| {
+            let mut admit = || {
+                in_flight.check_request(now, &client(name), 100, &bounds)?;
+                in_flight.add_request(&client(name), 100);
+                Ok::<_, BusyCause>(())
+            };
+            (0..60).take_while(|_| admit().is_ok()).count()
+        };
+        assert_eq!(admitted(&mut in_flight, start, "a"), 56);
+        assert_eq!(admitted(&mut in_flight, start, "b"), 8, "there was room for a client that comes");
+        // It is remembered after its answers, too.
+        (0..56).for_each(|_| in_flight.remove_request(&client("a"), 100));
+        (0..8).for_each(|_| in_flight.remove_request(&client("b"), 100));
+        assert_eq!(admitted(&mut in_flight, start + PRESENCE / 2, "a"), 32);
+        assert_eq!(admitted(&mut in_flight, start + PRESENCE, "a"), 56 - 32);
+    }
+
+    #[test]
     fn a_client_has_its_share_of_what_is_let_in_at_present() {
         let mut in_flight = InFlight::default();
+        let now = Instant::now();
         in_flight.add_request(&client("a"), 10);
         let small = InFlightBounds { limit_jobs: 2, ..BOUNDS };
-        assert_eq!(in_flight.check_request(&client("a"), 10, &small), Err(BusyCause::ClientShare));
-        assert_eq!(in_flight.check_request(&client("b"), 10, &small), Ok(()));
+        let mut check = |name| in_flight.check_request(now, &client(name), 10, &small);
+        assert_eq!(check("a"), Err(BusyCause::ClientShare));
+        assert_eq!(check("b"), Ok(()));
     }
 
     #[test]
@@ -170,8 +240,8 @@ mod tests {
         let mut in_flight = InFlight::default();
         try_add(&mut in_flight, "a", 90).unwrap();
         assert_eq!(try_add(&mut in_flight, "b", 20), Err(BusyCause::Bytes));
-        assert_eq!(in_flight.add_bytes(&client("a"), 11, &BOUNDS), Err(BusyCause::Bytes));
-        assert_eq!(in_flight.add_bytes(&client("a"), 10, &BOUNDS), Ok(()));
+        assert_eq!(add_bytes(&mut in_flight, "a", 11), Err(BusyCause::Bytes));
+        assert_eq!(add_bytes(&mut in_flight, "a", 10), Ok(()));
     }
 
     proptest! {
@@ -187,7 +257,7 @@ mod tests {
                 let mine = jobs.iter().position(|(owner, _)| *owner == index);
                 match (step, mine) {
                     (0, _) if try_add(&mut in_flight, names[index], bytes).is_ok() => jobs.push((index, bytes)),
-                    (1, Some(at)) if in_flight.add_bytes(&clients[index], bytes, &BOUNDS).is_ok() => {
+                    (1, Some(at)) if add_bytes(&mut in_flight, names[index], bytes).is_ok() => {
                         jobs[at].1 += bytes;
                     }
                     (2, Some(at)) => {

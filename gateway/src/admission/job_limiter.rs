@@ -1,15 +1,16 @@
 //! Decides whether one more job may start, and when a refused request should be retried.
 //!
-//! Joins the [`AimdLimit`] on jobs in flight, the [`CompletionRate`] and the [`RetryReservations`] of one gateway. All
+//! Joins the [`AimdLimit`] on jobs in flight, the [`CapacityEstimate`] and the [`RetryReservations`] of one gateway. All
 //! of it runs on explicit time, so tests simulate minutes in milliseconds.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::aimd_limit::AimdLimit;
-use super::completion_rate::CompletionRate;
+use super::capacity::CapacityEstimate;
 use super::fingerprint::RequestFingerprint;
-use super::retry_reservations::{RetryReservations, RetryTime};
+use super::mean_in_flight::MeanInFlight;
+use super::retry_reservations::{RetryReservations, RetryRoom, RetryTime};
 
 /// A job whose body takes longer than this to arrive stops counting until the body is complete. A slow sender occupies
 /// no worker meanwhile, and must not keep others from the workers.
@@ -17,11 +18,28 @@ const MAX_COUNTED_ARRIVAL: Duration = Duration::from_secs(2);
 /// Upper bound of the fraction of the limit that is held back for retries that are expected now. If fewer are expected,
 /// less is held back. So retries with a reservation go first, and no worker idles for retries that do not come.
 const MAX_HELD_BACK: f64 = 0.25;
+/// A wait is a sign of busy workers from this fraction of the target on. The broker's own latency is below it.
+const BUSY_WAIT: u32 = 4;
+/// A job is admitted if it is expected to wait for at most this fraction of its deadline. The rest is for its service,
+/// and for gateways that share the queue and know nothing of each other.
+const MAX_EXPECTED_WAIT: f64 = 0.5;
+/// However slow the workers are, so many jobs may be in flight: with fewer, free workers would go unnoticed.
+const MIN_JOBS: usize = 4;
+/// Capacity in jobs per second that is assumed before the first answer.
+const UNKNOWN_CAPACITY: f64 = 10.0;
+/// After so long without any job, an earlier overload is forgotten.
+const IDLE_TO_FORGET: Duration = Duration::from_secs(1);
+/// If jobs wait and none has been answered for this long, or for as long as answers have ever been apart, the workers
+/// are away.
+const STALL: Duration = Duration::from_secs(5);
+/// Earliest retry while the workers are away.
+const STALL_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Limits the jobs of one gateway.
 pub(super) struct JobLimiter {
+    bounds: JobBounds,
     limit: AimdLimit,
-    completion_rate: CompletionRate,
+    capacity: CapacityEstimate,
     reservations: RetryReservations,
     /// Jobs whose body is arriving: the time of their admission, by number.
     arriving: BTreeMap<u64, Instant>,
@@ -29,6 +47,24 @@ pub(super) struct JobLimiter {
     last_number: u64,
     /// Jobs in flight whose body is complete.
     complete: usize,
+    mean_in_flight: MeanInFlight,
+    /// Since when there is no job in flight.
+    idle_since: Option<Instant>,
+    /// Since when jobs with complete bodies wait for an answer, counted anew with each answer.
+    waiting_since: Instant,
+}
+
+/// The bounds of a [`JobLimiter`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct JobBounds {
+    /// Jobs are refused, where some must be, so that the others wait for about this time.
+    pub(super) target_wait: Duration,
+    /// Most jobs in flight.
+    pub(super) max_jobs: usize,
+    /// Retries are asked for within this time.
+    pub(super) max_retry_after: Duration,
+    /// A job must be answered within this time.
+    pub(super) deadline: Duration,
 }
 
 /// How far a job in flight has come.
@@ -41,101 +77,173 @@ pub(super) enum JobStage {
 }
 
 impl JobLimiter {
-    /// Allows at most `max_jobs`, and fewer while they wait longer than `target_wait`. Retries are asked for within
-    /// `max_retry_after`.
-    pub(super) fn new(
-        now: Instant,
-        target_wait: Duration,
-        max_jobs: usize,
-        max_retry_after: Duration,
-    ) -> Self {
+    /// A limiter that knows nothing of the workers yet.
+    pub(super) fn new(now: Instant, bounds: JobBounds) -> Self {
         Self {
-            limit: AimdLimit::new(target_wait, max_jobs),
-            completion_rate: CompletionRate::new(now),
-            reservations: RetryReservations::new(now, max_retry_after),
+            limit: AimdLimit::new(now, bounds.target_wait, bounds.max_jobs),
+            capacity: CapacityEstimate::new(bounds.target_wait / BUSY_WAIT),
+            reservations: RetryReservations::new(now, bounds.max_retry_after),
+            bounds,
             arriving: BTreeMap::new(),
             last_number: 0,
             complete: 0,
+            mean_in_flight: MeanInFlight::new(now),
+            idle_since: Some(now),
+            waiting_since: now,
         }
     }
 
-    /// The present AIMD limit, in jobs.
-    pub(super) fn limit_jobs(&self) -> usize {
-        self.limit.jobs()
+    /// The present limit, in jobs: the AIMD limit, and at most so many that the last one is answered in time.
+    pub(super) fn limit_jobs(&mut self, now: Instant) -> usize {
+        self.settle(now);
+        self.present_limit(now)
+    }
+
+    /// The capacity estimate in jobs per second; `None` before the first answer.
+    pub(super) fn capacity(&self, now: Instant) -> Option<f64> {
+        self.capacity.per_second(now)
     }
 
     /// Uses up a retry reservation of `fingerprint` that is due; returns whether there was one.
     pub(super) fn take_reservation(&mut self, now: Instant, fingerprint: &RequestFingerprint) -> bool {
+        self.settle(now);
         self.reservations.take(now, fingerprint)
     }
 
     /// Whether one more job fits under the limit. Without a reservation it also leaves room for the retries that are
     /// expected now.
     pub(super) fn has_room(&mut self, now: Instant, has_reservation: bool) -> bool {
-        let limit = self.limit.jobs() as f64;
+        let limit = self.limit_jobs(now) as f64;
         let held_back =
             if has_reservation { 0.0 } else { self.reservations.expected(now).min(limit * MAX_HELD_BACK) };
-        (self.jobs_in_flight(now) + 1) as f64 <= limit - held_back.ceil()
+        (self.jobs_in_flight() + 1) as f64 <= limit - held_back.ceil()
     }
 
     /// Adds a job whose body starts to arrive.
     pub(super) fn add(&mut self, now: Instant) -> JobStage {
+        self.settle(now);
         self.last_number += 1;
         self.arriving.insert(self.last_number, now);
+        self.idle_since = None;
         JobStage::Arriving(self.last_number)
     }
 
     /// Records that the body of a job is complete.
-    pub(super) fn body_complete(&mut self, stage: &mut JobStage) {
+    pub(super) fn body_complete(&mut self, now: Instant, stage: &mut JobStage) {
         if let JobStage::Arriving(number) = *stage {
+            self.settle(now);
             self.arriving.remove(&number);
+            if self.complete == 0 {
+                self.waiting_since = now;
+            }
             self.complete += 1;
+            self.idle_since = None;
             *stage = JobStage::Complete;
         }
     }
 
-    /// Records that a worker answered a job which had waited for `wait`, and adapts the limit.
-    pub(super) fn record_wait(&mut self, now: Instant, wait: Duration) {
-        self.completion_rate.record(now);
-        self.limit.record_wait(now, wait);
+    /// Records that a worker did a job in the time `service`, for which it had waited for `wait`. Adapts the limit.
+    pub(super) fn record_answer(&mut self, now: Instant, wait: Duration, service: Duration) {
+        self.settle(now);
+        self.waiting_since = now;
+        self.capacity.record(now, wait, service);
+        self.limit.record_wait(now, wait, self.capacity.measured_per_second(now));
+    }
+
+    /// Records that a job was not answered although it had waited for `wait`.
+    pub(super) fn record_missed_deadline(&mut self, now: Instant, wait: Duration) {
+        self.settle(now);
+        self.limit.refused(now);
+        self.limit.record_wait(now, wait, self.capacity.measured_per_second(now));
     }
 
     /// Removes a job, however it ended.
-    pub(super) fn remove(&mut self, stage: &JobStage) {
+    pub(super) fn remove(&mut self, now: Instant, stage: &JobStage) {
+        self.settle(now);
         match stage {
             JobStage::Arriving(number) => drop(self.arriving.remove(number)),
             JobStage::Complete => self.complete -= 1,
         }
+        if self.jobs_in_flight() == 0 {
+            self.idle_since.get_or_insert(now);
+        }
     }
 
-    /// Records that a request was refused because of the AIMD limit.
-    pub(super) fn limit_was_binding(&mut self) {
-        self.limit.limit_was_binding();
+    /// Records that a request was refused because of the limit on jobs.
+    pub(super) fn limit_was_binding(&mut self, now: Instant) {
+        self.settle(now);
+        self.limit.limit_was_binding(now);
     }
 
-    /// Reserves a retry for the refused request of `fingerprint`. `min_rate` is a completion rate in jobs per second
-    /// that holds even before any answer was seen; `random` is in `0.0..1.0`.
+    /// Records that a request was refused because of another bound on what is in flight.
+    pub(super) fn refused(&mut self, now: Instant) {
+        self.settle(now);
+        self.limit.refused(now);
+    }
+
+    /// Reserves a retry for the refused request of `fingerprint`. `random` is in `0.0..1.0`.
     pub(super) fn reserve_retry(
         &mut self,
         now: Instant,
         fingerprint: &RequestFingerprint,
-        min_rate: f64,
         random: f64,
     ) -> RetryTime {
-        let rate = self.completion_rate.per_second(now).max(min_rate);
-        // After a decrease more jobs than the limit may be in flight. They complete first.
-        let excess_jobs = self.jobs_in_flight(now).saturating_sub(self.limit.jobs());
-        let earliest = Duration::try_from_secs_f64(excess_jobs as f64 / rate).unwrap_or_default();
-        self.reservations.reserve(now, fingerprint, rate, earliest, random)
+        self.settle(now);
+        let limit = self.present_limit(now);
+        // Every job is over after its deadline, so this rate holds even if no job is ever answered.
+        let min_rate = self.jobs_in_flight() as f64 / self.bounds.deadline.as_secs_f64();
+        let known = self.capacity.per_second(now);
+        let capacity = known.unwrap_or(UNKNOWN_CAPACITY).max(min_rate);
+        let are_away = self.are_workers_away(now);
+        let free_jobs = if are_away || known.is_none() {
+            // Nobody knows what there will be room for. Who is refused now may return within the same second.
+            capacity
+        } else {
+            // What is held back is room for the retries that come in the meantime.
+            (limit as f64 * (1.0 - MAX_HELD_BACK) - self.mean_in_flight.jobs()).max(0.0)
+        };
+        let earliest = if are_away { STALL_RETRY_AFTER } else { self.excess_time(limit, capacity) };
+        self.reservations.reserve(now, fingerprint, RetryRoom { capacity, free_jobs, earliest }, random)
     }
 
-    /// Jobs that count against the limit at `now`.
-    fn jobs_in_flight(&mut self, now: Instant) -> usize {
+    /// The time until no more jobs than the limit are in flight. After a decrease there may be more.
+    fn excess_time(&self, limit: usize, capacity: f64) -> Duration {
+        let excess_jobs = self.jobs_in_flight().saturating_sub(limit);
+        Duration::try_from_secs_f64(excess_jobs as f64 / capacity).unwrap_or(Duration::MAX)
+    }
+
+    fn are_workers_away(&self, now: Instant) -> bool {
+        self.complete > 0
+            && now.saturating_duration_since(self.waiting_since) > STALL.max(self.capacity.max_pause())
+    }
+
+    fn present_limit(&self, now: Instant) -> usize {
+        let max_wait = self.bounds.deadline.as_secs_f64() * MAX_EXPECTED_WAIT;
+        let in_time = self.capacity.measured_per_second(now).map(|capacity| (capacity * max_wait) as usize);
+        let limit = self.limit.jobs();
+        in_time.map_or(limit, |in_time| limit.min(in_time.max(MIN_JOBS)))
+    }
+
+    /// Brings all that depends on time up to `now`, before something changes.
+    fn settle(&mut self, now: Instant) {
         while let Some(oldest) = self.arriving.first_entry()
             && now.saturating_duration_since(*oldest.get()) > MAX_COUNTED_ARRIVAL
         {
             oldest.remove();
         }
+        let in_flight = self.jobs_in_flight();
+        if in_flight == 0 {
+            self.idle_since.get_or_insert(now);
+        }
+        self.mean_in_flight.advance(now, in_flight);
+        self.limit.recover(now, in_flight);
+        if self.idle_since.is_some_and(|since| now.saturating_duration_since(since) >= IDLE_TO_FORGET) {
+            self.reservations.clear(now);
+        }
+    }
+
+    /// Jobs that count against the limit.
+    fn jobs_in_flight(&self) -> usize {
         self.arriving.len() + self.complete
     }
 }
@@ -152,7 +260,11 @@ mod tests {
     }
 
     fn limiter(now: Instant, max_jobs: usize) -> JobLimiter {
-        JobLimiter::new(now, TARGET, max_jobs, Duration::from_secs(30))
+        let longest = Duration::from_secs(30);
+        JobLimiter::new(
+            now,
+            JobBounds { target_wait: TARGET, max_jobs, max_retry_after: longest, deadline: longest },
+        )
     }
 
     #[test]
@@ -165,27 +277,26 @@ mod tests {
         assert!(limiter.has_room(later, false));
         // Once the bodies are complete, the jobs count.
         for stage in &mut stages {
-            limiter.body_complete(stage);
+            limiter.body_complete(later, stage);
         }
         assert!(!limiter.has_room(later, false));
         for stage in stages {
-            limiter.remove(&stage);
+            limiter.remove(later, &stage);
         }
-        assert_eq!(limiter.jobs_in_flight(later), 0);
+        assert_eq!(limiter.jobs_in_flight(), 0);
     }
 
     #[test]
     fn a_caller_who_comes_as_told_goes_first() {
         let start = Instant::now();
         let mut limiter = limiter(start, 8);
+        let mut job = limiter.add(start);
+        limiter.body_complete(start, &mut job);
         for caller in 0..4 {
-            assert_eq!(
-                limiter.reserve_retry(start, &fingerprint(caller), 100.0, 0.0).after,
-                Duration::from_secs(1)
-            );
+            assert_eq!(limiter.reserve_retry(start, &fingerprint(caller), 0.0).after, Duration::from_secs(1));
         }
         let later = start + Duration::from_secs(1);
-        let _in = [(); 6].map(|()| limiter.add(later));
+        let _in = [(); 5].map(|()| limiter.add(later));
         assert!(!limiter.has_room(later, false), "a quarter is held back");
         assert!(limiter.take_reservation(later, &fingerprint(3)));
         assert!(limiter.has_room(later, true));
@@ -199,11 +310,12 @@ mod tests {
         let mut limiter = limiter(start, 100);
         for _ in 0..100 {
             let mut stage = limiter.add(start);
-            limiter.body_complete(&mut stage);
+            limiter.body_complete(start, &mut stage);
         }
-        limiter.record_wait(start, TARGET * 2);
-        assert_eq!(limiter.limit_jobs(), 50);
-        let retry = limiter.reserve_retry(start, &fingerprint(1), 10.0, 0.0);
+        limiter.refused(start);
+        limiter.record_answer(start, TARGET * 2, Duration::from_millis(100));
+        assert_eq!(limiter.limit_jobs(start), 50);
+        let retry = limiter.reserve_retry(start, &fingerprint(1), 0.0);
         assert_eq!(retry, RetryTime { after: Duration::from_secs(5), is_reserved: true });
     }
 }

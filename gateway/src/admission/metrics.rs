@@ -1,7 +1,7 @@
 //! Metrics of admission control.
 
 use faceline_shared::telemetry::Metrics;
-use prometheus::{IntCounter, IntGauge};
+use prometheus::{Gauge, IntCounter, IntGauge};
 
 #[derive(Clone, Debug)]
 pub(super) struct AdmissionMetrics {
@@ -9,8 +9,10 @@ pub(super) struct AdmissionMetrics {
     pub(super) requests: IntGauge,
     /// Bytes in flight.
     pub(super) bytes: IntGauge,
-    /// The AIMD limit.
+    /// The limit on jobs.
     pub(super) limit_jobs: IntGauge,
+    /// The capacity estimate, in jobs per second.
+    pub(super) capacity: Gauge,
     /// Refused requests for whose retry capacity was reserved.
     pub(super) reserved: IntCounter,
     /// Refused requests that found all reservations taken.
@@ -38,7 +40,11 @@ impl AdmissionMetrics {
             ),
             limit_jobs: metrics.gauge(
                 "faceline_gateway_limit_jobs",
-                "Jobs that may be in flight: the AIMD limit, which follows how long jobs wait for a worker.",
+                "Jobs that may be in flight: all that are answered in time, and fewer while requests are refused.",
+            ),
+            capacity: metrics.float_gauge(
+                "faceline_gateway_capacity_jobs_per_second",
+                "Estimate of what the workers can do for this gateway, in jobs per second; 0 before the first answer.",
             ),
             reserved: reservations("reserved"),
             reservations_full: reservations("full"),

@@ -3,7 +3,9 @@
 //! The rate limit of the caller's key comes first (`http/intake`). Then this module checks, in this order:
 //!
 //! 1. the client's share of what is in flight, and this gateway's bounds on requests and body bytes (`in_flight.rs`);
-//! 2. the AIMD limit on jobs, which follows how long jobs wait for a worker (`aimd_limit.rs`).
+//! 2. the limit on jobs (`job_limiter.rs`): a job is admitted while it is expected to be answered in time by workers of
+//!    the estimated capacity (`capacity.rs`). Once some must be refused, the AIMD limit keeps the queue of the others
+//!    short (`aimd_limit.rs`).
 //!
 //! A refused request is answered with `Retry-After`, and capacity is reserved for its retry (`retry_reservations.rs`).
 //! The retry is recognised by its fingerprint (`fingerprint.rs`); callers send nothing for it. Reservations are local
@@ -11,12 +13,13 @@
 
 mod admission_control;
 mod aimd_limit;
-mod completion_rate;
+mod capacity;
 mod core;
 mod decaying_count;
 mod fingerprint;
 mod in_flight;
 mod job_limiter;
+mod mean_in_flight;
 mod metrics;
 mod permit;
 mod retry_reservations;

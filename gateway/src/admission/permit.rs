@@ -13,7 +13,7 @@ pub struct InFlightPermit {
     core: Arc<AdmissionCore>,
     client: Arc<str>,
     fingerprint: RequestFingerprint,
-    /// `None` while the request has no job, so it does not count against the AIMD limit.
+    /// `None` while the request has no job, so it does not count against the limit on jobs.
     job: Option<JobStage>,
     /// Bytes of the body that this permit covers.
     bytes: usize,
@@ -41,15 +41,16 @@ impl InFlightPermit {
     /// # Errors
     /// [`Fault::Busy`]: the client's share or the gateway's bound on bytes is used up.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
+        let now = Instant::now();
         let mut state = self.core.lock();
         let memory = bytes * self.core.bytes_per_body_byte;
-        match state.in_flight.add_bytes(&self.client, memory, &self.core.bounds) {
+        match state.in_flight.add_bytes(now, &self.client, memory, &self.core.bounds) {
             Ok(()) => {
                 self.core.update_gauges(&state);
                 self.bytes += bytes;
                 Ok(())
             }
-            Err(cause) => Err(self.core.refuse(&mut state, Instant::now(), &self.fingerprint, cause)),
+            Err(cause) => Err(self.core.refuse(&mut state, now, &self.fingerprint, cause)),
         }
     }
 
@@ -57,7 +58,7 @@ impl InFlightPermit {
     /// body counts as complete.
     ///
     /// # Errors
-    /// [`Fault::Busy`]: the AIMD limit is reached.
+    /// [`Fault::Busy`]: the limit on jobs is reached.
     pub fn begin_job(&mut self) -> Result<(), Fault> {
         let now = Instant::now();
         let mut state = self.core.lock();
@@ -66,7 +67,7 @@ impl InFlightPermit {
             return Err(self.core.refuse(&mut state, now, &self.fingerprint, BusyCause::Wait));
         }
         let mut job = state.limiter.add(now);
-        state.limiter.body_complete(&mut job);
+        state.limiter.body_complete(now, &mut job);
         self.job = Some(job);
         Ok(())
     }
@@ -74,14 +75,14 @@ impl InFlightPermit {
     /// Ends the job early: it was answered, and what remains of the request needs no worker.
     pub fn end_job(&mut self) {
         if let Some(job) = self.job.take() {
-            self.core.lock().limiter.remove(&job);
+            self.core.lock().limiter.remove(Instant::now(), &job);
         }
     }
 
     /// Records that the whole body has arrived.
     pub fn body_complete(&mut self) {
         if let Some(job) = &mut self.job {
-            self.core.lock().limiter.body_complete(job);
+            self.core.lock().limiter.body_complete(Instant::now(), job);
         }
     }
 
@@ -97,7 +98,7 @@ impl Drop for InFlightPermit {
         let mut state = self.core.lock();
         state.in_flight.remove_request(&self.client, self.bytes * self.core.bytes_per_body_byte);
         if let Some(job) = &self.job {
-            state.limiter.remove(job);
+            state.limiter.remove(Instant::now(), job);
         }
         self.core.update_gauges(&state);
     }

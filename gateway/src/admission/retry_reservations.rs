@@ -2,18 +2,23 @@
 //!
 //! A reservation consists of the fingerprint, by which the retry is recognised ([`RequestFingerprint`]), and a slot of
 //! 0.1 s. `Retry-After` has whole seconds, so the candidates for a refused request are the slots 1 s, 2 s, 3 s, … from
-//! now, and it gets the first one with room. Slots together hold 90 % ([`RESERVABLE`]) of the present completion rate.
-//! So a burst is spread over later seconds, and requests that are refused in different tenths of a second come back in
-//! different tenths. This replaces random jitter, which whole seconds would round away.
+//! now, and it gets the first one with room. The slots of any second together hold 90 % ([`RESERVABLE`]) of the capacity.
+//! One slot holds a tenth of that and what the gateway has room for besides: callers who are refused together return
+//! together, and queue for a moment. Under a lasting overload there is no such room. Then requests that are refused in
+//! different tenths of a second come back in different tenths, which replaces random jitter: whole seconds would round
+//! it away.
 //!
 //! Not every caller retries. Reservations whose slot passed unused are counted, and the capacity is overbooked by the
 //! observed show rate: `slots = rate * 0.9 / show_rate`.
+//!
+//! After a second without any job, all reservations are dropped ([`RetryReservations::clear`]). Whoever comes then
+//! finds room without one, and many callers never come: they must not make others wait once the overload is over.
 //!
 //! No reservation is later than `admission.longest_retry_after`. At three times the capacity, 30 s of reservations are
 //! full after about 15 s. From then on a refused request gets a random time in the last third of that range, without a
 //! reservation: reserving more than can be completed would break the earlier reservations too.
 //!
-//! The scheme and its constants are this project's own. `simulation.rs` holds them to this: at least 90 % of the
+//! The scheme and its constants are this project's own. `simulation/` holds them to this: at least 90 % of the
 //! retries that come as reserved are admitted.
 
 use std::collections::{HashMap, VecDeque};
@@ -30,7 +35,7 @@ const EXPIRY_SLOTS: u64 = 2 * SLOTS_PER_SECOND;
 const LATE_SLOTS: u64 = 5;
 /// Reservations up to this many slots after the present one count as expected now.
 const EARLY_SLOTS: u64 = 3;
-/// Fraction of the completion rate that is reserved. The rest absorbs fluctuations.
+/// Fraction of the capacity that is reserved. The rest absorbs fluctuations.
 const RESERVABLE: f64 = 0.9;
 /// Prior of the show rate: it starts as if this many reservations had been used and none missed.
 const PRIOR_USED: f64 = 10.0;
@@ -46,6 +51,17 @@ pub(super) struct RetryTime {
     pub(super) after: Duration,
     /// Capacity is reserved for the retry at that time.
     pub(super) is_reserved: bool,
+}
+
+/// The room that there will be for retries.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RetryRoom {
+    /// Jobs per second that the workers can do.
+    pub(super) capacity: f64,
+    /// Jobs that may come at once, besides those that the workers do meanwhile.
+    pub(super) free_jobs: f64,
+    /// There is no room before this time has passed.
+    pub(super) earliest: Duration,
 }
 
 /// The reservations of one gateway.
@@ -112,20 +128,29 @@ impl RetryReservations {
         reserved as f64 * self.show_rate(now)
     }
 
-    /// Reserves the first time with room for a retry of `fingerprint`, not before `earliest`, while jobs complete at
-    /// `completion_rate` per second. `random` is in `0.0..1.0` and spreads requests that get no reservation.
+    /// Drops all reservations, and forgets how many callers retried.
+    pub(super) fn clear(&mut self, now: Instant) {
+        self.advance_to(now);
+        self.slots.clear();
+        self.reservations_by_request.clear();
+        self.used = DecayingCount::new(now);
+        self.missed = DecayingCount::new(now);
+    }
+
+    /// Reserves the first time with `room` for a retry of `fingerprint`. `random` is in `0.0..1.0` and spreads requests
+    /// that get no reservation.
     pub(super) fn reserve(
         &mut self,
         now: Instant,
         fingerprint: &RequestFingerprint,
-        completion_rate: f64,
-        earliest: Duration,
+        room: RetryRoom,
         random: f64,
     ) -> RetryTime {
         let present = self.advance_to(now);
-        let max_per_second = (completion_rate * RESERVABLE / self.show_rate(now)).max(1.0);
-        let max_per_slot = (max_per_second / SLOTS_PER_SECOND as f64).max(1.0);
-        let first_second = (earliest.as_secs_f64().ceil() as u64).clamp(1, self.max_seconds);
+        let show_rate = self.show_rate(now);
+        let max_per_second = (room.capacity * RESERVABLE / show_rate).max(1.0);
+        let max_per_slot = (max_per_second / SLOTS_PER_SECOND as f64 + room.free_jobs / show_rate).max(1.0);
+        let first_second = (room.earliest.as_secs_f64().ceil() as u64).clamp(1, self.max_seconds);
         for seconds in first_second..=self.max_seconds {
             let slot = (present + seconds * SLOTS_PER_SECOND - self.first_slot) as usize;
             if self.slots.len() <= slot {
@@ -192,6 +217,10 @@ mod tests {
         RequestFingerprint::new(caller, ConnectionId::default())
     }
 
+    fn room(capacity: f64) -> RetryRoom {
+        RetryRoom { capacity, free_jobs: 0.0, earliest: Duration::ZERO }
+    }
+
     struct Fixture {
         reservations: RetryReservations,
         now: Instant,
@@ -213,8 +242,12 @@ mod tests {
 
         /// The `Retry-After` of `caller` in seconds, and whether it is reserved.
         fn reserve(&mut self, caller: u64, rate: f64) -> (u64, bool) {
+            self.reserve_in(caller, room(rate))
+        }
+
+        fn reserve_in(&mut self, caller: u64, room: RetryRoom) -> (u64, bool) {
             let RetryTime { after, is_reserved } =
-                self.reservations.reserve(self.now, &fingerprint(caller), rate, Duration::ZERO, 0.99);
+                self.reservations.reserve(self.now, &fingerprint(caller), room, 0.99);
             (after.as_secs(), is_reserved)
         }
     }
@@ -240,7 +273,7 @@ mod tests {
         let connections: [Arc<ClientConnection>; 3] = Default::default();
         let fingerprint = |caller: usize| RequestFingerprint::new(7, connections[caller].next_request());
         for caller in 0..2 {
-            fixture.reservations.reserve(fixture.now, &fingerprint(caller), 100.0, Duration::ZERO, 0.0);
+            fixture.reservations.reserve(fixture.now, &fingerprint(caller), room(100.0), 0.0);
         }
         fixture.pass(1000);
         let mut takes = |fingerprint| fixture.reservations.take(fixture.now, &fingerprint);
@@ -264,6 +297,29 @@ mod tests {
     }
 
     #[test]
+    fn who_is_refused_together_may_return_together_where_there_is_room() {
+        let mut fixture = Fixture::new();
+        let idle = RetryRoom { free_jobs: 50.0, ..room(83.0) };
+        let times: Vec<_> = (0..50).map(|caller| fixture.reserve_in(caller, idle)).collect();
+        assert_eq!(times, [(1, true); 50], "all fit into 0.6 s");
+        // The second itself has room for no more than nine tenths of what is done in it.
+        let times: Vec<_> = (50..100).map(|caller| fixture.reserve_in(caller, idle).0).collect();
+        assert_eq!(times.iter().filter(|seconds| **seconds == 1).count(), 7, "{times:?}");
+        assert_eq!(times.iter().max(), Some(&2));
+    }
+
+    #[test]
+    fn callers_who_left_make_nobody_wait_once_all_is_cleared() {
+        let mut fixture = Fixture::new();
+        while fixture.reserve(1, 10.0).0 < 25 {}
+        fixture.pass(3000);
+        fixture.reservations.clear(fixture.now);
+        assert_eq!(fixture.reserve(2, 10.0), (1, true));
+        fixture.pass(1000);
+        assert!(!fixture.takes(1) && fixture.takes(2));
+    }
+
+    #[test]
     fn a_slow_rate_has_room_for_few_in_any_second() {
         let mut fixture = Fixture::new();
         let mut times = Vec::new();
@@ -278,11 +334,20 @@ mod tests {
     #[test]
     fn no_retry_is_reserved_before_there_is_room_at_all() {
         let mut fixture = Fixture::new();
-        let retry =
-            fixture.reservations.reserve(fixture.now, &fingerprint(1), 1.0, Duration::from_millis(4200), 0.0);
+        let later = |capacity, earliest| RetryRoom { earliest, ..room(capacity) };
+        let retry = fixture.reservations.reserve(
+            fixture.now,
+            &fingerprint(1),
+            later(1.0, Duration::from_millis(4200)),
+            0.0,
+        );
         assert_eq!(retry, RetryTime { after: Duration::from_secs(5), is_reserved: true });
-        let never =
-            fixture.reservations.reserve(fixture.now, &fingerprint(2), f64::MIN_POSITIVE, Duration::MAX, 0.5);
+        let never = fixture.reservations.reserve(
+            fixture.now,
+            &fingerprint(2),
+            later(f64::MIN_POSITIVE, Duration::MAX),
+            0.5,
+        );
         assert_eq!(never.after, MAX_RETRY_AFTER);
     }
 

@@ -26,6 +26,15 @@ fn admit(admission: &Arc<Admission>, caller: &Caller, bytes: usize) -> Result<In
     )
 }
 
+const SERVICE: Duration = Duration::from_millis(10);
+
+/// Makes the limit fall to four jobs: many are refused, and a job has waited for long.
+fn overload(admission: &Admission) {
+    let fingerprint = admission.fingerprint(&demo_caller(), "/else", None, ConnectionId::default());
+    let _ = admission.refusal(&fingerprint, BusyCause::QueueFull);
+    admission.record_answer(Duration::from_secs(5), SERVICE);
+}
+
 fn cause(result: Result<impl Sized, Fault>) -> BusyCause {
     let fault = result.err().unwrap();
     let busy = fault.as_busy().unwrap();
@@ -57,12 +66,12 @@ fn long_waits_refuse_what_the_bound_would_let_in() {
         config.limits.inflight_jobs = 8;
         config.limits.client_share = 1.0;
     });
-    admission.record_wait(Duration::from_secs(5));
+    overload(&admission);
     assert!(metrics.encode().contains("faceline_gateway_limit_jobs 4"));
     let _in = [(); 4].map(|()| admit(&admission, &demo, 10).unwrap());
     assert_eq!(cause(admit(&admission, &demo, 10)), BusyCause::Wait);
-    assert!(metrics.encode().contains(r#"faceline_gateway_retry_reservations_total{outcome="reserved"} 1"#));
-    admission.record_wait(Duration::ZERO);
+    assert!(metrics.encode().contains(r#"faceline_gateway_retry_reservations_total{outcome="reserved"} 2"#));
+    admission.record_answer(Duration::ZERO, SERVICE);
     assert!(metrics.encode().contains("faceline_gateway_limit_jobs 5"));
     assert!(admit(&admission, &demo, 10).is_ok());
 }
@@ -73,7 +82,7 @@ fn a_retry_with_a_reservation_goes_before_a_new_request() {
         config.limits.inflight_jobs = 8;
         config.limits.client_share = 1.0;
     });
-    admission.record_wait(Duration::from_secs(5));
+    overload(&admission);
     let start = Instant::now();
     let fingerprint = |length| admission.fingerprint(&demo, "/", Some(length), ConnectionId::default());
     let admit_at = |now, length| admission.admit_at(now, &demo, &fingerprint(length), 10);
@@ -93,11 +102,12 @@ fn a_retry_with_a_reservation_goes_before_a_new_request() {
 #[test]
 fn a_client_has_its_share_of_the_present_limit() {
     let (admission, demo, _) = admission(|config| config.limits.inflight_jobs = 8);
-    admission.record_wait(Duration::from_secs(5));
+    overload(&admission);
+    let mut other = demo.clone();
+    other.client = Arc::from("other");
+    drop(admit(&admission, &other, 10).unwrap());
     let _in = [(); 2].map(|()| admit(&admission, &demo, 10).unwrap());
     assert_eq!(cause(admit(&admission, &demo, 10)), BusyCause::ClientShare);
-    let mut other = demo;
-    other.client = Arc::from("other");
     assert!(admit(&admission, &other, 10).is_ok());
 }
 
@@ -137,7 +147,7 @@ fn what_makes_no_job_takes_room_and_does_not_mind_the_workers() {
         config.limits.inflight_jobs = 8;
         config.limits.client_share = 1.0;
     });
-    admission.record_wait(Duration::from_secs(5));
+    overload(&admission);
     let fingerprint = admission.fingerprint(&demo, "/", None, ConnectionId::default());
     let jobs = [(); 4].map(|()| admit(&admission, &demo, 10).unwrap());
     assert_eq!(cause(admit(&admission, &demo, 10)), BusyCause::Wait);

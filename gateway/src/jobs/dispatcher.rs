@@ -44,7 +44,7 @@ pub struct Dispatcher {
     metrics: JobMetrics,
     /// Name of the present reply queue, while there is one.
     reply_to: Arc<watch::Sender<Option<String>>>,
-    on_wait: Arc<dyn Fn(Duration) + Send + Sync>,
+    on_answer: Arc<dyn Fn(Duration, Duration) + Send + Sync>,
 }
 
 impl Dispatcher {
@@ -69,7 +69,7 @@ impl Dispatcher {
             inline_limit,
             upload_slots: Arc::new(UploadSlots::new()),
             metrics,
-            on_wait: Arc::new(|_| ()),
+            on_answer: Arc::new(|_, _| ()),
         };
         let replies = dispatcher.broker.replies(instance).await;
         let reply_loop = ReplyLoop {
@@ -83,11 +83,11 @@ impl Dispatcher {
         dispatcher
     }
 
-    /// Sets a callback that receives, for each answer, how long its job was outside the worker: the time from its
-    /// publish to its answer, less the worker's time.
+    /// Sets a callback that receives, for each job that a worker did, how long it was outside the worker (the time from
+    /// its publish to its answer, less the worker's time), and the worker's time.
     #[must_use]
-    pub fn on_wait(self, on_wait: impl Fn(Duration) + Send + Sync + 'static) -> Self {
-        Self { on_wait: Arc::new(on_wait), ..self }
+    pub fn on_answer(self, on_answer: impl Fn(Duration, Duration) + Send + Sync + 'static) -> Self {
+        Self { on_answer: Arc::new(on_answer), ..self }
     }
 
     /// Watches the name of the present reply queue. It changes whenever a queue opens or is lost.
@@ -108,7 +108,9 @@ impl Dispatcher {
             Some(WorkerAnswer { outcome, service }) => {
                 let wait = published_at.elapsed().saturating_sub(service);
                 self.metrics.wait.observe(wait.as_secs_f64());
-                (self.on_wait)(wait);
+                if !matches!(outcome, Some(Err(JobFailure::Expired { .. } | JobFailure::BlobLost))) {
+                    (self.on_answer)(wait, service);
+                }
                 Ok(outcome.ok_or(Fault::Internal)??)
             }
             None => Err(self.explain_missed_deadline(job).await),

@@ -35,6 +35,7 @@ async fn the_metrics_have_these_names() {
     let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     assert_snapshot!(types.join("\n"), @r"
     faceline_accounts_current gauge
+    faceline_gateway_capacity_jobs_per_second gauge
     faceline_gateway_inflight_bytes gauge
     faceline_gateway_inflight_jobs gauge
     faceline_gateway_limit_jobs gauge

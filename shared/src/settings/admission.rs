@@ -6,12 +6,13 @@ use serde::Deserialize;
 
 use super::error::{SettingsError, invalid};
 
-/// The adaptive concurrency limit (AIMD), which refuses jobs before the queue grows.
+/// Admission of jobs: the adaptive concurrency limit (AIMD) and `Retry-After`.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct AdmissionSettings {
-    /// If jobs wait longer than this in the queue, a gateway admits fewer of them. It must be above the broker's own latency.
+    /// While a gateway must refuse jobs, it keeps the queue so short that the others wait for about this time. As long as it
+    /// refuses nobody, jobs may wait for up to half their deadline. It must be above the broker's own latency.
     #[serde(with = "humantime_serde")]
     pub target_wait: Duration,
     /// The longest `Retry-After` that a gateway sends, in whole seconds. A caller for whom no capacity can be reserved until

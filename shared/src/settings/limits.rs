@@ -23,7 +23,8 @@ pub struct LimitSettings {
     pub inflight_bytes: usize,
     /// The most requests that a gateway has in progress at the same time, and the upper bound of its adaptive limit on jobs.
     pub inflight_jobs: usize,
-    /// The part of `inflight_jobs` and `inflight_bytes` that one client may use; above 0, at most 1.
+    /// The part of `inflight_jobs` and `inflight_bytes` that one client may use while others are present; above 0, at most 1.
+    /// A client that is alone may use seven eighths at least.
     pub client_share: f64,
     /// Requests a second for a key without a rate of its own.
     pub requests_per_second: u32,

@@ -7,8 +7,8 @@ pub use self::logging::init_logging;
 pub use self::trace::TraceContext;
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// Bucket bounds of histograms of durations, in seconds: 1 ms to 30 s.
@@ -66,6 +66,12 @@ impl Metrics {
     #[must_use]
     pub fn gauge(&self, name: &str, help: &str) -> IntGauge {
         self.register(IntGauge::new(name, help), name)
+    }
+
+    /// Registers a gauge whose values have fractions.
+    #[must_use]
+    pub fn float_gauge(&self, name: &str, help: &str) -> Gauge {
+        self.register(Gauge::new(name, help), name)
     }
 
     /// Registers gauges with labels.

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests read environment variables")]
 
 mod broker;
+mod burst;
 mod bws;
 mod client;
 mod cluster;
