@@ -121,6 +121,8 @@ impl Settings {
     /// [`SettingsError::Invalid`] about the first setting that is wrong.
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
         self.http.validate()?;
+        self.store.tls.validate("store.tls")?;
+        self.blobs.tls.validate("blobs.tls")?;
         self.validate_backends()?;
         self.objects.validate()?;
         self.validate_accounts()?;

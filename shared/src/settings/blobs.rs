@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::client_tls::ClientTls;
 use super::store::StoreUrl;
 
 /// The store of pictures on their way to a worker.
@@ -11,4 +12,6 @@ use super::store::StoreUrl;
 pub struct BlobSettings {
     /// `embedded:` (standalone program only), or `redis://…` or `rediss://…`. If this is not set, it is `store.url`.
     pub url: Option<StoreUrl>,
+    /// TLS towards the blob store's Redis, where `blobs.url` asks for it. Without `blobs.url`, `store.tls` counts.
+    pub tls: ClientTls,
 }

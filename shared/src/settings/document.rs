@@ -31,13 +31,14 @@ This file is made from the source code (`shared/src/settings/`); to change it, c
 ";
 
 /// Files of the structs that the document shows.
-const SOURCES: [&str; 22] = [
+const SOURCES: [&str; 23] = [
     include_str!("all.rs"),
     include_str!("accounts.rs"),
     include_str!("admin.rs"),
     include_str!("admission.rs"),
     include_str!("blobs.rs"),
     include_str!("broker.rs"),
+    include_str!("client_tls.rs"),
     include_str!("face.rs"),
     include_str!("findings.rs"),
     include_str!("http.rs"),

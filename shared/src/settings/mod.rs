@@ -11,6 +11,7 @@ mod admission;
 mod all;
 mod blobs;
 mod broker;
+mod client_tls;
 #[cfg(test)]
 mod document;
 mod error;
@@ -43,6 +44,7 @@ pub use self::admission::AdmissionSettings;
 pub use self::all::Settings;
 pub use self::blobs::BlobSettings;
 pub use self::broker::{BrokerSettings, BrokerUrl, TopologyMode};
+pub use self::client_tls::ClientTls;
 pub use self::error::{EXIT_BAD_SETTINGS, InvalidUrl, SettingsError};
 pub use self::face::FaceSettings;
 pub use self::findings::FindingSettings;

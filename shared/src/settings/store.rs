@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de};
 
+use super::client_tls::ClientTls;
 use super::error::InvalidUrl;
 use crate::redact::SecretUrl;
 
@@ -59,10 +60,12 @@ impl serde::Serialize for StoreUrl {
 pub struct StoreSettings {
     /// `embedded:` for files in `data_dir` (standalone program only), or `redis://…` or `rediss://…`.
     pub url: StoreUrl,
+    /// TLS towards Redis, where the address asks for it.
+    pub tls: ClientTls,
 }
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        Self { url: StoreUrl::Embedded }
+        Self { url: StoreUrl::Embedded, tls: ClientTls::default() }
     }
 }
