@@ -193,7 +193,7 @@ fn warn_of_unshared_files(settings: &Settings) {
 /// Opens the session store and the object store. Both are sealed with the data keys.
 fn open_stores(services: &SharedServices) -> Result<(SealedStores, SealedObjects), GatewayError> {
     let SharedServices { settings, keys, .. } = services;
-    let stores = SealedStores::new(store::open(&settings.store.url, &settings.data_dir)?, keys.data.clone());
+    let stores = SealedStores::new(store::open(&settings.store, &settings.data_dir)?, keys.data.clone());
     let objects = SealedObjects::new(object::open(&settings.objects, &settings.data_dir)?, keys.data.clone());
     Ok((stores, objects))
 }

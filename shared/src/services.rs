@@ -47,7 +47,8 @@ impl SharedServices {
     pub fn open(settings: Settings) -> Result<Self, ServicesError> {
         let keys = Keys::load(&settings)?;
         let broker = broker::open(&settings.broker)?;
-        let blobs = SealedBlobs::new(blob::open(settings.blobs_url())?, keys.data.clone());
+        let blobs =
+            SealedBlobs::new(blob::open(settings.blobs_url(), settings.blobs_tls())?, keys.data.clone());
         Ok(Self { keys, broker, blobs, metrics: Metrics::new(), readiness: Readiness::new(), settings })
     }
 }

@@ -9,6 +9,7 @@ use super::admin::AdminSettings;
 use super::admission::AdmissionSettings;
 use super::blobs::BlobSettings;
 use super::broker::BrokerSettings;
+use super::client_tls::ClientTls;
 use super::error::{SettingsError, invalid};
 use super::face::FaceSettings;
 use super::findings::FindingSettings;
@@ -113,6 +114,12 @@ impl Settings {
     #[must_use]
     pub fn blobs_url(&self) -> &StoreUrl {
         self.blobs.url.as_ref().unwrap_or(&self.store.url)
+    }
+
+    /// TLS towards the blob store: that of the section that has its address.
+    #[must_use]
+    pub fn blobs_tls(&self) -> &ClientTls {
+        if self.blobs.url.is_some() { &self.blobs.tls } else { &self.store.tls }
     }
 
     /// Checks every section, and what sections require of each other.
