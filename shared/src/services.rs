@@ -49,6 +49,8 @@ impl SharedServices {
         let broker = broker::open(&settings.broker)?;
         let blobs =
             SealedBlobs::new(blob::open(settings.blobs_url(), settings.blobs_tls())?, keys.data.clone());
-        Ok(Self { keys, broker, blobs, metrics: Metrics::new(), readiness: Readiness::new(), settings })
+        let metrics = Metrics::new();
+        let readiness = Readiness::with_metrics(&metrics);
+        Ok(Self { keys, broker, blobs, metrics, readiness, settings })
     }
 }

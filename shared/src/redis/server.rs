@@ -33,8 +33,8 @@ impl RedisTimeouts {
     };
 }
 
-/// The shortest time for which requests fail at once after a failed attempt to connect.
-const MIN_PAUSE: Duration = Duration::from_millis(10);
+/// An attempt to connect that fails within this time, as a refused one does, can be repeated by each request.
+const QUICK_FAILURE: Duration = Duration::from_millis(100);
 
 /// A request to a server.
 enum Request<'a> {
@@ -60,8 +60,8 @@ struct Failure {
 /// The master of a Redis installation, over one multiplexed connection.
 ///
 /// The connection is replaced when it breaks, when an answer is late, and when the server says that it is not the master, or not
-/// ready. While there is no master, requests fail at once for as long as the last attempt to find it took, so that they do not all
-/// wait for a server that does not answer.
+/// ready. After an attempt to connect that took long, requests fail at once for as long as it took: they do not all wait for a
+/// server that does not answer.
 pub struct RedisServer {
     connector: Connector,
     timeouts: RedisTimeouts,
@@ -76,7 +76,7 @@ struct Current {
     outage: Option<Outage>,
 }
 
-/// After an attempt to connect failed.
+/// After an attempt to connect that failed slowly.
 struct Outage {
     /// Until then, no other attempt is made.
     until: Instant,
@@ -216,8 +216,9 @@ impl RedisServer {
                 Ok((current.generation, connection))
             }
             Err(error) => {
-                let pause = begun.elapsed().max(MIN_PAUSE);
-                current.outage = Some(Outage { until: Instant::now() + pause, error: error.clone() });
+                let took = begun.elapsed();
+                current.outage =
+                    (took > QUICK_FAILURE).then(|| Outage { until: begun + 2 * took, error: error.clone() });
                 Err(error)
             }
         }
