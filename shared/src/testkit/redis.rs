@@ -111,6 +111,20 @@ impl Redis {
         tokio::time::timeout(SYNC_TIMEOUT, synchronised).await.expect("the replica does not synchronise");
     }
 
+    /// Hands the role of the master over to `replica`, which loses no write (`FAILOVER`). Connections to both stay open.
+    ///
+    /// # Panics
+    /// The roles do not change.
+    pub async fn hand_over_to(&self, replica: &Self) {
+        self.control(&["FAILOVER", "TO", "127.0.0.1", &replica.port.to_string()]).await;
+        let changed = async {
+            while !(self.control(&["ROLE"]).await.starts_with("slave")
+                && replica.control(&["ROLE"]).await.starts_with("master"))
+            {}
+        };
+        tokio::time::timeout(SYNC_TIMEOUT, changed).await.expect("the roles do not change");
+    }
+
     /// Makes this replica a master.
     ///
     /// # Panics

@@ -6,6 +6,7 @@ mod bws;
 mod client;
 mod cluster;
 mod conversion;
+mod failover;
 mod hostile;
 mod keys;
 mod limits;
