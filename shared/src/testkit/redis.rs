@@ -125,14 +125,6 @@ impl Redis {
         tokio::time::timeout(SYNC_TIMEOUT, changed).await.expect("the roles do not change");
     }
 
-    /// Makes this replica a master.
-    ///
-    /// # Panics
-    /// The server does not answer.
-    pub async fn promote(&self) {
-        assert!(self.control(&["REPLICAOF", "NO", "ONE"]).await.starts_with("OK"), "it stays a replica");
-    }
-
     /// Kills the server with SIGKILL and waits until it has ended.
     pub async fn kill9(&mut self) {
         self.end("KILL").await;

@@ -57,12 +57,6 @@ async fn pair(options: &[&str]) -> (Redis, Redis) {
     (master, replica)
 }
 
-/// Swaps the roles of the two. Connections stay open.
-async fn switch(master: &Redis, replica: &Redis) {
-    replica.promote().await;
-    master.replicate(replica).await;
-}
-
 #[tokio::test]
 async fn no_change_fails_once_the_name_leads_to_the_new_master() {
     let (one, two) = pair(&[]).await;
@@ -71,7 +65,7 @@ async fn no_change_fails_once_the_name_leads_to_the_new_master() {
     users.change().await.unwrap();
     let session = created(&users.store).await;
     name.redirect(two.address());
-    switch(&one, &two).await;
+    one.hand_over_to(&two).await;
     // The connections are open, and the server at their other end is a replica now.
     users.change().await.unwrap();
     add(&users.store, &session, "a face").await;
@@ -96,7 +90,7 @@ async fn a_change_that_the_old_master_made_is_not_made_again_by_the_new_one() {
     let failover = async {
         until(async || two.control(&["KEYS", "*answer*"]).await.lines().nth(2).map(drop)).await;
         name.redirect(two.address());
-        switch(&one, &two).await;
+        one.hand_over_to(&two).await;
         name.cut();
         name.pass();
     };
@@ -111,7 +105,7 @@ async fn an_address_that_stays_with_the_replica_is_wrong_and_says_so_at_once() {
     let users = Users::of(&one.url());
     users.change().await.unwrap();
     let session = created(&users.store).await;
-    switch(&one, &two).await;
+    one.hand_over_to(&two).await;
     for _ in 0..20 {
         let begun = Instant::now();
         let refused = users.store.sessions.create(&name(), bytes("x"), HOUR, later()).await;
@@ -126,7 +120,7 @@ async fn an_address_that_stays_with_the_replica_is_wrong_and_says_so_at_once() {
     let error = users.blobs.check().await.unwrap_err();
     assert!(matches!(error, BlobError::Unfit(_)) && error.is_misconfiguration(), "{error}");
 
-    switch(&two, &one).await;
+    two.hand_over_to(&one).await;
     until(async || users.change().await.ok()).await;
     users.store.health.check().await.unwrap();
 }
@@ -137,7 +131,7 @@ async fn a_connection_that_only_reads_leaves_a_replica_with_the_next_check() {
     let users = Users::of(&format!("redis://{},{}", one.address(), two.address()));
     users.store.health.check().await.unwrap();
     let session = created(&users.store).await;
-    switch(&one, &two).await;
+    one.hand_over_to(&two).await;
     // A writable replica takes writes, and loses them.
     users.store.health.check().await.unwrap();
     users.store.sessions.delete(&session, later()).await.unwrap();
@@ -155,7 +149,7 @@ async fn of_several_servers_the_master_is_used_whichever_it_is() {
     let users = Users::of(&format!("redis://{},127.0.0.1:{away},{b},{a}", silent.address()));
     users.change().await.unwrap();
     for (master, replica) in [(&one, &two), (&two, &one), (&one, &two)] {
-        switch(master, replica).await;
+        master.hand_over_to(replica).await;
         users.change().await.unwrap();
         users.store.health.check().await.unwrap();
     }
@@ -272,4 +266,23 @@ async fn an_outage_costs_few_requests_more_than_a_moment() {
     proxy.cut();
     proxy.pass();
     until(async || users.change().await.ok()).await;
+}
+
+#[tokio::test]
+async fn a_user_with_the_documented_rights_is_enough() {
+    let server = Redis::start().await;
+    // Without the last two, the role is not known, and the policy is read elsewhere.
+    let rights =
+        ["+@read", "+@write", "+@scripting", "+@connection", "+time", "+info", "+role", "+config|get"];
+    for count in [rights.len(), rights.len() - 2] {
+        let user = ["ACL", "SETUSER", "faceline", "reset", "on", ">s3cret", "~faceline:*"];
+        server.control(&[&user[..], &rights[..count]].concat()).await;
+        let users = Users::of(&format!("redis://faceline:s3cret@{}", server.address()));
+        users.store.health.check().await.unwrap();
+        users.blobs.check().await.unwrap();
+        users.change().await.unwrap();
+        let session = created(&users.store).await;
+        users.store.sessions.delete(&session, row("x", Duration::ZERO)).await.unwrap();
+        assert_eq!(users.store.outbox.lease(Lane::Sessions, 9, MINUTE).await.unwrap().len(), 1);
+    }
 }
