@@ -131,12 +131,15 @@ async fn a_connection_that_only_reads_leaves_a_replica_with_the_next_check() {
     let users = Users::of(&format!("redis://{},{}", one.address(), two.address()));
     users.store.health.check().await.unwrap();
     let session = created(&users.store).await;
-    one.hand_over_to(&two).await;
+    let id = session.id.to_string();
+    let has_session = async || two.control(&["KEYS", "*:session:*"]).await.contains(&id);
+    until(async || has_session().await.then_some(())).await;
+    two.control(&["REPLICAOF", "NO", "ONE"]).await;
+    one.replicate(&two).await;
     // A writable replica takes writes, and loses them.
     users.store.health.check().await.unwrap();
     users.store.sessions.delete(&session, later()).await.unwrap();
-    let keys = two.control(&["KEYS", "*session*"]).await;
-    assert!(!keys.contains(&session.id.to_string()), "{keys}");
+    assert!(!has_session().await, "it was deleted elsewhere");
 }
 
 #[tokio::test]
