@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::error::RedisServerError;
 use super::first_success::first_success;
-use super::server::RedisTimeouts;
+use super::timeouts::RedisTimeouts;
 use super::tls;
 use super::url::RedisUrl;
 use crate::settings::ClientTls;
@@ -71,7 +71,7 @@ impl Connector {
         };
         match timeout(self.limit, finding).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(errors)) => Err(self.explain(most_telling(errors))),
+            Ok(Err(errors)) => Err(self.explain(most_telling(&errors))),
             Err(_) => Err(RedisServerError::Unreachable(format!("no connection within {:?}", self.limit))),
         }
     }
@@ -159,7 +159,7 @@ fn at(address: impl Display, error: RedisServerError) -> RedisServerError {
 }
 
 /// Of the errors of several servers, the one that says most: a replica is to be expected where another server is the master.
-fn most_telling(errors: Vec<RedisServerError>) -> RedisServerError {
+fn most_telling(errors: &[RedisServerError]) -> RedisServerError {
     let is_replica = |error: &RedisServerError| matches!(error, RedisServerError::NotMaster(_));
     let wrong = errors.iter().find(|error| error.is_misconfiguration() && !is_replica(error));
     let told = wrong.or_else(|| errors.iter().find(|error| !is_replica(error))).or_else(|| errors.first());
@@ -174,8 +174,8 @@ mod tests {
     #[test]
     fn the_error_of_several_servers_is_the_one_that_says_most() {
         let (replica, away, refused) = (NotMaster("a".into()), Unreachable("b".into()), Refused("c".into()));
-        assert_eq!(most_telling(vec![replica.clone(), away.clone(), refused.clone()]), refused);
-        assert_eq!(most_telling(vec![replica.clone(), away.clone()]), away);
-        assert_eq!(most_telling(vec![replica.clone(), replica.clone()]), replica);
+        assert_eq!(most_telling(&[replica.clone(), away.clone(), refused.clone()]), refused);
+        assert_eq!(most_telling(&[replica.clone(), away.clone()]), away);
+        assert_eq!(most_telling(&[replica.clone(), replica.clone()]), replica);
     }
 }

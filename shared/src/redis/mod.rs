@@ -10,9 +10,11 @@ mod connect;
 mod error;
 mod first_success;
 mod server;
+mod timeouts;
 mod tls;
 mod url;
 
 pub use self::error::RedisServerError;
-pub use self::server::{RedisServer, RedisTimeouts};
+pub use self::server::RedisServer;
+pub use self::timeouts::RedisTimeouts;
 pub use self::url::{InvalidRedisUrl, RedisUrl};

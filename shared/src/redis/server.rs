@@ -9,29 +9,10 @@ use tokio::time::{Instant, timeout};
 
 use super::connect::{Connector, assert_master};
 use super::error::{RedisServerError, Symptom};
+use super::timeouts::RedisTimeouts;
 use super::url::RedisUrl;
 use crate::settings::ClientTls;
 use crate::tls;
-
-/// How long to wait for a server.
-#[derive(Clone, Copy, Debug)]
-pub struct RedisTimeouts {
-    /// For a new connection, from the question where the master is.
-    pub connect: Duration,
-    /// For an answer. After that the connection is given up.
-    pub answer: Duration,
-    /// For a whole operation: connection, answer, and repetition.
-    pub operation: Duration,
-}
-
-impl RedisTimeouts {
-    /// The timeouts of stores.
-    const STORE: Self = Self {
-        connect: Duration::from_secs(1),
-        answer: Duration::from_secs(3),
-        operation: Duration::from_secs(5),
-    };
-}
 
 /// An attempt to connect that fails within this time, as a refused one does, can be repeated by each request.
 const QUICK_FAILURE: Duration = Duration::from_millis(100);

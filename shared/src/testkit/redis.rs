@@ -116,11 +116,13 @@ impl Redis {
     /// # Panics
     /// The roles do not change.
     pub async fn hand_over_to(&self, replica: &Self) {
-        self.control(&["FAILOVER", "TO", "127.0.0.1", &replica.port.to_string()]).await;
         let changed = async {
             while !(self.control(&["ROLE"]).await.starts_with("slave")
                 && replica.control(&["ROLE"]).await.starts_with("master"))
-            {}
+            {
+                // The replica may refuse at first; this has no effect while a change is under way.
+                self.control(&["FAILOVER", "TO", "127.0.0.1", &replica.port.to_string()]).await;
+            }
         };
         tokio::time::timeout(SYNC_TIMEOUT, changed).await.expect("the roles do not change");
     }
