@@ -2,24 +2,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use faceline_gateway_store::rate::{RateError, Rates};
 use faceline_gateway_store::sealed::SealedStores;
-use faceline_gateway_store::{self as store, StoreError, StoreHealth};
+use faceline_gateway_store::{self as store, StoreError};
 use faceline_shared::admin::Condition;
-use faceline_shared::broker::Queue;
 use faceline_shared::object::{self, ObjectError, SealedObjects};
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::Settings;
 use faceline_shared::shutdown::CancellationToken;
-use prometheus::{IntGauge, IntGaugeVec};
-use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::accounts::{Accounts, AccountsError};
 use crate::admission::Admission;
+use crate::dependencies::Dependencies;
 use crate::families::biometric::BiometricServices;
 use crate::families::biometric::template::TemplateCodec;
 use crate::families::bws::Bws;
@@ -29,12 +26,6 @@ use crate::jobs::{Dispatcher, WorkerClient};
 use crate::sessions::{OutboxProcessor, Sessions};
 use crate::signing::{Signer, SigningError};
 use crate::usage::{Mover, Usage};
-
-/// How often queues and stores are polled, for /metrics and /readyz.
-const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// The queues whose depth is measured.
-const MEASURED_QUEUES: [Queue; 5] =
-    [Queue::Interactive, Queue::Replay, Queue::Quarantine, Queue::Results, Queue::DeadLetters];
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -91,8 +82,7 @@ impl Gateway {
     /// cannot be bound.
     pub async fn start(services: SharedServices) -> Result<Self, GatewayError> {
         let listening = services.readiness.condition("listener");
-        let connected = services.readiness.condition("gateway_broker");
-        let dependencies = DependencyWatch::new(&services);
+        let dependencies = Dependencies::new(&services);
         let settings = &services.settings;
         let accounts = Arc::new(Accounts::load(settings, &services.keys.data, &services.metrics)?);
         if !settings.broker.url.is_embedded() {
@@ -114,8 +104,12 @@ impl Gateway {
             &services.metrics,
         ));
         let mut background = vec![
-            tokio::spawn(follow_connection(dispatcher.watch_connection(), connected)),
-            tokio::spawn(dependencies.run(services.clone(), stores.health, objects.clone())),
+            tokio::spawn(dependencies.watch(
+                services.clone(),
+                stores.health,
+                objects.clone(),
+                dispatcher.watch_connection(),
+            )),
             tokio::spawn(Arc::clone(&signer).watch()),
             tokio::spawn(Arc::clone(&accounts).watch()),
         ];
@@ -196,7 +190,7 @@ fn warn_of_unshared_files(settings: &Settings) {
 /// Opens the session store and the object store. Both are sealed with the data keys.
 fn open_stores(services: &SharedServices) -> Result<(SealedStores, SealedObjects), GatewayError> {
     let SharedServices { settings, keys, .. } = services;
-    let stores = SealedStores::new(store::open(&settings.store.url, &settings.data_dir)?, keys.data.clone());
+    let stores = SealedStores::new(store::open(&settings.store, &settings.data_dir)?, keys.data.clone());
     let objects = SealedObjects::new(object::open(&settings.objects, &settings.data_dir)?, keys.data.clone());
     Ok((stores, objects))
 }
@@ -220,67 +214,4 @@ async fn start_dispatcher(
     .await;
     let admission = Arc::clone(admission);
     dispatcher.on_answer(move |wait, service| admission.record_answer(wait, service))
-}
-
-/// Shows in the readiness whether the dispatcher has a reply queue, that is, whether the broker is connected.
-async fn follow_connection(mut reply_to: watch::Receiver<Option<String>>, connected: Condition) {
-    loop {
-        connected.set(reply_to.borrow_and_update().is_some());
-        if reply_to.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Shows the state of queues and stores in readiness and metrics.
-struct DependencyWatch {
-    blobs_usable: Condition,
-    store_usable: Condition,
-    /// No condition of the readiness: only sessions that keep pictures need the object store.
-    objects_up: IntGauge,
-    queue_ready: IntGaugeVec,
-    queue_consumers: IntGaugeVec,
-}
-
-impl DependencyWatch {
-    fn new(services: &SharedServices) -> Self {
-        let metrics = &services.metrics;
-        Self {
-            blobs_usable: services.readiness.condition("gateway_blobs"),
-            store_usable: services.readiness.condition("gateway_store"),
-            objects_up: metrics
-                .gauge("faceline_object_store_up", "Whether the object store answers (1 or 0)."),
-            queue_ready: metrics.gauges("faceline_queue_ready", "Messages waiting in a queue.", &["queue"]),
-            queue_consumers: metrics.gauges("faceline_queue_consumers", "Consumers of a queue.", &["queue"]),
-        }
-    }
-
-    async fn run(self, services: SharedServices, store: Arc<dyn StoreHealth>, objects: SealedObjects) {
-        let mut interval = tokio::time::interval(POLL_INTERVAL);
-        loop {
-            interval.tick().await;
-            self.measure_queues(&services).await;
-            let blobs = services.blobs.check().await;
-            self.blobs_usable.set(succeeded("the blob store is not usable", &blobs));
-            self.store_usable.set(succeeded("the session store is not usable", &store.check().await));
-            self.objects_up.set(succeeded("the object store is not usable", &objects.check().await).into());
-        }
-    }
-
-    async fn measure_queues(&self, services: &SharedServices) {
-        for queue in MEASURED_QUEUES {
-            if let Ok(depth) = services.broker.depth(&queue).await {
-                self.queue_ready.with_label_values(&[queue.name()]).set(depth.ready as i64);
-                self.queue_consumers.with_label_values(&[queue.name()]).set(depth.consumers as i64);
-            }
-        }
-    }
-}
-
-/// Whether a check succeeded. Logs `warning` if it did not.
-fn succeeded(warning: &'static str, check: &Result<(), impl std::fmt::Display>) -> bool {
-    if let Err(error) = check {
-        tracing::warn!(%error, "{warning}");
-    }
-    check.is_ok()
 }

@@ -15,6 +15,7 @@
 pub mod accounts;
 pub mod admission;
 pub mod command;
+mod dependencies;
 pub mod families;
 pub mod fault;
 mod gateway;

@@ -76,6 +76,10 @@ fn without_password(url: &str) -> String {
     let Some(rest) = rest.strip_prefix("//") else {
         return format!("{scheme}:{}", if rest.is_empty() { "" } else { "…" });
     };
+    // A query may hold another password, and where it begins is not certain before the address is understood as a whole.
+    if rest.to_ascii_lowercase().contains("password=") {
+        return format!("{scheme}://…");
+    }
     // The last @ ends the credentials: a password may hold an unescaped @ or /.
     let Some((credentials, host)) = rest.rsplit_once('@') else {
         return url.to_owned();
@@ -98,6 +102,8 @@ mod tests {
             ("redis://user:s3c@ret@host/1", "redis://user:…@host/1"),
             ("amqp://user:s3/cret@host/vhost", "amqp://user:…@host/vhost"),
             ("amqps://user@host", "amqps://user:…@host"),
+            ("redis+sentinel://u:s3cret@a:1,b:2/main/0", "redis+sentinel://u:…@a:1,b:2/main/0"),
+            ("redis+sentinel://a,b/main?sentinel_password=s3c@ret", "redis+sentinel://…"),
             ("user:s3cret", "user:…"),
             ("s3cret", "…"),
         ] {

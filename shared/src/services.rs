@@ -47,9 +47,11 @@ impl SharedServices {
     pub fn open(settings: Settings) -> Result<Self, ServicesError> {
         let keys = Keys::load(&settings)?;
         let broker = broker::open(&settings.broker)?;
-        let blobs = SealedBlobs::new(blob::open(settings.blobs_url())?, keys.data.clone());
+        let blobs =
+            SealedBlobs::new(blob::open(settings.blobs_url(), settings.blobs_tls())?, keys.data.clone());
         let metrics = Metrics::new();
         broker::export_health(&broker, &metrics);
-        Ok(Self { keys, broker, blobs, metrics, readiness: Readiness::new(), settings })
+        let readiness = Readiness::with_metrics(&metrics);
+        Ok(Self { keys, broker, blobs, metrics, readiness, settings })
     }
 }

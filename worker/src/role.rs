@@ -1,5 +1,6 @@
 //! The role of the worker: builds it from its parts, runs it, and drains it.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -7,10 +8,11 @@ use std::time::Duration;
 use faceline_models::calibration::{Calibration, CalibrationError};
 use faceline_models::manifest::{Output, Role};
 use faceline_models::{Repository, RepositoryError};
-use faceline_shared::admin::Condition;
+use faceline_shared::admin::{Condition, Standing};
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::Settings;
 use faceline_shared::shutdown::CancellationToken;
+use tokio::time::MissedTickBehavior;
 
 use crate::inference::{Device, InferenceError, Runtime, UnknownDevice};
 use crate::jobs::{Availability, Consumer, Engine, Handler as _, WorkerMetrics};
@@ -160,16 +162,31 @@ pub(crate) async fn report_availability(mut availability: Availability, models: 
     }
 }
 
-/// Checks broker and blob store again and again.
-async fn check_connections(services: SharedServices, connected: Condition, blobs: Condition) {
-    let mut interval = tokio::time::interval(CHECK_INTERVAL);
-    loop {
-        interval.tick().await;
-        connected.set(services.broker.is_connected());
-        let check = services.blobs.check().await;
-        if let Err(error) = &check {
-            tracing::warn!(%error, "the blob store is not usable");
+/// Checks broker and blob store again and again, each on its own.
+async fn check_connections(
+    services: SharedServices,
+    broker: Condition,
+    blobs: Condition,
+) -> (Infallible, Infallible) {
+    let check_broker = async || -> Infallible {
+        let mut interval = tokio::time::interval(CHECK_INTERVAL);
+        loop {
+            interval.tick().await;
+            let away = || Standing::Degraded("the broker is not connected".into());
+            broker.report(if services.broker.is_connected() { Standing::Met } else { away() });
         }
-        blobs.set(check.is_ok());
-    }
+    };
+    let check_blobs = async || -> Infallible {
+        let mut interval = tokio::time::interval(CHECK_INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            blobs.report(match services.blobs.check().await {
+                Ok(()) => Standing::Met,
+                Err(error) if error.is_misconfiguration() => Standing::Unmet(error.to_string()),
+                Err(error) => Standing::Degraded(error.to_string()),
+            });
+        }
+    };
+    tokio::join!(check_broker(), check_blobs())
 }

@@ -16,7 +16,7 @@ use faceline_shared::job::{
     CarriedPicture, CodedPicture, Coding, JobEnvelope, JobFailure, JobResult, Outcome, ReplyEnvelope, Task,
 };
 use faceline_shared::seal::KeyRing;
-use faceline_shared::settings::StoreUrl;
+use faceline_shared::settings::{ClientTls, StoreUrl};
 use faceline_shared::telemetry::{Metrics, TraceContext};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -41,7 +41,8 @@ impl Site {
 
     async fn over(broker: SharedBroker) -> Self {
         let keys = KeyRing::generate().unwrap();
-        let blobs = SealedBlobs::new(blob::open(&StoreUrl::Embedded).unwrap(), keys.clone());
+        let blobs =
+            SealedBlobs::new(blob::open(&StoreUrl::Embedded, &ClientTls::default()).unwrap(), keys.clone());
         let metrics = Metrics::new();
         let dispatcher =
             Dispatcher::start("g", broker.clone(), blobs.clone(), keys.clone(), INLINE_LIMIT, &metrics).await;

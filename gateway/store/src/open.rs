@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use faceline_shared::settings::StoreUrl;
+use faceline_shared::settings::{StoreSettings, StoreUrl};
 
 use crate::embedded::EmbeddedStore;
 use crate::idempotency::IdempotencyStore;
@@ -34,13 +34,13 @@ impl Stores {
     }
 }
 
-/// Opens the store at `url`: a file in `data_dir`, which is opened now, or a Redis server, to which the first use connects.
+/// Opens the store that `settings` name: a file in `data_dir`, which is opened now, or a Redis server, to which the first use connects.
 ///
 /// # Errors
-/// [`StoreError::Url`]; for a file also [`StoreError::Broken`] and [`StoreError::Full`].
-pub fn open(url: &StoreUrl, data_dir: &Path) -> Result<Stores, StoreError> {
-    match url {
+/// [`StoreError::Url`], [`StoreError::Tls`]; for a file also [`StoreError::Broken`] and [`StoreError::Full`].
+pub fn open(settings: &StoreSettings, data_dir: &Path) -> Result<Stores, StoreError> {
+    match &settings.url {
         StoreUrl::Embedded => Ok(Stores::of(EmbeddedStore::open(data_dir)?)),
-        StoreUrl::Redis(url) => Ok(Stores::of(RedisStore::new(url)?)),
+        StoreUrl::Redis(url) => Ok(Stores::of(RedisStore::new(url, &settings.tls)?)),
     }
 }

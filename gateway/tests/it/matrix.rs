@@ -5,6 +5,7 @@ use base64_simd::STANDARD;
 use faceline_gateway::accounts::Permission;
 use faceline_gateway::http::operations::{self, Access, MakesJob, Operation};
 use faceline_shared::seal::{KeyRing, Purpose};
+use faceline_shared::settings::StoreUrl;
 use faceline_shared::testkit::Redis;
 use uuid::Uuid;
 
@@ -138,7 +139,9 @@ async fn on_the_embedded_store() {
 async fn on_redis() {
     let redis = Redis::start().await;
     let stores = Stores::new();
-    let shared = faceline_gateway_store::open(&redis.url().parse().unwrap(), stores.folder.path()).unwrap();
+    let shared =
+        faceline_gateway_store::open(&redis.url().parse::<StoreUrl>().unwrap().into(), stores.folder.path())
+            .unwrap();
     try_all(Stores { store: shared, ..stores }).await;
 }
 

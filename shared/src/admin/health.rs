@@ -66,21 +66,35 @@ pub fn livez() -> (StatusCode, String) {
     (StatusCode::OK, "ok\n".into())
 }
 
-/// Status and text of `/readyz`.
+/// Status and text of `/readyz` for everybody: `ok`, or `not ready:` and the names of the conditions that are not met; then
+/// `degraded:` and the names of those that are degraded, if any is.
 #[must_use]
 pub fn readyz(readiness: &Readiness) -> (StatusCode, String) {
-    let missing = readiness.missing();
-    if missing.is_empty() {
-        (StatusCode::OK, "ok\n".into())
+    let (missing, degraded) = (readiness.missing(), readiness.degraded());
+    let (status, mut text) = if missing.is_empty() {
+        (StatusCode::OK, "ok\n".to_owned())
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", missing.join(", ")))
+    };
+    if !degraded.is_empty() {
+        text += &format!("degraded: {}\n", degraded.join(", "));
     }
+    (status, text)
+}
+
+/// As [`readyz`], for operators: with a line for each condition that says why, which may name servers.
+#[must_use]
+pub fn readyz_in_detail(readiness: &Readiness) -> (StatusCode, String) {
+    let (status, text) = readyz(readiness);
+    let reasons = readiness.reasons().into_iter().map(|(name, reason)| format!("{name}: {reason}\n"));
+    (status, text + &reasons.collect::<String>())
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::{FutureExt as _, StreamExt as _};
 
+    use super::super::readiness::Standing;
     use super::*;
 
     #[tokio::test]
@@ -96,6 +110,22 @@ mod tests {
         condition.set(false);
         assert_eq!(ready.next().await, Some(false));
         assert_eq!(live.next().now_or_never(), None);
+    }
+
+    #[test]
+    fn what_is_degraded_is_named_and_its_reason_is_for_operators() {
+        let readiness = Readiness::new();
+        let (store, models) = (readiness.condition("store"), readiness.condition("models"));
+        store.set(true);
+        store.report(Standing::Degraded("10.0.0.1 does not answer".into()));
+        let (status, text) = readyz(&readiness);
+        assert_eq!((status.as_u16(), text.as_str()), (503, "not ready: models\ndegraded: store\n"));
+        models.set(true);
+        let (status, text) = readyz(&readiness);
+        assert_eq!((status.as_u16(), text.as_str()), (200, "ok\ndegraded: store\n"));
+        let (status, text) = readyz_in_detail(&readiness);
+        let expected = "ok\ndegraded: store\nstore: 10.0.0.1 does not answer\n";
+        assert_eq!((status.as_u16(), text.as_str()), (200, expected));
     }
 
     #[test]

@@ -73,7 +73,7 @@ impl Admin {
         match request.uri().path() {
             grpc_check::PATH => grpc_check::answer(request, &self.readiness).await,
             "/livez" => text(health::livez()),
-            "/readyz" => text(health::readyz(&self.readiness)),
+            "/readyz" => text(health::readyz_in_detail(&self.readiness)),
             "/metrics" => text((StatusCode::OK, self.metrics.encode())),
             _ => text((StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n".into())),
         }

@@ -6,4 +6,4 @@ mod listener;
 mod readiness;
 
 pub use self::listener::Admin;
-pub use self::readiness::{Condition, Readiness};
+pub use self::readiness::{Condition, Readiness, Standing};

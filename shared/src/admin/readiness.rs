@@ -1,14 +1,66 @@
 //! Readiness of a process.
+//!
+//! A process is *ready* if it can do its work once the services are there that all instances share: balancers should send it
+//! requests. While one of those is away, the process is *degraded*: it stays ready, because no other instance does better, and
+//! refuses what it cannot do (503 with `Retry-After`). If it is set up wrong or something of its own fails, it is *not ready*.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use prometheus::IntGaugeVec;
 use tokio::sync::watch;
 
-/// Whether a process can do its work: a set of named conditions, all of which must be fulfilled.
+use crate::telemetry::Metrics;
+
+/// How things stand with a condition.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// All is well.
+    Met,
+    /// A service that instances share is away; this is why.
+    Degraded(String),
+    /// This instance cannot do its work, whatever others do; this is why, as far as there is a reason to tell.
+    Unmet(String),
+}
+
+impl Standing {
+    const LABELS: [&str; 3] = ["met", "degraded", "unmet"];
+
+    /// Name of the standing in logs and metrics.
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::Degraded(_) => "degraded",
+            Self::Unmet(_) => "unmet",
+        }
+    }
+
+    fn reason(&self) -> &str {
+        match self {
+            Self::Met => "",
+            Self::Degraded(reason) | Self::Unmet(reason) => reason,
+        }
+    }
+}
+
+/// What a [`Readiness`] knows about a condition.
+#[derive(Debug)]
+struct Entry {
+    standing: Standing,
+    /// Whether it has been met before.
+    was_met: bool,
+    /// Whether the process works without it, for most requests.
+    is_optional: bool,
+}
+
+type Entries = BTreeMap<&'static str, Entry>;
+
+/// Whether a process can do its work: a set of named conditions, none of which may be unmet.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
-    changes: Arc<watch::Sender<BTreeMap<&'static str, bool>>>,
+    changes: Arc<watch::Sender<Entries>>,
+    /// By condition and standing: 1 for the present standing, 0 for the others.
+    gauges: Option<IntGaugeVec>,
 }
 
 /// One condition of a [`Readiness`].
@@ -25,53 +77,195 @@ impl Readiness {
         Self::default()
     }
 
-    /// Adds a condition, which is not fulfilled yet.
+    /// As [`Self::new`], with a metric that shows every condition.
+    #[must_use]
+    pub fn with_metrics(metrics: &Metrics) -> Self {
+        let help =
+            "How things stand with a condition of readiness: 1 for its present state (met, degraded, unmet).";
+        let gauges = metrics.gauges("faceline_condition", help, &["condition", "state"]);
+        Self { gauges: Some(gauges), ..Self::default() }
+    }
+
+    /// Adds a condition, which is not met yet.
     #[must_use]
     pub fn condition(&self, name: &'static str) -> Condition {
-        let condition = Condition { name, readiness: self.clone() };
-        condition.set(false);
-        condition
+        self.add(name, Standing::Unmet(String::new()), false)
     }
 
-    /// Names of the conditions that are not fulfilled.
+    /// Adds a condition without which the process works for most requests. It makes the process degraded at worst.
+    #[must_use]
+    pub fn optional_condition(&self, name: &'static str) -> Condition {
+        self.add(name, Standing::Degraded("not checked yet".into()), true)
+    }
+
+    fn add(&self, name: &'static str, standing: Standing, is_optional: bool) -> Condition {
+        self.show(name, &standing);
+        let entry = Entry { standing, was_met: false, is_optional };
+        self.changes.send_modify(|entries| drop(entries.insert(name, entry)));
+        Condition { name, readiness: self.clone() }
+    }
+
+    /// Names of the conditions that are not met, without the degraded ones.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
-        let conditions = self.changes.borrow();
-        conditions.iter().filter(|(_, holds)| !**holds).map(|(name, _)| *name).collect()
+        self.names(|standing| matches!(standing, Standing::Unmet(_)))
     }
 
-    /// Whether all conditions are fulfilled.
+    /// Names of the conditions that are degraded.
+    #[must_use]
+    pub fn degraded(&self) -> Vec<&'static str> {
+        self.names(|standing| matches!(standing, Standing::Degraded(_)))
+    }
+
+    fn names(&self, wanted: impl Fn(&Standing) -> bool) -> Vec<&'static str> {
+        let entries = self.changes.borrow();
+        entries.iter().filter(|(_, entry)| wanted(&entry.standing)).map(|(name, _)| *name).collect()
+    }
+
+    /// Names of the conditions that are not met or degraded, and why, as far as there is a reason to tell.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<(&'static str, String)> {
+        let entries = self.changes.borrow();
+        let told = entries.iter().filter(|(_, entry)| !entry.standing.reason().is_empty());
+        told.map(|(name, entry)| (*name, entry.standing.reason().to_owned())).collect()
+    }
+
+    /// Whether no condition is unmet.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.missing().is_empty()
+        no_unmet(&self.changes.borrow())
     }
 
     /// Waits until [`Self::is_ready`] returns `ready`.
     pub async fn until(&self, ready: bool) {
         let mut changes = self.changes.subscribe();
-        let is_so = |conditions: &BTreeMap<_, bool>| conditions.values().all(|holds| *holds) == ready;
         // The sender lives in `self`, so the channel does not close in the meantime.
-        let _ = changes.wait_for(is_so).await;
+        let _ = changes.wait_for(|entries| no_unmet(entries) == ready).await;
     }
 
-    /// Waits until there are conditions and all of them are fulfilled. A process without conditions has not yet said what it
-    /// needs.
+    /// Waits until there are conditions and none is unmet. A process without conditions has not yet said what it needs.
     pub async fn ready(&self) {
         let mut changes = self.changes.subscribe();
         // As in `until`, the channel does not close in the meantime.
-        let _ = changes
-            .wait_for(|conditions| !conditions.is_empty() && conditions.values().all(|holds| *holds))
-            .await;
+        let _ = changes.wait_for(|entries| !entries.is_empty() && no_unmet(entries)).await;
+    }
+
+    /// Shows a standing in the metric.
+    fn show(&self, name: &str, standing: &Standing) {
+        let Some(gauges) = &self.gauges else { return };
+        for label in Standing::LABELS {
+            gauges.with_label_values(&[name, label]).set((label == standing.label()).into());
+        }
     }
 }
 
+fn no_unmet(entries: &Entries) -> bool {
+    !entries.values().any(|entry| matches!(entry.standing, Standing::Unmet(_)))
+}
+
 impl Condition {
-    /// Sets whether the condition is fulfilled.
+    /// Sets whether the condition is met.
     pub fn set(&self, holds: bool) {
-        let mut before = None;
-        self.readiness.changes.send_modify(|conditions| before = conditions.insert(self.name, holds));
-        if before.is_some_and(|before| before != holds) {
-            tracing::info!(condition = self.name, holds, "readiness changed");
+        self.report(if holds { Standing::Met } else { Standing::Unmet(String::new()) });
+    }
+
+    /// Sets how things stand with the condition.
+    ///
+    /// A service that has never been there may be one that the settings name wrongly. Until it was there once, its absence makes
+    /// the condition unmet. So a rollout with a wrong address ends at its first instance, before it replaces those that work.
+    pub fn report(&self, standing: Standing) {
+        let mut change = None;
+        self.readiness.changes.send_if_modified(|entries| {
+            let Some(entry) = entries.get_mut(self.name) else { return false };
+            let standing = match standing {
+                Standing::Degraded(reason) if !entry.was_met && !entry.is_optional => Standing::Unmet(reason),
+                Standing::Unmet(reason) if entry.is_optional => Standing::Degraded(reason),
+                standing => standing,
+            };
+            entry.was_met |= standing == Standing::Met;
+            let before = std::mem::replace(&mut entry.standing, standing.clone());
+            let is_other = before != standing;
+            change = Some((before, standing));
+            is_other
+        });
+        let Some((before, now)) = change else { return };
+        self.readiness.show(self.name, &now);
+        let (condition, state, reason) = (self.name, now.label(), now.reason());
+        if reason.is_empty() && before.label() != state {
+            tracing::info!(condition, state, "readiness changed");
+        } else if before.label() != state || (before.reason().is_empty() && !reason.is_empty()) {
+            // Only the first reason: an outage has many ways to show itself, twice a second.
+            tracing::warn!(condition, state, reason, "readiness changed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn away() -> Standing {
+        Standing::Degraded("it does not answer".into())
+    }
+
+    #[test]
+    fn a_service_that_goes_away_degrades_and_one_that_never_came_is_missing() {
+        let readiness = Readiness::new();
+        let store = readiness.condition("store");
+        assert_eq!((readiness.missing(), readiness.degraded()), (vec!["store"], vec![]));
+        store.report(away());
+        assert_eq!((readiness.missing(), readiness.degraded()), (vec!["store"], vec![]));
+        assert_eq!(readiness.reasons(), [("store", "it does not answer".to_owned())]);
+        store.report(Standing::Met);
+        assert!(readiness.is_ready() && readiness.degraded().is_empty() && readiness.reasons().is_empty());
+        store.report(away());
+        assert_eq!((readiness.missing(), readiness.degraded()), (vec![], vec!["store"]));
+        assert!(readiness.is_ready());
+        store.report(Standing::Unmet("it is a replica".into()));
+        assert!(!readiness.is_ready());
+        // It is back as the one that it was, so it is merely away again.
+        store.report(away());
+        assert!(readiness.is_ready());
+    }
+
+    #[test]
+    fn what_is_optional_makes_degraded_at_worst() {
+        let readiness = Readiness::new();
+        let objects = readiness.optional_condition("objects");
+        assert!(readiness.is_ready());
+        objects.report(Standing::Unmet("no such bucket".into()));
+        assert!(readiness.is_ready());
+        assert_eq!(readiness.degraded(), ["objects"]);
+    }
+
+    #[test]
+    fn the_metric_shows_one_state_of_each_condition() {
+        let metrics = Metrics::new();
+        let readiness = Readiness::with_metrics(&metrics);
+        let shown = |store: &str| {
+            let text = metrics.encode();
+            let lines = text
+                .lines()
+                .filter(|line| line.starts_with("faceline_condition{condition=\"store\""))
+                .count();
+            assert_eq!(lines, 3, "{text}");
+            text.contains(&format!("faceline_condition{{condition=\"store\",state=\"{store}\"}} 1"))
+        };
+        let store = readiness.condition("store");
+        assert!(shown("unmet"));
+        store.set(true);
+        assert!(shown("met") && !shown("unmet"));
+        store.report(away());
+        assert!(shown("degraded") && !shown("met"));
+    }
+
+    #[tokio::test]
+    async fn a_degraded_process_counts_as_ready() {
+        let readiness = Readiness::new();
+        let store = readiness.condition("store");
+        store.set(true);
+        store.report(away());
+        readiness.ready().await;
+        readiness.until(true).await;
     }
 }

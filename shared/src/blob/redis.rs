@@ -8,6 +8,7 @@ use redis::cmd;
 
 use super::store::{BlobError, BlobStore};
 use crate::redis::{RedisServer, RedisServerError};
+use crate::settings::ClientTls;
 
 /// Prefix of all keys.
 const KEY_PREFIX: &str = "faceline:blob:";
@@ -16,18 +17,39 @@ const KEY_PREFIX: &str = "faceline:blob:";
 /// operations wait while it sends a piece.
 const PIECE_BYTES: usize = 1 << 20;
 
+/// A blob whose server changed while it was sent is sent again. This is the most attempts.
+const MAX_ATTEMPTS: usize = 3;
+
+/// The key that checks write.
+const CHECK_KEY: &str = "faceline:blob:check";
+/// Time to live of that key, in milliseconds.
+const CHECK_TTL_MILLIS: u64 = 60_000;
+
 /// Blobs in Redis. All operations are idempotent, so they are repeated after a broken connection.
 pub struct RedisBlobs {
     server: RedisServer,
 }
 
 impl RedisBlobs {
-    /// A store at `redis://…` or `rediss://…`. Its first use opens the connection.
+    /// A store at `url` ([`crate::redis::RedisUrl`]). Its first use opens the connection.
     ///
     /// # Errors
-    /// [`BlobError::Url`].
-    pub fn new(url: &str) -> Result<Self, BlobError> {
-        Ok(Self { server: RedisServer::new(url)? })
+    /// [`BlobError::Url`], [`BlobError::Tls`].
+    pub fn new(url: &str, tls: &ClientTls) -> Result<Self, BlobError> {
+        Ok(Self { server: RedisServer::new(url, tls)? })
+    }
+
+    /// Sends a whole blob: its first piece with the time to live, and then the others. False if the server changed in between: one
+    /// that took another one's place need not have the first pieces.
+    async fn put_pieces(&self, key: &str, bytes: &[u8], ttl: u64) -> Result<bool, BlobError> {
+        let (first, rest) = bytes.split_at(bytes.len().min(PIECE_BYTES));
+        let before = self.server.generation().await?;
+        self.server.run::<()>(cmd("PSETEX").arg(key).arg(ttl).arg(first)).await?;
+        if rest.is_empty() {
+            return Ok(true);
+        }
+        self.put_rest(key, rest, ttl).await?;
+        Ok(self.server.generation().await? == before)
     }
 
     /// Sends the pieces after the first one.
@@ -45,7 +67,9 @@ impl From<RedisServerError> for BlobError {
     fn from(error: RedisServerError) -> Self {
         match error {
             RedisServerError::Url(reason) => Self::Url(reason),
+            RedisServerError::Tls(reason) => Self::Tls(reason),
             RedisServerError::Unreachable(reason) => Self::Unreachable(reason),
+            RedisServerError::NotMaster(reason) | RedisServerError::Refused(reason) => Self::Unfit(reason),
             RedisServerError::Full => Self::Full,
             RedisServerError::Evicts(policy) => Self::Evicts(policy),
         }
@@ -61,13 +85,19 @@ impl BlobStore for RedisBlobs {
     async fn put(&self, key: &str, bytes: Bytes, ttl: Duration) -> Result<(), BlobError> {
         let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).max(1);
         let key = full_key(key);
-        let (first, rest) = bytes.split_at(bytes.len().min(PIECE_BYTES));
-        self.server.run::<()>(cmd("PSETEX").arg(&key).arg(ttl).arg(first)).await?;
-        if rest.is_empty() {
-            return Ok(());
+        let mut put = Ok(false);
+        for _ in 0..MAX_ATTEMPTS {
+            put = self.put_pieces(&key, &bytes, ttl).await;
+            if !matches!(put, Ok(false)) {
+                break;
+            }
         }
-        let put = self.put_rest(&key, rest, ttl).await;
-        if put.is_err() {
+        let put = match put {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(BlobError::Unreachable("its server changed again and again".into())),
+            Err(error) => Err(error),
+        };
+        if put.is_err() && bytes.len() > PIECE_BYTES {
             // An incomplete blob is useless. If it cannot be deleted, its TTL ends it.
             let _ = self.server.run::<()>(cmd("UNLINK").arg(&key)).await;
         }
@@ -84,6 +114,8 @@ impl BlobStore for RedisBlobs {
     }
 
     async fn check(&self) -> Result<(), BlobError> {
-        Ok(self.server.check().await?)
+        // With the command of `put`, so that it is permitted wherever blobs are.
+        let write = cmd("PSETEX").arg(CHECK_KEY).arg(CHECK_TTL_MILLIS).arg("x").take();
+        Ok(self.server.check(&write).await?)
     }
 }

@@ -13,18 +13,35 @@ pub enum BlobError {
     /// The address cannot be understood.
     #[error("blobs.url is not usable: {0}")]
     Url(String),
+    /// The files for TLS cannot be used.
+    #[error("TLS to the blob store is not usable: {0}")]
+    Tls(String),
     /// The store does not answer, or not in time.
     #[error("the blob store does not answer: {0}")]
     Unreachable(String),
     /// The store has no room.
     #[error("the blob store is full")]
     Full,
+    /// The address leads to a server that cannot be the blob store: a replica, or one that refuses the credentials.
+    #[error("this server cannot be the blob store: {0}")]
+    Unfit(String),
     /// The server is configured to evict keys when its memory is full; this is its policy.
     #[error("the blob store's maxmemory-policy is `{0}`; it must be `noeviction`")]
     Evicts(String),
     /// The blob cannot be sealed, or does not open.
     #[error(transparent)]
     Seal(#[from] SealError),
+}
+
+impl BlobError {
+    /// Whether this instance is set up wrong, in contrast to a store that is away or full for all instances.
+    #[must_use]
+    pub fn is_misconfiguration(&self) -> bool {
+        match self {
+            Self::Url(_) | Self::Tls(_) | Self::Unfit(_) | Self::Evicts(_) | Self::Seal(_) => true,
+            Self::Unreachable(_) | Self::Full => false,
+        }
+    }
 }
 
 /// A store of blobs.
@@ -48,9 +65,10 @@ pub trait BlobStore: Send + Sync {
     /// [`BlobError::Unreachable`].
     async fn delete(&self, key: &str) -> Result<(), BlobError>;
 
-    /// Checks that the store answers and never evicts a blob before its time is over.
+    /// Checks that the store answers, takes blobs and never evicts one before its time is over.
     ///
     /// # Errors
-    /// [`BlobError::Unreachable`]; [`BlobError::Evicts`] if the eviction policy is not `noeviction`.
+    /// [`BlobError::Unreachable`], [`BlobError::Full`]; [`BlobError::Unfit`] if it is no server for blobs; [`BlobError::Evicts`] if
+    /// the eviction policy is not `noeviction`.
     async fn check(&self) -> Result<(), BlobError>;
 }

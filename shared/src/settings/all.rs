@@ -9,6 +9,7 @@ use super::admin::AdminSettings;
 use super::admission::AdmissionSettings;
 use super::blobs::BlobSettings;
 use super::broker::BrokerSettings;
+use super::client_tls::ClientTls;
 use super::error::{SettingsError, invalid};
 use super::face::FaceSettings;
 use super::findings::FindingSettings;
@@ -117,6 +118,12 @@ impl Settings {
         self.blobs.url.as_ref().unwrap_or(&self.store.url)
     }
 
+    /// TLS towards the blob store: that of the section that has its address.
+    #[must_use]
+    pub fn blobs_tls(&self) -> &ClientTls {
+        if self.blobs.url.is_some() { &self.blobs.tls } else { &self.store.tls }
+    }
+
     /// Checks that there is a folder for files that must survive a restart. Programs that keep none need no such folder.
     ///
     /// # Errors
@@ -150,6 +157,8 @@ impl Settings {
         }
         self.http.validate()?;
         self.broker.validate()?;
+        self.store.tls.validate("store.tls")?;
+        self.blobs.tls.validate("blobs.tls")?;
         self.validate_backends()?;
         self.objects.validate()?;
         self.validate_accounts()?;

@@ -4,15 +4,19 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de};
 
+use super::client_tls::ClientTls;
 use super::error::InvalidUrl;
 use crate::redact::SecretUrl;
+
+/// Schemes of Redis; those with a double s mean TLS.
+const REDIS_SCHEMES: [&str; 4] = ["redis", "rediss", "redis+sentinel", "rediss+sentinel"];
 
 /// Address of a session store or a blob store.
 #[derive(Clone, Debug)]
 pub enum StoreUrl {
     /// The store lives in this process.
     Embedded,
-    /// A Redis server: `redis://…` or `rediss://…`.
+    /// Redis: `redis://…`, `rediss://…`, `redis+sentinel://…` or `rediss+sentinel://…`.
     Redis(SecretUrl),
 }
 
@@ -30,8 +34,10 @@ impl FromStr for StoreUrl {
     fn from_str(text: &str) -> Result<Self, InvalidUrl> {
         match text.split_once(':') {
             Some(("embedded", _)) => Ok(Self::Embedded),
-            Some(("redis" | "rediss", rest)) if rest.starts_with("//") => Ok(Self::Redis(text.into())),
-            _ => Err(InvalidUrl("`embedded:` or redis://…")),
+            Some((scheme, rest)) if REDIS_SCHEMES.contains(&scheme) && rest.starts_with("//") => {
+                Ok(Self::Redis(text.into()))
+            }
+            _ => Err(InvalidUrl("`embedded:`, redis://… or redis+sentinel://…")),
         }
     }
 }
@@ -57,12 +63,24 @@ impl serde::Serialize for StoreUrl {
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreSettings {
-    /// `embedded:` for files in `data_dir` (standalone program only), or `redis://…` or `rediss://…`.
+    /// `embedded:` for files in `data_dir` (standalone program only), or Redis: `redis://user:password@host:port/database`, with
+    /// several hosts separated by commas, of which one is the master; or
+    /// `redis+sentinel://user:password@host:port,host:port/master/database?sentinel_username=…&sentinel_password=…`. With `rediss`
+    /// in place of `redis`, servers and sentinels speak TLS.
     pub url: StoreUrl,
+    /// TLS towards Redis, where the address asks for it.
+    pub tls: ClientTls,
 }
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        Self { url: StoreUrl::Embedded }
+        Self { url: StoreUrl::Embedded, tls: ClientTls::default() }
+    }
+}
+
+/// The store at this address, with the defaults otherwise.
+impl From<StoreUrl> for StoreSettings {
+    fn from(url: StoreUrl) -> Self {
+        Self { url, ..Self::default() }
     }
 }

@@ -32,6 +32,8 @@ enum ByteDirection {
 #[derive(Clone, Copy, Debug)]
 struct ProxyCommand {
     mode: ProxyMode,
+    /// Where new connections lead.
+    server: SocketAddr,
     /// Connections of earlier generations are closed.
     generation: u64,
 }
@@ -52,10 +54,11 @@ impl CutProxy {
     pub async fn start(server: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("127.0.0.1 has a free port");
         let address = listener.local_addr().expect("a listener has an address");
-        let (command, receiver) = watch::channel(ProxyCommand { mode: ProxyMode::Pass, generation: 0 });
+        let (command, receiver) =
+            watch::channel(ProxyCommand { mode: ProxyMode::Pass, server, generation: 0 });
         let connections = Arc::new(AtomicUsize::new(0));
-        let accepting = tokio::spawn(accept(listener, server, receiver, Arc::clone(&connections)));
-        Self { address, command, connections, _accepting: AbortOnDropHandle::new(accepting) }
+        let accepting = AbortOnDropHandle::new(tokio::spawn(accept(listener, receiver, Arc::clone(&connections))));
+        Self { address, command, connections, _accepting: accepting }
     }
 
     /// The address that the proxy listens on.
@@ -85,6 +88,11 @@ impl CutProxy {
         self.set_mode(ProxyMode::Mute);
     }
 
+    /// Leads new connections to `server`, as a name does whose address changes. Those that are open stay where they are.
+    pub fn redirect(&self, server: SocketAddr) {
+        self.command.send_modify(|command| command.server = server);
+    }
+
     /// Closes all connections and accepts new ones.
     pub fn cut(&self) {
         self.command.send_modify(|command| command.generation += 1);
@@ -103,13 +111,13 @@ impl CutProxy {
 
 async fn accept(
     listener: TcpListener,
-    server: SocketAddr,
     command: watch::Receiver<ProxyCommand>,
     connections: Arc<AtomicUsize>,
 ) {
     while let Ok((client, _)) = listener.accept().await {
         connections.fetch_add(1, Ordering::Relaxed);
-        if command.borrow().mode != ProxyMode::Refuse {
+        let ProxyCommand { mode, server, .. } = *command.borrow();
+        if mode != ProxyMode::Refuse {
             tokio::spawn(forward(client, server, command.clone()));
         }
     }
@@ -186,6 +194,18 @@ mod tests {
         assert!(second.read_u8().await.is_err());
         let mut third = TcpStream::connect(proxy.address()).await.unwrap();
         assert!(echoes(&mut third, 3).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_redirection_concerns_new_connections_only() {
+        let proxy = CutProxy::start(echo().await).await;
+        let mut first = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(echoes(&mut first, 1).await.unwrap(), 1);
+        let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        proxy.redirect(other.local_addr().unwrap());
+        let _second = TcpStream::connect(proxy.address()).await.unwrap();
+        other.accept().await.unwrap();
+        assert_eq!(echoes(&mut first, 2).await.unwrap(), 2);
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ mod rabbitmq;
 mod redis;
 #[cfg(feature = "testkit-s3")]
 mod s3;
+mod sentinel;
 mod token;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -20,10 +21,15 @@ pub use self::rabbitmq::RabbitMq;
 pub use self::redis::Redis;
 #[cfg(feature = "testkit-s3")]
 pub use self::s3::S3;
+pub use self::sentinel::Sentinel;
 pub use self::token::{demo_token, token};
 
 /// A port of 127.0.0.1 that is free now.
-fn free_port() -> u16 {
+///
+/// # Panics
+/// None is free.
+#[must_use]
+pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .expect("127.0.0.1 has a free port")

@@ -2,12 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 use super::free_port;
 use super::process::{Process, find_program};
+
+/// Time limit of the first synchronisation of a replica.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A Redis server without eviction.
 pub struct Redis {
@@ -78,6 +82,51 @@ impl Redis {
         self.server.as_ref().map(Process::group)
     }
 
+    /// The output of `redis-cli` with these arguments.
+    ///
+    /// # Panics
+    /// The server does not answer.
+    pub async fn control(&self, arguments: &[&str]) -> String {
+        let mut control =
+            Command::new(find_program(&["/usr/bin/redis-cli", "/usr/local/bin/redis-cli"], "redis-tools"));
+        control.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]).args(arguments);
+        let Output { status, stdout, .. } = tokio::task::spawn_blocking(move || control.output())
+            .await
+            .expect("waiting does not panic")
+            .expect("redis-cli starts");
+        let said = String::from_utf8_lossy(&stdout).into_owned();
+        assert!(status.success(), "redis-cli {arguments:?}: {said}");
+        said
+    }
+
+    /// Makes this server a replica of `master`, and waits until it has all data. Connections to it stay open.
+    ///
+    /// # Panics
+    /// It does not become one.
+    pub async fn replicate(&self, master: &Self) {
+        self.control(&["REPLICAOF", "127.0.0.1", &master.port.to_string()]).await;
+        let synchronised = async {
+            while !self.control(&["INFO", "replication"]).await.contains("master_link_status:up") {}
+        };
+        tokio::time::timeout(SYNC_TIMEOUT, synchronised).await.expect("the replica does not synchronise");
+    }
+
+    /// Hands the role of the master over to `replica`, which loses no write (`FAILOVER`). Connections to both stay open.
+    ///
+    /// # Panics
+    /// The roles do not change.
+    pub async fn hand_over_to(&self, replica: &Self) {
+        let changed = async {
+            while !(self.control(&["ROLE"]).await.starts_with("slave")
+                && replica.control(&["ROLE"]).await.starts_with("master"))
+            {
+                // The replica may refuse at first; this has no effect while a change is under way.
+                self.control(&["FAILOVER", "TO", "127.0.0.1", &replica.port.to_string()]).await;
+            }
+        };
+        tokio::time::timeout(SYNC_TIMEOUT, changed).await.expect("the roles do not change");
+    }
+
     /// Kills the server with SIGKILL and waits until it has ended.
     pub async fn kill9(&mut self) {
         self.end("KILL").await;
@@ -93,15 +142,29 @@ impl Redis {
     /// # Panics
     /// The server does not start.
     pub async fn restart(&mut self) {
+        self.restart_until("Ready to accept connections").await;
+    }
+
+    /// Restarts the server, and does not wait until it has loaded its files.
+    ///
+    /// # Panics
+    /// The server does not start.
+    pub async fn restart_loading(&mut self) {
+        self.restart_until("Server initialized").await;
+    }
+
+    async fn restart_until(&mut self, ready: &'static str) {
         self.stop().await;
         let mut server = Command::new(find_program(
             &["/usr/bin/redis-server", "/usr/local/bin/redis-server"],
             "redis-server",
         ));
         server.args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--save", ""]);
+        // Without this, a replica waits for others that may come.
+        server.args(["--repl-diskless-sync-delay", "0"]);
         server.arg("--dir").arg(self.folder.path()).args(&self.options);
         server.env("LANG", "C.UTF-8");
-        self.server = Some(Process::start(&server, self.folder.path(), "Ready to accept connections").await);
+        self.server = Some(Process::start(&server, self.folder.path(), ready).await);
     }
 
     async fn end(&mut self, signal: &'static str) {

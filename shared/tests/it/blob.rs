@@ -8,7 +8,7 @@ use faceline_shared::blob::embedded::EmbeddedBlobs;
 use faceline_shared::blob::redis::RedisBlobs;
 use faceline_shared::blob::{self, BlobError, BlobStore, SealedBlobs};
 use faceline_shared::seal::KeyRing;
-use faceline_shared::settings::InvalidUrl;
+use faceline_shared::settings::{ClientTls, InvalidUrl};
 use faceline_shared::testkit::{CutProxy, Redis};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -45,7 +45,7 @@ struct Remote {
 impl Fixture for Remote {
     async fn start() -> Self {
         let server = Redis::start_with(&["--maxmemory", "96mb"]).await;
-        let store = blob::open(&server.url().parse().unwrap()).unwrap();
+        let store = blob::open(&server.url().parse().unwrap(), &ClientTls::default()).unwrap();
         Self { _server: server, store }
     }
 
@@ -72,6 +72,10 @@ conformance!(
     large_blobs_come_back_whole_and_many_at_once
     a_full_store_says_so_and_keeps_what_it_has
 );
+
+fn redis(url: &str) -> RedisBlobs {
+    RedisBlobs::new(url, &ClientTls::default()).unwrap()
+}
 
 async fn get(store: &dyn BlobStore, key: &str) -> Option<Bytes> {
     soon(store.get(key)).await.unwrap()
@@ -159,7 +163,7 @@ async fn a_full_store_says_so_and_keeps_what_it_has<F: Fixture>() {
 #[tokio::test]
 async fn a_server_that_throws_blobs_away_is_not_fit() {
     let server = Redis::start_with(&["--maxmemory-policy", "allkeys-lru"]).await;
-    let error = RedisBlobs::new(&server.url()).unwrap().check().await.unwrap_err();
+    let error = redis(&server.url()).check().await.unwrap_err();
     assert!(matches!(&error, BlobError::Evicts(policy) if policy == "allkeys-lru"), "{error}");
 }
 
@@ -167,17 +171,17 @@ async fn a_server_that_throws_blobs_away_is_not_fit() {
 async fn a_server_that_keeps_its_settings_to_itself_is_asked_otherwise() {
     let hidden = ["--rename-command", "CONFIG", ""];
     let server = Redis::start_with(&hidden).await;
-    RedisBlobs::new(&server.url()).unwrap().check().await.unwrap();
+    redis(&server.url()).check().await.unwrap();
 
     let server = Redis::start_with(&[&hidden[..], &["--maxmemory-policy", "volatile-ttl"]].concat()).await;
-    let error = RedisBlobs::new(&server.url()).unwrap().check().await.unwrap_err();
+    let error = redis(&server.url()).check().await.unwrap_err();
     assert!(matches!(&error, BlobError::Evicts(policy) if policy == "volatile-ttl"), "{error}");
 }
 
 #[tokio::test]
 async fn a_store_that_is_away_is_unreachable_and_comes_back() {
     let mut server = Redis::start_persistent().await;
-    let store = RedisBlobs::new(&server.url()).unwrap();
+    let store = redis(&server.url());
     store.put("a", Bytes::from_static(b"x"), MINUTE).await.unwrap();
     server.kill9().await;
     assert!(matches!(store.get("a").await, Err(BlobError::Unreachable(_))));
@@ -193,7 +197,7 @@ async fn a_store_that_is_away_is_unreachable_and_comes_back() {
 async fn a_silent_store_is_unreachable_within_its_time() {
     let server = Redis::start().await;
     let proxy = CutProxy::start(server.address()).await;
-    let store = RedisBlobs::new(&server.url_at(proxy.address())).unwrap();
+    let store = redis(&server.url_at(proxy.address()));
     store.put("a", Bytes::from_static(b"x"), MINUTE).await.unwrap();
     proxy.stall();
     let asked = Instant::now();
@@ -208,7 +212,10 @@ async fn a_silent_store_is_unreachable_within_its_time() {
 async fn an_address_that_is_none_is_refused_without_being_repeated() {
     for url in ["redis://user:s3cret@host:port", "rediss://:s3cret@", "http://s3cret", "s3cret"] {
         let parsed = url.parse().map_err(|error: InvalidUrl| BlobError::Url(error.to_string()));
-        let error = parsed.and_then(|url| blob::open(&url)).err().unwrap_or_else(|| panic!("{url} is taken"));
+        let error = parsed
+            .and_then(|url| blob::open(&url, &ClientTls::default()))
+            .err()
+            .unwrap_or_else(|| panic!("{url} is taken"));
         assert!(matches!(error, BlobError::Url(_)), "{url}: {error:?}");
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
     }
@@ -217,8 +224,10 @@ async fn an_address_that_is_none_is_refused_without_being_repeated() {
 #[tokio::test]
 async fn no_picture_lies_in_the_stores_files() {
     let mut server = Redis::start_persistent().await;
-    let sealed =
-        SealedBlobs::new(blob::open(&server.url().parse().unwrap()).unwrap(), KeyRing::generate().unwrap());
+    let sealed = SealedBlobs::new(
+        blob::open(&server.url().parse().unwrap(), &ClientTls::default()).unwrap(),
+        KeyRing::generate().unwrap(),
+    );
     let (key, picture) = (Uuid::now_v7().to_string(), format!("picture of {}", Uuid::now_v7()));
     sealed.put(&key, picture.as_bytes(), MINUTE).await.unwrap();
     assert_eq!(sealed.get(&key).await.unwrap().unwrap(), picture);

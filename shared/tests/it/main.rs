@@ -8,6 +8,7 @@ mod blob;
 mod broker;
 mod files;
 mod object;
+mod redis_tls;
 
 use std::future::Future;
 use std::time::Duration;

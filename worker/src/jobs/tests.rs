@@ -20,8 +20,7 @@ use faceline_shared::job::{
     ReplyEnvelope, Routing, Subject, Task,
 };
 use faceline_shared::seal::KeyRing;
-use faceline_shared::settings::Settings;
-use faceline_shared::settings::StoreUrl;
+use faceline_shared::settings::{ClientTls, Settings, StoreUrl};
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::telemetry::Metrics;
 use tokio::sync::Semaphore;
@@ -71,7 +70,8 @@ impl Site {
     async fn new() -> Self {
         let broker = broker::open(&BrokerSettings::default()).unwrap();
         let keys = KeyRing::generate().unwrap();
-        let blobs = SealedBlobs::new(blob::open(&StoreUrl::Embedded).unwrap(), keys.clone());
+        let blobs =
+            SealedBlobs::new(blob::open(&StoreUrl::Embedded, &ClientTls::default()).unwrap(), keys.clone());
         let mut replies = broker.replies("g").await;
         let Some(ReplyEvent::Opened { queue }) = replies.next().await else { panic!("no reply queue") };
         let echo = Arc::new(Echo {

@@ -9,6 +9,7 @@ mod client;
 mod cluster;
 mod conversion;
 mod haproxy;
+mod failover;
 mod hostile;
 mod keys;
 mod limits;

@@ -75,7 +75,8 @@ pub static READYZ: Operation = Operation {
     description: Some(Description {
         tag: Tag::Public,
         summary: "Whether the process can do its work",
-        details: "",
+        details: "Answers `ok`, or `not ready:` and what is missing. A second line, `degraded:`, names shared services that \
+                  are away; the process is ready nevertheless.",
         success: Success::Text("text/plain"),
         refusals: &[503],
     }),

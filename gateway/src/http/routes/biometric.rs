@@ -6,6 +6,8 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 
 use super::route::Route;
+use crate::admission;
+use crate::dependencies::outage;
 use crate::fault::Fault;
 use crate::http::answer::{self, Answer};
 use crate::http::intake::receive::{receive_form, receive_without_body};
@@ -26,6 +28,9 @@ async fn capabilities(State(state): State<Arc<GatewayState>>, request: Request) 
     // Monitoring that was written for the original service takes this answer for its health.
     if !state.readiness.missing().is_empty() {
         return Err(Fault::NotWorking.into());
+    }
+    if let Some(cause) = outage(&state.readiness) {
+        return Err(admission::outage(cause).into());
     }
     answer::json(&state.biometric.capabilities())
 }

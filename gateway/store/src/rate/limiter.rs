@@ -9,8 +9,8 @@ use super::verdict::Verdict;
 /// Why a limiter does not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum RateError {
-    /// The address cannot be understood.
-    #[error("store.url is not usable: {0}")]
+    /// The address cannot be understood, or the files for TLS cannot be used.
+    #[error("store.url or store.tls is not usable: {0}")]
     Url(String),
     /// The server does not answer, not in time, or with something unexpected.
     #[error("the rate limiter's server does not answer: {0}")]

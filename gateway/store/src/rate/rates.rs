@@ -43,7 +43,7 @@ impl Rates {
         match &config.store.url {
             StoreUrl::Embedded => Ok(Self::embedded(LocalRates::open(&config.data_dir)?, metrics)),
             StoreUrl::Redis(url) => {
-                let redis = RedisRates::new(url, config.limits.rate_check_time)?;
+                let redis = RedisRates::new(url, &config.store.tls, config.limits.rate_check_time)?;
                 Ok(Self::shared(Arc::new(redis), config.limits.rate_check_time, metrics))
             }
         }

@@ -9,6 +9,9 @@ use crate::sessions::SessionName;
 /// Prefix of all keys. The braces are the hash tag.
 const PREFIX: &str = "faceline:{store}:";
 
+/// The key that checks write.
+pub(super) const CHECK_KEY: &str = "faceline:{store}:check";
+
 /// Prefix of a face's id in the fields of its session.
 pub(super) const FACE_FIELD_PREFIX: &[u8] = b"face:";
 

@@ -1,10 +1,19 @@
 //! The store itself: its server, its scripts, and its health.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use faceline_shared::redis::{RedisServer, RedisServerError};
+use faceline_shared::settings::ClientTls;
+use redis::cmd;
 
+use super::keys::CHECK_KEY;
 use super::scripts::Scripts;
+use crate::millis::millis;
 use crate::{StoreError, StoreHealth};
+
+/// Time to live of the key that checks write.
+const CHECK_TTL: Duration = Duration::from_secs(60);
 
 /// Sessions, outbox and idempotency records in Redis.
 pub struct RedisStore {
@@ -13,12 +22,12 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// A store at `redis://…` or `rediss://…`. Its first use opens the connection.
+    /// A store at `url` ([`faceline_shared::redis::RedisUrl`]). Its first use opens the connection.
     ///
     /// # Errors
-    /// [`StoreError::Url`].
-    pub fn new(url: &str) -> Result<Self, StoreError> {
-        Ok(Self { server: RedisServer::new(url)?, scripts: Scripts::new() })
+    /// [`StoreError::Url`], [`StoreError::Tls`].
+    pub fn new(url: &str, tls: &ClientTls) -> Result<Self, StoreError> {
+        Ok(Self { server: RedisServer::new(url, tls)?, scripts: Scripts::new() })
     }
 }
 
@@ -31,7 +40,9 @@ impl From<RedisServerError> for StoreError {
     fn from(error: RedisServerError) -> Self {
         match error {
             RedisServerError::Url(reason) => Self::Url(reason),
+            RedisServerError::Tls(reason) => Self::Tls(reason),
             RedisServerError::Unreachable(reason) => Self::Unreachable(reason),
+            RedisServerError::NotMaster(reason) | RedisServerError::Refused(reason) => Self::Unfit(reason),
             RedisServerError::Full => Self::Full,
             RedisServerError::Evicts(policy) => Self::Evicts(policy),
         }
@@ -41,6 +52,7 @@ impl From<RedisServerError> for StoreError {
 #[async_trait]
 impl StoreHealth for RedisStore {
     async fn check(&self) -> Result<(), StoreError> {
-        Ok(self.server.check().await?)
+        let write = cmd("SET").arg(CHECK_KEY).arg("x").arg("PX").arg(millis(CHECK_TTL)).take();
+        Ok(self.server.check(&write).await?)
     }
 }

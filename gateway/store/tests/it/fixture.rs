@@ -6,7 +6,7 @@ use bytes::Bytes;
 use faceline_gateway_store::outbox::{Lane, NewRow};
 use faceline_gateway_store::sessions::{Deletion, FaceLookup, Insertion, SessionName};
 use faceline_gateway_store::{Stores, open};
-use faceline_shared::settings::StoreUrl;
+use faceline_shared::settings::{StoreSettings, StoreUrl};
 use faceline_shared::testkit::Redis;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -38,7 +38,7 @@ pub(crate) struct Embedded {
 impl Fixture for Embedded {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = open(&StoreUrl::Embedded, folder.path()).unwrap();
+        let store = open(&StoreSettings::default(), folder.path()).unwrap();
         Self { store: Some(store), folder }
     }
 
@@ -52,7 +52,7 @@ impl Fixture for Embedded {
 
     async fn restart(&mut self) {
         self.store = None;
-        self.store = Some(open(&StoreUrl::Embedded, self.folder.path()).unwrap());
+        self.store = Some(open(&StoreSettings::default(), self.folder.path()).unwrap());
     }
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Remote {
 impl Fixture for Remote {
     async fn start() -> Self {
         let server = Redis::start_persistent().await;
-        let start = || open(&server.url().parse().unwrap(), server.data_dir()).unwrap();
+        let start = || open(&settings(&server.url()), server.data_dir()).unwrap();
         let (store, second) = (start(), start());
         Self { server, store, second }
     }
@@ -98,6 +98,11 @@ macro_rules! conformance {
     };
 }
 pub(crate) use conformance;
+
+/// The settings of a store at this address.
+pub(crate) fn settings(url: &str) -> StoreSettings {
+    url.parse::<StoreUrl>().unwrap().into()
+}
 
 pub(crate) fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())

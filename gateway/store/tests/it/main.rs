@@ -5,6 +5,7 @@
 )]
 
 mod embedded;
+mod failover;
 mod fixture;
 mod idempotency;
 mod outbox;

@@ -10,12 +10,12 @@ use faceline_gateway_store::outbox::Lane;
 use faceline_gateway_store::redis::RedisStore;
 use faceline_gateway_store::sessions::{Deletion, Insertion};
 use faceline_gateway_store::{StoreError, Stores};
-use faceline_shared::settings::{InvalidUrl, StoreUrl};
+use faceline_shared::settings::{ClientTls, InvalidUrl, StoreSettings, StoreUrl};
 use faceline_shared::testkit::{CutProxy, Redis};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::fixture::{HOUR, MINUTE, add, bytes, created, later, name, row, until};
+use crate::fixture::{HOUR, MINUTE, add, bytes, created, later, name, row, settings, until};
 use crate::soon;
 
 /// A connection to the server beside the store's.
@@ -42,7 +42,7 @@ impl Raw {
 }
 
 fn open(url: &str) -> Stores {
-    Stores::of(RedisStore::new(url).unwrap())
+    Stores::of(RedisStore::new(url, &ClientTls::default()).unwrap())
 }
 
 #[tokio::test]
@@ -281,7 +281,7 @@ async fn a_node_of_a_cluster_serves_it() {
     raw.ask::<()>("CLUSTER ADDSLOTSRANGE 0 16383").await;
     until(async || raw.ask::<String>("CLUSTER INFO").await.contains("cluster_state:ok").then_some(())).await;
 
-    let store = faceline_gateway_store::open(&server.url().parse().unwrap(), server.data_dir()).unwrap();
+    let store = faceline_gateway_store::open(&settings(&server.url()), server.data_dir()).unwrap();
     every_change(&store).await;
     let session = created(&store).await;
     assert!(store.sessions.session(&session).await.unwrap().is_some());
@@ -292,16 +292,16 @@ async fn a_node_of_a_cluster_serves_it() {
 async fn an_address_that_is_none_is_refused_without_being_repeated() {
     let folder = tempfile::tempdir().unwrap();
     for url in ["redis://user:s3cret@host:port", "rediss://:s3cret@", "http://s3cret", "s3cret"] {
-        let parsed = url.parse().map_err(|error: InvalidUrl| StoreError::Url(error.to_string()));
+        let parsed = url.parse::<StoreUrl>().map_err(|error: InvalidUrl| StoreError::Url(error.to_string()));
         let error = parsed
-            .and_then(|url| faceline_gateway_store::open(&url, folder.path()))
+            .and_then(|url| faceline_gateway_store::open(&url.into(), folder.path()))
             .err()
             .unwrap_or_else(|| panic!("{url} is taken"));
         assert!(matches!(error, StoreError::Url(_)), "{url}: {error:?}");
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    soon(faceline_gateway_store::open(&StoreUrl::Embedded, folder.path()).unwrap().health.check())
+    soon(faceline_gateway_store::open(&StoreSettings::default(), folder.path()).unwrap().health.check())
         .await
         .unwrap();
 }

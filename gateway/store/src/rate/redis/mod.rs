@@ -15,6 +15,7 @@ use super::limiter::{RateError, RateLimiter};
 use super::terms::{QuotaSpan, Rate, Terms};
 use super::verdict::{Bound, Refusal, Standing, Verdict};
 use faceline_shared::redis::{RedisServer, RedisServerError, RedisTimeouts};
+use faceline_shared::settings::ClientTls;
 
 /// Prefix of all keys.
 const KEY_PREFIX: &str = "faceline:{store}:rate:";
@@ -38,15 +39,16 @@ pub struct RedisRates {
 }
 
 impl RedisRates {
-    /// A limiter at `redis://…` or `rediss://…` that must answer within `timeout`. Its first use opens the connection.
+    /// A limiter at `url` ([`faceline_shared::redis::RedisUrl`]) that must answer within `timeout`. Its first use opens the
+    /// connection.
     ///
     /// # Errors
     /// [`RateError::Url`].
-    pub fn new(url: &str, timeout: Duration) -> Result<Self, RateError> {
+    pub fn new(url: &str, tls: &ClientTls, timeout: Duration) -> Result<Self, RateError> {
         let timeouts =
             RedisTimeouts { connect: CONNECT_TIMEOUT, answer: timeout, operation: CONNECT_TIMEOUT + timeout };
         Ok(Self {
-            server: RedisServer::with_timeouts(url, timeouts)?,
+            server: RedisServer::with_timeouts(url, tls, timeouts)?,
             check: Script::new(include_str!("check.lua")),
             heartbeat: Script::new(include_str!("heartbeat.lua")),
             instance: Uuid::new_v4(),
@@ -57,8 +59,10 @@ impl RedisRates {
 impl From<RedisServerError> for RateError {
     fn from(error: RedisServerError) -> Self {
         match error {
-            RedisServerError::Url(reason) => Self::Url(reason),
-            RedisServerError::Unreachable(reason) => Self::Unreachable(reason),
+            RedisServerError::Url(reason) | RedisServerError::Tls(reason) => Self::Url(reason),
+            RedisServerError::Unreachable(reason)
+            | RedisServerError::NotMaster(reason)
+            | RedisServerError::Refused(reason) => Self::Unreachable(reason),
             RedisServerError::Full => Self::Unreachable("it is full".into()),
             RedisServerError::Evicts(policy) => {
                 Self::Unreachable(format!("its maxmemory-policy is `{policy}`"))

@@ -9,6 +9,7 @@ use std::time::Duration;
 use faceline_gateway_store::rate::local::LocalRates;
 use faceline_gateway_store::rate::redis::RedisRates;
 use faceline_gateway_store::rate::{Quota, QuotaSpan, Rate, RateLimiter, Terms, Verdict};
+use faceline_shared::settings::ClientTls;
 use faceline_shared::testkit::Redis;
 use tempfile::TempDir;
 
@@ -63,7 +64,8 @@ struct Remote {
 impl Fixture for Remote {
     async fn start() -> Self {
         let server = Redis::start_persistent().await;
-        let limiters = [(); 2].map(|()| Arc::new(RedisRates::new(&server.url(), TIMEOUT).unwrap()));
+        let limiters = [(); 2]
+            .map(|()| Arc::new(RedisRates::new(&server.url(), &ClientTls::default(), TIMEOUT).unwrap()));
         Self { server, limiters }
     }
 

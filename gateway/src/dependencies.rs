@@ -1,0 +1,159 @@
+//! Watches the services that gateways share, for readiness and metrics.
+//!
+//! Each is watched on its own, so one that does not answer delays no other.
+
+use std::sync::Arc;
+
+use faceline_gateway_store::{StoreError, StoreHealth};
+use faceline_shared::admin::{Condition, Readiness, Standing};
+use faceline_shared::blob::BlobError;
+use faceline_shared::broker::Queue;
+use faceline_shared::object::SealedObjects;
+use faceline_shared::services::SharedServices;
+use prometheus::{IntGauge, IntGaugeVec};
+use tokio::sync::watch;
+use tokio::time::{Duration, Interval, MissedTickBehavior, interval};
+
+use crate::fault::BusyCause;
+
+/// How often queues and stores are polled.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// The queues whose depth is measured.
+const MEASURED_QUEUES: [Queue; 5] =
+    [Queue::Interactive, Queue::Replay, Queue::Quarantine, Queue::Results, Queue::DeadLetters];
+
+/// Conditions of readiness: the dispatcher has a reply queue; the store takes writes; the blob store takes pictures; the object
+/// store answers.
+const BROKER: &str = "gateway_broker";
+const STORE: &str = "gateway_store";
+const BLOBS: &str = "gateway_blobs";
+const OBJECTS: &str = "gateway_objects";
+
+/// The cause with which most requests are refused while the process is degraded. `None` if it is not, or most are answered.
+pub(crate) fn outage(readiness: &Readiness) -> Option<BusyCause> {
+    let degraded = readiness.degraded();
+    if degraded.contains(&BROKER) {
+        Some(BusyCause::BrokerUnreachable)
+    } else if degraded.contains(&STORE) || degraded.contains(&BLOBS) {
+        Some(BusyCause::StoreUnreachable)
+    } else {
+        None
+    }
+}
+
+/// The conditions of a gateway's services.
+pub(crate) struct Dependencies {
+    broker: Condition,
+    blobs: Condition,
+    store: Condition,
+    /// Optional: only sessions that keep pictures need the object store.
+    objects: Condition,
+    objects_up: IntGauge,
+    queue_ready: IntGaugeVec,
+    queue_consumers: IntGaugeVec,
+}
+
+impl Dependencies {
+    /// Registers the conditions and metrics.
+    pub(crate) fn new(services: &SharedServices) -> Self {
+        let (readiness, metrics) = (&services.readiness, &services.metrics);
+        Self {
+            broker: readiness.condition(BROKER),
+            blobs: readiness.condition(BLOBS),
+            store: readiness.condition(STORE),
+            objects: readiness.optional_condition(OBJECTS),
+            objects_up: metrics
+                .gauge("faceline_object_store_up", "Whether the object store answers (1 or 0)."),
+            queue_ready: metrics.gauges("faceline_queue_ready", "Messages waiting in a queue.", &["queue"]),
+            queue_consumers: metrics.gauges("faceline_queue_consumers", "Consumers of a queue.", &["queue"]),
+        }
+    }
+
+    /// Watches all services for ever. `reply_to` has the name of the dispatcher's reply queue while the broker is connected.
+    pub(crate) async fn watch(
+        self,
+        services: SharedServices,
+        store: Arc<dyn StoreHealth>,
+        objects: SealedObjects,
+        reply_to: watch::Receiver<Option<String>>,
+    ) {
+        tokio::join!(
+            self.follow_broker(reply_to),
+            self.check_store(&services, &*store),
+            self.check_blobs(&services),
+            self.check_objects(&objects),
+            self.measure_queues(&services),
+        );
+    }
+
+    async fn follow_broker(&self, mut reply_to: watch::Receiver<Option<String>>) {
+        loop {
+            let is_connected = reply_to.borrow_and_update().is_some();
+            let away = || Standing::Degraded("the broker is not connected".into());
+            self.broker.report(if is_connected { Standing::Met } else { away() });
+            if reply_to.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn check_store(&self, services: &SharedServices, store: &dyn StoreHealth) {
+        // An embedded store is this instance's own.
+        let is_own = services.settings.store.url.is_embedded();
+        let mut polls = polls();
+        loop {
+            polls.tick().await;
+            let checked = store.check().await;
+            self.store.report(standing(checked, |error| is_own || StoreError::is_misconfiguration(error)));
+        }
+    }
+
+    async fn check_blobs(&self, services: &SharedServices) {
+        let mut polls = polls();
+        loop {
+            polls.tick().await;
+            self.blobs.report(standing(services.blobs.check().await, BlobError::is_misconfiguration));
+        }
+    }
+
+    async fn check_objects(&self, objects: &SealedObjects) {
+        let mut polls = polls();
+        loop {
+            polls.tick().await;
+            let checked = objects.check().await;
+            self.objects_up.set(checked.is_ok().into());
+            self.objects.report(standing(checked, |_| false));
+        }
+    }
+
+    async fn measure_queues(&self, services: &SharedServices) {
+        let mut polls = polls();
+        loop {
+            polls.tick().await;
+            for queue in MEASURED_QUEUES {
+                if let Ok(depth) = services.broker.depth(&queue).await {
+                    self.queue_ready.with_label_values(&[queue.name()]).set(depth.ready as i64);
+                    self.queue_consumers.with_label_values(&[queue.name()]).set(depth.consumers as i64);
+                }
+            }
+        }
+    }
+}
+
+fn polls() -> Interval {
+    let mut polls = interval(POLL_INTERVAL);
+    polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    polls
+}
+
+/// What the result of a check means for readiness.
+fn standing<E: std::fmt::Display>(
+    checked: Result<(), E>,
+    is_misconfiguration: impl Fn(&E) -> bool,
+) -> Standing {
+    match checked {
+        Ok(()) => Standing::Met,
+        Err(error) if is_misconfiguration(&error) => Standing::Unmet(error.to_string()),
+        Err(error) => Standing::Degraded(error.to_string()),
+    }
+}

@@ -1,0 +1,155 @@
+//! Why an operation of Redis failed, and what follows from it.
+
+use redis::{ErrorKind, RedisError};
+
+/// Why an operation of a server failed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RedisServerError {
+    /// The address cannot be understood.
+    Url(String),
+    /// The files for TLS cannot be used.
+    Tls(String),
+    /// There is no master at present, or it does not answer, not in time, or with something unexpected.
+    Unreachable(String),
+    /// The address leads to a server that is not the master, so it takes no writes.
+    NotMaster(String),
+    /// The server refuses the credentials, or does not permit an operation.
+    Refused(String),
+    /// The server has no free memory.
+    Full,
+    /// The server is configured to evict keys when its memory is full; this is its policy.
+    Evicts(String),
+}
+
+/// What an error says about the connection on which it came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Symptom {
+    /// The connection broke. The request may have been executed.
+    Broken,
+    /// There was no answer in time.
+    Late,
+    /// The server is not the master (any more).
+    NotMaster,
+    /// The server takes no requests at present, as one that is starting does.
+    Unavailable,
+    /// The server cannot execute this one request now, but may execute others.
+    TryAgain,
+    /// The request itself failed.
+    Other,
+}
+
+impl Symptom {
+    pub(super) fn of(error: &RedisError) -> Self {
+        if error.is_timeout() {
+            return Self::Late;
+        }
+        if error.is_io_error() {
+            return Self::Broken;
+        }
+        match code(error) {
+            // A replica says MASTERDOWN, and in a cluster MOVED, where others say READONLY.
+            Some("READONLY" | "MASTERDOWN" | "MOVED") => Self::NotMaster,
+            Some("LOADING" | "CLUSTERDOWN") => Self::Unavailable,
+            // A master that lost its replicas may be the one that others have replaced.
+            Some("NOREPLICAS" | "TRYAGAIN" | "ASK") => Self::TryAgain,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The code of a server's error. Before Redis 7, an error of a command in a script came inside of another one:
+/// `ERR Error running script (call to f_…): @user_script:1: -READONLY You can't write…`.
+fn code(error: &RedisError) -> Option<&str> {
+    let outer = error.code()?;
+    let inner = error.detail().filter(|_| outer == "ERR").and_then(|detail| {
+        let (_, error) = detail.split_once(": -")?;
+        error.split(' ').next()
+    });
+    Some(inner.unwrap_or(outer))
+}
+
+impl RedisServerError {
+    /// The error for one that came from the server or the connection.
+    pub(super) fn of(error: &RedisError) -> Self {
+        let said = error.to_string();
+        if Symptom::of(error) == Symptom::NotMaster {
+            return Self::NotMaster(said);
+        }
+        match (error.kind(), code(error)) {
+            (_, Some("OOM")) => Self::Full,
+            (ErrorKind::AuthenticationFailed, _) | (_, Some("NOAUTH" | "WRONGPASS" | "NOPERM")) => {
+                Self::Refused(said)
+            }
+            _ => Self::Unreachable(said),
+        }
+    }
+
+    /// Whether this instance itself is set up wrong, so it cannot work however well the server does.
+    #[must_use]
+    pub fn is_misconfiguration(&self) -> bool {
+        match self {
+            Self::Url(_) | Self::Tls(_) | Self::NotMaster(_) | Self::Refused(_) | Self::Evicts(_) => true,
+            Self::Unreachable(_) | Self::Full => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The error that a server's answer becomes.
+    fn error(answer: &str) -> RedisError {
+        let value = redis::parse_redis_value(format!("-{answer}\r\n").as_bytes()).unwrap();
+        value.extract_error().unwrap_err()
+    }
+
+    #[test]
+    fn a_failover_is_recognised_in_whatever_it_is_wrapped() {
+        for (answer, symptom) in [
+            ("READONLY You can't write against a read only replica.", Symptom::NotMaster),
+            (
+                "READONLY You can't write against a read only replica. script: 6e, on @user_script:3.",
+                Symptom::NotMaster,
+            ),
+            (
+                "ERR Error running script (call to f_6e): @user_script:1: @user_script: 1: -READONLY You can't write against a \
+                 read only replica.",
+                Symptom::NotMaster,
+            ),
+            (
+                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+                Symptom::NotMaster,
+            ),
+            ("MOVED 3999 127.0.0.1:6381", Symptom::NotMaster),
+            ("LOADING Redis is loading the dataset in memory", Symptom::Unavailable),
+            ("CLUSTERDOWN The cluster is down", Symptom::Unavailable),
+            ("NOREPLICAS Not enough good replicas to write.", Symptom::TryAgain),
+            ("TRYAGAIN Multiple keys request during rehashing of slot", Symptom::TryAgain),
+            ("ERR unknown command 'READONLY'", Symptom::Other),
+            ("NOSCRIPT No matching script.", Symptom::Other),
+            ("OOM command not allowed when used memory > 'maxmemory'.", Symptom::Other),
+        ] {
+            assert_eq!(Symptom::of(&error(answer)), symptom, "{answer}");
+        }
+    }
+
+    #[test]
+    fn what_is_set_up_wrong_is_told_from_what_is_away() {
+        let of = |answer| RedisServerError::of(&error(answer));
+        let oom = "OOM command not allowed when used memory > 'maxmemory'.";
+        assert_eq!(of(oom), RedisServerError::Full);
+        assert_eq!(
+            of("ERR Error running script (call to f_6e): @user_script:1: -OOM command not allowed"),
+            RedisServerError::Full
+        );
+        for answer in ["READONLY x", "NOAUTH Authentication required.", "NOPERM this user has no permissions"]
+        {
+            assert!(of(answer).is_misconfiguration(), "{answer}: {:?}", of(answer));
+        }
+        for answer in ["LOADING x", "NOREPLICAS x", "MISCONF Redis is configured to save RDB snapshots", oom]
+        {
+            assert!(!of(answer).is_misconfiguration(), "{answer}: {:?}", of(answer));
+        }
+    }
+}
