@@ -172,11 +172,17 @@ impl Sessions {
     }
 }
 
-/// Adds the session to the request's usage record.
+/// Adds the session to the request's usage record. An identifier that the request has itself stays.
 fn note_for_usage(name: &SessionName, session: &Session) {
     crate::request::record::update(|facts| {
         facts.session = Some(name.id);
-        facts.correlation_id.clone_from(&session.correlation_id);
-        facts.evidence_id.clone_from(&session.evidence_id);
+        for (own, sessions) in [
+            (&mut facts.correlation_id, &session.correlation_id),
+            (&mut facts.evidence_id, &session.evidence_id),
+        ] {
+            if own.is_none() {
+                own.clone_from(sessions);
+            }
+        }
     });
 }

@@ -1,10 +1,12 @@
 //! The store itself: its server, its scripts, and its health.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use faceline_shared::redis::{RedisServer, RedisServerError};
 
 use super::scripts::Scripts;
-use crate::{StoreError, StoreHealth};
+use crate::{ClientBound, ClientFull, StoreError, StoreHealth};
 
 /// Sessions, outbox and idempotency records in Redis.
 pub struct RedisStore {
@@ -20,6 +22,11 @@ impl RedisStore {
     pub fn new(url: &str) -> Result<Self, StoreError> {
         Ok(Self { server: RedisServer::new(url)?, scripts: Scripts::new() })
     }
+}
+
+/// The error for a client that keeps as much as it may; its first item ends in `wait` milliseconds.
+pub(super) fn client_full(bound: ClientBound, wait: u64) -> StoreError {
+    StoreError::ClientFull(ClientFull { bound, first_expiry: Duration::from_millis(wait) })
 }
 
 /// The error for an answer that none of the scripts gives.
