@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::caller::Caller;
+use super::client_limits::ClientLimits;
 use super::error::AccountsError;
 use super::failed_logins::{FailedLogins, SourceAddress};
 use super::jwt::{self, BwsKey};
@@ -154,6 +155,12 @@ impl Accounts {
     #[must_use]
     pub fn bws_keys(&self, client_id: &str) -> Vec<BwsKey> {
         self.table().bws_keys(client_id)
+    }
+
+    /// The limits that a client has of its own.
+    #[must_use]
+    pub fn client_limits(&self, client: &str) -> Option<ClientLimits> {
+        self.table().client_limits(client)
     }
 
     /// Counts a wrong credential from `source`, and returns the answer to it: [`Fault::Unauthenticated`], or

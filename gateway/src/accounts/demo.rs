@@ -33,7 +33,8 @@ pub(super) fn entries(listen: SocketAddr, ring: &KeyRing) -> Result<Vec<AccountE
         StoredSecret::Password(PasswordCredential { user: NAME.into(), password }),
         StoredSecret::Bws(BwsCredential { client_id: NAME.into(), sealed }),
     ];
-    let entry = |secret| AccountEntry { caller: caller(), secret, created: None, expires: None };
+    let entry =
+        |secret| AccountEntry { caller: caller(), client_limits: None, secret, created: None, expires: None };
     Ok(secrets.map(entry).into())
 }
 

@@ -7,6 +7,7 @@
 mod accounts;
 mod bws;
 mod client;
+mod client_bounds;
 mod contract;
 mod docs;
 mod ends;
@@ -27,4 +28,6 @@ mod stores;
 mod tls;
 mod url_input;
 mod usage;
+mod usage_facts;
+mod usage_outage;
 mod workers;

@@ -17,11 +17,18 @@ pub struct UsageSettings {
     /// How often a gateway moves records from the session store to the object store. An export does not contain them before.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
+    /// Bytes of records that may wait in `data_dir` while the session store is away; a record takes some 500. Further records are
+    /// lost, and counted.
+    pub deferred_bytes: u64,
 }
 
 impl Default for UsageSettings {
     fn default() -> Self {
-        Self { retention: Duration::from_hours(400 * 24), interval: Duration::from_secs(30) }
+        Self {
+            retention: Duration::from_hours(400 * 24),
+            interval: Duration::from_secs(30),
+            deferred_bytes: 256 << 20,
+        }
     }
 }
 

@@ -7,8 +7,8 @@ pub use self::logging::init_logging;
 pub use self::trace::TraceContext;
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// Bucket bounds of histograms of durations, in seconds: 1 ms to 30 s.
@@ -65,6 +65,12 @@ impl Metrics {
     #[must_use]
     pub fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.register(IntGaugeVec::new(Opts::new(name, help), labels), name)
+    }
+
+    /// Registers gauges with labels whose values are no whole numbers.
+    #[must_use]
+    pub fn float_gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.register(GaugeVec::new(Opts::new(name, help), labels), name)
     }
 
     /// Registers a histogram of durations in seconds.
