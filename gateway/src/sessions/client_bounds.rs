@@ -35,7 +35,7 @@ pub(super) struct BoundsOfClients {
 
 impl BoundsOfClients {
     pub(super) fn new(settings: &LimitSettings, metrics: &Metrics) -> Self {
-        Self {
+        let bounds = Self {
             settings: settings.clone(),
             accounts: None,
             watched: Mutex::default(),
@@ -49,7 +49,13 @@ impl BoundsOfClients {
                 "The largest share of a bound that one of the clients uses which created something lately.",
                 &["bound"],
             ),
+        };
+        // An alert on the first refusal needs the zero before it.
+        for bound in ClientBound::ALL {
+            bounds.refused.with_label_values(&[bound.label()]);
+            bounds.largest_share.with_label_values(&[bound.label()]);
         }
+        bounds
     }
 
     /// The same with the limits of single clients.

@@ -20,3 +20,4 @@ mod sessions;
 mod signing;
 mod standalone;
 mod usage;
+mod usage_outage;
