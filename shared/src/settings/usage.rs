@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::error::{SettingsError, invalid};
+use super::error::{SettingsError, all_above_zero, invalid};
 
 /// Usage records, the basis of billing.
 #[derive(Clone, Debug, Deserialize)]
@@ -37,6 +37,6 @@ impl UsageSettings {
         if self.retention < Duration::from_hours(24) || self.interval.is_zero() {
             return invalid("usage.retention must be at least a day and usage.interval above 0");
         }
-        Ok(())
+        all_above_zero([("usage.deferred_bytes", self.deferred_bytes.into())])
     }
 }

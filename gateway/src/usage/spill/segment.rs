@@ -12,7 +12,7 @@ use faceline_gateway_store::idempotency::digest;
 use faceline_gateway_store::outbox::NewRow;
 use uuid::Uuid;
 
-use super::Waiting;
+use super::waiting::Waiting;
 
 /// Bytes of a row's length and digest, and of its id.
 const HEADER_BYTES: usize = 4 + CHECK_BYTES + 16;

@@ -9,12 +9,14 @@ use faceline_gateway_store::outbox::NewRow;
 use tokio::sync::oneshot;
 
 use super::segment::{OpenSegment, Segment, frame_bytes};
-use super::{MAX_ROWS_IN_MEMORY, Waiting};
+use super::waiting::Waiting;
 
 /// A segment of this size is closed. Whoever delivers it holds all of it in memory.
 const MAX_SEGMENT_BYTES: usize = 4 << 20;
 /// Most rows that share an fsync.
 const MAX_ROWS_PER_SYNC: usize = 1024;
+/// Rows that wait in memory if the disk fails.
+const MAX_ROWS_IN_MEMORY: usize = 10_000;
 /// Extension of segments.
 const EXTENSION: &str = "rows";
 
@@ -71,7 +73,7 @@ impl SpillThread {
             Ok(()) => rows.len(),
             Err(error) => {
                 tracing::error!(%error, folder = %self.folder.display(), "deferred usage records cannot be written to the disk and wait in memory");
-                let room = (MAX_ROWS_IN_MEMORY as usize).saturating_sub(self.in_memory.len());
+                let room = MAX_ROWS_IN_MEMORY.saturating_sub(self.in_memory.len());
                 self.in_memory.extend(rows.iter().take(room).cloned());
                 room.min(rows.len())
             }
