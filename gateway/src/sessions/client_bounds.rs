@@ -12,7 +12,7 @@ use prometheus::{GaugeVec, IntCounterVec};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::faults::record_fault;
-use crate::accounts::{Accounts, ClientLimits};
+use crate::accounts::Accounts;
 use crate::fault::{BusyCause, Fault};
 
 /// Interval at which the use of clients is measured.
@@ -75,7 +75,7 @@ impl BoundsOfClients {
 
     fn bounds(&self, client: &str) -> ClientBounds {
         let own = self.accounts.as_ref().and_then(|accounts| accounts.client_limits(client));
-        own.unwrap_or(ClientLimits::default()).bounds(&self.settings)
+        own.unwrap_or_default().bounds(&self.settings)
     }
 
     /// The fault for something that cannot be created.

@@ -44,7 +44,7 @@ pub struct IdempotentRequest<'a> {
 /// The result of claiming an idempotency key.
 pub enum Claimed<A> {
     /// The request holds the claim and must be carried out.
-    Acquired(IdempotencyClaim),
+    Acquired(Box<IdempotencyClaim>),
     /// An earlier attempt completed the request with this answer.
     Completed(A),
 }
@@ -76,7 +76,8 @@ impl Sessions {
                 let is_first = request.resource == resource;
                 request.resource = resource;
                 let records = self.idempotency.clone();
-                Ok(Claimed::Acquired(IdempotencyClaim { records, request, is_first, is_ended: false }))
+                let claim = IdempotencyClaim { records, request, is_first, is_ended: false };
+                Ok(Claimed::Acquired(Box::new(claim)))
             }
             Claim::InProgress(left) => Err(Fault::InProgress { retry_after: left.min(MAX_RETRY_AFTER) }),
             Claim::Completed(answer) => Ok(Claimed::Completed(answer)),

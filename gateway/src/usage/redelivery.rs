@@ -105,9 +105,9 @@ impl Usage {
         while let Some(Delivery { segment, delivered }) = next {
             let left = segment.rows().len() - delivered;
             if segment.is_on_disk() {
-                kept += left
+                kept += left;
             } else {
-                lost += left
+                lost += left;
             };
             next = self.spill.take().await.map(|segment| Delivery { segment, delivered: 0 });
         }

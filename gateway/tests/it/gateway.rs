@@ -140,7 +140,7 @@ impl Gateway {
 
     /// Whether the task that moves and redelivers usage records has ended.
     pub(crate) fn mover_has_ended(&self) -> bool {
-        self.beside.last().is_some_and(|task| task.is_finished())
+        self.beside.last().is_some_and(AbortOnDropHandle::is_finished)
     }
 
     /// Creates a session of the demo account.

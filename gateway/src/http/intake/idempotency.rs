@@ -89,7 +89,7 @@ impl IdempotentCall {
         match state.biometric.claim_idempotency(&request).await? {
             Claimed::Acquired(claim) => {
                 let answer = create(claim.resource()).await;
-                settle(claim, answer.unwrap_or_else(Refusal::into_response)).await
+                settle(*claim, answer.unwrap_or_else(Refusal::into_response)).await
             }
             Claimed::Completed(kept) => replay(kept),
         }

@@ -26,7 +26,7 @@ impl SessionStore for EmbeddedStore {
         let (session, bounds) = (session.clone(), *bounds);
         let create = self.change(move |tables| {
             let (sessions, outbox, now) = tables.sessions();
-            sessions.create(now, outbox, &session, Creation { body: &body, ttl, end: &end, bounds: &bounds })
+            sessions.create(now, outbox, &session, &Creation { body: &body, ttl, end: &end, bounds: &bounds })
         });
         match create.await? {
             Ok(true) => Ok(()),
@@ -69,7 +69,7 @@ impl SessionStore for EmbeddedStore {
         let (session, bounds) = (session.clone(), *bounds);
         let add = self.change(move |tables| {
             let (sessions, _, now) = tables.sessions();
-            sessions.add_face(now, &session, NewFace { id: face, body: &body, max_faces, bounds: &bounds })
+            sessions.add_face(now, &session, &NewFace { id: face, body: &body, max_faces, bounds: &bounds })
         });
         add.await?.map_err(StoreError::ClientFull)
     }

@@ -169,7 +169,7 @@ async fn changes_that_wait_together_share_a_commit() {
     for _ in 0..100 {
         let store = store.clone();
         creating.spawn(async move {
-            store.create(&name(), Bytes::new(), HOUR, row(), &ClientBounds::NONE).await.unwrap()
+            store.create(&name(), Bytes::new(), HOUR, row(), &ClientBounds::NONE).await.unwrap();
         });
     }
     // No caller is answered before the disk has answered.

@@ -115,6 +115,7 @@ pub(in crate::embedded) fn lengths(transaction: &ReadTransaction) -> TableResult
 }
 
 /// A session to be created.
+#[derive(Clone, Copy)]
 pub(in crate::embedded) struct Creation<'a> {
     pub(in crate::embedded) body: &'a [u8],
     pub(in crate::embedded) ttl: Duration,
@@ -124,6 +125,7 @@ pub(in crate::embedded) struct Creation<'a> {
 }
 
 /// A face to be added.
+#[derive(Clone, Copy)]
 pub(in crate::embedded) struct NewFace<'a> {
     pub(in crate::embedded) id: Uuid,
     pub(in crate::embedded) body: &'a [u8],
@@ -159,9 +161,9 @@ impl<'a> SessionTables<'a> {
         now: u64,
         outbox: &mut OutboxTables<'_>,
         session: &SessionName,
-        creation: Creation<'_>,
+        creation: &Creation<'_>,
     ) -> TableResult<Result<bool, ClientFull>> {
-        let Creation { body, ttl, end, bounds } = creation;
+        let Creation { body, ttl, end, bounds } = *creation;
         if self.exists(now, session)? {
             return Ok(Ok(false));
         }
@@ -219,9 +221,9 @@ impl<'a> SessionTables<'a> {
         &mut self,
         now: u64,
         session: &SessionName,
-        face: NewFace<'_>,
+        face: &NewFace<'_>,
     ) -> TableResult<Result<Insertion, ClientFull>> {
-        let NewFace { id: face, body, max_faces, bounds } = face;
+        let NewFace { id: face, body, max_faces, bounds } = *face;
         let Some(end) = end_of(&self.sessions, now, session)? else { return Ok(Ok(Insertion::NoSession)) };
         let (mut count, mut last_position) = (0, 0);
         for found in self.faces.range(all_faces(session))? {
