@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use faceline_gateway_store::ClientBound;
+
 /// An error that ends a request. Its `Display` text is the message that the caller reads.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Fault {
@@ -84,6 +86,8 @@ pub enum BusyCause {
     ClientRate,
     /// The key used up its quota of the day or month.
     ClientQuota,
+    /// The client keeps as much in the session store as it may.
+    ClientStorage(ClientBound),
     /// The client holds its share of the jobs in flight.
     ClientShare,
     /// Too many wrong credentials came from the caller's address, or for its user.
@@ -117,6 +121,19 @@ impl Busy {
         match self.cause {
             BusyCause::ClientRate => "the request rate of this key is exceeded",
             BusyCause::ClientQuota => "the request quota of this key is used up",
+            BusyCause::ClientStorage(bound) => match bound {
+                ClientBound::Sessions => "this client has as many sessions as it may have at the same time",
+                ClientBound::Faces => "this client has as many faces in its sessions as it may have",
+                ClientBound::SessionBytes => {
+                    "the sessions of this client are as large as they may be together"
+                }
+                ClientBound::IdempotencyRecords => {
+                    "this client has used as many idempotency keys as are kept for it"
+                }
+                ClientBound::IdempotencyBytes => {
+                    "the answers that are kept for idempotency keys of this client are as large as they may be"
+                }
+            },
             BusyCause::ClientShare => "this client has too many requests in progress",
             BusyCause::FailedLogins => "too many wrong credentials came from this address or for this user",
             BusyCause::BrokerUnreachable | BusyCause::BrokerBlocked | BusyCause::StoreUnreachable => {
@@ -265,7 +282,9 @@ impl BusyCause {
         };
         match self {
             Self::ClientRate => demand("client_rate", 429, GrpcCode::ResourceExhausted),
-            Self::ClientQuota => demand("client_quota", 429, GrpcCode::ResourceExhausted),
+            Self::ClientQuota | Self::ClientStorage(_) => {
+                demand("client_quota", 429, GrpcCode::ResourceExhausted)
+            }
             Self::ClientShare => demand("client_share", 429, GrpcCode::ResourceExhausted),
             Self::FailedLogins => demand("failed_logins", 429, GrpcCode::ResourceExhausted),
             Self::InFlight => demand("in_flight", 503, GrpcCode::Unavailable),
@@ -297,9 +316,13 @@ mod tests {
     #[test]
     fn overload_is_said_as_the_decisions_have_it() {
         let busy = |cause| statuses(&Fault::busy(cause, Duration::ZERO));
-        for cause in
-            [BusyCause::ClientRate, BusyCause::ClientQuota, BusyCause::ClientShare, BusyCause::FailedLogins]
-        {
+        for cause in [
+            BusyCause::ClientRate,
+            BusyCause::ClientQuota,
+            BusyCause::ClientStorage(ClientBound::Faces),
+            BusyCause::ClientShare,
+            BusyCause::FailedLogins,
+        ] {
             assert_eq!(busy(cause), (429, 429, 429, 8), "{cause:?}");
         }
         for cause in [

@@ -43,6 +43,9 @@ pub enum GatewayError {
     /// counts by itself.
     #[error(transparent)]
     Rates(#[from] RateError),
+    /// The thread that writes deferred usage records cannot be started.
+    #[error("no thread for usage records: {0}")]
+    UsageThread(std::io::Error),
     /// The keys that sign answers cannot be used.
     #[error(transparent)]
     Signing(#[from] SigningError),
@@ -91,18 +94,20 @@ impl Gateway {
         let signer = Arc::new(Signer::load(settings, &services.metrics)?);
         let rates = Arc::new(Rates::start(settings, &services.metrics)?);
         let (stores, objects) = open_stores(&services)?;
-        let usage = Usage::new(stores.outbox.clone(), &services.metrics);
+        let usage = Usage::start(stores.outbox.clone(), settings, &services.metrics)
+            .map_err(GatewayError::UsageThread)?;
         let admission = Admission::new(settings, &services.metrics);
         let instance = Uuid::new_v4().simple().to_string();
         let dispatcher = start_dispatcher(&instance, &services, &admission).await;
-        let sessions = Arc::new(Sessions::new(
+        let sessions = Sessions::new(
             stores.sessions,
             stores.idempotency,
             objects.clone(),
             services.broker.clone(),
             settings,
             &services.metrics,
-        ));
+        );
+        let sessions = Arc::new(sessions.with_client_limits(Arc::clone(&accounts)));
         let mut background = vec![
             tokio::spawn(dependencies.watch(
                 services.clone(),
@@ -116,6 +121,8 @@ impl Gateway {
         let listener = Arc::clone(&sessions);
         background.push(tokio::spawn(async move { listener.listen().await }));
         background.push(tokio::spawn(Arc::clone(&admission).update_metrics()));
+        let measured = Arc::clone(&sessions);
+        background.push(tokio::spawn(async move { measured.watch_bounds().await }));
         let outbox = OutboxProcessor::new(&sessions, stores.outbox);
         let mover = Mover::new(Arc::clone(&usage), objects, settings.usage.clone());
         let dispatcher = Arc::new(dispatcher);

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::caller::Caller;
+use super::client_limits::ClientLimits;
 use super::error::AccountsError;
 use super::failed_logins::{CredentialKind, FailedLogins, PasswordCheck, SourceAddress};
 use super::jwt::{self, BwsKey};
@@ -177,6 +178,12 @@ impl Accounts {
     #[must_use]
     pub fn bws_keys(&self, client_id: &str) -> Vec<BwsKey> {
         self.table().bws_keys(client_id)
+    }
+
+    /// The limits that a client has of its own.
+    #[must_use]
+    pub fn client_limits(&self, client: &str) -> Option<ClientLimits> {
+        self.table().client_limits(client)
     }
 
     /// Follows changes of the accounts file until it is dropped. Returns at once for the demo account.

@@ -17,8 +17,8 @@ const NAME: &str = "demo";
 /// Hash of the password, which need not be computed at each start.
 const PASSWORD: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$JsGMAy5peW7p/CCBXhSwQA$BYjvNOxwrBO2ogqt5hp2gxX4WLKBwzaHYREpAyaEnMw";
-/// Key of the BWS client; in base64: `ZmFjZWxpbmUtZGVtby1rZXktZmFjZWxpbmUtZGVtby1rZXk=`.
-const BWS_KEY: &[u8] = b"faceline-demo-key-faceline-demo-key";
+/// Key of the BWS client; in base64: `ZmFjZWxpbmUtZGVtby1rZXktZm9yLWxvb3BiYWNrLW9ubHktZmFjZWxpbmUtZGVtby1rZXktZm9yLWxvb3BiYQ==`.
+const BWS_KEY: &[u8] = b"faceline-demo-key-for-loopback-only-faceline-demo-key-for-loopba";
 
 /// The demo account with a key of each kind. The listener must be a loopback one.
 pub(super) fn entries(listen: SocketAddr, ring: &KeyRing) -> Result<Vec<AccountEntry>, AccountsError> {
@@ -33,7 +33,8 @@ pub(super) fn entries(listen: SocketAddr, ring: &KeyRing) -> Result<Vec<AccountE
         StoredSecret::Password(PasswordCredential { user: NAME.into(), password }),
         StoredSecret::Bws(BwsCredential { client_id: NAME.into(), sealed }),
     ];
-    let entry = |secret| AccountEntry { caller: caller(), secret, created: None, expires: None };
+    let entry =
+        |secret| AccountEntry { caller: caller(), client_limits: None, secret, created: None, expires: None };
     Ok(secrets.map(entry).into())
 }
 

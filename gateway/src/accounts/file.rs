@@ -12,6 +12,7 @@ use toml::value::Datetime;
 use toml::{Table, Value};
 
 use super::caller::Caller;
+use super::client_limits::ClientLimits;
 use super::password::PasswordHash;
 use super::permission::Permission;
 use super::secret::ApiKeyDigest;
@@ -20,6 +21,8 @@ use super::secret::ApiKeyDigest;
 #[derive(Debug)]
 pub(super) struct AccountEntry {
     pub(super) caller: Caller,
+    /// Limits of the caller's client, if it has some of its own.
+    pub(super) client_limits: Option<ClientLimits>,
     pub(super) secret: StoredSecret,
     pub(super) created: Option<OffsetDateTime>,
     /// The key is not valid from this time on.
@@ -89,6 +92,7 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Client {
     name: String,
+    limits: Option<ClientLimits>,
     #[serde(default)]
     keys: Vec<Key>,
 }
@@ -153,6 +157,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<AccountEntry>, String> {
                 }
             }
             entries.push(AccountEntry {
+                client_limits: client.limits,
                 secret: key.secret,
                 created: moment(&id, "created", key.created)?,
                 expires: moment(&id, "expires", key.expires)?,

@@ -28,7 +28,7 @@ pub(super) fn write(entries: &[AccountEntry], now: OffsetDateTime, out: &mut imp
 }
 
 fn line(entry: &AccountEntry, now: OffsetDateTime) -> [String; 8] {
-    let AccountEntry { caller, secret, created, expires } = entry;
+    let AccountEntry { caller, secret, created, expires, .. } = entry;
     let Caller { client, key_id, rate, quota, permissions } = caller;
     let kind = match secret {
         StoredSecret::ApiKey(_) => "api-key".to_owned(),

@@ -5,6 +5,7 @@
 
 mod authentication;
 mod caller;
+mod client_limits;
 mod command;
 mod demo;
 mod edit;
@@ -20,6 +21,7 @@ mod table;
 
 pub use self::authentication::Accounts;
 pub use self::caller::Caller;
+pub use self::client_limits::ClientLimits;
 pub use self::command::{AddKey, CredentialKind, KeysCommand, KeysCommandError, RotateKey};
 #[cfg(test)]
 pub(crate) use self::demo::caller as demo_caller;

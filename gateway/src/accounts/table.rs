@@ -9,6 +9,7 @@ use faceline_shared::seal::KeyRing;
 use time::OffsetDateTime;
 
 use super::caller::Caller;
+use super::client_limits::ClientLimits;
 use super::file::{AccountEntry, StoredSecret};
 use super::jwt::BwsKey;
 use super::password::{CachedPassword, PasswordCache, PasswordHash};
@@ -23,6 +24,8 @@ pub(super) struct AccountTable {
     names: HashMap<String, usize>,
     /// By the id of the BWS client.
     bws_keys: HashMap<String, HeldSecrets<Arc<[u8]>>>,
+    /// Limits of single clients, by name.
+    client_limits: HashMap<Arc<str>, ClientLimits>,
     password_cache: PasswordCache,
     hasher: RandomState,
 }
@@ -64,10 +67,14 @@ impl AccountTable {
             users: Vec::new(),
             names: HashMap::new(),
             bws_keys: HashMap::new(),
+            client_limits: HashMap::new(),
             password_cache: PasswordCache::new(),
             hasher: RandomState::new(),
         };
-        for AccountEntry { caller, secret, expires, .. } in entries {
+        for AccountEntry { caller, client_limits, secret, expires, .. } in entries {
+            if let Some(limits) = client_limits {
+                table.client_limits.insert(Arc::clone(&caller.client), limits);
+            }
             let holder = KeyHolder { caller, expires };
             match secret {
                 StoredSecret::ApiKey(digest) => {
@@ -103,6 +110,11 @@ impl AccountTable {
             Some(BwsKey { secret: Arc::clone(secret), caller: holder.caller()? })
         })
         .collect()
+    }
+
+    /// The limits that a client has of its own.
+    pub(super) fn client_limits(&self, client: &str) -> Option<ClientLimits> {
+        self.client_limits.get(client).copied()
     }
 
     /// The user against whom to check a password for this name. `None` if there are no users at all.

@@ -9,7 +9,7 @@ use faceline_shared::job::{JobFailure, Outcome, Task};
 
 use super::submit::{JobRequest, Submit, SubmitError};
 use crate::admission::Admission;
-use crate::request::RequestContext;
+use crate::request::{RequestContext, record};
 
 /// Runs tasks on the workers, each within its deadline.
 #[derive(Clone)]
@@ -57,7 +57,10 @@ impl WorkerClient {
         };
         let refusal = |cause| Err(self.admission.refusal(&context.fingerprint, cause));
         match self.submit.submit(job).await {
-            Ok(result) => Ok(Ok(result)),
+            Ok(result) => {
+                record::note_work_done();
+                Ok(Ok(result))
+            }
             Err(SubmitError::Fault(fault)) => Err(fault),
             Err(SubmitError::Busy(cause)) => refusal(cause),
             Err(SubmitError::Failed(failure)) => match failure {

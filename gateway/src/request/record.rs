@@ -29,6 +29,10 @@ pub struct RequestFacts {
     /// The rate and quota of the caller's key, and whether the request is within them; `None` for a request that does
     /// not count.
     pub rate_check: Option<(Terms, Verdict)>,
+    /// The request was admitted and received as a whole.
+    pub is_received: bool,
+    /// A worker has done the request's job, or the store has made its change.
+    pub is_work_done: bool,
     /// The job that the request makes.
     pub job: Option<JobId>,
     /// The session that the request names or creates.
@@ -78,6 +82,11 @@ pub fn update(change: impl FnOnce(&mut RequestFacts)) {
     if let Ok(record) = RequestRecord::current() {
         record.update(change);
     }
+}
+
+/// Notes that the work of the request is done: a worker has given its result, or the store has made its change.
+pub fn note_work_done() {
+    update(|facts| facts.is_work_done = true);
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use faceline_gateway_store::StoreError;
 use faceline_gateway_store::sealed::{RecordError, UnsealedRow};
 use faceline_gateway_store::sessions::{FaceLookup, Insertion, SessionName};
 use uuid::Uuid;
@@ -13,12 +14,14 @@ use super::pictures::delete_pictures;
 use super::record::{Session, SessionFace};
 use super::service::{Entered, Sessions};
 use crate::fault::Fault;
+use crate::request::record::note_work_done;
 
 impl Sessions {
     /// Adds a face, and its picture if there is one.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] if there is no session, [`Fault::Invalid`] if it has its maximum number of faces, and the faults
+    /// [`Fault::NotFound`] if there is no session, [`Fault::Invalid`] if it has its maximum number of faces,
+    /// [`Fault::Busy`] if the client keeps as much as it may, and the faults
     /// of an unavailable store.
     pub async fn add_face(
         &self,
@@ -33,14 +36,19 @@ impl Sessions {
             // deleted with the session's folder.
             self.upload(name, &key, picture).await?;
         }
-        let added = self.records.add_face(name, id, face, self.settings.most_faces).await;
+        let bounds = self.bounds.of(&name.client);
+        let added = self.records.add_face(name, id, face, self.settings.most_faces, &bounds).await;
         let fault = match added {
-            Ok(Insertion::Added) => return Ok(()),
+            Ok(Insertion::Added) => {
+                note_work_done();
+                return Ok(());
+            }
             Ok(Insertion::NoSession) => no_session(),
             Ok(Insertion::Full) => {
                 let max_faces = self.settings.most_faces;
                 Fault::Invalid(format!("the bio-session has {max_faces} faces, and no more are allowed"))
             }
+            Err(error @ RecordError::Store(StoreError::ClientFull(_))) => self.bounds.creation_fault(&error),
             // The face may have been added, so its picture stays.
             Err(error @ RecordError::Store(_)) => return Err(record_fault(&error)),
             Err(error) => record_fault(&error),
@@ -136,6 +144,7 @@ impl Sessions {
         let deleted = self.records.delete_faces(name, faces, pictures.as_ref()).await;
         let deleted = deleted.map_err(|error| record_fault(&error))?.ok_or_else(no_session)?;
         if deleted > 0 {
+            note_work_done();
             tracing::info!(target: "faceline::audit", session = %name.id, client = name.client, key, faces = deleted, "faces deleted");
         }
         if deleted > 0 && pictures.is_some() {

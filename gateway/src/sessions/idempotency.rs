@@ -12,12 +12,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::faults::record_fault;
 use super::service::Sessions;
 use crate::fault::Fault;
 
-/// Time for which an answer is kept.
+/// Time for which the answer of a request that created something is kept. A claim without an answer is kept as long, because
+/// its attempt may have created the resource.
 const ANSWER_RETENTION: Duration = Duration::from_hours(24);
+/// Time for which a refusal is kept: long enough for a retry after a broken connection. Nothing was created, and a request that
+/// comes later is judged anew.
+const REFUSAL_RETENTION: Duration = Duration::from_mins(1);
 /// Time after its deadline at which a request counts as cut off.
 const LEASE_GRACE: Duration = Duration::from_secs(5);
 /// Longest time after which a caller should retry while another attempt holds the claim.
@@ -41,7 +44,7 @@ pub struct IdempotentRequest<'a> {
 /// The result of claiming an idempotency key.
 pub enum Claimed<A> {
     /// The request holds the claim and must be carried out.
-    Acquired(IdempotencyClaim),
+    Acquired(Box<IdempotencyClaim>),
     /// An earlier attempt completed the request with this answer.
     Completed(A),
 }
@@ -50,6 +53,8 @@ pub enum Claimed<A> {
 pub struct IdempotencyClaim {
     records: SealedIdempotency,
     request: ClaimRequest,
+    /// No earlier attempt can have created the resource.
+    is_first: bool,
     is_ended: bool,
 }
 
@@ -58,17 +63,21 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Fault::InProgress`] while another attempt holds the claim, [`Fault::KeyReused`] if the key belongs to another
-    /// request, and the faults of an unavailable store.
+    /// request, [`Fault::Busy`] if the client keeps as many records as it may, and the faults of an unavailable store.
     pub async fn claim_idempotency<A: DeserializeOwned>(
         &self,
         request: &IdempotentRequest<'_>,
     ) -> Result<Claimed<A>, Fault> {
         let mut request = request.claim(Uuid::new_v4(), self.deadline + LEASE_GRACE);
-        match self.idempotency.claim(&request).await.map_err(|error| record_fault(&error))? {
+        let bounds = self.bounds.of(&request.client);
+        let claim = self.idempotency.claim(&request, &bounds).await;
+        match claim.map_err(|error| self.bounds.creation_fault(&error))? {
             Claim::Acquired { resource } => {
+                let is_first = request.resource == resource;
                 request.resource = resource;
                 let records = self.idempotency.clone();
-                Ok(Claimed::Acquired(IdempotencyClaim { records, request, is_ended: false }))
+                let claim = IdempotencyClaim { records, request, is_first, is_ended: false };
+                Ok(Claimed::Acquired(Box::new(claim)))
             }
             Claim::InProgress(left) => Err(Fault::InProgress { retry_after: left.min(MAX_RETRY_AFTER) }),
             Claim::Completed(answer) => Ok(Claimed::Completed(answer)),
@@ -83,6 +92,7 @@ impl IdempotentRequest<'_> {
         // The fingerprint contains the key, so the digest alone does not reveal which picture was sent.
         let content = [self.path.as_bytes(), &self.body];
         ClaimRequest {
+            client: self.client.into(),
             key: digest(key),
             fingerprint: digest(key.into_iter().chain(content)),
             resource,
@@ -106,6 +116,21 @@ impl IdempotencyClaim {
         log_end(self.records.complete(&self.request, answer).await);
     }
 
+    /// Ends the claim of a request that was refused and created nothing, and keeps the answer for a minute.
+    pub async fn refuse(mut self, answer: &impl Serialize) {
+        self.request.retention = REFUSAL_RETENTION;
+        self.complete(answer).await;
+    }
+
+    /// Ends the claim of a request that was refused for now and created nothing. If no earlier attempt can have created
+    /// something either, the key is forgotten.
+    pub async fn postpone(mut self) {
+        if self.is_first {
+            self.request.retention = Duration::ZERO;
+        }
+        self.release().await;
+    }
+
     /// Ends the claim without an answer, so the next attempt may claim the key.
     pub async fn release(mut self) {
         self.is_ended = true;
@@ -118,7 +143,7 @@ impl Drop for IdempotencyClaim {
         if self.is_ended {
             return;
         }
-        let (records, request) = (self.records.clone(), self.request);
+        let (records, request) = (self.records.clone(), self.request.clone());
         tokio::spawn(async move { log_end(records.release(&request).await) });
     }
 }

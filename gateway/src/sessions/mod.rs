@@ -3,6 +3,7 @@
 //! A session ends when its time is over or a caller deletes it. Requests that work on it are then answered as if it had never
 //! existed, [`OutboxProcessor`] deletes its pictures, and the log gets an audit record.
 
+mod client_bounds;
 mod ends;
 pub mod face;
 mod faces;

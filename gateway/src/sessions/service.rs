@@ -14,12 +14,15 @@ use faceline_shared::settings::{SessionSettings, Settings};
 use faceline_shared::telemetry::Metrics;
 use tokio::sync::Notify;
 
+use super::client_bounds::BoundsOfClients;
 use super::ends::{EndWatch, SessionEnds};
 use super::faults::{no_session, record_fault};
 use super::follow_up::{ClearUp, EndReason, FollowUp, picture_folder};
 use super::metrics::SessionMetrics;
 use super::record::Session;
+use crate::accounts::Accounts;
 use crate::fault::Fault;
+use crate::request::record::{self, note_work_done};
 
 /// Time limit of an upload to the object store, after which no picture of it can appear any more.
 const UPLOAD_GRACE: Duration = Duration::from_secs(60);
@@ -38,6 +41,8 @@ pub struct Sessions {
     pub(super) deadline: Duration,
     /// Longest time after a session's end at which a picture of it may still arrive in the object store.
     pub(super) last_upload_after_end: Duration,
+    /// Bounds of what each client keeps.
+    pub(super) bounds: BoundsOfClients,
     /// Bounds the uploads to the object store.
     pub(super) upload_slots: UploadSlots,
     pub(super) metrics: SessionMetrics,
@@ -87,9 +92,21 @@ impl Sessions {
             row_is_due: Arc::default(),
             deadline: config.jobs.deadline,
             last_upload_after_end: config.jobs.deadline + UPLOAD_GRACE,
+            bounds: BoundsOfClients::new(&config.limits, metrics),
             upload_slots: UploadSlots::new(),
             metrics: SessionMetrics::new(metrics),
         }
+    }
+
+    /// The same with the limits that single clients have in `accounts`.
+    #[must_use]
+    pub fn with_client_limits(self, accounts: Arc<Accounts>) -> Self {
+        Self { bounds: self.bounds.with_accounts(accounts), ..self }
+    }
+
+    /// Shows in metrics how close clients come to their bounds, until it is dropped.
+    pub async fn watch_bounds(&self) {
+        self.bounds.watch(&self.records).await;
     }
 
     /// The bounds of sessions.
@@ -112,17 +129,18 @@ impl Sessions {
     /// and the call succeeds.
     ///
     /// # Errors
-    /// The faults of an unavailable store.
+    /// [`Fault::Busy`] if the client keeps as much as it may, and the faults of an unavailable store.
     pub async fn create(&self, name: &SessionName, session: &Session, ttl: Duration) -> Result<(), Fault> {
         let end = ClearUp::new(name, session.keeps_pictures, EndReason::Expired);
         let end = UnsealedRow { id: name.id, payload: FollowUp::ClearUp(end), due_in: ttl };
-        match self.records.create(name, session, ttl, &end).await {
+        match self.records.create(name, session, ttl, &end, &self.bounds.of(&name.client)).await {
             Ok(()) => self.metrics.created.inc(),
             // The server assigns random ids, so the session of this id is the caller's.
             Err(RecordError::Store(StoreError::Exists)) => (),
-            Err(error) => return Err(record_fault(&error)),
+            Err(error) => return Err(self.bounds.creation_fault(&error)),
         }
         note_for_usage(name, session);
+        note_work_done();
         Ok(())
     }
 
@@ -153,7 +171,7 @@ impl Sessions {
             Deletion::ReplayInProgress => {
                 return Err(Fault::Conflict("There is replay liveness in progress".into()));
             }
-            Deletion::Deleted => (),
+            Deletion::Deleted => note_work_done(),
         }
         self.ends.end(name.id);
         self.broker.announce(Announcement::SessionEnded(name.id).encode()).await;
@@ -172,11 +190,17 @@ impl Sessions {
     }
 }
 
-/// Adds the session to the request's usage record.
+/// Adds the session to the request's usage record. An identifier that the request has itself stays.
 fn note_for_usage(name: &SessionName, session: &Session) {
-    crate::request::record::update(|facts| {
+    record::update(|facts| {
         facts.session = Some(name.id);
-        facts.correlation_id.clone_from(&session.correlation_id);
-        facts.evidence_id.clone_from(&session.evidence_id);
+        for (own, sessions) in [
+            (&mut facts.correlation_id, &session.correlation_id),
+            (&mut facts.evidence_id, &session.evidence_id),
+        ] {
+            if own.is_none() {
+                own.clone_from(sessions);
+            }
+        }
     });
 }

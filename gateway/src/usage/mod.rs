@@ -5,17 +5,19 @@
 //! seconds of a day. A gateway that dies in between may leave a record in two objects; the export recognises the copy by its
 //! id.
 //!
-//! If the store does not take a record in time, the answer is sent all the same. The record waits in the memory of this
-//! process, is retried, and is counted as deferred; it is lost if the process dies before.
+//! If the store does not take a record in time, the record is written to a file of this machine (`spill/`), and the answer is
+//! sent all the same. While the store is away, all records go there, and one task tries the store (`redelivery.rs`). The files
+//! survive the process.
 
 mod command;
-mod deferred;
 mod export;
 mod metrics;
 mod mover;
 mod output;
 mod record;
 mod recorder;
+mod redelivery;
+mod spill;
 mod storage;
 
 pub use self::command::{UsageCommand, UsageCommandError};

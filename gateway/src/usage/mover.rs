@@ -25,8 +25,6 @@ const MAX_RECORDS_PER_MOVE: usize = 10 * MAX_ROWS_PER_CALL;
 /// Time for which rows belong to this gateway. It is above the time limit of the object store: a move that takes longer may
 /// store records twice.
 const LEASE: Duration = Duration::from_secs(20);
-/// Longest interval at which deferred records are retried.
-const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Interval at which old days are deleted.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(3600);
 /// Delay before a row that this gateway cannot read is tried again, perhaps by a gateway that has the key.
@@ -59,31 +57,26 @@ impl Mover {
 
     /// Moves records until `end`, and then all that are left.
     pub async fn run(self, end: CancellationToken) {
-        let mut ticks = interval(RETRY_INTERVAL.min(self.settings.interval));
+        tokio::join!(self.move_until(&end), self.usage.redeliver(&end));
+        self.move_all().await;
+    }
+
+    async fn move_until(&self, end: &CancellationToken) {
+        let mut ticks = interval(self.settings.interval.min(CLEANUP_INTERVAL));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut moved, mut cleaned) = (Instant::now(), None::<Instant>);
-        while !end.is_cancelled() {
-            tokio::select! {
-                () = end.cancelled() => break,
-                _ = ticks.tick() => (),
-                () = self.usage.record_deferred.notified() => (),
-            }
-            self.usage.retry_deferred().await;
-            if moved.elapsed() >= self.settings.interval {
-                self.move_all().await;
-                moved = Instant::now();
-            }
+        // The first tick is at once, before there is anything to move.
+        ticks.tick().await;
+        let mut cleaned = None::<Instant>;
+        loop {
             if cleaned.is_none_or(|cleaned| cleaned.elapsed() >= CLEANUP_INTERVAL) {
                 self.delete_old_days(OffsetDateTime::now_utc().date()).await;
                 cleaned = Some(Instant::now());
             }
+            tokio::select! {
+                () = end.cancelled() => return,
+                _ = ticks.tick() => self.move_all().await,
+            }
         }
-        if !self.usage.retry_deferred().await {
-            let lost = self.usage.deferred.len();
-            self.usage.metrics.lost.inc_by(lost as u64);
-            tracing::error!(lost, "usage records are lost: the store did not take them before the shutdown");
-        }
-        self.move_all().await;
     }
 
     /// Moves all records that are due.

@@ -1,97 +1,113 @@
-//! Writes usage records to the outbox.
+//! Writes usage records to the outbox, or to the spill while the outbox is away.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use faceline_gateway_store::outbox::Lane;
-use faceline_gateway_store::sealed::{SealedOutbox, UnsealedRow};
+use faceline_gateway_store::outbox::{Lane, NewRow};
+use faceline_gateway_store::sealed::{RecordError, SealedOutbox, UnsealedRow};
+use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
-use futures_util::future::join_all;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
-use super::deferred::DeferredRecords;
 use super::metrics::UsageMetrics;
 use super::record::UsageRecord;
+use super::spill::Spill;
 
 /// Longest time for which an answer waits for its record to be written.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Deferred records that are written at the same time. An embedded store shares one fsync between them.
-const MAX_CONCURRENT_WRITES: usize = 64;
+/// Longest time for which an answer waits for a deferred record to be on the disk. The record is written in any case.
+const SPILL_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Writes usage records.
 pub struct Usage {
     pub(super) outbox: SealedOutbox,
-    pub(super) deferred: DeferredRecords,
+    pub(super) spill: Spill,
     /// The outbox did not take the last record in time.
     is_outbox_unavailable: AtomicBool,
     /// Notified when a record has been deferred.
-    pub(super) record_deferred: Arc<Notify>,
+    pub(super) record_deferred: Notify,
+    /// The writes that are in progress.
+    writes: TaskTracker,
     pub(super) metrics: UsageMetrics,
 }
 
 impl Usage {
     /// Writes records to `outbox`.
-    #[must_use]
-    pub fn new(outbox: SealedOutbox, metrics: &Metrics) -> Arc<Self> {
-        Arc::new(Self {
+    ///
+    /// # Errors
+    /// The thread that writes deferred records cannot be started.
+    pub fn start(outbox: SealedOutbox, settings: &Settings, metrics: &Metrics) -> std::io::Result<Arc<Self>> {
+        let metrics = UsageMetrics::new(metrics);
+        let spill = Spill::start(&settings.data_dir, settings.usage.deferred_bytes, metrics.spill.clone())?;
+        Ok(Arc::new(Self {
             outbox,
-            deferred: DeferredRecords::default(),
+            spill,
             is_outbox_unavailable: AtomicBool::new(false),
-            record_deferred: Arc::default(),
-            metrics: UsageMetrics::new(metrics),
-        })
+            record_deferred: Notify::new(),
+            writes: TaskTracker::new(),
+            metrics,
+        }))
     }
 
-    /// Writes a record. Returns when the record is written or deferred.
-    pub async fn write(&self, record: UsageRecord) {
-        // While the outbox is unavailable, only the retries wait for it.
+    /// Writes a record in a task of its own, which goes on when the caller leaves. The task ends when the record is written or
+    /// deferred.
+    pub fn write(self: &Arc<Self>, record: UsageRecord) -> JoinHandle<()> {
+        let usage = Arc::clone(self);
+        self.writes.spawn(async move { usage.write_or_defer(record).await })
+    }
+
+    async fn write_or_defer(&self, record: UsageRecord) {
+        let row = UnsealedRow { id: record.id, payload: &record, due_in: Duration::ZERO };
+        let row = match self.outbox.seal(&row) {
+            Ok(row) => row,
+            Err(error) => {
+                self.metrics.lost.inc();
+                return tracing::error!(%error, ?record, "a usage record is lost: it cannot be sealed");
+            }
+        };
+        // While the outbox is unavailable, only the redelivery tries it.
         if !self.is_outbox_unavailable.load(Ordering::Relaxed) {
-            match self.try_write(&record).await {
+            match self.try_write(row.clone()).await {
                 Ok(()) => return self.metrics.written.inc(),
-                Err(reason) => tracing::warn!(reason, record = %record.id, "a usage record is deferred"),
+                Err(reason) => tracing::warn!(reason, record = %row.id, "usage records are deferred"),
             }
         }
         self.metrics.deferred.inc();
-        if let Err(lost) = self.deferred.push(record) {
-            self.metrics.lost.inc();
-            tracing::error!(record = ?lost, "a usage record is lost: too many are deferred");
-        }
         self.record_deferred.notify_one();
+        if self.spill.keep(row).await.is_err() {
+            self.metrics.lost.inc();
+            tracing::error!(?record, "a usage record is lost: too many are deferred");
+        }
     }
 
-    async fn try_write(&self, record: &UsageRecord) -> Result<(), String> {
-        let row = UnsealedRow { id: record.id, payload: record, due_in: Duration::ZERO };
-        let written = match timeout(WRITE_TIMEOUT, self.outbox.enqueue(Lane::Usage, &row)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
+    /// Writes a row to the outbox.
+    pub(super) async fn try_write(&self, row: NewRow) -> Result<(), String> {
+        let written = match timeout(WRITE_TIMEOUT, self.outbox.enqueue_sealed(Lane::Usage, row)).await {
+            Ok(written) => written.map_err(|error: RecordError| error.to_string()),
             Err(_) => Err(format!("no answer within {WRITE_TIMEOUT:?}")),
         };
         self.is_outbox_unavailable.store(written.is_err(), Ordering::Relaxed);
         written
     }
 
-    /// Writes the records that are deferred now, until the outbox fails. True if no deferred record is left.
-    pub(super) async fn retry_deferred(&self) -> bool {
-        let mut left = self.deferred.len();
-        while left > 0 {
-            let records = self.deferred.first(left.min(MAX_CONCURRENT_WRITES));
-            left = left.saturating_sub(records.len());
-            let tried = join_all(records.iter().map(|record| self.try_write(record))).await;
-            let written: HashSet<_> = records
-                .iter()
-                .zip(&tried)
-                .filter(|(_, tried)| tried.is_ok())
-                .map(|(record, _)| record.id)
-                .collect();
-            self.metrics.written.inc_by(written.len() as u64);
-            self.deferred.remove(&written);
-            if written.len() < records.len() || records.is_empty() {
-                return false;
-            }
-        }
-        self.deferred.len() == 0
+    /// Lets the next record try the outbox.
+    pub(super) fn try_outbox_again(&self) {
+        self.is_outbox_unavailable.store(false, Ordering::Relaxed);
+    }
+
+    /// Waits until all writes have ended that were begun before. None may begin after.
+    pub(super) async fn finish_writes(&self) {
+        self.writes.close();
+        self.writes.wait().await;
+    }
+
+    /// Longest time for which an answer waits for its record.
+    #[must_use]
+    pub fn longest_wait() -> Duration {
+        WRITE_TIMEOUT + SPILL_TIMEOUT
     }
 }

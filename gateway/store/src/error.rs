@@ -1,5 +1,7 @@
 //! The error of the stores.
 
+use crate::client::ClientFull;
+
 /// Why an operation of a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -15,6 +17,9 @@ pub enum StoreError {
     /// The store has no room.
     #[error("the session store is full")]
     Full,
+    /// The client keeps as much as it may.
+    #[error("the client keeps as much as it may: {}", .0.bound.label())]
+    ClientFull(ClientFull),
     /// The store already has a session of this name.
     #[error("there is a session of this name already")]
     Exists,

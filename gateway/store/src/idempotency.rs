@@ -3,6 +3,7 @@
 //! Each attempt at the request claims its key under a lease. One attempt holds the claim at a time. If its holder dies, the
 //! next attempt may claim the key when the lease is over, and creates the same resource under the same id.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,14 +11,16 @@ use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{ClientBounds, StoreError};
 
 /// A SHA-256 digest. A store never holds the key that a caller chose, nor the content of a request.
 pub type Digest = [u8; 32];
 
 /// One attempt to claim an idempotency key.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ClaimRequest {
+    /// The client whose record it is.
+    pub client: Arc<str>,
     /// Digest of the idempotency key, its client and its operation.
     pub key: Digest,
     /// Digest of the request. Another request under the same key has another fingerprint.
@@ -54,18 +57,19 @@ pub trait IdempotencyStore: Send + Sync {
     /// Claims a key, unless another attempt holds it or has completed the request.
     ///
     /// # Errors
+    /// [`StoreError::ClientFull`] if the key is new and the client keeps as many records or bytes as `bounds` allow,
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
-    async fn claim(&self, request: &ClaimRequest) -> Result<Claim<Bytes>, StoreError>;
+    async fn claim(&self, request: &ClaimRequest, bounds: &ClientBounds) -> Result<Claim<Bytes>, StoreError>;
 
-    /// Ends the claim and keeps the answer for all later attempts. False if another attempt has taken over the claim, or
+    /// Ends the claim and keeps the answer for all later attempts, for the `retention` of `request`. False if another attempt has taken over the claim, or
     /// the record has expired.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn complete(&self, request: &ClaimRequest, answer: Bytes) -> Result<bool, StoreError>;
 
-    /// Ends the claim without an answer, so the next attempt may claim the key at once. False as in
-    /// [`IdempotencyStore::complete`].
+    /// Ends the claim without an answer, so the next attempt may claim the key at once. With a `retention` of zero the store
+    /// forgets the key. False as in [`IdempotencyStore::complete`].
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].

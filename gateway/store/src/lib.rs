@@ -5,6 +5,7 @@
 //! health ([`StoreHealth`]): [`embedded`] is a file of this process, [`redis`] is a server that gateways share. [`sealed`]
 //! encrypts the records before they reach a store.
 
+mod client;
 pub mod embedded;
 mod error;
 mod health;
@@ -17,6 +18,7 @@ pub mod redis;
 pub mod sealed;
 pub mod sessions;
 
+pub use self::client::{ClientBound, ClientBounds, ClientFull, ClientUsage};
 pub use self::error::StoreError;
 pub use self::health::StoreHealth;
 pub use self::open::{Stores, open};

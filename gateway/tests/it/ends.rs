@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use faceline_gateway_store::ClientBounds;
 use faceline_gateway_store::outbox::NewRow;
 use faceline_gateway_store::sessions::FaceLookup;
 use serde_json::Value;
@@ -183,14 +184,16 @@ async fn a_record_in_another_place_does_not_open() {
     let FaceLookup::Found(body) = raw.face(&gateway.name(session), one).await.unwrap() else {
         panic!("no face")
     };
-    raw.add_face(&gateway.name(other), one, body, 9).await.unwrap();
+    raw.add_face(&gateway.name(other), one, body, 9, &ClientBounds::NONE).await.unwrap();
     assert_eq!(get(gateway.address, &format!("{SESSIONS}/{other}/faces/{one}")).await.error().0, 500);
 
     // A session is copied to another name.
     let stored = raw.session(&gateway.name(session)).await.unwrap().unwrap();
     let moved = Uuid::new_v4();
     let end = NewRow { id: moved, body: stored.body.clone(), due_in: Duration::from_mins(1) };
-    raw.create(&gateway.name(moved), stored.body, Duration::from_mins(1), end).await.unwrap();
+    raw.create(&gateway.name(moved), stored.body, Duration::from_mins(1), end, &ClientBounds::NONE)
+        .await
+        .unwrap();
     assert_eq!(get(gateway.address, &format!("{SESSIONS}/{moved}")).await.error().0, 500);
 }
 

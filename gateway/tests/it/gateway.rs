@@ -42,7 +42,7 @@ pub(crate) struct Gateway {
     pub(crate) ready: Condition,
     pub(crate) shutdown: CancellationToken,
     pub(crate) serving: JoinHandle<()>,
-    _beside: [AbortOnDropHandle<()>; 5],
+    beside: [AbortOnDropHandle<()>; 6],
     _folder: TempDir,
 }
 
@@ -74,21 +74,23 @@ impl Gateway {
         let rates = Arc::new(Rates::start(&config, &metrics).unwrap());
         let signer = Arc::new(Signer::load(&config, &metrics).unwrap());
         let records = stores.records();
-        let sessions = Arc::new(Sessions::new(
+        let sessions = Sessions::new(
             records.sessions,
             records.idempotency,
             stores.sealed_objects(),
             stores.broker.clone(),
             &config,
             &metrics,
-        ));
-        let usage = Usage::new(records.outbox.clone(), &metrics);
+        );
+        let sessions = Arc::new(sessions.with_client_limits(Arc::clone(&accounts)));
+        let usage = Usage::start(records.outbox.clone(), &config, &metrics).unwrap();
         let shutdown = CancellationToken::new();
-        let listener = Arc::clone(&sessions);
+        let [listener, measured] = [(); 2].map(|()| Arc::clone(&sessions));
         let beside = [
             tokio::spawn(Arc::clone(&signer).watch()),
             tokio::spawn(Arc::clone(&accounts).watch()),
             tokio::spawn(async move { listener.listen().await }),
+            tokio::spawn(async move { measured.watch_bounds().await }),
             tokio::spawn(OutboxProcessor::new(&sessions, records.outbox).run(shutdown.clone())),
             tokio::spawn(
                 Mover::new(Arc::clone(&usage), stores.sealed_objects(), config.usage.clone())
@@ -131,9 +133,14 @@ impl Gateway {
             ready,
             shutdown,
             serving,
-            _beside: beside.map(AbortOnDropHandle::new),
+            beside: beside.map(AbortOnDropHandle::new),
             _folder: folder,
         }
+    }
+
+    /// Whether the task that moves and redelivers usage records has ended.
+    pub(crate) fn mover_has_ended(&self) -> bool {
+        self.beside.last().is_some_and(AbortOnDropHandle::is_finished)
     }
 
     /// Creates a session of the demo account.

@@ -35,6 +35,8 @@ async fn the_metrics_have_these_names() {
     let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     assert_snapshot!(types.join("\n"), @r"
     faceline_accounts_current gauge
+    faceline_client_bound_refusals_total counter
+    faceline_client_bound_used_ratio gauge
     faceline_gateway_capacity_jobs_per_second gauge
     faceline_gateway_inflight_bytes gauge
     faceline_gateway_inflight_jobs gauge
@@ -54,6 +56,8 @@ async fn the_metrics_have_these_names() {
     faceline_sessions_created_total counter
     faceline_signing_keys_current gauge
     faceline_url_fetch_seconds histogram
+    faceline_usage_deferred_bytes gauge
+    faceline_usage_deferred_records gauge
     faceline_usage_records_total counter
     faceline_usage_rows gauge
     ");

@@ -15,11 +15,12 @@ use faceline_gateway_store::sealed::SealedStores;
 use faceline_gateway_store::sessions::{
     Deletion, FaceLookup, Insertion, SessionName, SessionStore, StoredSession,
 };
-use faceline_gateway_store::{StoreError, StoreHealth};
+use faceline_gateway_store::{ClientBounds, ClientUsage, StoreError, StoreHealth};
 use faceline_shared::broker::{self, BrokerSettings, SharedBroker};
 use faceline_shared::object::{ObjectError, ObjectStore, SealedObjects};
 use faceline_shared::seal::{KeyRing, KeyRingFile};
 use tempfile::TempDir;
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 /// The stores of one installation.
@@ -79,10 +80,24 @@ impl Stores {
 }
 
 /// Objects in memory, which can be made unreachable.
-#[derive(Default)]
 pub(crate) struct Objects {
+    /// An object takes a permit before it is put.
+    pub(crate) puts: Semaphore,
+    /// Notified when an object is to be put.
+    pub(crate) put_begun: Notify,
     pub(crate) kept: Mutex<BTreeMap<String, Bytes>>,
     pub(crate) away: AtomicBool,
+}
+
+impl Default for Objects {
+    fn default() -> Self {
+        Self {
+            puts: Semaphore::new(Semaphore::MAX_PERMITS),
+            put_begun: Notify::new(),
+            kept: Mutex::default(),
+            away: AtomicBool::default(),
+        }
+    }
 }
 
 impl Objects {
@@ -97,6 +112,8 @@ impl Objects {
 #[async_trait]
 impl ObjectStore for Objects {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), ObjectError> {
+        self.put_begun.notify_one();
+        self.puts.acquire().await.unwrap().forget();
         self.reach()?.insert(key.to_owned(), bytes);
         Ok(())
     }
@@ -139,7 +156,14 @@ struct Broken(fn() -> StoreError);
 
 #[async_trait]
 impl SessionStore for Broken {
-    async fn create(&self, _: &SessionName, _: Bytes, _: Duration, _: NewRow) -> Result<(), StoreError> {
+    async fn create(
+        &self,
+        _: &SessionName,
+        _: Bytes,
+        _: Duration,
+        _: NewRow,
+        _: &ClientBounds,
+    ) -> Result<(), StoreError> {
         Err(self.0())
     }
 
@@ -155,7 +179,14 @@ impl SessionStore for Broken {
         Err(self.0())
     }
 
-    async fn add_face(&self, _: &SessionName, _: Uuid, _: Bytes, _: usize) -> Result<Insertion, StoreError> {
+    async fn add_face(
+        &self,
+        _: &SessionName,
+        _: Uuid,
+        _: Bytes,
+        _: usize,
+        _: &ClientBounds,
+    ) -> Result<Insertion, StoreError> {
         Err(self.0())
     }
 
@@ -173,6 +204,10 @@ impl SessionStore for Broken {
         _: &[Uuid],
         _: Option<NewRow>,
     ) -> Result<Option<usize>, StoreError> {
+        Err(self.0())
+    }
+
+    async fn client_usage(&self, _: &str) -> Result<ClientUsage, StoreError> {
         Err(self.0())
     }
 }
@@ -206,7 +241,7 @@ impl OutboxStore for Broken {
 
 #[async_trait]
 impl IdempotencyStore for Broken {
-    async fn claim(&self, _: &ClaimRequest) -> Result<Claim<Bytes>, StoreError> {
+    async fn claim(&self, _: &ClaimRequest, _: &ClientBounds) -> Result<Claim<Bytes>, StoreError> {
         Err(self.0())
     }
 

@@ -133,10 +133,13 @@ async fn what_the_store_does_not_take_is_answered_kept_and_counted() {
     counted(&gateway, "faceline_usage_records_total{outcome=\"deferred\"} 3");
     counted(&gateway, "faceline_usage_records_total{outcome=\"lost\"} 0");
     counted(&gateway, "faceline_usage_records_total{outcome=\"written\"} 0");
-    // Records that are not written before the shutdown are lost, and counted as lost.
+    counted(&gateway, "faceline_usage_deferred_records 3");
+    // Records that are not written before the shutdown stay on the disk.
+    let folder = gateway.config.data_dir.join("usage-deferred");
     gateway.shutdown.cancel();
-    let lost = "faceline_usage_records_total{outcome=\"lost\"} 3";
-    gateway.until(async || gateway.metrics.encode().contains(lost)).await;
+    gateway.until(async || gateway.mover_has_ended()).await;
+    counted(&gateway, "faceline_usage_records_total{outcome=\"lost\"} 0");
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1);
 }
 
 #[tokio::test]

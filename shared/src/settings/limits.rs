@@ -38,6 +38,18 @@ pub struct LimitSettings {
     /// passwords of one user. After that, the gateway refuses passwords without checking them, except right ones of users whom it
     /// has seen at that address before.
     pub failed_logins: u32,
+    /// Sessions that one client may keep at the same time; 0 for any number. The accounts file may have other bounds for single
+    /// clients.
+    pub client_sessions: u64,
+    /// Faces that one client may keep in all its sessions; 0 for any number.
+    pub client_faces: u64,
+    /// Bytes that the sessions and faces of one client may have in the session store, without pictures and the store's overhead; 0
+    /// for any number.
+    pub client_session_bytes: u64,
+    /// Idempotency records that one client may keep; 0 for any number. A record of a creation is kept for 24 h.
+    pub client_idempotency_records: u64,
+    /// Bytes that the answers in the idempotency records of one client may have; 0 for any number.
+    pub client_idempotency_bytes: u64,
 }
 
 impl Default for LimitSettings {
@@ -53,6 +65,11 @@ impl Default for LimitSettings {
             burst: 1000,
             rate_check_time: Duration::from_millis(100),
             failed_logins: 20,
+            client_sessions: 100_000,
+            client_faces: 250_000,
+            client_session_bytes: 1 << 30,
+            client_idempotency_records: 500_000,
+            client_idempotency_bytes: 256 << 20,
         }
     }
 }

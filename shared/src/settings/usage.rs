@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::error::{SettingsError, invalid};
+use super::error::{SettingsError, all_above_zero, invalid};
 
 /// Usage records, the basis of billing.
 #[derive(Clone, Debug, Deserialize)]
@@ -17,11 +17,18 @@ pub struct UsageSettings {
     /// How often a gateway moves records from the session store to the object store. An export does not contain them before.
     #[serde(with = "humantime_serde")]
     pub interval: Duration,
+    /// Bytes of records that may wait in `data_dir` while the session store is away; a record takes some 500. Further records are
+    /// lost, and counted.
+    pub deferred_bytes: u64,
 }
 
 impl Default for UsageSettings {
     fn default() -> Self {
-        Self { retention: Duration::from_hours(400 * 24), interval: Duration::from_secs(30) }
+        Self {
+            retention: Duration::from_hours(400 * 24),
+            interval: Duration::from_secs(30),
+            deferred_bytes: 256 << 20,
+        }
     }
 }
 
@@ -30,6 +37,6 @@ impl UsageSettings {
         if self.retention < Duration::from_hours(24) || self.interval.is_zero() {
             return invalid("usage.retention must be at least a day and usage.interval above 0");
         }
-        Ok(())
+        all_above_zero([("usage.deferred_bytes", self.deferred_bytes.into())])
     }
 }

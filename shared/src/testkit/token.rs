@@ -6,7 +6,8 @@ use aws_lc_rs::hmac;
 use base64_simd::{STANDARD, URL_SAFE_NO_PAD};
 
 /// The key of the demo account's BWS client, in base64.
-const DEMO_KEY: &str = "ZmFjZWxpbmUtZGVtby1rZXktZmFjZWxpbmUtZGVtby1rZXk=";
+const DEMO_KEY: &str =
+    "ZmFjZWxpbmUtZGVtby1rZXktZm9yLWxvb3BiYWNrLW9ubHktZmFjZWxpbmUtZGVtby1rZXktZm9yLWxvb3BiYQ==";
 
 /// A token of the demo account that is valid for `seconds` from now.
 ///

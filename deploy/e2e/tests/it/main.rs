@@ -27,3 +27,4 @@ mod sessions;
 mod signing;
 mod standalone;
 mod usage;
+mod usage_outage;

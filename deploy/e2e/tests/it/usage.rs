@@ -101,7 +101,8 @@ impl Crowd {
     }
 }
 
-async fn export(folder: &TempDir, program: &str, arguments: &[&str]) -> String {
+/// The output of `usage export` for yesterday, today and tomorrow.
+pub(crate) async fn export(folder: &TempDir, program: &str, arguments: &[&str]) -> String {
     // One day more on both sides, in case midnight passes during the test.
     let day = |offset: &str| {
         let output = std::process::Command::new("date").args(["-u", "-d", offset, "+%F"]).output().unwrap();

@@ -124,7 +124,8 @@ async fn without_a_file_there_is_the_demo_account_on_loopback_only() {
     assert!(Permission::ALL.iter().all(|permission| caller.require(*permission).is_ok()));
     assert_eq!(accounts.by_password("demo", b"demo", from(1)).await.as_ref(), Ok(&caller));
     let [key] = &accounts.bws_keys("demo")[..] else { panic!("one BWS key") };
-    let in_the_documents = "ZmFjZWxpbmUtZGVtby1rZXktZmFjZWxpbmUtZGVtby1rZXk=";
+    let in_the_documents =
+        "ZmFjZWxpbmUtZGVtby1rZXktZm9yLWxvb3BiYWNrLW9ubHktZmFjZWxpbmUtZGVtby1rZXktZm9yLWxvb3BiYQ==";
     assert_eq!((STANDARD.encode_to_string(&key.secret), &key.caller), (in_the_documents.to_owned(), &caller));
 
     config.http.listen = ([0, 0, 0, 0], 8080).into();

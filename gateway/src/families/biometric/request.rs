@@ -71,6 +71,7 @@ pub(super) struct CallerIdentifiers {
 
 impl FaceRequest {
     pub(super) fn read(form: &Form, algorithm: &Algorithm) -> Result<Self, Fault> {
+        CallerIdentifiers::read(form);
         if let Some(mode) = form.text("mode")
             && mode != algorithm.name
             && !ORIGINAL_MODES.contains(&mode)
@@ -93,6 +94,7 @@ impl FaceRequest {
 
 impl AgeRequest {
     pub(super) fn read(form: &Form) -> Result<Self, Fault> {
+        CallerIdentifiers::read(form);
         let threshold = form.required_integer("threshold")?;
         if !THRESHOLDS.contains(&threshold) {
             let (min, max) = THRESHOLDS.into_inner();
@@ -112,12 +114,13 @@ impl SessionRequest {
     /// Reads a JSON body. An empty body asks for a session with all defaults.
     pub(super) fn read(body: Bytes, bounds: &SessionSettings) -> Result<Self, Fault> {
         let form = if body.is_empty() { Form::new(&SESSION) } else { Form::from_json(&SESSION, body)? };
+        let identifiers = CallerIdentifiers::read(&form);
         let ttl = match form.integer("ttlSeconds") {
             None => bounds.default_ttl,
             Some(seconds) => ttl(seconds, bounds.max_ttl)?,
         };
         Ok(Self {
-            identifiers: CallerIdentifiers::read(&form),
+            identifiers,
             keeps_pictures: form.flag("imageStorageEnabled").unwrap_or(false),
             ttl,
             callback_url: form.text("callbackURL").map(callback_url).transpose()?,
@@ -151,29 +154,33 @@ fn is_signed(form: &Form) -> bool {
 
 impl MatchImagesRequest {
     pub(super) fn read(form: &Form) -> Result<Self, Fault> {
+        let identifiers = CallerIdentifiers::read(form);
         let rotation = form.flag("imageRotationEnabled");
         Ok(Self {
             reference: picture(form, "referenceImage", "referenceImageType", rotation)?,
             candidate: picture(form, "candidateImage", "candidateImageType", rotation)?,
             rotation,
-            identifiers: CallerIdentifiers::read(form),
+            identifiers,
         })
     }
 }
 
 impl<'a> MatchRequest<'a> {
     pub(super) fn read(form: &'a Form) -> Result<Self, Fault> {
+        let identifiers = CallerIdentifiers::read(form);
         let rotation = form.flag("imageRotationEnabled");
         Ok(Self {
             reference: form.document("referenceFace")?,
             candidate: picture(form, "candidateImage", "candidateImageType", rotation)?,
             rotation,
-            identifiers: CallerIdentifiers::read(form),
+            identifiers,
         })
     }
 }
 
 impl CallerIdentifiers {
+    /// Reads the identifiers, and adds them to the usage record. Called before anything else of a request is read: the
+    /// records of refused requests have them, too.
     fn read(form: &Form) -> Self {
         let text = |name| form.text(name).map(str::to_owned);
         let identifiers = Self { correlation_id: text("correlationId"), evidence_id: text("evidenceId") };

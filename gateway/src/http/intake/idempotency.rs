@@ -89,7 +89,7 @@ impl IdempotentCall {
         match state.biometric.claim_idempotency(&request).await? {
             Claimed::Acquired(claim) => {
                 let answer = create(claim.resource()).await;
-                settle(claim, answer.unwrap_or_else(Refusal::into_response)).await
+                settle(*claim, answer.unwrap_or_else(Refusal::into_response)).await
             }
             Claimed::Completed(kept) => replay(kept),
         }
@@ -109,10 +109,16 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Fault> {
     }
 }
 
-/// Keeps the answer for retries. An answer that asks for a retry is not kept: the claim is released instead.
+/// Keeps the answer for retries: for a day if something was created, for a minute if the request was refused. An answer that
+/// asks for a retry is not kept: the claim ends instead.
 async fn settle(claim: IdempotencyClaim, response: Response) -> Answer<Response> {
     let status = response.status();
-    if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        claim.postpone().await;
+        return Ok(response);
+    }
+    if status.is_server_error() {
+        // The resource may have been created although its answer was lost on the way from the store.
         claim.release().await;
         return Ok(response);
     }
@@ -128,7 +134,11 @@ async fn settle(claim: IdempotencyClaim, response: Response) -> Answer<Response>
         content_type: header(header::CONTENT_TYPE),
         body: body.clone(),
     };
-    claim.complete(&kept).await;
+    if status.is_success() {
+        claim.complete(&kept).await;
+    } else {
+        claim.refuse(&kept).await;
+    }
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 

@@ -175,9 +175,12 @@ fn received<B>(admitted: Admitted, body: B, parts: &Parts) -> Received<B> {
     let Admitted { caller, is_job, fingerprint, mut permit } = admitted;
     permit.body_complete();
     let job = Uuid::now_v7();
-    if is_job {
-        record::update(|facts| facts.job = Some(job));
-    }
+    record::update(|facts| {
+        facts.is_received = true;
+        if is_job {
+            facts.job = Some(job);
+        }
+    });
     Span::current().record("job", tracing::field::display(job));
     let trace = parts.extensions.get::<TraceContext>().copied().unwrap_or_default();
     let context = RequestContext { job, client: caller.client.clone(), fingerprint, trace, timeout: None };

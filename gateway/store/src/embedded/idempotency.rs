@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::store::EmbeddedStore;
-use crate::StoreError;
 use crate::idempotency::{Claim, ClaimRequest, IdempotencyStore};
+use crate::{ClientBounds, StoreError};
 
 impl EmbeddedStore {
     async fn end_claim(&self, request: &ClaimRequest, answer: Option<Bytes>) -> Result<bool, StoreError> {
-        let request = *request;
+        let request = request.clone();
         let end = self.change(move |tables| {
             let (records, now) = tables.idempotency();
             records.end_claim(now, &request, answer.as_deref())
@@ -20,13 +20,13 @@ impl EmbeddedStore {
 
 #[async_trait]
 impl IdempotencyStore for EmbeddedStore {
-    async fn claim(&self, request: &ClaimRequest) -> Result<Claim<Bytes>, StoreError> {
-        let request = *request;
+    async fn claim(&self, request: &ClaimRequest, bounds: &ClientBounds) -> Result<Claim<Bytes>, StoreError> {
+        let (request, bounds) = (request.clone(), *bounds);
         let claim = self.change(move |tables| {
             let (records, now) = tables.idempotency();
-            records.claim(now, &request)
+            records.claim(now, &request, &bounds)
         });
-        claim.await
+        claim.await?.map_err(StoreError::ClientFull)
     }
 
     async fn complete(&self, request: &ClaimRequest, answer: Bytes) -> Result<bool, StoreError> {

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::store::EmbeddedStore;
-use super::tables::sessions;
-use crate::StoreError;
+use super::tables::ledger::{self, Kind};
+use super::tables::sessions::{self, Creation, NewFace};
 use crate::outbox::NewRow;
 use crate::sessions::{Deletion, FaceLookup, Insertion, SessionName, SessionStore, StoredSession};
+use crate::{ClientBounds, ClientUsage, StoreError};
 
 #[async_trait]
 impl SessionStore for EmbeddedStore {
@@ -20,13 +21,18 @@ impl SessionStore for EmbeddedStore {
         body: Bytes,
         ttl: Duration,
         end: NewRow,
+        bounds: &ClientBounds,
     ) -> Result<(), StoreError> {
-        let session = session.clone();
+        let (session, bounds) = (session.clone(), *bounds);
         let create = self.change(move |tables| {
             let (sessions, outbox, now) = tables.sessions();
-            sessions.create(now, outbox, &session, &body, ttl, &end)
+            sessions.create(now, outbox, &session, &Creation { body: &body, ttl, end: &end, bounds: &bounds })
         });
-        if create.await? { Ok(()) } else { Err(StoreError::Exists) }
+        match create.await? {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StoreError::Exists),
+            Err(full) => Err(StoreError::ClientFull(full)),
+        }
     }
 
     async fn session(&self, session: &SessionName) -> Result<Option<StoredSession>, StoreError> {
@@ -58,13 +64,14 @@ impl SessionStore for EmbeddedStore {
         face: Uuid,
         body: Bytes,
         max_faces: usize,
+        bounds: &ClientBounds,
     ) -> Result<Insertion, StoreError> {
-        let session = session.clone();
+        let (session, bounds) = (session.clone(), *bounds);
         let add = self.change(move |tables| {
             let (sessions, _, now) = tables.sessions();
-            sessions.add_face(now, &session, face, &body, max_faces)
+            sessions.add_face(now, &session, &NewFace { id: face, body: &body, max_faces, bounds: &bounds })
         });
-        add.await
+        add.await?.map_err(StoreError::ClientFull)
     }
 
     async fn face(&self, session: &SessionName, face: Uuid) -> Result<FaceLookup<Bytes>, StoreError> {
@@ -89,5 +96,21 @@ impl SessionStore for EmbeddedStore {
             sessions.delete_faces(now, outbox, &session, &faces, follow_up.as_ref())
         });
         delete.await
+    }
+
+    async fn client_usage(&self, client: &str) -> Result<ClientUsage, StoreError> {
+        let client = client.to_owned();
+        let read = self.read(move |transaction, now| {
+            let kept = |kind| ledger::kept(transaction, kind, now, &client);
+            Ok((kept(Kind::Sessions)?, kept(Kind::Idempotency)?))
+        });
+        let (sessions, records) = read.await?;
+        Ok(ClientUsage {
+            sessions: sessions.items,
+            faces: sessions.units,
+            session_bytes: sessions.bytes,
+            idempotency_records: records.items,
+            idempotency_bytes: records.bytes,
+        })
     }
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{EmbeddedStore, file, tables};
 use crate::outbox::{Lane, NewRow, OutboxStore as _};
 use crate::sessions::{Deletion, SessionName, SessionStore as _};
-use crate::{StoreError, StoreHealth as _};
+use crate::{ClientBounds, StoreError, StoreHealth as _};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -123,7 +123,7 @@ async fn a_full_disk_is_an_error_until_it_has_room(is_sparse: bool) {
     let mut kept = Vec::new();
     let refused = loop {
         let session = name();
-        match store.create(&session, large.clone(), HOUR, row()).await {
+        match store.create(&session, large.clone(), HOUR, row(), &ClientBounds::NONE).await {
             Ok(()) => kept.push(session),
             Err(error) => break error,
         }
@@ -133,7 +133,7 @@ async fn a_full_disk_is_an_error_until_it_has_room(is_sparse: bool) {
     assert!(kept.len() > 10, "full with {}", kept.len());
     store.check().await.unwrap();
     for _ in 0..3 {
-        let refused = store.create(&name(), large.clone(), HOUR, row()).await;
+        let refused = store.create(&name(), large.clone(), HOUR, row(), &ClientBounds::NONE).await;
         assert!(matches!(refused, Err(StoreError::Full)), "{refused:?}");
     }
     for session in &kept {
@@ -141,7 +141,7 @@ async fn a_full_disk_is_an_error_until_it_has_room(is_sparse: bool) {
     }
 
     disk.room.store(u64::MAX, Ordering::Relaxed);
-    store.create(&name(), large.clone(), HOUR, row()).await.unwrap();
+    store.create(&name(), large.clone(), HOUR, row(), &ClientBounds::NONE).await.unwrap();
     drop(store);
     let store = disk.store(folder.path());
     for session in &kept {
@@ -168,7 +168,9 @@ async fn changes_that_wait_together_share_a_commit() {
     disk.hold_up(true);
     for _ in 0..100 {
         let store = store.clone();
-        creating.spawn(async move { store.create(&name(), Bytes::new(), HOUR, row()).await.unwrap() });
+        creating.spawn(async move {
+            store.create(&name(), Bytes::new(), HOUR, row(), &ClientBounds::NONE).await.unwrap();
+        });
     }
     // No caller is answered before the disk has answered.
     let first = tokio::time::timeout(Duration::from_millis(200), creating.join_next()).await;
@@ -198,8 +200,8 @@ async fn what_ended_is_removed_from_the_file() {
     let store = EmbeddedStore::open(folder.path()).unwrap();
     for ttl in [Duration::from_millis(1), Duration::from_millis(300), HOUR] {
         let session = name();
-        store.create(&session, Bytes::new(), ttl, row()).await.unwrap();
-        store.add_face(&session, Uuid::new_v4(), Bytes::new(), 9).await.unwrap();
+        store.create(&session, Bytes::new(), ttl, row(), &ClientBounds::NONE).await.unwrap();
+        store.add_face(&session, Uuid::new_v4(), Bytes::new(), 9, &ClientBounds::NONE).await.unwrap();
     }
     let removed = async {
         while held(&store).await != [1, 1, 1] {
@@ -216,8 +218,8 @@ async fn what_is_deleted_is_removed_from_the_file() {
     let store = EmbeddedStore::open(folder.path()).unwrap();
     let sessions = [name(), name()];
     for session in &sessions {
-        store.create(session, Bytes::new(), HOUR, row()).await.unwrap();
-        store.add_face(session, Uuid::new_v4(), Bytes::new(), 9).await.unwrap();
+        store.create(session, Bytes::new(), HOUR, row(), &ClientBounds::NONE).await.unwrap();
+        store.add_face(session, Uuid::new_v4(), Bytes::new(), 9, &ClientBounds::NONE).await.unwrap();
     }
     store.delete(&sessions[0], row()).await.unwrap();
     assert_eq!(held(&store).await, [1, 1, 1]);

@@ -4,21 +4,27 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use redis::{Script, ScriptInvocation};
 use uuid::Uuid;
 
-use super::keys::idempotency_key;
-use super::scripts::change;
-use super::store::{RedisStore, unexpected};
-use crate::StoreError;
+use super::keys::{LedgerKind, idempotency_key};
+use super::scripts::counted_change;
+use super::store::{RedisStore, client_full, unexpected};
 use crate::idempotency::{Claim, ClaimRequest, IdempotencyStore};
 use crate::millis::millis;
+use crate::{ClientBound, ClientBounds, StoreError};
+
+/// A call of a script that changes a record and what its client keeps.
+fn record_change<'a>(script: &'a Script, request: &ClaimRequest) -> ScriptInvocation<'a> {
+    counted_change(script, idempotency_key(request), LedgerKind::Idempotency, &request.client)
+}
 
 impl RedisStore {
     async fn end_claim(&self, request: &ClaimRequest, answer: Option<Bytes>) -> Result<bool, StoreError> {
-        let mut call = change(&self.scripts.end_claim);
-        call.key(idempotency_key(request))
-            .arg(request.holder.as_bytes())
+        let mut call = record_change(&self.scripts.end_claim, request);
+        call.arg(request.holder.as_bytes())
             .arg(millis(request.retention))
+            .arg(&request.key)
             .arg(answer.as_deref());
         Ok(self.server.run_script(&call).await?)
     }
@@ -26,14 +32,16 @@ impl RedisStore {
 
 #[async_trait]
 impl IdempotencyStore for RedisStore {
-    async fn claim(&self, request: &ClaimRequest) -> Result<Claim<Bytes>, StoreError> {
-        let mut call = change(&self.scripts.claim);
-        call.key(idempotency_key(request))
-            .arg(&request.fingerprint)
+    async fn claim(&self, request: &ClaimRequest, bounds: &ClientBounds) -> Result<Claim<Bytes>, StoreError> {
+        let mut call = record_change(&self.scripts.claim, request);
+        call.arg(&request.fingerprint)
             .arg(request.resource.as_bytes())
             .arg(request.holder.as_bytes())
             .arg(millis(request.lease))
-            .arg(millis(request.retention));
+            .arg(millis(request.retention))
+            .arg(&request.key)
+            .arg(bounds.idempotency_records)
+            .arg(bounds.idempotency_bytes);
         let (outcome, bytes, left): (u8, Vec<u8>, u64) = self.server.run_script(&call).await?;
         match outcome {
             0 => Ok(Claim::InProgress(Duration::from_millis(left))),
@@ -42,6 +50,8 @@ impl IdempotencyStore for RedisStore {
             }),
             2 => Ok(Claim::Completed(bytes.into())),
             3 => Ok(Claim::Mismatch),
+            4 => Err(client_full(ClientBound::IdempotencyRecords, left)),
+            5 => Err(client_full(ClientBound::IdempotencyBytes, left)),
             _ => Err(unexpected("the answer")),
         }
     }

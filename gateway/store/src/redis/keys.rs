@@ -15,6 +15,15 @@ pub(super) const CHECK_KEY: &str = "faceline:{store}:check";
 /// Prefix of a face's id in the fields of its session.
 pub(super) const FACE_FIELD_PREFIX: &[u8] = b"face:";
 
+/// What a ledger lists.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LedgerKind {
+    /// Sessions; their units are faces.
+    Sessions,
+    /// Idempotency records.
+    Idempotency,
+}
+
 /// The key under which the server keeps the answer to a change.
 pub(super) fn answer_key(change: Uuid) -> String {
     format!("{PREFIX}answer:{change}")
@@ -30,6 +39,15 @@ pub(super) fn outbox_key(lane: Lane, part: &str) -> String {
 
 pub(super) fn session_key(session: &SessionName) -> String {
     format!("{PREFIX}session:{session}")
+}
+
+/// The two keys of what a client keeps of one kind; see `lua/ledger.lua`.
+pub(super) fn ledger_keys(kind: LedgerKind, client: &str) -> [String; 2] {
+    let kind = match kind {
+        LedgerKind::Sessions => "sessions",
+        LedgerKind::Idempotency => "once",
+    };
+    ["items", "parts"].map(|part| format!("{PREFIX}client:{kind}:{part}:{client}"))
 }
 
 pub(super) fn idempotency_key(request: &ClaimRequest) -> Vec<u8> {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use redis::{Script, ScriptInvocation};
+use redis::{Script, ScriptInvocation, ToRedisArgs};
 use uuid::Uuid;
 
-use super::keys::{answer_key, outbox_key};
+use super::keys::{LedgerKind, answer_key, ledger_keys, outbox_key};
 use crate::millis::millis;
 use crate::outbox::{Lane, NewRow};
 
@@ -27,24 +27,26 @@ pub(super) struct Scripts {
     pub(super) postpone_row: Script,
     pub(super) claim: Script,
     pub(super) end_claim: Script,
+    pub(super) client_usage: Script,
 }
 
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
-            create_session: changing(include_str!("lua/create_session.lua")),
+            create_session: counting(include_str!("lua/create_session.lua")),
             read_session: Script::new(include_str!("lua/read_session.lua")),
-            delete_session: changing(include_str!("lua/delete_session.lua")),
+            delete_session: counting(include_str!("lua/delete_session.lua")),
             set_replay: changing(include_str!("lua/set_replay.lua")),
-            add_face: changing(include_str!("lua/add_face.lua")),
-            delete_faces: changing(include_str!("lua/delete_faces.lua")),
+            add_face: counting(include_str!("lua/add_face.lua")),
+            delete_faces: counting(include_str!("lua/delete_faces.lua")),
             enqueue_row: changing(include_str!("lua/enqueue_row.lua")),
             lease_rows: changing(include_str!("lua/lease_rows.lua")),
             finish_row: changing(include_str!("lua/finish_row.lua")),
             finish_rows: changing(include_str!("lua/finish_rows.lua")),
             postpone_row: changing(include_str!("lua/postpone_row.lua")),
-            claim: changing(include_str!("lua/claim.lua")),
-            end_claim: changing(include_str!("lua/end_claim.lua")),
+            claim: counting(include_str!("lua/claim.lua")),
+            end_claim: counting(include_str!("lua/end_claim.lua")),
+            client_usage: counting(include_str!("lua/client_usage.lua")),
         }
     }
 }
@@ -52,6 +54,26 @@ impl Scripts {
 /// A script that changes something.
 fn changing(code: &str) -> Script {
     Script::new(&format!("{}{code}", include_str!("lua/prelude.lua")))
+}
+
+/// A script that changes what a client keeps.
+fn counting(code: &str) -> Script {
+    changing(&format!("{}{code}", include_str!("lua/ledger.lua")))
+}
+
+/// A call as [`change`] makes it of a script that changes `target` and what `client` keeps.
+pub(super) fn counted_change<'a>(
+    script: &'a Script,
+    target: impl ToRedisArgs,
+    kind: LedgerKind,
+    client: &str,
+) -> ScriptInvocation<'a> {
+    let mut call = change(script);
+    call.key(target);
+    for key in ledger_keys(kind, client) {
+        call.key(key);
+    }
+    call
 }
 
 /// A call of a changing script, with the id of the change and the keys of the sessions' outbox. The script's own keys and

@@ -4,16 +4,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
-use redis::cmd;
+use redis::{Script, ScriptInvocation, cmd};
 use uuid::Uuid;
 
-use super::keys::{FACE_FIELD_PREFIX, face_field, session_key};
-use super::scripts::{add_row, change};
-use super::store::{RedisStore, unexpected};
-use crate::StoreError;
+use super::keys::{FACE_FIELD_PREFIX, LedgerKind, face_field, ledger_keys, session_key};
+use super::scripts::{add_row, change, counted_change};
+use super::store::{RedisStore, client_full, unexpected};
 use crate::millis::millis;
 use crate::outbox::NewRow;
 use crate::sessions::{Deletion, FaceLookup, Insertion, SessionName, SessionStore, StoredSession};
+use crate::{ClientBound, ClientBounds, ClientUsage, StoreError};
+
+/// A call of a script that changes a session and what its client keeps.
+fn session_change<'a>(script: &'a Script, session: &SessionName) -> ScriptInvocation<'a> {
+    counted_change(script, session_key(session), LedgerKind::Sessions, &session.client)
+}
 
 /// Splits a face's field into the face's position in the order of faces (eight bytes, big-endian) and its body.
 fn split_field(field: Vec<u8>) -> Result<(u64, Bytes), StoreError> {
@@ -30,13 +35,19 @@ impl SessionStore for RedisStore {
         body: Bytes,
         ttl: Duration,
         end: NewRow,
+        bounds: &ClientBounds,
     ) -> Result<(), StoreError> {
-        let mut call = change(&self.scripts.create_session);
-        call.key(session_key(session)).arg(&*body).arg(millis(ttl).max(1));
+        let mut call = session_change(&self.scripts.create_session, session);
+        call.arg(&*body).arg(millis(ttl).max(1));
         add_row(&mut call, &end);
-        match self.server.run_script(&call).await? {
-            true => Ok(()),
-            false => Err(StoreError::Exists),
+        call.arg(session.id.as_bytes()).arg(bounds.sessions).arg(bounds.session_bytes);
+        let (outcome, wait): (u8, u64) = self.server.run_script(&call).await?;
+        match outcome {
+            0 => Err(StoreError::Exists),
+            1 => Ok(()),
+            2 => Err(client_full(ClientBound::Sessions, wait)),
+            3 => Err(client_full(ClientBound::SessionBytes, wait)),
+            _ => Err(unexpected("the answer")),
         }
     }
 
@@ -47,9 +58,9 @@ impl SessionStore for RedisStore {
     }
 
     async fn delete(&self, session: &SessionName, end: NewRow) -> Result<Deletion, StoreError> {
-        let mut call = change(&self.scripts.delete_session);
-        call.key(session_key(session));
+        let mut call = session_change(&self.scripts.delete_session, session);
         add_row(&mut call, &end);
+        call.arg(session.id.as_bytes());
         match self.server.run_script(&call).await? {
             2 => Ok(Deletion::Deleted),
             1 => Ok(Deletion::ReplayInProgress),
@@ -70,13 +81,18 @@ impl SessionStore for RedisStore {
         face: Uuid,
         body: Bytes,
         max_faces: usize,
+        bounds: &ClientBounds,
     ) -> Result<Insertion, StoreError> {
-        let mut call = change(&self.scripts.add_face);
-        call.key(session_key(session)).arg(face_field(face)).arg(&*body).arg(max_faces);
-        match self.server.run_script(&call).await? {
-            2 => Ok(Insertion::Added),
-            1 => Ok(Insertion::Full),
+        let mut call = session_change(&self.scripts.add_face, session);
+        call.arg(face_field(face)).arg(&*body).arg(max_faces);
+        call.arg(session.id.as_bytes()).arg(bounds.faces).arg(bounds.session_bytes);
+        let (outcome, wait): (u8, u64) = self.server.run_script(&call).await?;
+        match outcome {
             0 => Ok(Insertion::NoSession),
+            1 => Ok(Insertion::Full),
+            2 => Ok(Insertion::Added),
+            3 => Err(client_full(ClientBound::Faces, wait)),
+            4 => Err(client_full(ClientBound::SessionBytes, wait)),
             _ => Err(unexpected("the answer")),
         }
     }
@@ -114,17 +130,29 @@ impl SessionStore for RedisStore {
         faces: &[Uuid],
         follow_up: Option<NewRow>,
     ) -> Result<Option<usize>, StoreError> {
-        let mut call = change(&self.scripts.delete_faces);
-        call.key(session_key(session));
+        let mut call = session_change(&self.scripts.delete_faces, session);
         match &follow_up {
             Some(row) => add_row(&mut call, row),
             None => drop(call.arg("").arg("").arg("")),
         }
+        call.arg(session.id.as_bytes());
         for &face in faces {
             call.arg(face_field(face));
         }
         let deleted: i64 = self.server.run_script(&call).await?;
         // -1 means that there is no session.
         Ok(usize::try_from(deleted).ok())
+    }
+
+    async fn client_usage(&self, client: &str) -> Result<ClientUsage, StoreError> {
+        let kept = async |kind| -> Result<(u64, u64, u64), StoreError> {
+            // The script changes nothing, so its target is of no importance.
+            let [target, _] = ledger_keys(kind, client);
+            let call = counted_change(&self.scripts.client_usage, target, kind, client);
+            Ok(self.server.run_script(&call).await?)
+        };
+        let (sessions, faces, session_bytes) = kept(LedgerKind::Sessions).await?;
+        let (idempotency_records, _, idempotency_bytes) = kept(LedgerKind::Idempotency).await?;
+        Ok(ClientUsage { sessions, faces, session_bytes, idempotency_records, idempotency_bytes })
     }
 }

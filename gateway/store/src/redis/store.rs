@@ -10,7 +10,7 @@ use redis::cmd;
 use super::keys::CHECK_KEY;
 use super::scripts::Scripts;
 use crate::millis::millis;
-use crate::{StoreError, StoreHealth};
+use crate::{ClientBound, ClientFull, StoreError, StoreHealth};
 
 /// Time to live of the key that checks write.
 const CHECK_TTL: Duration = Duration::from_secs(60);
@@ -29,6 +29,11 @@ impl RedisStore {
     pub fn new(url: &str, tls: &ClientTls) -> Result<Self, StoreError> {
         Ok(Self { server: RedisServer::new(url, tls)?, scripts: Scripts::new() })
     }
+}
+
+/// The error for a client that keeps as much as it may; its first item ends in `wait` milliseconds.
+pub(super) fn client_full(bound: ClientBound, wait: u64) -> StoreError {
+    StoreError::ClientFull(ClientFull { bound, first_expiry: Duration::from_millis(wait) })
 }
 
 /// The error for an answer that none of the scripts gives.

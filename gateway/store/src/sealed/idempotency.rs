@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::RecordError;
 use super::sealer::RecordSealer;
+use crate::ClientBounds;
 use crate::idempotency::{Claim, ClaimRequest, IdempotencyStore};
 
 /// Idempotency records whose answers are sealed.
@@ -28,8 +29,12 @@ impl SealedIdempotency {
     ///
     /// # Errors
     /// [`RecordError::Store`]; [`RecordError::Seal`] and [`RecordError::Form`] if the answer does not open.
-    pub async fn claim<A: DeserializeOwned>(&self, request: &ClaimRequest) -> Result<Claim<A>, RecordError> {
-        Ok(match self.store.claim(request).await? {
+    pub async fn claim<A: DeserializeOwned>(
+        &self,
+        request: &ClaimRequest,
+        bounds: &ClientBounds,
+    ) -> Result<Claim<A>, RecordError> {
+        Ok(match self.store.claim(request, bounds).await? {
             Claim::Acquired { resource } => Claim::Acquired { resource },
             Claim::InProgress(left) => Claim::InProgress(left),
             Claim::Completed(answer) => {

@@ -61,6 +61,22 @@ impl SealedOutbox {
         Ok(self.store.enqueue(lane, row.seal(&self.sealer)?).await?)
     }
 
+    /// Seals a row that is written later with [`Self::enqueue_sealed`].
+    ///
+    /// # Errors
+    /// [`RecordError::Encode`] and [`RecordError::Seal`] if the row cannot be sealed.
+    pub fn seal(&self, row: &UnsealedRow<impl Serialize>) -> Result<NewRow, RecordError> {
+        row.seal(&self.sealer)
+    }
+
+    /// Writes a row that [`Self::seal`] sealed, as [`OutboxStore::enqueue`] does.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`].
+    pub async fn enqueue_sealed(&self, lane: Lane, row: NewRow) -> Result<(), RecordError> {
+        Ok(self.store.enqueue(lane, row).await?)
+    }
+
     /// Leases rows, as [`OutboxStore::lease`] does.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use super::error::RecordError;
 use super::outbox::UnsealedRow;
 use super::sealer::RecordSealer;
 use crate::sessions::{Deletion, FaceLookup, Insertion, SessionName, SessionStore};
+use crate::{ClientBounds, ClientUsage};
 
 /// Sessions and faces whose records are sealed. A record is anything that serde can write.
 #[derive(Clone)]
@@ -37,9 +38,10 @@ impl SealedSessions {
         session: &impl Serialize,
         ttl: Duration,
         end: &UnsealedRow<impl Serialize>,
+        bounds: &ClientBounds,
     ) -> Result<(), RecordError> {
         let body = self.sealer.seal(Purpose::Session, session_place(name), session)?;
-        Ok(self.store.create(name, body, ttl, end.seal(&self.sealer)?).await?)
+        Ok(self.store.create(name, body, ttl, end.seal(&self.sealer)?, bounds).await?)
     }
 
     /// Reads a session and the time until it ends.
@@ -85,9 +87,10 @@ impl SealedSessions {
         id: Uuid,
         face: &impl Serialize,
         max_faces: usize,
+        bounds: &ClientBounds,
     ) -> Result<Insertion, RecordError> {
         let body = self.sealer.seal(Purpose::Face, face_place(name, id), face)?;
-        Ok(self.store.add_face(name, id, body, max_faces).await?)
+        Ok(self.store.add_face(name, id, body, max_faces, bounds).await?)
     }
 
     /// Reads a face.
@@ -133,6 +136,14 @@ impl SealedSessions {
     ) -> Result<Option<usize>, RecordError> {
         let row = follow_up.map(|row| row.seal(&self.sealer)).transpose()?;
         Ok(self.store.delete_faces(name, faces, row).await?)
+    }
+
+    /// What a client keeps, as [`SessionStore::client_usage`] counts it.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`].
+    pub async fn client_usage(&self, client: &str) -> Result<ClientUsage, RecordError> {
+        Ok(self.store.client_usage(client).await?)
     }
 }
 

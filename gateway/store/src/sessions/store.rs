@@ -7,8 +7,8 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::{Deletion, FaceLookup, Insertion, SessionName, StoredSession};
-use crate::StoreError;
 use crate::outbox::NewRow;
+use crate::{ClientBounds, ClientUsage, StoreError};
 
 /// A store of sessions. Bodies are opaque to it.
 ///
@@ -23,14 +23,16 @@ pub trait SessionStore: Send + Sync {
     /// Keeps a session for `ttl`, and writes `end`: the row that cleans up after the session.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] if there is a session of this name (ids are random), [`StoreError::Full`],
-    /// [`StoreError::Unreachable`], [`StoreError::Broken`].
+    /// [`StoreError::Exists`] if there is a session of this name (ids are random), [`StoreError::ClientFull`] if the client
+    /// keeps as many sessions or bytes as `bounds` allow, [`StoreError::Full`], [`StoreError::Unreachable`],
+    /// [`StoreError::Broken`].
     async fn create(
         &self,
         session: &SessionName,
         body: Bytes,
         ttl: Duration,
         end: NewRow,
+        bounds: &ClientBounds,
     ) -> Result<(), StoreError>;
 
     /// Reads a session; `None` if there is none.
@@ -56,13 +58,14 @@ pub trait SessionStore: Send + Sync {
     /// face keeps its body and its position, and the answer is [`Insertion::Added`].
     ///
     /// # Errors
-    /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
+    /// [`StoreError::ClientFull`] if the client keeps as many faces or bytes as `bounds` allow, [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn add_face(
         &self,
         session: &SessionName,
         face: Uuid,
         body: Bytes,
         max_faces: usize,
+        bounds: &ClientBounds,
     ) -> Result<Insertion, StoreError>;
 
     /// Reads a face.
@@ -88,4 +91,10 @@ pub trait SessionStore: Send + Sync {
         faces: &[Uuid],
         follow_up: Option<NewRow>,
     ) -> Result<Option<usize>, StoreError>;
+
+    /// What a client keeps: sessions, faces and idempotency records that have not expired.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn client_usage(&self, client: &str) -> Result<ClientUsage, StoreError>;
 }

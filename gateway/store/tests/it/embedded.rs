@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use faceline_gateway_store::embedded::EmbeddedStore;
 use faceline_gateway_store::outbox::{Lane, OutboxStore};
 use faceline_gateway_store::sessions::{SessionName, SessionStore};
-use faceline_gateway_store::{StoreError, StoreHealth};
+use faceline_gateway_store::{ClientBounds, StoreError, StoreHealth};
 use futures_util::FutureExt;
 use uuid::Uuid;
 
@@ -69,7 +69,7 @@ async fn a_file_that_lost_bytes_is_refused_or_repaired() {
     let folder = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open(folder.path()).unwrap();
     let session = name();
-    store.create(&session, bytes(&"x".repeat(100_000)), HOUR, later()).await.unwrap();
+    store.create(&session, bytes(&"x".repeat(100_000)), HOUR, later(), &ClientBounds::NONE).await.unwrap();
     drop(store);
     let file = folder.path().join("sessions.redb");
     let whole = fs::read(&file).unwrap();
@@ -94,7 +94,9 @@ async fn what_nobody_waits_for_any_more_is_done_before_the_end() {
     let sessions: Vec<_> = (0..300).map(|_| name()).collect();
     for session in &sessions {
         // The call is started, and dropped at once.
-        if let Some(created) = store.create(session, bytes("x"), HOUR, later()).now_or_never() {
+        if let Some(created) =
+            store.create(session, bytes("x"), HOUR, later(), &ClientBounds::NONE).now_or_never()
+        {
             created.unwrap();
         }
     }
@@ -146,8 +148,8 @@ async fn write_until_killed() {
     let store = EmbeddedStore::open(&PathBuf::from(folder)).unwrap();
     loop {
         let session = SessionName { client: "child".into(), id: Uuid::new_v4() };
-        store.create(&session, bytes("x"), HOUR, later()).await.unwrap();
-        store.add_face(&session, Uuid::new_v4(), bytes("a face"), 9).await.unwrap();
+        store.create(&session, bytes("x"), HOUR, later(), &ClientBounds::NONE).await.unwrap();
+        store.add_face(&session, Uuid::new_v4(), bytes("a face"), 9, &ClientBounds::NONE).await.unwrap();
         println!("{LINE_PREFIX}{}", session.id);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use faceline_gateway_store::outbox::{Lane, NewRow};
 use faceline_gateway_store::sessions::{Deletion, FaceLookup, Insertion, SessionName};
-use faceline_gateway_store::{Stores, open};
+use faceline_gateway_store::{ClientBounds, Stores, open};
 use faceline_shared::settings::{StoreSettings, StoreUrl};
 use faceline_shared::testkit::Redis;
 use tempfile::TempDir;
@@ -125,13 +125,13 @@ pub(crate) fn later() -> NewRow {
 /// A session with an hour's lifetime, and a row that is not due during a test.
 pub(crate) async fn created(store: &Stores) -> SessionName {
     let session = name();
-    store.sessions.create(&session, bytes("a session"), HOUR, later()).await.unwrap();
+    store.sessions.create(&session, bytes("a session"), HOUR, later(), &ClientBounds::NONE).await.unwrap();
     session
 }
 
 pub(crate) async fn add(store: &Stores, session: &SessionName, body: &str) -> Uuid {
     let face = Uuid::new_v4();
-    let added = store.sessions.add_face(session, face, bytes(body), 1000).await.unwrap();
+    let added = store.sessions.add_face(session, face, bytes(body), 1000, &ClientBounds::NONE).await.unwrap();
     assert_eq!(added, Insertion::Added);
     face
 }
@@ -156,7 +156,10 @@ pub(crate) async fn assert_nowhere(store: &Stores, session: &SessionName) {
     assert_eq!(store.sessions.session(session).await.unwrap(), None);
     assert_eq!(store.sessions.faces(session).await.unwrap(), None);
     assert_eq!(store.sessions.face(session, face).await.unwrap(), FaceLookup::NoSession);
-    assert_eq!(store.sessions.add_face(session, face, bytes("x"), 9).await.unwrap(), Insertion::NoSession);
+    assert_eq!(
+        store.sessions.add_face(session, face, bytes("x"), 9, &ClientBounds::NONE).await.unwrap(),
+        Insertion::NoSession
+    );
     assert_eq!(store.sessions.delete_faces(session, &[face], Some(later())).await.unwrap(), None);
     assert!(!store.sessions.set_replay(session, true).await.unwrap());
     assert!(!store.sessions.set_replay(session, false).await.unwrap());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use faceline_gateway_store::ClientBounds;
 use faceline_gateway_store::Stores;
 use faceline_gateway_store::idempotency::{Claim, ClaimRequest};
 use futures_util::future::join_all;
@@ -23,6 +24,7 @@ conformance! {
 fn request() -> ClaimRequest {
     let digest = || [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()].concat().try_into().unwrap();
     ClaimRequest {
+        client: "client".into(),
         key: digest(),
         fingerprint: digest(),
         resource: Uuid::new_v4(),
@@ -33,12 +35,12 @@ fn request() -> ClaimRequest {
 }
 
 /// The same request, sent again.
-fn again(request: ClaimRequest) -> ClaimRequest {
-    ClaimRequest { resource: Uuid::new_v4(), holder: Uuid::new_v4(), ..request }
+fn again(request: &ClaimRequest) -> ClaimRequest {
+    ClaimRequest { resource: Uuid::new_v4(), holder: Uuid::new_v4(), ..request.clone() }
 }
 
 async fn claim(store: &Stores, request: &ClaimRequest) -> Claim<Bytes> {
-    store.idempotency.claim(request).await.unwrap()
+    store.idempotency.claim(request, &ClientBounds::NONE).await.unwrap()
 }
 
 /// The claim of an attempt that creates its own resource.
@@ -50,13 +52,13 @@ async fn the_first_attempt_acquires_the_claim_and_its_answer_is_kept<F: Fixture>
     let fixture = F::start().await;
     let first = request();
     assert_eq!(claim(fixture.store(), &first).await, acquired(&first));
-    let Claim::InProgress(left) = claim(fixture.second(), &again(first)).await else {
+    let Claim::InProgress(left) = claim(fixture.second(), &again(&first)).await else {
         panic!("two hold the claim")
     };
     assert!(left <= MINUTE && left > MINUTE / 2, "{left:?}");
-    assert!(!fixture.second().idempotency.complete(&again(first), bytes("not its own")).await.unwrap());
+    assert!(!fixture.second().idempotency.complete(&again(&first), bytes("not its own")).await.unwrap());
     assert!(fixture.store().idempotency.complete(&first, bytes("answer")).await.unwrap());
-    assert_eq!(claim(fixture.second(), &again(first)).await, Claim::Completed(bytes("answer")));
+    assert_eq!(claim(fixture.second(), &again(&first)).await, Claim::Completed(bytes("answer")));
     let other = request();
     assert_eq!(claim(fixture.store(), &other).await, acquired(&other), "another key is not concerned");
 }
@@ -76,19 +78,19 @@ async fn a_claim_that_is_released_goes_to_the_next_attempt<F: Fixture>() {
     let first = request();
     claim(fixture.store(), &first).await;
     assert!(fixture.store().idempotency.release(&first).await.unwrap());
-    let second = again(first);
+    let second = again(&first);
     // If the first attempt created the resource, the second one creates it again under the same id.
     assert_eq!(claim(fixture.second(), &second).await, acquired(&first));
     assert!(!fixture.store().idempotency.complete(&first, bytes("late")).await.unwrap());
     assert!(fixture.second().idempotency.complete(&second, bytes("answer")).await.unwrap());
-    assert_eq!(claim(fixture.store(), &again(first)).await, Claim::Completed(bytes("answer")));
+    assert_eq!(claim(fixture.store(), &again(&first)).await, Claim::Completed(bytes("answer")));
 }
 
 async fn a_claim_whose_lease_ran_out_is_taken_over<F: Fixture>() {
     let fixture = F::start().await;
     let first = ClaimRequest { lease: Duration::from_millis(50), ..request() };
     claim(fixture.store(), &first).await;
-    let second = again(first);
+    let second = again(&first);
     loop {
         match claim(fixture.second(), &second).await {
             Claim::InProgress(left) => {
@@ -106,7 +108,7 @@ async fn an_answer_is_forgotten_in_time<F: Fixture>() {
     let first = ClaimRequest { retention: Duration::from_millis(100), ..request() };
     claim(fixture.store(), &first).await;
     fixture.store().idempotency.complete(&first, bytes("answer")).await.unwrap();
-    let next = again(first);
+    let next = again(&first);
     let result = loop {
         match claim(fixture.second(), &next).await {
             Claim::Completed(answer) => assert_eq!(answer, bytes("answer")),
@@ -120,7 +122,7 @@ async fn an_answer_is_forgotten_in_time<F: Fixture>() {
 async fn of_many_attempts_one_acquires_the_claim<F: Fixture>() {
     let fixture = F::start().await;
     let first = request();
-    let attempts: Vec<ClaimRequest> = (0..20).map(|_| again(first)).collect();
+    let attempts: Vec<ClaimRequest> = (0..20).map(|_| again(&first)).collect();
     let claims = attempts.iter().enumerate().map(|(index, attempt)| {
         claim(if index % 2 == 0 { fixture.store() } else { fixture.second() }, attempt)
     });
@@ -137,6 +139,6 @@ async fn an_answer_survives_a_restart<F: Fixture>() {
     claim(fixture.store(), &running).await;
     fixture.store().idempotency.complete(&done, bytes("answer")).await.unwrap();
     fixture.restart().await;
-    assert_eq!(claim(fixture.store(), &again(done)).await, Claim::Completed(bytes("answer")));
-    assert!(matches!(claim(fixture.store(), &again(running)).await, Claim::InProgress(_)));
+    assert_eq!(claim(fixture.store(), &again(&done)).await, Claim::Completed(bytes("answer")));
+    assert!(matches!(claim(fixture.store(), &again(&running)).await, Claim::InProgress(_)));
 }

@@ -4,6 +4,7 @@
     reason = "what clippy.toml allows in tests does not reach the functions that they share"
 )]
 
+mod clients;
 mod embedded;
 mod failover;
 mod fixture;

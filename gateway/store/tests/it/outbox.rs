@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use faceline_gateway_store::ClientBounds;
 use faceline_gateway_store::Stores;
 use faceline_gateway_store::outbox::{Lane, LeasedRow, NewRow};
 use futures_util::future::join_all;
@@ -30,7 +31,7 @@ conformance!(
 
 /// Writes a row together with a new session.
 async fn write(store: &Stores, row: NewRow) {
-    store.sessions.create(&name(), bytes("x"), HOUR, row).await.unwrap();
+    store.sessions.create(&name(), bytes("x"), HOUR, row, &ClientBounds::NONE).await.unwrap();
 }
 
 /// Leases the next row that is due, and returns it with the time of the call.
@@ -44,9 +45,9 @@ async fn a_row_is_written_with_its_change_or_not_at_all<F: Fixture>() {
     let depth = async || store.outbox.depth(Lane::Sessions).await.unwrap();
     assert_eq!(depth().await, 0);
     let (session, end) = (name(), later());
-    store.sessions.create(&session, bytes("x"), HOUR, end.clone()).await.unwrap();
+    store.sessions.create(&session, bytes("x"), HOUR, end.clone(), &ClientBounds::NONE).await.unwrap();
     assert_eq!(depth().await, 1);
-    store.sessions.create(&session, bytes("x"), HOUR, later()).await.unwrap_err();
+    store.sessions.create(&session, bytes("x"), HOUR, later(), &ClientBounds::NONE).await.unwrap_err();
     assert_eq!(depth().await, 1);
     let face = add(store, &session, "x").await;
     store.sessions.delete_faces(&session, &[face], Some(later())).await.unwrap();
@@ -187,7 +188,7 @@ async fn a_row_that_is_replaced_is_leased_by_nobody<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.store();
     let (session, end) = (name(), row("first", Duration::ZERO));
-    store.sessions.create(&session, bytes("x"), HOUR, end.clone()).await.unwrap();
+    store.sessions.create(&session, bytes("x"), HOUR, end.clone(), &ClientBounds::NONE).await.unwrap();
     let (_, former) = next(store, HOUR).await;
     store.sessions.delete(&session, NewRow { body: bytes("second"), ..end.clone() }).await.unwrap();
     assert!(!store.outbox.finish(&former).await.unwrap());

@@ -9,7 +9,7 @@ use ::redis::{Client, FromRedisValue, cmd};
 use faceline_gateway_store::outbox::Lane;
 use faceline_gateway_store::redis::RedisStore;
 use faceline_gateway_store::sessions::{Deletion, Insertion};
-use faceline_gateway_store::{StoreError, Stores};
+use faceline_gateway_store::{ClientBounds, ClientUsage, StoreError, Stores};
 use faceline_shared::settings::{ClientTls, InvalidUrl, StoreSettings, StoreUrl};
 use faceline_shared::testkit::{CutProxy, Redis};
 use tokio::time::Instant;
@@ -52,7 +52,11 @@ async fn nothing_of_a_session_stays_in_the_server() {
     let deleted = created(&store).await;
     add(&store, &deleted, "a face").await;
     let ended = name();
-    store.sessions.create(&ended, bytes("x"), Duration::from_millis(200), later()).await.unwrap();
+    store
+        .sessions
+        .create(&ended, bytes("x"), Duration::from_millis(200), later(), &ClientBounds::NONE)
+        .await
+        .unwrap();
     add(&store, &ended, "a face").await;
     assert_eq!(raw.keys("session:*").await.len(), 2);
     store.sessions.delete(&deleted, later()).await.unwrap();
@@ -65,6 +69,8 @@ async fn nothing_of_a_session_stays_in_the_server() {
         let left: i64 = raw.ask(&format!("PTTL {answer}")).await;
         assert!((1..=30_000).contains(&left), "{left}");
     }
+    // What the client kept expired with its last session.
+    until(async || raw.keys("client:*").await.is_empty().then_some(())).await;
     assert_eq!(raw.keys("*").await.len(), answers.len() + raw.keys("outbox:*").await.len());
 
     store.sessions.delete(&created(&store).await, row("x", Duration::ZERO)).await.unwrap();
@@ -142,13 +148,14 @@ async fn an_operation_whose_answer_was_lost_happens_once_and_is_answered() {
     let session = name();
     let end = row("first", Duration::ZERO);
 
-    let creating = store.sessions.create(&session, bytes("x"), HOUR, end.clone());
+    let creating = store.sessions.create(&session, bytes("x"), HOUR, end.clone(), &ClientBounds::NONE);
     lossy.losing_the_answer(creating).await.unwrap();
 
     let face = Uuid::new_v4();
-    let adding = store.sessions.add_face(&session, face, bytes("x"), 1);
+    let adding = store.sessions.add_face(&session, face, bytes("x"), 1, &ClientBounds::NONE);
     assert_eq!(lossy.losing_the_answer(adding).await.unwrap(), Insertion::Added);
     assert_eq!(direct.sessions.faces(&session).await.unwrap().unwrap().len(), 1);
+    assert_eq!(direct.sessions.client_usage("client").await.unwrap().faces, 1);
 
     let faces = [face];
     let deleting = store.sessions.delete_faces(&session, &faces, None);
@@ -166,9 +173,12 @@ async fn an_operation_whose_answer_was_lost_happens_once_and_is_answered() {
     assert!(lossy.losing_the_answer(store.outbox.finish(&leased[0])).await.unwrap());
     assert_eq!(direct.outbox.depth(Lane::Sessions).await.unwrap(), depth);
 
+    let kept = async || direct.sessions.client_usage("client").await.unwrap();
+    assert_eq!((kept().await.sessions, kept().await.faces), (1, 0));
     let deleting = store.sessions.delete(&session, later());
     assert_eq!(lossy.losing_the_answer(deleting).await.unwrap(), Deletion::Deleted);
     assert_eq!(direct.outbox.depth(Lane::Sessions).await.unwrap(), depth + 1);
+    assert_eq!(kept().await, ClientUsage::default());
 }
 
 #[tokio::test]
@@ -183,11 +193,11 @@ async fn a_store_that_is_away_is_unreachable_and_comes_back() {
     server.kill9().await;
     let face = Uuid::new_v4();
     let errors = [
-        store.sessions.create(&name(), bytes("x"), HOUR, later()).await.err(),
+        store.sessions.create(&name(), bytes("x"), HOUR, later(), &ClientBounds::NONE).await.err(),
         store.sessions.session(&session).await.err(),
         store.sessions.delete(&session, later()).await.err(),
         store.sessions.set_replay(&session, true).await.err(),
-        store.sessions.add_face(&session, face, bytes("x"), 9).await.err(),
+        store.sessions.add_face(&session, face, bytes("x"), 9, &ClientBounds::NONE).await.err(),
         store.sessions.face(&session, face).await.err(),
         store.sessions.faces(&session).await.err(),
         store.sessions.delete_faces(&session, &[face], None).await.err(),
@@ -240,9 +250,15 @@ async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
     let face = add(&store, &session, &"a face".repeat(100)).await;
     store.sessions.set_replay(&marked, true).await.unwrap();
     for _ in 0..3 {
-        store.sessions.create(&name(), bytes("x"), HOUR, row("due", Duration::ZERO)).await.unwrap();
+        store
+            .sessions
+            .create(&name(), bytes("x"), HOUR, row("due", Duration::ZERO), &ClientBounds::NONE)
+            .await
+            .unwrap();
     }
-    let refused = async || store.sessions.create(&name(), bytes(&"x".repeat(16 << 10)), HOUR, later()).await;
+    let refused = async || {
+        store.sessions.create(&name(), bytes(&"x".repeat(16 << 10)), HOUR, later(), &ClientBounds::NONE).await
+    };
     until(async || match refused().await {
         Ok(()) => None,
         Err(StoreError::Full) => Some(()),
@@ -253,7 +269,10 @@ async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
     // The server has refused a write right before each of these operations.
     let full = async || assert!(matches!(refused().await, Err(StoreError::Full)), "it is not full any more");
     let depth = store.outbox.depth(Lane::Sessions).await.unwrap();
-    let refused = store.sessions.add_face(&session, Uuid::new_v4(), bytes(&"x".repeat(16 << 10)), 99).await;
+    let refused = store
+        .sessions
+        .add_face(&session, Uuid::new_v4(), bytes(&"x".repeat(16 << 10)), 99, &ClientBounds::NONE)
+        .await;
     assert!(matches!(refused, Err(StoreError::Full)), "{refused:?}");
     let leased = store.outbox.lease(Lane::Sessions, 9, HOUR).await.unwrap();
     assert_eq!(leased.len(), 3);

@@ -45,7 +45,7 @@ const CALL_VERIFY: &str = "/bioid.services.v1.BioIDWebService/PhotoVerify";
 const CALL_DETECT_VIDEO: &str = "/bioid.services.v1.BioIDWebService/VideoLivenessDetection";
 
 /// The BWS key of the demo account.
-const DEMO_KEY: &[u8] = b"faceline-demo-key-faceline-demo-key";
+const DEMO_KEY: &[u8] = b"faceline-demo-key-for-loopback-only-faceline-demo-key-for-loopba";
 
 /// Seconds since 1970.
 fn now() -> u64 {

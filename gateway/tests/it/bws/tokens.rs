@@ -1,5 +1,6 @@
 //! Tokens in requests. The unit tests of the parser cover their content.
 
+use aws_lc_rs::hmac;
 use clap::Parser;
 use faceline_gateway::accounts::KeysCommand;
 use faceline_shared::keys::Keys;
@@ -75,6 +76,27 @@ async fn only_a_good_token_is_taken() {
     let twice = [("Authorization", authorization()), ("Authorization", authorization())];
     let twice = twice.each_ref().map(|(name, value)| (*name, value.as_str()));
     assert_eq!(refused(&ask(&gateway, &twice).await).0, 401);
+}
+
+/// HS512 wants 64 bytes (RFC 7518, 3.2), and libraries refuse shorter keys.
+#[tokio::test]
+async fn the_demo_key_of_the_documents_is_long_enough_for_each_algorithm() {
+    let documents = [include_str!("../../../../README.md"), include_str!("../../../api/accounts.md")];
+    let shown = "ZmFjZWxpbmUtZGVtby1rZXktZm9yLWxvb3BiYWNrLW9ubHktZmFjZWxpbmUtZGVtby1rZXktZm9yLWxvb3BiYQ==";
+    assert!(documents.iter().all(|document| document.contains(shown)));
+    let key = base64_simd::STANDARD.decode_to_vec(shown).unwrap();
+    assert_eq!((key.len(), key.as_slice()), (64, DEMO_KEY));
+    let gateway = Gateway::start(Workers::able()).await;
+    for (name, algorithm) in
+        [("HS256", hmac::HMAC_SHA256), ("HS384", hmac::HMAC_SHA384), ("HS512", hmac::HMAC_SHA512)]
+    {
+        let part = |value: Value| base64_simd::URL_SAFE_NO_PAD.encode_to_string(value.to_string());
+        let claims = json!({"sub": "demo", "aud": "BWS", "exp": now() + 600});
+        let text = format!("{}.{}", part(json!({"alg": name, "typ": "JWT"})), part(claims));
+        let mac = hmac::sign(&hmac::Key::new(algorithm, &key), text.as_bytes());
+        let token = format!("Bearer {text}.{}", base64_simd::URL_SAFE_NO_PAD.encode_to_string(mac));
+        assert_eq!(self::shown(&gateway, &token).await, TAKEN, "{name}");
+    }
 }
 
 #[tokio::test]

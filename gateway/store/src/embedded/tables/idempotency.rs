@@ -6,9 +6,11 @@ use bytes::Bytes;
 use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 use uuid::Uuid;
 
+use super::ledger::{Item, Kind, Ledger};
 use crate::embedded::failure::TableResult;
 use crate::idempotency::{Claim, ClaimRequest, Digest};
 use crate::millis::millis;
+use crate::{ClientBound, ClientBounds, ClientFull};
 
 /// Digest of an idempotency key.
 type Key = &'static Digest;
@@ -19,12 +21,16 @@ type Record = (u64, u64, &'static Digest, Uuid, Uuid, Option<&'static [u8]>);
 type ExpiryKey = (u64, &'static Digest);
 
 const RECORDS: TableDefinition<'_, Key, Record> = TableDefinition::new("once");
+/// The client of each record.
+const OWNERS: TableDefinition<'_, Key, &'static str> = TableDefinition::new("once_owners");
 const EXPIRIES: TableDefinition<'_, ExpiryKey, ()> = TableDefinition::new("once_ends");
 
 /// The idempotency records in a transaction that may change them.
 pub(in crate::embedded) struct IdempotencyTables<'a> {
     records: Table<'a, Key, Record>,
     expiries: Table<'a, ExpiryKey, ()>,
+    owners: Table<'a, Key, &'static str>,
+    ledger: Ledger<'a>,
     /// Whether there is anything to commit.
     pub(in crate::embedded) changed: bool,
 }
@@ -34,6 +40,8 @@ impl<'a> IdempotencyTables<'a> {
         Ok(Self {
             records: transaction.open_table(RECORDS)?,
             expiries: transaction.open_table(EXPIRIES)?,
+            owners: transaction.open_table(OWNERS)?,
+            ledger: Ledger::open(transaction, Kind::Idempotency)?,
             changed: false,
         })
     }
@@ -42,22 +50,42 @@ impl<'a> IdempotencyTables<'a> {
         &mut self,
         now: u64,
         request: &ClaimRequest,
-    ) -> TableResult<Claim<Bytes>> {
+        bounds: &ClientBounds,
+    ) -> TableResult<Result<Claim<Bytes>, ClientFull>> {
         let known = self.records.get(&request.key)?.and_then(|found| {
             let (expires, lease_ends, fingerprint, resource, _, answer) = found.value();
             (now < expires).then(|| (*fingerprint, resource, lease_ends, answer.map(Bytes::copy_from_slice)))
         });
         let resource = match known {
-            None => request.resource,
-            Some((fingerprint, ..)) if fingerprint != request.fingerprint => return Ok(Claim::Mismatch),
-            Some((.., Some(answer))) => return Ok(Claim::Completed(answer)),
+            None => {
+                if let Some(full) = self.full(now, &request.client, bounds)? {
+                    return Ok(Err(full));
+                }
+                request.resource
+            }
+            Some((fingerprint, ..)) if fingerprint != request.fingerprint => return Ok(Ok(Claim::Mismatch)),
+            Some((.., Some(answer))) => return Ok(Ok(Claim::Completed(answer))),
             Some((_, _, lease_ends, None)) if now < lease_ends => {
-                return Ok(Claim::InProgress(Duration::from_millis(lease_ends - now)));
+                return Ok(Ok(Claim::InProgress(Duration::from_millis(lease_ends - now))));
             }
             Some((_, resource, ..)) => resource,
         };
         self.put(now, now + millis(request.lease), resource, request, None)?;
-        Ok(Claim::Acquired { resource })
+        Ok(Ok(Claim::Acquired { resource }))
+    }
+
+    /// The bound that keeps `client` from a further record, if there is one.
+    fn full(&mut self, now: u64, client: &str, bounds: &ClientBounds) -> TableResult<Option<ClientFull>> {
+        let kept = self.ledger.kept(now, client)?;
+        let bound = if kept.items >= bounds.idempotency_records {
+            ClientBound::IdempotencyRecords
+        } else if kept.bytes >= bounds.idempotency_bytes {
+            ClientBound::IdempotencyBytes
+        } else {
+            return Ok(None);
+        };
+        let first_expiry = Duration::from_millis(self.ledger.first_expiry(now, client)?);
+        Ok(Some(ClientFull { bound, first_expiry }))
     }
 
     /// Ends the claim of `request`'s holder. False, without a change, if another holder has taken over.
@@ -72,7 +100,11 @@ impl<'a> IdempotencyTables<'a> {
             (holder == request.holder).then_some(resource)
         });
         let Some(resource) = resource else { return Ok(false) };
-        self.put(now, now, resource, request, answer)?;
+        if request.retention.is_zero() {
+            self.remove(&request.key)?;
+        } else {
+            self.put(now, now, resource, request, answer)?;
+        }
         Ok(true)
     }
 
@@ -96,6 +128,9 @@ impl<'a> IdempotencyTables<'a> {
         let record = (expires, lease_ends, &request.fingerprint, resource, request.holder, answer);
         self.records.insert(&request.key, record)?;
         self.expiries.insert((expires, &request.key), ())?;
+        self.owners.insert(&request.key, &*request.client)?;
+        let item = Item { client: &request.client, ends: expires, id: &request.key };
+        self.ledger.count(item, 0, answer.map_or(0, |answer| answer.len() as u64))?;
         self.changed = true;
         Ok(())
     }
@@ -104,6 +139,9 @@ impl<'a> IdempotencyTables<'a> {
         let expires = self.records.remove(key)?.map(|found| found.value().0);
         if let Some(expires) = expires {
             self.expiries.remove((expires, key))?;
+            if let Some(owner) = self.owners.remove(key)? {
+                self.ledger.forget(Item { client: owner.value(), ends: expires, id: key })?;
+            }
             self.changed = true;
         }
         Ok(())

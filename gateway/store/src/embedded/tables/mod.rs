@@ -1,6 +1,7 @@
 //! The tables of the file, in a transaction that may change them.
 
 pub(super) mod idempotency;
+pub(super) mod ledger;
 pub(super) mod outbox;
 pub(super) mod sessions;
 

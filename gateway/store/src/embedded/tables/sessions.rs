@@ -7,11 +7,13 @@ use bytes::Bytes;
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 use uuid::Uuid;
 
+use super::ledger::{Item, Kept, Kind, Ledger};
 use super::outbox::OutboxTables;
 use crate::embedded::failure::TableResult;
 use crate::millis::millis;
 use crate::outbox::NewRow;
 use crate::sessions::{Deletion, FaceLookup, Insertion, SessionName, StoredSession};
+use crate::{ClientBound, ClientBounds, ClientFull};
 
 /// A session's id and client.
 type NameKey = (Uuid, &'static str);
@@ -30,6 +32,11 @@ const FACES: TableDefinition<'_, FaceKey, FaceRow> = TableDefinition::new("faces
 
 fn name(session: &SessionName) -> (Uuid, &str) {
     (session.id, &session.client)
+}
+
+/// The session in the ledger of its client.
+fn item(session: &SessionName, ends: u64) -> Item<'_> {
+    Item { client: &session.client, ends, id: session.id.as_bytes() }
 }
 
 /// The keys of all faces of a session.
@@ -107,11 +114,32 @@ pub(in crate::embedded) fn lengths(transaction: &ReadTransaction) -> TableResult
     Ok([sessions, transaction.open_table(ENDS)?.len()?, transaction.open_table(FACES)?.len()?])
 }
 
+/// A session to be created.
+#[derive(Clone, Copy)]
+pub(in crate::embedded) struct Creation<'a> {
+    pub(in crate::embedded) body: &'a [u8],
+    pub(in crate::embedded) ttl: Duration,
+    /// The row of its end.
+    pub(in crate::embedded) end: &'a NewRow,
+    pub(in crate::embedded) bounds: &'a ClientBounds,
+}
+
+/// A face to be added.
+#[derive(Clone, Copy)]
+pub(in crate::embedded) struct NewFace<'a> {
+    pub(in crate::embedded) id: Uuid,
+    pub(in crate::embedded) body: &'a [u8],
+    /// The maximum number of faces of the session.
+    pub(in crate::embedded) max_faces: usize,
+    pub(in crate::embedded) bounds: &'a ClientBounds,
+}
+
 /// Sessions and faces in a transaction that may change them.
 pub(in crate::embedded) struct SessionTables<'a> {
     sessions: Table<'a, NameKey, SessionRow>,
     ends: Table<'a, EndKey, ()>,
     faces: Table<'a, FaceKey, FaceRow>,
+    ledger: Ledger<'a>,
     /// Whether there is anything to commit.
     pub(in crate::embedded) changed: bool,
 }
@@ -122,6 +150,7 @@ impl<'a> SessionTables<'a> {
             sessions: transaction.open_table(SESSIONS)?,
             ends: transaction.open_table(ENDS)?,
             faces: transaction.open_table(FACES)?,
+            ledger: Ledger::open(transaction, Kind::Sessions)?,
             changed: false,
         })
     }
@@ -132,12 +161,17 @@ impl<'a> SessionTables<'a> {
         now: u64,
         outbox: &mut OutboxTables<'_>,
         session: &SessionName,
-        body: &[u8],
-        ttl: Duration,
-        end: &NewRow,
-    ) -> TableResult<bool> {
+        creation: &Creation<'_>,
+    ) -> TableResult<Result<bool, ClientFull>> {
+        let Creation { body, ttl, end, bounds } = *creation;
         if self.exists(now, session)? {
-            return Ok(false);
+            return Ok(Ok(false));
+        }
+        let full = self.full(now, &session.client, body.len(), bounds, |kept| {
+            (kept.items >= bounds.sessions).then_some(ClientBound::Sessions)
+        });
+        if let Some(full) = full? {
+            return Ok(Err(full));
         }
         // An ended session of this name may not have been removed yet.
         self.remove(session)?;
@@ -145,9 +179,10 @@ impl<'a> SessionTables<'a> {
         let ends_at = now + millis(ttl).max(1);
         self.sessions.insert((id, client), (ends_at, false, body))?;
         self.ends.insert((ends_at, id, client), ())?;
+        self.ledger.count(item(session, ends_at), 0, body.len() as u64)?;
         self.changed = true;
         outbox.write(now, end)?;
-        Ok(true)
+        Ok(Ok(true))
     }
 
     pub(in crate::embedded) fn delete(
@@ -186,29 +221,33 @@ impl<'a> SessionTables<'a> {
         &mut self,
         now: u64,
         session: &SessionName,
-        face: Uuid,
-        body: &[u8],
-        max_faces: usize,
-    ) -> TableResult<Insertion> {
-        if !self.exists(now, session)? {
-            return Ok(Insertion::NoSession);
-        }
+        face: &NewFace<'_>,
+    ) -> TableResult<Result<Insertion, ClientFull>> {
+        let NewFace { id: face, body, max_faces, bounds } = *face;
+        let Some(end) = end_of(&self.sessions, now, session)? else { return Ok(Ok(Insertion::NoSession)) };
         let (mut count, mut last_position) = (0, 0);
         for found in self.faces.range(all_faces(session))? {
             let (key, value) = found?;
             if key.value().2 == face {
-                return Ok(Insertion::Added);
+                return Ok(Ok(Insertion::Added));
             }
             count += 1;
             last_position = last_position.max(value.value().0);
         }
         if count >= max_faces {
-            return Ok(Insertion::Full);
+            return Ok(Ok(Insertion::Full));
+        }
+        let full = self.full(now, &session.client, body.len(), bounds, |kept| {
+            (kept.units >= bounds.faces).then_some(ClientBound::Faces)
+        });
+        if let Some(full) = full? {
+            return Ok(Err(full));
         }
         let (id, client) = name(session);
         self.faces.insert((id, client, face), (last_position + 1, body))?;
+        self.ledger.count(item(session, end), 1, body.len() as u64)?;
         self.changed = true;
-        Ok(Insertion::Added)
+        Ok(Ok(Insertion::Added))
     }
 
     pub(in crate::embedded) fn delete_faces(
@@ -219,15 +258,17 @@ impl<'a> SessionTables<'a> {
         faces: &[Uuid],
         follow_up: Option<&NewRow>,
     ) -> TableResult<Option<usize>> {
-        if !self.exists(now, session)? {
-            return Ok(None);
-        }
+        let Some(end) = end_of(&self.sessions, now, session)? else { return Ok(None) };
         let (id, client) = name(session);
-        let mut deleted = 0;
+        let (mut deleted, mut bytes) = (0, 0);
         for &face in faces {
-            deleted += usize::from(self.faces.remove((id, client, face))?.is_some());
+            if let Some(removed) = self.faces.remove((id, client, face))? {
+                deleted += 1;
+                bytes += removed.value().1.len() as u64;
+            }
         }
         if deleted > 0 {
+            self.ledger.uncount(item(session, end), deleted as u64, bytes)?;
             self.changed = true;
             follow_up.map_or(Ok(()), |row| outbox.write(now, row))?;
         }
@@ -245,6 +286,24 @@ impl<'a> SessionTables<'a> {
         ended.iter().try_for_each(|session| self.remove(session))
     }
 
+    /// The bound that keeps `client` from `bytes` more: the one that `count` finds, or that of bytes.
+    fn full(
+        &mut self,
+        now: u64,
+        client: &str,
+        bytes: usize,
+        bounds: &ClientBounds,
+        count: impl FnOnce(&Kept) -> Option<ClientBound>,
+    ) -> TableResult<Option<ClientFull>> {
+        let kept = self.ledger.kept(now, client)?;
+        let is_too_long = kept.bytes.saturating_add(bytes as u64) > bounds.session_bytes;
+        let Some(bound) = count(&kept).or(is_too_long.then_some(ClientBound::SessionBytes)) else {
+            return Ok(None);
+        };
+        let first_expiry = Duration::from_millis(self.ledger.first_expiry(now, client)?);
+        Ok(Some(ClientFull { bound, first_expiry }))
+    }
+
     fn exists(&self, now: u64, session: &SessionName) -> TableResult<bool> {
         Ok(end_of(&self.sessions, now, session)?.is_some())
     }
@@ -257,6 +316,7 @@ impl<'a> SessionTables<'a> {
         };
         self.ends.remove((end, id, client))?;
         self.faces.retain_in(all_faces(session), |_, _| false)?;
+        self.ledger.forget(item(session, end))?;
         self.changed = true;
         Ok(())
     }

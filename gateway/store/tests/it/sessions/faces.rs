@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use faceline_gateway_store::ClientBounds;
 use faceline_gateway_store::outbox::Lane;
 use faceline_gateway_store::sessions::{FaceLookup, Insertion};
 use futures_util::future::join_all;
@@ -26,7 +27,8 @@ async fn faces_come_back_in_the_order_in_which_they_were_added<F: Fixture>() {
     let mut expected = Vec::new();
     for number in 0..50_u8 {
         let (face, body) = (Uuid::new_v4(), Bytes::from(vec![number; 3000]));
-        let added = store.sessions.add_face(&session, face, body.clone(), 50).await.unwrap();
+        let added =
+            store.sessions.add_face(&session, face, body.clone(), 50, &ClientBounds::NONE).await.unwrap();
         assert_eq!(added, Insertion::Added);
         expected.push((face, body));
     }
@@ -51,7 +53,11 @@ async fn a_session_takes_so_many_faces_and_no_more<F: Fixture>() {
     let store = fixture.store();
     let session = created(store).await;
     let add = async |max_faces| {
-        store.sessions.add_face(&session, Uuid::new_v4(), bytes("x"), max_faces).await.unwrap()
+        store
+            .sessions
+            .add_face(&session, Uuid::new_v4(), bytes("x"), max_faces, &ClientBounds::NONE)
+            .await
+            .unwrap()
     };
     assert_eq!(add(0).await, Insertion::Full);
     for _ in 0..3 {
@@ -73,7 +79,11 @@ async fn a_session_takes_no_more_of_those_that_come_at_once<F: Fixture>() {
         let store = if number % 2 == 0 { fixture.store() } else { fixture.second() };
         let (store, session) = (store.clone(), session.clone());
         tokio::spawn(async move {
-            store.sessions.add_face(&session, Uuid::new_v4(), bytes("x"), 12).await.unwrap()
+            store
+                .sessions
+                .add_face(&session, Uuid::new_v4(), bytes("x"), 12, &ClientBounds::NONE)
+                .await
+                .unwrap()
         })
     });
     let outcomes: Vec<_> = join_all(adding).await.into_iter().map(Result::unwrap).collect();
@@ -90,7 +100,11 @@ async fn a_face_is_added_once<F: Fixture>() {
     let second = add(store, &session, "second").await;
     // This also holds for a full session.
     for max_faces in [9, 2] {
-        let again = store.sessions.add_face(&session, first, bytes("again"), max_faces).await.unwrap();
+        let again = store
+            .sessions
+            .add_face(&session, first, bytes("again"), max_faces, &ClientBounds::NONE)
+            .await
+            .unwrap();
         assert_eq!(again, Insertion::Added);
     }
     let expected = [(first, bytes("first")), (second, bytes("second"))];

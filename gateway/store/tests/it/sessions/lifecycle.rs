@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use faceline_gateway_store::ClientBounds;
 use faceline_gateway_store::StoreError;
 use faceline_gateway_store::outbox::{Lane, NewRow};
 use faceline_gateway_store::sessions::{Deletion, FaceLookup, SessionName};
@@ -30,13 +31,17 @@ async fn a_session_comes_back_as_it_was_created<F: Fixture>() {
     for body in [&b"a body"[..], b"", b"\0\xff\r\n"] {
         let session = name();
         assert_nowhere(store, &session).await;
-        store.sessions.create(&session, Bytes::copy_from_slice(body), MINUTE, later()).await.unwrap();
+        store
+            .sessions
+            .create(&session, Bytes::copy_from_slice(body), MINUTE, later(), &ClientBounds::NONE)
+            .await
+            .unwrap();
         let found = store.sessions.session(&session).await.unwrap().unwrap();
         assert_eq!(found.body, body);
         assert_eq!(store.sessions.faces(&session).await.unwrap(), Some(vec![]));
     }
     let for_ever = name();
-    store.sessions.create(&for_ever, bytes("x"), Duration::MAX, later()).await.unwrap();
+    store.sessions.create(&for_ever, bytes("x"), Duration::MAX, later(), &ClientBounds::NONE).await.unwrap();
     assert!(store.sessions.session(&for_ever).await.unwrap().unwrap().left > 10_000 * HOUR);
 }
 
@@ -44,10 +49,10 @@ async fn a_name_is_taken_once<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.store();
     let session = name();
-    store.sessions.create(&session, bytes("first"), MINUTE, later()).await.unwrap();
+    store.sessions.create(&session, bytes("first"), MINUTE, later(), &ClientBounds::NONE).await.unwrap();
     // A second creation with the same body is refused too.
     for body in ["first", "second"] {
-        let refused = store.sessions.create(&session, bytes(body), HOUR, later()).await;
+        let refused = store.sessions.create(&session, bytes(body), HOUR, later(), &ClientBounds::NONE).await;
         assert!(matches!(refused, Err(StoreError::Exists)), "{refused:?}");
     }
     let found = store.sessions.session(&session).await.unwrap().unwrap();
@@ -67,7 +72,7 @@ async fn a_session_is_its_clients_alone<F: Fixture>() {
         assert_eq!(store.sessions.face(&others, face).await.unwrap(), FaceLookup::NoSession);
         assert_eq!(store.sessions.delete_faces(&others, &[face], None).await.unwrap(), None);
 
-        store.sessions.create(&others, bytes(client), HOUR, later()).await.unwrap();
+        store.sessions.create(&others, bytes(client), HOUR, later(), &ClientBounds::NONE).await.unwrap();
         add(store, &others, client).await;
     }
     assert_eq!(store.sessions.session(&session).await.unwrap().unwrap().body, "a session");
@@ -83,7 +88,7 @@ async fn a_session_is_there_until_its_time_is_over<F: Fixture>() {
     let store = fixture.store();
     let session = name();
     let before = Instant::now();
-    store.sessions.create(&session, bytes("x"), TTL, later()).await.unwrap();
+    store.sessions.create(&session, bytes("x"), TTL, later(), &ClientBounds::NONE).await.unwrap();
     let after = Instant::now();
     let face = add(store, &session, "a face").await;
     assert!(store.sessions.set_replay(&session, true).await.unwrap());
@@ -119,21 +124,26 @@ async fn a_name_is_free_again_when_its_session_is_gone<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.store();
     let session = name();
-    store.sessions.create(&session, bytes("ends"), Duration::from_millis(200), later()).await.unwrap();
+    store
+        .sessions
+        .create(&session, bytes("ends"), Duration::from_millis(200), later(), &ClientBounds::NONE)
+        .await
+        .unwrap();
     add(store, &session, "of the first").await;
-    let (_, ()) =
-        until(async || match store.sessions.create(&session, bytes("is deleted"), HOUR, later()).await {
+    let (_, ()) = until(async || {
+        match store.sessions.create(&session, bytes("is deleted"), HOUR, later(), &ClientBounds::NONE).await {
             Ok(()) => Some(()),
             Err(StoreError::Exists) => None,
             Err(error) => panic!("{error}"),
-        })
-        .await;
+        }
+    })
+    .await;
     assert_eq!(store.sessions.session(&session).await.unwrap().unwrap().body, "is deleted");
     assert_eq!(store.sessions.faces(&session).await.unwrap(), Some(vec![]));
 
     add(store, &session, "of the second").await;
     store.sessions.delete(&session, later()).await.unwrap();
-    store.sessions.create(&session, bytes("third"), HOUR, later()).await.unwrap();
+    store.sessions.create(&session, bytes("third"), HOUR, later(), &ClientBounds::NONE).await.unwrap();
     assert_eq!(store.sessions.faces(&session).await.unwrap(), Some(vec![]));
 }
 
@@ -155,7 +165,7 @@ async fn a_replay_in_progress_keeps_its_session<F: Fixture>() {
     let session = name();
     let end = row("its time is over", HOUR);
     let deleted = NewRow { id: end.id, body: bytes("deleted"), due_in: Duration::ZERO };
-    store.sessions.create(&session, bytes("a session"), HOUR, end).await.unwrap();
+    store.sessions.create(&session, bytes("a session"), HOUR, end, &ClientBounds::NONE).await.unwrap();
     let face = add(store, &session, "a face").await;
 
     for _ in 0..2 {
@@ -190,7 +200,7 @@ async fn what_a_store_holds_survives_its_restart<F: Fixture>() {
     let ends = name();
     store
         .sessions
-        .create(&ends, bytes("x"), Duration::from_millis(1), row("now", Duration::ZERO))
+        .create(&ends, bytes("x"), Duration::from_millis(1), row("now", Duration::ZERO), &ClientBounds::NONE)
         .await
         .unwrap();
     let leased = store.outbox.lease(Lane::Sessions, 9, HOUR).await.unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use faceline_gateway_store::outbox::Lane;
 use faceline_gateway_store::sessions::{Deletion, Insertion, SessionName};
-use faceline_gateway_store::{StoreError, Stores};
+use faceline_gateway_store::{ClientBounds, StoreError, Stores};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -78,8 +78,11 @@ async fn of_two_creations_one_succeeds<F: Fixture>() {
         let (first, second) = both!(
             fixture,
             session,
-            |store, session| store.sessions.create(&session, bytes("first"), HOUR, later()).await,
-            store.sessions.create(&session, bytes("second"), HOUR, later()).await
+            |store, session| store
+                .sessions
+                .create(&session, bytes("first"), HOUR, later(), &ClientBounds::NONE)
+                .await,
+            store.sessions.create(&session, bytes("second"), HOUR, later(), &ClientBounds::NONE).await
         );
         let body = match (&first, &second) {
             (Ok(()), Err(StoreError::Exists)) => "first",
@@ -116,12 +119,21 @@ async fn a_session_that_is_deleted_takes_no_face_along<F: Fixture>() {
             fixture,
             session,
             |store, session| store.sessions.delete(&session, later()).await.unwrap(),
-            store.sessions.add_face(&session, Uuid::new_v4(), bytes("x"), 9).await.unwrap()
+            store
+                .sessions
+                .add_face(&session, Uuid::new_v4(), bytes("x"), 9, &ClientBounds::NONE)
+                .await
+                .unwrap()
         );
         assert_eq!(deletion, Deletion::Deleted);
         assert_ne!(insertion, Insertion::Full);
         assert_nowhere(fixture.store(), &session).await;
-        fixture.store().sessions.create(&session, bytes("x"), HOUR, later()).await.unwrap();
+        fixture
+            .store()
+            .sessions
+            .create(&session, bytes("x"), HOUR, later(), &ClientBounds::NONE)
+            .await
+            .unwrap();
         assert_eq!(fixture.store().sessions.faces(&session).await.unwrap(), Some(vec![]));
     }
 }
@@ -133,7 +145,11 @@ async fn a_deletion_meets_a_creation<F: Fixture>() {
         let ((), deletion) = both!(
             fixture,
             session,
-            |store, session| store.sessions.create(&session, bytes("x"), HOUR, later()).await.unwrap(),
+            |store, session| store
+                .sessions
+                .create(&session, bytes("x"), HOUR, later(), &ClientBounds::NONE)
+                .await
+                .unwrap(),
             store.sessions.delete(&session, later()).await.unwrap()
         );
         let is_there = fixture.store().sessions.session(&session).await.unwrap().is_some();
@@ -167,7 +183,12 @@ async fn a_session_that_ends_takes_no_face<F: Fixture>() {
     async fn add_until_it_ends(store: Stores, session: SessionName, end: Instant) {
         loop {
             let asked = Instant::now();
-            match store.sessions.add_face(&session, Uuid::new_v4(), bytes("x"), usize::MAX).await.unwrap() {
+            match store
+                .sessions
+                .add_face(&session, Uuid::new_v4(), bytes("x"), usize::MAX, &ClientBounds::NONE)
+                .await
+                .unwrap()
+            {
                 Insertion::Added => assert!(asked <= end + GRAIN, "{:?} too late", asked - end),
                 outcome => break assert_eq!(outcome, Insertion::NoSession),
             }
@@ -177,7 +198,12 @@ async fn a_session_that_ends_takes_no_face<F: Fixture>() {
     let fixture = F::start().await;
     for _ in 0..3 {
         let session = name();
-        fixture.store().sessions.create(&session, bytes("x"), TTL, later()).await.unwrap();
+        fixture
+            .store()
+            .sessions
+            .create(&session, bytes("x"), TTL, later(), &ClientBounds::NONE)
+            .await
+            .unwrap();
         let end = Instant::now() + TTL;
         at_once(
             add_until_it_ends(fixture.store().clone(), session.clone(), end),
@@ -185,7 +211,12 @@ async fn a_session_that_ends_takes_no_face<F: Fixture>() {
         )
         .await;
         assert_nowhere(fixture.store(), &session).await;
-        fixture.store().sessions.create(&session, bytes("y"), HOUR, later()).await.unwrap();
+        fixture
+            .store()
+            .sessions
+            .create(&session, bytes("y"), HOUR, later(), &ClientBounds::NONE)
+            .await
+            .unwrap();
         assert_eq!(fixture.store().sessions.faces(&session).await.unwrap(), Some(vec![]));
     }
 }

@@ -1,0 +1,16 @@
+//! Usage records that the session store did not take in time wait here until it does: in files of the data directory, or in
+//! memory if the disk fails.
+//!
+//! A file is a segment: rows one after the other, sealed as the store would have them. One thread writes. Rows that wait
+//! together share one fsync, and each is acknowledged after it. A segment that is full, or is about to be delivered, is closed
+//! and never written again; it is deleted when the store has all of its rows. A process locks its segments, so processes may
+//! share a data directory, and those of a process that died are adopted by another one.
+
+mod handle;
+mod segment;
+mod thread;
+mod waiting;
+
+pub(super) use self::handle::Spill;
+pub(super) use self::segment::Segment;
+pub(super) use self::waiting::SpillGauges;
