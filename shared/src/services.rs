@@ -46,8 +46,10 @@ impl SharedServices {
     /// [`ServicesError`]: keys that cannot be read, addresses that cannot be understood.
     pub fn open(settings: Settings) -> Result<Self, ServicesError> {
         let keys = Keys::load(&settings)?;
+        let metrics = Metrics::new();
+        keys.follow(&settings, &metrics)?;
         let broker = broker::open(&settings.broker)?;
         let blobs = SealedBlobs::new(blob::open(settings.blobs_url())?, keys.data.clone());
-        Ok(Self { keys, broker, blobs, metrics: Metrics::new(), readiness: Readiness::new(), settings })
+        Ok(Self { keys, broker, blobs, metrics, readiness: Readiness::new(), settings })
     }
 }
