@@ -9,6 +9,7 @@ mod channels;
 mod codec;
 mod connection;
 mod deliveries;
+mod give_back;
 mod publisher;
 mod settle;
 mod subscription;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 use self::address::ServerAddress;
 use self::connection::with_response_timeout;
 use self::deliveries::{ReconnectingDeliveries, ReconnectingReplies, forward_announcements};
+use self::give_back::GiveBack;
 use self::publisher::Publisher;
 use self::subscription::ConsumeSource;
 use self::supervisor::ConnectionSupervisor;
@@ -104,8 +106,8 @@ impl Publish for RabbitMqBroker {
 #[async_trait]
 impl Consume for RabbitMqBroker {
     async fn consume(&self, queue: &Queue, prefetch: u16) -> Box<dyn Deliveries> {
-        let queue = self.topology.queue(queue);
-        let source = move || ConsumeSource::Queue { queue: queue.clone(), prefetch };
+        let give_back = GiveBack::new(Arc::clone(&self.publisher), self.topology.queue(queue));
+        let source = move || ConsumeSource::Queue { give_back: give_back.clone(), prefetch };
         Box::new(ReconnectingDeliveries::new(self.consuming.clone(), source))
     }
 
