@@ -242,6 +242,19 @@ impl KeyRing {
     /// # Errors
     /// The system has no random numbers.
     pub fn seal(&self, purpose: Purpose, associated_data: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.seal_and_name(purpose, associated_data, plain).map(|(sealed, _)| sealed)
+    }
+
+    /// As [`KeyRing::seal`]; also the fingerprint of the key that has sealed.
+    ///
+    /// # Errors
+    /// As [`KeyRing::seal`].
+    pub fn seal_and_name(
+        &self,
+        purpose: Purpose,
+        associated_data: &[u8],
+        plain: &[u8],
+    ) -> Result<(Vec<u8>, KeyFingerprint), SealError> {
         let mut salt = [0; SALT_LEN];
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut salt).map_err(|_| SealError::Crypto)?;
@@ -257,7 +270,7 @@ impl KeyRing {
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(plain);
 
-        let key = ring.derive(&ring.active, &salt, purpose)?;
+        let (key, fingerprint) = ring.derive(&ring.active, &salt, purpose)?;
         let tag = key
             .seal_in_place_separate_tag(
                 Nonce::assume_unique_for_key(nonce),
@@ -266,7 +279,7 @@ impl KeyRing {
             )
             .map_err(|_| SealError::Crypto)?;
         sealed.extend_from_slice(tag.as_ref());
-        Ok(sealed)
+        Ok((sealed, fingerprint))
     }
 
     /// Opens a record of [`KeyRing::seal`].
@@ -306,7 +319,7 @@ impl KeyRing {
         let (nonce, _) = rest.split_at(NONCE_LEN);
         let id = std::str::from_utf8(id).map_err(|_| SealError::Malformed)?;
 
-        let key = self.0.load().derive(id, salt, purpose)?;
+        let (key, _) = self.0.load().derive(id, salt, purpose)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Malformed)?;
         let mut bytes = BytesMut::from(sealed).split_off(header);
         let plain_len = key
@@ -319,15 +332,22 @@ impl KeyRing {
 }
 
 impl RingKeys {
-    fn derive(&self, id: &str, salt: &[u8], purpose: Purpose) -> Result<LessSafeKey, SealError> {
-        let key = self.keys.get(id).ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
+    /// The key of one record, derived from the ring's key `id`, and the fingerprint of that key.
+    fn derive(
+        &self,
+        id: &str,
+        salt: &[u8],
+        purpose: Purpose,
+    ) -> Result<(LessSafeKey, KeyFingerprint), SealError> {
+        let RingKey { secret, fingerprint } =
+            self.keys.get(id).ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
         let info = [purpose.info()];
         let key = Salt::new(HKDF_SHA256, salt)
-            .extract(&key.secret)
+            .extract(secret)
             .expand(&info, &AES_256_GCM)
             .map(UnboundKey::from)
             .map_err(|_| SealError::Crypto)?;
-        Ok(LessSafeKey::new(key))
+        Ok((LessSafeKey::new(key), *fingerprint))
     }
 }
 
