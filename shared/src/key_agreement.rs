@@ -277,7 +277,8 @@ impl KeyWatch {
             self.agreement.log(Some(peer.active));
         }
         let holds = disagreeing.is_empty() || disagreeing.len() < peers.0.len();
-        let changed = self.agreement.0.agrees.send_if_modified(|agrees| std::mem::replace(agrees, holds) != holds);
+        let changed =
+            self.agreement.0.agrees.send_if_modified(|agrees| std::mem::replace(agrees, holds) != holds);
         if changed {
             self.condition.set(holds);
         }
@@ -318,7 +319,8 @@ mod tests {
         let new = KeyRingFile::generate().unwrap();
         added.keys.extend(new.keys.clone());
         let activated = KeyRingFile { active: new.active.clone(), ..added.clone() };
-        let [old, added, activated, dropped] = [&old, &added, &activated, &new].map(|file| KeyRing::try_from(file).unwrap());
+        let [old, added, activated, dropped] =
+            [&old, &added, &activated, &new].map(|file| KeyRing::try_from(file).unwrap());
         let agree = |one: &KeyRing, other: &KeyRing| {
             let (there, back) = (announcement(one).agrees_with(other), announcement(other).agrees_with(one));
             assert_eq!(there, back);

@@ -38,17 +38,6 @@ pub enum KeysError {
     /// The system has no random numbers.
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// A key that callers' templates need is gone from the file.
-    #[error(
-        "key file {path}: the template key `{id}` is gone or changed, and callers' templates open with it only; a process drops it \
-         only if it is restarted"
-    )]
-    TemplateKeyDropped {
-        /// The key file.
-        path: PathBuf,
-        /// The key's id.
-        id: String,
-    },
     /// An operator named a key that the file does not have.
     #[error("key file {path} has no key `{id}`")]
     UnknownKey {
@@ -128,11 +117,7 @@ impl FileSource for FollowedKeys {
     }
 
     fn parse(&self, text: &String) -> Result<Keys, KeysError> {
-        let keys = self.file.parse(text)?;
-        match self.rings.templates.key_missing_in(&keys.templates) {
-            Some(id) => Err(KeysError::TemplateKeyDropped { path: self.file.path().to_owned(), id }),
-            None => Ok(keys),
-        }
+        self.file.parse(text)
     }
 
     fn taken(&self, keys: &Keys) {
@@ -144,7 +129,14 @@ impl FileSource for FollowedKeys {
                     "a key became active that this process did not have before; processes that do not have it yet cannot open what it seals"
                 );
             }
-            ring.replace(new);
+        }
+        self.rings.data.replace(&keys.data);
+        // Templates that callers keep open with their key only.
+        for id in self.rings.templates.replace_and_keep(&keys.templates) {
+            tracing::warn!(
+                id,
+                "a template key is gone from the key file; this process keeps it until it ends"
+            );
         }
     }
 }
@@ -193,6 +185,53 @@ mod tests {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(Keys::load(&config), Err(KeysError::File(SecretFileError::Readable(_)))));
         fs::remove_dir_all(&config.data_dir).unwrap();
+    }
+
+    /// Polls as the watch of a running process does: a change counts when it is found twice.
+    fn poll(watched: &WatchedFile<FollowedKeys>) {
+        watched.poll();
+        watched.poll();
+    }
+
+    #[test]
+    fn running_processes_follow_the_file_and_drop_no_template_key() {
+        let config = Settings { data_dir: folder(), ..Settings::default() };
+        let keys = Keys::load(&config).unwrap();
+        let file = KeyFile::of(&config);
+        let source = FollowedKeys { file: file.clone(), rings: keys.clone() };
+        let metrics = Metrics::new();
+        let watched = WatchedFile::load(source, WatchMetrics::new(&metrics, "sealing_keys")).unwrap();
+        let template = keys.templates.seal(Purpose::Template, b"", b"plain").unwrap();
+        let data = keys.data.seal(Purpose::Job, b"", b"plain").unwrap();
+
+        let before = keys.data.fingerprint();
+        let added = file.add(&[Ring::Data]).unwrap();
+        poll(&watched);
+        assert_eq!((keys.data.fingerprint(), keys.data.fingerprints().len()), (before, 2));
+        file.activate(&added[0]).unwrap();
+        poll(&watched);
+        assert!(keys.data.fingerprint() != before && keys.data.open(Purpose::Job, b"", &data).is_ok());
+
+        let usable = fs::read_to_string(file.path()).unwrap();
+        fs::write(file.path(), "half a fi").unwrap();
+        poll(&watched);
+        assert!(metrics.encode().contains("faceline_sealing_keys_current 0\n"));
+        assert!(keys.data.open(Purpose::Job, b"", &data).is_ok(), "the old ring stays");
+
+        // A file of another installation.
+        let other = Settings { data_dir: folder(), ..Settings::default() };
+        Keys::load(&other).unwrap();
+        fs::write(file.path(), fs::read_to_string(KeyFile::of(&other).path()).unwrap()).unwrap();
+        poll(&watched);
+        assert!(keys.data.open(Purpose::Job, b"", &data).is_err());
+        assert!(keys.templates.open(Purpose::Template, b"", &template).is_ok());
+
+        fs::write(file.path(), usable).unwrap();
+        poll(&watched);
+        assert!(keys.data.open(Purpose::Job, b"", &data).is_ok());
+        for settings in [config, other] {
+            fs::remove_dir_all(&settings.data_dir).unwrap();
+        }
     }
 
     #[test]

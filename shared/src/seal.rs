@@ -102,6 +102,7 @@ struct RingKeys {
     keys: BTreeMap<String, RingKey>,
 }
 
+#[derive(Clone)]
 struct RingKey {
     secret: [u8; KEY_LEN],
     fingerprint: KeyFingerprint,
@@ -209,6 +210,21 @@ impl KeyRing {
         self.0.store(other.0.load_full());
     }
 
+    /// As [`KeyRing::replace`], but keeps keys that `other` does not have. Returns the ids of these.
+    pub fn replace_and_keep(&self, other: &Self) -> Vec<String> {
+        let (old, new) = (self.0.load(), other.0.load());
+        let mut keys = new.keys.clone();
+        let mut kept = Vec::new();
+        for (id, key) in &old.keys {
+            if !keys.contains_key(id) {
+                keys.insert(id.clone(), key.clone());
+                kept.push(id.clone());
+            }
+        }
+        self.0.store(Arc::new(RingKeys { active: new.active.clone(), keys }));
+        kept
+    }
+
     /// The fingerprint of the active key, which seals new records.
     #[must_use]
     pub fn fingerprint(&self) -> KeyFingerprint {
@@ -226,15 +242,6 @@ impl KeyRing {
     #[must_use]
     pub fn has(&self, fingerprint: KeyFingerprint) -> bool {
         self.0.load().keys.values().any(|key| key.fingerprint == fingerprint)
-    }
-
-    /// The id of a key of this ring that `other` does not have, or has with another secret.
-    #[must_use]
-    pub fn key_missing_in(&self, other: &Self) -> Option<String> {
-        let (ring, other) = (self.0.load(), other.0.load());
-        let is_there =
-            |id: &str, key: &RingKey| other.keys.get(id).is_some_and(|other| other.fingerprint == key.fingerprint);
-        ring.keys.iter().find(|(id, key)| !is_there(id, key)).map(|(id, _)| id.clone())
     }
 
     /// Seals `plain` for `purpose` and the place that `associated_data` describes.
@@ -412,6 +419,16 @@ mod tests {
     }
 
     #[test]
+    fn a_replacement_may_keep_what_is_missing() {
+        let (old, new) = (KeyRing::generate().unwrap(), KeyRing::generate().unwrap());
+        let sealed = [&old, &new].map(|ring| ring.seal(Purpose::Template, b"", b"plain").unwrap());
+        assert_eq!(old.replace_and_keep(&new).len(), 1);
+        assert!(sealed.iter().all(|sealed| old.open(Purpose::Template, b"", sealed).is_ok()));
+        assert_eq!(old.fingerprint(), new.fingerprint());
+        assert_eq!(old.replace_and_keep(&old.clone()), [""; 0]);
+    }
+
+    #[test]
     fn a_fingerprint_stands_for_one_key_under_one_id() {
         let file = KeyRingFile::generate().unwrap();
         let ring = KeyRing::try_from(&file).unwrap();
@@ -420,11 +437,11 @@ mod tests {
 
         let rotation = KeyRing::try_from(&rotated(&file)).unwrap();
         assert!(rotation.has(ring.fingerprint()) && !ring.has(rotation.fingerprint()));
-        assert_eq!((ring.key_missing_in(&rotation), rotation.fingerprints().len()), (None, 2));
-        assert!(rotation.key_missing_in(&ring).is_some());
+        assert_eq!(rotation.fingerprints().len(), 2);
 
         let secret = file.keys.values().next().unwrap().clone();
-        let renamed = KeyRingFile { active: "other".into(), keys: BTreeMap::from([("other".into(), secret)]) };
+        let renamed =
+            KeyRingFile { active: "other".into(), keys: BTreeMap::from([("other".into(), secret)]) };
         assert_ne!(KeyRing::try_from(&renamed).unwrap().fingerprint(), ring.fingerprint());
         let other = KeyRingFile::generate().unwrap().keys.into_values().next().unwrap();
         let changed = KeyRingFile { keys: BTreeMap::from([(file.active.clone(), other)]), ..file };

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Message, Publish as _, Published, Queue, Replies, ReplyEvent};
 use faceline_shared::job::{JobFailure, MessageError, Outcome, ReplyEnvelope};
-use faceline_shared::retry::Backoff;
 use faceline_shared::key_agreement::KeyAgreement;
+use faceline_shared::retry::Backoff;
 use faceline_shared::seal::KeyRing;
 use tokio::sync::watch;
 

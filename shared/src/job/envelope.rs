@@ -54,7 +54,7 @@ pub struct JobEnvelope {
     /// W3C trace context of the request.
     pub traceparent: String,
     /// The key that has sealed the payload. Writers before this field leave it out.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyFingerprint>,
     /// The sealed [`Task`].
     #[serde(with = "serde_bytes")]
@@ -71,7 +71,7 @@ pub struct ReplyEnvelope {
     /// Time from the job's start to its answer, on the worker's clock, in milliseconds.
     pub service_ms: u64,
     /// The key that has sealed the payload. Writers before this field leave it out.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyFingerprint>,
     /// The sealed [`Outcome`].
     #[serde(with = "serde_bytes")]
@@ -418,8 +418,9 @@ mod tests {
     #[test]
     fn new_fields_are_ignored_and_missing_ones_have_defaults() {
         let ring = KeyRing::generate().unwrap();
-        let JobEnvelope { version, id, client, gateway, budget_ms, published_at, traceparent, payload, .. } =
-            JobEnvelope::seal(routing(), &coding(b"x"), &ring).unwrap();
+        let JobEnvelope {
+            version, id, client, gateway, budget_ms, published_at, traceparent, payload, ..
+        } = JobEnvelope::seal(routing(), &coding(b"x"), &ring).unwrap();
         let something_new = [1, 2, 3];
         let other = OtherBuild {
             version,

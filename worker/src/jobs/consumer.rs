@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::clock_skew::ClockSkew;
 use super::consuming_period::ConsumingPeriod;
-use super::deferral::{DeferredJobs, Deferral};
+use super::deferral::{Deferral, DeferredJobs};
 use super::expiring_set::ExpiringSet;
 use super::fetch::TaskFetcher;
 use super::handler::{Handler, Unavailable};

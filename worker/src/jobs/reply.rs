@@ -56,8 +56,7 @@ impl Replier {
             }
         };
         self.metrics.stage("encode", encoding.elapsed());
-        let message =
-            Message { id: job.id, reply_to: None, expiration: None, earlier_attempts: 0, body };
+        let message = Message { id: job.id, reply_to: None, expiration: None, earlier_attempts: 0, body };
         match self.publish(job, &Queue::Reply(reply_to.to_owned()), &message).await {
             Published::Accepted => {
                 self.metrics.answered.with_label_values(&[label(outcome)]).inc();

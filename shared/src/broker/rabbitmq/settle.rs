@@ -48,9 +48,7 @@ impl Settle for RabbitMqSettle {
         let settled = match settlement {
             Settlement::Ack => self.acker.ack(BasicAckOptions::default()).await,
             Settlement::Failed => fail(&self.acker).await,
-            Settlement::GiveBack => {
-                self.give_back.give_back(&self.acker, &self.message, self.attempts).await
-            }
+            Settlement::GiveBack => self.give_back.give_back(&self.acker, &self.message, self.attempts).await,
             Settlement::DeadLetter => self.acker.reject(BasicRejectOptions { requeue: false }).await,
         };
         match settled {
