@@ -18,6 +18,7 @@ use faceline_shared::testkit::{RabbitMq, Redis};
 use faceline_worker::jobs::{Consumer, Handler, JobTimes, Unavailable, WorkerMetrics};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::process::ExclusiveRun;
@@ -96,7 +97,7 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
             poll.tick().await;
         }
     };
-    tokio::time::timeout(TIMEOUT, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
+    timeout(TIMEOUT, wait).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 fn job() -> JobRequest {
@@ -140,7 +141,7 @@ async fn jobs_that_are_given_back_again_and_again_are_done_and_never_quarantined
         until("the others are sent ahead", async || site.ready(&Queue::Interactive).await == left).await;
         shutdown.cancel();
         handler.permits.add_permits(2);
-        consumer.await.unwrap();
+        timeout(TIMEOUT, consumer).await.expect("the worker does not end").unwrap();
         done += 2;
         until("the others are back", async || site.ready(&Queue::Interactive).await == (JOBS - done) as u64)
             .await;
@@ -152,9 +153,9 @@ async fn jobs_that_are_given_back_again_and_again_are_done_and_never_quarantined
         let handler = Gated::new(true);
         let (consumer, shutdown, metrics) = site.worker(Arc::clone(&handler));
         until("two jobs run", async || handler.running.load(Ordering::SeqCst) >= 2).await;
-        handler.permits.add_permits(2);
         shutdown.cancel();
-        consumer.await.unwrap();
+        handler.permits.add_permits(2);
+        timeout(TIMEOUT, consumer).await.expect("the worker does not end").unwrap();
         until("all are back", async || site.ready(&Queue::Interactive).await == (JOBS - done) as u64).await;
         assert!(!metrics.encode().contains("faceline_worker_redelivered_total{"), "{}", metrics.encode());
     }
@@ -166,7 +167,7 @@ async fn jobs_that_are_given_back_again_and_again_are_done_and_never_quarantined
         call.await.unwrap().unwrap();
     }
     shutdown.cancel();
-    consumer.await.unwrap();
+    timeout(TIMEOUT, consumer).await.expect("the worker does not end").unwrap();
     assert!(!metrics.encode().contains("faceline_worker_redelivered_total{"), "{}", metrics.encode());
     for queue in [Queue::Interactive, Queue::Quarantine, Queue::DeadLetters] {
         assert_eq!(site.ready(&queue).await, 0, "{queue:?}");
