@@ -1,10 +1,11 @@
-//! Commands of the programs that contain a gateway: `keys`, `signing` and `usage`.
+//! Commands of the programs that contain a gateway: `keys`, `sealing`, `signing` and `usage`.
 
 use std::io;
 
 use faceline_shared::settings::Settings;
 
 use crate::accounts::{KeysCommand, KeysCommandError};
+use crate::sealing::{SealingCommand, SealingCommandError};
 use crate::signing::{SigningCommand, SigningCommandError};
 use crate::usage::{UsageCommand, UsageCommandError};
 
@@ -14,6 +15,9 @@ pub enum Command {
     /// Keys of clients
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Keys that seal data and templates
+    #[command(subcommand)]
+    Sealing(SealingCommand),
     /// Keys that sign answers
     #[command(subcommand)]
     Signing(SigningCommand),
@@ -28,6 +32,9 @@ pub enum CommandError {
     /// `keys …` failed.
     #[error(transparent)]
     Keys(#[from] KeysCommandError),
+    /// `sealing …` failed.
+    #[error(transparent)]
+    Sealing(#[from] SealingCommandError),
     /// `signing …` failed.
     #[error(transparent)]
     Signing(#[from] SigningCommandError),
@@ -44,6 +51,7 @@ pub fn execute(command: Command, settings: &Settings) -> Result<(), CommandError
     let out = &mut io::stdout().lock();
     match command {
         Command::Keys(keys) => keys.run(settings, &mut io::stdin().lock(), out)?,
+        Command::Sealing(sealing) => sealing.run(settings, out)?,
         Command::Signing(signing) => signing.run(settings, out)?,
         Command::Usage(usage) => usage.run(settings, &mut io::BufWriter::new(out))?,
     }

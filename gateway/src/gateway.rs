@@ -7,6 +7,8 @@ use faceline_gateway_store::rate::{RateError, Rates};
 use faceline_gateway_store::sealed::SealedStores;
 use faceline_gateway_store::{self as store, StoreError};
 use faceline_shared::admin::Condition;
+use faceline_shared::broker::Queue;
+use faceline_shared::key_agreement::{KeyAgreement, Role};
 use faceline_shared::object::{self, ObjectError, SealedObjects};
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::Settings;
@@ -210,11 +212,12 @@ async fn start_dispatcher(
     services: &SharedServices,
     admission: &Arc<Admission>,
 ) -> Dispatcher {
-    let dispatcher = Dispatcher::start(
+    let dispatcher = Dispatcher::start_agreeing(
         instance,
         services.broker.clone(),
         services.blobs.clone(),
         services.keys.data.clone(),
+        KeyAgreement::start(Role::Gateway, services).await,
         services.settings.broker.inline_limit,
         &services.metrics,
     )

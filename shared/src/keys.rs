@@ -1,27 +1,26 @@
-//! The key file, with two rings of keys: one for data with a bounded lifetime, one for templates, which callers keep for ever.
+//! The keys that seal everything: one ring for data with a bounded lifetime, one for templates, which callers keep for ever.
+//!
+//! Both are in the key file, which all gateways and workers share. Running processes follow its changes.
 
-use std::path::{Path, PathBuf};
+mod file;
 
-use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::seal::{KeyRing, KeyRingError, KeyRingFile, SealError};
-use crate::secret_file::{self, SecretFileError};
+pub use self::file::{KeyFile, KeyState, Ring};
+use crate::seal::{KeyRing, KeyRingError, SealError};
+use crate::secret_file::SecretFileError;
 use crate::settings::Settings;
+use crate::telemetry::Metrics;
+use crate::watched_file::{FileSource, WatchMetrics, WatchedFile};
 
-/// The rings of an installation.
+/// The rings of an installation. Clones share them, and follow the key file while [`Keys::follow`] runs.
 #[derive(Clone, Debug)]
 pub struct Keys {
     /// Keys for payloads, blobs and stores. A key may be dropped when everything that it sealed has expired.
     pub data: KeyRing,
     /// Keys for templates, which are never dropped.
     pub templates: KeyRing,
-}
-
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct KeyFile {
-    data: KeyRingFile,
-    templates: KeyRingFile,
 }
 
 /// Why there are no keys.
@@ -39,6 +38,22 @@ pub enum KeysError {
     /// The system has no random numbers.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// An operator named a key that the file does not have.
+    #[error("key file {path} has no key `{id}`")]
+    UnknownKey {
+        /// The key file.
+        path: PathBuf,
+        /// The key's id.
+        id: String,
+    },
+    /// An operator wanted to remove a key that is needed.
+    #[error("the key `{id}` is not removed: {reason}")]
+    KeyInUse {
+        /// The key's id.
+        id: String,
+        /// Why it is needed.
+        reason: &'static str,
+    },
 }
 
 impl Keys {
@@ -48,15 +63,18 @@ impl Keys {
     /// # Errors
     /// [`KeysError`]: a named file does not exist, others may read a file, or it is broken.
     pub fn load(settings: &Settings) -> Result<Self, KeysError> {
-        if let Some(file) = &settings.keys.file {
-            return Self::read(file);
+        let file = KeyFile::of(settings);
+        if settings.keys.file.is_none() {
+            file.create_if_missing()?;
+            if !settings.broker.url.is_embedded() {
+                tracing::warn!(
+                    file = %file.path().display(),
+                    "keys.file is not set, so this process uses the keys of its own data folder; gateways and workers elsewhere cannot \
+                     open what it seals: copy this file to all of them, and name it by keys.file"
+                );
+            }
         }
-        let file = settings.data_dir.join("keys.toml");
-        if !file.exists() {
-            create(&file)?;
-            tracing::info!(file = %file.display(), "made new keys; gateways and workers of one installation share them");
-        }
-        Self::read(&file)
+        file.keys()
     }
 
     /// As [`Keys::load`], but makes no keys.
@@ -64,25 +82,63 @@ impl Keys {
     /// # Errors
     /// As [`Keys::load`]; also if the file does not exist.
     pub fn find(settings: &Settings) -> Result<Self, KeysError> {
-        Self::read(settings.keys.file.as_ref().unwrap_or(&settings.data_dir.join("keys.toml")))
+        KeyFile::of(settings).keys()
     }
 
-    fn read(path: &Path) -> Result<Self, KeysError> {
-        let text = secret_file::read(path)?;
-        let file: KeyFile = toml::from_str(&text).map_err(|_| KeysError::Form(path.to_owned()))?;
-        Ok(Self { data: (&file.data).try_into()?, templates: (&file.templates).try_into()? })
+    /// Has these rings follow the changes of the key file, in the background. A file that cannot be used changes nothing, and is
+    /// reported.
+    ///
+    /// # Errors
+    /// As [`Keys::load`].
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn follow(&self, settings: &Settings, metrics: &Metrics) -> Result<(), KeysError> {
+        let source = FollowedKeys { file: KeyFile::of(settings), rings: self.clone() };
+        let watched = WatchedFile::load(source, WatchMetrics::new(metrics, "sealing_keys"))?;
+        tokio::spawn(Arc::new(watched).watch());
+        Ok(())
     }
 }
 
-/// Makes the key file, unless another process was faster.
-fn create(path: &Path) -> Result<(), KeysError> {
-    secret_file::update(path, |text| {
-        if text.is_some() {
-            return Ok(None);
+/// The key file, and the rings that follow it.
+struct FollowedKeys {
+    file: KeyFile,
+    rings: Keys,
+}
+
+impl FileSource for FollowedKeys {
+    type Content = String;
+    type Value = Keys;
+    type Error = KeysError;
+
+    fn read(&self) -> Result<String, KeysError> {
+        self.file.read()
+    }
+
+    fn parse(&self, text: &String) -> Result<Keys, KeysError> {
+        self.file.parse(text)
+    }
+
+    fn taken(&self, keys: &Keys) {
+        for (ring, new) in [(&self.rings.data, &keys.data), (&self.rings.templates, &keys.templates)] {
+            let active = new.fingerprint();
+            if !ring.has(active) {
+                tracing::warn!(
+                    key = %active,
+                    "a key became active that this process did not have before; processes that do not have it yet cannot open what it seals"
+                );
+            }
         }
-        let keys = KeyFile { data: KeyRingFile::generate()?, templates: KeyRingFile::generate()? };
-        toml::to_string(&keys).map(Some).map_err(|_| KeysError::Form(path.to_owned()))
-    })
+        self.rings.data.replace(&keys.data);
+        // Templates that callers keep open with their key only.
+        for id in self.rings.templates.replace_and_keep(&keys.templates) {
+            tracing::warn!(
+                id,
+                "a template key is gone from the key file; this process keeps it until it ends"
+            );
+        }
+    }
 }
 
 #[cfg(test)]
@@ -129,6 +185,53 @@ mod tests {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(Keys::load(&config), Err(KeysError::File(SecretFileError::Readable(_)))));
         fs::remove_dir_all(&config.data_dir).unwrap();
+    }
+
+    /// Polls as the watch of a running process does: a change counts when it is found twice.
+    fn poll(watched: &WatchedFile<FollowedKeys>) {
+        watched.poll();
+        watched.poll();
+    }
+
+    #[test]
+    fn running_processes_follow_the_file_and_drop_no_template_key() {
+        let config = Settings { data_dir: folder(), ..Settings::default() };
+        let keys = Keys::load(&config).unwrap();
+        let file = KeyFile::of(&config);
+        let source = FollowedKeys { file: file.clone(), rings: keys.clone() };
+        let metrics = Metrics::new();
+        let watched = WatchedFile::load(source, WatchMetrics::new(&metrics, "sealing_keys")).unwrap();
+        let template = keys.templates.seal(Purpose::Template, b"", b"plain").unwrap();
+        let data = keys.data.seal(Purpose::Job, b"", b"plain").unwrap();
+
+        let before = keys.data.fingerprint();
+        let added = file.add(&[Ring::Data]).unwrap();
+        poll(&watched);
+        assert_eq!((keys.data.fingerprint(), keys.data.fingerprints().len()), (before, 2));
+        file.activate(&added[0]).unwrap();
+        poll(&watched);
+        assert!(keys.data.fingerprint() != before && keys.data.open(Purpose::Job, b"", &data).is_ok());
+
+        let usable = fs::read_to_string(file.path()).unwrap();
+        fs::write(file.path(), "half a fi").unwrap();
+        poll(&watched);
+        assert!(metrics.encode().contains("faceline_sealing_keys_current 0\n"));
+        assert!(keys.data.open(Purpose::Job, b"", &data).is_ok(), "the old ring stays");
+
+        // A file of another installation.
+        let other = Settings { data_dir: folder(), ..Settings::default() };
+        Keys::load(&other).unwrap();
+        fs::write(file.path(), fs::read_to_string(KeyFile::of(&other).path()).unwrap()).unwrap();
+        poll(&watched);
+        assert!(keys.data.open(Purpose::Job, b"", &data).is_err());
+        assert!(keys.templates.open(Purpose::Template, b"", &template).is_ok());
+
+        fs::write(file.path(), usable).unwrap();
+        poll(&watched);
+        assert!(keys.data.open(Purpose::Job, b"", &data).is_ok());
+        for settings in [config, other] {
+            fs::remove_dir_all(&settings.data_dir).unwrap();
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod broker;
 pub mod digest;
 pub mod face;
 pub mod job;
+pub mod key_agreement;
 pub mod keys;
 pub mod liveness;
 pub mod object;

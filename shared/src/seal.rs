@@ -4,10 +4,13 @@
 //! HKDF-SHA-256(ring key, salt, purpose). The associated data binds a record to its place: in another place it does not open.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
-use aws_lc_rs::rand;
+use aws_lc_rs::{hmac, rand};
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
@@ -89,10 +92,53 @@ pub enum KeyRingError {
 }
 
 /// Keys by their ids. New records use the active key, existing records the one that they name.
+///
+/// Clones share the keys: [`KeyRing::replace`] changes them for every clone.
 #[derive(Clone)]
-pub struct KeyRing {
+pub struct KeyRing(Arc<ArcSwap<RingKeys>>);
+
+struct RingKeys {
     active: String,
-    keys: BTreeMap<String, [u8; KEY_LEN]>,
+    keys: BTreeMap<String, RingKey>,
+}
+
+#[derive(Clone)]
+struct RingKey {
+    secret: [u8; KEY_LEN],
+    fingerprint: KeyFingerprint,
+}
+
+/// Tells keys apart without telling anything of them: 64 bits of an HMAC under the key. It covers the key's id, since a record
+/// names its key by the id.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct KeyFingerprint(u64);
+
+impl KeyFingerprint {
+    fn new(id: &str, secret: &[u8; KEY_LEN]) -> Self {
+        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, secret));
+        context.update(b"faceline/fingerprint/");
+        context.update(id.as_bytes());
+        let tag = context.sign();
+        Self(tag.as_ref().iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
+    }
+
+    /// As eight bytes.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+
+    /// From eight bytes of [`KeyFingerprint::to_bytes`].
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(u64::from_be_bytes(bytes))
+    }
+}
+
+impl Display for KeyFingerprint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:016x}", self.0)
+    }
 }
 
 /// A key ring as the key file stores it.
@@ -105,9 +151,9 @@ pub struct KeyRingFile {
     pub keys: BTreeMap<String, String>,
 }
 
-impl std::fmt::Debug for KeyRing {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("KeyRing").field("active", &self.active).finish_non_exhaustive()
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("KeyRing").field("active", &self.0.load().active).finish_non_exhaustive()
     }
 }
 
@@ -125,12 +171,12 @@ impl TryFrom<&KeyRingFile> for KeyRing {
                 .ok()
                 .and_then(|bytes| <[u8; KEY_LEN]>::try_from(bytes).ok())
                 .ok_or_else(|| KeyRingError::BadKey(id.clone()))?;
-            keys.insert(id.clone(), key);
+            keys.insert(id.clone(), RingKey { fingerprint: KeyFingerprint::new(id, &key), secret: key });
         }
         if !keys.contains_key(&file.active) {
             return Err(KeyRingError::NoActiveKey(file.active.clone()));
         }
-        Ok(Self { active: file.active.clone(), keys })
+        Ok(Self(Arc::new(ArcSwap::from_pointee(RingKeys { active: file.active.clone(), keys }))))
     }
 }
 
@@ -159,26 +205,79 @@ impl KeyRing {
         KeyRing::try_from(&KeyRingFile::generate()?).map_err(|_| SealError::Crypto)
     }
 
+    /// Replaces the keys of this ring and of all its clones by those of `other`.
+    pub fn replace(&self, other: &Self) {
+        self.0.store(other.0.load_full());
+    }
+
+    /// As [`KeyRing::replace`], but keeps keys that `other` does not have. Returns the ids of these.
+    pub fn replace_and_keep(&self, other: &Self) -> Vec<String> {
+        let (old, new) = (self.0.load(), other.0.load());
+        let mut keys = new.keys.clone();
+        let mut kept = Vec::new();
+        for (id, key) in &old.keys {
+            if !keys.contains_key(id) {
+                keys.insert(id.clone(), key.clone());
+                kept.push(id.clone());
+            }
+        }
+        self.0.store(Arc::new(RingKeys { active: new.active.clone(), keys }));
+        kept
+    }
+
+    /// The fingerprint of the active key, which seals new records.
+    #[must_use]
+    pub fn fingerprint(&self) -> KeyFingerprint {
+        let ring = self.0.load();
+        ring.keys.get(&ring.active).map_or(KeyFingerprint(0), |key| key.fingerprint)
+    }
+
+    /// The fingerprints of all keys.
+    #[must_use]
+    pub fn fingerprints(&self) -> Vec<KeyFingerprint> {
+        self.0.load().keys.values().map(|key| key.fingerprint).collect()
+    }
+
+    /// Whether the ring has the key with this fingerprint, and so opens what that key has sealed.
+    #[must_use]
+    pub fn has(&self, fingerprint: KeyFingerprint) -> bool {
+        self.0.load().keys.values().any(|key| key.fingerprint == fingerprint)
+    }
+
     /// Seals `plain` for `purpose` and the place that `associated_data` describes.
     ///
     /// # Errors
     /// The system has no random numbers.
     pub fn seal(&self, purpose: Purpose, associated_data: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.seal_and_name(purpose, associated_data, plain).map(|(sealed, _)| sealed)
+    }
+
+    /// As [`KeyRing::seal`]; also the fingerprint of the key that has sealed.
+    ///
+    /// # Errors
+    /// As [`KeyRing::seal`].
+    pub fn seal_and_name(
+        &self,
+        purpose: Purpose,
+        associated_data: &[u8],
+        plain: &[u8],
+    ) -> Result<(Vec<u8>, KeyFingerprint), SealError> {
         let mut salt = [0; SALT_LEN];
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut salt).map_err(|_| SealError::Crypto)?;
         rand::fill(&mut nonce).map_err(|_| SealError::Crypto)?;
 
-        let header = 2 + self.active.len() + SALT_LEN + NONCE_LEN;
+        let ring = self.0.load();
+        let header = 2 + ring.active.len() + SALT_LEN + NONCE_LEN;
         let mut sealed = Vec::with_capacity(header + plain.len() + AES_256_GCM.tag_len());
         sealed.push(VERSION);
-        sealed.push(self.active.len() as u8);
-        sealed.extend_from_slice(self.active.as_bytes());
+        sealed.push(ring.active.len() as u8);
+        sealed.extend_from_slice(ring.active.as_bytes());
         sealed.extend_from_slice(&salt);
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(plain);
 
-        let key = self.derive(&self.active, &salt, purpose)?;
+        let (key, fingerprint) = ring.derive(&ring.active, &salt, purpose)?;
         let tag = key
             .seal_in_place_separate_tag(
                 Nonce::assume_unique_for_key(nonce),
@@ -187,7 +286,7 @@ impl KeyRing {
             )
             .map_err(|_| SealError::Crypto)?;
         sealed.extend_from_slice(tag.as_ref());
-        Ok(sealed)
+        Ok((sealed, fingerprint))
     }
 
     /// Opens a record of [`KeyRing::seal`].
@@ -227,7 +326,7 @@ impl KeyRing {
         let (nonce, _) = rest.split_at(NONCE_LEN);
         let id = std::str::from_utf8(id).map_err(|_| SealError::Malformed)?;
 
-        let key = self.derive(id, salt, purpose)?;
+        let (key, _) = self.0.load().derive(id, salt, purpose)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealError::Malformed)?;
         let mut bytes = BytesMut::from(sealed).split_off(header);
         let plain_len = key
@@ -237,16 +336,25 @@ impl KeyRing {
         bytes.truncate(plain_len);
         Ok(bytes.freeze())
     }
+}
 
-    fn derive(&self, id: &str, salt: &[u8], purpose: Purpose) -> Result<LessSafeKey, SealError> {
-        let secret = self.keys.get(id).ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
+impl RingKeys {
+    /// The key of one record, derived from the ring's key `id`, and the fingerprint of that key.
+    fn derive(
+        &self,
+        id: &str,
+        salt: &[u8],
+        purpose: Purpose,
+    ) -> Result<(LessSafeKey, KeyFingerprint), SealError> {
+        let RingKey { secret, fingerprint } =
+            self.keys.get(id).ok_or_else(|| SealError::UnknownKey(id.to_owned()))?;
         let info = [purpose.info()];
         let key = Salt::new(HKDF_SHA256, salt)
             .extract(secret)
             .expand(&info, &AES_256_GCM)
             .map(UnboundKey::from)
             .map_err(|_| SealError::Crypto)?;
-        Ok(LessSafeKey::new(key))
+        Ok((LessSafeKey::new(key), *fingerprint))
     }
 }
 
@@ -297,6 +405,47 @@ mod tests {
 
         let dropped = KeyRing::try_from(&KeyRingFile::generate().unwrap()).unwrap();
         assert!(matches!(dropped.open(Purpose::Blob, b"", &sealed), Err(SealError::UnknownKey(_))));
+    }
+
+    #[test]
+    fn clones_follow_a_replacement() {
+        let (old, new) = (KeyRing::generate().unwrap(), KeyRing::generate().unwrap());
+        let clone = old.clone();
+        let sealed = new.seal(Purpose::Job, b"", b"plain").unwrap();
+        assert!(clone.open(Purpose::Job, b"", &sealed).is_err());
+        old.replace(&new);
+        assert_eq!(clone.open(Purpose::Job, b"", &sealed).unwrap(), b"plain");
+        assert_eq!(clone.fingerprint(), new.fingerprint());
+    }
+
+    #[test]
+    fn a_replacement_may_keep_what_is_missing() {
+        let (old, new) = (KeyRing::generate().unwrap(), KeyRing::generate().unwrap());
+        let sealed = [&old, &new].map(|ring| ring.seal(Purpose::Template, b"", b"plain").unwrap());
+        assert_eq!(old.replace_and_keep(&new).len(), 1);
+        assert!(sealed.iter().all(|sealed| old.open(Purpose::Template, b"", sealed).is_ok()));
+        assert_eq!(old.fingerprint(), new.fingerprint());
+        assert_eq!(old.replace_and_keep(&old.clone()), [""; 0]);
+    }
+
+    #[test]
+    fn a_fingerprint_stands_for_one_key_under_one_id() {
+        let file = KeyRingFile::generate().unwrap();
+        let ring = KeyRing::try_from(&file).unwrap();
+        assert_eq!(ring.fingerprint(), KeyRing::try_from(&file).unwrap().fingerprint());
+        assert_eq!(KeyFingerprint::from_bytes(ring.fingerprint().to_bytes()), ring.fingerprint());
+
+        let rotation = KeyRing::try_from(&rotated(&file)).unwrap();
+        assert!(rotation.has(ring.fingerprint()) && !ring.has(rotation.fingerprint()));
+        assert_eq!(rotation.fingerprints().len(), 2);
+
+        let secret = file.keys.values().next().unwrap().clone();
+        let renamed =
+            KeyRingFile { active: "other".into(), keys: BTreeMap::from([("other".into(), secret)]) };
+        assert_ne!(KeyRing::try_from(&renamed).unwrap().fingerprint(), ring.fingerprint());
+        let other = KeyRingFile::generate().unwrap().keys.into_values().next().unwrap();
+        let changed = KeyRingFile { keys: BTreeMap::from([(file.active.clone(), other)]), ..file };
+        assert_ne!(KeyRing::try_from(&changed).unwrap().fingerprint(), ring.fingerprint());
     }
 
     #[test]

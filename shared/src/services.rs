@@ -46,6 +46,8 @@ impl SharedServices {
     /// [`ServicesError`]: keys that cannot be read, addresses that cannot be understood.
     pub fn open(settings: Settings) -> Result<Self, ServicesError> {
         let keys = Keys::load(&settings)?;
+        let metrics = Metrics::new();
+        keys.follow(&settings, &metrics)?;
         let broker = broker::open(&settings.broker)?;
         let blobs =
             SealedBlobs::new(blob::open(settings.blobs_url(), settings.blobs_tls())?, keys.data.clone());

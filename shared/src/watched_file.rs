@@ -34,6 +34,9 @@ pub trait FileSource: Send + Sync + 'static {
     /// # Errors
     /// The content is not of the right form.
     fn parse(&self, content: &Self::Content) -> Result<Self::Value, Self::Error>;
+
+    /// Called with each value that comes into use, also with the first one.
+    fn taken(&self, _value: &Self::Value) {}
 }
 
 /// A value from files, which follows their changes while [`WatchedFile::watch`] runs.
@@ -136,6 +139,7 @@ impl<S: FileSource> WatchedFile<S> {
     pub fn load(source: S, metrics: WatchMetrics) -> Result<Self, S::Error> {
         let content = source.read()?;
         let value = source.parse(&content)?;
+        source.taken(&value);
         Ok(Self {
             source,
             current: ArcSwap::from_pointee(value),
@@ -169,6 +173,7 @@ impl<S: FileSource> WatchedFile<S> {
         self.metrics.is_current.set(loaded.is_ok().into());
         let outcome = match loaded {
             Ok(value) => {
+                self.source.taken(&value);
                 self.current.store(Arc::new(value));
                 polled.error = None;
                 tracing::info!(file, "a file has changed, and its new content is in use");

@@ -9,6 +9,7 @@ use faceline_models::calibration::{Calibration, CalibrationError};
 use faceline_models::manifest::{Output, Role};
 use faceline_models::{Repository, RepositoryError};
 use faceline_shared::admin::{Condition, Standing};
+use faceline_shared::key_agreement::{KeyAgreement, Role as BrokerEnd};
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::Settings;
 use faceline_shared::shutdown::CancellationToken;
@@ -84,19 +85,21 @@ pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Resul
     let blobs = services.readiness.condition("worker_blobs");
     let checking = tokio::spawn(check_connections(services.clone(), connected, blobs));
     let metrics = WorkerMetrics::new(&services.metrics);
+    let agreement = KeyAgreement::start(BrokerEnd::Worker, &services).await;
     let consumer =
-        Consumer::new(services.broker, services.blobs, services.keys.data, Arc::new(engine), metrics);
-    let drain = services.settings.jobs.drain;
+        Consumer::new(services.broker, services.blobs, services.keys.data, Arc::new(engine), metrics)
+            .with_key_agreement(agreement)
+            .with_drain(services.settings.jobs.drain);
     let stop = shutdown.clone();
-    let drain_is_over = async {
+    let become_unready = async {
         stop.cancelled().await;
         reporting.abort();
         models.set(false);
-        tokio::time::sleep(drain).await;
+        std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = consumer.run(prefetch, shutdown) => tracing::info!("all jobs are done"),
-        () = drain_is_over => tracing::warn!("jobs are left to other workers, because jobs.drain is over"),
+        () = consumer.run(prefetch, shutdown) => tracing::info!("the worker has drained"),
+        () = become_unready => (),
     }
     checking.abort();
     Ok(())

@@ -11,6 +11,7 @@ use faceline_shared::blob::SealedBlobs;
 use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Publish as _, Published, Queue, SharedBroker};
 use faceline_shared::job::{CarriedPicture, JobEnvelope, JobFailure, JobId, Routing, Task};
+use faceline_shared::key_agreement::KeyAgreement;
 use faceline_shared::seal::KeyRing;
 use faceline_shared::telemetry::Metrics;
 use tokio::sync::watch;
@@ -37,6 +38,7 @@ pub struct Dispatcher {
     publisher: Arc<RetryingPublisher>,
     blobs: SealedBlobs,
     keys: KeyRing,
+    agreement: KeyAgreement,
     inline_limit: usize,
     /// Bounds the uploads into the blob store.
     upload_slots: Arc<UploadSlots>,
@@ -57,6 +59,20 @@ impl Dispatcher {
         inline_limit: usize,
         metrics: &Metrics,
     ) -> Self {
+        let agreement = KeyAgreement::assumed(keys.clone());
+        Self::start_agreeing(instance, broker, blobs, keys, agreement, inline_limit, metrics).await
+    }
+
+    /// As [`Dispatcher::start`]. Refuses jobs while `agreement` does not hold, since no worker could open them.
+    pub async fn start_agreeing(
+        instance: &str,
+        broker: SharedBroker,
+        blobs: SealedBlobs,
+        keys: KeyRing,
+        agreement: KeyAgreement,
+        inline_limit: usize,
+        metrics: &Metrics,
+    ) -> Self {
         let metrics = JobMetrics::new(metrics);
         let dispatcher = Self {
             instance: instance.into(),
@@ -66,6 +82,7 @@ impl Dispatcher {
             broker,
             blobs,
             keys,
+            agreement,
             inline_limit,
             upload_slots: Arc::new(UploadSlots::new()),
             metrics,
@@ -76,6 +93,7 @@ impl Dispatcher {
             publisher: Arc::clone(&dispatcher.publisher),
             pending: dispatcher.pending.clone(),
             keys: dispatcher.keys.clone(),
+            agreement: dispatcher.agreement.clone(),
             metrics: dispatcher.metrics.clone(),
             reply_to: dispatcher.reply_to.clone(),
         };
@@ -221,6 +239,9 @@ fn label(published: Published) -> &'static str {
 #[async_trait]
 impl Submit for Dispatcher {
     async fn submit(&self, job: JobRequest) -> SubmitResult {
+        if !self.agreement.holds() {
+            return Err(Fault::NotWorking.into());
+        }
         let deadline = Instant::now() + job.budget;
         let mut attempts = 1;
         loop {

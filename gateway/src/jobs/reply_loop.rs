@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Message, Publish as _, Published, Queue, Replies, ReplyEvent};
-use faceline_shared::job::{Outcome, ReplyEnvelope};
+use faceline_shared::job::{JobFailure, MessageError, Outcome, ReplyEnvelope};
+use faceline_shared::key_agreement::KeyAgreement;
 use faceline_shared::retry::Backoff;
 use faceline_shared::seal::KeyRing;
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ pub(super) struct ReplyLoop {
     pub(super) publisher: Arc<RetryingPublisher>,
     pub(super) pending: Pending,
     pub(super) keys: KeyRing,
+    pub(super) agreement: KeyAgreement,
     pub(super) metrics: JobMetrics,
     /// Name of the present reply queue, while there is one.
     pub(super) reply_to: Arc<watch::Sender<Option<String>>>,
@@ -66,17 +68,27 @@ impl ReplyLoop {
                     self.metrics.unexpected_results.inc();
                 }
             }
-            Err(error) => tracing::error!(%error, job = %message.id, "an answer cannot be decoded"),
+            Err(error) => {
+                tracing::error!(%error, job = %message.id, "an answer cannot be decoded");
+                // A worker answers in the job's version, so this does not happen. The caller need not wait for the deadline.
+                let answer = WorkerAnswer { outcome: None, service: Duration::ZERO };
+                self.pending.answer(message.id, answer);
+            }
         }
     }
 
     fn open(&self, envelope: &ReplyEnvelope) -> Option<Outcome> {
-        envelope
-            .open(&self.keys)
-            .inspect_err(|error| {
-                tracing::error!(%error, job = %envelope.id, "an answer does not open; do gateway and worker share their keys?");
-            })
-            .ok()
+        match envelope.open(&self.keys) {
+            Ok(outcome) => Some(outcome),
+            Err(error @ MessageError::OtherKeys(_)) => {
+                self.agreement.report(&error);
+                Some(Err(JobFailure::OtherKeys))
+            }
+            Err(error) => {
+                tracing::error!(%error, job = %envelope.id, "an answer does not open");
+                None
+            }
+        }
     }
 }
 

@@ -229,14 +229,14 @@ async fn a_lost_reply_queue_has_its_jobs_sent_again_and_each_is_answered_once() 
 }
 
 #[tokio::test]
-async fn an_answer_under_other_keys_is_an_internal_error() {
+async fn an_answer_under_other_keys_is_named() {
     let site = Site::new(BrokerSettings::default()).await;
     let mut deliveries = site.deliveries().await;
     let result = site.submit(job(b"x"));
     let delivery = deliveries.recv().await.unwrap();
     let stranger = Site { keys: KeyRing::generate().unwrap(), ..site };
     stranger.answer(&delivery, &coded()).await;
-    assert_eq!(result.await.unwrap(), Err(SubmitError::Fault(Fault::Internal)));
+    assert_eq!(result.await.unwrap(), Err(SubmitError::Failed(JobFailure::OtherKeys)));
 }
 
 #[tokio::test]

@@ -31,7 +31,8 @@ impl WorkerClient {
     ///
     /// # Errors
     /// [`Fault::Busy`] if the queue is full, no worker takes the job in time, or broker or blob store are unreachable;
-    /// [`Fault::DeadlineRunning`] if the worker takes too long; [`Fault::Internal`] for everything else.
+    /// [`Fault::DeadlineRunning`] if the worker takes too long; [`Fault::NotWorking`] if the workers have other sealing keys;
+    /// [`Fault::Internal`] for everything else.
     pub async fn run(&self, task: Task<Bytes>, context: &RequestContext) -> Result<Outcome, Fault> {
         self.run_after(Duration::ZERO, task, context).await
     }
@@ -67,6 +68,12 @@ impl WorkerClient {
                 JobFailure::Expired { .. } => {
                     refusal(BusyCause::DeadlineQueued { callers_own: own.is_some() })
                 }
+                JobFailure::Unsupported => {
+                    tracing::error!(%failure, "upgrade the workers before the gateways");
+                    refusal(BusyCause::NoWorker)
+                }
+                // The log says it once a minute, not for each job.
+                JobFailure::OtherKeys => Err(Fault::NotWorking),
                 JobFailure::BlobLost | JobFailure::Poison { .. } | JobFailure::Internal => {
                     tracing::error!(%failure, "a job failed");
                     Err(Fault::Internal)
@@ -149,6 +156,9 @@ mod tests {
         for failure in [JobFailure::BlobLost, JobFailure::Poison { attempts: 3 }, JobFailure::Internal] {
             assert_eq!(run(failed(failure), None).await, Err(Fault::Internal));
         }
+        assert_eq!(run(failed(JobFailure::OtherKeys), None).await, Err(Fault::NotWorking));
+        let unsupported = run(failed(JobFailure::Unsupported), None).await.unwrap_err();
+        assert_eq!(unsupported.as_busy().unwrap().cause, BusyCause::NoWorker);
         let running = Fault::DeadlineRunning { callers_own: false };
         assert_eq!(run(Err(SubmitError::Fault(running.clone())), None).await, Err(running));
     }

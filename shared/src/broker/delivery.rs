@@ -13,7 +13,8 @@ pub enum Settlement {
     Ack,
     /// Reject and requeue at the head as a failed attempt, which raises the message's delivery count.
     Failed,
-    /// Requeue at the head without having started (nack). RabbitMQ before 4.0 counts this like a failed attempt.
+    /// Requeue without having started. This does not count as a failed attempt. Over RabbitMQ the message goes to the end of its
+    /// queue, because versions before 4.3 count every message that returns to the head.
     GiveBack,
     /// Reject without requeue: the message goes to the dead letters.
     DeadLetter,
@@ -53,7 +54,7 @@ pub trait Settle: Send + Sync {
 pub struct Delivery {
     /// The message.
     pub message: Message,
-    /// Failed attempts in this queue (the broker's delivery count).
+    /// Failed attempts in this queue since the message was last published to it (the broker's delivery count).
     pub attempts: u32,
     is_settled: AtomicBool,
     settle: Box<dyn Settle>,
@@ -66,7 +67,7 @@ impl Delivery {
         Self { message, attempts, is_settled: AtomicBool::new(false), settle }
     }
 
-    /// Failed attempts in this queue and in all queues before it.
+    /// Failed attempts since the gateway published the message.
     #[must_use]
     pub fn total_attempts(&self) -> u32 {
         self.message.earlier_attempts.saturating_add(self.attempts)

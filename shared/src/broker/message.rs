@@ -14,7 +14,8 @@ pub struct Message {
     pub reply_to: Option<String>,
     /// The broker dead-letters the message after it has waited this long.
     pub expiration: Option<Duration>,
-    /// Failed attempts in queues before this one. A job that moves to quarantine carries its attempts along.
+    /// Failed attempts before this message was published. A job that moves to quarantine or is given back carries its attempts
+    /// along.
     pub earlier_attempts: u32,
     /// The encoded envelope.
     pub body: Bytes,

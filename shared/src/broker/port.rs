@@ -117,8 +117,13 @@ impl BrokerHealth {
 /// A stream of deliveries. It outlives connections: after an outage it continues with the same prefetch.
 #[async_trait]
 pub trait Deliveries: Send {
-    /// The next delivery; `None` after the broker was closed. Cancel-safe: dropping the future loses no message.
+    /// The next delivery; `None` after the broker or this stream was closed. Cancel-safe: dropping the future loses no message.
     async fn next(&mut self) -> Option<Delivery>;
+
+    /// Ends the stream: the broker delivers nothing more to it, and what it had sent ahead goes back uncounted
+    /// ([`Settlement::GiveBack`](super::Settlement::GiveBack)). Deliveries that were received can still be settled. Dropping a stream does the
+    /// same in the background.
+    async fn close(&mut self);
 }
 
 /// An event of a gateway's reply queue.

@@ -10,10 +10,31 @@ use super::JobId;
 use super::carried::CarriedPicture;
 use super::result::Outcome;
 use super::task::Task;
-use crate::seal::{KeyRing, Purpose, SealError};
+use crate::seal::{KeyFingerprint, KeyRing, Purpose, SealError};
 
-/// The envelope version that this build writes, and the only one that it reads.
+/// The envelope version that this build writes.
+///
+/// A new field needs no new version: builds that do not know it ignore it, and read its default where it is missing. A new version
+/// is for what older builds must not read. It keeps the fields of [`JobHead`], so workers of an older build know which job it is
+/// that they leave to others.
 pub const VERSION: u16 = 1;
+
+/// The oldest envelope version that this build reads. A gateway reads what workers of the previous release write, and a worker
+/// answers in the version of the job.
+pub const OLDEST_VERSION: u16 = 1;
+
+/// The fields that a job's envelope has in every version.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct JobHead {
+    /// [`VERSION`] of the writer.
+    pub version: u16,
+    /// The job's id.
+    pub id: JobId,
+    /// The job expires this many milliseconds after `published_at`.
+    pub budget_ms: u64,
+    /// Time of the first publish by the gateway's clock, in milliseconds since the Unix epoch.
+    pub published_at: u64,
+}
 
 /// A job in a message to a worker.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -32,6 +53,9 @@ pub struct JobEnvelope {
     pub published_at: u64,
     /// W3C trace context of the request.
     pub traceparent: String,
+    /// The key that has sealed the payload. Writers before this field leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyFingerprint>,
     /// The sealed [`Task`].
     #[serde(with = "serde_bytes")]
     payload: Vec<u8>,
@@ -46,6 +70,9 @@ pub struct ReplyEnvelope {
     pub id: JobId,
     /// Time from the job's start to its answer, on the worker's clock, in milliseconds.
     pub service_ms: u64,
+    /// The key that has sealed the payload. Writers before this field leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyFingerprint>,
     /// The sealed [`Outcome`].
     #[serde(with = "serde_bytes")]
     payload: Vec<u8>,
@@ -54,7 +81,7 @@ pub struct ReplyEnvelope {
 /// Why a message cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
-    /// A build with another envelope version wrote the message.
+    /// A newer build wrote the message, in an envelope version that this build does not know.
     #[error("envelope version {0} is not known")]
     Version(u16),
     /// The bytes are not MessagePack of the expected structure.
@@ -63,9 +90,23 @@ pub enum MessageError {
     /// The value cannot be encoded.
     #[error("message cannot be encoded")]
     Encode(#[from] rmp_serde::encode::Error),
-    /// The payload cannot be opened: unknown key, or changed bytes.
+    /// The reader does not have the key that has sealed the payload.
+    #[error("sealed with the key {}, which is not in the key file", .0.map_or_else(|| "of an unknown fingerprint".into(), |key| key.to_string()))]
+    OtherKeys(Option<KeyFingerprint>),
+    /// The payload opens, so it comes from this installation, but this build does not know its form: a newer build wrote it.
+    #[error("the payload is of a newer form: {0}")]
+    NewerPayload(rmp_serde::decode::Error),
+    /// The payload cannot be opened because bytes of it were changed.
     #[error(transparent)]
     Seal(#[from] SealError),
+}
+
+impl MessageError {
+    /// Whether a process of a newer build, or one with other keys, may read the message.
+    #[must_use]
+    pub fn is_for_others(&self) -> bool {
+        matches!(self, Self::Version(_) | Self::OtherKeys(_) | Self::NewerPayload(_))
+    }
 }
 
 /// The field that every version of an envelope has.
@@ -76,7 +117,29 @@ struct AnyVersion {
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, MessageError> {
     let AnyVersion { version } = rmp_serde::from_slice(bytes)?;
-    if version == VERSION { Ok(rmp_serde::from_slice(bytes)?) } else { Err(MessageError::Version(version)) }
+    if (OLDEST_VERSION..=VERSION).contains(&version) {
+        Ok(rmp_serde::from_slice(bytes)?)
+    } else {
+        Err(MessageError::Version(version))
+    }
+}
+
+/// Opens a payload that `key` has sealed.
+fn open<T: DeserializeOwned>(
+    ring: &KeyRing,
+    key: Option<KeyFingerprint>,
+    (purpose, place): (Purpose, &str),
+    sealed: &[u8],
+) -> Result<T, MessageError> {
+    // The fingerprint tells a key of the same id with another secret from a payload that somebody changed.
+    if key.is_some_and(|key| !ring.has(key)) {
+        return Err(MessageError::OtherKeys(key));
+    }
+    let plain = ring.open(purpose, place.as_bytes(), sealed).map_err(|error| match error {
+        SealError::UnknownKey(_) => MessageError::OtherKeys(key),
+        error => error.into(),
+    })?;
+    rmp_serde::from_slice(&plain).map_err(MessageError::NewerPayload)
 }
 
 fn associated_data(kind: &str, id: JobId) -> String {
@@ -104,8 +167,25 @@ impl JobEnvelope {
     /// # Errors
     /// [`MessageError::Encode`] or [`MessageError::Seal`], neither of which occurs in practice.
     pub fn seal(routing: Routing, task: &Task<CarriedPicture>, ring: &KeyRing) -> Result<Self, MessageError> {
+        Self::seal_payload(routing, task, ring)
+    }
+
+    /// Seals a task of a kind that this build does not know, as a newer gateway does.
+    ///
+    /// # Errors
+    /// As [`JobEnvelope::seal`].
+    #[cfg(feature = "testkit")]
+    pub fn seal_unknown(
+        routing: Routing,
+        task: &impl Serialize,
+        ring: &KeyRing,
+    ) -> Result<Self, MessageError> {
+        Self::seal_payload(routing, task, ring)
+    }
+
+    fn seal_payload(routing: Routing, task: &impl Serialize, ring: &KeyRing) -> Result<Self, MessageError> {
         let Routing { id, client, gateway, budget, traceparent } = routing;
-        let payload = ring.seal(
+        let (payload, key) = ring.seal_and_name(
             Purpose::Job,
             associated_data(&client, id).as_bytes(),
             &rmp_serde::to_vec_named(task)?,
@@ -119,6 +199,7 @@ impl JobEnvelope {
             budget_ms,
             published_at: now_ms(),
             traceparent,
+            key: Some(key),
             payload,
         })
     }
@@ -126,12 +207,17 @@ impl JobEnvelope {
     /// Opens the task.
     ///
     /// # Errors
-    /// [`MessageError::Seal`] for an unknown key or changed bytes, [`MessageError::Malformed`] if the payload is not a
-    /// task.
+    /// [`MessageError::OtherKeys`] for an unknown key, [`MessageError::NewerPayload`] for a task that this build does not know,
+    /// [`MessageError::Seal`] for changed bytes.
     pub fn open(&self, ring: &KeyRing) -> Result<Task<CarriedPicture>, MessageError> {
-        let plain =
-            ring.open(Purpose::Job, associated_data(&self.client, self.id).as_bytes(), &self.payload)?;
-        Ok(rmp_serde::from_slice(&plain)?)
+        open(ring, self.key, (Purpose::Job, &associated_data(&self.client, self.id)), &self.payload)
+    }
+
+    /// The fields that every version has.
+    #[must_use]
+    pub fn head(&self) -> JobHead {
+        let Self { version, id, budget_ms, published_at, .. } = *self;
+        JobHead { version, id, budget_ms, published_at }
     }
 
     /// Encodes the envelope.
@@ -142,12 +228,22 @@ impl JobEnvelope {
         Ok(rmp_serde::to_vec_named(self)?.into())
     }
 
-    /// Decodes an envelope of this version.
+    /// Decodes an envelope of a version that this build knows.
     ///
     /// # Errors
     /// [`MessageError::Version`] or [`MessageError::Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         decode(bytes)
+    }
+}
+
+impl JobHead {
+    /// Decodes the fields that an envelope has in every version.
+    ///
+    /// # Errors
+    /// [`MessageError::Malformed`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
+        Ok(rmp_serde::from_slice(bytes)?)
     }
 
     /// Time since the publish by this machine's clock; zero if the publisher's clock is ahead.
@@ -164,7 +260,7 @@ impl JobEnvelope {
 }
 
 impl ReplyEnvelope {
-    /// Seals the outcome of a job; `service` is the worker's time.
+    /// Seals the outcome of a job, in the present version; `service` is the worker's time.
     ///
     /// # Errors
     /// [`MessageError::Encode`] or [`MessageError::Seal`], neither of which occurs in practice.
@@ -174,22 +270,27 @@ impl ReplyEnvelope {
         service: Duration,
         ring: &KeyRing,
     ) -> Result<Self, MessageError> {
-        let payload = ring.seal(
+        let (payload, key) = ring.seal_and_name(
             Purpose::Reply,
             associated_data("", id).as_bytes(),
             &rmp_serde::to_vec_named(outcome)?,
         )?;
-        Ok(Self { version: VERSION, id, service_ms: millis(service), payload })
+        Ok(Self { version: VERSION, id, service_ms: millis(service), key: Some(key), payload })
+    }
+
+    /// Answers a job in its own version, which its gateway reads; in the present one if the job's version is newer.
+    #[must_use]
+    pub fn in_version_of(self, job: &JobHead) -> Self {
+        Self { version: job.version.clamp(OLDEST_VERSION, VERSION), ..self }
     }
 
     /// Opens the outcome.
     ///
     /// # Errors
-    /// [`MessageError::Seal`] for an unknown key or changed bytes, [`MessageError::Malformed`] if the payload is not an
-    /// outcome.
+    /// [`MessageError::OtherKeys`] for an unknown key, [`MessageError::NewerPayload`] for an outcome that this build does not
+    /// know, [`MessageError::Seal`] for changed bytes.
     pub fn open(&self, ring: &KeyRing) -> Result<Outcome, MessageError> {
-        let plain = ring.open(Purpose::Reply, associated_data("", self.id).as_bytes(), &self.payload)?;
-        Ok(rmp_serde::from_slice(&plain)?)
+        open(ring, self.key, (Purpose::Reply, &associated_data("", self.id)), &self.payload)
     }
 
     /// Encodes the envelope.
@@ -200,7 +301,7 @@ impl ReplyEnvelope {
         Ok(rmp_serde::to_vec_named(self)?.into())
     }
 
-    /// Decodes an envelope of this version.
+    /// Decodes an envelope of a version that this build knows.
     ///
     /// # Errors
     /// [`MessageError::Version`] or [`MessageError::Malformed`].
@@ -274,6 +375,94 @@ mod tests {
         let envelope = JobEnvelope::seal(routing(), &coding(b"x"), &ring).unwrap();
         let bytes = JobEnvelope { version: 9, ..envelope }.encode().unwrap();
         assert!(matches!(JobEnvelope::decode(&bytes), Err(MessageError::Version(9))));
+    }
+
+    #[test]
+    fn every_version_says_which_job_it_is() {
+        #[derive(Serialize)]
+        struct Newer {
+            version: u16,
+            id: JobId,
+            budget_ms: u64,
+            published_at: u64,
+            something_new: [u8; 3],
+        }
+        let id = Uuid::now_v7();
+        let newer = Newer {
+            version: VERSION + 1,
+            id,
+            budget_ms: 7,
+            published_at: now_ms() - 60_000,
+            something_new: [1, 2, 3],
+        };
+        let head = JobHead::decode(&rmp_serde::to_vec_named(&newer).unwrap()).unwrap();
+        assert_eq!((head.version, head.id, head.budget()), (VERSION + 1, id, Duration::from_millis(7)));
+        assert!(head.age() >= Duration::from_secs(60));
+    }
+
+    /// A job's envelope as builds before the field `key` wrote it, and with a field of a later build.
+    #[derive(Serialize)]
+    struct OtherBuild {
+        version: u16,
+        id: JobId,
+        client: String,
+        gateway: String,
+        budget_ms: u64,
+        published_at: u64,
+        traceparent: String,
+        something_new: [u8; 3],
+        #[serde(with = "serde_bytes")]
+        payload: Vec<u8>,
+    }
+
+    #[test]
+    fn new_fields_are_ignored_and_missing_ones_have_defaults() {
+        let ring = KeyRing::generate().unwrap();
+        let JobEnvelope {
+            version, id, client, gateway, budget_ms, published_at, traceparent, payload, ..
+        } = JobEnvelope::seal(routing(), &coding(b"x"), &ring).unwrap();
+        let something_new = [1, 2, 3];
+        let other = OtherBuild {
+            version,
+            id,
+            client,
+            gateway,
+            budget_ms,
+            published_at,
+            traceparent,
+            something_new,
+            payload,
+        };
+        let read = JobEnvelope::decode(&rmp_serde::to_vec_named(&other).unwrap()).unwrap();
+        assert_eq!(read.key, None);
+        read.open(&ring).unwrap();
+        let error = read.open(&KeyRing::generate().unwrap()).unwrap_err();
+        assert!(matches!(error, MessageError::OtherKeys(None)), "{error:?}");
+    }
+
+    #[test]
+    fn other_keys_are_told_from_changed_bytes_and_newer_tasks() {
+        let ring = KeyRing::generate().unwrap();
+        let envelope = JobEnvelope::seal(routing(), &coding(b"x"), &ring).unwrap();
+        let error = envelope.open(&KeyRing::generate().unwrap()).unwrap_err();
+        assert!(
+            matches!(error, MessageError::OtherKeys(key) if key == Some(ring.fingerprint())),
+            "{error:?}"
+        );
+        assert!(error.is_for_others() && error.to_string().contains(&ring.fingerprint().to_string()));
+
+        let mut changed = envelope;
+        changed.payload[60] ^= 1;
+        let error = changed.open(&ring).unwrap_err();
+        assert!(matches!(error, MessageError::Seal(_)) && !error.is_for_others(), "{error:?}");
+
+        #[derive(Serialize)]
+        enum Newer {
+            Dream { nights: u8 },
+        }
+        let newer = JobEnvelope::seal_payload(routing(), &Newer::Dream { nights: 1 }, &ring).unwrap();
+        let error = newer.open(&ring).unwrap_err();
+        assert!(matches!(error, MessageError::NewerPayload(_)) && error.is_for_others(), "{error:?}");
     }
 
     #[test]

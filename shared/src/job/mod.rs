@@ -13,7 +13,9 @@ mod task;
 use uuid::Uuid;
 
 pub use self::carried::CarriedPicture;
-pub use self::envelope::{JobEnvelope, MessageError, ReplyEnvelope, Routing, VERSION};
+pub use self::envelope::{
+    JobEnvelope, JobHead, MessageError, OLDEST_VERSION, ReplyEnvelope, Routing, VERSION,
+};
 pub use self::examination::{Examination, Examined};
 pub use self::result::{AgedPicture, CodedPicture, JobFailure, JobResult, Matched, Outcome};
 pub use self::subject::Subject;

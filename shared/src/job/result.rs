@@ -107,6 +107,12 @@ pub enum JobFailure {
         /// Number of attempts.
         attempts: u32,
     },
+    /// No worker in time knew the task: a newer gateway published it, and all workers are of an older build.
+    #[error("no worker of a newer build took the job in time")]
+    Unsupported,
+    /// The worker does not have the key that has sealed the job.
+    #[error("gateway and worker have different keys; they must share one key file (keys.file)")]
+    OtherKeys,
     /// Any other failure; the worker's log has the details.
     #[error("internal error in the worker")]
     Internal,

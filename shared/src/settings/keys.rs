@@ -9,7 +9,7 @@ use serde::Deserialize;
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct KeySettings {
-    /// The key file, which all gateways and workers share. If this is not set, it is `keys.toml` in `data_dir`, made at the
+    /// The key file, which all gateways and workers share and follow while they run. If this is not set, it is `keys.toml` in `data_dir`, made at the
     /// first start.
     pub file: Option<PathBuf>,
 }

@@ -9,17 +9,19 @@ use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::SealedBlobs;
 use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Delivery, Queue, Settlement, SharedBroker};
-use faceline_shared::job::{JobEnvelope, JobFailure, MessageError};
+use faceline_shared::job::{CarriedPicture, JobEnvelope, JobFailure, JobHead, MessageError, Task};
+use faceline_shared::key_agreement::KeyAgreement;
 use faceline_shared::seal::KeyRing;
 use faceline_shared::shutdown::CancellationToken;
-use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::clock_skew::ClockSkew;
 use super::consuming_period::ConsumingPeriod;
+use super::deferral::{Deferral, DeferredJobs};
 use super::expiring_set::ExpiringSet;
 use super::fetch::TaskFetcher;
 use super::handler::{Handler, Unavailable};
@@ -29,13 +31,12 @@ use super::reply::Replier;
 use super::settle::settle;
 use super::task_runner::JobTimes;
 
-/// An envelope of another version is delivered this often, since newer workers may take it, before it goes to the dead
-/// letters.
-const MAX_VERSION_ATTEMPTS: u32 = 5;
 /// Clocks of two machines may differ by this much before a job counts as expired.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// How long ids of cancelled jobs are kept: the longest time that a job may wait.
 const CANCELLED_JOB_TTL: Duration = Duration::from_secs(120);
+/// Giving back what is in progress when the drain is over takes at most this time.
+const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most ids of cancelled jobs that are kept.
 const MAX_CANCELLED_JOBS: usize = 10_000;
 
@@ -43,6 +44,8 @@ const MAX_CANCELLED_JOBS: usize = 10_000;
 pub struct Consumer {
     broker: SharedBroker,
     handler: Arc<dyn Handler>,
+    keys: KeyRing,
+    agreement: KeyAgreement,
     fetcher: TaskFetcher,
     replier: Replier,
     quarantine: Quarantine,
@@ -51,6 +54,7 @@ pub struct Consumer {
     /// The handler's free slots.
     slots: Arc<Semaphore>,
     all_slots: u32,
+    drain: Duration,
     cancelled: ExpiringSet<Uuid>,
 }
 
@@ -69,43 +73,67 @@ impl Consumer {
         Self {
             replier: Replier::new(Arc::clone(&publisher), keys.clone(), metrics.clone()),
             quarantine: Quarantine::new(publisher),
-            fetcher: TaskFetcher { blobs, keys },
+            agreement: KeyAgreement::assumed(keys.clone()),
+            keys,
+            fetcher: TaskFetcher { blobs },
             clock_skew: ClockSkew::new(metrics.smallest_age.clone()),
             broker,
             handler,
             metrics,
             slots: Arc::new(Semaphore::new(slots)),
             all_slots: slots as u32,
+            drain: Duration::MAX,
             cancelled: ExpiringSet::new(MAX_CANCELLED_JOBS, CANCELLED_JOB_TTL),
         }
     }
 
-    /// Takes up to `prefetch` jobs at a time until `shutdown`. Then gives back the jobs that have not started, and
-    /// finishes those that have. While the handler is unavailable, it has no streams, so that other workers get the
-    /// jobs.
+    /// After a shutdown, jobs in progress are finished for at most this time.
+    #[must_use]
+    pub fn with_drain(self, drain: Duration) -> Self {
+        Self { drain, ..self }
+    }
+
+    /// Takes no jobs while `agreement` does not hold.
+    #[must_use]
+    pub fn with_key_agreement(self, agreement: KeyAgreement) -> Self {
+        Self { agreement, ..self }
+    }
+
+    /// Takes up to `prefetch` jobs at a time until `shutdown`. Then gives back the jobs that have not started, finishes
+    /// those that have, and after the time for that gives back the rest. While the handler is unavailable, or the gateways have other keys, it has no streams, so
+    /// that other workers get the jobs.
     pub async fn run(self, prefetch: u16, shutdown: CancellationToken) {
         let consumer = Arc::new(self);
+        let deferred = Arc::new(DeferredJobs::new(prefetch));
         let tasks = TaskTracker::new();
+        let drain_over = CancellationToken::new();
         let mut announcements = consumer.broker.announcements().await;
         let mut availability = consumer.handler.availability();
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                () = availability.until(true) => {}
+                () = async { tokio::join!(availability.until(true), consumer.agreement.until(true)); } => {}
                 Some(body) = announcements.recv() => {
                     consumer.note_cancellation(&body);
                     continue;
                 }
             }
-            let period = ConsumingPeriod::new(&shutdown);
-            let taken = Arc::clone(&consumer).take_jobs(prefetch, &period, &mut announcements, &tasks).await;
+            let period = ConsumingPeriod::new(&shutdown, &drain_over);
+            let taken = Arc::clone(&consumer)
+                .take_jobs(prefetch, &period, &mut announcements, &deferred, &tasks)
+                .await;
             if taken.is_break() {
                 break;
             }
         }
         tasks.close();
-        tasks.wait().await;
+        if timeout(consumer.drain, tasks.wait()).await.is_err() {
+            tracing::warn!(jobs = tasks.len(), "jobs are left to other workers, because jobs.drain is over");
+            drain_over.cancel();
+            // An error means that the broker is away, and will return the jobs by itself.
+            let _ = timeout(GIVE_BACK_TIMEOUT, tasks.wait()).await;
+        }
     }
 
     /// Opens the streams and takes jobs from them until the period ends, then closes them. Breaks if the broker was
@@ -115,6 +143,7 @@ impl Consumer {
         prefetch: u16,
         period: &ConsumingPeriod,
         announcements: &mut mpsc::Receiver<Bytes>,
+        deferred: &Arc<DeferredJobs>,
         tasks: &TaskTracker,
     ) -> ControlFlow<()> {
         let mut interactive = self.broker.consume(&Queue::Interactive, prefetch).await;
@@ -122,6 +151,7 @@ impl Consumer {
         let end = loop {
             let (queue, delivery) = tokio::select! {
                 () = period.ending.cancelled() => break ControlFlow::Continue(()),
+                () = self.agreement.until(false) => break ControlFlow::Continue(()),
                 Some(body) = announcements.recv() => {
                     self.note_cancellation(&body);
                     continue;
@@ -130,15 +160,11 @@ impl Consumer {
                 delivery = quarantine.next() => (Queue::Quarantine, delivery),
             };
             let Some(delivery) = delivery else { break ControlFlow::Break(()) };
-            tasks.spawn(Arc::clone(&self).process(queue, delivery, period.clone()));
+            let deferred = Arc::clone(deferred);
+            tasks.spawn(Arc::clone(&self).process(queue, delivery, period.clone(), deferred));
         };
         period.ending.cancel();
-        drop(interactive);
-        while let Some(Some(delivery)) = quarantine.next().now_or_never() {
-            let settlement = self.quarantine.append(&delivery).await;
-            settle(&delivery, settlement).await;
-        }
-        drop(quarantine);
+        tokio::join!(interactive.close(), quarantine.close());
         period.streams_closed.cancel();
         end
     }
@@ -149,29 +175,76 @@ impl Consumer {
         }
     }
 
-    async fn process(self: Arc<Self>, queue: Queue, delivery: Delivery, period: ConsumingPeriod) {
+    async fn process(
+        self: Arc<Self>,
+        queue: Queue,
+        delivery: Delivery,
+        period: ConsumingPeriod,
+        deferred: Arc<DeferredJobs>,
+    ) {
         if delivery.attempts > 0 {
             self.metrics.redelivered.with_label_values(&[queue.name()]).inc();
         }
-        let envelope = match JobEnvelope::decode(&delivery.message.body) {
-            Ok(envelope) => envelope,
-            Err(error) => return settle(&delivery, self.settle_unreadable(&delivery, &error)).await,
+        let head = match JobHead::decode(&delivery.message.body) {
+            Ok(head) => head,
+            Err(error) => return settle(&delivery, self.refuse_unreadable(&error)).await,
         };
-        let span = tracing::info_span!("job", job = %envelope.id, trace = envelope.traceparent);
-        if quarantine::must_move(&queue, &delivery) {
-            return self.quarantine.bring(&delivery).instrument(span).await;
+        let opened = JobEnvelope::decode(&delivery.message.body)
+            .and_then(|envelope| Ok((envelope.open(&self.keys)?, envelope)));
+        match opened {
+            Ok((task, envelope)) => {
+                let span = tracing::info_span!("job", job = %head.id, trace = envelope.traceparent);
+                if quarantine::must_move(&queue, &delivery) {
+                    return self.quarantine.bring(&delivery, &period).instrument(span).await;
+                }
+                let work = self.work(&queue, &delivery, &envelope, task, &period);
+                settle(&delivery, work.instrument(span).await).await;
+            }
+            Err(error) => {
+                let span = tracing::info_span!("job", job = %head.id);
+                let refuse = self.leave_to_others(&delivery, head, &error, &period, &deferred);
+                settle(&delivery, refuse.instrument(span).await).await;
+            }
         }
-        let settlement = self.work(&queue, &delivery, &envelope, &period).instrument(span).await;
-        settle(&delivery, settlement).await;
     }
 
-    fn settle_unreadable(&self, delivery: &Delivery, error: &MessageError) -> Settlement {
-        if matches!(error, MessageError::Version(_)) && delivery.attempts < MAX_VERSION_ATTEMPTS {
-            return Settlement::Failed;
-        }
-        tracing::error!(%error, job = %delivery.message.id, "a message goes to the dead letters");
+    fn refuse_unreadable(&self, error: &MessageError) -> Settlement {
+        tracing::error!(%error, "a message goes to the dead letters");
         self.metrics.dropped("unreadable");
         Settlement::DeadLetter
+    }
+
+    /// Gives a job that this worker cannot read back to a worker that may, or answers it when its time is running out. That does
+    /// not depend on how often workers died with it: this worker does not run it.
+    async fn leave_to_others(
+        &self,
+        delivery: &Delivery,
+        head: JobHead,
+        error: &MessageError,
+        period: &ConsumingPeriod,
+        deferred: &DeferredJobs,
+    ) -> Settlement {
+        let Some(reply_to) = &delivery.message.reply_to else {
+            return self.refuse_unreadable(error);
+        };
+        if self.is_unwanted(head.id, reply_to) {
+            return Settlement::Ack;
+        }
+        if !error.is_for_others() {
+            tracing::error!(%error, "a job does not open");
+            return self.replier.reply(&head, reply_to, &Err(JobFailure::Internal), Duration::ZERO).await;
+        }
+        self.agreement.report(error);
+        if deferred.defer(head.id, head.budget(), &period.ending).await == Deferral::GiveBack {
+            self.metrics.deferred.inc();
+            return if period.ending.is_cancelled() { give_back(period).await } else { Settlement::GiveBack };
+        }
+        tracing::error!(%error, "no other worker has taken a job that this one cannot read; it is answered with an error");
+        let failure = match error {
+            MessageError::OtherKeys(_) => JobFailure::OtherKeys,
+            _ => JobFailure::Unsupported,
+        };
+        self.replier.reply(&head, reply_to, &Err(failure), Duration::ZERO).await
     }
 
     /// Does a job and publishes its answer. Returns how to settle the delivery.
@@ -180,53 +253,56 @@ impl Consumer {
         queue: &Queue,
         delivery: &Delivery,
         envelope: &JobEnvelope,
+        task: Task<CarriedPicture>,
         period: &ConsumingPeriod,
     ) -> Settlement {
+        let head = envelope.head();
         let Some(reply_to) = &delivery.message.reply_to else {
             tracing::error!("a job names no queue for its answer");
             self.metrics.dropped("unreadable");
             return Settlement::DeadLetter;
         };
         if quarantine::is_poison(queue, delivery) {
-            return self.answer_poison(delivery, envelope, reply_to).await;
+            return self.answer_poison(delivery, &head, reply_to).await;
         }
         let quarantined = *queue == Queue::Quarantine;
         if quarantined {
             self.quarantine.wait_for_moves().await;
         }
-        if self.is_unwanted(envelope, reply_to) {
+        if self.is_unwanted(head.id, reply_to) {
             return Settlement::Ack;
         }
         self.clock_skew.record(envelope);
-        let age = envelope.age();
-        if age > envelope.budget() + CLOCK_TOLERANCE {
+        let age = head.age();
+        if age > head.budget() + CLOCK_TOLERANCE {
             let expired = Err(JobFailure::Expired { age_ms: age.as_millis() as u64 });
-            return self.replier.reply(envelope, reply_to, &expired, Duration::ZERO).await;
+            return self.replier.reply(&head, reply_to, &expired, Duration::ZERO).await;
         }
 
         let fetching = Instant::now();
-        let task = self.fetcher.fetch(envelope).await;
+        let task = self.fetcher.fetch(task).await;
         self.metrics.stage("fetch", fetching.elapsed());
         let Some(slots) = self.acquire_slots(quarantined, period).await else {
-            return self.give_back(quarantined, delivery, period).await;
+            return give_back(period).await;
         };
-        if self.is_unwanted(envelope, reply_to) {
+        if self.is_unwanted(head.id, reply_to) {
             return Settlement::Ack;
         }
-        self.metrics.stage("queue", envelope.age());
+        self.metrics.stage("queue", head.age());
         let started = Instant::now();
         let (outcome, times) = match task {
             Ok(task) => {
                 self.metrics.running.inc();
-                let handled = self.handler.handle(task).await;
+                let handled = period.drain_over.run_until_cancelled(self.handler.handle(task)).await;
                 self.metrics.running.dec();
                 match handled {
-                    Ok(handled) => handled,
-                    Err(Unavailable) => {
+                    Some(Ok(handled)) => handled,
+                    None => return give_back(period).await,
+                    Some(Err(Unavailable)) => {
                         drop(slots);
                         tracing::warn!("no model runs; the job goes back to its queue");
                         period.ending.cancel();
-                        return self.give_back(quarantined, delivery, period).await;
+                        return give_back(period).await;
                     }
                 }
             }
@@ -236,14 +312,14 @@ impl Consumer {
         drop(slots);
         self.metrics.stage("decode", times.decode);
         self.metrics.stage("infer", times.infer);
-        self.replier.reply(envelope, reply_to, &outcome, service).await
+        self.replier.reply(&head, reply_to, &outcome, service).await
     }
 
-    async fn answer_poison(&self, delivery: &Delivery, envelope: &JobEnvelope, reply_to: &str) -> Settlement {
+    async fn answer_poison(&self, delivery: &Delivery, job: &JobHead, reply_to: &str) -> Settlement {
         let attempts = delivery.total_attempts();
         tracing::error!(attempts, "the job ends its workers; it goes to the dead letters");
         let poison = Err(JobFailure::Poison { attempts });
-        match self.replier.reply(envelope, reply_to, &poison, Duration::ZERO).await {
+        match self.replier.reply(job, reply_to, &poison, Duration::ZERO).await {
             Settlement::Ack => Settlement::DeadLetter,
             other => other,
         }
@@ -261,22 +337,9 @@ impl Consumer {
         period.ending.run_until_cancelled(slots).await?.ok()
     }
 
-    /// Returns how to give back a job that was not done.
-    async fn give_back(
-        &self,
-        quarantined: bool,
-        delivery: &Delivery,
-        period: &ConsumingPeriod,
-    ) -> Settlement {
-        period.streams_closed.cancelled().await;
-        // In the quarantine a counted attempt makes a job poison, and brokers before RabbitMQ 4 count jobs that are
-        // given back.
-        if quarantined { self.quarantine.append(delivery).await } else { Settlement::GiveBack }
-    }
-
     /// Whether nobody waits for the answer any more.
-    fn is_unwanted(&self, envelope: &JobEnvelope, reply_to: &String) -> bool {
-        if self.cancelled.contains(&envelope.id) {
+    fn is_unwanted(&self, id: Uuid, reply_to: &String) -> bool {
+        if self.cancelled.contains(&id) {
             self.metrics.dropped("cancelled");
             return true;
         }
@@ -286,4 +349,10 @@ impl Consumer {
         }
         false
     }
+}
+
+/// Returns how to settle a job that was not done, once the streams are closed. It would come back to this worker before.
+async fn give_back(period: &ConsumingPeriod) -> Settlement {
+    period.streams_closed.cancelled().await;
+    Settlement::GiveBack
 }

@@ -10,11 +10,17 @@ pub(super) struct ConsumingPeriod {
     pub(super) ending: CancellationToken,
     /// The streams are closed. A job that was given back earlier would be delivered to this worker again.
     pub(super) streams_closed: CancellationToken,
+    /// The time for finishing jobs is over: jobs in progress go back, too.
+    pub(super) drain_over: CancellationToken,
 }
 
 impl ConsumingPeriod {
     /// A period that ends with `shutdown` at the latest.
-    pub(super) fn new(shutdown: &CancellationToken) -> Self {
-        Self { ending: shutdown.child_token(), streams_closed: CancellationToken::new() }
+    pub(super) fn new(shutdown: &CancellationToken, drain_over: &CancellationToken) -> Self {
+        Self {
+            ending: shutdown.child_token(),
+            streams_closed: CancellationToken::new(),
+            drain_over: drain_over.clone(),
+        }
     }
 }

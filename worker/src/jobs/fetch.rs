@@ -1,27 +1,20 @@
-//! Opening a job's task and fetching its pictures.
+//! Fetching the pictures of a task.
 
 use bytes::Bytes;
 use faceline_shared::blob::SealedBlobs;
-use faceline_shared::job::{CarriedPicture, JobEnvelope, JobFailure, Task};
-use faceline_shared::seal::KeyRing;
+use faceline_shared::job::{CarriedPicture, JobFailure, Task};
 
-/// Opens tasks and fetches their pictures from the blob store.
+/// Fetches the pictures of tasks from the blob store.
 pub(super) struct TaskFetcher {
     pub(super) blobs: SealedBlobs,
-    pub(super) keys: KeyRing,
 }
 
 impl TaskFetcher {
-    /// The envelope's task with the bytes of its pictures.
+    /// The task with the bytes of its pictures.
     ///
     /// # Errors
-    /// [`JobFailure::Internal`] if the envelope cannot be opened, [`JobFailure::BlobLost`] if the store does not have a
-    /// picture.
-    pub(super) async fn fetch(&self, envelope: &JobEnvelope) -> Result<Task<Bytes>, JobFailure> {
-        let task = envelope.open(&self.keys).map_err(|error| {
-            tracing::error!(%error, "a job does not open; do gateway and worker share their keys?");
-            JobFailure::Internal
-        })?;
+    /// [`JobFailure::BlobLost`] if the store does not have a picture.
+    pub(super) async fn fetch(&self, task: Task<CarriedPicture>) -> Result<Task<Bytes>, JobFailure> {
         task.map(|_, picture| self.bytes(picture)).resolve().await
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use faceline_shared::telemetry::Metrics;
-use prometheus::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 /// Metrics of a worker.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct WorkerMetrics {
     pub(super) dropped: IntCounterVec,
     /// Deliveries of jobs with earlier attempts, by queue.
     pub(super) redelivered: IntCounterVec,
+    /// Deliveries of jobs that went back for another worker.
+    pub(super) deferred: IntCounter,
     /// Time of a job, by stage.
     pub(super) stages: HistogramVec,
     /// Jobs that are being done.
@@ -41,6 +43,10 @@ impl WorkerMetrics {
                 "faceline_worker_redelivered_total",
                 "Deliveries of jobs with earlier attempts, by queue.",
                 &["queue"],
+            ),
+            deferred: metrics.counter(
+                "faceline_worker_deferred_total",
+                "Deliveries of jobs that this worker could not read, because of its build or its keys, and gave back for another worker.",
             ),
             stages: metrics.seconds_by(
                 "faceline_worker_stage_seconds",

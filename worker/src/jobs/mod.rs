@@ -7,6 +7,7 @@ mod availability;
 mod clock_skew;
 mod consumer;
 mod consuming_period;
+mod deferral;
 mod engine;
 #[cfg(test)]
 mod engine_tests;

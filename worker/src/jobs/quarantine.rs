@@ -1,25 +1,30 @@
 //! The quarantine rule for poison messages, which may end the process that does them.
 //!
-//! - A job that failed [`QUARANTINE_ATTEMPTS`] times moves to the quarantine queue.
+//! - A job that failed [`QUARANTINE_ATTEMPTS`] times moves to the quarantine queue. Jobs that a worker gave back did not fail.
 //! - A worker does a job of the quarantine alone, so that it ends no other job with the process.
 //! - A job that fails there too is poison: it is answered with an error and goes to the dead letters.
 //!
 //! A job counts as failed if the process that had it ended without settling it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Delivery, Message, Publish as _, Published, Queue, Settlement};
 use tokio::sync::RwLock;
 
+use super::consuming_period::ConsumingPeriod;
 use super::settle::settle;
 
 /// After this many failed attempts, a job moves to the quarantine.
 const QUARANTINE_ATTEMPTS: u32 = 2;
 
+/// A job that the quarantine does not take, because it is full, is tried again after this time.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
+
 /// Whether a delivery must move to the quarantine.
 pub(super) fn must_move(queue: &Queue, delivery: &Delivery) -> bool {
-    *queue != Queue::Quarantine && delivery.attempts >= QUARANTINE_ATTEMPTS
+    *queue != Queue::Quarantine && delivery.total_attempts() >= QUARANTINE_ATTEMPTS
 }
 
 /// Whether a delivery is poison: it failed in the quarantine.
@@ -42,9 +47,13 @@ impl Quarantine {
     }
 
     /// Moves a job there, and waits until the broker has it in one queue only.
-    pub(super) async fn bring(&self, delivery: &Delivery) {
+    pub(super) async fn bring(&self, delivery: &Delivery, period: &ConsumingPeriod) {
         let _moving = self.moves.read().await;
         let settlement = self.append(delivery).await;
+        if settlement == Settlement::GiveBack {
+            // It comes back at once.
+            period.ending.run_until_cancelled(tokio::time::sleep(FULL_PAUSE)).await;
+        }
         settle(delivery, settlement).await;
         if let Err(error) = delivery.flush_settlements().await {
             tracing::warn!(%error, job = %delivery.message.id, "the job may be in two queues");
@@ -53,7 +62,7 @@ impl Quarantine {
 
     /// Appends the job to the quarantine queue, where its attempts are counted anew. The message keeps the number of
     /// earlier attempts. Returns how to settle the delivery.
-    pub(super) async fn append(&self, delivery: &Delivery) -> Settlement {
+    async fn append(&self, delivery: &Delivery) -> Settlement {
         let attempts = delivery.total_attempts();
         tracing::warn!(job = %delivery.message.id, attempts, "the job goes to quarantine");
         let message = Message { earlier_attempts: attempts, ..delivery.message.clone() };

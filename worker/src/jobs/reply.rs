@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Message, Publish as _, Published, Queue, Settlement};
-use faceline_shared::job::{JobEnvelope, JobFailure, Outcome, ReplyEnvelope};
+use faceline_shared::job::{JobFailure, JobHead, Outcome, ReplyEnvelope};
 use faceline_shared::retry::Backoff;
 use faceline_shared::seal::KeyRing;
 
@@ -40,14 +40,14 @@ impl Replier {
     /// Publishes the answer, and returns how to settle the job. `service` is the time that its task took.
     pub(super) async fn reply(
         &self,
-        envelope: &JobEnvelope,
+        job: &JobHead,
         reply_to: &str,
         outcome: &Outcome,
         service: Duration,
     ) -> Settlement {
         let encoding = Instant::now();
-        let body =
-            ReplyEnvelope::seal(envelope.id, outcome, service, &self.keys).and_then(|reply| reply.encode());
+        let body = ReplyEnvelope::seal(job.id, outcome, service, &self.keys)
+            .and_then(|reply| reply.in_version_of(job).encode());
         let body = match body {
             Ok(body) => body,
             Err(error) => {
@@ -56,9 +56,8 @@ impl Replier {
             }
         };
         self.metrics.stage("encode", encoding.elapsed());
-        let message =
-            Message { id: envelope.id, reply_to: None, expiration: None, earlier_attempts: 0, body };
-        match self.publish(envelope, &Queue::Reply(reply_to.to_owned()), &message).await {
+        let message = Message { id: job.id, reply_to: None, expiration: None, earlier_attempts: 0, body };
+        match self.publish(job, &Queue::Reply(reply_to.to_owned()), &message).await {
             Published::Accepted => {
                 self.metrics.answered.with_label_values(&[label(outcome)]).inc();
                 Settlement::Ack
@@ -77,14 +76,13 @@ impl Replier {
     }
 
     /// Publishes an answer, and retries while the broker refuses it and the caller may still be waiting. If the job
-    /// were given back instead, a worker would have to do it again, and brokers before RabbitMQ 4 would count it as a
-    /// failure.
-    async fn publish(&self, envelope: &JobEnvelope, queue: &Queue, message: &Message) -> Published {
+    /// were given back instead, a worker would have to do it again.
+    async fn publish(&self, job: &JobHead, queue: &Queue, message: &Message) -> Published {
         let mut retries = Backoff::REQUEST.retries();
         loop {
             let published = self.publisher.publish(queue, message).await;
             let refused = !matches!(published, Published::Accepted | Published::Returned);
-            if !refused || envelope.age() > envelope.budget() {
+            if !refused || job.age() > job.budget() {
                 return published;
             }
             tracing::warn!(?published, "the answer is not published yet; trying again");
@@ -104,6 +102,8 @@ fn label(outcome: &Outcome) -> &'static str {
         Err(JobFailure::BlobLost) => "blob_lost",
         Err(JobFailure::Expired { .. }) => "expired",
         Err(JobFailure::Poison { .. }) => "poison",
+        Err(JobFailure::Unsupported) => "unsupported",
+        Err(JobFailure::OtherKeys) => "other_keys",
         Err(JobFailure::Internal) => "internal",
     }
 }

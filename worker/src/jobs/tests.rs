@@ -103,10 +103,14 @@ impl Site {
     }
 
     fn envelop(&self, job: &Task<CarriedPicture>, budget: Duration) -> Message {
+        self.envelop_with(job, budget, &self.keys)
+    }
+
+    fn envelop_with(&self, job: &Task<CarriedPicture>, budget: Duration, keys: &KeyRing) -> Message {
         let id = Uuid::now_v7();
         let routing =
             Routing { id, client: "bank".into(), gateway: "g".into(), budget, traceparent: String::new() };
-        let body = JobEnvelope::seal(routing, job, &self.keys).unwrap().encode().unwrap();
+        let body = JobEnvelope::seal(routing, job, keys).unwrap().encode().unwrap();
         Message { id, reply_to: Some(self.reply_to.clone()), expiration: None, earlier_attempts: 0, body }
     }
 
@@ -286,13 +290,122 @@ async fn what_nobody_can_read_goes_to_the_dead_letters() {
     let nonsense = Message { body: Bytes::from_static(b"nonsense"), ..site.inline("x") };
     site.publish(&Queue::Interactive, &nonsense).await;
     site.eventually("the first dead letter", async || site.ready(&Queue::DeadLetters).await == 1).await;
+}
 
-    let message = site.inline("x");
+/// Jobs that a worker cannot read, and the failures that it answers them with if no other worker takes them.
+fn for_others(site: &Site, budget: Duration) -> [(Message, JobFailure); 3] {
+    let picture = || CarriedPicture::Inline(Bytes::from_static(b"x"));
+    let message = site.message(picture(), budget);
     let mut envelope = JobEnvelope::decode(&message.body).unwrap();
-    envelope.version = 9;
+    envelope.version += 1;
     let newer = Message { body: envelope.encode().unwrap(), ..message };
-    site.publish(&Queue::Interactive, &newer).await;
-    site.eventually("the second dead letter", async || site.ready(&Queue::DeadLetters).await == 2).await;
+
+    let message = site.message(picture(), budget);
+    let routing = Routing {
+        id: message.id,
+        client: "bank".into(),
+        gateway: "g".into(),
+        budget,
+        traceparent: String::new(),
+    };
+    // A task of a kind that a newer build may have: serde writes an enum's variant as a map of one member.
+    let dream = std::collections::BTreeMap::from([("Dream", 1u8)]);
+    let dream = JobEnvelope::seal_unknown(routing, &dream, &site.keys).unwrap();
+    let unknown = Message { body: dream.encode().unwrap(), ..message };
+
+    let stranger = KeyRing::generate().unwrap();
+    let coding = Task::Code(Coding { picture: picture(), image_type: ImageType::Selfie, rotate: false });
+    let foreign = site.envelop_with(&coding, budget, &stranger);
+    [(newer, JobFailure::Unsupported), (unknown, JobFailure::Unsupported), (foreign, JobFailure::OtherKeys)]
+}
+
+#[tokio::test]
+async fn what_another_worker_may_read_is_left_to_it_and_answered_in_time() {
+    let mut site = Site::new().await;
+    let (_consumer, _shutdown) = site.start();
+    let budget = Duration::from_secs(4);
+    let published = std::time::Instant::now();
+    let jobs = for_others(&site, budget);
+    for (message, _) in &jobs {
+        site.publish(&Queue::Interactive, message).await;
+    }
+    // Jobs that it can read go their way meanwhile.
+    site.echo.permits.add_permits(20);
+    for _ in 0..20 {
+        let message = site.inline("x");
+        site.publish(&Queue::Interactive, &message).await;
+        assert_eq!(site.answer().await, (message.id, echoed("x")));
+    }
+    let mut answers = std::collections::HashMap::new();
+    for _ in &jobs {
+        let (id, outcome) = site.answer().await;
+        answers.insert(id, outcome);
+    }
+    let waited = published.elapsed();
+    assert!(waited >= budget / 2 && waited < budget, "{waited:?}");
+    for (message, failure) in jobs {
+        assert_eq!(answers.remove(&message.id), Some(Err(failure)));
+    }
+    let text = site.metrics.encode();
+    let deferred = text.lines().find_map(|line| line.strip_prefix("faceline_worker_deferred_total "));
+    let deferred: f64 = deferred.unwrap().parse().unwrap();
+    // Each pauses for 100, 200, 400, 800 ms, and for what is left.
+    assert!((9.0..=18.0).contains(&deferred), "{deferred}");
+    for queue in [Queue::Interactive, Queue::Quarantine, Queue::DeadLetters] {
+        assert_eq!(site.ready(&queue).await, 0, "{queue:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_another_worker_may_read_is_neither_quarantined_nor_condemned() {
+    let site = Site::new().await;
+    for (queue, times) in [(Queue::Interactive, 3), (Queue::Quarantine, 1)] {
+        for (message, _) in for_others(&site, Duration::from_secs(60)) {
+            site.failed(&queue, &message, times).await;
+        }
+    }
+    let (consumer, shutdown) = site.start();
+    let deferred = "faceline_worker_deferred_total ";
+    site.eventually("each was deferred twice", async || {
+        let text = site.metrics.encode();
+        let count = text.lines().find_map(|line| line.strip_prefix(deferred));
+        count.unwrap().parse::<f64>().unwrap() >= 12.0
+    })
+    .await;
+    shutdown.cancel();
+    consumer.await.unwrap();
+    assert_eq!(site.ready(&Queue::Interactive).await, 3);
+    assert_eq!(site.ready(&Queue::Quarantine).await, 3);
+    assert_eq!(site.ready(&Queue::DeadLetters).await, 0);
+}
+
+#[tokio::test]
+async fn a_drain_that_takes_too_long_gives_back_what_is_in_progress() {
+    let site = Site::new().await;
+    let message = site.inline("slow");
+    for _ in 0..3 {
+        let consumer = Consumer::new(
+            site.broker.clone(),
+            site.blobs.clone(),
+            site.keys.clone(),
+            Arc::clone(&site.echo) as Arc<dyn Handler>,
+            WorkerMetrics::new(&Metrics::new()),
+        );
+        let shutdown = CancellationToken::new();
+        let consumer = tokio::spawn(consumer.with_drain(Duration::from_millis(50)).run(8, shutdown.clone()));
+        if site.ready(&Queue::Interactive).await == 0 {
+            site.publish(&Queue::Interactive, &message).await;
+        }
+        site.eventually("it runs", async || site.echo.running.load(Ordering::SeqCst) > 0).await;
+        shutdown.cancel();
+        consumer.await.unwrap();
+        site.echo.running.store(0, Ordering::SeqCst);
+        assert_eq!(site.ready(&Queue::Interactive).await, 1);
+    }
+    let mut deliveries = site.broker.consume(&Queue::Interactive, 1).await;
+    let delivery = deliveries.next().await.unwrap();
+    assert_eq!((delivery.message.id, delivery.total_attempts()), (message.id, 0));
+    delivery.settle(Settlement::Ack).await.unwrap();
 }
 
 #[tokio::test]

@@ -79,6 +79,19 @@ impl Process {
             .unwrap_or_else(|| panic!("there is no such log line:\n{}", self.shown()))
     }
 
+    /// Waits for the first log line whose message contains `part`.
+    pub(crate) async fn logged_like(&mut self, part: &str) -> Value {
+        self.logged_where(|line| line["message"].as_str().is_some_and(|message| message.contains(part))).await
+    }
+
+    /// How many log lines so far have a message that contains `part`.
+    pub(crate) fn count_logged(&self, part: &str) -> usize {
+        let log = self.log.borrow();
+        log.iter()
+            .filter(|line| line["message"].as_str().is_some_and(|message| message.contains(part)))
+            .count()
+    }
+
     /// Waits for `count` lines of standard output that begin with `start`.
     pub(crate) async fn printed(&mut self, start: &str, count: usize) -> Vec<String> {
         let mut output = self.output.clone();

@@ -38,6 +38,8 @@ pub(super) fn fault(failure: &JobFailure, parts: &Parts) -> Fault {
         JobFailure::BlobLost
         | JobFailure::Expired { .. }
         | JobFailure::Poison { .. }
+        | JobFailure::Unsupported
+        | JobFailure::OtherKeys
         | JobFailure::Internal => Fault::Internal,
     }
 }

@@ -26,6 +26,8 @@ pub(super) fn fault(failure: &JobFailure) -> Fault {
         | JobFailure::BlobLost
         | JobFailure::Expired { .. }
         | JobFailure::Poison { .. }
+        | JobFailure::Unsupported
+        | JobFailure::OtherKeys
         | JobFailure::Internal => Fault::Internal,
     }
 }

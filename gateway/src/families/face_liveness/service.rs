@@ -152,6 +152,8 @@ fn picture_fault(failure: &JobFailure) -> Result<PictureFault, Fault> {
         | JobFailure::BlobLost
         | JobFailure::Expired { .. }
         | JobFailure::Poison { .. }
+        | JobFailure::Unsupported
+        | JobFailure::OtherKeys
         | JobFailure::Internal => Err(Fault::Internal),
     }
 }

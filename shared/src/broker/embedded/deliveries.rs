@@ -42,6 +42,10 @@ impl Deliveries for EmbeddedDeliveries {
             }
         }
     }
+
+    async fn close(&mut self) {
+        self.core.change(|state, _| state.remove_consumer(self.id));
+    }
 }
 
 impl Drop for EmbeddedDeliveries {

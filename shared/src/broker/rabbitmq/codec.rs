@@ -12,10 +12,10 @@ use crate::broker::message::Message;
 /// AMQP delivery mode: the broker stores the message on disk.
 const PERSISTENT: u8 = 2;
 
-/// Our header: failed attempts in queues before this one.
+/// Our header: failed attempts before this message was published.
 const EARLIER_ATTEMPTS: &str = "x-faceline-earlier-attempts";
 
-/// The header in which a quorum queue counts failed attempts.
+/// The header in which a quorum queue counts returns: rejected messages, lost connections, and before RabbitMQ 4.3 also nacks.
 const DELIVERY_COUNT: &str = "x-delivery-count";
 
 /// The AMQP properties of `message`; `None` if `reply_to` exceeds the 255 bytes that AMQP allows.

@@ -27,6 +27,7 @@ pub(super) struct ReconnectingDeliveries {
     /// A subscription that is being opened. It is kept here so that dropping the future of `subscribe` does not restart
     /// it.
     subscribing: Option<BoxFuture<'static, Option<Subscription>>>,
+    is_closed: bool,
 }
 
 impl ReconnectingDeliveries {
@@ -34,7 +35,13 @@ impl ReconnectingDeliveries {
         connections: ConnectionSupervisor,
         source: impl Fn() -> ConsumeSource + Send + Sync + 'static,
     ) -> Self {
-        Self { connections, source: Arc::new(source), subscription: None, subscribing: None }
+        Self {
+            connections,
+            source: Arc::new(source),
+            subscription: None,
+            subscribing: None,
+            is_closed: false,
+        }
     }
 
     /// The present subscription, or a new one; `None` after the broker was closed.
@@ -76,10 +83,21 @@ async fn subscribe(connections: ConnectionSupervisor, source: NextSource) -> Opt
 impl Deliveries for ReconnectingDeliveries {
     async fn next(&mut self) -> Option<Delivery> {
         loop {
+            if self.is_closed {
+                return None;
+            }
             if let Some(delivery) = self.subscribe().await?.next().await {
                 return Some(delivery);
             }
             self.subscription = None;
+        }
+    }
+
+    async fn close(&mut self) {
+        self.is_closed = true;
+        self.subscribing = None;
+        if let Some(mut subscription) = self.subscription.take() {
+            subscription.close().await;
         }
     }
 }

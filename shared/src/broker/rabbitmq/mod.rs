@@ -9,6 +9,7 @@ mod channels;
 mod codec;
 mod connection;
 mod deliveries;
+mod give_back;
 mod problem;
 mod publisher;
 mod settle;
@@ -32,6 +33,7 @@ use uuid::Uuid;
 use self::address::Cluster;
 use self::connection::with_response_timeout;
 use self::deliveries::{ReconnectingDeliveries, ReconnectingReplies, forward_announcements};
+use self::give_back::GiveBack;
 use self::problem::ProblemLog;
 use self::publisher::Publisher;
 use self::subscription::ConsumeSource;
@@ -105,8 +107,8 @@ impl Publish for RabbitMqBroker {
 #[async_trait]
 impl Consume for RabbitMqBroker {
     async fn consume(&self, queue: &Queue, prefetch: u16) -> Box<dyn Deliveries> {
-        let queue = self.topology.queue(queue);
-        let source = move || ConsumeSource::Queue { queue: queue.clone(), prefetch };
+        let give_back = GiveBack::new(Arc::clone(&self.publisher), self.topology.queue(queue));
+        let source = move || ConsumeSource::Queue { give_back: give_back.clone(), prefetch };
         Box::new(ReconnectingDeliveries::new(self.consuming.clone(), source))
     }
 

@@ -3,16 +3,22 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions, ConfirmSelectOptions};
+use lapin::options::{BasicAckOptions, BasicRejectOptions, ConfirmSelectOptions};
 use lapin::{Acker, Channel};
 use tokio::runtime::Handle;
 
 use super::connection::{BrokerConnection, with_response_timeout};
+use super::give_back::GiveBack;
 use crate::broker::delivery::{Settle, SettleError, Settlement};
+use crate::broker::message::Message;
 
 /// Settles one delivery.
 pub(super) struct RabbitMqSettle {
     acker: Acker,
+    give_back: GiveBack,
+    message: Message,
+    /// Failed attempts in this queue.
+    attempts: u32,
     runtime: Handle,
     // The delivery can be settled while its channel and its connection live, so both are kept.
     channel: Channel,
@@ -20,25 +26,32 @@ pub(super) struct RabbitMqSettle {
 }
 
 impl RabbitMqSettle {
-    pub(super) fn new(acker: Acker, channel: Channel, connection: Arc<BrokerConnection>) -> Self {
-        Self { acker, runtime: Handle::current(), channel, _connection: connection }
+    pub(super) fn new(
+        (message, attempts, acker): (Message, u32, Acker),
+        give_back: GiveBack,
+        channel: Channel,
+        connection: Arc<BrokerConnection>,
+    ) -> Self {
+        let runtime = Handle::current();
+        Self { acker, give_back, message, attempts, runtime, channel, _connection: connection }
     }
 }
 
-async fn settle(acker: &Acker, settlement: Settlement) -> lapin::Result<bool> {
-    match settlement {
-        Settlement::Ack => acker.ack(BasicAckOptions::default()).await,
-        Settlement::Failed => acker.reject(BasicRejectOptions { requeue: true }).await,
-        // RabbitMQ from 4.0 on counts reject as a failed attempt, and nack not.
-        Settlement::GiveBack => acker.nack(BasicNackOptions { requeue: true, multiple: false }).await,
-        Settlement::DeadLetter => acker.reject(BasicRejectOptions { requeue: false }).await,
-    }
+/// Requeues as a failed attempt, which every RabbitMQ counts.
+async fn fail(acker: &Acker) -> lapin::Result<bool> {
+    acker.reject(BasicRejectOptions { requeue: true }).await
 }
 
 #[async_trait]
 impl Settle for RabbitMqSettle {
     async fn settle(&self, settlement: Settlement) -> Result<(), SettleError> {
-        match settle(&self.acker, settlement).await {
+        let settled = match settlement {
+            Settlement::Ack => self.acker.ack(BasicAckOptions::default()).await,
+            Settlement::Failed => fail(&self.acker).await,
+            Settlement::GiveBack => self.give_back.give_back(&self.acker, &self.message, self.attempts).await,
+            Settlement::DeadLetter => self.acker.reject(BasicRejectOptions { requeue: false }).await,
+        };
+        match settled {
             Ok(true) => Ok(()),
             // False: the channel was closed before, and nothing was sent.
             Ok(false) | Err(_) => Err(SettleError::Gone),
@@ -55,6 +68,6 @@ impl Settle for RabbitMqSettle {
     fn abandon(&self) {
         let acker = self.acker.clone();
         // An error means that the broker has requeued the message already.
-        self.runtime.spawn(async move { settle(&acker, Settlement::Failed).await });
+        self.runtime.spawn(async move { fail(&acker).await });
     }
 }

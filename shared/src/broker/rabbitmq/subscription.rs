@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use lapin::options::{
-    BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions,
-    QueueBindOptions, QueueDeclareOptions,
+    BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions, QueueBindOptions,
+    QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{Acker, Channel, Consumer};
 use tokio::runtime::Handle;
 
 use super::codec;
-use super::connection::BrokerConnection;
+use super::connection::{BrokerConnection, with_response_timeout};
+use super::give_back::GiveBack;
 use super::settle::RabbitMqSettle;
 use crate::broker::delivery::Delivery;
 use crate::broker::message::Message;
@@ -25,7 +27,8 @@ const MAX_QUEUED_ANNOUNCEMENTS: i64 = 10_000;
 pub(super) enum ConsumeSource {
     /// A declared queue, whose deliveries are settled.
     Queue {
-        queue: String,
+        /// The queue, and how its messages go back to it.
+        give_back: GiveBack,
         /// Maximum number of unsettled deliveries.
         prefetch: u16,
     },
@@ -41,10 +44,10 @@ impl ConsumeSource {
     /// Sets the prefetch, or declares and binds the exclusive queue. Returns the queue's name.
     async fn open(&self, channel: &Channel) -> lapin::Result<&str> {
         match self {
-            Self::Queue { queue, prefetch } => {
+            Self::Queue { give_back, prefetch } => {
                 // AMQP takes 0 as unlimited.
                 channel.basic_qos((*prefetch).max(1), BasicQosOptions::default()).await?;
-                Ok(queue)
+                Ok(give_back.queue())
             }
             Self::Exclusive { queue, exchange } => {
                 let options =
@@ -77,7 +80,9 @@ pub(super) struct Subscription {
     connection: Arc<BrokerConnection>,
     channel: Channel,
     consumer: Consumer,
-    needs_settlement: bool,
+    /// How messages go back; `None` for an exclusive queue, whose messages need no settlement.
+    give_back: Option<GiveBack>,
+    is_closed: bool,
     runtime: Handle,
 }
 
@@ -88,10 +93,13 @@ impl Subscription {
     ) -> lapin::Result<Self> {
         let channel = connection.channel().await?;
         let queue = source.open(&channel).await?.into();
-        let needs_settlement = matches!(source, ConsumeSource::Queue { .. });
-        let options = BasicConsumeOptions { no_ack: !needs_settlement, ..Default::default() };
+        let give_back = match source {
+            ConsumeSource::Queue { give_back, .. } => Some(give_back.clone()),
+            ConsumeSource::Exclusive { .. } => None,
+        };
+        let options = BasicConsumeOptions { no_ack: give_back.is_none(), ..Default::default() };
         let consumer = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
-        Ok(Self { connection, channel, consumer, needs_settlement, runtime: Handle::current() })
+        Ok(Self { connection, channel, consumer, give_back, is_closed: false, runtime: Handle::current() })
     }
 
     /// Name of the queue.
@@ -102,7 +110,9 @@ impl Subscription {
     /// The next message of a queue, to be settled; `None` if the connection failed.
     pub(super) async fn next(&mut self) -> Option<Delivery> {
         let (message, attempts, acker) = self.receive().await?;
-        let settle = RabbitMqSettle::new(acker, self.channel.clone(), Arc::clone(&self.connection));
+        let (channel, connection) = (self.channel.clone(), Arc::clone(&self.connection));
+        let received = (message.clone(), attempts, acker);
+        let settle = RabbitMqSettle::new(received, self.give_back.clone()?, channel, connection);
         Some(Delivery::new(message, attempts, Box::new(settle)))
     }
 
@@ -130,14 +140,14 @@ impl Subscription {
                     return None;
                 }
             };
-            if self.needs_settlement && !delivery.acker.usable() {
+            if self.give_back.is_some() && !delivery.acker.usable() {
                 continue;
             }
             if let Some((message, attempts)) = codec::message(&mut delivery) {
                 return Some((message, attempts, delivery.acker));
             }
             tracing::warn!(queue = %self.consumer.queue(), "a message that faceline did not publish is dropped");
-            if self.needs_settlement {
+            if self.give_back.is_some() {
                 // It becomes a dead letter. An error means that the connection failed, which the next iteration
                 // notices.
                 let _ = delivery.acker.reject(BasicRejectOptions { requeue: false }).await;
@@ -146,19 +156,46 @@ impl Subscription {
     }
 }
 
+impl Subscription {
+    /// Stops the deliveries, and gives messages back that were prefetched and not received. Deliveries that were received keep
+    /// the channel open.
+    pub(super) async fn close(&mut self) {
+        end(&self.channel, self.consumer.clone(), self.give_back.as_ref()).await;
+        self.is_closed = true;
+    }
+}
+
 impl Drop for Subscription {
-    /// Requeues messages that were prefetched and not received. Deliveries that were received keep the channel open.
+    /// Does in the background what [`Subscription::close`] does.
     fn drop(&mut self) {
-        let (channel, mut consumer, connection) =
+        if self.is_closed {
+            return;
+        }
+        let (channel, consumer, connection) =
             (self.channel.clone(), self.consumer.clone(), Arc::clone(&self.connection));
-        let needs_settlement = self.needs_settlement;
+        let give_back = self.give_back.clone();
         self.runtime.spawn(async move {
-            // An error means that the connection failed, and the broker requeues everything by itself.
-            let _ = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await;
-            while needs_settlement && let Some(Ok(delivery)) = consumer.next().await {
-                let _ = delivery.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await;
-            }
+            end(&channel, consumer, give_back.as_ref()).await;
             drop(connection);
         });
     }
+}
+
+async fn end(channel: &Channel, mut consumer: Consumer, give_back: Option<&GiveBack>) {
+    // An error means that the connection failed, and the broker requeues everything by itself.
+    let cancelled =
+        with_response_timeout(channel.basic_cancel(consumer.tag(), BasicCancelOptions::default())).await;
+    let (Some(give_back), Ok(())) = (give_back, cancelled) else { return };
+    let mut prefetched = Vec::new();
+    while let Some(Ok(delivery)) = consumer.next().await {
+        prefetched.push(delivery);
+    }
+    join_all(prefetched.into_iter().map(async |mut delivery| {
+        // An error means the same as above.
+        let _ = match codec::message(&mut delivery) {
+            Some((message, attempts)) => give_back.give_back(&delivery.acker, &message, attempts).await,
+            None => delivery.acker.reject(BasicRejectOptions { requeue: false }).await,
+        };
+    }))
+    .await;
 }

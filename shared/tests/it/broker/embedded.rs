@@ -10,8 +10,6 @@ use super::suite::{Fixture, conformance};
 struct Embedded(Arc<EmbeddedBroker>);
 
 impl Fixture for Embedded {
-    const GIVE_BACK_COUNTS: bool = false;
-
     async fn start(settings: BrokerSettings) -> Self {
         Self(Arc::new(EmbeddedBroker::new(QueueBounds::from(&settings))))
     }

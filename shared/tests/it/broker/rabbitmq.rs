@@ -56,8 +56,6 @@ struct Proxied {
 }
 
 impl Fixture for Proxied {
-    const GIVE_BACK_COUNTS: bool = true;
-
     async fn start(settings: BrokerSettings) -> Self {
         let node = node().await;
         let proxy = CutProxy::start(node.address()).await;

@@ -16,9 +16,6 @@ use crate::{never, soon};
 
 /// A broker with empty queues.
 pub(super) trait Fixture {
-    /// Whether the broker counts a message that was given back as a failed attempt.
-    const GIVE_BACK_COUNTS: bool;
-
     async fn start(settings: BrokerSettings) -> Self;
 
     fn broker(&self) -> SharedBroker;
@@ -43,7 +40,9 @@ macro_rules! conformance {
             bytes_fill_a_queue_as_well
             what_expires_goes_to_the_dead_letters
             failed_attempts_are_counted_and_come_first
-            what_is_given_back_comes_first
+            what_is_given_back_again_and_again_is_not_counted
+            what_a_closed_stream_had_ahead_is_not_counted
+            what_is_given_back_to_a_full_queue_waits_for_room
             a_dead_letter_leaves_its_queue
             the_broker_gives_up_in_the_end
             nothing_is_settled_twice
@@ -166,13 +165,74 @@ pub(super) async fn failed_attempts_are_counted_and_come_first<F: Fixture>() {
     assert_eq!((body(&second), second.attempts), ("second", 0));
 }
 
-pub(super) async fn what_is_given_back_comes_first<F: Fixture>() {
+pub(super) async fn what_is_given_back_again_and_again_is_not_counted<F: Fixture>() {
     let (_fixture, broker) = start::<F>().await;
-    publish(&*broker, &Queue::Interactive, &["first", "second"]).await;
+    let sent = Message { reply_to: Some("g".into()), earlier_attempts: 1, ..message("job") };
+    assert_eq!(broker.publish(&Queue::Interactive, &sent).await, Published::Accepted);
     let mut deliveries = broker.consume(&Queue::Interactive, 1).await;
-    next(&mut deliveries).await.settle(Settlement::GiveBack).await.unwrap();
-    let again = next(&mut deliveries).await;
-    assert_eq!((body(&again), again.attempts), ("first", u32::from(F::GIVE_BACK_COUNTS)));
+    for _ in 0..5 {
+        let delivery = next(&mut deliveries).await;
+        assert_eq!((&delivery.message, delivery.total_attempts()), (&sent, 1));
+        delivery.settle(Settlement::GiveBack).await.unwrap();
+    }
+    // A failed attempt counts before and after.
+    next(&mut deliveries).await.settle(Settlement::Failed).await.unwrap();
+    let failed = next(&mut deliveries).await;
+    assert_eq!(failed.total_attempts(), 2);
+    failed.settle(Settlement::GiveBack).await.unwrap();
+    let last = next(&mut deliveries).await;
+    assert_eq!(last.total_attempts(), 2);
+    last.settle(Settlement::Ack).await.unwrap();
+    never(deliveries.next()).await;
+}
+
+pub(super) async fn what_a_closed_stream_had_ahead_is_not_counted<F: Fixture>() {
+    let (_fixture, broker) = start::<F>().await;
+    publish(&*broker, &Queue::Interactive, &["kept", "one", "two"]).await;
+    for _ in 0..3 {
+        let mut deliveries = broker.consume(&Queue::Interactive, 8).await;
+        let kept = next(&mut deliveries).await;
+        assert_eq!(kept.total_attempts(), 0);
+        soon(deliveries.close()).await;
+        assert!(soon(deliveries.next()).await.is_none(), "a closed stream goes on");
+        kept.settle(Settlement::GiveBack).await.unwrap();
+    }
+    let mut deliveries = broker.consume(&Queue::Interactive, 8).await;
+    let mut arrived = BTreeSet::new();
+    for _ in 0..3 {
+        let delivery = next(&mut deliveries).await;
+        assert_eq!(delivery.total_attempts(), 0);
+        arrived.insert(body(&delivery).to_owned());
+        delivery.settle(Settlement::Ack).await.unwrap();
+    }
+    assert_eq!(arrived, BTreeSet::from(["kept", "one", "two"].map(str::to_owned)));
+    never(deliveries.next()).await;
+}
+
+pub(super) async fn what_is_given_back_to_a_full_queue_waits_for_room<F: Fixture>() {
+    let fixture = F::start(BrokerSettings { max_length: 3, ..BrokerSettings::default() }).await;
+    let broker = fixture.broker();
+    publish(&*broker, &Queue::Interactive, &["given back"]).await;
+    let mut first = broker.consume(&Queue::Interactive, 1).await;
+    let held = next(&mut first).await;
+    let filled = fill(&broker, &Queue::Interactive, "other").await;
+
+    let mut second = broker.consume(&Queue::Interactive, 1).await;
+    let consume = async {
+        let mut bodies = Vec::new();
+        for _ in 0..=filled {
+            let delivery = next(&mut second).await;
+            assert_eq!(delivery.total_attempts(), 0);
+            bodies.push(body(&delivery).to_owned());
+            delivery.settle(Settlement::Ack).await.unwrap();
+        }
+        bodies
+    };
+    // The stream must not take the message again itself.
+    first.close().await;
+    let (given_back, bodies) = tokio::join!(held.settle(Settlement::GiveBack), consume);
+    given_back.unwrap();
+    assert_eq!(bodies.iter().filter(|body| *body == "given back").count(), 1, "{bodies:?}");
 }
 
 pub(super) async fn a_dead_letter_leaves_its_queue<F: Fixture>() {

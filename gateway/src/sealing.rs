@@ -1,0 +1,131 @@
+//! `faceline sealing …`: rotates the keys that seal data and templates, in two phases.
+
+use std::io::{self, Write};
+
+use faceline_shared::keys::{KeyFile, KeysError, Ring};
+use faceline_shared::settings::Settings;
+
+/// Keys that seal data and templates
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum SealingCommand {
+    /// Phase one: add keys that only open. Give the file to all gateways and workers before you activate them
+    Add {
+        /// The ring that gets a key; both if it is left out
+        #[arg(long)]
+        ring: Option<RingName>,
+    },
+    /// Phase two: seal with this key. The key that was active still opens
+    Activate {
+        /// The key's id
+        id: String,
+    },
+    /// Remove a data key, when everything that it has sealed has expired
+    Remove {
+        /// The key's id
+        id: String,
+    },
+    /// Show the keys, without their secrets
+    List,
+}
+
+/// A ring on the command line
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum RingName {
+    /// Keys for jobs, pictures and records
+    Data,
+    /// Keys for templates that callers keep
+    Templates,
+}
+
+impl SealingCommand {
+    /// Executes the command, and writes the resulting keys to `out`.
+    ///
+    /// # Errors
+    /// [`SealingCommandError`].
+    pub fn run(self, settings: &Settings, out: &mut impl Write) -> Result<(), SealingCommandError> {
+        let file = KeyFile::of(settings);
+        match self {
+            Self::Add { ring } => {
+                let rings: &[Ring] = match ring {
+                    None => &[Ring::Data, Ring::Templates],
+                    Some(RingName::Data) => &[Ring::Data],
+                    Some(RingName::Templates) => &[Ring::Templates],
+                };
+                file.add(rings)?;
+            }
+            Self::Activate { id } => file.activate(&id)?,
+            Self::Remove { id } => file.remove(&id)?,
+            Self::List => (),
+        }
+        for key in file.list()? {
+            let status = if key.is_active { "active" } else { "opens" };
+            writeln!(out, "{status:<7} {:<9} {} fingerprint {}", key.ring.as_str(), key.id, key.fingerprint)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a command fails.
+#[derive(Debug, thiserror::Error)]
+pub enum SealingCommandError {
+    /// The keys cannot be read or changed.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The output cannot be written.
+    #[error("standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use faceline_shared::keys::Keys;
+    use faceline_shared::seal::Purpose;
+
+    use super::*;
+
+    fn run(command: SealingCommand, settings: &Settings) -> Result<Vec<Vec<String>>, SealingCommandError> {
+        let mut out = Vec::new();
+        command.run(settings, &mut out)?;
+        let text = String::from_utf8(out).unwrap();
+        Ok(text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect())
+    }
+
+    #[test]
+    fn a_rotation_has_two_phases_and_drops_no_template_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
+        assert!(run(SealingCommand::List, &settings).is_err(), "there is no file, and none is made");
+        let before = Keys::load(&settings).unwrap();
+
+        let added = run(SealingCommand::Add { ring: None }, &settings).unwrap();
+        let ids = |status: &str| -> Vec<String> {
+            let lines = run(SealingCommand::List, &settings).unwrap().into_iter();
+            lines.filter(|line| line[0] == status).map(|line| line[2].clone()).collect()
+        };
+        assert_eq!((added.len(), ids("active").len(), ids("opens").len()), (4, 2, 2));
+        let read_only = Keys::find(&settings).unwrap();
+        assert_eq!(read_only.data.fingerprint(), before.data.fingerprint(), "phase one seals as before");
+
+        for id in ids("opens") {
+            run(SealingCommand::Activate { id }, &settings).unwrap();
+        }
+        let active = Keys::find(&settings).unwrap();
+        assert_ne!(active.data.fingerprint(), before.data.fingerprint());
+        let sealed = active.data.seal(Purpose::Job, b"", b"plain").unwrap();
+        assert!(read_only.data.open(Purpose::Job, b"", &sealed).is_ok());
+        assert!(before.data.open(Purpose::Job, b"", &sealed).is_err());
+
+        let [old_data, old_templates] = &ids("opens")[..] else { panic!("two keys only open") };
+        run(SealingCommand::Remove { id: old_data.clone() }, &settings).unwrap();
+        let refusals = [
+            (old_templates.clone(), "templates"),
+            (ids("active")[0].clone(), "active"),
+            ("nothing".to_owned(), "no key"),
+        ];
+        for (id, reason) in refusals {
+            let error = run(SealingCommand::Remove { id }, &settings).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+        assert_eq!((ids("active").len(), ids("opens").len()), (2, 1));
+    }
+}

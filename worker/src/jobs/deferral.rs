@@ -1,0 +1,115 @@
+//! Jobs that this worker cannot do and another one may: of a newer build, or with the right keys.
+//!
+//! Such a job goes back to its queue after a pause, so that it does not circle at full speed. If nobody else takes it in half its
+//! time, this worker answers it, while its caller still waits.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use faceline_shared::job::JobId;
+use faceline_shared::shutdown::CancellationToken;
+use tokio::sync::Semaphore;
+
+/// The first pause of a job. It doubles each time that the job comes back.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause of a job.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The pause of a job while as many jobs pause as may: long enough that the queue does not spin, short enough that other jobs
+/// behind it are not held up.
+const CROWDED_PAUSE: Duration = Duration::from_millis(25);
+/// What is known of a job is forgotten this long after it first came.
+const MEMORY: Duration = Duration::from_secs(300);
+
+/// What becomes of a deferred job.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Deferral {
+    /// It goes back to its queue.
+    GiveBack,
+    /// It is answered, because nobody else has taken it in time.
+    Answer,
+}
+
+/// The jobs that this worker has deferred.
+pub(super) struct DeferredJobs {
+    jobs: Mutex<HashMap<JobId, DeferredJob>>,
+    /// A pausing job keeps others out of the prefetch, so only half of it may pause.
+    places: Semaphore,
+}
+
+#[derive(Clone, Copy)]
+struct DeferredJob {
+    first: Instant,
+    times: u32,
+}
+
+impl DeferredJobs {
+    /// `prefetch` is how many unsettled jobs the worker may have.
+    pub(super) fn new(prefetch: u16) -> Self {
+        Self { jobs: Mutex::default(), places: Semaphore::new(usize::from(prefetch / 2).max(1)) }
+    }
+
+    /// Pauses with a job whose caller waits for `budget` in all, unless `ending` comes first.
+    pub(super) async fn defer(&self, id: JobId, budget: Duration, ending: &CancellationToken) -> Deferral {
+        let job = self.note(id);
+        let left = (budget / 2).saturating_sub(job.first.elapsed());
+        if left.is_zero() {
+            self.lock().remove(&id);
+            return Deferral::Answer;
+        }
+        let place = self.places.try_acquire();
+        let pause = match place {
+            Ok(_) => FIRST_PAUSE.saturating_mul(1 << job.times.min(10)).min(LONGEST_PAUSE),
+            Err(_) => CROWDED_PAUSE,
+        };
+        ending.run_until_cancelled(tokio::time::sleep(pause.min(left))).await;
+        Deferral::GiveBack
+    }
+
+    /// Counts a delivery of the job. Returns what was known before.
+    fn note(&self, id: JobId) -> DeferredJob {
+        let mut jobs = self.lock();
+        jobs.retain(|_, job| job.first.elapsed() < MEMORY);
+        let job = jobs.entry(id).or_insert_with(|| DeferredJob { first: Instant::now(), times: 0 });
+        let before = *job;
+        job.times = job.times.saturating_add(1);
+        before
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<JobId, DeferredJob>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_is_answered_after_half_its_time_and_paused_before() {
+        let (deferred, ending) = (DeferredJobs::new(8), CancellationToken::new());
+        let (id, budget) = (Uuid::now_v7(), Duration::from_millis(600));
+        let started = Instant::now();
+        let mut pauses = 0;
+        while deferred.defer(id, budget, &ending).await == Deferral::GiveBack {
+            pauses += 1;
+        }
+        assert!((Duration::from_millis(300)..budget).contains(&started.elapsed()), "{:?}", started.elapsed());
+        // 100 ms, and what is left of the other 200 ms.
+        assert_eq!(pauses, 2);
+        assert!(deferred.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_end_ends_all_pauses() {
+        let (deferred, ending) = (DeferredJobs::new(2), CancellationToken::new());
+        let first = deferred.defer(Uuid::now_v7(), Duration::from_secs(60), &ending);
+        let mut first = std::pin::pin!(first);
+        assert_eq!(first.as_mut().now_or_never(), None);
+        ending.cancel();
+        assert_eq!(first.now_or_never(), Some(Deferral::GiveBack));
+    }
+}
