@@ -20,6 +20,7 @@ mod observed;
 mod operations;
 mod pictures;
 mod refusals;
+mod refused_bodies;
 mod server;
 mod signatures;
 mod signed;

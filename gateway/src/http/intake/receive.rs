@@ -1,9 +1,10 @@
 //! What handlers call to get a request: authorised, admitted, and read.
 //!
+//! The connection reads the rest of a body that is left here (`protocol/drain.rs`).
+//!
 //! The row of the operation decides which permission the caller needs and which body is read. A handler that calls
 //! the function for another kind of body than its row has is a bug, and answers with an internal error.
 
-use axum::body::Body as HttpBody;
 use axum::extract::Request;
 use bytes::{Bytes, BytesMut};
 use faceline_shared::telemetry::TraceContext;
@@ -17,7 +18,7 @@ use super::authorize::authorize;
 use super::body::BoundedBody;
 use super::limits::{MAX_BYTES_BESIDES_PICTURES, MAX_JSON_BYTES};
 use super::whole_body::WholeBody;
-use super::{content_type, drain, multipart};
+use super::{content_type, multipart};
 use crate::accounts::Caller;
 use crate::admission::InFlightPermit;
 use crate::families::form::{Form, Schema};
@@ -51,19 +52,16 @@ pub(in crate::http) async fn receive_form(
         return Err(other_body(operation));
     };
     let max_bytes = max_form_bytes(state, form.parts);
-    let decide = async {
-        let caller = authorize(state, &parts, operation).await?;
-        let boundary = content_type::boundary(&parts.headers)?;
-        Ok((admit(state, &parts, caller, true, BodyBounds::plain(max_bytes))?, boundary))
-    };
-    let ((mut admitted, boundary), body) = or_drain(decide.await, &parts, body)?;
+    let caller = authorize(state, &parts, operation).await?;
+    let boundary = content_type::boundary(&parts.headers)?;
+    let mut admitted = admit(state, &parts, caller, true, BodyBounds::plain(max_bytes))?;
     let length = content_type::length(&parts.headers);
     let bounds = BodyBounds::plain(max_bytes);
     let mut bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.permit);
     let max_picture = state.config.limits.picture_bytes;
-    let decoded = multipart::decode(&mut bounded, boundary, length, form.parts, max_picture).await;
-    drain::rest(bounded.into_inner());
-    Ok(received(admitted, decoded?, &parts))
+    let form = multipart::decode(&mut bounded, boundary, length, form.parts, max_picture).await?;
+    drop(bounded);
+    Ok(received(admitted, form, &parts))
 }
 
 /// Bytes of the longest form that has these parts.
@@ -87,9 +85,8 @@ pub(in crate::http) async fn receive_json(
         return Err(other_body(operation));
     };
     let bounds = BodyBounds::plain(MAX_JSON_BYTES);
-    let authorized = authorize(state, &parts, operation).await;
-    let admitted = authorized.and_then(|caller| admit(state, &parts, caller, false, bounds));
-    let (mut admitted, body) = or_drain(admitted, &parts, body)?;
+    let caller = authorize(state, &parts, operation).await?;
+    let mut admitted = admit(state, &parts, caller, false, bounds)?;
     let bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.permit);
     let bytes = collect(bounded).await?;
     if !bytes.is_empty() {
@@ -109,12 +106,9 @@ pub(in crate::http) async fn receive_whole(
     let (parts, body) = request.into_parts();
     let operation = operations::matched(&parts.extensions)?;
     let WholeBody { bounds, check_headers } = WholeBody::of(operation, state)?;
-    let decide = async {
-        let caller = authorize(state, &parts, operation).await?;
-        check_headers(&parts.headers)?;
-        admit(state, &parts, caller, true, bounds)
-    };
-    let (mut admitted, body) = or_drain(decide.await, &parts, body)?;
+    let caller = authorize(state, &parts, operation).await?;
+    check_headers(&parts.headers)?;
+    let mut admitted = admit(state, &parts, caller, true, bounds)?;
     let bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.permit);
     let bytes = collect(bounded).await?;
     Ok(received(admitted, bytes, &parts))
@@ -128,13 +122,11 @@ pub(in crate::http) async fn receive_without_body(
     state: &GatewayState,
     request: Request,
 ) -> Result<Received<()>, Fault> {
-    let (parts, body) = request.into_parts();
+    let (parts, _) = request.into_parts();
     let operation = operations::matched(&parts.extensions)?;
     let (Body::None | Body::Unsupported { .. }) = operation.body else {
         return Err(other_body(operation));
     };
-    // A caller that sends a body all the same still gets its answer.
-    drain::rest(body);
     let caller = authorize(state, &parts, operation).await?;
     let is_job = operation.makes_job == MakesJob::Always;
     let admitted = admit(state, &parts, caller, is_job, BodyBounds::plain(0))?;
@@ -147,27 +139,13 @@ fn other_body(operation: &Operation) -> Fault {
     Fault::Internal
 }
 
-/// What the headers decided, with the body that may be read now. The body of a refused request is discarded for a
-/// moment, so that a caller that is still sending reads the answer rather than a connection reset.
-fn or_drain<T>(decided: Result<T, Fault>, parts: &Parts, body: HttpBody) -> Result<(T, HttpBody), Fault> {
-    match decided {
-        Ok(decided) => Ok((decided, body)),
-        Err(fault) => {
-            drain::refused(parts, body);
-            Err(fault)
-        }
-    }
-}
-
-/// All bytes of a body. If it cannot be read to its end, the rest is discarded for a moment.
-async fn collect(mut bounded: BoundedBody<'_>) -> Result<Bytes, Fault> {
+/// All bytes of a body.
+async fn collect(bounded: BoundedBody<'_>) -> Result<Bytes, Fault> {
     let append = |mut bytes: BytesMut, chunk: Bytes| async move {
         bytes.extend_from_slice(&chunk);
         Ok(bytes)
     };
-    let read = (&mut bounded).try_fold(BytesMut::new(), append).await;
-    drain::rest(bounded.into_inner());
-    read.map(BytesMut::freeze)
+    bounded.try_fold(BytesMut::new(), append).await.map(BytesMut::freeze)
 }
 
 /// The request as a whole, once its body is there.

@@ -5,12 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use faceline_shared::shutdown::CancellationToken;
 use http::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
 use prometheus::{IntCounter, IntGauge};
 use rand::RngExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,6 +20,7 @@ use super::activity::{ConnectionActivity, IdleTimeouts};
 use super::tracked_body::TrackedBody;
 use crate::accounts::SourceAddress;
 use crate::admission::ClientConnection;
+use crate::http::protocol::Protocols;
 
 /// The time between the announcement that a connection closes (HTTP/2 GOAWAY) and the moment when it is cut. A
 /// connection closes because it was idle for too long or is too old, or because the process shuts down.
@@ -34,7 +32,7 @@ const AGE_FACTORS: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 /// What all connections of a listener share.
 #[derive(Clone)]
 pub(super) struct ConnectionHandler {
-    pub(super) builder: Builder<TokioExecutor>,
+    pub(super) protocols: Protocols,
     pub(super) router: Router,
     /// `None` for a listener without TLS.
     pub(super) tls: Option<TlsAcceptor>,
@@ -88,7 +86,7 @@ impl ConnectionHandler {
     ) {
         let timeouts = IdleTimeouts { first_request: self.header_timeout, next_request: self.idle_timeout };
         let client_connection = Arc::new(ClientConnection::default());
-        let service = service_fn(|mut request: Request<Incoming>| {
+        let service = |mut request: Request<Body>| {
             request.extensions_mut().insert(client_connection.next_request());
             request.extensions_mut().insert(source);
             let in_progress = activity.begin_request();
@@ -98,8 +96,9 @@ impl ConnectionHandler {
                 let _in_progress = in_progress;
                 answer.await.map(|response| response.map(|body| TrackedBody::new(body, activity)))
             }
-        });
-        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
+        };
+        let closing = CancellationToken::new();
+        let mut connection = pin!(self.protocols.serve(stream, service, &closing));
         let mut overdue = pin!(activity.idle_for_too_long(Duration::ZERO, timeouts));
         let mut aged = pin!(sleep(self.max_age.mul_f64(rand::rng().random_range(AGE_FACTORS))));
         let mut is_announced = false;
@@ -129,7 +128,7 @@ impl ConnectionHandler {
             // HTTP/2 callers learn that requests which they send from now on are not handled. The connection does not
             // wait for the rest of a request, nor for a caller that does not read its answer.
             is_announced = true;
-            connection.as_mut().graceful_shutdown();
+            closing.cancel();
             overdue.set(activity.idle_for_too_long(CLOSE_GRACE, timeouts));
         }
     }

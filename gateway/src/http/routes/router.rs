@@ -14,7 +14,6 @@ use super::{biometric, bws, docs, face_liveness, health, sessions, signing};
 use crate::fault::Fault;
 use crate::http::family::Family;
 use crate::http::grpc::{health as grpc_health, reflection};
-use crate::http::intake::drain;
 use crate::http::{GatewayState, answer, layers};
 
 /// The router of the public listener.
@@ -66,9 +65,7 @@ fn routes(settings: &HttpSettings, readiness: &Readiness) -> Vec<Route> {
 
 /// Answers a request for which there is no route.
 fn refuse(request: Request, fault: &Fault) -> Response {
-    let (parts, body) = request.into_parts();
-    drain::refused(&parts, body);
-    match Family::of_request(parts.uri.path(), &parts.headers) {
+    match Family::of_request(request.uri().path(), request.headers()) {
         Family::Grpc => {
             answer::refused(&Fault::NotImplemented("there is no such method".into()), Family::Grpc)
         }
