@@ -6,7 +6,7 @@
 //! the function for another kind of body than its row has is a bug, and answers with an internal error.
 
 use axum::extract::Request;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use faceline_shared::telemetry::TraceContext;
 use futures_util::TryStreamExt as _;
 use http::request::Parts;
@@ -24,9 +24,13 @@ use crate::admission::InFlightPermit;
 use crate::families::form::{Form, Schema};
 use crate::fault::Fault;
 use crate::http::GatewayState;
+use crate::http::layers::BwsHeaders;
 use crate::http::operations::{self, Body, MakesJob, Operation};
 use crate::request::RequestContext;
 use crate::request::record;
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A request that was admitted and read.
 pub(in crate::http) struct Received<B> {
@@ -88,7 +92,7 @@ pub(in crate::http) async fn receive_json(
     let caller = authorize(state, &parts, operation).await?;
     let mut admitted = admit(state, &parts, caller, false, bounds)?;
     let bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.permit);
-    let bytes = collect(bounded).await?;
+    let bytes = without_byte_order_mark(collect(bounded).await?);
     if !bytes.is_empty() {
         content_type::require_json(&parts.headers)?;
     }
@@ -105,13 +109,14 @@ pub(in crate::http) async fn receive_whole(
 ) -> Result<Received<Bytes>, Fault> {
     let (parts, body) = request.into_parts();
     let operation = operations::matched(&parts.extensions)?;
-    let WholeBody { bounds, check_headers } = WholeBody::of(operation, state)?;
+    let WholeBody { bounds, check_headers, is_json } = WholeBody::of(operation, state)?;
     let caller = authorize(state, &parts, operation).await?;
     check_headers(&parts.headers)?;
     let mut admitted = admit(state, &parts, caller, true, bounds)?;
     let bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.permit);
     let bytes = collect(bounded).await?;
-    Ok(received(admitted, bytes, &parts))
+    let body = if is_json { without_byte_order_mark(bytes) } else { bytes };
+    Ok(received(admitted, body, &parts))
 }
 
 /// Receives a request whose body, if it has one, is discarded.
@@ -148,11 +153,20 @@ async fn collect(bounded: BoundedBody<'_>) -> Result<Bytes, Fault> {
     bounded.try_fold(BytesMut::new(), append).await.map(BytesMut::freeze)
 }
 
+/// JSON without the byte order mark that some writers of Windows begin with. RFC 8259 (8.1) allows to ignore it.
+fn without_byte_order_mark(mut json: Bytes) -> Bytes {
+    if json.starts_with(BYTE_ORDER_MARK) {
+        json.advance(BYTE_ORDER_MARK.len());
+    }
+    json
+}
+
 /// The request as a whole, once its body is there.
 fn received<B>(admitted: Admitted, body: B, parts: &Parts) -> Received<B> {
     let Admitted { caller, is_job, fingerprint, mut permit } = admitted;
     permit.body_complete();
-    let job = Uuid::now_v7();
+    let assigned = parts.extensions.get().map(BwsHeaders::job);
+    let job = assigned.unwrap_or_else(Uuid::now_v7);
     if is_job {
         record::update(|facts| facts.job = Some(job));
     }

@@ -178,7 +178,13 @@ mod tests {
     }
 
     /// Milliseconds until the body is gone after its handler dropped it.
-    async fn kept(left: usize, bytes: usize, pause: u64, may_be_read: bool, drains: &ConnectionDrains) -> u128 {
+    async fn kept(
+        left: usize,
+        bytes: usize,
+        pause: u64,
+        may_be_read: bool,
+        drains: &ConnectionDrains,
+    ) -> u128 {
         let (_dropped, dropped) = tokio::sync::oneshot::channel();
         let pause = Duration::from_millis(pause);
         let body = Chunks { left, bytes, pause, next: None, may_be_read, _dropped };

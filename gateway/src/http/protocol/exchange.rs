@@ -24,9 +24,8 @@ use super::request_body::{Http2Body, expects_continue};
 use crate::http::intake::content_type;
 
 /// `Date` by RFC 9110 (5.6.7).
-const HTTP_DATE: &[BorrowedFormatItem<'_>] = format_description!(
-    "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-);
+const HTTP_DATE: &[BorrowedFormatItem<'_>] =
+    format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
 /// Headers that HTTP/2 does not have (RFC 9113, 8.2.2).
 const CONNECTION_HEADERS: [HeaderName; 5] = [
     header::CONNECTION,
@@ -157,6 +156,9 @@ mod tests {
         headers.insert(header::DATE, HeaderValue::from_static("its own"));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("8"));
         complete(&mut headers, Some(7));
-        assert_eq!((headers[header::DATE].as_bytes(), &headers[header::CONTENT_LENGTH]), (&b"its own"[..], &HeaderValue::from(8)));
+        assert_eq!(
+            (headers[header::DATE].as_bytes(), &headers[header::CONTENT_LENGTH]),
+            (&b"its own"[..], &HeaderValue::from(8))
+        );
     }
 }

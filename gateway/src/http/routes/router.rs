@@ -28,6 +28,8 @@ pub(in crate::http) fn router(state: Arc<GatewayState>) -> Router {
         .method_not_allowed_fallback(async |request| refuse(request, &Fault::MethodNotAllowed))
         // Innermost: the answer to a panic passes all other layers like every other answer.
         .layer(from_fn(layers::catch_panic))
+        // Outside of `catch_panic`: errors of all kinds have these headers, too. Inside of `trace`, whose span it completes.
+        .layer(from_fn(layers::bws_headers))
         // Outside of `catch_panic`: a request that ended in a panic has a usage record. Inside of all layers that add
         // headers, as the record is written before the answer is complete. Inside of `record`, whose facts it reads.
         .layer(from_fn_with_state(Arc::clone(&state), layers::usage))

@@ -12,6 +12,12 @@ const target = new URL(url);
 const body = fs.readFileSync(file);
 const headers = Object.fromEntries(fields.map((field) => field.split(/:(.*)/s).slice(0, 2)));
 
+// With "Expect" the body waits until the server invites it.
+function sendBody(call) {
+  if (headers.Expect) call.on('continue', () => call.end(body));
+  else call.end(body);
+}
+
 function overHttp1() {
   const { request } = target.protocol === 'https:' ? https : http;
   return new Promise((resolve, reject) => {
@@ -21,7 +27,7 @@ function overHttp1() {
       response.on('end', () => resolve(response.statusCode));
     });
     call.on('error', reject);
-    call.end(body);
+    sendBody(call);
   });
 }
 
@@ -45,7 +51,7 @@ function overHttp2() {
       else reject(new Error('the stream ended without an answer'));
       session.close();
     });
-    call.end(body);
+    sendBody(call);
   });
 }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use faceline_shared::settings::TlsSettings;
+use futures_util::future::join_all;
 use rcgen::generate_simple_self_signed;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -177,12 +178,8 @@ fn lines(output: &Output) -> Vec<String> {
     vec![format!("{}: {said}{complaint}", output.status)]
 }
 
-/// Has all clients send bodies of all sizes to gateways that refuse them with `status`.
-async fn all_read(
-    workers: impl Fn() -> Arc<Workers>,
-    headers: &[&str],
-    status: &str,
-) {
+/// Has these clients send bodies of all sizes to gateways that answer with `status`.
+async fn all_read(clients: &[Client], workers: impl Fn() -> Arc<Workers>, headers: &[&str], status: &str) {
     let files = Files::new();
     let start = async |tls: bool| {
         Gateway::with(workers(), |config| {
@@ -217,7 +214,6 @@ async fn all_read(
     } else {
         Vec::new()
     };
-    let mut complaints = Vec::new();
     let at_once = Semaphore::new(2);
     let check = async |client: Client| {
         let _place = at_once.acquire().await.unwrap();
@@ -236,7 +232,8 @@ async fn all_read(
         }
         complaints
     };
-    for found in futures_util::future::join_all(CLIENTS.map(check)).await {
+    let mut complaints = Vec::new();
+    for found in join_all(clients.iter().copied().map(check)).await {
         complaints.extend(found);
     }
     assert!(complaints.is_empty(), "{status}:\n{}", complaints.join("\n"));
@@ -246,17 +243,17 @@ const FORM: &str = "Content-Type:multipart/form-data; boundary=b";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_without_a_key_read_it_while_they_are_sending() {
-    all_read(Workers::able, &[FORM], "401").await;
+    all_read(&CLIENTS, Workers::able, &[FORM], "401").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_whose_body_is_too_long_read_it_while_they_are_sending() {
-    all_read(Workers::able, &["apikey:demo", FORM], "413").await;
+    all_read(&CLIENTS, Workers::able, &["apikey:demo", FORM], "413").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_in_an_overload_read_it_while_they_are_sending() {
-    all_read(Workers::held, &["apikey:demo", FORM], "429").await;
+    all_read(&CLIENTS, Workers::held, &["apikey:demo", FORM], "429").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -266,5 +263,26 @@ async fn callers_in_an_outage_read_it_while_they_are_sending() {
         workers.connected.store(false, Ordering::Relaxed);
         workers
     };
-    all_read(away, &["apikey:demo", FORM], "503").await;
+    all_read(&CLIENTS, away, &["apikey:demo", FORM], "503").await;
+}
+
+/// The clients that can wait for `100 Continue` before they send.
+const WAITING: [Client; 7] = [
+    client("curl", "1", false),
+    client("curl", "2", false),
+    client("curl", "2", true),
+    client("node", "1", false),
+    client("node", "2", true),
+    client("java", "1", false),
+    client("java", "2", true),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_who_ask_first_are_invited_and_served() {
+    all_read(&WAITING, Workers::able, &["apikey:demo", FORM, "Expect:100-continue"], "200").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_who_ask_first_read_their_refusal() {
+    all_read(&WAITING, Workers::able, &[FORM, "Expect:100-continue"], "401").await;
 }
