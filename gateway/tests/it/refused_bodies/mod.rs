@@ -185,7 +185,7 @@ async fn all_read(clients: &[Client], workers: impl Fn() -> Arc<Workers>, header
         Gateway::with(workers(), |config| {
             config.http.tls = tls.then(|| files.tls());
             config.limits.picture_bytes = if status == "413" { MAX_PICTURE } else { 10_000_000 };
-            config.limits.inflight_jobs = 1;
+            config.limits.inflight_jobs = if status == "429" { 1 } else { 100 };
             config.limits.client_share = 1.0;
             config.limits.requests_per_second = 100_000;
             config.limits.burst = 100_000;
@@ -273,6 +273,7 @@ const WAITING: [Client; 7] = [
     client("curl", "2", true),
     client("node", "1", false),
     client("node", "2", true),
+    // The last two, see below.
     client("java", "1", false),
     client("java", "2", true),
 ];
@@ -284,5 +285,7 @@ async fn callers_who_ask_first_are_invited_and_served() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_who_ask_first_read_their_refusal() {
-    all_read(&WAITING, Workers::able, &[FORM, "Expect:100-continue"], "401").await;
+    // Java 17 waits for ever where the answer is not 100 (JDK-8286171).
+    let [clients @ .., _, _] = &WAITING;
+    all_read(clients, Workers::able, &[FORM, "Expect:100-continue"], "401").await;
 }
