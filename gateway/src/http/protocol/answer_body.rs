@@ -9,7 +9,7 @@ use h2::{Reason, SendStream};
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
 
-use super::ConnectionError;
+use super::error::ConnectionError;
 
 /// Sends a whole body and its trailers.
 ///

@@ -17,9 +17,9 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use tokio::sync::oneshot;
 
-use super::ConnectionError;
 use super::answer_body;
 use super::drain::{ConnectionDrains, DrainedBody};
+use super::error::ConnectionError;
 use super::request_body::{Http2Body, expects_continue};
 use crate::http::intake::content_type;
 

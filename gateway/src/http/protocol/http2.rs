@@ -18,8 +18,8 @@ use hyper::body::Body as HttpBody;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 
-use super::ConnectionError;
 use super::drain::ConnectionDrains;
+use super::error::ConnectionError;
 use super::exchange;
 
 /// A peer is sent a PING so often, and is given up if it neither answers nor sends anything within the same time.

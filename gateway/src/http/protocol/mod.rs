@@ -9,6 +9,7 @@
 mod answer_body;
 mod detect;
 mod drain;
+mod error;
 mod exchange;
 mod http2;
 mod request_body;
@@ -28,6 +29,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::detect::Version;
 use self::drain::{DrainedBody, Drains};
+use self::error::ConnectionError;
 use self::http2::Http2;
 use self::request_body::Http1Body;
 
@@ -35,9 +37,6 @@ use self::request_body::Http1Body;
 const MIN_BUFFER_BYTES: usize = 8 << 10;
 /// Header fields of a request.
 const MAX_HEADERS: usize = 100;
-
-/// Why a connection ended early.
-pub(super) type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Both protocols with their limits.
 #[derive(Clone)]
