@@ -47,7 +47,7 @@ impl Invitation {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

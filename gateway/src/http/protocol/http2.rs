@@ -116,5 +116,5 @@ async fn lost(pings: Option<PingPong>, is_heard: Arc<AtomicBool>) {
         }
     }
     // The connection itself reports its end.
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

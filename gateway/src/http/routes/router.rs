@@ -24,8 +24,8 @@ pub(in crate::http) fn router(state: Arc<GatewayState>) -> Router {
     routes(&state.config.http, &state.readiness)
         .into_iter()
         .fold(Router::new(), |router, route| route.add_to(router))
-        .fallback(async |request| refuse(request, &Fault::NotFound("there is nothing at this path".into())))
-        .method_not_allowed_fallback(async |request| refuse(request, &Fault::MethodNotAllowed))
+        .fallback(async |request| refuse(&request, &Fault::NotFound("there is nothing at this path".into())))
+        .method_not_allowed_fallback(async |request| refuse(&request, &Fault::MethodNotAllowed))
         // Innermost: the answer to a panic passes all other layers like every other answer.
         .layer(from_fn(layers::catch_panic))
         // Outside of `catch_panic`: errors of all kinds have these headers, too. Inside of `trace`, whose span it completes.
@@ -66,7 +66,7 @@ fn routes(settings: &HttpSettings, readiness: &Readiness) -> Vec<Route> {
 }
 
 /// Answers a request for which there is no route.
-fn refuse(request: Request, fault: &Fault) -> Response {
+fn refuse(request: &Request, fault: &Fault) -> Response {
     match Family::of_request(request.uri().path(), request.headers()) {
         Family::Grpc => {
             answer::refused(&Fault::NotImplemented("there is no such method".into()), Family::Grpc)

@@ -2,6 +2,7 @@
 //!
 //! `FACELINE_REFUSED_TRIES` is the number of tries of each client with each body; a few without it.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::sync::Arc;
@@ -30,7 +31,8 @@ const LONG: Duration = Duration::from_secs(600);
 
 /// How often each client tries each body.
 fn tries() -> usize {
-    std::env::var("FACELINE_REFUSED_TRIES").map_or(FEW_TRIES, |text| text.parse().unwrap())
+    std::env::var_os("FACELINE_REFUSED_TRIES")
+        .map_or(FEW_TRIES, |text| text.to_str().unwrap().parse().unwrap())
 }
 
 /// A program that sends requests, in one version of HTTP.
@@ -116,7 +118,7 @@ impl Client {
         let found = command.stdout(Stdio::null()).stderr(Stdio::null()).status().await;
         let is_there = found.is_ok_and(|status| status.success());
         if !is_there {
-            eprintln!("SKIPPED: {} is not on this machine", self.name);
+            say(&format!("SKIPPED: {} is not on this machine", self.name));
         }
         is_there
     }
@@ -162,6 +164,12 @@ impl Client {
         command.args([&url, self.version, &tries().to_string()]).arg(body).args(headers);
         lines(&run(command).await)
     }
+}
+
+/// Shows a line also where the test passes.
+fn say(line: &str) {
+    let mut shown = std::io::stderr().lock();
+    writeln!(shown, "{line}").unwrap();
 }
 
 async fn run(mut command: Command) -> Output {
@@ -223,7 +231,7 @@ async fn all_read(clients: &[Client], workers: impl Fn() -> Arc<Workers>, header
             for size in SIZES {
                 let answers = client.send(gateway, &files, size, headers).await;
                 let right = answers.iter().filter(|answer| *answer == status).count();
-                println!("{client:?} {size} bytes: {right} of {} read {status}", tries());
+                say(&format!("{client:?} {size} bytes: {right} of {} read {status}", tries()));
                 if (right, answers.len()) != (tries(), tries()) {
                     let wrong = answers.iter().find(|answer| *answer != status);
                     complaints.push(format!("{client:?} {size} bytes: {right} of {}: {wrong:?}", tries()));
