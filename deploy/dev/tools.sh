@@ -14,6 +14,8 @@ schemathesis='schemathesis==4.32.5 anyio==4.16.0 certifi==2026.10.18 charset_nor
     sortedcontainers==2.4.0 typing_extensions==4.16.0 urllib3==2.8.0 werkzeug==3.1.9'
 grpc='grpcio==1.85.1 grpcio_tools==1.85.1 grpcio_reflection==1.85.1 protobuf==7.36.2 setuptools==84.2.1
     typing_extensions==4.16.0'
+httpx='httpx==0.28.1 httpcore==1.0.9 h11==0.16.0 h2==4.4.1 hpack==4.2.0 hyperframe==6.1.0 anyio==4.16.0 certifi==2026.10.18
+    idna==3.20 typing_extensions==4.16.0'
 playwright=1.65.1
 
 cargo_tool() {
@@ -61,6 +63,8 @@ test)
     python_tool schemathesis $schemathesis
     # shellcheck disable=SC2086 # the same
     python_tool grpc $grpc
+    # shellcheck disable=SC2086 # the same
+    python_tool httpx $httpx
     node_tool playwright-core "$playwright"
     ;;
 *) echo "usage: tools.sh FOLDER lint|test" >&2; exit 64 ;;

@@ -7,7 +7,6 @@ use faceline_gateway_store::rate::{RateError, Rates};
 use faceline_gateway_store::sealed::SealedStores;
 use faceline_gateway_store::{self as store, StoreError};
 use faceline_shared::admin::Condition;
-use faceline_shared::broker::Queue;
 use faceline_shared::key_agreement::{KeyAgreement, Role};
 use faceline_shared::object::{self, ObjectError, SealedObjects};
 use faceline_shared::services::SharedServices;

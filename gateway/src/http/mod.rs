@@ -1,8 +1,8 @@
 //! The public listener: HTTP/1.1, HTTP/2 and gRPC. No other module knows axum.
 //!
-//! A request passes `listener` (its connection), `layers` (what is done around every request), `routes` (the handler
-//! of its operation), `intake` (credentials, limits and admission, then the body), the family's service in
-//! `crate::families`, and `answer`. `operations` is the table of all operations. `grpc` holds the wire format of
+//! A request passes `listener` (its connection), `protocol` (HTTP/1.1 or HTTP/2), `layers` (what is done around every
+//! request), `routes` (the handler of its operation), `intake` (credentials, limits and admission, then the body), the
+//! family's service in `crate::families`, and `answer`. `operations` is the table of all operations. `grpc` holds the wire format of
 //! gRPC, `openapi` the description of the API, `state` what all handlers share.
 
 mod answer;
@@ -14,6 +14,7 @@ mod listener;
 mod metrics;
 mod openapi;
 pub mod operations;
+mod protocol;
 mod routes;
 mod state;
 

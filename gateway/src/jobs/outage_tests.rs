@@ -15,7 +15,7 @@ use faceline_shared::broker::{
 use faceline_shared::face::ImageType;
 use faceline_shared::job::{Coding, Task};
 use faceline_shared::seal::KeyRing;
-use faceline_shared::settings::StoreUrl;
+use faceline_shared::settings::{ClientTls, StoreUrl};
 use faceline_shared::telemetry::{Metrics, TraceContext};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -80,7 +80,8 @@ async fn site() -> (Arc<SilentBroker>, Dispatcher) {
     let embedded = EmbeddedBroker::new((&BrokerSettings::default()).into());
     let broker = Arc::new(SilentBroker { embedded, is_blocked: AtomicBool::new(false) });
     let keys = KeyRing::generate().unwrap();
-    let blobs = SealedBlobs::new(blob::open(&StoreUrl::Embedded).unwrap(), keys.clone());
+    let blobs =
+        SealedBlobs::new(blob::open(&StoreUrl::Embedded, &ClientTls::default()).unwrap(), keys.clone());
     let dispatcher = Dispatcher::start("g", broker.clone(), blobs, keys, 1000, &Metrics::new()).await;
     dispatcher.watch_connection().wait_for(Option::is_some).await.unwrap();
     (broker, dispatcher)

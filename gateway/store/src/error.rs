@@ -41,7 +41,7 @@ impl StoreError {
     pub fn is_misconfiguration(&self) -> bool {
         match self {
             Self::Url(_) | Self::Tls(_) | Self::Unfit(_) | Self::Evicts(_) | Self::Broken(_) => true,
-            Self::Unreachable(_) | Self::Full | Self::Exists => false,
+            Self::Unreachable(_) | Self::Full | Self::ClientFull(_) | Self::Exists => false,
         }
     }
 }

@@ -57,7 +57,8 @@ impl CutProxy {
         let (command, receiver) =
             watch::channel(ProxyCommand { mode: ProxyMode::Pass, server, generation: 0 });
         let connections = Arc::new(AtomicUsize::new(0));
-        let accepting = AbortOnDropHandle::new(tokio::spawn(accept(listener, receiver, Arc::clone(&connections))));
+        let accepting =
+            AbortOnDropHandle::new(tokio::spawn(accept(listener, receiver, Arc::clone(&connections))));
         Self { address, command, connections, _accepting: accepting }
     }
 

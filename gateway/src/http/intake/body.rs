@@ -43,11 +43,6 @@ impl<'t> BoundedBody<'t> {
         Self { body, permit, bounds, received: 0, started, timeout, deadline }
     }
 
-    /// The body, with everything that was not read of it.
-    pub(super) fn into_inner(self) -> Body {
-        self.body
-    }
-
     /// Accounts for `length` more bytes.
     fn count(&mut self, length: usize) -> Result<(), Fault> {
         let BodyBounds { max_bytes, memory } = self.bounds;

@@ -2,15 +2,13 @@
 //!
 //! `receive` is what handlers call. It has `authorize` check the credential, the permission and the rate; `admit` the
 //! memory and the place among the jobs; and reads the body under the bounds of `body`: a form with `multipart`, all
-//! else as a whole. `drain` discards bodies of refused requests. `content_type` and `basic` read headers;
-//! `idempotency` handles `Idempotency-Key`.
+//! else as a whole. `content_type` and `basic` read headers; `idempotency` handles `Idempotency-Key`.
 
 mod admit;
 mod authorize;
 mod basic;
 mod body;
 pub(in crate::http) mod content_type;
-pub(in crate::http) mod drain;
 pub(in crate::http) mod idempotency;
 pub(in crate::http) mod limits;
 pub mod multipart;

@@ -1,11 +1,12 @@
 //! What handlers call to get a request: authorised, admitted, and read.
 //!
+//! The connection reads the rest of a body that is left here (`protocol/drain.rs`).
+//!
 //! The row of the operation decides which permission the caller needs and which body is read. A handler that calls
 //! the function for another kind of body than its row has is a bug, and answers with an internal error.
 
-use axum::body::Body as HttpBody;
 use axum::extract::Request;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use faceline_shared::telemetry::TraceContext;
 use futures_util::TryStreamExt as _;
 use http::request::Parts;
@@ -17,15 +18,19 @@ use super::authorize::authorize;
 use super::body::BoundedBody;
 use super::limits::{MAX_BYTES_BESIDES_PICTURES, MAX_JSON_BYTES};
 use super::whole_body::WholeBody;
-use super::{content_type, drain, multipart};
+use super::{content_type, multipart};
 use crate::accounts::Caller;
 use crate::admission::InFlightPermit;
 use crate::families::form::{Form, Schema};
 use crate::fault::Fault;
 use crate::http::GatewayState;
+use crate::http::layers::BwsHeaders;
 use crate::http::operations::{self, Body, MakesJob, Operation};
 use crate::request::RequestContext;
 use crate::request::record;
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A request that was admitted and read.
 pub(in crate::http) struct Received<B> {
@@ -51,19 +56,16 @@ pub(in crate::http) async fn receive_form(
         return Err(other_body(operation));
     };
     let max_bytes = max_form_bytes(state, form.parts);
-    let decide = async {
-        let caller = authorize(state, &parts, operation).await?;
-        let boundary = content_type::boundary(&parts.headers)?;
-        Ok((admit(state, &parts, caller, true, BodyBounds::plain(max_bytes))?, boundary))
-    };
-    let ((mut admitted, boundary), body) = or_drain(decide.await, &parts, body)?;
+    let caller = authorize(state, &parts, operation).await?;
+    let boundary = content_type::boundary(&parts.headers)?;
+    let mut admitted = admit(state, &parts, caller, true, BodyBounds::plain(max_bytes))?;
     let length = content_type::length(&parts.headers);
     let bounds = BodyBounds::plain(max_bytes);
     let mut bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.permit);
     let max_picture = state.config.limits.picture_bytes;
-    let decoded = multipart::decode(&mut bounded, boundary, length, form.parts, max_picture).await;
-    drain::rest(bounded.into_inner());
-    Ok(received(admitted, decoded?, &parts))
+    let form = multipart::decode(&mut bounded, boundary, length, form.parts, max_picture).await?;
+    drop(bounded);
+    Ok(received(admitted, form, &parts))
 }
 
 /// Bytes of the longest form that has these parts.
@@ -87,11 +89,10 @@ pub(in crate::http) async fn receive_json(
         return Err(other_body(operation));
     };
     let bounds = BodyBounds::plain(MAX_JSON_BYTES);
-    let authorized = authorize(state, &parts, operation).await;
-    let admitted = authorized.and_then(|caller| admit(state, &parts, caller, false, bounds));
-    let (mut admitted, body) = or_drain(admitted, &parts, body)?;
+    let caller = authorize(state, &parts, operation).await?;
+    let mut admitted = admit(state, &parts, caller, false, bounds)?;
     let bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.permit);
-    let bytes = collect(bounded).await?;
+    let bytes = without_byte_order_mark(collect(bounded).await?);
     if !bytes.is_empty() {
         content_type::require_json(&parts.headers)?;
     }
@@ -108,16 +109,14 @@ pub(in crate::http) async fn receive_whole(
 ) -> Result<Received<Bytes>, Fault> {
     let (parts, body) = request.into_parts();
     let operation = operations::matched(&parts.extensions)?;
-    let WholeBody { bounds, check_headers } = WholeBody::of(operation, state)?;
-    let decide = async {
-        let caller = authorize(state, &parts, operation).await?;
-        check_headers(&parts.headers)?;
-        admit(state, &parts, caller, true, bounds)
-    };
-    let (mut admitted, body) = or_drain(decide.await, &parts, body)?;
+    let WholeBody { bounds, check_headers, is_json } = WholeBody::of(operation, state)?;
+    let caller = authorize(state, &parts, operation).await?;
+    check_headers(&parts.headers)?;
+    let mut admitted = admit(state, &parts, caller, true, bounds)?;
     let bounded = BoundedBody::new(body, bounds, state.config.http.body_timeout, &mut admitted.permit);
     let bytes = collect(bounded).await?;
-    Ok(received(admitted, bytes, &parts))
+    let body = if is_json { without_byte_order_mark(bytes) } else { bytes };
+    Ok(received(admitted, body, &parts))
 }
 
 /// Receives a request whose body, if it has one, is discarded.
@@ -128,13 +127,11 @@ pub(in crate::http) async fn receive_without_body(
     state: &GatewayState,
     request: Request,
 ) -> Result<Received<()>, Fault> {
-    let (parts, body) = request.into_parts();
+    let (parts, _) = request.into_parts();
     let operation = operations::matched(&parts.extensions)?;
     let (Body::None | Body::Unsupported { .. }) = operation.body else {
         return Err(other_body(operation));
     };
-    // A caller that sends a body all the same still gets its answer.
-    drain::rest(body);
     let caller = authorize(state, &parts, operation).await?;
     let is_job = operation.makes_job == MakesJob::Always;
     let admitted = admit(state, &parts, caller, is_job, BodyBounds::plain(0))?;
@@ -147,34 +144,29 @@ fn other_body(operation: &Operation) -> Fault {
     Fault::Internal
 }
 
-/// What the headers decided, with the body that may be read now. The body of a refused request is discarded for a
-/// moment, so that a caller that is still sending reads the answer rather than a connection reset.
-fn or_drain<T>(decided: Result<T, Fault>, parts: &Parts, body: HttpBody) -> Result<(T, HttpBody), Fault> {
-    match decided {
-        Ok(decided) => Ok((decided, body)),
-        Err(fault) => {
-            drain::refused(parts, body);
-            Err(fault)
-        }
-    }
-}
-
-/// All bytes of a body. If it cannot be read to its end, the rest is discarded for a moment.
-async fn collect(mut bounded: BoundedBody<'_>) -> Result<Bytes, Fault> {
+/// All bytes of a body.
+async fn collect(bounded: BoundedBody<'_>) -> Result<Bytes, Fault> {
     let append = |mut bytes: BytesMut, chunk: Bytes| async move {
         bytes.extend_from_slice(&chunk);
         Ok(bytes)
     };
-    let read = (&mut bounded).try_fold(BytesMut::new(), append).await;
-    drain::rest(bounded.into_inner());
-    read.map(BytesMut::freeze)
+    bounded.try_fold(BytesMut::new(), append).await.map(BytesMut::freeze)
+}
+
+/// JSON without the byte order mark that some writers of Windows begin with. RFC 8259 (8.1) allows to ignore it.
+fn without_byte_order_mark(mut json: Bytes) -> Bytes {
+    if json.starts_with(BYTE_ORDER_MARK) {
+        json.advance(BYTE_ORDER_MARK.len());
+    }
+    json
 }
 
 /// The request as a whole, once its body is there.
 fn received<B>(admitted: Admitted, body: B, parts: &Parts) -> Received<B> {
     let Admitted { caller, is_job, fingerprint, mut permit } = admitted;
     permit.body_complete();
-    let job = Uuid::now_v7();
+    let assigned = parts.extensions.get().map(BwsHeaders::job);
+    let job = assigned.unwrap_or_else(Uuid::now_v7);
     record::update(|facts| {
         facts.is_received = true;
         if is_job {

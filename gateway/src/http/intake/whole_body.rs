@@ -15,6 +15,7 @@ use crate::http::operations::{Body, BodyLimit, Operation};
 pub(super) struct WholeBody {
     pub(super) bounds: BodyBounds,
     pub(super) check_headers: fn(&HeaderMap) -> Result<(), Fault>,
+    pub(super) is_json: bool,
 }
 
 impl WholeBody {
@@ -32,6 +33,7 @@ impl WholeBody {
             Body::GrpcMessage => Self {
                 bounds: BodyBounds::plain(MAX_MESSAGE_BYTES + PREFIX_BYTES),
                 check_headers: require_grpc,
+                is_json: false,
             },
             _ => {
                 tracing::error!(
@@ -48,7 +50,11 @@ impl WholeBody {
     /// what decoding takes.
     fn json(max_bytes: usize) -> Self {
         let memory = |bytes: usize| bytes.saturating_mul(12) / 5;
-        Self { bounds: BodyBounds { max_bytes, memory }, check_headers: content_type::require_json }
+        Self {
+            bounds: BodyBounds { max_bytes, memory },
+            check_headers: content_type::require_json,
+            is_json: true,
+        }
     }
 
     /// The same, but no longer than all the memory for requests allows. Waiting would not help a longer body.

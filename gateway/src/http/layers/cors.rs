@@ -6,6 +6,8 @@ use axum::Router;
 use http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::CorsLayer;
 
+use super::bws_headers;
+
 /// How long browsers may cache the answer to a preflight request. They have lower bounds of their own.
 const MAX_AGE: Duration = Duration::from_hours(1);
 /// Headers that a page may send.
@@ -18,7 +20,7 @@ const REQUEST_HEADERS: [HeaderName; 7] = [
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("x-request-id"),
 ];
-/// Headers of an answer that a page may read.
+/// Headers of an answer that a page may read, besides those of BWS.
 const ANSWER_HEADERS: [HeaderName; 8] = [
     header::LOCATION,
     header::RETRY_AFTER,
@@ -42,7 +44,7 @@ pub(in crate::http) fn allow(router: Router, origins: &[String]) -> Router {
             .allow_origin(origins)
             .allow_methods([Method::GET, Method::POST, Method::DELETE])
             .allow_headers(REQUEST_HEADERS)
-            .expose_headers(ANSWER_HEADERS)
+            .expose_headers(ANSWER_HEADERS.into_iter().chain(bws_headers::NAMES).collect::<Vec<_>>())
             .max_age(MAX_AGE),
     )
 }

@@ -1,6 +1,7 @@
 //! What is done around every request, one thing a file. `routes/router.rs` puts the layers in their order and
 //! explains it.
 
+mod bws_headers;
 mod catch_panic;
 pub(in crate::http) mod cors;
 mod match_operation;
@@ -11,6 +12,7 @@ mod request_id;
 mod trace;
 mod usage;
 
+pub(super) use self::bws_headers::{BwsHeaders, bws_headers};
 pub(super) use self::catch_panic::catch_panic;
 pub(super) use self::match_operation::match_operation;
 pub(super) use self::measure::measure;

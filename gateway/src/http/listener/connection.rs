@@ -8,14 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::response::Response;
 use faceline_shared::shutdown::CancellationToken;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Version};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
 use prometheus::{IntCounter, IntGauge};
 use rand::RngExt as _;
 use rustix::net::sockopt;
@@ -28,11 +25,11 @@ use tower::ServiceExt as _;
 
 use super::activity::{ConnectionActivity, IdleTimeouts};
 use super::proxies::{ProxyHeaderError, TrustedProxies};
-use super::request_body::RequestBody;
 use super::tracked_body::TrackedBody;
 use super::tracked_stream::TrackedStream;
 use crate::accounts::SourceAddress;
 use crate::admission::ClientConnection;
+use crate::http::protocol::Protocols;
 
 /// The time between the announcement that a connection closes (HTTP/2 GOAWAY) and the moment when it is cut. A
 /// connection closes because it was idle for too long or is too old, or because the process shuts down.
@@ -50,7 +47,7 @@ const AGE_FACTORS: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 /// What all connections of a listener share.
 #[derive(Clone)]
 pub(super) struct ConnectionHandler {
-    pub(super) builder: Builder<TokioExecutor>,
+    pub(super) protocols: Protocols,
     pub(super) router: Router,
     /// `None` for a listener without TLS.
     pub(super) tls: Option<TlsAcceptor>,
@@ -146,10 +143,9 @@ impl ConnectionHandler {
             headers: self.header_timeout,
         };
         let client_connection = Arc::new(ClientConnection::default());
-        let service = service_fn(|request: Request<Incoming>| {
+        let service = |mut request: Request<Body>| {
             let in_progress = activity.begin_request();
             let (version, caller) = (request.version(), self.proxies.caller(source, request.headers()));
-            let mut request = request.map(|body| RequestBody::new(body, activity.begin_body()));
             request.extensions_mut().insert(client_connection.next_request());
             request.extensions_mut().insert(SourceAddress::from(caller));
             let answer = self.router.clone().oneshot(request);
@@ -163,9 +159,11 @@ impl ConnectionHandler {
                 }
                 Ok::<_, Infallible>(response.map(|body| TrackedBody::new(body, activity)))
             }
-        });
+        };
         let stream = TrackedStream::new(stream, Arc::clone(activity));
-        let mut connection = pin!(self.builder.serve_connection(TokioIo::new(stream), service));
+        let closing = CancellationToken::new();
+        let serving = self.protocols.serve(stream, service, || activity.begin_body(), &closing);
+        let mut connection = pin!(serving);
         let mut overdue = pin!(activity.idle_for_too_long(Duration::ZERO, timeouts));
         let mut aged = pin!(sleep(self.max_age.mul_f64(rand::rng().random_range(AGE_FACTORS))));
         // The end is announced with the next answer; or by GOAWAY, or by closing.
@@ -218,7 +216,7 @@ impl ConnectionHandler {
             // HTTP/2 callers learn that requests which they send from now on are not handled. The connection does not
             // wait for the rest of a request, nor for a caller that does not read its answer.
             is_announced = true;
-            connection.as_mut().graceful_shutdown();
+            closing.cancel();
             overdue.set(activity.idle_for_too_long(CLOSE_GRACE, next_timeouts));
         }
     }

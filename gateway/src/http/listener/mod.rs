@@ -7,7 +7,6 @@ mod activity;
 mod connection;
 mod open_files;
 mod proxies;
-mod request_body;
 pub(in crate::http) mod server;
 pub(in crate::http) mod tls;
 mod tracked_body;

@@ -7,11 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use faceline_shared::settings::HttpSettings;
 use faceline_shared::shutdown::CancellationToken;
 use futures_util::FutureExt as _;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use prometheus::IntCounter;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,31 +23,17 @@ use super::proxies::TrustedProxies;
 use super::tls::{Certificate, TlsError};
 use crate::http::GatewayState;
 use crate::http::layers::cors;
+use crate::http::protocol::Protocols;
 use crate::http::routes::router::router;
 
 /// The pause after the system could not accept a connection, for example because the limit of open files is reached.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// After this time without a frame an HTTP/2 peer is sent a PING, and after the same time without an answer it is
-/// given up.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Connections that the system queues until they are accepted; it may have a lower limit of its own
 /// (`net.core.somaxconn`). A connection that finds the queue full is tried again after a second, which would make a
 /// short burst slow.
 const BACKLOG: u32 = 4096;
 /// At a shutdown, requests in progress have the time of a job's deadline and this much more.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
-/// The smallest buffer that hyper accepts, in bytes.
-const MIN_BUFFER_BYTES: usize = 8 << 10;
-/// Header fields of a request.
-const MAX_HEADERS: usize = 100;
-/// HTTP/2 requests that a caller reset before they were accepted: more close the connection ("rapid reset",
-/// CVE-2023-44487).
-const MAX_PENDING_RESETS: usize = 20;
-/// HTTP/2 requests that this side reset because of protocol errors: more close the connection.
-const MAX_ERROR_RESETS: usize = 100;
-/// Bytes of an HTTP/2 answer that are buffered while its caller does not read.
-const MAX_SEND_BUFFER_BYTES: usize = 64 << 10;
-
 /// The public listener.
 pub struct Server {
     listener: TcpListener,
@@ -94,7 +77,7 @@ impl Server {
         let certificate = settings.tls.as_ref().map(load).transpose()?;
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         let connections = ConnectionHandler {
-            builder: builder(settings),
+            protocols: Protocols::new(settings),
             router: cors::allow(router(Arc::clone(&state)), &settings.cors_origins),
             tls,
             proxies: TrustedProxies::new(settings),
@@ -227,29 +210,6 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-fn builder(settings: &HttpSettings) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // hyper's time for headers starts when the connection becomes idle. `ConnectionActivity` starts it with their first byte.
-        .header_read_timeout(None)
-        .max_headers(MAX_HEADERS)
-        // All headers of a request must fit into the buffer.
-        .max_buf_size(settings.max_header_bytes.max(MIN_BUFFER_BYTES));
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_INTERVAL)
-        .max_concurrent_streams(settings.max_streams)
-        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-        .max_local_error_reset_streams(MAX_ERROR_RESETS)
-        .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
-        .max_header_list_size(u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX));
-    builder
 }
 
 /// Whether an error of `accept` belongs to one connection rather than to the listener.

@@ -19,9 +19,9 @@ const REPLAYED: &str = "Idempotency-Replayed";
 pub(super) const RETRY_AFTER: &str = "Retry-After";
 pub(super) const LOCATION: &str = "Location";
 pub(super) const CHALLENGE: &str = "WWW-Authenticate";
-/// Headers that BWS adds to answers that succeed.
+/// Headers that BWS adds to every answer.
 const BWS: [(&str, &str); 4] = [
-    ("jobid", "The id of the job."),
+    ("jobid", "The id of the job, or of the refusal in the log."),
     ("bws-version", "The version of the service."),
     ("response-time-ms", "Milliseconds that the request took."),
     ("reference-number", "As it came."),

@@ -126,6 +126,9 @@ fn response(fault: &Fault, text: &str, family: Family) -> Response {
     if family != Family::BiometricServices && *fault == Fault::Unauthenticated {
         response = response.header_ref(CHALLENGE, headers::reference_to(CHALLENGE));
     }
+    if family == Family::Bws {
+        response = headers::add_bws(response);
+    }
     headers::add_common(response, !matches!(fault, Fault::Unauthenticated | Fault::Forbidden(_))).build()
 }
 

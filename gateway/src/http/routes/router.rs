@@ -14,7 +14,6 @@ use super::{biometric, bws, docs, face_liveness, health, sessions, signing};
 use crate::fault::Fault;
 use crate::http::family::Family;
 use crate::http::grpc::{health as grpc_health, reflection};
-use crate::http::intake::drain;
 use crate::http::{GatewayState, answer, layers};
 
 /// The router of the public listener.
@@ -25,10 +24,12 @@ pub(in crate::http) fn router(state: Arc<GatewayState>) -> Router {
     routes(&state.config.http, &state.readiness)
         .into_iter()
         .fold(Router::new(), |router, route| route.add_to(router))
-        .fallback(async |request| refuse(request, &Fault::NotFound("there is nothing at this path".into())))
-        .method_not_allowed_fallback(async |request| refuse(request, &Fault::MethodNotAllowed))
+        .fallback(async |request| refuse(&request, &Fault::NotFound("there is nothing at this path".into())))
+        .method_not_allowed_fallback(async |request| refuse(&request, &Fault::MethodNotAllowed))
         // Innermost: the answer to a panic passes all other layers like every other answer.
         .layer(from_fn(layers::catch_panic))
+        // Outside of `catch_panic`: errors of all kinds have these headers, too. Inside of `trace`, whose span it completes.
+        .layer(from_fn(layers::bws_headers))
         // Outside of `catch_panic`: a request that ended in a panic has a usage record. Inside of all layers that add
         // headers, as the record is written before the answer is complete. Inside of `record`, whose facts it reads.
         .layer(from_fn_with_state(Arc::clone(&state), layers::usage))
@@ -65,10 +66,8 @@ fn routes(settings: &HttpSettings, readiness: &Readiness) -> Vec<Route> {
 }
 
 /// Answers a request for which there is no route.
-fn refuse(request: Request, fault: &Fault) -> Response {
-    let (parts, body) = request.into_parts();
-    drain::refused(&parts, body);
-    match Family::of_request(parts.uri.path(), &parts.headers) {
+fn refuse(request: &Request, fault: &Fault) -> Response {
+    match Family::of_request(request.uri().path(), request.headers()) {
         Family::Grpc => {
             answer::refused(&Fault::NotImplemented("there is no such method".into()), Family::Grpc)
         }

@@ -8,7 +8,7 @@ use faceline_gateway_store::rate::redis::RedisRates;
 use faceline_gateway_store::rate::{Rate, RateLimiter as _, Terms};
 use faceline_gateway_store::redis::RedisStore;
 use faceline_gateway_store::sessions::Insertion;
-use faceline_gateway_store::{StoreError, Stores};
+use faceline_gateway_store::{ClientBounds, StoreError, Stores};
 use faceline_shared::blob::redis::RedisBlobs;
 use faceline_shared::blob::{BlobError, BlobStore as _};
 use faceline_shared::settings::ClientTls;
@@ -38,7 +38,11 @@ impl Users {
     /// Uses each of them once, with a change.
     async fn change(&self) -> Result<(), String> {
         let said = |error: &dyn std::fmt::Display| error.to_string();
-        self.store.sessions.create(&name(), bytes("x"), HOUR, later()).await.map_err(|error| said(&error))?;
+        self.store
+            .sessions
+            .create(&name(), bytes("x"), HOUR, later(), &ClientBounds::NONE)
+            .await
+            .map_err(|error| said(&error))?;
         let key = Uuid::new_v4().to_string();
         self.blobs.put(&key, Bytes::from_static(b"x"), MINUTE).await.map_err(|error| said(&error))?;
         assert_eq!(self.blobs.get(&key).await.map_err(|error| said(&error))?.unwrap(), "x");
@@ -86,7 +90,7 @@ async fn a_change_that_the_old_master_made_is_not_made_again_by_the_new_one() {
     let face = Uuid::new_v4();
     // The old master makes the change and hands it on, its answer is lost, and the new master is asked again.
     name.mute();
-    let adding = store.sessions.add_face(&session, face, bytes("x"), 2);
+    let adding = store.sessions.add_face(&session, face, bytes("x"), 2, &ClientBounds::NONE);
     let failover = async {
         until(async || two.control(&["KEYS", "*answer*"]).await.lines().nth(2).map(drop)).await;
         name.redirect(two.address());
@@ -108,7 +112,8 @@ async fn an_address_that_stays_with_the_replica_is_wrong_and_says_so_at_once() {
     one.hand_over_to(&two).await;
     for _ in 0..20 {
         let begun = Instant::now();
-        let refused = users.store.sessions.create(&name(), bytes("x"), HOUR, later()).await;
+        let refused =
+            users.store.sessions.create(&name(), bytes("x"), HOUR, later(), &ClientBounds::NONE).await;
         assert!(matches!(&refused, Err(StoreError::Unfit(said)) if said.contains("replica")), "{refused:?}");
         assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     }

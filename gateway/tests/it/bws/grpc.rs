@@ -171,7 +171,7 @@ async fn two_people_are_not_recognised_without_liveness_either() {
 }
 
 #[tokio::test]
-async fn what_is_told_besides_stands_in_the_trailers() {
+async fn what_is_told_besides_stands_before_and_behind_the_message() {
     let gateway = Gateway::start(Workers::able()).await;
     for (reference, echoed) in [(Some("job, \"17\""), "job, \"17\""), (Some(""), ""), (None, "")] {
         let headers: Vec<_> =
@@ -184,8 +184,10 @@ async fn what_is_told_besides_stands_in_the_trailers() {
         assert_eq!(trailer("bws-version"), env!("CARGO_PKG_VERSION"));
         assert!(trailer("response-time-ms").parse::<u64>().is_ok());
         assert_eq!(trailer("reference-number"), echoed);
-        assert!(!answer.headers.contains_key("jobid"));
-        for name in ["date", "x-request-id", "ratelimit-limit"] {
+        for name in ["jobid", "bws-version", "reference-number"] {
+            assert_eq!(answer.headers[name], answer.trailers[name], "{name}");
+        }
+        for name in ["response-time-ms", "date", "x-request-id", "ratelimit-limit"] {
             assert!(answer.headers.contains_key(name), "{name}");
         }
         assert_eq!(answer.headers["content-type"], "application/grpc");

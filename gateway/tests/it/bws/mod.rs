@@ -2,6 +2,7 @@
 
 mod admitted;
 mod grpc;
+mod headers;
 mod health;
 mod permissions;
 mod rest;

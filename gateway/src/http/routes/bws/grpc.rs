@@ -8,7 +8,6 @@ use http::StatusCode;
 use prost::Message;
 use tokio::time::{Instant, timeout_at};
 
-use super::headers::AnswerHeaders;
 use super::rest::refuse_video;
 use crate::fault::Fault;
 use crate::http::family::Family;
@@ -18,6 +17,7 @@ use crate::http::grpc::reply::reply;
 use crate::http::grpc::timeout::deadline;
 use crate::http::intake::content_type::is_grpc;
 use crate::http::intake::receive::receive_whole;
+use crate::http::layers::BwsHeaders;
 use crate::http::routes::route::Route;
 use crate::http::{GatewayState, answer, operations};
 use crate::proto::v1::{
@@ -57,7 +57,8 @@ async fn unary<Q: Message + Default, A: Message>(
     request: Request,
     service: impl AsyncFnOnce(Q, &RequestContext) -> Result<A, Fault>,
 ) -> Response {
-    let headers = AnswerHeaders::of(&request);
+    let headers = request.extensions().get().cloned();
+    let headers: BwsHeaders = headers.unwrap_or_else(|| BwsHeaders::of(request.headers()));
     let is_grpc = is_grpc(request.headers());
     let is_compressed = is_compressed(request.headers());
     let accepts_gzip = accepts_gzip(request.headers());
@@ -72,7 +73,7 @@ async fn unary<Q: Message + Default, A: Message>(
         let (message, mut received) = before(deadline, receive).await?;
         received.context.timeout = deadline.map(|deadline| deadline.duration_since(Instant::now()));
         let answer = service(message, &received.context).await?;
-        reply(&answer, headers.finish(&received.context), accepts_gzip)
+        reply(&answer, headers.now(), accepts_gzip)
     };
     answered.await.unwrap_or_else(|fault| {
         let mut response = answer::refused(&fault, Family::Grpc);

@@ -1,8 +1,6 @@
-//! Handlers of BWS: `rest` with `json`, the bodies that it reads, and `grpc`. `headers` are those that both add to
-//! answers.
+//! Handlers of BWS: `rest` with `json`, the bodies that it reads, and `grpc`.
 
 mod grpc;
-mod headers;
 mod json;
 mod rest;
 

@@ -7,7 +7,6 @@ use axum::response::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::headers::AnswerHeaders;
 use super::json::{self, DetectionBody, VerificationBody};
 use crate::fault::Fault;
 use crate::http::family::Family;
@@ -60,13 +59,10 @@ where
     B: DeserializeOwned + Send + 'static,
     A: Serialize,
 {
-    let headers = AnswerHeaders::of(&request);
     let answered = async {
         let Received { body, context, permit: _permit, .. } = receive_whole(state, request).await?;
         let body = json::read(body).await?;
-        let mut response = answer::text(crate::families::json::answer(&service(body, &context).await?)?);
-        response.headers_mut().extend(headers.finish(&context));
-        Ok(response)
+        Ok(answer::text(crate::families::json::answer(&service(body, &context).await?)?))
     };
     answered.await.unwrap_or_else(|fault| answer::refused(&fault, Family::Bws))
 }

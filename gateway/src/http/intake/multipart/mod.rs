@@ -1,33 +1,30 @@
 //! Decodes multipart bodies while they arrive.
 //!
 //! Everything is bounded: the number of parts, the headers of a part, a text, a picture. Parts that the operation
-//! does not read are dropped as they arrive.
+//! does not read, or that have no name, are dropped as they arrive. `parser` finds the parts, `part_headers` reads
+//! their headers.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker, ready};
+mod parser;
+mod part_headers;
+
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, StreamExt as _};
-use multer::{Field, Multipart};
+use futures_util::Stream;
 
+use self::parser::Parser;
+use self::part_headers::PartHeaders;
 use crate::families::form::{Form, Kind, Role, Schema};
 use crate::fault::Fault;
 
 /// Parts of one body.
 const MAX_PARTS: usize = 100;
-/// Bytes that may arrive before a part's headers are complete.
-const MAX_PART_HEADER_BYTES: usize = 16 << 10;
 /// Bytes of a part that is no picture.
 const MAX_TEXT_BYTES: usize = 128 << 10;
 /// A part that reaches this size reserves the address space for the largest one. Reserved space takes memory only
 /// where it is written to, while a buffer that grows step by step leaves its previous allocations behind: half as
 /// much again as was admitted.
 const LARGE_PART_BYTES: usize = 1 << 20;
-/// The parser takes all bytes that are ready, and searches everything it holds again with each chunk. Chunks of this
-/// size bound both.
-const CHUNK_BYTES: usize = 16 << 10;
 
 /// Reads a whole body. `length` is its size in bytes, where the caller sends it.
 ///
@@ -44,47 +41,31 @@ pub async fn decode<S>(
 where
     S: Stream<Item = Result<Bytes, Fault>> + Send + Unpin,
 {
-    let header_bytes_left = Arc::new(AtomicUsize::new(0));
-    let chunks = SmallChunks {
-        body,
-        rest: Bytes::new(),
-        has_yielded: true,
-        header_bytes_left: Arc::clone(&header_bytes_left),
-    };
-    let mut parts = Multipart::new(chunks, boundary);
+    let mut parser = Parser::new(body, &boundary);
     let mut form = Form::new(schema);
     let mut left = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     for _ in 0..=MAX_PARTS {
-        header_bytes_left.store(MAX_PART_HEADER_BYTES, Ordering::Relaxed);
-        let Some(mut field) = parts.next_field().await.map_err(fault)? else {
-            return Ok(form);
-        };
-        header_bytes_left.store(usize::MAX, Ordering::Relaxed);
-        match field.name().and_then(|name| schema.role(name)) {
-            Some(role) => {
-                check_coding(&field)?;
-                let expected = left.filter(|_| matches!(role, Role::Picture(_)));
-                let bytes = read(&mut field, role, max_picture, expected).await?;
-                left = left.map(|left| left.saturating_sub(bytes.len()));
-                form.insert(role, bytes)?;
-            }
-            None => while field.chunk().await.map_err(fault)?.is_some() {},
-        }
+        let Some(headers) = parser.next_part().await? else { return Ok(form) };
+        // A part without a name is none of the form.
+        let Some(role) = headers.name.as_deref().and_then(|name| schema.role(name)) else { continue };
+        check_coding(&headers)?;
+        let expected = left.filter(|_| matches!(role, Role::Picture(_)));
+        let bytes = read(&mut parser, role, max_picture, expected).await?;
+        left = left.map(|left| left.saturating_sub(bytes.len()));
+        form.insert(role, bytes)?;
     }
     Err(Fault::Invalid(format!("more than {MAX_PARTS} parts")))
 }
 
 /// Refuses a part with a transfer coding, which RFC 7578 (4.7) has deprecated. Without this check the caller would
 /// read that its picture is none.
-fn check_coding(field: &Field<'_>) -> Result<(), Fault> {
-    let Some(coding) = field.headers().get("content-transfer-encoding") else {
-        return Ok(());
-    };
+fn check_coding(headers: &PartHeaders) -> Result<(), Fault> {
     let plain = ["binary", "8bit", "7bit"];
-    if plain.iter().any(|plain| coding.as_bytes().eq_ignore_ascii_case(plain.as_bytes())) {
+    let Some(coding) = &headers.coding else { return Ok(()) };
+    if plain.iter().any(|plain| coding.eq_ignore_ascii_case(plain)) {
         return Ok(());
     }
-    let name = field.name().unwrap_or_default();
+    let name = headers.name.as_deref().unwrap_or_default();
     Err(Fault::Invalid(format!(
         "`{name}`: Content-Transfer-Encoding is not supported, send the bytes as they are"
     )))
@@ -92,18 +73,21 @@ fn check_coding(field: &Field<'_>) -> Result<(), Fault> {
 
 /// Reads a part. `expected` is the number of bytes that are left of the body, where that is known and the part is a
 /// picture.
-async fn read(
-    field: &mut Field<'_>,
+async fn read<S>(
+    parser: &mut Parser<S>,
     role: Role,
     max_picture: usize,
     expected: Option<usize>,
-) -> Result<Bytes, Fault> {
+) -> Result<Bytes, Fault>
+where
+    S: Stream<Item = Result<Bytes, Fault>> + Unpin,
+{
     let (name, limit) = match role {
         Role::Picture(name) => (name, max_picture),
         Role::Object(name) | Role::Document(name) | Role::Value(name, _) => (name, MAX_TEXT_BYTES),
     };
     let mut bytes = BytesMut::new();
-    while let Some(chunk) = field.chunk().await.map_err(fault)? {
+    while let Some(chunk) = parser.chunk().await? {
         if bytes.len() + chunk.len() > limit {
             return Err(Fault::TooLarge { limit, place: format!(" in `{name}`") });
         }
@@ -118,57 +102,6 @@ async fn read(
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes.freeze())
-}
-
-fn fault(error: multer::Error) -> Fault {
-    match error {
-        multer::Error::StreamReadFailed(inner) => match inner.downcast() {
-            Ok(fault) => *fault,
-            Err(inner) => Fault::Invalid(format!("the body cannot be read: {inner}")),
-        },
-        malformed => Fault::Invalid(format!("malformed multipart body: {malformed}")),
-    }
-}
-
-/// Hands a body to the parser in small chunks, and yields after each: the parser takes all that is ready before it
-/// parses. Counts the bytes that arrive while the parser reads a part's headers.
-struct SmallChunks<S> {
-    body: S,
-    /// What was received of the body and not handed on.
-    rest: Bytes,
-    has_yielded: bool,
-    /// Bytes that the headers of the current part may still have; `usize::MAX` while its content is read.
-    header_bytes_left: Arc<AtomicUsize>,
-}
-
-impl<S: Stream<Item = Result<Bytes, Fault>> + Unpin> Stream for SmallChunks<S> {
-    type Item = Result<Bytes, Fault>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if !self.has_yielded {
-            self.has_yielded = true;
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        while self.rest.is_empty() {
-            match ready!(self.body.poll_next_unpin(context)) {
-                Some(Ok(bytes)) => self.rest = bytes,
-                other => return Poll::Ready(other),
-            }
-        }
-        let length = self.rest.len().min(CHUNK_BYTES);
-        let chunk = self.rest.split_to(length);
-        let allowed = self.header_bytes_left.load(Ordering::Relaxed);
-        if allowed == 0 {
-            let message = format!("the headers of a part have more than {MAX_PART_HEADER_BYTES} bytes");
-            return Poll::Ready(Some(Err(Fault::Invalid(message))));
-        }
-        if allowed != usize::MAX {
-            self.header_bytes_left.store(allowed.saturating_sub(length), Ordering::Relaxed);
-        }
-        self.has_yielded = false;
-        Poll::Ready(Some(Ok(chunk)))
-    }
 }
 
 /// A fuzz target: decodes arbitrary bytes that arrive in chunks of the size that the first byte says. The decoder
@@ -234,7 +167,7 @@ mod tests {
         while let Some(size) = sizes.next().filter(|_| !rest.is_empty()) {
             chunks.push(Ok(rest.split_to((*size).min(rest.len()))));
         }
-        let max_polls = 100 + 10 * (chunks.len() + body.len() / CHUNK_BYTES);
+        let max_polls = 100 + 10 * chunks.len();
         run(decode(futures_util::stream::iter(chunks), "b".into(), None, &SCHEMA, usize::MAX), max_polls)
     }
 

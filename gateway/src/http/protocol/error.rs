@@ -1,0 +1,4 @@
+//! Why a connection ended early.
+
+/// Why a connection, or one answer over it, ended early.
+pub(in crate::http) type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
