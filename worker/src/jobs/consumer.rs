@@ -334,7 +334,9 @@ impl Consumer {
     ) -> Option<OwnedSemaphorePermit> {
         let wanted = if quarantined { self.all_slots } else { 1 };
         let slots = Arc::clone(&self.slots).acquire_many_owned(wanted);
-        period.ending.run_until_cancelled(slots).await?.ok()
+        let slots = period.ending.run_until_cancelled(slots).await?.ok()?;
+        // Both may have happened before this task ran again.
+        (!period.ending.is_cancelled()).then_some(slots)
     }
 
     /// Whether nobody waits for the answer any more.

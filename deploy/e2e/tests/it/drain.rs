@@ -140,11 +140,11 @@ async fn jobs_that_are_given_back_again_and_again_are_done_and_never_quarantined
         let left = (JOBS - done - taken) as u64;
         until("the others are sent ahead", async || site.ready(&Queue::Interactive).await == left).await;
         shutdown.cancel();
-        handler.permits.add_permits(2);
-        timeout(TIMEOUT, consumer).await.expect("the worker does not end").unwrap();
         done += 2;
         until("the others are back", async || site.ready(&Queue::Interactive).await == (JOBS - done) as u64)
             .await;
+        handler.permits.add_permits(2);
+        timeout(TIMEOUT, consumer).await.expect("the worker does not end").unwrap();
         assert!(!metrics.encode().contains("faceline_worker_redelivered_total{"), "{}", metrics.encode());
     }
 
