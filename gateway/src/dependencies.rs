@@ -18,6 +18,8 @@ use crate::fault::BusyCause;
 
 /// How often queues and stores are polled.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the state of the broker's connections is read, which asks nobody.
+const BROKER_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The queues whose depth is measured.
 const MEASURED_QUEUES: [Queue; 5] =
     [Queue::Interactive, Queue::Replay, Queue::Quarantine, Queue::Results, Queue::DeadLetters];
@@ -78,7 +80,7 @@ impl Dependencies {
         reply_to: watch::Receiver<Option<String>>,
     ) {
         tokio::join!(
-            self.follow_broker(reply_to),
+            self.follow_broker(&services, reply_to),
             self.check_store(&services, &*store),
             self.check_blobs(&services),
             self.check_objects(&objects),
@@ -86,13 +88,22 @@ impl Dependencies {
         );
     }
 
-    async fn follow_broker(&self, mut reply_to: watch::Receiver<Option<String>>) {
+    /// The broker is met while jobs can be published and their results come back.
+    async fn follow_broker(&self, services: &SharedServices, mut reply_to: watch::Receiver<Option<String>>) {
+        let mut polls = interval(BROKER_POLL_INTERVAL);
         loop {
-            let is_connected = reply_to.borrow_and_update().is_some();
-            let away = || Standing::Degraded("the broker is not connected".into());
-            self.broker.report(if is_connected { Standing::Met } else { away() });
-            if reply_to.changed().await.is_err() {
-                return;
+            let has_reply_queue = reply_to.borrow_and_update().is_some();
+            self.broker.report(match services.broker.health().standing() {
+                Standing::Met if !has_reply_queue => Standing::Degraded("the reply queue is not open".into()),
+                standing => standing,
+            });
+            tokio::select! {
+                changed = reply_to.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                _ = polls.tick() => (),
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Whether gateways and workers can open what the others seal.
 //!
 //! Each process announces the fingerprints of its data keys, at its start, when its key file changes, and from time to time. So both
-//! ends know of different keys before the first job. A process that agrees with nobody at the other end is not ready: a gateway
+//! ends know of different keys before the first job. A process whose keys match those of no known peer at the other end is not ready: a gateway
 //! refuses jobs at once, and a worker leaves them to others. If it agrees with some and not with others, the others are wrong, and
 //! it goes on.
 
@@ -29,9 +29,9 @@ use crate::telemetry::Metrics;
 const KEYS: u8 = 3;
 /// How often it is checked whether something is to be announced.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
-/// A process that knows of nobody at the other end announces its keys this often.
-const LONELY_INTERVAL: Duration = Duration::from_secs(2);
-/// A process that knows of others announces its keys this often.
+/// A process that knows no peer at the other end announces its keys this often.
+const DISCOVERY_INTERVAL: Duration = Duration::from_secs(2);
+/// A process that knows peers announces its keys this often.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(15);
 /// A process that has announced nothing for this time has ended.
 const PEER_TTL: Duration = Duration::from_secs(45);
@@ -58,8 +58,8 @@ struct KeyAnnouncement {
     active: KeyFingerprint,
     /// The keys that open.
     keys: Vec<KeyFingerprint>,
-    /// Whether the process knows of nobody at the other end, and wants to.
-    asks: bool,
+    /// Whether peers are to announce their keys at once, because the process knows none.
+    wants_reply: bool,
 }
 
 impl KeyAnnouncement {
@@ -120,9 +120,9 @@ impl AgreementMetrics {
 }
 
 impl KeyAgreement {
-    /// Of a process that asks nobody, because both ends are in it or because it is a test.
+    /// The agreement of a process that holds both ends, or of a test: nothing is announced.
     #[must_use]
-    pub fn assumed(ring: KeyRing) -> Self {
+    pub fn always_agreed(ring: KeyRing) -> Self {
         Self(Arc::new(AgreementState {
             ring,
             agrees: watch::Sender::new(true),
@@ -132,7 +132,7 @@ impl KeyAgreement {
         }))
     }
 
-    /// Announces the keys of a process, and hears those of others, until the broker is closed. The readiness condition `keys`
+    /// Announces the keys of a process, and receives those of others, until the broker is closed. The readiness condition `keys`
     /// shows the result. Over the embedded broker both ends have the same keys, and nothing is announced.
     ///
     /// # Panics
@@ -140,7 +140,7 @@ impl KeyAgreement {
     pub async fn start(role: Role, services: &SharedServices) -> Self {
         let ring = services.keys.data.clone();
         if services.settings.broker.url.is_embedded() {
-            return Self::assumed(ring);
+            return Self::always_agreed(ring);
         }
         let agreement = Self(Arc::new(AgreementState {
             ring,
@@ -151,14 +151,14 @@ impl KeyAgreement {
         }));
         let condition = services.readiness.condition("keys");
         condition.set(true);
-        let heard = services.broker.announcements().await;
+        let announcements = services.broker.announcements().await;
         let watch =
             KeyWatch { role, agreement: agreement.clone(), broker: services.broker.clone(), condition };
-        tokio::spawn(watch.run(heard));
+        tokio::spawn(watch.run(announcements));
         agreement
     }
 
-    /// Whether the process agrees with at least one at the other end, or knows of none.
+    /// Whether the keys match those of at least one peer at the other end, or no peer is known.
     #[must_use]
     pub fn holds(&self) -> bool {
         *self.0.agrees.borrow()
@@ -197,7 +197,7 @@ impl KeyAgreement {
     }
 }
 
-/// Announces keys and hears those of others.
+/// Announces keys and receives those of others.
 struct KeyWatch {
     role: Role,
     agreement: KeyAgreement,
@@ -210,15 +210,15 @@ struct KeyWatch {
 struct Peers(HashMap<Uuid, (KeyAnnouncement, Instant)>);
 
 impl Peers {
-    /// Takes note of an announcement of the other end.
-    fn hear(&mut self, announcement: KeyAnnouncement) {
+    /// Records an announcement of the other end.
+    fn record(&mut self, announcement: KeyAnnouncement) {
         if self.0.len() < MAX_PEERS || self.0.contains_key(&announcement.from) {
             self.0.insert(announcement.from, (announcement, Instant::now()));
         }
     }
 
     fn forget_ended(&mut self) {
-        self.0.retain(|_, (_, heard)| heard.elapsed() < PEER_TTL);
+        self.0.retain(|_, (_, received)| received.elapsed() < PEER_TTL);
     }
 
     /// The processes that have other keys.
@@ -228,7 +228,7 @@ impl Peers {
 }
 
 impl KeyWatch {
-    async fn run(self, mut heard: mpsc::Receiver<Bytes>) {
+    async fn run(self, mut announcements: mpsc::Receiver<Bytes>) {
         let from = Uuid::new_v4();
         let mut peers = Peers::default();
         let mut announced: Option<(KeyAnnouncement, Instant)> = None;
@@ -236,22 +236,22 @@ impl KeyWatch {
         let mut check = interval(CHECK_INTERVAL);
         loop {
             tokio::select! {
-                body = heard.recv() => {
+                body = announcements.recv() => {
                     let Some(body) = body else { return };
                     let Some(announcement) = KeyAnnouncement::decode(&body) else { continue };
                     if announcement.role == self.role {
                         continue;
                     }
-                    is_asked |= announcement.asks;
-                    peers.hear(announcement);
+                    is_asked |= announcement.wants_reply;
+                    peers.record(announcement);
                 }
                 _ = check.tick() => {
                     peers.forget_ended();
                     let ring = &self.agreement.0.ring;
-                    let asks = peers.0.is_empty();
+                    let wants_reply = peers.0.is_empty();
                     let (active, keys) = (ring.fingerprint(), ring.fingerprints());
-                    let announcement = KeyAnnouncement { from, role: self.role, active, keys, asks };
-                    let pause = if asks { LONELY_INTERVAL } else { ANNOUNCE_INTERVAL };
+                    let announcement = KeyAnnouncement { from, role: self.role, active, keys, wants_reply };
+                    let pause = if wants_reply { DISCOVERY_INTERVAL } else { ANNOUNCE_INTERVAL };
                     let is_due = announced.as_ref().is_none_or(|(last, at)| {
                         at.elapsed() >= pause || (last.active, &last.keys) != (active, &announcement.keys)
                     });
@@ -297,7 +297,7 @@ mod tests {
             role: Role::Worker,
             active: ring.fingerprint(),
             keys: ring.fingerprints(),
-            asks: false,
+            wants_reply: false,
         }
     }
 
@@ -338,9 +338,9 @@ mod tests {
     async fn who_agrees_with_one_of_several_is_right() {
         let [ours, theirs] = [(); 2].map(|()| KeyRing::generate().unwrap());
         let mut peers = Peers::default();
-        peers.hear(announcement(&theirs));
+        peers.record(announcement(&theirs));
         assert_eq!((peers.disagreeing(&ours).len(), peers.0.len()), (1, 1));
-        peers.hear(announcement(&ours));
+        peers.record(announcement(&ours));
         assert_eq!((peers.disagreeing(&ours).len(), peers.0.len()), (1, 2));
     }
 }

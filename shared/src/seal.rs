@@ -108,7 +108,7 @@ struct RingKey {
     fingerprint: KeyFingerprint,
 }
 
-/// Tells keys apart without telling anything of them: 64 bits of an HMAC under the key. It covers the key's id, since a record
+/// Identifies a key without revealing it: 64 bits of an HMAC under the key. It covers the key's id, since a record
 /// names its key by the id.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct KeyFingerprint(u64);

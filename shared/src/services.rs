@@ -51,7 +51,6 @@ impl SharedServices {
         let broker = broker::open(&settings.broker)?;
         let blobs =
             SealedBlobs::new(blob::open(settings.blobs_url(), settings.blobs_tls())?, keys.data.clone());
-        let metrics = Metrics::new();
         broker::export_health(&broker, &metrics);
         let readiness = Readiness::with_metrics(&metrics);
         Ok(Self { keys, broker, blobs, metrics, readiness, settings })

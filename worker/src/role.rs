@@ -175,8 +175,7 @@ async fn check_connections(
         let mut interval = tokio::time::interval(CHECK_INTERVAL);
         loop {
             interval.tick().await;
-            let away = || Standing::Degraded("the broker is not connected".into());
-            broker.report(if services.broker.is_connected() { Standing::Met } else { away() });
+            broker.report(services.broker.health().standing());
         }
     };
     let check_blobs = async || -> Infallible {

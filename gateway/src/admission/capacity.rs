@@ -30,7 +30,7 @@ const MEMORY_SAMPLES: f64 = 64.0;
 const MIN_PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_SERVICE_TIMES: u32 = 8;
 /// For this long after a busy sample, the share of other gateways is known. Later they may have become idle.
-const FRESH: Duration = Duration::from_secs(10);
+const SAMPLE_VALIDITY: Duration = Duration::from_secs(10);
 /// A shorter service time is taken for this one: workers report whole milliseconds.
 const MIN_SERVICE: Duration = Duration::from_micros(500);
 
@@ -116,7 +116,7 @@ impl CapacityEstimate {
     }
 
     fn is_fresh(&self, now: Instant) -> bool {
-        self.sampled_at.is_some_and(|at| now.saturating_duration_since(at) < FRESH)
+        self.sampled_at.is_some_and(|at| now.saturating_duration_since(at) < SAMPLE_VALIDITY)
     }
 
     fn record_service(&mut self, service: Duration) {
@@ -241,7 +241,7 @@ mod tests {
         let mut fixture = Fixture::new();
         fixture.answer(100, SECOND / 10, SECOND);
         fixture.assert_near(10.0);
-        fixture.now += FRESH;
+        fixture.now += SAMPLE_VALIDITY;
         fixture.assert_near(50.0);
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::fault::BusyCause;
 
 /// A client counts as present for this long after its last request, whether or not that was admitted.
-const PRESENCE: Duration = Duration::from_secs(10);
+const CLIENT_PRESENCE_TTL: Duration = Duration::from_secs(10);
 /// Fraction of the bounds that a client may use, whatever its share, while it is the only one. The rest is for the first
 /// requests of the next one: a client that comes finds room, and from then on each has its share.
 const ONLY_CLIENTS_SHARE: f64 = 0.875;
@@ -119,7 +119,7 @@ impl InFlight {
             latest => latest.as_ref().map(|(_, at)| *at),
         };
         self.total.requests > own_requests
-            || seen.is_some_and(|at| now.saturating_duration_since(at) < PRESENCE)
+            || seen.is_some_and(|at| now.saturating_duration_since(at) < CLIENT_PRESENCE_TTL)
     }
 
     fn check(
@@ -220,8 +220,8 @@ mod tests {
         // It is remembered after its answers, too.
         (0..56).for_each(|_| in_flight.remove_request(&client("a"), 100));
         (0..8).for_each(|_| in_flight.remove_request(&client("b"), 100));
-        assert_eq!(admitted(&mut in_flight, start + PRESENCE / 2, "a"), 32);
-        assert_eq!(admitted(&mut in_flight, start + PRESENCE, "a"), 56 - 32);
+        assert_eq!(admitted(&mut in_flight, start + CLIENT_PRESENCE_TTL / 2, "a"), 32);
+        assert_eq!(admitted(&mut in_flight, start + CLIENT_PRESENCE_TTL, "a"), 56 - 32);
     }
 
     #[test]

@@ -18,8 +18,8 @@ const MAX_COUNTED_ARRIVAL: Duration = Duration::from_secs(2);
 /// Upper bound of the fraction of the limit that is held back for retries that are expected now. If fewer are expected,
 /// less is held back. So retries with a reservation go first, and no worker idles for retries that do not come.
 const MAX_HELD_BACK: f64 = 0.25;
-/// A wait is a sign of busy workers from this fraction of the target on. The broker's own latency is below it.
-const BUSY_WAIT: u32 = 4;
+/// A wait is a sign of busy workers from the target divided by this on. The broker's own latency is below it.
+const BUSY_WAIT_DIVISOR: u32 = 4;
 /// A job is admitted if it is expected to wait for at most this fraction of its deadline. The rest is for its service,
 /// and for gateways that share the queue and know nothing of each other.
 const MAX_EXPECTED_WAIT: f64 = 0.5;
@@ -31,7 +31,7 @@ const UNKNOWN_CAPACITY: f64 = 10.0;
 const IDLE_TO_FORGET: Duration = Duration::from_secs(1);
 /// If jobs wait and none has been answered for this long, or for as long as answers have ever been apart, the workers
 /// are away.
-const STALL: Duration = Duration::from_secs(5);
+const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Earliest retry while the workers are away.
 const STALL_RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -81,7 +81,7 @@ impl JobLimiter {
     pub(super) fn new(now: Instant, bounds: JobBounds) -> Self {
         Self {
             limit: AimdLimit::new(now, bounds.target_wait, bounds.max_jobs),
-            capacity: CapacityEstimate::new(bounds.target_wait / BUSY_WAIT),
+            capacity: CapacityEstimate::new(bounds.target_wait / BUSY_WAIT_DIVISOR),
             reservations: RetryReservations::new(now, bounds.max_retry_after),
             bounds,
             arriving: BTreeMap::new(),
@@ -214,7 +214,7 @@ impl JobLimiter {
 
     fn are_workers_away(&self, now: Instant) -> bool {
         self.complete > 0
-            && now.saturating_duration_since(self.waiting_since) > STALL.max(self.capacity.max_pause())
+            && now.saturating_duration_since(self.waiting_since) > STALL_TIMEOUT.max(self.capacity.max_pause())
     }
 
     fn present_limit(&self, now: Instant) -> usize {

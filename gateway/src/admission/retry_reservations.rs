@@ -2,7 +2,7 @@
 //!
 //! A reservation consists of the fingerprint, by which the retry is recognised ([`RequestFingerprint`]), and a slot of
 //! 0.1 s. `Retry-After` has whole seconds, so the candidates for a refused request are the slots 1 s, 2 s, 3 s, … from
-//! now, and it gets the first one with room. The slots of any second together hold 90 % ([`RESERVABLE`]) of the capacity.
+//! now, and it gets the first one with room. The slots of any second together hold 90 % ([`RESERVABLE_FRACTION`]) of the capacity.
 //! One slot holds a tenth of that and what the gateway has room for besides: callers who are refused together return
 //! together, and queue for a moment. Under a lasting overload there is no such room. Then requests that are refused in
 //! different tenths of a second come back in different tenths, which replaces random jitter: whole seconds would round
@@ -36,9 +36,9 @@ const LATE_SLOTS: u64 = 5;
 /// Reservations up to this many slots after the present one count as expected now.
 const EARLY_SLOTS: u64 = 3;
 /// Fraction of the capacity that is reserved. The rest absorbs fluctuations.
-const RESERVABLE: f64 = 0.9;
+const RESERVABLE_FRACTION: f64 = 0.9;
 /// Prior of the show rate: it starts as if this many reservations had been used and none missed.
-const PRIOR_USED: f64 = 10.0;
+const PRIOR_USED_RESERVATIONS: f64 = 10.0;
 /// Lower bound of the show rate, so the overbooking factor is at most 50.
 const MIN_SHOW_RATE: f64 = 0.02;
 /// Refused requests without a reservation are spread over the last third of the range.
@@ -148,7 +148,7 @@ impl RetryReservations {
     ) -> RetryTime {
         let present = self.advance_to(now);
         let show_rate = self.show_rate(now);
-        let max_per_second = (room.capacity * RESERVABLE / show_rate).max(1.0);
+        let max_per_second = (room.capacity * RESERVABLE_FRACTION / show_rate).max(1.0);
         let max_per_slot = (max_per_second / SLOTS_PER_SECOND as f64 + room.free_jobs / show_rate).max(1.0);
         let first_second = (room.earliest.as_secs_f64().ceil() as u64).clamp(1, self.max_seconds);
         for seconds in first_second..=self.max_seconds {
@@ -173,7 +173,7 @@ impl RetryReservations {
 
     /// Fraction of the reservations that is used, lately: `used / (used + missed)`.
     fn show_rate(&self, now: Instant) -> f64 {
-        let used = self.used.count(now) + PRIOR_USED;
+        let used = self.used.count(now) + PRIOR_USED_RESERVATIONS;
         (used / (used + self.missed.count(now))).max(MIN_SHOW_RATE)
     }
 

@@ -59,7 +59,7 @@ impl Dispatcher {
         inline_limit: usize,
         metrics: &Metrics,
     ) -> Self {
-        let agreement = KeyAgreement::assumed(keys.clone());
+        let agreement = KeyAgreement::always_agreed(keys.clone());
         Self::start_agreeing(instance, broker, blobs, keys, agreement, inline_limit, metrics).await
     }
 

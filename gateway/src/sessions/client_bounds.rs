@@ -23,7 +23,7 @@ const WATCHED_SHARE: f64 = 0.5;
 const WARNED_SHARE: f64 = 0.9;
 
 /// The bounds of all clients.
-pub(super) struct BoundsOfClients {
+pub(super) struct ClientBoundPolicy {
     settings: LimitSettings,
     /// Limits of single clients.
     accounts: Option<Arc<Accounts>>,
@@ -33,7 +33,7 @@ pub(super) struct BoundsOfClients {
     largest_share: GaugeVec,
 }
 
-impl BoundsOfClients {
+impl ClientBoundPolicy {
     pub(super) fn new(settings: &LimitSettings, metrics: &Metrics) -> Self {
         let bounds = Self {
             settings: settings.clone(),

@@ -12,7 +12,7 @@ pub struct FaceDescription {
     pub digest: Option<String>,
     /// The kind of picture.
     pub image_type: ImageType,
-    /// `image_type` is the caller's word for a face whose template does not say it; answers leave it out.
+    /// `image_type` is claimed by the caller and not proven by the template; answers leave it out.
     #[serde(default)]
     pub image_type_is_claimed: bool,
     /// Quality of the face, as a worker scored it.
@@ -27,7 +27,7 @@ pub struct FaceDescription {
 }
 
 impl FaceDescription {
-    /// The kind of picture, where it is more than the caller's word.
+    /// The kind of picture, unless it is only claimed by the caller.
     #[must_use]
     pub fn known_image_type(&self) -> Option<ImageType> {
         (!self.image_type_is_claimed).then_some(self.image_type)

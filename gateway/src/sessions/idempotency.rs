@@ -116,9 +116,12 @@ impl IdempotencyClaim {
         log_end(self.records.complete(&self.request, answer).await);
     }
 
-    /// Ends the claim of a request that was refused and created nothing, and keeps the answer for a minute.
+    /// Ends the claim of a request that was refused and created nothing. If no earlier attempt can have created something either,
+    /// the answer is kept for a minute only.
     pub async fn refuse(mut self, answer: &impl Serialize) {
-        self.request.retention = REFUSAL_RETENTION;
+        if self.is_first {
+            self.request.retention = REFUSAL_RETENTION;
+        }
         self.complete(answer).await;
     }
 

@@ -14,7 +14,7 @@ use faceline_shared::settings::{SessionSettings, Settings};
 use faceline_shared::telemetry::Metrics;
 use tokio::sync::Notify;
 
-use super::client_bounds::BoundsOfClients;
+use super::client_bounds::ClientBoundPolicy;
 use super::ends::{EndWatch, SessionEnds};
 use super::faults::{no_session, record_fault};
 use super::follow_up::{ClearUp, EndReason, FollowUp, picture_folder};
@@ -42,7 +42,7 @@ pub struct Sessions {
     /// Longest time after a session's end at which a picture of it may still arrive in the object store.
     pub(super) last_upload_after_end: Duration,
     /// Bounds of what each client keeps.
-    pub(super) bounds: BoundsOfClients,
+    pub(super) bounds: ClientBoundPolicy,
     /// Bounds the uploads to the object store.
     pub(super) upload_slots: UploadSlots,
     pub(super) metrics: SessionMetrics,
@@ -92,7 +92,7 @@ impl Sessions {
             row_is_due: Arc::default(),
             deadline: config.jobs.deadline,
             last_upload_after_end: config.jobs.deadline + UPLOAD_GRACE,
-            bounds: BoundsOfClients::new(&config.limits, metrics),
+            bounds: ClientBoundPolicy::new(&config.limits, metrics),
             upload_slots: UploadSlots::new(),
             metrics: SessionMetrics::new(metrics),
         }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::delivery::Delivery;
 use super::message::Message;
 use super::queue::Queue;
+use crate::admin::Standing;
 
 /// Announcements that wait for one slow subscriber. Further ones are dropped for that subscriber.
 pub(super) const MAX_WAITING_ANNOUNCEMENTS: usize = 1024;
@@ -110,6 +111,21 @@ impl BrokerHealth {
             (None, Some(reason)) => Some(format!("the broker blocks publishers: {reason}")),
             (None, None) if !self.is_connected => Some("the broker is not connected".to_owned()),
             (None, None) => None,
+        }
+    }
+
+    /// What this means for readiness. Wrong settings of this process make it not ready. Queues are shared, so queues that are not as
+    /// they must be degrade all processes alike, as an alarm does, and a broker that is away.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let is_misconfigured = self
+            .problem
+            .as_ref()
+            .is_some_and(|problem| problem.needs_operator() && !matches!(problem, BrokerError::Topology(_)));
+        match self.detail() {
+            None => Standing::Met,
+            Some(detail) if is_misconfigured => Standing::Unmet(detail),
+            Some(detail) => Standing::Degraded(detail),
         }
     }
 }

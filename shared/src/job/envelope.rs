@@ -104,7 +104,7 @@ pub enum MessageError {
 impl MessageError {
     /// Whether a process of a newer build, or one with other keys, may read the message.
     #[must_use]
-    pub fn is_for_others(&self) -> bool {
+    pub fn is_deferrable(&self) -> bool {
         matches!(self, Self::Version(_) | Self::OtherKeys(_) | Self::NewerPayload(_))
     }
 }
@@ -449,12 +449,12 @@ mod tests {
             matches!(error, MessageError::OtherKeys(key) if key == Some(ring.fingerprint())),
             "{error:?}"
         );
-        assert!(error.is_for_others() && error.to_string().contains(&ring.fingerprint().to_string()));
+        assert!(error.is_deferrable() && error.to_string().contains(&ring.fingerprint().to_string()));
 
         let mut changed = envelope;
         changed.payload[60] ^= 1;
         let error = changed.open(&ring).unwrap_err();
-        assert!(matches!(error, MessageError::Seal(_)) && !error.is_for_others(), "{error:?}");
+        assert!(matches!(error, MessageError::Seal(_)) && !error.is_deferrable(), "{error:?}");
 
         #[derive(Serialize)]
         enum Newer {
@@ -462,7 +462,7 @@ mod tests {
         }
         let newer = JobEnvelope::seal_payload(routing(), &Newer::Dream { nights: 1 }, &ring).unwrap();
         let error = newer.open(&ring).unwrap_err();
-        assert!(matches!(error, MessageError::NewerPayload(_)) && error.is_for_others(), "{error:?}");
+        assert!(matches!(error, MessageError::NewerPayload(_)) && error.is_deferrable(), "{error:?}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub enum RedisServerError {
 
 /// What an error says about the connection on which it came.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Symptom {
+pub(super) enum ConnectionEffect {
     /// The connection broke. The request may have been executed.
     Broken,
     /// There was no answer in time.
@@ -38,7 +38,7 @@ pub(super) enum Symptom {
     Other,
 }
 
-impl Symptom {
+impl ConnectionEffect {
     pub(super) fn of(error: &RedisError) -> Self {
         if error.is_timeout() {
             return Self::Late;
@@ -72,7 +72,7 @@ impl RedisServerError {
     /// The error for one that came from the server or the connection.
     pub(super) fn of(error: &RedisError) -> Self {
         let said = error.to_string();
-        if Symptom::of(error) == Symptom::NotMaster {
+        if ConnectionEffect::of(error) == ConnectionEffect::NotMaster {
             return Self::NotMaster(said);
         }
         match (error.kind(), code(error)) {
@@ -106,31 +106,31 @@ mod tests {
 
     #[test]
     fn a_failover_is_recognised_in_whatever_it_is_wrapped() {
-        for (answer, symptom) in [
-            ("READONLY You can't write against a read only replica.", Symptom::NotMaster),
+        for (answer, effect) in [
+            ("READONLY You can't write against a read only replica.", ConnectionEffect::NotMaster),
             (
                 "READONLY You can't write against a read only replica. script: 6e, on @user_script:3.",
-                Symptom::NotMaster,
+                ConnectionEffect::NotMaster,
             ),
             (
                 "ERR Error running script (call to f_6e): @user_script:1: @user_script: 1: -READONLY You can't write against a \
                  read only replica.",
-                Symptom::NotMaster,
+                ConnectionEffect::NotMaster,
             ),
             (
                 "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-                Symptom::NotMaster,
+                ConnectionEffect::NotMaster,
             ),
-            ("MOVED 3999 127.0.0.1:6381", Symptom::NotMaster),
-            ("LOADING Redis is loading the dataset in memory", Symptom::Unavailable),
-            ("CLUSTERDOWN The cluster is down", Symptom::Unavailable),
-            ("NOREPLICAS Not enough good replicas to write.", Symptom::TryAgain),
-            ("TRYAGAIN Multiple keys request during rehashing of slot", Symptom::TryAgain),
-            ("ERR unknown command 'READONLY'", Symptom::Other),
-            ("NOSCRIPT No matching script.", Symptom::Other),
-            ("OOM command not allowed when used memory > 'maxmemory'.", Symptom::Other),
+            ("MOVED 3999 127.0.0.1:6381", ConnectionEffect::NotMaster),
+            ("LOADING Redis is loading the dataset in memory", ConnectionEffect::Unavailable),
+            ("CLUSTERDOWN The cluster is down", ConnectionEffect::Unavailable),
+            ("NOREPLICAS Not enough good replicas to write.", ConnectionEffect::TryAgain),
+            ("TRYAGAIN Multiple keys request during rehashing of slot", ConnectionEffect::TryAgain),
+            ("ERR unknown command 'READONLY'", ConnectionEffect::Other),
+            ("NOSCRIPT No matching script.", ConnectionEffect::Other),
+            ("OOM command not allowed when used memory > 'maxmemory'.", ConnectionEffect::Other),
         ] {
-            assert_eq!(Symptom::of(&error(answer)), symptom, "{answer}");
+            assert_eq!(ConnectionEffect::of(&error(answer)), effect, "{answer}");
         }
     }
 

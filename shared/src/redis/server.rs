@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::connect::{Connector, assert_master};
-use super::error::{RedisServerError, Symptom};
+use super::error::{RedisServerError, ConnectionEffect};
 use super::timeouts::RedisTimeouts;
 use super::url::RedisUrl;
 use crate::settings::ClientTls;
@@ -162,12 +162,12 @@ impl RedisServer {
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
-        let symptom = Symptom::of(&error);
-        if symptom != Symptom::Other {
+        let effect = ConnectionEffect::of(&error);
+        if effect != ConnectionEffect::Other {
             self.give_up(generation).await;
         }
         // A late request is not repeated: its caller has waited long enough.
-        let repeat = !matches!(symptom, Symptom::Other | Symptom::Late);
+        let repeat = !matches!(effect, ConnectionEffect::Other | ConnectionEffect::Late);
         Err(Failure { error: RedisServerError::of(&error), repeat })
     }
 

@@ -28,7 +28,7 @@ pub struct HttpSettings {
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
     /// The gateway closes a connection without a request in progress after this time, even if the caller sends HTTP/2 pings or
-    /// does not read its answers. It must be above the time for which a balancer keeps idle connections, which is 600 s at most.
+    /// does not read its answers. It must be above the time for which a balancer keeps idle connections, which is usually 600 s or less.
     #[serde(with = "humantime_serde")]
     pub idle_timeout: Duration,
     /// The gateway gives up a body that makes no progress for this time.
@@ -46,7 +46,7 @@ pub struct HttpSettings {
     /// If this is not set: 5 s, and 0 s for a loopback listener.
     #[serde(with = "humantime_serde")]
     pub shutdown_delay: Option<Duration>,
-    /// Networks of the proxies whose word about a caller's address is taken: the headers `Forwarded` and `X-Forwarded-For`, and
+    /// Networks of the proxies that may state the caller's address: in the headers `Forwarded` and `X-Forwarded-For`, and
     /// with `proxy_protocol` the PROXY protocol. From other addresses they are ignored.
     pub trusted_proxies: Vec<Network>,
     /// Whether each connection from `trusted_proxies` begins with a header of the PROXY protocol (version 1 or 2). Connections from

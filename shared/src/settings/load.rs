@@ -80,6 +80,7 @@ const SNIPPET: &str = " |";
 
 /// Whether the value of this setting may be a secret, or a URL with one.
 fn may_be_secret(key: &str) -> bool {
-    let name = key.rsplit('.').next().unwrap_or_default();
+    // Elements of lists are numbered.
+    let name = key.rsplit('.').find(|part| part.parse::<usize>().is_err()).unwrap_or_default();
     ["url", "endpoint", "key", "secret", "password", "token"].iter().any(|word| name.contains(word))
 }

@@ -73,7 +73,7 @@ impl Consumer {
         Self {
             replier: Replier::new(Arc::clone(&publisher), keys.clone(), metrics.clone()),
             quarantine: Quarantine::new(publisher),
-            agreement: KeyAgreement::assumed(keys.clone()),
+            agreement: KeyAgreement::always_agreed(keys.clone()),
             keys,
             fetcher: TaskFetcher { blobs },
             clock_skew: ClockSkew::new(metrics.smallest_age.clone()),
@@ -202,7 +202,7 @@ impl Consumer {
             }
             Err(error) => {
                 let span = tracing::info_span!("job", job = %head.id);
-                let refuse = self.leave_to_others(&delivery, head, &error, &period, &deferred);
+                let refuse = self.defer_or_answer(&delivery, head, &error, &period, &deferred);
                 settle(&delivery, refuse.instrument(span).await).await;
             }
         }
@@ -216,7 +216,7 @@ impl Consumer {
 
     /// Gives a job that this worker cannot read back to a worker that may, or answers it when its time is running out. That does
     /// not depend on how often workers died with it: this worker does not run it.
-    async fn leave_to_others(
+    async fn defer_or_answer(
         &self,
         delivery: &Delivery,
         head: JobHead,
@@ -230,7 +230,7 @@ impl Consumer {
         if self.is_unwanted(head.id, reply_to) {
             return Settlement::Ack;
         }
-        if !error.is_for_others() {
+        if !error.is_deferrable() {
             tracing::error!(%error, "a job does not open");
             return self.replier.reply(&head, reply_to, &Err(JobFailure::Internal), Duration::ZERO).await;
         }

@@ -17,9 +17,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The pause of a job while as many jobs pause as may: long enough that the queue does not spin, short enough that other jobs
 /// behind it are not held up.
-const CROWDED_PAUSE: Duration = Duration::from_millis(25);
+const PAUSE_WITHOUT_PLACE: Duration = Duration::from_millis(25);
 /// What is known of a job is forgotten this long after it first came.
-const MEMORY: Duration = Duration::from_secs(300);
+const ENTRY_TTL: Duration = Duration::from_secs(300);
 
 /// What becomes of a deferred job.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -60,7 +60,7 @@ impl DeferredJobs {
         let place = self.places.try_acquire();
         let pause = match place {
             Ok(_) => FIRST_PAUSE.saturating_mul(1 << job.times.min(10)).min(LONGEST_PAUSE),
-            Err(_) => CROWDED_PAUSE,
+            Err(_) => PAUSE_WITHOUT_PLACE,
         };
         ending.run_until_cancelled(tokio::time::sleep(pause.min(left))).await;
         Deferral::GiveBack
@@ -69,7 +69,7 @@ impl DeferredJobs {
     /// Counts a delivery of the job. Returns what was known before.
     fn note(&self, id: JobId) -> DeferredJob {
         let mut jobs = self.lock();
-        jobs.retain(|_, job| job.first.elapsed() < MEMORY);
+        jobs.retain(|_, job| job.first.elapsed() < ENTRY_TTL);
         let job = jobs.entry(id).or_insert_with(|| DeferredJob { first: Instant::now(), times: 0 });
         let before = *job;
         job.times = job.times.saturating_add(1);

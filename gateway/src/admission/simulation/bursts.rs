@@ -47,7 +47,7 @@ fn an_overload_is_forgotten_within_seconds() {
 fn among_callers_who_come_again_a_burst_does_not_wait_for_long() {
     let scenario = Scenario { until: 30.0, bursts: &[(33.0, 60)], retrying: 0.3, ..TWO_CORES };
     let burst = &scenario.run().bursts[0];
-    assert!(burst.admitted >= 30 && burst.longest_told() <= 3, "{burst:?}");
+    assert!(burst.admitted >= 30 && burst.longest_retry_after() <= 3, "{burst:?}");
     assert!(burst.answered.len() == 60 && burst.last_answer() <= 4.0, "{burst:?}");
 }
 
@@ -67,7 +67,7 @@ fn who_is_refused_on_an_idle_service_is_told_how_long_the_work_takes() {
             let report = scenario.run();
             let burst = &report.bursts[0];
             assert!(burst.admitted >= inflight_jobs.min(50), "{burst:?}");
-            assert!((1..=2).contains(&burst.longest_told()), "{burst:?}");
+            assert!((1..=2).contains(&burst.longest_retry_after()), "{burst:?}");
         }
     }
 }
@@ -79,7 +79,7 @@ fn nobody_is_told_to_wait_for_much_longer_than_the_work_takes() {
     for bursts in all {
         let report = Scenario { bursts, ..IDLE }.run();
         let burst = report.bursts.last().unwrap();
-        assert!(burst.admitted >= 256 && burst.longest_told() <= 5, "{burst:?}");
+        assert!(burst.admitted >= 256 && burst.longest_retry_after() <= 5, "{burst:?}");
         assert!(burst.answered.len() == 300 && burst.last_answer() < 7.0, "{burst:?}");
     }
 }
@@ -105,8 +105,8 @@ fn after_a_stall_of_the_workers_a_burst_is_queued() {
 fn while_the_workers_are_away_nobody_is_asked_to_return_at_once() {
     let scenario = Scenario { bursts: &[(1.0, 256), (10.0, 50)], stalls: &[(0.5, 25.0)], ..IDLE };
     let burst = &scenario.run().bursts[1];
-    assert!(burst.admitted == 0 && burst.told.iter().take(50).all(|seconds| *seconds >= 5), "{burst:?}");
-    // They are told again until the workers are back.
+    assert!(burst.admitted == 0 && burst.retry_after_seconds.iter().take(50).all(|seconds| *seconds >= 5), "{burst:?}");
+    // They are refused again until the workers are back.
     assert_eq!(burst.answered.len(), 50, "{burst:?}");
 }
 

@@ -182,7 +182,7 @@ struct BurstReport {
     /// Admitted at the first attempt.
     admitted: usize,
     /// The `Retry-After` of the others, in seconds.
-    told: Vec<u64>,
+    retry_after_seconds: Vec<u64>,
     /// When each was answered, in seconds after the first attempt.
     answered: Vec<f64>,
 }
@@ -192,8 +192,8 @@ impl BurstReport {
         self.answered.iter().copied().fold(0.0, f64::max)
     }
 
-    fn longest_told(&self) -> u64 {
-        self.told.iter().copied().max().unwrap_or(0)
+    fn longest_retry_after(&self) -> u64 {
+        self.retry_after_seconds.iter().copied().max().unwrap_or(0)
     }
 }
 
@@ -390,7 +390,7 @@ impl Simulation {
         let retry = gateway.limiter.reserve_retry(now, &fingerprint, random);
         request.is_reserved = retry.is_reserved;
         if let Caller::Burst(index) = request.caller {
-            self.report.bursts[index].told.push(retry.after.as_secs());
+            self.report.bursts[index].retry_after_seconds.push(retry.after.as_secs());
         }
         let retry_at = time + retry.after.as_secs_f64();
         let retries_again = self.scenario.regulars > 0 || matches!(request.caller, Caller::Burst(_));

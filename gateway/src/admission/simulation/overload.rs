@@ -1,4 +1,4 @@
-//! At several times the capacity, goodput stays, waits are bounded, and callers who come as told are admitted.
+//! At several times the capacity, goodput stays, waits are bounded, and callers who retry when `Retry-After` says are admitted.
 
 use super::{Report, Scenario, THREEFOLD};
 
@@ -81,7 +81,7 @@ fn a_retry_with_a_reservation_is_admitted() {
 /// With new callers at twice the capacity, there is room for the retries of about a third of the refused. In the closed
 /// loop all of them can be served.
 #[test]
-fn nine_of_ten_who_come_as_told_are_served_where_that_can_be() {
+fn nine_of_ten_who_retry_on_time_are_served_where_that_can_be() {
     for scenario in [
         Scenario { retrying: 0.3, ..THREEFOLD },
         Scenario { retrying: 0.1, ..THREEFOLD },

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn patience_starts_anew_with_each_sign_of_life() {
+    async fn the_idle_timeout_restarts_with_each_activity() {
         let started = Instant::now();
         let silent = ConnectionActivity::new(Arc::default());
         silent.idle_for_too_long(Duration::ZERO, TIMEOUTS).await;

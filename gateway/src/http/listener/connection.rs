@@ -109,14 +109,12 @@ impl ConnectionHandler {
             () = activity.shed() => return,
             () = shutdown.close.cancelled() => return,
         };
-        // Proxies open connections in advance.
-        let is_proxy = self.proxies.include(peer);
         match begun {
             Some((source, Transport::Plain(stream))) => {
-                self.serve_http(stream, source, is_proxy, &activity, &shutdown).await;
+                self.serve_http(stream, source, &activity, &shutdown).await;
             }
             Some((source, Transport::Tls(stream))) => {
-                self.serve_http(stream, source, is_proxy, &activity, &shutdown).await;
+                self.serve_http(stream, source, &activity, &shutdown).await;
             }
             None => (),
         }
@@ -133,10 +131,11 @@ impl ConnectionHandler {
         &self,
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         source: IpAddr,
-        is_proxy: bool,
         activity: &Arc<ConnectionActivity>,
         shutdown: &ShutdownSteps,
     ) {
+        // Proxies open connections in advance, unless they open one for each caller and name it by the PROXY protocol.
+        let is_proxy = self.proxies.include(source);
         let timeouts = IdleTimeouts {
             first_request: if is_proxy { self.idle_timeout } else { self.header_timeout },
             next_request: self.idle_timeout,

@@ -36,9 +36,9 @@ const CONNECTION_HEADERS: [HeaderName; 5] = [
 ];
 
 /// Resolves when the handler begins to read a body whose caller waits for `100 Continue`.
-pub(super) struct Invitation(Option<oneshot::Receiver<()>>);
+pub(super) struct ContinueSignal(Option<oneshot::Receiver<()>>);
 
-impl Invitation {
+impl ContinueSignal {
     async fn wanted(&mut self) {
         if let Some(wanted) = &mut self.0 {
             let is_wanted = wanted.await.is_ok();
@@ -55,8 +55,8 @@ impl Invitation {
 pub(super) fn receive(
     request: Request<RecvStream>,
     drains: &ConnectionDrains,
-    is_heard: &Arc<AtomicBool>,
-) -> (Request<Body>, Invitation) {
+    received_since_ping: &Arc<AtomicBool>,
+) -> (Request<Body>, ContinueSignal) {
     let (invite, wanted) = if expects_continue(request.headers()) && !request.body().is_end_stream() {
         let (invite, wanted) = oneshot::channel();
         (Some(invite), Some(wanted))
@@ -65,17 +65,17 @@ pub(super) fn receive(
     };
     let length = content_type::length(request.headers());
     let request = request.map(|stream| {
-        let body = Http2Body::new(stream, length, invite, Arc::clone(is_heard));
+        let body = Http2Body::new(stream, length, invite, Arc::clone(received_since_ping));
         Body::new(DrainedBody::new(body, drains.clone()))
     });
-    (request, Invitation(wanted))
+    (request, ContinueSignal(wanted))
 }
 
 /// Runs the handler and sends its answer. A caller that resets the stream cancels both.
 pub(super) async fn answer<B>(
     handler: impl Future<Output = Result<Response<B>, Infallible>>,
     mut respond: SendResponse<Bytes>,
-    mut invitation: Invitation,
+    mut invitation: ContinueSignal,
 ) where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<ConnectionError>,

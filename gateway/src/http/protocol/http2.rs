@@ -72,41 +72,41 @@ impl Http2 {
         B::Error: Into<ConnectionError>,
     {
         let mut connection = self.0.handshake::<T, Bytes>(stream).await?;
-        let is_heard = Arc::new(AtomicBool::new(false));
-        let mut lost = pin!(lost(connection.ping_pong(), Arc::clone(&is_heard)));
+        let received_since_ping = Arc::new(AtomicBool::new(false));
+        let mut timed_out = pin!(peer_timed_out(connection.ping_pong(), Arc::clone(&received_since_ping)));
         let mut is_closing = false;
         loop {
             tokio::select! {
                 accepted = connection.accept() => {
                     let Some(accepted) = accepted else { return Ok(()) };
                     let (request, respond) = accepted?;
-                    let (request, invitation) = exchange::receive(request, &drains, &is_heard);
+                    let (request, invitation) = exchange::receive(request, &drains, &received_since_ping);
                     tokio::spawn(exchange::answer(service(request), respond, invitation));
                 }
                 () = closing.cancelled(), if !is_closing => {
                     is_closing = true;
                     connection.graceful_shutdown();
                 }
-                () = &mut lost => return Err("the peer does not answer".into()),
+                () = &mut timed_out => return Err("the peer does not answer".into()),
             }
         }
     }
 }
 
 /// Resolves when the peer does not answer any more.
-async fn lost(pings: Option<PingPong>, is_heard: Arc<AtomicBool>) {
+async fn peer_timed_out(pings: Option<PingPong>, received_since_ping: Arc<AtomicBool>) {
     if let Some(mut pings) = pings {
         loop {
             sleep(PING_INTERVAL).await;
             if pings.send_ping(Ping::opaque()).is_err() {
                 break;
             }
-            is_heard.store(false, Ordering::Relaxed);
+            received_since_ping.store(false, Ordering::Relaxed);
             let answered = loop {
                 match timeout(PING_INTERVAL, poll_fn(|context| pings.poll_pong(context))).await {
                     Ok(answered) => break answered,
                     // The answer is behind a long body on a slow line.
-                    Err(_) if is_heard.swap(false, Ordering::Relaxed) => (),
+                    Err(_) if received_since_ping.swap(false, Ordering::Relaxed) => (),
                     Err(_) => return,
                 }
             };

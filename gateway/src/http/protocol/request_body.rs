@@ -76,7 +76,7 @@ pub(super) struct Http2Body {
     length: Option<u64>,
     data_ended: bool,
     /// Notes that the peer is sending.
-    is_heard: Arc<AtomicBool>,
+    received_since_ping: Arc<AtomicBool>,
 }
 
 impl Http2Body {
@@ -84,9 +84,9 @@ impl Http2Body {
         stream: RecvStream,
         length: Option<u64>,
         invitation: Option<oneshot::Sender<()>>,
-        is_heard: Arc<AtomicBool>,
+        received_since_ping: Arc<AtomicBool>,
     ) -> Self {
-        Self { stream, invitation, length, data_ended: false, is_heard }
+        Self { stream, invitation, length, data_ended: false, received_since_ping }
     }
 }
 
@@ -105,7 +105,7 @@ impl Body for Http2Body {
         if !self.data_ended {
             match ready!(self.stream.poll_data(context)) {
                 Some(Ok(bytes)) => {
-                    self.is_heard.store(true, Ordering::Relaxed);
+                    self.received_since_ping.store(true, Ordering::Relaxed);
                     self.length = self.length.map(|length| length.saturating_sub(bytes.len() as u64));
                     // Fails only for a stream that has ended.
                     let _ = self.stream.flow_control().release_capacity(bytes.len());

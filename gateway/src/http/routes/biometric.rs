@@ -29,7 +29,7 @@ async fn capabilities(State(state): State<Arc<GatewayState>>, request: Request) 
     if !state.readiness.missing().is_empty() {
         return Err(Fault::NotWorking.into());
     }
-    if let Some(cause) = outage(&state.readiness) {
+    if let Some(cause) = state.submit.outage().or_else(|| outage(&state.readiness)) {
         return Err(admission::outage(cause).into());
     }
     answer::json(&state.biometric.capabilities())

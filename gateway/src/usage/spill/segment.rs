@@ -99,6 +99,13 @@ impl OpenSegment {
         self.bytes
     }
 
+    /// Deletes the file of a segment without rows.
+    pub(super) fn discard(self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(%error, path = %self.path.display(), "an empty file of deferred usage records cannot be deleted");
+        }
+    }
+
     pub(super) fn close(self, waiting: Arc<Waiting>) -> Segment {
         let rows = Vec::new();
         Segment { file: Some((self.file, self.path)), rows, count: self.rows, bytes: self.bytes, waiting }

@@ -91,7 +91,10 @@ impl SpillThread {
             None => OpenSegment::create(&self.folder)?,
         };
         let appended = segment.append(rows);
-        if appended.is_err() || segment.bytes() >= MAX_SEGMENT_BYTES {
+        if appended.is_err() && segment.bytes() == 0 {
+            // A full disk takes the file and no row. Kept, such files would use up the process's open files.
+            segment.discard();
+        } else if appended.is_err() || segment.bytes() >= MAX_SEGMENT_BYTES {
             self.close(segment);
         } else {
             self.current = Some(segment);

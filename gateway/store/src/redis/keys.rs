@@ -45,7 +45,7 @@ pub(super) fn session_key(session: &SessionName) -> String {
 pub(super) fn ledger_keys(kind: LedgerKind, client: &str) -> [String; 2] {
     let kind = match kind {
         LedgerKind::Sessions => "sessions",
-        LedgerKind::Idempotency => "once",
+        LedgerKind::Idempotency => "idempotency",
     };
     ["items", "parts"].map(|part| format!("{PREFIX}client:{kind}:{part}:{client}"))
 }

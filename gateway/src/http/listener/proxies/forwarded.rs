@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, header};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The hops of a request, the farthest first. A hop whose address is not told is `None`.
+/// The hops of a request, the farthest first. A hop without an address (`unknown`, obfuscated or malformed) is `None`.
 type Hops = Vec<Option<IpAddr>>;
 
 /// The hops that `X-Forwarded-For` lists. `None` without this header.

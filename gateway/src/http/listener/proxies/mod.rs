@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 pub(super) use self::proxy_header::ProxyHeaderError;
 
-/// The proxies whose word about a caller's address counts.
+/// The proxies that may state the caller's address.
 #[derive(Clone, Debug)]
 pub(super) struct TrustedProxies {
     networks: Arc<[Network]>,

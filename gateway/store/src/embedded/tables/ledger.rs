@@ -27,7 +27,7 @@ fn definitions(kind: Kind) -> (ItemTable, TotalTable) {
     match kind {
         Kind::Sessions => (TableDefinition::new("client_sessions"), TableDefinition::new("client_totals")),
         Kind::Idempotency => {
-            (TableDefinition::new("client_once"), TableDefinition::new("client_once_totals"))
+            (TableDefinition::new("client_idempotency"), TableDefinition::new("client_idempotency_totals"))
         }
     }
 }
