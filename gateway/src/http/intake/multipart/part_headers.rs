@@ -21,9 +21,13 @@ impl PartHeaders {
         let unfolded = text.replace("\r\n ", " ").replace("\r\n\t", " ");
         let mut headers = Self::default();
         for line in unfolded.split("\r\n").filter(|line| !line.is_empty()) {
-            let (name, value) = line.split_once(':').ok_or_else(|| {
-                Fault::Invalid("malformed multipart body: a part has a line that is no header".into())
-            })?;
+            // Control characters have no place in a header, and mean different things to different readers.
+            let is_text = line.chars().all(|character| character == '\t' || !character.is_ascii_control());
+            let Some((name, value)) = line.split_once(':').filter(|_| is_text) else {
+                return Err(Fault::Invalid(
+                    "malformed multipart body: a part has a line that is no header".into(),
+                ));
+            };
             let (name, value) = (name.trim(), value.trim());
             if name.eq_ignore_ascii_case("content-disposition") {
                 headers.name = headers.name.or_else(|| parameter(value, "name"));
@@ -117,7 +121,9 @@ mod tests {
         let headers = PartHeaders::parse(block.as_bytes()).unwrap();
         assert_eq!((headers.name.as_deref(), headers.coding.as_deref()), (Some("image"), Some("binary")));
         assert_eq!(PartHeaders::parse(b"").unwrap(), PartHeaders::default());
-        assert!(PartHeaders::parse(b"no header").is_err());
+        for block in ["no header", "a: b\0", "a: b\rc: d", "a: b\nc: d", "a: \u{7f}"] {
+            assert!(PartHeaders::parse(block.as_bytes()).is_err(), "{block:?}");
+        }
         assert!(PartHeaders::parse(b"X-Latin: \xe9\xff").is_ok());
     }
 }
