@@ -1,11 +1,12 @@
-//! Files with secrets. Only their owner and the process's groups may read them, and each change replaces the whole file in one step.
+//! Files with secrets. Only their owner and the process's groups may read them, only some of these groups may change them, and each
+//! change replaces the whole file in one step.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Gid, getegid, getgroups};
+use rustix::process::{Gid, getegid, geteuid, getgroups};
 
 /// Why a file with secrets is not used.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +19,8 @@ pub enum SecretFileError {
         /// The system's reason.
         source: io::Error,
     },
-    /// Its permissions let others than its owner and this process's groups read or change it.
+    /// Its permissions let others than its owner and this process's groups read it, or others change it than its owner and a group
+    /// that was given to this process alone.
     #[error(
         "{0} can be read or changed by others; chmod 600 it (in Kubernetes: `defaultMode: 0400` at the volume of the Secret, and \
          `fsGroup`)"
@@ -56,26 +58,61 @@ pub fn is_readable_by_others(path: &Path) -> io::Result<bool> {
     fs::metadata(path).map(|file| is_open_to_others(&file))
 }
 
-/// Whether others than the owner of a file and this process's groups may read or change it.
+/// Whether others may read or change a file than its owner and the groups that are meant to.
 ///
-/// With `fsGroup`, Kubernetes gives the files of a volume to a group of the process and lets that group read them, and change them
-/// where the volume can be written. Files of root's that another group may read are taken as well: only root can have meant that.
+/// With `fsGroup`, Kubernetes gives the files of a volume to a supplementary group of the process and lets that group read them, and
+/// change them where the volume can be written. Files of root's that another group may read are taken as well: only root can have
+/// meant that.
+///
+/// A primary group that many users share, such as `users`, may read a file but not change it: who can replace a key reads all that
+/// is sealed with it from then on. A primary group with the number of its user is that user's own.
 fn is_open_to_others(file: &Metadata) -> bool {
-    let is_own_group = || getegid().as_raw() == file.gid() || groups().contains(&file.gid());
-    are_permissions_open(file.mode(), file.uid(), is_own_group)
+    are_permissions_open(file.mode(), file.uid(), || GroupRole::of_this_process(file.gid()))
 }
 
-fn groups() -> Vec<u32> {
-    getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).collect()
+/// What a group is to a process.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum GroupRole {
+    /// Its primary group, which other users may share.
+    Primary,
+    /// Its primary group, which has the number of its user.
+    PrivatePrimary,
+    /// A supplementary group and not its primary one.
+    Supplementary,
+    /// None of its groups.
+    Foreign,
 }
 
-fn are_permissions_open(mode: u32, owner: u32, is_own_group: impl Fn() -> bool) -> bool {
+impl GroupRole {
+    fn of_this_process(group: u32) -> Self {
+        let supplementary: Vec<u32> = getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).collect();
+        Self::new(group, geteuid().as_raw(), getegid().as_raw(), &supplementary)
+    }
+
+    fn new(group: u32, user: u32, primary: u32, supplementary: &[u32]) -> Self {
+        // The primary group comes first: systems list it among the supplementary ones, too.
+        if group == primary {
+            if group == user { Self::PrivatePrimary } else { Self::Primary }
+        } else if supplementary.contains(&group) {
+            Self::Supplementary
+        } else {
+            Self::Foreign
+        }
+    }
+}
+
+fn are_permissions_open(mode: u32, owner: u32, group: impl Fn() -> GroupRole) -> bool {
     const GROUP: u32 = 0o070;
     const GROUP_READS: u32 = 0o040;
+    const GROUP_WRITES: u32 = 0o020;
     let is_for_group = match mode & GROUP {
         0 => true,
         GROUP_READS if owner == 0 => true,
-        _ => is_own_group(),
+        bits => match group() {
+            GroupRole::PrivatePrimary | GroupRole::Supplementary => true,
+            GroupRole::Primary => bits & GROUP_WRITES == 0,
+            GroupRole::Foreign => false,
+        },
     };
     mode & 0o007 != 0 || !is_for_group
 }
@@ -170,28 +207,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_may_read_what_root_gave_it_or_is_its_own() {
+    fn a_group_may_read_what_root_gave_it_or_is_its_own_and_only_some_may_change_it() {
+        use GroupRole::{Foreign, Primary, PrivatePrimary, Supplementary};
         const ROOT: u32 = 0;
         const USER: u32 = 1000;
-        for (mode, owner, is_own_group, is_open) in [
-            (0o100_600, USER, false, false),
-            (0o100_400, ROOT, false, false),
+        for (mode, owner, group, is_open) in [
+            (0o100_600, USER, Foreign, false),
+            (0o100_400, ROOT, Foreign, false),
             // A Secret with `defaultMode: 0400` and `fsGroup`; the same on a node that does not support the group.
-            (0o100_440, ROOT, true, false),
-            (0o100_440, ROOT, false, false),
+            (0o100_440, ROOT, Supplementary, false),
+            (0o100_440, ROOT, Foreign, false),
             // What the process wrote to a volume, after Kubernetes has applied `fsGroup` at the next start.
-            (0o100_660, USER, true, false),
-            (0o100_640, USER, true, false),
-            (0o100_640, USER, false, true),
-            (0o100_660, ROOT, false, true),
+            (0o100_660, USER, Supplementary, false),
+            (0o100_660, USER, PrivatePrimary, false),
+            // A group that others share may not replace keys, also not without reading them.
+            (0o100_660, USER, Primary, true),
+            (0o100_660, ROOT, Primary, true),
+            (0o100_620, USER, Primary, true),
+            (0o100_640, USER, Primary, false),
+            (0o100_640, USER, Supplementary, false),
+            (0o100_640, USER, Foreign, true),
+            (0o100_660, ROOT, Foreign, true),
             // A Secret with the default mode.
-            (0o100_644, ROOT, true, true),
-            (0o100_604, USER, true, true),
-            (0o100_602, USER, true, true),
-            (0o100_644, USER, false, true),
+            (0o100_644, ROOT, Supplementary, true),
+            (0o100_604, USER, PrivatePrimary, true),
+            (0o100_602, USER, Supplementary, true),
+            (0o100_644, USER, Foreign, true),
         ] {
-            assert_eq!(are_permissions_open(mode, owner, || is_own_group), is_open, "{mode:o} of {owner}");
+            let found = are_permissions_open(mode, owner, || group);
+            assert_eq!(found, is_open, "{mode:o} of {owner}, {group:?}");
         }
+    }
+
+    #[test]
+    fn a_primary_group_is_supplementary_in_no_case() {
+        let role = |group, user, primary| GroupRole::new(group, user, primary, &[100, 1000, 2000]);
+        assert_eq!(role(100, 1000, 100), GroupRole::Primary, "`users`");
+        assert_eq!(role(1000, 1000, 1000), GroupRole::PrivatePrimary);
+        assert_eq!(role(2000, 1000, 100), GroupRole::Supplementary);
+        assert_eq!(role(1000, 1000, 100), GroupRole::Supplementary);
+        assert_eq!(role(3000, 1000, 100), GroupRole::Foreign);
     }
 
     fn append(path: &Path, more: &str) -> Result<(), SecretFileError> {
@@ -220,7 +275,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         append(&path, "x").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(read(&path).unwrap(), "x", "the group is the process's");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(read(&path), Err(SecretFileError::Readable(_))));

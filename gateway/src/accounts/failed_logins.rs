@@ -86,8 +86,8 @@ enum Subject {
 pub(super) enum PasswordCheck {
     /// Any.
     Allowed,
-    /// Too many were wrong for this user or from this address. But the user has logged in from here before, so a password that
-    /// was found right already may pass. The time is that after which any is checked.
+    /// Too many were wrong from this address. But the user has logged in from here before, so a password that was found right
+    /// already may pass. The time is that after which any is checked.
     OnlyCached(Duration),
     /// None, for this time.
     Refused(Duration),
@@ -96,8 +96,13 @@ pub(super) enum PasswordCheck {
 /// Counts failed logins with the generic cell rate algorithm (GCRA): a subject may fail a number of times at once, and again each
 /// time a failure is forgotten.
 ///
-/// Memory is bounded: if more than 65,000 addresses fail in a minute, or 65,000 users, the earliest are forgotten. To make its own
-/// address forgotten, an attacker needs as many others.
+/// Memory is bounded: of more than 65,000 addresses that fail in a minute, or users, or pairs of both, the earliest are forgotten. To
+/// make its own address forgotten, an attacker needs as many others. To make a user forgotten, it needs as many passwords of other
+/// users that are checked, and each address has only the allowed number of those.
+///
+/// Pairs of a user and an address also count passwords that are not checked, and those cost an attacker nothing. So pairs have
+/// tables of their own, and those of users who are known at the address have one that invented names do not enter. If another pair
+/// is forgotten, the limit of the address still bounds what is checked.
 pub(super) struct FailedLogins {
     /// Time after which one more failure is allowed: the window divided by the allowed failures.
     each: Duration,
@@ -110,6 +115,10 @@ struct Tables {
     addresses: Generations<HashMap<Subject, Instant>>,
     /// Failures by user.
     users: Generations<HashMap<Subject, Instant>>,
+    /// Failures by user and address, where the user is known at the address.
+    known_pairs: Generations<HashMap<Subject, Instant>>,
+    /// Failures by user and address otherwise.
+    other_pairs: Generations<HashMap<Subject, Instant>>,
     /// Users and the addresses that they have logged in from.
     known: Generations<HashSet<(UserKey, IpAddr)>>,
 }
@@ -130,6 +139,8 @@ impl FailedLogins {
         let tables = Tables {
             addresses: Generations::new(FAILURE_WINDOW, now),
             users: Generations::new(FAILURE_WINDOW, now),
+            known_pairs: Generations::new(FAILURE_WINDOW, now),
+            other_pairs: Generations::new(FAILURE_WINDOW, now),
             known: Generations::new(KNOWN_WINDOW, now),
         };
         let each = FAILURE_WINDOW / failures_per_minute.max(1);
@@ -166,13 +177,17 @@ impl FailedLogins {
         let tables = self.tables();
         let wait = |subject| self.room(tables.until(now, subject), now).err();
         let of_user_here = wait(Subject::UserAt(user, address));
-        match wait(Subject::Passwords(address)).max(wait(Subject::User(user))) {
-            None => of_user_here.map_or(PasswordCheck::Allowed, PasswordCheck::Refused),
-            Some(wait) if of_user_here.is_none() && tables.knows(user, address) => {
-                PasswordCheck::OnlyCached(wait)
-            }
-            Some(wait) => PasswordCheck::Refused(wait),
+        let of_address = wait(Subject::Passwords(address));
+        let of_user = wait(Subject::User(user));
+        let Some(longest) = of_address.max(of_user) else {
+            return of_user_here.map_or(PasswordCheck::Allowed, PasswordCheck::Refused);
+        };
+        if of_user_here.is_some() || !tables.knows(user, address) {
+            return PasswordCheck::Refused(longest);
         }
+        // Guesses from elsewhere must not lock out a user who is at work here, also where the cache of passwords was emptied by a
+        // change of the accounts. Guesses from here are bounded by the limits of the address, and of the user at it.
+        of_address.map_or(PasswordCheck::Allowed, |_| PasswordCheck::OnlyCached(longest))
     }
 
     /// Counts a password that was not checked, or only against those found right before, and returns the answer to it. It counts
@@ -230,27 +245,29 @@ fn too_many(wait: Duration) -> Fault {
 impl Tables {
     /// The time at which all failures of a subject are forgotten.
     fn until(&self, now: Instant, subject: Subject) -> Instant {
-        let Generations { young, old, .. } = self.of(subject);
-        young.get(&subject).or_else(|| old.get(&subject)).map_or(now, |until| (*until).max(now))
+        let until = match subject {
+            Subject::ApiKeys(_) | Subject::Passwords(_) | Subject::Tokens(_) => self.addresses.get(&subject),
+            Subject::User(_) => self.users.get(&subject),
+            // The user may have become known, or unknown, since the last failure.
+            Subject::UserAt(..) => self.known_pairs.get(&subject).max(self.other_pairs.get(&subject)),
+        };
+        until.map_or(now, |until| until.max(now))
     }
 
     fn set(&mut self, now: Instant, subject: Subject, until: Instant) {
-        let table = if is_of_user(subject) { &mut self.users } else { &mut self.addresses };
+        let table = match subject {
+            Subject::ApiKeys(_) | Subject::Passwords(_) | Subject::Tokens(_) => &mut self.addresses,
+            Subject::User(_) => &mut self.users,
+            Subject::UserAt(user, address) if self.knows(user, address) => &mut self.known_pairs,
+            Subject::UserAt(..) => &mut self.other_pairs,
+        };
         table.young(now).insert(subject, until);
-    }
-
-    fn of(&self, subject: Subject) -> &Generations<HashMap<Subject, Instant>> {
-        if is_of_user(subject) { &self.users } else { &self.addresses }
     }
 
     fn knows(&self, user: UserKey, address: IpAddr) -> bool {
         let entry = (user, address);
         self.known.young.contains(&entry) || self.known.old.contains(&entry)
     }
-}
-
-fn is_of_user(subject: Subject) -> bool {
-    matches!(subject, Subject::User(_) | Subject::UserAt(..))
 }
 
 /// A collection that says how many entries it has.
@@ -282,6 +299,12 @@ impl<C: Entries> Generations<C> {
             self.since = now;
         }
         &mut self.young
+    }
+}
+
+impl Generations<HashMap<Subject, Instant>> {
+    fn get(&self, subject: &Subject) -> Option<Instant> {
+        self.young.get(subject).or_else(|| self.old.get(subject)).copied()
     }
 }
 
@@ -345,7 +368,19 @@ mod tests {
         assert_eq!(fail(alice, there), Ok(()));
         assert_eq!(check(alice, elsewhere), PasswordCheck::Refused(wait));
         failures.note_success(alice, elsewhere);
-        assert_eq!(check(alice, elsewhere), PasswordCheck::OnlyCached(wait));
+        assert_eq!(
+            check(alice, elsewhere),
+            PasswordCheck::Allowed,
+            "known there, and no guess came from there"
+        );
+        assert_eq!(fail(alice, elsewhere), Err(wait), "the user's limit");
+        assert_eq!(check(alice, elsewhere), PasswordCheck::Allowed);
+        assert_eq!(fail(alice, elsewhere), Err(wait));
+        assert_eq!(
+            check(alice, elsewhere),
+            PasswordCheck::Refused(wait),
+            "guesses from there are limited, too"
+        );
         assert_eq!(check(bob, there), PasswordCheck::Allowed);
         assert_eq!(failures.check_at(start + wait, alice, there), PasswordCheck::Allowed);
     }
@@ -376,11 +411,37 @@ mod tests {
         let most = 2 * MAX_GENERATION_ENTRIES;
         assert!(kept.addresses.young.len() + kept.addresses.old.len() <= most);
         assert!(kept.users.young.len() + kept.users.old.len() <= most);
+        assert!(kept.other_pairs.young.len() + kept.other_pairs.old.len() <= most);
         assert!(kept.known.young.len() + kept.known.old.len() <= most);
         drop(kept);
         let nobody = UserKey(u64::MAX);
         let check = |source: &SourceAddress| failures.check_at(start, nobody, *source);
         assert!(sources[most..].iter().all(|source| check(source) != PasswordCheck::Allowed));
         assert_eq!(check(&sources[0]), PasswordCheck::Allowed);
+    }
+
+    #[test]
+    fn a_flood_of_invented_names_makes_neither_a_user_forgotten_nor_one_at_work() {
+        let failures = FailedLogins::new(2);
+        let [alice, bob] = ["alice", "bob"].map(|name| failures.user(name));
+        let [here, there, elsewhere] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"].map(source);
+        let wait = Duration::from_secs(30);
+        let start = Instant::now();
+        for _ in 0..2 {
+            assert_eq!(failures.try_count(start, CredentialKind::Password(alice), there), Ok(()));
+        }
+        failures.note_success(bob, here);
+        for _ in 0..2 {
+            failures.count_unchecked(bob, here, wait);
+        }
+        for name in 0..3 * MAX_GENERATION_ENTRIES as u64 {
+            failures.count_unchecked(UserKey(name), here, wait);
+        }
+        let kept = failures.tables();
+        assert!(kept.other_pairs.young.len() + kept.other_pairs.old.len() <= 2 * MAX_GENERATION_ENTRIES);
+        drop(kept);
+        let refused = |user, at| matches!(failures.check_at(start, user, at), PasswordCheck::Refused(_));
+        assert!(refused(alice, elsewhere) && refused(alice, there));
+        assert!(refused(bob, here));
     }
 }

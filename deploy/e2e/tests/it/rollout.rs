@@ -245,7 +245,7 @@ async fn secrets_that_the_own_group_may_read_are_taken() {
         }
     };
     Process::start("faceline-gateway", &settings).await.terminate().await;
-    for mode in [0o440, 0o660, 0o400] {
+    for mode in [0o440, 0o640, 0o400] {
         let (code, log) = start(mode).await;
         assert_eq!(code, Some(0), "{mode:o}: {log}");
     }

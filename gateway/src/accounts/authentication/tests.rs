@@ -271,6 +271,33 @@ async fn guesses_from_many_addresses_at_one_user_are_limited() {
     assert_eq!(by_password(&accounts, "bob", &bob, from(20)).await, Ok("bank".into()), "another user");
 }
 
+#[tokio::test]
+async fn guesses_from_elsewhere_lock_out_no_user_at_work_when_the_accounts_change() {
+    let mut installation = Installation::new();
+    installation.config.limits.failed_logins = 3;
+    let added = installation.run("add --client bank --kind basic --user alice --permissions match");
+    let alice = shown(&added, "password");
+    let accounts = installation.accounts();
+    assert_eq!(by_password(&accounts, "alice", &alice, from(1)).await, Ok("bank".into()));
+    for last in 10..13 {
+        let answer = by_password(&accounts, "alice", "guess", from(last)).await;
+        assert_eq!(answer, Err(Fault::Unauthenticated));
+    }
+    // The new table of accounts begins with an empty cache of passwords.
+    installation.run("add --client shop --id other --permissions match");
+    let before = accounts.table();
+    (0..2).for_each(|_| accounts.poll());
+    assert!(!Arc::ptr_eq(&before, &accounts.table()));
+    assert!(is_too_many(&by_password(&accounts, "alice", &alice, from(20)).await), "not known there");
+    assert_eq!(by_password(&accounts, "alice", &alice, from(1)).await, Ok("bank".into()), "known here");
+
+    // Wrong ones from here get the answer that they get anywhere, and are limited.
+    for _ in 0..3 {
+        assert!(is_too_many(&by_password(&accounts, "alice", "guess", from(1)).await));
+    }
+    assert!(is_too_many(&by_password(&accounts, "alice", &alice, from(1)).await));
+}
+
 #[test]
 fn a_bws_key_is_not_sealed_with_keys_that_nobody_has() {
     let mut installation = Installation::new();
