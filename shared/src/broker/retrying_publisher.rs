@@ -58,9 +58,9 @@ impl Publish for RetryingPublisher {
         for _ in 0..MAX_RETRIES {
             match self.attempt(queue, message).await {
                 Published::Unknown => (),
-                known @ (Published::Accepted | Published::Returned | Published::Blocked) => return known,
-                // This attempt stored nothing, but an earlier one may have.
-                Published::Full | Published::Unreachable => return Published::Unknown,
+                known @ (Published::Accepted | Published::Returned) => return known,
+                // Trying again is of no use now, and an earlier attempt may have stored the message.
+                Published::Full | Published::Blocked | Published::Unreachable => return Published::Unknown,
             }
         }
         Published::Unknown
@@ -121,7 +121,7 @@ mod tests {
             (&[Full], Full, 1),
             (&[Unreachable], Unreachable, 1),
             (&[Blocked], Blocked, 1),
-            (&[Unknown, Blocked], Blocked, 2),
+            (&[Unknown, Blocked], Unknown, 2),
             (&[Unknown, Accepted], Accepted, 2),
             (&[Unknown, Unknown, Accepted], Accepted, 3),
             (&[Unknown, Unknown, Unknown, Accepted], Unknown, 3),

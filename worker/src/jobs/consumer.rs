@@ -35,7 +35,8 @@ use super::task_runner::JobTimes;
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// How long ids of cancelled jobs are kept: the longest time that a job may wait.
 const CANCELLED_JOB_TTL: Duration = Duration::from_secs(120);
-/// Giving back what is in progress when the drain is over takes at most this time.
+/// Giving back what is in progress when the drain is over takes at most this time. Longer than the broker's adapter publishes a
+/// message again before it uses a nack (3 s): a connection that ends earlier counts as a failed attempt.
 const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Most ids of cancelled jobs that are kept.
 const MAX_CANCELLED_JOBS: usize = 10_000;
@@ -100,39 +101,64 @@ impl Consumer {
     }
 
     /// Takes up to `prefetch` jobs at a time until `shutdown`. Then gives back the jobs that have not started, finishes
-    /// those that have, and after the time for that gives back the rest. While the handler is unavailable, or the gateways have other keys, it has no streams, so
-    /// that other workers get the jobs.
+    /// those that have, and after the time for that gives back the rest. While the handler is unavailable, or the gateways have
+    /// other keys, it has no streams, so that other workers get the jobs.
     pub async fn run(self, prefetch: u16, shutdown: CancellationToken) {
-        let consumer = Arc::new(self);
-        let deferred = Arc::new(DeferredJobs::new(prefetch));
+        let drain = self.drain;
         let tasks = TaskTracker::new();
         let drain_over = CancellationToken::new();
-        let mut announcements = consumer.broker.announcements().await;
-        let mut availability = consumer.handler.availability();
+        // Also cancelled if the broker is closed without a shutdown.
+        let stopping = shutdown.child_token();
+        let consuming = async {
+            Arc::new(self).take_jobs_until(&stopping, prefetch, &drain_over, &tasks).await;
+            stopping.cancel();
+            tasks.close();
+            tasks.wait().await;
+        };
+        let mut consuming = std::pin::pin!(consuming);
+        // The closing of the streams is part of the drain, so that it does not add to the time of the shutdown.
+        let drain = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(drain).await;
+        };
+        tokio::select! {
+            biased;
+            () = &mut consuming => return,
+            () = drain => {}
+        }
+        tracing::warn!(jobs = tasks.len(), "jobs are left to other workers, because jobs.drain is over");
+        drain_over.cancel();
+        // An error means that the broker is away, and will return the jobs by itself.
+        let _ = timeout(GIVE_BACK_TIMEOUT, consuming).await;
+    }
+
+    /// Takes jobs, whenever the handler is available and the keys agree, until `stopping` or until the broker is closed.
+    async fn take_jobs_until(
+        self: Arc<Self>,
+        stopping: &CancellationToken,
+        prefetch: u16,
+        drain_over: &CancellationToken,
+        tasks: &TaskTracker,
+    ) {
+        let deferred = Arc::new(DeferredJobs::new(prefetch));
+        let mut announcements = self.broker.announcements().await;
+        let mut availability = self.handler.availability();
         loop {
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => break,
-                () = async { tokio::join!(availability.until(true), consumer.agreement.until(true)); } => {}
+                () = stopping.cancelled() => return,
+                () = async { tokio::join!(availability.until(true), self.agreement.until(true)); } => {}
                 Some(body) = announcements.recv() => {
-                    consumer.note_cancellation(&body);
+                    self.note_cancellation(&body);
                     continue;
                 }
             }
-            let period = ConsumingPeriod::new(&shutdown, &drain_over);
-            let taken = Arc::clone(&consumer)
-                .take_jobs(prefetch, &period, &mut announcements, &deferred, &tasks)
-                .await;
+            let period = ConsumingPeriod::new(stopping, drain_over);
+            let taken =
+                Arc::clone(&self).take_jobs(prefetch, &period, &mut announcements, &deferred, tasks).await;
             if taken.is_break() {
-                break;
+                return;
             }
-        }
-        tasks.close();
-        if timeout(consumer.drain, tasks.wait()).await.is_err() {
-            tracing::warn!(jobs = tasks.len(), "jobs are left to other workers, because jobs.drain is over");
-            drain_over.cancel();
-            // An error means that the broker is away, and will return the jobs by itself.
-            let _ = timeout(GIVE_BACK_TIMEOUT, tasks.wait()).await;
         }
     }
 
@@ -235,7 +261,10 @@ impl Consumer {
             return self.replier.reply(&head, reply_to, &Err(JobFailure::Internal), Duration::ZERO).await;
         }
         self.agreement.report(error);
-        if deferred.defer(head.id, head.budget(), &period.ending).await == Deferral::GiveBack {
+        if let Some(expired) = expired(&head) {
+            return self.replier.reply(&head, reply_to, &Err(expired), Duration::ZERO).await;
+        }
+        if deferred.defer(&head, &period.ending).await == Deferral::GiveBack {
             self.metrics.deferred.inc();
             return if period.ending.is_cancelled() { give_back(period).await } else { Settlement::GiveBack };
         }
@@ -273,10 +302,8 @@ impl Consumer {
             return Settlement::Ack;
         }
         self.clock_skew.record(envelope);
-        let age = head.age();
-        if age > head.budget() + CLOCK_TOLERANCE {
-            let expired = Err(JobFailure::Expired { age_ms: age.as_millis() as u64 });
-            return self.replier.reply(&head, reply_to, &expired, Duration::ZERO).await;
+        if let Some(expired) = expired(&head) {
+            return self.replier.reply(&head, reply_to, &Err(expired), Duration::ZERO).await;
         }
 
         let fetching = Instant::now();
@@ -351,6 +378,13 @@ impl Consumer {
         }
         false
     }
+}
+
+/// The failure of a job whose time is over.
+fn expired(job: &JobHead) -> Option<JobFailure> {
+    let age = job.age();
+    (age > job.budget().saturating_add(CLOCK_TOLERANCE))
+        .then(|| JobFailure::Expired { age_ms: age.as_millis() as u64 })
 }
 
 /// Returns how to settle a job that was not done, once the streams are closed. It would come back to this worker before.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use faceline_shared::job::JobId;
+use faceline_shared::job::{JobHead, JobId};
 use faceline_shared::shutdown::CancellationToken;
 use tokio::sync::Semaphore;
 
@@ -18,7 +18,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The pause of a job while as many jobs pause as may: long enough that the queue does not spin, short enough that other jobs
 /// behind it are not held up.
 const PAUSE_WITHOUT_PLACE: Duration = Duration::from_millis(25);
-/// What is known of a job is forgotten this long after it first came.
+/// What is known of a job is forgotten this long after it first came. Longer than a job may wait, so that a duplicate of an
+/// answered job does not start anew.
 const ENTRY_TTL: Duration = Duration::from_secs(300);
 
 /// What becomes of a deferred job.
@@ -49,12 +50,18 @@ impl DeferredJobs {
         Self { jobs: Mutex::default(), places: Semaphore::new(usize::from(prefetch / 2).max(1)) }
     }
 
-    /// Pauses with a job whose caller waits for `budget` in all, unless `ending` comes first.
-    pub(super) async fn defer(&self, id: JobId, budget: Duration, ending: &CancellationToken) -> Deferral {
-        let job = self.note(id);
-        let left = (budget / 2).saturating_sub(job.first.elapsed());
+    /// Pauses with a job, at most until `ending`, or has it answered if half of its time is over.
+    ///
+    /// The job's age counts what it waited in the queue. It compares two machines' clocks and is too small if the gateway's is
+    /// ahead, so the time since this worker first had the job counts as well.
+    pub(super) async fn defer(&self, head: &JobHead, ending: &CancellationToken) -> Deferral {
+        let left = (head.budget() / 2).saturating_sub(head.age());
         if left.is_zero() {
-            self.lock().remove(&id);
+            return Deferral::Answer;
+        }
+        let job = self.note(head.id);
+        let left = left.min((head.budget() / 2).saturating_sub(job.first.elapsed()));
+        if left.is_zero() {
             return Deferral::Answer;
         }
         let place = self.places.try_acquire();
@@ -83,30 +90,57 @@ impl DeferredJobs {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
     use futures_util::FutureExt as _;
     use uuid::Uuid;
 
     use super::*;
 
+    /// A job that was published `age` ago.
+    fn job(budget: Duration, age: Duration) -> JobHead {
+        let published = (SystemTime::now() - age).duration_since(UNIX_EPOCH).unwrap();
+        JobHead {
+            version: 1,
+            id: Uuid::now_v7(),
+            budget_ms: budget.as_millis() as u64,
+            published_at: published.as_millis() as u64,
+        }
+    }
+
     #[tokio::test]
     async fn a_job_is_answered_after_half_its_time_and_paused_before() {
         let (deferred, ending) = (DeferredJobs::new(8), CancellationToken::new());
-        let (id, budget) = (Uuid::now_v7(), Duration::from_millis(600));
+        let budget = Duration::from_millis(600);
+        // By this machine's clock the job is published only later.
+        let head = JobHead { published_at: u64::MAX, ..job(budget, Duration::ZERO) };
         let started = Instant::now();
         let mut pauses = 0;
-        while deferred.defer(id, budget, &ending).await == Deferral::GiveBack {
+        while deferred.defer(&head, &ending).await == Deferral::GiveBack {
             pauses += 1;
         }
         assert!((Duration::from_millis(300)..budget).contains(&started.elapsed()), "{:?}", started.elapsed());
         // 100 ms, and what is left of the other 200 ms.
         assert_eq!(pauses, 2);
-        assert!(deferred.lock().is_empty());
+        // A duplicate of the job gets no time of its own.
+        assert_eq!(deferred.defer(&head, &ending).now_or_never(), Some(Deferral::Answer));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_waited_for_half_its_time_in_the_queue_is_answered_at_once() {
+        let (deferred, ending) = (DeferredJobs::new(8), CancellationToken::new());
+        let seconds = Duration::from_secs;
+        let late = job(seconds(30), seconds(16));
+        assert_eq!(deferred.defer(&late, &ending).now_or_never(), Some(Deferral::Answer));
+        let early = job(seconds(30), seconds(14));
+        assert_eq!(deferred.defer(&early, &ending).now_or_never(), None);
     }
 
     #[tokio::test]
     async fn the_end_ends_all_pauses() {
         let (deferred, ending) = (DeferredJobs::new(2), CancellationToken::new());
-        let first = deferred.defer(Uuid::now_v7(), Duration::from_secs(60), &ending);
+        let head = job(Duration::from_secs(60), Duration::ZERO);
+        let first = deferred.defer(&head, &ending);
         let mut first = std::pin::pin!(first);
         assert_eq!(first.as_mut().now_or_never(), None);
         ending.cancel();
