@@ -108,7 +108,7 @@ impl BrokerHealth {
     pub fn detail(&self) -> Option<String> {
         match (&self.problem, &self.blocked) {
             (Some(problem), _) => Some(problem.to_string()),
-            (None, Some(reason)) => Some(format!("the broker blocks publishers: {reason}")),
+            (None, Some(reason)) => Some(format!("an alarm of the broker blocks publishing: {reason}")),
             (None, None) if !self.is_connected => Some("the broker is not connected".to_owned()),
             (None, None) => None,
         }
@@ -220,3 +220,28 @@ pub trait Broker: Publish + Consume {
 
 /// A broker that the parts of a process share.
 pub type SharedBroker = Arc<dyn Broker>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_this_process_make_it_not_ready_and_what_all_share_degrades_it() {
+        let of = |problem: Option<BrokerError>, blocked: Option<&str>| {
+            let health =
+                BrokerHealth { is_connected: problem.is_none(), blocked: blocked.map(Into::into), problem };
+            health.standing()
+        };
+        assert_eq!(of(None, None), Standing::Met);
+        for problem in [BrokerError::Credentials, BrokerError::VirtualHost, BrokerError::Tls] {
+            assert!(matches!(of(Some(problem("why".into())), None), Standing::Unmet(_)));
+        }
+        for problem in [BrokerError::Unreachable, BrokerError::Topology] {
+            assert!(matches!(of(Some(problem("why".into())), None), Standing::Degraded(_)));
+        }
+        let Standing::Degraded(alarm) = of(None, Some("low on memory")) else {
+            panic!("an alarm degrades");
+        };
+        assert!(alarm.contains("low on memory"), "{alarm}");
+    }
+}

@@ -199,6 +199,8 @@ async fn an_alarm_of_the_broker_is_named_and_loses_no_result() {
     assert_eq!(gateway.refused("broker_blocked").await, 3.0);
     assert_eq!(gateway.process.metric(BLOCKED).await, 1.0);
     assert_eq!(lines_with(&gateway.process, "the broker blocks publishers").len(), 1);
+    let degraded = "faceline_condition{condition=\"gateway_broker\",state=\"degraded\"}";
+    gateway.process.metric_reaches(degraded, 1.0).await;
 
     // The worker has a result now, which it cannot publish.
     worker.permits.add_permits(10);

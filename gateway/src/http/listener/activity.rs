@@ -13,6 +13,8 @@ use faceline_shared::shutdown::CancellationToken;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::http::protocol::ConnectionEvents;
+
 /// The idle connections of a listener.
 #[derive(Default)]
 pub(super) struct IdleConnections {
@@ -134,26 +136,17 @@ impl ConnectionActivity {
         RequestGuard(Arc::clone(self))
     }
 
-    /// The body of a request is read until the returned guard is dropped.
-    pub(super) fn begin_body(self: &Arc<Self>) -> BodyGuard {
-        self.state().bodies_in_progress += 1;
-        BodyGuard(Arc::clone(self))
-    }
-
-    /// Bytes have arrived over HTTP/1.1. Between two requests they are the beginning of the next one's headers.
+    /// Bytes have arrived. Over HTTP/1.1, between two requests, they are the beginning of the next one's headers.
     pub(super) fn note_received(&self) {
+        if self.is_http2.is_cancelled() {
+            return;
+        }
         let mut state = self.state();
         let is_between_requests = state.requests_in_progress == 0 && state.bodies_in_progress == 0;
         if is_between_requests && state.headers_began.is_none() {
             state.headers_began = Some(Instant::now());
             self.deadline_changed.notify_one();
         }
-    }
-
-    /// The connection speaks HTTP/2. Its frames between two requests need not belong to a request.
-    pub(super) fn note_http2(&self) {
-        self.state().headers_began = None;
-        self.is_http2.cancel();
     }
 
     /// Resolves when the connection has had a request over HTTP/2. To announce its end before that would end a connection that a
@@ -225,6 +218,21 @@ impl ConnectionActivity {
 
     fn state(&self) -> MutexGuard<'_, ActivityState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ConnectionEvents for Arc<ConnectionActivity> {
+    type BodyGuard = BodyGuard;
+
+    /// Frames between two requests need not belong to a request.
+    fn note_http2(&self) {
+        self.is_http2.cancel();
+        self.state().headers_began = None;
+    }
+
+    fn begin_body(&self) -> BodyGuard {
+        self.state().bodies_in_progress += 1;
+        BodyGuard(Self::clone(self))
     }
 }
 

@@ -161,7 +161,7 @@ impl ConnectionHandler {
         };
         let stream = TrackedStream::new(stream, Arc::clone(activity));
         let closing = CancellationToken::new();
-        let serving = self.protocols.serve(stream, service, || activity.begin_body(), &closing);
+        let serving = self.protocols.serve(stream, service, activity, &closing);
         let mut connection = pin!(serving);
         let mut overdue = pin!(activity.idle_for_too_long(Duration::ZERO, timeouts));
         let mut aged = pin!(sleep(self.max_age.mul_f64(rand::rng().random_range(AGE_FACTORS))));

@@ -1,4 +1,4 @@
-//! The bytes of a connection, which report to its activity when a request begins and which version of HTTP it speaks.
+//! The bytes of a connection, which report to its activity when a request begins.
 
 use std::io;
 use std::pin::Pin;
@@ -9,46 +9,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::ConnectionActivity;
 
-/// What every HTTP/2 connection begins with (RFC 9113, 3.4). No request of HTTP/1.1 does.
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 /// A connection's stream of bytes.
 pub(super) struct TrackedStream<S> {
     stream: S,
     activity: Arc<ConnectionActivity>,
-    version: Version,
-}
-
-/// What the first bytes say about the version.
-#[derive(Clone, Copy)]
-enum Version {
-    /// So many bytes of HTTP/2's preface have arrived.
-    Unknown(usize),
-    Http1,
-    Http2,
 }
 
 impl<S> TrackedStream<S> {
     pub(super) fn new(stream: S, activity: Arc<ConnectionActivity>) -> Self {
-        Self { stream, activity, version: Version::Unknown(0) }
+        Self { stream, activity }
     }
 
-    fn note(&mut self, bytes: &[u8]) {
-        if let Version::Unknown(matched) = self.version {
-            let awaited = &HTTP2_PREFACE[matched..];
-            let length = awaited.len().min(bytes.len());
-            self.version = if awaited[..length] != bytes[..length] {
-                Version::Http1
-            } else if length == awaited.len() {
-                self.activity.note_http2();
-                Version::Http2
-            } else {
-                Version::Unknown(matched + length)
-            };
-        }
+    fn note(&self, bytes: &[u8]) {
         // Some clients send an empty line after a body, which belongs to no request (RFC 9112, 2.2).
         let is_empty_line = bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
-        if !matches!(self.version, Version::Http2) && !is_empty_line {
+        if !is_empty_line {
             self.activity.note_received();
         }
     }
@@ -101,16 +76,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TrackedStream<S> {
 mod tests {
     use std::time::Duration;
 
-    use futures_util::FutureExt as _;
     use tokio::io::AsyncReadExt as _;
     use tokio::time::Instant;
 
     use super::super::activity::IdleTimeouts;
     use super::*;
 
-    /// Whether the connection is found to speak HTTP/2, and after how many seconds it is given up, when these pieces arrive after
-    /// its first request.
-    async fn after(pieces: &[&[u8]]) -> (bool, u64) {
+    /// After how many seconds a connection is given up when these pieces arrive after its first request.
+    async fn given_up_after(pieces: &[&[u8]]) -> u64 {
         let activity = ConnectionActivity::new(Arc::default());
         drop(activity.begin_request());
         let whole = pieces.concat();
@@ -123,25 +96,15 @@ mod tests {
         let timeouts =
             IdleTimeouts { first_request: seconds(5), next_request: seconds(9), headers: seconds(1) };
         activity.idle_for_too_long(Duration::ZERO, timeouts).await;
-        (activity.http2_request().now_or_never().is_some(), started.elapsed().as_secs())
+        started.elapsed().as_secs()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_preface_tells_http_2_whose_frames_are_no_headers() {
-        for at in 0..=HTTP2_PREFACE.len() {
-            let (one, two) = HTTP2_PREFACE.split_at(at);
-            assert_eq!(after(&[one, two, b"\0\0\x08\x06\0\0\0\0\0"]).await, (true, 9), "{at}");
-        }
-        assert_eq!(after(&[&HTTP2_PREFACE[..23]]).await, (false, 1));
-        assert_eq!(after(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\r"]).await, (false, 1));
-        assert_eq!(after(&[b"P", b"OST / HTTP/1.1\r\n"]).await, (false, 1));
-        assert_eq!(after(&[b"G"]).await, (false, 1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_empty_line_begins_no_request() {
-        assert_eq!(after(&[b"\r\n"]).await, (false, 9));
-        assert_eq!(after(&[b"\r\nG"]).await, (false, 1));
-        assert_eq!(after(&[]).await, (false, 9));
+    async fn a_byte_begins_a_request_and_an_empty_line_does_not() {
+        assert_eq!(given_up_after(&[b"G"]).await, 1);
+        assert_eq!(given_up_after(&[b"P", b"OST / HTTP/1.1\r\n"]).await, 1);
+        assert_eq!(given_up_after(&[b"\r\n"]).await, 9);
+        assert_eq!(given_up_after(&[b"\r\nG"]).await, 1);
+        assert_eq!(given_up_after(&[]).await, 9);
     }
 }

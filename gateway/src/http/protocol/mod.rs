@@ -38,6 +38,18 @@ const MIN_BUFFER_BYTES: usize = 8 << 10;
 /// Header fields of a request.
 const MAX_HEADERS: usize = 100;
 
+/// What the owner of a connection learns while it is served.
+pub(super) trait ConnectionEvents {
+    /// Lives as long as a body over HTTP/1.1 is read, by its handler or a drain.
+    type BodyGuard: Send + Unpin + 'static;
+
+    /// The connection speaks HTTP/2.
+    fn note_http2(&self);
+
+    /// The body of a request over HTTP/1.1 begins.
+    fn begin_body(&self) -> Self::BodyGuard;
+}
+
 /// Both protocols with their limits.
 #[derive(Clone)]
 pub(super) struct Protocols {
@@ -61,15 +73,15 @@ impl Protocols {
     }
 
     /// Serves a connection until it ends. After `closing` it takes no more requests, and ends when those in progress
-    /// are answered. What `begin_body` returns lives as long as a body over HTTP/1.1 is read, by its handler or a drain.
+    /// are answered.
     ///
     /// # Errors
     /// [`ConnectionError`] of the protocol, or of the stream.
-    pub(super) async fn serve<T, S, F, B, G>(
+    pub(super) async fn serve<T, S, F, B, E>(
         &self,
         stream: T,
         service: S,
-        begin_body: impl Fn() -> G,
+        events: &E,
         closing: &CancellationToken,
     ) -> Result<(), ConnectionError>
     where
@@ -78,7 +90,7 @@ impl Protocols {
         F: Future<Output = Result<Response<B>, Infallible>> + Send + 'static,
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<ConnectionError>,
-        G: Send + Unpin + 'static,
+        E: ConnectionEvents,
     {
         let detected = closing.run_until_cancelled(detect::version(stream)).await;
         let Some((version, stream)) = detected.transpose()? else { return Ok(()) };
@@ -86,7 +98,7 @@ impl Protocols {
         match version {
             Version::Http1 => {
                 let service = service_fn(|request: Request<Incoming>| {
-                    let request = Http1Body::wrap(request, begin_body());
+                    let request = Http1Body::wrap(request, events.begin_body());
                     service(request.map(|body| Body::new(DrainedBody::new(body, drains.clone()))))
                 });
                 let mut connection =
@@ -97,7 +109,10 @@ impl Protocols {
                 connection.as_mut().graceful_shutdown();
                 Ok(connection.await?)
             }
-            Version::Http2 => Ok(self.http2.serve(stream, service, drains, closing).await?),
+            Version::Http2 => {
+                events.note_http2();
+                Ok(self.http2.serve(stream, service, drains, closing).await?)
+            }
         }
     }
 }
