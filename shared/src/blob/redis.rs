@@ -21,7 +21,7 @@ const PIECE_BYTES: usize = 1 << 20;
 const MAX_ATTEMPTS: usize = 3;
 
 /// The key that checks write.
-const CHECK_KEY: &str = "faceline:blob:check";
+const CHECK_KEY: &str = "faceline:blobs-check";
 /// Time to live of that key, in milliseconds.
 const CHECK_TTL_MILLIS: u64 = 60_000;
 
