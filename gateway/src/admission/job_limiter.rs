@@ -214,7 +214,8 @@ impl JobLimiter {
 
     fn are_workers_away(&self, now: Instant) -> bool {
         self.complete > 0
-            && now.saturating_duration_since(self.waiting_since) > STALL_TIMEOUT.max(self.capacity.max_pause())
+            && now.saturating_duration_since(self.waiting_since)
+                > STALL_TIMEOUT.max(self.capacity.max_pause())
     }
 
     fn present_limit(&self, now: Instant) -> usize {

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::connect::{Connector, assert_master};
-use super::error::{RedisServerError, ConnectionEffect};
+use super::error::{ConnectionEffect, RedisServerError};
 use super::timeouts::RedisTimeouts;
 use super::url::RedisUrl;
 use crate::settings::ClientTls;

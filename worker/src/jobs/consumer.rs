@@ -384,7 +384,7 @@ impl Consumer {
 fn expired(job: &JobHead) -> Option<JobFailure> {
     let age = job.age();
     (age > job.budget().saturating_add(CLOCK_TOLERANCE))
-        .then(|| JobFailure::Expired { age_ms: age.as_millis() as u64 })
+        .then_some(JobFailure::Expired { age_ms: age.as_millis() as u64 })
 }
 
 /// Returns how to settle a job that was not done, once the streams are closed. It would come back to this worker before.

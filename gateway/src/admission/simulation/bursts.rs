@@ -105,7 +105,10 @@ fn after_a_stall_of_the_workers_a_burst_is_queued() {
 fn while_the_workers_are_away_nobody_is_asked_to_return_at_once() {
     let scenario = Scenario { bursts: &[(1.0, 256), (10.0, 50)], stalls: &[(0.5, 25.0)], ..IDLE };
     let burst = &scenario.run().bursts[1];
-    assert!(burst.admitted == 0 && burst.retry_after_seconds.iter().take(50).all(|seconds| *seconds >= 5), "{burst:?}");
+    assert!(
+        burst.admitted == 0 && burst.retry_after_seconds.iter().take(50).all(|seconds| *seconds >= 5),
+        "{burst:?}"
+    );
     // They are refused again until the workers are back.
     assert_eq!(burst.answered.len(), 50, "{burst:?}");
 }
