@@ -113,8 +113,9 @@ async fn a_proxy_keeps_its_idle_connection_to_a_gateway() {
     let folder = TempDir::new().unwrap();
     let mut gateway = gateway(&folder, &[]).await;
     let server = gateway.url().await.replace("http://", "");
-    // Without checks and second attempts: all that arrives is one connection, and a closed one would be an error.
-    let backend = format!("    server one {server} pool-max-conn 1");
+    // Without checks and second attempts: all that arrives is one connection, and a closed one would be an error. HAProxy itself
+    // would close idle connections that it has not needed lately (`pool-purge-delay`).
+    let backend = format!("    server one {server} pool-max-conn 1 pool-low-conn 1 pool-purge-delay 10m");
     let balancer = HaProxy::start("    mode http\n    retries 0\n    http-reuse always", "", &backend).await;
     let caller = caller(2);
     for _ in 0..3 {
