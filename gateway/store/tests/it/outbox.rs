@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use crate::fixture::{
-    Fixture, GRAIN, HOUR, MINUTE, add, bytes, conformance, created, later, name, row, until,
+    Fixture, GRAIN, HOUR, MINUTE, add, bytes, conformance, created, later, name, row, set_in_progress, until,
 };
 
 conformance!(
@@ -53,10 +53,10 @@ async fn a_row_is_written_with_its_change_or_not_at_all<F: Fixture>() {
     store.sessions.delete_faces(&session, &[face], Some(later())).await.unwrap();
     assert_eq!(depth().await, 2);
     store.sessions.delete_faces(&session, &[face], Some(later())).await.unwrap();
-    store.sessions.set_replay(&session, true).await.unwrap();
+    set_in_progress(store, &session, true).await;
     store.sessions.delete(&session, later()).await.unwrap();
     assert_eq!(depth().await, 2);
-    store.sessions.set_replay(&session, false).await.unwrap();
+    set_in_progress(store, &session, false).await;
     // The row has the id of the first one, so it replaces it.
     store
         .sessions

@@ -8,14 +8,16 @@ use ::redis::aio::MultiplexedConnection;
 use ::redis::{Client, FromRedisValue, cmd};
 use faceline_gateway_store::outbox::Lane;
 use faceline_gateway_store::redis::RedisStore;
-use faceline_gateway_store::sessions::{Deletion, Insertion};
+use faceline_gateway_store::sessions::{Deletion, Insertion, ReplayChange, ReplayOutcome};
 use faceline_gateway_store::{ClientBounds, ClientUsage, StoreError, Stores};
 use faceline_shared::settings::{ClientTls, InvalidUrl, StoreSettings, StoreUrl};
 use faceline_shared::testkit::{CutProxy, Redis};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::fixture::{HOUR, MINUTE, add, bytes, created, later, name, row, settings, until};
+use crate::fixture::{
+    HOUR, MINUTE, add, bytes, created, later, name, replay, row, set_in_progress, settings, until,
+};
 use crate::soon;
 
 /// A connection to the server beside the store's.
@@ -94,7 +96,7 @@ async fn every_change(store: &Stores) {
     assert!(store.outbox.postpone(&leased[0], Duration::ZERO, None).await.unwrap());
     let leased = store.outbox.lease(Lane::Sessions, 9, HOUR).await.unwrap();
     assert!(store.outbox.finish(&leased[0]).await.unwrap());
-    assert!(store.sessions.set_replay(&session, false).await.unwrap());
+    assert!(set_in_progress(&store, &session, false).await);
     assert_eq!(store.sessions.delete(&session, later()).await.unwrap(), Deletion::Deleted);
 }
 
@@ -161,9 +163,15 @@ async fn an_operation_whose_answer_was_lost_happens_once_and_is_answered() {
     let deleting = store.sessions.delete_faces(&session, &faces, None);
     assert_eq!(lossy.losing_the_answer(deleting).await.unwrap(), Some(1));
 
-    assert!(lossy.losing_the_answer(store.sessions.set_replay(&session, true)).await.unwrap());
+    let change = ReplayChange { in_progress: true, ..replay(0) };
+    let changing = store.sessions.change_replay(&session, change, &ClientBounds::NONE);
+    assert_eq!(
+        lossy.losing_the_answer(changing).await.unwrap(),
+        ReplayOutcome::Changed { revision: 1 },
+        "the repetition met its own change"
+    );
     assert_eq!(direct.sessions.delete(&session, later()).await.unwrap(), Deletion::ReplayInProgress);
-    direct.sessions.set_replay(&session, false).await.unwrap();
+    set_in_progress(direct, &session, false).await;
 
     let leased = lossy.losing_the_answer(store.outbox.lease(Lane::Sessions, 9, HOUR)).await.unwrap();
     assert_eq!((leased.len(), leased[0].id, leased[0].attempt), (1, end.id, 1));
@@ -196,7 +204,8 @@ async fn a_store_that_is_away_is_unreachable_and_comes_back() {
         store.sessions.create(&name(), bytes("x"), HOUR, later(), &ClientBounds::NONE).await.err(),
         store.sessions.session(&session).await.err(),
         store.sessions.delete(&session, later()).await.err(),
-        store.sessions.set_replay(&session, true).await.err(),
+        store.sessions.replay(&session).await.err(),
+        store.sessions.change_replay(&session, replay(0), &ClientBounds::NONE).await.err(),
         store.sessions.add_face(&session, face, bytes("x"), 9, &ClientBounds::NONE).await.err(),
         store.sessions.face(&session, face).await.err(),
         store.sessions.faces(&session).await.err(),
@@ -248,7 +257,7 @@ async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
     let store = open(&server.url());
     let (session, marked) = (created(&store).await, created(&store).await);
     let face = add(&store, &session, &"a face".repeat(100)).await;
-    store.sessions.set_replay(&marked, true).await.unwrap();
+    set_in_progress(&store, &marked, true).await;
     for _ in 0..3 {
         store
             .sessions
@@ -283,7 +292,7 @@ async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
     full().await;
     assert_eq!(store.sessions.delete_faces(&session, &[face], Some(later())).await.unwrap(), Some(1));
     full().await;
-    assert!(store.sessions.set_replay(&marked, false).await.unwrap());
+    assert!(set_in_progress(&store, &marked, false).await);
     full().await;
     assert_eq!(store.sessions.delete(&marked, later()).await.unwrap(), Deletion::Deleted);
     // One row is finished and two were written; the refused operations wrote none.
