@@ -13,7 +13,7 @@ use faceline_shared::key_agreement::{KeyAgreement, Role as BrokerEnd};
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::Settings;
 use faceline_shared::shutdown::CancellationToken;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::inference::{Device, InferenceError, Runtime, UnknownDevice};
 use crate::jobs::{Availability, Consumer, Engine, Handler as _, WorkerMetrics};
@@ -21,7 +21,7 @@ use crate::matching::{Comparator, FaceWorker};
 use crate::picture::PictureLimits;
 use crate::pipeline::{Models, ModelsError, Pipeline, PipelineSettings};
 
-/// How often broker and blob store are checked for /readyz.
+/// How often broker, blob store and object store are checked for /readyz.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Name of the readiness condition that the models are loaded and run.
@@ -83,7 +83,10 @@ pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Resul
 
     let connected = services.readiness.condition("worker_broker");
     let blobs = services.readiness.condition("worker_blobs");
-    let checking = tokio::spawn(check_connections(services.clone(), connected, blobs));
+    // Pictures are judged without it.
+    let objects = services.readiness.optional_condition("worker_objects");
+    warn_of_unshared_objects(&services);
+    let checking = tokio::spawn(check_connections(services.clone(), connected, blobs, objects));
     let metrics = WorkerMetrics::new(&services.metrics);
     let agreement = KeyAgreement::start(BrokerEnd::Worker, &services).await;
     let consumer =
@@ -165,24 +168,32 @@ pub(crate) async fn report_availability(mut availability: Availability, models: 
     }
 }
 
-/// Checks broker and blob store again and again, each on its own.
+/// Warns where this worker would not find the videos that gateways received.
+fn warn_of_unshared_objects(services: &SharedServices) {
+    let settings = &services.settings;
+    if settings.objects.url.is_none() && !settings.broker.url.is_embedded() {
+        tracing::warn!("objects.url is not set: this worker finds no videos of gateways on other machines");
+    }
+}
+
+/// Checks broker, blob store and object store again and again, each on its own.
 async fn check_connections(
     services: SharedServices,
     broker: Condition,
     blobs: Condition,
-) -> (Infallible, Infallible) {
+    objects: Condition,
+) -> (Infallible, Infallible, Infallible) {
     let check_broker = async || -> Infallible {
-        let mut interval = tokio::time::interval(CHECK_INTERVAL);
+        let mut polls = polls();
         loop {
-            interval.tick().await;
+            polls.tick().await;
             broker.report(services.broker.health().standing());
         }
     };
     let check_blobs = async || -> Infallible {
-        let mut interval = tokio::time::interval(CHECK_INTERVAL);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut polls = polls();
         loop {
-            interval.tick().await;
+            polls.tick().await;
             blobs.report(match services.blobs.check().await {
                 Ok(()) => Standing::Met,
                 Err(error) if error.is_misconfiguration() => Standing::Unmet(error.to_string()),
@@ -190,5 +201,21 @@ async fn check_connections(
             });
         }
     };
-    tokio::join!(check_broker(), check_blobs())
+    let check_objects = async || -> Infallible {
+        let mut polls = polls();
+        loop {
+            polls.tick().await;
+            objects.report(match services.objects.check().await {
+                Ok(()) => Standing::Met,
+                Err(error) => Standing::Degraded(error.to_string()),
+            });
+        }
+    };
+    tokio::join!(check_broker(), check_blobs(), check_objects())
+}
+
+fn polls() -> Interval {
+    let mut polls = tokio::time::interval(CHECK_INTERVAL);
+    polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    polls
 }

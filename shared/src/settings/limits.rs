@@ -43,8 +43,8 @@ pub struct LimitSettings {
     pub client_sessions: u64,
     /// Faces that one client may keep in all its sessions; 0 for any number.
     pub client_faces: u64,
-    /// Bytes that the sessions and faces of one client may have in the session store, without pictures and the store's overhead; 0
-    /// for any number.
+    /// Bytes that the sessions, faces and replays of one client may have in the session store, without pictures and the store's
+    /// overhead; 0 for any number.
     pub client_session_bytes: u64,
     /// Idempotency records that one client may keep; 0 for any number. A record of a creation is kept for 24 h.
     pub client_idempotency_records: u64,

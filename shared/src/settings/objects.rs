@@ -45,12 +45,12 @@ impl serde::Serialize for ObjectsUrl {
     }
 }
 
-/// The store of pictures that sessions keep, and of usage records.
+/// The store of videos on their way to a worker, of pictures that sessions keep, and of usage records.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(default, deny_unknown_fields)]
 pub struct ObjectSettings {
-    /// `file:///…` for a folder, which all gateways share, or `s3://bucket/folder`. If this is not set, it is the folder
+    /// `file:///…` for a folder, which all gateways and workers share, or `s3://bucket/folder`. If this is not set, it is the folder
     /// `objects` in `data_dir`.
     pub url: Option<ObjectsUrl>,
     /// Region of the bucket. If this is not set, it is that of the environment (`AWS_REGION`), or us-east-1.
