@@ -159,7 +159,7 @@ async fn readyz(process: &mut Process) -> (u16, String) {
 }
 
 /// Waits until `/readyz` answers with this status, and a text that begins and continues like this.
-async fn readyz_says(process: &mut Process, status: u16, start: &str, reason: &str) {
+pub(crate) async fn readyz_says(process: &mut Process, status: u16, start: &str, reason: &str) {
     let begun = Instant::now();
     loop {
         let said = readyz(process).await;

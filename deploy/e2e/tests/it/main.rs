@@ -31,3 +31,4 @@ mod standalone;
 mod upgrade;
 mod usage;
 mod usage_outage;
+mod worker_objects;

@@ -13,7 +13,7 @@ use object_store::{
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::request::write;
+use super::request::{OPERATION_TIMEOUT, within, write};
 use crate::object::error::ObjectError;
 use crate::object::store::ObjectUpload;
 
@@ -127,7 +127,7 @@ impl Drop for S3Upload {
             if let Some(part) = in_flight {
                 let _ = part.await;
             }
-            if let Err(error) = write(parts.abort()).await {
+            if let Err(error) = within(OPERATION_TIMEOUT, parts.abort()).await {
                 tracing::warn!(%error, "an upload could not be aborted; its parts stay in the bucket");
             }
         });
