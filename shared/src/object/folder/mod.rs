@@ -61,7 +61,7 @@ impl ObjectStore for FolderObjects {
         let open = self.run(key, |_, path| {
             let Some(file) = if_exists(File::open(path))? else { return Ok(None) };
             let about = file.metadata()?;
-            Ok(about.is_file().then(|| (file, about.len())))
+            Ok(about.is_file().then_some((file, about.len())))
         });
         Ok(open.await?.map(|(file, length)| ObjectStream::new(length, read::pieces(file))))
     }

@@ -75,6 +75,8 @@ impl S3Upload {
         };
         let part = parts.put_part(self.buffer.split().freeze().into());
         self.in_flight = Some(tokio::spawn(write(part)));
+        // A buffer that grows by itself would become longer than a part.
+        self.buffer.reserve(PART_BYTES);
         self.parts = Some(parts);
         self.has_failed = false;
         Ok(())

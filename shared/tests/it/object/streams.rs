@@ -286,7 +286,10 @@ async fn nothing_is_read_of_an_upload_whose_process_was_killed<F: Fixture>() {
 #[tokio::test]
 #[ignore = "a program of nothing_is_read_of_an_upload_whose_process_was_killed"]
 async fn upload_until_killed() {
-    let [url, endpoint, id, secret] = VARIABLES.map(|name| std::env::var(name).unwrap());
+    let [url, endpoint, id, secret] = VARIABLES.map(|name| {
+        let (_, value) = std::env::vars().find(|(found, _)| found == name).unwrap();
+        value
+    });
     let given = |text: String| Some(text).filter(|text| !text.is_empty());
     let settings = ObjectSettings {
         url: Some(url.parse().unwrap()),
@@ -387,11 +390,8 @@ async fn a_server_that_goes_away_during_an_upload_is_unreachable() {
     for is_silent in [false, true] {
         let mut upload = proxied.store.upload("a/1").await.unwrap();
         write(&mut upload, &bytes, MEGABYTE).await.unwrap();
-        if is_silent {
-            proxied.proxy.stall()
-        } else {
-            proxied.proxy.refuse()
-        }
+        let fault = if is_silent { CutProxy::stall } else { CutProxy::refuse };
+        fault(&proxied.proxy);
         let failed = soon(async {
             write(&mut upload, &bytes, MEGABYTE).await?;
             upload.finish().await
@@ -449,11 +449,8 @@ async fn a_server_that_goes_away_during_a_read_is_unreachable() {
     for is_silent in [false, true] {
         let mut stream = proxied.store.open("a/1").await.unwrap().unwrap();
         let mut arrived = BytesMut::from(&stream.next().await.unwrap().unwrap()[..]);
-        if is_silent {
-            proxied.proxy.stall()
-        } else {
-            proxied.proxy.refuse()
-        }
+        let fault = if is_silent { CutProxy::stall } else { CutProxy::refuse };
+        fault(&proxied.proxy);
         let error = soon(async {
             loop {
                 match stream.next().await.expect("an error comes before the end") {
