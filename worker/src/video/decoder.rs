@@ -9,6 +9,7 @@ use faceline_shared::settings::ReplaySettings;
 
 use super::child::Child;
 use super::collect::Collector;
+use super::fault::ReadError;
 use super::matroska::Reader;
 use super::probe::{self, Track};
 use super::programs::{Program, Programs};
@@ -188,21 +189,6 @@ impl Decoder {
             _ => DecodeError::unavailable("the end of ffmpeg", error),
         })?;
         if ended.is_complete() && read.is_ok() { Ok(()) } else { Err(ended.explain(&self.limits)) }
-    }
-}
-
-/// Why the output of a child was not read to its end.
-#[derive(Debug)]
-pub(super) enum ReadError {
-    /// It shows that the video is at fault.
-    Fault(VideoFault),
-    /// It ended early, was not what ffmpeg writes, or came too late.
-    Stream(io::Error),
-}
-
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> Self {
-        Self::Stream(error)
     }
 }
 

@@ -133,9 +133,14 @@ fn frames_are_upright_as_a_player_shows_them() {
 
 #[test]
 fn odd_sides_and_pixels_that_are_not_square() {
-    let clip =
-        decode(&pattern("640x480", 10, 0.5, "-vf scale=321:243 -c:v libvpx -deadline realtime", "webm"))
-            .unwrap();
+    let clip = decode(&pattern(
+        "640x480",
+        10,
+        0.5,
+        "-vf scale=321:243,setsar=1 -c:v libvpx -deadline realtime",
+        "webm",
+    ))
+    .unwrap();
     assert_eq!(clip.size, (321, 243));
     assert!([320, 322].contains(&clip.frames[0].width) && [242, 244].contains(&clip.frames[0].height));
     let clip =

@@ -12,7 +12,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule, apply_filter,
 };
 
-use super::ConfinementError;
+use super::error::ConfinementError;
 
 /// Calls that decoding takes, with any arguments. All of them concern this process and what it has open, or open files, which
 /// landlock restricts.
