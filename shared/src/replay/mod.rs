@@ -2,11 +2,18 @@
 //!
 //! A *replay* is a video that a device recorded after the gateway had set its parameters, and that a worker judges later.
 //!
-//! [`media`] is the encryption of the video.
+//! [`challenges`] is the function from a seed to the directions in which the head must turn. An upload consists of [`metadata`],
+//! encrypted as a JWE ([`jwe`]) for the key of a certificate ([`certificate`], [`recipient`]), and of the video, encrypted by
+//! [`media`].
 
+pub mod certificate;
 mod challenge;
+mod json_object;
+pub mod jwe;
 mod kind;
 pub mod media;
+pub mod metadata;
+pub mod recipient;
 
 pub use self::challenge::{MAX_CHALLENGES, challenges};
 pub use self::kind::LivenessType;

@@ -78,7 +78,8 @@ fn a_chunk_is_aes_256_gcm_under_the_documented_nonce_and_associated_data() {
 
 #[test]
 fn media_of_every_length_around_the_borders_of_chunks_opens() {
-    for length in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES, 3 * CHUNK_BYTES + 7] {
+    for length in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES, 3 * CHUNK_BYTES + 7]
+    {
         let plain = plain(length);
         let media = sealed(&plain);
         assert_eq!(media.len() as u64, sealed_length(length as u64), "{length}");
@@ -123,12 +124,8 @@ fn two_streams_cannot_be_spliced() {
     let first = sealed(&plain(3 * CHUNK_BYTES));
     let other_plain = vec![7; 3 * CHUNK_BYTES];
     let with_key = sealed_as(&secret(2), SESSION, "replay", &other_plain);
-    let with_prefix = sealed_as(
-        &MediaSecret { nonce_prefix: *b"another", ..secret(1) },
-        SESSION,
-        "replay",
-        &other_plain,
-    );
+    let with_prefix =
+        sealed_as(&MediaSecret { nonce_prefix: *b"another", ..secret(1) }, SESSION, "replay", &other_plain);
     let of_session = sealed_as(&secret(1), Uuid::from_u128(0x12), "replay", &other_plain);
     let of_replay = sealed_as(&secret(1), SESSION, "replay2", &other_plain);
     for other in [with_key, with_prefix, of_session, of_replay] {
