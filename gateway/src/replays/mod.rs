@@ -7,6 +7,9 @@ mod record;
 mod rows;
 mod service;
 
-pub use self::recipient_keys::{RecipientKeyError, RecipientKeys};
+pub use self::recipient_keys::{
+    ANNOUNCEMENT, RecipientKeyError, RecipientKeyFile, RecipientKeys, ReplayKeysCommand,
+    ReplayKeysCommandError,
+};
 pub use self::record::{EndedReplay, ReplayOrigin, ReplayRecord, ReplayState, ReplayStatus, SubmittedReplay};
 pub use self::service::Replays;

@@ -90,7 +90,7 @@ impl Gateway {
             Arc::clone(&sessions),
             records.outbox.clone(),
             stores.objects(),
-            Arc::new(RecipientKeys::load(&config).unwrap()),
+            Arc::new(RecipientKeys::load(&config, &metrics).unwrap()),
             Arc::clone(&signer),
             &config,
         ));
