@@ -8,7 +8,7 @@ use bytes::Bytes;
 use faceline_gateway_store::StoreError;
 use faceline_gateway_store::outbox::{LeasedRow, ListedRow, NewRow, OutboxStore};
 use faceline_gateway_store::sealed::UnsealedRow;
-use faceline_shared::object::ObjectStore;
+use faceline_shared::object::{ObjectStore, ObjectStream, ObjectUpload};
 use faceline_shared::seal::KeyRing;
 use faceline_shared::telemetry::Metrics;
 use uuid::Uuid;
@@ -63,6 +63,10 @@ impl OutboxStore for NotingOutbox {
         panic!("nothing moves rows")
     }
 
+    async fn remove(&self, _: Lane, _: Uuid) -> Result<bool, StoreError> {
+        panic!("nothing removes rows")
+    }
+
     async fn depth(&self, _: Lane) -> Result<u64, StoreError> {
         Ok(self.rows.lock().unwrap().len() as u64)
     }
@@ -78,6 +82,14 @@ fn unreachable<T>() -> Result<T, ObjectError> {
 #[async_trait]
 impl ObjectStore for UnreachableObjects {
     async fn put(&self, _: &str, _: Bytes) -> Result<(), ObjectError> {
+        unreachable()
+    }
+
+    async fn begin_upload(&self, _: &str, _: Option<&str>) -> Result<Box<dyn ObjectUpload>, ObjectError> {
+        unreachable()
+    }
+
+    async fn open(&self, _: &str) -> Result<Option<ObjectStream>, ObjectError> {
         unreachable()
     }
 

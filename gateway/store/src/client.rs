@@ -12,7 +12,8 @@ pub struct ClientBounds {
     pub sessions: u64,
     /// Faces of all its sessions.
     pub faces: u64,
-    /// Bytes of its sessions and faces as they are stored, without the store's overhead.
+    /// Bytes of its sessions, faces and replays as they are stored, without the store's overhead. A replay in progress is kept
+    /// beyond the bound.
     pub session_bytes: u64,
     /// Idempotency records.
     pub idempotency_records: u64,
@@ -93,7 +94,7 @@ pub struct ClientUsage {
     pub sessions: u64,
     /// Faces of all its sessions.
     pub faces: u64,
-    /// Bytes of its sessions and faces.
+    /// Bytes of its sessions, faces and replays.
     pub session_bytes: u64,
     /// Idempotency records.
     pub idempotency_records: u64,

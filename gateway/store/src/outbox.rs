@@ -65,7 +65,7 @@ pub struct ListedRow {
     pub id: Uuid,
     /// How often the row has been leased.
     pub attempts: u32,
-    /// Time until the row is due; zero if it is.
+    /// Time until the row is due, or its lease ends; zero if it is due.
     pub due_in: Duration,
     /// The work to be done, sealed.
     pub body: Bytes,
@@ -123,6 +123,12 @@ pub trait OutboxStore: Send + Sync {
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn transfer(&self, id: Uuid, from: Lane, to: Lane, due_in: Duration) -> Result<bool, StoreError>;
+
+    /// Removes a row, whoever has leased it. False if there is no such row.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn remove(&self, lane: Lane, id: Uuid) -> Result<bool, StoreError>;
 
     /// Number of rows in a lane, due or not.
     ///

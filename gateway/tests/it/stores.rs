@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use faceline_gateway::families::biometric::template::TemplateCodec;
 use faceline_gateway_store::embedded::EmbeddedStore;
 use faceline_gateway_store::idempotency::{Claim, ClaimRequest, IdempotencyStore};
@@ -18,8 +18,9 @@ use faceline_gateway_store::sessions::{
 };
 use faceline_gateway_store::{ClientBounds, ClientUsage, StoreError, StoreHealth};
 use faceline_shared::broker::{self, BrokerSettings, SharedBroker};
-use faceline_shared::object::{ObjectError, ObjectStore, SealedObjects};
+use faceline_shared::object::{ObjectError, ObjectStore, ObjectStream, ObjectUpload, SealedObjects};
 use faceline_shared::seal::{KeyRing, KeyRingFile};
+use futures_util::stream;
 use tempfile::TempDir;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
@@ -90,8 +91,8 @@ pub(crate) struct Objects {
     pub(crate) puts: Semaphore,
     /// Notified when an object is to be put.
     pub(crate) put_begun: Notify,
-    pub(crate) kept: Mutex<BTreeMap<String, Bytes>>,
-    pub(crate) away: AtomicBool,
+    pub(crate) kept: Arc<Mutex<BTreeMap<String, Bytes>>>,
+    pub(crate) away: Arc<AtomicBool>,
 }
 
 impl Default for Objects {
@@ -99,8 +100,8 @@ impl Default for Objects {
         Self {
             puts: Semaphore::new(Semaphore::MAX_PERMITS),
             put_begun: Notify::new(),
-            kept: Mutex::default(),
-            away: AtomicBool::default(),
+            kept: Arc::default(),
+            away: Arc::default(),
         }
     }
 }
@@ -114,6 +115,31 @@ impl Objects {
     }
 }
 
+/// An object on its way into memory.
+struct Upload {
+    key: String,
+    bytes: BytesMut,
+    kept: Arc<Mutex<BTreeMap<String, Bytes>>>,
+    away: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl ObjectUpload for Upload {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(ObjectError::Unreachable("away".into()));
+        }
+        self.bytes.extend_from_slice(&bytes);
+        Ok(())
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<(), ObjectError> {
+        self.write(Bytes::new()).await?;
+        self.kept.lock().unwrap().insert(self.key, self.bytes.freeze());
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl ObjectStore for Objects {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), ObjectError> {
@@ -121,6 +147,18 @@ impl ObjectStore for Objects {
         self.puts.acquire().await.unwrap().forget();
         self.reach()?.insert(key.to_owned(), bytes);
         Ok(())
+    }
+
+    async fn begin_upload(&self, key: &str, _: Option<&str>) -> Result<Box<dyn ObjectUpload>, ObjectError> {
+        drop(self.reach()?);
+        let (kept, away) = (Arc::clone(&self.kept), Arc::clone(&self.away));
+        Ok(Box::new(Upload { key: key.to_owned(), bytes: BytesMut::new(), kept, away }))
+    }
+
+    async fn open(&self, key: &str) -> Result<Option<ObjectStream>, ObjectError> {
+        let Some(bytes) = self.get(key).await? else { return Ok(None) };
+        let pieces: Vec<_> = bytes.chunks(100_000).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        Ok(Some(ObjectStream::new(bytes.len() as u64, stream::iter(pieces))))
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, ObjectError> {
@@ -253,6 +291,10 @@ impl OutboxStore for Broken {
     }
 
     async fn transfer(&self, _: Uuid, _: Lane, _: Lane, _: Duration) -> Result<bool, StoreError> {
+        Err(self.0())
+    }
+
+    async fn remove(&self, _: Lane, _: Uuid) -> Result<bool, StoreError> {
         Err(self.0())
     }
 

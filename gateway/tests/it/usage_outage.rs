@@ -99,6 +99,10 @@ impl OutboxStore for FlakyOutbox {
         panic!("nothing moves rows")
     }
 
+    async fn remove(&self, _: Lane, _: Uuid) -> Result<bool, StoreError> {
+        panic!("nothing removes rows")
+    }
+
     async fn depth(&self, lane: Lane) -> Result<u64, StoreError> {
         self.reach()?;
         self.inner.depth(lane).await

@@ -1,6 +1,6 @@
 //! The keys of objects.
 
-use super::store::ObjectError;
+use super::error::ObjectError;
 
 /// Returns `key` if its `/`-separated segments are not empty, lead to no parent folder, and have allowed characters only.
 ///

@@ -3,6 +3,7 @@
 //! No store here deletes anything by itself: the outbox deletes objects. [`SealedObjects`] encrypts objects before they reach a
 //! store.
 
+mod error;
 pub mod folder;
 mod key;
 mod open;
@@ -10,7 +11,10 @@ mod open;
 pub mod s3;
 mod sealed;
 mod store;
+mod stream;
 
+pub use self::error::ObjectError;
 pub use self::open::open;
 pub use self::sealed::SealedObjects;
-pub use self::store::{ObjectError, ObjectStore};
+pub use self::store::{ObjectStore, ObjectUpload};
+pub use self::stream::ObjectStream;

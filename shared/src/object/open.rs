@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::error::ObjectError;
 use super::folder::FolderObjects;
 #[cfg(feature = "s3")]
 use super::s3::S3Objects;
-use super::store::{ObjectError, ObjectStore};
+use super::store::ObjectStore;
 use crate::settings::{ObjectSettings, ObjectsUrl};
 
 /// Opens the store that the settings name, or the folder `objects` in `data_dir` if they name none. The first use creates the

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::store::{ObjectError, ObjectStore};
+use super::error::ObjectError;
+use super::store::ObjectStore;
 use crate::seal::{KeyRing, Purpose};
 
 /// Seals objects on their way into a store, and opens them on their way out. An object is sealed for its client and its key.

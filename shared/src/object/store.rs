@@ -3,23 +3,24 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::seal::SealError;
+use super::error::ObjectError;
+use super::stream::ObjectStream;
 
-/// Why an operation of an object store failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ObjectError {
-    /// The address cannot be understood.
-    #[error("objects.url is not usable: {0}")]
-    Url(String),
-    /// The store does not answer, not in time, or refuses access.
-    #[error("the object store does not answer: {0}")]
-    Unreachable(String),
-    /// The key is not allowed.
-    #[error("`{0}` is no key of an object")]
-    Key(String),
-    /// The object cannot be sealed, or does not open.
-    #[error(transparent)]
-    Seal(#[from] SealError),
+/// An object on its way into a store. Nobody reads any of it before [`ObjectUpload::finish`] has returned. An upload that is
+/// dropped before that is aborted: the key keeps the object that it had.
+#[async_trait]
+pub trait ObjectUpload: Send {
+    /// Adds `bytes` at the end. Returns when the store can take more, so a caller that waits needs memory for one piece only.
+    ///
+    /// # Errors
+    /// [`ObjectError::Unreachable`]; the upload is lost then.
+    async fn write(&mut self, bytes: Bytes) -> Result<(), ObjectError>;
+
+    /// Makes the object durable and lets it replace an existing one.
+    ///
+    /// # Errors
+    /// [`ObjectError::Unreachable`]; the object may be there or not.
+    async fn finish(self: Box<Self>) -> Result<(), ObjectError>;
 }
 
 /// A store of objects. Keys are paths of `/`-separated segments of ASCII letters, digits, `-`, `_` and `.`.
@@ -30,6 +31,42 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// [`ObjectError::Key`], [`ObjectError::Unreachable`].
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), ObjectError>;
+
+    /// As [`ObjectStore::put`], for an object that others read: they get `media_type` (as in `Content-Type`) with it from a
+    /// bucket. A folder keeps none.
+    ///
+    /// # Errors
+    /// [`ObjectError::Key`], [`ObjectError::Unreachable`].
+    async fn put_with_type(&self, key: &str, bytes: Bytes, media_type: &str) -> Result<(), ObjectError> {
+        let mut upload = self.begin_upload(key, Some(media_type)).await?;
+        upload.write(bytes).await?;
+        upload.finish().await
+    }
+
+    /// Begins to write the object under `key` piece by piece, in bounded memory whatever its size.
+    ///
+    /// # Errors
+    /// [`ObjectError::Key`], [`ObjectError::Unreachable`].
+    async fn upload(&self, key: &str) -> Result<Box<dyn ObjectUpload>, ObjectError> {
+        self.begin_upload(key, None).await
+    }
+
+    /// [`ObjectStore::upload`] with the media type of [`ObjectStore::put_with_type`], if there is one.
+    ///
+    /// # Errors
+    /// [`ObjectError::Key`], [`ObjectError::Unreachable`].
+    async fn begin_upload(
+        &self,
+        key: &str,
+        media_type: Option<&str>,
+    ) -> Result<Box<dyn ObjectUpload>, ObjectError>;
+
+    /// Opens the object under `key` to read it piece by piece, in bounded memory whatever its size; `None` if there is no
+    /// object. Each piece has a time limit of its own, which begins when the piece is asked for.
+    ///
+    /// # Errors
+    /// [`ObjectError::Key`], [`ObjectError::Unreachable`].
+    async fn open(&self, key: &str) -> Result<Option<ObjectStream>, ObjectError>;
 
     /// Returns the bytes under `key`; `None` if there is no object.
     ///

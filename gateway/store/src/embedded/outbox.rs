@@ -59,12 +59,22 @@ impl OutboxStore for EmbeddedStore {
         put_back.await
     }
 
-    async fn list(&self, _: Lane, _: usize) -> Result<Vec<ListedRow>, StoreError> {
-        todo!()
+    async fn list(&self, lane: Lane, limit: usize) -> Result<Vec<ListedRow>, StoreError> {
+        self.read(move |transaction, now| outbox::list(transaction, now, lane, limit)).await
     }
 
-    async fn transfer(&self, _: Uuid, _: Lane, _: Lane, _: Duration) -> Result<bool, StoreError> {
-        todo!()
+    async fn transfer(&self, id: Uuid, from: Lane, to: Lane, due_in: Duration) -> Result<bool, StoreError> {
+        let transfer = self.change(move |tables| {
+            let Some(body) = tables.outbox(from).0.remove(id)? else { return Ok(false) };
+            let (rows, now) = tables.outbox(to);
+            rows.write(now, &NewRow { id, body, due_in })?;
+            Ok(true)
+        });
+        transfer.await
+    }
+
+    async fn remove(&self, lane: Lane, id: Uuid) -> Result<bool, StoreError> {
+        self.change(move |tables| Ok(tables.outbox(lane).0.remove(id)?.is_some())).await
     }
 
     async fn depth(&self, lane: Lane) -> Result<u64, StoreError> {

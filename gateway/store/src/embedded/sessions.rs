@@ -52,17 +52,30 @@ impl SessionStore for EmbeddedStore {
         delete.await
     }
 
-    async fn replay(&self, _: &SessionName) -> Result<ReplayLookup<StoredReplay>, StoreError> {
-        todo!()
+    async fn replay(&self, session: &SessionName) -> Result<ReplayLookup<StoredReplay>, StoreError> {
+        let session = session.clone();
+        self.read(move |transaction, now| sessions::replay(transaction, now, &session)).await
     }
 
     async fn change_replay(
         &self,
-        _: &SessionName,
-        _: ReplayChange,
-        _: &ClientBounds,
+        session: &SessionName,
+        change: ReplayChange,
+        bounds: &ClientBounds,
     ) -> Result<ReplayOutcome, StoreError> {
-        todo!()
+        let (session, bounds) = (session.clone(), *bounds);
+        let changed = self.change(move |tables| {
+            let (sessions, _, now) = tables.sessions();
+            let outcome = sessions.change_replay(now, &session, &change, &bounds)?;
+            if matches!(outcome, Ok(ReplayOutcome::Changed { .. })) {
+                for (lane, row) in &change.rows {
+                    let (rows, now) = tables.outbox(*lane);
+                    rows.write(now, row)?;
+                }
+            }
+            Ok(outcome)
+        });
+        changed.await?.map_err(StoreError::ClientFull)
     }
 
     async fn add_face(

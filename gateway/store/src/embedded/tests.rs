@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{EmbeddedStore, file, tables};
 use crate::outbox::{Lane, NewRow, OutboxStore as _};
-use crate::sessions::{Deletion, SessionName, SessionStore as _};
+use crate::sessions::{Deletion, ReplayChange, SessionName, SessionStore as _};
 use crate::{ClientBounds, StoreError, StoreHealth as _};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -109,8 +109,20 @@ fn row() -> NewRow {
     NewRow { id: Uuid::new_v4(), body: Bytes::from_static(b"a row"), due_in: HOUR }
 }
 
-/// Number of sessions, ends and faces in the file, including those whose time is over.
-async fn held(store: &EmbeddedStore) -> [u64; 3] {
+/// The first change of a replay.
+fn replay() -> ReplayChange {
+    ReplayChange {
+        expected: 0,
+        body: Bytes::from_static(b"a replay"),
+        in_progress: false,
+        upload_within: Some(HOUR),
+        lease: Duration::ZERO,
+        rows: vec![],
+    }
+}
+
+/// Number of sessions, ends, faces and replays in the file, including those whose time is over.
+async fn held(store: &EmbeddedStore) -> [u64; 4] {
     store.read(|transaction, _| tables::sessions::lengths(transaction)).await.unwrap()
 }
 
@@ -202,9 +214,10 @@ async fn what_ended_is_removed_from_the_file() {
         let session = name();
         store.create(&session, Bytes::new(), ttl, row(), &ClientBounds::NONE).await.unwrap();
         store.add_face(&session, Uuid::new_v4(), Bytes::new(), 9, &ClientBounds::NONE).await.unwrap();
+        store.change_replay(&session, replay(), &ClientBounds::NONE).await.unwrap();
     }
     let removed = async {
-        while held(&store).await != [1, 1, 1] {
+        while held(&store).await != [1, 1, 1, 1] {
             tokio::task::yield_now().await;
         }
     };
@@ -220,7 +233,8 @@ async fn what_is_deleted_is_removed_from_the_file() {
     for session in &sessions {
         store.create(session, Bytes::new(), HOUR, row(), &ClientBounds::NONE).await.unwrap();
         store.add_face(session, Uuid::new_v4(), Bytes::new(), 9, &ClientBounds::NONE).await.unwrap();
+        store.change_replay(session, replay(), &ClientBounds::NONE).await.unwrap();
     }
     store.delete(&sessions[0], row()).await.unwrap();
-    assert_eq!(held(&store).await, [1, 1, 1]);
+    assert_eq!(held(&store).await, [1, 1, 1, 1]);
 }

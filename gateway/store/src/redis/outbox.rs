@@ -8,7 +8,7 @@ use redis::cmd;
 use uuid::Uuid;
 
 use super::keys::outbox_key;
-use super::scripts::{add_row, change_in};
+use super::scripts::{add_outbox, add_row, change_in};
 use super::store::{RedisStore, unexpected};
 use crate::StoreError;
 use crate::millis::millis;
@@ -60,12 +60,32 @@ impl OutboxStore for RedisStore {
         Ok(self.server.run_script(&call).await?)
     }
 
-    async fn list(&self, _: Lane, _: usize) -> Result<Vec<ListedRow>, StoreError> {
-        todo!()
+    async fn list(&self, lane: Lane, limit: usize) -> Result<Vec<ListedRow>, StoreError> {
+        let mut call = self.scripts.list_rows.prepare_invoke();
+        for part in ["due", "body", "attempt"] {
+            call.key(outbox_key(lane, part));
+        }
+        call.arg(limit);
+        let rows: Vec<(Vec<u8>, u32, u64, Vec<u8>)> = self.server.run_script(&call).await?;
+        rows.into_iter()
+            .map(|(id, attempts, due_in, body)| {
+                let id = Uuid::from_slice(&id).map_err(|_| unexpected("a row"))?;
+                Ok(ListedRow { id, attempts, due_in: Duration::from_millis(due_in), body: body.into() })
+            })
+            .collect()
     }
 
-    async fn transfer(&self, _: Uuid, _: Lane, _: Lane, _: Duration) -> Result<bool, StoreError> {
-        todo!()
+    async fn transfer(&self, id: Uuid, from: Lane, to: Lane, due_in: Duration) -> Result<bool, StoreError> {
+        let mut call = change_in(from, &self.scripts.transfer_row);
+        add_outbox(&mut call, to);
+        call.arg(id.as_bytes()).arg(millis(due_in));
+        Ok(self.server.run_script(&call).await?)
+    }
+
+    async fn remove(&self, lane: Lane, id: Uuid) -> Result<bool, StoreError> {
+        let mut call = change_in(lane, &self.scripts.remove_row);
+        call.arg(id.as_bytes());
+        Ok(self.server.run_script(&call).await?)
     }
 
     async fn depth(&self, lane: Lane) -> Result<u64, StoreError> {

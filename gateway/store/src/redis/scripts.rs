@@ -17,7 +17,8 @@ pub(super) struct Scripts {
     pub(super) create_session: Script,
     pub(super) read_session: Script,
     pub(super) delete_session: Script,
-    pub(super) set_replay: Script,
+    pub(super) read_replay: Script,
+    pub(super) change_replay: Script,
     pub(super) add_face: Script,
     pub(super) delete_faces: Script,
     pub(super) enqueue_row: Script,
@@ -25,6 +26,9 @@ pub(super) struct Scripts {
     pub(super) finish_row: Script,
     pub(super) finish_rows: Script,
     pub(super) postpone_row: Script,
+    pub(super) list_rows: Script,
+    pub(super) transfer_row: Script,
+    pub(super) remove_row: Script,
     pub(super) claim: Script,
     pub(super) end_claim: Script,
     pub(super) client_usage: Script,
@@ -36,7 +40,8 @@ impl Scripts {
             create_session: counting(include_str!("lua/create_session.lua")),
             read_session: Script::new(include_str!("lua/read_session.lua")),
             delete_session: counting(include_str!("lua/delete_session.lua")),
-            set_replay: changing(include_str!("lua/set_replay.lua")),
+            read_replay: Script::new(include_str!("lua/read_replay.lua")),
+            change_replay: counting(include_str!("lua/change_replay.lua")),
             add_face: counting(include_str!("lua/add_face.lua")),
             delete_faces: counting(include_str!("lua/delete_faces.lua")),
             enqueue_row: changing(include_str!("lua/enqueue_row.lua")),
@@ -44,6 +49,9 @@ impl Scripts {
             finish_row: changing(include_str!("lua/finish_row.lua")),
             finish_rows: changing(include_str!("lua/finish_rows.lua")),
             postpone_row: changing(include_str!("lua/postpone_row.lua")),
+            list_rows: Script::new(include_str!("lua/list_rows.lua")),
+            transfer_row: changing(include_str!("lua/transfer_row.lua")),
+            remove_row: changing(include_str!("lua/remove_row.lua")),
             claim: counting(include_str!("lua/claim.lua")),
             end_claim: counting(include_str!("lua/end_claim.lua")),
             client_usage: counting(include_str!("lua/client_usage.lua")),
@@ -85,11 +93,16 @@ pub(super) fn change(script: &Script) -> ScriptInvocation<'_> {
 /// A call as [`change`] makes it, with the outbox of `lane`.
 pub(super) fn change_in(lane: Lane, script: &Script) -> ScriptInvocation<'_> {
     let mut change = script.key(answer_key(Uuid::new_v4()));
-    for part in ["due", "body", "attempt", "lease"] {
-        change.key(outbox_key(lane, part));
-    }
+    add_outbox(&mut change, lane);
     change.arg(millis(ANSWER_RETENTION));
     change
+}
+
+/// Adds the keys of the outbox of `lane` to a call.
+pub(super) fn add_outbox(call: &mut ScriptInvocation<'_>, lane: Lane) {
+    for part in ["due", "body", "attempt", "lease"] {
+        call.key(outbox_key(lane, part));
+    }
 }
 
 /// Adds a row to the arguments of a call.

@@ -8,7 +8,7 @@ use redis::{Script, ScriptInvocation, cmd};
 use uuid::Uuid;
 
 use super::keys::{FACE_FIELD_PREFIX, LedgerKind, face_field, ledger_keys, session_key};
-use super::scripts::{add_row, counted_change};
+use super::scripts::{add_outbox, add_row, counted_change};
 use super::store::{RedisStore, client_full, unexpected};
 use crate::millis::millis;
 use crate::outbox::NewRow;
@@ -72,17 +72,49 @@ impl SessionStore for RedisStore {
         }
     }
 
-    async fn replay(&self, _: &SessionName) -> Result<ReplayLookup<StoredReplay>, StoreError> {
-        todo!()
+    async fn replay(&self, session: &SessionName) -> Result<ReplayLookup<StoredReplay>, StoreError> {
+        let call = self.scripts.read_replay.key(session_key(session));
+        let (found, revision, body, upload_left, lease_left): (u8, u64, Vec<u8>, u64, u64) =
+            self.server.run_script(&call).await?;
+        match found {
+            0 => Ok(ReplayLookup::NoSession),
+            1 => Ok(ReplayLookup::NoReplay),
+            2 => Ok(ReplayLookup::Found(StoredReplay {
+                revision,
+                body: body.into(),
+                upload_left: Duration::from_millis(upload_left),
+                lease_left: Duration::from_millis(lease_left),
+            })),
+            _ => Err(unexpected("the answer")),
+        }
     }
 
     async fn change_replay(
         &self,
-        _: &SessionName,
-        _: ReplayChange,
-        _: &ClientBounds,
+        session: &SessionName,
+        change: ReplayChange,
+        bounds: &ClientBounds,
     ) -> Result<ReplayOutcome, StoreError> {
-        todo!()
+        let ReplayChange { expected, body, in_progress, upload_within, lease, rows } = change;
+        let mut call = session_change(&self.scripts.change_replay, session);
+        call.arg(expected).arg(&*body).arg(u8::from(in_progress));
+        match upload_within {
+            Some(limit) => call.arg(millis(limit)),
+            None => call.arg(""),
+        };
+        call.arg(millis(lease)).arg(session.id.as_bytes()).arg(bounds.session_bytes);
+        for (lane, row) in &rows {
+            add_outbox(&mut call, *lane);
+            add_row(&mut call, row);
+        }
+        let (outcome, number): (u8, u64) = self.server.run_script(&call).await?;
+        match outcome {
+            0 => Ok(ReplayOutcome::NoSession),
+            1 => Ok(ReplayOutcome::Changed { revision: number }),
+            2 => Ok(ReplayOutcome::OtherRevision),
+            3 => Err(client_full(ClientBound::SessionBytes, number)),
+            _ => Err(unexpected("the answer")),
+        }
     }
 
     async fn add_face(

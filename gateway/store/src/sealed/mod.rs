@@ -12,6 +12,6 @@ mod stores;
 
 pub use self::error::RecordError;
 pub use self::idempotency::SealedIdempotency;
-pub use self::outbox::{OpenedRow, SealedOutbox, UnsealedRow};
+pub use self::outbox::{OpenedListedRow, OpenedRow, SealedOutbox, UnsealedRow};
 pub use self::sessions::{OpenedReplay, SealedSessions, UnsealedChange};
 pub use self::stores::SealedStores;

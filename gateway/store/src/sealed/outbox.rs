@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::error::RecordError;
 use super::sealer::RecordSealer;
-use crate::outbox::{Lane, LeasedRow, NewRow, OutboxStore};
+use crate::outbox::{Lane, LeasedRow, ListedRow, NewRow, OutboxStore};
 
 /// A row to be sealed and written.
 #[derive(Clone, Debug)]
@@ -37,6 +37,19 @@ pub struct OpenedRow<R> {
     pub payload: Result<R, RecordError>,
     /// The lease, for [`SealedOutbox::finish`] and [`SealedOutbox::postpone`].
     pub leased: LeasedRow,
+}
+
+/// A row that was looked at, with its payload opened.
+#[derive(Debug)]
+pub struct OpenedListedRow<R> {
+    /// As [`ListedRow::id`].
+    pub id: Uuid,
+    /// As [`ListedRow::attempts`].
+    pub attempts: u32,
+    /// As [`ListedRow::due_in`].
+    pub due_in: Duration,
+    /// The work to be done, or why it cannot be read.
+    pub payload: Result<R, RecordError>,
 }
 
 /// An outbox whose rows are sealed.
@@ -125,6 +138,47 @@ impl SealedOutbox {
         let seal = |payload| self.sealer.seal(Purpose::Row, row_place(row.id), payload);
         let body = payload.map(seal).transpose()?;
         Ok(self.store.postpone(row, wait, body).await?)
+    }
+
+    /// Lists rows, as [`OutboxStore::list`] does.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]. A row that does not open is returned with its error as the payload.
+    pub async fn list<R: DeserializeOwned>(
+        &self,
+        lane: Lane,
+        limit: usize,
+    ) -> Result<Vec<OpenedListedRow<R>>, RecordError> {
+        let rows = self.store.list(lane, limit).await?;
+        let open = |ListedRow { id, attempts, due_in, body }| OpenedListedRow {
+            id,
+            attempts,
+            due_in,
+            payload: self.sealer.open(Purpose::Row, row_place(id), body),
+        };
+        Ok(rows.into_iter().map(open).collect())
+    }
+
+    /// Moves a row to another lane, as [`OutboxStore::transfer`] does.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`].
+    pub async fn transfer(
+        &self,
+        id: Uuid,
+        from: Lane,
+        to: Lane,
+        due_in: Duration,
+    ) -> Result<bool, RecordError> {
+        Ok(self.store.transfer(id, from, to, due_in).await?)
+    }
+
+    /// Removes a row, as [`OutboxStore::remove`] does.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`].
+    pub async fn remove(&self, lane: Lane, id: Uuid) -> Result<bool, RecordError> {
+        Ok(self.store.remove(lane, id).await?)
     }
 
     /// Number of rows in a lane, as [`OutboxStore::depth`] counts them.

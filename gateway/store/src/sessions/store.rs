@@ -17,10 +17,11 @@ use crate::{ClientBounds, ClientUsage, StoreError};
 ///
 /// Each operation is atomic. Its effect survives a restart of the store as far as the store's own durability goes.
 ///
-/// Time is the store's clock. When a session's time is over by that clock, the session and its faces no longer exist, and
+/// Time is the store's clock. When a session's time is over by that clock, the session, its faces and its replay no longer exist, and
 /// every operation on it answers that there is no session.
 ///
-/// Operations that take a [`NewRow`] write it to [`crate::outbox::Lane::Sessions`] in the same transaction as the change.
+/// Operations that take a [`NewRow`] write it in the same transaction as the change, to [`crate::outbox::Lane::Sessions`] unless
+/// they name its lane.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
     /// Keeps a session for `ttl`, and writes `end`: the row that cleans up after the session.
@@ -59,6 +60,8 @@ pub trait SessionStore: Send + Sync {
 
     /// Replaces the replay of a session, if its revision is still the expected one (compare-and-set), and writes the rows of the
     /// change. The answer tells the new revision.
+    ///
+    /// While a replay is in progress `bounds` keep nobody from changing it, and neither does a full server, since it must end.
     ///
     /// # Errors
     /// [`StoreError::ClientFull`] if the client keeps as many bytes as `bounds` allow, [`StoreError::Full`], [`StoreError::Unreachable`],

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use faceline_gateway_store::outbox::{Lane, NewRow};
-use faceline_gateway_store::sessions::{Deletion, FaceLookup, Insertion, SessionName};
+use faceline_gateway_store::sessions::{
+    Deletion, FaceLookup, Insertion, ReplayChange, ReplayLookup, ReplayOutcome, SessionName,
+};
 use faceline_gateway_store::{ClientBounds, Stores, open};
 use faceline_shared::settings::{StoreSettings, StoreUrl};
 use faceline_shared::testkit::Redis;
@@ -136,6 +138,35 @@ pub(crate) async fn add(store: &Stores, session: &SessionName, body: &str) -> Uu
     face
 }
 
+/// A change of a replay that has this revision.
+pub(crate) fn replay(expected: u64) -> ReplayChange {
+    ReplayChange {
+        expected,
+        body: bytes("a replay"),
+        in_progress: false,
+        upload_within: None,
+        lease: Duration::ZERO,
+        rows: vec![],
+    }
+}
+
+/// Changes a session's replay to say whether it is in progress, whatever its revision. False if there is no session.
+pub(crate) async fn set_in_progress(store: &Stores, session: &SessionName, in_progress: bool) -> bool {
+    loop {
+        let revision = match store.sessions.replay(session).await.unwrap() {
+            ReplayLookup::Found(found) => found.revision,
+            ReplayLookup::NoReplay => 0,
+            ReplayLookup::NoSession => return false,
+        };
+        let change = ReplayChange { in_progress, ..replay(revision) };
+        match store.sessions.change_replay(session, change, &ClientBounds::NONE).await.unwrap() {
+            ReplayOutcome::Changed { .. } => return true,
+            ReplayOutcome::NoSession => return false,
+            ReplayOutcome::OtherRevision => {}
+        }
+    }
+}
+
 /// Asks until there is an answer, and returns it with the time of the last question.
 pub(crate) async fn until<T>(ask: impl AsyncFn() -> Option<T>) -> (Instant, T) {
     let started = Instant::now();
@@ -161,8 +192,14 @@ pub(crate) async fn assert_nowhere(store: &Stores, session: &SessionName) {
         Insertion::NoSession
     );
     assert_eq!(store.sessions.delete_faces(session, &[face], Some(later())).await.unwrap(), None);
-    assert!(!store.sessions.set_replay(session, true).await.unwrap());
-    assert!(!store.sessions.set_replay(session, false).await.unwrap());
+    assert_eq!(store.sessions.replay(session).await.unwrap(), ReplayLookup::NoSession);
+    for expected in [0, 1] {
+        let change = ReplayChange { rows: vec![(Lane::Sessions, later())], ..replay(expected) };
+        assert_eq!(
+            store.sessions.change_replay(session, change, &ClientBounds::NONE).await.unwrap(),
+            ReplayOutcome::NoSession
+        );
+    }
     assert_eq!(store.sessions.delete(session, later()).await.unwrap(), Deletion::NoSession);
     assert_eq!(store.outbox.depth(Lane::Sessions).await.unwrap(), depth);
 }

@@ -3,6 +3,7 @@
 pub(super) mod idempotency;
 pub(super) mod ledger;
 pub(super) mod outbox;
+mod replays;
 pub(super) mod sessions;
 
 use redb::WriteTransaction;

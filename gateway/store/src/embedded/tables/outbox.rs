@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::embedded::failure::TableResult;
 use crate::millis::millis;
-use crate::outbox::{Lane, LeasedRow, NewRow};
+use crate::outbox::{Lane, LeasedRow, ListedRow, NewRow};
 
 /// When a row is due or its lease ends (milliseconds since 1970), and its id.
 type DueKey = (u64, Uuid);
@@ -35,6 +35,26 @@ fn definitions(lane: Lane) -> (RowTable, DueTable) {
 /// Number of rows in a lane.
 pub(in crate::embedded) fn depth(transaction: &ReadTransaction, lane: Lane) -> TableResult<u64> {
     Ok(transaction.open_table(definitions(lane).0)?.len()?)
+}
+
+/// Up to `limit` rows of a lane, longest due first.
+pub(in crate::embedded) fn list(
+    transaction: &ReadTransaction,
+    now: u64,
+    lane: Lane,
+    limit: usize,
+) -> TableResult<Vec<ListedRow>> {
+    let (rows, due) = definitions(lane);
+    let (rows, due) = (transaction.open_table(rows)?, transaction.open_table(due)?);
+    let mut listed = Vec::new();
+    for entry in due.iter()?.take(limit) {
+        let (due, id) = entry?.0.value();
+        let Some(found) = rows.get(id)? else { continue };
+        let (_, attempts, _, body) = found.value();
+        let due_in = Duration::from_millis(due.saturating_sub(now));
+        listed.push(ListedRow { id, attempts, due_in, body: Bytes::copy_from_slice(body) });
+    }
+    Ok(listed)
 }
 
 /// The rows of a lane in a transaction that may change them.
@@ -106,6 +126,11 @@ impl<'a> OutboxTables<'a> {
         let Some((attempt, former)) = self.take(row)? else { return Ok(false) };
         self.put(row, due, attempt, Uuid::nil(), body.unwrap_or(&former))?;
         Ok(true)
+    }
+
+    /// Removes a row, whoever has leased it, and returns its body.
+    pub(in crate::embedded) fn remove(&mut self, row: Uuid) -> TableResult<Option<Bytes>> {
+        Ok(self.take(row)?.map(|(_, body)| body))
     }
 
     fn is_leased(&self, row: Uuid, lease: Uuid) -> TableResult<bool> {

@@ -9,10 +9,14 @@ use uuid::Uuid;
 
 use super::ledger::{Item, Kept, Kind, Ledger};
 use super::outbox::OutboxTables;
+use super::replays::{self, ReplayTable};
 use crate::embedded::failure::TableResult;
 use crate::millis::millis;
 use crate::outbox::NewRow;
-use crate::sessions::{Deletion, FaceLookup, Insertion, SessionName, StoredSession};
+use crate::sessions::{
+    Deletion, FaceLookup, Insertion, ReplayChange, ReplayLookup, ReplayOutcome, SessionName, StoredReplay,
+    StoredSession,
+};
 use crate::{ClientBound, ClientBounds, ClientFull};
 
 /// A session's id and client.
@@ -105,13 +109,27 @@ pub(in crate::embedded) fn faces(
     Ok(Some(faces.into_iter().map(|(_, id, body)| (id, body)).collect()))
 }
 
-/// Number of sessions, ends and faces in the file, including those whose time is over.
+pub(in crate::embedded) fn replay(
+    transaction: &ReadTransaction,
+    now: u64,
+    session: &SessionName,
+) -> TableResult<ReplayLookup<StoredReplay>> {
+    if end_of(&transaction.open_table(SESSIONS)?, now, session)?.is_none() {
+        return Ok(ReplayLookup::NoSession);
+    }
+    Ok(match replays::find(transaction, now, session)? {
+        Some(found) => ReplayLookup::Found(found),
+        None => ReplayLookup::NoReplay,
+    })
+}
+
+/// Number of sessions, ends, faces and replays in the file, including those whose time is over.
 #[cfg(test)]
-pub(in crate::embedded) fn lengths(transaction: &ReadTransaction) -> TableResult<[u64; 3]> {
+pub(in crate::embedded) fn lengths(transaction: &ReadTransaction) -> TableResult<[u64; 4]> {
     use redb::ReadableTableMetadata as _;
 
-    let sessions = transaction.open_table(SESSIONS)?.len()?;
-    Ok([sessions, transaction.open_table(ENDS)?.len()?, transaction.open_table(FACES)?.len()?])
+    let (sessions, ends) = (transaction.open_table(SESSIONS)?.len()?, transaction.open_table(ENDS)?.len()?);
+    Ok([sessions, ends, transaction.open_table(FACES)?.len()?, replays::length(transaction)?])
 }
 
 /// A session to be created.
@@ -139,6 +157,7 @@ pub(in crate::embedded) struct SessionTables<'a> {
     sessions: Table<'a, NameKey, SessionRow>,
     ends: Table<'a, EndKey, ()>,
     faces: Table<'a, FaceKey, FaceRow>,
+    replays: ReplayTable<'a>,
     ledger: Ledger<'a>,
     /// Whether there is anything to commit.
     pub(in crate::embedded) changed: bool,
@@ -150,6 +169,7 @@ impl<'a> SessionTables<'a> {
             sessions: transaction.open_table(SESSIONS)?,
             ends: transaction.open_table(ENDS)?,
             faces: transaction.open_table(FACES)?,
+            replays: ReplayTable::open(transaction)?,
             ledger: Ledger::open(transaction, Kind::Sessions)?,
             changed: false,
         })
@@ -204,17 +224,44 @@ impl<'a> SessionTables<'a> {
         Ok(Deletion::Deleted)
     }
 
-    pub(in crate::embedded) fn set_replay(
+    /// Makes a change of a session's replay without its rows.
+    pub(in crate::embedded) fn change_replay(
         &mut self,
         now: u64,
         session: &SessionName,
-        in_progress: bool,
-    ) -> TableResult<bool> {
-        let Some(end) = end_of(&self.sessions, now, session)? else { return Ok(false) };
-        let body = self.sessions.get(name(session))?.map(|found| found.value().2.to_vec());
-        self.sessions.insert(name(session), (end, in_progress, body.unwrap_or_default().as_slice()))?;
+        change: &ReplayChange,
+        bounds: &ClientBounds,
+    ) -> TableResult<Result<ReplayOutcome, ClientFull>> {
+        let Some(found) = self.sessions.get(name(session))? else { return Ok(Ok(ReplayOutcome::NoSession)) };
+        let (end, was_in_progress, body) = found.value();
+        if end <= now {
+            return Ok(Ok(ReplayOutcome::NoSession));
+        }
+        let (revision, former_bytes) = self.replays.revision(session)?;
+        if revision != change.expected {
+            return Ok(Ok(ReplayOutcome::OtherRevision));
+        }
+        let session_body = (change.in_progress != was_in_progress).then(|| Bytes::copy_from_slice(body));
+        drop(found);
+        let bytes = change.body.len() as u64;
+        // What is in progress must end.
+        if !was_in_progress && bytes > former_bytes {
+            let growth = change.body.len() - former_bytes as usize;
+            if let Some(full) = self.full(now, &session.client, growth, bounds, |_| None)? {
+                return Ok(Err(full));
+            }
+        }
+        if let Some(body) = session_body {
+            self.sessions.insert(name(session), (end, change.in_progress, &*body))?;
+        }
+        let revision = self.replays.put(now, session, change)?;
+        if bytes >= former_bytes {
+            self.ledger.count(item(session, end), 0, bytes - former_bytes)?;
+        } else {
+            self.ledger.uncount(item(session, end), 0, former_bytes - bytes)?;
+        }
         self.changed = true;
-        Ok(true)
+        Ok(Ok(ReplayOutcome::Changed { revision }))
     }
 
     pub(in crate::embedded) fn add_face(
@@ -308,7 +355,7 @@ impl<'a> SessionTables<'a> {
         Ok(end_of(&self.sessions, now, session)?.is_some())
     }
 
-    /// Removes a session with its faces, if there is one.
+    /// Removes a session with its faces and its replay, if there is one.
     fn remove(&mut self, session: &SessionName) -> TableResult<()> {
         let (id, client) = name(session);
         let Some(end) = self.sessions.remove((id, client))?.map(|found| found.value().0) else {
@@ -316,6 +363,7 @@ impl<'a> SessionTables<'a> {
         };
         self.ends.remove((end, id, client))?;
         self.faces.retain_in(all_faces(session), |_, _| false)?;
+        self.replays.remove(session)?;
         self.ledger.forget(item(session, end))?;
         self.changed = true;
         Ok(())

@@ -11,8 +11,9 @@ end
 if redis.call('HEXISTS', session, ARGV[2]) == 1 then
     return {2, 0}
 end
--- The fields `body`, `replay` and `added` are not faces.
-if redis.call('HLEN', session) - 3 >= tonumber(ARGV[4]) then
+-- The fields `body`, `replay` and `added` are not faces, nor the four that `change_replay.lua` writes.
+local other_fields = 3 + 4 * redis.call('HEXISTS', session, 'revision')
+if redis.call('HLEN', session) - other_fields >= tonumber(ARGV[4]) then
     return {1, 0}
 end
 local _, faces, bytes = kept()

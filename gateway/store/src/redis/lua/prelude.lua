@@ -28,15 +28,26 @@ end
 -- The outbox: row ids by the time at which they are due (or their lease ends), and a hash for each value of a row.
 local DUE, BODY, ATTEMPT, LEASE = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
+-- Removes a row from the outbox whose first key is KEYS[first].
+local function forget_row_at(first, id)
+    local due, body, attempt, lease = unpack(KEYS, first, first + 3)
+    redis.call('ZREM', due, id)
+    redis.call('HDEL', body, id)
+    redis.call('HDEL', attempt, id)
+    redis.call('HDEL', lease, id)
+end
+
+-- Writes a row to the outbox whose first key is KEYS[first].
+local function write_row_at(first, id, body, due_in)
+    forget_row_at(first, id)
+    redis.call('ZADD', KEYS[first], now() + due_in, id)
+    redis.call('HSET', KEYS[first + 1], id, body)
+end
+
 local function forget_row(id)
-    redis.call('ZREM', DUE, id)
-    redis.call('HDEL', BODY, id)
-    redis.call('HDEL', ATTEMPT, id)
-    redis.call('HDEL', LEASE, id)
+    forget_row_at(2, id)
 end
 
 local function write_row(id, body, due_in)
-    forget_row(id)
-    redis.call('ZADD', DUE, now() + due_in, id)
-    redis.call('HSET', BODY, id, body)
+    write_row_at(2, id, body, due_in)
 end

@@ -10,7 +10,8 @@ use faceline_gateway_store::sessions::{Deletion, FaceLookup, SessionName};
 use tokio::time::Instant;
 
 use crate::fixture::{
-    Fixture, GRAIN, HOUR, MINUTE, add, assert_nowhere, bytes, conformance, created, later, name, row, until,
+    Fixture, GRAIN, HOUR, MINUTE, add, assert_nowhere, bytes, conformance, created, later, name, row,
+    set_in_progress, until,
 };
 
 conformance!(
@@ -91,7 +92,7 @@ async fn a_session_is_there_until_its_time_is_over<F: Fixture>() {
     store.sessions.create(&session, bytes("x"), TTL, later(), &ClientBounds::NONE).await.unwrap();
     let after = Instant::now();
     let face = add(store, &session, "a face").await;
-    assert!(store.sessions.set_replay(&session, true).await.unwrap());
+    assert!(set_in_progress(store, &session, true).await);
 
     // The three operations alternate until each has seen the end.
     let mut is_over = [false; 3];
@@ -169,7 +170,7 @@ async fn a_replay_in_progress_keeps_its_session<F: Fixture>() {
     let face = add(store, &session, "a face").await;
 
     for _ in 0..2 {
-        assert!(store.sessions.set_replay(&session, true).await.unwrap());
+        assert!(set_in_progress(store, &session, true).await);
         assert_eq!(
             store.sessions.delete(&session, deleted.clone()).await.unwrap(),
             Deletion::ReplayInProgress
@@ -182,7 +183,7 @@ async fn a_replay_in_progress_keeps_its_session<F: Fixture>() {
     assert_eq!(store.outbox.lease(Lane::Sessions, 9, MINUTE).await.unwrap(), [], "the row was replaced");
 
     for _ in 0..2 {
-        assert!(store.sessions.set_replay(&session, false).await.unwrap());
+        assert!(set_in_progress(store, &session, false).await);
     }
     assert_eq!(store.sessions.faces(&session).await.unwrap().unwrap().len(), 1);
     assert_eq!(store.sessions.delete(&session, deleted).await.unwrap(), Deletion::Deleted);
@@ -196,7 +197,7 @@ async fn what_a_store_holds_survives_its_restart<F: Fixture>() {
     let store = fixture.store();
     let session = created(store).await;
     let faces = [add(store, &session, "1").await, add(store, &session, "2").await];
-    store.sessions.set_replay(&session, true).await.unwrap();
+    set_in_progress(store, &session, true).await;
     let ends = name();
     store
         .sessions

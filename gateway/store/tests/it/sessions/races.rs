@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::fixture::{
     Fixture, GRAIN, HOUR, MINUTE, add, assert_nowhere, bytes, conformance, created, later, name, row,
+    set_in_progress,
 };
 
 conformance!(
@@ -165,7 +166,7 @@ async fn a_deletion_meets_a_replay<F: Fixture>() {
             fixture,
             session,
             |store, session| store.sessions.delete(&session, later()).await.unwrap(),
-            store.sessions.set_replay(&session, true).await.unwrap()
+            set_in_progress(&store, &session, true).await
         );
         match outcome {
             (Deletion::Deleted, false) => assert_nowhere(fixture.store(), &session).await,

@@ -1,7 +1,10 @@
 //! Objects in a bucket of S3 or of a server with the same protocol.
 
-use std::error::Error as _;
-use std::future::Future;
+mod read;
+mod request;
+mod upload;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,22 +12,24 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
-use object_store::{BackoffConfig, ClientOptions, Error, ObjectStore as _, ObjectStoreExt as _, RetryConfig};
+use object_store::{BackoffConfig, ClientOptions, ObjectStore as _, ObjectStoreExt as _, RetryConfig};
 
+use self::request::{OPERATION_TIMEOUT, within, write};
+use self::upload::S3Upload;
+use super::error::ObjectError;
 use super::key::checked_key;
-use super::store::{ObjectError, ObjectStore};
+use super::store::{ObjectStore, ObjectUpload};
+use super::stream::ObjectStream;
 use crate::settings::ObjectSettings;
 
 /// Time limit of one request, whatever the size of its object.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
-/// Time limit of an operation, retries included.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(12);
 /// Time limit of listing or deleting a folder, which take two requests for each thousand objects.
 const FOLDER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A bucket, or a folder of it.
 pub struct S3Objects {
-    bucket: AmazonS3,
+    bucket: Arc<AmazonS3>,
     folder: Path,
 }
 
@@ -75,7 +80,7 @@ impl S3Objects {
         let bucket = builder.with_bucket_name(bucket).with_client_options(options).with_retry(retry).build();
         // The library's own message may contain a value of the settings.
         let bucket = bucket.map_err(|_| unusable("endpoint, region or keys are not of the form"))?;
-        Ok(Self { bucket, folder: Path::from(folder) })
+        Ok(Self { bucket: Arc::new(bucket), folder: Path::from(folder) })
     }
 
     fn path(&self, key: &str) -> Result<Path, ObjectError> {
@@ -91,46 +96,23 @@ impl S3Objects {
     }
 }
 
-/// Runs `operation` with a time limit; `None` if the object does not exist.
-async fn within<T>(
-    limit: Duration,
-    operation: impl Future<Output = Result<T, Error>>,
-) -> Result<Option<T>, ObjectError> {
-    match tokio::time::timeout(limit, operation).await {
-        Err(_) => Err(ObjectError::Unreachable(format!("no answer within {} s", limit.as_secs()))),
-        Ok(Ok(value)) => Ok(Some(value)),
-        Ok(Err(error)) if is_missing_object(&error) => Ok(None),
-        Ok(Err(error)) => Err(ObjectError::Unreachable(message_with_causes(&error))),
-    }
-}
-
-/// Whether the object is missing. A missing bucket has the same status, but is an error.
-fn is_missing_object(error: &Error) -> bool {
-    matches!(error, Error::NotFound { .. }) && !message_with_causes(error).contains("NoSuchBucket")
-}
-
-/// The messages of an error and of its causes, which the library's own message leaves out.
-fn message_with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let message = cause.to_string();
-        if !text.contains(&message) {
-            text = format!("{text}: {message}");
-        }
-        source = cause.source();
-    }
-    text
-}
-
 #[async_trait]
 impl ObjectStore for S3Objects {
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), ObjectError> {
         let path = self.path(key)?;
-        match within(OPERATION_TIMEOUT, self.bucket.put(&path, bytes.into())).await? {
-            Some(_) => Ok(()),
-            None => Err(ObjectError::Unreachable("the bucket is not there".into())),
-        }
+        write(self.bucket.put(&path, bytes.into())).await.map(drop)
+    }
+
+    async fn begin_upload(
+        &self,
+        key: &str,
+        media_type: Option<&str>,
+    ) -> Result<Box<dyn ObjectUpload>, ObjectError> {
+        Ok(Box::new(S3Upload::new(Arc::clone(&self.bucket), self.path(key)?, media_type)))
+    }
+
+    async fn open(&self, key: &str) -> Result<Option<ObjectStream>, ObjectError> {
+        read::open(Arc::clone(&self.bucket), self.path(key)?).await
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, ObjectError> {
