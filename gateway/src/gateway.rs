@@ -132,6 +132,7 @@ impl Gateway {
             Arc::clone(&services.objects),
             recipients,
             Arc::clone(&signer),
+            services.keys.data.clone(),
             settings,
         ));
         let outbox = OutboxProcessor::new(&sessions, stores.outbox);
