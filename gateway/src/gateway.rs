@@ -133,6 +133,7 @@ impl Gateway {
             Arc::clone(&services.objects),
             recipients,
             Arc::clone(&signer),
+            services.keys.data.clone(),
             settings,
         ));
         let outbox = OutboxProcessor::new(&sessions, stores.outbox);
