@@ -135,6 +135,7 @@ impl Gateway {
             Arc::clone(&signer),
             services.keys.data.clone(),
             settings,
+            &services.metrics,
         ));
         let outbox = OutboxProcessor::new(&sessions, stores.outbox);
         let mover = Mover::new(Arc::clone(&usage), objects, settings.usage.clone());

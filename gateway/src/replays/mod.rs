@@ -8,6 +8,7 @@ mod recipient_keys;
 mod record;
 mod rows;
 mod service;
+mod upload;
 
 pub use self::access::TokenHolder;
 pub use self::recipient_keys::{
@@ -16,3 +17,4 @@ pub use self::recipient_keys::{
 };
 pub use self::record::{EndedReplay, ReplayOrigin, ReplayRecord, ReplayState, ReplayStatus, SubmittedReplay};
 pub use self::service::Replays;
+pub(crate) use self::upload::{Identity, MediaSource, UploadOutcome};

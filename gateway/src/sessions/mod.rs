@@ -18,6 +18,7 @@ mod record;
 mod replays;
 mod service;
 
+pub(crate) use self::faults::object_fault;
 pub use self::idempotency::{Claimed, IdempotencyClaim, IdempotentRequest};
 pub use self::outbox::OutboxProcessor;
 pub use self::record::{KeptPicture, Session, SessionFace};

@@ -94,6 +94,7 @@ impl Gateway {
             Arc::clone(&signer),
             stores.ring(),
             &config,
+            &metrics,
         ));
         let usage = Usage::start(records.outbox.clone(), &config, &metrics).unwrap();
         let shutdown = CancellationToken::new();

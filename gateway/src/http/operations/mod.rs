@@ -17,6 +17,7 @@ mod face_liveness;
 mod operation;
 mod service;
 mod sessions;
+mod upload;
 
 pub use self::all::ALL;
 pub(in crate::http) use self::all::{find, matched, name};
@@ -38,3 +39,4 @@ pub use self::sessions::{
     GET_SESSION, GET_SESSION_FACE, GET_SESSION_FACE_IMAGE, GET_SESSION_FACES, GET_SESSION_MATCHES,
 };
 pub(in crate::http) use self::sessions::{FACE_ID, SESSION_ID};
+pub use self::upload::UPLOAD_REPLAY;

@@ -12,3 +12,4 @@ pub(in crate::http) mod route;
 pub(in crate::http) mod router;
 mod sessions;
 mod signing;
+mod upload;

@@ -23,7 +23,7 @@ use crate::request::record;
 type SharedState = State<Arc<GatewayState>>;
 /// The parameters of the path. They are parsed only when the caller is known, so that nobody else learns what a path
 /// names.
-type PathParams = Result<RawPathParams, RawPathParamsRejection>;
+pub(super) type PathParams = Result<RawPathParams, RawPathParamsRejection>;
 
 pub(super) fn routes() -> [Route; 10] {
     [
@@ -157,7 +157,7 @@ async fn read_matches(State(state): SharedState, path: PathParams, request: Requ
 }
 
 /// The session that the path names, which must belong to the caller's client.
-fn session(caller: &Caller, path: &PathParams) -> Result<SessionName, Fault> {
+pub(super) fn session(caller: &Caller, path: &PathParams) -> Result<SessionName, Fault> {
     let id = id(path, operations::SESSION_ID)?.ok_or_else(|| Fault::NotFound("Session not found".into()))?;
     record::update(|facts| facts.session = Some(id));
     Ok(SessionName { client: caller.client.as_ref().to_owned(), id })
