@@ -4,12 +4,15 @@
 
 mod access;
 mod capture_token;
+mod parameters;
 mod recipient_keys;
 mod record;
 mod rows;
 mod service;
+mod status;
 
 pub use self::access::TokenHolder;
+pub use self::parameters::DrawnReplay;
 pub use self::recipient_keys::{RecipientKeyError, RecipientKeys};
 pub use self::record::{EndedReplay, ReplayOrigin, ReplayRecord, ReplayState, ReplayStatus, SubmittedReplay};
 pub use self::service::Replays;
