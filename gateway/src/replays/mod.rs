@@ -4,13 +4,16 @@
 
 mod access;
 mod capture_token;
+mod parameters;
 mod recipient_keys;
 mod record;
 mod rows;
 mod service;
+mod status;
 mod upload;
 
 pub use self::access::TokenHolder;
+pub use self::parameters::DrawnReplay;
 pub use self::recipient_keys::{
     ANNOUNCEMENT, RecipientKeyError, RecipientKeyFile, RecipientKeys, ReplayKeysCommand,
     ReplayKeysCommandError,

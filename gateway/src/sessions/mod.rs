@@ -20,6 +20,7 @@ mod service;
 
 pub(crate) use self::faults::object_fault;
 pub use self::idempotency::{Claimed, IdempotencyClaim, IdempotentRequest};
+pub(crate) use self::follow_up::FollowUp;
 pub use self::outbox::OutboxProcessor;
 pub use self::record::{KeptPicture, Session, SessionFace};
 pub use self::service::{Entered, Sessions};

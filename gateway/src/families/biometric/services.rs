@@ -101,6 +101,14 @@ impl BiometricServices {
         })
     }
 
+    /// Writes and signs an answer with an image: the signature does not contain it a second time.
+    pub(super) fn signed_detached(&self, answer: &impl Serialize) -> Result<Json, Fault> {
+        self.signer.detached(answer).map_err(|error| {
+            tracing::error!(%error, "an answer cannot be signed");
+            Fault::Internal
+        })
+    }
+
     /// Writes an answer, and signs it where `signed` is set.
     pub(super) fn signed_if(&self, signed: bool, answer: &impl Serialize) -> Result<Json, Fault> {
         if signed {

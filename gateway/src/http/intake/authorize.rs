@@ -18,7 +18,7 @@ use crate::request::record::RequestRecord;
 
 const APIKEY: &str = "apikey";
 /// The header with the capture token of a replay.
-const CAPTURE_TOKEN: &str = "x-capture-token";
+pub(in crate::http) const CAPTURE_TOKEN: &str = "x-capture-token";
 
 /// A caller whose credential is valid.
 struct Authenticated {

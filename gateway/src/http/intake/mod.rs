@@ -17,3 +17,4 @@ pub(in crate::http) mod upload;
 mod whole_body;
 
 pub(in crate::http) use self::admit::require_workers;
+pub(in crate::http) use self::authorize::CAPTURE_TOKEN;

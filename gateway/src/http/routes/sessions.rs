@@ -170,8 +170,13 @@ fn face(path: &PathParams) -> Result<Uuid, Fault> {
 
 /// An id in the path; `None` for a text that is no id.
 fn id(path: &PathParams, name: &str) -> Result<Option<Uuid>, Fault> {
+    Ok(text_in_path(path, name)?.parse().ok())
+}
+
+/// A parameter of the path; empty where the path has none of this name.
+pub(super) fn text_in_path<'a>(path: &'a PathParams, name: &str) -> Result<&'a str, Fault> {
     let path = path.as_ref().map_err(|_| Fault::Invalid("the path is not percent-encoded UTF-8".into()))?;
-    Ok(path.iter().find(|(known, _)| *known == name).and_then(|(_, text)| text.parse().ok()))
+    Ok(path.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text))
 }
 
 fn utf8(body: &Bytes) -> Result<&str, Fault> {
