@@ -31,6 +31,7 @@ mod signatures;
 mod signed;
 mod stores;
 mod tls;
+mod upload;
 mod url_input;
 mod usage;
 mod usage_facts;

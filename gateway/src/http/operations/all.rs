@@ -4,11 +4,7 @@ use axum::extract::Request;
 use http::{Extensions, Method};
 
 use super::operation::{HttpMethod, Operation};
-<<<<<<< HEAD
-use super::{biometric, bws, face_liveness, service, sessions, upload};
-=======
-use super::{biometric, bws, face_liveness, replays, service, sessions};
->>>>>>> params
+use super::{biometric, bws, face_liveness, replays, service, sessions, upload};
 use crate::fault::Fault;
 
 /// The name of all requests that ask for no operation, so that callers cannot add names to the metrics.
@@ -31,9 +27,7 @@ pub static ALL: &[&Operation] = &[
     &sessions::DELETE_SESSION_FACE,
     &sessions::GET_SESSION_FACE_IMAGE,
     &sessions::GET_SESSION_MATCHES,
-<<<<<<< HEAD
     &upload::UPLOAD_REPLAY,
-=======
     &replays::INIT_REPLAY,
     &replays::GET_REPLAY_PARAMETERS,
     &replays::GET_REPLAY_STATUS,
@@ -43,7 +37,6 @@ pub static ALL: &[&Operation] = &[
     &replays::GET_CHALLENGE_RESULT_OF_MODE,
     &replays::VIDEO_CAPABILITIES,
     &replays::VIDEO_CAPABILITIES_UNVERSIONED,
->>>>>>> params
     &bws::LIVENESS_DETECTION,
     &bws::PHOTO_VERIFY,
     &bws::VIDEO_LIVENESS_DETECTION,

@@ -10,11 +10,7 @@ use faceline_shared::admin::Readiness;
 use faceline_shared::settings::HttpSettings;
 
 use super::route::Route;
-<<<<<<< HEAD
-use super::{biometric, bws, docs, face_liveness, health, sessions, signing, upload};
-=======
-use super::{biometric, bws, docs, face_liveness, health, replays, sessions, signing};
->>>>>>> params
+use super::{biometric, bws, docs, face_liveness, health, replays, sessions, signing, upload};
 use crate::fault::Fault;
 use crate::http::family::Family;
 use crate::http::grpc::{health as grpc_health, reflection};
@@ -61,11 +57,8 @@ fn routes(settings: &HttpSettings, readiness: &Readiness) -> Vec<Route> {
     routes.extend(biometric::routes());
     routes.extend(signing::routes());
     routes.extend(sessions::routes());
-<<<<<<< HEAD
     routes.extend(upload::routes());
-=======
     routes.extend(replays::routes());
->>>>>>> params
     routes.extend(face_liveness::routes());
     routes.extend(docs::routes(settings));
     routes.extend(bws::routes());
