@@ -173,10 +173,11 @@ fn value(table: &Schema, name: &str, kind: Kind) -> ObjectBuilder {
         "imageStorageEnabled" => value.description(Some(
             "Whether the pictures of the session's faces are kept; false where it is absent.",
         )),
-        "type" | "livenessMode" => value
-            .enum_values(Some(LIVENESS_TYPES))
-            .examples(["LIVENESS_PASSIVE_VIDEO"])
-            .description(Some("What the video must prove. LIVENESS_HIGH is the old name of LIVENESS_ACTIVE.")),
+        "type" | "livenessMode" => {
+            value.enum_values(Some(LIVENESS_TYPES)).examples(["LIVENESS_PASSIVE_VIDEO"]).description(Some(
+                "What the video must prove. LIVENESS_HIGH is the old name of LIVENESS_ACTIVE.",
+            ))
+        }
         "securityLevel" => value
             .enum_values(Some(SECURITY_LEVELS))
             .examples(["HIGH"])
@@ -186,8 +187,9 @@ fn value(table: &Schema, name: &str, kind: Kind) -> ObjectBuilder {
             .maximum(Some(*CHALLENGES.end()))
             .examples([2])
             .description(Some("Number of challenges of LIVENESS_ACTIVE; 2 where it is absent.")),
-        "imageRetrievalDisabled" => value
-            .description(Some("Whether the status leaves the best image out; true where it is absent.")),
+        "imageRetrievalDisabled" => {
+            value.description(Some("Whether the status leaves the best image out; true where it is absent."))
+        }
         "id" => value
             .max_length(Some(MAX_ID_CHARS))
             .pattern(Some("^[!-~]+$"))
