@@ -198,7 +198,7 @@ impl Claim {
                 Ok(true) => return,
                 Ok(false) => (),
                 Err(fault) => {
-                    tracing::warn!(%fault, session = super::log_name(&self.name), "the claim of an upload ends with its lease");
+                    tracing::warn!(%fault, session = %self.name.id, "the claim of an upload ends with its lease");
                     return;
                 }
             }

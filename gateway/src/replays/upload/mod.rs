@@ -10,40 +10,23 @@ mod claim;
 mod identify;
 mod media;
 mod metrics;
+mod shared;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use faceline_gateway_store::sessions::SessionName;
 use faceline_shared::job::JobId;
-use faceline_shared::settings::Settings;
-use faceline_shared::telemetry::Metrics;
 
-use self::capacity::JudgingCapacity;
 use self::claim::Claimed;
 pub(crate) use self::identify::{AwaitedUpload, IdentifiedUpload, Identity};
 pub(crate) use self::media::MediaSource;
-use self::metrics::UploadMetrics;
 pub(crate) use self::metrics::{CountedUpload, UploadOutcome};
+pub(super) use self::shared::Uploads;
 use super::service::Replays;
 use crate::accounts::Caller;
-use crate::admission::{UploadPlace, UploadRoom};
+use crate::admission::UploadPlace;
 use crate::fault::Fault;
-
-/// What all uploads of a gateway share.
-pub(super) struct Uploads {
-    room: Arc<UploadRoom>,
-    capacity: JudgingCapacity,
-    metrics: UploadMetrics,
-}
-
-impl Uploads {
-    pub(super) fn new(settings: &Settings, metrics: &Metrics) -> Self {
-        let room = UploadRoom::new(settings.replay.uploads, settings.limits.client_share);
-        let capacity = JudgingCapacity::new(settings.replay.deadline);
-        Self { room, capacity, metrics: UploadMetrics::new(metrics) }
-    }
-}
 
 impl Replays {
     /// Counts an upload with its outcome.
@@ -90,9 +73,4 @@ impl Replays {
         };
         entered.run(receive).await
     }
-}
-
-/// The session that an upload is for, in log lines.
-fn log_name(name: &SessionName) -> tracing::field::DisplayValue<uuid::Uuid> {
-    tracing::field::display(name.id)
 }
