@@ -48,6 +48,13 @@ CONFORMANCE = [
 SUCCESS, GOOD = 0.3, 0.4
 # A body above every limit.
 TOO_LONG = b"\0" * (48 << 20)
+# A replay that stays initialised, and the values of paths that ask for its result.
+REPLAY = {"type": "LIVENESS_PASSIVE_VIDEO"}
+CHALLENGE = {"mode": "LIVENESS_PASSIVE_VIDEO", "level": "HIGH"}
+REPLAY_READERS = {
+    *("get_liveness_parameters", "get_replay_status", "get_replay_status_v2"),
+    *("get_challenge_result", "get_challenge_result_of_mode"),
+}
 PICTURES = {
     "create_face": ["image"],
     "create_session_face": ["image"],
@@ -70,6 +77,10 @@ class Stock:
         self.session = self.create(imageStorageEnabled=True)
         self.faces = [self.add(self.session, picture) for picture in self.pictures]
         self.kept = self.get(f"{self.session}/faces/{self.faces[0]}")
+        # The operation that sets parameters must not change those that the others read.
+        self.begun, self.rebegun = self.create(), self.create()
+        for session in (self.begun, self.rebegun):
+            self.begin(session)
         self.plain = self.create()
         self.plain_face = self.add(self.plain, self.kept)
 
@@ -94,12 +105,21 @@ class Stock:
             what = {"json": face}
         return self.post(f"{SESSIONS}/{session}/faces", **what)
 
+    def begin(self, session):
+        """Begins a replay in a session."""
+        path = f"{self.url}{SESSIONS}/{session}/init-liveness-parameters"
+        answer = self.http.post(path, headers={"apikey": ALL}, json=REPLAY)
+        assert answer.status_code == 200, answer.text
+
     def ids(self, operation):
         """Ids for a path. For a deletion it creates new ones."""
         if operation.method == "delete":
             session = self.create()
             return {"session": session, "face": self.add(session, self.kept)}
-        return {"session": self.session, "face": random.choice(self.faces)}
+        session = {"init_liveness_parameters": self.rebegun}.get(name(operation))
+        if name(operation) in REPLAY_READERS:
+            session = self.begun
+        return {"session": session or self.session, "face": random.choice(self.faces)} | CHALLENGE
 
 
 class Tally:
@@ -201,6 +221,12 @@ def completed(case, stock):
         if "callbackURL" in body:
             body["callbackURL"] = "https://service.example/callback"
         case.body = {member: shortened(value) for member, value in body.items()}
+    elif operation == "init_liveness_session" and isinstance(body, dict):
+        if "callbackURL" in body:
+            body["callbackURL"] = "https://service.example/callback"
+        case.body = {member: shortened(value) for member, value in body.items()} | {"livenessMode": REPLAY["type"]}
+    elif operation == "init_liveness_parameters":
+        case.body = random.choice([REPLAY, [REPLAY], REPLAY | {"nbChallenge": 3, "imageRetrievalDisabled": False}])
     elif operation == "create_session_face" and case.media_type == "application/json":
         face = {key: value for key, value in stock.kept.items() if random.random() < 0.8}
         face |= {"template": stock.kept["template"], "imageType": "SELFIE"}
@@ -240,7 +266,9 @@ def own_cases(operation, stock, away):
 
     def send(base=stock.url, key=ALL, ids=None, body=None):
         ids = stock.ids(operation) if ids is None else ids
-        at = path.replace("{session}", ids["session"]).replace("{face}", ids["face"]) if "{" in path else path
+        at = path
+        for parameter, value in (CHALLENGE | ids).items():
+            at = at.replace(f"{{{parameter}}}", value)
         headers = credential(operation, key)
         what = good_body(name(operation), stock) if body is None else body
         headers |= what.pop("headers", {})
@@ -294,6 +322,10 @@ def own_cases(operation, stock, away):
 def good_body(operation, stock):
     if operation == "create_session":
         return {"json": {"correlationId": "c5a0aec2-1262-41b6-82bd-e9d60da92ef2"}}
+    if operation == "init_liveness_parameters":
+        return {"json": [REPLAY]}
+    if operation == "init_liveness_session":
+        return {"json": {"livenessMode": REPLAY["type"]}}
     if operation == "face_liveness":
         return {"json": {"faceImageBase": base64.b64encode(random.choice(stock.pictures)).decode()}}
     if operation not in PICTURES:
@@ -321,17 +353,19 @@ def heavy_body(operation, stock):
 def other_body(operation, stock):
     if operation == "create_session":
         return {"json": {"correlationId": "another"}}
+    if operation == "init_liveness_session":
+        return {"json": {"livenessMode": REPLAY["type"], "correlationId": "another"}}
     return {"json": stock.kept | {"friendlyName": "another"}}
 
 
 def broken(operation):
-    if name(operation) == "create_session":
+    if name(operation) in ("create_session", "init_liveness_session"):
         return {"json": []}
     return {"data": b"x", "headers": {"Content-Type": "text/plain"}}
 
 
 def too_long(operation):
-    if operation in ("create_session", "face_liveness"):
+    if operation in ("create_session", "face_liveness", "init_liveness_parameters", "init_liveness_session"):
         return {"data": TOO_LONG, "headers": {"Content-Type": "application/json"}}
     return {"files": {part: TOO_LONG for part in PICTURES[operation]}}
 

@@ -27,7 +27,7 @@ const PASSWORD: &str =
 /// Accounts with the keys of the script, each as an API key and as a user.
 fn accounts(folder: &Path) -> PathBuf {
     let everything = "['capabilities:read', 'faces:create', 'faces:read', 'faces:delete', 'match', 'ages:create', \
-                      'liveness:detect', 'sessions:create', 'sessions:read', 'sessions:delete']";
+                      'liveness:detect', 'sessions:create', 'sessions:read', 'sessions:delete', 'replays:create', 'replays:read']";
     let mut text = String::new();
     let mut client = |name: &str, keys: &[(&str, &str, u32)]| {
         writeln!(text, "[[clients]]\nname = '{name}'").unwrap();
