@@ -125,6 +125,8 @@ static ROWS: &[Row] = &[
     device(&operations::GET_REPLAY_PARAMETERS, Permission::ReplaysRead, &["GetLivenessParameters"]),
     device(&operations::GET_REPLAY_STATUS, Permission::ReplaysRead, &["GetReplayStatus"]),
     device(&operations::GET_REPLAY_STATUS_V2, Permission::ReplaysRead, &["GetReplayStatusV2"]),
+    // What is accepted is tried by the tests of uploads.
+    Row { right: 400, ..device(&operations::UPLOAD_REPLAY, Permission::ReplaysUpload, &["UploadReplay"]) },
     row(&operations::INIT_WEB_CAPTURE, Permission::ReplaysCreate, &["InitLivenessSession"], 201, Of::Nobody),
     row(
         &operations::GET_CHALLENGE_RESULT,
@@ -254,6 +256,7 @@ impl Stock {
             .into_iter()
             .chain(probes::within(self.session, self.face, &self.json))
             .chain(probes::web_capture(self.session))
+            .chain([probes::upload(self.session)])
             .chain([probes::create_session(), probes::capabilities(), probes::face_liveness()])
             .chain([probes::init_web_capture()]);
         all.into_iter().find(|probe| probe.operation == name).unwrap()

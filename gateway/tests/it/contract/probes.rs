@@ -138,6 +138,12 @@ pub(crate) fn web_capture(session: Uuid) -> Vec<Probe> {
     vec![Probe::new("GetChallengeResult", result), Probe::new("GetChallengeResultOfMode", of_mode)]
 }
 
+/// An upload for a session with a replay. Its metadata does not open, so it is refused with 400 by whoever knows the session.
+pub(crate) fn upload(session: Uuid) -> Probe {
+    let line = format!("POST /bioserver-app/v2/bio-sessions/{session}/replay-liveness");
+    Probe::form("UploadReplay", line, &[("metadata", "x"), ("media", "y")])
+}
+
 /// The request that creates a session of web capture.
 pub(crate) fn init_web_capture() -> Probe {
     let line = "POST /video-server/init-liveness-session".to_owned();
