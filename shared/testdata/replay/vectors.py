@@ -35,6 +35,11 @@ def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+def key_id(certificate: bytes) -> str:
+    """The `kid` of a certificate."""
+    return base64.urlsafe_b64encode(hashlib.sha256(certificate).digest()).rstrip(b"=").decode()
+
+
 def challenges(seed: int, count: int = 6) -> list[str]:
     digest = hashlib.sha256(f"faceline-challenge-1:{seed}".encode()).digest()
     chosen: list[str] = []
@@ -83,8 +88,7 @@ def main() -> None:
         "sdkInfo": {"sdkVersion": "1.0.0"},
         "events": [{"challenge": 0, "shownAt": 1200}, {"challenge": 1, "shownAt": 3100}],
     }
-    kid = base64.urlsafe_b64encode(hashlib.sha256(certificate).digest()).rstrip(b"=").decode()
-    header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": kid}
+    header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": key_id(certificate)}
     jwe = JWE(json.dumps(metadata, ensure_ascii=False).encode(), protected=json.dumps(header))
     jwe.add_recipient(JWK.from_pyca(recipient.public_key()))
     pkcs8 = recipient.private_bytes(
