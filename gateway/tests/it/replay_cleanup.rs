@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use faceline_gateway_store::outbox::Lane;
 use faceline_shared::object::ObjectStore as _;
-use serde_json::Value;
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::client::delete;
@@ -14,6 +14,12 @@ use crate::gateway::{Gateway, SESSIONS};
 use crate::workers::Workers;
 
 const PASSIVE: &str = r#"{"type":"LIVENESS_PASSIVE"}"#;
+
+/// A row in the lane of replays, as it is kept.
+#[derive(Debug, Deserialize)]
+enum ReplayWork {
+    TimeOut { client: String, session: Uuid, server_random: [u8; 32] },
+}
 
 /// Puts encrypted media of a session and a best image, as an upload and a result do.
 async fn put_objects(gateway: &Gateway, session: Uuid) {
@@ -32,12 +38,11 @@ async fn a_replay_that_nobody_uploads_for_is_timed_out_by_a_row() {
         let replay = gateway.replay(session).await;
         assert!((70..=77).contains(&replay.upload_left.as_secs()), "{:?}", replay.upload_left);
         assert_eq!(replay.lease_left, Duration::ZERO);
-        let rows = gateway.stores.records().outbox.list::<Value>(Lane::Replays, 10).await.unwrap();
+        let rows = gateway.stores.records().outbox.list::<ReplayWork>(Lane::Replays, 10).await.unwrap();
         assert_eq!(rows.len(), count, "each replay has a row of its own");
-        let random = serde_json::to_value(replay.record.server_random).unwrap();
         let row = rows.iter().find(|row| {
-            let payload = &row.payload.as_ref().unwrap()["TimeOut"];
-            payload["client"] == "demo" && payload["server_random"] == random
+            let ReplayWork::TimeOut { client, session: of, server_random } = row.payload.as_ref().unwrap();
+            client == "demo" && *of == session && *server_random == replay.record.server_random
         });
         assert!((70..=77).contains(&row.unwrap().due_in.as_secs()), "{rows:?}");
     }

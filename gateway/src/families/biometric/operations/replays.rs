@@ -170,7 +170,8 @@ impl BiometricServices {
         let begun =
             Challenge { liveness: record.liveness, level: record.level, count: record.challenge_count };
         // A client that says no number does not care.
-        let asked = if count.is_none() { Challenge { count: begun.count, ..asked } } else { asked };
+        let is_open = count.is_none() && asked.liveness == begun.liveness;
+        let asked = if is_open { Challenge { count: begun.count, ..asked } } else { asked };
         if asked != begun {
             return Err(Fault::Invalid(format!("the session's challenge is {begun} and not {asked}")));
         }
