@@ -48,10 +48,11 @@ impl RecipientKeyFile {
     pub(super) fn fill_lack(&self) -> Result<(), RecipientKeyError> {
         match self.keys() {
             Err(error) if self.is_own && error.is_lack() => {
-                self.change(|content, is_lacking| match is_lacking {
-                    true => add(content, OffsetDateTime::now_utc()),
-                    false => Ok(()),
-                })?;
+                self.change(
+                    |content, is_lacking| {
+                        if is_lacking { add(content, OffsetDateTime::now_utc()) } else { Ok(()) }
+                    },
+                )?;
                 tracing::info!(
                     file = %self.path.display(),
                     "made a new key for uploads; gateways of one installation share the file"

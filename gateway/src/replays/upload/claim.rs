@@ -197,6 +197,8 @@ impl Claim {
             match self.write(&record, false, Duration::ZERO, delete, Duration::ZERO).await {
                 Ok(true) => return,
                 Ok(false) => (),
+                // With the session its replay is gone.
+                Err(Fault::NotFound(_)) => return,
                 Err(fault) => {
                     tracing::warn!(%fault, session = %self.name.id, "the claim of an upload ends with its lease");
                     return;
