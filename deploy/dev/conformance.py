@@ -9,6 +9,7 @@ each documented status. Every answer must conform to the description, and only A
 """
 
 import base64
+import hashlib
 import itertools
 import json
 import math
@@ -22,6 +23,9 @@ import hypothesis
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
+from cryptography import x509
+from jwcrypto.jwe import JWE
+from jwcrypto.jwk import JWK
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import Failure, FailureGroup
@@ -31,6 +35,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from vectors import base64_of, key_id, sealed
 
 # Keys: one with all permissions, one of the same client without permissions, one of another client, and one with a low rate.
 # Each is an API key, and a user with the password below.
@@ -48,6 +53,14 @@ CONFORMANCE = [
 SUCCESS, GOOD = 0.3, 0.4
 # A body above every limit.
 TOO_LONG = b"\0" * (48 << 20)
+# A replay that stays initialised, and the values of paths that ask for its result.
+REPLAY = {"type": "LIVENESS_PASSIVE_VIDEO"}
+CHALLENGE = {"mode": "LIVENESS_PASSIVE_VIDEO", "level": "HIGH"}
+REPLAY_READERS = {
+    *("get_liveness_parameters", "get_replay_status", "get_replay_status_v2"),
+    *("get_challenge_result", "get_challenge_result_of_mode"),
+}
+SLOW_BODY = {"headers": {"Content-Type": "multipart/form-data; boundary=b"}}
 PICTURES = {
     "create_face": ["image"],
     "create_session_face": ["image"],
@@ -70,6 +83,13 @@ class Stock:
         self.session = self.create(imageStorageEnabled=True)
         self.faces = [self.add(self.session, picture) for picture in self.pictures]
         self.kept = self.get(f"{self.session}/faces/{self.faces[0]}")
+        # The operation that sets parameters must not change those that the others read.
+        self.begun, self.rebegun = self.create(), self.create()
+        for session in (self.begun, self.rebegun):
+            self.begin(session)
+        self.uploaded = self.create()
+        parameters = self.begin(self.uploaded)
+        self.upload, self.other_upload = (self.sealed(parameters, video) for video in (b"video", b"another"))
         self.plain = self.create()
         self.plain_face = self.add(self.plain, self.kept)
 
@@ -94,12 +114,40 @@ class Stock:
             what = {"json": face}
         return self.post(f"{SESSIONS}/{session}/faces", **what)
 
+    def begin(self, session):
+        """Begins a replay in a session, and returns its parameters."""
+        path = f"{self.url}{SESSIONS}/{session}/init-liveness-parameters"
+        answer = self.http.post(path, headers={"apikey": ALL}, json=REPLAY)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def sealed(self, parameters, video):
+        """The two parts of an upload of a video."""
+        key, prefix = random.randbytes(32), random.randbytes(7)
+        media = sealed(video, key, prefix, self.uploaded, parameters["id"])
+        claims = {member: parameters[member] for member in ("id", "seed", "serverRandom")} | {
+            "mediaKey": base64_of(key),
+            "noncePrefix": base64_of(prefix),
+            "mediaLength": len(media),
+            "mediaDigest": base64_of(hashlib.sha256(media).digest()),
+            "contentType": "video/mp4",
+        }
+        der = base64.b64decode(parameters["certificates"][0])
+        header = {"alg": "ECDH-ES+A256KW", "enc": "A256GCM", "kid": key_id(der)}
+        jwe = JWE(json.dumps(claims).encode(), protected=json.dumps(header))
+        jwe.add_recipient(JWK.from_pyca(x509.load_der_x509_certificate(der).public_key()))
+        return {"metadata": jwe.serialize(compact=True), "media": media}
+
     def ids(self, operation):
         """Ids for a path. For a deletion it creates new ones."""
         if operation.method == "delete":
             session = self.create()
             return {"session": session, "face": self.add(session, self.kept)}
-        return {"session": self.session, "face": random.choice(self.faces)}
+        own = {"init_liveness_parameters": self.rebegun, "upload_replay": self.uploaded}
+        session = own.get(name(operation))
+        if name(operation) in REPLAY_READERS:
+            session = self.begun
+        return {"session": session or self.session, "face": random.choice(self.faces)} | CHALLENGE
 
 
 class Tally:
@@ -201,6 +249,14 @@ def completed(case, stock):
         if "callbackURL" in body:
             body["callbackURL"] = "https://service.example/callback"
         case.body = {member: shortened(value) for member, value in body.items()}
+    elif operation == "init_liveness_session" and isinstance(body, dict):
+        if "callbackURL" in body:
+            body["callbackURL"] = "https://service.example/callback"
+        case.body = {member: shortened(value) for member, value in body.items()} | {"livenessMode": REPLAY["type"]}
+    elif operation == "upload_replay":
+        case.body = dict(stock.upload)
+    elif operation == "init_liveness_parameters":
+        case.body = random.choice([REPLAY, [REPLAY], REPLAY | {"nbChallenge": 3, "imageRetrievalDisabled": False}])
     elif operation == "create_session_face" and case.media_type == "application/json":
         face = {key: value for key, value in stock.kept.items() if random.random() < 0.8}
         face |= {"template": stock.kept["template"], "imageType": "SELFIE"}
@@ -240,7 +296,9 @@ def own_cases(operation, stock, away):
 
     def send(base=stock.url, key=ALL, ids=None, body=None):
         ids = stock.ids(operation) if ids is None else ids
-        at = path.replace("{session}", ids["session"]).replace("{face}", ids["face"]) if "{" in path else path
+        at = path
+        for parameter, value in (CHALLENGE | ids).items():
+            at = at.replace(f"{{{parameter}}}", value)
         headers = credential(operation, key)
         what = good_body(name(operation), stock) if body is None else body
         headers |= what.pop("headers", {})
@@ -275,13 +333,18 @@ def own_cases(operation, stock, away):
                     return answer
         return answers[0]
 
+    def other_upload():
+        send()
+        return send(body=parts_of(stock.other_upload))
+
     senders = {
         204: [lambda: send(ids={"session": stock.plain, "face": stock.plain_face})] if method == "GET" else [send],
         400: [wrong],
         401: [lambda: send(key=None), lambda: send(key="wrong")],
         403: [lambda: send(key=NOTHING)],
         404: [lambda: send(ids={"session": NOWHERE, "face": NOWHERE}), lambda: send(key=OTHER)],
-        409: [at_once],
+        408: [lambda: send(body=SLOW_BODY | {"data": slow_parts()})],
+        409: [other_upload if name(operation) == "upload_replay" else at_once],
         413: [lambda: send(body=too_long(name(operation)))],
         422: [lambda: first_then(other_body(name(operation), stock))],
         429: [slow],
@@ -291,9 +354,26 @@ def own_cases(operation, stock, away):
     return [(status, sender) for status in wanted for sender in senders.get(status, [send])]
 
 
+def parts_of(upload):
+    """An upload with its parts in their order."""
+    return {"files": [("metadata", (None, upload["metadata"])), ("media", ("media", upload["media"]))]}
+
+
+def slow_parts():
+    """A body that stops for longer than a body may."""
+    yield b'--b\r\nContent-Disposition: form-data; name="metadata"\r\n\r\nx'
+    time.sleep(10.5)
+
+
 def good_body(operation, stock):
+    if operation == "upload_replay":
+        return parts_of(stock.upload)
     if operation == "create_session":
         return {"json": {"correlationId": "c5a0aec2-1262-41b6-82bd-e9d60da92ef2"}}
+    if operation == "init_liveness_parameters":
+        return {"json": [REPLAY]}
+    if operation == "init_liveness_session":
+        return {"json": {"livenessMode": REPLAY["type"]}}
     if operation == "face_liveness":
         return {"json": {"faceImageBase": base64.b64encode(random.choice(stock.pictures)).decode()}}
     if operation not in PICTURES:
@@ -321,17 +401,21 @@ def heavy_body(operation, stock):
 def other_body(operation, stock):
     if operation == "create_session":
         return {"json": {"correlationId": "another"}}
+    if operation == "init_liveness_session":
+        return {"json": {"livenessMode": REPLAY["type"], "correlationId": "another"}}
     return {"json": stock.kept | {"friendlyName": "another"}}
 
 
 def broken(operation):
-    if name(operation) == "create_session":
+    if name(operation) in ("create_session", "init_liveness_session"):
         return {"json": []}
     return {"data": b"x", "headers": {"Content-Type": "text/plain"}}
 
 
 def too_long(operation):
-    if operation in ("create_session", "face_liveness"):
+    if operation == "upload_replay":
+        return parts_of({"metadata": "x" * (20 << 10), "media": b"x"})
+    if operation in ("create_session", "face_liveness", "init_liveness_parameters", "init_liveness_session"):
         return {"data": TOO_LONG, "headers": {"Content-Type": "application/json"}}
     return {"files": {part: TOO_LONG for part in PICTURES[operation]}}
 

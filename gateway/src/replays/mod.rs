@@ -2,11 +2,22 @@
 //!
 //! A session has at most one replay, a record that is changed by compare-and-set only. [`ReplayState`] has its states.
 
+mod access;
+mod capture_token;
+mod parameters;
 mod recipient_keys;
 mod record;
 mod rows;
 mod service;
+mod status;
+mod upload;
 
-pub use self::recipient_keys::{RecipientKeyError, RecipientKeys};
+pub use self::access::TokenHolder;
+pub use self::parameters::DrawnReplay;
+pub use self::recipient_keys::{
+    ANNOUNCEMENT, RecipientKeyError, RecipientKeyFile, RecipientKeys, ReplayKeysCommand,
+    ReplayKeysCommandError,
+};
 pub use self::record::{EndedReplay, ReplayOrigin, ReplayRecord, ReplayState, ReplayStatus, SubmittedReplay};
 pub use self::service::Replays;
+pub(crate) use self::upload::{Identity, MediaSource, UploadOutcome};

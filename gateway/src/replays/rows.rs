@@ -5,6 +5,8 @@ use faceline_shared::job::JobId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::sessions::FollowUp;
+
 /// A row of [`Lane::Replays`](faceline_gateway_store::outbox::Lane::Replays). Its id is the one of the job, or of the timeout.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) enum ReplayWork {
@@ -55,6 +57,8 @@ pub(super) enum ReplayRow {
     Work(ReplayWork),
     /// For the lane of callbacks.
     Callback(Callback),
+    /// For the lane of sessions: it replaces the row that cleans up after the session.
+    ClearUp(FollowUp),
 }
 
 impl Callback {

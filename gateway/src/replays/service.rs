@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use faceline_gateway_store::sealed::SealedOutbox;
 use faceline_shared::object::ObjectStore;
+use faceline_shared::seal::KeyRing;
 use faceline_shared::settings::Settings;
+use faceline_shared::telemetry::Metrics;
+use tokio::sync::Notify;
 
 use super::recipient_keys::RecipientKeys;
+use super::upload::Uploads;
 use crate::sessions::Sessions;
 use crate::signing::Signer;
 
@@ -20,21 +24,36 @@ pub struct Replays {
     pub(super) recipients: Arc<RecipientKeys>,
     /// Signs parameters and statuses.
     pub(super) signer: Arc<Signer>,
+    /// Seals capture tokens.
+    pub(super) tokens: KeyRing,
     pub(super) settings: Settings,
+    pub(super) uploads: Uploads,
+    /// Notified when a row of the outbox is due at once.
+    pub(super) row_is_due: Arc<Notify>,
 }
 
 impl Replays {
-    /// Replays of `sessions`.
+    /// Replays of `sessions`. `tokens` seals capture tokens.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "each is there once, and has a type of its own")]
     pub fn new(
         sessions: Arc<Sessions>,
         outbox: SealedOutbox,
         media: Arc<dyn ObjectStore>,
         recipients: Arc<RecipientKeys>,
         signer: Arc<Signer>,
+        tokens: KeyRing,
         settings: &Settings,
+        metrics: &Metrics,
     ) -> Self {
-        Self { sessions, outbox, media, recipients, signer, settings: settings.clone() }
+        let uploads = Uploads::new(settings, metrics);
+        let (settings, row_is_due) = (settings.clone(), Arc::default());
+        Self { sessions, outbox, media, recipients, signer, tokens, settings, uploads, row_is_due }
+    }
+
+    /// Wakes the workers of the outbox, after a row of a replay was written that is due at once.
+    pub(super) fn note_due_rows(&self) {
+        self.row_is_due.notify_one();
     }
 
     /// Key of the object of encrypted media.

@@ -15,8 +15,11 @@ mod metrics;
 mod outbox;
 mod pictures;
 mod record;
+mod replays;
 mod service;
 
+pub(crate) use self::faults::object_fault;
+pub(crate) use self::follow_up::FollowUp;
 pub use self::idempotency::{Claimed, IdempotencyClaim, IdempotentRequest};
 pub use self::outbox::OutboxProcessor;
 pub use self::record::{KeptPicture, Session, SessionFace};

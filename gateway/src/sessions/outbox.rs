@@ -16,7 +16,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::follow_up::{ClearUp, EndReason, FollowUp, picture_folder};
+use super::follow_up::{ClearUp, EndReason, FollowUp};
 use super::metrics::SessionMetrics;
 use super::pictures::delete_pictures;
 use super::service::Sessions;
@@ -142,14 +142,15 @@ impl OutboxProcessor {
     }
 
     async fn clear_up(&self, end: ClearUp) -> Result<NextStep, ObjectError> {
-        if end.keeps_pictures {
-            self.pictures.delete_all(&picture_folder(end.session)).await?;
+        let folders = end.folders();
+        for folder in &folders {
+            self.pictures.delete_all(folder).await?;
         }
         if end.again {
             return Ok(NextStep::Finish);
         }
         self.record_end(&end);
-        if !end.keeps_pictures {
+        if folders.is_empty() {
             return Ok(NextStep::Finish);
         }
         let payload = FollowUp::ClearUp(ClearUp { again: true, ..end });

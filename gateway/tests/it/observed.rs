@@ -53,6 +53,9 @@ async fn the_metrics_have_these_names() {
     faceline_http_request_seconds histogram
     faceline_http_requests_total counter
     faceline_outbox_rows gauge
+    faceline_replay_keys_current gauge
+    faceline_replay_upload_bytes_total counter
+    faceline_replay_uploads_in_progress gauge
     faceline_sessions_created_total counter
     faceline_signing_keys_current gauge
     faceline_url_fetch_seconds histogram

@@ -9,6 +9,7 @@ mod broker;
 mod files;
 mod object;
 mod redis_tls;
+mod replay_vectors;
 
 use std::future::Future;
 use std::time::Duration;

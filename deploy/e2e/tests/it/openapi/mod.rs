@@ -12,6 +12,8 @@ use crate::client::{picture, tool};
 use crate::process::{ExclusiveRun, Process};
 
 const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/openapi");
+/// Where the script finds how uploads are encrypted.
+const VECTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/testdata/replay");
 const CONFORMANCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../dev/conformance.py");
 
 /// Number of cases in `make test`; `make conformance` sets a higher one.
@@ -27,7 +29,8 @@ const PASSWORD: &str =
 /// Accounts with the keys of the script, each as an API key and as a user.
 fn accounts(folder: &Path) -> PathBuf {
     let everything = "['capabilities:read', 'faces:create', 'faces:read', 'faces:delete', 'match', 'ages:create', \
-                      'liveness:detect', 'sessions:create', 'sessions:read', 'sessions:delete']";
+                      'liveness:detect', 'sessions:create', 'sessions:read', 'sessions:delete', 'replays:create', 'replays:read', \
+                      'replays:upload']";
     let mut text = String::new();
     let mut client = |name: &str, keys: &[(&str, &str, u32)]| {
         writeln!(text, "[[clients]]\nname = '{name}'").unwrap();
@@ -82,7 +85,8 @@ async fn conformance_of_the_service_to_its_description() {
     // In `make test` the cases are the same each time, which makes failures reproducible.
     let seed = if cases == CASES { 1 } else { std::process::id() };
     let mut command = Command::new("python3");
-    command.env("PYTHONPATH", tool("schemathesis")).env("PYTHONDONTWRITEBYTECODE", "1").arg(CONFORMANCE);
+    let modules = std::env::join_paths([tool("schemathesis"), tool("jwcrypto"), VECTORS.into()]).unwrap();
+    command.env("PYTHONPATH", modules).env("PYTHONDONTWRITEBYTECODE", "1").arg(CONFORMANCE);
     command.args([&faceline.url().await, &away.url().await, &cases, &seed.to_string()]);
     command.args(PICTURES.map(picture)).kill_on_drop(true).current_dir(folder.path());
     let output = if cases == CASES {

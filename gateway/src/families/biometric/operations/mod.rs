@@ -3,8 +3,10 @@
 mod ages;
 mod bio_sessions;
 mod direct;
+mod replays;
 mod session_faces;
 mod session_matches;
 mod stored_text;
 
+pub use self::replays::NewReplay;
 pub use self::session_faces::FacePicture;
