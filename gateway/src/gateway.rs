@@ -8,7 +8,7 @@ use faceline_gateway_store::sealed::SealedStores;
 use faceline_gateway_store::{self as store, StoreError};
 use faceline_shared::admin::Condition;
 use faceline_shared::key_agreement::{KeyAgreement, Role};
-use faceline_shared::object::{self, ObjectError, SealedObjects};
+use faceline_shared::object::SealedObjects;
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::Settings;
 use faceline_shared::shutdown::CancellationToken;
@@ -24,6 +24,7 @@ use crate::families::bws::Bws;
 use crate::families::face_liveness::FaceLiveness;
 use crate::http::{Families, GatewayState, ListenError, Server};
 use crate::jobs::{Dispatcher, WorkerClient};
+use crate::replays::{RecipientKeyError, RecipientKeys, Replays};
 use crate::sessions::{OutboxProcessor, Sessions};
 use crate::signing::{Signer, SigningError};
 use crate::usage::{Mover, Usage};
@@ -37,9 +38,6 @@ pub enum GatewayError {
     /// The session store's settings or its file cannot be used. A store that is merely unreachable is waited for.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The object store's settings cannot be used. A store that is merely unreachable is waited for.
-    #[error(transparent)]
-    Objects(#[from] ObjectError),
     /// The rate limiter's settings or its counts cannot be used. If its store is merely unreachable, the gateway
     /// counts by itself.
     #[error(transparent)]
@@ -50,6 +48,9 @@ pub enum GatewayError {
     /// The keys that sign answers cannot be used.
     #[error(transparent)]
     Signing(#[from] SigningError),
+    /// The keys for uploads of replays cannot be used.
+    #[error(transparent)]
+    RecipientKeys(#[from] RecipientKeyError),
     /// The TLS client that fetches pictures from URLs cannot be set up.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -124,6 +125,15 @@ impl Gateway {
         background.push(tokio::spawn(Arc::clone(&admission).update_metrics()));
         let measured = Arc::clone(&sessions);
         background.push(tokio::spawn(async move { measured.watch_bounds().await }));
+        let recipients = Arc::new(RecipientKeys::load(settings)?);
+        let replays = Arc::new(Replays::new(
+            Arc::clone(&sessions),
+            stores.outbox.clone(),
+            Arc::clone(&services.objects),
+            recipients,
+            Arc::clone(&signer),
+            settings,
+        ));
         let outbox = OutboxProcessor::new(&sessions, stores.outbox);
         let mover = Mover::new(Arc::clone(&usage), objects, settings.usage.clone());
         let dispatcher = Arc::new(dispatcher);
@@ -136,6 +146,7 @@ impl Gateway {
                 workers,
                 TemplateCodec::new(services.keys.templates),
                 sessions,
+                replays,
                 signer,
             ),
         };
@@ -197,9 +208,9 @@ fn warn_of_unshared_files(settings: &Settings) {
 
 /// Opens the session store and the object store. Both are sealed with the data keys.
 fn open_stores(services: &SharedServices) -> Result<(SealedStores, SealedObjects), GatewayError> {
-    let SharedServices { settings, keys, .. } = services;
+    let SharedServices { settings, keys, objects, .. } = services;
     let stores = SealedStores::new(store::open(&settings.store, &settings.data_dir)?, keys.data.clone());
-    let objects = SealedObjects::new(object::open(&settings.objects, &settings.data_dir)?, keys.data.clone());
+    let objects = SealedObjects::new(Arc::clone(objects), keys.data.clone());
     Ok((stores, objects))
 }
 

@@ -7,6 +7,7 @@
 //! - [`http`] then calls an operation of [`families`], which reads the request and words the answer; [`signing`] makes its JWS.
 //! - [`families`] ask the workers through [`jobs`], which publishes a job to the broker, awaits the reply, and publishes the job again
 //!   where the broker lost it. They keep sessions and faces through [`sessions`], over the crate `faceline-gateway-store`.
+//! - [`replays`] keeps the videos that devices upload until workers have judged them, and calls service providers back.
 //! - [`outbound`] fetches pictures that callers name by URL, behind the SSRF guard.
 //! - [`fault`] is the table of all errors that callers receive. Errors that reach a caller become a
 //!   `Fault`, and [`http`] renders them.
@@ -23,6 +24,7 @@ pub mod http;
 pub mod jobs;
 pub mod outbound;
 pub mod proto;
+pub mod replays;
 pub mod request;
 mod sealing;
 pub mod sessions;

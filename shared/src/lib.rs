@@ -18,6 +18,7 @@ pub mod program;
 pub mod redact;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod replay;
 pub mod retry;
 pub mod score;
 pub mod seal;

@@ -1,9 +1,12 @@
 //! What the roles of one process share.
 
+use std::sync::Arc;
+
 use crate::admin::Readiness;
 use crate::blob::{self, BlobError, SealedBlobs};
 use crate::broker::{self, BrokerError, SharedBroker};
 use crate::keys::{Keys, KeysError};
+use crate::object::{self, ObjectError, ObjectStore};
 use crate::settings::Settings;
 use crate::telemetry::Metrics;
 
@@ -19,6 +22,8 @@ pub struct SharedServices {
     pub broker: SharedBroker,
     /// The store of pictures on their way to a worker.
     pub blobs: SealedBlobs,
+    /// The store of videos on their way to a worker, of sessions' pictures, and of usage records.
+    pub objects: Arc<dyn ObjectStore>,
     /// Metrics, which `/metrics` shows.
     pub metrics: Metrics,
     /// Conditions of readiness, which `/readyz` shows.
@@ -37,6 +42,9 @@ pub enum ServicesError {
     /// The blob store's settings are wrong. A store that is merely unreachable is no error.
     #[error(transparent)]
     Blobs(#[from] BlobError),
+    /// The object store's settings are wrong. A store that is merely unreachable is no error.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
 }
 
 impl SharedServices {
@@ -51,8 +59,9 @@ impl SharedServices {
         let broker = broker::open(&settings.broker)?;
         let blobs =
             SealedBlobs::new(blob::open(settings.blobs_url(), settings.blobs_tls())?, keys.data.clone());
+        let objects = object::open(&settings.objects, &settings.data_dir)?;
         broker::export_health(&broker, &metrics);
         let readiness = Readiness::with_metrics(&metrics);
-        Ok(Self { keys, broker, blobs, metrics, readiness, settings })
+        Ok(Self { keys, broker, blobs, objects, metrics, readiness, settings })
     }
 }

@@ -79,6 +79,7 @@ impl WorkerClient {
                     Err(Fault::Internal)
                 }
                 JobFailure::BadPicture { .. }
+                | JobFailure::BadVideo(_)
                 | JobFailure::SeveralFaces { .. }
                 | JobFailure::NoFace { .. }
                 | JobFailure::OtherAlgorithm { .. } => Ok(Err(failure)),

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_gateway_store::StoreError;
-use faceline_gateway_store::outbox::{LeasedRow, NewRow, OutboxStore};
+use faceline_gateway_store::outbox::{LeasedRow, ListedRow, NewRow, OutboxStore};
 use faceline_gateway_store::sealed::UnsealedRow;
 use faceline_shared::object::ObjectStore;
 use faceline_shared::seal::KeyRing;
@@ -53,6 +53,14 @@ impl OutboxStore for NotingOutbox {
     async fn postpone(&self, _: &LeasedRow, wait: Duration, _: Option<Bytes>) -> Result<bool, StoreError> {
         self.waits.lock().unwrap().push(wait);
         Ok(true)
+    }
+
+    async fn list(&self, _: Lane, _: usize) -> Result<Vec<ListedRow>, StoreError> {
+        panic!("nothing lists rows")
+    }
+
+    async fn transfer(&self, _: Uuid, _: Lane, _: Lane, _: Duration) -> Result<bool, StoreError> {
+        panic!("nothing moves rows")
     }
 
     async fn depth(&self, _: Lane) -> Result<u64, StoreError> {

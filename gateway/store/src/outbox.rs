@@ -18,11 +18,18 @@ pub enum Lane {
     Sessions,
     /// Usage records on their way to the object store.
     Usage,
+    /// Jobs of replays to be published, and replays that end by their time.
+    Replays,
+    /// Callbacks to be sent.
+    Callbacks,
+    /// Callbacks that nobody accepted before their session ended. They become due when they may be forgotten.
+    DeadCallbacks,
 }
 
 impl Lane {
     /// All lanes.
-    pub const ALL: [Self; 2] = [Self::Sessions, Self::Usage];
+    pub const ALL: [Self; 5] =
+        [Self::Sessions, Self::Usage, Self::Replays, Self::Callbacks, Self::DeadCallbacks];
 }
 
 /// A row to be written.
@@ -47,6 +54,19 @@ pub struct LeasedRow {
     pub lease: Uuid,
     /// How often the row has been leased, including this lease.
     pub attempt: u32,
+    /// The work to be done, sealed.
+    pub body: Bytes,
+}
+
+/// A row that was looked at.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ListedRow {
+    /// The row's id.
+    pub id: Uuid,
+    /// How often the row has been leased.
+    pub attempts: u32,
+    /// Time until the row is due; zero if it is.
+    pub due_in: Duration,
     /// The work to be done, sealed.
     pub body: Bytes,
 }
@@ -90,6 +110,19 @@ pub trait OutboxStore: Send + Sync {
         wait: Duration,
         body: Option<Bytes>,
     ) -> Result<bool, StoreError>;
+
+    /// Lists up to `limit` rows of a lane, longest due first, without leasing them.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn list(&self, lane: Lane, limit: usize) -> Result<Vec<ListedRow>, StoreError>;
+
+    /// Moves a row with its body to another lane, where it is due after `due_in`, has no attempts, and replaces a row of the same
+    /// id. Its lease ends. False if there is no such row.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn transfer(&self, id: Uuid, from: Lane, to: Lane, due_in: Duration) -> Result<bool, StoreError>;
 
     /// Number of rows in a lane, due or not.
     ///

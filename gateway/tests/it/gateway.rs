@@ -11,11 +11,14 @@ use faceline_gateway::families::bws::Bws;
 use faceline_gateway::families::face_liveness::FaceLiveness;
 use faceline_gateway::http::{Families, GatewayState, Server};
 use faceline_gateway::jobs::WorkerClient;
+use faceline_gateway::replays::{RecipientKeys, Replays};
 use faceline_gateway::sessions::{OutboxProcessor, Sessions};
 use faceline_gateway::signing::Signer;
 use faceline_gateway::usage::{Mover, Usage};
+use faceline_gateway_store::ClientBounds;
 use faceline_gateway_store::rate::Rates;
-use faceline_gateway_store::sessions::SessionName;
+use faceline_gateway_store::sealed::UnsealedChange;
+use faceline_gateway_store::sessions::{ReplayOutcome, SessionName};
 use faceline_shared::admin::{Condition, Readiness};
 use faceline_shared::settings::Settings;
 use faceline_shared::shutdown::CancellationToken;
@@ -83,6 +86,14 @@ impl Gateway {
             &metrics,
         );
         let sessions = Arc::new(sessions.with_client_limits(Arc::clone(&accounts)));
+        let replays = Arc::new(Replays::new(
+            Arc::clone(&sessions),
+            records.outbox.clone(),
+            stores.objects(),
+            Arc::new(RecipientKeys::load(&config).unwrap()),
+            Arc::clone(&signer),
+            &config,
+        ));
         let usage = Usage::start(records.outbox.clone(), &config, &metrics).unwrap();
         let shutdown = CancellationToken::new();
         let [listener, measured] = [(); 2].map(|()| Arc::clone(&sessions));
@@ -106,6 +117,7 @@ impl Gateway {
                 client,
                 stores.templates(),
                 sessions,
+                replays,
                 Arc::clone(&signer),
             ),
         };
@@ -166,6 +178,26 @@ impl Gateway {
     }
 
     /// The full name of a session of the demo account.
+    /// Says in the store whether a replay of a session is in progress. `revision` is the present one of the replay.
+    pub(crate) async fn set_replay_in_progress(
+        &self,
+        session: Uuid,
+        revision: u64,
+        in_progress: bool,
+    ) -> bool {
+        let change: UnsealedChange<'_, (), ()> = UnsealedChange {
+            expected: revision,
+            record: &(),
+            in_progress,
+            upload_within: None,
+            lease: Duration::ZERO,
+            rows: vec![],
+        };
+        let sessions = &self.stores.records().sessions;
+        let changed = sessions.change_replay(&self.name(session), &change, &ClientBounds::NONE).await;
+        matches!(changed, Ok(ReplayOutcome::Changed { .. }))
+    }
+
     pub(crate) fn name(&self, session: Uuid) -> SessionName {
         SessionName { client: "demo".into(), id: session }
     }

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use faceline_gateway::families::biometric::template::TemplateCodec;
 use faceline_gateway_store::embedded::EmbeddedStore;
 use faceline_gateway_store::idempotency::{Claim, ClaimRequest, IdempotencyStore};
-use faceline_gateway_store::outbox::{Lane, LeasedRow, NewRow, OutboxStore};
+use faceline_gateway_store::outbox::{Lane, LeasedRow, ListedRow, NewRow, OutboxStore};
 use faceline_gateway_store::sealed::SealedStores;
 use faceline_gateway_store::sessions::{
-    Deletion, FaceLookup, Insertion, SessionName, SessionStore, StoredSession,
+    Deletion, FaceLookup, Insertion, ReplayChange, ReplayLookup, ReplayOutcome, SessionName, SessionStore,
+    StoredReplay, StoredSession,
 };
 use faceline_gateway_store::{ClientBounds, ClientUsage, StoreError, StoreHealth};
 use faceline_shared::broker::{self, BrokerSettings, SharedBroker};
@@ -57,6 +58,10 @@ impl Stores {
 
     pub(crate) fn sealed_objects(&self) -> SealedObjects {
         SealedObjects::new(self.objects.clone(), self.ring())
+    }
+
+    pub(crate) fn objects(&self) -> Arc<dyn ObjectStore> {
+        self.objects.clone()
     }
 
     pub(crate) fn templates(&self) -> TemplateCodec {
@@ -175,7 +180,16 @@ impl SessionStore for Broken {
         Err(self.0())
     }
 
-    async fn set_replay(&self, _: &SessionName, _: bool) -> Result<bool, StoreError> {
+    async fn replay(&self, _: &SessionName) -> Result<ReplayLookup<StoredReplay>, StoreError> {
+        Err(self.0())
+    }
+
+    async fn change_replay(
+        &self,
+        _: &SessionName,
+        _: ReplayChange,
+        _: &ClientBounds,
+    ) -> Result<ReplayOutcome, StoreError> {
         Err(self.0())
     }
 
@@ -231,6 +245,14 @@ impl OutboxStore for Broken {
     }
 
     async fn postpone(&self, _: &LeasedRow, _: Duration, _: Option<Bytes>) -> Result<bool, StoreError> {
+        Err(self.0())
+    }
+
+    async fn list(&self, _: Lane, _: usize) -> Result<Vec<ListedRow>, StoreError> {
+        Err(self.0())
+    }
+
+    async fn transfer(&self, _: Uuid, _: Lane, _: Lane, _: Duration) -> Result<bool, StoreError> {
         Err(self.0())
     }
 

@@ -10,13 +10,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use faceline_gateway::usage::UsageRecord;
 use faceline_gateway_store::StoreError;
-use faceline_gateway_store::outbox::{Lane, LeasedRow, NewRow, OutboxStore};
+use faceline_gateway_store::outbox::{Lane, LeasedRow, ListedRow, NewRow, OutboxStore};
 use faceline_shared::settings::Settings;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::client::{form, request, send};
 use crate::gateway::{Gateway, SESSIONS};
@@ -88,6 +89,14 @@ impl OutboxStore for FlakyOutbox {
     ) -> Result<bool, StoreError> {
         self.reach()?;
         self.inner.postpone(row, wait, body).await
+    }
+
+    async fn list(&self, _: Lane, _: usize) -> Result<Vec<ListedRow>, StoreError> {
+        panic!("nothing lists rows")
+    }
+
+    async fn transfer(&self, _: Uuid, _: Lane, _: Lane, _: Duration) -> Result<bool, StoreError> {
+        panic!("nothing moves rows")
     }
 
     async fn depth(&self, lane: Lane) -> Result<u64, StoreError> {

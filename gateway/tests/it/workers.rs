@@ -109,6 +109,7 @@ pub(crate) fn answer(job: &JobRequest) -> JobResult {
         }
         Task::Compress(file) => JobResult::Compressed([&b"a JPEG of "[..], file].concat().into()),
         Task::Examine(examination) => JobResult::Examined(Box::new(living(examination))),
+        Task::Replay(_) | Task::ExamineVideo(_) => todo!("videos"),
     }
 }
 

@@ -56,6 +56,10 @@ pub struct JobEnvelope {
     /// The key that has sealed the payload. Writers before this field leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyFingerprint>,
+    /// What the gateways need to know of the job when its answer comes, sealed by them. A worker repeats it in the answer
+    /// without opening it. Jobs that a waiting gateway published have none.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "serde_bytes")]
+    pub context: Option<Vec<u8>>,
     /// The sealed [`Task`].
     #[serde(with = "serde_bytes")]
     payload: Vec<u8>,
@@ -73,6 +77,9 @@ pub struct ReplyEnvelope {
     /// The key that has sealed the payload. Writers before this field leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyFingerprint>,
+    /// The job's [`JobEnvelope::context`].
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "serde_bytes")]
+    pub context: Option<Vec<u8>>,
     /// The sealed [`Outcome`].
     #[serde(with = "serde_bytes")]
     payload: Vec<u8>,
@@ -200,8 +207,15 @@ impl JobEnvelope {
             published_at: now_ms(),
             traceparent,
             key: Some(key),
+            context: None,
             payload,
         })
+    }
+
+    /// The same with a context for the answer.
+    #[must_use]
+    pub fn with_context(self, context: Vec<u8>) -> Self {
+        Self { context: Some(context), ..self }
     }
 
     /// Opens the task.
@@ -275,7 +289,13 @@ impl ReplyEnvelope {
             associated_data("", id).as_bytes(),
             &rmp_serde::to_vec_named(outcome)?,
         )?;
-        Ok(Self { version: VERSION, id, service_ms: millis(service), key: Some(key), payload })
+        Ok(Self { version: VERSION, id, service_ms: millis(service), key: Some(key), context: None, payload })
+    }
+
+    /// The same with the context of the answered job.
+    #[must_use]
+    pub fn with_context(self, context: Option<Vec<u8>>) -> Self {
+        Self { context, ..self }
     }
 
     /// Answers a job in its own version, which its gateway reads; in the present one if the job's version is newer.

@@ -6,6 +6,7 @@
 mod carried;
 mod envelope;
 pub mod examination;
+pub mod replay;
 mod result;
 mod subject;
 mod task;
@@ -17,6 +18,7 @@ pub use self::envelope::{
     JobEnvelope, JobHead, MessageError, OLDEST_VERSION, ReplyEnvelope, Routing, VERSION,
 };
 pub use self::examination::{Examination, Examined};
+pub use self::replay::{Replay, Replayed, VideoExamination, VideoExamined};
 pub use self::result::{AgedPicture, CodedPicture, JobFailure, JobResult, Matched, Outcome};
 pub use self::subject::Subject;
 pub use self::task::{Coding, Match, Ranking, Reference, Task};

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::examination::Examined;
+use super::replay::{ReplayError, Replayed, VideoExamined};
 use super::subject::Subject;
 use crate::face::CodedFace;
 use crate::score::Far;
@@ -27,6 +28,10 @@ pub enum JobResult {
     Compressed(Bytes),
     /// Result of [`Task::Examine`](super::Task::Examine).
     Examined(Box<Examined>),
+    /// Result of [`Task::Replay`](super::Task::Replay).
+    Replayed(Box<Replayed>),
+    /// Result of [`Task::ExamineVideo`](super::Task::ExamineVideo).
+    VideoExamined(Box<VideoExamined>),
 }
 
 /// A picture with the apparent age of the person in it.
@@ -72,6 +77,9 @@ pub enum JobFailure {
         /// The problem, in a message for the caller.
         reason: String,
     },
+    /// The bytes are not a usable video.
+    #[error("the video cannot be judged: {0}")]
+    BadVideo(ReplayError),
     /// The picture has more faces than its kind allows.
     #[error("{subject:?}: several faces")]
     SeveralFaces {

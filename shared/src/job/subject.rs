@@ -15,6 +15,8 @@ pub enum Subject {
     Live(u8),
     /// The photo that live pictures are compared with.
     Photo,
+    /// The only video of the task.
+    Video,
 }
 
 impl Subject {
@@ -27,6 +29,7 @@ impl Subject {
             Self::Candidate => "candidate",
             Self::Live(_) => "live",
             Self::Photo => "photo",
+            Self::Video => "video",
         }
     }
 }

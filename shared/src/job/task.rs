@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::examination::Examination;
+use super::replay::{Replay, VideoExamination};
 use super::subject::Subject;
+use crate::broker::Queue;
 use crate::face::{Embedding, ImageType};
 
 /// A task for a worker. `P` is the representation of a picture.
@@ -24,6 +26,10 @@ pub enum Task<P> {
     Compress(P),
     /// Detect liveness in one or two pictures, and compare the person in them with the one in a photo.
     Examine(Box<Examination<P>>),
+    /// Judge an uploaded video. Nobody waits for the answer, which goes to the gateways' queue of results.
+    Replay(Box<Replay>),
+    /// Judge a video whose caller waits.
+    ExamineVideo(VideoExamination<P>),
 }
 
 /// A picture and how to code the face in it.
@@ -65,7 +71,16 @@ pub struct Ranking {
 }
 
 impl<P> Task<P> {
-    /// The task's pictures.
+    /// The queue that the task's jobs go to: videos have their own, so that they do not delay pictures.
+    #[must_use]
+    pub fn queue(&self) -> Queue {
+        match self {
+            Self::Replay(_) | Self::ExamineVideo(_) => Queue::Replay,
+            _ => Queue::Interactive,
+        }
+    }
+
+    /// The task's pictures and videos that travel with it.
     #[must_use]
     pub fn pictures(&self) -> Vec<&P> {
         match self {
@@ -75,8 +90,9 @@ impl<P> Task<P> {
                 Reference::Template(_) => vec![&compared.candidate.picture],
             },
             Self::Compress(picture) => vec![picture],
-            Self::Rank(_) => Vec::new(),
+            Self::Rank(_) | Self::Replay(_) => Vec::new(),
             Self::Examine(examination) => examination.pictures().collect(),
+            Self::ExamineVideo(examination) => vec![&examination.video],
         }
     }
 
@@ -101,6 +117,10 @@ impl<P> Task<P> {
             Self::Rank(ranking) => Task::Rank(ranking),
             Self::Compress(picture) => Task::Compress(carry(Subject::Image, picture)),
             Self::Examine(examination) => Task::Examine(Box::new(examination.map(carry))),
+            Self::Replay(replay) => Task::Replay(replay),
+            Self::ExamineVideo(VideoExamination { video }) => {
+                Task::ExamineVideo(VideoExamination { video: carry(Subject::Video, video) })
+            }
         }
     }
 }
@@ -128,6 +148,10 @@ where
             Self::Rank(ranking) => Task::Rank(ranking),
             Self::Compress(picture) => Task::Compress(picture.await?),
             Self::Examine(examination) => Task::Examine(Box::new(examination.resolve().await?)),
+            Self::Replay(replay) => Task::Replay(replay),
+            Self::ExamineVideo(VideoExamination { video }) => {
+                Task::ExamineVideo(VideoExamination { video: video.await? })
+            }
         })
     }
 }

@@ -9,8 +9,11 @@ use super::admin::AdminSettings;
 use super::admission::AdmissionSettings;
 use super::blobs::BlobSettings;
 use super::broker::BrokerSettings;
+use super::callbacks::CallbackSettings;
+use super::capture::CaptureSettings;
 use super::client_tls::ClientTls;
 use super::error::{SettingsError, invalid};
+use super::exports::ExportSettings;
 use super::face::FaceSettings;
 use super::findings::FindingSettings;
 use super::http::HttpSettings;
@@ -22,6 +25,7 @@ use super::liveness::LivenessSettings;
 use super::log::LogSettings;
 use super::models::ModelSettings;
 use super::objects::ObjectSettings;
+use super::replay::ReplaySettings;
 use super::sessions::SessionSettings;
 use super::signing::SigningSettings;
 use super::store::{StoreSettings, StoreUrl};
@@ -67,6 +71,14 @@ pub struct Settings {
     pub findings: FindingSettings,
     /// Liveness decisions.
     pub liveness: LivenessSettings,
+    /// Videos that are captured on a device and judged here.
+    pub replay: ReplaySettings,
+    /// Capturing devices and pages.
+    pub capture: CaptureSettings,
+    /// Callbacks to service providers.
+    pub callbacks: CallbackSettings,
+    /// Media of replays that are exported for the service provider.
+    pub exports: ExportSettings,
     /// Pictures that callers name by URL.
     pub url_input: UrlInputSettings,
     /// Bounds of what callers may ask for.
@@ -101,6 +113,10 @@ impl Default for Settings {
             face: FaceSettings::default(),
             findings: FindingSettings::default(),
             liveness: LivenessSettings::default(),
+            replay: ReplaySettings::default(),
+            capture: CaptureSettings::default(),
+            callbacks: CallbackSettings::default(),
+            exports: ExportSettings::default(),
             url_input: UrlInputSettings::default(),
             limits: LimitSettings::default(),
             jobs: JobSettings::default(),
@@ -166,6 +182,9 @@ impl Settings {
         self.admission.validate()?;
         self.sessions.validate()?;
         self.usage.validate()?;
+        self.replay.validate()?;
+        self.callbacks.validate()?;
+        self.exports.validate()?;
         self.url_input.validate()?;
         self.face.validate()?;
         self.findings.validate()

@@ -31,14 +31,17 @@ This file is made from the source code (`shared/src/settings/`); to change it, c
 ";
 
 /// Files of the structs that the document shows.
-const SOURCES: [&str; 23] = [
+const SOURCES: [&str; 27] = [
     include_str!("all.rs"),
     include_str!("accounts.rs"),
     include_str!("admin.rs"),
     include_str!("admission.rs"),
     include_str!("blobs.rs"),
     include_str!("broker.rs"),
+    include_str!("callbacks.rs"),
+    include_str!("capture.rs"),
     include_str!("client_tls.rs"),
+    include_str!("exports.rs"),
     include_str!("face.rs"),
     include_str!("findings.rs"),
     include_str!("http.rs"),
@@ -50,6 +53,7 @@ const SOURCES: [&str; 23] = [
     include_str!("log.rs"),
     include_str!("models.rs"),
     include_str!("objects.rs"),
+    include_str!("replay.rs"),
     include_str!("sessions.rs"),
     include_str!("signing.rs"),
     include_str!("store.rs"),

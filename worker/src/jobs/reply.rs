@@ -96,6 +96,7 @@ fn label(outcome: &Outcome) -> &'static str {
     match outcome {
         Ok(_) => "done",
         Err(JobFailure::BadPicture { .. }) => "bad_picture",
+        Err(JobFailure::BadVideo(_)) => "bad_video",
         Err(JobFailure::SeveralFaces { .. }) => "several_faces",
         Err(JobFailure::NoFace { .. }) => "no_face",
         Err(JobFailure::OtherAlgorithm { .. }) => "other_algorithm",

@@ -70,6 +70,7 @@ impl FaceWorker {
                     self.pipeline.examine(asked).map_err(|fault| task_fault(fault.fault, fault.subject))?;
                 Ok(JobResult::Examined(Box::new(compare_examined(examined, &self.comparator)?)))
             }
+            Task::Replay(_) | Task::ExamineVideo(_) => Err(JobFailure::Unsupported.into()),
         }
     }
 

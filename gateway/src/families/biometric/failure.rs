@@ -20,7 +20,7 @@ impl Parts {
             Subject::Reference => self.reference,
             Subject::Candidate => self.candidate,
             // This family never sends these to a worker.
-            Subject::Live(_) | Subject::Photo => "",
+            Subject::Live(_) | Subject::Photo | Subject::Video => "",
         }
     }
 }
@@ -35,7 +35,8 @@ pub(super) fn fault(failure: &JobFailure, parts: &Parts) -> Fault {
         JobFailure::OtherAlgorithm { theirs, ours } => {
             invalid(Subject::Reference, &other_algorithm(theirs, ours))
         }
-        JobFailure::BlobLost
+        JobFailure::BadVideo(_)
+        | JobFailure::BlobLost
         | JobFailure::Expired { .. }
         | JobFailure::Poison { .. }
         | JobFailure::Unsupported

@@ -16,6 +16,7 @@ use super::template::TemplateCodec;
 use crate::families::json;
 use crate::fault::Fault;
 use crate::jobs::WorkerClient;
+use crate::replays::Replays;
 use crate::request::RequestContext;
 use crate::sessions::Sessions;
 use crate::signing::Signer;
@@ -28,6 +29,7 @@ pub struct BiometricServices {
     workers: WorkerClient,
     pub(super) templates: TemplateCodec,
     pub(super) sessions: Arc<Sessions>,
+    pub(super) replays: Arc<Replays>,
     pub(super) signer: Arc<Signer>,
     pub(super) algorithm: Algorithm,
 }
@@ -40,11 +42,12 @@ impl BiometricServices {
         workers: WorkerClient,
         templates: TemplateCodec,
         sessions: Arc<Sessions>,
+        replays: Arc<Replays>,
         signer: Arc<Signer>,
     ) -> Self {
         let algorithm =
             Algorithm { name: config.face.algorithm.clone(), version: config.face.template_version };
-        Self { workers, templates, sessions, signer, algorithm }
+        Self { workers, templates, sessions, replays, signer, algorithm }
     }
 
     /// The algorithm and the version of the service.

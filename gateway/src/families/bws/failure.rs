@@ -9,6 +9,7 @@ pub(super) fn fault(failure: &JobFailure) -> Fault {
     let name = |subject: &Subject| match subject {
         Subject::Live(at) => format!("live image {}", u32::from(*at) + 1),
         Subject::Photo => "photo".to_owned(),
+        Subject::Video => "video".to_owned(),
         // This family never sends these to a worker.
         Subject::Image | Subject::Reference | Subject::Candidate => "image".to_owned(),
     };
@@ -16,6 +17,7 @@ pub(super) fn fault(failure: &JobFailure) -> Fault {
         JobFailure::BadPicture { subject, reason } => {
             Fault::Invalid(format!("The {} cannot be decoded: {reason}.", name(subject)))
         }
+        JobFailure::BadVideo(reason) => Fault::Invalid(format!("The video cannot be judged: {reason}.")),
         JobFailure::NoFace { subject } => {
             Fault::Invalid(format!("No face was found in the {}.", name(subject)))
         }

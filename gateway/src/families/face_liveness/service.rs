@@ -149,6 +149,7 @@ fn picture_fault(failure: &JobFailure) -> Result<PictureFault, Fault> {
         JobFailure::SeveralFaces { .. } => Ok(PictureFault::TooManyFaces),
         JobFailure::NoFace { .. } => Ok(PictureFault::FaceNotFound),
         JobFailure::OtherAlgorithm { .. }
+        | JobFailure::BadVideo(_)
         | JobFailure::BlobLost
         | JobFailure::Expired { .. }
         | JobFailure::Poison { .. }

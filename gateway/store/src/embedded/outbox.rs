@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use uuid::Uuid;
 
 use super::store::EmbeddedStore;
 use super::tables::outbox;
 use crate::StoreError;
 use crate::millis::millis;
-use crate::outbox::{Lane, LeasedRow, NewRow, OutboxStore};
+use crate::outbox::{Lane, LeasedRow, ListedRow, NewRow, OutboxStore};
 
 #[async_trait]
 impl OutboxStore for EmbeddedStore {
@@ -56,6 +57,14 @@ impl OutboxStore for EmbeddedStore {
             rows.postpone(id, lease, now + millis(wait), body.as_deref())
         });
         put_back.await
+    }
+
+    async fn list(&self, _: Lane, _: usize) -> Result<Vec<ListedRow>, StoreError> {
+        todo!()
+    }
+
+    async fn transfer(&self, _: Uuid, _: Lane, _: Lane, _: Duration) -> Result<bool, StoreError> {
+        todo!()
     }
 
     async fn depth(&self, lane: Lane) -> Result<u64, StoreError> {

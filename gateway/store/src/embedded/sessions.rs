@@ -10,7 +10,10 @@ use super::store::EmbeddedStore;
 use super::tables::ledger::{self, Kind};
 use super::tables::sessions::{self, Creation, NewFace};
 use crate::outbox::NewRow;
-use crate::sessions::{Deletion, FaceLookup, Insertion, SessionName, SessionStore, StoredSession};
+use crate::sessions::{
+    Deletion, FaceLookup, Insertion, ReplayChange, ReplayLookup, ReplayOutcome, SessionName, SessionStore,
+    StoredReplay, StoredSession,
+};
 use crate::{ClientBounds, ClientUsage, StoreError};
 
 #[async_trait]
@@ -49,13 +52,17 @@ impl SessionStore for EmbeddedStore {
         delete.await
     }
 
-    async fn set_replay(&self, session: &SessionName, in_progress: bool) -> Result<bool, StoreError> {
-        let session = session.clone();
-        let set = self.change(move |tables| {
-            let (sessions, _, now) = tables.sessions();
-            sessions.set_replay(now, &session, in_progress)
-        });
-        set.await
+    async fn replay(&self, _: &SessionName) -> Result<ReplayLookup<StoredReplay>, StoreError> {
+        todo!()
+    }
+
+    async fn change_replay(
+        &self,
+        _: &SessionName,
+        _: ReplayChange,
+        _: &ClientBounds,
+    ) -> Result<ReplayOutcome, StoreError> {
+        todo!()
     }
 
     async fn add_face(

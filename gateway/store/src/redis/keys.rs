@@ -33,6 +33,9 @@ pub(super) fn outbox_key(lane: Lane, part: &str) -> String {
     let lane = match lane {
         Lane::Sessions => "outbox",
         Lane::Usage => "usage",
+        Lane::Replays => "replays",
+        Lane::Callbacks => "callbacks",
+        Lane::DeadCallbacks => "dead_callbacks",
     };
     format!("{PREFIX}{lane}:{part}")
 }

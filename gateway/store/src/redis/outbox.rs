@@ -12,7 +12,7 @@ use super::scripts::{add_row, change_in};
 use super::store::{RedisStore, unexpected};
 use crate::StoreError;
 use crate::millis::millis;
-use crate::outbox::{Lane, LeasedRow, NewRow, OutboxStore};
+use crate::outbox::{Lane, LeasedRow, ListedRow, NewRow, OutboxStore};
 
 #[async_trait]
 impl OutboxStore for RedisStore {
@@ -58,6 +58,14 @@ impl OutboxStore for RedisStore {
         let mut call = change_in(row.lane, &self.scripts.postpone_row);
         call.arg(row.id.as_bytes()).arg(row.lease.as_bytes()).arg(millis(wait)).arg(body.as_deref());
         Ok(self.server.run_script(&call).await?)
+    }
+
+    async fn list(&self, _: Lane, _: usize) -> Result<Vec<ListedRow>, StoreError> {
+        todo!()
+    }
+
+    async fn transfer(&self, _: Uuid, _: Lane, _: Lane, _: Duration) -> Result<bool, StoreError> {
+        todo!()
     }
 
     async fn depth(&self, lane: Lane) -> Result<u64, StoreError> {

@@ -8,11 +8,14 @@ use redis::{Script, ScriptInvocation, cmd};
 use uuid::Uuid;
 
 use super::keys::{FACE_FIELD_PREFIX, LedgerKind, face_field, ledger_keys, session_key};
-use super::scripts::{add_row, change, counted_change};
+use super::scripts::{add_row, counted_change};
 use super::store::{RedisStore, client_full, unexpected};
 use crate::millis::millis;
 use crate::outbox::NewRow;
-use crate::sessions::{Deletion, FaceLookup, Insertion, SessionName, SessionStore, StoredSession};
+use crate::sessions::{
+    Deletion, FaceLookup, Insertion, ReplayChange, ReplayLookup, ReplayOutcome, SessionName, SessionStore,
+    StoredReplay, StoredSession,
+};
 use crate::{ClientBound, ClientBounds, ClientUsage, StoreError};
 
 /// A call of a script that changes a session and what its client keeps.
@@ -69,10 +72,17 @@ impl SessionStore for RedisStore {
         }
     }
 
-    async fn set_replay(&self, session: &SessionName, in_progress: bool) -> Result<bool, StoreError> {
-        let mut call = change(&self.scripts.set_replay);
-        call.key(session_key(session)).arg(u8::from(in_progress));
-        Ok(self.server.run_script(&call).await?)
+    async fn replay(&self, _: &SessionName) -> Result<ReplayLookup<StoredReplay>, StoreError> {
+        todo!()
+    }
+
+    async fn change_replay(
+        &self,
+        _: &SessionName,
+        _: ReplayChange,
+        _: &ClientBounds,
+    ) -> Result<ReplayOutcome, StoreError> {
+        todo!()
     }
 
     async fn add_face(

@@ -13,5 +13,5 @@ mod stores;
 pub use self::error::RecordError;
 pub use self::idempotency::SealedIdempotency;
 pub use self::outbox::{OpenedRow, SealedOutbox, UnsealedRow};
-pub use self::sessions::SealedSessions;
+pub use self::sessions::{OpenedReplay, SealedSessions, UnsealedChange};
 pub use self::stores::SealedStores;

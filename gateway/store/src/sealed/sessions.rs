@@ -11,7 +11,11 @@ use uuid::Uuid;
 use super::error::RecordError;
 use super::outbox::UnsealedRow;
 use super::sealer::RecordSealer;
-use crate::sessions::{Deletion, FaceLookup, Insertion, SessionName, SessionStore};
+use crate::outbox::Lane;
+use crate::sessions::{
+    Deletion, FaceLookup, Insertion, ReplayChange, ReplayLookup, ReplayOutcome, SessionName, SessionStore,
+    StoredReplay,
+};
 use crate::{ClientBounds, ClientUsage};
 
 /// Sessions and faces whose records are sealed. A record is anything that serde can write.
@@ -69,12 +73,45 @@ impl SealedSessions {
         Ok(self.store.delete(name, end.seal(&self.sealer)?).await?)
     }
 
-    /// Records whether a replay is in progress, as [`SessionStore::set_replay`] does.
+    /// Reads the replay of a session.
     ///
     /// # Errors
-    /// [`RecordError::Store`].
-    pub async fn set_replay(&self, name: &SessionName, in_progress: bool) -> Result<bool, RecordError> {
-        Ok(self.store.set_replay(name, in_progress).await?)
+    /// [`RecordError::Store`]; [`RecordError::Seal`] and [`RecordError::Form`] if the record does not open.
+    pub async fn replay<R: DeserializeOwned>(
+        &self,
+        name: &SessionName,
+    ) -> Result<ReplayLookup<OpenedReplay<R>>, RecordError> {
+        Ok(match self.store.replay(name).await? {
+            ReplayLookup::Found(StoredReplay { revision, body, upload_left, lease_left }) => {
+                let record = self.sealer.open(Purpose::Session, replay_place(name), body)?;
+                ReplayLookup::Found(OpenedReplay { revision, record, upload_left, lease_left })
+            }
+            ReplayLookup::NoSession => ReplayLookup::NoSession,
+            ReplayLookup::NoReplay => ReplayLookup::NoReplay,
+        })
+    }
+
+    /// Changes the replay of a session, as [`SessionStore::change_replay`] does.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the record or a row cannot be sealed.
+    pub async fn change_replay<R: Serialize, P: Serialize>(
+        &self,
+        name: &SessionName,
+        change: &UnsealedChange<'_, R, P>,
+        bounds: &ClientBounds,
+    ) -> Result<ReplayOutcome, RecordError> {
+        let UnsealedChange { expected, record, in_progress, upload_within, lease, rows } = change;
+        let seal_row = |(lane, row): &(Lane, UnsealedRow<P>)| Ok((*lane, row.seal(&self.sealer)?));
+        let change = ReplayChange {
+            expected: *expected,
+            body: self.sealer.seal(Purpose::Session, replay_place(name), record)?,
+            in_progress: *in_progress,
+            upload_within: *upload_within,
+            lease: *lease,
+            rows: rows.iter().map(seal_row).collect::<Result<_, RecordError>>()?,
+        };
+        Ok(self.store.change_replay(name, change, bounds).await?)
     }
 
     /// Adds a face, as [`SessionStore::add_face`] does.
@@ -145,6 +182,40 @@ impl SealedSessions {
     pub async fn client_usage(&self, client: &str) -> Result<ClientUsage, RecordError> {
         Ok(self.store.client_usage(client).await?)
     }
+}
+
+/// A replay with its record opened.
+#[derive(Clone, Debug)]
+pub struct OpenedReplay<R> {
+    /// As [`StoredReplay::revision`].
+    pub revision: u64,
+    /// The record.
+    pub record: R,
+    /// As [`StoredReplay::upload_left`].
+    pub upload_left: Duration,
+    /// As [`StoredReplay::lease_left`].
+    pub lease_left: Duration,
+}
+
+/// A change of a replay, to be sealed.
+#[derive(Clone, Debug)]
+pub struct UnsealedChange<'a, R, P> {
+    /// As [`ReplayChange::expected`].
+    pub expected: u64,
+    /// The new record.
+    pub record: &'a R,
+    /// As [`ReplayChange::in_progress`].
+    pub in_progress: bool,
+    /// As [`ReplayChange::upload_within`].
+    pub upload_within: Option<Duration>,
+    /// As [`ReplayChange::lease`].
+    pub lease: Duration,
+    /// As [`ReplayChange::rows`].
+    pub rows: Vec<(Lane, UnsealedRow<P>)>,
+}
+
+fn replay_place(name: &SessionName) -> String {
+    format!("sessions/replay/{name}")
 }
 
 fn session_place(name: &SessionName) -> String {

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use super::{Deletion, FaceLookup, Insertion, SessionName, StoredSession};
+use super::{
+    Deletion, FaceLookup, Insertion, ReplayChange, ReplayLookup, ReplayOutcome, SessionName, StoredReplay,
+    StoredSession,
+};
 use crate::outbox::NewRow;
 use crate::{ClientBounds, ClientUsage, StoreError};
 
@@ -48,11 +51,24 @@ pub trait SessionStore: Send + Sync {
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn delete(&self, session: &SessionName, end: NewRow) -> Result<Deletion, StoreError>;
 
-    /// Records whether a replay is in progress. False if there is no session.
+    /// Reads the replay of a session; [`ReplayLookup::NoReplay`] before its first one.
     ///
     /// # Errors
-    /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
-    async fn set_replay(&self, session: &SessionName, in_progress: bool) -> Result<bool, StoreError>;
+    /// [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn replay(&self, session: &SessionName) -> Result<ReplayLookup<StoredReplay>, StoreError>;
+
+    /// Replaces the replay of a session, if its revision is still the expected one (compare-and-set), and writes the rows of the
+    /// change. The answer tells the new revision.
+    ///
+    /// # Errors
+    /// [`StoreError::ClientFull`] if the client keeps as many bytes as `bounds` allow, [`StoreError::Full`], [`StoreError::Unreachable`],
+    /// [`StoreError::Broken`].
+    async fn change_replay(
+        &self,
+        session: &SessionName,
+        change: ReplayChange,
+        bounds: &ClientBounds,
+    ) -> Result<ReplayOutcome, StoreError>;
 
     /// Adds a face to a session that has fewer than `max_faces` faces. If the session already has a face of this id, that
     /// face keeps its body and its position, and the answer is [`Insertion::Added`].

@@ -179,12 +179,12 @@ async fn a_session_with_a_replay_in_progress_stays() {
     let gateway = Gateway::start(Workers::able()).await;
     let session = gateway.session("").await;
     let path = format!("{SESSIONS}/{session}");
-    assert!(gateway.stores.records().sessions.set_replay(&gateway.name(session), true).await.unwrap());
+    assert!(gateway.set_replay_in_progress(session, 0, true).await);
     assert_eq!(
         delete(gateway.address, &path).await.error(),
         (409, "There is replay liveness in progress".into())
     );
     assert_eq!(get(gateway.address, &path).await.status, 200);
-    assert!(gateway.stores.records().sessions.set_replay(&gateway.name(session), false).await.unwrap());
+    assert!(gateway.set_replay_in_progress(session, 1, false).await);
     assert_eq!(delete(gateway.address, &path).await.status, 204);
 }

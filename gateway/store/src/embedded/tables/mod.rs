@@ -20,6 +20,9 @@ pub(super) struct Tables<'a> {
     sessions: SessionTables<'a>,
     session_outbox: OutboxTables<'a>,
     usage_outbox: OutboxTables<'a>,
+    replay_outbox: OutboxTables<'a>,
+    callback_outbox: OutboxTables<'a>,
+    dead_callback_outbox: OutboxTables<'a>,
     idempotency: IdempotencyTables<'a>,
     /// Commit the transaction even if no row changed.
     pub(super) must_commit: bool,
@@ -32,6 +35,9 @@ impl<'a> Tables<'a> {
             sessions: SessionTables::open(transaction)?,
             session_outbox: OutboxTables::open(transaction, Lane::Sessions)?,
             usage_outbox: OutboxTables::open(transaction, Lane::Usage)?,
+            replay_outbox: OutboxTables::open(transaction, Lane::Replays)?,
+            callback_outbox: OutboxTables::open(transaction, Lane::Callbacks)?,
+            dead_callback_outbox: OutboxTables::open(transaction, Lane::DeadCallbacks)?,
             idempotency: IdempotencyTables::open(transaction)?,
             must_commit: false,
         })
@@ -43,6 +49,9 @@ impl<'a> Tables<'a> {
             || self.sessions.changed
             || self.session_outbox.changed
             || self.usage_outbox.changed
+            || self.replay_outbox.changed
+            || self.callback_outbox.changed
+            || self.dead_callback_outbox.changed
             || self.idempotency.changed
     }
 
@@ -56,6 +65,9 @@ impl<'a> Tables<'a> {
         let outbox = match lane {
             Lane::Sessions => &mut self.session_outbox,
             Lane::Usage => &mut self.usage_outbox,
+            Lane::Replays => &mut self.replay_outbox,
+            Lane::Callbacks => &mut self.callback_outbox,
+            Lane::DeadCallbacks => &mut self.dead_callback_outbox,
         };
         (outbox, self.clock.now())
     }

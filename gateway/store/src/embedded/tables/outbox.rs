@@ -24,6 +24,11 @@ fn definitions(lane: Lane) -> (RowTable, DueTable) {
     match lane {
         Lane::Sessions => (TableDefinition::new("rows"), TableDefinition::new("due")),
         Lane::Usage => (TableDefinition::new("usage_rows"), TableDefinition::new("usage_due")),
+        Lane::Replays => (TableDefinition::new("replay_rows"), TableDefinition::new("replay_due")),
+        Lane::Callbacks => (TableDefinition::new("callback_rows"), TableDefinition::new("callback_due")),
+        Lane::DeadCallbacks => {
+            (TableDefinition::new("dead_callback_rows"), TableDefinition::new("dead_callback_due"))
+        }
     }
 }
 

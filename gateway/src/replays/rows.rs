@@ -1,0 +1,65 @@
+//! The payloads of the outbox's rows about replays.
+
+use faceline_gateway_store::sessions::SessionName;
+use faceline_shared::job::JobId;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// A row of [`Lane::Replays`](faceline_gateway_store::outbox::Lane::Replays). Its id is the one of the job, or of the timeout.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) enum ReplayWork {
+    /// Publish the job of a replay; later, once the job's time is over, see that the replay ends.
+    Judge {
+        /// The client of the session.
+        client: String,
+        /// The session.
+        session: Uuid,
+        /// The job.
+        job: JobId,
+        /// How often the job was published.
+        published: u32,
+    },
+    /// End a replay whose upload did not begin in time.
+    TimeOut {
+        /// The client of the session.
+        client: String,
+        /// The session.
+        session: Uuid,
+        /// The replay's `server_random`: a later replay of the session has another.
+        server_random: [u8; 32],
+    },
+    /// Delete the encrypted media of a replay that has ended.
+    DeleteMedia {
+        /// Key of the object.
+        object: String,
+    },
+}
+
+/// A row of [`Lane::Callbacks`](faceline_gateway_store::outbox::Lane::Callbacks): a request to a service provider. Its id is the
+/// `webhook-id`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Callback {
+    /// The client of the session.
+    pub(crate) client: String,
+    /// The session, which the body names.
+    pub(crate) session: Uuid,
+    /// Where to.
+    pub(crate) url: String,
+}
+
+/// A row that is written with a change of a replay: the payload of its lane.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum ReplayRow {
+    /// For the lane of replays.
+    Work(ReplayWork),
+    /// For the lane of callbacks.
+    Callback(Callback),
+}
+
+impl Callback {
+    /// The session.
+    pub(crate) fn session(&self) -> SessionName {
+        SessionName { client: self.client.clone(), id: self.session }
+    }
+}
