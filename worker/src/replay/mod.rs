@@ -3,6 +3,7 @@
 //! - `track`: the face through the clip, measured in a bounded number of frames;
 //! - `active`: whether the head followed a challenge, with the parallax of a real head.
 
+pub(crate) mod active;
 pub(crate) mod track;
 
 pub(crate) use self::track::{Track, TrackedFace, TrackedFrame};

@@ -7,4 +7,5 @@ mod examined;
 mod findings;
 mod motion;
 
+pub(crate) use self::motion::{Calibration, FacePatch, HeadTurn, SHEET};
 pub use self::examined::{Examined, ExaminedPicture, ExaminingFault};

@@ -46,7 +46,7 @@ fn apply(map: &QuadraticMap, terms: &[f32; 6]) -> [f32; 2] {
 
 /// An upright face as local contrasts.
 #[derive(Clone)]
-pub(super) struct FacePatch {
+pub(crate) struct FacePatch {
     /// At half and at full size.
     scales: [Grey; 2],
     /// In the coordinates of the unit square.
@@ -55,7 +55,7 @@ pub(super) struct FacePatch {
 
 impl FacePatch {
     /// Cuts out the face with these landmarks.
-    pub(super) fn cut(sampler: &mut Sampler, framed: &FramedPicture<'_>, landmarks: &Landmarks) -> Self {
+    pub(crate) fn cut(sampler: &mut Sampler, framed: &FramedPicture<'_>, landmarks: &Landmarks) -> Self {
         let square = landmarks.square();
         let mut chip = Chip { width: SIDE_PIXELS as u32, height: SIDE_PIXELS as u32, pixels: Vec::new() };
         let to_upright = chip.to_unit().then(&square).then(&framed.frame.to_upright);
@@ -74,7 +74,7 @@ impl FacePatch {
     }
 
     /// Correlation of both faces' local contrasts, -1 to 1, after the best quadratic map of one onto the other.
-    pub(super) fn correlation(&self, other: &Self) -> f32 {
+    pub(crate) fn correlation(&self, other: &Self) -> f32 {
         let Some(mut map) = self.landmark_map(other) else { return 0.0 };
         let mut result = 0.0;
         for (one, another) in self.scales.iter().zip(&other.scales) {
