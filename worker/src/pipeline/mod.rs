@@ -18,18 +18,24 @@ mod quality;
 mod search;
 mod settings;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod times;
 
 pub use self::coding::{AgedFace, Coded, CodedFace, CodingOptions};
 pub use self::face_pipeline::Pipeline;
 pub use self::fault::CodingFault;
 pub use self::geometry::Rotation;
+#[cfg(test)]
+pub(crate) use self::geometry::HEAD;
 pub(crate) use self::geometry::{Frame, FramedPicture, HeadPose, LANDMARK_COUNT, Landmarks, Rect};
 pub use self::liveness::{Examined, ExaminedPicture, ExaminingFault};
-pub(crate) use self::liveness::{Calibration, FacePatch, HeadTurn, SHEET};
+pub(crate) use self::liveness::{Calibration, FacePatch, HeadTurn};
+#[cfg(test)]
+pub(crate) use self::liveness::{RELIEF, attack};
 pub use self::models::{Models, ModelsError};
 pub(crate) use self::models::HeadAngles;
+#[cfg(test)]
+pub(crate) use self::models::{Detection, Light};
 pub use self::quality::Measures;
 pub(crate) use self::search::Candidate;
 pub use self::search::search_eighths;

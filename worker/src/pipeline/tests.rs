@@ -26,7 +26,7 @@ pub(super) fn repository() -> Repository {
     Repository::open(&dir).unwrap_or_else(|error| panic!("{error}: run `make models` before the tests"))
 }
 
-pub(super) fn models() -> Models {
+pub(crate) fn models() -> Models {
     let repository = repository();
     let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version()).unwrap();
     Models::load(&repository, &runtime, &Device::Cpu).unwrap()
@@ -54,7 +54,7 @@ fn face(picture: &[u8], options: CodingOptions) -> CodedFace {
 }
 
 /// One of the free pictures that come with the models.
-pub(super) fn free_picture(name: &str) -> Vec<u8> {
+pub(crate) fn free_picture(name: &str) -> Vec<u8> {
     let path = repository().picture(name).unwrap_or_else(|| panic!("the manifest has no picture {name}"));
     fs::read(path).unwrap()
 }

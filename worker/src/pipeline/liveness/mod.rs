@@ -7,5 +7,7 @@ mod examined;
 mod findings;
 mod motion;
 
-pub(crate) use self::motion::{Calibration, FacePatch, HeadTurn, SHEET};
+pub(crate) use self::motion::{Calibration, FacePatch, HeadTurn};
+#[cfg(test)]
+pub(crate) use self::motion::{RELIEF, attack};
 pub use self::examined::{Examined, ExaminedPicture, ExaminingFault};

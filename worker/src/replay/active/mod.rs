@@ -16,6 +16,12 @@ mod judgement;
 mod movement;
 mod relief;
 mod rest;
+#[cfg(test)]
+mod clip_tests;
+#[cfg(test)]
+mod synthetic;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 use faceline_shared::job::examination::Direction;

@@ -19,7 +19,7 @@ const MAX_ACROSS_PART: f32 = 0.75;
 const PEAK_PART: f32 = 0.8;
 
 /// The pose network must see at least this part of the smallest turn, in the same direction.
-const MIN_CONFIRMED_PART: f32 = 0.5;
+const MIN_CONFIRMED_PART: f32 = 0.6;
 
 /// Frames of a slanting motion that make it a turn.
 const MIN_SLANTING_FRAMES: usize = 3;

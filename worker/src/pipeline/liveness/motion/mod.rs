@@ -10,7 +10,7 @@
 //! the screen.
 
 #[cfg(test)]
-mod attack;
+pub(crate) mod attack;
 mod grey;
 mod head_turn;
 mod least_squares;
@@ -22,6 +22,8 @@ mod tests;
 use faceline_shared::job::examination::{Direction, Motion};
 
 pub(crate) use self::head_turn::HeadTurn;
+#[cfg(test)]
+pub(crate) use self::head_turn::RELIEF;
 pub(crate) use self::sheet::FacePatch;
 use self::surroundings::Surroundings;
 use crate::inference::InferenceError;
@@ -62,7 +64,7 @@ impl Calibration {
 const HEAD_TURN: Calibration = Calibration { medium: 0.095, high: 0.115 };
 
 /// Of the correlation of both faces, after one was mapped onto the other like a bent sheet.
-pub(crate) const SHEET: Calibration = Calibration { medium: 0.955, high: 0.94 };
+const SHEET: Calibration = Calibration { medium: 0.955, high: 0.94 };
 
 /// Of the similarity of both surroundings.
 const SURROUNDINGS: Calibration = Calibration { medium: 0.86, high: 0.92 };
