@@ -29,7 +29,7 @@ pub use self::geometry::Rotation;
 pub(crate) use self::geometry::HEAD;
 pub(crate) use self::geometry::{Frame, FramedPicture, HeadPose, LANDMARK_COUNT, Landmarks, Rect};
 pub use self::liveness::{Examined, ExaminedPicture, ExaminingFault};
-pub(crate) use self::liveness::{Calibration, FacePatch, HeadTurn};
+pub(crate) use self::liveness::{Calibration, FacePatch, Grey, HeadTurn, SHEET, SheetMatch};
 #[cfg(test)]
 pub(crate) use self::liveness::{RELIEF, attack};
 pub use self::models::{Models, ModelsError};
@@ -37,7 +37,8 @@ pub(crate) use self::models::HeadAngles;
 #[cfg(test)]
 pub(crate) use self::models::{Detection, Light};
 pub use self::quality::Measures;
-pub(crate) use self::search::Candidate;
+pub(crate) use self::quality::quality;
+pub(crate) use self::search::{Candidate, Embedded, Followed};
 pub use self::search::search_eighths;
 pub use self::settings::PipelineSettings;
 pub use self::times::StageTimes;

@@ -22,9 +22,10 @@ mod tests;
 use faceline_shared::job::examination::{Direction, Motion};
 
 pub(crate) use self::head_turn::HeadTurn;
+pub(crate) use self::grey::Grey;
 #[cfg(test)]
 pub(crate) use self::head_turn::RELIEF;
-pub(crate) use self::sheet::FacePatch;
+pub(crate) use self::sheet::{FacePatch, SheetMatch};
 use self::surroundings::Surroundings;
 use crate::inference::InferenceError;
 use crate::picture::Picture;
@@ -64,7 +65,7 @@ impl Calibration {
 const HEAD_TURN: Calibration = Calibration { medium: 0.095, high: 0.115 };
 
 /// Of the correlation of both faces, after one was mapped onto the other like a bent sheet.
-const SHEET: Calibration = Calibration { medium: 0.955, high: 0.94 };
+pub(crate) const SHEET: Calibration = Calibration { medium: 0.955, high: 0.94 };
 
 /// Of the similarity of both surroundings.
 const SURROUNDINGS: Calibration = Calibration { medium: 0.86, high: 0.92 };
