@@ -63,7 +63,7 @@ impl Challenge<'_> {
     }
 }
 
-/// Judges whether the head followed the challenge. The track needs at least five frames a second.
+/// Judges whether the head followed the challenge. The track needs at least three frames a second.
 pub(crate) fn judge(
     track: &Track,
     challenge: &Challenge<'_>,

@@ -3,6 +3,7 @@
 use faceline_shared::job::examination::Direction::{self, Down, Left, Right, Up};
 use faceline_shared::job::replay::ChallengeEvent;
 use faceline_shared::liveness::SecurityLevel;
+use faceline_shared::replay::challenges;
 
 use super::synthetic::{Pose, Scene, Subject};
 use super::{ActiveJudgement, Challenge, Deviation, FlatMotion, judge};
@@ -42,6 +43,11 @@ fn is_followed(judgement: ActiveJudgement) -> bool {
     matches!(judgement, ActiveJudgement::Followed { .. })
 }
 
+/// The smallest seed whose challenges are these.
+pub(super) fn seed_for(directions: &[Direction]) -> u32 {
+    (0..).find(|&seed| challenges(seed, directions.len()) == directions).expect("a seed for each sequence")
+}
+
 /// All sequences of a length in which no direction follows itself.
 pub(super) fn sequences(length: usize) -> Vec<Vec<Direction>> {
     (0..length).fold(vec![Vec::new()], |shorter, _| {
@@ -60,6 +66,7 @@ pub(super) fn sequences(length: usize) -> Vec<Vec<Direction>> {
 #[test]
 fn a_head_follows_its_sequence_and_no_other() {
     assert_eq!(sequences(3).len(), 36);
+    assert_eq!(challenges(seed_for(&[Up, Right, Down]), 3), [Up, Right, Down]);
     for shown in sequences(3) {
         let poses: Vec<Pose> = shown.iter().map(|&direction| pose(direction)).collect();
         let scene = Scene::turning(&poses);
