@@ -9,8 +9,8 @@ use std::time::Instant;
 use faceline_shared::job::examination::Direction::{self, Down, Left, Right, Up};
 use faceline_shared::liveness::SecurityLevel;
 use faceline_shared::replay::challenges;
-use image::imageops::FilterType;
 use image::RgbImage;
+use image::imageops::FilterType;
 
 use super::tests::{seed_for, sequences};
 use super::{ActiveJudgement, Challenge, Deviation, Evidence, FlatMotion, FrameEvidence, judge};
@@ -211,7 +211,9 @@ fn clips_follow_only_what_they_show() {
         ("lia_driving3.mov", &[Left, Right, Left]),
         ("deepfake_pair_real.mp4", &[Right]),
         ("lp_d14.mp4", &[Down]),
-        ("lp_d10.mp4", &[]),
+        ("lp_d10.mp4", &[Up]),
+        ("lp_d3.mp4", &[Right, Up, Right]),
+        ("lp_d11.mp4", &[Up, Right, Up]),
         ("wolf_live.mp4", &[]),
         ("grid_talker.mp4", &[]),
         ("bioid_print.mp4", &[]),
@@ -289,7 +291,8 @@ fn a_still_picture_is_recognised() {
     let rest = Sheet::flat();
     let moved = rest.held([0.0; 2], 0.0, [0.1, -0.05], 0.8);
     let pictures = (0..16).map(|number| {
-        let seen = photograph_sheet(&photo, &rest.towards(&moved, (number / 6) as f32 / 2.0), WALL, &mut dice);
+        let seen =
+            photograph_sheet(&photo, &rest.towards(&moved, (number / 6) as f32 / 2.0), WALL, &mut dice);
         picture(seen.width() as usize, seen.height() as usize, &seen)
     });
     let clip = Clip::new(&mut pipeline, pictures.collect());

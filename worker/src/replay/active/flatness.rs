@@ -1,7 +1,6 @@
 //! Looking for a flat picture in the whole clip, whatever it follows.
 
 use super::evidence::Evidence;
-use super::judgement::FlatMotion;
 use super::movement::{Usable, spread};
 use super::rest::Rest;
 use crate::inference::InferenceError;
@@ -26,9 +25,8 @@ const WHOLE: (usize, usize) = (16, 12);
 const STILL_CORRELATION: f32 = 0.965;
 
 /// Landmarks that keep their place while the face moves: nose, eyes, corners of the mouth, chin, ends of the jaw.
-const FIRM: [usize; 26] = [
-    27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 54, 8, 0, 16,
-];
+const FIRM: [usize; 26] =
+    [27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 54, 8, 0, 16];
 
 /// The face with which others are compared.
 #[derive(Clone, Debug)]
@@ -50,40 +48,52 @@ impl Reference {
         }
     }
 
+    fn correlations(
+        &self,
+        frames: &[Usable<'_>],
+        evidence: &mut impl Evidence,
+    ) -> Result<Vec<f32>, InferenceError> {
+        frames.iter().map(|frame| evidence.sheet_correlation(self.frame, frame.index)).collect()
+    }
+
     fn is_deformed(&self, frame: &Usable<'_>) -> bool {
         let [right, down] = HeadTurn::between(&self.landmarks, &frame.face.landmarks).mean();
         right.hypot(down) >= MIN_TURN_SINE || squeeze(&self.landmarks, &frame.face.landmarks) <= MAX_SQUEEZE
     }
 }
 
-/// Evidence that all frames show one flat picture. `ceiling` is the correlation of pictures that differ by noise only.
-pub(super) fn find(
+/// Whether the deformed frames show one flat picture that is tilted or bent. `ceiling` is the correlation of pictures
+/// that differ by noise only.
+pub(super) fn is_sheet(
     frames: &[Usable<'_>],
     reference: &Reference,
     ceiling: f32,
     evidence: &mut impl Evidence,
-) -> Result<Option<FlatMotion>, InferenceError> {
-    let mut correlations = |frames: &[Usable<'_>], count: usize| {
-        let some = spread(frames, count).into_iter();
-        some.map(|frame| evidence.sheet_correlation(reference.frame, frame.index))
-            .collect::<Result<Vec<f32>, _>>()
-    };
+) -> Result<bool, InferenceError> {
     let deformed: Vec<Usable<'_>> =
         frames.iter().filter(|frame| reference.is_deformed(frame)).copied().collect();
-    if deformed.len() >= DEFORMED.1 {
-        let found = correlations(&deformed, DEFORMED.0)?;
-        let sheets = found.iter().filter(|&&correlation| correlation >= SHEET_CORRELATION * ceiling).count();
-        if sheets as f32 >= MIN_SHEET_SHARE * found.len() as f32 {
-            return Ok(Some(FlatMotion::Sheet));
-        }
+    if deformed.len() < DEFORMED.1 {
+        return Ok(false);
     }
+    let found = reference.correlations(&spread(&deformed, DEFORMED.0), evidence)?;
+    let sheets = found.iter().filter(|&&correlation| correlation >= SHEET_CORRELATION * ceiling).count();
+    Ok(sheets as f32 >= MIN_SHEET_SHARE * found.len() as f32)
+}
+
+/// Whether all frames show one picture.
+pub(super) fn is_still(
+    frames: &[Usable<'_>],
+    reference: &Reference,
+    ceiling: f32,
+    evidence: &mut impl Evidence,
+) -> Result<bool, InferenceError> {
     if frames.len() < WHOLE.1 {
-        return Ok(None);
+        return Ok(false);
     }
-    let mut found = correlations(frames, WHOLE.0)?;
+    let mut found = reference.correlations(&spread(frames, WHOLE.0), evidence)?;
     found.sort_by(f32::total_cmp);
     // One frame may be covered or blurred.
-    Ok((found[1] >= STILL_CORRELATION * ceiling).then_some(FlatMotion::Still))
+    Ok(found[1] >= STILL_CORRELATION * ceiling)
 }
 
 /// Smaller over larger scale of the affine map with the least squared error from one face's firm landmarks to the

@@ -9,6 +9,8 @@
 //! A screen that plays a recording of the right turns shows the motion of a real head. Passive liveness has to detect the
 //! screen.
 
+#[cfg(test)]
+mod clip_tests;
 mod evidence;
 mod flatness;
 mod following;
@@ -16,8 +18,6 @@ mod judgement;
 mod movement;
 mod relief;
 mod rest;
-#[cfg(test)]
-mod clip_tests;
 #[cfg(test)]
 mod synthetic;
 #[cfg(test)]
@@ -30,7 +30,7 @@ use faceline_shared::liveness::SecurityLevel;
 
 use self::evidence::Evidence;
 pub(crate) use self::evidence::FrameEvidence;
-use self::flatness::Reference;
+use self::flatness::{Reference, is_sheet, is_still};
 pub(crate) use self::judgement::{ActiveJudgement, Deviation, FlatMotion};
 use self::movement::{Movement, usable};
 use self::relief::{Relief, noise_ceiling};
@@ -85,17 +85,19 @@ pub(crate) fn judge(
             Err(deviation) => Err(deviation),
         };
     }
-    let flat = match Reference::new(&frames, rest.as_ref()) {
-        Some(reference) => flatness::find(&frames, &reference, ceiling, evidence)?,
-        None => None,
+    let Some(reference) = Reference::new(&frames, rest.as_ref()) else {
+        return Ok(ActiveJudgement::NotFollowed(Deviation::NoRest));
     };
-    Ok(match (followed, flat) {
-        (_, Some(flat)) => ActiveJudgement::Flat(flat),
-        (Err(deviation), None) => ActiveJudgement::NotFollowed(deviation),
-        (Ok(relief), None) if relief.score() > level.threshold() => {
+    Ok(match followed {
+        _ if is_sheet(&frames, &reference, ceiling, evidence)? => ActiveJudgement::Flat(FlatMotion::Sheet),
+        Ok(relief) if relief.score() > level.threshold() => {
             ActiveJudgement::Followed { score: relief.score() }
         }
-        (Ok(_), None) => ActiveJudgement::Flat(FlatMotion::Turn),
+        Ok(_) => ActiveJudgement::Flat(FlatMotion::Turn),
+        Err(_) if is_still(&frames, &reference, ceiling, evidence)? => {
+            ActiveJudgement::Flat(FlatMotion::Still)
+        }
+        Err(deviation) => ActiveJudgement::NotFollowed(deviation),
     })
 }
 

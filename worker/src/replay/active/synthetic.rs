@@ -6,8 +6,8 @@ use super::evidence::Evidence;
 use crate::inference::InferenceError;
 use crate::picture::Affine;
 use crate::pipeline::{
-    Candidate, Detection, Frame, HEAD, HeadAngles, HeadPose, LANDMARK_COUNT, Landmarks, Light, RELIEF,
-    Rect, Rotation,
+    Candidate, Detection, Frame, HEAD, HeadAngles, HeadPose, LANDMARK_COUNT, Landmarks, Light, RELIEF, Rect,
+    Rotation,
 };
 use crate::replay::track::{Track, TrackedFace, TrackedFrame};
 
@@ -124,8 +124,7 @@ fn face(subject: Subject, [yaw, pitch, roll]: Pose, number: usize) -> TrackedFac
         let scale = 1200.0 / (600.0 - z);
         [x * cr - y * sr, x * sr + y * cr].map(|value| 250.0 + scale * value + 0.8 * noise(i))
     }));
-    let frame =
-        Frame { rotation: Rotation::None, width: SIDE, height: SIDE, to_upright: Affine::IDENTITY };
+    let frame = Frame { rotation: Rotation::None, width: SIDE, height: SIDE, to_upright: Affine::IDENTITY };
     let pose = HeadPose::new(&landmarks.0);
     let detection = Detection { score: 1.0, area: Rect::around(&landmarks.0) };
     let candidate =

@@ -33,7 +33,8 @@ fn judged_at(
     shown: &[f32],
     level: SecurityLevel,
 ) -> ActiveJudgement {
-    let event = |(challenge, &at): (u8, &f32)| ChallengeEvent { challenge, shown_at_ms: (at * 1000.0) as u64 };
+    let event =
+        |(challenge, &at): (u8, &f32)| ChallengeEvent { challenge, shown_at_ms: (at * 1000.0) as u64 };
     let events: Vec<ChallengeEvent> = (0..).zip(shown).map(event).collect();
     let challenge = Challenge { directions, events: &events, mirrored: true };
     judge(&scene.track(), &challenge, level, &mut scene.evidence()).unwrap()
@@ -72,7 +73,11 @@ fn a_head_follows_its_sequence_and_no_other() {
         let scene = Scene::turning(&poses);
         for asked in sequences(3).into_iter().chain(sequences(2)) {
             let judgement = judged(&scene, &asked);
-            assert_eq!(is_followed(judgement), shown.starts_with(&asked), "{shown:?} {asked:?} {judgement:?}");
+            assert_eq!(
+                is_followed(judgement),
+                shown.starts_with(&asked),
+                "{shown:?} {asked:?} {judgement:?}"
+            );
         }
     }
 }
@@ -184,8 +189,7 @@ fn a_head_that_never_faces_the_camera_follows_nothing() {
     let scene = Scene::new(Subject::Head).go([40.0, 0.0, 0.0]).wait(3.0).go([80.0, 0.0, 0.0]);
     let frames = scene.track().frames.split_off(20);
     let challenge = Challenge { directions: &[Right], events: &[], mirrored: true };
-    let judgement =
-        judge(&Track { frames }, &challenge, SecurityLevel::Low, &mut scene.evidence()).unwrap();
+    let judgement = judge(&Track { frames }, &challenge, SecurityLevel::Low, &mut scene.evidence()).unwrap();
     assert_eq!(judgement, ActiveJudgement::NotFollowed(Deviation::NoRest));
 }
 
@@ -194,7 +198,11 @@ fn a_sheet_that_follows_the_sequence_is_flat() {
     for poses in [[LEFT, UP], [RIGHT, DOWN], [UP, LEFT], [[-45.0, 0.0, 10.0], [0.0, 40.0, -8.0]]] {
         let scene = poses.iter().fold(Scene::new(Subject::Sheet), |scene, &pose| scene.turn(pose));
         for asked in sequences(2) {
-            assert_eq!(judged(&scene, &asked), ActiveJudgement::Flat(FlatMotion::Sheet), "{poses:?} {asked:?}");
+            assert_eq!(
+                judged(&scene, &asked),
+                ActiveJudgement::Flat(FlatMotion::Sheet),
+                "{poses:?} {asked:?}"
+            );
         }
     }
 }

@@ -160,12 +160,7 @@ pub(super) fn photograph(photo: &RgbImage, attack: Attack, wall: [u8; 3], dice: 
 }
 
 /// Photographs this sheet in the same way.
-pub(crate) fn photograph_sheet(
-    photo: &RgbImage,
-    sheet: &Sheet,
-    wall: [u8; 3],
-    dice: &mut Dice,
-) -> RgbImage {
+pub(crate) fn photograph_sheet(photo: &RgbImage, sheet: &Sheet, wall: [u8; 3], dice: &mut Dice) -> RgbImage {
     const SIDE: f32 = 400.0;
     const STEPS: usize = 4;
     let longer = photo.width().max(photo.height()) as f32;
