@@ -74,21 +74,18 @@ fn photos_in_a_video_are_attacks() {
     let zoom = "scale=1080:1440,zoompan=z='1+0.2*on/100':x='iw*0.08*on/100':y='0':d=1:s=540x720:fps=25";
     let still = "scale=540:720";
     let noisy = "scale=540:720,noise=alls=10:allf=t";
-    for (what, filter, codec, extension, reasons) in [
-        ("a still", still, "libx264", "mp4", &[SpoofReason::Still][..]),
-        ("a still of VP8", still, "libvpx", "webm", &[SpoofReason::Still]),
-        ("a noisy still", noisy, "libx264", "mp4", &[SpoofReason::Still]),
-        ("a zoom into a still", zoom, "libx264", "mp4", &[SpoofReason::FlatMotion]),
-        ("a photo moved by hand", HELD, "libx264", "mp4", &[SpoofReason::FlatMotion]),
+    for (what, filter, codec, extension, reason) in [
+        ("a still", still, "libx264", "mp4", SpoofReason::Still),
+        ("a still of VP8", still, "libvpx", "webm", SpoofReason::Still),
+        ("a noisy still", noisy, "libx264", "mp4", SpoofReason::Still),
+        ("a zoom into a still", zoom, "libx264", "mp4", SpoofReason::FlatMotion),
+        ("a photo moved by hand", HELD, "libx264", "mp4", SpoofReason::FlatMotion),
     ] {
         for name in ["obama.jpg", "biden.jpg"] {
             let clip = decoded(&from_picture(name, filter, codec, extension));
-            for level in [SecurityLevel::Low, SecurityLevel::Medium, SecurityLevel::High] {
-                let Judgement { verdict, scores, best_image } = judged(&clip, &asked(VIDEO, level));
-                let Verdict::Spoof(reason) = verdict else { panic!("{what} {name} {level:?}: {verdict:?} {scores:?}") };
-                assert!(reasons.contains(&reason), "{what} {name}: {reason:?} {scores:?}");
-                assert!(best_image.is_some());
-            }
+            let Judgement { verdict, scores, best_image } = judged(&clip, &asked(VIDEO, SecurityLevel::Low));
+            assert_eq!(verdict, Verdict::Spoof(reason), "{what} {name}: {scores:?}");
+            assert!(best_image.is_some());
         }
     }
 }
@@ -131,7 +128,7 @@ fn clips_that_cannot_be_judged_fail_with_a_reason() {
         ("no face", from_picture("coffee.png", "scale=600:400", "libx264", "mp4"), FailedReason::NoFace),
         ("too short", short, FailedReason::TooShort),
         ("too dark", held("eq=brightness=-0.42:contrast=0.5"), FailedReason::Lighting),
-        ("too far", held("scale=60:80,pad=540:720:240:300:gray"), FailedReason::TooFar),
+        ("too far", held("scale=110:146,pad=540:720:200:280:gray"), FailedReason::TooFar),
         ("too close", held("crop=150:200:190:190,scale=540:720"), FailedReason::TooClose),
     ] {
         let Judgement { verdict, scores, .. } = judged(&decoded(&clip), &asked(VIDEO, SecurityLevel::High));
