@@ -8,4 +8,6 @@ mod findings;
 mod motion;
 
 pub(crate) use self::motion::{Calibration, FacePatch, Grey, HeadTurn, SHEET, SheetMatch};
+#[cfg(test)]
+pub(crate) use self::motion::{RELIEF, attack};
 pub use self::examined::{Examined, ExaminedPicture, ExaminingFault};

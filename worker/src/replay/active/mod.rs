@@ -16,6 +16,12 @@ mod judgement;
 mod movement;
 mod relief;
 mod rest;
+#[cfg(test)]
+mod clip_tests;
+#[cfg(test)]
+mod synthetic;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 use faceline_shared::job::examination::Direction;
@@ -57,7 +63,7 @@ impl Challenge<'_> {
     }
 }
 
-/// Judges whether the head followed the challenge. The track needs at least five frames a second.
+/// Judges whether the head followed the challenge. The track needs at least three frames a second.
 pub(crate) fn judge(
     track: &Track,
     challenge: &Challenge<'_>,
