@@ -195,7 +195,9 @@ fn living_people_pass_and_prints_and_replays_do_not() {
         }
         let file = MemoryFile::of(&fs::read(folder.join(&name)).unwrap()).unwrap();
         let started = std::time::Instant::now();
-        let clip = Decoder::unconfined(DecodeLimits::default()).decode(&file, &SamplingPlan::default()).unwrap();
+        let clip = Decoder::unconfined(DecodeLimits::default())
+            .decode(&file, &SamplingPlan::default())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         let decoded_in = started.elapsed();
         let Judgement { verdict, scores, .. } = judged(&clip, &asked(VIDEO, SecurityLevel::High));
         let judged_in = started.elapsed() - decoded_in;
