@@ -23,6 +23,7 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_clock_nanosleep,
     libc::SYS_close,
     libc::SYS_dup,
+    libc::SYS_dup3,
     libc::SYS_execve,
     libc::SYS_exit,
     libc::SYS_exit_group,
@@ -84,6 +85,7 @@ const ALLOWED: &[libc::c_long] = &[
 const ALLOWED_OLDER: &[libc::c_long] = &[
     libc::SYS_access,
     libc::SYS_arch_prctl,
+    libc::SYS_dup2,
     libc::SYS_getrlimit,
     libc::SYS_lstat,
     libc::SYS_open,
