@@ -216,6 +216,8 @@ fn an_empty_clip_follows_nothing() {
         let judgement = judge(&frames, &challenge, SecurityLevel::Low, &mut track.evidence()).unwrap();
         assert_eq!(judgement, ActiveJudgement::NotFollowed(Deviation::NoRest));
     }
+    let turning = Scene::turning(&[LEFT]);
+    assert_eq!(judged(&turning, &[]), ActiveJudgement::NotFollowed(Deviation::Missing(0)));
     let none = Track::default();
     let mut evidence = Scene::new(Subject::Head).evidence();
     let judgement = judge(&none, &challenge, SecurityLevel::Low, &mut evidence).unwrap();
