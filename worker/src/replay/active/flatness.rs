@@ -1,8 +1,8 @@
 //! Looking for a flat picture in the whole clip, whatever it follows.
 
 use super::evidence::Evidence;
-use super::movement::{Usable, spread};
 use super::rest::Rest;
+use super::usable::{Usable, spread};
 use crate::inference::InferenceError;
 use crate::pipeline::{HeadTurn, Landmarks};
 

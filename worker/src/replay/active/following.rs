@@ -2,9 +2,10 @@
 
 use faceline_shared::job::replay::ChallengeEvent;
 
+use super::challenge::Challenge;
+use super::judgement::Deviation;
 use super::movement::Movement;
 use super::turns::Turn;
-use super::{Challenge, Deviation};
 
 /// Seconds in which a turn must follow what it follows: the clip's start, the end of the turn before, or the moment in
 /// which the device showed the challenge.

@@ -9,6 +9,7 @@
 //! A screen that plays a recording of the right turns shows the motion of a real head. Passive liveness has to detect the
 //! screen.
 
+mod challenge;
 #[cfg(test)]
 mod clip_tests;
 mod evidence;
@@ -23,45 +24,22 @@ mod synthetic;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod usable;
 
-use faceline_shared::job::examination::Direction;
-use faceline_shared::job::replay::ChallengeEvent;
 use faceline_shared::liveness::SecurityLevel;
 
+pub(crate) use self::challenge::Challenge;
 use self::evidence::Evidence;
 pub(crate) use self::evidence::FrameEvidence;
 use self::flatness::{Reference, is_sheet, is_still};
 pub(crate) use self::judgement::{ActiveJudgement, Deviation, FlatMotion};
-use self::movement::{Movement, usable};
+use self::movement::Movement;
 use self::relief::{Relief, noise_ceiling};
 use self::rest::Rest;
 use self::turns::{Turn, min_turn_sine, segment};
+use self::usable::usable;
 use super::track::Track;
 use crate::inference::InferenceError;
-
-/// What a person was asked to do.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Challenge<'a> {
-    /// The directions in their order: where the person was asked to look, in a mirrored picture of that person. So
-    /// left is the person's own left.
-    pub(crate) directions: &'a [Direction],
-    /// When the device showed each of them; empty if it did not say.
-    pub(crate) events: &'a [ChallengeEvent],
-    /// Whether the clip's frames are mirrored.
-    pub(crate) mirrored: bool,
-}
-
-impl Challenge<'_> {
-    /// The directions as they are seen in the clip's frames.
-    fn seen(&self) -> Vec<Direction> {
-        let seen = |&direction| match direction {
-            Direction::Left if !self.mirrored => Direction::Right,
-            Direction::Right if !self.mirrored => Direction::Left,
-            other => other,
-        };
-        self.directions.iter().map(seen).collect()
-    }
-}
 
 /// Judges whether the head followed the challenge. The track needs at least three frames a second.
 pub(crate) fn judge(

@@ -1,9 +1,9 @@
 //! Whether a turned head has a relief: how much better a head explains the turn than a sheet of paper.
 
 use super::evidence::Evidence;
-use super::movement::{Usable, median, spread};
 use super::rest::Rest;
 use super::turns::Turn;
+use super::usable::{Usable, median, spread};
 use crate::inference::InferenceError;
 use crate::pipeline::Calibration;
 

@@ -1,6 +1,6 @@
 //! How the person looks at the camera before the first challenge.
 
-use super::movement::{Usable, median};
+use super::usable::{Usable, median, spread};
 use crate::pipeline::{LANDMARK_COUNT, Landmarks};
 
 /// The head must rest for this time in seconds.
@@ -87,7 +87,7 @@ impl Rest {
 
     /// Some of the frames.
     pub(super) fn examples(&self) -> Vec<usize> {
-        super::movement::spread(&self.frames, EXAMPLES)
+        spread(&self.frames, EXAMPLES)
     }
 }
 

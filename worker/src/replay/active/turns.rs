@@ -3,7 +3,8 @@
 use faceline_shared::job::examination::Direction;
 use faceline_shared::liveness::SecurityLevel;
 
-use super::movement::{Moment, Movement, median, spread};
+use super::movement::{Moment, Movement};
+use super::usable::{median, spread};
 use crate::pipeline::HeadAngles;
 
 /// All directions.
