@@ -18,16 +18,27 @@ mod quality;
 mod search;
 mod settings;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod times;
 
 pub use self::coding::{AgedFace, Coded, CodedFace, CodingOptions};
 pub use self::face_pipeline::Pipeline;
 pub use self::fault::CodingFault;
+#[cfg(test)]
+pub(crate) use self::geometry::HEAD;
 pub use self::geometry::Rotation;
+pub(crate) use self::geometry::{Frame, FramedPicture, HeadPose, LANDMARK_COUNT, Landmarks, Rect};
+pub(crate) use self::liveness::{Calibration, FacePatch, Grey, HeadTurn, SHEET, SheetMatch};
 pub use self::liveness::{Examined, ExaminedPicture, ExaminingFault};
+#[cfg(test)]
+pub(crate) use self::liveness::{RELIEF, attack};
+pub(crate) use self::models::HeadAngles;
+#[cfg(test)]
+pub(crate) use self::models::{Detection, Light};
 pub use self::models::{Models, ModelsError};
 pub use self::quality::Measures;
+pub(crate) use self::quality::quality;
 pub use self::search::search_eighths;
+pub(crate) use self::search::{Candidate, Embedded, Followed};
 pub use self::settings::PipelineSettings;
 pub use self::times::StageTimes;

@@ -1,0 +1,28 @@
+//! What a person was asked to do, and where that is seen in a clip.
+
+use faceline_shared::job::examination::Direction;
+use faceline_shared::job::replay::ChallengeEvent;
+
+/// What a person was asked to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Challenge<'a> {
+    /// The directions in their order: where the person was asked to look, in a mirrored picture of that person. So
+    /// left is the person's own left.
+    pub(crate) directions: &'a [Direction],
+    /// When the device showed each of them; empty if it did not say.
+    pub(crate) events: &'a [ChallengeEvent],
+    /// Whether the clip's frames are mirrored.
+    pub(crate) mirrored: bool,
+}
+
+impl Challenge<'_> {
+    /// The directions as they are seen in the clip's frames.
+    pub(super) fn seen(&self) -> Vec<Direction> {
+        let seen = |&direction| match direction {
+            Direction::Left if !self.mirrored => Direction::Right,
+            Direction::Right if !self.mirrored => Direction::Left,
+            other => other,
+        };
+        self.directions.iter().map(seen).collect()
+    }
+}
