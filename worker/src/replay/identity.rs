@@ -26,7 +26,9 @@ pub(super) fn changes(faces: &[CodedFace<'_>]) -> bool {
     lengths.sort_by(f32::total_cmp);
     let median = lengths.get(lengths.len() / 2).copied().unwrap_or_default();
     let clear = |(face, length): &&CodedFace<'_>| {
-        face.pose.yaw.abs() <= MAX_YAW && face.pose.pitch.abs() <= MAX_PITCH && *length >= MIN_LENGTH.max(MIN_PART_OF_MEDIAN * median)
+        face.pose.yaw.abs() <= MAX_YAW
+            && face.pose.pitch.abs() <= MAX_PITCH
+            && *length >= MIN_LENGTH.max(MIN_PART_OF_MEDIAN * median)
     };
     let vectors: Vec<&[f32]> =
         faces.iter().filter(clear).filter_map(|(face, _)| face.embedding.as_deref()).collect();

@@ -31,11 +31,8 @@ pub(crate) struct Asked<'a> {
 
 impl<'a> From<&'a Replay> for Asked<'a> {
     fn from(replay: &'a Replay) -> Self {
-        let challenge = Challenge {
-            directions: &replay.challenges,
-            events: &replay.events,
-            mirrored: replay.mirrored,
-        };
+        let challenge =
+            Challenge { directions: &replay.challenges, events: &replay.events, mirrored: replay.mirrored };
         Self { liveness: replay.liveness, level: replay.level, challenge }
     }
 }
@@ -46,6 +43,12 @@ pub(crate) struct Judgement {
     pub(crate) verdict: Verdict,
     pub(crate) best_image: Option<BestImage>,
     pub(crate) scores: Scores,
+}
+
+impl Judgement {
+    pub(super) fn failed(reason: FailedReason) -> Self {
+        Self { verdict: Verdict::Failed(reason), best_image: None, scores: Scores::default() }
+    }
 }
 
 /// What the verdict was made of, for the log.
@@ -226,7 +229,7 @@ fn failure(key: &KeyFrame) -> Option<FailedReason> {
     }
 }
 
-fn reason_of(check: Check) -> FailedReason {
+pub(super) fn reason_of(check: Check) -> FailedReason {
     match check {
         Check::FaceTooClose => FailedReason::TooClose,
         Check::FaceTooSmall => FailedReason::TooFar,
