@@ -8,6 +8,7 @@
 //! - [`families`] ask the workers through [`jobs`], which publishes a job to the broker, awaits the reply, and publishes the job again
 //!   where the broker lost it. They keep sessions and faces through [`sessions`], over the crate `faceline-gateway-store`.
 //! - [`replays`] keeps the videos that devices upload until workers have judged them, and calls service providers back.
+//! - `outbox` works on the lanes of the transactional outbox, whose rows [`sessions`] and [`replays`] write.
 //! - [`outbound`] fetches pictures that callers name by URL, behind the SSRF guard.
 //! - [`fault`] is the table of all errors that callers receive. Errors that reach a caller become a
 //!   `Fault`, and [`http`] renders them.
@@ -23,6 +24,7 @@ mod gateway;
 pub mod http;
 pub mod jobs;
 pub mod outbound;
+mod outbox;
 pub mod proto;
 pub mod replays;
 pub mod request;

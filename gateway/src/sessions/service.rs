@@ -22,6 +22,7 @@ use super::metrics::SessionMetrics;
 use super::record::Session;
 use crate::accounts::Accounts;
 use crate::fault::Fault;
+use crate::outbox::OutboxMetrics;
 use crate::request::record::{self, note_work_done};
 
 /// Time limit of an upload to the object store, after which no picture of it can appear any more.
@@ -113,6 +114,11 @@ impl Sessions {
     #[must_use]
     pub fn settings(&self) -> &SessionSettings {
         &self.settings
+    }
+
+    /// The metrics of the outbox, which all lanes share.
+    pub(crate) fn outbox_metrics(&self) -> OutboxMetrics {
+        self.metrics.outbox.clone()
     }
 
     /// Listens for the ends of sessions that other gateways announce, until the broker is closed.
