@@ -17,9 +17,11 @@ use tokio::time::timeout;
 use super::caller::Caller;
 use super::client_limits::ClientLimits;
 use super::error::AccountsError;
+use super::file::ParsedAccounts;
 use super::failed_logins::{CredentialKind, FailedLogins, PasswordCheck, SourceAddress};
 use super::jwt::{self, BwsKey};
 use super::table::AccountTable;
+use super::webhook::ClientCallbacks;
 use super::{demo, file};
 use crate::fault::{BusyCause, Fault};
 
@@ -56,8 +58,10 @@ impl FileSource for AccountsFile {
     }
 
     fn parse(&self, text: &String) -> Result<AccountTable, AccountsError> {
-        file::parse(text)
-            .and_then(|entries| AccountTable::new(entries, &self.ring))
+        file::parse_all(text)
+            .and_then(|ParsedAccounts { entries, callbacks }| {
+                AccountTable::new(entries, &self.ring)?.with_callbacks(callbacks, &self.ring)
+            })
             .map_err(|reason| AccountsError::Form { path: self.path.clone(), reason })
     }
 }
@@ -178,6 +182,12 @@ impl Accounts {
     #[must_use]
     pub fn bws_keys(&self, client_id: &str) -> Vec<BwsKey> {
         self.table().bws_keys(client_id)
+    }
+
+    /// What the accounts say about the callbacks of a client.
+    #[must_use]
+    pub fn callbacks(&self, client: &str) -> Arc<ClientCallbacks> {
+        self.table().callbacks(client)
     }
 
     /// The limits that a client has of its own.

@@ -2,11 +2,26 @@
 //!
 //! A session has at most one replay, a record that is changed by compare-and-set only. [`ReplayState`] has its states.
 
+mod best_image;
+mod context;
+mod derived_id;
+mod due;
+mod ending;
+mod judgement;
+mod media;
+mod metrics;
+mod processor;
+mod publishing;
 mod recipient_keys;
 mod record;
+mod results;
 mod rows;
 mod service;
+mod unreadable;
 
+pub use self::best_image::BestImageFaces;
+pub use self::processor::ReplayProcessor;
 pub use self::recipient_keys::{RecipientKeyError, RecipientKeys};
 pub use self::record::{EndedReplay, ReplayOrigin, ReplayRecord, ReplayState, ReplayStatus, SubmittedReplay};
+pub use self::results::ResultConsumer;
 pub use self::service::Replays;

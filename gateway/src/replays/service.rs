@@ -6,6 +6,8 @@ use faceline_gateway_store::sealed::SealedOutbox;
 use faceline_shared::object::ObjectStore;
 use faceline_shared::settings::Settings;
 
+use super::due::DueRows;
+use super::media::media_key;
 use super::recipient_keys::RecipientKeys;
 use crate::sessions::Sessions;
 use crate::signing::Signer;
@@ -21,6 +23,7 @@ pub struct Replays {
     /// Signs parameters and statuses.
     pub(super) signer: Arc<Signer>,
     pub(super) settings: Settings,
+    pub(super) due: Arc<DueRows>,
 }
 
 impl Replays {
@@ -34,11 +37,16 @@ impl Replays {
         signer: Arc<Signer>,
         settings: &Settings,
     ) -> Self {
-        Self { sessions, outbox, media, recipients, signer, settings: settings.clone() }
+        Self { sessions, outbox, media, recipients, signer, settings: settings.clone(), due: Arc::default() }
     }
 
     /// Key of the object of encrypted media.
     pub(super) fn media_key(session: uuid::Uuid, job: faceline_shared::job::JobId) -> String {
-        format!("replays/{session}/{job}")
+        media_key(session, job)
+    }
+
+    /// Wakes the workers of the outbox, after a row of a replay was written that is due at once.
+    pub(super) fn note_due_rows(&self) {
+        self.due.note_all();
     }
 }

@@ -22,5 +22,5 @@ pub use self::algorithm::Algorithm;
 pub use self::answer::Capabilities;
 pub(crate) use self::forms::ORIGINAL_MODES;
 pub use self::forms::{AGES, FACES, MATCH, MATCH_IMAGES, SESSION, THRESHOLDS};
-pub use self::operations::FacePicture;
+pub use self::operations::{BestImages, FacePicture};
 pub use self::services::{BiometricServices, Json};
