@@ -1,6 +1,6 @@
 //! The gateway of Faceline: the callers' APIs over HTTP and gRPC, authentication, admission control, and the jobs for the workers.
 //!
-//! - [`command`] has the commands `keys`, `sealing`, `signing` and `usage`; `gateway` builds everything below from the settings, and runs and
+//! - [`command`] has the commands `keys`, `sealing`, `signing`, `usage` and `callbacks`; `gateway` builds everything below from the settings, and runs and
 //!   drains it.
 //! - [`http`] listens, and passes each request through its layers: it has [`accounts`] check the credential and [`admission`] admit
 //!   the request (rate limits, AIMD concurrency limit), and keeps the request's facts in [`request`] and [`usage`].

@@ -24,7 +24,7 @@ const PLACE: &str = "\nwebhook";
 
 /// A secret that signs callbacks.
 #[derive(Clone)]
-pub struct WebhookSecret(Vec<u8>);
+pub(super) struct WebhookSecret(Vec<u8>);
 
 impl WebhookSecret {
     /// A new random secret.

@@ -3,7 +3,9 @@
 //! A session has at most one replay, a record that is changed by compare-and-set only. [`ReplayState`] has its states.
 
 mod best_image;
+mod callbacks;
 mod context;
+mod delivery;
 mod derived_id;
 mod due;
 mod ending;
@@ -20,8 +22,8 @@ mod service;
 mod unreadable;
 
 pub use self::best_image::BestImageFaces;
-pub use self::processor::ReplayProcessor;
+pub use self::callbacks::{CallbacksCommand, CallbacksCommandError};
+pub use self::delivery::{DeliveryServices, ReplayDelivery};
 pub use self::recipient_keys::{RecipientKeyError, RecipientKeys};
 pub use self::record::{EndedReplay, ReplayOrigin, ReplayRecord, ReplayState, ReplayStatus, SubmittedReplay};
-pub use self::results::ResultConsumer;
 pub use self::service::Replays;

@@ -4,18 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faceline_gateway_store::outbox::{Lane, LeasedRow};
-use faceline_gateway_store::sealed::{RecordError, SealedOutbox, SealedSessions};
+use faceline_gateway_store::sealed::{RecordError, SealedOutbox};
 use faceline_gateway_store::sessions::SessionName;
-use faceline_shared::broker::SharedBroker;
 use faceline_shared::job::JobId;
 use faceline_shared::job::replay::ReplayError;
 use faceline_shared::object::{ObjectError, ObjectStore};
-use faceline_shared::seal::KeyRing;
 use faceline_shared::shutdown::CancellationToken;
-use faceline_shared::telemetry::Metrics;
-use uuid::Uuid;
 
-use super::due::DueRows;
 use super::ending::{ReplayEnds, ended_without_image};
 use super::judgement::Judgement;
 use super::media::media_key;
@@ -46,7 +41,7 @@ enum WorkError {
 }
 
 /// Works on the lane of replays in the background.
-pub struct ReplayProcessor(LaneWorker<ReplayRows>);
+pub(super) struct ReplayProcessor(LaneWorker<ReplayRows>);
 
 /// Does the work of the replays' rows.
 struct ReplayRows {
@@ -75,7 +70,7 @@ impl ReplayProcessor {
     }
 
     /// Processes due rows until `shutdown`. Leased rows are finished first.
-    pub async fn run(self, shutdown: CancellationToken) {
+    pub(super) async fn run(self, shutdown: CancellationToken) {
         self.0.run(shutdown).await;
     }
 }

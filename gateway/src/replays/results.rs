@@ -67,7 +67,7 @@ enum Handled {
 }
 
 /// Consumes results in the background.
-pub struct ResultConsumer {
+pub(super) struct ResultConsumer {
     pub(super) broker: SharedBroker,
     pub(super) keys: KeyRing,
     pub(super) ends: ReplayEnds,
@@ -78,7 +78,7 @@ pub struct ResultConsumer {
 
 impl ResultConsumer {
     /// Consumes results until `shutdown`. Those that it has are finished first, unless a store is away.
-    pub async fn run(self, shutdown: CancellationToken) {
+    pub(super) async fn run(self, shutdown: CancellationToken) {
         let consumer = Arc::new(self);
         let tasks = TaskTracker::new();
         let mut results = consumer.broker.consume(&Queue::Results, PREFETCH).await;
