@@ -18,8 +18,8 @@ use uuid::Uuid;
 use crate::accounts::{Accounts, AccountsError};
 use crate::admission::Admission;
 use crate::dependencies::Dependencies;
-use crate::families::biometric::{BestImages, BiometricServices};
 use crate::families::biometric::template::TemplateCodec;
+use crate::families::biometric::{BestImages, BiometricServices};
 use crate::families::bws::Bws;
 use crate::families::face_liveness::FaceLiveness;
 use crate::http::{Families, GatewayState, ListenError, Server};
@@ -162,14 +162,7 @@ impl Gateway {
         let families = Families {
             bws: Bws::new(settings, workers.clone()),
             face_liveness: FaceLiveness::new(settings, workers.clone(), &services.metrics)?,
-            biometric: BiometricServices::new(
-                settings,
-                workers,
-                templates,
-                sessions,
-                replays,
-                signer,
-            ),
+            biometric: BiometricServices::new(settings, workers, templates, sessions, replays, signer),
         };
         let state = GatewayState::new(
             services.settings,

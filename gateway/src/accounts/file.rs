@@ -163,8 +163,7 @@ pub(super) fn parse_all(text: &str) -> Result<ParsedAccounts, String> {
         unique("a client", &client.name)?;
         let name: Arc<str> = client.name.into();
         let sealed_secrets = client.webhook_secrets.into_iter().map(|SealedText(sealed)| sealed).collect();
-        callbacks
-            .insert(Arc::clone(&name), StoredCallbacks { hosts: client.callback_hosts, sealed_secrets });
+        callbacks.insert(Arc::clone(&name), StoredCallbacks { hosts: client.callback_hosts, sealed_secrets });
         for key in client.keys {
             let id = key.id;
             unique("a key", &id)?;

@@ -161,7 +161,9 @@ impl<H: RowHandler> LaneWorker<H> {
             Ok(payload) => {
                 let work = self.handler.work(&leased, payload.clone());
                 let error = match timeout(self.terms.row_timeout, work).await {
-                    Ok(Ok(step)) => return self.report(lane, &leased, "done", self.settle(&leased, step).await),
+                    Ok(Ok(step)) => {
+                        return self.report(lane, &leased, "done", self.settle(&leased, step).await);
+                    }
                     Ok(Err(error)) => error.to_string(),
                     Err(_) => "it took too long".to_owned(),
                 };
@@ -192,7 +194,9 @@ impl<H: RowHandler> LaneWorker<H> {
         self.metrics.processed(lane, outcome);
         match settled {
             Ok(true) => (),
-            Ok(false) => tracing::debug!(?lane, row = %row.id, "the row was replaced, or another gateway has leased it"),
+            Ok(false) => {
+                tracing::debug!(?lane, row = %row.id, "the row was replaced, or another gateway has leased it")
+            }
             Err(error) => {
                 tracing::warn!(%error, ?lane, row = %row.id, "a row of the outbox cannot be settled; it is repeated after its lease");
             }

@@ -16,7 +16,7 @@ pub(crate) struct OutboxMetrics {
 impl OutboxMetrics {
     /// Registers the metrics.
     pub(crate) fn new(metrics: &Metrics) -> Self {
-        Self {
+        let registered = Self {
             processed: metrics.counters(
                 "faceline_outbox_rows_total",
                 "Processed rows of the outbox by lane and outcome: done, failed (to be retried), unreadable.",
@@ -27,7 +27,12 @@ impl OutboxMetrics {
                 "Rows in the outbox by lane, due or not, of all gateways.",
                 &["lane"],
             ),
+        };
+        // Alerts need the zero before the first row. Usage records have metrics of their own.
+        for lane in [Lane::Sessions, Lane::Replays, Lane::Callbacks, Lane::DeadCallbacks] {
+            registered.set_depth(lane, 0);
         }
+        registered
     }
 
     /// Counts a processed row.

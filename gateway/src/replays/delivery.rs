@@ -48,6 +48,8 @@ pub struct DeliveryServices {
 
 /// Carries replays from their upload to the service provider.
 pub struct ReplayDelivery {
+    /// The outbox, if the broker is embedded and has lost what the last process published.
+    lost_with_broker: Option<SealedOutbox>,
     processor: ReplayProcessor,
     results: ResultConsumer,
     callbacks: CallbackProcessor,
@@ -85,6 +87,7 @@ impl ReplayDelivery {
         };
         let lifetime = deadline.saturating_mul(RESULT_LIFETIME).max(MIN_RESULT_LIFETIME);
         Ok(Self {
+            lost_with_broker: settings.broker.url.is_embedded().then(|| outbox.clone()),
             processor: ReplayProcessor::new(replays, ends.clone(), outbox, publisher, outbox_metrics),
             results: ResultConsumer {
                 broker,
@@ -100,11 +103,12 @@ impl ReplayDelivery {
 
     /// Runs until `shutdown`, and then finishes what it has begun.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { processor, results, callbacks } = self;
-        tokio::join!(
-            processor.run(shutdown.clone()),
-            results.run(shutdown.clone()),
-            callbacks.run(shutdown)
-        );
+        let Self { lost_with_broker, processor, results, callbacks } = self;
+        if let Some(outbox) = lost_with_broker
+            && let Err(error) = ReplayProcessor::repeat_lost_jobs(&outbox).await
+        {
+            tracing::warn!(%error, "jobs of replays that the last process had published are published again at their deadline");
+        }
+        tokio::join!(processor.run(shutdown.clone()), results.run(shutdown.clone()), callbacks.run(shutdown));
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use faceline_gateway_store::ClientBounds;
 use faceline_gateway_store::outbox::Lane;
-use faceline_gateway_store::sealed::{OpenedReplay, RecordError, SealedSessions, UnsealedChange, UnsealedRow};
+use faceline_gateway_store::sealed::{
+    OpenedReplay, RecordError, SealedSessions, UnsealedChange, UnsealedRow,
+};
 use faceline_gateway_store::sessions::{ReplayLookup, ReplayOutcome, SessionName};
 use faceline_shared::job::JobId;
 use faceline_shared::telemetry::Metrics;
@@ -144,7 +146,7 @@ fn rows(name: &SessionName, found: &FoundReplay, ended: &EndedReplay) -> Vec<(La
             last_failure: None,
             is_replayed: false,
         };
-        let id = derived_id("callback", &replay.record.server_random);
+        let id = derived_id("callback", &[name.id.as_bytes(), &replay.record.server_random[..]].concat());
         rows.push((Lane::Callbacks, now(id, ReplayRow::Callback(Box::new(callback)))));
     }
     if let Some(job) = ended.job {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faceline_gateway_store::outbox::{Lane, LeasedRow};
-use faceline_gateway_store::sealed::{RecordError, SealedOutbox};
+use faceline_gateway_store::sealed::{RecordError, SealedOutbox, UnsealedRow};
 use faceline_gateway_store::sessions::SessionName;
 use faceline_shared::job::JobId;
 use faceline_shared::job::replay::ReplayError;
@@ -24,6 +24,8 @@ use crate::outbox::{LaneTerms, LaneWorker, NextStep, OutboxMetrics, RowHandler};
 const TERMS: LaneTerms = LaneTerms { lane: Lane::Replays, slots: 16, row_timeout: Duration::from_secs(25) };
 /// A job is published this often, at most, before its replay ends with ERROR.
 const MAX_PUBLISHES: u32 = 2;
+/// Jobs of an earlier process that are looked for.
+const MAX_LOST_JOBS: usize = 10_000;
 /// A row that is due slightly before the store's clock says so is due again after this time.
 const CLOCK_MARGIN: Duration = Duration::from_millis(100);
 /// Delay after a replay has changed under a row's work.
@@ -67,6 +69,19 @@ impl ReplayProcessor {
             deadline: replays.settings.replay.deadline,
         };
         Self(LaneWorker::new(TERMS, outbox, Arc::clone(&replays.due.work), rows, metrics))
+    }
+
+    /// Makes the rows due whose jobs were published before this process began. Its embedded broker has forgotten them, and so has every
+    /// worker. A job that was published as often as may be is left to its deadline: it may be what ended the process.
+    pub(super) async fn repeat_lost_jobs(outbox: &SealedOutbox) -> Result<(), RecordError> {
+        for row in outbox.list::<ReplayWork>(Lane::Replays, MAX_LOST_JOBS).await? {
+            let Ok(payload @ ReplayWork::Judge { published, .. }) = row.payload else { continue };
+            if (1..MAX_PUBLISHES).contains(&published) {
+                let row = UnsealedRow { id: row.id, payload, due_in: Duration::ZERO };
+                outbox.enqueue(Lane::Replays, &row).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Processes due rows until `shutdown`. Leased rows are finished first.
@@ -139,7 +154,11 @@ impl ReplayRows {
         }
         let again = |session: &SessionName, after| NextStep::Repeat {
             after,
-            payload: ReplayWork::TimeOut { client: session.client.clone(), session: session.id, server_random },
+            payload: ReplayWork::TimeOut {
+                client: session.client.clone(),
+                session: session.id,
+                server_random,
+            },
         };
         let left = replay.upload_left.max(replay.lease_left);
         if !left.is_zero() {

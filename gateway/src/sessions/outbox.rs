@@ -15,8 +15,7 @@ use super::service::Sessions;
 use crate::outbox::{LaneTerms, LaneWorker, NextStep, RowHandler};
 
 /// How the lane is worked on.
-const TERMS: LaneTerms =
-    LaneTerms { lane: Lane::Sessions, slots: 16, row_timeout: Duration::from_secs(25) };
+const TERMS: LaneTerms = LaneTerms { lane: Lane::Sessions, slots: 16, row_timeout: Duration::from_secs(25) };
 
 /// Processes rows in the background.
 pub struct OutboxProcessor(LaneWorker<SessionRows>);

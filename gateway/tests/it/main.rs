@@ -25,6 +25,7 @@ mod operations;
 mod pictures;
 mod refusals;
 mod refused_bodies;
+mod replays;
 mod sealed_facts;
 mod server;
 mod signatures;

@@ -76,11 +76,12 @@ impl CallbacksCommand {
             .build()
             .map_err(CallbacksCommandError::Runtime)?;
         runtime.block_on(async {
-            let stores = store::open(&settings.store, &settings.data_dir).map_err(|error| {
-                match settings.store.url {
-                    StoreUrl::Embedded => CallbacksCommandError::Embedded(error),
-                    StoreUrl::Redis(_) => CallbacksCommandError::Store(error),
-                }
+            let stores = store::open(&settings.store, &settings.data_dir).map_err(|error| match settings
+                .store
+                .url
+            {
+                StoreUrl::Embedded => CallbacksCommandError::Embedded(error),
+                StoreUrl::Redis(_) => CallbacksCommandError::Store(error),
             })?;
             let outbox = SealedOutbox::new(stores.outbox, keys.data);
             match self {
@@ -94,13 +95,13 @@ impl CallbacksCommand {
     }
 }
 
-async fn list(
-    outbox: &SealedOutbox,
-    lane: Lane,
-    out: &mut impl Write,
-) -> Result<(), CallbacksCommandError> {
+async fn list(outbox: &SealedOutbox, lane: Lane, out: &mut impl Write) -> Result<(), CallbacksCommandError> {
     let due = if lane == Lane::Callbacks { "NEXT ATTEMPT IN" } else { "FORGOTTEN IN" };
-    writeln!(out, "{:<36}  {:<36}  {due:<15}  {:<8}  CLIENT  URL  LAST FAILURE", "ID", "SESSION", "FAILURES")?;
+    writeln!(
+        out,
+        "{:<36}  {:<36}  {due:<15}  {:<8}  CLIENT  URL  LAST FAILURE",
+        "ID", "SESSION", "FAILURES"
+    )?;
     for OpenedListedRow { id, due_in, payload, .. } in outbox.list::<Callback>(lane, MAX_ROWS).await? {
         match payload {
             Ok(Callback { client, session, url, failures, last_failure, .. }) => {

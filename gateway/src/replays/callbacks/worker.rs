@@ -138,7 +138,9 @@ impl CallbackRows {
         // The path of the URL may contain a secret of the receiver.
         match &sent {
             Ok(()) => tracing::info!(%id, client, %session, host, failures, "callback delivered"),
-            Err(error) => tracing::warn!(%error, %id, client, %session, host, failures, "callback not delivered"),
+            Err(error) => {
+                tracing::warn!(%error, %id, client, %session, host, failures, "callback not delivered")
+            }
         }
         sent
     }
@@ -163,9 +165,7 @@ impl CallbackRows {
 
 /// Host and port of a URL, as metrics of slots and log lines name them.
 fn host(url: &str) -> String {
-    Url::parse(url)
-        .map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned())
-        .unwrap_or_default()
+    Url::parse(url).map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned()).unwrap_or_default()
 }
 
 /// Forgets dead callbacks. A row is due when its retention is over.

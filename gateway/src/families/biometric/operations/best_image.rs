@@ -55,7 +55,12 @@ impl BestImages {
     }
 
     /// Description and template of the face, and the signed JSON of both.
-    fn face(&self, id: Uuid, session: &crate::sessions::Session, best: &BestImage) -> Result<SessionFace, Fault> {
+    fn face(
+        &self,
+        id: Uuid,
+        session: &crate::sessions::Session,
+        best: &BestImage,
+    ) -> Result<SessionFace, Fault> {
         let BestImage { jpeg, digest, face, .. } = best;
         let facts = FaceFacts {
             digest: digest.clone(),
@@ -72,7 +77,8 @@ impl BestImages {
         let template = self.templates.encode(&face.embedding, Some(&facts));
         let template = template.map_err(|error| internal("its template", &error))?;
         let description = FaceDescription::of_best_image(best);
-        let shown = FaceAnswer::new(id, &description, Some(&template), &self.algorithm, Some(session.expires));
+        let shown =
+            FaceAnswer::new(id, &description, Some(&template), &self.algorithm, Some(session.expires));
         let answer = self.signer.signed(&shown).map_err(|error| internal("its answer", &error))?;
         let picture = KeptPicture { media_type: media_type::JPEG.to_owned(), length: jpeg.len() };
         Ok(SessionFace {
