@@ -134,6 +134,7 @@ impl Gateway {
             Arc::clone(&services.objects),
             recipients,
             Arc::clone(&signer),
+            services.keys.data.clone(),
             settings,
         ));
         let dispatcher = Arc::new(dispatcher);

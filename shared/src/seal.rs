@@ -43,6 +43,8 @@ pub enum Purpose {
     Object,
     /// The secret of a key in the accounts file.
     Account,
+    /// A capture token, which a device keeps.
+    CaptureToken,
 }
 
 impl Purpose {
@@ -59,6 +61,7 @@ impl Purpose {
             Self::Answer => b"faceline/answer",
             Self::Object => b"faceline/object",
             Self::Account => b"faceline/account",
+            Self::CaptureToken => b"faceline/capture-token",
         }
     }
 }

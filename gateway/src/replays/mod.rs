@@ -2,8 +2,10 @@
 //!
 //! A session has at most one replay, a record that is changed by compare-and-set only. [`ReplayState`] has its states.
 
+mod access;
 mod best_image;
 mod callbacks;
+mod capture_token;
 mod context;
 mod delivery;
 mod derived_id;
@@ -12,6 +14,7 @@ mod ending;
 mod judgement;
 mod media;
 mod metrics;
+mod parameters;
 mod processor;
 mod publishing;
 mod recipient_keys;
@@ -19,11 +22,14 @@ mod record;
 mod results;
 mod rows;
 mod service;
+mod status;
 mod unreadable;
 
+pub use self::access::TokenHolder;
 pub use self::best_image::BestImageFaces;
 pub use self::callbacks::{CallbacksCommand, CallbacksCommandError};
 pub use self::delivery::{DeliveryServices, ReplayDelivery};
+pub use self::parameters::DrawnReplay;
 pub use self::recipient_keys::{RecipientKeyError, RecipientKeys};
 pub use self::record::{EndedReplay, ReplayOrigin, ReplayRecord, ReplayState, ReplayStatus, SubmittedReplay};
 pub use self::service::Replays;

@@ -5,6 +5,7 @@ use faceline_shared::job::JobId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::sessions::FollowUp;
 use crate::timestamp::Timestamp;
 use crate::usage::UsageRecord;
 
@@ -68,6 +69,8 @@ pub(super) enum ReplayRow {
     Callback(Box<Callback>),
     /// For the lane of usage records.
     Usage(Box<UsageRecord>),
+    /// For the lane of sessions: it replaces the row that cleans up after the session.
+    ClearUp(FollowUp),
 }
 
 impl Callback {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use faceline_gateway_store::sealed::SealedOutbox;
 use faceline_shared::object::ObjectStore;
+use faceline_shared::seal::KeyRing;
 use faceline_shared::settings::Settings;
 
 use super::due::DueRows;
@@ -22,12 +23,14 @@ pub struct Replays {
     pub(super) recipients: Arc<RecipientKeys>,
     /// Signs parameters and statuses.
     pub(super) signer: Arc<Signer>,
+    /// Seals capture tokens.
+    pub(super) tokens: KeyRing,
     pub(super) settings: Settings,
     pub(super) due: Arc<DueRows>,
 }
 
 impl Replays {
-    /// Replays of `sessions`.
+    /// Replays of `sessions`. `tokens` seals capture tokens.
     #[must_use]
     pub fn new(
         sessions: Arc<Sessions>,
@@ -35,9 +38,11 @@ impl Replays {
         media: Arc<dyn ObjectStore>,
         recipients: Arc<RecipientKeys>,
         signer: Arc<Signer>,
+        tokens: KeyRing,
         settings: &Settings,
     ) -> Self {
-        Self { sessions, outbox, media, recipients, signer, settings: settings.clone(), due: Arc::default() }
+        let (settings, due) = (settings.clone(), Arc::default());
+        Self { sessions, outbox, media, recipients, signer, tokens, settings, due }
     }
 
     /// Key of the object of encrypted media.

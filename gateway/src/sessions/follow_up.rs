@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 /// Work that follows a change. New kinds may be added; a written one must stay readable for as long as sessions live.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) enum FollowUp {
+pub(crate) enum FollowUp {
     /// A session ended.
     ClearUp(ClearUp),
     /// Faces with pictures were deleted.
@@ -20,13 +20,16 @@ pub(super) enum FollowUp {
 
 /// Cleaning up after a session that ended.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct ClearUp {
+pub(crate) struct ClearUp {
     /// The client that created the session.
     pub(super) client: String,
     /// The session.
     pub(super) session: Uuid,
     /// The session may have pictures.
     pub(super) keeps_pictures: bool,
+    /// The session may have encrypted media and the best image of a replay.
+    #[serde(default)]
+    pub(super) has_replay: bool,
     /// Why the session ended.
     pub(super) reason: EndReason,
     /// This is the second run. It deletes a picture that was still being uploaded during the first one.
@@ -35,7 +38,7 @@ pub(super) struct ClearUp {
 
 /// Why a session ended.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) enum EndReason {
+pub(crate) enum EndReason {
     /// Its time was over.
     Expired,
     /// A caller deleted it.
@@ -47,13 +50,30 @@ pub(super) enum EndReason {
 
 impl ClearUp {
     /// The first run for a session that ended for `reason`.
-    pub(super) fn new(name: &SessionName, keeps_pictures: bool, reason: EndReason) -> Self {
-        Self { client: name.client.clone(), session: name.id, keeps_pictures, reason, again: false }
+    pub(super) fn new(
+        name: &SessionName,
+        keeps_pictures: bool,
+        has_replay: bool,
+        reason: EndReason,
+    ) -> Self {
+        Self { client: name.client.clone(), session: name.id, keeps_pictures, has_replay, reason, again: false }
+    }
+
+    /// The folders in which the session may have objects.
+    pub(super) fn folders(&self) -> Vec<String> {
+        let pictures = (self.keeps_pictures || self.has_replay).then(|| picture_folder(self.session));
+        let media = self.has_replay.then(|| media_folder(self.session));
+        pictures.into_iter().chain(media).collect()
     }
 }
 
-/// The folder of a session's pictures in the object store.
-pub(super) fn picture_folder(session: Uuid) -> String {
+/// The folder of the encrypted media of a session's replays in the object store.
+fn media_folder(session: Uuid) -> String {
+    format!("replays/{session}")
+}
+
+/// The folder of a session's pictures in the object store, the best images of its replays among them.
+fn picture_folder(session: Uuid) -> String {
     format!("sessions/{session}")
 }
 

@@ -15,9 +15,11 @@ mod metrics;
 mod outbox;
 mod pictures;
 mod record;
+mod replays;
 mod service;
 
 pub use self::idempotency::{Claimed, IdempotencyClaim, IdempotentRequest};
+pub(crate) use self::follow_up::FollowUp;
 pub use self::outbox::OutboxProcessor;
 pub use self::record::{KeptPicture, Session, SessionFace};
 pub use self::service::{Entered, Sessions};

@@ -8,7 +8,7 @@ use faceline_gateway_store::sealed::SealedOutbox;
 use faceline_shared::object::{ObjectError, SealedObjects};
 use faceline_shared::shutdown::CancellationToken;
 
-use super::follow_up::{ClearUp, EndReason, FollowUp, picture_folder};
+use super::follow_up::{ClearUp, EndReason, FollowUp};
 use super::metrics::SessionMetrics;
 use super::pictures::delete_pictures;
 use super::service::Sessions;
@@ -64,14 +64,15 @@ impl RowHandler for SessionRows {
 
 impl SessionRows {
     async fn clear_up(&self, end: ClearUp) -> Result<NextStep<FollowUp>, ObjectError> {
-        if end.keeps_pictures {
-            self.pictures.delete_all(&picture_folder(end.session)).await?;
+        let folders = end.folders();
+        for folder in &folders {
+            self.pictures.delete_all(folder).await?;
         }
         if end.again {
             return Ok(NextStep::Finish);
         }
         self.record_end(&end);
-        if !end.keeps_pictures {
+        if folders.is_empty() {
             return Ok(NextStep::Finish);
         }
         let payload = FollowUp::ClearUp(ClearUp { again: true, ..end });

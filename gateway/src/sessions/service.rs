@@ -18,7 +18,7 @@ use url::Url;
 use super::client_bounds::ClientBoundPolicy;
 use super::ends::{EndWatch, SessionEnds};
 use super::faults::{no_session, record_fault};
-use super::follow_up::{ClearUp, EndReason, FollowUp, picture_folder};
+use super::follow_up::{ClearUp, EndReason, FollowUp};
 use super::metrics::SessionMetrics;
 use super::record::Session;
 use crate::accounts::Accounts;
@@ -61,6 +61,12 @@ pub struct Entered {
 }
 
 impl Entered {
+    /// Time until the session ends, as it was when the request entered it.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.left
+    }
+
     /// Does `work` for as long as the session exists.
     ///
     /// # Errors
@@ -143,7 +149,7 @@ impl Sessions {
     /// much as it may, and the faults of an unavailable store.
     pub async fn create(&self, name: &SessionName, session: &Session, ttl: Duration) -> Result<(), Fault> {
         self.check_callback(&name.client, session.callback_url.as_deref())?;
-        let end = ClearUp::new(name, session.keeps_pictures, EndReason::Expired);
+        let end = ClearUp::new(name, session.keeps_pictures, false, EndReason::Expired);
         let end = UnsealedRow { id: name.id, payload: FollowUp::ClearUp(end), due_in: ttl };
         match self.records.create(name, session, ttl, &end, &self.bounds.of(&name.client)).await {
             Ok(()) => self.metrics.created.inc(),
@@ -184,7 +190,11 @@ impl Sessions {
     /// unavailable store.
     pub async fn delete(&self, name: &SessionName, key: &str) -> Result<(), Fault> {
         let Entered { session, .. } = self.enter(name).await?;
-        let end = ClearUp::new(name, session.keeps_pictures, EndReason::Deleted { key: key.to_owned() });
+        // A replay that another request begins right now has no media yet.
+        let has_replay = self.has_replay(name).await?;
+        let reason = EndReason::Deleted { key: key.to_owned() };
+        let end = ClearUp::new(name, session.keeps_pictures, has_replay, reason);
+        let folders = end.folders();
         let end = UnsealedRow { id: name.id, payload: FollowUp::ClearUp(end), due_in: Duration::ZERO };
         match self.records.delete(name, &end).await.map_err(|error| record_fault(&error))? {
             Deletion::NoSession => return Err(no_session()),
@@ -195,17 +205,17 @@ impl Sessions {
         }
         self.ends.end(name.id);
         self.broker.announce(Announcement::SessionEnded(name.id).encode()).await;
-        if session.keeps_pictures {
+        for folder in folders {
             // The caller's answer means that the pictures are deleted. The outbox repeats it, in case this fails.
-            self.delete_pictures(&picture_folder(name.id)).await;
+            self.delete_objects(&folder).await;
         }
         self.row_is_due.notify_one();
         Ok(())
     }
 
-    async fn delete_pictures(&self, folder: &str) {
+    async fn delete_objects(&self, folder: &str) {
         if let Err(error) = self.pictures.delete_all(folder).await {
-            tracing::warn!(%error, folder, "pictures cannot be deleted now; the outbox will delete them");
+            tracing::warn!(%error, folder, "objects cannot be deleted now; the outbox will delete them");
         }
     }
 }

@@ -93,6 +93,7 @@ impl Gateway {
             stores.objects(),
             Arc::new(RecipientKeys::load(&config).unwrap()),
             Arc::clone(&signer),
+            stores.ring(),
             &config,
         ));
         let usage = Usage::start(records.outbox.clone(), &config, &metrics).unwrap();

@@ -10,7 +10,6 @@ use super::admission::AdmissionSettings;
 use super::blobs::BlobSettings;
 use super::broker::BrokerSettings;
 use super::callbacks::CallbackSettings;
-use super::capture::CaptureSettings;
 use super::client_tls::ClientTls;
 use super::error::{SettingsError, invalid};
 use super::exports::ExportSettings;
@@ -73,8 +72,6 @@ pub struct Settings {
     pub liveness: LivenessSettings,
     /// Videos that are captured on a device and judged here.
     pub replay: ReplaySettings,
-    /// Capturing devices and pages.
-    pub capture: CaptureSettings,
     /// Callbacks to service providers.
     pub callbacks: CallbackSettings,
     /// Media of replays that are exported for the service provider.
@@ -114,7 +111,6 @@ impl Default for Settings {
             findings: FindingSettings::default(),
             liveness: LivenessSettings::default(),
             replay: ReplaySettings::default(),
-            capture: CaptureSettings::default(),
             callbacks: CallbackSettings::default(),
             exports: ExportSettings::default(),
             url_input: UrlInputSettings::default(),

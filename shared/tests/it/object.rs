@@ -26,6 +26,8 @@ const MEGABYTE: usize = 1 << 20;
 trait Fixture {
     async fn start() -> Self;
     fn store(&self) -> &Arc<dyn ObjectStore>;
+    /// The settings with which another process opens the store.
+    fn settings(&self) -> ObjectSettings;
     fn files(&self) -> Files;
 }
 
@@ -37,12 +39,12 @@ struct Folder {
 impl Fixture for Folder {
     async fn start() -> Self {
         let root = TempDir::new().unwrap();
-        let url = format!("file://{}/not/there/yet", root.path().display());
-        let store = object::open(
-            &ObjectSettings { url: Some(url.parse().unwrap()), ..ObjectSettings::default() },
-            Path::new("/nowhere"),
-        );
-        Self { root, store: store.unwrap() }
+        let store = bucket(&folder_settings(root.path()));
+        Self { root, store }
+    }
+
+    fn settings(&self) -> ObjectSettings {
+        folder_settings(self.root.path())
     }
 
     fn store(&self) -> &Arc<dyn ObjectStore> {
@@ -52,6 +54,11 @@ impl Fixture for Folder {
     fn files(&self) -> Files {
         Files::read(self.root.path())
     }
+}
+
+fn folder_settings(root: &Path) -> ObjectSettings {
+    let url = format!("file://{}/not/there/yet", root.display());
+    ObjectSettings { url: Some(url.parse().unwrap()), ..ObjectSettings::default() }
 }
 
 struct Bucket {
@@ -70,6 +77,10 @@ impl Fixture for Bucket {
         &self.store
     }
 
+    fn settings(&self) -> ObjectSettings {
+        self.server.settings()
+    }
+
     fn files(&self) -> Files {
         Files::read(self.server.data_dir())
     }
@@ -86,6 +97,8 @@ macro_rules! conformance {
         }
     };
 }
+
+mod streams;
 
 conformance!(
     an_object_is_kept_replaced_and_deleted
@@ -280,6 +293,7 @@ async fn a_folder_that_is_none_is_unreachable() {
     }
 }
 
+/// Opens the store that the settings name.
 fn bucket(settings: &ObjectSettings) -> Arc<dyn ObjectStore> {
     object::open(settings, Path::new("/nowhere")).unwrap()
 }

@@ -215,7 +215,7 @@ impl MatchedFace {
 }
 
 /// The landmarks of a face that was described.
-fn landmarks(description: &FaceDescription) -> Option<Landmarks> {
+pub(super) fn landmarks(description: &FaceDescription) -> Option<Landmarks> {
     description.eyes.map(|eyes| Landmarks::new(eyes, description.face_box))
 }
 
@@ -275,6 +275,12 @@ impl MatchAnswer {
     }
 }
 
+/// An age in years, rounded to the tenth that callers read. `aboveThreshold` compares this one, so that it agrees with what they
+/// read.
+pub(super) fn rounded_age(age: f32) -> f64 {
+    (f64::from(age) * 10.0).round() / 10.0
+}
+
 /// An estimate of somebody's age.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -307,8 +313,7 @@ pub(super) struct AgeAnswer<'a> {
 impl<'a> AgeAnswer<'a> {
     /// The answer to `request`, whose picture a worker has judged.
     pub(super) fn new(request: &AgeRequest, aged: &'a AgedPicture) -> Self {
-        // Rounded to a tenth of a year first, so `aboveThreshold` agrees with the number that the caller reads.
-        let age = aged.age.map(|age| (f64::from(age) * 10.0).round() / 10.0);
+        let age = aged.age.map(rounded_age);
         Self {
             id: Uuid::new_v4(),
             above_threshold: age.map(|age| age >= request.threshold as f64),

@@ -52,6 +52,37 @@ pub const SESSION: Schema = Schema {
     ],
 };
 
+/// The fields of `init-liveness-parameters`, a JSON body.
+pub const PARAMETERS: Schema = Schema {
+    pictures: &[],
+    object: None,
+    document: None,
+    values: &[
+        ("type", Kind::Text),
+        ("securityLevel", Kind::Text),
+        ("nbChallenge", Kind::Integer),
+        ("imageRetrievalDisabled", Kind::Flag),
+        ("id", Kind::Text),
+    ],
+};
+
+/// The fields of `POST /video-server/init-liveness-session`, a JSON body. `imageStorageEnabled` is not among them: the session
+/// keeps pictures whatever it says.
+pub const WEB_CAPTURE: Schema = Schema {
+    pictures: &[],
+    object: None,
+    document: None,
+    values: &[
+        ("livenessMode", Kind::Text),
+        ("securityLevel", Kind::Text),
+        ("numberOfChallenge", Kind::Integer),
+        ("correlationId", Kind::Text),
+        ("evidenceId", Kind::Text),
+        ("ageThreshold", Kind::Integer),
+        ("callbackURL", Kind::Text),
+    ],
+};
+
 /// The ages, in years, that `threshold` may have.
 pub const THRESHOLDS: RangeInclusive<i64> = 0..=150;
 

@@ -139,7 +139,7 @@ fn ttl(seconds: i64, max: Duration) -> Result<Duration, Fault> {
 
 /// Checks that the callback URL parses, is `http` or `https`, and has no credentials, which would not be sent. The address guard decides at the time of the call whether the
 /// gateway connects to it.
-fn callback_url(text: &str) -> Result<String, Fault> {
+pub(super) fn callback_url(text: &str) -> Result<String, Fault> {
     let invalid = |what: &str| Fault::Invalid(format!("`callbackURL` {what}"));
     let url = Url::parse(text).map_err(|error| invalid(&format!("is not a URL: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -184,7 +184,7 @@ impl<'a> MatchRequest<'a> {
 impl CallerIdentifiers {
     /// Reads the identifiers, and adds them to the usage record. Called before anything else of a request is read: the
     /// records of refused requests have them, too.
-    fn read(form: &Form) -> Self {
+    pub(super) fn read(form: &Form) -> Self {
         let text = |name| form.text(name).map(str::to_owned);
         let identifiers = Self { correlation_id: text("correlationId"), evidence_id: text("evidenceId") };
         record::update(|facts| {

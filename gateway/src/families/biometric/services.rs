@@ -54,6 +54,12 @@ impl BiometricServices {
         Capabilities { current_mode: [&self.algorithm.name], version: env!("CARGO_PKG_VERSION") }
     }
 
+    /// The replays of sessions.
+    #[must_use]
+    pub fn replays(&self) -> &Replays {
+        &self.replays
+    }
+
     /// The signer of answers.
     #[must_use]
     pub fn signer(&self) -> &Signer {
@@ -88,6 +94,14 @@ impl BiometricServices {
     /// Writes and signs an answer.
     pub(super) fn signed(&self, answer: &impl Serialize) -> Result<Json, Fault> {
         self.signer.signed(answer).map_err(|error| {
+            tracing::error!(%error, "an answer cannot be signed");
+            Fault::Internal
+        })
+    }
+
+    /// Writes and signs an answer with an image: the signature does not contain it a second time.
+    pub(super) fn signed_detached(&self, answer: &impl Serialize) -> Result<Json, Fault> {
+        self.signer.detached(answer).map_err(|error| {
             tracing::error!(%error, "an answer cannot be signed");
             Fault::Internal
         })

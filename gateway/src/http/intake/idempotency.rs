@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::authorize::CAPTURE_TOKEN;
 use crate::accounts::Caller;
 use crate::fault::Fault;
 use crate::http::GatewayState;
@@ -42,6 +43,8 @@ struct KeptAnswer {
     status: u16,
     location: Option<String>,
     content_type: Option<String>,
+    #[serde(default)]
+    capture_token: Option<String>,
     body: Bytes,
 }
 
@@ -132,6 +135,7 @@ async fn settle(claim: IdempotencyClaim, response: Response) -> Answer<Response>
         status: status.as_u16(),
         location: header(header::LOCATION),
         content_type: header(header::CONTENT_TYPE),
+        capture_token: header(HeaderName::from_static(CAPTURE_TOKEN)),
         body: body.clone(),
     };
     if status.is_success() {
@@ -148,7 +152,11 @@ fn replay(kept: KeptAnswer) -> Answer<Response> {
         .status(kept.status)
         .header(REPLAYED, HeaderValue::from_static("true"))
         .header(header::CACHE_CONTROL, NO_STORE);
-    let headers = [(header::LOCATION, kept.location), (header::CONTENT_TYPE, kept.content_type)];
+    let headers = [
+        (header::LOCATION, kept.location),
+        (header::CONTENT_TYPE, kept.content_type),
+        (HeaderName::from_static(CAPTURE_TOKEN), kept.capture_token),
+    ];
     let response = headers
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))

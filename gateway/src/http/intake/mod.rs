@@ -16,3 +16,4 @@ pub(in crate::http) mod receive;
 mod whole_body;
 
 pub(in crate::http) use self::admit::require_workers;
+pub(in crate::http) use self::authorize::CAPTURE_TOKEN;

@@ -3,15 +3,18 @@
 use faceline_shared::face::ImageType;
 use utoipa::openapi::encoding::EncodingBuilder;
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::AnyOfBuilder;
+use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, OneOfBuilder};
 use utoipa::openapi::{
     Content, ContentBuilder, KnownFormat, ObjectBuilder, RefOr, Required, Schema as ApiSchema, SchemaFormat,
     Type,
 };
 
-use super::names::{LIVENESS_REQUEST, NEW_FACE, NEW_SESSION};
+use super::names::{LIVENESS_REQUEST, NEW_FACE, NEW_REPLAY, NEW_SESSION, NEW_WEB_CAPTURE};
 use crate::families::biometric::schema::{Named, TYPES_WITH_AGE, name, reference};
-use crate::families::biometric::{AGES, ORIGINAL_MODES, SESSION, THRESHOLDS};
+use crate::families::biometric::{
+    AGES, CHALLENGES, LIVENESS_TYPES, MAX_ID_CHARS, ORIGINAL_MODES, PARAMETERS, SECURITY_LEVELS, SESSION,
+    THRESHOLDS, WEB_CAPTURE,
+};
 use crate::families::form::{Kind, MAX_VALUE_BYTES, Schema};
 use crate::http::operations::{Body, FORMS, FormBody};
 
@@ -92,6 +95,14 @@ pub(super) fn schemas() -> Vec<Named> {
     let mut all = Vec::from(forms);
     all.push((NEW_SESSION.to_owned(), new_session.into()));
     all.push((NEW_FACE.to_owned(), new_face.into()));
+    let replay = || values(ObjectBuilder::new(), &PARAMETERS).required("type");
+    let new_replay = OneOfBuilder::new()
+        .description(Some("An object, or an array of one."))
+        .item(replay())
+        .item(ArrayBuilder::new().items(replay()).min_items(Some(1)).max_items(Some(1)));
+    all.push((NEW_REPLAY.to_owned(), new_replay.into()));
+    let new_web_capture = values(ObjectBuilder::new(), &WEB_CAPTURE).required("livenessMode");
+    all.push((NEW_WEB_CAPTURE.to_owned(), new_web_capture.into()));
     all.push((LIVENESS_REQUEST.to_owned(), liveness_request().into()));
     all
 }
@@ -162,6 +173,31 @@ fn value(table: &Schema, name: &str, kind: Kind) -> ObjectBuilder {
         "imageStorageEnabled" => value.description(Some(
             "Whether the pictures of the session's faces are kept; false where it is absent.",
         )),
+        "type" | "livenessMode" => value
+            .enum_values(Some(LIVENESS_TYPES))
+            .examples(["LIVENESS_PASSIVE_VIDEO"])
+            .description(Some("What the video must prove. LIVENESS_HIGH is the old name of LIVENESS_ACTIVE.")),
+        "securityLevel" => value
+            .enum_values(Some(SECURITY_LEVELS))
+            .examples(["HIGH"])
+            .description(Some("How certain the judgement must be; HIGH where it is absent.")),
+        "nbChallenge" | "numberOfChallenge" => value
+            .minimum(Some(*CHALLENGES.start()))
+            .maximum(Some(*CHALLENGES.end()))
+            .examples([2])
+            .description(Some("Number of challenges of LIVENESS_ACTIVE; 2 where it is absent.")),
+        "imageRetrievalDisabled" => value
+            .description(Some("Whether the status leaves the best image out; true where it is absent.")),
+        "id" => value
+            .max_length(Some(MAX_ID_CHARS))
+            .pattern(Some("^[!-~]+$"))
+            .examples(["replay-id"])
+            .description(Some("The caller's own id of the replay, which answers repeat.")),
+        "ageThreshold" => value
+            .minimum(Some(*THRESHOLDS.start()))
+            .maximum(Some(*THRESHOLDS.end()))
+            .examples([18])
+            .description(Some("The age to compare the person's with.")),
         "threshold" => value
             .minimum(Some(*THRESHOLDS.start()))
             .maximum(Some(*THRESHOLDS.end()))

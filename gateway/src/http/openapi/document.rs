@@ -10,7 +10,7 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
-use super::names::{APIKEY, BASIC, BEARER};
+use super::names::{APIKEY, BASIC, BEARER, CAPTURE_TOKEN};
 use super::{bodies, bws, headers, operation, refusals};
 use crate::families::biometric::schema::{self, Named};
 use crate::families::face_liveness;
@@ -94,7 +94,12 @@ fn components() -> ComponentsBuilder {
     let basic = HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some(
         "The user and the password of an account; `demo` and `demo` where there is no accounts file.",
     ));
+    let capture_token = ApiKeyValue::with_description(
+        CAPTURE_TOKEN,
+        "What a device shows instead of a key: the header of the answer that began the replay.",
+    );
     let mut components = ComponentsBuilder::new()
+        .security_scheme(CAPTURE_TOKEN, SecurityScheme::ApiKey(ApiKey::Header(capture_token)))
         .security_scheme(APIKEY, SecurityScheme::ApiKey(ApiKey::Header(key)))
         .security_scheme(BEARER, SecurityScheme::Http(token.build()))
         .security_scheme(BASIC, SecurityScheme::Http(basic.build()));

@@ -4,7 +4,7 @@ use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{Header, ObjectBuilder, Ref, ResponseBuilder, Type};
 
-use super::names::BEARER;
+use super::names::{BEARER, CAPTURE_TOKEN};
 
 /// The header of every answer.
 const REQUEST_ID: &str = "X-Request-Id";
@@ -17,6 +17,8 @@ const RATE: [(&str, &str); 3] = [
 const RATE_POLICY: &str = "RateLimit-Policy";
 const REPLAYED: &str = "Idempotency-Replayed";
 pub(super) const RETRY_AFTER: &str = "Retry-After";
+pub(super) const DEPRECATION: &str = "Deprecation";
+pub(super) const LINK: &str = "Link";
 pub(super) const LOCATION: &str = "Location";
 pub(super) const CHALLENGE: &str = "WWW-Authenticate";
 /// Headers that BWS adds to every answer.
@@ -70,9 +72,14 @@ pub(super) fn all() -> Vec<(&'static str, Header)> {
         .examples(["/v2/bio-sessions/0991cedc-9111-4b9d-9e4e-8d6eb4db488f"]);
     let replayed = text().enum_values(Some(["true"]));
     let policy = text().examples(["50;w=1;burst=100"]);
+    let token = text().pattern(Some("^[A-Za-z0-9_-]+$"));
+    let since = text().pattern(Some("^@[0-9]+$"));
     let id = text().pattern(Some("^[A-Za-z0-9_.:/+=-]{1,128}$"));
     let mut all = vec![
         (LOCATION, with("Where what was created is, below /bioserver-app.", location)),
+        (CAPTURE_TOKEN, with("What the device shows instead of a key.", token)),
+        (DEPRECATION, with("Since when the operation is deprecated (RFC 9745).", since)),
+        (LINK, with("The operation that replaces it.", text())),
         (RETRY_AFTER, with("When to come again, in seconds.", count(1))),
         (REQUEST_ID, with("The request's id: the caller's own, or a new one.", id)),
         (REPLAYED, with("The answer was given before.", replayed)),

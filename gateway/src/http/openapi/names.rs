@@ -2,6 +2,8 @@
 
 /// The security scheme of Biometric Services, and its header.
 pub(super) const APIKEY: &str = "apikey";
+/// The security scheme of devices, and its header.
+pub(super) const CAPTURE_TOKEN: &str = "X-Capture-Token";
 /// The security scheme of BWS, and what its header `Authorization` begins with.
 pub(super) const BEARER: &str = "Bearer";
 /// The security scheme of Face Liveness.
@@ -11,6 +13,10 @@ pub(super) const BASIC: &str = "basic";
 pub(in crate::http) const NEW_SESSION: &str = "NewSession";
 /// The JSON that creates a face of a session.
 pub(in crate::http) const NEW_FACE: &str = "NewFace";
+/// The JSON that sets the parameters of a replay.
+pub(in crate::http) const NEW_REPLAY: &str = "NewReplay";
+/// The JSON that creates a session of web capture.
+pub(in crate::http) const NEW_WEB_CAPTURE: &str = "NewWebCapture";
 /// The JSON of a Face Liveness request.
 pub(in crate::http) const LIVENESS_REQUEST: &str = "LivenessRequest";
 /// The JSON of a BWS liveness detection.

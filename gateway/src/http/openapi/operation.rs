@@ -2,12 +2,15 @@
 
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{KnownFormat, ObjectBuilder, Required, SchemaFormat, Type};
+use utoipa::openapi::{Deprecated, KnownFormat, ObjectBuilder, Required, SchemaFormat, Type};
 
-use super::names::{APIKEY, BASIC, BEARER};
+use super::names::{APIKEY, BASIC, BEARER, CAPTURE_TOKEN};
 use super::{bodies, headers, refusals, success};
+use crate::families::biometric::{CHALLENGES, LIVENESS_TYPES, SECURITY_LEVELS};
 use crate::http::family::Family;
-use crate::http::operations::{Access, Description, FACE_ID, Operation, SESSION_ID, Success};
+use crate::http::operations::{
+    Access, Description, FACE_ID, LEVEL, MODE, NUMBER_OF_CHALLENGE, Operation, SESSION_ID, Success,
+};
 
 /// Writes a row.
 pub(super) fn write(row: &Operation, description: &Description) -> OperationBuilder {
@@ -18,6 +21,9 @@ pub(super) fn write(row: &Operation, description: &Description) -> OperationBuil
         .request_body(bodies::request_body(&row.body));
     if !description.details.is_empty() {
         operation = operation.description(Some(description.details));
+    }
+    if matches!(description.success, Success::Deprecated(_)) {
+        operation = operation.deprecated(Some(Deprecated::True));
     }
     for parameter in parameters(row, description.success) {
         operation = operation.parameter(parameter);
@@ -39,6 +45,9 @@ pub(super) fn write(row: &Operation, description: &Description) -> OperationBuil
             Family::FaceLiveness => BASIC,
         };
         operation = operation.security(SecurityRequirement::new(scheme, [""; 0]));
+        if matches!(row.access, Access::PermissionOrCaptureToken(_)) {
+            operation = operation.security(SecurityRequirement::new(CAPTURE_TOKEN, [""; 0]));
+        }
     }
     add_refusals(operation, row, description)
 }
@@ -71,6 +80,25 @@ fn parameters(row: &Operation, success: Success) -> Vec<Parameter> {
     }
     if row.path.contains(&format!("{{{FACE_ID}}}")) {
         all.push(id(FACE_ID, "The face's id."));
+    }
+    if row.path.contains(&format!("{{{MODE}}}")) {
+        let in_path = |name: &str, text: &str, values: &[&str]| {
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Path)
+                .required(Required::True)
+                .description(Some(text))
+                .schema(Some(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values.iter().copied()))))
+                .build()
+        };
+        all.push(in_path(MODE, "The mode of the challenge.", &LIVENESS_TYPES));
+        all.push(in_path(LEVEL, "Its security level.", &SECURITY_LEVELS));
+        let count = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(*CHALLENGES.start()))
+            .maximum(Some(*CHALLENGES.end()));
+        let text = "Its number of challenges; not compared where it is absent.";
+        all.push(optional(NUMBER_OF_CHALLENGE, ParameterIn::Query, text, count));
     }
     if matches!(success, Success::Picture) {
         let flag = ObjectBuilder::new().schema_type(Type::Boolean);

@@ -3,7 +3,8 @@
 use utoipa::ToSchema as _;
 use utoipa::openapi::{Content, ObjectBuilder, RefOr, ResponseBuilder, Schema, Type};
 
-use super::headers::{self, LOCATION};
+use super::headers::{self, DEPRECATION, LINK, LOCATION};
+use super::names::CAPTURE_TOKEN;
 use crate::families::biometric::schema::{self, reference};
 use crate::families::face_liveness;
 use crate::http::operations::Success;
@@ -16,6 +17,21 @@ pub(super) fn responses(success: Success) -> Vec<(&'static str, ResponseBuilder)
     match success {
         Success::One(name) => {
             vec![("200", with("Done.").content("application/json", json(reference(name))))]
+        }
+        Success::NewReplay(name) => {
+            let response = with("Done.").content("application/json", json(reference(name)));
+            vec![("200", response.header_ref(CAPTURE_TOKEN, headers::reference_to(CAPTURE_TOKEN)))]
+        }
+        Success::NewWebCapture => {
+            let response = with("Created.").header_ref(LOCATION, headers::reference_to(LOCATION));
+            vec![("201", response.header_ref(CAPTURE_TOKEN, headers::reference_to(CAPTURE_TOKEN)))]
+        }
+        Success::Deprecated(name) => {
+            let mut response = with("Done.").content("application/json", json(reference(name)));
+            for header in [DEPRECATION, LINK] {
+                response = response.header_ref(header, headers::reference_to(header));
+            }
+            vec![("200", response)]
         }
         Success::Liveness => {
             let answer = json(reference(&face_liveness::LivenessAnswer::name()));

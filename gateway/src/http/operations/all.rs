@@ -4,7 +4,7 @@ use axum::extract::Request;
 use http::{Extensions, Method};
 
 use super::operation::{HttpMethod, Operation};
-use super::{biometric, bws, face_liveness, service, sessions};
+use super::{biometric, bws, face_liveness, replays, service, sessions};
 use crate::fault::Fault;
 
 /// The name of all requests that ask for no operation, so that callers cannot add names to the metrics.
@@ -27,6 +27,15 @@ pub static ALL: &[&Operation] = &[
     &sessions::DELETE_SESSION_FACE,
     &sessions::GET_SESSION_FACE_IMAGE,
     &sessions::GET_SESSION_MATCHES,
+    &replays::INIT_REPLAY,
+    &replays::GET_REPLAY_PARAMETERS,
+    &replays::GET_REPLAY_STATUS,
+    &replays::GET_REPLAY_STATUS_V2,
+    &replays::INIT_WEB_CAPTURE,
+    &replays::GET_CHALLENGE_RESULT,
+    &replays::GET_CHALLENGE_RESULT_OF_MODE,
+    &replays::VIDEO_CAPABILITIES,
+    &replays::VIDEO_CAPABILITIES_UNVERSIONED,
     &bws::LIVENESS_DETECTION,
     &bws::PHOTO_VERIFY,
     &bws::VIDEO_LIVENESS_DETECTION,

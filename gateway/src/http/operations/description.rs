@@ -26,6 +26,12 @@ pub(super) const REFUSALS_IN_SESSION: &[u16] = &[400, 401, 403, 404, 429, 503];
 pub(in crate::http) enum Success {
     /// 200 with a value of the schema with this name.
     One(&'static str),
+    /// 200 with a value of the schema with this name, and a capture token.
+    NewReplay(&'static str),
+    /// 201 without a body, with a capture token.
+    NewWebCapture,
+    /// 200 with a value of the schema with this name, from an operation that has a successor.
+    Deprecated(&'static str),
     /// 200 with an answer of Face Liveness.
     Liveness,
     /// 200 with a list of values of the schema with this name.
@@ -48,6 +54,8 @@ pub(in crate::http) enum Tag {
     FacesAndMatches,
     Sessions,
     SessionFaces,
+    Replays,
+    WebCapture,
     Bws,
     FaceLiveness,
     Service,
@@ -56,10 +64,12 @@ pub(in crate::http) enum Tag {
 
 impl Tag {
     /// All groups, in the order of the document.
-    pub(in crate::http) const ALL: [Self; 7] = [
+    pub(in crate::http) const ALL: [Self; 9] = [
         Self::FacesAndMatches,
         Self::Sessions,
         Self::SessionFaces,
+        Self::Replays,
+        Self::WebCapture,
         Self::Bws,
         Self::FaceLiveness,
         Self::Service,
@@ -72,6 +82,8 @@ impl Tag {
             Self::FacesAndMatches => "Faces and matches",
             Self::Sessions => "Sessions",
             Self::SessionFaces => "Faces of a session",
+            Self::Replays => "Replay liveness",
+            Self::WebCapture => "Web capture",
             Self::Bws => "BWS",
             Self::FaceLiveness => "Face Liveness",
             Self::Service => "Service",
@@ -85,6 +97,8 @@ impl Tag {
             Self::FacesAndMatches => "Pictures that belong to no session: nothing is kept.",
             Self::Sessions => "What belongs to a session ends with it.",
             Self::SessionFaces => "Kept until they are deleted, or the session ends.",
+            Self::Replays => "Whether a video that a device captured shows a living person.",
+            Self::WebCapture => "The same for pages, under the paths of the original's web capture.",
             Self::Bws => "Whether somebody is alive, and the one in a photo. The same is served over gRPC.",
             Self::FaceLiveness => "Passive liveness detection, for users with passwords.",
             Self::Service => "What the service can do.",

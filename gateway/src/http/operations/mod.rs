@@ -5,7 +5,7 @@
 //! records know it, and how openapi.json describes it. The router, the reception of requests, the layers,
 //! openapi.json and the matrix test all read these rows.
 //!
-//! [`operation`](Operation), `body` and `description` define the columns; `biometric`, `sessions`, `bws`,
+//! [`operation`](Operation), `body` and `description` define the columns; `biometric`, `sessions`, `replays`, `bws`,
 //! `face_liveness` and `service` hold the rows; `all` lists them and finds the row of a request.
 
 mod all;
@@ -15,6 +15,7 @@ mod bws;
 mod description;
 mod face_liveness;
 mod operation;
+mod replays;
 mod service;
 mod sessions;
 
@@ -29,6 +30,11 @@ pub use self::bws::{
 pub(in crate::http) use self::description::{Description, Success, Tag};
 pub use self::face_liveness::FACE_LIVENESS;
 pub use self::operation::{Access, HttpMethod, MakesJob, Operation};
+pub(in crate::http) use self::replays::{LEVEL, MODE, NUMBER_OF_CHALLENGE};
+pub use self::replays::{
+    GET_CHALLENGE_RESULT, GET_CHALLENGE_RESULT_OF_MODE, GET_REPLAY_PARAMETERS, GET_REPLAY_STATUS,
+    GET_REPLAY_STATUS_V2, INIT_REPLAY, INIT_WEB_CAPTURE, VIDEO_CAPABILITIES, VIDEO_CAPABILITIES_UNVERSIONED,
+};
 pub use self::service::{
     DOCS, DOCS_FILE, DOCS_WITHOUT_SLASH, GRPC_HEALTH_CHECK, GRPC_HEALTH_WATCH, GRPC_REFLECTION,
     GRPC_REFLECTION_ALPHA, JWKS, LIVEZ, OPENAPI, READYZ, SIGNING_CERTIFICATE,

@@ -1,6 +1,6 @@
 //! The handlers of all operations, and the router over them.
 //!
-//! `route` binds a handler to its row in the table of operations; `biometric`, `sessions`, `bws`, `face_liveness`,
+//! `route` binds a handler to its row in the table of operations; `biometric`, `sessions`, `replays`, `bws`, `face_liveness`,
 //! `signing`, `health` and `docs` hold the handlers; `router` puts all routes under the layers.
 
 mod biometric;
@@ -8,6 +8,7 @@ mod bws;
 mod docs;
 mod face_liveness;
 mod health;
+mod replays;
 pub(in crate::http) mod route;
 pub(in crate::http) mod router;
 mod sessions;

@@ -23,7 +23,7 @@ use crate::request::record;
 type SharedState = State<Arc<GatewayState>>;
 /// The parameters of the path. They are parsed only when the caller is known, so that nobody else learns what a path
 /// names.
-type PathParams = Result<RawPathParams, RawPathParamsRejection>;
+pub(super) type PathParams = Result<RawPathParams, RawPathParamsRejection>;
 
 pub(super) fn routes() -> [Route; 10] {
     [
@@ -157,7 +157,7 @@ async fn read_matches(State(state): SharedState, path: PathParams, request: Requ
 }
 
 /// The session that the path names, which must belong to the caller's client.
-fn session(caller: &Caller, path: &PathParams) -> Result<SessionName, Fault> {
+pub(super) fn session(caller: &Caller, path: &PathParams) -> Result<SessionName, Fault> {
     let id = id(path, operations::SESSION_ID)?.ok_or_else(|| Fault::NotFound("Session not found".into()))?;
     record::update(|facts| facts.session = Some(id));
     Ok(SessionName { client: caller.client.as_ref().to_owned(), id })
@@ -170,8 +170,13 @@ fn face(path: &PathParams) -> Result<Uuid, Fault> {
 
 /// An id in the path; `None` for a text that is no id.
 fn id(path: &PathParams, name: &str) -> Result<Option<Uuid>, Fault> {
+    Ok(text_in_path(path, name)?.parse().ok())
+}
+
+/// A parameter of the path; empty where the path has none of this name.
+pub(super) fn text_in_path<'a>(path: &'a PathParams, name: &str) -> Result<&'a str, Fault> {
     let path = path.as_ref().map_err(|_| Fault::Invalid("the path is not percent-encoded UTF-8".into()))?;
-    Ok(path.iter().find(|(known, _)| *known == name).and_then(|(_, text)| text.parse().ok()))
+    Ok(path.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text))
 }
 
 fn utf8(body: &Bytes) -> Result<&str, Fault> {

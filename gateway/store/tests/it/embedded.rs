@@ -6,15 +6,19 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use faceline_gateway_store::embedded::EmbeddedStore;
 use faceline_gateway_store::outbox::{Lane, OutboxStore};
-use faceline_gateway_store::sessions::{SessionName, SessionStore};
-use faceline_gateway_store::{ClientBounds, StoreError, StoreHealth};
+use faceline_gateway_store::sessions::{
+    Deletion, ReplayChange, ReplayLookup, ReplayOutcome, SessionName, SessionStore,
+};
+use faceline_gateway_store::{ClientBounds, ClientUsage, StoreError, StoreHealth};
 use futures_util::FutureExt;
+use redb::{Database, TableDefinition};
 use uuid::Uuid;
 
-use crate::fixture::{HOUR, bytes, later, name};
+use crate::fixture::{HOUR, bytes, later, name, replay};
 
 /// Environment variable with the folder for the child process [`write_until_killed`].
 const FOLDER_VARIABLE: &str = "FACELINE_TEST_FOLDER";
@@ -85,6 +89,41 @@ async fn a_file_that_lost_bytes_is_refused_or_repaired() {
     fs::write(&file, &whole).unwrap();
     let store = EmbeddedStore::open(folder.path()).unwrap();
     assert!(store.session(&session).await.unwrap().is_some());
+}
+
+/// A version without replays wrote these tables.
+#[tokio::test]
+async fn a_session_of_an_earlier_version_takes_a_replay() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = name();
+    let key = (session.id, &*session.client);
+    let ends = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + HOUR;
+    let ends = u64::try_from(ends.as_millis()).unwrap();
+    let file = Database::create(folder.path().join("sessions.redb")).unwrap();
+    let writing = file.begin_write().unwrap();
+    {
+        let sessions: TableDefinition<'_, (Uuid, &str), (u64, bool, &[u8])> =
+            TableDefinition::new("sessions");
+        writing.open_table(sessions).unwrap().insert(key, (ends, false, &b"a session"[..])).unwrap();
+        let end: TableDefinition<'_, (u64, Uuid, &str), ()> = TableDefinition::new("ends");
+        writing.open_table(end).unwrap().insert((ends, session.id, &*session.client), ()).unwrap();
+    }
+    writing.commit().unwrap();
+    drop(file);
+
+    let store = EmbeddedStore::open(folder.path()).unwrap();
+    assert_eq!(store.session(&session).await.unwrap().unwrap().body, "a session");
+    assert_eq!(store.replay(&session).await.unwrap(), ReplayLookup::NoReplay);
+    let change = ReplayChange { in_progress: true, rows: vec![(Lane::Callbacks, later())], ..replay(0) };
+    let changed = store.change_replay(&session, change, &ClientBounds::NONE).await.unwrap();
+    assert_eq!(changed, ReplayOutcome::Changed { revision: 1 });
+    let ReplayLookup::Found(found) = store.replay(&session).await.unwrap() else { panic!("no replay") };
+    assert_eq!((found.revision, &found.body[..]), (1, &b"a replay"[..]));
+    assert_eq!(store.session(&session).await.unwrap().unwrap().body, "a session");
+    assert_eq!(store.delete(&session, later()).await.unwrap(), Deletion::ReplayInProgress);
+    store.change_replay(&session, replay(1), &ClientBounds::NONE).await.unwrap();
+    assert_eq!(store.delete(&session, later()).await.unwrap(), Deletion::Deleted);
+    assert_eq!(store.client_usage("client").await.unwrap(), ClientUsage::default());
 }
 
 #[tokio::test]

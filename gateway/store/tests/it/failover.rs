@@ -7,7 +7,7 @@ use faceline_gateway_store::outbox::Lane;
 use faceline_gateway_store::rate::redis::RedisRates;
 use faceline_gateway_store::rate::{Rate, RateLimiter as _, Terms};
 use faceline_gateway_store::redis::RedisStore;
-use faceline_gateway_store::sessions::Insertion;
+use faceline_gateway_store::sessions::{Deletion, Insertion, ReplayChange, ReplayLookup, ReplayOutcome};
 use faceline_gateway_store::{ClientBounds, StoreError, Stores};
 use faceline_shared::blob::redis::RedisBlobs;
 use faceline_shared::blob::{BlobError, BlobStore as _};
@@ -16,7 +16,7 @@ use faceline_shared::testkit::{CutProxy, Redis, Sentinel, free_port};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::fixture::{HOUR, MINUTE, add, bytes, created, later, name, row, until};
+use crate::fixture::{HOUR, MINUTE, add, bytes, created, later, name, replay, row, until};
 
 /// A gateway's users of one Redis installation.
 struct Users {
@@ -101,6 +101,42 @@ async fn a_change_that_the_old_master_made_is_not_made_again_by_the_new_one() {
     let (added, ()) = tokio::join!(adding, failover);
     // Another face would not have had room.
     assert_eq!(added.unwrap(), Insertion::Added);
+}
+
+#[tokio::test]
+async fn a_change_of_a_replay_that_the_old_master_made_is_answered_by_the_new_one() {
+    let (one, two) = pair(&[]).await;
+    let name = CutProxy::start(one.address()).await;
+    let store = Users::of(&one.url_at(name.address())).store;
+    let session = created(&store).await;
+    // After this, the server knows the script.
+    let begun = ReplayChange { lease: HOUR, upload_within: Some(HOUR), ..replay(0) };
+    store.sessions.change_replay(&session, begun, &ClientBounds::NONE).await.unwrap();
+    name.mute();
+    let submitted = ReplayChange {
+        in_progress: true,
+        rows: vec![(Lane::Replays, later()), (Lane::Callbacks, later())],
+        ..replay(1)
+    };
+    let changing = store.sessions.change_replay(&session, submitted, &ClientBounds::NONE);
+    let failover = async {
+        until(async || two.control(&["KEYS", "*answer*"]).await.lines().nth(2).map(drop)).await;
+        name.redirect(two.address());
+        one.hand_over_to(&two).await;
+        name.cut();
+        name.pass();
+    };
+    let (changed, ()) = tokio::join!(changing, failover);
+    assert_eq!(changed.unwrap(), ReplayOutcome::Changed { revision: 2 });
+    let ReplayLookup::Found(found) = store.sessions.replay(&session).await.unwrap() else {
+        panic!("no replay")
+    };
+    assert_eq!((found.revision, found.lease_left), (2, Duration::ZERO));
+    assert!(found.upload_left > HOUR - MINUTE);
+    for lane in [Lane::Replays, Lane::Callbacks] {
+        assert_eq!(store.outbox.depth(lane).await.unwrap(), 1);
+    }
+    assert_eq!(store.sessions.delete(&session, later()).await.unwrap(), Deletion::ReplayInProgress);
 }
 
 #[tokio::test]

@@ -27,6 +27,10 @@ conformance!(
     lanes_are_apart
     many_rows_are_finished_at_once
     a_row_of_its_own_survives_a_restart
+    rows_are_listed_as_they_are
+    a_row_moves_to_another_lane
+    a_row_moves_once
+    a_row_is_removed_whoever_has_it
 );
 
 /// Writes a row together with a new session.
@@ -296,4 +300,117 @@ async fn a_row_of_its_own_survives_a_restart<F: Fixture>() {
     let store = fixture.store();
     let (_, leased) = until(async || store.outbox.lease(Lane::Usage, 9, MINUTE).await.unwrap().pop()).await;
     assert_eq!((leased.id, leased.body), (written.id, written.body));
+}
+
+async fn rows_are_listed_as_they_are<F: Fixture>() {
+    const LANE: Lane = Lane::DeadCallbacks;
+    let fixture = F::start().await;
+    let (store, second) = (fixture.store(), fixture.second());
+    assert_eq!(store.outbox.list(LANE, 9).await.unwrap(), []);
+    let rows = [
+        row("due in an hour", HOUR),
+        row("due", Duration::ZERO),
+        row("due in a minute \0\u{ff}", MINUTE),
+        row("", 2 * HOUR),
+    ];
+    for row in &rows {
+        store.outbox.enqueue(LANE, row.clone()).await.unwrap();
+    }
+    store.outbox.enqueue(Lane::Callbacks, later()).await.unwrap();
+    let listed = second.outbox.list(LANE, 9).await.unwrap();
+    for (row, index) in listed.iter().zip([1, 2, 0, 3]) {
+        let expected = &rows[index];
+        assert_eq!((row.id, &row.body, row.attempts), (expected.id, &expected.body, 0));
+        assert!(row.due_in <= expected.due_in && row.due_in + MINUTE >= expected.due_in, "{row:?}");
+    }
+    assert_eq!(listed.len(), 4);
+    assert_eq!(store.outbox.list(LANE, 0).await.unwrap(), []);
+    let first: Vec<_> = store.outbox.list(LANE, 2).await.unwrap().into_iter().map(|row| row.id).collect();
+    assert_eq!(first, [rows[1].id, rows[2].id]);
+
+    // Listing leases nothing, and leased rows are listed too.
+    let (_, leased) = until(async || store.outbox.lease(LANE, 9, MINUTE / 2).await.unwrap().pop()).await;
+    assert_eq!((leased.id, leased.attempt), (rows[1].id, 1));
+    let listed = store.outbox.list(LANE, 9).await.unwrap();
+    assert_eq!((listed[0].id, listed[0].attempts, listed.len()), (rows[1].id, 1, 4));
+    assert!(listed[0].due_in > Duration::ZERO && listed[0].due_in <= MINUTE / 2, "{:?}", listed[0]);
+    assert!(store.outbox.finish(&leased).await.unwrap());
+    assert_eq!(store.outbox.list(LANE, 9).await.unwrap().len(), 3);
+}
+
+async fn a_row_moves_to_another_lane<F: Fixture>() {
+    let fixture = F::start().await;
+    let (store, second) = (fixture.store(), fixture.second());
+    let (sent, dead) = (Lane::Callbacks, Lane::DeadCallbacks);
+    let depths = async || [store.outbox.depth(sent).await.unwrap(), store.outbox.depth(dead).await.unwrap()];
+    let written = row("a callback \0\u{ff}", Duration::ZERO);
+    store.outbox.enqueue(sent, written.clone()).await.unwrap();
+    store.outbox.enqueue(sent, later()).await.unwrap();
+    let (_, leased) = until(async || store.outbox.lease(sent, 9, HOUR).await.unwrap().pop()).await;
+    assert!(!store.outbox.transfer(Uuid::new_v4(), sent, dead, HOUR).await.unwrap());
+    assert!(!store.outbox.transfer(written.id, dead, sent, HOUR).await.unwrap(), "it is in the other lane");
+    assert_eq!(depths().await, [2, 0]);
+
+    // It takes its body along, but neither its lease nor its attempts.
+    assert!(second.outbox.transfer(written.id, sent, dead, HOUR).await.unwrap());
+    assert_eq!(depths().await, [1, 1]);
+    assert!(!store.outbox.finish(&leased).await.unwrap());
+    assert!(!store.outbox.postpone(&leased, Duration::ZERO, None).await.unwrap());
+    assert!(!store.outbox.finish(&LeasedRow { lane: dead, ..leased }).await.unwrap());
+    assert_eq!(store.outbox.lease(dead, 9, HOUR).await.unwrap(), []);
+    let listed = store.outbox.list(dead, 9).await.unwrap();
+    assert_eq!((listed[0].id, &listed[0].body, listed[0].attempts), (written.id, &written.body, 0));
+    assert!(listed[0].due_in > HOUR - MINUTE && listed[0].due_in <= HOUR, "{listed:?}");
+
+    // Back again, where it replaces a row of its id.
+    store.outbox.enqueue(sent, NewRow { body: bytes("another"), ..written.clone() }).await.unwrap();
+    assert_eq!(depths().await, [2, 1]);
+    assert!(store.outbox.transfer(written.id, dead, sent, Duration::ZERO).await.unwrap());
+    assert_eq!(depths().await, [2, 0]);
+    let (_, leased) = until(async || store.outbox.lease(sent, 9, HOUR).await.unwrap().pop()).await;
+    assert_eq!((leased.id, leased.attempt, leased.body), (written.id, 1, written.body));
+    // Within its lane it is due anew.
+    assert!(store.outbox.transfer(written.id, sent, sent, Duration::ZERO).await.unwrap());
+    let (_, leased) = until(async || store.outbox.lease(sent, 9, HOUR).await.unwrap().pop()).await;
+    assert_eq!((leased.id, leased.attempt), (written.id, 1));
+    assert_eq!(depths().await, [2, 0]);
+}
+
+async fn a_row_moves_once<F: Fixture>() {
+    const ROUNDS: u64 = 100;
+    let fixture = F::start().await;
+    for _ in 0..ROUNDS {
+        let written = later();
+        fixture.store().outbox.enqueue(Lane::Callbacks, written.clone()).await.unwrap();
+        let moving = [fixture.store(), fixture.second()].map(|store| {
+            let store = store.clone();
+            let moved = async move {
+                store.outbox.transfer(written.id, Lane::Callbacks, Lane::DeadCallbacks, HOUR).await.unwrap()
+            };
+            tokio::spawn(moved)
+        });
+        let moved: Vec<_> = join_all(moving).await.into_iter().map(Result::unwrap).collect();
+        assert!(moved[0] != moved[1], "{moved:?}");
+    }
+    assert_eq!(fixture.store().outbox.depth(Lane::Callbacks).await.unwrap(), 0);
+    assert_eq!(fixture.store().outbox.depth(Lane::DeadCallbacks).await.unwrap(), ROUNDS);
+}
+
+async fn a_row_is_removed_whoever_has_it<F: Fixture>() {
+    let fixture = F::start().await;
+    let store = fixture.store();
+    let (waiting, due) = (later(), row("x", Duration::ZERO));
+    for row in [&waiting, &due] {
+        store.outbox.enqueue(Lane::DeadCallbacks, row.clone()).await.unwrap();
+    }
+    let leased =
+        until(async || store.outbox.lease(Lane::DeadCallbacks, 9, HOUR).await.unwrap().pop()).await.1;
+    assert!(!store.outbox.remove(Lane::Callbacks, due.id).await.unwrap());
+    assert!(!store.outbox.remove(Lane::DeadCallbacks, Uuid::new_v4()).await.unwrap());
+    for id in [waiting.id, due.id] {
+        assert!(fixture.second().outbox.remove(Lane::DeadCallbacks, id).await.unwrap());
+        assert!(!store.outbox.remove(Lane::DeadCallbacks, id).await.unwrap());
+    }
+    assert!(!store.outbox.finish(&leased).await.unwrap());
+    assert_eq!(store.outbox.depth(Lane::DeadCallbacks).await.unwrap(), 0);
 }

@@ -8,7 +8,7 @@ use ::redis::aio::MultiplexedConnection;
 use ::redis::{Client, FromRedisValue, cmd};
 use faceline_gateway_store::outbox::Lane;
 use faceline_gateway_store::redis::RedisStore;
-use faceline_gateway_store::sessions::{Deletion, Insertion, ReplayChange, ReplayOutcome};
+use faceline_gateway_store::sessions::{Deletion, Insertion, ReplayChange, ReplayLookup, ReplayOutcome};
 use faceline_gateway_store::{ClientBounds, ClientUsage, StoreError, Stores};
 use faceline_shared::settings::{ClientTls, InvalidUrl, StoreSettings, StoreUrl};
 use faceline_shared::testkit::{CutProxy, Redis};
@@ -96,7 +96,12 @@ async fn every_change(store: &Stores) {
     assert!(store.outbox.postpone(&leased[0], Duration::ZERO, None).await.unwrap());
     let leased = store.outbox.lease(Lane::Sessions, 9, HOUR).await.unwrap();
     assert!(store.outbox.finish(&leased[0]).await.unwrap());
-    assert!(set_in_progress(&store, &session, false).await);
+    let change =
+        ReplayChange { rows: vec![(Lane::Callbacks, later()), (Lane::Replays, later())], ..replay(0) };
+    store.sessions.change_replay(&session, change, &ClientBounds::NONE).await.unwrap();
+    let [callback] = &store.outbox.list(Lane::Callbacks, 1).await.unwrap()[..] else { panic!("no row") };
+    assert!(store.outbox.transfer(callback.id, Lane::Callbacks, Lane::DeadCallbacks, HOUR).await.unwrap());
+    assert!(store.outbox.remove(Lane::DeadCallbacks, callback.id).await.unwrap());
     assert_eq!(store.sessions.delete(&session, later()).await.unwrap(), Deletion::Deleted);
 }
 
@@ -173,6 +178,15 @@ async fn an_operation_whose_answer_was_lost_happens_once_and_is_answered() {
     assert_eq!(direct.sessions.delete(&session, later()).await.unwrap(), Deletion::ReplayInProgress);
     set_in_progress(direct, &session, false).await;
 
+    let dead = later();
+    direct.outbox.enqueue(Lane::Callbacks, dead.clone()).await.unwrap();
+    let transferring = store.outbox.transfer(dead.id, Lane::Callbacks, Lane::DeadCallbacks, HOUR);
+    assert!(lossy.losing_the_answer(transferring).await.unwrap());
+    assert!(lossy.losing_the_answer(store.outbox.remove(Lane::DeadCallbacks, dead.id)).await.unwrap());
+    for lane in [Lane::Callbacks, Lane::DeadCallbacks] {
+        assert_eq!(direct.outbox.depth(lane).await.unwrap(), 0);
+    }
+
     let leased = lossy.losing_the_answer(store.outbox.lease(Lane::Sessions, 9, HOUR)).await.unwrap();
     assert_eq!((leased.len(), leased[0].id, leased[0].attempt), (1, end.id, 1));
     let postponing = store.outbox.postpone(&leased[0], Duration::ZERO, None);
@@ -213,6 +227,9 @@ async fn a_store_that_is_away_is_unreachable_and_comes_back() {
         store.outbox.lease(Lane::Sessions, 9, HOUR).await.err(),
         store.outbox.finish(&leased).await.err(),
         store.outbox.postpone(&leased, HOUR, None).await.err(),
+        store.outbox.list(Lane::Sessions, 9).await.err(),
+        store.outbox.transfer(leased.id, Lane::Sessions, Lane::Usage, HOUR).await.err(),
+        store.outbox.remove(Lane::Sessions, leased.id).await.err(),
         store.outbox.depth(Lane::Sessions).await.err(),
         store.health.check().await.err(),
     ];
@@ -292,12 +309,49 @@ async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
     full().await;
     assert_eq!(store.sessions.delete_faces(&session, &[face], Some(later())).await.unwrap(), Some(1));
     full().await;
-    assert!(set_in_progress(&store, &marked, false).await);
+    let begun = store.sessions.change_replay(&session, replay(0), &ClientBounds::NONE).await;
+    assert!(matches!(begun, Err(StoreError::Full)), "{begun:?}");
+    // The one in progress ends, with a callback.
+    let change = ReplayChange { rows: vec![(Lane::Callbacks, later())], ..replay(1) };
+    let ended = store.sessions.change_replay(&marked, change, &ClientBounds::NONE).await.unwrap();
+    assert_eq!(ended, ReplayOutcome::Changed { revision: 2 });
+    full().await;
+    let [callback] = &store.outbox.list(Lane::Callbacks, 9).await.unwrap()[..] else { panic!("no row") };
+    assert!(store.outbox.transfer(callback.id, Lane::Callbacks, Lane::DeadCallbacks, HOUR).await.unwrap());
+    full().await;
+    assert!(store.outbox.remove(Lane::DeadCallbacks, callback.id).await.unwrap());
     full().await;
     assert_eq!(store.sessions.delete(&marked, later()).await.unwrap(), Deletion::Deleted);
     // One row is finished and two were written; the refused operations wrote none.
     assert_eq!(store.outbox.depth(Lane::Sessions).await.unwrap(), depth + 1);
     assert!(store.sessions.session(&session).await.unwrap().is_some());
+}
+
+/// A version without replays wrote these fields.
+#[tokio::test]
+async fn a_session_of_an_earlier_version_takes_a_replay() {
+    let server = Redis::start().await;
+    let (store, raw) = (open(&server.url()), Raw::connect(&server).await);
+    let session = name();
+    let key = format!("faceline:{{store}}:session:{session}");
+    raw.ask::<()>(&format!("HSET {key} body x replay 0 added 0")).await;
+    raw.ask::<()>(&format!("PEXPIRE {key} 3600000")).await;
+    let face = add(&store, &session, "a face").await;
+    assert_eq!(store.sessions.replay(&session).await.unwrap(), ReplayLookup::NoReplay);
+    let change = ReplayChange { in_progress: true, upload_within: Some(HOUR), ..replay(0) };
+    let changed = store.sessions.change_replay(&session, change, &ClientBounds::NONE).await.unwrap();
+    assert_eq!(changed, ReplayOutcome::Changed { revision: 1 });
+    let ReplayLookup::Found(found) = store.sessions.replay(&session).await.unwrap() else {
+        panic!("no replay")
+    };
+    assert_eq!((found.revision, &found.body[..]), (1, &b"a replay"[..]));
+    assert_eq!(store.sessions.faces(&session).await.unwrap().unwrap(), [(face, bytes("a face"))]);
+    // That version asks this field before it deletes a session.
+    assert_eq!(raw.ask::<u8>(&format!("HGET {key} replay")).await, 1);
+    assert_eq!(store.sessions.delete(&session, later()).await.unwrap(), Deletion::ReplayInProgress);
+    assert!(set_in_progress(&store, &session, false).await);
+    assert_eq!(store.sessions.delete(&session, later()).await.unwrap(), Deletion::Deleted);
+    assert_eq!(store.sessions.client_usage("client").await.unwrap(), ClientUsage::default());
 }
 
 /// A cluster refuses scripts whose keys are not in one slot.

@@ -10,6 +10,7 @@ use utoipa::{PartialSchema as _, ToSchema};
 use self::never_null::never_null;
 use super::answer::{AgeAnswer, Capabilities, FaceAnswer, MatchAnswer, SessionAnswer};
 use super::reference_face::ReferenceFace;
+use super::replay_answer::{ChallengeResult, ParametersAnswer, StatusAnswer, VideoCapabilities};
 
 pub use self::types::TYPES_WITH_AGE;
 
@@ -32,6 +33,14 @@ pub mod name {
     pub const SESSION_MATCH: &str = "SessionMatch";
     /// An age.
     pub const AGE: &str = "Age";
+    /// The parameters of a replay.
+    pub const REPLAY_PARAMETERS: &str = "ReplayParameters";
+    /// The status of a replay.
+    pub const REPLAY_STATUS: &str = "ReplayStatus";
+    /// The result of a challenge of web capture.
+    pub const CHALLENGE_RESULT: &str = "ChallengeResult";
+    /// What browsers may know of the video server.
+    pub const VIDEO_CAPABILITIES: &str = "VideoCapabilities";
     /// A face of an earlier answer, which the caller sends back.
     pub const KEPT_FACE: &str = "KeptFace";
 }
@@ -48,6 +57,10 @@ pub fn schemas() -> Vec<Named> {
         answer::<MatchAnswer>(name::DIRECT_MATCH, &signature, &["expires"]),
         answer::<MatchAnswer>(name::SESSION_MATCH, &["expires", "signature"], &[]),
         answer::<AgeAnswer<'_>>(name::AGE, &[], &[]),
+        answer::<ParametersAnswer<'_>>(name::REPLAY_PARAMETERS, &signature, &[]),
+        answer::<StatusAnswer<'_>>(name::REPLAY_STATUS, &signature, &[]),
+        answer::<ChallengeResult<'_>>(name::CHALLENGE_RESULT, &signature, &[]),
+        answer::<VideoCapabilities>(name::VIDEO_CAPABILITIES, &[], &signature),
         (name::KEPT_FACE.to_owned(), ReferenceFace::schema()),
     ];
     Capabilities::schemas(&mut all);
@@ -55,6 +68,9 @@ pub fn schemas() -> Vec<Named> {
     FaceAnswer::schemas(&mut all);
     MatchAnswer::schemas(&mut all);
     AgeAnswer::schemas(&mut all);
+    ParametersAnswer::schemas(&mut all);
+    StatusAnswer::schemas(&mut all);
+    ChallengeResult::schemas(&mut all);
     ReferenceFace::schemas(&mut all);
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
     all.dedup_by(|(one, _), (other, _)| one == other);

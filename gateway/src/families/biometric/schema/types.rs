@@ -5,6 +5,8 @@ use serde::Serialize;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::families::biometric::replay_request::{LIVENESS_TYPES, SECURITY_LEVELS};
+
 /// The kind of a picture; decides how several faces are treated.
 pub(in crate::families::biometric) struct ImageType;
 
@@ -28,6 +30,31 @@ pub(in crate::families::biometric) fn image_type_with_age() -> RefOr<Schema> {
 fn one_of(kinds: &[PictureKind]) -> RefOr<Schema> {
     let names = kinds.iter().map(|kind| kind.as_str());
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).into()
+}
+
+/// The schema of a replay's type.
+pub(in crate::families::biometric) fn liveness_type() -> RefOr<Schema> {
+    texts(LIVENESS_TYPES)
+}
+
+/// The schema of a security level.
+pub(in crate::families::biometric) fn security_level() -> RefOr<Schema> {
+    texts(SECURITY_LEVELS)
+}
+
+/// The schema of a replay's status.
+pub(in crate::families::biometric) fn replay_status() -> RefOr<Schema> {
+    texts(["INITIALIZED", "IN_PROGRESS", "ERROR", "SUCCESS", "FAILED", "SPOOF", "TIMEOUT"])
+}
+
+/// The schema of the status of a challenge of web capture.
+pub(in crate::families::biometric) fn challenge_status() -> RefOr<Schema> {
+    texts(["IN_PROGRESS", "SUCCESS", "SPOOF", "TIMEOUT", "ERROR"])
+}
+
+/// A string schema of these values.
+fn texts<const N: usize>(values: [&str; N]) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).into()
 }
 
 /// The centres of the eyes, in pixels of the picture as it was sent, after its EXIF orientation.

@@ -3,3 +3,4 @@
 mod faces;
 mod lifecycle;
 mod races;
+mod replay;
