@@ -33,6 +33,12 @@ pub enum Fault {
         /// The time after which a retry is worthwhile. `Retry-After` shows it in whole seconds, at least 1.
         retry_after: Duration,
     },
+    /// Another upload of the same replay is in progress.
+    #[error("another upload for this replay is in progress")]
+    UploadInProgress {
+        /// The time after which a retry is worthwhile, as in [`Fault::InProgress`].
+        retry_after: Duration,
+    },
     /// The idempotency key was used for a different request.
     #[error("this key was used for another request")]
     KeyReused,
@@ -227,6 +233,7 @@ impl Fault {
             Self::NotFound(_) => same("not_found", 404, GrpcCode::NotFound),
             Self::Conflict(_) => same("conflict", 409, GrpcCode::FailedPrecondition),
             Self::InProgress { .. } => same("in_progress", 409, GrpcCode::FailedPrecondition),
+            Self::UploadInProgress { .. } => same("upload_in_progress", 409, GrpcCode::FailedPrecondition),
             Self::KeyReused => same("key_reused", 422, GrpcCode::InvalidArgument),
             Self::MethodNotAllowed => same("method_not_allowed", 405, GrpcCode::Unimplemented),
             Self::NotImplemented(_) => same("not_implemented", 501, GrpcCode::Unimplemented),
@@ -247,7 +254,9 @@ impl Fault {
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::Busy(busy) => Some(busy.retry_after_seconds()),
-            Self::InProgress { retry_after } => Some(whole_seconds(*retry_after)),
+            Self::InProgress { retry_after } | Self::UploadInProgress { retry_after } => {
+                Some(whole_seconds(*retry_after))
+            }
             _ => None,
         }
     }

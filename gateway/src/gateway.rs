@@ -127,7 +127,8 @@ impl Gateway {
         background.push(tokio::spawn(Arc::clone(&admission).update_metrics()));
         let measured = Arc::clone(&sessions);
         background.push(tokio::spawn(async move { measured.watch_bounds().await }));
-        let recipients = Arc::new(RecipientKeys::load(settings)?);
+        let recipients = Arc::new(RecipientKeys::load(settings, &services.metrics)?);
+        background.push(tokio::spawn(Arc::clone(&recipients).watch()));
         let replays = Arc::new(Replays::new(
             Arc::clone(&sessions),
             stores.outbox.clone(),
@@ -136,6 +137,7 @@ impl Gateway {
             Arc::clone(&signer),
             services.keys.data.clone(),
             settings,
+            &services.metrics,
         ));
         let dispatcher = Arc::new(dispatcher);
         let templates = TemplateCodec::new(services.keys.templates.clone());
@@ -224,6 +226,11 @@ fn warn_of_unshared_files(settings: &Settings) {
     }
     if settings.signing.file.is_none() {
         tracing::warn!("signing.file is not set: gateways on other machines sign with keys of their own");
+    }
+    if settings.replay.keys_file.is_none() {
+        tracing::warn!(
+            "replay.keys_file is not set: gateways on other machines do not open uploads for this one's keys"
+        );
     }
 }
 

@@ -27,9 +27,11 @@ mod retry_reservations;
 mod simulation;
 #[cfg(test)]
 mod tests;
+mod upload_room;
 mod upload_slots;
 
 pub use self::admission_control::{Admission, outage};
 pub use self::fingerprint::{ClientConnection, ConnectionId, RequestFingerprint};
 pub use self::permit::InFlightPermit;
+pub use self::upload_room::{UploadPlace, UploadRoom};
 pub(crate) use self::upload_slots::UploadSlots;

@@ -61,7 +61,7 @@ impl ReplayDelivery {
     /// # Errors
     /// The TLS client that calls service providers cannot be set up.
     pub fn new(
-        replays: &Replays,
+        replays: &Arc<Replays>,
         services: DeliveryServices,
         settings: &Settings,
         metrics: &Metrics,
@@ -90,6 +90,7 @@ impl ReplayDelivery {
             lost_with_broker: settings.broker.url.is_embedded().then(|| outbox.clone()),
             processor: ReplayProcessor::new(replays, ends.clone(), outbox, publisher, outbox_metrics),
             results: ResultConsumer {
+                replays: Arc::clone(replays),
                 broker,
                 keys,
                 ends,

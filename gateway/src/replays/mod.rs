@@ -24,12 +24,17 @@ mod rows;
 mod service;
 mod status;
 mod unreadable;
+mod upload;
 
 pub use self::access::TokenHolder;
 pub use self::best_image::BestImageFaces;
 pub use self::callbacks::{CallbacksCommand, CallbacksCommandError};
 pub use self::delivery::{DeliveryServices, ReplayDelivery};
 pub use self::parameters::DrawnReplay;
-pub use self::recipient_keys::{RecipientKeyError, RecipientKeys};
+pub use self::recipient_keys::{
+    ANNOUNCEMENT, RecipientKeyError, RecipientKeyFile, RecipientKeys, ReplayKeysCommand,
+    ReplayKeysCommandError,
+};
 pub use self::record::{EndedReplay, ReplayOrigin, ReplayRecord, ReplayState, ReplayStatus, SubmittedReplay};
 pub use self::service::Replays;
+pub(crate) use self::upload::{Identity, MediaSource, UploadOutcome};

@@ -25,6 +25,7 @@ use super::context::{self, ContextError};
 use super::ending::{FoundReplay, ReplayEnds, best_face_id, ended_without_image};
 use super::judgement::Judgement;
 use super::record::{EndedReplay, ReplayOrigin, ReplayState, ReplayStatus};
+use super::service::Replays;
 use super::unreadable::UnreadableResults;
 use crate::fault::{BusyCause, Fault};
 use crate::request::record::RequestRecord;
@@ -68,6 +69,7 @@ enum Handled {
 
 /// Consumes results in the background.
 pub(super) struct ResultConsumer {
+    pub(super) replays: Arc<Replays>,
     pub(super) broker: SharedBroker,
     pub(super) keys: KeyRing,
     pub(super) ends: ReplayEnds,
@@ -177,6 +179,9 @@ impl ResultConsumer {
             tracing::warn!(%job, ?outcome, "a worker has not judged a replay; its job is published once more in time");
             return Ok(Handled::Dropped("left_to_retry"));
         };
+        if outcome.is_ok() {
+            self.replays.note_judged(Duration::from_millis(envelope.service_ms));
+        }
         self.end(&name, job, found, judgement, outcome).await
     }
 

@@ -6,10 +6,12 @@ use faceline_gateway_store::sealed::SealedOutbox;
 use faceline_shared::object::ObjectStore;
 use faceline_shared::seal::KeyRing;
 use faceline_shared::settings::Settings;
+use faceline_shared::telemetry::Metrics;
 
 use super::due::DueRows;
 use super::media::media_key;
 use super::recipient_keys::RecipientKeys;
+use super::upload::Uploads;
 use crate::sessions::Sessions;
 use crate::signing::Signer;
 
@@ -26,12 +28,14 @@ pub struct Replays {
     /// Seals capture tokens.
     pub(super) tokens: KeyRing,
     pub(super) settings: Settings,
+    pub(super) uploads: Uploads,
     pub(super) due: Arc<DueRows>,
 }
 
 impl Replays {
     /// Replays of `sessions`. `tokens` seals capture tokens.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "each is there once, and has a type of its own")]
     pub fn new(
         sessions: Arc<Sessions>,
         outbox: SealedOutbox,
@@ -40,9 +44,11 @@ impl Replays {
         signer: Arc<Signer>,
         tokens: KeyRing,
         settings: &Settings,
+        metrics: &Metrics,
     ) -> Self {
+        let uploads = Uploads::new(settings, metrics);
         let (settings, due) = (settings.clone(), Arc::default());
-        Self { sessions, outbox, media, recipients, signer, tokens, settings, due }
+        Self { sessions, outbox, media, recipients, signer, tokens, settings, uploads, due }
     }
 
     /// Key of the object of encrypted media.

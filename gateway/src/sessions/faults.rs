@@ -34,7 +34,7 @@ pub(super) fn record_fault(error: &RecordError) -> Fault {
 }
 
 /// The fault for a picture that cannot be written or read.
-pub(super) fn object_fault(error: &ObjectError) -> Fault {
+pub(crate) fn object_fault(error: &ObjectError) -> Fault {
     match error {
         ObjectError::Seal(error) => {
             tracing::error!(%error, "a picture does not open");

@@ -50,13 +50,15 @@ pub(crate) enum EndReason {
 
 impl ClearUp {
     /// The first run for a session that ended for `reason`.
-    pub(super) fn new(
-        name: &SessionName,
-        keeps_pictures: bool,
-        has_replay: bool,
-        reason: EndReason,
-    ) -> Self {
-        Self { client: name.client.clone(), session: name.id, keeps_pictures, has_replay, reason, again: false }
+    pub(super) fn new(name: &SessionName, keeps_pictures: bool, has_replay: bool, reason: EndReason) -> Self {
+        Self {
+            client: name.client.clone(),
+            session: name.id,
+            keeps_pictures,
+            has_replay,
+            reason,
+            again: false,
+        }
     }
 
     /// The folders in which the session may have objects.

@@ -18,8 +18,9 @@ mod record;
 mod replays;
 mod service;
 
-pub use self::idempotency::{Claimed, IdempotencyClaim, IdempotentRequest};
+pub(crate) use self::faults::object_fault;
 pub(crate) use self::follow_up::FollowUp;
+pub use self::idempotency::{Claimed, IdempotencyClaim, IdempotentRequest};
 pub use self::outbox::OutboxProcessor;
 pub use self::record::{KeptPicture, Session, SessionFace};
 pub use self::service::{Entered, Sessions};

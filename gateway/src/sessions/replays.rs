@@ -73,7 +73,10 @@ impl Sessions {
         }
         // Either the session ended just now, or the image is lost.
         self.has_replay(name).await?;
-        tracing::error!(key, "a replay has no best image in the object store; do all gateways use the same one?");
+        tracing::error!(
+            key,
+            "a replay has no best image in the object store; do all gateways use the same one?"
+        );
         Err(Fault::Internal)
     }
 }

@@ -120,6 +120,11 @@ impl Sessions {
         self.bounds.watch(&self.records).await;
     }
 
+    /// The broker.
+    pub(crate) fn broker(&self) -> &SharedBroker {
+        &self.broker
+    }
+
     /// The bounds of sessions.
     #[must_use]
     pub fn settings(&self) -> &SessionSettings {

@@ -65,6 +65,12 @@ pub struct ObjectSettings {
 }
 
 impl ObjectSettings {
+    /// Whether the objects are in a bucket, and not in a folder.
+    #[must_use]
+    pub fn is_bucket(&self) -> bool {
+        matches!(self.url, Some(ObjectsUrl::S3(_)))
+    }
+
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
         let has_s3_keys = self.region.is_some()
             || self.endpoint.is_some()

@@ -19,6 +19,9 @@ pub struct ReplaySettings {
     pub media_bytes: u64,
     /// An upload that is slower than this ends, in bytes a second.
     pub min_upload_rate: u64,
+    /// The most uploads that a gateway receives at the same time. `limits.client_share` of them are for one client while others are
+    /// present.
+    pub uploads: usize,
     /// A worker must have judged a video within this time of its upload. Then the job is published once more; after the same time
     /// again the replay ends with ERROR.
     #[serde(with = "humantime_serde")]
@@ -34,6 +37,7 @@ impl Default for ReplaySettings {
             upload_timeout: Duration::from_mins(5),
             media_bytes: 100 << 20,
             min_upload_rate: 16 << 10,
+            uploads: 32,
             deadline: Duration::from_mins(2),
             keys_file: None,
         }
@@ -46,6 +50,7 @@ impl ReplaySettings {
             ("replay.upload_timeout", self.upload_timeout.as_millis()),
             ("replay.media_bytes", self.media_bytes.into()),
             ("replay.min_upload_rate", self.min_upload_rate.into()),
+            ("replay.uploads", self.uploads as u128),
             ("replay.deadline", self.deadline.as_millis()),
         ])
     }

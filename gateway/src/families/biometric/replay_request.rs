@@ -15,10 +15,10 @@ use crate::families::json;
 use crate::fault::Fault;
 
 /// The liveness types.
-const TYPES: [LivenessType; 3] =
-    [LivenessType::Active, LivenessType::Passive, LivenessType::PassiveVideo];
+const TYPES: [LivenessType; 3] = [LivenessType::Active, LivenessType::Passive, LivenessType::PassiveVideo];
 /// Their names in the API.
-pub(crate) const LIVENESS_TYPES: [&str; 3] = ["LIVENESS_ACTIVE", "LIVENESS_PASSIVE", "LIVENESS_PASSIVE_VIDEO"];
+pub(crate) const LIVENESS_TYPES: [&str; 3] =
+    ["LIVENESS_ACTIVE", "LIVENESS_PASSIVE", "LIVENESS_PASSIVE_VIDEO"];
 /// The old name of [`LivenessType::Active`], which callers may still send.
 const ACTIVE_ALIAS: &str = "LIVENESS_HIGH";
 /// Types of earlier versions of the API.
@@ -172,9 +172,10 @@ fn liveness(name: &str, text: &str) -> Result<LivenessType, Fault> {
     let allowed = || LIVENESS_TYPES.join(", ");
     match text {
         ACTIVE_ALIAS => Ok(LivenessType::Active),
-        text if DROPPED_TYPES.contains(&text) => {
-            Err(Fault::Invalid(format!("`{name}` {text} is not supported any more: allowed values are {}", allowed())))
-        }
+        text if DROPPED_TYPES.contains(&text) => Err(Fault::Invalid(format!(
+            "`{name}` {text} is not supported any more: allowed values are {}",
+            allowed()
+        ))),
         UNSUPPORTED_TYPE => Err(Fault::Invalid(format!(
             "`{name}` {text} is not supported by this service: allowed values are {}",
             allowed()

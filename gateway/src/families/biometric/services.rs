@@ -56,7 +56,7 @@ impl BiometricServices {
 
     /// The replays of sessions.
     #[must_use]
-    pub fn replays(&self) -> &Replays {
+    pub fn replays(&self) -> &Arc<Replays> {
         &self.replays
     }
 

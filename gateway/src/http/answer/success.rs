@@ -39,6 +39,11 @@ pub(in crate::http) fn created(location: &str) -> Answer<Response> {
     Ok(response)
 }
 
+/// 202 without a body.
+pub(in crate::http) fn accepted() -> Response {
+    without_body(StatusCode::ACCEPTED)
+}
+
 /// 204.
 pub(in crate::http) fn no_content() -> Response {
     without_body(StatusCode::NO_CONTENT)

@@ -162,7 +162,7 @@ fn without_byte_order_mark(mut json: Bytes) -> Bytes {
 }
 
 /// The request as a whole, once its body is there.
-fn received<B>(admitted: Admitted, body: B, parts: &Parts) -> Received<B> {
+pub(super) fn received<B>(admitted: Admitted, body: B, parts: &Parts) -> Received<B> {
     let Admitted { caller, is_job, fingerprint, mut permit } = admitted;
     permit.body_complete();
     let assigned = parts.extensions.get().map(BwsHeaders::job);

@@ -1,6 +1,7 @@
 //! The bodies that callers send.
 
 use faceline_shared::face::ImageType;
+use faceline_shared::replay::jwe::MAX_JWE_BYTES;
 use utoipa::openapi::encoding::EncodingBuilder;
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, OneOfBuilder};
@@ -27,6 +28,7 @@ pub(super) fn request_body(body: &Body) -> Option<RequestBody> {
     match *body {
         Body::None | Body::GrpcMessage | Body::GrpcService => None,
         Body::Form(form) => Some(form_body(form)),
+        Body::Upload => Some(upload()),
         Body::FormOrJson { form, json } => {
             let json = Content::new(Some(reference(json)));
             Some(RequestBodyBuilder::from(form_body(form)).content("application/json", json).build())
@@ -48,6 +50,31 @@ fn form_body(form: &FormBody) -> RequestBody {
     RequestBodyBuilder::new()
         .content("multipart/form-data", form_content(form))
         .content("multipart/mixed", form_content(form))
+        .required(Some(Required::True))
+        .build()
+}
+
+/// The upload of a replay as either kind of multipart body.
+fn upload() -> RequestBody {
+    let metadata =
+        ObjectBuilder::new().schema_type(Type::String).max_length(Some(MAX_JWE_BYTES)).description(Some(
+            "The first part: a compact JWE for one of the certificates of the liveness parameters.",
+        ));
+    let media = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
+        .content_media_type("application/octet-stream")
+        .description(Some("The second part: the video or picture, encrypted with the key in the metadata."));
+    let form: RefOr<ApiSchema> = ObjectBuilder::new()
+        .property("metadata", metadata)
+        .property("media", media)
+        .required("metadata")
+        .required("media")
+        .into();
+    let content = || Content::new(Some(form.clone()));
+    RequestBodyBuilder::new()
+        .content("multipart/form-data", content())
+        .content("multipart/mixed", content())
         .required(Some(Required::True))
         .build()
 }
@@ -173,10 +200,11 @@ fn value(table: &Schema, name: &str, kind: Kind) -> ObjectBuilder {
         "imageStorageEnabled" => value.description(Some(
             "Whether the pictures of the session's faces are kept; false where it is absent.",
         )),
-        "type" | "livenessMode" => value
-            .enum_values(Some(LIVENESS_TYPES))
-            .examples(["LIVENESS_PASSIVE_VIDEO"])
-            .description(Some("What the video must prove. LIVENESS_HIGH is the old name of LIVENESS_ACTIVE.")),
+        "type" | "livenessMode" => {
+            value.enum_values(Some(LIVENESS_TYPES)).examples(["LIVENESS_PASSIVE_VIDEO"]).description(Some(
+                "What the video must prove. LIVENESS_HIGH is the old name of LIVENESS_ACTIVE.",
+            ))
+        }
         "securityLevel" => value
             .enum_values(Some(SECURITY_LEVELS))
             .examples(["HIGH"])
@@ -186,8 +214,9 @@ fn value(table: &Schema, name: &str, kind: Kind) -> ObjectBuilder {
             .maximum(Some(*CHALLENGES.end()))
             .examples([2])
             .description(Some("Number of challenges of LIVENESS_ACTIVE; 2 where it is absent.")),
-        "imageRetrievalDisabled" => value
-            .description(Some("Whether the status leaves the best image out; true where it is absent.")),
+        "imageRetrievalDisabled" => {
+            value.description(Some("Whether the status leaves the best image out; true where it is absent."))
+        }
         "id" => value
             .max_length(Some(MAX_ID_CHARS))
             .pattern(Some("^[!-~]+$"))

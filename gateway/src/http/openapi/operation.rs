@@ -88,7 +88,9 @@ fn parameters(row: &Operation, success: Success) -> Vec<Parameter> {
                 .parameter_in(ParameterIn::Path)
                 .required(Required::True)
                 .description(Some(text))
-                .schema(Some(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values.iter().copied()))))
+                .schema(Some(
+                    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values.iter().copied())),
+                ))
                 .build()
         };
         all.push(in_path(MODE, "The mode of the challenge.", &LIVENESS_TYPES));

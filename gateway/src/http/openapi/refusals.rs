@@ -37,10 +37,11 @@ fn biometric_services() -> Vec<(&'static str, Fault, &'static str)> {
             Fault::NotFound("Session not found".into()),
             "There is no such session or face, or it belongs to another client.",
         ),
+        ("SlowBody", Fault::SlowBody, "The body arrives too slowly."),
         (
             "InProgress",
             Fault::InProgress { retry_after: RETRY_DELAY },
-            "The request with this key is still in progress.",
+            "The request with this key is still in progress, or the state of the session does not allow this.",
         ),
         (
             "TooLarge",

@@ -46,6 +46,7 @@ pub(super) fn responses(success: Success) -> Vec<(&'static str, ResponseBuilder)
         Success::Created => {
             vec![("201", with("Created.").header_ref(LOCATION, headers::reference_to(LOCATION)))]
         }
+        Success::Accepted => vec![("202", with("Accepted."))],
         Success::NoContent => vec![("204", with("Deleted."))],
         Success::Picture => {
             let file = || Content::new::<RefOr<Schema>>(None);

@@ -4,7 +4,7 @@ use axum::extract::Request;
 use http::{Extensions, Method};
 
 use super::operation::{HttpMethod, Operation};
-use super::{biometric, bws, face_liveness, replays, service, sessions};
+use super::{biometric, bws, face_liveness, replays, service, sessions, upload};
 use crate::fault::Fault;
 
 /// The name of all requests that ask for no operation, so that callers cannot add names to the metrics.
@@ -27,6 +27,7 @@ pub static ALL: &[&Operation] = &[
     &sessions::DELETE_SESSION_FACE,
     &sessions::GET_SESSION_FACE_IMAGE,
     &sessions::GET_SESSION_MATCHES,
+    &upload::UPLOAD_REPLAY,
     &replays::INIT_REPLAY,
     &replays::GET_REPLAY_PARAMETERS,
     &replays::GET_REPLAY_STATUS,
@@ -120,7 +121,9 @@ mod tests {
             let makes_job = match operation.body {
                 Body::Form(_) | Body::JsonWithPictures { .. } | Body::GrpcMessage => Some(MakesJob::Always),
                 Body::FormOrJson { .. } => Some(MakesJob::Sometimes),
-                Body::Json { .. } | Body::Unsupported { .. } | Body::GrpcService => Some(MakesJob::Never),
+                Body::Json { .. } | Body::Upload | Body::Unsupported { .. } | Body::GrpcService => {
+                    Some(MakesJob::Never)
+                }
                 Body::None => None,
             };
             assert!(makes_job.is_none_or(|makes_job| operation.makes_job == makes_job), "{path}");

@@ -33,6 +33,8 @@ pub(in crate::http) enum Body {
         /// How long it may be.
         limit: BodyLimit,
     },
+    /// The video of a replay, a multipart body that is handed on as it arrives.
+    Upload,
     /// JSON that this version of the service does not support: the body is discarded.
     Unsupported {
         /// Name of its schema.

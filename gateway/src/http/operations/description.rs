@@ -38,6 +38,8 @@ pub(in crate::http) enum Success {
     List(&'static str),
     /// 201 without a body.
     Created,
+    /// 202 without a body.
+    Accepted,
     /// 204.
     NoContent,
     /// 200 with a picture, or 204.

@@ -13,3 +13,4 @@ pub(in crate::http) mod route;
 pub(in crate::http) mod router;
 mod sessions;
 mod signing;
+mod upload;

@@ -10,7 +10,7 @@ use faceline_shared::admin::Readiness;
 use faceline_shared::settings::HttpSettings;
 
 use super::route::Route;
-use super::{biometric, bws, docs, face_liveness, health, replays, sessions, signing};
+use super::{biometric, bws, docs, face_liveness, health, replays, sessions, signing, upload};
 use crate::fault::Fault;
 use crate::http::family::Family;
 use crate::http::grpc::{health as grpc_health, reflection};
@@ -57,6 +57,7 @@ fn routes(settings: &HttpSettings, readiness: &Readiness) -> Vec<Route> {
     routes.extend(biometric::routes());
     routes.extend(signing::routes());
     routes.extend(sessions::routes());
+    routes.extend(upload::routes());
     routes.extend(replays::routes());
     routes.extend(face_liveness::routes());
     routes.extend(docs::routes(settings));

@@ -44,7 +44,8 @@ impl BiometricServices {
         let ParametersRequest { challenge, image_retrieval_disabled, id } = ParametersRequest::read(body)?;
         let entered = self.sessions.enter(name).await?;
         let origin = ReplayOrigin::NativeSdk;
-        self.begin_replay(name, &entered, key, Chosen { id, origin, challenge, image_retrieval_disabled }).await
+        self.begin_replay(name, &entered, key, Chosen { id, origin, challenge, image_retrieval_disabled })
+            .await
     }
 
     /// Creates a session of web capture with its replay. The session keeps pictures, since its best image becomes one of its faces.
@@ -93,7 +94,8 @@ impl BiometricServices {
         key: &str,
         chosen: Chosen,
     ) -> Result<NewReplay, Fault> {
-        let DrawnReplay { seed, server_random, capture_token, token_digest } = self.replays.draw(name, key)?;
+        let DrawnReplay { seed, server_random, capture_token, token_digest } =
+            self.replays.draw(name, key)?;
         let Chosen { id, origin, challenge, image_retrieval_disabled } = chosen;
         let id = id.unwrap_or_else(|| Uuid::new_v4().to_string());
         let answer = self.signed(&ParametersAnswer {
@@ -139,9 +141,7 @@ impl BiometricServices {
         let record = self.replays.find(name).await?;
         let answer = StatusAnswer::new(&record);
         match self.replays.returned_image(name, &record).await? {
-            Some(image) => {
-                self.signed_detached(&answer.with_image(STANDARD.encode_to_string(image)))
-            }
+            Some(image) => self.signed_detached(&answer.with_image(STANDARD.encode_to_string(image))),
             None => self.signed(&answer),
         }
     }
@@ -167,7 +167,8 @@ impl BiometricServices {
     ) -> Result<Json, Fault> {
         let asked = Challenge::of_result(mode, level, count)?;
         let record = self.replays.find(name).await?;
-        let begun = Challenge { liveness: record.liveness, level: record.level, count: record.challenge_count };
+        let begun =
+            Challenge { liveness: record.liveness, level: record.level, count: record.challenge_count };
         // A client that says no number does not care.
         let asked = if count.is_none() { Challenge { count: begun.count, ..asked } } else { asked };
         if asked != begun {

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 
-use self::parser::Parser;
+pub(super) use self::parser::Parser;
 use self::part_headers::PartHeaders;
 use crate::families::form::{Form, Kind, Role, Schema};
 use crate::fault::Fault;
@@ -59,7 +59,7 @@ where
 
 /// Refuses a part with a transfer coding, which RFC 7578 (4.7) has deprecated. Without this check the caller would
 /// read that its picture is none.
-fn check_coding(headers: &PartHeaders) -> Result<(), Fault> {
+pub(super) fn check_coding(headers: &PartHeaders) -> Result<(), Fault> {
     let plain = ["binary", "8bit", "7bit"];
     let Some(coding) = &headers.coding else { return Ok(()) };
     if plain.iter().any(|plain| coding.eq_ignore_ascii_case(plain)) {

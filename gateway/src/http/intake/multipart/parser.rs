@@ -15,7 +15,7 @@ const LINE_END: &[u8] = b"\r\n";
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 
 /// A body that is read part by part.
-pub(super) struct Parser<S> {
+pub(in crate::http::intake) struct Parser<S> {
     body: S,
     /// What was received and not handed on.
     buffer: BytesMut,
@@ -37,7 +37,7 @@ enum State {
 }
 
 impl<S: Stream<Item = Result<Bytes, Fault>> + Unpin> Parser<S> {
-    pub(super) fn new(body: S, boundary: &str) -> Self {
+    pub(in crate::http::intake) fn new(body: S, boundary: &str) -> Self {
         let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
         // The first boundary has a line end before it, too, only that it may not be written.
         let buffer = BytesMut::from(LINE_END);
@@ -48,7 +48,7 @@ impl<S: Stream<Item = Result<Bytes, Fault>> + Unpin> Parser<S> {
     ///
     /// # Errors
     /// [`Fault::Invalid`] for a body that is not multipart, or that ends too early, and the fault of the body itself.
-    pub(super) async fn next_part(&mut self) -> Result<Option<PartHeaders>, Fault> {
+    pub(in crate::http::intake) async fn next_part(&mut self) -> Result<Option<PartHeaders>, Fault> {
         while self.chunk().await?.is_some() {}
         if self.state == State::Ended {
             return Ok(None);
@@ -85,7 +85,7 @@ impl<S: Stream<Item = Result<Bytes, Fault>> + Unpin> Parser<S> {
     ///
     /// # Errors
     /// As [`Self::next_part`].
-    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+    pub(in crate::http::intake) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
         if matches!(self.state, State::BehindBoundary | State::Ended) {
             return Ok(None);
         }

@@ -4,9 +4,9 @@ use crate::fault::Fault;
 
 /// What the headers of a part say.
 #[derive(Debug, Default, Eq, PartialEq)]
-pub(super) struct PartHeaders {
+pub(in crate::http::intake) struct PartHeaders {
     /// The name of the part; `None` where it has none.
-    pub(super) name: Option<String>,
+    pub(in crate::http::intake) name: Option<String>,
     /// `Content-Transfer-Encoding`.
     pub(super) coding: Option<String>,
 }

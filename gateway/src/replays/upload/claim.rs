@@ -1,0 +1,286 @@
+//! The claim of an upload to its replay.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use faceline_gateway_store::outbox::Lane;
+use faceline_gateway_store::sealed::{OpenedReplay, UnsealedChange, UnsealedRow};
+use faceline_gateway_store::sessions::SessionName;
+use faceline_shared::job::JobId;
+use faceline_shared::replay::metadata::UploadMetadata;
+use tokio::time::{Instant, sleep_until};
+
+use super::identify::is_repeated;
+use crate::fault::Fault;
+use crate::replays::record::{ReplayRecord, ReplayState, SubmittedReplay};
+use crate::replays::rows::{ReplayRow, ReplayWork};
+use crate::replays::service::Replays;
+use crate::request::record::RequestRecord;
+use crate::sessions::Sessions;
+
+/// Without a renewal the claim ends after this time, and another upload may take the replay over.
+const LEASE: Duration = Duration::from_secs(30);
+/// Time between two renewals: two may fail.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
+/// Once the lease has ended without being given back, the object of the upload is deleted after this time. An operation on a store
+/// that began before the end is over by then.
+const ORPHAN_MARGIN: Duration = Duration::from_secs(90);
+/// Attempts of a change that others prevent, or whose outcome is unknown.
+const MAX_ATTEMPTS: u32 = 4;
+
+/// An upload's claim to its replay. It must be renewed, and ends with [`Claim::submit`] or [`Claim::give_back`]; if it is dropped
+/// before, it is given back in the background.
+pub(super) struct Claim {
+    sessions: Arc<Sessions>,
+    pub(super) name: SessionName,
+    record: ReplayRecord,
+    revision: u64,
+    /// The id of the upload, which becomes that of the job.
+    pub(super) job: JobId,
+    object: String,
+    /// When the last renewal began.
+    renewed: Instant,
+    is_open: bool,
+}
+
+/// The result of claiming a replay.
+pub(super) enum Claimed {
+    /// The replay is this upload's.
+    New(Box<Claim>),
+    /// Meanwhile the replay has got this very video.
+    Repeated,
+}
+
+/// What the store says of a claim whose change had no effect, or an unknown one.
+enum Standing {
+    /// The claim is as it was, with this revision.
+    Claimed(u64),
+    /// The upload has been submitted.
+    Submitted,
+    /// The replay is not this upload's any more.
+    Lost,
+}
+
+impl Replays {
+    /// Claims the replay for an upload, which gets the id `job`.
+    ///
+    /// # Errors
+    /// As [`is_repeated`], [`Fault::NotFound`] if the session has ended, and the faults of an unavailable store.
+    pub(super) async fn claim(
+        &self,
+        name: &SessionName,
+        mut replay: OpenedReplay<ReplayRecord>,
+        metadata: &UploadMetadata,
+        job: JobId,
+    ) -> Result<Claimed, Fault> {
+        for _ in 0..MAX_ATTEMPTS {
+            if is_repeated(&replay, metadata)? {
+                return Ok(Claimed::Repeated);
+            }
+            let OpenedReplay { revision, record, .. } = replay;
+            let mut claim = Claim {
+                sessions: Arc::clone(&self.sessions),
+                object: Self::media_key(name.id, job),
+                name: name.clone(),
+                record: ReplayRecord { state: ReplayState::Uploading { upload: job }, ..record },
+                revision,
+                job,
+                renewed: Instant::now(),
+                is_open: true,
+            };
+            if claim.write_lease().await? {
+                return Ok(Claimed::New(Box::new(claim)));
+            }
+            // Somebody else has changed the replay, and has perhaps set other parameters.
+            claim.is_open = false;
+            replay = self.find_awaited(name).await?;
+            let record = &replay.record;
+            if !metadata.is_for(&record.id, record.seed, &record.server_random) {
+                return Err(replaced());
+            }
+        }
+        Err(Fault::UploadInProgress { retry_after: Duration::from_secs(1) })
+    }
+}
+
+impl Claim {
+    /// Key of the upload's object.
+    pub(super) fn object(&self) -> &str {
+        &self.object
+    }
+
+    /// The record of the replay.
+    pub(super) fn record(&self) -> &ReplayRecord {
+        &self.record
+    }
+
+    /// Renews the claim until it is lost.
+    pub(super) async fn keep(&mut self) -> Fault {
+        let mut next = self.renewed + RENEWAL_INTERVAL;
+        loop {
+            sleep_until(next).await;
+            next = Instant::now() + RENEWAL_INTERVAL;
+            if let Err(fault) = self.renew().await {
+                let is_outage = fault.as_busy().is_some();
+                if !is_outage || self.renewed.elapsed() >= LEASE {
+                    return fault;
+                }
+                tracing::warn!(%fault, "the claim of an upload cannot be renewed now");
+            }
+        }
+    }
+
+    async fn renew(&mut self) -> Result<(), Fault> {
+        for _ in 0..MAX_ATTEMPTS {
+            if self.write_lease().await? {
+                return Ok(());
+            }
+            match self.standing().await? {
+                Standing::Claimed(revision) => self.revision = revision,
+                Standing::Submitted | Standing::Lost => return Err(replaced()),
+            }
+        }
+        Err(replaced())
+    }
+
+    /// Makes the upload the video of its replay, and has a worker judge it.
+    ///
+    /// # Errors
+    /// [`Fault::Conflict`] if the claim is lost, [`Fault::NotFound`] if the session has ended, [`Fault::Busy`] if the client keeps as
+    /// much as it may, and the faults of an unavailable store.
+    pub(super) async fn submit(&mut self, submitted: SubmittedReplay) -> Result<(), Fault> {
+        // After the lease the object may be deleted.
+        if self.renewed.elapsed() >= LEASE {
+            self.renew().await?;
+        }
+        let SessionName { client, id: session } = self.name.clone();
+        let judge = ReplayWork::Judge { client, session, job: self.job, published: 0 };
+        let record =
+            ReplayRecord { state: ReplayState::InProgress(Box::new(submitted)), ..self.record.clone() };
+        for attempt in 1..=MAX_ATTEMPTS {
+            match self.write(&record, true, Duration::ZERO, judge.clone(), Duration::ZERO).await {
+                Ok(true) => {
+                    self.is_open = false;
+                    return Ok(());
+                }
+                Ok(false) => (),
+                Err(fault) if fault.row().label == "store_unreachable" && attempt < MAX_ATTEMPTS => {
+                    tokio::time::sleep(faceline_shared::retry::Backoff::REQUEST.delay(attempt)).await;
+                }
+                Err(fault) => return Err(fault),
+            }
+            // The outcome of an earlier attempt, or of a renewal, may be unknown.
+            match self.standing().await {
+                Ok(Standing::Claimed(revision)) => self.revision = revision,
+                Ok(Standing::Submitted) => {
+                    self.is_open = false;
+                    return Ok(());
+                }
+                Ok(Standing::Lost) => return Err(replaced()),
+                Err(fault) if attempt == MAX_ATTEMPTS => return Err(fault),
+                Err(_) => (),
+            }
+        }
+        Err(replaced())
+    }
+
+    /// Gives the replay back: it waits for an upload again. The upload's object is deleted, if it is there.
+    pub(super) async fn give_back(mut self) {
+        self.give_back_now().await;
+    }
+
+    async fn give_back_now(&mut self) {
+        self.is_open = false;
+        let record = ReplayRecord { state: ReplayState::Initialized, ..self.record.clone() };
+        for _ in 0..MAX_ATTEMPTS {
+            let delete = ReplayWork::DeleteMedia { object: self.object.clone() };
+            match self.write(&record, false, Duration::ZERO, delete, Duration::ZERO).await {
+                Ok(true) => return,
+                Ok(false) => (),
+                Err(fault) => {
+                    tracing::warn!(%fault, session = super::log_name(&self.name), "the claim of an upload ends with its lease");
+                    return;
+                }
+            }
+            match self.standing().await {
+                Ok(Standing::Claimed(revision)) => self.revision = revision,
+                Ok(Standing::Submitted | Standing::Lost) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Writes the claim with a new lease. False if the replay has another revision.
+    async fn write_lease(&mut self) -> Result<bool, Fault> {
+        let began = Instant::now();
+        let delete = ReplayWork::DeleteMedia { object: self.object.clone() };
+        let written = self.write(&self.record.clone(), false, LEASE, delete, LEASE + ORPHAN_MARGIN).await?;
+        if written {
+            self.renewed = began;
+        }
+        Ok(written)
+    }
+
+    /// Writes a record and the row that watches over the upload. The row has the job's id, so each write replaces it: as long as
+    /// the upload goes on, it is to delete what is left of it; in the end it has the job judged.
+    async fn write(
+        &mut self,
+        record: &ReplayRecord,
+        in_progress: bool,
+        lease: Duration,
+        work: ReplayWork,
+        due_in: Duration,
+    ) -> Result<bool, Fault> {
+        let row = UnsealedRow { id: self.job, payload: ReplayRow::Work(work), due_in };
+        let change = UnsealedChange {
+            expected: self.revision,
+            record,
+            in_progress,
+            upload_within: None,
+            lease,
+            rows: vec![(Lane::Replays, row)],
+        };
+        let written = self.sessions.change_replay(&self.name, &change).await?;
+        if written {
+            self.revision += 1;
+        }
+        Ok(written)
+    }
+
+    async fn standing(&self) -> Result<Standing, Fault> {
+        let Some(found) = self.sessions.replay::<ReplayRecord>(&self.name).await? else {
+            return Ok(Standing::Lost);
+        };
+        Ok(match &found.record.state {
+            ReplayState::Uploading { upload } if *upload == self.job => Standing::Claimed(found.revision),
+            ReplayState::InProgress(submitted) if submitted.job == self.job => Standing::Submitted,
+            ReplayState::Ended(ended) if ended.job == Some(self.job) => Standing::Submitted,
+            _ => Standing::Lost,
+        })
+    }
+}
+
+fn replaced() -> Fault {
+    Fault::Conflict("Another upload, or new liveness parameters, have taken the place of this upload".into())
+}
+
+impl Drop for Claim {
+    /// The caller has left in mid-upload.
+    fn drop(&mut self) {
+        if !self.is_open {
+            return;
+        }
+        self.is_open = false;
+        let mut claim = Self {
+            sessions: Arc::clone(&self.sessions),
+            name: self.name.clone(),
+            record: self.record.clone(),
+            object: self.object.clone(),
+            is_open: false,
+            ..*self
+        };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            // What follows belongs to no request.
+            runtime.spawn(RequestRecord::default().scope(async move { claim.give_back_now().await }));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Which replay an upload is for, and whether that replay waits for it.
+
+use faceline_gateway_store::sealed::OpenedReplay;
+use faceline_gateway_store::sessions::SessionName;
+use faceline_shared::replay::jwe::MAX_JWE_BYTES;
+use faceline_shared::replay::metadata::UploadMetadata;
+
+use crate::fault::Fault;
+use crate::replays::record::{ReplayRecord, ReplayState};
+use crate::replays::service::Replays;
+use crate::sessions::Entered;
+
+/// A replay for which an upload is on its way.
+pub(crate) struct AwaitedUpload {
+    pub(super) name: SessionName,
+    /// Notices the end of the session.
+    pub(super) entered: Entered,
+    pub(super) replay: OpenedReplay<ReplayRecord>,
+}
+
+/// An upload whose metadata was read.
+pub(crate) struct IdentifiedUpload {
+    pub(super) awaited: AwaitedUpload,
+    pub(super) metadata: UploadMetadata,
+}
+
+/// What the metadata says of an upload.
+pub(crate) enum Identity {
+    /// The replay waits for it.
+    New(Box<IdentifiedUpload>),
+    /// The replay has this very video.
+    Repeated,
+}
+
+/// The one error for metadata that does not open, and for metadata that opens and belongs to another replay: a difference would tell
+/// an attacker what a stolen upload is for.
+fn not_for_this_replay() -> Fault {
+    Fault::Invalid("`metadata` does not open, or is not for this replay".into())
+}
+
+fn too_late() -> Fault {
+    Fault::Conflict("The time for the upload is over".into())
+}
+
+impl Replays {
+    /// The replay of a session, if an upload may be for it.
+    ///
+    /// # Errors
+    /// [`Fault::NotFound`] if there is no session, or it has no replay; [`Fault::Conflict`] if the time for the upload is over; and
+    /// the faults of an unavailable store.
+    pub(crate) async fn awaited_upload(&self, name: &SessionName) -> Result<AwaitedUpload, Fault> {
+        let entered = self.sessions.enter(name).await?;
+        let replay = self.find_awaited(name).await?;
+        Ok(AwaitedUpload { name: name.clone(), entered, replay })
+    }
+
+    /// As [`Replays::awaited_upload`].
+    pub(super) async fn find_awaited(&self, name: &SessionName) -> Result<OpenedReplay<ReplayRecord>, Fault> {
+        let found = self.sessions.replay(name).await?;
+        let replay: OpenedReplay<ReplayRecord> = found
+            .ok_or_else(|| Fault::NotFound("The session has no liveness parameters to upload for".into()))?;
+        let is_late = match &replay.record.state {
+            ReplayState::Initialized => replay.upload_left.is_zero(),
+            // An upload that began in time may go on. Whether this one may is decided when it claims the replay.
+            ReplayState::Uploading { .. } => replay.upload_left.is_zero() && replay.lease_left.is_zero(),
+            ReplayState::InProgress(_) => false,
+            ReplayState::Ended(ended) => ended.media_digest.is_none(),
+        };
+        if is_late {
+            return Err(too_late());
+        }
+        Ok(replay)
+    }
+
+    /// Reads the metadata of an upload.
+    ///
+    /// # Errors
+    /// [`Fault::Invalid`] if it does not open, is not for this replay, or is not of its form; [`Fault::TooLarge`] for media above the
+    /// limit; [`Fault::UploadInProgress`] while another upload runs; [`Fault::Conflict`] if the replay has another video.
+    pub(crate) fn identify_upload(&self, awaited: AwaitedUpload, metadata: &[u8]) -> Result<Identity, Fault> {
+        let text = std::str::from_utf8(metadata).unwrap_or_default().trim_ascii();
+        debug_assert!(metadata.len() <= MAX_JWE_BYTES, "the part has this limit");
+        let plain = self.recipients.open(text).map_err(|_| not_for_this_replay())?;
+        let parsed = UploadMetadata::parse(&plain);
+        let record = &awaited.replay.record;
+        let is_for_this =
+            |metadata: &UploadMetadata| metadata.is_for(&record.id, record.seed, &record.server_random);
+        if parsed.as_ref().is_ok_and(|metadata| !is_for_this(metadata)) {
+            return Err(not_for_this_replay());
+        }
+        let metadata = parsed.map_err(|error| Fault::Invalid(error.to_string()))?;
+        let limit = self.settings.replay.media_bytes;
+        if metadata.media_length > limit {
+            let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+            return Err(Fault::TooLarge { limit, place: " in `media`".into() });
+        }
+        if metadata.events.iter().any(|event| event.challenge >= record.challenge_count) {
+            let message = "the metadata's `events` names a challenge that the replay does not have";
+            return Err(Fault::Invalid(message.into()));
+        }
+        Ok(if is_repeated(&awaited.replay, &metadata)? {
+            Identity::Repeated
+        } else {
+            Identity::New(Box::new(IdentifiedUpload { awaited, metadata }))
+        })
+    }
+}
+
+/// Whether a replay has the announced video.
+///
+/// # Errors
+/// [`Fault::UploadInProgress`] while another upload runs, [`Fault::Conflict`] if the replay has another video or its time is over.
+pub(super) fn is_repeated(
+    replay: &OpenedReplay<ReplayRecord>,
+    metadata: &UploadMetadata,
+) -> Result<bool, Fault> {
+    let OpenedReplay { record, upload_left, lease_left, .. } = replay;
+    let present = match &record.state {
+        ReplayState::Uploading { .. } if !lease_left.is_zero() => {
+            return Err(Fault::UploadInProgress { retry_after: *lease_left });
+        }
+        ReplayState::Initialized | ReplayState::Uploading { .. } => {
+            return if upload_left.is_zero() { Err(too_late()) } else { Ok(false) };
+        }
+        ReplayState::InProgress(submitted) => Some(submitted.media_digest),
+        ReplayState::Ended(ended) => ended.media_digest,
+    };
+    if present == Some(metadata.media_digest) {
+        return Ok(true);
+    }
+    Err(Fault::Conflict("The replay has another video already".into()))
+}

@@ -1,0 +1,98 @@
+//! The upload of a replay's video.
+//!
+//! The gateway reads the metadata, which is encrypted for it, and streams the media as it is, encrypted for the workers' eyes only,
+//! into the object store. A claim keeps other uploads of the same replay away: a lease in the store, so a gateway that dies in
+//! mid-upload blocks nobody for long. What was uploaded counts only once its length and digest are right; then one operation of
+//! the store makes it the replay's video and writes the row of the outbox that has a worker judge it.
+
+mod capacity;
+mod claim;
+mod identify;
+mod media;
+mod metrics;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use faceline_gateway_store::sessions::SessionName;
+use faceline_shared::job::JobId;
+use faceline_shared::settings::Settings;
+use faceline_shared::telemetry::Metrics;
+
+use self::capacity::JudgingCapacity;
+use self::claim::Claimed;
+pub(crate) use self::identify::{AwaitedUpload, IdentifiedUpload, Identity};
+pub(crate) use self::media::MediaSource;
+use self::metrics::UploadMetrics;
+pub(crate) use self::metrics::{CountedUpload, UploadOutcome};
+use super::service::Replays;
+use crate::accounts::Caller;
+use crate::admission::{UploadPlace, UploadRoom};
+use crate::fault::Fault;
+
+/// What all uploads of a gateway share.
+pub(super) struct Uploads {
+    room: Arc<UploadRoom>,
+    capacity: JudgingCapacity,
+    metrics: UploadMetrics,
+}
+
+impl Uploads {
+    pub(super) fn new(settings: &Settings, metrics: &Metrics) -> Self {
+        let room = UploadRoom::new(settings.replay.uploads, settings.limits.client_share);
+        let capacity = JudgingCapacity::new(settings.replay.deadline);
+        Self { room, capacity, metrics: UploadMetrics::new(metrics) }
+    }
+}
+
+impl Replays {
+    /// Counts an upload with its outcome.
+    pub(crate) fn count_upload(&self) -> CountedUpload {
+        self.uploads.metrics.count()
+    }
+
+    /// A place for an upload of `caller`, if the workers can judge one more video in time.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`] with the time after which there will be room, up to 300 s.
+    pub(crate) async fn admit_upload(&self, caller: &Caller) -> Result<UploadPlace, Fault> {
+        let Uploads { room, capacity, .. } = &self.uploads;
+        // Uploads in progress are not in the queue yet.
+        capacity.check(self.sessions.broker(), room.taken()).await?;
+        room.enter(&caller.client)
+    }
+
+    /// Learns how long a worker took for a replay.
+    pub(crate) fn note_judged(&self, service: Duration) {
+        self.uploads.capacity.note(service);
+    }
+
+    /// Receives the media of an upload, and hands it to the workers. `job` becomes the id of the job.
+    ///
+    /// # Errors
+    /// [`Fault::UploadInProgress`] and [`Fault::Conflict`] if another upload was faster, [`Fault::Invalid`] if the media has another
+    /// length or digest than announced, [`Fault::NotFound`] if the session ends, the faults of `media`, and those of an unavailable
+    /// store.
+    pub(crate) async fn receive_upload(
+        self: &Arc<Self>,
+        upload: IdentifiedUpload,
+        media: &mut impl MediaSource,
+        job: JobId,
+        traceparent: &str,
+    ) -> Result<UploadOutcome, Fault> {
+        let IdentifiedUpload { awaited: AwaitedUpload { name, entered, replay }, metadata } = upload;
+        let receive = async {
+            match self.claim(&name, replay, &metadata, job).await? {
+                Claimed::New(claim) => media::receive(self, *claim, &metadata, media, traceparent).await?,
+                Claimed::Repeated => return Ok(UploadOutcome::Repeated),
+            }
+            Ok(UploadOutcome::Accepted)
+        };
+        entered.run(receive).await
+    }
+}
+
+/// The session that an upload is for, in log lines.
+fn log_name(name: &SessionName) -> tracing::field::DisplayValue<uuid::Uuid> {
+    tracing::field::display(name.id)
+}

@@ -1,0 +1,112 @@
+//! `faceline-loadtest capture …`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use faceline_shared::replay::LivenessType;
+use faceline_shared::replay::metadata::ShownChallenge;
+use serde_json::json;
+
+use super::{Capture, CaptureClient, PinnedKeys, Recording, capture};
+
+/// Play a video file through the whole flow of a replay, and print its status
+#[derive(Clone, Debug, clap::Args)]
+pub struct CaptureCommand {
+    /// Address of the service, such as http://127.0.0.1:8080
+    #[arg(long)]
+    url: String,
+    /// The API key
+    #[arg(long, default_value = "demo")]
+    apikey: String,
+    /// The video or picture
+    #[arg(long)]
+    video: PathBuf,
+    /// Its media type; by the file's name if absent
+    #[arg(long)]
+    content_type: Option<String>,
+    /// `LIVENESS_ACTIVE`, `LIVENESS_PASSIVE` or `LIVENESS_PASSIVE_VIDEO`
+    #[arg(long = "type", default_value = "LIVENESS_PASSIVE_VIDEO", value_parser = liveness)]
+    liveness: LivenessType,
+    /// LOW, MEDIUM or HIGH
+    #[arg(long)]
+    level: Option<String>,
+    /// Number of challenges
+    #[arg(long)]
+    challenges: Option<u8>,
+    /// Time at which a challenge was shown, in milliseconds from the first frame; once for each challenge
+    #[arg(long)]
+    shown_at: Vec<u64>,
+    /// The pictures are mirrored
+    #[arg(long)]
+    mirrored: bool,
+    /// The status contains the best image
+    #[arg(long)]
+    image: bool,
+    /// Where the service tells of the end
+    #[arg(long)]
+    callback_url: Option<String>,
+    /// File with the JWK, or JWK set, that signs answers. Without it the keys are believed that the service publishes
+    #[arg(long)]
+    pinned_jwk: Option<PathBuf>,
+    /// Seconds from the upload to the end
+    #[arg(long, default_value_t = 300)]
+    timeout: u64,
+}
+
+impl CaptureCommand {
+    /// Executes the command.
+    ///
+    /// # Errors
+    /// As [`capture`], or a file cannot be read.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let client = CaptureClient::new(&self.url, &self.apikey);
+        let keys = match &self.pinned_jwk {
+            Some(path) => PinnedKeys::parse(&read(path)?)?,
+            None => client.published_keys().await?,
+        };
+        let content_type = self.content_type.clone().unwrap_or_else(|| content_type(&self.video).to_owned());
+        let shown = |(challenge, &shown_at): (usize, _)| {
+            Ok(ShownChallenge { challenge: u8::try_from(challenge)?, shown_at })
+        };
+        let recording = Recording {
+            mirrored: self.mirrored,
+            events: self.shown_at.iter().enumerate().map(shown).collect::<anyhow::Result<_>>()?,
+            ..Recording::of(read(&self.video)?, &content_type)
+        };
+        let session = self.callback_url.as_ref().map_or(json!({}), |url| json!({"callbackURL": url}));
+        let wanted = Capture {
+            level: self.level,
+            challenges: self.challenges,
+            returns_image: self.image,
+            session,
+            timeout: Duration::from_secs(self.timeout),
+            ..Capture::new(self.liveness, recording)
+        };
+        let captured = capture(&client, &keys, &wanted).await?;
+        writeln!(std::io::stdout(), "{}", captured.status)?;
+        Ok(())
+    }
+}
+
+fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| path.display().to_string())
+}
+
+fn liveness(name: &str) -> Result<LivenessType, String> {
+    let all = [LivenessType::Active, LivenessType::Passive, LivenessType::PassiveVideo];
+    all.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| "no type of liveness".into())
+}
+
+fn content_type(path: &std::path::Path) -> &'static str {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    match extension.to_ascii_lowercase().as_str() {
+        "webm" => "video/webm",
+        "mkv" => "video/x-matroska",
+        "mov" => "video/quicktime",
+        "jpg" | "jpeg" => "image/jpeg",
+        "png" => "image/png",
+        _ => "video/mp4",
+    }
+}
