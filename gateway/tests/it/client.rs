@@ -11,7 +11,10 @@ use tokio::net::TcpStream;
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// In lower case.
     head: String,
+    /// As it came.
+    raw_head: String,
     pub(crate) body: String,
 }
 
@@ -22,6 +25,7 @@ impl Answer {
         Self {
             status: head.split(' ').nth(1).unwrap().parse().unwrap(),
             head: head.to_ascii_lowercase(),
+            raw_head: head.to_owned(),
             body: body.to_owned(),
         }
     }
@@ -32,6 +36,12 @@ impl Answer {
             .filter_map(|line| line.split_once(": "))
             .find(|(known, _)| *known == name)
             .map(|(_, value)| value)
+    }
+
+    /// A header in the case in which it came.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        let headers = self.raw_head.lines().filter_map(|line| line.split_once(": "));
+        headers.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod bws;
+mod capture_tokens;
 mod client;
 mod client_bounds;
 mod connections;
@@ -25,6 +26,8 @@ mod operations;
 mod pictures;
 mod refusals;
 mod refused_bodies;
+mod replay_cleanup;
+mod replay_records;
 mod replays;
 mod sealed_facts;
 mod server;
@@ -32,8 +35,10 @@ mod signatures;
 mod signed;
 mod stores;
 mod tls;
+mod upload;
 mod url_input;
 mod usage;
 mod usage_facts;
 mod usage_outage;
+mod web_capture;
 mod workers;

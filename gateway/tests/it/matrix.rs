@@ -71,6 +71,18 @@ const fn row(
     Row { operation, access: Access::Permission(permission), tried: Tried::Probes(probes), right, of }
 }
 
+/// A call that devices may make, too.
+const fn device(
+    operation: &'static Operation,
+    permission: Permission,
+    probes: &'static [&'static str],
+) -> Row {
+    Row {
+        access: Access::PermissionOrCaptureToken(permission),
+        ..row(operation, permission, probes, 200, Of::Session)
+    }
+}
+
 const fn bws(operation: &'static Operation, permission: Permission, tried: Tried, right: u16) -> Row {
     Row { operation, access: Access::Permission(permission), tried, right, of: Of::Nobody }
 }
@@ -109,6 +121,27 @@ static ROWS: &[Row] = &[
     row(&operations::DELETE_SESSION_FACE, Permission::FacesDelete, &["DeleteFace"], 204, Of::Face),
     row(&operations::GET_SESSION_FACE_IMAGE, Permission::FacesRead, &["GetFaceImage"], 200, Of::Face),
     row(&operations::GET_SESSION_MATCHES, Permission::Match, &["GetMatches"], 200, Of::Face),
+    row(&operations::INIT_REPLAY, Permission::ReplaysCreate, &["InitLivenessParameters"], 200, Of::Session),
+    device(&operations::GET_REPLAY_PARAMETERS, Permission::ReplaysRead, &["GetLivenessParameters"]),
+    device(&operations::GET_REPLAY_STATUS, Permission::ReplaysRead, &["GetReplayStatus"]),
+    device(&operations::GET_REPLAY_STATUS_V2, Permission::ReplaysRead, &["GetReplayStatusV2"]),
+    row(&operations::INIT_WEB_CAPTURE, Permission::ReplaysCreate, &["InitLivenessSession"], 201, Of::Nobody),
+    row(
+        &operations::GET_CHALLENGE_RESULT,
+        Permission::ReplaysRead,
+        &["GetChallengeResult"],
+        200,
+        Of::Session,
+    ),
+    row(
+        &operations::GET_CHALLENGE_RESULT_OF_MODE,
+        Permission::ReplaysRead,
+        &["GetChallengeResultOfMode"],
+        200,
+        Of::Session,
+    ),
+    public(&operations::VIDEO_CAPABILITIES),
+    public(&operations::VIDEO_CAPABILITIES_UNVERSIONED),
     row(&operations::FACE_LIVENESS, Permission::LivenessDetect, &["FaceLiveness"], 200, Of::Nobody),
     // Those of BWS have requests of their own.
     bws(&operations::LIVENESS_DETECTION, Permission::LivenessDetect, Tried::BwsRest, 200),
@@ -194,6 +227,8 @@ struct Stock {
     session: Uuid,
     face: Uuid,
     json: String,
+    /// The capture token of the session's replay.
+    token: String,
 }
 
 impl Stock {
@@ -205,9 +240,12 @@ impl Stock {
         let headers = [("apikey", key), ("Content-Type", "application/json")];
         let line = "POST /bioserver-app/v2/bio-sessions";
         let created = send(gateway.address, line, &headers, br#"{"imageStorageEnabled":true}"#).await;
-        let mut stock = Self { session: id(&created), face: Uuid::nil(), json: String::new() };
+        let mut stock =
+            Self { session: id(&created), face: Uuid::nil(), json: String::new(), token: String::new() };
         stock.face = id(&stock.probe("CreateFaceFromImage").send(gateway, Some(key)).await);
         stock.json = stock.probe("GetFace").send(gateway, Some(key)).await.body;
+        let begun = stock.probe("InitLivenessParameters").send(gateway, Some(key)).await;
+        stock.token = begun.value("X-Capture-Token").unwrap().to_owned();
         stock
     }
 
@@ -215,14 +253,16 @@ impl Stock {
         let all = probes::direct(&self.json)
             .into_iter()
             .chain(probes::within(self.session, self.face, &self.json))
-            .chain([probes::create_session(), probes::capabilities(), probes::face_liveness()]);
+            .chain(probes::web_capture(self.session))
+            .chain([probes::create_session(), probes::capabilities(), probes::face_liveness()])
+            .chain([probes::init_web_capture()]);
         all.into_iter().find(|probe| probe.operation == name).unwrap()
     }
 
     /// All that its owner sees of it.
     async fn seen(&self, gateway: &Gateway, key: &str) -> Vec<(u16, String)> {
         let mut seen = Vec::new();
-        for name in ["GetBioSession", "GetFaces", "GetFace", "GetFaceImage"] {
+        for name in ["GetBioSession", "GetFaces", "GetFace", "GetFaceImage", "GetLivenessParameters"] {
             let answer = self.probe(name).send(gateway, Some(key)).await;
             seen.push((answer.status, answer.body));
         }
@@ -246,6 +286,13 @@ async fn try_all(stores: Stores) {
             (Access::Permission(permission), Tried::Probes(names)) => {
                 for name in *names {
                     try_probe(&gateway, operation, *permission, name, *right, *of).await;
+                    try_token(&gateway, name, 401).await;
+                }
+            }
+            (Access::PermissionOrCaptureToken(permission), Tried::Probes(names)) => {
+                for name in *names {
+                    try_probe(&gateway, operation, *permission, name, *right, *of).await;
+                    try_token(&gateway, name, *right).await;
                 }
             }
             (Access::Permission(permission), Tried::BwsRest) => {
@@ -292,7 +339,8 @@ async fn try_probe(
     }
     if of == Of::Face {
         // The face of one client under the session of another, from both sides.
-        let mixed = Stock { session: others.session, face: own.face, json: own.json.clone() };
+        let mixed =
+            Stock { session: others.session, token: String::new(), face: own.face, json: own.json.clone() };
         for (key, message) in [("other", "Face not found"), ("all", "Session not found")] {
             let crossed = mixed.probe(name).send(gateway, Some(key)).await;
             assert_eq!(crossed.error(), (404, message.into()), "{name} with {key}");
@@ -313,9 +361,31 @@ async fn try_probe(
     }
 }
 
+/// Tries a request with the capture token of its own session, and with others. Only the own one may open it.
+async fn try_token(gateway: &Gateway, name: &str, right: u16) {
+    let (own, others) = (Stock::of(gateway, "all").await, Stock::of(gateway, "other").await);
+    let same_client = Stock::of(gateway, "all").await;
+    let probe = own.probe(name);
+    for (token, status) in [
+        (own.token.as_str(), right),
+        (others.token.as_str(), 401),
+        (same_client.token.as_str(), 401),
+        ("all", 401),
+        ("", 401),
+    ] {
+        let answer = probe.send_with_token(gateway, token).await;
+        assert_eq!(answer.status, status, "{name} with {token}: {answer:?}");
+    }
+    // A new replay makes the token of the one before invalid.
+    let again = own.probe("InitLivenessParameters").send(gateway, Some("all")).await;
+    assert_eq!(again.status, 200);
+    assert_eq!(probe.send_with_token(gateway, &own.token).await.status, 401, "{name}");
+}
+
 /// Whether a request is one for this operation.
 fn is_of(probe: &Probe, operation: &Operation) -> bool {
     let (method, path) = probe.line.split_once(' ').unwrap();
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
     let (path, pattern) = (path.split('/'), operation.path.split('/'));
     method == operation.method.as_str()
         && path.clone().count() == pattern.clone().count()

@@ -21,6 +21,15 @@ pub(crate) fn assert_signed(gateway: &Gateway, body: &str) {
     assert!(count > 0 && rest.trim_end_matches(']').is_empty(), "{body}");
 }
 
+/// As [`assert_signed`] for one object whose signature does not contain the rest of the object.
+pub(crate) fn assert_signed_detached(gateway: &Gateway, body: &str) {
+    let (unsigned, jws) = body.split_once(",\"signature\":\"").unwrap();
+    let (header, signature) = jws.strip_suffix("\"}").unwrap().split_once("..").unwrap();
+    let payload = format!("{unsigned}}}");
+    let encoded = URL_SAFE_NO_PAD.encode_to_string(&payload);
+    verify(gateway, &payload, &format!("{header}.{encoded}.{signature}"));
+}
+
 fn verify(gateway: &Gateway, payload: &str, jws: &str) {
     let decode = |text: &str| URL_SAFE_NO_PAD.decode_to_vec(text).unwrap();
     let (signed, signature) = jws.rsplit_once('.').unwrap();

@@ -17,7 +17,7 @@ async fn gateway(workers: std::sync::Arc<Workers>) -> Gateway {
 }
 
 /// The record of the request `id`, once it is in the object store.
-async fn record_of(gateway: &Gateway, id: &str) -> UsageRecord {
+pub(crate) async fn record_of(gateway: &Gateway, id: &str) -> UsageRecord {
     let found = std::sync::Mutex::new(Vec::new());
     gateway
         .until(async || {

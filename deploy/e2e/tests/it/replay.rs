@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use faceline_loadtest::capture::{Capture, CaptureClient, PinnedKeys, Recording, UploadAnswer, capture, seal};
+use faceline_loadtest::capture::{
+    Capture, CaptureClient, PinnedKeys, Recording, UploadAnswer, capture, seal,
+};
 use faceline_shared::replay::LivenessType;
 use faceline_shared::testkit::{RabbitMq, Redis, S3};
 use serde_json::{Value, json};
@@ -16,11 +18,8 @@ use crate::process::{ExclusiveRun, Process};
 use crate::sessions::in_turn;
 
 /// Callbacks reach this machine, and a job that is lost is noticed soon.
-const SETTINGS: [(&str, &str); 3] = [
-    ("callbacks.allowed_networks", "127.0.0.0/8"),
-    ("replay.deadline", "60s"),
-    ("inference.sessions", "1"),
-];
+const SETTINGS: [(&str, &str); 3] =
+    [("callbacks.allowed_networks", "127.0.0.0/8"), ("replay.deadline", "60s"), ("inference.sessions", "1")];
 /// The workers of these tests are slow builds.
 const TIMEOUT: Duration = Duration::from_mins(4);
 

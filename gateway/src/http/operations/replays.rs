@@ -35,7 +35,7 @@ pub static INIT_REPLAY: Operation = Operation {
         summary: "Set the parameters of a session's replay",
         details: "They replace any earlier ones, unless a video is being judged (409).",
         success: Success::NewReplay(name::REPLAY_PARAMETERS),
-        refusals: &[400, 401, 403, 404, 409, 413, 429, 503],
+        refusals: &[400, 401, 403, 404, 413, 429, 503],
     }),
 };
 

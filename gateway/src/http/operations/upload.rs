@@ -17,7 +17,7 @@ pub static UPLOAD_REPLAY: Operation = Operation {
     is_idempotent: false,
     body: Body::Upload,
     description: Some(Description {
-        tag: Tag::Sessions,
+        tag: Tag::Replays,
         summary: "Upload the video of a replay",
         details: "The page about capture clients describes both parts to the byte. The same upload again gets the same answer.",
         success: Success::Accepted,

@@ -17,37 +17,44 @@ contract! {
         ("CreateFaceFromImage", 401), ("CreateDirectFaceFromImage", 401), ("CreateFaceFromJson", 401), ("GetFace", 401),
         ("GetFaceImage", 401), ("GetFaces", 401), ("DeleteFace", 401), ("DeleteFaces", 401), ("GetMatches", 401),
         ("ImagesMatch", 401), ("Match", 401), ("CreateDirectAgeFromImage", 401),
+        ("InitLivenessParameters", 401), ("GetLivenessParameters", 401), ("GetReplayStatusV2", 401), ("GetReplayStatus", 401),
     ];
     a_key_does_no_more_than_it_may: [
         ("GetCapabilities", 403), ("CreateBioSession", 403), ("GetBioSession", 403), ("DeleteBioSession", 403),
         ("CreateFaceFromImage", 403), ("CreateDirectFaceFromImage", 403), ("CreateFaceFromJson", 403), ("GetFace", 403),
         ("GetFaceImage", 403), ("GetFaces", 403), ("DeleteFace", 403), ("DeleteFaces", 403), ("GetMatches", 403),
         ("ImagesMatch", 403), ("Match", 403), ("CreateDirectAgeFromImage", 403),
+        ("InitLivenessParameters", 403), ("GetLivenessParameters", 403), ("GetReplayStatusV2", 403), ("GetReplayStatus", 403),
     ];
     what_belongs_to_another_client_is_not_there: [
         ("GetBioSession", 404), ("DeleteBioSession", 404), ("CreateFaceFromImage", 404), ("CreateFaceFromJson", 404),
         ("GetFace", 404), ("GetFaceImage", 404), ("GetFaces", 404), ("DeleteFace", 404), ("DeleteFaces", 404),
         ("GetMatches", 404),
+        ("InitLivenessParameters", 404), ("GetLivenessParameters", 404), ("GetReplayStatusV2", 404), ("GetReplayStatus", 404),
     ];
     what_was_never_there_is_not_found: [
         ("GetBioSession", 404), ("DeleteBioSession", 404), ("CreateFaceFromImage", 404), ("CreateFaceFromJson", 404),
         ("GetFace", 404), ("GetFaceImage", 404), ("GetFaces", 404), ("DeleteFace", 404), ("DeleteFaces", 404),
         ("GetMatches", 404),
+        ("InitLivenessParameters", 404), ("GetLivenessParameters", 404), ("GetReplayStatusV2", 404), ("GetReplayStatus", 404),
     ];
     a_path_that_is_no_text_is_refused: [
         ("GetBioSession", 400), ("CreateFaceFromImage", 400), ("CreateFaceFromJson", 400), ("GetFace", 400),
         ("GetFaceImage", 400), ("GetFaces", 400), ("DeleteFace", 400), ("DeleteFaces", 400), ("GetMatches", 400),
+        ("InitLivenessParameters", 400), ("GetLivenessParameters", 400), ("GetReplayStatusV2", 400), ("GetReplayStatus", 400),
     ];
     a_record_whose_key_was_dropped_is_an_internal_error: [
         ("GetBioSession", 500), ("DeleteBioSession", 500), ("CreateFaceFromImage", 500), ("CreateFaceFromJson", 500),
         ("GetFace", 500), ("GetFaceImage", 500), ("GetFaces", 500), ("DeleteFace", 500), ("DeleteFaces", 500),
         ("GetMatches", 500),
+        ("InitLivenessParameters", 500), ("GetLivenessParameters", 500), ("GetReplayStatusV2", 500), ("GetReplayStatus", 500),
     ];
     a_store_that_is_broken_is_an_internal_error: [("CreateBioSession", 500), ("GetBioSession", 500)];
     a_store_that_is_away_is_waited_for: [
         ("CreateBioSession", 503), ("GetBioSession", 503), ("DeleteBioSession", 503), ("CreateFaceFromImage", 503),
         ("CreateFaceFromJson", 503), ("GetFace", 503), ("GetFaceImage", 503), ("GetFaces", 503), ("DeleteFace", 503),
         ("DeleteFaces", 503), ("GetMatches", 503),
+        ("InitLivenessParameters", 503), ("GetLivenessParameters", 503), ("GetReplayStatusV2", 503), ("GetReplayStatus", 503),
     ];
 }
 
@@ -64,6 +71,8 @@ async fn with_accounts(stores: Stores) -> Gateway {
         "sessions:create",
         "sessions:read",
         "sessions:delete",
+        "replays:create",
+        "replays:read",
     ];
     let key = |id: &str, permissions: &[&str]| {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, id.as_bytes());
@@ -151,6 +160,8 @@ async fn a_key_does_no_more_than_it_may() {
             "GetFace" | "GetFaces" | "GetFaceImage" => "faces:read",
             "DeleteFace" | "DeleteFaces" => "faces:delete",
             "CreateDirectAgeFromImage" => "ages:create",
+            "InitLivenessParameters" => "replays:create",
+            "GetLivenessParameters" | "GetReplayStatus" | "GetReplayStatusV2" => "replays:read",
             _ => "match",
         };
         let answer = probe.send(&gateway, Some("nothing")).await;

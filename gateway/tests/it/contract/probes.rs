@@ -57,6 +57,13 @@ impl Probe {
         send(gateway.address, &self.line, &headers, &self.body).await
     }
 
+    /// Sends it with a capture token and no key.
+    pub(crate) async fn send_with_token(&self, gateway: &Gateway, token: &str) -> Answer {
+        let mut headers = vec![("X-Capture-Token", token)];
+        headers.extend(self.content_type.map(|kind| ("Content-Type", kind)));
+        send(gateway.address, &self.line, &headers, &self.body).await
+    }
+
     /// Status of an error in the form of the probe's family.
     pub(crate) fn refused(&self, answer: &Answer) -> u16 {
         match self.credential {
@@ -111,10 +118,30 @@ pub(crate) fn within(session: Uuid, face: Uuid, json: &str) -> Vec<Probe> {
         Probe::new("GetFace", at("GET", &format!("/faces/{face}"))),
         Probe::new("GetFaceImage", at("GET", &format!("/faces/{face}/image"))),
         Probe::new("GetMatches", at("GET", &format!("/faces/{face}/matches"))),
+        Probe::json("InitLivenessParameters", at("POST", "/init-liveness-parameters"), PASSIVE_VIDEO),
+        Probe::new("GetLivenessParameters", at("GET", "/liveness-parameters")),
+        Probe::new("GetReplayStatusV2", at("GET", "/replay-liveness-metadata")),
+        Probe::new("GetReplayStatus", at("GET", "/replay-liveness-metadata").replace("/v2/", "/v3/")),
         Probe::new("DeleteFace", at("DELETE", &format!("/faces/{face}"))),
         Probe::new("DeleteFaces", at("DELETE", "/faces")),
         Probe::new("DeleteBioSession", at("DELETE", "")),
     ]
+}
+
+/// The parameters of a replay.
+const PASSIVE_VIDEO: &str = r#"[{"type":"LIVENESS_PASSIVE_VIDEO"}]"#;
+
+/// The requests of web capture that belong to a session with a replay.
+pub(crate) fn web_capture(session: Uuid) -> Vec<Probe> {
+    let result = format!("GET /bioserver-app/v2/bio-sessions/{session}/liveness-challenge-result");
+    let of_mode = format!("{result}/LIVENESS_PASSIVE_VIDEO/HIGH?numberOfChallenge=2");
+    vec![Probe::new("GetChallengeResult", result), Probe::new("GetChallengeResultOfMode", of_mode)]
+}
+
+/// The request that creates a session of web capture.
+pub(crate) fn init_web_capture() -> Probe {
+    let line = "POST /video-server/init-liveness-session".to_owned();
+    Probe::json("InitLivenessSession", line, r#"{"livenessMode":"LIVENESS_PASSIVE_VIDEO"}"#)
 }
 
 /// The request that creates a session.

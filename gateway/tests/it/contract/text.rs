@@ -1,5 +1,4 @@
-//! The specification of Biometric Services, operation by operation: statuses, members of requests and answers, and headers. Replay is not
-//! implemented yet.
+//! The specification of Biometric Services, operation by operation: statuses, members of requests and answers, and headers.
 
 /// An operation, under its name in the specification.
 pub(crate) struct Operation {
@@ -184,6 +183,50 @@ pub(crate) const OPERATIONS: &[Operation] = &[
             "falseAcceptanceRate",
             "created",
             "signature",
+        ],
+    },
+    Operation {
+        name: "InitLivenessParameters",
+        route: "POST /bioserver-app/v2/bio-sessions/{bioSessionId}/init-liveness-parameters",
+        statuses: &[200, 400, 401, 403, 404, 500],
+        fields: &[
+            "type",
+            "securityLevel",
+            "nbChallenge",
+            "imageRetrievalDisabled",
+            "id",
+            "seed",
+            "certificates",
+            "serverRandom",
+            "signature",
+        ],
+    },
+    Operation {
+        name: "GetLivenessParameters",
+        route: "GET /bioserver-app/v2/bio-sessions/{bioSessionId}/liveness-parameters",
+        statuses: &[200, 401, 403, 404],
+        fields: &[],
+    },
+    Operation {
+        name: "GetReplayStatusV2",
+        route: "GET /bioserver-app/v2/bio-sessions/{bioSessionId}/replay-liveness-metadata",
+        statuses: &[200, 401, 403, 404],
+        fields: &["Deprecation"],
+    },
+    Operation {
+        name: "GetReplayStatus",
+        route: "GET /bioserver-app/v3/bio-sessions/{bioSessionId}/replay-liveness-metadata",
+        statuses: &[200, 400, 401, 403, 404, 500],
+        fields: &[
+            "id",
+            "status",
+            "image",
+            "landmarks",
+            "signature",
+            "deviceInfo",
+            "sdkInfo",
+            "imageStorage",
+            "videoStorage",
         ],
     },
     Operation {
