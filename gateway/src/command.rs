@@ -1,11 +1,11 @@
-//! Commands of the programs that contain a gateway: `keys`, `replay-keys`, `sealing`, `signing` and `usage`.
+//! Commands of the programs that contain a gateway: `keys`, `replay-keys`, `sealing`, `signing`, `usage` and `callbacks`.
 
 use std::io;
 
 use faceline_shared::settings::Settings;
 
 use crate::accounts::{KeysCommand, KeysCommandError};
-use crate::replays::{ReplayKeysCommand, ReplayKeysCommandError};
+use crate::replays::{CallbacksCommand, CallbacksCommandError, ReplayKeysCommand, ReplayKeysCommandError};
 use crate::sealing::{SealingCommand, SealingCommandError};
 use crate::signing::{SigningCommand, SigningCommandError};
 use crate::usage::{UsageCommand, UsageCommandError};
@@ -28,6 +28,9 @@ pub enum Command {
     /// What clients were given
     #[command(subcommand)]
     Usage(UsageCommand),
+    /// Callbacks to service providers
+    #[command(subcommand)]
+    Callbacks(CallbacksCommand),
 }
 
 /// Why a command fails.
@@ -48,6 +51,9 @@ pub enum CommandError {
     /// `usage …` failed.
     #[error(transparent)]
     Usage(#[from] UsageCommandError),
+    /// `callbacks …` failed.
+    #[error(transparent)]
+    Callbacks(#[from] CallbacksCommandError),
 }
 
 /// Executes `command`, and prints its output.
@@ -62,6 +68,7 @@ pub fn execute(command: Command, settings: &Settings) -> Result<(), CommandError
         Command::Sealing(sealing) => sealing.run(settings, out)?,
         Command::Signing(signing) => signing.run(settings, out)?,
         Command::Usage(usage) => usage.run(settings, &mut io::BufWriter::new(out))?,
+        Command::Callbacks(callbacks) => callbacks.run(settings, &mut io::BufWriter::new(out))?,
     }
     Ok(())
 }

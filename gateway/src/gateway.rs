@@ -18,13 +18,13 @@ use uuid::Uuid;
 use crate::accounts::{Accounts, AccountsError};
 use crate::admission::Admission;
 use crate::dependencies::Dependencies;
-use crate::families::biometric::BiometricServices;
 use crate::families::biometric::template::TemplateCodec;
+use crate::families::biometric::{BestImages, BiometricServices};
 use crate::families::bws::Bws;
 use crate::families::face_liveness::FaceLiveness;
 use crate::http::{Families, GatewayState, ListenError, Server};
 use crate::jobs::{Dispatcher, WorkerClient};
-use crate::replays::{RecipientKeyError, RecipientKeys, Replays};
+use crate::replays::{DeliveryServices, RecipientKeyError, RecipientKeys, ReplayDelivery, Replays};
 use crate::sessions::{OutboxProcessor, Sessions};
 use crate::signing::{Signer, SigningError};
 use crate::usage::{Mover, Usage};
@@ -51,7 +51,7 @@ pub enum GatewayError {
     /// The keys for uploads of replays cannot be used.
     #[error(transparent)]
     RecipientKeys(#[from] RecipientKeyError),
-    /// The TLS client that fetches pictures from URLs cannot be set up.
+    /// The TLS client that fetches pictures from URLs and calls service providers cannot be set up.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
     /// The public listener cannot be opened.
@@ -73,6 +73,7 @@ pub struct Gateway {
     server: Server,
     rates: Arc<Rates>,
     outbox: OutboxProcessor,
+    delivery: ReplayDelivery,
     mover: Mover,
     listening: Condition,
     /// Tasks that run beside the requests until the gateway is dropped.
@@ -101,8 +102,9 @@ impl Gateway {
         let admission = Admission::new(settings, &services.metrics);
         let instance = Uuid::new_v4().simple().to_string();
         let dispatcher = start_dispatcher(&instance, &services, &admission).await;
+        let records = stores.sessions;
         let sessions = Sessions::new(
-            stores.sessions,
+            records.clone(),
             stores.idempotency,
             objects.clone(),
             services.broker.clone(),
@@ -137,21 +139,33 @@ impl Gateway {
             settings,
             &services.metrics,
         ));
+        let dispatcher = Arc::new(dispatcher);
+        let templates = TemplateCodec::new(services.keys.templates.clone());
+        let faces = BestImages::new(
+            settings,
+            templates.clone(),
+            Arc::clone(&sessions),
+            Arc::clone(&signer),
+            dispatcher.clone(),
+        );
+        let delivery = DeliveryServices {
+            records,
+            outbox: stores.outbox.clone(),
+            broker: services.broker.clone(),
+            keys: services.keys.data.clone(),
+            images: objects.clone(),
+            faces: Arc::new(faces),
+            accounts: Arc::clone(&accounts),
+            instance: instance.clone(),
+        };
+        let delivery = ReplayDelivery::new(&replays, delivery, settings, &services.metrics)?;
         let outbox = OutboxProcessor::new(&sessions, stores.outbox);
         let mover = Mover::new(Arc::clone(&usage), objects, settings.usage.clone());
-        let dispatcher = Arc::new(dispatcher);
         let workers = WorkerClient::new(dispatcher.clone(), Arc::clone(&admission), settings.jobs.deadline);
         let families = Families {
             bws: Bws::new(settings, workers.clone()),
             face_liveness: FaceLiveness::new(settings, workers.clone(), &services.metrics)?,
-            biometric: BiometricServices::new(
-                settings,
-                workers,
-                TemplateCodec::new(services.keys.templates),
-                sessions,
-                replays,
-                signer,
-            ),
+            biometric: BiometricServices::new(settings, workers, templates, sessions, replays, signer),
         };
         let state = GatewayState::new(
             services.settings,
@@ -169,7 +183,7 @@ impl Gateway {
         let seconds = server.longest_shutdown().as_secs();
         tracing::info!(seconds, "requests are answered for at most this long after a signal to stop");
         let background = background.into_iter().map(AbortOnDropHandle::new).collect();
-        Ok(Self { server, rates, outbox, mover, listening, _background: background })
+        Ok(Self { server, rates, outbox, delivery, mover, listening, _background: background })
     }
 
     /// The address of the public listener.
@@ -180,7 +194,7 @@ impl Gateway {
 
     /// Serves until `shutdown`, and then until the requests in progress are answered.
     pub async fn serve(self, shutdown: CancellationToken) {
-        let Self { server, rates, outbox, mover, listening, _background } = self;
+        let Self { server, rates, outbox, delivery, mover, listening, _background } = self;
         listening.set(true);
         let become_unready = async {
             shutdown.cancelled().await;
@@ -192,7 +206,13 @@ impl Gateway {
             server.serve(shutdown.clone()).await;
             all_answered.cancel();
         };
-        tokio::join!(serve, mover.run(all_answered.clone()), outbox.run(shutdown.clone()), become_unready);
+        tokio::join!(
+            serve,
+            mover.run(all_answered.clone()),
+            outbox.run(shutdown.clone()),
+            delivery.run(shutdown.clone()),
+            become_unready
+        );
         rates.end().await;
     }
 }

@@ -1,6 +1,6 @@
 //! The gateway of Faceline: the callers' APIs over HTTP and gRPC, authentication, admission control, and the jobs for the workers.
 //!
-//! - [`command`] has the commands `keys`, `sealing`, `signing` and `usage`; `gateway` builds everything below from the settings, and runs and
+//! - [`command`] has the commands `keys`, `sealing`, `signing`, `usage` and `callbacks`; `gateway` builds everything below from the settings, and runs and
 //!   drains it.
 //! - [`http`] listens, and passes each request through its layers: it has [`accounts`] check the credential and [`admission`] admit
 //!   the request (rate limits, AIMD concurrency limit), and keeps the request's facts in [`request`] and [`usage`].
@@ -8,6 +8,7 @@
 //! - [`families`] ask the workers through [`jobs`], which publishes a job to the broker, awaits the reply, and publishes the job again
 //!   where the broker lost it. They keep sessions and faces through [`sessions`], over the crate `faceline-gateway-store`.
 //! - [`replays`] keeps the videos that devices upload until workers have judged them, and calls service providers back.
+//! - `outbox` works on the lanes of the transactional outbox, whose rows [`sessions`] and [`replays`] write.
 //! - [`outbound`] fetches pictures that callers name by URL, behind the SSRF guard.
 //! - [`fault`] is the table of all errors that callers receive. Errors that reach a caller become a
 //!   `Fault`, and [`http`] renders them.
@@ -23,6 +24,7 @@ mod gateway;
 pub mod http;
 pub mod jobs;
 pub mod outbound;
+mod outbox;
 pub mod proto;
 pub mod replays;
 pub mod request;

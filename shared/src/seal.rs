@@ -25,6 +25,8 @@ pub enum Purpose {
     Job,
     /// A reply's payload.
     Reply,
+    /// What a job's answer must tell the gateways of the job.
+    JobContext,
     /// Bytes in the blob store.
     Blob,
     /// A biometric template, which the caller keeps.
@@ -50,6 +52,7 @@ impl Purpose {
         match self {
             Self::Job => b"faceline/job",
             Self::Reply => b"faceline/reply",
+            Self::JobContext => b"faceline/job-context",
             Self::Blob => b"faceline/blob",
             Self::Template => b"faceline/template",
             Self::Session => b"faceline/session",

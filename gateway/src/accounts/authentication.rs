@@ -18,9 +18,11 @@ use super::caller::Caller;
 use super::client_limits::ClientLimits;
 use super::error::AccountsError;
 use super::failed_logins::{CredentialKind, FailedLogins, PasswordCheck, SourceAddress};
+use super::file::ParsedAccounts;
 use super::jwt::{self, BwsKey};
 use super::permission::Permission;
 use super::table::AccountTable;
+use super::webhook::ClientCallbacks;
 use super::{demo, file};
 use crate::fault::{BusyCause, Fault};
 
@@ -57,8 +59,10 @@ impl FileSource for AccountsFile {
     }
 
     fn parse(&self, text: &String) -> Result<AccountTable, AccountsError> {
-        file::parse(text)
-            .and_then(|entries| AccountTable::new(entries, &self.ring))
+        file::parse_all(text)
+            .and_then(|ParsedAccounts { entries, callbacks }| {
+                AccountTable::new(entries, &self.ring)?.with_callbacks(callbacks, &self.ring)
+            })
             .map_err(|reason| AccountsError::Form { path: self.path.clone(), reason })
     }
 }
@@ -193,6 +197,12 @@ impl Accounts {
     #[must_use]
     pub fn bws_keys(&self, client_id: &str) -> Vec<BwsKey> {
         self.table().bws_keys(client_id)
+    }
+
+    /// What the accounts say about the callbacks of a client.
+    #[must_use]
+    pub fn callbacks(&self, client: &str) -> Arc<ClientCallbacks> {
+        self.table().callbacks(client)
     }
 
     /// The limits that a client has of its own.

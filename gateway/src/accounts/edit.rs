@@ -113,6 +113,19 @@ pub(super) fn succeed(
     Ok(document.to_string())
 }
 
+/// Sets the secrets that sign the callbacks of `client`: sealed, as base64. `None` if there is no such client.
+pub(super) fn set_webhook_secrets(
+    text: &str,
+    client: &str,
+    secrets: &[String],
+) -> Result<Option<String>, EditError> {
+    let mut document: DocumentMut = text.parse().map_err(|_| EditError::Syntax)?;
+    let found = clients(&mut document)?.into_iter().flatten().find(|table| is(table, "name", client));
+    let Some(table) = found else { return Ok(None) };
+    table.insert("webhook_secrets", value(secrets.iter().map(String::as_str).collect::<Array>()));
+    Ok(Some(document.to_string()))
+}
+
 /// Removes the key `id`.
 pub(super) fn remove(text: &str, id: &str) -> Result<String, EditError> {
     let mut document: DocumentMut = text.parse().map_err(|_| EditError::Syntax)?;
@@ -267,6 +280,22 @@ name = 'shop'
             without.contains("# Ours.") && without.contains("# The end.") && !without.contains("by hand")
         );
         assert_eq!(file::parse(&without).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn secrets_of_callbacks_stand_with_their_client() {
+        let text = added(None, "bank", key("bank-1", 0));
+        let text = added(Some(&text), "shop", key("shop-1", 1));
+        let set = |text: &str, secrets: &[&str]| {
+            let secrets: Vec<String> = secrets.iter().map(|&secret| secret.to_owned()).collect();
+            set_webhook_secrets(text, "bank", &secrets).unwrap().unwrap()
+        };
+        let text = set(&set(&text, &["AAAA"]), &["BBBB", "AAAA"]);
+        let parsed = file::parse_all(&text).unwrap();
+        assert_eq!(parsed.callbacks["bank"].sealed_secrets, [[4, 16, 65], [0, 0, 0]]);
+        assert!(parsed.callbacks["shop"].sealed_secrets.is_empty());
+        assert_eq!(parsed.entries.len(), 2);
+        assert!(set_webhook_secrets(&text, "hotel", &[]).unwrap().is_none());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64_simd::STANDARD;
 use faceline_gateway_store::rate::{Quota, QuotaSpan, Rate};
+use faceline_shared::settings::HostPattern;
 use serde::{Deserialize, Deserializer, de};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -81,6 +82,21 @@ pub(super) struct BwsCredential {
     pub(super) sealed: Vec<u8>,
 }
 
+/// An accounts file.
+#[derive(Debug)]
+pub(super) struct ParsedAccounts {
+    pub(super) entries: Vec<AccountEntry>,
+    /// What it says about callbacks, by client.
+    pub(super) callbacks: HashMap<Arc<str>, StoredCallbacks>,
+}
+
+/// What the file says about the callbacks of a client, with sealed secrets.
+#[derive(Debug, Default)]
+pub(super) struct StoredCallbacks {
+    pub(super) hosts: Option<Vec<HostPattern>>,
+    pub(super) sealed_secrets: Vec<Vec<u8>>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -93,6 +109,9 @@ struct File {
 struct Client {
     name: String,
     limits: Option<ClientLimits>,
+    callback_hosts: Option<Vec<HostPattern>>,
+    #[serde(default)]
+    webhook_secrets: Vec<SealedText>,
     #[serde(default)]
     keys: Vec<Key>,
 }
@@ -111,8 +130,17 @@ struct Key {
     expires: Option<Datetime>,
 }
 
-/// Parses an accounts file. The error says what is wrong with it, without its secrets.
+/// Sealed bytes, as base64 in the file.
+#[derive(Deserialize)]
+struct SealedText(#[serde(deserialize_with = "base64")] Vec<u8>);
+
+/// Parses the keys of an accounts file, as [`parse_all`] does.
 pub(super) fn parse(text: &str) -> Result<Vec<AccountEntry>, String> {
+    parse_all(text).map(|parsed| parsed.entries)
+}
+
+/// Parses an accounts file. The error says what is wrong with it, without its secrets.
+pub(super) fn parse_all(text: &str) -> Result<ParsedAccounts, String> {
     // The full message of the TOML library shows the line, which may hold a secret.
     let file: File = toml::from_str(text).map_err(|error| error.message().to_owned())?;
     let mut seen = HashSet::new();
@@ -130,9 +158,12 @@ pub(super) fn parse(text: &str) -> Result<Vec<AccountEntry>, String> {
     let mut digests: HashSet<[u8; 32]> = HashSet::new();
     let mut bws_clients: HashMap<String, Arc<str>> = HashMap::new();
     let mut entries: Vec<AccountEntry> = Vec::new();
+    let mut callbacks = HashMap::new();
     for client in file.clients {
         unique("a client", &client.name)?;
         let name: Arc<str> = client.name.into();
+        let sealed_secrets = client.webhook_secrets.into_iter().map(|SealedText(sealed)| sealed).collect();
+        callbacks.insert(Arc::clone(&name), StoredCallbacks { hosts: client.callback_hosts, sealed_secrets });
         for key in client.keys {
             let id = key.id;
             unique("a key", &id)?;
@@ -171,7 +202,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<AccountEntry>, String> {
             });
         }
     }
-    Ok(entries)
+    Ok(ParsedAccounts { entries, callbacks })
 }
 
 fn moment(id: &str, what: &str, value: Option<Datetime>) -> Result<Option<OffsetDateTime>, String> {
@@ -300,6 +331,22 @@ mod tests {
             wrong(&[key("a\tb", ONE, "").replace('\'', "\"")]),
             "a key \"a\\tb\" has control characters in its name"
         );
+    }
+
+    #[test]
+    fn a_client_may_say_where_its_callbacks_go() {
+        let text = |more: &str| format!("[[clients]]\nname = 'bank'\n{more}\n");
+        let hosts = |more: &str| {
+            parse_all(&text(more)).map(|parsed| parsed.callbacks["bank"].hosts.as_ref().map(Vec::len))
+        };
+        assert_eq!(hosts(""), Ok(None));
+        assert_eq!(hosts("callback_hosts = []"), Ok(Some(0)));
+        assert_eq!(hosts("callback_hosts = ['bank.example', '*.bank.example:8443']"), Ok(Some(2)));
+        assert!(hosts("callback_hosts = ['https://bank.example']").unwrap_err().contains("is no host"));
+        let secrets = parse_all(&text("webhook_secrets = ['AAAA', 'BBBB']")).unwrap();
+        assert_eq!(secrets.callbacks["bank"].sealed_secrets.len(), 2);
+        let plain = parse_all(&text("webhook_secrets = ['whsec_hunter2']")).unwrap_err();
+        assert!(plain.contains("base64") && !plain.contains("hunter2"), "{plain}");
     }
 
     #[test]

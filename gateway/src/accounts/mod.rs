@@ -18,11 +18,12 @@ mod password;
 mod permission;
 mod secret;
 mod table;
+mod webhook;
 
 pub use self::authentication::Accounts;
 pub use self::caller::Caller;
 pub use self::client_limits::ClientLimits;
-pub use self::command::{AddKey, CredentialKind, KeysCommand, KeysCommandError, RotateKey};
+pub use self::command::{AddKey, CredentialKind, KeysCommand, KeysCommandError, NewWebhookSecret, RotateKey};
 #[cfg(test)]
 pub(crate) use self::demo::caller as demo_caller;
 pub use self::edit::EditError;
@@ -30,3 +31,4 @@ pub use self::error::AccountsError;
 pub use self::failed_logins::SourceAddress;
 pub use self::jwt::BwsKey;
 pub use self::permission::Permission;
+pub use self::webhook::ClientCallbacks;

@@ -10,10 +10,11 @@ use time::OffsetDateTime;
 
 use super::caller::Caller;
 use super::client_limits::ClientLimits;
-use super::file::{AccountEntry, StoredSecret};
+use super::file::{AccountEntry, StoredCallbacks, StoredSecret};
 use super::jwt::BwsKey;
 use super::password::{CachedPassword, PasswordCache, PasswordHash};
 use super::secret::{self, ApiKeyDigest};
+use super::webhook::{ClientCallbacks, WebhookSecret};
 
 /// All accounts of one version of the file. The cache of passwords belongs to it, so a change of the file empties it.
 pub(super) struct AccountTable {
@@ -26,6 +27,8 @@ pub(super) struct AccountTable {
     bws_keys: HashMap<String, HeldSecrets<Arc<[u8]>>>,
     /// Limits of single clients, by name.
     client_limits: HashMap<Arc<str>, ClientLimits>,
+    /// What the file says about callbacks, by client.
+    callbacks: HashMap<Arc<str>, Arc<ClientCallbacks>>,
     password_cache: PasswordCache,
     hasher: RandomState,
 }
@@ -68,6 +71,7 @@ impl AccountTable {
             names: HashMap::new(),
             bws_keys: HashMap::new(),
             client_limits: HashMap::new(),
+            callbacks: HashMap::new(),
             password_cache: PasswordCache::new(),
             hasher: RandomState::new(),
         };
@@ -94,6 +98,31 @@ impl AccountTable {
             }
         }
         Ok(table)
+    }
+
+    /// The same with what the file says about callbacks.
+    ///
+    /// # Errors
+    /// A sealed secret does not open; the text names the client.
+    pub(super) fn with_callbacks(
+        self,
+        stored: HashMap<Arc<str>, StoredCallbacks>,
+        ring: &KeyRing,
+    ) -> Result<Self, String> {
+        let open = |(client, StoredCallbacks { hosts, sealed_secrets }): (Arc<str>, StoredCallbacks)| {
+            let secrets = sealed_secrets.iter().map(|sealed| WebhookSecret::open(ring, &client, sealed));
+            let secrets = secrets.collect::<Result<_, _>>().map_err(|error| {
+                format!("a webhook secret of the client `{client}` cannot be used: {error}")
+            })?;
+            Ok((client, Arc::new(ClientCallbacks { hosts, secrets })))
+        };
+        let callbacks = stored.into_iter().map(open).collect::<Result<_, String>>()?;
+        Ok(Self { callbacks, ..self })
+    }
+
+    /// What the file says about the callbacks of a client.
+    pub(super) fn callbacks(&self, client: &str) -> Arc<ClientCallbacks> {
+        self.callbacks.get(client).cloned().unwrap_or_default()
     }
 
     /// The caller who holds an API key.

@@ -21,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 use url::{Host, Url};
 
 use super::guard::AddressGuard;
-use super::resolve::Resolve;
+use super::resolve::{Resolve, SystemResolver};
 
 /// Maximum size of a response's status line and headers, in bytes.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -72,6 +72,14 @@ impl Connector {
     #[must_use]
     pub fn new(guard: AddressGuard, resolver: Arc<dyn Resolve>, tls: ClientConfig) -> Self {
         Self { guard, resolver, tls: Arc::new(tls).into() }
+    }
+
+    /// As [`Connector::new`], with the system's resolver and trusted certificates.
+    ///
+    /// # Errors
+    /// The cryptography provider supports none of the default TLS versions.
+    pub fn with_system_trust(guard: AddressGuard) -> Result<Self, rustls::Error> {
+        Ok(Self::new(guard, Arc::new(SystemResolver), system_tls()?))
     }
 
     /// Connects to the host of an http or https URL by `deadline`.
@@ -161,7 +169,7 @@ pub(super) fn system_tls() -> Result<ClientConfig, rustls::Error> {
     let mut roots = rustls::RootCertStore::empty();
     let (trusted, _) = roots.add_parsable_certificates(found.certs);
     if trusted == 0 {
-        tracing::warn!("the system trusts no certificate: https URLs cannot be fetched");
+        tracing::warn!("the system trusts no certificate: https URLs cannot be called");
     }
     tls(roots)
 }

@@ -3,16 +3,33 @@
 //! A session has at most one replay, a record that is changed by compare-and-set only. [`ReplayState`] has its states.
 
 mod access;
+mod best_image;
+mod callbacks;
 mod capture_token;
+mod context;
+mod delivery;
+mod derived_id;
+mod due;
+mod ending;
+mod judgement;
+mod media;
+mod metrics;
 mod parameters;
+mod processor;
+mod publishing;
 mod recipient_keys;
 mod record;
+mod results;
 mod rows;
 mod service;
 mod status;
+mod unreadable;
 mod upload;
 
 pub use self::access::TokenHolder;
+pub use self::best_image::BestImageFaces;
+pub use self::callbacks::{CallbacksCommand, CallbacksCommandError};
+pub use self::delivery::{DeliveryServices, ReplayDelivery};
 pub use self::parameters::DrawnReplay;
 pub use self::recipient_keys::{
     ANNOUNCEMENT, RecipientKeyError, RecipientKeyFile, RecipientKeys, ReplayKeysCommand,

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::sessions::FollowUp;
+use crate::timestamp::Timestamp;
+use crate::usage::UsageRecord;
 
 /// A row of [`Lane::Replays`](faceline_gateway_store::outbox::Lane::Replays). Its id is the one of the job, or of the timeout.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -47,6 +49,14 @@ pub(crate) struct Callback {
     pub(crate) session: Uuid,
     /// Where to.
     pub(crate) url: String,
+    /// When the session ends, by the clock of the gateway that created it. A session that is gone before was deleted.
+    pub(crate) session_expires: Timestamp,
+    /// How often it was sent in vain, since it was written or last replayed.
+    pub(crate) failures: u32,
+    /// Why it was not accepted last time.
+    pub(crate) last_failure: Option<String>,
+    /// An operator has it sent again although its session has ended.
+    pub(crate) is_replayed: bool,
 }
 
 /// A row that is written with a change of a replay: the payload of its lane.
@@ -56,7 +66,9 @@ pub(super) enum ReplayRow {
     /// For the lane of replays.
     Work(ReplayWork),
     /// For the lane of callbacks.
-    Callback(Callback),
+    Callback(Box<Callback>),
+    /// For the lane of usage records.
+    Usage(Box<UsageRecord>),
     /// For the lane of sessions: it replaces the row that cleans up after the session.
     ClearUp(FollowUp),
 }

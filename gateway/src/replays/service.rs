@@ -7,8 +7,9 @@ use faceline_shared::object::ObjectStore;
 use faceline_shared::seal::KeyRing;
 use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
-use tokio::sync::Notify;
 
+use super::due::DueRows;
+use super::media::media_key;
 use super::recipient_keys::RecipientKeys;
 use super::upload::Uploads;
 use crate::sessions::Sessions;
@@ -28,8 +29,7 @@ pub struct Replays {
     pub(super) tokens: KeyRing,
     pub(super) settings: Settings,
     pub(super) uploads: Uploads,
-    /// Notified when a row of the outbox is due at once.
-    pub(super) row_is_due: Arc<Notify>,
+    pub(super) due: Arc<DueRows>,
 }
 
 impl Replays {
@@ -47,17 +47,17 @@ impl Replays {
         metrics: &Metrics,
     ) -> Self {
         let uploads = Uploads::new(settings, metrics);
-        let (settings, row_is_due) = (settings.clone(), Arc::default());
-        Self { sessions, outbox, media, recipients, signer, tokens, settings, uploads, row_is_due }
-    }
-
-    /// Wakes the workers of the outbox, after a row of a replay was written that is due at once.
-    pub(super) fn note_due_rows(&self) {
-        self.row_is_due.notify_one();
+        let (settings, due) = (settings.clone(), Arc::default());
+        Self { sessions, outbox, media, recipients, signer, tokens, settings, uploads, due }
     }
 
     /// Key of the object of encrypted media.
     pub(super) fn media_key(session: uuid::Uuid, job: faceline_shared::job::JobId) -> String {
-        format!("replays/{session}/{job}")
+        media_key(session, job)
+    }
+
+    /// Wakes the workers of the outbox, after a row of a replay was written that is due at once.
+    pub(super) fn note_due_rows(&self) {
+        self.due.note_all();
     }
 }

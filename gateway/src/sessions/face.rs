@@ -1,6 +1,7 @@
 //! The description of a face, which callers receive and sessions keep.
 
 use faceline_shared::face::{Eyes, ImageType, PixelBox};
+use faceline_shared::job::replay::BestImage;
 use serde::{Deserialize, Serialize};
 
 /// Everything that describes a face, except its template.
@@ -29,6 +30,21 @@ pub struct FaceDescription {
 }
 
 impl FaceDescription {
+    /// The description of the face in the best image of a video, which is treated as a selfie.
+    #[must_use]
+    pub fn of_best_image(best: &BestImage) -> Self {
+        Self {
+            friendly_name: None,
+            digest: Some(best.digest.clone()),
+            image_type: ImageType::Selfie,
+            image_type_is_claimed: false,
+            quality: Some(best.face.quality),
+            eyes: Some(best.face.eyes),
+            face_box: best.face.face_box,
+            rotation: None,
+        }
+    }
+
     /// The kind of picture, unless it is only claimed by the caller.
     #[must_use]
     pub fn known_image_type(&self) -> Option<ImageType> {

@@ -1,7 +1,9 @@
-//! Metrics of sessions and of their outbox.
+//! Metrics of sessions.
 
 use faceline_shared::telemetry::Metrics;
-use prometheus::{IntCounter, IntCounterVec, IntGauge};
+use prometheus::{IntCounter, IntCounterVec};
+
+use crate::outbox::OutboxMetrics;
 
 /// The metrics.
 #[derive(Clone, Debug)]
@@ -10,10 +12,8 @@ pub(super) struct SessionMetrics {
     pub(super) created: IntCounter,
     /// Sessions that this gateway cleared up after their end, by reason.
     pub(super) ended: IntCounterVec,
-    /// Processed rows by outcome.
-    pub(super) rows: IntCounterVec,
-    /// Rows in the outbox, of all gateways.
-    pub(super) depth: IntGauge,
+    /// Metrics of the outbox.
+    pub(super) outbox: OutboxMetrics,
 }
 
 impl SessionMetrics {
@@ -25,12 +25,7 @@ impl SessionMetrics {
                 "Sessions that were cleared up after their end, by reason.",
                 &["reason"],
             ),
-            rows: metrics.counters(
-                "faceline_outbox_rows_total",
-                "Processed rows of the outbox by outcome: done, failed (to be retried), unreadable.",
-                &["outcome"],
-            ),
-            depth: metrics.gauge("faceline_outbox_rows", "Rows in the outbox, due or not, of all gateways."),
+            outbox: OutboxMetrics::new(metrics),
         }
     }
 }

@@ -123,19 +123,25 @@ async fn delays(attempt: u32) -> Vec<Duration> {
     let ring = KeyRing::generate().unwrap();
     let store = Arc::new(NotingOutbox { attempt, rows: Mutex::default(), waits: Mutex::default() });
     let outbox = SealedOutbox::new(store.clone(), ring.clone());
-    for _ in 0..MAX_LEASED_ROWS {
+    for _ in 0..TERMS.slots {
         let payload = FollowUp::DeletePictures { session: Uuid::new_v4(), faces: vec![Uuid::new_v4()] };
         let row = UnsealedRow { id: Uuid::new_v4(), payload, due_in: Duration::ZERO };
         outbox.enqueue(Lane::Sessions, &row).await.unwrap();
     }
-    let processor = OutboxProcessor {
-        outbox,
+    let metrics = SessionMetrics::new(&Metrics::new());
+    let rows = SessionRows {
         pictures: SealedObjects::new(Arc::new(UnreachableObjects), ring),
-        row_is_due: Arc::default(),
         last_upload_after_end: Duration::ZERO,
-        metrics: SessionMetrics::new(&Metrics::new()),
+        metrics: metrics.clone(),
     };
-    assert_eq!(processor.process_due_rows().await.unwrap(), MAX_LEASED_ROWS);
+    let worker = LaneWorker::new(TERMS, outbox, Arc::default(), rows, metrics.outbox);
+    let end = CancellationToken::new();
+    let running = tokio::spawn(worker.run(end.clone()));
+    while store.waits.lock().unwrap().len() < TERMS.slots {
+        tokio::task::yield_now().await;
+    }
+    end.cancel();
+    running.await.unwrap();
     std::mem::take(&mut *store.waits.lock().unwrap())
 }
 
@@ -144,11 +150,11 @@ async fn failed_rows_are_retried_after_1_s_doubling_to_60_s_and_not_in_step() {
     for (attempt, longest) in [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (8, 60), (1000, 60)] {
         let longest = Duration::from_secs(longest);
         let delays = delays(attempt).await;
-        assert_eq!(delays.len(), MAX_LEASED_ROWS);
+        assert_eq!(delays.len(), TERMS.slots);
         for delay in &delays {
             assert!((longest / 2..=longest).contains(delay), "attempt {attempt}: {delay:?}");
         }
         let distinct: BTreeSet<_> = delays.iter().collect();
-        assert!(distinct.len() > MAX_LEASED_ROWS / 2, "attempt {attempt}: {delays:?}");
+        assert!(distinct.len() > TERMS.slots / 2, "attempt {attempt}: {delays:?}");
     }
 }

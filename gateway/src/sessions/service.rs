@@ -13,6 +13,7 @@ use faceline_shared::object::SealedObjects;
 use faceline_shared::settings::{SessionSettings, Settings};
 use faceline_shared::telemetry::Metrics;
 use tokio::sync::Notify;
+use url::Url;
 
 use super::client_bounds::ClientBoundPolicy;
 use super::ends::{EndWatch, SessionEnds};
@@ -22,6 +23,7 @@ use super::metrics::SessionMetrics;
 use super::record::Session;
 use crate::accounts::Accounts;
 use crate::fault::Fault;
+use crate::outbox::OutboxMetrics;
 use crate::request::record::{self, note_work_done};
 
 /// Time limit of an upload to the object store, after which no picture of it can appear any more.
@@ -45,6 +47,8 @@ pub struct Sessions {
     pub(super) bounds: ClientBoundPolicy,
     /// Bounds the uploads to the object store.
     pub(super) upload_slots: UploadSlots,
+    /// What single clients may do.
+    accounts: Option<Arc<Accounts>>,
     pub(super) metrics: SessionMetrics,
 }
 
@@ -100,6 +104,7 @@ impl Sessions {
             last_upload_after_end: config.jobs.deadline + UPLOAD_GRACE,
             bounds: ClientBoundPolicy::new(&config.limits, metrics),
             upload_slots: UploadSlots::new(),
+            accounts: None,
             metrics: SessionMetrics::new(metrics),
         }
     }
@@ -107,7 +112,7 @@ impl Sessions {
     /// The same with the limits that single clients have in `accounts`.
     #[must_use]
     pub fn with_client_limits(self, accounts: Arc<Accounts>) -> Self {
-        Self { bounds: self.bounds.with_accounts(accounts), ..self }
+        Self { bounds: self.bounds.with_accounts(Arc::clone(&accounts)), accounts: Some(accounts), ..self }
     }
 
     /// Shows in metrics how close clients come to their bounds, until it is dropped.
@@ -126,6 +131,11 @@ impl Sessions {
         &self.settings
     }
 
+    /// The metrics of the outbox, which all lanes share.
+    pub(crate) fn outbox_metrics(&self) -> OutboxMetrics {
+        self.metrics.outbox.clone()
+    }
+
     /// Listens for the ends of sessions that other gateways announce, until the broker is closed.
     pub async fn listen(&self) {
         let mut announcements = self.broker.announcements().await;
@@ -140,8 +150,10 @@ impl Sessions {
     /// and the call succeeds.
     ///
     /// # Errors
-    /// [`Fault::Busy`] if the client keeps as much as it may, and the faults of an unavailable store.
+    /// [`Fault::Invalid`] if the client's callbacks may not go where the session wants them, [`Fault::Busy`] if the client keeps as
+    /// much as it may, and the faults of an unavailable store.
     pub async fn create(&self, name: &SessionName, session: &Session, ttl: Duration) -> Result<(), Fault> {
+        self.check_callback(&name.client, session.callback_url.as_deref())?;
         let end = ClearUp::new(name, session.keeps_pictures, false, EndReason::Expired);
         let end = UnsealedRow { id: name.id, payload: FollowUp::ClearUp(end), due_in: ttl };
         match self.records.create(name, session, ttl, &end, &self.bounds.of(&name.client)).await {
@@ -153,6 +165,14 @@ impl Sessions {
         note_for_usage(name, session);
         note_work_done();
         Ok(())
+    }
+
+    fn check_callback(&self, client: &str, url: Option<&str>) -> Result<(), Fault> {
+        let (Some(accounts), Some(url)) = (&self.accounts, url) else { return Ok(()) };
+        if Url::parse(url).is_ok_and(|url| accounts.callbacks(client).allow(&url)) {
+            return Ok(());
+        }
+        Err(Fault::Invalid("`callbackURL` leads to a host that is not allowed for this client".into()))
     }
 
     /// Reads a session, and watches for its end.

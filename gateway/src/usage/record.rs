@@ -18,7 +18,7 @@ pub struct UsageRecord {
     pub time: Timestamp,
     /// The client that sent the request.
     pub client: String,
-    /// Id of the API key.
+    /// Id of the API key. Empty where no request made the record: a replay was judged.
     pub key: String,
     /// The family of operations.
     pub family: String,

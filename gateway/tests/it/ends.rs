@@ -91,7 +91,10 @@ async fn pictures_go_as_soon_as_their_store_is_back() {
     assert_eq!(get(gateway.address, &format!("{SESSIONS}/{session}")).await.status, 404);
     gateway
         .until(async || {
-            gateway.metrics.encode().contains(r#"faceline_outbox_rows_total{outcome="failed"} 2"#)
+            gateway
+                .metrics
+                .encode()
+                .contains(r#"faceline_outbox_rows_total{lane="sessions",outcome="failed"} 2"#)
         })
         .await;
     assert_eq!(gateway.stores.pictures().len(), 2);

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use faceline_gateway::accounts::Accounts;
 use faceline_gateway::admission::Admission;
-use faceline_gateway::families::biometric::BiometricServices;
+use faceline_gateway::families::biometric::{BestImages, BiometricServices};
 use faceline_gateway::families::bws::Bws;
 use faceline_gateway::families::face_liveness::FaceLiveness;
 use faceline_gateway::http::{Families, GatewayState, Server};
 use faceline_gateway::jobs::WorkerClient;
-use faceline_gateway::replays::{RecipientKeys, Replays};
+use faceline_gateway::replays::{DeliveryServices, RecipientKeys, ReplayDelivery, Replays};
 use faceline_gateway::sessions::{OutboxProcessor, Sessions};
 use faceline_gateway::signing::Signer;
 use faceline_gateway::usage::{Mover, Usage};
@@ -45,7 +45,8 @@ pub(crate) struct Gateway {
     pub(crate) ready: Condition,
     pub(crate) shutdown: CancellationToken,
     pub(crate) serving: JoinHandle<()>,
-    beside: [AbortOnDropHandle<()>; 6],
+    pub(crate) accounts: Arc<Accounts>,
+    beside: [AbortOnDropHandle<()>; 7],
     _folder: TempDir,
 }
 
@@ -98,12 +99,31 @@ impl Gateway {
         ));
         let usage = Usage::start(records.outbox.clone(), &config, &metrics).unwrap();
         let shutdown = CancellationToken::new();
+        let faces = BestImages::new(
+            &config,
+            stores.templates(),
+            Arc::clone(&sessions),
+            Arc::clone(&signer),
+            workers.clone(),
+        );
+        let delivery = DeliveryServices {
+            records: stores.records().sessions,
+            outbox: records.outbox.clone(),
+            broker: stores.broker.clone(),
+            keys: stores.ring(),
+            images: stores.sealed_objects(),
+            faces: Arc::new(faces),
+            accounts: Arc::clone(&accounts),
+            instance: "test".into(),
+        };
+        let delivery = ReplayDelivery::new(&replays, delivery, &config, &metrics).unwrap();
         let [listener, measured] = [(); 2].map(|()| Arc::clone(&sessions));
         let beside = [
             tokio::spawn(Arc::clone(&signer).watch()),
             tokio::spawn(Arc::clone(&accounts).watch()),
             tokio::spawn(async move { listener.listen().await }),
             tokio::spawn(async move { measured.watch_bounds().await }),
+            tokio::spawn(delivery.run(shutdown.clone())),
             tokio::spawn(OutboxProcessor::new(&sessions, records.outbox).run(shutdown.clone())),
             tokio::spawn(
                 Mover::new(Arc::clone(&usage), stores.sealed_objects(), config.usage.clone())
@@ -125,7 +145,7 @@ impl Gateway {
         };
         let state = GatewayState::new(
             config.clone(),
-            accounts,
+            Arc::clone(&accounts),
             rates,
             admission,
             workers.clone(),
@@ -147,9 +167,15 @@ impl Gateway {
             ready,
             shutdown,
             serving,
+            accounts,
             beside: beside.map(AbortOnDropHandle::new),
             _folder: folder,
         }
+    }
+
+    /// Whether the task has ended that publishes jobs of replays, takes their results and sends callbacks.
+    pub(crate) fn delivery_has_ended(&self) -> bool {
+        self.beside[4].is_finished()
     }
 
     /// Whether the task that moves and redelivers usage records has ended.

@@ -28,6 +28,7 @@ mod refusals;
 mod refused_bodies;
 mod replay_cleanup;
 mod replay_records;
+mod replays;
 mod sealed_facts;
 mod server;
 mod signatures;

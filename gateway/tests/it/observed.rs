@@ -35,6 +35,8 @@ async fn the_metrics_have_these_names() {
     let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     assert_snapshot!(types.join("\n"), @r"
     faceline_accounts_current gauge
+    faceline_callback_seconds histogram
+    faceline_callbacks_dead_total counter
     faceline_client_bound_refusals_total counter
     faceline_client_bound_used_ratio gauge
     faceline_gateway_capacity_jobs_per_second gauge
@@ -54,6 +56,7 @@ async fn the_metrics_have_these_names() {
     faceline_http_requests_total counter
     faceline_outbox_rows gauge
     faceline_replay_keys_current gauge
+    faceline_replay_seconds histogram
     faceline_replay_upload_bytes_total counter
     faceline_replay_uploads_in_progress gauge
     faceline_sessions_created_total counter

@@ -1,6 +1,8 @@
 //! Shared by the gateways of a test: a store in a file, pictures in memory, a broker, and keys.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +13,7 @@ use faceline_gateway::families::biometric::template::TemplateCodec;
 use faceline_gateway_store::embedded::EmbeddedStore;
 use faceline_gateway_store::idempotency::{Claim, ClaimRequest, IdempotencyStore};
 use faceline_gateway_store::outbox::{Lane, LeasedRow, ListedRow, NewRow, OutboxStore};
+use faceline_gateway_store::redis::RedisStore;
 use faceline_gateway_store::sealed::SealedStores;
 use faceline_gateway_store::sessions::{
     Deletion, FaceLookup, Insertion, ReplayChange, ReplayLookup, ReplayOutcome, SessionName, SessionStore,
@@ -20,6 +23,8 @@ use faceline_gateway_store::{ClientBounds, ClientUsage, StoreError, StoreHealth}
 use faceline_shared::broker::{self, BrokerSettings, SharedBroker};
 use faceline_shared::object::{ObjectError, ObjectStore, ObjectStream, ObjectUpload, SealedObjects};
 use faceline_shared::seal::{KeyRing, KeyRingFile};
+use faceline_shared::settings::{ClientTls, Settings};
+use faceline_shared::testkit::Redis;
 use futures_util::stream;
 use tempfile::TempDir;
 use tokio::sync::{Notify, Semaphore};
@@ -67,6 +72,25 @@ impl Stores {
 
     pub(crate) fn templates(&self) -> TemplateCodec {
         TemplateCodec::new(KeyRing::try_from(&self.template_keys).unwrap())
+    }
+
+    /// Writes the keys of these stores to the key file of `settings`.
+    pub(crate) fn write_keys(&self, settings: &Settings) {
+        let rings = BTreeMap::from([("data", &self.data_keys), ("templates", &self.template_keys)]);
+        let mut options = std::fs::OpenOptions::new();
+        let path = settings.data_dir.join("keys.toml");
+        let mut file = options.write(true).create_new(true).mode(0o600).open(path).unwrap();
+        file.write_all(toml::to_string(&rings).unwrap().as_bytes()).unwrap();
+    }
+
+    /// The same with a session store and a broker that other processes may use, too.
+    pub(crate) fn shared(&self, redis: &Redis, broker: &BrokerSettings) -> Self {
+        let store = RedisStore::new(&redis.url(), &ClientTls::default()).unwrap();
+        Self {
+            store: faceline_gateway_store::Stores::of(store),
+            broker: broker::open(broker).unwrap(),
+            ..self.clone()
+        }
     }
 
     /// The keys of all pictures that are kept.

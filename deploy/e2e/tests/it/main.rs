@@ -5,6 +5,7 @@
 mod broker;
 mod burst;
 mod bws;
+mod callback_receiver;
 mod client;
 mod cluster;
 mod conversion;
@@ -22,6 +23,7 @@ mod process;
 mod programs;
 mod proxies;
 mod raw;
+mod replay;
 mod rollout;
 mod sealed_faces;
 mod sealing;

@@ -207,7 +207,7 @@ async fn an_age_is_estimated_and_a_png_compressed_by_real_workers() {
 }
 
 /// A round-robin balancer: passes each new connection to the next of these addresses.
-async fn in_turn(addresses: Vec<SocketAddr>) -> (String, AbortOnDropHandle<()>) {
+pub(crate) async fn in_turn(addresses: Vec<SocketAddr>) -> (String, AbortOnDropHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let serving = tokio::spawn(async move {

@@ -36,6 +36,9 @@ pub enum KeysCommandError {
     /// There is no such key.
     #[error("there is no key `{0}`; `faceline keys list` shows those that there are")]
     NoKey(String),
+    /// There is no such client.
+    #[error("there is no client `{0}`; `faceline keys list` shows those that have keys")]
+    NoClient(String),
     /// A user has only one password, so a rotation needs a new user.
     #[error("the user `{0}` has one password; name a new user for the new one with --user")]
     SameUser(String),

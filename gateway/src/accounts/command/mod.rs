@@ -5,6 +5,7 @@ mod change;
 mod credential;
 mod error;
 mod rotate;
+mod webhook_secret;
 
 use std::io::{BufRead, Write};
 
@@ -16,6 +17,7 @@ use self::change::{change, edit_error, find, parse};
 pub use self::credential::CredentialKind;
 pub use self::error::KeysCommandError;
 pub use self::rotate::RotateKey;
+pub use self::webhook_secret::NewWebhookSecret;
 use super::error::AccountsError;
 use super::{edit, list};
 
@@ -28,6 +30,8 @@ pub enum KeysCommand {
     List,
     /// Add the successor of a key, which ends after a while, and show its secret, this once
     Rotate(RotateKey),
+    /// Make a secret that signs the callbacks of a client, and show it, this once
+    WebhookSecret(NewWebhookSecret),
     /// Remove a key: running gateways refuse it within a second or two
     Revoke {
         /// The key's id
@@ -55,6 +59,7 @@ impl KeysCommand {
                 Ok(list::write(&parse(path, &text)?, OffsetDateTime::now_utc(), out)?)
             }
             Self::Rotate(key) => key.run(settings, path, out),
+            Self::WebhookSecret(secret) => secret.run(settings, path, out),
             Self::Revoke { key } => {
                 change(path, |text, entries| {
                     find(entries, &key)?;

@@ -1,6 +1,7 @@
 //! The algorithm that codes faces, and the refusal of templates of another one.
 
 use faceline_shared::face::Embedding;
+use faceline_shared::settings::Settings;
 
 /// The algorithm that codes faces on this installation.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -12,6 +13,11 @@ pub struct Algorithm {
 }
 
 impl Algorithm {
+    /// The algorithm of the workers of this installation.
+    pub(super) fn of(settings: &Settings) -> Self {
+        Self { name: settings.face.algorithm.clone(), version: settings.face.template_version }
+    }
+
     /// Checks that an embedding is of this algorithm and version.
     ///
     /// # Errors

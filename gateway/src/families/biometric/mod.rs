@@ -24,7 +24,7 @@ pub use self::algorithm::Algorithm;
 pub use self::answer::Capabilities;
 pub(crate) use self::forms::ORIGINAL_MODES;
 pub use self::forms::{AGES, FACES, MATCH, MATCH_IMAGES, PARAMETERS, SESSION, THRESHOLDS, WEB_CAPTURE};
-pub use self::operations::{FacePicture, NewReplay};
+pub use self::operations::{BestImages, FacePicture, NewReplay};
 pub use self::replay_answer::VideoCapabilities;
 pub(crate) use self::replay_request::{CHALLENGES, LIVENESS_TYPES, MAX_ID_CHARS, SECURITY_LEVELS};
 pub use self::services::{BiometricServices, Json};

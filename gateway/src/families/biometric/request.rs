@@ -137,13 +137,16 @@ fn ttl(seconds: i64, max: Duration) -> Result<Duration, Fault> {
     }
 }
 
-/// Checks that the callback URL parses and is `http` or `https`. The address guard decides at the time of the call whether the
+/// Checks that the callback URL parses, is `http` or `https`, and has no credentials, which would not be sent. The address guard decides at the time of the call whether the
 /// gateway connects to it.
 pub(super) fn callback_url(text: &str) -> Result<String, Fault> {
     let invalid = |what: &str| Fault::Invalid(format!("`callbackURL` {what}"));
     let url = Url::parse(text).map_err(|error| invalid(&format!("is not a URL: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(invalid("must begin with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(invalid("must not have a user or a password"));
     }
     Ok(url.into())
 }

@@ -45,9 +45,7 @@ impl BiometricServices {
         replays: Arc<Replays>,
         signer: Arc<Signer>,
     ) -> Self {
-        let algorithm =
-            Algorithm { name: config.face.algorithm.clone(), version: config.face.template_version };
-        Self { workers, templates, sessions, replays, signer, algorithm }
+        Self { workers, templates, sessions, replays, signer, algorithm: Algorithm::of(config) }
     }
 
     /// The algorithm and the version of the service.

@@ -50,6 +50,7 @@ macro_rules! conformance {
             a_consumer_that_goes_leaves_its_messages_to_others
             a_reply_reaches_who_asked
             a_reply_to_nobody_is_returned
+            a_reply_goes_to_the_durable_queue_that_its_job_names
             replies_to_the_living_and_the_dead_are_not_confused
             each_connection_has_a_reply_queue_of_its_own
             consumers_go_on_after_an_outage
@@ -379,6 +380,20 @@ pub(super) async fn a_reply_to_nobody_is_returned<F: Fixture>() {
     publish(&*broker, &queue, &["answer"]).await;
     drop(replies);
     publish_until(&*broker, &queue, "answer", Published::Returned).await;
+}
+
+pub(super) async fn a_reply_goes_to_the_durable_queue_that_its_job_names<F: Fixture>() {
+    let (_fixture, broker) = start::<F>().await;
+    let reply_to = broker.address(&Queue::Results);
+    publish(&*broker, &Queue::Reply(reply_to), &["result"]).await;
+    let mut results = broker.consume(&Queue::Results, 1).await;
+    let result = next(&mut results).await;
+    assert_eq!(body(&result), "result");
+    // A durable queue keeps what is given back.
+    result.settle(Settlement::GiveBack).await.unwrap();
+    let result = next(&mut results).await;
+    assert_eq!((body(&result), result.attempts), ("result", 0));
+    result.settle(Settlement::Ack).await.unwrap();
 }
 
 pub(super) async fn replies_to_the_living_and_the_dead_are_not_confused<F: Fixture>() {

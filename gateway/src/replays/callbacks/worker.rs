@@ -1,0 +1,183 @@
+//! Works on the lanes of callbacks: sends those that are due, and forgets dead ones whose retention is over.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use faceline_gateway_store::outbox::{Lane, LeasedRow};
+use faceline_gateway_store::sealed::{RecordError, SealedOutbox, SealedSessions};
+use faceline_shared::retry::Backoff;
+use faceline_shared::settings::CallbackSettings;
+use faceline_shared::shutdown::CancellationToken;
+use faceline_shared::telemetry::Metrics;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use url::{Position, Url};
+use uuid::Uuid;
+
+use super::metrics::CallbackMetrics;
+use super::sender::{CallbackFailure, CallbackSender};
+use super::slots::CallbackSlots;
+use crate::accounts::Accounts;
+use crate::outbox::{LaneTerms, LaneWorker, NextStep, OutboxMetrics, RowHandler};
+use crate::replays::rows::Callback;
+use crate::sessions::Session;
+use crate::timestamp::Timestamp;
+
+/// Callbacks that are sent at the same time.
+const SLOTS: usize = 64;
+/// Delays before a callback is sent again.
+const RETRIES: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_mins(5) };
+/// Delays of a callback whose receiver has as many as it may.
+const BUSY: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(30) };
+/// Attempts for a callback that an operator has sent again.
+const MAX_REPLAY_ATTEMPTS: u32 = 5;
+/// Time for the look-up of the session, beside the time for the receiver.
+const LOOKUP_TIME: Duration = Duration::from_secs(10);
+/// A session whose record is gone this long before its end, by this gateway's clock, may have ended all the same.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+/// A callback whose session ends before the next attempt is looked at this long after that end.
+const END_MARGIN: Duration = Duration::from_millis(100);
+
+/// Sends callbacks in the background.
+pub(in crate::replays) struct CallbackProcessor {
+    waiting: LaneWorker<CallbackRows>,
+    dead: LaneWorker<DeadCallbackRows>,
+}
+
+/// What the processor works with.
+pub(in crate::replays) struct CallbackParts {
+    pub(in crate::replays) records: SealedSessions,
+    pub(in crate::replays) outbox: SealedOutbox,
+    pub(in crate::replays) accounts: Arc<Accounts>,
+    pub(in crate::replays) sender: CallbackSender,
+    pub(in crate::replays) row_is_due: Arc<Notify>,
+    pub(in crate::replays) outbox_metrics: OutboxMetrics,
+}
+
+impl CallbackProcessor {
+    pub(in crate::replays) fn new(
+        parts: CallbackParts,
+        settings: &CallbackSettings,
+        metrics: &Metrics,
+    ) -> Self {
+        let CallbackParts { records, outbox, accounts, sender, row_is_due, outbox_metrics } = parts;
+        let rows = CallbackRows {
+            records,
+            accounts,
+            sender,
+            slots: CallbackSlots::default(),
+            retention: settings.dead_letter_retention,
+            metrics: CallbackMetrics::new(metrics),
+        };
+        let row_timeout = settings.timeout + LOOKUP_TIME;
+        let waiting = LaneTerms { lane: Lane::Callbacks, slots: SLOTS, row_timeout };
+        let dead = LaneTerms { lane: Lane::DeadCallbacks, slots: 1, row_timeout };
+        Self {
+            waiting: LaneWorker::new(waiting, outbox.clone(), row_is_due, rows, outbox_metrics.clone()),
+            dead: LaneWorker::new(dead, outbox, Arc::default(), DeadCallbackRows, outbox_metrics),
+        }
+    }
+
+    /// Sends callbacks until `shutdown`. Those that are being sent are finished first.
+    pub(in crate::replays) async fn run(self, shutdown: CancellationToken) {
+        let Self { waiting, dead } = self;
+        tokio::join!(waiting.run(shutdown.clone()), dead.run(shutdown));
+    }
+}
+
+/// Sends callbacks.
+struct CallbackRows {
+    records: SealedSessions,
+    accounts: Arc<Accounts>,
+    sender: CallbackSender,
+    slots: CallbackSlots,
+    /// How long dead letters are kept.
+    retention: Duration,
+    metrics: CallbackMetrics,
+}
+
+impl RowHandler for CallbackRows {
+    type Payload = Callback;
+    type Error = RecordError;
+
+    async fn work(&self, row: &LeasedRow, callback: Callback) -> Result<NextStep<Callback>, RecordError> {
+        let left = match self.records.session::<Session>(&callback.session()).await? {
+            Some((_, left)) => left,
+            None if callback.is_replayed => Duration::MAX,
+            None => return Ok(self.session_gone(row.id, &callback)),
+        };
+        let host = host(&callback.url);
+        let Some(_slot) = self.slots.try_acquire(&callback.client, &host) else {
+            return Ok(NextStep::Repeat { after: BUSY.delay(row.attempt), payload: callback });
+        };
+        let failure = match self.send(row.id, &callback, &host).await {
+            Ok(()) => return Ok(NextStep::Finish),
+            Err(failure) => failure,
+        };
+        let failures = callback.failures.saturating_add(1);
+        if callback.is_replayed && failures >= MAX_REPLAY_ATTEMPTS {
+            return Ok(self.dead(row.id, &callback));
+        }
+        // At the session's end the callback becomes a dead letter at once.
+        let after = RETRIES.delay(failures).min(left.saturating_add(END_MARGIN));
+        let last_failure = Some(failure.to_string());
+        Ok(NextStep::Repeat { after, payload: Callback { failures, last_failure, ..callback } })
+    }
+}
+
+impl CallbackRows {
+    async fn send(&self, id: Uuid, callback: &Callback, host: &str) -> Result<(), CallbackFailure> {
+        let started = Instant::now();
+        let client = self.accounts.callbacks(&callback.client);
+        let sent = self.sender.send(id, callback, &client).await;
+        self.metrics.seconds.observe(started.elapsed().as_secs_f64());
+        let outcome = sent.as_ref().map_or_else(CallbackFailure::label, |()| "delivered");
+        self.metrics.attempts.with_label_values(&[outcome]).inc();
+        let Callback { client, session, failures, .. } = callback;
+        // The path of the URL may contain a secret of the receiver.
+        match &sent {
+            Ok(()) => tracing::info!(%id, client, %session, host, failures, "callback delivered"),
+            Err(error) => {
+                tracing::warn!(%error, %id, client, %session, host, failures, "callback not delivered")
+            }
+        }
+        sent
+    }
+
+    /// The end of a callback whose session has ended before it was delivered.
+    fn session_gone(&self, id: Uuid, callback: &Callback) -> NextStep<Callback> {
+        if Timestamp::now().after(CLOCK_TOLERANCE) < callback.session_expires {
+            let Callback { client, session, .. } = callback;
+            tracing::info!(%id, client, %session, "callback dropped: its session was deleted");
+            return NextStep::Finish;
+        }
+        self.dead(id, callback)
+    }
+
+    fn dead(&self, id: Uuid, callback: &Callback) -> NextStep<Callback> {
+        let Callback { client, session, failures, last_failure, .. } = callback;
+        self.metrics.dead.inc();
+        tracing::error!(%id, client, %session, failures, last_failure, "callback is dead: nobody accepted it before its session ended");
+        NextStep::Transfer { to: Lane::DeadCallbacks, due_in: self.retention }
+    }
+}
+
+/// Host and port of a URL, as metrics of slots and log lines name them.
+fn host(url: &str) -> String {
+    Url::parse(url).map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned()).unwrap_or_default()
+}
+
+/// Forgets dead callbacks. A row is due when its retention is over.
+struct DeadCallbackRows;
+
+impl RowHandler for DeadCallbackRows {
+    type Payload = Callback;
+    type Error = Infallible;
+
+    async fn work(&self, row: &LeasedRow, callback: Callback) -> Result<NextStep<Callback>, Infallible> {
+        let Callback { client, session, .. } = callback;
+        tracing::info!(id = %row.id, client, %session, "dead callback forgotten: its retention is over");
+        Ok(NextStep::Finish)
+    }
+}

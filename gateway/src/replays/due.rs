@@ -1,0 +1,22 @@
+//! Wakes the workers of the replays' lanes when they have written rows themselves, so nothing waits for the next poll.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+/// The signals of the replays' lanes.
+#[derive(Debug, Default)]
+pub(super) struct DueRows {
+    /// A row of replays is due.
+    pub(super) work: Arc<Notify>,
+    /// A callback is due.
+    pub(super) callbacks: Arc<Notify>,
+}
+
+impl DueRows {
+    /// Rows of all lanes may be due.
+    pub(super) fn note_all(&self) {
+        self.work.notify_one();
+        self.callbacks.notify_one();
+    }
+}
