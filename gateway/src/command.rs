@@ -1,10 +1,11 @@
-//! Commands of the programs that contain a gateway: `keys`, `sealing`, `signing` and `usage`.
+//! Commands of the programs that contain a gateway: `keys`, `replay-keys`, `sealing`, `signing` and `usage`.
 
 use std::io;
 
 use faceline_shared::settings::Settings;
 
 use crate::accounts::{KeysCommand, KeysCommandError};
+use crate::replays::{ReplayKeysCommand, ReplayKeysCommandError};
 use crate::sealing::{SealingCommand, SealingCommandError};
 use crate::signing::{SigningCommand, SigningCommandError};
 use crate::usage::{UsageCommand, UsageCommandError};
@@ -15,6 +16,9 @@ pub enum Command {
     /// Keys of clients
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Keys for which devices encrypt uploads of replays
+    #[command(subcommand)]
+    ReplayKeys(ReplayKeysCommand),
     /// Keys that seal data and templates
     #[command(subcommand)]
     Sealing(SealingCommand),
@@ -32,6 +36,9 @@ pub enum CommandError {
     /// `keys …` failed.
     #[error(transparent)]
     Keys(#[from] KeysCommandError),
+    /// `replay-keys …` failed.
+    #[error(transparent)]
+    ReplayKeys(#[from] ReplayKeysCommandError),
     /// `sealing …` failed.
     #[error(transparent)]
     Sealing(#[from] SealingCommandError),
@@ -51,6 +58,7 @@ pub fn execute(command: Command, settings: &Settings) -> Result<(), CommandError
     let out = &mut io::stdout().lock();
     match command {
         Command::Keys(keys) => keys.run(settings, &mut io::stdin().lock(), out)?,
+        Command::ReplayKeys(keys) => keys.run(settings, out)?,
         Command::Sealing(sealing) => sealing.run(settings, out)?,
         Command::Signing(signing) => signing.run(settings, out)?,
         Command::Usage(usage) => usage.run(settings, &mut io::BufWriter::new(out))?,

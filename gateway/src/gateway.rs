@@ -125,13 +125,15 @@ impl Gateway {
         background.push(tokio::spawn(Arc::clone(&admission).update_metrics()));
         let measured = Arc::clone(&sessions);
         background.push(tokio::spawn(async move { measured.watch_bounds().await }));
-        let recipients = Arc::new(RecipientKeys::load(settings)?);
+        let recipients = Arc::new(RecipientKeys::load(settings, &services.metrics)?);
+        background.push(tokio::spawn(Arc::clone(&recipients).watch()));
         let replays = Arc::new(Replays::new(
             Arc::clone(&sessions),
             stores.outbox.clone(),
             Arc::clone(&services.objects),
             recipients,
             Arc::clone(&signer),
+            services.keys.data.clone(),
             settings,
         ));
         let outbox = OutboxProcessor::new(&sessions, stores.outbox);
@@ -203,6 +205,11 @@ fn warn_of_unshared_files(settings: &Settings) {
     }
     if settings.signing.file.is_none() {
         tracing::warn!("signing.file is not set: gateways on other machines sign with keys of their own");
+    }
+    if settings.replay.keys_file.is_none() {
+        tracing::warn!(
+            "replay.keys_file is not set: gateways on other machines do not open uploads for this one's keys"
+        );
     }
 }
 

@@ -41,6 +41,8 @@ pub enum Purpose {
     Object,
     /// The secret of a key in the accounts file.
     Account,
+    /// A capture token, which a device keeps.
+    CaptureToken,
 }
 
 impl Purpose {
@@ -56,6 +58,7 @@ impl Purpose {
             Self::Answer => b"faceline/answer",
             Self::Object => b"faceline/object",
             Self::Account => b"faceline/account",
+            Self::CaptureToken => b"faceline/capture-token",
         }
     }
 }

@@ -19,6 +19,7 @@ use super::client_limits::ClientLimits;
 use super::error::AccountsError;
 use super::failed_logins::{CredentialKind, FailedLogins, PasswordCheck, SourceAddress};
 use super::jwt::{self, BwsKey};
+use super::permission::Permission;
 use super::table::AccountTable;
 use super::{demo, file};
 use crate::fault::{BusyCause, Fault};
@@ -172,6 +173,20 @@ impl Accounts {
         // As with API keys, a right token passes even from an address with many failures.
         jwt::caller(token, now, |client_id| self.bws_keys(client_id))
             .ok_or_else(|| self.failed_logins.count(CredentialKind::Token, source))
+    }
+
+    /// A caller who may do `permission` alone, on behalf of the API key that had a capture token made. `None` if the client has that
+    /// key no more: what was made with it ends with it.
+    #[must_use]
+    pub fn on_behalf_of(&self, client: &str, key_id: &str, permission: Permission) -> Option<Caller> {
+        let caller = self.table().by_key_id(client, key_id)?;
+        Some(Caller { rate: None, quota: None, permissions: Arc::from([permission]), ..caller })
+    }
+
+    /// Counts a wrong capture token from `source`, and returns the answer to it: [`Fault::Unauthenticated`], or
+    /// [`BusyCause::FailedLogins`] after `limits.failed_logins` in a minute.
+    pub fn count_wrong_capture_token(&self, source: SourceAddress) -> Fault {
+        self.failed_logins.count(CredentialKind::CaptureToken, source)
     }
 
     /// The keys that may sign tokens of the BWS client `client_id`.

@@ -60,6 +60,8 @@ pub(super) enum CredentialKind {
     Password(UserKey),
     /// A token of a BWS client.
     Token,
+    /// The capture token of a replay.
+    CaptureToken,
 }
 
 /// A user's name as failures are counted by it: a hash under a key of this process, of bounded length whatever callers send.
@@ -75,6 +77,8 @@ enum Subject {
     Passwords(IpAddr),
     /// Wrong tokens from an address.
     Tokens(IpAddr),
+    /// Wrong capture tokens from an address.
+    CaptureTokens(IpAddr),
     /// Wrong passwords of a user, wherever they came from.
     User(UserKey),
     /// Wrong passwords of a user from an address.
@@ -203,6 +207,7 @@ impl FailedLogins {
         let subjects: &[Subject] = match kind {
             CredentialKind::ApiKey => &[Subject::ApiKeys(address)],
             CredentialKind::Token => &[Subject::Tokens(address)],
+            CredentialKind::CaptureToken => &[Subject::CaptureTokens(address)],
             CredentialKind::Password(user) => {
                 &[Subject::Passwords(address), Subject::User(user), Subject::UserAt(user, address)]
             }
@@ -246,7 +251,10 @@ impl Tables {
     /// The time at which all failures of a subject are forgotten.
     fn until(&self, now: Instant, subject: Subject) -> Instant {
         let until = match subject {
-            Subject::ApiKeys(_) | Subject::Passwords(_) | Subject::Tokens(_) => self.addresses.get(&subject),
+            Subject::ApiKeys(_)
+            | Subject::Passwords(_)
+            | Subject::Tokens(_)
+            | Subject::CaptureTokens(_) => self.addresses.get(&subject),
             Subject::User(_) => self.users.get(&subject),
             // The user may have become known, or unknown, since the last failure.
             Subject::UserAt(..) => self.known_pairs.get(&subject).max(self.other_pairs.get(&subject)),
@@ -256,7 +264,10 @@ impl Tables {
 
     fn set(&mut self, now: Instant, subject: Subject, until: Instant) {
         let table = match subject {
-            Subject::ApiKeys(_) | Subject::Passwords(_) | Subject::Tokens(_) => &mut self.addresses,
+            Subject::ApiKeys(_)
+            | Subject::Passwords(_)
+            | Subject::Tokens(_)
+            | Subject::CaptureTokens(_) => &mut self.addresses,
             Subject::User(_) => &mut self.users,
             Subject::UserAt(user, address) if self.knows(user, address) => &mut self.known_pairs,
             Subject::UserAt(..) => &mut self.other_pairs,
@@ -321,7 +332,7 @@ mod tests {
         let failures = FailedLogins::new(20);
         let (start, one) = (Instant::now(), source("192.0.2.1"));
         let refused = Duration::from_secs(3);
-        for kind in [CredentialKind::ApiKey, CredentialKind::Token] {
+        for kind in [CredentialKind::ApiKey, CredentialKind::Token, CredentialKind::CaptureToken] {
             for _ in 0..20 {
                 assert_eq!(failures.try_count(start, kind, one), Ok(()));
             }

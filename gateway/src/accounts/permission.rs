@@ -38,11 +38,20 @@ pub enum Permission {
     /// Delete sessions.
     #[serde(rename = "sessions:delete")]
     SessionsDelete,
+    /// Set the parameters of replays.
+    #[serde(rename = "replays:create")]
+    ReplaysCreate,
+    /// Read the parameters and the status of replays.
+    #[serde(rename = "replays:read")]
+    ReplaysRead,
+    /// Upload the videos of replays.
+    #[serde(rename = "replays:upload")]
+    ReplaysUpload,
 }
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::CapabilitiesRead,
         Self::FacesCreate,
         Self::FacesRead,
@@ -54,6 +63,9 @@ impl Permission {
         Self::SessionsCreate,
         Self::SessionsRead,
         Self::SessionsDelete,
+        Self::ReplaysCreate,
+        Self::ReplaysRead,
+        Self::ReplaysUpload,
     ];
 
     /// The permission of this name.
@@ -77,6 +89,9 @@ impl Permission {
             Self::SessionsCreate => "sessions:create",
             Self::SessionsRead => "sessions:read",
             Self::SessionsDelete => "sessions:delete",
+            Self::ReplaysCreate => "replays:create",
+            Self::ReplaysRead => "replays:read",
+            Self::ReplaysUpload => "replays:upload",
         }
     }
 }

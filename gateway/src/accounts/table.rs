@@ -103,6 +103,15 @@ impl AccountTable {
         same_prefix.iter().find(|(known, _)| known.equals(&digest))?.1.caller()
     }
 
+    /// The caller who holds the API key with this id.
+    pub(super) fn by_key_id(&self, client: &str, id: &str) -> Option<Caller> {
+        // Few requests ask for this, and an installation has few keys, so it has no index.
+        let holders = self.api_keys.values().flatten().map(|(_, holder)| holder);
+        holders
+            .filter(|holder| &*holder.caller.client == client && &*holder.caller.key_id == id)
+            .find_map(KeyHolder::caller)
+    }
+
     /// The keys of a BWS client.
     pub(super) fn bws_keys(&self, client_id: &str) -> Vec<BwsKey> {
         let keys = self.bws_keys.get(client_id).into_iter().flatten();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use faceline_gateway_store::sealed::SealedOutbox;
 use faceline_shared::object::ObjectStore;
+use faceline_shared::seal::KeyRing;
 use faceline_shared::settings::Settings;
 
 use super::recipient_keys::RecipientKeys;
@@ -20,11 +21,13 @@ pub struct Replays {
     pub(super) recipients: Arc<RecipientKeys>,
     /// Signs parameters and statuses.
     pub(super) signer: Arc<Signer>,
+    /// Seals capture tokens.
+    pub(super) tokens: KeyRing,
     pub(super) settings: Settings,
 }
 
 impl Replays {
-    /// Replays of `sessions`.
+    /// Replays of `sessions`. `tokens` seals capture tokens.
     #[must_use]
     pub fn new(
         sessions: Arc<Sessions>,
@@ -32,9 +35,10 @@ impl Replays {
         media: Arc<dyn ObjectStore>,
         recipients: Arc<RecipientKeys>,
         signer: Arc<Signer>,
+        tokens: KeyRing,
         settings: &Settings,
     ) -> Self {
-        Self { sessions, outbox, media, recipients, signer, settings: settings.clone() }
+        Self { sessions, outbox, media, recipients, signer, tokens, settings: settings.clone() }
     }
 
     /// Key of the object of encrypted media.

@@ -15,6 +15,7 @@ mod metrics;
 mod outbox;
 mod pictures;
 mod record;
+mod replays;
 mod service;
 
 pub use self::idempotency::{Claimed, IdempotencyClaim, IdempotentRequest};

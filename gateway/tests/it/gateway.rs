@@ -90,8 +90,9 @@ impl Gateway {
             Arc::clone(&sessions),
             records.outbox.clone(),
             stores.objects(),
-            Arc::new(RecipientKeys::load(&config).unwrap()),
+            Arc::new(RecipientKeys::load(&config, &metrics).unwrap()),
             Arc::clone(&signer),
+            stores.ring(),
             &config,
         ));
         let usage = Usage::start(records.outbox.clone(), &config, &metrics).unwrap();

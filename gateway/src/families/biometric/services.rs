@@ -56,6 +56,12 @@ impl BiometricServices {
         Capabilities { current_mode: [&self.algorithm.name], version: env!("CARGO_PKG_VERSION") }
     }
 
+    /// The replays of sessions.
+    #[must_use]
+    pub fn replays(&self) -> &Replays {
+        &self.replays
+    }
+
     /// The signer of answers.
     #[must_use]
     pub fn signer(&self) -> &Signer {

@@ -1,17 +1,31 @@
-//! Authentication of a caller, its permission, and the rate and quota of its key.
+//! Authentication of a caller or a device, its permission, and the rate and quota of its key.
+
+use std::sync::Arc;
 
 use faceline_gateway_store::rate::{Bound, Rate, Refusal, Terms};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use tracing::Span;
+use uuid::Uuid;
 
 use super::basic;
-use crate::accounts::{Caller, SourceAddress};
+use crate::accounts::{Caller, Permission, SourceAddress};
 use crate::fault::{BusyCause, Fault};
 use crate::http::GatewayState;
 use crate::http::family::Family;
-use crate::http::operations::{Access, Operation};
+use crate::http::operations::{self, Access, Operation};
 use crate::request::record::RequestRecord;
+
+const APIKEY: &str = "apikey";
+/// The header with the capture token of a replay.
+const CAPTURE_TOKEN: &str = "x-capture-token";
+
+/// A caller whose credential is valid.
+struct Authenticated {
+    caller: Caller,
+    /// What its requests count as in the rate limiter.
+    counted_as: Arc<str>,
+}
 
 /// The caller of a request for `operation`: its credential is valid, its key has the permission, and is within its
 /// rate and quota.
@@ -25,24 +39,69 @@ pub(super) async fn authorize(
     operation: &Operation,
 ) -> Result<Caller, Fault> {
     let record = RequestRecord::current()?;
-    let Access::Permission(permission) = operation.access else {
-        tracing::error!(
-            operation = operation.name,
-            "a handler authenticates the callers of a public operation"
-        );
-        return Err(Fault::Internal);
+    let (permission, takes_tokens) = match operation.access {
+        Access::Permission(permission) => (permission, false),
+        Access::PermissionOrCaptureToken(permission) => (permission, true),
+        Access::Public => {
+            tracing::error!(
+                operation = operation.name,
+                "a handler authenticates the callers of a public operation"
+            );
+            return Err(Fault::Internal);
+        }
     };
-    let caller = authenticate(state, parts, operation.family).await?;
+    // An API key has precedence: a wrong one is refused although the token beside it is right.
+    let authenticated = if takes_tokens && !parts.headers.contains_key(APIKEY) {
+        authenticate_device(state, parts, operation, permission).await?
+    } else {
+        let caller = authenticate(state, parts, operation.family).await?;
+        Authenticated { counted_as: Arc::clone(&caller.key_id), caller }
+    };
+    let Authenticated { caller, counted_as } = authenticated;
     Span::current().record("client", &*caller.client);
     record.update(|facts| facts.caller = Some(caller.clone()));
     caller.require(permission)?;
-    check_rate(state, &caller, &record).await?;
+    check_rate(state, &caller, &counted_as, &record).await?;
     Ok(caller)
+}
+
+/// The caller on whose behalf a device calls, by the capture token of the session in the path. It may do `permission` there
+/// and nothing else. Its requests do not count against the rate of the API key that made the replay.
+async fn authenticate_device(
+    state: &GatewayState,
+    parts: &Parts,
+    operation: &Operation,
+    permission: Permission,
+) -> Result<Authenticated, Fault> {
+    let mut tokens = parts.headers.get_all(CAPTURE_TOKEN).iter();
+    let (Some(token), None) = (tokens.next(), tokens.next()) else { return Err(Fault::Unauthenticated) };
+    if let Some(session) = session_in_path(operation.path, parts.uri.path())
+        && let Some(holder) = state.biometric.replays().token_holder(token.as_bytes(), session).await?
+        && let Some(caller) = state.accounts.on_behalf_of(&holder.client, &holder.key, permission)
+    {
+        return Ok(Authenticated { caller, counted_as: format!("capture-token {session}").into() });
+    }
+    // A token for another session is as wrong as any, so nobody learns from it which sessions exist.
+    Err(state.accounts.count_wrong_capture_token(source(parts)))
+}
+
+/// The session that a path names, where `pattern` has its parameter.
+fn session_in_path(pattern: &str, path: &str) -> Option<Uuid> {
+    let mut segments = pattern.split('/').zip(path.split('/'));
+    let (_, session) = segments.find(|(name, _)| {
+        name.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) == Some(operations::SESSION_ID)
+    })?;
+    session.parse().ok()
+}
+
+/// Where a request comes from.
+fn source(parts: &Parts) -> SourceAddress {
+    parts.extensions.get::<SourceAddress>().copied().unwrap_or_default()
 }
 
 /// The caller that a credential belongs to. Each family has its own kind of credential.
 async fn authenticate(state: &GatewayState, parts: &Parts, family: Family) -> Result<Caller, Fault> {
-    let source = parts.extensions.get::<SourceAddress>().copied().unwrap_or_default();
+    let source = source(parts);
     match family {
         Family::Bws | Family::Grpc => state.accounts.by_token(bearer_token(&parts.headers), source),
         Family::FaceLiveness => {
@@ -50,7 +109,7 @@ async fn authenticate(state: &GatewayState, parts: &Parts, family: Family) -> Re
             state.accounts.by_password(&user, &password, source).await
         }
         Family::BiometricServices => {
-            let key = parts.headers.get("apikey").map(HeaderValue::as_bytes);
+            let key = parts.headers.get(APIKEY).map(HeaderValue::as_bytes);
             state.accounts.by_api_key(key, source)
         }
     }
@@ -65,15 +124,36 @@ fn bearer_token(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// Counts the request against the rate and the quota of the caller's key.
-async fn check_rate(state: &GatewayState, caller: &Caller, record: &RequestRecord) -> Result<(), Fault> {
+async fn check_rate(
+    state: &GatewayState,
+    caller: &Caller,
+    counted_as: &str,
+    record: &RequestRecord,
+) -> Result<(), Fault> {
     let limits = &state.config.limits;
     let default = Rate { requests_per_second: limits.requests_per_second, burst: limits.burst };
     let terms = Terms { rate: caller.rate.unwrap_or(default), quota: caller.quota };
-    let verdict = state.rates.check(&caller.key_id, &terms).await;
+    let verdict = state.rates.check(counted_as, &terms).await;
     record.update(|facts| facts.rate_check = Some((terms, verdict)));
     match verdict.refusal {
         None => Ok(()),
         Some(Refusal { bound: Bound::Rate, wait }) => Err(Fault::busy(BusyCause::ClientRate, wait)),
         Some(Refusal { bound: Bound::Quota, wait }) => Err(Fault::busy(BusyCause::ClientQuota, wait)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_session_stands_where_the_operation_has_it() {
+        let pattern = "/bioserver-app/v2/bio-sessions/{session}/replay-liveness";
+        let id = Uuid::new_v4();
+        let path = |id: &str| format!("/bioserver-app/v2/bio-sessions/{id}/replay-liveness");
+        assert_eq!(session_in_path(pattern, &path(&id.to_string())), Some(id));
+        assert_eq!(session_in_path(pattern, &path("nothing")), None);
+        assert_eq!(session_in_path("/bioserver-app/v2/faces", "/bioserver-app/v2/faces"), None);
+        assert_eq!(session_in_path(pattern, &format!("/{id}")), None);
     }
 }

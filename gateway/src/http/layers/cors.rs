@@ -11,17 +11,19 @@ use super::bws_headers;
 /// How long browsers may cache the answer to a preflight request. They have lower bounds of their own.
 const MAX_AGE: Duration = Duration::from_hours(1);
 /// Headers that a page may send.
-const REQUEST_HEADERS: [HeaderName; 7] = [
+const REQUEST_HEADERS: [HeaderName; 8] = [
     HeaderName::from_static("apikey"),
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("reference-number"),
     HeaderName::from_static("traceparent"),
+    HeaderName::from_static("x-capture-token"),
     HeaderName::from_static("x-request-id"),
 ];
 /// Headers of an answer that a page may read, besides those of BWS.
-const ANSWER_HEADERS: [HeaderName; 8] = [
+const ANSWER_HEADERS: [HeaderName; 10] = [
+    HeaderName::from_static("deprecation"),
     header::LOCATION,
     header::RETRY_AFTER,
     HeaderName::from_static("idempotency-replayed"),
@@ -29,6 +31,7 @@ const ANSWER_HEADERS: [HeaderName; 8] = [
     HeaderName::from_static("ratelimit-policy"),
     HeaderName::from_static("ratelimit-remaining"),
     HeaderName::from_static("ratelimit-reset"),
+    HeaderName::from_static("x-capture-token"),
     HeaderName::from_static("x-request-id"),
 ];
 

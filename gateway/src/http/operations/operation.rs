@@ -59,6 +59,8 @@ pub enum Access {
     Public,
     /// Callers whose key has this permission.
     Permission(Permission),
+    /// The same, and devices that hold the capture token of the replay of the session in the path.
+    PermissionOrCaptureToken(Permission),
 }
 
 /// Whether a request becomes a job for the workers.

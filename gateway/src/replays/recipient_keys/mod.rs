@@ -1,26 +1,85 @@
 //! The keys for which devices encrypt uploads, and their certificates.
+//!
+//! A device gets the certificates in the signed parameters of a replay. It checks that signature with a key that it knows
+//! beforehand, and so needs no authority to trust a certificate.
 
+mod command;
+mod error;
+mod key_file;
+mod key_set;
+mod stored_key;
+
+use std::sync::Arc;
+
+use base64_simd::STANDARD;
+use faceline_shared::replay::jwe::{self, JweError};
 use faceline_shared::settings::Settings;
+use faceline_shared::telemetry::Metrics;
+use faceline_shared::watched_file::{FileSource, WatchMetrics, WatchedFile};
+use time::OffsetDateTime;
 
-/// Why the keys cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RecipientKeyError {}
+pub use self::command::{ReplayKeysCommand, ReplayKeysCommandError};
+pub use self::error::RecipientKeyError;
+pub use self::key_file::{ANNOUNCEMENT, RecipientKeyFile};
+use self::key_set::{KeySet, KeyStatus};
 
 /// The keys of an installation for uploads.
-pub struct RecipientKeys {}
+pub struct RecipientKeys {
+    keys: Arc<WatchedFile<WatchedKeys>>,
+}
+
+/// The key file as a source of keys.
+struct WatchedKeys(RecipientKeyFile);
+
+impl FileSource for WatchedKeys {
+    type Content = String;
+    type Value = KeySet;
+    type Error = RecipientKeyError;
+
+    fn read(&self) -> Result<String, RecipientKeyError> {
+        self.0.read()
+    }
+
+    fn parse(&self, text: &String) -> Result<KeySet, RecipientKeyError> {
+        self.0.parse(text)
+    }
+}
 
 impl RecipientKeys {
-    /// Loads the keys that `settings` name; makes them on the first start where the file is the gateway's own.
+    /// Loads the keys that `settings` name. If they name no file, the first start makes `replay.toml` in the data folder.
     ///
     /// # Errors
     /// [`RecipientKeyError`].
-    pub fn load(_settings: &Settings) -> Result<Self, RecipientKeyError> {
-        Ok(Self {})
+    pub fn load(settings: &Settings, metrics: &Metrics) -> Result<Self, RecipientKeyError> {
+        let file = RecipientKeyFile::of(settings);
+        file.fill_lack()?;
+        let keys = WatchedFile::load(WatchedKeys(file), WatchMetrics::new(metrics, "replay_keys"))?;
+        Ok(Self { keys: Arc::new(keys) })
     }
 
     /// The certificates that devices may encrypt for, the preferred one first: base64 of DER.
     #[must_use]
     pub fn certificates(&self) -> Vec<String> {
-        vec![]
+        let keys = self.keys.current();
+        keys.all(OffsetDateTime::now_utc())
+            .filter(|(status, ..)| *status != KeyStatus::Next)
+            .map(|(.., key)| STANDARD.encode_to_string(key.certificate()))
+            .collect()
+    }
+
+    /// Decrypts a JWE for one of the keys, also for one that is not offered yet.
+    ///
+    /// # Errors
+    /// [`JweError`].
+    pub fn open(&self, jwe: &str) -> Result<Vec<u8>, JweError> {
+        jwe::open(jwe, self.keys.current().keys())
+    }
+
+    /// Follows changes of the key file until it is dropped.
+    pub async fn watch(self: Arc<Self>) {
+        Arc::clone(&self.keys).watch().await;
     }
 }
+
+#[cfg(test)]
+mod tests;
