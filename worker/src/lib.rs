@@ -1,4 +1,4 @@
-//! The worker: takes jobs from the broker, decodes pictures, runs the face models, and publishes the results.
+//! The worker: takes jobs from the broker, decodes pictures and videos, runs the face models, and publishes the results.
 
 pub mod inference;
 pub mod jobs;
@@ -8,5 +8,6 @@ pub mod pipeline;
 mod role;
 #[cfg(test)]
 mod test_data;
+pub mod video;
 
 pub use self::role::{MODELS_READY, WorkerError, pipeline_settings, run};

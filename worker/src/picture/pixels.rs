@@ -37,6 +37,12 @@ impl Picture {
         Self { pixels, width, height, from_upright, size, scale }
     }
 
+    /// An upright picture of 8-bit RGB, row after row.
+    pub(crate) fn from_rgb(pixels: Vec<u8>, size: (u32, u32)) -> Self {
+        debug_assert_eq!(pixels.len(), 3 * size.0 as usize * size.1 as usize, "three bytes a pixel");
+        Self::new(pixels, size, size, 1.0, Orientation::NoTransforms)
+    }
+
     /// Width and height at the received size, after orientation.
     pub(crate) fn size(&self) -> (u32, u32) {
         self.size

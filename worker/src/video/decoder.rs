@@ -1,0 +1,179 @@
+//! The route from a file to a clip.
+
+use std::ffi::OsStr;
+use std::io::{self, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use super::child::{Child, Ended};
+use super::collect::Collector;
+use super::matroska::Reader;
+use super::probe::{self, Track};
+use super::{Clip, Codec, Container, DecodeError, DecodeLimits, MemoryFile, SamplingPlan, VideoFault};
+
+/// The largest report of ffprobe, in bytes. A file with hundreds of tracks makes more, and is no recording of a camera.
+const MAX_REPORT: u64 = 256 << 10;
+
+/// Where both programs find the video: their standard input, opened anew. ffmpeg 5.1 cannot seek in `pipe:0`.
+const INPUT: &str = "file:/proc/self/fd/0";
+
+/// Threads of a decoder. More of them gain little on videos of phones, and each takes memory.
+const MAX_THREADS: usize = 4;
+
+/// Decodes videos. Cheap to make and to share.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    ffmpeg: PathBuf,
+    ffprobe: PathBuf,
+    limits: DecodeLimits,
+}
+
+impl Decoder {
+    /// A decoder without confinement.
+    #[must_use]
+    pub fn unconfined(limits: DecodeLimits) -> Self {
+        Self { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into(), limits }
+    }
+
+    /// Decodes `video` once, and returns thumbnails of all frames and the frames of the plan. Blocks the thread.
+    ///
+    /// # Errors
+    /// [`DecodeError::Video`] if the video is at fault, [`DecodeError::Unavailable`] if this worker is.
+    pub fn decode(&self, video: &MemoryFile, plan: &SamplingPlan) -> Result<Clip, DecodeError> {
+        let deadline = Instant::now() + self.limits.time;
+        let container = Container::sniff(video)
+            .map_err(|error| DecodeError::unavailable("the video cannot be read", error))?
+            .ok_or(VideoFault::UnsupportedFormat)?;
+        let track = self.probe(video, container, deadline)?;
+        let frame_size = track.sampled_size(plan);
+        let mut child =
+            self.start(&self.ffmpeg, self.decode_arguments(container, &track, plan), video, deadline)?;
+        let mut collector = Collector::new(frame_size, track.matrix, plan, &self.limits);
+        let mut reader = Reader::new(BufReader::with_capacity(64 << 10, child.by_ref()));
+        let collected = collector.read(&mut reader);
+        drop(reader);
+        self.end(child, collected)?;
+        Ok(collector.into_clip(container, &track)?)
+    }
+
+    /// Asks ffprobe for the track to decode.
+    fn probe(
+        &self,
+        video: &MemoryFile,
+        container: Container,
+        deadline: Instant,
+    ) -> Result<Track, DecodeError> {
+        let mut arguments = self.input_arguments(container);
+        arguments.extend(["-of", "json=c=1", "-show_streams", "-show_format"].map(str::to_owned));
+        let mut child = self.start(&self.ffprobe, arguments, video, deadline)?;
+        let mut report = Vec::new();
+        let read = child.by_ref().take(MAX_REPORT).read_to_end(&mut report);
+        if report.len() as u64 == MAX_REPORT {
+            return Err(VideoFault::Malformed.into());
+        }
+        self.end(child, read.map(drop).map_err(ReadError::Stream))?;
+        Ok(probe::track(&report, &self.limits)?)
+    }
+
+    /// Options of both programs, with the input as the last. The demuxer is forced, and neither it nor the decoder is guessed.
+    fn input_arguments(&self, container: Container) -> Vec<String> {
+        let mut arguments: Vec<String> = ["-hide_banner", "-loglevel", "error"].map(str::to_owned).into();
+        arguments.extend(["-f", container.demuxer()].map(str::to_owned));
+        arguments.extend(container.options().iter().map(|option| (*option).to_owned()));
+        arguments.extend(["-protocol_whitelist", "file,pipe"].map(str::to_owned));
+        arguments.extend(["-codec_whitelist", Codec::DECODERS].map(str::to_owned));
+        arguments.extend(["-max_streams", "32", "-max_pixels"].map(str::to_owned));
+        arguments.extend([self.limits.pixels.to_string(), "-i".into(), INPUT.into()]);
+        arguments
+    }
+
+    /// ffmpeg writes one Matroska stream of three tracks of raw pictures: means and points of all frames, and the sampled frames.
+    ///
+    /// `fps_mode passthrough` neither repeats nor drops frames, and `enc_time_base` keeps their times whatever the frame rate is.
+    /// Frames are turned upright before the filters, as by a player.
+    fn decode_arguments(&self, container: Container, track: &Track, plan: &SamplingPlan) -> Vec<String> {
+        let threads = available_parallelism().map_or(1, std::num::NonZero::get).min(MAX_THREADS);
+        let mut arguments: Vec<String> = ["-nostdin", "-max_error_rate", "0.1"].map(str::to_owned).into();
+        arguments.extend(["-threads".into(), threads.to_string()]);
+        arguments.extend(self.input_arguments(container));
+        arguments.extend(["-filter_complex".into(), filters(track, plan)]);
+        let output = "-map [means] -map [points] -map [frames] -c:v rawvideo -enc_time_base 1:1000 -fps_mode passthrough";
+        arguments.extend(output.split(' ').map(str::to_owned));
+        arguments.extend(["-f", "matroska", "pipe:1"].map(str::to_owned));
+        arguments
+    }
+
+    fn start(
+        &self,
+        program: &PathBuf,
+        arguments: Vec<String>,
+        video: &MemoryFile,
+        deadline: Instant,
+    ) -> Result<Child, DecodeError> {
+        let mut command = Command::new(program);
+        command.args(arguments.iter().map(OsStr::new));
+        Child::start(&mut command, video, deadline)
+            .map_err(|error| DecodeError::unavailable(&program.display().to_string(), error))
+    }
+
+    /// Judges how the child and the reading of its output ended.
+    fn end(&self, child: Child, read: Result<(), ReadError>) -> Result<(), DecodeError> {
+        match read {
+            Err(ReadError::Fault(fault)) => return Err(fault.into()),
+            Err(ReadError::Stream(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                return Err(VideoFault::TooSlow.into());
+            }
+            Ok(()) | Err(ReadError::Stream(_)) => (),
+        }
+        let ended = child.finish().map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => DecodeError::from(VideoFault::TooSlow),
+            _ => DecodeError::unavailable("the end of ffmpeg", error),
+        })?;
+        if ended.status.success() && read.is_ok() { Ok(()) } else { Err(self.explain(&ended)) }
+    }
+
+    fn explain(&self, ended: &Ended) -> DecodeError {
+        tracing::debug!(status = %ended.status, complaint = %ended.complaint, "a video was not decoded");
+        let complaint = &ended.complaint;
+        if complaint.contains("max pixel count") {
+            return VideoFault::TooManyPixels { limit: self.limits.pixels }.into();
+        }
+        if complaint.contains("Cannot allocate memory") {
+            return VideoFault::TooMuchMemory.into();
+        }
+        VideoFault::Malformed.into()
+    }
+}
+
+/// Why the output of a child was not read to its end.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// It shows that the video is at fault.
+    Fault(VideoFault),
+    /// It ended early, was not what ffmpeg writes, or came too late.
+    Stream(io::Error),
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        Self::Stream(error)
+    }
+}
+
+/// The filter graph of the three outputs.
+fn filters(track: &Track, plan: &SamplingPlan) -> String {
+    let (width, height) = track.sampled_size(plan);
+    let rate = plan.rate.max(0.01);
+    // Times are rounded to milliseconds by some containers, so a frame may come 2 ms before its interval.
+    let interval = |time: &str| format!("floor(({time}-start_t+0.002)*{rate})");
+    let select = format!("isnan(prev_selected_t)+gt({},{})", interval("t"), interval("prev_selected_t"));
+    format!(
+        "[0:{index}]split=3[a][b][c];\
+         [a]scale=16:16:flags=area,format=gray[means];\
+         [b]scale=64:64:flags=neighbor,format=gray[points];\
+         [c]select='{select}',scale={width}:{height}:flags=bilinear:out_range=tv,format=yuv420p[frames]",
+        index = track.index,
+    )
+}

@@ -1,0 +1,29 @@
+//! From the untrusted bytes of a video to frames; nothing here judges them.
+//!
+//! [`MemoryFile`] holds the video. [`Decoder`] sniffs its container, has ffprobe and ffmpeg read it in a confined child
+//! process, and gives back a [`Clip`]: a thumbnail of every frame, and the frames that a [`SamplingPlan`] asks for.
+
+mod child;
+mod clip;
+mod codec;
+mod collect;
+mod colour;
+mod container;
+mod decoder;
+mod fault;
+mod matroska;
+mod memory_file;
+mod plan;
+mod probe;
+mod samples;
+
+pub use clip::{Clip, ClipFrame, Thumbnail};
+pub use codec::Codec;
+pub use container::Container;
+pub use decoder::Decoder;
+pub use fault::{DecodeError, VideoFault};
+pub use memory_file::{MemoryFile, MemoryFileWriter};
+pub use plan::{DecodeLimits, SamplingPlan};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! Which frames the caller wants, and what decoding may cost.
+
+use std::time::Duration;
+
+/// Which frames come back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SamplingPlan {
+    /// Frames a second, at most. Frames are taken at the first presentation time in each interval of `1 / rate` s, counted from
+    /// the first frame. A video with fewer frames a second gives all of them.
+    pub rate: f32,
+    /// Frames are scaled down until their longer side has at most so many pixels.
+    pub long_side: u32,
+    /// Frames at most. Of a longer video each second, fourth, eighth … frame of the rate is kept, so at least half of so many come
+    /// back and their distance stays equal.
+    pub most_frames: usize,
+}
+
+impl Default for SamplingPlan {
+    fn default() -> Self {
+        Self { rate: 10.0, long_side: 960, most_frames: 200 }
+    }
+}
+
+/// What decoding one video may cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DecodeLimits {
+    /// Time on the clock, for all child processes of one video together.
+    pub time: Duration,
+    /// CPU time of a child process; whole seconds, rounded up.
+    pub cpu_time: Duration,
+    /// Address space of a child process, in bytes.
+    pub memory: u64,
+    /// Frames that are decoded.
+    pub frames: u32,
+    /// Pixels of a frame.
+    pub pixels: u64,
+    /// Presentation time of the last frame, and the length that the header announces.
+    pub length: Duration,
+    /// Bytes of the frames that are kept, in this process. With larger frames fewer are kept.
+    pub kept_bytes: usize,
+}
+
+impl Default for DecodeLimits {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(45),
+            cpu_time: Duration::from_mins(1),
+            memory: 2 << 30,
+            frames: 7_200,
+            pixels: 8_912_896,
+            length: Duration::from_mins(2),
+            kept_bytes: 256 << 20,
+        }
+    }
+}
