@@ -5,6 +5,7 @@ pub mod jobs;
 pub mod matching;
 pub mod picture;
 pub mod pipeline;
+mod replay;
 mod role;
 #[cfg(test)]
 mod test_data;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::fault::CodingFault;
-use super::models::{AgeEstimator, Models, OnDemand, PassiveLiveness, open};
+use super::models::{AgeEstimator, HeadPoseEstimator, Models, OnDemand, PassiveLiveness, open};
 use super::quality::{Measures, painted_grey, similarity_of_painted};
 use super::search::{Embedded, Searched, Searcher};
 use super::settings::PipelineSettings;
@@ -18,6 +18,7 @@ pub struct Pipeline {
     pub(crate) searcher: Searcher,
     pub(crate) ages: OnDemand<AgeEstimator>,
     pub(crate) liveness: OnDemand<PassiveLiveness>,
+    pub(crate) head_pose: OnDemand<HeadPoseEstimator>,
     pub(crate) context: Context,
 }
 
@@ -39,6 +40,7 @@ impl Pipeline {
             searcher: Searcher::open(models)?,
             ages: OnDemand::new(models),
             liveness: OnDemand::new(models),
+            head_pose: OnDemand::new(models),
             context: Context::new(settings),
             models: models.clone(),
         })
@@ -52,6 +54,7 @@ impl Pipeline {
         // First, so that a device has their memory for the new sessions.
         self.ages = OnDemand::new(&self.models);
         self.liveness = OnDemand::new(&self.models);
+        self.head_pose = OnDemand::new(&self.models);
         self.searcher = Searcher::open(&self.models)?;
         Ok(())
     }
@@ -63,7 +66,8 @@ impl Pipeline {
     /// [`InferenceError::Model`] if a model does not load or is not what the manifest says.
     pub fn check_on_demand_models(models: &Models) -> Result<(), InferenceError> {
         open::<AgeEstimator>(models)?;
-        open::<PassiveLiveness>(models).map(|_| ())
+        open::<PassiveLiveness>(models)?;
+        open::<HeadPoseEstimator>(models).map(|_| ())
     }
 
     /// Runs each model that coding needs once, so that the first job does not pay for their initialisation.
@@ -77,7 +81,7 @@ impl Pipeline {
     /// Time that all models have run so far, without the preparation of inputs. For benchmarks.
     #[must_use]
     pub fn model_time(&self) -> Duration {
-        self.searcher.busy() + self.ages.busy() + self.liveness.busy()
+        self.searcher.busy() + self.ages.busy() + self.liveness.busy() + self.head_pose.busy()
     }
 
     /// Takes the times of all stages since the last call.

@@ -14,7 +14,7 @@ use crate::pipeline::face_pipeline::Pipeline;
 use crate::pipeline::fault::CodingFault;
 use crate::pipeline::geometry::Rotation;
 use crate::pipeline::models::FaceRegion;
-use crate::pipeline::quality::{painted_over, quality, similarity_of_painted};
+use crate::pipeline::quality::{Measures, painted_over, quality, similarity_of_painted};
 use crate::pipeline::search::{Candidate, Choice, Embedded, Searched};
 use crate::pipeline::times::Stage;
 
@@ -109,20 +109,34 @@ impl Pipeline {
             (picture, first) = (finer, Some(embedded));
         }
         let others: Vec<Candidate> = faces.map(|face| face.candidate).collect();
-        let measures = first.as_ref().map(|face| self.measure(face)).transpose()?;
-        let mut findings = Vec::from_iter(check_size(&picture));
-        if let (Some(face), Some(measures), Subject::Live(_)) = (&first, &measures, subject) {
+        let is_live = matches!(subject, Subject::Live(_));
+        let (shown, _) = self.check(&picture, first.as_ref(), &others, is_live)?;
+        Ok(PictureView { picture, first, others, shown })
+    }
+
+    /// The findings of a picture and its first face, and the measures of that face. `others` are the other faces. The
+    /// face itself is checked only if it `is_live`.
+    pub(crate) fn check(
+        &mut self,
+        picture: &Picture,
+        first: Option<&Embedded>,
+        others: &[Candidate],
+        is_live: bool,
+    ) -> Result<(examination::ExaminedPicture, Option<Measures>), InferenceError> {
+        let measures = first.map(|face| self.measure(face)).transpose()?;
+        let mut findings = Vec::from_iter(check_size(picture));
+        if let (Some(face), Some(measures), true) = (first, &measures, is_live) {
             let covered = self.covered_similarity(face)?;
             findings.extend(check_face(&face.candidate, measures, covered, &self.context.settings.findings));
         }
-        let candidates = first.iter().map(|face| &face.candidate).chain(&others);
+        let candidates = first.iter().map(|face| &face.candidate).chain(others);
         let shown = examination::ExaminedPicture {
-            rotated: first.as_ref().map_or(Rotation::None, |face| face.candidate.frame.rotation).degrees(),
+            rotated: first.map_or(Rotation::None, |face| face.candidate.frame.rotation).degrees(),
             faces: candidates.map(|face| ExaminedFace { eyes: rotated_eyes(face), liveness: None }).collect(),
             quality: measures.as_ref().map_or(0.0, |measures| shown_quality(quality(measures))),
             findings,
         };
-        Ok(PictureView { picture, first, others, shown })
+        Ok((shown, measures))
     }
 
     /// Similarity of a face to itself with its lower half painted over.

@@ -48,7 +48,7 @@ impl Models {
             return Err(InferenceError::Model { model: embedding.2.name, reason }.into());
         };
         let (algorithm, template_version) = (algorithm.clone(), *template_version);
-        let others = [Role::Detector, Role::Landmarks, Role::Age, Role::Liveness].map(find);
+        let others = [Role::Detector, Role::Landmarks, Role::Age, Role::Liveness, Role::HeadPose].map(find);
         let installed = std::iter::once(Ok(embedding)).chain(others).collect::<Result<_, _>>()?;
         Ok(Self { runtime: Arc::clone(runtime), device: *device, installed, algorithm, template_version })
     }

@@ -66,6 +66,21 @@ impl PassiveLiveness {
         sampler: &mut Sampler,
         faces: &[FaceRegion<'_>],
     ) -> Result<Vec<f32>, InferenceError> {
+        let reading = self.reading;
+        Ok(self.log_odds(sampler, faces)?.into_iter().map(|log_odds| reading.score(log_odds)).collect())
+    }
+
+    /// The liveness score of log-odds, above 0 and at most 1.
+    pub(crate) fn score_of(&self, log_odds: f32) -> f32 {
+        self.reading.score(log_odds)
+    }
+
+    /// Log-odds of the live class for each face, the mean of both passes, in one run of the network.
+    pub(crate) fn log_odds(
+        &mut self,
+        sampler: &mut Sampler,
+        faces: &[FaceRegion<'_>],
+    ) -> Result<Vec<f32>, InferenceError> {
         if faces.is_empty() {
             return Ok(Vec::new());
         }
@@ -82,7 +97,8 @@ impl PassiveLiveness {
         let elements = outputs.get(&self.output)?;
         let classes = elements.len() / (faces.len() * PASSES_PER_FACE);
         let log_odds: Vec<f32> = elements.chunks_exact(classes).map(|row| reading.log_odds(row)).collect();
-        Ok(log_odds.chunks_exact(PASSES_PER_FACE).map(|passes| reading.score(passes)).collect())
+        let mean = |passes: &[f32]| passes.iter().sum::<f32>() / PASSES_PER_FACE as f32;
+        Ok(log_odds.chunks_exact(PASSES_PER_FACE).map(mean).collect())
     }
 
     /// The crop of passive liveness: the detector's box, made square and widened as the manifest says, and moved inside
@@ -123,10 +139,9 @@ impl Reading {
         if odds.is_nan() { -MAX_LOG_ODDS } else { odds.clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS) }
     }
 
-    /// The score of one face from the log-odds of its passes: above 0, at most 1.
-    fn score(&self, passes: &[f32]) -> f32 {
-        let mean = passes.iter().sum::<f32>() / passes.len() as f32;
-        1.0 / (1.0 + (-(self.scale * mean + self.offset)).clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS).exp())
+    /// The score of log-odds: above 0, at most 1.
+    fn score(&self, log_odds: f32) -> f32 {
+        1.0 / (1.0 + (-(self.scale * log_odds + self.offset)).clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS).exp())
     }
 }
 
@@ -149,7 +164,7 @@ mod tests {
 
     #[test]
     fn without_a_scale_the_score_is_the_probability() {
-        let score = |reading: Reading, row: &[f32]| reading.score(&[reading.log_odds(row)]);
+        let score = |reading: Reading, row: &[f32]| reading.score(reading.log_odds(row));
         assert!((score(READING, &[1.0, 1.0, 1.0]) - 1.0 / 3.0).abs() < 1e-6);
         assert!((score(READING, &[2.0, 0.0]) - 0.880_797).abs() < 1e-5);
         let done = Reading { index: 1, softmax: false, ..READING };
@@ -159,9 +174,8 @@ mod tests {
     #[test]
     fn scale_and_offset_move_the_thresholds_and_keep_the_order() {
         let reading = Reading { scale: 0.5, offset: 0.2, ..READING };
-        assert!((reading.score(&[-0.4]) - 0.5).abs() < 1e-6);
-        assert!((reading.score(&[1.0, -1.8]) - 0.5).abs() < 1e-6, "passes are averaged");
-        let scores = [-20.0, -3.0, 0.0, 2.0, 9.0].map(|odds| reading.score(&[odds]));
+        assert!((reading.score(-0.4) - 0.5).abs() < 1e-6);
+        let scores = [-20.0, -3.0, 0.0, 2.0, 9.0].map(|odds| reading.score(odds));
         assert!(scores.windows(2).all(|pair| pair[0] < pair[1]), "{scores:?}");
     }
 
@@ -170,7 +184,7 @@ mod tests {
         for row in [[-300.0, 300.0], [300.0, -300.0], [f32::INFINITY, 0.0], [f32::NAN, 0.0], [0.0, f32::NAN]]
         {
             for reading in [READING, Reading { softmax: false, scale: 7.0, ..READING }] {
-                let score = reading.score(&[reading.log_odds(&row)]);
+                let score = reading.score(reading.log_odds(&row));
                 assert!(score > 0.0 && score <= 1.0, "{row:?}: {score}");
             }
         }

@@ -26,6 +26,13 @@ const LARGER_REGION_FACTOR: f32 = 1.6;
 /// a tile only is no face.
 const PLAIN_WIDTH_PIXELS: f32 = 30.0;
 
+/// Height of the region in which a face is searched again, over the longer side of its box. Within a tenth of a second a
+/// face moves by less than its own width.
+const VICINITY_FACTOR: f32 = 3.0;
+/// The vicinity is searched if the whole frame has so many times its area. Otherwise the whole frame shows the face large
+/// enough.
+const MIN_VICINITY_GAIN: f32 = 3.0;
+
 /// How often landmarks are found again, starting from the last ones. Each time, the influence of the detector's box
 /// becomes two to three times smaller.
 const REFINEMENTS: usize = 2;
@@ -63,6 +70,22 @@ impl Finder {
     ) -> Result<Vec<Candidate>, InferenceError> {
         let region = self.whole_region(&framed.frame);
         self.search(context, framed, &[region], Light::Plain)
+    }
+
+    /// Candidates in the frame as a whole and, closer, where a face was a moment ago.
+    pub(crate) fn around(
+        &mut self,
+        context: &mut Context,
+        framed: &FramedPicture<'_>,
+        area: &Rect,
+    ) -> Result<Vec<Candidate>, InferenceError> {
+        let whole = self.whole_region(&framed.frame);
+        let height = area.width().max(area.height()) * VICINITY_FACTOR;
+        let near = Rect::centred(area.centre(), height * self.detector.aspect(), height);
+        if near.area() >= whole.area() / MIN_VICINITY_GAIN {
+            return self.search(context, framed, &[whole], Light::Plain);
+        }
+        self.search(context, framed, &[whole, near], Light::Plain)
     }
 
     /// Candidates that fill the frame, or more than that.

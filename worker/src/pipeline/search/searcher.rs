@@ -128,7 +128,8 @@ impl Searcher {
         context.timed(Stage::Embed, |_| self.embedder.embed(chips))
     }
 
-    pub(super) fn embed(
+    /// Finds a candidate's landmarks precisely and embeds the face.
+    pub(crate) fn embed(
         &mut self,
         context: &mut Context,
         picture: &Picture,

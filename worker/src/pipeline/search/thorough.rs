@@ -35,6 +35,19 @@ impl Searcher {
         first: Option<Embedded>,
     ) -> Result<Vec<FoundFace>, CodingFault> {
         let &Searched { ref picture, ref candidates, choice, rotate, .. } = searched;
+        self.find_among(context, picture, candidates, first, choice, rotate)
+    }
+
+    /// As [`Self::find`], after a search of the whole picture that found `candidates`, the most likely one first.
+    fn find_among(
+        &mut self,
+        context: &mut Context,
+        picture: &Picture,
+        candidates: &[Candidate],
+        first: Option<Embedded>,
+        choice: Choice,
+        rotate: bool,
+    ) -> Result<Vec<FoundFace>, CodingFault> {
         let upright = FramedPicture::new(picture, Rotation::None);
         let mut faces = self.choose(context, picture, candidates, first, choice)?;
         if rotate {
@@ -57,6 +70,24 @@ impl Searcher {
             // There is no face, or one so small that others of its size may have been overlooked.
             _ => self.close_up(context, &upright, faces, choice),
         }
+    }
+
+    /// Finds the faces of a decoded picture, the largest first. `rotate` says whether they may lie on their side or
+    /// upside down.
+    ///
+    /// # Errors
+    /// [`CodingFault::Inference`] if a model fails.
+    pub(crate) fn find_all(
+        &mut self,
+        context: &mut Context,
+        picture: &Picture,
+        rotate: bool,
+    ) -> Result<Vec<Embedded>, CodingFault> {
+        let choice = Choice::All(context.settings.second_face);
+        let mut candidates = self.finder.whole(context, &FramedPicture::new(picture, Rotation::None))?;
+        choice.sort(&mut candidates);
+        let found = self.find_among(context, picture, &candidates, None, choice, rotate)?;
+        Ok(found.into_iter().map(|face| face.embedded).collect())
     }
 
     /// Searches the picture in the other rotations, unless a face stands upright already. Keeps the faces that stand
@@ -118,7 +149,7 @@ impl Searcher {
     }
 
     /// The candidates that are faces, in their order and as many as are meant.
-    fn choose(
+    pub(super) fn choose(
         &mut self,
         context: &mut Context,
         picture: &Picture,

@@ -7,11 +7,11 @@ const NOISE_POWER: f32 = 9.0;
 
 /// A square grey picture.
 #[derive(Clone)]
-pub(super) struct Grey {
+pub(crate) struct Grey {
     /// Pixels per side.
-    pub(super) side: usize,
+    pub(crate) side: usize,
     /// Row after row.
-    pub(super) values: Vec<f32>,
+    pub(crate) values: Vec<f32>,
 }
 
 impl Grey {
@@ -43,7 +43,7 @@ impl Grey {
 
     /// Local contrast: each pixel's difference from its neighbourhood, divided by the contrast there. Independent of
     /// light.
-    pub(super) fn contrast(&self) -> Self {
+    pub(crate) fn contrast(&self) -> Self {
         let near = self.side as f32 / 16.0;
         let mean = self.blurred(near);
         let difference = self.map(|at| self.values[at] - mean.values[at]);

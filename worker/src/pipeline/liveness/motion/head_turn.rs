@@ -35,11 +35,27 @@ fn weight(index: usize) -> f32 {
     }
 }
 
-/// Sine of the head turn, to the picture's right and downwards, in the direction in which the nose moves.
-pub(super) fn between(before: &Landmarks, after: &Landmarks) -> [f32; 2] {
-    let posed = pose_change(before, after);
-    let (there, back) = (parallax(before, after), parallax(after, before));
-    std::array::from_fn(|axis| (posed[axis] + (there[axis] - back[axis]) / 2.0) / 2.0)
+/// Sines of a head turn, to the picture's right and downwards, in the direction in which the nose moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct HeadTurn {
+    /// By the difference of the two head poses.
+    pub(crate) pose: [f32; 2],
+    /// By the parallax of points at different depths.
+    pub(crate) parallax: [f32; 2],
+}
+
+impl HeadTurn {
+    /// Measures the turn from one picture to another, each in any scale.
+    pub(crate) fn between(before: &Landmarks, after: &Landmarks) -> Self {
+        let (there, back) = (parallax(before, after), parallax(after, before));
+        let parallax = std::array::from_fn(|axis| (there[axis] - back[axis]) / 2.0);
+        Self { pose: pose_change(before, after), parallax }
+    }
+
+    /// The mean of both measures.
+    pub(crate) fn mean(&self) -> [f32; 2] {
+        std::array::from_fn(|axis| (self.pose[axis] + self.parallax[axis]) / 2.0)
+    }
 }
 
 fn pose_change(before: &Landmarks, after: &Landmarks) -> [f32; 2] {
@@ -80,6 +96,10 @@ fn sine_cosine(degrees: f32) -> [f32; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn between(before: &Landmarks, after: &Landmarks) -> [f32; 2] {
+        HeadTurn::between(before, after).mean()
+    }
 
     /// The average head in millimetres, with lids at its eyes. The head turn uses no other points.
     fn head() -> [[f32; 3]; 68] {

@@ -21,7 +21,9 @@ mod tests;
 
 use faceline_shared::job::examination::{Direction, Motion};
 
-use self::sheet::FacePatch;
+pub(crate) use self::head_turn::HeadTurn;
+pub(crate) use self::grey::Grey;
+pub(crate) use self::sheet::{FacePatch, SheetMatch};
 use self::surroundings::Surroundings;
 use crate::inference::InferenceError;
 use crate::picture::Picture;
@@ -42,16 +44,16 @@ const MIN_SCORE: f32 = 1e-3;
 
 /// Converts a measure to the scale of
 /// [`SecurityLevel::threshold`](faceline_shared::liveness::SecurityLevel::threshold).
-struct Calibration {
+pub(crate) struct Calibration {
     /// The measure at which the score is 0.5.
-    medium: f32,
+    pub(crate) medium: f32,
     /// The measure at which the score is 0.75. It lies below `medium` if a smaller measure is better.
-    high: f32,
+    pub(crate) high: f32,
 }
 
 impl Calibration {
     /// The logistic curve through both points. As far on the other side of `medium`, it is 0.25.
-    fn score(&self, measure: f32) -> f32 {
+    pub(crate) fn score(&self, measure: f32) -> f32 {
         let logit = (measure - self.medium) / (self.high - self.medium) * 3.0_f32.ln();
         1.0 / (1.0 + (-logit).exp())
     }
@@ -61,7 +63,7 @@ impl Calibration {
 const HEAD_TURN: Calibration = Calibration { medium: 0.095, high: 0.115 };
 
 /// Of the correlation of both faces, after one was mapped onto the other like a bent sheet.
-const SHEET: Calibration = Calibration { medium: 0.955, high: 0.94 };
+pub(crate) const SHEET: Calibration = Calibration { medium: 0.955, high: 0.94 };
 
 /// Of the similarity of both surroundings.
 const SURROUNDINGS: Calibration = Calibration { medium: 0.86, high: 0.92 };
@@ -85,7 +87,7 @@ pub(super) fn judge(
     let before = finder.average(context, first.picture, first.candidate)?;
     let after = finder.average(context, second.picture, second.candidate)?;
     Ok(context.timed(Stage::Landmarks, |sampler| {
-        let head_turn = head_turn::between(&before, &after);
+        let head_turn = HeadTurn::between(&before, &after).mean();
         let [one, other] = [(first, &before), (second, &after)].map(|(still, landmarks)| {
             let framed = FramedPicture { picture: still.picture, frame: still.candidate.frame };
             let patch = FacePatch::cut(sampler, &framed, landmarks);

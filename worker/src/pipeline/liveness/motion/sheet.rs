@@ -7,7 +7,7 @@
 
 use super::grey::Grey;
 use super::least_squares::NormalEquations;
-use crate::picture::{Chip, Kernel, Sampler};
+use crate::picture::{Affine, Chip, Kernel, Sampler};
 use crate::pipeline::geometry::{FramedPicture, Landmarks};
 
 /// Side of a face's patch in pixels; the eyes are about 18 pixels apart.
@@ -46,36 +46,67 @@ fn apply(map: &QuadraticMap, terms: &[f32; 6]) -> [f32; 2] {
 
 /// An upright face as local contrasts.
 #[derive(Clone)]
-pub(super) struct FacePatch {
+pub(crate) struct FacePatch {
     /// At half and at full size.
     scales: [Grey; 2],
     /// In the coordinates of the unit square.
     landmarks: Landmarks,
+    /// Maps the unit square to the picture.
+    square: Affine,
+}
+
+/// How well one face agrees with another that is mapped onto it like a bent sheet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SheetMatch {
+    /// Correlation of both faces' local contrasts, -1 to 1.
+    pub(crate) correlation: f32,
+    /// How far the face moved in the picture, in eye distances: the root mean square over four points of the face.
+    pub(crate) displacement: f32,
 }
 
 impl FacePatch {
     /// Cuts out the face with these landmarks.
-    pub(super) fn cut(sampler: &mut Sampler, framed: &FramedPicture<'_>, landmarks: &Landmarks) -> Self {
+    pub(crate) fn cut(sampler: &mut Sampler, framed: &FramedPicture<'_>, landmarks: &Landmarks) -> Self {
         let square = landmarks.square();
         let mut chip = Chip { width: SIDE_PIXELS as u32, height: SIDE_PIXELS as u32, pixels: Vec::new() };
         let to_upright = chip.to_unit().then(&square).then(&framed.frame.to_upright);
         sampler.cut(framed.picture, &to_upright, OUTSIDE_LEVEL, Kernel::Linear, &mut chip);
-        Self::new(&Grey::new(&chip), landmarks.mapped(&square.inverse()))
+        Self { square, ..Self::new(&Grey::new(&chip), landmarks.mapped(&square.inverse())) }
     }
 
     fn new(grey: &Grey, landmarks: Landmarks) -> Self {
-        Self { scales: [grey.halved().contrast(), grey.contrast()], landmarks }
+        Self { scales: [grey.halved().contrast(), grey.contrast()], landmarks, square: Affine::IDENTITY }
     }
 
     /// Swaps left and right.
     pub(super) fn mirrored(&self) -> Self {
         let [half, whole] = &self.scales;
-        Self { scales: [half.mirrored(), whole.mirrored()], landmarks: self.landmarks.unmirrored() }
+        let landmarks = self.landmarks.unmirrored();
+        Self { scales: [half.mirrored(), whole.mirrored()], landmarks, square: self.square }
     }
 
     /// Correlation of both faces' local contrasts, -1 to 1, after the best quadratic map of one onto the other.
-    pub(super) fn correlation(&self, other: &Self) -> f32 {
-        let Some(mut map) = self.landmark_map(other) else { return 0.0 };
+    pub(crate) fn correlation(&self, other: &Self) -> f32 {
+        self.matched(other).map_or(0.0, |(correlation, _)| correlation)
+    }
+
+    /// As [`Self::correlation`], with the face's displacement in the picture. `None` where the landmarks lie in a line.
+    pub(crate) fn sheet_match(&self, other: &Self) -> Option<SheetMatch> {
+        /// Between the face's middle and the patch's corners.
+        const POINTS: [[f32; 2]; 4] = [[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5], [0.5, 0.5]];
+        let (correlation, map) = self.matched(other)?;
+        let moved = POINTS.map(|point| {
+            let placed = |patch: &Self, point: [f32; 2]| patch.square.apply(point.map(|n| (n + 1.0) / 2.0));
+            let (before, after) = (placed(self, point), placed(other, apply(&map, &terms(point))));
+            (after[0] - before[0]).powi(2) + (after[1] - before[1]).powi(2)
+        });
+        let eyes = self.landmarks.mapped(&self.square).eye_distance().max(f32::MIN_POSITIVE);
+        Some(SheetMatch { correlation, displacement: (moved.iter().sum::<f32>() / 4.0).sqrt() / eyes })
+    }
+
+    /// The correlation, and the best quadratic map of this face onto the other.
+    fn matched(&self, other: &Self) -> Option<(f32, QuadraticMap)> {
+        let mut map = self.landmark_map(other)?;
         let mut result = 0.0;
         for (one, another) in self.scales.iter().zip(&other.scales) {
             let inside = self.face_pixels(one.side);
@@ -84,7 +115,7 @@ impl FacePatch {
                 inside.iter().map(|pixel| (one.values[pixel.at], another.sample(apply(&map, &pixel.terms))));
             result = correlation(pairs);
         }
-        result
+        Some((result, map))
     }
 
     /// The quadratic map that fits the landmarks best.

@@ -1,0 +1,67 @@
+//! Whether a turned head has a relief: how much better a head explains the turn than a sheet of paper.
+
+use super::evidence::Evidence;
+use super::movement::{Usable, median, spread};
+use super::rest::Rest;
+use super::turns::Turn;
+use crate::inference::InferenceError;
+use crate::pipeline::Calibration;
+
+/// Frames of a turn's peak that are compared with the rest.
+const EXAMPLES: usize = 3;
+
+/// Pairs of neighbouring frames that show how much the pictures' noise costs.
+const CEILING_PAIRS: usize = 5;
+
+/// The lowest ceiling that counts as noise. What is below it is not noise only.
+const MIN_CEILING: f32 = 0.85;
+
+/// Of the correlation that is missing, per sine of the turn.
+const MISSING_CORRELATION: Calibration = Calibration { medium: 0.2, high: 0.26 };
+
+/// Score of a turn's relief.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Relief(f32);
+
+impl Relief {
+    /// No turn has more.
+    pub(super) const MAX: Self = Self(1.0);
+
+    /// On the scale of [`SecurityLevel::threshold`](faceline_shared::liveness::SecurityLevel::threshold).
+    pub(super) fn score(self) -> f32 {
+        self.0
+    }
+
+    pub(super) fn min(self, other: Self) -> Self {
+        Self(self.0.min(other.0))
+    }
+
+    /// Compares the frames at a turn's peak with the rest.
+    pub(super) fn of(
+        turn: &Turn,
+        rest: &Rest,
+        ceiling: f32,
+        evidence: &mut impl Evidence,
+    ) -> Result<Self, InferenceError> {
+        let mut correlations = Vec::new();
+        for moment in spread(&turn.peak, EXAMPLES) {
+            correlations.push(evidence.sheet_correlation(rest.middle(), moment.index)?);
+        }
+        let missing = 1.0 - median(correlations) / ceiling;
+        Ok(Self(MISSING_CORRELATION.score(missing / turn.size.max(f32::MIN_POSITIVE))))
+    }
+}
+
+/// The correlation of two pictures of one face that differ by noise only, from [`MIN_CEILING`] to 1.
+pub(super) fn noise_ceiling(
+    frames: &[Usable<'_>],
+    rest: &Rest,
+    evidence: &mut impl Evidence,
+) -> Result<f32, InferenceError> {
+    let (first, last) = rest.span;
+    let mut correlations = Vec::new();
+    for pair in frames[first..=last].windows(2).take(CEILING_PAIRS) {
+        correlations.push(evidence.sheet_correlation(pair[0].index, pair[1].index)?);
+    }
+    Ok(median(correlations).clamp(MIN_CEILING, 1.0))
+}
