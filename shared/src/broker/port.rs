@@ -180,6 +180,11 @@ pub trait Publish: Send + Sync {
     /// Publishes a persistent, mandatory message and waits for the publisher confirm.
     async fn publish(&self, queue: &Queue, message: &Message) -> Published;
 
+    /// The name of `queue` at the broker, for [`Message::reply_to`].
+    fn address(&self, queue: &Queue) -> String {
+        queue.name().to_owned()
+    }
+
     /// Broadcasts to every subscriber, best effort (at most once): a process that is not connected misses it.
     async fn announce(&self, body: Bytes);
 }

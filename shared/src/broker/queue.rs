@@ -14,11 +14,11 @@ pub const DEAD_LETTER_TTL: Duration = Duration::from_hours(24);
 pub enum Queue {
     /// Jobs whose caller waits for the answer.
     Interactive,
-    /// Reserved for videos that are judged here, which take minutes rather than seconds. Nothing publishes to it yet.
+    /// Jobs about videos, which take longer than those about pictures.
     Replay,
     /// Possibly poisonous jobs: a worker died while it had them. Workers do them one at a time.
     Quarantine,
-    /// Reserved for the results of such videos. Nothing publishes to it yet.
+    /// Results of videos that nobody waits for. Every gateway consumes it.
     Results,
     /// Dead letters: messages that expired or failed too often. Operators read them.
     DeadLetters,
@@ -30,6 +30,13 @@ impl Queue {
     /// The durable queues, which always exist.
     pub const DURABLE: [Self; 5] =
         [Self::Interactive, Self::Replay, Self::Quarantine, Self::Results, Self::DeadLetters];
+
+    /// The queue that a message's `reply_to` names, where names have no prefix.
+    #[must_use]
+    pub(super) fn of_reply_to(name: &str) -> Self {
+        let durable = Self::DURABLE.into_iter().find(|queue| queue.name() == name);
+        durable.unwrap_or_else(|| Self::Reply(name.to_owned()))
+    }
 
     /// The queue's name at the broker, without the configured prefix.
     #[must_use]

@@ -66,6 +66,10 @@ impl Publish for RetryingPublisher {
         Published::Unknown
     }
 
+    fn address(&self, queue: &Queue) -> String {
+        self.publisher.address(queue)
+    }
+
     async fn announce(&self, body: Bytes) {
         self.publisher.announce(body).await;
     }

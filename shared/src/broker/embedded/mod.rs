@@ -59,7 +59,12 @@ impl Drop for EmbeddedBroker {
 #[async_trait]
 impl Publish for EmbeddedBroker {
     async fn publish(&self, queue: &Queue, message: &Message) -> Published {
-        self.core.change(|state, now| state.publish(queue, message.clone(), now))
+        // A worker publishes to the name that it finds in a job. One that is durable may be there.
+        let resolved = match queue {
+            Queue::Reply(name) => &Queue::of_reply_to(name),
+            durable => durable,
+        };
+        self.core.change(|state, now| state.publish(resolved, message.clone(), now))
     }
 
     async fn announce(&self, body: Bytes) {

@@ -97,6 +97,10 @@ impl Publish for RabbitMqBroker {
         self.publisher.publish(self.topology.queue(queue), message.clone()).await
     }
 
+    fn address(&self, queue: &Queue) -> String {
+        self.topology.queue(queue)
+    }
+
     async fn announce(&self, body: Bytes) {
         let message =
             Message { id: Uuid::now_v7(), reply_to: None, expiration: None, earlier_attempts: 0, body };
