@@ -21,7 +21,7 @@ impl Comparator {
     }
 
     /// The vector with the name and version of its algorithm.
-    pub(super) fn embedding(&self, vector: &[f32]) -> Embedding {
+    pub(crate) fn embedding(&self, vector: &[f32]) -> Embedding {
         Embedding::new(&self.algorithm, self.template_version, vector)
     }
 

@@ -1,6 +1,6 @@
 //! Converting any picture to an upright JPEG without metadata.
 
-use image::{DynamicImage, RgbImage};
+use image::{DynamicImage, RgbImage, imageops};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 use super::{Picture, PictureFault, PictureLimits, Source};
@@ -39,6 +39,18 @@ pub(crate) fn compress(bytes: &[u8], limits: &PictureLimits) -> Result<Vec<u8>, 
         }
     }
     Err(PictureFault::TooMuchMemory)
+}
+
+/// The stored pixels of a picture as a JPEG, rotated clockwise by 0, 90, 180 or 270 degrees; `None` if they cannot be encoded.
+pub(crate) fn encode_upright(picture: &Picture, degrees: u16, quality: i32) -> Option<Vec<u8>> {
+    let stored = RgbImage::from_raw(picture.width, picture.height, picture.pixels.clone())?;
+    let upright = match degrees {
+        90 => imageops::rotate90(&stored),
+        180 => imageops::rotate180(&stored),
+        270 => imageops::rotate270(&stored),
+        _ => stored,
+    };
+    encode(&upright, quality).inspect_err(|error| tracing::error!(%error, "a frame cannot be encoded")).ok()
 }
 
 fn encode(picture: &RgbImage, quality: i32) -> Result<Vec<u8>, turbojpeg::Error> {

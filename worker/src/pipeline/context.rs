@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
+use super::models::{FaceRegion, PassiveLiveness};
 use super::settings::PipelineSettings;
 use super::times::{Stage, StageTimes};
+use crate::inference::InferenceError;
 use crate::picture::Sampler;
 
 /// Settings, buffers and measured times of one pipeline, handed to each of its steps.
@@ -17,6 +19,16 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(settings: PipelineSettings) -> Self {
         Self { settings, sampler: Sampler::default(), times: StageTimes::default() }
+    }
+
+    /// Log-odds of passive liveness of one face.
+    pub(crate) fn liveness_log_odds(
+        &mut self,
+        model: &mut PassiveLiveness,
+        face: FaceRegion<'_>,
+    ) -> Result<f32, InferenceError> {
+        let found = self.timed(Stage::Liveness, |sampler| model.log_odds(sampler, &[face]))?;
+        Ok(found.into_iter().next().unwrap_or_default())
     }
 
     /// Runs one step and adds its time to a stage. The step gets the sampler, which most steps need.

@@ -18,7 +18,7 @@ mod quality;
 mod search;
 mod settings;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod times;
 
 pub use self::coding::{AgedFace, Coded, CodedFace, CodingOptions};

@@ -15,25 +15,25 @@ use super::{
     AgedFace, Coded, CodedFace, CodingFault, CodingOptions, Models, Pipeline, PipelineSettings, Rotation,
 };
 use crate::inference::{Device, InferenceError, Runtime};
-pub(super) use crate::test_data::folder as data;
+pub(crate) use crate::test_data::folder as data;
 
 const SELFIE: CodingOptions = CodingOptions { image_type: ImageType::Selfie, rotate: false };
 const DOCUMENT: CodingOptions = CodingOptions { image_type: ImageType::IdDocument, rotate: false };
 const ROTATING: CodingOptions = CodingOptions { image_type: ImageType::Selfie, rotate: true };
 
-pub(super) fn repository() -> Repository {
+pub(crate) fn repository() -> Repository {
     let dir = settings::ModelSettings::default().dir;
     Repository::open(&dir).unwrap_or_else(|error| panic!("{error}: run `make models` before the tests"))
 }
 
-pub(super) fn models() -> Models {
+pub(crate) fn models() -> Models {
     let repository = repository();
     let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version()).unwrap();
     Models::load(&repository, &runtime, &Device::Cpu).unwrap()
 }
 
 /// One pipeline for all tests: loading it takes longer than they do.
-pub(super) fn pipeline() -> MutexGuard<'static, Pipeline> {
+pub(crate) fn pipeline() -> MutexGuard<'static, Pipeline> {
     static PIPELINE: OnceLock<Mutex<Pipeline>> = OnceLock::new();
     PIPELINE
         .get_or_init(|| {
@@ -54,18 +54,18 @@ fn face(picture: &[u8], options: CodingOptions) -> CodedFace {
 }
 
 /// One of the free pictures that come with the models.
-pub(super) fn free_picture(name: &str) -> Vec<u8> {
+pub(crate) fn free_picture(name: &str) -> Vec<u8> {
     let path = repository().picture(name).unwrap_or_else(|| panic!("the manifest has no picture {name}"));
     fs::read(path).unwrap()
 }
 
-pub(super) fn encode(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
+pub(crate) fn encode(picture: &RgbImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
 }
 
-pub(super) fn decode(bytes: &[u8]) -> RgbImage {
+pub(crate) fn decode(bytes: &[u8]) -> RgbImage {
     image::load_from_memory(bytes).unwrap().into_rgb8()
 }
 
@@ -81,14 +81,14 @@ fn eye_shift(a: &CodedFace, b: &CodedFace) -> f32 {
 }
 
 /// The astronaut's head and shoulders, small enough to be put somewhere.
-pub(super) fn portrait(width: u32) -> RgbImage {
+pub(crate) fn portrait(width: u32) -> RgbImage {
     let astronaut = decode(&free_picture("astronaut.png"));
     let head = imageops::crop_imm(&astronaut, 120, 0, 220, 220).to_image();
     imageops::resize(&head, width, width, FilterType::CatmullRom)
 }
 
 /// A wall of soft stripes, with portraits of these widths at these places.
-pub(super) fn wall(width: u32, height: u32, portraits: &[(u32, u32, u32)]) -> RgbImage {
+pub(crate) fn wall(width: u32, height: u32, portraits: &[(u32, u32, u32)]) -> RgbImage {
     let mut wall = RgbImage::from_fn(width, height, |x, y| {
         let light = (x as f32 / 90.0).sin() * 25.0 + (y as f32 / 140.0).cos() * 25.0;
         Rgb([130.0 + light, 125.0 + light, 110.0 + light].map(|channel| channel as u8))
@@ -341,7 +341,7 @@ fn a_batch_gives_what_single_pictures_give() {
 }
 
 /// A portrait, with the eyes this many pixels apart.
-pub(super) fn with_eyes_apart(name: &str, distance: f32) -> RgbImage {
+pub(crate) fn with_eyes_apart(name: &str, distance: f32) -> RgbImage {
     let picture = decode(&free_picture(name));
     let scale = distance / face(&free_picture(name), SELFIE).eyes.distance();
     let [width, height] =
@@ -350,7 +350,7 @@ pub(super) fn with_eyes_apart(name: &str, distance: f32) -> RgbImage {
 }
 
 /// Rotated clockwise about its middle.
-pub(super) fn leaned(picture: &RgbImage, degrees: f32) -> RgbImage {
+pub(crate) fn leaned(picture: &RgbImage, degrees: f32) -> RgbImage {
     let (sine, cosine) = degrees.to_radians().sin_cos();
     let (width, height) = picture.dimensions();
     let (middle_x, middle_y) = (width as f32 / 2.0, height as f32 / 2.0);
@@ -362,14 +362,14 @@ pub(super) fn leaned(picture: &RgbImage, degrees: f32) -> RgbImage {
 }
 
 /// Each level changed, and clipped.
-pub(super) fn relit(picture: &RgbImage, light: impl Fn(f32) -> f32) -> RgbImage {
+pub(crate) fn relit(picture: &RgbImage, light: impl Fn(f32) -> f32) -> RgbImage {
     RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
         Rgb(picture.get_pixel(x, y).0.map(|channel| light(f32::from(channel)) as u8))
     })
 }
 
 /// Painted over, in eye distances from the middle between the eyes: left, top, right, bottom.
-pub(super) fn covered(picture: &RgbImage, eyes: &Eyes, area: [f32; 4], colour: [u8; 3]) -> RgbImage {
+pub(crate) fn covered(picture: &RgbImage, eyes: &Eyes, area: [f32; 4], colour: [u8; 3]) -> RgbImage {
     let (unit, centre) = (eyes.distance(), [(eyes.x1 + eyes.x2) / 2.0, (eyes.y1 + eyes.y2) / 2.0]);
     RgbImage::from_fn(picture.width(), picture.height(), |x, y| {
         let (right, down) = ((x as f32 - centre[0]) / unit, (y as f32 - centre[1]) / unit);

@@ -1,9 +1,28 @@
 //! Judging a decoded clip: whether it shows a living person who is present, and which frame shows that person best.
 //!
-//! - `track`: the face through the clip, measured in a bounded number of frames;
-//! - `active`: whether the head followed a challenge, with the parallax of a real head.
+//! - `tracker` follows the face through the sampled frames and measures it in key frames, which makes a `track`;
+//! - `presentation`: passive liveness over the key frames;
+//! - `flatness` and `background`: whether the face, or all that is around it, moves as a flat picture does;
+//! - `repeats`, `cuts` and `identity`: whether the clip shows one person once, without gaps;
+//! - `evidence` combines these to one score;
+//! - `active`: whether the head followed a challenge, with the parallax of a real head;
+//! - `best_image` and `verdict`: the results.
 
 pub(crate) mod active;
+mod background;
+mod best_image;
+mod cuts;
+mod evidence;
+mod flatness;
+mod identity;
+mod presentation;
+mod repeats;
+mod sampling;
+#[cfg(test)]
+mod tests;
 pub(crate) mod track;
+mod tracker;
+mod verdict;
 
 pub(crate) use self::track::{Track, TrackedFace, TrackedFrame};
+pub(crate) use self::verdict::{Asked, Judgement, Scores, examine, judge};

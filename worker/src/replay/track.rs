@@ -19,11 +19,11 @@ pub(crate) struct TrackedFrame {
     pub(crate) time: f32,
     /// Number of faces that count.
     pub(crate) faces: usize,
-    /// The largest face; `None` where no face counts.
+    /// The face that is followed: the largest one where it was first found. `None` where no face counts.
     pub(crate) face: Option<TrackedFace>,
 }
 
-/// The largest face of a sampled frame.
+/// The followed face in a sampled frame.
 #[derive(Clone, Debug)]
 pub(crate) struct TrackedFace {
     /// Detection and refined landmarks, in the coordinates of [`Candidate::frame`]: pixels of the frame, rotated until the
@@ -37,6 +37,13 @@ pub(crate) struct TrackedFace {
     pub(crate) liveness: Option<f32>,
     /// The L2-normalised embedding; `None` where it was not measured.
     pub(crate) embedding: Option<Vec<f32>>,
+}
+
+impl Track {
+    /// The frames in which the followed face was found.
+    pub(crate) fn faces(&self) -> impl Iterator<Item = (&TrackedFrame, &TrackedFace)> {
+        self.frames.iter().filter_map(|frame| Some((frame, frame.face.as_ref()?)))
+    }
 }
 
 impl TrackedFace {

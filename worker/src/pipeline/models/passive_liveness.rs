@@ -70,9 +70,9 @@ impl PassiveLiveness {
         Ok(self.log_odds(sampler, faces)?.into_iter().map(|log_odds| reading.score(log_odds)).collect())
     }
 
-    /// The liveness score of log-odds, above 0 and at most 1.
-    pub(crate) fn score_of(&self, log_odds: f32) -> f32 {
-        self.reading.score(log_odds)
+    /// The logit of the liveness score that belongs to log-odds of the live class.
+    pub(crate) fn logit_of(&self, log_odds: f32) -> f32 {
+        self.reading.scale * log_odds + self.reading.offset
     }
 
     /// Log-odds of the live class for each face, the mean of both passes, in one run of the network.

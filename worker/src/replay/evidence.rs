@@ -1,0 +1,177 @@
+//! The evidence of a clip, and the score that combines it.
+//!
+//! Repetitions, cuts, a second person and a picture without any movement are evidence enough. Passive liveness, flatness and the
+//! motion of the surroundings are combined to one score.
+
+use faceline_shared::job::replay::SpoofReason;
+
+use super::background::{BackgroundMotion, background_motion};
+use super::flatness::{FLAT, FaceMotion};
+use super::presentation;
+use super::repeats::{self, Repeat};
+use super::tracker::{KeyFrame, Tracked, follow};
+use super::{cuts, identity};
+use crate::pipeline::{CodingFault, Pipeline};
+use crate::video::Clip;
+
+/// A clip is flat to a degree from this correlation on, and costs so much of the logit for each hundredth more.
+const SUSPICIOUS_CORRELATION: f32 = 0.955;
+const FLATNESS_PENALTY: f32 = 0.8;
+
+/// Surroundings move with the face to a degree from this gain on, and cost so much of the logit for each tenth more, up to a bound:
+/// a camera that is held in a hand moves them, too.
+const SUSPICIOUS_GAIN: f32 = 0.08;
+const BACKGROUND_PENALTY: f32 = 1.2;
+const MAX_BACKGROUND_PENALTY: f32 = 2.5;
+
+/// Key frames with several faces, from which on the clip shows a second person; in a single one it may be a poster or a pattern.
+const MIN_FRAMES_WITH_OTHERS: usize = 2;
+
+/// What speaks for or against a living person.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Evidence {
+    /// Evidence that needs no score.
+    pub(super) attack: Option<SpoofReason>,
+    /// Passive liveness of the suitable key frames as a clip's logit; `None` where there are too few.
+    pub(super) presentation: Option<f32>,
+    pub(super) motion: Option<FaceMotion>,
+    pub(super) background: Option<BackgroundMotion>,
+}
+
+/// Fewest key frames whose passive liveness is a clip's.
+const MIN_JUDGED: usize = 3;
+
+impl Evidence {
+    /// Follows the face through the clip, and gathers what the frames show.
+    pub(super) fn gather(pipeline: &mut Pipeline, clip: &Clip) -> Result<(Tracked, Self), CodingFault> {
+        let suspects = cuts::suspects(&clip.thumbnails);
+        let sampled = clip.frames.iter().map(|frame| frame.number as usize);
+        let tracked = follow(pipeline, clip, &cuts::frames_beside(&suspects, sampled))?;
+        let motion = FaceMotion::new(&tracked);
+        let repeat = repeats::find(&clip.thumbnails);
+        let several = tracked.keys.iter().filter(|key| key.shown.faces.len() > 1).count();
+        let attack = if several >= MIN_FRAMES_WITH_OTHERS || has_other_person(&tracked) {
+            Some(SpoofReason::SecondPerson)
+        } else if cuts::is_cut(&suspects, &tracked) {
+            Some(SpoofReason::Cut)
+        } else {
+            match repeat {
+                Some(Repeat::Still) => Some(SpoofReason::Still),
+                Some(Repeat::Frozen) => Some(SpoofReason::Frozen),
+                Some(Repeat::Loop) => Some(SpoofReason::Loop),
+                None => motion.filter(|motion| motion.is_still()).map(|_| SpoofReason::Still),
+            }
+        };
+        let faces: Vec<_> = tracked
+            .keys
+            .iter()
+            .filter_map(|key| Some((tracked.track.frames[key.index].face.as_ref()?, &key.face.as_ref()?.grey)))
+            .collect();
+        let background = background_motion(&faces);
+        let presentation = presentation_of(&tracked.keys);
+        Ok((tracked, Self { attack, presentation, motion, background }))
+    }
+
+    /// The liveness of the clip, above 0 and at most 1, on the scale of
+    /// [`SecurityLevel::threshold`](faceline_shared::liveness::SecurityLevel::threshold).
+    pub(super) fn score(&self) -> Option<f32> {
+        let logit = self.presentation? - self.flatness_penalty() - self.background_penalty();
+        let flat = self.motion.map_or(1.0, |motion| FLAT.score(motion.correlation));
+        Some(presentation::score(logit).min(flat))
+    }
+
+    /// What the score of a clip is low for.
+    pub(super) fn reason(&self, threshold: f32) -> SpoofReason {
+        let is_low = |logit: f32| presentation::score(logit) <= threshold;
+        match self.presentation {
+            Some(logit) if !is_low(logit) => {
+                let is_flat = self.motion.is_some_and(|motion| FLAT.score(motion.correlation) <= threshold);
+                if is_flat || self.flatness_penalty() >= self.background_penalty() {
+                    SpoofReason::FlatMotion
+                } else {
+                    SpoofReason::MovingBackground
+                }
+            }
+            _ => SpoofReason::Presentation,
+        }
+    }
+
+    fn flatness_penalty(&self) -> f32 {
+        let beyond = self.motion.map_or(0.0, |motion| motion.correlation - SUSPICIOUS_CORRELATION);
+        FLATNESS_PENALTY * beyond.max(0.0) / 0.01
+    }
+
+    fn background_penalty(&self) -> f32 {
+        let beyond = self.background.map_or(0.0, |background| background.gain - SUSPICIOUS_GAIN);
+        (BACKGROUND_PENALTY * beyond.max(0.0) / 0.1).min(MAX_BACKGROUND_PENALTY)
+    }
+}
+
+fn presentation_of(keys: &[KeyFrame]) -> Option<f32> {
+    let judged: Vec<f32> = keys
+        .iter()
+        .filter(|key| key.is_suitable())
+        .filter_map(|key| key.face.as_ref().map(|face| face.still_logit))
+        .collect();
+    (judged.len() >= MIN_JUDGED).then(|| presentation::logit(judged.into_iter()))
+}
+
+fn has_other_person(tracked: &Tracked) -> bool {
+    let faces: Vec<identity::CodedFace<'_>> = tracked
+        .keys
+        .iter()
+        .filter_map(|key| {
+            let face = tracked.track.frames[key.index].face.as_ref()?;
+            Some((face, key.face.as_ref()?.measures.embedding_length))
+        })
+        .collect();
+    identity::changes(&faces)
+}
+
+#[cfg(test)]
+mod tests {
+    use faceline_shared::liveness::SecurityLevel;
+
+    use super::*;
+
+    fn evidence(presentation: f32, correlation: f32, gain: f32) -> Evidence {
+        Evidence {
+            presentation: Some(presentation),
+            motion: Some(FaceMotion { correlation, displacement: 0.3 }),
+            background: Some(BackgroundMotion { gain }),
+            attack: None,
+        }
+    }
+
+    #[test]
+    fn a_face_that_changes_before_a_wall_that_rests_costs_nothing() {
+        let presentation = 1.4;
+        let score = evidence(presentation, 0.9, -0.3).score().unwrap();
+        assert!((score - presentation::score(presentation)).abs() < 1e-6);
+        let alone = Evidence { presentation: Some(presentation), ..Evidence::default() };
+        assert_eq!(alone.score(), Some(presentation::score(presentation)));
+        assert_eq!(Evidence::default().score(), None);
+    }
+
+    #[test]
+    fn a_flat_face_is_rejected_however_good_it_looks() {
+        let high = SecurityLevel::High.threshold();
+        for correlation in [0.975, 0.985, 0.999] {
+            let flat = evidence(20.0, correlation, -0.3);
+            assert!(flat.score().unwrap() < high, "{correlation}");
+            assert_eq!(flat.reason(high), SpoofReason::FlatMotion);
+        }
+        assert!(evidence(20.0, 0.965, -0.3).score().unwrap() > high, "a living person who sits still");
+        assert!(evidence(1.5, 0.968, -0.3).score().unwrap() < high, "one who does not look quite alive either");
+    }
+
+    #[test]
+    fn surroundings_that_move_along_turn_the_scale() {
+        let high = SecurityLevel::High.threshold();
+        let held = evidence(2.0, 0.8, 0.35);
+        assert!(held.score().unwrap() < high);
+        assert_eq!(held.reason(high), SpoofReason::MovingBackground);
+        assert!(evidence(6.0, 0.8, 0.35).score().unwrap() > high, "they are not enough alone");
+        assert_eq!(evidence(-3.0, 0.8, 0.35).reason(high), SpoofReason::Presentation);
+    }
+}

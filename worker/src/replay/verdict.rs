@@ -1,0 +1,245 @@
+//! The verdict on a clip or a still.
+
+use faceline_shared::job::examination::Check;
+use faceline_shared::job::replay::{BestImage, FailedReason, SpoofReason, Verdict, VideoExamined};
+use faceline_shared::job::replay::{ExaminedFrame, Replay};
+use faceline_shared::liveness::SecurityLevel;
+use faceline_shared::replay::LivenessType;
+
+use super::active::{self, ActiveJudgement, Challenge, FrameEvidence};
+use super::best_image;
+use super::evidence::Evidence;
+use super::presentation;
+use super::tracker::{KeyFrame, Tracked, VOTES};
+use crate::matching::Comparator;
+use crate::pipeline::{CodingFault, Pipeline};
+use crate::video::Clip;
+
+/// A video is too short below this duration in seconds, or with fewer frames than vote.
+const MIN_SECONDS: f32 = 1.0;
+
+/// From so many votes without a suitable face on, a video cannot be judged.
+const MAX_FAILURES: usize = 4;
+
+/// What a clip must prove.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) liveness: LivenessType,
+    pub(crate) level: SecurityLevel,
+    pub(crate) challenge: Challenge<'a>,
+}
+
+impl<'a> From<&'a Replay> for Asked<'a> {
+    fn from(replay: &'a Replay) -> Self {
+        let challenge = Challenge {
+            directions: &replay.challenges,
+            events: &replay.events,
+            mirrored: replay.mirrored,
+        };
+        Self { liveness: replay.liveness, level: replay.level, challenge }
+    }
+}
+
+/// The result of judging.
+#[derive(Clone, Debug)]
+pub(crate) struct Judgement {
+    pub(crate) verdict: Verdict,
+    pub(crate) best_image: Option<BestImage>,
+    pub(crate) scores: Scores,
+}
+
+/// What the verdict was made of, for the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Scores {
+    /// Liveness of the clip, above 0 and at most 1.
+    pub(crate) liveness: Option<f32>,
+    /// Passive liveness as a logit.
+    pub(crate) presentation: Option<f32>,
+    /// How flat the face is over the clip, -1 to 1.
+    pub(crate) flatness: Option<f32>,
+    /// The largest displacement of the face, in eye distances.
+    pub(crate) displacement: Option<f32>,
+    /// How much better the surroundings agree with the face's motion than with rest, -2 to 2.
+    pub(crate) background: Option<f32>,
+    /// How well the head's turns prove a head.
+    pub(crate) active: Option<f32>,
+}
+
+impl Scores {
+    fn new(evidence: &Evidence) -> Self {
+        Self {
+            liveness: evidence.score(),
+            presentation: evidence.presentation,
+            flatness: evidence.motion.map(|motion| motion.correlation),
+            displacement: evidence.motion.map(|motion| motion.displacement),
+            background: evidence.background.map(|background| background.gain),
+            active: None,
+        }
+    }
+}
+
+/// Judges a clip.
+///
+/// # Errors
+/// [`CodingFault::Inference`] if a model fails.
+pub(crate) fn judge(
+    pipeline: &mut Pipeline,
+    comparator: &Comparator,
+    clip: &Clip,
+    asked: &Asked<'_>,
+) -> Result<Judgement, CodingFault> {
+    let (tracked, evidence) = Evidence::gather(pipeline, clip)?;
+    let mut scores = Scores::new(&evidence);
+    let best = best_image::best_frame(&tracked.keys);
+    let best_image = best.and_then(|key| best_image::describe(comparator, clip, &tracked, key));
+    let verdict = match asked.liveness {
+        LivenessType::Passive => judge_best(&tracked, &evidence, best, asked.level, &mut scores),
+        LivenessType::PassiveVideo => judge_video(clip, &tracked, &evidence, asked.level),
+        LivenessType::Active => judge_active(pipeline, clip, &tracked, &evidence, asked, &mut scores)?,
+    };
+    Ok(Judgement { verdict, best_image, scores })
+}
+
+/// Judges a clip by the rule of BWS, and shows the frames that voted.
+///
+/// # Errors
+/// [`CodingFault::Inference`] if a model fails.
+pub(crate) fn examine(
+    pipeline: &mut Pipeline,
+    clip: &Clip,
+    level: SecurityLevel,
+) -> Result<VideoExamined, CodingFault> {
+    let (tracked, evidence) = Evidence::gather(pipeline, clip)?;
+    let verdict = judge_video(clip, &tracked, &evidence, level);
+    let frames = votes(&tracked.keys).map(|key| ExaminedFrame {
+        number: tracked.track.frames[key.index].number as u32,
+        picture: key.shown.clone(),
+    });
+    Ok(VideoExamined { frames: frames.collect(), verdict, liveness: evidence.score() })
+}
+
+fn votes(keys: &[KeyFrame]) -> impl Iterator<Item = &KeyFrame> {
+    keys.iter().filter(|key| key.votes)
+}
+
+/// The best frame counts, as a still. Evidence of an attack that is sure counts as well.
+fn judge_best(
+    tracked: &Tracked,
+    evidence: &Evidence,
+    best: Option<&KeyFrame>,
+    level: SecurityLevel,
+    scores: &mut Scores,
+) -> Verdict {
+    if let Some(verdict) = without_face_or_attack(tracked, evidence) {
+        return verdict;
+    }
+    let Some(key) = best else { return Verdict::Failed(FailedReason::NoFace) };
+    if let Some(check) = key.shown.rejection() {
+        return Verdict::Failed(reason_of(check));
+    }
+    let score = key.face.as_ref().map(|face| presentation::score(face.still_logit));
+    scores.liveness = score;
+    if score.is_some_and(|score| score > level.threshold()) {
+        Verdict::Success
+    } else {
+        Verdict::Spoof(SpoofReason::Presentation)
+    }
+}
+
+fn judge_video(clip: &Clip, tracked: &Tracked, evidence: &Evidence, level: SecurityLevel) -> Verdict {
+    if is_short(clip) {
+        return Verdict::Failed(FailedReason::TooShort);
+    }
+    if let Some(verdict) = without_face_or_attack(tracked, evidence) {
+        return verdict;
+    }
+    let failures: Vec<FailedReason> = votes(&tracked.keys).filter_map(failure).collect();
+    if failures.len() > MAX_FAILURES {
+        return Verdict::Failed(most_frequent(&failures));
+    }
+    judge_score(tracked, evidence, level)
+}
+
+fn judge_active(
+    pipeline: &mut Pipeline,
+    clip: &Clip,
+    tracked: &Tracked,
+    evidence: &Evidence,
+    asked: &Asked<'_>,
+    scores: &mut Scores,
+) -> Result<Verdict, CodingFault> {
+    if is_short(clip) {
+        return Ok(Verdict::Failed(FailedReason::TooShort));
+    }
+    let verdict = match without_face_or_attack(tracked, evidence) {
+        Some(verdict) => verdict,
+        None => judge_score(tracked, evidence, asked.level),
+    };
+    if verdict != Verdict::Success {
+        return Ok(verdict);
+    }
+    let picture = |number: usize| {
+        let at = clip.frames.partition_point(|frame| (frame.number as usize) < number);
+        clip.frames[at.min(clip.frames.len() - 1)].picture()
+    };
+    let mut frames = FrameEvidence::new(pipeline, &tracked.track, picture);
+    Ok(match active::judge(&tracked.track, &asked.challenge, asked.level, &mut frames)? {
+        ActiveJudgement::Followed { score } => {
+            scores.active = Some(score);
+            Verdict::Success
+        }
+        ActiveJudgement::NotFollowed(deviation) => Verdict::Failed(deviation.reason()),
+        ActiveJudgement::Flat(flat) => Verdict::Spoof(flat.reason()),
+    })
+}
+
+fn is_short(clip: &Clip) -> bool {
+    clip.duration.as_secs_f32() < MIN_SECONDS || clip.frames.len() < VOTES
+}
+
+/// The verdict on a clip without a face, or with sure evidence of an attack.
+fn without_face_or_attack(tracked: &Tracked, evidence: &Evidence) -> Option<Verdict> {
+    if tracked.track.faces().next().is_none() {
+        return Some(Verdict::Failed(FailedReason::NoFace));
+    }
+    evidence.attack.map(Verdict::Spoof)
+}
+
+fn judge_score(tracked: &Tracked, evidence: &Evidence, level: SecurityLevel) -> Verdict {
+    match evidence.score() {
+        Some(score) if score > level.threshold() => Verdict::Success,
+        Some(_) => Verdict::Spoof(evidence.reason(level.threshold())),
+        None => {
+            let failures: Vec<FailedReason> = tracked.keys.iter().filter_map(failure).collect();
+            Verdict::Failed(most_frequent(&failures))
+        }
+    }
+}
+
+/// Why a key frame cannot be judged.
+fn failure(key: &KeyFrame) -> Option<FailedReason> {
+    match key.shown.faces.len() {
+        0 => Some(FailedReason::FaceLost),
+        1 => key.shown.rejection().map(reason_of),
+        // Several faces in one frame alone.
+        _ => Some(FailedReason::Framing),
+    }
+}
+
+fn reason_of(check: Check) -> FailedReason {
+    match check {
+        Check::FaceTooClose => FailedReason::TooClose,
+        Check::FaceTooSmall => FailedReason::TooFar,
+        Check::FaceCovered => FailedReason::Covered,
+        Check::FaceExposure => FailedReason::Lighting,
+        Check::FaceBlurred => FailedReason::Blurred,
+        Check::FaceCropped | Check::FaceCloseToBorder | Check::FaceTurnedAway | Check::ImageSize => {
+            FailedReason::Framing
+        }
+    }
+}
+
+fn most_frequent(failures: &[FailedReason]) -> FailedReason {
+    let count = |reason: &FailedReason| failures.iter().filter(|other| *other == reason).count();
+    failures.iter().max_by_key(|reason| count(reason)).copied().unwrap_or(FailedReason::FaceLost)
+}
