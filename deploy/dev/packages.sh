@@ -5,7 +5,8 @@ set -eu
 
 # Pairs of a program and the package that has it.
 case "$1" in
-build) wanted='cc:gcc c++:g++ cmake:cmake nasm:nasm' ;;
+# ffmpeg decodes videos where `make run` serves.
+build) wanted='cc:gcc c++:g++ cmake:cmake nasm:nasm ffmpeg:ffmpeg' ;;
 test) wanted='rabbitmqctl:rabbitmq-server redis-server:redis-server chromium:chromium haproxy:haproxy' ;;
 *) echo "usage: packages.sh build|test" >&2; exit 64 ;;
 esac

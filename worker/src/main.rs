@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use faceline_shared::program::Program;
 
 fn main() -> ExitCode {
+    if let Some(failed) = faceline_worker::video::confine::become_confined() {
+        return failed;
+    }
     let program = Program {
         name: "faceline-worker",
         about: "Takes jobs from the broker, runs the face models, posts the results back",

@@ -9,6 +9,9 @@ use std::process::ExitCode;
 use faceline_shared::program::Program;
 
 fn main() -> ExitCode {
+    if let Some(failed) = faceline_worker::video::confine::become_confined() {
+        return failed;
+    }
     let program = Program {
         name: "faceline",
         about: "Gateway and worker in one process, over embedded broker and stores",

@@ -69,7 +69,7 @@ pub use self::log::{LogFormat, LogSettings};
 pub use self::models::ModelSettings;
 pub use self::network::{Network, NoNetwork};
 pub use self::objects::{ObjectSettings, ObjectsUrl};
-pub use self::replay::ReplaySettings;
+pub use self::replay::{Confinement, ReplaySettings};
 pub use self::sessions::SessionSettings;
 pub use self::signing::{SigningAlgorithm, SigningSettings};
 pub use self::store::{StoreSettings, StoreUrl};

@@ -2,13 +2,14 @@
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::process::{Child as Process, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child as Process, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::MemoryFile;
+use super::ended::Ended;
 
 /// Bytes of the child's error output that are kept. The rest is read and dropped.
 const MAX_COMPLAINT: usize = 4096;
@@ -20,14 +21,8 @@ pub(super) struct Child {
     stdout: ChildStdout,
     stderr: Option<ChildStderr>,
     complaint: Vec<u8>,
+    started: Instant,
     deadline: Instant,
-}
-
-/// How a child ended, and what it wrote to standard error.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) status: ExitStatus,
-    pub(super) complaint: String,
 }
 
 impl Child {
@@ -36,6 +31,7 @@ impl Child {
     /// # Errors
     /// The system does not start it.
     pub(super) fn start(command: &mut Command, video: &MemoryFile, deadline: Instant) -> io::Result<Self> {
+        let started = Instant::now();
         let mut process = command
             .env_clear()
             .stdin(Stdio::from(video.reader()?))
@@ -46,7 +42,7 @@ impl Child {
         let ended = pidfd_open(Pid::from_child(&process), PidfdFlags::empty());
         match (stdout, stderr, ended) {
             (Some(stdout), stderr, Ok(ended)) => {
-                Ok(Self { process, ended, stdout, stderr, complaint: Vec::new(), deadline })
+                Ok(Self { process, ended, stdout, stderr, complaint: Vec::new(), started, deadline })
             }
             (_, _, ended) => {
                 let _ = process.kill();
@@ -81,7 +77,8 @@ impl Child {
             }
         }
         let status = self.process.wait()?;
-        Ok(Ended { status, complaint: String::from_utf8_lossy(&self.complaint).into_owned() })
+        let complaint = String::from_utf8_lossy(&self.complaint).into_owned();
+        Ok(Ended { status, time: self.started.elapsed(), complaint })
     }
 
     fn read_complaint(&mut self) -> io::Result<()> {

@@ -20,8 +20,25 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// ffmpeg's names of the decoders, of versions 5.1 to 8, with those of the libraries that it may use instead of its own.
-    pub(super) const DECODERS: &str = "vp8,libvpx,vp9,libvpx-vp9,h264,hevc,av1,libdav1d,libaom-av1,mjpeg";
+    /// All of them.
+    pub(super) const ALL: [Self; 6] = [Self::Vp8, Self::Vp9, Self::H264, Self::Hevc, Self::Av1, Self::Mjpeg];
+
+    /// ffmpeg's names of its decoders, in versions 5.1 to 8: its own, and those of libraries.
+    pub(super) fn decoders(self) -> &'static [&'static str] {
+        match self {
+            Self::Vp8 => &["vp8", "libvpx"],
+            Self::Vp9 => &["vp9", "libvpx-vp9"],
+            Self::H264 => &["h264", "libopenh264"],
+            Self::Hevc => &["hevc"],
+            Self::Av1 => &["libdav1d", "libaom-av1"],
+            Self::Mjpeg => &["mjpeg"],
+        }
+    }
+
+    /// The names of all decoders, with commas.
+    pub(super) fn all_decoders() -> String {
+        Self::ALL.map(|codec| codec.decoders().join(",")).join(",")
+    }
 
     /// Of ffmpeg's name of the codec.
     pub(super) fn named(name: &str) -> Option<Self> {

@@ -1,20 +1,24 @@
 //! The route from a file to a clip.
 
-use std::ffi::OsStr;
 use std::io::{self, BufReader, Read as _};
 use std::path::PathBuf;
-use std::process::Command;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
-use super::child::{Child, Ended};
+use faceline_shared::settings::ReplaySettings;
+
+use super::child::Child;
 use super::collect::Collector;
 use super::matroska::Reader;
 use super::probe::{self, Track};
+use super::programs::{Program, Programs};
 use super::{Clip, Codec, Container, DecodeError, DecodeLimits, MemoryFile, SamplingPlan, VideoFault};
 
 /// The largest report of ffprobe, in bytes. A file with hundreds of tracks makes more, and is no recording of a camera.
 const MAX_REPORT: u64 = 256 << 10;
+
+/// Two frames of VP8 in WebM, 16 × 16 pixels.
+const SAMPLE: &[u8] = include_bytes!("sample.webm");
 
 /// Where both programs find the video: their standard input, opened anew. ffmpeg 5.1 cannot seek in `pipe:0`.
 const INPUT: &str = "file:/proc/self/fd/0";
@@ -25,16 +29,62 @@ const MAX_THREADS: usize = 4;
 /// Decodes videos. Cheap to make and to share.
 #[derive(Clone, Debug)]
 pub struct Decoder {
-    ffmpeg: PathBuf,
-    ffprobe: PathBuf,
+    programs: Programs,
     limits: DecodeLimits,
 }
 
 impl Decoder {
-    /// A decoder without confinement.
+    /// A decoder that confines its children as the settings say.
+    #[must_use]
+    pub fn new(settings: &ReplaySettings) -> Self {
+        let limits = DecodeLimits::from(settings);
+        Self { programs: Programs::new(settings), limits }
+    }
+
+    /// A decoder without any confinement, for measurements on known videos in programs that cannot start themselves as a child.
     #[must_use]
     pub fn unconfined(limits: DecodeLimits) -> Self {
-        Self { ffmpeg: "ffmpeg".into(), ffprobe: "ffprobe".into(), limits }
+        Self { programs: Programs::unconfined(), limits }
+    }
+
+    /// The program that is started to confine itself, which is otherwise the running one.
+    #[must_use]
+    pub fn with_launcher(mut self, launcher: PathBuf) -> Self {
+        self.programs.set_launcher(launcher);
+        self
+    }
+
+    /// Decodes a small video to see whether this machine can: whether ffmpeg is there, runs, and can be confined.
+    ///
+    /// # Errors
+    /// [`DecodeError`], whose text says what is missing.
+    pub fn check(&self) -> Result<(), DecodeError> {
+        let video = MemoryFile::of(SAMPLE).map_err(|error| DecodeError::unavailable("memory", error))?;
+        let clip = self.decode(&video, &SamplingPlan::default()).map_err(|error| match error {
+            DecodeError::Video(fault) => DecodeError::unavailable("ffmpeg does not decode a sample", fault),
+            unavailable @ DecodeError::Unavailable(_) => unavailable,
+        })?;
+        let missing = self.missing_decoders(&video)?;
+        if !missing.is_empty() {
+            tracing::warn!(?missing, "this ffmpeg lacks decoders; videos of these codecs are refused");
+        }
+        tracing::debug!(frames = clip.frame_count, "videos can be decoded");
+        Ok(())
+    }
+
+    /// Codecs for which this ffmpeg has no decoder.
+    fn missing_decoders(&self, video: &MemoryFile) -> Result<Vec<Codec>, DecodeError> {
+        let deadline = Instant::now() + self.limits.time;
+        let arguments = ["-hide_banner", "-decoders"].map(str::to_owned).into();
+        let mut child = self.start(Program::Ffmpeg, arguments, video, deadline)?;
+        let mut list = String::new();
+        let read = child.by_ref().take(MAX_REPORT).read_to_string(&mut list);
+        self.end(child, read.map(drop).map_err(ReadError::Stream))?;
+        let names: Vec<&str> = list.lines().filter_map(|line| line.split_whitespace().nth(1)).collect();
+        Ok(Codec::ALL
+            .into_iter()
+            .filter(|codec| !codec.decoders().iter().any(|name| names.contains(name)))
+            .collect())
     }
 
     /// Decodes `video` once, and returns thumbnails of all frames and the frames of the plan. Blocks the thread.
@@ -49,7 +99,7 @@ impl Decoder {
         let track = self.probe(video, container, deadline)?;
         let frame_size = track.sampled_size(plan);
         let mut child =
-            self.start(&self.ffmpeg, self.decode_arguments(container, &track, plan), video, deadline)?;
+            self.start(Program::Ffmpeg, self.decode_arguments(container, &track, plan), video, deadline)?;
         let mut collector = Collector::new(frame_size, track.matrix, plan, &self.limits);
         let mut reader = Reader::new(BufReader::with_capacity(64 << 10, child.by_ref()));
         let collected = collector.read(&mut reader);
@@ -67,7 +117,7 @@ impl Decoder {
     ) -> Result<Track, DecodeError> {
         let mut arguments = self.input_arguments(container);
         arguments.extend(["-of", "json=c=1", "-show_streams", "-show_format"].map(str::to_owned));
-        let mut child = self.start(&self.ffprobe, arguments, video, deadline)?;
+        let mut child = self.start(Program::Ffprobe, arguments, video, deadline)?;
         let mut report = Vec::new();
         let read = child.by_ref().take(MAX_REPORT).read_to_end(&mut report);
         if report.len() as u64 == MAX_REPORT {
@@ -83,7 +133,7 @@ impl Decoder {
         arguments.extend(["-f", container.demuxer()].map(str::to_owned));
         arguments.extend(container.options().iter().map(|option| (*option).to_owned()));
         arguments.extend(["-protocol_whitelist", "file,pipe"].map(str::to_owned));
-        arguments.extend(["-codec_whitelist", Codec::DECODERS].map(str::to_owned));
+        arguments.extend(["-codec_whitelist".into(), Codec::all_decoders()]);
         arguments.extend(["-max_streams", "32", "-max_pixels"].map(str::to_owned));
         arguments.extend([self.limits.pixels.to_string(), "-i".into(), INPUT.into()]);
         arguments
@@ -107,15 +157,14 @@ impl Decoder {
 
     fn start(
         &self,
-        program: &PathBuf,
+        program: Program,
         arguments: Vec<String>,
         video: &MemoryFile,
         deadline: Instant,
     ) -> Result<Child, DecodeError> {
-        let mut command = Command::new(program);
-        command.args(arguments.iter().map(OsStr::new));
-        Child::start(&mut command, video, deadline)
-            .map_err(|error| DecodeError::unavailable(&program.display().to_string(), error))
+        let mut command = self.programs.command(program, &self.limits)?;
+        Child::start(command.args(arguments), video, deadline)
+            .map_err(|error| DecodeError::unavailable("the child does not start", error))
     }
 
     /// Judges how the child and the reading of its output ended.
@@ -131,19 +180,7 @@ impl Decoder {
             io::ErrorKind::TimedOut => DecodeError::from(VideoFault::TooSlow),
             _ => DecodeError::unavailable("the end of ffmpeg", error),
         })?;
-        if ended.status.success() && read.is_ok() { Ok(()) } else { Err(self.explain(&ended)) }
-    }
-
-    fn explain(&self, ended: &Ended) -> DecodeError {
-        tracing::debug!(status = %ended.status, complaint = %ended.complaint, "a video was not decoded");
-        let complaint = &ended.complaint;
-        if complaint.contains("max pixel count") {
-            return VideoFault::TooManyPixels { limit: self.limits.pixels }.into();
-        }
-        if complaint.contains("Cannot allocate memory") {
-            return VideoFault::TooMuchMemory.into();
-        }
-        VideoFault::Malformed.into()
+        if ended.status.success() && read.is_ok() { Ok(()) } else { Err(ended.explain(&self.limits)) }
     }
 }
 

@@ -8,13 +8,16 @@ mod clip;
 mod codec;
 mod collect;
 mod colour;
+pub mod confine;
 mod container;
 mod decoder;
+mod ended;
 mod fault;
 mod matroska;
 mod memory_file;
 mod plan;
 mod probe;
+mod programs;
 mod samples;
 
 pub use clip::{Clip, ClipFrame, Thumbnail};

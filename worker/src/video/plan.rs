@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use faceline_shared::settings::ReplaySettings;
+
 /// Which frames come back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SamplingPlan {
@@ -40,16 +42,22 @@ pub struct DecodeLimits {
     pub kept_bytes: usize,
 }
 
+impl From<&ReplaySettings> for DecodeLimits {
+    fn from(settings: &ReplaySettings) -> Self {
+        Self {
+            time: settings.decode_time,
+            cpu_time: settings.decode_cpu_time,
+            memory: settings.decode_memory,
+            frames: settings.video_frames,
+            pixels: settings.frame_pixels,
+            length: settings.video_length,
+            kept_bytes: settings.kept_frame_bytes,
+        }
+    }
+}
+
 impl Default for DecodeLimits {
     fn default() -> Self {
-        Self {
-            time: Duration::from_secs(45),
-            cpu_time: Duration::from_mins(1),
-            memory: 2 << 30,
-            frames: 7_200,
-            pixels: 8_912_896,
-            length: Duration::from_mins(2),
-            kept_bytes: 256 << 20,
-        }
+        Self::from(&ReplaySettings::default())
     }
 }

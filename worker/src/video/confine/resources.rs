@@ -1,0 +1,75 @@
+//! Limits of the child's resources, and what else a process can set for itself.
+
+use std::fs;
+use std::io;
+
+use rustix::process::{
+    Resource, Rlimit, Signal, getppid, getrlimit, nice, set_parent_process_death_signal, setrlimit,
+};
+
+use super::ConfinementError;
+
+/// Steps of politeness: a third of the CPU time that an ordinary process gets beside it.
+const NICENESS: i32 = 5;
+
+/// Descriptors that a decoder needs at once: three pipes, the video, and one library after the other.
+const DESCRIPTORS: u64 = 64;
+
+/// Limits of a child.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Resources {
+    pub(super) cpu_seconds: u64,
+    /// Address space, in bytes.
+    pub(super) memory: u64,
+    /// Process that must be the parent still.
+    pub(super) parent: Option<u64>,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self { cpu_seconds: 60, memory: 2 << 30, parent: None }
+    }
+}
+
+impl Resources {
+    /// Limits this process and everything that it becomes.
+    pub(super) fn limit(&self) -> Result<(), ConfinementError> {
+        close_inherited().map_err(|error| ConfinementError::Resource("inherited descriptors", error))?;
+        // Of all processes this one should go if memory runs out. It is no loss if that cannot be said.
+        let _ = fs::write("/proc/self/oom_score_adj", "1000");
+        let limits = [
+            ("the limit of CPU time", Resource::Cpu, self.cpu_seconds),
+            ("the limit of memory", Resource::As, self.memory),
+            ("the limit of files", Resource::Fsize, 0),
+            ("the limit of descriptors", Resource::Nofile, DESCRIPTORS),
+            // A dump would hold the video. 1 is also heeded where dumps go to a program (`core_pattern`), 0 is not.
+            ("the limit of core dumps", Resource::Core, 1),
+        ];
+        for (what, resource, limit) in limits {
+            let limit = getrlimit(resource).maximum.map_or(limit, |most| most.min(limit));
+            setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })
+                .map_err(|error| ConfinementError::Resource(what, error.into()))?;
+        }
+        nice(NICENESS).map_err(|error| ConfinementError::Resource("the priority", error.into()))?;
+        set_parent_process_death_signal(Some(Signal::KILL))
+            .map_err(|error| ConfinementError::Resource("the signal on the parent's death", error.into()))?;
+        // The parent may have died before there was a signal.
+        let parent = getppid().map(|parent| u64::from(parent.as_raw_pid().unsigned_abs()));
+        if self.parent.is_some() && self.parent != parent {
+            return Err(ConfinementError::Orphan);
+        }
+        Ok(())
+    }
+}
+
+/// Closes what libraries of the worker (drivers of devices, for one) leave open in children.
+fn close_inherited() -> io::Result<()> {
+    let open: Vec<i32> = fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        // One of them is the folder that was read, which is closed already.
+        let _ = nix::unistd::close(descriptor);
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! What the end of a child says of the video.
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use nix::libc::{SIGKILL, SIGSYS, SIGXCPU};
+
+use super::confine::{COMPLAINT, EXIT_NOT_CONFINED};
+use super::{DecodeError, DecodeLimits, VideoFault};
+
+/// How a child ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
+    /// Time since its start.
+    pub(super) time: Duration,
+    /// The beginning of what it wrote to standard error.
+    pub(super) complaint: String,
+}
+
+impl Ended {
+    /// Why a child failed that was not stopped from here.
+    pub(super) fn explain(&self, limits: &DecodeLimits) -> DecodeError {
+        let complaint = self.complaint.trim_end();
+        if self.status.code() == Some(EXIT_NOT_CONFINED.into())
+            && let Some(reason) = complaint.strip_prefix(COMPLAINT)
+        {
+            return DecodeError::Unavailable(reason.to_owned());
+        }
+        tracing::debug!(status = %self.status, complaint, "a video is not decoded");
+        match self.status.signal() {
+            Some(SIGSYS) => {
+                tracing::warn!("the decoder of a video made a forbidden system call and was ended");
+                return VideoFault::Malformed.into();
+            }
+            Some(SIGXCPU) => return VideoFault::TooSlow.into(),
+            // The kernel sends it at the limit of CPU time. Threads can use that up only so fast; earlier, memory ran out.
+            Some(SIGKILL) if self.time * 8 >= limits.cpu_time => return VideoFault::TooSlow.into(),
+            Some(SIGKILL) => return VideoFault::TooMuchMemory.into(),
+            _ => (),
+        }
+        if complaint.contains("max pixel count") || complaint.contains("picture size") {
+            return VideoFault::TooManyPixels { limit: limits.pixels }.into();
+        }
+        if complaint.contains("Cannot allocate memory") || complaint.contains("cannot allocate memory") {
+            return VideoFault::TooMuchMemory.into();
+        }
+        if complaint.contains("error while loading shared libraries") {
+            return DecodeError::Unavailable(complaint.chars().take(200).collect());
+        }
+        VideoFault::Malformed.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explained(wait_status: i32, seconds: u64, complaint: &str) -> String {
+        let ended = Ended {
+            status: ExitStatus::from_raw(wait_status),
+            time: Duration::from_secs(seconds),
+            complaint: complaint.to_owned(),
+        };
+        format!("{:?}", ended.explain(&DecodeLimits::default()))
+    }
+
+    #[test]
+    fn each_end_has_its_reason() {
+        assert_eq!(explained(125 << 8, 0, "not confined: landlock: no\n"), r#"Unavailable("landlock: no")"#);
+        assert_eq!(explained(125 << 8, 0, "error"), "Video(Malformed)");
+        assert_eq!(explained(SIGSYS, 0, ""), "Video(Malformed)");
+        assert_eq!(explained(SIGKILL, 30, ""), "Video(TooSlow)");
+        assert_eq!(explained(SIGKILL, 1, ""), "Video(TooMuchMemory)");
+        assert_eq!(explained(1 << 8, 1, "x: Cannot allocate memory"), "Video(TooMuchMemory)");
+        assert_eq!(
+            explained(1 << 8, 1, "[h264] Picture size 16384x16384 exceeds specified max pixel count 9"),
+            "Video(TooManyPixels { limit: 8847360 })"
+        );
+        assert!(
+            explained(127 << 8, 0, "ffmpeg: error while loading shared libraries: x")
+                .starts_with("Unavailable")
+        );
+    }
+}
