@@ -58,12 +58,7 @@ impl Replier {
     }
 
     /// Publishes the answer, and returns how to settle the job. `service` is the time that its task took.
-    pub(super) async fn reply(
-        &self,
-        to: &Addressee<'_>,
-        outcome: &Outcome,
-        service: Duration,
-    ) -> Settlement {
+    pub(super) async fn reply(&self, to: &Addressee<'_>, outcome: &Outcome, service: Duration) -> Settlement {
         let Addressee { job, reply_to, context } = to;
         let encoding = Instant::now();
         let body = ReplyEnvelope::seal(job.id, outcome, service, &self.keys)

@@ -55,8 +55,9 @@ impl GreyFrame {
         for y in 0..reduced_height {
             for x in 0..reduced_width {
                 let rows = luma[y * step * width..].chunks(width).take(step);
-                let sum: usize =
-                    rows.map(|row| row[x * step..][..step].iter().copied().map(usize::from).sum::<usize>()).sum();
+                let sum: usize = rows
+                    .map(|row| row[x * step..][..step].iter().copied().map(usize::from).sum::<usize>())
+                    .sum();
                 values.push((sum / (step * step)) as u8);
             }
         }
@@ -81,8 +82,9 @@ impl GreyFrame {
 
     /// The square under a map of the unit square, with zeros outside of the frame, and where it lies inside.
     fn square(&self, map: &Affine) -> (Grey, Vec<bool>) {
-        let points = (0..SIDE_PIXELS * SIDE_PIXELS)
-            .map(|at| map.apply([at % SIDE_PIXELS, at / SIDE_PIXELS].map(|n| (n as f32 + 0.5) / SIDE_PIXELS as f32)));
+        let points = (0..SIDE_PIXELS * SIDE_PIXELS).map(|at| {
+            map.apply([at % SIDE_PIXELS, at / SIDE_PIXELS].map(|n| (n as f32 + 0.5) / SIDE_PIXELS as f32))
+        });
         let levels: Vec<Option<f32>> = points.map(|point| self.at(point)).collect();
         let inside = levels.iter().map(Option::is_some).collect();
         let values = levels.into_iter().map(Option::unwrap_or_default).collect();

@@ -59,7 +59,10 @@ pub(super) fn suspects(thumbnails: &[Thumbnail]) -> Vec<Suspect> {
 }
 
 /// The numbers of the sampled frames, in `sampled`, that lie next to the jumps.
-pub(super) fn frames_beside(suspects: &[Suspect], sampled: impl Iterator<Item = usize> + Clone) -> Vec<usize> {
+pub(super) fn frames_beside(
+    suspects: &[Suspect],
+    sampled: impl Iterator<Item = usize> + Clone,
+) -> Vec<usize> {
     let beside = |suspect: &Suspect| {
         let before = sampled.clone().filter(|&number| number < suspect.number).max();
         let after = sampled.clone().filter(|&number| number >= suspect.number).min();

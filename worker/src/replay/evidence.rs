@@ -65,7 +65,9 @@ impl Evidence {
         let faces: Vec<_> = tracked
             .keys
             .iter()
-            .filter_map(|key| Some((tracked.track.frames[key.index].face.as_ref()?, &key.face.as_ref()?.grey)))
+            .filter_map(|key| {
+                Some((tracked.track.frames[key.index].face.as_ref()?, &key.face.as_ref()?.grey))
+            })
             .collect();
         let background = background_motion(&faces);
         let presentation = presentation_of(&tracked.keys);
@@ -162,7 +164,10 @@ mod tests {
             assert_eq!(flat.reason(high), SpoofReason::FlatMotion);
         }
         assert!(evidence(20.0, 0.965, -0.3).score().unwrap() > high, "a living person who sits still");
-        assert!(evidence(1.5, 0.968, -0.3).score().unwrap() < high, "one who does not look quite alive either");
+        assert!(
+            evidence(1.5, 0.968, -0.3).score().unwrap() < high,
+            "one who does not look quite alive either"
+        );
     }
 
     #[test]

@@ -48,7 +48,8 @@ impl FaceMotion {
             super::sampling::equidistant(faces.len(), FACES).into_iter().map(|at| faces[at]).collect();
         let mut pairs = Vec::new();
         for (i, one) in chosen.iter().enumerate() {
-            pairs.extend(chosen[i + 1..].iter().filter_map(|other| patches[one].sheet_match(&patches[other])));
+            pairs
+                .extend(chosen[i + 1..].iter().filter_map(|other| patches[one].sheet_match(&patches[other])));
         }
         Self::of(&pairs)
     }

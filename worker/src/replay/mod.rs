@@ -6,7 +6,8 @@
 //! - `repeats`, `cuts` and `identity`: whether the clip shows one person once, without gaps;
 //! - `evidence` combines these to one score;
 //! - `active`: whether the head followed a challenge, with the parallax of a real head;
-//! - `best_image` and `verdict`: the results.
+//! - `best_image` and `verdict`: the results;
+//! - `runner` does the jobs about videos, and knows how they are fetched and decoded.
 
 pub(crate) mod active;
 mod background;
@@ -17,6 +18,7 @@ mod flatness;
 mod identity;
 mod presentation;
 mod repeats;
+mod runner;
 mod sampling;
 #[cfg(test)]
 mod tests;
@@ -24,5 +26,6 @@ pub(crate) mod track;
 mod tracker;
 mod verdict;
 
+pub(crate) use self::runner::{VideoServices, VideoWorker};
 pub(crate) use self::track::{Track, TrackedFace, TrackedFrame};
 pub(crate) use self::verdict::{Asked, Judgement, Scores, examine, judge};

@@ -66,8 +66,7 @@ fn is_frozen(thumbnails: &[Thumbnail], seconds: f32) -> bool {
     if seconds < MAX_FREEZE_SECONDS {
         return false;
     }
-    let is_same: Vec<bool> =
-        thumbnails.windows(2).map(|pair| pair[0].checksum == pair[1].checksum).collect();
+    let is_same: Vec<bool> = thumbnails.windows(2).map(|pair| pair[0].checksum == pair[1].checksum).collect();
     let (mut start, mut same) = (0, 0);
     for end in 0..is_same.len() {
         same += usize::from(is_same[end]);
@@ -95,7 +94,8 @@ struct Sequence<'t> {
 
 impl<'t> Sequence<'t> {
     fn new(all: &'t [Thumbnail]) -> Option<Self> {
-        let thumbnails: Vec<&Thumbnail> = all.iter().step_by(all.len().div_ceil(MAX_THUMBNAILS).max(1)).collect();
+        let thumbnails: Vec<&Thumbnail> =
+            all.iter().step_by(all.len().div_ceil(MAX_THUMBNAILS).max(1)).collect();
         let (first, last) = (thumbnails.first()?, thumbnails.last()?);
         let rate = (thumbnails.len() - 1) as f32 / seconds_between(first, last).max(f32::MIN_POSITIVE);
         let count = |seconds: f32| ((seconds * rate).round() as usize).max(2);
@@ -114,7 +114,10 @@ impl<'t> Sequence<'t> {
     fn window_differences(&self, lag: usize) -> Vec<f32> {
         let differences: Vec<f32> =
             (0..self.thumbnails.len().saturating_sub(lag)).map(|at| self.difference(at, at + lag)).collect();
-        differences.windows(self.window).map(|window| window.iter().sum::<f32>() / self.window as f32).collect()
+        differences
+            .windows(self.window)
+            .map(|window| window.iter().sum::<f32>() / self.window as f32)
+            .collect()
     }
 
     /// Whether a window is shown again later.
@@ -204,13 +207,21 @@ mod tests {
         for seconds in [3.0, 6.0, 12.0] {
             assert_eq!(find(&clip(seconds, true, swaying)), None, "{seconds}");
         }
-        assert_eq!(find(&clip(8.0, true, |time| 8.0 + 4.0 * (2.5 * time).sin() + 0.4 * time)), None, "nodding");
+        assert_eq!(
+            find(&clip(8.0, true, |time| 8.0 + 4.0 * (2.5 * time).sin() + 0.4 * time)),
+            None,
+            "nodding"
+        );
     }
 
     #[test]
     fn loops_are_found_at_any_length() {
         for length in [0.92, 1.5, 2.4, 4.0] {
-            assert_eq!(find(&clip(3.0 * length, true, |time| swaying(time % length))), Some(Repeat::Loop), "{length}");
+            assert_eq!(
+                find(&clip(3.0 * length, true, |time| swaying(time % length))),
+                Some(Repeat::Loop),
+                "{length}"
+            );
         }
         // One repetition within a clip that goes on.
         let once = |time: f32| swaying(if time < 3.0 { time } else { time - 2.0 });

@@ -85,7 +85,9 @@ fn photos_in_a_video_are_attacks() {
             let clip = decoded(&from_picture(name, filter, codec, extension));
             for level in [SecurityLevel::Low, SecurityLevel::Medium, SecurityLevel::High] {
                 let Judgement { verdict, scores, best_image } = judged(&clip, &asked(VIDEO, level));
-                let Verdict::Spoof(reason) = verdict else { panic!("{what} {name} {level:?}: {verdict:?} {scores:?}") };
+                let Verdict::Spoof(reason) = verdict else {
+                    panic!("{what} {name} {level:?}: {verdict:?} {scores:?}")
+                };
                 assert!(reasons.contains(&reason), "{what} {name}: {reason:?} {scores:?}");
                 assert!(best_image.is_some());
             }
@@ -198,7 +200,8 @@ fn living_people_pass_and_prints_and_replays_do_not() {
         }
         let file = MemoryFile::of(&fs::read(folder.join(&name)).unwrap()).unwrap();
         let started = std::time::Instant::now();
-        let clip = Decoder::unconfined(DecodeLimits::default()).decode(&file, &SamplingPlan::default()).unwrap();
+        let clip =
+            Decoder::unconfined(DecodeLimits::default()).decode(&file, &SamplingPlan::default()).unwrap();
         let decoded_in = started.elapsed();
         let Judgement { verdict, scores, .. } = judged(&clip, &asked(VIDEO, SecurityLevel::High));
         let judged_in = started.elapsed() - decoded_in;
@@ -219,7 +222,9 @@ fn living_people_pass_and_prints_and_replays_do_not() {
                 living += 1;
                 accepted += usize::from(verdict == Verdict::Success);
             }
-            "print" | "replay" | "several faces" if !matches!(verdict, Verdict::Spoof(_)) => missed.push(name),
+            "print" | "replay" | "several faces" if !matches!(verdict, Verdict::Spoof(_)) => {
+                missed.push(name)
+            }
             "no face" => assert_eq!(verdict, Verdict::Failed(FailedReason::NoFace)),
             _ => {}
         }

@@ -71,7 +71,11 @@ impl KeyFrame {
 ///
 /// # Errors
 /// [`CodingFault::Inference`] if a model fails.
-pub(super) fn follow(pipeline: &mut Pipeline, clip: &Clip, patched: &[usize]) -> Result<Tracked, CodingFault> {
+pub(super) fn follow(
+    pipeline: &mut Pipeline,
+    clip: &Clip,
+    patched: &[usize],
+) -> Result<Tracked, CodingFault> {
     let mut tracker = Tracker {
         pipeline,
         track: Track::default(),

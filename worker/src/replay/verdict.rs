@@ -31,11 +31,8 @@ pub(crate) struct Asked<'a> {
 
 impl<'a> From<&'a Replay> for Asked<'a> {
     fn from(replay: &'a Replay) -> Self {
-        let challenge = Challenge {
-            directions: &replay.challenges,
-            events: &replay.events,
-            mirrored: replay.mirrored,
-        };
+        let challenge =
+            Challenge { directions: &replay.challenges, events: &replay.events, mirrored: replay.mirrored };
         Self { liveness: replay.liveness, level: replay.level, challenge }
     }
 }
