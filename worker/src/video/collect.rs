@@ -4,7 +4,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use super::colour::Matrix;
-use super::decoder::ReadError;
+use super::fault::ReadError;
 use super::matroska::{Block, Reader};
 use super::probe::Track;
 use super::samples::Samples;

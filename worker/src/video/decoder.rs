@@ -9,6 +9,7 @@ use faceline_shared::settings::ReplaySettings;
 
 use super::child::Child;
 use super::collect::Collector;
+use super::fault::ReadError;
 use super::matroska::Reader;
 use super::probe::{self, Track};
 use super::programs::{Program, Programs};
@@ -108,15 +109,21 @@ impl Decoder {
         Ok(collector.into_clip(container, &track)?)
     }
 
-    /// Asks ffprobe for the track to decode.
+    /// Asks ffprobe for the track to decode, and for its first frames.
+    ///
+    /// Headers alone decide (`nofind_stream_info`), so no track is decoded but the first video, and that by a listed decoder.
     fn probe(
         &self,
         video: &MemoryFile,
         container: Container,
         deadline: Instant,
     ) -> Result<Track, DecodeError> {
-        let mut arguments = self.input_arguments(container);
-        arguments.extend(["-of", "json=c=1", "-show_streams", "-show_format"].map(str::to_owned));
+        let mut arguments = self.input_arguments(container, "-codec_whitelist:V:0");
+        arguments.extend(
+            "-nofind_stream_info -select_streams V:0 -read_intervals %+#5 -of json=c=1 -show_streams -show_frames -show_format"
+                .split(' ')
+                .map(str::to_owned),
+        );
         let mut child = self.start(Program::Ffprobe, arguments, video, deadline)?;
         let mut report = Vec::new();
         let read = child.by_ref().take(MAX_REPORT).read_to_end(&mut report);
@@ -127,13 +134,13 @@ impl Decoder {
         Ok(probe::track(&report, &self.limits)?)
     }
 
-    /// Options of both programs, with the input as the last. The demuxer is forced, and neither it nor the decoder is guessed.
-    fn input_arguments(&self, container: Container) -> Vec<String> {
+    /// Options of both programs, with the input as the last. Demuxer and protocols are forced, and only listed decoders may run.
+    fn input_arguments(&self, container: Container, decoders: &str) -> Vec<String> {
         let mut arguments: Vec<String> = ["-hide_banner", "-loglevel", "error"].map(str::to_owned).into();
         arguments.extend(["-f", container.demuxer()].map(str::to_owned));
         arguments.extend(container.options().iter().map(|option| (*option).to_owned()));
         arguments.extend(["-protocol_whitelist", "file,pipe"].map(str::to_owned));
-        arguments.extend(["-codec_whitelist".into(), Codec::all_decoders()]);
+        arguments.extend([decoders.to_owned(), Codec::all_decoders()]);
         arguments.extend(["-max_streams", "32", "-max_pixels"].map(str::to_owned));
         arguments.extend([self.limits.pixels.to_string(), "-i".into(), INPUT.into()]);
         arguments
@@ -146,10 +153,11 @@ impl Decoder {
     fn decode_arguments(&self, container: Container, track: &Track, plan: &SamplingPlan) -> Vec<String> {
         let threads = available_parallelism().map_or(1, std::num::NonZero::get).min(MAX_THREADS);
         let mut arguments: Vec<String> = ["-nostdin", "-max_error_rate", "0.1"].map(str::to_owned).into();
+        arguments.extend(["-filter_complex_threads".into(), threads.to_string()]);
         arguments.extend(["-threads".into(), threads.to_string()]);
-        arguments.extend(self.input_arguments(container));
+        arguments.extend(self.input_arguments(container, "-codec_whitelist"));
         arguments.extend(["-filter_complex".into(), filters(track, plan)]);
-        let output = "-map [means] -map [points] -map [frames] -c:v rawvideo -enc_time_base 1:1000 -fps_mode passthrough";
+        let output = "-map [means] -map [points] -map [frames] -c:v rawvideo -threads 1 -enc_time_base 1:1000 -fps_mode passthrough";
         arguments.extend(output.split(' ').map(str::to_owned));
         arguments.extend(["-f", "matroska", "pipe:1"].map(str::to_owned));
         arguments
@@ -180,22 +188,7 @@ impl Decoder {
             io::ErrorKind::TimedOut => DecodeError::from(VideoFault::TooSlow),
             _ => DecodeError::unavailable("the end of ffmpeg", error),
         })?;
-        if ended.status.success() && read.is_ok() { Ok(()) } else { Err(ended.explain(&self.limits)) }
-    }
-}
-
-/// Why the output of a child was not read to its end.
-#[derive(Debug)]
-pub(super) enum ReadError {
-    /// It shows that the video is at fault.
-    Fault(VideoFault),
-    /// It ended early, was not what ffmpeg writes, or came too late.
-    Stream(io::Error),
-}
-
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> Self {
-        Self::Stream(error)
+        if ended.is_complete() && read.is_ok() { Ok(()) } else { Err(ended.explain(&self.limits)) }
     }
 }
 
@@ -207,10 +200,9 @@ fn filters(track: &Track, plan: &SamplingPlan) -> String {
     let interval = |time: &str| format!("floor(({time}-start_t+0.002)*{rate})");
     let select = format!("isnan(prev_selected_t)+gt({},{})", interval("t"), interval("prev_selected_t"));
     format!(
-        "[0:{index}]split=3[a][b][c];\
+        "[0:V:0]split=3[a][b][c];\
          [a]scale=16:16:flags=area,format=gray[means];\
          [b]scale=64:64:flags=neighbor,format=gray[points];\
          [c]select='{select}',scale={width}:{height}:flags=bilinear:out_range=tv,format=yuv420p[frames]",
-        index = track.index,
     )
 }

@@ -9,6 +9,9 @@ use nix::libc::{SIGKILL, SIGSYS, SIGXCPU};
 use super::confine::{COMPLAINT, EXIT_NOT_CONFINED};
 use super::{DecodeError, DecodeLimits, VideoFault};
 
+/// What ffmpeg and its libraries write when there is no more memory, the last one for stacks of threads.
+const OUT_OF_MEMORY: [&str; 3] = ["allocate", "get_buffer() failed", "Resource temporarily unavailable"];
+
 /// How a child ended.
 #[derive(Debug)]
 pub(super) struct Ended {
@@ -20,6 +23,15 @@ pub(super) struct Ended {
 }
 
 impl Ended {
+    /// Whether the child did all that it should. ffmpeg also ends well if single frames found no memory.
+    pub(super) fn is_complete(&self) -> bool {
+        self.status.success() && !self.ran_out_of_memory()
+    }
+
+    fn ran_out_of_memory(&self) -> bool {
+        OUT_OF_MEMORY.iter().any(|text| self.complaint.contains(text))
+    }
+
     /// Why a child failed that was not stopped from here.
     pub(super) fn explain(&self, limits: &DecodeLimits) -> DecodeError {
         let complaint = self.complaint.trim_end();
@@ -40,10 +52,13 @@ impl Ended {
             Some(SIGKILL) => return VideoFault::TooMuchMemory.into(),
             _ => (),
         }
-        if complaint.contains("max pixel count") || complaint.contains("picture size") {
+        if let Some(name) = refused_decoder(complaint) {
+            return VideoFault::UnsupportedCodec(name).into();
+        }
+        if complaint.contains("Picture size") {
             return VideoFault::TooManyPixels { limit: limits.pixels }.into();
         }
-        if complaint.contains("Cannot allocate memory") || complaint.contains("cannot allocate memory") {
+        if self.ran_out_of_memory() {
             return VideoFault::TooMuchMemory.into();
         }
         if complaint.contains("error while loading shared libraries") {
@@ -51,6 +66,13 @@ impl Ended {
         }
         VideoFault::Malformed.into()
     }
+}
+
+/// The decoder that a program did not start because it is not listed.
+fn refused_decoder(complaint: &str) -> Option<String> {
+    let (before, _) = complaint.split_once(") not on whitelist")?;
+    let (_, name) = before.rsplit_once("Codec (")?;
+    Some(name.chars().filter(char::is_ascii_graphic).take(20).collect())
 }
 
 #[cfg(test)]
@@ -74,6 +96,10 @@ mod tests {
         assert_eq!(explained(SIGKILL, 30, ""), "Video(TooSlow)");
         assert_eq!(explained(SIGKILL, 1, ""), "Video(TooMuchMemory)");
         assert_eq!(explained(1 << 8, 1, "x: Cannot allocate memory"), "Video(TooMuchMemory)");
+        assert_eq!(
+            explained(1 << 8, 1, "[gif @ 0x5] Codec (gif) not on whitelist 'vp8'"),
+            r#"Video(UnsupportedCodec("gif"))"#
+        );
         assert_eq!(
             explained(1 << 8, 1, "[h264] Picture size 16384x16384 exceeds specified max pixel count 9"),
             "Video(TooManyPixels { limit: 8847360 })"

@@ -1,5 +1,6 @@
 //! Why a video is not decoded.
 
+use std::io;
 use std::time::Duration;
 
 /// Why a video cannot be used. The sender is at fault in all cases.
@@ -57,5 +58,20 @@ pub enum DecodeError {
 impl DecodeError {
     pub(super) fn unavailable(what: &str, error: impl std::fmt::Display) -> Self {
         Self::Unavailable(format!("{what}: {error}"))
+    }
+}
+
+/// Why the output of a child was not read to its end.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// It shows that the video is at fault.
+    Fault(VideoFault),
+    /// It ended early, was not what ffmpeg writes, or came too late.
+    Stream(io::Error),
+}
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        Self::Stream(error)
     }
 }

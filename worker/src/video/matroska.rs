@@ -36,10 +36,6 @@ impl<R: Read> Reader<R> {
         Self { inner, cluster_time: 0 }
     }
 
-    pub(super) fn into_inner(self) -> R {
-        self.inner
-    }
-
     /// The next block, or `None` at the end of the stream. The caller must then read its payload.
     ///
     /// # Errors

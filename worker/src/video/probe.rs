@@ -8,8 +8,6 @@ use super::{Codec, DecodeLimits, SamplingPlan, VideoFault};
 /// The track that is decoded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Track {
-    /// ffmpeg's number of the track.
-    pub(super) index: u32,
     pub(super) codec: Codec,
     /// Width and height as shown, in square pixels.
     pub(super) size: (u32, u32),
@@ -26,11 +24,13 @@ impl Track {
     }
 }
 
-/// The output of `ffprobe -of json -show_streams -show_format`, as far as it is used.
+/// The output of `ffprobe -of json -show_streams -show_frames -show_format` for one track, as far as it is used.
 #[derive(Deserialize)]
 struct Report {
     #[serde(default)]
     streams: Vec<Stream>,
+    #[serde(default)]
+    frames: Vec<Look>,
     #[serde(default)]
     format: Format,
 }
@@ -42,27 +42,22 @@ struct Format {
 
 #[derive(Deserialize)]
 struct Stream {
-    index: u32,
-    codec_type: Option<String>,
     codec_name: Option<String>,
     codec_tag_string: Option<String>,
+    #[serde(flatten)]
+    look: Look,
+    #[serde(default)]
+    side_data_list: Vec<SideData>,
+}
+
+/// What both a track and a frame have. That of a frame is nearer to the truth.
+#[derive(Deserialize)]
+struct Look {
     width: Option<u32>,
     height: Option<u32>,
     sample_aspect_ratio: Option<String>,
     pix_fmt: Option<String>,
     color_space: Option<String>,
-    #[serde(default)]
-    disposition: Disposition,
-    #[serde(default)]
-    side_data_list: Vec<SideData>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Disposition {
-    default: u8,
-    attached_pic: u8,
-    timed_thumbnails: u8,
 }
 
 #[derive(Deserialize)]
@@ -70,20 +65,13 @@ struct SideData {
     rotation: Option<f64>,
 }
 
-/// Chooses the track of a report.
+/// The track of a report.
 pub(super) fn track(report: &[u8], limits: &DecodeLimits) -> Result<Track, VideoFault> {
     let report: Report = serde_json::from_slice(report).map_err(|_| VideoFault::Malformed)?;
-    let videos = || {
-        report.streams.iter().filter(|stream| {
-            stream.codec_type.as_deref() == Some("video")
-                && stream.disposition.attached_pic == 0
-                && stream.disposition.timed_thumbnails == 0
-        })
-    };
-    let chosen = videos().find(|stream| stream.disposition.default == 1).or_else(|| videos().next());
-    let stream = chosen.ok_or(VideoFault::NoVideo)?;
+    let stream = report.streams.first().ok_or(VideoFault::NoVideo)?;
     let codec = stream.codec()?;
-    let (Some(width @ 1..), Some(height @ 1..)) = (stream.width, stream.height) else {
+    let look = report.frames.first().unwrap_or(&stream.look);
+    let (Some(width @ 1..), Some(height @ 1..)) = (look.width, look.height) else {
         return Err(VideoFault::Malformed);
     };
     if u64::from(width) * u64::from(height) > limits.pixels {
@@ -93,8 +81,9 @@ pub(super) fn track(report: &[u8], limits: &DecodeLimits) -> Result<Track, Video
     if seconds.is_some_and(|seconds| seconds > limits.length.as_secs_f64()) {
         return Err(VideoFault::TooLong { limit: limits.length });
     }
-    let size = stream.shown_size(width, height);
-    Ok(Track { index: stream.index, codec, size, matrix: stream.matrix(codec, height) })
+    let ratio = look.sample_aspect_ratio.as_deref().and_then(ratio).unwrap_or((1, 1));
+    let size = stream.shown_size(width, height, ratio);
+    Ok(Track { codec, size, matrix: look.matrix(codec, height) })
 }
 
 impl Stream {
@@ -108,8 +97,7 @@ impl Stream {
         })
     }
 
-    fn shown_size(&self, width: u32, height: u32) -> (u32, u32) {
-        let (across, down) = self.sample_aspect_ratio.as_deref().and_then(ratio).unwrap_or((1, 1));
+    fn shown_size(&self, width: u32, height: u32, (across, down): (u32, u32)) -> (u32, u32) {
         let shown = (f64::from(width) * f64::from(across) / f64::from(down)).round();
         // No player shows a video that is stretched beyond this.
         let width = if shown >= 1.0 && shown <= 16.0 * f64::from(width) { shown as u32 } else { width };
@@ -117,7 +105,9 @@ impl Stream {
         let is_sideways = (turned.rem_euclid(180.0) - 90.0).abs() < 1.0;
         if is_sideways { (height, width) } else { (width, height) }
     }
+}
 
+impl Look {
     fn matrix(&self, codec: Codec, height: u32) -> Matrix {
         let is_rgb = self
             .pix_fmt

@@ -79,10 +79,13 @@ impl Programs {
                 .find(|path| path.is_file())
                 .ok_or_else(|| missing(&self.ffmpeg))?
         };
-        let path = match program {
+        let ffprobe = ffmpeg.with_file_name("ffprobe");
+        if let Some(path) = [&ffmpeg, &ffprobe].into_iter().find(|path| !path.is_file()) {
+            return Err(missing(path));
+        }
+        Ok(match program {
             Program::Ffmpeg => ffmpeg,
-            Program::Ffprobe => ffmpeg.with_file_name("ffprobe"),
-        };
-        if path.is_file() { Ok(path) } else { Err(missing(&path)) }
+            Program::Ffprobe => ffprobe,
+        })
     }
 }

@@ -1,26 +1,65 @@
-//! Decoding of clips that ffmpeg makes, without confinement; `worker/tests` has the confined ones.
+//! Decoding without confinement: real videos and hostile files. `worker/tests/video` has the confined children.
+
+use std::path::PathBuf;
 
 use super::*;
+use crate::test_data;
+
+/// All files below a folder.
+fn files(folder: PathBuf) -> Vec<PathBuf> {
+    let (folders, mut files): (Vec<_>, Vec<_>) =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).partition(|path| path.is_dir());
+    files.extend(folders.into_iter().flat_map(self::files));
+    files
+}
 
 #[test]
-fn a_clip_comes_back() {
-    let made = std::process::Command::new("ffmpeg")
-        .args(
-            "-v error -f lavfi -i testsrc2=s=1280x720:r=30:d=3 -c:v libvpx -deadline realtime -f webm pipe:1"
-                .split(' '),
-        )
-        .output()
-        .unwrap();
-    let file = MemoryFile::of(&made.stdout).unwrap();
-    let started = std::time::Instant::now();
-    let clip = Decoder::unconfined(DecodeLimits::default()).decode(&file, &SamplingPlan::default()).unwrap();
-    eprintln!(
-        "{:?} {:?} {} {:?} {:?}",
-        started.elapsed(),
-        clip.size,
-        clip.frame_count,
-        clip.duration,
-        clip.codec
-    );
-    assert_eq!((clip.frame_count, clip.frames.len()), (90, 30));
+fn hostile_pictures_are_no_videos() {
+    let Some(folder) = test_data::folder("hostile") else { return };
+    let files = files(folder);
+    assert!(files.len() > 100, "{} files", files.len());
+    let decoder = Decoder::unconfined(DecodeLimits::default());
+    for path in files {
+        let bytes = MemoryFile::of(&std::fs::read(&path).unwrap()).unwrap();
+        let error = decoder.decode(&bytes, &SamplingPlan::default()).unwrap_err();
+        assert!(
+            matches!(error, DecodeError::Video(VideoFault::UnsupportedFormat)),
+            "{}: {error}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn videos_of_cameras_are_decoded_whole() {
+    let Some(folder) = test_data::folder("video") else { return };
+    let decoder = Decoder::unconfined(DecodeLimits {
+        time: std::time::Duration::from_mins(3),
+        ..DecodeLimits::default()
+    });
+    for path in files(folder) {
+        let is_video = path.extension().is_some_and(|ending| ending != "csv" && ending != "gif");
+        if !is_video {
+            continue;
+        }
+        let name = path.display();
+        let video = MemoryFile::of(&std::fs::read(&path).unwrap()).unwrap();
+        let clip = decoder
+            .decode(&video, &SamplingPlan::default())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(clip.frame_count as usize, clip.thumbnails.len());
+        assert!(clip.thumbnails.is_sorted_by_key(|thumbnail| thumbnail.time), "{name}");
+        for frame in &clip.frames {
+            assert_eq!(clip.thumbnails[frame.number as usize].time, frame.time, "{name}");
+            assert_eq!(frame.picture().size(), (frame.width, frame.height));
+        }
+        let seconds = clip.duration.as_secs_f32();
+        let wanted = (10.0 * seconds).min(clip.frame_count as f32).min(200.0);
+        let least = if 10.0 * seconds > 200.0 { 100.0 } else { wanted - 2.0 };
+        assert!(
+            (least..=wanted + 2.0).contains(&(clip.frames.len() as f32)),
+            "{name}: {} frames, {seconds} s",
+            clip.frames.len()
+        );
+    }
 }

@@ -61,11 +61,11 @@ fn time_ends_a_decoder() {
 #[test]
 fn memory_ends_a_decoder() {
     let mut poor = settings();
-    // Enough for the programs and small videos, not for a dozen frames of 12 MB.
-    poor.decode_memory = 450 << 20;
+    // Enough for the programs and small videos, not for seventeen frames of 13 MB.
+    poor.decode_memory = 500 << 20;
     let small = pattern("320x240", 10, 0.5, "-c:v libx264", "mp4");
     decoder(&poor).decode(&MemoryFile::of(&small).unwrap(), &SamplingPlan::default()).unwrap();
-    let large = pattern("4096x2160", 10, 0.5, "-c:v libx264 -preset veryfast -refs 4 -bf 3", "mp4");
+    let large = pattern("4096x2160", 10, 2.0, "-c:v libx264 -preset ultrafast -refs 16", "mp4");
     assert_eq!(fault(&large, &poor), VideoFault::TooMuchMemory);
     decoder(&settings()).decode(&MemoryFile::of(&large).unwrap(), &SamplingPlan::default()).unwrap();
 }

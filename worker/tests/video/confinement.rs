@@ -143,3 +143,11 @@ fn a_child_of_another_parent_does_not_start() {
     assert_eq!((output.status.code(), output.stdout.len()), (Some(125), 0));
     assert!(complaint(&output).contains("parent is gone"), "{}", complaint(&output));
 }
+
+/// Within a confined process limits cannot be set any more, as on a kernel that refuses.
+#[test]
+fn what_cannot_be_confined_is_not_started() {
+    let output = confined(WORKER, &["confine", "--", "/bin/echo", "x"]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(125), 0));
+    assert!(complaint(&output).starts_with("not confined: "), "{}", complaint(&output));
+}

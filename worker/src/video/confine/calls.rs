@@ -12,7 +12,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule, apply_filter,
 };
 
-use super::ConfinementError;
+use super::error::ConfinementError;
 
 /// Calls that decoding takes, with any arguments. All of them concern this process and what it has open, or open files, which
 /// landlock restricts.
@@ -23,6 +23,7 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_clock_nanosleep,
     libc::SYS_close,
     libc::SYS_dup,
+    libc::SYS_dup3,
     libc::SYS_execve,
     libc::SYS_exit,
     libc::SYS_exit_group,
@@ -84,6 +85,7 @@ const ALLOWED: &[libc::c_long] = &[
 const ALLOWED_OLDER: &[libc::c_long] = &[
     libc::SYS_access,
     libc::SYS_arch_prctl,
+    libc::SYS_dup2,
     libc::SYS_getrlimit,
     libc::SYS_lstat,
     libc::SYS_open,

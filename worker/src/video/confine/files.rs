@@ -9,7 +9,7 @@ use landlock::{
     RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
 };
 
-use super::ConfinementError;
+use super::error::ConfinementError;
 use super::interpreter::interpreter;
 
 /// Folders of libraries, and the loader's index of them. Those that are not there do not matter.

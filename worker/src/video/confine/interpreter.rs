@@ -18,8 +18,8 @@ const MAX_PATH: u64 = 4096;
 pub(super) fn interpreter(program: &Path) -> io::Result<Option<PathBuf>> {
     let file = File::open(program)?;
     let mut header = [0; 64];
-    file.read_exact_at(&mut header, 0)?;
-    if !header.starts_with(b"\x7FELF\x02\x01") {
+    let count = file.read_at(&mut header, 0)?;
+    if count < header.len() || !header.starts_with(b"\x7FELF\x02\x01") {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a 64-bit ELF program"));
     }
     let table = number(&header[32..40]);

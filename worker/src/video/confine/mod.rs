@@ -4,6 +4,7 @@
 //! its own program, libraries and loader; it writes to the pipes it inherited, and nothing else is open to it.
 
 mod calls;
+mod error;
 mod files;
 mod interpreter;
 mod resources;
@@ -15,6 +16,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+pub use self::error::ConfinementError;
 use self::resources::Resources;
 
 /// The first argument of a program that is to confine itself.
@@ -25,31 +27,6 @@ pub(super) const EXIT_NOT_CONFINED: u8 = 125;
 
 /// How the reason on standard error begins.
 pub(super) const COMPLAINT: &str = "not confined: ";
-
-/// Why a child cannot be confined.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfinementError {
-    /// The arguments after `confine` are not understood.
-    #[error(
-        "usage: confine [--cpu-seconds N] [--memory-bytes N] [--parent PID] [--kernel off] -- PROGRAM [ARGUMENT]…"
-    )]
-    Usage,
-    /// A resource limit, the priority or the signal on the parent's death cannot be set.
-    #[error("{0}: {1}")]
-    Resource(&'static str, #[source] std::io::Error),
-    /// The parent has ended already.
-    #[error("the parent is gone")]
-    Orphan,
-    /// Landlock is not there (Linux 5.13 has it, if it is enabled), or refuses the rules.
-    #[error("landlock: {0}")]
-    Files(String),
-    /// Filters of system calls are not there or not allowed.
-    #[error("seccomp: {0}")]
-    Calls(String),
-    /// The program does not start.
-    #[error("the program does not start: {0}")]
-    Program(#[source] std::io::Error),
-}
 
 /// What a child is limited to.
 #[derive(Clone, Debug, Eq, PartialEq)]

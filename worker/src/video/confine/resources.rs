@@ -7,7 +7,7 @@ use rustix::process::{
     Resource, Rlimit, Signal, getppid, getrlimit, nice, set_parent_process_death_signal, setrlimit,
 };
 
-use super::ConfinementError;
+use super::error::ConfinementError;
 
 /// Steps of politeness: a third of the CPU time that an ordinary process gets beside it.
 const NICENESS: i32 = 5;
