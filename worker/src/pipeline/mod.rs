@@ -25,14 +25,20 @@ pub use self::coding::{AgedFace, Coded, CodedFace, CodingOptions};
 pub use self::face_pipeline::Pipeline;
 pub use self::fault::CodingFault;
 pub use self::geometry::Rotation;
+#[cfg(test)]
+pub(crate) use self::geometry::HEAD;
 pub(crate) use self::geometry::{Frame, FramedPicture, HeadPose, LANDMARK_COUNT, Landmarks, Rect};
-pub(crate) use self::liveness::{Calibration, FacePatch, Grey, HeadTurn, SHEET, SheetMatch};
 pub use self::liveness::{Examined, ExaminedPicture, ExaminingFault};
-pub(crate) use self::models::HeadAngles;
+pub(crate) use self::liveness::{Calibration, FacePatch, Grey, HeadTurn, SHEET, SheetMatch};
+#[cfg(test)]
+pub(crate) use self::liveness::{RELIEF, attack};
 pub use self::models::{Models, ModelsError};
+pub(crate) use self::models::HeadAngles;
+#[cfg(test)]
+pub(crate) use self::models::{Detection, Light};
 pub use self::quality::Measures;
 pub(crate) use self::quality::quality;
-pub use self::search::search_eighths;
 pub(crate) use self::search::{Candidate, Embedded, Followed};
+pub use self::search::search_eighths;
 pub use self::settings::PipelineSettings;
 pub use self::times::StageTimes;

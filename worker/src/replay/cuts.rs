@@ -141,10 +141,10 @@ mod tests {
     #[test]
     fn a_jump_that_stays_is_suspect_and_a_flash_or_a_pan_is_not() {
         assert_eq!(numbers(&[50, 50, 51, 50, 50, 90, 90, 91, 90, 90]), [5]);
-        assert_eq!(numbers(&[50, 50, 51, 50, 50, 90, 50, 50, 51, 50]), [], "a flash");
-        assert_eq!(numbers(&[50, 60, 70, 80, 90, 100, 110, 120, 130]), [], "a pan");
-        assert_eq!(numbers(&[50, 50, 50, 53, 53, 53]), [], "a small change");
-        assert_eq!(numbers(&[50]), []);
+        assert!(numbers(&[50, 50, 51, 50, 50, 90, 50, 50, 51, 50]).is_empty(), "a flash");
+        assert!(numbers(&[50, 60, 70, 80, 90, 100, 110, 120, 130]).is_empty(), "a pan");
+        assert!(numbers(&[50, 50, 50, 53, 53, 53]).is_empty(), "a small change");
+        assert!(numbers(&[50]).is_empty());
         let most = (0..200).map(|at| if at / 10 % 2 == 0 { 50 } else { 200 }).collect::<Vec<u8>>();
         assert_eq!(numbers(&most).len(), MAX_SUSPECTS);
     }

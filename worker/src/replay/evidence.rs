@@ -50,17 +50,16 @@ impl Evidence {
         let motion = FaceMotion::new(&tracked);
         let repeat = repeats::find(&clip.thumbnails);
         let several = tracked.keys.iter().filter(|key| key.shown.faces.len() > 1).count();
+        let is_still = repeat == Some(Repeat::Still) || motion.is_some_and(FaceMotion::is_still);
         let attack = if several >= MIN_FRAMES_WITH_OTHERS || has_other_person(&tracked) {
             Some(SpoofReason::SecondPerson)
-        } else if cuts::is_cut(&suspects, &tracked) {
-            Some(SpoofReason::Cut)
+        } else if is_still {
+            Some(SpoofReason::Still)
+        } else if repeat.is_some() {
+            // The seam of a loop is a cut as well.
+            Some(if repeat == Some(Repeat::Frozen) { SpoofReason::Frozen } else { SpoofReason::Loop })
         } else {
-            match repeat {
-                Some(Repeat::Still) => Some(SpoofReason::Still),
-                Some(Repeat::Frozen) => Some(SpoofReason::Frozen),
-                Some(Repeat::Loop) => Some(SpoofReason::Loop),
-                None => motion.filter(|motion| motion.is_still()).map(|_| SpoofReason::Still),
-            }
+            cuts::is_cut(&suspects, &tracked).then_some(SpoofReason::Cut)
         };
         let faces: Vec<_> = tracked
             .keys

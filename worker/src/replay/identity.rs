@@ -6,8 +6,9 @@ use super::track::TrackedFace;
 const MAX_YAW: f32 = 25.0;
 const MAX_PITCH: f32 = 22.0;
 
-/// A face whose embedding is shorter than this part of the median is blurred or covered.
-const MIN_LENGTH: f32 = 0.75;
+/// A face whose embedding is shorter than this, or than this part of the median, is blurred or covered. People differ by a third.
+const MIN_LENGTH: f32 = 2.2;
+const MIN_PART_OF_MEDIAN: f32 = 0.6;
 
 /// Cosine to the person of the clip, below which a face is another's. Frontal frames of one person have 0.5 and more.
 const OTHER_PERSON: f32 = 0.25;
@@ -25,7 +26,7 @@ pub(super) fn changes(faces: &[CodedFace<'_>]) -> bool {
     lengths.sort_by(f32::total_cmp);
     let median = lengths.get(lengths.len() / 2).copied().unwrap_or_default();
     let clear = |(face, length): &&CodedFace<'_>| {
-        face.pose.yaw.abs() <= MAX_YAW && face.pose.pitch.abs() <= MAX_PITCH && *length >= MIN_LENGTH * median
+        face.pose.yaw.abs() <= MAX_YAW && face.pose.pitch.abs() <= MAX_PITCH && *length >= MIN_LENGTH.max(MIN_PART_OF_MEDIAN * median)
     };
     let vectors: Vec<&[f32]> =
         faces.iter().filter(clear).filter_map(|(face, _)| face.embedding.as_deref()).collect();

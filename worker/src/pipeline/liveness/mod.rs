@@ -7,5 +7,7 @@ mod examined;
 mod findings;
 mod motion;
 
-pub use self::examined::{Examined, ExaminedPicture, ExaminingFault};
 pub(crate) use self::motion::{Calibration, FacePatch, Grey, HeadTurn, SHEET, SheetMatch};
+#[cfg(test)]
+pub(crate) use self::motion::{RELIEF, attack};
+pub use self::examined::{Examined, ExaminedPicture, ExaminingFault};

@@ -1,9 +1,8 @@
-//! Looking for a flat picture in a clip whose head did not follow the challenge.
+//! Looking for a flat picture in the whole clip, whatever it follows.
 
 use super::evidence::Evidence;
 use super::judgement::FlatMotion;
 use super::movement::{Usable, spread};
-use super::relief::noise_ceiling;
 use super::rest::Rest;
 use crate::inference::InferenceError;
 use crate::pipeline::{HeadTurn, Landmarks};
@@ -36,23 +35,17 @@ pub(super) struct Reference {
     /// Index of its frame in the track.
     frame: usize,
     landmarks: Landmarks,
-    ceiling: Option<Rest>,
 }
 
 impl Reference {
     /// The rest, or the first face where there is no rest.
     pub(super) fn new(frames: &[Usable<'_>], rest: Option<&Rest>) -> Option<Self> {
         match rest {
-            Some(rest) => Some(Self {
-                frame: rest.middle(),
-                landmarks: rest.landmarks.clone(),
-                ceiling: Some(rest.clone()),
-            }),
-            None => frames.first().map(|frame| Self {
-                frame: frame.index,
-                landmarks: frame.face.landmarks.clone(),
-                ceiling: None,
-            }),
+            Some(rest) => Some(Self { frame: rest.middle(), landmarks: rest.landmarks.clone() }),
+            None => {
+                let first = frames.first()?;
+                Some(Self { frame: first.index, landmarks: first.face.landmarks.clone() })
+            }
         }
     }
 
@@ -62,16 +55,13 @@ impl Reference {
     }
 }
 
-/// Evidence that all frames show one flat picture.
+/// Evidence that all frames show one flat picture. `ceiling` is the correlation of pictures that differ by noise only.
 pub(super) fn find(
     frames: &[Usable<'_>],
     reference: &Reference,
+    ceiling: f32,
     evidence: &mut impl Evidence,
 ) -> Result<Option<FlatMotion>, InferenceError> {
-    let ceiling = match &reference.ceiling {
-        Some(rest) => noise_ceiling(frames, rest, evidence)?,
-        None => 1.0,
-    };
     let mut correlations = |frames: &[Usable<'_>], count: usize| {
         let some = spread(frames, count).into_iter();
         some.map(|frame| evidence.sheet_correlation(reference.frame, frame.index))

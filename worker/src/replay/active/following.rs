@@ -53,7 +53,8 @@ pub(super) fn match_turns(
         }
         matched.push(turn);
     }
-    let end = matched.last().map_or(0.0, |turn| turn.start);
+    // Without a challenge there is nothing to follow.
+    let end = matched.last().ok_or(Deviation::Missing(0))?.start;
     if has_gap(movement, end) { Err(Deviation::FaceLost) } else { Ok(matched) }
 }
 

@@ -4,7 +4,7 @@
 //! 2. `movement` measures the head turn of every frame, and `turns` divides it into turns to one side.
 //! 3. `following` compares the turns with the challenge: direction, order and time.
 //! 4. `relief` compares the pixels at each turn's peak with the rest, bent and tilted like a sheet of paper: a head does
-//!    not agree, a picture of it does. `flatness` looks for such a picture in the whole clip.
+//!    not agree, a picture of it does. `flatness` looks for such a picture in the whole clip, whatever it follows.
 //!
 //! A screen that plays a recording of the right turns shows the motion of a real head. Passive liveness has to detect the
 //! screen.
@@ -16,6 +16,12 @@ mod judgement;
 mod movement;
 mod relief;
 mod rest;
+#[cfg(test)]
+mod clip_tests;
+#[cfg(test)]
+mod synthetic;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 use faceline_shared::job::examination::Direction;
@@ -57,7 +63,7 @@ impl Challenge<'_> {
     }
 }
 
-/// Judges whether the head followed the challenge. The track needs at least five frames a second.
+/// Judges whether the head followed the challenge. The track needs at least three frames a second.
 pub(crate) fn judge(
     track: &Track,
     challenge: &Challenge<'_>,
@@ -67,34 +73,30 @@ pub(crate) fn judge(
     let frames = usable(track);
     let duration = track.frames.last().map_or(0.0, |frame| frame.time);
     let rest = Rest::find(&frames);
-    let followed = match &rest {
-        Some(rest) => {
-            let movement = Movement::new(&frames, rest);
-            let turns = turns_of(&movement, rest, level, evidence)?;
-            match following::match_turns(&turns, &movement, challenge, duration) {
-                Ok(matched) => {
-                    let ceiling = noise_ceiling(&frames, rest, evidence)?;
-                    Ok(relief_of(&matched, rest, ceiling, evidence)?)
-                }
-                Err(deviation) => Err(deviation),
-            }
-        }
-        None => Err(Deviation::NoRest),
-    };
-    match followed {
-        Ok(relief) if relief.score() > level.threshold() => {
-            Ok(ActiveJudgement::Followed { score: relief.score() })
-        }
-        Ok(_) => Ok(ActiveJudgement::Flat(FlatMotion::Turn)),
-        Err(deviation) => {
-            let reference = Reference::new(&frames, rest.as_ref());
-            let flat = match reference {
-                Some(reference) => flatness::find(&frames, &reference, evidence)?,
-                None => None,
-            };
-            Ok(flat.map_or(ActiveJudgement::NotFollowed(deviation), ActiveJudgement::Flat))
-        }
+    let mut ceiling = 1.0;
+    let mut followed = Err(Deviation::NoRest);
+    if let Some(rest) = &rest {
+        ceiling = noise_ceiling(&frames, rest, evidence)?;
+        let movement = Movement::new(&frames, rest);
+        let turns = turns_of(&movement, rest, level, evidence)?;
+        let matched = following::match_turns(&turns, &movement, challenge, duration);
+        followed = match matched {
+            Ok(turns) => Ok(relief_of(&turns, rest, ceiling, evidence)?),
+            Err(deviation) => Err(deviation),
+        };
     }
+    let flat = match Reference::new(&frames, rest.as_ref()) {
+        Some(reference) => flatness::find(&frames, &reference, ceiling, evidence)?,
+        None => None,
+    };
+    Ok(match (followed, flat) {
+        (_, Some(flat)) => ActiveJudgement::Flat(flat),
+        (Err(deviation), None) => ActiveJudgement::NotFollowed(deviation),
+        (Ok(relief), None) if relief.score() > level.threshold() => {
+            ActiveJudgement::Followed { score: relief.score() }
+        }
+        (Ok(_), None) => ActiveJudgement::Flat(FlatMotion::Turn),
+    })
 }
 
 /// The turns that the pose network confirms.

@@ -10,8 +10,9 @@ const MIN_RIGIDITY: f32 = 0.75;
 /// Distance of the landmarks' passes, in eye distances, above which they are guessed.
 const MAX_SPREAD: f32 = 0.1;
 
-/// The first landmark of brows, nose, eyes and mouth, which must lie within the picture. The jaw need not.
-const FIRST_INNER_LANDMARK: usize = 17;
+/// How far a landmark may lie beyond the picture's border, in eye distances. A face that the border cuts has guessed
+/// landmarks, which move like those of a turning head: so a photograph would turn that is moved across the border.
+const MAX_BEYOND_BORDER: f32 = 0.03;
 
 /// A frame whose landmarks can be trusted.
 #[derive(Clone, Copy, Debug)]
@@ -38,11 +39,13 @@ pub(super) fn usable(track: &Track) -> Vec<Usable<'_>> {
 
 fn is_measurable(face: &TrackedFace) -> bool {
     let frame = &face.candidate.frame;
-    let is_inside =
-        |&[x, y]: &[f32; 2]| (0.0..=frame.width).contains(&x) && (0.0..=frame.height).contains(&y);
+    let beyond = MAX_BEYOND_BORDER * face.eye_distance();
+    let is_inside = |&[x, y]: &[f32; 2]| {
+        (-beyond..=frame.width + beyond).contains(&x) && (-beyond..=frame.height + beyond).contains(&y)
+    };
     face.pose.rigidity >= MIN_RIGIDITY
         && face.candidate.spread <= MAX_SPREAD
-        && face.landmarks.0[FIRST_INNER_LANDMARK..].iter().all(is_inside)
+        && face.landmarks.0.iter().all(is_inside)
 }
 
 /// The motion of the head after the rest.

@@ -17,7 +17,7 @@ const CEILING_PAIRS: usize = 5;
 const MIN_CEILING: f32 = 0.85;
 
 /// Of the correlation that is missing, per sine of the turn.
-const MISSING_CORRELATION: Calibration = Calibration { medium: 0.2, high: 0.26 };
+const MISSING_CORRELATION: Calibration = Calibration { medium: 0.22, high: 0.27 };
 
 /// Score of a turn's relief.
 #[derive(Clone, Copy, Debug, PartialEq)]

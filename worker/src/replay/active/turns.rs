@@ -18,7 +18,7 @@ const MAX_ACROSS_PART: f32 = 0.75;
 /// Frames with at least this part of a turn's size belong to its peak.
 const PEAK_PART: f32 = 0.8;
 
-/// The pose network must see at least this part of the smallest turn, in the same direction.
+/// The pose network and the parallax must each show at least this part of the smallest turn, in the same direction.
 const MIN_CONFIRMED_PART: f32 = 0.5;
 
 /// Frames of a slanting motion that make it a turn.
@@ -74,7 +74,8 @@ impl Turn {
         spread(&self.peak, EXAMPLES).iter().map(|moment| moment.index).collect()
     }
 
-    /// The turn, if the pose network sees it too; without the parallax of a head it is none either. `rest` and `peak` are the network's angles.
+    /// The turn, if the pose network sees it too, and if it has the parallax of a head. `rest` and `peak` are the
+    /// network's angles in these frames.
     pub(super) fn confirmed(self, rest: &[HeadAngles], peak: &[HeadAngles], smallest: f32) -> Option<Self> {
         let Some(direction) = self.direction else { return Some(self) };
         let middle =

@@ -4,10 +4,10 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{Rgb, RgbImage};
 
 /// Pseudo-random numbers that are the same in every run (Marsaglia 2003, xorshift).
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
@@ -18,11 +18,11 @@ impl Dice {
         self.0
     }
 
-    pub(super) fn below(&mut self, count: usize) -> usize {
+    pub(crate) fn below(&mut self, count: usize) -> usize {
         (self.roll() >> 11) as usize % count
     }
 
-    pub(super) fn between(&mut self, low: f32, high: f32) -> f32 {
+    pub(crate) fn between(&mut self, low: f32, high: f32) -> f32 {
         low + (high - low) * (self.roll() >> 40) as f32 / (1_u64 << 24) as f32
     }
 
@@ -53,7 +53,7 @@ impl Attack {
 
 /// A sheet in front of a camera. The unit of length is the picture's longer side.
 #[derive(Clone, Copy, Debug)]
-struct Sheet {
+pub(crate) struct Sheet {
     /// The direction in which it is bent, and by how much from edge to edge, in radians.
     bend: (f32, f32),
     /// Radians about the upright, the level and the camera's axis.
@@ -101,6 +101,33 @@ impl Sheet {
         }
     }
 
+    /// A flat sheet that faces the camera.
+    pub(crate) fn flat() -> Self {
+        let (rotations, bumps) = ([0.0; 3], [[0.0; 4]; 3]);
+        Self { bend: (0.0, 0.0), rotations, bumps, distance: 2.0, zoom: 0.9, shift: [0.0; 2] }
+    }
+
+    /// The same sheet, tilted by these degrees to the picture's right and upwards, and bent by `arc` degrees from edge to
+    /// edge in the same direction, moved and nearer or farther.
+    pub(crate) fn held(&self, [right, up]: [f32; 2], arc: f32, shift: [f32; 2], zoom: f32) -> Self {
+        let bend = (if right == 0.0 { 90.0_f32 } else { 0.0 }.to_radians(), arc.to_radians());
+        let rotations = [right.to_radians(), -up.to_radians(), self.rotations[2]];
+        Self { bend, rotations, shift, zoom, ..*self }
+    }
+
+    /// The sheet on the way to another position, 0 to 1, in the other's bend direction.
+    pub(crate) fn towards(&self, other: &Self, part: f32) -> Self {
+        let mix = |a: f32, b: f32| a + (b - a) * part;
+        let direction = if other.bend.1 == 0.0 { self.bend.0 } else { other.bend.0 };
+        Self {
+            bend: (direction, mix(self.bend.1, other.bend.1)),
+            rotations: std::array::from_fn(|i| mix(self.rotations[i], other.rotations[i])),
+            zoom: mix(self.zoom, other.zoom),
+            shift: std::array::from_fn(|i| mix(self.shift[i], other.shift[i])),
+            ..*self
+        }
+    }
+
     /// Where the camera sees a point of the sheet; both from the middle.
     fn place(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         let rotated = |[a, b]: [f32; 2], angle: f32| {
@@ -128,9 +155,19 @@ impl Sheet {
 
 /// Photographs a sheet that shows `photo`, before `wall`: with noise, another exposure, as a JPEG of quality 60 to 90.
 pub(super) fn photograph(photo: &RgbImage, attack: Attack, wall: [u8; 3], dice: &mut Dice) -> RgbImage {
+    let sheet = Sheet::new(attack, dice);
+    photograph_sheet(photo, &sheet, wall, dice)
+}
+
+/// Photographs this sheet in the same way.
+pub(crate) fn photograph_sheet(
+    photo: &RgbImage,
+    sheet: &Sheet,
+    wall: [u8; 3],
+    dice: &mut Dice,
+) -> RgbImage {
     const SIDE: f32 = 400.0;
     const STEPS: usize = 4;
-    let sheet = Sheet::new(attack, dice);
     let longer = photo.width().max(photo.height()) as f32;
     let [width, height] = [photo.width(), photo.height()].map(|side| side as f32 / longer);
     let (noise, exposure, offset) =

@@ -13,7 +13,7 @@ use crate::pipeline::geometry::{HEAD, HeadPoint, HeadPose, Landmarks};
 const PUPIL_DISTANCE_MM: f32 = 63.0;
 
 /// More points of the average head: the bridge and the wings of the nose, and the brows.
-const RELIEF: [HeadPoint; 10] = [
+pub(crate) const RELIEF: [HeadPoint; 10] = [
     (18, [-47.0, -24.0, -5.0]),
     (19, [-36.0, -26.0, 2.0]),
     (20, [-24.0, -24.0, 7.0]),

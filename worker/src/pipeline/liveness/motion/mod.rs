@@ -10,7 +10,7 @@
 //! the screen.
 
 #[cfg(test)]
-mod attack;
+pub(crate) mod attack;
 mod grey;
 mod head_turn;
 mod least_squares;
@@ -21,8 +21,10 @@ mod tests;
 
 use faceline_shared::job::examination::{Direction, Motion};
 
-pub(crate) use self::grey::Grey;
 pub(crate) use self::head_turn::HeadTurn;
+pub(crate) use self::grey::Grey;
+#[cfg(test)]
+pub(crate) use self::head_turn::RELIEF;
 pub(crate) use self::sheet::{FacePatch, SheetMatch};
 use self::surroundings::Surroundings;
 use crate::inference::InferenceError;
