@@ -14,7 +14,7 @@ use super::video_worker::*;
 use super::*;
 use crate::jobs::{TaskFault, TaskRunner as _};
 use crate::matching::Comparator;
-use crate::pipeline::tests::pipeline;
+use crate::pipeline::tests::own_pipeline;
 use crate::video::{DecodeLimits, Decoder};
 use bytes::Bytes;
 use faceline_models::calibration::Calibration;
@@ -42,7 +42,7 @@ impl Site {
             level: SecurityLevel::Medium,
             runtime: runtime.handle().clone(),
         };
-        let worker = VideoWorker::new(pipeline(), Comparator::new(line, "A".into(), 1), services);
+        let worker = VideoWorker::new(own_pipeline(), Comparator::new(line, "A".into(), 1), services);
         Self { worker, objects, runtime, _folder: folder }
     }
 
