@@ -13,19 +13,25 @@ use faceline_shared::key_agreement::{KeyAgreement, Role as BrokerEnd};
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::Settings;
 use faceline_shared::shutdown::CancellationToken;
+use tokio::runtime::Handle;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::inference::{Device, InferenceError, Runtime, UnknownDevice};
-use crate::jobs::{Availability, Consumer, Engine, Handler as _, WorkerMetrics};
+use crate::jobs::{Availability, Consumer, Engine, EngineThreads, Handler as _, WorkerMetrics};
 use crate::matching::{Comparator, FaceWorker};
 use crate::picture::PictureLimits;
 use crate::pipeline::{Models, ModelsError, Pipeline, PipelineSettings};
+use crate::replay::{VideoServices, VideoWorker};
+use crate::video::Decoder;
 
 /// How often broker, blob store and object store are checked for /readyz.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Name of the readiness condition that the models are loaded and run.
 pub const MODELS_READY: &str = "models";
+
+/// Name of the readiness condition that videos can be decoded.
+const VIDEOS_READY: &str = "videos";
 
 /// Why a worker does not start.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +79,7 @@ pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Resul
     // Loading takes seconds of CPU time, which would block a thread of the async runtime.
     let engine =
         tokio::task::spawn_blocking(move || engine(&config)).await.map_err(|_| WorkerError::Panicked)??;
+    let videos = start_videos(&services).await?;
     let (prefetch, slots) = (engine.prefetch(), engine.slots());
     let availability = engine.availability();
     if availability.is_available() {
@@ -93,6 +100,10 @@ pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Resul
         Consumer::new(services.broker, services.blobs, services.keys.data, Arc::new(engine), metrics)
             .with_key_agreement(agreement)
             .with_drain(services.settings.jobs.drain);
+    let consumer = match videos {
+        Some(videos) => consumer.with_videos(Arc::new(videos)),
+        None => consumer,
+    };
     let stop = shutdown.clone();
     let become_unready = async {
         stop.cancelled().await;
@@ -108,24 +119,86 @@ pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Resul
     Ok(())
 }
 
+/// Starts the threads that judge videos. `None` if this worker takes no videos: it shall not, or cannot decode them. Then it is
+/// degraded, and other workers get them.
+async fn start_videos(services: &SharedServices) -> Result<Option<Engine>, WorkerError> {
+    if services.settings.inference.replay_slots == 0 {
+        tracing::info!("this worker takes no videos, because inference.replay_slots is 0");
+        return Ok(None);
+    }
+    let decodable = services.readiness.condition(VIDEOS_READY);
+    let decoder = Decoder::new(&services.settings.replay);
+    let shared = VideoServices {
+        objects: Arc::clone(&services.objects),
+        decoder: decoder.clone(),
+        level: services.settings.liveness.security_level,
+        runtime: Handle::current(),
+    };
+    let config = services.settings.clone();
+    let start = move || {
+        if let Err(error) = decoder.check() {
+            return Ok(Err(error));
+        }
+        let parts = WorkerParts::load(&config)?;
+        let workers = (0..config.inference.replay_slots).map(|_| {
+            let (pipeline, comparator) = parts.pipeline()?;
+            Ok(VideoWorker::new(pipeline, comparator, shared.clone()))
+        });
+        let workers = workers.collect::<Result<_, InferenceError>>()?;
+        Ok::<_, WorkerError>(Ok(Engine::start_on(EngineThreads::VIDEOS, workers)?))
+    };
+    match tokio::task::spawn_blocking(start).await.map_err(|_| WorkerError::Panicked)?? {
+        Ok(engine) => {
+            decodable.set(true);
+            Ok(Some(engine))
+        }
+        Err(error) => {
+            tracing::error!(%error, "this worker takes no videos");
+            decodable.report(Standing::Degraded(error.to_string()));
+            Ok(None)
+        }
+    }
+}
+
 /// Loads the models and starts the inference threads.
 pub(crate) fn engine(config: &Settings) -> Result<Engine, WorkerError> {
-    let device: Device = config.inference.device.parse()?;
-    let repository = Repository::open(&config.models.dir)?;
-    let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version())?;
-    let models = Models::load(&repository, &runtime, &device)?;
-    Pipeline::check_on_demand_models(&models)?;
-    check_algorithm(config, &models)?;
-    let calibration = calibration(&repository)?;
-    let settings = pipeline_settings(config);
+    let parts = WorkerParts::load(config)?;
     let sessions = match config.inference.sessions {
         0 => available_parallelism().map_or(1, std::num::NonZero::get),
         sessions => sessions,
     };
-    let comparator = Comparator::new(calibration, models.algorithm().to_owned(), models.template_version());
-    let workers =
-        (0..sessions).map(|_| Ok(FaceWorker::new(Pipeline::new(&models, settings)?, comparator.clone())));
+    let workers = (0..sessions).map(|_| {
+        let (pipeline, comparator) = parts.pipeline()?;
+        Ok(FaceWorker::new(pipeline, comparator))
+    });
     Ok(Engine::start(workers.collect::<Result<_, InferenceError>>()?)?)
+}
+
+/// What the pipelines of all threads are made from.
+struct WorkerParts {
+    models: Models,
+    settings: PipelineSettings,
+    comparator: Comparator,
+}
+
+impl WorkerParts {
+    fn load(config: &Settings) -> Result<Self, WorkerError> {
+        let device: Device = config.inference.device.parse()?;
+        let repository = Repository::open(&config.models.dir)?;
+        let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version())?;
+        let models = Models::load(&repository, &runtime, &device)?;
+        Pipeline::check_on_demand_models(&models)?;
+        check_algorithm(config, &models)?;
+        let calibration = calibration(&repository)?;
+        let comparator =
+            Comparator::new(calibration, models.algorithm().to_owned(), models.template_version());
+        Ok(Self { models, settings: pipeline_settings(config), comparator })
+    }
+
+    /// A pipeline with sessions of its own, and the comparator for its embeddings.
+    fn pipeline(&self) -> Result<(Pipeline, Comparator), InferenceError> {
+        Ok((Pipeline::new(&self.models, self.settings)?, self.comparator.clone()))
+    }
 }
 
 /// The part of the configuration that the pipeline needs.

@@ -36,6 +36,14 @@ pub struct JobHead {
     pub published_at: u64,
 }
 
+/// The context that a job's envelope may have, whatever its version: it is in the answer even if the job cannot be read.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+pub struct JobContext {
+    /// As [`JobEnvelope::context`].
+    #[serde(default, with = "serde_bytes")]
+    pub context: Option<Vec<u8>>,
+}
+
 /// A job in a message to a worker.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct JobEnvelope {
@@ -248,6 +256,16 @@ impl JobEnvelope {
     /// [`MessageError::Version`] or [`MessageError::Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
         decode(bytes)
+    }
+}
+
+impl JobContext {
+    /// Decodes the context of a job in an envelope of any version.
+    ///
+    /// # Errors
+    /// [`MessageError::Malformed`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
+        Ok(rmp_serde::from_slice(bytes)?)
     }
 }
 

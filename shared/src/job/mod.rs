@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 pub use self::carried::CarriedPicture;
 pub use self::envelope::{
-    JobEnvelope, JobHead, MessageError, OLDEST_VERSION, ReplyEnvelope, Routing, VERSION,
+    JobContext, JobEnvelope, JobHead, MessageError, OLDEST_VERSION, ReplyEnvelope, Routing, VERSION,
 };
 pub use self::examination::{Examination, Examined};
 pub use self::replay::{Replay, Replayed, VideoExamination, VideoExamined};

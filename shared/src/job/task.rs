@@ -74,10 +74,13 @@ impl<P> Task<P> {
     /// The queue that the task's jobs go to: videos have their own, so that they do not delay pictures.
     #[must_use]
     pub fn queue(&self) -> Queue {
-        match self {
-            Self::Replay(_) | Self::ExamineVideo(_) => Queue::Replay,
-            _ => Queue::Interactive,
-        }
+        if self.is_about_video() { Queue::Replay } else { Queue::Interactive }
+    }
+
+    /// Whether the task is to judge a video.
+    #[must_use]
+    pub fn is_about_video(&self) -> bool {
+        matches!(self, Self::Replay(_) | Self::ExamineVideo(_))
     }
 
     /// The task's pictures and videos that travel with it.

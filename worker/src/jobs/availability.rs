@@ -41,6 +41,12 @@ impl Availability {
         Self(watch::Sender::new(1).subscribe())
     }
 
+    /// Of a handler with this number of usable sessions.
+    #[cfg(test)]
+    pub(super) fn of(usable: watch::Receiver<usize>) -> Self {
+        Self(usable)
+    }
+
     /// Whether jobs can be done.
     #[must_use]
     pub fn is_available(&self) -> bool {

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::SealedBlobs;
 use faceline_shared::broker::RetryingPublisher;
-use faceline_shared::broker::{Delivery, Queue, Settlement, SharedBroker};
+use faceline_shared::broker::{Deliveries, Delivery, Queue, Settlement, SharedBroker};
 use faceline_shared::job::{CarriedPicture, JobEnvelope, JobFailure, JobHead, MessageError, Task};
 use faceline_shared::key_agreement::KeyAgreement;
 use faceline_shared::seal::KeyRing;
 use faceline_shared::shutdown::CancellationToken;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -25,9 +25,10 @@ use super::deferral::{Deferral, DeferredJobs};
 use super::expiring_set::ExpiringSet;
 use super::fetch::TaskFetcher;
 use super::handler::{Handler, Unavailable};
+use super::lane::Lanes;
 use super::metrics::WorkerMetrics;
 use super::quarantine::{self, Quarantine};
-use super::reply::Replier;
+use super::reply::{Addressee, Replier};
 use super::settle::settle;
 use super::task_runner::JobTimes;
 
@@ -44,7 +45,7 @@ const MAX_CANCELLED_JOBS: usize = 10_000;
 /// Takes jobs from the broker and publishes their answers.
 pub struct Consumer {
     broker: SharedBroker,
-    handler: Arc<dyn Handler>,
+    lanes: Lanes,
     keys: KeyRing,
     agreement: KeyAgreement,
     fetcher: TaskFetcher,
@@ -52,9 +53,6 @@ pub struct Consumer {
     quarantine: Quarantine,
     metrics: WorkerMetrics,
     clock_skew: ClockSkew,
-    /// The handler's free slots.
-    slots: Arc<Semaphore>,
-    all_slots: u32,
     drain: Duration,
     cancelled: ExpiringSet<Uuid>,
 }
@@ -69,7 +67,6 @@ impl Consumer {
         handler: Arc<dyn Handler>,
         metrics: WorkerMetrics,
     ) -> Self {
-        let slots = handler.slots().max(1);
         let publisher = Arc::new(RetryingPublisher::new(broker.clone()));
         Self {
             replier: Replier::new(Arc::clone(&publisher), keys.clone(), metrics.clone()),
@@ -79,13 +76,17 @@ impl Consumer {
             fetcher: TaskFetcher { blobs },
             clock_skew: ClockSkew::new(metrics.smallest_age.clone()),
             broker,
-            handler,
+            lanes: Lanes::new(handler),
             metrics,
-            slots: Arc::new(Semaphore::new(slots)),
-            all_slots: slots as u32,
             drain: Duration::MAX,
             cancelled: ExpiringSet::new(MAX_CANCELLED_JOBS, CANCELLED_JOB_TTL),
         }
+    }
+
+    /// Also takes jobs about videos, and gives them to `handler`: as many as it has slots.
+    #[must_use]
+    pub fn with_videos(self, handler: Arc<dyn Handler>) -> Self {
+        Self { lanes: self.lanes.with_videos(handler), ..self }
     }
 
     /// After a shutdown, jobs in progress are finished for at most this time.
@@ -142,7 +143,7 @@ impl Consumer {
     ) {
         let deferred = Arc::new(DeferredJobs::new(prefetch));
         let mut announcements = self.broker.announcements().await;
-        let mut availability = self.handler.availability();
+        let mut availability = self.lanes.pictures.handler.availability();
         loop {
             tokio::select! {
                 biased;
@@ -174,23 +175,36 @@ impl Consumer {
     ) -> ControlFlow<()> {
         let mut interactive = self.broker.consume(&Queue::Interactive, prefetch).await;
         let mut quarantine = self.broker.consume(&Queue::Quarantine, 1).await;
+        // While videos cannot be judged, other workers get them. When they can be again, the streams open anew.
+        let mut videos_return = std::pin::pin!(self.lanes.videos_return());
+        let mut replays = match self.lanes.usable_videos() {
+            Some(videos) => Some(self.broker.consume(&Queue::Replay, videos.all_slots).await),
+            None => None,
+        };
         let end = loop {
             let (queue, delivery) = tokio::select! {
                 () = period.ending.cancelled() => break ControlFlow::Continue(()),
                 () = self.agreement.until(false) => break ControlFlow::Continue(()),
+                () = &mut videos_return => break ControlFlow::Continue(()),
                 Some(body) = announcements.recv() => {
                     self.note_cancellation(&body);
                     continue;
                 }
                 delivery = interactive.next() => (Queue::Interactive, delivery),
                 delivery = quarantine.next() => (Queue::Quarantine, delivery),
+                delivery = next(&mut replays) => (Queue::Replay, delivery),
             };
             let Some(delivery) = delivery else { break ControlFlow::Break(()) };
             let deferred = Arc::clone(deferred);
             tasks.spawn(Arc::clone(&self).process(queue, delivery, period.clone(), deferred));
         };
         period.ending.cancel();
-        tokio::join!(interactive.close(), quarantine.close());
+        let close_replays = async {
+            if let Some(mut replays) = replays {
+                replays.close().await;
+            }
+        };
+        tokio::join!(interactive.close(), quarantine.close(), close_replays);
         period.streams_closed.cancel();
         end
     }
@@ -223,7 +237,7 @@ impl Consumer {
                 if quarantine::must_move(&queue, &delivery) {
                     return self.quarantine.bring(&delivery, &period).instrument(span).await;
                 }
-                let work = self.work(&queue, &delivery, &envelope, task, &period);
+                let work = self.work(&queue, &delivery, &envelope, task, &period, &deferred);
                 settle(&delivery, work.instrument(span).await).await;
             }
             Err(error) => {
@@ -250,30 +264,42 @@ impl Consumer {
         period: &ConsumingPeriod,
         deferred: &DeferredJobs,
     ) -> Settlement {
-        let Some(reply_to) = &delivery.message.reply_to else {
+        let Some(to) = Addressee::of(head, &delivery.message) else {
             return self.refuse_unreadable(error);
         };
-        if self.is_unwanted(head.id, reply_to) {
+        if self.is_unwanted(&to) {
             return Settlement::Ack;
         }
         if !error.is_deferrable() {
             tracing::error!(%error, "a job does not open");
-            return self.replier.reply(&head, reply_to, &Err(JobFailure::Internal), Duration::ZERO).await;
+            return self.replier.reply(&to, &Err(JobFailure::Internal), Duration::ZERO).await;
         }
         self.agreement.report(error);
-        if let Some(expired) = expired(&head) {
-            return self.replier.reply(&head, reply_to, &Err(expired), Duration::ZERO).await;
-        }
-        if deferred.defer(&head, &period.ending).await == Deferral::GiveBack {
-            self.metrics.deferred.inc();
-            return if period.ending.is_cancelled() { give_back(period).await } else { Settlement::GiveBack };
-        }
-        tracing::error!(%error, "no other worker has taken a job that this one cannot read; it is answered with an error");
         let failure = match error {
             MessageError::OtherKeys(_) => JobFailure::OtherKeys,
             _ => JobFailure::Unsupported,
         };
-        self.replier.reply(&head, reply_to, &Err(failure), Duration::ZERO).await
+        self.leave_to_others(&to, failure, error, period, deferred).await
+    }
+
+    /// Gives a job that this worker does not do back to another one, or answers it when half of its time is over.
+    async fn leave_to_others(
+        &self,
+        to: &Addressee<'_>,
+        failure: JobFailure,
+        reason: &(dyn std::fmt::Display + Sync),
+        period: &ConsumingPeriod,
+        deferred: &DeferredJobs,
+    ) -> Settlement {
+        if let Some(expired) = expired(&to.job) {
+            return self.replier.reply(to, &Err(expired), Duration::ZERO).await;
+        }
+        if deferred.defer(&to.job, &period.ending).await == Deferral::GiveBack {
+            self.metrics.deferred.inc();
+            return if period.ending.is_cancelled() { give_back(period).await } else { Settlement::GiveBack };
+        }
+        tracing::error!(%reason, "no other worker has taken a job that this one does not do; it is answered with an error");
+        self.replier.reply(to, &Err(failure), Duration::ZERO).await
     }
 
     /// Does a job and publishes its answer. Returns how to settle the delivery.
@@ -284,35 +310,44 @@ impl Consumer {
         envelope: &JobEnvelope,
         task: Task<CarriedPicture>,
         period: &ConsumingPeriod,
+        deferred: &DeferredJobs,
     ) -> Settlement {
         let head = envelope.head();
-        let Some(reply_to) = &delivery.message.reply_to else {
+        let Some(to) = Addressee::of(head, &delivery.message) else {
             tracing::error!("a job names no queue for its answer");
             self.metrics.dropped("unreadable");
             return Settlement::DeadLetter;
         };
         if quarantine::is_poison(queue, delivery) {
-            return self.answer_poison(delivery, &head, reply_to).await;
+            return self.answer_poison(delivery, &to).await;
         }
         let quarantined = *queue == Queue::Quarantine;
         if quarantined {
             self.quarantine.wait_for_moves().await;
         }
-        if self.is_unwanted(head.id, reply_to) {
+        if self.is_unwanted(&to) {
             return Settlement::Ack;
         }
         self.clock_skew.record(envelope);
         if let Some(expired) = expired(&head) {
-            return self.replier.reply(&head, reply_to, &Err(expired), Duration::ZERO).await;
+            return self.replier.reply(&to, &Err(expired), Duration::ZERO).await;
         }
 
+        // A job about a video may come from the quarantine to a worker that takes none.
+        let Some(lane) = self.lanes.of(&task).filter(|lane| !quarantined || lane.is_available()) else {
+            let reason = "this worker judges no videos at present";
+            return self.leave_to_others(&to, JobFailure::Unsupported, &reason, period, deferred).await;
+        };
         let fetching = Instant::now();
         let task = self.fetcher.fetch(task).await;
         self.metrics.stage("fetch", fetching.elapsed());
-        let Some(slots) = self.acquire_slots(quarantined, period).await else {
-            return give_back(period).await;
+        let slots = if quarantined {
+            self.lanes.all_slots(period).await
+        } else {
+            self.lanes.slot(lane, period).await.map(|slot| vec![slot])
         };
-        if self.is_unwanted(head.id, reply_to) {
+        let Some(slots) = slots else { return give_back(period).await };
+        if self.is_unwanted(&to) {
             return Settlement::Ack;
         }
         self.metrics.stage("queue", head.age());
@@ -320,12 +355,13 @@ impl Consumer {
         let (outcome, times) = match task {
             Ok(task) => {
                 self.metrics.running.inc();
-                let handled = period.drain_over.run_until_cancelled(self.handler.handle(task)).await;
+                let handled = period.drain_over.run_until_cancelled(lane.handler.handle(task)).await;
                 self.metrics.running.dec();
                 match handled {
                     Some(Ok(handled)) => handled,
                     None => return give_back(period).await,
-                    Some(Err(Unavailable)) => {
+                    Some(Err(Unavailable::Services)) => return Settlement::GiveBack,
+                    Some(Err(Unavailable::Models)) => {
                         drop(slots);
                         tracing::warn!("no model runs; the job goes back to its queue");
                         period.ending.cancel();
@@ -339,44 +375,38 @@ impl Consumer {
         drop(slots);
         self.metrics.stage("decode", times.decode);
         self.metrics.stage("infer", times.infer);
-        self.replier.reply(&head, reply_to, &outcome, service).await
+        self.replier.reply(&to, &outcome, service).await
     }
 
-    async fn answer_poison(&self, delivery: &Delivery, job: &JobHead, reply_to: &str) -> Settlement {
+    async fn answer_poison(&self, delivery: &Delivery, to: &Addressee<'_>) -> Settlement {
         let attempts = delivery.total_attempts();
         tracing::error!(attempts, "the job ends its workers; it goes to the dead letters");
         let poison = Err(JobFailure::Poison { attempts });
-        match self.replier.reply(job, reply_to, &poison, Duration::ZERO).await {
+        match self.replier.reply(to, &poison, Duration::ZERO).await {
             Settlement::Ack => Settlement::DeadLetter,
             other => other,
         }
     }
 
-    /// Waits for a free slot; `None` if the period ends first. A job of the quarantine gets all slots, so that it runs
-    /// alone.
-    async fn acquire_slots(
-        &self,
-        quarantined: bool,
-        period: &ConsumingPeriod,
-    ) -> Option<OwnedSemaphorePermit> {
-        let wanted = if quarantined { self.all_slots } else { 1 };
-        let slots = Arc::clone(&self.slots).acquire_many_owned(wanted);
-        let slots = period.ending.run_until_cancelled(slots).await?.ok()?;
-        // Both may have happened before this task ran again.
-        (!period.ending.is_cancelled()).then_some(slots)
-    }
-
     /// Whether nobody waits for the answer any more.
-    fn is_unwanted(&self, id: Uuid, reply_to: &String) -> bool {
-        if self.cancelled.contains(&id) {
+    fn is_unwanted(&self, to: &Addressee<'_>) -> bool {
+        if self.cancelled.contains(&to.job.id) {
             self.metrics.dropped("cancelled");
             return true;
         }
-        if self.replier.is_lost(reply_to) {
+        if self.replier.is_lost(to.reply_to) {
             self.metrics.dropped("gateway_gone");
             return true;
         }
         false
+    }
+}
+
+/// The next delivery of a stream that may not be open.
+async fn next(stream: &mut Option<Box<dyn Deliveries>>) -> Option<Delivery> {
+    match stream {
+        Some(stream) => stream.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -23,12 +23,33 @@ const PREFETCH_TIME: Duration = Duration::from_millis(100);
 /// Most jobs to prefetch. A larger number does not hide more latency, and the protocol's field has 16 bits.
 const MAX_PREFETCH_JOBS: usize = 256;
 
+/// The threads of an engine.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineThreads {
+    /// Their name; a number follows.
+    name: &'static str,
+    /// How many levels of priority the system takes from them.
+    niceness: i32,
+    /// Tasks that wait in the engine, so that no thread waits for its next task to arrive.
+    waiting: usize,
+}
+
+impl EngineThreads {
+    /// Threads for pictures, whose callers wait.
+    pub const PICTURES: Self = Self { name: "inference", niceness: 0, waiting: 1 };
+    /// Threads for videos. A video takes as long as hundreds of pictures. The system lets threads for pictures run first, and
+    /// a second video waits in the queue, where other workers can take it.
+    pub const VIDEOS: Self = Self { name: "video", niceness: 10, waiting: 0 };
+}
+
 /// Runs tasks on inference threads.
 pub struct Engine {
     commands: Option<Sender<Command>>,
     /// Carries nothing; dropping it tells threads without usable sessions that the engine ends.
     alive: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
+    /// As [`EngineThreads::waiting`].
+    waiting: usize,
     usable: UsableSessions,
     /// Time of a job, as measured by a warm-up.
     typical: Duration,
@@ -40,7 +61,16 @@ impl Engine {
     ///
     /// # Errors
     /// The system cannot start a thread.
-    pub fn start<R: TaskRunner>(mut runners: Vec<R>) -> std::io::Result<Self> {
+    pub fn start<R: TaskRunner>(runners: Vec<R>) -> std::io::Result<Self> {
+        Self::start_on(EngineThreads::PICTURES, runners)
+    }
+
+    /// The same on threads of another kind.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_on<R: TaskRunner>(threads: EngineThreads, mut runners: Vec<R>) -> std::io::Result<Self> {
+        let EngineThreads { name, niceness, waiting } = threads;
         let warm: Vec<bool> = runners.iter_mut().map(warm_up).collect();
         let mut typical = PREFETCH_TIME;
         if let Some(index) = warm.iter().position(|is_warm| *is_warm) {
@@ -49,14 +79,17 @@ impl Engine {
             typical = started.elapsed();
         }
         let usable = UsableSessions::new(warm.iter().filter(|is_warm| **is_warm).count());
-        let (commands, inbox) = bounded(runners.len() + 1);
+        let (commands, inbox) = bounded(runners.len() + waiting);
         let (alive, engine_alive) = bounded(0);
         let spawn = |(index, (runner, is_warm)): (usize, (R, bool))| {
             let thread = InferenceThread::new(runner, inbox.clone(), engine_alive.clone(), usable.clone());
-            thread::Builder::new().name(format!("inference-{index}")).spawn(move || thread.serve(is_warm))
+            thread::Builder::new().name(format!("{name}-{index}")).spawn(move || {
+                lower_priority(niceness);
+                thread.serve(is_warm);
+            })
         };
         let threads = runners.into_iter().zip(warm).enumerate().map(spawn).collect::<Result<_, _>>()?;
-        Ok(Self { commands: Some(commands), alive: Some(alive), threads, usable, typical })
+        Ok(Self { commands: Some(commands), alive: Some(alive), threads, waiting, usable, typical })
     }
 
     /// How many jobs to prefetch: those of 100 ms, and at least one more than there are threads.
@@ -70,9 +103,8 @@ impl Engine {
 
 #[async_trait]
 impl Handler for Engine {
-    /// One more than there are threads, so that no thread waits for the next task to arrive.
     fn slots(&self) -> usize {
-        self.threads.len() + 1
+        self.threads.len() + self.waiting
     }
 
     fn availability(&self) -> Availability {
@@ -101,6 +133,15 @@ impl Drop for Engine {
                 tracing::error!("an inference thread had panicked");
             }
         }
+    }
+}
+
+/// Takes priority from the calling thread. Linux keeps it for each thread, and passes it on to child processes.
+fn lower_priority(levels: i32) {
+    if levels > 0
+        && let Err(error) = rustix::process::nice(levels)
+    {
+        tracing::warn!(%error, "the priority of a thread for videos cannot be lowered");
     }
 }
 

@@ -106,7 +106,7 @@ async fn ask(engine: &Engine) -> Answer {
             assert_eq!(failure, JobFailure::Internal);
             Answer::Internal
         }
-        Err(Unavailable) => Answer::Unavailable,
+        Err(_) => Answer::Unavailable,
     }
 }
 

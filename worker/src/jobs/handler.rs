@@ -7,10 +7,16 @@ use faceline_shared::job::{Outcome, Task};
 use super::availability::Availability;
 use super::task_runner::JobTimes;
 
-/// The handler cannot do tasks at present, because no model runs. The job must go back to its queue.
+/// A task was not done. The job must go back to its queue.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no model runs at present")]
-pub struct Unavailable;
+pub enum Unavailable {
+    /// No model runs at present.
+    #[error("no model runs at present")]
+    Models,
+    /// Something else that the task needs is away, and stayed away for as long as the handler waited for it.
+    #[error("what the task needs is away")]
+    Services,
+}
 
 /// Does the tasks of jobs.
 #[async_trait]

@@ -65,18 +65,18 @@ impl<R: TaskRunner> InferenceThread<R> {
     fn execute(&mut self, Command { task, span, reply }: Command) -> bool {
         let _entered = span.enter();
         let run = catch_unwind(AssertUnwindSafe(|| self.runner.run(&task)));
-        let (outcome, times, action) = match run {
+        let (answer, action) = match run {
             Ok(TaskRun { result, times }) => self.assess(result, times),
             Err(_) => {
                 // The panic hook has logged the panic itself.
                 tracing::error!("a job panicked");
-                (Err(JobFailure::Internal), JobTimes::default(), FailureAction::Continue)
+                (Ok((Err(JobFailure::Internal), JobTimes::default())), FailureAction::Continue)
             }
         };
         let answer = if action == FailureAction::GiveUp && self.leave_usable() {
-            Err(Unavailable)
+            Err(Unavailable::Models)
         } else {
-            Ok((outcome, times))
+            answer
         };
         // The send fails if the caller has left, which needs no reaction.
         let _ = reply.send(answer);
@@ -99,24 +99,28 @@ impl<R: TaskRunner> InferenceThread<R> {
         self.usable.is_empty()
     }
 
-    /// The outcome of a task, and what it means for the sessions.
+    /// The answer to a task, and what it means for the sessions.
     fn assess(
         &mut self,
         result: Result<JobResult, TaskFault>,
         times: JobTimes,
-    ) -> (Outcome, JobTimes, FailureAction) {
+    ) -> (Result<(Outcome, JobTimes), Unavailable>, FailureAction) {
         let outcome = match result {
             Ok(result) => Ok(result),
             Err(TaskFault::Job(failure)) => Err(failure),
+            Err(TaskFault::Unavailable(reason)) => {
+                tracing::warn!(reason, "a task cannot be done now");
+                return (Err(Unavailable::Services), FailureAction::Continue);
+            }
             Err(TaskFault::Inference(error)) => {
                 tracing::error!(%error, "a model failed");
-                return (Err(JobFailure::Internal), times, self.health.failed());
+                return (Ok((Err(JobFailure::Internal), times)), self.health.failed());
             }
         };
         if times.infer > Duration::ZERO {
             self.health.succeeded();
         }
-        (outcome, times, FailureAction::Continue)
+        (Ok((outcome, times)), FailureAction::Continue)
     }
 
     /// Tries to open the sessions again, with a growing delay, until they run. Meanwhile the thread runs no tasks.
@@ -139,7 +143,7 @@ impl<R: TaskRunner> InferenceThread<R> {
             let ended = if self.usable.is_empty() {
                 match self.commands.recv_timeout(rest.min(CHECK_INTERVAL)) {
                     Ok(command) => {
-                        drop(command.reply.send(Err(Unavailable)));
+                        drop(command.reply.send(Err(Unavailable::Models)));
                         continue;
                     }
                     Err(error) => error == RecvTimeoutError::Disconnected,

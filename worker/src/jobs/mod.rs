@@ -15,6 +15,7 @@ mod expiring_set;
 mod fetch;
 mod handler;
 mod inference_thread;
+mod lane;
 mod metrics;
 mod quarantine;
 mod reply;
@@ -26,7 +27,7 @@ mod tests;
 
 pub use self::availability::Availability;
 pub use self::consumer::Consumer;
-pub use self::engine::Engine;
+pub use self::engine::{Engine, EngineThreads};
 pub use self::handler::{Handler, Unavailable};
 pub use self::metrics::WorkerMetrics;
 pub use self::task_runner::{JobTimes, TaskFault, TaskRun, TaskRunner};

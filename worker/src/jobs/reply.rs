@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Message, Publish as _, Published, Queue, Settlement};
-use faceline_shared::job::{JobFailure, JobHead, Outcome, ReplyEnvelope};
+use faceline_shared::job::{JobContext, JobFailure, JobHead, Outcome, ReplyEnvelope};
 use faceline_shared::retry::Backoff;
 use faceline_shared::seal::KeyRing;
 
@@ -17,6 +17,26 @@ use super::metrics::WorkerMetrics;
 const LOST_QUEUE_TTL: Duration = Duration::from_secs(600);
 /// Most names of lost reply queues that are kept.
 const MAX_LOST_QUEUES: usize = 1_000;
+
+/// Before a job goes back because the queue of results does not exist, so that it is not done again without a pause.
+const MISSING_QUEUE_PAUSE: Duration = Duration::from_secs(5);
+
+/// Where the answer of a job goes, and what it repeats of the job.
+pub(super) struct Addressee<'d> {
+    pub(super) job: JobHead,
+    pub(super) reply_to: &'d String,
+    /// As [`JobEnvelope::context`](faceline_shared::job::JobEnvelope::context).
+    context: Option<Vec<u8>>,
+}
+
+impl<'d> Addressee<'d> {
+    /// The addressee of a delivered job; `None` if the message names no queue for the answer.
+    pub(super) fn of(job: JobHead, message: &'d Message) -> Option<Self> {
+        let reply_to = message.reply_to.as_ref()?;
+        let context = JobContext::decode(&message.body).unwrap_or_default().context;
+        Some(Self { job, reply_to, context })
+    }
+}
 
 /// Publishes answers to the gateways' reply queues.
 pub(super) struct Replier {
@@ -38,16 +58,11 @@ impl Replier {
     }
 
     /// Publishes the answer, and returns how to settle the job. `service` is the time that its task took.
-    pub(super) async fn reply(
-        &self,
-        job: &JobHead,
-        reply_to: &str,
-        outcome: &Outcome,
-        service: Duration,
-    ) -> Settlement {
+    pub(super) async fn reply(&self, to: &Addressee<'_>, outcome: &Outcome, service: Duration) -> Settlement {
+        let Addressee { job, reply_to, context } = to;
         let encoding = Instant::now();
         let body = ReplyEnvelope::seal(job.id, outcome, service, &self.keys)
-            .and_then(|reply| reply.in_version_of(job).encode());
+            .and_then(|reply| reply.with_context(context.clone()).in_version_of(job).encode());
         let body = match body {
             Ok(body) => body,
             Err(error) => {
@@ -57,14 +72,20 @@ impl Replier {
         };
         self.metrics.stage("encode", encoding.elapsed());
         let message = Message { id: job.id, reply_to: None, expiration: None, earlier_attempts: 0, body };
-        match self.publish(job, &Queue::Reply(reply_to.to_owned()), &message).await {
+        match self.publish(job, &Queue::Reply((*reply_to).clone()), &message).await {
             Published::Accepted => {
                 self.metrics.answered.with_label_values(&[label(outcome)]).inc();
                 Settlement::Ack
             }
+            Published::Returned if **reply_to == self.publisher.address(&Queue::Results) => {
+                // Every gateway reads that queue. An operator may have deleted it, and a gateway makes it again.
+                tracing::error!("the queue of results does not exist; the job goes back to its queue");
+                tokio::time::sleep(MISSING_QUEUE_PAUSE).await;
+                Settlement::GiveBack
+            }
             Published::Returned => {
                 // The gateway has opened another queue and sent its jobs again, or it has ended for good.
-                self.lost_queues.insert(reply_to.to_owned());
+                self.lost_queues.insert((*reply_to).clone());
                 self.metrics.dropped("gateway_gone");
                 Settlement::Ack
             }

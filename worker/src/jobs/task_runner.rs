@@ -23,6 +23,9 @@ pub enum TaskFault {
     /// The caller learns the reason.
     #[error("{0:?}")]
     Job(JobFailure),
+    /// Something that the task needs is away; the job goes back to its queue.
+    #[error("{0}")]
+    Unavailable(String),
     /// A model failed; its session may be broken.
     #[error(transparent)]
     Inference(#[from] InferenceError),

@@ -31,6 +31,8 @@ use super::engine_tests::{FakeDevice, FakeRunner};
 use super::{Consumer, Engine, Handler, JobTimes, Unavailable, WorkerMetrics};
 use crate::role::{MODELS_READY, engine, report_availability};
 
+mod videos;
+
 /// Answers with the picture's bytes, as soon as it gets a permit.
 struct Echo {
     /// Each job takes one.

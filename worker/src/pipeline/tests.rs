@@ -32,15 +32,18 @@ pub(crate) fn models() -> Models {
     Models::load(&repository, &runtime, &Device::Cpu).unwrap()
 }
 
+/// A pipeline that the test does not share.
+pub(crate) fn own_pipeline() -> Pipeline {
+    let mut pipeline = Pipeline::new(&models(), PipelineSettings::default()).unwrap();
+    pipeline.warm_up().unwrap();
+    pipeline
+}
+
 /// One pipeline for all tests: loading it takes longer than they do.
 pub(crate) fn pipeline() -> MutexGuard<'static, Pipeline> {
     static PIPELINE: OnceLock<Mutex<Pipeline>> = OnceLock::new();
     PIPELINE
-        .get_or_init(|| {
-            let mut pipeline = Pipeline::new(&models(), PipelineSettings::default()).unwrap();
-            pipeline.warm_up().unwrap();
-            Mutex::new(pipeline)
-        })
+        .get_or_init(|| Mutex::new(own_pipeline()))
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,7 +6,8 @@
 //! - `repeats`, `cuts` and `identity`: whether the clip shows one person once, without gaps;
 //! - `evidence` combines these to one score;
 //! - `active`: whether the head followed a challenge, with the parallax of a real head;
-//! - `best_image` and `verdict`: the results; `still`: those of a single picture.
+//! - `best_image` and `verdict`: the results; `still`: those of a single picture;
+//! - `runner` does the jobs about videos, and knows how they are fetched and decoded.
 
 pub(crate) mod active;
 mod background;
@@ -17,6 +18,7 @@ mod flatness;
 mod identity;
 mod presentation;
 mod repeats;
+mod runner;
 mod sampling;
 mod still;
 #[cfg(test)]
@@ -25,6 +27,7 @@ pub(crate) mod track;
 mod tracker;
 mod verdict;
 
+pub(crate) use self::runner::{VideoServices, VideoWorker};
 pub(crate) use self::still::judge_still;
 pub(crate) use self::track::{Track, TrackedFace, TrackedFrame};
 pub(crate) use self::verdict::{Asked, Judgement, Scores, examine, judge};

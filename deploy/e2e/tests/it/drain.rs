@@ -49,7 +49,7 @@ impl Handler for Gated {
         self.running.fetch_add(1, Ordering::SeqCst);
         self.permits.acquire().await.unwrap().forget();
         if self.is_broken {
-            return Err(Unavailable);
+            return Err(Unavailable::Models);
         }
         let done = JobResult::Coded(CodedPicture { digest: String::new(), face: None });
         Ok((Ok(done), JobTimes::default()))

@@ -1,0 +1,8 @@
+//! From a job about a video to its result: fetching, decrypting, decoding, judging, and exporting.
+
+mod media;
+#[cfg(test)]
+mod tests;
+mod video_worker;
+
+pub(crate) use self::video_worker::{VideoServices, VideoWorker};
