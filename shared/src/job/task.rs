@@ -74,10 +74,13 @@ impl<P> Task<P> {
     /// The queue that the task's jobs go to: videos have their own, so that they do not delay pictures.
     #[must_use]
     pub fn queue(&self) -> Queue {
-        match self {
-            Self::Replay(_) | Self::ExamineVideo(_) => Queue::Replay,
-            _ => Queue::Interactive,
-        }
+        if self.is_about_video() { Queue::Replay } else { Queue::Interactive }
+    }
+
+    /// Whether the task is to judge a video.
+    #[must_use]
+    pub fn is_about_video(&self) -> bool {
+        matches!(self, Self::Replay(_) | Self::ExamineVideo(_))
     }
 
     /// The task's pictures and videos that travel with it.
@@ -118,8 +121,8 @@ impl<P> Task<P> {
             Self::Compress(picture) => Task::Compress(carry(Subject::Image, picture)),
             Self::Examine(examination) => Task::Examine(Box::new(examination.map(carry))),
             Self::Replay(replay) => Task::Replay(replay),
-            Self::ExamineVideo(VideoExamination { video }) => {
-                Task::ExamineVideo(VideoExamination { video: carry(Subject::Video, video) })
+            Self::ExamineVideo(VideoExamination { video, level }) => {
+                Task::ExamineVideo(VideoExamination { video: carry(Subject::Video, video), level })
             }
         }
     }
@@ -149,8 +152,8 @@ where
             Self::Compress(picture) => Task::Compress(picture.await?),
             Self::Examine(examination) => Task::Examine(Box::new(examination.resolve().await?)),
             Self::Replay(replay) => Task::Replay(replay),
-            Self::ExamineVideo(VideoExamination { video }) => {
-                Task::ExamineVideo(VideoExamination { video: video.await? })
+            Self::ExamineVideo(VideoExamination { video, level }) => {
+                Task::ExamineVideo(VideoExamination { video: video.await?, level })
             }
         })
     }
@@ -178,13 +181,14 @@ mod tests {
     use std::future::ready;
 
     use super::*;
+    use crate::liveness::SecurityLevel;
 
     fn coding(picture: u8) -> Coding<u8> {
         Coding { picture, image_type: ImageType::Selfie, rotate: false }
     }
 
     /// One of each kind, with pictures 1, 2 and so on.
-    fn tasks() -> [Task<u8>; 7] {
+    fn tasks() -> [Task<u8>; 8] {
         let embedding = || Embedding::new("A", 1, &[1.0]);
         let matched =
             |reference, candidate| Task::Match(Box::new(Match { reference, candidate: coding(candidate) }));
@@ -201,6 +205,7 @@ mod tests {
                 liveness: true,
                 challenge: Vec::new(),
             })),
+            Task::ExamineVideo(VideoExamination { video: 1, level: SecurityLevel::High }),
         ]
     }
 

@@ -33,11 +33,6 @@ pub(in crate::http) enum Body {
         /// How long it may be.
         limit: BodyLimit,
     },
-    /// JSON that this version of the service does not support: the body is discarded.
-    Unsupported {
-        /// Name of its schema.
-        schema: &'static str,
-    },
     /// One gRPC message.
     GrpcMessage,
     /// Whatever a gRPC service of another library reads by itself.
