@@ -251,10 +251,9 @@ impl Tables {
     /// The time at which all failures of a subject are forgotten.
     fn until(&self, now: Instant, subject: Subject) -> Instant {
         let until = match subject {
-            Subject::ApiKeys(_)
-            | Subject::Passwords(_)
-            | Subject::Tokens(_)
-            | Subject::CaptureTokens(_) => self.addresses.get(&subject),
+            Subject::ApiKeys(_) | Subject::Passwords(_) | Subject::Tokens(_) | Subject::CaptureTokens(_) => {
+                self.addresses.get(&subject)
+            }
             Subject::User(_) => self.users.get(&subject),
             // The user may have become known, or unknown, since the last failure.
             Subject::UserAt(..) => self.known_pairs.get(&subject).max(self.other_pairs.get(&subject)),
@@ -264,10 +263,9 @@ impl Tables {
 
     fn set(&mut self, now: Instant, subject: Subject, until: Instant) {
         let table = match subject {
-            Subject::ApiKeys(_)
-            | Subject::Passwords(_)
-            | Subject::Tokens(_)
-            | Subject::CaptureTokens(_) => &mut self.addresses,
+            Subject::ApiKeys(_) | Subject::Passwords(_) | Subject::Tokens(_) | Subject::CaptureTokens(_) => {
+                &mut self.addresses
+            }
             Subject::User(_) => &mut self.users,
             Subject::UserAt(user, address) if self.knows(user, address) => &mut self.known_pairs,
             Subject::UserAt(..) => &mut self.other_pairs,

@@ -152,8 +152,7 @@ impl InFlight {
         };
         if !is_only
             && fraction < 1.0
-            && (are_too_many(fraction)
-                || own.bytes + bytes > share(bounds.bytes, fraction))
+            && (are_too_many(fraction) || own.bytes + bytes > share(bounds.bytes, fraction))
         {
             return Err(BusyCause::ClientShare);
         }

@@ -104,10 +104,7 @@ impl Dispatcher {
     /// Sets a callback that receives, for each job that a worker did, its queue, how long it was outside the worker (the time from
     /// its publish to its answer, less the worker's time), and the worker's time.
     #[must_use]
-    pub fn on_answer(
-        self,
-        on_answer: impl Fn(&Queue, Duration, Duration) + Send + Sync + 'static,
-    ) -> Self {
+    pub fn on_answer(self, on_answer: impl Fn(&Queue, Duration, Duration) + Send + Sync + 'static) -> Self {
         Self { on_answer: Arc::new(on_answer), ..self }
     }
 

@@ -157,7 +157,12 @@ mod tests {
 
     fn job(seconds: u64) -> PendingJob {
         let deadline = Instant::now() + Duration::from_secs(seconds);
-        PendingJob { id: Uuid::now_v7(), queue: Queue::Interactive, body: Bytes::from_static(b"body"), deadline }
+        PendingJob {
+            id: Uuid::now_v7(),
+            queue: Queue::Interactive,
+            body: Bytes::from_static(b"body"),
+            deadline,
+        }
     }
 
     fn answer() -> WorkerAnswer {

@@ -88,7 +88,10 @@ mod tests {
         let opened = CaptureToken::open(&ring, text.as_bytes()).unwrap();
         assert_eq!((&*opened.client, opened.session, &*opened.key), ("bank", name.id, "bank-1"));
         assert!(opened.has_digest(&token.digest()));
-        assert!(!CaptureToken::new(&name, "bank-1").unwrap().has_digest(&token.digest()), "a new one is another");
+        assert!(
+            !CaptureToken::new(&name, "bank-1").unwrap().has_digest(&token.digest()),
+            "a new one is another"
+        );
 
         assert!(CaptureToken::open(&KeyRing::generate().unwrap(), text.as_bytes()).is_none());
         for wrong in ["", "demo", &text[1..], &text.repeat(20), &"A".repeat(5000)] {

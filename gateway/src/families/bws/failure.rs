@@ -47,6 +47,8 @@ fn is_the_videos(reason: ReplayError) -> bool {
         | ReplayError::TooLong
         | ReplayError::TooLarge
         | ReplayError::TooExpensive => true,
-        ReplayError::Undecryptable | ReplayError::Lost | ReplayError::NotInTime | ReplayError::Internal => false,
+        ReplayError::Undecryptable | ReplayError::Lost | ReplayError::NotInTime | ReplayError::Internal => {
+            false
+        }
     }
 }

@@ -147,10 +147,7 @@ mod tests {
         assert_eq!(
             said(&detection),
             [
-                (
-                    ErrorCode::FailureToAcquire,
-                    "There are too few frames in which the person can be judged."
-                ),
+                (ErrorCode::FailureToAcquire, "There are too few frames in which the person can be judged."),
                 (ErrorCode::FaceNotFound, "No suitable face was found in the frames 0, 9, 36."),
                 (ErrorCode::MultipleFacesFound, "More than one face was found in the frame 27."),
                 (

@@ -6,9 +6,7 @@ use faceline_gateway::fault::{BusyCause, Fault};
 use faceline_gateway::jobs::SubmitError;
 use faceline_gateway::proto::JobStatus;
 use faceline_gateway::proto::v1::photo_verify_response::AccuracyLevel;
-use faceline_gateway::proto::v1::{
-    LivenessDetectionRequest, LivenessDetectionResponse,
-};
+use faceline_gateway::proto::v1::{LivenessDetectionRequest, LivenessDetectionResponse};
 use faceline_shared::job::Task;
 use faceline_shared::job::examination::{Check, Direction, Examined, Motion};
 use faceline_shared::job::{JobFailure, Subject};
@@ -21,8 +19,8 @@ use tonic::codec::CompressionEncoding;
 use uuid::Uuid;
 
 use super::{
-    CALL_DETECT, CALL_VERIFY, call_as_demo, client, counted, detection, finding, framed,
-    image, reject, verification,
+    CALL_DETECT, CALL_VERIFY, call_as_demo, client, counted, detection, finding, framed, image, reject,
+    verification,
 };
 use crate::gateway::Gateway;
 use crate::workers::Workers;

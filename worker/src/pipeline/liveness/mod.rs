@@ -7,5 +7,5 @@ mod examined;
 mod findings;
 mod motion;
 
-pub(crate) use self::motion::{Calibration, FacePatch, Grey, HeadTurn, SHEET, SheetMatch};
 pub use self::examined::{Examined, ExaminedPicture, ExaminingFault};
+pub(crate) use self::motion::{Calibration, FacePatch, Grey, HeadTurn, SHEET, SheetMatch};

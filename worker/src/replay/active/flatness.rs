@@ -27,9 +27,8 @@ const WHOLE: (usize, usize) = (16, 12);
 const STILL_CORRELATION: f32 = 0.965;
 
 /// Landmarks that keep their place while the face moves: nose, eyes, corners of the mouth, chin, ends of the jaw.
-const FIRM: [usize; 26] = [
-    27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 54, 8, 0, 16,
-];
+const FIRM: [usize; 26] =
+    [27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 54, 8, 0, 16];
 
 /// The face with which others are compared.
 #[derive(Clone, Debug)]

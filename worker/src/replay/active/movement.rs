@@ -38,7 +38,8 @@ pub(super) fn usable(track: &Track) -> Vec<Usable<'_>> {
 
 fn is_measurable(face: &TrackedFace) -> bool {
     let frame = &face.candidate.frame;
-    let is_inside = |&[x, y]: &[f32; 2]| (0.0..=frame.width).contains(&x) && (0.0..=frame.height).contains(&y);
+    let is_inside =
+        |&[x, y]: &[f32; 2]| (0.0..=frame.width).contains(&x) && (0.0..=frame.height).contains(&y);
     face.pose.rigidity >= MIN_RIGIDITY
         && face.candidate.spread <= MAX_SPREAD
         && face.landmarks.0[FIRST_INNER_LANDMARK..].iter().all(is_inside)

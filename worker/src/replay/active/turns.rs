@@ -64,8 +64,7 @@ impl Turn {
     }
 
     fn slanting(moments: &[Moment], end: f32) -> Self {
-        let size =
-            moments.iter().map(|moment| moment.turn[0].hypot(moment.turn[1])).fold(0.0, f32::max);
+        let size = moments.iter().map(|moment| moment.turn[0].hypot(moment.turn[1])).fold(0.0, f32::max);
         let start = moments.first().map_or(end, |moment| moment.time);
         Self { direction: None, start, end, peak: moments.to_vec(), size }
     }
@@ -78,9 +77,11 @@ impl Turn {
     /// The turn, if the pose network sees it too; without the parallax of a head it is none either. `rest` and `peak` are the network's angles.
     pub(super) fn confirmed(self, rest: &[HeadAngles], peak: &[HeadAngles], smallest: f32) -> Option<Self> {
         let Some(direction) = self.direction else { return Some(self) };
-        let middle = |angles: &[HeadAngles], of: fn(&HeadAngles) -> f32| median(angles.iter().map(of).collect());
+        let middle =
+            |angles: &[HeadAngles], of: fn(&HeadAngles) -> f32| median(angles.iter().map(of).collect());
         let right = (middle(peak, |a| a.yaw) - middle(rest, |a| a.yaw)).clamp(-90.0, 90.0).to_radians().sin();
-        let down = -(middle(peak, |a| a.pitch) - middle(rest, |a| a.pitch)).clamp(-90.0, 90.0).to_radians().sin();
+        let down =
+            -(middle(peak, |a| a.pitch) - middle(rest, |a| a.pitch)).clamp(-90.0, 90.0).to_radians().sin();
         let roll = median(self.peak.iter().map(|moment| moment.roll).collect());
         let (sine, cosine) = roll.to_radians().sin_cos();
         let seen = [right * cosine - down * sine, right * sine + down * cosine];

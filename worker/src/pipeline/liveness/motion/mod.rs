@@ -21,8 +21,8 @@ mod tests;
 
 use faceline_shared::job::examination::{Direction, Motion};
 
-pub(crate) use self::head_turn::HeadTurn;
 pub(crate) use self::grey::Grey;
+pub(crate) use self::head_turn::HeadTurn;
 pub(crate) use self::sheet::{FacePatch, SheetMatch};
 use self::surroundings::Surroundings;
 use crate::inference::InferenceError;
