@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use crate::accounts::{Accounts, AccountsError};
-use crate::admission::Admission;
+use crate::admission::{Admission, JobClass};
 use crate::dependencies::Dependencies;
 use crate::families::biometric::template::TemplateCodec;
 use crate::families::biometric::{BestImages, BiometricServices};
@@ -161,7 +161,7 @@ impl Gateway {
         let delivery = ReplayDelivery::new(&replays, delivery, settings, &services.metrics)?;
         let outbox = OutboxProcessor::new(&sessions, stores.outbox);
         let mover = Mover::new(Arc::clone(&usage), objects, settings.usage.clone());
-        let workers = WorkerClient::new(dispatcher.clone(), Arc::clone(&admission), settings.jobs.deadline);
+        let workers = WorkerClient::new(dispatcher.clone(), Arc::clone(&admission), &settings.jobs);
         let families = Families {
             bws: Bws::new(settings, workers.clone()),
             face_liveness: FaceLiveness::new(settings, workers.clone(), &services.metrics)?,
@@ -261,5 +261,7 @@ async fn start_dispatcher(
     )
     .await;
     let admission = Arc::clone(admission);
-    dispatcher.on_answer(move |wait, service| admission.record_answer(wait, service))
+    dispatcher.on_answer(move |queue, wait, service| {
+        admission.record_answer(JobClass::of_queue(queue), wait, service);
+    })
 }

@@ -11,6 +11,7 @@ use rand::RngExt as _;
 use super::core::{AdmissionCore, AdmissionState};
 use super::fingerprint::{ConnectionId, RequestFingerprint};
 use super::in_flight::{InFlight, InFlightBounds};
+use super::job_class::{JobClass, PerClass};
 use super::job_limiter::{JobBounds, JobLimiter};
 use super::metrics::AdmissionMetrics;
 use super::permit::InFlightPermit;
@@ -23,6 +24,10 @@ const OUTAGE_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Time between two updates of the metrics while there are no requests.
 const METRICS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// While requests with videos are refused, the others wait for about this part of their deadline: a video takes seconds, so
+/// the target of pictures would let the only worker idle.
+const VIDEO_DEADLINE_IN_TARGET_WAITS: u32 = 6;
 
 /// With the embedded blob store a picture is twice in this process: as it was received, and sealed.
 const EMBEDDED_BYTES_PER_BODY_BYTE: usize = 2;
@@ -39,30 +44,38 @@ impl Admission {
     #[must_use]
     pub fn new(config: &Settings, metrics: &Metrics) -> Arc<Self> {
         let limits = &config.limits;
-        let bounds = InFlightBounds {
-            requests: limits.inflight_jobs,
+        let bounds = |requests| InFlightBounds {
+            requests,
             bytes: limits.inflight_bytes,
-            limit_jobs: limits.inflight_jobs,
+            limit_jobs: requests,
             client_share: limits.client_share,
         };
+        let bounds =
+            PerClass { pictures: bounds(limits.inflight_jobs), video: bounds(limits.inflight_videos) };
         let settings = &config.admission;
-        let limiter = JobLimiter::new(
-            Instant::now(),
-            JobBounds {
-                target_wait: settings.target_wait,
-                max_jobs: limits.inflight_jobs,
-                max_retry_after: settings.longest_retry_after,
-                deadline: config.jobs.deadline,
-            },
-        );
+        let pictures = JobBounds {
+            target_wait: settings.target_wait,
+            max_jobs: limits.inflight_jobs,
+            max_retry_after: settings.longest_retry_after,
+            deadline: config.jobs.deadline,
+        };
+        let video = JobBounds {
+            target_wait: config.jobs.video_deadline / VIDEO_DEADLINE_IN_TARGET_WAITS,
+            max_jobs: limits.inflight_videos,
+            max_retry_after: settings.longest_video_retry_after,
+            deadline: config.jobs.video_deadline,
+        };
+        let now = Instant::now();
+        let limiters =
+            PerClass { pictures: JobLimiter::new(now, pictures), video: JobLimiter::new(now, video) };
         let metrics = AdmissionMetrics::new(metrics);
-        metrics.limit_jobs.set(limits.inflight_jobs as i64);
+        metrics.limit_jobs.pictures.set(limits.inflight_jobs as i64);
+        metrics.limit_jobs.video.set(limits.inflight_videos as i64);
         let is_embedded = config.blobs_url().is_embedded();
         let core = Arc::new(AdmissionCore {
             bounds,
             bytes_per_body_byte: if is_embedded { EMBEDDED_BYTES_PER_BODY_BYTE } else { 1 },
-            state: Mutex::new(AdmissionState { in_flight: InFlight::default(), limiter }),
-            job_deadline: config.jobs.deadline,
+            state: Mutex::new(AdmissionState { in_flight: InFlight::default(), limiters }),
             metrics,
         });
         Arc::new(Self { core, hasher: RandomState::new() })
@@ -71,7 +84,7 @@ impl Admission {
     /// The longest body that can ever be admitted, in bytes.
     #[must_use]
     pub fn max_body_bytes(&self) -> usize {
-        self.core.bounds.bytes / self.core.bytes_per_body_byte
+        self.core.bounds.pictures.bytes / self.core.bytes_per_body_byte
     }
 
     /// The fingerprint by which a retry of a request to `path` with a body of `length` bytes is recognised.
@@ -113,7 +126,9 @@ impl Admission {
         let now = Instant::now();
         let mut state = core.lock();
         let memory = bytes * core.bytes_per_body_byte;
-        if let Err(cause) = state.in_flight.check_request(now, &caller.client, memory, &core.bounds) {
+        let class = fingerprint.class();
+        let bounds = core.bounds.of(class);
+        if let Err(cause) = state.in_flight.check_request(now, &caller.client, class, memory, bounds) {
             return Err(core.refuse(&mut state, now, fingerprint, cause));
         }
         Ok(InFlightPermit::open(core, &mut state, &caller.client, fingerprint, None, bytes))
@@ -128,25 +143,26 @@ impl Admission {
     ) -> Result<InFlightPermit, Fault> {
         let core = &self.core;
         let mut state = core.lock();
-        let has_reservation = state.limiter.take_reservation(now, fingerprint);
+        let class = fingerprint.class();
+        let has_reservation = state.limiters.of_mut(class).take_reservation(now, fingerprint);
         if has_reservation {
             core.metrics.reservations_used.inc();
         }
         let memory = bytes * core.bytes_per_body_byte;
-        if let Err(cause) = core.check_job(&mut state, now, &caller.client, has_reservation, memory) {
+        if let Err(cause) = core.check_job(&mut state, now, &caller.client, class, has_reservation, memory) {
             return Err(core.refuse(&mut state, now, fingerprint, cause));
         }
-        let job = state.limiter.add(now);
+        let job = state.limiters.of_mut(class).add(now);
         Ok(InFlightPermit::open(core, &mut state, &caller.client, fingerprint, Some(job), bytes))
     }
 
-    /// Learns from a job that a worker did in the time `service`. `wait` is the rest of the time from its publish to its
+    /// Learns from a job of `class` that a worker did in the time `service`. `wait` is the rest of the time from its publish to its
     /// answer.
-    pub fn record_answer(&self, wait: Duration, service: Duration) {
+    pub fn record_answer(&self, class: JobClass, wait: Duration, service: Duration) {
         let now = Instant::now();
         let mut state = self.core.lock();
-        state.limiter.record_answer(now, wait, service);
-        self.core.update_limit(&mut state, now);
+        state.limiters.of_mut(class).record_answer(now, wait, service);
+        self.core.update_limits(&mut state, now);
     }
 
     /// Keeps the metrics up to date for ever. The limit recovers with time, also while there are no requests.
@@ -154,7 +170,7 @@ impl Admission {
         let mut interval = tokio::time::interval(METRICS_INTERVAL);
         loop {
             interval.tick().await;
-            self.core.update_limit(&mut self.core.lock(), Instant::now());
+            self.core.update_limits(&mut self.core.lock(), Instant::now());
         }
     }
 

@@ -7,6 +7,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
+use super::job_class::JobClass;
+
 /// An open connection of a client. It lives as long as the connection does.
 #[derive(Debug, Default)]
 pub struct ClientConnection {
@@ -39,6 +41,7 @@ impl Default for ConnectionId {
 /// Identifies a request across its attempts.
 #[derive(Clone, Debug)]
 pub struct RequestFingerprint {
+    class: JobClass,
     /// Hash of key, path and length of the body.
     request_hash: u64,
     connection: ConnectionId,
@@ -46,7 +49,17 @@ pub struct RequestFingerprint {
 
 impl RequestFingerprint {
     pub(super) fn new(request_hash: u64, connection: ConnectionId) -> Self {
-        Self { request_hash, connection }
+        Self { class: JobClass::Pictures, request_hash, connection }
+    }
+
+    /// The same for a request that makes jobs of this class.
+    #[must_use]
+    pub fn with_class(self, class: JobClass) -> Self {
+        Self { class, ..self }
+    }
+
+    pub(super) fn class(&self) -> JobClass {
+        self.class
     }
 
     pub(super) fn request_hash(&self) -> u64 {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::job_class::{JobClass, PerClass};
 use crate::fault::BusyCause;
 
 /// A client counts as present for this long after its last request, whether or not that was admitted.
@@ -15,11 +16,11 @@ const ONLY_CLIENTS_SHARE: f64 = 0.875;
 /// How much may be in flight at the same time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InFlightBounds {
-    /// Requests in this gateway.
+    /// Requests of one class in this gateway.
     pub(super) requests: usize,
     /// Bytes of bodies in this gateway.
     pub(super) bytes: usize,
-    /// The present AIMD limit, in jobs. A client's share of requests is taken of this or of `requests`, whichever is
+    /// The present AIMD limit of the class, in jobs. A client's share of requests is taken of this or of `requests`, whichever is
     /// smaller.
     pub(super) limit_jobs: usize,
     /// Fraction of requests and of bytes that one client may hold while others are present, in `0.0..=1.0`.
@@ -28,8 +29,14 @@ pub(super) struct InFlightBounds {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Usage {
-    requests: usize,
+    requests: PerClass<usize>,
     bytes: usize,
+}
+
+impl Usage {
+    fn all_requests(&self) -> usize {
+        self.requests.pictures + self.requests.video
+    }
 }
 
 /// Requests and bytes in flight.
@@ -45,14 +52,14 @@ pub(super) struct InFlight {
 
 impl InFlight {
     pub(super) fn requests(&self) -> usize {
-        self.total.requests
+        self.total.all_requests()
     }
 
     pub(super) fn bytes(&self) -> usize {
         self.total.bytes
     }
 
-    /// Checks whether one more request with the first `bytes` of its body fits.
+    /// Checks whether one more request of a class with the first `bytes` of its body fits.
     ///
     /// # Errors
     /// The bound that it would exceed.
@@ -60,19 +67,20 @@ impl InFlight {
         &mut self,
         now: Instant,
         client: &Arc<str>,
+        class: JobClass,
         bytes: usize,
         bounds: &InFlightBounds,
     ) -> Result<(), BusyCause> {
         self.see(now, client);
-        self.check(now, client, 1, bytes, bounds)
+        self.check(now, client, (class, 1), bytes, bounds)
     }
 
     /// Adds a request for which [`InFlight::check_request`] found room.
-    pub(super) fn add_request(&mut self, client: &Arc<str>, bytes: usize) {
-        self.add(client, 1, bytes);
+    pub(super) fn add_request(&mut self, client: &Arc<str>, class: JobClass, bytes: usize) {
+        self.add(client, (class, 1), bytes);
     }
 
-    /// Adds bytes to a request that is in flight.
+    /// Adds bytes to a request of a class that is in flight.
     ///
     /// # Errors
     /// The bound that they would exceed; nothing is added then.
@@ -80,22 +88,23 @@ impl InFlight {
         &mut self,
         now: Instant,
         client: &Arc<str>,
+        class: JobClass,
         bytes: usize,
         bounds: &InFlightBounds,
     ) -> Result<(), BusyCause> {
-        self.check(now, client, 0, bytes, bounds)?;
-        self.add(client, 0, bytes);
+        self.check(now, client, (class, 0), bytes, bounds)?;
+        self.add(client, (class, 0), bytes);
         Ok(())
     }
 
-    /// Removes a request with all `bytes` that were added for it.
-    pub(super) fn remove_request(&mut self, client: &Arc<str>, bytes: usize) {
-        self.total.requests -= 1;
+    /// Removes a request of a class with all `bytes` that were added for it.
+    pub(super) fn remove_request(&mut self, client: &Arc<str>, class: JobClass, bytes: usize) {
+        *self.total.requests.of_mut(class) -= 1;
         self.total.bytes -= bytes;
         if let Some(own) = self.clients.get_mut(client) {
-            own.requests -= 1;
+            *own.requests.of_mut(class) -= 1;
             own.bytes -= bytes;
-            if own.requests == 0 {
+            if own.all_requests() == 0 {
                 self.clients.remove(client);
             }
         }
@@ -118,7 +127,7 @@ impl InFlight {
             Some((latest, _)) if latest == client => self.latest_other,
             latest => latest.as_ref().map(|(_, at)| *at),
         };
-        self.total.requests > own_requests
+        self.total.all_requests() > own_requests
             || seen.is_some_and(|at| now.saturating_duration_since(at) < CLIENT_PRESENCE_TTL)
     }
 
@@ -126,26 +135,28 @@ impl InFlight {
         &self,
         now: Instant,
         client: &Arc<str>,
-        requests: usize,
+        (class, requests): (JobClass, usize),
         bytes: usize,
         bounds: &InFlightBounds,
     ) -> Result<(), BusyCause> {
         let own = self.clients.get(client).copied().unwrap_or_default();
+        let counted = |usage: &Usage| usage.requests.of(class) + requests;
         // The share does not apply to a client's only request. Otherwise a body larger than the share could never pass.
-        let is_only = own.requests + requests <= 1;
-        let fraction = if self.are_others_present(now, client, own.requests) {
+        let is_only = own.all_requests() + requests <= 1;
+        let are_too_many =
+            |fraction| counted(&own) > share(bounds.requests.min(bounds.limit_jobs), fraction).max(1);
+        let fraction = if self.are_others_present(now, client, own.all_requests()) {
             bounds.client_share
         } else {
             bounds.client_share.max(ONLY_CLIENTS_SHARE)
         };
         if !is_only
             && fraction < 1.0
-            && (own.requests + requests > share(bounds.requests.min(bounds.limit_jobs), fraction)
-                || own.bytes + bytes > share(bounds.bytes, fraction))
+            && (are_too_many(fraction) || own.bytes + bytes > share(bounds.bytes, fraction))
         {
             return Err(BusyCause::ClientShare);
         }
-        if self.total.requests + requests > bounds.requests {
+        if counted(&self.total) > bounds.requests {
             return Err(BusyCause::InFlight);
         }
         if self.total.bytes + bytes > bounds.bytes {
@@ -154,9 +165,9 @@ impl InFlight {
         Ok(())
     }
 
-    fn add(&mut self, client: &Arc<str>, requests: usize, bytes: usize) {
+    fn add(&mut self, client: &Arc<str>, (class, requests): (JobClass, usize), bytes: usize) {
         for usage in [&mut self.total, self.clients.entry(Arc::clone(client)).or_default()] {
-            usage.requests += requests;
+            *usage.requests.of_mut(class) += requests;
             usage.bytes += bytes;
         }
     }
@@ -176,14 +187,14 @@ mod tests {
         InFlightBounds { requests: 4, bytes: 100, limit_jobs: 4, client_share: 0.5 };
 
     fn try_add(in_flight: &mut InFlight, name: &str, bytes: usize) -> Result<(), BusyCause> {
-        in_flight.check_request(Instant::now(), &client(name), bytes, &BOUNDS)?;
-        in_flight.add_request(&client(name), bytes);
+        in_flight.check_request(Instant::now(), &client(name), JobClass::Pictures, bytes, &BOUNDS)?;
+        in_flight.add_request(&client(name), JobClass::Pictures, bytes);
         Ok(())
     }
 
     /// Adds bytes to a request of a client.
     fn add_bytes(in_flight: &mut InFlight, name: &str, bytes: usize) -> Result<(), BusyCause> {
-        in_flight.add_bytes(Instant::now(), &client(name), bytes, &BOUNDS)
+        in_flight.add_bytes(Instant::now(), &client(name), JobClass::Pictures, bytes, &BOUNDS)
     }
 
     fn client(name: &str) -> Arc<str> {
@@ -209,8 +220,8 @@ mod tests {
         let bounds = InFlightBounds { requests: 64, bytes: 6400, limit_jobs: 64, client_share: 0.5 };
         let admitted = |in_flight: &mut InFlight, now: Instant, name: &str| {
             let mut admit = || {
-                in_flight.check_request(now, &client(name), 100, &bounds)?;
-                in_flight.add_request(&client(name), 100);
+                in_flight.check_request(now, &client(name), JobClass::Pictures, 100, &bounds)?;
+                in_flight.add_request(&client(name), JobClass::Pictures, 100);
                 Ok::<_, BusyCause>(())
             };
             (0..60).take_while(|_| admit().is_ok()).count()
@@ -218,8 +229,8 @@ mod tests {
         assert_eq!(admitted(&mut in_flight, start, "a"), 56);
         assert_eq!(admitted(&mut in_flight, start, "b"), 8, "there was room for a client that comes");
         // It is remembered after its answers, too.
-        (0..56).for_each(|_| in_flight.remove_request(&client("a"), 100));
-        (0..8).for_each(|_| in_flight.remove_request(&client("b"), 100));
+        (0..56).for_each(|_| in_flight.remove_request(&client("a"), JobClass::Pictures, 100));
+        (0..8).for_each(|_| in_flight.remove_request(&client("b"), JobClass::Pictures, 100));
         assert_eq!(admitted(&mut in_flight, start + CLIENT_PRESENCE_TTL / 2, "a"), 32);
         assert_eq!(admitted(&mut in_flight, start + CLIENT_PRESENCE_TTL, "a"), 56 - 32);
     }
@@ -228,11 +239,31 @@ mod tests {
     fn a_client_has_its_share_of_what_is_let_in_at_present() {
         let mut in_flight = InFlight::default();
         let now = Instant::now();
-        in_flight.add_request(&client("a"), 10);
+        in_flight.add_request(&client("a"), JobClass::Pictures, 10);
         let small = InFlightBounds { limit_jobs: 2, ..BOUNDS };
-        let mut check = |name| in_flight.check_request(now, &client(name), 10, &small);
+        let mut check = |name| in_flight.check_request(now, &client(name), JobClass::Pictures, 10, &small);
         assert_eq!(check("a"), Err(BusyCause::ClientShare));
         assert_eq!(check("b"), Ok(()));
+    }
+
+    #[test]
+    fn videos_and_pictures_take_no_place_from_each_other_but_share_the_memory() {
+        let mut in_flight = InFlight::default();
+        let now = Instant::now();
+        let videos = InFlightBounds { requests: 2, limit_jobs: 2, client_share: 1.0, ..BOUNDS };
+        let pictures = InFlightBounds { client_share: 1.0, ..BOUNDS };
+        for (class, bounds, places) in [(JobClass::Video, videos, 2), (JobClass::Pictures, pictures, 4)] {
+            for _ in 0..places {
+                in_flight.check_request(now, &client("a"), class, 10, &bounds).unwrap();
+                in_flight.add_request(&client("a"), class, 10);
+            }
+            let next = in_flight.check_request(now, &client("a"), class, 10, &bounds);
+            assert_eq!(next, Err(BusyCause::InFlight), "{class:?}");
+        }
+        assert_eq!((in_flight.requests(), in_flight.bytes()), (6, 60));
+        in_flight.remove_request(&client("a"), JobClass::Pictures, 10);
+        let large = in_flight.check_request(now, &client("a"), JobClass::Pictures, 51, &pictures);
+        assert_eq!(large, Err(BusyCause::Bytes));
     }
 
     #[test]
@@ -262,7 +293,7 @@ mod tests {
                     }
                     (2, Some(at)) => {
                         let (_, held) = jobs.swap_remove(at);
-                        in_flight.remove_request(&clients[index], held);
+                        in_flight.remove_request(&clients[index], JobClass::Pictures, held);
                     }
                     _ => (),
                 }
@@ -271,7 +302,7 @@ mod tests {
                 prop_assert!(in_flight.requests() <= BOUNDS.requests && in_flight.bytes() <= BOUNDS.bytes);
             }
             for (index, held) in jobs {
-                in_flight.remove_request(&clients[index], held);
+                in_flight.remove_request(&clients[index], JobClass::Pictures, held);
             }
             prop_assert_eq!((in_flight.requests(), in_flight.bytes(), in_flight.clients.len()), (0, 0, 0));
         }

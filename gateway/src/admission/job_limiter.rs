@@ -93,6 +93,11 @@ impl JobLimiter {
         }
     }
 
+    /// A job that was not answered has waited for this long.
+    pub(super) fn deadline(&self) -> Duration {
+        self.bounds.deadline
+    }
+
     /// The present limit, in jobs: the AIMD limit, and at most so many that the last one is answered in time.
     pub(super) fn limit_jobs(&mut self, now: Instant) -> usize {
         self.settle(now);

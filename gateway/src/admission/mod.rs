@@ -7,6 +7,8 @@
 //!    the estimated capacity (`capacity.rs`). Once some must be refused, the AIMD limit keeps the queue of the others
 //!    short (`aimd_limit.rs`).
 //!
+//! Jobs about videos have bounds, a limit and estimates of their own (`job_class.rs`); only the memory is shared.
+//!
 //! A refused request is answered with `Retry-After`, and capacity is reserved for its retry (`retry_reservations.rs`).
 //! The retry is recognised by its fingerprint (`fingerprint.rs`); callers send nothing for it. Reservations are local
 //! to a gateway. If a balancer sends the retry to another gateway, the retry is treated there like any new request.
@@ -18,6 +20,7 @@ mod core;
 mod decaying_count;
 mod fingerprint;
 mod in_flight;
+mod job_class;
 mod job_limiter;
 mod mean_in_flight;
 mod metrics;
@@ -32,6 +35,7 @@ mod upload_slots;
 
 pub use self::admission_control::{Admission, outage};
 pub use self::fingerprint::{ClientConnection, ConnectionId, RequestFingerprint};
+pub use self::job_class::JobClass;
 pub use self::permit::InFlightPermit;
 pub use self::upload_room::{UploadPlace, UploadRoom};
 pub(crate) use self::upload_slots::UploadSlots;

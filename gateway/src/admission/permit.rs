@@ -29,7 +29,7 @@ impl InFlightPermit {
         job: Option<JobStage>,
         bytes: usize,
     ) -> Self {
-        state.in_flight.add_request(client, bytes * core.bytes_per_body_byte);
+        state.in_flight.add_request(client, fingerprint.class(), bytes * core.bytes_per_body_byte);
         core.update_gauges(state);
         let core = Arc::clone(core);
         Self { core, client: Arc::clone(client), fingerprint: fingerprint.clone(), job, bytes }
@@ -44,7 +44,9 @@ impl InFlightPermit {
         let now = Instant::now();
         let mut state = self.core.lock();
         let memory = bytes * self.core.bytes_per_body_byte;
-        match state.in_flight.add_bytes(now, &self.client, memory, &self.core.bounds) {
+        let class = self.fingerprint.class();
+        let bounds = self.core.bounds.of(class);
+        match state.in_flight.add_bytes(now, &self.client, class, memory, bounds) {
             Ok(()) => {
                 self.core.update_gauges(&state);
                 self.bytes += bytes;
@@ -62,12 +64,13 @@ impl InFlightPermit {
     pub fn begin_job(&mut self) -> Result<(), Fault> {
         let now = Instant::now();
         let mut state = self.core.lock();
-        let has_reservation = state.limiter.take_reservation(now, &self.fingerprint);
-        if !state.limiter.has_room(now, has_reservation) {
+        let limiter = state.limiters.of_mut(self.fingerprint.class());
+        let has_reservation = limiter.take_reservation(now, &self.fingerprint);
+        if !limiter.has_room(now, has_reservation) {
             return Err(self.core.refuse(&mut state, now, &self.fingerprint, BusyCause::Wait));
         }
-        let mut job = state.limiter.add(now);
-        state.limiter.body_complete(now, &mut job);
+        let mut job = limiter.add(now);
+        limiter.body_complete(now, &mut job);
         self.job = Some(job);
         Ok(())
     }
@@ -75,14 +78,16 @@ impl InFlightPermit {
     /// Ends the job early: it was answered, and what remains of the request needs no worker.
     pub fn end_job(&mut self) {
         if let Some(job) = self.job.take() {
-            self.core.lock().limiter.remove(Instant::now(), &job);
+            let class = self.fingerprint.class();
+            self.core.lock().limiters.of_mut(class).remove(Instant::now(), &job);
         }
     }
 
     /// Records that the whole body has arrived.
     pub fn body_complete(&mut self) {
         if let Some(job) = &mut self.job {
-            self.core.lock().limiter.body_complete(Instant::now(), job);
+            let class = self.fingerprint.class();
+            self.core.lock().limiters.of_mut(class).body_complete(Instant::now(), job);
         }
     }
 
@@ -96,9 +101,10 @@ impl InFlightPermit {
 impl Drop for InFlightPermit {
     fn drop(&mut self) {
         let mut state = self.core.lock();
-        state.in_flight.remove_request(&self.client, self.bytes * self.core.bytes_per_body_byte);
+        let class = self.fingerprint.class();
+        state.in_flight.remove_request(&self.client, class, self.bytes * self.core.bytes_per_body_byte);
         if let Some(job) = &self.job {
-            state.limiter.remove(Instant::now(), job);
+            state.limiters.of_mut(class).remove(Instant::now(), job);
         }
         self.core.update_gauges(&state);
     }

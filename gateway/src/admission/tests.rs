@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
 
-use super::{Admission, ConnectionId, InFlightPermit};
+use super::{Admission, ConnectionId, InFlightPermit, JobClass};
 use crate::accounts::{Caller, demo_caller};
 use crate::fault::{BusyCause, Fault};
 
@@ -32,7 +32,7 @@ const SERVICE: Duration = Duration::from_millis(10);
 fn overload(admission: &Admission) {
     let fingerprint = admission.fingerprint(&demo_caller(), "/else", None, ConnectionId::default());
     let _ = admission.refusal(&fingerprint, BusyCause::QueueFull);
-    admission.record_answer(Duration::from_secs(5), SERVICE);
+    admission.record_answer(JobClass::Pictures, Duration::from_secs(5), SERVICE);
 }
 
 fn cause(result: Result<impl Sized, Fault>) -> BusyCause {
@@ -71,7 +71,7 @@ fn long_waits_refuse_what_the_bound_would_let_in() {
     let _in = [(); 4].map(|()| admit(&admission, &demo, 10).unwrap());
     assert_eq!(cause(admit(&admission, &demo, 10)), BusyCause::Wait);
     assert!(metrics.encode().contains(r#"faceline_gateway_retry_reservations_total{outcome="reserved"} 2"#));
-    admission.record_answer(Duration::ZERO, SERVICE);
+    admission.record_answer(JobClass::Pictures, Duration::ZERO, SERVICE);
     assert!(metrics.encode().contains("faceline_gateway_limit_jobs 5"));
     assert!(admit(&admission, &demo, 10).is_ok());
 }

@@ -46,7 +46,7 @@ pub struct Dispatcher {
     metrics: JobMetrics,
     /// Name of the present reply queue, while there is one.
     reply_to: Arc<watch::Sender<Option<String>>>,
-    on_answer: Arc<dyn Fn(Duration, Duration) + Send + Sync>,
+    on_answer: Arc<dyn Fn(&Queue, Duration, Duration) + Send + Sync>,
 }
 
 impl Dispatcher {
@@ -86,7 +86,7 @@ impl Dispatcher {
             inline_limit,
             upload_slots: Arc::new(UploadSlots::new()),
             metrics,
-            on_answer: Arc::new(|_, _| ()),
+            on_answer: Arc::new(|_, _, _| ()),
         };
         let replies = dispatcher.broker.replies(instance).await;
         let reply_loop = ReplyLoop {
@@ -101,10 +101,10 @@ impl Dispatcher {
         dispatcher
     }
 
-    /// Sets a callback that receives, for each job that a worker did, how long it was outside the worker (the time from
+    /// Sets a callback that receives, for each job that a worker did, its queue, how long it was outside the worker (the time from
     /// its publish to its answer, less the worker's time), and the worker's time.
     #[must_use]
-    pub fn on_answer(self, on_answer: impl Fn(Duration, Duration) + Send + Sync + 'static) -> Self {
+    pub fn on_answer(self, on_answer: impl Fn(&Queue, Duration, Duration) + Send + Sync + 'static) -> Self {
         Self { on_answer: Arc::new(on_answer), ..self }
     }
 
@@ -119,7 +119,8 @@ impl Dispatcher {
             tracing::error!(job = %job.id, "the blob store is too slow for a picture");
             Err(SubmitError::Busy(BusyCause::StoreUnreachable))
         })?;
-        let pending = PendingJob { id: job.id, body: self.envelope(job, &task)?, deadline };
+        let queue = task.queue();
+        let pending = PendingJob { id: job.id, queue, body: self.envelope(job, &task)?, deadline };
         drop(task);
         let published_at = Instant::now();
         match self.publish_and_wait(job, &pending).await? {
@@ -127,7 +128,7 @@ impl Dispatcher {
                 let wait = published_at.elapsed().saturating_sub(service);
                 self.metrics.wait.observe(wait.as_secs_f64());
                 if !matches!(outcome, Some(Err(JobFailure::Expired { .. } | JobFailure::BlobLost))) {
-                    (self.on_answer)(wait, service);
+                    (self.on_answer)(&pending.queue, wait, service);
                 }
                 Ok(outcome.ok_or(Fault::Internal)??)
             }
@@ -189,7 +190,7 @@ impl Dispatcher {
         let Some(reply_to) = self.pending.assign_reply_queue(job.id, &self.reply_to) else {
             return Err(unreachable);
         };
-        let published = self.publisher.publish(&Queue::Interactive, &job.message(&reply_to)).await;
+        let published = self.publisher.publish(&job.queue, &job.message(&reply_to)).await;
         self.metrics.published.with_label_values(&[label(published)]).inc();
         match published {
             // The broker may have the job although its confirm is missing, so the caller waits for an answer.
@@ -211,7 +212,7 @@ impl Dispatcher {
             // Workers cannot publish their results.
             return SubmitError::Busy(BusyCause::BrokerBlocked);
         }
-        let depth = timeout(EXPLANATION_TIMEOUT, self.broker.depth(&Queue::Interactive)).await;
+        let depth = timeout(EXPLANATION_TIMEOUT, self.broker.depth(&job.task.queue())).await;
         let Ok(depth) = depth else {
             tracing::warn!(job = %job.id, "the broker does not answer in time why a deadline was missed");
             return SubmitError::Busy(BusyCause::BrokerUnreachable);

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use faceline_shared::broker::Message;
+use faceline_shared::broker::{Message, Queue};
 use faceline_shared::job::{JobId, Outcome};
 use prometheus::IntGauge;
 use tokio::sync::{oneshot, watch};
@@ -28,6 +28,8 @@ pub(super) struct WorkerAnswer {
 pub(super) struct PendingJob {
     /// The job's id.
     pub(super) id: JobId,
+    /// The queue that it is published to.
+    pub(super) queue: Queue,
     /// The encoded envelope.
     pub(super) body: Bytes,
     /// The caller stops waiting at this time.
@@ -155,7 +157,12 @@ mod tests {
 
     fn job(seconds: u64) -> PendingJob {
         let deadline = Instant::now() + Duration::from_secs(seconds);
-        PendingJob { id: Uuid::now_v7(), body: Bytes::from_static(b"body"), deadline }
+        PendingJob {
+            id: Uuid::now_v7(),
+            queue: Queue::Interactive,
+            body: Bytes::from_static(b"body"),
+            deadline,
+        }
     }
 
     fn answer() -> WorkerAnswer {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use faceline_shared::broker::RetryingPublisher;
-use faceline_shared::broker::{Message, Publish as _, Published, Queue, Replies, ReplyEvent};
+use faceline_shared::broker::{Message, Publish as _, Published, Replies, ReplyEvent};
 use faceline_shared::job::{JobFailure, MessageError, Outcome, ReplyEnvelope};
 use faceline_shared::key_agreement::KeyAgreement;
 use faceline_shared::retry::Backoff;
@@ -128,7 +128,7 @@ impl Republication {
 
     /// Publishes one job; false if it has to be tried again.
     async fn publish(&self, job: &PendingJob) -> bool {
-        let published = self.publisher.publish(&Queue::Interactive, &job.message(&self.queue)).await;
+        let published = self.publisher.publish(&job.queue, &job.message(&self.queue)).await;
         match published {
             Published::Accepted | Published::Unknown => {
                 self.metrics.republished.inc();

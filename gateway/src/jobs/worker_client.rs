@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::fault::{BusyCause, Fault};
 use bytes::Bytes;
 use faceline_shared::job::{JobFailure, Outcome, Task};
+use faceline_shared::settings::JobSettings;
 
 use super::submit::{JobRequest, Submit, SubmitError};
 use crate::admission::Admission;
@@ -17,13 +18,15 @@ pub struct WorkerClient {
     submit: Arc<dyn Submit>,
     admission: Arc<Admission>,
     deadline: Duration,
+    video_deadline: Duration,
 }
 
 impl WorkerClient {
-    /// A client whose tasks end within `deadline`, or within the caller's own deadline if that is shorter.
+    /// A client whose tasks end within the deadlines of `settings`, or within the caller's own deadline if that is shorter.
     #[must_use]
-    pub fn new(submit: Arc<dyn Submit>, admission: Arc<Admission>, deadline: Duration) -> Self {
-        Self { submit, admission, deadline }
+    pub fn new(submit: Arc<dyn Submit>, admission: Arc<Admission>, settings: &JobSettings) -> Self {
+        let JobSettings { deadline, video_deadline, .. } = *settings;
+        Self { submit, admission, deadline, video_deadline }
     }
 
     /// Runs a task. The inner error is a failure that the task's pictures or template cause; the API family puts it
@@ -47,12 +50,13 @@ impl WorkerClient {
         task: Task<Bytes>,
         context: &RequestContext,
     ) -> Result<Outcome, Fault> {
-        let own = context.timeout.filter(|timeout| *timeout < self.deadline);
+        let deadline = if task.is_about_video() { self.video_deadline } else { self.deadline };
+        let own = context.timeout.filter(|timeout| *timeout < deadline);
         let job = JobRequest {
             id: context.job,
             client: context.client.as_ref().to_owned(),
             task,
-            budget: own.unwrap_or(self.deadline).saturating_sub(spent),
+            budget: own.unwrap_or(deadline).saturating_sub(spent),
             callers_own_deadline: own.is_some(),
             trace: context.trace,
         };
@@ -139,7 +143,8 @@ mod tests {
             reference: faceline_shared::face::Embedding::new("A", 1, &[1.0]),
             candidates: Vec::new(),
         }));
-        WorkerClient::new(Arc::new(fixed), admission, deadline).run(task, &context).await
+        let settings = JobSettings { deadline, ..JobSettings::default() };
+        WorkerClient::new(Arc::new(fixed), admission, &settings).run(task, &context).await
     }
 
     fn failed(failure: JobFailure) -> SubmitResult {

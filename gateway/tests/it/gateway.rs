@@ -130,7 +130,7 @@ impl Gateway {
                     .run(shutdown.clone()),
             ),
         ];
-        let client = WorkerClient::new(workers.clone(), Arc::clone(&admission), config.jobs.deadline);
+        let client = WorkerClient::new(workers.clone(), Arc::clone(&admission), &config.jobs);
         let families = Families {
             bws: Bws::new(&config, client.clone()),
             face_liveness: FaceLiveness::new(&config, client.clone(), &metrics).unwrap(),

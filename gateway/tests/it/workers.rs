@@ -9,7 +9,8 @@ use faceline_gateway::jobs::Submit;
 use faceline_gateway::jobs::{JobRequest, SubmitResult};
 use faceline_shared::face::{BoundingBox, CodedFace, Embedding, Eyes, PixelBox};
 use faceline_shared::job::examination::{Examination, Examined, ExaminedFace, ExaminedPicture, Motion};
-use faceline_shared::job::{AgedPicture, CodedPicture, JobResult, Matched};
+use faceline_shared::job::replay::{ExaminedFrame, Verdict};
+use faceline_shared::job::{AgedPicture, CodedPicture, JobResult, Matched, VideoExamined};
 use faceline_shared::job::{Reference, Task};
 use faceline_shared::score::Far;
 use tokio::sync::{Notify, Semaphore};
@@ -109,8 +110,22 @@ pub(crate) fn answer(job: &JobRequest) -> JobResult {
         }
         Task::Compress(file) => JobResult::Compressed([&b"a JPEG of "[..], file].concat().into()),
         Task::Examine(examination) => JobResult::Examined(Box::new(living(examination))),
-        Task::Replay(_) | Task::ExamineVideo(_) => todo!("videos"),
+        Task::ExamineVideo(_) => JobResult::VideoExamined(Box::new(living_video())),
+        Task::Replay(_) => panic!("replays are answered over the queue of results"),
     }
+}
+
+/// The findings for a video of a living person.
+pub(crate) fn living_video() -> VideoExamined {
+    let eyes = Eyes { x1: 100.5, y1: 120.0, x2: 160.0, y2: 121.25 };
+    let picture = ExaminedPicture {
+        rotated: 0,
+        faces: vec![ExaminedFace { eyes, liveness: Some(0.75) }],
+        quality: 0.875,
+        findings: Vec::new(),
+    };
+    let frame = |at: u32| ExaminedFrame { number: at * 25, picture: picture.clone() };
+    VideoExamined { frames: (0..7).map(frame).collect(), verdict: Verdict::Success, liveness: Some(0.8125) }
 }
 
 /// The findings for a living person who moves as requested and is the person of the photo.

@@ -208,6 +208,8 @@ pub struct ExportedMedia {
 pub struct VideoExamination<P> {
     /// The file.
     pub video: P,
+    /// How certain the judgement must be.
+    pub level: SecurityLevel,
 }
 
 /// The result of judging such a video.

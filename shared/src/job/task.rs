@@ -121,8 +121,8 @@ impl<P> Task<P> {
             Self::Compress(picture) => Task::Compress(carry(Subject::Image, picture)),
             Self::Examine(examination) => Task::Examine(Box::new(examination.map(carry))),
             Self::Replay(replay) => Task::Replay(replay),
-            Self::ExamineVideo(VideoExamination { video }) => {
-                Task::ExamineVideo(VideoExamination { video: carry(Subject::Video, video) })
+            Self::ExamineVideo(VideoExamination { video, level }) => {
+                Task::ExamineVideo(VideoExamination { video: carry(Subject::Video, video), level })
             }
         }
     }
@@ -152,8 +152,8 @@ where
             Self::Compress(picture) => Task::Compress(picture.await?),
             Self::Examine(examination) => Task::Examine(Box::new(examination.resolve().await?)),
             Self::Replay(replay) => Task::Replay(replay),
-            Self::ExamineVideo(VideoExamination { video }) => {
-                Task::ExamineVideo(VideoExamination { video: video.await? })
+            Self::ExamineVideo(VideoExamination { video, level }) => {
+                Task::ExamineVideo(VideoExamination { video: video.await?, level })
             }
         })
     }
@@ -181,13 +181,14 @@ mod tests {
     use std::future::ready;
 
     use super::*;
+    use crate::liveness::SecurityLevel;
 
     fn coding(picture: u8) -> Coding<u8> {
         Coding { picture, image_type: ImageType::Selfie, rotate: false }
     }
 
     /// One of each kind, with pictures 1, 2 and so on.
-    fn tasks() -> [Task<u8>; 7] {
+    fn tasks() -> [Task<u8>; 8] {
         let embedding = || Embedding::new("A", 1, &[1.0]);
         let matched =
             |reference, candidate| Task::Match(Box::new(Match { reference, candidate: coding(candidate) }));
@@ -204,6 +205,7 @@ mod tests {
                 liveness: true,
                 challenge: Vec::new(),
             })),
+            Task::ExamineVideo(VideoExamination { video: 1, level: SecurityLevel::High }),
         ]
     }
 

@@ -7,6 +7,7 @@ mod error;
 pub mod folder;
 mod key;
 mod open;
+mod place;
 #[cfg(feature = "s3")]
 pub mod s3;
 mod sealed;
@@ -15,6 +16,7 @@ mod stream;
 
 pub use self::error::ObjectError;
 pub use self::open::open;
+pub use self::place::ObjectPlace;
 pub use self::sealed::SealedObjects;
 pub use self::store::{ObjectStore, ObjectUpload};
 pub use self::stream::ObjectStream;

@@ -19,19 +19,27 @@ pub struct AdmissionSettings {
     /// then gets no reservation.
     #[serde(with = "humantime_serde")]
     pub longest_retry_after: Duration,
+    /// The same for requests with videos, which take longer.
+    #[serde(with = "humantime_serde")]
+    pub longest_video_retry_after: Duration,
 }
 
 impl Default for AdmissionSettings {
     fn default() -> Self {
-        Self { target_wait: Duration::from_millis(500), longest_retry_after: Duration::from_secs(30) }
+        Self {
+            target_wait: Duration::from_millis(500),
+            longest_retry_after: Duration::from_secs(30),
+            longest_video_retry_after: Duration::from_mins(5),
+        }
     }
 }
 
 impl AdmissionSettings {
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
-        if self.target_wait.is_zero() || self.longest_retry_after < Duration::from_secs(1) {
+        let longest = self.longest_retry_after.min(self.longest_video_retry_after);
+        if self.target_wait.is_zero() || longest < Duration::from_secs(1) {
             return invalid(
-                "admission.target_wait must be above 0 and admission.longest_retry_after at least a second",
+                "admission.target_wait must be above 0, and admission.longest_retry_after and longest_video_retry_after at least a second",
             );
         }
         Ok(())

@@ -180,7 +180,7 @@ impl Settings {
         self.usage.validate()?;
         self.replay.validate()?;
         self.callbacks.validate()?;
-        self.exports.validate()?;
+        self.exports.validate(&self.objects)?;
         self.url_input.validate()?;
         self.face.validate()?;
         self.findings.validate()

@@ -12,6 +12,9 @@ pub struct JobSettings {
     /// A caller gets an answer within this time.
     #[serde(with = "humantime_serde")]
     pub deadline: Duration,
+    /// A caller who sends a video (VideoLivenessDetection of BWS) gets an answer within this time.
+    #[serde(with = "humantime_serde")]
+    pub video_deadline: Duration,
     /// After a signal to stop, a worker finishes jobs in progress for at most this time.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,
@@ -19,6 +22,10 @@ pub struct JobSettings {
 
 impl Default for JobSettings {
     fn default() -> Self {
-        Self { deadline: Duration::from_secs(30), drain: Duration::from_secs(25) }
+        Self {
+            deadline: Duration::from_secs(30),
+            video_deadline: Duration::from_secs(60),
+            drain: Duration::from_secs(25),
+        }
     }
 }

@@ -23,7 +23,9 @@ pub struct LimitSettings {
     pub inflight_bytes: usize,
     /// The most requests that a gateway has in progress at the same time, and the upper bound of its adaptive limit on jobs.
     pub inflight_jobs: usize,
-    /// The part of `inflight_jobs` and `inflight_bytes` that one client may use while others are present; above 0, at most 1.
+    /// The most videos whose callers wait at the same time, besides these requests, and the upper bound of their adaptive limit.
+    pub inflight_videos: usize,
+    /// The part of `inflight_jobs`, `inflight_videos` and `inflight_bytes` that one client may use while others are present; above 0, at most 1.
     /// A client that is alone may use seven eighths at least.
     pub client_share: f64,
     /// Requests a second for a key without a rate of its own.
@@ -60,6 +62,7 @@ impl Default for LimitSettings {
             decode_time: Duration::from_secs(5),
             inflight_bytes: 512 << 20,
             inflight_jobs: 256,
+            inflight_videos: 16,
             client_share: 0.5,
             requests_per_second: 1000,
             burst: 1000,
@@ -88,6 +91,7 @@ impl LimitSettings {
         all_above_zero([
             ("limits.picture_bytes", self.picture_bytes as u128),
             ("limits.inflight_jobs", self.inflight_jobs as u128),
+            ("limits.inflight_videos", self.inflight_videos as u128),
             ("limits.requests_per_second", self.requests_per_second.into()),
             ("limits.burst", self.burst.into()),
             ("limits.failed_logins", self.failed_logins.into()),

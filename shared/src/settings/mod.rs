@@ -66,7 +66,7 @@ pub use self::load::Sources;
 pub use self::log::{LogFormat, LogSettings};
 pub use self::models::ModelSettings;
 pub use self::network::{Network, NoNetwork};
-pub use self::objects::{ObjectSettings, ObjectsUrl};
+pub use self::objects::{ObjectEncryption, ObjectSettings, ObjectsUrl};
 pub use self::replay::{Confinement, ReplaySettings};
 pub use self::sessions::SessionSettings;
 pub use self::signing::{SigningAlgorithm, SigningSettings};

@@ -45,6 +45,21 @@ impl serde::Serialize for ObjectsUrl {
     }
 }
 
+/// How a bucket encrypts objects (server-side encryption).
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[cfg_attr(test, derive(serde::Serialize))]
+pub enum ObjectEncryption {
+    /// As the bucket's own default says.
+    #[serde(rename = "none")]
+    BucketDefault,
+    /// With keys of the server (SSE-S3).
+    #[serde(rename = "AES256")]
+    Aes256,
+    /// With a key of the key management service (SSE-KMS).
+    #[serde(rename = "aws:kms")]
+    Kms,
+}
+
 /// The store of videos on their way to a worker, of pictures that sessions keep, and of usage records.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(test, derive(serde::Serialize))]
@@ -62,6 +77,11 @@ pub struct ObjectSettings {
     pub access_key_id: Option<SecretText>,
     /// Secret of the access key.
     pub secret_access_key: Option<SecretText>,
+    /// Server-side encryption that is asked of S3: `none` (the bucket's default holds), `AES256` or `aws:kms`. If this is not
+    /// set, it is `none` for `objects`, which hold sealed content, and `AES256` for `exports.store`.
+    pub encryption: Option<ObjectEncryption>,
+    /// Id of the key for `aws:kms`. If this is not set, it is the bucket's key.
+    pub kms_key_id: Option<String>,
 }
 
 impl ObjectSettings {
@@ -75,11 +95,15 @@ impl ObjectSettings {
         let has_s3_keys = self.region.is_some()
             || self.endpoint.is_some()
             || self.access_key_id.is_some()
-            || self.secret_access_key.is_some();
+            || self.secret_access_key.is_some()
+            || self.encryption.is_some();
         if has_s3_keys && !matches!(self.url, Some(ObjectsUrl::S3(_))) {
             return invalid(
-                "objects.region, endpoint, access_key_id and secret_access_key are for s3://… only",
+                "objects.region, endpoint, access_key_id, secret_access_key and encryption are for s3://… only",
             );
+        }
+        if self.kms_key_id.is_some() && self.encryption != Some(ObjectEncryption::Kms) {
+            return invalid("objects.kms_key_id is for objects.encryption = \"aws:kms\"");
         }
         if self.access_key_id.is_some() != self.secret_access_key.is_some() {
             return invalid("objects.access_key_id and objects.secret_access_key need each other");

@@ -7,7 +7,9 @@ use figment::providers::{Format as _, Serialized, Toml};
 use figment::value::Dict;
 
 use super::environment::NamedValue;
-use super::{BrokerUrl, Settings, SettingsError, SigningAlgorithm, Sources, StoreUrl};
+use super::{
+    BrokerUrl, ObjectEncryption, ObjectsUrl, Settings, SettingsError, SigningAlgorithm, Sources, StoreUrl,
+};
 
 fn load(toml: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Settings, SettingsError> {
     let mut figment = Figment::new().merge(Toml::string(toml));
@@ -136,11 +138,41 @@ fn a_bucket_is_described_as_a_whole_or_not_at_all() {
 }
 
 #[test]
+fn exported_media_have_a_place_of_their_own() {
+    let bucket = "exports.store.url=s3://exports/media";
+    let settings = load("", &[], &[bucket]).unwrap();
+    let store = settings.exports.store(&settings.data_dir);
+    assert_eq!(store.encryption, Some(ObjectEncryption::Aes256), "they are encrypted by the bucket");
+    let settings = load("", &[], &[bucket, "exports.store.encryption=none"]).unwrap();
+    let store = settings.exports.store(&settings.data_dir);
+    assert_eq!(store.encryption, Some(ObjectEncryption::BucketDefault));
+    let settings = load("", &[], &["data_dir=/srv/faceline"]).unwrap();
+    let store = settings.exports.store(&settings.data_dir);
+    assert!(
+        matches!(store.url, Some(ObjectsUrl::Folder(path)) if path == std::path::Path::new("/srv/faceline/exports"))
+    );
+    let kms = ["exports.store.encryption=aws:kms", "exports.store.kms_key_id=key"];
+    assert!(load("", &[], &[bucket, kms[0], kms[1]]).is_ok());
+    for (flags, word) in [
+        (&["objects.url=s3://exports/sealed", bucket][..], "their own"),
+        (&["objects.url=file:///srv/a", "exports.store.url=file:///srv/a/exports"], "their own"),
+        (&[bucket, kms[1]], "kms_key_id"),
+        (&["exports.store.encryption=AES256"], "only"),
+    ] {
+        let said = message(load("", &[], flags));
+        assert!(said.contains(word), "{flags:?}: {said}");
+    }
+    assert!(load("", &[], &["objects.url=s3://sealed/exports", bucket]).is_ok());
+}
+
+#[test]
 fn callers_are_told_to_wait_for_a_second_at_least() {
     let short = message(load("", &[], &["admission.longest_retry_after=900ms"]));
     assert!(short.contains("longest_retry_after"), "{short}");
     assert!(message(load("", &[], &["admission.target_wait=0s"])).contains("target_wait"));
     assert!(load("", &[], &["admission.longest_retry_after=1s"]).is_ok());
+    let short = message(load("", &[], &["admission.longest_video_retry_after=900ms"]));
+    assert!(short.contains("longest_video_retry_after"), "{short}");
 }
 
 #[test]

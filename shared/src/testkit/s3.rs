@@ -66,6 +66,7 @@ impl S3 {
             endpoint: Some(format!("http://{proxy}").into()),
             access_key_id: Some(ACCESS_KEY_ID.into()),
             secret_access_key: Some(SECRET_ACCESS_KEY.into()),
+            ..ObjectSettings::default()
         }
     }
 

@@ -7,6 +7,7 @@
 //! - `evidence` combines these to one score;
 //! - `active`: whether the head followed a challenge, with the parallax of a real head;
 //! - `best_image` and `verdict`: the results; `still`: those of a single picture;
+//! - `exports` writes media for the service provider;
 //! - `runner` does the jobs about videos, and knows how they are fetched and decoded.
 
 pub(crate) mod active;
@@ -14,6 +15,7 @@ mod background;
 mod best_image;
 mod cuts;
 mod evidence;
+pub(crate) mod exports;
 mod flatness;
 mod identity;
 mod presentation;

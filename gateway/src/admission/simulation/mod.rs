@@ -14,6 +14,7 @@ use faceline_models::SplitMix64;
 
 use super::fingerprint::{ClientConnection, ConnectionId, RequestFingerprint};
 use super::in_flight::{InFlight, InFlightBounds};
+use super::job_class::JobClass;
 use super::job_limiter::{JobBounds, JobLimiter, JobStage};
 
 const TARGET: Duration = Duration::from_millis(500);
@@ -363,7 +364,7 @@ impl Simulation {
             limit_jobs,
             client_share: self.scenario.client_share,
         };
-        let admitted = gateway.in_flight.check_request(now, &client, 0, &bounds).is_ok()
+        let admitted = gateway.in_flight.check_request(now, &client, JobClass::Pictures, 0, &bounds).is_ok()
             && gateway.limiter.has_room(now, has_reservation);
         let is_first = request.attempts == 0;
         if !is_first {
@@ -381,7 +382,7 @@ impl Simulation {
                 self.report.bursts[index].admitted += usize::from(is_first);
             }
             request.stage = Some(gateway.limiter.add(now));
-            gateway.in_flight.add_request(&client, 0);
+            gateway.in_flight.add_request(&client, JobClass::Pictures, 0);
             let received = time + exponential(&mut self.random, self.scenario.body);
             self.schedule(received, Event::BodyComplete(number));
             return;
@@ -439,7 +440,7 @@ impl Simulation {
         let service = Duration::from_millis((request.service * 1000.0) as u64);
         gateway.limiter.record_answer(now, Duration::from_secs_f64(wait), service);
         gateway.limiter.remove(now, &request.stage.take().unwrap());
-        gateway.in_flight.remove_request(&request.caller.client(), 0);
+        gateway.in_flight.remove_request(&request.caller.client(), JobClass::Pictures, 0);
         self.report.done.push((time, wait));
         if let Caller::Burst(index) = request.caller {
             self.report.bursts[index].answered.push(time - self.scenario.bursts[index].0);

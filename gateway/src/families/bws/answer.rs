@@ -4,6 +4,7 @@
 
 use faceline_shared::face::Eyes;
 use faceline_shared::job::examination::{Check, ExaminedPicture, Finding, Motion};
+use faceline_shared::job::replay::ExaminedFrame;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -26,7 +27,7 @@ pub struct LivenessDetection {
     pub(super) status: BwsStatus,
     /// Why the pictures are not taken for those of a living person; none where they are.
     pub(super) errors: Vec<JobError>,
-    /// What was found in each picture, in the order given.
+    /// What was found in each picture, in the order given, or in each frame of a video that was judged.
     pub(super) image_properties: Vec<ImageProperties>,
     /// Whether the pictures show a living person.
     pub(super) live: bool,
@@ -73,7 +74,7 @@ pub(super) struct JobError {
 }
 
 /// What is not as it has to be.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, ToSchema)]
 #[schema(as = BwsErrorCode)]
 pub(super) enum ErrorCode {
     /// Nobody is in a picture, or nobody who can be judged.
@@ -88,6 +89,8 @@ pub(super) enum ErrorCode {
     RejectedByActiveLiveDetection,
     /// The head did not move as it was asked to.
     RejectedByChallengeResponse,
+    /// A video has too few frames that can be judged.
+    FailureToAcquire,
 }
 
 impl ErrorCode {
@@ -100,6 +103,7 @@ impl ErrorCode {
             Self::RejectedByPassiveLiveDetection => "RejectedByPassiveLiveDetection",
             Self::RejectedByActiveLiveDetection => "RejectedByActiveLiveDetection",
             Self::RejectedByChallengeResponse => "RejectedByChallengeResponse",
+            Self::FailureToAcquire => "FailureToAcquire",
         }
     }
 }
@@ -119,7 +123,7 @@ pub(super) struct ImageProperties {
     pub(super) quality_score: f64,
     /// What is wrong with it.
     pub(super) quality_assessments: Vec<QualityAssessment>,
-    /// Where it is in a video; 0 for pictures.
+    /// Its number in a video, from 0; 0 for pictures.
     pub(super) frame_number: i32,
 }
 
@@ -193,6 +197,12 @@ impl PhotoVerify {
 }
 
 impl ImageProperties {
+    /// What a worker found in a frame of a video.
+    pub(super) fn of_frame(frame: &ExaminedFrame) -> Self {
+        let frame_number = i32::try_from(frame.number).unwrap_or(i32::MAX);
+        Self { frame_number, ..Self::new(&frame.picture, None) }
+    }
+
     /// What a worker found in a picture. `motion` is the movement of the face since the picture before.
     pub(super) fn new(picture: &ExaminedPicture, motion: Option<&Motion>) -> Self {
         let faces = picture.faces.iter().enumerate().map(|(at, face)| {
@@ -293,6 +303,7 @@ mod tests {
             ErrorCode::RejectedByPassiveLiveDetection,
             ErrorCode::RejectedByActiveLiveDetection,
             ErrorCode::RejectedByChallengeResponse,
+            ErrorCode::FailureToAcquire,
         ] {
             assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
         }

@@ -1,5 +1,6 @@
 //! Turns the failure of a job into the error that the caller reads.
 
+use faceline_shared::job::replay::ReplayError;
 use faceline_shared::job::{JobFailure, Subject};
 
 use crate::fault::Fault;
@@ -17,19 +18,37 @@ pub(super) fn fault(failure: &JobFailure) -> Fault {
         JobFailure::BadPicture { subject, reason } => {
             Fault::Invalid(format!("The {} cannot be decoded: {reason}.", name(subject)))
         }
-        JobFailure::BadVideo(reason) => Fault::Invalid(format!("The video cannot be judged: {reason}.")),
+        JobFailure::BadVideo(reason) if is_the_videos(*reason) => {
+            Fault::Invalid(format!("The video cannot be decoded: {reason}."))
+        }
         JobFailure::NoFace { subject } => {
             Fault::Invalid(format!("No face was found in the {}.", name(subject)))
         }
         JobFailure::SeveralFaces { subject } => {
             Fault::Invalid(format!("More than one face was found in the {}.", name(subject)))
         }
-        JobFailure::OtherAlgorithm { .. }
+        JobFailure::BadVideo(_)
+        | JobFailure::OtherAlgorithm { .. }
         | JobFailure::BlobLost
         | JobFailure::Expired { .. }
         | JobFailure::Poison { .. }
         | JobFailure::Unsupported
         | JobFailure::OtherKeys
         | JobFailure::Internal => Fault::Internal,
+    }
+}
+
+/// Whether the caller can do something about the reason: send another video.
+fn is_the_videos(reason: ReplayError) -> bool {
+    match reason {
+        ReplayError::UnsupportedFormat
+        | ReplayError::UnsupportedCodec
+        | ReplayError::Malformed
+        | ReplayError::TooLong
+        | ReplayError::TooLarge
+        | ReplayError::TooExpensive => true,
+        ReplayError::Undecryptable | ReplayError::Lost | ReplayError::NotInTime | ReplayError::Internal => {
+            false
+        }
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn photo_error(photo: &ExaminedPicture, is_compared: bool) -> Option<
 }
 
 /// The error of the face in a picture; `is_usable` is whether its quality suffices.
-fn face_error(picture: &ExaminedPicture, is_usable: bool) -> Option<ErrorCode> {
+pub(super) fn face_error(picture: &ExaminedPicture, is_usable: bool) -> Option<ErrorCode> {
     match picture.faces.len() {
         0 => Some(ErrorCode::FaceNotFound),
         1 if is_usable => None,
@@ -76,7 +76,7 @@ fn face_error(picture: &ExaminedPicture, is_usable: bool) -> Option<ErrorCode> {
 }
 
 /// An error with its text. `picture` names the picture that it is about.
-fn error(error_code: ErrorCode, picture: &str) -> JobError {
+pub(super) fn error(error_code: ErrorCode, picture: &str) -> JobError {
     let message = match error_code {
         ErrorCode::FaceNotFound => format!("No suitable face was found in the {picture}."),
         ErrorCode::MultipleFacesFound => format!("More than one face was found in the {picture}."),
@@ -92,6 +92,7 @@ fn error(error_code: ErrorCode, picture: &str) -> JobError {
             "The motion from one live image to the other is not that of a live person.".into()
         }
         ErrorCode::RejectedByChallengeResponse => "The head did not move in the requested directions.".into(),
+        ErrorCode::FailureToAcquire => "There are too few frames in which the person can be judged.".into(),
     };
     JobError { error_code, message }
 }

@@ -1,7 +1,7 @@
 //! BWS, the BioID Web Service: liveness detection and photo verification, independent of HTTP and gRPC.
 //!
 //! [`Bws`] checks a request (`request.rs`), has a worker examine its pictures, judges what the worker found (`judgement.rs`,
-//! `verification_level.rs`) and words the answer (`answer.rs`). `messages.rs` converts to and from the gRPC messages.
+//! `video.rs`, `verification_level.rs`) and words the answer (`answer.rs`). `messages.rs` converts to and from the gRPC messages.
 
 pub mod answer;
 mod failure;
@@ -10,6 +10,7 @@ mod messages;
 mod request;
 mod service;
 mod verification_level;
+mod video;
 
 pub use self::request::{Detection, LiveImage, Verification};
 pub use self::service::Bws;

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use faceline_shared::job::examination::{Examination, Examined};
-use faceline_shared::job::{JobResult, Task};
+use faceline_shared::job::{JobResult, Task, VideoExamination};
+use faceline_shared::liveness::SecurityLevel;
 use faceline_shared::score::Far;
 use faceline_shared::settings::Settings;
 
@@ -11,8 +12,9 @@ use super::failure;
 use super::judgement;
 use super::request::{Detection, Verification};
 use super::verification_level::{self, VerificationLevel};
+use super::video;
 use crate::fault::Fault;
-use crate::jobs::WorkerClient;
+use crate::jobs::{WorkerClient, unexpected_result};
 use crate::request::RequestContext;
 
 /// The operations of BWS.
@@ -20,13 +22,16 @@ pub struct Bws {
     workers: WorkerClient,
     /// The threshold of the configured security level. A liveness score above it counts as live.
     threshold: f32,
+    /// The configured security level, which goes with videos to the worker: it judges them.
+    level: SecurityLevel,
 }
 
 impl Bws {
     /// The operations over the workers that `workers` reaches.
     #[must_use]
     pub fn new(config: &Settings, workers: WorkerClient) -> Self {
-        Self { workers, threshold: config.liveness.security_level.threshold() }
+        let level = config.liveness.security_level;
+        Self { workers, threshold: level.threshold(), level }
     }
 
     /// Judges whether one or two pictures show a living person.
@@ -40,6 +45,26 @@ impl Bws {
     ) -> Result<LivenessDetection, Fault> {
         let examined = self.examine(request.examination()?, context).await?;
         Ok(judgement::judge(&examined, self.threshold))
+    }
+
+    /// Judges whether a video shows a living person.
+    ///
+    /// # Errors
+    /// [`Fault::Invalid`] for an empty or unreadable video; those of [`WorkerClient::run`].
+    pub async fn detect_video_liveness(
+        &self,
+        video: Bytes,
+        context: &RequestContext,
+    ) -> Result<LivenessDetection, Fault> {
+        if video.is_empty() {
+            return Err(Fault::Invalid("No video has been provided.".into()));
+        }
+        let task = Task::ExamineVideo(VideoExamination { video, level: self.level });
+        match self.workers.run(task, context).await? {
+            Ok(JobResult::VideoExamined(examined)) => Ok(video::judge(&examined, self.threshold)),
+            Ok(_) => Err(unexpected_result()),
+            Err(failure) => Err(failure::fault(&failure)),
+        }
     }
 
     /// Judges whether live pictures and a photo show the same person.
@@ -77,10 +102,7 @@ impl Bws {
             {
                 Ok(*examined)
             }
-            Ok(_) => {
-                tracing::error!("a worker answered something else than it was asked");
-                Err(Fault::Internal)
-            }
+            Ok(_) => Err(unexpected_result()),
             Err(failure) => Err(failure::fault(&failure)),
         }
     }

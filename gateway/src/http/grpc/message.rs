@@ -12,15 +12,34 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 use crate::admission::InFlightPermit;
 use crate::fault::Fault;
 use crate::http::intake::limits::{ADMISSION_STEP_BYTES, MAX_BWS_ELEMENTS};
+use crate::proto::v1::{LivenessDetectionRequest, PhotoVerifyRequest, VideoLivenessDetectionRequest};
 
 /// Bytes of a request's message, also after decompression.
 pub(in crate::http) const MAX_MESSAGE_BYTES: usize = 50 << 20;
 /// Bytes of the flag and the length before a message.
 pub(in crate::http) const PREFIX_BYTES: usize = 5;
-/// Number of the field `live_images` in both kinds of request.
+/// Number of the field `live_images` in both kinds of request that have it.
 const LIVE_IMAGES_FIELD: u32 = 1;
 /// Number of the field `tags` of a live image.
 const TAGS_FIELD: u32 = 2;
+
+/// A request's message.
+pub(in crate::http) trait RequestMessage: Message + Default {
+    /// Whether it has the field `live_images`, whose pictures and tags are counted before they are decoded.
+    const HAS_LIVE_IMAGES: bool;
+}
+
+impl RequestMessage for LivenessDetectionRequest {
+    const HAS_LIVE_IMAGES: bool = true;
+}
+
+impl RequestMessage for PhotoVerifyRequest {
+    const HAS_LIVE_IMAGES: bool = true;
+}
+
+impl RequestMessage for VideoLivenessDetectionRequest {
+    const HAS_LIVE_IMAGES: bool = false;
+}
 
 /// Decodes the one message of a request's body. `permit` admits the memory for a compressed message while it is
 /// decompressed.
@@ -28,7 +47,7 @@ const TAGS_FIELD: u32 = 2;
 /// # Errors
 /// [`Fault::Invalid`] for a body that is not one message of type `M`, [`Fault::TooLarge`] for a message above
 /// [`MAX_MESSAGE_BYTES`], [`Fault::Busy`] where there is no memory for it.
-pub(in crate::http) async fn read<M: Message + Default>(
+pub(in crate::http) async fn read<M: RequestMessage>(
     mut body: Bytes,
     is_compressed: bool,
     permit: &mut InFlightPermit,
@@ -54,7 +73,9 @@ pub(in crate::http) async fn read<M: Message + Default>(
         _ => return Err(invalid("The message is neither compressed nor plain.")),
     }
     let malformed = |error| Fault::Invalid(format!("The message is not of the form: {error}"));
-    limit_elements(&message).map_err(malformed)??;
+    if M::HAS_LIVE_IMAGES {
+        limit_elements(&message).map_err(malformed)??;
+    }
     M::decode(message).map_err(malformed)
 }
 

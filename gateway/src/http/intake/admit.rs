@@ -5,9 +5,10 @@ use http::request::Parts;
 use super::content_type;
 use super::limits::ADMISSION_STEP_BYTES;
 use crate::accounts::Caller;
-use crate::admission::{ConnectionId, InFlightPermit, RequestFingerprint};
+use crate::admission::{ConnectionId, InFlightPermit, JobClass, RequestFingerprint};
 use crate::fault::Fault;
 use crate::http::GatewayState;
+use crate::http::operations::{self, MakesJob};
 
 /// A request that was admitted and whose body is still to be read.
 pub(super) struct Admitted {
@@ -50,7 +51,9 @@ pub(super) fn admit(
         return Err(Fault::TooLarge { limit: max_bytes, place: String::new() });
     }
     let connection = parts.extensions.get::<ConnectionId>().cloned().unwrap_or_default();
-    let fingerprint = state.admission.fingerprint(&caller, parts.uri.path(), length, connection);
+    let class = class(parts);
+    let fingerprint =
+        state.admission.fingerprint(&caller, parts.uri.path(), length, connection).with_class(class);
     let bytes = memory(length.map_or(ADMISSION_STEP_BYTES, |length| length as usize).min(max_bytes));
     let permit = if is_job {
         require_workers(state, &fingerprint)?;
@@ -59,6 +62,14 @@ pub(super) fn admit(
         state.admission.admit_without_job(&caller, &fingerprint, bytes)?
     };
     Ok(Admitted { caller, is_job, fingerprint, permit })
+}
+
+/// The class of the jobs that the request's operation makes.
+fn class(parts: &Parts) -> JobClass {
+    match operations::matched(&parts.extensions) {
+        Ok(operation) if operation.makes_job == MakesJob::Video => JobClass::Video,
+        _ => JobClass::Pictures,
+    }
 }
 
 /// Checks that jobs can be published.

@@ -129,7 +129,7 @@ pub(in crate::http) async fn receive_without_body(
 ) -> Result<Received<()>, Fault> {
     let (parts, _) = request.into_parts();
     let operation = operations::matched(&parts.extensions)?;
-    let (Body::None | Body::Unsupported { .. }) = operation.body else {
+    let Body::None = operation.body else {
         return Err(other_body(operation));
     };
     let caller = authorize(state, &parts, operation).await?;

@@ -95,7 +95,7 @@ impl Server {
             connections,
             max_connections: open_files::raise_limit_for(settings.max_connections),
             shutdown_delay: settings.shutdown_delay(),
-            drain_timeout: state.config.jobs.deadline + DRAIN_MARGIN,
+            drain_timeout: state.config.jobs.deadline.max(state.config.jobs.video_deadline) + DRAIN_MARGIN,
             idle: Arc::default(),
             shed_connections: state.metrics.shed_connections.clone(),
             _certificate: watching.map(AbortOnDropHandle::new),

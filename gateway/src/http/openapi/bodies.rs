@@ -37,7 +37,7 @@ pub(super) fn request_body(body: &Body) -> Option<RequestBody> {
             let content = ContentBuilder::new().schema(Some(reference(schema))).example(Some(example()));
             Some(RequestBodyBuilder::new().content("application/json", content.build()).build())
         }
-        Body::JsonWithPictures { schema, .. } | Body::Unsupported { schema } => {
+        Body::JsonWithPictures { schema, .. } => {
             let content = Content::new(Some(reference(schema)));
             let body = RequestBodyBuilder::new().content("application/json", content);
             Some(body.required(Some(Required::True)).build())

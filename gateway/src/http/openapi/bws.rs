@@ -41,7 +41,12 @@ pub(super) fn schemas() -> Vec<Named> {
         .property("photo", base64("The photo's file."))
         .required("photo")
         .property("disableLivenessDetection", ObjectBuilder::new().schema_type(Type::Boolean));
-    let video = ObjectBuilder::new().property("video", base64("The video's file.")).required("video");
+    let video = ObjectBuilder::new()
+        .property(
+            "video",
+            base64("The video's file: WebM, MP4, MOV or MKV, with VP8, VP9, H.264, HEVC, AV1 or MJPEG."),
+        )
+        .required("video");
     let mut all: Vec<Named> = vec![
         (IMAGE_DATA.to_owned(), image.into()),
         (LIVENESS_DETECTION_REQUEST.to_owned(), detection.into()),

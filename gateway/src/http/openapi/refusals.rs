@@ -140,17 +140,12 @@ fn bws() -> Vec<(&'static str, Fault, &'static str)> {
         (
             "Invalid",
             Fault::Invalid("No live images have been provided.".into()),
-            "The request is not of the form, or a picture cannot be decoded.",
+            "The request is not of the form, or a picture or video cannot be decoded.",
         ),
         ("Unauthenticated", Fault::Unauthenticated, "No token, or a wrong one."),
         ("Forbidden", Fault::Forbidden("liveness:detect"), "The key does not allow this."),
         ("TooLarge", Fault::TooLarge { limit: 70 << 20, place: String::new() }, "The body is too long."),
         ("RateExceeded", busy(BusyCause::ClientRate), "The rate, quota or share of the client is exceeded."),
-        (
-            "NotImplemented",
-            Fault::NotImplemented("Videos are not supported by this version of the service.".into()),
-            "Not in this version of the service.",
-        ),
         ("Unavailable", busy(BusyCause::Wait), "There is no room now, or the broker or a store is away."),
     ]
 }

@@ -35,11 +35,6 @@ pub(in crate::http) enum Body {
     },
     /// The video of a replay, a multipart body that is handed on as it arrives.
     Upload,
-    /// JSON that this version of the service does not support: the body is discarded.
-    Unsupported {
-        /// Name of its schema.
-        schema: &'static str,
-    },
     /// One gRPC message.
     GrpcMessage,
     /// Whatever a gRPC service of another library reads by itself.

@@ -61,15 +61,19 @@ pub static VIDEO_LIVENESS_DETECTION: Operation = Operation {
     path: "/api/v1/videolivenessdetection",
     family: Family::Bws,
     access: Access::Permission(Permission::LivenessDetect),
-    makes_job: MakesJob::Never,
+    makes_job: MakesJob::Video,
     is_idempotent: false,
-    body: Body::Unsupported { schema: names::VIDEO_LIVENESS_DETECTION_REQUEST },
+    body: Body::JsonWithPictures {
+        schema: names::VIDEO_LIVENESS_DETECTION_REQUEST,
+        limit: BodyLimit::Bytes(MAX_JSON_BYTES),
+    },
     description: Some(Description {
         tag: Tag::Bws,
         summary: "Detect whether a video shows a living person",
-        details: "Not in this version of the service, which answers with 501.",
+        details: "Judged are frames at equal distance. Seven that show a living person decide, or seven that do not; \
+                  with fewer, the video fails with the error `FailureToAcquire`.",
         success: Success::One(names::LIVENESS_DETECTION),
-        refusals: &[401, 403, 429, 501],
+        refusals: REFUSALS_WITH_BODY,
     }),
 };
 
@@ -108,6 +112,6 @@ pub static GRPC_VIDEO_LIVENESS_DETECTION: Operation = Operation {
     access: VIDEO_LIVENESS_DETECTION.access,
     makes_job: VIDEO_LIVENESS_DETECTION.makes_job,
     is_idempotent: false,
-    body: Body::None,
+    body: Body::GrpcMessage,
     description: None,
 };

@@ -63,7 +63,7 @@ pub enum Access {
     PermissionOrCaptureToken(Permission),
 }
 
-/// Whether a request becomes a job for the workers.
+/// Whether a request becomes a job for the workers, and which.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum MakesJob {
     /// The gateway answers by itself.
@@ -71,6 +71,8 @@ pub enum MakesJob {
     /// Every request takes a place among the jobs when it is admitted, and becomes a job unless there is nothing to
     /// compute.
     Always,
+    /// The same for jobs about videos, which have places of their own.
+    Video,
     /// Some requests do. The handler decides, and takes the place among the jobs then.
     Sometimes,
 }

@@ -189,7 +189,7 @@ async fn both_ways_are_recorded_alike() {
         [
             ("liveness_detection", 200, "ok"),
             ("liveness_detection", 400, "invalid"),
-            ("video_liveness_detection", 501, "not_implemented"),
+            ("video_liveness_detection", 400, "invalid"),
             ("photo_verify", 200, "ok"),
         ]
     );

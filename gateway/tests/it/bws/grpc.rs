@@ -6,9 +6,7 @@ use faceline_gateway::fault::{BusyCause, Fault};
 use faceline_gateway::jobs::SubmitError;
 use faceline_gateway::proto::JobStatus;
 use faceline_gateway::proto::v1::photo_verify_response::AccuracyLevel;
-use faceline_gateway::proto::v1::{
-    LivenessDetectionRequest, LivenessDetectionResponse, VideoLivenessDetectionRequest,
-};
+use faceline_gateway::proto::v1::{LivenessDetectionRequest, LivenessDetectionResponse};
 use faceline_shared::job::Task;
 use faceline_shared::job::examination::{Check, Direction, Examined, Motion};
 use faceline_shared::job::{JobFailure, Subject};
@@ -21,8 +19,8 @@ use tonic::codec::CompressionEncoding;
 use uuid::Uuid;
 
 use super::{
-    CALL_DETECT, CALL_DETECT_VIDEO, CALL_VERIFY, call_as_demo, client, counted, detection, finding, framed,
-    image, reject, verification,
+    CALL_DETECT, CALL_VERIFY, call_as_demo, client, counted, detection, finding, framed, image, reject,
+    verification,
 };
 use crate::gateway::Gateway;
 use crate::workers::Workers;
@@ -293,12 +291,8 @@ async fn fifty_megabytes_are_taken_and_no_more() {
 #[tokio::test]
 async fn what_is_not_there_is_not_implemented() {
     let gateway = Gateway::start(Workers::able()).await;
-    let request = VideoLivenessDetectionRequest { video: "a video".into() };
-    let status = client(&gateway).await.video_liveness_detection(request).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unimplemented);
     for (path, headers) in [
-        (CALL_DETECT_VIDEO, &[][..]),
-        ("/bioid.services.v1.BioIDWebService/Nothing", &[]),
+        ("/bioid.services.v1.BioIDWebService/Nothing", &[][..]),
         ("/some.other.Service/Call", &[]),
         ("/grpc.health.v1.Health/List", &[]),
         (CALL_DETECT, &[("grpc-encoding", "br")]),
@@ -313,7 +307,6 @@ async fn what_is_not_there_is_not_implemented() {
         let answer = call_as_demo(&gateway, CALL_VERIFY, &[("content-type", kind)], &b"{}"[..]).await;
         assert_eq!((answer.status, answer.grpc().code()), (415, Code::InvalidArgument), "{kind}");
     }
-    counted(&gateway, r#"faceline_http_requests_total{operation="video_liveness_detection",status="501"} 2"#);
 }
 
 #[tokio::test]

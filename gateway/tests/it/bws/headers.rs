@@ -35,7 +35,7 @@ async fn errors_over_grpc_have_them() {
         (CALL_DETECT, ("grpc-encoding", "zstd"), good.clone(), Code::Unimplemented),
         (CALL_DETECT, ("grpc-timeout", "soon"), good.clone(), Code::InvalidArgument),
         (CALL_DETECT, ("x", "y"), framed(&detection(&[])), Code::InvalidArgument),
-        (CALL_DETECT_VIDEO, ("x", "y"), good.clone(), Code::Unimplemented),
+        (CALL_DETECT_VIDEO, ("x", "y"), good.slice(..0), Code::InvalidArgument),
         (unknown, ("x", "y"), good.clone(), Code::Unimplemented),
     ] {
         let answer = call_as_demo(&gateway, path, &[header, ("reference-number", "job 17")], body).await;
@@ -66,7 +66,7 @@ async fn errors_over_rest_have_them_and_no_other_family_has() {
         (DETECT, "Bearer x", &body[..], 401),
         (DETECT, &known, "{", 400),
         (DETECT, &known, "{}", 400),
-        (DETECT_VIDEO, &known, "", 501),
+        (DETECT_VIDEO, &known, "{}", 400),
         ("/api/v1/unknown", &known, "", 404),
         (DETECT, &known, &body, 200),
     ] {

@@ -7,6 +7,7 @@ mod health;
 mod permissions;
 mod rest;
 mod tokens;
+mod video;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -109,7 +110,7 @@ fn verification(images: &[&'static str]) -> PhotoVerifyRequest {
 /// The same request as JSON.
 fn json_of(images: &[&str]) -> Value {
     let image = |content: &&str| json!({"image": STANDARD.encode_to_string(content)});
-    json!({"liveImages": images.iter().map(image).collect::<Vec<_>>(), "photo": "cGhvdG8="})
+    json!({"liveImages": images.iter().map(image).collect::<Vec<_>>(), "photo": "cGhvdG8=", "video": "dmlkZW8="})
 }
 
 /// POSTs JSON as the demo account.

@@ -9,7 +9,7 @@ use faceline_shared::job::{JobFailure, Subject};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{DETECT, DETECT_VIDEO, VERIFY, authorization, counted, finding, json_of, post, refused, reject};
+use super::{DETECT, VERIFY, authorization, counted, finding, json_of, post, refused, reject};
 use crate::client::{exchange, request, send};
 use crate::gateway::Gateway;
 use crate::workers::Workers;
@@ -156,8 +156,6 @@ async fn what_cannot_be_used_is_told() {
         let answer = send(gateway.address, &line, &[], b"").await;
         assert_eq!((refused(&answer).0, refused(&answer).1), (status, code));
     }
-    let answer = post(&gateway, DETECT_VIDEO, &json!({"video": "AAAA"})).await;
-    assert_eq!((refused(&answer).0, refused(&answer).1), (501, 12));
     assert!(gateway.workers.jobs.lock().unwrap().is_empty());
     counted(&gateway, "faceline_gateway_inflight_bytes 0");
 }

@@ -20,7 +20,7 @@ use super::error::ObjectError;
 use super::key::checked_key;
 use super::store::{ObjectStore, ObjectUpload};
 use super::stream::ObjectStream;
-use crate::settings::ObjectSettings;
+use crate::settings::{ObjectEncryption, ObjectSettings};
 
 /// Time limit of one request, whatever the size of its object.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(8);
@@ -77,6 +77,7 @@ impl S3Objects {
             max_retries: 3,
             retry_timeout: REQUEST_TIMEOUT,
         };
+        let builder = encrypted(builder, settings);
         let bucket = builder.with_bucket_name(bucket).with_client_options(options).with_retry(retry).build();
         // The library's own message may contain a value of the settings.
         let bucket = bucket.map_err(|_| unusable("endpoint, region or keys are not of the form"))?;
@@ -94,6 +95,24 @@ impl S3Objects {
             location.prefix_match(&self.folder)?.map(|part| part.as_ref().to_owned()).collect();
         Some(parts.join("/"))
     }
+}
+
+/// Asks for the server-side encryption of the settings.
+fn encrypted(builder: AmazonS3Builder, settings: &ObjectSettings) -> AmazonS3Builder {
+    let kind = match settings.encryption {
+        None | Some(ObjectEncryption::BucketDefault) => return builder,
+        Some(ObjectEncryption::Aes256) => "AES256",
+        Some(ObjectEncryption::Kms) => "aws:kms",
+    };
+    // The library exports these keys by their names only.
+    let options =
+        [("aws_server_side_encryption", Some(kind)), ("aws_sse_kms_key_id", settings.kms_key_id.as_deref())];
+    options.into_iter().fold(builder, |builder, (name, value)| {
+        match (name.parse::<AmazonS3ConfigKey>(), value) {
+            (Ok(key), Some(value)) => builder.with_config(key, value),
+            _ => builder,
+        }
+    })
 }
 
 #[async_trait]

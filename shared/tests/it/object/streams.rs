@@ -297,6 +297,7 @@ async fn upload_until_killed() {
         endpoint: given(endpoint).map(Into::into),
         access_key_id: given(id).map(Into::into),
         secret_access_key: given(secret).map(Into::into),
+        ..ObjectSettings::default()
     };
     let store = super::bucket(&settings);
     let mut upload = store.upload("a/b/1").await.unwrap();

@@ -185,7 +185,7 @@ async fn a_client_in_python_is_answered_as_the_text_says() {
         "INVALID_ARGUMENT",
         "INVALID_ARGUMENT",
         "INVALID_ARGUMENT",
-        "UNIMPLEMENTED",
+        "INVALID_ARGUMENT",
         "UNAUTHENTICATED",
         "UNAUTHENTICATED",
         "DEADLINE_EXCEEDED",

@@ -8,11 +8,10 @@ use http::StatusCode;
 use prost::Message;
 use tokio::time::{Instant, timeout_at};
 
-use super::rest::refuse_video;
 use crate::fault::Fault;
 use crate::http::family::Family;
 use crate::http::grpc::headers::{accepts_gzip, is_compressed};
-use crate::http::grpc::message;
+use crate::http::grpc::message::{self, RequestMessage};
 use crate::http::grpc::reply::reply;
 use crate::http::grpc::timeout::deadline;
 use crate::http::intake::content_type::is_grpc;
@@ -22,6 +21,7 @@ use crate::http::routes::route::Route;
 use crate::http::{GatewayState, answer, operations};
 use crate::proto::v1::{
     LivenessDetectionRequest, LivenessDetectionResponse, PhotoVerifyRequest, PhotoVerifyResponse,
+    VideoLivenessDetectionRequest,
 };
 use crate::request::RequestContext;
 
@@ -48,11 +48,14 @@ async fn verify_photo(State(state): State<Arc<GatewayState>>, request: Request) 
 }
 
 async fn detect_video_liveness(State(state): State<Arc<GatewayState>>, request: Request) -> Response {
-    answer::refused(&refuse_video(&state, request).await, Family::Grpc)
+    let answered = unary(&state, request, async |message: VideoLivenessDetectionRequest, context| {
+        state.bws.detect_video_liveness(message.video, context).await.map(LivenessDetectionResponse::from)
+    });
+    Box::pin(answered).await
 }
 
 /// Answers a call with one message each way.
-async fn unary<Q: Message + Default, A: Message>(
+async fn unary<Q: RequestMessage, A: Message>(
     state: &GatewayState,
     request: Request,
     service: impl AsyncFnOnce(Q, &RequestContext) -> Result<A, Fault>,

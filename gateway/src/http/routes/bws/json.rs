@@ -29,6 +29,19 @@ pub(super) struct VerificationBody {
     disable_liveness_detection: Option<bool>,
 }
 
+/// `POST /api/v1/videolivenessdetection`.
+#[derive(Deserialize)]
+pub(super) struct VideoDetectionBody {
+    video: Option<Base64>,
+}
+
+impl VideoDetectionBody {
+    /// The video's file; empty if there is none.
+    pub(super) fn video(self) -> Bytes {
+        self.video.unwrap_or_default().0
+    }
+}
+
 #[derive(Deserialize)]
 struct ImageBody {
     image: Option<Base64>,
@@ -48,7 +61,7 @@ pub(super) async fn read<T: DeserializeOwned + Send + 'static>(body: Bytes) -> R
     })?;
     read.map_err(|error| {
         let place = json::place(&error);
-        Fault::Invalid(format!("The body cannot be read: {place}. Images are plain base64."))
+        Fault::Invalid(format!("The body cannot be read: {place}. Files are plain base64."))
     })
 }
 

@@ -7,10 +7,10 @@ use axum::response::Response;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::json::{self, DetectionBody, VerificationBody};
+use super::json::{self, DetectionBody, VerificationBody, VideoDetectionBody};
 use crate::fault::Fault;
 use crate::http::family::Family;
-use crate::http::intake::receive::{Received, receive_whole, receive_without_body};
+use crate::http::intake::receive::{Received, receive_whole};
 use crate::http::routes::route::Route;
 use crate::http::{GatewayState, answer, operations};
 use crate::request::RequestContext;
@@ -38,15 +38,10 @@ async fn verify_photo(State(state): State<Arc<GatewayState>>, request: Request) 
 }
 
 async fn detect_video_liveness(State(state): State<Arc<GatewayState>>, request: Request) -> Response {
-    answer::refused(&refuse_video(&state, request).await, Family::Bws)
-}
-
-/// Why a video is not judged: the caller may not ask, or this version of the service does not support videos.
-pub(super) async fn refuse_video(state: &GatewayState, request: Request) -> Fault {
-    match receive_without_body(state, request).await {
-        Ok(_) => Fault::NotImplemented("Videos are not supported by this version of the service.".into()),
-        Err(fault) => fault,
-    }
+    json_to_json(&state, request, async |body: VideoDetectionBody, context| {
+        state.bws.detect_video_liveness(body.video(), context).await
+    })
+    .await
 }
 
 /// Answers a request whose body and answer are JSON.

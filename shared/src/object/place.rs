@@ -1,0 +1,89 @@
+//! Where others find the objects of a store.
+
+use std::path::Path;
+
+use crate::settings::{ObjectSettings, ObjectsUrl};
+
+/// The region where nothing says another one, as in the clients of AWS.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// Stands for the region of a folder.
+const NO_REGION: &str = "local";
+
+/// Where a store keeps its objects.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ObjectPlace {
+    /// Region of the bucket; `local` for a folder.
+    pub region: String,
+    /// Name of the bucket, or of the folder.
+    pub bucket: String,
+    /// Folder in the bucket; may be empty.
+    pub folder: String,
+}
+
+impl ObjectPlace {
+    /// The place of the store that [`open`](super::open()) opens with the same arguments.
+    #[must_use]
+    pub fn new(settings: &ObjectSettings, data_dir: &Path) -> Self {
+        let of_folder = |path: &Path| Self {
+            region: NO_REGION.into(),
+            bucket: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            folder: String::new(),
+        };
+        match &settings.url {
+            None => of_folder(&data_dir.join("objects")),
+            Some(ObjectsUrl::Folder(path)) => of_folder(path),
+            Some(ObjectsUrl::S3(url)) => {
+                let address = url.trim_start_matches("s3://");
+                let (bucket, folder) = address.split_once('/').unwrap_or((address, ""));
+                Self {
+                    region: region(settings),
+                    bucket: bucket.into(),
+                    folder: folder.trim_matches('/').into(),
+                }
+            }
+        }
+    }
+
+    /// The key in the bucket of the store's object under `key`.
+    #[must_use]
+    pub fn key(&self, key: &str) -> String {
+        if self.folder.is_empty() { key.into() } else { format!("{}/{key}", self.folder) }
+    }
+}
+
+/// The region that requests go to. The environment counts only where the access keys are its own.
+fn region(settings: &ObjectSettings) -> String {
+    let of_environment = || {
+        let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+        let mut names = names.into_iter().filter(|_| settings.access_key_id.is_none());
+        names.find_map(|name| std::env::var(name).ok())
+    };
+    settings.region.clone().or_else(of_environment).unwrap_or_else(|| DEFAULT_REGION.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_of_the_bucket() {
+        let place = |url: &str, region: Option<&str>| {
+            let settings = ObjectSettings {
+                url: Some(url.parse().unwrap()),
+                region: region.map(Into::into),
+                access_key_id: Some("id".into()),
+                ..ObjectSettings::default()
+            };
+            ObjectPlace::new(&settings, Path::new("/srv"))
+        };
+        let below = place("s3://bucket/a/b/", Some("eu-central-1"));
+        assert_eq!((below.region.as_str(), below.bucket.as_str()), ("eu-central-1", "bucket"));
+        assert_eq!(below.key("c/d.jpg"), "a/b/c/d.jpg");
+        let top = place("s3://bucket", None);
+        assert_eq!((top.region.as_str(), top.key("c/d.jpg").as_str()), ("us-east-1", "c/d.jpg"));
+        let folder = place("file:///srv/exports", None);
+        assert_eq!((folder.region.as_str(), folder.bucket.as_str()), ("local", "exports"));
+        assert_eq!(folder.key("c/d.jpg"), "c/d.jpg");
+    }
+}
