@@ -10,6 +10,7 @@ use faceline_models::manifest::{Output, Role};
 use faceline_models::{Repository, RepositoryError};
 use faceline_shared::admin::{Condition, Standing};
 use faceline_shared::key_agreement::{KeyAgreement, Role as BrokerEnd};
+use faceline_shared::object::ObjectError;
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::Settings;
 use faceline_shared::shutdown::CancellationToken;
@@ -21,6 +22,7 @@ use crate::jobs::{Availability, Consumer, Engine, EngineThreads, Handler as _, W
 use crate::matching::{Comparator, FaceWorker};
 use crate::picture::PictureLimits;
 use crate::pipeline::{Models, ModelsError, Pipeline, PipelineSettings};
+use crate::replay::exports::Exporter;
 use crate::replay::{VideoServices, VideoWorker};
 use crate::video::Decoder;
 
@@ -61,6 +63,9 @@ pub enum WorkerError {
         /// Algorithm and version in the settings.
         configured: String,
     },
+    /// The settings of the store for exports cannot be used.
+    #[error("exports: {0}")]
+    Exports(#[from] ObjectError),
     /// The system cannot start the inference threads.
     #[error("inference threads cannot be started: {0}")]
     Threads(#[from] std::io::Error),
@@ -131,7 +136,7 @@ async fn start_videos(services: &SharedServices) -> Result<Option<Engine>, Worke
     let shared = VideoServices {
         objects: Arc::clone(&services.objects),
         decoder: decoder.clone(),
-        level: services.settings.liveness.security_level,
+        exporter: Arc::new(Exporter::open(&services.settings)?),
         runtime: Handle::current(),
     };
     let config = services.settings.clone();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
 
+use super::JobClass;
 use super::in_flight::{InFlight, InFlightBounds};
 use crate::fault::Fault;
 
@@ -39,11 +40,11 @@ impl UploadRoom {
     /// [`Fault::Busy`] if all places, or those of the client, are taken.
     pub fn enter(self: &Arc<Self>, client: &Arc<str>) -> Result<UploadPlace, Fault> {
         let mut uploads = self.lock();
-        uploads.check_request(Instant::now(), client, 0, &self.bounds).map_err(|cause| {
+        uploads.check_request(Instant::now(), client, JobClass::Video, 0, &self.bounds).map_err(|cause| {
             let seconds = rand::rng().random_range(RETRY_AFTER_SECONDS);
             Fault::busy(cause, Duration::from_secs(seconds))
         })?;
-        uploads.add_request(client, 0);
+        uploads.add_request(client, JobClass::Video, 0);
         Ok(UploadPlace { room: Arc::clone(self), client: Arc::clone(client) })
     }
 
@@ -60,7 +61,7 @@ impl UploadRoom {
 
 impl Drop for UploadPlace {
     fn drop(&mut self) {
-        self.room.lock().remove_request(&self.client, 0);
+        self.room.lock().remove_request(&self.client, JobClass::Video, 0);
     }
 }
 

@@ -13,7 +13,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use uuid::Uuid;
 
 use super::session_health::MAX_FAILURES_IN_A_ROW;
-use super::{Engine, Handler as _, JobTimes, TaskFault, TaskRun, TaskRunner, Unavailable};
+use super::{Engine, Handler as _, JobTimes, TaskFault, TaskRun, TaskRunner};
 use crate::inference::InferenceError;
 use crate::pipeline::CodingFault;
 

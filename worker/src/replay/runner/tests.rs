@@ -6,14 +6,14 @@ use faceline_shared::job::replay::{EncryptedMedia, VideoExamination};
 use faceline_shared::object;
 use faceline_shared::replay::LivenessType;
 use faceline_shared::replay::media::{MediaSealer, MediaSecret};
-use faceline_shared::settings::ObjectSettings;
+use faceline_shared::settings::{ObjectSettings, Settings};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::video_worker::*;
-use super::*;
 use crate::jobs::{TaskFault, TaskRunner as _};
 use crate::matching::Comparator;
+use crate::replay::exports::Exporter;
 use crate::pipeline::tests::own_pipeline;
 use crate::video::{DecodeLimits, Decoder};
 use bytes::Bytes;
@@ -34,12 +34,13 @@ impl Site {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
+        let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
         let objects = object::open(&ObjectSettings::default(), folder.path()).unwrap();
         let line = Calibration::parse("name = \"line\"\nknots = [[-1.0, 0.0], [1.0, -20.0]]").unwrap();
         let services = VideoServices {
             objects: objects.clone(),
             decoder: Decoder::unconfined(DecodeLimits::default()),
-            level: SecurityLevel::Medium,
+            exporter: std::sync::Arc::new(Exporter::open(&settings).unwrap()),
             runtime: runtime.handle().clone(),
         };
         let worker = VideoWorker::new(own_pipeline(), Comparator::new(line, "A".into(), 1), services);
@@ -128,7 +129,7 @@ fn a_video_whose_caller_waits_fails_with_the_same_reasons() {
     let mut site = Site::new();
     let mut examine = |video: Vec<u8>| {
         let video = Bytes::from(video);
-        site.worker.run(&Task::ExamineVideo(VideoExamination { video })).result
+        site.worker.run(&Task::ExamineVideo(VideoExamination { video, level: SecurityLevel::Medium })).result
     };
     let Ok(JobResult::VideoExamined(examined)) = examine(clip()) else { panic!("no result") };
     assert_eq!(examined.verdict, Verdict::Failed(FailedReason::NoFace));

@@ -8,14 +8,16 @@ use faceline_shared::job::replay::{Replay, ReplayError, Replayed, Verdict, Video
 use faceline_shared::job::{JobFailure, JobResult, Task};
 use faceline_shared::liveness::SecurityLevel;
 use faceline_shared::object::ObjectStore;
+use faceline_shared::replay::LivenessType;
 use tokio::runtime::Handle;
 
 use super::media::{self, MediaFault};
 use crate::jobs::{JobTimes, TaskFault, TaskRun, TaskRunner};
 use crate::matching::Comparator;
 use crate::pipeline::{CodingFault, Pipeline};
-use crate::replay::{Asked, examine, judge};
-use crate::video::{Clip, DecodeError, Decoder, MemoryFile, SamplingPlan, VideoFault};
+use crate::replay::exports::Exporter;
+use crate::replay::{Asked, Judgement, examine, judge, judge_still};
+use crate::video::{Clip, Container, DecodeError, Decoder, MemoryFile, SamplingPlan, VideoFault};
 
 /// What the threads for videos share.
 #[derive(Clone)]
@@ -24,9 +26,9 @@ pub(crate) struct VideoServices {
     pub(crate) objects: Arc<dyn ObjectStore>,
     /// The decoder.
     pub(crate) decoder: Decoder,
-    /// How certain videos of BWS must be.
-    pub(crate) level: SecurityLevel,
-    /// The runtime on which the object store works.
+    /// Exports media for the service provider.
+    pub(crate) exporter: Arc<Exporter>,
+    /// The runtime on which the object stores work.
     pub(crate) runtime: Handle,
 }
 
@@ -49,7 +51,7 @@ impl TaskRunner for VideoWorker {
                 self.replay(replay).map(|replayed| JobResult::Replayed(Box::new(replayed)))
             }
             Task::ExamineVideo(asked) => {
-                self.examine(&asked.video).map(|examined| JobResult::VideoExamined(Box::new(examined)))
+                self.examine(&asked.video, asked.level).map(|examined| JobResult::VideoExamined(Box::new(examined)))
             }
             _ => Err(JobFailure::Unsupported.into()),
         };
@@ -83,27 +85,57 @@ impl VideoWorker {
             Err(MediaFault::Replay(error)) => return Ok(without_judgement(error)),
             Err(fault @ MediaFault::Unavailable(_)) => return Err(TaskFault::Unavailable(fault.to_string())),
         };
+        if replay.liveness == LivenessType::Passive && is_picture(&video)? {
+            return self.replay_still(replay, &video);
+        }
         let clip = match self.decode(&video) {
             Ok(clip) => clip,
             Err(DecodeError::Video(fault)) => return Ok(without_judgement(replay_error(&fault))),
-            Err(error @ DecodeError::Unavailable(_)) => {
-                return Err(TaskFault::Unavailable(error.to_string()));
-            }
+            Err(error @ DecodeError::Unavailable(_)) => return Err(TaskFault::Unavailable(error.to_string())),
         };
         let asked = Asked::from(replay);
         let judgement = judge(&mut self.pipeline, &self.comparator, &clip, &asked).map_err(task_fault)?;
-        tracing::info!(verdict = ?judgement.verdict, scores = ?judgement.scores, "a video is judged");
+        self.finish(replay, judgement, Some((&video, clip.container)))
+    }
+
+    /// Judges an uploaded still.
+    fn replay_still(&mut self, replay: &Replay, file: &MemoryFile) -> Result<Replayed, TaskFault> {
+        let file = file.bytes().map_err(no_memory)?;
+        match judge_still(&mut self.pipeline, &self.comparator, &file, replay.level) {
+            Ok(judgement) => self.finish(replay, judgement, None),
+            Err(CodingFault::Picture(fault)) => {
+                tracing::info!(%fault, "a still is not decoded");
+                Ok(without_judgement(ReplayError::Malformed))
+            }
+            Err(fault) => Err(task_fault(fault)),
+        }
+    }
+
+    /// Exports what the replay asks for. If that fails, the job goes back to its queue: the answer must name the files.
+    fn finish(
+        &self,
+        replay: &Replay,
+        judgement: Judgement,
+        video: Option<(&MemoryFile, Container)>,
+    ) -> Result<Replayed, TaskFault> {
+        let Judgement { verdict, best_image, scores } = judgement;
+        tracing::info!(?verdict, ?scores, "a video is judged");
+        let jpeg = best_image.as_ref().map(|image| &image.jpeg);
+        let VideoServices { exporter, runtime, .. } = &self.services;
+        let exported = exporter
+            .export_blocking(runtime, replay, jpeg, video)
+            .map_err(|error| TaskFault::Unavailable(error.to_string()))?;
         Ok(Replayed {
-            verdict: judgement.verdict,
-            best_image: judgement.best_image,
-            image_storage: None,
-            video_storage: None,
+            verdict,
+            best_image,
+            image_storage: exported.image,
+            video_storage: exported.video,
         })
     }
 
     /// Judges a video whose caller waits.
-    fn examine(&mut self, video: &[u8]) -> Result<VideoExamined, TaskFault> {
-        let video = MemoryFile::of(video).map_err(|error| TaskFault::Unavailable(error.to_string()))?;
+    fn examine(&mut self, video: &[u8], level: SecurityLevel) -> Result<VideoExamined, TaskFault> {
+        let video = MemoryFile::of(video).map_err(no_memory)?;
         let clip = match self.decode(&video) {
             Ok(clip) => clip,
             Err(DecodeError::Video(fault)) => return Err(JobFailure::BadVideo(replay_error(&fault)).into()),
@@ -111,7 +143,7 @@ impl VideoWorker {
                 return Err(TaskFault::Unavailable(error.to_string()));
             }
         };
-        examine(&mut self.pipeline, &clip, self.services.level).map_err(task_fault)
+        examine(&mut self.pipeline, &clip, level).map_err(task_fault)
     }
 
     fn decode(&mut self, video: &MemoryFile) -> Result<Clip, DecodeError> {
@@ -123,6 +155,13 @@ impl VideoWorker {
         }
         clip
     }
+}
+
+/// Whether the file begins as a JPEG or PNG does.
+fn is_picture(file: &MemoryFile) -> Result<bool, TaskFault> {
+    let mut magic = [0; 4];
+    file.read_at(0, &mut magic).map_err(no_memory)?;
+    Ok(magic.starts_with(b"\xff\xd8\xff") || magic == *b"\x89PNG")
 }
 
 /// The result for a video that cannot be judged.
@@ -140,6 +179,10 @@ fn replay_error(fault: &VideoFault) -> ReplayError {
         VideoFault::TooManyFrames { .. } | VideoFault::TooLong { .. } => ReplayError::TooLong,
         VideoFault::TooSlow | VideoFault::TooMuchMemory => ReplayError::TooExpensive,
     }
+}
+
+fn no_memory(error: std::io::Error) -> TaskFault {
+    TaskFault::Unavailable(format!("no memory for a video: {error}"))
 }
 
 fn task_fault(fault: CodingFault) -> TaskFault {
