@@ -178,12 +178,15 @@ impl RateWindow {
     ) -> Result<Option<Bytes>, Fault> {
         let chunk = self.wait(next).await?;
         self.received += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        self.check()?;
         Ok(chunk)
     }
 
     /// Waits for the headers of the next part, which count nothing.
     async fn watch_part<T>(&mut self, next: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-        self.wait(next).await
+        let headers = self.wait(next).await?;
+        self.check()?;
+        Ok(headers)
     }
 
     async fn wait<T>(&mut self, next: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
@@ -192,16 +195,23 @@ impl RateWindow {
             let started = Instant::now();
             let waited = timeout(RATE_WINDOW.saturating_sub(self.waited), &mut next).await;
             self.waited += started.elapsed();
-            if self.waited >= RATE_WINDOW {
-                if self.received < self.min_bytes {
-                    return Err(Fault::SlowBody);
-                }
-                (self.waited, self.received) = (Duration::ZERO, 0);
-            }
-            if let Ok(done) = waited {
-                return done;
+            match waited {
+                Ok(done) => return done,
+                Err(_) => self.check()?,
             }
         }
+    }
+
+    /// At the end of a window: checks its rate, and begins the next one.
+    fn check(&mut self) -> Result<(), Fault> {
+        if self.waited < RATE_WINDOW {
+            return Ok(());
+        }
+        if self.received < self.min_bytes {
+            return Err(Fault::SlowBody);
+        }
+        (self.waited, self.received) = (Duration::ZERO, 0);
+        Ok(())
     }
 }
 
