@@ -50,7 +50,9 @@ mod tests {
         let of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256_hex(b"abc"), of_abc);
         let mut pieces = Sha256::default();
-        [b"a", b"b", b"c"].map(|piece| pieces.update(piece));
+        for piece in [b"a", b"b", b"c"] {
+            pieces.update(piece);
+        }
         assert_eq!(pieces.finish_hex(), of_abc);
     }
 }

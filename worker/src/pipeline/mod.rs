@@ -24,11 +24,11 @@ mod times;
 pub use self::coding::{AgedFace, Coded, CodedFace, CodingOptions};
 pub use self::face_pipeline::Pipeline;
 pub use self::fault::CodingFault;
-#[cfg(test)]
-pub(crate) use self::geometry::HEAD;
 pub use self::geometry::Rotation;
-pub(crate) use self::geometry::{Frame, FramedPicture, HeadPose, LANDMARK_COUNT, Landmarks, Rect};
-pub(crate) use self::liveness::{Calibration, FacePatch, Grey, HeadTurn, SHEET, SheetMatch};
+pub(crate) use self::geometry::{Frame, FramedPicture, HeadPose, LANDMARK_COUNT, Landmarks};
+#[cfg(test)]
+pub(crate) use self::geometry::{HEAD, Rect};
+pub(crate) use self::liveness::{Calibration, FacePatch, Grey, HeadTurn, SheetMatch};
 pub use self::liveness::{Examined, ExaminedPicture, ExaminingFault};
 #[cfg(test)]
 pub(crate) use self::liveness::{RELIEF, attack};
@@ -39,6 +39,6 @@ pub use self::models::{Models, ModelsError};
 pub use self::quality::Measures;
 pub(crate) use self::quality::quality;
 pub use self::search::search_eighths;
-pub(crate) use self::search::{Candidate, Embedded, Followed};
+pub(crate) use self::search::{Candidate, Embedded};
 pub use self::settings::PipelineSettings;
 pub use self::times::StageTimes;

@@ -42,10 +42,7 @@ pub(crate) fn own_pipeline() -> Pipeline {
 /// One pipeline for all tests: loading it takes longer than they do.
 pub(crate) fn pipeline() -> MutexGuard<'static, Pipeline> {
     static PIPELINE: OnceLock<Mutex<Pipeline>> = OnceLock::new();
-    PIPELINE
-        .get_or_init(|| Mutex::new(own_pipeline()))
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
+    PIPELINE.get_or_init(|| Mutex::new(own_pipeline())).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn code(picture: &[u8], options: CodingOptions) -> Result<Coded, CodingFault> {

@@ -20,7 +20,7 @@ const PIECE_BYTES: usize = 1 << 20;
 
 /// Why media could not be exported. The job has to be tried again: the answer to the service provider names the files.
 #[derive(Debug, thiserror::Error)]
-pub enum ExportError {
+pub(crate) enum ExportError {
     /// The store does not take it.
     #[error("media cannot be exported: {0}")]
     Store(#[from] ObjectError),
@@ -31,15 +31,15 @@ pub enum ExportError {
 
 /// The media that were exported.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Exported {
+pub(crate) struct Exported {
     /// The best image.
-    pub image: Option<ExportedMedia>,
+    pub(crate) image: Option<ExportedMedia>,
     /// The video.
-    pub video: Option<ExportedMedia>,
+    pub(crate) video: Option<ExportedMedia>,
 }
 
 /// Exports media.
-pub struct Exporter {
+pub(crate) struct Exporter {
     store: Arc<dyn ObjectStore>,
     place: ObjectPlace,
 }
@@ -49,25 +49,17 @@ impl Exporter {
     ///
     /// # Errors
     /// [`ObjectError::Url`].
-    pub fn open(settings: &Settings) -> Result<Self, ObjectError> {
+    pub(crate) fn open(settings: &Settings) -> Result<Self, ObjectError> {
         let data_dir: &Path = &settings.data_dir;
         let store = settings.exports.store(data_dir);
         Ok(Self { store: object::open(&store, data_dir)?, place: ObjectPlace::new(&store, data_dir) })
-    }
-
-    /// Checks that the store answers.
-    ///
-    /// # Errors
-    /// [`ObjectError::Unreachable`].
-    pub async fn check(&self) -> Result<(), ObjectError> {
-        self.store.check().await
     }
 
     /// Exports what `replay` asks for: the best image, if there is one, and the video, unless the replay is a still picture.
     ///
     /// # Errors
     /// [`ExportError`]; some of it may be exported then.
-    pub async fn export(
+    pub(crate) async fn export(
         &self,
         replay: &Replay,
         best_image: Option<&Bytes>,
@@ -91,7 +83,7 @@ impl Exporter {
     ///
     /// # Panics
     /// This thread belongs to `runtime`.
-    pub fn export_blocking(
+    pub(crate) fn export_blocking(
         &self,
         runtime: &Handle,
         replay: &Replay,
@@ -229,11 +221,9 @@ mod tests {
         settings.exports.store = server.settings();
         settings.exports.store.region = Some("eu-central-1".into());
         let exporter = Exporter::open(&settings).unwrap();
-        exporter.check().await.unwrap_err();
         let (replay, video, jpeg) = (replay(true, true), video(), Bytes::from_static(b"a JPEG"));
         let file = MemoryFile::of(&video).unwrap();
         let exported = exporter.export(&replay, Some(&jpeg), Some((&file, Container::Mp4))).await.unwrap();
-        exporter.check().await.unwrap();
         for (exported, extension, bytes) in
             [(exported.image, "jpg", &jpeg[..]), (exported.video, "mp4", &video[..])]
         {

@@ -31,5 +31,4 @@ mod verdict;
 
 pub(crate) use self::runner::{VideoServices, VideoWorker};
 pub(crate) use self::still::judge_still;
-pub(crate) use self::track::{Track, TrackedFace, TrackedFrame};
-pub(crate) use self::verdict::{Asked, Judgement, Scores, examine, judge};
+pub(crate) use self::verdict::{Asked, Judgement, examine, judge};

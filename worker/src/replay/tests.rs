@@ -236,9 +236,7 @@ fn living_people_pass_and_prints_and_replays_do_not() {
                 living += 1;
                 accepted += usize::from(verdict == Verdict::Success);
             }
-            "print" | "replay" if !matches!(verdict, Verdict::Spoof(_)) => {
-                missed.push(name)
-            }
+            "print" | "replay" if !matches!(verdict, Verdict::Spoof(_)) => missed.push(name),
             "no face" => assert_eq!(verdict, Verdict::Failed(FailedReason::NoFace)),
             _ => {}
         }

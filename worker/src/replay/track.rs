@@ -17,8 +17,6 @@ pub(crate) struct TrackedFrame {
     pub(crate) number: usize,
     /// Seconds from the clip's first frame.
     pub(crate) time: f32,
-    /// Number of faces that count.
-    pub(crate) faces: usize,
     /// The face that is followed: the largest one where it was first found. `None` where no face counts.
     pub(crate) face: Option<TrackedFace>,
 }

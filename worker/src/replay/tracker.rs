@@ -127,8 +127,7 @@ impl Tracker<'_> {
         key: Option<usize>,
     ) -> Result<(), CodingFault> {
         let Faces { face, others } = self.search(picture, key.is_some())?;
-        let faces = usize::from(face.is_some()) + others.len();
-        let mut tracked = TrackedFrame { number: frame.number as usize, time, faces, face: None };
+        let mut tracked = TrackedFrame { number: frame.number as usize, time, face: None };
         let mut embedded = None;
         if let Some((candidate, found)) = face {
             let finder = self.pipeline.searcher.finder();

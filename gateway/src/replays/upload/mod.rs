@@ -15,7 +15,6 @@ mod shared;
 use std::sync::Arc;
 use std::time::Duration;
 
-use faceline_gateway_store::sessions::SessionName;
 use faceline_shared::job::JobId;
 
 use self::claim::Claimed;

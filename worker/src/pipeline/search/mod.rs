@@ -13,7 +13,6 @@ mod thorough;
 pub(crate) use self::candidate::Candidate;
 pub(crate) use self::choice::Choice;
 pub(crate) use self::finder::Finder;
-pub(crate) use self::following::Followed;
 pub(crate) use self::found::{Embedded, Searched};
 pub use self::searcher::search_eighths;
 pub(crate) use self::searcher::{Searcher, finer_side};

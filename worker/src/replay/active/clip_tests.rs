@@ -71,7 +71,7 @@ impl Clip {
         let frames = pictures.iter().enumerate().map(|(number, picture)| {
             let face = face(pipeline, picture);
             let time = number as f32 / RATE as f32;
-            TrackedFrame { number, time, faces: usize::from(face.is_some()), face }
+            TrackedFrame { number, time, face }
         });
         let track = Track { frames: frames.collect() };
         Self { pictures, track }

@@ -86,7 +86,6 @@ impl Scene {
         let frame = |(number, pose): (usize, &Option<Pose>)| TrackedFrame {
             number,
             time: number as f32 / RATE,
-            faces: usize::from(pose.is_some()),
             face: pose.map(|pose| face(self.subject, pose, number)),
         };
         Track { frames: self.poses.iter().enumerate().map(frame).collect() }

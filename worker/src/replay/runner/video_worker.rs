@@ -50,9 +50,9 @@ impl TaskRunner for VideoWorker {
             Task::Replay(replay) => {
                 self.replay(replay).map(|replayed| JobResult::Replayed(Box::new(replayed)))
             }
-            Task::ExamineVideo(asked) => {
-                self.examine(&asked.video, asked.level).map(|examined| JobResult::VideoExamined(Box::new(examined)))
-            }
+            Task::ExamineVideo(asked) => self
+                .examine(&asked.video, asked.level)
+                .map(|examined| JobResult::VideoExamined(Box::new(examined))),
             _ => Err(JobFailure::Unsupported.into()),
         };
         let stages = self.pipeline.take_times();
@@ -91,7 +91,9 @@ impl VideoWorker {
         let clip = match self.decode(&video) {
             Ok(clip) => clip,
             Err(DecodeError::Video(fault)) => return Ok(without_judgement(replay_error(&fault))),
-            Err(error @ DecodeError::Unavailable(_)) => return Err(TaskFault::Unavailable(error.to_string())),
+            Err(error @ DecodeError::Unavailable(_)) => {
+                return Err(TaskFault::Unavailable(error.to_string()));
+            }
         };
         let asked = Asked::from(replay);
         let judgement = judge(&mut self.pipeline, &self.comparator, &clip, &asked).map_err(task_fault)?;
@@ -125,12 +127,7 @@ impl VideoWorker {
         let exported = exporter
             .export_blocking(runtime, replay, jpeg, video)
             .map_err(|error| TaskFault::Unavailable(error.to_string()))?;
-        Ok(Replayed {
-            verdict,
-            best_image,
-            image_storage: exported.image,
-            video_storage: exported.video,
-        })
+        Ok(Replayed { verdict, best_image, image_storage: exported.image, video_storage: exported.video })
     }
 
     /// Judges a video whose caller waits.
