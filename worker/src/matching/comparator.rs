@@ -1,9 +1,11 @@
 //! From two embeddings to a false accept rate.
 
 use faceline_models::calibration::Calibration;
-use faceline_shared::face::Embedding;
+use faceline_shared::face::{CodedFace, Embedding};
 use faceline_shared::job::{JobFailure, Ranking};
 use faceline_shared::score::Far;
+
+use crate::pipeline;
 
 /// Compares faces of one algorithm.
 #[derive(Clone, Debug)]
@@ -23,6 +25,17 @@ impl Comparator {
     /// The vector with the name and version of its algorithm.
     pub(crate) fn embedding(&self, vector: &[f32]) -> Embedding {
         Embedding::new(&self.algorithm, self.template_version, vector)
+    }
+
+    /// A face as callers get it.
+    pub(crate) fn described(&self, face: &pipeline::CodedFace) -> CodedFace {
+        CodedFace {
+            quality: face.quality,
+            eyes: face.eyes,
+            bounding_box: face.bounding_box,
+            face_box: Some(face.face_box),
+            embedding: self.embedding(&face.embedding),
+        }
     }
 
     /// Checks that the template is of this algorithm.

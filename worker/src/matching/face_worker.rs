@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use faceline_shared::digest::sha256_hex;
-use faceline_shared::face::{CodedFace, Embedding, QUALITY_NOBODY};
+use faceline_shared::face::{Embedding, QUALITY_NOBODY};
 use faceline_shared::job::{
     AgedPicture, CodedPicture, Coding, JobFailure, JobResult, Matched, Reference, Subject, Task,
 };
@@ -12,7 +12,7 @@ use faceline_shared::job::{
 use super::comparator::Comparator;
 use super::same_person::compare_examined;
 use crate::jobs::{JobTimes, TaskFault, TaskRun, TaskRunner};
-use crate::pipeline::{self, AgedFace, Coded, CodingFault, CodingOptions, Pipeline};
+use crate::pipeline::{AgedFace, Coded, CodingFault, CodingOptions, Pipeline};
 
 /// A pipeline, and the comparator for its embeddings.
 pub struct FaceWorker {
@@ -130,18 +130,8 @@ impl FaceWorker {
 
     fn describe(&mut self, picture: &Coding<Bytes>, coded: &Coded) -> CodedPicture {
         let digest = self.digest(picture);
-        let face = coded.face.as_ref().map(|face| self.described_face(face));
+        let face = coded.face.as_ref().map(|face| self.comparator.described(face));
         CodedPicture { digest, face }
-    }
-
-    fn described_face(&self, face: &pipeline::CodedFace) -> CodedFace {
-        CodedFace {
-            quality: face.quality,
-            eyes: face.eyes,
-            bounding_box: face.bounding_box,
-            face_box: Some(face.face_box),
-            embedding: self.comparator.embedding(&face.embedding),
-        }
     }
 
     fn digest(&mut self, picture: &Coding<Bytes>) -> String {

@@ -28,7 +28,7 @@ pub use self::fault::CodingFault;
 pub(crate) use self::geometry::HEAD;
 pub use self::geometry::Rotation;
 pub(crate) use self::geometry::{Frame, FramedPicture, HeadPose, LANDMARK_COUNT, Landmarks, Rect};
-pub(crate) use self::liveness::{Calibration, FacePatch, Grey, HeadTurn, SHEET, SheetMatch};
+pub(crate) use self::liveness::{Calibration, FacePatch, Grey, HeadTurn, SheetMatch};
 pub use self::liveness::{Examined, ExaminedPicture, ExaminingFault};
 #[cfg(test)]
 pub(crate) use self::liveness::{RELIEF, attack};

@@ -13,7 +13,7 @@ use crate::pipeline::{Candidate, Frame, Rotation};
 use crate::video::Clip;
 
 /// Quality of the JPEG.
-const JPEG_QUALITY: i32 = 92;
+pub(super) const JPEG_QUALITY: i32 = 92;
 
 /// Eyes count as closed if they are opened by less than this part of the median of the clip. That costs so much quality.
 const CLOSED_EYES: f32 = 0.75;

@@ -5,7 +5,6 @@
 
 use super::track::Track;
 use super::tracker::Tracked;
-use crate::pipeline::{FacePatch, Landmarks};
 use crate::video::Thumbnail;
 
 /// Mean squared difference of two thumbnails at a jump, at least.
@@ -87,16 +86,12 @@ fn changes_face(suspect: Suspect, tracked: &Tracked) -> bool {
     match (patches.get(&(at - 1)), patches.get(&at)) {
         (Some(before), Some(after)) if gap <= MAX_GAP_SECONDS => {
             let (correlation, displacement) = if is_certain { ANY_CHANGE } else { CLEAR_CHANGE };
-            agreement(before, after) < correlation || moved(track, at) > displacement
+            before.correlation(after) < correlation || moved(track, at) > displacement
         }
         // The face appears or disappears together with everything else.
         (Some(_), None) | (None, Some(_)) => is_certain,
         _ => false,
     }
-}
-
-fn agreement(before: &FacePatch, after: &FacePatch) -> f32 {
-    before.correlation(after)
 }
 
 /// Mean displacement of the face's anchors from the frame before to frame `at`, in eye distances.
@@ -106,7 +101,7 @@ fn moved(track: &Track, at: usize) -> f32 {
     let (one, other) = (before.landmarks.anchors(), after.landmarks.anchors());
     let apart = |(p, q): (&[f32; 2], &[f32; 2])| (p[0] - q[0]).hypot(p[1] - q[1]);
     let mean = one.iter().zip(&other).map(apart).sum::<f32>() / one.len() as f32;
-    mean / Landmarks::eye_distance(&before.landmarks).max(f32::MIN_POSITIVE)
+    mean / before.eye_distance().max(f32::MIN_POSITIVE)
 }
 
 /// Mean squared difference.

@@ -22,7 +22,7 @@ const LEAST_SHARE: f32 = 0.05;
 const MAX_STILL_DISPLACEMENT: f32 = 0.012;
 
 /// Of the correlation: living faces reach 0.965 within 2.7 s, prints have a median of 0.97, photos that are moved by software 0.99.
-pub(super) const FLAT: Calibration = Calibration { medium: 0.98, high: 0.973 };
+pub(super) const FLAT: Calibration = Calibration { medium: 0.976, high: 0.97 };
 
 /// The motion of a face over a clip.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,7 +6,7 @@
 //! - `repeats`, `cuts` and `identity`: whether the clip shows one person once, without gaps;
 //! - `evidence` combines these to one score;
 //! - `active`: whether the head followed a challenge, with the parallax of a real head;
-//! - `best_image` and `verdict`: the results.
+//! - `best_image` and `verdict`: the results; `still`: those of a single picture.
 
 pub(crate) mod active;
 mod background;
@@ -18,11 +18,13 @@ mod identity;
 mod presentation;
 mod repeats;
 mod sampling;
+mod still;
 #[cfg(test)]
 mod tests;
 pub(crate) mod track;
 mod tracker;
 mod verdict;
 
+pub(crate) use self::still::judge_still;
 pub(crate) use self::track::{Track, TrackedFace, TrackedFrame};
 pub(crate) use self::verdict::{Asked, Judgement, Scores, examine, judge};

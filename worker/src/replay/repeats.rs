@@ -66,7 +66,11 @@ fn is_frozen(thumbnails: &[Thumbnail], seconds: f32) -> bool {
     if seconds < MAX_FREEZE_SECONDS {
         return false;
     }
-    let is_same: Vec<bool> = thumbnails.windows(2).map(|pair| pair[0].checksum == pair[1].checksum).collect();
+    // A frozen frame that was encoded again is not the same to the last bit, but in its means.
+    let is_same: Vec<bool> = thumbnails
+        .windows(2)
+        .map(|pair| pair[0].checksum == pair[1].checksum || pair[0].luma == pair[1].luma)
+        .collect();
     let (mut start, mut same) = (0, 0);
     for end in 0..is_same.len() {
         same += usize::from(is_same[end]);

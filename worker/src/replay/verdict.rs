@@ -45,6 +45,12 @@ pub(crate) struct Judgement {
     pub(crate) scores: Scores,
 }
 
+impl Judgement {
+    pub(super) fn failed(reason: FailedReason) -> Self {
+        Self { verdict: Verdict::Failed(reason), best_image: None, scores: Scores::default() }
+    }
+}
+
 /// What the verdict was made of, for the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Scores {
@@ -223,7 +229,7 @@ fn failure(key: &KeyFrame) -> Option<FailedReason> {
     }
 }
 
-fn reason_of(check: Check) -> FailedReason {
+pub(super) fn reason_of(check: Check) -> FailedReason {
     match check {
         Check::FaceTooClose => FailedReason::TooClose,
         Check::FaceTooSmall => FailedReason::TooFar,

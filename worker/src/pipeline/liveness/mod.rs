@@ -8,6 +8,6 @@ mod findings;
 mod motion;
 
 pub use self::examined::{Examined, ExaminedPicture, ExaminingFault};
-pub(crate) use self::motion::{Calibration, FacePatch, Grey, HeadTurn, SHEET, SheetMatch};
+pub(crate) use self::motion::{Calibration, FacePatch, Grey, HeadTurn, SheetMatch};
 #[cfg(test)]
 pub(crate) use self::motion::{RELIEF, attack};

@@ -65,7 +65,7 @@ impl Calibration {
 const HEAD_TURN: Calibration = Calibration { medium: 0.095, high: 0.115 };
 
 /// Of the correlation of both faces, after one was mapped onto the other like a bent sheet.
-pub(crate) const SHEET: Calibration = Calibration { medium: 0.955, high: 0.94 };
+const SHEET: Calibration = Calibration { medium: 0.955, high: 0.94 };
 
 /// Of the similarity of both surroundings.
 const SURROUNDINGS: Calibration = Calibration { medium: 0.86, high: 0.92 };
