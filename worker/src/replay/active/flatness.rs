@@ -20,7 +20,9 @@ const SHEET_CORRELATION: f32 = 0.95;
 const MIN_SHEET_SHARE: f32 = 0.5;
 
 /// Frames of the whole clip that are compared with the rest; fewest frames that a clip must have for this.
-const WHOLE: (usize, usize) = (16, 12);
+const WHOLE: (usize, usize) = (60, 12);
+/// One of so many frames may be covered or blurred in a still picture. Of a living person, more show a blink.
+const ODD_FRAME_OF: usize = 30;
 /// Correlation above which a face did not change, in parts of the noise ceiling: nobody blinks or speaks.
 const STILL_CORRELATION: f32 = 0.965;
 
@@ -92,8 +94,7 @@ pub(super) fn is_still(
     }
     let mut found = reference.correlations(&spread(frames, WHOLE.0), evidence)?;
     found.sort_by(f32::total_cmp);
-    // One frame may be covered or blurred.
-    Ok(found[1] >= STILL_CORRELATION * ceiling)
+    Ok(found[found.len() / ODD_FRAME_OF] >= STILL_CORRELATION * ceiling)
 }
 
 /// Smaller over larger scale of the affine map with the least squared error from one face's firm landmarks to the
