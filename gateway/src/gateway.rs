@@ -131,10 +131,8 @@ impl Gateway {
         background.push(tokio::spawn(Arc::clone(&recipients).watch()));
         let replays = Arc::new(Replays::new(
             Arc::clone(&sessions),
-            stores.outbox.clone(),
             Arc::clone(&services.objects),
             recipients,
-            Arc::clone(&signer),
             services.keys.data.clone(),
             settings,
             &services.metrics,

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use faceline_gateway_store::sealed::SealedOutbox;
 use faceline_shared::object::ObjectStore;
 use faceline_shared::seal::KeyRing;
 use faceline_shared::settings::Settings;
@@ -13,18 +12,14 @@ use super::media::media_key;
 use super::recipient_keys::RecipientKeys;
 use super::upload::Uploads;
 use crate::sessions::Sessions;
-use crate::signing::Signer;
 
 /// The replays of an installation.
 pub struct Replays {
     pub(super) sessions: Arc<Sessions>,
-    pub(super) outbox: SealedOutbox,
     /// The store of encrypted media, which is kept as it was received.
     pub(super) media: Arc<dyn ObjectStore>,
     /// The keys for which devices encrypt uploads.
     pub(super) recipients: Arc<RecipientKeys>,
-    /// Signs parameters and statuses.
-    pub(super) signer: Arc<Signer>,
     /// Seals capture tokens.
     pub(super) tokens: KeyRing,
     pub(super) settings: Settings,
@@ -35,20 +30,17 @@ pub struct Replays {
 impl Replays {
     /// Replays of `sessions`. `tokens` seals capture tokens.
     #[must_use]
-    #[expect(clippy::too_many_arguments, reason = "each is there once, and has a type of its own")]
     pub fn new(
         sessions: Arc<Sessions>,
-        outbox: SealedOutbox,
         media: Arc<dyn ObjectStore>,
         recipients: Arc<RecipientKeys>,
-        signer: Arc<Signer>,
         tokens: KeyRing,
         settings: &Settings,
         metrics: &Metrics,
     ) -> Self {
         let uploads = Uploads::new(settings, metrics);
         let (settings, due) = (settings.clone(), Arc::default());
-        Self { sessions, outbox, media, recipients, signer, tokens, settings, uploads, due }
+        Self { sessions, media, recipients, tokens, settings, uploads, due }
     }
 
     /// Key of the object of encrypted media.

@@ -89,10 +89,8 @@ impl Gateway {
         let sessions = Arc::new(sessions.with_client_limits(Arc::clone(&accounts)));
         let replays = Arc::new(Replays::new(
             Arc::clone(&sessions),
-            records.outbox.clone(),
             stores.objects(),
             Arc::new(RecipientKeys::load(&config, &metrics).unwrap()),
-            Arc::clone(&signer),
             stores.ring(),
             &config,
             &metrics,
