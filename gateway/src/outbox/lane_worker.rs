@@ -195,7 +195,7 @@ impl<H: RowHandler> LaneWorker<H> {
         match settled {
             Ok(true) => (),
             Ok(false) => {
-                tracing::debug!(?lane, row = %row.id, "the row was replaced, or another gateway has leased it")
+                tracing::debug!(?lane, row = %row.id, "the row was replaced, or another gateway has leased it");
             }
             Err(error) => {
                 tracing::warn!(%error, ?lane, row = %row.id, "a row of the outbox cannot be settled; it is repeated after its lease");

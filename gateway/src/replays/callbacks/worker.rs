@@ -139,7 +139,7 @@ impl CallbackRows {
         match &sent {
             Ok(()) => tracing::info!(%id, client, %session, host, failures, "callback delivered"),
             Err(error) => {
-                tracing::warn!(%error, %id, client, %session, host, failures, "callback not delivered")
+                tracing::warn!(%error, %id, client, %session, host, failures, "callback not delivered");
             }
         }
         sent
