@@ -8,7 +8,7 @@ use bytes::Bytes;
 use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::SealedBlobs;
 use faceline_shared::broker::RetryingPublisher;
-use faceline_shared::broker::{Deliveries, Delivery, Queue, Settlement, SharedBroker};
+use faceline_shared::broker::{Delivery, Queue, Settlement, SharedBroker};
 use faceline_shared::job::{CarriedPicture, JobEnvelope, JobFailure, JobHead, MessageError, Task};
 use faceline_shared::key_agreement::KeyAgreement;
 use faceline_shared::seal::KeyRing;
@@ -30,6 +30,7 @@ use super::metrics::WorkerMetrics;
 use super::quarantine::{self, Quarantine};
 use super::reply::{Addressee, Replier};
 use super::settle::settle;
+use super::streams::Streams;
 use super::task_runner::JobTimes;
 
 /// Clocks of two machines may differ by this much before a job counts as expired.
@@ -173,14 +174,9 @@ impl Consumer {
         deferred: &Arc<DeferredJobs>,
         tasks: &TaskTracker,
     ) -> ControlFlow<()> {
-        let mut interactive = self.broker.consume(&Queue::Interactive, prefetch).await;
-        let mut quarantine = self.broker.consume(&Queue::Quarantine, 1).await;
-        // While videos cannot be judged, other workers get them. When they can be again, the streams open anew.
-        let mut videos_return = std::pin::pin!(self.lanes.videos_return());
-        let mut replays = match self.lanes.usable_videos() {
-            Some(videos) => Some(self.broker.consume(&Queue::Replay, videos.all_slots).await),
-            None => None,
-        };
+        let mut streams = Streams::open(&self.broker, &self.lanes, prefetch).await;
+        // When videos can be judged again, the streams open anew.
+        let mut videos_return = std::pin::pin!(self.lanes.videos_return(streams.has_videos()));
         let end = loop {
             let (queue, delivery) = tokio::select! {
                 () = period.ending.cancelled() => break ControlFlow::Continue(()),
@@ -190,21 +186,14 @@ impl Consumer {
                     self.note_cancellation(&body);
                     continue;
                 }
-                delivery = interactive.next() => (Queue::Interactive, delivery),
-                delivery = quarantine.next() => (Queue::Quarantine, delivery),
-                delivery = next(&mut replays) => (Queue::Replay, delivery),
+                next = streams.next() => next,
             };
             let Some(delivery) = delivery else { break ControlFlow::Break(()) };
             let deferred = Arc::clone(deferred);
             tasks.spawn(Arc::clone(&self).process(queue, delivery, period.clone(), deferred));
         };
         period.ending.cancel();
-        let close_replays = async {
-            if let Some(mut replays) = replays {
-                replays.close().await;
-            }
-        };
-        tokio::join!(interactive.close(), quarantine.close(), close_replays);
+        streams.close().await;
         period.streams_closed.cancel();
         end
     }
@@ -296,7 +285,11 @@ impl Consumer {
         }
         if deferred.defer(&to.job, &period.ending).await == Deferral::GiveBack {
             self.metrics.deferred.inc();
-            return if period.ending.is_cancelled() { give_back(period).await } else { Settlement::GiveBack };
+            return if period.ending.is_cancelled() {
+                period.give_back().await
+            } else {
+                Settlement::GiveBack
+            };
         }
         tracing::error!(%reason, "no other worker has taken a job that this one does not do; it is answered with an error");
         self.replier.reply(to, &Err(failure), Duration::ZERO).await
@@ -346,7 +339,7 @@ impl Consumer {
         } else {
             self.lanes.slot(lane, period).await.map(|slot| vec![slot])
         };
-        let Some(slots) = slots else { return give_back(period).await };
+        let Some(slots) = slots else { return period.give_back().await };
         if self.is_unwanted(&to) {
             return Settlement::Ack;
         }
@@ -359,13 +352,13 @@ impl Consumer {
                 self.metrics.running.dec();
                 match handled {
                     Some(Ok(handled)) => handled,
-                    None => return give_back(period).await,
+                    None => return period.give_back().await,
                     Some(Err(Unavailable::Services)) => return Settlement::GiveBack,
                     Some(Err(Unavailable::Models)) => {
                         drop(slots);
                         tracing::warn!("no model runs; the job goes back to its queue");
                         period.ending.cancel();
-                        return give_back(period).await;
+                        return period.give_back().await;
                     }
                 }
             }
@@ -402,23 +395,9 @@ impl Consumer {
     }
 }
 
-/// The next delivery of a stream that may not be open.
-async fn next(stream: &mut Option<Box<dyn Deliveries>>) -> Option<Delivery> {
-    match stream {
-        Some(stream) => stream.next().await,
-        None => std::future::pending().await,
-    }
-}
-
 /// The failure of a job whose time is over.
 fn expired(job: &JobHead) -> Option<JobFailure> {
     let age = job.age();
     (age > job.budget().saturating_add(CLOCK_TOLERANCE))
         .then_some(JobFailure::Expired { age_ms: age.as_millis() as u64 })
-}
-
-/// Returns how to settle a job that was not done, once the streams are closed. It would come back to this worker before.
-async fn give_back(period: &ConsumingPeriod) -> Settlement {
-    period.streams_closed.cancelled().await;
-    Settlement::GiveBack
 }

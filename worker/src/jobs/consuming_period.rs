@@ -1,5 +1,6 @@
 //! The period between the opening and the closing of a consumer's streams.
 
+use faceline_shared::broker::Settlement;
 use faceline_shared::shutdown::CancellationToken;
 
 /// A period in which a consumer takes jobs. It ends at the shutdown, or when no model runs: first no job is started any
@@ -22,5 +23,11 @@ impl ConsumingPeriod {
             streams_closed: CancellationToken::new(),
             drain_over: drain_over.clone(),
         }
+    }
+
+    /// Returns how to settle a job that was not done, once the streams are closed. It would come back to this worker before.
+    pub(super) async fn give_back(&self) -> Settlement {
+        self.streams_closed.cancelled().await;
+        Settlement::GiveBack
     }
 }

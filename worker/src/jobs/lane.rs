@@ -60,10 +60,10 @@ impl Lanes {
         self.videos.as_ref().filter(|videos| videos.is_available())
     }
 
-    /// Waits until videos can be judged again; for ever if they can be now, or never.
-    pub(super) async fn videos_return(&self) {
+    /// Waits until videos can be judged, if they are not taken yet; otherwise for ever.
+    pub(super) async fn videos_return(&self, are_taken: bool) {
         match &self.videos {
-            Some(videos) if !videos.is_available() => videos.handler.availability().until(true).await,
+            Some(videos) if !are_taken => videos.handler.availability().until(true).await,
             _ => std::future::pending().await,
         }
     }

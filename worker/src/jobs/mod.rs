@@ -21,6 +21,7 @@ mod quarantine;
 mod reply;
 mod session_health;
 mod settle;
+mod streams;
 mod task_runner;
 #[cfg(test)]
 mod tests;
