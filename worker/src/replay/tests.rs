@@ -103,7 +103,7 @@ fn two_people_in_one_clip_are_an_attack() {
     let verdict = judged(&decoded(&both), &asked(VIDEO, SecurityLevel::Low)).verdict;
     assert_eq!(verdict, Verdict::Spoof(SpoofReason::SecondPerson));
     // The same person somewhere else.
-    let other = from_picture("obama2.jpg", "scale=540:720,hue=s=0.4", "libx264", "mp4");
+    let other = from_picture("obama2.jpg", &format!("{HELD},hue=s=0.4"), "libx264", "mp4");
     let cut = made(&[part("obama.jpg"), other], join, "mp4");
     let verdict = judged(&decoded(&cut), &asked(VIDEO, SecurityLevel::Low)).verdict;
     assert_eq!(verdict, Verdict::Spoof(SpoofReason::Cut));
