@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use governor::clock::{Clock, DefaultClock};
+use governor::clock::{Clock, DefaultClock, Reference as _};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use time::OffsetDateTime;
@@ -20,6 +20,9 @@ use super::quotas::{Counted, Quotas};
 use super::terms::{Quota, Rate, Terms};
 use super::verdict::{Bound, Refusal, Standing, Verdict};
 use faceline_shared::secret_file;
+
+/// Number of limiters up to which none is forgotten.
+const MOST_KEYS: usize = 4096;
 
 type Governor<C> = governor::RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>;
 
@@ -32,15 +35,29 @@ pub struct LocalRates<C: Clock = DefaultClock> {
 }
 
 struct LocalState<C: Clock> {
-    /// One limiter per key; the accounts bound their number.
+    /// One limiter for each key, and for each device that calls.
     keys: HashMap<String, KeyLimiter<C>>,
+    /// Limiters that are in their first state again are forgotten when there are this many.
+    most_keys: usize,
     quotas: Quotas,
 }
 
-/// A key's limiter, and the share that it enforces.
+/// A key's limiter, the share that it enforces, and when it was last used.
 struct KeyLimiter<C: Clock> {
     share: Share,
+    used: C::Instant,
     governor: Governor<C>,
+}
+
+impl<C: Clock> LocalState<C> {
+    /// Forgets limiters that are in their first state again, once there are many. Devices come and go.
+    fn forget_unused(&mut self, now: C::Instant) {
+        if self.keys.len() < self.most_keys {
+            return;
+        }
+        self.keys.retain(|_, known| Duration::from(now.duration_since(known.used)) < known.share.recovery());
+        self.most_keys = MOST_KEYS.max(self.keys.len() * 2);
+    }
 }
 
 /// An equal share of a rate that several processes divide between them.
@@ -55,6 +72,11 @@ impl Share {
     fn interval(self) -> Duration {
         let seconds = Duration::from_secs(self.among.max(1).into());
         (seconds / self.rate.requests_per_second.max(1)).max(Duration::from_nanos(1))
+    }
+
+    /// Time after which an unused limiter is in its first state again.
+    fn recovery(self) -> Duration {
+        self.interval().saturating_mul(self.burst().get())
     }
 
     fn burst(self) -> NonZeroU32 {
@@ -95,7 +117,7 @@ impl Default for LocalRates {
 
 impl<C: Clock + Clone> LocalRates<C> {
     fn with_clock(clock: C) -> Self {
-        let state = LocalState { keys: HashMap::new(), quotas: Quotas::default() };
+        let state = LocalState { keys: HashMap::new(), most_keys: MOST_KEYS, quotas: Quotas::default() };
         Self { clock, state: Mutex::new(state), file: None }
     }
 
@@ -104,8 +126,11 @@ impl<C: Clock + Clone> LocalRates<C> {
         let at = OffsetDateTime::now_utc();
         let share = Share { rate: terms.rate, among };
         let mut state = self.state();
-        let LocalState { keys, quotas } = &mut *state;
+        let now = self.clock.now();
+        state.forget_unused(now);
+        let LocalState { keys, quotas, .. } = &mut *state;
         let known = keys.entry(key.to_owned()).or_insert_with(|| self.limiter(share));
+        known.used = now;
         if known.share != share {
             // The accounts changed, or the number of processes did.
             *known = self.limiter(share);
@@ -174,7 +199,7 @@ impl<C: Clock + Clone> LocalRates<C> {
             .unwrap_or(governor::Quota::per_second(NonZeroU32::MIN))
             .allow_burst(share.burst());
         let governor = governor::RateLimiter::direct_with_clock(quota, self.clock.clone());
-        KeyLimiter { share, governor: governor.with_middleware() }
+        KeyLimiter { share, used: self.clock.now(), governor: governor.with_middleware() }
     }
 
     fn state(&self) -> MutexGuard<'_, LocalState<C>> {
@@ -222,6 +247,21 @@ mod tests {
         clock.advance(Duration::from_millis(500));
         assert_eq!(wait(rates.check_share("a", &TERMS, 1)), None);
         assert!(wait(rates.check_share("a", &TERMS, 1)).is_some());
+    }
+
+    #[test]
+    fn what_is_unused_for_long_is_forgotten_and_what_is_used_up_is_not() {
+        let clock = FakeRelativeClock::default();
+        let rates = LocalRates::with_clock(clock.clone());
+        let mut passed = 0;
+        for device in 0..3 * MOST_KEYS {
+            rates.check_share(&format!("device {device}"), &TERMS, 1);
+            passed += usize::from(rates.check_share("busy", &TERMS, 1).refusal.is_none());
+            clock.advance(Duration::from_millis(1));
+        }
+        // The burst, and two a second.
+        assert_eq!(passed, 3 + 3 * MOST_KEYS / 500);
+        assert!(rates.state().keys.len() <= MOST_KEYS, "{}", rates.state().keys.len());
     }
 
     #[test]
