@@ -33,8 +33,6 @@ use super::settle::settle;
 use super::streams::Streams;
 use super::task_runner::JobTimes;
 
-/// Clocks of two machines may differ by this much before a job counts as expired.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 /// How long ids of cancelled jobs are kept: the longest time that a job may wait.
 const CANCELLED_JOB_TTL: Duration = Duration::from_secs(120);
 /// Giving back what is in progress when the drain is over takes at most this time. Longer than the broker's adapter publishes a
@@ -280,7 +278,7 @@ impl Consumer {
         period: &ConsumingPeriod,
         deferred: &DeferredJobs,
     ) -> Settlement {
-        if let Some(expired) = expired(&to.job) {
+        if let Some(expired) = to.expired() {
             return self.replier.reply(to, &Err(expired), Duration::ZERO).await;
         }
         if deferred.defer(&to.job, &period.ending).await == Deferral::GiveBack {
@@ -322,7 +320,7 @@ impl Consumer {
             return Settlement::Ack;
         }
         self.clock_skew.record(envelope);
-        if let Some(expired) = expired(&head) {
+        if let Some(expired) = to.expired() {
             return self.replier.reply(&to, &Err(expired), Duration::ZERO).await;
         }
 
@@ -393,11 +391,4 @@ impl Consumer {
         }
         false
     }
-}
-
-/// The failure of a job whose time is over.
-fn expired(job: &JobHead) -> Option<JobFailure> {
-    let age = job.age();
-    (age > job.budget().saturating_add(CLOCK_TOLERANCE))
-        .then_some(JobFailure::Expired { age_ms: age.as_millis() as u64 })
 }

@@ -21,6 +21,9 @@ const MAX_LOST_QUEUES: usize = 1_000;
 /// Before a job goes back because the queue of results does not exist, so that it is not done again without a pause.
 const MISSING_QUEUE_PAUSE: Duration = Duration::from_secs(5);
 
+/// Clocks of two machines may differ by this much before a job counts as expired.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+
 /// Where the answer of a job goes, and what it repeats of the job.
 pub(super) struct Addressee<'d> {
     pub(super) job: JobHead,
@@ -35,6 +38,13 @@ impl<'d> Addressee<'d> {
         let reply_to = message.reply_to.as_ref()?;
         let context = JobContext::decode(&message.body).unwrap_or_default().context;
         Some(Self { job, reply_to, context })
+    }
+
+    /// The failure of a job whose time is over.
+    pub(super) fn expired(&self) -> Option<JobFailure> {
+        let age = self.job.age();
+        (age > self.job.budget().saturating_add(CLOCK_TOLERANCE))
+            .then_some(JobFailure::Expired { age_ms: age.as_millis() as u64 })
     }
 }
 
