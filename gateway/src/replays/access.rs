@@ -35,6 +35,6 @@ impl Replays {
             Err(fault) => return Err(fault),
         };
         let is_current = replay.is_some_and(|replay| token.has_digest(&replay.record.capture_token));
-        Ok(is_current.then(|| TokenHolder { client: token.client, key: token.key }))
+        Ok(is_current.then_some(TokenHolder { client: token.client, key: token.key }))
     }
 }
