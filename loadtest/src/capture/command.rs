@@ -38,9 +38,9 @@ pub struct CaptureCommand {
     /// Time at which a challenge was shown, in milliseconds from the first frame; once for each challenge
     #[arg(long)]
     shown_at: Vec<u64>,
-    /// The pictures are mirrored
+    /// The pictures are not mirrored: the person's own left is at their right
     #[arg(long)]
-    mirrored: bool,
+    not_mirrored: bool,
     /// The status contains the best image
     #[arg(long)]
     image: bool,
@@ -71,7 +71,7 @@ impl CaptureCommand {
             Ok(ShownChallenge { challenge: u8::try_from(challenge)?, shown_at })
         };
         let recording = Recording {
-            mirrored: self.mirrored,
+            mirrored: !self.not_mirrored,
             events: self.shown_at.iter().enumerate().map(shown).collect::<anyhow::Result<_>>()?,
             ..Recording::of(read(&self.video)?, &content_type)
         };

@@ -65,7 +65,7 @@ impl Recording {
         Self {
             file: file.into(),
             content_type: content_type.to_owned(),
-            mirrored: false,
+            mirrored: true,
             events: vec![],
             device_info: None,
             sdk_info: None,

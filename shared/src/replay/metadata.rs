@@ -59,8 +59,9 @@ pub struct UploadMetadata {
     pub media_digest: [u8; 32],
     /// Media type of the video or picture before its encryption: `video/…` or `image/…`.
     pub content_type: String,
-    /// Whether the pictures are mirrored, as a front camera's preview is.
-    #[serde(default)]
+    /// Whether the pictures are mirrored, as a front camera's preview is. The clients of the original services upload mirrored ones,
+    /// so this is the default.
+    #[serde(default = "mirrored_by_default")]
     pub mirrored: bool,
     /// The device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,6 +106,10 @@ pub struct ShownChallenge {
     pub challenge: u8,
     /// Time from the first frame, in milliseconds.
     pub shown_at: u64,
+}
+
+fn mirrored_by_default() -> bool {
+    true
 }
 
 impl UploadMetadata {
@@ -291,7 +296,7 @@ mod tests {
         }
         members.insert("later".into(), json!([1]));
         let parsed = UploadMetadata::parse(json.to_string().as_bytes()).unwrap();
-        assert!(!parsed.mirrored && parsed.device_info.is_none() && parsed.events.is_empty());
+        assert!(parsed.mirrored && parsed.device_info.is_none() && parsed.events.is_empty());
         for member in ["id", "seed", "serverRandom", "mediaKey", "noncePrefix", "mediaLength", "mediaDigest"]
         {
             let mut without = json.clone();
