@@ -40,9 +40,11 @@ async fn the_metrics_have_these_names() {
     faceline_client_bound_refusals_total counter
     faceline_client_bound_used_ratio gauge
     faceline_gateway_capacity_jobs_per_second gauge
+    faceline_gateway_capacity_videos_per_second gauge
     faceline_gateway_inflight_bytes gauge
     faceline_gateway_inflight_jobs gauge
     faceline_gateway_limit_jobs gauge
+    faceline_gateway_limit_videos gauge
     faceline_gateway_rate_checks_total counter
     faceline_gateway_rate_gateways gauge
     faceline_gateway_rate_limiter gauge

@@ -18,8 +18,11 @@ use crate::process::{ExclusiveRun, Process};
 use crate::sessions::in_turn;
 
 /// Callbacks reach this machine, and a job that is lost is noticed soon.
-const SETTINGS: [(&str, &str); 3] =
-    [("callbacks.allowed_networks", "127.0.0.0/8"), ("replay.deadline", "60s"), ("inference.sessions", "1")];
+const SETTINGS: [(&str, &str); 3] = [
+    ("callbacks.allowed_networks", r#"["127.0.0.0/8"]"#),
+    ("replay.deadline", "60s"),
+    ("inference.sessions", "1"),
+];
 /// The workers of these tests are slow builds.
 const TIMEOUT: Duration = Duration::from_mins(4);
 

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use super::device::{Device, Row, record};
-use super::{due_rows, gateway, refused};
+use super::{gateway, jobs, refused};
 use crate::client::{Answer, delete, read_one};
 use crate::gateway::{Gateway, SESSIONS};
 use crate::workers::Workers;
@@ -65,8 +65,7 @@ async fn of_many_uploads_at_once_one_is_accepted() {
     assert_eq!(accepted, 1, "{answers:?}");
     assert!(answers.iter().all(|answer| matches!(answer.status, 202 | 409)), "{answers:?}");
     assert_eq!(device.objects().len(), 1);
-    let rows = due_rows(&gateway).await;
-    assert_eq!(rows.iter().filter(|row| matches!(row, Row::Judge { .. })).count(), 1, "{rows:?}");
+    assert_eq!(jobs(&gateway).await.len(), 1);
 }
 
 #[tokio::test]

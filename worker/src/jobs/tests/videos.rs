@@ -92,7 +92,7 @@ fn start(site: &Site, videos: Option<Arc<Cinema>>) -> (JoinHandle<()>, Cancellat
         site.blobs.clone(),
         site.keys.clone(),
         Arc::clone(&site.echo) as Arc<dyn Handler>,
-        WorkerMetrics::new(&site.metrics),
+        WorkerMetrics::new(&Metrics::new()),
     );
     let consumer = match videos {
         Some(videos) => consumer.with_videos(videos),
