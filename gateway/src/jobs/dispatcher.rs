@@ -30,6 +30,9 @@ const MAX_BLOB_ATTEMPTS: u32 = 2;
 /// A caller whose deadline has passed waits no longer than this for the reason.
 const EXPLANATION_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Receives for each job its queue, how long it was outside the worker, and the worker's time.
+type OnAnswer = dyn Fn(&Queue, Duration, Duration) + Send + Sync;
+
 /// Publishes jobs and waits for their answers. Clones share everything.
 #[derive(Clone)]
 pub struct Dispatcher {
@@ -46,7 +49,7 @@ pub struct Dispatcher {
     metrics: JobMetrics,
     /// Name of the present reply queue, while there is one.
     reply_to: Arc<watch::Sender<Option<String>>>,
-    on_answer: Arc<dyn Fn(&Queue, Duration, Duration) + Send + Sync>,
+    on_answer: Arc<OnAnswer>,
 }
 
 impl Dispatcher {

@@ -53,6 +53,7 @@ impl ObjectPlace {
 }
 
 /// The region that requests go to. The environment counts only where the access keys are its own.
+#[expect(clippy::disallowed_methods, reason = "AWS's own variables, which its clients read as well")]
 fn region(settings: &ObjectSettings) -> String {
     let of_environment = || {
         let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];

@@ -60,7 +60,7 @@ pub(super) fn suspects(thumbnails: &[Thumbnail]) -> Vec<Suspect> {
 /// The numbers of the sampled frames, in `sampled`, that lie next to the jumps.
 pub(super) fn frames_beside(
     suspects: &[Suspect],
-    sampled: impl Iterator<Item = usize> + Clone,
+    sampled: &(impl Iterator<Item = usize> + Clone),
 ) -> Vec<usize> {
     let beside = |suspect: &Suspect| {
         let before = sampled.clone().filter(|&number| number < suspect.number).max();
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn the_frames_beside_a_jump_are_those_that_were_sampled() {
         let suspect = Suspect { number: 14, ratio: 30.0 };
-        assert_eq!(frames_beside(&[suspect], (0..40).step_by(3)), [12, 15]);
-        assert_eq!(frames_beside(&[suspect], (0..14).step_by(3)), [12]);
+        assert_eq!(frames_beside(&[suspect], &(0..40).step_by(3)), [12, 15]);
+        assert_eq!(frames_beside(&[suspect], &(0..14).step_by(3)), [12]);
     }
 }

@@ -46,7 +46,7 @@ impl Evidence {
     pub(super) fn gather(pipeline: &mut Pipeline, clip: &Clip) -> Result<(Tracked, Self), CodingFault> {
         let suspects = cuts::suspects(&clip.thumbnails);
         let sampled = clip.frames.iter().map(|frame| frame.number as usize);
-        let tracked = follow(pipeline, clip, &cuts::frames_beside(&suspects, sampled))?;
+        let tracked = follow(pipeline, clip, &cuts::frames_beside(&suspects, &sampled))?;
         let motion = FaceMotion::new(&tracked);
         let repeat = repeats::find(&clip.thumbnails);
         let several = tracked.keys.iter().filter(|key| key.shown.faces.len() > 1).count();

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use super::device::{Device, Row, record};
+use super::device::{Device, record};
 use super::{gateway, jobs, refused};
 use crate::client::{Answer, delete, read_one};
 use crate::gateway::{Gateway, SESSIONS};

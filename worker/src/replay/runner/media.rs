@@ -48,7 +48,7 @@ pub(super) async fn fetch(
 }
 
 async fn fetch_once(objects: &dyn ObjectStore, media: &EncryptedMedia) -> Result<MemoryFile, MediaFault> {
-    let Some(mut object) = objects.open(&media.object).await.map_err(unavailable)? else {
+    let Some(mut object) = objects.open(&media.object).await? else {
         return Err(ReplayError::Lost.into());
     };
     if object.length() != media.length {
@@ -56,22 +56,27 @@ async fn fetch_once(objects: &dyn ObjectStore, media: &EncryptedMedia) -> Result
         return Err(ReplayError::Undecryptable.into());
     }
     let mut opener = MediaOpener::new(media).map_err(|_| ReplayError::Internal)?;
-    let mut video = MemoryFile::writer(media.length).map_err(no_memory)?;
+    let mut video = MemoryFile::writer(media.length)?;
     let mut plain = Vec::new();
-    while let Some(piece) = object.try_next().await.map_err(unavailable)? {
+    while let Some(piece) = object.try_next().await? {
         opener.open(&piece, &mut plain).map_err(|_| ReplayError::Undecryptable)?;
-        video.write_all(&plain).map_err(no_memory)?;
+        video.write_all(&plain)?;
         plain.clear();
     }
     opener.finish(&mut plain).map_err(|_| ReplayError::Undecryptable)?;
-    video.write_all(&plain).map_err(no_memory)?;
-    video.seal().map_err(no_memory)
+    video.write_all(&plain)?;
+    Ok(video.seal()?)
 }
 
-fn unavailable(error: ObjectError) -> MediaFault {
-    MediaFault::Unavailable(error.to_string())
+impl From<ObjectError> for MediaFault {
+    fn from(error: ObjectError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
 }
 
-fn no_memory(error: std::io::Error) -> MediaFault {
-    MediaFault::Unavailable(error.to_string())
+impl From<std::io::Error> for MediaFault {
+    /// Of the memory that holds the video.
+    fn from(error: std::io::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
 }

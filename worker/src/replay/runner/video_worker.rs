@@ -102,7 +102,7 @@ impl VideoWorker {
 
     /// Judges an uploaded still.
     fn replay_still(&mut self, replay: &Replay, file: &MemoryFile) -> Result<Replayed, TaskFault> {
-        let file = file.bytes().map_err(no_memory)?;
+        let file = file.bytes().map_err(|error| no_memory(&error))?;
         match judge_still(&mut self.pipeline, &self.comparator, &file, replay.level) {
             Ok(judgement) => self.finish(replay, judgement, None),
             Err(CodingFault::Picture(fault)) => {
@@ -132,7 +132,7 @@ impl VideoWorker {
 
     /// Judges a video whose caller waits.
     fn examine(&mut self, video: &[u8], level: SecurityLevel) -> Result<VideoExamined, TaskFault> {
-        let video = MemoryFile::of(video).map_err(no_memory)?;
+        let video = MemoryFile::of(video).map_err(|error| no_memory(&error))?;
         let clip = match self.decode(&video) {
             Ok(clip) => clip,
             Err(DecodeError::Video(fault)) => return Err(JobFailure::BadVideo(replay_error(&fault)).into()),
@@ -157,7 +157,7 @@ impl VideoWorker {
 /// Whether the file begins as a JPEG or PNG does.
 fn is_picture(file: &MemoryFile) -> Result<bool, TaskFault> {
     let mut magic = [0; 4];
-    file.read_at(0, &mut magic).map_err(no_memory)?;
+    file.read_at(0, &mut magic).map_err(|error| no_memory(&error))?;
     Ok(magic.starts_with(b"\xff\xd8\xff") || magic == *b"\x89PNG")
 }
 
@@ -178,7 +178,8 @@ fn replay_error(fault: &VideoFault) -> ReplayError {
     }
 }
 
-fn no_memory(error: std::io::Error) -> TaskFault {
+/// The video does not fit into memory, or cannot be read there.
+fn no_memory(error: &std::io::Error) -> TaskFault {
     TaskFault::Unavailable(format!("no memory for a video: {error}"))
 }
 
