@@ -147,12 +147,11 @@ async fn a_job_that_is_not_done_repeats_its_context_too() {
 }
 
 #[tokio::test]
-async fn a_suspect_video_is_done_in_quarantine_by_a_worker_that_takes_videos() {
+async fn a_suspect_video_is_done_in_quarantine() {
     let site = Site::new().await;
     let suspect = for_results(&site, Duration::from_secs(30));
     site.failed(&Queue::Replay, &suspect, 2).await;
     let mut results = site.broker.consume(&Queue::Results, 1).await;
-    let (_others, _go_on) = start(&site, None);
     let (_consumer, _shutdown) = start(&site, Some(Cinema::new(true)));
     assert_eq!(result(&site, &mut *results).await, (suspect.id, Some(CONTEXT.into()), live()));
     assert_eq!(site.ready(&Queue::DeadLetters).await, 0);
