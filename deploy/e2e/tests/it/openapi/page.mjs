@@ -40,7 +40,7 @@ async function execute(operation) {
 async function authorize(key) {
   await page.locator('.auth-wrapper .authorize').click();
   // Each type of credential has a form of its own.
-  const form = page.locator('.dialog-ux .auth-container').filter({ hasText: 'apikey' });
+  const form = page.locator('.dialog-ux .auth-container').filter({ has: page.locator('h4 code', { hasText: /^apikey$/ }) });
   const logout = form.locator('button', { hasText: 'Logout' });
   await form.locator('input').or(logout).first().waitFor();
   if (await logout.isVisible()) await logout.click();
