@@ -11,12 +11,12 @@ impl Files {
         let mut files = Vec::new();
         let mut folders = vec![folder.to_owned()];
         while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
+            // Errors are ignored: the server may remove a folder or a file meanwhile.
+            let Ok(entries) = fs::read_dir(folder) else { continue };
+            for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
                 if path.is_dir() {
                     folders.push(path);
                 } else {
-                    // An error is ignored: the server may remove a file meanwhile.
                     files.extend(fs::read(path));
                 }
             }
