@@ -82,9 +82,13 @@ pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Resul
     let models = services.readiness.condition(MODELS_READY);
     let config = services.settings.clone();
     // Loading takes seconds of CPU time, which would block a thread of the async runtime.
-    let engine =
-        tokio::task::spawn_blocking(move || engine(&config)).await.map_err(|_| WorkerError::Panicked)??;
-    let videos = start_videos(&services).await?;
+    let load = move || {
+        let parts = WorkerParts::load(&config)?;
+        let engine = parts.start_pictures(&config)?;
+        Ok::<_, WorkerError>((parts, engine))
+    };
+    let (parts, engine) = tokio::task::spawn_blocking(load).await.map_err(|_| WorkerError::Panicked)??;
+    let videos = start_videos(&services, parts).await?;
     let (prefetch, slots) = (engine.prefetch(), engine.slots());
     let availability = engine.availability();
     if availability.is_available() {
@@ -126,8 +130,9 @@ pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Resul
 
 /// Starts the threads that judge videos. `None` if this worker takes no videos: it shall not, or cannot decode them. Then it is
 /// degraded, and other workers get them.
-async fn start_videos(services: &SharedServices) -> Result<Option<Engine>, WorkerError> {
-    if services.settings.inference.replay_slots == 0 {
+async fn start_videos(services: &SharedServices, parts: WorkerParts) -> Result<Option<Engine>, WorkerError> {
+    let slots = services.settings.inference.replay_slots;
+    if slots == 0 {
         tracing::info!("this worker takes no videos, because inference.replay_slots is 0");
         return Ok(None);
     }
@@ -139,13 +144,11 @@ async fn start_videos(services: &SharedServices) -> Result<Option<Engine>, Worke
         exporter: Arc::new(Exporter::open(&services.settings)?),
         runtime: Handle::current(),
     };
-    let config = services.settings.clone();
     let start = move || {
         if let Err(error) = decoder.check() {
             return Ok(Err(error));
         }
-        let parts = WorkerParts::load(&config)?;
-        let workers = (0..config.inference.replay_slots).map(|_| {
+        let workers = (0..slots).map(|_| {
             let (pipeline, comparator) = parts.pipeline()?;
             Ok(VideoWorker::new(pipeline, comparator, shared.clone()))
         });
@@ -165,29 +168,16 @@ async fn start_videos(services: &SharedServices) -> Result<Option<Engine>, Worke
     }
 }
 
-/// Loads the models and starts the inference threads.
-pub(crate) fn engine(config: &Settings) -> Result<Engine, WorkerError> {
-    let parts = WorkerParts::load(config)?;
-    let sessions = match config.inference.sessions {
-        0 => available_parallelism().map_or(1, std::num::NonZero::get),
-        sessions => sessions,
-    };
-    let workers = (0..sessions).map(|_| {
-        let (pipeline, comparator) = parts.pipeline()?;
-        Ok(FaceWorker::new(pipeline, comparator))
-    });
-    Ok(Engine::start(workers.collect::<Result<_, InferenceError>>()?)?)
-}
-
 /// What the pipelines of all threads are made from.
-struct WorkerParts {
+pub(crate) struct WorkerParts {
     models: Models,
     settings: PipelineSettings,
     comparator: Comparator,
 }
 
 impl WorkerParts {
-    fn load(config: &Settings) -> Result<Self, WorkerError> {
+    /// Loads the models.
+    pub(crate) fn load(config: &Settings) -> Result<Self, WorkerError> {
         let device: Device = config.inference.device.parse()?;
         let repository = Repository::open(&config.models.dir)?;
         let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version())?;
@@ -198,6 +188,19 @@ impl WorkerParts {
         let comparator =
             Comparator::new(calibration, models.algorithm().to_owned(), models.template_version());
         Ok(Self { models, settings: pipeline_settings(config), comparator })
+    }
+
+    /// Starts the threads that judge pictures.
+    pub(crate) fn start_pictures(&self, config: &Settings) -> Result<Engine, WorkerError> {
+        let sessions = match config.inference.sessions {
+            0 => available_parallelism().map_or(1, std::num::NonZero::get),
+            sessions => sessions,
+        };
+        let workers = (0..sessions).map(|_| {
+            let (pipeline, comparator) = self.pipeline()?;
+            Ok(FaceWorker::new(pipeline, comparator))
+        });
+        Ok(Engine::start(workers.collect::<Result<_, InferenceError>>()?)?)
     }
 
     /// A pipeline with sessions of its own, and the comparator for its embeddings.

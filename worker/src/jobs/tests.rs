@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use super::engine_tests::{FakeDevice, FakeRunner};
 use super::{Consumer, Engine, Handler, JobTimes, Unavailable, WorkerMetrics};
-use crate::role::{MODELS_READY, engine, report_availability};
+use crate::role::{MODELS_READY, WorkerParts, report_availability};
 
 mod videos;
 
@@ -495,7 +495,10 @@ async fn real_site() -> Site {
     let site = Site::new().await;
     let mut config = Settings::default();
     config.inference.sessions = 1;
-    let engine = tokio::task::spawn_blocking(move || engine(&config)).await.unwrap().unwrap();
+    let engine = tokio::task::spawn_blocking(move || WorkerParts::load(&config)?.start_pictures(&config))
+        .await
+        .unwrap()
+        .unwrap();
     site.start_with(Arc::new(engine));
     site
 }
