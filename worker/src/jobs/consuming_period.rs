@@ -1,5 +1,7 @@
 //! The period between the opening and the closing of a consumer's streams.
 
+use std::time::Duration;
+
 use faceline_shared::broker::Settlement;
 use faceline_shared::shutdown::CancellationToken;
 
@@ -22,6 +24,14 @@ impl ConsumingPeriod {
             ending: shutdown.child_token(),
             streams_closed: CancellationToken::new(),
             drain_over: drain_over.clone(),
+        }
+    }
+
+    /// Returns how to settle a job that was not done, after a pause, or once the streams are closed if the period ends before.
+    pub(super) async fn give_back_after(&self, pause: Duration) -> Settlement {
+        match self.ending.run_until_cancelled(tokio::time::sleep(pause)).await {
+            Some(()) => Settlement::GiveBack,
+            None => self.give_back().await,
         }
     }
 
