@@ -9,7 +9,9 @@ use faceline_shared::announcement::Announcement;
 use faceline_shared::blob::SealedBlobs;
 use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Delivery, Queue, Settlement, SharedBroker};
-use faceline_shared::job::{CarriedPicture, JobEnvelope, JobFailure, JobHead, MessageError, Task};
+use faceline_shared::job::{
+    CarriedPicture, JobContext, JobEnvelope, JobFailure, JobHead, MessageError, Task,
+};
 use faceline_shared::key_agreement::KeyAgreement;
 use faceline_shared::seal::KeyRing;
 use faceline_shared::shutdown::CancellationToken;
@@ -38,6 +40,8 @@ const CANCELLED_JOB_TTL: Duration = Duration::from_secs(120);
 /// Giving back what is in progress when the drain is over takes at most this time. Longer than the broker's adapter publishes a
 /// message again before it uses a nack (3 s): a connection that ends earlier counts as a failed attempt.
 const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Before a job goes back because a service that it needs is away, so that it does not circle at full speed.
+const SERVICES_PAUSE: Duration = Duration::from_secs(5);
 /// Most ids of cancelled jobs that are kept.
 const MAX_CANCELLED_JOBS: usize = 10_000;
 
@@ -251,7 +255,8 @@ impl Consumer {
         period: &ConsumingPeriod,
         deferred: &DeferredJobs,
     ) -> Settlement {
-        let Some(to) = Addressee::of(head, &delivery.message) else {
+        let context = JobContext::decode(&delivery.message.body).unwrap_or_default().context;
+        let Some(to) = Addressee::of(head, &delivery.message, context) else {
             return self.refuse_unreadable(error);
         };
         if self.is_unwanted(&to) {
@@ -304,7 +309,7 @@ impl Consumer {
         deferred: &DeferredJobs,
     ) -> Settlement {
         let head = envelope.head();
-        let Some(to) = Addressee::of(head, &delivery.message) else {
+        let Some(to) = Addressee::of(head, &delivery.message, envelope.context.clone()) else {
             tracing::error!("a job names no queue for its answer");
             self.metrics.dropped("unreadable");
             return Settlement::DeadLetter;
@@ -351,7 +356,7 @@ impl Consumer {
                 match handled {
                     Some(Ok(handled)) => handled,
                     None => return period.give_back().await,
-                    Some(Err(Unavailable::Services)) => return Settlement::GiveBack,
+                    Some(Err(Unavailable::Services)) => return period.give_back_after(SERVICES_PAUSE).await,
                     Some(Err(Unavailable::Models)) => {
                         drop(slots);
                         tracing::warn!("no model runs; the job goes back to its queue");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Message, Publish as _, Published, Queue, Settlement};
-use faceline_shared::job::{JobContext, JobFailure, JobHead, Outcome, ReplyEnvelope};
+use faceline_shared::job::{JobFailure, JobHead, Outcome, ReplyEnvelope};
 use faceline_shared::retry::Backoff;
 use faceline_shared::seal::KeyRing;
 
@@ -34,10 +34,8 @@ pub(super) struct Addressee<'d> {
 
 impl<'d> Addressee<'d> {
     /// The addressee of a delivered job; `None` if the message names no queue for the answer.
-    pub(super) fn of(job: JobHead, message: &'d Message) -> Option<Self> {
-        let reply_to = message.reply_to.as_ref()?;
-        let context = JobContext::decode(&message.body).unwrap_or_default().context;
-        Some(Self { job, reply_to, context })
+    pub(super) fn of(job: JobHead, message: &'d Message, context: Option<Vec<u8>>) -> Option<Self> {
+        Some(Self { job, reply_to: message.reply_to.as_ref()?, context })
     }
 
     /// The failure of a job whose time is over.

@@ -12,7 +12,7 @@ use futures_util::TryStreamExt as _;
 use crate::video::MemoryFile;
 
 /// For how long an object store that is away is tried again, before the job goes back to its queue.
-const PATIENCE: Duration = Duration::from_secs(30);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why there is no video.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub(super) async fn fetch(
     let mut retries = Backoff::REQUEST.retries();
     loop {
         match fetch_once(objects, media).await {
-            Err(MediaFault::Unavailable(reason)) if started.elapsed() < PATIENCE => {
+            Err(MediaFault::Unavailable(reason)) if started.elapsed() < FETCH_TIMEOUT => {
                 tracing::warn!(reason, object = media.object, "a video cannot be fetched; trying again");
                 retries.wait().await;
             }
