@@ -77,7 +77,6 @@ pub struct SubmittedReplay {
     pub device_info: Option<serde_json::Value>,
     /// The SDK, as it described itself (JSON of `SdkInfo`).
     pub sdk_info: Option<serde_json::Value>,
-    /// Key id and correlation of the upload, for the usage record, come with the request and are not kept here.
     /// W3C trace context of the upload.
     pub traceparent: String,
 }

@@ -21,8 +21,8 @@ use super::terms::{Quota, Rate, Terms};
 use super::verdict::{Bound, Refusal, Standing, Verdict};
 use faceline_shared::secret_file;
 
-/// Number of limiters up to which none is forgotten.
-const MOST_KEYS: usize = 4096;
+/// Unused limiters are forgotten from this number of limiters on.
+const PRUNING_THRESHOLD: usize = 4096;
 
 type Governor<C> = governor::RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>;
 
@@ -38,7 +38,7 @@ struct LocalState<C: Clock> {
     /// One limiter for each key, and for each device that calls.
     keys: HashMap<String, KeyLimiter<C>>,
     /// Limiters that are in their first state again are forgotten when there are this many.
-    most_keys: usize,
+    pruning_threshold: usize,
     quotas: Quotas,
 }
 
@@ -52,11 +52,11 @@ struct KeyLimiter<C: Clock> {
 impl<C: Clock> LocalState<C> {
     /// Forgets limiters that are in their first state again, once there are many. Devices come and go.
     fn forget_unused(&mut self, now: C::Instant) {
-        if self.keys.len() < self.most_keys {
+        if self.keys.len() < self.pruning_threshold {
             return;
         }
         self.keys.retain(|_, known| Duration::from(now.duration_since(known.used)) < known.share.recovery());
-        self.most_keys = MOST_KEYS.max(self.keys.len() * 2);
+        self.pruning_threshold = PRUNING_THRESHOLD.max(self.keys.len() * 2);
     }
 }
 
@@ -117,7 +117,11 @@ impl Default for LocalRates {
 
 impl<C: Clock + Clone> LocalRates<C> {
     fn with_clock(clock: C) -> Self {
-        let state = LocalState { keys: HashMap::new(), most_keys: MOST_KEYS, quotas: Quotas::default() };
+        let state = LocalState {
+            keys: HashMap::new(),
+            pruning_threshold: PRUNING_THRESHOLD,
+            quotas: Quotas::default(),
+        };
         Self { clock, state: Mutex::new(state), file: None }
     }
 
@@ -254,14 +258,14 @@ mod tests {
         let clock = FakeRelativeClock::default();
         let rates = LocalRates::with_clock(clock.clone());
         let mut passed = 0;
-        for device in 0..3 * MOST_KEYS {
+        for device in 0..3 * PRUNING_THRESHOLD {
             rates.check_share(&format!("device {device}"), &TERMS, 1);
             passed += usize::from(rates.check_share("busy", &TERMS, 1).refusal.is_none());
             clock.advance(Duration::from_millis(1));
         }
         // The burst, and two a second.
-        assert_eq!(passed, 3 + 3 * MOST_KEYS / 500);
-        assert!(rates.state().keys.len() <= MOST_KEYS, "{}", rates.state().keys.len());
+        assert_eq!(passed, 3 + 3 * PRUNING_THRESHOLD / 500);
+        assert!(rates.state().keys.len() <= PRUNING_THRESHOLD, "{}", rates.state().keys.len());
     }
 
     #[test]
