@@ -45,7 +45,7 @@ pub(crate) fn picture_path(name: &str) -> PathBuf {
 /// Every file of a complete installation with its checksum.
 pub(crate) fn expected_files(manifest: &Manifest) -> BTreeMap<PathBuf, String> {
     let runtime = (runtime_path(manifest), manifest.runtime.member.sha256.clone());
-    let models = manifest.models.values().map(|model| (model_path(model), model.sha256.clone()));
+    let models = manifest.models.iter().map(|model| (model_path(model), model.sha256.clone()));
     let pictures = manifest.pictures.iter().map(|(name, member)| (picture_path(name), member.sha256.clone()));
     models.chain(pictures).chain([runtime]).collect()
 }

@@ -3,6 +3,7 @@
 pub mod calibration;
 pub mod evaluation;
 mod installed;
+pub mod liveness;
 pub mod manifest;
 pub mod onnx;
 pub mod provision;

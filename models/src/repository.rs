@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::installed::{Installed, RECORD, model_path, picture_path, runtime_path};
-use crate::manifest::{Manifest, Model, Role};
+use crate::manifest::{Manifest, Model, Profile, Role};
 
 /// Models, runtime and pictures that `faceline-models fetch` has installed.
 #[derive(Clone, Debug)]
@@ -85,13 +85,27 @@ impl Repository {
         &self.manifest.runtime.version
     }
 
-    /// The model of a role.
+    /// The first model of a role, which is the only one unless several are averaged.
     ///
     /// # Errors
     /// The installed manifest has no model for this role.
     pub fn model(&self, role: Role) -> Result<InstalledModel<'_>, RepositoryError> {
-        let spec = self.manifest.models.get(&role).ok_or(RepositoryError::NoModel(role))?;
-        Ok(InstalledModel { path: self.dir.join(model_path(spec)), spec })
+        let spec = self.manifest.model(role).ok_or(RepositoryError::NoModel(role))?;
+        Ok(self.installed(spec))
+    }
+
+    /// All models of a role in a profile.
+    ///
+    /// # Errors
+    /// The installed manifest has none for this role.
+    pub fn models(&self, role: Role, profile: Profile) -> Result<Vec<InstalledModel<'_>>, RepositoryError> {
+        let models: Vec<_> =
+            self.manifest.models_of(role, profile).map(|spec| self.installed(spec)).collect();
+        if models.is_empty() { Err(RepositoryError::NoModel(role)) } else { Ok(models) }
+    }
+
+    fn installed<'a>(&self, spec: &'a Model) -> InstalledModel<'a> {
+        InstalledModel { path: self.dir.join(model_path(spec)), spec }
     }
 
     /// One of the free pictures, by name, as in `obama.jpg`.

@@ -1,12 +1,13 @@
 //! The manifest as a whole: reading and checking it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::model::{Model, Role};
+use super::model::{Model, Profile, Role};
 use super::package::{Member, Package, Registry};
+use crate::liveness::LivenessCalibration;
 
 /// The manifest that ships with this crate.
 pub const DEFAULT_MANIFEST: &str = include_str!("../../manifest.toml");
@@ -15,14 +16,17 @@ pub const DEFAULT_MANIFEST: &str = include_str!("../../manifest.toml");
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Format of this file; 1 is the only one.
+    /// Format of this file; 2 is the only one.
     pub format: u32,
     /// Archives of public package registries, by the name that members refer to.
     pub packages: BTreeMap<String, Package>,
     /// ONNX Runtime's shared library.
     pub runtime: Runtime,
-    /// The models, one for each role.
-    pub models: BTreeMap<Role, Model>,
+    /// The models: several of the roles whose outputs are averaged, one of each other role.
+    pub models: Vec<Model>,
+    /// How the mean log-odds of the liveness models become a score, for each profile.
+    #[serde(default)]
+    pub liveness_calibrations: Vec<LivenessCalibration>,
     /// Pictures under free licences, for a new user's first calls and for the project's own tests.
     #[serde(default)]
     pub pictures: BTreeMap<String, Member>,
@@ -85,13 +89,30 @@ impl Manifest {
 
     /// Every file that is taken from a package.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
-        let models = self.models.values().flat_map(Model::members);
+        let models = self.models.iter().flat_map(Model::members);
         std::iter::once(&self.runtime.member).chain(self.pictures.values()).chain(models)
+    }
+
+    /// The models of a role in a profile, in the manifest's order.
+    pub fn models_of(&self, role: Role, profile: Profile) -> impl Iterator<Item = &Model> {
+        self.models.iter().filter(move |model| model.role == role && model.profile <= profile)
+    }
+
+    /// The first model of a role.
+    #[must_use]
+    pub fn model(&self, role: Role) -> Option<&Model> {
+        self.models.iter().find(|model| model.role == role)
+    }
+
+    /// The liveness calibration of a profile.
+    #[must_use]
+    pub fn liveness_calibration(&self, profile: Profile) -> Option<&LivenessCalibration> {
+        self.liveness_calibrations.iter().find(|calibration| calibration.profile == profile)
     }
 
     pub(crate) fn check(&self) -> Result<(), ManifestError> {
         let fail = |reason: String| Err(ManifestError::Inconsistent(reason));
-        if self.format != 1 {
+        if self.format != 2 {
             return fail(format!("format {} is not known", self.format));
         }
         for (key, package) in &self.packages {
@@ -112,16 +133,26 @@ impl Manifest {
         }
         let sums = self.members().map(|member| &member.sha256);
         if let Some(sum) =
-            sums.chain(self.models.values().map(|model| &model.sha256)).find(|sum| !is_sha256(sum))
+            sums.chain(self.models.iter().map(|model| &model.sha256)).find(|sum| !is_sha256(sum))
         {
             return fail(format!("`{sum}` is not a SHA-256 in lower-case hex"));
         }
-        for model in self.models.values() {
+        let mut roles = BTreeSet::new();
+        for model in &self.models {
+            if !roles.insert(model.role) && !model.role.is_averaged() {
+                return fail(format!("model `{}` is the second one for {:?}", model.name, model.role));
+            }
             if let Err(reason) = model.output.check() {
                 return fail(format!("model `{}`: {reason}", model.name));
             }
         }
-        let names = self.models.values().map(|model| &model.name).chain(self.pictures.keys());
+        for calibration in &self.liveness_calibrations {
+            if let Err(reason) = calibration.check() {
+                return fail(format!("liveness calibration `{}`: {reason}", calibration.name));
+            }
+        }
+        let names = self.models.iter().map(|model| &model.name).chain(self.pictures.keys());
+        let names = names.chain(self.liveness_calibrations.iter().map(|calibration| &calibration.name));
         if let Some(name) = names.chain([&self.runtime.version]).find(|name| !is_file_name(name)) {
             return fail(format!("`{name}` cannot be the name of a file"));
         }
@@ -145,7 +176,7 @@ mod tests {
     #[test]
     fn the_shipped_manifest_has_a_model_for_each_role() {
         let manifest = Manifest::default_manifest().unwrap();
-        let roles: Vec<Role> = manifest.models.keys().copied().collect();
+        let roles: Vec<Role> = manifest.models.iter().map(|model| model.role).collect();
         assert_eq!(
             roles,
             [
@@ -165,13 +196,13 @@ mod tests {
     #[test]
     fn contradictions_are_named() {
         let cases = [
-            ("format = 1", "format = 2", "format 2 is not known"),
+            ("format = 2", "format = 1", "format 1 is not known"),
             ("[packages.onnxruntime]", "[packages.other]", "no package is named `onnxruntime`"),
             ("name = \"face-detector\"", "name = \"../face\"", "`../face` cannot be the name of a file"),
             ("sha256 = \"6c02", "sha256 = \"6C02", "is not a SHA-256"),
             ("source_archive = true", "source_archive = false", "needs either"),
             ("correction = [", "correction = [[0.0, 9.0],", "`face-age`: a correction needs two points"),
-            ("scale = 0.6", "scale = 0.0", "`face-liveness`: a class's score needs"),
+            ("still = { scale = 1.0", "still = { scale = 0.0", "`faceline-default-1`: a scale must be"),
             (
                 "weights = { package = \"human\"",
                 "weights = { package = \"else\"",
@@ -183,15 +214,15 @@ mod tests {
             let error = Manifest::parse(&DEFAULT_MANIFEST.replace(text, instead)).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }
-        assert!(matches!(Manifest::parse("format = 1\nother = 2"), Err(ManifestError::Form(_))));
+        assert!(matches!(Manifest::parse("format = 2\nother = 2"), Err(ManifestError::Form(_))));
     }
 
     #[test]
     fn the_range_of_an_input_covers_all_channels() {
         let manifest = Manifest::default_manifest().unwrap();
-        let (low, high) = manifest.models[&Role::Detector].input.range();
+        let (low, high) = manifest.model(Role::Detector).unwrap().input.range();
         assert_eq!((low, high), (-127.0 / 128.0, 1.0));
-        let (low, high) = manifest.models[&Role::HeadPose].input.range();
+        let (low, high) = manifest.model(Role::HeadPose).unwrap().input.range();
         assert!((-2.12..-2.11).contains(&low) && (2.63..2.65).contains(&high), "{low} {high}");
     }
 }

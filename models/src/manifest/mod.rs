@@ -11,6 +11,6 @@ mod package;
 
 pub use self::document::{DEFAULT_MANIFEST, Manifest, ManifestError, Runtime};
 pub use self::input::{Channels, Crop, Input};
-pub use self::model::{Conversion, Model, Role};
+pub use self::model::{Conversion, Model, Profile, Role};
 pub use self::output::Output;
 pub use self::package::{Member, Package, Registry, Wheel};

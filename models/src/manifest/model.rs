@@ -26,10 +26,26 @@ pub enum Role {
     Age,
 }
 
+/// A choice of models: `strong` has those of `default` and more, which judge better and take longer.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// Models of package registries only.
+    #[default]
+    Default,
+    /// Also the models that are marked with `profile = "strong"`.
+    Strong,
+}
+
 /// One model.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
+    /// What it is for. Several models may have the role [`Role::Liveness`] or [`Role::Age`].
+    pub role: Role,
+    /// The smallest profile that has this model.
+    #[serde(default)]
+    pub profile: Profile,
     /// Its name. The model is installed as `<name>/<version>/model.onnx`.
     pub name: String,
     /// Version of the installed file, which rises when the source or its conversion changes.
@@ -53,6 +69,14 @@ pub struct Model {
     pub input: Input,
     /// The model's outputs.
     pub output: Output,
+}
+
+impl Role {
+    /// Whether the outputs of several models of this role are averaged. Any other role has exactly one model.
+    #[must_use]
+    pub fn is_averaged(self) -> bool {
+        matches!(self, Self::Liveness | Self::Age)
+    }
 }
 
 impl Model {

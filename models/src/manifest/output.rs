@@ -37,8 +37,7 @@ pub enum Output {
         /// Calibration table of this embedding, a key of the crate's `calibration/` folder.
         calibration: String,
     },
-    /// N x classes before or after softmax. The score is 1 / (1 + exp(-(scale * ln(p / (1 - p)) + offset))), where p is the
-    /// probability of class `index`.
+    /// N x classes before or after softmax. Log-odds of class `index` are ln(p / (1 - p)), where p is its probability.
     Class {
         /// Name of the output.
         name: String,
@@ -46,12 +45,6 @@ pub enum Output {
         index: usize,
         /// Whether the output is before softmax, which is then computed here.
         softmax: bool,
-        /// Factor of the log-odds, above 0. With a scale of 1 and an offset of 0 the score is the probability.
-        #[serde(default = "one")]
-        scale: f32,
-        /// Added to the scaled log-odds.
-        #[serde(default)]
-        offset: f32,
     },
     /// Three outputs of N x bins each; degrees = sum(i * softmax_i) * step + offset.
     BinnedAngles {
@@ -103,16 +96,7 @@ impl Output {
                 }
                 Ok(())
             }
-            Self::Class { scale, offset, .. }
-                if !(scale.is_finite() && *scale > 0.0 && offset.is_finite()) =>
-            {
-                Err("a class's score needs a finite scale above 0 and a finite offset")
-            }
             _ => Ok(()),
         }
     }
-}
-
-fn one() -> f32 {
-    1.0
 }

@@ -259,7 +259,7 @@ mod tests {
     }
 
     fn prove(runner: &Double) -> Result<Proof, ProofError> {
-        let input = Manifest::default_manifest().unwrap().models[&Role::Detector].input.clone();
+        let input = Manifest::default_manifest().unwrap().model(Role::Detector).unwrap().input.clone();
         let original = test_model::identity(&[1, 3, 2, 2]);
         let converted = convert(&original, &[Conversion::DynamicBatch]).unwrap();
         conversion_proof(&original, &converted, &input, runner)
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn random_input_is_repeatable_and_in_range() {
-        let input = Manifest::default_manifest().unwrap().models[&Role::Liveness].input.clone();
+        let input = Manifest::default_manifest().unwrap().model(Role::Liveness).unwrap().input.clone();
         let model = test_model::identity(&[1, 3, 64, 64]);
         let face = random_face(&model, &input, 1, 1).unwrap();
         assert_eq!(face, random_face(&model, &input, 1, 1).unwrap());

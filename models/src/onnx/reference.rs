@@ -106,7 +106,7 @@ mod tests {
         // SplitMix64 with the seed 1 begins with 0x910a2dec89025cc1, which is a fraction of 0.5665615.
         let text = "made_by = \"hand\"\nsquares = []\n[[noise]]\nseed = 1\nblock = 2\noutput = [144.47319, 144.47319]";
         let reference = Reference::parse(text).unwrap();
-        let input = Manifest::default_manifest().unwrap().models[&Role::Liveness].input.clone();
+        let input = Manifest::default_manifest().unwrap().model(Role::Liveness).unwrap().input.clone();
         let model = test_model::identity(&[1, 3, 4, 4]);
         let check = |wrong| reference.check(&model, &input, &FirstTwo { wrong });
         assert!(check(0.0).is_ok_and(|difference| difference < 1e-6), "{:?}", check(0.0));

@@ -132,7 +132,7 @@ impl<'a> Fetch<'a> {
         let plain = |target, member| Part { target, member, weights: None, model: None };
         let runtime = plain(runtime_path(manifest), &manifest.runtime.member);
         let pictures = manifest.pictures.iter().map(move |(name, member)| plain(picture_path(name), member));
-        let models = manifest.models.values().map(|model| Part {
+        let models = manifest.models.iter().map(|model| Part {
             target: model_path(model),
             member: &model.source,
             weights: model.weights.as_ref(),

@@ -97,7 +97,7 @@ pub fn list(dir: &Path, manifest: &Manifest) -> Vec<Entry> {
         })
     };
     let runtime = entry(runtime_path(manifest), &manifest.runtime.member);
-    let models = manifest.models.values().filter_map(|model| entry(model_path(model), &model.source));
+    let models = manifest.models.iter().filter_map(|model| entry(model_path(model), &model.source));
     let pictures = manifest.pictures.iter().filter_map(|(name, member)| entry(picture_path(name), member));
     runtime.into_iter().chain(models).chain(pictures).collect()
 }

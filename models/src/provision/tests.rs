@@ -131,7 +131,7 @@ fn manifest(model: &[u8], converted: &[u8]) -> String {
         [b"library".as_slice(), b"picture", model, converted].map(checksum::sha256);
     format!(
         r#"
-        format = 1
+        format = 2
         [packages.models]
         registry = "npm"
         name = "some-models"
@@ -150,7 +150,8 @@ fn manifest(model: &[u8], converted: &[u8]) -> String {
         package = "runtime"
         path = "lib/libonnxruntime.so.1"
         sha256 = "{library}"
-        [models.detector]
+        [[models]]
+        role = "detector"
         name = "tiny"
         version = 7
         source = {{ package = "models", path = "package/model.onnx", sha256 = "{model}" }}
@@ -236,7 +237,7 @@ fn graph_world() -> Scenario {
         &[("package/model.json", GRAPH_MODEL), ("package/model.bin", &GRAPH_WEIGHTS)],
     );
     let manifest = Manifest::parse(&scenario.manifest).unwrap();
-    let model = manifest.models.values().next().unwrap();
+    let model = manifest.models.first().unwrap();
     let graph_model = TfjsModel { topology: GRAPH_MODEL, weights: &GRAPH_WEIGHTS };
     let converted = import(graph_model, &model.input, &model.output).unwrap();
     let [old_source, source, weights, old_converted, converted] = [
@@ -537,7 +538,7 @@ fn the_shipped_manifest_names_what_the_registries_have() {
         for member in members {
             assert_eq!(taken[&member.path].sha256, member.sha256, "{}", member.path);
         }
-        for model in manifest.models.values().filter(|model| model.source.package == *key) {
+        for model in manifest.models.iter().filter(|model| model.source.package == *key) {
             let mut original = std::fs::read(&wanted[model.source.path.as_str()]).unwrap();
             if let Some(weights) = &model.weights {
                 let weights = std::fs::read(&wanted[weights.path.as_str()]).unwrap();

@@ -63,7 +63,7 @@ fn run(
         crop: Crop::Whole,
     };
     let name = nodes.last().unwrap()["name"].as_str().unwrap().to_owned();
-    let output = Output::Class { name, index: 0, softmax: false, scale: 1.0, offset: 0.0 };
+    let output = Output::Class { name, index: 0, softmax: false };
     let model = import(TfjsModel { topology: topology.as_bytes(), weights: &file }, &input, &output).unwrap();
     let run = |data: Vec<f32>, count: usize| {
         let tensor = Tensor { name: "x".to_owned(), shape: vec![count, channels, height, width], data };

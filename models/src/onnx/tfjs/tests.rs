@@ -30,7 +30,7 @@ fn input() -> Input {
 }
 
 fn output(name: &str) -> Output {
-    Output::Class { name: name.to_owned(), index: 0, softmax: false, scale: 1.0, offset: 0.0 }
+    Output::Class { name: name.to_owned(), index: 0, softmax: false }
 }
 
 fn node(op: &str, name: &str, inputs: &[&str], attributes: &Value) -> Value {

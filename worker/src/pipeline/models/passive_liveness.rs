@@ -42,15 +42,13 @@ impl FaceModel for PassiveLiveness {
     const FORM: &'static str = "a liveness model takes a face by its box and gives classes";
 
     fn new(network: Network, spec: &Model) -> Option<Self> {
-        let (
-            &Output::Class { ref name, index, softmax, scale, offset },
-            &Crop::Box { factor, square, keep_inside },
-        ) = (&spec.output, &spec.input.crop)
+        let (&Output::Class { ref name, index, softmax }, &Crop::Box { factor, square, keep_inside }) =
+            (&spec.output, &spec.input.crop)
         else {
             return None;
         };
         let output = name.clone();
-        let reading = Reading { index, softmax, scale, offset };
+        let reading = Reading { index, softmax, scale: 0.6, offset: 0.3 };
         Some(Self { network, output, reading, factor, square, keep_inside })
     }
 

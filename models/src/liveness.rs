@@ -1,0 +1,134 @@
+//! Liveness calibrations: how log-odds of the liveness models become a score.
+//!
+//! A calibration maps log-odds to a calibrated log-likelihood ratio (LLR, natural logarithm), and says from which LLR on each
+//! security level accepts. The score that callers get is a monotone function of the LLR for which these thresholds are 0.25, 0.5
+//! and 0.75. So the scores keep their meaning whatever the models, and whoever chose the thresholds.
+
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::Profile;
+
+/// Bound of a score's logit at each side; beyond it, scores no longer differ in `f32`.
+const MAX_LOGIT: f32 = 30.0;
+
+/// Logit of the score 0.75, the threshold of the level HIGH; LOW has the opposite one.
+const LOGIT_OF_HIGH: f32 = 1.098_612_3;
+
+/// A liveness calibration: shipped in the manifest, or made by an operator.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LivenessCalibration {
+    /// Its name.
+    pub name: String,
+    /// The profile whose models it is for.
+    pub profile: Profile,
+    /// For a single picture.
+    pub still: ScoreMap,
+    /// For the mean log-odds of several frames of a video.
+    pub clip: ScoreMap,
+}
+
+/// The map from log-odds to a score.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreMap {
+    /// Factor of the log-odds in the LLR, above 0.
+    pub scale: f32,
+    /// Added to the scaled log-odds.
+    pub offset: f32,
+    /// LLR above which the level LOW accepts.
+    pub low: f32,
+    /// LLR above which the level MEDIUM accepts.
+    pub medium: f32,
+    /// LLR above which the level HIGH accepts.
+    pub high: f32,
+}
+
+impl LivenessCalibration {
+    /// Checks that scales are positive and thresholds rise.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), &'static str> {
+        self.still.check()?;
+        self.clip.check()
+    }
+}
+
+impl ScoreMap {
+    /// The calibrated log-likelihood ratio of log-odds: above 0 where a living person is likelier than an attack, before any
+    /// assumption about how frequent attacks are.
+    #[must_use]
+    pub fn llr(&self, log_odds: f32) -> f32 {
+        self.scale * log_odds + self.offset
+    }
+
+    /// The score of log-odds, above 0 and at most 1. Its logit is linear between the thresholds and continues both pieces beyond
+    /// them.
+    #[must_use]
+    pub fn score(&self, log_odds: f32) -> f32 {
+        score_of_logit(self.logit(log_odds))
+    }
+
+    /// The logit of [`Self::score`]: 0 at the threshold of MEDIUM, ln 3 at that of HIGH, -ln 3 at that of LOW.
+    #[must_use]
+    pub fn logit(&self, log_odds: f32) -> f32 {
+        let beyond = self.llr(log_odds) - self.medium;
+        let piece = if beyond < 0.0 { self.medium - self.low } else { self.high - self.medium };
+        LOGIT_OF_HIGH * beyond / piece
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        let Self { scale, offset, low, medium, high } = *self;
+        if !(scale.is_finite() && scale > 0.0 && offset.is_finite()) {
+            return Err("a scale must be above 0, and scale and offset finite");
+        }
+        if !(low.is_finite() && high.is_finite() && low < medium && medium < high) {
+            return Err("the thresholds of LOW, MEDIUM and HIGH must rise");
+        }
+        Ok(())
+    }
+}
+
+/// The score of a logit, above 0 and at most 1.
+#[must_use]
+pub fn score_of_logit(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).clamp(-MAX_LOGIT, MAX_LOGIT).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAP: ScoreMap = ScoreMap { scale: 0.5, offset: 1.0, low: -1.0, medium: 0.5, high: 4.0 };
+
+    #[test]
+    fn thresholds_have_the_scores_of_the_levels() {
+        let scores = [-4.0, -1.0, 6.0].map(|log_odds| MAP.score(log_odds));
+        for (score, level) in scores.into_iter().zip([0.25, 0.5, 0.75]) {
+            assert!((score - level).abs() < 1e-6, "{score} {level}");
+        }
+        assert_eq!([-4.0, -1.0, 6.0].map(|log_odds| MAP.llr(log_odds)), [-1.0, 0.5, 4.0]);
+    }
+
+    #[test]
+    fn scores_rise_with_the_log_odds() {
+        let scores: Vec<f32> = (-30i16..=30).map(|log_odds| MAP.score(f32::from(log_odds))).collect();
+        assert!(scores.windows(2).all(|pair| pair[0] < pair[1]), "{scores:?}");
+        assert!(MAP.score(-1e9) > 0.0 && MAP.score(1e9) <= 1.0);
+    }
+
+    #[test]
+    fn maps_that_cannot_be_are_refused() {
+        assert_eq!(MAP.check(), Ok(()));
+        for map in [
+            ScoreMap { scale: 0.0, ..MAP },
+            ScoreMap { offset: f32::NAN, ..MAP },
+            ScoreMap { low: 0.5, ..MAP },
+            ScoreMap { high: f32::INFINITY, ..MAP },
+            ScoreMap { medium: f32::NAN, ..MAP },
+        ] {
+            assert!(map.check().is_err(), "{map:?}");
+        }
+    }
+}
