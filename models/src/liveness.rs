@@ -45,6 +45,16 @@ pub struct ScoreMap {
 }
 
 impl LivenessCalibration {
+    /// Reads the TOML of a calibration, and checks it.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let calibration: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        calibration.check()?;
+        Ok(calibration)
+    }
+
     /// Checks that scales are positive and thresholds rise.
     ///
     /// # Errors

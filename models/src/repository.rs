@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::installed::{Installed, RECORD, model_path, picture_path, runtime_path};
+use crate::liveness::LivenessCalibration;
 use crate::manifest::{Manifest, Model, Profile, Role};
 
 /// Models, runtime and pictures that `faceline-models fetch` has installed.
@@ -50,6 +51,19 @@ pub enum RepositoryError {
     Damaged {
         /// The file.
         path: PathBuf,
+    },
+    /// There is no liveness calibration of the configured name.
+    #[error(
+        "{0} does not exist: run `faceline-models calibrate liveness`, or leave liveness.calibration empty"
+    )]
+    NoCalibration(PathBuf),
+    /// An operator's liveness calibration cannot be used.
+    #[error("{path} is no liveness calibration: {reason}")]
+    LivenessCalibration {
+        /// The file.
+        path: PathBuf,
+        /// The fault.
+        reason: String,
     },
     /// The manifest has no model for this role.
     #[error("the installed manifest has no model for {0:?}: add one and run `faceline-models fetch`")]
@@ -108,6 +122,20 @@ impl Repository {
         InstalledModel { path: self.dir.join(model_path(spec)), spec }
     }
 
+    /// The liveness calibration that an operator made, `<dir>/liveness-calibrations/<name>.toml`.
+    ///
+    /// # Errors
+    /// There is no such file, or it is no liveness calibration.
+    pub fn operators_calibration(&self, name: &str) -> Result<LivenessCalibration, RepositoryError> {
+        let path = liveness_calibration_path(&self.dir, name);
+        let text = std::fs::read_to_string(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => RepositoryError::NoCalibration(path.clone()),
+            _ => RepositoryError::Read { path: path.clone(), source: error },
+        })?;
+        LivenessCalibration::parse(&text)
+            .map_err(|reason| RepositoryError::LivenessCalibration { path, reason })
+    }
+
     /// One of the free pictures, by name, as in `obama.jpg`.
     #[must_use]
     pub fn picture(&self, name: &str) -> Option<PathBuf> {
@@ -119,6 +147,14 @@ impl Repository {
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
+}
+
+/// The file of an operator's liveness calibration in the cache `dir`.
+#[must_use]
+pub fn liveness_calibration_path(dir: &Path, name: &str) -> PathBuf {
+    // A name is one part of a path, whatever the settings say.
+    let name = name.replace(['/', '\\'], "_");
+    dir.join("liveness-calibrations").join(format!("{name}.toml"))
 }
 
 /// Reads the record of the cache `dir`.

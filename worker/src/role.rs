@@ -6,13 +6,13 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use faceline_models::calibration::{Calibration, CalibrationError};
-use faceline_models::manifest::{Output, Role};
+use faceline_models::manifest::{Output, Profile, Role};
 use faceline_models::{Repository, RepositoryError};
 use faceline_shared::admin::{Condition, Standing};
 use faceline_shared::key_agreement::{KeyAgreement, Role as BrokerEnd};
 use faceline_shared::object::ObjectError;
 use faceline_shared::services::SharedServices;
-use faceline_shared::settings::Settings;
+use faceline_shared::settings::{ModelProfile, Settings};
 use faceline_shared::shutdown::CancellationToken;
 use tokio::runtime::Handle;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -181,7 +181,7 @@ impl WorkerParts {
         let device: Device = config.inference.device.parse()?;
         let repository = Repository::open(&config.models.dir)?;
         let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version())?;
-        let models = Models::load(&repository, &runtime, &device)?;
+        let models = load_models(config, &repository, &runtime, &device)?;
         Pipeline::check_on_demand_models(&models)?;
         check_algorithm(config, &models)?;
         let calibration = calibration(&repository)?;
@@ -207,6 +207,23 @@ impl WorkerParts {
     fn pipeline(&self) -> Result<(Pipeline, Comparator), InferenceError> {
         Ok((Pipeline::new(&self.models, self.settings)?, self.comparator.clone()))
     }
+}
+
+/// Loads the models of the configured profile, with the configured liveness calibration.
+///
+/// # Errors
+/// [`ModelsError`] if a model is not installed, or the calibration cannot be used.
+pub fn load_models(
+    config: &Settings,
+    repository: &Repository,
+    runtime: &Arc<Runtime>,
+    device: &Device,
+) -> Result<Models, ModelsError> {
+    let profile = match config.models.profile {
+        ModelProfile::Default => Profile::Default,
+        ModelProfile::Strong => Profile::Strong,
+    };
+    Models::load(repository, runtime, device, profile, &config.liveness.calibration)
 }
 
 /// The part of the configuration that the pipeline needs.

@@ -9,14 +9,14 @@ use faceline_models::evaluation::{Coded, Coder, CoderError, Fold, Folder, Sample
 use faceline_shared::settings::Settings;
 use faceline_worker::inference::Runtime;
 use faceline_worker::pipeline::{Models, Pipeline};
-use faceline_worker::pipeline_settings;
+use faceline_worker::{load_models, pipeline_settings};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Loads the models that `config` names.
 pub(crate) fn models(config: &Settings) -> anyhow::Result<Models> {
     let repository = Repository::open(&config.models.dir)?;
     let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version())?;
-    Ok(Models::load(&repository, &runtime, &config.inference.device.parse()?)?)
+    Ok(load_models(config, &repository, &runtime, &config.inference.device.parse()?)?)
 }
 
 /// The number of threads to work with: one a core.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::age_correction::AgeCorrection;
 use super::model::{Model, Profile, Role};
 use super::package::{Member, Package, Registry};
 use crate::liveness::LivenessCalibration;
@@ -27,6 +28,9 @@ pub struct Manifest {
     /// How the mean log-odds of the liveness models become a score, for each profile.
     #[serde(default)]
     pub liveness_calibrations: Vec<LivenessCalibration>,
+    /// How the mean of the age models' estimates becomes an age.
+    #[serde(default)]
+    pub age_correction: AgeCorrection,
     /// Pictures under free licences, for a new user's first calls and for the project's own tests.
     #[serde(default)]
     pub pictures: BTreeMap<String, Member>,
@@ -142,9 +146,9 @@ impl Manifest {
             if !roles.insert(model.role) && !model.role.is_averaged() {
                 return fail(format!("model `{}` is the second one for {:?}", model.name, model.role));
             }
-            if let Err(reason) = model.output.check() {
-                return fail(format!("model `{}`: {reason}", model.name));
-            }
+        }
+        if let Err(reason) = self.age_correction.check() {
+            return fail(format!("the age correction {reason}"));
         }
         for calibration in &self.liveness_calibrations {
             if let Err(reason) = calibration.check() {
@@ -201,8 +205,8 @@ mod tests {
             ("name = \"face-detector\"", "name = \"../face\"", "`../face` cannot be the name of a file"),
             ("sha256 = \"6c02", "sha256 = \"6C02", "is not a SHA-256"),
             ("source_archive = true", "source_archive = false", "needs either"),
-            ("correction = [", "correction = [[0.0, 9.0],", "`face-age`: a correction needs two points"),
-            ("still = { scale = 1.0", "still = { scale = 0.0", "`faceline-default-1`: a scale must be"),
+            ("age_correction = [", "age_correction = [[0.0, 900.0],", "the age correction needs two points"),
+            ("still = { scale = 0.76", "still = { scale = 0.0", "`faceline-default-1`: a scale must be"),
             (
                 "weights = { package = \"human\"",
                 "weights = { package = \"else\"",

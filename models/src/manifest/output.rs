@@ -59,16 +59,12 @@ pub enum Output {
         /// Degrees of bin 0.
         offset: f32,
     },
-    /// N x classes after softmax, where class i stands for i years. The age is their expectation after `correction`.
+    /// N x classes after softmax, where class i stands for i years. The age is their expectation.
     Years {
         /// Name of the output.
         name: String,
         /// Number of classes.
         classes: usize,
-        /// Pairs of expectation and age, both rising. The age is linear between the pairs and continues the first and the last
-        /// piece beyond them, but is never negative. Without pairs the expectation is the age.
-        #[serde(default)]
-        correction: Vec<[f32; 2]>,
     },
 }
 
@@ -83,20 +79,6 @@ impl Output {
             | Self::Class { name, .. }
             | Self::Years { name, .. } => vec![name],
             Self::BinnedAngles { yaw, pitch, roll, .. } => vec![yaw, pitch, roll],
-        }
-    }
-
-    pub(super) fn check(&self) -> Result<(), &'static str> {
-        let rising = |pair: &[[f32; 2]]| pair[0][0] < pair[1][0] && pair[0][1] <= pair[1][1];
-        match self {
-            Self::Years { correction, .. } if !correction.is_empty() => {
-                let finite = correction.iter().flatten().all(|value| value.is_finite());
-                if correction.len() < 2 || !finite || !correction.windows(2).all(rising) {
-                    return Err("a correction needs two points or more that rise");
-                }
-                Ok(())
-            }
-            _ => Ok(()),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::proof::{self, GraphRunner, ProofError, Tensor};
 use crate::manifest::Input;
 
 /// Tables that ship with this crate, made by `reference/make.mjs`.
-const TABLES: [(&str, &str); 1] = [("face-age-1", include_str!("../../reference/face-age-1.toml"))];
+const TABLES: [(&str, &str); 1] = [("face-age-deep-1", include_str!("../../reference/face-age-deep-1.toml"))];
 
 /// Largest difference relative to the output's largest value: the two implementations sum in different orders.
 const TOLERANCE: f32 = 1e-4;
@@ -121,7 +121,7 @@ mod tests {
     fn tables_that_are_not_there_are_named() {
         assert!(Reference::named("other").unwrap_err().to_string().contains("`other`"));
         assert!(Reference::parse("noise = 1").is_err());
-        let age = Reference::named("face-age-1").unwrap();
+        let age = Reference::named("face-age-deep-1").unwrap();
         assert!(age.noise.len() > 2 && age.squares.len() > 1);
         assert!(age.noise.iter().all(|noise| (noise.output.iter().sum::<f32>() - 1.0).abs() < 1e-5));
     }

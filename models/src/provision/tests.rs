@@ -303,7 +303,7 @@ fn a_graph_model_that_cannot_be_converted_or_proven_is_not_installed() {
         &[("package/model.json", GRAPH_MODEL), ("package/model.bin", &GRAPH_WEIGHTS)],
     );
     // The first table does not exist, and the second is of another model.
-    for reference in ["none", "face-age-1"] {
+    for reference in ["none", "face-age-deep-1"] {
         scenario.manifest =
             good.replace("version = 7", &format!("version = 7\n        reference = \"{reference}\""));
         let error = scenario.fetch().unwrap_err();

@@ -64,7 +64,7 @@ pub use self::limits::LimitSettings;
 pub use self::liveness::LivenessSettings;
 pub use self::load::Sources;
 pub use self::log::{LogFormat, LogSettings};
-pub use self::models::ModelSettings;
+pub use self::models::{ModelProfile, ModelSettings};
 pub use self::network::{Network, NoNetwork};
 pub use self::objects::{ObjectEncryption, ObjectSettings, ObjectsUrl};
 pub use self::replay::{Confinement, ReplaySettings};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::fault::CodingFault;
-use super::models::{AgeEstimator, HeadPoseEstimator, Models, OnDemand, PassiveLiveness, open};
+use super::models::{AgeEstimator, HeadPoseEstimator, Models, OnDemand, Openable, PassiveLiveness, open};
 use super::quality::{Measures, painted_grey, similarity_of_painted};
 use super::search::{Embedded, Searched, Searcher};
 use super::settings::PipelineSettings;
@@ -41,7 +41,7 @@ impl Pipeline {
             ages: OnDemand::new(models),
             liveness: OnDemand::new(models),
             head_pose: OnDemand::new(models),
-            context: Context::new(settings),
+            context: Context::new(settings, models.liveness_crop()),
             models: models.clone(),
         })
     }
@@ -65,8 +65,8 @@ impl Pipeline {
     /// # Errors
     /// [`InferenceError::Model`] if a model does not load or is not what the manifest says.
     pub fn check_on_demand_models(models: &Models) -> Result<(), InferenceError> {
-        open::<AgeEstimator>(models)?;
-        open::<PassiveLiveness>(models)?;
+        AgeEstimator::open(models)?;
+        PassiveLiveness::open(models)?;
         open::<HeadPoseEstimator>(models).map(|_| ())
     }
 

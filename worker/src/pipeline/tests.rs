@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use faceline_models::Repository;
+use faceline_models::manifest::Profile;
 use faceline_shared::face::{Eyes, ImageType};
 use faceline_shared::settings;
 use image::codecs::jpeg::JpegEncoder;
@@ -29,7 +30,7 @@ pub(crate) fn repository() -> Repository {
 pub(crate) fn models() -> Models {
     let repository = repository();
     let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version()).unwrap();
-    Models::load(&repository, &runtime, &Device::Cpu).unwrap()
+    Models::load(&repository, &runtime, &Device::Cpu, Profile::Default, "").unwrap()
 }
 
 /// A pipeline that the test does not share.
@@ -481,7 +482,7 @@ fn a_graphics_card_that_is_not_there_is_an_error() {
     let repository = repository();
     let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version()).unwrap();
     for device in [Device::Cuda(0), Device::TensorRt(0)] {
-        let models = Models::load(&repository, &runtime, &device).unwrap();
+        let models = Models::load(&repository, &runtime, &device, Profile::Default, "").unwrap();
         let error =
             Pipeline::new(&models, PipelineSettings::default()).err().expect("there is no such device");
         assert!(

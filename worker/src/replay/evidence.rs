@@ -3,6 +3,7 @@
 //! Repetitions, cuts, a second person and a picture without any movement are evidence enough. Passive liveness, flatness and the
 //! motion of the surroundings are combined to one score.
 
+use faceline_models::liveness::{ScoreMap, score_of_logit};
 use faceline_shared::job::replay::SpoofReason;
 
 use super::background::{BackgroundMotion, background_motion};
@@ -69,7 +70,7 @@ impl Evidence {
             })
             .collect();
         let background = background_motion(&faces);
-        let presentation = presentation_of(&tracked.keys);
+        let presentation = presentation_of(&pipeline.liveness.get()?.calibration().clip, &tracked.keys);
         Ok((tracked, Self { attack, presentation, motion, background }))
     }
 
@@ -78,12 +79,12 @@ impl Evidence {
     pub(super) fn score(&self) -> Option<f32> {
         let logit = self.presentation? - self.flatness_penalty() - self.background_penalty();
         let flat = self.motion.map_or(1.0, |motion| FLAT.score(motion.correlation));
-        Some(presentation::score(logit).min(flat))
+        Some(score_of_logit(logit).min(flat))
     }
 
     /// What the score of a clip is low for.
     pub(super) fn reason(&self, threshold: f32) -> SpoofReason {
-        let is_low = |logit: f32| presentation::score(logit) <= threshold;
+        let is_low = |logit: f32| score_of_logit(logit) <= threshold;
         match self.presentation {
             Some(logit) if !is_low(logit) => {
                 let is_flat = self.motion.is_some_and(|motion| FLAT.score(motion.correlation) <= threshold);
@@ -108,13 +109,13 @@ impl Evidence {
     }
 }
 
-fn presentation_of(keys: &[KeyFrame]) -> Option<f32> {
+fn presentation_of(clip: &ScoreMap, keys: &[KeyFrame]) -> Option<f32> {
     let judged: Vec<f32> = keys
         .iter()
         .filter(|key| key.is_suitable())
-        .filter_map(|key| key.face.as_ref().map(|face| face.still_logit))
+        .filter_map(|key| key.face.as_ref().map(|face| face.log_odds))
         .collect();
-    (judged.len() >= MIN_JUDGED).then(|| presentation::logit(judged.into_iter()))
+    (judged.len() >= MIN_JUDGED).then(|| presentation::logit(clip, judged.into_iter()))
 }
 
 fn has_other_person(tracked: &Tracked) -> bool {
@@ -148,9 +149,9 @@ mod tests {
     fn a_face_that_changes_before_a_wall_that_rests_costs_nothing() {
         let presentation = 1.4;
         let score = evidence(presentation, 0.9, -0.3).score().unwrap();
-        assert!((score - presentation::score(presentation)).abs() < 1e-6);
+        assert!((score - score_of_logit(presentation)).abs() < 1e-6);
         let alone = Evidence { presentation: Some(presentation), ..Evidence::default() };
-        assert_eq!(alone.score(), Some(presentation::score(presentation)));
+        assert_eq!(alone.score(), Some(score_of_logit(presentation)));
         assert_eq!(Evidence::default().score(), None);
     }
 

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use faceline_shared::job::examination;
 
 use super::background::GreyFrame;
-use super::presentation;
 use super::sampling::equidistant;
 use super::track::{Track, TrackedFace, TrackedFrame};
 use crate::picture::Picture;
@@ -52,8 +51,10 @@ pub(super) struct KeyFace {
     /// -500 to 300.
     pub(super) quality: i32,
     pub(super) measures: Measures,
-    /// Passive liveness as a still's logit: its score is 0.5 at 0.
-    pub(super) still_logit: f32,
+    /// Log-odds of passive liveness.
+    pub(super) log_odds: f32,
+    /// Its score as a still, above 0 and at most 1.
+    pub(super) still_score: f32,
     /// Height over width of the opened eyes, the mean of both.
     pub(super) eye_opening: f32,
     pub(super) grey: GreyFrame,
@@ -194,17 +195,18 @@ impl Tracker<'_> {
             let model = liveness.get()?;
             let region = embedded.candidate.in_picture(picture);
             let log_odds = context.liveness_log_odds(model, region)?;
-            let still_logit = model.logit_of(log_odds);
+            let still_score = model.calibration().still.score(log_odds);
             let is_judged = shown.faces.len() == 1 && shown.rejection().is_none();
             if let Some(first) = shown.faces.first_mut().filter(|_| is_judged) {
-                first.liveness = Some(presentation::score(presentation::logit([still_logit].into_iter())));
+                first.liveness = Some(model.calibration().clip.score(log_odds));
             }
             tracked.liveness = Some(log_odds);
             tracked.embedding = Some(embedded.embedding.vector);
             face = Some(KeyFace {
                 quality: quality(&measures),
                 measures,
-                still_logit,
+                log_odds,
+                still_score,
                 eye_opening: eye_opening(&tracked.landmarks),
                 grey: GreyFrame::new(frame),
             });

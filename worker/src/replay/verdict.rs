@@ -9,7 +9,6 @@ use faceline_shared::replay::LivenessType;
 use super::active::{self, ActiveJudgement, Challenge, FrameEvidence};
 use super::best_image;
 use super::evidence::Evidence;
-use super::presentation;
 use super::tracker::{KeyFrame, Tracked, VOTES};
 use crate::matching::Comparator;
 use crate::pipeline::{CodingFault, Pipeline};
@@ -140,7 +139,7 @@ fn judge_best(
     if let Some(check) = key.shown.rejection() {
         return Verdict::Failed(reason_of(check));
     }
-    let score = key.face.as_ref().map(|face| presentation::score(face.still_logit));
+    let score = key.face.as_ref().map(|face| face.still_score);
     scores.liveness = score;
     if score.is_some_and(|score| score > level.threshold()) {
         Verdict::Success

@@ -204,7 +204,7 @@ async fn a_list_of_ages_that_is_none_is_said_in_words() {
 async fn the_age_model_is_listed_with_its_origin_and_timed() {
     let (success, text, error) = run(&["list"], Path::new("/")).await;
     assert!(success, "{error}");
-    let (_, entry) = text.split_once("face-age/1/model.onnx\n").expect("the list has the age model");
+    let (_, entry) = text.split_once("face-age-deep/1/model.onnx\n").expect("the list has the age model");
     let entry = entry.lines().next().unwrap();
     assert!(entry.contains("@vladmandic/human 3.3.6; MIT") && !entry.contains("not installed"), "{entry}");
 

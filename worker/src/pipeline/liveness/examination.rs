@@ -10,6 +10,7 @@ use super::findings::{check_face, check_size};
 use super::motion::{self, Still};
 use crate::inference::InferenceError;
 use crate::picture::{Chip, Picture};
+use crate::pipeline::context::Context;
 use crate::pipeline::face_pipeline::Pipeline;
 use crate::pipeline::fault::CodingFault;
 use crate::pipeline::geometry::Rotation;
@@ -127,7 +128,14 @@ impl Pipeline {
         let mut findings = Vec::from_iter(check_size(picture));
         if let (Some(face), Some(measures), true) = (first, &measures, is_live) {
             let covered = self.covered_similarity(face)?;
-            findings.extend(check_face(&face.candidate, measures, covered, &self.context.settings.findings));
+            let Context { liveness_crop, settings, .. } = &self.context;
+            findings.extend(check_face(
+                &face.candidate,
+                measures,
+                covered,
+                *liveness_crop,
+                &settings.findings,
+            ));
         }
         let candidates = first.iter().map(|face| &face.candidate).chain(others);
         let shown = examination::ExaminedPicture {

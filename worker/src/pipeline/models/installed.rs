@@ -2,19 +2,27 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use faceline_models::manifest::{Model, Output, Role};
+use faceline_models::liveness::LivenessCalibration;
+use faceline_models::manifest::{AgeCorrection, Crop, Model, Output, Profile, Role};
 use faceline_models::{InstalledModel, Repository, RepositoryError};
 
 use super::network::{FaceModel, Network};
 use crate::inference::{Device, InferenceError, Runtime};
+
+/// The roles of the models that a pipeline uses.
+const ROLES: [Role; 6] =
+    [Role::Embedding, Role::Detector, Role::Landmarks, Role::Age, Role::Liveness, Role::HeadPose];
 
 /// The models that a pipeline needs. All pipelines of a process share one value; each opens its own sessions.
 #[derive(Clone, Debug)]
 pub struct Models {
     runtime: Arc<Runtime>,
     device: Device,
-    installed: Arc<[(Role, PathBuf, Model)]>,
+    installed: Arc<[(PathBuf, Model)]>,
+    age_correction: Arc<AgeCorrection>,
+    liveness_calibration: Arc<LivenessCalibration>,
     algorithm: String,
     template_version: u32,
 }
@@ -28,29 +36,81 @@ pub enum ModelsError {
     /// A model does not load.
     #[error(transparent)]
     Inference(#[from] InferenceError),
+    /// The liveness calibration is for the models of another profile, or there is none.
+    #[error(
+        "the liveness calibration `{name}` is not for the profile {profile:?}: make one with `faceline-models calibrate liveness`, or leave liveness.calibration empty"
+    )]
+    Calibration {
+        /// The setting `liveness.calibration`; empty for the one that ships.
+        name: String,
+        /// The setting `models.profile`.
+        profile: Profile,
+    },
 }
 
 impl Models {
-    /// Looks up the models in the repository. Each [`Pipeline`](crate::pipeline::Pipeline) opens them.
+    /// Looks up the models of a profile in the repository. Each [`Pipeline`](crate::pipeline::Pipeline) opens them.
+    /// Liveness is scored by the calibration named `calibration`, or by the one that ships if that is empty.
     ///
     /// # Errors
     /// [`ModelsError::Repository`] if a model is not installed, [`ModelsError::Inference`] if the model for embeddings
-    /// does not give any.
+    /// does not give any, [`ModelsError::Calibration`] if the liveness calibration cannot be used.
     pub fn load(
         repository: &Repository,
         runtime: &Arc<Runtime>,
         device: &Device,
+        profile: Profile,
+        calibration: &str,
     ) -> Result<Self, ModelsError> {
-        let find = |role| repository.model(role).map(|model| (role, model.path, model.spec.clone()));
-        let embedding = find(Role::Embedding)?;
-        let Output::Embedding { algorithm, template_version, .. } = &embedding.2.output else {
+        let embedding = repository.model(Role::Embedding)?;
+        let Output::Embedding { algorithm, template_version, .. } = &embedding.spec.output else {
             let reason = "it does not give embeddings".to_owned();
-            return Err(InferenceError::Model { model: embedding.2.name, reason }.into());
+            return Err(InferenceError::Model { model: embedding.spec.name.clone(), reason }.into());
         };
         let (algorithm, template_version) = (algorithm.clone(), *template_version);
-        let others = [Role::Detector, Role::Landmarks, Role::Age, Role::Liveness, Role::HeadPose].map(find);
-        let installed = std::iter::once(Ok(embedding)).chain(others).collect::<Result<_, _>>()?;
-        Ok(Self { runtime: Arc::clone(runtime), device: *device, installed, algorithm, template_version })
+        let mut installed = Vec::new();
+        for role in ROLES {
+            let models = repository.models(role, profile)?;
+            installed.extend(models.into_iter().map(|model| (model.path, model.spec.clone())));
+        }
+        let liveness_calibration = if calibration.is_empty() {
+            repository.manifest().liveness_calibration(profile).cloned()
+        } else {
+            Some(repository.operators_calibration(calibration)?)
+        };
+        let liveness_calibration = liveness_calibration
+            .filter(|found| found.profile == profile)
+            .ok_or_else(|| ModelsError::Calibration { name: calibration.to_owned(), profile })?;
+        Ok(Self {
+            runtime: Arc::clone(runtime),
+            device: *device,
+            installed: installed.into(),
+            age_correction: Arc::new(repository.manifest().age_correction.clone()),
+            liveness_calibration: Arc::new(liveness_calibration),
+            algorithm,
+            template_version,
+        })
+    }
+
+    /// The curve from the mean of the age models to an age.
+    pub(crate) fn age_correction(&self) -> &AgeCorrection {
+        &self.age_correction
+    }
+
+    /// The map from log-odds of liveness to a score.
+    #[must_use]
+    pub fn liveness_calibration(&self) -> &LivenessCalibration {
+        &self.liveness_calibration
+    }
+
+    /// The smallest crop that a liveness model takes: its side over that of the detector's box.
+    pub(crate) fn liveness_crop(&self) -> f32 {
+        let crops = self.installed.iter().filter(|(_, spec)| spec.role == Role::Liveness);
+        let factors = crops.filter_map(|(_, spec)| match spec.input.crop {
+            Crop::Box { factor, .. } => Some(factor),
+            _ => None,
+        });
+        factors.reduce(f32::min).unwrap_or(1.0)
     }
 
     /// Name of the embedding's algorithm.
@@ -66,13 +126,42 @@ impl Models {
     }
 }
 
+/// What [`OnDemand`](super::OnDemand) opens: a model, or all models of a role.
+pub(crate) trait Openable: Sized {
+    /// Opens it.
+    fn open(models: &Models) -> Result<Self, InferenceError>;
+
+    /// Time of all runs so far, without the preparation of inputs.
+    fn busy(&self) -> Duration;
+}
+
+impl<M: FaceModel> Openable for M {
+    fn open(models: &Models) -> Result<Self, InferenceError> {
+        open(models)
+    }
+
+    fn busy(&self) -> Duration {
+        FaceModel::busy(self)
+    }
+}
+
 /// Opens a session of the installed model that has the role of `M`.
 pub(crate) fn open<M: FaceModel>(models: &Models) -> Result<M, InferenceError> {
-    let (_, path, spec) = models.installed.iter().find(|(role, ..)| *role == M::ROLE).ok_or_else(|| {
-        InferenceError::Model { model: format!("{:?}", M::ROLE), reason: "it is not installed".to_owned() }
-    })?;
-    let model = InstalledModel { path: path.clone(), spec };
-    let network = Network::open(&models.runtime, models.device, &model)?;
-    M::new(network, spec)
-        .ok_or_else(|| InferenceError::Model { model: spec.name.clone(), reason: M::FORM.to_owned() })
+    open_all(models)?.into_iter().next().ok_or_else(|| InferenceError::Model {
+        model: format!("{:?}", M::ROLE),
+        reason: "it is not installed".to_owned(),
+    })
+}
+
+/// Opens a session of each installed model that has the role of `M`.
+pub(crate) fn open_all<M: FaceModel>(models: &Models) -> Result<Vec<M>, InferenceError> {
+    let of_role = models.installed.iter().filter(|(_, spec)| spec.role == M::ROLE);
+    of_role
+        .map(|(path, spec)| {
+            let model = InstalledModel { path: path.clone(), spec };
+            let network = Network::open(&models.runtime, models.device, &model)?;
+            M::new(network, spec)
+                .ok_or_else(|| InferenceError::Model { model: spec.name.clone(), reason: M::FORM.to_owned() })
+        })
+        .collect()
 }

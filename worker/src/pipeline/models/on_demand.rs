@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::installed::{Models, open};
-use super::network::FaceModel;
+use super::installed::{Models, Openable};
 use crate::inference::InferenceError;
 
 /// A model that is opened at its first use, because it takes megabytes.
@@ -12,7 +11,7 @@ pub(crate) struct OnDemand<M> {
     opened: Option<M>,
 }
 
-impl<M: FaceModel> OnDemand<M> {
+impl<M: Openable> OnDemand<M> {
     pub(crate) fn new(models: &Models) -> Self {
         Self { models: models.clone(), opened: None }
     }
@@ -21,7 +20,7 @@ impl<M: FaceModel> OnDemand<M> {
     pub(crate) fn get(&mut self) -> Result<&mut M, InferenceError> {
         let model = match self.opened.take() {
             Some(opened) => opened,
-            None => open(&self.models)?,
+            None => M::open(&self.models)?,
         };
         Ok(self.opened.insert(model))
     }

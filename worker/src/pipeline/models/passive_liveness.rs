@@ -1,9 +1,13 @@
-//! The passive liveness network (presentation attack detection, PAD): tells from a single picture whether it shows a
-//! living person, or a print or a screen. Also its crop, [`PassiveLiveness::cut`].
+//! The passive liveness networks (presentation attack detection, PAD): tell from a single picture whether it shows a
+//! living person, or a print or a screen.
 
+use std::time::Duration;
+
+use faceline_models::liveness::LivenessCalibration;
 use faceline_models::manifest::{Crop, Model, Output, Role};
 
 use super::face_region::FaceRegion;
+use super::installed::{Models, Openable, open_all};
 use super::network::{FaceModel, Network};
 use crate::inference::InferenceError;
 use crate::picture::{Chip, Kernel, Sampler};
@@ -18,8 +22,15 @@ const MAX_LOG_ODDS: f32 = 30.0;
 /// Passes over a face: a plain and a mirrored one (test-time augmentation).
 const PASSES_PER_FACE: usize = 2;
 
-/// The network for presentation attack detection (ISO/IEC 30107).
+/// All passive liveness networks (ISO/IEC 30107) with the calibration of their mean. The plain mean of their log-odds separates
+/// unseen sources better than a weighted mean, or the smallest.
 pub(crate) struct PassiveLiveness {
+    networks: Vec<LivenessNetwork>,
+    calibration: LivenessCalibration,
+}
+
+/// One passive liveness network.
+pub(crate) struct LivenessNetwork {
     network: Network,
     output: String,
     reading: Reading,
@@ -33,11 +44,9 @@ pub(crate) struct PassiveLiveness {
 struct Reading {
     index: usize,
     softmax: bool,
-    scale: f32,
-    offset: f32,
 }
 
-impl FaceModel for PassiveLiveness {
+impl FaceModel for LivenessNetwork {
     const ROLE: Role = Role::Liveness;
     const FORM: &'static str = "a liveness model takes a face by its box and gives classes";
 
@@ -48,8 +57,7 @@ impl FaceModel for PassiveLiveness {
             return None;
         };
         let output = name.clone();
-        let reading = Reading { index, softmax, scale: 0.6, offset: 0.3 };
-        Some(Self { network, output, reading, factor, square, keep_inside })
+        Some(Self { network, output, reading: Reading { index, softmax }, factor, square, keep_inside })
     }
 
     fn network(&self) -> &Network {
@@ -57,24 +65,61 @@ impl FaceModel for PassiveLiveness {
     }
 }
 
+impl Openable for PassiveLiveness {
+    fn open(models: &Models) -> Result<Self, InferenceError> {
+        Ok(Self { networks: open_all(models)?, calibration: models.liveness_calibration().clone() })
+    }
+
+    fn busy(&self) -> Duration {
+        self.networks.iter().map(FaceModel::busy).sum()
+    }
+}
+
 impl PassiveLiveness {
-    /// The liveness score of each face, above 0 and at most 1, in one run of the network.
+    /// The liveness score of each face, above 0 and at most 1.
     pub(crate) fn score(
         &mut self,
         sampler: &mut Sampler,
         faces: &[FaceRegion<'_>],
     ) -> Result<Vec<f32>, InferenceError> {
-        let reading = self.reading;
-        Ok(self.log_odds(sampler, faces)?.into_iter().map(|log_odds| reading.score(log_odds)).collect())
+        let log_odds = self.log_odds(sampler, faces)?;
+        Ok(log_odds.into_iter().map(|log_odds| self.calibration.still.score(log_odds)).collect())
     }
 
-    /// The logit of the liveness score that belongs to log-odds of the live class.
-    pub(crate) fn logit_of(&self, log_odds: f32) -> f32 {
-        self.reading.scale * log_odds + self.reading.offset
+    /// The calibration of the networks' mean.
+    pub(crate) fn calibration(&self) -> &LivenessCalibration {
+        &self.calibration
     }
 
-    /// Log-odds of the live class for each face, the mean of both passes, in one run of the network.
+    /// Log-odds of the live class for each face, the mean of all networks.
     pub(crate) fn log_odds(
+        &mut self,
+        sampler: &mut Sampler,
+        faces: &[FaceRegion<'_>],
+    ) -> Result<Vec<f32>, InferenceError> {
+        let each = self.log_odds_of_each(sampler, faces)?;
+        Ok(each.iter().map(|networks| mean(networks)).collect())
+    }
+
+    /// Log-odds of the live class for each face, from each network.
+    pub(crate) fn log_odds_of_each(
+        &mut self,
+        sampler: &mut Sampler,
+        faces: &[FaceRegion<'_>],
+    ) -> Result<Vec<Vec<f32>>, InferenceError> {
+        let mut found = vec![Vec::with_capacity(self.networks.len()); faces.len()];
+        for network in &mut self.networks {
+            for (of_face, log_odds) in found.iter_mut().zip(network.log_odds(sampler, faces)?) {
+                of_face.push(log_odds);
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl LivenessNetwork {
+    /// Log-odds of the live class for each face, the mean of both passes, in one run of the network.
+    fn log_odds(
         &mut self,
         sampler: &mut Sampler,
         faces: &[FaceRegion<'_>],
@@ -95,7 +140,6 @@ impl PassiveLiveness {
         let elements = outputs.get(&self.output)?;
         let classes = elements.len() / (faces.len() * PASSES_PER_FACE);
         let log_odds: Vec<f32> = elements.chunks_exact(classes).map(|row| reading.log_odds(row)).collect();
-        let mean = |passes: &[f32]| passes.iter().sum::<f32>() / PASSES_PER_FACE as f32;
         Ok(log_odds.chunks_exact(PASSES_PER_FACE).map(mean).collect())
     }
 
@@ -113,6 +157,16 @@ impl PassiveLiveness {
         // A filtered chip would lose the fine detail that distinguishes a print or a screen from skin.
         sampler.cut(face.picture, &to_upright, OUTSIDE_LEVEL, Kernel::Sparse, chip);
     }
+}
+
+fn mean(values: &[f32]) -> f32 {
+    values.iter().sum::<f32>() / values.len().max(1) as f32
+}
+
+/// The part of a crop's side that fits into a picture of `width` by `height`, up to 1. The crop is the square of the area of the
+/// detector's box, `factor` times as wide.
+pub(crate) fn crop_fit(area: &Rect, factor: f32, width: f32, height: f32) -> f32 {
+    (width.min(height) / (area.squared().width() * factor)).min(1.0)
 }
 
 /// A box widened by `factor`, or by less where it would not fit a picture of `width` by `height`, and moved inside.
@@ -136,11 +190,6 @@ impl Reading {
         };
         if odds.is_nan() { -MAX_LOG_ODDS } else { odds.clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS) }
     }
-
-    /// The score of log-odds: above 0, at most 1.
-    fn score(&self, log_odds: f32) -> f32 {
-        1.0 / (1.0 + (-(self.scale * log_odds + self.offset)).clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS).exp())
-    }
 }
 
 #[cfg(test)]
@@ -158,32 +207,29 @@ mod tests {
         assert_eq!(tight, Rect::new(30.0, 0.0, 40.0, 60.0));
     }
 
-    const READING: Reading = Reading { index: 0, softmax: true, scale: 1.0, offset: 0.0 };
-
     #[test]
-    fn without_a_scale_the_score_is_the_probability() {
-        let score = |reading: Reading, row: &[f32]| reading.score(reading.log_odds(row));
-        assert!((score(READING, &[1.0, 1.0, 1.0]) - 1.0 / 3.0).abs() < 1e-6);
-        assert!((score(READING, &[2.0, 0.0]) - 0.880_797).abs() < 1e-5);
-        let done = Reading { index: 1, softmax: false, ..READING };
-        assert!((score(done, &[0.2, 0.8]) - 0.8).abs() < 1e-6);
+    fn the_part_of_a_crop_that_fits() {
+        let area = Rect::new(40.0, 30.0, 40.0, 62.5);
+        assert_eq!(crop_fit(&area, 2.0, 300.0, 200.0), 1.0);
+        assert_eq!(crop_fit(&area, 4.0, 100.0, 900.0), 0.5);
     }
 
     #[test]
-    fn scale_and_offset_move_the_thresholds_and_keep_the_order() {
-        let reading = Reading { scale: 0.5, offset: 0.2, ..READING };
-        assert!((reading.score(-0.4) - 0.5).abs() < 1e-6);
-        let scores = [-20.0, -3.0, 0.0, 2.0, 9.0].map(|odds| reading.score(odds));
-        assert!(scores.windows(2).all(|pair| pair[0] < pair[1]), "{scores:?}");
+    fn log_odds_are_those_of_the_class_against_all_others() {
+        let before = Reading { index: 0, softmax: true };
+        let after = Reading { index: 1, softmax: false };
+        assert!((before.log_odds(&[1.0, 1.0, 1.0]) + 2f32.ln()).abs() < 1e-6);
+        assert!((before.log_odds(&[2.0, 0.0]) - 2.0).abs() < 1e-6);
+        assert!((after.log_odds(&[0.2, 0.8]) - 4f32.ln()).abs() < 1e-6);
     }
 
     #[test]
-    fn whatever_a_model_says_is_a_score() {
+    fn whatever_a_model_says_is_bounded() {
         for row in [[-300.0, 300.0], [300.0, -300.0], [f32::INFINITY, 0.0], [f32::NAN, 0.0], [0.0, f32::NAN]]
         {
-            for reading in [READING, Reading { softmax: false, scale: 7.0, ..READING }] {
-                let score = reading.score(reading.log_odds(&row));
-                assert!(score > 0.0 && score <= 1.0, "{row:?}: {score}");
+            for softmax in [true, false] {
+                let log_odds = Reading { index: 0, softmax }.log_odds(&row);
+                assert!(log_odds.abs() <= MAX_LOG_ODDS, "{row:?}: {log_odds}");
             }
         }
     }

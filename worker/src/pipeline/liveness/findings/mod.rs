@@ -32,14 +32,17 @@ pub(super) fn check_size(picture: &Picture) -> Option<Finding> {
 }
 
 /// The findings of a face, in the order of [`Check`]. `covered_similarity` is the similarity of the face to itself with
-/// the lower half painted over, -1 to 1.
+/// the lower half painted over, -1 to 1. `liveness_crop` is the side of the crop that passive liveness takes, over that of the
+/// detector's box.
 pub(super) fn check_face(
     candidate: &Candidate,
     measures: &Measures,
     covered_similarity: f32,
+    liveness_crop: f32,
     bounds: &FindingSettings,
 ) -> Vec<Finding> {
-    let Framing { margin, aspect_at_border, of_shorter_side, of_longer_side } = Framing::new(candidate);
+    let Framing { margin, aspect_at_border, of_shorter_side, of_longer_side, crop_fit } =
+        Framing::new(candidate, liveness_crop);
     let both_sides = |value: f32, limit: f32| at_most(value.abs(), limit);
     let scores = [
         (
@@ -47,7 +50,11 @@ pub(super) fn check_face(
             margin_score(margin, bounds.cropped_margin)
                 .min(aspect_at_border.map_or(1.0, |aspect| at_least(aspect, bounds.cropped_aspect))),
         ),
-        (Check::FaceTooClose, at_most(of_shorter_side, bounds.most_eye_part)),
+        (
+            Check::FaceTooClose,
+            at_most(of_shorter_side, bounds.most_eye_part)
+                .min(at_least(crop_fit, bounds.least_liveness_crop)),
+        ),
         (Check::FaceCloseToBorder, margin_score(margin, bounds.least_margin)),
         (
             Check::FaceTooSmall,

@@ -38,7 +38,7 @@ impl Judge {
         JUDGE
             .get_or_init(|| {
                 let finder = Finder::open(&models()).unwrap();
-                Mutex::new(Self { finder, context: Context::new(PipelineSettings::default()) })
+                Mutex::new(Self { finder, context: Context::new(PipelineSettings::default(), 1.0) })
             })
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
