@@ -25,6 +25,9 @@ pub(crate) struct Age {
     /// Put a black border of this width, in pixels, around each picture, for data sets that are cropped close to the face
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]
     pad: u32,
+    /// Write every estimate into a CSV file
+    #[arg(long, value_name = "FILE")]
+    estimates: Option<PathBuf>,
     /// Write report.html, report.json and pictures of the errors (SVG) into a folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -34,9 +37,14 @@ impl Age {
     pub(crate) fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
         let index = AgeIndex::read(&self.dataset, self.fold)?;
         let (mut faces, mut without_face) = (Vec::new(), Vec::new());
-        for ((path, age), face) in index.pictures.iter().zip(self.estimate(config, &index)?) {
+        let found = self.estimate(config, &index)?;
+        if let Some(file) = &self.estimates {
+            write_estimates(file, &index, &found)
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        for ((path, age), face) in index.pictures.iter().zip(found) {
             match face {
-                Some(AgedFace { quality, age: Some(estimate) }) => {
+                Some(AgedFace { quality, age: Some(estimate), .. }) => {
                     faces.push((AgePair { age: *age, estimate }, quality < 0));
                 }
                 _ => without_face.push(path),
@@ -68,6 +76,18 @@ fn estimate(pipeline: &mut Pipeline, path: &Path, pad: u32) -> anyhow::Result<Op
         bytes = padded(&bytes, pad)?;
     }
     Ok(pipeline.estimate_central_age(&bytes)?)
+}
+
+/// Writes one line a face: its picture, person, age, corrected estimate, and the estimate of each network.
+fn write_estimates(file: &Path, index: &AgeIndex, found: &[Option<AgedFace>]) -> std::io::Result<()> {
+    let mut out = std::io::BufWriter::new(std::fs::File::create(file)?);
+    writeln!(out, "path,person,age,estimate,networks")?;
+    for (((path, age), person), face) in index.pictures.iter().zip(&index.people).zip(found) {
+        let Some(AgedFace { age: Some(estimate), estimates, .. }) = face else { continue };
+        let each: Vec<String> = estimates.iter().map(|years| format!("{years:.3}")).collect();
+        writeln!(out, "\"{}\",\"{person}\",{age},{estimate:.3},{}", path.display(), each.join(" "))?;
+    }
+    out.flush()
 }
 
 /// The picture with a black border, in a lossless format.

@@ -10,16 +10,20 @@ use faceline_models::calibration::{Calibration, Doubtful, Fit, PICTURES_A_PERSON
 use faceline_models::evaluation::{Coded, Fold};
 use faceline_shared::settings::Settings;
 
+use crate::calibrate_liveness::CalibrateLiveness;
 use crate::coder;
 
 /// Rates whose similarities are shown, as log10.
 const SHOWN_LOG10_RATES: [f64; 7] = [-2.0, -3.0, -4.0, -5.0, -6.0, -8.0, -10.0];
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Calibrate {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// A folder for each person with that person's pictures
-    #[arg(long, value_name = "DIR")]
-    dataset: PathBuf,
+    #[arg(long, required = true, value_name = "DIR")]
+    dataset: Option<PathBuf>,
     /// The table's name; a manifest's `calibration` refers to it
     #[arg(long, value_name = "NAME", default_value = "face-embedding-1")]
     name: String,
@@ -31,12 +35,23 @@ pub(crate) struct Calibrate {
     fold: Option<Fold>,
 }
 
+/// What else can be calibrated.
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    /// Set the thresholds of passive liveness from pictures of living people of your own camera
+    Liveness(CalibrateLiveness),
+}
+
 impl Calibrate {
     pub(crate) fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
+        if let Some(Other::Liveness(liveness)) = self.other {
+            return liveness.run(config);
+        }
+        let dataset = self.dataset.context("--dataset is missing")?;
         let out = self.out.unwrap_or_else(|| PathBuf::from(format!("{}.toml", self.name)));
-        let coded = coder::code(config, &self.dataset, self.fold)?;
+        let coded = coder::code(config, &dataset, self.fold)?;
         let fit = Fit::new(&self.name, &coded.labelled, coder::threads())
-            .with_context(|| format!("cannot calibrate on {}", self.dataset.display()))?;
+            .with_context(|| format!("cannot calibrate on {}", dataset.display()))?;
         let text = format!("{}\n{}", heading(&coded, &fit), fit.table.to_toml());
         fs::write(&out, text).with_context(|| format!("cannot write {}", out.display()))?;
 

@@ -5,6 +5,7 @@ mod age_figures;
 mod bench;
 mod bench_liveness;
 mod calibrate;
+mod calibrate_liveness;
 mod coder;
 mod command;
 mod each;

@@ -16,6 +16,8 @@ const AGES: std::ops::RangeInclusive<f32> = 0.0..=125.0;
 pub struct AgeIndex {
     /// Each picture with its age, in the file's order.
     pub pictures: Vec<(PathBuf, f32)>,
+    /// The person in each picture, by the column `person`; the picture's own path where there is none.
+    pub people: Vec<String>,
 }
 
 impl AgeIndex {
@@ -25,15 +27,17 @@ impl AgeIndex {
     /// An unreadable file, a list without the columns or without pictures, or a value that is no age of a person.
     pub fn read(root: &Path, fold: Option<Fold>) -> Result<Self, IndexError> {
         let path = root.join(INDEX);
-        let rows = index::read(&path, "age")?;
-        let rows = rows.into_iter().map(|row| match age(&row) {
-            Ok(age) => Ok((row.path, age)),
-            Err(fault) => Err(fault.in_file(&path)),
-        });
-        let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        let chosen = rows.into_iter().filter(|(name, _)| fold.is_none_or(|fold| fold.contains(name)));
-        let pictures: Vec<_> = chosen.map(|(name, age)| (root.join(name), age)).collect();
-        if pictures.is_empty() { Err(IndexError::EmptyList(path)) } else { Ok(Self { pictures }) }
+        let rows = index::read(&path, "age", &["person"])?;
+        let mut found = Self { pictures: Vec::new(), people: Vec::new() };
+        for row in rows {
+            let age = age(&row).map_err(|fault| fault.in_file(&path))?;
+            if fold.is_none_or(|fold| fold.contains(&row.path)) {
+                let person = row.optional.into_iter().flatten().next();
+                found.people.push(person.unwrap_or_else(|| row.path.clone()));
+                found.pictures.push((root.join(row.path), age));
+            }
+        }
+        if found.pictures.is_empty() { Err(IndexError::EmptyList(path)) } else { Ok(found) }
     }
 }
 

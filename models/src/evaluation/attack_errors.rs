@@ -1,66 +1,165 @@
 //! Error rates of presentation attack detection (ISO/IEC 30107-3).
+//!
+//! APCER: the share of the attack presentations of one species that are classified as bona fide. BPCER: the share of the bona fide
+//! presentations that are classified as attacks. APNRR and BPNRR: the shares without a response. Error rates are of the
+//! presentations with a response. The worst species counts, not the mean of all.
 
 use std::collections::BTreeMap;
 
-/// The scores of presentations of one type, and the number of those without a score.
+use super::bootstrap::{Draws, Interval};
+
+/// The scores of presentations of one species, and the number of those without a score.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Responses {
-    /// Scores of the presentations that were judged.
-    pub scores: Vec<f32>,
+    /// Scores of the presentations that were judged, by subject.
+    subjects: BTreeMap<String, Vec<f32>>,
     /// Presentations without a face, or with one that could not be judged (for APNRR and BPNRR).
     pub without: usize,
 }
 
+/// An error rate with its 95 % interval by bootstrap over subjects.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ErrorRate {
+    /// The share, 0 to 1.
+    pub share: f64,
+    /// `None` with fewer than two subjects.
+    pub interval: Option<Interval>,
+}
+
 impl Responses {
+    /// Scores of all presentations that were judged.
+    pub fn scores(&self) -> impl Iterator<Item = f32> {
+        self.subjects.values().flatten().copied()
+    }
+
     /// The number of presentations.
     #[must_use]
     pub fn presentations(&self) -> usize {
-        self.scores.len() + self.without
+        self.scores().count() + self.without
     }
 
-    /// The part of all presentations without a score; 0 where there are no presentations.
+    /// The number of subjects with a score.
+    #[must_use]
+    pub fn subjects(&self) -> usize {
+        self.subjects.len()
+    }
+
+    /// The share of all presentations without a score; 0 where there are no presentations.
     #[must_use]
     pub fn non_response_rate(&self) -> f64 {
-        part(self.without, self.presentations())
+        share(self.without, self.presentations())
     }
 
-    /// The part of the scores above a threshold: the APCER of an attack's type. 0 where there are no scores.
+    /// The share of the scores above a threshold: the APCER of a species. 0 where there are no scores.
     #[must_use]
     pub fn above(&self, threshold: f32) -> f64 {
-        part(self.scores.iter().filter(|score| **score > threshold).count(), self.scores.len())
+        share(self.scores().filter(|score| *score > threshold).count(), self.scores().count())
     }
 
-    /// The part of the scores up to a threshold: the BPCER of bona fide presentations. 0 where there are no scores.
+    /// The share of the scores up to a threshold: the BPCER of bona fide presentations. 0 where there are no scores.
     #[must_use]
     pub fn up_to(&self, threshold: f32) -> f64 {
-        part(self.scores.iter().filter(|score| **score <= threshold).count(), self.scores.len())
+        share(self.scores().filter(|score| *score <= threshold).count(), self.scores().count())
+    }
+
+    /// The share of the scores that are errors, with its interval over subjects.
+    pub fn rate(&self, is_error: impl Fn(f32) -> bool) -> ErrorRate {
+        let counts: Vec<[usize; 2]> = self
+            .subjects
+            .values()
+            .map(|scores| [scores.iter().filter(|score| is_error(**score)).count(), scores.len()])
+            .collect();
+        let drawn = |times: &[u32]| {
+            let sum = |at: usize| {
+                counts.iter().zip(times).map(|(count, times)| count[at] * *times as usize).sum::<usize>()
+            };
+            share(sum(0), sum(1))
+        };
+        let interval = (counts.len() > 1).then(|| Draws::new(counts.len()).interval(drawn)).flatten();
+        ErrorRate { share: drawn(&vec![1; counts.len()]), interval }
     }
 }
 
-/// The scores of a data set.
+/// The scores of a data set, or of one source.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttackErrors {
     /// Bona fide presentations.
     pub bona_fide: Responses,
-    /// Attack presentations, by type.
+    /// Attack presentations, by species.
     pub attacks: BTreeMap<String, Responses>,
 }
 
+/// One point of the curve of detection error trade-off (DET).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DetPoint {
+    /// Scores above it are classified as bona fide.
+    pub threshold: f32,
+    /// APCER of the worst species.
+    pub apcer: f64,
+    /// BPCER.
+    pub bpcer: f64,
+}
+
 impl AttackErrors {
-    /// Adds a presentation. `attack` is the attack's type, `None` for a bona fide presentation. `score` is `None` where it could not be judged.
-    pub fn add(&mut self, attack: Option<&str>, score: Option<f32>) {
+    /// Adds a presentation of a subject. `attack` is the species, `None` for a bona fide presentation. `score` is `None` where it
+    /// could not be judged.
+    pub fn add(&mut self, attack: Option<&str>, subject: &str, score: Option<f32>) {
         let responses = match attack {
             Some(attack) => self.attacks.entry(attack.to_owned()).or_default(),
             None => &mut self.bona_fide,
         };
         match score {
-            Some(score) => responses.scores.push(score),
+            Some(score) => responses.subjects.entry(subject.to_owned()).or_default().push(score),
             None => responses.without += 1,
         }
     }
+
+    /// The species with the largest APCER at a threshold; `None` without attacks that were judged.
+    #[must_use]
+    pub fn worst(&self, threshold: f32) -> Option<(&str, f64)> {
+        let judged = self.attacks.iter().filter(|(_, attack)| attack.scores().next().is_some());
+        judged
+            .map(|(name, attack)| (name.as_str(), attack.above(threshold)))
+            .max_by(|one, other| one.1.total_cmp(&other.1))
+    }
+
+    /// The DET curve from the lowest threshold to the highest: APCER falls, BPCER rises. Empty unless there are scores of both kinds.
+    #[must_use]
+    pub fn det(&self) -> Vec<DetPoint> {
+        let attacks = self.attacks.values().flat_map(Responses::scores);
+        let mut thresholds: Vec<f32> = self.bona_fide.scores().chain(attacks).collect();
+        if self.bona_fide.scores().next().is_none() || thresholds.len() == self.bona_fide.scores().count() {
+            return Vec::new();
+        }
+        thresholds.push(f32::NEG_INFINITY);
+        thresholds.sort_unstable_by(f32::total_cmp);
+        thresholds.dedup();
+        let point = |threshold: f32| DetPoint {
+            threshold,
+            apcer: self.worst(threshold).map_or(0.0, |(_, apcer)| apcer),
+            bpcer: self.bona_fide.up_to(threshold),
+        };
+        thresholds.into_iter().map(point).collect()
+    }
+
+    /// The equal error rate of a DET curve: the mean of APCER and BPCER where they differ least.
+    #[must_use]
+    pub fn equal_error_rate(det: &[DetPoint]) -> Option<f64> {
+        let nearest = det.iter().min_by(|one, other| {
+            let gap = |point: &DetPoint| (point.apcer - point.bpcer).abs();
+            gap(one).total_cmp(&gap(other))
+        })?;
+        Some(f64::midpoint(nearest.apcer, nearest.bpcer))
+    }
+
+    /// The smallest BPCER of a DET curve with an APCER of at most `apcer`.
+    #[must_use]
+    pub fn bpcer_at(det: &[DetPoint], apcer: f64) -> Option<f64> {
+        det.iter().find(|point| point.apcer <= apcer).map(|point| point.bpcer)
+    }
 }
 
-fn part(count: usize, all: usize) -> f64 {
+fn share(count: usize, all: usize) -> f64 {
     if all > 0 { count as f64 / all as f64 } else { 0.0 }
 }
 
@@ -68,18 +167,60 @@ fn part(count: usize, all: usize) -> f64 {
 mod tests {
     use super::*;
 
+    fn example() -> AttackErrors {
+        let mut errors = AttackErrors::default();
+        for (subject, score) in
+            [("a", Some(0.9)), ("a", Some(0.5)), ("b", Some(0.2)), ("b", Some(0.7)), ("b", None)]
+        {
+            errors.add(None, subject, score);
+        }
+        errors.add(Some("print"), "a", Some(0.1));
+        errors.add(Some("screen"), "a", Some(0.6));
+        errors.add(Some("screen"), "a", None);
+        errors
+    }
+
     #[test]
     fn rates_are_of_those_that_were_judged() {
-        let mut errors = AttackErrors::default();
-        for score in [Some(0.9), Some(0.5), Some(0.2), Some(0.7), None] {
-            errors.add(None, score);
-        }
-        errors.add(Some("print"), Some(0.1));
-        errors.add(Some("screen"), Some(0.6));
-        errors.add(Some("screen"), None);
+        let errors = example();
         assert_eq!((errors.bona_fide.up_to(0.5), errors.bona_fide.non_response_rate()), (0.5, 0.2));
         assert_eq!((errors.attacks["print"].above(0.5), errors.attacks["screen"].above(0.5)), (0.0, 1.0));
         assert_eq!((errors.attacks["screen"].above(0.6), errors.attacks["screen"].presentations()), (0.0, 2));
         assert_eq!(Responses::default().above(0.5), 0.0);
+    }
+
+    #[test]
+    fn the_worst_species_counts() {
+        let errors = example();
+        assert_eq!(errors.worst(0.5), Some(("screen", 1.0)));
+        assert_eq!(AttackErrors::default().worst(0.5), None);
+    }
+
+    #[test]
+    fn the_curve_goes_from_all_accepted_to_all_rejected() {
+        let det = example().det();
+        let ends = [det[0], det[det.len() - 1]].map(|point| (point.apcer, point.bpcer));
+        assert_eq!(ends, [(1.0, 0.0), (0.0, 1.0)]);
+        assert!(det.windows(2).all(|pair| pair[0].apcer >= pair[1].apcer && pair[0].bpcer <= pair[1].bpcer));
+        // Above 0.6 no attack passes, and two of four living people are rejected; at 0.5 the screen passes.
+        assert_eq!(AttackErrors::bpcer_at(&det, 0.05), Some(0.5));
+        assert_eq!(AttackErrors::equal_error_rate(&det), Some(0.5));
+        assert!(AttackErrors::default().det().is_empty());
+    }
+
+    #[test]
+    fn bounds_are_over_subjects() {
+        let mut errors = AttackErrors::default();
+        // One subject in ten is always rejected: the bounds are those of ten draws, not of a thousand.
+        for subject in 0..10 {
+            for _ in 0..100 {
+                errors.add(None, &subject.to_string(), Some(if subject == 0 { 0.0 } else { 1.0 }));
+            }
+        }
+        let rate = errors.bona_fide.rate(|score| score <= 0.5);
+        let interval = rate.interval.unwrap();
+        assert_eq!(rate.share, 0.1);
+        assert!(interval.low == 0.0 && interval.high >= 0.3, "{interval:?}");
+        assert_eq!(example().attacks["screen"].rate(|score| score > 0.5).interval, None, "one subject");
     }
 }

@@ -45,19 +45,21 @@ pub(super) struct Row {
     pub(super) path: String,
     /// The other column's value.
     pub(super) value: String,
+    /// Values of the optional columns; `None` where the list has no such column, or the field is empty.
+    pub(super) optional: Vec<Option<String>>,
 }
 
-/// Reads the columns `path` and `column` of the list at `index`.
+/// Reads the columns `path` and `column` of the list at `index`, and those of `optional` that it has.
 ///
 /// The file is comma-separated text (RFC 4180) in UTF-8, with or without a byte order mark. Its first line names the columns;
 /// other columns and blank lines are skipped.
 ///
 /// # Errors
 /// An unreadable file, a missing column, or a row of another length than the first line.
-pub(super) fn read(index: &Path, column: &str) -> Result<Vec<Row>, IndexError> {
+pub(super) fn read(index: &Path, column: &str, optional: &[&str]) -> Result<Vec<Row>, IndexError> {
     let text = std::fs::read_to_string(index)
         .map_err(|source| IndexError::Read { path: index.to_owned(), source })?;
-    parse(&text, column).map_err(|fault| fault.in_file(index))
+    parse(&text, column, optional).map_err(|fault| fault.in_file(index))
 }
 
 /// What is wrong with a line of a list.
@@ -73,7 +75,7 @@ impl Fault {
     }
 }
 
-fn parse(text: &str, column: &str) -> Result<Vec<Row>, Fault> {
+fn parse(text: &str, column: &str, optional: &[&str]) -> Result<Vec<Row>, Fault> {
     let text = text.trim_start_matches('\u{feff}');
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let mut records = Vec::new();
@@ -90,13 +92,18 @@ fn parse(text: &str, column: &str) -> Result<Vec<Row>, Fault> {
         found.ok_or_else(|| Fault { line: 1, reason: format!("there is no column `{wanted}`") })
     };
     let (path, value) = (position("path")?, position(column)?);
+    let optional: Vec<Option<usize>> = optional.iter().map(|name| position(name).ok()).collect();
     let row = |(line, record): (usize, StringRecord)| match (record.get(path), record.get(value)) {
         (Some(path), Some(value)) if [path, value].iter().any(|field| field.contains(['\n', '\r'])) => {
             // A quote that is not closed would hide all lines up to the next one.
             Err(Fault { line, reason: "a line break within quotes".into() })
         }
         (Some(path), Some(value)) if record.len() == names.len() => {
-            Ok(Row { line, path: path.to_owned(), value: value.to_owned() })
+            let field = |at: &Option<usize>| {
+                at.and_then(|at| record.get(at)).filter(|text| !text.is_empty()).map(str::to_owned)
+            };
+            let optional = optional.iter().map(field).collect();
+            Ok(Row { line, path: path.to_owned(), value: value.to_owned(), optional })
         }
         _ => Err(Fault { line, reason: format!("{} fields, not {}", record.len(), names.len()) }),
     };
@@ -116,13 +123,21 @@ mod tests {
     use super::*;
 
     fn row(line: usize, path: &str, value: &str) -> Row {
-        Row { line, path: path.to_owned(), value: value.to_owned() }
+        Row { line, path: path.to_owned(), value: value.to_owned(), optional: Vec::new() }
     }
 
     #[test]
     fn columns_are_found_by_name() {
         let text = "\u{feff}age,race,path\r\n7,\"a, b\",one.jpg\r\n\r\n31.5,,\"a \"\"b\"\".jpg\"\r\n";
-        assert_eq!(parse(text, "age").unwrap(), [row(2, "one.jpg", "7"), row(4, "a \"b\".jpg", "31.5")]);
+        assert_eq!(parse(text, "age", &[]).unwrap(), [row(2, "one.jpg", "7"), row(4, "a \"b\".jpg", "31.5")]);
+    }
+
+    #[test]
+    fn optional_columns_may_be_missing_or_empty() {
+        let text = "path,label,subject\na,live,7\nb,print,\n";
+        let rows = parse(text, "label", &["source", "subject"]).unwrap();
+        let found: Vec<_> = rows.into_iter().map(|row| row.optional).collect();
+        assert_eq!(found, [[None, Some("7".to_owned())], [None, None]]);
     }
 
     #[test]
@@ -134,7 +149,7 @@ mod tests {
             ("path,age\r\na,1\r\n \r\n\r\nb,1,2\r\n", 5, "3 fields, not 2"),
             ("path,age\na,\"1\nb,2\n", 2, "a line break within quotes"),
         ] {
-            let fault = parse(text, "age").unwrap_err();
+            let fault = parse(text, "age", &[]).unwrap_err();
             assert!(fault.line == line && fault.reason.contains(reason), "{text:?}: {fault:?}");
         }
     }

@@ -21,7 +21,7 @@ pub use self::age_errors::{
     AGE_BANDS, AGE_THRESHOLDS, AgeErrors, AgePair, AgeThreshold, MIDDLE_AGES, age_correlation,
 };
 pub use self::age_index::AgeIndex;
-pub use self::attack_errors::{AttackErrors, Responses};
+pub use self::attack_errors::{AttackErrors, DetPoint, ErrorRate, Responses};
 pub use self::attack_index::{Presentation, presentations};
 pub use self::balanced::{Accuracy, balanced_accuracy};
 pub use self::bootstrap::{Draws, Interval};

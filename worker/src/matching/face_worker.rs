@@ -81,7 +81,7 @@ impl FaceWorker {
             .map_err(|fault| task_fault(fault, Subject::Image))?;
         let digest = self.digest(picture);
         Ok(match aged {
-            Some(AgedFace { quality, age }) => AgedPicture { digest, quality, age },
+            Some(AgedFace { quality, age, .. }) => AgedPicture { digest, quality, age },
             None => AgedPicture { digest, quality: QUALITY_NOBODY, age: None },
         })
     }

@@ -2,6 +2,7 @@
 
 mod age;
 mod chart;
+mod liveness;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 pub(super) use self::age::write as write_age;
 use self::chart::{Axis, Chart, Curve};
+pub(super) use self::liveness::write as write_liveness;
 use super::figures::{Discard, Figures, Observed};
 
 /// Thresholds along a curve, a unit of similarity.

@@ -50,14 +50,15 @@ impl Pipeline {
         let Embedded { candidate, chip, embedding } = embedded;
         let quality = quality(&Measures::new(&candidate, &chip, embedding.norm));
         if quality < 0 && !at_any_quality {
-            return Ok(Some(AgedFace { quality, age: None }));
+            return Ok(Some(AgedFace { quality, age: None, estimates: Vec::new() }));
         }
         if let Some(side) = finer_side(&picture, &candidate, AGE_EYE_PIXELS) {
             picture = self.context.timed(Stage::Decode, |_| source.decode(side))?;
         }
         let ages = self.ages.get()?;
         let face = candidate.in_picture(&picture);
-        let age = self.context.timed(Stage::Age, |sampler| ages.estimate(sampler, &face))?;
-        Ok(Some(AgedFace { quality, age: Some(age) }))
+        let estimates = self.context.timed(Stage::Age, |sampler| ages.estimate_each(sampler, &face))?;
+        let age = ages.combined(&estimates);
+        Ok(Some(AgedFace { quality, age: Some(age), estimates }))
     }
 }

@@ -44,10 +44,12 @@ pub struct CodedFace {
 }
 
 /// A face and its age.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AgedFace {
     /// As [`CodedFace::quality`].
     pub quality: i32,
     /// In years; `None` where the quality is negative.
     pub age: Option<f32>,
+    /// The estimate of each age network in years, before the correction. Empty where the quality is negative.
+    pub estimates: Vec<f32>,
 }

@@ -14,7 +14,7 @@ use crate::pipeline::context::Context;
 use crate::pipeline::face_pipeline::Pipeline;
 use crate::pipeline::fault::CodingFault;
 use crate::pipeline::geometry::Rotation;
-use crate::pipeline::models::FaceRegion;
+use crate::pipeline::models::{FaceRegion, crop_fit};
 use crate::pipeline::quality::{Measures, painted_over, quality, similarity_of_painted};
 use crate::pipeline::search::{Candidate, Choice, Embedded, Searched};
 use crate::pipeline::times::Stage;
@@ -30,6 +30,8 @@ struct PictureView {
     first: Option<Embedded>,
     others: Vec<Candidate>,
     shown: examination::ExaminedPicture,
+    /// Log-odds of the first face from each passive liveness network, where it was judged.
+    log_odds: Vec<f32>,
 }
 
 impl PictureView {
@@ -39,9 +41,19 @@ impl PictureView {
         face.map(|face| Still { picture: &self.picture, candidate: &face.candidate })
     }
 
-    fn examined(self) -> ExaminedPicture {
+    fn examined(self, liveness_crop: f32) -> ExaminedPicture {
+        let fit = |face: &Embedded| {
+            let Candidate { detection, frame, .. } = &face.candidate;
+            crop_fit(&detection.area, liveness_crop, frame.width, frame.height)
+        };
+        let crop_fit = self.first.as_ref().map(fit);
         let only = self.first.filter(|_| self.others.is_empty());
-        ExaminedPicture { shown: self.shown, embedding: only.map(|face| face.embedding.vector) }
+        ExaminedPicture {
+            shown: self.shown,
+            embedding: only.map(|face| face.embedding.vector),
+            log_odds: self.log_odds,
+            crop_fit,
+        }
     }
 }
 
@@ -61,7 +73,8 @@ impl Pipeline {
             self.judge_liveness(&mut views[..live]).map_err(inference)?;
             motion = self.judge_motion(&views[..live], &asked.challenge).map_err(inference)?;
         }
-        let mut examined = views.into_iter().map(PictureView::examined);
+        let liveness_crop = self.context.liveness_crop;
+        let mut examined = views.into_iter().map(|view| view.examined(liveness_crop));
         Ok(Examined { live: examined.by_ref().take(live).collect(), motion, photo: examined.next() })
     }
 
@@ -112,7 +125,7 @@ impl Pipeline {
         let others: Vec<Candidate> = faces.map(|face| face.candidate).collect();
         let is_live = matches!(subject, Subject::Live(_));
         let (shown, _) = self.check(&picture, first.as_ref(), &others, is_live)?;
-        Ok(PictureView { picture, first, others, shown })
+        Ok(PictureView { picture, first, others, shown, log_odds: Vec::new() })
     }
 
     /// The findings of a picture and its first face, and the measures of that face. `others` are the other faces. The
@@ -173,12 +186,13 @@ impl Pipeline {
         let faces: Vec<FaceRegion<'_>> =
             stills.map(|still| still.candidate.in_picture(still.picture)).collect();
         let model = self.liveness.get()?;
-        let scores = self.context.timed(Stage::Liveness, |sampler| model.score(sampler, &faces))?;
+        let found = self.context.timed(Stage::Liveness, |sampler| model.log_odds_of_each(sampler, &faces))?;
         let judged = views.iter_mut().filter(|view| view.judged().is_some());
-        for (view, score) in judged.zip(scores) {
+        for (view, log_odds) in judged.zip(found) {
             if let Some(face) = view.shown.faces.first_mut() {
-                face.liveness = Some(score);
+                face.liveness = Some(model.score(&log_odds));
             }
+            view.log_odds = log_odds;
         }
         Ok(())
     }

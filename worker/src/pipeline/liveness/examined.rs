@@ -23,6 +23,10 @@ pub struct ExaminedPicture {
     pub shown: examination::ExaminedPicture,
     /// The L2-normalised embedding; `None` unless the picture has one face.
     pub embedding: Option<Vec<f32>>,
+    /// Log-odds of the live class from each passive liveness network; empty where the face was not judged.
+    pub log_odds: Vec<f32>,
+    /// The part of the side of passive liveness's crop of the first face that the picture holds, up to 1; `None` without a face.
+    pub crop_fit: Option<f32>,
 }
 
 /// Why an examination has no result.

@@ -54,17 +54,12 @@ impl Openable for AgeEstimator {
 }
 
 impl AgeEstimator {
-    /// The apparent age of a face in years.
-    pub(crate) fn estimate(
-        &mut self,
-        sampler: &mut Sampler,
-        face: &FaceRegion<'_>,
-    ) -> Result<f32, InferenceError> {
-        let ages = self.estimate_each(sampler, face)?;
-        Ok(self.correction.apply(mean(&ages)))
+    /// The apparent age in years, from the estimates of all networks.
+    pub(crate) fn combined(&self, estimates: &[f32]) -> f32 {
+        self.correction.apply(mean(estimates))
     }
 
-    /// The estimate of each network in years, without the correction.
+    /// The estimate of each network for a face in years, without the correction.
     pub(crate) fn estimate_each(
         &mut self,
         sampler: &mut Sampler,

@@ -76,14 +76,9 @@ impl Openable for PassiveLiveness {
 }
 
 impl PassiveLiveness {
-    /// The liveness score of each face, above 0 and at most 1.
-    pub(crate) fn score(
-        &mut self,
-        sampler: &mut Sampler,
-        faces: &[FaceRegion<'_>],
-    ) -> Result<Vec<f32>, InferenceError> {
-        let log_odds = self.log_odds(sampler, faces)?;
-        Ok(log_odds.into_iter().map(|log_odds| self.calibration.still.score(log_odds)).collect())
+    /// The liveness score of a face in a still, above 0 and at most 1, from the log-odds of all networks.
+    pub(crate) fn score(&self, log_odds: &[f32]) -> f32 {
+        self.calibration.still.score(mean(log_odds))
     }
 
     /// The calibration of the networks' mean.

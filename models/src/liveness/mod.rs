@@ -4,6 +4,12 @@
 //! security level accepts. The score that callers get is a monotone function of the LLR for which these thresholds are 0.25, 0.5
 //! and 0.75. So the scores keep their meaning whatever the models, and whoever chose the thresholds.
 
+mod bona_fide;
+mod fit;
+
+pub use self::bona_fide::{BonaFideThreshold, min_pictures, threshold_at};
+pub use self::fit::{LlrFit, Sample};
+
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::Profile;
@@ -53,6 +59,14 @@ impl LivenessCalibration {
         let calibration: Self = toml::from_str(text).map_err(|error| error.to_string())?;
         calibration.check()?;
         Ok(calibration)
+    }
+
+    /// The calibration as TOML.
+    ///
+    /// # Errors
+    /// A value cannot be written.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
     }
 
     /// Checks that scales are positive and thresholds rise.

@@ -1,0 +1,166 @@
+//! `faceline-models calibrate liveness`: thresholds of passive liveness from pictures of living people of one's own camera.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, ensure};
+use faceline_models::liveness::{
+    BonaFideThreshold, LivenessCalibration, ScoreMap, min_pictures, threshold_at,
+};
+use faceline_models::liveness_calibration_path;
+use faceline_shared::settings::Settings;
+
+use crate::coder;
+use crate::liveness::Measured;
+
+/// LOW rejects this part of the share of living people that MEDIUM rejects, HIGH this multiple.
+const LOW_SHARE: f64 = 0.4;
+const HIGH_SHARE: f64 = 2.0;
+
+/// The least distance between two levels, as an LLR: with few pictures two quantiles may coincide.
+const MIN_STEP: f32 = 0.05;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CalibrateLiveness {
+    /// Folders of pictures of living people, taken by the camera and in the light of later use; with `index.csv`, its rows with the
+    /// label `live` count, and its column `subject` says who they are. Without it, the people are the sub-folders
+    #[arg(long, required = true, value_name = "DIR")]
+    bona_fide: Vec<PathBuf>,
+    /// The calibration's name: the setting `liveness.calibration` chooses it
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// The share of living people that MEDIUM may reject (BPCER), above 0 and below 0.5
+    #[arg(long, value_name = "SHARE", default_value_t = 0.05)]
+    bpcer: f64,
+    /// The file to write [default: liveness-calibrations/NAME.toml in models.dir]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl CalibrateLiveness {
+    pub(crate) fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
+        ensure!(self.bpcer > 0.0 && self.bpcer < 0.5, "--bpcer must be above 0 and below 0.5");
+        let mut shipped = config.clone();
+        shipped.liveness.calibration.clear();
+        let base = coder::models(&shipped)?.liveness_calibration().clone();
+        let measured = Measured::of(&shipped, &self.bona_fide)?;
+        let living = measured.iter().filter(|one| one.presentation.attack.is_none());
+        let (mut pictures, mut tight, mut unjudged) = (Vec::new(), 0, 0);
+        for one in living {
+            match one.mean() {
+                Some(_) if one.is_tight => tight += 1,
+                Some(log_odds) => pictures.push((subject(one), log_odds)),
+                None => unjudged += 1,
+            }
+        }
+        let out = &mut std::io::stdout();
+        writeln!(
+            out,
+            "{} pictures of living people; left out: {tight} too tight, {unjudged} without one face that can be judged",
+            pictures.len()
+        )?;
+        let needed = min_pictures(self.bpcer);
+        ensure!(
+            pictures.len() >= needed,
+            "a BPCER of {} % needs {needed} pictures, of as many people as possible; there are {}",
+            self.bpcer * 100.0,
+            pictures.len()
+        );
+        let at = |share: f64| threshold_at(&pictures, share.min(0.5)).context("there are no pictures");
+        let thresholds = [at(self.bpcer * LOW_SHARE)?, at(self.bpcer)?, at(self.bpcer * HIGH_SHARE)?];
+        let calibration = calibration(&self.name, &base, thresholds.map(|threshold| threshold.log_odds));
+        writeln!(out, " level   BPCER      LLR   95 % interval over people   shipped")?;
+        let shares = [LOW_SHARE, 1.0, HIGH_SHARE].map(|part| (self.bpcer * part).min(0.5) * 100.0);
+        let levels = ["LOW", "MEDIUM", "HIGH"];
+        let llrs = |map: &ScoreMap| [map.low, map.medium, map.high];
+        for (at, name) in levels.iter().enumerate() {
+            let bounds = bounds(&thresholds[at], &base.still);
+            let (own, was) = (llrs(&calibration.still)[at], llrs(&base.still)[at]);
+            writeln!(out, "{name:>6} {:6.1} % {own:8.2}   {bounds:>24} {was:9.2}", shares[at])?;
+        }
+        if calibration.still.medium < base.still.low {
+            writeln!(
+                out,
+                "warning: living people of this camera score lower than attacks of other cameras often do. Better light, a larger distance \
+                 or another camera helps more than a low threshold."
+            )?;
+        }
+        let file = self.out.unwrap_or_else(|| liveness_calibration_path(&config.models.dir, &self.name));
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        std::fs::write(&file, calibration.to_toml()?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        writeln!(
+            out,
+            "written to {}; all workers use it with the setting `liveness.calibration = \"{}\"`",
+            file.display(),
+            self.name
+        )?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Who a picture shows: the column `subject`, or the folder that the picture is in.
+fn subject(one: &Measured) -> String {
+    let presentation = &one.presentation;
+    let path = presentation.path.display().to_string();
+    match presentation.path.parent() {
+        // A folder of loose pictures is not one person.
+        Some(folder) if presentation.subject == path && folder.file_name().is_some() => {
+            let is_root = folder.file_name().is_some_and(|name| *name == *presentation.source);
+            if is_root { path } else { folder.display().to_string() }
+        }
+        _ => presentation.subject.clone(),
+    }
+}
+
+/// The operator's calibration: the shipped map with new thresholds. Those of videos move by as much as those of stills.
+fn calibration(name: &str, base: &LivenessCalibration, log_odds: [f32; 3]) -> LivenessCalibration {
+    let [low, medium, high] = log_odds.map(|log_odds| base.still.llr(log_odds));
+    let low = low.min(medium - MIN_STEP);
+    let high = high.max(medium + MIN_STEP);
+    let still = ScoreMap { low, medium, high, ..base.still };
+    let clip = ScoreMap {
+        low: base.clip.low + low - base.still.low,
+        medium: base.clip.medium + medium - base.still.medium,
+        high: base.clip.high + high - base.still.high,
+        ..base.clip
+    };
+    let clip = ScoreMap {
+        low: clip.low.min(clip.medium - MIN_STEP),
+        high: clip.high.max(clip.medium + MIN_STEP),
+        ..clip
+    };
+    LivenessCalibration { name: name.to_owned(), profile: base.profile, still, clip }
+}
+
+fn bounds(threshold: &BonaFideThreshold, map: &ScoreMap) -> String {
+    let llr = |log_odds: f64| map.llr(log_odds as f32);
+    threshold
+        .interval
+        .map_or("one person".to_owned(), |ends| format!("{:.2} to {:.2}", llr(ends.low), llr(ends.high)))
+}
+
+#[cfg(test)]
+mod tests {
+    use faceline_models::manifest::{Manifest, Profile};
+
+    use super::*;
+
+    #[test]
+    fn thresholds_are_those_of_the_pictures_and_rise() {
+        let manifest = Manifest::default_manifest().unwrap();
+        let base = manifest.liveness_calibration(Profile::Default).unwrap();
+        let made = calibration("gate", base, [1.0, 2.0, 4.0]);
+        assert!((made.still.logit(2.0)).abs() < 1e-5 && made.still.score(2.0) > 0.49);
+        assert_eq!(made.check(), Ok(()));
+        let moved = made.still.medium - base.still.medium;
+        assert!((made.clip.medium - base.clip.medium - moved).abs() < 1e-5);
+        let flat = calibration("gate", base, [2.0, 2.0, 2.0]);
+        assert_eq!(flat.check(), Ok(()));
+        let text = made.to_toml().unwrap();
+        assert_eq!(LivenessCalibration::parse(&text).unwrap(), made);
+    }
+}
