@@ -2,8 +2,8 @@
 
 use image::codecs::jpeg::JpegEncoder;
 
-use super::between;
 use super::light::{Light, encode};
+use super::{between, happens};
 use crate::SplitMix64;
 
 /// Width and height of the simulated cameras in pixels: from an old webcam to a phone.
@@ -22,7 +22,11 @@ pub struct CameraParameters {
     pub electrons: f32,
     /// Read noise, electrons: 2 to 8.
     pub read_noise: f32,
-    /// Mean of the encoded picture that auto exposure aims at, 0.4 to 0.52 (0.13 to 0.23 in linear light).
+    /// Distance at which a camera of fixed focus is sharp, mm: 400 to 800. Half of the modes below 2 MP; the others focus.
+    pub focus: Option<f32>,
+    /// Diameter of the entrance pupil, mm: 1 to 1.6 (a webcam's 3.6 mm lens at f/2.2 to f/3.6).
+    pub pupil: f32,
+    /// Mean of the encoded picture that auto exposure aims at, 0.4 to 0.52.
     pub exposure: f32,
     /// How far white balance follows the grey-world estimate, 0 to 0.6.
     pub white_balance: f32,
@@ -36,17 +40,29 @@ impl CameraParameters {
     /// Draws from the ranges above for a mode of `resolution` pixels.
     pub fn draw(random: &mut SplitMix64, (width, height): (u32, u32)) -> Self {
         let large = width * height >= 900_000;
+        let fixed = happens(random, 0.5).then(|| between(random, (400.0, 800.0)));
         Self {
             blur: between(random, (0.35, 1.1)),
             aperture: if large { between(random, (0.9, 1.0)) } else { between(random, (0.4, 1.0)) },
             mosaic: random.unit_f32() < 0.5 || large,
             electrons: between(random, (1_500.0, 15_000.0)),
             read_noise: between(random, (2.0, 8.0)),
+            focus: fixed.filter(|_| width * height < 2_000_000),
+            pupil: between(random, (1.0, 1.6)),
             exposure: between(random, (0.4, 0.52)),
             white_balance: between(random, (0.0, 0.6)),
             sharpening: between(random, (0.0, 0.6)),
             quality: between(random, (70.0, 95.0)) as u8,
         }
+    }
+
+    /// This camera, with the defocus of an object at `distance` mm, for which a pixel sees `1 / focal` radians.
+    ///
+    /// The disc of confusion has a diameter of `pupil |1/distance - 1/focus|` radians; a disc's standard deviation is a quarter of its
+    /// diameter. A phone that fills a webcam's frame is much nearer than the face for which the webcam was made.
+    pub(super) fn defocused(&self, distance: f32, focal: f32) -> Self {
+        let disc = self.focus.map_or(0.0, |focus| self.pupil * (1.0 / distance - 1.0 / focus).abs() * focal);
+        Self { blur: self.blur.hypot(disc / 4.0), ..self.clone() }
     }
 
     /// Standard deviation of lens and aperture together, camera pixels; a square of side `a` has a variance of `a²/12`.
@@ -76,18 +92,25 @@ impl CameraParameters {
         Ok(file)
     }
 
-    /// Auto exposure and white balance: gains that bring the means of the frame to the aim.
+    /// Auto exposure and white balance: gains that bring the centre-weighted mean of the encoded frame to the aim, and its colour part of
+    /// the way to grey.
     fn expose(&self, light: &mut Light) {
-        let mut sums = [0.0_f64; 3];
-        for pixel in &light.pixels {
+        let (mut sums, mut encoded, mut weights) = ([0.0_f64; 3], 0.0, 0.0);
+        for (index, pixel) in light.pixels.iter().enumerate().step_by(7) {
+            let x = (index % light.width) as f32 / light.width as f32 - 0.5;
+            let y = (index / light.width) as f32 / light.height as f32 - 0.5;
+            let weight = f64::from((-(x * x + y * y) / 0.12).exp());
             for (sum, value) in sums.iter_mut().zip(pixel) {
-                *sum += f64::from(value.min(1.5));
+                *sum += f64::from(*value) * weight;
             }
+            // The square root is near the display's curve; a mean of it is not ruled by a bright window.
+            encoded += f64::from(pixel.iter().sum::<f32>() / 3.0).max(0.0).sqrt() * weight;
+            weights += weight;
         }
-        let means = sums.map(|sum| (sum / light.pixels.len() as f64).max(1e-4) as f32);
+        let means = sums.map(|sum| (sum / weights).max(1e-4) as f32);
         let grey = means.iter().sum::<f32>() / 3.0;
-        let aim = super::light::decode(self.exposure);
-        let gains = means.map(|mean| aim / grey * (grey / mean).powf(self.white_balance));
+        let gain = super::light::decode(self.exposure) / (encoded / weights).max(1e-2).powi(2) as f32;
+        let gains = means.map(|mean| gain * (grey / mean).powf(self.white_balance));
         for pixel in &mut light.pixels {
             for (value, gain) in pixel.iter_mut().zip(gains) {
                 *value *= gain;

@@ -39,8 +39,8 @@ impl Pose {
     ) -> Self {
         let (width, height) = (frame.0 as f32, frame.1 as f32);
         // A horizontal field of view of 60 to 75 degrees: webcams and selfie cameras.
-        let focal =
-            width.max(height) / 2.0 / between(random, (60.0, 75.0)).to_radians().mul_add(0.5, 0.0).tan();
+        let half_view = between(random, (30.0, 37.5)).to_radians();
+        let focal = width.max(height) / 2.0 / half_view.tan();
         let scale = fill * (width / size[0]).min(height / size[1]);
         let [a, b, c] = [1.0, 1.0, 0.33].map(|part| between(random, (-tilt, tilt)) * part);
         let bend = between(random, (-0.5, 0.5)).sin_cos();
@@ -89,6 +89,11 @@ impl Pose {
     /// Pixels a millimetre at the sheet's middle.
     pub(super) fn scale(&self) -> f32 {
         self.focal / self.origin[2]
+    }
+
+    /// Distance of the sheet's middle, mm, and focal length, pixels.
+    pub(super) fn optics(&self) -> (f32, f32) {
+        (self.origin[2], self.focal)
     }
 
     /// The place on the sheet's surface that the pixel at `x`, `y` sees; `None` where its ray misses the cylinder.

@@ -85,6 +85,8 @@ impl PrintParameters {
         let thumbs = if self.hand { Thumb::pair(random, size) } else { Vec::new() };
         let surroundings = Surroundings::draw(random);
         let lamp = unit([between(random, (-0.8, 0.8)), between(random, (-1.0, 0.2)), -1.0]);
+        let (distance, focal) = pose.optics();
+        let camera = &camera.defocused(distance, focal);
         let scale = pose.scale();
         let pitch = 25.4 / self.ruling;
         let halftone = Halftone::new(pitch * scale, camera.optics());
@@ -137,30 +139,51 @@ impl PrintParameters {
 
     /// What paper and inks reflect (Neugebauer with Demichel's coverages: the screens' angles make the inks independent).
     fn reflectance(&self, halftone: &Halftone, target: Rgb, [u, v]: [f32; 2], pitch: f32) -> Rgb {
-        let coverages = separate(target).map(|tone| {
+        let mut coverages = separate(target).map(|tone| {
             let gained = tone + 4.0 * self.dot_gain * tone * (1.0 - tone);
             (gained * (1.0 - self.faint)).clamp(0.0, 1.0)
         });
-        let mut light = self.tone;
-        for ((ink, angle), tone) in INKS.iter().zip(ANGLES).zip(coverages) {
+        for (tone, angle) in coverages.iter_mut().zip(ANGLES) {
             let (sin, cos) = (angle * PI / 180.0).sin_cos();
-            let covered = halftone.at((u * cos + v * sin) / pitch, (v * cos - u * sin) / pitch, tone);
-            for (light, through) in light.iter_mut().zip(ink) {
-                *light *= 1.0 - covered * (1.0 - through);
-            }
+            *tone = halftone.at((u * cos + v * sin) / pitch, (v * cos - u * sin) / pitch, *tone);
         }
-        light
+        let printed = through(coverages);
+        [0, 1, 2].map(|i| printed[i] * self.tone[i])
     }
 }
 
-/// Coverages of cyan, magenta, yellow and black for a linear colour: one minus it, with half of what is common to the three inks printed
-/// in black (grey component replacement), so that three inks and black multiply to about the colour.
-fn separate(target: Rgb) -> [f32; 4] {
-    let [c, m, y] = target.map(|value| (1.0 - value).clamp(0.0, 1.0));
-    let black = 0.5 * c.min(m).min(y);
-    let under = |ink: f32| ((ink - black) / (1.0 - black)).clamp(0.0, 1.0);
-    [under(c), under(m), under(y), black]
+/// The light, relative to the paper's, that the inks of these coverages leave.
+fn through(coverages: [f32; 4]) -> Rgb {
+    let mut light = [1.0; 3];
+    for (ink, covered) in INKS.iter().zip(coverages) {
+        for (light, passed) in light.iter_mut().zip(ink) {
+            *light *= 1.0 - covered * (1.0 - passed);
+        }
+    }
+    light
 }
+
+/// Coverages of cyan, magenta, yellow and black for a linear colour, as a calibrated printer finds them: the inks' reflectance is inverted,
+/// with black compensated (the original's black becomes the print's). Half of the grey part is printed in black (grey component
+/// replacement). Colours outside the gamut end at its border.
+fn separate(target: Rgb) -> [f32; 4] {
+    /// Reflectance of the darkest print relative to paper: a density of 1.5.
+    const BLACK: f32 = 0.03;
+    let wanted = target.map(|value| BLACK + (1.0 - BLACK) * value.clamp(0.0, 1.0));
+    let grey = 1.0 - wanted.iter().copied().fold(0.0, f32::max);
+    let mut inks = [wanted[0], wanted[1], wanted[2]].map(|value| 1.0 - value);
+    let black = 0.5 * grey;
+    for _ in 0..STEPS {
+        let got = through([inks[0], inks[1], inks[2], black]);
+        for i in 0..3 {
+            inks[i] = (inks[i] + 0.9 * (got[i] - wanted[i])).clamp(0.0, 1.0);
+        }
+    }
+    [inks[0], inks[1], inks[2], black]
+}
+
+/// Fixed-point steps of the separation: the error of a grey is below 0.02 then.
+const STEPS: usize = 6;
 
 #[cfg(test)]
 impl PrintParameters {

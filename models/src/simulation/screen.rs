@@ -98,6 +98,8 @@ impl ScreenParameters {
         let surroundings = Surroundings::draw(random);
         let window = [between(random, (0.0, 0.8)), between(random, (0.0, 0.8)), 0.25, 0.3];
         let case = if happens(random, 0.7) { 0.02 } else { 0.6 };
+        let (distance, focal) = pose.optics();
+        let camera = &camera.defocused(distance, focal);
         let scale = pose.scale();
         let mut source = Light::reduced(original, (size[0] * scale) as usize, (size[1] * scale) as usize);
         for pixel in &mut source.pixels {
@@ -142,9 +144,9 @@ impl ScreenParameters {
     }
 }
 
-/// A window's mirror image: 1 inside, falling to 0 over a tenth of its size.
+/// A window's mirror image: 1 inside, falling to 0 over a quarter of its size (the mirror image is out of focus).
 fn soft_box([x, y, wide, high]: [f32; 4], fx: f32, fy: f32) -> f32 {
-    let edge = |at: f32, size: f32| ((at / size).min(1.0 - at / size) * 10.0 + 0.5).clamp(0.0, 1.0);
+    let edge = |at: f32, size: f32| ((at / size).min(1.0 - at / size) * 4.0).clamp(0.0, 1.0);
     edge(fx - x, wide) * edge(fy - y, high)
 }
 

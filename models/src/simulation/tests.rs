@@ -78,6 +78,23 @@ fn paper_has_less_gamut_and_range_than_light() {
 }
 
 #[test]
+fn a_calibrated_print_keeps_greys_grey() {
+    let print = PrintParameters { dot_gain: 0.0, faint: 0.0, tone: [1.0; 3], ..PrintParameters::plain() };
+    for grey in [0.1, 0.3, 0.6, 0.9] {
+        let shown = print.reflect_flat([grey; 3]);
+        assert!(shown.iter().all(|part| (part - grey).abs() < 0.05), "{grey}: {shown:?}");
+    }
+}
+
+#[test]
+fn a_near_object_is_out_of_focus_for_a_camera_of_fixed_focus() {
+    let fixed = CameraParameters { focus: Some(600.0), pupil: 1.5, ..camera() };
+    assert!((fixed.defocused(600.0, 560.0).blur - fixed.blur).abs() < 1e-6);
+    assert!(fixed.defocused(150.0, 560.0).blur > 2.0 * fixed.blur);
+    assert_eq!(CameraParameters { focus: None, ..fixed }.defocused(150.0, 560.0).blur, 0.4);
+}
+
+#[test]
 fn frames_have_the_camera_s_size_and_the_original_s_orientation() {
     let size = |picture: &RgbImage, species| {
         let file = simulate(picture, species, (320, 240), 5).unwrap();
