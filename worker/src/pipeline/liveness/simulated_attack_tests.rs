@@ -22,31 +22,30 @@ fn accepted(score: Option<f32>) -> bool {
     score.is_some_and(|score| score > SecurityLevel::Medium.threshold())
 }
 
+/// Attacks of each original, species and resolution.
+const SEEDS: u64 = 4;
+
+/// Of 120 attacks, 48 were accepted (22 of 60 prints, 26 of 60 screens) when this was measured: 40 %, at most 49 % with a confidence of
+/// 95 %. The bound keeps that from growing; it says how far the decision is from the aim of 10 %.
+const MAX_ACCEPTED: usize = 59;
+
 #[test]
-fn simulated_attacks_score_below_their_originals() {
-    let mut passed = [0, 0];
-    let mut scores = Vec::new();
+fn originals_are_accepted_and_the_rate_of_accepted_simulated_attacks_is_bounded() {
+    let (mut accepted_attacks, mut attacks) = (0, 0);
     for name in ORIGINALS {
         let file = free_picture(name);
         let original = decode(&file);
         let live = score(file);
         assert!(accepted(live), "{name}: {live:?}");
-        for (species, passed) in [Species::Print, Species::Screen].into_iter().zip(&mut passed) {
+        for species in [Species::Print, Species::Screen] {
             for resolution in [(320, 240), (640, 480), (1280, 720)] {
                 for seed in 0..SEEDS {
                     let attack = score(simulate(&original, species, resolution, seed).unwrap());
-                    *passed += usize::from(accepted(attack));
-                    scores.push(format!("{name} {} {resolution:?} {seed} {attack:?}", species.label()));
+                    accepted_attacks += usize::from(accepted(attack));
+                    attacks += 1;
                 }
             }
         }
     }
-    if std::env::var_os("SCORES").is_some() {
-        println!("{}", scores.join("\n"));
-    }
-    let all = ORIGINALS.len() * 3 * SEEDS as usize;
-    println!("prints {} and screens {} of {all} passed", passed[0], passed[1]);
+    assert!(accepted_attacks <= MAX_ACCEPTED, "{accepted_attacks} of {attacks} attacks were accepted");
 }
-
-/// Attacks of each original, species and resolution.
-const SEEDS: u64 = 4;
