@@ -15,6 +15,7 @@ use crate::bench_liveness::BenchLiveness;
 use crate::calibrate::Calibrate;
 use crate::evaluate::Evaluate;
 use crate::runner::WorkerRunner;
+use crate::simulate::Simulate;
 
 /// Fetch, check, calibrate and evaluate the face models
 #[derive(Debug, clap::Parser)]
@@ -54,6 +55,9 @@ enum Action {
     Evaluate(Evaluate),
     /// Make the table from similarity to false acceptance rate of an embedding, from labelled pictures
     Calibrate(Calibrate),
+    /// Make presentation attacks from pictures of living people
+    #[command(subcommand)]
+    Simulate(Simulate),
     /// Time the bare pipeline, without broker and network, stage by stage; prints JSON
     Bench(Bench),
     /// Time the examination of one live picture or two, without broker and network; prints JSON
@@ -80,6 +84,7 @@ impl Command {
             Action::List { manifest } => list(&config, manifest),
             Action::Evaluate(evaluate) => evaluate.run(&config),
             Action::Calibrate(calibrate) => calibrate.run(&config),
+            Action::Simulate(simulate) => simulate.run(),
             Action::Bench(bench) => bench.run(&config),
             Action::BenchLiveness(bench) => bench.run(&config),
         }
