@@ -8,6 +8,7 @@ pub mod manifest;
 pub mod onnx;
 pub mod provision;
 mod repository;
+pub mod simulation;
 mod split_mix;
 
 pub use self::repository::{InstalledModel, Repository, RepositoryError, liveness_calibration_path};

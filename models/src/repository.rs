@@ -1,5 +1,6 @@
 //! The installed models, as the worker finds them.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,8 @@ pub struct Repository {
     dir: PathBuf,
     runtime: PathBuf,
     manifest: Manifest,
+    /// Installed files, relative to `dir`.
+    files: BTreeSet<PathBuf>,
 }
 
 /// A model's file with its input and output.
@@ -52,6 +55,16 @@ pub enum RepositoryError {
         /// The file.
         path: PathBuf,
     },
+    /// A model of the profile is not installed.
+    #[error(
+        "the model {model} of the profile {profile:?} is not installed: run `faceline-models fetch --profile strong`"
+    )]
+    NotInProfile {
+        /// The model.
+        model: String,
+        /// The setting `models.profile`.
+        profile: Profile,
+    },
     /// There is no liveness calibration of the configured name.
     #[error(
         "{0} does not exist: run `faceline-models calibrate liveness`, or leave liveness.calibration empty"
@@ -83,8 +96,8 @@ impl Repository {
                 return Err(RepositoryError::Damaged { path });
             }
         }
-        let manifest = installed.manifest;
-        Ok(Self { dir: dir.to_owned(), runtime: dir.join(runtime_path(&manifest)), manifest })
+        let (manifest, files) = (installed.manifest, installed.files.into_keys().collect());
+        Ok(Self { dir: dir.to_owned(), runtime: dir.join(runtime_path(&manifest)), manifest, files })
     }
 
     /// ONNX Runtime's shared library.
@@ -115,6 +128,12 @@ impl Repository {
     pub fn models(&self, role: Role, profile: Profile) -> Result<Vec<InstalledModel<'_>>, RepositoryError> {
         let models: Vec<_> =
             self.manifest.models_of(role, profile).map(|spec| self.installed(spec)).collect();
+        for model in &models {
+            if !self.files.contains(&model_path(model.spec)) {
+                let model = model.spec.name.clone();
+                return Err(RepositoryError::NotInProfile { model, profile });
+            }
+        }
         if models.is_empty() { Err(RepositoryError::NoModel(role)) } else { Ok(models) }
     }
 

@@ -11,4 +11,4 @@ mod role;
 mod test_data;
 pub mod video;
 
-pub use self::role::{MODELS_READY, WorkerError, load_models, pipeline_settings, run};
+pub use self::role::{MODELS_READY, WorkerError, load_models, pipeline_settings, profile_of, run};

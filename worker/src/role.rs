@@ -6,6 +6,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use faceline_models::calibration::CalibrationError;
+use faceline_models::liveness::LivenessCalibration;
 use faceline_models::manifest::Profile;
 use faceline_models::{Repository, RepositoryError};
 use faceline_shared::admin::{Condition, Standing};
@@ -88,6 +89,7 @@ pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Resul
         Ok::<_, WorkerError>((parts, engine))
     };
     let (parts, engine) = tokio::task::spawn_blocking(load).await.map_err(|_| WorkerError::Panicked)??;
+    show_liveness_calibration(&services, parts.models.liveness_calibration());
     let videos = start_videos(&services, parts).await?;
     let (prefetch, slots) = (engine.prefetch(), engine.slots());
     let availability = engine.availability();
@@ -126,6 +128,16 @@ pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Resul
     }
     checking.abort();
     Ok(())
+}
+
+/// Shows in metrics, `/readyz` and log which liveness calibration this worker uses: all workers must use the same.
+fn show_liveness_calibration(services: &SharedServices, calibration: &LivenessCalibration) {
+    WorkerMetrics::liveness_calibration(&services.metrics, calibration);
+    let LivenessCalibration { name, profile, still, .. } = calibration;
+    let (low, medium, high) = (still.low, still.medium, still.high);
+    let text = format!("{name}, profile {profile:?}, thresholds {low}, {medium}, {high} (LLR)");
+    tracing::info!(name, ?profile, low, medium, high, "the liveness calibration is loaded");
+    services.readiness.set_fact("liveness_calibration", text);
 }
 
 /// Starts the threads that judge videos. `None` if this worker takes no videos: it shall not, or cannot decode them. Then it is
@@ -219,11 +231,17 @@ pub fn load_models(
     runtime: &Arc<Runtime>,
     device: &Device,
 ) -> Result<Models, ModelsError> {
-    let profile = match config.models.profile {
+    let profile = profile_of(config.models.profile);
+    Models::load(repository, runtime, device, profile, &config.liveness.calibration)
+}
+
+/// The manifest's profile of the setting `models.profile`.
+#[must_use]
+pub fn profile_of(profile: ModelProfile) -> Profile {
+    match profile {
         ModelProfile::Default => Profile::Default,
         ModelProfile::Strong => Profile::Strong,
-    };
-    Models::load(repository, runtime, device, profile, &config.liveness.calibration)
+    }
 }
 
 /// The part of the configuration that the pipeline needs.

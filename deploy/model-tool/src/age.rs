@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use faceline_models::evaluation::{AgeErrors, AgeIndex, AgePair, Fold, MIDDLE_AGES};
+use faceline_models::evaluation::{
+    AgeErrors, AgeIndex, AgePair, CHALLENGE_LIMITS, CHALLENGE_MARGINS, Fold, MIDDLE_AGES, challenge,
+};
 use faceline_shared::settings::Settings;
 use faceline_worker::pipeline::{AgedFace, Pipeline};
 use image::{ImageFormat, RgbImage, imageops};
@@ -36,16 +38,17 @@ pub(crate) struct Age {
 impl Age {
     pub(crate) fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
         let index = AgeIndex::read(&self.dataset, self.fold)?;
-        let (mut faces, mut without_face) = (Vec::new(), Vec::new());
+        let (mut faces, mut people, mut without_face) = (Vec::new(), Vec::new(), Vec::new());
         let found = self.estimate(config, &index)?;
         if let Some(file) = &self.estimates {
             write_estimates(file, &index, &found)
                 .with_context(|| format!("cannot write {}", file.display()))?;
         }
-        for ((path, age), face) in index.pictures.iter().zip(found) {
+        for (((path, age), person), face) in index.pictures.iter().zip(&index.people).zip(found) {
             match face {
                 Some(AgedFace { quality, age: Some(estimate), .. }) => {
                     faces.push((AgePair { age: *age, estimate }, quality < 0));
+                    people.push(person.clone());
                 }
                 _ => without_face.push(path),
             }
@@ -53,6 +56,7 @@ impl Age {
         let figures = AgeFigures::of(&faces, without_face.len())
             .with_context(|| format!("{}: no face was found", self.dataset.display()))?;
         print(&mut std::io::stdout(), &figures, &without_face)?;
+        print_challenges(&mut std::io::stdout(), &figures.pairs, &people)?;
         if let Some(folder) = &self.report {
             report::write_age(folder, &figures)
                 .with_context(|| format!("cannot write the report to {}", folder.display()))?;
@@ -98,6 +102,34 @@ fn padded(bytes: &[u8], pad: u32) -> anyhow::Result<Vec<u8>> {
     let mut file = Cursor::new(Vec::new());
     larger.write_to(&mut file, ImageFormat::Bmp)?;
     Ok(file.into_inner())
+}
+
+/// Prints the share of people below a limit who pass it with a margin.
+fn print_challenges(out: &mut impl Write, pairs: &[AgePair], people: &[String]) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "\nbelow the limit, but estimated at the limit plus a margin or above (95 % intervals over people)"
+    )?;
+    write!(out, "limit")?;
+    for margin in CHALLENGE_MARGINS {
+        write!(out, " {:>20}", format!("+ {margin} years"))?;
+    }
+    writeln!(out)?;
+    for limit in CHALLENGE_LIMITS {
+        write!(out, "{limit:5}")?;
+        for margin in CHALLENGE_MARGINS {
+            let rate = challenge(pairs, people, limit, margin);
+            let shown = rate.map_or("nobody".to_owned(), |rate| {
+                let ends = rate.interval.map_or(String::new(), |ends| {
+                    format!(" ({:.1} to {:.1})", ends.low * 100.0, ends.high * 100.0)
+                });
+                format!("{:.1} %{ends}", rate.share * 100.0)
+            });
+            write!(out, " {shown:>20}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 fn print(out: &mut impl Write, figures: &AgeFigures, without_face: &[&PathBuf]) -> std::io::Result<()> {

@@ -1,19 +1,21 @@
 //! The command line of `faceline-models`, with the commands for the installation.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use faceline_models::manifest::Manifest;
-use faceline_models::provision::{self, Terminal};
+use faceline_models::manifest::{Manifest, Profile};
+use faceline_models::provision::{self, Choice, Terminal};
 use faceline_shared::settings::{Settings, Sources};
 use faceline_shared::telemetry::init_logging;
+use faceline_worker::profile_of;
 
 use crate::bench::Bench;
 use crate::bench_liveness::BenchLiveness;
 use crate::calibrate::Calibrate;
 use crate::evaluate::Evaluate;
 use crate::runner::WorkerRunner;
+use crate::simulate::Simulate;
 
 /// Fetch, check, calibrate and evaluate the face models
 #[derive(Debug, clap::Parser)]
@@ -32,6 +34,13 @@ enum Action {
         /// A manifest of your own instead of the one that ships
         #[arg(long, value_name = "FILE")]
         manifest: Option<PathBuf>,
+        /// The models to install [default: the setting `models.profile`]
+        #[arg(long, value_enum)]
+        profile: Option<ProfileName>,
+        /// Take files from this folder before anything is downloaded. A file counts if it has the name and the checksum of a file in the
+        /// manifest
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
     },
     /// Read every installed file and compare its checksum
     Verify,
@@ -46,10 +55,22 @@ enum Action {
     Evaluate(Evaluate),
     /// Make the table from similarity to false acceptance rate of an embedding, from labelled pictures
     Calibrate(Calibrate),
+    /// Make presentation attacks from pictures of living people
+    #[command(subcommand)]
+    Simulate(Simulate),
     /// Time the bare pipeline, without broker and network, stage by stage; prints JSON
     Bench(Bench),
     /// Time the examination of one live picture or two, without broker and network; prints JSON
     BenchLiveness(BenchLiveness),
+}
+
+/// A profile on the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ProfileName {
+    /// Models of package registries only
+    Default,
+    /// Two more liveness networks, from a public repository
+    Strong,
 }
 
 impl Command {
@@ -58,11 +79,12 @@ impl Command {
         let config = Settings::load(&self.sources)?;
         init_logging(&config.log).map_err(anyhow::Error::msg)?;
         match self.action {
-            Action::Fetch { manifest } => fetch(&config, manifest),
+            Action::Fetch { manifest, profile, from } => fetch(&config, manifest, profile, from.as_deref()),
             Action::Verify => verify(&config),
             Action::List { manifest } => list(&config, manifest),
             Action::Evaluate(evaluate) => evaluate.run(&config),
             Action::Calibrate(calibrate) => calibrate.run(&config),
+            Action::Simulate(simulate) => simulate.run(),
             Action::Bench(bench) => bench.run(&config),
             Action::BenchLiveness(bench) => bench.run(&config),
         }
@@ -77,11 +99,22 @@ fn manifest(path: Option<PathBuf>) -> anyhow::Result<Manifest> {
     })
 }
 
-fn fetch(config: &Settings, path: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+fn fetch(
+    config: &Settings,
+    path: Option<PathBuf>,
+    profile: Option<ProfileName>,
+    from: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
     let manifest = manifest(path)?;
+    let profile = match profile {
+        Some(ProfileName::Default) => Profile::Default,
+        Some(ProfileName::Strong) => Profile::Strong,
+        None => profile_of(config.models.profile),
+    };
+    let choice = Choice { profile, from };
     let dir = &config.models.dir;
     let runner = WorkerRunner::new(dir, &manifest);
-    let report = provision::fetch(dir, &manifest, &Terminal::new(), &runner)?;
+    let report = provision::fetch(dir, &manifest, choice, &Terminal::new(), &runner)?;
     writeln!(
         std::io::stdout(),
         "models in {}: {} files were there, {} are new",

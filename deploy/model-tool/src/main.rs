@@ -14,6 +14,7 @@ mod figures;
 mod liveness;
 mod report;
 mod runner;
+mod simulate;
 
 use std::io::Write as _;
 use std::process::ExitCode;

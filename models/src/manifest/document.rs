@@ -147,6 +147,14 @@ impl Manifest {
             if package.registry == Registry::Npm && (package.source_archive || package.wheel.is_some()) {
                 return fail(format!("package `{key}` is of npm, which has no wheels"));
             }
+            if (package.registry == Registry::Https) == package.addresses.is_empty() {
+                return fail(format!(
+                    "package `{key}` needs `addresses` if, and only if, its registry is `https`"
+                ));
+            }
+            if let Some(address) = package.addresses.iter().find(|address| !is_address(address)) {
+                return fail(format!("`{address}` of package `{key}` is no https address with `{{path}}`"));
+            }
             if package.name.starts_with('-') || package.version.starts_with('-') {
                 return fail(format!("package `{key}` would be taken for an option"));
             }
@@ -201,6 +209,14 @@ impl Manifest {
     }
 }
 
+/// Whether files can be fetched from an address. Plain HTTP is for a server on this machine.
+fn is_address(text: &str) -> bool {
+    let schemes = ["https://", "http://127.0.0.1:", "http://localhost:"];
+    text.contains("{path}")
+        && schemes.iter().any(|scheme| text.starts_with(scheme))
+        && !text.contains(|character: char| character.is_whitespace() || character.is_control())
+}
+
 fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -242,7 +258,9 @@ mod tests {
             ("name = \"face-detector\"", "name = \"../face\"", "`../face` cannot be the name of a file"),
             ("sha256 = \"6c02", "sha256 = \"6C02", "is not a SHA-256"),
             ("source_archive = true", "source_archive = false", "needs either"),
-            ("age_correction = [", "age_correction = [[0.0, 900.0],", "the age correction needs two points"),
+            ("registry = \"https\"", "registry = \"npm\"", "needs `addresses` if, and only if"),
+            ("\"https://raw", "\"http://raw", "is no https address"),
+            ("age_correction = [", "age_correction = [[0.0, 900.0], ", "the age correction needs two points"),
             ("still = { scale = 0.76", "still = { scale = 0.0", "`faceline-default-1`: a scale must be"),
             (
                 "weights = { package = \"human\"",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A package registry. Packages are fetched by the registry's ordinary client.
+/// Where a package is published. Packages are fetched by the registry's ordinary client.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Registry {
@@ -10,9 +10,11 @@ pub enum Registry {
     Npm,
     /// `pip download --no-deps NAME==VERSION`
     Pypi,
+    /// No registry: single files of a public repository, by `curl` from the package's addresses.
+    Https,
 }
 
-/// One archive of a registry.
+/// One archive of a registry, or files of a repository.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Package {
@@ -20,7 +22,7 @@ pub struct Package {
     pub registry: Registry,
     /// The package's name in the registry.
     pub name: String,
-    /// Its exact version.
+    /// Its exact version; of a repository, the commit.
     pub version: String,
     /// Fetch the source archive instead of a wheel (PyPI only).
     #[serde(default)]
@@ -28,6 +30,10 @@ pub struct Package {
     /// The wheel to fetch (PyPI only). Without it pip would take the wheel for the Python that it runs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wheel: Option<Wheel>,
+    /// Where the files are (`https` only), each with `{path}` for a file's path. They are tried in this order until one has the file with
+    /// the right checksum. Name a commit in them, so the file cannot change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
     /// The licence that the package declares (SPDX).
     pub license: String,
     /// The publisher, as far as the package names one.

@@ -1,4 +1,4 @@
-//! The registries' ordinary clients, as child processes.
+//! The registries' ordinary clients, and curl, as child processes.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt;
@@ -9,25 +9,37 @@ use std::process::{Command, Stdio};
 use super::error::ProvisionError;
 use crate::manifest::{Package, Registry};
 
+/// The longest file that curl downloads: 1 GiB.
+const MAX_FILE_BYTES: &str = "1073741824";
+
 /// Lines of a failed client's output that its error shows.
 const LAST_LINES: usize = 8;
 
-/// Finds npm and pip and runs them.
+/// Finds npm, pip and curl, and runs them.
 pub(super) struct Clients {
     /// Directories to search, in the form of `PATH`.
     search: OsString,
+    /// Variables for the clients' environment, beside those of this process.
+    environment: Vec<(String, String)>,
 }
 
 impl Clients {
     /// The clients of the user's `PATH`.
     pub(super) fn of_user() -> Self {
-        Self { search: std::env::var_os("PATH").unwrap_or_default() }
+        Self { search: std::env::var_os("PATH").unwrap_or_default(), environment: Vec::new() }
     }
 
     /// The clients of other directories.
     #[cfg(test)]
     pub(super) fn in_path(search: &OsStr) -> Self {
-        Self { search: search.to_owned() }
+        Self { search: search.to_owned(), environment: Vec::new() }
+    }
+
+    /// The same clients with another variable in their environment.
+    #[cfg(test)]
+    pub(super) fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Downloads a package's archive into the empty directory `into`, and returns its path.
@@ -35,6 +47,7 @@ impl Clients {
         let mut command = match package.registry {
             Registry::Npm => self.npm(package, into)?,
             Registry::Pypi => self.pip(package, into)?,
+            Registry::Https => return Err(ProvisionError::NoArchive(package.name.clone())),
         };
         run(&mut command, into)?;
         let entries = std::fs::read_dir(into).map_err(|error| ProvisionError::io(into, error))?;
@@ -46,6 +59,29 @@ impl Clients {
                 status: "success".to_owned(),
                 last_lines: format!("it left {} files instead of one archive", files.len()),
             }),
+        }
+    }
+
+    /// Downloads one file into `part`, and continues where an earlier download ended. Proxies and certificates are those of curl's
+    /// environment (`https_proxy`, `no_proxy`, `CURL_CA_BUNDLE`).
+    pub(super) fn download_file(&self, address: &str, part: &Path) -> Result<(), ProvisionError> {
+        let curl = self.find("curl").ok_or(ProvisionError::CurlNotFound)?;
+        let mut command = self.command(&curl);
+        command.args(["--fail", "--silent", "--show-error", "--location", "--max-redirs", "5"]);
+        let schemes = if address.starts_with("https://") { "=https" } else { "=http,https" };
+        command.args(["--proto", schemes, "--proto-redir", "=https"]);
+        command.args(["--connect-timeout", "30", "--speed-limit", "1000", "--speed-time", "60"]);
+        command.args(["--retry", "3", "--max-filesize", MAX_FILE_BYTES, "--continue-at", "-"]);
+        command.arg("--output").arg(part).arg("--").arg(address);
+        let into = part.parent().unwrap_or(part);
+        let continued = part.exists();
+        match run(&mut command, into) {
+            // The server knows no ranges, or the part is no part of its file: once more from the beginning.
+            Err(ProvisionError::Client { .. }) if continued => {
+                std::fs::remove_file(part).map_err(|error| ProvisionError::io(part, error))?;
+                run(&mut command, into)
+            }
+            result => result,
         }
     }
 
@@ -115,6 +151,7 @@ impl Clients {
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env("PATH", &self.search).stdin(Stdio::null());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 }

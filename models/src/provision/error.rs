@@ -24,6 +24,22 @@ pub enum ProvisionError {
          python3-pip`) and try again"
     )]
     PipNotFound,
+    /// curl is not installed.
+    #[error(
+        "curl was not found: install it (Debian, Ubuntu: `apt-get install curl`) and try again, or give the files with `--from`"
+    )]
+    CurlNotFound,
+    /// Files of a repository are no archive.
+    #[error("package {0} has single files, and no archive")]
+    NoArchive(String),
+    /// No address has the file.
+    #[error("{file} cannot be downloaded from any address: {last}")]
+    NoAddress {
+        /// The file and its package.
+        file: String,
+        /// What the last address gave.
+        last: Box<ProvisionError>,
+    },
     /// A registry's client ended with an error.
     #[error("`{command}` failed ({status}):\n{last_lines}")]
     Client {

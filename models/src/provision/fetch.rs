@@ -12,8 +12,11 @@ use super::progress::{Event, Progress};
 use crate::installed::{
     FileRecord, Installed, RECORD, expected_files, model_path, picture_path, runtime_path,
 };
-use crate::manifest::{Manifest, Member, Model};
+use crate::manifest::{Manifest, Member, Model, Package, Profile, Registry};
 use crate::onnx::{GraphRunner, Proof, Reference, TfjsModel, conversion_proof, convert, import};
+
+/// Folder of downloads that are not complete, below the cache directory.
+const PARTIAL: &str = "partial";
 
 /// The result of a fetch. Paths are relative to the cache directory.
 #[derive(Clone, Debug, Default)]
@@ -39,10 +42,21 @@ pub struct Report {
 pub fn fetch(
     dir: &Path,
     manifest: &Manifest,
+    choice: Choice<'_>,
     progress: &dyn Progress,
     runner: &dyn GraphRunner,
 ) -> Result<Report, ProvisionError> {
-    Fetch { dir, manifest, clients: &Clients::of_user(), progress, runner }.run()
+    Fetch { dir, manifest, choice, clients: &Clients::of_user(), progress, runner }.run()
+}
+
+/// What to fetch, and from where.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Choice<'a> {
+    /// The models to install. Models of a larger profile that are installed already stay.
+    pub profile: Profile,
+    /// A folder to take files from before anything is downloaded, for machines without a way out. A file counts if it has the name and
+    /// the checksum of a member of the manifest.
+    pub from: Option<&'a Path>,
 }
 
 /// The path at which [`fetch`] installs ONNX Runtime's library.
@@ -55,6 +69,7 @@ pub fn runtime_library(dir: &Path, manifest: &Manifest) -> PathBuf {
 pub(super) struct Fetch<'a> {
     pub(super) dir: &'a Path,
     pub(super) manifest: &'a Manifest,
+    pub(super) choice: Choice<'a>,
     pub(super) clients: &'a Clients,
     pub(super) progress: &'a dyn Progress,
     pub(super) runner: &'a dyn GraphRunner,
@@ -132,7 +147,8 @@ impl<'a> Fetch<'a> {
         let plain = |target, member| Part { target, member, weights: None, model: None };
         let runtime = plain(runtime_path(manifest), &manifest.runtime.member);
         let pictures = manifest.pictures.iter().map(move |(name, member)| plain(picture_path(name), member));
-        let models = manifest.models.iter().map(|model| Part {
+        let profile = self.choice.profile;
+        let models = manifest.models.iter().filter(move |model| model.profile <= profile).map(|model| Part {
             target: model_path(model),
             member: &model.source,
             weights: model.weights.as_ref(),
@@ -147,7 +163,15 @@ impl<'a> Fetch<'a> {
             (0..members.len()).map(|index| working.join(format!("{index}.part"))).collect();
         let mut packages: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (index, member) in members.iter().enumerate() {
-            packages.entry(&member.package).or_default().push(index);
+            let package = &self.manifest.packages[&member.package];
+            if self.take_from_folder(member, &sources[index])? {
+                continue;
+            }
+            if package.registry == Registry::Https {
+                self.download_file(package, member, &sources[index])?;
+            } else {
+                packages.entry(&member.package).or_default().push(index);
+            }
         }
         for (number, (key, indices)) in packages.into_iter().enumerate() {
             let package = &self.manifest.packages[key];
@@ -183,6 +207,59 @@ impl<'a> Fetch<'a> {
             std::fs::remove_dir_all(&download).map_err(|error| ProvisionError::io(&download, error))?;
         }
         Ok(sources)
+    }
+
+    /// Copies a member from the folder that the user gave, if a file of its name and checksum is there.
+    fn take_from_folder(&self, member: &Member, target: &Path) -> Result<bool, ProvisionError> {
+        let Some(folder) = self.choice.from else { return Ok(false) };
+        let Some(name) = Path::new(&member.path).file_name() else { return Ok(false) };
+        let file = folder.join(name);
+        if !checksum::of_file(&file).is_ok_and(|found| found.sha256 == member.sha256) {
+            return Ok(false);
+        }
+        std::fs::copy(&file, target).map_err(|error| ProvisionError::io(&file, error))?;
+        Ok(true)
+    }
+
+    /// Downloads a file of a repository from the first address that has it with the right checksum. What was downloaded stays in the
+    /// cache directory until it is complete, so the next fetch continues there.
+    fn download_file(&self, package: &Package, member: &Member, target: &Path) -> Result<(), ProvisionError> {
+        let name = format!("{} {}", package.name, package.version);
+        self.progress.report(Event::Downloading { package: &name });
+        let partial = self.dir.join(PARTIAL);
+        std::fs::create_dir_all(&partial).map_err(|error| ProvisionError::io(&partial, error))?;
+        let mut last = ProvisionError::NoArchive(name.clone());
+        for (number, address) in package.addresses.iter().enumerate() {
+            let part = partial.join(format!("{}-{number}", member.sha256));
+            let address = address.replace("{path}", &member.path);
+            let downloaded = self.clients.download_file(&address, &part).and_then(|()| {
+                let found = checksum::of_file(&part).map_err(|error| ProvisionError::io(&part, error))?;
+                if found.sha256 == member.sha256 {
+                    return Ok(());
+                }
+                std::fs::remove_file(&part).map_err(|error| ProvisionError::io(&part, error))?;
+                Err(ProvisionError::Checksum {
+                    file: address.clone(),
+                    expected: member.sha256.clone(),
+                    actual: found.sha256,
+                })
+            });
+            match downloaded {
+                Ok(()) => {
+                    std::fs::rename(&part, target).map_err(|error| ProvisionError::io(target, error))?;
+                    self.progress.report(Event::Extracted { package: &name, files: 1 });
+                    return Ok(());
+                }
+                Err(
+                    error @ (ProvisionError::CurlNotFound
+                    | ProvisionError::Interrupted { .. }
+                    | ProvisionError::DiskFull { .. }),
+                ) => return Err(error),
+                Err(error) => last = error,
+            }
+        }
+        let file = format!("{} of package {name}", member.path);
+        Err(ProvisionError::NoAddress { file, last: Box::new(last) })
     }
 
     /// Converts the file at `source` in place and proves the result equal to the original.

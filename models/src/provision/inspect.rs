@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::checksum;
 use super::error::ProvisionError;
-use crate::installed::{expected_files, model_path, picture_path, runtime_path};
+use crate::installed::{model_path, picture_path, runtime_path};
 use crate::manifest::{Manifest, Member};
 use crate::repository::read_record;
 
@@ -54,15 +54,14 @@ impl fmt::Display for Fault {
 /// Nothing is installed, or the record cannot be used.
 pub fn verify(dir: &Path) -> Result<Vec<Fault>, ProvisionError> {
     let installed = read_record(dir)?;
-    let faults =
-        expected_files(&installed.manifest).into_iter().filter_map(
-            |(path, expected)| match checksum::of_file(&dir.join(&path)) {
-                Ok(found) if found.sha256 == expected => None,
-                Ok(found) => Some(Fault::Altered { path, expected, actual: found.sha256 }),
-                Err(error) if error.kind() == ErrorKind::NotFound => Some(Fault::Missing { path }),
-                Err(error) => Some(Fault::Unreadable { path, reason: error.to_string() }),
-            },
-        );
+    let faults = installed.files.into_iter().map(|(path, record)| (path, record.sha256)).filter_map(
+        |(path, expected)| match checksum::of_file(&dir.join(&path)) {
+            Ok(found) if found.sha256 == expected => None,
+            Ok(found) => Some(Fault::Altered { path, expected, actual: found.sha256 }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Some(Fault::Missing { path }),
+            Err(error) => Some(Fault::Unreadable { path, reason: error.to_string() }),
+        },
+    );
     Ok(faults.collect())
 }
 

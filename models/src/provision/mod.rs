@@ -1,5 +1,7 @@
 //! Provisioning: packages of public registries become an installation that [`Repository`](crate::Repository) opens.
 
+#[cfg(test)]
+mod address_tests;
 mod archive;
 mod cache;
 mod checksum;
@@ -12,6 +14,6 @@ mod progress;
 mod tests;
 
 pub use self::error::ProvisionError;
-pub use self::fetch::{Report, fetch, runtime_library};
+pub use self::fetch::{Choice, Report, fetch, runtime_library};
 pub use self::inspect::{Entry, Fault, list, verify};
 pub use self::progress::{Event, Progress, Silent, Terminal};

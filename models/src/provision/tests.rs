@@ -13,7 +13,7 @@ use zip::write::SimpleFileOptions;
 
 use super::archive::Archive;
 use super::client::Clients;
-use super::fetch::Fetch;
+use super::fetch::{Choice, Fetch};
 use super::{Event, Fault, Progress, ProvisionError, Report, Silent, checksum, list, verify};
 use crate::manifest::{Conversion, Manifest};
 use crate::onnx::{GraphRunner, RunnerError, Tensor, TfjsModel, convert, import, test_model};
@@ -109,7 +109,8 @@ impl Scenario {
         let search = std::env::join_paths(["npm", "pip", "python3"].map(|name| self.path("bin").join(name)));
         let clients = Clients::in_path(&search.unwrap());
         let manifest = Manifest::parse(&self.manifest).unwrap();
-        Fetch { dir: &self.cache(), manifest: &manifest, clients: &clients, progress, runner }.run()
+        let choice = Choice::default();
+        Fetch { dir: &self.cache(), manifest: &manifest, choice, clients: &clients, progress, runner }.run()
     }
 
     fn fetch(&self) -> Result<Report, ProvisionError> {
@@ -158,7 +159,7 @@ fn manifest(model: &[u8], converted: &[u8]) -> String {
         conversions = ["dynamic_batch"]
         sha256 = "{converted}"
         output = {{ kind = "points", name = "output", count = 1 }}
-        [models.detector.input]
+        [models.input]
         name = "input"
         width = 2
         height = 2
@@ -504,6 +505,7 @@ fn a_manifest_that_reaches_outside_the_cache_is_refused() {
     let fetch = Fetch {
         dir: &scenario.cache(),
         manifest: &manifest,
+        choice: Choice::default(),
         clients: &clients,
         progress: &Silent,
         runner: &Echo { error: 0.0 },

@@ -82,12 +82,13 @@ pub fn readyz(readiness: &Readiness) -> (StatusCode, String) {
     (status, text)
 }
 
-/// As [`readyz`], for operators: with a line for each condition that says why, which may name servers.
+/// As [`readyz`], for operators: with a line for each condition that says why, which may name servers, and a line for each fact.
 #[must_use]
 pub fn readyz_in_detail(readiness: &Readiness) -> (StatusCode, String) {
     let (status, text) = readyz(readiness);
     let reasons = readiness.reasons().into_iter().map(|(name, reason)| format!("{name}: {reason}\n"));
-    (status, text + &reasons.collect::<String>())
+    let facts = readiness.facts().into_iter().map(|(name, fact)| format!("{name}: {fact}\n"));
+    (status, text + &reasons.chain(facts).collect::<String>())
 }
 
 #[cfg(test)]
@@ -126,6 +127,14 @@ mod tests {
         let (status, text) = readyz_in_detail(&readiness);
         let expected = "ok\ndegraded: store\nstore: 10.0.0.1 does not answer\n";
         assert_eq!((status.as_u16(), text.as_str()), (200, expected));
+    }
+
+    #[test]
+    fn facts_are_for_operators() {
+        let readiness = Readiness::new();
+        readiness.set_fact("liveness_calibration", "front-desk".into());
+        assert_eq!(readyz(&readiness).1, "ok\n");
+        assert_eq!(readyz_in_detail(&readiness).1, "ok\nliveness_calibration: front-desk\n");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! refuses what it cannot do (503 with `Retry-After`). If it is set up wrong or something of its own fails, it is *not ready*.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::IntGaugeVec;
 use tokio::sync::watch;
@@ -61,6 +61,8 @@ pub struct Readiness {
     changes: Arc<watch::Sender<Entries>>,
     /// By condition and standing: 1 for the present standing, 0 for the others.
     gauges: Option<IntGaugeVec>,
+    /// What operators may want to know of a process that is ready, by name.
+    facts: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
 /// One condition of a [`Readiness`].
@@ -96,6 +98,17 @@ impl Readiness {
     #[must_use]
     pub fn optional_condition(&self, name: &'static str) -> Condition {
         self.add(name, Standing::Degraded("not checked yet".into()), true)
+    }
+
+    /// Sets a fact that the detailed answer of `/readyz` shows, such as the version of something that was loaded.
+    pub fn set_fact(&self, name: &'static str, text: String) {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).insert(name, text);
+    }
+
+    /// The facts, by name.
+    #[must_use]
+    pub fn facts(&self) -> BTreeMap<&'static str, String> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn add(&self, name: &'static str, standing: Standing, is_optional: bool) -> Condition {

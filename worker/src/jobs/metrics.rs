@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use faceline_models::liveness::LivenessCalibration;
+use faceline_models::manifest::Profile;
 use faceline_shared::telemetry::Metrics;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
@@ -59,6 +61,23 @@ impl WorkerMetrics {
                 "Smallest age of a job, by gateway. A large or negative value shows that a clock is wrong.",
                 &["gateway"],
             ),
+        }
+    }
+
+    /// Shows which liveness calibration this worker uses.
+    pub(crate) fn liveness_calibration(metrics: &Metrics, calibration: &LivenessCalibration) {
+        let gauges = metrics.float_gauges(
+            "faceline_worker_liveness_threshold_llr",
+            "Log-likelihood ratio above which a picture is live, by calibration, profile and security level.",
+            &["calibration", "profile", "level"],
+        );
+        let profile = match calibration.profile {
+            Profile::Default => "default",
+            Profile::Strong => "strong",
+        };
+        let still = &calibration.still;
+        for (level, llr) in [("LOW", still.low), ("MEDIUM", still.medium), ("HIGH", still.high)] {
+            gauges.with_label_values(&[calibration.name.as_str(), profile, level]).set(f64::from(llr));
         }
     }
 

@@ -173,6 +173,15 @@ pub(super) struct QualityAssessment {
     pub(super) message: &'static str,
 }
 
+impl QualityAssessment {
+    /// The finding of a picture whose passive liveness is neither clear enough for an attack nor for a living person.
+    pub(super) fn doubt(score: f32) -> Self {
+        let message = "The picture leaves doubt whether a living person was recorded. Take another one, in even light and with nothing \
+                       shiny or lit behind the person.";
+        Self { check: "SuitableFace", score: score.into(), message }
+    }
+}
+
 impl LivenessDetection {
     pub(super) fn new(errors: Vec<JobError>, images: Vec<ImageProperties>, live: bool, score: f64) -> Self {
         Self { status: BwsStatus::Succeeded, errors, image_properties: images, live, liveness_score: score }

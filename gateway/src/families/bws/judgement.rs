@@ -1,8 +1,9 @@
 //! Presentation attack detection: decides from the scores of a worker whether the pictures show a living person, and why not.
 
 use faceline_shared::job::examination::{Examined, ExaminedPicture};
+use faceline_shared::liveness::SecurityLevel;
 
-use super::answer::{ErrorCode, ImageProperties, JobError, LivenessDetection, is_cut};
+use super::answer::{ErrorCode, ImageProperties, JobError, LivenessDetection, QualityAssessment, is_cut};
 
 /// With two pictures, the passive scores need this fraction of the threshold only. The motion score must pass as well, which a flat
 /// picture does not, and two pictures double the chance of rejecting a living person.
@@ -31,7 +32,19 @@ pub(super) fn judge(examined: &Examined, threshold: f32) -> LivenessDetection {
         }
     }
     let score = mean(&scores);
-    LivenessDetection::new(errors.clone(), properties(examined), errors.is_empty(), score)
+    let mut images = properties(examined);
+    for (image, picture) in images.iter_mut().zip(&examined.live) {
+        let liveness = picture.faces.first().and_then(|face| face.liveness);
+        if let Some(score) = liveness.filter(|score| is_in_doubt(*score, passive_threshold)) {
+            image.quality_assessments.push(QualityAssessment::doubt(score));
+        }
+    }
+    LivenessDetection::new(errors.clone(), images, errors.is_empty(), score)
+}
+
+/// Whether a score that `threshold` rejects still passes the lowest security level: another picture may decide.
+pub(super) fn is_in_doubt(score: f32, threshold: f32) -> bool {
+    score > SecurityLevel::Low.threshold() && score <= threshold
 }
 
 /// The error of two live pictures that do not show the motion of one living person. Without a motion score there is an error only where
@@ -144,6 +157,23 @@ mod tests {
         assert_eq!(detection.live, detection.errors.is_empty());
         assert!(detection.errors.iter().all(|error| error.message.ends_with('.')));
         detection.errors.iter().map(|error| error.error_code).collect()
+    }
+
+    #[test]
+    fn a_picture_in_doubt_asks_for_another_one() {
+        let asked = |score: f32, threshold: f32| {
+            let judged = judge(&one(picture(&[Some(score)], &[])), threshold);
+            let assessments = &judged.image_properties[0].quality_assessments;
+            let names: Vec<&str> = assessments.iter().map(|assessment| assessment.check).collect();
+            (judged.live, names)
+        };
+        assert_eq!(asked(0.4, 0.5), (false, vec!["SuitableFace"]));
+        assert_eq!(asked(0.2, 0.5), (false, vec![]), "no doubt");
+        assert_eq!(asked(0.6, 0.5), (true, vec![]));
+        assert_eq!(asked(0.25, 0.25), (false, vec![]), "the lowest level has no band below it");
+        let judged = judge(&one(picture(&[Some(0.4)], &[])), 0.5);
+        assert_eq!(judged.errors[0].error_code, ErrorCode::RejectedByPassiveLiveDetection);
+        assert!(judged.image_properties[0].quality_assessments[0].message.contains("Take another one"));
     }
 
     #[test]

@@ -6,6 +6,8 @@ mod examination_tests;
 mod examined;
 mod findings;
 mod motion;
+#[cfg(test)]
+mod simulated_attack_tests;
 
 pub use self::examined::{Examined, ExaminedPicture, ExaminingFault};
 pub(crate) use self::motion::{Calibration, FacePatch, Grey, HeadTurn, SheetMatch};

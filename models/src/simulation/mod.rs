@@ -1,0 +1,101 @@
+//! Simulated presentation attacks: what a camera records of a print or of a screen that shows a given picture.
+//!
+//! The medium is rendered band-limited: the periodic structure of a halftone or of a pixel grid is filtered by the lens and by the
+//! sensor's aperture before the sensor samples it (analytically, on its Fourier series or its unit cell). Only beats that a real
+//! sensor would record remain, and no detail is invented by the rendering's own sampling. `docs/part-attacks.md` has the parameters.
+
+mod camera;
+mod geometry;
+mod halftone;
+mod light;
+mod print;
+mod scene;
+mod screen;
+
+use image::RgbImage;
+
+pub use self::camera::{CameraParameters, RESOLUTIONS};
+use self::light::Light;
+pub use self::print::PrintParameters;
+pub use self::screen::{Device, ScreenParameters};
+use crate::SplitMix64;
+
+/// A kind of simulated presentation.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Species {
+    /// A print held in front of the camera.
+    Print,
+    /// A phone, tablet or monitor held in front of the camera.
+    Screen,
+    /// The original through the same camera without a medium: a bona fide presentation.
+    Live,
+}
+
+impl Species {
+    /// The label in `index.csv`.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Print => "simulated-print",
+            Self::Screen => "simulated-screen",
+            Self::Live => "live",
+        }
+    }
+}
+
+/// What the camera records of `original`, as a JPEG file. The medium and the camera are drawn from `seed`. All species of a seed and a
+/// resolution share the camera. `resolution` is width and height in pixels; the shorter side becomes the width where the original is
+/// higher than wide.
+///
+/// A bona fide twin keeps the original's aspect ratio and has at most its pixels, because no camera adds detail.
+///
+/// # Errors
+/// The encoder's, which has no reason to fail for pictures of up to 65,535 pixels a side.
+pub fn simulate(
+    original: &RgbImage,
+    species: Species,
+    resolution: (u32, u32),
+    seed: u64,
+) -> Result<Vec<u8>, image::ImageError> {
+    let camera = CameraParameters::draw(&mut SplitMix64::new(seed), resolution);
+    let mut random = SplitMix64::new(seed ^ 0xa5a5_5a5a_0f0f_f0f0);
+    let (width, height) = frame(original, species, resolution);
+    let scene = match species {
+        Species::Print => {
+            PrintParameters::draw(&mut random).present(original, width, height, &camera, &mut random)
+        }
+        Species::Screen => {
+            ScreenParameters::draw(&mut random).present(original, width, height, &camera, &mut random)
+        }
+        Species::Live => {
+            let mut scene = Light::reduced(original, width, height).resized(width, height);
+            scene.blur(camera.blur);
+            scene
+        }
+    };
+    camera.record(scene, &mut random)
+}
+
+/// Width and height of the camera's frame.
+fn frame(original: &RgbImage, species: Species, (wide, high): (u32, u32)) -> (usize, usize) {
+    let (width, height) = original.dimensions();
+    if species == Species::Live {
+        let (w, h) = (f64::from(width), f64::from(height));
+        let scale = (f64::from(wide) * f64::from(high) / (w * h)).sqrt().min(1.0);
+        return ((w * scale).round().max(1.0) as usize, (h * scale).round().max(1.0) as usize);
+    }
+    if height > width { (high as usize, wide as usize) } else { (wide as usize, high as usize) }
+}
+
+/// A number between the ends of a range.
+fn between(random: &mut SplitMix64, (low, high): (f32, f32)) -> f32 {
+    low + (high - low) * random.unit_f32()
+}
+
+/// True with a probability.
+fn happens(random: &mut SplitMix64, probability: f32) -> bool {
+    random.unit_f32() < probability
+}
+
+#[cfg(test)]
+mod tests;
