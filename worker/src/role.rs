@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use faceline_models::calibration::{Calibration, CalibrationError};
+use faceline_models::calibration::CalibrationError;
 use faceline_models::liveness::LivenessCalibration;
-use faceline_models::manifest::{Output, Profile, Role};
+use faceline_models::manifest::Profile;
 use faceline_models::{Repository, RepositoryError};
 use faceline_shared::admin::{Condition, Standing};
 use faceline_shared::key_agreement::{KeyAgreement, Role as BrokerEnd};
@@ -196,7 +196,7 @@ impl WorkerParts {
         let models = load_models(config, &repository, &runtime, &device)?;
         Pipeline::check_on_demand_models(&models)?;
         check_algorithm(config, &models)?;
-        let calibration = calibration(&repository)?;
+        let calibration = repository.manifest().calibration()?;
         let comparator =
             Comparator::new(calibration, models.algorithm().to_owned(), models.template_version());
         Ok(Self { models, settings: pipeline_settings(config), comparator })
@@ -257,14 +257,6 @@ pub fn pipeline_settings(config: &Settings) -> PipelineSettings {
         second_face: config.face.second_face_ratio,
         second_portrait: config.face.second_portrait_ratio,
         findings: config.findings,
-    }
-}
-
-fn calibration(repository: &Repository) -> Result<Calibration, WorkerError> {
-    let embedding = repository.model(Role::Embedding)?;
-    match &embedding.spec.output {
-        Output::Embedding { calibration, .. } => Ok(Calibration::named(calibration)?),
-        _ => Err(RepositoryError::NoModel(Role::Embedding).into()),
     }
 }
 

@@ -5,11 +5,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use faceline_models::Repository;
 use faceline_models::calibration::{Calibration, PICTURES_A_PERSON};
 use faceline_models::evaluation::{Coded, Fold, Interval};
-use faceline_models::manifest::{Output, Role};
 use faceline_shared::settings::Settings;
 
 use crate::age::Age;
@@ -80,12 +79,7 @@ fn table(config: &Settings, file: Option<&Path>) -> anyhow::Result<Calibration> 
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         return Calibration::parse(&text).with_context(|| file.display().to_string());
     }
-    let repository = Repository::open(&config.models.dir)?;
-    let embedding = repository.model(Role::Embedding)?;
-    let Output::Embedding { calibration, .. } = &embedding.spec.output else {
-        bail!("the installed embedding has no embedding as its output")
-    };
-    Ok(Calibration::named(calibration)?)
+    Ok(Repository::open(&config.models.dir)?.manifest().calibration()?)
 }
 
 fn print(out: &mut impl Write, coded: &Coded, figures: &Figures) -> std::io::Result<()> {

@@ -1,6 +1,6 @@
 //! The calibration table: reading, checking and interpolating it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The lowest false acceptance rate that [`Calibration::far`] returns.
 pub const FAR_FLOOR: f64 = 1e-15;
@@ -11,15 +11,26 @@ const LOG10_FAR_OF_IDENTITY: f64 = -17.1;
 /// log10 of the rate at similarity 1 in a fitted table.
 pub(super) const LOG10_FAR_TAIL: f64 = -18.0;
 
+/// A table that ships with this crate.
+struct Shipped {
+    name: &'static str,
+    /// The embedding's algorithm, for which alone the table was measured.
+    algorithm: &'static str,
+    text: &'static str,
+}
+
 /// Tables that ship with this crate.
-const TABLES: [(&str, &str); 1] =
-    [("face-embedding-1", include_str!("../../calibration/face-embedding-1.toml"))];
+const SHIPPED: [Shipped; 1] = [Shipped {
+    name: "face-embedding-1",
+    algorithm: "FL1_512",
+    text: include_str!("../../calibration/face-embedding-1.toml"),
+}];
 
 /// A monotone table of cosine similarity and log10 of the false acceptance rate, linear between its knots.
 ///
 /// It covers similarities from -1 (rate 1) to 1. Observed knots have a confidence interval. Beyond them the table follows the
 /// tail of an extreme-value law for some decades. Its last piece is a straight line, so scores keep growing with similarity.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
     pub(super) name: String,
@@ -34,8 +45,25 @@ pub struct Calibration {
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrationError {
     /// No table has this name.
-    #[error("there is no calibration table named `{0}`")]
+    #[error(
+        "there is no calibration table named `{0}`: make it with `faceline-models calibrate`, add it to the manifest under [[calibrations]], and fetch again"
+    )]
     Unknown(String),
+    /// The table that ships was measured for another algorithm, so its rates would be wrong.
+    #[error(
+        "the calibration table `{name}` was measured for {measured_for} and not for {algorithm}: make one with `faceline-models calibrate --name NAME`, and add it to the manifest under [[calibrations]]"
+    )]
+    OtherAlgorithm {
+        /// The table.
+        name: String,
+        /// The algorithm of the installed embedding.
+        algorithm: String,
+        /// The algorithm that the table is for.
+        measured_for: &'static str,
+    },
+    /// The manifest has no embedding for which there could be a table.
+    #[error("the manifest has no model for the embedding")]
+    NoEmbedding,
     /// The text is no TOML of this form.
     #[error("the calibration table is not of the form: {0}")]
     Form(#[from] toml::de::Error),
@@ -58,13 +86,21 @@ pub enum CalibrationError {
 }
 
 impl Calibration {
-    /// The table of this name that ships with this crate.
+    /// The table of this name that ships with this crate, for embeddings of `algorithm`.
     ///
     /// # Errors
-    /// No table has this name.
-    pub fn named(name: &str) -> Result<Self, CalibrationError> {
-        let table = TABLES.iter().find(|(known, _)| *known == name);
-        Self::parse(table.ok_or_else(|| CalibrationError::Unknown(name.to_owned()))?.1)
+    /// No table has this name, or it was measured for another algorithm.
+    pub fn shipped(name: &str, algorithm: &str) -> Result<Self, CalibrationError> {
+        let table = SHIPPED.iter().find(|table| table.name == name);
+        let table = table.ok_or_else(|| CalibrationError::Unknown(name.to_owned()))?;
+        if table.algorithm != algorithm {
+            return Err(CalibrationError::OtherAlgorithm {
+                name: name.to_owned(),
+                algorithm: algorithm.to_owned(),
+                measured_for: table.algorithm,
+            });
+        }
+        Self::parse(table.text)
     }
 
     /// Reads a table: TOML with `name` and `knots`, which are pairs of similarity and log10 of the rate. `intervals` is optional:
@@ -135,7 +171,7 @@ impl Calibration {
         text + "]\n"
     }
 
-    pub(super) fn check(&self) -> Result<(), CalibrationError> {
+    pub(crate) fn check(&self) -> Result<(), CalibrationError> {
         let invalid = |reason| Err(CalibrationError::Invalid { name: self.name.clone(), reason });
         let ascending = |pair: &[(f64, f64)]| pair[0].0 < pair[1].0 && pair[0].1 > pair[1].1;
         match (self.knots.first(), self.knots.last()) {
@@ -192,13 +228,15 @@ mod tests {
             assert!(matches!(table(knots), Err(CalibrationError::Invalid { .. })), "{knots}");
         }
         assert!(matches!(table("[[-1.0]]"), Err(CalibrationError::Form(_))));
-        assert!(matches!(Calibration::named("none"), Err(CalibrationError::Unknown(_))));
+        assert!(matches!(Calibration::shipped("none", "FL1_512"), Err(CalibrationError::Unknown(_))));
+        let other = Calibration::shipped("face-embedding-1", "OWN_512").unwrap_err();
+        assert!(other.to_string().contains("measured for FL1_512 and not for OWN_512"), "{other}");
     }
 
     #[test]
     fn the_shipped_tables_put_identity_above_a_score_of_10000() {
-        for (name, _) in TABLES {
-            let table = Calibration::named(name).unwrap();
+        for Shipped { name, algorithm, .. } in SHIPPED {
+            let table = Calibration::shipped(name, algorithm).unwrap();
             assert_eq!(table.name(), name);
             assert!(1500.0 - 500.0 * table.log10_far(0.999_999) > 10_000.0);
             assert_eq!(table.far(0.999_999), FAR_FLOOR);
@@ -233,7 +271,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_rate_never_rises_and_never_jumps(a in -1f32..1.0, step in 0f32..1e-3) {
-            let table = Calibration::named("face-embedding-1").unwrap();
+            let table = Calibration::shipped("face-embedding-1", "FL1_512").unwrap();
             let (from, to) = (table.log10_far(a), table.log10_far((a + step).min(1.0)));
             prop_assert!(to <= from);
             prop_assert!(from - to <= 60.0 * f64::from(step) + 1e-5);

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::age_correction::AgeCorrection;
 use super::model::{Model, Profile, Role};
+use super::output::Output;
 use super::package::{Member, Package, Registry};
+use crate::calibration::{Calibration, CalibrationError};
 use crate::liveness::LivenessCalibration;
 
 /// The manifest that ships with this crate.
@@ -25,6 +27,10 @@ pub struct Manifest {
     pub runtime: Runtime,
     /// The models: several of the roles whose outputs are averaged, one of each other role.
     pub models: Vec<Model>,
+    /// Tables of an operator's own, as `faceline-models calibrate` writes them. One with the name of a table that ships
+    /// replaces it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calibrations: Vec<Calibration>,
     /// How the mean log-odds of the liveness models become a score, for each profile.
     #[serde(default)]
     pub liveness_calibrations: Vec<LivenessCalibration>,
@@ -108,6 +114,21 @@ impl Manifest {
         self.models.iter().find(|model| model.role == role)
     }
 
+    /// The table from similarity to false acceptance rate of the embedding that the manifest names.
+    ///
+    /// # Errors
+    /// The manifest has no embedding, its table is neither in the manifest nor one that ships, or the one that ships was
+    /// measured for another algorithm.
+    pub fn calibration(&self) -> Result<Calibration, CalibrationError> {
+        let Some(Output::Embedding { calibration, algorithm, .. }) =
+            self.model(Role::Embedding).map(|model| &model.output)
+        else {
+            return Err(CalibrationError::NoEmbedding);
+        };
+        let own = self.calibrations.iter().find(|table| table.name() == calibration);
+        own.map_or_else(|| Calibration::shipped(calibration, algorithm), |table| Ok(table.clone()))
+    }
+
     /// The liveness calibration of a profile.
     #[must_use]
     pub fn liveness_calibration(&self, profile: Profile) -> Option<&LivenessCalibration> {
@@ -157,6 +178,22 @@ impl Manifest {
         }
         if let Err(reason) = self.age_correction.check() {
             return fail(format!("the age correction {reason}"));
+        }
+        let mut tables = BTreeSet::new();
+        for table in &self.calibrations {
+            if let Err(error) = table.check() {
+                return fail(error.to_string());
+            }
+            if !tables.insert(table.name()) {
+                return fail(format!("calibration table `{}` is there twice", table.name()));
+            }
+        }
+        for model in &self.models {
+            if let Output::Embedding { length_scale, .. } = model.output
+                && !(length_scale.is_finite() && length_scale > 0.0)
+            {
+                return fail(format!("`length_scale` of model `{}` is not above 0", model.name));
+            }
         }
         for calibration in &self.liveness_calibrations {
             if let Err(reason) = calibration.check() {
@@ -246,5 +283,46 @@ mod tests {
         assert_eq!((low, high), (-127.0 / 128.0, 1.0));
         let (low, high) = manifest.model(Role::HeadPose).unwrap().input.range();
         assert!((-2.12..-2.11).contains(&low) && (2.63..2.65).contains(&high), "{low} {high}");
+    }
+
+    const OWN_TABLE: &str = "name = \"own\"\nknots = [[-1.0, 0.0], [0.5, -4.0], [1.0, -18.0]]\n";
+
+    #[test]
+    fn an_embedding_uses_a_table_of_the_manifest_or_one_measured_for_its_algorithm() {
+        let shipped = Manifest::default_manifest().unwrap().calibration().unwrap();
+        assert_eq!(shipped.name(), "face-embedding-1");
+
+        let other = DEFAULT_MANIFEST.replace("\"FL1_512\"", "\"OWN_512\"");
+        let error = Manifest::parse(&other).unwrap().calibration().unwrap_err();
+        assert!(matches!(error, CalibrationError::OtherAlgorithm { .. }), "{error}");
+
+        let named = other.replace("calibration = \"face-embedding-1\"", "calibration = \"own\"");
+        let error = Manifest::parse(&named).unwrap().calibration().unwrap_err();
+        assert!(error.to_string().contains("[[calibrations]]"), "{error}");
+
+        let own = Manifest::parse(&format!("{named}\n[[calibrations]]\n{OWN_TABLE}")).unwrap();
+        assert_eq!(own.calibration().unwrap().log10_far(0.5), -4.0);
+        // The record of an installation is the manifest, written and read again.
+        let recorded = Manifest::parse(&toml::to_string(&own).unwrap()).unwrap();
+        assert_eq!(recorded.calibration().unwrap(), own.calibration().unwrap());
+    }
+
+    #[test]
+    fn a_table_that_is_none_and_a_second_one_of_a_name_are_refused() {
+        let table = format!("\n[[calibrations]]\n{OWN_TABLE}");
+        let cases = [
+            (table.replace("0.0]", "-1.0]"), "calibration table `own`: it must lead from"),
+            (table.repeat(2), "calibration table `own` is there twice"),
+        ];
+        for (tables, reason) in cases {
+            let error = Manifest::parse(&format!("{DEFAULT_MANIFEST}{tables}")).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+        let scaled = "template_version = 1\nlength_scale = 0.0";
+        let error = Manifest::parse(&DEFAULT_MANIFEST.replace("template_version = 1", scaled)).unwrap_err();
+        assert!(
+            error.to_string().contains("`length_scale` of model `face-embedding` is not above 0"),
+            "{error}"
+        );
     }
 }

@@ -34,8 +34,12 @@ pub enum Output {
         algorithm: String,
         /// Version of the templates with this embedding.
         template_version: u32,
-        /// Calibration table of this embedding, a key of the crate's `calibration/` folder.
+        /// Calibration table of this embedding: one of the manifest's `calibrations`, or one that ships with this crate.
         calibration: String,
+        /// Factor that takes the length of this network's raw vectors to that of the shipped embedding. Face search and quality
+        /// judge the length, and a network's scale is arbitrary.
+        #[serde(default = "unscaled")]
+        length_scale: f32,
     },
     /// N x classes before or after softmax. Log-odds of class `index` are ln(p / (1 - p)), where p is its probability.
     Class {
@@ -66,6 +70,10 @@ pub enum Output {
         /// Number of classes.
         classes: usize,
     },
+}
+
+fn unscaled() -> f32 {
+    1.0
 }
 
 impl Output {

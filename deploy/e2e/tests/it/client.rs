@@ -69,13 +69,18 @@ impl Caller {
 
     /// `POST /match`; the score of a described face and a picture.
     pub(crate) async fn score_of_face(&self, face: &Value, candidate: &str) -> f64 {
+        let (status, body) = self.match_face(face, candidate).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body["score"].as_f64().unwrap()
+    }
+
+    /// `POST /match` with a described face and a picture.
+    pub(crate) async fn match_face(&self, face: &Value, candidate: &str) -> (StatusCode, Value) {
         let form = Form::new()
             .text("referenceFace", face.to_string())
             .part("candidateImage", Part::bytes(bytes(candidate)))
             .text("candidateImageType", "\"SELFIE\"");
-        let (status, body) = answer(self.post("/match", form).await).await;
-        assert_eq!(status, StatusCode::OK, "{body}");
-        body["score"].as_f64().unwrap()
+        answer(self.post("/match", form).await).await
     }
 }
 

@@ -18,6 +18,7 @@ mod limits;
 mod models;
 mod openapi;
 mod overload;
+mod own_model;
 mod poison;
 mod process;
 mod programs;

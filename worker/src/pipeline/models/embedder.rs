@@ -16,6 +16,8 @@ pub(crate) struct Embedder {
     dimensions: usize,
     /// Where the five landmarks lie in the aligned chip, in its continuous coordinates.
     template: [[f32; 2]; 5],
+    /// Factor from the length of this network's vectors to that of the shipped network's.
+    length_scale: f32,
 }
 
 /// The vector of a face.
@@ -23,7 +25,7 @@ pub(crate) struct Embedder {
 pub(crate) struct FaceEmbedding {
     /// L2-normalised.
     pub(crate) vector: Vec<f32>,
-    /// Length before normalisation.
+    /// Length before normalisation, times the manifest's `length_scale`.
     pub(crate) norm: f32,
 }
 
@@ -32,12 +34,18 @@ impl FaceModel for Embedder {
     const FORM: &'static str = "an embedding model takes a face aligned by five points and gives a vector";
 
     fn new(network: Network, spec: &Model) -> Option<Self> {
-        let (Output::Embedding { name, dimensions, .. }, Crop::FivePoints { template }) =
+        let (Output::Embedding { name, dimensions, length_scale, .. }, Crop::FivePoints { template }) =
             (&spec.output, &spec.input.crop)
         else {
             return None;
         };
-        Some(Self { network, output: name.clone(), dimensions: *dimensions, template: *template })
+        Some(Self {
+            network,
+            output: name.clone(),
+            dimensions: *dimensions,
+            template: *template,
+            length_scale: *length_scale,
+        })
     }
 
     fn network(&self) -> &Network {
@@ -66,14 +74,17 @@ impl Embedder {
         }
         let outputs = self.network.run()?;
         let elements = outputs.get(&self.output)?;
-        Ok(elements.chunks_exact(self.dimensions).map(FaceEmbedding::new).collect())
+        Ok(elements
+            .chunks_exact(self.dimensions)
+            .map(|raw| FaceEmbedding::new(raw, self.length_scale))
+            .collect())
     }
 }
 
 impl FaceEmbedding {
-    fn new(raw: &[f32]) -> Self {
+    fn new(raw: &[f32], length_scale: f32) -> Self {
         let norm = raw.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt() as f32;
         let vector = raw.iter().map(|x| if norm > 0.0 { x / norm } else { 0.0 }).collect();
-        Self { vector, norm }
+        Self { vector, norm: norm * length_scale }
     }
 }
