@@ -47,6 +47,12 @@ pub enum CalibrationError {
         /// The property that it lacks.
         reason: &'static str,
     },
+    /// No group has enough people for an envelope.
+    #[error("no group has {people} people with a face, and an envelope over groups needs one that has")]
+    NoGroup {
+        /// The least number of people.
+        people: usize,
+    },
     /// There are too few pairs for a table.
     #[error(
         "{impostors} pairs of pictures of different people are too few, or their similarities too much alike: a table needs 100000, which are 450 pictures of as many people"

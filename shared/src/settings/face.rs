@@ -24,7 +24,7 @@ impl Default for FaceSettings {
         Self {
             algorithm: "FL1_512".into(),
             template_version: 1,
-            second_face_ratio: 0.5,
+            second_face_ratio: 0.7,
             second_portrait_ratio: 0.75,
         }
     }

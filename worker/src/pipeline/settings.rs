@@ -21,7 +21,7 @@ impl Default for PipelineSettings {
     fn default() -> Self {
         Self {
             limits: PictureLimits::default(),
-            second_face: 0.5,
+            second_face: 0.7,
             second_portrait: 0.75,
             findings: FindingSettings::default(),
         }
