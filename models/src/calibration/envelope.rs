@@ -46,7 +46,7 @@ pub enum Curve {
     Own(Calibration),
     /// The table of all people with its similarities moved: `offset + scale * similarity`. Few people do not show rare rates,
     /// and their common rates say how far their similarities are moved. The scale is one for all such groups: with a scale of
-    /// its own for each group, the extrapolation to 1e-3 varied two to three times as much between halves. The tail is that of
+    /// its own for each group, the extrapolation to 1e-3 varied twice as much between halves. The tail is that of
     /// all people.
     Scaled {
         /// Similarity that is added.

@@ -12,8 +12,12 @@ const LOG10_FAR_OF_IDENTITY: f64 = -17.1;
 pub(super) const LOG10_FAR_TAIL: f64 = -18.0;
 
 /// Tables that ship with this crate.
-const TABLES: [(&str, &str); 1] =
-    [("face-embedding-1", include_str!("../../calibration/face-embedding-1.toml"))];
+///
+/// The first one holds for the worst of several groups of people, the second one for people drawn at random.
+const TABLES: [(&str, &str); 2] = [
+    ("face-embedding-1", include_str!("../../calibration/face-embedding-1.toml")),
+    ("face-embedding-1-random-people", include_str!("../../calibration/face-embedding-1-random-people.toml")),
+];
 
 /// A monotone table of cosine similarity and log10 of the false acceptance rate, linear between its knots.
 ///
@@ -236,13 +240,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_shipped_table_never_claims_less_than_that_of_people_drawn_at_random() {
+        let [worst, random] = TABLES.map(|(name, _)| Calibration::named(name).unwrap());
+        for step in -100..=100 {
+            let similarity = step as f32 / 100.0;
+            assert!(worst.log10_far(similarity) >= random.log10_far(similarity) - 1e-3, "{similarity}");
+        }
+        // The threshold of 1e-3 moves by a tenth, since pairs of one origin resemble each other more.
+        assert!(worst.similarity(-3.0) - random.similarity(-3.0) > 0.08);
+    }
+
     proptest! {
         #[test]
         fn the_rate_never_rises_and_never_jumps(a in -1f32..1.0, step in 0f32..1e-3) {
             let table = Calibration::named("face-embedding-1").unwrap();
             let (from, to) = (table.log10_far(a), table.log10_far((a + step).min(1.0)));
             prop_assert!(to <= from);
-            prop_assert!(from - to <= 60.0 * f64::from(step) + 1e-5);
+            prop_assert!(from - to <= 80.0 * f64::from(step) + 1e-5);
             prop_assert!((FAR_FLOOR..=1.0).contains(&table.far(a)));
         }
     }
