@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::ensure;
 use faceline_models::evaluation::FaceIndex;
 use faceline_shared::settings::Settings;
-use faceline_worker::pipeline::FaceExtent;
+use faceline_worker::pipeline::{CodingFault, FaceExtent};
 
 use crate::each::each;
 
@@ -31,15 +31,20 @@ impl Faces {
         let index = FaceIndex::read(&self.dataset)?;
         let pictures: Vec<&Path> = index.pictures.iter().map(|(path, _)| path.as_path()).collect();
         let found = each(config, &pictures, "searching {pos} of {len} pictures", |pipeline, path| {
-            // What is no picture has no face; other commands report such files.
-            Ok(pipeline.face_extents(&std::fs::read(path)?, LEAST_RATIO).unwrap_or_default())
+            match pipeline.face_extents(&std::fs::read(path)?, LEAST_RATIO) {
+                Ok(found) => Ok(Some(found)),
+                Err(CodingFault::Picture(_)) => Ok(None),
+                Err(fault) => Err(fault.into()),
+            }
         })?;
         let (mut one, mut several) = (Vec::new(), Vec::new());
+        let mut unreadable = 0;
         for ((_, faces), found) in index.pictures.iter().zip(found) {
-            match faces {
-                0 => {}
-                1 => one.push(found),
-                _ => several.push(found),
+            match (faces, found) {
+                (_, None) => unreadable += 1,
+                (0, _) => {}
+                (1, Some(found)) => one.push(found),
+                (_, Some(found)) => several.push(found),
             }
         }
         ensure!(
@@ -47,6 +52,9 @@ impl Faces {
             "{}: no face was found",
             self.dataset.display()
         );
+        if unreadable > 0 {
+            writeln!(std::io::stdout(), "{unreadable} files are no pictures")?;
+        }
         print(&mut std::io::stdout(), &one, &several)?;
         Ok(ExitCode::SUCCESS)
     }

@@ -65,6 +65,9 @@ pub fn group_rates(
     }
     let grouped = few.of_people(|person| grouping.of_person[person as usize].is_some());
     let across = few.reaching_where(thresholds, threads, |people| grouping.across(people));
+    if across.pairs() == 0 {
+        return rates;
+    }
     rates.push(GroupRates {
         name: format!("{} across groups", grouping.column),
         people: grouped.people(),
