@@ -255,6 +255,7 @@ pub fn pipeline_settings(config: &Settings) -> PipelineSettings {
             time: limits.decode_time,
         },
         second_face: config.face.second_face_ratio,
+        second_live_face: config.face.second_live_face_ratio,
         second_portrait: config.face.second_portrait_ratio,
         findings: config.findings,
     }

@@ -95,7 +95,7 @@ fn write_estimates(file: &Path, index: &AgeIndex, found: &[Option<AgedFace>]) ->
 }
 
 /// The picture with a black border, in a lossless format.
-fn padded(bytes: &[u8], pad: u32) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn padded(bytes: &[u8], pad: u32) -> image::ImageResult<Vec<u8>> {
     let picture = image::load_from_memory(bytes)?.into_rgb8();
     let mut larger = RgbImage::new(picture.width() + 2 * pad, picture.height() + 2 * pad);
     imageops::replace(&mut larger, &picture, pad.into(), pad.into());

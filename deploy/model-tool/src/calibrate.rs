@@ -2,16 +2,19 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use faceline_models::calibration::{Calibration, Doubtful, Fit, PICTURES_A_PERSON};
-use faceline_models::evaluation::{Coded, Fold};
+use anyhow::{Context as _, ensure};
+use faceline_models::calibration::{
+    Calibration, Curve, Doubtful, Envelope, Fit, GroupCurve, PEOPLE_OF_A_GROUP, PICTURES_A_PERSON,
+};
+use faceline_models::evaluation::{Coded, Fold, Grouping};
 use faceline_shared::settings::Settings;
 
 use crate::calibrate_liveness::CalibrateLiveness;
 use crate::coder;
+use crate::group_figures::GroupFile;
 
 /// Rates whose similarities are shown, as log10.
 const SHOWN_LOG10_RATES: [f64; 7] = [-2.0, -3.0, -4.0, -5.0, -6.0, -8.0, -10.0];
@@ -33,6 +36,24 @@ pub(crate) struct Calibrate {
     /// Use only one of N parts of the people, which leaves the others for an evaluation
     #[arg(long, value_name = "K/N")]
     fold: Option<Fold>,
+    /// Make the table hold within each group of people: it claims the rate of the group with the highest one
+    #[arg(long, value_name = "HOW")]
+    by_group: Option<ByGroup>,
+    #[command(flatten)]
+    group_file: GroupFile,
+    /// Other people for the groups than those of --dataset: a folder for each person, one picture is enough
+    #[arg(long, value_name = "DIR", requires = "by_group")]
+    group_dataset: Option<PathBuf>,
+    /// Put a black border of this width, in pixels, around each picture of --group-dataset, if it is cropped close to the face
+    #[arg(long, value_name = "PIXELS", default_value_t = 0, requires = "group_dataset")]
+    group_pad: u32,
+}
+
+/// How groups of people decide about a table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+enum ByGroup {
+    /// The upper envelope of all groups' false acceptance rates
+    Worst,
 }
 
 /// What else can be calibrated.
@@ -47,12 +68,19 @@ impl Calibrate {
         if let Some(Other::Liveness(liveness)) = self.other {
             return liveness.run(config);
         }
-        let dataset = self.dataset.context("--dataset is missing")?;
-        let out = self.out.unwrap_or_else(|| PathBuf::from(format!("{}.toml", self.name)));
-        let coded = coder::code(config, &dataset, self.fold)?;
-        let fit = Fit::new(&self.name, &coded.labelled, coder::threads())
+        let arguments = &self;
+        let dataset = arguments.dataset.as_deref().context("--dataset is missing")?;
+        let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.toml", arguments.name)));
+        let coded = coder::code(config, dataset, arguments.fold, 0)?;
+        let fit = Fit::new(&arguments.name, &coded.labelled, coder::threads())
             .with_context(|| format!("cannot calibrate on {}", dataset.display()))?;
-        let text = format!("{}\n{}", heading(&coded, &fit), fit.table.to_toml());
+        let envelope = match arguments.by_group {
+            Some(ByGroup::Worst) => Some(envelope(config, arguments, dataset, &coded, &fit)?),
+            None => None,
+        };
+        let table = envelope.as_ref().map_or(&fit.table, |envelope| &envelope.table);
+        let lines = envelope.as_ref().map_or(String::new(), |envelope| by_group(envelope, &fit));
+        let text = format!("{}\n{lines}{}", heading(&coded, &fit), table.to_toml());
         fs::write(&out, text).with_context(|| format!("cannot write {}", out.display()))?;
 
         let mut stdout = std::io::stdout();
@@ -60,10 +88,11 @@ impl Calibrate {
         for pair in &fit.doubtful {
             writeln!(stdout, "set aside: {}", doubt(&coded, pair))?;
         }
+        write!(stdout, "{}", lines.replace("# ", ""))?;
         writeln!(stdout, "     FAR   score   similarity")?;
         for log10_far in SHOWN_LOG10_RATES {
             let (far, score) = (10f64.powf(log10_far), 1500.0 - 500.0 * log10_far);
-            writeln!(stdout, "{far:8.0e}   {score:5.0}   {:10.3}", fit.table.similarity(log10_far))?;
+            writeln!(stdout, "{far:8.0e}   {score:5.0}   {:10.3}", table.similarity(log10_far))?;
         }
         let tail = fit.tail;
         writeln!(
@@ -77,6 +106,54 @@ impl Calibrate {
         writeln!(stdout, "written to {}", out.display())?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The envelope over the groups of the people in `--group-dataset`, or in the data set.
+fn envelope(
+    config: &Settings,
+    arguments: &Calibrate,
+    dataset: &Path,
+    coded: &Coded,
+    fit: &Fit,
+) -> anyhow::Result<Envelope> {
+    let (dataset, others) = match &arguments.group_dataset {
+        Some(dataset) => {
+            (dataset.as_path(), Some(coder::code(config, dataset, arguments.fold, arguments.group_pad)?))
+        }
+        None => (dataset, None),
+    };
+    let coded = others.as_ref().unwrap_or(coded);
+    let groupings = arguments.group_file.groupings(dataset, &coded.people)?;
+    ensure!(!groupings.is_empty(), "there are no groups: --groups FILE or groups.csv must name them");
+    let group = |grouping: &Grouping, place: usize| {
+        let member = |person: u32| grouping.of_person[person as usize] == Some(place);
+        (format!("{} {}", grouping.column, grouping.names[place]), coded.labelled.of_people(member))
+    };
+    let groups: Vec<_> = groupings
+        .iter()
+        .flat_map(|grouping| (0..grouping.names.len()).map(move |place| group(grouping, place)))
+        .collect();
+    Envelope::new(&fit.table, &groups, coder::threads())
+        .with_context(|| format!("cannot calibrate by the groups of {}", dataset.display()))
+}
+
+/// Comment lines about the groups of an envelope.
+fn by_group(envelope: &Envelope, fit: &Fit) -> String {
+    let mut lines = "# Upper envelope of all these people and of the following groups (--by-group worst). No knot has an interval.\n".to_owned();
+    for GroupCurve { name, people, impostors, curve } in &envelope.groups {
+        let how = match curve {
+            Curve::Own(_) => "a table of its own".to_owned(),
+            Curve::Scaled { offset, scale } => format!("similarities {offset:+.3}, times {scale:.3}"),
+        };
+        let similarity = curve.similarity(&fit.table, -3.0);
+        lines += &format!(
+            "# {name}: {people} people, {impostors} impostor pairs, {how}; FAR 1e-3 at similarity {similarity:.3}\n"
+        );
+    }
+    for (name, people) in &envelope.left_out {
+        lines += &format!("# left out, since it takes {PEOPLE_OF_A_GROUP} people: {name}, {people}\n");
+    }
+    lines
 }
 
 /// The comment above a table, without names of people.

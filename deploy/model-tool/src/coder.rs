@@ -12,6 +12,8 @@ use faceline_worker::pipeline::{Models, Pipeline};
 use faceline_worker::{load_models, pipeline_settings};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::age::padded;
+
 /// Loads the models that `config` names.
 pub(crate) fn models(config: &Settings) -> anyhow::Result<Models> {
     let repository = Repository::open(&config.models.dir)?;
@@ -24,13 +26,13 @@ pub(crate) fn threads() -> usize {
     available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-/// Codes a data set on all cores, with a progress bar on standard error.
-pub(crate) fn code(config: &Settings, dataset: &Path, fold: Option<Fold>) -> anyhow::Result<Coded> {
+/// Codes a data set on all cores, with a progress bar on standard error. Each picture gets a black border of `pad` pixels first.
+pub(crate) fn code(config: &Settings, dataset: &Path, fold: Option<Fold>, pad: u32) -> anyhow::Result<Coded> {
     let folder = Folder::list(dataset, fold)?;
     let models = models(config)?;
     let threads = threads().min(folder.pictures());
     let mut coders =
-        (0..threads).map(|_| CentralFace::new(&models, config)).collect::<anyhow::Result<Vec<_>>>()?;
+        (0..threads).map(|_| CentralFace::new(&models, config, pad)).collect::<anyhow::Result<Vec<_>>>()?;
     let bar = ProgressBar::new(folder.pictures() as u64).with_style(ProgressStyle::with_template(
         "coding {pos} of {len} pictures {wide_bar} {per_sec}, {eta} left{msg}",
     )?);
@@ -50,17 +52,22 @@ pub(crate) fn code(config: &Settings, dataset: &Path, fold: Option<Fold>) -> any
 /// Codes the central face, which is the one that a data set's label is about.
 struct CentralFace {
     pipeline: Pipeline,
+    pad: u32,
 }
 
 impl CentralFace {
-    fn new(models: &Models, config: &Settings) -> anyhow::Result<Self> {
-        Ok(Self { pipeline: Pipeline::new(models, pipeline_settings(config))? })
+    fn new(models: &Models, config: &Settings, pad: u32) -> anyhow::Result<Self> {
+        Ok(Self { pipeline: Pipeline::new(models, pipeline_settings(config))?, pad })
     }
 }
 
 impl Coder for CentralFace {
     fn code(&mut self, image: &Path) -> Result<Option<Sample>, CoderError> {
-        let coded = self.pipeline.code_central(&std::fs::read(image)?)?;
+        let mut bytes = std::fs::read(image)?;
+        if self.pad > 0 {
+            bytes = padded(&bytes, self.pad)?;
+        }
+        let coded = self.pipeline.code_central(&bytes)?;
         Ok(coded.face.map(|face| Sample {
             embedding: face.embedding,
             quality: face.quality,

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use faceline_models::Repository;
 use faceline_models::calibration::{Calibration, PICTURES_A_PERSON};
 use faceline_models::evaluation::{Coded, Fold, Interval};
@@ -13,7 +13,9 @@ use faceline_shared::settings::Settings;
 
 use crate::age::Age;
 use crate::coder;
+use crate::faces::Faces;
 use crate::figures::{DISCARD_FMR, DISCARDED_BY_MEASURE, Figures, Observed, PAIRS_A_PERSON};
+use crate::group_figures::{GroupFigures, GroupFile};
 use crate::liveness::Liveness;
 use crate::report;
 
@@ -25,6 +27,8 @@ pub(crate) enum Evaluate {
     Age(Age),
     /// Errors of passive liveness (ISO/IEC 30107-3), and the findings about pictures
     Liveness(Liveness),
+    /// Pictures refused because of a second face, by the ratio of sizes from which it counts
+    Faces(Faces),
 }
 
 #[derive(Debug, clap::Args)]
@@ -38,6 +42,11 @@ pub(crate) struct Verification {
     /// A calibration table to check instead of the installed model's
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
+    #[command(flatten)]
+    group_file: GroupFile,
+    /// Put a black border of this width, in pixels, around each picture, for data sets that are cropped close to the face
+    #[arg(long, value_name = "PIXELS", default_value_t = 0)]
+    pad: u32,
     /// Write report.html, report.json and pictures of the curves (SVG) into a folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -49,6 +58,7 @@ impl Evaluate {
             Self::Verification(verification) => verification.run(config),
             Self::Age(age) => age.run(config),
             Self::Liveness(liveness) => liveness.run(config),
+            Self::Faces(faces) => faces.run(config),
         }
     }
 }
@@ -56,16 +66,25 @@ impl Evaluate {
 impl Verification {
     fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
         let table = table(config, self.calibration.as_deref())?;
-        let coded = coder::code(config, &self.dataset, self.fold)?;
-        let figures = Figures::of(&coded, &table).with_context(|| {
-            format!(
+        let coded = coder::code(config, &self.dataset, self.fold, self.pad)?;
+        let groupings = self.group_file.groupings(&self.dataset, &coded.people)?;
+        let groups = GroupFigures::of(&coded, &groupings, &table);
+        let Some(figures) = Figures::of(&coded, &table) else {
+            // Impostor pairs alone show the false matches of groups.
+            ensure!(
+                !groupings.is_empty() && self.report.is_none(),
                 "{}: there are no genuine pairs, since nobody has two pictures with a face",
                 self.dataset.display()
-            )
-        })?;
+            );
+            let (faces, people) = (coded.labelled.identities().len(), coded.people_with_a_face());
+            writeln!(std::io::stdout(), "{people} people, {faces} faces, no genuine pairs")?;
+            groups.print(&mut std::io::stdout())?;
+            return Ok(ExitCode::SUCCESS);
+        };
         print(&mut std::io::stdout(), &coded, &figures)?;
+        groups.print(&mut std::io::stdout())?;
         if let Some(folder) = &self.report {
-            report::write(folder, &figures)
+            report::write(folder, &figures, &groups)
                 .with_context(|| format!("cannot write the report to {}", folder.display()))?;
             writeln!(std::io::stdout(), "report in {}", folder.display())?;
         }

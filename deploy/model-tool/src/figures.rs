@@ -13,7 +13,7 @@ const FALSE_MATCH_RATES: [f64; 4] = [1e-2, 1e-3, 1e-4, 1e-5];
 /// Pairs of one person that are used at most, or a few people with hundreds of pictures would decide the figure.
 pub(crate) const PAIRS_A_PERSON: usize = 10;
 /// Scores whose claimed false acceptance rate is compared with the observed one.
-const SCORES: [u32; 6] = [2000, 2500, 3000, 3500, 4000, 4500];
+pub(crate) const SCORES: [u32; 6] = [2000, 2500, 3000, 3500, 4000, 4500];
 /// The false match rate whose threshold is used while the worst pairs or pictures are discarded.
 pub(crate) const DISCARD_FMR: f64 = 1e-4;
 /// The part of the pairs that is discarded by each measure alone.
@@ -81,8 +81,8 @@ impl Figures {
         if comparison.genuine().is_empty() {
             return None;
         }
-        let claimed = SCORES.map(|score| (score, table.similarity((1500.0 - f64::from(score)) / 500.0)));
-        let thresholds = thresholds(&comparison, claimed.map(|(_, similarity)| similarity));
+        let claims_at = SCORES.map(|score| (score, table.similarity(claimed(score).log10())));
+        let thresholds = thresholds(&comparison, claims_at.map(|(_, similarity)| similarity));
         let reaching = coded.labelled.reaching(&thresholds, threads);
         let few = coded.labelled.choose(&coded.labelled.at_most(PICTURES_A_PERSON));
         let few = few.reaching(&thresholds, threads);
@@ -93,7 +93,7 @@ impl Figures {
             without_face: coded.without_face.len(),
             rates: rates(&comparison, &reaching, &draws),
             accuracy: balanced_accuracy(&coded.labelled),
-            claims: claims(&claimed, [&reaching, &few], &draws),
+            claims: claims(&claims_at, [&reaching, &few], &draws),
             discard: discard(coded, &comparison),
             measures: measures(coded, &comparison),
             comparison,
@@ -149,10 +149,15 @@ impl Figures {
     }
 }
 
+/// The false acceptance rate that a score claims.
+pub(crate) fn claimed(score: u32) -> f64 {
+    10f64.powf((1500.0 - f64::from(score)) / 500.0)
+}
+
 /// The thresholds of the claims, and a grid over which the threshold of a rate is interpolated.
-fn thresholds(comparison: &Comparison, claimed: [f64; 6]) -> Vec<f64> {
+fn thresholds(comparison: &Comparison, claims_at: [f64; 6]) -> Vec<f64> {
     let grid = (0..=32).map(|step| comparison.impostors().threshold(10f64.powf(-0.25 * f64::from(step))));
-    let mut all: Vec<f64> = grid.chain(claimed).collect();
+    let mut all: Vec<f64> = grid.chain(claims_at).collect();
     all.sort_unstable_by(f64::total_cmp);
     all.dedup();
     all
@@ -171,7 +176,7 @@ fn rates(comparison: &Comparison, reaching: &Reaching, draws: &Draws) -> Vec<Rat
     FALSE_MATCH_RATES.into_iter().filter(supported).map(rate).collect()
 }
 
-fn claims(claimed: &[(u32, f64)], reaching: [&Reaching; 2], draws: &Draws) -> Vec<Claim> {
+fn claims(claims_at: &[(u32, f64)], reaching: [&Reaching; 2], draws: &Draws) -> Vec<Claim> {
     let seen = reaching.map(|reaching| (reaching.counts(), reaching.intervals(draws)));
     let claim = |(score, similarity): &(u32, f64)| {
         let observed = |kind: usize| {
@@ -186,11 +191,11 @@ fn claims(claimed: &[(u32, f64)], reaching: [&Reaching; 2], draws: &Draws) -> Ve
         Claim {
             score: *score,
             similarity: *similarity,
-            claimed: 10f64.powf((1500.0 - f64::from(*score)) / 500.0),
+            claimed: claimed(*score),
             observed: [observed(0), observed(1)],
         }
     };
-    claimed.iter().map(claim).collect()
+    claims_at.iter().map(claim).collect()
 }
 
 fn discard(coded: &Coded, comparison: &Comparison) -> Vec<Discard> {

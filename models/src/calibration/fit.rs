@@ -18,7 +18,7 @@ const SUPPORT: f64 = 100.0;
 const TAIL_DECADES: i32 = 4;
 
 /// Highest similarity of a knot of the tail. Closer to 1, the straight line to similarity 1 would be nearly a jump.
-const LAST_KNOT: f64 = 0.9;
+pub(super) const LAST_KNOT: f64 = 0.9;
 
 /// A fitted table with the data behind it.
 #[derive(Clone, Debug)]
@@ -113,7 +113,7 @@ fn beyond(tail: &Tail, (similarity, log10_far): (f64, f64)) -> Vec<(f64, f64)> {
 }
 
 /// Rounds to a multiple of `1 / steps`: digits beyond the histogram's bins have no meaning.
-fn rounded(value: f64, steps: f64) -> f64 {
+pub(super) fn rounded(value: f64, steps: f64) -> f64 {
     (value * steps).round() / steps
 }
 

@@ -20,11 +20,20 @@ struct Shipped {
 }
 
 /// Tables that ship with this crate.
-const SHIPPED: [Shipped; 1] = [Shipped {
-    name: "face-embedding-1",
-    algorithm: "FL1_512",
-    text: include_str!("../../calibration/face-embedding-1.toml"),
-}];
+///
+/// The first one holds for the worst of several groups of people, the second one for people drawn at random.
+const SHIPPED: [Shipped; 2] = [
+    Shipped {
+        name: "face-embedding-1",
+        algorithm: "FL1_512",
+        text: include_str!("../../calibration/face-embedding-1.toml"),
+    },
+    Shipped {
+        name: "face-embedding-1-random-people",
+        algorithm: "FL1_512",
+        text: include_str!("../../calibration/face-embedding-1-random-people.toml"),
+    },
+];
 
 /// A monotone table of cosine similarity and log10 of the false acceptance rate, linear between its knots.
 ///
@@ -74,6 +83,12 @@ pub enum CalibrationError {
         name: String,
         /// The property that it lacks.
         reason: &'static str,
+    },
+    /// No group has enough people for an envelope.
+    #[error("no group has {people} people with a face, and an envelope over groups needs one that has")]
+    NoGroup {
+        /// The least number of people.
+        people: usize,
     },
     /// There are too few pairs for a table.
     #[error(
@@ -268,13 +283,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_shipped_table_never_claims_less_than_that_of_people_drawn_at_random() {
+        let [worst, random] = SHIPPED.map(|table| Calibration::shipped(table.name, table.algorithm).unwrap());
+        for step in -100..=100 {
+            let similarity = step as f32 / 100.0;
+            assert!(worst.log10_far(similarity) >= random.log10_far(similarity) - 1e-3, "{similarity}");
+        }
+        // The threshold of 1e-3 moves by a tenth, since pairs of one origin resemble each other more.
+        assert!(worst.similarity(-3.0) - random.similarity(-3.0) > 0.08);
+    }
+
     proptest! {
         #[test]
         fn the_rate_never_rises_and_never_jumps(a in -1f32..1.0, step in 0f32..1e-3) {
             let table = Calibration::shipped("face-embedding-1", "FL1_512").unwrap();
             let (from, to) = (table.log10_far(a), table.log10_far((a + step).min(1.0)));
             prop_assert!(to <= from);
-            prop_assert!(from - to <= 60.0 * f64::from(step) + 1e-5);
+            prop_assert!(from - to <= 80.0 * f64::from(step) + 1e-5);
             prop_assert!((FAR_FLOOR..=1.0).contains(&table.far(a)));
         }
     }

@@ -92,6 +92,13 @@ impl GenuinePairs {
         })
     }
 
+    /// The 95 % confidence interval of the false non-match rate at a fixed threshold. `None` without failing pairs.
+    #[must_use]
+    pub fn interval_below(&self, threshold: f64, draws: &Draws) -> Option<Interval> {
+        (self.rate_below(threshold) > 0.0).then_some(())?;
+        draws.interval(|draw| self.rate_below_of(draw, threshold))
+    }
+
     fn rate_below_of(&self, draw: &[u32], threshold: f64) -> f64 {
         let (mut below, mut all) = (0, 0);
         for (pairs, times) in self.0.iter().zip(draw) {

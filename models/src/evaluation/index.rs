@@ -110,6 +110,29 @@ fn parse(text: &str, column: &str, optional: &[&str]) -> Result<Vec<Row>, Fault>
     records.map(row).collect()
 }
 
+/// The names of all columns, and all rows with the lines that they begin in.
+pub(super) fn table(text: &str) -> Result<(Vec<String>, Vec<(usize, Vec<String>)>), Fault> {
+    let text = text.trim_start_matches('\u{feff}');
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| Fault { line: 1, reason: error.to_string() })?;
+        if record.iter().any(|field| !field.trim().is_empty()) {
+            rows.push((line_of(text, &record), record.iter().map(str::to_owned).collect::<Vec<_>>()));
+        }
+    }
+    let mut rows = rows.into_iter();
+    let names = rows.next().map(|(_, names)| names).unwrap_or_default();
+    let rows: Vec<_> = rows.collect();
+    match rows.iter().find(|(_, fields)| fields.len() != names.len()) {
+        Some((line, fields)) => {
+            let reason = format!("{} columns, not {}", fields.len(), names.len());
+            Err(Fault { line: *line, reason })
+        }
+        None => Ok((names, rows)),
+    }
+}
+
 /// The line that a record begins in. The reader's own line numbers lag behind at CRLF and blank lines.
 fn line_of(text: &str, record: &StringRecord) -> usize {
     let start = record.position().map_or(0, |position| position.byte() as usize);

@@ -109,6 +109,21 @@ impl Labelled {
         }
     }
 
+    /// The embeddings of the people that `chosen` chooses, who are numbered anew without gaps.
+    #[must_use]
+    pub fn of_people(&self, chosen: impl Fn(u32) -> bool) -> Self {
+        let rows: Vec<usize> =
+            (0..self.identities.len()).filter(|row| chosen(self.identities[*row])).collect();
+        let mut part = self.choose(&rows);
+        let mut known = part.identities.clone();
+        known.sort_unstable();
+        known.dedup();
+        for identity in &mut part.identities {
+            *identity = known.partition_point(|other| other < identity) as u32;
+        }
+        part
+    }
+
     /// The cosine similarity of the embeddings at two places.
     #[must_use]
     pub fn similarity(&self, row: usize, column: usize) -> f32 {
@@ -157,10 +172,21 @@ impl Labelled {
     /// Counts for each person the impostor pairs that reach each of some rising thresholds.
     #[must_use]
     pub fn reaching(&self, thresholds: &[f64], threads: usize) -> Reaching {
+        self.reaching_where(thresholds, threads, |_| true)
+    }
+
+    /// As [`Self::reaching`], of the pairs of people that `counted` chooses.
+    #[must_use]
+    pub fn reaching_where(
+        &self,
+        thresholds: &[f64],
+        threads: usize,
+        counted: impl Fn([u32; 2]) -> bool + Sync,
+    ) -> Reaching {
         let empty = || Reaching::new(self.people(), thresholds);
         let parts = self.each_pair(threads, empty, |reaching, row, column, similarity| {
             let people = [self.identities[row], self.identities[column]];
-            if people[0] != people[1] {
+            if people[0] != people[1] && counted(people) {
                 reaching.add(people, similarity);
             }
         });
@@ -284,6 +310,8 @@ mod tests {
         assert_eq!(labelled.choose(&rows).row(2), labelled.row(3));
         assert_eq!((labelled.people(), Labelled::new().people()), (2, 0));
         assert_eq!(labelled.at_most(9).len(), 5);
+        assert_eq!(labelled.of_people(|person| person == 1).identities(), [0, 0, 0, 0]);
+        assert_eq!(labelled.of_people(|person| person == 0).row(0), labelled.row(1));
     }
 
     #[test]

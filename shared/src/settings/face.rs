@@ -13,8 +13,10 @@ pub struct FaceSettings {
     pub algorithm: String,
     /// Version of the templates that the algorithm makes.
     pub template_version: u32,
-    /// A second face counts if its eye distance is at least this part of the largest face's; above 0, at most 1.
+    /// In a picture to be coded, a second face counts if its eye distance is at least this part of the largest face's; above 0, at most 1.
     pub second_face_ratio: f32,
+    /// The same for live pictures and videos, where somebody beside the face may be an attacker who holds it up.
+    pub second_live_face_ratio: f32,
     /// The same for the ID photo of PhotoVerify, in which documents repeat their portrait as a small ghost image.
     pub second_portrait_ratio: f32,
 }
@@ -24,7 +26,8 @@ impl Default for FaceSettings {
         Self {
             algorithm: "FL1_512".into(),
             template_version: 1,
-            second_face_ratio: 0.5,
+            second_face_ratio: 0.65,
+            second_live_face_ratio: 0.5,
             second_portrait_ratio: 0.75,
         }
     }
@@ -34,6 +37,7 @@ impl FaceSettings {
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
         let ratios = [
             ("second_face_ratio", self.second_face_ratio),
+            ("second_live_face_ratio", self.second_live_face_ratio),
             ("second_portrait_ratio", self.second_portrait_ratio),
         ];
         match ratios.into_iter().find(|(_, ratio)| !(*ratio > 0.0 && *ratio <= 1.0)) {

@@ -21,7 +21,7 @@ mod settings;
 pub(crate) mod tests;
 mod times;
 
-pub use self::coding::{AgedFace, Coded, CodedFace, CodingOptions};
+pub use self::coding::{AgedFace, Coded, CodedFace, CodingOptions, FaceExtent};
 pub use self::face_pipeline::Pipeline;
 pub use self::fault::CodingFault;
 pub use self::geometry::Rotation;

@@ -11,6 +11,7 @@ mod cluster;
 mod conversion;
 mod drain;
 mod failover;
+mod groups;
 mod haproxy;
 mod hostile;
 mod keys;

@@ -86,7 +86,7 @@ async fn a_complete_installation_needs_neither_network_nor_clients() {
 }
 
 /// A data set of two people with pictures under free licences, and of one whose picture shows no face.
-fn people() -> TempDir {
+pub(crate) fn people() -> TempDir {
     let folder = TempDir::new().unwrap();
     let pictures = [
         ("obama", "obama.jpg"),
@@ -104,7 +104,7 @@ fn people() -> TempDir {
 }
 
 /// Runs the tool on installed models. Returns whether it succeeded, its standard output and its standard error.
-async fn run(arguments: &[&str], folder: &Path) -> (bool, String, String) {
+pub(crate) async fn run(arguments: &[&str], folder: &Path) -> (bool, String, String) {
     let (action, rest) = arguments.split_first().unwrap();
     let mut command = tool(action, &models_dir(), "/usr/bin:/bin");
     let output = command.args(rest).current_dir(folder).output().await.unwrap();

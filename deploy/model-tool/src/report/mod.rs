@@ -15,6 +15,7 @@ pub(super) use self::age::write as write_age;
 use self::chart::{Axis, Chart, Curve};
 pub(super) use self::liveness::write as write_liveness;
 use super::figures::{Discard, Figures, Observed};
+use super::group_figures::GroupFigures;
 
 /// Thresholds along a curve, a unit of similarity.
 const THRESHOLDS_PER_UNIT: i32 = 250;
@@ -22,14 +23,16 @@ const THRESHOLDS_PER_UNIT: i32 = 250;
 const CLASSES_PER_UNIT: f64 = 50.0;
 
 /// Writes `report.html`, `report.json`, and a picture for each chart.
-pub(super) fn write(folder: &Path, figures: &Figures) -> anyhow::Result<()> {
+pub(super) fn write(folder: &Path, figures: &Figures, groups: &GroupFigures) -> anyhow::Result<()> {
     let charts = [
         ("det.svg", det(&figures.comparison)),
         ("roc.svg", roc(&figures.comparison)),
         ("discard.svg", discard(&figures.discard)),
         ("similarities.svg", similarities(&figures.comparison)),
     ];
-    write_files(folder, &charts, &figures.to_json(), |pictures| page(figures, pictures))
+    let mut json = figures.to_json();
+    json["groups"] = groups.to_json();
+    write_files(folder, &charts, &json, |pictures| page(figures, groups, pictures))
 }
 
 /// Writes the charts, the figures, and the page that `page` makes from the charts.
@@ -153,7 +156,7 @@ fn head(title: &str) -> String {
     )
 }
 
-fn page(figures: &Figures, pictures: &str) -> String {
+fn page(figures: &Figures, groups: &GroupFigures, pictures: &str) -> String {
     let mut page = head("Verification");
     let _ = writeln!(
         page,
@@ -202,6 +205,11 @@ fn page(figures: &Figures, pictures: &str) -> String {
         ]
     });
     page += &table(["score", "claimed FAR", "observed, times that", "at most 5 pictures a person"], claims);
+    let by_group = groups.rows();
+    if !by_group.is_empty() {
+        page +=
+            &table(["group", "people", "score", "FMR, times the claimed FAR", "FNMR"], by_group.into_iter());
+    }
     page += pictures;
     let measures = figures.measures.iter().map(|measure| {
         let [low, high, extreme] = measure.fnmr.map(|fnmr| format!("{:.2} %", fnmr * 100.0));

@@ -5,5 +5,7 @@ mod age;
 mod box_tests;
 mod code;
 mod coded;
+mod faces;
 
 pub use self::coded::{AgedFace, Coded, CodedFace, CodingOptions};
+pub use self::faces::FaceExtent;

@@ -89,7 +89,7 @@ impl Pipeline {
         let mut searched = Vec::new();
         for (bytes, &subject) in asked.pictures().zip(&subjects) {
             let ratio =
-                if subject == Subject::Photo { settings.second_portrait } else { settings.second_face };
+                if subject == Subject::Photo { settings.second_portrait } else { settings.second_live_face };
             let found = self.searcher.start(&mut self.context, bytes, Choice::All(ratio), true);
             searched.push(Ok(found.map_err(|fault| ExaminingFault { subject, fault })?));
         }

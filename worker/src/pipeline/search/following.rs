@@ -42,7 +42,7 @@ impl Searcher {
         let Some(nearest) = nearest else { return Ok(None) };
         let face = candidates.swap_remove(nearest);
         let face = self.finder.refine(context, picture, &face)?;
-        let min_distance = face.eye_distance() * context.settings.second_face;
+        let min_distance = face.eye_distance() * context.settings.second_live_face;
         candidates.retain(|other| {
             other.eye_distance() >= min_distance
                 && other.detection.area.intersection_over_union(&face.detection.area) == 0.0

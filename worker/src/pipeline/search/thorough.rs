@@ -83,7 +83,7 @@ impl Searcher {
         picture: &Picture,
         rotate: bool,
     ) -> Result<Vec<Embedded>, CodingFault> {
-        let choice = Choice::All(context.settings.second_face);
+        let choice = Choice::All(context.settings.second_live_face);
         let mut candidates = self.finder.whole(context, &FramedPicture::new(picture, Rotation::None))?;
         choice.sort(&mut candidates);
         let found = self.find_among(context, picture, &candidates, None, choice, rotate)?;
