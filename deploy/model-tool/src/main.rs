@@ -13,6 +13,7 @@ mod faces;
 mod figures;
 mod group_figures;
 mod liveness;
+mod pad;
 mod report;
 mod runner;
 
