@@ -1,6 +1,6 @@
 //! `faceline-models evaluate age`: errors of estimated ages.
 
-use std::io::{Cursor, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,10 +10,10 @@ use faceline_models::evaluation::{
 };
 use faceline_shared::settings::Settings;
 use faceline_worker::pipeline::{AgedFace, Pipeline};
-use image::{ImageFormat, RgbImage, imageops};
 
 use crate::age_figures::{AgeFigures, name};
 use crate::each::each;
+use crate::pad::padded;
 use crate::report;
 
 #[derive(Debug, clap::Args)]
@@ -92,16 +92,6 @@ fn write_estimates(file: &Path, index: &AgeIndex, found: &[Option<AgedFace>]) ->
         writeln!(out, "\"{}\",\"{person}\",{age},{estimate:.3},{}", path.display(), each.join(" "))?;
     }
     out.flush()
-}
-
-/// The picture with a black border, in a lossless format.
-pub(crate) fn padded(bytes: &[u8], pad: u32) -> image::ImageResult<Vec<u8>> {
-    let picture = image::load_from_memory(bytes)?.into_rgb8();
-    let mut larger = RgbImage::new(picture.width() + 2 * pad, picture.height() + 2 * pad);
-    imageops::replace(&mut larger, &picture, pad.into(), pad.into());
-    let mut file = Cursor::new(Vec::new());
-    larger.write_to(&mut file, ImageFormat::Bmp)?;
-    Ok(file.into_inner())
 }
 
 /// Prints the share of people below a limit who pass it with a margin.

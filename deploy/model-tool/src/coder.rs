@@ -12,7 +12,7 @@ use faceline_worker::pipeline::{Models, Pipeline};
 use faceline_worker::{load_models, pipeline_settings};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::age::padded;
+use crate::pad::padded;
 
 /// Loads the models that `config` names.
 pub(crate) fn models(config: &Settings) -> anyhow::Result<Models> {

@@ -14,6 +14,7 @@ mod faces;
 mod figures;
 mod group_figures;
 mod liveness;
+mod pad;
 mod report;
 mod runner;
 mod simulate;
