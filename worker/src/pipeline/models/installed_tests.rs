@@ -77,8 +77,10 @@ fn refusal(text: Option<&str>) -> Option<String> {
         fs::create_dir(dir.path().join("liveness-calibrations")).unwrap();
         fs::write(dir.path().join("liveness-calibrations/front-desk.toml"), text).unwrap();
     }
+    // A process loads the runtime from one path only.
+    let installed = repository();
+    let runtime = Runtime::load(installed.runtime_library(), installed.runtime_version()).unwrap();
     let repository = Repository::open(dir.path()).unwrap();
-    let runtime = Runtime::load(repository.runtime_library(), repository.runtime_version()).unwrap();
     let loaded = Models::load(&repository, &runtime, &Device::Cpu, Profile::Default, "front-desk");
     loaded.err().map(|error| error.to_string())
 }
