@@ -91,3 +91,33 @@ impl WorkerMetrics {
         self.dropped.with_label_values(&[reason]).inc();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use faceline_models::liveness::ScoreMap;
+
+    use super::*;
+
+    #[test]
+    fn the_thresholds_of_the_liveness_calibration_are_shown() {
+        let metrics = Metrics::new();
+        let still = ScoreMap { scale: 0.5, offset: 1.0, low: -1.5, medium: 0.5, high: 4.0 };
+        let clip = ScoreMap { low: -9.0, medium: -8.0, high: -7.0, ..still };
+        let name = "front-desk".to_owned();
+        let calibration = LivenessCalibration { name, profile: Profile::Strong, still, clip };
+        WorkerMetrics::liveness_calibration(&metrics, &calibration);
+        let text = metrics.encode();
+        let shown = |level: &str| {
+            let of_level = format!("level=\"{level}\"");
+            let mut lines = text.lines().filter(|line| {
+                line.starts_with("faceline_worker_liveness_threshold_llr{")
+                    && [of_level.as_str(), "calibration=\"front-desk\"", "profile=\"strong\""]
+                        .iter()
+                        .all(|label| line.contains(label))
+            });
+            lines.next().and_then(|line| line.rsplit(' ').next()).map(str::to_owned)
+        };
+        let shown = ["LOW", "MEDIUM", "HIGH"].map(shown);
+        assert_eq!(shown, ["-1.5", "0.5", "4"].map(|llr| Some(llr.to_owned())), "{text}");
+    }
+}

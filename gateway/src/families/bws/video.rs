@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use faceline_shared::job::VideoExamined;
 use faceline_shared::job::replay::{ExaminedFrame, SpoofReason, Verdict};
 
-use super::answer::{ErrorCode, ImageProperties, JobError, LivenessDetection};
-use super::judgement::{error, face_error};
+use super::answer::{ErrorCode, ImageProperties, JobError, LivenessDetection, QualityAssessment};
+use super::judgement::{error, face_error, is_in_doubt};
 
 /// The answer. The worker has judged the video; `threshold` is that of the level by which it has judged.
 pub(super) fn judge(examined: &VideoExamined, threshold: f32) -> LivenessDetection {
@@ -19,7 +19,14 @@ pub(super) fn judge(examined: &VideoExamined, threshold: f32) -> LivenessDetecti
     let is_live = errors.is_empty();
     // A loop or a cut rejects a video whatever its frames look like. A caller who reads only the score must not accept it.
     let score = examined.liveness.map(|score| if is_live { score } else { score.min(threshold) });
-    let images = examined.frames.iter().map(ImageProperties::of_frame).collect();
+    let mut images: Vec<_> = examined.frames.iter().map(ImageProperties::of_frame).collect();
+    // The doubt is about the clip. It stands at its first frame, since an answer has findings of frames only.
+    if examined.verdict == Verdict::Spoof(SpoofReason::Presentation)
+        && let Some(score) = examined.liveness.filter(|score| is_in_doubt(*score, threshold))
+        && let Some(first) = images.first_mut()
+    {
+        first.quality_assessments.push(QualityAssessment::doubt(score));
+    }
     LivenessDetection::new(errors, images, is_live, score.map_or(0.0, f64::from))
 }
 
@@ -125,6 +132,19 @@ mod tests {
             assert_eq!(said(&detection).iter().map(|(code, _)| *code).collect::<Vec<_>>(), [code]);
             assert_eq!(detection.liveness_score, 0.25);
         }
+    }
+
+    #[test]
+    fn a_video_in_doubt_asks_for_another_one() {
+        let asked = |reason, score| {
+            let frames = vec![frame(0, 1, &[]), frame(9, 1, &[])];
+            let detection = judged(frames, Verdict::Spoof(reason), Some(score));
+            let images = detection.image_properties.iter();
+            images.map(|image| image.quality_assessments.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(asked(SpoofReason::Presentation, 0.4), [1, 0]);
+        assert_eq!(asked(SpoofReason::Presentation, 0.2), [0, 0], "no doubt");
+        assert_eq!(asked(SpoofReason::Loop, 0.4), [0, 0], "another video in better light would not help");
     }
 
     #[test]

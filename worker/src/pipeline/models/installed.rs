@@ -165,3 +165,7 @@ pub(crate) fn open_all<M: FaceModel>(models: &Models) -> Result<Vec<M>, Inferenc
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "installed_tests.rs"]
+mod tests;
