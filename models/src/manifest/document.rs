@@ -177,7 +177,8 @@ fn is_address(text: &str) -> bool {
     let schemes = ["https://", "http://127.0.0.1:", "http://localhost:"];
     text.contains("{path}")
         && schemes.iter().any(|scheme| text.starts_with(scheme))
-        && !text.contains(|character: char| character.is_whitespace() || character.is_control())
+        // Before an `@` would be a name and a password, and the host behind it.
+        && !text.contains(|character: char| character == '@' || character.is_whitespace() || character.is_control())
 }
 
 fn is_sha256(text: &str) -> bool {
@@ -223,6 +224,8 @@ mod tests {
             ("source_archive = true", "source_archive = false", "needs either"),
             ("registry = \"https\"", "registry = \"npm\"", "needs `addresses` if, and only if"),
             ("\"https://raw", "\"http://raw", "is no https address"),
+            ("\"https://raw", "\"http://localhost:1@raw", "is no https address"),
+            ("/{path}\"", "/path\"", "is no https address"),
             ("age_correction = [", "age_correction = [[0.0, 900.0], ", "the age correction needs two points"),
             ("still = { scale = 0.76", "still = { scale = 0.0", "`faceline-default-1`: a scale must be"),
             (
