@@ -197,19 +197,17 @@ mod tests {
     #[test]
     fn the_shipped_manifest_has_a_model_for_each_role() {
         let manifest = Manifest::default_manifest().unwrap();
-        let roles: Vec<Role> = manifest.models.iter().map(|model| model.role).collect();
-        assert_eq!(
-            roles,
-            [
-                Role::Detector,
-                Role::Landmarks,
-                Role::Embedding,
-                Role::Liveness,
-                Role::HeadPose,
-                Role::EyeOpen,
-                Role::Age
-            ]
-        );
+        let count = |role, profile| manifest.models_of(role, profile).count();
+        for role in [Role::Detector, Role::Landmarks, Role::Embedding, Role::HeadPose, Role::EyeOpen] {
+            assert_eq!((count(role, Profile::Default), count(role, Profile::Strong)), (1, 1), "{role:?}");
+        }
+        assert_eq!((count(Role::Liveness, Profile::Default), count(Role::Liveness, Profile::Strong)), (1, 3));
+        assert!(count(Role::Age, Profile::Default) > 0);
+        for model in &manifest.models {
+            let is_of_registries =
+                model.members().all(|member| manifest.packages[&member.package].registry != Registry::Https);
+            assert!(is_of_registries || model.profile == Profile::Strong, "{}", model.name);
+        }
         let again = toml::to_string(&manifest).unwrap();
         assert_eq!(toml::to_string(&Manifest::parse(&again).unwrap()).unwrap(), again);
     }
@@ -229,7 +227,7 @@ mod tests {
             ("age_correction = [", "age_correction = [[0.0, 900.0], ", "the age correction needs two points"),
             ("still = { scale = 0.76", "still = { scale = 0.0", "`faceline-default-1`: a scale must be"),
             (
-                "weights = { package = \"human\"",
+                "weights = { package = \"human-models\"",
                 "weights = { package = \"else\"",
                 "no package is named `else`",
             ),

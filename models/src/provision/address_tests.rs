@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use super::checksum::sha256;
 use super::client::Clients;
 use super::fetch::{Choice, Fetch};
-use super::{ProvisionError, Report, Silent};
+use super::{Fault, ProvisionError, Report, Silent, list, verify};
 use crate::Repository;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Profile, Role};
 use crate::onnx::{GraphRunner, RunnerError, Tensor};
 
 /// The file that the tests fetch: long enough to be cut in the middle.
@@ -219,6 +219,80 @@ fn an_absent_curl_is_named_and_a_folder_does_without_it() {
     std::fs::write(folder.path().join("library.so"), FILE).unwrap();
     run(Some(folder.path())).unwrap();
     assert!(is_installed(dir.path()));
+}
+
+/// Two liveness models, the second one of the profile `strong`, as files of a folder.
+fn two_profiles(folder: &Path) -> Manifest {
+    let files = [("library.so", "library"), ("plain.onnx", "plain"), ("more.onnx", "more")];
+    for (name, content) in files {
+        std::fs::write(folder.join(name), content).unwrap();
+    }
+    let [library, plain, more] = files.map(|(_, content)| sha256(content.as_bytes()));
+    let model = |name: &str, profile: &str, sum: &str| {
+        format!(
+            "[[models]]\nrole = \"liveness\"\nprofile = \"{profile}\"\nname = \"{name}\"\nversion = 1\nsha256 = \"{sum}\"\n\
+             source = {{ package = \"files\", path = \"models/{name}.onnx\", sha256 = \"{sum}\" }}\n\
+             output = {{ kind = \"class\", name = \"output\", index = 0, softmax = true }}\n\
+             [models.input]\nname = \"input\"\nwidth = 8\nheight = 8\nchannels = \"bgr\"\nmean = [0.0]\nscale = [1.0]\n\
+             crop = {{ kind = \"whole\" }}\n"
+        )
+    };
+    let text = format!(
+        "format = 2\n[packages.files]\nregistry = \"https\"\nname = \"files\"\nversion = \"0123abc\"\n\
+         addresses = [\"https://files.invalid/{{path}}\"]\nlicense = \"MIT\"\norigin = \"somebody\"\n\
+         [runtime]\nversion = \"1.2.3\"\npackage = \"files\"\npath = \"lib/library.so\"\nsha256 = \"{library}\"\n{}{}",
+        model("plain", "default", &plain),
+        model("more", "strong", &more),
+    );
+    Manifest::parse(&text).unwrap()
+}
+
+#[test]
+fn a_fetch_installs_the_models_of_its_profile_and_keeps_those_of_another() {
+    let (dir, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let manifest = two_profiles(folder.path());
+    // No client is there: everything comes from the folder.
+    let clients = Clients::in_path(dir.path().as_os_str());
+    let run = |profile| {
+        let choice = Choice { profile, from: Some(folder.path()) };
+        Fetch {
+            dir: dir.path(),
+            manifest: &manifest,
+            choice,
+            clients: &clients,
+            progress: &Silent,
+            runner: &NoModels,
+        }
+        .run()
+        .unwrap()
+    };
+    let count = |profile| {
+        let repository = Repository::open(dir.path()).unwrap();
+        repository
+            .models(Role::Liveness, profile)
+            .map(|models| models.len())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(run(Profile::Default).installed.len(), 2);
+    assert_eq!(count(Profile::Default), Ok(1));
+    let error = count(Profile::Strong).unwrap_err();
+    assert!(error.starts_with("the profile strong is not installed"), "{error}");
+    assert!(error.ends_with("run `faceline-models fetch --profile strong`"), "{error}");
+    assert_eq!(verify(dir.path()).unwrap(), []);
+
+    assert_eq!(run(Profile::Strong).installed, [Path::new("more/1/model.onnx")]);
+    assert_eq!((count(Profile::Default), count(Profile::Strong)), (Ok(1), Ok(2)));
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    let report = run(Profile::Default);
+    assert_eq!((report.present.len(), report.installed.len()), (3, 0));
+    assert_eq!(count(Profile::Strong), Ok(2));
+
+    std::fs::write(dir.path().join("more/1/model.onnx"), "else").unwrap();
+    assert!(
+        matches!(&verify(dir.path()).unwrap()[..], [Fault::Altered { path, .. }] if path.starts_with("more"))
+    );
+    let profiles: Vec<Profile> = list(dir.path(), &manifest).iter().map(|entry| entry.profile).collect();
+    assert_eq!(profiles, [Profile::Default, Profile::Default, Profile::Strong]);
 }
 
 #[test]
