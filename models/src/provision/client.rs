@@ -159,9 +159,9 @@ impl Clients {
 /// Whether curl failed because the server does not continue this part: it knows no ranges, or the part is no part of its file. Any
 /// other failure, as that of a network that is down, says nothing about the part.
 fn cannot_continue(error: &ProvisionError) -> bool {
-    let ProvisionError::Client { status, last_lines, .. } = error else { return false };
-    // CURLE_RANGE_ERROR, CURLE_BAD_DOWNLOAD_RESUME; CURLE_HTTP_RETURNED_ERROR with "Range Not Satisfiable"
-    [33, 36].iter().any(|code| *status == format!("exit status: {code}")) || last_lines.contains("error: 416")
+    let ProvisionError::Client { status, .. } = error else { return false };
+    // CURLE_RANGE_ERROR and CURLE_BAD_DOWNLOAD_RESUME
+    [33, 36].iter().any(|code| *status == format!("exit status: {code}"))
 }
 
 fn run(command: &mut Command, into: &Path) -> Result<(), ProvisionError> {
