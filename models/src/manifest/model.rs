@@ -1,5 +1,7 @@
 //! A model in the manifest.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::input::Input;
@@ -35,6 +37,16 @@ pub enum Profile {
     Default,
     /// Also the models that are marked with `profile = "strong"`.
     Strong,
+}
+
+impl fmt::Display for Profile {
+    /// The name in settings, manifests and command lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Default => "default",
+            Self::Strong => "strong",
+        })
+    }
 }
 
 /// One model.

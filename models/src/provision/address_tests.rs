@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use super::checksum::sha256;
 use super::client::Clients;
 use super::fetch::{Choice, Fetch};
-use super::{ProvisionError, Report, Silent};
+use super::{Fault, ProvisionError, Report, Silent, list, verify};
 use crate::Repository;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Profile, Role};
 use crate::onnx::{GraphRunner, RunnerError, Tensor};
 
 /// The file that the tests fetch: long enough to be cut in the middle.
@@ -33,6 +33,14 @@ enum Answer {
     Half,
     /// The whole file, whatever the request asks for.
     WithoutRanges,
+    /// The answer for a part that is no part of the file.
+    NoSuchRange,
+    /// The connection is cut before an answer.
+    Nothing,
+    /// A redirect to this server's plain HTTP.
+    Redirect,
+    /// A file above the limit, as its head says.
+    TooLarge,
     /// Another file.
     Other,
     NotFound,
@@ -70,23 +78,31 @@ impl Server {
 fn reply(mut stream: TcpStream, answer: Answer) -> String {
     let lines = BufReader::new(&stream).lines().map_while(Result::ok).take_while(|line| !line.is_empty());
     let lines: Vec<String> = lines.collect();
+    if matches!(answer, Answer::Nothing) {
+        return lines.first().cloned().unwrap_or_default();
+    }
     let range = lines.iter().find_map(|line| line.strip_prefix("Range: bytes=")).unwrap_or("");
     let start = range.trim_end_matches('-').parse::<usize>().unwrap_or(0);
     let (status, body) = match answer {
         Answer::Whole if start >= FILE.len() => ("416 Range Not Satisfiable", &[][..]),
         Answer::Whole if start > 0 => ("206 Partial Content", &FILE[start..]),
+        Answer::NoSuchRange => ("416 Range Not Satisfiable", &[][..]),
+        Answer::Redirect => ("302 Found", &[][..]),
         Answer::Other => ("200 OK", &b"something else"[..]),
         Answer::NotFound => ("404 Not Found", &[][..]),
         _ => ("200 OK", &FILE[..]),
     };
-    let ranges = match answer {
+    let fields = match answer {
+        Answer::Redirect => {
+            format!("Location: http://{}/elsewhere\r\n", stream.local_addr().unwrap())
+        }
         Answer::Whole if start > 0 => {
             format!("Content-Range: bytes {start}-{}/{}\r\n", FILE.len() - 1, FILE.len())
         }
         _ => String::new(),
     };
-    let head =
-        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n{ranges}Connection: close\r\n\r\n", body.len());
+    let length = if matches!(answer, Answer::TooLarge) { 1 << 31 } else { body.len() };
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{fields}Connection: close\r\n\r\n");
     let sent = if matches!(answer, Answer::Half) { &body[..body.len() / 2] } else { body };
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(sent));
     format!("{} {range}", lines.first().map_or("", String::as_str))
@@ -136,6 +152,147 @@ fn a_server_without_ranges_sends_all_again() {
     fetch(dir.path(), &[address(&Server::start(&[Answer::Half]))], None).unwrap_err();
     fetch(dir.path(), &[address(&Server::start(&[Answer::WithoutRanges]))], None).unwrap();
     assert!(is_installed(dir.path()));
+}
+
+#[test]
+fn a_failure_of_the_network_keeps_what_was_downloaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let down = Server::start(&[Answer::Half, Answer::Nothing]);
+    fetch(dir.path(), &[address(&down)], None).unwrap_err();
+    fetch(dir.path(), &[address(&down)], None).unwrap_err();
+    let whole = Server::start(&[Answer::Whole]);
+    fetch(dir.path(), &[address(&whole)], None).unwrap();
+    assert!(is_installed(dir.path()));
+    assert_eq!(whole.requests(), [format!("GET /lib/library.so HTTP/1.1 {}-", FILE.len() / 2)]);
+}
+
+#[test]
+fn a_part_that_the_server_refuses_is_downloaded_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    fetch(dir.path(), &[address(&Server::start(&[Answer::Half]))], None).unwrap_err();
+    // curl takes the refusal of a range for the end of the file. The checksum shows that it is not, and the part goes.
+    let refusing = Server::start(&[Answer::NoSuchRange, Answer::Whole]);
+    let _ = fetch(dir.path(), &[address(&refusing)], None);
+    fetch(dir.path(), &[address(&refusing)], None).unwrap();
+    assert!(is_installed(dir.path()));
+    assert_eq!(refusing.requests().last().unwrap(), "GET /lib/library.so HTTP/1.1 ");
+}
+
+#[test]
+fn a_redirect_to_plain_http_and_a_file_above_the_limit_are_refused() {
+    for (answer, words) in [(Answer::Redirect, "http"), (Answer::TooLarge, "file size")] {
+        let dir = tempfile::tempdir().unwrap();
+        let answers: &'static [Answer] = match answer {
+            Answer::Redirect => &[Answer::Redirect, Answer::Whole],
+            _ => &[Answer::TooLarge],
+        };
+        let server = Server::start(answers);
+        let error = fetch(dir.path(), &[address(&server)], None).unwrap_err();
+        let ProvisionError::NoAddress { last, .. } = &error else { panic!("{error}") };
+        let ProvisionError::Client { last_lines, .. } = &**last else { panic!("{error}") };
+        assert!(last_lines.contains(words), "{last_lines}");
+        assert!(!is_installed(dir.path()) && server.requests().len() <= 1);
+    }
+}
+
+#[test]
+fn an_absent_curl_is_named_and_a_folder_does_without_it() {
+    let (dir, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let clients = Clients::in_path(folder.path().as_os_str());
+    let manifest = manifest(&["https://files.invalid/{path}".to_owned()]);
+    let run = |from| {
+        let choice = Choice { from, ..Choice::default() };
+        Fetch {
+            dir: dir.path(),
+            manifest: &manifest,
+            choice,
+            clients: &clients,
+            progress: &Silent,
+            runner: &NoModels,
+        }
+        .run()
+    };
+    let error = run(None).unwrap_err();
+    assert!(
+        matches!(error, ProvisionError::CurlNotFound) && error.to_string().contains("apt-get install curl")
+    );
+    std::fs::write(folder.path().join("library.so"), FILE).unwrap();
+    run(Some(folder.path())).unwrap();
+    assert!(is_installed(dir.path()));
+}
+
+/// Two liveness models, the second one of the profile `strong`, as files of a folder.
+fn two_profiles(folder: &Path) -> Manifest {
+    let files = [("library.so", "library"), ("plain.onnx", "plain"), ("more.onnx", "more")];
+    for (name, content) in files {
+        std::fs::write(folder.join(name), content).unwrap();
+    }
+    let [library, plain, more] = files.map(|(_, content)| sha256(content.as_bytes()));
+    let model = |name: &str, profile: &str, sum: &str| {
+        format!(
+            "[[models]]\nrole = \"liveness\"\nprofile = \"{profile}\"\nname = \"{name}\"\nversion = 1\nsha256 = \"{sum}\"\n\
+             source = {{ package = \"files\", path = \"models/{name}.onnx\", sha256 = \"{sum}\" }}\n\
+             output = {{ kind = \"class\", name = \"output\", index = 0, softmax = true }}\n\
+             [models.input]\nname = \"input\"\nwidth = 8\nheight = 8\nchannels = \"bgr\"\nmean = [0.0]\nscale = [1.0]\n\
+             crop = {{ kind = \"whole\" }}\n"
+        )
+    };
+    let text = format!(
+        "format = 2\n[packages.files]\nregistry = \"https\"\nname = \"files\"\nversion = \"0123abc\"\n\
+         addresses = [\"https://files.invalid/{{path}}\"]\nlicense = \"MIT\"\norigin = \"somebody\"\n\
+         [runtime]\nversion = \"1.2.3\"\npackage = \"files\"\npath = \"lib/library.so\"\nsha256 = \"{library}\"\n{}{}",
+        model("plain", "default", &plain),
+        model("more", "strong", &more),
+    );
+    Manifest::parse(&text).unwrap()
+}
+
+#[test]
+fn a_fetch_installs_the_models_of_its_profile_and_keeps_those_of_another() {
+    let (dir, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let manifest = two_profiles(folder.path());
+    // No client is there: everything comes from the folder.
+    let clients = Clients::in_path(dir.path().as_os_str());
+    let run = |profile| {
+        let choice = Choice { profile, from: Some(folder.path()) };
+        Fetch {
+            dir: dir.path(),
+            manifest: &manifest,
+            choice,
+            clients: &clients,
+            progress: &Silent,
+            runner: &NoModels,
+        }
+        .run()
+        .unwrap()
+    };
+    let count = |profile| {
+        let repository = Repository::open(dir.path()).unwrap();
+        repository
+            .models(Role::Liveness, profile)
+            .map(|models| models.len())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(run(Profile::Default).installed.len(), 2);
+    assert_eq!(count(Profile::Default), Ok(1));
+    let error = count(Profile::Strong).unwrap_err();
+    assert!(error.starts_with("the profile strong is not installed"), "{error}");
+    assert!(error.ends_with("run `faceline-models fetch --profile strong`"), "{error}");
+    assert_eq!(verify(dir.path()).unwrap(), []);
+
+    assert_eq!(run(Profile::Strong).installed, [Path::new("more/1/model.onnx")]);
+    assert_eq!((count(Profile::Default), count(Profile::Strong)), (Ok(1), Ok(2)));
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    let report = run(Profile::Default);
+    assert_eq!((report.present.len(), report.installed.len()), (3, 0));
+    assert_eq!(count(Profile::Strong), Ok(2));
+
+    std::fs::write(dir.path().join("more/1/model.onnx"), "else").unwrap();
+    assert!(
+        matches!(&verify(dir.path()).unwrap()[..], [Fault::Altered { path, .. }] if path.starts_with("more"))
+    );
+    let profiles: Vec<Profile> = list(dir.path(), &manifest).iter().map(|entry| entry.profile).collect();
+    assert_eq!(profiles, [Profile::Default, Profile::Default, Profile::Strong]);
 }
 
 #[test]

@@ -68,16 +68,16 @@ impl Clients {
         let curl = self.find("curl").ok_or(ProvisionError::CurlNotFound)?;
         let mut command = self.command(&curl);
         command.args(["--fail", "--silent", "--show-error", "--location", "--max-redirs", "5"]);
+        // Without it curl would take braces and brackets in an address for a pattern.
+        command.arg("--globoff");
         let schemes = if address.starts_with("https://") { "=https" } else { "=http,https" };
         command.args(["--proto", schemes, "--proto-redir", "=https"]);
         command.args(["--connect-timeout", "30", "--speed-limit", "1000", "--speed-time", "60"]);
         command.args(["--retry", "3", "--max-filesize", MAX_FILE_BYTES, "--continue-at", "-"]);
         command.arg("--output").arg(part).arg("--").arg(address);
         let into = part.parent().unwrap_or(part);
-        let continued = part.exists();
         match run(&mut command, into) {
-            // The server knows no ranges, or the part is no part of its file: once more from the beginning.
-            Err(ProvisionError::Client { .. }) if continued => {
+            Err(error) if part.exists() && cannot_continue(&error) => {
                 std::fs::remove_file(part).map_err(|error| ProvisionError::io(part, error))?;
                 run(&mut command, into)
             }
@@ -154,6 +154,14 @@ impl Clients {
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
+}
+
+/// Whether curl failed because the server does not continue this part: it knows no ranges, or the part is no part of its file. Any
+/// other failure, as that of a network that is down, says nothing about the part.
+fn cannot_continue(error: &ProvisionError) -> bool {
+    let ProvisionError::Client { status, .. } = error else { return false };
+    // CURLE_RANGE_ERROR and CURLE_BAD_DOWNLOAD_RESUME
+    [33, 36].iter().any(|code| *status == format!("exit status: {code}"))
 }
 
 fn run(command: &mut Command, into: &Path) -> Result<(), ProvisionError> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::checksum;
 use super::error::ProvisionError;
 use crate::installed::{model_path, picture_path, runtime_path};
-use crate::manifest::{Manifest, Member};
+use crate::manifest::{Manifest, Member, Profile};
 use crate::repository::read_record;
 
 /// A fault of an installed file. Paths are relative to the cache directory.
@@ -70,6 +70,8 @@ pub fn verify(dir: &Path) -> Result<Vec<Fault>, ProvisionError> {
 pub struct Entry {
     /// Relative to the cache directory.
     pub path: PathBuf,
+    /// The smallest profile that installs the file.
+    pub profile: Profile,
     /// The package's name and version.
     pub package: String,
     /// The licence that the package declares.
@@ -83,20 +85,25 @@ pub struct Entry {
 /// The files of `manifest`, the runtime first, with their sizes in the cache `dir`. No file is read.
 #[must_use]
 pub fn list(dir: &Path, manifest: &Manifest) -> Vec<Entry> {
-    let entry = |path: PathBuf, member: &Member| {
+    let entry = |path: PathBuf, profile: Profile, member: &Member| {
         let package = manifest.packages.get(&member.package)?;
         let bytes =
             std::fs::metadata(dir.join(&path)).ok().filter(std::fs::Metadata::is_file).map(|file| file.len());
         Some(Entry {
             path,
+            profile,
             package: format!("{} {}", package.name, package.version),
             license: package.license.clone(),
             origin: package.origin.clone(),
             bytes,
         })
     };
-    let runtime = entry(runtime_path(manifest), &manifest.runtime.member);
-    let models = manifest.models.iter().filter_map(|model| entry(model_path(model), &model.source));
-    let pictures = manifest.pictures.iter().filter_map(|(name, member)| entry(picture_path(name), member));
+    let runtime = entry(runtime_path(manifest), Profile::Default, &manifest.runtime.member);
+    let models =
+        manifest.models.iter().filter_map(|model| entry(model_path(model), model.profile, &model.source));
+    let pictures = manifest
+        .pictures
+        .iter()
+        .filter_map(|(name, member)| entry(picture_path(name), Profile::Default, member));
     runtime.into_iter().chain(models).chain(pictures).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use super::LEVELS;
+use super::levels::LEVELS;
 use super::measured::Measured;
 use faceline_models::evaluation::AttackErrors;
 use faceline_models::liveness::{LlrFit, Sample, ScoreMap};

@@ -1,6 +1,7 @@
 //! `faceline-models evaluate liveness`: errors of passive liveness (ISO/IEC 30107-3), and the findings about pictures.
 
 mod leave_one_out;
+mod levels;
 mod measured;
 
 use std::collections::BTreeMap;
@@ -12,16 +13,12 @@ use anyhow::{Context as _, ensure};
 use faceline_models::evaluation::{AttackErrors, ErrorRate};
 use faceline_models::liveness::ScoreMap;
 use faceline_shared::job::examination::Check;
-use faceline_shared::liveness::SecurityLevel;
 use faceline_shared::settings::Settings;
 
 use self::leave_one_out::leave_one_out;
+use self::levels::LEVELS;
 pub(crate) use self::measured::{Measured, write_scores};
 use crate::{coder, report};
-
-/// The security levels by name.
-const LEVELS: [(&str, SecurityLevel); 3] =
-    [("LOW", SecurityLevel::Low), ("MEDIUM", SecurityLevel::Medium), ("HIGH", SecurityLevel::High)];
 
 /// APCERs at which the BPCER is reported (BPCER10, BPCER20, BPCER100).
 const FIXED_APCERS: [f64; 3] = [0.1, 0.05, 0.01];
