@@ -66,12 +66,12 @@ fn wrapped(sigma: f32) -> Vec<f32> {
     if sigma > CELL as f32 * 0.7 {
         return vec![1.0 / CELL as f32; CELL];
     }
-    let mut weights = vec![0.0; CELL];
+    let mut weights = [0.0_f32; CELL];
     for i in -4 * CELL as i32..4 * CELL as i32 {
         weights[i.rem_euclid(CELL as i32) as usize] += (-(i as f32 / sigma).powi(2) / 2.0).exp();
     }
     let sum: f32 = weights.iter().sum();
-    weights.iter().map(|weight| weight / sum).collect()
+    weights.map(|weight| weight / sum).to_vec()
 }
 
 #[cfg(test)]
