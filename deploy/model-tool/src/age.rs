@@ -1,97 +1,85 @@
 //! `faceline-models evaluate age`: errors of estimated ages.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use faceline_models::evaluation::{
-    AgeErrors, AgeIndex, AgePair, CHALLENGE_LIMITS, CHALLENGE_MARGINS, Fold, MIDDLE_AGES, challenge,
+    AgeErrors, AgePair, CHALLENGE_LIMITS, CHALLENGE_MARGINS, Fold, MIDDLE_AGES, challenge,
 };
+use faceline_models::manifest::AgeCorrection;
 use faceline_shared::settings::Settings;
-use faceline_worker::pipeline::{AgedFace, Pipeline};
 
 use crate::age_figures::{AgeFigures, name};
-use crate::each::each;
-use crate::pad::padded;
+use crate::age_source::{AgeSource, AgedFaces, leave_one_out};
 use crate::report;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Age {
-    /// A folder with `index.csv`, whose columns `path` and `age` have pictures and the ages of the people in them
-    #[arg(long, value_name = "DIR")]
-    dataset: PathBuf,
+    /// A folder with `index.csv`, whose columns `path` and `age` have pictures and the ages of the people in them, and `person`,
+    /// if it is there, names them; `:pad=PIXELS` behind it replaces --pad. May be given several times
+    #[arg(long = "dataset", value_name = "DIR[:pad=PIXELS]", required = true)]
+    sources: Vec<AgeSource>,
     /// Use only one of N parts of the pictures: those that no correction was fitted to
     #[arg(long, value_name = "K/N")]
     fold: Option<Fold>,
     /// Put a black border of this width, in pixels, around each picture, for data sets that are cropped close to the face
     #[arg(long, value_name = "PIXELS", default_value_t = 0)]
     pad: u32,
-    /// Write every estimate into a CSV file
+    /// Correct the ages of each data set by a curve that is fitted to all others, and print the curve that is fitted to all,
+    /// for the manifest; needs two data sets or more
+    #[arg(long)]
+    leave_one_out: bool,
+    /// Write every estimate of one data set into a CSV file
     #[arg(long, value_name = "FILE")]
     estimates: Option<PathBuf>,
-    /// Write report.html, report.json and pictures of the errors (SVG) into a folder
+    /// Write report.html, report.json and pictures of the errors (SVG) of one data set into a folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 }
 
 impl Age {
     pub(crate) fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
-        let index = AgeIndex::read(&self.dataset, self.fold)?;
-        let (mut faces, mut people, mut without_face) = (Vec::new(), Vec::new(), Vec::new());
-        let found = self.estimate(config, &index)?;
-        if let Some(file) = &self.estimates {
-            write_estimates(file, &index, &found)
-                .with_context(|| format!("cannot write {}", file.display()))?;
-        }
-        for (((path, age), person), face) in index.pictures.iter().zip(&index.people).zip(found) {
-            match face {
-                Some(AgedFace { quality, age: Some(estimate), .. }) => {
-                    faces.push((AgePair { age: *age, estimate }, quality < 0));
-                    people.push(person.clone());
-                }
-                _ => without_face.push(path),
+        let several = self.sources.len() > 1;
+        anyhow::ensure!(!self.leave_one_out || several, "--leave-one-out needs two data sets or more");
+        anyhow::ensure!(
+            !several || (self.estimates.is_none() && self.report.is_none()),
+            "--estimates and --report take one data set"
+        );
+        let look = |source: &AgeSource| source.estimate(config, self.fold, self.pad);
+        let mut found = self.sources.iter().map(look).collect::<anyhow::Result<Vec<_>>>()?;
+        let fitted = self.leave_one_out.then(|| leave_one_out(&mut found));
+        let out = &mut std::io::stdout();
+        for (source, found) in self.sources.iter().zip(&found) {
+            if several {
+                writeln!(out, "{}:", source.folder.display())?;
             }
+            self.show(out, source, found)?;
         }
-        let figures = AgeFigures::of(&faces, without_face.len())
-            .with_context(|| format!("{}: no face was found", self.dataset.display()))?;
-        print(&mut std::io::stdout(), &figures, &without_face)?;
-        print_challenges(&mut std::io::stdout(), &figures.pairs, &people)?;
-        if let Some(folder) = &self.report {
-            report::write_age(folder, &figures)
-                .with_context(|| format!("cannot write the report to {}", folder.display()))?;
-            writeln!(std::io::stdout(), "report in {}", folder.display())?;
+        if let Some(AgeCorrection(points)) = fitted {
+            writeln!(out, "fitted to all data sets, for the manifest:\nage_correction = {points:?}")?;
         }
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Estimates all ages on all cores, in the order of the list.
-    fn estimate(&self, config: &Settings, index: &AgeIndex) -> anyhow::Result<Vec<Option<AgedFace>>> {
-        let pictures: Vec<&Path> = index.pictures.iter().map(|(path, _)| path.as_path()).collect();
-        each(config, &pictures, "estimating {pos} of {len} ages", |pipeline, path| {
-            estimate(pipeline, path, self.pad)
-        })
+    fn show(&self, out: &mut impl Write, source: &AgeSource, found: &AgedFaces) -> anyhow::Result<()> {
+        if let Some(file) = &self.estimates {
+            found.write(file).with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        let faces: Vec<_> = found.faces.iter().map(|face| (face.pair, face.quality < 0)).collect();
+        let figures = AgeFigures::of(&faces, found.without_face.len())
+            .with_context(|| format!("{}: no face was found", source.folder.display()))?;
+        print(out, &figures, &found.without_face)?;
+        let people: Vec<String> = found.faces.iter().map(|face| face.person.clone()).collect();
+        print_challenges(out, &figures.pairs, &people)?;
+        if let Some(folder) = &self.report {
+            report::write_age(folder, &figures)
+                .with_context(|| format!("cannot write the report to {}", folder.display()))?;
+            writeln!(out, "report in {}", folder.display())?;
+        }
+        Ok(())
     }
-}
-
-fn estimate(pipeline: &mut Pipeline, path: &Path, pad: u32) -> anyhow::Result<Option<AgedFace>> {
-    let mut bytes = std::fs::read(path)?;
-    if pad > 0 {
-        bytes = padded(&bytes, pad)?;
-    }
-    Ok(pipeline.estimate_central_age(&bytes)?)
-}
-
-/// Writes one line a face: its picture, person, age, corrected estimate, and the estimate of each network.
-fn write_estimates(file: &Path, index: &AgeIndex, found: &[Option<AgedFace>]) -> std::io::Result<()> {
-    let mut out = std::io::BufWriter::new(std::fs::File::create(file)?);
-    writeln!(out, "path,person,age,estimate,networks")?;
-    for (((path, age), person), face) in index.pictures.iter().zip(&index.people).zip(found) {
-        let Some(AgedFace { age: Some(estimate), estimates, .. }) = face else { continue };
-        let each: Vec<String> = estimates.iter().map(|years| format!("{years:.3}")).collect();
-        writeln!(out, "\"{}\",\"{person}\",{age},{estimate:.3},{}", path.display(), each.join(" "))?;
-    }
-    out.flush()
 }
 
 /// Prints the share of people below a limit who pass it with a margin.
@@ -122,7 +110,7 @@ fn print_challenges(out: &mut impl Write, pairs: &[AgePair], people: &[String]) 
     Ok(())
 }
 
-fn print(out: &mut impl Write, figures: &AgeFigures, without_face: &[&PathBuf]) -> std::io::Result<()> {
+fn print(out: &mut impl Write, figures: &AgeFigures, without_face: &[PathBuf]) -> std::io::Result<()> {
     writeln!(
         out,
         "{} faces, {} pictures without a face, {} faces of negative quality, which the service gives no age",

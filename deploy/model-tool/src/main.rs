@@ -2,6 +2,7 @@
 
 mod age;
 mod age_figures;
+mod age_source;
 mod bench;
 mod bench_liveness;
 mod calibrate;

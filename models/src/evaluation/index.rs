@@ -110,8 +110,11 @@ fn parse(text: &str, column: &str, optional: &[&str]) -> Result<Vec<Row>, Fault>
     records.map(row).collect()
 }
 
+/// The fields of a row, and the line that it begins in.
+pub(super) type NumberedRow = (usize, Vec<String>);
+
 /// The names of all columns, and all rows with the lines that they begin in.
-pub(super) fn table(text: &str) -> Result<(Vec<String>, Vec<(usize, Vec<String>)>), Fault> {
+pub(super) fn table(text: &str) -> Result<(Vec<String>, Vec<NumberedRow>), Fault> {
     let text = text.trim_start_matches('\u{feff}');
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let mut rows = Vec::new();

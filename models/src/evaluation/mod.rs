@@ -2,6 +2,7 @@
 //! attack detection (ISO/IEC 30107-3).
 
 mod age_errors;
+mod age_fit;
 mod age_index;
 mod attack_errors;
 mod attack_index;
@@ -24,6 +25,7 @@ mod reaching;
 pub use self::age_errors::{
     AGE_BANDS, AGE_THRESHOLDS, AgeErrors, AgePair, AgeThreshold, MIDDLE_AGES, age_correlation,
 };
+pub use self::age_fit::fit_age_correction;
 pub use self::age_index::AgeIndex;
 pub use self::attack_errors::{AttackErrors, DetPoint, ErrorRate, Responses};
 pub use self::attack_index::{Presentation, presentations};

@@ -3,6 +3,8 @@
 //! To use another ONNX file, an operator edits the manifest. The code need not change if these terms can describe the model's
 //! input and output.
 
+#[cfg(test)]
+mod age_chip_tests;
 mod age_correction;
 mod document;
 mod input;

@@ -7,6 +7,8 @@
 //! - `quality`: how well a face can be compared;
 //! - `coding` and `liveness`: what callers ask for.
 
+#[cfg(test)]
+mod age_tests;
 mod coding;
 mod context;
 mod face_pipeline;
