@@ -22,7 +22,8 @@ const ITERATIONS: usize = 100;
 #[must_use]
 pub fn fit_age_correction(sources: &[&[AgePair]]) -> AgeCorrection {
     let faces: Vec<(AgePair, f64)> = sources.iter().flat_map(|pairs| weighted(pairs)).collect();
-    let total: f64 = faces.iter().map(|(_, weight)| weight).sum();
+    // Without faces the prior alone is the curve.
+    let total = faces.iter().map(|(_, weight)| weight).sum::<f64>().max(1.0);
     let mut ages = MEANS;
     for _ in 0..ITERATIONS {
         let mut equations = Equations::default();
