@@ -14,7 +14,7 @@ use crate::manifest::{Manifest, Profile, Role};
 use crate::onnx::{GraphRunner, RunnerError, Tensor};
 
 /// The file that the tests fetch: long enough to be cut in the middle.
-const FILE: [u8; 100_000] = [7; 100_000];
+static FILE: [u8; 100_000] = [7; 100_000];
 
 struct NoModels;
 
@@ -322,7 +322,7 @@ fn a_folder_serves_machines_without_a_way_out() {
     std::fs::write(folder.path().join("library.so"), FILE).unwrap();
     fetch(dir.path(), &[address(&server)], Some(folder.path())).unwrap();
     assert!(is_installed(dir.path()));
-    assert_eq!(server.requests(), [String::new(); 0], "nothing is downloaded");
+    assert_eq!(server.requests(), Vec::<String>::new(), "nothing is downloaded");
 
     // A file that is not the manifest's is not taken.
     let dir = tempfile::tempdir().unwrap();

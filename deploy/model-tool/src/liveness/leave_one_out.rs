@@ -46,7 +46,7 @@ pub(super) fn leave_one_out(measured: &[Measured], map: &ScoreMap) -> Vec<LeftOu
 pub(super) fn print(out: &mut impl Write, left_out: &[LeftOut]) -> std::io::Result<()> {
     writeln!(out, "\nleft out         scale  offset   level      BPCER   APCER of the worst species")?;
     let mut worst: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
-    for LeftOut { source, fit, errors, .. } in left_out {
+    for LeftOut { source, fit, errors } in left_out {
         for (at, (name, level)) in LEVELS.iter().enumerate() {
             let start = match at {
                 0 => format!("{source:<16} {:5.2} {:7.2}", fit.scale, fit.offset),
