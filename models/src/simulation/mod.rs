@@ -2,7 +2,7 @@
 //!
 //! The medium is rendered band-limited: the periodic structure of a halftone or of a pixel grid is filtered by the lens and by the
 //! sensor's aperture before the sensor samples it (analytically, on its Fourier series or its unit cell). Only beats that a real
-//! sensor would record remain, and no detail is invented by the rendering's own sampling. `docs/part-attacks.md` has the parameters.
+//! sensor would record remain, and no detail is invented by the rendering's own sampling. `docs/simulated-attacks.md` has the parameters.
 
 mod camera;
 mod geometry;
