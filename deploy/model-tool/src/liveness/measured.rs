@@ -9,7 +9,7 @@ use faceline_models::evaluation::{Presentation, presentations};
 use faceline_models::liveness::{Sample, ScoreMap};
 use faceline_shared::job::examination::{Check, Examination};
 use faceline_shared::settings::Settings;
-use faceline_worker::pipeline::{ExaminedPicture, Pipeline};
+use faceline_worker::pipeline::{CodingFault, ExaminedPicture, ExaminingFault, Pipeline};
 
 use crate::each::each;
 
@@ -41,7 +41,9 @@ impl Measured {
         let examined = each(&unbounded, &paths, "examining {pos} of {len} pictures", examine)?;
         let bound = config.findings.least_liveness_crop;
         let measured = shown.into_iter().zip(examined).map(|(presentation, examined)| {
-            let ExaminedPicture { shown, log_odds, crop_fit, .. } = examined;
+            let Some(ExaminedPicture { shown, log_odds, crop_fit, .. }) = examined else {
+                return Self::unreadable(presentation);
+            };
             Self {
                 presentation,
                 findings: shown.findings.iter().map(|finding| (finding.check, finding.score)).collect(),
@@ -52,6 +54,12 @@ impl Measured {
             }
         });
         Ok(measured.collect())
+    }
+
+    /// A file that is no picture: it has no response.
+    fn unreadable(presentation: Presentation) -> Self {
+        let (findings, log_odds) = (Vec::new(), Vec::new());
+        Self { presentation, findings, faces: 0, log_odds, crop_fit: None, is_tight: false }
     }
 
     /// The mean log-odds of all networks; `None` where the face was not judged.
@@ -122,9 +130,13 @@ fn field(text: &str) -> String {
     }
 }
 
-fn examine(pipeline: &mut Pipeline, path: &Path) -> anyhow::Result<ExaminedPicture> {
+/// Examines a picture; `None` if the file is no picture that can be decoded.
+fn examine(pipeline: &mut Pipeline, path: &Path) -> anyhow::Result<Option<ExaminedPicture>> {
     let live = vec![Bytes::from(std::fs::read(path)?)];
     let asked = Examination { live, photo: None, liveness: true, challenge: Vec::new() };
-    let examined = pipeline.examine(&asked)?;
-    examined.live.into_iter().next().context("nothing was examined")
+    match pipeline.examine(&asked) {
+        Ok(examined) => examined.live.into_iter().next().context("nothing was examined").map(Some),
+        Err(ExaminingFault { fault: CodingFault::Picture(_), .. }) => Ok(None),
+        Err(fault) => Err(fault.into()),
+    }
 }
