@@ -142,14 +142,14 @@ impl AttackErrors {
         thresholds.into_iter().map(point).collect()
     }
 
-    /// The equal error rate of a DET curve: the mean of APCER and BPCER where they differ least.
+    /// The equal error rate of a DET curve: where APCER and BPCER cross, linear between the points.
     #[must_use]
     pub fn equal_error_rate(det: &[DetPoint]) -> Option<f64> {
-        let nearest = det.iter().min_by(|one, other| {
-            let gap = |point: &DetPoint| (point.apcer - point.bpcer).abs();
-            gap(one).total_cmp(&gap(other))
-        })?;
-        Some(f64::midpoint(nearest.apcer, nearest.bpcer))
+        let after = det.iter().position(|point| point.apcer <= point.bpcer)?;
+        let Some(before) = after.checked_sub(1) else { return Some(det[after].bpcer) };
+        let [ahead, behind] = [before, after].map(|at| det[at].apcer - det[at].bpcer);
+        let part = ahead / (ahead - behind);
+        Some(det[before].apcer + (det[after].apcer - det[before].apcer) * part)
     }
 
     /// The smallest BPCER of a DET curve with an APCER of at most `apcer`.

@@ -257,7 +257,9 @@ fn heads_turned_away_and_masks_are_found_and_ordinary_pictures_are_judged() {
     assert!(found * 2 > masks.len(), "{found} of {}", masks.len());
     let ordinary = of("ordinary");
     assert!(ordinary.len() > 15, "{}", ordinary.len());
-    let false_findings = count(ordinary.iter());
+    // One of them is cut out close to the face.
+    let mut false_findings = count(ordinary.iter());
+    assert_eq!(false_findings.remove(&Check::FaceTooClose), Some(1));
     assert!(false_findings.is_empty(), "{false_findings:?}");
 }
 
