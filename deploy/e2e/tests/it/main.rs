@@ -16,6 +16,7 @@ mod haproxy;
 mod hostile;
 mod keys;
 mod limits;
+mod liveness_tool;
 mod models;
 mod openapi;
 mod overload;
