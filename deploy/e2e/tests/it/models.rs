@@ -74,7 +74,7 @@ async fn without_clients_the_message_names_the_first_one_that_is_needed() {
     let fetch = tool("fetch", folder.path(), "/nowhere").output().await.unwrap();
     assert!(!fetch.status.success());
     let error = error_text(&fetch);
-    assert!(error.contains("pip was found") && error.contains("apt-get install python3-pip"), "{error}");
+    assert!(error.contains("pip` was found") && error.contains("apt-get install python3-pip"), "{error}");
 }
 
 #[tokio::test]
