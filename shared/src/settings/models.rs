@@ -14,7 +14,7 @@ pub enum ModelProfile {
     /// Models of package registries only.
     #[default]
     Default,
-    /// Two more liveness networks. They judge better and take longer.
+    /// Two more liveness networks, which take about as long again as the default one.
     Strong,
 }
 

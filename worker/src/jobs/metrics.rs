@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use faceline_models::liveness::LivenessCalibration;
-use faceline_models::manifest::Profile;
 use faceline_shared::telemetry::Metrics;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
@@ -71,13 +70,12 @@ impl WorkerMetrics {
             "Log-likelihood ratio above which a picture is live, by calibration, profile and security level.",
             &["calibration", "profile", "level"],
         );
-        let profile = match calibration.profile {
-            Profile::Default => "default",
-            Profile::Strong => "strong",
-        };
+        let profile = calibration.profile.to_string();
         let still = &calibration.still;
         for (level, llr) in [("LOW", still.low), ("MEDIUM", still.medium), ("HIGH", still.high)] {
-            gauges.with_label_values(&[calibration.name.as_str(), profile, level]).set(f64::from(llr));
+            gauges
+                .with_label_values(&[calibration.name.as_str(), profile.as_str(), level])
+                .set(f64::from(llr));
         }
     }
 
@@ -95,6 +93,7 @@ impl WorkerMetrics {
 #[cfg(test)]
 mod tests {
     use faceline_models::liveness::ScoreMap;
+    use faceline_models::manifest::Profile;
 
     use super::*;
 

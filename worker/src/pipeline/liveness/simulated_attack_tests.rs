@@ -25,7 +25,7 @@ fn accepted(score: Option<f32>) -> bool {
 /// Attacks of each original, species and resolution.
 const SEEDS: u64 = 4;
 
-/// Of 120 attacks, 48 were accepted (22 of 60 prints, 26 of 60 screens) when this was measured: 40 %, at most 49 % with a confidence of
+/// Of 120 attacks, 48 were accepted (22 of 60 prints, 26 of 60 screens) with the levels as they were before the calibration by sources: 40 %, at most 49 % with a confidence of
 /// 95 %. The bound keeps that from growing; it says how far the decision is from the aim of 10 %.
 const MAX_ACCEPTED: usize = 59;
 

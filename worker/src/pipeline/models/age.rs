@@ -4,7 +4,7 @@ use faceline_models::manifest::{AgeCorrection, Crop, Model, Output, Role};
 
 use super::face_region::FaceRegion;
 use super::installed::{Models, Openable, open_all};
-use super::network::{FaceModel, Network};
+use super::network::{FaceModel, Network, mean};
 use crate::inference::InferenceError;
 use crate::picture::{Affine, Chip, Kernel, Sampler};
 
@@ -101,10 +101,6 @@ impl AgeNetwork {
 /// The mean of the years, weighted with the network's probabilities.
 fn expectation(years: &[f32]) -> f32 {
     years.iter().zip(0u16..).map(|(part, year)| part * f32::from(year)).sum()
-}
-
-fn mean(values: &[f32]) -> f32 {
-    values.iter().sum::<f32>() / values.len().max(1) as f32
 }
 
 #[cfg(test)]

@@ -75,3 +75,8 @@ impl Network {
         self.session.run(&self.tensor)
     }
 }
+
+/// The mean of what several passes, or several networks, say; 0 without values.
+pub(super) fn mean(values: &[f32]) -> f32 {
+    values.iter().sum::<f32>() / values.len().max(1) as f32
+}

@@ -8,7 +8,7 @@ use faceline_models::manifest::{Crop, Model, Output, Role};
 
 use super::face_region::FaceRegion;
 use super::installed::{Models, Openable, open_all};
-use super::network::{FaceModel, Network};
+use super::network::{FaceModel, Network, mean};
 use crate::inference::InferenceError;
 use crate::picture::{Chip, Kernel, Sampler};
 use crate::pipeline::geometry::Rect;
@@ -152,10 +152,6 @@ impl LivenessNetwork {
         // A filtered chip would lose the fine detail that distinguishes a print or a screen from skin.
         sampler.cut(face.picture, &to_upright, OUTSIDE_LEVEL, Kernel::Sparse, chip);
     }
-}
-
-fn mean(values: &[f32]) -> f32 {
-    values.iter().sum::<f32>() / values.len().max(1) as f32
 }
 
 /// The part of a crop's side that fits into a picture of `width` by `height`, up to 1. The crop is the square of the area of the
