@@ -80,7 +80,12 @@ pub enum WorkerError {
 /// # Errors
 /// [`WorkerError`] if models, runtime or device are not as the settings say. A started worker ends without an error.
 pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Result<(), WorkerError> {
+    // All conditions are registered before the models are loaded, or the program would briefly report that it is ready, and then not.
     let models = services.readiness.condition(MODELS_READY);
+    let connected = services.readiness.condition("worker_broker");
+    let blobs = services.readiness.condition("worker_blobs");
+    // Pictures are judged without it.
+    let objects = services.readiness.optional_condition("worker_objects");
     let config = services.settings.clone();
     // Loading takes seconds of CPU time, which would block a thread of the async runtime.
     let load = move || {
@@ -99,10 +104,6 @@ pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Resul
     }
     let reporting = tokio::spawn(report_availability(availability, models.clone()));
 
-    let connected = services.readiness.condition("worker_broker");
-    let blobs = services.readiness.condition("worker_blobs");
-    // Pictures are judged without it.
-    let objects = services.readiness.optional_condition("worker_objects");
     warn_of_unshared_objects(&services);
     let checking = tokio::spawn(check_connections(services.clone(), connected, blobs, objects));
     let metrics = WorkerMetrics::new(&services.metrics);
