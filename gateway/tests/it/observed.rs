@@ -37,8 +37,11 @@ async fn the_metrics_have_these_names() {
     faceline_accounts_current gauge
     faceline_callback_seconds histogram
     faceline_callbacks_dead_total counter
+    faceline_certificate_expiry_timestamp_seconds gauge
     faceline_client_bound_refusals_total counter
     faceline_client_bound_used_ratio gauge
+    faceline_client_request_seconds histogram
+    faceline_client_requests_total counter
     faceline_gateway_capacity_jobs_per_second gauge
     faceline_gateway_capacity_videos_per_second gauge
     faceline_gateway_inflight_bytes gauge
