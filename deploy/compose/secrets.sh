@@ -10,10 +10,10 @@ umask 077
 
 here=$(dirname "$(readlink -f "$0")")
 folder=${1:-$here/secrets}
-# The user of the images.
-user=10001
+# The user of the images, or the one as which compose.override.yaml lets them run.
+user=${FACELINE_USER:-10001}
 
-if [ "$(id -u)" != 0 ]; then
+if [ "$(id -u)" != 0 ] && [ "$(id -u)" != "$user" ]; then
     echo "secrets.sh: run it as root: the files must belong to user $user, and their folder to root" >&2
     exit 1
 fi
@@ -33,7 +33,7 @@ new_file() {
 # For root only: what is inside may be readable to the users of the containers, which get it as mounts.
 mkdir -p "$folder"
 chmod 0700 "$folder"
-install -d -o "$user" -g "$user" -m 0700 "$folder/shared" "$folder/gateway"
+install -d -m 0700 "$folder/shared" "$folder/gateway"
 
 if [ ! -e "$folder/shared/faceline.toml" ]; then
     rabbitmq=$(random 24)
@@ -71,9 +71,13 @@ region = "garage"
 access_key_id = "$access"
 secret_access_key = "$secret"
 END
-    chown "$user:$user" "$folder/shared/faceline.toml"
 fi
 random 24 | new_file "$folder/grafana" 0444
+
+give() {
+    [ "$(id -u)" = "$user" ] || chown -R "$user:$user" "$folder/shared" "$folder/gateway"
+}
+give
 
 gateway() {
     if [ -n "${FACELINE_PROGRAM:-}" ]; then
@@ -92,4 +96,4 @@ if [ ! -e "$folder/gateway/accounts.toml" ]; then
     # The secret of the key is shown this once.
     gateway keys add --client first --permissions faces:create,match,ages:create,sessions:create,sessions:read,sessions:delete
 fi
-chown -R "$user:$user" "$folder/shared" "$folder/gateway"
+give
