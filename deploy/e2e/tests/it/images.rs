@@ -109,7 +109,8 @@ fn longest_shutdowns() -> BTreeMap<&'static str, Duration> {
     let mut settings = Settings::default();
     settings.http.listen = "0.0.0.0:8080".parse().unwrap();
     // 5 s beyond the last deadline; 5 s to give jobs back, and 2 s to close connections.
-    let gateway = settings.http.shutdown_delay() + settings.jobs.deadline + Duration::from_secs(5);
+    let deadline = settings.jobs.deadline.max(settings.jobs.video_deadline);
+    let gateway = settings.http.shutdown_delay() + deadline + Duration::from_secs(5);
     let worker = settings.jobs.drain + Duration::from_secs(5) + Duration::from_secs(2);
     BTreeMap::from([("faceline-gateway", gateway), ("faceline-worker", worker), ("faceline", gateway + worker)])
 }
