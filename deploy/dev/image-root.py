@@ -193,7 +193,7 @@ class Builder:
 # is the machine's, so that servers outside can be reached.
 CONTAINER = """
 set -e
-root=$1 user=$2 data=$3 keys=$4
+root=$1 user=$2 data=$3 secrets=$4
 shift 4
 mount --make-rprivate /
 mount --bind "$root" "$root"
@@ -204,8 +204,12 @@ for device in null zero full random urandom; do
     mount --bind "/dev/$device" "$root/dev/$device"
 done
 mount --bind "$data" "$root/var/lib/faceline"
-mount --bind "$keys" "$root/run/faceline"
-mount -o remount,bind,ro "$keys" "$root/run/faceline"
+# Docker makes mount points, too.
+mkdir -p "$root/run/faceline-gateway"
+for pair in shared:faceline gateway:faceline-gateway; do
+    mount --bind "$secrets/${pair%:*}" "$root/run/${pair#*:}"
+    mount -o remount,bind,ro "$root/run/${pair#*:}"
+done
 mount -o remount,bind,ro "$root"
 exec chroot "$root" setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-groups --bounding-set=-all --inh-caps=-all \\
     --ambient-caps=-all --no-new-privs -- "$@"
@@ -215,8 +219,8 @@ exec chroot "$root" setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-gr
 class Container:
     """A program of an image, running as in a container."""
 
-    def __init__(self, image: Image, work: Path, keys: Path, settings: dict[str, str], name: str):
-        self.image, self.keys, self.name = image, keys, name
+    def __init__(self, image: Image, work: Path, secrets: Path, settings: dict[str, str], name: str, arguments: tuple[str, ...]):
+        self.image, self.secrets, self.name = image, secrets, name
         self.data = work / f"data-{name}"
         self.data.mkdir()
         uid, gid = map(int, image.user.split(":"))
@@ -224,11 +228,11 @@ class Container:
         self.environment = image.environment | settings
         self.log_path = work / f"{name}.log"
         self.log = self.log_path.open("w")
-        self.process = self.spawn(image.entrypoint, self.log)
+        self.process = self.spawn([*image.entrypoint, *arguments], self.log)
 
     def spawn(self, command: list[str], output) -> subprocess.Popen:
         return subprocess.Popen(["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", CONTAINER, "sh",
-                                 self.image.folder, self.image.user, self.data, self.keys, *command],
+                                 self.image.folder, self.image.user, self.data, self.secrets, *command],
                                 env=self.environment, stdout=output, stderr=subprocess.STDOUT)
 
     def call(self, *command: str) -> tuple[int, str]:
@@ -344,40 +348,40 @@ def crates(folder: Path) -> None:
             shutil.move(Path(copy) / "deploy" / crate / "crates.cdx.json", folder / f"{name}.cdx.json")
 
 
-def credentials(programs: Path, folder: Path, user: str) -> str:
-    """Makes keys and an account as secrets of the image's user; the API key."""
-    folder.mkdir()
-    gateway = programs / "faceline-gateway"
-    settings = ["--set", f"data_dir={folder}", "--set", f"keys.file={folder}/keys.toml", "--set",
-                f"signing.file={folder}/signing.toml", "--set", f"replay.keys_file={folder}/replay.toml", "--set",
-                f"accounts.file={folder}/accounts.toml"]
-    add = ["keys", "add", "--client", "try", "--permissions", "match"]
-    outputs = [subprocess.run([gateway, *command, *settings], check=True, capture_output=True, text=True).stdout
-               for command in (["sealing", "create"], ["signing", "rotate", "--now"], ["replay-keys", "rotate", "--now"], add)]
-    for path in folder.iterdir():
-        if not path.name.endswith(".lock"):
-            os.chown(path, *map(int, user.split(":")))
-            path.chmod(0o400)
-    folder.chmod(0o755)
-    return re.search(r"^apikey\s+(\S+)", outputs[-1], re.MULTILINE)[1]
+def make_secrets(programs: Path, folder: Path) -> str:
+    """Makes the secrets of compose.yaml by its script; the API key."""
+    script = subprocess.run([ROOT / "deploy/compose/secrets.sh", folder], check=True, capture_output=True, text=True,
+                            env=os.environ | {"FACELINE_PROGRAM": str(programs / "faceline-gateway")})
+    return re.search(r"^apikey\s+(\S+)", script.stdout, re.MULTILINE)[1]
 
 
-FILES = {
-    "FACELINE_KEYS__FILE": "/run/faceline/keys.toml",
-    "FACELINE_SIGNING__FILE": "/run/faceline/signing.toml",
-    "FACELINE_REPLAY__KEYS_FILE": "/run/faceline/replay.toml",
-    "FACELINE_ACCOUNTS__FILE": "/run/faceline/accounts.toml",
+# As in compose.yaml.
+SHARED_FILES = {"FACELINE_KEYS__FILE": "/run/faceline/keys.toml"}
+GATEWAY_FILES = SHARED_FILES | {
+    "FACELINE_SIGNING__FILE": "/run/faceline-gateway/signing.toml",
+    "FACELINE_REPLAY__KEYS_FILE": "/run/faceline-gateway/replay.toml",
+    "FACELINE_ACCOUNTS__FILE": "/run/faceline-gateway/accounts.toml",
 }
 
 
 @contextlib.contextmanager
-def servers(work: Path):
-    """RabbitMQ and Redis on ports of their own: the settings that name them."""
+def servers(work: Path, secrets: Path):
+    """RabbitMQ and Redis with the configuration of compose.yaml, on ports of their own, which `faceline.toml` names then."""
     redis, amqp, distribution, epmd = free_port(), free_port(), free_port(), free_port()
     home = work / "servers"
     home.mkdir()
     (home / "plugins").write_text("[].")
-    (home / "rabbitmq.conf").write_text(f"listeners.tcp.default = 127.0.0.1:{amqp}\nlog.file = false\nlog.console = true\n")
+    compose = ROOT / "deploy/compose"
+    (home / "rabbitmq.conf").write_text(f"listeners.tcp.default = 127.0.0.1:{amqp}\n" + (compose / "rabbitmq.conf").read_text()
+                                        + (secrets / "rabbitmq.conf").read_text())
+    included = (secrets / "redis.conf").read_text().replace("/etc/redis/faceline.conf", str(compose / "redis.conf"))
+    (home / "redis.conf").write_text(f"{included}port {redis}\nbind 127.0.0.1\ndir {home}\n")
+    settings = secrets / "shared/faceline.toml"
+    text = settings.read_text()
+    for name, here in [("@rabbitmq", f"@127.0.0.1:{amqp}"), ("@redis:6379", f"@127.0.0.1:{redis}")]:
+        expect(name in text, f"{settings} does not name {name}")
+        text = text.replace(name, here)
+    settings.write_text(text)
     scripts = "/usr/lib/rabbitmq/bin"
     rabbitmq = {
         "PATH": f"{scripts}:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(home), "RUNNING_UNDER_SYSTEMD": "true",
@@ -388,7 +392,7 @@ def servers(work: Path):
     }
     commands = [
         (["epmd", "-address", "127.0.0.1", "-port", epmd], None),
-        (["redis-server", "--port", redis, "--bind", "127.0.0.1", "--save", "", "--maxmemory-policy", "noeviction"], None),
+        (["redis-server", home / "redis.conf"], None),
         ([f"{scripts}/rabbitmq-server"], rabbitmq),
     ]
     log_path = work / "servers.log"
@@ -402,7 +406,7 @@ def servers(work: Path):
                     break
             else:
                 sys.exit(f"image-root: nothing listens on port {port}\n{tail(log_path)}")
-        yield {"FACELINE_BROKER__URL": f"amqp://guest:guest@127.0.0.1:{amqp}", "FACELINE_STORE__URL": f"redis://127.0.0.1:{redis}/"}
+        yield
     finally:
         for process in started:
             with contextlib.suppress(ProcessLookupError):
@@ -414,32 +418,33 @@ def servers(work: Path):
 def prove(images: dict[str, Image], work: Path, programs: Path, pictures: Path) -> None:
     with contextlib.ExitStack() as stack:
 
-        def start(target: str, settings: dict[str, str]) -> Container:
-            container = Container(images[target], work, keys, settings, target)
+        def start(target: str, settings: dict[str, str], *arguments: str) -> Container:
+            container = Container(images[target], work, secrets, settings, target, arguments)
             stack.callback(container.kill)
             container.wait_healthy()
             container.check_confinement()
             say(f"{target}: healthy as user {images[target].user}, root read-only, no capabilities")
             return container
 
-        keys = work / "keys"
-        key = credentials(programs, keys, next(iter(images.values())).user)
+        secrets = work / "secrets"
+        key = make_secrets(programs, secrets)
 
         def listeners() -> tuple[int, dict[str, str]]:
             http, admin = free_port(), free_port()
-            return http, FILES | {"FACELINE_HTTP__LISTEN": f"0.0.0.0:{http}", "FACELINE_ADMIN__LISTEN": f"0.0.0.0:{admin}"}
+            return http, {"FACELINE_HTTP__LISTEN": f"0.0.0.0:{http}", "FACELINE_ADMIN__LISTEN": f"0.0.0.0:{admin}"}
 
         if "standalone" in images:
-            port, settings = listeners()
-            standalone = start("standalone", settings)
+            port, listen = listeners()
+            standalone = start("standalone", listen | GATEWAY_FILES)
             say(f"standalone: two pictures of one person score {score(port, key, pictures):.0f}")
             standalone.stop()
             say("standalone: stopped with exit code 0")
         if {"gateway", "worker"} <= images.keys():
-            shared = stack.enter_context(servers(work))
-            (port, settings), (_, others) = listeners(), listeners()
-            worker = start("worker", shared | others)
-            gateway = start("gateway", shared | settings)
+            stack.enter_context(servers(work, secrets))
+            (port, listen), (_, others) = listeners(), listeners()
+            config = ("--config", "/run/faceline/faceline.toml")
+            worker = start("worker", others | SHARED_FILES, *config)
+            gateway = start("gateway", listen | GATEWAY_FILES, *config)
             say(f"gateway and worker: two pictures of one person score {score(port, key, pictures):.0f}")
             gateway.stop()
             worker.stop()
