@@ -375,7 +375,7 @@ def servers(work: Path, secrets: Path):
     (home / "rabbitmq.conf").write_text(f"listeners.tcp.default = 127.0.0.1:{amqp}\n" + (compose / "rabbitmq.conf").read_text()
                                         + (secrets / "rabbitmq.conf").read_text())
     included = (secrets / "redis.conf").read_text().replace("/etc/redis/faceline.conf", str(compose / "redis.conf"))
-    (home / "redis.conf").write_text(f"{included}port {redis}\nbind 127.0.0.1\ndir {home}\n")
+    (home / "redis.conf").write_text(f"{included}port {redis}\nbind 127.0.0.1\n")
     settings = secrets / "shared/faceline.toml"
     text = settings.read_text()
     for name, here in [("@rabbitmq", f"@127.0.0.1:{amqp}"), ("@redis:6379", f"@127.0.0.1:{redis}")]:
@@ -404,6 +404,8 @@ def servers(work: Path, secrets: Path):
             for _ in poll(90):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                     break
+                if any(process.poll() is not None for process in started):
+                    sys.exit(f"image-root: a server ended\n{log_path.read_text()[:4000]}")
             else:
                 sys.exit(f"image-root: nothing listens on port {port}\n{tail(log_path)}")
         yield

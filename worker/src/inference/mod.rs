@@ -12,5 +12,5 @@ mod telemetry;
 pub use self::device::{Device, UnknownDevice};
 pub use self::error::InferenceError;
 pub use self::runtime::Runtime;
-pub use self::telemetry::disable_telemetry;
 pub(crate) use self::session::{ModelOutputs, ModelSession};
+pub use self::telemetry::disable_telemetry;

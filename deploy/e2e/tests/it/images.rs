@@ -35,11 +35,8 @@ fn run(command: &mut Command) -> Output {
 
 fn succeeded(command: &mut Command) -> String {
     let output = run(command);
-    let shown = format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let shown =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {shown}");
     shown
 }
@@ -112,7 +109,11 @@ fn longest_shutdowns() -> BTreeMap<&'static str, Duration> {
     let deadline = settings.jobs.deadline.max(settings.jobs.video_deadline);
     let gateway = settings.http.shutdown_delay() + deadline + Duration::from_secs(5);
     let worker = settings.jobs.drain + Duration::from_secs(5) + Duration::from_secs(2);
-    BTreeMap::from([("faceline-gateway", gateway), ("faceline-worker", worker), ("faceline", gateway + worker)])
+    BTreeMap::from([
+        ("faceline-gateway", gateway),
+        ("faceline-worker", worker),
+        ("faceline", gateway + worker),
+    ])
 }
 
 /// What the page for operators says: `terminationGracePeriodSeconds` of each program.
@@ -123,7 +124,9 @@ fn documented_grace(program: &str) -> Duration {
 }
 
 fn seconds(text: &str) -> Duration {
-    Duration::from_secs(text.strip_suffix('s').unwrap_or_else(|| panic!("{text} is not in seconds")).parse().unwrap())
+    Duration::from_secs(
+        text.strip_suffix('s').unwrap_or_else(|| panic!("{text} is not in seconds")).parse().unwrap(),
+    )
 }
 
 /// A program with only these variables in its environment.
@@ -138,7 +141,9 @@ fn assert_taken(name: &str, environment: &BTreeMap<String, String>, admin: &str)
     let output = run(program_with(name, environment).arg("probe"));
     let shown = String::from_utf8_lossy(&output.stderr).into_owned();
     // Another program on this machine may answer there.
-    let asked = shown.is_empty() || !shown.contains("no answer") || shown.contains(&format!("no answer from {admin}"));
+    let asked = shown.is_empty()
+        || !shown.contains("no answer")
+        || shown.contains(&format!("no answer from {admin}"));
     assert!(asked && matches!(output.status.code(), Some(0 | 1)), "{name}: {shown}");
 }
 
@@ -153,7 +158,8 @@ fn images_agree_with_the_settings_and_name_what_exists() {
         ("standalone", "faceline", true),
     ] {
         let instructions = image(target);
-        let last = |wanted| *all(&instructions, wanted).last().unwrap_or_else(|| panic!("{target}: {wanted}"));
+        let last =
+            |wanted| *all(&instructions, wanted).last().unwrap_or_else(|| panic!("{target}: {wanted}"));
         assert_eq!(last("USER"), format!("{USER}:{USER}"), "{target}");
         assert_eq!(last("STOPSIGNAL"), "SIGTERM", "{target}");
         assert_eq!(last("ENTRYPOINT"), format!("[\"{name}\"]"), "{target}: without a shell");
@@ -171,7 +177,10 @@ fn images_agree_with_the_settings_and_name_what_exists() {
         if public {
             let refused = run(program_with(name, &environment).arg("probe"));
             let shown = String::from_utf8_lossy(&refused.stderr);
-            assert!(refused.status.code() == Some(64) && shown.contains("accounts file"), "{target}: {shown}");
+            assert!(
+                refused.status.code() == Some(64) && shown.contains("accounts file"),
+                "{target}: {shown}"
+            );
             environment.insert("FACELINE_ACCOUNTS__FILE".into(), "/run/faceline/accounts.toml".into());
         }
         assert_taken(name, &environment, "127.0.0.1:9090");
@@ -203,9 +212,7 @@ fn images_agree_with_the_settings_and_name_what_exists() {
 fn bills_of_materials_follow_the_schema_and_name_packages_and_models() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let crate_of = |name: &str| {
-        json!({"type": "library", "bom-ref": format!("pkg:cargo/{name}@1.0.0"), "name": name, "version": "1.0.0"})
-    };
+    let crate_of = |name: &str| json!({"type": "library", "bom-ref": format!("pkg:cargo/{name}@1.0.0"), "name": name, "version": "1.0.0"});
     for (file, crates) in [("one.json", ["bytes", "tokio"]), ("two.json", ["bytes", "indicatif"])] {
         let document = json!({"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
             "metadata": {"component": {"type": "application", "name": "faceline", "bom-ref": "faceline"}},
@@ -294,7 +301,9 @@ fn compose_files_follow_the_specification_and_agree_with_the_settings() {
             let port = port.as_str().unwrap();
             assert!(port.contains("127.0.0.1:"), "{name} is published on {port}");
         }
-        for volume in service["volumes"].as_array().into_iter().flatten().filter(|volume| volume["type"] == "bind") {
+        for volume in
+            service["volumes"].as_array().into_iter().flatten().filter(|volume| volume["type"] == "bind")
+        {
             let source = volume["source"].as_str().unwrap();
             // Secrets are made by a script, and the folders beside this one may be of another release.
             if let Some(own) = source.strip_prefix("./").filter(|own| !own.starts_with("secrets")) {
@@ -325,7 +334,8 @@ fn the_script_makes_secrets_that_the_programs_take_and_keeps_them() {
     assert!(shown.contains("apikey"), "{shown}");
     let files = || -> BTreeMap<PathBuf, Vec<u8>> {
         let folders = [root.clone(), root.join("shared"), root.join("gateway")];
-        let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(Result::unwrap);
+        let entries =
+            folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(Result::unwrap);
         let paths = entries.map(|entry| entry.path()).filter(|path| path.is_file());
         paths.map(|path| (path.clone(), std::fs::read(&path).unwrap())).collect()
     };
@@ -355,7 +365,9 @@ fn the_script_makes_secrets_that_the_programs_take_and_keeps_them() {
         let text = String::from_utf8(before[&root.join(file)].clone()).unwrap();
         text.lines().find_map(|line| line.strip_prefix(key)).unwrap().to_owned()
     };
-    assert!(settings.contains(&format!("amqp://faceline:{}@rabbitmq", value("rabbitmq.conf", "default_pass = "))));
+    assert!(
+        settings.contains(&format!("amqp://faceline:{}@rabbitmq", value("rabbitmq.conf", "default_pass = ")))
+    );
     assert!(settings.contains(&format!("redis://:{}@redis:6379", value("redis.conf", "requirepass "))));
     assert!(settings.contains(&value("objects.env", "GARAGE_DEFAULT_SECRET_KEY=")));
 }
@@ -392,15 +404,33 @@ fn units_verify_are_confined_and_agree_with_the_settings() {
         assert!(seconds(value("TimeoutStopSec")) > shutdowns[name], "{file}");
         assert_eq!(value("User"), "faceline", "{file}");
         assert_eq!(value("Type"), "notify", "{file}");
-        assert_eq!(value("RestartPreventExitStatus"), faceline_shared::settings::EXIT_BAD_SETTINGS.to_string());
+        assert_eq!(
+            value("RestartPreventExitStatus"),
+            faceline_shared::settings::EXIT_BAD_SETTINGS.to_string()
+        );
         assert!(value("ExecStart").starts_with(&format!("/usr/local/bin/{name}")), "{file}");
+        if name != "faceline-gateway" {
+            // Without them the decoder of videos cannot be confined, and the worker takes no replays.
+            let allowed: Vec<&str> = value("SystemCallFilter").split(' ').collect();
+            for call in ["landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "seccomp"]
+            {
+                assert!(allowed.contains(&call), "{file}: {call}");
+            }
+            assert_eq!(
+                value("KillMode"),
+                "mixed",
+                "{file}: the decoder would end before its worker has drained"
+            );
+        }
         if name != "faceline-worker" {
             assert!(value("LimitNOFILE").parse::<usize>().unwrap() >= settings.http.max_connections + 256);
         }
         let variables = unit.iter().filter(|(key, _)| key == "Environment");
         let environment = variables
             .map(|(_, variable)| variable.replace("%i", "1"))
-            .map(|variable| variable.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).unwrap())
+            .map(|variable| {
+                variable.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).unwrap()
+            })
             .collect();
         assert_taken(name, &environment, admin);
         // The exposure is 0 to 100; a unit without any confinement has 96.
@@ -412,7 +442,8 @@ fn units_verify_are_confined_and_agree_with_the_settings() {
         verify.args(["verify", "--man=no", "--recursive-errors=no"]).arg(units.join(instance));
         let shown = run(&mut verify).stderr;
         let shown = String::from_utf8_lossy(&shown);
-        let wrong = shown.lines().filter(|line| !line.contains("is not executable: No such file or directory"));
+        let wrong =
+            shown.lines().filter(|line| !line.contains("is not executable: No such file or directory"));
         assert_eq!(wrong.collect::<Vec<_>>(), Vec::<&str>::new(), "{file}");
     }
 }
