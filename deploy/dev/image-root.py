@@ -211,7 +211,7 @@ for pair in shared:faceline gateway:faceline-gateway; do
     mount -o remount,bind,ro "$root/run/${pair#*:}"
 done
 mount -o remount,bind,ro "$root"
-exec chroot "$root" setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-groups --bounding-set=-all --inh-caps=-all \\
+exec chroot "$root" setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-groups --bounding-set=-all \\
     --ambient-caps=-all --no-new-privs -- "$@"
 """
 
