@@ -432,8 +432,11 @@ def prove(images: dict[str, Image], work: Path, programs: Path, pictures: Path) 
         key = make_secrets(programs, secrets)
 
         def listeners() -> tuple[int, dict[str, str]]:
-            http, admin = free_port(), free_port()
-            return http, {"FACELINE_HTTP__LISTEN": f"0.0.0.0:{http}", "FACELINE_ADMIN__LISTEN": f"0.0.0.0:{admin}"}
+            http = free_port()
+            return http, admin_listener() | {"FACELINE_HTTP__LISTEN": f"0.0.0.0:{http}"}
+
+        def admin_listener() -> dict[str, str]:
+            return {"FACELINE_ADMIN__LISTEN": f"0.0.0.0:{free_port()}"}
 
         if "standalone" in images:
             port, listen = listeners()
@@ -443,9 +446,9 @@ def prove(images: dict[str, Image], work: Path, programs: Path, pictures: Path) 
             say("standalone: stopped with exit code 0")
         if {"gateway", "worker"} <= images.keys():
             stack.enter_context(servers(work, secrets))
-            (port, listen), (_, others) = listeners(), listeners()
+            port, listen = listeners()
             config = ("--config", "/run/faceline/faceline.toml")
-            worker = start("worker", others | SHARED_FILES, *config)
+            worker = start("worker", admin_listener() | SHARED_FILES, *config)
             gateway = start("gateway", listen | GATEWAY_FILES, *config)
             say(f"gateway and worker: two pictures of one person score {score(port, key, pictures):.0f}")
             gateway.stop()
