@@ -46,10 +46,11 @@ bench: packages-test models-for-tests ## Compare the whole service's throughput 
 evaluate: models ## Measure verification accuracy on a folder of pictures: make evaluate DATASET=DIR
 	$(RELEASE)/faceline-models evaluate verification --dataset $(DATASET)
 
-image-roots: packages-test models-for-tests ## As root: execute the Dockerfile's steps in folders made by debootstrap, and try the programs there
+image-roots: packages-test models-for-tests ## As root: execute the Dockerfile's steps and start the systemd units in fresh Debians, without Docker
 	@deploy/dev/packages.sh images
 	@deploy/dev/tools.sh $(TOOLS) images
-	PATH=$(TOOLS)/bin:$$PATH deploy/dev/image-root.py
+	PATH=$(TOOLS)/bin:$$PATH deploy/dev/image-root.py || [ $$? = 77 ]
+	deploy/dev/unit-root.py || [ $$? = 77 ]
 
 build: packages-build ## Build all programs
 	$(CARGO) build --release --workspace

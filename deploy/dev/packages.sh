@@ -8,7 +8,7 @@ case "$1" in
 # ffmpeg decodes videos where `make run` serves; curl fetches the models of the profile `strong`.
 build) wanted='cc:gcc c++:g++ cmake:cmake nasm:nasm ffmpeg:ffmpeg curl:curl' ;;
 test) wanted='rabbitmqctl:rabbitmq-server redis-server:redis-server chromium:chromium haproxy:haproxy systemd-analyze:systemd' ;;
-images) wanted='debootstrap:debootstrap unshare:util-linux setpriv:util-linux strip:binutils' ;;
+images) wanted='debootstrap:debootstrap unshare:util-linux setpriv:util-linux nsenter:util-linux strip:binutils' ;;
 *) echo "usage: packages.sh build|test|images" >&2; exit 64 ;;
 esac
 
