@@ -185,6 +185,9 @@ fn images_agree_with_the_settings_and_name_what_exists() {
         }
         assert_taken(name, &environment, "127.0.0.1:9090");
     }
+    let fetch = image("models-fetch");
+    assert_eq!(all(&fetch, "USER"), [format!("{USER}:{USER}")]);
+    assert_eq!(all(&fetch, "ENTRYPOINT"), ["[\"faceline-models\"]"]);
     let own = repository();
     for (stage, (_, steps)) in stages() {
         for copy in all(&steps, "COPY").iter().filter(|copy| !copy.starts_with("--from=")) {
