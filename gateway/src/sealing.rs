@@ -8,6 +8,8 @@ use faceline_shared::settings::Settings;
 /// Keys that seal data and templates
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum SealingCommand {
+    /// Make the key file, unless it is there already. All gateways and workers of an installation get the same file
+    Create,
     /// Phase one: add keys that only open. Give the file to all gateways and workers before you activate them
     Add {
         /// The ring that gets a key; both if it is left out
@@ -45,6 +47,7 @@ impl SealingCommand {
     pub fn run(self, settings: &Settings, out: &mut impl Write) -> Result<(), SealingCommandError> {
         let file = KeyFile::of(settings);
         match self {
+            Self::Create => file.create_if_missing()?,
             Self::Add { ring } => {
                 let rings: &[Ring] = match ring {
                     None => &[Ring::Data, Ring::Templates],
@@ -95,6 +98,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings { data_dir: folder.path().to_owned(), ..Settings::default() };
         assert!(run(SealingCommand::List, &settings).is_err(), "there is no file, and none is made");
+        let created = run(SealingCommand::Create, &settings).unwrap();
+        assert_eq!(run(SealingCommand::Create, &settings).unwrap(), created, "it is not replaced");
         let before = Keys::load(&settings).unwrap();
 
         let added = run(SealingCommand::Add { ring: None }, &settings).unwrap();

@@ -7,12 +7,19 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{Args as _, FromArgMatches as _};
+use sd_notify::NotifyState;
 
-use crate::admin::Admin;
+use crate::admin::health::HealthSubject;
+use crate::admin::{self, Admin};
 use crate::services::SharedServices;
 use crate::settings::{self, EXIT_BAD_SETTINGS, Settings, SettingsError, Sources};
 use crate::shutdown::{self, CancellationToken};
 use crate::telemetry::init_logging;
+
+/// Name of the command that every program has.
+const PROBE: &str = "probe";
+/// Its flag.
+const ALIVE: &str = "alive";
 
 /// What differs between the server programs.
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +41,11 @@ impl Program {
         F: Future<Output = Result<(), E>>,
         E: Display,
     {
-        match self.settings(&self.arguments().get_matches()) {
-            Ok(settings) => self.start(settings, role),
-            Err(error) => self.refuse(&error),
+        let matches = self.arguments().get_matches();
+        match (self.settings(&matches), matches.subcommand()) {
+            (Err(error), _) => self.refuse(&error),
+            (Ok(settings), Some((PROBE, arguments))) => self.probe(&settings, arguments),
+            (Ok(settings), _) => self.start(settings, role),
         }
     }
 
@@ -60,8 +69,10 @@ impl Program {
             Ok(settings) => settings,
             Err(error) => return self.refuse(&error),
         };
-        if matches.subcommand_name().is_none() {
-            return self.start(settings, role);
+        match matches.subcommand() {
+            None => return self.start(settings, role),
+            Some((PROBE, arguments)) => return self.probe(&settings, arguments),
+            Some(_) => (),
         }
         let done = match C::from_arg_matches(&matches) {
             Ok(named) => command(named, &settings),
@@ -80,6 +91,31 @@ impl Program {
         Sources::augment_args(
             clap::Command::new(self.name).about(self.about).version(env!("CARGO_PKG_VERSION")),
         )
+        .subcommand(
+            clap::Command::new(PROBE)
+                .about("Ask the running program at admin.listen whether it is ready: exit code 0, or 1 with the reason")
+                .arg(
+                    clap::Arg::new(ALIVE)
+                        .long(ALIVE)
+                        .action(clap::ArgAction::SetTrue)
+                        .help("Ask whether it runs, ready or not"),
+                ),
+        )
+    }
+
+    fn probe(&self, settings: &Settings, arguments: &clap::ArgMatches) -> ExitCode {
+        let subject =
+            if arguments.get_flag(ALIVE) { HealthSubject::Liveness } else { HealthSubject::Readiness };
+        match admin::probe(settings.admin.listen.unwrap_or(self.admin), subject) {
+            Ok(answer) => {
+                let _ = writeln!(std::io::stdout(), "{answer}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                self.print(&error);
+                ExitCode::FAILURE
+            }
+        }
     }
 
     fn settings(&self, matches: &clap::ArgMatches) -> Result<Settings, SettingsError> {
@@ -147,9 +183,13 @@ impl Program {
             Err(error) => return self.fail(&format!("admin.listen {listen}: {error}")),
         }
         let readiness = services.readiness.clone();
+        let stopping = shutdown.clone();
         tokio::spawn(async move {
             readiness.ready().await;
             tracing::info!("ready");
+            notify_service_manager(NotifyState::Ready);
+            stopping.cancelled().await;
+            notify_service_manager(NotifyState::Stopping);
         });
         let broker = services.broker.clone();
         let ended = role(services, shutdown).await;
@@ -173,5 +213,12 @@ impl Program {
     fn fail(&self, error: &dyn Display) -> ExitCode {
         tracing::error!("{error}");
         ExitCode::FAILURE
+    }
+}
+
+/// Tells systemd about this process, if systemd started it with `Type=notify`.
+fn notify_service_manager(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "the service manager does not learn of the state of this process");
     }
 }

@@ -9,6 +9,9 @@ fn main() -> ExitCode {
     if let Some(failed) = faceline_worker::video::confine::become_confined() {
         return failed;
     }
+    if let Some(failed) = faceline_worker::inference::disable_telemetry() {
+        return failed;
+    }
     let program = Program {
         name: "faceline-worker",
         about: "Takes jobs from the broker, runs the face models, posts the results back",

@@ -29,6 +29,9 @@ use faceline_shared::settings::{EXIT_BAD_SETTINGS, SettingsError};
 use crate::command::Command;
 
 fn main() -> ExitCode {
+    if let Some(failed) = faceline_worker::inference::disable_telemetry() {
+        return failed;
+    }
     Command::parse().run().unwrap_or_else(|error| {
         let _ = writeln!(std::io::stderr(), "faceline-models: {error:#}");
         if error.is::<SettingsError>() { ExitCode::from(EXIT_BAD_SETTINGS) } else { ExitCode::FAILURE }

@@ -12,6 +12,9 @@ fn main() -> ExitCode {
     if let Some(failed) = faceline_worker::video::confine::become_confined() {
         return failed;
     }
+    if let Some(failed) = faceline_worker::inference::disable_telemetry() {
+        return failed;
+    }
     let program = Program {
         name: "faceline",
         about: "Gateway and worker in one process, over embedded broker and stores",

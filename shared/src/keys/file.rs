@@ -93,7 +93,10 @@ impl KeyFile {
     }
 
     /// Makes the file with new keys, unless it is there or another process was faster.
-    pub(super) fn create_if_missing(&self) -> Result<(), KeysError> {
+    ///
+    /// # Errors
+    /// As [`KeyFile::keys`]; the file cannot be written.
+    pub fn create_if_missing(&self) -> Result<(), KeysError> {
         if self.path.exists() {
             return Ok(());
         }

@@ -7,8 +7,10 @@ mod error;
 mod options;
 mod runtime;
 mod session;
+mod telemetry;
 
 pub use self::device::{Device, UnknownDevice};
 pub use self::error::InferenceError;
 pub use self::runtime::Runtime;
 pub(crate) use self::session::{ModelOutputs, ModelSession};
+pub use self::telemetry::disable_telemetry;

@@ -53,6 +53,7 @@ impl Runtime {
         let environment = ort::init_from(library)
             .map_err(|error| failed(error.to_string()))?
             .with_name("faceline")
+            // Not enough by itself: see the module `telemetry`.
             .with_telemetry(false)
             .with_logger(Arc::new(forward_log))
             .build()

@@ -14,6 +14,7 @@ mod failover;
 mod groups;
 mod haproxy;
 mod hostile;
+mod images;
 mod keys;
 mod limits;
 mod liveness_tool;
