@@ -11,6 +11,7 @@ use super::carried::CarriedPicture;
 use super::result::Outcome;
 use super::task::Task;
 use crate::seal::{KeyFingerprint, KeyRing, Purpose, SealError};
+use crate::telemetry::TraceContext;
 
 /// The envelope version that this build writes.
 ///
@@ -61,6 +62,9 @@ pub struct JobEnvelope {
     pub published_at: u64,
     /// W3C trace context of the request.
     pub traceparent: String,
+    /// W3C `tracestate` of the request. Writers before this field leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
     /// The key that has sealed the payload. Writers before this field leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyFingerprint>,
@@ -214,10 +218,23 @@ impl JobEnvelope {
             budget_ms,
             published_at: now_ms(),
             traceparent,
+            tracestate: None,
             key: Some(key),
             context: None,
             payload,
         })
+    }
+
+    /// The same as part of a trace.
+    #[must_use]
+    pub fn with_trace(self, trace: &TraceContext) -> Self {
+        Self { traceparent: trace.to_string(), tracestate: trace.tracestate().map(str::to_owned), ..self }
+    }
+
+    /// The span that has sent the job. Workers do its spans within that one.
+    #[must_use]
+    pub fn trace(&self) -> TraceContext {
+        TraceContext::continued(Some(&self.traceparent), self.tracestate.as_deref())
     }
 
     /// The same with a context for the answer.
