@@ -133,10 +133,11 @@ impl Dispatcher {
     }
 
     async fn attempt_in(&self, trace: &TraceContext, job: &JobRequest, deadline: Instant) -> SubmitResult {
-        let (_claims, task) = timeout_at(deadline.into(), self.check_in(trace, job)).await.unwrap_or_else(|_| {
-            tracing::error!(job = %job.id, "the blob store is too slow for a picture");
-            Err(SubmitError::Busy(BusyCause::StoreUnreachable))
-        })?;
+        let (_claims, task) =
+            timeout_at(deadline.into(), self.check_in(trace, job)).await.unwrap_or_else(|_| {
+                tracing::error!(job = %job.id, "the blob store is too slow for a picture");
+                Err(SubmitError::Busy(BusyCause::StoreUnreachable))
+            })?;
         let queue = task.queue();
         let mut sending = trace.message_span(MessageStep::Send, queue.name(), job.id);
         let body = self.envelope(sending.context(), job, &task)?;
@@ -158,7 +159,11 @@ impl Dispatcher {
     }
 
     /// Moves large pictures to the blob store. It waits for an upload slot first.
-    async fn check_in(&self, trace: &TraceContext, job: &JobRequest) -> Result<(ClaimCheck, Task<CarriedPicture>), SubmitError> {
+    async fn check_in(
+        &self,
+        trace: &TraceContext,
+        job: &JobRequest,
+    ) -> Result<(ClaimCheck, Task<CarriedPicture>), SubmitError> {
         let (_storing, _slot) = match stored_bytes(&job.task, self.inline_limit) {
             0 => (None, None),
             bytes => {
@@ -196,7 +201,12 @@ impl Dispatcher {
         Ok(answer)
     }
 
-    fn envelope(&self, trace: &TraceContext, job: &JobRequest, task: &Task<CarriedPicture>) -> Result<Bytes, Fault> {
+    fn envelope(
+        &self,
+        trace: &TraceContext,
+        job: &JobRequest,
+        task: &Task<CarriedPicture>,
+    ) -> Result<Bytes, Fault> {
         let routing = Routing {
             id: job.id,
             client: job.client.clone(),

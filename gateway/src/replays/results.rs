@@ -186,7 +186,8 @@ impl ResultConsumer {
         }
         span.set("faceline.outcome", judgement.reason);
         let trace = span.context();
-        let logged = tracing::info_span!("result", %job, trace_id = trace.trace_id(), span_id = trace.span_id());
+        let logged =
+            tracing::info_span!("result", %job, trace_id = trace.trace_id(), span_id = trace.span_id());
         let ended = self.end(&name, job, found, judgement, outcome, trace).instrument(logged).await;
         if ended.is_err() {
             span.fail("unavailable");

@@ -489,10 +489,23 @@ mod tests {
             payload,
         };
         let read = JobEnvelope::decode(&rmp_serde::to_vec_named(&other).unwrap()).unwrap();
-        assert_eq!(read.key, None);
+        assert_eq!((read.key, &read.tracestate), (None, &None));
         read.open(&ring).unwrap();
         let error = read.open(&KeyRing::generate().unwrap()).unwrap_err();
         assert!(matches!(error, MessageError::OtherKeys(None)), "{error:?}");
+    }
+
+    #[test]
+    fn a_job_carries_its_trace() {
+        let ring = KeyRing::generate().unwrap();
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace = TraceContext::received(Some(parent), Some("a=1")).unwrap();
+        let envelope = JobEnvelope::seal(routing(), &coding(b"x"), &ring).unwrap().with_trace(&trace);
+        let read = JobEnvelope::decode(&envelope.encode().unwrap()).unwrap().trace();
+        assert_eq!((read.to_string().as_str(), read.tracestate()), (parent, Some("a=1")));
+        // Without a context, a worker logs a new trace and records none.
+        let read = JobEnvelope::seal(routing(), &coding(b"x"), &ring).unwrap().trace();
+        assert!(!read.is_sampled());
     }
 
     #[test]

@@ -116,7 +116,8 @@ impl TraceExport {
 
 /// What all spans of this process have in common. Environment variables of OpenTelemetry's own are not read: settings have one source.
 fn resource(settings: &TracingSettings, service: &'static str) -> Resource {
-    let own = settings.resource_attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    let own =
+        settings.resource_attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     Resource::builder_empty()
         .with_schema_url(
             [
@@ -268,3 +269,7 @@ impl Exporter {
         self.is_failing = accepted.is_err();
     }
 }
+
+#[cfg(test)]
+#[path = "export_tests.rs"]
+mod tests;

@@ -265,6 +265,47 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_that_is_not_recorded_costs_next_to_nothing() {
+        // As many spans as a job has, at gateway and worker together.
+        let request = |span: &Span| {
+            for _ in 0..9 {
+                let mut child = span.context().span(SpanKind::Internal, format_args!("send {}", "queue"));
+                child.set_text("key", 1);
+            }
+        };
+        let time = |requests: u32, begin: &dyn Fn() -> Span| {
+            let began = std::time::Instant::now();
+            (0..requests).for_each(|_| request(&begin()));
+            began.elapsed() / requests
+        };
+        let ended = Ended::default();
+        let rare = tracer(&ended, 0.01, 10);
+        let off = time(20_000, &|| Span::of_request(None, "POST /faces"));
+        let unsampled = time(20_000, &|| rare.request(caller("00"), "POST /faces"));
+        let sampled = time(20_000, &|| rare.request(None, "POST /faces"));
+        let recorded = {
+            let all = tracer(&ended, 1.0, 10);
+            let began = std::time::Instant::now();
+            for _ in 0..1000 {
+                let mut span = all.request(None, "POST /faces");
+                span.set("key", "value");
+                for _ in 0..9 {
+                    drop(all.child(span.context(), SpanBuilder::from_name("send")));
+                }
+            }
+            began.elapsed() / 1000
+        };
+        let shown = format!("off {off:?}, unsampled {unsampled:?}, 1 % {sampled:?}, recorded {recorded:?}");
+        eprintln!("per request: {shown}");
+        // A job takes some 100 ms. The bounds leave room for machines that are busy.
+        assert!(
+            [off, unsampled, sampled].into_iter().all(|time| time < Duration::from_micros(100)),
+            "{shown}"
+        );
+        assert!(recorded < Duration::from_millis(2), "{shown}");
+    }
+
+    #[test]
     fn without_a_tracer_a_callers_flag_ends_at_the_gateway() {
         // A worker that exports must not follow a flag on which no gateway has decided.
         let span = Span::of_request(caller("01"), "POST /faces");

@@ -141,15 +141,15 @@ impl FromStr for TraceContext {
 
 /// A number of `digits` lower-case hexadecimal digits.
 fn hex(text: &str, digits: usize) -> Result<u128, NotATraceparent> {
-    let is_hex =
-        text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_hex = text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     is_hex.then(|| u128::from_str_radix(text, 16).ok()).flatten().ok_or(NotATraceparent)
 }
 
 /// A `tracestate` without white space and empty entries; `None` if it is malformed, or empty.
 fn valid_state(text: &str) -> Option<Arc<str>> {
     let is_printable = text.bytes().all(|byte| byte == b'\t' || matches!(byte, b' '..=b'~'));
-    let entries = || text.split(',').map(|entry| entry.trim_matches([' ', '\t'])).filter(|entry| !entry.is_empty());
+    let entries =
+        || text.split(',').map(|entry| entry.trim_matches([' ', '\t'])).filter(|entry| !entry.is_empty());
     if text.len() > MAX_STATE_BYTES
         || !is_printable
         || entries().count() > MAX_STATE_ENTRIES

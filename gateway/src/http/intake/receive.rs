@@ -26,8 +26,8 @@ use crate::fault::Fault;
 use crate::http::GatewayState;
 use crate::http::layers::BwsHeaders;
 use crate::http::operations::{self, Body, MakesJob, Operation};
-use crate::request::{RequestContext, RequestSpan};
 use crate::request::record;
+use crate::request::{RequestContext, RequestSpan};
 
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

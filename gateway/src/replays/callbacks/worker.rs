@@ -151,7 +151,7 @@ impl CallbackRows {
         match &sent {
             Ok(()) => {
                 tracing::info!(%id, client, %session, host, failures, trace_id, span_id, "callback delivered");
-            },
+            }
             Err(error) => {
                 tracing::warn!(%error, %id, client, %session, host, failures, trace_id, span_id, "callback not delivered");
             }

@@ -41,7 +41,8 @@ fn trace_id(trace: u8) -> String {
 /// `POST /faces` with these headers.
 async fn face(url: &str, headers: &[(&str, &str)], image: Vec<u8>) -> reqwest::Response {
     let form = Form::new().part("image", Part::bytes(image)).text("imageType", "SELFIE");
-    let request = reqwest::Client::new().post(format!("{url}/bioserver-app/v2/faces")).header("apikey", "demo");
+    let request =
+        reqwest::Client::new().post(format!("{url}/bioserver-app/v2/faces")).header("apikey", "demo");
     let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
     request.multipart(form).send().await.unwrap()
 }
@@ -107,7 +108,16 @@ async fn video() -> Recording {
     let folder = TempDir::new().unwrap();
     let video = folder.path().join("video.webm");
     let output = Command::new("ffmpeg")
-        .args(["-loglevel", "error", "-loop", "1", "-framerate", "10", "-i", picture("obama.jpg").to_str().unwrap()])
+        .args([
+            "-loglevel",
+            "error",
+            "-loop",
+            "1",
+            "-framerate",
+            "10",
+            "-i",
+            picture("obama.jpg").to_str().unwrap(),
+        ])
         .args(["-t", "2", "-vf", "scale=480:-2", "-c:v", "libvpx", "-b:v", "1M", video.to_str().unwrap()])
         .output()
         .await
@@ -175,9 +185,14 @@ async fn one_trace_leads_from_the_caller_to_the_worker_and_the_callback() {
 
     let jobs = "faceline.jobs.interactive";
     let [send, process] = ["send", "process"].map(|verb| format!("{verb} {jobs}"));
-    let spans = collector.trace(&trace_id(1), &["POST /bioserver-app/v2/faces", &send, &process, "encode"]).await;
+    let spans =
+        collector.trace(&trace_id(1), &["POST /bioserver-app/v2/faces", &send, &process, "encode"]).await;
     assert_one_tree(&spans, "POST /bioserver-app/v2/faces");
-    assert_stages(&spans, jobs, &["fetch", "wait for a slot", "run", "decode", "infer", "encode", "send (temporary)"]);
+    assert_stages(
+        &spans,
+        jobs,
+        &["fetch", "wait for a slot", "run", "decode", "infer", "encode", "send (temporary)"],
+    );
     let request = named(&spans, "POST /bioserver-app/v2/faces");
     assert_eq!(request.span.kind, SpanKind::Server as i32);
     for (key, value) in [
@@ -199,9 +214,9 @@ async fn one_trace_leads_from_the_caller_to_the_worker_and_the_callback() {
     let (request, job) = (named(&spans, "POST /bioserver-app/v2/faces"), named(&spans, &process));
     assert_eq!(request.attribute("http.response.status_code"), "400");
     assert_eq!(job.attribute("faceline.outcome"), "bad_picture");
-    let failed = spans.iter().filter(|one| {
-        one.span.status.as_ref().is_some_and(|status| status.code == StatusCode::Error as i32)
-    });
+    let failed = spans
+        .iter()
+        .filter(|one| one.span.status.as_ref().is_some_and(|status| status.code == StatusCode::Error as i32));
     assert_eq!(failed.count(), 0, "a caller's error is none of the service");
 
     let method = "bioid.services.v1.BioIDWebService/LivenessDetection";
@@ -227,7 +242,8 @@ async fn one_trace_leads_from_the_caller_to_the_worker_and_the_callback() {
     assert_stages(&of_upload, queue, &["run", "fetch", "decode", "infer", "encode", "send faceline.results"]);
     assert_eq!(named(&of_upload, results).service(), "faceline-gateway");
     let attempts: Vec<_> = of_upload.iter().filter(|one| one.span.name == "POST callback").collect();
-    let statuses: BTreeSet<_> = attempts.iter().map(|one| one.attribute("http.response.status_code")).collect();
+    let statuses: BTreeSet<_> =
+        attempts.iter().map(|one| one.attribute("http.response.status_code")).collect();
     assert_eq!(statuses, BTreeSet::from(["200", "500"]));
     let received: BTreeSet<_> = callbacks.iter().map(|one| one.traceparent.clone().unwrap()).collect();
     let sent = attempts.iter().map(|one| format!("00-{}-{}-01", trace_id(5), one.id())).collect();
@@ -277,9 +293,11 @@ async fn a_collector_that_is_away_costs_no_request_and_little_time_at_the_end() 
         ]
     };
     let traced = |folder, endpoint| {
-        let own = [("tracing.endpoint", endpoint), ("tracing.sample_ratio", "1"), ("tracing.queue_spans", "4")];
+        let own =
+            [("tracing.endpoint", endpoint), ("tracing.sample_ratio", "1"), ("tracing.queue_spans", "4")];
         // The end of the program must not wait for the export.
-        let own = [&own[..], &[("tracing.export_timeout", "10m"), ("tracing.shutdown_timeout", "1s")]].concat();
+        let own =
+            [&own[..], &[("tracing.export_timeout", "10m"), ("tracing.shutdown_timeout", "1s")]].concat();
         [&common(folder)[..], &own].concat()
     };
     let mut untraced = Command::new(crate::programs::program("faceline"));
