@@ -7,7 +7,7 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use faceline_shared::telemetry::{Span, TraceContext};
-use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, Method, Version};
 use tracing::{Instrument as _, field};
 
 use super::request_id::RequestId;
@@ -135,7 +135,7 @@ impl RequestInProgress {
             }
             let status = answer::effective_status(response);
             let cause = response.extensions().get().map(|CauseLabel(cause)| *cause);
-            if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+            if status.is_server_error() {
                 span.fail(cause.unwrap_or(status.as_str()));
             } else if let Some(cause) = cause {
                 span.set("error.type", cause);

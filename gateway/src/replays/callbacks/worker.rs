@@ -146,7 +146,8 @@ impl CallbackRows {
         let outcome = sent.as_ref().map_or_else(CallbackFailure::label, |()| "delivered");
         self.metrics.attempts.with_label_values(&[outcome]).inc();
         let Callback { client, session, failures, .. } = callback;
-        let (trace_id, span_id) = (span.context().trace_id(), span.context().span_id());
+        let trace_id = callback.traceparent.as_ref().map(|_| span.context().trace_id());
+        let span_id = span.context().span_id();
         // The path of the URL may contain a secret of the receiver.
         match &sent {
             Ok(()) => {

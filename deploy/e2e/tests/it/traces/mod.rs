@@ -234,7 +234,7 @@ async fn one_trace_leads_from_the_caller_to_the_worker_and_the_callback() {
     }
 
     // The client's requests of one capture are all in one trace; its status is asked for several times.
-    let upload = "POST /bioserver-app/v2/bio-sessions/{session_id}/replay-liveness";
+    let upload = "POST /bioserver-app/v2/bio-sessions/{session}/replay-liveness";
     let (queue, results) = ("faceline.jobs.replay", "process faceline.results");
     let spans = collector.trace(&trace_id(5), &[upload, "run", results, "POST callback"]).await;
     let of_upload = within(&spans, named(&spans, upload));
