@@ -29,6 +29,5 @@ pub mod shutdown;
 pub mod telemetry;
 #[cfg(feature = "testkit")]
 pub mod testkit;
-#[cfg(any(feature = "rabbitmq", feature = "redis"))]
 pub mod tls;
 pub mod watched_file;

@@ -14,7 +14,7 @@ use crate::admin::{self, Admin};
 use crate::services::SharedServices;
 use crate::settings::{self, EXIT_BAD_SETTINGS, Settings, SettingsError, Sources};
 use crate::shutdown::{self, CancellationToken};
-use crate::telemetry::init_logging;
+use crate::telemetry::{TraceExport, TraceExportError, init_logging};
 
 /// Name of the command that every program has.
 const PROBE: &str = "probe";
@@ -182,6 +182,10 @@ impl Program {
             Ok(address) => tracing::info!(%address, "operators' listener is open"),
             Err(error) => return self.fail(&format!("admin.listen {listen}: {error}")),
         }
+        let traces = match self.trace(&services) {
+            Ok(traces) => traces,
+            Err(error) => return self.fail(&error),
+        };
         let readiness = services.readiness.clone();
         let stopping = shutdown.clone();
         tokio::spawn(async move {
@@ -194,10 +198,20 @@ impl Program {
         let broker = services.broker.clone();
         let ended = role(services, shutdown).await;
         broker.close().await;
+        if let Some(traces) = traces {
+            traces.shutdown().await;
+        }
         match ended {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => self.fail(&error),
         }
+    }
+
+    /// Begins the export of traces, if the settings ask for it.
+    fn trace(&self, services: &SharedServices) -> Result<Option<TraceExport>, TraceExportError> {
+        let SharedServices { settings, metrics, .. } = services;
+        let messaging = if settings.broker.url.is_embedded() { "in_process" } else { "rabbitmq" };
+        TraceExport::start(&settings.tracing, self.name, messaging, metrics)
     }
 
     fn refuse(&self, error: &dyn Display) -> ExitCode {

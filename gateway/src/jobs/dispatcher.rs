@@ -13,7 +13,7 @@ use faceline_shared::broker::{Publish as _, Published, Queue, SharedBroker};
 use faceline_shared::job::{CarriedPicture, JobEnvelope, JobFailure, JobId, Routing, Task};
 use faceline_shared::key_agreement::KeyAgreement;
 use faceline_shared::seal::KeyRing;
-use faceline_shared::telemetry::Metrics;
+use faceline_shared::telemetry::{MessageStep, Metrics, Span, SpanKind, TraceContext};
 use tokio::sync::watch;
 use tokio::time::{timeout, timeout_at};
 
@@ -120,16 +120,35 @@ impl Dispatcher {
         self.reply_to.subscribe()
     }
 
+    /// Publishes a job once and waits for its answer, in a span of its own.
     async fn attempt(&self, job: &JobRequest, deadline: Instant) -> SubmitResult {
-        let (_claims, task) = timeout_at(deadline.into(), self.check_in(job)).await.unwrap_or_else(|_| {
-            tracing::error!(job = %job.id, "the blob store is too slow for a picture");
-            Err(SubmitError::Busy(BusyCause::StoreUnreachable))
-        })?;
+        let mut span = job.trace.span(SpanKind::Internal, "job");
+        span.set_text("faceline.job", job.id);
+        let result = self.attempt_in(span.context(), job, deadline).await;
+        match &result {
+            Ok(_) => (),
+            Err(SubmitError::Fault(fault)) => span.fail(fault.row().label),
+            Err(SubmitError::Busy(cause)) => span.fail(cause.row().label),
+            // The worker's span says why.
+            Err(SubmitError::Failed(_)) => span.set("error.type", "failed"),
+        }
+        result
+    }
+
+    async fn attempt_in(&self, trace: &TraceContext, job: &JobRequest, deadline: Instant) -> SubmitResult {
+        let (_claims, task) =
+            timeout_at(deadline.into(), self.check_in(trace, job)).await.unwrap_or_else(|_| {
+                tracing::error!(job = %job.id, "the blob store is too slow for a picture");
+                Err(SubmitError::Busy(BusyCause::StoreUnreachable))
+            })?;
         let queue = task.queue();
-        let pending = PendingJob { id: job.id, queue, body: self.envelope(job, &task)?, deadline };
+        let mut sending = trace.message_span(MessageStep::Send, queue.name(), job.id);
+        let body = self.envelope(sending.context(), job, &task)?;
+        sending.set("messaging.message.body.size", body.len() as i64);
+        let pending = PendingJob { id: job.id, queue, body, deadline };
         drop(task);
         let published_at = Instant::now();
-        match self.publish_and_wait(job, &pending).await? {
+        match self.publish_and_wait(job, &pending, sending).await? {
             Some(WorkerAnswer { outcome, service }) => {
                 let wait = published_at.elapsed().saturating_sub(service);
                 self.metrics.wait.observe(wait.as_secs_f64());
@@ -143,10 +162,17 @@ impl Dispatcher {
     }
 
     /// Moves large pictures to the blob store. It waits for an upload slot first.
-    async fn check_in(&self, job: &JobRequest) -> Result<(ClaimCheck, Task<CarriedPicture>), SubmitError> {
-        let _slot = match stored_bytes(&job.task, self.inline_limit) {
-            0 => None,
-            bytes => self.upload_slots.acquire(bytes).await,
+    async fn check_in(
+        &self,
+        trace: &TraceContext,
+        job: &JobRequest,
+    ) -> Result<(ClaimCheck, Task<CarriedPicture>), SubmitError> {
+        let (_storing, _slot) = match stored_bytes(&job.task, self.inline_limit) {
+            0 => (None, None),
+            bytes => {
+                let storing = trace.span(SpanKind::Internal, "store pictures");
+                (Some(storing), self.upload_slots.acquire(bytes).await)
+            }
         };
         ClaimCheck::check_in(&self.blobs, self.inline_limit, job.id, &job.task, job.budget).await.map_err(
             |error| {
@@ -161,13 +187,14 @@ impl Dispatcher {
         &self,
         job: &JobRequest,
         pending: &PendingJob,
+        sending: Span,
     ) -> Result<Option<WorkerAnswer>, SubmitError> {
         let guard = self.pending.insert(pending.clone());
         let mut submitted = SubmittedJob { guard, dispatcher: self, id: job.id, is_over: false };
         let answer = tokio::select! {
             biased;
             answer = submitted.guard.wait(pending.deadline) => answer,
-            published = self.publish(pending) => {
+            published = self.publish(pending, sending) => {
                 submitted.is_over = published.is_err();
                 published?;
                 submitted.guard.wait(pending.deadline).await
@@ -177,27 +204,37 @@ impl Dispatcher {
         Ok(answer)
     }
 
-    fn envelope(&self, job: &JobRequest, task: &Task<CarriedPicture>) -> Result<Bytes, Fault> {
+    fn envelope(
+        &self,
+        trace: &TraceContext,
+        job: &JobRequest,
+        task: &Task<CarriedPicture>,
+    ) -> Result<Bytes, Fault> {
         let routing = Routing {
             id: job.id,
             client: job.client.clone(),
             gateway: self.instance.to_string(),
             budget: job.budget,
-            traceparent: job.trace.to_string(),
+            traceparent: String::new(),
         };
-        JobEnvelope::seal(routing, task, &self.keys).and_then(|envelope| envelope.encode()).map_err(|error| {
+        let sealed = JobEnvelope::seal(routing, task, &self.keys);
+        sealed.and_then(|envelope| envelope.with_trace(trace).encode()).map_err(|error| {
             tracing::error!(%error, job = %job.id, "a job cannot be sealed");
             Fault::Internal
         })
     }
 
-    async fn publish(&self, job: &PendingJob) -> Result<(), SubmitError> {
+    /// Publishes a job. `sending` ends with the broker's confirm, or with the answer if that comes first.
+    async fn publish(&self, job: &PendingJob, mut sending: Span) -> Result<(), SubmitError> {
         let unreachable = SubmitError::Busy(BusyCause::BrokerUnreachable);
         let Some(reply_to) = self.pending.assign_reply_queue(job.id, &self.reply_to) else {
             return Err(unreachable);
         };
         let published = self.publisher.publish(&job.queue, &job.message(&reply_to)).await;
         self.metrics.published.with_label_values(&[label(published)]).inc();
+        if published != Published::Accepted {
+            sending.fail(label(published));
+        }
         match published {
             // The broker may have the job although its confirm is missing, so the caller waits for an answer.
             Published::Accepted | Published::Unknown => Ok(()),

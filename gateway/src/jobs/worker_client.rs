@@ -58,7 +58,7 @@ impl WorkerClient {
             task,
             budget: own.unwrap_or(deadline).saturating_sub(spent),
             callers_own_deadline: own.is_some(),
-            trace: context.trace,
+            trace: context.trace.clone(),
         };
         let refusal = |cause| Err(self.admission.refusal(&context.fingerprint, cause));
         match self.submit.submit(job).await {

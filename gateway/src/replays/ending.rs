@@ -45,12 +45,17 @@ pub(super) struct FoundReplay {
 }
 
 impl FoundReplay {
-    /// The submitted replay, if this job judges it.
-    pub(super) fn in_progress(&self, job: JobId) -> Option<&SubmittedReplay> {
+    /// The submitted replay, if a worker judges it.
+    fn submitted(&self) -> Option<&SubmittedReplay> {
         match &self.replay.record.state {
-            ReplayState::InProgress(submitted) if submitted.job == job => Some(submitted),
+            ReplayState::InProgress(submitted) => Some(submitted),
             _ => None,
         }
+    }
+
+    /// The submitted replay, if this job judges it.
+    pub(super) fn in_progress(&self, job: JobId) -> Option<&SubmittedReplay> {
+        self.submitted().filter(|submitted| submitted.job == job)
     }
 }
 
@@ -102,10 +107,7 @@ impl ReplayEnds {
 
 /// The end of a replay whose video brought nothing to keep.
 pub(super) fn ended_without_image(found: &FoundReplay, judgement: &Judgement) -> EndedReplay {
-    let submitted = match &found.replay.record.state {
-        ReplayState::InProgress(submitted) => Some(submitted),
-        _ => None,
-    };
+    let submitted = found.submitted();
     EndedReplay {
         job: submitted.map(|submitted| submitted.job),
         media_digest: submitted.map(|submitted| submitted.media_digest),
@@ -136,6 +138,7 @@ fn rows(name: &SessionName, found: &FoundReplay, ended: &EndedReplay) -> Vec<(La
         // It has the id of the row that watched over the job, and replaces that one.
         rows.push((Lane::Replays, now(job, ReplayRow::Work(ReplayWork::DeleteMedia { object }))));
     }
+    let submitted = found.submitted();
     if let Some(url) = &session.callback_url {
         let callback = Callback {
             client: name.client.clone(),
@@ -145,6 +148,8 @@ fn rows(name: &SessionName, found: &FoundReplay, ended: &EndedReplay) -> Vec<(La
             failures: 0,
             last_failure: None,
             is_replayed: false,
+            traceparent: submitted.map(|submitted| submitted.traceparent.clone()),
+            tracestate: submitted.and_then(|submitted| submitted.tracestate.clone()),
         };
         let id = derived_id("callback", &[name.id.as_bytes(), &replay.record.server_random[..]].concat());
         rows.push((Lane::Callbacks, now(id, ReplayRow::Callback(Box::new(callback)))));

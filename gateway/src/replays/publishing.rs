@@ -6,6 +6,7 @@ use faceline_gateway_store::sessions::SessionName;
 use faceline_shared::broker::{Message, Publish as _, Published, Queue, RetryingPublisher};
 use faceline_shared::job::{JobEnvelope, MessageError, Routing, Task};
 use faceline_shared::seal::KeyRing;
+use faceline_shared::telemetry::MessageStep;
 
 use super::context::{self, ContextError};
 use super::metrics::ReplayMetrics;
@@ -53,12 +54,14 @@ impl JobPublisher {
         name: &SessionName,
         submitted: &SubmittedReplay,
     ) -> Result<(), NotPublished> {
+        let queue = Queue::Replay;
+        let mut sending = submitted.trace().message_span(MessageStep::Send, queue.name(), submitted.job);
         let routing = Routing {
             id: submitted.job,
             client: name.client.clone(),
             gateway: self.instance.clone(),
             budget: self.deadline,
-            traceparent: submitted.traceparent.clone(),
+            traceparent: String::new(),
         };
         let task = Task::Replay(Box::new(submitted.task.clone()));
         let context = context::seal(&self.keys, submitted.job, name)?;
@@ -67,15 +70,21 @@ impl JobPublisher {
             reply_to: Some(self.publisher.address(&Queue::Results)),
             expiration: Some(self.deadline),
             earlier_attempts: 0,
-            body: JobEnvelope::seal(routing, &task, &self.keys)?.with_context(context).encode()?,
+            body: JobEnvelope::seal(routing, &task, &self.keys)?
+                .with_trace(sending.context())
+                .with_context(context)
+                .encode()?,
         };
-        let published = self.publisher.publish(&task.queue(), &message).await;
+        let published = self.publisher.publish(&queue, &message).await;
         let outcome = format!("{published:?}").to_ascii_lowercase();
         self.metrics.published.with_label_values(&[&outcome]).inc();
         match published {
             Published::Accepted => Ok(()),
             // The broker may have the job without a confirm. A second copy of it costs a worker's time, a lost one the replay.
-            refused => Err(NotPublished::Broker(refused)),
+            refused => {
+                sending.fail(outcome);
+                Err(NotPublished::Broker(refused))
+            }
         }
     }
 }

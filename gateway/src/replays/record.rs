@@ -4,6 +4,7 @@ use faceline_shared::job::JobId;
 use faceline_shared::job::replay::{ExportedMedia, Replay};
 use faceline_shared::liveness::SecurityLevel;
 use faceline_shared::replay::LivenessType;
+use faceline_shared::telemetry::TraceContext;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -79,6 +80,9 @@ pub struct SubmittedReplay {
     pub sdk_info: Option<serde_json::Value>,
     /// W3C trace context of the upload.
     pub traceparent: String,
+    /// Its `tracestate`. Records of earlier builds have none.
+    #[serde(default)]
+    pub tracestate: Option<String>,
 }
 
 /// How a replay ended.
@@ -128,6 +132,14 @@ pub enum ReplayStatus {
     Error,
     /// No upload in time.
     Timeout,
+}
+
+impl SubmittedReplay {
+    /// The span of the upload. What happens to the replay later belongs to its trace.
+    #[must_use]
+    pub fn trace(&self) -> TraceContext {
+        TraceContext::continued(Some(&self.traceparent), self.tracestate.as_deref())
+    }
 }
 
 impl ReplayRecord {

@@ -16,9 +16,10 @@ use faceline_shared::object::{ObjectError, SealedObjects};
 use faceline_shared::retry::Backoff;
 use faceline_shared::seal::{KeyRing, SealError};
 use faceline_shared::shutdown::CancellationToken;
-use faceline_shared::telemetry::TraceContext;
+use faceline_shared::telemetry::{MessageStep, TraceContext};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::best_image::BestImageFaces;
 use super::context::{self, ContextError};
@@ -164,12 +165,13 @@ impl ResultConsumer {
         };
         let job = envelope.id;
         let Some(found) = self.ends.find(&name).await? else { return Ok(Handled::Dropped("session_gone")) };
-        if found.in_progress(job).is_none() {
+        let Some(submitted) = found.in_progress(job) else {
             return Ok(Handled::Dropped(match &found.replay.record.state {
                 ReplayState::Ended(ended) if ended.job == Some(job) => "duplicate",
                 _ => "other_job",
             }));
-        }
+        };
+        let mut span = submitted.trace().message_span(MessageStep::Process, Queue::Results.name(), job);
         let outcome = match envelope.open(&self.keys) {
             Ok(outcome) => outcome,
             Err(error) if error.is_deferrable() => return Ok(Handled::NotReadableHere(error.to_string())),
@@ -182,7 +184,15 @@ impl ResultConsumer {
         if outcome.is_ok() {
             self.replays.note_judged(Duration::from_millis(envelope.service_ms));
         }
-        self.end(&name, job, found, judgement, outcome).await
+        span.set("faceline.outcome", judgement.reason);
+        let trace = span.context();
+        let logged =
+            tracing::info_span!("result", %job, trace_id = trace.trace_id(), span_id = trace.span_id());
+        let ended = self.end(&name, job, found, judgement, outcome, trace).instrument(logged).await;
+        if ended.is_err() {
+            span.fail("unavailable");
+        }
+        ended
     }
 
     /// Reads what does not depend on the outcome: the envelope and the session.
@@ -211,6 +221,7 @@ impl ResultConsumer {
         found: FoundReplay,
         mut judgement: Judgement,
         outcome: Outcome,
+        trace: &TraceContext,
     ) -> Result<Handled, Unavailable> {
         let mut ended = ended_without_image(&found, &judgement);
         if let Ok(JobResult::Replayed(replayed)) = outcome {
@@ -219,7 +230,7 @@ impl ResultConsumer {
             if let Some(best) = best_image
                 && judgement.status == ReplayStatus::Success
             {
-                match self.keep(name, job, &found, &best, ended).await? {
+                match self.keep(name, job, &found, &best, ended, trace).await? {
                     Kept::Image(kept) => ended = *kept,
                     Kept::SessionGone => return Ok(Handled::Dropped("session_gone")),
                     Kept::NoRoom => {
@@ -252,13 +263,13 @@ impl ResultConsumer {
         found: &FoundReplay,
         best: &BestImage,
         ended: EndedReplay,
+        trace: &TraceContext,
     ) -> Result<Kept, Unavailable> {
         let record = &found.replay.record;
         let mut kept = EndedReplay { best_face: Some(FaceDescription::of_best_image(best)), ..ended };
         if let ReplayOrigin::WebCapture { age_threshold } = record.origin {
-            let trace = found.in_progress(job).map(|submitted| submitted.traceparent.as_str());
             if age_threshold.is_some() {
-                kept.age = self.faces.age(&name.client, best, TraceContext::continued(trace)).await;
+                kept.age = self.faces.age(&name.client, best, trace.clone()).await;
             }
             let id = best_face_id(job);
             match self.faces.add(name, id, best).await {

@@ -57,6 +57,12 @@ pub(crate) struct Callback {
     pub(crate) last_failure: Option<String>,
     /// An operator has it sent again although its session has ended.
     pub(crate) is_replayed: bool,
+    /// The `traceparent` of the upload whose replay has ended. Rows of earlier builds have none, and replays without an upload.
+    #[serde(default)]
+    pub(crate) traceparent: Option<String>,
+    /// Its `tracestate`.
+    #[serde(default)]
+    pub(crate) tracestate: Option<String>,
 }
 
 /// A row that is written with a change of a replay: the payload of its lane.

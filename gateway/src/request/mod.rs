@@ -3,5 +3,7 @@
 
 mod context;
 pub mod record;
+mod span;
 
 pub use self::context::RequestContext;
+pub use self::span::RequestSpan;

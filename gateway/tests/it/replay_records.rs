@@ -126,5 +126,6 @@ pub(crate) fn submitted(record: &ReplayRecord, session: Uuid) -> ReplayState {
         ),
         sdk_info: Some(serde_json::json!({"sdkVersion": "1.0.0"})),
         traceparent: String::new(),
+        tracestate: None,
     }))
 }

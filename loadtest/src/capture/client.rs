@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use faceline_shared::retry::Backoff;
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::multipart::{Form, Part};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
@@ -55,6 +56,18 @@ impl CaptureClient {
     pub fn new(url: &str, apikey: &str) -> Self {
         let url = url.trim_end_matches('/').to_owned();
         Self { http: Client::new(), url, apikey: apikey.to_owned() }
+    }
+
+    /// The same with a `traceparent` in all requests.
+    ///
+    /// # Panics
+    /// The text is none.
+    #[must_use]
+    pub fn within(&self, traceparent: &str) -> Self {
+        let value = HeaderValue::from_str(traceparent).expect("a header");
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("traceparent"), value)]);
+        let http = Client::builder().default_headers(headers).build().expect("a client");
+        Self { http, ..self.clone() }
     }
 
     /// The keys that the service publishes now. A device must not trust them for that; this is for tests, and for operators who

@@ -11,6 +11,7 @@ use super::carried::CarriedPicture;
 use super::result::Outcome;
 use super::task::Task;
 use crate::seal::{KeyFingerprint, KeyRing, Purpose, SealError};
+use crate::telemetry::TraceContext;
 
 /// The envelope version that this build writes.
 ///
@@ -61,6 +62,9 @@ pub struct JobEnvelope {
     pub published_at: u64,
     /// W3C trace context of the request.
     pub traceparent: String,
+    /// W3C `tracestate` of the request. Writers before this field leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
     /// The key that has sealed the payload. Writers before this field leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyFingerprint>,
@@ -214,10 +218,23 @@ impl JobEnvelope {
             budget_ms,
             published_at: now_ms(),
             traceparent,
+            tracestate: None,
             key: Some(key),
             context: None,
             payload,
         })
+    }
+
+    /// The same as part of a trace.
+    #[must_use]
+    pub fn with_trace(self, trace: &TraceContext) -> Self {
+        Self { traceparent: trace.to_string(), tracestate: trace.tracestate().map(str::to_owned), ..self }
+    }
+
+    /// The span that has sent the job. Workers do its spans within that one.
+    #[must_use]
+    pub fn trace(&self) -> TraceContext {
+        TraceContext::continued(Some(&self.traceparent), self.tracestate.as_deref())
     }
 
     /// The same with a context for the answer.
@@ -472,10 +489,23 @@ mod tests {
             payload,
         };
         let read = JobEnvelope::decode(&rmp_serde::to_vec_named(&other).unwrap()).unwrap();
-        assert_eq!(read.key, None);
+        assert_eq!((read.key, &read.tracestate), (None, &None));
         read.open(&ring).unwrap();
         let error = read.open(&KeyRing::generate().unwrap()).unwrap_err();
         assert!(matches!(error, MessageError::OtherKeys(None)), "{error:?}");
+    }
+
+    #[test]
+    fn a_job_carries_its_trace() {
+        let ring = KeyRing::generate().unwrap();
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace = TraceContext::received(Some(parent), Some("a=1")).unwrap();
+        let envelope = JobEnvelope::seal(routing(), &coding(b"x"), &ring).unwrap().with_trace(&trace);
+        let read = JobEnvelope::decode(&envelope.encode().unwrap()).unwrap().trace();
+        assert_eq!((read.to_string().as_str(), read.tracestate()), (parent, Some("a=1")));
+        // Without a context, a worker logs a new trace and records none.
+        let read = JobEnvelope::seal(routing(), &coding(b"x"), &ring).unwrap().trace();
+        assert!(!read.is_sampled());
     }
 
     #[test]

@@ -28,6 +28,7 @@ use super::replay::ReplaySettings;
 use super::sessions::SessionSettings;
 use super::signing::SigningSettings;
 use super::store::{StoreSettings, StoreUrl};
+use super::tracing::TracingSettings;
 use super::url_input::UrlInputSettings;
 use super::usage::UsageSettings;
 use super::user_folder::user_folder;
@@ -88,6 +89,8 @@ pub struct Settings {
     pub admission: AdmissionSettings,
     /// Log lines.
     pub log: LogSettings,
+    /// Traces for an OpenTelemetry collector.
+    pub tracing: TracingSettings,
 }
 
 impl Default for Settings {
@@ -119,6 +122,7 @@ impl Default for Settings {
             inference: InferenceSettings::default(),
             admission: AdmissionSettings::default(),
             log: LogSettings::default(),
+            tracing: TracingSettings::default(),
         }
     }
 }
@@ -183,7 +187,8 @@ impl Settings {
         self.exports.validate(&self.objects)?;
         self.url_input.validate()?;
         self.face.validate()?;
-        self.findings.validate()
+        self.findings.validate()?;
+        self.tracing.validate()
     }
 
     /// An embedded store lives in this process, and the workers behind a broker are other processes.

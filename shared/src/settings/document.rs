@@ -31,7 +31,7 @@ This file is made from the source code (`shared/src/settings/`); to change it, c
 ";
 
 /// Files of the structs that the document shows.
-const SOURCES: [&str; 26] = [
+const SOURCES: [&str; 27] = [
     include_str!("all.rs"),
     include_str!("accounts.rs"),
     include_str!("admin.rs"),
@@ -56,6 +56,7 @@ const SOURCES: [&str; 26] = [
     include_str!("sessions.rs"),
     include_str!("signing.rs"),
     include_str!("store.rs"),
+    include_str!("tracing.rs"),
     include_str!("url_input.rs"),
     include_str!("usage.rs"),
 ];

@@ -38,6 +38,7 @@ mod signing;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tracing;
 mod url_input;
 mod usage;
 mod user_folder;
@@ -71,5 +72,6 @@ pub use self::replay::{Confinement, ReplaySettings};
 pub use self::sessions::SessionSettings;
 pub use self::signing::{SigningAlgorithm, SigningSettings};
 pub use self::store::{StoreSettings, StoreUrl};
+pub use self::tracing::TracingSettings;
 pub use self::url_input::UrlInputSettings;
 pub use self::usage::UsageSettings;

@@ -1,15 +1,21 @@
-//! Log lines, metrics and trace context.
+//! Log lines, metrics and traces.
 
 mod certificates;
+mod export;
 mod logging;
+mod sampling;
+mod span;
 mod trace;
 
 pub use self::certificates::CertificateExpiry;
+pub use self::export::{TraceExport, TraceExportError};
 pub use self::logging::init_logging;
+pub use self::span::{MessageStep, Span};
 pub use self::trace::TraceContext;
 
 use std::sync::{Arc, OnceLock};
 
+pub use opentelemetry::trace::SpanKind;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,

@@ -27,6 +27,7 @@ use super::deferral::{Deferral, DeferredJobs};
 use super::expiring_set::ExpiringSet;
 use super::fetch::TaskFetcher;
 use super::handler::{Handler, Unavailable};
+use super::job_span::{JobSpan, Received, record_segments};
 use super::lane::Lanes;
 use super::metrics::WorkerMetrics;
 use super::quarantine::{self, Quarantine};
@@ -224,12 +225,15 @@ impl Consumer {
             .and_then(|envelope| Ok((envelope.open(&self.keys)?, envelope)));
         match opened {
             Ok((task, envelope)) => {
-                let span = tracing::info_span!("job", job = %head.id, trace = envelope.traceparent);
+                let job_span = JobSpan::begin(&envelope, &queue);
+                let span = job_span.log_span(head.id);
                 if quarantine::must_move(&queue, &delivery) {
                     return self.quarantine.bring(&delivery, &period).instrument(span).await;
                 }
-                let work = self.work(&queue, &delivery, &envelope, task, &period, &deferred);
-                settle(&delivery, work.instrument(span).await).await;
+                let from = Received { queue: &queue, delivery: &delivery, span: &job_span };
+                let settlement = self.work(from, &envelope, task, &period, &deferred).instrument(span).await;
+                job_span.settled(settlement);
+                settle(&delivery, settlement).await;
             }
             Err(error) => {
                 let span = tracing::info_span!("job", job = %head.id);
@@ -256,7 +260,7 @@ impl Consumer {
         deferred: &DeferredJobs,
     ) -> Settlement {
         let context = JobContext::decode(&delivery.message.body).unwrap_or_default().context;
-        let Some(to) = Addressee::of(head, &delivery.message, context) else {
+        let Some(to) = Addressee::of(head, &delivery.message, context, None) else {
             return self.refuse_unreadable(error);
         };
         if self.is_unwanted(&to) {
@@ -301,21 +305,20 @@ impl Consumer {
     /// Does a job and publishes its answer. Returns how to settle the delivery.
     async fn work(
         &self,
-        queue: &Queue,
-        delivery: &Delivery,
+        Received { queue, delivery, span }: Received<'_>,
         envelope: &JobEnvelope,
         task: Task<CarriedPicture>,
         period: &ConsumingPeriod,
         deferred: &DeferredJobs,
     ) -> Settlement {
         let head = envelope.head();
-        let Some(to) = Addressee::of(head, &delivery.message, envelope.context.clone()) else {
+        let Some(to) = Addressee::of(head, &delivery.message, envelope.context.clone(), Some(span)) else {
             tracing::error!("a job names no queue for its answer");
             self.metrics.dropped("unreadable");
             return Settlement::DeadLetter;
         };
         if quarantine::is_poison(queue, delivery) {
-            return self.answer_poison(delivery, &to).await;
+            return self.replier.reply_poison(&to, delivery.total_attempts()).await;
         }
         let quarantined = *queue == Queue::Quarantine;
         if quarantined {
@@ -334,20 +337,22 @@ impl Consumer {
             let reason = "this worker judges no videos at present";
             return self.leave_to_others(&to, JobFailure::Unsupported, &reason, period, deferred).await;
         };
-        let fetching = Instant::now();
+        let fetching = span.stage(&self.metrics, "fetch");
         let task = self.fetcher.fetch(task).await;
-        self.metrics.stage("fetch", fetching.elapsed());
+        fetching.end();
+        let waiting = span.child("wait for a slot");
         let slots = if quarantined {
             self.lanes.all_slots(period).await
         } else {
             self.lanes.slot(lane, period).await.map(|slot| vec![slot])
         };
+        waiting.end();
         let Some(slots) = slots else { return period.give_back().await };
         if self.is_unwanted(&to) {
             return Settlement::Ack;
         }
         self.metrics.stage("queue", head.age());
-        let started = Instant::now();
+        let (running, started) = (span.child("run"), Instant::now());
         let (outcome, times) = match task {
             Ok(task) => {
                 self.metrics.running.inc();
@@ -369,19 +374,11 @@ impl Consumer {
         };
         let service = started.elapsed();
         drop(slots);
+        record_segments(&running, &times.segments);
+        running.end();
         self.metrics.stage("decode", times.decode);
         self.metrics.stage("infer", times.infer);
         self.replier.reply(&to, &outcome, service).await
-    }
-
-    async fn answer_poison(&self, delivery: &Delivery, to: &Addressee<'_>) -> Settlement {
-        let attempts = delivery.total_attempts();
-        tracing::error!(attempts, "the job ends its workers; it goes to the dead letters");
-        let poison = Err(JobFailure::Poison { attempts });
-        match self.replier.reply(to, &poison, Duration::ZERO).await {
-            Settlement::Ack => Settlement::DeadLetter,
-            other => other,
-        }
     }
 
     /// Whether nobody waits for the answer any more.

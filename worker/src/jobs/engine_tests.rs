@@ -61,7 +61,8 @@ impl FakeRunner {
 impl TaskRunner for FakeRunner {
     fn run(&mut self, task: &Task<Bytes>) -> TaskRun {
         self.0.runs.fetch_add(1, Ordering::SeqCst);
-        let times = JobTimes { decode: Duration::ZERO, infer: Duration::from_millis(1) };
+        let times =
+            JobTimes { decode: Duration::ZERO, infer: Duration::from_millis(1), ..JobTimes::default() };
         let Task::Code(picture) = task else { panic!("only pictures are sent") };
         let digest = String::from_utf8(picture.picture.to_vec()).unwrap();
         if digest == "panic" {

@@ -16,6 +16,7 @@ mod expiring_set;
 mod fetch;
 mod handler;
 mod inference_thread;
+mod job_span;
 mod lane;
 mod metrics;
 mod quarantine;

@@ -10,6 +10,7 @@ use faceline_shared::retry::Backoff;
 use faceline_shared::seal::KeyRing;
 
 use super::expiring_set::ExpiringSet;
+use super::job_span::JobSpan;
 use super::metrics::WorkerMetrics;
 
 /// How long the names of lost reply queues are kept. A gateway never opens a reply queue under an old name again, and
@@ -30,12 +31,19 @@ pub(super) struct Addressee<'d> {
     pub(super) reply_to: &'d String,
     /// As [`JobEnvelope::context`](faceline_shared::job::JobEnvelope::context).
     context: Option<Vec<u8>>,
+    /// The job's span; `None` if this worker cannot read the job.
+    span: Option<&'d JobSpan>,
 }
 
 impl<'d> Addressee<'d> {
     /// The addressee of a delivered job; `None` if the message names no queue for the answer.
-    pub(super) fn of(job: JobHead, message: &'d Message, context: Option<Vec<u8>>) -> Option<Self> {
-        Some(Self { job, reply_to: message.reply_to.as_ref()?, context })
+    pub(super) fn of(
+        job: JobHead,
+        message: &'d Message,
+        context: Option<Vec<u8>>,
+        span: Option<&'d JobSpan>,
+    ) -> Option<Self> {
+        Some(Self { job, reply_to: message.reply_to.as_ref()?, context, span })
     }
 
     /// The failure of a job whose time is over.
@@ -67,8 +75,12 @@ impl Replier {
 
     /// Publishes the answer, and returns how to settle the job. `service` is the time that its task took.
     pub(super) async fn reply(&self, to: &Addressee<'_>, outcome: &Outcome, service: Duration) -> Settlement {
-        let Addressee { job, reply_to, context } = to;
+        let Addressee { job, reply_to, context, span } = to;
+        if let Some(span) = span {
+            span.outcome(label(outcome), is_failure(outcome));
+        }
         let encoding = Instant::now();
+        let encoding_span = span.map(|span| span.child("encode"));
         let body = ReplyEnvelope::seal(job.id, outcome, service, &self.keys)
             .and_then(|reply| reply.with_context(context.clone()).in_version_of(job).encode());
         let body = match body {
@@ -79,8 +91,15 @@ impl Replier {
             }
         };
         self.metrics.stage("encode", encoding.elapsed());
+        drop(encoding_span);
         let message = Message { id: job.id, reply_to: None, expiration: None, earlier_attempts: 0, body };
-        match self.publish(job, &Queue::Reply((*reply_to).clone()), &message).await {
+        let mut sending = span.map(|span| span.send(reply_to, job.id));
+        let published = self.publish(job, &Queue::Reply((*reply_to).clone()), &message).await;
+        if let Some(sending) = sending.as_mut().filter(|_| published != Published::Accepted) {
+            sending.fail(format_args!("{published:?}"));
+        }
+        drop(sending);
+        match published {
             Published::Accepted => {
                 self.metrics.answered.with_label_values(&[label(outcome)]).inc();
                 if let Ok(result) = outcome {
@@ -107,6 +126,15 @@ impl Replier {
         }
     }
 
+    /// Answers a job that ends its workers, and returns how to settle it.
+    pub(super) async fn reply_poison(&self, to: &Addressee<'_>, attempts: u32) -> Settlement {
+        tracing::error!(attempts, "the job ends its workers; it goes to the dead letters");
+        match self.reply(to, &Err(JobFailure::Poison { attempts }), Duration::ZERO).await {
+            Settlement::Ack => Settlement::DeadLetter,
+            other => other,
+        }
+    }
+
     /// Publishes an answer, and retries while the broker refuses it and the caller may still be waiting. If the job
     /// were given back instead, a worker would have to do it again.
     async fn publish(&self, job: &JobHead, queue: &Queue, message: &Message) -> Published {
@@ -121,6 +149,19 @@ impl Replier {
             retries.wait().await;
         }
     }
+}
+
+/// Whether a job failed for a reason that is not its caller's.
+fn is_failure(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Err(JobFailure::BlobLost
+            | JobFailure::Expired { .. }
+            | JobFailure::Poison { .. }
+            | JobFailure::Unsupported
+            | JobFailure::OtherKeys
+            | JobFailure::Internal)
+    )
 }
 
 /// The label of an outcome in the metric of answered jobs.

@@ -6,15 +6,17 @@ use bytes::Bytes;
 use faceline_shared::job::{JobFailure, JobResult, Task};
 
 use crate::inference::InferenceError;
-use crate::pipeline::CodingFault;
+use crate::pipeline::{CodingFault, Segments};
 
 /// Where the time of a job went.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct JobTimes {
     /// Decoding and hashing the files.
     pub decode: Duration,
     /// Running the models, with the preparation of their inputs.
     pub infer: Duration,
+    /// When that was.
+    pub segments: Segments,
 }
 
 /// Why a task has no result.

@@ -26,10 +26,12 @@ impl TaskRunner for FaceWorker {
     fn run(&mut self, task: &Task<Bytes>) -> TaskRun {
         // A task that panicked leaves its times behind.
         self.pipeline.take_times();
+        self.pipeline.take_segments();
         self.digesting = Duration::ZERO;
         let result = self.run_task(task);
         let stages = self.pipeline.take_times();
-        let times = JobTimes { decode: stages.decode + self.digesting, infer: stages.infer() };
+        let segments = self.pipeline.take_segments();
+        let times = JobTimes { decode: stages.decode + self.digesting, infer: stages.infer(), segments };
         TaskRun { result, times }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::models::{FaceRegion, PassiveLiveness};
+use super::segments::Segments;
 use super::settings::PipelineSettings;
 use super::times::{Stage, StageTimes};
 use crate::inference::InferenceError;
@@ -16,11 +17,19 @@ pub(crate) struct Context {
     pub(crate) sampler: Sampler,
     /// Times since they were last taken.
     pub(crate) times: StageTimes,
+    /// The same as spans of time.
+    pub(crate) segments: Segments,
 }
 
 impl Context {
     pub(crate) fn new(settings: PipelineSettings, liveness_crop: f32) -> Self {
-        Self { settings, liveness_crop, sampler: Sampler::default(), times: StageTimes::default() }
+        Self {
+            settings,
+            liveness_crop,
+            sampler: Sampler::default(),
+            times: StageTimes::default(),
+            segments: Segments::default(),
+        }
     }
 
     /// Log-odds of passive liveness of one face.
@@ -38,6 +47,7 @@ impl Context {
         let started = Instant::now();
         let result = step(&mut self.sampler);
         self.times.add(stage, started.elapsed());
+        self.segments.add(if stage == Stage::Decode { "decode" } else { "infer" }, started);
         result
     }
 }

@@ -1,12 +1,13 @@
 //! The models of one inference thread.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::fault::CodingFault;
 use super::models::{AgeEstimator, HeadPoseEstimator, Models, OnDemand, Openable, PassiveLiveness, open};
 use super::quality::{Measures, painted_grey, similarity_of_painted};
 use super::search::{Embedded, Searched, Searcher};
+use super::segments::Segments;
 use super::settings::PipelineSettings;
 use super::times::{Stage, StageTimes};
 use crate::inference::InferenceError;
@@ -87,6 +88,16 @@ impl Pipeline {
     /// Takes the times of all stages since the last call.
     pub fn take_times(&mut self) -> StageTimes {
         std::mem::take(&mut self.context.times)
+    }
+
+    /// Takes the segments of the same stages since the last call.
+    pub fn take_segments(&mut self) -> Segments {
+        std::mem::take(&mut self.context.segments)
+    }
+
+    /// Adds a time that ends now, and in which something else was done for the task.
+    pub(crate) fn add_segment(&mut self, stage: &'static str, began: Instant) {
+        self.context.segments.add(stage, began);
     }
 
     /// Converts a picture to an upright JPEG of the received size without metadata. No model runs.

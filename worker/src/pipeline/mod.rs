@@ -18,6 +18,7 @@ mod liveness;
 mod models;
 mod quality;
 mod search;
+mod segments;
 mod settings;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -42,5 +43,6 @@ pub use self::quality::Measures;
 pub(crate) use self::quality::quality;
 pub use self::search::search_eighths;
 pub(crate) use self::search::{Candidate, Embedded};
+pub use self::segments::{Segment, Segments};
 pub use self::settings::PipelineSettings;
 pub use self::times::StageTimes;

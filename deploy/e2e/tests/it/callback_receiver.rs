@@ -9,10 +9,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
-/// A callback: the `webhook-id`, and the body.
+/// A callback: the `webhook-id`, the `traceparent`, and the body.
 #[derive(Clone, Debug)]
 pub(crate) struct Callback {
     pub(crate) id: String,
+    pub(crate) traceparent: Option<String>,
     pub(crate) body: String,
 }
 
@@ -95,6 +96,12 @@ fn parse(bytes: &[u8]) -> Option<Callback> {
             .map(|(_, value)| value.to_owned())
     };
     let length: usize = header("content-length")?.parse().ok()?;
-    let callback = || Some(Callback { id: header("webhook-id")?, body: body.to_owned() });
+    let callback = || {
+        Some(Callback {
+            id: header("webhook-id")?,
+            traceparent: header("traceparent"),
+            body: body.to_owned(),
+        })
+    };
     if body.len() >= length { callback() } else { None }
 }

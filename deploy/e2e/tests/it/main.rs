@@ -34,6 +34,7 @@ mod sealing;
 mod sessions;
 mod signing;
 mod standalone;
+mod traces;
 mod upgrade;
 mod usage;
 mod usage_outage;

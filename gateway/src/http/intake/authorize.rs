@@ -14,6 +14,7 @@ use crate::fault::{BusyCause, Fault};
 use crate::http::GatewayState;
 use crate::http::family::Family;
 use crate::http::operations::{self, Access, Operation};
+use crate::request::RequestSpan;
 use crate::request::record::RequestRecord;
 
 const APIKEY: &str = "apikey";
@@ -59,6 +60,9 @@ pub(super) async fn authorize(
     };
     let Authenticated { caller, counted_as } = authenticated;
     Span::current().record("client", &*caller.client);
+    if let Some(span) = parts.extensions.get::<RequestSpan>() {
+        span.update(|span| span.set("faceline.client", caller.client.to_string()));
+    }
     record.update(|facts| facts.caller = Some(caller.clone()));
     caller.require(permission)?;
     check_rate(state, &caller, &counted_as, &record).await?;

@@ -26,8 +26,8 @@ use crate::fault::Fault;
 use crate::http::GatewayState;
 use crate::http::layers::BwsHeaders;
 use crate::http::operations::{self, Body, MakesJob, Operation};
-use crate::request::RequestContext;
 use crate::request::record;
+use crate::request::{RequestContext, RequestSpan};
 
 /// U+FEFF in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -174,7 +174,13 @@ pub(super) fn received<B>(admitted: Admitted, body: B, parts: &Parts) -> Receive
         }
     });
     Span::current().record("job", tracing::field::display(job));
-    let trace = parts.extensions.get::<TraceContext>().copied().unwrap_or_default();
+    if let Some(span) = parts.extensions.get::<RequestSpan>() {
+        span.update(|span| {
+            span.event("request received");
+            span.set_text("faceline.job", job);
+        });
+    }
+    let trace = parts.extensions.get::<TraceContext>().cloned().unwrap_or_default();
     let context = RequestContext { job, client: caller.client.clone(), fingerprint, trace, timeout: None };
     Received { body, caller, context, permit }
 }

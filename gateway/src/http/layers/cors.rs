@@ -11,13 +11,14 @@ use super::bws_headers;
 /// How long browsers may cache the answer to a preflight request. They have lower bounds of their own.
 const MAX_AGE: Duration = Duration::from_hours(1);
 /// Headers that a page may send.
-const REQUEST_HEADERS: [HeaderName; 8] = [
+const REQUEST_HEADERS: [HeaderName; 9] = [
     HeaderName::from_static("apikey"),
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("reference-number"),
     HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
     HeaderName::from_static("x-capture-token"),
     HeaderName::from_static("x-request-id"),
 ];

@@ -45,7 +45,7 @@ async fn receive(state: &GatewayState, path: &PathParams, request: Request) -> R
         Identity::Repeated => Ok(UploadOutcome::Repeated),
         Identity::New(upload) => {
             body.begin_media().await?;
-            replays.receive_upload(*upload, &mut body, context.job, &context.trace.to_string()).await
+            replays.receive_upload(*upload, &mut body, context.job, &context.trace).await
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use faceline_shared::settings::CallbackSettings;
+use faceline_shared::telemetry::TraceContext;
 use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{HeaderName, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -83,7 +84,7 @@ impl CallbackSender {
         Ok(Self { connector: Connector::with_system_trust(guard)?, timeout: settings.timeout })
     }
 
-    /// Sends a callback once. `id` is the same at each attempt.
+    /// Sends a callback once, within `trace`. `id` is the same at each attempt. Returns the status.
     ///
     /// # Errors
     /// [`CallbackFailure`]: anything but a status of 2xx in time.
@@ -92,13 +93,14 @@ impl CallbackSender {
         id: Uuid,
         callback: &Callback,
         client: &ClientCallbacks,
-    ) -> Result<(), CallbackFailure> {
+        trace: &TraceContext,
+    ) -> Result<StatusCode, CallbackFailure> {
         let url = Url::parse(&callback.url)?;
         // The accounts may have changed since the session was created.
         if !client.allow(&url) {
             return Err(CallbackFailure::Host);
         }
-        let request = request(id, &url, callback, client)?;
+        let request = request(id, &url, callback, client, trace)?;
         let deadline = Instant::now() + self.timeout;
         let exchange = async {
             let mut connection = self.connector.connect(&url, deadline).await?;
@@ -108,7 +110,7 @@ impl CallbackSender {
             Ok(status)
         };
         match timeout_at(deadline, exchange).await {
-            Ok(Ok(status)) if status.is_success() => Ok(()),
+            Ok(Ok(status)) if status.is_success() => Ok(status),
             Ok(Ok(status)) => Err(CallbackFailure::Status(status)),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(CallbackFailure::TooSlow),
@@ -121,6 +123,7 @@ fn request(
     url: &Url,
     callback: &Callback,
     client: &ClientCallbacks,
+    trace: &TraceContext,
 ) -> Result<Request<Full<Bytes>>, http::Error> {
     let body = format!(r#"{{"sessionId":"{}"}}"#, callback.session);
     let id = id.to_string();
@@ -136,6 +139,13 @@ fn request(
         .header(WEBHOOK_TIMESTAMP, timestamp);
     if let Some(signatures) = client.signatures(&id, timestamp, body.as_bytes()) {
         request = request.header(WEBHOOK_SIGNATURE, signatures);
+    }
+    // A receiver that takes part in the trace finds this span there. A trace that is not recorded has none.
+    if trace.is_sampled() {
+        request = request.header("traceparent", trace.to_string());
+        if let Some(state) = trace.tracestate() {
+            request = request.header("tracestate", state);
+        }
     }
     request.body(Full::new(body.into()))
 }

@@ -9,7 +9,7 @@ use faceline_gateway_store::sealed::{RecordError, SealedOutbox, SealedSessions};
 use faceline_shared::retry::Backoff;
 use faceline_shared::settings::CallbackSettings;
 use faceline_shared::shutdown::CancellationToken;
-use faceline_shared::telemetry::Metrics;
+use faceline_shared::telemetry::{Metrics, Span, SpanKind, TraceContext};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use url::{Position, Url};
@@ -130,16 +130,31 @@ impl CallbackRows {
     async fn send(&self, id: Uuid, callback: &Callback, host: &str) -> Result<(), CallbackFailure> {
         let started = Instant::now();
         let client = self.accounts.callbacks(&callback.client);
-        let sent = self.sender.send(id, callback, &client).await;
+        let mut span = attempt_span(callback, host);
+        let sent = self.sender.send(id, callback, &client, span.context()).await;
+        match &sent {
+            Ok(status) => span.set("http.response.status_code", i64::from(status.as_u16())),
+            Err(failure) => {
+                if let CallbackFailure::Status(status) = failure {
+                    span.set("http.response.status_code", i64::from(status.as_u16()));
+                }
+                span.fail(failure.label());
+            }
+        }
+        let sent = sent.map(|_| ());
         self.metrics.seconds.observe(started.elapsed().as_secs_f64());
         let outcome = sent.as_ref().map_or_else(CallbackFailure::label, |()| "delivered");
         self.metrics.attempts.with_label_values(&[outcome]).inc();
         let Callback { client, session, failures, .. } = callback;
+        let trace_id = callback.traceparent.as_ref().map(|_| span.context().trace_id());
+        let span_id = span.context().span_id();
         // The path of the URL may contain a secret of the receiver.
         match &sent {
-            Ok(()) => tracing::info!(%id, client, %session, host, failures, "callback delivered"),
+            Ok(()) => {
+                tracing::info!(%id, client, %session, host, failures, trace_id, span_id, "callback delivered");
+            }
             Err(error) => {
-                tracing::warn!(%error, %id, client, %session, host, failures, "callback not delivered");
+                tracing::warn!(%error, %id, client, %session, host, failures, trace_id, span_id, "callback not delivered");
             }
         }
         sent
@@ -161,6 +176,21 @@ impl CallbackRows {
         tracing::error!(%id, client, %session, failures, last_failure, "callback is dead: nobody accepted it before its session ended");
         NextStep::Transfer { to: Lane::DeadCallbacks, due_in: self.retention }
     }
+}
+
+/// The span of one attempt, in the trace of the upload.
+fn attempt_span(callback: &Callback, host: &str) -> Span {
+    let trace = TraceContext::continued(callback.traceparent.as_deref(), callback.tracestate.as_deref());
+    let mut span = trace.span(SpanKind::Client, "POST callback");
+    span.set("http.request.method", "POST");
+    if span.is_recording() {
+        // Path and query may contain a secret of the receiver.
+        span.set("server.address", host.to_owned());
+        span.set("http.request.resend_count", i64::from(callback.failures));
+        span.set_text("faceline.session", callback.session);
+        span.set("faceline.client", callback.client.clone());
+    }
+    span
 }
 
 /// Host and port of a URL, as metrics of slots and log lines name them.

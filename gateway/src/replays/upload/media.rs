@@ -10,6 +10,7 @@ use faceline_shared::object::{ObjectStore, ObjectUpload};
 use faceline_shared::replay::metadata::UploadMetadata;
 use faceline_shared::replay::{LivenessType, challenges};
 use faceline_shared::settings::ExportSettings;
+use faceline_shared::telemetry::TraceContext;
 use prometheus::IntCounter;
 use serde::Serialize;
 use tracing::Instrument as _;
@@ -39,7 +40,7 @@ pub(super) async fn receive(
     mut claim: Claim,
     metadata: &UploadMetadata,
     media: &mut impl MediaSource,
-    traceparent: &str,
+    trace: &TraceContext,
 ) -> Result<(), Fault> {
     let sink = Sink { store: &*replays.media, received_bytes: &replays.uploads.metrics.bytes };
     let key = claim.object().to_owned();
@@ -60,7 +61,7 @@ pub(super) async fn receive(
         facts.is_received = true;
         facts.job = Some(job);
     });
-    let submitted = submitted(&claim, metadata, &replays.settings.exports, traceparent);
+    let submitted = submitted(&claim, metadata, &replays.settings.exports, trace);
     // All has arrived: the rest happens whether or not the device waits for the answer.
     let submit = submit(claim, object, submitted);
     let submit = RequestRecord::current()?.scope(submit).in_current_span();
@@ -135,7 +136,7 @@ fn submitted(
     claim: &Claim,
     metadata: &UploadMetadata,
     exports: &ExportSettings,
-    traceparent: &str,
+    trace: &TraceContext,
 ) -> SubmittedReplay {
     let record = claim.record();
     let challenges = match record.liveness {
@@ -167,7 +168,8 @@ fn submitted(
         task,
         device_info: json(metadata.device_info.as_ref()),
         sdk_info: json(metadata.sdk_info.as_ref()),
-        traceparent: traceparent.to_owned(),
+        traceparent: trace.to_string(),
+        tracestate: trace.tracestate().map(str::to_owned),
     }
 }
 

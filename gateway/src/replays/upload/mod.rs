@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faceline_shared::job::JobId;
+use faceline_shared::telemetry::TraceContext;
 
 use self::claim::Claimed;
 pub(crate) use self::identify::{AwaitedUpload, IdentifiedUpload, Identity};
@@ -60,12 +61,12 @@ impl Replays {
         upload: IdentifiedUpload,
         media: &mut impl MediaSource,
         job: JobId,
-        traceparent: &str,
+        trace: &TraceContext,
     ) -> Result<UploadOutcome, Fault> {
         let IdentifiedUpload { awaited: AwaitedUpload { name, entered, replay }, metadata } = upload;
         let receive = async {
             match self.claim(&name, replay, &metadata, job).await? {
-                Claimed::New(claim) => media::receive(self, *claim, &metadata, media, traceparent).await?,
+                Claimed::New(claim) => media::receive(self, *claim, &metadata, media, trace).await?,
                 Claimed::Repeated => return Ok(UploadOutcome::Repeated),
             }
             Ok(UploadOutcome::Accepted)

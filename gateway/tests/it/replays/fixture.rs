@@ -83,6 +83,7 @@ pub(crate) fn submitted(session: Uuid, job: Uuid) -> SubmittedReplay {
         device_info: Some(serde_json::json!({"platform": "test"})),
         sdk_info: None,
         traceparent: String::new(),
+        tracestate: None,
     }
 }
 

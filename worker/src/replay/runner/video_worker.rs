@@ -45,6 +45,7 @@ impl TaskRunner for VideoWorker {
     fn run(&mut self, task: &Task<Bytes>) -> TaskRun {
         // A task that panicked leaves its times behind.
         self.pipeline.take_times();
+        self.pipeline.take_segments();
         self.decoding = Duration::ZERO;
         let result = match task {
             Task::Replay(replay) => {
@@ -56,7 +57,8 @@ impl TaskRunner for VideoWorker {
             _ => Err(JobFailure::Unsupported.into()),
         };
         let stages = self.pipeline.take_times();
-        let times = JobTimes { decode: self.decoding + stages.decode, infer: stages.infer() };
+        let segments = self.pipeline.take_segments();
+        let times = JobTimes { decode: self.decoding + stages.decode, infer: stages.infer(), segments };
         TaskRun { result, times }
     }
 
@@ -79,7 +81,9 @@ impl VideoWorker {
 
     /// Judges an uploaded video. A fault of the video is a verdict too.
     fn replay(&mut self, replay: &Replay) -> Result<Replayed, TaskFault> {
+        let started = Instant::now();
         let fetched = self.services.runtime.block_on(media::fetch(&*self.services.objects, &replay.media));
+        self.pipeline.add_segment("fetch", started);
         let video = match fetched {
             Ok(video) => video,
             Err(MediaFault::Replay(error)) => return Ok(without_judgement(error)),
@@ -147,6 +151,7 @@ impl VideoWorker {
         let started = Instant::now();
         let clip = self.services.decoder.decode(video, &SamplingPlan::default());
         self.decoding += started.elapsed();
+        self.pipeline.add_segment("decode", started);
         if let Err(error) = &clip {
             tracing::info!(%error, "a video is not decoded");
         }

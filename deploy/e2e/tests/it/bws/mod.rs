@@ -20,7 +20,7 @@ const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/bws/client.p
 const PROTOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../gateway/proto");
 
 /// Makes the calls one after the other, and returns their answers.
-async fn call(url: &str, calls: &[Value]) -> Vec<Value> {
+pub(crate) async fn call(url: &str, calls: &[Value]) -> Vec<Value> {
     let mut python = Command::new("python3")
         .env("PYTHONPATH", tool("grpc"))
         .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -109,7 +109,7 @@ impl BestImageFaces for BestImages {
                 task: task.clone(),
                 budget: self.deadline,
                 callers_own_deadline: false,
-                trace,
+                trace: trace.clone(),
             };
             match self.workers.submit(job).await {
                 Ok(JobResult::Aged(aged)) => return aged.age,
