@@ -10,6 +10,7 @@ mod codec;
 mod connection;
 mod deliveries;
 mod give_back;
+mod inspection;
 mod problem;
 mod publisher;
 mod settle;
@@ -30,6 +31,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
+pub use self::inspection::{
+    DeadLetter, DeadLetters, Inspection, LetterKind, NotRequeued, QueueState, RequeueError, RoundTrip,
+};
 use self::address::Cluster;
 use self::connection::with_response_timeout;
 use self::deliveries::{ReconnectingDeliveries, ReconnectingReplies, forward_announcements};
