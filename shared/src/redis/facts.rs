@@ -1,7 +1,7 @@
 //! What a Redis server says of itself, for operators.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use redis::cmd;
 
@@ -25,8 +25,10 @@ pub struct RedisFacts {
     pub used_memory: u64,
     /// The most bytes of data (`maxmemory`); 0 for any number.
     pub max_memory: u64,
-    /// Its clock, half of the question's time ago.
+    /// Its clock.
     pub time: SystemTime,
+    /// This machine's clock when the server was asked for its own.
+    pub asked: SystemTime,
     /// How long the question for the time took.
     pub round_trip: Duration,
 }
@@ -41,7 +43,7 @@ impl RedisServer {
         let info: HashMap<&str, &str> =
             said.lines().filter_map(|line| line.trim_end().split_once(':')).collect();
         let number = |name: &str| info.get(name).and_then(|value| value.parse().ok()).unwrap_or(0);
-        let started = std::time::Instant::now();
+        let (asked, started) = (SystemTime::now(), Instant::now());
         let (seconds, micros): (u64, u64) = self.run(&cmd("TIME")).await?;
         let round_trip = started.elapsed();
         let save = self.configured("save").await;
@@ -50,10 +52,14 @@ impl RedisServer {
             append_only: number("aof_enabled") == 1,
             snapshots: save.map(|save| !save.trim().is_empty()),
             replicas: number("connected_slaves"),
-            replicas_to_write: self.configured("min-replicas-to-write").await.and_then(|count| count.parse().ok()),
+            replicas_to_write: self
+                .configured("min-replicas-to-write")
+                .await
+                .and_then(|count| count.parse().ok()),
             used_memory: number("used_memory"),
             max_memory: number("maxmemory"),
             time: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds) + Duration::from_micros(micros),
+            asked,
             round_trip,
         })
     }

@@ -31,13 +31,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-pub use self::inspection::{
-    DeadLetter, DeadLetters, Inspection, LetterKind, NotRequeued, QueueState, RequeueError, RoundTrip,
-};
 use self::address::Cluster;
 use self::connection::with_response_timeout;
 use self::deliveries::{ReconnectingDeliveries, ReconnectingReplies, forward_announcements};
 use self::give_back::GiveBack;
+pub use self::inspection::{
+    DeadLetter, DeadLetters, Inspection, LetterKind, NotRequeued, QueueState, RequeueError, RoundTrip,
+};
 use self::problem::ProblemLog;
 use self::publisher::Publisher;
 use self::subscription::ConsumeSource;

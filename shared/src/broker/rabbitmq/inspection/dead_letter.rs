@@ -186,4 +186,3 @@ fn text(value: &AMQPValue) -> Option<String> {
 fn text_of(name: &Option<ShortString>) -> Option<String> {
     name.as_ref().map(|name| name.as_str().to_owned())
 }
-

@@ -6,7 +6,9 @@
 //! A quorum queue counts returns, and RabbitMQ 4 drops a message after 20 of them unless a policy says otherwise. So a letter that was
 //! returned [`MAX_RETURNS`] times is published anew at the end of the queue instead, and its count begins again.
 
-use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::{
+    BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions,
+};
 use lapin::{BasicProperties, Channel, Confirmation};
 
 use super::Inspection;
@@ -57,7 +59,9 @@ impl Inspection {
         let mut letters = Vec::new();
         while letters.len() < limit {
             let get = holding.basic_get(queue.as_str().into(), BasicGetOptions { no_ack: false });
-            let Some(got) = with_response_timeout(get).await.map_err(|error| self.failed(&error))? else { break };
+            let Some(got) = with_response_timeout(get).await.map_err(|error| self.failed(&error))? else {
+                break;
+            };
             let delivery = got.delivery;
             let returns = codec::returns(&delivery.properties);
             let (tag, body) = (delivery.delivery_tag, delivery.data.into());
@@ -113,7 +117,8 @@ impl DeadLetters<'_> {
         for letter in &self.letters {
             let tag = letter.delivery_tag;
             let is_renewed = letter.returns >= MAX_RETURNS
-                && self.publish(&self.queue, letter.properties.clone(), &letter.body).await == Published::Accepted;
+                && self.publish(&self.queue, letter.properties.clone(), &letter.body).await
+                    == Published::Accepted;
             let settled = if is_renewed {
                 self.holding.basic_ack(tag, BasicAckOptions::default()).await
             } else {

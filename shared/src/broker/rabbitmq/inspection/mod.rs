@@ -62,9 +62,10 @@ impl Inspection {
         let BrokerUrl::Amqp(urls) = &settings.url else { return Ok(vec![]) };
         crate::tls::install_provider();
         let cluster = Cluster::new(urls, &settings.tls)?;
-        let open = cluster.nodes().iter().map(async |node| {
-            (node.to_string(), Self::of_node(node, &cluster, settings).await)
-        });
+        let open = cluster
+            .nodes()
+            .iter()
+            .map(async |node| (node.to_string(), Self::of_node(node, &cluster, settings).await));
         Ok(join_all(open).await)
     }
 
@@ -127,13 +128,15 @@ impl Inspection {
             let channel = self.connection.channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             let options = BasicPublishOptions { mandatory: true, immediate: false };
-            let properties =
-                BasicProperties::default().with_message_id(Uuid::new_v4().to_string().into());
+            let properties = BasicProperties::default().with_message_id(Uuid::new_v4().to_string().into());
             channel.basic_publish("".into(), queue.into(), options, b"", properties).await?.await
         };
         let arrival = async {
             with_response_timeout(publish).await.map_err(|error| self.failed(&error))?;
-            subscription.next_message().await.ok_or_else(|| BrokerError::Unreachable("the connection is gone".into()))
+            subscription
+                .next_message()
+                .await
+                .ok_or_else(|| BrokerError::Unreachable("the connection is gone".into()))
         };
         let deadline = Instant::now() + ROUND_TRIP_TIMEOUT;
         tokio::select! {
@@ -160,8 +163,7 @@ impl Inspection {
         let deadline = Instant::now() + period;
         let publish = async {
             let channel = self.connection.channel().await?;
-            let properties =
-                BasicProperties::default().with_message_id(Uuid::now_v7().to_string().into());
+            let properties = BasicProperties::default().with_message_id(Uuid::now_v7().to_string().into());
             let options = BasicPublishOptions::default();
             channel.basic_publish(exchange.into(), "".into(), options, &request, properties).await?.await
         };

@@ -31,7 +31,9 @@ impl Inspection {
             self.topology.declare_queue(&channel, queue, mode).await
         };
         let depth = match with_response_timeout(declare(TopologyMode::Passive)).await {
-            Ok(found) => Depth { ready: found.message_count().into(), consumers: found.consumer_count().into() },
+            Ok(found) => {
+                Depth { ready: found.message_count().into(), consumers: found.consumer_count().into() }
+            }
             Err(error) if is_not_found(&error) => return Ok(QueueState::Missing),
             Err(error) => return Err(self.failed(&error)),
         };
@@ -40,7 +42,9 @@ impl Inspection {
         }
         match with_response_timeout(declare(TopologyMode::Declare)).await {
             Ok(_) => Ok(QueueState::Present(depth)),
-            Err(error) if is_precondition_failed(&error) => Ok(QueueState::Differs(depth, self.failed(&error))),
+            Err(error) if is_precondition_failed(&error) => {
+                Ok(QueueState::Differs(depth, self.failed(&error)))
+            }
             Err(error) => Err(self.failed(&error)),
         }
     }
