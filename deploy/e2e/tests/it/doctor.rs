@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use faceline_shared::broker::ReplyEvent;
 use faceline_shared::key_agreement::{KeyAgreement, Role};
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::{Settings, Sources};
@@ -27,6 +28,8 @@ const PASSWORD: &str = "n0t-to-be-printed";
 /// The servers and files of an installation that is well.
 struct Installation {
     broker: RabbitMq,
+    /// URL of the broker's management API.
+    management: String,
     redis: Redis,
     authority: TestAuthority,
     folder: TempDir,
@@ -40,6 +43,7 @@ impl Installation {
     async fn start() -> Self {
         let exclusive = ExclusiveRun::begin().await;
         let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start_persistent());
+        let management = broker.enable_management().await;
         let folder = TempDir::new().unwrap();
         let flags = [
             format!("broker.url={}", broker.url()),
@@ -68,7 +72,16 @@ impl Installation {
             assert!(output.status.success(), "{output:?}");
         }
         let authority = TestAuthority::new();
-        Self { broker, redis, authority, folder, services, _agreements: agreements, _exclusive: exclusive }
+        Self {
+            broker,
+            management,
+            redis,
+            authority,
+            folder,
+            services,
+            _agreements: agreements,
+            _exclusive: exclusive,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -230,12 +243,14 @@ async fn it_finds_nothing_in_an_installation_that_is_well_and_names_each_planted
         misconfigured(&installation),
         disagreeing(&installation),
         models(&installation),
+        listed(&installation),
     );
     installation.services.broker.close().await;
 }
 
 async fn well(installation: &Installation) {
-    let well = installation.doctor("standalone", &[], "").await;
+    let management = [("broker.management_url", installation.management.as_str())];
+    let well = installation.doctor("standalone", &management, "").await;
     assert_eq!(well.code, Some(0), "{:#?}", well.findings);
     for check in [
         "settings",
@@ -248,6 +263,7 @@ async fn well(installation: &Installation) {
         "broker",
         "broker.queues",
         "broker.messages",
+        "broker.management",
         "store",
         "blobs",
         "objects",
@@ -410,4 +426,41 @@ async fn models(installation: &Installation) {
         "nowhere.toml does not exist",
         "faceline-models calibrate liveness",
     );
+}
+
+/// With the management API, `faceline queue list` knows what consumers hold, and the reply queues.
+async fn listed(installation: &Installation) {
+    let mut replies = installation.services.broker.replies("g1").await;
+    let Some(ReplyEvent::Opened { queue }) = replies.next().await else { panic!("no reply queue") };
+    let mut poll = tokio::time::interval(Duration::from_millis(200));
+    // The API counts every five seconds.
+    let known = async {
+        loop {
+            poll.tick().await;
+            let mut faceline = Command::new(program("faceline"));
+            faceline.args(["queue", "list", "--json"]);
+            let management = [("broker.management_url", installation.management.as_str())];
+            for (key, value) in installation.settings(&management) {
+                faceline.args(["--set", &format!("{key}={value}")]);
+            }
+            let output = faceline.output().await.unwrap();
+            assert!(output.status.success(), "{output:?}");
+            let list: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let is_known = |rows: &Value, name: &str| {
+                rows.as_array().unwrap().iter().any(|row| {
+                    row["queue"] == name
+                        && row["ready"] == 0
+                        && row["unacknowledged"] == 0
+                        && row["bytes"] == 0
+                        && row["consumers"].is_u64()
+                })
+            };
+            if is_known(&list["queues"], "faceline.jobs.interactive")
+                && is_known(&list["reply_queues"], &queue)
+            {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), known).await.expect("the management API knows no more");
 }

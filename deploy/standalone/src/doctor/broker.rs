@@ -10,7 +10,8 @@ use faceline_shared::keys::Keys;
 use faceline_shared::settings::TopologyMode;
 
 use super::finding::Finding;
-use super::{SERVER_TIMEOUT, Subject, limited};
+use super::limit::{SERVER_TIMEOUT, limited};
+use super::subject::Subject;
 use crate::management::Management;
 
 /// The oldest RabbitMQ that has what the queues need.

@@ -9,8 +9,8 @@ use faceline_shared::redis::RedisServer;
 use faceline_shared::settings::{ObjectsUrl, StoreUrl};
 use faceline_worker::jobs::CLOCK_TOLERANCE;
 
-use super::Subject;
 use super::finding::Finding;
+use super::subject::Subject;
 use crate::management::{self, Management};
 
 /// Clocks that NTP keeps agree far better.

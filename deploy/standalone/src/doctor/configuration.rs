@@ -4,7 +4,7 @@ use faceline_shared::secret_file;
 use faceline_shared::settings::{self, SettingsError, Sources};
 
 use super::finding::Finding;
-use super::{Role, Subject};
+use super::subject::{Role, Subject};
 
 /// Checks where the settings come from. `error` is why they cannot be read, if they cannot.
 pub(super) fn of_sources(sources: &Sources, error: Option<&SettingsError>) -> Vec<Finding> {

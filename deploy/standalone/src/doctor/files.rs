@@ -14,8 +14,8 @@ use faceline_shared::settings::ClientTls;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use super::Subject;
 use super::finding::Finding;
+use super::subject::Subject;
 
 /// A certificate that ends within this time is to be renewed.
 const RENEWAL: Duration = Duration::from_hours(21 * 24);

@@ -5,8 +5,8 @@ use std::path::Path;
 use faceline_gateway::http::possible_connections;
 use rustix::fs::{Access, access, statvfs};
 
-use super::Subject;
 use super::finding::Finding;
+use super::subject::Subject;
 
 /// Below this, keys and records may not be written, in bytes.
 const LEAST_FREE: u64 = 64 << 20;

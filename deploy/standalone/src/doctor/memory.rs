@@ -9,8 +9,8 @@ use faceline_models::manifest::Role;
 use faceline_shared::settings::Settings;
 use faceline_worker::profile_of;
 
-use super::Subject;
 use super::finding::Finding;
+use super::subject::Subject;
 
 /// What a gateway needs for each core besides the bodies, in bytes; measured, see `docs/operations.md`.
 const GATEWAY_BYTES_PER_CORE: u64 = 32 << 20;

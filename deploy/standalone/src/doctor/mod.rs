@@ -8,11 +8,13 @@ mod clock;
 mod configuration;
 mod files;
 mod finding;
+mod limit;
 mod machine;
 mod memory;
 mod models;
 mod objects;
 mod stores;
+mod subject;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -22,9 +24,8 @@ use faceline_shared::settings::{EXIT_BAD_SETTINGS, Settings, SettingsError, Sour
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 
 use self::finding::{Finding, Report};
-
-/// A server has this long to answer.
-const SERVER_TIMEOUT: Duration = Duration::from_secs(5);
+use self::limit::{SERVER_TIMEOUT, limited};
+use self::subject::{Role, Subject};
 
 /// Reading, loading and running models takes seconds of work. On a machine with one slow core it may take this long.
 const WORK_TIMEOUT: Duration = Duration::from_mins(2);
@@ -38,34 +39,6 @@ pub(crate) struct DoctorArguments {
     /// Print the findings as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// The program for which the checks are made.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
-enum Role {
-    /// `faceline-gateway`
-    Gateway,
-    /// `faceline-worker`
-    Worker,
-    /// `faceline`, or all parts of an installation
-    Standalone,
-}
-
-/// What is examined.
-#[derive(Clone, Debug)]
-struct Subject {
-    settings: Settings,
-    role: Role,
-}
-
-impl Subject {
-    fn has_gateway(&self) -> bool {
-        self.role != Role::Worker
-    }
-
-    fn has_worker(&self) -> bool {
-        self.role != Role::Gateway
-    }
 }
 
 /// Runs all checks and prints what they found.
@@ -148,19 +121,4 @@ fn local(
         checked.unwrap_or_else(|panic| vec![Finding::panicked(&panic)])
     };
     limited(name, limit, running).boxed()
-}
-
-async fn limited(
-    name: &'static str,
-    limit: Duration,
-    check: impl Future<Output = Vec<Finding>>,
-) -> Vec<Finding> {
-    tokio::time::timeout(limit, check).await.unwrap_or_else(|_| {
-        vec![Finding::problem(
-            name,
-            format!("there is no answer within {} s", limit.as_secs()),
-            "see whether the server runs, whether the address in the settings is right, and whether a firewall or NetworkPolicy drops \
-             the connection",
-        )]
-    })
 }

@@ -3,8 +3,8 @@
 use faceline_models::provision;
 use faceline_worker::{check_models, video};
 
-use super::Subject;
 use super::finding::Finding;
+use super::subject::Subject;
 
 const FETCH: &str = "run `faceline-models fetch` for models.dir, with the --profile of models.profile";
 

@@ -9,8 +9,8 @@ use faceline_shared::object::{self, ObjectError, ObjectStore};
 use faceline_shared::settings::{ObjectSettings, ObjectsUrl};
 use uuid::Uuid;
 
-use super::Subject;
 use super::finding::Finding;
+use super::subject::Subject;
 
 /// The content of the probe.
 const PROBE: &[u8] = b"faceline doctor";

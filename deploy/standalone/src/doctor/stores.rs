@@ -5,8 +5,8 @@ use faceline_shared::redis::{RedisFacts, RedisServer};
 use faceline_shared::settings::{ClientTls, StoreUrl};
 use faceline_shared::{blob, redis};
 
-use super::Subject;
 use super::finding::Finding;
+use super::subject::Subject;
 
 /// Redis is nearly full above this share of its `maxmemory`, in percent.
 const NEARLY_FULL: u64 = 80;

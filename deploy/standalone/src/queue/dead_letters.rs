@@ -8,7 +8,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::QueueError;
+use super::error::QueueError;
 
 /// Letters that are shown unless `--limit` says otherwise.
 const SHOWN: usize = 20;

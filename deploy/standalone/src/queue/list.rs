@@ -8,7 +8,7 @@ use faceline_shared::broker::rabbitmq::{Inspection, QueueState};
 use faceline_shared::settings::Settings;
 use serde::Serialize;
 
-use super::QueueError;
+use super::error::QueueError;
 use crate::management::{Management, QueueStatistics};
 
 /// What the names of reply queues begin with, after the prefix.

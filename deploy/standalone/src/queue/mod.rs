@@ -1,17 +1,17 @@
 //! `faceline queue`: what waits between gateways and workers, and what died there.
 
 mod dead_letters;
+mod error;
 mod list;
 
 use std::io;
 
-use faceline_shared::broker::BrokerError;
 use faceline_shared::broker::rabbitmq::Inspection;
 use faceline_shared::settings::Settings;
 
 use self::dead_letters::{RequeueArguments, ShowArguments};
+use self::error::QueueError;
 use self::list::ListArguments;
-use crate::management::ManagementError;
 
 /// What to do with queues.
 #[derive(Clone, Debug, clap::Subcommand)]
@@ -36,29 +36,6 @@ pub(crate) enum DeadLettersCommand {
     /// replay has not ended. A job with a waiting caller keeps what is left of its time; when that is over, nobody would get its answer,
     /// and it stays a dead letter.
     Requeue(RequeueArguments),
-}
-
-/// Why a command fails.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum QueueError {
-    /// The broker cannot be used.
-    #[error(transparent)]
-    Broker(#[from] BrokerError),
-    /// The management API cannot be used.
-    #[error("{0}; correct broker.management_url, or leave it out")]
-    Management(#[from] ManagementError),
-    /// There is no dead letter of a job that was named.
-    #[error("there is no dead letter of the job {0}")]
-    Unknown(uuid::Uuid),
-    /// Some letters were not published again; the output says why.
-    #[error("{0} dead letters were not published again")]
-    Incomplete(usize),
-    /// Output cannot be written, or there are no threads.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// JSON cannot be written.
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
 }
 
 /// Runs `command` and prints its output.
