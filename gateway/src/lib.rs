@@ -20,6 +20,7 @@ pub mod command;
 mod dependencies;
 pub mod families;
 pub mod fault;
+pub mod file_check;
 mod gateway;
 pub mod http;
 pub mod jobs;

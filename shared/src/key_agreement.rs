@@ -27,6 +27,8 @@ use crate::telemetry::Metrics;
 
 /// The first byte of an announcement of keys. The other kinds are in `announcement.rs`.
 const KEYS: u8 = 3;
+/// The first byte of a request that every process announce its keys at once. Who asks takes no part: no process counts it as a peer.
+const KEY_REQUEST: u8 = 4;
 /// How often it is checked whether something is to be announced.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// A process that knows no peer at the other end announces its keys this often.
@@ -77,6 +79,36 @@ impl KeyAnnouncement {
     /// Whether each end opens what the other one seals.
     fn agrees_with(&self, ring: &KeyRing) -> bool {
         ring.has(self.active) && self.keys.contains(&ring.fingerprint())
+    }
+}
+
+/// The keys of a running process, as it has announced them.
+#[derive(Clone, Copy, Debug)]
+pub struct AnnouncedKeys {
+    /// Identifies the process as long as it runs.
+    pub process: Uuid,
+    /// The process's end of the broker.
+    pub role: Role,
+    /// The key that seals there.
+    pub active: KeyFingerprint,
+    /// Whether each side opens what the other seals, as far as `ring` of [`AnnouncedKeys::read`] is concerned.
+    pub agrees: bool,
+}
+
+impl AnnouncedKeys {
+    /// The announcement by which every process announces its keys at once. Processes of builds before it do not answer; they
+    /// announce their keys within 15 s all the same.
+    #[must_use]
+    pub fn request() -> Bytes {
+        Bytes::from_static(&[KEY_REQUEST])
+    }
+
+    /// Reads an announcement and compares its keys with those of `ring`; `None` if it is none of keys.
+    #[must_use]
+    pub fn read(announcement: &[u8], ring: &KeyRing) -> Option<Self> {
+        let announced = KeyAnnouncement::decode(announcement)?;
+        let agrees = announced.agrees_with(ring);
+        Some(Self { process: announced.from, role: announced.role, active: announced.active, agrees })
     }
 }
 
@@ -238,6 +270,10 @@ impl KeyWatch {
             tokio::select! {
                 body = announcements.recv() => {
                     let Some(body) = body else { return };
+                    if *body == [KEY_REQUEST] {
+                        is_asked = true;
+                        continue;
+                    }
                     let Some(announcement) = KeyAnnouncement::decode(&body) else { continue };
                     if announcement.role == self.role {
                         continue;

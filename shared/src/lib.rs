@@ -7,6 +7,7 @@ pub mod admin;
 pub mod announcement;
 pub mod blob;
 pub mod broker;
+pub mod certificate;
 pub mod digest;
 pub mod face;
 pub mod job;

@@ -63,28 +63,51 @@ impl Program {
         F: Future<Output = Result<(), E>>,
         E: Display,
     {
+        let done = |named, _: &Sources, settings: Result<Settings, SettingsError>| match settings {
+            Ok(settings) => match command(named, &settings) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    self.print(&error);
+                    ExitCode::FAILURE
+                }
+            },
+            Err(error) => self.refuse(&error),
+        };
+        self.run_or_command(done, role)
+    }
+
+    /// As [`Program::run_or`], for commands that have exit codes of their own or have to do with wrong settings.
+    pub fn run_or_command<C, F, E>(
+        self,
+        command: impl FnOnce(C, &Sources, Result<Settings, SettingsError>) -> ExitCode,
+        role: impl FnOnce(SharedServices, CancellationToken) -> F,
+    ) -> ExitCode
+    where
+        C: clap::Subcommand,
+        F: Future<Output = Result<(), E>>,
+        E: Display,
+    {
         let arguments = C::augment_subcommands(self.arguments()).subcommand_required(false);
         let matches = arguments.arg_required_else_help(false).get_matches();
-        let settings = match self.settings(&matches) {
-            Ok(settings) => settings,
-            Err(error) => return self.refuse(&error),
-        };
-        match matches.subcommand() {
-            None => return self.start(settings, role),
-            Some((PROBE, arguments)) => return self.probe(&settings, arguments),
-            Some(_) => (),
+        let settings = self.settings(&matches);
+        let probe = matches.subcommand_matches(PROBE);
+        if probe.is_some() || matches.subcommand_name().is_none() {
+            return match (settings, probe) {
+                (Ok(settings), None) => self.start(settings, role),
+                (Ok(settings), Some(arguments)) => self.probe(&settings, arguments),
+                (Err(error), _) => self.refuse(&error),
+            };
         }
-        let done = match C::from_arg_matches(&matches) {
-            Ok(named) => command(named, &settings),
-            Err(error) => error.exit(),
-        };
-        match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                self.print(&error);
-                ExitCode::FAILURE
-            }
-        }
+        let named = C::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let sources = Sources::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        command(named, &sources, settings)
+    }
+
+    /// Ends a command whose settings are wrong as a start of the program ends with them.
+    #[must_use]
+    pub fn refuse(&self, error: &dyn Display) -> ExitCode {
+        self.print(error);
+        ExitCode::from(EXIT_BAD_SETTINGS)
     }
 
     fn arguments(&self) -> clap::Command {
@@ -214,13 +237,8 @@ impl Program {
         TraceExport::start(&settings.tracing, self.name, messaging, metrics)
     }
 
-    fn refuse(&self, error: &dyn Display) -> ExitCode {
-        self.print(error);
-        ExitCode::from(EXIT_BAD_SETTINGS)
-    }
-
     /// Writes an error to standard error, before there is a log.
-    fn print(&self, error: &dyn Display) {
+    pub fn print(&self, error: &dyn Display) {
         let _ = writeln!(std::io::stderr(), "{}: {error}", self.name);
     }
 

@@ -11,4 +11,6 @@ mod role;
 mod test_data;
 pub mod video;
 
-pub use self::role::{MODELS_READY, WorkerError, load_models, pipeline_settings, profile_of, run};
+pub use self::role::{
+    MODELS_READY, WorkerError, check_models, load_models, pipeline_settings, profile_of, run,
+};

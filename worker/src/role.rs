@@ -182,6 +182,17 @@ async fn start_videos(services: &SharedServices, parts: WorkerParts) -> Result<O
     }
 }
 
+/// Loads the models as a worker does at its start, opens each of them once, and returns the liveness calibration in use. Takes some
+/// seconds of CPU time.
+///
+/// # Errors
+/// [`WorkerError`]: the worker would not start.
+pub fn check_models(config: &Settings) -> Result<LivenessCalibration, WorkerError> {
+    let parts = WorkerParts::load(config)?;
+    parts.pipeline()?;
+    Ok(parts.models.liveness_calibration().clone())
+}
+
 /// What the pipelines of all threads are made from.
 pub(crate) struct WorkerParts {
     models: Models,

@@ -1,6 +1,11 @@
-//! Faceline in one process: gateway and worker over the embedded broker and stores.
+//! Faceline in one process: gateway and worker over the embedded broker and stores. Also the operators' commands, which examine
+//! an installation of any form.
 
+mod command;
+mod doctor;
 mod greeting;
+mod management;
+mod queue;
 mod standalone;
 
 use std::net::SocketAddr;
@@ -20,5 +25,8 @@ fn main() -> ExitCode {
         about: "Gateway and worker in one process, over embedded broker and stores",
         admin: SocketAddr::from(([127, 0, 0, 1], 9090)),
     };
-    program.run_or(faceline_gateway::command::execute, standalone::run)
+    program.run_or_command(
+        |command, sources, settings| command::execute(&program, command, sources, settings),
+        standalone::run,
+    )
 }

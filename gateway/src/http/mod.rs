@@ -20,6 +20,7 @@ mod routes;
 mod state;
 
 pub use self::family::Family;
+pub use self::listener::open_files::possible_connections;
 pub use self::listener::server::{ListenError, Server};
-pub use self::listener::tls::TlsError;
+pub use self::listener::tls::{TlsError, certificate_chain};
 pub use self::state::{Families, GatewayState};

@@ -1,6 +1,6 @@
 //! The file of the signing keys: those that have signed, the one that signs, and the one that will.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use faceline_shared::secret_file;
@@ -72,6 +72,24 @@ impl KeyFile {
             }
             read => read.map(|_| ()),
         }
+    }
+
+    /// Whether the file has keys that can be used. `false`: it does not, and the gateway makes them at its start.
+    ///
+    /// # Errors
+    /// [`SigningError`]: the gateway would not start.
+    pub fn check(&self) -> Result<bool, SigningError> {
+        match self.keys() {
+            Ok(_) => Ok(true),
+            Err(error) if self.is_own && error.is_lack() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The keys in the file.

@@ -243,6 +243,12 @@ impl JobEnvelope {
         Self { context: Some(context), ..self }
     }
 
+    /// The same as published now: its whole budget of time is left.
+    #[must_use]
+    pub fn renewed(self) -> Self {
+        Self { published_at: now_ms(), ..self }
+    }
+
     /// Opens the task.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 
 mod connect;
 mod error;
+mod facts;
 mod first_success;
 mod server;
 mod timeouts;
@@ -15,6 +16,7 @@ mod tls;
 mod url;
 
 pub use self::error::RedisServerError;
+pub use self::facts::RedisFacts;
 pub use self::server::RedisServer;
 pub use self::timeouts::RedisTimeouts;
 pub use self::url::{InvalidRedisUrl, RedisUrl};

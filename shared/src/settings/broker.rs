@@ -133,6 +133,9 @@ pub struct BrokerSettings {
     /// `declare`: this process declares the queues. `passive`: they exist already, and this process has no right to declare
     /// any.
     pub topology: TopologyMode,
+    /// Address of RabbitMQ's management API, `http://user:password@host:15672` or `https://…`. Gateways and workers do not use it;
+    /// `faceline queue` and `faceline doctor` show more with it.
+    pub management_url: Option<SecretUrl>,
     /// Prefix of every queue's name, with which several installations share one virtual host.
     pub prefix: String,
     /// A job whose pictures together have at most this size, in bytes, carries them in its message; otherwise they go through the
@@ -157,6 +160,10 @@ impl BrokerSettings {
     /// Checks `tls`.
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
         self.tls.validate("broker.tls")?;
+        let is_http = |url: &SecretUrl| url.starts_with("http://") || url.starts_with("https://");
+        if self.management_url.as_ref().is_some_and(|url| !is_http(url)) {
+            return invalid("broker.management_url must be http://… or https://…");
+        }
         let uses_tls = match &self.url {
             BrokerUrl::Embedded => false,
             BrokerUrl::Amqp(urls) => urls.iter().any(|url| url.starts_with("amqps:")),
@@ -174,6 +181,7 @@ impl Default for BrokerSettings {
             url: BrokerUrl::Embedded,
             tls: ClientTls::default(),
             topology: TopologyMode::Declare,
+            management_url: None,
             prefix: String::new(),
             inline_limit: 64 * 1024,
             max_length: 1000,

@@ -9,6 +9,7 @@ use figment::providers::{Format as _, Toml};
 use super::all::Settings;
 use super::environment::{self, NamedValue};
 use super::error::SettingsError;
+use crate::redact::SecretUrl;
 
 /// Where settings come from besides the defaults.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -19,6 +20,32 @@ pub struct Sources {
     /// A single setting, such as http.listen=127.0.0.1:8080; wins over file and environment
     #[arg(long = "set", value_name = "SECTION.KEY=VALUE", global = true)]
     pub flags: Vec<String>,
+}
+
+impl Sources {
+    /// The first setting in the file whose value is a secret or holds one, as a URL with a password; `None` also without a file, and
+    /// where the file cannot be read.
+    #[must_use]
+    pub fn secret_in_file(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.file.as_ref()?).ok()?;
+        let table: toml::Table = text.parse().ok()?;
+        secret_in("", &toml::Value::Table(table))
+    }
+}
+
+fn secret_in(key: &str, value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::Table(table) => table.iter().find_map(|(name, value)| {
+            let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            secret_in(&key, value)
+        }),
+        toml::Value::Array(values) => values.iter().find_map(|value| secret_in(key, value)),
+        toml::Value::String(text) => {
+            let has_password = text.contains("://") && *SecretUrl::from(text.as_str()).to_string() != **text;
+            (has_password || key.ends_with("secret_access_key")).then(|| key.to_owned())
+        }
+        _ => None,
+    }
 }
 
 impl Settings {

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGaugeVec, Opts};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::certificate::not_after;
 
 /// The DER encoding of a certificate that is in use; `None` while there is none.
 type Source = Box<dyn Fn() -> Option<Vec<u8>> + Send + Sync>;
@@ -66,18 +68,13 @@ impl Collector for CertificateExpiry {
         self.gauges.reset();
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, source) in sources.iter() {
-            if let Some(end) = source().as_deref().and_then(not_after) {
-                self.gauges.with_label_values(&[*name]).set(end);
+            let end = source().as_deref().and_then(not_after);
+            if let Some(end) = end.and_then(|end| end.duration_since(UNIX_EPOCH).ok()) {
+                self.gauges.with_label_values(&[*name]).set(end.as_secs().cast_signed());
             }
         }
         self.gauges.collect()
     }
-}
-
-/// End of a certificate's validity (RFC 5280, `notAfter`), as seconds since 1970-01-01 UTC; `None` if `der` is no certificate.
-fn not_after(der: &[u8]) -> Option<i64> {
-    let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    Some(certificate.validity().not_after.timestamp())
 }
 
 #[cfg(test)]

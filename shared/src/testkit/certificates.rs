@@ -52,10 +52,24 @@ impl TestAuthority {
     /// The temporary folder cannot be written.
     #[must_use]
     pub fn issue(&self, name: &str) -> TestCertificate {
+        self.issue_with(name, |_| ())
+    }
+
+    /// As [`Self::issue`], valid until the day `(year, month, day)`.
+    ///
+    /// # Panics
+    /// As [`Self::issue`]; there is no such day.
+    #[must_use]
+    pub fn issue_until(&self, name: &str, (year, month, day): (i32, u8, u8)) -> TestCertificate {
+        self.issue_with(name, |params| params.not_after = rcgen::date_time_ymd(year, month, day))
+    }
+
+    fn issue_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> TestCertificate {
         let key = KeyPair::generate().expect("a key pair");
         let names = ["localhost", "127.0.0.1"].map(str::to_owned);
         let mut params = CertificateParams::new(names).expect("valid names");
         params.distinguished_name.push(DnType::CommonName, name);
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let write = |ending: &str, text: String| {
             let path = self.folder.path().join(format!("{name}.{ending}"));

@@ -14,6 +14,7 @@ use super::process::{Process, find_program};
 const SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
+const PLUGINS: &str = "/usr/lib/rabbitmq/bin/rabbitmq-plugins";
 const COOKIE: &str = "testkit";
 
 /// A RabbitMQ node with its own epmd (Erlang's port mapper). User and password are `guest`.
@@ -142,6 +143,29 @@ impl RabbitMq {
             .expect("rabbitmqctl starts");
         assert!(status.success(), "rabbitmqctl {arguments:?}: {}", String::from_utf8_lossy(&stderr));
         String::from_utf8_lossy(&stdout).into_owned()
+    }
+
+    /// Enables the management API of the running node, and returns its URL for `broker.management_url`. It takes about 6 s.
+    ///
+    /// # Panics
+    /// The plugin does not start.
+    pub async fn enable_management(&self) -> String {
+        let port = free_port();
+        // Loading the plugin would replace a value that is not persistent.
+        let listener = format!(
+            "application:set_env(rabbitmq_management, tcp_config, [{{ip, \"127.0.0.1\"}}, {{port, {port}}}], [{{persistent, true}}])."
+        );
+        self.control(&["eval", &listener]).await;
+        let mut enable = Command::new(PLUGINS);
+        enable.env_clear().envs(self.environment());
+        enable.args(["--quiet", "--erlang-cookie", COOKIE, "--node", &self.node()]);
+        enable.args(["enable", "rabbitmq_management"]);
+        let output = tokio::task::spawn_blocking(move || enable.output())
+            .await
+            .expect("waiting does not panic")
+            .expect("rabbitmq-plugins starts");
+        assert!(output.status.success(), "{output:?}");
+        format!("http://guest:guest@127.0.0.1:{port}")
     }
 
     async fn end(&mut self, signal: &'static str) {

@@ -33,4 +33,5 @@ pub use self::consumer::Consumer;
 pub use self::engine::{Engine, EngineThreads};
 pub use self::handler::{Handler, Unavailable};
 pub use self::metrics::WorkerMetrics;
+pub use self::reply::CLOCK_TOLERANCE;
 pub use self::task_runner::{JobTimes, TaskFault, TaskRun, TaskRunner};

@@ -23,7 +23,7 @@ const MAX_LOST_QUEUES: usize = 1_000;
 const MISSING_QUEUE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Clocks of two machines may differ by this much before a job counts as expired.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
+pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
 /// Where the answer of a job goes, and what it repeats of the job.
 pub(super) struct Addressee<'d> {

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::process::ExclusiveRun;
 
-const POISON: &[u8] = b"poison";
+pub(crate) const POISON: &[u8] = b"poison";
 /// Environment variable with the child's settings; not a setting of the product.
 const CHILD_SETTINGS: &str = "POISON_TEST_SETTINGS";
 const PREFETCH: u16 = 24;
@@ -48,7 +48,7 @@ impl Handler for Mortal {
     }
 }
 
-fn services(settings: &str) -> SharedServices {
+pub(crate) fn services(settings: &str) -> SharedServices {
     let flags = settings.lines().map(str::to_owned).collect();
     SharedServices::open(Settings::load(&Sources { file: None, flags }).unwrap()).unwrap()
 }
@@ -68,8 +68,30 @@ fn mortal_worker() {
     });
 }
 
+/// A worker in this process that answers every job, poison or not, until `stop`.
+pub(crate) fn surviving(services: &SharedServices, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
+    struct Surviving;
+
+    #[async_trait]
+    impl Handler for Surviving {
+        fn slots(&self) -> usize {
+            1
+        }
+
+        async fn handle(&self, _: Task<Bytes>) -> Result<(Outcome, JobTimes), Unavailable> {
+            let coded = CodedPicture { digest: String::new(), face: None };
+            Ok((Ok(JobResult::Coded(coded)), JobTimes::default()))
+        }
+    }
+
+    let metrics = WorkerMetrics::new(&services.metrics);
+    let (broker, blobs, keys) = (services.broker.clone(), services.blobs.clone(), services.keys.data.clone());
+    let consumer = Consumer::new(broker, blobs, keys, Arc::new(Surviving), metrics);
+    tokio::spawn(async move { consumer.run(PREFETCH, stop).await })
+}
+
 /// Restarts the worker whenever it dies, as Kubernetes does. Returns the number of deaths.
-async fn supervise(settings: String, stop: CancellationToken) -> u32 {
+pub(crate) async fn supervise(settings: String, stop: CancellationToken) -> u32 {
     let mut deaths = 0;
     loop {
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -87,7 +109,7 @@ async fn supervise(settings: String, stop: CancellationToken) -> u32 {
     }
 }
 
-fn job(bytes: Bytes) -> JobRequest {
+pub(crate) fn job(bytes: Bytes) -> JobRequest {
     JobRequest {
         id: Uuid::now_v7(),
         client: "test".into(),

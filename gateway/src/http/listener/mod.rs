@@ -5,7 +5,7 @@
 
 mod activity;
 mod connection;
-mod open_files;
+pub(in crate::http) mod open_files;
 mod proxies;
 pub(in crate::http) mod server;
 pub(in crate::http) mod tls;

@@ -97,6 +97,15 @@ impl Certificate {
     }
 }
 
+/// Reads the certificate of the public listener as a gateway does at its start, and returns its chain.
+///
+/// # Errors
+/// [`TlsError`]: the gateway would not start.
+pub fn certificate_chain(files: &TlsSettings) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let files = PemFiles(files.clone());
+    Ok(files.parse(&files.read()?)?.cert)
+}
+
 impl fmt::Debug for Certificate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Certificate(…)")

@@ -1,6 +1,6 @@
 //! The file of the keys for uploads: those that were offered to devices, the one that is, and the one that will be.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use faceline_shared::secret_file;
@@ -61,6 +61,24 @@ impl RecipientKeyFile {
             }
             read => read.map(|_| ()),
         }
+    }
+
+    /// Whether the file has keys that can be used. `false`: it does not, and the gateway makes them at its start.
+    ///
+    /// # Errors
+    /// [`RecipientKeyError`]: the gateway would not start.
+    pub fn check(&self) -> Result<bool, RecipientKeyError> {
+        match self.keys() {
+            Ok(_) => Ok(true),
+            Err(error) if self.is_own && error.is_lack() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The keys in the file.

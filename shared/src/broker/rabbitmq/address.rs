@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
 
-use futures_util::{AsyncRead, AsyncReadExt as _};
+use futures_util::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use lapin::types::Heartbeat;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{AsyncTcpStream, Connection, ConnectionProperties};
@@ -42,6 +42,11 @@ impl Cluster {
             tls::connector(tls)?;
         }
         Ok(Self { nodes, tls: tls.clone() })
+    }
+
+    /// The nodes in the order of the settings.
+    pub(super) fn nodes(&self) -> &[ServerAddress] {
+        &self.nodes
     }
 
     /// The nodes in random order, which spreads connections over the cluster.
@@ -150,6 +155,54 @@ impl ServerAddress {
         let connecting = Connection::connector(self.uri.clone(), runtime, take_stream, properties);
         Ok((connecting.await.map_err(|error| opening_failed(&error))?, socket))
     }
+
+    /// The version that the server names in its first frame; `None` if it names none within `limit`.
+    ///
+    /// lapin reads the properties of a server and does not keep them.
+    pub(super) async fn version(&self, limit: Duration, tls: &ClientTls) -> Option<String> {
+        let asking = async {
+            let host = (self.uri.authority.host.as_str(), self.uri.authority.port);
+            let address = lookup_host(host).await.ok()?.next()?;
+            let runtime = lapin::runtime::default_runtime().ok()?;
+            let plain = AsyncTcpStream::connect(&runtime, address).await.ok()?;
+            let mut stream = match self.uri.scheme {
+                AMQPScheme::AMQP => plain,
+                AMQPScheme::AMQPS => {
+                    plain.into_rustls(&tls::connector(tls).ok()?, &self.uri.authority.host).await.ok()?
+                }
+            };
+            stream.write_all(PROTOCOL_HEADER).await.ok()?;
+            stream.flush().await.ok()?;
+            let mut said = vec![0; MAX_FIRST_FRAME_BYTES];
+            let mut length = 0;
+            while length < said.len() {
+                match stream.read(&mut said[length..]).await {
+                    Ok(0) | Err(_) => return None,
+                    Ok(read) => length += read,
+                }
+                if let Some(version) = version_in(&said[..length]) {
+                    return Some(version);
+                }
+            }
+            None
+        };
+        timeout(limit, asking).await.ok().flatten()
+    }
+}
+
+/// What a client sends first (AMQP 0-9-1, 4.2.2).
+const PROTOCOL_HEADER: &[u8] = b"AMQP\0\0\x09\x01";
+/// The most bytes of a server's first frame that are read.
+const MAX_FIRST_FRAME_BYTES: usize = 4096;
+
+/// Finds the property `version` in a server's first frame (`connection.start`): a field table holds the length of the name, the
+/// name, `S`, the length of the text in four bytes, and the text.
+fn version_in(frame: &[u8]) -> Option<String> {
+    const FIELD: &[u8] = b"\x07versionS";
+    let at = frame.windows(FIELD.len()).position(|window| window == FIELD)?;
+    let (length, text) = frame[at + FIELD.len()..].split_first_chunk()?;
+    let text = text.get(..u32::from_be_bytes(*length) as usize)?;
+    Some(String::from_utf8_lossy(text).into_owned())
 }
 
 /// In TLS 1.3 the client's handshake is over before the server has seen the client's certificate. A refusal that arrives
@@ -264,6 +317,14 @@ mod tests {
         assert!(Instant::now() < deadline, "the first address had the whole time");
         let failure = failure.err().unwrap().to_string();
         assert!(failure.contains("refused"), "{failure}");
+    }
+
+    #[test]
+    fn the_version_is_read_from_the_first_frame() {
+        let frame = b"\x01\0\0\x07versionS\0\0\0\x063.10.8\x08platformS";
+        assert_eq!(version_in(frame).as_deref(), Some("3.10.8"));
+        assert_eq!(version_in(&frame[..16]), None, "a part of it");
+        assert_eq!(version_in(b""), None);
     }
 
     #[test]

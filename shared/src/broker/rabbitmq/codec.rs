@@ -39,8 +39,6 @@ pub(super) fn properties(message: &Message) -> Option<BasicProperties> {
 /// Reads a delivery: the message and its failed attempts in this queue; `None` if Faceline did not publish it.
 pub(super) fn message(delivery: &mut Delivery) -> Option<(Message, u32)> {
     let properties = &delivery.properties;
-    let count =
-        |name| properties.headers().as_ref().and_then(|headers| headers.inner().get(name)).and_then(unsigned);
     let text = |text: &Option<ShortString>| text.as_ref().map(|text| text.as_str().to_owned());
     let message = Message {
         id: Uuid::try_parse(properties.message_id().as_ref()?.as_str()).ok()?,
@@ -48,12 +46,26 @@ pub(super) fn message(delivery: &mut Delivery) -> Option<(Message, u32)> {
         expiration: text(properties.expiration())
             .and_then(|wait| wait.parse().ok())
             .map(Duration::from_millis),
-        earlier_attempts: count(EARLIER_ATTEMPTS).unwrap_or(0),
+        earlier_attempts: earlier_attempts(properties),
         body: std::mem::take(&mut delivery.data).into(),
     };
-    // Absent at the first attempt, and in classic queues such as reply queues.
-    let attempts = count(DELIVERY_COUNT).unwrap_or(0);
+    let attempts = returns(&delivery.properties);
     Some((message, attempts))
+}
+
+/// Failed attempts before the message was published.
+pub(super) fn earlier_attempts(properties: &BasicProperties) -> u32 {
+    count(properties, EARLIER_ATTEMPTS).unwrap_or(0)
+}
+
+/// How often the message has returned to its queue.
+pub(super) fn returns(properties: &BasicProperties) -> u32 {
+    // Absent at the first attempt, and in classic queues such as reply queues.
+    count(properties, DELIVERY_COUNT).unwrap_or(0)
+}
+
+fn count(properties: &BasicProperties, name: &str) -> Option<u32> {
+    properties.headers().as_ref().and_then(|headers| headers.inner().get(name)).and_then(unsigned)
 }
 
 /// Reads an integer of any width: brokers choose the width by the value.

@@ -97,13 +97,7 @@ impl BrokerConnection {
         node: &ServerAddress,
         topology: &Topology,
     ) -> Result<Self, BrokerError> {
-        let failure = FailureSignal::default();
-        let runtime = Handle::current();
-        let (blocking, blocked) = watch::channel(None);
-        let (status, events) = (connection.status().clone(), connection.events_listener());
-        runtime.spawn(follow(status, events, failure.clone(), blocking));
-        let address = node.to_string();
-        let opened = Self { open: Some((connection, socket)), failure, blocked, address, runtime };
+        let opened = Self::followed(connection, socket, node);
         match timeout(DECLARE_TIMEOUT, topology.declare(opened.connection())).await {
             Ok(Ok(())) => Ok(opened),
             Ok(Err(error)) => Err(error),
@@ -111,9 +105,25 @@ impl BrokerConnection {
         }
     }
 
+    /// Follows the events of a new connection, on which nothing is declared.
+    pub(super) fn followed(connection: Connection, socket: Socket, node: &ServerAddress) -> Self {
+        let failure = FailureSignal::default();
+        let runtime = Handle::current();
+        let (blocking, blocked) = watch::channel(None);
+        let (status, events) = (connection.status().clone(), connection.events_listener());
+        runtime.spawn(follow(status, events, failure.clone(), blocking));
+        let address = node.to_string();
+        Self { open: Some((connection, socket)), failure, blocked, address, runtime }
+    }
+
     /// The node's address, without credentials.
     pub(super) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The virtual host of the connection.
+    pub(super) fn virtual_host(&self) -> String {
+        self.connection().status().vhost().as_str().to_owned()
     }
 
     /// Opens a channel.

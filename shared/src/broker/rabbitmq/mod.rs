@@ -10,6 +10,7 @@ mod codec;
 mod connection;
 mod deliveries;
 mod give_back;
+mod inspection;
 mod problem;
 mod publisher;
 mod settle;
@@ -34,6 +35,9 @@ use self::address::Cluster;
 use self::connection::with_response_timeout;
 use self::deliveries::{ReconnectingDeliveries, ReconnectingReplies, forward_announcements};
 use self::give_back::GiveBack;
+pub use self::inspection::{
+    DeadLetter, DeadLetters, Inspection, LetterKind, NotRequeued, QueueState, RequeueError, RoundTrip,
+};
 use self::problem::ProblemLog;
 use self::publisher::Publisher;
 use self::subscription::ConsumeSource;

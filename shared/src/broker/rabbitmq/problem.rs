@@ -70,6 +70,11 @@ pub(super) fn is_precondition_failed(error: &Error) -> bool {
     amqp(error).is_some_and(|error| error.get_id() == PRECONDITION_FAILED)
 }
 
+/// Whether a queue does not exist.
+pub(super) fn is_not_found(error: &Error) -> bool {
+    amqp(error).is_some_and(|error| error.get_id() == NOT_FOUND)
+}
+
 fn amqp(error: &Error) -> Option<&AMQPError> {
     match error.kind() {
         ErrorKind::ProtocolError(error) => Some(error),

@@ -81,7 +81,7 @@ impl Topology {
                     self.declare_queue(&channel, &queue, TopologyMode::Passive).await?;
                     self.report_difference(&error);
                 }
-                declared => declared?,
+                declared => drop(declared?),
             }
         }
         let options = ExchangeDeclareOptions {
@@ -107,13 +107,29 @@ impl Topology {
         }
     }
 
-    async fn declare_queue(&self, channel: &Channel, queue: &Queue, mode: TopologyMode) -> lapin::Result<()> {
+    /// Who declares the queues.
+    pub(super) fn mode(&self) -> TopologyMode {
+        self.mode
+    }
+
+    /// Prefix of all names.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Declares a queue, or checks that it exists (passive).
+    pub(super) async fn declare_queue(
+        &self,
+        channel: &Channel,
+        queue: &Queue,
+        mode: TopologyMode,
+    ) -> lapin::Result<lapin::Queue> {
         let options = QueueDeclareOptions {
             passive: mode == TopologyMode::Passive,
             durable: true,
             ..QueueDeclareOptions::default()
         };
-        channel.queue_declare(self.queue(queue).into(), options, self.arguments(queue)).await.map(drop)
+        channel.queue_declare(self.queue(queue).into(), options, self.arguments(queue)).await
     }
 
     /// The arguments of a queue: a bounded quorum queue that refuses publishes when it is full and dead-letters. The

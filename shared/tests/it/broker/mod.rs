@@ -3,6 +3,7 @@
 mod alarm;
 mod cluster;
 mod embedded;
+mod inspection;
 mod rabbitmq;
 mod suite;
 

@@ -1,0 +1,31 @@
+//! What is examined.
+
+use faceline_shared::settings::Settings;
+
+/// The program for which the checks are made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum Role {
+    /// `faceline-gateway`
+    Gateway,
+    /// `faceline-worker`
+    Worker,
+    /// `faceline`, or all parts of an installation
+    Standalone,
+}
+
+/// What is examined.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    pub(super) settings: Settings,
+    pub(super) role: Role,
+}
+
+impl Subject {
+    pub(super) fn has_gateway(&self) -> bool {
+        self.role != Role::Worker
+    }
+
+    pub(super) fn has_worker(&self) -> bool {
+        self.role != Role::Gateway
+    }
+}
