@@ -69,7 +69,7 @@ def biometrics():
                     lines("Scores against the calibration", "percentunit",
                           "The share of comparisons (match) above the scores of three false acceptance rates.",
                           *((above(SCORE, 'kind="match"', bound), f"above {bound} (FAR {rate})")
-                            for bound, rate in (("2500", "0.3 %"), ("3000", "0.1 %"), ("4000", "0.001 %"))), top=1),
+                            for bound, rate in (("2500", "1 %"), ("3000", "0.1 %"), ("4000", "0.001 %"))), top=1),
                     cells("Liveness of clips", "none", "Of videos.", histogram(LIVENESS, 'media="clip"')),
                     lines("Findings", "ops", "Why pictures could not be judged, or only with doubt.",
                           (f"sum by (finding) (rate(faceline_worker_findings_total[$__rate_interval]) {OF_MODEL})", "{{finding}}"),
