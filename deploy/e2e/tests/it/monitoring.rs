@@ -193,12 +193,13 @@ impl Site {
         std::fs::copy(certificate.key, at("tls.key")).unwrap();
         std::fs::write(at("accounts.toml"), ACCOUNTS).unwrap();
         let own = [("accounts.file", at("accounts.toml")), ("http.tls.certificate", at("tls.pem")), ("http.tls.key", at("tls.key"))];
-        let own: Vec<_> = own.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let own = own.iter().map(|(key, value)| (*key, value.as_str()));
+        let own: Vec<_> = shared.iter().copied().chain(own).collect();
         // The first one makes the keys.
         let mut gateway = Process::spawn("faceline-gateway", &shared);
         gateway.url().await;
         let (second, worker) = tokio::join!(
-            Process::start("faceline-gateway", &[&shared[..], &own].concat()),
+            Process::start("faceline-gateway", &own),
             Process::start("faceline-worker", &shared),
         );
         gateway.logged("ready").await;
