@@ -60,8 +60,9 @@ def callers():
                           (f"""sum by (status) (rate(faceline_http_requests_total{{{HTTP}, status=~"4..|5.."}}
                            [$__rate_interval]))""", "{{status}}"), stacked=True),
                     lines("Share of errors by operation", "percentunit", "5xx and 429.",
-                          (f"""sum by (operation) (rate(faceline_http_requests_total{{{HTTP}, status=~"429|5.."}}
+                          (f"""(sum by (operation) (rate(faceline_http_requests_total{{{HTTP}, status=~"429|5.."}}
                            [$__rate_interval]))
+                           or 0 * sum by (operation) (rate(faceline_http_requests_total{{{HTTP}}}[$__rate_interval])))
                            / sum by (operation) (rate(faceline_http_requests_total{{{HTTP}}}[$__rate_interval]))""",
                            "{{operation}}")),
                     lines("Duration, median", "s", "From the headers of a request to its answer.",

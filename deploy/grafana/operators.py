@@ -69,7 +69,7 @@ def operators():
                           ("faceline:worker_busy:ratio", "jobs")),
                     lines("Deliveries that came again or went back", "ops",
                           "Redelivered: a worker died or lost its connection. Given back: a worker could not read them.",
-                          (rate("faceline_worker_redelivered_total", "queue"), "redelivered from {{queue}}"),
+                          (rate("faceline_worker_redelivered_total", "queue") + " or vector(0)", "redelivered from {{queue}}"),
                           ("sum(rate(faceline_worker_deferred_total[$__rate_interval]))", "given back")),
                     lines("Smallest age of a job, by gateway", "ms", "Far from 0, a clock is wrong.",
                           ("min by (gateway) (faceline_worker_smallest_job_age_milliseconds)", "{{gateway}}")),

@@ -52,6 +52,18 @@ fn values<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
     text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix(key)).map(str::trim).collect()
 }
 
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|character| character.is_ascii_lowercase() || character == '_')
+}
+
+/// The metrics that the runbook names.
+fn metrics_of_the_runbook() -> BTreeSet<String> {
+    let runbook = std::fs::read_to_string(folder().join("../../docs/runbook.md")).unwrap();
+    let names = runbook.split(|character: char| !character.is_ascii_lowercase() && !"_:".contains(character));
+    let names = names.map(|name| name.trim_end_matches(':')).filter(|name| name.starts_with("faceline_") || name.starts_with("faceline:"));
+    names.map(str::to_owned).collect()
+}
+
 /// The alerts of all rules.
 fn alerts() -> Vec<String> {
     let rules = files(&folder().join("rules"), "yaml");
@@ -88,7 +100,7 @@ fn each_alert_has_a_test_that_fires_it_and_one_that_does_not() {
 #[test]
 fn each_alert_leads_to_its_runbook_entry() {
     let runbook = std::fs::read_to_string(folder().join("../../docs/runbook.md")).unwrap();
-    let sections: Vec<_> = values(&runbook, "## ").into_iter().filter(|title| title.starts_with("Faceline")).collect();
+    let mut sections: Vec<_> = values(&runbook, "## ").into_iter().filter(|title| title.starts_with("Faceline")).collect();
     let mut links = Vec::new();
     for (_, text) in files(&folder().join("rules"), "yaml") {
         let (alerts, urls) = (values(&text, "alert:"), values(&text, "runbook_url:"));
@@ -102,7 +114,15 @@ fn each_alert_leads_to_its_runbook_entry() {
         }
         links.extend(alerts.into_iter().map(str::to_owned));
     }
-    assert_eq!(sections, links, "one section an alert, in the order of the rules");
+    sections.sort_unstable();
+    links.sort_unstable();
+    assert_eq!(sections, links, "one section an alert, and no other");
+    let settings = std::fs::read_to_string(folder().join("../../docs/settings.md")).unwrap();
+    let quoted = runbook.split('`').skip(1).step_by(2);
+    for name in quoted.filter(|text| text.split_once('.').is_some_and(|(section, key)| is_word(section) && is_word(key))) {
+        // A setting, or the table of settings of a certificate.
+        assert!(settings.contains(&format!("| `{name}")), "{name} is no setting");
+    }
     for section in runbook.split("\n## Faceline").skip(1) {
         for part in ["**Callers:**", "**See:**", "**Do:**", "**False when:**"] {
             assert!(section.contains(part), "{part} is missing: {section}");
@@ -274,7 +294,7 @@ async fn mixed_load(url: &str) {
         assert!(!status.is_server_error() && status != 401, "{status}");
     }
     let session = create_session(&client, url).await.expect("a session");
-    let deleted = client.delete(format!("{url}{session}")).header("apikey", "demo").send().await.unwrap();
+    let deleted = client.delete(format!("{url}/bioserver-app{session}")).header("apikey", "demo").send().await.unwrap();
     assert!(deleted.status().is_success(), "{deleted:?}");
 }
 
@@ -372,6 +392,12 @@ async fn each_expression_has_data_and_alerts_see_their_faults() {
     {
         assert!(!prometheus.label_values(metric, label).await.is_empty(), "{metric} has no {label}");
     }
+
+    let known = prometheus.label_values("{job=~\".*\"}", "__name__").await;
+    let recorded = rules.iter().map(|rule| rule.name.clone());
+    let known: BTreeSet<_> = known.into_iter().chain(recorded).collect();
+    let unknown: Vec<_> = metrics_of_the_runbook().into_iter().filter(|name| !known.contains(name)).collect();
+    assert!(unknown.is_empty(), "the runbook names metrics that nobody has: {unknown:?}");
 
     let mut expressions: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for rule in rules.into_iter().filter(|rule| rule.is_alert) {
