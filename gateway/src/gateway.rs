@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::accounts::{Accounts, AccountsError};
 use crate::admission::{Admission, JobClass};
 use crate::dependencies::Dependencies;
+use crate::families::VerdictMetrics;
 use crate::families::biometric::template::TemplateCodec;
 use crate::families::biometric::{BestImages, BiometricServices};
 use crate::families::bws::Bws;
@@ -160,9 +161,10 @@ impl Gateway {
         let outbox = OutboxProcessor::new(&sessions, stores.outbox);
         let mover = Mover::new(Arc::clone(&usage), objects, settings.usage.clone());
         let workers = WorkerClient::new(dispatcher.clone(), Arc::clone(&admission), &settings.jobs);
+        let verdicts = VerdictMetrics::new(&services.metrics);
         let families = Families {
-            bws: Bws::new(settings, workers.clone()),
-            face_liveness: FaceLiveness::new(settings, workers.clone(), &services.metrics)?,
+            bws: Bws::new(settings, workers.clone(), verdicts.clone()),
+            face_liveness: FaceLiveness::new(settings, workers.clone(), &services.metrics, verdicts)?,
             biometric: BiometricServices::new(settings, workers, templates, sessions, replays, signer),
         };
         let state = GatewayState::new(

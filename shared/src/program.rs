@@ -132,6 +132,11 @@ impl Program {
             Ok(services) => services,
             Err(error) => return self.fail(&error),
         };
+        services
+            .metrics
+            .gauges("faceline_build_info", "1, with the program and its version.", &["program", "version"])
+            .with_label_values(&[self.name, env!("CARGO_PKG_VERSION")])
+            .set(1);
         // The operators' listener answers until the very end: a process that drains is alive, but not ready.
         let admin_shutdown = CancellationToken::new();
         let _stop_admin = admin_shutdown.clone().drop_guard();

@@ -61,6 +61,15 @@ impl SharedServices {
             SealedBlobs::new(blob::open(settings.blobs_url(), settings.blobs_tls())?, keys.data.clone());
         let objects = object::open(&settings.objects, &settings.data_dir)?;
         broker::export_health(&broker, &metrics);
+        for (name, tls) in [
+            ("broker.tls", &settings.broker.tls),
+            ("store.tls", &settings.store.tls),
+            ("blobs.tls", &settings.blobs.tls),
+        ] {
+            if let Some(certificate) = &tls.certificate {
+                metrics.certificates().show_file(name, certificate);
+            }
+        }
         let readiness = Readiness::with_metrics(&metrics);
         Ok(Self { keys, broker, blobs, objects, metrics, readiness, settings })
     }

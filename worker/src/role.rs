@@ -94,6 +94,7 @@ pub async fn run(services: SharedServices, shutdown: CancellationToken) -> Resul
         Ok::<_, WorkerError>((parts, engine))
     };
     let (parts, engine) = tokio::task::spawn_blocking(load).await.map_err(|_| WorkerError::Panicked)??;
+    WorkerMetrics::models(&services.metrics, parts.models.all());
     show_liveness_calibration(&services, parts.models.liveness_calibration());
     let videos = start_videos(&services, parts).await?;
     let (prefetch, slots) = (engine.prefetch(), engine.slots());

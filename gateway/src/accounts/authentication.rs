@@ -23,7 +23,7 @@ use super::jwt::{self, BwsKey};
 use super::permission::Permission;
 use super::table::AccountTable;
 use super::webhook::ClientCallbacks;
-use super::{demo, file};
+use super::{demo, expiry, file};
 use crate::fault::{BusyCause, Fault};
 
 /// A password that this process has not seen before is checked within this time, or its caller gets 429.
@@ -43,7 +43,7 @@ enum TableSource {
 }
 
 /// The accounts file, and the keys that open what is sealed in it.
-struct AccountsFile {
+pub(super) struct AccountsFile {
     path: PathBuf,
     ring: KeyRing,
 }
@@ -75,11 +75,13 @@ impl Accounts {
     /// [`AccountsError`]: the file cannot be read or is not of the right form, or there is none and other machines reach the
     /// listener.
     pub fn load(settings: &Settings, ring: &KeyRing, metrics: &Metrics) -> Result<Self, AccountsError> {
-        let metrics = WatchMetrics::new(metrics, "accounts");
+        let watch_metrics = WatchMetrics::new(metrics, "accounts");
         let table = match &settings.accounts.file {
             Some(path) => {
                 let file = AccountsFile { path: path.clone(), ring: ring.clone() };
-                TableSource::File(Arc::new(WatchedFile::load(file, metrics)?))
+                let accounts = Arc::new(WatchedFile::load(file, watch_metrics)?);
+                expiry::show(&accounts, metrics);
+                TableSource::File(accounts)
             }
             None => {
                 let entries = demo::entries(settings.http.listen, ring)?;

@@ -10,6 +10,7 @@ mod command;
 mod demo;
 mod edit;
 mod error;
+mod expiry;
 mod failed_logins;
 mod file;
 mod jwt;

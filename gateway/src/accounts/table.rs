@@ -29,6 +29,8 @@ pub(super) struct AccountTable {
     client_limits: HashMap<Arc<str>, ClientLimits>,
     /// What the file says about callbacks, by client.
     callbacks: HashMap<Arc<str>, Arc<ClientCallbacks>>,
+    /// Keys that expire, and when.
+    expiring: Vec<(Caller, OffsetDateTime)>,
     password_cache: PasswordCache,
     hasher: RandomState,
 }
@@ -72,6 +74,7 @@ impl AccountTable {
             bws_keys: HashMap::new(),
             client_limits: HashMap::new(),
             callbacks: HashMap::new(),
+            expiring: Vec::new(),
             password_cache: PasswordCache::new(),
             hasher: RandomState::new(),
         };
@@ -79,6 +82,7 @@ impl AccountTable {
             if let Some(limits) = client_limits {
                 table.client_limits.insert(Arc::clone(&caller.client), limits);
             }
+            table.expiring.extend(expires.map(|end| (caller.clone(), end)));
             let holder = KeyHolder { caller, expires };
             match secret {
                 StoredSecret::ApiKey(digest) => {
@@ -123,6 +127,11 @@ impl AccountTable {
     /// What the file says about the callbacks of a client.
     pub(super) fn callbacks(&self, client: &str) -> Arc<ClientCallbacks> {
         self.callbacks.get(client).cloned().unwrap_or_default()
+    }
+
+    /// The keys that expire, as callers who use them, with the time.
+    pub(super) fn expiring(&self) -> &[(Caller, OffsetDateTime)] {
+        &self.expiring
     }
 
     /// The caller who holds an API key.

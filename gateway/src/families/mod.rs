@@ -6,9 +6,14 @@
 //! - [`face_liveness`]: Face Liveness (one picture, passive presentation attack detection)
 //! - [`form`]: the fields of multipart and JSON requests of Biometric Services
 //! - [`json`]: JSON in the exact form that signatures need
+//! - `verdicts`: counts how pictures and videos are judged
 
 pub mod biometric;
 pub mod bws;
 pub mod face_liveness;
 pub mod form;
 pub mod json;
+mod verdicts;
+
+pub(crate) use self::verdicts::Verdict;
+pub use self::verdicts::VerdictMetrics;

@@ -1,5 +1,6 @@
 //! The metrics of the public listener.
 
+use super::client_metrics::ClientMetrics;
 use faceline_shared::telemetry::Metrics;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
@@ -12,6 +13,8 @@ pub(in crate::http) struct HttpMetrics {
     pub(in crate::http) seconds: HistogramVec,
     /// Refused requests, by operation and cause.
     pub(in crate::http) refusals: IntCounterVec,
+    /// Requests and their duration, by client.
+    pub(in crate::http) clients: ClientMetrics,
     /// Open connections.
     pub(in crate::http) connections: IntGauge,
     /// Idle connections that were closed to make room for new ones.
@@ -43,6 +46,7 @@ impl HttpMetrics {
                 "Refused requests, by operation and cause.",
                 &["operation", "cause"],
             ),
+            clients: ClientMetrics::new(metrics),
             connections: metrics.gauge("faceline_http_connections", "Open connections."),
             shed_connections: metrics.counter(
                 "faceline_http_connections_shed_total",

@@ -6,6 +6,7 @@
 //! gRPC, `openapi` the description of the API, `state` what all handlers share.
 
 mod answer;
+mod client_metrics;
 mod family;
 mod grpc;
 pub mod intake;

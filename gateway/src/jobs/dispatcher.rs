@@ -19,6 +19,7 @@ use tokio::time::{timeout, timeout_at};
 
 use super::claim_check::{ClaimCheck, stored_bytes};
 use super::metrics::JobMetrics;
+use super::oldest_job::OldestJobCollector;
 use super::pending::{Pending, PendingGuard, PendingJob, WorkerAnswer};
 use super::reply_loop::ReplyLoop;
 use super::submit::{JobRequest, Submit, SubmitError, SubmitResult};
@@ -76,10 +77,12 @@ impl Dispatcher {
         inline_limit: usize,
         metrics: &Metrics,
     ) -> Self {
-        let metrics = JobMetrics::new(metrics);
+        let job_metrics = JobMetrics::new(metrics);
+        let pending = Pending::new(job_metrics.pending.clone());
+        metrics.collector(OldestJobCollector::new(pending.clone()));
         let dispatcher = Self {
             instance: instance.into(),
-            pending: Pending::new(metrics.pending.clone()),
+            pending,
             reply_to: Arc::new(watch::Sender::new(None)),
             publisher: Arc::new(RetryingPublisher::new(broker.clone())),
             broker,
@@ -88,7 +91,7 @@ impl Dispatcher {
             agreement,
             inline_limit,
             upload_slots: Arc::new(UploadSlots::new()),
-            metrics,
+            metrics: job_metrics,
             on_answer: Arc::new(|_, _, _| ()),
         };
         let replies = dispatcher.broker.replies(instance).await;

@@ -8,6 +8,7 @@
 mod claim_check;
 mod dispatcher;
 mod metrics;
+mod oldest_job;
 #[cfg(test)]
 mod outage_tests;
 mod pending;

@@ -52,6 +52,7 @@ impl PendingJob {
 
 struct Entry {
     job: PendingJob,
+    since: Instant,
     /// The reply queue of its last publish; `None` before the first one.
     reply_to: Option<String>,
     answer: oneshot::Sender<WorkerAnswer>,
@@ -73,7 +74,7 @@ impl Pending {
     pub(super) fn insert(&self, job: PendingJob) -> PendingGuard {
         let (sender, receiver) = oneshot::channel();
         let id = job.id;
-        self.lock().insert(id, Entry { job, reply_to: None, answer: sender });
+        self.lock().insert(id, Entry { job, since: Instant::now(), reply_to: None, answer: sender });
         self.gauge.inc();
         PendingGuard { pending: self.clone(), id, answer: receiver }
     }
@@ -85,6 +86,16 @@ impl Pending {
             self.gauge.dec();
             entry.answer.send(answer).is_ok()
         })
+    }
+
+    /// The age of the oldest job of each queue that has one.
+    pub(super) fn oldest(&self) -> HashMap<Queue, Duration> {
+        let mut oldest = HashMap::new();
+        for Entry { job, since, .. } in self.lock().values() {
+            let age = oldest.entry(job.queue.clone()).or_insert(Duration::ZERO);
+            *age = since.elapsed().max(*age);
+        }
+        oldest
     }
 
     /// Whether the job is pending.
@@ -171,6 +182,20 @@ mod tests {
 
     fn pending() -> Pending {
         Pending::new(IntGauge::new("pending", "pending").unwrap())
+    }
+
+    #[test]
+    fn the_oldest_job_of_a_queue_counts() {
+        let pending = pending();
+        assert!(pending.oldest().is_empty());
+        let (first, second) = (job(60), PendingJob { queue: Queue::Replay, ..job(60) });
+        let guard = pending.insert(first);
+        let _other = pending.insert(second);
+        let _younger = pending.insert(job(60));
+        let since = |queue| Instant::now() - pending.oldest()[&queue];
+        assert!(since(Queue::Interactive) < since(Queue::Replay), "the first job is the oldest");
+        drop(guard);
+        assert!(since(Queue::Interactive) > since(Queue::Replay), "only the youngest is left");
     }
 
     #[tokio::test]

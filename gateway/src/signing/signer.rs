@@ -5,6 +5,8 @@ use std::sync::Arc;
 use faceline_shared::settings::Settings;
 use faceline_shared::telemetry::Metrics;
 use faceline_shared::watched_file::{FileSource, WatchMetrics, WatchedFile};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -46,8 +48,15 @@ impl Signer {
     pub fn load(settings: &Settings, metrics: &Metrics) -> Result<Self, SigningError> {
         let file = KeyFile::of(settings);
         file.fill_lack()?;
-        let keys = WatchedFile::load(WatchedKeys(file), WatchMetrics::new(metrics, "signing_keys"))?;
-        Ok(Self { keys: Arc::new(keys) })
+        let keys =
+            Arc::new(WatchedFile::load(WatchedKeys(file), WatchMetrics::new(metrics, "signing_keys"))?);
+        let shown = Arc::clone(&keys);
+        metrics.certificates().show("signing.file", move || {
+            let keys = shown.current();
+            let pem = keys.active(OffsetDateTime::now_utc()).certificate();
+            CertificateDer::from_pem_slice(pem.as_bytes()).ok().map(|der| der.to_vec())
+        });
+        Ok(Self { keys })
     }
 
     /// The text of `value`, which must be a JSON object, with `signature` as its last member.

@@ -97,6 +97,21 @@ async fn a_picture_has_a_score() {
 }
 
 #[tokio::test]
+async fn each_verdict_is_counted() {
+    for (workers, counted) in [
+        (finding(vec![face(Some(0.75))], &[]), r#"reason="none",verdict="accepted""#),
+        (finding(vec![face(Some(0.25))], &[]), r#"reason="none",verdict="rejected""#),
+        (finding(Vec::new(), &[]), r#"reason="FACE_NOT_FOUND",verdict="not_judged""#),
+    ] {
+        let gateway = Gateway::start(workers).await;
+        ask(&gateway, "AAECAw==").await;
+        let text = gateway.metrics.encode();
+        let line = format!(r#"faceline_biometric_verdicts_total{{operation="face_liveness",{counted}}} 1"#);
+        assert!(text.contains(&line), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_picture_may_be_written_as_clients_do() {
     let gateway = Gateway::start(Workers::able()).await;
     for picture in [

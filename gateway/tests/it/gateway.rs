@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use faceline_gateway::accounts::Accounts;
 use faceline_gateway::admission::Admission;
+use faceline_gateway::families::VerdictMetrics;
 use faceline_gateway::families::biometric::{BestImages, BiometricServices};
 use faceline_gateway::families::bws::Bws;
 use faceline_gateway::families::face_liveness::FaceLiveness;
@@ -129,9 +130,10 @@ impl Gateway {
             ),
         ];
         let client = WorkerClient::new(workers.clone(), Arc::clone(&admission), &config.jobs);
+        let verdicts = VerdictMetrics::new(&metrics);
         let families = Families {
-            bws: Bws::new(&config, client.clone()),
-            face_liveness: FaceLiveness::new(&config, client.clone(), &metrics).unwrap(),
+            bws: Bws::new(&config, client.clone(), verdicts.clone()),
+            face_liveness: FaceLiveness::new(&config, client.clone(), &metrics, verdicts).unwrap(),
             biometric: BiometricServices::new(
                 &config,
                 client,

@@ -28,6 +28,22 @@ pub enum Role {
     Age,
 }
 
+impl Role {
+    /// The name in manifests.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Detector => "detector",
+            Self::Landmarks => "landmarks",
+            Self::Embedding => "embedding",
+            Self::Liveness => "liveness",
+            Self::HeadPose => "head_pose",
+            Self::EyeOpen => "eye_open",
+            Self::Age => "age",
+        }
+    }
+}
+
 /// A choice of models: `strong` has those of `default` and more, which judge better and take longer.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]

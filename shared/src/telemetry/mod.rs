@@ -1,10 +1,14 @@
 //! Log lines, metrics and trace context.
 
+mod certificates;
 mod logging;
 mod trace;
 
+pub use self::certificates::CertificateExpiry;
 pub use self::logging::init_logging;
 pub use self::trace::TraceContext;
+
+use std::sync::{Arc, OnceLock};
 
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -22,6 +26,7 @@ const DURATION_BUCKETS: &[f64] =
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     registry: Registry,
+    certificates: Arc<OnceLock<CertificateExpiry>>,
 }
 
 impl Metrics {
@@ -48,6 +53,23 @@ impl Metrics {
         if let Err(error) = self.registry.register(Box::new(collector)) {
             panic!("metrics of a collector: {error}");
         }
+    }
+
+    /// The metric of certificates, which several parts of a program use. It is registered at its first use.
+    #[must_use]
+    pub fn certificates(&self) -> CertificateExpiry {
+        let register = || {
+            let certificates = CertificateExpiry::new();
+            self.collector(certificates.clone());
+            certificates
+        };
+        self.certificates.get_or_init(register).clone()
+    }
+
+    /// Registers histograms with bucket bounds of their own, with labels.
+    #[must_use]
+    pub fn histograms(&self, name: &str, help: &str, labels: &[&str], bounds: &[f64]) -> HistogramVec {
+        self.register(HistogramVec::new(HistogramOpts::new(name, help).buckets(bounds.into()), labels), name)
     }
 
     /// Registers a counter.

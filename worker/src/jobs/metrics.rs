@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::biometric_metrics::BiometricMetrics;
 use faceline_models::liveness::LivenessCalibration;
+use faceline_models::manifest::Model;
 use faceline_shared::telemetry::Metrics;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
@@ -21,6 +23,8 @@ pub struct WorkerMetrics {
     pub(super) stages: HistogramVec,
     /// Jobs that are being done.
     pub(super) running: IntGauge,
+    /// Distributions of what the models find.
+    pub(super) biometric: BiometricMetrics,
     /// Smallest age of a job, by gateway; negative where the gateway's clock is ahead.
     pub(super) smallest_age: IntGaugeVec,
 }
@@ -54,6 +58,7 @@ impl WorkerMetrics {
                 "Time of a job, split into queue, fetch, decode, infer and encode.",
                 &["stage"],
             ),
+            biometric: BiometricMetrics::new(metrics),
             running: metrics.gauge("faceline_worker_running_jobs", "Jobs that are being done."),
             smallest_age: metrics.gauges(
                 "faceline_worker_smallest_job_age_milliseconds",
@@ -76,6 +81,18 @@ impl WorkerMetrics {
             gauges
                 .with_label_values(&[calibration.name.as_str(), profile.as_str(), level])
                 .set(f64::from(llr));
+        }
+    }
+
+    /// Shows which models this worker runs.
+    pub(crate) fn models<'a>(metrics: &Metrics, models: impl Iterator<Item = &'a Model>) {
+        let gauges = metrics.gauges(
+            "faceline_model_info",
+            "1, with the role, name and version of a model that the worker runs.",
+            &["role", "name", "version"],
+        );
+        for Model { role, name, version, .. } in models {
+            gauges.with_label_values(&[role.as_str(), name.as_str(), version.to_string().as_str()]).set(1);
         }
     }
 

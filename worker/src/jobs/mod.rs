@@ -4,6 +4,7 @@
 //! process the broker still has the job or its answer.
 
 mod availability;
+mod biometric_metrics;
 mod clock_skew;
 mod consumer;
 mod consuming_period;

@@ -83,6 +83,9 @@ impl Replier {
         match self.publish(job, &Queue::Reply((*reply_to).clone()), &message).await {
             Published::Accepted => {
                 self.metrics.answered.with_label_values(&[label(outcome)]).inc();
+                if let Ok(result) = outcome {
+                    self.metrics.biometric.observe(result);
+                }
                 Settlement::Ack
             }
             Published::Returned if **reply_to == self.publisher.address(&Queue::Results) => {

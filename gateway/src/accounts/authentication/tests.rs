@@ -517,6 +517,30 @@ fn commands_say_what_to_do() {
     assert!(!matches!(error, KeysCommandError::File(SecretFileError::Readable(_))));
 }
 
+#[test]
+fn the_end_of_a_key_is_shown_until_the_key_is_removed() {
+    let installation = Installation::new();
+    installation.run("add --client bank --id a --permissions match --expires-in 1d");
+    installation.run("add --client bank --id b --permissions match");
+    let metrics = Metrics::new();
+    let accounts = installation.accounts_with(&metrics);
+    let shown = || {
+        let text = metrics.encode();
+        let lines = text.lines().filter(|line| line.starts_with("faceline_account_key_expiry"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let lines = shown();
+    let [line] = lines.as_slice() else { panic!("{lines:?}") };
+    let end = line.strip_prefix("faceline_account_key_expiry_timestamp_seconds{client=\"bank\",key=\"a\"} ");
+    let end: i64 = end.expect(line).parse().unwrap();
+    let left = end - time::OffsetDateTime::now_utc().unix_timestamp();
+    assert!((86_000..=86_400).contains(&left), "{line}");
+    installation.run("revoke a");
+    // A change counts when it is found twice.
+    (0..2).for_each(|_| accounts.poll());
+    assert_eq!(shown(), [""; 0]);
+}
+
 #[tokio::test]
 async fn a_changed_file_counts_and_a_broken_one_changes_nothing() {
     let installation = Installation::new();

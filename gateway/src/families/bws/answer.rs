@@ -94,6 +94,19 @@ pub(super) enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Whether the code says that there is evidence of an attack, and not that the media cannot be judged.
+    pub(super) fn is_rejection(self) -> bool {
+        match self {
+            Self::RejectedByPassiveLiveDetection
+            | Self::RejectedByActiveLiveDetection
+            | Self::RejectedByChallengeResponse => true,
+            Self::FaceNotFound
+            | Self::MultipleFacesFound
+            | Self::ThumbnailExtractionFailed
+            | Self::FailureToAcquire => false,
+        }
+    }
+
     /// The code as clients know it.
     pub(super) fn as_str(self) -> &'static str {
         match self {

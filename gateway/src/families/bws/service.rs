@@ -7,12 +7,13 @@ use faceline_shared::liveness::SecurityLevel;
 use faceline_shared::score::Far;
 use faceline_shared::settings::Settings;
 
-use super::answer::{ImageProperties, LivenessDetection, PhotoVerify};
+use super::answer::{ErrorCode, ImageProperties, JobError, LivenessDetection, PhotoVerify};
 use super::failure;
 use super::judgement;
 use super::request::{Detection, Verification};
 use super::verification_level::{self, VerificationLevel};
 use super::video;
+use crate::families::{Verdict, VerdictMetrics};
 use crate::fault::Fault;
 use crate::jobs::{WorkerClient, unexpected_result};
 use crate::request::RequestContext;
@@ -24,14 +25,15 @@ pub struct Bws {
     threshold: f32,
     /// The configured security level, which goes with videos to the worker: it judges them.
     level: SecurityLevel,
+    verdicts: VerdictMetrics,
 }
 
 impl Bws {
     /// The operations over the workers that `workers` reaches.
     #[must_use]
-    pub fn new(config: &Settings, workers: WorkerClient) -> Self {
+    pub fn new(config: &Settings, workers: WorkerClient, verdicts: VerdictMetrics) -> Self {
         let level = config.liveness.security_level;
-        Self { workers, threshold: level.threshold(), level }
+        Self { workers, threshold: level.threshold(), level, verdicts }
     }
 
     /// Judges whether one or two pictures show a living person.
@@ -44,7 +46,9 @@ impl Bws {
         context: &RequestContext,
     ) -> Result<LivenessDetection, Fault> {
         let examined = self.examine(request.examination()?, context).await?;
-        Ok(judgement::judge(&examined, self.threshold))
+        let detection = judgement::judge(&examined, self.threshold);
+        self.count("liveness_detection", detection.live, &detection.errors);
+        Ok(detection)
     }
 
     /// Judges whether a video shows a living person.
@@ -61,7 +65,11 @@ impl Bws {
         }
         let task = Task::ExamineVideo(VideoExamination { video, level: self.level });
         match self.workers.run(task, context).await? {
-            Ok(JobResult::VideoExamined(examined)) => Ok(video::judge(&examined, self.threshold)),
+            Ok(JobResult::VideoExamined(examined)) => {
+                let detection = video::judge(&examined, self.threshold);
+                self.count("video_liveness_detection", detection.live, &detection.errors);
+                Ok(detection)
+            }
             Ok(_) => Err(unexpected_result()),
             Err(failure) => Err(failure::fault(&failure)),
         }
@@ -83,10 +91,25 @@ impl Bws {
         } else {
             judgement::without_liveness(&examined)
         };
-        if wants_liveness && !detection.live {
-            return Ok(PhotoVerify::not_compared(detection, None));
-        }
-        Ok(verified(detection, &examined))
+        let answer = if wants_liveness && !detection.live {
+            PhotoVerify::not_compared(detection, None)
+        } else {
+            verified(detection, &examined)
+        };
+        let is_recognized = answer.verification_level != VerificationLevel::NotRecognized;
+        self.count("photo_verify", is_recognized, &answer.errors);
+        Ok(answer)
+    }
+
+    /// Counts the verdict of an answer.
+    fn count(&self, operation: &str, is_accepted: bool, errors: &[JobError]) {
+        let code = errors.first().map(|error| error.error_code);
+        let verdict = match code {
+            _ if is_accepted => Verdict::Accepted,
+            Some(code) if !code.is_rejection() => Verdict::NotJudged,
+            _ => Verdict::Rejected,
+        };
+        self.verdicts.count(operation, verdict, code.map(ErrorCode::as_str));
     }
 
     /// Has a worker examine the pictures.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::answer::{LivenessAnswer, PictureFault};
 use super::request::{self, LivenessRequest, PictureSource};
 use crate::admission::InFlightPermit;
-use crate::families::json;
+use crate::families::{Verdict, VerdictMetrics, json};
 use crate::fault::Fault;
 use crate::jobs::{WorkerClient, unexpected_result};
 use crate::outbound::{FetchError, Fetcher};
@@ -23,6 +23,9 @@ pub struct FaceLiveness {
     fetcher: Fetcher,
     /// The longest picture, in bytes.
     max_picture_bytes: usize,
+    /// Scores above it count as accepted in the metric. Callers get the score and decide themselves.
+    threshold: f32,
+    verdicts: VerdictMetrics,
 }
 
 /// A refused request: the error, and the session id where the body could be read that far.
@@ -39,9 +42,20 @@ impl FaceLiveness {
     ///
     /// # Errors
     /// [`rustls::Error`] where the TLS client for picture URLs cannot be set up.
-    pub fn new(config: &Settings, workers: WorkerClient, metrics: &Metrics) -> Result<Self, rustls::Error> {
+    pub fn new(
+        config: &Settings,
+        workers: WorkerClient,
+        metrics: &Metrics,
+        verdicts: VerdictMetrics,
+    ) -> Result<Self, rustls::Error> {
         let fetcher = Fetcher::new(config, metrics)?;
-        Ok(Self { workers, fetcher, max_picture_bytes: config.limits.picture_bytes })
+        Ok(Self {
+            workers,
+            fetcher,
+            max_picture_bytes: config.limits.picture_bytes,
+            threshold: config.liveness.security_level.threshold(),
+            verdicts,
+        })
     }
 
     /// Scores how likely the picture of a body shows a living person. `ticket` accounts for the bytes of the body, and grows by those of
@@ -62,6 +76,14 @@ impl FaceLiveness {
             Ok(source) => self.judge(source, context, ticket).await,
             Err(fault) => Err(fault),
         };
+        if let Ok(judged) = &judged {
+            let (verdict, reason) = match judged {
+                Ok(score) if *score > self.threshold => (Verdict::Accepted, None),
+                Ok(_) => (Verdict::Rejected, None),
+                Err(fault) => (Verdict::NotJudged, Some(fault.code())),
+            };
+            self.verdicts.count("face_liveness", verdict, reason);
+        }
         let written =
             judged.and_then(|score| json::answer(&LivenessAnswer::new(session_id.as_deref(), score)));
         written.map_err(|fault| Refused { fault, session_id })

@@ -68,12 +68,16 @@ struct PemPair {
 impl Certificate {
     /// Reads the files.
     pub(in crate::http) fn load(files: &TlsSettings, metrics: &Metrics) -> Result<Arc<Self>, TlsError> {
+        let certificates = metrics.certificates();
         let metrics = WatchMetrics::new(metrics, "certificate");
         // No error: programs that renew certificates, and Secrets of Kubernetes, have permissions of their own.
         if secret_file::is_readable_by_others(&files.key).unwrap_or(false) {
             tracing::warn!(file = %files.key.display(), "the private key can be read by others; chmod 600 it");
         }
-        Ok(Arc::new(Self { pair: Arc::new(WatchedFile::load(PemFiles(files.clone()), metrics)?) }))
+        let pair = Arc::new(WatchedFile::load(PemFiles(files.clone()), metrics)?);
+        let shown = Arc::clone(&pair);
+        certificates.show("http.tls", move || shown.current().cert.first().map(|der| der.to_vec()));
+        Ok(Arc::new(Self { pair }))
     }
 
     /// Accepts TLS connections with this certificate: HTTP/2 and HTTP/1.1, TLS 1.2 and 1.3.

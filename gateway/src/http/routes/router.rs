@@ -35,11 +35,11 @@ pub(in crate::http) fn router(state: Arc<GatewayState>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&state), layers::usage))
         // Inside of `record`, whose facts it reads.
         .layer(from_fn(layers::rate_limit_headers))
-        // Outside of all that reads the record or adds to it. Inside of `measure`, `trace` and `request_id`, which
-        // have no use for it.
-        .layer(from_fn(layers::record))
-        // Outside of `usage`: writing the usage record is part of the time that a caller waits.
+        // Outside of `usage`: writing the usage record is part of the time that a caller waits. Inside of `record`, where it
+        // finds the client.
         .layer(from_fn_with_state(Arc::clone(&state), layers::measure))
+        // Outside of all that reads the record or adds to it. Inside of `trace` and `request_id`, which have no use for it.
+        .layer(from_fn(layers::record))
         // Outside of all that logs, so that every line has the span's fields. Inside of the two layers from which it
         // takes fields.
         .layer(from_fn(layers::trace))

@@ -53,8 +53,15 @@ impl RecipientKeys {
     pub fn load(settings: &Settings, metrics: &Metrics) -> Result<Self, RecipientKeyError> {
         let file = RecipientKeyFile::of(settings);
         file.fill_lack()?;
-        let keys = WatchedFile::load(WatchedKeys(file), WatchMetrics::new(metrics, "replay_keys"))?;
-        Ok(Self { keys: Arc::new(keys) })
+        let keys = Arc::new(WatchedFile::load(WatchedKeys(file), WatchMetrics::new(metrics, "replay_keys"))?);
+        let shown = Arc::clone(&keys);
+        metrics.certificates().show("replay.recipient_keys_file", move || {
+            let keys = shown.current();
+            let mut all = keys.all(OffsetDateTime::now_utc());
+            let (.., active) = all.find(|(status, ..)| *status == KeyStatus::Active)?;
+            Some(active.certificate().to_vec())
+        });
+        Ok(Self { keys })
     }
 
     /// The certificates that devices may encrypt for, the preferred one first: base64 of DER.

@@ -6,6 +6,7 @@ use faceline_gateway::jobs::SubmitError;
 use faceline_shared::job::Task;
 use faceline_shared::job::examination::{Check, Direction, Examined, Motion};
 use faceline_shared::job::{JobFailure, Subject};
+use faceline_shared::score::Far;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -32,6 +33,36 @@ async fn a_living_person_is_live_and_every_value_is_written() {
     assert!(answer.header("response-time-ms").unwrap().parse::<u64>().is_ok());
     assert_eq!(answer.header("reference-number"), Some(""));
     assert!(answer.header("date").is_some());
+}
+
+#[tokio::test]
+async fn each_verdict_is_counted() {
+    type Change = fn(&mut Examined);
+    let cases: [(Change, &str, &str); 5] = [
+        (|_| (), DETECT, r#"operation="liveness_detection",reason="none",verdict="accepted""#),
+        (
+            |found| found.live[0].faces[0].liveness = Some(0.25),
+            DETECT,
+            r#"operation="liveness_detection",reason="RejectedByPassiveLiveDetection",verdict="rejected""#,
+        ),
+        (
+            |found| found.live[0].faces.clear(),
+            VERIFY,
+            r#"operation="photo_verify",reason="FaceNotFound",verdict="not_judged""#,
+        ),
+        (|_| (), VERIFY, r#"operation="photo_verify",reason="none",verdict="accepted""#),
+        (
+            |found| found.verification = found.verification.map(|_| Far::ONE),
+            VERIFY,
+            r#"operation="photo_verify",reason="none",verdict="rejected""#,
+        ),
+    ];
+    for (change, path, labels) in cases {
+        let gateway = Gateway::start(finding(change)).await;
+        post(&gateway, path, &json_of(&["one"])).await;
+        let text = gateway.metrics.encode();
+        assert!(text.contains(&format!("faceline_biometric_verdicts_total{{{labels}}} 1")), "{text}");
+    }
 }
 
 #[tokio::test]

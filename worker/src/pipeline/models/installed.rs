@@ -97,6 +97,11 @@ impl Models {
         &self.age_correction
     }
 
+    /// The installed models that are used.
+    pub fn all(&self) -> impl Iterator<Item = &Model> {
+        self.installed.iter().map(|(_, model)| model)
+    }
+
     /// The map from log-odds of liveness to a score.
     #[must_use]
     pub fn liveness_calibration(&self) -> &LivenessCalibration {
