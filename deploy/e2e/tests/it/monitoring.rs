@@ -51,7 +51,10 @@ fn files(folder: &Path, ending: &str) -> Vec<(PathBuf, String)> {
 
 /// The values behind `key` in the lines of a text.
 fn values<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
-    text.lines().filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix(key)).map(str::trim).collect()
+    text.lines()
+        .filter_map(|line| line.trim().trim_start_matches("- ").strip_prefix(key))
+        .map(str::trim)
+        .collect()
 }
 
 fn is_word(text: &str) -> bool {
@@ -64,7 +67,9 @@ fn metrics_of_the_runbook() -> BTreeSet<String> {
     let names = runbook.split(|character: char| {
         !character.is_ascii_lowercase() && !character.is_ascii_digit() && !"_:".contains(character)
     });
-    let names = names.map(|name| name.trim_end_matches(':')).filter(|name| name.starts_with("faceline_") || name.starts_with("faceline:"));
+    let names = names
+        .map(|name| name.trim_end_matches(':'))
+        .filter(|name| name.starts_with("faceline_") || name.starts_with("faceline:"));
     names.map(str::to_owned).collect()
 }
 
@@ -92,7 +97,11 @@ fn each_alert_has_a_test_that_fires_it_and_one_that_does_not() {
             let Some((_, rest)) = expectation.split_once("ALERTS{alertname=\"") else { continue };
             let name = rest.split_once('"').unwrap().0.to_owned();
             let expected = rest.split_once("exp_samples:").unwrap().1;
-            if expected.trim_start().starts_with("[]") { quiet.insert(name) } else { fires.insert(name) };
+            if expected.trim_start().starts_with("[]") {
+                quiet.insert(name)
+            } else {
+                fires.insert(name)
+            };
         }
     }
     let alerts: BTreeSet<_> = alerts().into_iter().collect();
@@ -104,7 +113,8 @@ fn each_alert_has_a_test_that_fires_it_and_one_that_does_not() {
 #[test]
 fn each_alert_leads_to_its_runbook_entry() {
     let runbook = std::fs::read_to_string(folder().join("../../docs/runbook.md")).unwrap();
-    let mut sections: Vec<_> = values(&runbook, "## ").into_iter().filter(|title| title.starts_with("Faceline")).collect();
+    let mut sections: Vec<_> =
+        values(&runbook, "## ").into_iter().filter(|title| title.starts_with("Faceline")).collect();
     let mut links = Vec::new();
     for (_, text) in files(&folder().join("rules"), "yaml") {
         let (alerts, urls) = (values(&text, "alert:"), values(&text, "runbook_url:"));
@@ -123,7 +133,9 @@ fn each_alert_leads_to_its_runbook_entry() {
     assert_eq!(sections, links, "one section an alert, and no other");
     let settings = std::fs::read_to_string(folder().join("../../docs/settings.md")).unwrap();
     let quoted = runbook.split('`').skip(1).step_by(2);
-    for name in quoted.filter(|text| text.split_once('.').is_some_and(|(section, key)| is_word(section) && is_word(key))) {
+    for name in quoted
+        .filter(|text| text.split_once('.').is_some_and(|(section, key)| is_word(section) && is_word(key)))
+    {
         // A setting, or the table of settings of a certificate.
         assert!(settings.contains(&format!("| `{name}")), "{name} is no setting");
     }
@@ -145,7 +157,8 @@ async fn the_dashboards_are_as_their_generator_writes_them() {
         .await
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let dashboards: BTreeSet<_> = dashboards().iter().map(|board| format!("/d/{}", board["uid"].as_str().unwrap())).collect();
+    let dashboards: BTreeSet<_> =
+        dashboards().iter().map(|board| format!("/d/{}", board["uid"].as_str().unwrap())).collect();
     for (_, text) in files(&folder().join("rules"), "yaml") {
         for url in values(&text, "dashboard_url:") {
             assert!(dashboards.contains(url), "{url}");
@@ -175,7 +188,9 @@ fn dashboard_expressions() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     dashboards().iter().for_each(|board| collect(board, &mut found));
     let substituted = found.iter().map(|expression| {
-        let all = ["$operation", "$client", "$model"].iter().fold(expression.clone(), |text, name| text.replace(name, ".*"));
+        let all = ["$operation", "$client", "$model"]
+            .iter()
+            .fold(expression.clone(), |text, name| text.replace(name, ".*"));
         all.replace("$__rate_interval", "1m")
     });
     let expressions: BTreeSet<_> = substituted.collect();
@@ -216,7 +231,11 @@ impl Site {
         std::fs::copy(certificate.certificate, at("tls.pem")).unwrap();
         std::fs::copy(certificate.key, at("tls.key")).unwrap();
         std::fs::write(at("accounts.toml"), ACCOUNTS).unwrap();
-        let own = [("accounts.file", at("accounts.toml")), ("http.tls.certificate", at("tls.pem")), ("http.tls.key", at("tls.key"))];
+        let own = [
+            ("accounts.file", at("accounts.toml")),
+            ("http.tls.certificate", at("tls.pem")),
+            ("http.tls.key", at("tls.key")),
+        ];
         let own = own.iter().map(|(key, value)| (*key, value.as_str()));
         let own: Vec<_> = shared.iter().copied().chain(own).collect();
         // The first one makes the keys.
@@ -232,12 +251,14 @@ impl Site {
 
     async fn prometheus(&mut self) -> Prometheus {
         let history = metrics(self.worker.admin().await).await;
-        let history: String = ["faceline_worker_face_quality", "faceline_worker_match_score", "faceline_worker_liveness_score"]
-            .iter()
-            .flat_map(|name| history.lines().filter(move |line| line.starts_with(name)))
-            .map(|line| format!("{line}\n"))
-            .collect();
-        let service = |name: &str, port: u16| format!("dns_sd_configs: [{{ names: [{name}], type: A, port: {port} }}]");
+        let history: String =
+            ["faceline_worker_face_quality", "faceline_worker_match_score", "faceline_worker_liveness_score"]
+                .iter()
+                .flat_map(|name| history.lines().filter(move |line| line.starts_with(name)))
+                .map(|line| format!("{line}\n"))
+                .collect();
+        let service =
+            |name: &str, port: u16| format!("dns_sd_configs: [{{ names: [{name}], type: A, port: {port} }}]");
         let (gateway, worker, rabbitmq) =
             (service("faceline-gateway", 9090), service("faceline-worker", 9090), service("rabbitmq", 15692));
         let services = [
@@ -288,26 +309,37 @@ async fn mixed_load(url: &str) {
     assert!(caller.face(b"no picture".to_vec()).await.0.is_client_error());
     let base64 = STANDARD.encode_to_string(&picture);
     let requests = [
-        client.post(format!("{url}/api/v1/face/liveness")).basic_auth("demo", Some("demo")).json(&json!({"faceImageBase": base64})),
+        client
+            .post(format!("{url}/api/v1/face/liveness"))
+            .basic_auth("demo", Some("demo"))
+            .json(&json!({"faceImageBase": base64})),
         client
             .post(format!("{url}/api/v1/livenessdetection"))
             .bearer_auth(demo_token(600))
             .json(&json!({"liveImages": [{"image": base64}]})),
-        client.get(format!("{url}/bioserver-app/v2/bio-sessions/{}", uuid::Uuid::new_v4())).header("apikey", "demo"),
+        client
+            .get(format!("{url}/bioserver-app/v2/bio-sessions/{}", uuid::Uuid::new_v4()))
+            .header("apikey", "demo"),
     ];
     for request in requests {
         let status = request.send().await.unwrap().status();
         assert!(!status.is_server_error() && status != 401, "{status}");
     }
     let session = create_session(&client, url).await.expect("a session");
-    let deleted = client.delete(format!("{url}/bioserver-app{session}")).header("apikey", "demo").send().await.unwrap();
+    let deleted =
+        client.delete(format!("{url}/bioserver-app{session}")).header("apikey", "demo").send().await.unwrap();
     assert!(deleted.status().is_success(), "{deleted:?}");
 }
 
 /// Creates a session; its path, unless the request was refused.
 async fn create_session(client: &Client, url: &str) -> Option<String> {
     let request = client.post(format!("{url}/bioserver-app/v2/bio-sessions")).header("apikey", "demo");
-    let answer = request.header("content-type", "application/json").body(r#"{"ttlSeconds":600}"#).send().await.unwrap();
+    let answer = request
+        .header("content-type", "application/json")
+        .body(r#"{"ttlSeconds":600}"#)
+        .send()
+        .await
+        .unwrap();
     Some(answer.headers().get("location")?.to_str().unwrap().to_owned())
 }
 
@@ -387,15 +419,21 @@ async fn each_expression_has_data_and_alerts_see_their_faults() {
     let rules = prometheus.rules().await;
     let mut asked: BTreeSet<String> = dashboard_expressions();
     println!("{} rules, {} expressions of dashboards", rules.len(), asked.len());
-    asked.extend(rules.iter().map(|rule| if rule.is_alert { compared(&rule.expression) } else { rule.expression.clone() }));
+    asked.extend(
+        rules
+            .iter()
+            .map(|rule| if rule.is_alert { compared(&rule.expression) } else { rule.expression.clone() }),
+    );
     // No alert fires in a healthy system, so the annotation is empty until the first fault.
     let annotation = "ALERTS{alertname=~\"Faceline.*\", alertstate=\"firing\"}";
     assert!(asked.remove(annotation));
     let empty = prometheus.without_numbers(&asked.into_iter().collect::<Vec<_>>()).await;
     assert!(empty.is_empty(), "{} expressions have no data:\n{}", empty.len(), empty.join("\n\n"));
-    for (metric, label) in
-        [("faceline_client_requests_total", "client"), ("faceline_http_requests_total", "operation"), ("faceline_model_info", "name")]
-    {
+    for (metric, label) in [
+        ("faceline_client_requests_total", "client"),
+        ("faceline_http_requests_total", "operation"),
+        ("faceline_model_info", "name"),
+    ] {
         assert!(!prometheus.label_values(metric, label).await.is_empty(), "{metric} has no {label}");
     }
 
@@ -424,7 +462,8 @@ async fn break_everything(site: &mut Site, faults: &mut Faults<'_>) {
     let client = Client::new();
     let wrong_password = async |url: &str| {
         for _ in 0..5 {
-            let request = client.post(format!("{url}/api/v1/face/liveness")).basic_auth("demo", Some("wrong"));
+            let request =
+                client.post(format!("{url}/api/v1/face/liveness")).basic_auth("demo", Some("wrong"));
             let _ = request.json(&json!({"faceImageBase": ""})).send().await;
         }
         create_session(&client, url).await;
@@ -437,8 +476,12 @@ async fn break_everything(site: &mut Site, faults: &mut Faults<'_>) {
     faults.hold("more than the workers can do", &load, burst).await;
 
     let before = site.write(&["keys.toml", "signing.toml", "accounts.toml", "tls.pem"], "half a fi");
-    let unusable =
-        ["FacelineSealingKeysUnusable", "FacelineSigningKeysUnusable", "FacelineAccountsUnusable", "FacelineCertificateUnusable"];
+    let unusable = [
+        "FacelineSealingKeysUnusable",
+        "FacelineSigningKeysUnusable",
+        "FacelineAccountsUnusable",
+        "FacelineCertificateUnusable",
+    ];
     faults.hold("files that are spoiled", &unusable, nothing).await;
     before.into_iter().for_each(|(path, text)| std::fs::write(path, text).unwrap());
 
@@ -459,8 +502,12 @@ async fn break_everything(site: &mut Site, faults: &mut Faults<'_>) {
     faults.hold("no worker", &no_worker, ask).await;
 
     site.redis.kill9().await;
-    let no_store =
-        ["FacelineStoreUnavailable", "FacelineBlobsUnavailable", "FacelineRateLimitsApart", "FacelineUsageDeferred"];
+    let no_store = [
+        "FacelineStoreUnavailable",
+        "FacelineBlobsUnavailable",
+        "FacelineRateLimitsApart",
+        "FacelineUsageDeferred",
+    ];
     // A refusal for the content has a usage record.
     let wrong = async |url: &str| {
         let request = client.post(format!("{url}/bioserver-app/v2/ages")).header("apikey", "demo");

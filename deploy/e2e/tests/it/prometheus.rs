@@ -55,7 +55,8 @@ impl Prometheus {
         let mut text = std::fs::read_to_string(folder().join("prometheus.yaml")).unwrap();
         for (pattern, addresses) in services {
             assert!(text.contains(pattern), "{pattern} is not in prometheus.yaml");
-            let targets = addresses.iter().map(|address| format!("'{address}'")).collect::<Vec<_>>().join(", ");
+            let targets =
+                addresses.iter().map(|address| format!("'{address}'")).collect::<Vec<_>>().join(", ");
             text = text.replace(pattern, &format!("static_configs: [{{ targets: [{targets}] }}]"));
         }
         assert_eq!(text.matches("interval: 15s").count(), 2);
@@ -64,7 +65,8 @@ impl Prometheus {
         std::os::unix::fs::symlink(folder().join("rules"), path("rules")).unwrap();
         std::fs::write(path("history"), open_metrics(history)).unwrap();
         let storage = path("data").display().to_string();
-        promtool(&["tsdb", "create-blocks-from", "openmetrics", path("history").to_str().unwrap(), &storage]).await;
+        promtool(&["tsdb", "create-blocks-from", "openmetrics", path("history").to_str().unwrap(), &storage])
+            .await;
 
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         let process = Command::new("prometheus")
