@@ -17,6 +17,8 @@ grpc='grpcio==1.85.1 grpcio_tools==1.85.1 grpcio_reflection==1.85.1 protobuf==7.
     typing_extensions==4.16.0'
 httpx='httpx==0.28.1 httpcore==1.0.9 h11==0.16.0 h2==4.4.1 hpack==4.2.0 hyperframe==6.1.0 anyio==4.16.0 certifi==2026.10.18
     idna==3.20 typing_extensions==4.16.0'
+# Grafana's own types and builders, for the dashboards.
+grafana='grafana_foundation_sdk==1769699241'
 playwright=1.65.1
 hadolint=2.15.1
 shellcheck=0.11.0.1
@@ -79,6 +81,7 @@ test)
     # shellcheck disable=SC2086 # the same
     python_tool check_jsonschema $check_jsonschema
     python_tool cyclonedx "cyclonedx-python-lib==$cyclonedx"
+    python_tool grafana "$grafana"
     node_tool playwright-core "$playwright"
     ;;
 images) cargo_tool cargo-cyclonedx "$cyclonedx_cargo" ;;

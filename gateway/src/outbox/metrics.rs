@@ -31,6 +31,9 @@ impl OutboxMetrics {
         // Alerts need the zero before the first row. Usage records have metrics of their own.
         for lane in [Lane::Sessions, Lane::Replays, Lane::Callbacks, Lane::DeadCallbacks] {
             registered.set_depth(lane, 0);
+            for outcome in ["done", "failed", "unreadable"] {
+                registered.processed.with_label_values(&[label(lane), outcome]);
+            }
         }
         registered
     }

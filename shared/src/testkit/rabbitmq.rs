@@ -25,6 +25,8 @@ pub struct RabbitMq {
     port: u16,
     /// The port for TLS, if the node has one.
     tls_port: Option<u16>,
+    /// The port for Prometheus, if the node has one.
+    metrics_port: Option<u16>,
     distribution_port: u16,
     epmd_port: u16,
     folder: TempDir,
@@ -36,7 +38,15 @@ impl RabbitMq {
     /// # Panics
     /// RabbitMQ is not installed or does not start.
     pub async fn start() -> Self {
-        Self::start_with(None).await
+        Self::start_with(None, None).await
+    }
+
+    /// Starts a node that also serves its metrics (plugin `rabbitmq_prometheus`).
+    ///
+    /// # Panics
+    /// RabbitMQ is not installed or does not start.
+    pub async fn start_with_metrics() -> Self {
+        Self::start_with(None, Some(free_port())).await
     }
 
     /// Starts a node that also speaks TLS, with a certificate of `authority`, and asks for clients' certificates from
@@ -45,10 +55,10 @@ impl RabbitMq {
     /// # Panics
     /// RabbitMQ is not installed or does not start.
     pub async fn start_tls(authority: &TestAuthority) -> Self {
-        Self::start_with(Some(authority)).await
+        Self::start_with(Some(authority), None).await
     }
 
-    async fn start_with(authority: Option<&TestAuthority>) -> Self {
+    async fn start_with(authority: Option<&TestAuthority>, metrics_port: Option<u16>) -> Self {
         find_program(&[SERVER], "rabbitmq-server");
         let folder =
             tempfile::Builder::new().prefix("faceline-rabbitmq-").tempdir().expect("a temporary folder");
@@ -60,6 +70,7 @@ impl RabbitMq {
             _epmd: Process::start(&epmd, folder.path(), "entering the main select() loop").await,
             port: free_port(),
             tls_port: authority.map(|_| free_port()),
+            metrics_port,
             distribution_port: free_port(),
             epmd_port,
             folder,
@@ -94,6 +105,15 @@ impl RabbitMq {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// The address at which Prometheus finds the node's metrics.
+    ///
+    /// # Panics
+    /// The node has none.
+    #[must_use]
+    pub fn metrics_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.metrics_port.expect("a node with metrics")))
     }
 
     /// The folder with all files of the node.
@@ -194,11 +214,14 @@ impl RabbitMq {
                 files.concat()
             ));
         }
+        if let Some(port) = self.metrics_port {
+            configuration.push_str(&format!("prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {port}\n"));
+        }
         let write = |name: &str, text: &str| {
             std::fs::write(self.folder.path().join(name), text).expect("the folder can be written");
         };
         write("rabbitmq.conf", &configuration);
-        write("plugins", "[].");
+        write("plugins", if self.metrics_port.is_some() { "[rabbitmq_prometheus]." } else { "[]." });
     }
 
     fn environment(&self) -> Vec<(&'static str, String)> {

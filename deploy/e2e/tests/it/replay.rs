@@ -27,7 +27,7 @@ const SETTINGS: [(&str, &str); 3] = [
 const TIMEOUT: Duration = Duration::from_mins(4);
 
 /// Three seconds of a photo that nobody moves: a presentation attack.
-async fn photo_video() -> Recording {
+pub(crate) async fn photo_video() -> Recording {
     let folder = TempDir::new().unwrap();
     let (photo, video) = (folder.path().join("photo.jpg"), folder.path().join("video.webm"));
     std::fs::write(&photo, bytes("obama.jpg")).unwrap();

@@ -55,7 +55,7 @@ impl RecipientKeys {
         file.fill_lack()?;
         let keys = Arc::new(WatchedFile::load(WatchedKeys(file), WatchMetrics::new(metrics, "replay_keys"))?);
         let shown = Arc::clone(&keys);
-        metrics.certificates().show("replay.recipient_keys_file", move || {
+        metrics.certificates().show("replay.keys_file", move || {
             let keys = shown.current();
             let mut all = keys.all(OffsetDateTime::now_utc());
             let (.., active) = all.find(|(status, ..)| *status == KeyStatus::Active)?;

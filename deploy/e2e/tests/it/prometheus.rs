@@ -1,0 +1,167 @@
+//! A real Prometheus with the committed configuration and rules.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, SystemTime};
+
+use faceline_shared::testkit::free_port;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+const WEEK: Duration = Duration::from_hours(7 * 24);
+
+/// `deploy/prometheus`.
+pub(crate) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../prometheus").canonicalize().unwrap()
+}
+
+/// Runs a program of the Debian package `prometheus`. Returns what it printed.
+pub(crate) async fn promtool(arguments: &[&str]) -> String {
+    let output = Command::new("promtool").args(arguments).output().await;
+    let output = output.unwrap_or_else(|error| panic!("promtool: {error}; `make test` installs it"));
+    let text = [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat();
+    assert!(output.status.success(), "promtool {arguments:?}:\n{text}");
+    text
+}
+
+/// A rule, as Prometheus has read it.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    pub(crate) expression: String,
+    pub(crate) is_alert: bool,
+}
+
+/// A running Prometheus. It is killed when it is dropped.
+pub(crate) struct Prometheus {
+    address: SocketAddr,
+    client: reqwest::Client,
+    _process: Child,
+    _folder: TempDir,
+}
+
+impl Prometheus {
+    /// Starts a server with the committed configuration, in which each name of a service is replaced by these addresses, and which
+    /// scrapes and evaluates once a second. `history` are metrics that it knows from the same hour a week ago.
+    pub(crate) async fn start(services: &[(&str, Vec<SocketAddr>)], history: &str) -> Self {
+        let data = TempDir::new().unwrap();
+        let path = |name: &str| data.path().join(name);
+        let mut text = std::fs::read_to_string(folder().join("prometheus.yaml")).unwrap();
+        for (pattern, addresses) in services {
+            assert!(text.contains(pattern), "{pattern} is not in prometheus.yaml");
+            let targets =
+                addresses.iter().map(|address| format!("'{address}'")).collect::<Vec<_>>().join(", ");
+            text = text.replace(pattern, &format!("static_configs: [{{ targets: [{targets}] }}]"));
+        }
+        assert_eq!(text.matches("interval: 15s").count(), 2);
+        let text = text.replace("interval: 15s", "interval: 1s");
+        std::fs::write(path("prometheus.yaml"), text).unwrap();
+        std::os::unix::fs::symlink(folder().join("rules"), path("rules")).unwrap();
+        std::fs::write(path("history"), open_metrics(history)).unwrap();
+        let storage = path("data").display().to_string();
+        promtool(&["tsdb", "create-blocks-from", "openmetrics", path("history").to_str().unwrap(), &storage])
+            .await;
+
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let process = Command::new("prometheus")
+            .arg(format!("--config.file={}", path("prometheus.yaml").display()))
+            .arg(format!("--storage.tsdb.path={storage}"))
+            .arg(format!("--web.listen-address={address}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(path("log")).unwrap())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("prometheus: {error}; `make test` installs it"));
+        let log = path("log");
+        let server = Self { address, client: reqwest::Client::new(), _process: process, _folder: data };
+        let ready = async {
+            let url = format!("http://{address}/-/ready");
+            while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
+                sleep(POLL_INTERVAL).await;
+            }
+        };
+        if timeout(TIMEOUT, ready).await.is_err() {
+            panic!("Prometheus does not start:\n{}", std::fs::read_to_string(log).unwrap());
+        }
+        server
+    }
+
+    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Value {
+        let url = format!("http://{}/api/v1/{path}", self.address);
+        let url = reqwest::Url::parse_with_params(&url, query).unwrap();
+        let answer = self.client.get(url).send().await.unwrap();
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["status"], "success", "{query:?}: {body}");
+        body["data"].clone()
+    }
+
+    /// The numbers in the present value of an expression. NaN (no observation, divided by none) is no number.
+    pub(crate) async fn numbers(&self, expression: &str) -> Vec<f64> {
+        let data = self.get("query", &[("query", expression)]).await;
+        let samples = data["result"].as_array().unwrap();
+        let number = |sample: &Value| sample["value"][1].as_str()?.parse::<f64>().ok();
+        samples.iter().filter_map(number).filter(|number| !number.is_nan()).collect()
+    }
+
+    /// Waits until each of these expressions has a number; those that get none.
+    pub(crate) async fn without_numbers(&self, expressions: &[String]) -> Vec<String> {
+        let mut left = expressions.to_vec();
+        let waited = async {
+            loop {
+                let mut still = Vec::new();
+                for expression in &left {
+                    if self.numbers(expression).await.is_empty() {
+                        still.push(expression.clone());
+                    }
+                }
+                left = still;
+                if left.is_empty() {
+                    return;
+                }
+                sleep(POLL_INTERVAL).await;
+            }
+        };
+        let _ = timeout(TIMEOUT, waited).await;
+        left
+    }
+
+    /// All rules.
+    pub(crate) async fn rules(&self) -> Vec<Rule> {
+        let data = self.get("rules", &[]).await;
+        let groups = data["groups"].as_array().unwrap();
+        let rules = groups.iter().flat_map(|group| group["rules"].as_array().unwrap());
+        rules
+            .map(|rule| Rule {
+                name: rule["name"].as_str().unwrap().to_owned(),
+                expression: rule["query"].as_str().unwrap().to_owned(),
+                is_alert: rule["type"] == "alerting",
+            })
+            .collect()
+    }
+
+    /// The values of a label of a metric.
+    pub(crate) async fn label_values(&self, metric: &str, label: &str) -> Vec<String> {
+        let data = self.get(&format!("label/{label}/values"), &[("match[]", metric)]).await;
+        data.as_array().unwrap().iter().map(|value| value.as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// Metrics in the text format of Prometheus as a history, for `promtool tsdb create-blocks-from`: 0 at fifty minutes before the same
+/// time a week ago, and the values of `text` half an hour later.
+fn open_metrics(text: &str) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let ago = |minutes: u64| (now - WEEK - Duration::from_mins(minutes)).as_secs();
+    let mut history = String::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        writeln!(history, "{series} 0 {}\n{series} {value} {}", ago(50), ago(20)).unwrap();
+    }
+    history + "# EOF\n"
+}
