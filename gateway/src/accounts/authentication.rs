@@ -43,7 +43,7 @@ enum TableSource {
 }
 
 /// The accounts file, and the keys that open what is sealed in it.
-pub(super) struct AccountsFile {
+struct AccountsFile {
     path: PathBuf,
     ring: KeyRing,
 }
@@ -80,7 +80,8 @@ impl Accounts {
             Some(path) => {
                 let file = AccountsFile { path: path.clone(), ring: ring.clone() };
                 let accounts = Arc::new(WatchedFile::load(file, watch_metrics)?);
-                expiry::show(&accounts, metrics);
+                let shown = Arc::clone(&accounts);
+                expiry::show(move || shown.current().expiring().to_vec(), metrics);
                 TableSource::File(accounts)
             }
             None => {
