@@ -1,0 +1,377 @@
+#!/usr/bin/env python3
+"""Renders and checks the manifests for Kubernetes.
+
+    manifests.py render       write what the chart renders into deploy/kubernetes, and copy what the chart reads
+    manifests.py check        hold everything that is written against the chart, the schemas and the rules below
+    manifests.py self-test    plant faults, each of which the check must find
+    manifests.py show NAME    print the objects of an overlay as JSON
+
+`make test` installs helm, kubectl, kubernetes-validate and PyYAML into the folder of tools (deploy/dev/tools.sh).
+"""
+
+import copy
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+TOOLS = pathlib.Path(os.environ.get("FACELINE_TOOLS") or CACHE / "faceline" / "tools")
+sys.path.insert(0, str(TOOLS / "kubernetes-validate"))
+try:
+    import jsonschema
+    import kubernetes_validate
+    import yaml
+except ImportError as missing:
+    sys.exit(f"{missing}; run deploy/dev/tools.sh {TOOLS} test")
+
+CHART = ROOT / "deploy/helm/faceline"
+KUSTOMIZE = ROOT / "deploy/kubernetes"
+OVERLAYS = ["cpu", "gpu", "minimal"]
+HEADER = "# Rendered from deploy/helm/faceline by `make manifests`; a test holds it up to date.\n"
+# Files that `render` writes: what helm is called with, and the kinds of objects that are kept.
+RENDERED = {
+    "base/faceline.yaml": (["--set", "namespace.create=true"], None),
+    "components/monitoring/podmonitors.yaml": (["--set", "monitoring.podMonitors=true"], "monitoring.yaml"),
+    "components/trial/trial.yaml": (["--values", str(CHART / "values-minimal.yaml")], "trial.yaml"),
+}
+# Further calls of helm whose output must be valid.
+VARIANTS = [
+    ["--set", "models.source=fetch"],
+    ["--set", "models.source=claim,models.claim=faceline-models,gateway.data.claim=faceline-gateway"],
+    ["--set", "autoscaling.kind=hpa,priorityClassName=faceline,image.registry=registry.example/team"],
+    ["--set", "monitoring.podMonitors=true,networkPolicy.enabled=false"],
+]
+
+
+def run(name, *arguments):
+    own = TOOLS / "kubectl" / name
+    program = str(own) if own.exists() else shutil.which(name)
+    if not program:
+        sys.exit(f"{name} is not installed; run deploy/dev/tools.sh {TOOLS} test")
+    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{name} {' '.join(map(str, arguments))}: {done.stderr}")
+    return done.stdout
+
+
+def helm(*arguments, template=None):
+    only = ["--show-only", f"templates/{template}"] if template else []
+    return run("helm", "template", "faceline", CHART, "--namespace", "faceline", *only, *arguments)
+
+
+def objects(text):
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def kustomize(folder):
+    return objects(run("kubectl", "kustomize", folder))
+
+
+def name_of(item):
+    return f"{item['kind']}/{item['metadata']['name']}"
+
+
+def copies():
+    """What the chart reads, and where each is written: helm reads no file outside of the chart."""
+    found = {CHART / "files/rabbitmq.conf": ROOT / "deploy/rabbitmq/rabbitmq.conf"}
+    for kind in ["keda", "hpa"]:
+        for path in sorted((KUSTOMIZE / "components" / kind).glob("*.yaml")):
+            content = objects(path.read_text())
+            # Of a component's files the chart takes the objects; patches and values of other charts have no kind.
+            if path.name != "kustomization.yaml" and content and all("kind" in item for item in content):
+                found[CHART / f"files/{kind}-{path.name}"] = path
+    return found
+
+
+def rendered():
+    files = {}
+    for path, (arguments, template) in RENDERED.items():
+        text = HEADER + helm(*arguments, template=template)
+        # Templates leave lines with nothing but spaces.
+        files[KUSTOMIZE / path] = "\n".join(line.rstrip() for line in text.splitlines() if line.strip()) + "\n"
+    return files
+
+
+def render():
+    for target, source in copies().items():
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(source, target)
+    for path, text in rendered().items():
+        path.write_text(text)
+
+
+def stale():
+    """Files that are not what `render` would write."""
+    wanted = {target: source.read_text() for target, source in copies().items()} | rendered()
+    for path, text in wanted.items():
+        if not path.exists() or path.read_text() != text:
+            yield f"{path.relative_to(ROOT)} is not up to date: run `make manifests`"
+    for path in (CHART / "files").iterdir():
+        if path not in wanted:
+            yield f"{path.relative_to(ROOT)} has no source any more"
+
+
+def normal(value):
+    """A value whose lists of named objects have one order, as the order of variables and volumes says nothing."""
+    if isinstance(value, dict):
+        return {key: normal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        items = [normal(item) for item in value]
+        named = all(isinstance(item, dict) and "name" in item for item in items)
+        return sorted(items, key=lambda item: json.dumps(item, sort_keys=True)) if named else items
+    return value
+
+
+def differences(overlay, chart):
+    """Where an overlay differs from the chart with its values. The namespace is the overlay's alone."""
+    left, right = ({name_of(item): normal(item) for item in items if item["kind"] != "Namespace"} for items in (overlay, chart))
+    for name in sorted(left.keys() | right.keys()):
+        if left.get(name) != right.get(name):
+            yield f"{name}: kustomize has {json.dumps(left.get(name))}, the chart has {json.dumps(right.get(name))}"
+
+
+def strict(schema):
+    if isinstance(schema, list):
+        return [strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {key: strict(item) for key, item in schema.items()}
+    if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
+        schema.setdefault("additionalProperties", False)
+    return schema
+
+
+def custom_schemas():
+    schemas = strict(yaml.safe_load((KUSTOMIZE / "custom-resources.yaml").read_text()))
+    return {kind: jsonschema.Draft202012Validator(schema) for kind, schema in schemas.items()}
+
+
+def versions():
+    """The newest two versions of Kubernetes whose schemas are installed."""
+    known = {kubernetes_validate.utils.major_minor(version) for version in kubernetes_validate.utils.all_versions()}
+    return sorted(known, key=lambda version: [int(part) for part in version.split(".")])[-2:]
+
+
+def invalid(item, custom):
+    """What the schemas say against an object."""
+    validator = custom.get(f"{item['apiVersion']}/{item['kind']}")
+    if validator:
+        if extra := item.keys() - {"apiVersion", "kind", "metadata", "spec"}:
+            yield f"{name_of(item)}: unknown fields {sorted(extra)}"
+        for error in validator.iter_errors(item.get("spec")):
+            errors = [error, *sorted(error.context or [], key=lambda inner: len(inner.path), reverse=True)[:3]]
+            yield f"{name_of(item)}: " + "; ".join(f"{'.'.join(map(str, e.absolute_path))}: {e.message}" for e in errors)
+        return
+    for version in versions():
+        try:
+            kubernetes_validate.validate(item, version, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            yield f"{name_of(item)} (Kubernetes {version}): {'.'.join(map(str, error.path))}: {error.message}"
+        except kubernetes_validate.SchemaNotFoundError as error:
+            yield f"{name_of(item)}: {error.message}"
+
+
+def matches(selector, labels):
+    return bool(selector) and selector.items() <= labels.items()
+
+
+def pods(items):
+    for item in items:
+        if item["kind"] in ("Deployment", "StatefulSet"):
+            yield name_of(item), item["spec"]["template"]
+
+
+def insecure(name, spec):
+    """What a pod must not do."""
+    if spec.get("automountServiceAccountToken") is not False or spec.get("enableServiceLinks") is not False:
+        yield f"{name}: no token and no service links"
+    pod = spec.get("securityContext", {})
+    if not (pod.get("runAsNonRoot") and pod.get("runAsUser") and pod.get("seccompProfile") == {"type": "RuntimeDefault"}):
+        yield f"{name}: runs as root or without a seccomp profile"
+    for container in spec["containers"] + spec.get("initContainers", []):
+        context = container.get("securityContext", {})
+        if context != {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}:
+            yield f"{name}: security context of {container['name']}"
+        resources = container.get("resources", {})
+        # Requesting what is the limit, no pod is killed because its neighbours use what it was promised.
+        if not resources.get("requests", {}).get("cpu") or resources["requests"].get("memory") != resources.get("limits", {}).get("memory"):
+            yield f"{name}: resources of {container['name']}"
+        for variable in container.get("env", []):
+            if any(word in variable["name"] for word in ("URL", "SECRET", "PASSWORD")) and "@" in variable.get("value", ""):
+                yield f"{name}: {variable['name']} holds a secret"
+
+
+def loose_ends(name, template, items):
+    """References of a pod that lead nowhere."""
+    spec = template["spec"]
+    known = {name_of(item) for item in items}
+    if account := spec.get("serviceAccountName"):
+        if f"ServiceAccount/{account}" not in known:
+            yield f"{name}: no ServiceAccount {account}"
+    volumes = {volume["name"] for volume in spec.get("volumes", [])}
+    owner = next(item for item in items if name_of(item) == name)
+    volumes |= {claim["metadata"]["name"] for claim in owner["spec"].get("volumeClaimTemplates", [])}
+    for container in spec["containers"]:
+        ports = {port["name"] for port in container.get("ports", [])}
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            action = container.get(probe, {})
+            if (action.get("httpGet") or action.get("tcpSocket") or {}).get("port") not in ports:
+                yield f"{name}: {probe} asks no port of {container['name']}"
+        for mount in container.get("volumeMounts", []):
+            if mount["name"] not in volumes:
+                yield f"{name}: no volume {mount['name']}"
+    for kind in ("NetworkPolicy", "PodDisruptionBudget"):
+        selectors = [item["spec"].get("podSelector", item["spec"].get("selector")) for item in items if item["kind"] == kind]
+        selectors = [selector.get("matchLabels", {}) for selector in selectors]
+        needed = kind == "NetworkPolicy" or name.startswith("Deployment/")
+        if needed and selectors and not any(matches(selector, template["metadata"]["labels"]) for selector in selectors):
+            yield f"{name}: no {kind} selects it"
+
+
+def broken_rules(items):
+    templates = dict(pods(items))
+    for name, template in templates.items():
+        yield from insecure(name, template["spec"])
+        yield from loose_ends(name, template, items)
+    for item in items:
+        name, spec = name_of(item), item.get("spec", {})
+        if item["kind"] == "Secret":
+            yield f"{name}: secrets are referenced, never written"
+        target = spec.get("scaleTargetRef", {})
+        if target:
+            deployment = next((one for one in items if name_of(one) == f"{target.get('kind', 'Deployment')}/{target['name']}"), None)
+            if not deployment or "replicas" in deployment["spec"]:
+                yield f"{name}: its target is missing, or states its number of replicas itself"
+        selector = spec.get("selector") if item["kind"] == "Service" else spec.get("selector", {}).get("matchLabels") if item["kind"] in ("PodMonitor", "PodDisruptionBudget") else None
+        if selector and not any(matches(selector, template["metadata"]["labels"]) for template in templates.values()):
+            yield f"{name}: selects no pod"
+        for reference in references(item):
+            if f"`{reference}`" not in DOCUMENT:
+                yield f"{name}: docs/kubernetes.md does not say how to create the Secret `{reference}`"
+
+
+DOCUMENT = (ROOT / "docs/kubernetes.md").read_text()
+
+
+def references(value):
+    """Names of the Secrets that an object refers to."""
+    if isinstance(value, list):
+        for item in value:
+            yield from references(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key == "secretKeyRef":
+                yield item["name"]
+            elif key == "secret" and isinstance(item, dict) and "secretName" in item:
+                yield item["secretName"]
+            elif key == "secretTargetRef":
+                yield from (one["name"] for one in item)
+            else:
+                yield from references(item)
+
+
+def cluster_faults():
+    """Whether the RabbitmqCluster has the settings of rabbitmq.conf."""
+    wanted = [line for line in (ROOT / "deploy/rabbitmq/rabbitmq.conf").read_text().splitlines() if line and not line.startswith("#")]
+    (cluster,) = objects((ROOT / "deploy/rabbitmq/cluster.yaml").read_text())
+    missing = set(wanted) - set(cluster["spec"]["rabbitmq"]["additionalConfig"].splitlines())
+    if missing:
+        yield f"deploy/rabbitmq/cluster.yaml lacks {sorted(missing)} of rabbitmq.conf"
+    yield from invalid(cluster, custom_schemas())
+
+
+def faults(items, custom):
+    for item in items:
+        yield from invalid(item, custom)
+    yield from broken_rules(items)
+
+
+def check():
+    custom = custom_schemas()
+    found = [*stale(), *cluster_faults()]
+    checked = 0
+    for overlay in OVERLAYS:
+        items = kustomize(KUSTOMIZE / "overlays" / overlay)
+        chart = objects(helm("--values", CHART / f"values-{overlay}.yaml"))
+        found += [f"overlay {overlay}: {fault}" for fault in [*faults(items, custom), *differences(items, chart)]]
+        checked += len(items)
+    for arguments in VARIANTS:
+        items = objects(helm(*arguments))
+        found += [f"helm {' '.join(arguments)}: {fault}" for fault in faults(items, custom)]
+        checked += len(items)
+    run("helm", "lint", "--strict", CHART)
+    print("\n".join(found))
+    print(f"{checked} objects, Kubernetes {' and '.join(versions())}: {len(found)} faults")
+    return 1 if found else 0
+
+
+def planted():
+    """Faults, as a name, the object and the change that makes the fault."""
+
+    def container(change):
+        return lambda item: change(item["spec"]["template"]["spec"]["containers"][0])
+
+    def spec(change):
+        return lambda item: change(item["spec"])
+
+    gateway, scaler = "Deployment/faceline-gateway", "ScaledObject/"
+    return [
+        ("unknown field of Kubernetes", gateway, container(lambda one: one.update(imagePolicy="Always"))),
+        ("wrong type", gateway, spec(lambda one: one.update(revisionHistoryLimit="5"))),
+        ("unknown field of KEDA", scaler, spec(lambda one: one.update(pollInterval=5))),
+        ("unknown field of a trigger", scaler, spec(lambda one: one["triggers"][0]["metadata"].update(queue="q"))),
+        ("number where KEDA takes a text", scaler, spec(lambda one: one["triggers"][0]["metadata"].update(value=20, threshold=20))),
+        ("no worker at all", scaler, spec(lambda one: one.update(minReplicaCount=0))),
+        ("unknown target", scaler, spec(lambda one: one["scaleTargetRef"].update(name="faceline-wroker"))),
+        ("two owners of the replicas", gateway, spec(lambda one: one.update(replicas=2))),
+        ("writable root", gateway, container(lambda one: one["securityContext"].update(readOnlyRootFilesystem=False))),
+        ("a probe of no port", gateway, container(lambda one: one["livenessProbe"]["httpGet"].update(port="metrics"))),
+        ("no limit of memory", gateway, container(lambda one: one["resources"].pop("limits"))),
+        ("a password in the manifest", gateway, container(lambda one: one["env"].append({"name": "FACELINE_STORE__URL", "value": "redis://u:p@h"}))),
+        ("an unknown Secret", gateway, container(lambda one: one["env"][-1]["valueFrom"]["secretKeyRef"].update(name="other"))),
+        ("an unknown volume", gateway, container(lambda one: one["volumeMounts"].append({"name": "x", "mountPath": "/x"}))),
+        ("a budget that selects nothing", "PodDisruptionBudget/faceline-gateway", spec(lambda one: one["selector"]["matchLabels"].update(x="y"))),
+        ("a policy that selects nothing", "NetworkPolicy/", spec(lambda one: one["podSelector"].update(matchLabels={"x": "y"}))),
+    ]
+
+
+def self_test():
+    custom = custom_schemas()
+    sound = kustomize(KUSTOMIZE / "overlays/cpu")
+    missed = []
+    for what, target, change in planted():
+        items = copy.deepcopy(sound)
+        changed = [item for item in items if name_of(item).startswith(target)]
+        for item in changed:
+            change(item)
+        if not changed or len(list(faults(items, custom))) <= len(list(faults(sound, custom))):
+            missed.append(what)
+    items = copy.deepcopy(sound)
+    next(item for item in items if name_of(item) == "Deployment/faceline-worker")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] += 1
+    if not list(differences(items, sound)):
+        missed.append("an overlay that differs from the chart")
+    print(f"{len(planted()) + 1} faults planted, not found: {missed}")
+    return 1 if missed else 0
+
+
+def main():
+    match sys.argv[1:]:
+        case ["render"]:
+            render()
+        case ["check"]:
+            return check()
+        case ["self-test"]:
+            return self_test()
+        case ["show", name]:
+            json.dump(kustomize(KUSTOMIZE / "overlays" / name), sys.stdout)
+        case _:
+            sys.exit(__doc__)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
