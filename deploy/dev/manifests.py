@@ -10,9 +10,11 @@
 """
 
 import copy
+import functools
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -249,27 +251,31 @@ def broken_rules(items):
         selector = spec.get("selector") if item["kind"] == "Service" else spec.get("selector", {}).get("matchLabels") if item["kind"] in ("PodMonitor", "PodDisruptionBudget") else None
         if selector and not any(matches(selector, template["metadata"]["labels"]) for template in templates.values()):
             yield f"{name}: selects no pod"
-        for reference in references(item):
-            if f"`{reference}`" not in DOCUMENT:
-                yield f"{name}: docs/kubernetes.md does not say how to create the Secret `{reference}`"
+        for secret, key in sorted(set(references(item))):
+            if key and key not in documented().get(secret, []) or secret not in documented():
+                yield f"{name}: docs/kubernetes.md does not list the key `{key}` of the Secret `{secret}`"
 
 
-DOCUMENT = (ROOT / "docs/kubernetes.md").read_text()
+@functools.cache
+def documented():
+    """The Secrets in the table of docs/kubernetes.md, and the keys of each."""
+    rows = re.findall(r"^\| `(faceline-[a-z-]+)` \| (.*?) \|", (ROOT / "docs/kubernetes.md").read_text(), re.MULTILINE)
+    return {secret: re.findall(r"`([^`]+)`", keys) for secret, keys in rows}
 
 
 def references(value):
-    """Names of the Secrets that an object refers to."""
+    """Secrets and the keys of them that an object refers to; the key is "" where it mounts all of them."""
     if isinstance(value, list):
         for item in value:
             yield from references(item)
     elif isinstance(value, dict):
         for key, item in value.items():
             if key == "secretKeyRef":
-                yield item["name"]
+                yield item["name"], item["key"]
             elif key == "secret" and isinstance(item, dict) and "secretName" in item:
-                yield item["secretName"]
+                yield item["secretName"], ""
             elif key == "secretTargetRef":
-                yield from (one["name"] for one in item)
+                yield from ((one["name"], one["key"]) for one in item)
             else:
                 yield from references(item)
 

@@ -17,6 +17,7 @@ mod hostile;
 mod keys;
 mod limits;
 mod liveness_tool;
+mod manifests;
 mod models;
 mod openapi;
 mod overload;
