@@ -46,6 +46,7 @@ VARIANTS = [
     ["--set", "models.source=claim,models.claim=faceline-models,gateway.data.claim=faceline-gateway"],
     ["--set", "autoscaling.kind=hpa,priorityClassName=faceline,image.registry=registry.example/team"],
     ["--set", "monitoring.podMonitors=true,networkPolicy.enabled=false"],
+    ["--set-json", 'autoscaling={"kind": "keda", "overrides": {"ScaledObject/faceline-worker": {"spec": {"maxReplicaCount": 9}}}}'],
 ]
 
 
@@ -332,7 +333,7 @@ def planted():
         ("unknown field of a trigger", scaler, spec(lambda one: one["triggers"][0]["metadata"].update(queue="q"))),
         ("number where KEDA takes a text", scaler, spec(lambda one: one["triggers"][0]["metadata"].update(value=20, threshold=20))),
         ("no worker at all", scaler, spec(lambda one: one.update(minReplicaCount=0))),
-        ("unknown target", scaler, spec(lambda one: one["scaleTargetRef"].update(name="faceline-wroker"))),
+        ("unknown target", scaler, spec(lambda one: one["scaleTargetRef"].update(name="faceline-typist"))),
         ("two owners of the replicas", gateway, spec(lambda one: one.update(replicas=2))),
         ("writable root", gateway, container(lambda one: one["securityContext"].update(readOnlyRootFilesystem=False))),
         ("a probe of no port", gateway, container(lambda one: one["livenessProbe"]["httpGet"].update(port="metrics"))),
@@ -360,7 +361,10 @@ def self_test():
     next(item for item in items if name_of(item) == "Deployment/faceline-worker")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] += 1
     if not list(differences(items, sound)):
         missed.append("an overlay that differs from the chart")
-    print(f"{len(planted()) + 1} faults planted, not found: {missed}")
+    (scaler,) = [item for item in objects(helm(*VARIANTS[-1])) if name_of(item) == "ScaledObject/faceline-worker"]
+    if scaler["spec"]["maxReplicaCount"] != 9 or "triggers" not in scaler["spec"]:
+        missed.append("an override that changes nothing, or everything")
+    print(f"{len(planted()) + 2} faults planted, not found: {missed}")
     return 1 if missed else 0
 
 
