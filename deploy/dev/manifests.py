@@ -4,7 +4,7 @@
     manifests.py render       write what the chart renders into deploy/kubernetes, and copy what the chart reads
     manifests.py check        hold everything that is written against the chart, the schemas and the rules below
     manifests.py self-test    plant faults, each of which the check must find
-    manifests.py show NAME    print the objects of an overlay as JSON
+    manifests.py show NAME    print the objects of an overlay, or those of deploy/rabbitmq, as JSON
 
 `make test` installs helm, kubectl, kubernetes-validate and PyYAML into the folder of tools (deploy/dev/tools.sh).
 """
@@ -51,6 +51,7 @@ VARIANTS = [
 
 
 def run(name, *arguments):
+    """What kubectl or helm prints. Ends the program if it fails."""
     own = TOOLS / "kubectl" / name
     program = str(own) if own.exists() else shutil.which(name)
     if not program:
@@ -62,6 +63,7 @@ def run(name, *arguments):
 
 
 def helm(*arguments, template=None):
+    """The objects that the chart renders, as YAML."""
     only = ["--show-only", f"templates/{template}"] if template else []
     return run("helm", "template", "faceline", CHART, "--namespace", "faceline", *only, *arguments)
 
@@ -90,8 +92,24 @@ def copies():
     return found
 
 
+def values_schema(value, name=""):
+    """A JSON Schema of the chart's values: what values.yaml does not name is refused, so a misspelt value does not go unnoticed."""
+    if name in ("kind", "source"):
+        return {"enum": ["none", "keda", "hpa"] if name == "kind" else ["baked", "claim", "fetch"]}
+    if name in ("maxSurge", "maxUnavailable"):
+        return {"type": ["integer", "string"]}
+    if isinstance(value, dict):
+        properties = {key: values_schema(item, key) for key, item in value.items()}
+        is_free = name in ("settings", "nodeSelector", "annotations", "overrides")
+        return {"type": "object"} if is_free else {"type": "object", "properties": properties, "additionalProperties": False}
+    return {"type": {bool: "boolean", int: "integer", str: "string", list: "array"}[type(value)]}
+
+
 def rendered():
-    files = {}
+    schema = values_schema(yaml.safe_load((CHART / "values.yaml").read_text()))
+    # Helm passes values for all charts.
+    schema["properties"]["global"] = {"type": "object"}
+    files = {CHART / "values.schema.json": json.dumps(schema, indent=2) + "\n"}
     for path, (arguments, template) in RENDERED.items():
         text = HEADER + helm(*arguments, template=template)
         # Templates leave lines with nothing but spaces.
@@ -376,6 +394,8 @@ def main():
             return check()
         case ["self-test"]:
             return self_test()
+        case ["show", "rabbitmq"]:
+            json.dump(objects((ROOT / "deploy/rabbitmq/cluster.yaml").read_text()), sys.stdout)
         case ["show", name]:
             json.dump(kustomize(KUSTOMIZE / "overlays" / name), sys.stdout)
         case _:

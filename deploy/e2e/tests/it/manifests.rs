@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
+use faceline_shared::broker::Queue;
 use faceline_shared::settings::{Settings, Sources};
 use faceline_shared::testkit::{RabbitMq, Redis};
 use faceline_worker::jobs::GIVE_BACK_TIMEOUT;
@@ -169,6 +170,29 @@ async fn drain_times_and_memory_are_those_of_the_settings() {
         assert_eq!(too_short("faceline-gateway", 74), ["shutdown of a gateway"]);
         assert_eq!(too_short("faceline-worker", 36), ["shutdown of a worker"]);
     }
+}
+
+#[tokio::test]
+async fn brokers_hold_what_their_queues_may() {
+    let (cluster, minimal) = tokio::join!(overlay("rabbitmq"), overlay("minimal"));
+    let of_minimal = minimal
+        .iter()
+        .find(|object| object["kind"] == "StatefulSet" && object["metadata"]["name"] == "faceline-rabbitmq")
+        .unwrap();
+    let settings = Settings::default().broker;
+    // All queues but that of dead letters have the same bound.
+    let queues =
+        (Queue::DURABLE.len() as u64 - 1) * settings.max_length_bytes + settings.dead_letter_max_length_bytes;
+    let file = fs::read_to_string(repository().join("deploy/rabbitmq/rabbitmq.conf")).unwrap();
+    let value = |key: &str| file.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+    let watermark: f64 = value("vm_memory_high_watermark.relative").unwrap().parse().unwrap();
+    let containers = &of_minimal["spec"]["template"]["spec"]["containers"];
+    for resources in [&cluster[0]["spec"]["resources"], &containers[0]["resources"]] {
+        let memory = quantity(&resources["limits"]["memory"]) as f64;
+        assert!(memory * watermark > queues as f64, "{memory} * {watermark} bytes for {queues}");
+    }
+    let disk = value("disk_free_limit.absolute").unwrap().strip_suffix("GB").unwrap();
+    assert!(disk.parse::<u64>().unwrap() * 1_000_000_000 > queues);
 }
 
 /// A pod's program, as the manifest starts it: with its environment, in a folder in place of the root, with its rights.
