@@ -10,11 +10,9 @@
 """
 
 import copy
-import functools
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +27,8 @@ try:
     import yaml
 except ImportError as missing:
     sys.exit(f"{missing}; run deploy/dev/tools.sh {TOOLS} test")
+
+from manifest_rules import broken_rules, name_of
 
 CHART = ROOT / "deploy/helm/faceline"
 KUSTOMIZE = ROOT / "deploy/kubernetes"
@@ -74,10 +74,6 @@ def objects(text):
 
 def kustomize(folder):
     return objects(run("kubectl", "kustomize", folder))
-
-
-def name_of(item):
-    return f"{item['kind']}/{item['metadata']['name']}"
 
 
 def copies():
@@ -196,109 +192,6 @@ def invalid(item, custom):
             yield f"{name_of(item)}: {error.message}"
 
 
-def matches(selector, labels):
-    return bool(selector) and selector.items() <= labels.items()
-
-
-def pods(items):
-    for item in items:
-        if item["kind"] in ("Deployment", "StatefulSet"):
-            yield name_of(item), item["spec"]["template"]
-
-
-def insecure(name, spec):
-    """What a pod must not do."""
-    if spec.get("automountServiceAccountToken") is not False or spec.get("enableServiceLinks") is not False:
-        yield f"{name}: no token and no service links"
-    pod = spec.get("securityContext", {})
-    if not (pod.get("runAsNonRoot") and pod.get("runAsUser") and pod.get("seccompProfile") == {"type": "RuntimeDefault"}):
-        yield f"{name}: runs as root or without a seccomp profile"
-    for container in spec["containers"] + spec.get("initContainers", []):
-        context = container.get("securityContext", {})
-        if context != {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}:
-            yield f"{name}: security context of {container['name']}"
-        resources = container.get("resources", {})
-        # Requesting what is the limit, no pod is killed because its neighbours use what it was promised.
-        if not resources.get("requests", {}).get("cpu") or resources["requests"].get("memory") != resources.get("limits", {}).get("memory"):
-            yield f"{name}: resources of {container['name']}"
-        for variable in container.get("env", []):
-            if any(word in variable["name"] for word in ("URL", "SECRET", "PASSWORD")) and "@" in variable.get("value", ""):
-                yield f"{name}: {variable['name']} holds a secret"
-
-
-def loose_ends(name, template, items):
-    """References of a pod that lead nowhere."""
-    spec = template["spec"]
-    known = {name_of(item) for item in items}
-    if account := spec.get("serviceAccountName"):
-        if f"ServiceAccount/{account}" not in known:
-            yield f"{name}: no ServiceAccount {account}"
-    volumes = {volume["name"] for volume in spec.get("volumes", [])}
-    owner = next(item for item in items if name_of(item) == name)
-    volumes |= {claim["metadata"]["name"] for claim in owner["spec"].get("volumeClaimTemplates", [])}
-    for container in spec["containers"]:
-        ports = {port["name"] for port in container.get("ports", [])}
-        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-            action = container.get(probe, {})
-            if (action.get("httpGet") or action.get("tcpSocket") or {}).get("port") not in ports:
-                yield f"{name}: {probe} asks no port of {container['name']}"
-        for mount in container.get("volumeMounts", []):
-            if mount["name"] not in volumes:
-                yield f"{name}: no volume {mount['name']}"
-    for kind in ("NetworkPolicy", "PodDisruptionBudget"):
-        selectors = [item["spec"].get("podSelector", item["spec"].get("selector")) for item in items if item["kind"] == kind]
-        selectors = [selector.get("matchLabels", {}) for selector in selectors]
-        needed = kind == "NetworkPolicy" or name.startswith("Deployment/")
-        if needed and selectors and not any(matches(selector, template["metadata"]["labels"]) for selector in selectors):
-            yield f"{name}: no {kind} selects it"
-
-
-def broken_rules(items):
-    templates = dict(pods(items))
-    for name, template in templates.items():
-        yield from insecure(name, template["spec"])
-        yield from loose_ends(name, template, items)
-    for item in items:
-        name, spec = name_of(item), item.get("spec", {})
-        if item["kind"] == "Secret":
-            yield f"{name}: secrets are referenced, never written"
-        target = spec.get("scaleTargetRef", {})
-        if target:
-            deployment = next((one for one in items if name_of(one) == f"{target.get('kind', 'Deployment')}/{target['name']}"), None)
-            if not deployment or "replicas" in deployment["spec"]:
-                yield f"{name}: its target is missing, or states its number of replicas itself"
-        selector = spec.get("selector") if item["kind"] == "Service" else spec.get("selector", {}).get("matchLabels") if item["kind"] in ("PodMonitor", "PodDisruptionBudget") else None
-        if selector and not any(matches(selector, template["metadata"]["labels"]) for template in templates.values()):
-            yield f"{name}: selects no pod"
-        for secret, key in sorted(set(references(item))):
-            if key and key not in documented().get(secret, []) or secret not in documented():
-                yield f"{name}: docs/kubernetes.md does not list the key `{key}` of the Secret `{secret}`"
-
-
-@functools.cache
-def documented():
-    """The Secrets in the table of docs/kubernetes.md, and the keys of each."""
-    rows = re.findall(r"^\| `(faceline-[a-z-]+)` \| (.*?) \|", (ROOT / "docs/kubernetes.md").read_text(), re.MULTILINE)
-    return {secret: re.findall(r"`([^`]+)`", keys) for secret, keys in rows}
-
-
-def references(value):
-    """Secrets and the keys of them that an object refers to; the key is "" where it mounts all of them."""
-    if isinstance(value, list):
-        for item in value:
-            yield from references(item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if key == "secretKeyRef":
-                yield item["name"], item["key"]
-            elif key == "secret" and isinstance(item, dict) and "secretName" in item:
-                yield item["secretName"], ""
-            elif key == "secretTargetRef":
-                yield from ((one["name"], one["key"]) for one in item)
-            else:
-                yield from references(item)
-
-
 def cluster_faults():
     """Whether the RabbitmqCluster has the settings of rabbitmq.conf."""
     wanted = [line for line in (ROOT / "deploy/rabbitmq/rabbitmq.conf").read_text().splitlines() if line and not line.startswith("#")]
@@ -344,6 +237,8 @@ def planted():
         return lambda item: change(item["spec"])
 
     gateway, scaler = "Deployment/faceline-gateway", "ScaledObject/"
+    password = {"name": "FACELINE_STORE__URL", "value": "redis://u:p@h"}
+    budget = "PodDisruptionBudget/faceline-gateway"
     return [
         ("unknown field of Kubernetes", gateway, container(lambda one: one.update(imagePolicy="Always"))),
         ("wrong type", gateway, spec(lambda one: one.update(revisionHistoryLimit="5"))),
@@ -356,10 +251,10 @@ def planted():
         ("writable root", gateway, container(lambda one: one["securityContext"].update(readOnlyRootFilesystem=False))),
         ("a probe of no port", gateway, container(lambda one: one["livenessProbe"]["httpGet"].update(port="metrics"))),
         ("no limit of memory", gateway, container(lambda one: one["resources"].pop("limits"))),
-        ("a password in the manifest", gateway, container(lambda one: one["env"].append({"name": "FACELINE_STORE__URL", "value": "redis://u:p@h"}))),
+        ("a password in the manifest", gateway, container(lambda one: one["env"].append(password))),
         ("an unknown Secret", gateway, container(lambda one: one["env"][-1]["valueFrom"]["secretKeyRef"].update(name="other"))),
         ("an unknown volume", gateway, container(lambda one: one["volumeMounts"].append({"name": "x", "mountPath": "/x"}))),
-        ("a budget that selects nothing", "PodDisruptionBudget/faceline-gateway", spec(lambda one: one["selector"]["matchLabels"].update(x="y"))),
+        ("a budget that selects nothing", budget, spec(lambda one: one["selector"]["matchLabels"].update(x="y"))),
         ("a policy that selects nothing", "NetworkPolicy/", spec(lambda one: one["podSelector"].update(matchLabels={"x": "y"}))),
     ]
 
@@ -376,7 +271,8 @@ def self_test():
         if not changed or len(list(faults(items, custom))) <= len(list(faults(sound, custom))):
             missed.append(what)
     items = copy.deepcopy(sound)
-    next(item for item in items if name_of(item) == "Deployment/faceline-worker")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] += 1
+    worker = next(item for item in items if name_of(item) == "Deployment/faceline-worker")
+    worker["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] += 1
     if not list(differences(items, sound)):
         missed.append("an overlay that differs from the chart")
     (scaler,) = [item for item in objects(helm(*VARIANTS[-1])) if name_of(item) == "ScaledObject/faceline-worker"]
