@@ -5,7 +5,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/faceline/tools
 RELEASE := target/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run test conformance lint bench evaluate build models image-roots clean
+.PHONY: help run test conformance lint bench evaluate build models manifests image-roots clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,10 @@ packages-build:
 
 packages-test: packages-build
 	@deploy/dev/packages.sh test
+
+manifests: ## Render deploy/kubernetes from the Helm chart
+	@deploy/dev/tools.sh $(TOOLS) test
+	deploy/dev/manifests.py render
 
 clean: ## Remove what was built
 	$(CARGO) clean

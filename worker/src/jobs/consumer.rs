@@ -40,7 +40,7 @@ use super::task_runner::JobTimes;
 const CANCELLED_JOB_TTL: Duration = Duration::from_secs(120);
 /// Giving back what is in progress when the drain is over takes at most this time. Longer than the broker's adapter publishes a
 /// message again before it uses a nack (3 s): a connection that ends earlier counts as a failed attempt.
-const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(5);
+pub const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Before a job goes back because a service that it needs is away, so that it does not circle at full speed.
 const SERVICES_PAUSE: Duration = Duration::from_secs(5);
 /// Most ids of cancelled jobs that are kept.

@@ -29,7 +29,7 @@ mod task_runner;
 mod tests;
 
 pub use self::availability::Availability;
-pub use self::consumer::Consumer;
+pub use self::consumer::{Consumer, GIVE_BACK_TIMEOUT};
 pub use self::engine::{Engine, EngineThreads};
 pub use self::handler::{Handler, Unavailable};
 pub use self::metrics::WorkerMetrics;

@@ -19,6 +19,7 @@ mod images;
 mod keys;
 mod limits;
 mod liveness_tool;
+mod manifests;
 mod models;
 mod monitoring;
 mod openapi;
