@@ -307,19 +307,17 @@ async fn mixed_load(url: &str) {
     assert_eq!(caller.face(coded).await.0, 200);
     caller.score("obama.jpg", "obama2.jpg").await;
     assert!(caller.face(b"no picture".to_vec()).await.0.is_client_error());
-    let base64 = STANDARD.encode_to_string(&picture);
+    let liveness = |picture: &[u8]| {
+        let body = json!({"liveImages": [{"image": STANDARD.encode_to_string(picture)}]});
+        client.post(format!("{url}/api/v1/livenessdetection")).bearer_auth(demo_token(600)).json(&body)
+    };
+    let face_liveness = client.post(format!("{url}/api/v1/face/liveness")).basic_auth("demo", Some("demo"));
+    let nobody = format!("{url}/bioserver-app/v2/bio-sessions/{}", uuid::Uuid::new_v4());
     let requests = [
-        client
-            .post(format!("{url}/api/v1/face/liveness"))
-            .basic_auth("demo", Some("demo"))
-            .json(&json!({"faceImageBase": base64})),
-        client
-            .post(format!("{url}/api/v1/livenessdetection"))
-            .bearer_auth(demo_token(600))
-            .json(&json!({"liveImages": [{"image": base64}]})),
-        client
-            .get(format!("{url}/bioserver-app/v2/bio-sessions/{}", uuid::Uuid::new_v4()))
-            .header("apikey", "demo"),
+        face_liveness.json(&json!({"faceImageBase": STANDARD.encode_to_string(&picture)})),
+        liveness(&picture),
+        liveness(&without_face()),
+        client.get(nobody).header("apikey", "demo"),
     ];
     for request in requests {
         let status = request.send().await.unwrap().status();
@@ -329,6 +327,15 @@ async fn mixed_load(url: &str) {
     let deleted =
         client.delete(format!("{url}/bioserver-app{session}")).header("apikey", "demo").send().await.unwrap();
     assert!(deleted.status().is_success(), "{deleted:?}");
+}
+
+/// A picture that cannot be judged.
+fn without_face() -> Vec<u8> {
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_pixel(640, 480, image::Rgb([128; 3]))
+        .write_to(&mut png, image::ImageFormat::Png)
+        .unwrap();
+    png.into_inner()
 }
 
 /// Creates a session; its path, unless the request was refused.
