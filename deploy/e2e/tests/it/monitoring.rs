@@ -307,19 +307,17 @@ async fn mixed_load(url: &str) {
     assert_eq!(caller.face(coded).await.0, 200);
     caller.score("obama.jpg", "obama2.jpg").await;
     assert!(caller.face(b"no picture".to_vec()).await.0.is_client_error());
-    let base64 = STANDARD.encode_to_string(&picture);
+    let liveness = |picture: &[u8]| {
+        let body = json!({"liveImages": [{"image": STANDARD.encode_to_string(picture)}]});
+        client.post(format!("{url}/api/v1/livenessdetection")).bearer_auth(demo_token(600)).json(&body)
+    };
+    let face_liveness = client.post(format!("{url}/api/v1/face/liveness")).basic_auth("demo", Some("demo"));
+    let nobody = format!("{url}/bioserver-app/v2/bio-sessions/{}", uuid::Uuid::new_v4());
     let requests = [
-        client
-            .post(format!("{url}/api/v1/face/liveness"))
-            .basic_auth("demo", Some("demo"))
-            .json(&json!({"faceImageBase": base64})),
-        client
-            .post(format!("{url}/api/v1/livenessdetection"))
-            .bearer_auth(demo_token(600))
-            .json(&json!({"liveImages": [{"image": base64}]})),
-        client
-            .get(format!("{url}/bioserver-app/v2/bio-sessions/{}", uuid::Uuid::new_v4()))
-            .header("apikey", "demo"),
+        face_liveness.json(&json!({"faceImageBase": STANDARD.encode_to_string(&picture)})),
+        liveness(&picture),
+        liveness(&without_face()),
+        client.get(nobody).header("apikey", "demo"),
     ];
     for request in requests {
         let status = request.send().await.unwrap().status();
@@ -329,6 +327,15 @@ async fn mixed_load(url: &str) {
     let deleted =
         client.delete(format!("{url}/bioserver-app{session}")).header("apikey", "demo").send().await.unwrap();
     assert!(deleted.status().is_success(), "{deleted:?}");
+}
+
+/// A picture that cannot be judged.
+fn without_face() -> Vec<u8> {
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_pixel(640, 480, image::Rgb([128; 3]))
+        .write_to(&mut png, image::ImageFormat::Png)
+        .unwrap();
+    png.into_inner()
 }
 
 /// Creates a session; its path, unless the request was refused.
@@ -366,7 +373,8 @@ struct Faults<'a> {
 }
 
 impl Faults<'_> {
-    /// Waits until the expressions of these alerts hold, which they do not without the fault. `load` is what callers do meanwhile.
+    /// Waits until the expressions of these alerts hold, which they do not without the fault; or expressions that are given as
+    /// such. `load` is what callers do meanwhile.
     async fn hold(&mut self, fault: &str, alerts: &[&str], load: impl AsyncFn(&str)) {
         let began = Instant::now();
         let mut left: BTreeSet<&str> = alerts.iter().copied().collect();
@@ -383,12 +391,13 @@ impl Faults<'_> {
             left = still;
         }
         println!("{fault}: {:?}", began.elapsed());
-        self.seen.extend(alerts.iter().map(|alert| (*alert).to_owned()));
+        let alerts = alerts.iter().filter(|alert| self.expressions.contains_key(**alert));
+        self.seen.extend(alerts.map(|alert| (*alert).to_owned()));
     }
 
     async fn holds(&self, alert: &str) -> bool {
-        let expressions = self.expressions.get(alert).unwrap_or_else(|| panic!("no alert {alert}"));
-        for expression in expressions {
+        let own = vec![alert.to_owned()];
+        for expression in self.expressions.get(alert).unwrap_or(&own) {
             if !self.prometheus.numbers(expression).await.is_empty() {
                 return true;
             }
@@ -472,7 +481,14 @@ async fn break_everything(site: &mut Site, faults: &mut Faults<'_>) {
     faults.hold("callers without end", &callers, wrong_password).await;
 
     let burst = async |url: &str| drop(join_all((0..12).map(|_| ask(url))).await);
-    let load = ["FacelineCapacityBelowDemand", "FacelineClientRefused", "FacelineAvailabilityBurnFast"];
+    let load = [
+        "FacelineCapacityBelowDemand",
+        "FacelineClientRefused",
+        "FacelineAvailabilityBurnFast",
+        "FacelineAvailabilityBurnSlow",
+        "faceline:refused_for_load:ratio_rate5m > 0",
+        "faceline:requests_failed:ratio_rate5m > 0",
+    ];
     faults.hold("more than the workers can do", &load, burst).await;
 
     let before = site.write(&["keys.toml", "signing.toml", "accounts.toml", "tls.pem"], "half a fi");
@@ -484,6 +500,10 @@ async fn break_everything(site: &mut Site, faults: &mut Faults<'_>) {
     ];
     faults.hold("files that are spoiled", &unusable, nothing).await;
     before.into_iter().for_each(|(path, text)| std::fs::write(path, text).unwrap());
+    let date = Command::new("date").args(["-u", "-d", "3 days", "+%FT%TZ"]).output().await.unwrap();
+    let soon = ACCOUNTS.replace("2020-01-01T00:00:00Z", String::from_utf8_lossy(&date.stdout).trim());
+    site.write(&["accounts.toml"], &soon);
+    faults.hold("a key that ends in three days", &["FacelineClientKeyExpires"], nothing).await;
 
     let elsewhere = TempDir::new().unwrap();
     let mut other = settings(&site.folder, &site.broker, &site.redis);
@@ -498,7 +518,13 @@ async fn break_everything(site: &mut Site, faults: &mut Faults<'_>) {
     site.broker.control(&["set_vm_memory_high_watermark", "0.4"]).await;
 
     site.worker.kill().await;
-    let no_worker = ["FacelineNoWorker", "FacelineWorkersAbsent", "FacelineTargetDown"];
+    let no_worker = [
+        "FacelineNoWorker",
+        "FacelineWorkersAbsent",
+        "FacelineTargetDown",
+        "faceline:oldest_job:seconds > 0.2",
+        "sum(up{job=\"faceline-worker\"}) == 0",
+    ];
     faults.hold("no worker", &no_worker, ask).await;
 
     site.redis.kill9().await;
@@ -514,6 +540,11 @@ async fn break_everything(site: &mut Site, faults: &mut Faults<'_>) {
         let _ = request.multipart(Form::new().text("threshold", "none")).send().await;
     };
     faults.hold("no Redis", &no_store, wrong).await;
+
+    // Nothing needs the broker any more, so the password stays wrong.
+    site.broker.control(&["change_password", "guest", "other"]).await;
+    site.broker.control(&["close_all_connections", "test"]).await;
+    faults.hold("another password at the broker", &["FacelineBrokerProblem"], nothing).await;
 
     site.broker.kill9().await;
     let no_broker = ["FacelineBrokerDisconnected", "FacelineRabbitmqAbsent"];
