@@ -144,7 +144,9 @@ mod tests {
     fn a_removed_pod_gives_back_what_it_has_not_begun() {
         let mut fleet = Fleet::new(1, 3);
         let pods = [fleet.add(), fleet.add()];
-        pods.map(|pod| fleet.ready(pod));
+        for pod in pods {
+            fleet.ready(pod);
+        }
         (0..6).for_each(|job| fleet.push(job));
         assert_eq!(fleet.deliver().len(), 2);
         assert_eq!((fleet.messages(), fleet.waiting(), fleet.count()), (6, 0, 2));

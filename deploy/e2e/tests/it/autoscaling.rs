@@ -61,7 +61,9 @@ async fn keda_scales_workers_out_and_in_under_a_tenfold_burst_and_nothing_is_los
     reach(&mut seen, |pods| pods == 1).await;
     println!("scaled in");
     drop(seen);
-    scaling.await.unwrap();
+    let most = scaling.await.unwrap();
+    println!("the most that each trigger saw: {most:?}");
+    assert!(most[0] > 0.0 && most[1] > USUAL_RATE, "a trigger of the queue for pictures saw no burst: {most:?}");
 
     let done = answers.iter().filter(|answer| answer.status == StatusCode::OK).count();
     for answer in answers.iter().filter(|answer| answer.status != StatusCode::OK) {
@@ -78,32 +80,35 @@ async fn keda_scales_workers_out_and_in_under_a_tenfold_burst_and_nothing_is_los
 }
 
 /// Asks for every trigger and sets the number of workers, as KEDA and the HorizontalPodAutoscaler do it together, until
-/// nobody reads `pods` any more.
+/// nobody reads `pods` any more. Returns the highest value of each trigger.
 async fn keda<S: Fn() -> Process>(
     object: ScaledObject,
     management: Management,
     mut workers: Workers<S>,
     pods: watch::Sender<u32>,
-) {
+) -> Vec<f64> {
     let mut object = object.compressed(COMPRESSION);
     object.max_pods = MAX_WORKERS;
     let mut autoscaler = Autoscaler::new(&object);
+    let mut most = vec![0.0_f64; object.triggers.len()];
     let begin = Instant::now();
     let mut sync = interval(SYNC_PERIOD / COMPRESSION);
     sync.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !pods.is_closed() {
         sync.tick().await;
         let measured = join_all(object.triggers.iter().map(|trigger| management.measure(trigger))).await;
+        let values: Vec<_> = measured.iter().map(|metric| metric.value.unwrap_or(f64::NAN)).collect();
+        most.iter_mut().zip(&values).for_each(|(most, value)| *most = most.max(*value));
         let present = workers.count();
         let wanted = autoscaler.sync(begin.elapsed(), present, &measured);
         if wanted != present {
-            let values: Vec<_> = measured.iter().map(|metric| metric.value.unwrap_or(f64::NAN)).collect();
             println!("{:?}: {present} -> {wanted} workers at {values:?}", begin.elapsed());
             workers.scale_to(wanted);
             pods.send_replace(wanted);
         }
     }
     workers.end().await;
+    most
 }
 
 /// Waits until the number of pods fulfils a condition.
