@@ -25,7 +25,7 @@ DEPENDENCIES = {
     "faceline-gateway-store": {"faceline-shared"},
     "faceline-gateway": {"faceline-shared", "faceline-gateway-store"},
     "faceline-worker": {"faceline-shared", "faceline-models"},
-    "faceline-loadtest": {"faceline-shared"},
+    "faceline-loadtest": {"faceline-shared", "faceline-gateway"},
 }
 
 

@@ -5,6 +5,7 @@ mod bench;
 mod load;
 mod picture;
 mod procfs;
+mod scaling_command;
 mod site;
 
 use clap::Parser;
@@ -18,6 +19,9 @@ enum Command {
     Bench(bench::Bench),
     /// Play a video file through the whole flow of a replay, and print its status
     Capture(CaptureCommand),
+    /// Autoscaling: measure this machine, simulate, and write plots and tables
+    #[command(subcommand)]
+    Scaling(scaling_command::Scaling),
 }
 
 #[tokio::main]
@@ -25,5 +29,6 @@ async fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Bench(bench) => bench.run().await,
         Command::Capture(capture) => capture.run().await,
+        Command::Scaling(scaling) => scaling.run().await,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use faceline_shared::testkit::{RabbitMq, Redis};
@@ -17,6 +18,8 @@ pub(crate) struct Site {
     pub(crate) url: String,
     programs: Vec<Child>,
     servers: Option<(RabbitMq, Redis)>,
+    /// How long each program took until it was ready, in seconds.
+    pub(crate) starts: Figures,
     _folder: TempDir,
 }
 
@@ -62,14 +65,16 @@ impl Site {
             settings.push(("FACELINE_BROKER__URL", broker.url()));
             settings.push(("FACELINE_STORE__URL", redis.url()));
         }
-        let (mut programs, mut address) = (Vec::new(), None);
+        let (mut programs, mut starts, mut address) = (Vec::new(), Vec::new(), None);
         for name in setup.programs() {
+            let begun = Instant::now();
             let (program, listens) = start(name, &settings).await?;
+            starts.push((*name, begun.elapsed().as_secs_f64()));
             programs.push(program);
             address = address.or(listens);
         }
         let address = address.context("no program says where it listens")?;
-        Ok(Self { url: format!("http://{address}"), programs, servers, _folder: folder })
+        Ok(Self { url: format!("http://{address}"), programs, servers, starts, _folder: folder })
     }
 
     /// CPU time of every process but the load generator so far, in seconds.
@@ -81,6 +86,18 @@ impl Site {
             }
         }
         Ok(figures)
+    }
+
+    /// The process of one of the programs.
+    pub(crate) fn process(&self, name: &str) -> anyhow::Result<u32> {
+        let names = if self.servers.is_some() { Setup::Distributed } else { Setup::Standalone }.programs();
+        let found = names.iter().zip(&self.programs).find(|(program, _)| **program == name);
+        found.and_then(|(_, program)| program.id()).context("no such program runs")
+    }
+
+    /// RabbitMQ and Redis.
+    pub(crate) fn servers(&self) -> anyhow::Result<&(RabbitMq, Redis)> {
+        self.servers.as_ref().context("everything is in one process")
     }
 
     /// Resident memory of Faceline's programs, in MiB.

@@ -53,12 +53,7 @@ impl Admission {
         let bounds =
             PerClass { pictures: bounds(limits.inflight_jobs), video: bounds(limits.inflight_videos) };
         let settings = &config.admission;
-        let pictures = JobBounds {
-            target_wait: settings.target_wait,
-            max_jobs: limits.inflight_jobs,
-            max_retry_after: settings.longest_retry_after,
-            deadline: config.jobs.deadline,
-        };
+        let pictures = JobBounds::of_pictures(config);
         let video = JobBounds {
             target_wait: config.jobs.video_deadline / VIDEO_DEADLINE_IN_TARGET_WAITS,
             max_jobs: limits.inflight_videos,

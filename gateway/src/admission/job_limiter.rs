@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use faceline_shared::settings::Settings;
+
 use super::aimd_limit::AimdLimit;
 use super::capacity::CapacityEstimate;
 use super::fingerprint::RequestFingerprint;
@@ -65,6 +67,18 @@ pub(super) struct JobBounds {
     pub(super) max_retry_after: Duration,
     /// A job must be answered within this time.
     pub(super) deadline: Duration,
+}
+
+impl JobBounds {
+    /// The bounds of jobs about pictures.
+    pub(super) fn of_pictures(settings: &Settings) -> Self {
+        Self {
+            target_wait: settings.admission.target_wait,
+            max_jobs: settings.limits.inflight_jobs,
+            max_retry_after: settings.admission.longest_retry_after,
+            deadline: settings.jobs.deadline,
+        }
+    }
 }
 
 /// How far a job in flight has come.

@@ -24,6 +24,7 @@ mod job_class;
 mod job_limiter;
 mod mean_in_flight;
 mod metrics;
+mod model;
 mod permit;
 mod retry_reservations;
 #[cfg(test)]
@@ -36,6 +37,7 @@ mod upload_slots;
 pub use self::admission_control::{Admission, outage};
 pub use self::fingerprint::{ClientConnection, ConnectionId, RequestFingerprint};
 pub use self::job_class::JobClass;
+pub use self::model::{AdmissionModel, ModelledJob};
 pub use self::permit::InFlightPermit;
 pub use self::upload_room::{UploadPlace, UploadRoom};
 pub(crate) use self::upload_slots::UploadSlots;

@@ -4,7 +4,7 @@ mod liveness;
 mod memory;
 mod overload;
 mod pipeline;
-mod sessions;
+pub(crate) mod sessions;
 mod throughput;
 
 use std::path::{Path, PathBuf};
@@ -53,9 +53,9 @@ pub(crate) struct Bench {
 }
 
 /// A picture that is sent. The small one shows the cost of a job besides its work, the large one the cost of bytes.
-struct Sample {
+pub(crate) struct Sample {
     name: &'static str,
-    bytes: Bytes,
+    pub(crate) bytes: Bytes,
     file: PathBuf,
     /// Number of jobs that take some seconds in all.
     jobs: usize,
@@ -95,7 +95,7 @@ impl Bench {
 }
 
 impl Sample {
-    fn make(
+    pub(crate) fn make(
         portrait: &Path,
         folder: &Path,
         name: &'static str,

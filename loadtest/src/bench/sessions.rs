@@ -83,7 +83,7 @@ impl Session {
 }
 
 /// Sends a request that creates something, and returns its `Location`.
-async fn created(request: RequestBuilder) -> anyhow::Result<String> {
+pub(crate) async fn created(request: RequestBuilder) -> anyhow::Result<String> {
     let answer = request.header("apikey", "demo").send().await?;
     let location = answer.headers().get(header::LOCATION).cloned();
     let (status, text) = (answer.status(), answer.text().await?);

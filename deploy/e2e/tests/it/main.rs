@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what is not as expected ends a test")]
 #![allow(clippy::disallowed_methods, reason = "tests read environment variables")]
 
+mod autoscaling;
 mod broker;
 mod burst;
 mod bws;

@@ -1,0 +1,204 @@
+//! Simulates all traces, finds the settings to recommend, and writes plots and tables for the documentation.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use faceline_shared::settings::Settings;
+use serde::{Deserialize, Serialize};
+
+use super::capacity::{self, LARGE_SHARE, THREADS, UTILISATION, figure, pod_per_second};
+use super::measured::{Measurements, ServiceTimes};
+use super::plot;
+use super::report::Report;
+use super::scaled_object::ScaledObject;
+use super::simulation::{Plant, simulate};
+use super::traces::{TRACES, Trace};
+
+/// Time until a new pod's container runs: it is scheduled, and its image is on the node. An assumption, since it is the
+/// cluster's.
+const SCHEDULING_SECONDS: f64 = 10.0;
+/// Gateways of the simulation. They are not scaled in it.
+const GATEWAYS: usize = 4;
+const SEED: u64 = 16;
+/// Target lengths of the queue that are tried, in jobs a pod.
+const LENGTHS: [f64; 5] = [5.0, 10.0, 20.0, 40.0, 80.0];
+/// Windows before pods are removed that are tried, in seconds.
+const WINDOWS: [u64; 3] = [60, 300, 900];
+/// More refusals than with the best settings are accepted if they are at most this much more, as a factor.
+const REFUSALS_ACCEPTED: f64 = 1.1;
+
+/// The values that the simulation recommends.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Recommended {
+    /// Messages a pod, unacknowledged ones included.
+    pub queue_length: f64,
+    /// Published messages a second and pod.
+    pub message_rate: f64,
+    /// Seconds before pods are removed.
+    pub scale_down_window: u64,
+}
+
+/// One combination of values that was tried.
+struct Tried {
+    values: Recommended,
+    /// Part of the requests of the burst that are refused at first.
+    refused: f64,
+    /// Pod hours of the day and the burst.
+    pod_hours: f64,
+}
+
+impl Recommended {
+    /// The values of `object`.
+    ///
+    /// # Errors
+    /// A trigger is missing.
+    pub fn of(object: &ScaledObject) -> anyhow::Result<Self> {
+        let value = |name: &str| object.trigger(name).map(|trigger| trigger.value).context("a trigger is missing");
+        Ok(Self {
+            queue_length: value("interactive-length")?,
+            message_rate: value("interactive-rate")?,
+            scale_down_window: object.behavior.scale_down.stabilization_window.as_secs(),
+        })
+    }
+
+    fn apply(self, object: &ScaledObject) -> ScaledObject {
+        let mut object = object.clone();
+        for trigger in &mut object.triggers {
+            match trigger.name.as_str() {
+                "interactive-length" => trigger.value = self.queue_length,
+                "interactive-rate" => trigger.value = self.message_rate,
+                _ => (),
+            }
+        }
+        object.behavior.scale_down.stabilization_window = std::time::Duration::from_secs(self.scale_down_window);
+        object
+    }
+}
+
+/// Simulates all traces with `measured` and the `ScaledObject` of `yaml`, and writes the plots, `recommended.json` and
+/// `tables.md` into the folder `output`.
+///
+/// # Errors
+/// The `ScaledObject` is not valid, or a file cannot be written.
+pub fn write_document(measured: &Measurements, yaml: &str, output: &Path) -> anyhow::Result<()> {
+    let shipped = ScaledObject::read(yaml, "faceline-worker")?;
+    let plant = |object: &ScaledObject| Plant {
+        settings: Some(Settings::default()),
+        gateways: GATEWAYS,
+        service: ServiceTimes::mixed(measured, LARGE_SHARE),
+        threads: THREADS,
+        prefetch: measured.prefetch,
+        pod_start: SCHEDULING_SECONDS + measured.worker_start_seconds,
+        pods: 1,
+        scaling: Some(object.clone()),
+        seed: SEED,
+    };
+    std::fs::create_dir_all(output)?;
+    let (recommended, tried) = recommend(measured, &shipped, plant);
+    let json = format!("{}\n", serde_json::to_string_pretty(&recommended)?);
+    std::fs::write(output.join("recommended.json"), json)?;
+    let object = recommended.apply(&shipped);
+    let mut reports = Vec::new();
+    for trace in &TRACES {
+        let report = simulate(&plant(&object), trace);
+        plot::draw(trace, &report, &output.join(format!("{}.svg", trace.name)))?;
+        reports.push((trace, report));
+    }
+    std::fs::write(output.join("tables.md"), tables(measured, &object, &reports, &tried)?)?;
+    Ok(())
+}
+
+/// Tries all combinations on the burst and the day. Of those with hardly more refusals than the best, the one with the fewest
+/// pod hours is recommended. The rate follows from the measured service time and the planned utilisation.
+fn recommend(
+    measured: &Measurements,
+    shipped: &ScaledObject,
+    plant: impl Fn(&ScaledObject) -> Plant,
+) -> (Recommended, Vec<Tried>) {
+    // To fives, so noise of a measurement changes nothing.
+    let message_rate = (pod_per_second(measured) * UTILISATION / 5.0).floor() * 5.0;
+    let mut tried = Vec::new();
+    for queue_length in LENGTHS {
+        for scale_down_window in WINDOWS {
+            let values = Recommended { queue_length, message_rate, scale_down_window };
+            let object = values.apply(shipped);
+            let (mut refused, mut pod_hours) = (0.0, 0.0);
+            for trace in TRACES.iter().filter(|trace| ["burst", "diurnal"].contains(&trace.name)) {
+                let report = simulate(&plant(&object), trace);
+                refused += report.refused_at_first as f64;
+                pod_hours += report.pod_hours();
+            }
+            tried.push(Tried { values, refused, pod_hours });
+        }
+    }
+    let least = tried.iter().map(|tried| tried.refused).fold(f64::INFINITY, f64::min);
+    let accepted = tried.iter().filter(|tried| tried.refused <= least * REFUSALS_ACCEPTED);
+    let best = accepted.min_by(|one, other| one.pod_hours.total_cmp(&other.pod_hours));
+    (best.map_or(tried[0].values, |tried| tried.values), tried)
+}
+
+fn tables(
+    measured: &Measurements,
+    object: &ScaledObject,
+    reports: &[(&Trace, Report)],
+    tried: &[Tried],
+) -> anyhow::Result<String> {
+    let mut text = String::from(
+        "# Figures of the simulation of autoscaling\n\n`faceline-loadtest scaling simulate` wrote this file from \
+         [measured.json](measured.json). [Autoscaling](../scaling.md) explains it.\n\n",
+    );
+    let service = ServiceTimes::mixed(measured, LARGE_SHARE);
+    writeln!(text, "Measured on {}.\n", measured.machine)?;
+    writeln!(text, "## Input\n\n| | |\n| --- | --- |")?;
+    writeln!(text, "| CPU time of a job, mean and median | {:.1} ms, {:.1} ms |", service.mean() * 1e3, service.median() * 1e3)?;
+    writeln!(text, "| jobs a second of a pod of {THREADS} cores | {} |", figure(pod_per_second(measured)))?;
+    writeln!(text, "| prefetch | {} |", measured.prefetch)?;
+    let start = SCHEDULING_SECONDS + measured.worker_start_seconds;
+    writeln!(text, "| start of a pod | {start:.1} s, of which {SCHEDULING_SECONDS} s are assumed |\n")?;
+    writeln!(text, "## Traces\n\n| trace | requests | refused at first | gave up | attempts a request | wait, median and 99 % | oldest job | most pods | pod hours |")?;
+    writeln!(text, "|{}", " --- |".repeat(9))?;
+    for (trace, report) in reports {
+        writeln!(
+            text,
+            "| [{}]({}.svg) | {} | {:.2} % | {:.2} % | {:.2} | {:.0} ms, {:.0} ms | {} s | {} | {} |",
+            trace.title,
+            trace.name,
+            report.arrived,
+            report.refused_part() * 100.0,
+            report.gave_up as f64 / report.arrived as f64 * 100.0,
+            report.attempts as f64 / report.arrived as f64,
+            report.wait(0.5) * 1e3,
+            report.wait(0.99) * 1e3,
+            figure(report.max_queue_age()),
+            report.most_pods(),
+            figure(report.pod_hours()),
+        )?;
+    }
+    let best = Recommended::of(object)?;
+    writeln!(text, "\n## Values that were tried\n\nOn the burst and the day together.\n")?;
+    writeln!(text, "| messages a pod | window before pods are removed | requests refused at first | pod hours | |")?;
+    writeln!(text, "|{}", " --- |".repeat(5))?;
+    for Tried { values, refused, pod_hours } in tried {
+        let Recommended { queue_length, scale_down_window, .. } = values;
+        let mark = if *values == best { "recommended" } else { "" };
+        writeln!(text, "| {queue_length} | {scale_down_window} s | {refused} | {} | {mark} |", figure(*pod_hours))?;
+    }
+    writeln!(text, "\n## Capacity\n\n{}", capacity::table(measured, object)?.trim_end())?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const YAML: &str = include_str!("../../../deploy/kubernetes/components/keda/scaledobjects.yaml");
+    const RECOMMENDED: &str = include_str!("../../../docs/scaling/recommended.json");
+
+    #[test]
+    fn the_shipped_scaled_object_has_the_recommended_values() {
+        let recommended: Recommended = serde_json::from_str(RECOMMENDED).unwrap();
+        let shipped = ScaledObject::read(YAML, "faceline-worker").unwrap();
+        assert_eq!(Recommended::of(&shipped).unwrap(), recommended);
+    }
+}

@@ -1,0 +1,142 @@
+//! Arrival traces: how many new requests come at which time, and what callers do that are refused.
+
+use std::f64::consts::TAU;
+
+/// An arrival trace. Times are in seconds, rates in requests a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Trace {
+    /// Name of the trace, which is also that of its plot.
+    pub name: &'static str,
+    /// What the plot says above itself.
+    pub title: &'static str,
+    /// How long new requests come.
+    pub length: f64,
+    /// The shape of the rate.
+    pub shape: Shape,
+    /// What refused callers do.
+    pub refused: Refused,
+    /// Between these times the broker is away: nothing is published, delivered or counted.
+    pub outage: Option<(f64, f64)>,
+    /// The most pods, if they are fewer than autoscaling allows.
+    pub max_pods: Option<u32>,
+}
+
+/// The shape of a rate over time.
+#[derive(Clone, Copy, Debug)]
+pub enum Shape {
+    /// Between `low` and `high` as a sine, once in the trace.
+    Diurnal {
+        /// At the begin and the end.
+        low: f64,
+        /// In the middle.
+        high: f64,
+    },
+    /// `usual`, and `high` between two times.
+    Burst {
+        /// Before and after.
+        usual: f64,
+        /// In the burst.
+        high: f64,
+        /// Begin of the burst.
+        from: f64,
+        /// End of the burst.
+        to: f64,
+    },
+}
+
+/// What callers do that are refused. After `attempts` they give up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refused {
+    /// They come again when `Retry-After` says.
+    Obey {
+        /// The most attempts.
+        attempts: u32,
+    },
+    /// They come again within 100 to 300 ms.
+    Insist {
+        /// The most attempts.
+        attempts: u32,
+    },
+}
+
+const OBEY: Refused = Refused::Obey { attempts: 10 };
+const BURST: Shape = Shape::Burst { usual: 60.0, high: 600.0, from: 300.0, to: 900.0 };
+const STORM: Shape = Shape::Burst { usual: 200.0, high: 800.0, from: 300.0, to: 600.0 };
+
+/// The traces of the documentation.
+pub const TRACES: [Trace; 5] = [
+    Trace {
+        name: "diurnal",
+        title: "a day within four hours: 10 to 400 requests a second",
+        length: 14_400.0,
+        shape: Shape::Diurnal { low: 10.0, high: 400.0 },
+        refused: OBEY,
+        outage: None,
+        max_pods: None,
+    },
+    Trace {
+        name: "burst",
+        title: "ten times the load for ten minutes: 60 to 600 requests a second",
+        length: 2400.0,
+        shape: BURST,
+        refused: OBEY,
+        outage: None,
+        max_pods: None,
+    },
+    Trace {
+        name: "outage",
+        title: "the broker is away for two minutes: 300 requests a second",
+        length: 1200.0,
+        shape: Shape::Burst { usual: 300.0, high: 300.0, from: 0.0, to: 0.0 },
+        refused: OBEY,
+        outage: Some((300.0, 420.0)),
+        max_pods: None,
+    },
+    Trace {
+        name: "storm-obeying",
+        title: "twice what four pods can do, callers obey Retry-After",
+        length: 1200.0,
+        shape: STORM,
+        refused: OBEY,
+        outage: None,
+        max_pods: Some(4),
+    },
+    Trace {
+        name: "storm-insisting",
+        title: "twice what four pods can do, callers repeat within 300 ms",
+        length: 1200.0,
+        shape: STORM,
+        refused: Refused::Insist { attempts: 20 },
+        outage: None,
+        max_pods: Some(4),
+    },
+];
+
+impl Trace {
+    /// New requests a second at a time.
+    #[must_use]
+    pub fn rate(&self, time: f64) -> f64 {
+        match self.shape {
+            Shape::Diurnal { low, high } => {
+                low + (high - low) * (1.0 - (TAU * time / self.length).cos()) / 2.0
+            }
+            Shape::Burst { high, from, to, .. } if (from..to).contains(&time) => high,
+            Shape::Burst { usual, .. } => usual,
+        }
+    }
+
+    /// The highest rate.
+    #[must_use]
+    pub fn max_rate(&self) -> f64 {
+        match self.shape {
+            Shape::Diurnal { high, .. } => high,
+            Shape::Burst { usual, high, .. } => usual.max(high),
+        }
+    }
+
+    /// Whether the broker is away at a time.
+    #[must_use]
+    pub fn is_outage(&self, time: f64) -> bool {
+        self.outage.is_some_and(|(from, to)| (from..to).contains(&time))
+    }
+}
