@@ -347,6 +347,7 @@ async fn pods_run_as_a_user_of_the_broker_with_least_permissions() {
     let less = [&less[..], &[r"^faceline\.", r"^faceline\.announcements", r"^faceline\."]].concat();
     broker.control(&less).await;
     let mut gateway = pods.spawn("faceline-gateway", &[]);
+    gateway.logged("ready").await;
     let posted = post(&format!("{}{FACES}", gateway.url().await), &key);
     gateway
         .logged_where(|line| line["reason"].as_str().is_some_and(|reason| reason.contains("'amq.default'")))
