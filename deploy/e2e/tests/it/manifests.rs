@@ -133,14 +133,12 @@ fn misfits(objects: &[Value]) -> Vec<String> {
         // Each video has a decoder and the frames that are kept. Models and pictures take less than a GiB.
         (
             "memory of a worker",
-            limit(worker)
-                >= videos * (replay.decode_memory as u64 + replay.kept_frame_bytes as u64) + 1024 * MIB,
+            limit(worker) >= videos * (replay.decode_memory + replay.kept_frame_bytes as u64) + 1024 * MIB,
         ),
         ("threads of a worker", of_worker.inference.sessions as u64 == cores(worker)),
         (
             "room for usage records",
-            quantity(&data.unwrap()["emptyDir"]["sizeLimit"])
-                >= of_gateway.usage.deferred_bytes as u64 * 3 / 2,
+            quantity(&data.unwrap()["emptyDir"]["sizeLimit"]) >= of_gateway.usage.deferred_bytes * 3 / 2,
         ),
         ("operators' listener", of_gateway.admin.listen.unwrap().port() == 9090),
     ];
@@ -347,6 +345,7 @@ async fn pods_run_as_a_user_of_the_broker_with_least_permissions() {
     let less = [&less[..], &[r"^faceline\.", r"^faceline\.announcements", r"^faceline\."]].concat();
     broker.control(&less).await;
     let mut gateway = pods.spawn("faceline-gateway", &[]);
+    gateway.logged("ready").await;
     let posted = post(&format!("{}{FACES}", gateway.url().await), &key);
     gateway
         .logged_where(|line| line["reason"].as_str().is_some_and(|reason| reason.contains("'amq.default'")))
