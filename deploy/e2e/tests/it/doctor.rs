@@ -10,7 +10,7 @@ use faceline_shared::broker::ReplyEvent;
 use faceline_shared::key_agreement::{KeyAgreement, Role};
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::{Settings, Sources};
-use faceline_shared::testkit::{RabbitMq, Redis, TestAuthority};
+use faceline_shared::testkit::{RabbitMq, Redis, TestAuthority, TestCertificate};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -32,10 +32,12 @@ struct Installation {
     management: String,
     redis: Redis,
     authority: TestAuthority,
+    /// The certificate of the public listener.
+    certificate: TestCertificate,
     folder: TempDir,
     /// A gateway and a worker, as far as they announce keys.
     services: SharedServices,
-    _agreements: [KeyAgreement; 2],
+    agreements: [KeyAgreement; 2],
     _exclusive: ExclusiveRun,
 }
 
@@ -72,6 +74,8 @@ impl Installation {
             assert!(output.status.success(), "{output:?}");
         }
         let authority = TestAuthority::new();
+        let certificate = authority.issue("gateway");
+        fs::set_permissions(&certificate.key, fs::Permissions::from_mode(0o600)).unwrap();
         Self {
             broker,
             management,
@@ -79,7 +83,8 @@ impl Installation {
             authority,
             folder,
             services,
-            _agreements: agreements,
+            certificate,
+            agreements,
             _exclusive: exclusive,
         }
     }
@@ -90,8 +95,6 @@ impl Installation {
 
     /// The settings of an installation that is well, with `changes`.
     fn settings(&self, changes: &[(&str, &str)]) -> Vec<(String, String)> {
-        let certificate = self.authority.issue("gateway");
-        fs::set_permissions(&certificate.key, fs::Permissions::from_mode(0o600)).unwrap();
         let path = |path: &Path| path.display().to_string();
         let file = |name: &str| path(&self.path(name));
         let well = [
@@ -104,8 +107,8 @@ impl Installation {
             ("signing.file", file("signing.toml")),
             ("replay.keys_file", file("replay.toml")),
             ("accounts.file", file("accounts.toml")),
-            ("http.tls.certificate", path(&certificate.certificate)),
-            ("http.tls.key", path(&certificate.key)),
+            ("http.tls.certificate", path(&self.certificate.certificate)),
+            ("http.tls.key", path(&self.certificate.key)),
             // The bounds of the machine of the test are not what is tested.
             ("http.max_connections", "64".into()),
             ("limits.inflight_bytes", "67108864".into()),
@@ -331,9 +334,12 @@ async fn away(installation: &Installation) {
 /// A wrong password, a replica, a folder that cannot be written; then a virtual host that does not exist, a store that evicts, an
 /// accounts file that is none; then an unknown setting.
 async fn misconfigured(installation: &Installation) {
-    let (replica, evicting) =
-        tokio::join!(Redis::start(), Redis::start_with(&["--maxmemory-policy", "allkeys-lru"]));
-    replica.replicate(&installation.redis).await;
+    let (master, replica, evicting) = tokio::join!(
+        Redis::start(),
+        Redis::start(),
+        Redis::start_with(&["--maxmemory-policy", "allkeys-lru"])
+    );
+    replica.replicate(&master).await;
     let address = installation.broker.address();
     let refused = [
         ("broker.url", format!("amqp://guest:{PASSWORD}@{address}")),
@@ -404,7 +410,7 @@ async fn disagreeing(installation: &Installation) {
     found.names("clock", "problem", "ahead of that of Redis", "synchronise the clocks");
     found.is_well("store");
     // The question changes nothing for those who are asked: neither counts the doctor as a peer.
-    assert!(installation._agreements.iter().all(KeyAgreement::holds));
+    assert!(installation.agreements.iter().all(KeyAgreement::holds));
 }
 
 /// A model that was altered, no ffmpeg; then a calibration that does not exist.

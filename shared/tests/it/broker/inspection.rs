@@ -78,7 +78,7 @@ async fn dead_letters_are_shown_in_place_and_whoever_dies_while_requeueing_loses
     let hour = Duration::from_hours(1);
     let waiting = job(&ring, hour, false);
     let late = job(&ring, Duration::ZERO, false);
-    let replay = job(&ring, Duration::from_millis(1), true);
+    let replay = job(&ring, hour, true);
     let foreign = Message { body: Bytes::from_static(b"other"), ..job(&ring, hour, false) };
     let sent = [waiting.clone(), late.clone(), replay.clone(), foreign.clone()];
     let expected: Vec<_> = sent.iter().map(|message| Some(message.id)).collect();
