@@ -11,4 +11,5 @@ mod role;
 mod test_data;
 pub mod video;
 
+pub use self::replay::{ClipAnswer, MeasuredClip, measure_clip, measure_frames};
 pub use self::role::{MODELS_READY, WorkerError, load_models, pipeline_settings, profile_of, run};
