@@ -126,7 +126,7 @@ mod tests {
             ("name,group\na,x\n", 1, "there is no column `person`"),
             ("person\na\n", 1, "there is no column beside `person`"),
             ("person,group\na,x\na,y\n", 3, "`a` has two rows"),
-            ("person,group\na\n", 2, "columns"),
+            ("person,group\na\n", 2, "1 fields, not 2"),
         ] {
             let fault = Groups::parse(text).unwrap_err();
             assert!(fault.line == line && fault.reason.contains(reason), "{text}: {fault:?}");

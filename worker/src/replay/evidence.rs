@@ -3,7 +3,7 @@
 //! Repetitions, cuts, a second person and a picture without any movement are evidence enough. Passive liveness, flatness and the
 //! motion of the surroundings are combined to one score.
 
-use faceline_models::liveness::{ScoreMap, score_of_logit};
+use faceline_models::liveness::score_of_logit;
 use faceline_shared::job::replay::SpoofReason;
 
 use super::background::{BackgroundMotion, background_motion};

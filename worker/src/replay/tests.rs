@@ -13,9 +13,7 @@ use faceline_shared::replay::LivenessType;
 use image::ImageFormat;
 
 use super::active::Challenge;
-use super::{
-    Asked, ClipAnswer, Judgement, examine, judge, judge_still, measure_clip, measure_frames,
-};
+use super::{Asked, ClipAnswer, Judgement, examine, judge, judge_still, measure_clip, measure_frames};
 use crate::matching::Comparator;
 use crate::pipeline::tests::{data, decode, encode, free_picture, pipeline};
 use crate::video::{Clip, DecodeLimits, Decoder, MemoryFile, SamplingPlan};

@@ -43,7 +43,7 @@ impl Measured {
             clips::measure(pipeline, &decoder, path)
         })?;
         let clips = clips.into_iter().zip(of_clips).map(|(presentation, found)| match found {
-            Some(found) => Self::of_clip(presentation, found),
+            Some(found) => Self::of_clip(presentation, &found),
             None => Self::unreadable(presentation),
         });
         let mut measured = Self::of_pictures(config, pictures)?;
@@ -79,7 +79,7 @@ impl Measured {
         Ok(measured.collect())
     }
 
-    fn of_clip(presentation: Presentation, clip: MeasuredClip) -> Self {
+    fn of_clip(presentation: Presentation, clip: &MeasuredClip) -> Self {
         let findings = clip.votes.iter().flat_map(|shown| &shown.findings);
         Self {
             presentation,

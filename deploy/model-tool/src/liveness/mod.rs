@@ -82,13 +82,13 @@ impl Liveness {
                 }
             }
         }
-        if self.leave_one_out {
-            self.leave_out(out, &measured, &calibration)?;
-        }
         if let Some(folder) = &self.report {
             report::write_liveness(folder, &reported)
                 .with_context(|| format!("cannot write the report to {}", folder.display()))?;
             writeln!(out, "report in {}", folder.display())?;
+        }
+        if self.leave_one_out {
+            self.leave_out(out, &measured, &calibration)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -204,10 +204,10 @@ fn print(
             .iter()
             .map(|(name, attack)| format!("{name} {}", rate_of(attack, |score| score > threshold)));
         let bpcer = rate_of(bona_fide, |score| score <= threshold);
-        writeln!(out, "{name:>10} {bpcer:>24}   {}", or_none(apcer.collect()))?;
+        writeln!(out, "{name:>10} {bpcer:>24}   {}", or_none(&apcer.collect::<Vec<_>>()))?;
     }
     let missing = attacks.iter().map(|(name, attack)| format!("{name} {}", non_response(attack)));
-    writeln!(out, "not judged {:>24}   {}", non_response(bona_fide), or_none(missing.collect()))?;
+    writeln!(out, "not judged {:>24}   {}", non_response(bona_fide), or_none(&missing.collect::<Vec<_>>()))?;
     let det = errors.det();
     if let Some(eer) = AttackErrors::equal_error_rate(&det) {
         let eer = percent(eer, errors.equal_error_interval());
@@ -233,7 +233,7 @@ fn print(
 }
 
 /// The figures of all species in a row.
-fn or_none(of_species: Vec<String>) -> String {
+fn or_none(of_species: &[String]) -> String {
     if of_species.is_empty() { "no presentations".to_owned() } else { of_species.join(", ") }
 }
 
