@@ -11,6 +11,7 @@ mod role;
 mod test_data;
 pub mod video;
 
+pub use self::replay::{ClipAnswer, MeasuredClip, measure_clip, measure_frames};
 pub use self::role::{
     MODELS_READY, WorkerError, check_models, load_models, pipeline_settings, profile_of, run,
 };

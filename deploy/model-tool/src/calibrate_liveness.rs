@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use faceline_models::liveness::{
     BonaFideThreshold, LivenessCalibration, ScoreMap, min_pictures, threshold_at,
 };
@@ -44,7 +44,7 @@ impl CalibrateLiveness {
         let mut shipped = config.clone();
         shipped.liveness.calibration.clear();
         let base = coder::models(&shipped)?.liveness_calibration().clone();
-        let measured = Measured::of(&shipped, &self.bona_fide)?;
+        let measured = Measured::of_pictures_of(&shipped, &self.bona_fide)?;
         let living = measured.iter().filter(|one| one.presentation.attack.is_none());
         let (mut pictures, mut tight, mut unjudged) = (Vec::new(), 0, 0);
         for one in living {
@@ -60,24 +60,46 @@ impl CalibrateLiveness {
             "{} pictures of living people; left out: {tight} too tight, {unjudged} without one face that can be judged",
             pictures.len()
         )?;
-        let needed = min_pictures(self.bpcer);
+        let shares = [LOW_SHARE, 1.0, HIGH_SHARE].map(|part| (self.bpcer * part).min(0.5));
+        let needed = shares.map(min_pictures);
         ensure!(
-            pictures.len() >= needed,
-            "a BPCER of {} % needs {needed} pictures, of as many people as possible; there are {}",
+            pictures.len() >= needed[1],
+            "a BPCER of {} % needs {} pictures, of as many people as possible (LOW needs {} for {} %, HIGH {} for {} %); there are {}",
             self.bpcer * 100.0,
+            needed[1],
+            needed[0],
+            shares[0] * 100.0,
+            needed[2],
+            shares[2] * 100.0,
             pictures.len()
         );
-        let at = |share: f64| threshold_at(&pictures, share.min(0.5)).context("there are no pictures");
-        let thresholds = [at(self.bpcer * LOW_SHARE)?, at(self.bpcer)?, at(self.bpcer * HIGH_SHARE)?];
-        let calibration = calibration(&self.name, &base, thresholds.map(|threshold| threshold.log_odds));
-        writeln!(out, " level   BPCER      LLR   95 % interval over people   shipped")?;
-        let shares = [LOW_SHARE, 1.0, HIGH_SHARE].map(|part| (self.bpcer * part).min(0.5) * 100.0);
+        let thresholds = shares.map(|share| threshold_at(&pictures, share));
+        let [low, Some(medium), high] = thresholds else { bail!("there are no pictures") };
+        let enough =
+            |at: usize, found: Option<BonaFideThreshold>| found.filter(|_| pictures.len() >= needed[at]);
+        let thresholds = [enough(0, low), Some(medium), enough(2, high)];
+        let log_odds = [thresholds[0], thresholds[2]].map(|found| found.map(|threshold| threshold.log_odds));
+        let calibration = calibration(&self.name, &base, medium.log_odds, log_odds);
+        writeln!(out, " level   BPCER   pictures needed      LLR   95 % interval over people   shipped")?;
         let levels = ["LOW", "MEDIUM", "HIGH"];
         let llrs = |map: &ScoreMap| [map.low, map.medium, map.high];
         for (at, name) in levels.iter().enumerate() {
-            let bounds = bounds(&thresholds[at], &base.still);
+            let bounds = match &thresholds[at] {
+                Some(threshold) => bounds(threshold, &base.still),
+                None => "too few pictures".to_owned(),
+            };
             let (own, was) = (llrs(&calibration.still)[at], llrs(&base.still)[at]);
-            writeln!(out, "{name:>6} {:6.1} % {own:8.2}   {bounds:>24} {was:9.2}", shares[at])?;
+            let (share, needed) = (shares[at] * 100.0, needed[at]);
+            writeln!(out, "{name:>6} {share:6.1} %   {needed:15} {own:8.2}   {bounds:>24} {was:9.2}")?;
+        }
+        for (name, threshold) in levels.iter().zip(&thresholds) {
+            if threshold.is_none() {
+                writeln!(
+                    out,
+                    "{name} keeps the shipped distance to MEDIUM: {} pictures are too few for its own quantile",
+                    pictures.len()
+                )?;
+            }
         }
         if calibration.still.medium < base.still.low {
             writeln!(
@@ -116,9 +138,19 @@ fn subject(one: &Measured) -> String {
     }
 }
 
-/// The operator's calibration: the shipped map with new thresholds. Those of videos move by as much as those of stills.
-fn calibration(name: &str, base: &LivenessCalibration, log_odds: [f32; 3]) -> LivenessCalibration {
-    let [low, medium, high] = log_odds.map(|log_odds| base.still.llr(log_odds));
+/// The operator's calibration: the shipped map with new thresholds at log-odds. LOW and HIGH keep their shipped distance to MEDIUM
+/// where `outer` has none for them. Thresholds of videos move by as much as those of stills.
+fn calibration(
+    name: &str,
+    base: &LivenessCalibration,
+    medium: f32,
+    outer: [Option<f32>; 2],
+) -> LivenessCalibration {
+    let shipped = &base.still;
+    let medium = shipped.llr(medium);
+    let [low, high] = outer.map(|log_odds| log_odds.map(|log_odds| shipped.llr(log_odds)));
+    let low = low.unwrap_or(medium + shipped.low - shipped.medium);
+    let high = high.unwrap_or(medium + shipped.high - shipped.medium);
     let low = low.min(medium - MIN_STEP);
     let high = high.max(medium + MIN_STEP);
     let still = ScoreMap { low, medium, high, ..base.still };
@@ -153,13 +185,16 @@ mod tests {
     fn thresholds_are_those_of_the_pictures_and_rise() {
         let manifest = Manifest::default_manifest().unwrap();
         let base = manifest.liveness_calibration(Profile::Default).unwrap();
-        let made = calibration("gate", base, [1.0, 2.0, 4.0]);
+        let made = calibration("gate", base, 2.0, [Some(1.0), Some(4.0)]);
         assert!((made.still.logit(2.0)).abs() < 1e-5 && made.still.score(2.0) > 0.49);
         assert_eq!(made.check(), Ok(()));
         let moved = made.still.medium - base.still.medium;
         assert!((made.clip.medium - base.clip.medium - moved).abs() < 1e-5);
-        let flat = calibration("gate", base, [2.0, 2.0, 2.0]);
+        let flat = calibration("gate", base, 2.0, [Some(2.0); 2]);
         assert_eq!(flat.check(), Ok(()));
+        let few = calibration("gate", base, 2.0, [None, Some(4.0)]).still;
+        let distance = few.medium - few.low - (base.still.medium - base.still.low);
+        assert!(distance.abs() < 1e-5 && few.medium == made.still.medium && few.high == made.still.high);
         let text = made.to_toml().unwrap();
         assert_eq!(LivenessCalibration::parse(&text).unwrap(), made);
     }

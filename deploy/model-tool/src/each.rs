@@ -1,4 +1,4 @@
-//! Runs a function over every picture of a data set, on all cores.
+//! Runs a function over every picture or clip of a data set, on all cores.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +20,9 @@ pub(crate) fn each<T: Clone + Send>(
     doing: &str,
     work: impl Fn(&mut Pipeline, &Path) -> anyhow::Result<T> + Sync,
 ) -> anyhow::Result<Vec<T>> {
+    if pictures.is_empty() {
+        return Ok(Vec::new());
+    }
     let models = coder::models(config)?;
     let mut pipelines = (0..coder::threads().min(pictures.len()))
         .map(|_| Ok(Pipeline::new(&models, pipeline_settings(config))?))

@@ -29,6 +29,10 @@ use faceline_shared::settings::{EXIT_BAD_SETTINGS, SettingsError};
 use crate::command::Command;
 
 fn main() -> ExitCode {
+    // The decoder of videos starts this program anew to confine itself.
+    if let Some(failed) = faceline_worker::video::confine::become_confined() {
+        return failed;
+    }
     if let Some(failed) = faceline_worker::inference::disable_telemetry() {
         return failed;
     }

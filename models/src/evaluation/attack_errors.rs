@@ -3,9 +3,15 @@
 //! APCER: the share of the attack presentations of one species that are classified as bona fide. BPCER: the share of the bona fide
 //! presentations that are classified as attacks. APNRR and BPNRR: the shares without a response. Error rates are of the
 //! presentations with a response. The worst species counts, not the mean of all.
+//!
+//! A presentation attack shows an instrument (PAI) to the capture device, and a species (PAIS) is a class of instruments made in a
+//! common way. A picture or video that was changed digitally and handed in as a file shows no instrument: it attacks behind the
+//! capture device (injection), which presentation attack detection cannot see. Such rows are counted on their own, and have no part
+//! in the worst case, the equal error rate, fits and thresholds. The same deepfake shown on a screen is a species.
 
 use std::collections::BTreeMap;
 
+use super::binomial::exact_interval;
 use super::bootstrap::{Draws, Interval};
 
 /// The scores of presentations of one species, and the number of those without a score.
@@ -17,12 +23,22 @@ pub struct Responses {
     pub without: usize,
 }
 
-/// An error rate with its 95 % interval by bootstrap over subjects.
+/// Whether a label is of a digital manipulation that was injected, and not presented: `deepfake` or `injected`, also with a hyphen
+/// and more after it. Another label, such as `screen-deepfake`, is a species of presentation attacks.
+#[must_use]
+pub fn is_injected(label: &str) -> bool {
+    matches!(label.split('-').next(), Some("deepfake" | "injected"))
+}
+
+/// An error rate with its 95 % interval over subjects.
+///
+/// The interval is by bootstrap over subjects. Where that cannot show a spread (all subjects without an error, or all with nothing
+/// but errors), or where each subject has one presentation, it is the exact binomial one of the number of subjects.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ErrorRate {
     /// The share, 0 to 1.
     pub share: f64,
-    /// `None` with fewer than two subjects.
+    /// `None` with one subject that has both errors and others.
     pub interval: Option<Interval>,
 }
 
@@ -44,26 +60,26 @@ impl Responses {
         self.subjects.len()
     }
 
-    /// The share of all presentations without a score; 0 where there are no presentations.
+    /// The share of all presentations without a score; `None` without presentations.
     #[must_use]
-    pub fn non_response_rate(&self) -> f64 {
+    pub fn non_response_rate(&self) -> Option<f64> {
         share(self.without, self.presentations())
     }
 
-    /// The share of the scores above a threshold: the APCER of a species. 0 where there are no scores.
+    /// The share of the scores above a threshold: the APCER of a species. `None` without scores.
     #[must_use]
-    pub fn above(&self, threshold: f32) -> f64 {
+    pub fn above(&self, threshold: f32) -> Option<f64> {
         share(self.scores().filter(|score| *score > threshold).count(), self.scores().count())
     }
 
-    /// The share of the scores up to a threshold: the BPCER of bona fide presentations. 0 where there are no scores.
+    /// The share of the scores up to a threshold: the BPCER of bona fide presentations. `None` without scores.
     #[must_use]
-    pub fn up_to(&self, threshold: f32) -> f64 {
+    pub fn up_to(&self, threshold: f32) -> Option<f64> {
         share(self.scores().filter(|score| *score <= threshold).count(), self.scores().count())
     }
 
-    /// The share of the scores that are errors, with its interval over subjects.
-    pub fn rate(&self, is_error: impl Fn(f32) -> bool) -> ErrorRate {
+    /// The share of the scores that are errors, with its interval over subjects. `None` without scores.
+    pub fn rate(&self, is_error: impl Fn(f32) -> bool) -> Option<ErrorRate> {
         let counts: Vec<[usize; 2]> = self
             .subjects
             .values()
@@ -73,10 +89,21 @@ impl Responses {
             let sum = |at: usize| {
                 counts.iter().zip(times).map(|(count, times)| count[at] * *times as usize).sum::<usize>()
             };
-            share(sum(0), sum(1))
+            share(sum(0), sum(1)).unwrap_or(f64::NAN)
         };
-        let interval = (counts.len() > 1).then(|| Draws::new(counts.len()).interval(drawn)).flatten();
-        ErrorRate { share: drawn(&vec![1; counts.len()]), interval }
+        let subjects = counts.len();
+        let [errors, all] = [0, 1].map(|at| counts.iter().map(|count| count[at]).sum::<usize>());
+        let interval = if errors == 0 || errors == all || all == subjects {
+            exact_interval(errors * subjects / all.max(1), subjects)
+        } else {
+            (subjects > 1).then(|| Draws::new(subjects).interval(drawn)).flatten()
+        };
+        Some(ErrorRate { share: share(errors, all)?, interval })
+    }
+
+    /// The scores of each subject.
+    pub(super) fn by_subject(&self) -> impl Iterator<Item = (&str, &[f32])> {
+        self.subjects.iter().map(|(subject, scores)| (subject.as_str(), scores.as_slice()))
     }
 }
 
@@ -87,6 +114,8 @@ pub struct AttackErrors {
     pub bona_fide: Responses,
     /// Attack presentations, by species.
     pub attacks: BTreeMap<String, Responses>,
+    /// Digital manipulations that were injected, by label. They are no presentation attacks.
+    pub injected: BTreeMap<String, Responses>,
 }
 
 /// One point of the curve of detection error trade-off (DET).
@@ -101,10 +130,11 @@ pub struct DetPoint {
 }
 
 impl AttackErrors {
-    /// Adds a presentation of a subject. `attack` is the species, `None` for a bona fide presentation. `score` is `None` where it
-    /// could not be judged.
+    /// Adds a presentation of a subject. `attack` is the species, or the label of what was injected; `None` for a bona fide
+    /// presentation. `score` is `None` where it could not be judged.
     pub fn add(&mut self, attack: Option<&str>, subject: &str, score: Option<f32>) {
         let responses = match attack {
+            Some(label) if is_injected(label) => self.injected.entry(label.to_owned()).or_default(),
             Some(attack) => self.attacks.entry(attack.to_owned()).or_default(),
             None => &mut self.bona_fide,
         };
@@ -114,32 +144,31 @@ impl AttackErrors {
         }
     }
 
+    /// Scores of all bona fide presentations and presentation attacks.
+    pub fn scores(&self) -> impl Iterator<Item = f32> {
+        self.bona_fide.scores().chain(self.attacks.values().flat_map(Responses::scores))
+    }
+
     /// The species with the largest APCER at a threshold; `None` without attacks that were judged.
     #[must_use]
     pub fn worst(&self, threshold: f32) -> Option<(&str, f64)> {
-        let judged = self.attacks.iter().filter(|(_, attack)| attack.scores().next().is_some());
-        judged
-            .map(|(name, attack)| (name.as_str(), attack.above(threshold)))
-            .max_by(|one, other| one.1.total_cmp(&other.1))
+        let judged =
+            self.attacks.iter().filter_map(|(name, attack)| Some((name.as_str(), attack.above(threshold)?)));
+        judged.max_by(|one, other| one.1.total_cmp(&other.1))
     }
 
     /// The DET curve from the lowest threshold to the highest: APCER falls, BPCER rises. Empty unless there are scores of both kinds.
     #[must_use]
     pub fn det(&self) -> Vec<DetPoint> {
-        let attacks = self.attacks.values().flat_map(Responses::scores);
-        let mut thresholds: Vec<f32> = self.bona_fide.scores().chain(attacks).collect();
-        if self.bona_fide.scores().next().is_none() || thresholds.len() == self.bona_fide.scores().count() {
-            return Vec::new();
-        }
+        let mut thresholds: Vec<f32> = self.scores().collect();
         thresholds.push(f32::NEG_INFINITY);
         thresholds.sort_unstable_by(f32::total_cmp);
         thresholds.dedup();
-        let point = |threshold: f32| DetPoint {
-            threshold,
-            apcer: self.worst(threshold).map_or(0.0, |(_, apcer)| apcer),
-            bpcer: self.bona_fide.up_to(threshold),
+        let point = |threshold: f32| {
+            let (apcer, bpcer) = (self.worst(threshold)?.1, self.bona_fide.up_to(threshold)?);
+            Some(DetPoint { threshold, apcer, bpcer })
         };
-        thresholds.into_iter().map(point).collect()
+        thresholds.into_iter().filter_map(point).collect()
     }
 
     /// The equal error rate of a DET curve: where APCER and BPCER cross, linear between the points.
@@ -159,8 +188,8 @@ impl AttackErrors {
     }
 }
 
-fn share(count: usize, all: usize) -> f64 {
-    if all > 0 { count as f64 / all as f64 } else { 0.0 }
+fn share(count: usize, all: usize) -> Option<f64> {
+    (all > 0).then(|| count as f64 / all as f64)
 }
 
 #[cfg(test)]
@@ -183,10 +212,23 @@ mod tests {
     #[test]
     fn rates_are_of_those_that_were_judged() {
         let errors = example();
-        assert_eq!((errors.bona_fide.up_to(0.5), errors.bona_fide.non_response_rate()), (0.5, 0.2));
-        assert_eq!((errors.attacks["print"].above(0.5), errors.attacks["screen"].above(0.5)), (0.0, 1.0));
-        assert_eq!((errors.attacks["screen"].above(0.6), errors.attacks["screen"].presentations()), (0.0, 2));
-        assert_eq!(Responses::default().above(0.5), 0.0);
+        assert_eq!(
+            (errors.bona_fide.up_to(0.5), errors.bona_fide.non_response_rate()),
+            (Some(0.5), Some(0.2))
+        );
+        assert_eq!(
+            (errors.attacks["print"].above(0.5), errors.attacks["screen"].above(0.5)),
+            (Some(0.0), Some(1.0))
+        );
+        assert_eq!(
+            (errors.attacks["screen"].above(0.6), errors.attacks["screen"].presentations()),
+            (Some(0.0), 2)
+        );
+        let nobody = Responses::default();
+        assert_eq!(
+            (nobody.above(0.5), nobody.non_response_rate(), nobody.rate(|_| true)),
+            (None, None, None)
+        );
     }
 
     #[test]
@@ -217,10 +259,41 @@ mod tests {
                 errors.add(None, &subject.to_string(), Some(if subject == 0 { 0.0 } else { 1.0 }));
             }
         }
-        let rate = errors.bona_fide.rate(|score| score <= 0.5);
+        let rate = errors.bona_fide.rate(|score| score <= 0.5).unwrap();
         let interval = rate.interval.unwrap();
         assert_eq!(rate.share, 0.1);
         assert!(interval.low == 0.0 && interval.high >= 0.3, "{interval:?}");
-        assert_eq!(example().attacks["screen"].rate(|score| score > 0.5).interval, None, "one subject");
+        let mut mixed = AttackErrors::default();
+        [0.2, 0.8].into_iter().for_each(|score| mixed.add(None, "a", Some(score)));
+        assert_eq!(mixed.bona_fide.rate(|score| score > 0.5).unwrap().interval, None, "one subject");
+    }
+
+    #[test]
+    fn where_the_bootstrap_shows_no_spread_the_bounds_are_exact() {
+        let mut errors = AttackErrors::default();
+        for subject in 0..20 {
+            // Many pictures of a person are no more witnesses than one.
+            for _ in 0..9 {
+                errors.add(None, &subject.to_string(), Some(1.0));
+            }
+            errors.add(Some("print"), &subject.to_string(), Some(if subject < 2 { 1.0 } else { 0.0 }));
+        }
+        let none = errors.bona_fide.rate(|score| score <= 0.5).unwrap();
+        assert_eq!((none.share, none.interval), (0.0, exact_interval(0, 20)));
+        let all = errors.bona_fide.rate(|score| score > 0.5).unwrap();
+        assert_eq!((all.share, all.interval), (1.0, exact_interval(20, 20)));
+        let few = errors.attacks["print"].rate(|score| score > 0.5).unwrap();
+        assert_eq!((few.share, few.interval), (0.1, exact_interval(2, 20)), "one presentation a subject");
+    }
+
+    #[test]
+    fn what_was_injected_is_no_species() {
+        let mut errors = example();
+        errors.add(Some("deepfake"), "a", Some(0.99));
+        errors.add(Some("injected-morph"), "a", Some(0.99));
+        assert_eq!((errors.worst(0.7), errors.det()), (example().worst(0.7), example().det()));
+        assert_eq!(errors.injected.len(), 2);
+        errors.add(Some("screen-deepfake"), "a", Some(0.99));
+        assert_eq!(errors.worst(0.7), Some(("screen-deepfake", 1.0)), "one that was presented");
     }
 }

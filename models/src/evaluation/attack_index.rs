@@ -1,4 +1,4 @@
-//! A folder of pictures of living people and of attacks.
+//! A folder of pictures and clips of living people and of attacks.
 
 use std::path::{Path, PathBuf};
 
@@ -7,22 +7,68 @@ use super::index::{self, INDEX, IndexError, Row};
 /// The label of a bona fide presentation.
 const LIVE: &str = "live";
 
-/// A picture of a living person or of an attack.
+/// Ends of the names of video files, in lower case.
+const VIDEO_ENDS: [&str; 5] = ["mp4", "m4v", "mov", "webm", "mkv"];
+
+/// What a presentation was recorded as.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Medium {
+    /// One picture.
+    Picture,
+    /// A video file.
+    Video,
+    /// A folder with the frames of a video, in the order of their names.
+    Frames,
+}
+
+impl Medium {
+    /// By the file's name; a folder has frames.
+    fn of(path: &Path) -> Self {
+        let end = path.extension().map(|end| end.to_string_lossy().to_lowercase());
+        if path.is_dir() {
+            Self::Frames
+        } else if end.is_some_and(|end| VIDEO_ENDS.contains(&end.as_str())) {
+            Self::Video
+        } else {
+            Self::Picture
+        }
+    }
+
+    /// Its name in lists: `picture`, `video` or `frames`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Picture => "picture",
+            Self::Video => "video",
+            Self::Frames => "frames",
+        }
+    }
+
+    /// Whether it has many frames.
+    #[must_use]
+    pub fn is_clip(self) -> bool {
+        self != Self::Picture
+    }
+}
+
+/// A picture or clip of a living person or of an attack.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Presentation {
-    /// The file.
+    /// The file, or the folder of frames.
     pub path: PathBuf,
+    /// What it is.
+    pub medium: Medium,
     /// The species of the attack; `None` for a living person (a bona fide presentation).
     pub attack: Option<String>,
-    /// The person, by the column `subject`; the picture's own path where there is none.
+    /// The person, by the column `subject`; its own path where there is none.
     pub subject: String,
     /// Where the picture is from, by the column `source`; the folder's name where there is none.
     pub source: String,
 }
 
-/// The pictures that `ROOT/index.csv` names in its column `path`. Its column `label` has `live` or the species of an
-/// attack. Columns `subject` and `source` are optional. Where
-/// there is no such file: all files in the folder and below it, as bona fide presentations.
+/// The pictures, videos and folders of frames that `ROOT/index.csv` names in its column `path`. Its column `label` has `live` or the
+/// species of an attack. Columns `subject` and `source` are optional. Where there is no such file: all files in the folder and below
+/// it, as bona fide presentations.
 ///
 /// # Errors
 /// An unreadable folder or file, a list without the columns, or no picture at all.
@@ -33,8 +79,10 @@ pub fn presentations(root: &Path) -> Result<Vec<Presentation>, IndexError> {
         let attack = |label: String| (label != LIVE).then_some(label);
         let presentation = |row: Row| {
             let [subject, source] = row.optional.try_into().unwrap_or_default();
+            let path = root.join(&row.path);
             Presentation {
-                path: root.join(&row.path),
+                medium: Medium::of(&path),
+                path,
                 attack: attack(row.value),
                 subject: subject.unwrap_or(row.path),
                 source: source.unwrap_or_else(|| name_of(root)),
@@ -62,7 +110,8 @@ fn walk(folder: &Path, source: &str, found: &mut Vec<Presentation>) -> Result<()
             walk(&path, source, found)?;
         } else {
             let (subject, source) = (path.display().to_string(), source.to_owned());
-            found.push(Presentation { path, attack: None, subject, source });
+            let medium = Medium::of(&path);
+            found.push(Presentation { path, medium, attack: None, subject, source });
         }
     }
     Ok(())
@@ -80,6 +129,7 @@ mod tests {
         std::fs::write(root.join(INDEX), "path,label,subject\na.jpg,live,1\n\"b,c.jpg\",print,2\n").unwrap();
         let of = |name: &str, attack: Option<&str>, subject: &str| Presentation {
             path: root.join(name),
+            medium: Medium::Picture,
             attack: attack.map(str::to_owned),
             subject: subject.to_owned(),
             source: name_of(root),
@@ -92,6 +142,17 @@ mod tests {
             let text = presentations(root).unwrap_err().to_string();
             assert!(text.contains(reason), "{text}");
         }
+    }
+
+    #[test]
+    fn clips_are_videos_and_folders_of_frames() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir(root.join("frames")).unwrap();
+        std::fs::write(root.join(INDEX), "path,label\na.jpg,live\nb.MP4,live\nc.webm,replay\nframes,print\n")
+            .unwrap();
+        let media: Vec<Medium> = presentations(root).unwrap().iter().map(|one| one.medium).collect();
+        assert_eq!(media, [Medium::Picture, Medium::Video, Medium::Video, Medium::Frames]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::index::{Fault, IndexError, table};
+use super::index::{Fault, IndexError, Table};
 
 /// The column with a person's name, which is the name of the person's folder.
 const PERSON: &str = "person";
@@ -44,17 +44,15 @@ impl Groups {
     }
 
     fn parse(text: &str) -> Result<Self, Fault> {
-        let (names, rows) = table(text)?;
+        let table = Table::parse(text)?;
         let fault = |line, reason: String| Err(Fault { line, reason });
-        let Some(person) = names.iter().position(|name| name == PERSON) else {
-            return fault(1, format!("there is no column `{PERSON}`"));
-        };
-        let columns: Vec<String> = names.iter().filter(|name| *name != PERSON).cloned().collect();
+        let person = table.position(PERSON)?;
+        let columns: Vec<String> = table.names.iter().filter(|name| *name != PERSON).cloned().collect();
         if columns.is_empty() {
             return fault(1, format!("there is no column beside `{PERSON}`"));
         }
         let mut people = BTreeMap::new();
-        for (line, mut fields) in rows {
+        for (line, mut fields) in table.rows {
             let name = fields.remove(person);
             if people.contains_key(&name) {
                 return fault(line, format!("`{name}` has two rows, and a person is in one group"));
@@ -128,7 +126,7 @@ mod tests {
             ("name,group\na,x\n", 1, "there is no column `person`"),
             ("person\na\n", 1, "there is no column beside `person`"),
             ("person,group\na,x\na,y\n", 3, "`a` has two rows"),
-            ("person,group\na\n", 2, "columns"),
+            ("person,group\na\n", 2, "1 fields, not 2"),
         ] {
             let fault = Groups::parse(text).unwrap_err();
             assert!(fault.line == line && fault.reason.contains(reason), "{text}: {fault:?}");

@@ -76,63 +76,65 @@ impl Fault {
 }
 
 fn parse(text: &str, column: &str, optional: &[&str]) -> Result<Vec<Row>, Fault> {
-    let text = text.trim_start_matches('\u{feff}');
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
-    let mut records = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| Fault { line: 1, reason: error.to_string() })?;
-        if record.len() > 1 || record.iter().any(|field| !field.trim().is_empty()) {
-            records.push((line_of(text, &record), record));
-        }
-    }
-    let mut records = records.into_iter();
-    let names = records.next().map(|(_, names)| names).unwrap_or_default();
-    let position = |wanted: &str| {
-        let found = names.iter().position(|name| name == wanted);
-        found.ok_or_else(|| Fault { line: 1, reason: format!("there is no column `{wanted}`") })
+    let table = Table::parse(text)?;
+    let (path, value) = (table.position("path")?, table.position(column)?);
+    let optional: Vec<Option<usize>> = optional.iter().map(|name| table.position(name).ok()).collect();
+    let row = |(line, mut fields): NumberedRow| {
+        let mut take = |at: usize| fields.get_mut(at).map(std::mem::take).unwrap_or_default();
+        let optional = optional.iter().map(|at| at.map(&mut take).filter(|text| !text.is_empty())).collect();
+        Row { line, path: take(path), value: take(value), optional }
     };
-    let (path, value) = (position("path")?, position(column)?);
-    let optional: Vec<Option<usize>> = optional.iter().map(|name| position(name).ok()).collect();
-    let row = |(line, record): (usize, StringRecord)| match (record.get(path), record.get(value)) {
-        (Some(path), Some(value)) if [path, value].iter().any(|field| field.contains(['\n', '\r'])) => {
-            // A quote that is not closed would hide all lines up to the next one.
-            Err(Fault { line, reason: "a line break within quotes".into() })
-        }
-        (Some(path), Some(value)) if record.len() == names.len() => {
-            let field = |at: &Option<usize>| {
-                at.and_then(|at| record.get(at)).filter(|text| !text.is_empty()).map(str::to_owned)
-            };
-            let optional = optional.iter().map(field).collect();
-            Ok(Row { line, path: path.to_owned(), value: value.to_owned(), optional })
-        }
-        _ => Err(Fault { line, reason: format!("{} fields, not {}", record.len(), names.len()) }),
-    };
-    records.map(row).collect()
+    Ok(table.rows.into_iter().map(row).collect())
 }
 
-/// The fields of a row, and the line that it begins in.
+/// The line that a row begins in, counted from 1, and its fields.
 pub(super) type NumberedRow = (usize, Vec<String>);
 
-/// The names of all columns, and all rows with the lines that they begin in.
-pub(super) fn table(text: &str) -> Result<(Vec<String>, Vec<NumberedRow>), Fault> {
-    let text = text.trim_start_matches('\u{feff}');
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| Fault { line: 1, reason: error.to_string() })?;
-        if record.iter().any(|field| !field.trim().is_empty()) {
-            rows.push((line_of(text, &record), record.iter().map(str::to_owned).collect::<Vec<_>>()));
+/// A list with its columns' names.
+pub(super) struct Table {
+    pub(super) names: Vec<String>,
+    /// Each has a field a name.
+    pub(super) rows: Vec<NumberedRow>,
+}
+
+impl Table {
+    /// Reads comma-separated text. Lines without a field that has text are skipped.
+    ///
+    /// # Errors
+    /// A row of another length than the first line, or a line break within a field: a quote that is not closed would hide all
+    /// lines up to the next quote.
+    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+        let text = text.trim_start_matches('\u{feff}');
+        let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(|error| Fault { line: 1, reason: error.to_string() })?;
+            if record.iter().any(|field| !field.trim().is_empty()) {
+                rows.push((line_of(text, &record), record.iter().map(str::to_owned).collect::<Vec<_>>()));
+            }
         }
+        let mut rows = rows.into_iter();
+        let names = rows.next().map(|(_, names)| names).unwrap_or_default();
+        let rows: Vec<NumberedRow> = rows.collect();
+        for (line, fields) in &rows {
+            if fields.iter().any(|field| field.contains(['\n', '\r'])) {
+                return Err(Fault { line: *line, reason: "a line break within quotes".into() });
+            }
+            if fields.len() != names.len() {
+                let reason = format!("{} fields, not {}", fields.len(), names.len());
+                return Err(Fault { line: *line, reason });
+            }
+        }
+        Ok(Self { names, rows })
     }
-    let mut rows = rows.into_iter();
-    let names = rows.next().map(|(_, names)| names).unwrap_or_default();
-    let rows: Vec<_> = rows.collect();
-    match rows.iter().find(|(_, fields)| fields.len() != names.len()) {
-        Some((line, fields)) => {
-            let reason = format!("{} columns, not {}", fields.len(), names.len());
-            Err(Fault { line: *line, reason })
-        }
-        None => Ok((names, rows)),
+
+    /// The place of a column.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub(super) fn position(&self, wanted: &str) -> Result<usize, Fault> {
+        let found = self.names.iter().position(|name| name == wanted);
+        found.ok_or_else(|| Fault { line: 1, reason: format!("there is no column `{wanted}`") })
     }
 }
 
@@ -167,6 +169,12 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_empty_fields_are_blank_lines() {
+        // Spreadsheets write such rows below a table.
+        assert_eq!(parse("path,age\na,1\n,\n , \n", "age", &[]).unwrap(), [row(2, "a", "1")]);
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_line() {
         for (text, line, reason) in [
             ("", 1, "no column `path`"),
@@ -174,6 +182,7 @@ mod tests {
             ("path,age\na,1\nb\n", 3, "1 fields, not 2"),
             ("path,age\r\na,1\r\n \r\n\r\nb,1,2\r\n", 5, "3 fields, not 2"),
             ("path,age\na,\"1\nb,2\n", 2, "a line break within quotes"),
+            ("path,age,note\n,,\na,1,\"of two\nlines\"\n", 3, "a line break within quotes"),
         ] {
             let fault = parse(text, "age", &[]).unwrap_err();
             assert!(fault.line == line && fault.reason.contains(reason), "{text:?}: {fault:?}");

@@ -64,12 +64,6 @@ impl LlrFit {
         let fit = newton(&weighted);
         (fit.scale.is_finite() && fit.offset.is_finite() && fit.scale > 0.0).then_some(fit)
     }
-
-    /// The LLR of log-odds.
-    #[must_use]
-    pub fn llr(&self, log_odds: f32) -> f64 {
-        self.scale * f64::from(log_odds) + self.offset
-    }
 }
 
 /// Minimises the weighted cross-entropy of (log-odds, class, weight) by damped Newton steps.
@@ -131,7 +125,6 @@ mod tests {
         let samples = [logistic("a", true, 2.0, 200), logistic("a", false, -2.0, 200)].concat();
         let fit = LlrFit::new(&samples).unwrap();
         assert!(fit.offset.abs() < 1e-6 && fit.scale > 0.5, "{fit:?}");
-        assert!((fit.llr(2.0) - 2.0 * fit.scale).abs() < 1e-6);
     }
 
     #[test]

@@ -167,6 +167,32 @@ fn a_failure_of_the_network_keeps_what_was_downloaded() {
 }
 
 #[test]
+fn abandoned_downloads_are_removed_and_those_of_missing_files_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    fetch(dir.path(), &[address(&Server::start(&[Answer::Half]))], None).unwrap_err();
+    let partial = dir.path().join("partial");
+    let names = || {
+        let entries = std::fs::read_dir(&partial).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    };
+    let sum = sha256(&FILE);
+    // Of an earlier manifest, and of an address that the manifest no longer has.
+    for name in ["0123-0", &format!("{sum}-7")] {
+        std::fs::write(partial.join(name), "part").unwrap();
+    }
+    fetch(dir.path(), &[address(&Server::start(&[Answer::NotFound]))], None).unwrap_err();
+    assert_eq!(names(), [format!("{sum}-0")]);
+    // The second address has the file, so nobody continues with the first.
+    let servers = [Server::start(&[Answer::NotFound]), Server::start(&[Answer::Whole])];
+    let addresses = servers.each_ref().map(address);
+    fetch(dir.path(), &addresses, None).unwrap();
+    assert!(is_installed(dir.path()) && names().is_empty(), "{:?}", names());
+}
+
+#[test]
 fn a_part_that_the_server_refuses_is_downloaded_anew() {
     let dir = tempfile::tempdir().unwrap();
     fetch(dir.path(), &[address(&Server::start(&[Answer::Half]))], None).unwrap_err();

@@ -1,6 +1,6 @@
 //! Fetching: from packages of registries to an installation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
@@ -107,7 +107,9 @@ impl<'a> Fetch<'a> {
                 _ => {}
             }
         }
-        let parts: Vec<Part<'a>> = self.parts().filter(|part| !files.contains_key(&part.target)).collect();
+        self.clear_partial(&files);
+        let parts: Vec<Part<'a>> =
+            self.parts_of(self.choice.profile).filter(|part| !files.contains_key(&part.target)).collect();
         self.progress.report(Event::Planned { present: files.len(), missing: parts.len() });
 
         let working = cache.working_dir()?;
@@ -132,6 +134,7 @@ impl<'a> Fetch<'a> {
         for (part, source) in models {
             self.install(&cache, &mut files, part, &source[0])?;
         }
+        self.clear_partial(&files);
         report.installed = parts.into_iter().map(|part| part.target).collect();
 
         let record = toml::to_string(&Installed { files, manifest: self.manifest.clone() })?;
@@ -142,12 +145,12 @@ impl<'a> Fetch<'a> {
         Ok(report)
     }
 
-    fn parts(&self) -> impl Iterator<Item = Part<'a>> {
+    /// The files that the profile installs.
+    fn parts_of(&self, profile: Profile) -> impl Iterator<Item = Part<'a>> + use<'a> {
         let manifest = self.manifest;
         let plain = |target, member| Part { target, member, weights: None, model: None };
         let runtime = plain(runtime_path(manifest), &manifest.runtime.member);
         let pictures = manifest.pictures.iter().map(move |(name, member)| plain(picture_path(name), member));
-        let profile = self.choice.profile;
         let models = manifest.models.iter().filter(move |model| model.profile <= profile).map(|model| Part {
             target: model_path(model),
             member: &model.source,
@@ -155,6 +158,28 @@ impl<'a> Fetch<'a> {
             model: Some(model),
         });
         std::iter::once(runtime).chain(pictures).chain(models)
+    }
+
+    /// Removes partial downloads that no fetch will continue: those of files that are installed, or that the manifest does not name.
+    fn clear_partial(&self, installed: &BTreeMap<PathBuf, FileRecord>) {
+        let Ok(entries) = std::fs::read_dir(self.dir.join(PARTIAL)) else { return };
+        let missing = self.parts_of(Profile::Strong).filter(|part| !installed.contains_key(&part.target));
+        let members: Vec<&Member> = missing.flat_map(|part| part.members().collect::<Vec<_>>()).collect();
+        let continued: BTreeSet<String> = members
+            .into_iter()
+            .flat_map(|member| {
+                let addresses = self.manifest.packages[&member.package].addresses.len();
+                (0..addresses).map(|number| partial_name(member, number))
+            })
+            .collect();
+        for entry in entries.flatten() {
+            if continued.contains(&*entry.file_name().to_string_lossy()) {
+                continue;
+            }
+            if let Err(error) = std::fs::remove_file(entry.path()) {
+                tracing::warn!(%error, file = %entry.path().display(), "cannot remove an abandoned download");
+            }
+        }
     }
 
     /// Downloads every package with one of the members once, and extracts the members. The result has one path a member.
@@ -230,7 +255,7 @@ impl<'a> Fetch<'a> {
         std::fs::create_dir_all(&partial).map_err(|error| ProvisionError::io(&partial, error))?;
         let mut last = ProvisionError::NoArchive(name.clone());
         for (number, address) in package.addresses.iter().enumerate() {
-            let part = partial.join(format!("{}-{number}", member.sha256));
+            let part = partial.join(partial_name(member, number));
             let address = address.replace("{path}", &member.path);
             let downloaded = self.clients.download_file(&address, &part).and_then(|()| {
                 let found = checksum::of_file(&part).map_err(|error| ProvisionError::io(&part, error))?;
@@ -320,4 +345,10 @@ impl<'a> Fetch<'a> {
         self.progress.report(Event::Installed { path: &part.target, bytes });
         Ok(())
     }
+}
+
+/// The name of a member's partial download from the address of this number. It has the checksum and not the package, so a fetch
+/// with a manifest that names the file otherwise continues it.
+fn partial_name(member: &Member, address: usize) -> String {
+    format!("{}-{address}", member.sha256)
 }

@@ -3,7 +3,7 @@
 //! Repetitions, cuts, a second person and a picture without any movement are evidence enough. Passive liveness, flatness and the
 //! motion of the surroundings are combined to one score.
 
-use faceline_models::liveness::{ScoreMap, score_of_logit};
+use faceline_models::liveness::score_of_logit;
 use faceline_shared::job::replay::SpoofReason;
 
 use super::background::{BackgroundMotion, background_motion};
@@ -33,14 +33,13 @@ const MIN_FRAMES_WITH_OTHERS: usize = 2;
 pub(super) struct Evidence {
     /// Evidence that needs no score.
     pub(super) attack: Option<SpoofReason>,
-    /// Passive liveness of the suitable key frames as a clip's logit; `None` where there are too few.
+    /// The mean log-odds of passive liveness of the suitable key frames; `None` where there are too few.
+    pub(super) log_odds: Option<f32>,
+    /// The same as a clip's logit.
     pub(super) presentation: Option<f32>,
     pub(super) motion: Option<FaceMotion>,
     pub(super) background: Option<BackgroundMotion>,
 }
-
-/// Fewest key frames whose passive liveness is a clip's.
-const MIN_JUDGED: usize = 3;
 
 impl Evidence {
     /// Follows the face through the clip, and gathers what the frames show.
@@ -70,8 +69,10 @@ impl Evidence {
             })
             .collect();
         let background = background_motion(&faces);
-        let presentation = presentation_of(&pipeline.liveness.get()?.calibration().clip, &tracked.keys);
-        Ok((tracked, Self { attack, presentation, motion, background }))
+        let log_odds = mean_log_odds(&tracked.keys);
+        let clip = &pipeline.liveness.get()?.calibration().clip;
+        let presentation = log_odds.map(|log_odds| clip.logit(log_odds));
+        Ok((tracked, Self { attack, log_odds, presentation, motion, background }))
     }
 
     /// The liveness of the clip, above 0 and at most 1, on the scale of
@@ -109,13 +110,9 @@ impl Evidence {
     }
 }
 
-fn presentation_of(clip: &ScoreMap, keys: &[KeyFrame]) -> Option<f32> {
-    let judged: Vec<f32> = keys
-        .iter()
-        .filter(|key| key.is_suitable())
-        .filter_map(|key| key.face.as_ref().map(|face| face.log_odds))
-        .collect();
-    (judged.len() >= MIN_JUDGED).then(|| presentation::logit(clip, judged.into_iter()))
+fn mean_log_odds(keys: &[KeyFrame]) -> Option<f32> {
+    let suitable = keys.iter().filter(|key| key.is_suitable());
+    presentation::mean(suitable.filter_map(|key| key.face.as_ref().map(|face| face.log_odds)))
 }
 
 fn has_other_person(tracked: &Tracked) -> bool {
@@ -138,6 +135,7 @@ mod tests {
 
     fn evidence(presentation: f32, correlation: f32, gain: f32) -> Evidence {
         Evidence {
+            log_odds: None,
             presentation: Some(presentation),
             motion: Some(FaceMotion { correlation, displacement: 0.3 }),
             background: Some(BackgroundMotion { gain }),

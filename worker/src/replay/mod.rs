@@ -7,6 +7,7 @@
 //! - `evidence` combines these to one score;
 //! - `active`: whether the head followed a challenge, with the parallax of a real head;
 //! - `best_image` and `verdict`: the results; `still`: those of a single picture;
+//! - `measured`: a clip's figures and answer for evaluations;
 //! - `exports` writes media for the service provider;
 //! - `runner` does the jobs about videos, and knows how they are fetched and decoded.
 
@@ -18,6 +19,7 @@ mod evidence;
 pub(crate) mod exports;
 mod flatness;
 mod identity;
+mod measured;
 mod presentation;
 mod repeats;
 mod runner;
@@ -29,6 +31,7 @@ pub(crate) mod track;
 mod tracker;
 mod verdict;
 
+pub use self::measured::{ClipAnswer, MeasuredClip, measure_clip, measure_frames};
 pub(crate) use self::runner::{VideoServices, VideoWorker};
 pub(crate) use self::still::judge_still;
 pub(crate) use self::verdict::{Asked, Judgement, examine, judge};

@@ -4,13 +4,13 @@
 //! better than one frame, the median, or the share of frames that pass. So clips have thresholds of their own, the `clip` map of the
 //! liveness calibration, which lie lower than those of stills and still let fewer attacks pass.
 
-use faceline_models::liveness::ScoreMap;
+/// Fewest key frames whose passive liveness is a clip's.
+const MIN_JUDGED: usize = 3;
 
-/// The liveness of a clip as a logit, from the log-odds of its frames. 0 is the threshold of
-/// [`SecurityLevel::Medium`](faceline_shared::liveness::SecurityLevel::Medium), ln 3 at each side are those of the others.
-pub(super) fn logit(clip: &ScoreMap, frames: impl ExactSizeIterator<Item = f32>) -> f32 {
-    let count = frames.len().max(1) as f32;
-    clip.logit(frames.sum::<f32>() / count)
+/// The log-odds of a clip, from those of its suitable key frames; `None` where there are too few.
+pub(super) fn mean(frames: impl Iterator<Item = f32>) -> Option<f32> {
+    let frames: Vec<f32> = frames.collect();
+    (frames.len() >= MIN_JUDGED).then(|| frames.iter().sum::<f32>() / frames.len() as f32)
 }
 
 #[cfg(test)]
@@ -19,8 +19,8 @@ mod tests {
 
     #[test]
     fn frames_are_averaged() {
-        let clip = ScoreMap { scale: 0.5, offset: 0.0, low: -1.0, medium: -0.5, high: 0.0 };
-        assert_eq!(logit(&clip, [1.0, 3.0].into_iter()), logit(&clip, [2.0].into_iter()));
-        assert_eq!(logit(&clip, [-1.0; 7].into_iter()), 0.0);
+        assert_eq!(mean([1.0, 3.0, 8.0].into_iter()), Some(4.0));
+        assert_eq!(mean([-1.0; 7].into_iter()), Some(-1.0));
+        assert_eq!(mean([1.0, 3.0].into_iter()), None, "too few frames");
     }
 }

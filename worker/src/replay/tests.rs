@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::{fs, slice};
 
+use bytes::Bytes;
 use faceline_models::calibration::Calibration;
 use faceline_shared::digest::sha256_hex;
 use faceline_shared::job::replay::{FailedReason, SpoofReason, Verdict};
@@ -12,7 +13,7 @@ use faceline_shared::replay::LivenessType;
 use image::ImageFormat;
 
 use super::active::Challenge;
-use super::{Asked, Judgement, examine, judge, judge_still};
+use super::{Asked, ClipAnswer, Judgement, examine, judge, judge_still, measure_clip, measure_frames};
 use crate::matching::Comparator;
 use crate::pipeline::tests::{data, decode, encode, free_picture, pipeline};
 use crate::video::{Clip, DecodeLimits, Decoder, MemoryFile, SamplingPlan};
@@ -243,4 +244,37 @@ fn living_people_pass_and_prints_and_replays_do_not() {
     println!("{accepted} of {living} living people accepted");
     assert!(missed.is_empty(), "{missed:?}");
     assert!(accepted as f32 >= 0.8 * living as f32, "{accepted} of {living}");
+}
+
+#[test]
+fn a_measured_clip_has_the_votes_and_the_answer_of_the_service() {
+    let still = decoded(&from_picture("obama.jpg", "scale=540:720", "libx264", "mp4"));
+    let found = measure_clip(&mut pipeline(), &still).unwrap();
+    assert_eq!(found.answer, ClipAnswer::Attack(SpoofReason::Still));
+    let clip = decoded(&from_picture("obama.jpg", HELD, "libx264", "mp4"));
+    let found = measure_clip(&mut pipeline(), &clip).unwrap();
+    let examined = examine(&mut pipeline(), &clip, SecurityLevel::Medium).unwrap();
+    assert!(found.votes.iter().eq(examined.frames.iter().map(|frame| &frame.picture)), "{found:?}");
+    assert_eq!(found.votes.len(), 7);
+    match found.answer {
+        ClipAnswer::Score(score) => assert_eq!(Some(score), examined.liveness),
+        ClipAnswer::Attack(reason) => assert_eq!(Verdict::Spoof(reason), examined.verdict),
+        ClipAnswer::NotJudged(reason) => assert_eq!(Verdict::Failed(reason), examined.verdict),
+    }
+}
+
+#[test]
+fn every_second_frame_of_fourteen_votes() {
+    let [person, nobody] = ["obama.jpg", "coffee.png"].map(|name| Bytes::from(free_picture(name)));
+    // The second, fourth … frame votes, so nobody is in all votes, or in none of them.
+    let frames = |first: &Bytes, second: &Bytes| -> Vec<Bytes> {
+        (0..7).flat_map(|_| [first.clone(), second.clone()]).collect()
+    };
+    let found = measure_frames(&mut pipeline(), &frames(&person, &nobody)).unwrap();
+    assert_eq!((found.answer, found.votes.len()), (ClipAnswer::NotJudged(FailedReason::FaceLost), 7));
+    let found = measure_frames(&mut pipeline(), &frames(&nobody, &person)).unwrap();
+    let ClipAnswer::Score(score) = found.answer else { panic!("{found:?}") };
+    assert!(score > SecurityLevel::High.threshold(), "a good portrait: {score}");
+    let few = measure_frames(&mut pipeline(), &[person.clone(), person]).unwrap();
+    assert_eq!(few.answer, ClipAnswer::NotJudged(FailedReason::TooShort));
 }

@@ -22,6 +22,11 @@ pub(super) const KEY_FRAMES: usize = 14;
 /// Frames that vote.
 pub(super) const VOTES: usize = KEY_FRAMES / 2;
 
+/// Whether the key frame of this number, from 0, votes.
+pub(super) fn is_vote(key: usize) -> bool {
+    key % 2 == 1
+}
+
 /// While the face is lost, this many frames pass between two thorough searches, which cost as much as twenty quick ones.
 const THOROUGH_SEARCH_INTERVAL: usize = 5;
 
@@ -148,7 +153,7 @@ impl Tracker<'_> {
             tracked.face = Some(TrackedFace { candidate, landmarks, pose, liveness: None, embedding: None });
         }
         if let Some(key) = key {
-            self.examine(frame, picture, index, key % 2 == 1, embedded, &others, &mut tracked)?;
+            self.examine(frame, picture, index, is_vote(key), embedded, &others, &mut tracked)?;
         }
         self.track.frames.push(tracked);
         Ok(())

@@ -1,6 +1,6 @@
 //! The verdict on a clip or a still.
 
-use faceline_shared::job::examination::Check;
+use faceline_shared::job::examination::{Check, ExaminedPicture};
 use faceline_shared::job::replay::{BestImage, FailedReason, SpoofReason, Verdict, VideoExamined};
 use faceline_shared::job::replay::{ExaminedFrame, Replay};
 use faceline_shared::liveness::SecurityLevel;
@@ -120,7 +120,7 @@ pub(crate) fn examine(
     Ok(VideoExamined { frames: frames.collect(), verdict, liveness: evidence.score() })
 }
 
-fn votes(keys: &[KeyFrame]) -> impl Iterator<Item = &KeyFrame> {
+pub(super) fn votes(keys: &[KeyFrame]) -> impl Iterator<Item = &KeyFrame> {
     keys.iter().filter(|key| key.votes)
 }
 
@@ -148,16 +148,20 @@ fn judge_best(
     }
 }
 
-fn judge_video(clip: &Clip, tracked: &Tracked, evidence: &Evidence, level: SecurityLevel) -> Verdict {
+pub(super) fn judge_video(
+    clip: &Clip,
+    tracked: &Tracked,
+    evidence: &Evidence,
+    level: SecurityLevel,
+) -> Verdict {
     if is_short(clip) {
         return Verdict::Failed(FailedReason::TooShort);
     }
     if let Some(verdict) = without_face_or_attack(tracked, evidence) {
         return verdict;
     }
-    let failures: Vec<FailedReason> = votes(&tracked.keys).filter_map(failure).collect();
-    if failures.len() > MAX_FAILURES {
-        return Verdict::Failed(most_frequent(&failures));
+    if let Some(reason) = outvoted(votes(&tracked.keys).map(|key| &key.shown)) {
+        return Verdict::Failed(reason);
     }
     judge_score(tracked, evidence, level)
 }
@@ -212,17 +216,24 @@ fn judge_score(tracked: &Tracked, evidence: &Evidence, level: SecurityLevel) -> 
         Some(score) if score > level.threshold() => Verdict::Success,
         Some(_) => Verdict::Spoof(evidence.reason(level.threshold())),
         None => {
-            let failures: Vec<FailedReason> = tracked.keys.iter().filter_map(failure).collect();
+            let failures: Vec<FailedReason> =
+                tracked.keys.iter().filter_map(|key| failure(&key.shown)).collect();
             Verdict::Failed(most_frequent(&failures))
         }
     }
 }
 
-/// Why a key frame cannot be judged.
-fn failure(key: &KeyFrame) -> Option<FailedReason> {
-    match key.shown.faces.len() {
+/// Why the frames that vote cannot be judged; `None` where enough of them can.
+pub(super) fn outvoted<'a>(votes: impl Iterator<Item = &'a ExaminedPicture>) -> Option<FailedReason> {
+    let failures: Vec<FailedReason> = votes.filter_map(failure).collect();
+    (failures.len() > MAX_FAILURES).then(|| most_frequent(&failures))
+}
+
+/// Why a frame cannot be judged.
+fn failure(shown: &ExaminedPicture) -> Option<FailedReason> {
+    match shown.faces.len() {
         0 => Some(FailedReason::FaceLost),
-        1 => key.shown.rejection().map(reason_of),
+        1 => shown.rejection().map(reason_of),
         // Several faces in one frame alone.
         _ => Some(FailedReason::Framing),
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use faceline_models::liveness::ScoreMap;
+use faceline_models::manifest::{Manifest, Profile};
 use faceline_shared::testkit::{RabbitMq, Redis};
 use reqwest::StatusCode;
 use tempfile::TempDir;
@@ -68,6 +70,25 @@ async fn sealing(file: &str, arguments: &[&str]) -> Vec<Vec<String>> {
 async fn readyz(process: &mut Process) -> (u16, String) {
     let response = reqwest::get(format!("http://{}/readyz", process.admin().await)).await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
+}
+
+/// A worker names the liveness calibration that it uses to its operators, and the metric has the same thresholds.
+async fn assert_shows_the_liveness_calibration(worker: &mut Process, detail: &str) {
+    let manifest = Manifest::default_manifest().unwrap();
+    let shipped = manifest.liveness_calibration(Profile::Default).unwrap();
+    let ScoreMap { low, medium, high, .. } = shipped.still;
+    let line = format!(
+        "liveness_calibration: {}, profile Default, thresholds {low}, {medium}, {high} (LLR)",
+        shipped.name
+    );
+    assert!(detail.lines().any(|shown| shown == line), "{line}: {detail}");
+    for (level, llr) in [("LOW", low), ("MEDIUM", medium), ("HIGH", high)] {
+        let name = format!(
+            "faceline_worker_liveness_threshold_llr{{calibration=\"{}\",level=\"{level}\",profile=\"default\"}}",
+            shipped.name
+        );
+        assert_eq!(worker.metric(&name).await, f64::from(llr), "{level}");
+    }
 }
 
 /// Waits until `/readyz` has this status and mentions `word`.
@@ -155,9 +176,10 @@ async fn keys_rotate_in_two_phases_under_load_without_a_failed_request() {
         assert!(load.await.unwrap() > 0);
     }
     assert!(caller.score_of_face(&old_face, "obama3.jpg").await > 3500.0, "a template of the old key");
-    for process in [&mut gateway, &mut worker] {
-        assert_eq!(readyz(process).await.0, 200);
-    }
+    assert_eq!(readyz(&mut gateway).await.0, 200);
+    let (status, detail) = readyz(&mut worker).await;
+    assert_eq!(status, 200);
+    assert_shows_the_liveness_calibration(&mut worker, &detail).await;
     assert_eq!(gateway.metric("faceline_gateway_unopened_total").await, 0.0);
     assert_eq!(worker.metric("faceline_worker_unopened_total").await, 0.0);
 }

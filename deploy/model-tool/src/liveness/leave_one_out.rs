@@ -1,25 +1,37 @@
-//! Leaving one source out: the calibration is fitted on all sources but one, and judged on that one.
+//! Leaving one source out: a calibration is fitted on all sources but one, and judged on that one.
+//!
+//! It is judged twice: with the shipped thresholds, which were chosen with these sources in view, and with thresholds that are chosen
+//! on the other sources alone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
+
+use faceline_models::evaluation::{Aim, AttackErrors, is_injected};
+use faceline_models::liveness::{LlrFit, Sample, ScoreMap};
 
 use super::levels::LEVELS;
 use super::measured::Measured;
-use faceline_models::evaluation::AttackErrors;
-use faceline_models::liveness::{LlrFit, Sample, ScoreMap};
+use super::rates::{rate_of, worst_of};
 
-/// The errors on a source that was left out of the fit.
+/// The errors on a source that was left out of the fit. Scores are LLRs of that fit.
 pub(super) struct LeftOut {
     source: String,
     fit: LlrFit,
     errors: AttackErrors,
+    /// For each aim the threshold that the other sources give.
+    chosen: Vec<Option<f32>>,
 }
 
-/// Leaves each source out in turn. Pictures that are too tight neither fit nor judge. `map` has the thresholds of the levels, as LLRs.
-pub(super) fn leave_one_out(measured: &[Measured], map: &ScoreMap) -> Vec<LeftOut> {
-    let judged: Vec<(&Measured, Sample)> =
-        measured.iter().filter(|one| !one.is_tight).filter_map(|one| Some((one, one.sample()?))).collect();
-    let sources: BTreeSet<&str> = judged.iter().map(|(_, sample)| sample.source.as_str()).collect();
+/// Leaves each source out in turn. Pictures that are too tight, and digital manipulations that were injected, neither fit nor judge.
+pub(super) fn leave_one_out(measured: &[&Measured], aims: &[Aim]) -> Vec<LeftOut> {
+    let judged: Vec<(&Measured, Sample)> = measured
+        .iter()
+        .filter(|one| !one.is_tight && !one.presentation.attack.as_deref().is_some_and(is_injected))
+        .filter_map(|one| Some((*one, one.sample()?)))
+        .collect();
+    let mut sources: Vec<&str> = judged.iter().map(|(_, sample)| sample.source.as_str()).collect();
+    sources.sort_unstable();
+    sources.dedup();
     let without = |source: &str| {
         let others: Vec<Sample> = judged
             .iter()
@@ -27,69 +39,103 @@ pub(super) fn leave_one_out(measured: &[Measured], map: &ScoreMap) -> Vec<LeftOu
             .map(|(_, sample)| sample.clone())
             .collect();
         let fit = LlrFit::new(&others)?;
-        let map = ScoreMap { scale: fit.scale as f32, offset: fit.offset as f32, ..*map };
-        let mut errors = AttackErrors::default();
-        for (one, sample) in judged.iter().filter(|(_, sample)| sample.source == source) {
+        let mut by_source: BTreeMap<&str, AttackErrors> = BTreeMap::new();
+        for (one, sample) in &judged {
             let presentation = &one.presentation;
-            errors.add(
+            by_source.entry(&sample.source).or_default().add(
                 presentation.attack.as_deref(),
                 &presentation.subject,
-                Some(map.score(sample.log_odds)),
+                Some(fit.scale as f32 * sample.log_odds + fit.offset as f32),
             );
         }
-        Some(LeftOut { source: source.to_owned(), fit, errors })
+        let errors = by_source.remove(source)?;
+        let chosen = aims.iter().map(|aim| aim.threshold(by_source.values())).collect();
+        Some(LeftOut { source: source.to_owned(), fit, errors, chosen })
     };
     sources.into_iter().filter_map(without).collect()
 }
 
-/// Prints the errors on each source that was left out, and the worst of all.
-pub(super) fn print(out: &mut impl Write, left_out: &[LeftOut]) -> std::io::Result<()> {
-    writeln!(out, "\nleft out         scale  offset   level      BPCER   APCER of the worst species")?;
-    let mut worst: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
-    for LeftOut { source, fit, errors } in left_out {
-        for (at, (name, level)) in LEVELS.iter().enumerate() {
+/// Prints the errors on each source that was left out, and the worst of all. `map` has the shipped thresholds.
+pub(super) fn print(
+    out: &mut impl Write,
+    what: &str,
+    left_out: &[LeftOut],
+    map: &ScoreMap,
+    aims: &[Aim],
+) -> std::io::Result<()> {
+    writeln!(
+        out,
+        "\n{what}, left out of the fit; thresholds as shipped, which were chosen with such sources in view"
+    )?;
+    writeln!(out, "left out         scale  offset   level      LLR   BPCER; APCER of the worst species")?;
+    let shipped = [map.low, map.medium, map.high];
+    for LeftOut { source, fit, errors, .. } in left_out {
+        for (at, ((name, _), llr)) in LEVELS.iter().zip(shipped).enumerate() {
             let start = match at {
                 0 => format!("{source:<16} {:5.2} {:7.2}", fit.scale, fit.offset),
                 _ => " ".repeat(30),
             };
-            let bpcer = errors.bona_fide.up_to(level.threshold());
-            let attack = errors.worst(level.threshold());
-            let has_people = errors.bona_fide.scores().next().is_some();
-            let shown = if has_people { format!("{:.1} %", bpcer * 100.0) } else { "none".to_owned() };
-            let apcer = attack
-                .map_or("no attacks".to_owned(), |(name, apcer)| format!("{:.1} % ({name})", apcer * 100.0));
-            writeln!(out, "{start}   {name:<6} {shown:>9}   {apcer}")?;
-            let entry = worst.entry(name).or_default();
-            entry[0] = entry[0].max(bpcer);
-            entry[1] = entry[1].max(attack.map_or(0.0, |(_, apcer)| apcer));
+            let rates = rates(errors, llr);
+            writeln!(out, "{start}   {name:<6} {llr:7.2}   {rates}")?;
         }
     }
-    for (name, _) in LEVELS {
-        if let Some([bpcer, apcer]) = worst.get(name) {
-            writeln!(
-                out,
-                "worst source at {name}: BPCER {:.1} %, APCER {:.1} %",
-                bpcer * 100.0,
-                apcer * 100.0
-            )?;
+    for ((name, _), llr) in LEVELS.iter().zip(shipped) {
+        let errors = left_out.iter().map(|one| (&one.errors, llr));
+        writeln!(out, "worst source at {name}: {}", worst(errors))?;
+    }
+    for (at, aim) in aims.iter().enumerate() {
+        let aim = match aim {
+            Aim::Apcer(share) => format!("APCER <= {} % (of the worst species)", share * 100.0),
+            Aim::Bpcer(share) => format!("BPCER <= {} %", share * 100.0),
+        };
+        writeln!(
+            out,
+            "\n{what}, left out of the fit and of the threshold, which was chosen on the other sources, of the same weight, for {aim}"
+        )?;
+        writeln!(out, "left out             LLR   BPCER; APCER of the worst species")?;
+        for LeftOut { source, errors, chosen, .. } in left_out {
+            match chosen[at] {
+                Some(llr) => writeln!(out, "{source:<16} {llr:7.2}   {}", rates(errors, llr))?,
+                None => writeln!(out, "{source:<16}           no threshold meets the aim on the others")?,
+            }
         }
+        let errors = left_out.iter().filter_map(|one| Some((&one.errors, one.chosen[at]?)));
+        writeln!(out, "worst source: {}", worst(errors))?;
     }
     Ok(())
+}
+
+fn rates(errors: &AttackErrors, llr: f32) -> String {
+    let bpcer = rate_of(&errors.bona_fide, |score| score <= llr);
+    format!("{bpcer}; {}", worst_of(errors, llr))
+}
+
+/// The largest rates of several sources, each with its threshold.
+fn worst<'a>(errors: impl Iterator<Item = (&'a AttackErrors, f32)>) -> String {
+    let (mut bpcer, mut apcer) = (None, None);
+    for (errors, llr) in errors {
+        let larger = |most: Option<f64>, rate: Option<f64>| most.into_iter().chain(rate).reduce(f64::max);
+        bpcer = larger(bpcer, errors.bona_fide.up_to(llr));
+        apcer = larger(apcer, errors.worst(llr).map(|(_, rate)| rate));
+    }
+    let shown =
+        |rate: Option<f64>| rate.map_or("none judged".to_owned(), |rate| format!("{:.1} %", rate * 100.0));
+    format!("BPCER {}, APCER {}", shown(bpcer), shown(apcer))
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
-    use faceline_models::evaluation::Presentation;
-    use faceline_shared::liveness::SecurityLevel;
+    use faceline_models::evaluation::{Medium, Presentation};
 
     use super::*;
 
-    fn measured(source: &str, attack: bool, log_odds: f32, is_tight: bool) -> Measured {
+    fn measured(source: &str, attack: Option<&str>, log_odds: f32, is_tight: bool) -> Measured {
         let presentation = Presentation {
             path: PathBuf::new(),
-            attack: attack.then(|| "print".to_owned()),
+            medium: Medium::Picture,
+            attack: attack.map(str::to_owned),
             subject: log_odds.to_string(),
             source: source.to_owned(),
         };
@@ -100,26 +146,34 @@ mod tests {
             log_odds: vec![log_odds],
             crop_fit: Some(1.0),
             is_tight,
+            answer: None,
         }
     }
 
+    const PRINT: Option<&str> = Some("print");
     const MAP: ScoreMap = ScoreMap { scale: 1.0, offset: 0.0, low: -1.0, medium: 0.0, high: 1.0 };
+
+    /// Twenty living people and prints in steps of 0.2.
+    fn source(name: &str, shift: f32) -> Vec<Measured> {
+        (0u8..20)
+            .flat_map(move |step| {
+                let x = f32::from(step) / 5.0 + shift;
+                [measured(name, None, x + 1.0, false), measured(name, PRINT, x - 5.0, false)]
+            })
+            .collect()
+    }
+
+    fn left_out(all: &[Measured], aims: &[Aim]) -> Vec<LeftOut> {
+        leave_one_out(&all.iter().collect::<Vec<_>>(), aims)
+    }
 
     #[test]
     fn a_source_does_not_judge_itself() {
-        // Sources a and b agree. All log-odds of c are six higher: its own fit would not reject its living people at any level.
-        let source = |name: &str, shift: f32| {
-            (0u8..20)
-                .flat_map(move |step| {
-                    let x = f32::from(step) / 5.0 + shift;
-                    [measured(name, false, x + 1.0, false), measured(name, true, x - 5.0, false)]
-                })
-                .collect::<Vec<_>>()
-        };
+        // Sources a and b agree. All log-odds of c are six lower: its own fit would not reject its living people at any level.
         let all: Vec<Measured> =
             source("a", 0.0).into_iter().chain(source("b", 0.0)).chain(source("c", -6.0)).collect();
-        let found = leave_one_out(&all, &MAP);
-        let bpcer = |one: &LeftOut| one.errors.bona_fide.up_to(SecurityLevel::Medium.threshold());
+        let found = left_out(&all, &[]);
+        let bpcer = |one: &LeftOut| one.errors.bona_fide.up_to(MAP.medium).unwrap();
         assert_eq!(found.len(), 3);
         assert_eq!((found[0].source.as_str(), found[2].source.as_str()), ("a", "c"));
         assert!(bpcer(&found[2]) > 0.9, "{}", bpcer(&found[2]));
@@ -127,13 +181,43 @@ mod tests {
     }
 
     #[test]
-    fn tight_crops_neither_fit_nor_judge() {
-        let all = [
-            measured("a", false, 3.0, false),
-            measured("a", true, -3.0, false),
-            measured("b", false, 3.0, true),
-            measured("b", true, -3.0, true),
+    fn a_threshold_is_chosen_without_the_source_that_it_judges() {
+        let all: Vec<Measured> =
+            source("a", 0.0).into_iter().chain(source("b", 0.0)).chain(source("c", -6.0)).collect();
+        let aims = [Aim::Bpcer(0.1), Aim::Apcer(0.0)];
+        let found = left_out(&all, &aims);
+        let bpcer = |one: &LeftOut, at: usize| one.errors.bona_fide.up_to(one.chosen[at].unwrap()).unwrap();
+        // The others agree with each other and not with c: what costs them a tenth costs c everybody.
+        assert_eq!(bpcer(&found[2], 0), 1.0);
+        // Where c takes part in the choice, the threshold lies low, and costs nobody of a.
+        assert_eq!(bpcer(&found[0], 0), 0.0);
+        assert!(found[0].chosen[1] < found[2].chosen[1] || bpcer(&found[2], 1) > 0.0);
+        let mut text = Vec::new();
+        print(&mut text, "pictures", &found, &MAP, &aims).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        for words in [
+            "pictures, left out of the fit; thresholds as shipped",
+            "left out of the fit and of the threshold, which was chosen on the other sources, of the same weight, for BPCER <= 10 %",
+            "for APCER <= 0 % (of the worst species)",
+            "worst source: BPCER 100.0 %",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+
+    #[test]
+    fn tight_crops_and_injected_fakes_neither_fit_nor_judge() {
+        let mut all = vec![
+            measured("a", None, 3.0, false),
+            measured("a", PRINT, -3.0, false),
+            measured("b", None, 3.0, true),
+            measured("b", PRINT, -3.0, true),
+            measured("b", Some("deepfake"), 3.0, false),
         ];
-        assert!(leave_one_out(&all, &MAP).is_empty(), "only one source has full frames");
+        assert!(left_out(&all, &[]).is_empty(), "only one source has full frames");
+        all.push(measured("b", None, 3.0, false));
+        let found = left_out(&all, &[]);
+        assert_eq!(found.len(), 1, "without a there are no attacks to fit");
+        assert!(found[0].source == "b" && found[0].errors.injected.is_empty());
     }
 }

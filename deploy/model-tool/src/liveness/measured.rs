@@ -5,42 +5,64 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use faceline_models::evaluation::{Presentation, presentations};
-use faceline_models::liveness::{Sample, ScoreMap};
+use faceline_models::evaluation::{Medium, Presentation, presentations};
+use faceline_models::liveness::{LivenessCalibration, Sample, ScoreMap};
 use faceline_shared::job::examination::{Check, Examination};
 use faceline_shared::settings::Settings;
 use faceline_worker::pipeline::{CodingFault, ExaminedPicture, ExaminingFault, Pipeline};
+use faceline_worker::video::Decoder;
+use faceline_worker::{ClipAnswer, MeasuredClip};
 
+use super::clips;
 use crate::each::each;
 
 /// A presentation, and what the pipeline says of it.
 pub(crate) struct Measured {
     pub(crate) presentation: Presentation,
-    /// The failed checks of the only face.
+    /// The failed checks of the only face; of a clip those of all frames that vote.
     pub(crate) findings: Vec<(Check, f32)>,
-    /// Number of faces.
+    /// Number of faces; of a clip the largest one of a frame that votes.
     pub(crate) faces: usize,
-    /// Log-odds of each network; empty where the face was not judged.
+    /// Log-odds of each network; empty where the face was not judged. Of a clip one number, the mean over networks and key frames.
     pub(crate) log_odds: Vec<f32>,
     /// The part of the crop that the picture holds; `None` without a face.
     pub(crate) crop_fit: Option<f32>,
-    /// Whether the picture is too tight for the crop, so the service does not judge it.
+    /// Whether the picture is too tight for the crop, so the service does not judge it. Of a clip's frames it is a finding.
     pub(crate) is_tight: bool,
+    /// The service's answer about a clip; `None` for pictures, and for clips that cannot be decoded.
+    pub(crate) answer: Option<ClipAnswer>,
 }
 
 impl Measured {
-    /// Measures all pictures of the data sets. Pictures that are too tight are judged as well, and marked.
+    /// Measures all pictures and clips of the data sets. Pictures that are too tight are judged as well, and marked.
     pub(crate) fn of(config: &Settings, datasets: &[PathBuf]) -> anyhow::Result<Vec<Self>> {
+        let (clips, pictures) = shown(datasets)?;
+        let paths: Vec<&Path> = clips.iter().map(|presentation| presentation.path.as_path()).collect();
+        let decoder = Decoder::new(&config.replay);
+        let of_clips = each(config, &paths, "judging {pos} of {len} clips", |pipeline, path| {
+            clips::measure(pipeline, &decoder, path)
+        })?;
+        let clips = clips.into_iter().zip(of_clips).map(|(presentation, found)| match found {
+            Some(found) => Self::of_clip(presentation, &found),
+            None => Self::unreadable(presentation),
+        });
+        let mut measured = Self::of_pictures(config, pictures)?;
+        measured.extend(clips);
+        Ok(measured)
+    }
+
+    /// Measures the pictures of the data sets alone.
+    pub(crate) fn of_pictures_of(config: &Settings, datasets: &[PathBuf]) -> anyhow::Result<Vec<Self>> {
+        Self::of_pictures(config, shown(datasets)?.1)
+    }
+
+    fn of_pictures(config: &Settings, pictures: Vec<Presentation>) -> anyhow::Result<Vec<Self>> {
         let mut unbounded = config.clone();
         unbounded.findings.least_liveness_crop = 0.0;
-        let mut shown: Vec<Presentation> = Vec::new();
-        for dataset in datasets {
-            shown.extend(presentations(dataset)?);
-        }
-        let paths: Vec<&Path> = shown.iter().map(|presentation| presentation.path.as_path()).collect();
+        let paths: Vec<&Path> = pictures.iter().map(|presentation| presentation.path.as_path()).collect();
         let examined = each(&unbounded, &paths, "examining {pos} of {len} pictures", examine)?;
         let bound = config.findings.least_liveness_crop;
-        let measured = shown.into_iter().zip(examined).map(|(presentation, examined)| {
+        let measured = pictures.into_iter().zip(examined).map(|(presentation, examined)| {
             let Some(ExaminedPicture { shown, log_odds, crop_fit, .. }) = examined else {
                 return Self::unreadable(presentation);
             };
@@ -51,15 +73,41 @@ impl Measured {
                 log_odds,
                 crop_fit,
                 is_tight: crop_fit.is_some_and(|fit| fit < bound),
+                answer: None,
             }
         });
         Ok(measured.collect())
     }
 
-    /// A file that is no picture: it has no response.
+    fn of_clip(presentation: Presentation, clip: &MeasuredClip) -> Self {
+        let findings = clip.votes.iter().flat_map(|shown| &shown.findings);
+        Self {
+            presentation,
+            findings: findings.map(|finding| (finding.check, finding.score)).collect(),
+            faces: clip.votes.iter().map(|shown| shown.faces.len()).max().unwrap_or(0),
+            log_odds: clip.log_odds.into_iter().collect(),
+            crop_fit: None,
+            is_tight: false,
+            answer: Some(clip.answer),
+        }
+    }
+
+    /// A file that is no picture or video: it has no response.
     fn unreadable(presentation: Presentation) -> Self {
         let (findings, log_odds) = (Vec::new(), Vec::new());
-        Self { presentation, findings, faces: 0, log_odds, crop_fit: None, is_tight: false }
+        Self { presentation, findings, faces: 0, log_odds, crop_fit: None, is_tight: false, answer: None }
+    }
+
+    /// The score that the service gives; `None` where it does not judge. A clip that shows an attack by evidence without a score has 0.
+    pub(crate) fn score(&self, calibration: &LivenessCalibration) -> Option<f32> {
+        if !self.presentation.medium.is_clip() {
+            return self.mean().map(|log_odds| calibration.still.score(log_odds));
+        }
+        match self.answer? {
+            ClipAnswer::NotJudged(_) => None,
+            ClipAnswer::Attack(_) => Some(0.0),
+            ClipAnswer::Score(score) => Some(score),
+        }
     }
 
     /// The mean log-odds of all networks; `None` where the face was not judged.
@@ -74,8 +122,15 @@ impl Measured {
         Some(Sample { source: source.clone(), is_live: attack.is_none(), log_odds: self.mean()? })
     }
 
-    /// Why the face was not judged; empty where it was.
+    /// Why there is no score; empty where there is one.
     fn outcome(&self) -> String {
+        match self.answer {
+            Some(ClipAnswer::NotJudged(reason)) => return format!("{reason:?}"),
+            Some(ClipAnswer::Attack(reason)) => return format!("attack: {reason:?}"),
+            Some(ClipAnswer::Score(_)) => return String::new(),
+            None if self.presentation.medium.is_clip() => return "no video".to_owned(),
+            None => {}
+        }
         match self.faces {
             _ if !self.log_odds.is_empty() => String::new(),
             0 => "no face".to_owned(),
@@ -88,23 +143,38 @@ impl Measured {
     }
 }
 
+/// The clips of the data sets, and their pictures.
+fn shown(datasets: &[PathBuf]) -> anyhow::Result<(Vec<Presentation>, Vec<Presentation>)> {
+    let mut shown = Vec::new();
+    for dataset in datasets {
+        shown.extend(presentations(dataset)?);
+    }
+    Ok(shown.into_iter().partition(|presentation| presentation.medium.is_clip()))
+}
+
 /// Writes one line a presentation, as CSV.
-pub(crate) fn write_scores(file: &Path, measured: &[Measured], map: &ScoreMap) -> anyhow::Result<()> {
+pub(crate) fn write_scores(
+    file: &Path,
+    measured: &[Measured],
+    calibration: &LivenessCalibration,
+) -> anyhow::Result<()> {
     let written = || -> std::io::Result<()> {
         let mut out = std::io::BufWriter::new(std::fs::File::create(file)?);
         let networks = measured.iter().map(|one| one.log_odds.len()).max().unwrap_or(0);
         let names: Vec<String> = (1..=networks).map(|at| format!(",log_odds_{at}")).collect();
-        writeln!(out, "path,source,subject,label,outcome,crop_fit,tight{},llr,score", names.concat())?;
+        writeln!(out, "path,medium,source,subject,label,outcome,crop_fit,tight{},llr,score", names.concat())?;
         for one in measured {
-            let Presentation { path, attack, subject, source } = &one.presentation;
+            let Presentation { path, medium, attack, subject, source } = &one.presentation;
+            let map = map_of(calibration, *medium);
             let number = |value: Option<f32>| value.map_or(String::new(), |value| format!("{value:.4}"));
             let each: Vec<String> =
                 (0..networks).map(|at| format!(",{}", number(one.log_odds.get(at).copied()))).collect();
             let path = path.display().to_string();
             writeln!(
                 out,
-                "{},{},{},{},{},{},{}{},{},{}",
+                "{},{},{},{},{},{},{},{}{},{},{}",
                 field(&path),
+                medium.name(),
                 field(source),
                 field(subject),
                 field(attack.as_deref().unwrap_or("live")),
@@ -113,12 +183,17 @@ pub(crate) fn write_scores(file: &Path, measured: &[Measured], map: &ScoreMap) -
                 u8::from(one.is_tight),
                 each.concat(),
                 number(one.mean().map(|mean| map.llr(mean))),
-                number(one.mean().map(|mean| map.score(mean)))
+                number(one.score(calibration))
             )?;
         }
         out.flush()
     };
     written().with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// The map of pictures, or that of clips.
+pub(super) fn map_of(calibration: &LivenessCalibration, medium: Medium) -> &ScoreMap {
+    if medium.is_clip() { &calibration.clip } else { &calibration.still }
 }
 
 /// A field of a line of CSV (RFC 4180).

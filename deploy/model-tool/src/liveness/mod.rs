@@ -1,8 +1,10 @@
 //! `faceline-models evaluate liveness`: errors of passive liveness (ISO/IEC 30107-3), and the findings about pictures.
 
+mod clips;
 mod leave_one_out;
 mod levels;
 mod measured;
+mod rates;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -10,14 +12,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
-use faceline_models::evaluation::{AttackErrors, ErrorRate};
-use faceline_models::liveness::ScoreMap;
+use faceline_models::evaluation::{Aim, AttackErrors, Medium};
+use faceline_models::liveness::LivenessCalibration;
 use faceline_shared::job::examination::Check;
 use faceline_shared::settings::Settings;
 
 use self::leave_one_out::leave_one_out;
 use self::levels::LEVELS;
+use self::measured::map_of;
 pub(crate) use self::measured::{Measured, write_scores};
+use self::rates::{non_response, percent, rate_of};
 use crate::{coder, report};
 
 /// APCERs at which the BPCER is reported (BPCER10, BPCER20, BPCER100).
@@ -25,8 +29,9 @@ const FIXED_APCERS: [f64; 3] = [0.1, 0.05, 0.01];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Liveness {
-    /// Folders with `index.csv`, whose columns `path` and `label` have pictures and `live` or the species of an attack, and optionally
-    /// `subject` and `source`; or folders of pictures of living people
+    /// Folders with `index.csv`, whose columns `path` and `label` have pictures, videos or folders of frames, and `live` or the species
+    /// of an attack, and optionally `subject` and `source`; or folders of pictures and videos of living people. Labels that begin with
+    /// `deepfake` or `injected` are digital manipulations that were not presented to a camera, and are reported apart
     #[arg(required = true, value_name = "DIR")]
     datasets: Vec<PathBuf>,
     /// List the findings, each with its picture
@@ -35,7 +40,15 @@ pub(crate) struct Liveness {
     /// Fit the calibration on all sources but one, and report the errors on that one, for each source
     #[arg(long)]
     leave_one_out: bool,
-    /// Write the measurement of every picture into a CSV file
+    /// With --leave-one-out: also choose the threshold on the other sources, the lowest with at most this APCER of the worst species
+    /// (the mean over the other sources); above 0 and below 1
+    #[arg(long, value_name = "SHARE", requires = "leave_one_out", value_parser = share)]
+    aim_apcer: Option<f64>,
+    /// With --leave-one-out: also choose the threshold on the other sources, the highest with at most this BPCER (the mean over the
+    /// other sources); above 0 and below 1
+    #[arg(long, value_name = "SHARE", requires = "leave_one_out", value_parser = share)]
+    aim_bpcer: Option<f64>,
+    /// Write the measurement of every picture and clip into a CSV file
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
     /// Write the DET curves (SVG) and all figures (JSON) into a folder
@@ -53,20 +66,14 @@ impl Liveness {
         writeln!(out, "calibration {}, profile {:?}", calibration.name, calibration.profile)?;
         let measured = Measured::of(config, &self.datasets)?;
         if let Some(file) = &self.scores {
-            write_scores(file, &measured, &calibration.still)?;
+            write_scores(file, &measured, &calibration)?;
         }
         let mut reported = Vec::new();
-        for (source, of_source) in by_source(&measured) {
-            for (kind, is_tight) in [("full frames", false), ("too tight", true)] {
-                let part: Vec<&Measured> =
-                    of_source.iter().copied().filter(|one| one.is_tight == is_tight).collect();
-                if part.is_empty() {
-                    continue;
-                }
-                let errors = errors_of(&part, &calibration.still);
-                print(out, &format!("{source}, {kind}"), &errors, &part)?;
-                reported.push((format!("{source}, {kind}"), errors));
-            }
+        for ((source, part), presentations) in parts(&measured) {
+            let errors = errors_of(&presentations, &calibration);
+            let title = format!("{source}, {}", part.name());
+            print(out, &title, &errors, &presentations)?;
+            reported.push((title, errors));
         }
         if self.findings {
             for one in &measured {
@@ -75,34 +82,96 @@ impl Liveness {
                 }
             }
         }
-        if self.leave_one_out {
-            let left_out = leave_one_out(&measured, &calibration.still);
-            ensure!(!left_out.is_empty(), "two sources with full frames are needed to leave one out");
-            leave_one_out::print(out, &left_out)?;
-        }
         if let Some(folder) = &self.report {
             report::write_liveness(folder, &reported)
                 .with_context(|| format!("cannot write the report to {}", folder.display()))?;
             writeln!(out, "report in {}", folder.display())?;
         }
+        if self.leave_one_out {
+            self.leave_out(out, &measured, &calibration)?;
+        }
         Ok(ExitCode::SUCCESS)
     }
-}
 
-fn by_source(measured: &[Measured]) -> BTreeMap<&str, Vec<&Measured>> {
-    let mut sources: BTreeMap<&str, Vec<&Measured>> = BTreeMap::new();
-    for one in measured {
-        sources.entry(&one.presentation.source).or_default().push(one);
+    /// Leaves sources of pictures out, and those of clips where there are several.
+    fn leave_out(
+        &self,
+        out: &mut impl Write,
+        measured: &[Measured],
+        calibration: &LivenessCalibration,
+    ) -> anyhow::Result<()> {
+        let aims: Vec<Aim> =
+            self.aim_apcer.map(Aim::Apcer).into_iter().chain(self.aim_bpcer.map(Aim::Bpcer)).collect();
+        let mut is_done = false;
+        for (what, medium) in
+            [("pictures", Medium::Picture), ("clips, passive liveness alone", Medium::Video)]
+        {
+            let of_medium: Vec<&Measured> =
+                measured.iter().filter(|one| one.presentation.medium.is_clip() == medium.is_clip()).collect();
+            let left_out = leave_one_out(&of_medium, &aims);
+            if !left_out.is_empty() {
+                leave_one_out::print(out, what, &left_out, map_of(calibration, medium), &aims)?;
+                is_done = true;
+            }
+        }
+        ensure!(
+            is_done,
+            "two sources of pictures with full frames, or of clips, are needed to leave one out"
+        );
+        Ok(())
     }
-    sources
 }
 
-fn errors_of(measured: &[&Measured], map: &ScoreMap) -> AttackErrors {
+/// An error rate on the command line.
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        _ => Err("a share is a number above 0 and below 1".into()),
+    }
+}
+
+/// Presentations that are reported together.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Part {
+    FullFrames,
+    TooTight,
+    Videos,
+    Frames,
+}
+
+impl Part {
+    fn of(one: &Measured) -> Self {
+        match one.presentation.medium {
+            Medium::Picture if one.is_tight => Self::TooTight,
+            Medium::Picture => Self::FullFrames,
+            Medium::Video => Self::Videos,
+            Medium::Frames => Self::Frames,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::FullFrames => "full frames",
+            Self::TooTight => "too tight",
+            Self::Videos => "videos",
+            Self::Frames => "clips as frames, passive liveness alone",
+        }
+    }
+}
+
+fn parts(measured: &[Measured]) -> BTreeMap<(&str, Part), Vec<&Measured>> {
+    let mut parts: BTreeMap<(&str, Part), Vec<&Measured>> = BTreeMap::new();
+    for one in measured {
+        parts.entry((&one.presentation.source, Part::of(one))).or_default().push(one);
+    }
+    parts
+}
+
+fn errors_of(measured: &[&Measured], calibration: &LivenessCalibration) -> AttackErrors {
     let mut errors = AttackErrors::default();
     for one in measured {
         let presentation = &one.presentation;
-        let score = one.mean().map(|mean| map.score(mean));
-        errors.add(presentation.attack.as_deref(), &presentation.subject, score);
+        errors.add(presentation.attack.as_deref(), &presentation.subject, one.score(calibration));
     }
     errors
 }
@@ -113,7 +182,7 @@ fn print(
     errors: &AttackErrors,
     measured: &[&Measured],
 ) -> std::io::Result<()> {
-    let AttackErrors { bona_fide, attacks } = errors;
+    let AttackErrors { bona_fide, attacks, injected } = errors;
     writeln!(
         out,
         "\n{title}: {} bona fide presentations of {} subjects",
@@ -133,24 +202,39 @@ fn print(
         let threshold = level.threshold();
         let apcer = attacks
             .iter()
-            .map(|(name, attack)| format!("{name} {}", percent(attack.rate(|score| score > threshold))));
-        let bpcer = percent(bona_fide.rate(|score| score <= threshold));
-        writeln!(out, "{name:>10} {bpcer:>24}   {}", apcer.collect::<Vec<_>>().join(", "))?;
+            .map(|(name, attack)| format!("{name} {}", rate_of(attack, |score| score > threshold)));
+        let bpcer = rate_of(bona_fide, |score| score <= threshold);
+        writeln!(out, "{name:>10} {bpcer:>24}   {}", or_none(&apcer.collect::<Vec<_>>()))?;
     }
-    let missing =
-        attacks.iter().map(|(name, attack)| format!("{name} {:.1} %", attack.non_response_rate() * 100.0));
-    let missing = missing.collect::<Vec<_>>().join(", ");
-    writeln!(out, "not judged {:>22.1} %   {missing}", bona_fide.non_response_rate() * 100.0)?;
+    let missing = attacks.iter().map(|(name, attack)| format!("{name} {}", non_response(attack)));
+    writeln!(out, "not judged {:>24}   {}", non_response(bona_fide), or_none(&missing.collect::<Vec<_>>()))?;
     let det = errors.det();
     if let Some(eer) = AttackErrors::equal_error_rate(&det) {
-        write!(out, "equal error rate against the worst species {:.1} %; BPCER", eer * 100.0)?;
+        let eer = percent(eer, errors.equal_error_interval());
+        write!(out, "equal error rate against the worst species {eer}; BPCER")?;
         for apcer in FIXED_APCERS {
             let bpcer = AttackErrors::bpcer_at(&det, apcer).unwrap_or(1.0);
             write!(out, " {:.1} % at APCER {} %,", bpcer * 100.0, apcer * 100.0)?;
         }
         writeln!(out)?;
     }
+    for (name, fakes) in injected {
+        let taken = LEVELS
+            .map(|(level, at)| format!("{} at {level}", rate_of(fakes, |score| score > at.threshold())));
+        writeln!(
+            out,
+            "injected, no presentation attack: {} of `{name}`, taken for bona fide: {}; not judged {}",
+            fakes.presentations(),
+            taken.join(", "),
+            non_response(fakes)
+        )?;
+    }
     print_findings(out, measured)
+}
+
+/// The figures of all species in a row.
+fn or_none(of_species: &[String]) -> String {
+    if of_species.is_empty() { "no presentations".to_owned() } else { of_species.join(", ") }
 }
 
 fn print_findings(out: &mut impl Write, measured: &[&Measured]) -> std::io::Result<()> {
@@ -167,12 +251,4 @@ fn print_findings(out: &mut impl Write, measured: &[&Measured]) -> std::io::Resu
         writeln!(out, "{:<18} {live:10} {attacked:9}", format!("{check:?}"))?;
     }
     Ok(())
-}
-
-/// A rate in percent with its interval.
-fn percent(rate: ErrorRate) -> String {
-    let bounds = rate
-        .interval
-        .map_or(String::new(), |ends| format!(" ({:.1} to {:.1})", ends.low * 100.0, ends.high * 100.0));
-    format!("{:.1} %{bounds}", rate.share * 100.0)
 }

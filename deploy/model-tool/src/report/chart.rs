@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use faceline_models::evaluation::normal_deviate;
+
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 420.0;
 /// Margins around the curves, in pixels, for titles, numbers and names.
@@ -13,6 +15,10 @@ const BOTTOM: f64 = 60.0;
 /// Colours that colour-blind people can distinguish (Okabe and Ito).
 const COLOURS: [&str; 3] = ["#0072b2", "#d55e00", "#009e73"];
 const DASHES: [&str; 3] = ["none", "8 4", "2 3"];
+
+/// Rates that are numbered along a normal-deviate axis. The first and the last are its ends.
+pub(super) const NORMAL_DEVIATE_TICKS: [f64; 11] =
+    [0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95, 0.99];
 
 /// Curves over two axes.
 pub(super) struct Chart {
@@ -29,9 +35,27 @@ pub(super) struct Axis {
     label: &'static str,
     from: f64,
     to: f64,
-    /// Whether the values are on a logarithmic scale.
-    logarithmic: bool,
+    scale: Scale,
     ticks: Vec<(f64, String)>,
+}
+
+/// How values are placed along an axis.
+#[derive(Clone, Copy)]
+enum Scale {
+    Linear,
+    Logarithmic,
+    /// Rates by their normal deviates, on which the DET curve of normally distributed scores is a straight line.
+    NormalDeviate,
+}
+
+impl Scale {
+    fn of(self, value: f64) -> f64 {
+        match self {
+            Self::Linear => value,
+            Self::Logarithmic => value.ln(),
+            Self::NormalDeviate => normal_deviate(value),
+        }
+    }
 }
 
 /// A line through points.
@@ -51,7 +75,7 @@ impl Axis {
         let decimals = (-step.log10().floor()).max(0.0) as usize;
         let ticks = (first as i64..=last as i64)
             .map(|tick| (tick as f64 * step, format!("{:.decimals$}", tick as f64 * step)));
-        Self { label, from: first * step, to: last * step, logarithmic: false, ticks: ticks.collect() }
+        Self { label, from: first * step, to: last * step, scale: Scale::Linear, ticks: ticks.collect() }
     }
 
     /// An axis over whole decades, from 10^`from` to 10^`to`.
@@ -62,15 +86,20 @@ impl Axis {
         };
         let ticks = (from..=to).map(|decade| (10f64.powi(decade), percent(decade)));
         let (from, to) = (10f64.powi(from), 10f64.powi(to));
-        Self { label, from, to, logarithmic: true, ticks: ticks.collect() }
+        Self { label, from, to, scale: Scale::Logarithmic, ticks: ticks.collect() }
+    }
+
+    /// An axis of rates by their normal deviates, from one end of [`NORMAL_DEVIATE_TICKS`] to the other.
+    pub(super) fn normal_deviate(label: &'static str) -> Self {
+        let [from, .., to] = NORMAL_DEVIATE_TICKS;
+        let ticks = NORMAL_DEVIATE_TICKS.map(|rate| (rate, format!("{} %", (rate * 1000.0).round() / 10.0)));
+        Self { label, from, to, scale: Scale::NormalDeviate, ticks: ticks.into() }
     }
 
     /// The position of a value: 0 at the axis's beginning, 1 at its end.
     fn place(&self, value: f64) -> f64 {
-        if self.logarithmic {
-            return (value / self.from).ln() / (self.to / self.from).ln();
-        }
-        (value - self.from) / (self.to - self.from)
+        let [value, from, to] = [value, self.from, self.to].map(|value| self.scale.of(value));
+        (value - from) / (to - from)
     }
 }
 
@@ -188,6 +217,31 @@ mod tests {
         let axis = Axis::logarithmic("", -5, -1);
         assert_eq!(labels(&axis), ["1e-5", "1e-4", "0.1 %", "1 %", "10 %"]);
         assert!((axis.place(1e-3) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn normal_deviates_are_symmetric_about_a_half_and_widen_small_rates() {
+        let axis = Axis::normal_deviate("");
+        assert_eq!(axis.ticks[0].1, "0.1 %");
+        assert_eq!(axis.ticks[2].1, "2 %");
+        let place = |rate: f64| axis.place(rate);
+        assert!((place(0.5) - place(0.4) - (place(0.6) - place(0.5))).abs() < 1e-9);
+        // On these axes the curve of scores of two normal distributions with distance 2 is straight.
+        let curve = |threshold: f64| {
+            let beyond = |deviate: f64| 0.5 * erfc(deviate / 2f64.sqrt());
+            (place(beyond(threshold)), place(beyond(2.0 - threshold)))
+        };
+        let [one, two, three] = [0.0, 1.0, 2.0].map(curve);
+        assert!(((two.0 - one.0) * (three.1 - two.1) - (three.0 - two.0) * (two.1 - one.1)).abs() < 1e-3);
+        assert!(place(0.002) - place(0.001) > place(0.502) - place(0.501));
+    }
+
+    /// The complementary error function by numerical integration.
+    fn erfc(x: f64) -> f64 {
+        let steps = 20_000;
+        let width = 10.0 / f64::from(steps);
+        let sum: f64 = (0..steps).map(|step| (-(x + (f64::from(step) + 0.5) * width).powi(2)).exp()).sum();
+        sum * width * 2.0 / std::f64::consts::PI.sqrt()
     }
 
     #[test]

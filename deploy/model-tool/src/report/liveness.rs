@@ -1,17 +1,15 @@
 //! The report of an evaluation of passive liveness.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use faceline_models::evaluation::{AttackErrors, DetPoint};
+use faceline_models::evaluation::{AttackErrors, DetPoint, Responses};
 use faceline_shared::liveness::SecurityLevel;
 use serde_json::{Value, json};
 
-use super::chart::{Axis, Chart, Curve};
+use super::chart::{Axis, Chart, Curve, NORMAL_DEVIATE_TICKS};
 use super::{head, write_files};
-
-/// The lowest decade of the axes: 0.1 %.
-const LOWEST_DECADE: i32 = -3;
 
 /// Writes `report.html`, `report.json`, and a DET picture for each part of the data that has both kinds of presentations.
 pub(crate) fn write(folder: &Path, parts: &[(String, AttackErrors)]) -> anyhow::Result<()> {
@@ -27,14 +25,15 @@ pub(crate) fn write(folder: &Path, parts: &[(String, AttackErrors)]) -> anyhow::
     write_files(folder, &charts, &figures, |pictures| page(&curves, pictures))
 }
 
-/// Both error rates at all thresholds. A rate of 0 is shown at the lowest decade.
+/// Both error rates at all thresholds, on normal-deviate axes. A rate beyond the ends of the axes is shown there.
 fn chart(det: &[DetPoint]) -> Chart {
-    let shown = |rate: f64| rate.max(10f64.powi(LOWEST_DECADE));
+    let [least, .., most] = NORMAL_DEVIATE_TICKS;
+    let shown = |rate: f64| rate.clamp(least, most);
     let points = det.iter().map(|point| (shown(point.apcer), shown(point.bpcer)));
     Chart {
         title: "Detection error trade-off",
-        x: Axis::logarithmic("APCER of the worst species", LOWEST_DECADE, 0),
-        y: Axis::logarithmic("BPCER", LOWEST_DECADE, 0),
+        x: Axis::normal_deviate("APCER of the worst species (normal deviate scale)"),
+        y: Axis::normal_deviate("BPCER (normal deviate scale)"),
         curves: vec![Curve { name: "trade-off", points: points.collect() }],
         dots: Vec::new(),
     }
@@ -44,12 +43,15 @@ fn figures(name: &str, errors: &AttackErrors) -> Value {
     let det = errors.det();
     let levels = [SecurityLevel::Low, SecurityLevel::Medium, SecurityLevel::High].map(|level| {
         let threshold = level.threshold();
-        let apcer: serde_json::Map<String, Value> = errors
-            .attacks
-            .iter()
-            .map(|(species, attack)| (species.clone(), attack.above(threshold).into()))
-            .collect();
-        json!({ "level": level, "bpcer": errors.bona_fide.up_to(threshold), "apcer": apcer })
+        let above = |of: &BTreeMap<String, Responses>| -> serde_json::Map<String, Value> {
+            of.iter().map(|(name, attack)| (name.clone(), rate(attack, |score| score > threshold))).collect()
+        };
+        json!({
+            "level": level,
+            "bpcer": rate(&errors.bona_fide, |score| score <= threshold),
+            "apcer": above(&errors.attacks),
+            "injectedTakenForBonaFide": above(&errors.injected),
+        })
     });
     json!({
         "part": name,
@@ -57,9 +59,18 @@ fn figures(name: &str, errors: &AttackErrors) -> Value {
         "bpnrr": errors.bona_fide.non_response_rate(),
         "levels": levels,
         "equalErrorRate": AttackErrors::equal_error_rate(&det),
+        "equalErrorRateBounds": errors.equal_error_interval().map(|ends| [ends.low, ends.high]),
         "bpcer10": AttackErrors::bpcer_at(&det, 0.1),
         "bpcer20": AttackErrors::bpcer_at(&det, 0.05),
     })
+}
+
+/// A rate with its 95 % bounds over subjects; null without presentations that were judged.
+fn rate(responses: &Responses, is_error: impl Fn(f32) -> bool) -> Value {
+    responses.rate(is_error).map_or(
+        Value::Null,
+        |rate| json!({ "rate": rate.share, "bounds": rate.interval.map(|ends| [ends.low, ends.high]) }),
+    )
 }
 
 fn page(curves: &[(&str, Vec<DetPoint>)], pictures: &str) -> String {
@@ -91,9 +102,17 @@ mod tests {
         let text = std::fs::read_to_string(folder.path().join("report.json")).unwrap();
         let report: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(
-            (&report[0]["levels"][1]["bpcer"], &report[0]["levels"][1]["apcer"]["print"]),
+            (&report[0]["levels"][1]["bpcer"]["rate"], &report[0]["levels"][1]["apcer"]["print"]["rate"]),
             (&json!(0.5), &json!(0.5))
         );
-        assert!(folder.path().join("det-1.svg").exists() && !folder.path().join("det-2.svg").exists());
+        assert_eq!(report[1]["levels"][1]["apcer"], json!({}));
+        assert_eq!(
+            report[1]["levels"][1]["bpcer"]["bounds"],
+            json!([0.0, 0.975]),
+            "one subject without an error"
+        );
+        let svg = std::fs::read_to_string(folder.path().join("det-1.svg")).unwrap();
+        assert!(svg.contains("normal deviate scale") && svg.contains(">0.1 %<"), "{svg}");
+        assert!(!folder.path().join("det-2.svg").exists());
     }
 }

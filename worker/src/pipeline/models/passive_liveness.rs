@@ -157,12 +157,17 @@ impl LivenessNetwork {
 /// The part of a crop's side that fits into a picture of `width` by `height`, up to 1. The crop is the square of the area of the
 /// detector's box, `factor` times as wide.
 pub(crate) fn crop_fit(area: &Rect, factor: f32, width: f32, height: f32) -> f32 {
-    (width.min(height) / (area.squared().width() * factor)).min(1.0)
+    fitting_factor(&area.squared(), factor, width, height) / factor
+}
+
+/// By how much a box can be widened within a picture of `width` by `height`, at most `factor`.
+fn fitting_factor(area: &Rect, factor: f32, width: f32, height: f32) -> f32 {
+    factor.min(width / area.width()).min(height / area.height())
 }
 
 /// A box widened by `factor`, or by less where it would not fit a picture of `width` by `height`, and moved inside.
 fn kept_inside(area: &Rect, factor: f32, width: f32, height: f32) -> Rect {
-    let fits = factor.min(width / area.width()).min(height / area.height());
+    let fits = fitting_factor(area, factor, width, height);
     let wide = area.scaled(fits);
     let left = wide.left.clamp(0.0, (width - wide.width()).max(0.0));
     let top = wide.top.clamp(0.0, (height - wide.height()).max(0.0));

@@ -1,0 +1,101 @@
+//! What is measured of a clip, for evaluations on labelled clips: by the rules of the service, with the figures behind them.
+
+use bytes::Bytes;
+use faceline_shared::job::examination::{self, Examination};
+use faceline_shared::job::replay::{FailedReason, SpoofReason, Verdict};
+use faceline_shared::liveness::SecurityLevel;
+
+use super::evidence::Evidence;
+use super::sampling::equidistant;
+use super::tracker::KEY_FRAMES;
+use super::verdict::{judge_video, outvoted, votes};
+use super::{presentation, tracker};
+use crate::inference::InferenceError;
+use crate::pipeline::{CodingFault, Pipeline};
+use crate::video::Clip;
+
+/// What a clip shows.
+#[derive(Clone, Debug)]
+pub struct MeasuredClip {
+    /// The frames that vote: seven at equal distance.
+    pub votes: Vec<examination::ExaminedPicture>,
+    /// Mean log-odds of passive liveness over the key frames that can be judged; `None` where fewer than three can.
+    pub log_odds: Option<f32>,
+    /// What the service answers.
+    pub answer: ClipAnswer,
+}
+
+/// The service's answer about a clip at all security levels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ClipAnswer {
+    /// It cannot be judged.
+    NotJudged(FailedReason),
+    /// An attack at each level, by evidence that needs no score.
+    Attack(SpoofReason),
+    /// Live at the levels whose threshold this score passes; above 0 and at most 1.
+    Score(f32),
+}
+
+/// Measures a decoded video by the service's rule for videos, with all its evidence.
+///
+/// # Errors
+/// [`CodingFault::Inference`] if a model fails.
+pub fn measure_clip(pipeline: &mut Pipeline, clip: &Clip) -> Result<MeasuredClip, CodingFault> {
+    let (tracked, evidence) = Evidence::gather(pipeline, clip)?;
+    // The level decides between success and an attack by score only.
+    let answer = match (judge_video(clip, &tracked, &evidence, SecurityLevel::Medium), evidence.score()) {
+        (Verdict::Failed(reason), _) => ClipAnswer::NotJudged(reason),
+        (Verdict::Spoof(reason), _) if evidence.attack == Some(reason) => ClipAnswer::Attack(reason),
+        (_, Some(score)) => ClipAnswer::Score(score),
+        (_, None) => ClipAnswer::NotJudged(FailedReason::NoFace),
+    };
+    let votes = votes(&tracked.keys).map(|key| key.shown.clone()).collect();
+    Ok(MeasuredClip { votes, log_odds: evidence.log_odds, answer })
+}
+
+/// Measures pictures that are frames of one clip, in their order. Key frames and votes are those of a video. Passive liveness alone
+/// decides, since motion, cuts and repetitions are judged by the time between frames, which pictures do not tell. A frame that cannot
+/// be decoded counts as one without a face.
+///
+/// # Errors
+/// [`InferenceError`] if a model fails.
+pub fn measure_frames(pipeline: &mut Pipeline, frames: &[Bytes]) -> Result<MeasuredClip, InferenceError> {
+    let keys = equidistant(frames.len(), KEY_FRAMES);
+    let (mut log_odds, mut votes) = (Vec::new(), Vec::new());
+    for (key, index) in keys.into_iter().enumerate() {
+        let asked = Examination {
+            live: vec![frames[index].clone()],
+            photo: None,
+            liveness: true,
+            challenge: Vec::new(),
+        };
+        let examined = match pipeline.examine(&asked) {
+            Ok(examined) => examined.live.into_iter().next(),
+            Err(fault) => match fault.fault {
+                CodingFault::Inference(error) => return Err(error),
+                CodingFault::Picture(_) | CodingFault::SeveralFaces => None,
+            },
+        };
+        let shown = examined.as_ref().map_or_else(without_face, |picture| picture.shown.clone());
+        if let Some(of_networks) = examined.map(|picture| picture.log_odds).filter(|found| !found.is_empty())
+        {
+            log_odds.push(of_networks.iter().sum::<f32>() / of_networks.len() as f32);
+        }
+        if tracker::is_vote(key) {
+            votes.push(shown);
+        }
+    }
+    let log_odds = presentation::mean(log_odds.into_iter());
+    let answer = match (outvoted(votes.iter()), log_odds) {
+        (Some(reason), _) => ClipAnswer::NotJudged(reason),
+        (None, None) => ClipAnswer::NotJudged(FailedReason::TooShort),
+        (None, Some(log_odds)) => {
+            ClipAnswer::Score(pipeline.liveness.get()?.calibration().clip.score(log_odds))
+        }
+    };
+    Ok(MeasuredClip { votes, log_odds, answer })
+}
+
+fn without_face() -> examination::ExaminedPicture {
+    examination::ExaminedPicture { rotated: 0, faces: Vec::new(), quality: 0.0, findings: Vec::new() }
+}
