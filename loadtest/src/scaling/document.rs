@@ -54,7 +54,8 @@ impl Recommended {
     /// # Errors
     /// A trigger is missing.
     pub fn of(object: &ScaledObject) -> anyhow::Result<Self> {
-        let value = |name: &str| object.trigger(name).map(|trigger| trigger.value).context("a trigger is missing");
+        let value =
+            |name: &str| object.trigger(name).map(|trigger| trigger.value).context("a trigger is missing");
         Ok(Self {
             queue_length: value("interactive-length")?,
             message_rate: value("interactive-rate")?,
@@ -71,7 +72,8 @@ impl Recommended {
                 _ => (),
             }
         }
-        object.behavior.scale_down.stabilization_window = std::time::Duration::from_secs(self.scale_down_window);
+        object.behavior.scale_down.stabilization_window =
+            std::time::Duration::from_secs(self.scale_down_window);
         object
     }
 }
@@ -151,12 +153,20 @@ fn tables(
     let service = ServiceTimes::mixed(measured, LARGE_SHARE);
     writeln!(text, "Measured on {}.\n", measured.machine)?;
     writeln!(text, "## Input\n\n| | |\n| --- | --- |")?;
-    writeln!(text, "| CPU time of a job, mean and median | {:.1} ms, {:.1} ms |", service.mean() * 1e3, service.median() * 1e3)?;
+    writeln!(
+        text,
+        "| CPU time of a job, mean and median | {:.1} ms, {:.1} ms |",
+        service.mean() * 1e3,
+        service.median() * 1e3
+    )?;
     writeln!(text, "| jobs a second of a pod of {THREADS} cores | {} |", figure(pod_per_second(measured)))?;
     writeln!(text, "| prefetch | {} |", measured.prefetch)?;
     let start = SCHEDULING_SECONDS + measured.worker_start_seconds;
     writeln!(text, "| start of a pod | {start:.1} s, of which {SCHEDULING_SECONDS} s are assumed |\n")?;
-    writeln!(text, "## Traces\n\n| trace | requests | refused at first | gave up | attempts a request | wait, median and 99 % | oldest job | most pods | pod hours |")?;
+    writeln!(
+        text,
+        "## Traces\n\n| trace | requests | refused at first | gave up | attempts a request | wait, median and 99 % | oldest job | most pods | pod hours |"
+    )?;
     writeln!(text, "|{}", " --- |".repeat(9))?;
     for (trace, report) in reports {
         writeln!(
@@ -177,12 +187,19 @@ fn tables(
     }
     let best = Recommended::of(object)?;
     writeln!(text, "\n## Values that were tried\n\nOn the burst and the day together.\n")?;
-    writeln!(text, "| messages a pod | window before pods are removed | requests refused at first | pod hours | |")?;
+    writeln!(
+        text,
+        "| messages a pod | window before pods are removed | requests refused at first | pod hours | |"
+    )?;
     writeln!(text, "|{}", " --- |".repeat(5))?;
     for Tried { values, refused, pod_hours } in tried {
         let Recommended { queue_length, scale_down_window, .. } = values;
         let mark = if *values == best { "recommended" } else { "" };
-        writeln!(text, "| {queue_length} | {scale_down_window} s | {refused} | {} | {mark} |", figure(*pod_hours))?;
+        writeln!(
+            text,
+            "| {queue_length} | {scale_down_window} s | {refused} | {} | {mark} |",
+            figure(*pod_hours)
+        )?;
     }
     writeln!(text, "\n## Capacity\n\n{}", capacity::table(measured, object)?.trim_end())?;
     Ok(text)

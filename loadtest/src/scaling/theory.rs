@@ -55,7 +55,11 @@ fn waits_are_those_of_many_servers_with_exponential_service() {
         let report = simulate(&queue(exponential(), servers), &steady(load, 400_000.0 / load));
         let theory = erlang_c(servers, load) / (f64::from(servers) - load);
         let ratio = report.mean_wait() / theory;
-        assert!((0.94..1.06).contains(&ratio), "{servers} servers: {} instead of {theory}", report.mean_wait());
+        assert!(
+            (0.94..1.06).contains(&ratio),
+            "{servers} servers: {} instead of {theory}",
+            report.mean_wait()
+        );
     }
 }
 
@@ -88,7 +92,10 @@ fn installation(seed: u64) -> Plant {
 fn every_request_is_answered_or_given_up_and_the_pods_come_and_go() {
     let burst = TRACES.iter().find(|trace| trace.name == "burst").unwrap();
     let shape = Shape::Burst { usual: 20.0, high: 400.0, from: 60.0, to: 200.0 };
-    for trace in [Trace { shape, length: 300.0, ..*burst }, Trace { shape, length: 300.0, outage: Some((90.0, 120.0)), ..*burst }] {
+    for trace in [
+        Trace { shape, length: 300.0, ..*burst },
+        Trace { shape, length: 300.0, outage: Some((90.0, 120.0)), ..*burst },
+    ] {
         let report = simulate(&installation(3), &trace);
         assert_eq!(report.answered + report.gave_up, report.arrived);
         assert_eq!(report.unanswered, 0);

@@ -54,7 +54,8 @@ pub(super) async fn run(portrait: Option<PathBuf>, note: &str) -> anyhow::Result
     for (kind, sample) in [(SMALL, &small), (LARGE, &large)] {
         let request = Request::new(&site.url, &sample.bytes)?;
         let (quantiles, others) = service(&site, &request).await?;
-        let of = |name| others.iter().find(|(process, _)| *process == name).map_or(0.0, |(_, millis)| *millis);
+        let of =
+            |name| others.iter().find(|(process, _)| *process == name).map_or(0.0, |(_, millis)| *millis);
         if kind == SMALL {
             measured.gateway_ms = of("faceline-gateway");
             measured.broker_ms = of("RabbitMQ");
@@ -80,10 +81,7 @@ fn machine(note: &str) -> anyhow::Result<String> {
 }
 
 /// CPU time of the worker for single jobs, by quantiles, and the mean of each process, in milliseconds.
-async fn service(
-    site: &Site,
-    request: &Request,
-) -> anyhow::Result<(Vec<f64>, crate::site::Figures)> {
+async fn service(site: &Site, request: &Request) -> anyhow::Result<(Vec<f64>, crate::site::Figures)> {
     let worker = site.process("faceline-worker")?;
     load::closed(request, 1, FIRST_JOBS).await?;
     let before = site.cpu_seconds()?;
