@@ -303,3 +303,23 @@ fn without_a_home_the_data_folder_is_asked_for() {
     assert_eq!(settings.models.dir, std::path::Path::new("/var/lib/faceline/models"));
     assert!(settings.require_data_dir().is_ok() && settings.validate().is_ok());
 }
+
+#[test]
+fn a_secret_in_the_file_is_found_by_its_setting_and_addresses_without_one_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = |text: &str| {
+        let file = folder.path().join("faceline.toml");
+        std::fs::write(&file, text).unwrap();
+        Sources { file: Some(file), flags: vec![] }.secret_in_file()
+    };
+    for (text, key) in [
+        ("[store]\nurl = 'redis://user:word@host'", Some("store.url")),
+        ("[broker]\nurl = ['amqp://host', 'amqp://user:word@host']", Some("broker.url")),
+        ("[objects]\nsecret_access_key = 'word'", Some("objects.secret_access_key")),
+        ("[store]\nurl = 'redis://host'\n[http]\nlisten = '0.0.0.0:80'", None),
+        ("no TOML", None),
+    ] {
+        assert_eq!(secret(text).as_deref(), key, "{text}");
+    }
+    assert_eq!(Sources::default().secret_in_file(), None);
+}

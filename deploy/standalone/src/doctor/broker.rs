@@ -42,7 +42,7 @@ pub(super) async fn check(subject: Subject) -> Vec<Finding> {
             }
             Err(error) => {
                 let finding = Finding::error("broker", &at(&address, &error), UNREACHABLE);
-                findings.push(if is_one_up { finding.as_warning() } else { finding });
+                findings.push(if is_one_up { finding.into_warning() } else { finding });
             }
         }
     }

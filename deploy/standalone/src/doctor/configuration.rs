@@ -37,7 +37,7 @@ pub(super) fn of_sources(sources: &Sources, error: Option<&SettingsError>) -> Ve
 }
 
 /// Checks what the settings of several processes require of each other.
-pub(super) async fn check(subject: Subject) -> Vec<Finding> {
+pub(super) fn check(subject: &Subject) -> Vec<Finding> {
     let settings = &subject.settings;
     if settings.broker.url.is_embedded() {
         return match subject.role {

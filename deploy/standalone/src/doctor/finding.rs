@@ -55,7 +55,7 @@ impl Finding {
     }
 
     /// The same as a warning.
-    pub(super) fn as_warning(self) -> Self {
+    pub(super) fn into_warning(self) -> Self {
         Self { grade: self.grade.min(Grade::Warning), ..self }
     }
 
@@ -132,10 +132,10 @@ mod tests {
         let code = |findings: &[Finding]| Report::new(findings.to_vec()).exit_code();
         let (ok, warning, problem) =
             (Finding::ok("a", "1"), Finding::warning("b", "2", "do 2"), Finding::problem("c", "3", "do 3"));
-        assert_eq!(code(&[ok.clone()]), ExitCode::SUCCESS);
+        assert_eq!(code(std::slice::from_ref(&ok)), ExitCode::SUCCESS);
         assert_eq!(code(&[ok.clone(), warning.clone()]), ExitCode::from(1));
         assert_eq!(code(&[problem.clone(), warning.clone()]), ExitCode::from(2));
-        assert_eq!(code(&[problem.clone().as_warning()]), ExitCode::from(1));
+        assert_eq!(code(&[problem.clone().into_warning()]), ExitCode::from(1));
         let report = Report::new(vec![ok, warning, problem]);
         assert!(
             report.text().contains("what to do: do 3")

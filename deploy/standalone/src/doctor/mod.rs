@@ -50,10 +50,10 @@ pub(crate) fn run(
     let mut findings = configuration::of_sources(sources, settings.as_ref().err());
     let is_unreadable = settings.is_err();
     if let Ok(settings) = settings {
-        match examine(Subject { settings, role: arguments.role }) {
+        match examine(&Subject { settings, role: arguments.role }) {
             Ok(found) => findings.extend(found),
             Err(error) => {
-                findings.push(Finding::problem("doctor", error.to_string(), "free memory and threads"))
+                findings.push(Finding::problem("doctor", error.to_string(), "free memory and threads"));
             }
         }
     }
@@ -64,7 +64,7 @@ pub(crate) fn run(
     if is_unreadable { ExitCode::from(EXIT_BAD_SETTINGS) } else { report.exit_code() }
 }
 
-fn examine(subject: Subject) -> std::io::Result<Vec<Finding>> {
+fn examine(subject: &Subject) -> std::io::Result<Vec<Finding>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let findings = runtime.block_on(async {
         let checks = checks(subject).into_iter().map(tokio::spawn);
@@ -78,17 +78,17 @@ fn examine(subject: Subject) -> std::io::Result<Vec<Finding>> {
 
 type Check = BoxFuture<'static, Vec<Finding>>;
 
-fn checks(subject: Subject) -> Vec<Check> {
+fn checks(subject: &Subject) -> Vec<Check> {
     let mut checks: Vec<Check> = vec![
-        configuration::check(subject.clone()).boxed(),
-        local("files", SERVER_TIMEOUT, &subject, files::check),
+        local("settings", SERVER_TIMEOUT, subject, configuration::check),
+        local("files", SERVER_TIMEOUT, subject, files::check),
         // Its parts have time limits of their own.
         broker::check(subject.clone()).boxed(),
         within("blobs", stores::blobs(subject.clone())),
         within("objects", objects::objects(subject.clone())),
         within("clock", clock::check(subject.clone())),
-        local("machine", SERVER_TIMEOUT, &subject, machine::check),
-        local("memory", SERVER_TIMEOUT, &subject, memory::check),
+        local("machine", SERVER_TIMEOUT, subject, machine::check),
+        local("memory", SERVER_TIMEOUT, subject, memory::check),
     ];
     if subject.has_gateway() {
         checks.push(within("store", stores::store(subject.clone())));
@@ -97,8 +97,8 @@ fn checks(subject: Subject) -> Vec<Check> {
         checks.push(within("exports", objects::exports(subject.clone())));
     }
     if subject.has_worker() {
-        checks.push(local("models", WORK_TIMEOUT, &subject, models::check));
-        checks.push(local("videos", WORK_TIMEOUT, &subject, models::videos));
+        checks.push(local("models", WORK_TIMEOUT, subject, models::check));
+        checks.push(local("videos", WORK_TIMEOUT, subject, models::videos));
     }
     checks
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
 use faceline_shared::object::{self, ObjectError, ObjectStore};
@@ -79,7 +79,7 @@ async fn check(
     findings
 }
 
-fn missing(check: &'static str, section: &str, folder: &PathBuf, is_configured: bool) -> Finding {
+fn missing(check: &'static str, section: &str, folder: &Path, is_configured: bool) -> Finding {
     let found = format!("{} does not exist yet; the first object makes it", folder.display());
     if is_configured {
         let remedy = format!("mount the folder of {section}.url here if it is to be shared, or make it");

@@ -168,7 +168,7 @@ fn print_outcomes(
             (Some(queue), _) if *requeued => writeln!(out, "{job}: published again to {queue}")?,
             (Some(queue), _) => writeln!(out, "{job}: would be published to {queue}")?,
             (None, reason) => {
-                writeln!(out, "{job}: stays a dead letter: {}", reason.as_deref().unwrap_or_default())?
+                writeln!(out, "{job}: stays a dead letter: {}", reason.as_deref().unwrap_or_default())?;
             }
         }
     }
