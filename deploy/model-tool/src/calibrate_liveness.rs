@@ -65,12 +65,12 @@ impl CalibrateLiveness {
         ensure!(
             pictures.len() >= needed[1],
             "a BPCER of {} % needs {} pictures, of as many people as possible (LOW needs {} for {} %, HIGH {} for {} %); there are {}",
-            self.bpcer * 100.0,
+            percent(shares[1]),
             needed[1],
             needed[0],
-            shares[0] * 100.0,
+            percent(shares[0]),
             needed[2],
-            shares[2] * 100.0,
+            percent(shares[2]),
             pictures.len()
         );
         let thresholds = shares.map(|share| threshold_at(&pictures, share));
@@ -122,6 +122,11 @@ impl CalibrateLiveness {
         )?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// A share in percent, to a hundredth.
+fn percent(share: f64) -> f64 {
+    (share * 1e4).round() / 100.0
 }
 
 /// Who a picture shows: the column `subject`, or the folder that the picture is in.
