@@ -68,7 +68,9 @@ fn equal_error(entries: &[Entry], classes: usize, times: &[u32]) -> Option<f64> 
         apcer = species.map(|(count, below)| 1.0 - below / count).fold(0.0, f64::max);
         if apcer <= bpcer {
             let (ahead, behind) = (apcer_before - bpcer_before, apcer - bpcer);
-            return Some(apcer_before + (apcer - apcer_before) * ahead / (ahead - behind));
+            let crossing = apcer_before + (apcer - apcer_before) * ahead / (ahead - behind);
+            // A crossing at 0 may be rounded to less.
+            return Some(crossing.max(0.0));
         }
     }
     None
