@@ -88,8 +88,12 @@ impl Autoscaler {
     /// How many pods the policies of one direction allow.
     fn limit(&self, now: Duration, pods: u32, rules: &ScalingRules, is_up: bool) -> u32 {
         let limits = rules.policies.iter().map(|policy| {
-            let changed: i64 =
-                self.changes.iter().filter(|(at, _)| *at + policy.period > now).map(|(_, change)| change).sum();
+            let changed: i64 = self
+                .changes
+                .iter()
+                .filter(|(at, _)| *at + policy.period > now)
+                .map(|(_, change)| change)
+                .sum();
             let before = (i64::from(pods) - changed).max(0) as f64;
             let change = match policy.kind {
                 PolicyKind::Pods => f64::from(policy.value),
@@ -105,7 +109,8 @@ impl Autoscaler {
 /// What the metrics ask for; `None` without a metric that could be had. While one is missing, the others add pods but remove
 /// none.
 fn asked_for(pods: u32, metrics: &[Measured]) -> Option<u32> {
-    let asked = metrics.iter().filter_map(|metric| Some(pods_for(pods, metric.value?, metric.target))).max()?;
+    let asked =
+        metrics.iter().filter_map(|metric| Some(pods_for(pods, metric.value?, metric.target))).max()?;
     let is_complete = metrics.iter().all(|metric| metric.value.is_some());
     (is_complete || asked >= pods).then_some(asked)
 }

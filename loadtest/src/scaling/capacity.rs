@@ -49,7 +49,9 @@ pub(super) fn table(measured: &Measurements, object: &ScaledObject) -> Result<St
     let pods = |rate: f64| (rate / (pod * UTILISATION)).ceil().max(f64::from(object.min_pods));
     row("requests a second at the peak", "assumed", &|rate| figure(rate));
     row("worker pods of 2 cores", "calculated from measured CPU time", &|rate| count(pods(rate), 1.0));
-    row("memory of the workers, GiB", "measured a pod", &|rate| figure(pods(rate) * measured.worker_mib / 1024.0));
+    row("memory of the workers, GiB", "measured a pod", &|rate| {
+        figure(pods(rate) * measured.worker_mib / 1024.0)
+    });
     let gateway = |rate: f64| rate * measured.gateway_ms / 1e3 / (GATEWAY_CORES * UTILISATION);
     row("gateway pods of 2 cores", "calculated from measured CPU time", &|rate| count(gateway(rate), 2.0));
     let broker = |rate: f64| rate * measured.broker_ms / 1e3 / (BROKER_CORES * UTILISATION);
@@ -124,6 +126,9 @@ mod tests {
     #[test]
     fn numbers_are_written_for_people() {
         assert_eq!([1e3, 1e5, 1e7, 12.0].map(grouped), ["1,000", "100,000", "10,000,000", "12"]);
-        assert_eq!([0.001, 0.5, 2.34, 23.4, 1234.0].map(figure), ["below 0.01", "0.50", "2.3", "23", "1,234"]);
+        assert_eq!(
+            [0.001, 0.5, 2.34, 23.4, 1234.0].map(figure),
+            ["below 0.01", "0.50", "2.3", "23", "1,234"]
+        );
     }
 }

@@ -73,7 +73,8 @@ impl Fleet {
 
     /// Pods that are starting or ready: those that the autoscaler counts.
     pub(super) fn count(&self) -> u32 {
-        self.pods.iter().filter(|pod| matches!(pod.state, PodState::Starting | PodState::Ready)).count() as u32
+        self.pods.iter().filter(|pod| matches!(pod.state, PodState::Starting | PodState::Ready)).count()
+            as u32
     }
 
     /// Pods that take jobs.
@@ -94,7 +95,11 @@ impl Fleet {
 
     /// The jobs that no pod has begun; the oldest is among the first of the queue and of the pods.
     pub(super) fn not_begun(&self) -> impl Iterator<Item = JobId> {
-        self.queue.front().into_iter().chain(self.pods.iter().filter_map(|pod| pod.prefetched.front())).copied()
+        self.queue
+            .front()
+            .into_iter()
+            .chain(self.pods.iter().filter_map(|pod| pod.prefetched.front()))
+            .copied()
     }
 
     /// Publishes a job.

@@ -52,20 +52,22 @@ fn draw_panels<'a>(root: &Area<'a>, trace: &Trace, report: &Report) -> Drawn<'a>
     let wanted = |sample: &Sample| f64::from(sample.pods);
     let ready = |sample: &Sample| f64::from(sample.ready);
     let panels: [(&str, Vec<Line<'_>>); PANELS] = [
-        ("requests a second", vec![
-            Line { name: "attempts", color: ORANGE, value: &attempts },
-            Line { name: "answered", color: BLUE, value: &answered },
-        ]),
+        (
+            "requests a second",
+            vec![
+                Line { name: "attempts", color: ORANGE, value: &attempts },
+                Line { name: "answered", color: BLUE, value: &answered },
+            ],
+        ),
         ("refused, per cent", vec![Line { name: "refused (429, 503)", color: ORANGE, value: &refused }]),
-        ("queue age, seconds", vec![Line {
-            name: "oldest job",
-            color: BLUE,
-            value: &queue_age,
-        }]),
-        ("worker pods", vec![
-            Line { name: "wanted", color: ORANGE, value: &wanted },
-            Line { name: "ready", color: BLUE, value: &ready },
-        ]),
+        ("queue age, seconds", vec![Line { name: "oldest job", color: BLUE, value: &queue_age }]),
+        (
+            "worker pods",
+            vec![
+                Line { name: "wanted", color: ORANGE, value: &wanted },
+                Line { name: "ready", color: BLUE, value: &ready },
+            ],
+        ),
     ];
     for (area, (label, lines)) in below.split_evenly((PANELS, 1)).iter().zip(&panels) {
         panel(area, label, lines, &report.samples)?;
@@ -80,7 +82,11 @@ fn sample_seconds(report: &Report) -> f64 {
 fn panel<'a>(area: &Area<'a>, label: &str, lines: &[Line<'_>], samples: &[Sample]) -> Drawn<'a> {
     let points = |line: &Line<'_>| -> Vec<(f64, f64)> {
         // The first sample has seen nothing.
-        samples.iter().skip(1).map(|sample| (sample.time / SECONDS_PER_MINUTE, (line.value)(sample))).collect()
+        samples
+            .iter()
+            .skip(1)
+            .map(|sample| (sample.time / SECONDS_PER_MINUTE, (line.value)(sample)))
+            .collect()
     };
     let end = samples.last().map_or(1.0, |sample| sample.time / SECONDS_PER_MINUTE);
     let highest = lines.iter().flat_map(points).map(|(_, value)| value).fold(0.0, f64::max);
@@ -97,5 +103,9 @@ fn panel<'a>(area: &Area<'a>, label: &str, lines: &[Line<'_>], samples: &[Sample
         drawn.label(line.name).legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color));
     }
     let mut legend = chart.configure_series_labels();
-    legend.position(SeriesLabelPosition::UpperRight).background_style(WHITE.mix(0.8)).border_style(WHITE).draw()
+    legend
+        .position(SeriesLabelPosition::UpperRight)
+        .background_style(WHITE.mix(0.8))
+        .border_style(WHITE)
+        .draw()
 }

@@ -255,7 +255,8 @@ mod tests {
     fn the_shipped_triggers_count_the_queues_of_the_code() {
         use faceline_shared::broker::Queue;
         let object = ScaledObject::read(SHIPPED, "faceline-worker").unwrap();
-        let counted: Vec<_> = object.triggers.iter().map(|trigger| (trigger.queue.as_str(), trigger.mode)).collect();
+        let counted: Vec<_> =
+            object.triggers.iter().map(|trigger| (trigger.queue.as_str(), trigger.mode)).collect();
         let (pictures, videos) = (Queue::Interactive, Queue::Replay);
         let wanted = [
             (pictures.name(), Mode::QueueLength),

@@ -124,7 +124,11 @@ impl<'a> Simulation<'a> {
             trace,
             clients: (0..CLIENTS).map(|client| Arc::from(client.to_string())).collect(),
             random: StdRng::seed_from_u64(plant.seed),
-            gateways: plant.settings.iter().flat_map(|settings| (0..plant.gateways).map(|_| AdmissionModel::new(settings))).collect(),
+            gateways: plant
+                .settings
+                .iter()
+                .flat_map(|settings| (0..plant.gateways).map(|_| AdmissionModel::new(settings)))
+                .collect(),
             fleet: Fleet::new(plant.threads, plant.prefetch),
             autoscaler: scaling.as_ref().map(Autoscaler::new),
             jobs: Vec::new(),
@@ -284,15 +288,19 @@ impl<'a> Simulation<'a> {
     fn sync(&mut self, time: f64) {
         let (Some(autoscaler), Some(object)) = (&mut self.autoscaler, &self.plant.scaling) else { return };
         let is_away = self.trace.is_outage(time);
-        let metrics: Vec<_> = object.triggers.iter().map(|trigger| {
-            let value = match trigger.mode {
-                Mode::QueueLength => self.counted.0,
-                Mode::MessageRate => self.counted.1,
-            };
-            // Nothing is said of videos here.
-            let value = if trigger.name.starts_with("interactive") { value } else { 0.0 };
-            Measured { value: (!is_away).then_some(value), target: trigger.value }
-        }).collect();
+        let metrics: Vec<_> = object
+            .triggers
+            .iter()
+            .map(|trigger| {
+                let value = match trigger.mode {
+                    Mode::QueueLength => self.counted.0,
+                    Mode::MessageRate => self.counted.1,
+                };
+                // Nothing is said of videos here.
+                let value = if trigger.name.starts_with("interactive") { value } else { 0.0 };
+                Measured { value: (!is_away).then_some(value), target: trigger.value }
+            })
+            .collect();
         let pods = self.fleet.count();
         let wanted = autoscaler.sync(Duration::from_secs_f64(time), pods, &metrics);
         for _ in pods..wanted {

@@ -63,11 +63,15 @@ async fn keda_scales_workers_out_and_in_under_a_tenfold_burst_and_nothing_is_los
     drop(seen);
     let most = scaling.await.unwrap();
     println!("the most that each trigger saw: {most:?}");
-    assert!(most[0] > 0.0 && most[1] > USUAL_RATE, "a trigger of the queue for pictures saw no burst: {most:?}");
+    assert!(
+        most[0] > 0.0 && most[1] > USUAL_RATE,
+        "a trigger of the queue for pictures saw no burst: {most:?}"
+    );
 
     let done = answers.iter().filter(|answer| answer.status == StatusCode::OK).count();
     for answer in answers.iter().filter(|answer| answer.status != StatusCode::OK) {
-        let is_refusal = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&answer.status);
+        let is_refusal =
+            [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&answer.status);
         assert!(is_refusal && answer.retry_after.is_some(), "{answer:?}");
     }
     println!("{done} of {} requests were answered with 200, the others refused", answers.len());
