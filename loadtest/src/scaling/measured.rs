@@ -23,7 +23,7 @@ pub struct Measurements {
     pub prefetch: usize,
     /// Resident memory of a worker that has done all kinds of jobs, in MiB.
     pub worker_mib: f64,
-    /// Bytes of a job's message at the broker, by the kind of job.
+    /// Bytes that the broker receives for a job: its message, its result, and what confirms them, by the kind of job.
     pub message_bytes: BTreeMap<String, u64>,
     /// Bytes of a picture's file, by the kind of job.
     pub picture_bytes: BTreeMap<String, u64>,

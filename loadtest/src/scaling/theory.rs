@@ -52,21 +52,17 @@ fn erlangs_formula_has_the_values_of_the_tables() {
 fn waits_are_those_of_many_servers_with_exponential_service() {
     for (servers, utilisation) in [(1, 0.7), (4, 0.8), (10, 0.9)] {
         let load = f64::from(servers) * utilisation;
-        let report = simulate(&queue(exponential(), servers), &steady(load, 400_000.0 / load));
+        let report = simulate(&queue(exponential(), servers), &steady(load, 150_000.0 / load));
         let theory = erlang_c(servers, load) / (f64::from(servers) - load);
         let ratio = report.mean_wait() / theory;
-        assert!(
-            (0.94..1.06).contains(&ratio),
-            "{servers} servers: {} instead of {theory}",
-            report.mean_wait()
-        );
+        assert!((0.9..1.1).contains(&ratio), "{servers} servers: {} instead of {theory}", report.mean_wait());
     }
 }
 
 #[test]
 fn waits_are_those_of_one_server_with_constant_service() {
     for utilisation in [0.5_f64, 0.8] {
-        let report = simulate(&queue(ServiceTimes::constant(1.0), 1), &steady(utilisation, 300_000.0));
+        let report = simulate(&queue(ServiceTimes::constant(1.0), 1), &steady(utilisation, 150_000.0));
         // Pollaczek and Khinchine.
         let theory = utilisation / (2.0 * (1.0 - utilisation));
         let ratio = report.mean_wait() / theory;
@@ -78,7 +74,7 @@ fn installation(seed: u64) -> Plant {
     Plant {
         settings: Some(Settings::default()),
         gateways: 3,
-        service: ServiceTimes::constant(0.02),
+        service: ServiceTimes::constant(0.04),
         threads: 2,
         prefetch: 10,
         pod_start: 20.0,
@@ -91,23 +87,23 @@ fn installation(seed: u64) -> Plant {
 #[test]
 fn every_request_is_answered_or_given_up_and_the_pods_come_and_go() {
     let burst = TRACES.iter().find(|trace| trace.name == "burst").unwrap();
-    let shape = Shape::Burst { usual: 20.0, high: 400.0, from: 60.0, to: 200.0 };
+    let shape = Shape::Burst { usual: 10.0, high: 200.0, from: 30.0, to: 90.0 };
     for trace in [
-        Trace { shape, length: 300.0, ..*burst },
-        Trace { shape, length: 300.0, outage: Some((90.0, 120.0)), ..*burst },
+        Trace { shape, length: 120.0, ..*burst },
+        Trace { shape, length: 120.0, outage: Some((50.0, 60.0)), ..*burst },
     ] {
         let report = simulate(&installation(3), &trace);
         assert_eq!(report.answered + report.gave_up, report.arrived);
         assert_eq!(report.unanswered, 0);
         assert_eq!(report.attempts, report.answered + report.refusals);
-        assert!(report.refusals > 0 && report.most_pods() >= 4, "{report:?}");
+        assert!(report.refusals > 0 && report.most_pods() >= 3, "{report:?}");
         assert_eq!(report.samples.last().unwrap().pods, 1);
     }
 }
 
 #[test]
 fn a_seed_determines_the_run() {
-    let trace = steady(150.0, 60.0);
+    let trace = steady(60.0, 30.0);
     let [one, same, other] = [1, 1, 2].map(|seed| simulate(&installation(seed), &trace));
     assert_eq!((one.arrived, one.mean_wait()), (same.arrived, same.mean_wait()));
     assert_ne!((one.arrived, one.mean_wait()), (other.arrived, other.mean_wait()));
@@ -117,8 +113,8 @@ fn a_seed_determines_the_run() {
 fn callers_who_obey_retry_after_send_fewer_requests() {
     let storm = |name| {
         let trace = TRACES.iter().find(|trace| trace.name == name).unwrap();
-        let shape = Shape::Burst { usual: 50.0, high: 800.0, from: 10.0, to: 40.0 };
-        let report = simulate(&installation(5), &Trace { shape, length: 60.0, ..*trace });
+        let shape = Shape::Burst { usual: 20.0, high: 300.0, from: 10.0, to: 20.0 };
+        let report = simulate(&installation(5), &Trace { shape, length: 30.0, ..*trace });
         report.attempts as f64 / report.arrived as f64
     };
     let [obeying, insisting] = ["storm-obeying", "storm-insisting"].map(storm);

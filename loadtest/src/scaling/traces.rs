@@ -42,6 +42,17 @@ pub enum Shape {
         /// End of the burst.
         to: f64,
     },
+    /// `usual`, and `high` at the end of each period.
+    Pulses {
+        /// Between the pulses.
+        usual: f64,
+        /// In a pulse.
+        high: f64,
+        /// Time from one pulse to the next.
+        period: f64,
+        /// Length of a pulse.
+        length: f64,
+    },
 }
 
 /// What callers do that are refused. After `attempts` they give up.
@@ -60,55 +71,63 @@ pub enum Refused {
 }
 
 const OBEY: Refused = Refused::Obey { attempts: 10 };
-const BURST: Shape = Shape::Burst { usual: 60.0, high: 600.0, from: 300.0, to: 900.0 };
-const STORM: Shape = Shape::Burst { usual: 200.0, high: 800.0, from: 300.0, to: 600.0 };
+const STORM: Shape = Shape::Burst { usual: 60.0, high: 300.0, from: 120.0, to: 180.0 };
 
 /// The traces of the documentation.
-pub const TRACES: [Trace; 5] = [
+pub const TRACES: [Trace; 6] = [
     Trace {
         name: "diurnal",
-        title: "a day within four hours: 10 to 400 requests a second",
-        length: 14_400.0,
-        shape: Shape::Diurnal { low: 10.0, high: 400.0 },
+        title: "a day within an hour: 5 to 200 requests a second",
+        length: 3600.0,
+        shape: Shape::Diurnal { low: 5.0, high: 200.0 },
         refused: OBEY,
         outage: None,
         max_pods: None,
     },
     Trace {
         name: "burst",
-        title: "ten times the load for ten minutes: 60 to 600 requests a second",
-        length: 2400.0,
-        shape: BURST,
+        title: "ten times the load for five minutes: 30 to 300 requests a second",
+        length: 900.0,
+        shape: Shape::Burst { usual: 30.0, high: 300.0, from: 180.0, to: 480.0 },
+        refused: OBEY,
+        outage: None,
+        max_pods: None,
+    },
+    Trace {
+        name: "pulses",
+        title: "a minute of 200 requests a second every four minutes",
+        length: 1200.0,
+        shape: Shape::Pulses { usual: 30.0, high: 200.0, period: 240.0, length: 60.0 },
         refused: OBEY,
         outage: None,
         max_pods: None,
     },
     Trace {
         name: "outage",
-        title: "the broker is away for two minutes: 300 requests a second",
-        length: 1200.0,
-        shape: Shape::Burst { usual: 300.0, high: 300.0, from: 0.0, to: 0.0 },
+        title: "the broker is away for a minute: 100 requests a second",
+        length: 600.0,
+        shape: Shape::Burst { usual: 100.0, high: 100.0, from: 0.0, to: 0.0 },
         refused: OBEY,
-        outage: Some((300.0, 420.0)),
+        outage: Some((240.0, 300.0)),
         max_pods: None,
     },
     Trace {
         name: "storm-obeying",
-        title: "twice what four pods can do, callers obey Retry-After",
-        length: 1200.0,
+        title: "more than two pods can do, and callers obey Retry-After",
+        length: 360.0,
         shape: STORM,
         refused: OBEY,
         outage: None,
-        max_pods: Some(4),
+        max_pods: Some(2),
     },
     Trace {
         name: "storm-insisting",
-        title: "twice what four pods can do, callers repeat within 300 ms",
-        length: 1200.0,
+        title: "more than two pods can do, and callers repeat within 300 ms",
+        length: 360.0,
         shape: STORM,
         refused: Refused::Insist { attempts: 20 },
         outage: None,
-        max_pods: Some(4),
+        max_pods: Some(2),
     },
 ];
 
@@ -122,6 +141,8 @@ impl Trace {
             }
             Shape::Burst { high, from, to, .. } if (from..to).contains(&time) => high,
             Shape::Burst { usual, .. } => usual,
+            Shape::Pulses { high, period, length, .. } if time % period >= period - length => high,
+            Shape::Pulses { usual, .. } => usual,
         }
     }
 
@@ -130,7 +151,7 @@ impl Trace {
     pub fn max_rate(&self) -> f64 {
         match self.shape {
             Shape::Diurnal { high, .. } => high,
-            Shape::Burst { usual, high, .. } => usual.max(high),
+            Shape::Burst { usual, high, .. } | Shape::Pulses { usual, high, .. } => usual.max(high),
         }
     }
 

@@ -25,8 +25,8 @@ const STEPS: usize = 20;
 /// Sessions that are created.
 const SESSIONS: usize = 5000;
 const CALLERS: usize = 4;
-/// A message reaches the queue within this time.
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
+/// After this time the broker's counts are new.
+const COUNT_INTERVAL: Duration = Duration::from_secs(6);
 
 pub(super) async fn run(portrait: Option<PathBuf>, note: &str) -> anyhow::Result<Measurements> {
     let portrait =
@@ -53,6 +53,7 @@ pub(super) async fn run(portrait: Option<PathBuf>, note: &str) -> anyhow::Result
     };
     for (kind, sample) in [(SMALL, &small), (LARGE, &large)] {
         let request = Request::new(&site.url, &sample.bytes)?;
+        let before = received(&site).await?;
         let (quantiles, others) = service(&site, &request).await?;
         let of =
             |name| others.iter().find(|(process, _)| *process == name).map_or(0.0, |(_, millis)| *millis);
@@ -63,7 +64,8 @@ pub(super) async fn run(portrait: Option<PathBuf>, note: &str) -> anyhow::Result
             measured.store_ms = of("Redis");
         }
         measured.service_ms.insert(kind.to_owned(), quantiles);
-        measured.message_bytes.insert(kind.to_owned(), message(&site, &request).await?);
+        let bytes = (received(&site).await? - before) / (FIRST_JOBS + JOBS) as u64;
+        measured.message_bytes.insert(kind.to_owned(), bytes);
         measured.picture_bytes.insert(kind.to_owned(), sample.bytes.len() as u64);
     }
     measured.worker_mib = procfs::resident_mib(site.process("faceline-worker")?)?;
@@ -104,30 +106,12 @@ async fn prefetch(site: &Site) -> anyhow::Result<usize> {
     line.context("the worker does not consume")?.trim().parse().context("no number")
 }
 
-/// Bytes of a job's message. The worker is stopped meanwhile, so the message stays at the broker.
-async fn message(site: &Site, request: &Request) -> anyhow::Result<u64> {
-    let worker = site.process("faceline-worker")?.to_string();
-    let signal = async |signal: &str| {
-        let sent = tokio::process::Command::new("kill").args([signal, &worker]).status().await;
-        sent.map(|status| status.success())
-    };
-    anyhow::ensure!(signal("-STOP").await?, "the worker cannot be stopped");
-    let pending = request.clone();
-    let answer = tokio::spawn(async move { load::answer(&pending).await.map(drop) });
-    let counted = tokio::time::timeout(PUBLISH_TIMEOUT, async {
-        loop {
-            let queues = site.servers()?.0.control(&["list_queues", "name", "message_bytes"]).await;
-            let line = queues.lines().find_map(|line| line.strip_prefix("faceline.jobs.interactive\t"));
-            match line.context("no queue")?.trim().parse::<u64>()? {
-                0 => (),
-                bytes => return anyhow::Ok(bytes),
-            }
-        }
-    });
-    let bytes = counted.await;
-    anyhow::ensure!(signal("-CONT").await?, "the worker cannot go on");
-    answer.await??;
-    bytes?
+/// Bytes that the broker has received over all connections so far.
+async fn received(site: &Site) -> anyhow::Result<u64> {
+    // The broker counts them anew every 5 s.
+    tokio::time::sleep(COUNT_INTERVAL).await;
+    let connections = site.servers()?.0.control(&["list_connections", "recv_oct"]).await;
+    Ok(connections.lines().filter_map(|line| line.trim().parse::<u64>().ok()).sum())
 }
 
 /// Memory of Redis for a session with one face, in bytes.

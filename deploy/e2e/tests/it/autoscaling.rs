@@ -25,7 +25,7 @@ const COMPRESSION: u32 = 30;
 /// Workers share the two cores of a small machine, so more of them would only be slower to start.
 const MAX_WORKERS: u32 = 3;
 /// Requests a second before and after the burst. One worker does more.
-const USUAL_RATE: f64 = 10.0;
+const USUAL_RATE: f64 = 20.0;
 /// Requests a second in the burst. By the target of the shipped trigger for the rate, two pods are needed; where the workers
 /// are slower than that, the queue asks for more.
 const BURST_RATE: f64 = 10.0 * USUAL_RATE;
