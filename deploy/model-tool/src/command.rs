@@ -84,7 +84,7 @@ impl Command {
             Action::List { manifest } => list(&config, manifest),
             Action::Evaluate(evaluate) => evaluate.run(&config),
             Action::Calibrate(calibrate) => calibrate.run(&config),
-            Action::Simulate(simulate) => simulate.run(),
+            Action::Simulate(simulate) => simulate.run(&config),
             Action::Bench(bench) => bench.run(&config),
             Action::BenchLiveness(bench) => bench.run(&config),
         }

@@ -7,7 +7,11 @@ use std::process::ExitCode;
 use anyhow::{Context as _, ensure};
 use faceline_models::SplitMix64;
 use faceline_models::evaluation::presentations;
-use faceline_models::simulation::{RESOLUTIONS, Species, simulate};
+use faceline_models::simulation::{FaceArea, RESOLUTIONS, Species, simulate};
+use faceline_shared::settings::Settings;
+use faceline_worker::pipeline::CodingFault;
+
+use crate::each::each;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Simulate {
@@ -59,32 +63,49 @@ fn resolution(text: &str) -> Result<(u32, u32), String> {
 }
 
 impl Simulate {
-    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(crate) fn run(self, config: &Settings) -> anyhow::Result<ExitCode> {
         let Self::Attacks(attacks) = self;
-        let written = attacks.write()?;
+        let originals = attacks.originals()?;
+        let paths: Vec<&Path> = originals.iter().map(PathBuf::as_path).collect();
+        let faces =
+            each(config, &paths, "searching {pos} of {len} pictures", |pipeline, path| {
+                match pipeline.code_central(&std::fs::read(path)?) {
+                    Ok(coded) => Ok(coded.face.map(|face| {
+                        let found = face.bounding_box;
+                        FaceArea::of_box(found.x, found.y, found.width, found.height)
+                    })),
+                    Err(CodingFault::Picture(_)) => Ok(None),
+                    Err(fault) => Err(fault.into()),
+                }
+            })?;
+        let written = attacks.write(&originals, &faces)?;
         writeln!(std::io::stdout(), "{written} pictures in {}", attacks.output.display())?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Attacks {
-    /// Writes all pictures and the list, and returns how many pictures there are.
-    fn write(&self) -> anyhow::Result<usize> {
+    /// The pictures of living people.
+    fn originals(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let shown = presentations(&self.bona_fide)?.into_iter();
+        let living = shown.filter(|shown| shown.attack.is_none() && is_picture(&shown.path));
+        Ok(living.map(|shown| shown.path).collect())
+    }
+
+    /// Writes all pictures and the list, and returns how many pictures there are. An original without a face is shown as a whole.
+    fn write(&self, originals: &[PathBuf], faces: &[Option<FaceArea>]) -> anyhow::Result<usize> {
         std::fs::create_dir_all(&self.output)?;
         ensure!(std::fs::read_dir(&self.output)?.next().is_none(), "{} is not empty", self.output.display());
         let resolutions = if self.resolutions.is_empty() { &RESOLUTIONS[..] } else { &self.resolutions };
         let mut seeds = SplitMix64::new(self.seed);
         let (mut rows, mut written) = ("path,label,subject,source\n".to_owned(), 0);
-        for (number, shown) in presentations(&self.bona_fide)?.iter().enumerate() {
-            if shown.attack.is_some() || !is_picture(&shown.path) {
-                continue;
-            }
-            let original = image::ImageReader::open(&shown.path)?
+        for (number, (path, face)) in originals.iter().zip(faces).enumerate() {
+            let original = image::ImageReader::open(path)?
                 .with_guessed_format()?
                 .decode()
-                .with_context(|| shown.path.display().to_string())?
+                .with_context(|| path.display().to_string())?
                 .into_rgb8();
-            let subject = subject(&self.bona_fide, &shown.path);
+            let subject = subject(&self.bona_fide, path);
             for &(width, height) in resolutions {
                 // One seed for all species: they share the camera.
                 let seed = seeds.bits();
@@ -93,7 +114,7 @@ impl Attacks {
                     let name = format!("{number:05}-{}-{width}x{height}.jpg", species.label());
                     std::fs::write(
                         self.output.join(&name),
-                        simulate(&original, species, (width, height), seed)?,
+                        simulate(&original, *face, species, (width, height), seed)?,
                     )?;
                     rows += &format!("{name},{},{subject},camera-{width}x{height}\n", species.label());
                     written += 1;
@@ -137,13 +158,19 @@ mod tests {
             species: vec![Kind::Print, Kind::Screen, Kind::Live],
             resolutions: vec![(64, 48), (96, 64)],
         };
-        assert_eq!(attacks("one").write().unwrap(), 6);
-        assert!(attacks("one").write().is_err(), "a folder with files is left alone");
+        let write = |output: &str| {
+            let attacks = attacks(output);
+            let originals = attacks.originals()?;
+            assert_eq!(originals.len(), 1, "a text is no picture");
+            attacks.write(&originals, &[Some(FaceArea::of_box(30.0, 20.0, 30.0, 30.0))])
+        };
+        assert_eq!(write("one").unwrap(), 6);
+        assert!(write("one").is_err(), "a folder with files is left alone");
         let shown = presentations(&folder.path().join("one")).unwrap();
         let labels: Vec<_> = shown.iter().map(|shown| shown.attack.as_deref()).collect();
         let three = [Some("simulated-print"), Some("simulated-screen"), None];
         assert_eq!(labels, [three, three].concat());
-        attacks("two").write().unwrap();
+        write("two").unwrap();
         for shown in &shown {
             let again = folder.path().join("two").join(shown.path.file_name().unwrap());
             assert_eq!(std::fs::read(&shown.path).unwrap(), std::fs::read(again).unwrap());

@@ -5,6 +5,7 @@
 //! sensor would record remain, and no detail is invented by the rendering's own sampling. `docs/simulated-attacks.md` has the parameters.
 
 mod camera;
+mod framing;
 mod geometry;
 mod halftone;
 mod light;
@@ -15,6 +16,7 @@ mod screen;
 use image::RgbImage;
 
 pub use self::camera::{CameraParameters, RESOLUTIONS};
+pub use self::framing::FaceArea;
 use self::light::Light;
 pub use self::print::PrintParameters;
 pub use self::screen::{Device, ScreenParameters};
@@ -45,7 +47,7 @@ impl Species {
 
 /// What the camera records of `original`, as a JPEG file. The medium and the camera are drawn from `seed`. All species of a seed and a
 /// resolution share the camera. `resolution` is width and height in pixels; the shorter side becomes the width where the original is
-/// higher than wide.
+/// higher than wide. A medium shows a portrait of `face`, or the whole original where that is `None`.
 ///
 /// A bona fide twin keeps the original's aspect ratio and has at most its pixels, because no camera adds detail.
 ///
@@ -53,6 +55,7 @@ impl Species {
 /// The encoder's, which has no reason to fail for pictures of up to 65,535 pixels a side.
 pub fn simulate(
     original: &RgbImage,
+    face: Option<FaceArea>,
     species: Species,
     resolution: (u32, u32),
     seed: u64,
@@ -60,12 +63,16 @@ pub fn simulate(
     let camera = CameraParameters::draw(&mut SplitMix64::new(seed), resolution);
     let mut random = SplitMix64::new(seed ^ 0xa5a5_5a5a_0f0f_f0f0);
     let (width, height) = frame(original, species, resolution);
+    let portrait = || {
+        let mut framing = SplitMix64::new(seed ^ 0x0f0f_5a5a_a5a5_f0f0);
+        face.map_or_else(|| original.clone(), |face| framing::portrait(original, face, &mut framing))
+    };
     let scene = match species {
         Species::Print => {
-            PrintParameters::draw(&mut random).present(original, width, height, &camera, &mut random)
+            PrintParameters::draw(&mut random).present(&portrait(), width, height, &camera, &mut random)
         }
         Species::Screen => {
-            ScreenParameters::draw(&mut random).present(original, width, height, &camera, &mut random)
+            ScreenParameters::draw(&mut random).present(&portrait(), width, height, &camera, &mut random)
         }
         Species::Live => {
             let mut scene = Light::reduced(original, width, height).resized(width, height);

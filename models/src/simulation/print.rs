@@ -24,7 +24,7 @@ const ANGLES: [f32; 4] = [15.0, 75.0, 0.0, 45.0];
 pub struct PrintParameters {
     /// Longer side of the paper, mm: 152 (photo, 10x15 cm) to 297 (A4).
     pub paper: f32,
-    /// Unprinted border, mm: 0 to 12.
+    /// Unprinted border, mm: 3 to 12 on three of four sheets (printers leave 3 to 6 mm), and none on the others.
     pub margin: f32,
     /// Screen ruling, lines per inch: 85 (office laser) to 175 (offset).
     pub ruling: f32,
@@ -42,7 +42,9 @@ pub struct PrintParameters {
     pub bending: f32,
     /// Largest tilt, radians: 0.05 to 0.3.
     pub tilt: f32,
-    /// Part of the frame's tighter side that the paper spans, 0.7 to 1.15.
+    /// The room's light against that of the original's balance, in red, green and blue: 0.8 to 1.1, 1, 0.825 to 1.35.
+    pub cast: Rgb,
+    /// Part of the frame's tighter side that the paper spans, 0.45 to 1.1.
     pub fill: f32,
     /// Whether thumbs hold the sheet.
     pub hand: bool,
@@ -52,9 +54,11 @@ impl PrintParameters {
     /// Draws from the ranges above.
     pub fn draw(random: &mut SplitMix64) -> Self {
         let white = between(random, (0.75, 0.9));
+        // From 5,500 to 9,300 K seen by a camera that is balanced for 6,500 K.
+        let cold = between(random, (-0.5, 1.0));
         Self {
             paper: between(random, (152.0, 297.0)),
-            margin: between(random, (0.0, 12.0)),
+            margin: if happens(random, 0.75) { between(random, (3.0, 12.0)) } else { 0.0 },
             ruling: between(random, (85.0, 175.0)),
             tone: [white, white * between(random, (0.98, 1.0)), white * between(random, (0.92, 1.04))],
             dot_gain: between(random, (0.0, 0.15)),
@@ -63,8 +67,9 @@ impl PrintParameters {
             shininess: between(random, (10.0, 120.0)),
             bending: if happens(random, 0.6) { between(random, (0.03, 0.25)) } else { 0.0 },
             tilt: between(random, (0.05, 0.3)),
-            fill: between(random, (0.7, 1.15)),
-            hand: happens(random, 0.5),
+            cast: [1.0 - 0.2 * cold, 1.0, 1.0 + 0.35 * cold],
+            fill: between(random, (0.45, 1.1)),
+            hand: happens(random, 0.9),
         }
     }
 
@@ -130,7 +135,8 @@ impl PrintParameters {
             } else {
                 0.0
             };
-            *pixel = reflected.map(|part| part * (0.3 + 0.7 * cosine) + specular);
+            let lit = reflected.map(|part| part * (0.3 + 0.7 * cosine) + specular);
+            *pixel = [0, 1, 2].map(|i| lit[i] * self.cast[i]);
         }
         // The lens blurs edges and shading; the dots were blurred in the table, and lose little more.
         light.blur(camera.blur * 0.7);

@@ -47,7 +47,7 @@ pub struct ScreenParameters {
     pub bezel: f32,
     /// Largest tilt, radians: 0.02 to 0.25.
     pub tilt: f32,
-    /// Part of the frame's tighter side that the display spans, 0.75 to 1.25.
+    /// Part of the frame's tighter side that the display spans, 0.45 to 1.1.
     pub fill: f32,
     /// Whether thumbs hold the device.
     pub hand: bool,
@@ -75,7 +75,7 @@ impl ScreenParameters {
             glare: if happens(random, 0.5) { between(random, (0.03, 0.6)) } else { 0.0 },
             bezel: between(random, (3.0, 18.0)),
             tilt: between(random, (0.02, 0.25)),
-            fill: between(random, (0.75, 1.25)),
+            fill: between(random, (0.45, 1.1)),
             hand: device != Device::Monitor && happens(random, 0.4),
         }
     }

@@ -97,7 +97,7 @@ fn a_near_object_is_out_of_focus_for_a_camera_of_fixed_focus() {
 #[test]
 fn frames_have_the_camera_s_size_and_the_original_s_orientation() {
     let size = |picture: &RgbImage, species| {
-        let file = simulate(picture, species, (320, 240), 5).unwrap();
+        let file = simulate(picture, None, species, (320, 240), 5).unwrap();
         let shown = image::load_from_memory(&file).unwrap();
         (shown.width(), shown.height())
     };
@@ -112,7 +112,7 @@ fn frames_have_the_camera_s_size_and_the_original_s_orientation() {
 #[test]
 fn a_seed_makes_one_picture() {
     for species in [Species::Print, Species::Screen, Species::Live] {
-        let file = |seed| simulate(&face(), species, (320, 240), seed).unwrap();
+        let file = |seed| simulate(&face(), None, species, (320, 240), seed).unwrap();
         assert_eq!(file(7), file(7));
         assert_ne!(file(7), file(8));
     }

@@ -1,7 +1,7 @@
 //! Simulated prints and screens that show the free pictures, judged with the installed models.
 
 use bytes::Bytes;
-use faceline_models::simulation::{Species, simulate};
+use faceline_models::simulation::{FaceArea, Species, simulate};
 use faceline_shared::job::examination::Examination;
 use faceline_shared::liveness::SecurityLevel;
 
@@ -35,12 +35,14 @@ fn originals_are_accepted_and_the_rate_of_accepted_simulated_attacks_is_bounded(
     for name in ORIGINALS {
         let file = free_picture(name);
         let original = decode(&file);
+        let found = pipeline().code_central(&file).unwrap().face.unwrap().bounding_box;
+        let face = FaceArea::of_box(found.x, found.y, found.width, found.height);
         let live = score(file);
         assert!(accepted(live), "{name}: {live:?}");
         for species in [Species::Print, Species::Screen] {
             for resolution in [(320, 240), (640, 480), (1280, 720)] {
                 for seed in 0..SEEDS {
-                    let attack = score(simulate(&original, species, resolution, seed).unwrap());
+                    let attack = score(simulate(&original, Some(face), species, resolution, seed).unwrap());
                     accepted_attacks += usize::from(accepted(attack));
                     attacks += 1;
                 }
