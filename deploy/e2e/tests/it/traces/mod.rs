@@ -241,13 +241,6 @@ async fn one_trace_leads_from_the_caller_to_the_worker_and_the_callback() {
     assert_one_tree(&of_upload, upload);
     assert_stages(&of_upload, queue, &["run", "fetch", "decode", "infer", "encode", "send faceline.results"]);
     assert_eq!(named(&of_upload, results).service(), "faceline-gateway");
-    let attempts: Vec<_> = of_upload.iter().filter(|one| one.span.name == "POST callback").collect();
-    let statuses: BTreeSet<_> =
-        attempts.iter().map(|one| one.attribute("http.response.status_code")).collect();
-    assert_eq!(statuses, BTreeSet::from(["200", "500"]));
-    let received: BTreeSet<_> = callbacks.iter().map(|one| one.traceparent.clone().unwrap()).collect();
-    let sent = attempts.iter().map(|one| format!("00-{}-{}-01", trace_id(5), one.id())).collect();
-    assert_eq!(received, sent, "the receiver can continue the trace");
 
     let (code, log) = worker.terminate().await;
     assert_eq!(code, Some(0), "{log}");
@@ -255,6 +248,16 @@ async fn one_trace_leads_from_the_caller_to_the_worker_and_the_callback() {
     assert!(exported > 0.0);
     let (code, log) = gateway.terminate().await;
     assert_eq!(code, Some(0), "{log}");
+    // All spans are there: the program has sent the last ones at its end.
+    let spans = collector.trace(&trace_id(5), &[upload]).await;
+    let of_upload = within(&spans, named(&spans, upload));
+    let attempts: Vec<_> = of_upload.iter().filter(|one| one.span.name == "POST callback").collect();
+    let statuses: BTreeSet<_> =
+        attempts.iter().map(|one| one.attribute("http.response.status_code")).collect();
+    assert_eq!(statuses, BTreeSet::from(["200", "500"]));
+    let received: BTreeSet<_> = callbacks.iter().map(|one| one.traceparent.clone().unwrap()).collect();
+    let sent = attempts.iter().map(|one| format!("00-{}-{}-01", trace_id(5), one.id())).collect();
+    assert_eq!(received, sent, "the receiver can continue the trace");
     let all = collector.all();
     assert_documented(&all);
     let traces: BTreeSet<_> = all.iter().map(|one| collector::hex(&one.span.trace_id)).collect();
