@@ -25,29 +25,37 @@ fn accepted(score: Option<f32>) -> bool {
 /// Attacks of each original, species and resolution.
 const SEEDS: u64 = 4;
 
-/// Of 120 attacks, 48 were accepted (22 of 60 prints, 26 of 60 screens) with the levels as they were before the calibration by sources: 40 %, at most 49 % with a confidence of
-/// 95 %. The bound keeps that from growing; it says how far the decision is from the aim of 10 %.
-const MAX_ACCEPTED: usize = 59;
+/// Species and the part of their judged attacks that may be accepted, in percent. The aim is 10 %. Moving the detector's boxes by two pixels changed
+/// the accepted screens from 2 to 6 of 56, and the prints from 0 to 1; so the screens' bound, which has to hold for such boxes, is above the aim.
+const BOUNDS: [(Species, usize); 2] = [(Species::Print, 10), (Species::Screen, 15)];
 
 #[test]
-fn originals_are_accepted_and_the_rate_of_accepted_simulated_attacks_is_bounded() {
-    let (mut accepted_attacks, mut attacks) = (0, 0);
+fn originals_are_accepted_and_few_of_each_simulated_species() {
+    let mut originals = Vec::new();
     for name in ORIGINALS {
         let file = free_picture(name);
-        let original = decode(&file);
         let found = pipeline().code_central(&file).unwrap().face.unwrap().bounding_box;
         let face = FaceArea::of_box(found.x, found.y, found.width, found.height);
+        originals.push((decode(&file), face));
+        // Of five originals, a BPCER of at most 5 % allows no rejection.
         let live = score(file);
         assert!(accepted(live), "{name}: {live:?}");
-        for species in [Species::Print, Species::Screen] {
+    }
+    for (species, percent) in BOUNDS {
+        let (mut accepted_attacks, mut judged) = (0, 0);
+        for (original, face) in &originals {
             for resolution in [(320, 240), (640, 480), (1280, 720)] {
                 for seed in 0..SEEDS {
-                    let attack = score(simulate(&original, Some(face), species, resolution, seed).unwrap());
+                    let attack = score(simulate(original, Some(*face), species, resolution, seed).unwrap());
                     accepted_attacks += usize::from(accepted(attack));
-                    attacks += 1;
+                    judged += usize::from(attack.is_some());
                 }
             }
         }
+        assert!(judged >= 40, "{species:?}: only {judged} attacks were judged");
+        assert!(
+            accepted_attacks * 100 <= judged * percent,
+            "{species:?}: {accepted_attacks} of {judged} attacks were accepted"
+        );
     }
-    assert!(accepted_attacks <= MAX_ACCEPTED, "{accepted_attacks} of {attacks} attacks were accepted");
 }
