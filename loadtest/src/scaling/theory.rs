@@ -52,7 +52,7 @@ fn erlangs_formula_has_the_values_of_the_tables() {
 fn waits_are_those_of_many_servers_with_exponential_service() {
     for (servers, utilisation) in [(1, 0.7), (4, 0.8), (10, 0.9)] {
         let load = f64::from(servers) * utilisation;
-        let report = simulate(&queue(exponential(), servers), &steady(load, 150_000.0 / load));
+        let report = simulate(&queue(exponential(), servers), &steady(load, 500_000.0 / load));
         let theory = erlang_c(servers, load) / (f64::from(servers) - load);
         let ratio = report.mean_wait() / theory;
         assert!((0.9..1.1).contains(&ratio), "{servers} servers: {} instead of {theory}", report.mean_wait());
@@ -62,7 +62,7 @@ fn waits_are_those_of_many_servers_with_exponential_service() {
 #[test]
 fn waits_are_those_of_one_server_with_constant_service() {
     for utilisation in [0.5_f64, 0.8] {
-        let report = simulate(&queue(ServiceTimes::constant(1.0), 1), &steady(utilisation, 150_000.0));
+        let report = simulate(&queue(ServiceTimes::constant(1.0), 1), &steady(utilisation, 300_000.0));
         // Pollaczek and Khinchine.
         let theory = utilisation / (2.0 * (1.0 - utilisation));
         let ratio = report.mean_wait() / theory;

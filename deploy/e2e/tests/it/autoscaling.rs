@@ -20,7 +20,7 @@ use crate::raw::{Framing, Upload, UploadAnswer};
 
 const SHIPPED: &str = include_str!("../../../kubernetes/components/keda/scaledobjects.yaml");
 /// All times of autoscaling are divided by this: 15 s between two looks become 0.5 s, the window of five minutes for fewer
-/// pods becomes 10 s, and RabbitMQ updates its counts every 200 ms instead of every 5 s.
+/// pods becomes 10 s. RabbitMQ updates its counts every 200 ms and its rates every second, instead of every 5 s.
 const COMPRESSION: u32 = 30;
 /// Workers share the two cores of a small machine, so more of them would only be slower to start.
 const MAX_WORKERS: u32 = 3;
@@ -182,9 +182,9 @@ impl Management {
         let retention = "[{global, [{60, 1}]}, {basic, [{60, 1}]}, {detailed, [{60, 1}]}]";
         let enable = [
             set("rabbitmq_management", "tcp_config", &format!("[{{ip, \"127.0.0.1\"}}, {{port, {port}}}]")),
-            // Counts of quorum queues, of channels, and the samples from which the API makes rates.
             set("rabbit", "quorum_tick_interval", "200"),
-            set("rabbit", "collect_statistics_interval", "200"),
+            // As often as the API keeps a sample; else rates are 0 between two samples. Both are 5 s by default.
+            set("rabbit", "collect_statistics_interval", "1000"),
             set("rabbitmq_management_agent", "sample_retention_policies", retention),
             format!("rabbit_plugins:ensure(\"{}\")", plugins.display()),
         ];
