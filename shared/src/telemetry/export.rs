@@ -242,15 +242,15 @@ impl Exporter {
             Ok(Ok(answer)) => {
                 let partial = answer.into_inner().partial_success.unwrap_or_default();
                 let rejected = u64::try_from(partial.rejected_spans).unwrap_or(0).min(spans);
-                self.note(if rejected == 0 { Ok(()) } else { Err(partial.error_message) });
+                self.note(&if rejected == 0 { Ok(()) } else { Err(partial.error_message) });
                 rejected
             }
             Ok(Err(status)) => {
-                self.note(Err(status.to_string()));
+                self.note(&Err(status.to_string()));
                 spans
             }
             Err(_) => {
-                self.note(Err("no answer in time".to_owned()));
+                self.note(&Err("no answer in time".to_owned()));
                 spans
             }
         };
@@ -258,8 +258,8 @@ impl Exporter {
         self.exported.inc_by(spans - rejected);
     }
 
-    fn note(&mut self, accepted: Result<(), String>) {
-        match &accepted {
+    fn note(&mut self, accepted: &Result<(), String>) {
+        match accepted {
             Ok(()) if self.is_failing => tracing::info!("the collector accepts spans again"),
             Err(error) if !self.is_failing => {
                 tracing::warn!(error, "the collector does not accept spans; they are lost until it does");

@@ -265,6 +265,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_macros, reason = "`--nocapture` shows the measured times")]
     fn a_trace_that_is_not_recorded_costs_next_to_nothing() {
         // As many spans as a job has, at gateway and worker together.
         let request = |span: &Span| {
