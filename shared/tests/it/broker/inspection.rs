@@ -67,7 +67,7 @@ async fn ids(inspection: &Inspection) -> Vec<Option<Uuid>> {
 }
 
 #[tokio::test]
-async fn dead_letters_are_shown_in_place_and_whoever_dies_while_requeueing_loses_none() {
+async fn dead_letters_are_shown_in_place_and_whoever_dies_while_requeuing_loses_none() {
     let server = RabbitMq::start().await;
     let settings = BrokerSettings { url: server.url().parse().unwrap(), ..BrokerSettings::default() };
     nothing_is_declared(&settings).await;
