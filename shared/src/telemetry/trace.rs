@@ -234,7 +234,7 @@ mod tests {
     fn a_state_is_passed_on_unless_it_is_malformed_or_too_long() {
         let state = |text: &str| TraceContext::continued(Some(SAMPLE), Some(text)).state;
         for (text, expected) in [
-            ("rojo=00f067aa0ba902b7", "rojo=00f067aa0ba902b7"),
+            ("rojo=00f067aa0b1902b7", "rojo=00f067aa0b1902b7"),
             ("a=1, b=2 ,\tc=3", "a=1,b=2,c=3"),
             (",a=1,,", "a=1"),
             ("tenant@system=x y", "tenant@system=x y"),
