@@ -45,7 +45,7 @@ VARIANTS = [
     ["--set", "models.source=fetch"],
     ["--set", "models.source=claim,models.claim=faceline-models,gateway.data.claim=faceline-gateway"],
     ["--set", "autoscaling.kind=hpa,priorityClassName=faceline,image.registry=registry.example/team"],
-    ["--set", "monitoring.podMonitors=true,networkPolicy.enabled=false"],
+    ["--set", "monitoring.podMonitors=true,monitoring.rules=true,networkPolicy.enabled=false"],
     ["--set-json", 'autoscaling={"kind": "keda", "overrides": {"ScaledObject/faceline-worker": {"spec": {"maxReplicaCount": 9}}}}'],
 ]
 
@@ -101,15 +101,39 @@ def values_schema(value, name=""):
     return {"type": {bool: "boolean", int: "integer", str: "string", list: "array"}[type(value)]}
 
 
-def rendered():
+def prometheus_rules():
+    """The rules of deploy/prometheus for the Prometheus operator: one PrometheusRule a file, with the same groups."""
+    documents = []
+    for path in sorted((ROOT / "deploy/prometheus/rules").glob("*.yaml")):
+        lines = path.read_text().splitlines()
+        head = f"""---
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: faceline-{path.stem}
+  namespace: faceline
+  labels: {{ app.kubernetes.io/part-of: faceline }}
+spec:
+"""
+        documents.append(head + "\n".join(f"  {line}" if line else "" for line in lines) + "\n")
+    return "# Made of deploy/prometheus/rules by `make manifests`; a test holds it up to date.\n" + "".join(documents)
+
+
+def values_schema_text():
     schema = values_schema(yaml.safe_load((CHART / "values.yaml").read_text()))
     # Helm passes values for all charts.
     schema["properties"]["global"] = {"type": "object"}
-    files = {CHART / "values.schema.json": json.dumps(schema, indent=2) + "\n"}
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def rendered():
+    files = {CHART / "values.schema.json": values_schema_text()}
     for path, (arguments, template) in RENDERED.items():
         text = HEADER + helm(*arguments, template=template)
         # Templates leave lines with nothing but spaces.
         files[KUSTOMIZE / path] = "\n".join(line.rstrip() for line in text.splitlines() if line.strip()) + "\n"
+    for folder in [KUSTOMIZE / "components/monitoring", CHART / "files"]:
+        files[folder / "prometheusrules.yaml"] = prometheus_rules()
     return files
 
 
@@ -117,6 +141,8 @@ def render():
     for target, source in copies().items():
         target.parent.mkdir(exist_ok=True)
         shutil.copyfile(source, target)
+    # Helm reads this file, so it must be up to date before the chart is rendered.
+    (CHART / "values.schema.json").write_text(values_schema_text())
     for path, text in rendered().items():
         path.write_text(text)
 
