@@ -6,6 +6,9 @@ use faceline_shared::job::JobId;
 use faceline_shared::telemetry::Metrics;
 use prometheus::{Histogram, IntCounterVec};
 
+/// Bucket bounds of the time of a replay: it takes seconds, and minutes while replays wait for workers.
+const SECONDS_BOUNDS: &[f64] = &[0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+
 /// The metrics.
 #[derive(Clone, Debug)]
 pub(super) struct ReplayMetrics {
@@ -37,10 +40,14 @@ impl ReplayMetrics {
                 "Results of replays that changed nothing, by reason: duplicate, other_job, session_gone, left_to_retry, unreadable.",
                 &["reason"],
             ),
-            seconds: metrics.seconds(
-                "faceline_replay_seconds",
-                "Time of a replay from its accepted upload to its end.",
-            ),
+            seconds: metrics
+                .histograms(
+                    "faceline_replay_seconds",
+                    "Time of a replay from its accepted upload to its end.",
+                    &[],
+                    SECONDS_BOUNDS,
+                )
+                .with_label_values::<&str>(&[]),
         }
     }
 
