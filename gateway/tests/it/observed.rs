@@ -60,6 +60,7 @@ async fn the_metrics_have_these_names() {
     faceline_http_request_seconds histogram
     faceline_http_requests_total counter
     faceline_outbox_rows gauge
+    faceline_outbox_rows_total counter
     faceline_replay_keys_current gauge
     faceline_replay_seconds histogram
     faceline_replay_upload_bytes_total counter

@@ -12,7 +12,7 @@ const PREFIX: &str = "FACELINE_";
 /// The settings that belong to no section.
 const WITHOUT_SECTION: [&str; 1] = ["data_dir"];
 /// The sections, for telling a setting from a service link and for naming the variable that was meant.
-const SECTIONS: [&str; 24] = [
+const SECTIONS: [&str; 25] = [
     "http",
     "admin",
     "broker",
@@ -37,6 +37,7 @@ const SECTIONS: [&str; 24] = [
     "inference",
     "admission",
     "log",
+    "tracing",
 ];
 
 /// A variable with this program's prefix.

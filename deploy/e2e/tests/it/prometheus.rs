@@ -90,6 +90,9 @@ impl Prometheus {
         if timeout(TIMEOUT, ready).await.is_err() {
             panic!("Prometheus does not start:\n{}", std::fs::read_to_string(log).unwrap());
         }
+        // What grows before the first scrape is no rate.
+        let scraped = server.without_numbers(&["min(up) == 1".to_owned()]).await;
+        assert!(scraped.is_empty(), "a target is not scraped");
         server
     }
 
