@@ -72,6 +72,12 @@ impl RequestRecord {
         self.lock().clone()
     }
 
+    /// The client whose credential was found to be valid.
+    #[must_use]
+    pub fn client(&self) -> Option<Arc<str>> {
+        self.lock().caller.as_ref().map(|caller| Arc::clone(&caller.client))
+    }
+
     fn lock(&self) -> MutexGuard<'_, RequestFacts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

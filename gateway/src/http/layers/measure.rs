@@ -32,8 +32,8 @@ impl Drop for RequestInProgress<'_> {
         let status = self.status.unwrap_or(CALLER_LEFT).to_string();
         self.metrics.requests.with_label_values(&[self.operation, status.as_str()]).inc();
         self.metrics.seconds.with_label_values(&[self.operation]).observe(duration.as_secs_f64());
-        if let Some(caller) = self.record.as_ref().and_then(|record| record.facts().caller) {
-            self.metrics.clients.count(&caller.client, self.operation, self.status, duration);
+        if let Some(client) = self.record.as_ref().and_then(RequestRecord::client) {
+            self.metrics.clients.count(&client, self.operation, self.status, duration);
         }
     }
 }
