@@ -35,9 +35,9 @@ pub(crate) use self::liveness::{Calibration, FacePatch, Grey, HeadTurn, SheetMat
 pub use self::liveness::{Examined, ExaminedPicture, ExaminingFault};
 #[cfg(test)]
 pub(crate) use self::liveness::{RELIEF, attack};
-pub(crate) use self::models::HeadAngles;
 #[cfg(test)]
 pub(crate) use self::models::{Detection, Light};
+pub(crate) use self::models::{HeadAngles, mean};
 pub use self::models::{Models, ModelsError};
 pub use self::quality::Measures;
 pub(crate) use self::quality::quality;

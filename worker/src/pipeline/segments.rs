@@ -18,23 +18,27 @@ pub struct Segment {
 
 /// The segments of one task, in the order in which they began.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Segments(Vec<Segment>);
+pub struct Segments {
+    kept: Vec<Segment>,
+    /// Whether a segment was left out. What follows it must not prolong the last one that was kept.
+    is_cut: bool,
+}
 
 impl Segments {
     /// Adds a time that ends now. Times of one stage that follow each other become one segment.
     pub fn add(&mut self, stage: &'static str, began: Instant) {
         let ended = Instant::now();
-        let has_room = self.0.len() < MAX_SEGMENTS;
-        match self.0.last_mut() {
-            Some(last) if last.stage == stage => last.ended = ended,
-            _ if has_room => self.0.push(Segment { stage, began, ended }),
-            _ => (),
+        let has_room = self.kept.len() < MAX_SEGMENTS;
+        match self.kept.last_mut() {
+            Some(last) if last.stage == stage && !self.is_cut => last.ended = ended,
+            _ if has_room => self.kept.push(Segment { stage, began, ended }),
+            _ => self.is_cut = true,
         }
     }
 
     /// The segments.
     pub fn iter(&self) -> impl Iterator<Item = &Segment> {
-        self.0.iter()
+        self.kept.iter()
     }
 }
 
@@ -62,5 +66,19 @@ mod tests {
             segments.add("infer", Instant::now());
         }
         assert_eq!(segments.iter().count(), MAX_SEGMENTS);
+    }
+
+    #[test]
+    fn what_follows_a_segment_that_was_left_out_prolongs_none() {
+        let mut segments = Segments::default();
+        for _ in 0..MAX_SEGMENTS / 2 {
+            segments.add("decode", Instant::now());
+            segments.add("infer", Instant::now());
+        }
+        segments.add("infer", Instant::now());
+        let kept = segments.iter().last().copied();
+        segments.add("decode", Instant::now());
+        segments.add("infer", Instant::now());
+        assert_eq!(segments.iter().last().copied(), kept);
     }
 }

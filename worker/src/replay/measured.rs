@@ -11,7 +11,7 @@ use super::tracker::KEY_FRAMES;
 use super::verdict::{judge_video, outvoted, votes};
 use super::{presentation, tracker};
 use crate::inference::InferenceError;
-use crate::pipeline::{CodingFault, Pipeline};
+use crate::pipeline::{CodingFault, Pipeline, mean};
 use crate::video::Clip;
 
 /// What a clip shows.
@@ -79,7 +79,7 @@ pub fn measure_frames(pipeline: &mut Pipeline, frames: &[Bytes]) -> Result<Measu
         let shown = examined.as_ref().map_or_else(without_face, |picture| picture.shown.clone());
         if let Some(of_networks) = examined.map(|picture| picture.log_odds).filter(|found| !found.is_empty())
         {
-            log_odds.push(of_networks.iter().sum::<f32>() / of_networks.len() as f32);
+            log_odds.push(mean(&of_networks));
         }
         if tracker::is_vote(key) {
             votes.push(shown);

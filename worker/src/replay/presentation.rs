@@ -4,13 +4,15 @@
 //! better than one frame, the median, or the share of frames that pass. So clips have thresholds of their own, the `clip` map of the
 //! liveness calibration, which lie lower than those of stills and still let fewer attacks pass.
 
+use crate::pipeline::mean as mean_of;
+
 /// Fewest key frames whose passive liveness is a clip's.
 const MIN_JUDGED: usize = 3;
 
 /// The log-odds of a clip, from those of its suitable key frames; `None` where there are too few.
 pub(super) fn mean(frames: impl Iterator<Item = f32>) -> Option<f32> {
     let frames: Vec<f32> = frames.collect();
-    (frames.len() >= MIN_JUDGED).then(|| frames.iter().sum::<f32>() / frames.len() as f32)
+    (frames.len() >= MIN_JUDGED).then(|| mean_of(&frames))
 }
 
 #[cfg(test)]

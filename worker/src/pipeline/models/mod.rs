@@ -20,6 +20,6 @@ pub(crate) use self::head_pose::{HeadAngles, HeadPoseEstimator};
 pub use self::installed::{Models, ModelsError};
 pub(crate) use self::installed::{Openable, open};
 pub(crate) use self::landmarks::{LandmarkEstimate, Landmarker, PassPair};
-pub(crate) use self::network::FaceModel;
+pub(crate) use self::network::{FaceModel, mean};
 pub(crate) use self::on_demand::OnDemand;
 pub(crate) use self::passive_liveness::{PassiveLiveness, crop_fit};

@@ -77,6 +77,6 @@ impl Network {
 }
 
 /// The mean of what several passes, or several networks, say; 0 without values.
-pub(super) fn mean(values: &[f32]) -> f32 {
+pub(crate) fn mean(values: &[f32]) -> f32 {
     values.iter().sum::<f32>() / values.len().max(1) as f32
 }
