@@ -184,7 +184,7 @@ class Builder:
 
 
 # What a container has: its own mounts and processes, a root that cannot be written, no capabilities and no way to get any. The network
-# is the machine's, so that servers outside can be reached.
+# is the machine's: the programs reach servers outside.
 CONTAINER = """
 set -e
 root=$1 user=$2 data=$3 secrets=$4

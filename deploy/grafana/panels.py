@@ -1,6 +1,6 @@
 """Shapes of panels and variables that the dashboards share, built by Grafana's own SDK.
 
-Every panel asks the data source that the variable `datasource` names, so that a dashboard works in any Grafana.
+Every panel asks the data source that the variable `datasource` names, so a dashboard works in any Grafana.
 """
 
 from grafana_foundation_sdk.builders import common as common_builders

@@ -63,7 +63,7 @@ impl Span {
         Self { context: TraceContext::of_otel(span.span_context()), recording: Some(Box::new(span)) }
     }
 
-    /// A request whose trace is not recorded keeps the ids that its caller sent, so that log lines have them.
+    /// A request whose trace is not recorded keeps the ids that its caller sent; log lines have them.
     fn unrecorded(caller: Option<TraceContext>) -> Self {
         Self { context: caller.unwrap_or_default().unsampled(), recording: None }
     }

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::burst::gray;
 use crate::process::{ExclusiveRun, Process};
 use crate::raw::{Framing, Upload, UploadAnswer};
 
@@ -237,14 +238,6 @@ async fn load(address: SocketAddr) -> Vec<UploadAnswer> {
         }
     }
     join_all(calls).await.into_iter().map(Result::unwrap).collect()
-}
-
-/// A picture of nothing, which a worker looks at for a short time.
-fn gray() -> &'static [u8] {
-    let mut file = std::io::Cursor::new(Vec::new());
-    let picture = image::GrayImage::from_pixel(160, 160, image::Luma([128]));
-    picture.write_to(&mut file, image::ImageFormat::Jpeg).unwrap();
-    file.into_inner().leak()
 }
 
 async fn start(settings: &[(&'static str, String)], program: &str) -> Process {

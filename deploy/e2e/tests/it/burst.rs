@@ -121,8 +121,8 @@ async fn post(address: SocketAddr, picture: &'static [u8]) -> UploadAnswer {
     Upload::begin(address, picture.len(), Framing::Length).await.send(picture).await
 }
 
-/// A picture of nothing, which a worker looks at for a short time.
-fn gray() -> &'static [u8] {
+/// A picture without a face, which costs a worker little.
+pub(crate) fn gray() -> &'static [u8] {
     let mut file = std::io::Cursor::new(Vec::new());
     let picture = image::GrayImage::from_pixel(160, 160, image::Luma([128]));
     picture.write_to(&mut file, image::ImageFormat::Jpeg).unwrap();

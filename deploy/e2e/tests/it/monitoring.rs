@@ -28,7 +28,7 @@ use crate::replay::photo_video;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// An account whose key expires in a week of 2020, so that its metric exists; nobody uses it.
+/// An account whose key expires in a week of 2020: its metric exists, and nobody uses it.
 const ACCOUNTS: &str = r#"
     [[clients]]
     name = "bank"
