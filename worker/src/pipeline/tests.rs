@@ -427,7 +427,7 @@ fn assert_falls(name: &str, how: &str, steps: impl IntoIterator<Item = RgbImage>
 
 #[test]
 fn a_portrait_that_is_made_worse_loses_quality_and_ends_below_zero() {
-    for name in ["obama.jpg", "obama2.jpg", "biden.jpg", "astronaut.png"] {
+    for name in ["obama2.jpg", "astronaut.png"] {
         let sharp = with_eyes_apart(name, 64.0);
         let eyes = &face(&encode(&sharp, ImageFormat::Bmp), SELFIE).eyes;
         let plain = || std::iter::once(sharp.clone());

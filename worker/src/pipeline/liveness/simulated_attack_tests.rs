@@ -23,10 +23,10 @@ fn accepted(score: Option<f32>) -> bool {
 }
 
 /// Attacks of each original, species and resolution.
-const SEEDS: u64 = 4;
+const SEEDS: u64 = 3;
 
 /// Species and the part of their judged attacks that may be accepted, in percent. The aim is 10 %. Moving the detector's boxes by two pixels changed
-/// the accepted screens from 2 to 6 of 56, and the prints from 0 to 1; so the screens' bound, which has to hold for such boxes, is above the aim.
+/// the accepted screens from 2 to 6 of 56 (with four seeds), and the prints from 0 to 1; so the screens' bound, which has to hold for such boxes, is above the aim.
 const BOUNDS: [(Species, usize); 2] = [(Species::Print, 10), (Species::Screen, 15)];
 
 #[test]
@@ -52,7 +52,7 @@ fn originals_are_accepted_and_few_of_each_simulated_species() {
                 }
             }
         }
-        assert!(judged >= 40, "{species:?}: only {judged} attacks were judged");
+        assert!(judged >= 30, "{species:?}: only {judged} attacks were judged");
         assert!(
             accepted_attacks * 100 <= judged * percent,
             "{species:?}: {accepted_attacks} of {judged} attacks were accepted"
