@@ -51,7 +51,9 @@ impl CaptureSettings {
             );
         }
         if self.session_id_authorises == Some(true) && self.origins.as_ref().is_none_or(Vec::is_empty) {
-            return invalid("capture.session_id_authorises needs capture.origins: the origins of the capture pages");
+            return invalid(
+                "capture.session_id_authorises needs capture.origins: the origins of the capture pages",
+            );
         }
         Ok(())
     }
@@ -156,13 +158,20 @@ mod tests {
             CaptureRules::new(&CaptureSettings { origins, ..CaptureSettings::default() }, demonstration)
         };
         let demonstration = with(None, true);
-        for origin in ["http://localhost:3000", "https://localhost", "http://127.0.0.1:1", "http://[::1]:8080"] {
+        for origin in
+            ["http://localhost:3000", "https://localhost", "http://127.0.0.1:1", "http://[::1]:8080"]
+        {
             assert!(demonstration.allow_origin(origin), "{origin}");
             assert!(!with(None, false).allow_origin(origin), "{origin}");
         }
-        for origin in
-            ["null", "", APP, "http://localhost.example", "http://127.0.0.1.example", "http://localhost:3000/x"]
-        {
+        for origin in [
+            "null",
+            "",
+            APP,
+            "http://localhost.example",
+            "http://127.0.0.1.example",
+            "http://localhost:3000/x",
+        ] {
             assert!(!demonstration.allow_origin(origin), "{origin}");
         }
         for demonstration in [true, false] {
@@ -180,7 +189,9 @@ mod tests {
         for host in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080"] {
             assert!(is_loopback_host(host), "{host}");
         }
-        for host in ["", "x", "attacker.example:8080", "localhost.example", "a@localhost", "localhost/x", "10.0.0.1"] {
+        for host in
+            ["", "x", "attacker.example:8080", "localhost.example", "a@localhost", "localhost/x", "10.0.0.1"]
+        {
             assert!(!is_loopback_host(host), "{host}");
         }
     }
@@ -201,7 +212,8 @@ mod tests {
         for wrong in ["*", "https://app.example/", "null"] {
             let origins = CaptureSettings { origins: Some(vec![wrong.into()]), ..CaptureSettings::default() };
             assert!(said(origins, true).contains("capture.origins: `"), "{wrong}");
-            let frames = CaptureSettings { frame_ancestors: vec![wrong.into()], ..CaptureSettings::default() };
+            let frames =
+                CaptureSettings { frame_ancestors: vec![wrong.into()], ..CaptureSettings::default() };
             assert!(said(frames, true).contains("capture.frame_ancestors: `"), "{wrong}");
         }
     }
