@@ -59,7 +59,7 @@ export interface Framing {
   offset: { x: number; y: number };
   /** Mean luma, 0 to 255, of the face where there is one, else of the middle of the frame. */
   brightness: number;
-  /** The mean difference between neighbouring pixels' luma over its spread, about 0 (blurred) to 1. */
+  /** The mean fine gradient of the face over the coarse one, about 0.25 (blurred) to 0.5. */
   sharpness: number;
   /** The mean change of luma since the frame before, 0 to 255; 0 for the first frame. */
   motion: number;
@@ -126,16 +126,21 @@ export interface ChallengeStep {
   shownAt: number;
 }
 
+/** An event of a capture. */
+export interface CaptureEvent<Detail> extends Event {
+  readonly detail: Detail;
+}
+
 /** The events of a capture. */
 export interface CaptureEvents {
   /** For every frame that was looked at. */
-  hint: CustomEvent<Framing>;
+  hint: CaptureEvent<Framing>;
   /** For every step of `LIVENESS_ACTIVE`; `null` when all are done. */
-  challenge: CustomEvent<ChallengeStep | null>;
+  challenge: CaptureEvent<ChallengeStep | null>;
   /** `value` is 0 to 1. */
-  progress: CustomEvent<{ phase: 'recording' | 'encrypting' | 'uploading'; value: number }>;
+  progress: CaptureEvent<{ phase: 'recording' | 'encrypting' | 'uploading'; value: number }>;
   /** `waiting`: the upload waits for the network or for the service; `retryIn` says for how long, in seconds, and `reason` why. */
-  state: CustomEvent<{ state: State; retryIn?: number; reason?: 'offline' | 'overloaded'; error?: FacelineError }>;
+  state: CaptureEvent<{ state: State; retryIn?: number; reason?: 'offline' | 'overloaded'; error?: FacelineError }>;
 }
 
 export interface InitOptions {
@@ -266,18 +271,26 @@ export function watchFraming(video: HTMLVideoElement, onFraming: (framing: Frami
   signal?: AbortSignal;
 }): void;
 
+/** Pixels as a canvas has them: red, green, blue and alpha of each. */
+export interface Pixels {
+  data: Uint8ClampedArray;
+  width: number;
+  height: number;
+}
+
 /**
- * The statistics of one frame, best of 96 pixels on its longer side. Give the answer for the frame before as `previous` to get
- * `motion`; without it `motion` is 0.
+ * The statistics of one frame of 64 pixels on its longer side (smaller faces than 8 pixels are not found, and more pixels take more time). Give
+ * the answer for the frame before as `previous` to get `motion`, and the face's part of the frame, 64 pixels wide, as `detail` to get
+ * `sharpness`; without them `motion` is 0 and `sharpness` 1.
  */
-export function framing(image: { data: Uint8ClampedArray; width: number; height: number }, previous?: Framing): Framing;
+export function framing(image: Pixels, previous?: Framing, detail?: Pixels): Framing;
 
 /** The directions of a seed: the first `count` (at most 6). */
 export function challenges(seed: number, count: number): Promise<Direction[]>;
 
 /**
- * Verifies the signature of parameters, and resolves with them. Rejects with `untrusted` where no key of `keys` made it. `now` is not
- * needed: neither the device's clock nor the certificates' times matter.
+ * Verifies the signature of parameters, and resolves with them. Rejects with `untrusted` where no key of `keys` made it. Neither the
+ * device's clock nor the certificates' times matter.
  */
 export function verifyParameters(parameters: Parameters, keys: KeySet | JsonWebKey[]): Promise<Parameters>;
 

@@ -109,7 +109,7 @@ export async function verifyParameters(parameters, keys) {
   } catch (cause) {
     throw untrusted('the signature is damaged', cause);
   }
-  const candidates = (Array.isArray(keys) ? keys : keys.keys).filter((key) => !key.kid || key.kid === kid);
+  const candidates = (Array.isArray(keys) ? keys : keys?.keys ?? []).filter((key) => !key.kid || key.kid === kid);
   for (const { kty, crv, x, y, n, e } of candidates) {
     const algorithm = algorithmOf({ kty, crv });
     if (algorithm?.jws !== alg) continue;
@@ -464,24 +464,44 @@ function onEachFrame(video, onFrame, signal) {
 }
 
 const STEADY_TIME = 800;
+/** The framing counts as good while it is not so for less than this, in milliseconds: one odd frame does not begin the wait anew. */
+const FLICKER_TIME = 150;
 
-export function watchFraming(video, onFraming, { rate = 15, steadyTime = STEADY_TIME, signal } = {}) {
+/** Makes a function that reads a part of a video in another size, always with the same canvas. */
+function scaler() {
   const canvas = document.createElement('canvas');
   const context = canvas.getContext('2d', { willReadFrequently: true });
+  return (video, width, height, part) => {
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    context.drawImage(video, ...part, 0, 0, width, height);
+    return context.getImageData(0, 0, width, height);
+  };
+}
+
+export function watchFraming(video, onFraming, { rate = 15, steadyTime = STEADY_TIME, signal } = {}) {
+  const picture = scaler();
+  const closeUp = scaler();
   let previous;
   let goodSince;
+  let goodAt;
   onEachFrame(video, () => {
     const time = performance.now();
     const { videoWidth, videoHeight } = video;
     // A little earlier than due, or every second frame of a camera of 30 Hz would come too late.
     if (!videoWidth || (previous && time - previous.time < 900 / rate)) return;
     const scale = ANALYSED_PIXELS / Math.max(videoWidth, videoHeight);
-    const [width, height] = [videoWidth, videoHeight].map((side) => Math.max(1, Math.round(side * scale)));
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-    context.drawImage(video, 0, 0, width, height);
-    const found = framing(context.getImageData(0, 0, width, height), previous);
-    goodSince = found.hint === 'good' ? goodSince ?? time : undefined;
-    const stability = goodSince === undefined ? 0 : Math.min(1, (time - goodSince) / steadyTime);
+    const face = previous?.face;
+    const detail = face && closeUp(video, DETAIL_PIXELS, Math.round(DETAIL_PIXELS * FACE_ASPECT),
+      [face.x * videoWidth, face.y * videoHeight, face.width * videoWidth, face.height * videoHeight]);
+    const small = picture(video, Math.max(1, Math.round(videoWidth * scale)), Math.max(1, Math.round(videoHeight * scale)), [0, 0, videoWidth, videoHeight]);
+    const found = framing(small, previous, detail);
+    if (found.hint === 'good') {
+      goodSince ??= time;
+      goodAt = time;
+    } else if (time - goodAt > FLICKER_TIME) {
+      goodSince = undefined;
+    }
+    const stability = goodSince === undefined ? 0 : Math.min(1, (goodAt - goodSince) / steadyTime);
     previous = Object.assign(found, { time, stability });
     onFraming(previous);
   }, signal);
@@ -824,9 +844,189 @@ export async function init(options) {
 
 // -------------------------------------------------------------------------------------------------------------------- framing
 
-/** Frames are looked at with this many pixels on their longer side. */
-const ANALYSED_PIXELS = 96;
+/** Frames are looked at with this many pixels on their longer side, and a face's details with this many on its width. */
+const ANALYSED_PIXELS = 64;
+const DETAIL_PIXELS = 64;
 
-export function framing(image, previous) {
-  return { hint: 'good', face: null, offset: { x: 0, y: 0 }, brightness: 0, sharpness: 1, motion: 0, stability: 0, time: 0 };
+// The face is located without a model, by hand-made rules of what upright faces have in common under most light (a ratio template):
+// regions of a box around the face, each with its left, upper, right and lower side in parts of the box.
+const REGIONS = [
+  [0.14, 0.28, 0.42, 0.44], [0.58, 0.28, 0.86, 0.44], [0.14, 0.5, 0.38, 0.68], [0.62, 0.5, 0.86, 0.68], [0.43, 0.26, 0.57, 0.46],
+  [0.22, 0.02, 0.78, 0.2], [0.38, 0.48, 0.62, 0.62], [0.3, 0.72, 0.7, 0.84], [0.34, 0.88, 0.66, 0.98],
+];
+const [LEFT_EYE, RIGHT_EYE, LEFT_CHEEK, RIGHT_CHEEK, BRIDGE, FOREHEAD, NOSE, MOUTH, CHIN] = REGIONS.keys();
+/** Which region is brighter than which, and how much that counts. */
+const BRIGHTER = [
+  [FOREHEAD, LEFT_EYE, 1], [FOREHEAD, RIGHT_EYE, 1], [BRIDGE, LEFT_EYE, 1], [BRIDGE, RIGHT_EYE, 1],
+  [LEFT_CHEEK, LEFT_EYE, 1.2], [RIGHT_CHEEK, RIGHT_EYE, 1.2], [NOSE, LEFT_EYE, 0.6], [NOSE, RIGHT_EYE, 0.6],
+  [NOSE, MOUTH, 0.8], [CHIN, MOUTH, 0.6], [LEFT_CHEEK, MOUTH, 0.4], [RIGHT_CHEEK, MOUTH, 0.4],
+];
+/** Height of the box over its width. */
+const FACE_ASPECT = 1.4;
+/** The first width of the box in pixels, the factor to the next, and how many positions it has per width. */
+const FACE_SIZES = { first: 8, factor: 1.2, positions: 9 };
+/** What the skin's colour, the box's size and a difference of both sides count, and a place near the face of the frame before. */
+const WEIGHTS = { skin: 4, size: 2, asymmetry: 1.2, continuity: 1 };
+/** From this score on it is a face. On frames without one the median is 4 to 8. */
+const FACE_SCORE = 10;
+/** Variance of luma below which a box shows nothing. */
+const MIN_VARIANCE = 60;
+
+/** How much a colour is like skin, 0 to 1: all skin is between red and yellow, whatever its brightness. */
+function skinLikeness(red, green, blue, luma) {
+  if (luma < 25 || red <= blue) return 0;
+  const warmth = (0.713 * (red - luma) - 0.564 * (blue - luma)) / (luma + 20);
+  return Math.max(0, Math.min(1, (warmth - 0.04) / 0.16)) * (warmth > 0.9 ? 0.3 : 1);
+}
+
+/** Sums over rectangles of a picture in constant time (summed-area tables). */
+class Sums {
+  constructor({ data, width, height }) {
+    Object.assign(this, { width, height, row: width + 1 });
+    const length = (width + 1) * (height + 1);
+    this.luma = new Float64Array(length);
+    this.squares = new Float64Array(length);
+    this.skin = new Float64Array(length);
+    this.pixels = new Uint8Array(width * height);
+    for (let y = 0, at = 0; y < height; y += 1) {
+      let [luma, squares, skin] = [0, 0, 0];
+      for (let x = 0; x < width; x += 1, at += 1) {
+        const [red, green, blue] = [data[4 * at], data[4 * at + 1], data[4 * at + 2]];
+        const value = 0.299 * red + 0.587 * green + 0.114 * blue;
+        this.pixels[at] = value;
+        luma += value;
+        squares += value * value;
+        skin += skinLikeness(red, green, blue, value);
+        const to = (y + 1) * this.row + x + 1;
+        this.luma[to] = this.luma[to - this.row] + luma;
+        this.squares[to] = this.squares[to - this.row] + squares;
+        this.skin[to] = this.skin[to - this.row] + skin;
+      }
+    }
+  }
+
+  /** The mean within a rectangle, as far as that is in the picture; NaN outside. */
+  mean(table, left, top, right, bottom) {
+    const { width, height, row } = this;
+    if (left < 0) left = 0;
+    if (top < 0) top = 0;
+    if (right > width) right = width;
+    if (bottom > height) bottom = height;
+    if (right <= left || bottom <= top) return NaN;
+    const sum = table[bottom * row + right] - table[top * row + right] - table[bottom * row + left] + table[top * row + left];
+    return sum / ((right - left) * (bottom - top));
+  }
+}
+
+/** The best box of a face in pixels, with its score. */
+function locate(sums, before) {
+  const { width, height } = sums;
+  const means = new Float64Array(REGIONS.length);
+  let best = { score: -Infinity };
+  for (let size = FACE_SIZES.first; size <= Math.min(width, height); size *= FACE_SIZES.factor) {
+    const [across, down] = [Math.round(size), Math.round(size * FACE_ASPECT)];
+    const rectangle = ([left, top, right, bottom]) => {
+      const [x, y] = [Math.round(left * across), Math.round(top * down)];
+      return [x, y, Math.max(x + 1, Math.round(right * across)), Math.max(y + 1, Math.round(bottom * down))];
+    };
+    const regions = REGIONS.map(rectangle);
+    // The skin of the face, and what is beside and above it.
+    const inner = rectangle([0.15, 0.1, 0.85, 0.95]);
+    const outer = [[-0.25, 0, 0, 0.8], [1, 0, 1.25, 0.8], [0, -0.2, 1, -0.02]].map(rectangle);
+    const step = Math.max(1, Math.round(size / FACE_SIZES.positions));
+    const meanOf = (table, x, y, box) => sums.mean(table, x + box[0], y + box[1], x + box[2], y + box[3]);
+    for (let y = 0; y + down <= height; y += step) {
+      for (let x = 0; x + across <= width; x += step) {
+        for (let region = 0; region <= RIGHT_CHEEK; region += 1) means[region] = meanOf(sums.luma, x, y, regions[region]);
+        // Most boxes end here: beneath no eye a brighter cheek.
+        if (means[LEFT_CHEEK] <= means[LEFT_EYE] && means[RIGHT_CHEEK] <= means[RIGHT_EYE]) continue;
+        const mean = sums.mean(sums.luma, x, y, x + across, y + down);
+        const variance = sums.mean(sums.squares, x, y, x + across, y + down) - mean * mean;
+        if (variance < MIN_VARIANCE) continue;
+        const deviation = Math.sqrt(variance);
+        for (let region = BRIDGE; region <= CHIN; region += 1) means[region] = meanOf(sums.luma, x, y, regions[region]);
+        let score = WEIGHTS.size * Math.log(size / 16);
+        for (const [bright, dark, weight] of BRIGHTER) {
+          score += weight * Math.max(-1, Math.min(1, 1.2 * (means[bright] - means[dark]) / deviation));
+        }
+        const asymmetry = Math.abs(means[LEFT_EYE] - means[RIGHT_EYE]) + 0.5 * Math.abs(means[LEFT_CHEEK] - means[RIGHT_CHEEK]);
+        score -= WEIGHTS.asymmetry * Math.min(2, asymmetry / deviation);
+        const inside = meanOf(sums.skin, x, y, inner);
+        let [outside, sides] = [0, 0];
+        for (const box of outer) {
+          const likeness = meanOf(sums.skin, x, y, box);
+          if (likeness >= 0) [outside, sides] = [outside + likeness, sides + 1];
+        }
+        score += WEIGHTS.skin * (3.2 * inside - (sides ? 2 * outside / sides : 0));
+        if (before) {
+          const distance = Math.hypot(x + across / 2 - before.x, y + down / 2 - before.y) / before.size;
+          if (distance < 0.3 && Math.abs(Math.log(size / before.size)) < 0.25) score += WEIGHTS.continuity;
+        }
+        if (score > best.score) best = { score, x, y, width: across, height: down };
+      }
+    }
+  }
+  return best.score >= FACE_SCORE ? best : undefined;
+}
+
+/** The mean fine gradient of luma over the coarse one, of a picture of a face: 0.25 where it is blurred, about 0.5 and more for noise. */
+function fineness({ data, width, height }) {
+  const luma = (x, y) => 0.299 * data[4 * (y * width + x)] + 0.587 * data[4 * (y * width + x) + 1] + 0.114 * data[4 * (y * width + x) + 2];
+  let [fine, coarse] = [0, 0];
+  for (let y = 0; y < height; y += 1) {
+    for (let x = 0; x + 4 < width; x += 1) {
+      const here = luma(x, y);
+      fine += Math.abs(luma(x + 1, y) - here);
+      coarse += Math.abs(luma(x + 4, y) - here);
+    }
+  }
+  return coarse ? fine / coarse : 0;
+}
+
+// What a good frame has. Sizes are the face's width over the frame's shorter side, places are parts of the frame, light is mean luma, 0 to
+// 255, motion is the mean change of luma from frame to frame. They are inside the service's bounds, so a good frame is one there, too.
+const BOUNDS = {
+  size: [0.24, 0.78], height: 0.9, offset: { x: 0.2, y: 0.22 }, light: [50, 215], motion: 7, sharpness: 0.27,
+};
+/** By how much a frame may be worse than the bounds while the hint is `good`, so the hint does not flicker. */
+const TOLERANCE = 1.15;
+
+export function framing(image, previous, detail) {
+  const { width, height } = image;
+  const shorter = Math.min(width, height);
+  const sums = new Sums(image);
+  const last = previous?.face;
+  const before = last && { x: (last.x + last.width / 2) * width, y: (last.y + last.height / 2) * height, size: last.width * width };
+  const found = locate(sums, before);
+  let face = null;
+  if (found) {
+    face = { x: found.x / width, y: found.y / height, width: found.width / width, height: found.height / height };
+    // Boxes jump by a pixel or two of the small picture: the mean with the frame before is steadier.
+    if (last && Math.abs(face.x - last.x) < face.width / 2 && Math.abs(face.y - last.y) < face.height / 2) {
+      for (const side of Object.keys(face)) face[side] = (face[side] + last[side]) / 2;
+    }
+  }
+  const [left, top, right, bottom] = found
+    ? [found.x, found.y, found.x + found.width, found.y + found.height]
+    : [0.25 * width, 0.2 * height, 0.75 * width, 0.8 * height].map(Math.round);
+  const brightness = sums.mean(sums.luma, left, top, right, bottom);
+  const pixels = previous?.pixels?.length === sums.pixels.length ? previous.pixels : sums.pixels;
+  const motion = sums.pixels.reduce((sum, luma, at) => sum + Math.abs(luma - pixels[at]), 0) / pixels.length;
+  const offset = face ? { x: face.x + face.width / 2 - 0.5, y: face.y + face.height / 2 - 0.5 } : { x: 0, y: 0 };
+  const answer = { hint: 'good', face, offset, brightness, sharpness: detail ? fineness(detail) : 1, motion, stability: 0, time: 0 };
+  answer.hint = hintOf(answer, face ? face.width * width / shorter : 0, previous?.hint === 'good' ? TOLERANCE : 1);
+  // For the motion of the next frame; no part of the answer that others read.
+  Object.defineProperty(answer, 'pixels', { value: sums.pixels });
+  return answer;
+}
+
+function hintOf({ face, offset, brightness, sharpness, motion }, size, tolerance) {
+  if (brightness < BOUNDS.light[0] / tolerance) return 'too-dark';
+  if (brightness > BOUNDS.light[1] * tolerance) return 'too-bright';
+  if (!face) return 'no-face';
+  if (size < BOUNDS.size[0] / tolerance) return 'too-far';
+  if (size > BOUNDS.size[1] * tolerance || face.height > BOUNDS.height * tolerance) return 'too-close';
+  if (Math.abs(offset.x) > BOUNDS.offset.x * tolerance || Math.abs(offset.y) > BOUNDS.offset.y * tolerance) return 'off-centre';
+  if (motion > BOUNDS.motion * tolerance) return 'hold-still';
+  return sharpness < BOUNDS.sharpness / tolerance ? 'blurred' : 'good';
 }
