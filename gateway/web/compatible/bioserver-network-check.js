@@ -26,8 +26,8 @@
     return { milliseconds: performance.now() - start, byteLength };
   }
 
-  /** Bits a millisecond are kilobits a second. */
-  const rate = (bytes, milliseconds) => Math.round(8 * bytes / Math.max(milliseconds, 1));
+  /** Kilobits a second, without the latency, as far as that can be told apart: one latency measured may be larger than the next. */
+  const rate = (bytes, milliseconds, latency) => Math.round(8 * bytes / Math.max(milliseconds - latency, milliseconds / 2, 1));
 
   /**
    * Measures the latency (milliseconds), and the rates of upload and of download (kilobits a second) where there are addresses for them. Tells
@@ -49,12 +49,12 @@
         const body = randomBytes(UPLOAD_BYTES);
         const headers = { 'Content-Type': 'application/octet-stream' };
         const { milliseconds } = await timed(uploadURL, { method: 'POST', body, headers, signal });
-        measured.upload = rate(UPLOAD_BYTES, milliseconds - latency);
+        measured.upload = rate(UPLOAD_BYTES, milliseconds, latency);
         measured.goodConnectivity = measured.upload >= UPLOAD_SPEED_THRESHOLD;
       }
       if (downloadURL) {
         const { milliseconds, byteLength } = await timed(downloadURL, { signal });
-        measured.download = rate(byteLength, milliseconds - latency);
+        measured.download = rate(byteLength, milliseconds, latency);
         measured.goodConnectivity &&= measured.download >= DOWNLOAD_SPEED_THRESHOLD;
       }
       onNetworkCheckUpdate?.(measured);
