@@ -1,10 +1,11 @@
 // Challenges, signatures and encryption against the vectors that other libraries made, and against node:crypto.
 
 import assert from 'node:assert/strict';
-import { createDecipheriv, createHash, createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync, sign } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import test from 'node:test';
 
 import { bytes, json } from './environment.mjs';
+import { opened } from './jwe.mjs';
 import { certificateKey, challenges, encryptMedia, FacelineError, sealMetadata, verifyParameters } from '../faceline.js';
 
 const upload = json('upload.json');
@@ -74,23 +75,6 @@ test('a key of another curve is refused', async () => {
   p384[at + 7] = 6;
   await assert.rejects(certificateKey(p384), refused('protocol'));
 });
-
-/** Opens a JWE with node:crypto alone. */
-function opened(jwe) {
-  const [header, wrapped, iv, ciphertext, tag] = jwe.split('.');
-  const raw = (text) => Buffer.from(text, 'base64url');
-  const { epk, ...rest } = JSON.parse(raw(header));
-  const privateKey = createPrivateKey({ key: Buffer.from(upload.privateKey, 'base64'), format: 'der', type: 'pkcs8' });
-  const shared = diffieHellman({ privateKey, publicKey: createPublicKey({ key: epk, format: 'jwk' }) });
-  const uint32 = (value) => Buffer.from([0, 0, value >> 8, value & 255]);
-  const algorithm = Buffer.from(rest.alg);
-  const derived = createHash('sha256')
-    .update(Buffer.concat([uint32(1), shared, uint32(algorithm.length), algorithm, uint32(0), uint32(0), uint32(256)])).digest();
-  const unwrap = createDecipheriv('id-aes256-wrap', derived, Buffer.alloc(8, 0xa6));
-  const key = Buffer.concat([unwrap.update(raw(wrapped)), unwrap.final()]);
-  const cipher = createDecipheriv('aes-256-gcm', key, raw(iv)).setAAD(Buffer.from(header)).setAuthTag(raw(tag));
-  return { header: { epk, ...rest }, claims: JSON.parse(Buffer.concat([cipher.update(raw(ciphertext)), cipher.final()])) };
-}
 
 test('metadata opens to its claims, with a header of the four members', async () => {
   // The vector shows that the test itself opens what others have made.
