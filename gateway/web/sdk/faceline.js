@@ -835,6 +835,7 @@ function deviceInfo() {
 export async function init(options) {
   const service = new Service(options);
   subtle();
+  warmUp();
   const limits = { deadline: Date.now() + INIT_TIMEOUT };
   const keys = options.keys ?? await service.keys(limits);
   const parameters = await verifyParameters(options.parameters ?? await service.parameters(limits), keys);
@@ -918,54 +919,81 @@ class Sums {
   }
 }
 
-/** The best box of a face in pixels, with its score. */
-function locate(sums, before) {
-  const { width, height } = sums;
-  const means = new Float64Array(REGIONS.length);
-  let best = { score: -Infinity };
-  for (let size = FACE_SIZES.first; size <= Math.min(width, height); size *= FACE_SIZES.factor) {
+/** A box of one size, which is scored at any place. */
+class FaceTemplate {
+  constructor(sums, size) {
     const [across, down] = [Math.round(size), Math.round(size * FACE_ASPECT)];
     const rectangle = ([left, top, right, bottom]) => {
       const [x, y] = [Math.round(left * across), Math.round(top * down)];
       return [x, y, Math.max(x + 1, Math.round(right * across)), Math.max(y + 1, Math.round(bottom * down))];
     };
-    const regions = REGIONS.map(rectangle);
+    Object.assign(this, { sums, size, across, down });
+    this.regions = REGIONS.map(rectangle);
     // The skin of the face, and what is beside and above it.
-    const inner = rectangle([0.15, 0.1, 0.85, 0.95]);
-    const outer = [[-0.25, 0, 0, 0.8], [1, 0, 1.25, 0.8], [0, -0.2, 1, -0.02]].map(rectangle);
-    const step = Math.max(1, Math.round(size / FACE_SIZES.positions));
-    const meanOf = (table, x, y, box) => sums.mean(table, x + box[0], y + box[1], x + box[2], y + box[3]);
-    for (let y = 0; y + down <= height; y += step) {
-      for (let x = 0; x + across <= width; x += step) {
-        for (let region = 0; region <= RIGHT_CHEEK; region += 1) means[region] = meanOf(sums.luma, x, y, regions[region]);
-        // Most boxes end here: beneath no eye a brighter cheek.
-        if (means[LEFT_CHEEK] <= means[LEFT_EYE] && means[RIGHT_CHEEK] <= means[RIGHT_EYE]) continue;
-        const mean = sums.mean(sums.luma, x, y, x + across, y + down);
-        const variance = sums.mean(sums.squares, x, y, x + across, y + down) - mean * mean;
-        if (variance < MIN_VARIANCE) continue;
-        const deviation = Math.sqrt(variance);
-        for (let region = BRIDGE; region <= CHIN; region += 1) means[region] = meanOf(sums.luma, x, y, regions[region]);
-        let score = WEIGHTS.size * Math.log(size / 16);
-        for (const [bright, dark, weight] of BRIGHTER) {
-          score += weight * Math.max(-1, Math.min(1, 1.2 * (means[bright] - means[dark]) / deviation));
-        }
-        const asymmetry = Math.abs(means[LEFT_EYE] - means[RIGHT_EYE]) + 0.5 * Math.abs(means[LEFT_CHEEK] - means[RIGHT_CHEEK]);
-        score -= WEIGHTS.asymmetry * Math.min(2, asymmetry / deviation);
-        const inside = meanOf(sums.skin, x, y, inner);
-        let [outside, sides] = [0, 0];
-        for (const box of outer) {
-          const likeness = meanOf(sums.skin, x, y, box);
-          if (likeness >= 0) [outside, sides] = [outside + likeness, sides + 1];
-        }
-        score += WEIGHTS.skin * (3.2 * inside - (sides ? 2 * outside / sides : 0));
-        if (before) {
-          const distance = Math.hypot(x + across / 2 - before.x, y + down / 2 - before.y) / before.size;
-          if (distance < 0.3 && Math.abs(Math.log(size / before.size)) < 0.25) score += WEIGHTS.continuity;
-        }
-        if (score > best.score) best = { score, x, y, width: across, height: down };
+    this.inner = rectangle([0.15, 0.1, 0.85, 0.95]);
+    this.outer = [[-0.25, 0, 0, 0.8], [1, 0, 1.25, 0.8], [0, -0.2, 1, -0.02]].map(rectangle);
+    this.means = new Float64Array(REGIONS.length);
+  }
+
+  meanOf(table, x, y, box) {
+    return this.sums.mean(table, x + box[0], y + box[1], x + box[2], y + box[3]);
+  }
+
+  /** How much the place is like a face; -Infinity where it is not at all. */
+  score(x, y, before) {
+    const { sums, size, across, down, regions, means } = this;
+    for (let region = 0; region <= RIGHT_CHEEK; region += 1) means[region] = this.meanOf(sums.luma, x, y, regions[region]);
+    // Most boxes end here: beneath no eye a brighter cheek.
+    if (means[LEFT_CHEEK] <= means[LEFT_EYE] && means[RIGHT_CHEEK] <= means[RIGHT_EYE]) return -Infinity;
+    const mean = sums.mean(sums.luma, x, y, x + across, y + down);
+    const variance = sums.mean(sums.squares, x, y, x + across, y + down) - mean * mean;
+    if (variance < MIN_VARIANCE) return -Infinity;
+    const deviation = Math.sqrt(variance);
+    for (let region = BRIDGE; region <= CHIN; region += 1) means[region] = this.meanOf(sums.luma, x, y, regions[region]);
+    let score = WEIGHTS.size * Math.log(size / 16);
+    for (const [bright, dark, weight] of BRIGHTER) {
+      score += weight * Math.max(-1, Math.min(1, 1.2 * (means[bright] - means[dark]) / deviation));
+    }
+    const asymmetry = Math.abs(means[LEFT_EYE] - means[RIGHT_EYE]) + 0.5 * Math.abs(means[LEFT_CHEEK] - means[RIGHT_CHEEK]);
+    score -= WEIGHTS.asymmetry * Math.min(2, asymmetry / deviation);
+    let outside = 0;
+    let sides = 0;
+    for (const box of this.outer) {
+      const likeness = this.meanOf(sums.skin, x, y, box);
+      if (likeness >= 0) {
+        outside += likeness;
+        sides += 1;
       }
     }
+    score += WEIGHTS.skin * (3.2 * this.meanOf(sums.skin, x, y, this.inner) - (sides ? 2 * outside / sides : 0));
+    if (before) {
+      const distance = Math.hypot(x + across / 2 - before.x, y + down / 2 - before.y) / before.size;
+      if (distance < 0.3 && Math.abs(Math.log(size / before.size)) < 0.25) score += WEIGHTS.continuity;
+    }
+    return score;
   }
+}
+
+/** The best box of a face in pixels; `undefined` where none is good enough. First a coarse search, then a fine one around its best box. */
+function locate(sums, before) {
+  const { width, height } = sums;
+  let best = { score: -Infinity };
+  const search = (size, fromX, fromY, toX, toY, step) => {
+    const template = new FaceTemplate(sums, size);
+    const { across, down } = template;
+    for (let y = Math.max(0, fromY); y <= Math.min(height - down, toY); y += step) {
+      for (let x = Math.max(0, fromX); x <= Math.min(width - across, toX); x += step) {
+        const score = template.score(x, y, before);
+        if (score > best.score) best = { score, x, y, width: across, height: down, size, step };
+      }
+    }
+  };
+  for (let size = FACE_SIZES.first; size <= Math.min(width, height); size *= FACE_SIZES.factor) {
+    search(size, 0, 0, width, height, Math.max(1, Math.round(size / FACE_SIZES.positions)));
+  }
+  const { x, y, size, step } = best;
+  if (best.score === -Infinity) return undefined;
+  for (const factor of [0.9, 1, 1.1]) search(size * factor, x - step, y - step, x + step, y + step, Math.max(1, step >> 1));
   return best.score >= FACE_SCORE ? best : undefined;
 }
 
@@ -984,10 +1012,12 @@ function fineness({ data, width, height }) {
 }
 
 // What a good frame has. Sizes are the face's width over the frame's shorter side, places are parts of the frame, light is mean luma, 0 to
-// 255, motion is the mean change of luma from frame to frame. They are inside the service's bounds, so a good frame is one there, too.
+// 255, white the share of pixels without detail, motion is the mean change of luma from frame to frame. They are inside the service's bounds, so a good frame is one there, too.
 const BOUNDS = {
-  size: [0.24, 0.78], height: 0.9, offset: { x: 0.2, y: 0.22 }, light: [50, 215], motion: 7, sharpness: 0.27,
+  size: [0.24, 0.78], height: 0.9, offset: { x: 0.2, y: 0.22 }, light: [50, 215], white: 0.35, motion: 7, sharpness: 0.27,
 };
+/** Luma from which on a pixel is white. */
+const WHITE = 250;
 /** By how much a frame may be worse than the bounds while the hint is `good`, so the hint does not flicker. */
 const TOLERANCE = 1.15;
 
@@ -1010,19 +1040,36 @@ export function framing(image, previous, detail) {
     ? [found.x, found.y, found.x + found.width, found.y + found.height]
     : [0.25 * width, 0.2 * height, 0.75 * width, 0.8 * height].map(Math.round);
   const brightness = sums.mean(sums.luma, left, top, right, bottom);
+  const white = shareOfWhite(sums, left, top, right, bottom);
   const pixels = previous?.pixels?.length === sums.pixels.length ? previous.pixels : sums.pixels;
   const motion = sums.pixels.reduce((sum, luma, at) => sum + Math.abs(luma - pixels[at]), 0) / pixels.length;
   const offset = face ? { x: face.x + face.width / 2 - 0.5, y: face.y + face.height / 2 - 0.5 } : { x: 0, y: 0 };
   const answer = { hint: 'good', face, offset, brightness, sharpness: detail ? fineness(detail) : 1, motion, stability: 0, time: 0 };
-  answer.hint = hintOf(answer, face ? face.width * width / shorter : 0, previous?.hint === 'good' ? TOLERANCE : 1);
+  answer.hint = hintOf(answer, white, face ? face.width * width / shorter : 0, previous?.hint === 'good' ? TOLERANCE : 1);
   // For the motion of the next frame; no part of the answer that others read.
   Object.defineProperty(answer, 'pixels', { value: sums.pixels });
   return answer;
 }
 
-function hintOf({ face, offset, brightness, sharpness, motion }, size, tolerance) {
+/** The share of pixels without any detail, because the camera had too much light. */
+function shareOfWhite({ pixels, width }, left, top, right, bottom) {
+  let white = 0;
+  for (let y = top; y < bottom; y += 1) {
+    for (let x = left; x < right; x += 1) if (pixels[y * width + x] >= WHITE) white += 1;
+  }
+  return white / ((right - left) * (bottom - top));
+}
+
+/** Has the browser compile what the first frame needs, so its hint does not wait for that: before, while nobody sees the camera. */
+function warmUp() {
+  const [width, height] = [ANALYSED_PIXELS, 48];
+  const data = new Uint8ClampedArray(4 * width * height).map((_, at) => (at * 7919) % 251);
+  for (let frames = 0; frames < 2; frames += 1) framing({ data, width, height });
+}
+
+function hintOf({ face, offset, brightness, sharpness, motion }, white, size, tolerance) {
   if (brightness < BOUNDS.light[0] / tolerance) return 'too-dark';
-  if (brightness > BOUNDS.light[1] * tolerance) return 'too-bright';
+  if (brightness > BOUNDS.light[1] * tolerance || white > BOUNDS.white * tolerance) return 'too-bright';
   if (!face) return 'no-face';
   if (size < BOUNDS.size[0] / tolerance) return 'too-far';
   if (size > BOUNDS.size[1] * tolerance || face.height > BOUNDS.height * tolerance) return 'too-close';
