@@ -1,7 +1,7 @@
 // The capture page: what happens in each state of the machine.
 
 import { cameraOf } from './camera.js';
-import { SERVICE, demoBestImage, demoSession, entry, leave, somebodyWaits } from './entry.js';
+import { SERVICE, demoBestImage, demoSession, entry, hasDemonstration, leave, somebodyWaits } from './entry.js';
 import { guide } from './guide.js';
 import { machine } from './machine.js';
 import { problemView, resultView } from './outcome.js';
@@ -106,6 +106,7 @@ const states = {
     camera ??= cameraOf(sdk, video, [$('cameras'), $('problem-cameras')]);
     if (!isSecureContext) throw Object.assign(new Error('no secure context'), { code: 'insecure-context' });
     if (source.embedded) capture = await connect({ session: source.session, captureToken: source.token });
+    else if (!await hasDemonstration()) throw Object.assign(new Error('no session'), { code: 'no-session' });
     flow.send('loaded');
   }),
 

@@ -38,20 +38,24 @@ export function entry() {
   return { embedded: true, session, token, returnTo: returnAddress(query.get('returnUrl')) };
 }
 
-/** Whether somebody waits for the outcome: an address to return to, or the page that opened this one. */
+const isFramed = () => parent !== window;
+
+/** Whether somebody waits for the outcome: an address to return to, or the page that opened this one or shows it in a frame. */
 export function somebodyWaits(source) {
-  return source.embedded && Boolean(source.returnTo || window.opener);
+  return source.embedded && Boolean(source.returnTo || window.opener || isFramed());
 }
 
 /**
- * Tells the page that opened this one, and goes back. The outcome is no proof, since whoever has the page can invent it: a back end
+ * Tells the page that opened this one or shows it in a frame, and goes back. The outcome is no proof, since whoever has the page can invent it: a back end
  * asks the service for the status.
  */
 export function leave(source, outcome) {
   const { session, returnTo } = source;
-  for (const origin of returnTo ? [returnTo.origin] : returnOrigins()) {
-    window.opener?.postMessage({ type: 'faceline-capture', session, outcome }, origin);
-  }
+  const message = { type: 'faceline-capture', session, outcome };
+  // The content policy of this page (`frame-ancestors`) decides who can show it in a frame, so any such page may know.
+  if (isFramed()) parent.postMessage(message, '*');
+  for (const origin of returnTo ? [returnTo.origin] : returnOrigins()) window.opener?.postMessage(message, origin);
+  if (isFramed()) return;
   if (!returnTo) {
     window.close();
     return;
@@ -72,6 +76,12 @@ async function ask(path, options) {
   } catch (cause) {
     throw failure('offline', { cause });
   }
+}
+
+/** Whether the service is a demonstration: its path for new sessions takes POST only (405), and elsewhere does not exist (404). */
+export async function hasDemonstration() {
+  const answer = await ask('web/demo/sessions').catch(() => undefined);
+  return answer?.status === 405;
 }
 
 /** A session of the demonstration: `{sessionId, captureToken, parameters}`. Rejects with an error that has a `code`. */

@@ -85,7 +85,7 @@ export function exchangeView(container) {
       $('.call').textContent = `${call.method} /${call.path}`;
       $('.request').textContent = requestText(call);
       $('.curl').textContent = curl ?? '';
-      $('details').hidden = !curl;
+      $('[data-of="curl"]').hidden = !curl;
       $('.answer').textContent = '…';
     },
     /** The answer is there: an HTTP status, headers, the body's text, and the time that it took in milliseconds. */

@@ -1,10 +1,17 @@
 // The playground: tabs, forms, credentials, and the column with request and answer.
 
-import { SERVICE } from '../capture/entry.js';
+import { hasDemonstration } from '../capture/entry.js';
 import { languageSwitch, preferredLanguage, text, useLanguage } from '../capture/texts.js';
 import * as calls from './calls.js';
 import { exchangeView } from './exchange.js';
 import { pictureSlot } from './picture.js';
+
+/** The keys of the demo account, as the README names them. Services accept them on loopback addresses only. */
+const DEMO = {
+  apikey: 'demo',
+  client: 'demo',
+  bws: btoa('faceline-demo-key-for-loopback-only-faceline-demo-key-for-loopba'),
+};
 
 const $ = (id) => document.getElementById(id);
 const summary = $('summary');
@@ -93,15 +100,12 @@ async function submit(form) {
   }
 }
 
-/** Fills in the credentials that are public: those of the demo account, if the service says that it has one. */
-async function demonstration() {
-  const answer = await fetch(new URL('web/demo', SERVICE), { cache: 'no-store' }).catch(() => undefined);
-  if (!answer?.ok) return;
-  const { apiKey, bws } = await answer.json();
-  if (apiKey) $('apikey').value ||= apiKey;
-  if (!bws) return;
-  $('bws-client').value ||= bws.client;
-  $('bws-key').value ||= bws.key;
+/** Fills in the credentials of the demo account, which are public, if the service has that account. */
+async function fillDemoKeys() {
+  if (!await hasDemonstration()) return;
+  $('apikey').value ||= DEMO.apikey;
+  $('bws-client').value ||= DEMO.client;
+  $('bws-key').value ||= DEMO.bws;
 }
 
 function relabel() {
@@ -120,5 +124,5 @@ for (const form of document.querySelectorAll('form[data-call]')) {
   });
 }
 $('keys').addEventListener('submit', (event) => event.preventDefault());
-await demonstration();
+await fillDemoKeys();
 document.body.dataset.state = 'ready';
