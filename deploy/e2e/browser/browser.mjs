@@ -1,5 +1,6 @@
 // What the browser tests share: Chromium with a video file as its camera, pages that report what went wrong, and waiting for states.
 
+import { connect, createServer } from 'node:net';
 import { readdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,7 +39,7 @@ export async function openPage(browser, url, complaints, { expected = [], ...opt
   const statuses = [405, ...expected].map((status) => `status of ${status} `);
   page.on('console', (message) => {
     const text = message.text();
-    const isExpected = statuses.some((status) => text.includes(status)) || text.includes('ERR_INTERNET_DISCONNECTED');
+    const isExpected = statuses.some((status) => text.includes(status)) || /net::ERR_(INTERNET_DISCONNECTED|CONNECTION_|EMPTY_RESPONSE|SOCKET_)/.test(text);
     if (message.type() === 'error' && !isExpected) complaints.push(text);
   });
   page.on('pageerror', (error) => complaints.push(String(error)));
@@ -97,4 +98,44 @@ export async function frames(video, from, to) {
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+/** Passes connections on to a service, at an `address` of its own, until they are cut. */
+export async function network(url) {
+  const { hostname, port } = new URL(url);
+  const sockets = new Set();
+  let isCut = false;
+  const server = createServer((socket) => {
+    if (isCut) {
+      socket.destroy();
+      return;
+    }
+    const service = connect(Number(port), hostname);
+    for (const [one, other] of [[socket, service], [service, socket]]) {
+      sockets.add(one);
+      one.on('error', () => other.destroy());
+      one.on('close', () => {
+        sockets.delete(one);
+        other.destroy();
+      });
+      one.pipe(other);
+    }
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    address: `http://127.0.0.1:${server.address().port}`,
+    /** Breaks all connections, and refuses new ones. */
+    cut() {
+      isCut = true;
+      for (const socket of sockets) socket.destroy();
+    },
+    /** Takes connections again. */
+    restore() {
+      isCut = false;
+    },
+    close() {
+      this.cut();
+      server.close();
+    },
+  };
 }

@@ -10,7 +10,7 @@
 // Prints JSON: what the page shows, `firstHint` (milliseconds from the first frame to the first hint) and `complaints` of the browser.
 import { join } from 'node:path';
 
-import { DESKTOP, begin, frames, inState, launch, openPage, shown } from './browser.mjs';
+import { DESKTOP, begin, frames, inState, launch, network, openPage, shown } from './browser.mjs';
 
 const [playwright, url, clip, mode, screenshots, turns] = process.argv.slice(2);
 const TYPES = { passive: 'LIVENESS_PASSIVE', video: 'LIVENESS_PASSIVE_VIDEO', active: 'LIVENESS_ACTIVE' };
@@ -161,36 +161,40 @@ async function overloaded() {
   return { ...outcome, isDisabled, after: await inState(page, 'start', 'framing', 'recording') };
 }
 
+/** The network is cut in mid-upload, and comes back. */
 async function lostNetwork() {
-  const page = await openPage(browser, url, complaints);
-  const network = await page.context().newCDPSession(page);
-  const emulate = (offline, uploadThroughput) => network.send('Network.emulateNetworkConditions', {
-    offline, latency: 0, downloadThroughput: -1, uploadThroughput,
+  const between = await network(url);
+  const page = await openPage(browser, between.address, complaints, { expected: [409] });
+  const devTools = await page.context().newCDPSession(page);
+  const limit = (uploadThroughput) => devTools.send('Network.emulateNetworkConditions', {
+    offline: false, latency: 0, downloadThroughput: -1, uploadThroughput,
   });
-  await network.send('Network.enable');
-  await page.goto(PAGE);
+  await devTools.send('Network.enable');
+  await page.goto(`${between.address}/web/capture/`);
   await begin(page, TYPES.video);
   await inState(page, 'recording', 'sending');
-  // Slow enough to be interrupted, and faster than the service demands.
-  await emulate(false, 100_000);
-  await page.waitForFunction(() => {
+  // Bytes in a second: slow enough to be interrupted, and faster than the service demands.
+  await limit(100_000);
+  const halfway = await page.waitForFunction(() => {
     const { value } = document.getElementById('progress');
-    return document.querySelector('[data-stage="uploading"]').className === 'current' && value > 5 && value < 90;
+    return document.querySelector('[data-stage="uploading"]').className === 'current' && value > 5 && value < 90 && value;
   });
-  const progress = await page.evaluate(() => document.getElementById('progress').value);
-  await emulate(true, 100_000);
+  between.cut();
+  await limit(-1);
   await page.waitForFunction(() => /connection/.test(document.getElementById('sending-title').textContent));
   await screenshot(page, 'offline');
   const waiting = await page.evaluate(() => ({
     title: document.getElementById('sending-title').textContent, text: document.getElementById('sending-text').textContent,
   }));
-  await emulate(false, -1);
-  return { progress, waiting, ...await finish(page) };
+  between.restore();
+  const outcome = { progress: await halfway.jsonValue(), waiting, ...await finish(page) };
+  between.close();
+  return outcome;
 }
 
 /** The session ends after the page has it and before the upload. */
 async function expired() {
-  const page = await openPage(browser, url, complaints, { expected: [404] });
+  const page = await openPage(browser, url, complaints, { expected: [401, 404] });
   await page.route('**/web/demo/sessions', async (route) => {
     if (route.request().method() !== 'POST') return route.continue();
     const response = await route.fetch();

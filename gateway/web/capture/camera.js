@@ -50,3 +50,14 @@ export function cameraOf(sdk, video, selects) {
     },
   };
 }
+
+/**
+ * Looks at a picture of noise. The browser compiles what looks at frames when it runs for the first time, which takes longer than the
+ * first hint should.
+ */
+export function warmUp(sdk) {
+  const [width, height, times] = [96, 72, 3];
+  const data = new Uint8ClampedArray(4 * width * height);
+  for (let at = 0; at < data.length; at += 1) data[at] = (Math.imul(at, 2654435761) >>> 24);
+  for (let time = 0; time < times; time += 1) sdk.framing({ data, width, height });
+}

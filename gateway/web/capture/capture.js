@@ -1,11 +1,11 @@
 // The capture page: what happens in each state of the machine.
 
-import { cameraOf } from './camera.js';
+import { cameraOf, warmUp } from './camera.js';
 import { SERVICE, demoBestImage, demoSession, entry, hasDemonstration, leave, somebodyWaits } from './entry.js';
 import { guide } from './guide.js';
 import { machine } from './machine.js';
 import { problemView, resultView } from './outcome.js';
-import { wayOut } from './problems.js';
+import { problemOf, wayOut } from './problems.js';
 import { sendingView } from './sending.js';
 import { languageSwitch, preferredLanguage, text, useLanguage } from './texts.js';
 
@@ -108,6 +108,7 @@ const states = {
     if (source.embedded) capture = await connect({ session: source.session, captureToken: source.token });
     else if (!await hasDemonstration()) throw Object.assign(new Error('no session'), { code: 'no-session' });
     flow.send('loaded');
+    setTimeout(() => warmUp(sdk));
   }),
 
   start() {
@@ -174,7 +175,7 @@ const states = {
   },
 
   problem(found, previous) {
-    problem = { ...found, from: previous };
+    problem = { ...found, code: problemOf(found.code, previous), from: previous };
     const way = wayOut(problem.code, problem.from, isDemonstration);
     problems.show(problem.code, way, problem.retryAfter);
     $('problem-finish').hidden = !somebodyWaits(source);
@@ -246,6 +247,14 @@ for (const select of [$('cameras'), $('problem-cameras')]) {
     if (flow.state !== 'framing') return;
     stopWatching();
     flow.send('change');
+  });
+}
+// While it asks for the result, the SDK waits for the network without a word.
+for (const change of ['offline', 'online']) {
+  addEventListener(change, () => {
+    if (flow.state !== 'judging') return;
+    if (change === 'offline') sending.waiting('offline');
+    else sending.phase('judging');
   });
 }
 addEventListener('pagehide', () => {

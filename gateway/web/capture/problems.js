@@ -7,6 +7,14 @@ const CAMERA = ['camera-denied', 'camera-missing', 'camera-busy'];
 const FINAL = ['insecure-context', 'unsupported', 'untrusted', 'no-session'];
 
 /**
+ * What an error of the SDK means for the person, who met it in the state `from`. The service answers alike (401) to a wrong token and to
+ * the token of a session that has ended; a token that was accepted before is not wrong.
+ */
+export function problemOf(code, from) {
+  return code === 'refused' && ['sending', 'judging'].includes(from) ? 'expired' : code;
+}
+
+/**
  * The way out of the problem `code`, which the page met in the state `from`: `{event, label, advice}`, where `event` is one of the
  * machine's, `reload` for the whole page, or null if nothing on this page helps. `isDemonstration`: the page can get a session by itself.
  */
@@ -17,7 +25,7 @@ export function wayOut(code, from, isDemonstration) {
   if (code === 'timeout' || (from === 'judging' && KEEPS_RECORDING.includes(code))) return out('recheck', 'recheck');
   if (from === 'sending' && KEEPS_RECORDING.includes(code)) return out('resend', 'resend');
   if (from === 'loading' && !['expired', 'refused'].includes(code)) return out('reload', 'retry');
-  if (CAMERA.includes(code)) return out('retry', 'retry');
+  if (CAMERA.includes(code) || (from === 'preparing' && KEEPS_RECORDING.includes(code))) return out('retry', 'retry');
   if (isDemonstration) return out('restart', 'restart');
   return ['expired', 'refused', 'protocol'].includes(code) ? out(null) : out('restart', 'retry');
 }
