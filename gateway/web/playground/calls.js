@@ -72,6 +72,7 @@ export async function verify({ pictures, fields, keys, view }) {
   const path = 'api/v1/photoverify';
   const curl = `jq -n ${reads} \\\n  '{photo: $photo, liveImages: [${listed}], disableLivenessDetection: ${disableLivenessDetection}}' |\n`
     + `  curl -s ${address(path)} -H "Authorization: Bearer $BWS_TOKEN" -H 'Content-Type: application/json' -d @-`;
+  if (!isSecureContext) return { tone: 'bad', key: 'keys.insecure' };
   let token;
   try {
     token = await bwsToken(keys.client, keys.bws);

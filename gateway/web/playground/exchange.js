@@ -73,10 +73,13 @@ export function exchangeView(container) {
   const copy = $('.copy');
   copy.textContent = text('answers.copy');
   copy.addEventListener('click', async () => {
-    await navigator.clipboard.writeText($('.curl').textContent).then(
-      () => { copy.textContent = text('answers.copied'); },
-      () => getSelection().selectAllChildren($('.curl')),
-    );
+    try {
+      await navigator.clipboard.writeText($('.curl').textContent);
+      copy.textContent = text('answers.copied');
+    } catch {
+      // Without https there is no clipboard: the person copies what is selected.
+      getSelection().selectAllChildren($('.curl'));
+    }
   });
   container.append(fragment);
   return {
