@@ -20,6 +20,8 @@ httpx='httpx==0.28.1 httpcore==1.0.9 h11==0.16.0 h2==4.4.1 hpack==4.2.0 hyperfra
 # Grafana's own types and builders, for the dashboards.
 grafana='grafana_foundation_sdk==1769699241'
 playwright=1.65.1
+# Finds what of a page is not accessible.
+axe_core=4.14.1
 hadolint=2.15.1
 shellcheck=0.11.0.1
 # Has the schema of the compose specification.
@@ -112,6 +114,7 @@ test)
     python_tool cyclonedx "cyclonedx-python-lib==$cyclonedx"
     python_tool grafana "$grafana"
     node_tool playwright-core "$playwright"
+    node_tool axe-core "$axe_core"
     # shellcheck disable=SC2086 # the same
     python_tool kubernetes-validate $kubernetes_validate
     kubernetes_programs

@@ -1,4 +1,4 @@
-//! Prints three example calls, ready to paste, for a person who starts the program for the first time.
+//! Prints where the capture page is and three example calls, ready to paste, for a person who starts the program for the first time.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
@@ -7,26 +7,37 @@ use std::path::Path;
 use faceline_models::Repository;
 use faceline_shared::services::SharedServices;
 
-/// Waits until the service is ready and prints the calls. Prints nothing where the demo account is not in use, or where no
-/// example pictures are installed.
+/// Waits until the service is ready and prints the address of the page and the calls. Prints nothing where the demo account is not in
+/// use, and no calls where no example pictures are installed.
 pub(crate) async fn when_ready(services: SharedServices, listener: SocketAddr) {
     if services.settings.accounts.file.is_some() {
         return;
     }
     services.readiness.ready().await;
-    let Ok(repository) = Repository::open(&services.settings.models.dir) else { return };
-    let [Some(reference), Some(same), Some(other)] =
-        ["obama.jpg", "obama2.jpg", "biden.jpg"].map(|name| repository.picture(name))
-    else {
-        return;
-    };
     let scheme = if services.settings.http.tls.is_some() { "https" } else { "http" };
-    let text = calls(&format!("{scheme}://{listener}"), &reference, &same, &other);
+    let url = format!("{scheme}://{listener}");
+    let has_pages = services.settings.capture_rules().pages;
+    let page = if has_pages { page(&url) } else { String::new() };
+    let text = page + &example_calls(&services, &url).unwrap_or_default();
     // A closed standard output is no reason to stop serving.
     let _ = std::io::stdout().write_all(text.as_bytes());
     if !std::io::stdout().is_terminal() {
         let _ = std::io::stdout().flush();
     }
+}
+
+fn page(url: &str) -> String {
+    format!(
+        "\nA page to try it with a camera: {url}/web/capture/\nA page for the other calls:      {url}/web/playground/\n"
+    )
+}
+
+/// The calls with the example pictures; `None` where they are not installed.
+fn example_calls(services: &SharedServices, url: &str) -> Option<String> {
+    let repository = Repository::open(&services.settings.models.dir).ok()?;
+    let [reference, same, other] =
+        ["obama.jpg", "obama2.jpg", "biden.jpg"].map(|name| repository.picture(name));
+    Some(calls(url, &reference?, &same?, &other?))
 }
 
 fn calls(url: &str, reference: &Path, same: &Path, other: &Path) -> String {

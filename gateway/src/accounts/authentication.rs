@@ -196,6 +196,11 @@ impl Accounts {
         self.failed_logins.count(CredentialKind::CaptureToken, source)
     }
 
+    /// The same for a session's id.
+    pub fn count_wrong_session_id(&self, source: SourceAddress) -> Fault {
+        self.failed_logins.count(CredentialKind::SessionId, source)
+    }
+
     /// The keys that may sign tokens of the BWS client `client_id`.
     #[must_use]
     pub fn bws_keys(&self, client_id: &str) -> Vec<BwsKey> {

@@ -41,9 +41,9 @@ impl fmt::Display for SourceAddress {
 }
 
 impl SourceAddress {
-    /// What failures are counted by: an IPv4 address, or the /64 network of an IPv6 address, which is the smallest that providers
-    /// assign to a customer.
-    fn network(self) -> IpAddr {
+    /// What failures and requests without a credential are counted by: an IPv4 address, or the /64 network of an IPv6 address, which
+    /// is the smallest that providers assign to a customer.
+    pub(crate) fn network(self) -> IpAddr {
         match self.0 {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
             v4 @ IpAddr::V4(_) => v4,
@@ -62,6 +62,8 @@ pub(super) enum CredentialKind {
     Token,
     /// The capture token of a replay.
     CaptureToken,
+    /// The id of a session, as a capture page shows it.
+    SessionId,
 }
 
 /// A user's name as failures are counted by it: a hash under a key of this process, of bounded length whatever callers send.
@@ -79,6 +81,8 @@ enum Subject {
     Tokens(IpAddr),
     /// Wrong capture tokens from an address.
     CaptureTokens(IpAddr),
+    /// Wrong ids of sessions from an address.
+    SessionIds(IpAddr),
     /// Wrong passwords of a user, wherever they came from.
     User(UserKey),
     /// Wrong passwords of a user from an address.
@@ -208,6 +212,7 @@ impl FailedLogins {
             CredentialKind::ApiKey => &[Subject::ApiKeys(address)],
             CredentialKind::Token => &[Subject::Tokens(address)],
             CredentialKind::CaptureToken => &[Subject::CaptureTokens(address)],
+            CredentialKind::SessionId => &[Subject::SessionIds(address)],
             CredentialKind::Password(user) => {
                 &[Subject::Passwords(address), Subject::User(user), Subject::UserAt(user, address)]
             }
@@ -251,9 +256,11 @@ impl Tables {
     /// The time at which all failures of a subject are forgotten.
     fn until(&self, now: Instant, subject: Subject) -> Instant {
         let until = match subject {
-            Subject::ApiKeys(_) | Subject::Passwords(_) | Subject::Tokens(_) | Subject::CaptureTokens(_) => {
-                self.addresses.get(&subject)
-            }
+            Subject::ApiKeys(_)
+            | Subject::Passwords(_)
+            | Subject::Tokens(_)
+            | Subject::CaptureTokens(_)
+            | Subject::SessionIds(_) => self.addresses.get(&subject),
             Subject::User(_) => self.users.get(&subject),
             // The user may have become known, or unknown, since the last failure.
             Subject::UserAt(..) => self.known_pairs.get(&subject).max(self.other_pairs.get(&subject)),
@@ -263,9 +270,11 @@ impl Tables {
 
     fn set(&mut self, now: Instant, subject: Subject, until: Instant) {
         let table = match subject {
-            Subject::ApiKeys(_) | Subject::Passwords(_) | Subject::Tokens(_) | Subject::CaptureTokens(_) => {
-                &mut self.addresses
-            }
+            Subject::ApiKeys(_)
+            | Subject::Passwords(_)
+            | Subject::Tokens(_)
+            | Subject::CaptureTokens(_)
+            | Subject::SessionIds(_) => &mut self.addresses,
             Subject::User(_) => &mut self.users,
             Subject::UserAt(user, address) if self.knows(user, address) => &mut self.known_pairs,
             Subject::UserAt(..) => &mut self.other_pairs,
@@ -330,7 +339,12 @@ mod tests {
         let failures = FailedLogins::new(20);
         let (start, one) = (Instant::now(), source("192.0.2.1"));
         let refused = Duration::from_secs(3);
-        for kind in [CredentialKind::ApiKey, CredentialKind::Token, CredentialKind::CaptureToken] {
+        for kind in [
+            CredentialKind::ApiKey,
+            CredentialKind::Token,
+            CredentialKind::CaptureToken,
+            CredentialKind::SessionId,
+        ] {
             for _ in 0..20 {
                 assert_eq!(failures.try_count(start, kind, one), Ok(()));
             }

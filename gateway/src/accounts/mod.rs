@@ -25,7 +25,6 @@ pub use self::authentication::Accounts;
 pub use self::caller::Caller;
 pub use self::client_limits::ClientLimits;
 pub use self::command::{AddKey, CredentialKind, KeysCommand, KeysCommandError, NewWebhookSecret, RotateKey};
-#[cfg(test)]
 pub(crate) use self::demo::caller as demo_caller;
 pub use self::edit::EditError;
 pub use self::error::AccountsError;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use faceline_gateway_store::rate::Rates;
+use faceline_gateway_store::rate::local::LocalRates;
 use faceline_shared::admin::Readiness;
-use faceline_shared::settings::Settings;
+use faceline_shared::settings::{CaptureRules, Settings};
 use faceline_shared::telemetry::Metrics;
 
 use super::metrics::HttpMetrics;
@@ -29,8 +30,11 @@ pub struct Families {
 /// The parts of a gateway that its public listener uses.
 pub struct GatewayState {
     pub(super) config: Settings,
+    pub(super) capture: CaptureRules,
     pub(super) accounts: Arc<Accounts>,
     pub(super) rates: Arc<Rates>,
+    /// Counts requests without a credential by the address that they come from. Strangers cause no work in a shared store.
+    pub(super) address_rates: LocalRates,
     pub(super) admission: Arc<Admission>,
     pub(super) submit: Arc<dyn Submit>,
     pub(super) usage: Arc<Usage>,
@@ -58,9 +62,11 @@ impl GatewayState {
     ) -> Arc<Self> {
         let Families { biometric, bws, face_liveness } = families;
         Arc::new(Self {
+            capture: config.capture_rules(),
             config,
             accounts,
             rates,
+            address_rates: LocalRates::new(),
             admission,
             submit,
             usage,

@@ -1,16 +1,19 @@
-//! What a capture token opens.
+//! What a capture token opens, and the id of a session of web capture.
+
+use std::time::Duration;
 
 use faceline_gateway_store::sessions::SessionName;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::capture_token::CaptureToken;
-use super::record::ReplayRecord;
+use super::record::{ReplayOrigin, ReplayRecord};
 use super::service::Replays;
 use crate::fault::Fault;
 
-/// On whose behalf a device calls that shows a capture token.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TokenHolder {
+/// On whose behalf a device calls that has no API key.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ReplayOwner {
     /// The client of the session.
     pub client: String,
     /// Id of the API key with which the replay was made.
@@ -23,18 +26,51 @@ impl Replays {
     ///
     /// # Errors
     /// The faults of an unavailable store.
-    pub async fn token_holder(&self, token: &[u8], session: Uuid) -> Result<Option<TokenHolder>, Fault> {
+    pub async fn owner_by_token(&self, token: &[u8], session: Uuid) -> Result<Option<ReplayOwner>, Fault> {
         let Some(token) = CaptureToken::open(&self.tokens, token) else { return Ok(None) };
         if token.session != session {
             return Ok(None);
         }
         let name = SessionName { client: token.client.clone(), id: session };
-        let replay = match self.sessions.replay::<ReplayRecord>(&name).await {
-            Ok(replay) => replay,
-            Err(Fault::NotFound(_)) => None,
-            Err(fault) => return Err(fault),
-        };
-        let is_current = replay.is_some_and(|replay| token.has_digest(&replay.record.capture_token));
-        Ok(is_current.then_some(TokenHolder { client: token.client, key: token.key }))
+        let replay = self.replay_of(&name).await?;
+        let is_current = replay.is_some_and(|replay| token.has_digest(&replay.capture_token));
+        Ok(is_current.then_some(ReplayOwner { client: token.client, key: token.key }))
+    }
+
+    /// Keeps for `ttl` whose session of web capture this is, where the settings let capture pages show its id alone. `key` is the
+    /// id of the API key with which it is made.
+    ///
+    /// # Errors
+    /// The faults of an unavailable store.
+    pub async fn keep_owner(&self, name: &SessionName, key: &str, ttl: Duration) -> Result<(), Fault> {
+        if !self.capture.session_id_authorises {
+            return Ok(());
+        }
+        let owner = ReplayOwner { client: name.client.clone(), key: key.to_owned() };
+        self.sessions.keep_owner(name.id, &owner, ttl).await
+    }
+
+    /// On whose behalf a capture page calls that shows the id of a session alone. `None` unless the session was made for web capture
+    /// while the settings allowed this, has not ended, and has the replay that was begun with it or a later one of web capture.
+    ///
+    /// # Errors
+    /// The faults of an unavailable store.
+    pub async fn owner_by_session_id(&self, session: Uuid) -> Result<Option<ReplayOwner>, Fault> {
+        if !self.capture.session_id_authorises {
+            return Ok(None);
+        }
+        let Some(owner) = self.sessions.owner::<ReplayOwner>(session).await? else { return Ok(None) };
+        let replay = self.replay_of(&SessionName { client: owner.client.clone(), id: session }).await?;
+        let is_of_page = |replay: ReplayRecord| matches!(replay.origin, ReplayOrigin::WebCapture { .. });
+        Ok(replay.is_some_and(is_of_page).then_some(owner))
+    }
+
+    /// The replay of a session; `None` also where there is no session.
+    async fn replay_of(&self, name: &SessionName) -> Result<Option<ReplayRecord>, Fault> {
+        match self.sessions.replay::<ReplayRecord>(name).await {
+            Ok(replay) => Ok(replay.map(|replay| replay.record)),
+            Err(Fault::NotFound(_)) => Ok(None),
+            Err(fault) => Err(fault),
+        }
     }
 }

@@ -26,7 +26,7 @@ mod status;
 mod unreadable;
 mod upload;
 
-pub use self::access::TokenHolder;
+pub use self::access::ReplayOwner;
 pub use self::best_image::BestImageFaces;
 pub use self::callbacks::{CallbacksCommand, CallbacksCommandError};
 pub use self::delivery::{DeliveryServices, ReplayDelivery};

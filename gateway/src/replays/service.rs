@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use faceline_shared::object::ObjectStore;
 use faceline_shared::seal::KeyRing;
-use faceline_shared::settings::Settings;
+use faceline_shared::settings::{CaptureRules, Settings};
 use faceline_shared::telemetry::Metrics;
 
 use super::due::DueRows;
@@ -23,6 +23,7 @@ pub struct Replays {
     /// Seals capture tokens.
     pub(super) tokens: KeyRing,
     pub(super) settings: Settings,
+    pub(super) capture: CaptureRules,
     pub(super) uploads: Uploads,
     pub(super) due: Arc<DueRows>,
 }
@@ -39,8 +40,8 @@ impl Replays {
         metrics: &Metrics,
     ) -> Self {
         let uploads = Uploads::new(settings, metrics);
-        let (settings, due) = (settings.clone(), Arc::default());
-        Self { sessions, media, recipients, tokens, settings, uploads, due }
+        let (settings, capture, due) = (settings.clone(), settings.capture_rules(), Arc::default());
+        Self { sessions, media, recipients, tokens, settings, capture, uploads, due }
     }
 
     /// Key of the object of encrypted media.

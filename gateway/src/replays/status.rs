@@ -53,10 +53,22 @@ impl Replays {
         name: &SessionName,
         record: &ReplayRecord,
     ) -> Result<Option<Bytes>, Fault> {
+        if record.returns_image { self.best_image(name, record).await } else { Ok(None) }
+    }
+
+    /// The best image of a replay that succeeded.
+    ///
+    /// # Errors
+    /// Those of [`Self::returned_image`].
+    pub async fn best_image(
+        &self,
+        name: &SessionName,
+        record: &ReplayRecord,
+    ) -> Result<Option<Bytes>, Fault> {
         let ended = record.ended().filter(|ended| ended.status == ReplayStatus::Success);
         match ended.and_then(|ended| ended.best_image.as_ref()) {
-            Some(key) if record.returns_image => self.sessions.best_image(name, key).await.map(Some),
-            _ => Ok(None),
+            Some(key) => self.sessions.best_image(name, key).await.map(Some),
+            None => Ok(None),
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The replays of sessions: reading a record, changing it, and its best image.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use faceline_gateway_store::sealed::{OpenedReplay, UnsealedChange, UnsealedRow};
 use faceline_gateway_store::sessions::{ReplayLookup, ReplayOutcome, SessionName};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use uuid::Uuid;
 
 use super::faults::{no_session, object_fault, record_fault};
 use super::follow_up::{ClearUp, EndReason, FollowUp};
@@ -13,6 +16,27 @@ use crate::fault::Fault;
 use crate::request::record::note_work_done;
 
 impl Sessions {
+    /// Keeps for `ttl` who owns a session, for requests that name its id alone.
+    ///
+    /// # Errors
+    /// The faults of an unavailable store.
+    pub(crate) async fn keep_owner(
+        &self,
+        session: Uuid,
+        owner: &impl Serialize,
+        ttl: Duration,
+    ) -> Result<(), Fault> {
+        self.records.keep_owner(session, owner, ttl).await.map_err(|error| record_fault(&error))
+    }
+
+    /// Who owns a session; `None` if nothing is kept of it.
+    ///
+    /// # Errors
+    /// The faults of an unavailable store.
+    pub(crate) async fn owner<O: DeserializeOwned>(&self, session: Uuid) -> Result<Option<O>, Fault> {
+        self.records.owner(session).await.map_err(|error| record_fault(&error))
+    }
+
     /// The replay of a session; `None` before its first one.
     ///
     /// # Errors

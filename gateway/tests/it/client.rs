@@ -31,11 +31,13 @@ impl Answer {
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value)
+        self.headers(name).next()
+    }
+
+    /// The values of a header that may be there several times.
+    pub(crate) fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+        let headers = self.head.lines().filter_map(|line| line.split_once(": "));
+        headers.filter(move |(known, _)| *known == name).map(|(_, value)| value)
     }
 
     /// A header in the case in which it came.
@@ -124,7 +126,10 @@ pub(crate) async fn read_one(stream: &mut TcpStream) -> Answer {
 
 /// The bytes of a request.
 pub(crate) fn request(line: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let mut head = format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
+    let mut head = format!("{line} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(name, _)| *name == "Host") {
+        head.push_str("Host: x\r\n");
+    }
     for (name, value) in headers {
         write!(head, "{name}: {value}\r\n").unwrap();
     }

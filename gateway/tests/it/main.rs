@@ -40,5 +40,6 @@ mod url_input;
 mod usage;
 mod usage_facts;
 mod usage_outage;
+mod web;
 mod web_capture;
 mod workers;

@@ -71,6 +71,14 @@ const fn row(
     Row { operation, access: Access::Permission(permission), tried: Tried::Probes(probes), right, of }
 }
 
+/// A call that capture pages may make, too. `upload::session_id` tries it with the id of a session alone.
+const fn page(operation: &'static Operation, permission: Permission, probes: &'static [&'static str]) -> Row {
+    Row {
+        access: Access::PermissionOrCapturePage(permission),
+        ..row(operation, permission, probes, 200, Of::Session)
+    }
+}
+
 /// A call that devices may make, too.
 const fn device(
     operation: &'static Operation,
@@ -122,11 +130,11 @@ static ROWS: &[Row] = &[
     row(&operations::GET_SESSION_FACE_IMAGE, Permission::FacesRead, &["GetFaceImage"], 200, Of::Face),
     row(&operations::GET_SESSION_MATCHES, Permission::Match, &["GetMatches"], 200, Of::Face),
     row(&operations::INIT_REPLAY, Permission::ReplaysCreate, &["InitLivenessParameters"], 200, Of::Session),
-    device(&operations::GET_REPLAY_PARAMETERS, Permission::ReplaysRead, &["GetLivenessParameters"]),
-    device(&operations::GET_REPLAY_STATUS, Permission::ReplaysRead, &["GetReplayStatus"]),
+    page(&operations::GET_REPLAY_PARAMETERS, Permission::ReplaysRead, &["GetLivenessParameters"]),
+    page(&operations::GET_REPLAY_STATUS, Permission::ReplaysRead, &["GetReplayStatus"]),
     device(&operations::GET_REPLAY_STATUS_V2, Permission::ReplaysRead, &["GetReplayStatusV2"]),
     // What is accepted is tried by the tests of uploads.
-    Row { right: 400, ..device(&operations::UPLOAD_REPLAY, Permission::ReplaysUpload, &["UploadReplay"]) },
+    Row { right: 400, ..page(&operations::UPLOAD_REPLAY, Permission::ReplaysUpload, &["UploadReplay"]) },
     row(&operations::INIT_WEB_CAPTURE, Permission::ReplaysCreate, &["InitLivenessSession"], 201, Of::Nobody),
     row(
         &operations::GET_CHALLENGE_RESULT,
@@ -144,6 +152,23 @@ static ROWS: &[Row] = &[
     ),
     public(&operations::VIDEO_CAPABILITIES),
     public(&operations::VIDEO_CAPABILITIES_UNVERSIONED),
+    public(&operations::VIDEO_MONITOR),
+    Row { right: 308, ..public(&operations::CAPTURE_WITHOUT_SLASH) },
+    public(&operations::CAPTURE),
+    public_at(&operations::CAPTURE_FILE, "/web/capture/index.html"),
+    Row { right: 308, ..public(&operations::PLAYGROUND_WITHOUT_SLASH) },
+    public(&operations::PLAYGROUND),
+    public_at(&operations::PLAYGROUND_FILE, "/web/playground/index.html"),
+    public_at(&operations::WEB_SDK, "/web/sdk/faceline.js"),
+    public_at(&operations::VIDEO_SCRIPT, "/video-server/bioserver-video-api.js"),
+    public(&operations::NETWORK_UPLOAD),
+    public(&operations::NETWORK_DOWNLOAD),
+    public(&operations::NETWORK_LATENCY),
+    public(&operations::RELAYS),
+    // Where there are accounts, there is no demonstration.
+    Row { right: 404, ..public(&operations::DEMO_SESSION) },
+    Row { right: 404, ..public(&operations::DEMO_RESULT) },
+    Row { right: 404, ..public(&operations::DEMO_IMAGE) },
     row(&operations::FACE_LIVENESS, Permission::LivenessDetect, &["FaceLiveness"], 200, Of::Nobody),
     // Those of BWS have requests of their own.
     bws(&operations::LIVENESS_DETECTION, Permission::LivenessDetect, Tried::BwsRest, 200),
@@ -279,6 +304,7 @@ async fn try_all(stores: Stores) {
     let gateway = Gateway::over(stores, Workers::able(), |config| {
         config.accounts.file = Some(file);
         config.limits.failed_logins = 1000;
+        (config.capture.pages, config.capture.scripts) = (Some(true), Some(true));
     })
     .await;
     for Row { operation, access, tried, right, of } in ROWS {
@@ -292,7 +318,10 @@ async fn try_all(stores: Stores) {
                     try_token(&gateway, name, 401).await;
                 }
             }
-            (Access::PermissionOrCaptureToken(permission), Tried::Probes(names)) => {
+            (
+                Access::PermissionOrCaptureToken(permission) | Access::PermissionOrCapturePage(permission),
+                Tried::Probes(names),
+            ) => {
                 for name in *names {
                     try_probe(&gateway, operation, *permission, name, *right, *of).await;
                     try_token(&gateway, name, *right).await;

@@ -234,6 +234,14 @@ impl SessionStore for Broken {
         Err(self.0())
     }
 
+    async fn keep_owner(&self, _: Uuid, _: Bytes, _: Duration) -> Result<(), StoreError> {
+        Err(self.0())
+    }
+
+    async fn owner(&self, _: Uuid) -> Result<Option<Bytes>, StoreError> {
+        Err(self.0())
+    }
+
     async fn session(&self, _: &SessionName) -> Result<Option<StoredSession>, StoreError> {
         Err(self.0())
     }

@@ -10,6 +10,7 @@ use super::admission::AdmissionSettings;
 use super::blobs::BlobSettings;
 use super::broker::BrokerSettings;
 use super::callbacks::CallbackSettings;
+use super::capture::{CaptureRules, CaptureSettings};
 use super::client_tls::ClientTls;
 use super::error::{SettingsError, invalid};
 use super::exports::ExportSettings;
@@ -75,6 +76,8 @@ pub struct Settings {
     pub replay: ReplaySettings,
     /// Callbacks to service providers.
     pub callbacks: CallbackSettings,
+    /// Capture pages and scripts for browsers.
+    pub capture: CaptureSettings,
     /// Media of replays that are exported for the service provider.
     pub exports: ExportSettings,
     /// Pictures that callers name by URL.
@@ -115,6 +118,7 @@ impl Default for Settings {
             liveness: LivenessSettings::default(),
             replay: ReplaySettings::default(),
             callbacks: CallbackSettings::default(),
+            capture: CaptureSettings::default(),
             exports: ExportSettings::default(),
             url_input: UrlInputSettings::default(),
             limits: LimitSettings::default(),
@@ -138,6 +142,17 @@ impl Settings {
     #[must_use]
     pub fn blobs_tls(&self) -> &ClientTls {
         if self.blobs.url.is_some() { &self.blobs.tls } else { &self.store.tls }
+    }
+
+    /// Whether the gateway serves the demo account.
+    fn is_demonstration(&self) -> bool {
+        self.accounts.file.is_none() && self.http.listen.ip().is_loopback()
+    }
+
+    /// What the gateway serves to browsers, and what pages of other servers may do.
+    #[must_use]
+    pub fn capture_rules(&self) -> CaptureRules {
+        CaptureRules::new(&self.capture, self.is_demonstration())
     }
 
     /// Checks that there is a folder for files that must survive a restart. Programs that keep none need no such folder.
@@ -184,6 +199,7 @@ impl Settings {
         self.usage.validate()?;
         self.replay.validate()?;
         self.callbacks.validate()?;
+        self.capture.validate(self.is_demonstration())?;
         self.exports.validate(&self.objects)?;
         self.url_input.validate()?;
         self.face.validate()?;

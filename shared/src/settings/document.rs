@@ -31,7 +31,7 @@ This file is made from the source code (`shared/src/settings/`); to change it, c
 ";
 
 /// Files of the structs that the document shows.
-const SOURCES: [&str; 27] = [
+const SOURCES: [&str; 28] = [
     include_str!("all.rs"),
     include_str!("accounts.rs"),
     include_str!("admin.rs"),
@@ -39,6 +39,7 @@ const SOURCES: [&str; 27] = [
     include_str!("blobs.rs"),
     include_str!("broker.rs"),
     include_str!("callbacks.rs"),
+    include_str!("capture.rs"),
     include_str!("client_tls.rs"),
     include_str!("exports.rs"),
     include_str!("face.rs"),

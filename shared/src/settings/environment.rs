@@ -12,7 +12,7 @@ const PREFIX: &str = "FACELINE_";
 /// The settings that belong to no section.
 const WITHOUT_SECTION: [&str; 1] = ["data_dir"];
 /// The sections, for telling a setting from a service link and for naming the variable that was meant.
-const SECTIONS: [&str; 25] = [
+const SECTIONS: [&str; 26] = [
     "http",
     "admin",
     "broker",
@@ -30,6 +30,7 @@ const SECTIONS: [&str; 25] = [
     "liveness",
     "replay",
     "callbacks",
+    "capture",
     "exports",
     "url_input",
     "limits",

@@ -129,7 +129,7 @@ impl HttpSettings {
 
 /// Whether a text is an origin as browsers send it (RFC 6454, 6.2): nothing but scheme, host and a port that is not the
 /// scheme's default.
-fn is_origin(text: &str) -> bool {
+pub(super) fn is_origin(text: &str) -> bool {
     // There are no wildcards: every origin is named.
     !text.contains('*')
         && Url::parse(text)

@@ -12,6 +12,7 @@ mod all;
 mod blobs;
 mod broker;
 mod callbacks;
+mod capture;
 mod client_tls;
 #[cfg(test)]
 mod document;
@@ -50,6 +51,7 @@ pub use self::all::Settings;
 pub use self::blobs::BlobSettings;
 pub use self::broker::{BrokerSettings, BrokerUrl, TopologyMode};
 pub use self::callbacks::CallbackSettings;
+pub use self::capture::{CaptureRules, CaptureSettings, is_loopback_host, is_loopback_origin};
 pub use self::client_tls::ClientTls;
 pub use self::environment::{IgnoredVariable, ignored_variables};
 pub use self::error::{EXIT_BAD_SETTINGS, InvalidUrl, SettingsError};

@@ -40,9 +40,11 @@ pub(super) async fn authorize(
     operation: &Operation,
 ) -> Result<Caller, Fault> {
     let record = RequestRecord::current()?;
-    let (permission, takes_tokens) = match operation.access {
+    let (permission, takes_devices) = match operation.access {
         Access::Permission(permission) => (permission, false),
-        Access::PermissionOrCaptureToken(permission) => (permission, true),
+        Access::PermissionOrCaptureToken(permission) | Access::PermissionOrCapturePage(permission) => {
+            (permission, true)
+        }
         Access::Public => {
             tracing::error!(
                 operation = operation.name,
@@ -52,7 +54,7 @@ pub(super) async fn authorize(
         }
     };
     // An API key has precedence: a wrong one is refused although the token beside it is right.
-    let authenticated = if takes_tokens && !parts.headers.contains_key(APIKEY) {
+    let authenticated = if takes_devices && !parts.headers.contains_key(APIKEY) {
         authenticate_device(state, parts, operation, permission).await?
     } else {
         let caller = authenticate(state, parts, operation.family).await?;
@@ -69,24 +71,58 @@ pub(super) async fn authorize(
     Ok(caller)
 }
 
-/// The caller on whose behalf a device calls, by the capture token of the session in the path. It may do `permission` there
-/// and nothing else. Its requests do not count against the rate of the API key that made the replay.
+/// The caller on whose behalf a device calls, by the capture token of the session in the path, or by the session's id. It may do
+/// `permission` there and nothing else. Its requests do not count against the rate of the API key that made the replay.
 async fn authenticate_device(
     state: &GatewayState,
     parts: &Parts,
     operation: &Operation,
     permission: Permission,
 ) -> Result<Authenticated, Fault> {
-    let mut tokens = parts.headers.get_all(CAPTURE_TOKEN).iter();
-    let (Some(token), None) = (tokens.next(), tokens.next()) else { return Err(Fault::Unauthenticated) };
+    if !parts.headers.contains_key(CAPTURE_TOKEN)
+        && matches!(operation.access, Access::PermissionOrCapturePage(_))
+    {
+        return authenticate_page(state, parts, operation, permission).await;
+    }
+    let token = only(&parts.headers, CAPTURE_TOKEN).ok_or(Fault::Unauthenticated)?;
     if let Some(session) = session_in_path(operation.path, parts.uri.path())
-        && let Some(holder) = state.biometric.replays().token_holder(token.as_bytes(), session).await?
-        && let Some(caller) = state.accounts.on_behalf_of(&holder.client, &holder.key, permission)
+        && let Some(owner) = state.biometric.replays().owner_by_token(token.as_bytes(), session).await?
+        && let Some(caller) = state.accounts.on_behalf_of(&owner.client, &owner.key, permission)
     {
         return Ok(Authenticated { caller, counted_as: format!("capture-token {session}").into() });
     }
     // A token for another session is as wrong as any, so nobody learns from it which sessions exist.
     Err(state.accounts.count_wrong_capture_token(source(parts)))
+}
+
+/// The caller on whose behalf a capture page calls, by nothing but the id of the session in the path. Its browser says from which
+/// origin the page is; other programs can say what they like, so this keeps pages out and nobody else.
+async fn authenticate_page(
+    state: &GatewayState,
+    parts: &Parts,
+    operation: &Operation,
+    permission: Permission,
+) -> Result<Authenticated, Fault> {
+    let origin = only(&parts.headers, header::ORIGIN.as_str()).and_then(|origin| origin.to_str().ok());
+    if !state.capture.session_id_authorises
+        || !origin.is_some_and(|origin| state.capture.allow_origin(origin))
+    {
+        return Err(Fault::Unauthenticated);
+    }
+    if let Some(session) = session_in_path(operation.path, parts.uri.path())
+        && let Some(owner) = state.biometric.replays().owner_by_session_id(session).await?
+        && let Some(caller) = state.accounts.on_behalf_of(&owner.client, &owner.key, permission)
+    {
+        return Ok(Authenticated { caller, counted_as: format!("session-id {session}").into() });
+    }
+    // An id that is unknown, has ended, or is of another kind of session: the answer does not tell which.
+    Err(state.accounts.count_wrong_session_id(source(parts)))
+}
+
+/// The value of a header that is there exactly once.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
 }
 
 /// The session that a path names, where `pattern` has its parameter.
@@ -121,9 +157,8 @@ async fn authenticate(state: &GatewayState, parts: &Parts, family: Family) -> Re
 
 /// The bearer token of a request with exactly one `Authorization` header.
 fn bearer_token(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let (scheme, token) = value.as_bytes().split_at_checked(b"Bearer ".len())?;
+    let (scheme, token) =
+        only(headers, header::AUTHORIZATION.as_str())?.as_bytes().split_at_checked(b"Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }
 

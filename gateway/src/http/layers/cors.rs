@@ -3,11 +3,26 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::MatchedPath;
+use faceline_shared::settings::CaptureRules;
+use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, header};
-use tower_http::cors::CorsLayer;
+use tower_http::cors::{AllowOrigin, AllowPrivateNetwork, CorsLayer};
 
 use super::bws_headers;
+use crate::http::operations;
 
+/// What pages of all origins may load: no credential is shown there, and nothing is said of anybody.
+const FOR_ALL_PAGES: [&str; 8] = [
+    operations::WEB_SDK.path,
+    operations::VIDEO_SCRIPT.path,
+    operations::VIDEO_CAPABILITIES.path,
+    operations::VIDEO_CAPABILITIES_UNVERSIONED.path,
+    operations::VIDEO_MONITOR.path,
+    operations::NETWORK_UPLOAD.path,
+    operations::NETWORK_LATENCY.path,
+    operations::RELAYS.path,
+];
 /// How long browsers may cache the answer to a preflight request. They have lower bounds of their own.
 const MAX_AGE: Duration = Duration::from_hours(1);
 /// Headers that a page may send.
@@ -36,19 +51,33 @@ const ANSWER_HEADERS: [HeaderName; 10] = [
     HeaderName::from_static("x-request-id"),
 ];
 
-/// Allows pages of `origins` to call. Without any, browsers refuse pages of all other origins.
-pub(in crate::http) fn allow(router: Router, origins: &[String]) -> Router {
+/// Allows pages of `origins` to call everything, those that may capture to call as a device, and all pages to load what is made for
+/// them. Browsers refuse pages of other origins.
+pub(in crate::http) fn allow(router: Router, origins: &[String], capture: &CaptureRules) -> Router {
     // The settings were validated, so none is dropped here.
     let origins: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
-    if origins.is_empty() {
+    let serves_pages = capture.pages || capture.scripts || capture.allow_any_origin();
+    if origins.is_empty() && !serves_pages {
         return router;
     }
+    let capture = capture.clone();
+    let is_allowed = move |origin: &HeaderValue, parts: &Parts| {
+        let may_capture = || origin.to_str().is_ok_and(|origin| capture.allow_origin(origin));
+        origins.contains(origin)
+            || match parts.extensions.get().map(MatchedPath::as_str) {
+                Some(route) if FOR_ALL_PAGES.contains(&route) => serves_pages,
+                Some(route) => operations::is_for_capture_pages(route) && may_capture(),
+                None => false,
+            }
+    };
     router.layer(
         CorsLayer::new()
-            .allow_origin(origins)
+            .allow_origin(AllowOrigin::predicate(is_allowed))
             .allow_methods([Method::GET, Method::POST, Method::DELETE])
             .allow_headers(REQUEST_HEADERS)
             .expose_headers(ANSWER_HEADERS.into_iter().chain(bws_headers::NAMES).collect::<Vec<_>>())
+            // A browser asks for this before a page of the internet may call a gateway in a private network.
+            .allow_private_network(AllowPrivateNetwork::yes())
             .max_age(MAX_AGE),
     )
 }

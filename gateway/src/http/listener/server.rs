@@ -78,7 +78,7 @@ impl Server {
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         let connections = ConnectionHandler {
             protocols: Protocols::new(settings),
-            router: cors::allow(router(Arc::clone(&state)), &settings.cors_origins),
+            router: cors::allow(router(Arc::clone(&state)), &settings.cors_origins, &state.capture),
             tls,
             proxies: TrustedProxies::new(settings),
             header_timeout: settings.header_timeout,

@@ -45,7 +45,7 @@ pub(super) fn write(row: &Operation, description: &Description) -> OperationBuil
             Family::FaceLiveness => BASIC,
         };
         operation = operation.security(SecurityRequirement::new(scheme, [""; 0]));
-        if matches!(row.access, Access::PermissionOrCaptureToken(_)) {
+        if matches!(row.access, Access::PermissionOrCaptureToken(_) | Access::PermissionOrCapturePage(_)) {
             operation = operation.security(SecurityRequirement::new(CAPTURE_TOKEN, [""; 0]));
         }
     }

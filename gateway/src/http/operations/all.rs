@@ -3,8 +3,8 @@
 use axum::extract::Request;
 use http::{Extensions, Method};
 
-use super::operation::{HttpMethod, Operation};
-use super::{biometric, bws, face_liveness, replays, service, sessions, upload};
+use super::operation::{Access, HttpMethod, Operation};
+use super::{biometric, bws, face_liveness, replays, service, sessions, upload, web};
 use crate::fault::Fault;
 
 /// The name of all requests that ask for no operation, so that callers cannot add names to the metrics.
@@ -37,6 +37,7 @@ pub static ALL: &[&Operation] = &[
     &replays::GET_CHALLENGE_RESULT_OF_MODE,
     &replays::VIDEO_CAPABILITIES,
     &replays::VIDEO_CAPABILITIES_UNVERSIONED,
+    &replays::VIDEO_MONITOR,
     &bws::LIVENESS_DETECTION,
     &bws::PHOTO_VERIFY,
     &bws::VIDEO_LIVENESS_DETECTION,
@@ -52,6 +53,21 @@ pub static ALL: &[&Operation] = &[
     &service::DOCS_WITHOUT_SLASH,
     &service::DOCS,
     &service::DOCS_FILE,
+    &web::CAPTURE_WITHOUT_SLASH,
+    &web::CAPTURE,
+    &web::CAPTURE_FILE,
+    &web::PLAYGROUND_WITHOUT_SLASH,
+    &web::PLAYGROUND,
+    &web::PLAYGROUND_FILE,
+    &web::WEB_SDK,
+    &web::VIDEO_SCRIPT,
+    &web::NETWORK_UPLOAD,
+    &web::NETWORK_DOWNLOAD,
+    &web::NETWORK_LATENCY,
+    &web::RELAYS,
+    &web::DEMO_SESSION,
+    &web::DEMO_RESULT,
+    &web::DEMO_IMAGE,
     &service::GRPC_HEALTH_CHECK,
     &service::GRPC_HEALTH_WATCH,
     &service::GRPC_REFLECTION,
@@ -70,6 +86,13 @@ pub(in crate::http) fn find(method: &Method, route: Option<&str>) -> Option<&'st
     };
     let route = route?;
     ALL.iter().find(|operation| operation.method == method && operation.path == route).copied()
+}
+
+/// Whether pages that may capture call an operation at this route, in place of a device.
+pub(in crate::http) fn is_for_capture_pages(route: &str) -> bool {
+    ALL.iter().any(|operation| {
+        operation.path == route && matches!(operation.access, Access::PermissionOrCapturePage(_))
+    })
 }
 
 /// The operation that the layer `match_operation` found for a request.
@@ -92,7 +115,7 @@ pub(in crate::http) fn name(request: &Request) -> &'static str {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::{Access, Body, MakesJob};
+    use super::super::{Body, MakesJob};
     use super::*;
     use crate::http::family::Family;
 

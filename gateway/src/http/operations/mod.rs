@@ -6,7 +6,7 @@
 //! openapi.json and the matrix test all read these rows.
 //!
 //! [`operation`](Operation), `body` and `description` define the columns; `biometric`, `sessions`, `replays`, `bws`,
-//! `face_liveness` and `service` hold the rows; `all` lists them and finds the row of a request.
+//! `face_liveness`, `service` and `web` hold the rows; `all` lists them and finds the row of a request.
 
 mod all;
 mod biometric;
@@ -19,9 +19,10 @@ mod replays;
 mod service;
 mod sessions;
 mod upload;
+mod web;
 
 pub use self::all::ALL;
-pub(in crate::http) use self::all::{find, matched, name};
+pub(in crate::http) use self::all::{find, is_for_capture_pages, matched, name};
 pub use self::biometric::{CAPABILITIES, CREATE_AGE, CREATE_FACE, MATCH, MATCH_IMAGES};
 pub(in crate::http) use self::body::{Body, BodyLimit, FORMS, FormBody};
 pub use self::bws::{
@@ -34,6 +35,7 @@ pub use self::operation::{Access, HttpMethod, MakesJob, Operation};
 pub use self::replays::{
     GET_CHALLENGE_RESULT, GET_CHALLENGE_RESULT_OF_MODE, GET_REPLAY_PARAMETERS, GET_REPLAY_STATUS,
     GET_REPLAY_STATUS_V2, INIT_REPLAY, INIT_WEB_CAPTURE, VIDEO_CAPABILITIES, VIDEO_CAPABILITIES_UNVERSIONED,
+    VIDEO_MONITOR,
 };
 pub(in crate::http) use self::replays::{LEVEL, MODE, NUMBER_OF_CHALLENGE};
 pub use self::service::{
@@ -46,3 +48,9 @@ pub use self::sessions::{
 };
 pub(in crate::http) use self::sessions::{FACE_ID, SESSION_ID};
 pub use self::upload::UPLOAD_REPLAY;
+pub(in crate::http) use self::web::FILE;
+pub use self::web::{
+    CAPTURE, CAPTURE_FILE, CAPTURE_WITHOUT_SLASH, DEMO_IMAGE, DEMO_RESULT, DEMO_SESSION, NETWORK_DOWNLOAD,
+    NETWORK_LATENCY, NETWORK_UPLOAD, PLAYGROUND, PLAYGROUND_FILE, PLAYGROUND_WITHOUT_SLASH, RELAYS,
+    VIDEO_SCRIPT, WEB_SDK,
+};

@@ -61,6 +61,8 @@ pub enum Access {
     Permission(Permission),
     /// The same, and devices that hold the capture token of the replay of the session in the path.
     PermissionOrCaptureToken(Permission),
+    /// The same, and capture pages that know the id of the session in the path, where `capture.session_id_authorises` is set.
+    PermissionOrCapturePage(Permission),
 }
 
 /// Whether a request becomes a job for the workers, and which.

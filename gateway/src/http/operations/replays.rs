@@ -45,7 +45,7 @@ pub static GET_REPLAY_PARAMETERS: Operation = Operation {
     method: HttpMethod::Get,
     path: "/bioserver-app/v2/bio-sessions/{session}/liveness-parameters",
     family: Family::BiometricServices,
-    access: Access::PermissionOrCaptureToken(Permission::ReplaysRead),
+    access: Access::PermissionOrCapturePage(Permission::ReplaysRead),
     makes_job: MakesJob::Never,
     is_idempotent: false,
     body: Body::None,
@@ -64,7 +64,7 @@ pub static GET_REPLAY_STATUS: Operation = Operation {
     method: HttpMethod::Get,
     path: "/bioserver-app/v3/bio-sessions/{session}/replay-liveness-metadata",
     family: Family::BiometricServices,
-    access: Access::PermissionOrCaptureToken(Permission::ReplaysRead),
+    access: Access::PermissionOrCapturePage(Permission::ReplaysRead),
     makes_job: MakesJob::Never,
     is_idempotent: false,
     body: Body::None,
@@ -81,6 +81,7 @@ pub static GET_REPLAY_STATUS: Operation = Operation {
 pub static GET_REPLAY_STATUS_V2: Operation = Operation {
     name: "get_replay_status_v2",
     path: "/bioserver-app/v2/bio-sessions/{session}/replay-liveness-metadata",
+    access: Access::PermissionOrCaptureToken(Permission::ReplaysRead),
     description: Some(Description {
         tag: Tag::Replays,
         summary: "Read the status of a session's replay (deprecated)",
@@ -168,3 +169,7 @@ pub static VIDEO_CAPABILITIES: Operation = Operation {
 /// The same without a version in the path.
 pub static VIDEO_CAPABILITIES_UNVERSIONED: Operation =
     Operation { path: "/video-server/capabilities", description: None, ..VIDEO_CAPABILITIES };
+
+/// The same under the path of the oldest clients.
+pub static VIDEO_MONITOR: Operation =
+    Operation { path: "/video-server/v2/monitor", description: None, ..VIDEO_CAPABILITIES };

@@ -12,7 +12,7 @@ pub static UPLOAD_REPLAY: Operation = Operation {
     method: HttpMethod::Post,
     path: "/bioserver-app/v2/bio-sessions/{session}/replay-liveness",
     family: Family::BiometricServices,
-    access: Access::PermissionOrCaptureToken(Permission::ReplaysUpload),
+    access: Access::PermissionOrCapturePage(Permission::ReplaysUpload),
     makes_job: MakesJob::Never,
     is_idempotent: false,
     body: Body::Upload,

@@ -1,7 +1,7 @@
 //! The handlers of all operations, and the router over them.
 //!
 //! `route` binds a handler to its row in the table of operations; `biometric`, `sessions`, `replays`, `bws`, `face_liveness`,
-//! `signing`, `health` and `docs` hold the handlers; `router` puts all routes under the layers.
+//! `signing`, `health`, `docs` and `web` hold the handlers; `router` puts all routes under the layers.
 
 mod biometric;
 mod bws;
@@ -14,3 +14,4 @@ pub(in crate::http) mod router;
 mod sessions;
 mod signing;
 mod upload;
+mod web;

@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, header};
 
 use super::route::Route;
 use super::sessions::{PathParams, session, text_in_path};
+use super::web::for_pages;
 use crate::families::biometric::NewReplay;
 use crate::fault::Fault;
 use crate::http::answer::{self, Answer};
@@ -23,7 +24,7 @@ type SharedState = State<Arc<GatewayState>>;
 /// Says since when an operation is deprecated (RFC 9745): 2026-01-01, before the first version of this service.
 const DEPRECATION: (HeaderName, &str) = (HeaderName::from_static("deprecation"), "@1767225600");
 
-pub(super) fn routes() -> [Route; 9] {
+pub(super) fn routes() -> [Route; 10] {
     [
         Route::new(&operations::INIT_REPLAY, init_replay),
         Route::new(&operations::GET_REPLAY_PARAMETERS, read_parameters),
@@ -34,6 +35,7 @@ pub(super) fn routes() -> [Route; 9] {
         Route::new(&operations::GET_CHALLENGE_RESULT_OF_MODE, read_result_of_mode),
         Route::new(&operations::VIDEO_CAPABILITIES, capabilities),
         Route::new(&operations::VIDEO_CAPABILITIES_UNVERSIONED, capabilities),
+        Route::new(&operations::VIDEO_MONITOR, capabilities),
     ]
 }
 
@@ -96,7 +98,7 @@ async fn read_result_of_mode(
 }
 
 async fn capabilities(State(state): SharedState) -> Answer<Response> {
-    answer::json(&state.biometric.video_capabilities())
+    Ok(for_pages(answer::json(&state.biometric.video_capabilities())?))
 }
 
 /// Adds the capture token to an answer.

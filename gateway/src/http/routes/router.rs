@@ -7,10 +7,10 @@ use axum::extract::Request;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use faceline_shared::admin::Readiness;
-use faceline_shared::settings::HttpSettings;
+use faceline_shared::settings::Settings;
 
 use super::route::Route;
-use super::{biometric, bws, docs, face_liveness, health, replays, sessions, signing, upload};
+use super::{biometric, bws, docs, face_liveness, health, replays, sessions, signing, upload, web};
 use crate::fault::Fault;
 use crate::http::family::Family;
 use crate::http::grpc::{health as grpc_health, reflection};
@@ -21,7 +21,7 @@ use crate::http::{GatewayState, answer, layers};
 /// A layer wraps all that was added before it, so the last one here is the outermost: it sees a request first and its
 /// answer last.
 pub(in crate::http) fn router(state: Arc<GatewayState>) -> Router {
-    routes(&state.config.http, &state.readiness)
+    routes(&state.config, &state.readiness)
         .into_iter()
         .fold(Router::new(), |router, route| route.add_to(router))
         .fallback(async |request| refuse(&request, &Fault::NotFound("there is nothing at this path".into())))
@@ -50,8 +50,8 @@ pub(in crate::http) fn router(state: Arc<GatewayState>) -> Router {
         .with_state(state)
 }
 
-/// All routes. The pages of the documentation are there only where the settings ask for them.
-fn routes(settings: &HttpSettings, readiness: &Readiness) -> Vec<Route> {
+/// All routes. Pages and scripts for browsers are there only where the settings ask for them.
+fn routes(settings: &Settings, readiness: &Readiness) -> Vec<Route> {
     let mut routes = Vec::new();
     routes.extend(health::routes());
     routes.extend(biometric::routes());
@@ -60,7 +60,8 @@ fn routes(settings: &HttpSettings, readiness: &Readiness) -> Vec<Route> {
     routes.extend(upload::routes());
     routes.extend(replays::routes());
     routes.extend(face_liveness::routes());
-    routes.extend(docs::routes(settings));
+    routes.extend(docs::routes(&settings.http));
+    routes.extend(web::routes(&settings.capture, &settings.capture_rules()));
     routes.extend(bws::routes());
     routes.extend(grpc_health::routes(readiness));
     routes.extend(reflection::routes());
@@ -84,7 +85,8 @@ mod tests {
 
     #[test]
     fn every_operation_of_the_table_has_one_route_and_no_route_lacks_a_row() {
-        let settings = HttpSettings { docs: Some(true), ..HttpSettings::default() };
+        // Those of a demonstration, which has all.
+        let settings = Settings::default();
         let sorted = |mut all: Vec<&'static Operation>| {
             all.sort_by_key(|operation| (operation.path, operation.method.as_str()));
             all.into_iter().map(std::ptr::from_ref).collect::<Vec<_>>()

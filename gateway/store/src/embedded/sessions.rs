@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::store::EmbeddedStore;
 use super::tables::ledger::{self, Kind};
+use super::tables::owners;
 use super::tables::sessions::{self, Creation, NewFace};
 use crate::outbox::NewRow;
 use crate::sessions::{
@@ -36,6 +37,18 @@ impl SessionStore for EmbeddedStore {
             Ok(false) => Err(StoreError::Exists),
             Err(full) => Err(StoreError::ClientFull(full)),
         }
+    }
+
+    async fn keep_owner(&self, session: Uuid, owner: Bytes, ttl: Duration) -> Result<(), StoreError> {
+        let keep = self.change(move |tables| {
+            let (owners, now) = tables.owners();
+            owners.keep(now, session, &owner, ttl)
+        });
+        keep.await
+    }
+
+    async fn owner(&self, session: Uuid) -> Result<Option<Bytes>, StoreError> {
+        self.read(move |transaction, now| owners::owner(transaction, now, session)).await
     }
 
     async fn session(&self, session: &SessionName) -> Result<Option<StoredSession>, StoreError> {

@@ -44,6 +44,10 @@ pub(super) fn session_key(session: &SessionName) -> String {
     format!("{PREFIX}session:{session}")
 }
 
+pub(super) fn owner_key(session: Uuid) -> String {
+    format!("{PREFIX}owner:{session}")
+}
+
 /// The two keys of what a client keeps of one kind; see `lua/ledger.lua`.
 pub(super) fn ledger_keys(kind: LedgerKind, client: &str) -> [String; 2] {
     let kind = match kind {

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use redis::{Script, ScriptInvocation, cmd};
 use uuid::Uuid;
 
-use super::keys::{FACE_FIELD_PREFIX, LedgerKind, face_field, ledger_keys, session_key};
+use super::keys::{FACE_FIELD_PREFIX, LedgerKind, face_field, ledger_keys, owner_key, session_key};
 use super::scripts::{add_outbox, add_row, counted_change};
 use super::store::{RedisStore, client_full, unexpected};
 use crate::millis::millis;
@@ -52,6 +52,17 @@ impl SessionStore for RedisStore {
             3 => Err(client_full(ClientBound::SessionBytes, wait)),
             _ => Err(unexpected("the answer")),
         }
+    }
+
+    async fn keep_owner(&self, session: Uuid, owner: Bytes, ttl: Duration) -> Result<(), StoreError> {
+        let mut command = cmd("SET");
+        command.arg(owner_key(session)).arg(&*owner).arg("PX").arg(millis(ttl).max(1));
+        Ok(self.server.run(&command).await?)
+    }
+
+    async fn owner(&self, session: Uuid) -> Result<Option<Bytes>, StoreError> {
+        let found: Option<Vec<u8>> = self.server.run(cmd("GET").arg(owner_key(session))).await?;
+        Ok(found.map(Bytes::from))
     }
 
     async fn session(&self, session: &SessionName) -> Result<Option<StoredSession>, StoreError> {

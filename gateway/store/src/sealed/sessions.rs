@@ -48,6 +48,29 @@ impl SealedSessions {
         Ok(self.store.create(name, body, ttl, end.seal(&self.sealer)?, bounds).await?)
     }
 
+    /// Keeps for `ttl` what is to be known of a session's owner, as [`SessionStore::keep_owner`] does.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the record cannot be sealed.
+    pub async fn keep_owner(
+        &self,
+        session: Uuid,
+        owner: &impl Serialize,
+        ttl: Duration,
+    ) -> Result<(), RecordError> {
+        let owner = self.sealer.seal(Purpose::Session, owner_place(session), owner)?;
+        Ok(self.store.keep_owner(session, owner, ttl).await?)
+    }
+
+    /// Reads what [`Self::keep_owner`] kept.
+    ///
+    /// # Errors
+    /// [`RecordError::Store`]; [`RecordError::Seal`] and [`RecordError::Form`] if the record does not open.
+    pub async fn owner<O: DeserializeOwned>(&self, session: Uuid) -> Result<Option<O>, RecordError> {
+        let Some(owner) = self.store.owner(session).await? else { return Ok(None) };
+        self.sealer.open(Purpose::Session, owner_place(session), owner).map(Some)
+    }
+
     /// Reads a session and the time until it ends.
     ///
     /// # Errors
@@ -220,6 +243,10 @@ fn replay_place(name: &SessionName) -> String {
 
 fn session_place(name: &SessionName) -> String {
     format!("sessions/session/{name}")
+}
+
+fn owner_place(session: Uuid) -> String {
+    format!("sessions/owner/{session}")
 }
 
 fn face_place(name: &SessionName, face: Uuid) -> String {

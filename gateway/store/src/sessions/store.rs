@@ -39,6 +39,19 @@ pub trait SessionStore: Send + Sync {
         bounds: &ClientBounds,
     ) -> Result<(), StoreError>;
 
+    /// Keeps for `ttl` what a request that names the session's id alone needs to know of its owner. It replaces what was kept before,
+    /// and does not depend on the session: it outlives a session that is deleted early.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn keep_owner(&self, session: Uuid, owner: Bytes, ttl: Duration) -> Result<(), StoreError>;
+
+    /// Reads what [`Self::keep_owner`] keeps of a session; `None` if there is nothing, or its time is over.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`], [`StoreError::Broken`].
+    async fn owner(&self, session: Uuid) -> Result<Option<Bytes>, StoreError>;
+
     /// Reads a session; `None` if there is none.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 mod connections;
 mod device;
 mod races;
+mod session_id;
 
 use std::time::Duration;
 

@@ -81,6 +81,7 @@ impl BiometricServices {
             answer: stored_text(answer)?,
         };
         self.sessions.create(name, &session, ttl).await?;
+        self.replays.keep_owner(name, key, ttl).await?;
         let entered = self.sessions.enter(name).await?;
         let origin = ReplayOrigin::WebCapture { age_threshold };
         let chosen = Chosen { id: None, origin, challenge, image_retrieval_disabled: None };
@@ -144,6 +145,15 @@ impl BiometricServices {
             Some(image) => self.signed_detached(&answer.with_image(STANDARD.encode_to_string(image))),
             None => self.signed(&answer),
         }
+    }
+
+    /// The best image of a session's replay, a JPEG file; `None` unless the replay has succeeded.
+    ///
+    /// # Errors
+    /// Those of [`Self::replay_status`].
+    pub async fn best_image(&self, name: &SessionName) -> Result<Option<Bytes>, Fault> {
+        let record = self.replays.find(name).await?;
+        self.replays.best_image(name, &record).await
     }
 
     /// The result of a session's challenge, as clients of web capture read it.

@@ -3,6 +3,7 @@
 pub(super) mod idempotency;
 pub(super) mod ledger;
 pub(super) mod outbox;
+pub(super) mod owners;
 mod replays;
 pub(super) mod sessions;
 
@@ -10,6 +11,7 @@ use redb::WriteTransaction;
 
 use self::idempotency::IdempotencyTables;
 use self::outbox::OutboxTables;
+use self::owners::OwnerTables;
 use self::sessions::SessionTables;
 use super::clock::Clock;
 use super::failure::TableResult;
@@ -25,6 +27,7 @@ pub(super) struct Tables<'a> {
     callback_outbox: OutboxTables<'a>,
     dead_callback_outbox: OutboxTables<'a>,
     idempotency: IdempotencyTables<'a>,
+    owners: OwnerTables<'a>,
     /// Commit the transaction even if no row changed.
     pub(super) must_commit: bool,
 }
@@ -40,6 +43,7 @@ impl<'a> Tables<'a> {
             callback_outbox: OutboxTables::open(transaction, Lane::Callbacks)?,
             dead_callback_outbox: OutboxTables::open(transaction, Lane::DeadCallbacks)?,
             idempotency: IdempotencyTables::open(transaction)?,
+            owners: OwnerTables::open(transaction)?,
             must_commit: false,
         })
     }
@@ -54,6 +58,7 @@ impl<'a> Tables<'a> {
             || self.callback_outbox.changed
             || self.dead_callback_outbox.changed
             || self.idempotency.changed
+            || self.owners.changed
     }
 
     /// The sessions, the outbox that belongs to them, and the time.
@@ -78,11 +83,17 @@ impl<'a> Tables<'a> {
         (&mut self.idempotency, self.clock.now())
     }
 
-    /// Removes up to `limit` sessions and as many idempotency records whose time is over, those that ended first before the
-    /// others.
+    /// The owners of sessions, and the time.
+    pub(super) fn owners(&mut self) -> (&mut OwnerTables<'a>, u64) {
+        (&mut self.owners, self.clock.now())
+    }
+
+    /// Removes up to `limit` sessions and as many idempotency records and owners whose time is over, those that ended first before
+    /// the others.
     pub(super) fn remove_ended(&mut self, limit: usize) -> TableResult<()> {
         let now = self.clock.now();
         self.idempotency.remove_expired(now, limit)?;
+        self.owners.remove_expired(now, limit)?;
         self.sessions.remove_ended(now, limit)
     }
 }

@@ -2,5 +2,6 @@
 
 mod faces;
 mod lifecycle;
+mod owners;
 mod races;
 mod replay;

@@ -1,0 +1,140 @@
+//! The capture page and the playground in a browser whose camera is a file.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::client::{picture, tool};
+use crate::process::{ExclusiveRun, Process};
+
+/// The scripts that drive the browser.
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/browser");
+
+/// What the browser's camera shows: a file of pictures that Chromium plays again and again.
+async fn camera_file(folder: &Path, name: &str, input: &[&str]) -> PathBuf {
+    let file = folder.join(name).with_extension("mjpeg");
+    let output = Command::new("ffmpeg")
+        .args(["-loglevel", "error"])
+        .args(input)
+        .args(["-an", "-vf", "scale=640:-2", "-r", "15", "-c:v", "mjpeg", "-q:v", "4"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("ffmpeg is installed by deploy/dev/packages.sh");
+    assert!(output.status.success(), "{output:?}");
+    file
+}
+
+/// Four seconds of a photo that nobody moves.
+async fn photo(folder: &Path) -> PathBuf {
+    let portrait = picture("obama.jpg");
+    let input = ["-loop", "1", "-framerate", "15", "-t", "4", "-i", portrait.to_str().unwrap()];
+    camera_file(folder, "photo", &input).await
+}
+
+/// A clip of a person, on the machines that have the research data.
+fn clip(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/video").join(name);
+    if !path.exists() {
+        // Past the capture of the test harness, so that it is seen.
+        let _ = writeln!(std::io::stderr(), "skipped: {} is not there", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+async fn camera_clip(folder: &Path, clip: &Path, seconds: &str) -> PathBuf {
+    let name = clip.file_stem().unwrap().to_str().unwrap();
+    camera_file(folder, name, &["-t", seconds, "-i", clip.to_str().unwrap()]).await
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Runs a script, and reads what it prints.
+async fn run(script: &str, arguments: &[&str]) -> Value {
+    let playwright = tool("playwright-core").join("node_modules/playwright-core/index.mjs");
+    let output = Command::new("node")
+        .arg(Path::new(SCRIPTS).join(script))
+        .arg(playwright)
+        .args(arguments)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    assert!(output.status.success(), "{script} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(seen["complaints"], Value::Array(Vec::new()), "{script} {arguments:?}: {seen}");
+    seen
+}
+
+async fn faceline(folder: &TempDir) -> Process {
+    let settings = [("data_dir", text(folder.path())), ("inference.sessions", "1")];
+    Process::start("faceline", &settings).await
+}
+
+#[tokio::test]
+async fn both_pages_are_accessible_and_say_what_to_do_when_something_is_wrong() {
+    let _exclusive = ExclusiveRun::begin().await;
+    let folder = TempDir::new().unwrap();
+    let mut faceline = faceline(&folder).await;
+    let page = faceline.printed("A page to try it with a camera: ", 1).await;
+    let url = faceline.url().await;
+    assert!(page[0].ends_with(&format!("{url}/web/capture/")), "{page:?}");
+    let camera = photo(folder.path()).await;
+
+    let axe = tool("axe-core").join("node_modules/axe-core/axe.min.js");
+    let portrait = picture("obama.jpg");
+    let seen = run("accessibility.mjs", &[text(&axe), &url, text(&camera), text(&portrait)]).await;
+    for nothing in ["violations", "overflow", "motion"] {
+        assert_eq!(seen[nothing], Value::Array(Vec::new()), "{nothing}: {seen}");
+    }
+    assert!(seen["planted"].as_array().unwrap().contains(&"image-alt".into()), "it finds faults: {seen}");
+    assert!(seen["checked"].as_array().unwrap().len() > 20, "{seen}");
+
+    let seen = run("capture.mjs", &[&url, text(&camera), "problems", text(folder.path())]).await;
+    for name in ["denied", "missing", "busy", "insecure", "overloaded", "expired", "wrongToken"] {
+        let shown = &seen[name];
+        assert_eq!(shown["state"], "problem", "{name}: {seen}");
+        let says = [&shown["title"], &shown["text"]].map(|text| text.as_str().unwrap().len());
+        assert!(says.iter().all(|length| *length > 0), "{name}: {seen}");
+    }
+    assert_eq!(seen["lostNetwork"]["state"], "result", "it is sent when the network is back: {seen}");
+    assert_ne!(seen["lostNetwork"]["status"], "SUCCESS", "a photo is nobody: {seen}");
+}
+
+#[tokio::test]
+async fn a_living_person_passes_the_page_and_a_photo_and_a_replay_do_not() {
+    let _exclusive = ExclusiveRun::begin().await;
+    let folder = TempDir::new().unwrap();
+    let mut faceline = faceline(&folder).await;
+    let url = faceline.url().await;
+    let capture = async |camera: &Path, mode: &str, turns: &str| {
+        run("capture.mjs", &[&url, text(camera), mode, text(folder.path()), turns]).await
+    };
+    let shown = capture(&photo(folder.path()).await, "passive", "").await;
+    assert_eq!(shown["state"], "result", "{shown}");
+    let shown = capture(&photo(folder.path()).await, "video", "").await;
+    for shown in [&shown, &shown["desktop"]] {
+        assert_eq!((&shown["state"], &shown["status"]), (&"result".into(), &"SPOOF".into()), "{shown}");
+        assert_eq!(shown["hasPicture"], false, "{shown}");
+        assert!(shown["firstHint"].as_f64().unwrap() < 1000.0, "{shown}");
+    }
+    let clips = ["tran_live.mp4", "tran_replay.mp4"].map(clip);
+    let [Some(live), Some(replay)] = clips else { return };
+    let shown = capture(&camera_clip(folder.path(), &replay, "4").await, "video", "").await;
+    assert!(["SPOOF", "FAILED"].contains(&shown["status"].as_str().unwrap()), "{shown}");
+    let shown = capture(&camera_clip(folder.path(), &live, "1.9").await, "video", "").await;
+    assert_eq!((&shown["status"], &shown["hasPicture"]), (&"SUCCESS".into(), &true.into()), "{shown}");
+    // The person's own left is the picture's right.
+    let turns = r#"{"left":[0.6,1.9,7],"right":[6.2,7.8,12],"down":[10.8,12.7,14.5],"up":[14,14.6,18]}"#;
+    let shown = capture(&live, "active", turns).await;
+    assert_eq!(shown["seen"]["turn"], shown["challenge"], "{shown}");
+    assert_eq!((&shown["status"], &shown["hasPicture"]), (&"SUCCESS".into(), &true.into()), "{shown}");
+}

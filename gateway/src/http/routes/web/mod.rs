@@ -1,0 +1,58 @@
+//! What browsers get: the capture page, the playground and the web SDK (`file` serves the table of `assets`), the scripts for pages
+//! of the original service with what they measure a network by (`network`), and the sessions of the demonstration (`demo`).
+//!
+//! All files are in the program; none is loaded from another server.
+
+mod assets;
+mod demo;
+mod file;
+mod network;
+
+use axum::response::{IntoResponse as _, Redirect, Response};
+use faceline_shared::settings::{CaptureRules, CaptureSettings};
+use http::{HeaderName, HeaderValue};
+
+use self::assets::{CAPTURE, PLAYGROUND, SDK, VIDEO_SERVER};
+use self::file::{page, script};
+use super::route::Route;
+use crate::http::operations;
+
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// The routes, as far as the settings ask for them.
+pub(super) fn routes(settings: &CaptureSettings, rules: &CaptureRules) -> Vec<Route> {
+    let mut routes = Vec::new();
+    if rules.pages {
+        let policy = file::content_policy(&settings.frame_ancestors);
+        routes.extend([
+            Route::new(&operations::CAPTURE_WITHOUT_SLASH, async || folder_of("capture/")),
+            Route::new(&operations::CAPTURE, page(&CAPTURE, policy.clone())),
+            Route::new(&operations::CAPTURE_FILE, page(&CAPTURE, policy.clone())),
+            Route::new(&operations::PLAYGROUND_WITHOUT_SLASH, async || folder_of("playground/")),
+            Route::new(&operations::PLAYGROUND, page(&PLAYGROUND, policy.clone())),
+            Route::new(&operations::PLAYGROUND_FILE, page(&PLAYGROUND, policy)),
+        ]);
+    }
+    if rules.pages || rules.scripts {
+        routes.push(Route::new(&operations::WEB_SDK, script(&SDK)));
+    }
+    if rules.scripts {
+        routes.push(Route::new(&operations::VIDEO_SCRIPT, script(&VIDEO_SERVER)));
+        routes.extend(network::routes());
+    }
+    if rules.demo {
+        routes.extend(demo::routes());
+    }
+    routes
+}
+
+/// Redirects to a folder beside the path, wherever a proxy has that.
+fn folder_of(name: &'static str) -> Response {
+    Redirect::permanent(name).into_response()
+}
+
+/// The same answer, which pages of any origin may embed: those of the original service have the policy `require-corp`.
+pub(super) fn for_pages(mut response: Response) -> Response {
+    response.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    response
+}

@@ -1,0 +1,70 @@
+// BioserverNetworkCheck for pages of the original service: measures whether the network is good enough to send a video.
+
+(() => {
+  /** Kilobits a second. At this rate a video of 3.5 s is sent in half a minute; slower ones may miss the service's least rate. */
+  const UPLOAD_SPEED_THRESHOLD = 500;
+  const DOWNLOAD_SPEED_THRESHOLD = 500;
+  const UPLOAD_BYTES = 256 * 1024;
+  /** After this time there is no measurement, in milliseconds: the page must not wait for ever. */
+  const TIMEOUT = 10000;
+  /** The most that one call of the system gives. */
+  const RANDOM_BYTES = 65536;
+
+  /** Bytes that no proxy can compress. */
+  function randomBytes(length) {
+    const bytes = new Uint8Array(length);
+    for (let at = 0; at < length; at += RANDOM_BYTES) crypto.getRandomValues(bytes.subarray(at, at + RANDOM_BYTES));
+    return bytes;
+  }
+
+  /** Sends a request and reads its answer. Resolves with the milliseconds that it took, and with the bytes of the answer. */
+  async function timed(url, options) {
+    const start = performance.now();
+    const answer = await fetch(url, { cache: 'no-store', credentials: 'omit', ...options });
+    const { byteLength } = await answer.arrayBuffer();
+    if (!answer.ok) throw new Error(`${url} answered with status ${answer.status}`);
+    return { milliseconds: performance.now() - start, byteLength };
+  }
+
+  /** Kilobits a second, without the latency, as far as that can be told apart: one latency measured may be larger than the next. */
+  const rate = (bytes, milliseconds, latency) => Math.round(8 * bytes / Math.max(milliseconds - latency, milliseconds / 2, 1));
+
+  /**
+   * Measures the latency (milliseconds), and the rates of upload and of download (kilobits a second) where there are addresses for them. Tells
+   * `onNetworkCheckUpdate` the outcome, or `undefined` if it takes too long; `errorFn` gets the error of a request.
+   */
+  async function connectivityMeasure({ uploadURL, latencyURL, downloadURL, onNetworkCheckUpdate, errorFn } = {}) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const timer = setTimeout(() => controller.abort(), TIMEOUT);
+    try {
+      const measured = { goodConnectivity: true };
+      // The first request pays for the connection.
+      if (latencyURL) {
+        await timed(latencyURL, { signal });
+        measured.latency = Math.round((await timed(latencyURL, { signal })).milliseconds);
+      }
+      const latency = measured.latency ?? 0;
+      if (uploadURL) {
+        const body = randomBytes(UPLOAD_BYTES);
+        const headers = { 'Content-Type': 'application/octet-stream' };
+        const { milliseconds } = await timed(uploadURL, { method: 'POST', body, headers, signal });
+        measured.upload = rate(UPLOAD_BYTES, milliseconds, latency);
+        measured.goodConnectivity = measured.upload >= UPLOAD_SPEED_THRESHOLD;
+      }
+      if (downloadURL) {
+        const { milliseconds, byteLength } = await timed(downloadURL, { signal });
+        measured.download = rate(byteLength, milliseconds, latency);
+        measured.goodConnectivity &&= measured.download >= DOWNLOAD_SPEED_THRESHOLD;
+      }
+      onNetworkCheckUpdate?.(measured);
+    } catch (error) {
+      if (signal.aborted) onNetworkCheckUpdate?.(undefined);
+      else errorFn?.(error);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  window.BioserverNetworkCheck = { UPLOAD_SPEED_THRESHOLD, DOWNLOAD_SPEED_THRESHOLD, connectivityMeasure };
+})();

@@ -1,0 +1,222 @@
+// BioserverVideo for pages of the original service, over faceline.js, which is beside this script. The session's id alone authorises.
+// The parameters are verified with the keys that the same server publishes: what this trusts is TLS.
+
+(() => {
+  const script = new URL(document.currentScript.src);
+  /** A page of the original service has no button to begin in spite of hints, so the capture begins then by itself. */
+  const FORCE_AFTER = 15000;
+  /** Mean change of luma from frame to frame, 0 to 255, from which on somebody moves too fast rather than a little. */
+  const FAST_MOTION = 14;
+  /** Mean luma of the face, 0 to 255, that is good for `checkLuminosity`. */
+  const GOOD_LUMA = [50, 215];
+  const LUMINOSITY_TIMEOUT = 10000;
+
+  let loading;
+  const sdk = () => (loading ??= import(new URL('faceline.js', script)));
+
+  /** The address of the service: that of the options without `/video-server`, or that of this script. */
+  function baseOf({ bioserverVideoUrl, wspath = '' }) {
+    if (!bioserverVideoUrl) return new URL('..', script);
+    const base = bioserverVideoUrl.replace(/\/+$/, '');
+    if (base.endsWith('/video-server')) return base.slice(0, -'/video-server'.length);
+    // A prefix of a proxy may be in either option.
+    return base + wspath.slice(0, Math.max(0, wspath.indexOf('/video-server/')));
+  }
+
+  /** What the page's `errorFn` understands: 429 with a time, 503, or something else. */
+  function failureOf(error) {
+    const codes = { overloaded: 503, expired: 404, refused: 401, unsupported: 501, offline: 500 };
+    const code = error.status ?? codes[error.code] ?? 500;
+    if (code === 429 && error.retryAfter === undefined) return { code: 503, error: error.message };
+    const unlockDateTime = code === 429 ? new Date(Date.now() + 1000 * error.retryAfter).toISOString() : undefined;
+    return { code, error: error.message, ...(unlockDateTime && { unlockDateTime }) };
+  }
+
+  /** The error of the browser where there is one, since pages look for its name. */
+  async function opened(video = {}) {
+    const { openCamera } = await sdk();
+    return openCamera(video).catch((error) => Promise.reject(error.cause ?? error));
+  }
+
+  async function getMediaStream({ videoId, video } = {}) {
+    const stream = await opened(video);
+    const element = videoId && document.getElementById(videoId);
+    if (element) {
+      Object.assign(element, { srcObject: stream, muted: true, playsInline: true });
+      // The page may exchange the stream at once, which ends this call of play.
+      element.play().catch(() => {});
+    }
+    return stream;
+  }
+
+  async function initMediaDevices() {
+    const { cameras } = await sdk();
+    return { videoDevices: await cameras() };
+  }
+
+  /** The directions of challenges as places on a mirrored preview. */
+  const PLACES = { up: 'T', down: 'B', left: 'L', right: 'R' };
+
+  /** `positionInfo` for a frame. In active mode pages have no element for light. */
+  function positionOf({ hint, face, offset, motion }, isActive) {
+    const light = isActive ? (face ? 'GOOD' : 'MOVE_BACK_INTO_FRAME') : undefined;
+    // The person's own directions: what is right in the frame of a camera is the person's left.
+    const sideways = offset.x > 0 ? 'CENTER_MOVE_RIGHT' : 'CENTER_MOVE_LEFT';
+    const upright = offset.y > 0 ? 'CENTER_MOVE_UP' : 'CENTER_MOVE_DOWN';
+    const positions = {
+      good: 'GOOD',
+      'no-face': 'MOVE_BACK_INTO_FRAME',
+      'too-far': 'CENTER_MOVE_FORWARDS',
+      'too-close': 'CENTER_MOVE_BACKWARDS',
+      'off-centre': Math.abs(offset.x) > Math.abs(offset.y) ? sideways : upright,
+      'too-dark': light ?? 'MOVE_BRIGHTER_AREA',
+      'too-bright': light ?? 'MOVE_DARKER_AREA',
+      'hold-still': motion > FAST_MOTION ? 'MOVING_TOO_FAST' : 'STAND_STILL',
+      blurred: 'STAND_STILL',
+    };
+    return `TRACKER_POSITION_INFO_${positions[hint] ?? 'UNKNOWN'}`;
+  }
+
+  /** A session's capture, as the page drives it. */
+  class FaceCaptureClient {
+    constructor(capture, options) {
+      this.capture = capture;
+      this.options = options;
+      this.isActive = capture.parameters.type === 'LIVENESS_ACTIVE';
+      this.controller = new AbortController();
+      this.challengeCircles = capture.challenges.map((direction) => ({ pos: PLACES[direction] }));
+      capture.addEventListener('challenge', ({ detail }) => { this.step = detail ?? undefined; });
+    }
+
+    /** Calls a callback of the page, unless the page has stopped. */
+    tell(name, ...values) {
+      if (!this.controller.signal.aborted) this.options[name]?.(...values);
+    }
+
+    /** Captures, uploads and waits for the result. Resolves in any case: the callbacks say how it went. */
+    async startCapture({ stream } = {}) {
+      const { signal } = this.controller;
+      const video = document.createElement('video');
+      try {
+        this.tell('showChallengeInstruction', this.isActive ? 'FACEFLOW_CHALLENGE_2D' : 'TRACKER_CHALLENGE_DONT_MOVE');
+        const onHint = (framing) => this.tell('trackingFn', this.trackingInfo(framing, video));
+        const recording = await this.capture.capture({ video, stream, onHint, signal, forceAfter: FORCE_AFTER });
+        this.tell('showChallengeInstruction', 'TRACKER_CHALLENGE_PENDING');
+        await this.capture.upload(recording, { signal, onProgress: (uploadProgress) => this.tell('trackingFn', { uploadProgress }) });
+        const { landmarks } = await this.capture.result({ signal });
+        // The page asks its back end now, which reads the same terminal status.
+        this.tell('showChallengeResult', { bestImageInfo: imageInfoOf(landmarks) });
+      } catch (error) {
+        this.tell('errorFn', failureOf(error));
+      } finally {
+        video.srcObject = null;
+      }
+    }
+
+    /** The name until 2021. */
+    start(stream) {
+      return this.startCapture({ stream });
+    }
+
+    /** Stops the capture; the page's camera goes on. */
+    stop() {
+      this.controller.abort();
+      this.capture.close();
+    }
+
+    async disconnect() {
+      this.stop();
+    }
+
+    /** Colours are shown by clients of 2020 only; this service does not ask for them. */
+    colorDisplayed() {}
+
+    /** Looks at the light until it is good, and tells what it is. */
+    async checkLuminosity({ badLuminosityMaxDuration = LUMINOSITY_TIMEOUT, stream = this.options.stream } = {}) {
+      const { watchFraming, openCamera } = await sdk();
+      const own = stream ? undefined : await openCamera();
+      const video = Object.assign(document.createElement('video'), { srcObject: stream ?? own, muted: true, playsInline: true });
+      const watching = new AbortController();
+      const end = (outcome) => {
+        if (watching.signal.aborted) return;
+        clearTimeout(timer);
+        watching.abort();
+        for (const track of own?.getTracks() ?? []) track.stop();
+        if (outcome) this.tell('showLuminosityCheckResult', outcome);
+      };
+      const timer = setTimeout(end, badLuminosityMaxDuration, 'TIMEOUT');
+      this.controller.signal.addEventListener('abort', () => end());
+      let isBad = false;
+      watchFraming(video, ({ brightness }) => {
+        if (brightness >= GOOD_LUMA[0] && brightness <= GOOD_LUMA[1]) return end('GOOD');
+        if (!isBad) this.tell('showLuminosityCheckResult', 'NOT_GOOD');
+        isBad = true;
+        return undefined;
+      }, { signal: watching.signal });
+      await video.play();
+    }
+
+    /** What the page and BioserverVideoUI know of a frame. Lengths are in pixels of the video, unmirrored. */
+    trackingInfo(framing, { videoWidth, videoHeight }) {
+      const { face, hint, stability } = framing;
+      const [facex, facey, facew, faceh] = face
+        ? [face.x * videoWidth, face.y * videoHeight, face.width * videoWidth, face.height * videoHeight].map(Math.round)
+        : [0, 0, 0, 0];
+      const info = {
+        phoneNotVertical: false,
+        tooFar: hint === 'too-far',
+        tooClose: hint === 'too-close',
+        facex, facey, facew, faceh,
+        positionInfo: positionOf(framing, this.isActive),
+        targetInfo: { targetR: Math.round(Math.min(videoWidth, videoHeight) / 3), stability },
+      };
+      if (!this.isActive) return info;
+      const { step } = this;
+      const livenessActive = {
+        // Before the first challenge the person looks ahead.
+        stillFace: !step || step.index < 0,
+        movingPhone: !step && hint === 'hold-still',
+        targetOnHover: step?.phase === 'ahead' && step.index >= 0,
+        targetChallengeIndex: step?.index ?? -1,
+        challengeCircles: this.challengeCircles,
+      };
+      return { ...info, livenessActive, livenessHigh: livenessActive };
+    }
+  }
+
+  /** Where the face is in the best image, as BioserverVideoUI takes it. */
+  function imageInfoOf(landmarks) {
+    const box = landmarks?.box;
+    return box && { boxX: box.x, boxY: box.y, boxW: box.width, boxH: box.height };
+  }
+
+  /** Prepares a session's capture. Rejects after `errorFn` where that fails. */
+  async function initFaceCaptureClient(options) {
+    const progress = (downloadProgress) => options.trackingFn?.({ downloadProgress });
+    try {
+      progress(0);
+      const { init } = await sdk();
+      progress(0.5);
+      const capture = await init({ baseUrl: baseOf(options), session: options.bioSessionId });
+      const { type } = capture.parameters;
+      if (!['LIVENESS_PASSIVE', 'LIVENESS_PASSIVE_VIDEO', 'LIVENESS_ACTIVE'].includes(type)) {
+        throw Object.assign(new Error(`${type} is not provided by this service`), { code: 'unsupported' });
+      }
+      progress(1);
+      const client = new FaceCaptureClient(capture, options);
+      // After the page has its client.
+      if (!client.isActive) setTimeout(() => client.tell('onClientInitEnd'));
+      return client;
+    } catch (error) {
+      options.errorFn?.(failureOf(error));
+      throw error;
+    }
+  }
+
+  window.BioserverVideo = {
+    getMediaStream,
+    getDeviceStream: ({ video } = {}) => opened(video),
+    initMediaDevices,
+    initFaceCaptureClient,
+  };
+})();
