@@ -3,4 +3,5 @@
 //! `ScaledObject`s and the algorithm of the HorizontalPodAutoscaler.
 
 pub mod capture;
+pub mod chaos;
 pub mod scaling;
