@@ -9,8 +9,8 @@ use super::program::Program;
 
 /// Where Debian's package `libfaketime` has it.
 const LIBRARIES: [&str; 2] = [
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
 ];
 
 /// The wall clock of some programs. Their monotonic clocks stay right, as after a step by NTP.

@@ -83,20 +83,34 @@ impl Program {
         self.environment.push((name, value));
     }
 
-    /// Starts the process, and does not wait until it is ready.
-    pub(super) fn start(&mut self) -> anyhow::Result<()> {
+    /// The program with its settings, for a command of its own.
+    pub(super) fn command(&self) -> anyhow::Result<Command> {
         let executable = self.folder.join(self.name);
         anyhow::ensure!(executable.is_file(), "{} is not built", executable.display());
-        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(executable);
         command
             .env("FACELINE_HTTP__LISTEN", format!("127.0.0.1:{}", self.port))
             .env("FACELINE_ADMIN__LISTEN", format!("127.0.0.1:{}", self.admin_port))
-            .env("FACELINE_LOG__FORMAT", "json")
-            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+            .env("FACELINE_LOG__FORMAT", "json");
         for (key, value) in &self.settings {
             command.env(format!("FACELINE_{}", key.to_uppercase().replace('.', "__")), value);
         }
+        Ok(command)
+    }
+
+    /// The value of a metric, 0 if it does not exist yet. `series` is its name with its labels.
+    pub(super) async fn metric(&self, series: &str) -> anyhow::Result<f64> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.admin_port);
+        let metrics = reqwest::get(url).await?.text().await?;
+        let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        Ok(value.map(str::parse).transpose()?.unwrap_or_default())
+    }
+
+    /// Starts the process, and does not wait until it is ready.
+    pub(super) fn start(&mut self) -> anyhow::Result<()> {
+        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let mut command = self.command()?;
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(same_file(&log)?).stderr(log).kill_on_drop(true);
         self.child = Some(command.spawn().with_context(|| self.label.clone())?);
         Ok(())
@@ -109,13 +123,15 @@ impl Program {
     pub(super) async fn start_until_ready(&mut self) -> anyhow::Result<()> {
         self.start()?;
         let url = format!("http://127.0.0.1:{}/readyz", self.admin_port);
+        // A server that is held by a signal takes connections and does not answer.
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
         let started = Instant::now();
         let mut last = String::new();
         while started.elapsed() < READY_TIMEOUT {
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
                 anyhow::bail!("{} ended at its start: {status}; {}", self.label, self.log.display());
             }
-            match reqwest::get(&url).await {
+            match client.get(&url).send().await {
                 Ok(answer) if answer.status().is_success() => return Ok(()),
                 Ok(answer) => last = answer.text().await.unwrap_or_default(),
                 Err(_) => (),
