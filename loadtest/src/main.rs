@@ -2,7 +2,7 @@
 
 mod bare;
 mod bench;
-mod load;
+mod closed_loop;
 mod picture;
 mod procfs;
 mod scaling_command;
