@@ -176,7 +176,8 @@ async fn leader(site: &Site) -> anyhow::Result<MutexGuard<'_, RabbitMq>> {
     let queues = site.brokers[0].lock().await.control(&["list_queues", "name", "leader"]).await;
     let name = Queue::Interactive.name();
     let line = queues.lines().find_map(|line| line.strip_prefix(&*name)?.strip_prefix('\t'));
-    let leader = line.with_context(|| format!("RabbitMQ does not name the leader of {name}: {queues}"))?.trim();
+    let leader =
+        line.with_context(|| format!("RabbitMQ does not name the leader of {name}: {queues}"))?.trim();
     for node in &site.brokers {
         let node = node.lock().await;
         if node.node() == leader {

@@ -19,12 +19,8 @@ const DURATION: std::ops::Range<f64> = 0.2..0.5;
 /// One of so many faults is accompanied by a fault of another part.
 const COMPANIONS: u32 = 3;
 /// What accompanies a fault of something that is no process of Faceline.
-const OF_PROCESSES: [FaultKind; 4] = [
-    FaultKind::GatewayKilled,
-    FaultKind::GatewayPaused,
-    FaultKind::WorkerKilled,
-    FaultKind::WorkerPaused,
-];
+const OF_PROCESSES: [FaultKind; 4] =
+    [FaultKind::GatewayKilled, FaultKind::GatewayPaused, FaultKind::WorkerKilled, FaultKind::WorkerPaused];
 /// What accompanies a fault of a process of Faceline.
 const OF_SERVICES: [FaultKind; 4] =
     [FaultKind::BrokerCut, FaultKind::BrokerNodeKilled, FaultKind::StoreCut, FaultKind::StoreKilled];

@@ -61,7 +61,6 @@ pub(super) struct Site {
     pub(super) services: SharedServices,
     /// Addresses of the gateways.
     pub(super) urls: Vec<String>,
-    /// Folder of the current programs, and of those of the release before, if there are any.
     builds: Builds,
     /// The folder of the build that runs.
     running: Mutex<PathBuf>,
@@ -73,11 +72,11 @@ pub(super) struct Site {
 
 /// Folders with executable files.
 #[derive(Clone, Debug)]
-pub(super) struct Builds {
+pub struct Builds {
     /// Those of this build.
-    pub(super) current: PathBuf,
+    pub current: PathBuf,
     /// Those of the release before. The site starts with them, and a rolling upgrade replaces them.
-    pub(super) previous: Option<PathBuf>,
+    pub previous: Option<PathBuf>,
 }
 
 impl Builds {
@@ -127,15 +126,17 @@ impl Site {
                 Err(_) => S3::start().await,
             }
         };
-        let (brokers, redis, s3) =
-            tokio::join!(RabbitMq::start_cluster(NODES), RedisPair::start(), objects);
+        let (brokers, redis, s3) = tokio::join!(RabbitMq::start_cluster(NODES), RedisPair::start(), objects);
         let ways = [Ways::to(&brokers, &redis, &s3).await, Ways::to(&brokers, &redis, &s3).await];
         let clock = FakeClock::find(folder.path());
 
         let first = folder.path().join("gateway-0");
-        let keys = ["keys.toml", "signing.toml", "replay.toml"].map(|file| first.join(file).display().to_string());
+        let keys =
+            ["keys.toml", "signing.toml", "replay.toml"].map(|file| first.join(file).display().to_string());
         let program = |name, number: usize, ways: &Ways| {
-            let own = folder.path().join(format!("{}-{number}", if name == GATEWAY { "gateway" } else { "worker" }));
+            let own = folder
+                .path()
+                .join(format!("{}-{number}", if name == GATEWAY { "gateway" } else { "worker" }));
             let mut settings = ways.settings(&brokers, &s3)?;
             settings.extend(SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned())));
             if own != first {

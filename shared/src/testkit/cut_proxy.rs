@@ -156,7 +156,8 @@ async fn pump(
         mode == ProxyMode::Stall || (mode == ProxyMode::Mute && direction == ByteDirection::FromServer)
     };
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        let Ok(mode) = command.wait_for(|command| !held(command.mode)).await.map(|command| command.mode) else {
+        let Ok(mode) = command.wait_for(|command| !held(command.mode)).await.map(|command| command.mode)
+        else {
             return;
         };
         if let ProxyMode::Delay(time) = mode {

@@ -44,8 +44,7 @@ struct Epmd {
 
 impl Epmd {
     async fn start() -> Arc<Self> {
-        let folder =
-            tempfile::Builder::new().prefix("faceline-epmd-").tempdir().expect("a temporary folder");
+        let folder = tempfile::Builder::new().prefix("faceline-epmd-").tempdir().expect("a temporary folder");
         let port = free_port();
         let mut epmd = Command::new(find_program(&["/usr/bin/epmd"], "erlang-base"));
         epmd.args(["-debug", "-debug", "-address", "127.0.0.1", "-port", &port.to_string()]);
