@@ -7,6 +7,7 @@ mod broker;
 mod burst;
 mod bws;
 mod callback_receiver;
+mod chaos;
 mod client;
 mod cluster;
 mod conversion;
