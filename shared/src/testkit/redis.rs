@@ -195,7 +195,7 @@ impl Redis {
         server.args(["--repl-diskless-sync-delay", "0"]);
         server.arg("--dir").arg(self.folder.path()).args(&self.options);
         if let Some(master) = self.master {
-            server.args(["--replicaof", &format!("127.0.0.1 {master}")]);
+            server.args(["--replicaof", "127.0.0.1", &master.to_string()]);
         }
         server.env("LANG", "C.UTF-8");
         self.server = Some(Process::start(&server, self.folder.path(), ready).await);
