@@ -5,4 +5,5 @@
 pub mod capture;
 pub mod load;
 pub mod oracle;
+mod plot;
 pub mod scaling;

@@ -10,6 +10,7 @@ mod site;
 
 use clap::Parser;
 use faceline_loadtest::capture::CaptureCommand;
+use faceline_loadtest::load::LoadCommand;
 
 /// Put load on Faceline and measure it
 #[derive(Debug, Parser)]
@@ -19,6 +20,8 @@ enum Command {
     Bench(bench::Bench),
     /// Play a video file through the whole flow of a replay, and print its status
     Capture(CaptureCommand),
+    /// Send requests by a fixed schedule, and check what became of each
+    Load(LoadCommand),
     /// Autoscaling: measure this machine, simulate, and write plots and tables
     #[command(subcommand)]
     Scaling(scaling_command::Scaling),
@@ -29,6 +32,7 @@ async fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Bench(bench) => bench.run().await,
         Command::Capture(capture) => capture.run().await,
+        Command::Load(load) => load.run().await,
         Command::Scaling(scaling) => scaling.run().await,
     }
 }
