@@ -6,4 +6,5 @@ pub mod capture;
 pub mod chaos;
 pub mod load;
 pub mod oracle;
+mod plot;
 pub mod scaling;

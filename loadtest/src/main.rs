@@ -11,6 +11,7 @@ mod site;
 use clap::Parser;
 use faceline_loadtest::capture::CaptureCommand;
 use faceline_loadtest::chaos::ChaosCommand;
+use faceline_loadtest::load::LoadCommand;
 
 /// Put load on Faceline and measure it
 #[derive(Debug, Parser)]
@@ -22,6 +23,8 @@ enum Command {
     Capture(CaptureCommand),
     /// Faults at a site of real processes under load, and what became of every request
     Chaos(ChaosCommand),
+    /// Send requests by a fixed schedule, and check what became of each
+    Load(LoadCommand),
     /// Autoscaling: measure this machine, simulate, and write plots and tables
     #[command(subcommand)]
     Scaling(scaling_command::Scaling),
@@ -33,6 +36,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Bench(bench) => bench.run().await,
         Command::Capture(capture) => capture.run().await,
         Command::Chaos(chaos) => chaos.run().await,
+        Command::Load(load) => load.run().await,
         Command::Scaling(scaling) => scaling.run().await,
     }
 }

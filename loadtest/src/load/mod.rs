@@ -6,20 +6,25 @@
 //! reported. All requests are obligations of the [oracle](crate::oracle).
 
 mod arrivals;
+mod command;
 mod driver;
 mod flow;
+mod html;
 mod monitor;
 mod plan;
+mod report;
 mod requests;
 mod samples;
 mod scenario;
 mod targets;
 
 pub use self::arrivals::{Phase, arrivals};
+pub use self::command::LoadCommand;
 pub use self::driver::{Driver, probe};
 pub use self::flow::{Attempts, Resources};
 pub use self::monitor::{ServiceState, watch};
 pub use self::plan::{Planned, plan};
+pub use self::report::{LoadReport, Percentiles, Window};
 pub use self::samples::{Measured, Sample, SampleEnd};
 pub use self::scenario::{BwsKey, Client, MixEntry, Scenario};
 pub use self::targets::Targets;
