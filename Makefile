@@ -5,7 +5,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/faceline/tools
 RELEASE := target/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run test conformance lint bench evaluate build models manifests image-roots clean
+.PHONY: help run test conformance lint bench chaos evaluate build models manifests image-roots clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ lint: packages-build ## Check formatting, clippy, module cycles, file lengths, p
 
 bench: packages-test models-for-tests ## Compare the whole service's throughput with the bare pipeline's, in one run
 	$(RELEASE)/faceline-loadtest bench
+
+chaos: packages-test models-for-tests ## Ten minutes of faults under load: what is lost, done twice, mixed up. CHAOS_SECONDS, CHAOS_SEED
+	@deploy/dev/packages.sh chaos
+	$(RELEASE)/faceline-loadtest chaos --seconds $(or $(CHAOS_SECONDS),600) --seed $(or $(CHAOS_SEED),17)
 
 evaluate: models ## Measure verification accuracy on a folder of pictures: make evaluate DATASET=DIR
 	$(RELEASE)/faceline-models evaluate verification --dataset $(DATASET)

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that `make` needs: `packages.sh build`, `packages.sh test`, `packages.sh images`.
+# Installs the Debian packages that `make` needs: `packages.sh build`, `packages.sh test`, `packages.sh images`,
+# `packages.sh chaos`.
 # It installs only packages whose programs are missing. Without root and sudo it prints the names of the packages.
 set -eu
 
@@ -10,7 +11,9 @@ build) wanted='cc:gcc c++:g++ cmake:cmake nasm:nasm ffmpeg:ffmpeg curl:curl' ;;
 test) wanted='rabbitmqctl:rabbitmq-server redis-server:redis-server chromium:chromium haproxy:haproxy systemd-analyze:systemd
     promtool:prometheus' ;;
 images) wanted='debootstrap:debootstrap unshare:util-linux setpriv:util-linux nsenter:util-linux strip:binutils' ;;
-*) echo "usage: packages.sh build|test|images" >&2; exit 64 ;;
+# Debian's faketime brings the library that moves clocks.
+chaos) wanted='faketime:faketime mount:mount' ;;
+*) echo "usage: packages.sh build|test|images|chaos" >&2; exit 64 ;;
 esac
 
 # Debian installs servers into folders that are not in the PATH of ordinary users.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::{Sample, median};
 use crate::bare;
-use crate::load::{self, Request};
+use crate::closed_loop::{self, Request};
 use crate::site::{Setup, Site, listed, ms_per_job, total};
 
 /// The second picture differs from the first, as those of callers do: the service detects two equal pictures before any work.
@@ -17,12 +17,12 @@ pub(super) async fn run([first, second]: [&Sample; 2], callers: usize, rounds: u
             let files: Vec<_> = samples.iter().map(|sample| sample.file.as_path()).collect();
             let bodies: Vec<_> = samples.iter().map(|sample| &sample.bytes).collect();
             let request = Request::liveness(&site.url, &bodies)?;
-            load::closed(&request, callers, jobs / 5).await?;
+            closed_loop::closed(&request, callers, jobs / 5).await?;
             let mut ratios = Vec::new();
             for _ in 0..rounds {
                 let bare = bare::examine(&files, jobs / 2).await?;
                 let before = site.cpu_seconds()?;
-                let done = load::closed(&request, callers, jobs).await?;
+                let done = closed_loop::closed(&request, callers, jobs).await?;
                 let used = ms_per_job(&before, &site.cpu_seconds()?, done.jobs);
                 ratios.push(bare / total(&used));
                 writeln!(

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::Sample;
-use crate::load::{self, Request};
+use crate::closed_loop::{self, Request};
 use crate::site::{Setup, Site, listed};
 
 const JOBS: [usize; 4] = [500, 1000, 1500, 2000];
@@ -16,7 +16,7 @@ pub(super) async fn run(sample: &Sample, callers: usize) -> anyhow::Result<()> {
     let mut done = 0;
     let mut readings = Vec::new();
     for jobs in JOBS {
-        done += load::closed(&request, callers, (jobs - done).next_multiple_of(callers)).await?.jobs;
+        done += closed_loop::closed(&request, callers, (jobs - done).next_multiple_of(callers)).await?.jobs;
         let memory = site.resident_mib()?;
         writeln!(out, "  after {done} jobs: {} MiB", listed(&memory))?;
         readings.push(memory);

@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Sample;
-use crate::load::{self, Request, ServiceAnswer};
+use crate::closed_loop::{self, Request, ServiceAnswer};
 use crate::procfs;
 use crate::site::{Figures, Setup, Site, ms_per_job, total};
 
@@ -77,9 +77,9 @@ pub(super) async fn run(sample: &Sample, callers: usize, seconds: u64) -> anyhow
     let mut out = std::io::stdout();
     let site = Site::start(Setup::Distributed).await?;
     let request = Request::new(&site.url, &sample.bytes)?;
-    load::closed(&request, callers, sample.jobs / 5).await?;
+    closed_loop::closed(&request, callers, sample.jobs / 5).await?;
     let (before, own_before) = (site.cpu_seconds()?, procfs::cpu_seconds(std::process::id())?);
-    let peak = load::closed(&request, callers, sample.jobs).await?;
+    let peak = closed_loop::closed(&request, callers, sample.jobs).await?;
     let used = ms_per_job(&before, &site.cpu_seconds()?, peak.jobs);
     let own = procfs::cpu_seconds(std::process::id())? - own_before;
     let peak_own = own / peak.elapsed.as_secs_f64();

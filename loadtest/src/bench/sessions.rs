@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use reqwest::{Client, RequestBuilder, StatusCode, header};
 
 use super::Sample;
-use crate::load::{self, Request};
+use crate::closed_loop::{self, Request};
 use crate::site::{Setup, Site, listed, ms_per_job};
 
 /// Faces of the session.
@@ -53,7 +53,7 @@ impl Session {
         let url = format!("{application}{location}");
         // The first face is made from a picture, all others from its description.
         let request = Request::new(service, &sample.bytes)?;
-        let face = load::answer(&request).await?;
+        let face = closed_loop::answer(&request).await?;
         let mut first = None;
         for _ in 0..FACES {
             let request =

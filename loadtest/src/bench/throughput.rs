@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use super::{Sample, median};
 use crate::bare;
-use crate::load::{self, Request};
+use crate::closed_loop::{self, Request};
 use crate::site::{Setup, Site, listed, ms_per_job, total};
 
 /// Gateway and worker over RabbitMQ and Redis, and everything in one process.
@@ -22,13 +22,13 @@ async fn one(site: &Site, name: &str, sample: &Sample, callers: usize, rounds: u
     let mut out = std::io::stdout();
     writeln!(out, "service ({name}) and bare pipeline, {}, {} kB:", sample.name, sample.bytes.len() / 1000)?;
     let request = Request::new(&site.url, &sample.bytes)?;
-    load::closed(&request, callers, sample.jobs / 5).await?;
+    closed_loop::closed(&request, callers, sample.jobs / 5).await?;
 
     let (mut rates, mut cpus) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let bare = bare::run(&sample.file, sample.jobs / 2, None).await?;
         let before = site.cpu_seconds()?;
-        let done = load::closed(&request, callers, sample.jobs).await?;
+        let done = closed_loop::closed(&request, callers, sample.jobs).await?;
         let used = ms_per_job(&before, &site.cpu_seconds()?, done.jobs);
         rates.push(done.per_second() / bare.per_second);
         cpus.push(bare.cpu_ms / total(&used));

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::bench::Sample;
 use crate::bench::sessions::created;
-use crate::load::{self, Request};
+use crate::closed_loop::{self, Request};
 use crate::procfs;
 use crate::site::{Setup, Site, ms_per_job};
 
@@ -85,12 +85,12 @@ fn machine(note: &str) -> anyhow::Result<String> {
 /// CPU time of the worker for single jobs, by quantiles, and the mean of each process, in milliseconds.
 async fn service(site: &Site, request: &Request) -> anyhow::Result<(Vec<f64>, crate::site::Figures)> {
     let worker = site.process("faceline-worker")?;
-    load::closed(request, 1, FIRST_JOBS).await?;
+    closed_loop::closed(request, 1, FIRST_JOBS).await?;
     let before = site.cpu_seconds()?;
     let mut millis = Vec::with_capacity(JOBS);
     for _ in 0..JOBS {
         let begun = procfs::cpu_nanoseconds(worker)?;
-        load::answer(request).await?;
+        closed_loop::answer(request).await?;
         millis.push((procfs::cpu_nanoseconds(worker)? - begun) as f64 / 1e6);
     }
     let others = ms_per_job(&before, &site.cpu_seconds()?, JOBS);
@@ -117,7 +117,7 @@ async fn received(site: &Site) -> anyhow::Result<u64> {
 /// Memory of Redis for a session with one face, in bytes.
 async fn session(site: &Site, sample: &Sample) -> anyhow::Result<f64> {
     let (client, application) = (Client::new(), format!("{}/bioserver-app", site.url));
-    let face = load::answer(&Request::new(&site.url, &sample.bytes)?).await?;
+    let face = closed_loop::answer(&Request::new(&site.url, &sample.bytes)?).await?;
     let create = async || -> anyhow::Result<()> {
         let location = created(client.post(format!("{application}/v2/bio-sessions"))).await?;
         let request = client.post(format!("{application}{location}/faces"));

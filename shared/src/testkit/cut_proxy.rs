@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -15,6 +16,8 @@ use tokio_util::task::AbortOnDropHandle;
 enum ProxyMode {
     /// Forwards all bytes.
     Pass,
+    /// Forwards all bytes, each piece of up to 64 KiB after this time.
+    Delay(Duration),
     /// Holds back bytes in both directions.
     Stall,
     /// Forwards bytes to the server and holds back its responses.
@@ -77,6 +80,11 @@ impl CutProxy {
     /// Forwards everything, including the bytes that were held back.
     pub fn pass(&self) {
         self.set_mode(ProxyMode::Pass);
+    }
+
+    /// Forwards each piece of up to 64 KiB this much later, like a slow network.
+    pub fn delay(&self, time: Duration) {
+        self.set_mode(ProxyMode::Delay(time));
     }
 
     /// Holds back all bytes, like a network that loses all packets.
@@ -148,8 +156,12 @@ async fn pump(
         mode == ProxyMode::Stall || (mode == ProxyMode::Mute && direction == ByteDirection::FromServer)
     };
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        if command.wait_for(|command| !held(command.mode)).await.is_err() {
+        let Ok(mode) = command.wait_for(|command| !held(command.mode)).await.map(|command| command.mode)
+        else {
             return;
+        };
+        if let ProxyMode::Delay(time) = mode {
+            tokio::time::sleep(time).await;
         }
         if to.write_all(&buffer[..length]).await.is_err() {
             return;
@@ -219,5 +231,17 @@ mod tests {
         assert!(tokio::time::timeout(std::time::Duration::from_millis(50), stream.read_u8()).await.is_err());
         proxy.pass();
         assert_eq!(stream.read_u8().await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_slow_connection_delays_both_directions() {
+        const DELAY: Duration = Duration::from_millis(40);
+        let proxy = CutProxy::start(echo().await).await;
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(echoes(&mut stream, 1).await.unwrap(), 1);
+        proxy.delay(DELAY);
+        let sent = std::time::Instant::now();
+        assert_eq!(echoes(&mut stream, 2).await.unwrap(), 2);
+        assert!(sent.elapsed() >= 2 * DELAY, "{:?}", sent.elapsed());
     }
 }

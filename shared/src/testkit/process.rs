@@ -14,18 +14,22 @@ use tokio::sync::watch;
 /// Timeout for the start of a server.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Runs `$@` and waits for the name of a signal on standard input, which it sends to the server. If standard input
-/// closes first (the test process has ended), it sends SIGKILL and removes the folder.
+/// Runs `$@` and sends the signals to the server whose names it reads from standard input. All but STOP and CONT end the
+/// server and the guard. If standard input closes first (the test process has ended), it sends SIGKILL and removes the
+/// folder.
 const GUARD: &str = r#"
 folder=$1; shift
 "$@" </dev/null 2>&1 &
 server=$!
 exec >/dev/null 2>&1
-if read -r signal; then
-    kill -"$signal" "$server"; wait "$server"
-else
-    kill -KILL "$server"; wait "$server"; rm -rf "$folder"
-fi
+while read -r signal; do
+    kill -"$signal" "$server"
+    case $signal in
+    STOP | CONT) ;;
+    *) wait "$server"; exit ;;
+    esac
+done
+kill -KILL "$server"; wait "$server"; rm -rf "$folder"
 "#;
 
 /// This many of the last output lines are shown if a server does not start.
@@ -98,11 +102,17 @@ impl Process {
         process
     }
 
-    /// Sends a signal (`TERM`, `KILL`) and waits until the server has ended. Its folder stays.
-    pub(super) async fn end(mut self, signal: &'static str) {
-        if let Some(mut signals) = self.signals.take() {
+    /// Holds the server (`STOP`), or lets it go on (`CONT`).
+    pub(super) fn send(&mut self, signal: &'static str) {
+        if let Some(signals) = &mut self.signals {
             writeln!(signals, "{signal}").expect("the guard reads signals");
         }
+    }
+
+    /// Sends a signal (`TERM`, `KILL`) and waits until the server has ended. Its folder stays.
+    pub(super) async fn end(mut self, signal: &'static str) {
+        self.send(signal);
+        drop(self.signals.take());
         tokio::task::spawn_blocking(move || drop(self)).await.expect("waiting does not panic");
     }
 }

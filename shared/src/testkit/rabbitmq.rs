@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -21,15 +22,35 @@ const COOKIE: &str = "testkit";
 pub struct RabbitMq {
     // Fields are dropped in this order: the server first, the folder last.
     server: Option<Process>,
-    _epmd: Process,
+    epmd: Arc<Epmd>,
     port: u16,
     /// The port for TLS, if the node has one.
     tls_port: Option<u16>,
     /// The port for Prometheus, if the node has one.
     metrics_port: Option<u16>,
     distribution_port: u16,
-    epmd_port: u16,
+    /// Name of the node that this one joins when it starts for the first time.
+    cluster: Option<String>,
     folder: TempDir,
+}
+
+/// Erlang's port mapper, by which the nodes of a cluster find each other.
+struct Epmd {
+    // Fields are dropped in this order: the process first, the folder last.
+    _process: Process,
+    port: u16,
+    _folder: TempDir,
+}
+
+impl Epmd {
+    async fn start() -> Arc<Self> {
+        let folder = tempfile::Builder::new().prefix("faceline-epmd-").tempdir().expect("a temporary folder");
+        let port = free_port();
+        let mut epmd = Command::new(find_program(&["/usr/bin/epmd"], "erlang-base"));
+        epmd.args(["-debug", "-debug", "-address", "127.0.0.1", "-port", &port.to_string()]);
+        let process = Process::start(&epmd, folder.path(), "entering the main select() loop").await;
+        Arc::new(Self { _process: process, port, _folder: folder })
+    }
 }
 
 impl RabbitMq {
@@ -59,25 +80,51 @@ impl RabbitMq {
     }
 
     async fn start_with(authority: Option<&TestAuthority>, metrics_port: Option<u16>) -> Self {
-        find_program(&[SERVER], "rabbitmq-server");
-        let folder =
-            tempfile::Builder::new().prefix("faceline-rabbitmq-").tempdir().expect("a temporary folder");
-        let epmd_port = free_port();
-        let mut epmd = Command::new(find_program(&["/usr/bin/epmd"], "erlang-base"));
-        epmd.args(["-debug", "-debug", "-address", "127.0.0.1", "-port", &epmd_port.to_string()]);
-        let mut rabbitmq = Self {
-            server: None,
-            _epmd: Process::start(&epmd, folder.path(), "entering the main select() loop").await,
-            port: free_port(),
-            tls_port: authority.map(|_| free_port()),
-            metrics_port,
-            distribution_port: free_port(),
-            epmd_port,
-            folder,
-        };
+        let mut rabbitmq = Self::prepared(Epmd::start().await, None);
+        rabbitmq.tls_port = authority.map(|_| free_port());
+        rabbitmq.metrics_port = metrics_port;
         rabbitmq.write_configuration(authority);
         rabbitmq.restart().await;
         rabbitmq
+    }
+
+    /// Starts `size` nodes that form a cluster. A minority of nodes stops instead of going on alone.
+    ///
+    /// # Panics
+    /// RabbitMQ is not installed or does not start.
+    pub async fn start_cluster(size: usize) -> Vec<Self> {
+        let epmd = Epmd::start().await;
+        let mut first = Self::prepared(Arc::clone(&epmd), None);
+        first.cluster = Some(first.node());
+        first.write_configuration(None);
+        first.restart().await;
+        let mut others: Vec<_> =
+            (1..size).map(|_| Self::prepared(Arc::clone(&epmd), first.cluster.clone())).collect();
+        let starts = others.iter_mut().map(async |node| {
+            node.write_configuration(None);
+            node.restart().await;
+        });
+        futures_util::future::join_all(starts).await;
+        others.insert(0, first);
+        others
+    }
+
+    /// A node that is not started yet.
+    fn prepared(epmd: Arc<Epmd>, cluster: Option<String>) -> Self {
+        find_program(&[SERVER], "rabbitmq-server");
+        let folder =
+            tempfile::Builder::new().prefix("faceline-rabbitmq-").tempdir().expect("a temporary folder");
+        let (port, distribution_port) = (free_port(), free_port());
+        Self {
+            server: None,
+            epmd,
+            port,
+            tls_port: None,
+            metrics_port: None,
+            distribution_port,
+            cluster,
+            folder,
+        }
     }
 
     /// The node's URL for `broker.url`.
@@ -138,6 +185,16 @@ impl RabbitMq {
         self.end("TERM").await;
     }
 
+    /// Holds the node with SIGSTOP: its connections stay open, and it does not answer.
+    pub fn pause(&mut self) {
+        self.signal("STOP");
+    }
+
+    /// Lets the node go on after [`Self::pause`].
+    pub fn resume(&mut self) {
+        self.signal("CONT");
+    }
+
     /// Restarts the node on the same ports and with its data.
     ///
     /// # Panics
@@ -188,13 +245,21 @@ impl RabbitMq {
         format!("http://guest:guest@127.0.0.1:{port}")
     }
 
+    fn signal(&mut self, signal: &'static str) {
+        if let Some(server) = &mut self.server {
+            server.send(signal);
+        }
+    }
+
     async fn end(&mut self, signal: &'static str) {
         if let Some(server) = self.server.take() {
             server.end(signal).await;
         }
     }
 
-    fn node(&self) -> String {
+    /// The name of the Erlang node.
+    #[must_use]
+    pub fn node(&self) -> String {
         format!("test{}@localhost", self.port)
     }
 
@@ -217,6 +282,13 @@ impl RabbitMq {
         if let Some(port) = self.metrics_port {
             configuration.push_str(&format!("prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {port}\n"));
         }
+        if let Some(first) = &self.cluster {
+            configuration.push_str(&format!(
+                "cluster_formation.peer_discovery_backend = classic_config\n\
+                 cluster_formation.classic_config.nodes.1 = {first}\n\
+                 cluster_partition_handling = pause_minority\n"
+            ));
+        }
         let write = |name: &str, text: &str| {
             std::fs::write(self.folder.path().join(name), text).expect("the folder can be written");
         };
@@ -235,7 +307,7 @@ impl RabbitMq {
             // Makes the start script exec the server, so signals reach the server.
             ("RUNNING_UNDER_SYSTEMD", "true".into()),
             ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
-            ("ERL_EPMD_PORT", self.epmd_port.to_string()),
+            ("ERL_EPMD_PORT", self.epmd.port.to_string()),
             ("RABBITMQ_CONF_ENV_FILE", path("no-such-file")),
             ("RABBITMQ_NODENAME", self.node()),
             ("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf")),

@@ -19,6 +19,8 @@ pub struct Redis {
     server: Option<Process>,
     port: u16,
     options: Vec<String>,
+    /// Port of the master of which it is a replica whenever it starts.
+    master: Option<u16>,
     folder: TempDir,
 }
 
@@ -47,7 +49,7 @@ impl Redis {
         let folder =
             tempfile::Builder::new().prefix("faceline-redis-").tempdir().expect("a temporary folder");
         let options = options.iter().map(|&option| option.to_owned()).collect();
-        let mut redis = Self { server: None, port: free_port(), options, folder };
+        let mut redis = Self { server: None, port: free_port(), options, master: None, folder };
         redis.restart().await;
         redis
     }
@@ -111,6 +113,25 @@ impl Redis {
         tokio::time::timeout(SYNC_TIMEOUT, synchronised).await.expect("the replica does not synchronise");
     }
 
+    /// Starts this server again as a replica of `master`, and waits until it has all data. It stays one when it restarts.
+    ///
+    /// # Panics
+    /// The server does not start, or does not synchronise.
+    pub async fn restart_as_replica(&mut self, master: &Self) {
+        self.master = Some(master.port);
+        self.restart().await;
+        self.replicate(master).await;
+    }
+
+    /// Makes this replica a master.
+    ///
+    /// # Panics
+    /// The server does not answer.
+    pub async fn promote(&mut self) {
+        self.master = None;
+        self.control(&["REPLICAOF", "NO", "ONE"]).await;
+    }
+
     /// Hands the role of the master over to `replica`, which loses no write (`FAILOVER`). Connections to both stay open.
     ///
     /// # Panics
@@ -135,6 +156,16 @@ impl Redis {
     /// Stops the server in good order.
     pub async fn stop(&mut self) {
         self.end("TERM").await;
+    }
+
+    /// Holds the server with SIGSTOP: its connections stay open, and it does not answer.
+    pub fn pause(&mut self) {
+        self.signal("STOP");
+    }
+
+    /// Lets the server go on after [`Self::pause`].
+    pub fn resume(&mut self) {
+        self.signal("CONT");
     }
 
     /// Restarts the server on the same port and with its files.
@@ -163,8 +194,17 @@ impl Redis {
         // Without this, a replica waits for others that may come.
         server.args(["--repl-diskless-sync-delay", "0"]);
         server.arg("--dir").arg(self.folder.path()).args(&self.options);
+        if let Some(master) = self.master {
+            server.args(["--replicaof", "127.0.0.1", &master.to_string()]);
+        }
         server.env("LANG", "C.UTF-8");
         self.server = Some(Process::start(&server, self.folder.path(), ready).await);
+    }
+
+    fn signal(&mut self, signal: &'static str) {
+        if let Some(server) = &mut self.server {
+            server.send(signal);
+        }
     }
 
     async fn end(&mut self, signal: &'static str) {

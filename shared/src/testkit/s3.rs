@@ -1,7 +1,7 @@
 //! A private S3 server in the test process.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
@@ -23,7 +23,8 @@ pub struct S3 {
     // Fields are dropped in this order: the server first, the folder last.
     server: Option<AbortOnDropHandle<()>>,
     address: SocketAddr,
-    folder: TempDir,
+    folder: PathBuf,
+    _temporary: Option<TempDir>,
 }
 
 impl S3 {
@@ -36,13 +37,22 @@ impl S3 {
     /// No temporary folder can be created, or no port is free.
     pub async fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("faceline-s3-").tempdir().expect("a temporary folder");
-        std::fs::create_dir(folder.path().join(Self::BUCKET)).expect("a folder in the temporary one");
-        let mut service = S3ServiceBuilder::new(FileSystem::new(folder.path()).expect("a usable folder"));
+        let path = folder.path().to_owned();
+        Self { _temporary: Some(folder), ..Self::start_in(&path).await }
+    }
+
+    /// Starts a server that stores its objects in an empty folder, which it does not remove.
+    ///
+    /// # Panics
+    /// The folder cannot be written, or no port is free.
+    pub async fn start_in(folder: &Path) -> Self {
+        std::fs::create_dir(folder.join(Self::BUCKET)).expect("a folder for the bucket");
+        let mut service = S3ServiceBuilder::new(FileSystem::new(folder).expect("a usable folder"));
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY_ID, SECRET_ACCESS_KEY));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("127.0.0.1 has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let server = AbortOnDropHandle::new(tokio::spawn(serve(listener, service.build())));
-        Self { server: Some(server), address, folder }
+        Self { server: Some(server), address, folder: folder.to_owned(), _temporary: None }
     }
 
     /// Address for `objects.url`: a folder in the bucket.
@@ -79,7 +89,7 @@ impl S3 {
     /// The folder with all files of the server.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// Stops the server and closes its connections and its port.

@@ -8,6 +8,7 @@ mod burst;
 mod bws;
 mod callback_receiver;
 mod capture_page;
+mod chaos;
 mod client;
 mod cluster;
 mod conversion;

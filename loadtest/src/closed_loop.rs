@@ -1,4 +1,4 @@
-//! Callers of `POST /v2/faces` and of `POST /api/v1/livenessdetection`.
+//! A closed loop: callers of `POST /v2/faces` and of `POST /api/v1/livenessdetection` that send the next request once they have an answer.
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,41 @@
+//! A short run of faults under load. `make chaos` does a long one, with all kinds of faults.
+
+use std::path::Path;
+
+use faceline_loadtest::chaos::{Builds, Chaos, FaultKind, run, scenario};
+use tempfile::TempDir;
+
+use crate::process::ExclusiveRun;
+use crate::programs::program;
+
+const SEED: u64 = 17;
+/// Requests a second.
+const RATE: f64 = 2.0;
+/// Length of load and faults.
+const SECONDS: f64 = 30.0;
+/// One kind for each part of the site.
+const KINDS: [FaultKind; 3] =
+    [FaultKind::WorkerKilled, FaultKind::BrokerLeaderKilled, FaultKind::StorePromoted];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_while_a_worker_a_broker_node_and_redis_are_killed() {
+    let _exclusive = ExclusiveRun::begin().await;
+    let logs = TempDir::new().unwrap();
+    let folder = program("faceline-gateway").parent().map(Path::to_owned).unwrap();
+    program("faceline-worker");
+    let chaos = Chaos {
+        scenario: scenario(SEED, RATE, SECONDS),
+        kinds: KINDS.to_vec(),
+        builds: Builds { current: folder, previous: None },
+        logs: logs.path().to_owned(),
+    };
+    let report = run(&chaos, |line| println!("{line}")).await.unwrap();
+    println!("{report}");
+    assert!(report.is_good(), "{report}");
+    for kind in KINDS {
+        assert!(report.faults.iter().any(|fault| fault.kind == kind.name()), "{kind:?}: {report}");
+    }
+    let verdict = &report.verdict;
+    assert!(verdict.answered * 2 > verdict.obligations, "hardly anything works: {report}");
+    assert!(verdict.sessions > 0 && verdict.usage_records.is_some_and(|records| records > 0), "{report}");
+}

@@ -1,0 +1,64 @@
+//! A small file system that can be filled.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+/// Its size. What a site keeps in it in ten minutes is less than a tenth of that.
+const MIB: usize = 256;
+/// A file of the size of what is free.
+const FILLER: &str = "filler";
+
+/// A file system in memory (tmpfs) with a folder of its own. Dropping it unmounts it.
+pub(super) struct SmallDisk {
+    folder: TempDir,
+}
+
+impl SmallDisk {
+    /// Mounts one, which takes root.
+    ///
+    /// # Errors
+    /// It cannot be mounted, usually for lack of rights.
+    pub(super) fn mount() -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("faceline-disk-").tempdir()?;
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={MIB}m"), "faceline-chaos"])
+            .arg(folder.path())
+            .output()
+            .context("mount")?;
+        let said = String::from_utf8_lossy(&mounted.stderr);
+        anyhow::ensure!(mounted.status.success(), "no file system can be mounted: {}", said.trim());
+        Ok(Self { folder })
+    }
+
+    /// Where it is mounted.
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Fills it to the last byte.
+    pub(super) fn fill(&self) -> anyhow::Result<()> {
+        let written = fs::write(self.filler(), vec![0; MIB << 20]);
+        anyhow::ensure!(written.is_err(), "the file system has more room than it should");
+        Ok(())
+    }
+
+    /// Makes room again.
+    pub(super) fn clear(&self) -> anyhow::Result<()> {
+        Ok(fs::remove_file(self.filler())?)
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.path().join(FILLER)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // An error has no consequence in a drop. Open files do not keep the file system mounted.
+        let _ = Command::new("umount").arg("--lazy").arg(self.path()).output();
+    }
+}

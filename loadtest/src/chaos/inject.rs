@@ -1,0 +1,282 @@
+//! Makes faults happen to a site, and heals them.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use faceline_shared::broker::{Message, Published, Queue};
+use faceline_shared::testkit::{CutProxy, RabbitMq};
+use futures_util::future::try_join_all;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::fault::{FaultKind, PlannedFault};
+use super::program::Program;
+use super::site::Site;
+
+/// A slow network delays each piece of up to 64 KiB by this.
+const DELAY: Duration = Duration::from_millis(60);
+/// Time between two cuts of the connections.
+const CUT_INTERVAL: Duration = Duration::from_secs(1);
+/// How far clocks jump, in seconds.
+const CLOCK_JUMP: i64 = 90;
+/// Unreadable messages for each fault of that kind.
+const POISON_MESSAGES: usize = 5;
+const MEMORY_WATERMARK: [&str; 2] = ["0.000001", "0.6"];
+const DISK_LIMIT: [&str; 2] = ["900TB", "50MB"];
+
+/// What became of a fault.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Injected {
+    /// It happened and was healed.
+    Done,
+    /// This machine has no means for it.
+    Skipped(String),
+}
+
+/// What is done to the ways to a service.
+#[derive(Clone, Copy)]
+enum Way {
+    Cut,
+    Stall,
+    Slow,
+    Refuse,
+}
+
+/// Makes a fault happen, waits for its duration, and heals it. Returns when what it concerned serves again.
+pub(super) async fn inject(site: &Site, fault: &PlannedFault) -> anyhow::Result<Injected> {
+    let (pause, target) = (fault.duration, fault.target);
+    match fault.kind {
+        FaultKind::GatewayKilled => killed(&site.gateways, target, pause).await?,
+        FaultKind::GatewayTerminated => terminated(&site.gateways, target, pause).await?,
+        FaultKind::GatewayPaused => paused(&site.gateways, target, pause).await,
+        FaultKind::WorkerKilled => killed(&site.workers, target, pause).await?,
+        FaultKind::WorkerTerminated => terminated(&site.workers, target, pause).await?,
+        FaultKind::WorkerPaused => paused(&site.workers, target, pause).await,
+        FaultKind::BrokerNodeKilled => restarted(of(&site.brokers, target).await, "KILL", pause).await,
+        FaultKind::BrokerNodeTerminated => restarted(of(&site.brokers, target).await, "TERM", pause).await,
+        FaultKind::BrokerNodePaused => {
+            let mut node = of(&site.brokers, target).await;
+            node.pause();
+            sleep(pause).await;
+            node.resume();
+        }
+        FaultKind::BrokerLeaderKilled => restarted(leader(site).await?, "KILL", pause).await,
+        FaultKind::BrokerCut => way(&broker_ways(site, target), Way::Cut, pause).await,
+        FaultKind::BrokerStalled => way(&broker_ways(site, target), Way::Stall, pause).await,
+        FaultKind::BrokerSlow => way(&broker_ways(site, target), Way::Slow, pause).await,
+        FaultKind::BrokerUnreachable => way(&broker_ways(site, target), Way::Refuse, pause).await,
+        FaultKind::BrokerMemoryAlarm => {
+            alarm(site, target, "set_vm_memory_high_watermark", MEMORY_WATERMARK, pause).await;
+        }
+        FaultKind::BrokerDiskAlarm => alarm(site, target, "set_disk_free_limit", DISK_LIMIT, pause).await,
+        FaultKind::StoreKilled | FaultKind::StoreTerminated => {
+            let mut redis = site.redis.lock().await;
+            match fault.kind {
+                FaultKind::StoreKilled => redis.master.kill9().await,
+                _ => redis.master.stop().await,
+            }
+            sleep(pause).await;
+            redis.master.restart().await;
+        }
+        FaultKind::StorePaused => {
+            let mut redis = site.redis.lock().await;
+            redis.master.pause();
+            sleep(pause).await;
+            redis.master.resume();
+        }
+        FaultKind::StorePromoted => site.redis.lock().await.promote(pause).await,
+        FaultKind::StoreCut => way(&store_ways(site, target), Way::Cut, pause).await,
+        FaultKind::StoreStalled => way(&store_ways(site, target), Way::Stall, pause).await,
+        FaultKind::StoreSlow => way(&store_ways(site, target), Way::Slow, pause).await,
+        FaultKind::StoreUnreachable => way(&store_ways(site, target), Way::Refuse, pause).await,
+        FaultKind::StoreFull => {
+            let redis = site.redis.lock().await;
+            redis.master.control(&["CONFIG", "SET", "maxmemory", "1"]).await;
+            sleep(pause).await;
+            redis.master.control(&["CONFIG", "SET", "maxmemory", "0"]).await;
+        }
+        FaultKind::ObjectsUnreachable => {
+            let ways: Vec<_> = sides(target).map(|side| &site.ways[side].objects).collect();
+            way(&ways, Way::Refuse, pause).await;
+        }
+        FaultKind::ObjectsDiskFull => {
+            let disk = match &site.disk {
+                Ok(disk) => disk,
+                Err(reason) => return Ok(Injected::Skipped(reason.to_string())),
+            };
+            disk.fill()?;
+            sleep(pause).await;
+            disk.clear()?;
+        }
+        FaultKind::QueueFull => {
+            for worker in &site.workers {
+                worker.lock().await.pause();
+            }
+            sleep(pause).await;
+            for worker in &site.workers {
+                worker.lock().await.resume();
+            }
+        }
+        FaultKind::PoisonMessages => poison(site).await?,
+        FaultKind::ClockJump => {
+            let clock = match &site.clock {
+                Ok(clock) => clock,
+                Err(reason) => return Ok(Injected::Skipped(reason.to_string())),
+            };
+            clock.set(CLOCK_JUMP)?;
+            sleep(pause).await;
+            clock.set(0)?;
+        }
+        FaultKind::RollingUpgrade => roll(site).await?,
+    }
+    Ok(Injected::Done)
+}
+
+/// One of several, by its number modulo how many there are.
+async fn of<T>(several: &[Mutex<T>], target: usize) -> MutexGuard<'_, T> {
+    several[target % several.len()].lock().await
+}
+
+async fn killed(programs: &[Mutex<Program>], target: usize, pause: Duration) -> anyhow::Result<()> {
+    let mut program = of(programs, target).await;
+    program.kill().await;
+    sleep(pause).await;
+    program.start_until_ready().await
+}
+
+async fn terminated(programs: &[Mutex<Program>], target: usize, pause: Duration) -> anyhow::Result<()> {
+    let mut program = of(programs, target).await;
+    let ended = program.terminate().await;
+    sleep(pause).await;
+    program.start_until_ready().await?;
+    anyhow::ensure!(ended, "{} does not end after SIGTERM; {}", program.label(), program.log().display());
+    Ok(())
+}
+
+async fn paused(programs: &[Mutex<Program>], target: usize, pause: Duration) {
+    let program = of(programs, target).await;
+    program.pause();
+    sleep(pause).await;
+    program.resume();
+}
+
+async fn restarted(mut node: MutexGuard<'_, RabbitMq>, signal: &str, pause: Duration) {
+    match signal {
+        "KILL" => node.kill9().await,
+        _ => node.stop().await,
+    }
+    sleep(pause).await;
+    node.restart().await;
+}
+
+/// The node that leads the queue of jobs.
+async fn leader(site: &Site) -> anyhow::Result<MutexGuard<'_, RabbitMq>> {
+    let queues = site.brokers[0].lock().await.control(&["list_queues", "name", "leader"]).await;
+    let name = Queue::Interactive.name();
+    let line = queues.lines().find_map(|line| line.strip_prefix(&*name)?.strip_prefix('\t'));
+    let leader =
+        line.with_context(|| format!("RabbitMQ does not name the leader of {name}: {queues}"))?.trim();
+    for node in &site.brokers {
+        let node = node.lock().await;
+        if node.node() == leader {
+            return Ok(node);
+        }
+    }
+    anyhow::bail!("{leader} is no node of this cluster")
+}
+
+/// The sides that a fault of ways concerns: gateways, workers, or both.
+fn sides(target: usize) -> std::ops::Range<usize> {
+    match target % 3 {
+        0 => 0..1,
+        1 => 1..2,
+        _ => 0..2,
+    }
+}
+
+fn broker_ways(site: &Site, target: usize) -> Vec<&CutProxy> {
+    sides(target).flat_map(|side| &site.ways[side].broker).collect()
+}
+
+fn store_ways(site: &Site, target: usize) -> Vec<&CutProxy> {
+    sides(target).flat_map(|side| &site.ways[side].store).collect()
+}
+
+async fn way(proxies: &[&CutProxy], fault: Way, pause: Duration) {
+    match fault {
+        Way::Cut => {
+            let mut left = pause;
+            while !left.is_zero() {
+                proxies.iter().for_each(|proxy| proxy.cut());
+                let part = left.min(CUT_INTERVAL);
+                sleep(part).await;
+                left -= part;
+            }
+            return;
+        }
+        Way::Stall => proxies.iter().for_each(|proxy| proxy.stall()),
+        Way::Slow => proxies.iter().for_each(|proxy| proxy.delay(DELAY)),
+        Way::Refuse => proxies.iter().for_each(|proxy| proxy.refuse()),
+    }
+    sleep(pause).await;
+    proxies.iter().for_each(|proxy| proxy.pass());
+}
+
+/// Sets a limit of a node of RabbitMQ so that its alarm rings, and sets it back.
+async fn alarm(site: &Site, target: usize, command: &str, [value, usual]: [&str; 2], pause: Duration) {
+    let node = of(&site.brokers, target).await;
+    node.control(&[command, value]).await;
+    sleep(pause).await;
+    node.control(&[command, usual]).await;
+}
+
+/// Sends messages that no worker can read to the queue of jobs.
+async fn poison(site: &Site) -> anyhow::Result<()> {
+    for number in 0..POISON_MESSAGES {
+        let message = Message {
+            id: Uuid::now_v7(),
+            reply_to: None,
+            expiration: None,
+            earlier_attempts: 0,
+            body: Bytes::from(format!("no job: {number}")),
+        };
+        let published = site.services.broker.publish(&Queue::Interactive, &message).await;
+        anyhow::ensure!(published == Published::Accepted, "the message is not taken: {published:?}");
+    }
+    Ok(())
+}
+
+/// Ends all workers and then all gateways, one after the other, and starts them as the other build, if there are two.
+async fn roll(site: &Site) -> anyhow::Result<()> {
+    let folder = site.next_build().await;
+    for program in site.workers.iter().chain(&site.gateways) {
+        let mut program = program.lock().await;
+        let ended = program.terminate().await;
+        anyhow::ensure!(ended, "{} does not end after SIGTERM; {}", program.label(), program.log().display());
+        program.set_folder(&folder);
+        program.start_until_ready().await?;
+    }
+    Ok(())
+}
+
+/// Undoes what a fault that failed may have left.
+pub(super) async fn heal_all(site: &Site) -> anyhow::Result<()> {
+    for ways in &site.ways {
+        for proxy in ways.broker.iter().chain(&ways.store).chain([&ways.objects]) {
+            proxy.pass();
+        }
+    }
+    if let Ok(clock) = &site.clock {
+        clock.set(0)?;
+    }
+    let programs = site.gateways.iter().chain(&site.workers);
+    try_join_all(programs.map(async |program| {
+        let mut program = program.lock().await;
+        program.resume();
+        if program.is_running() { Ok(()) } else { program.start_until_ready().await }
+    }))
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! The driver: begins each request at its time, whatever became of the others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::flow::{Attempts, Flow, Resources};
+use super::plan::{Planned, plan};
+use super::requests::Caller;
+use super::samples::{Measured, Sample, SampleEnd};
+use super::scenario::Scenario;
+use super::targets::Targets;
+use crate::oracle::{Ledger, Operation};
+
+/// Sends the requests of a scenario.
+#[derive(Clone, Debug)]
+pub struct Driver {
+    /// What is sent.
+    pub scenario: Scenario,
+    /// The gateways.
+    pub targets: Arc<Targets>,
+    /// Pictures and keys.
+    pub resources: Arc<Resources>,
+    /// The obligations.
+    pub ledger: Arc<Ledger>,
+}
+
+impl Driver {
+    /// Sends all requests of the scenario at their times, and waits for the last answer. `seen` gets each sample as it ends, with the
+    /// number of requests that still wait for their answers.
+    ///
+    /// # Errors
+    /// A caller's connections cannot be set up.
+    pub async fn run(&self, mut seen: impl FnMut(&Sample, usize)) -> anyhow::Result<Measured> {
+        let scenario = &self.scenario;
+        let callers = scenario.callers();
+        let timeout = Duration::from_secs(scenario.deadline_seconds) * 2;
+        let callers: Vec<_> =
+            callers.iter().map(|client| Caller::new(client, timeout)).collect::<anyhow::Result<_>>()?;
+        let outstanding = Arc::new(AtomicUsize::new(0));
+        let (sender, mut ended) = mpsc::unbounded_channel();
+        let started = Instant::now();
+        let planned = plan(scenario);
+        let sending = {
+            let (driver, outstanding) = (self.clone(), Arc::clone(&outstanding));
+            tokio::spawn(async move {
+                for planned in planned {
+                    sleep_until(started + planned.at).await;
+                    driver.begin(planned, started, &callers, &outstanding, &sender);
+                }
+            })
+        };
+        let mut measured = Measured::default();
+        while let Some(sample) = ended.recv().await {
+            seen(&sample, outstanding.load(Ordering::Relaxed));
+            measured.samples.push(sample);
+        }
+        sending.await?;
+        measured.elapsed = started.elapsed();
+        Ok(measured)
+    }
+
+    fn begin(
+        &self,
+        planned: Planned,
+        started: Instant,
+        callers: &[Caller],
+        outstanding: &Arc<AtomicUsize>,
+        ended: &mpsc::UnboundedSender<Sample>,
+    ) {
+        let intended = started + planned.at;
+        let lag = intended.elapsed();
+        if outstanding.load(Ordering::Relaxed) >= self.scenario.max_outstanding {
+            // The receiver lives as long as this sender.
+            let _ =
+                ended.send(sample(&planned, lag, Duration::ZERO, Attempts::default(), SampleEnd::NotSent));
+            return;
+        }
+        outstanding.fetch_add(1, Ordering::Relaxed);
+        let give_up = Duration::from_secs(self.scenario.give_up_seconds);
+        let mut flow = Flow {
+            caller: callers[planned.caller].clone(),
+            targets: Arc::clone(&self.targets),
+            ledger: Arc::clone(&self.ledger),
+            resources: Arc::clone(&self.resources),
+            planned,
+            gives_up: self.scenario.obeys_retry_after.then(|| intended + give_up),
+            attempts: Attempts::default(),
+        };
+        let (outstanding, ended) = (Arc::clone(outstanding), ended.clone());
+        tokio::spawn(async move {
+            let end = flow.run().await;
+            let latency = intended.elapsed();
+            outstanding.fetch_sub(1, Ordering::Relaxed);
+            let _ = ended.send(sample(&planned, lag, latency, flow.attempts, end));
+        });
+    }
+}
+
+fn sample(planned: &Planned, lag: Duration, latency: Duration, attempts: Attempts, end: SampleEnd) -> Sample {
+    Sample {
+        operation: planned.operation,
+        at: planned.at,
+        lag,
+        latency,
+        refusals: attempts.refusals,
+        refusals_without_retry_after: attempts.refusals_without_retry_after,
+        attempts: attempts.sent,
+        end,
+    }
+}
+
+/// The liveness probe at the end: one fresh request of each operation of the scenario, by a caller that obeys `Retry-After`.
+///
+/// # Errors
+/// An operation does not succeed; the first that does not, and how it ended.
+pub async fn probe(driver: &Driver) -> anyhow::Result<()> {
+    let mut scenario = driver.scenario.clone();
+    let mut operations: Vec<_> = scenario.mix.iter().map(|entry| (entry.operation, entry.size)).collect();
+    operations.sort_unstable();
+    operations.dedup();
+    scenario.obeys_retry_after = true;
+    let timeout = Duration::from_secs(scenario.deadline_seconds) * 2;
+    let caller = Caller::new(&scenario.callers()[0], timeout)?;
+    for (place, (operation, size)) in operations.into_iter().enumerate() {
+        // The numbers of a plan begin at 0.
+        let number = u64::from(u32::MAX) + place as u64;
+        let planned = Planned { number, at: Duration::ZERO, operation, size, caller: 0, picture: place };
+        let mut flow = Flow {
+            caller: caller.clone(),
+            targets: Arc::clone(&driver.targets),
+            ledger: Arc::clone(&driver.ledger),
+            resources: Arc::clone(&driver.resources),
+            planned,
+            gives_up: Some(Instant::now() + timeout),
+            attempts: Attempts::default(),
+        };
+        let end = flow.run().await;
+        anyhow::ensure!(end == SampleEnd::Answered, "{}: {end:?}", name(operation));
+    }
+    Ok(())
+}
+
+/// The name of an operation in scenarios and reports.
+pub(super) fn name(operation: Operation) -> String {
+    serde_json::to_value(operation).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}

@@ -1,0 +1,87 @@
+//! The plan: for each request when it is sent, what it does and who sends it. It is made before the load begins.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::arrivals::arrivals;
+use super::scenario::Scenario;
+use crate::oracle::{Operation, PictureSize};
+
+/// A request that is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Planned {
+    /// Its place in the plan, from 0.
+    pub number: u64,
+    /// The intended time of sending, from the beginning of the load. Latencies count from here.
+    pub at: Duration,
+    /// What it does.
+    pub operation: Operation,
+    /// The size of its pictures.
+    pub size: PictureSize,
+    /// Which of the scenario's callers sends it.
+    pub caller: usize,
+    /// Which pictures it takes, modulo their number.
+    pub picture: usize,
+}
+
+/// Plans all requests of a scenario. The same scenario makes the same plan.
+#[must_use]
+pub fn plan(scenario: &Scenario) -> Vec<Planned> {
+    // Another stream of numbers than that of the times, so that both can be changed alone.
+    let mut random = StdRng::seed_from_u64(!scenario.seed);
+    let mix: Vec<_> = scenario.mix.iter().map(|entry| entry.weight).collect();
+    let callers: Vec<_> = scenario.callers().iter().map(|caller| caller.weight).collect();
+    let times = arrivals(&scenario.phases, scenario.seed).into_iter().enumerate();
+    let planned = times.map(|(number, at)| {
+        let entry = scenario.mix[weighted(&mix, random.random())];
+        Planned {
+            number: number as u64,
+            at,
+            operation: entry.operation,
+            size: entry.size,
+            caller: weighted(&callers, random.random()),
+            picture: random.random_range(0..1_000_000),
+        }
+    });
+    planned.collect()
+}
+
+/// The place of the weight in which the part `part`, 0 to 1, of the sum of all weights lies.
+fn weighted(weights: &[f64], part: f64) -> usize {
+    let mut rest = part * weights.iter().sum::<f64>();
+    let place = weights.iter().position(|weight| {
+        rest -= weight;
+        rest < 0.0
+    });
+    place.unwrap_or(weights.len().saturating_sub(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arrivals::Phase;
+    use super::*;
+    use crate::load::scenario::MixEntry;
+
+    #[test]
+    fn a_plan_repeats_and_has_the_mix_of_its_weights() {
+        let mut scenario = Scenario::faces("x", vec![Phase::Poisson { rate: 1000.0, seconds: 10.0 }]);
+        let large = MixEntry { operation: Operation::Match, size: PictureSize::Large, weight: 3.0 };
+        scenario.mix.push(large);
+        let planned = plan(&scenario);
+        assert_eq!(planned, plan(&scenario));
+        let matches = planned.iter().filter(|request| request.operation == Operation::Match).count();
+        let part = matches as f64 / planned.len() as f64;
+        assert!((part - 0.75).abs() < 0.02, "{part}");
+        scenario.seed += 1;
+        assert_ne!(planned, plan(&scenario));
+    }
+
+    #[test]
+    fn a_weight_of_zero_is_never_chosen() {
+        let chosen: Vec<_> =
+            [0.0, 0.49, 0.51, 0.999].map(|part| weighted(&[0.0, 1.0, 0.0, 1.0], part)).into();
+        assert_eq!(chosen, [1, 1, 3, 3]);
+    }
+}

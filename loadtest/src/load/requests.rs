@@ -1,0 +1,146 @@
+//! The requests of each operation.
+
+use std::time::Duration;
+
+use base64_simd::STANDARD;
+use bytes::Bytes;
+use faceline_shared::testkit::{demo_token, token};
+use reqwest::multipart::{Form, Part};
+use reqwest::{Client as Http, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::scenario::Client;
+use crate::oracle::SentTo;
+
+/// Longer than any load lasts.
+const TOKEN_SECONDS: i64 = 24 * 3600;
+/// Sessions outlive a load, so that the oracle can look at them.
+const SESSION_SECONDS: u64 = 3600;
+
+/// A caller: its credentials, and connections of its own.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) http: Http,
+    client: Client,
+    token: String,
+}
+
+impl Caller {
+    /// A caller who waits for an answer for at most `timeout`.
+    pub(super) fn new(client: &Client, timeout: Duration) -> anyhow::Result<Self> {
+        let token = match &client.bws {
+            Some(key) => token(&key.client_id, &key.key, TOKEN_SECONDS),
+            None => demo_token(TOKEN_SECONDS),
+        };
+        Ok(Self { http: Http::builder().timeout(timeout).build()?, client: client.clone(), token })
+    }
+
+    /// The credentials for the gateway at `url`.
+    pub(super) fn to(&self, url: &str) -> SentTo {
+        let Client { api_key, user, password, .. } = self.client.clone();
+        SentTo { url: url.to_owned(), api_key, basic: (user, password) }
+    }
+
+    /// The token for BWS.
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    pub(super) fn faces(&self, url: &str, picture: &Bytes, name: &str) -> RequestBuilder {
+        let form = Form::new().text("imageType", "SELFIE").text("friendlyName", name.to_owned());
+        self.biometric(url, "/v2/faces").multipart(form.part("image", jpeg(picture)))
+    }
+
+    pub(super) fn match_images(
+        &self,
+        url: &str,
+        [reference, candidate]: [&Bytes; 2],
+        correlation_id: &str,
+    ) -> RequestBuilder {
+        let form = Form::new()
+            .text("referenceImageType", "SELFIE")
+            .text("candidateImageType", "SELFIE")
+            .text("correlationId", correlation_id.to_owned())
+            .part("referenceImage", jpeg(reference))
+            .part("candidateImage", jpeg(candidate));
+        self.biometric(url, "/v2/match/images").multipart(form)
+    }
+
+    pub(super) fn match_face(
+        &self,
+        url: &str,
+        reference: &Value,
+        candidate: &Bytes,
+        correlation_id: &str,
+    ) -> RequestBuilder {
+        let form = Form::new()
+            .text("referenceFace", reference.to_string())
+            .text("candidateImageType", "SELFIE")
+            .text("correlationId", correlation_id.to_owned())
+            .part("candidateImage", jpeg(candidate));
+        self.biometric(url, "/v2/match").multipart(form)
+    }
+
+    pub(super) fn liveness_detection(&self, url: &str, picture: &Bytes) -> RequestBuilder {
+        let body = json!({"liveImages": [{"image": STANDARD.encode_to_string(picture)}]});
+        self.http.post(format!("{url}/api/v1/livenessdetection")).bearer_auth(&self.token).json(&body)
+    }
+
+    pub(super) fn photo_verify(&self, url: &str, [live, photo]: [&Bytes; 2]) -> RequestBuilder {
+        let [live, photo] = [live, photo].map(|picture| STANDARD.encode_to_string(picture));
+        let body = json!({"liveImages": [{"image": live}], "photo": photo, "disableLivenessDetection": true});
+        self.http.post(format!("{url}/api/v1/photoverify")).bearer_auth(&self.token).json(&body)
+    }
+
+    pub(super) fn face_liveness(&self, url: &str, picture: &Bytes, session_id: &str) -> RequestBuilder {
+        let body = json!({"faceImageBase": STANDARD.encode_to_string(picture), "sessionId": session_id});
+        let Client { user, password, .. } = &self.client;
+        self.http.post(format!("{url}/api/v1/face/liveness")).basic_auth(user, Some(password)).json(&body)
+    }
+
+    pub(super) fn matches(&self, url: &str, face: &str) -> RequestBuilder {
+        let url = format!("{url}/bioserver-app{face}/matches");
+        self.http.get(url).header("apikey", &self.client.api_key)
+    }
+
+    fn biometric(&self, url: &str, path: &str) -> RequestBuilder {
+        self.http.post(format!("{url}/bioserver-app{path}")).header("apikey", &self.client.api_key)
+    }
+}
+
+/// Creates a session. Repeats have no caller, so this is no method.
+pub(super) fn create_session(
+    http: &Http,
+    to: &SentTo,
+    correlation_id: &str,
+    callback_url: Option<&str>,
+) -> RequestBuilder {
+    let mut body = json!({"correlationId": correlation_id, "ttlSeconds": SESSION_SECONDS});
+    if let Some(url) = callback_url {
+        body["callbackURL"] = json!(url);
+    }
+    http.post(format!("{}/bioserver-app/v2/bio-sessions", to.url)).header("apikey", &to.api_key).json(&body)
+}
+
+/// Adds the face in a picture to a session.
+pub(super) fn create_session_face(
+    http: &Http,
+    to: &SentTo,
+    session: &str,
+    picture: &Bytes,
+    name: &str,
+) -> RequestBuilder {
+    let form = Form::new()
+        .text("imageType", "SELFIE")
+        .text("friendlyName", name.to_owned())
+        .part("image", jpeg(picture));
+    let url = format!("{}/bioserver-app{session}/faces", to.url);
+    http.post(url).header("apikey", &to.api_key).multipart(form)
+}
+
+/// A part with a picture. Its bytes are not copied.
+fn jpeg(picture: &Bytes) -> Part {
+    let length = picture.len() as u64;
+    let part = Part::stream_with_length(picture.clone(), length).file_name("face.jpg");
+    part.mime_str("image/jpeg").expect("a media type")
+}

@@ -1,0 +1,81 @@
+//! What load measured of each request.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::oracle::Operation;
+
+/// How a planned request ended.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "end", content = "cause")]
+pub enum SampleEnd {
+    /// With its own result.
+    Answered,
+    /// Refused with 429 or 503, by status and message; a caller that obeys `Retry-After` has given up.
+    Refused(String),
+    /// With an error: by status and message, or why the connection broke.
+    Failed(String),
+    /// It was not sent, since as many requests as the scenario allows waited for their answers.
+    NotSent,
+}
+
+/// A planned request, with all of its attempts.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sample {
+    /// What it did.
+    pub operation: Operation,
+    /// The intended time of sending, from the beginning of the load.
+    pub at: Duration,
+    /// How much later than intended the generator began with it.
+    pub lag: Duration,
+    /// From the intended time of sending to the end of the last answer, waits for `Retry-After` included.
+    pub latency: Duration,
+    /// How long each refusal took, from its sending.
+    pub refusals: Vec<Duration>,
+    /// Of these, refusals without `Retry-After`.
+    pub refusals_without_retry_after: usize,
+    /// Requests that were sent for it.
+    pub attempts: usize,
+    /// How it ended.
+    pub end: SampleEnd,
+}
+
+/// All that a load measured.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// One for each planned request, in the order of their ends.
+    pub samples: Vec<Sample>,
+    /// From the beginning of the load to the end of its last request.
+    pub elapsed: Duration,
+    /// The state of the service by time, where a gateway's metrics were read.
+    pub states: Vec<super::monitor::ServiceState>,
+}
+
+impl Measured {
+    /// Requests that ended with their own result.
+    #[must_use]
+    pub fn answered(&self) -> usize {
+        self.samples.iter().filter(|sample| sample.end == SampleEnd::Answered).count()
+    }
+
+    /// How long refusals took, the shortest first.
+    #[must_use]
+    pub fn refusal_times(&self) -> Vec<Duration> {
+        let mut times: Vec<_> = self.samples.iter().flat_map(|sample| sample.refusals.clone()).collect();
+        times.sort_unstable();
+        times
+    }
+
+    /// Refusals without `Retry-After`.
+    #[must_use]
+    pub fn refusals_without_retry_after(&self) -> usize {
+        self.samples.iter().map(|sample| sample.refusals_without_retry_after).sum()
+    }
+
+    /// Requests that were not sent.
+    #[must_use]
+    pub fn not_sent(&self) -> usize {
+        self.samples.iter().filter(|sample| sample.end == SampleEnd::NotSent).count()
+    }
+}

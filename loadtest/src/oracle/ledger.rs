@@ -1,0 +1,242 @@
+//! The book of obligations, which load and faults write while they run.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use reqwest::RequestBuilder;
+
+use super::answer::{Answer, SentTo};
+use super::classify::{AttemptEnd, classify};
+use super::expected::{Expected, Operation};
+use super::found::{Settlement, UsageFindings};
+
+/// Identifies an obligation within its ledger.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ObligationId(usize);
+
+/// Identifies an attempt of an obligation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct AttemptId {
+    obligation: ObligationId,
+    attempt: usize,
+}
+
+/// All obligations of a run. Every method may be called from any task.
+#[derive(Debug)]
+pub struct Ledger {
+    run: String,
+    deadline: Duration,
+    book: Mutex<Book>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pub(super) obligations: Vec<Obligation>,
+    pub(super) disturbances: Vec<Disturbance>,
+    pub(super) settled: Settlement,
+    pub(super) usage: Option<UsageFindings>,
+}
+
+#[derive(Clone)]
+pub(super) struct Obligation {
+    pub(super) operation: Operation,
+    pub(super) expected: Expected,
+    pub(super) attempts: Vec<Attempt>,
+    /// The idempotency key, and the request without it.
+    pub(super) repeat: Option<(String, Repeat)>,
+}
+
+/// Builds a request again, with equal values, for any gateway.
+pub type Repeat = Arc<dyn Fn(&SentTo) -> RequestBuilder + Send + Sync>;
+
+impl fmt::Debug for Obligation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { operation, expected, attempts, repeat } = self;
+        formatter
+            .debug_struct("Obligation")
+            .field("operation", operation)
+            .field("expected", expected)
+            .field("attempts", attempts)
+            .field("key", &repeat.as_ref().map(|(key, _)| key))
+            .finish()
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) request_id: String,
+    pub(super) began: Instant,
+    pub(super) ended: Option<(Instant, AttemptEnd)>,
+    /// The answer's status, if there was an answer.
+    pub(super) status: Option<u16>,
+    pub(super) location: Option<String>,
+    /// Whether a usage record would have the request id.
+    pub(super) is_recorded: bool,
+}
+
+/// A time in which a fault held jobs or cut answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Disturbance {
+    pub(super) from: Instant,
+    pub(super) to: Instant,
+}
+
+impl Ledger {
+    /// An empty ledger. `run` is part of all request ids, so that the records of one run are told from those of another;
+    /// `deadline` is `jobs.deadline` of the service.
+    #[must_use]
+    pub fn new(run: &str, deadline: Duration) -> Self {
+        Self { run: run.to_owned(), deadline, book: Mutex::default() }
+    }
+
+    /// What all request ids of this run begin with.
+    #[must_use]
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// `jobs.deadline` of the service.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// A new obligation.
+    pub fn open(&self, operation: Operation, expected: Expected) -> ObligationId {
+        self.push(Obligation { operation, expected, attempts: Vec::new(), repeat: None })
+    }
+
+    /// A new obligation whose request has an idempotency key. [`settle`](super::settle) sends it again with the same key.
+    pub fn open_repeatable(
+        &self,
+        operation: Operation,
+        expected: Expected,
+        key: &str,
+        repeat: Repeat,
+    ) -> ObligationId {
+        let repeat = Some((key.to_owned(), repeat));
+        self.push(Obligation { operation, expected, attempts: Vec::new(), repeat })
+    }
+
+    fn push(&self, obligation: Obligation) -> ObligationId {
+        let mut book = self.book();
+        book.obligations.push(obligation);
+        ObligationId(book.obligations.len() - 1)
+    }
+
+    /// An attempt of an obligation begins. Returns the `X-Request-Id` that it must be sent with.
+    pub fn begin(&self, obligation: ObligationId) -> (AttemptId, String) {
+        let mut book = self.book();
+        let attempts = &mut book.obligations[obligation.0].attempts;
+        let attempt = attempts.len();
+        let request_id = format!("{}-{}-{attempt}", self.run, obligation.0);
+        attempts.push(Attempt {
+            request_id: request_id.clone(),
+            began: Instant::now(),
+            ended: None,
+            status: None,
+            location: None,
+            is_recorded: true,
+        });
+        (AttemptId { obligation, attempt }, request_id)
+    }
+
+    /// As [`Ledger::begin`], for a request that cannot be sent with this id. It is not compared with usage records.
+    pub fn begin_unrecorded(&self, obligation: ObligationId) -> (AttemptId, String) {
+        let (id, request_id) = self.begin(obligation);
+        self.book().obligations[obligation.0].attempts[id.attempt].is_recorded = false;
+        (id, request_id)
+    }
+
+    /// An answer came. Returns what it means.
+    pub fn answered(&self, attempt: AttemptId, answer: &Answer) -> AttemptEnd {
+        let now = Instant::now();
+        let mut book = self.book();
+        let obligation = &mut book.obligations[attempt.obligation.0];
+        let record = &mut obligation.attempts[attempt.attempt];
+        let end = classify(&obligation.expected, answer, now - record.began, self.deadline);
+        record.status = Some(answer.status);
+        record.location.clone_from(&answer.location);
+        record.ended = Some((now, end.clone()));
+        end
+    }
+
+    /// The connection broke before the answer was complete. `status` is that of the answer if its head was received.
+    pub fn broke(&self, attempt: AttemptId, status: Option<u16>, why: &str) {
+        self.ended(attempt, status, AttemptEnd::Broken(why.to_owned()));
+    }
+
+    /// The caller has waited for longer than the service's deadline, and closes the connection.
+    pub fn silent(&self, attempt: AttemptId) {
+        self.ended(attempt, None, AttemptEnd::Silent);
+    }
+
+    /// From `from` to `to` a fault held jobs or cut answers: a process stood still (SIGSTOP), a connection was stalled or cut, a
+    /// broker, store or gateway was away. A job of this time that a worker had may end without its result, and a callback that was
+    /// acknowledged may be sent again. The death of a *worker* is none: the broker delivers its jobs again at once.
+    pub fn disturbed(&self, from: Instant, to: Instant) {
+        self.book().disturbances.push(Disturbance { from, to });
+    }
+
+    /// How many obligations there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.book().obligations.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn ended(&self, attempt: AttemptId, status: Option<u16>, end: AttemptEnd) {
+        let mut book = self.book();
+        let record = &mut book.obligations[attempt.obligation.0].attempts[attempt.attempt];
+        record.status = status;
+        record.ended = Some((Instant::now(), end));
+    }
+
+    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The ids of all obligations.
+    pub(super) fn ids(&self) -> impl Iterator<Item = ObligationId> + use<> {
+        (0..self.len()).map(ObligationId)
+    }
+
+    /// A copy of an obligation.
+    pub(super) fn obligation(&self, id: ObligationId) -> Obligation {
+        self.book().obligations[id.0].clone()
+    }
+}
+
+impl Obligation {
+    /// Whether an attempt ended with its own result.
+    pub(super) fn is_answered(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.is(&AttemptEnd::Answered))
+    }
+
+    /// Whether the connection of its last attempt broke.
+    pub(super) fn is_open(&self) -> bool {
+        let last = self.attempts.last().and_then(|attempt| attempt.ended.as_ref());
+        matches!(last, Some((_, AttemptEnd::Broken(_) | AttemptEnd::Silent)))
+    }
+
+    /// The different paths that successful attempts named as created.
+    pub(super) fn created(&self) -> Vec<&str> {
+        let mut created: Vec<_> =
+            self.attempts.iter().filter_map(|attempt| attempt.location.as_deref()).collect();
+        created.sort_unstable();
+        created.dedup();
+        created
+    }
+}
+
+impl Attempt {
+    pub(super) fn is(&self, end: &AttemptEnd) -> bool {
+        self.ended.as_ref().is_some_and(|(_, ended)| ended == end)
+    }
+}

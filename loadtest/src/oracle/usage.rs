@@ -1,0 +1,110 @@
+//! Usage records against what callers saw.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use super::found::UsageFindings;
+use super::ledger::{Attempt, Ledger};
+use super::verdict::FindingKind;
+
+/// Answers that have no record, since the caller received no service.
+const UNRECORDED: [u16; 4] = [401, 403, 429, 503];
+/// Records of callers who left before their answer have this status, whatever the caller saw of the answer.
+const CALLER_LEFT: u16 = 499;
+
+/// The members of a record that are compared.
+#[derive(Debug, Deserialize)]
+struct Record {
+    id: String,
+    request: Option<String>,
+    job: Option<String>,
+    status: u16,
+}
+
+/// Compares the records of `usage export --records --format json` with the ledger: each answered attempt has exactly one, with the
+/// status that the caller saw; an attempt without an answer has one at most; no job is recorded twice. Records of other runs are
+/// ignored. Call it once all gateways have moved their records (`faceline_usage_rows` is 0).
+///
+/// # Errors
+/// A line is no record.
+pub fn reconcile_usage(ledger: &Ledger, exported: &str) -> anyhow::Result<()> {
+    let prefix = format!("{}-", ledger.run());
+    let mut found = UsageFindings::default();
+    let mut by_request: BTreeMap<String, Vec<u16>> = BTreeMap::new();
+    let (mut ids, mut jobs) = (BTreeSet::new(), BTreeSet::new());
+    for line in exported.lines() {
+        let record: Record =
+            serde_json::from_str(line).with_context(|| format!("no usage record: {line}"))?;
+        let Some(request) = record.request.filter(|request| request.starts_with(&prefix)) else { continue };
+        // Two records with one id are copies.
+        if !ids.insert(record.id) {
+            continue;
+        }
+        found.records += 1;
+        if record.job.is_some_and(|job| !jobs.insert(job)) {
+            found.findings.push((FindingKind::Twice, format!("{request}: its job has two usage records")));
+        }
+        by_request.entry(request).or_default().push(record.status);
+    }
+    let mut book = ledger.book();
+    let attempts = book.obligations.iter().flat_map(|obligation| &obligation.attempts);
+    for Attempt { request_id, status, .. } in attempts.filter(|attempt| attempt.is_recorded) {
+        let recorded = by_request.get(request_id).map_or(&[][..], Vec::as_slice);
+        let finding = match (recorded, status) {
+            ([], Some(status)) if !UNRECORDED.contains(status) => {
+                Some((FindingKind::Lost, format!("{request_id}: no usage record of an answer {status}")))
+            }
+            ([recorded], Some(status)) if recorded != status && *recorded != CALLER_LEFT => {
+                let what = format!("{request_id}: answered with {status}, recorded with {recorded}");
+                Some((FindingKind::MixedUp, what))
+            }
+            ([_, _, ..], _) => Some((FindingKind::Twice, format!("{request_id}: several usage records"))),
+            _ => None,
+        };
+        found.findings.extend(finding);
+    }
+    found.requests = by_request.into_keys().collect();
+    book.usage = Some(found);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
+
+    use super::super::{Answer, Expected, Operation};
+    use super::*;
+
+    #[test]
+    fn each_answer_has_one_record_and_each_job() {
+        let ledger = Ledger::new("run", Duration::from_secs(30));
+        let answered = |status| {
+            let expected = Expected::Session { correlation_id: String::new() };
+            let id = ledger.open(Operation::CreateSession, expected);
+            let (attempt, request) = ledger.begin(id);
+            let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static("/x"))]);
+            ledger.answered(attempt, &Answer::new(status, &headers, Bytes::new()));
+            request
+        };
+        let record = |id: &str, request: &str, job: &str, status: u16| {
+            format!(r#"{{"id":"{id}","request":"{request}","job":"{job}","status":{status}}}"#)
+        };
+        let [one, two, refused] = [201, 201, 429].map(answered);
+        let good = [record("a", &one, "j", 201), record("a", &one, "j", 201), record("b", &two, "k", 201)];
+        reconcile_usage(&ledger, &good.join("\n")).unwrap();
+        let verdict = ledger.verdict();
+        assert!(verdict.is_conserved() && verdict.usage_records == Some(2), "{verdict}");
+        assert!(!refused.is_empty() && verdict.refused.values().sum::<u64>() == 1);
+
+        let bad =
+            [record("a", &one, "j", 201), record("c", &one, "j", 201), record("o", "other-0-0", "k", 201)];
+        reconcile_usage(&ledger, &bad.join("\n")).unwrap();
+        let verdict = ledger.verdict();
+        assert_eq!((verdict.lost, verdict.twice), (1, 2), "{verdict}");
+    }
+}

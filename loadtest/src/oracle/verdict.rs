@@ -1,0 +1,132 @@
+//! What became of all obligations, in numbers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+/// This many findings of a kind are kept with their words.
+const MAX_FINDINGS: usize = 20;
+
+/// A kind of finding. The first three must not happen, whatever fails.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// The service accepted it, and it was neither done nor accounted for.
+    Lost,
+    /// It was done twice: two resources for one key, two callbacks, two usage records.
+    Twice,
+    /// It was answered with another's result.
+    MixedUp,
+    /// An error other than a refusal.
+    Failed,
+}
+
+/// Something that the oracle found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// The kind.
+    pub kind: FindingKind,
+    /// What was found, and of which request.
+    pub what: String,
+}
+
+/// What became of all obligations.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Verdict {
+    /// Obligations.
+    pub obligations: u64,
+    /// Requests that were sent for them.
+    pub attempts: u64,
+    /// Obligations that ended with their own result.
+    pub answered: u64,
+    /// Obligations, resources, callbacks and usage records that were accepted and neither done nor accounted for.
+    pub lost: u64,
+    /// What was done twice: resources, callbacks, usage records.
+    pub twice: u64,
+    /// Answers with the result of another payload.
+    pub mixed_up: u64,
+    /// Obligations that the service accepted, and that ended by its deadline: they waited in the queue, or a fault held them.
+    pub expired: u64,
+    /// Obligations whose last attempt was refused, by cause.
+    pub refused: BTreeMap<String, u64>,
+    /// Attempts that were refused.
+    pub refusals: u64,
+    /// Of these, refusals without `Retry-After`.
+    pub refusals_without_retry_after: u64,
+    /// Obligations that ended with another error, by status and message.
+    pub failed: BTreeMap<String, u64>,
+    /// Obligations whose connection broke, and of which nothing shows whether they were done.
+    pub unknown: u64,
+    /// Obligations whose connection broke, and whose end was found later: by a repeated key, a session or a usage record.
+    pub settled: u64,
+    /// Sessions that were looked at.
+    pub sessions: u64,
+    /// Faces of sessions that were looked at.
+    pub session_faces: u64,
+    /// Replays that have ended.
+    pub replays: u64,
+    /// Distinct callbacks that were acknowledged.
+    pub callbacks: u64,
+    /// Deliveries of callbacks beyond the first of each.
+    pub callback_redeliveries: u64,
+    /// Usage records that belong to attempts of this run; `None` if none were read.
+    pub usage_records: Option<u64>,
+    /// The first findings of each kind.
+    pub findings: Vec<Finding>,
+}
+
+impl Verdict {
+    /// Whether nothing was lost, done twice or mixed up.
+    #[must_use]
+    pub fn is_conserved(&self) -> bool {
+        self.lost == 0 && self.twice == 0 && self.mixed_up == 0
+    }
+
+    pub(super) fn find(&mut self, kind: FindingKind, what: String) {
+        match kind {
+            FindingKind::Lost => self.lost += 1,
+            FindingKind::Twice => self.twice += 1,
+            FindingKind::MixedUp => self.mixed_up += 1,
+            FindingKind::Failed => (),
+        }
+        if self.findings.iter().filter(|finding| finding.kind == kind).count() < MAX_FINDINGS {
+            self.findings.push(Finding { kind, what });
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let refused: u64 = self.refused.values().sum();
+        let failed: u64 = self.failed.values().sum();
+        writeln!(
+            formatter,
+            "obligations {}, attempts {}: answered {}, refused {refused}, expired {}, failed {failed}, unknown {}, settled {}",
+            self.obligations, self.attempts, self.answered, self.expired, self.unknown, self.settled
+        )?;
+        write!(
+            formatter,
+            "sessions {}, their faces {}, replays {}, callbacks {} ({} redelivered)",
+            self.sessions, self.session_faces, self.replays, self.callbacks, self.callback_redeliveries
+        )?;
+        if let Some(records) = self.usage_records {
+            write!(formatter, ", usage records {records}")?;
+        }
+        writeln!(formatter)?;
+        for (cause, count) in &self.refused {
+            writeln!(formatter, "  refused {count}: {cause}")?;
+        }
+        for (cause, count) in &self.failed {
+            writeln!(formatter, "  failed {count}: {cause}")?;
+        }
+        for Finding { kind, what } in &self.findings {
+            writeln!(formatter, "  {kind:?}: {what}")?;
+        }
+        write!(
+            formatter,
+            "lost {}, answered twice {}, answered with another's result {}",
+            self.lost, self.twice, self.mixed_up
+        )
+    }
+}
