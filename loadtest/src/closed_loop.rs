@@ -70,6 +70,13 @@ impl Request {
         Ok(Self { client: Client::new(), url, headers: HeaderMap::from_iter(headers), body })
     }
 
+    /// A request that has a picture as its body, and no credential.
+    pub(crate) fn plain(url: &str, picture: &Bytes) -> Self {
+        let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"))];
+        let headers = HeaderMap::from_iter(headers);
+        Self { client: Client::new(), url: url.to_owned(), headers, body: picture.clone() }
+    }
+
     /// The same request with connections of its own.
     pub(crate) fn of_another_caller(&self) -> Self {
         Self { client: Client::new(), ..self.clone() }

@@ -3,6 +3,7 @@
 mod liveness;
 mod memory;
 mod overload;
+mod peers;
 mod pipeline;
 pub(crate) mod sessions;
 mod throughput;
@@ -30,6 +31,8 @@ enum Benchmark {
     Sessions,
     /// One and three times the load that the service can carry
     Overload,
+    /// Throughput beside mosec, and beside FastAPI with Celery
+    Peers,
 }
 
 /// Arguments of the benchmark.
@@ -89,6 +92,9 @@ impl Bench {
         }
         if wanted(Benchmark::Overload) {
             overload::run(&small, self.callers, self.seconds).await?;
+        }
+        if wanted(Benchmark::Peers) {
+            peers::run(&[&small, &large], self.callers, self.rounds).await?;
         }
         Ok(())
     }

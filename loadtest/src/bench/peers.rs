@@ -1,0 +1,191 @@
+//! Faceline beside what a Python team would build of the same networks: mosec without a broker, and FastAPI with Celery over
+//! RabbitMQ (`loadtest/peers/`). All of them run at the same time, and get the same pictures from the same callers in turn.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use faceline_shared::testkit::{RabbitMq, free_port};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use super::{Sample, median};
+use crate::closed_loop::{self, Request};
+use crate::procfs;
+use crate::site::{Setup, Site, total};
+
+/// Time for a peer to load its networks.
+const START_TIMEOUT: Duration = Duration::from_secs(90);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Runs a program until standard input closes, which it does when this process ends, however it ends.
+const GUARD: &str = r#""$@" </dev/null & read -r _; kill -KILL 0"#;
+
+/// A service of the comparison.
+struct Peer {
+    name: &'static str,
+    url: String,
+    /// Each leads a process group.
+    programs: Vec<Child>,
+    broker: Option<RabbitMq>,
+}
+
+/// Where the peers' packages and networks are.
+struct Installed {
+    sources: PathBuf,
+    folder: PathBuf,
+    logs: TempDir,
+}
+
+pub(super) async fn run(samples: &[&Sample], callers: usize, rounds: usize) -> anyhow::Result<()> {
+    let installed = Installed::install()?;
+    let site = Site::start(Setup::Distributed).await?;
+    let peers = [mosec(&installed)?, celery(&installed).await?];
+    let mut out = std::io::stdout();
+    for sample in samples {
+        writeln!(out, "Faceline over RabbitMQ and peers, {}, {callers} callers:", sample.name)?;
+        let own = Request::new(&site.url, &sample.bytes)?;
+        closed_loop::closed(&own, callers, sample.jobs / 5).await?;
+        for peer in &peers {
+            let request = peer.request(sample);
+            peer.ready(&request, &installed).await?;
+            closed_loop::closed(&request, callers, sample.jobs / 10).await?;
+        }
+        let mut ratios = [Vec::new(), Vec::new()];
+        for _ in 0..rounds {
+            let before = total(&site.cpu_seconds()?);
+            let done = closed_loop::closed(&own, callers, sample.jobs).await?;
+            let cpu_ms = (total(&site.cpu_seconds()?) - before) * 1e3 / done.jobs as f64;
+            writeln!(out, "  Faceline {:.1} jobs/s, {cpu_ms:.2} ms CPU a job", done.per_second())?;
+            for (peer, ratios) in peers.iter().zip(&mut ratios) {
+                let before = peer.cpu_seconds()?;
+                let theirs = closed_loop::closed(&peer.request(sample), callers, sample.jobs / 2).await?;
+                let cpu_ms = (peer.cpu_seconds()? - before) * 1e3 / theirs.jobs as f64;
+                writeln!(out, "  {} {:.1} jobs/s, {cpu_ms:.2} ms CPU a job", peer.name, theirs.per_second())?;
+                ratios.push(done.per_second() / theirs.per_second());
+            }
+        }
+        for (peer, ratios) in peers.iter().zip(&mut ratios) {
+            writeln!(
+                out,
+                "  Faceline over {} in jobs/s {:.2} (median of {rounds})",
+                peer.name,
+                median(ratios)
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn mosec(installed: &Installed) -> anyhow::Result<Peer> {
+    let port = free_port();
+    let program = installed.start("mosec", &["mosec_server.py", "--port", &port.to_string()], None)?;
+    Ok(Peer {
+        name: "mosec",
+        url: format!("http://127.0.0.1:{port}/inference"),
+        programs: vec![program],
+        broker: None,
+    })
+}
+
+async fn celery(installed: &Installed) -> anyhow::Result<Peer> {
+    let broker = RabbitMq::start().await;
+    let (port, url) = (free_port().to_string(), broker.url());
+    let processes = processes().to_string();
+    let worker = ["-m", "celery", "--app", "celery_tasks", "worker", "--concurrency", &processes];
+    let gateway = ["-m", "uvicorn", "celery_gateway:app", "--port", &port, "--no-access-log"];
+    let programs = vec![
+        installed.start("celery", &worker, Some(&url))?,
+        installed.start("uvicorn", &gateway, Some(&url))?,
+    ];
+    let url = format!("http://127.0.0.1:{port}/inference");
+    Ok(Peer { name: "FastAPI, Celery and RabbitMQ", url, programs, broker: Some(broker) })
+}
+
+/// One process a core, as both documents recommend for work that needs only the processor.
+fn processes() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+impl Installed {
+    fn install() -> anyhow::Result<Self> {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+        let folder = std::env::var_os("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
+            .context("there is no home folder")?
+            .join("faceline/tools/peers");
+        let status = Command::new(sources.join("install.sh")).arg(&folder).status()?;
+        anyhow::ensure!(status.success(), "the peers cannot be installed");
+        Ok(Self { sources, folder, logs: TempDir::new()? })
+    }
+
+    fn start(&self, name: &str, arguments: &[&str], broker: Option<&str>) -> anyhow::Result<Child> {
+        let log = File::create(self.logs.path().join(name))?;
+        let child = Command::new("/bin/sh")
+            .args(["-c", GUARD, "guard", "python3"])
+            .args(arguments)
+            .current_dir(&self.sources)
+            .env("PYTHONPATH", self.folder.join("packages"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PEER_MODELS", self.folder.join("networks"))
+            .env("PEER_PROCESSES", processes().to_string())
+            .env("PEER_BROKER", broker.unwrap_or_default())
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()?;
+        Ok(child)
+    }
+
+    /// What the peers have logged.
+    fn logged(&self) -> anyhow::Result<String> {
+        let mut logged = String::new();
+        for entry in std::fs::read_dir(self.logs.path())? {
+            logged.push_str(&String::from_utf8_lossy(&std::fs::read(entry?.path())?));
+        }
+        Ok(logged)
+    }
+}
+
+impl Peer {
+    fn request(&self, sample: &Sample) -> Request {
+        Request::plain(&self.url, &sample.bytes)
+    }
+
+    /// Waits until the peer finds the face in the picture.
+    async fn ready(&self, request: &Request, installed: &Installed) -> anyhow::Result<()> {
+        let deadline = Instant::now() + START_TIMEOUT;
+        loop {
+            match closed_loop::answer(request).await {
+                Ok(answer) if answer.contains("\"template\"") => return Ok(()),
+                other if Instant::now() > deadline => {
+                    anyhow::bail!("{} does not answer: {other:?}\n{}", self.name, installed.logged()?)
+                }
+                _ => sleep(POLL_INTERVAL).await,
+            }
+        }
+    }
+
+    /// CPU time of all its processes so far, in seconds.
+    fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let groups = self.programs.iter().map(Child::id);
+        let broker = self.broker.as_ref().and_then(RabbitMq::process_group);
+        groups.chain(broker).map(procfs::group_cpu_seconds).sum()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        for program in &mut self.programs {
+            // The guard kills its group once its standard input is closed. An error has no consequence in a drop.
+            drop(program.stdin.take());
+            let _ = program.wait();
+        }
+    }
+}
