@@ -17,7 +17,7 @@ use rand::Rng as _;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::for_pages;
+use super::embedding::for_pages;
 use crate::accounts::SourceAddress;
 use crate::fault::{BusyCause, Fault};
 use crate::http::answer::{self, Answer, NO_STORE};
