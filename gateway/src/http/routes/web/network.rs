@@ -106,7 +106,7 @@ pub(super) async fn check_rate(
         tracing::error!(%error, "requests of an address cannot be counted");
         Fault::Internal
     })?;
-    verdict.refusal.map_or(Ok(()), |refusal| Err(Fault::busy(BusyCause::ClientRate, refusal.wait)))
+    verdict.refusal.map_or(Ok(()), |refusal| Err(Fault::busy(BusyCause::AddressRate, refusal.wait)))
 }
 
 #[cfg(test)]
