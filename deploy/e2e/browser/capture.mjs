@@ -8,6 +8,8 @@
 //   problems        a camera that is denied, missing, in use; a page without https; a service that has no room; a session that has expired,
 //                   and one with a wrong token; the network lost in mid-upload; CLIP is a living person
 //   embedded        a session of an integrator's back end (API key `demo`), and the return; CLIP is a living person
+// Chromium plays a file again from its beginning when it ends, which is a cut, so a person's clip must be longer than the capture: 8 s
+// from the camera's start, 12 s with the button that the page offers late.
 // Prints JSON: what the page shows, `firstHint` (milliseconds from the first frame to the first hint) and `complaints` of the browser.
 import { join } from 'node:path';
 
