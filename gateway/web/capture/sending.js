@@ -34,25 +34,30 @@ export function sendingView(elements) {
     progress.removeAttribute('value');
   }
 
+  function fill(value) {
+    const whole = Math.round(value * 100);
+    circle.style.strokeDashoffset = String(100 - whole);
+    percent.textContent = `${whole} %`;
+    progress.value = whole;
+  }
+
   return {
     /** `phase` is `encrypting`, `uploading` or `judging`. */
     phase(phase) {
       stage(phase);
       busy(phase === 'judging');
+      if (phase !== 'judging') fill(0);
       say(text(`sending.${phase}`), text(phase === 'judging' ? 'sending.judging_text' : 'sending.stay'));
     },
 
     /** `value` of the phase is done, 0 to 1. */
-    progress(value) {
-      const whole = Math.round(value * 100);
-      circle.style.strokeDashoffset = String(100 - whole);
-      percent.textContent = `${whole} %`;
-      progress.value = whole;
-    },
+    progress: fill,
 
     /** The upload waits for the network (`offline`), or `seconds` for the service (`overloaded`). */
     waiting(reason, seconds) {
       let left = Math.ceil(seconds ?? 0);
+      // What was sent so far is sent again.
+      if (!circle.closest('.progress-circle').classList.contains('busy')) fill(0);
       const key = reason === 'overloaded' ? 'overloaded' : 'offline';
       say(text(`sending.${key}`), text(`sending.${key}_text`, { seconds: left }));
       if (key !== 'overloaded') return;
