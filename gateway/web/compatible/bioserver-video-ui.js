@@ -13,7 +13,7 @@
   };
   const TEXTS = {
     en: { ahead: 'Look straight ahead', T: 'Turn your head up', B: 'Turn your head down', L: 'Turn your head to the left', R: 'Turn your head to the right' },
-    de: { ahead: 'Schauen Sie geradeaus', T: 'Drehen Sie den Kopf nach oben', B: 'Drehen Sie den Kopf nach unten', L: 'Drehen Sie den Kopf nach links', R: 'Drehen Sie den Kopf nach rechts' },
+    de: { ahead: 'Geradeaus schauen', T: 'Kopf nach oben drehen', B: 'Kopf nach unten drehen', L: 'Kopf nach links drehen', R: 'Kopf nach rechts drehen' },
     fr: { ahead: 'Regardez droit devant', T: 'Tournez la tête vers le haut', B: 'Tournez la tête vers le bas', L: 'Tournez la tête vers la gauche', R: 'Tournez la tête vers la droite' },
   };
   /** The margin around a face in the best image, in parts of the face. */
