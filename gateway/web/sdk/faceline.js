@@ -645,6 +645,7 @@ export class Capture extends EventTarget {
         for (;;) {
           this.#enter('framing');
           await this.#framed(video, options, signal);
+          if (signal.aborted) throw aborted();
           this.#enter('recording');
           const recording = mode === 'still' ? await still(video) : await this.#record(video, stream, recordsAs, options, signal);
           // Browsers stop the frames of a hidden page, and a video that stands still looks like an attack.
@@ -716,6 +717,7 @@ export class Capture extends EventTarget {
       });
       recorder.start(500);
       const start = await started;
+      if (signal.aborted) throw aborted();
       const script = this.challenges.length ? new ChallengeScript(this.challenges) : undefined;
       const events = [];
       const finished = new Promise((resolve) => {
@@ -735,7 +737,7 @@ export class Capture extends EventTarget {
         }, { signal: watching.signal });
       });
       const isWhole = await finished;
-      if (script) this.#emit('challenge', null);
+      if (script && !signal.aborted) this.#emit('challenge', null);
       const length = performance.now() - start;
       if (recorder.state !== 'inactive') recorder.stop();
       await stopped;
@@ -744,6 +746,7 @@ export class Capture extends EventTarget {
       const contentType = type.split(';')[0];
       return { blob: new Blob(pieces, { type: contentType }), contentType, events, duration: length };
     } finally {
+      if (recorder.state !== 'inactive') recorder.stop();
       signal.removeEventListener('abort', stop);
       watching.abort();
     }
