@@ -2,7 +2,7 @@
 //! a browser.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -35,7 +35,7 @@ async fn capture(url: &str, mode: &str, folder: &Path) -> Value {
 
 #[tokio::test]
 async fn a_page_of_the_original_service_runs_in_all_modes_to_its_match() {
-    if !PathBuf::from(CLIP).is_file() {
+    if !Path::new(CLIP).is_file() {
         // Written to standard error directly, because the test harness captures the output of macros.
         let _ = writeln!(std::io::stderr(), "skipped: {CLIP} is not there");
         return;
