@@ -25,6 +25,7 @@ test('the package names files that are there, with its own version', () => {
   for (const name of [...files, exports['.'].types, exports['.'].default, types, 'README.md']) assert.ok(existsSync(file(name)), name);
   assert.equal(version, sdk.version);
   assert.equal(dependencies, undefined);
+  assert.equal(text('LICENSE'), text('../../../LICENSE'));
   const workspace = readFileSync(new URL('../../../../Cargo.toml', import.meta.url), 'utf8');
   assert.equal(version, /^version = "(.+)"$/m.exec(workspace)[1]);
 });
