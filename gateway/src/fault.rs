@@ -90,6 +90,8 @@ pub struct Busy {
 pub enum BusyCause {
     /// The key exceeded its request rate.
     ClientRate,
+    /// Too many requests without a credential came from the caller's address.
+    AddressRate,
     /// The key used up its quota of the day or month.
     ClientQuota,
     /// The client keeps as much in the session store as it may.
@@ -126,6 +128,7 @@ impl Busy {
     fn message(&self) -> &'static str {
         match self.cause {
             BusyCause::ClientRate => "the request rate of this key is exceeded",
+            BusyCause::AddressRate => "the request rate of this address is exceeded",
             BusyCause::ClientQuota => "the request quota of this key is used up",
             BusyCause::ClientStorage(bound) => match bound {
                 ClientBound::Sessions => "this client has as many sessions as it may have at the same time",
@@ -291,6 +294,7 @@ impl BusyCause {
         };
         match self {
             Self::ClientRate => demand("client_rate", 429, GrpcCode::ResourceExhausted),
+            Self::AddressRate => demand("address_rate", 429, GrpcCode::ResourceExhausted),
             Self::ClientQuota | Self::ClientStorage(_) => {
                 demand("client_quota", 429, GrpcCode::ResourceExhausted)
             }
@@ -327,6 +331,7 @@ mod tests {
         let busy = |cause| statuses(&Fault::busy(cause, Duration::ZERO));
         for cause in [
             BusyCause::ClientRate,
+            BusyCause::AddressRate,
             BusyCause::ClientQuota,
             BusyCause::ClientStorage(ClientBound::Faces),
             BusyCause::ClientShare,

@@ -56,9 +56,14 @@ export async function inState(page, ...states) {
   return page.evaluate(() => document.body.dataset.state);
 }
 
-/** Begins a capture with the keyboard: chooses the type, and presses Enter on the button. */
+/**
+ * Begins a capture with the keyboard: chooses the type, and presses Enter on the button. Where the framing does not become good, it
+ * presses the button that the page offers later.
+ */
 export async function begin(page, type) {
   await inState(page, 'start');
+  const force = page.locator('#force');
+  force.waitFor({ state: 'visible' }).then(() => force.press('Enter')).catch(() => { /* The page was closed, or has begun by itself. */ });
   const choice = page.locator(`input[name="mode"][value="${type}"]`);
   if (type && await choice.isVisible()) {
     await choice.focus();
@@ -86,14 +91,15 @@ export function shown(page) {
   });
 }
 
-/** The frames of a part of a video as JPEG, in base64, 15 of a second. `from` and `to` in seconds. */
+/** The frames of a part of a video as JPEG, in base64, 15 of a second. `from` and `to` in seconds; backwards if `from` is the later time. */
 export async function frames(video, from, to) {
   const folder = await mkdtemp(join(tmpdir(), 'frames-'));
   try {
-    const part = ['-ss', String(from), '-t', String(to - from)];
+    const part = ['-ss', String(Math.min(from, to)), '-t', String(Math.abs(to - from))];
     const output = ['-vf', 'fps=15', '-q:v', '3', join(folder, '%04d.jpg')];
     await promisify(execFile)('ffmpeg', ['-loglevel', 'error', '-i', video, ...part, ...output]);
     const names = (await readdir(folder)).sort();
+    if (from > to) names.reverse();
     return await Promise.all(names.map((name) => readFile(join(folder, name), 'base64')));
   } finally {
     await rm(folder, { recursive: true });

@@ -3,10 +3,13 @@
 // URL is the service without a slash at the end, CLIP what the camera shows, SCREENSHOTS a folder that exists. MODE is
 //   passive, video  once through the page; CLIP is .mjpeg or .y4m
 //   active          one challenge. CLIP is any video; TURNS is JSON with, for each direction that the person's own head turns to, three
-//                   times in seconds: `{"left": [from, turn, to], ...}`. Until `turn` the head rests; it is back before `to`.
+//                   times in seconds: `{"left": [from, turn, to], ...}`. Until `turn` the head rests; it is back before `to`. The clip
+//                   is shown backwards if `from` is the latest time.
 //   problems        a camera that is denied, missing, in use; a page without https; a service that has no room; a session that has expired,
 //                   and one with a wrong token; the network lost in mid-upload; CLIP is a living person
 //   embedded        a session of an integrator's back end (API key `demo`), and the return; CLIP is a living person
+// Chromium plays a file again from its beginning when it ends, which is a cut, so a person's clip must be longer than the capture: 8 s
+// from the camera's start, 12 s with the button that the page offers late.
 // Prints JSON: what the page shows, `firstHint` (milliseconds from the first frame to the first hint) and `complaints` of the browser.
 import { join } from 'node:path';
 
@@ -28,10 +31,8 @@ function firstHint(page) {
   });
 }
 
-/** Waits for the end of a capture that has begun. Where the framing does not become good, it presses the button that the page offers. */
+/** Waits for the end of a capture that has begun. */
 async function finish(page, name) {
-  const force = page.locator('#force');
-  const forced = force.waitFor({ state: 'visible' }).then(() => force.press('Enter'), () => {});
   await inState(page, 'recording', 'sending', 'judging', 'result', 'problem');
   if (name) await screenshot(page, `${name}-recording`);
   await inState(page, 'result', 'problem');
@@ -39,7 +40,6 @@ async function finish(page, name) {
   if (name) await screenshot(page, `${name}-result`);
   const outcome = { ...await shown(page), firstHint: await firstHint(page) };
   await page.context().close();
-  await forced;
   return outcome;
 }
 
@@ -95,7 +95,7 @@ async function active() {
         async ([sdk, seed]) => (await import(sdk)).challenges(seed, 1), [`${url}/web/sdk/faceline.js`, parameters.seed]);
       if (!times[challenge]) continue;
       const [from, turn, to] = times[challenge];
-      pictures = { pictures: await frames(clip, from, to), turn: Math.round((turn - from) * 15) };
+      pictures = { pictures: await frames(clip, from, to), turn: Math.round(Math.abs(turn - from) * 15) };
       return route.fulfill({ response });
     }
   });

@@ -66,7 +66,7 @@ async fn a_key_does_what_it_is_allowed() {
 #[tokio::test]
 async fn paths_and_methods_that_are_not_there() {
     let gateway = Gateway::start(Workers::able()).await;
-    for path in ["/", "/bioserver-app/v2/nothing", "/video-server/x", "/bioserver-app/v2/faces/"] {
+    for path in ["/", "/bioserver-app/v2/nothing", "/video-server/x/y", "/bioserver-app/v2/faces/"] {
         assert_eq!(get(gateway.address, path).await.error().0, 404, "{path}");
     }
     let answer = get(gateway.address, "/bioserver-app/v2/faces").await;

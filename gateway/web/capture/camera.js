@@ -51,13 +51,28 @@ export function cameraOf(sdk, video, selects) {
   };
 }
 
+// Frames are looked at with this many pixels on their longer side, as the SDK does.
+const LOOKED_AT_PIXELS = 96;
+const canvas = document.createElement('canvas');
+const context = canvas.getContext('2d', { willReadFrequently: true });
+
+/** The SDK's statistics of the frame that `video` shows now. */
+export function look(sdk, video) {
+  const { videoWidth, videoHeight } = video;
+  const scale = LOOKED_AT_PIXELS / Math.max(videoWidth, videoHeight);
+  const [width, height] = [videoWidth, videoHeight].map((side) => Math.max(1, Math.round(side * scale)));
+  Object.assign(canvas, { width, height });
+  context.drawImage(video, 0, 0, width, height);
+  return sdk.framing(context.getImageData(0, 0, width, height));
+}
+
 /**
  * Looks at a picture of noise. The browser compiles what looks at frames when it runs for the first time, which takes longer than the
  * first hint should.
  */
 export function warmUp(sdk) {
-  const [width, height, times] = [96, 72, 3];
-  const data = new Uint8ClampedArray(4 * width * height);
-  for (let at = 0; at < data.length; at += 1) data[at] = (Math.imul(at, 2654435761) >>> 24);
-  for (let time = 0; time < times; time += 1) sdk.framing({ data, width, height });
+  const times = 3;
+  const image = context.getImageData(0, 0, LOOKED_AT_PIXELS, LOOKED_AT_PIXELS);
+  for (let at = 0; at < image.data.length; at += 1) image.data[at] = Math.imul(at, 2654435761) >>> 24;
+  for (let time = 0; time < times; time += 1) sdk.framing(image);
 }

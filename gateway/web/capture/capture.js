@@ -1,6 +1,6 @@
 // The capture page: what happens in each state of the machine.
 
-import { cameraOf, warmUp } from './camera.js';
+import { cameraOf, look, warmUp } from './camera.js';
 import { SERVICE, demoBestImage, demoSession, entry, hasDemonstration, leave, somebodyWaits } from './entry.js';
 import { guide } from './guide.js';
 import { machine } from './machine.js';
@@ -190,7 +190,11 @@ async function record() {
   watching.abort();
   watching = new AbortController();
   const { signal } = watching;
-  const firstFrame = () => performance.mark('first-frame');
+  // The SDK looks at the frame after the first one; the first hint need not wait for that.
+  const firstFrame = () => {
+    performance.mark('first-frame');
+    if (flow.state === 'framing' && !signal.aborted) guidance.framing({ ...look(sdk, video), stability: 0 });
+  };
   if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(firstFrame);
   else video.addEventListener('loadeddata', firstFrame, { once: true });
   try {

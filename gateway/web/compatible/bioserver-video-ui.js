@@ -13,7 +13,7 @@
   };
   const TEXTS = {
     en: { ahead: 'Look straight ahead', T: 'Turn your head up', B: 'Turn your head down', L: 'Turn your head to the left', R: 'Turn your head to the right' },
-    de: { ahead: 'Schauen Sie geradeaus', T: 'Drehen Sie den Kopf nach oben', B: 'Drehen Sie den Kopf nach unten', L: 'Drehen Sie den Kopf nach links', R: 'Drehen Sie den Kopf nach rechts' },
+    de: { ahead: 'Geradeaus schauen', T: 'Kopf nach oben drehen', B: 'Kopf nach unten drehen', L: 'Kopf nach links drehen', R: 'Kopf nach rechts drehen' },
     fr: { ahead: 'Regardez droit devant', T: 'Tournez la tête vers le haut', B: 'Tournez la tête vers le bas', L: 'Tournez la tête vers la gauche', R: 'Tournez la tête vers la droite' },
   };
   /** The margin around a face in the best image, in parts of the face. */
@@ -144,7 +144,9 @@
 
   // -------------------------------------------------------------------------------------------------------------- the best image
 
+  /** What shows a picture: canvases of this script, and canvases and images of the page. */
   const pictures = new Set();
+  const own = new WeakSet();
 
   /** The part of a picture of this size that shows the face with a margin; all of it where nobody knows the face's place. */
   function cropOf({ width, height }, info) {
@@ -177,14 +179,15 @@
       Object.assign(context, { strokeStyle: borderColor, lineWidth: Math.max(2, canvas.width / 60) });
       context.stroke();
     }
-    pictures.add(canvas);
-    if (host === canvas) return;
-    if (host instanceof HTMLImageElement) {
-      host.src = canvas.toDataURL('image/jpeg', 0.92);
+    if (host === canvas || host instanceof HTMLImageElement) {
+      pictures.add(host);
+      if (host !== canvas) host.src = canvas.toDataURL('image/jpeg', 0.92);
       return;
     }
     Object.assign(canvas.style, { maxWidth: '100%', display: 'block', margin: '0 auto' });
-    for (const old of host.querySelectorAll('canvas')) if (pictures.delete(old)) old.remove();
+    for (const old of host.querySelectorAll('canvas')) if (own.has(old)) old.remove();
+    pictures.add(canvas);
+    own.add(canvas);
     host.append(canvas);
   }
 
@@ -194,11 +197,12 @@
   const displayPassiveVideoBestImage = (blob, info, id, options) =>
     show(document.getElementById(id), blob, info, options?.oval?.borderColor ?? COLORS.good);
 
-  /** Takes all best images away. */
+  /** Takes all best images away. Elements of the page stay, without a picture. */
   function resetBestImage() {
-    for (const canvas of pictures) {
-      if (canvas.isConnected && canvas.parentElement) canvas.width = canvas.height = 0;
-      canvas.remove();
+    for (const shown of pictures) {
+      if (own.has(shown)) shown.remove();
+      else if (shown instanceof HTMLImageElement) shown.removeAttribute('src');
+      else shown.width = shown.height = 0;
     }
     pictures.clear();
   }

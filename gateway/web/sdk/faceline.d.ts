@@ -24,9 +24,12 @@ export interface Parameters {
   signature: string;
 }
 
+/** A public key as a JWK, with its id. */
+export type Key = JsonWebKey & { kid?: string };
+
 /** A JWK set (RFC 7517), as `/.well-known/jwks.json` has it. */
 export interface KeySet {
-  keys: (JsonWebKey & { kid?: string })[];
+  keys: Key[];
 }
 
 /** The status of a replay. `INITIALIZED` and `IN_PROGRESS` are followed by one of the others, which stays. */
@@ -156,7 +159,7 @@ export interface InitOptions {
    * The keys that may have signed the parameters, from somewhere else than the service's own answers (pinned). Without it `init` takes those
    * of the service's `/.well-known/jwks.json`, which proves no more than TLS does.
    */
-  keys?: KeySet | JsonWebKey[];
+  keys?: KeySet | Key[];
   /** In place of the global `fetch`. Uploads with it report no progress but 0 and 1. */
   fetch?: typeof fetch;
 }
@@ -292,7 +295,7 @@ export function challenges(seed: number, count: number): Promise<Direction[]>;
  * Verifies the signature of parameters, and resolves with them. Rejects with `untrusted` where no key of `keys` made it. Neither the
  * device's clock nor the certificates' times matter.
  */
-export function verifyParameters(parameters: Parameters, keys: KeySet | JsonWebKey[]): Promise<Parameters>;
+export function verifyParameters(parameters: Parameters, keys: KeySet | Key[]): Promise<Parameters>;
 
 /** Reads the P-256 key of a certificate (DER), and its SHA-256 in base64url (`x5t#S256`). Rejects with `protocol`. */
 export function certificateKey(der: Uint8Array): Promise<{ x: Uint8Array; y: Uint8Array; thumbprint: string }>;

@@ -73,6 +73,7 @@ async function sha256(bytes) {
 const DIRECTIONS = ['up', 'down', 'left', 'right'];
 const MAX_CHALLENGES = 6;
 
+/** @type {typeof import('./faceline.d.ts').challenges} */
 export async function challenges(seed, count) {
   const digest = new DataView((await sha256(utf8(`faceline-challenge-1:${seed}`))).buffer);
   const sequence = [];
@@ -92,6 +93,7 @@ function algorithmOf(key) {
   return undefined;
 }
 
+/** @type {typeof import('./faceline.d.ts').verifyParameters} */
 export async function verifyParameters(parameters, keys) {
   const untrusted = (message, cause) => new FacelineError('untrusted', `the parameters cannot be trusted: ${message}`, { cause });
   const { signature, ...unsigned } = parameters;
@@ -157,6 +159,7 @@ class DerReader {
   }
 }
 
+/** @type {typeof import('./faceline.d.ts').certificateKey} */
 export async function certificateKey(der) {
   const toBeSigned = new DerReader(new DerReader(new DerReader(der).next(SEQUENCE)).next(SEQUENCE));
   if (toBeSigned.bytes[0] === VERSION) toBeSigned.skip();
@@ -179,9 +182,10 @@ const CHUNK_BYTES = 65536;
 const TAG_BYTES = 16;
 const MAX_METADATA_BYTES = 16384;
 
+/** @type {typeof import('./faceline.d.ts').encryptMedia} */
 export async function encryptMedia(file, options) {
   const { session, id, mediaKey = random(32), noncePrefix = random(7), onProgress, signal } = options;
-  const blob = file instanceof Blob ? file : new Blob([file]);
+  const blob = file instanceof Blob ? file : new Blob([/** @type {BlobPart} */ (file)]);
   const key = await subtle().importKey('raw', mediaKey, 'AES-GCM', false, ['encrypt']);
   const additionalData = concat(utf8('faceline-media-1'), [0], utf8(session.toLowerCase()), [0], utf8(id));
   const chunks = Math.max(1, Math.ceil(blob.size / CHUNK_BYTES));
@@ -205,6 +209,7 @@ async function agreedKey(shared) {
   return subtle().importKey('raw', key, 'AES-KW', false, ['wrapKey']);
 }
 
+/** @type {typeof import('./faceline.d.ts').sealMetadata} */
 export async function sealMetadata(claims, certificate) {
   const { x, y, thumbprint } = await certificateKey(unbase64(certificate));
   const curve = { name: 'ECDH', namedCurve: 'P-256' };
@@ -268,7 +273,13 @@ function sendWithProgress(method, url, { headers, body, signal, onProgress }) {
   });
 }
 
-/** Sends a request with `fetch`. Resolves with `undefined` without an answer. */
+/**
+ * Sends a request with `fetch`. Resolves with `undefined` without an answer.
+ * @param {typeof globalThis.fetch} fetch
+ * @param {string} method
+ * @param {string} url
+ * @param {{ headers: Record<string, string>, body?: Blob, signal?: AbortSignal, onProgress?: (value: number) => void }} options
+ */
 async function sendWithFetch(fetch, method, url, { headers, body, signal, onProgress }) {
   try {
     onProgress?.(0);
@@ -322,6 +333,9 @@ function errorOf(answer) {
 /**
  * Sends until there is an answer that counts: without one, and after 408 and 5xx, after 1 s, 2 s, 4 s ... 30 s; after 429, 503 and 409
  * as `Retry-After` says. Gives the last error up at `deadline` (of `Date.now()`).
+ * @typedef {{ status: number, text: string, retryAfter: string | null }} Answer
+ * @param {() => Promise<Answer | undefined>} send
+ * @param {{ deadline: number, signal?: AbortSignal, onWait?: (error: FacelineError, delay: number) => void }} limits
  */
 async function persist(send, { deadline, signal, onWait }) {
   for (let backoff = FIRST_RETRY; ; backoff = Math.min(2 * backoff, LAST_RETRY)) {
@@ -379,6 +393,10 @@ class Service {
     return this.read('/.well-known/jwks.json', {}, limits);
   }
 
+  /**
+   * @param {{ contentType: string, body: Blob }} body
+   * @param {{ onProgress: (value: number) => void, deadline: number, signal: AbortSignal, onWait: (error: FacelineError, delay: number) => void }} options
+   */
   upload({ contentType, body }, { onProgress, ...limits }) {
     const headers = { ...this.headers, 'Content-Type': contentType };
     const url = this.base + this.ofSession('v2', 'replay-liveness');
@@ -402,6 +420,7 @@ function multipart(metadata, media) {
 
 // --------------------------------------------------------------------------------------------------------------------- camera
 
+/** @type {typeof import('./faceline.d.ts').cameras} */
 export async function cameras() {
   const devices = await globalThis.navigator?.mediaDevices?.enumerateDevices() ?? [];
   return devices.filter(({ kind }) => kind === 'videoinput');
@@ -417,6 +436,7 @@ const CAMERA_ERRORS = {
   AbortError: ['camera-busy', 'the camera failed'],
 };
 
+/** @type {typeof import('./faceline.d.ts').openCamera} */
 export async function openCamera({ deviceId, facingMode = 'user', width = 1280, height = 720 } = {}) {
   const devices = globalThis.navigator?.mediaDevices;
   if (!devices?.getUserMedia) {
@@ -437,6 +457,7 @@ export async function openCamera({ deviceId, facingMode = 'user', width = 1280, 
 const RECORDING_TYPES = ['video/webm;codecs=vp8', 'video/mp4;codecs=avc1.42E01F', 'video/webm', 'video/mp4'];
 const BITS_PER_SECOND = 4_000_000;
 
+/** @type {typeof import('./faceline.d.ts').recordingType} */
 export function recordingType() {
   return RECORDING_TYPES.find((type) => globalThis.MediaRecorder?.isTypeSupported(type));
 }
@@ -471,13 +492,14 @@ const FLICKER_TIME = 150;
 function scaler() {
   const canvas = document.createElement('canvas');
   const context = canvas.getContext('2d', { willReadFrequently: true });
-  return (video, width, height, part) => {
+  return (video, width, height, /** @type {[number, number, number, number]} */ part) => {
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     context.drawImage(video, ...part, 0, 0, width, height);
     return context.getImageData(0, 0, width, height);
   };
 }
 
+/** @type {typeof import('./faceline.d.ts').watchFraming} */
 export function watchFraming(video, onFraming, { rate = 15, steadyTime = STEADY_TIME, signal } = {}) {
   const picture = scaler();
   const closeUp = scaler();
@@ -595,6 +617,7 @@ export class Capture extends EventTarget {
     this.#force?.();
   }
 
+  /** @type {import('./faceline.d.ts').Capture['capture']} */
   capture(options = {}) {
     return this.#during(options.signal, async (signal) => {
       const { type } = this.parameters;
@@ -622,6 +645,7 @@ export class Capture extends EventTarget {
         for (;;) {
           this.#enter('framing');
           await this.#framed(video, options, signal);
+          if (signal.aborted) throw aborted();
           this.#enter('recording');
           const recording = mode === 'still' ? await still(video) : await this.#record(video, stream, recordsAs, options, signal);
           // Browsers stop the frames of a hidden page, and a video that stands still looks like an attack.
@@ -639,7 +663,13 @@ export class Capture extends EventTarget {
     return this.#ownStream;
   }
 
-  /** Resolves when the framing has been good for long enough, or is to be good enough. */
+  /**
+   * Resolves when the framing has been good for long enough, or is to be good enough.
+   * @param {HTMLVideoElement} video
+   * @param {import('./faceline.d.ts').CaptureOptions} options
+   * @param {AbortSignal} signal
+   * @returns {Promise<void>}
+   */
   #framed(video, { onHint, steadyTime, forceAfter }, signal) {
     return new Promise((resolve) => {
       const watching = new AbortController();
@@ -660,7 +690,14 @@ export class Capture extends EventTarget {
     });
   }
 
-  /** Records a video; resolves with `undefined` if the page was hidden meanwhile. */
+  /**
+   * Records a video; resolves with `undefined` if the page was hidden meanwhile.
+   * @param {HTMLVideoElement} video
+   * @param {MediaStream} stream
+   * @param {string} type
+   * @param {import('./faceline.d.ts').CaptureOptions} options
+   * @param {AbortSignal} signal
+   */
   async #record(video, stream, type, { onHint, duration = VIDEO_LENGTH }, signal) {
     const recorder = new MediaRecorder(stream, { mimeType: type, videoBitsPerSecond: BITS_PER_SECOND });
     const pieces = [];
@@ -680,6 +717,7 @@ export class Capture extends EventTarget {
       });
       recorder.start(500);
       const start = await started;
+      if (signal.aborted) throw aborted();
       const script = this.challenges.length ? new ChallengeScript(this.challenges) : undefined;
       const events = [];
       const finished = new Promise((resolve) => {
@@ -699,7 +737,7 @@ export class Capture extends EventTarget {
         }, { signal: watching.signal });
       });
       const isWhole = await finished;
-      if (script) this.#emit('challenge', null);
+      if (script && !signal.aborted) this.#emit('challenge', null);
       const length = performance.now() - start;
       if (recorder.state !== 'inactive') recorder.stop();
       await stopped;
@@ -708,11 +746,13 @@ export class Capture extends EventTarget {
       const contentType = type.split(';')[0];
       return { blob: new Blob(pieces, { type: contentType }), contentType, events, duration: length };
     } finally {
+      if (recorder.state !== 'inactive') recorder.stop();
       signal.removeEventListener('abort', stop);
       watching.abort();
     }
   }
 
+  /** @type {import('./faceline.d.ts').Capture['upload']} */
   upload(recording, { onProgress, timeout = UPLOAD_TIMEOUT, signal: callers } = {}) {
     return this.#during(callers, async (signal) => {
       const deadline = Date.now() + timeout;
@@ -760,6 +800,7 @@ export class Capture extends EventTarget {
     return body;
   }
 
+  /** @type {import('./faceline.d.ts').Capture['result']} */
   result({ pollInterval = POLL_INTERVAL, timeout = RESULT_TIMEOUT, signal: callers } = {}) {
     return this.#during(callers, async (signal) => {
       const deadline = Date.now() + timeout;
@@ -827,7 +868,9 @@ async function still(video) {
 
 /** What the browser tells of the device, for the metadata. */
 function deviceInfo() {
-  const { userAgentData, platform, userAgent } = globalThis.navigator ?? {};
+  /** @type {any} Not all browsers have all of it. */
+  const navigator = globalThis.navigator ?? {};
+  const { userAgentData, platform, userAgent } = navigator;
   const osType = userAgentData?.platform || platform;
   return Object.fromEntries(Object.entries({ osType, deviceModel: userAgent }).filter(([, text]) => text).map(([name, text]) => [name, text.slice(0, 200)]));
 }
@@ -883,7 +926,9 @@ function skinLikeness(red, green, blue, luma) {
 /** Sums over rectangles of a picture in constant time (summed-area tables). */
 class Sums {
   constructor({ data, width, height }) {
-    Object.assign(this, { width, height, row: width + 1 });
+    this.width = width;
+    this.height = height;
+    this.row = width + 1;
     const length = (width + 1) * (height + 1);
     this.luma = new Float64Array(length);
     this.squares = new Float64Array(length);
@@ -923,11 +968,14 @@ class Sums {
 class FaceTemplate {
   constructor(sums, size) {
     const [across, down] = [Math.round(size), Math.round(size * FACE_ASPECT)];
-    const rectangle = ([left, top, right, bottom]) => {
+    const rectangle = (/** @type {number[]} */ [left, top, right, bottom]) => {
       const [x, y] = [Math.round(left * across), Math.round(top * down)];
       return [x, y, Math.max(x + 1, Math.round(right * across)), Math.max(y + 1, Math.round(bottom * down))];
     };
-    Object.assign(this, { sums, size, across, down });
+    this.sums = sums;
+    this.size = size;
+    this.across = across;
+    this.down = down;
     this.regions = REGIONS.map(rectangle);
     // The skin of the face, and what is beside and above it.
     this.inner = rectangle([0.15, 0.1, 0.85, 0.95]);
@@ -1021,6 +1069,10 @@ const WHITE = 250;
 /** By how much a frame may be worse than the bounds while the hint is `good`, so the hint does not flicker. */
 const TOLERANCE = 1.15;
 
+/** The luma of the frames that were looked at, for the motion of the next one. */
+const lumaOf = new WeakMap();
+
+/** @type {typeof import('./faceline.d.ts').framing} */
 export function framing(image, previous, detail) {
   const { width, height } = image;
   const shorter = Math.min(width, height);
@@ -1041,13 +1093,14 @@ export function framing(image, previous, detail) {
     : [0.25 * width, 0.2 * height, 0.75 * width, 0.8 * height].map(Math.round);
   const brightness = sums.mean(sums.luma, left, top, right, bottom);
   const white = shareOfWhite(sums, left, top, right, bottom);
-  const pixels = previous?.pixels?.length === sums.pixels.length ? previous.pixels : sums.pixels;
+  const known = lumaOf.get(previous);
+  const pixels = known?.length === sums.pixels.length ? known : sums.pixels;
   const motion = sums.pixels.reduce((sum, luma, at) => sum + Math.abs(luma - pixels[at]), 0) / pixels.length;
   const offset = face ? { x: face.x + face.width / 2 - 0.5, y: face.y + face.height / 2 - 0.5 } : { x: 0, y: 0 };
+  /** @type {import('./faceline.d.ts').Framing} */
   const answer = { hint: 'good', face, offset, brightness, sharpness: detail ? fineness(detail) : 1, motion, stability: 0, time: 0 };
   answer.hint = hintOf(answer, white, face ? face.width * width / shorter : 0, previous?.hint === 'good' ? TOLERANCE : 1);
-  // For the motion of the next frame; no part of the answer that others read.
-  Object.defineProperty(answer, 'pixels', { value: sums.pixels });
+  lumaOf.set(answer, sums.pixels);
   return answer;
 }
 

@@ -47,6 +47,8 @@ const callbacks = {
     for (const shown of document.querySelectorAll('.position.shown')) shown.classList.remove('shown');
     document.getElementById(info.positionInfo).classList.add('shown');
     if (info.facew === 0 && info.faceh === 0) message('No face');
+    const { stillFace, targetOnHover, targetChallengeIndex, challengeCircles } = info.livenessActive ?? {};
+    if (isActive && !stillFace && !targetOnHover) log.target = challengeCircles[targetChallengeIndex].pos;
     if (isActive) BioserverVideoUI.updateLivenessActiveGraphics('user-video', info);
     else BioserverVideoUI.displayPassiveVideoAnimation(info);
   },

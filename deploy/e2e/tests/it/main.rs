@@ -26,6 +26,7 @@ mod manifests;
 mod models;
 mod monitoring;
 mod openapi;
+mod original_style;
 mod overload;
 mod own_model;
 mod poison;

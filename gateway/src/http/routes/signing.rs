@@ -28,11 +28,13 @@ async fn certificate(State(state): State<Arc<GatewayState>>) -> Response {
     public(state.biometric.signer().certificates().into_bytes(), "application/x-pem-file")
 }
 
-/// An answer that caches may keep as long as the keys are valid for sure.
+/// An answer that caches may keep as long as the keys are valid for sure, and that pages of all origins may read.
 fn public(bytes: Vec<u8>, content_type: &'static str) -> Response {
     let mut response = bytes.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // Capture pages of any origin verify the parameters of a replay with these keys.
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     if let Ok(value) = HeaderValue::try_from(format!("public, max-age={}", MAX_AGE.as_secs())) {
         headers.insert(header::CACHE_CONTROL, value);
     }

@@ -202,6 +202,7 @@ async fn keys_are_published_for_everybody_and_may_be_kept_for_minutes() {
         let answer = published(&gateway, path).await;
         assert_eq!(answer.header("content-type"), Some(kind));
         assert_eq!(answer.header("cache-control"), Some(cache.as_str()));
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
         assert!(!answer.body.contains("PRIVATE"));
         let operation = if path == JWKS { "jwks" } else { "signing_certificate" };
         let counted = format!(r#"faceline_http_requests_total{{operation="{operation}",status="200"}} 1"#);

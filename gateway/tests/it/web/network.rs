@@ -64,8 +64,10 @@ async fn an_upload_is_bounded_and_an_address_has_a_rate() {
     }
     assert!(statuses[..12].iter().all(|status| *status == 200), "{statuses:?}");
     assert!(statuses.contains(&429), "{statuses:?}");
-    let (status, _) = send(gateway.address, &format!("POST {SPEED}"), &[PAGE], b"x").await.error();
-    assert_eq!(status, 429, "uploads and downloads count together");
+    let refused = send(gateway.address, &format!("POST {SPEED}"), &[PAGE], b"x").await;
+    assert_eq!(refused.error(), (429, "the request rate of this address is exceeded".into()));
+    let counted = r#"faceline_http_refusals_total{cause="address_rate",operation="network_upload"} 1"#;
+    assert!(gateway.metrics.encode().contains(counted), "uploads and downloads count together");
     // Other calls of the same address are not concerned.
     assert_eq!(get(&gateway, "/video-server/network-latency", &[]).await.status, 200);
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import test from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 import './environment.mjs';
 import { framing } from '../faceline.js';
@@ -79,7 +80,7 @@ test('a blurred face is told from a sharp one', () => {
 
 // ------------------------------------------------------------------------------------------------------------------ recordings
 
-const CLIPS = '/work/shared/data/video';
+const CLIPS = fileURLToPath(new URL('../../../../../shared/data/video', import.meta.url));
 const missing = existsSync(CLIPS) ? spawnSync('ffmpeg', ['-version']).error && 'there is no ffmpeg' : 'the recordings are not there';
 
 /** The hints of a clip's frames, 15 a second, in parts of all. */

@@ -122,6 +122,12 @@ mod tests {
     }
 
     #[test]
+    fn the_sdk_is_small_on_its_way() {
+        let packed = SDK["faceline.js"].gzip.as_ref().map(|content| content.bytes.len());
+        assert!(packed.is_some_and(|bytes| bytes < 30_000), "{packed:?}");
+    }
+
+    #[test]
     fn the_compressed_text_is_the_same_text_under_another_tag() {
         let text = "all the same ".repeat(100);
         let packed = compressed(text.as_bytes()).unwrap();

@@ -14,7 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::assets::{Asset, Folder};
-use super::{RESOURCE_POLICY, for_pages};
+use super::embedding::{RESOURCE_POLICY, for_pages};
 use crate::fault::Fault;
 use crate::http::answer::Answer;
 use crate::http::operations;

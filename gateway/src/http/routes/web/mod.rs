@@ -5,19 +5,18 @@
 
 mod assets;
 mod demo;
+mod embedding;
 mod file;
 mod network;
 
 use axum::response::{IntoResponse as _, Redirect, Response};
 use faceline_shared::settings::{CaptureRules, CaptureSettings};
-use http::{HeaderName, HeaderValue};
 
 use self::assets::{CAPTURE, PLAYGROUND, SDK, VIDEO_SERVER};
+pub(super) use self::embedding::for_pages;
 use self::file::{page, script};
 use super::route::Route;
 use crate::http::operations;
-
-const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// The routes, as far as the settings ask for them.
 pub(super) fn routes(settings: &CaptureSettings, rules: &CaptureRules) -> Vec<Route> {
@@ -49,10 +48,4 @@ pub(super) fn routes(settings: &CaptureSettings, rules: &CaptureRules) -> Vec<Ro
 /// Redirects to a folder beside the path, wherever a proxy has that.
 fn folder_of(name: &'static str) -> Response {
     Redirect::permanent(name).into_response()
-}
-
-/// The same answer, which pages of any origin may embed: those of the original service have the policy `require-corp`.
-pub(super) fn for_pages(mut response: Response) -> Response {
-    response.headers_mut().insert(RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
-    response
 }

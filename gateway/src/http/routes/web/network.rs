@@ -17,7 +17,7 @@ use rand::Rng as _;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::for_pages;
+use super::embedding::for_pages;
 use crate::accounts::SourceAddress;
 use crate::fault::{BusyCause, Fault};
 use crate::http::answer::{self, Answer, NO_STORE};
@@ -106,7 +106,7 @@ pub(super) async fn check_rate(
         tracing::error!(%error, "requests of an address cannot be counted");
         Fault::Internal
     })?;
-    verdict.refusal.map_or(Ok(()), |refusal| Err(Fault::busy(BusyCause::ClientRate, refusal.wait)))
+    verdict.refusal.map_or(Ok(()), |refusal| Err(Fault::busy(BusyCause::AddressRate, refusal.wait)))
 }
 
 #[cfg(test)]
