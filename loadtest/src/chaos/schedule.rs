@@ -9,7 +9,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use super::fault::{FaultKind, Part, PlannedFault};
 
 /// Time for one fault and for the recovery from it, at least. With less the schedule has fewer faults.
-const MIN_SLOT: Duration = Duration::from_secs(10);
+const MIN_SLOT: Duration = Duration::from_secs(8);
 /// The same, at most. In more time each kind comes several times.
 const MAX_SLOT: Duration = Duration::from_secs(20);
 /// A fault begins at most this part of its slot after the slot's start.

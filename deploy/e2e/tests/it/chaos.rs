@@ -3,16 +3,18 @@
 use std::path::Path;
 
 use faceline_loadtest::chaos::{Builds, Chaos, FaultKind, run, scenario};
+use faceline_loadtest::oracle::{Operation, PictureSize};
 use tempfile::TempDir;
 
 use crate::process::ExclusiveRun;
 use crate::programs::program;
 
-const SEED: u64 = 17;
+/// By this seed the node of RabbitMQ, whose restart takes longest, is killed first.
+const SEED: u64 = 8;
 /// Requests a second.
 const RATE: f64 = 2.0;
 /// Length of load and faults.
-const SECONDS: f64 = 30.0;
+const SECONDS: f64 = 24.0;
 /// One kind for each part of the site.
 const KINDS: [FaultKind; 3] =
     [FaultKind::WorkerKilled, FaultKind::BrokerLeaderKilled, FaultKind::StorePromoted];
@@ -23,8 +25,13 @@ async fn nothing_is_lost_while_a_worker_a_broker_node_and_redis_are_killed() {
     let logs = TempDir::new().unwrap();
     let folder = program("faceline-gateway").parent().map(Path::to_owned).unwrap();
     program("faceline-worker");
+    let mut scenario = scenario(SEED, RATE, SECONDS);
+    // A service is first asked what it says of each picture. These take the most time.
+    scenario
+        .mix
+        .retain(|entry| entry.size == PictureSize::Small && entry.operation != Operation::FaceLiveness);
     let chaos = Chaos {
-        scenario: scenario(SEED, RATE, SECONDS),
+        scenario,
         kinds: KINDS.to_vec(),
         builds: Builds { current: folder, previous: None },
         logs: logs.path().to_owned(),
