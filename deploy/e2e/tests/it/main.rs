@@ -27,6 +27,7 @@ mod models;
 mod monitoring;
 mod openapi;
 mod original_style;
+mod oracle;
 mod overload;
 mod own_model;
 mod poison;
