@@ -39,7 +39,7 @@ lint: packages-build ## Check formatting, clippy, module cycles, file lengths, p
 	$(TOOLS)/bin/cargo-machete
 	$(TOOLS)/typos/bin/typos
 	$(TOOLS)/hadolint/bin/hadolint deploy/images/Dockerfile
-	$(TOOLS)/shellcheck/bin/shellcheck deploy/dev/*.sh deploy/images/*.sh deploy/compose/*.sh
+	$(TOOLS)/shellcheck/bin/shellcheck deploy/dev/*.sh deploy/images/*.sh deploy/compose/*.sh loadtest/peers/*.sh
 
 bench: packages-test models-for-tests ## Compare the whole service's throughput with the bare pipeline's, in one run
 	$(RELEASE)/faceline-loadtest bench
