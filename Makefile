@@ -43,7 +43,7 @@ lint: packages-build ## Check formatting, clippy, module cycles, file lengths, p
 	for script in $$(find gateway/web deploy/e2e/browser -name '*.js' -o -name '*.mjs'); do node --input-type=module --check <$$script || exit 1; done
 	$(TOOLS)/typescript/node_modules/.bin/tsc --project gateway/web/sdk
 	$(TOOLS)/hadolint/bin/hadolint deploy/images/Dockerfile
-	$(TOOLS)/shellcheck/bin/shellcheck deploy/dev/*.sh deploy/images/*.sh deploy/compose/*.sh
+	$(TOOLS)/shellcheck/bin/shellcheck deploy/dev/*.sh deploy/images/*.sh deploy/compose/*.sh loadtest/peers/*.sh
 
 bench: packages-test models-for-tests ## Compare the whole service's throughput with the bare pipeline's, in one run
 	$(RELEASE)/faceline-loadtest bench

@@ -10,9 +10,9 @@ from pipeline import FacePipeline
 app = Celery("faces", broker=os.environ["PEER_BROKER"], backend="rpc://")
 app.conf.update(
     # Bytes travel as they are; JSON would make a third more of them.
-    task_serializer="pickle",
-    result_serializer="json",
-    accept_content=["pickle", "json"],
+    task_serializer="msgpack",
+    result_serializer="msgpack",
+    accept_content=["msgpack"],
     # A task counts as done when its result is sent, as in the worker of Faceline.
     task_acks_late=True,
     task_default_queue_type="quorum",

@@ -1,4 +1,4 @@
-//! Memory over many jobs. Memory that still grows between the 500th and the 2,000th job is a leak.
+//! Memory over many jobs. Memory that still grows between the 2,000th and the 20,000th job is a leak.
 
 use std::io::Write as _;
 
@@ -6,7 +6,7 @@ use super::Sample;
 use crate::closed_loop::{self, Request};
 use crate::site::{Setup, Site, listed};
 
-const JOBS: [usize; 4] = [500, 1000, 1500, 2000];
+const JOBS: [usize; 4] = [2_000, 8_000, 14_000, 20_000];
 
 pub(super) async fn run(sample: &Sample, callers: usize) -> anyhow::Result<()> {
     let mut out = std::io::stdout();

@@ -25,7 +25,7 @@ enum Benchmark {
     Throughput,
     /// CPU time of liveness detection on one picture and on two, over that of the bare pipeline
     Liveness,
-    /// Memory of gateway and worker over 2,000 jobs
+    /// Memory of gateway and worker from the 2,000th to the 20,000th job
     Memory,
     /// CPU time of reading a session with fifty faces
     Sessions,

@@ -131,6 +131,8 @@ impl Installed {
             .args(arguments)
             .current_dir(&self.sources)
             .env("PYTHONPATH", self.folder.join("packages"))
+            // There mosec looks for its server, a program.
+            .env("PYTHONUSERBASE", self.folder.join("packages"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PEER_MODELS", self.folder.join("networks"))
             .env("PEER_PROCESSES", processes().to_string())
