@@ -97,8 +97,8 @@ pub(super) const ALERTS: &[(Fault, &[&str])] = &[
     (Poison, &["DeadLettersGrow"]),
     (BrokerAlarm, &["BrokerBlocked", "RabbitmqAlarm"]),
     (NoRedis, &["StoreUnavailable", "BlobsUnavailable", "RateLimitsApart", "UsageDeferred", "UsageLost"]),
-    (WrongPassword, &["BrokerProblem", "NotReady"]),
-    (NoRabbitmq, &["BrokerDisconnected", "RabbitmqAbsent"]),
+    (WrongPassword, &["BrokerProblem", "BrokerDisconnected", "NotReady"]),
+    (NoRabbitmq, &["RabbitmqAbsent"]),
     (NoGateway, &["GatewaysAbsent"]),
 ];
 

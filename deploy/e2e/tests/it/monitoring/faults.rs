@@ -44,6 +44,9 @@ pub(super) async fn break_everything(
 ) {
     let (url, narrow) = (site.gateway.url().await, site.narrow.url().await);
     let worker = site.worker.admin().await;
+    // First, because other faults refuse requests as well.
+    let burst = async || drop(join_all((0..24).map(|_| ask(&url))).await);
+    watch.during(Fault::Overload, async {}, burst).await;
     tokio::join!(
         files(site, watch),
         intrusive_caller(watch, &url),
@@ -54,8 +57,6 @@ pub(super) async fn break_everything(
         failing_receiver(watch, &narrow),
         bounds(watch, &narrow),
     );
-    let burst = async || drop(join_all((0..24).map(|_| ask(&url))).await);
-    watch.during(Fault::Overload, async {}, burst).await;
     tokio::join!(other_keys(site, watch), objects_away(site, watch, &narrow));
     hung_worker(site, prometheus, watch, (&url, &narrow), video).await;
     watch.during(Fault::NoWorker, site.worker.kill(), async || ask(&url).await).await;
@@ -372,7 +373,8 @@ async fn hung_worker(
     video: &Recording,
 ) {
     // Only then does the worker take the first jobs that come.
-    let idle = "sum(faceline_worker_running_jobs) + sum(faceline_gateway_inflight_jobs) + sum(faceline:queue_ready:max) == 0";
+    let idle = "sum(faceline_worker_running_jobs) + sum(faceline_gateway_inflight_jobs) \
+                + sum(faceline:queue_ready:max{queue=\"faceline.jobs.interactive\"}) == 0";
     assert!(prometheus.without_numbers(&[idle.to_owned()]).await.is_empty(), "jobs are left");
     let small = without_face();
     let post = |url: &str| {

@@ -39,6 +39,8 @@ pub(super) struct Watch<'a> {
     alerts: BTreeMap<String, String>,
     watched: Vec<Watched>,
     seen: Mutex<BTreeSet<String>>,
+    /// What did not change, or had changed before its fault.
+    failures: Mutex<Vec<String>>,
 }
 
 impl<'a> Watch<'a> {
@@ -56,6 +58,7 @@ impl<'a> Watch<'a> {
             watched: watched.collect(),
             alerts: alerts.into_iter().map(|rule| (rule.name, rule.expression)).collect(),
             seen: Mutex::default(),
+            failures: Mutex::default(),
         }
     }
 
@@ -74,7 +77,8 @@ impl<'a> Watch<'a> {
         !self.prometheus.values(&self.alerts[alert]).await.is_empty()
     }
 
-    /// Makes a fault by `make`, and waits until all that is for it has changed. `meanwhile` is what callers do, again and again.
+    /// Makes a fault by `make`, and waits until all that is for it has changed. `meanwhile` is what callers do, again and again. What
+    /// does not change is a failure of the test at its end, so that one run shows all of them.
     pub(super) async fn during(
         &self,
         fault: Fault,
@@ -91,7 +95,9 @@ impl<'a> Watch<'a> {
             if left.alerts.is_empty() && left.changes.is_empty() {
                 break;
             }
-            assert!(began.elapsed() < TIMEOUT, "{fault:?}: {}", self.described(&left).await);
+            if began.elapsed() > TIMEOUT {
+                return self.fail(format!("{fault:?}: {}", self.described(&left).await));
+            }
         }
         println!("{fault:?}: {:?}", began.elapsed());
     }
@@ -101,7 +107,9 @@ impl<'a> Watch<'a> {
         for alert in &alerts {
             // How fast answers come is up to the machine.
             let may_hold = alert.starts_with("FacelineLatency");
-            assert!(may_hold || !self.holds(alert).await, "{alert} holds before {fault:?}");
+            if !may_hold && self.holds(alert).await {
+                self.fail(format!("{alert} holds before {fault:?}"));
+            }
         }
         let mut changes = Vec::new();
         for watched in self.watched.iter().filter(|watched| watched.fault == fault) {
@@ -138,6 +146,11 @@ impl<'a> Watch<'a> {
         self.seen.lock().unwrap().insert(name);
     }
 
+    fn fail(&self, failure: String) {
+        println!("FAILURE {failure}");
+        self.failures.lock().unwrap().push(failure);
+    }
+
     async fn described(&self, left: &Left) -> String {
         let mut text = format!("{:?} do not hold", left.alerts);
         for (Watched { name, change, expression, .. }, before) in &left.changes {
@@ -147,10 +160,14 @@ impl<'a> Watch<'a> {
         text
     }
 
-    /// The alerts, recording rules and panels that have not changed yet.
-    pub(super) fn unseen(&self) -> Vec<&str> {
+    /// Fails unless each alert, recording rule and panel has changed under its fault, and no alert held before.
+    pub(super) fn assert_all_seen(&self) {
+        let failures = self.failures.lock().unwrap();
+        assert!(failures.is_empty(), "{}", failures.join("\n\n"));
         let seen = self.seen.lock().unwrap();
         let all = self.alerts.keys().chain(self.watched.iter().map(|watched| &watched.name));
-        all.filter(|name| !seen.contains(*name)).map(String::as_str).collect()
+        let unseen: Vec<_> = all.filter(|name| !seen.contains(*name)).collect();
+        assert!(unseen.is_empty(), "these have not changed: {unseen:#?}");
+        println!("{} alerts, {} rules and panels", self.alerts.len(), self.watched.len());
     }
 }
