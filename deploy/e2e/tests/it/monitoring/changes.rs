@@ -29,9 +29,9 @@ pub(super) enum Fault {
     NewerJobs,
     /// Jobs of a gateway whose clock is ten seconds ahead.
     FastClock,
-    /// Other people than before are in front of the cameras.
+    /// Other people than before are in front of the cameras, and some in the dark.
     OtherPeople,
-    /// Uploads that are no videos, and sessions that are deleted before their videos are judged.
+    /// Uploads that are no videos.
     BrokenVideos,
     /// A receiver of callbacks answers with 500 until the session ends.
     FailingReceiver,
@@ -41,7 +41,7 @@ pub(super) enum Fault {
     HungWorker,
     /// The worker is killed.
     NoWorker,
-    /// A job is redelivered that workers died with, in quarantine as well.
+    /// Jobs of a killed worker come again: one with which workers had died before, and videos whose sessions have ended.
     Poison,
     /// RabbitMQ runs out of memory and disk space.
     BrokerAlarm,
@@ -195,13 +195,13 @@ pub(super) const CHANGES: &[Row] = &[
     ("faceline_worker_match_score", OtherPeople, Falls),
     ("faceline_worker_liveness_score", OtherPeople, Moves),
     ("faceline_worker_face_quality", OtherPeople, Moves),
-    ("faceline_worker_findings_total", Load, Rises),
+    ("faceline_worker_findings_total", OtherPeople, Rises),
     ("faceline_model_info", OtherModels, Rises),
     ("faceline_worker_liveness_threshold_llr", OtherModels, Moves),
     ("faceline_build_info", OtherVersion, Rises),
     // Replays.
     ("faceline_replay_uploads_in_progress", SlowUpload, Rises),
-    ("faceline_replay_results_dropped_total", BrokenVideos, Rises),
+    ("faceline_replay_results_dropped_total", Poison, Rises),
     ("faceline_replays_ended_total", BrokenVideos, Rises),
     ("faceline_replay_", Load, Rises),
     ("faceline_sessions_", Load, Rises),

@@ -21,7 +21,8 @@ use uuid::Uuid;
 
 use super::changes::Fault;
 use super::load::{
-    ask, ask_nonsense, create_session, delete_session, liveness, photo_verify, upload, wanted, without_face,
+    ask, ask_nonsense, create_session, dark, delete_session, liveness, photo_verify, upload, wanted,
+    without_face,
 };
 use super::site::{ACCOUNTS, Site, metrics};
 use super::watch::Watch;
@@ -34,6 +35,8 @@ use crate::raw::{Framing, Upload};
 const WORKERS: &str = "faceline-worker";
 /// Jobs that hang at the same time.
 const FLOOD: usize = 200;
+/// Sessions that end at the same time.
+const SESSIONS: usize = 150;
 
 /// Makes each fault, those together that do not disturb each other.
 pub(super) async fn break_everything(
@@ -44,19 +47,18 @@ pub(super) async fn break_everything(
 ) {
     let (url, narrow) = (site.gateway.url().await, site.narrow.url().await);
     let worker = site.worker.admin().await;
-    // First, because other faults refuse requests as well.
-    let burst = async || drop(join_all((0..24).map(|_| ask(&url))).await);
-    watch.during(Fault::Overload, async {}, burst).await;
     tokio::join!(
         files(site, watch),
-        intrusive_caller(watch, &url),
         other_builds(site, watch),
         other_workers(site, prometheus, watch, worker),
         other_people(watch, &url),
         videos(watch, &narrow, video),
         failing_receiver(watch, &narrow),
-        bounds(watch, &narrow),
     );
+    // Before other faults that refuse requests.
+    let burst = async || drop(join_all((0..24).map(|_| ask(&url))).await);
+    watch.during(Fault::Overload, async {}, burst).await;
+    tokio::join!(intrusive_caller(watch, &url), bounds(watch, &narrow));
     tokio::join!(other_keys(site, watch), objects_away(site, watch, &narrow));
     hung_worker(site, prometheus, watch, (&url, &narrow), video).await;
     watch.during(Fault::NoWorker, site.worker.kill(), async || ask(&url).await).await;
@@ -249,7 +251,7 @@ fn other_models() -> TempDir {
 }
 
 async fn other_people(watch: &Watch<'_>, url: &str) {
-    let (client, caller) = (Client::new(), Caller::new(url));
+    let (client, caller, dark) = (Client::new(), Caller::new(url), dark());
     let come = async || {
         caller.score("obama.jpg", "biden.jpg").await;
         for request in [
@@ -262,15 +264,10 @@ async fn other_people(watch: &Watch<'_>, url: &str) {
     watch.during(Fault::OtherPeople, async {}, come).await;
 }
 
-/// Uploads that do not end, and then videos that are none or that nobody waits for.
+/// Uploads that do not end, and then videos that are none.
 async fn videos(watch: &Watch<'_>, url: &str, video: &Recording) {
-    let client = Client::new();
     watch.during(Fault::SlowUpload, async {}, async || slow_upload(url, video).await).await;
-    let broken = async || {
-        upload(url, &Recording::of("no video", "video/webm")).await;
-        let session = upload(url, video).await;
-        delete_session(&client, url, &format!("/v2/bio-sessions/{session}")).await;
-    };
+    let broken = async || upload(url, &Recording::of("no video", "video/webm"), 600).await;
     watch.during(Fault::BrokenVideos, async {}, broken).await;
 }
 
@@ -341,25 +338,20 @@ async fn other_keys(site: &Site, watch: &Watch<'_>) {
     watch.during(Fault::OtherKeys, async {}, leave).await;
 }
 
-/// A file is where the folder of objects was.
+/// A file is where the folder of objects was, so that the pictures of ended sessions cannot be deleted.
 async fn objects_away(site: &Site, watch: &Watch<'_>, url: &str) {
     let client = Client::new();
     let (objects, away) = (site.path("objects"), site.path("objects-away"));
-    let move_away = async {
+    let end_sessions = async {
+        let session = json!({"imageStorageEnabled": true});
+        let sessions = join_all((0..SESSIONS).map(|_| create_session(&client, url, &session))).await;
         std::fs::rename(&objects, &away).unwrap();
         std::fs::write(&objects, "").unwrap();
+        let sessions: Vec<_> = sessions.into_iter().map(|session| session.expect("a session")).collect();
+        join_all(sessions.iter().map(|session| delete_session(&client, url, session))).await;
     };
-    // The pictures of ended sessions cannot be deleted.
-    let end_sessions = async || {
-        let end = async || {
-            let session = create_session(&client, url, &json!({"imageStorageEnabled": true})).await;
-            if let Some(session) = session {
-                delete_session(&client, url, &session).await;
-            }
-        };
-        join_all((0..40).map(|_| end())).await;
-    };
-    watch.during(Fault::ObjectsAway, move_away, end_sessions).await;
+    let nonsense = async || drop(join_all((0..3).map(|_| ask_nonsense(url))).await);
+    watch.during(Fault::ObjectsAway, end_sessions, nonsense).await;
     std::fs::remove_file(&objects).unwrap();
     std::fs::rename(&away, &objects).unwrap();
 }
@@ -384,7 +376,7 @@ async fn hung_worker(
     let hang = async {
         site.worker.suspend().await;
         drop(post(url));
-        let replays = join_all((0..3).map(|_| upload(narrow, video)));
+        let replays = join_all((0..3).map(|_| upload(narrow, video, 10)));
         let quarantine = async {
             for _ in 0..3 {
                 let (id, body) = envelope(site, "dead", |_| ());

@@ -69,6 +69,15 @@ pub(super) fn without_face() -> Vec<u8> {
     png.into_inner()
 }
 
+/// A portrait that was taken in the dark.
+pub(super) fn dark() -> Vec<u8> {
+    let mut picture = image::load_from_memory(&bytes("obama.jpg")).unwrap().to_rgb8();
+    picture.pixels_mut().for_each(|pixel| pixel.0 = pixel.0.map(|value| value / 6));
+    let mut png = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    png.into_inner()
+}
+
 /// Creates a session; its path, unless the request was refused.
 pub(super) async fn create_session(client: &Client, url: &str, body: &Value) -> Option<String> {
     let request = client.post(format!("{url}/bioserver-app/v2/bio-sessions")).header("apikey", "demo");
@@ -110,14 +119,13 @@ pub(super) async fn replay(url: &str, video: &Recording) {
     delete_session(&Client::new(), url, &format!("/v2/bio-sessions/{}", done.session)).await;
 }
 
-/// Uploads a video; its session, when the service has accepted it.
-pub(super) async fn upload(url: &str, video: &Recording) -> Uuid {
+/// Uploads a video in a session of this many seconds, and returns when the service has accepted it.
+pub(super) async fn upload(url: &str, video: &Recording, seconds: u32) {
     let client = CaptureClient::new(url, "demo");
     let keys = client.published_keys().await.unwrap();
     let wanted = wanted(video);
-    let session = client.create_session(&wanted.session).await.unwrap();
+    let session = client.create_session(&json!({"ttlSeconds": seconds})).await.unwrap();
     let parameters = client.set_parameters(session, &wanted.parameters(), &keys).await.unwrap();
     let upload = faceline_loadtest::capture::seal(session, &parameters, &wanted.recording).unwrap();
     client.upload_until_accepted(session, &upload, &parameters).await.unwrap();
-    session
 }
