@@ -24,7 +24,7 @@ pub(super) struct ReplayMetrics {
 
 impl ReplayMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
-        Self {
+        let registered = Self {
             ended: metrics.counters(
                 "faceline_replays_ended_total",
                 "Replays that ended, by status and reason.",
@@ -48,7 +48,12 @@ impl ReplayMetrics {
                     SECONDS_BOUNDS,
                 )
                 .with_label_values::<&str>(&[]),
+        };
+        // Prometheus does not see the first increment of a counter that did not exist before, and these are seldom.
+        for reason in ["duplicate", "other_job", "session_gone", "left_to_retry", "unreadable"] {
+            registered.dropped.with_label_values(&[reason]);
         }
+        registered
     }
 
     /// Counts a replay that ended.

@@ -79,8 +79,16 @@ impl Mover {
         }
     }
 
-    /// Moves all records that are due.
+    /// Moves all records that are due, and shows how many wait.
     async fn move_all(&self) {
+        self.move_due().await;
+        // An outage of the outbox has been reported by then.
+        if let Ok(waiting) = self.usage.outbox.depth(Lane::Usage).await {
+            self.usage.metrics.waiting.set(waiting.cast_signed());
+        }
+    }
+
+    async fn move_due(&self) {
         loop {
             match self.move_some().await {
                 // More records may be due.
@@ -108,8 +116,6 @@ impl Mover {
         for rows in leased.chunks(MAX_ROWS_PER_CALL) {
             self.usage.outbox.finish_all(Lane::Usage, rows).await?;
         }
-        let waiting = self.usage.outbox.depth(Lane::Usage).await?;
-        self.usage.metrics.waiting.set(waiting.cast_signed());
         Ok(count)
     }
 

@@ -62,6 +62,7 @@ async fn the_metrics_have_these_names() {
     faceline_outbox_rows gauge
     faceline_outbox_rows_total counter
     faceline_replay_keys_current gauge
+    faceline_replay_results_dropped_total counter
     faceline_replay_seconds histogram
     faceline_replay_upload_bytes_total counter
     faceline_replay_uploads_in_progress gauge

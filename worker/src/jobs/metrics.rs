@@ -5,8 +5,12 @@ use std::time::Duration;
 use super::biometric_metrics::BiometricMetrics;
 use faceline_models::liveness::LivenessCalibration;
 use faceline_models::manifest::Model;
+use faceline_shared::broker::Queue;
 use faceline_shared::telemetry::Metrics;
 use prometheus::{HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+/// The outcomes of jobs that fail for a reason that is not in the picture.
+const SERVICE_FAILURES: [&str; 5] = ["blob_lost", "poison", "unsupported", "other_keys", "internal"];
 
 /// Metrics of a worker.
 #[derive(Clone, Debug)]
@@ -33,7 +37,7 @@ impl WorkerMetrics {
     /// Registers the metrics.
     #[must_use]
     pub fn new(metrics: &Metrics) -> Self {
-        Self {
+        let registered = Self {
             answered: metrics.counters(
                 "faceline_worker_answered_total",
                 "Answered jobs, by outcome.",
@@ -65,7 +69,15 @@ impl WorkerMetrics {
                 "Smallest age of a job, by gateway. A large or negative value shows that a clock is wrong.",
                 &["gateway"],
             ),
+        };
+        // Prometheus does not see the first increment of a counter that did not exist before, and what is counted here is seldom.
+        for outcome in SERVICE_FAILURES {
+            registered.answered.with_label_values(&[outcome]);
         }
+        for queue in [Queue::Interactive, Queue::Replay, Queue::Quarantine] {
+            registered.redelivered.with_label_values(&[queue.name()]);
+        }
+        registered
     }
 
     /// Shows which liveness calibration this worker uses.
