@@ -1,6 +1,7 @@
 //! The smoke run of all targets: seeds, the committed corpus, and deterministic mutations of both.
 //!
 //! It needs no instrumentation, so it is part of `make test`. `make fuzz` searches further.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "what is not as expected ends a test")]
 
 use std::path::Path;
 use std::time::Duration;

@@ -8,6 +8,7 @@ mod burst;
 mod bws;
 mod callback_receiver;
 mod client;
+mod client_examples;
 mod cluster;
 mod conversion;
 mod doctor;
