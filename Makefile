@@ -5,7 +5,7 @@ TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/faceline/tools
 RELEASE := target/release
 
 .DEFAULT_GOAL := help
-.PHONY: help run test conformance lint bench chaos evaluate build models manifests image-roots clean
+.PHONY: help run test conformance fuzz lint bench chaos evaluate build models manifests image-roots clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,18 @@ test: packages-test models-for-tests ## Run all tests, on RabbitMQ and Redis ser
 conformance: packages-test models-for-tests ## Send 2,000 requests generated from the OpenAPI description to the service
 	@deploy/dev/tools.sh $(TOOLS) test
 	CASES=2000 $(CARGO) test --release --workspace --test it conformance -- --nocapture
+
+# libFuzzer instruments all crates, for which the stable compiler needs permission. AddressSanitizer would see nothing: the programs'
+# allocator is jemalloc.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= $(notdir $(basename $(wildcard deploy/fuzz/cargo-fuzz/fuzz_targets/*.rs)))
+fuzz: packages-build ## Search for inputs that break a parser: make fuzz FUZZ_SECONDS=60 FUZZ_TARGETS="jwe multipart"
+	@deploy/dev/tools.sh $(TOOLS) fuzz
+	$(CARGO) run --release -p faceline-fuzz -- target/fuzz/corpus
+	for target in $(FUZZ_TARGETS); do \
+		RUSTC_BOOTSTRAP=1 $(TOOLS)/bin/cargo-fuzz run --fuzz-dir deploy/fuzz/cargo-fuzz --target-dir target/fuzz --sanitizer none $$target \
+			target/fuzz/corpus/$$target deploy/fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10 || exit 1; \
+	done
 
 lint: packages-build ## Check formatting, clippy, module cycles, file lengths, paths in documents, licences, unused dependencies, spelling, Dockerfile, scripts, JavaScript and its types
 	@deploy/dev/tools.sh $(TOOLS) lint

@@ -25,6 +25,8 @@ DEPENDENCIES = {
     "faceline-gateway-store": {"faceline-shared"},
     "faceline-gateway": {"faceline-shared", "faceline-gateway-store"},
     "faceline-worker": {"faceline-shared", "faceline-models"},
+    "faceline-fuzz": {"faceline-shared", "faceline-gateway", "faceline-models", "faceline-worker"},
+    "faceline-lifecycle": set(),
     "faceline-loadtest": {"faceline-shared", "faceline-gateway"},
 }
 

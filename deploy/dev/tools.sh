@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the tools of `make lint` or `make test` into a folder, where they are missing: `tools.sh FOLDER lint|test|images`.
+# Installs the tools of `make lint`, `make test` and others into a folder, where they are missing: `tools.sh FOLDER lint|test|images|fuzz`.
 set -eu
 
 folder=$1
@@ -7,6 +7,7 @@ deny=0.20.2
 machete=0.9.2
 typos=1.52.0
 cyclonedx_cargo=0.5.9
+fuzz=0.13.2
 jwcrypto='jwcrypto==1.6.1 cryptography==50.0.2 cffi==2.1.1 pycparser==3.12 typing_extensions==4.16.0'
 schemathesis='schemathesis==4.32.5 anyio==4.16.0 certifi==2026.10.18 charset_normalizer==3.5.2 click==8.5.1
     graphql_core==3.3.2 harfile==0.6.0 hypothesis==6.170.15 hypothesis_graphql==0.13.5 idna==3.20 iniconfig==2.3.1
@@ -122,5 +123,6 @@ test)
     kubernetes_programs
     ;;
 images) cargo_tool cargo-cyclonedx "$cyclonedx_cargo" ;;
-*) echo "usage: tools.sh FOLDER lint|test|images" >&2; exit 64 ;;
+fuzz) cargo_tool cargo-fuzz "$fuzz" ;;
+*) echo "usage: tools.sh FOLDER lint|test|images|fuzz" >&2; exit 64 ;;
 esac

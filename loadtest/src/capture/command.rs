@@ -8,8 +8,9 @@ use anyhow::Context as _;
 use faceline_shared::replay::LivenessType;
 use faceline_shared::replay::metadata::ShownChallenge;
 use serde_json::json;
+use uuid::Uuid;
 
-use super::{Capture, CaptureClient, PinnedKeys, Recording, capture};
+use super::{Capture, CaptureClient, Credential, Parameters, PinnedKeys, Recording, capture, seal};
 
 /// Play a video file through the whole flow of a replay, and print its status
 #[derive(Clone, Debug, clap::Args)]
@@ -20,6 +21,12 @@ pub struct CaptureCommand {
     /// The API key
     #[arg(long, default_value = "demo")]
     apikey: String,
+    /// Play the device's part only: verify, encrypt and upload for this session, which a back end has created
+    #[arg(long, requires = "capture_token")]
+    session: Option<Uuid>,
+    /// The capture token that the back end got with the session's parameters
+    #[arg(long, requires = "session", conflicts_with_all = ["callback_url", "level", "challenges", "image"])]
+    capture_token: Option<String>,
     /// The video or picture
     #[arg(long)]
     video: PathBuf,
@@ -75,6 +82,14 @@ impl CaptureCommand {
             events: self.shown_at.iter().enumerate().map(shown).collect::<anyhow::Result<_>>()?,
             ..Recording::of(read(&self.video)?, &content_type)
         };
+        if let (Some(session), Some(token)) = (self.session, &self.capture_token) {
+            let parameters = client.parameters(session, Credential::Token(token), &keys).await?;
+            let upload = seal(session, &parameters, &recording)?;
+            let parameters = Parameters { capture_token: Some(token.clone()), ..parameters };
+            client.upload_until_accepted(session, &upload, &parameters).await?;
+            writeln!(std::io::stdout(), "{}", json!({"uploaded": session}))?;
+            return Ok(());
+        }
         let session = self.callback_url.as_ref().map_or(json!({}), |url| json!({"callbackURL": url}));
         let wanted = Capture {
             level: self.level,

@@ -91,7 +91,11 @@ impl Manifest {
         Self::parse(&text)
     }
 
-    pub(crate) fn parse(text: &str) -> Result<Self, ManifestError> {
+    /// Reads the text of a manifest.
+    ///
+    /// # Errors
+    /// [`ManifestError::Form`] or [`ManifestError::Inconsistent`].
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
         let manifest: Self = toml::from_str(text)?;
         manifest.check()?;
         Ok(manifest)

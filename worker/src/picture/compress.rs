@@ -17,7 +17,10 @@ const MAX_FILE_BYTES: usize = 8 << 20;
 const MAX_SIDE_PIXELS: u32 = 65_500;
 
 /// Converts a picture to an upright JPEG of the received size without metadata.
-pub(crate) fn compress(bytes: &[u8], limits: &PictureLimits) -> Result<Vec<u8>, PictureFault> {
+///
+/// # Errors
+/// [`PictureFault`]: the bytes are no picture, a damaged one, or one beyond `limits`.
+pub fn compress(bytes: &[u8], limits: &PictureLimits) -> Result<Vec<u8>, PictureFault> {
     let mut source = Source::open(bytes, limits)?;
     let orientation = source.orientation();
     let Picture { pixels, width, height, .. } = source.decode(u32::MAX)?;

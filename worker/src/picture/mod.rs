@@ -18,7 +18,8 @@ mod sampler;
 mod source;
 
 pub(crate) use affine::Affine;
-pub(crate) use compress::{compress, encode_upright};
+pub use compress::compress;
+pub(crate) use compress::encode_upright;
 pub use fault::PictureFault;
 pub use limits::PictureLimits;
 pub(crate) use luma::luma;

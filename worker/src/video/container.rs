@@ -31,7 +31,10 @@ pub enum Container {
 
 impl Container {
     /// The container that the first bytes say, or `None` for everything else.
-    pub(super) fn sniff(file: &MemoryFile) -> io::Result<Option<Self>> {
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn sniff(file: &MemoryFile) -> io::Result<Option<Self>> {
         let mut head = [0; MAX_EBML_HEADER];
         let count = file.read_at(0, &mut head)?;
         let head = &head[..count];

@@ -16,23 +16,24 @@ const MAX_SKIPPED: u64 = 4 << 20;
 
 /// Track, time and size of the block whose payload comes next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Block {
+pub struct Block {
     /// Number of the track, from 1.
-    pub(super) track: u8,
+    pub track: u8,
     /// Milliseconds from the start, which is the unit that ffmpeg always declares.
-    pub(super) time: i64,
+    pub time: i64,
     /// Bytes that follow.
-    pub(super) len: u64,
+    pub len: u64,
 }
 
 /// A stream of blocks.
-pub(super) struct Reader<R> {
+pub struct Reader<R> {
     inner: R,
     cluster_time: i64,
 }
 
 impl<R: Read> Reader<R> {
-    pub(super) fn new(inner: R) -> Self {
+    /// Reads from `inner`.
+    pub fn new(inner: R) -> Self {
         Self { inner, cluster_time: 0 }
     }
 
@@ -40,7 +41,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] for a stream that ffmpeg does not write, and those of the stream itself.
-    pub(super) fn next(&mut self) -> io::Result<Option<Block>> {
+    pub fn next(&mut self) -> io::Result<Option<Block>> {
         loop {
             let Some(id) = self.id()? else { return Ok(None) };
             let (size, is_unknown) = self.size()?;
@@ -56,8 +57,11 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Reads the payload of a block.
-    pub(super) fn payload(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+    /// Reads the payload of a block into `buffer`, which has the block's length.
+    ///
+    /// # Errors
+    /// The stream ends before, or those of the stream itself.
+    pub fn payload(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         self.inner.read_exact(buffer)
     }
 

@@ -25,6 +25,7 @@ pub use codec::Codec;
 pub use container::Container;
 pub use decoder::Decoder;
 pub use fault::{DecodeError, VideoFault};
+pub use matroska::{Block, Reader};
 pub use memory_file::{MemoryFile, MemoryFileWriter};
 pub use plan::{DecodeLimits, SamplingPlan};
 

@@ -10,6 +10,7 @@ mod callback_receiver;
 mod capture_page;
 mod chaos;
 mod client;
+mod client_examples;
 mod cluster;
 mod conversion;
 mod doctor;

@@ -1,0 +1,459 @@
+//! Jobs whose callers wait: a gateway publishes a job, a worker does it and publishes the result to the gateway's reply queue, and
+//! the gateway gives the first result to the caller.
+
+use stateright::{Model, Property};
+
+use crate::{GATEWAYS, JOBS, Job, QUARANTINE_ATTEMPTS, WORKERS, add, distinct, take};
+
+/// What a caller got.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Answer {
+    /// The result of this job.
+    Result(Job),
+    /// This job ends its workers.
+    Poison(Job),
+    /// The deadline has passed, which the caller is told.
+    Expired,
+    /// The connection broke with its gateway, which the caller sees.
+    Disconnected,
+}
+
+/// A reply queue: one generation of one gateway.
+type ReplyQueue = (u8, u8);
+
+/// A job's message at the broker.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Message {
+    job: Job,
+    reply_to: ReplyQueue,
+    /// Whether it is in the quarantine queue.
+    quarantined: bool,
+    /// Failed attempts in its queue.
+    attempts: u8,
+}
+
+/// A result on its way to a reply queue that exists.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Reply {
+    queue: ReplyQueue,
+    /// The id in the envelope, by which the gateway finds the caller.
+    correlation: Job,
+    answer: Answer,
+}
+
+/// How far a worker is with a message.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+enum Stage {
+    Taken,
+    /// The answer is known and not published.
+    Done(Answer),
+    /// The broker has what takes the message's place: the reply, or the message in the quarantine.
+    Published,
+}
+
+/// A worker with a message.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Busy {
+    message: Message,
+    stage: Stage,
+    /// Whether the delivery is still this worker's: its connection was not lost, and it has not acknowledged.
+    owns: bool,
+}
+
+/// A gateway. It remembers nothing when it dies.
+#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Gateway {
+    generation: u8,
+    is_open: bool,
+    pending: Vec<Job>,
+}
+
+/// Everything at one moment.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct State {
+    /// The gateway that each job's caller is connected to.
+    gateway_of: [u8; JOBS],
+    /// Whether the first job ends every worker that does it.
+    first_is_poison: bool,
+    submitted: [bool; JOBS],
+    answers: [Option<Answer>; JOBS],
+    answered_twice: bool,
+    messages: Vec<Message>,
+    replies: Vec<Reply>,
+    workers: [Option<Busy>; WORKERS],
+    gateways: [Gateway; GATEWAYS],
+    /// Workers that ended with each job.
+    failures: [u8; JOBS],
+    faults_left: u8,
+}
+
+/// A step.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// The gateway remembers the job and publishes it.
+    Submit(Job),
+    /// A worker takes a message.
+    Take(usize, Message),
+    /// A worker does what the message asks for.
+    Work(usize),
+    /// A worker publishes the answer.
+    Reply(usize),
+    /// A worker acknowledges, or sends poison to the dead letters.
+    Settle(usize),
+    /// A gateway takes a reply.
+    Deliver(Reply),
+    /// A gateway opens the next generation of its reply queue, and publishes again what is pending.
+    Reopen(usize),
+    /// Fault: a worker dies.
+    WorkerDies(usize),
+    /// Fault: a worker loses its connection. The broker gives the message to another one, and this one goes on.
+    WorkerLosesConnection(usize),
+    /// Fault: a gateway dies, and starts anew.
+    GatewayDies(usize),
+    /// Fault: a reply queue is lost with what is in it.
+    ReplyQueueLost(usize),
+    /// Fault: a confirm is missing, so a gateway publishes a job again that the broker has.
+    PublishedAgain(Job),
+    /// The caller's deadline passes. It counts as a fault, or it would hide every loss.
+    Deadline(Job),
+}
+
+/// A wrong program.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mutation {
+    /// A worker acknowledges before the broker has the result.
+    AckBeforeResult,
+    /// A worker acknowledges before the quarantine has the message.
+    AckBeforeQuarantine,
+    /// A gateway gives every result to the caller.
+    NoDeduplication,
+    /// A gateway gives a result to another of its callers.
+    WrongCorrelation,
+    /// A gateway does not publish again after it has lost its reply queue.
+    NoRepublication,
+    /// A worker sends poison to the dead letters without an answer.
+    SilentDeadLetter,
+    /// There is no quarantine: a job that ends its workers goes around for ever.
+    NoQuarantine,
+}
+
+/// The model.
+#[derive(Clone, Copy, Debug)]
+pub struct Interactive {
+    /// Faults in one run.
+    pub faults: u8,
+    /// What is wrong with the program.
+    pub mutation: Option<Mutation>,
+}
+
+impl Interactive {
+    fn has(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    /// Workers that one job may end: three for each message with it, of which a fault can make one more, or one by the fault itself.
+    fn max_failures(&self) -> u8 {
+        (QUARANTINE_ATTEMPTS + 1) * (1 + self.faults)
+    }
+
+    /// The steps that happen by themselves.
+    fn steps(&self, state: &State) -> Vec<Action> {
+        let mut steps = Vec::new();
+        for job in 0..JOBS as Job {
+            let gateway = &state.gateways[usize::from(state.gateway_of[usize::from(job)])];
+            if !state.submitted[usize::from(job)] && gateway.is_open {
+                steps.push(Action::Submit(job));
+            }
+        }
+        for (index, worker) in state.workers.iter().enumerate() {
+            match worker {
+                None => {
+                    // Workers are alike, so one idle worker stands for all.
+                    if state.workers[..index].iter().all(Option::is_some) {
+                        let messages = distinct(&state.messages).into_iter();
+                        steps.extend(messages.map(|message| Action::Take(index, message)));
+                    }
+                }
+                Some(busy) => steps.push(match busy.stage {
+                    Stage::Taken => Action::Work(index),
+                    Stage::Done(_) => Action::Reply(index),
+                    Stage::Published => Action::Settle(index),
+                }),
+            }
+        }
+        steps.extend(distinct(&state.replies).into_iter().map(Action::Deliver));
+        let closed = (0..GATEWAYS).filter(|index| !state.gateways[*index].is_open);
+        steps.extend(closed.map(Action::Reopen));
+        steps
+    }
+
+    fn fault_steps(state: &State) -> Vec<Action> {
+        let mut steps = Vec::new();
+        for index in (0..WORKERS).filter(|index| state.workers[*index].is_some()) {
+            steps.push(Action::WorkerDies(index));
+            if state.workers[index].is_some_and(|busy| busy.owns) {
+                steps.push(Action::WorkerLosesConnection(index));
+            }
+        }
+        for index in 0..GATEWAYS {
+            if state.gateways[index].is_open {
+                steps.push(Action::ReplyQueueLost(index));
+            }
+            steps.push(Action::GatewayDies(index));
+            for job in &state.gateways[index].pending {
+                steps.push(Action::Deadline(*job));
+                if state.gateways[index].is_open {
+                    steps.push(Action::PublishedAgain(*job));
+                }
+            }
+        }
+        steps
+    }
+
+    fn apply(&self, state: &mut State, action: &Action) {
+        match action {
+            Action::Submit(job) => {
+                state.submitted[usize::from(*job)] = true;
+                let gateway = state.gateway_of(*job);
+                gateway.pending.push(*job);
+                gateway.pending.sort_unstable();
+                state.publish(*job);
+            }
+            Action::Take(index, message) => {
+                take(&mut state.messages, message);
+                state.workers[*index] = Some(Busy { message: *message, stage: Stage::Taken, owns: true });
+            }
+            Action::Work(index) => self.work(state, *index),
+            Action::Reply(index) => self.reply(state, *index),
+            Action::Settle(index) => state.workers[*index] = None,
+            Action::Deliver(reply) => self.deliver(state, *reply),
+            Action::Reopen(index) => {
+                state.gateways[*index].is_open = true;
+                if !self.has(Mutation::NoRepublication) {
+                    for job in state.gateways[*index].pending.clone() {
+                        state.publish(job);
+                    }
+                }
+            }
+            Action::WorkerDies(index) => state.worker_ends(*index),
+            Action::WorkerLosesConnection(index) => {
+                if let Some(busy) = &mut state.workers[*index] {
+                    busy.owns = false;
+                    let message = busy.message;
+                    state.redeliver(message);
+                }
+            }
+            Action::GatewayDies(index) => {
+                for job in std::mem::take(&mut state.gateways[*index].pending) {
+                    state.answer(job, Answer::Disconnected);
+                }
+                state.lose_reply_queue(*index);
+            }
+            Action::ReplyQueueLost(index) => state.lose_reply_queue(*index),
+            Action::PublishedAgain(job) => state.publish(*job),
+            Action::Deadline(job) => {
+                take(&mut state.gateway_of(*job).pending, job);
+                state.answer(*job, Answer::Expired);
+            }
+        }
+    }
+
+    fn work(&self, state: &mut State, index: usize) {
+        let Some(Busy { message, owns, .. }) = state.workers[index] else { return };
+        let Message { job, quarantined, attempts, .. } = message;
+        let stage = if quarantined && attempts > 0 {
+            if self.has(Mutation::SilentDeadLetter) {
+                Stage::Published
+            } else {
+                Stage::Done(Answer::Poison(job))
+            }
+        } else if !quarantined && attempts >= QUARANTINE_ATTEMPTS && !self.has(Mutation::NoQuarantine) {
+            if self.has(Mutation::AckBeforeQuarantine) {
+                // What it has acknowledged is in its memory alone.
+                state.workers[index] = Some(Busy { message, stage: Stage::Taken, owns: false });
+                if owns {
+                    return;
+                }
+            }
+            add(&mut state.messages, Message { quarantined: true, attempts: 0, ..message });
+            Stage::Published
+        } else if job == 0 && state.first_is_poison {
+            return state.worker_ends(index);
+        } else {
+            Stage::Done(Answer::Result(job))
+        };
+        let owns = owns && !(self.has(Mutation::AckBeforeResult) && matches!(stage, Stage::Done(_)));
+        state.workers[index] = Some(Busy { message, stage, owns });
+    }
+
+    fn reply(&self, state: &mut State, index: usize) {
+        let Some(Busy { message, stage: Stage::Done(answer), owns }) = state.workers[index] else { return };
+        let (gateway, generation) = message.reply_to;
+        let present = &state.gateways[usize::from(gateway)];
+        // The broker returns what goes to a queue that is gone. Its gateway publishes the job again, or has no caller for it.
+        if present.is_open && present.generation == generation {
+            add(&mut state.replies, Reply { queue: message.reply_to, correlation: message.job, answer });
+        }
+        state.workers[index] = Some(Busy { message, stage: Stage::Published, owns });
+    }
+
+    fn deliver(&self, state: &mut State, reply: Reply) {
+        take(&mut state.replies, &reply);
+        let gateway = &mut state.gateways[usize::from(reply.queue.0)];
+        let mut job = reply.correlation;
+        if self.has(Mutation::WrongCorrelation) {
+            job = gateway.pending.iter().copied().find(|other| *other != job).unwrap_or(job);
+        }
+        let is_pending = gateway.pending.contains(&job);
+        take(&mut gateway.pending, &job);
+        if is_pending || self.has(Mutation::NoDeduplication) {
+            state.answer(job, reply.answer);
+        }
+    }
+}
+
+impl State {
+    fn gateway_of(&mut self, job: Job) -> &mut Gateway {
+        &mut self.gateways[usize::from(self.gateway_of[usize::from(job)])]
+    }
+
+    fn publish(&mut self, job: Job) {
+        let number = self.gateway_of[usize::from(job)];
+        let reply_to = (number, self.gateways[usize::from(number)].generation);
+        add(&mut self.messages, Message { job, reply_to, quarantined: false, attempts: 0 });
+    }
+
+    fn answer(&mut self, job: Job, answer: Answer) {
+        self.answered_twice |= self.answers[usize::from(job)].replace(answer).is_some();
+    }
+
+    /// A worker's process ends; another one takes its place. What it had not acknowledged is delivered again.
+    fn worker_ends(&mut self, index: usize) {
+        if let Some(busy) = self.workers[index].take() {
+            self.failures[usize::from(busy.message.job)] += 1;
+            if busy.owns {
+                self.redeliver(busy.message);
+            }
+        }
+    }
+
+    fn redeliver(&mut self, message: Message) {
+        // More attempts than the rules tell apart are one.
+        let attempts = (message.attempts + 1).min(QUARANTINE_ATTEMPTS);
+        add(&mut self.messages, Message { attempts, ..message });
+    }
+
+    /// The next generation is open after [`Action::Reopen`].
+    fn lose_reply_queue(&mut self, index: usize) {
+        let gateway = &mut self.gateways[index];
+        let lost = (index as u8, gateway.generation);
+        gateway.generation += 1;
+        gateway.is_open = false;
+        self.replies.retain(|reply| reply.queue != lost);
+    }
+
+    /// Whether an answer to a pending job is certain: its job or its result is at the broker, or a worker has it, or it will be
+    /// published again.
+    fn is_carried(&self, job: Job, gateway: &Gateway, number: u8) -> bool {
+        let present = (number, gateway.generation);
+        let is_for = |message: &Message| message.job == job && message.reply_to == present;
+        // A message that is not acknowledged yet comes back if its worker dies; what a worker alone has, does not.
+        !gateway.is_open
+            || self.messages.iter().any(is_for)
+            || self.workers.iter().flatten().any(|busy| busy.owns && is_for(&busy.message))
+            || self.replies.iter().any(|reply| reply.queue == present && reply.correlation == job)
+    }
+}
+
+impl Model for Interactive {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let start = |gateway_of, first_is_poison| State {
+            gateway_of,
+            first_is_poison,
+            submitted: [false; JOBS],
+            answers: [None; JOBS],
+            answered_twice: false,
+            messages: Vec::new(),
+            replies: Vec::new(),
+            workers: [None; WORKERS],
+            gateways: std::array::from_fn(|_| Gateway { is_open: true, ..Gateway::default() }),
+            failures: [0; JOBS],
+            faults_left: self.faults,
+        };
+        vec![start([0, 1], false), start([0, 0], false), start([0, 1], true), start([0, 0], true)]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        actions.extend(self.steps(state));
+        if state.faults_left > 0 {
+            actions.extend(Self::fault_steps(state));
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        state.faults_left -= u8::from(Self::fault_steps(last).contains(&action));
+        self.apply(&mut state, &action);
+        // Workers are alike.
+        state.workers.sort_unstable();
+        Some(state)
+    }
+
+    fn within_boundary(&self, state: &State) -> bool {
+        // Without a quarantine poison goes around for ever. One round more than allowed shows that.
+        state.failures.iter().all(|failures| *failures <= self.max_failures() + 1)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("every caller is answered once at most", |_, state: &State| {
+                !state.answered_twice
+            }),
+            Property::always("nobody gets another's result", |_, state: &State| {
+                (0..).zip(&state.answers).all(|(job, answer)| match answer {
+                    Some(Answer::Result(of) | Answer::Poison(of)) => *of == job,
+                    Some(Answer::Expired | Answer::Disconnected) | None => true,
+                })
+            }),
+            Property::always("no pending job is lost", |_, state: &State| {
+                (0..).zip(&state.gateways).all(|(number, gateway)| {
+                    gateway.pending.iter().all(|job| state.is_carried(*job, gateway, number))
+                })
+            }),
+            Property::always("whoever waits is remembered", |_, state: &State| {
+                (0..JOBS).all(|job| {
+                    let gateway = &state.gateways[usize::from(state.gateway_of[job])];
+                    let waits = state.submitted[job] && state.answers[job].is_none();
+                    waits == gateway.pending.contains(&(job as Job))
+                })
+            }),
+            Property::always(
+                "when nothing happens any more, every caller is answered",
+                |model: &Self, state| {
+                    !model.steps(state).is_empty() || state.answers.iter().all(Option::is_some)
+                },
+            ),
+            Property::always(
+                "a job is called poison after three of its workers have ended",
+                |_, state: &State| {
+                    (0..JOBS).all(|job| {
+                        !matches!(state.answers[job], Some(Answer::Poison(_)))
+                            || state.failures[job] > QUARANTINE_ATTEMPTS
+                    })
+                },
+            ),
+            Property::always("a job ends a bounded number of workers", |model: &Self, state| {
+                state.failures.iter().all(|failures| *failures <= model.max_failures())
+            }),
+            Property::sometimes("both callers get their results", |_, state: &State| {
+                state.answers == [Some(Answer::Result(0)), Some(Answer::Result(1))]
+            }),
+            Property::sometimes("poison is answered, and the job beside it too", |_, state: &State| {
+                state.answers == [Some(Answer::Poison(0)), Some(Answer::Result(1))]
+            }),
+        ]
+    }
+}

@@ -1,0 +1,512 @@
+//! Replays: a video is uploaded, a row of the outbox publishes its job, any gateway takes the result and ends the replay in one
+//! operation of the store, and rows that are written with the end call the service provider back, record the usage and delete the
+//! video.
+
+use std::collections::BTreeMap;
+
+use stateright::{Model, Property};
+
+use crate::{GATEWAYS, JOBS, Job, QUARANTINE_ATTEMPTS, WORKERS, add, distinct, take};
+
+/// A job is published this often, at most, before its replay ends with ERROR.
+const MAX_PUBLISHES: u8 = 2;
+
+/// How a replay ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum End {
+    /// With the judgement of this job's video.
+    Judged(Job),
+    /// The job of this replay ends its workers.
+    Poison(Job),
+    /// No worker judged it in time, which the status says.
+    NotInTime,
+}
+
+/// What a row of the outbox is for. Its key is the job and the lane, so one row replaces another.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+enum Lane {
+    Replays,
+    Callbacks,
+    Usage,
+}
+
+/// The payload of a row.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+enum Work {
+    /// Publish the job, which was published so often; at last, end the replay.
+    Judge {
+        published: u8,
+    },
+    DeleteMedia,
+    Callback,
+    RecordUsage,
+}
+
+/// A row with the gateway that has its lease.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct Row {
+    work: Work,
+    leased_by: Option<u8>,
+}
+
+type RowKey = (Job, Lane);
+
+/// A job's message.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Message {
+    job: Job,
+    quarantined: bool,
+    attempts: u8,
+}
+
+/// A worker with a message.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+struct Busy {
+    message: Message,
+    /// The end that it found, until the broker has it.
+    found: Option<End>,
+    is_published: bool,
+}
+
+/// A result in the durable queue that all gateways consume.
+type ResultMessage = (Job, End);
+
+/// What a gateway has in its hands.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+enum InHand {
+    /// A row whose work is not done.
+    Row(RowKey, Work),
+    /// A row whose work is done, with the payload that it repeats with, or none.
+    DoneRow(RowKey, Option<Work>),
+    /// A result that was not acted on.
+    Result(ResultMessage),
+    /// A result that the store has, or that changes nothing.
+    DoneResult(ResultMessage),
+    /// A replay that has ended in the store without its rows: only a wrong program has this.
+    EndedWithoutRows(ResultMessage),
+}
+
+/// Everything at one moment.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct State {
+    first_is_poison: bool,
+    uploaded: [bool; JOBS],
+    ends: [Option<End>; JOBS],
+    ended_twice: bool,
+    has_media: [bool; JOBS],
+    rows: BTreeMap<RowKey, Row>,
+    messages: Vec<Message>,
+    results: Vec<ResultMessage>,
+    workers: [Option<Busy>; WORKERS],
+    gateways: [Option<InHand>; GATEWAYS],
+    /// Ids of the callbacks that the service provider has received.
+    callback_ids: [u8; JOBS],
+    /// Ids of the usage records that the object store has.
+    usage_ids: [u8; JOBS],
+    called_back_too_early: bool,
+    faults_left: u8,
+}
+
+/// A step.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// The store takes the end of an upload, with the row that watches over the job.
+    Upload(Job),
+    /// A gateway leases a row that is due.
+    Lease(usize, Job, u8),
+    /// A gateway takes a result.
+    TakeResult(usize, Job, End),
+    /// A gateway does what it has in its hands.
+    Act(usize),
+    /// A gateway settles it: the row with its lease, the result at the broker.
+    Settle(usize),
+    /// A worker takes a message.
+    TakeJob(usize, Message),
+    /// A worker judges, and publishes the result.
+    Work(usize),
+    /// A worker acknowledges the job.
+    Ack(usize),
+    /// Fault: a gateway dies. Its leases end in time, and its deliveries come again.
+    GatewayDies(usize),
+    /// Fault: a lease ends although its gateway goes on.
+    LeaseEnds(usize),
+    /// Fault: a worker dies.
+    WorkerDies(usize),
+}
+
+/// A wrong program.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mutation {
+    /// A worker acknowledges before the broker has the result, and nothing watches over the job.
+    NoWatchOverJobs,
+    /// The end of a replay has no row for its callback.
+    NoCallbackRow,
+    /// Rows are written after the end instead of with it.
+    RowsAfterTheEnd,
+    /// A result ends a replay that has ended.
+    NoCompareAndSet,
+    /// A result ends the replay of another session.
+    WrongSession,
+    /// Each attempt of a callback and of a usage record has an id of its own.
+    FreshIds,
+    /// A callback is sent before the end is in the store.
+    CallbackBeforeTheEnd,
+}
+
+/// The model.
+#[derive(Clone, Copy, Debug)]
+pub struct Replay {
+    /// Faults in one run.
+    pub faults: u8,
+    /// What is wrong with the program.
+    pub mutation: Option<Mutation>,
+}
+
+const LANES: [Lane; 3] = [Lane::Replays, Lane::Callbacks, Lane::Usage];
+
+impl Replay {
+    fn has(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    fn steps(&self, state: &State) -> Vec<Action> {
+        let mut steps: Vec<_> =
+            (0..JOBS).filter(|job| !state.uploaded[*job]).map(|job| Action::Upload(job as Job)).collect();
+        for (index, gateway) in state.gateways.iter().enumerate() {
+            match gateway {
+                // Gateways are alike, so one idle gateway stands for all.
+                None if state.gateways[..index].iter().any(Option::is_none) => (),
+                None => {
+                    let is_free = |row: &Row| row.leased_by.is_none();
+                    let free = state.rows.iter().filter(|(_, row)| is_free(row));
+                    steps.extend(free.map(|((job, lane), _)| Action::Lease(index, *job, *lane as u8)));
+                    let results = distinct(&state.results).into_iter();
+                    steps.extend(results.map(|(job, end)| Action::TakeResult(index, job, end)));
+                }
+                Some(InHand::Row(..) | InHand::Result(_) | InHand::EndedWithoutRows(_)) => {
+                    steps.push(Action::Act(index))
+                }
+                Some(InHand::DoneRow(..) | InHand::DoneResult(_)) => steps.push(Action::Settle(index)),
+            }
+        }
+        for (index, worker) in state.workers.iter().enumerate() {
+            match worker {
+                None if state.workers[..index].iter().any(Option::is_none) => (),
+                None => steps.extend(
+                    distinct(&state.messages).into_iter().map(|message| Action::TakeJob(index, message)),
+                ),
+                Some(Busy { is_published: false, .. }) => steps.push(Action::Work(index)),
+                Some(_) => steps.push(Action::Ack(index)),
+            }
+        }
+        steps
+    }
+
+    fn fault_steps(state: &State) -> Vec<Action> {
+        let busy_gateways = (0..GATEWAYS).filter(|index| state.gateways[*index].is_some());
+        let mut steps: Vec<_> = busy_gateways.map(Action::GatewayDies).collect();
+        let leased = (0..GATEWAYS).filter(|index| state.leased_row(*index).is_some());
+        steps.extend(leased.map(Action::LeaseEnds));
+        steps.extend((0..WORKERS).filter(|index| state.workers[*index].is_some()).map(Action::WorkerDies));
+        steps
+    }
+
+    fn apply(&self, state: &mut State, action: &Action) {
+        match action {
+            Action::Upload(job) => {
+                let index = usize::from(*job);
+                state.uploaded[index] = true;
+                state.has_media[index] = true;
+                state.write(*job, Work::Judge { published: 0 });
+            }
+            Action::Lease(index, job, lane) => {
+                let key = (*job, LANES[usize::from(*lane)]);
+                if let Some(row) = state.rows.get_mut(&key) {
+                    row.leased_by = Some(*index as u8);
+                    state.gateways[*index] = Some(InHand::Row(key, row.work));
+                }
+            }
+            Action::TakeResult(index, job, end) => {
+                take(&mut state.results, &(*job, *end));
+                state.gateways[*index] = Some(InHand::Result((*job, *end)));
+            }
+            Action::Act(index) => self.act(state, *index),
+            Action::Settle(index) => {
+                if let Some(InHand::DoneRow(key, repeat)) = state.gateways[*index]
+                    && state.leased_row(*index) == Some(key)
+                {
+                    state.rows.remove(&key);
+                    if let Some(work) = repeat {
+                        state.rows.insert(key, Row { work, leased_by: None });
+                    }
+                }
+                state.gateways[*index] = None;
+            }
+            Action::TakeJob(index, message) => {
+                take(&mut state.messages, message);
+                state.workers[*index] = Some(Busy { message: *message, found: None, is_published: false });
+            }
+            Action::Work(index) => self.work(state, *index),
+            Action::Ack(index) => state.workers[*index] = None,
+            Action::GatewayDies(index) => state.gateway_dies(*index),
+            Action::LeaseEnds(index) => {
+                if let Some(key) = state.leased_row(*index)
+                    && let Some(row) = state.rows.get_mut(&key)
+                {
+                    row.leased_by = None;
+                }
+            }
+            Action::WorkerDies(index) => state.worker_ends(*index),
+        }
+    }
+
+    fn act(&self, state: &mut State, index: usize) {
+        let in_hand = match state.gateways[index] {
+            Some(InHand::Row(key, work)) => InHand::DoneRow(key, self.do_row(state, key.0, work)),
+            Some(InHand::Result((job, end))) => {
+                let session = if self.has(Mutation::WrongSession) { (job + 1) % JOBS as Job } else { job };
+                let is_in_progress =
+                    state.uploaded[usize::from(session)] && state.ends[usize::from(session)].is_none();
+                if self.has(Mutation::CallbackBeforeTheEnd) && is_in_progress {
+                    state.call_back(session, self.has(Mutation::FreshIds));
+                }
+                if !is_in_progress && !self.has(Mutation::NoCompareAndSet) {
+                    InHand::DoneResult((job, end))
+                } else if self.has(Mutation::RowsAfterTheEnd) {
+                    state.set_end(session, end);
+                    InHand::EndedWithoutRows((job, end))
+                } else {
+                    self.end(state, session, end);
+                    InHand::DoneResult((job, end))
+                }
+            }
+            Some(InHand::EndedWithoutRows((job, end))) => {
+                self.write_rows(state, job);
+                InHand::DoneResult((job, end))
+            }
+            _ => return,
+        };
+        state.gateways[index] = Some(in_hand);
+    }
+
+    /// Does the work of a row. Returns what the row repeats with.
+    fn do_row(&self, state: &mut State, job: Job, work: Work) -> Option<Work> {
+        let index = usize::from(job);
+        match work {
+            Work::Judge { .. } if state.ends[index].is_some() => {
+                state.has_media[index] = false;
+                None
+            }
+            Work::Judge { published: MAX_PUBLISHES } => {
+                self.end(state, job, End::NotInTime);
+                None
+            }
+            Work::Judge { published } => {
+                add(&mut state.messages, Message { job, quarantined: false, attempts: 0 });
+                (!self.has(Mutation::NoWatchOverJobs)).then_some(Work::Judge { published: published + 1 })
+            }
+            Work::DeleteMedia => {
+                state.has_media[index] = false;
+                None
+            }
+            Work::Callback => {
+                state.call_back(job, self.has(Mutation::FreshIds));
+                None
+            }
+            Work::RecordUsage => {
+                let ids = &mut state.usage_ids[index];
+                *ids = if self.has(Mutation::FreshIds) { *ids + 1 } else { 1 };
+                None
+            }
+        }
+    }
+
+    /// Ends a replay, in one operation of the store with all that must follow.
+    fn end(&self, state: &mut State, job: Job, end: End) {
+        state.set_end(job, end);
+        self.write_rows(state, job);
+    }
+
+    fn write_rows(&self, state: &mut State, job: Job) {
+        // It takes the place of the row that watched over the job.
+        state.write(job, Work::DeleteMedia);
+        state.write(job, Work::RecordUsage);
+        if !self.has(Mutation::NoCallbackRow) {
+            state.write(job, Work::Callback);
+        }
+    }
+
+    fn work(&self, state: &mut State, index: usize) {
+        let Some(busy) = state.workers[index] else { return };
+        let Message { job, quarantined, attempts } = busy.message;
+        let found = if quarantined && attempts > 0 {
+            End::Poison(job)
+        } else if !quarantined && attempts >= QUARANTINE_ATTEMPTS {
+            add(&mut state.messages, Message { job, quarantined: true, attempts: 0 });
+            state.workers[index] = Some(Busy { is_published: true, ..busy });
+            return;
+        } else if job == 0 && state.first_is_poison {
+            return state.worker_ends(index);
+        } else {
+            End::Judged(job)
+        };
+        if busy.found.is_none() {
+            state.workers[index] = Some(Busy { found: Some(found), ..busy });
+        } else {
+            add(&mut state.results, (job, found));
+            state.workers[index] = Some(Busy { is_published: true, ..busy });
+        }
+    }
+}
+
+impl State {
+    /// Writes a row in place of the one with its key, whose lease ends with it.
+    fn write(&mut self, job: Job, work: Work) {
+        let lane = match work {
+            Work::Judge { .. } | Work::DeleteMedia => Lane::Replays,
+            Work::Callback => Lane::Callbacks,
+            Work::RecordUsage => Lane::Usage,
+        };
+        self.rows.insert((job, lane), Row { work, leased_by: None });
+    }
+
+    fn set_end(&mut self, job: Job, end: End) {
+        self.ended_twice |= self.ends[usize::from(job)].replace(end).is_some();
+    }
+
+    fn call_back(&mut self, job: Job, has_fresh_id: bool) {
+        let index = usize::from(job);
+        self.called_back_too_early |= self.ends[index].is_none();
+        let ids = &mut self.callback_ids[index];
+        *ids = if has_fresh_id { *ids + 1 } else { 1 };
+    }
+
+    /// The row that a gateway works on, while it has the lease.
+    fn leased_row(&self, index: usize) -> Option<RowKey> {
+        let Some(InHand::Row(key, _) | InHand::DoneRow(key, _)) = self.gateways[index] else { return None };
+        self.rows.get(&key).filter(|row| row.leased_by == Some(index as u8)).map(|_| key)
+    }
+
+    fn gateway_dies(&mut self, index: usize) {
+        if let Some(key) = self.leased_row(index)
+            && let Some(row) = self.rows.get_mut(&key)
+        {
+            row.leased_by = None;
+        }
+        if let Some(InHand::Result(result) | InHand::DoneResult(result) | InHand::EndedWithoutRows(result)) =
+            self.gateways[index].take()
+        {
+            add(&mut self.results, result);
+        }
+    }
+
+    fn worker_ends(&mut self, index: usize) {
+        if let Some(Busy { message, .. }) = self.workers[index].take() {
+            let attempts = (message.attempts + 1).min(QUARANTINE_ATTEMPTS);
+            add(&mut self.messages, Message { attempts, ..message });
+        }
+    }
+
+    fn has_row(&self, job: usize, lane: Lane) -> bool {
+        self.rows.contains_key(&(job as Job, lane))
+    }
+
+    /// Swaps the gateways if that makes the state smaller: they are alike.
+    fn order_gateways(&mut self) {
+        if self.gateways.is_sorted() {
+            return;
+        }
+        self.gateways.reverse();
+        for row in self.rows.values_mut() {
+            row.leased_by = row.leased_by.map(|index| GATEWAYS as u8 - 1 - index);
+        }
+    }
+}
+
+impl Model for Replay {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let start = |first_is_poison| State {
+            first_is_poison,
+            uploaded: [false; JOBS],
+            ends: [None; JOBS],
+            ended_twice: false,
+            has_media: [false; JOBS],
+            rows: BTreeMap::new(),
+            messages: Vec::new(),
+            results: Vec::new(),
+            workers: [None; WORKERS],
+            gateways: [None; GATEWAYS],
+            callback_ids: [0; JOBS],
+            usage_ids: [0; JOBS],
+            called_back_too_early: false,
+            faults_left: self.faults,
+        };
+        vec![start(false), start(true)]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        actions.extend(self.steps(state));
+        if state.faults_left > 0 {
+            actions.extend(Self::fault_steps(state));
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        state.faults_left -=
+            u8::from(matches!(action, Action::GatewayDies(_) | Action::LeaseEnds(_) | Action::WorkerDies(_)));
+        self.apply(&mut state, &action);
+        state.workers.sort_unstable();
+        state.order_gateways();
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("a replay ends once at most", |_, state: &State| !state.ended_twice),
+            Property::always("a replay ends with the judgement of its own video", |_, state: &State| {
+                (0..).zip(&state.ends).all(|(job, end)| match end {
+                    Some(End::Judged(of) | End::Poison(of)) => *of == job,
+                    Some(End::NotInTime) | None => true,
+                })
+            }),
+            Property::always("a row watches over each job", |_, state: &State| {
+                (0..JOBS).all(|job| {
+                    !state.uploaded[job] || state.ends[job].is_some() || state.has_row(job, Lane::Replays)
+                })
+            }),
+            Property::always("what must follow an end is done or is a row", |_, state: &State| {
+                (0..JOBS).filter(|job| state.ends[*job].is_some()).all(|job| {
+                    (state.callback_ids[job] > 0 || state.has_row(job, Lane::Callbacks))
+                        && (state.usage_ids[job] > 0 || state.has_row(job, Lane::Usage))
+                        && (!state.has_media[job] || state.has_row(job, Lane::Replays))
+                })
+            }),
+            Property::always("a callback follows the end", |_, state: &State| !state.called_back_too_early),
+            Property::always("repetitions are recognised by their ids", |_, state: &State| {
+                state.callback_ids.iter().chain(&state.usage_ids).all(|ids| *ids <= 1)
+            }),
+            Property::always("when nothing happens any more, everything is done", |model: &Self, state| {
+                let is_done = |job: usize| {
+                    state.ends[job].is_some()
+                        && state.callback_ids[job] > 0
+                        && state.usage_ids[job] > 0
+                        && !state.has_media[job]
+                };
+                !model.steps(state).is_empty() || (state.rows.is_empty() && (0..JOBS).all(is_done))
+            }),
+            Property::sometimes("both replays are judged", |_, state: &State| {
+                state.ends == [Some(End::Judged(0)), Some(End::Judged(1))]
+            }),
+            Property::sometimes("poison is said so", |_, state: &State| {
+                state.ends[0] == Some(End::Poison(0))
+            }),
+            Property::sometimes("a replay is given up in time", |_, state: &State| {
+                state.ends[0] == Some(End::NotInTime)
+            }),
+        ]
+    }
+}

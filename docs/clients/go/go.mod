@@ -1,0 +1,3 @@
+module faceline.example/clients
+
+go 1.21
