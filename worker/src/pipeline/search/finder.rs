@@ -28,6 +28,10 @@ const LARGER_REGION_FACTOR: f32 = 1.6;
 /// a tile only is no face.
 const PLAIN_WIDTH_PIXELS: f32 = 30.0;
 
+/// From this width on, in pixels of its input, the detector sees nearly every face. Of 250 faces of LFW, put somewhere in
+/// an even picture, it found all at 20 pixels, 249 at 18, and 243 at 16.
+const SEEN_WIDTH_PIXELS: f32 = 20.0;
+
 /// Boxes of the half detector are up to a tenth too wide or too narrow. This part of the width that another face must
 /// have to count leaves room for that.
 const MAX_RIVAL_WIDTH: f32 = 0.75;
@@ -113,7 +117,8 @@ impl Finder {
             .timed(Stage::Detect, |sampler| detector.detect(sampler, framed, &[region], Light::Plain))?;
         let Some(main) = choice.of_detections(&found, &framed.frame) else { return Ok(None) };
         let width = main.area.width();
-        let is_large = width * detector.width() / region.width() * other_ratio >= PLAIN_WIDTH_PIXELS;
+        let pixels = width * detector.width() / region.width();
+        let is_large = pixels >= PLAIN_WIDTH_PIXELS && pixels * other_ratio >= SEEN_WIDTH_PIXELS;
         let rivals = found.iter().filter(|other| other.area.width() > width * other_ratio * MAX_RIVAL_WIDTH);
         // The face itself is one of them.
         if !is_large || (choice != Choice::Central && rivals.count() > 1) {
