@@ -21,6 +21,8 @@ pub(crate) struct Bare {
     stages_ms: BTreeMap<String, f64>,
     /// Time of a picture inside ONNX Runtime.
     pub(crate) models_ms: f64,
+    /// CPU time of one pass of each network that coding needs.
+    pub(crate) passes_ms: f64,
     /// Time of libjpeg-turbo alone for the picture at the same scale.
     pub(crate) turbo_ms: f64,
 }

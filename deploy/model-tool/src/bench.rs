@@ -69,6 +69,7 @@ impl Bench {
                 "embed": mean_ms(|run| run.stages.embed),
             },
             "models_ms": mean_ms(|run| run.models),
+            "passes_ms": passes_ms(&mut pipelines, self.count)?,
             "age_ms": age_ms(&mut pipelines, &picture, self.count)?,
             "turbo_ms": turbo_ms(&picture, self.count)?,
         });
@@ -107,6 +108,20 @@ fn repeat(pipeline: &mut Pipeline, picture: &[u8], count: u32) -> anyhow::Result
     run.stages = pipeline.take_times();
     run.models = pipeline.model_time() - before;
     Ok(run)
+}
+
+/// CPU time of one pass of each network that coding needs, on as many threads as the pictures were coded on.
+fn passes_ms(pipelines: &mut [Pipeline], count: u32) -> anyhow::Result<f64> {
+    let (threads, before) = (pipelines.len(), cpu_time()?);
+    thread::scope(|scope| {
+        let runs: Vec<_> = pipelines
+            .iter_mut()
+            .map(|pipeline| scope.spawn(move || pipeline.run_single_passes(count)))
+            .collect();
+        runs.into_iter()
+            .try_for_each(|run| run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
+    Ok((cpu_time()? - before) * 1000.0 / (f64::from(count) * threads as f64))
 }
 
 /// Time of the age model and its input, in addition to the coding.

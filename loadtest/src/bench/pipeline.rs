@@ -24,9 +24,10 @@ const PLAIN: &str = "380ce0503327a6797b4a3f2ba38147b3a619a348c5541a95053a8a95121
 pub(super) async fn run(small: &Sample, large: &Sample, rounds: usize) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     for sample in [small, large] {
-        let mut ratios = Vec::new();
+        let (mut ratios, mut passes) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             let bare = bare::run(&sample.file, sample.jobs / 2, None).await?;
+            passes.push(bare.cpu_ms / bare.passes_ms);
             let stages: f64 =
                 ["decode", "detect", "landmarks", "embed"].map(|stage| bare.stage_ms(stage)).iter().sum();
             ratios.push(stages / (bare.turbo_ms + bare.models_ms));
@@ -38,7 +39,14 @@ pub(super) async fn run(small: &Sample, large: &Sample, rounds: usize) -> anyhow
                 bare.turbo_ms,
                 bare.models_ms
             )?;
+            writeln!(
+                out,
+                "  {}: {:.2} ms CPU a picture, {:.2} for one pass of each network",
+                sample.name, bare.cpu_ms, bare.passes_ms
+            )?;
         }
+        let passes = median(&mut passes);
+        writeln!(out, "  {}: {passes:.2} of one pass of each network (median of {rounds})", sample.name)?;
         let ratio = median(&mut ratios);
         writeln!(
             out,

@@ -4,6 +4,7 @@ mod convert;
 mod dynamic_batch;
 mod error;
 mod fit_channels;
+mod half_size;
 mod negligible;
 mod prelu;
 mod proof;
@@ -16,6 +17,7 @@ mod tfjs;
 
 pub use self::convert::convert;
 pub use self::error::ConversionError;
+pub use self::half_size::at_half_size;
 pub use self::proof::{GraphRunner, Proof, ProofError, RunnerError, Tensor, conversion_proof};
 pub use self::reference::{Reference, Square};
 pub use self::tfjs::{TfjsModel, import};

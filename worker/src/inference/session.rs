@@ -38,11 +38,24 @@ impl ModelSession {
         path: &Path,
         spec: &Model,
     ) -> Result<Self, InferenceError> {
-        let unusable = |reason: String| InferenceError::Model { model: spec.name.clone(), reason };
-        let mut options = cpu_options(runtime.environment()).map_err(|error| unusable(error.to_string()))?;
-        register(device, &mut options)?;
-        let inner = options.commit_from_file(path).map_err(|error| unusable(error.to_string()))?;
+        let inner = options(runtime, device, spec)?.commit_from_file(path);
+        Self::checked(inner.map_err(|error| unusable(spec, error.to_string()))?, spec)
+    }
 
+    /// As [`Self::open`], for the bytes of an ONNX file.
+    pub(crate) fn open_graph(
+        runtime: &Arc<Runtime>,
+        device: Device,
+        graph: &[u8],
+        spec: &Model,
+    ) -> Result<Self, InferenceError> {
+        let inner = options(runtime, device, spec)?.commit_from_memory(graph);
+        Self::checked(inner.map_err(|error| unusable(spec, error.to_string()))?, spec)
+    }
+
+    /// Compares the graph's names and shapes with the manifest's.
+    fn checked(inner: ort::session::Session, spec: &Model) -> Result<Self, InferenceError> {
+        let unusable = |reason| unusable(spec, reason);
         let channels = if spec.input.channels == Channels::Grey { 1 } else { 3 };
         let shape = [channels, spec.input.height as usize, spec.input.width as usize];
         let [input] = inner.inputs() else {
@@ -99,6 +112,18 @@ impl ModelOutputs<'_> {
         let (_, elements) = value.try_extract_tensor::<f32>().map_err(|error| failed(error.to_string()))?;
         Ok(elements)
     }
+}
+
+fn unusable(spec: &Model, reason: String) -> InferenceError {
+    InferenceError::Model { model: spec.name.clone(), reason }
+}
+
+/// Options of a session on this device.
+fn options(runtime: &Arc<Runtime>, device: Device, spec: &Model) -> Result<SessionBuilder, InferenceError> {
+    let mut options =
+        cpu_options(runtime.environment()).map_err(|error| unusable(spec, error.to_string()))?;
+    register(device, &mut options)?;
+    Ok(options)
 }
 
 /// Registers the device's execution provider. A missing provider is an error, because a worker that was given a

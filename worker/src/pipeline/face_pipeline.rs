@@ -85,6 +85,15 @@ impl Pipeline {
         self.searcher.busy() + self.ages.busy() + self.liveness.busy() + self.head_pose.busy()
     }
 
+    /// Runs the networks of detection, landmarks and embedding `count` times each, without the pipeline around them. For
+    /// benchmarks: less than one pass of each is not possible.
+    ///
+    /// # Errors
+    /// [`CodingFault::Inference`] if a model does not run.
+    pub fn run_single_passes(&mut self, count: u32) -> Result<(), CodingFault> {
+        Ok(self.searcher.run_noise(count)?)
+    }
+
     /// Takes the times of all stages since the last call.
     pub fn take_times(&mut self) -> StageTimes {
         std::mem::take(&mut self.context.times)

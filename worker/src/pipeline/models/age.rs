@@ -41,6 +41,10 @@ impl FaceModel for AgeNetwork {
     fn network(&self) -> &Network {
         &self.network
     }
+
+    fn network_mut(&mut self) -> &mut Network {
+        &mut self.network
+    }
 }
 
 impl Openable for AgeEstimator {

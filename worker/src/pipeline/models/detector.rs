@@ -62,6 +62,10 @@ impl FaceModel for Detector {
     fn network(&self) -> &Network {
         &self.network
     }
+
+    fn network_mut(&mut self) -> &mut Network {
+        &mut self.network
+    }
 }
 
 impl Detector {

@@ -51,6 +51,10 @@ impl FaceModel for Embedder {
     fn network(&self) -> &Network {
         &self.network
     }
+
+    fn network_mut(&mut self) -> &mut Network {
+        &mut self.network
+    }
 }
 
 impl Embedder {

@@ -58,6 +58,10 @@ impl FaceModel for HeadPoseEstimator {
     fn network(&self) -> &Network {
         &self.network
     }
+
+    fn network_mut(&mut self) -> &mut Network {
+        &mut self.network
+    }
 }
 
 impl HeadPoseEstimator {

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use faceline_models::liveness::LivenessCalibration;
 use faceline_models::manifest::{AgeCorrection, Crop, Model, Output, Profile, Role};
+use faceline_models::onnx::at_half_size;
 use faceline_models::{InstalledModel, Repository, RepositoryError};
 
+use super::detector::Detector;
 use super::network::{FaceModel, Network};
 use crate::inference::{Device, InferenceError, Runtime};
 
@@ -169,6 +171,27 @@ pub(crate) fn open_all<M: FaceModel>(models: &Models) -> Result<Vec<M>, Inferenc
                 .ok_or_else(|| InferenceError::Model { model: spec.name.clone(), reason: M::FORM.to_owned() })
         })
         .collect()
+}
+
+/// Opens the installed detector for an input of half its size; `None` where its graph is of another kind, and for an
+/// accelerator, on which a second network costs more than it saves.
+pub(crate) fn open_half_detector(models: &Models) -> Result<Option<Detector>, InferenceError> {
+    let detector = models.installed.iter().find(|(_, spec)| spec.role == Role::Detector);
+    let Some((path, spec)) = detector.filter(|_| models.device == Device::Cpu) else { return Ok(None) };
+    let unusable = |reason: String| InferenceError::Model { model: spec.name.clone(), reason };
+    let graph = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let graph = match at_half_size(&graph) {
+        Ok(graph) => graph,
+        Err(reason) => {
+            tracing::info!(model = spec.name, %reason, "each picture is searched at the detector's full size");
+            return Ok(None);
+        }
+    };
+    let mut spec = spec.clone();
+    spec.input.width /= 2;
+    spec.input.height /= 2;
+    let network = Network::open_graph(&models.runtime, models.device, &graph, &spec)?;
+    Ok(Detector::new(network, &spec))
 }
 
 #[cfg(test)]

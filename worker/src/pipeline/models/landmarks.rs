@@ -101,6 +101,10 @@ impl FaceModel for Landmarker {
     fn network(&self) -> &Network {
         &self.network
     }
+
+    fn network_mut(&mut self) -> &mut Network {
+        &mut self.network
+    }
 }
 
 impl Landmarker {

@@ -18,7 +18,7 @@ pub(crate) use self::embedder::{Embedder, FaceEmbedding};
 pub(crate) use self::face_region::FaceRegion;
 pub(crate) use self::head_pose::{HeadAngles, HeadPoseEstimator};
 pub use self::installed::{Models, ModelsError};
-pub(crate) use self::installed::{Openable, open};
+pub(crate) use self::installed::{Openable, open, open_half_detector};
 pub(crate) use self::landmarks::{LandmarkEstimate, Landmarker, PassPair};
 pub(crate) use self::network::{FaceModel, mean};
 pub(crate) use self::on_demand::OnDemand;

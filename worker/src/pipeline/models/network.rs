@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use faceline_models::InstalledModel;
-use faceline_models::manifest::{Model, Role};
+use faceline_models::manifest::{Input, Model, Role};
 
 use super::normaliser::Normaliser;
 use crate::inference::{Device, InferenceError, ModelOutputs, ModelSession, Runtime};
@@ -32,6 +32,9 @@ pub(crate) trait FaceModel: Sized {
     /// The network inside.
     fn network(&self) -> &Network;
 
+    /// The network inside, to run it without its purpose.
+    fn network_mut(&mut self) -> &mut Network;
+
     /// Time of all runs so far, without the preparation of inputs.
     fn busy(&self) -> Duration {
         self.network().session.busy()
@@ -45,13 +48,22 @@ impl Network {
         device: Device,
         model: &InstalledModel<'_>,
     ) -> Result<Self, InferenceError> {
-        let input = &model.spec.input;
-        Ok(Self {
-            session: ModelSession::open(runtime, device, &model.path, model.spec)?,
-            normaliser: Normaliser::new(input),
-            size: (input.width, input.height),
-            tensor: Vec::new(),
-        })
+        Ok(Self::new(ModelSession::open(runtime, device, &model.path, model.spec)?, &model.spec.input))
+    }
+
+    /// Loads the bytes of an ONNX file, which `spec` describes.
+    pub(crate) fn open_graph(
+        runtime: &Arc<Runtime>,
+        device: Device,
+        graph: &[u8],
+        spec: &Model,
+    ) -> Result<Self, InferenceError> {
+        Ok(Self::new(ModelSession::open_graph(runtime, device, graph, spec)?, &spec.input))
+    }
+
+    fn new(session: ModelSession, input: &Input) -> Self {
+        let (normaliser, size) = (Normaliser::new(input), (input.width, input.height));
+        Self { session, normaliser, size, tensor: Vec::new() }
     }
 
     /// An empty chip of the network's input size.
@@ -68,6 +80,20 @@ impl Network {
     /// Adds a chip to the batch.
     pub(crate) fn push(&mut self, chip: &Chip) {
         self.normaliser.append(chip, &mut self.tensor);
+    }
+
+    /// Runs one input of noise `count` times. For benchmarks.
+    pub(crate) fn run_noise(&mut self, count: u32) -> Result<(), InferenceError> {
+        let mut chip = self.chip();
+        let mut state = 1_u32;
+        // The low bits of a linear congruential generator (Numerical Recipes) repeat soon, the high ones do not.
+        chip.pixels.resize_with(chip.width as usize * chip.height as usize * 3, || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        self.begin_batch();
+        self.push(&chip);
+        (0..count).try_for_each(|_| self.run().map(drop))
     }
 
     /// Runs the batch.

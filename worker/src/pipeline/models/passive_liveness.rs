@@ -63,6 +63,10 @@ impl FaceModel for LivenessNetwork {
     fn network(&self) -> &Network {
         &self.network
     }
+
+    fn network_mut(&mut self) -> &mut Network {
+        &mut self.network
+    }
 }
 
 impl Openable for PassiveLiveness {

@@ -3,6 +3,8 @@
 use faceline_shared::face::ImageType;
 
 use super::candidate::Candidate;
+use crate::pipeline::geometry::Frame;
+use crate::pipeline::models::Detection;
 
 /// Which of several faces is meant.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,5 +40,18 @@ impl Choice {
             }
         };
         candidates.sort_by(|a, b| rank(a).total_cmp(&rank(b)));
+    }
+
+    /// The most likely one of a frame's detections: as [`Self::sort`], by the boxes alone.
+    pub(super) fn of_detections(self, found: &[Detection], frame: &Frame) -> Option<Detection> {
+        let rank = |detection: &Detection| {
+            if self == Self::Central {
+                let [x, y] = detection.area.centre();
+                (x - frame.width / 2.0).hypot(y - frame.height / 2.0)
+            } else {
+                -detection.area.width()
+            }
+        };
+        found.iter().min_by(|a, b| rank(a).total_cmp(&rank(b))).copied()
     }
 }

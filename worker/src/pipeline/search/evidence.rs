@@ -72,7 +72,7 @@ impl Evidence {
 
     /// Whether the first detection alone is enough.
     pub(crate) fn is_sure(&self) -> bool {
-        self.score >= SURE_SCORE && self.spread <= SURE_SPREAD && self.norm >= SURE_NORM
+        is_clear_at(self.score, self.spread) && self.norm >= SURE_NORM
     }
 
     /// Whether the candidate is a face, after all probes.
@@ -92,6 +92,15 @@ impl Evidence {
     pub(crate) fn uprightness(&self) -> f32 {
         0.2 * self.smallest_logit + 0.4 * self.mean_logit + 4.4 * self.norm - 18.5 * self.spread - 13.4
     }
+}
+
+/// Whether a candidate is a face by its score and its landmarks, unless its embedding is short.
+pub(super) fn is_clear(candidate: &Candidate) -> bool {
+    is_clear_at(candidate.detection.score, candidate.spread)
+}
+
+fn is_clear_at(score: f32, spread: f32) -> bool {
+    score >= SURE_SCORE && spread <= SURE_SPREAD
 }
 
 fn logit(score: f32) -> f32 {

@@ -7,6 +7,8 @@ mod evidence;
 mod finder;
 mod following;
 mod found;
+#[cfg(test)]
+mod obvious_tests;
 mod searcher;
 mod thorough;
 

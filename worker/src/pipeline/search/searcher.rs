@@ -59,7 +59,14 @@ impl Searcher {
         Ok(())
     }
 
-    /// Decodes a picture and searches it for faces as a whole.
+    /// Runs each model `count` times on one input. For benchmarks.
+    pub(crate) fn run_noise(&mut self, count: u32) -> Result<(), InferenceError> {
+        self.finder.run_noise(count)?;
+        self.embedder.network_mut().run_noise(count)
+    }
+
+    /// Decodes a picture and searches it for faces as a whole. Where a large face is alone, half the detector's size is
+    /// enough.
     pub(crate) fn start<'b>(
         &mut self,
         context: &mut Context,
@@ -74,9 +81,25 @@ impl Searcher {
             Ok::<_, PictureFault>((source, picture))
         })?;
         let upright = FramedPicture::new(&picture, Rotation::None);
-        let mut candidates = self.finder.whole(context, &upright)?;
+        let obvious = self.finder.obvious(context, &upright, choice)?;
+        let is_obvious = obvious.is_some();
+        let candidates = match obvious {
+            Some(face) => vec![face],
+            None => self.search(context, &upright, choice)?,
+        };
+        Ok(Searched { source, picture, candidates, is_obvious, choice, rotate })
+    }
+
+    /// Candidates in the frame as a whole, the most likely one first.
+    pub(super) fn search(
+        &mut self,
+        context: &mut Context,
+        framed: &FramedPicture<'_>,
+        choice: Choice,
+    ) -> Result<Vec<Candidate>, InferenceError> {
+        let mut candidates = self.finder.whole(context, framed)?;
         choice.sort(&mut candidates);
-        Ok(Searched { source, picture, candidates, choice, rotate })
+        Ok(candidates)
     }
 
     /// Embeds the most likely candidate of each picture, all in one batch.

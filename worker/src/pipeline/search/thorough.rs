@@ -34,8 +34,24 @@ impl Searcher {
         searched: &Searched<'_>,
         first: Option<Embedded>,
     ) -> Result<Vec<FoundFace>, CodingFault> {
-        let &Searched { ref picture, ref candidates, choice, rotate, .. } = searched;
-        self.find_among(context, picture, candidates, first, choice, rotate)
+        let &Searched { ref picture, ref candidates, is_obvious, choice, rotate, .. } = searched;
+        let [obvious] = candidates.as_slice() else {
+            return self.find_among(context, picture, candidates, first, choice, rotate);
+        };
+        if !is_obvious {
+            return self.find_among(context, picture, candidates, first, choice, rotate);
+        }
+        let embedded = match first {
+            Some(known) => known,
+            None => self.embed(context, picture, obvious)?,
+        };
+        let evidence = Evidence::new(obvious, embedded.embedding.norm, &[]);
+        let is_upright = !rotate || evidence.uprightness() >= MIN_UPRIGHTNESS;
+        if evidence.is_sure() && is_upright && !is_drawn(&embedded.chip) {
+            return Ok(vec![FoundFace { embedded, evidence }]);
+        }
+        let candidates = self.search(context, &FramedPicture::new(picture, Rotation::None), choice)?;
+        self.find_among(context, picture, &candidates, None, choice, rotate)
     }
 
     /// As [`Self::find`], after a search of the whole picture that found `candidates`, the most likely one first.
