@@ -106,11 +106,16 @@ export async function frames(video, from, to) {
   }
 }
 
-/** Passes connections on to a service, at an `address` of its own, until they are cut. */
+// How many bytes at the end of what it has of an upload the network keeps.
+const KEPT_BYTES = 16;
+
+/** Passes connections on to a service, at an `address` of its own, until they are cut. The first upload comes only in part. */
 export async function network(url) {
   const { hostname, port } = new URL(url);
   const sockets = new Set();
   let isCut = false;
+  let halfway;
+  const uploadIsHalfway = new Promise((resolve) => { halfway = resolve; });
   const server = createServer((socket) => {
     if (isCut) {
       socket.destroy();
@@ -124,12 +129,25 @@ export async function network(url) {
         sockets.delete(one);
         other.destroy();
       });
-      one.pipe(other);
     }
+    service.pipe(socket);
+    let holds = false;
+    socket.on('data', (bytes) => {
+      if (holds) return;
+      holds = halfway !== undefined && bytes.includes('/replay-liveness HTTP/1.1');
+      if (!holds) {
+        service.write(bytes);
+        return;
+      }
+      service.write(bytes.subarray(0, -KEPT_BYTES), halfway);
+      halfway = undefined;
+    });
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
     address: `http://127.0.0.1:${server.address().port}`,
+    /** Resolves when the service has a part of the first upload. */
+    uploadIsHalfway,
     /** Breaks all connections, and refuses new ones. */
     cut() {
       isCut = true;

@@ -165,29 +165,17 @@ async function overloaded() {
 async function lostNetwork() {
   const between = await network(url);
   const page = await openPage(browser, between.address, complaints, { expected: [409] });
-  const devTools = await page.context().newCDPSession(page);
-  const limit = (uploadThroughput) => devTools.send('Network.emulateNetworkConditions', {
-    offline: false, latency: 0, downloadThroughput: -1, uploadThroughput,
-  });
-  await devTools.send('Network.enable');
   await page.goto(`${between.address}/web/capture/`);
   await begin(page, TYPES.video);
-  await inState(page, 'recording', 'sending');
-  // Bytes in a second: slow enough to be interrupted, and faster than the service demands.
-  await limit(100_000);
-  const halfway = await page.waitForFunction(() => {
-    const { value } = document.getElementById('progress');
-    return document.querySelector('[data-stage="uploading"]').className === 'current' && value > 5 && value < 90 && value;
-  });
+  await between.uploadIsHalfway;
   between.cut();
-  await limit(-1);
   await page.waitForFunction(() => /connection/.test(document.getElementById('sending-title').textContent));
   await screenshot(page, 'offline');
   const waiting = await page.evaluate(() => ({
     title: document.getElementById('sending-title').textContent, text: document.getElementById('sending-text').textContent,
   }));
   between.restore();
-  const outcome = { progress: await halfway.jsonValue(), waiting, ...await finish(page) };
+  const outcome = { waiting, ...await finish(page) };
   between.close();
   return outcome;
 }
