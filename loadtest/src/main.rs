@@ -10,7 +10,7 @@ mod site;
 
 use clap::Parser;
 use faceline_loadtest::capture::CaptureCommand;
-use faceline_loadtest::load::LoadCommand;
+use faceline_loadtest::load::{LoadCommand, OverloadCommand};
 
 /// Put load on Faceline and measure it
 #[derive(Debug, Parser)]
@@ -22,6 +22,8 @@ enum Command {
     Capture(CaptureCommand),
     /// Send requests by a fixed schedule, and check what became of each
     Load(LoadCommand),
+    /// Measure the peak, then send one, two and three times as much, and a burst to the idle service
+    Overload(OverloadCommand),
     /// Autoscaling: measure this machine, simulate, and write plots and tables
     #[command(subcommand)]
     Scaling(scaling_command::Scaling),
@@ -33,6 +35,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Bench(bench) => bench.run().await,
         Command::Capture(capture) => capture.run().await,
         Command::Load(load) => load.run().await,
+        Command::Overload(overload) => overload.run().await,
         Command::Scaling(scaling) => scaling.run().await,
     }
 }
