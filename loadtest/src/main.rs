@@ -11,7 +11,7 @@ mod site;
 use clap::Parser;
 use faceline_loadtest::capture::CaptureCommand;
 use faceline_loadtest::chaos::ChaosCommand;
-use faceline_loadtest::load::LoadCommand;
+use faceline_loadtest::load::{LoadCommand, OverloadCommand};
 
 /// Put load on Faceline and measure it
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ enum Command {
     Chaos(ChaosCommand),
     /// Send requests by a fixed schedule, and check what became of each
     Load(LoadCommand),
+    /// Measure the peak, then send one, two and three times as much, and a burst to the idle service
+    Overload(OverloadCommand),
     /// Autoscaling: measure this machine, simulate, and write plots and tables
     #[command(subcommand)]
     Scaling(scaling_command::Scaling),
@@ -37,6 +39,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Capture(capture) => capture.run().await,
         Command::Chaos(chaos) => chaos.run().await,
         Command::Load(load) => load.run().await,
+        Command::Overload(overload) => overload.run().await,
         Command::Scaling(scaling) => scaling.run().await,
     }
 }

@@ -29,7 +29,7 @@ enum Benchmark {
     Memory,
     /// CPU time of reading a session with fifty faces
     Sessions,
-    /// One and three times the load that the service can carry
+    /// One, two and three times the load that the service can carry
     Overload,
     /// Throughput beside mosec, and beside FastAPI with Celery
     Peers,

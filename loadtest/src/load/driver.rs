@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::arrivals::Phase;
 use super::flow::{Attempts, Flow, Resources};
 use super::plan::{Planned, plan};
 use super::requests::Caller;
@@ -14,6 +16,9 @@ use super::samples::{Measured, Sample, SampleEnd};
 use super::scenario::Scenario;
 use super::targets::Targets;
 use crate::oracle::{Ledger, Operation};
+
+/// A closed loop plans this many requests a second, which no service on one machine answers.
+const MAX_CLOSED_RATE: f64 = 5000.0;
 
 /// Sends the requests of a scenario.
 #[derive(Clone, Debug)]
@@ -63,6 +68,54 @@ impl Driver {
         Ok(measured)
     }
 
+    /// A closed loop: `callers` at a time begin with the next request of the scenario's mix as soon as they have an answer, for
+    /// `length`. This finds what the service can do at most; it says nothing about latencies under a given load.
+    ///
+    /// # Errors
+    /// A caller's connections cannot be set up.
+    pub async fn closed(&self, callers: usize, length: Duration) -> anyhow::Result<Measured> {
+        let timeout = Duration::from_secs(self.scenario.deadline_seconds) * 2;
+        let mut scenario = self.scenario.clone();
+        // The plan has more requests than can be answered; they are taken in order.
+        let rate = MAX_CLOSED_RATE;
+        scenario.phases = vec![Phase::Constant { rate, seconds: length.as_secs_f64() }];
+        let planned = Arc::new(plan(&scenario));
+        let (next, started) = (Arc::new(AtomicUsize::new(0)), Instant::now());
+        let mut tasks = JoinSet::new();
+        for _ in 0..callers {
+            let clients = self.scenario.callers();
+            let clients: Vec<_> =
+                clients.iter().map(|client| Caller::new(client, timeout)).collect::<anyhow::Result<_>>()?;
+            let (driver, planned, next) = (self.clone(), Arc::clone(&planned), Arc::clone(&next));
+            tasks.spawn(async move {
+                let mut samples = Vec::new();
+                while started.elapsed() < length {
+                    let Some(planned) = planned.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+                    let planned = Planned { at: started.elapsed(), ..*planned };
+                    let mut flow = driver.flow(planned, clients[planned.caller].clone(), None);
+                    let end = flow.run().await;
+                    let latency = started.elapsed() - planned.at;
+                    samples.push(sample(&planned, Duration::ZERO, latency, flow.attempts, end));
+                }
+                samples
+            });
+        }
+        let samples = tasks.join_all().await.into_iter().flatten().collect();
+        Ok(Measured { samples, elapsed: started.elapsed(), states: Vec::new() })
+    }
+
+    fn flow(&self, planned: Planned, caller: Caller, gives_up: Option<Instant>) -> Flow {
+        Flow {
+            caller,
+            targets: Arc::clone(&self.targets),
+            ledger: Arc::clone(&self.ledger),
+            resources: Arc::clone(&self.resources),
+            planned,
+            gives_up,
+            attempts: Attempts::default(),
+        }
+    }
+
     fn begin(
         &self,
         planned: Planned,
@@ -81,15 +134,8 @@ impl Driver {
         }
         outstanding.fetch_add(1, Ordering::Relaxed);
         let give_up = Duration::from_secs(self.scenario.give_up_seconds);
-        let mut flow = Flow {
-            caller: callers[planned.caller].clone(),
-            targets: Arc::clone(&self.targets),
-            ledger: Arc::clone(&self.ledger),
-            resources: Arc::clone(&self.resources),
-            planned,
-            gives_up: self.scenario.obeys_retry_after.then(|| intended + give_up),
-            attempts: Attempts::default(),
-        };
+        let gives_up = self.scenario.obeys_retry_after.then(|| intended + give_up);
+        let mut flow = self.flow(planned, callers[planned.caller].clone(), gives_up);
         let (outstanding, ended) = (Arc::clone(outstanding), ended.clone());
         tokio::spawn(async move {
             let end = flow.run().await;
@@ -129,15 +175,7 @@ pub async fn probe(driver: &Driver) -> anyhow::Result<()> {
         // The numbers of a plan begin at 0.
         let number = u64::from(u32::MAX) + place as u64;
         let planned = Planned { number, at: Duration::ZERO, operation, size, caller: 0, picture: place };
-        let mut flow = Flow {
-            caller: caller.clone(),
-            targets: Arc::clone(&driver.targets),
-            ledger: Arc::clone(&driver.ledger),
-            resources: Arc::clone(&driver.resources),
-            planned,
-            gives_up: Some(Instant::now() + timeout),
-            attempts: Attempts::default(),
-        };
+        let mut flow = driver.flow(planned, caller.clone(), Some(Instant::now() + timeout));
         let end = flow.run().await;
         anyhow::ensure!(end == SampleEnd::Answered, "{}: {end:?}", name(operation));
     }

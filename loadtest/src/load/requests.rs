@@ -41,11 +41,6 @@ impl Caller {
         SentTo { url: url.to_owned(), api_key, basic: (user, password) }
     }
 
-    /// The token for BWS.
-    pub(super) fn token(&self) -> &str {
-        &self.token
-    }
-
     pub(super) fn faces(&self, url: &str, picture: &Bytes, name: &str) -> RequestBuilder {
         let form = Form::new().text("imageType", "SELFIE").text("friendlyName", name.to_owned());
         self.biometric(url, "/v2/faces").multipart(form.part("image", jpeg(picture)))

@@ -86,3 +86,112 @@ fn is_disturbed(disturbances: &[Disturbance], attempt: &Attempt) -> bool {
     let ended = attempt.ended.as_ref().map(|(at, _)| *at);
     disturbances.iter().any(|time| time.from <= ended.unwrap_or(time.from) && attempt.began <= time.to)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use bytes::Bytes;
+    use reqwest::Client;
+    use reqwest::header::{HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+
+    use super::super::{Answer, AttemptId, Expected, ObligationId, Operation};
+    use super::*;
+
+    /// Any answer takes longer than four fifths of this.
+    const PAST_DEADLINE: Duration = Duration::ZERO;
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    struct Run(Ledger);
+
+    impl Run {
+        fn new(deadline: Duration) -> Self {
+            Self(Ledger::new("run", deadline))
+        }
+
+        fn open(&self) -> ObligationId {
+            self.0.open(Operation::CreateSession, Expected::Session { correlation_id: String::new() })
+        }
+
+        fn begin(&self) -> AttemptId {
+            self.0.begin(self.open()).0
+        }
+
+        fn answered(&self, attempt: AttemptId, status: u16, location: &'static str) {
+            let headers = [(LOCATION, location), (RETRY_AFTER, "1")];
+            let headers = headers.map(|(name, value)| (name, HeaderValue::from_static(value)));
+            self.0.answered(attempt, &Answer::new(status, &HeaderMap::from_iter(headers), Bytes::new()));
+        }
+    }
+
+    #[test]
+    fn each_obligation_is_counted_once_whatever_its_attempts() {
+        let run = Run::new(DEADLINE);
+        let retried = run.open();
+        run.answered(run.0.begin(retried).0, 429, "/a");
+        run.answered(run.0.begin(retried).0, 201, "/a");
+        run.answered(run.begin(), 503, "");
+        run.answered(run.begin(), 400, "");
+        run.0.broke(run.begin(), None, "reset");
+        let verdict = run.0.verdict();
+        assert_eq!((verdict.obligations, verdict.attempts, verdict.answered), (4, 5, 1), "{verdict}");
+        assert_eq!((verdict.refusals, verdict.refused.len(), verdict.failed.len()), (2, 1, 1), "{verdict}");
+        assert_eq!((verdict.unknown, verdict.settled), (1, 0), "{verdict}");
+        assert!(verdict.is_conserved());
+    }
+
+    #[test]
+    fn a_request_without_an_end_or_without_a_result_is_lost() {
+        let run = Run::new(PAST_DEADLINE);
+        run.begin();
+        run.0.silent(run.begin());
+        run.answered(run.begin(), 500, "");
+        run.answered(run.begin(), 503, "");
+        let verdict = run.0.verdict();
+        assert_eq!((verdict.lost, verdict.expired), (3, 1), "{verdict}");
+    }
+
+    #[test]
+    fn a_fault_that_holds_jobs_excuses_those_of_its_time_only() {
+        let run = Run::new(PAST_DEADLINE);
+        run.answered(run.begin(), 500, "");
+        let from = Instant::now();
+        let during = run.begin();
+        let to = Instant::now();
+        run.0.disturbed(from, to);
+        run.answered(during, 500, "");
+        run.answered(run.begin(), 500, "");
+        let verdict = run.0.verdict();
+        assert_eq!((verdict.lost, verdict.expired), (2, 1), "{verdict}");
+    }
+
+    #[test]
+    fn a_key_that_creates_two_things_is_found_and_one_that_settles_a_broken_request_is_not() {
+        let run = Run::new(DEADLINE);
+        let open = || {
+            let expected = Expected::Session { correlation_id: String::new() };
+            let repeat = Arc::new(|to: &super::super::SentTo| Client::new().get(&to.url));
+            run.0.open_repeatable(Operation::CreateSession, expected, "key", repeat)
+        };
+        let [twice, settled] = [open(), open()];
+        run.answered(run.0.begin(twice).0, 201, "/a");
+        run.answered(run.0.begin(twice).0, 201, "/b");
+        run.0.broke(run.0.begin(settled).0, None, "reset");
+        run.answered(run.0.begin(settled).0, 201, "/c");
+        let verdict = run.0.verdict();
+        assert_eq!((verdict.twice, verdict.answered, verdict.settled), (1, 2, 1), "{verdict}");
+    }
+
+    #[test]
+    fn another_ones_result_is_found_even_if_a_later_attempt_is_right() {
+        let run = Run::new(DEADLINE);
+        let id = run.open();
+        let (first, _) = run.0.begin(id);
+        run.0.answered(first, &Answer::new(201, &HeaderMap::new(), Bytes::new()));
+        run.answered(run.0.begin(id).0, 201, "/a");
+        let verdict = run.0.verdict();
+        assert_eq!((verdict.mixed_up, verdict.answered), (1, 1), "{verdict}");
+        assert!(!verdict.is_conserved());
+    }
+}

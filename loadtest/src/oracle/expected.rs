@@ -24,8 +24,6 @@ pub enum Operation {
     LivenessDetection,
     /// `POST /api/v1/photoverify` of BWS: compare a live picture with a photo.
     PhotoVerify,
-    /// PhotoVerify over gRPC.
-    PhotoVerifyGrpc,
     /// `POST /api/v1/face/liveness`.
     FaceLiveness,
     /// `POST /bioserver-app/v2/bio-sessions`.

@@ -1,0 +1,198 @@
+//! Overload: what the service does at multiples of what it can do, and with a burst while it is idle.
+
+use std::fmt;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use faceline_shared::settings::Settings;
+use serde::Serialize;
+use tokio::time::sleep;
+
+use super::arrivals::Phase;
+use super::driver::Driver;
+use super::flow::Resources;
+use super::report::{LoadReport, Percentiles};
+use super::samples::SampleEnd;
+use super::scenario::Scenario;
+use super::targets::Targets;
+use crate::oracle::{Ledger, SentTo, Verdict};
+
+/// Multiples of the peak.
+const FACTORS: [f64; 3] = [1.0, 2.0, 3.0];
+/// A burst fits into this part of the deadline: a gateway that refuses nobody lets jobs wait for half of it.
+const BURST_PART: f64 = 0.4;
+/// The most requests of a burst: what a client that is alone may have in flight by default (seven eighths of 256), less some.
+const MAX_BURST: f64 = 200.0;
+/// The service is idle for so long before the burst.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct OverloadReport {
+    /// Answered requests a second of a closed loop.
+    pub peak: f64,
+    /// The median latency of a single caller of the idle service: a job's service time, with all that is around it.
+    pub service_ms: f64,
+    /// The runs: each factor, and the last once more with callers that obey `Retry-After`.
+    pub runs: Vec<OverloadRun>,
+    /// Requests of the burst.
+    pub burst: usize,
+    /// Of these, requests that were not answered. None may be.
+    pub burst_refused: usize,
+    /// What the oracle found.
+    pub verdict: Verdict,
+}
+
+/// Load at a multiple of the peak.
+#[derive(Clone, Debug, Serialize)]
+pub struct OverloadRun {
+    /// The multiple.
+    pub factor: f64,
+    /// Whether refused callers came again after `Retry-After`.
+    pub obeys_retry_after: bool,
+    /// Answered requests a second while requests were sent, over the peak.
+    pub goodput: f64,
+    /// Requests that were sent first; repeats are not counted.
+    pub requests: usize,
+    /// Requests that ended with their own result.
+    pub answered: usize,
+    /// Requests that ended with an error other than 429 and 503.
+    pub failed: usize,
+    /// Refusals without `Retry-After`. None may be.
+    pub refusals_without_retry_after: usize,
+    /// How long refusals took, from their sending.
+    pub refusal: Percentiles,
+    /// Latencies of answered requests, from the intended time of sending.
+    pub latency: Percentiles,
+}
+
+/// Measures the peak of `driver`'s mix by a closed loop of `callers`, and then sends multiples of it for `length` each.
+///
+/// # Errors
+/// The service answers nothing at its peak.
+pub async fn overload(driver: &Driver, callers: usize, length: Duration) -> anyhow::Result<OverloadReport> {
+    let single = driver.closed(1, length / 4).await?;
+    let service_ms = LoadReport::new(&driver.scenario, &single, None).latency.p50_ms;
+    // The service learns what it can do from what it does, so the first part does not count.
+    driver.closed(callers, length / 4).await?;
+    let at_peak = driver.closed(callers, length / 2).await?;
+    let peak = at_peak.answered() as f64 / at_peak.elapsed.as_secs_f64();
+    anyhow::ensure!(peak > 0.0, "the service answers nothing");
+    let mut runs = Vec::new();
+    let last = FACTORS[FACTORS.len() - 1];
+    for (factor, obeys) in FACTORS.map(|factor| (factor, false)).into_iter().chain([(last, true)]) {
+        let scenario = Scenario {
+            phases: vec![Phase::Poisson { rate: peak * factor, seconds: length.as_secs_f64() }],
+            obeys_retry_after: obeys,
+            max_outstanding: usize::MAX,
+            // Callers who obey come until all are answered: the whole load takes `factor` times as long.
+            give_up_seconds: (length.as_secs_f64() * factor * 2.0) as u64 + driver.scenario.deadline_seconds,
+            ..driver.scenario.clone()
+        };
+        let measured = Driver { scenario: scenario.clone(), ..driver.clone() }.run(|_, _| ()).await?;
+        let done = measured.samples.iter().filter(|sample| sample.end == SampleEnd::Answered);
+        let in_time = done.filter(|sample| sample.at + sample.latency <= length).count();
+        let report = LoadReport::new(&scenario, &measured, None);
+        runs.push(OverloadRun {
+            factor,
+            obeys_retry_after: obeys,
+            goodput: in_time as f64 / length.as_secs_f64() / peak,
+            requests: report.planned,
+            answered: report.answered,
+            failed: report.failed.values().sum(),
+            refusals_without_retry_after: report.refusals_without_retry_after,
+            refusal: report.refusal,
+            latency: report.latency,
+        });
+    }
+    sleep(IDLE).await;
+    let deadline = driver.scenario.deadline_seconds as f64;
+    let count = (peak * deadline * BURST_PART).min(MAX_BURST) as u32;
+    let phases = vec![Phase::Burst { count, seconds: 1.0 }];
+    let scenario = Scenario { phases, obeys_retry_after: false, ..driver.scenario.clone() };
+    let burst = Driver { scenario, ..driver.clone() }.run(|_, _| ()).await?;
+    let burst_refused = burst.samples.len() - burst.answered();
+    let verdict = driver.ledger.verdict();
+    Ok(OverloadReport { peak, service_ms, runs, burst: burst.samples.len(), burst_refused, verdict })
+}
+
+impl fmt::Display for OverloadReport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { peak, service_ms, runs, burst, burst_refused, verdict } = self;
+        writeln!(formatter, "peak {peak:.1} a second; one caller alone waits {service_ms:.2} ms (median)")?;
+        for run in runs {
+            let obeys = if run.obeys_retry_after { ", callers obey Retry-After" } else { "" };
+            writeln!(
+                formatter,
+                "{}x{obeys}: goodput {:.2} of the peak; {} requests, {} answered, {} failed",
+                run.factor, run.goodput, run.requests, run.answered, run.failed
+            )?;
+            writeln!(
+                formatter,
+                "    answered after {:.0} ms (median), {:.0} ms (99 %); {} refusals after {:.2} ms (median, {:.3} of {service_ms:.2} ms), {} without Retry-After",
+                run.latency.p50_ms,
+                run.latency.p99_ms,
+                run.refusal.count,
+                run.refusal.p50_ms,
+                run.refusal.p50_ms / service_ms,
+                run.refusals_without_retry_after
+            )?;
+        }
+        writeln!(formatter, "a burst of {burst} to the idle service: {burst_refused} not answered")?;
+        write!(formatter, "{verdict}")
+    }
+}
+
+/// Measure the peak, then send one, two and three times as much, and a burst to the idle service
+#[derive(Clone, Debug, clap::Args)]
+pub struct OverloadCommand {
+    /// Address of a gateway
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Callers of the closed loop that finds the peak
+    #[arg(long, default_value_t = 12)]
+    callers: usize,
+    /// Seconds of each load
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// File for the report, in JSON
+    #[arg(long)]
+    report: Option<std::path::PathBuf>,
+}
+
+impl OverloadCommand {
+    /// Executes the command.
+    ///
+    /// # Errors
+    /// The service does not work, a refusal has no `Retry-After`, a caller who obeys is not answered, the burst is refused, or
+    /// something was lost, done twice or mixed up.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let scenario = Scenario::faces("overload", Vec::new());
+        let service = SentTo::demo(&self.url);
+        let folder = Settings::default().models.dir.join("pictures");
+        let driver = Driver {
+            resources: Arc::new(Resources::prepare(&scenario, &folder, &service, None).await?),
+            ledger: Arc::new(Ledger::new("overload", Duration::from_secs(scenario.deadline_seconds))),
+            targets: Arc::new(Targets::new(std::slice::from_ref(&self.url))),
+            scenario,
+        };
+        let report = overload(&driver, self.callers, Duration::from_secs(self.seconds)).await?;
+        writeln!(std::io::stdout(), "{report}")?;
+        if let Some(file) = &self.report {
+            std::fs::write(file, serde_json::to_string_pretty(&report)?)?;
+        }
+        let without: usize = report.runs.iter().map(|run| run.refusals_without_retry_after).sum();
+        let unanswered: usize = report
+            .runs
+            .iter()
+            .filter(|run| run.obeys_retry_after)
+            .map(|run| run.requests - run.answered)
+            .sum();
+        anyhow::ensure!(without == 0, "{without} refusals have no Retry-After");
+        anyhow::ensure!(unanswered == 0, "{unanswered} callers who obey are not answered");
+        anyhow::ensure!(report.burst_refused == 0, "the idle service refused a burst that fits its deadline");
+        anyhow::ensure!(report.verdict.is_conserved(), "something was lost, done twice or mixed up");
+        Ok(())
+    }
+}
