@@ -137,12 +137,11 @@ async fn faults(
         if is_disturbance(fault) {
             ledger.disturbed(began, Instant::now());
         }
-        match &end {
-            Ok(injected) => tell(format!("{injected:?} after {recovered_after:.1?}: {}", fault.kind.name())),
-            Err(error) => {
-                tell(format!("FAILED after {recovered_after:.1?}: {}: {error:#}", fault.kind.name()))
-            }
-        }
+        let name = fault.kind.name();
+        tell(match &end {
+            Ok(injected) => format!("{injected:?} after {recovered_after:.1?}: {name}"),
+            Err(error) => format!("FAILED after {recovered_after:.1?}: {name}: {error:#}"),
+        });
         FaultRecord::new(fault, recovered_after.as_secs_f64(), end)
     });
     join_all(faults).await
