@@ -24,7 +24,7 @@ const CLOCK_JUMP: i64 = 90;
 /// Unreadable messages for each fault of that kind.
 const POISON_MESSAGES: usize = 5;
 const MEMORY_WATERMARK: [&str; 2] = ["0.000001", "0.6"];
-const DISK_LIMIT: [&str; 2] = ["900TB", "50MB"];
+const DISK_LIMIT: [&str; 2] = ["900000GB", "50MB"];
 
 /// What became of a fault.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -45,6 +45,9 @@ enum Way {
 }
 
 /// Makes a fault happen, waits for its duration, and heals it. Returns when what it concerned serves again.
+///
+/// # Panics
+/// A server does not start again, or refuses a command.
 pub(super) async fn inject(site: &Site, fault: &PlannedFault) -> anyhow::Result<Injected> {
     let (pause, target) = (fault.duration, fault.target);
     match fault.kind {

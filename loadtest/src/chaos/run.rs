@@ -1,5 +1,7 @@
 //! A run: load and faults at the same time, then a quiet time, then the account.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use faceline_shared::broker::Queue;
 use faceline_shared::settings::Settings;
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use time::OffsetDateTime;
 use tokio::time::{sleep, sleep_until, timeout};
@@ -123,23 +126,31 @@ async fn faults(
         sleep_until((started + fault.at).into()).await;
         tell(fault.to_string());
         let began = Instant::now();
-        let end = match timeout(FAULT_TIME, inject(site, fault)).await {
-            Ok(end) => end,
+        // A server that does not start again panics. The account of the requests matters all the more then.
+        let injected = AssertUnwindSafe(inject(site, fault)).catch_unwind();
+        let end = match timeout(FAULT_TIME, injected).await {
+            Ok(Ok(end)) => end,
+            Ok(Err(panic)) => Err(anyhow::anyhow!(message(&*panic))),
             Err(_) => Err(anyhow::anyhow!("no recovery in {FAULT_TIME:?}")),
         };
         let recovered_after = began.elapsed();
         if is_disturbance(fault) {
             ledger.disturbed(began, Instant::now());
         }
-        match &end {
-            Ok(injected) => tell(format!("{injected:?} after {recovered_after:.1?}: {}", fault.kind.name())),
-            Err(error) => {
-                tell(format!("FAILED after {recovered_after:.1?}: {}: {error:#}", fault.kind.name()))
-            }
-        }
+        let name = fault.kind.name();
+        tell(match &end {
+            Ok(injected) => format!("{injected:?} after {recovered_after:.1?}: {name}"),
+            Err(error) => format!("FAILED after {recovered_after:.1?}: {name}: {error:#}"),
+        });
         FaultRecord::new(fault, recovered_after.as_secs_f64(), end)
     });
     join_all(faults).await
+}
+
+/// What a panic says.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
 /// Whether a job may end without a result for the fault's sake. A worker's death is no reason: the broker delivers its jobs again.
