@@ -28,7 +28,7 @@ use super::load::{
 use super::site::{ACCOUNTS, Site, metrics};
 use super::watch::Watch;
 use crate::callback_receiver::CallbackReceiver;
-use crate::client::{Caller, bytes, models_dir};
+use crate::client::{Caller, models_dir};
 use crate::prometheus::Prometheus;
 use crate::raw::{Framing, Upload};
 
@@ -256,10 +256,12 @@ async fn other_people(watch: &Watch<'_>, url: &str) {
     let (dark, screen) = (dark(), screen());
     let come = async || {
         caller.score("obama.jpg", "biden.jpg").await;
-        for request in [
+        let requests = [
             photo_verify(&client, url, "obama.jpg", "biden.jpg"),
-            liveness(&client, url, &bytes("biden.jpg")),
-        ] {
+            liveness(&client, url, &dark),
+            liveness(&client, url, &screen),
+        ];
+        for request in requests {
             assert!(request.send().await.unwrap().status().is_success());
         }
     };
