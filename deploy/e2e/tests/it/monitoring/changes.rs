@@ -29,7 +29,7 @@ pub(super) enum Fault {
     NewerJobs,
     /// Jobs of a gateway whose clock is ten seconds ahead.
     FastClock,
-    /// Other people than before are in front of the cameras, and some in the dark.
+    /// Other people than before are in front of the cameras, some in the dark, and some show a screen.
     OtherPeople,
     /// Uploads that are no videos.
     BrokenVideos,

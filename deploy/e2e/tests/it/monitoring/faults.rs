@@ -1,6 +1,7 @@
 //! Breaks the running system.
 
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -21,13 +22,13 @@ use uuid::Uuid;
 
 use super::changes::Fault;
 use super::load::{
-    ask, ask_nonsense, create_session, dark, delete_session, liveness, photo_verify, upload, wanted,
+    ask, ask_nonsense, create_session, dark, delete_session, liveness, photo_verify, screen, upload, wanted,
     without_face,
 };
 use super::site::{ACCOUNTS, Site, metrics};
 use super::watch::Watch;
 use crate::callback_receiver::CallbackReceiver;
-use crate::client::{Caller, bytes, models_dir};
+use crate::client::{Caller, models_dir};
 use crate::prometheus::Prometheus;
 use crate::raw::{Framing, Upload};
 
@@ -251,13 +252,16 @@ fn other_models() -> TempDir {
 }
 
 async fn other_people(watch: &Watch<'_>, url: &str) {
-    let (client, caller, dark) = (Client::new(), Caller::new(url), dark());
+    let (client, caller) = (Client::new(), Caller::new(url));
+    let (dark, screen) = (dark(), screen());
     let come = async || {
         caller.score("obama.jpg", "biden.jpg").await;
-        for request in [
+        let requests = [
             photo_verify(&client, url, "obama.jpg", "biden.jpg"),
-            liveness(&client, url, &bytes("biden.jpg")),
-        ] {
+            liveness(&client, url, &dark),
+            liveness(&client, url, &screen),
+        ];
+        for request in requests {
             assert!(request.send().await.unwrap().status().is_success());
         }
     };
@@ -332,10 +336,17 @@ async fn bounds(watch: &Watch<'_>, url: &str) {
 async fn other_keys(site: &Site, watch: &Watch<'_>) {
     let elsewhere = TempDir::new().unwrap();
     let own = [("data_dir", elsewhere.path().to_str().unwrap()), ("limits.client_sessions", "10000")];
-    let mut stranger = site.spawn("faceline-gateway", &own);
-    let (client, url) = (Client::new(), stranger.url().await);
-    let leave = async || drop(create_session(&client, &url, &json!({"ttlSeconds": 1})).await);
-    watch.during(Fault::OtherKeys, async {}, leave).await;
+    let (client, joined) = (Client::new(), OnceLock::new());
+    let join = async {
+        let mut stranger = site.spawn("faceline-gateway", &own);
+        let url = stranger.url().await;
+        assert!(joined.set((stranger, url)).is_ok());
+    };
+    let leave = async || {
+        let (_, url) = joined.get().expect("it has joined");
+        create_session(&client, url, &json!({"ttlSeconds": 1})).await;
+    };
+    watch.during(Fault::OtherKeys, join, leave).await;
 }
 
 /// A file is where the folder of objects was, so that the pictures of ended sessions cannot be deleted.

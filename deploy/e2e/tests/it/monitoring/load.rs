@@ -71,8 +71,20 @@ pub(super) fn without_face() -> Vec<u8> {
 
 /// A portrait that was taken in the dark.
 pub(super) fn dark() -> Vec<u8> {
+    changed(|_, _, value| value / 3)
+}
+
+/// A portrait with the grid of a screen, which is no living face.
+pub(super) fn screen() -> Vec<u8> {
+    changed(|x, y, value| if x % 4 == 0 || y % 4 == 0 { value / 3 } else { value })
+}
+
+/// A portrait whose values are changed by their places.
+fn changed(change: impl Fn(u32, u32, u8) -> u8) -> Vec<u8> {
     let mut picture = image::load_from_memory(&bytes("obama.jpg")).unwrap().to_rgb8();
-    picture.pixels_mut().for_each(|pixel| pixel.0 = pixel.0.map(|value| value / 6));
+    for (x, y, pixel) in picture.enumerate_pixels_mut() {
+        pixel.0 = pixel.0.map(|value| change(x, y, value));
+    }
     let mut png = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut png, image::ImageFormat::Png).unwrap();
     png.into_inner()
