@@ -82,7 +82,7 @@ pub struct State {
     replies: Vec<Reply>,
     workers: [Option<Busy>; WORKERS],
     gateways: [Gateway; GATEWAYS],
-    /// Workers that ended with each job.
+    /// Attempts of each job that failed: its worker ended, or lost its connection.
     failures: [u8; JOBS],
     faults_left: u8,
 }
@@ -151,7 +151,7 @@ impl Interactive {
         self.mutation == Some(mutation)
     }
 
-    /// Workers that one job may end: three for each message with it, of which a fault can make one more, or one by the fault itself.
+    /// Attempts of one job that may fail: three of each message with it. A fault makes one more message, or one more failure.
     fn max_failures(&self) -> u8 {
         (QUARANTINE_ATTEMPTS + 1) * (1 + self.faults)
     }
@@ -240,6 +240,7 @@ impl Interactive {
                 if let Some(busy) = &mut state.workers[*index] {
                     busy.owns = false;
                     let message = busy.message;
+                    state.failures[usize::from(message.job)] += 1;
                     state.redeliver(message);
                 }
             }
@@ -432,20 +433,17 @@ impl Model for Interactive {
             }),
             Property::always(
                 "when nothing happens any more, every caller is answered",
-                |model: &Self, state| {
+                |model: &Self, state: &State| {
                     !model.steps(state).is_empty() || state.answers.iter().all(Option::is_some)
                 },
             ),
-            Property::always(
-                "a job is called poison after three of its workers have ended",
-                |_, state: &State| {
-                    (0..JOBS).all(|job| {
-                        !matches!(state.answers[job], Some(Answer::Poison(_)))
-                            || state.failures[job] > QUARANTINE_ATTEMPTS
-                    })
-                },
-            ),
-            Property::always("a job ends a bounded number of workers", |model: &Self, state| {
+            Property::always("a job is called poison after three failed attempts", |_, state: &State| {
+                (0..JOBS).all(|job| {
+                    !matches!(state.answers[job], Some(Answer::Poison(_)))
+                        || state.failures[job] > QUARANTINE_ATTEMPTS
+                })
+            }),
+            Property::always("a job fails a bounded number of times", |model: &Self, state: &State| {
                 state.failures.iter().all(|failures| *failures <= model.max_failures())
             }),
             Property::sometimes("both callers get their results", |_, state: &State| {
