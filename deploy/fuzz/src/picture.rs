@@ -41,7 +41,8 @@ pub(crate) const TARGET: Target = Target {
         b"\xff\xff\xff\xff",
     ],
     is_dotted_base64: false,
-    // Decoders may have 64 MiB at the same time (`PictureLimits::memory`), and some allocate that several times.
+    // The service's limit is 8 bytes for each allowed pixel (`PictureLimits::memory`). The decoder of TIFF reads tags before it is told
+    // the limit, under limits of its own.
     max_allocated_bytes: 256 * MIB,
 };
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use faceline_fuzz::mutation::Mutator;
 use faceline_fuzz::{TARGETS, Target};
 use rustix::time::{ClockId, clock_gettime};
-use tikv_jemalloc_ctl::thread::allocatedp;
+use tikv_jemalloc_ctl::thread;
 
 /// Mutations of each target.
 const RUNS: u64 = 10_000;
@@ -24,7 +24,7 @@ fn thread_time() -> Duration {
 
 /// Runs one input under the bounds of its target.
 fn run(target: &Target, input: &[u8], name: &str) {
-    let allocated = allocatedp::read().unwrap();
+    let allocated = thread::allocatedp::read().unwrap();
     let (before, started) = (allocated.get(), thread_time());
     (target.run)(input);
     let (bytes, time) = (allocated.get() - before, thread_time() - started);

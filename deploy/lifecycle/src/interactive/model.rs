@@ -1,91 +1,9 @@
-//! Jobs whose callers wait: a gateway publishes a job, a worker does it and publishes the result to the gateway's reply queue, and
-//! the gateway gives the first result to the caller.
+//! The steps, and what always holds.
 
 use stateright::{Model, Property};
 
+use super::state::{Answer, Busy, Gateway, Message, Reply, Stage, State};
 use crate::{GATEWAYS, JOBS, Job, QUARANTINE_ATTEMPTS, WORKERS, add, distinct, take};
-
-/// What a caller got.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Answer {
-    /// The result of this job.
-    Result(Job),
-    /// This job ends its workers.
-    Poison(Job),
-    /// The deadline has passed, which the caller is told.
-    Expired,
-    /// The connection broke with its gateway, which the caller sees.
-    Disconnected,
-}
-
-/// A reply queue: one generation of one gateway.
-type ReplyQueue = (u8, u8);
-
-/// A job's message at the broker.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Message {
-    job: Job,
-    reply_to: ReplyQueue,
-    /// Whether it is in the quarantine queue.
-    quarantined: bool,
-    /// Failed attempts in its queue.
-    attempts: u8,
-}
-
-/// A result on its way to a reply queue that exists.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Reply {
-    queue: ReplyQueue,
-    /// The id in the envelope, by which the gateway finds the caller.
-    correlation: Job,
-    answer: Answer,
-}
-
-/// How far a worker is with a message.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-enum Stage {
-    Taken,
-    /// The answer is known and not published.
-    Done(Answer),
-    /// The broker has what takes the message's place: the reply, or the message in the quarantine.
-    Published,
-}
-
-/// A worker with a message.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Busy {
-    message: Message,
-    stage: Stage,
-    /// Whether the delivery is still this worker's: its connection was not lost, and it has not acknowledged.
-    owns: bool,
-}
-
-/// A gateway. It remembers nothing when it dies.
-#[derive(Clone, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Gateway {
-    generation: u8,
-    is_open: bool,
-    pending: Vec<Job>,
-}
-
-/// Everything at one moment.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub struct State {
-    /// The gateway that each job's caller is connected to.
-    gateway_of: [u8; JOBS],
-    /// Whether the first job ends every worker that does it.
-    first_is_poison: bool,
-    submitted: [bool; JOBS],
-    answers: [Option<Answer>; JOBS],
-    answered_twice: bool,
-    messages: Vec<Message>,
-    replies: Vec<Reply>,
-    workers: [Option<Busy>; WORKERS],
-    gateways: [Gateway; GATEWAYS],
-    /// Workers that ended with each job.
-    failures: [u8; JOBS],
-    faults_left: u8,
-}
 
 /// A step.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -151,7 +69,7 @@ impl Interactive {
         self.mutation == Some(mutation)
     }
 
-    /// Workers that one job may end: three for each message with it, of which a fault can make one more, or one by the fault itself.
+    /// Attempts of one job that may fail: three of each message with it. A fault makes one more message, or one more failure.
     fn max_failures(&self) -> u8 {
         (QUARANTINE_ATTEMPTS + 1) * (1 + self.faults)
     }
@@ -240,6 +158,7 @@ impl Interactive {
                 if let Some(busy) = &mut state.workers[*index] {
                     busy.owns = false;
                     let message = busy.message;
+                    state.failures[usize::from(message.job)] += 1;
                     state.redeliver(message);
                 }
             }
@@ -312,59 +231,6 @@ impl Interactive {
     }
 }
 
-impl State {
-    fn gateway_of(&mut self, job: Job) -> &mut Gateway {
-        &mut self.gateways[usize::from(self.gateway_of[usize::from(job)])]
-    }
-
-    fn publish(&mut self, job: Job) {
-        let number = self.gateway_of[usize::from(job)];
-        let reply_to = (number, self.gateways[usize::from(number)].generation);
-        add(&mut self.messages, Message { job, reply_to, quarantined: false, attempts: 0 });
-    }
-
-    fn answer(&mut self, job: Job, answer: Answer) {
-        self.answered_twice |= self.answers[usize::from(job)].replace(answer).is_some();
-    }
-
-    /// A worker's process ends; another one takes its place. What it had not acknowledged is delivered again.
-    fn worker_ends(&mut self, index: usize) {
-        if let Some(busy) = self.workers[index].take() {
-            self.failures[usize::from(busy.message.job)] += 1;
-            if busy.owns {
-                self.redeliver(busy.message);
-            }
-        }
-    }
-
-    fn redeliver(&mut self, message: Message) {
-        // More attempts than the rules tell apart are one.
-        let attempts = (message.attempts + 1).min(QUARANTINE_ATTEMPTS);
-        add(&mut self.messages, Message { attempts, ..message });
-    }
-
-    /// The next generation is open after [`Action::Reopen`].
-    fn lose_reply_queue(&mut self, index: usize) {
-        let gateway = &mut self.gateways[index];
-        let lost = (index as u8, gateway.generation);
-        gateway.generation += 1;
-        gateway.is_open = false;
-        self.replies.retain(|reply| reply.queue != lost);
-    }
-
-    /// Whether an answer to a pending job is certain: its job or its result is at the broker, or a worker has it, or it will be
-    /// published again.
-    fn is_carried(&self, job: Job, gateway: &Gateway, number: u8) -> bool {
-        let present = (number, gateway.generation);
-        let is_for = |message: &Message| message.job == job && message.reply_to == present;
-        // A message that is not acknowledged yet comes back if its worker dies; what a worker alone has, does not.
-        !gateway.is_open
-            || self.messages.iter().any(is_for)
-            || self.workers.iter().flatten().any(|busy| busy.owns && is_for(&busy.message))
-            || self.replies.iter().any(|reply| reply.queue == present && reply.correlation == job)
-    }
-}
-
 impl Model for Interactive {
     type State = State;
     type Action = Action;
@@ -432,20 +298,17 @@ impl Model for Interactive {
             }),
             Property::always(
                 "when nothing happens any more, every caller is answered",
-                |model: &Self, state| {
+                |model: &Self, state: &State| {
                     !model.steps(state).is_empty() || state.answers.iter().all(Option::is_some)
                 },
             ),
-            Property::always(
-                "a job is called poison after three of its workers have ended",
-                |_, state: &State| {
-                    (0..JOBS).all(|job| {
-                        !matches!(state.answers[job], Some(Answer::Poison(_)))
-                            || state.failures[job] > QUARANTINE_ATTEMPTS
-                    })
-                },
-            ),
-            Property::always("a job ends a bounded number of workers", |model: &Self, state| {
+            Property::always("a job is called poison after three failed attempts", |_, state: &State| {
+                (0..JOBS).all(|job| {
+                    !matches!(state.answers[job], Some(Answer::Poison(_)))
+                        || state.failures[job] > QUARANTINE_ATTEMPTS
+                })
+            }),
+            Property::always("a job fails a bounded number of times", |model: &Self, state: &State| {
                 state.failures.iter().all(|failures| *failures <= model.max_failures())
             }),
             Property::sometimes("both callers get their results", |_, state: &State| {
