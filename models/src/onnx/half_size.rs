@@ -92,7 +92,7 @@ fn pairs(tensor: &TensorProto) -> Option<Vec<[f32; 2]>> {
     let [1, count, 2] = tensor.dims[..] else { return None };
     let values = tensor.f32s()?;
     let pairs = values.as_chunks().0;
-    (pairs.len() as i64 == count).then(|| pairs.to_vec())
+    (count > 0 && pairs.len() as i64 == count).then(|| pairs.to_vec())
 }
 
 type Pairs = Vec<[f32; 2]>;
