@@ -68,10 +68,9 @@ fn halve_anchors(graph: &mut GraphProto) -> Result<i64, ConversionError> {
         .collect();
     let constant = |index: usize| graph.node[index].attribute[0].t.as_ref().and_then(pairs);
     let of_part = |wanted| parts.iter().filter(move |(_, part)| *part == wanted).map(|(index, _)| *index);
-    let (Some(centres), Some(sizes)) = (
-        of_part(Part::Centres).next().and_then(constant),
-        of_part(Part::Sizes).next().and_then(constant),
-    ) else {
+    let (Some(centres), Some(sizes)) =
+        (of_part(Part::Centres).next().and_then(constant), of_part(Part::Sizes).next().and_then(constant))
+    else {
         return Err(ConversionError::unsupported("the graph has no anchors"));
     };
     let is_same = of_part(Part::Sizes).all(|index| constant(index).as_ref() == Some(&sizes));
@@ -93,7 +92,7 @@ fn pairs(tensor: &TensorProto) -> Option<Vec<[f32; 2]>> {
     let [1, count, 2] = tensor.dims[..] else { return None };
     let values = tensor.f32s()?;
     let pairs = values.as_chunks().0;
-    (pairs.len() as i64 == count).then(|| pairs.to_vec())
+    (count > 0 && pairs.len() as i64 == count).then(|| pairs.to_vec())
 }
 
 type Pairs = Vec<[f32; 2]>;
@@ -165,7 +164,8 @@ mod tests {
     fn detector(centres: &[[f32; 2]], sizes: &[[f32; 2]]) -> Vec<u8> {
         let constant = |name: &str, values: &[[f32; 2]]| {
             let mut constant = node("Constant", &[], name);
-            let t = TensorProto::of_f32(String::new(), vec![1, values.len() as i64, 2], values.as_flattened());
+            let t =
+                TensorProto::of_f32(String::new(), vec![1, values.len() as i64, 2], values.as_flattened());
             constant.attribute.push(AttributeProto { t: Some(t), ..AttributeProto::default() });
             constant
         };
@@ -175,7 +175,8 @@ mod tests {
             node("Mul", &["input", "size"], "scaled"),
             node("Add", &["scaled", "centre"], "output"),
         ];
-        let model = ModelProto { graph: Some(graph(&[1, 3, 12, 16], nodes, Vec::new())), ..ModelProto::default() };
+        let model =
+            ModelProto { graph: Some(graph(&[1, 3, 12, 16], nodes, Vec::new())), ..ModelProto::default() };
         model.encode_to_vec()
     }
 
