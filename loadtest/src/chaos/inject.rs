@@ -8,7 +8,7 @@ use faceline_shared::broker::{Message, Published, Queue};
 use faceline_shared::testkit::{CutProxy, RabbitMq};
 use futures_util::future::try_join_all;
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::fault::{FaultKind, PlannedFault};
@@ -23,6 +23,9 @@ const CUT_INTERVAL: Duration = Duration::from_secs(1);
 const CLOCK_JUMP: i64 = 90;
 /// Unreadable messages for each fault of that kind.
 const POISON_MESSAGES: usize = 5;
+/// Time between two attempts to publish one, and for all of them.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
+const PUBLISH_TIME: Duration = Duration::from_mins(1);
 const MEMORY_WATERMARK: [&str; 2] = ["0.000001", "0.6"];
 const DISK_LIMIT: [&str; 2] = ["900000GB", "50MB"];
 
@@ -245,8 +248,13 @@ async fn poison(site: &Site) -> anyhow::Result<()> {
             earlier_attempts: 0,
             body: Bytes::from(format!("no job: {number}")),
         };
-        let published = site.services.broker.publish(&Queue::Interactive, &message).await;
-        anyhow::ensure!(published == Published::Accepted, "the message is not taken: {published:?}");
+        // The connection may be on its way to another node, after one was killed.
+        let accepted = async {
+            while site.services.broker.publish(&Queue::Interactive, &message).await != Published::Accepted {
+                sleep(PUBLISH_INTERVAL).await;
+            }
+        };
+        timeout(PUBLISH_TIME, accepted).await.context("the broker does not take a message")?;
     }
     Ok(())
 }
