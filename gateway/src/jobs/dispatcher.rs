@@ -12,10 +12,11 @@ use faceline_shared::broker::RetryingPublisher;
 use faceline_shared::broker::{Publish as _, Published, Queue, SharedBroker};
 use faceline_shared::job::{CarriedPicture, JobEnvelope, JobFailure, JobId, Routing, Task};
 use faceline_shared::key_agreement::KeyAgreement;
+use faceline_shared::retry::Backoff;
 use faceline_shared::seal::KeyRing;
 use faceline_shared::telemetry::{MessageStep, Metrics, Span, SpanKind, TraceContext};
 use tokio::sync::watch;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{sleep, timeout, timeout_at};
 
 use super::claim_check::{ClaimCheck, stored_bytes};
 use super::metrics::JobMetrics;
@@ -25,8 +26,9 @@ use super::reply_loop::ReplyLoop;
 use super::submit::{JobRequest, Submit, SubmitError, SubmitResult};
 use crate::admission::UploadSlots;
 
-/// A job whose blob was lost (the blob store was restarted) is sent at most this many times.
-const MAX_BLOB_ATTEMPTS: u32 = 2;
+/// A job whose blob a worker did not get is sent at most this many times, with growing pauses of 1.6 s in all: the blob store was
+/// restarted, or one of the workers cannot reach it.
+const MAX_BLOB_ATTEMPTS: u32 = 6;
 
 /// A caller whose deadline has passed waits no longer than this for the reason.
 const EXPLANATION_TIMEOUT: Duration = Duration::from_secs(1);
@@ -290,11 +292,14 @@ impl Submit for Dispatcher {
         let mut attempts = 1;
         loop {
             let result = self.attempt(&job, deadline).await;
-            if attempts == MAX_BLOB_ATTEMPTS || result != Err(SubmitError::Failed(JobFailure::BlobLost)) {
+            let pause = Backoff::REQUEST.delay(attempts);
+            let is_lost = result == Err(SubmitError::Failed(JobFailure::BlobLost));
+            if !is_lost || attempts == MAX_BLOB_ATTEMPTS || Instant::now() + pause >= deadline {
                 return result;
             }
+            tracing::warn!(job = %job.id, "a worker did not get the job's blob; sending the job again");
+            sleep(pause).await;
             attempts += 1;
-            tracing::warn!(job = %job.id, "the job's blob was lost; sending the job again");
         }
     }
 

@@ -159,6 +159,18 @@ async fn a_lost_blob_is_sent_again_under_the_same_id() {
 }
 
 #[tokio::test]
+async fn a_job_whose_blob_no_worker_gets_is_sent_several_times_before_it_fails() {
+    let site = Site::new(BrokerSettings::default()).await;
+    let mut deliveries = site.deliveries().await;
+    let result = site.submit(job(b"more than sixteen bytes"));
+    for _ in 0..6 {
+        let delivery = deliveries.recv().await.unwrap();
+        site.answer(&delivery, &Err(JobFailure::BlobLost)).await;
+    }
+    assert_eq!(result.await.unwrap(), Err(SubmitError::Failed(JobFailure::BlobLost)));
+}
+
+#[tokio::test]
 async fn a_full_queue_is_a_refusal() {
     let settings = BrokerSettings { max_length: 1, ..BrokerSettings::default() };
     let site = Site::new(settings).await;

@@ -78,7 +78,9 @@ impl WorkerClient {
                 }
                 // The log says it once a minute, not for each job.
                 JobFailure::OtherKeys => Err(Fault::NotWorking),
-                JobFailure::BlobLost | JobFailure::Poison { .. } | JobFailure::Internal => {
+                // No worker got it in several attempts: the blob store is away, or loses what it is given.
+                JobFailure::BlobLost => refusal(BusyCause::StoreUnreachable),
+                JobFailure::Poison { .. } | JobFailure::Internal => {
                     tracing::error!(%failure, "a job failed");
                     Err(Fault::Internal)
                 }
@@ -159,12 +161,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_ours_is_a_fault() {
-        for failure in [JobFailure::BlobLost, JobFailure::Poison { attempts: 3 }, JobFailure::Internal] {
+        for failure in [JobFailure::Poison { attempts: 3 }, JobFailure::Internal] {
             assert_eq!(run(failed(failure), None).await, Err(Fault::Internal));
         }
         assert_eq!(run(failed(JobFailure::OtherKeys), None).await, Err(Fault::NotWorking));
         let unsupported = run(failed(JobFailure::Unsupported), None).await.unwrap_err();
         assert_eq!(unsupported.as_busy().unwrap().cause, BusyCause::NoWorker);
+        let lost = run(failed(JobFailure::BlobLost), None).await.unwrap_err();
+        assert_eq!(lost.as_busy().unwrap().cause, BusyCause::StoreUnreachable);
         let running = Fault::DeadlineRunning { callers_own: false };
         assert_eq!(run(Err(SubmitError::Fault(running.clone())), None).await, Err(running));
     }
