@@ -134,10 +134,22 @@ struct AnyVersion {
     version: u16,
 }
 
+/// How deep the structure of a message may be nested. Ours are nested ten levels deep.
+///
+/// The library's own limit is 1,024 levels, which fill the stack of a thread where code is not optimised: a message that
+/// somebody put into a queue would end the process.
+const MAX_DEPTH: usize = 64;
+
+fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    deserializer.set_max_depth(MAX_DEPTH);
+    T::deserialize(&mut deserializer)
+}
+
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, MessageError> {
-    let AnyVersion { version } = rmp_serde::from_slice(bytes)?;
+    let AnyVersion { version } = from_slice(bytes)?;
     if (OLDEST_VERSION..=VERSION).contains(&version) {
-        Ok(rmp_serde::from_slice(bytes)?)
+        Ok(from_slice(bytes)?)
     } else {
         Err(MessageError::Version(version))
     }
@@ -158,7 +170,7 @@ fn open<T: DeserializeOwned>(
         SealError::UnknownKey(_) => MessageError::OtherKeys(key),
         error => error.into(),
     })?;
-    rmp_serde::from_slice(&plain).map_err(MessageError::NewerPayload)
+    from_slice(&plain).map_err(MessageError::NewerPayload)
 }
 
 fn associated_data(kind: &str, id: JobId) -> String {
@@ -288,7 +300,7 @@ impl JobContext {
     /// # Errors
     /// [`MessageError::Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
-        Ok(rmp_serde::from_slice(bytes)?)
+        Ok(from_slice(bytes)?)
     }
 }
 
@@ -298,7 +310,7 @@ impl JobHead {
     /// # Errors
     /// [`MessageError::Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
-        Ok(rmp_serde::from_slice(bytes)?)
+        Ok(from_slice(bytes)?)
     }
 
     /// Time since the publish by this machine's clock; zero if the publisher's clock is ahead.
@@ -418,6 +430,17 @@ mod tests {
             panic!("another kind of job")
         };
         assert!(matches!(coding.picture, CarriedPicture::Inline(bytes) if bytes.as_ref() == picture));
+    }
+
+    #[test]
+    fn a_message_that_is_nested_without_end_is_malformed() {
+        for level in [&b"\x91"[..], b"\x81\xa7payload"] {
+            let bytes = level.repeat(2000);
+            assert!(matches!(JobHead::decode(&bytes), Err(MessageError::Malformed(_))));
+            assert!(matches!(JobContext::decode(&bytes), Err(MessageError::Malformed(_))));
+            assert!(matches!(JobEnvelope::decode(&bytes), Err(MessageError::Malformed(_))));
+            assert!(matches!(ReplyEnvelope::decode(&bytes), Err(MessageError::Malformed(_))));
+        }
     }
 
     #[test]

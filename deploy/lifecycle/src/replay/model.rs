@@ -95,7 +95,7 @@ impl Replay {
                     steps.extend(results.map(|(job, end)| Action::TakeResult(index, job, end)));
                 }
                 Some(InHand::Row(..) | InHand::Result(_) | InHand::EndedWithoutRows(_)) => {
-                    steps.push(Action::Act(index))
+                    steps.push(Action::Act(index));
                 }
                 Some(InHand::DoneRow(..) | InHand::DoneResult(_)) => steps.push(Action::Settle(index)),
             }
