@@ -222,9 +222,10 @@ pub(super) fn alerts_of(fault: Fault) -> impl Iterator<Item = String> {
 impl Change {
     /// Whether a series has changed so. A number that is absent counts as 0.
     pub(super) fn is_between(self, before: Option<f64>, now: Option<f64>) -> bool {
-        // Rates that Prometheus extrapolates are never quite the same.
         let [before_or_0, now_or_0] = [before, now].map(Option::unwrap_or_default);
-        let tolerance = 0.005 * before_or_0.abs().max(now_or_0.abs());
+        // Rates that Prometheus extrapolates are never quite the same.
+        let tolerance =
+            if self == Self::Moves { 0.001 } else { 0.005 } * before_or_0.abs().max(now_or_0.abs());
         let difference = now_or_0 - before_or_0;
         match self {
             Self::Rises => difference > tolerance,
