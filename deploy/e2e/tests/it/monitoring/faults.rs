@@ -28,7 +28,7 @@ use super::load::{
 use super::site::{ACCOUNTS, Site, metrics};
 use super::watch::Watch;
 use crate::callback_receiver::CallbackReceiver;
-use crate::client::{Caller, models_dir};
+use crate::client::{Caller, bytes, models_dir};
 use crate::prometheus::Prometheus;
 use crate::raw::{Framing, Upload};
 
@@ -57,7 +57,8 @@ pub(super) async fn break_everything(
         failing_receiver(watch, &narrow),
     );
     // Before other faults that refuse requests.
-    let burst = async || drop(join_all((0..24).map(|_| ask(&url))).await);
+    let caller = Caller::new(&url);
+    let burst = async || drop(join_all((0..24).map(|_| caller.face(bytes("obama2.jpg")))).await);
     watch.during(Fault::Overload, async {}, burst).await;
     tokio::join!(intrusive_caller(watch, &url), bounds(watch, &narrow));
     tokio::join!(other_keys(site, watch), objects_away(site, watch, &narrow));
