@@ -350,7 +350,7 @@ async fn other_keys(site: &Site, watch: &Watch<'_>) {
     watch.during(Fault::OtherKeys, join, leave).await;
 }
 
-/// A file is where the folder of objects was, so that the pictures of ended sessions cannot be deleted.
+/// A link to itself is where the folder of objects was, so that the pictures of ended sessions cannot be deleted.
 async fn objects_away(site: &Site, watch: &Watch<'_>, url: &str) {
     let client = Client::new();
     let (objects, away) = (site.path("objects"), site.path("objects-away"));
@@ -358,7 +358,7 @@ async fn objects_away(site: &Site, watch: &Watch<'_>, url: &str) {
         let session = json!({"imageStorageEnabled": true});
         let sessions = join_all((0..SESSIONS).map(|_| create_session(&client, url, &session))).await;
         std::fs::rename(&objects, &away).unwrap();
-        std::fs::write(&objects, "").unwrap();
+        std::os::unix::fs::symlink(&objects, &objects).unwrap();
         let sessions: Vec<_> = sessions.into_iter().map(|session| session.expect("a session")).collect();
         join_all(sessions.iter().map(|session| delete_session(&client, url, session))).await;
     };
