@@ -37,7 +37,7 @@ pub(super) enum Fault {
     FailingReceiver,
     /// The folder of objects is gone.
     ObjectsAway,
-    /// The worker hangs with its jobs.
+    /// The worker hangs with its jobs, and does not answer Prometheus.
     HungWorker,
     /// The worker is killed.
     NoWorker,
@@ -91,9 +91,11 @@ pub(super) const ALERTS: &[(Fault, &[&str])] = &[
             "QueueFull",
             "QuarantineWaits",
             "ReplayBacklog",
+            "WorkersAbsent",
+            "TargetDown",
         ],
     ),
-    (NoWorker, &["NoWorker", "WorkersAbsent", "TargetDown"]),
+    (NoWorker, &["NoWorker"]),
     (Poison, &["DeadLettersGrow"]),
     (BrokerAlarm, &["BrokerBlocked", "RabbitmqAlarm"]),
     (NoRedis, &["StoreUnavailable", "BlobsUnavailable", "RateLimitsApart", "UsageDeferred", "UsageLost"]),
@@ -146,7 +148,7 @@ pub(super) const CHANGES: &[Row] = &[
     ("faceline:distribution:ks_bound", OtherPeople, Falls),
     ("ALERTS{", ExpiringKeys, Rises),
     ("sum(up{job=~\"faceline-gateway", NoGateway, Falls),
-    ("(up{job", NoWorker, Falls),
+    ("(up{job", HungWorker, Falls),
     // Callers.
     ("faceline_client_requests_total{client=~\".*\", operation=~\".*\", outcome!=\"ok\"}", Overload, Rises),
     ("faceline_client_request", Load, Rises),
