@@ -37,7 +37,7 @@ pub(super) enum Fault {
     FailingReceiver,
     /// The folder of objects is gone.
     ObjectsAway,
-    /// The worker hangs with its jobs.
+    /// The worker hangs with its jobs, and does not answer Prometheus.
     HungWorker,
     /// The worker is killed.
     NoWorker,
@@ -91,10 +91,12 @@ pub(super) const ALERTS: &[(Fault, &[&str])] = &[
             "QueueFull",
             "QuarantineWaits",
             "ReplayBacklog",
+            "DeadLettersGrow",
+            "WorkersAbsent",
+            "TargetDown",
         ],
     ),
-    (NoWorker, &["NoWorker", "WorkersAbsent", "TargetDown"]),
-    (Poison, &["DeadLettersGrow"]),
+    (NoWorker, &["NoWorker"]),
     (BrokerAlarm, &["BrokerBlocked", "RabbitmqAlarm"]),
     (NoRedis, &["StoreUnavailable", "BlobsUnavailable", "RateLimitsApart", "UsageDeferred", "UsageLost"]),
     (WrongPassword, &["BrokerProblem", "BrokerDisconnected", "NotReady"]),
@@ -146,7 +148,7 @@ pub(super) const CHANGES: &[Row] = &[
     ("faceline:distribution:ks_bound", OtherPeople, Falls),
     ("ALERTS{", ExpiringKeys, Rises),
     ("sum(up{job=~\"faceline-gateway", NoGateway, Falls),
-    ("(up{job", NoWorker, Falls),
+    ("(up{job", HungWorker, Falls),
     // Callers.
     ("faceline_client_requests_total{client=~\".*\", operation=~\".*\", outcome!=\"ok\"}", Overload, Rises),
     ("faceline_client_request", Load, Rises),
@@ -222,9 +224,10 @@ pub(super) fn alerts_of(fault: Fault) -> impl Iterator<Item = String> {
 impl Change {
     /// Whether a series has changed so. A number that is absent counts as 0.
     pub(super) fn is_between(self, before: Option<f64>, now: Option<f64>) -> bool {
-        // Rates that Prometheus extrapolates are never quite the same.
         let [before_or_0, now_or_0] = [before, now].map(Option::unwrap_or_default);
-        let tolerance = 0.005 * before_or_0.abs().max(now_or_0.abs());
+        // Rates that Prometheus extrapolates are never quite the same.
+        let tolerance =
+            if self == Self::Moves { 0.001 } else { 0.005 } * before_or_0.abs().max(now_or_0.abs());
         let difference = now_or_0 - before_or_0;
         match self {
             Self::Rises => difference > tolerance,

@@ -28,7 +28,7 @@ use super::load::{
 use super::site::{ACCOUNTS, Site, metrics};
 use super::watch::Watch;
 use crate::callback_receiver::CallbackReceiver;
-use crate::client::{Caller, models_dir};
+use crate::client::{Caller, bytes, models_dir};
 use crate::prometheus::Prometheus;
 use crate::raw::{Framing, Upload};
 
@@ -57,7 +57,8 @@ pub(super) async fn break_everything(
         failing_receiver(watch, &narrow),
     );
     // Before other faults that refuse requests.
-    let burst = async || drop(join_all((0..24).map(|_| ask(&url))).await);
+    let caller = Caller::new(&url);
+    let burst = async || drop(join_all((0..24).map(|_| caller.face(bytes("obama2.jpg")))).await);
     watch.during(Fault::Overload, async {}, burst).await;
     tokio::join!(intrusive_caller(watch, &url), bounds(watch, &narrow));
     tokio::join!(other_keys(site, watch), objects_away(site, watch, &narrow));
@@ -349,7 +350,7 @@ async fn other_keys(site: &Site, watch: &Watch<'_>) {
     watch.during(Fault::OtherKeys, join, leave).await;
 }
 
-/// A file is where the folder of objects was, so that the pictures of ended sessions cannot be deleted.
+/// A link to itself is where the folder of objects was, so that the pictures of ended sessions cannot be deleted.
 async fn objects_away(site: &Site, watch: &Watch<'_>, url: &str) {
     let client = Client::new();
     let (objects, away) = (site.path("objects"), site.path("objects-away"));
@@ -357,7 +358,7 @@ async fn objects_away(site: &Site, watch: &Watch<'_>, url: &str) {
         let session = json!({"imageStorageEnabled": true});
         let sessions = join_all((0..SESSIONS).map(|_| create_session(&client, url, &session))).await;
         std::fs::rename(&objects, &away).unwrap();
-        std::fs::write(&objects, "").unwrap();
+        std::os::unix::fs::symlink(&objects, &objects).unwrap();
         let sessions: Vec<_> = sessions.into_iter().map(|session| session.expect("a session")).collect();
         join_all(sessions.iter().map(|session| delete_session(&client, url, session))).await;
     };
@@ -402,7 +403,9 @@ async fn hung_worker(
             post(narrow).await.unwrap();
         };
         tokio::join!(replays, quarantine, slow);
-        join_all((0..FLOOD).map(|_| post(narrow))).await;
+        for _ in 0..3 {
+            join_all((0..FLOOD).map(|_| post(narrow))).await;
+        }
         let bound = ["set_policy", "short", "^faceline.jobs.interactive$", r#"{"max-length":1}"#];
         let (_, _) = tokio::join!(site.broker.control(&bound), join_all((0..FLOOD).map(|_| post(narrow))));
     };

@@ -27,7 +27,9 @@ const DISTRIBUTIONS: [&str; 3] =
     ["faceline_worker_face_quality", "faceline_worker_match_score", "faceline_worker_liveness_score"];
 
 /// Bounds of the first gateway.
-const BOUNDS: [(&str, &str); 4] = [
+const BOUNDS: [(&str, &str); 5] = [
+    // The limit on jobs falls on a fast machine as well.
+    ("admission.target_wait", "50ms"),
     ("limits.inflight_jobs", "8"),
     ("limits.client_share", "1"),
     ("limits.client_sessions", "12"),
