@@ -14,13 +14,12 @@ use crate::process::{ExclusiveRun, Process};
 /// The scripts that drive the browser.
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/browser");
 
-/// What the browser's camera shows: a file of pictures that Chromium plays again and again.
-async fn camera_file(folder: &Path, name: &str, input: &[&str]) -> PathBuf {
-    let file = folder.join(name).with_extension("mjpeg");
+/// Makes a file with ffmpeg.
+async fn encode(file: PathBuf, input: &[&str], output: &[&str]) -> PathBuf {
     let output = Command::new("ffmpeg")
         .args(["-loglevel", "error"])
         .args(input)
-        .args(["-an", "-r", "15", "-c:v", "mjpeg", "-q:v", "4"])
+        .args(output)
         .arg(&file)
         .stdin(Stdio::null())
         .output()
@@ -30,22 +29,25 @@ async fn camera_file(folder: &Path, name: &str, input: &[&str]) -> PathBuf {
     file
 }
 
+/// What the browser's camera shows: a file of pictures that Chromium plays again and again.
+async fn camera_file(folder: &Path, name: &str, input: &[&str]) -> PathBuf {
+    let output = ["-an", "-r", "15", "-c:v", "mjpeg", "-q:v", "4"];
+    encode(folder.join(name).with_extension("mjpeg"), input, &output).await
+}
+
 /// Four seconds of a photo that nobody moves.
 async fn photo(folder: &Path) -> PathBuf {
-    let portrait = picture("obama.jpg");
-    let input = [
-        "-loop",
-        "1",
-        "-framerate",
-        "15",
-        "-t",
-        "4",
-        "-i",
-        portrait.to_str().unwrap(),
-        "-vf",
-        "scale=640:-2",
-    ];
-    camera_file(folder, "photo", &input).await
+    camera_file(folder, "photo", &still(&picture("obama.jpg"))).await
+}
+
+/// The same as a recording.
+async fn recorded_photo(folder: &Path) -> PathBuf {
+    let output = ["-an", "-c:v", "libvpx", "-b:v", "1M"];
+    encode(folder.join("photo.webm"), &still(&picture("obama.jpg")), &output).await
+}
+
+fn still(portrait: &Path) -> [&str; 10] {
+    ["-loop", "1", "-framerate", "15", "-t", "4", "-i", text(portrait), "-vf", "scale=640:-2"]
 }
 
 /// A clip of a person, on the machines that have the research data.
@@ -169,9 +171,10 @@ async fn the_playground_makes_all_calls_and_shows_no_credential() {
     let mut faceline = faceline(&folder).await;
     let url = faceline.url().await;
     let camera = photo(folder.path()).await;
+    let video = recorded_photo(folder.path()).await;
     let portraits = ["obama.jpg", "obama2.jpg"].map(picture);
     let arguments =
-        [&url, text(&portraits[0]), text(&portraits[1]), text(&camera), text(&camera), text(folder.path())];
+        [&url, text(&portraits[0]), text(&portraits[1]), text(&video), text(&camera), text(folder.path())];
     let seen = run("playground.mjs", &arguments).await;
     assert_eq!(seen["leaks"], Value::Array(Vec::new()), "{seen}");
     for call in ["match", "verify", "age", "replay"] {
