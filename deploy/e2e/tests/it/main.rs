@@ -24,6 +24,7 @@ mod manifests;
 mod models;
 mod monitoring;
 mod openapi;
+mod oracle;
 mod overload;
 mod own_model;
 mod poison;
