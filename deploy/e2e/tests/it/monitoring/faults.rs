@@ -69,7 +69,7 @@ pub(super) async fn break_everything(
     let alarms = async {
         tokio::join!(
             site.broker.control(&["set_vm_memory_high_watermark", "absolute", "1MB"]),
-            site.broker.control(&["set_disk_free_limit", "1000TB"]),
+            site.broker.control(&["set_disk_free_limit", "1000000000000000"]),
         );
     };
     watch.during(Fault::BrokerAlarm, alarms, async || ask(&url).await).await;
