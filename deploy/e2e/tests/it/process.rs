@@ -180,8 +180,17 @@ impl Process {
 
     /// Sends SIGTERM, as Kubernetes does.
     pub(crate) async fn signal_termination(&self) {
+        self.signal("-TERM").await;
+    }
+
+    /// Stops it as a debugger does: its connections stay open, and it does nothing.
+    pub(crate) async fn suspend(&self) {
+        self.signal("-STOP").await;
+    }
+
+    async fn signal(&self, signal: &str) {
         let pid = self.child.id().expect("the program has ended").to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        assert!(Command::new("kill").args([signal, &pid]).status().await.unwrap().success());
     }
 
     /// Sends SIGTERM and waits until the program ends.

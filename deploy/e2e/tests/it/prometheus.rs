@@ -1,5 +1,6 @@
 //! A real Prometheus with the committed configuration and rules.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use faceline_shared::testkit::free_port;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
@@ -43,21 +44,22 @@ pub(crate) struct Prometheus {
     address: SocketAddr,
     client: reqwest::Client,
     _process: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Prometheus {
-    /// Starts a server with the committed configuration, in which each name of a service is replaced by these addresses, and which
-    /// scrapes and evaluates once a second. `history` are metrics that it knows from the same hour a week ago.
-    pub(crate) async fn start(services: &[(&str, Vec<SocketAddr>)], history: &str) -> Self {
+    /// Starts a server with the committed configuration, in which the address of each service, by name and port, is replaced by
+    /// these, and which scrapes and evaluates once a second. `history` are metrics that it knows from the same hour a week ago.
+    pub(crate) async fn start(services: &[(&str, u16, &[SocketAddr])], history: &str) -> Self {
         let data = TempDir::new().unwrap();
         let path = |name: &str| data.path().join(name);
         let mut text = std::fs::read_to_string(folder().join("prometheus.yaml")).unwrap();
-        for (pattern, addresses) in services {
-            assert!(text.contains(pattern), "{pattern} is not in prometheus.yaml");
-            let targets =
-                addresses.iter().map(|address| format!("'{address}'")).collect::<Vec<_>>().join(", ");
-            text = text.replace(pattern, &format!("static_configs: [{{ targets: [{targets}] }}]"));
+        for (name, port, addresses) in services {
+            let pattern = format!("dns_sd_configs: [{{ names: [{name}], type: A, port: {port} }}]");
+            assert!(text.contains(&pattern), "{pattern} is not in prometheus.yaml");
+            let file = targets_file(data.path(), name);
+            write_targets(&file, addresses);
+            text = text.replace(&pattern, &format!("file_sd_configs: [{{ files: ['{}'] }}]", file.display()));
         }
         assert_eq!(text.matches("interval: 15s").count(), 2);
         let text = text.replace("interval: 15s", "interval: 1s");
@@ -80,7 +82,7 @@ impl Prometheus {
             .spawn()
             .unwrap_or_else(|error| panic!("prometheus: {error}; `make test` installs it"));
         let log = path("log");
-        let server = Self { address, client: reqwest::Client::new(), _process: process, _folder: data };
+        let server = Self { address, client: reqwest::Client::new(), _process: process, folder: data };
         let ready = async {
             let url = format!("http://{address}/-/ready");
             while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
@@ -105,12 +107,25 @@ impl Prometheus {
         body["data"].clone()
     }
 
-    /// The numbers in the present value of an expression. NaN (no observation, divided by none) is no number.
-    pub(crate) async fn numbers(&self, expression: &str) -> Vec<f64> {
+    /// Replaces the addresses of a service, by its name. Prometheus takes note at once.
+    pub(crate) fn set_targets(&self, name: &str, addresses: &[SocketAddr]) {
+        write_targets(&targets_file(self.folder.path(), name), addresses);
+    }
+
+    /// The present value of an expression: a number for each set of labels. NaN (no observation, divided by none) is no number.
+    pub(crate) async fn values(&self, expression: &str) -> BTreeMap<String, f64> {
         let data = self.get("query", &[("query", expression)]).await;
         let samples = data["result"].as_array().unwrap();
-        let number = |sample: &Value| sample["value"][1].as_str()?.parse::<f64>().ok();
-        samples.iter().filter_map(number).filter(|number| !number.is_nan()).collect()
+        let value = |sample: &Value| {
+            let number: f64 = sample["value"][1].as_str()?.parse().ok()?;
+            (!number.is_nan()).then(|| (sample["metric"].to_string(), number))
+        };
+        samples.iter().filter_map(value).collect()
+    }
+
+    /// The numbers in the present value of an expression.
+    pub(crate) async fn numbers(&self, expression: &str) -> Vec<f64> {
+        self.values(expression).await.into_values().collect()
     }
 
     /// Waits until each of these expressions has a number; those that get none.
@@ -156,15 +171,36 @@ impl Prometheus {
     }
 }
 
+/// The file with the addresses of a service.
+fn targets_file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.json"))
+}
+
+fn write_targets(file: &Path, addresses: &[SocketAddr]) {
+    // A file that is half written would have no targets.
+    let new = file.with_extension("new");
+    std::fs::write(&new, json!([{"targets": addresses}]).to_string()).unwrap();
+    std::fs::rename(new, file).unwrap();
+}
+
+/// How many times as much as in the text of metrics happened a week ago, so that the comparison with it is one with many values.
+const HISTORY_FACTOR: f64 = 200.0;
+
 /// Metrics in the text format of Prometheus as a history, for `promtool tsdb create-blocks-from`: 0 at fifty minutes before the same
-/// time a week ago, and the values of `text` half an hour later.
+/// time a week ago, and [`HISTORY_FACTOR`] times the values of `text` half an hour later. From fifteen seconds after the same time on,
+/// the highest buckets have some more, so that what is said of that hour changes when it goes on.
 fn open_metrics(text: &str) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let ago = |minutes: u64| (now - WEEK - Duration::from_mins(minutes)).as_secs();
+    let ahead = (now - WEEK + Duration::from_secs(15)).as_secs();
     let mut history = String::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (series, value) = line.rsplit_once(' ').unwrap();
-        writeln!(history, "{series} 0 {}\n{series} {value} {}", ago(50), ago(20)).unwrap();
+        let value = value.parse::<f64>().unwrap() * HISTORY_FACTOR;
+        let is_total = series.contains("le=\"+Inf\"") || series.contains("_count");
+        let later = if is_total { value * 1.02 } else { value };
+        writeln!(history, "{series} 0 {}\n{series} {value} {}\n{series} {later} {ahead}", ago(50), ago(20))
+            .unwrap();
     }
     history + "# EOF\n"
 }

@@ -1,0 +1,425 @@
+//! Breaks the running system.
+
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use faceline_loadtest::capture::{CaptureClient, Recording};
+use faceline_shared::broker::{Message, Published, Queue, ReplyEvent};
+use faceline_shared::face::ImageType;
+use faceline_shared::job::{CarriedPicture, Coding, JobEnvelope, Routing, Task, VERSION};
+use futures_util::future::join_all;
+use reqwest::Client;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
+
+use super::changes::Fault;
+use super::load::{
+    ask, ask_nonsense, create_session, dark, delete_session, liveness, photo_verify, screen, upload, wanted,
+    without_face,
+};
+use super::site::{ACCOUNTS, Site, metrics};
+use super::watch::Watch;
+use crate::callback_receiver::CallbackReceiver;
+use crate::client::{Caller, bytes, models_dir};
+use crate::prometheus::Prometheus;
+use crate::raw::{Framing, Upload};
+
+/// Names of services in the configuration of Prometheus.
+const WORKERS: &str = "faceline-worker";
+/// Jobs that hang at the same time.
+const FLOOD: usize = 200;
+/// Sessions that end at the same time.
+const SESSIONS: usize = 150;
+
+/// Makes each fault, those together that do not disturb each other.
+pub(super) async fn break_everything(
+    site: &mut Site,
+    prometheus: &Prometheus,
+    watch: &Watch<'_>,
+    video: &Recording,
+) {
+    let (url, narrow) = (site.gateway.url().await, site.narrow.url().await);
+    let worker = site.worker.admin().await;
+    tokio::join!(
+        files(site, watch),
+        other_builds(site, watch),
+        other_workers(site, prometheus, watch, worker),
+        other_people(watch, &url),
+        videos(watch, &narrow, video),
+        failing_receiver(watch, &narrow),
+    );
+    // Before other faults that refuse requests.
+    let caller = Caller::new(&url);
+    let burst = async || drop(join_all((0..24).map(|_| caller.face(bytes("obama2.jpg")))).await);
+    watch.during(Fault::Overload, async {}, burst).await;
+    tokio::join!(intrusive_caller(watch, &url), bounds(watch, &narrow));
+    tokio::join!(other_keys(site, watch), objects_away(site, watch, &narrow));
+    hung_worker(site, prometheus, watch, (&url, &narrow), video).await;
+    watch.during(Fault::NoWorker, site.worker.kill(), async || ask(&url).await).await;
+    poison(site, prometheus, watch).await;
+
+    let alarms = async {
+        tokio::join!(
+            site.broker.control(&["set_vm_memory_high_watermark", "absolute", "1MB"]),
+            site.broker.control(&["set_disk_free_limit", "1000000000000000"]),
+        );
+    };
+    watch.during(Fault::BrokerAlarm, alarms, async || ask(&url).await).await;
+    let nonsense = async || {
+        tokio::join!(ask_nonsense(&url), ask_nonsense(&narrow));
+    };
+    watch.during(Fault::NoRedis, site.redis.kill9(), nonsense).await;
+    let password = async {
+        site.broker.control(&["change_password", "guest", "other"]).await;
+        site.broker.control(&["close_all_connections", "test"]).await;
+    };
+    watch.during(Fault::WrongPassword, password, async || ()).await;
+    watch.during(Fault::NoRabbitmq, site.broker.kill9(), async || ask(&url).await).await;
+    let gateways = async {
+        tokio::join!(site.gateway.kill(), site.second.kill(), site.narrow.kill());
+    };
+    watch.during(Fault::NoGateway, gateways, async || ()).await;
+}
+
+/// Spoils files, mends them, and then lets a key and a certificate expire soon.
+async fn files(site: &Site, watch: &Watch<'_>) {
+    let mut before = None;
+    let spoil = async {
+        before = Some(site.write(&["keys.toml", "signing.toml", "accounts.toml", "tls.pem"], "half a fi"));
+    };
+    watch.during(Fault::SpoiledFiles, spoil, async || ()).await;
+    for (path, text) in before.unwrap() {
+        std::fs::write(path, text).unwrap();
+    }
+    let expiring = async {
+        let soon = ACCOUNTS.replace("2020-01-01T00:00:00Z", &date("3 days", "+%FT%TZ").await);
+        site.write(&["accounts.toml"], &soon);
+        let tomorrow = date("1 day", "+%Y %-m %-d").await;
+        let day: Vec<u16> = tomorrow.split(' ').map(|part| part.parse().unwrap()).collect();
+        let day = (day[0].into(), day[1] as u8, day[2] as u8);
+        let certificate = site.authority.issue_until("expiring", day);
+        std::fs::copy(certificate.key, site.path("tls.key")).unwrap();
+        std::fs::copy(certificate.certificate, site.path("tls.pem")).unwrap();
+    };
+    watch.during(Fault::ExpiringKeys, expiring, async || ()).await;
+}
+
+/// The date in such a time.
+async fn date(ahead: &str, format: &str) -> String {
+    let output = Command::new("date").args(["-u", "-d", ahead, format]).output().await.unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+async fn intrusive_caller(watch: &Watch<'_>, url: &str) {
+    let client = Client::new();
+    let intrude = async || {
+        for _ in 0..5 {
+            let request =
+                client.post(format!("{url}/api/v1/face/liveness")).basic_auth("demo", Some("wrong"));
+            let _ = request.json(&json!({"faceImageBase": ""})).send().await;
+            create_session(&client, url, &json!({})).await;
+        }
+    };
+    watch.during(Fault::IntrusiveCaller, async {}, intrude).await;
+}
+
+/// Plays gateways of another build, and one whose clock is wrong.
+async fn other_builds(site: &Site, watch: &Watch<'_>) {
+    let mut replies = site.services.broker.replies("other").await;
+    let Some(ReplyEvent::Opened { queue }) = replies.next().await else { panic!("no reply queue opens") };
+    let newer = async || {
+        for _ in 0..3 {
+            publish(site, &queue, "newer", |envelope| envelope.version = VERSION + 1).await;
+        }
+    };
+    watch.during(Fault::NewerJobs, async {}, newer).await;
+    let fast = async || {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + Duration::from_secs(10);
+        publish(site, &queue, "fast", |envelope| envelope.published_at = now.as_millis() as u64).await;
+    };
+    watch.during(Fault::FastClock, async {}, fast).await;
+}
+
+/// Publishes a job of the gateway `name`.
+async fn publish(site: &Site, reply_to: &str, name: &str, change: impl FnOnce(&mut JobEnvelope)) {
+    let (id, body) = envelope(site, name, change);
+    let reply_to = Some(reply_to.to_owned());
+    let message = Message { id, reply_to, expiration: None, earlier_attempts: 0, body };
+    assert_eq!(site.services.broker.publish(&Queue::Interactive, &message).await, Published::Accepted);
+}
+
+/// A job of the gateway `name`, about a picture that is none.
+fn envelope(site: &Site, name: &str, change: impl FnOnce(&mut JobEnvelope)) -> (Uuid, Bytes) {
+    let id = Uuid::now_v7();
+    let routing = Routing {
+        id,
+        client: "bank".into(),
+        gateway: name.into(),
+        budget: Duration::from_secs(4),
+        traceparent: String::new(),
+    };
+    let picture = CarriedPicture::Inline(Bytes::from_static(b"no picture"));
+    let task = Task::Code(Coding { picture, image_type: ImageType::Selfie, rotate: false });
+    let mut envelope = JobEnvelope::seal(routing, &task, &site.services.keys.data).unwrap();
+    change(&mut envelope);
+    (id, envelope.encode().unwrap())
+}
+
+/// A worker of another version, and then one with another model and another calibration.
+async fn other_workers(site: &Site, prometheus: &Prometheus, watch: &Watch<'_>, worker: SocketAddr) {
+    let (address, other) = other_version(worker).await;
+    let join = async { prometheus.set_targets(WORKERS, &[worker, address]) };
+    watch.during(Fault::OtherVersion, join, async || ()).await;
+    prometheus.set_targets(WORKERS, &[worker]);
+    drop(other);
+
+    let models = other_models();
+    let own = [
+        ("models.dir", models.path().to_str().unwrap()),
+        ("liveness.calibration", "front-desk"),
+        ("inference.sessions", "1"),
+    ];
+    let mut other = site.spawn("faceline-worker", &own);
+    let join = async { prometheus.set_targets(WORKERS, &[worker, other.admin().await]) };
+    watch.during(Fault::OtherModels, join, async || ()).await;
+    // It is drained, so that none of its jobs counts as failed.
+    prometheus.set_targets(WORKERS, &[worker]);
+    other.terminate().await;
+}
+
+/// A server that shows the metrics of a program as those of another version: this build has one version only.
+async fn other_version(shown: SocketAddr) -> (SocketAddr, AbortOnDropHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let text = metrics(shown).await.replace(env!("CARGO_PKG_VERSION"), "0.0.1-other");
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                text.len()
+            );
+            let _ = stream.write_all((head + &text).as_bytes()).await;
+        }
+    });
+    (address, AbortOnDropHandle::new(serving))
+}
+
+/// The installed models, with another version of one of them and a calibration.
+fn other_models() -> TempDir {
+    let (installed, folder) = (models_dir(), TempDir::new().unwrap());
+    for entry in std::fs::read_dir(&installed).unwrap() {
+        let entry = entry.unwrap();
+        if !["head-pose", "installed.toml", "liveness-calibrations"]
+            .iter()
+            .any(|name| entry.file_name() == *name)
+        {
+            std::os::unix::fs::symlink(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        }
+    }
+    let record = std::fs::read_to_string(installed.join("installed.toml")).unwrap();
+    let record = record.replace("head-pose/1/", "head-pose/2/");
+    let (before, after) = record.split_once("name = \"head-pose\"\nversion = 1\n").unwrap();
+    let record = format!("{before}name = \"head-pose\"\nversion = 2\n{after}");
+    std::fs::write(folder.path().join("installed.toml"), record).unwrap();
+    std::fs::create_dir(folder.path().join("head-pose")).unwrap();
+    std::os::unix::fs::symlink(installed.join("head-pose/1"), folder.path().join("head-pose/2")).unwrap();
+
+    let repository = faceline_models::Repository::open(folder.path()).unwrap();
+    let profile = faceline_models::manifest::Profile::Default;
+    let still = repository.manifest().liveness_calibration(profile).unwrap().still;
+    let map = |high: f32| {
+        format!(
+            "scale = {}\noffset = {}\nlow = {}\nmedium = {}\nhigh = {high}\n",
+            still.scale, still.offset, still.low, still.medium
+        )
+    };
+    let calibration = format!(
+        "name = \"front-desk\"\nprofile = \"default\"\n[still]\n{}[clip]\n{}",
+        map(still.high + 1.0),
+        map(still.high)
+    );
+    std::fs::create_dir(folder.path().join("liveness-calibrations")).unwrap();
+    std::fs::write(folder.path().join("liveness-calibrations/front-desk.toml"), calibration).unwrap();
+    folder
+}
+
+async fn other_people(watch: &Watch<'_>, url: &str) {
+    let (client, caller) = (Client::new(), Caller::new(url));
+    let (dark, screen) = (dark(), screen());
+    let come = async || {
+        caller.score("obama.jpg", "biden.jpg").await;
+        let requests = [
+            photo_verify(&client, url, "obama.jpg", "biden.jpg"),
+            liveness(&client, url, &dark),
+            liveness(&client, url, &screen),
+        ];
+        for request in requests {
+            assert!(request.send().await.unwrap().status().is_success());
+        }
+    };
+    watch.during(Fault::OtherPeople, async {}, come).await;
+}
+
+/// Uploads that do not end, and then videos that are none.
+async fn videos(watch: &Watch<'_>, url: &str, video: &Recording) {
+    watch.during(Fault::SlowUpload, async {}, async || slow_upload(url, video).await).await;
+    let broken = async || upload(url, &Recording::of("no video", "video/webm"), 600).await;
+    watch.during(Fault::BrokenVideos, async {}, broken).await;
+}
+
+/// Half of an upload. The other half does not come for two seconds.
+async fn slow_upload(url: &str, video: &Recording) {
+    let client = CaptureClient::new(url, "demo");
+    let keys = client.published_keys().await.unwrap();
+    let session = client.create_session(&json!({})).await.unwrap();
+    let parameters = client.set_parameters(session, &wanted(video).parameters(), &keys).await.unwrap();
+    let sealed = faceline_loadtest::capture::seal(session, &parameters, video).unwrap();
+    let part = |name: &str, kind: &str| {
+        format!(
+            "--b\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"x\"\r\nContent-Type: {kind}\r\n\r\n"
+        )
+    };
+    let before = format!(
+        "--b\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\r\n{}\r\n{}",
+        sealed.metadata,
+        part("media", "application/octet-stream")
+    );
+    let head = format!(
+        "POST /bioserver-app/v2/bio-sessions/{session}/replay-liveness HTTP/1.1\r\nHost: x\r\napikey: demo\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\r\n",
+        before.len() + sealed.media.len() + "\r\n--b--\r\n".len()
+    );
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
+    stream.write_all((head + &before).as_bytes()).await.unwrap();
+    stream.write_all(&sealed.media[..sealed.media.len() / 2]).await.unwrap();
+    sleep(Duration::from_secs(2)).await;
+}
+
+/// A replay without an upload ends soon; its callback is accepted by nobody until its session ends.
+async fn failing_receiver(watch: &Watch<'_>, url: &str) {
+    let receiver = CallbackReceiver::failing(usize::MAX).await;
+    let client = CaptureClient::new(url, "demo");
+    let keys = client.published_keys().await.unwrap();
+    let fail = async {
+        let session = json!({"callbackURL": receiver.url(), "ttlSeconds": 6});
+        let session = client.create_session(&session).await.unwrap();
+        let parameters = wanted(&Recording::of(vec![], "video/webm")).parameters();
+        client.set_parameters(session, &parameters, &keys).await.unwrap();
+    };
+    watch.during(Fault::FailingReceiver, fail, async || ()).await;
+}
+
+/// More bytes, and then more connections, than a gateway may have.
+async fn bounds(watch: &Watch<'_>, url: &str) {
+    let address: SocketAddr = url.trim_start_matches("http://").parse().unwrap();
+    let bodies = async || {
+        let _held = join_all((0..5).map(|_| Upload::begin(address, 900_000, Framing::Length))).await;
+        sleep(Duration::from_secs(1)).await;
+    };
+    watch.during(Fault::LargeBodies, async {}, bodies).await;
+    let connections = async || {
+        let _held = join_all((0..310).map(|_| TcpStream::connect(address))).await;
+        sleep(Duration::from_secs(1)).await;
+    };
+    watch.during(Fault::ManyConnections, async {}, connections).await;
+}
+
+/// A gateway with other keys. What it leaves to be done after its sessions, the others cannot read.
+async fn other_keys(site: &Site, watch: &Watch<'_>) {
+    let elsewhere = TempDir::new().unwrap();
+    let own = [("data_dir", elsewhere.path().to_str().unwrap()), ("limits.client_sessions", "10000")];
+    let (client, joined) = (Client::new(), OnceLock::new());
+    let join = async {
+        let mut stranger = site.spawn("faceline-gateway", &own);
+        let url = stranger.url().await;
+        assert!(joined.set((stranger, url)).is_ok());
+    };
+    let leave = async || {
+        let (_, url) = joined.get().expect("it has joined");
+        create_session(&client, url, &json!({"ttlSeconds": 1})).await;
+    };
+    watch.during(Fault::OtherKeys, join, leave).await;
+}
+
+/// A link to itself is where the folder of objects was, so that the pictures of ended sessions cannot be deleted.
+async fn objects_away(site: &Site, watch: &Watch<'_>, url: &str) {
+    let client = Client::new();
+    let (objects, away) = (site.path("objects"), site.path("objects-away"));
+    let end_sessions = async {
+        let session = json!({"imageStorageEnabled": true});
+        let sessions = join_all((0..SESSIONS).map(|_| create_session(&client, url, &session))).await;
+        std::fs::rename(&objects, &away).unwrap();
+        std::os::unix::fs::symlink(&objects, &objects).unwrap();
+        let sessions: Vec<_> = sessions.into_iter().map(|session| session.expect("a session")).collect();
+        join_all(sessions.iter().map(|session| delete_session(&client, url, session))).await;
+    };
+    let nonsense = async || drop(join_all((0..3).map(|_| ask_nonsense(url))).await);
+    watch.during(Fault::ObjectsAway, end_sessions, nonsense).await;
+    std::fs::remove_file(&objects).unwrap();
+    std::fs::rename(&away, &objects).unwrap();
+}
+
+/// The worker hangs. Jobs that it has miss their deadline with it, and then so many wait that the queue is full.
+async fn hung_worker(
+    site: &Site,
+    prometheus: &Prometheus,
+    watch: &Watch<'_>,
+    (url, narrow): (&str, &str),
+    video: &Recording,
+) {
+    // Only then does the worker take the first jobs that come.
+    let idle = "sum(faceline_worker_running_jobs) + sum(faceline_gateway_inflight_jobs) \
+                + sum(faceline:queue_ready:max{queue=\"faceline.jobs.interactive\"}) == 0";
+    assert!(prometheus.without_numbers(&[idle.to_owned()]).await.is_empty(), "jobs are left");
+    let small = without_face();
+    let post = |url: &str| {
+        let (caller, small) = (Caller::new(url), small.clone());
+        tokio::spawn(async move { drop(caller.face(small).await) })
+    };
+    let hang = async {
+        site.worker.suspend().await;
+        drop(post(url));
+        let replays = join_all((0..3).map(|_| upload(narrow, video, 10)));
+        let quarantine = async {
+            for _ in 0..3 {
+                let (id, body) = envelope(site, "dead", |_| ());
+                let reply_to = Some("nobody".to_owned());
+                let message = Message { id, reply_to, expiration: None, earlier_attempts: 2, body };
+                let published = site.services.broker.publish(&Queue::Quarantine, &message).await;
+                assert_eq!(published, Published::Accepted);
+            }
+        };
+        let slow = async {
+            post(narrow).await.unwrap();
+            post(narrow).await.unwrap();
+        };
+        tokio::join!(replays, quarantine, slow);
+        for _ in 0..3 {
+            join_all((0..FLOOD).map(|_| post(narrow))).await;
+        }
+        let bound = ["set_policy", "short", "^faceline.jobs.interactive$", r#"{"max-length":1}"#];
+        let (_, _) = tokio::join!(site.broker.control(&bound), join_all((0..FLOOD).map(|_| post(narrow))));
+    };
+    let flood = async || drop(join_all((0..10).map(|_| post(narrow))).await);
+    watch.during(Fault::HungWorker, hang, flood).await;
+}
+
+/// Workers have died with a job twice, and once more in quarantine.
+async fn poison(site: &mut Site, prometheus: &Prometheus, watch: &Watch<'_>) {
+    let mut worker = site.spawn("faceline-worker", &[("inference.sessions", "2")]);
+    let restart = async {
+        prometheus.set_targets(WORKERS, &[worker.admin().await]);
+        tokio::join!(worker.logged("ready"), site.broker.control(&["clear_policy", "short"]));
+    };
+    watch.during(Fault::Poison, restart, async || ()).await;
+    site.worker = worker;
+}

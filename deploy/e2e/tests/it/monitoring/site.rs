@@ -1,0 +1,178 @@
+//! The running system: a broker, a store, three gateways and a worker, and a Prometheus that scrapes them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use faceline_shared::services::SharedServices;
+use faceline_shared::settings::{Settings, Sources};
+use faceline_shared::testkit::{RabbitMq, Redis, TestAuthority};
+use tempfile::TempDir;
+
+use crate::process::{ExclusiveRun, Process};
+use crate::prometheus::Prometheus;
+
+/// An account whose key expires in a week of 2020: its metric exists, and nobody uses it.
+pub(super) const ACCOUNTS: &str = r#"
+    [[clients]]
+    name = "bank"
+    [[clients.keys]]
+    id = "bank"
+    secret = { api_key_sha256 = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b" }
+    permissions = ["faces:create"]
+    expires = 2020-01-01T00:00:00Z
+"#;
+/// The distributions that are compared with those of a week before.
+const DISTRIBUTIONS: [&str; 3] =
+    ["faceline_worker_face_quality", "faceline_worker_match_score", "faceline_worker_liveness_score"];
+
+/// Bounds of the first gateway.
+const BOUNDS: [(&str, &str); 5] = [
+    // The limit on jobs falls on a fast machine as well.
+    ("admission.target_wait", "50ms"),
+    ("limits.inflight_jobs", "8"),
+    ("limits.client_share", "1"),
+    ("limits.client_sessions", "12"),
+    ("limits.failed_logins", "3"),
+];
+/// Settings of the third gateway: bounds that are reached soon, times that are over soon, and room for many sessions.
+const NARROW: [(&str, &str); 9] = [
+    ("limits.inflight_jobs", "256"),
+    ("limits.client_sessions", "10000"),
+    ("limits.picture_bytes", "1000000"),
+    ("limits.inflight_bytes", "4000000"),
+    ("http.max_connections", "300"),
+    ("jobs.deadline", "3s"),
+    ("replay.upload_timeout", "3s"),
+    ("usage.deferred_bytes", "1"),
+    ("usage.interval", "1s"),
+];
+
+/// The running system.
+pub(super) struct Site {
+    pub(super) broker: RabbitMq,
+    pub(super) redis: Redis,
+    folder: TempDir,
+    settings: Vec<(&'static str, String)>,
+    /// What a program of another build opens, which this process plays.
+    pub(super) services: SharedServices,
+    /// Serves callers.
+    pub(super) gateway: Process,
+    /// Has what the first one has not: an accounts file, and TLS.
+    pub(super) second: Process,
+    /// Reaches its bounds soon.
+    pub(super) narrow: Process,
+    pub(super) worker: Process,
+    pub(super) authority: TestAuthority,
+    _exclusive: ExclusiveRun,
+}
+
+impl Site {
+    pub(super) async fn start() -> Self {
+        let exclusive = ExclusiveRun::begin().await;
+        let (broker, redis) = tokio::join!(RabbitMq::start_with_metrics(), Redis::start());
+        let folder = TempDir::new().unwrap();
+        let settings = settings(folder.path(), &broker, &redis);
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let authority = TestAuthority::new();
+        let certificate = authority.issue("gateway");
+        std::fs::copy(certificate.certificate, at("tls.pem")).unwrap();
+        std::fs::copy(certificate.key, at("tls.key")).unwrap();
+        std::fs::write(at("accounts.toml"), ACCOUNTS).unwrap();
+        let own = [
+            ("accounts.file", at("accounts.toml")),
+            ("http.tls.certificate", at("tls.pem")),
+            ("http.tls.key", at("tls.key")),
+        ];
+        let own = borrowed(&own);
+        let shared = borrowed(&settings);
+        // The first one makes the keys.
+        let mut gateway = Process::spawn("faceline-gateway", &shared);
+        gateway.url().await;
+        let (second, narrow, worker) = (
+            [&shared[..], &own].concat(),
+            [&shared[..], &NARROW].concat(),
+            [&shared[..], &[("inference.sessions", "2")]].concat(),
+        );
+        let (second, narrow, worker) = tokio::join!(
+            Process::start("faceline-gateway", &second),
+            Process::start("faceline-gateway", &narrow),
+            Process::start("faceline-worker", &worker),
+        );
+        gateway.logged("ready").await;
+        let flags = settings.iter().take(3).map(|(key, value)| format!("{key}={value}")).collect();
+        let services = SharedServices::open(Settings::load(&Sources { file: None, flags }).unwrap()).unwrap();
+        Self {
+            broker,
+            redis,
+            folder,
+            settings,
+            services,
+            gateway,
+            second,
+            narrow,
+            worker,
+            authority,
+            _exclusive: exclusive,
+        }
+    }
+
+    /// A Prometheus that scrapes all of it. It knows the distributions that the worker has now from a week before.
+    pub(super) async fn prometheus(&mut self, history: &str) -> Prometheus {
+        let gateways = [self.gateway.admin().await, self.second.admin().await, self.narrow.admin().await];
+        let services = [
+            ("faceline-gateway", 9090, &gateways[..]),
+            ("faceline-worker", 9090, &[self.worker.admin().await]),
+            ("rabbitmq", 15692, &[self.broker.metrics_address()]),
+        ];
+        Prometheus::start(&services, history).await
+    }
+
+    /// The worker's distributions, in the text format of Prometheus.
+    pub(super) async fn distributions(&mut self) -> String {
+        let metrics = metrics(self.worker.admin().await).await;
+        let lines =
+            DISTRIBUTIONS.iter().flat_map(|name| metrics.lines().filter(move |line| line.starts_with(name)));
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
+    /// Starts another program beside, with settings of its own.
+    pub(super) fn spawn(&self, program: &str, own: &[(&str, &str)]) -> Process {
+        Process::spawn(program, &[&borrowed(&self.settings)[..], own].concat())
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Overwrites files; what they were before.
+    pub(super) fn write(&self, names: &[&str], text: &str) -> BTreeMap<PathBuf, String> {
+        let paths = names.iter().map(|name| self.path(name));
+        paths
+            .map(|path| {
+                let before = std::fs::read_to_string(&path).unwrap();
+                std::fs::write(&path, text).unwrap();
+                (path, before)
+            })
+            .collect()
+    }
+}
+
+fn borrowed<'a>(settings: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
+    settings.iter().map(|(key, value)| (*key, value.as_str())).collect()
+}
+
+/// The settings of all programs. The first three are what they share.
+fn settings(folder: &Path, broker: &RabbitMq, redis: &Redis) -> Vec<(&'static str, String)> {
+    let shared = [
+        ("data_dir", folder.display().to_string()),
+        ("broker.url", broker.url()),
+        ("store.url", redis.url()),
+        ("callbacks.allowed_networks", r#"["127.0.0.0/8"]"#.to_owned()),
+    ];
+    shared.into_iter().chain(BOUNDS.map(|(key, value)| (key, value.to_owned()))).collect()
+}
+
+pub(super) async fn metrics(address: SocketAddr) -> String {
+    reqwest::get(format!("http://{address}/metrics")).await.unwrap().text().await.unwrap()
+}

@@ -1,0 +1,173 @@
+//! Watches what changes while a fault is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::changes::{CONSTANTS, Change, Fault, alerts_of, change_of};
+use super::dashboard_expressions;
+use crate::prometheus::{Prometheus, Rule};
+
+/// A change is seen by then: the programs notice, Prometheus scrapes, and evaluates. The slowest one takes half of it, because a job
+/// must get old.
+const TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// An expression that changes under a fault.
+#[derive(Clone)]
+struct Watched {
+    fault: Fault,
+    change: Change,
+    /// The recording rule, or the expression itself.
+    name: String,
+    expression: String,
+}
+
+/// What is left to be seen of a fault.
+struct Left {
+    alerts: Vec<String>,
+    /// With the values before.
+    changes: Vec<(Watched, BTreeMap<String, f64>)>,
+}
+
+/// Watches alerts, recording rules and panels.
+pub(super) struct Watch<'a> {
+    prometheus: &'a Prometheus,
+    /// The expression of each alert.
+    alerts: BTreeMap<String, String>,
+    watched: Vec<Watched>,
+    seen: Mutex<BTreeSet<String>>,
+    /// What did not change, or had changed before its fault.
+    failures: Mutex<Vec<String>>,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(prometheus: &'a Prometheus, rules: Vec<Rule>) -> Self {
+        let (alerts, recorded): (Vec<_>, Vec<_>) = rules.into_iter().partition(|rule| rule.is_alert);
+        let recorded = recorded.into_iter().filter(|rule| !CONSTANTS.contains(&rule.name.as_str()));
+        let recorded = recorded.map(|rule| (rule.name, rule.expression));
+        let panels = dashboard_expressions().into_iter().map(|expression| (expression.clone(), expression));
+        let watched = recorded.chain(panels).map(|(name, expression)| {
+            let &(_, fault, change) = change_of(&name).expect("another test holds that each has a row");
+            Watched { fault, change, name, expression }
+        });
+        Self {
+            prometheus,
+            watched: watched.collect(),
+            alerts: alerts.into_iter().map(|rule| (rule.name, rule.expression)).collect(),
+            seen: Mutex::default(),
+            failures: Mutex::default(),
+        }
+    }
+
+    /// The alerts whose expressions hold now.
+    pub(super) async fn holding(&self) -> Vec<String> {
+        let mut holding = Vec::new();
+        for alert in self.alerts.keys() {
+            if self.holds(alert).await {
+                holding.push(alert.clone());
+            }
+        }
+        holding
+    }
+
+    async fn holds(&self, alert: &str) -> bool {
+        !self.prometheus.values(&self.alerts[alert]).await.is_empty()
+    }
+
+    /// Makes a fault by `make`, and waits until all that is for it has changed. `meanwhile` is what callers do, again and again. What
+    /// does not change is a failure of the test at its end, so that one run shows all of them.
+    pub(super) async fn during(
+        &self,
+        fault: Fault,
+        make: impl Future<Output = ()>,
+        meanwhile: impl AsyncFn(),
+    ) {
+        let mut left = self.before(fault).await;
+        let began = Instant::now();
+        make.await;
+        loop {
+            meanwhile().await;
+            sleep(POLL_INTERVAL).await;
+            left = self.still(left).await;
+            if left.alerts.is_empty() && left.changes.is_empty() {
+                break;
+            }
+            if began.elapsed() > TIMEOUT {
+                return self.fail(format!("{fault:?}: {}", self.described(&left).await));
+            }
+        }
+        println!("{fault:?}: {:?}", began.elapsed());
+    }
+
+    async fn before(&self, fault: Fault) -> Left {
+        let alerts: Vec<_> = alerts_of(fault).collect();
+        for alert in &alerts {
+            // How fast answers come is up to the machine.
+            let may_hold = alert.starts_with("FacelineLatency");
+            if !may_hold && self.holds(alert).await {
+                self.fail(format!("{alert} holds before {fault:?}"));
+            }
+        }
+        let mut changes = Vec::new();
+        for watched in self.watched.iter().filter(|watched| watched.fault == fault) {
+            changes.push((watched.clone(), self.prometheus.values(&watched.expression).await));
+        }
+        Left { alerts, changes }
+    }
+
+    /// What is still to be seen.
+    async fn still(&self, left: Left) -> Left {
+        let mut still = Left { alerts: Vec::new(), changes: Vec::new() };
+        for alert in left.alerts {
+            if self.holds(&alert).await {
+                self.note(alert);
+            } else {
+                still.alerts.push(alert);
+            }
+        }
+        for (watched, before) in left.changes {
+            let now = self.prometheus.values(&watched.expression).await;
+            let labels: BTreeSet<_> = before.keys().chain(now.keys()).collect();
+            let is_between =
+                |labels| watched.change.is_between(before.get(labels).copied(), now.get(labels).copied());
+            if labels.into_iter().any(is_between) {
+                self.note(watched.name);
+            } else {
+                still.changes.push((watched, before));
+            }
+        }
+        still
+    }
+
+    fn note(&self, name: String) {
+        self.seen.lock().unwrap().insert(name);
+    }
+
+    fn fail(&self, failure: String) {
+        println!("FAILURE {failure}");
+        self.failures.lock().unwrap().push(failure);
+    }
+
+    async fn described(&self, left: &Left) -> String {
+        let mut text = format!("{:?} do not hold", left.alerts);
+        for (Watched { name, change, expression, .. }, before) in &left.changes {
+            let now = self.prometheus.values(expression).await;
+            text += &format!("\n{name}, which {change:?}:\n  before {before:?}\n  now    {now:?}");
+        }
+        text
+    }
+
+    /// Fails unless each alert, recording rule and panel has changed under its fault, and no alert held before.
+    pub(super) fn assert_all_seen(&self) {
+        let failures = self.failures.lock().unwrap();
+        assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+        let seen = self.seen.lock().unwrap();
+        let all = self.alerts.keys().chain(self.watched.iter().map(|watched| &watched.name));
+        let unseen: Vec<_> = all.filter(|name| !seen.contains(*name)).collect();
+        assert!(unseen.is_empty(), "these have not changed: {unseen:#?}");
+        println!("{} alerts, {} rules and panels", self.alerts.len(), self.watched.len());
+    }
+}
