@@ -33,6 +33,8 @@ pub(super) enum Fault {
     OtherPeople,
     /// Uploads that are no videos.
     BrokenVideos,
+    /// Sessions are deleted while their videos are judged.
+    DeletedSessions,
     /// A receiver of callbacks answers with 500 until the session ends.
     FailingReceiver,
     /// The folder of objects is gone.
@@ -41,8 +43,8 @@ pub(super) enum Fault {
     HungWorker,
     /// The worker is killed.
     NoWorker,
-    /// Jobs of a killed worker come again: one with which workers had died before, and videos whose sessions have ended.
-    Poison,
+    /// A worker is killed while it has jobs. They come to another one.
+    KilledWorker,
     /// RabbitMQ runs out of memory and disk space.
     BrokerAlarm,
     /// Redis is killed.
@@ -56,10 +58,10 @@ pub(super) enum Fault {
 }
 
 use Fault::{
-    BrokenVideos, BrokerAlarm, ExpiringKeys, FailingReceiver, FastClock, HungWorker, IntrusiveCaller,
-    LargeBodies, Load, ManyConnections, NewerJobs, NoGateway, NoRabbitmq, NoRedis, NoWorker, ObjectsAway,
-    OtherKeys, OtherModels, OtherPeople, OtherVersion, Overload, Poison, SlowUpload, SpoiledFiles,
-    WrongPassword,
+    BrokenVideos, BrokerAlarm, DeletedSessions, ExpiringKeys, FailingReceiver, FastClock, HungWorker,
+    IntrusiveCaller, KilledWorker, LargeBodies, Load, ManyConnections, NewerJobs, NoGateway, NoRabbitmq,
+    NoRedis, NoWorker, ObjectsAway, OtherKeys, OtherModels, OtherPeople, OtherVersion, Overload, SlowUpload,
+    SpoiledFiles, WrongPassword,
 };
 
 /// The alerts, without `Faceline`, by the fault under which their expressions hold. Without it they do not.
@@ -166,7 +168,7 @@ pub(super) const CHANGES: &[Row] = &[
     ("faceline_worker_running_jobs", Load, Rises),
     ("faceline_worker_answered_total", Load, Rises),
     ("faceline_worker_stage_seconds", Load, Rises),
-    ("faceline_worker_redelivered_total", Poison, Rises),
+    ("faceline_worker_redelivered_total", KilledWorker, Rises),
     ("faceline_worker_deferred_total", NewerJobs, Rises),
     ("faceline_worker_smallest_job_age", FastClock, Falls),
     ("faceline_gateway_inflight_jobs", Overload, Rises),
@@ -203,7 +205,7 @@ pub(super) const CHANGES: &[Row] = &[
     ("faceline_build_info", OtherVersion, Rises),
     // Replays.
     ("faceline_replay_uploads_in_progress", SlowUpload, Rises),
-    ("faceline_replay_results_dropped_total", Poison, Rises),
+    ("faceline_replay_results_dropped_total", DeletedSessions, Rises),
     ("faceline_replays_ended_total", BrokenVideos, Rises),
     ("faceline_replay_", Load, Rises),
     ("faceline_sessions_", Load, Rises),

@@ -9,15 +9,16 @@ use faceline_loadtest::capture::{CaptureClient, Recording};
 use faceline_shared::broker::{Message, Published, Queue, ReplyEvent};
 use faceline_shared::face::ImageType;
 use faceline_shared::job::{CarriedPicture, Coding, JobEnvelope, Routing, Task, VERSION};
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream;
 use reqwest::Client;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::sleep;
-use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::changes::Fault;
@@ -25,10 +26,11 @@ use super::load::{
     ask, ask_nonsense, create_session, dark, delete_session, liveness, photo_verify, screen, upload, wanted,
     without_face,
 };
-use super::site::{ACCOUNTS, Site, metrics};
+use super::other_worker::{other_models, other_version};
+use super::site::{ACCOUNTS, Site};
 use super::watch::Watch;
 use crate::callback_receiver::CallbackReceiver;
-use crate::client::{Caller, bytes, models_dir};
+use crate::client::{Caller, bytes};
 use crate::prometheus::Prometheus;
 use crate::raw::{Framing, Upload};
 
@@ -37,7 +39,10 @@ const WORKERS: &str = "faceline-worker";
 /// Jobs that hang at the same time.
 const FLOOD: usize = 200;
 /// Sessions that end at the same time.
-const SESSIONS: usize = 150;
+const SESSIONS: usize = 400;
+
+/// Callers that create and delete them at the same time.
+const CALLERS: usize = 100;
 
 /// Makes each fault, those together that do not disturb each other.
 pub(super) async fn break_everything(
@@ -62,9 +67,10 @@ pub(super) async fn break_everything(
     watch.during(Fault::Overload, async {}, burst).await;
     tokio::join!(intrusive_caller(watch, &url), bounds(watch, &narrow));
     tokio::join!(other_keys(site, watch), objects_away(site, watch, &narrow));
+    watch.during(Fault::NoWorker, site.worker.kill(), async || ()).await;
+    site.worker = site.spawn("faceline-worker", &[("inference.sessions", "2")]);
+    prometheus.set_targets(WORKERS, &[site.worker.admin().await]);
     hung_worker(site, prometheus, watch, (&url, &narrow), video).await;
-    watch.during(Fault::NoWorker, site.worker.kill(), async || ask(&url).await).await;
-    poison(site, prometheus, watch).await;
 
     let alarms = async {
         tokio::join!(
@@ -173,7 +179,7 @@ fn envelope(site: &Site, name: &str, change: impl FnOnce(&mut JobEnvelope)) -> (
     (id, envelope.encode().unwrap())
 }
 
-/// A worker of another version, and then one with another model and another calibration.
+/// A worker of another version, and then one with another model and another calibration, which is killed.
 async fn other_workers(site: &Site, prometheus: &Prometheus, watch: &Watch<'_>, worker: SocketAddr) {
     let (address, other) = other_version(worker).await;
     let join = async { prometheus.set_targets(WORKERS, &[worker, address]) };
@@ -190,66 +196,16 @@ async fn other_workers(site: &Site, prometheus: &Prometheus, watch: &Watch<'_>, 
     let mut other = site.spawn("faceline-worker", &own);
     let join = async { prometheus.set_targets(WORKERS, &[worker, other.admin().await]) };
     watch.during(Fault::OtherModels, join, async || ()).await;
-    // It is drained, so that none of its jobs counts as failed.
     prometheus.set_targets(WORKERS, &[worker]);
-    other.terminate().await;
-}
-
-/// A server that shows the metrics of a program as those of another version: this build has one version only.
-async fn other_version(shown: SocketAddr) -> (SocketAddr, AbortOnDropHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let serving = tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let text = metrics(shown).await.replace(env!("CARGO_PKG_VERSION"), "0.0.1-other");
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                text.len()
-            );
-            let _ = stream.write_all((head + &text).as_bytes()).await;
+    let kill = async {
+        other.suspend().await;
+        // It gets every second one.
+        for _ in 0..10 {
+            publish(site, "nobody", "dead", |_| ()).await;
         }
-    });
-    (address, AbortOnDropHandle::new(serving))
-}
-
-/// The installed models, with another version of one of them and a calibration.
-fn other_models() -> TempDir {
-    let (installed, folder) = (models_dir(), TempDir::new().unwrap());
-    for entry in std::fs::read_dir(&installed).unwrap() {
-        let entry = entry.unwrap();
-        if !["head-pose", "installed.toml", "liveness-calibrations"]
-            .iter()
-            .any(|name| entry.file_name() == *name)
-        {
-            std::os::unix::fs::symlink(entry.path(), folder.path().join(entry.file_name())).unwrap();
-        }
-    }
-    let record = std::fs::read_to_string(installed.join("installed.toml")).unwrap();
-    let record = record.replace("head-pose/1/", "head-pose/2/");
-    let (before, after) = record.split_once("name = \"head-pose\"\nversion = 1\n").unwrap();
-    let record = format!("{before}name = \"head-pose\"\nversion = 2\n{after}");
-    std::fs::write(folder.path().join("installed.toml"), record).unwrap();
-    std::fs::create_dir(folder.path().join("head-pose")).unwrap();
-    std::os::unix::fs::symlink(installed.join("head-pose/1"), folder.path().join("head-pose/2")).unwrap();
-
-    let repository = faceline_models::Repository::open(folder.path()).unwrap();
-    let profile = faceline_models::manifest::Profile::Default;
-    let still = repository.manifest().liveness_calibration(profile).unwrap().still;
-    let map = |high: f32| {
-        format!(
-            "scale = {}\noffset = {}\nlow = {}\nmedium = {}\nhigh = {high}\n",
-            still.scale, still.offset, still.low, still.medium
-        )
+        other.kill().await;
     };
-    let calibration = format!(
-        "name = \"front-desk\"\nprofile = \"default\"\n[still]\n{}[clip]\n{}",
-        map(still.high + 1.0),
-        map(still.high)
-    );
-    std::fs::create_dir(folder.path().join("liveness-calibrations")).unwrap();
-    std::fs::write(folder.path().join("liveness-calibrations/front-desk.toml"), calibration).unwrap();
-    folder
+    watch.during(Fault::KilledWorker, kill, async || ()).await;
 }
 
 async fn other_people(watch: &Watch<'_>, url: &str) {
@@ -269,11 +225,14 @@ async fn other_people(watch: &Watch<'_>, url: &str) {
     watch.during(Fault::OtherPeople, async {}, come).await;
 }
 
-/// Uploads that do not end, and then videos that are none.
+/// Uploads that do not end, then videos that are none, and then sessions that end too early for their videos.
 async fn videos(watch: &Watch<'_>, url: &str, video: &Recording) {
     watch.during(Fault::SlowUpload, async {}, async || slow_upload(url, video).await).await;
-    let broken = async || upload(url, &Recording::of("no video", "video/webm"), 600).await;
+    let broken = async || drop(upload(url, &Recording::of("no video", "video/webm"), 600).await);
     watch.during(Fault::BrokenVideos, async {}, broken).await;
+    let client = Client::new();
+    let delete = async || delete_session(&client, url, &upload(url, video, 600).await).await;
+    watch.during(Fault::DeletedSessions, async {}, delete).await;
 }
 
 /// Half of an upload. The other half does not come for two seconds.
@@ -356,11 +315,14 @@ async fn objects_away(site: &Site, watch: &Watch<'_>, url: &str) {
     let (objects, away) = (site.path("objects"), site.path("objects-away"));
     let end_sessions = async {
         let session = json!({"imageStorageEnabled": true});
-        let sessions = join_all((0..SESSIONS).map(|_| create_session(&client, url, &session))).await;
+        let created = stream::iter(0..SESSIONS).map(|_| create_session(&client, url, &session));
+        let sessions: Vec<_> = created.buffer_unordered(CALLERS).collect().await;
         std::fs::rename(&objects, &away).unwrap();
         std::os::unix::fs::symlink(&objects, &objects).unwrap();
-        let sessions: Vec<_> = sessions.into_iter().map(|session| session.expect("a session")).collect();
-        join_all(sessions.iter().map(|session| delete_session(&client, url, session))).await;
+        let sessions = stream::iter(sessions.into_iter().map(|session| session.expect("a session")));
+        let client = &client;
+        let delete = async |session: String| delete_session(client, url, &session).await;
+        sessions.for_each_concurrent(CALLERS, delete).await;
     };
     let nonsense = async || drop(join_all((0..3).map(|_| ask_nonsense(url))).await);
     watch.during(Fault::ObjectsAway, end_sessions, nonsense).await;
@@ -377,9 +339,14 @@ async fn hung_worker(
     video: &Recording,
 ) {
     // Only then does the worker take the first jobs that come.
-    let idle = "sum(faceline_worker_running_jobs) + sum(faceline_gateway_inflight_jobs) \
-                + sum(faceline:queue_ready:max{queue=\"faceline.jobs.interactive\"}) == 0";
-    assert!(prometheus.without_numbers(&[idle.to_owned()]).await.is_empty(), "jobs are left");
+    let idle = [
+        "sum(faceline_worker_running_jobs) + sum(faceline_gateway_inflight_jobs) \
+         + sum(faceline:queue_ready:max{queue=\"faceline.jobs.interactive\"}) == 0",
+        "faceline:queue_consumers:max{queue=\"faceline.jobs.interactive\"} > 0",
+        "min(up{job=\"faceline-worker\"}) == 1",
+    ];
+    let busy = prometheus.without_numbers(&idle.map(str::to_owned)).await;
+    assert!(busy.is_empty(), "the worker is not idle: {busy:?}");
     let small = without_face();
     let post = |url: &str| {
         let (caller, small) = (Caller::new(url), small.clone());
@@ -411,15 +378,4 @@ async fn hung_worker(
     };
     let flood = async || drop(join_all((0..10).map(|_| post(narrow))).await);
     watch.during(Fault::HungWorker, hang, flood).await;
-}
-
-/// Workers have died with a job twice, and once more in quarantine.
-async fn poison(site: &mut Site, prometheus: &Prometheus, watch: &Watch<'_>) {
-    let mut worker = site.spawn("faceline-worker", &[("inference.sessions", "2")]);
-    let restart = async {
-        prometheus.set_targets(WORKERS, &[worker.admin().await]);
-        tokio::join!(worker.logged("ready"), site.broker.control(&["clear_policy", "short"]));
-    };
-    watch.during(Fault::Poison, restart, async || ()).await;
-    site.worker = worker;
 }

@@ -131,8 +131,8 @@ pub(super) async fn replay(url: &str, video: &Recording) {
     delete_session(&Client::new(), url, &format!("/v2/bio-sessions/{}", done.session)).await;
 }
 
-/// Uploads a video in a session of this many seconds, and returns when the service has accepted it.
-pub(super) async fn upload(url: &str, video: &Recording, seconds: u32) {
+/// Uploads a video in a session of this many seconds; the path of the session, when the service has accepted the video.
+pub(super) async fn upload(url: &str, video: &Recording, seconds: u32) -> String {
     let client = CaptureClient::new(url, "demo");
     let keys = client.published_keys().await.unwrap();
     let wanted = wanted(video);
@@ -140,4 +140,5 @@ pub(super) async fn upload(url: &str, video: &Recording, seconds: u32) {
     let parameters = client.set_parameters(session, &wanted.parameters(), &keys).await.unwrap();
     let upload = faceline_loadtest::capture::seal(session, &parameters, &wanted.recording).unwrap();
     client.upload_until_accepted(session, &upload, &parameters).await.unwrap();
+    format!("/v2/bio-sessions/{session}")
 }

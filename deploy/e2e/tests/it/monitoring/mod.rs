@@ -5,6 +5,7 @@ mod changes;
 mod faults;
 mod live;
 mod load;
+mod other_worker;
 mod site;
 mod watch;
 
