@@ -29,12 +29,12 @@ pub(super) enum Fault {
     NewerJobs,
     /// Jobs of a gateway whose clock is ten seconds ahead.
     FastClock,
-    /// Other people than before are in front of the cameras, some in the dark, and some show a screen.
+    /// Other people than before are in front of the cameras, some in the dark or far away, and some show a screen.
     OtherPeople,
     /// Uploads that are no videos.
     BrokenVideos,
-    /// Sessions are deleted while their videos are judged.
-    DeletedSessions,
+    /// Results of replays that no gateway can read.
+    BrokenResults,
     /// A receiver of callbacks answers with 500 until the session ends.
     FailingReceiver,
     /// The folder of objects is gone.
@@ -58,7 +58,7 @@ pub(super) enum Fault {
 }
 
 use Fault::{
-    BrokenVideos, BrokerAlarm, DeletedSessions, ExpiringKeys, FailingReceiver, FastClock, HungWorker,
+    BrokenResults, BrokenVideos, BrokerAlarm, ExpiringKeys, FailingReceiver, FastClock, HungWorker,
     IntrusiveCaller, KilledWorker, LargeBodies, Load, ManyConnections, NewerJobs, NoGateway, NoRabbitmq,
     NoRedis, NoWorker, ObjectsAway, OtherKeys, OtherModels, OtherPeople, OtherVersion, Overload, SlowUpload,
     SpoiledFiles, WrongPassword,
@@ -77,6 +77,7 @@ pub(super) const ALERTS: &[(Fault, &[&str])] = &[
     (OtherKeys, &["KeysDisagree", "OutboxUnreadable"]),
     (OtherModels, &["ModelsDiffer", "CalibrationsDiffer"]),
     (OtherVersion, &["VersionsDiffer"]),
+    (BrokenResults, &["DeadLettersGrow"]),
     (NewerJobs, &["JobsDeferred", "WorkersFail"]),
     (FastClock, &["ClockSkew"]),
     (OtherPeople, &["DistributionDrifts"]),
@@ -93,7 +94,6 @@ pub(super) const ALERTS: &[(Fault, &[&str])] = &[
             "QueueFull",
             "QuarantineWaits",
             "ReplayBacklog",
-            "DeadLettersGrow",
             "WorkersAbsent",
             "TargetDown",
         ],
@@ -126,7 +126,7 @@ use Change::{Falls, Moves, Rises};
 pub(super) type Row = (&'static str, Fault, Change);
 
 /// The first row whose text is in a name or expression counts.
-pub(super) const CHANGES: &[Row] = &[
+pub(super) static CHANGES: &[Row] = &[
     ("1 - faceline:requests_failed", Overload, Falls),
     ("1 - faceline:requests_slow", HungWorker, Falls),
     ("faceline:requests_failed:", Overload, Rises),
@@ -205,7 +205,7 @@ pub(super) const CHANGES: &[Row] = &[
     ("faceline_build_info", OtherVersion, Rises),
     // Replays.
     ("faceline_replay_uploads_in_progress", SlowUpload, Rises),
-    ("faceline_replay_results_dropped_total", DeletedSessions, Rises),
+    ("faceline_replay_results_dropped_total", BrokenResults, Rises),
     ("faceline_replays_ended_total", BrokenVideos, Rises),
     ("faceline_replay_", Load, Rises),
     ("faceline_sessions_", Load, Rises),

@@ -12,7 +12,7 @@ use faceline_shared::job::{CarriedPicture, Coding, JobEnvelope, Routing, Task, V
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use futures_util::stream;
-use reqwest::Client;
+use reqwest::{Client, RequestBuilder};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
@@ -23,8 +23,8 @@ use uuid::Uuid;
 
 use super::changes::Fault;
 use super::load::{
-    ask, ask_nonsense, create_session, dark, delete_session, liveness, photo_verify, screen, upload, wanted,
-    without_face,
+    ask, ask_nonsense, create_session, dark, delete_session, far_away, liveness, photo_verify, screen,
+    upload, wanted, without_face,
 };
 use super::other_worker::{other_models, other_version};
 use super::site::{ACCOUNTS, Site};
@@ -53,10 +53,14 @@ pub(super) async fn break_everything(
 ) {
     let (url, narrow) = (site.gateway.url().await, site.narrow.url().await);
     let worker = site.worker.admin().await;
+    let files_and_workers = async {
+        files(site, watch).await;
+        // It reads the keys.
+        other_workers(site, prometheus, watch, worker).await;
+    };
     tokio::join!(
-        files(site, watch),
+        files_and_workers,
         other_builds(site, watch),
-        other_workers(site, prometheus, watch, worker),
         other_people(watch, &url),
         videos(watch, &narrow, video),
         failing_receiver(watch, &narrow),
@@ -137,8 +141,16 @@ async fn intrusive_caller(watch: &Watch<'_>, url: &str) {
     watch.during(Fault::IntrusiveCaller, async {}, intrude).await;
 }
 
-/// Plays gateways of another build, and one whose clock is wrong.
+/// Plays a worker that is broken, a gateway of another build, and one whose clock is wrong.
 async fn other_builds(site: &Site, watch: &Watch<'_>) {
+    let broken = async {
+        let body = Bytes::from_static(b"no envelope");
+        let message =
+            Message { id: Uuid::now_v7(), reply_to: None, expiration: None, earlier_attempts: 0, body };
+        assert_eq!(site.services.broker.publish(&Queue::Results, &message).await, Published::Accepted);
+    };
+    watch.during(Fault::BrokenResults, broken, async || ()).await;
+
     let mut replies = site.services.broker.replies("other").await;
     let Some(ReplyEvent::Opened { queue }) = replies.next().await else { panic!("no reply queue opens") };
     let newer = async || {
@@ -210,29 +222,29 @@ async fn other_workers(site: &Site, prometheus: &Prometheus, watch: &Watch<'_>, 
 
 async fn other_people(watch: &Watch<'_>, url: &str) {
     let (client, caller) = (Client::new(), Caller::new(url));
-    let (dark, screen) = (dark(), screen());
+    let (dark, screen, far_away) = (dark(), screen(), far_away());
     let come = async || {
-        caller.score("obama.jpg", "biden.jpg").await;
-        let requests = [
-            photo_verify(&client, url, "obama.jpg", "biden.jpg"),
-            liveness(&client, url, &dark),
-            liveness(&client, url, &screen),
-        ];
-        for request in requests {
-            assert!(request.send().await.unwrap().status().is_success());
+        // So many that the highest tenth of the scores changes as well.
+        let screens = join_all((0..6).map(|_| liveness(&client, url, &screen).send()));
+        let requests =
+            [photo_verify(&client, url, "obama.jpg", "biden.jpg"), liveness(&client, url, &far_away)];
+        let requests = join_all(requests.map(RequestBuilder::send));
+        let portraits = join_all((0..3).map(|_| caller.face(dark.clone())));
+        let (screens, requests, portraits, _) =
+            tokio::join!(screens, requests, portraits, caller.score("obama.jpg", "biden.jpg"));
+        for answer in screens.into_iter().chain(requests) {
+            assert!(!answer.unwrap().status().is_server_error());
         }
+        assert!(portraits.iter().all(|(status, _)| status.is_success()), "{portraits:?}");
     };
     watch.during(Fault::OtherPeople, async {}, come).await;
 }
 
-/// Uploads that do not end, then videos that are none, and then sessions that end too early for their videos.
+/// Uploads that do not end, and then videos that are none.
 async fn videos(watch: &Watch<'_>, url: &str, video: &Recording) {
     watch.during(Fault::SlowUpload, async {}, async || slow_upload(url, video).await).await;
-    let broken = async || drop(upload(url, &Recording::of("no video", "video/webm"), 600).await);
+    let broken = async || upload(url, &Recording::of("no video", "video/webm"), 600).await;
     watch.during(Fault::BrokenVideos, async {}, broken).await;
-    let client = Client::new();
-    let delete = async || delete_session(&client, url, &upload(url, video, 600).await).await;
-    watch.during(Fault::DeletedSessions, async {}, delete).await;
 }
 
 /// Half of an upload. The other half does not come for two seconds.

@@ -62,11 +62,7 @@ pub(super) async fn video_liveness(url: &str, video: &Recording) {
 
 /// A picture that cannot be judged.
 pub(super) fn without_face() -> Vec<u8> {
-    let mut png = std::io::Cursor::new(Vec::new());
-    image::RgbImage::from_pixel(640, 480, image::Rgb([128; 3]))
-        .write_to(&mut png, image::ImageFormat::Png)
-        .unwrap();
-    png.into_inner()
+    png(&image::RgbImage::from_pixel(640, 480, image::Rgb([128; 3])))
 }
 
 /// A portrait that was taken in the dark.
@@ -79,12 +75,26 @@ pub(super) fn screen() -> Vec<u8> {
     changed(|x, y, value| if x % 4 == 0 || y % 4 == 0 { value / 3 } else { value })
 }
 
+/// A face that is too small to be judged.
+pub(super) fn far_away() -> Vec<u8> {
+    let portrait = image::load_from_memory(&bytes("obama.jpg")).unwrap();
+    let small = portrait.thumbnail(portrait.width() / 8, portrait.height() / 8).to_rgb8();
+    let mut picture = image::RgbImage::from_pixel(portrait.width(), portrait.height(), image::Rgb([128; 3]));
+    let place = (i64::from(portrait.width()) / 2, i64::from(portrait.height()) / 2);
+    image::imageops::overlay(&mut picture, &small, place.0, place.1);
+    png(&picture)
+}
+
 /// A portrait whose values are changed by their places.
 fn changed(change: impl Fn(u32, u32, u8) -> u8) -> Vec<u8> {
     let mut picture = image::load_from_memory(&bytes("obama.jpg")).unwrap().to_rgb8();
     for (x, y, pixel) in picture.enumerate_pixels_mut() {
         pixel.0 = pixel.0.map(|value| change(x, y, value));
     }
+    png(&picture)
+}
+
+fn png(picture: &image::RgbImage) -> Vec<u8> {
     let mut png = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut png, image::ImageFormat::Png).unwrap();
     png.into_inner()
@@ -131,8 +141,8 @@ pub(super) async fn replay(url: &str, video: &Recording) {
     delete_session(&Client::new(), url, &format!("/v2/bio-sessions/{}", done.session)).await;
 }
 
-/// Uploads a video in a session of this many seconds; the path of the session, when the service has accepted the video.
-pub(super) async fn upload(url: &str, video: &Recording, seconds: u32) -> String {
+/// Uploads a video in a session of this many seconds, and returns when the service has accepted it.
+pub(super) async fn upload(url: &str, video: &Recording, seconds: u32) {
     let client = CaptureClient::new(url, "demo");
     let keys = client.published_keys().await.unwrap();
     let wanted = wanted(video);
@@ -140,5 +150,4 @@ pub(super) async fn upload(url: &str, video: &Recording, seconds: u32) -> String
     let parameters = client.set_parameters(session, &wanted.parameters(), &keys).await.unwrap();
     let upload = faceline_loadtest::capture::seal(session, &parameters, &wanted.recording).unwrap();
     client.upload_until_accepted(session, &upload, &parameters).await.unwrap();
-    format!("/v2/bio-sessions/{session}")
 }
