@@ -39,7 +39,7 @@ const WORKERS: &str = "faceline-worker";
 /// Jobs that hang at the same time.
 const FLOOD: usize = 200;
 /// Sessions that end at the same time.
-const SESSIONS: usize = 400;
+const SESSIONS: usize = 300;
 
 /// Callers that create and delete them at the same time.
 const CALLERS: usize = 100;
@@ -76,6 +76,10 @@ pub(super) async fn break_everything(
     prometheus.set_targets(WORKERS, &[site.worker.admin().await]);
     hung_worker(site, prometheus, watch, (&url, &narrow), video).await;
 
+    let nonsense = async || {
+        tokio::join!(ask_nonsense(&url), ask_nonsense(&narrow));
+    };
+    watch.during(Fault::NoRedis, site.redis.kill9(), nonsense).await;
     let alarms = async {
         tokio::join!(
             site.broker.control(&["set_vm_memory_high_watermark", "absolute", "1MB"]),
@@ -83,10 +87,6 @@ pub(super) async fn break_everything(
         );
     };
     watch.during(Fault::BrokerAlarm, alarms, async || ask(&url).await).await;
-    let nonsense = async || {
-        tokio::join!(ask_nonsense(&url), ask_nonsense(&narrow));
-    };
-    watch.during(Fault::NoRedis, site.redis.kill9(), nonsense).await;
     let password = async {
         site.broker.control(&["change_password", "guest", "other"]).await;
         site.broker.control(&["close_all_connections", "test"]).await;
@@ -386,8 +386,9 @@ async fn hung_worker(
             join_all((0..FLOOD).map(|_| post(narrow))).await;
         }
         let bound = ["set_policy", "short", "^faceline.jobs.interactive$", r#"{"max-length":1}"#];
-        let (_, _) = tokio::join!(site.broker.control(&bound), join_all((0..FLOOD).map(|_| post(narrow))));
+        site.broker.control(&bound).await;
     };
-    let flood = async || drop(join_all((0..10).map(|_| post(narrow))).await);
-    watch.during(Fault::HungWorker, hang, flood).await;
+    // Those that the full queue refuses are fast.
+    let refused = async || drop(join_all((0..2).map(|_| post(narrow))).await);
+    watch.during(Fault::HungWorker, hang, refused).await;
 }

@@ -36,7 +36,9 @@ const BOUNDS: [(&str, &str); 5] = [
     ("limits.failed_logins", "3"),
 ];
 /// Settings of the third gateway: bounds that are reached soon, times that are over soon, and room for many sessions.
-const NARROW: [(&str, &str); 9] = [
+const NARROW: [(&str, &str); 10] = [
+    // What waits too long is to miss its deadline.
+    ("admission.target_wait", "1m"),
     ("limits.inflight_jobs", "256"),
     ("limits.client_sessions", "10000"),
     ("limits.picture_bytes", "1000000"),
