@@ -10,9 +10,9 @@ use super::changes::{CONSTANTS, Change, Fault, alerts_of, change_of};
 use super::dashboard_expressions;
 use crate::prometheus::{Prometheus, Rule};
 
-/// A change is seen by then: the programs notice, Prometheus scrapes, and evaluates. The slowest one takes half of it, because a job
-/// must get old.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// A change is seen by then, on a busy machine as well: the programs notice, Prometheus scrapes, and evaluates. The slowest one takes
+/// half a minute on an idle machine, because a job must get old.
+const TIMEOUT: Duration = Duration::from_secs(120);
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// An expression that changes under a fault.
