@@ -106,23 +106,23 @@ impl CaptureRules {
 /// Whether an origin is one of this machine: any port of `localhost` or of a loopback address.
 #[must_use]
 pub fn is_loopback_origin(origin: &str) -> bool {
-    is_origin(origin) && Url::parse(origin).is_ok_and(|url| is_loopback(url.host()))
+    is_origin(origin) && Url::parse(origin).is_ok_and(|url| url.host().is_some_and(is_loopback))
 }
 
 /// Whether `host`, with or without a port, is a name of this machine itself. A page of another machine whose name leads here (DNS
 /// rebinding) has that name in its requests.
 #[must_use]
 pub fn is_loopback_host(host: &str) -> bool {
-    Url::parse(&format!("http://{host}/"))
-        .is_ok_and(|url| url.path() == "/" && url.username().is_empty() && is_loopback(url.host()))
+    Url::parse(&format!("http://{host}/")).is_ok_and(|url| {
+        url.path() == "/" && url.username().is_empty() && url.host().is_some_and(is_loopback)
+    })
 }
 
-fn is_loopback(host: Option<Host<&str>>) -> bool {
+fn is_loopback(host: Host<&str>) -> bool {
     match host {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
     }
 }
 
