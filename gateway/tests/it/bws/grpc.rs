@@ -313,7 +313,7 @@ async fn what_is_not_there_is_not_implemented() {
 async fn what_goes_wrong_inside_has_its_status() {
     for (error, code) in [
         (SubmitError::Failed(JobFailure::Internal), Code::Internal),
-        (SubmitError::Failed(JobFailure::BlobLost), Code::Internal),
+        (SubmitError::Failed(JobFailure::BlobLost), Code::Unavailable),
         (Fault::DeadlineRunning { callers_own: true }.into(), Code::DeadlineExceeded),
         (SubmitError::Busy(BusyCause::DeadlineQueued { callers_own: true }), Code::DeadlineExceeded),
         (SubmitError::Busy(BusyCause::DeadlineQueued { callers_own: false }), Code::Unavailable),

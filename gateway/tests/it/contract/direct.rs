@@ -192,11 +192,17 @@ async fn there_may_be_no_room() {
 }
 
 async fn workers_may_fail() {
-    for failure in [JobFailure::Internal, JobFailure::Poison { attempts: 3 }, JobFailure::BlobLost] {
+    let unavailable = "the service is temporarily unavailable, please try again shortly";
+    for (failure, status, message) in [
+        (JobFailure::Internal, 500, "internal error"),
+        (JobFailure::Poison { attempts: 3 }, 500, "internal error"),
+        (JobFailure::BlobLost, 503, unavailable),
+    ] {
         let gateway = Gateway::start(Workers::new(move |_| Err(failure.clone().into()))).await;
         for probe in probes::direct(&face(&gateway)) {
             let answer = probe.send(&gateway, Some("demo")).await;
-            assert_eq!(answer.error(), (500, "internal error".into()), "{}", probe.operation);
+            assert_eq!(answer.error(), (status, message.into()), "{}", probe.operation);
+            assert_eq!(answer.headers.contains_key("retry-after"), status == 503, "{}", probe.operation);
         }
     }
 }
