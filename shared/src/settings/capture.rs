@@ -106,7 +106,7 @@ impl CaptureRules {
 /// Whether an origin is one of this machine: any port of `localhost` or of a loopback address.
 #[must_use]
 pub fn is_loopback_origin(origin: &str) -> bool {
-    is_origin(origin) && Url::parse(origin).is_ok_and(|url| url.host().is_some_and(is_loopback))
+    is_origin(origin) && Url::parse(origin).is_ok_and(|url| url.host().is_some_and(|host| is_loopback(&host)))
 }
 
 /// Whether `host`, with or without a port, is a name of this machine itself. A page of another machine whose name leads here (DNS
@@ -114,13 +114,13 @@ pub fn is_loopback_origin(origin: &str) -> bool {
 #[must_use]
 pub fn is_loopback_host(host: &str) -> bool {
     Url::parse(&format!("http://{host}/")).is_ok_and(|url| {
-        url.path() == "/" && url.username().is_empty() && url.host().is_some_and(is_loopback)
+        url.path() == "/" && url.username().is_empty() && url.host().is_some_and(|host| is_loopback(&host))
     })
 }
 
-fn is_loopback(host: Host<&str>) -> bool {
+fn is_loopback(host: &Host<&str>) -> bool {
     match host {
-        Host::Domain(name) => name == "localhost",
+        Host::Domain(name) => *name == "localhost",
         Host::Ipv4(address) => address.is_loopback(),
         Host::Ipv6(address) => address.is_loopback(),
     }
