@@ -63,7 +63,7 @@ pub fn container(data: &[u8]) {
     let mut read = 0;
     // A payload that the stream does not have must not be allocated.
     let mut payload = [0; 4096];
-    while let Ok(Some(block)) = reader.next() {
+    while let Ok(Some(block)) = reader.next_block() {
         let mut left = block.len;
         while left > 0 {
             let piece = left.min(payload.len() as u64);

@@ -34,7 +34,7 @@ impl Collector {
 
     /// Reads to the end of the stream.
     pub(super) fn read<R: Read>(&mut self, reader: &mut Reader<R>) -> Result<(), ReadError> {
-        while let Some(block) = reader.next()? {
+        while let Some(block) = reader.next_block()? {
             let time = Duration::from_millis(block.time.max(0).cast_unsigned());
             if time > self.limits.length {
                 return Err(ReadError::Fault(VideoFault::TooLong { limit: self.limits.length }));

@@ -41,7 +41,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] for a stream that ffmpeg does not write, and those of the stream itself.
-    pub fn next(&mut self) -> io::Result<Option<Block>> {
+    pub fn next_block(&mut self) -> io::Result<Option<Block>> {
         loop {
             let Some(id) = self.id()? else { return Ok(None) };
             let (size, is_unknown) = self.size()?;
@@ -144,26 +144,26 @@ mod tests {
         let mut stream = b"\x1A\x45\xDF\xA3\x82ab\x18\x53\x80\x67\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF".to_vec();
         stream.extend(b"\x1F\x43\xB6\x75\xFF\xE7\x82\x03\xE8\xA3\x87\x82\xFF\xFF\x80abc\xA0\x8B\xA1\x86\x81\0\x05\x80de\x9B\x81\x01");
         let mut reader = Reader::new(stream.as_slice());
-        assert_eq!(reader.next().unwrap(), Some(Block { track: 2, time: 999, len: 3 }));
+        assert_eq!(reader.next_block().unwrap(), Some(Block { track: 2, time: 999, len: 3 }));
         let mut payload = [0; 3];
         reader.payload(&mut payload).unwrap();
         assert_eq!(&payload, b"abc");
-        assert_eq!(reader.next().unwrap(), Some(Block { track: 1, time: 1005, len: 2 }));
+        assert_eq!(reader.next_block().unwrap(), Some(Block { track: 1, time: 1005, len: 2 }));
         reader.payload(&mut payload[..2]).unwrap();
-        assert_eq!(reader.next().unwrap(), None);
+        assert_eq!(reader.next_block().unwrap(), None);
     }
 
     #[test]
     fn a_stream_with_an_enormous_element_is_refused() {
         let mut reader = Reader::new(&b"\xEC\x08\x7F\xFF\xFF\xFF\xFF"[..]);
-        assert_eq!(reader.next().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(reader.next_block().unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     proptest! {
         #[test]
         fn no_stream_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             let mut reader = Reader::new(bytes.as_slice());
-            while let Ok(Some(_)) = reader.next() {}
+            while let Ok(Some(_)) = reader.next_block() {}
         }
     }
 }

@@ -13,6 +13,7 @@ use faceline_gateway_store::sessions::SessionName;
 use faceline_shared::settings::{is_loopback_host, is_loopback_origin};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use serde::Deserialize;
@@ -104,7 +105,7 @@ async fn best_image(State(state): SharedState, path: PathParams, request: Reques
 /// # Errors
 /// [`Fault::Forbidden`] for a page of another machine, also if its name leads to this one (DNS rebinding).
 fn caller(parts: &Parts) -> Result<Caller, Fault> {
-    let host = parts.uri.authority().map(|authority| authority.as_str());
+    let host = parts.uri.authority().map(Authority::as_str);
     let host = host.or_else(|| parts.headers.get(HOST)?.to_str().ok());
     let is_local = |origin: &HeaderValue| origin.to_str().is_ok_and(is_loopback_origin);
     if !host.is_some_and(is_loopback_host) || !parts.headers.get_all(ORIGIN).iter().all(is_local) {
