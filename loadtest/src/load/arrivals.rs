@@ -91,15 +91,17 @@ impl Phase {
             Self::Poisson { rate, seconds } => {
                 let mut times = Vec::new();
                 let mut time = 0.0;
-                while rate > 0.0 {
+                if rate <= 0.0 {
+                    return times;
+                }
+                loop {
                     // The distances are exponentially distributed; by the inverse of their distribution function.
                     time -= (1.0 - random.random::<f64>()).ln() / rate;
                     if time >= seconds {
-                        break;
+                        return times;
                     }
                     times.push(time);
                 }
-                times
             }
             Self::Ramp { from, to, seconds } => {
                 // Request n comes when the integral of the rate, from t + (to - from) t^2 / (2 seconds), reaches n.

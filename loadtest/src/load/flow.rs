@@ -1,6 +1,7 @@
 //! What a caller does for one planned request: attempts, and the steps of sessions and replays.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,9 @@ const SESSION_FACES: u64 = 2;
 /// Described faces that matches take as their references.
 const REFERENCES: usize = 8;
 
+/// Builds the request of an operation to the service at an address.
+type BuildRequest<'a> = Box<dyn Fn(&str) -> RequestBuilder + Send + Sync + 'a>;
+
 /// What callers share.
 #[derive(Debug)]
 pub struct Resources {
@@ -52,10 +56,10 @@ impl Resources {
         let mut pictures = BTreeMap::new();
         for entry in &scenario.mix {
             let with_liveness = scenario.mix.iter().any(|entry| entry.operation == Operation::FaceLiveness);
-            if !pictures.contains_key(&entry.size) {
+            if let Entry::Vacant(missing) = pictures.entry(entry.size) {
                 let mut made = Pictures::make(folder, entry.size)?;
                 made.calibrate(service, with_liveness).await?;
-                pictures.insert(entry.size, made);
+                missing.insert(made);
             }
         }
         let has = |operation| scenario.mix.iter().any(|entry| entry.operation == operation);
@@ -139,38 +143,37 @@ impl Flow {
         let is_same_person = first.person == second.person;
         let caller = self.caller.clone();
         let pictures = [&first.jpeg, &second.jpeg];
-        let (expected, build): (_, Box<dyn Fn(&str) -> RequestBuilder + Send + Sync>) =
-            match self.planned.operation {
-                Operation::MatchImages => (
-                    Expected::comparison(&first, &second, &name),
-                    Box::new(|url| caller.match_images(url, pictures, &name)),
-                ),
-                Operation::Match => {
-                    let place = self.planned.picture % self.resources.references.len().max(1);
-                    let resources = Arc::clone(&self.resources);
-                    let (reference, _) = resources.references.get(place).context("no reference")?;
-                    let (caller, name, picture) = (&caller, &name, &first.jpeg);
-                    (
-                        Expected::comparison(reference, &first, name),
-                        Box::new(move |url| {
-                            caller.match_face(url, &resources.references[place].1, picture, name)
-                        }),
-                    )
-                }
-                Operation::LivenessDetection => (
-                    Expected::LivenessDetection { eyes: first.eyes },
-                    Box::new(|url| caller.liveness_detection(url, &first.jpeg)),
-                ),
-                Operation::PhotoVerify => (
-                    Expected::PhotoVerify { live: first.eyes, photo: second.eyes, is_same_person },
-                    Box::new(|url| caller.photo_verify(url, pictures)),
-                ),
-                Operation::FaceLiveness => (
-                    Expected::FaceLiveness { session_id: name.clone(), liveness: first.liveness.clone() },
-                    Box::new(|url| caller.face_liveness(url, &first.jpeg, &name)),
-                ),
-                _ => (Expected::face(&first, &name), Box::new(|url| caller.faces(url, &first.jpeg, &name))),
-            };
+        let (expected, build): (_, BuildRequest<'_>) = match self.planned.operation {
+            Operation::MatchImages => (
+                Expected::comparison(&first, &second, &name),
+                Box::new(|url| caller.match_images(url, pictures, &name)),
+            ),
+            Operation::Match => {
+                let place = self.planned.picture % self.resources.references.len().max(1);
+                let resources = Arc::clone(&self.resources);
+                let (reference, _) = resources.references.get(place).context("no reference")?;
+                let (caller, name, picture) = (&caller, &name, &first.jpeg);
+                (
+                    Expected::comparison(reference, &first, name),
+                    Box::new(move |url| {
+                        caller.match_face(url, &resources.references[place].1, picture, name)
+                    }),
+                )
+            }
+            Operation::LivenessDetection => (
+                Expected::LivenessDetection { eyes: first.eyes },
+                Box::new(|url| caller.liveness_detection(url, &first.jpeg)),
+            ),
+            Operation::PhotoVerify => (
+                Expected::PhotoVerify { live: first.eyes, photo: second.eyes, is_same_person },
+                Box::new(|url| caller.photo_verify(url, pictures)),
+            ),
+            Operation::FaceLiveness => (
+                Expected::FaceLiveness { session_id: name.clone(), liveness: first.liveness.clone() },
+                Box::new(|url| caller.face_liveness(url, &first.jpeg, &name)),
+            ),
+            _ => (Expected::face(&first, &name), Box::new(|url| caller.faces(url, &first.jpeg, &name))),
+        };
         let obligation = self.ledger.open(self.planned.operation, expected);
         Ok(self.fulfil(obligation, build).await.end)
     }

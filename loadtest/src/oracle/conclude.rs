@@ -54,7 +54,7 @@ fn conclude(verdict: &mut Verdict, book: &Book, obligation: &Obligation) {
     let Some(last) = obligation.attempts.last() else { return };
     match &last.ended {
         Some((_, AttemptEnd::Refused { cause, .. })) => {
-            *verdict.refused.entry(cause.clone()).or_default() += 1
+            *verdict.refused.entry(cause.clone()).or_default() += 1;
         }
         Some((_, AttemptEnd::Failed(why))) => {
             *verdict.failed.entry(why.clone()).or_default() += 1;

@@ -163,7 +163,7 @@ async fn it_ends_with_the_session_and_works_at_every_gateway() {
     assert_eq!(tried(&two, session, &[("Origin", APP)]).await, LET_IN);
     // A gateway that does not allow it lets nobody in, whatever others keep.
     let off = Gateway::over(stores.clone(), Workers::able(), |config| {
-        config.capture.session_id_authorises = Some(false)
+        config.capture.session_id_authorises = Some(false);
     });
     let off = off.await;
     for origin in [APP, "http://localhost:3000"] {
