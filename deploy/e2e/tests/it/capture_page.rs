@@ -179,11 +179,12 @@ async fn the_playground_makes_all_calls_and_shows_no_credential() {
     assert_eq!(seen["leaks"], Value::Array(Vec::new()), "{seen}");
     for call in ["match", "verify", "age", "replay"] {
         let exchanges = seen[call]["exchanges"].as_array().unwrap();
-        assert!(!exchanges.is_empty(), "{call}: {seen}");
         for exchange in exchanges {
-            assert!(exchange["status"].as_str().unwrap().contains('2'), "{call}: {exchange}");
-            assert!(exchange["curl"].as_str().unwrap().contains("curl -s"), "{call}: {exchange}");
+            assert!(exchange["status"].as_str().unwrap().starts_with('2'), "{call}: {exchange}");
         }
+        // What the SDK sends for itself has no line to copy.
+        let has_curl = |exchange: &Value| exchange["curl"].as_str().unwrap().contains("curl -s");
+        assert!(exchanges.iter().any(has_curl), "{call}: {seen}");
     }
     assert!(seen["wrongKey"]["exchanges"][0]["status"].as_str().unwrap().contains("401"), "{seen}");
     assert!(seen["copied"].as_str().unwrap().contains("curl -s"), "{seen}");
