@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::MatchedPath;
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::{self, Next};
 use faceline_shared::settings::CaptureRules;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, header};
+use tower::ServiceExt as _;
 use tower_http::cors::{AllowOrigin, AllowPrivateNetwork, CorsLayer};
 
 use super::bws_headers;
@@ -70,14 +72,31 @@ pub(in crate::http) fn allow(router: Router, origins: &[String], capture: &Captu
                 None => false,
             }
     };
-    router.layer(
-        CorsLayer::new()
-            .allow_origin(AllowOrigin::predicate(is_allowed))
-            .allow_methods([Method::GET, Method::POST, Method::DELETE])
-            .allow_headers(REQUEST_HEADERS)
-            .expose_headers(ANSWER_HEADERS.into_iter().chain(bws_headers::NAMES).collect::<Vec<_>>())
-            // A browser asks for this before a page of the internet may call a gateway in a private network.
-            .allow_private_network(AllowPrivateNetwork::yes())
-            .max_age(MAX_AGE),
-    )
+    let layer = CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(is_allowed))
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers(REQUEST_HEADERS)
+        .expose_headers(ANSWER_HEADERS.into_iter().chain(bws_headers::NAMES).collect::<Vec<_>>())
+        // A browser asks for this before a page of the internet may call a gateway in a private network.
+        .allow_private_network(AllowPrivateNetwork::yes())
+        .max_age(MAX_AGE);
+    let closed = router.clone();
+    router.layer(layer).layer(middleware::from_fn(move |request: Request, next: Next| {
+        let closed = closed.clone();
+        async move {
+            // The layer above takes every OPTIONS for a preflight. One that asks nothing is for the service, which has no such method.
+            if request.method() == Method::OPTIONS && !is_preflight(&request) {
+                let Ok(answer) = closed.oneshot(request).await;
+                return answer;
+            }
+            next.run(request).await
+        }
+    }))
+}
+
+/// Whether a browser asks if it may send a request (Fetch standard, 3.2.2).
+fn is_preflight(request: &Request) -> bool {
+    [header::ORIGIN, header::ACCESS_CONTROL_REQUEST_METHOD]
+        .iter()
+        .all(|name| request.headers().contains_key(name))
 }
