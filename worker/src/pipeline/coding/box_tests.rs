@@ -44,10 +44,9 @@ fn with_exif(upright: &RgbImage, exif: u8) -> Vec<u8> {
     bytes
 }
 
-/// Asserts that a box is at the expected place, within a fifteenth of its longer side: half the detector's size, at which upright faces
-/// are found first, draws boxes less exactly than the full size, at which turned ones are found.
+/// Asserts that a box is at the expected place, within a twentieth of its width.
 fn assert_near(found: PixelBox, [x, y, width, height]: [f32; 4], how: &str) {
-    let near = width.max(height) / 15.0;
+    let near = width.max(height) / 20.0;
     for (found, expected) in
         [(found.x, x), (found.y, y), (found.x + found.width, x + width), (found.y + found.height, y + height)]
     {
