@@ -21,6 +21,7 @@ use crate::admin::Condition;
 use crate::broker::SharedBroker;
 use crate::job::MessageError;
 use crate::keys::KeyFile;
+use crate::message_pack::from_slice;
 use crate::seal::{KeyFingerprint, KeyRing};
 use crate::services::SharedServices;
 use crate::telemetry::Metrics;
@@ -73,7 +74,7 @@ impl KeyAnnouncement {
 
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (kind, announcement) = bytes.split_first()?;
-        if *kind == KEYS { rmp_serde::from_slice(announcement).ok() } else { None }
+        if *kind == KEYS { from_slice(announcement).ok() } else { None }
     }
 
     /// Whether each end opens what the other one seals.

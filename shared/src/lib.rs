@@ -14,6 +14,7 @@ pub mod job;
 pub mod key_agreement;
 pub mod keys;
 pub mod liveness;
+mod message_pack;
 pub mod object;
 pub mod program;
 pub mod redact;

@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasher as _, Hash};
+use std::mem::{self, Discriminant};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -73,20 +74,19 @@ pub(super) struct UserKey(u64);
 /// What failures are counted by.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 enum Subject {
-    /// Wrong API keys from an address.
-    ApiKeys(IpAddr),
-    /// Wrong passwords from an address, whatever their users.
-    Passwords(IpAddr),
-    /// Wrong tokens from an address.
-    Tokens(IpAddr),
-    /// Wrong capture tokens from an address.
-    CaptureTokens(IpAddr),
-    /// Wrong ids of sessions from an address.
-    SessionIds(IpAddr),
+    /// Wrong credentials of one kind from an address; passwords whatever their users.
+    Address(Discriminant<CredentialKind>, IpAddr),
     /// Wrong passwords of a user, wherever they came from.
     User(UserKey),
     /// Wrong passwords of a user from an address.
     UserAt(UserKey, IpAddr),
+}
+
+impl Subject {
+    /// The address, for credentials of this kind.
+    fn address(kind: CredentialKind, address: IpAddr) -> Self {
+        Self::Address(mem::discriminant(&kind), address)
+    }
 }
 
 /// Which passwords of a user are checked at an address.
@@ -185,7 +185,7 @@ impl FailedLogins {
         let tables = self.tables();
         let wait = |subject| self.room(tables.until(now, subject), now).err();
         let of_user_here = wait(Subject::UserAt(user, address));
-        let of_address = wait(Subject::Passwords(address));
+        let of_address = wait(Subject::address(CredentialKind::Password(user), address));
         let of_user = wait(Subject::User(user));
         let Some(longest) = of_address.max(of_user) else {
             return of_user_here.map_or(PasswordCheck::Allowed, PasswordCheck::Refused);
@@ -208,16 +208,12 @@ impl FailedLogins {
     /// Counts a failure as [`Self::try_count_each`] does.
     fn try_count(&self, now: Instant, kind: CredentialKind, source: SourceAddress) -> Result<(), Duration> {
         let address = source.network();
-        let subjects: &[Subject] = match kind {
-            CredentialKind::ApiKey => &[Subject::ApiKeys(address)],
-            CredentialKind::Token => &[Subject::Tokens(address)],
-            CredentialKind::CaptureToken => &[Subject::CaptureTokens(address)],
-            CredentialKind::SessionId => &[Subject::SessionIds(address)],
-            CredentialKind::Password(user) => {
-                &[Subject::Passwords(address), Subject::User(user), Subject::UserAt(user, address)]
-            }
-        };
-        self.try_count_each(now, subjects)
+        let at_address = Subject::address(kind, address);
+        if let CredentialKind::Password(user) = kind {
+            self.try_count_each(now, &[at_address, Subject::User(user), Subject::UserAt(user, address)])
+        } else {
+            self.try_count_each(now, &[at_address])
+        }
     }
 
     /// Counts a failure of each subject. One that has failed too often counts it no more; then the longest time to wait is returned.
@@ -256,11 +252,7 @@ impl Tables {
     /// The time at which all failures of a subject are forgotten.
     fn until(&self, now: Instant, subject: Subject) -> Instant {
         let until = match subject {
-            Subject::ApiKeys(_)
-            | Subject::Passwords(_)
-            | Subject::Tokens(_)
-            | Subject::CaptureTokens(_)
-            | Subject::SessionIds(_) => self.addresses.get(&subject),
+            Subject::Address(..) => self.addresses.get(&subject),
             Subject::User(_) => self.users.get(&subject),
             // The user may have become known, or unknown, since the last failure.
             Subject::UserAt(..) => self.known_pairs.get(&subject).max(self.other_pairs.get(&subject)),
@@ -270,11 +262,7 @@ impl Tables {
 
     fn set(&mut self, now: Instant, subject: Subject, until: Instant) {
         let table = match subject {
-            Subject::ApiKeys(_)
-            | Subject::Passwords(_)
-            | Subject::Tokens(_)
-            | Subject::CaptureTokens(_)
-            | Subject::SessionIds(_) => &mut self.addresses,
+            Subject::Address(..) => &mut self.addresses,
             Subject::User(_) => &mut self.users,
             Subject::UserAt(user, address) if self.knows(user, address) => &mut self.known_pairs,
             Subject::UserAt(..) => &mut self.other_pairs,

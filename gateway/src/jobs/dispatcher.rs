@@ -292,9 +292,11 @@ impl Submit for Dispatcher {
         let mut attempts = 1;
         loop {
             let result = self.attempt(&job, deadline).await;
+            if attempts == MAX_BLOB_ATTEMPTS || result != Err(SubmitError::Failed(JobFailure::BlobLost)) {
+                return result;
+            }
             let pause = Backoff::REQUEST.delay(attempts);
-            let is_lost = result == Err(SubmitError::Failed(JobFailure::BlobLost));
-            if !is_lost || attempts == MAX_BLOB_ATTEMPTS || Instant::now() + pause >= deadline {
+            if Instant::now() + pause >= deadline {
                 return result;
             }
             tracing::warn!(job = %job.id, "a worker did not get the job's blob; sending the job again");

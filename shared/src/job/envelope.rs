@@ -10,6 +10,7 @@ use super::JobId;
 use super::carried::CarriedPicture;
 use super::result::Outcome;
 use super::task::Task;
+use crate::message_pack::from_slice;
 use crate::seal::{KeyFingerprint, KeyRing, Purpose, SealError};
 use crate::telemetry::TraceContext;
 
@@ -132,18 +133,6 @@ impl MessageError {
 #[derive(Deserialize)]
 struct AnyVersion {
     version: u16,
-}
-
-/// How deep the structure of a message may be nested. Ours are nested ten levels deep.
-///
-/// The library's own limit is 1,024 levels, which fill the stack of a thread where code is not optimised: a message that
-/// somebody put into a queue would end the process.
-const MAX_DEPTH: usize = 64;
-
-fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
-    deserializer.set_max_depth(MAX_DEPTH);
-    T::deserialize(&mut deserializer)
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, MessageError> {

@@ -1,6 +1,6 @@
 //! The capture page and the playground in a browser whose camera is a file.
 
-use std::io::Write as _;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -8,6 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::browser::{clip, drive};
 use crate::client::{picture, tool};
 use crate::process::{ExclusiveRun, Process};
 
@@ -50,17 +51,6 @@ fn still(portrait: &Path) -> [&str; 10] {
     ["-loop", "1", "-framerate", "15", "-t", "4", "-i", text(portrait), "-vf", "scale=640:-2"]
 }
 
-/// A clip of a person, on the machines that have the research data.
-fn clip(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/video").join(name);
-    if !path.exists() {
-        // Past the capture of the test harness, so that it is seen.
-        let _ = writeln!(std::io::stderr(), "skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
-}
-
 async fn camera_clip(folder: &Path, clip: &Path, seconds: &str) -> PathBuf {
     let name = clip.file_stem().unwrap().to_str().unwrap();
     camera_file(folder, name, &["-t", seconds, "-i", clip.to_str().unwrap(), "-vf", "scale=640:-2"]).await
@@ -75,17 +65,8 @@ fn text(path: &Path) -> &str {
 
 /// Runs a script, and reads what it prints.
 async fn run(script: &str, arguments: &[&str]) -> Value {
-    let playwright = tool("playwright-core").join("node_modules/playwright-core/index.mjs");
-    let output = Command::new("node")
-        .arg(Path::new(SCRIPTS).join(script))
-        .arg(playwright)
-        .args(arguments)
-        .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap();
-    assert!(output.status.success(), "{script} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let os_arguments: Vec<_> = arguments.iter().map(OsStr::new).collect();
+    let seen = drive(&Path::new(SCRIPTS).join(script), &os_arguments).await;
     assert_eq!(seen["complaints"], Value::Array(Vec::new()), "{script} {arguments:?}: {seen}");
     seen
 }

@@ -4,6 +4,7 @@
 
 mod autoscaling;
 mod broker;
+mod browser;
 mod burst;
 mod bws;
 mod callback_receiver;

@@ -1,45 +1,29 @@
 //! A page in the manner of one of the original service, which knows its four scripts and its own back end only, goes through all modes in
 //! a browser.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::process::Command;
 
-use crate::client::tool;
+use crate::browser::{clip, drive};
 use crate::process::{ExclusiveRun, Process};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/browser/original-style.mjs");
-/// A living person who turns the head.
-const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/video/tran_live.mp4");
 
 /// Goes through the page once, and gives what it noted.
-async fn capture(url: &str, mode: &str, folder: &Path) -> Value {
-    let playwright = tool("playwright-core").join("node_modules/playwright-core/index.mjs");
+async fn capture(url: &str, mode: &str, clip: &Path, folder: &Path) -> Value {
     // The person's own left is at the right of the clip.
-    let turns = json!({ "left": [0, 1.8, 7.6], "right": [5.9, 7.7, 12.2] });
-    let output = Command::new("node")
-        .arg(SCRIPT)
-        .args([playwright.to_str().unwrap(), url, mode, CLIP])
-        .arg(folder.join(format!("{mode}.png")))
-        .arg(turns.to_string())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap();
-    assert!(output.status.success(), "{mode}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    let turns = json!({ "left": [0, 1.8, 7.6], "right": [5.9, 7.7, 12.2] }).to_string();
+    let screenshot = folder.join(format!("{mode}.png"));
+    let arguments = [url.as_ref(), mode.as_ref(), clip.as_os_str(), screenshot.as_os_str(), turns.as_ref()];
+    drive(Path::new(SCRIPT), &arguments).await
 }
 
 #[tokio::test]
 async fn a_page_of_the_original_service_runs_in_all_modes_to_its_match() {
-    if !Path::new(CLIP).is_file() {
-        // Written to standard error directly, because the test harness captures the output of macros.
-        let _ = writeln!(std::io::stderr(), "skipped: {CLIP} is not there");
-        return;
-    }
+    // A living person who turns the head.
+    let Some(clip) = clip("tran_live.mp4") else { return };
     // Frames of the browser's camera come in real time.
     let _exclusive = ExclusiveRun::begin().await;
     let folder = TempDir::new().unwrap();
@@ -50,7 +34,7 @@ async fn a_page_of_the_original_service_runs_in_all_modes_to_its_match() {
         ("LIVENESS_PASSIVE_VIDEO", "TRACKER_CHALLENGE_DONT_MOVE"),
         ("LIVENESS_ACTIVE", "FACEFLOW_CHALLENGE_2D"),
     ] {
-        let noted = capture(&url, mode, folder.path()).await;
+        let noted = capture(&url, mode, &clip, folder.path()).await;
         assert_eq!(noted["errors"], json!([]), "{mode}: {noted}");
         assert_eq!(noted["complaints"], json!([]), "{mode}: {noted}");
         assert_eq!(noted["result"]["livenessStatus"], "SUCCESS", "{mode}: {noted}");

@@ -15,4 +15,4 @@ pub(in crate::http) use self::error_body::{BwsError, ErrorObject, status};
 pub(in crate::http) use self::json_body::NO_STORE;
 pub(in crate::http) use self::labels::{CauseLabel, effective_status};
 pub(in crate::http) use self::refusal::{Answer, Refusal, refused, refused_with};
-pub(in crate::http) use self::success::{accepted, created, json, no_content, picture, text};
+pub(in crate::http) use self::success::{accepted, binary, created, json, no_content, picture, text};

@@ -68,12 +68,18 @@ pub(in crate::http) fn picture(picture: FacePicture, permit: InFlightPermit) -> 
         let chunk = rest.split_to(rest.len().min(PICTURE_CHUNK_BYTES));
         (!chunk.is_empty()).then_some((Ok::<_, std::convert::Infallible>(chunk), (rest, permit)))
     });
-    let mut response = Response::new(Body::from_stream(chunks));
+    let mut response = binary(media_type, Body::from_stream(chunks));
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    Ok(response)
+}
+
+/// 200 with bytes that are neither JSON nor a page, and that no cache keeps.
+pub(in crate::http) fn binary(media_type: HeaderValue, body: Body) -> Response {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, media_type);
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(header::CACHE_CONTROL, NO_STORE);
     // A browser must not take an uploaded file for a script or a page.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Ok(response)
+    response
 }

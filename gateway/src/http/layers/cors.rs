@@ -82,14 +82,13 @@ pub(in crate::http) fn allow(router: Router, origins: &[String], capture: &Captu
         .max_age(MAX_AGE);
     let closed = router.clone();
     router.layer(layer).layer(middleware::from_fn(move |request: Request, next: Next| {
-        let closed = closed.clone();
+        // The layer above takes every OPTIONS for a preflight. One that asks nothing is for the service, which has no such method.
+        let is_for_service = request.method() == Method::OPTIONS && !is_preflight(&request);
+        let service = is_for_service.then(|| closed.clone());
         async move {
-            // The layer above takes every OPTIONS for a preflight. One that asks nothing is for the service, which has no such method.
-            if request.method() == Method::OPTIONS && !is_preflight(&request) {
-                let Ok(answer) = closed.oneshot(request).await;
-                return answer;
-            }
-            next.run(request).await
+            let Some(service) = service else { return next.run(request).await };
+            let Ok(answer) = service.oneshot(request).await;
+            answer
         }
     }))
 }

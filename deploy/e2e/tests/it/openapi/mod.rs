@@ -8,6 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::browser::drive;
 use crate::client::{picture, tool};
 use crate::process::{ExclusiveRun, Process};
 
@@ -110,18 +111,10 @@ async fn conformance_of_the_service_to_its_description() {
 async fn operations_can_be_tried_in_a_browser() {
     let folder = TempDir::new().unwrap();
     let mut faceline = Process::start("faceline", &[("data_dir", folder.path().to_str().unwrap())]).await;
-    let playwright = tool("playwright-core").join("node_modules/playwright-core/index.mjs");
-    let output = Command::new("node")
-        .arg(Path::new(SOURCE).join("page.mjs"))
-        .args([playwright.to_str().unwrap(), &faceline.url().await])
-        .arg(picture("obama.jpg"))
-        .arg(folder.path().join("page.png"))
-        .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (url, portrait, screenshot) =
+        (faceline.url().await, picture("obama.jpg"), folder.path().join("page.png"));
+    let arguments = [url.as_ref(), portrait.as_os_str(), screenshot.as_os_str()];
+    let seen = drive(&Path::new(SOURCE).join("page.mjs"), &arguments).await;
     assert_eq!(seen["capabilities"]["status"], "200", "{seen}");
     assert_eq!(seen["capabilities"]["body"]["version"], env!("CARGO_PKG_VERSION"), "{seen}");
     assert_eq!(seen["face"]["status"], "200", "{seen}");

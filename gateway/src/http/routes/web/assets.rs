@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::LazyLock;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
+use faceline_shared::digest::sha256_hex;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::HeaderValue;
@@ -74,11 +74,9 @@ fn media_type(name: &str) -> HeaderValue {
 }
 
 fn content(bytes: Bytes) -> Content {
-    let hash = digest(&SHA256, &bytes);
-    let hex: String = hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     // Hexadecimal digits between quotes are always a header.
-    let tag =
-        HeaderValue::from_str(&format!("\"{hex}\"")).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
+    let tag = HeaderValue::from_str(&format!("\"{:.32}\"", sha256_hex(&bytes)))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""));
     Content { bytes, tag }
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use faceline_gateway_store::rate::Rate;
 use faceline_gateway_store::sessions::SessionName;
 use faceline_shared::settings::{is_loopback_host, is_loopback_origin};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderValue, StatusCode};
@@ -25,7 +25,7 @@ use super::network::check_rate;
 use crate::accounts::{Caller, demo_caller};
 use crate::families::biometric::NewReplay;
 use crate::fault::Fault;
-use crate::http::answer::{self, Answer, NO_STORE};
+use crate::http::answer::{self, Answer};
 use crate::http::intake::content_type;
 use crate::http::routes::route::Route;
 use crate::http::routes::sessions::{PathParams, session};
@@ -92,12 +92,7 @@ async fn best_image(State(state): SharedState, path: PathParams, request: Reques
     let caller = caller(&request.into_parts().0)?;
     let image = state.biometric.best_image(&session(&caller, &path)?).await?;
     let image = image.ok_or_else(|| Fault::NotFound("The replay has no best image".into()))?;
-    let mut response = Response::new(Body::from(image));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
-    headers.insert(CACHE_CONTROL, NO_STORE);
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Ok(response)
+    Ok(answer::binary(HeaderValue::from_static("image/jpeg"), Body::from(image)))
 }
 
 /// The caller, for whom the request counts.

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use faceline_gateway_store::rate::local::LocalRates;
 use faceline_gateway_store::rate::{Rate, RateLimiter as _, Terms};
 use futures_util::StreamExt as _;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{Extensions, HeaderValue};
 use rand::Rng as _;
 use serde_json::json;
@@ -20,7 +19,7 @@ use tokio::time::timeout;
 use super::embedding::for_pages;
 use crate::accounts::SourceAddress;
 use crate::fault::{BusyCause, Fault};
-use crate::http::answer::{self, Answer, NO_STORE};
+use crate::http::answer::{self, Answer};
 use crate::http::routes::route::Route;
 use crate::http::{GatewayState, operations};
 
@@ -75,12 +74,8 @@ async fn drain(body: Body) -> Result<usize, Fault> {
 
 async fn download(State(state): State<Arc<GatewayState>>, request: Request) -> Answer<Response> {
     check_rate(&state.address_rates, "speed", request.extensions(), SPEED).await?;
-    let mut response = Response::new(Body::from(DOWNLOAD.clone()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(CACHE_CONTROL, NO_STORE);
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    Ok(for_pages(response))
+    let media_type = HeaderValue::from_static("application/octet-stream");
+    Ok(for_pages(answer::binary(media_type, Body::from(DOWNLOAD.clone()))))
 }
 
 async fn latency(State(state): State<Arc<GatewayState>>, request: Request) -> Answer<Response> {

@@ -1,0 +1,19 @@
+//! Reading MessagePack that others may have written.
+
+use serde::de::DeserializeOwned;
+
+/// How deep the structure of a message may be nested. Ours are nested ten levels deep.
+///
+/// The library's own limit is 1,024 levels, which fill the stack of a thread where code is not optimised: a message that
+/// somebody put into a queue would end the process.
+const MAX_DEPTH: usize = 64;
+
+/// Reads a value that is nested at most 64 levels deep.
+///
+/// # Errors
+/// The bytes are not MessagePack of this type, or nested deeper.
+pub(crate) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, rmp_serde::decode::Error> {
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+    deserializer.set_max_depth(MAX_DEPTH);
+    T::deserialize(&mut deserializer)
+}
