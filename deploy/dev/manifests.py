@@ -46,6 +46,8 @@ VARIANTS = [
     ["--set", "models.source=claim,models.claim=faceline-models,gateway.data.claim=faceline-gateway"],
     ["--set", "autoscaling.kind=hpa,priorityClassName=faceline,image.registry=registry.example/team"],
     ["--set", "monitoring.podMonitors=true,monitoring.rules=true,networkPolicy.enabled=false"],
+    # RabbitMQ and Redis to try, with objects in S3.
+    ["--set", "trial.enabled=true"],
     ["--set-json", 'autoscaling={"kind": "keda", "overrides": {"ScaledObject/faceline-worker": {"spec": {"maxReplicaCount": 9}}}}'],
 ]
 
@@ -225,7 +227,29 @@ def cluster_faults():
     missing = set(wanted) - set(cluster["spec"]["rabbitmq"]["additionalConfig"].splitlines())
     if missing:
         yield f"deploy/rabbitmq/cluster.yaml lacks {sorted(missing)} of rabbitmq.conf"
-    yield from invalid(cluster, custom_schemas())
+    for item in [cluster, *objects((ROOT / "deploy/rabbitmq/podmonitor.yaml").read_text())]:
+        yield from invalid(item, custom_schemas())
+
+
+def misread_settings():
+    """Settings of the values that do not reach the programs as they are written."""
+    values = {"limits.inflight_bytes": 536870912, "http.trusted_proxies": ["10.0.0.0/8"], "http.docs": True, "inference.sessions": 1}
+    wanted = {"536870912", '["10.0.0.0/8"]', "true", "1"}
+    for item in objects(helm("--set-json", f"settings={json.dumps(values)}")):
+        if item["kind"] == "Deployment":
+            found = {one.get("value") for one in item["spec"]["template"]["spec"]["containers"][0]["env"]}
+            if not wanted <= found:
+                yield f"{name_of(item)}: the chart writes settings as {sorted(found - {None})}"
+
+
+def fixed_namespaces():
+    """What of the chart stays in the namespace `faceline` if it is installed in another one."""
+    for kind in ["keda", "hpa"]:
+        choices = f"autoscaling.kind={kind},monitoring.podMonitors=true,monitoring.rules=true,trial.enabled=true"
+        for item in objects(helm("--namespace", "biometrics", "--set", choices)):
+            text = json.dumps(item)
+            if item["metadata"]["namespace"] != "biometrics" or 'namespace=\\"faceline' in text:
+                yield f"{name_of(item)}: is tied to the namespace faceline"
 
 
 def faults(items, custom):
@@ -236,7 +260,7 @@ def faults(items, custom):
 
 def check():
     custom = custom_schemas()
-    found = [*stale(), *cluster_faults()]
+    found = [*stale(), *cluster_faults(), *misread_settings(), *fixed_namespaces()]
     checked = 0
     for overlay in OVERLAYS:
         items = kustomize(KUSTOMIZE / "overlays" / overlay)

@@ -14,14 +14,22 @@ app.kubernetes.io/component: {{ .part }}
 {{ with .root.Values.image.registry }}{{ . }}/{{ end }}{{ $values.image.name }}:{{ $values.image.tag | default .root.Chart.AppVersion }}
 {{- end }}
 
+{{- /* A setting as the text of a variable. Helm reads whole numbers as floating-point ones and would write 1e+06, and a list without its quotes. */ -}}
+{{- define "faceline.settingText" -}}
+{{- if kindIs "slice" . }}{{ toRawJson . }}
+{{- else if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}
+{{- else }}{{ toString . }}
+{{- end }}
+{{- end }}
+
 {{- define "faceline.env" -}}
 {{- $values := index .root.Values .part -}}
-{{- $settings := merge (dict) $values.settings .root.Values.settings (dict "admin.listen" "0.0.0.0:9090" "data_dir" "/var/lib/faceline" "log.format" "json" "models.dir" "/usr/share/faceline/models") -}}
-{{- if eq .part "worker" }}{{ $_ := set $settings "inference.sessions" (toString $values.cores) }}{{ end -}}
-{{- if eq .part "gateway" }}{{ $_ := unset $settings "models.dir" }}{{ end -}}
+{{- $own := dict "admin.listen" "0.0.0.0:9090" "data_dir" "/var/lib/faceline" "log.format" "json" -}}
+{{- if eq .part "worker" }}{{ $_ := merge $own (dict "models.dir" "/usr/share/faceline/models" "inference.sessions" $values.cores) }}{{ end -}}
+{{- $settings := merge (dict) $values.settings .root.Values.settings $own -}}
 {{- range $key, $value := $settings }}
 - name: FACELINE_{{ $key | replace "." "__" | upper }}
-  value: {{ $value | toString | quote }}
+  value: {{ include "faceline.settingText" $value | quote }}
 {{- end }}
 - name: FACELINE_BROKER__URL
   valueFrom: { secretKeyRef: { name: {{ .root.Values.secrets.broker }}, key: url } }
