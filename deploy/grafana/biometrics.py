@@ -19,8 +19,8 @@ def quantiles(metric, selector=""):
 
 
 def above(metric, selector, bound):
-    """The share of values above a bound, which must be the bound of a bucket."""
-    return f"""1 - sum(rate({metric}_bucket{{{selector}, le="{bound}"}}[$__rate_interval]) {OF_MODEL})
+    """The share of values above a bound, which must be the bound of a bucket. Prometheus 3 stores `le="2500"` as `2500.0`, 2 as it comes."""
+    return f"""1 - sum(rate({metric}_bucket{{{selector}, le=~"{bound}([.]0)?"}}[$__rate_interval]) {OF_MODEL})
         / sum(rate({metric}_count{{{selector}}}[$__rate_interval]) {OF_MODEL})"""
 
 
