@@ -72,7 +72,7 @@ def operators():
                           (rate("faceline_worker_redelivered_total", "queue") + " or vector(0)", "redelivered from {{queue}}"),
                           ("sum(rate(faceline_worker_deferred_total[$__rate_interval]))", "given back")),
                     lines("Smallest age of a job, by gateway", "ms", "Far from 0, a clock is wrong.",
-                          ("min by (gateway) (faceline_worker_smallest_job_age_milliseconds)", "{{gateway}}")),
+                          ("min by (gateway) (faceline_worker_smallest_job_age_milliseconds)", "{{gateway}}"), signed=True),
                 ],
             ),
             (
@@ -125,7 +125,7 @@ def operators():
                           (rate("faceline_usage_records_total", "outcome"), "{{outcome}}")),
                     lines("Days until certificates expire", "d", "The first instance of each.",
                           ("(min by (job, certificate) (faceline_certificate_expiry_timestamp_seconds) - time()) / 86400",
-                           "{{job}} {{certificate}}")),
+                           "{{job}} {{certificate}}"), signed=True),
                 ],
             ),
             (

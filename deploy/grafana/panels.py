@@ -32,17 +32,17 @@ def common_parts(panel, title, text, width, queries):
     return panel
 
 
-def lines(title, unit, text, *queries, width=8, stacked=False, top=None):
-    """Values over time. `queries` are pairs of an expression and a legend."""
+def lines(title, unit, text, *queries, width=8, stacked=False, top=None, signed=False):
+    """Values over time. `queries` are pairs of an expression and a legend; `signed` ones may fall below zero."""
     legend = common_builders.VizLegendOptions().show_legend(True).placement(common.LegendPlacement.BOTTOM)
     legend = legend.display_mode(common.LegendDisplayMode.LIST).calcs([])
     panel = common_parts(timeseries.Panel(), title, text, width, queries)
     tooltip = common_builders.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI)
-    panel = panel.unit(unit).min(0).fill_opacity(10).legend(legend)
+    panel = panel.unit(unit).fill_opacity(10).legend(legend)
     panel = panel.tooltip(tooltip.sort(common.SortOrder.DESCENDING))
-    if unit == "none":
-        # Log-likelihood ratios and scores have no zero to start from.
-        panel.build().field_config.defaults.min_val = None
+    # Log-likelihood ratios and scores have no zero to start from.
+    if unit != "none" and not signed:
+        panel = panel.min(0)
     if top is not None:
         panel = panel.max(top)
     if stacked:
