@@ -90,7 +90,7 @@ def callers():
                           ("max by (bound) (faceline_client_bound_used_ratio)", "{{bound}}"), top=1),
                     lines("Refusals by cause", "reqps",
                           "Load: wait, in_flight, bytes, queue_full, no_worker, deadline_queued. Outages: broker_…, store_…. "
-                          "The caller's own: client_…, failed_logins.",
+                          "The caller's own: client_…, address_rate, failed_logins.",
                           (f"sum by (cause) (rate(faceline_http_refusals_total{{{HTTP}}}[$__rate_interval]))", "{{cause}}"),
                           stacked=True),
                     lines("Rates and quotas", "reqps", "Requests by the limiter that decided and its outcome.",
