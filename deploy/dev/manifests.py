@@ -223,11 +223,11 @@ def invalid(item, custom):
 def cluster_faults():
     """Whether the RabbitmqCluster has the settings of rabbitmq.conf."""
     wanted = [line for line in (ROOT / "deploy/rabbitmq/rabbitmq.conf").read_text().splitlines() if line and not line.startswith("#")]
-    (cluster,) = objects((ROOT / "deploy/rabbitmq/cluster.yaml").read_text())
+    cluster, *others = objects((ROOT / "deploy/rabbitmq/cluster.yaml").read_text())
     missing = set(wanted) - set(cluster["spec"]["rabbitmq"]["additionalConfig"].splitlines())
     if missing:
         yield f"deploy/rabbitmq/cluster.yaml lacks {sorted(missing)} of rabbitmq.conf"
-    for item in [cluster, *objects((ROOT / "deploy/rabbitmq/podmonitor.yaml").read_text())]:
+    for item in [cluster, *others, *objects((ROOT / "deploy/rabbitmq/podmonitor.yaml").read_text())]:
         yield from invalid(item, custom_schemas())
 
 
