@@ -48,6 +48,7 @@ VARIANTS = [
     ["--set", "monitoring.podMonitors=true,monitoring.rules=true,networkPolicy.enabled=false"],
     # RabbitMQ and Redis to try, with objects in S3.
     ["--set", "trial.enabled=true"],
+    ["--set", "secrets.settings=faceline-settings,serviceAccount.annotations.role=reader"],
     ["--set-json", 'autoscaling={"kind": "keda", "overrides": {"ScaledObject/faceline-worker": {"spec": {"maxReplicaCount": 9}}}}'],
 ]
 

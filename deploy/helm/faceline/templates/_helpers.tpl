@@ -17,6 +17,7 @@ app.kubernetes.io/component: {{ .part }}
 {{- /* A setting as the text of a variable. Helm reads whole numbers as floating-point ones and would write 1e+06, and a list without its quotes. */ -}}
 {{- define "faceline.settingText" -}}
 {{- if kindIs "slice" . }}{{ toRawJson . }}
+{{- else if kindIs "map" . }}{{ fail "write settings as `section.key: value`, without nesting" }}
 {{- else if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}
 {{- else }}{{ toString . }}
 {{- end }}
