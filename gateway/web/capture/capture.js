@@ -265,6 +265,10 @@ addEventListener('pagehide', () => {
   stopWatching();
   camera?.close();
 });
+// A page from the back/forward cache has no camera any more, and nobody watches: the person begins again.
+addEventListener('pageshow', ({ persisted }) => {
+  if (persisted && SCREENS[flow.state] === 'camera') flow.send('cancel');
+});
 // A person who allows the camera in the browser's own menu need not press the button as well.
 navigator.permissions?.query({ name: 'camera' }).then((permission) => {
   permission.addEventListener('change', () => {

@@ -141,11 +141,17 @@
         if (watching.signal.aborted) return;
         clearTimeout(timer);
         watching.abort();
+        video.srcObject = null;
         for (const track of own?.getTracks() ?? []) track.stop();
         if (outcome) this.tell('showLuminosityCheckResult', outcome);
       };
       const timer = setTimeout(end, badLuminosityMaxDuration, 'TIMEOUT');
       this.controller.signal.addEventListener('abort', () => end());
+      // The page may have disconnected while the camera opened: an aborted signal fires no event any more.
+      if (this.controller.signal.aborted) {
+        end();
+        return;
+      }
       let isBad = false;
       watchFraming(video, ({ brightness }) => {
         if (brightness >= GOOD_LUMA[0] && brightness <= GOOD_LUMA[1]) return end('GOOD');

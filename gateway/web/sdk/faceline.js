@@ -659,7 +659,10 @@ export class Capture extends EventTarget {
   }
 
   async #openOwn() {
+    for (const track of this.#ownStream?.getTracks() ?? []) track.stop();
     this.#ownStream = await openCamera();
+    // `close` may have come while the person was asked for the camera.
+    if (this.#closing.signal.aborted) this.close();
     return this.#ownStream;
   }
 
