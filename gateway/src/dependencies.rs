@@ -142,9 +142,14 @@ impl Dependencies {
         loop {
             polls.tick().await;
             for queue in MEASURED_QUEUES {
+                let labels = [queue.name()];
                 if let Ok(depth) = services.broker.depth(&queue).await {
-                    self.queue_ready.with_label_values(&[queue.name()]).set(depth.ready as i64);
-                    self.queue_consumers.with_label_values(&[queue.name()]).set(depth.consumers as i64);
+                    self.queue_ready.with_label_values(&labels).set(depth.ready as i64);
+                    self.queue_consumers.with_label_values(&labels).set(depth.consumers as i64);
+                } else {
+                    // An old number would look like a present one. There may be none yet, which is no fault.
+                    drop(self.queue_ready.remove_label_values(&labels));
+                    drop(self.queue_consumers.remove_label_values(&labels));
                 }
             }
         }

@@ -1,9 +1,10 @@
 //! RabbitMQ's management API, where `broker.management_url` names it.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use faceline_shared::redact::SecretUrl;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Certificate, Client, Response, StatusCode, Url};
 use serde::Deserialize;
 
 /// The API has this long to answer.
@@ -15,6 +16,9 @@ pub(crate) enum ManagementError {
     /// The address cannot be understood.
     #[error("broker.management_url is no URL")]
     Url,
+    /// The certificates of the authorities cannot be read.
+    #[error("broker.tls.ca cannot be used: {0}")]
+    Authorities(String),
     /// It does not answer, or with something else. The message holds no password.
     #[error("the management API does not answer: {0}")]
     Unreachable(#[from] reqwest::Error),
@@ -44,16 +48,26 @@ pub(crate) struct QueueStatistics {
 }
 
 impl Management {
+    /// The API at `url`. Besides the authorities of the system it may have its certificate from those in the PEM file `ca`.
+    ///
     /// # Errors
-    /// [`ManagementError::Url`].
-    pub(crate) fn new(url: &SecretUrl) -> Result<Self, ManagementError> {
+    /// [`ManagementError::Url`], [`ManagementError::Authorities`].
+    pub(crate) fn new(url: &SecretUrl, ca: Option<&Path>) -> Result<Self, ManagementError> {
         let mut base = Url::parse(url).map_err(|_| ManagementError::Url)?;
         if !base.path().ends_with('/') {
             let path = format!("{}/", base.path());
             base.set_path(&path);
         }
         faceline_shared::tls::install_provider();
-        let client = Client::builder().timeout(TIMEOUT).build().map_err(reqwest::Error::without_url)?;
+        let mut client = Client::builder().timeout(TIMEOUT);
+        if let Some(ca) = ca {
+            let pem = std::fs::read(ca).map_err(|error| ManagementError::Authorities(error.to_string()))?;
+            let authorities = Certificate::from_pem_bundle(&pem);
+            client = client.tls_certs_merge(
+                authorities.map_err(|error| ManagementError::Authorities(error.to_string()))?,
+            );
+        }
+        let client = client.build().map_err(reqwest::Error::without_url)?;
         Ok(Self { client, base })
     }
 

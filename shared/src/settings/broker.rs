@@ -134,7 +134,8 @@ pub struct BrokerSettings {
     /// any.
     pub topology: TopologyMode,
     /// Address of RabbitMQ's management API, `http://user:password@host:15672` or `https://…`. Gateways and workers do not use it;
-    /// `faceline queue` and `faceline doctor` show more with it.
+    /// `faceline queue` and `faceline doctor` show more with it. With `https://` they trust `broker.tls.ca` besides the system's
+    /// authorities.
     pub management_url: Option<SecretUrl>,
     /// Prefix of every queue's name, with which several installations share one virtual host.
     pub prefix: String,

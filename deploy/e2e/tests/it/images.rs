@@ -315,9 +315,10 @@ fn compose_files_follow_the_specification_and_agree_with_the_settings() {
             }
         }
     }
-    // Prometheus asks the name server of compose for the addresses of its targets.
+    // Prometheus asks the name server of compose for the addresses of its targets and of Alertmanager.
     let prometheus = yaml("deploy/prometheus/prometheus.yaml");
-    for job in prometheus["scrape_configs"].as_array().unwrap() {
+    let alertmanagers = prometheus["alerting"]["alertmanagers"].as_array().unwrap();
+    for job in prometheus["scrape_configs"].as_array().unwrap().iter().chain(alertmanagers) {
         for target in job["dns_sd_configs"].as_array().into_iter().flatten() {
             let names = target["names"].as_array().unwrap().iter().filter_map(Value::as_str);
             for name in names {

@@ -204,8 +204,9 @@ async fn nobody(inspection: &Inspection) -> Finding {
 /// The alarms of all nodes, which a process that publishes nothing does not see.
 async fn alarms(subject: &Subject) -> Vec<Finding> {
     const CHECK: &str = "broker.management";
-    let Some(url) = &subject.settings.broker.management_url else { return vec![] };
-    let asked = async { Management::new(url)?.has_no_alarm().await };
+    let settings = &subject.settings.broker;
+    let Some(url) = &settings.management_url else { return vec![] };
+    let asked = async { Management::new(url, settings.tls.ca.as_deref())?.has_no_alarm().await };
     vec![match asked.await {
         Ok((true, _)) => Finding::ok(CHECK, "the management API answers, and no node has an alarm"),
         Ok((false, _)) => Finding::problem(

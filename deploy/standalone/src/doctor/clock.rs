@@ -71,7 +71,8 @@ async fn redis(subject: &Subject) -> Option<Reading> {
 }
 
 async fn broker(subject: &Subject) -> Option<Reading> {
-    let management = Management::new(subject.settings.broker.management_url.as_ref()?).ok()?;
+    let settings = &subject.settings.broker;
+    let management = Management::new(settings.management_url.as_ref()?, settings.tls.ca.as_deref()).ok()?;
     let (asked, started) = (SystemTime::now(), Instant::now());
     let (_, time) = management.has_no_alarm().await.ok()?;
     let half = started.elapsed() / 2;

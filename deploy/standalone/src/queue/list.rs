@@ -47,7 +47,10 @@ pub(super) async fn run(
     out: &mut impl Write,
 ) -> Result<(), QueueError> {
     let statistics = match &settings.broker.management_url {
-        Some(url) => Some(Management::new(url)?.queues(&inspection.virtual_host()).await?),
+        Some(url) => {
+            let management = Management::new(url, settings.broker.tls.ca.as_deref())?;
+            Some(management.queues(&inspection.virtual_host()).await?)
+        }
         None => None,
     };
     let by_name: HashMap<&str, &QueueStatistics> =

@@ -178,6 +178,27 @@ fn dashboard_expressions() -> BTreeSet<String> {
     expressions
 }
 
+/// Prometheus 3 stores a whole bound of a bucket as `2500.0`, and Prometheus 2 as the program writes it, `2500`.
+#[test]
+fn no_expression_names_a_bound_in_one_spelling_only() {
+    let rules = files(&folder().join("rules"), "yaml").into_iter().map(|(_, text)| text);
+    let mut bounds = 0;
+    for text in rules.chain(dashboard_expressions()) {
+        let matchers = text.match_indices("le=").filter(|(at, _)| text[..*at].ends_with(['{', ',', ' ']));
+        for (at, _) in matchers {
+            let mut parts = text[at + "le".len()..].split('"');
+            let (operator, bound) = (parts.next().unwrap(), parts.next().unwrap());
+            let has_both_spellings = match operator {
+                "=" => bound.parse::<f64>().is_ok_and(|bound| bound.is_infinite() || bound.fract() != 0.0),
+                _ => bound.ends_with("([.]0)?"),
+            };
+            assert!(has_both_spellings, "le{operator}\"{bound}\" in {text}");
+            bounds += 1;
+        }
+    }
+    assert!(bounds > 0, "no expression names a bound");
+}
+
 /// The recording rules, by name.
 fn recorded() -> BTreeSet<String> {
     let rules = files(&folder().join("rules"), "yaml");
