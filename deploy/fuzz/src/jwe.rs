@@ -51,8 +51,7 @@ static KEYS: LazyLock<[RecipientKey; 1]> = LazyLock::new(|| {
 /// Opens a JWE; reads the bytes as metadata; and seals them and opens that.
 ///
 /// # Panics
-/// A JWE opens that nobody has sealed, what is sealed does not open, or metadata that is accepted is not read again from what it is
-/// written to.
+/// A JWE opens that nobody has sealed, what is sealed does not open, or accepted metadata does not survive a round trip (write, read).
 pub fn jwe(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data)
         && let Ok(opened) = open(text, &*KEYS)

@@ -39,7 +39,7 @@ pub(crate) const TARGET: Target = Target {
 /// Reads a manifest.
 ///
 /// # Panics
-/// What is accepted is not read again from what it is written to, or names files outside of their folders or addresses without
+/// An accepted manifest does not survive a round trip (write, read), or names files outside of their folders or addresses without
 /// TLS on other machines.
 pub fn manifest(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };

@@ -16,7 +16,7 @@ const MAX_HEADER_BYTES: usize = 64;
 /// Bytes that parsers treat in special ways.
 const SPECIAL_BYTES: [u8; 12] = [0, 1, 0x7f, 0x80, 0x81, 0xff, b'\r', b'\n', b'"', b'.', b'-', b'{'];
 
-/// Makes inputs of a target's seeds.
+/// Makes inputs from a target's seeds.
 #[derive(Debug)]
 pub struct Mutator {
     random: SplitMix64,

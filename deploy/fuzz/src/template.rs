@@ -35,7 +35,7 @@ static CODEC: LazyLock<TemplateCodec> = LazyLock::new(|| TemplateCodec::new(ring
 /// Opens a text, and then the bytes as content that this installation has sealed.
 ///
 /// # Panics
-/// A text opens that nobody has sealed, or content that opens does not come back.
+/// A text opens that nobody has sealed, or content that opens does not survive a round trip.
 pub fn template(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data)
         && let Ok(opened) = CODEC.decode(text)

@@ -4,7 +4,7 @@
 //! Stateright visits every reachable state, with two jobs, two workers, two gateways and a few faults. `docs/job-life-cycle.md`
 //! says for each step which file does it.
 //!
-//! Both models take mutations: wrong programs, each of which violates an invariant, so the tests show that the invariants see.
+//! Both models take mutations: wrong programs, each of which violates an invariant, so the tests show that the invariants can fail.
 
 pub mod interactive;
 pub mod replay;

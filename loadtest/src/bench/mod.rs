@@ -55,7 +55,7 @@ pub(crate) struct Bench {
     seconds: u64,
 }
 
-/// A picture that is sent. The small one shows the cost of a job besides its work, the large one the cost of bytes.
+/// A picture that is sent. The small one shows the overhead of a job, the large one the cost of bytes.
 pub(crate) struct Sample {
     name: &'static str,
     pub(crate) bytes: Bytes,

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::program::Program;
 
-/// Where Debian's package `libfaketime` has it.
+/// Where Debian's package `libfaketime` installs the library.
 const LIBRARIES: [&str; 2] = [
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",

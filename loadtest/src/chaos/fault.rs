@@ -52,7 +52,7 @@ pub enum Part {
     Store,
     /// The object store, or the way to it.
     Objects,
-    /// All gateways or all workers: no other fault happens meanwhile.
+    /// Several parts at once, such as all workers: no other fault happens meanwhile.
     All,
 }
 
@@ -169,10 +169,10 @@ pub struct PlannedFault {
     pub kind: FaultKind,
     /// Time from the start of the load.
     pub at: Duration,
-    /// Time until it is healed. Processes and servers need more until they serve again.
+    /// Time from the start of the fault until it is undone. Processes and servers need more time until they serve again.
     pub duration: Duration,
-    /// Which of several it concerns: the number of a process or server, modulo how many there are. Of connections: 0 those of
-    /// the gateways, 1 those of the workers, 2 both, modulo 3.
+    /// Which of several it concerns: the number of a process or server, modulo how many there are. For faults of connections,
+    /// modulo 3: 0 those of the gateways, 1 those of the workers, 2 both.
     pub target: usize,
 }
 

@@ -34,11 +34,11 @@ const DISK_LIMIT: [&str; 2] = ["900000GB", "50MB"];
 pub enum Injected {
     /// It happened and was healed.
     Done,
-    /// This machine has no means for it.
+    /// This machine cannot make this fault, for the reason given.
     Skipped(String),
 }
 
-/// What is done to the ways to a service.
+/// What the proxies do to the connections to a service.
 #[derive(Clone, Copy)]
 enum Way {
     Cut,
@@ -47,7 +47,7 @@ enum Way {
     Refuse,
 }
 
-/// Makes a fault happen, waits for its duration, and heals it. Returns when what it concerned serves again.
+/// Injects a fault, waits for its duration, and undoes it. Returns when the parts that it concerned serve again.
 ///
 /// # Panics
 /// A server does not start again, or refuses a command.
@@ -193,7 +193,7 @@ async fn leader(site: &Site) -> anyhow::Result<MutexGuard<'_, RabbitMq>> {
     anyhow::bail!("{leader} is no node of this cluster")
 }
 
-/// The sides that a fault of ways concerns: gateways, workers, or both.
+/// The sides whose connections a fault concerns: gateways, workers, or both.
 fn sides(target: usize) -> std::ops::Range<usize> {
     match target % 3 {
         0 => 0..1,

@@ -1,4 +1,4 @@
-//! A run: load and faults at the same time, then a quiet time, then the account.
+//! A run: load and faults at the same time, then a quiet time, then the verdict of the oracle.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -54,10 +54,10 @@ impl Chaos {
 }
 
 /// Starts a site, puts load and faults on it, waits until it is quiet, and says what became of every request. `said` gets lines
-/// that tell how far the run is.
+/// of progress.
 ///
 /// # Errors
-/// The site does not start, or its answers cannot be read at the end. What was lost is no error, but in the report.
+/// The site does not start, or its answers cannot be read at the end. A loss is no error here: the report has it.
 ///
 /// # Panics
 /// A server does not start.
@@ -126,7 +126,7 @@ async fn faults(
         sleep_until((started + fault.at).into()).await;
         tell(fault.to_string());
         let began = Instant::now();
-        // A server that does not start again panics. The account of the requests matters all the more then.
+        // `inject` panics if a server does not start again. The run goes on, because the verdict matters all the more then.
         let injected = AssertUnwindSafe(inject(site, fault)).catch_unwind();
         let end = match timeout(FAULT_TIME, injected).await {
             Ok(Ok(end)) => end,
@@ -153,7 +153,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
-/// Whether a job may end without a result for the fault's sake. A worker's death is no reason: the broker delivers its jobs again.
+/// Whether a fault excuses a job that ends without a result. The death of a worker does not: the broker delivers its jobs again.
 fn is_disturbance(fault: &PlannedFault) -> bool {
     !matches!(fault.kind, FaultKind::WorkerKilled | FaultKind::WorkerTerminated | FaultKind::PoisonMessages)
 }

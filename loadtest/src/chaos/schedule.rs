@@ -8,15 +8,15 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::fault::{FaultKind, Part, PlannedFault};
 
-/// Time for one fault and for the recovery from it, at least. With less the schedule has fewer faults.
+/// The least time for one fault and the recovery from it. A short run has fewer faults than kinds.
 const MIN_SLOT: Duration = Duration::from_secs(8);
-/// The same, at most. In more time each kind comes several times.
+/// The most time for one fault and the recovery from it. A long run has each kind several times.
 const MAX_SLOT: Duration = Duration::from_secs(20);
 /// A fault begins at most this part of its slot after the slot's start.
 const MAX_DELAY: f64 = 0.15;
 /// A fault lasts this part of its slot; the rest is for the recovery.
 const DURATION: std::ops::Range<f64> = 0.2..0.5;
-/// One of so many faults is accompanied by a fault of another part.
+/// On average, one of this many faults is accompanied by a fault of another part.
 const COMPANIONS: u32 = 3;
 /// What accompanies a fault of something that is no process of Faceline.
 const OF_PROCESSES: [FaultKind; 4] =
@@ -38,8 +38,8 @@ pub struct Schedule {
 
 impl Schedule {
     /// A schedule of faults of these kinds. All kinds have come once before one comes again. Two faults at the same time concern
-    /// different parts, so one gateway, one worker, two nodes of RabbitMQ and one Redis are always untouched, except in faults
-    /// that concern [`Part::All`] or the way to a service.
+    /// different parts, so one gateway, two workers, two nodes of RabbitMQ and one Redis server are always untouched, except in
+    /// faults that concern [`Part::All`] or the connections to a service.
     #[must_use]
     pub fn new(seed: u64, length: Duration, kinds: &[FaultKind]) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);

@@ -42,7 +42,7 @@ pub(super) struct RedisPair {
     pub(super) replica: Redis,
 }
 
-/// The ways from gateways or from workers to the servers.
+/// The proxies between the gateways, or the workers, and the servers.
 pub(super) struct Ways {
     pub(super) broker: Vec<CutProxy>,
     pub(super) store: Vec<CutProxy>,
@@ -55,9 +55,9 @@ pub(super) struct Site {
     pub(super) workers: Vec<Mutex<Program>>,
     pub(super) brokers: Vec<Mutex<RabbitMq>>,
     pub(super) redis: Mutex<RedisPair>,
-    /// The ways from the gateways, and those from the workers.
+    /// The proxies of the gateways, and those of the workers.
     pub(super) ways: [Ways; 2],
-    /// What an operator's tool uses, past the proxies.
+    /// Clients that reach the servers directly, as an operator's tool would.
     pub(super) services: SharedServices,
     /// Addresses of the gateways.
     pub(super) urls: Vec<String>,

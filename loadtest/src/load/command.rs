@@ -59,7 +59,7 @@ pub struct LoadCommand {
     /// Answer each n-th callback of a replay with 500, so that it is sent again; 0 for none
     #[arg(long, default_value_t = 4)]
     fail_callbacks: usize,
-    /// Do not look at sessions, replays and callbacks after the load
+    /// Do not check sessions, replays and callbacks after the load
     #[arg(long)]
     no_settling: bool,
     /// At most so many seconds for what is still to come after the load

@@ -159,7 +159,7 @@ fn sample(planned: &Planned, lag: Duration, latency: Duration, attempts: Attempt
     }
 }
 
-/// The liveness probe at the end: one fresh request of each operation of the scenario, by a caller that obeys `Retry-After`.
+/// The probe after the load: one fresh request of each operation of the scenario, by a caller that obeys `Retry-After`.
 ///
 /// # Errors
 /// An operation does not succeed; the first that does not, and how it ended.

@@ -42,7 +42,7 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Makes the pictures that a mix needs, and asks a service that works what it says of them. `folder` has the installed
+    /// Makes the pictures that a mix needs, and learns the expected answers from a healthy service. `folder` has the installed
     /// portraits; `callback_url` is where replays call back.
     ///
     /// # Errors
@@ -210,7 +210,7 @@ impl Flow {
         Ok(self.fulfil(obligation, Box::new(|url| caller.matches(url, &face))).await.end)
     }
 
-    /// A replay of one still picture, with a callback where there is a receiver. Its end is the oracle's to look for.
+    /// A replay of one still picture, with a callback where there is a receiver. The oracle waits for its end.
     async fn replay(&mut self) -> anyhow::Result<SampleEnd> {
         let callback_url = self.resources.callback_url.clone();
         let created = self.create_session(callback_url.clone()).await;

@@ -1,4 +1,4 @@
-//! The report as one HTML file without anything from elsewhere.
+//! The report as one self-contained HTML file.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

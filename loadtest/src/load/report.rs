@@ -12,7 +12,7 @@ use super::samples::{Measured, Sample, SampleEnd};
 use super::scenario::Scenario;
 use crate::oracle::Verdict;
 
-/// The longest latency that is told from longer ones.
+/// The histograms count longer latencies as this one.
 const MAX_LATENCY: Duration = Duration::from_hours(1);
 /// The histograms keep this many significant digits.
 const DIGITS: u8 = 3;
@@ -55,7 +55,7 @@ pub struct LoadReport {
     /// How much later than intended the generator began with requests. Latencies contain it, so it bounds what the generator itself
     /// adds to them.
     pub generator_lag: Percentiles,
-    /// The course.
+    /// The load over time.
     pub windows: Vec<Window>,
     /// The state of the service, where a gateway's metrics were read.
     pub states: Vec<ServiceState>,
@@ -82,7 +82,7 @@ pub struct Percentiles {
     pub max_ms: f64,
 }
 
-/// A part of the course.
+/// A window of time within the load.
 #[derive(Clone, Debug, Serialize)]
 pub struct Window {
     /// Its beginning in seconds.

@@ -14,7 +14,7 @@ use crate::oracle::SentTo;
 
 /// Longer than any load lasts.
 const TOKEN_SECONDS: i64 = 24 * 3600;
-/// Sessions outlive a load, so that the oracle can look at them.
+/// Sessions outlive a load, so the oracle can check them afterwards.
 const SESSION_SECONDS: u64 = 3600;
 
 /// A caller: its credentials, and connections of its own.

@@ -1,4 +1,4 @@
-//! What was found outside of the answers: by looking at what the service keeps, and in its usage records.
+//! Findings that do not come from answers: what the service keeps, and its usage records.
 
 use std::collections::BTreeSet;
 

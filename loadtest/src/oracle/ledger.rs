@@ -1,4 +1,4 @@
-//! The book of obligations, which load and faults write while they run.
+//! The ledger of obligations, which load and faults fill while they run.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -174,7 +174,7 @@ impl Ledger {
 
     /// From `from` to `to` a fault held jobs or cut answers: a process stood still (SIGSTOP), a connection was stalled or cut, a
     /// broker, store or gateway was away. A job of this time that a worker had may end without its result, and a callback that was
-    /// acknowledged may be sent again. The death of a *worker* is none: the broker delivers its jobs again at once.
+    /// acknowledged may be sent again. The death of a *worker* is no disturbance: the broker delivers its jobs again at once.
     pub fn disturbed(&self, from: Instant, to: Instant) {
         self.book().disturbances.push(Disturbance { from, to });
     }

@@ -154,7 +154,7 @@ impl Pictures {
         self.size
     }
 
-    /// How many pictures there are, apart from their numbers.
+    /// How many variants there are: combinations of portrait and place.
     #[must_use]
     pub fn variants(&self) -> usize {
         self.variants.len()
@@ -169,8 +169,8 @@ impl Pictures {
         Payload { jpeg, digest, person: *person, eyes: *eyes, liveness: liveness.clone() }
     }
 
-    /// Asks a service that works what it says of each picture, one after the other, and keeps that in place of the places where
-    /// the faces were put. Without this, answers are compared with those places, and scores of Face Liveness with nothing.
+    /// Sends each picture to a healthy service, and keeps the eyes and scores in its answers as the expected ones. Without this, the
+    /// eyes in answers are compared with the places where the faces were put, and scores of Face Liveness with nothing.
     ///
     /// # Errors
     /// The service does not answer, or finds no face at the place where it was put.

@@ -1,4 +1,4 @@
-//! Looks at what the service keeps: repeated keys, sessions and their faces, replays, callbacks.
+//! Checks what the service keeps: repeated keys, sessions and their faces, replays, callbacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::capture::{CaptureClient, PinnedKeys};
 
 /// Keys of answered obligations that are repeated. All keys without an answer are.
 const MAX_REPEATED_KEYS: usize = 100;
-/// Time between two looks.
+/// Time between two checks.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Looks at everything that the service should keep, and writes what it finds into the ledger. `time` bounds the waiting for what is
+/// Checks everything that the service should keep, and writes the findings into the ledger. `time` bounds the waiting for what is
 /// still to come: the end of replays, callbacks, and a service that refuses.
 ///
 /// # Errors

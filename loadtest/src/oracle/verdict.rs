@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// This many findings of a kind are kept with their words.
+/// At most this many findings of a kind are kept with their text; all are counted.
 const MAX_FINDINGS: usize = 20;
 
 /// A kind of finding. The first three must not happen, whatever fails.
@@ -60,9 +60,9 @@ pub struct Verdict {
     pub unknown: u64,
     /// Obligations whose connection broke, and whose end was found later: by a repeated key, a session or a usage record.
     pub settled: u64,
-    /// Sessions that were looked at.
+    /// Sessions that were checked.
     pub sessions: u64,
-    /// Faces of sessions that were looked at.
+    /// Faces of sessions that were checked.
     pub session_faces: u64,
     /// Replays that have ended.
     pub replays: u64,

@@ -15,10 +15,10 @@ use crate::video::Clip;
 /// Quality of the JPEG.
 pub(super) const JPEG_QUALITY: i32 = 92;
 
-/// Eyes count as closed if they are opened by less than this part of the median of the clip. That costs so much quality.
+/// Eyes count as closed if they are opened by less than this part of the median of the clip. The penalty lowers the frame's quality.
 const CLOSED_EYES: f32 = 0.75;
 const CLOSED_EYES_PENALTY: i32 = 150;
-/// A frame with a finding costs so much quality.
+/// A finding lowers the frame's quality by this.
 const FINDING_PENALTY: i32 = 300;
 
 /// The key frame with exactly one face whose quality is best; one with opened eyes, if there is any.

@@ -1,13 +1,13 @@
 //! Whether a clip is cut together.
 //!
-//! A cut is a jump of the whole picture that stays, and of the face with it. Either alone is bona fide: a lamp that is switched on
+//! A cut is a jump of the whole picture that stays, and of the face with it. Either alone is no evidence: a lamp that is switched on
 //! moves no face, and a fast movement over dropped frames is no jump beside its neighbours.
 
 use super::track::Track;
 use super::tracker::Tracked;
 use crate::video::Thumbnail;
 
-/// Mean squared difference of two thumbnails at a jump, at least.
+/// Least mean squared difference of two thumbnails at a jump.
 const MIN_JUMP: f32 = 25.0;
 /// Ratio of a jump to the largest difference of its neighbours, from which on a clear change of the face (`DOUBTFUL`), or any
 /// (`CERTAIN`), makes a cut. Living people reach 11 where frames were dropped, cuts have 30 and more.
@@ -18,14 +18,14 @@ const NEIGHBOUR_FLOOR: f32 = 2.0;
 /// Neighbours on each side.
 const NEIGHBOURS: usize = 3;
 
-/// Most jumps that are looked at, the highest ones.
+/// At most this many jumps are examined, the highest ones.
 const MAX_SUSPECTS: usize = 8;
 
 /// Longest time in seconds between the faces that are compared.
 const MAX_GAP_SECONDS: f32 = 0.5;
 
-/// A clear change of the face, and any: the correlation below, or the displacement in eye distances above. From one sampled frame
-/// to the next, living people keep 0.84 or move by 0.2.
+/// Bounds of a clear change of the face, and of any change: a correlation below the first number, or a displacement in eye distances
+/// above the second. From one sampled frame to the next, living people keep 0.84 or move by 0.2.
 const CLEAR_CHANGE: (f32, f32) = (0.75, 0.35);
 const ANY_CHANGE: (f32, f32) = (0.88, 0.12);
 

@@ -1,7 +1,7 @@
 //! The evidence of a clip, and the score that combines it.
 //!
-//! Repetitions, cuts, a second person and a picture without any movement are evidence enough. Passive liveness, flatness and the
-//! motion of the surroundings are combined to one score.
+//! A repetition, a cut, a second person, or a picture without any movement decides alone. Passive liveness, flatness and the motion of
+//! the surroundings are combined into one score.
 
 use faceline_models::liveness::score_of_logit;
 use faceline_shared::job::replay::SpoofReason;
@@ -15,12 +15,12 @@ use super::{cuts, identity};
 use crate::pipeline::{CodingFault, Pipeline};
 use crate::video::Clip;
 
-/// A clip is flat to a degree from this correlation on, and costs so much of the logit for each hundredth more.
+/// From this correlation on a clip looks flat. Each hundredth above it lowers the logit by the penalty.
 const SUSPICIOUS_CORRELATION: f32 = 0.955;
 const FLATNESS_PENALTY: f32 = 0.8;
 
-/// Surroundings move with the face to a degree from this gain on, and cost so much of the logit for each tenth more, up to a bound:
-/// a camera that is held in a hand moves them, too.
+/// From this gain on the surroundings seem to move with the face. Each tenth above it lowers the logit by the penalty, up to a bound,
+/// because a camera that is held in a hand moves them, too.
 const SUSPICIOUS_GAIN: f32 = 0.08;
 const BACKGROUND_PENALTY: f32 = 1.2;
 const MAX_BACKGROUND_PENALTY: f32 = 2.5;
@@ -35,7 +35,7 @@ pub(super) struct Evidence {
     pub(super) attack: Option<SpoofReason>,
     /// The mean log-odds of passive liveness of the suitable key frames; `None` where there are too few.
     pub(super) log_odds: Option<f32>,
-    /// The same as a clip's logit.
+    /// The same as a logit, on the scale of clips (the calibration's `clip`).
     pub(super) presentation: Option<f32>,
     pub(super) motion: Option<FaceMotion>,
     pub(super) background: Option<BackgroundMotion>,
@@ -83,7 +83,7 @@ impl Evidence {
         Some(score_of_logit(logit).min(flat))
     }
 
-    /// What the score of a clip is low for.
+    /// Why the score of a clip is low.
     pub(super) fn reason(&self, threshold: f32) -> SpoofReason {
         let is_low = |logit: f32| score_of_logit(logit) <= threshold;
         match self.presentation {

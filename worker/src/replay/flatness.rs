@@ -14,14 +14,14 @@ const FACES: usize = 10;
 const MIN_FACES: usize = 5;
 const MIN_SPAN_SECONDS: f32 = 1.2;
 
-/// Share of the pairs that agree less.
+/// The measure is this quantile of the pairs' correlations.
 const LEAST_SHARE: f32 = 0.05;
 
 /// Largest displacement in eye distances of a face that stands still. Living people move by 0.04 and more within three seconds, and
 /// photos in a video by 0.005 at most, with added noise.
 const MAX_STILL_DISPLACEMENT: f32 = 0.012;
 
-/// Of the correlation: living faces reach 0.965 within 2.7 s, prints have a median of 0.97, photos that are moved by software 0.99.
+/// Thresholds of the correlation: living faces reach 0.965 within 2.7 s, prints have a median of 0.97, photos moved by software 0.99.
 pub(super) const FLAT: Calibration = Calibration { medium: 0.976, high: 0.97 };
 
 /// The motion of a face over a clip.

@@ -1,4 +1,4 @@
-//! What is measured of a clip, for evaluations on labelled clips: by the rules of the service, with the figures behind them.
+//! The service's judgement of a clip with the figures behind it, for evaluations on labelled clips.
 
 use bytes::Bytes;
 use faceline_shared::job::examination::{self, Examination};

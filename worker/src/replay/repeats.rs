@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use crate::video::Thumbnail;
 
-/// A clip may stand still for so long, in seconds: a busy encoder drops frames for up to a quarter of a second.
+/// The longest time, in seconds, for which a clip may stand still: a busy encoder drops frames for up to a quarter of a second.
 const MAX_FREEZE_SECONDS: f32 = 1.0;
 /// Share of unchanged frames in a frozen part. Encoders refresh the picture now and then.
 const MIN_FROZEN_SHARE: f32 = 0.85;
@@ -18,7 +18,7 @@ const SEQUENCE_SECONDS: f32 = 1.0;
 const MIN_LAG_SECONDS: f32 = 0.8;
 /// A sequence played backwards is compared from this distance to its turning point on, since all motion is slow there.
 const TURNING_SECONDS: f32 = 0.3;
-/// By so much in time the compared sequence is shifted for the reference.
+/// The reference is the compared sequence, shifted by this time in seconds.
 const SHIFT_SECONDS: f32 = 0.2;
 
 /// Mean squared difference of thumbnails up to which frames count as equal. Re-encoded loops have 0.25, nods 16 and more.
@@ -27,10 +27,10 @@ const MAX_EQUAL: f32 = 1.5;
 const MIN_MOTION: f32 = 2.0;
 /// Largest ratio of both differences. Re-encoded loops have up to 0.06; the least of living people with a small difference is 0.4.
 const MAX_RATIO: f32 = 0.2;
-/// Of both differences in their ratio: the noise of rounding.
+/// Added to both differences in their ratio: the noise of rounding.
 const ROUNDING: f32 = 0.15;
 
-/// Most thumbnails that are compared with each other; of more, each second, third … is.
+/// At most this many thumbnails are compared with each other; of more, every second, third … one is.
 const MAX_THUMBNAILS: usize = 2_400;
 
 /// How a clip repeats itself.

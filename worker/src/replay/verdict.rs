@@ -17,7 +17,7 @@ use crate::video::Clip;
 /// A video is too short below this duration in seconds, or with fewer frames than vote.
 const MIN_SECONDS: f32 = 1.0;
 
-/// From so many votes without a suitable face on, a video cannot be judged.
+/// With more votes than this without a suitable face, a video cannot be judged.
 const MAX_FAILURES: usize = 4;
 
 /// What a clip must prove.
@@ -50,7 +50,7 @@ impl Judgement {
     }
 }
 
-/// What the verdict was made of, for the log.
+/// The evidence behind the verdict, for the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Scores {
     /// Liveness of the clip, above 0 and at most 1.
@@ -63,7 +63,7 @@ pub(crate) struct Scores {
     pub(crate) displacement: Option<f32>,
     /// How much better the surroundings agree with the face's motion than with rest, -2 to 2.
     pub(crate) background: Option<f32>,
-    /// How well the head's turns prove a head.
+    /// The least relief score of the head's turns (active liveness).
     pub(crate) active: Option<f32>,
 }
 
@@ -124,7 +124,7 @@ pub(super) fn votes(keys: &[KeyFrame]) -> impl Iterator<Item = &KeyFrame> {
     keys.iter().filter(|key| key.votes)
 }
 
-/// The best frame counts, as a still. Evidence of an attack that is sure counts as well.
+/// The best frame is judged as a still. Evidence that decides alone counts as well.
 fn judge_best(
     tracked: &Tracked,
     evidence: &Evidence,
@@ -203,7 +203,7 @@ fn is_short(clip: &Clip) -> bool {
     clip.duration.as_secs_f32() < MIN_SECONDS || clip.frames.len() < VOTES
 }
 
-/// The verdict on a clip without a face, or with sure evidence of an attack.
+/// The verdict on a clip without a face, or with evidence of an attack that decides alone.
 fn without_face_or_attack(tracked: &Tracked, evidence: &Evidence) -> Option<Verdict> {
     if tracked.track.faces().next().is_none() {
         return Some(Verdict::Failed(FailedReason::NoFace));

@@ -1,4 +1,4 @@
-//! The steps, and what always holds.
+//! The actions and the invariants.
 
 use stateright::{Model, Property};
 
@@ -36,7 +36,7 @@ pub enum Action {
     Deadline(Job),
 }
 
-/// A wrong program.
+/// A mutation: a wrong program, which must violate an invariant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mutation {
     /// A worker acknowledges before the broker has the result.
@@ -51,7 +51,7 @@ pub enum Mutation {
     NoRepublication,
     /// A worker sends poison to the dead letters without an answer.
     SilentDeadLetter,
-    /// There is no quarantine: a job that ends its workers goes around for ever.
+    /// There is no quarantine: a job that kills its workers is redelivered for ever.
     NoQuarantine,
 }
 
@@ -86,7 +86,7 @@ impl Interactive {
         for (index, worker) in state.workers.iter().enumerate() {
             match worker {
                 None => {
-                    // Workers are alike, so one idle worker stands for all.
+                    // Symmetry: workers are interchangeable, so one idle worker stands for all.
                     if state.workers[..index].iter().all(Option::is_some) {
                         let messages = distinct(&state.messages).into_iter();
                         steps.extend(messages.map(|message| Action::Take(index, message)));
@@ -263,13 +263,13 @@ impl Model for Interactive {
         let mut state = last.clone();
         state.faults_left -= u8::from(Self::fault_steps(last).contains(&action));
         self.apply(&mut state, &action);
-        // Workers are alike.
+        // Symmetry: workers are interchangeable.
         state.workers.sort_unstable();
         Some(state)
     }
 
     fn within_boundary(&self, state: &State) -> bool {
-        // Without a quarantine poison goes around for ever. One round more than allowed shows that.
+        // Without a quarantine, a poison message is redelivered for ever. One round more than allowed shows that.
         state.failures.iter().all(|failures| *failures <= self.max_failures() + 1)
     }
 

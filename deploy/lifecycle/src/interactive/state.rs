@@ -1,4 +1,4 @@
-//! What there is at one moment: callers, gateways, messages, workers.
+//! A state of the model: callers, gateways, messages, workers.
 
 use crate::{GATEWAYS, JOBS, Job, QUARANTINE_ATTEMPTS, WORKERS, add};
 
@@ -7,11 +7,11 @@ use crate::{GATEWAYS, JOBS, Job, QUARANTINE_ATTEMPTS, WORKERS, add};
 pub enum Answer {
     /// The result of this job.
     Result(Job),
-    /// This job ends its workers.
+    /// The error that this job kills its workers.
     Poison(Job),
-    /// The deadline has passed, which the caller is told.
+    /// The error that the deadline has passed.
     Expired,
-    /// The connection broke with its gateway, which the caller sees.
+    /// A broken connection, because the gateway died.
     Disconnected,
 }
 
@@ -65,12 +65,12 @@ pub struct Gateway {
     pub(super) pending: Vec<Job>,
 }
 
-/// Everything at one moment.
+/// A state of the model.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct State {
     /// The gateway that each job's caller is connected to.
     pub(super) gateway_of: [u8; JOBS],
-    /// Whether the first job ends every worker that does it.
+    /// Whether the first job kills every worker that runs it (a poison message).
     pub(super) first_is_poison: bool,
     pub(super) submitted: [bool; JOBS],
     pub(super) answers: [Option<Answer>; JOBS],

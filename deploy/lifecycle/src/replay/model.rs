@@ -1,4 +1,4 @@
-//! The steps, and what always holds.
+//! The actions and the invariants.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub enum Action {
     Lease(usize, Job, u8),
     /// A gateway takes a result.
     TakeResult(usize, Job, End),
-    /// A gateway does what it has in its hands.
+    /// A gateway does the work that it has taken: a row, or a result.
     Act(usize),
     /// A gateway settles it: the row with its lease, the result at the broker.
     Settle(usize),
@@ -34,7 +34,7 @@ pub enum Action {
     WorkerDies(usize),
 }
 
-/// A wrong program.
+/// A mutation: a wrong program, which must violate an invariant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mutation {
     /// A worker acknowledges before the broker has the result, and nothing watches over the job.
@@ -71,7 +71,7 @@ impl Replay {
         self.mutation == Some(mutation)
     }
 
-    /// Whether there are runs in which the first video ends its workers. With two replays they would be too many states for a test.
+    /// Whether there are runs in which the first video kills its workers. With two replays they would be too many states for a test.
     fn has_poison(&self) -> bool {
         self.replays == 1
     }
@@ -83,7 +83,7 @@ impl Replay {
             .collect();
         for (index, gateway) in state.gateways.iter().enumerate() {
             match gateway {
-                // Gateways are alike, so one idle gateway stands for all.
+                // Symmetry: gateways are interchangeable, so one idle gateway stands for all.
                 None if state.gateways[..index].iter().any(Option::is_none) => (),
                 None => {
                     let due = state

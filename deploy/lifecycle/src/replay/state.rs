@@ -1,4 +1,4 @@
-//! What there is at one moment: replays, rows, messages, workers, gateways, and what has been done.
+//! A state of the model: replays, rows, messages, workers, gateways, and what has been done.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,9 @@ pub(super) const MAX_PUBLISHES: u8 = 2;
 pub enum End {
     /// With the judgement of this job's video.
     Judged(Job),
-    /// The job of this replay ends its workers.
+    /// With an error, because the job of this replay kills its workers.
     Poison(Job),
-    /// No worker judged it in time, which the status says.
+    /// With an error, because no worker judged it in time.
     NotInTime,
 }
 
@@ -66,7 +66,7 @@ pub(super) struct Busy {
 /// A result in the durable queue that all gateways consume.
 pub(super) type ResultMessage = (Job, End);
 
-/// What a gateway has in its hands.
+/// What a gateway works on.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) enum InHand {
     /// A row whose work is not done.
@@ -81,7 +81,7 @@ pub(super) enum InHand {
     EndedWithoutRows(ResultMessage),
 }
 
-/// Everything at one moment.
+/// A state of the model.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct State {
     pub(super) first_is_poison: bool,
@@ -165,7 +165,7 @@ impl State {
         self.rows.contains_key(&(job as Job, lane))
     }
 
-    /// Swaps the gateways if that makes the state smaller: they are alike.
+    /// Symmetry reduction: swaps the gateways, which are interchangeable, if that makes the state smaller.
     pub(super) fn order_gateways(&mut self) {
         if self.gateways.is_sorted() {
             return;

@@ -32,12 +32,12 @@ const PLAIN_WIDTH_PIXELS: f32 = 30.0;
 /// an even picture, it found all at 20 pixels, 249 at 18, and 243 at 16.
 const SEEN_WIDTH_PIXELS: f32 = 20.0;
 
-/// Below this width, in pixels of its input, the half detector draws boxes that are less exact than those of the full size. It looks
-/// once more then, at a region of half the size around the face, which shows it as large as the full size would.
+/// Below this width, in pixels of its input, the half-size detector draws boxes that are less exact than those of the full size. It
+/// then runs once more, on a region of half the size around the face, which shows it as large as the full size would.
 const EXACT_WIDTH_PIXELS: f32 = 48.0;
 
-/// Boxes of the half detector are up to a tenth too wide or too narrow. This part of the width that another face must
-/// have to count leaves room for that.
+/// Boxes of the half-size detector are up to a tenth too wide or too narrow. So another detection counts as a rival from this part
+/// on of the width that a face must have to count.
 const MAX_RIVAL_WIDTH: f32 = 0.75;
 
 /// Height of the region in which a face is searched again, over the longer side of its box. Within a tenth of a second a
@@ -101,8 +101,8 @@ impl Finder {
         self.search(context, framed, &[region], Light::Plain)
     }
 
-    /// The face that is meant, if it is so large, and so much larger than all others, that half the detector's size
-    /// shows it. `None` says nothing: the frame may show faces.
+    /// The face that is meant, if it is so large, and so much larger than all others, that the detector at half its input size
+    /// suffices. `None` does not mean that the frame shows no face.
     pub(crate) fn obvious(
         &mut self,
         context: &mut Context,

@@ -1,4 +1,4 @@
-//! Looking for a flat picture in the whole clip, whatever it follows.
+//! Looks for a flat picture in the whole clip, whether or not the clip follows the challenge.
 
 use super::evidence::Evidence;
 use super::rest::Rest;

@@ -16,7 +16,7 @@ const CEILING_PAIRS: usize = 5;
 /// The lowest ceiling that counts as noise. What is below it is not noise only.
 const MIN_CEILING: f32 = 0.85;
 
-/// Of the correlation that is missing, per sine of the turn.
+/// Thresholds of the missing correlation per sine of the turn.
 const MISSING_CORRELATION: Calibration = Calibration { medium: 0.22, high: 0.27 };
 
 /// Score of a turn's relief.
@@ -24,7 +24,7 @@ const MISSING_CORRELATION: Calibration = Calibration { medium: 0.22, high: 0.27 
 pub(super) struct Relief(f32);
 
 impl Relief {
-    /// No turn has more.
+    /// The upper bound of all turns.
     pub(super) const MAX: Self = Self(1.0);
 
     /// On the scale of [`SecurityLevel::threshold`](faceline_shared::liveness::SecurityLevel::threshold).

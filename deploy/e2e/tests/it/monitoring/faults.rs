@@ -34,17 +34,17 @@ use crate::client::{Caller, bytes};
 use crate::prometheus::Prometheus;
 use crate::raw::{Framing, Upload};
 
-/// Names of services in the configuration of Prometheus.
+/// The job of the workers in the configuration of Prometheus.
 const WORKERS: &str = "faceline-worker";
 /// Jobs that hang at the same time.
 const FLOOD: usize = 200;
 /// Sessions that end at the same time.
 const SESSIONS: usize = 300;
 
-/// Callers that create and delete them at the same time.
+/// Callers that create and delete sessions at the same time.
 const CALLERS: usize = 100;
 
-/// Makes each fault, those together that do not disturb each other.
+/// Injects each fault; faults that do not disturb each other run at the same time.
 pub(super) async fn break_everything(
     site: &mut Site,
     prometheus: &Prometheus,

@@ -85,7 +85,7 @@ pub(super) fn far_away() -> Vec<u8> {
     png(&picture)
 }
 
-/// A portrait whose values are changed by their places.
+/// A portrait whose pixel values are changed by a function of their position.
 fn changed(change: impl Fn(u32, u32, u8) -> u8) -> Vec<u8> {
     let mut picture = image::load_from_memory(&bytes("obama.jpg")).unwrap().to_rgb8();
     for (x, y, pixel) in picture.enumerate_pixels_mut() {

@@ -1,4 +1,4 @@
-//! What makes a worker another one: its version, a model and a calibration.
+//! A worker that differs from the others: by its version, a model and a calibration.
 
 use std::net::SocketAddr;
 

@@ -58,11 +58,11 @@ pub(super) struct Site {
     pub(super) redis: Redis,
     folder: TempDir,
     settings: Vec<(&'static str, String)>,
-    /// What a program of another build opens, which this process plays.
+    /// Connections of a program of another build, whose part the test plays.
     pub(super) services: SharedServices,
     /// Serves callers.
     pub(super) gateway: Process,
-    /// Has what the first one has not: an accounts file, and TLS.
+    /// Has an accounts file and TLS, which the first one lacks.
     pub(super) second: Process,
     /// Reaches its bounds soon.
     pub(super) narrow: Process,

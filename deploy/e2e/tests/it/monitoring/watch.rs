@@ -25,7 +25,7 @@ struct Watched {
     expression: String,
 }
 
-/// What is left to be seen of a fault.
+/// The changes of a fault that have not been observed yet.
 struct Left {
     alerts: Vec<String>,
     /// With the values before.
@@ -118,7 +118,7 @@ impl<'a> Watch<'a> {
         Left { alerts, changes }
     }
 
-    /// What is still to be seen.
+    /// The changes that have not been observed yet.
     async fn still(&self, left: Left) -> Left {
         let mut still = Left { alerts: Vec::new(), changes: Vec::new() };
         for alert in left.alerts {
