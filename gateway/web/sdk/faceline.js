@@ -462,19 +462,43 @@ export function recordingType() {
   return RECORDING_TYPES.find((type) => globalThis.MediaRecorder?.isTypeSupported(type));
 }
 
+/** @returns {boolean} */
+function isLive(stream) {
+  return Boolean(stream?.getVideoTracks?.().some((track) => track.readyState === 'live'));
+}
+
+/** If no frame is announced for so long at the start, in milliseconds, the frames are polled: Safari may announce none of a video outside the page. */
+const SILENCE_TIME = 500;
+
 /** Calls `onFrame` for every frame that the video shows, beginning with the present one, until the signal is aborted. */
-function onEachFrame(video, onFrame, signal) {
+function onEachFrame(video, onFrame, signal, isFirst = true) {
   if (signal?.aborted) return;
-  if (video.requestVideoFrameCallback) {
-    const handle = video.requestVideoFrameCallback(() => {
-      signal?.removeEventListener('abort', cancel);
-      onFrame();
-      onEachFrame(video, onFrame, signal);
-    });
-    const cancel = () => video.cancelVideoFrameCallback(handle);
-    signal?.addEventListener('abort', cancel, { once: true });
+  if (!video.requestVideoFrameCallback) {
+    pollFrames(video, onFrame, signal);
     return;
   }
+  let silence;
+  const handle = video.requestVideoFrameCallback(() => {
+    clearTimeout(silence);
+    signal?.removeEventListener('abort', cancel);
+    onFrame();
+    onEachFrame(video, onFrame, signal, false);
+  });
+  const cancel = () => {
+    clearTimeout(silence);
+    video.cancelVideoFrameCallback(handle);
+  };
+  signal?.addEventListener('abort', cancel, { once: true });
+  if (isFirst) {
+    silence = setTimeout(() => {
+      signal?.removeEventListener('abort', cancel);
+      cancel();
+      pollFrames(video, onFrame, signal);
+    }, SILENCE_TIME);
+  }
+}
+
+function pollFrames(video, onFrame, signal) {
   let last = -1;
   const timer = setInterval(() => {
     if (video.readyState < 2 || video.currentTime === last) return;
@@ -626,7 +650,9 @@ export class Capture extends EventTarget {
       const recordsAs = recordingType();
       if (mode === 'video' && !recordsAs) throw new FacelineError('unsupported', 'the browser cannot record videos');
       const video = options.video ?? document.createElement('video');
-      const stream = options.stream ?? video.srcObject ?? await this.#openOwn();
+      // A stream that ended, as after a lost camera, is not taken again.
+      const shown = isLive(video.srcObject) ? video.srcObject : undefined;
+      const stream = options.stream ?? shown ?? await this.#openOwn();
       if (signal.aborted) throw aborted();
       if (video.srcObject !== stream) video.srcObject = stream;
       Object.assign(video, { muted: true, playsInline: true });
@@ -648,7 +674,7 @@ export class Capture extends EventTarget {
           if (signal.aborted) throw aborted();
           this.#enter('recording');
           const recording = mode === 'still' ? await still(video) : await this.#record(video, stream, recordsAs, options, signal);
-          // Browsers stop the frames of a hidden page, and a video that stands still looks like an attack.
+          // Else once more: browsers stop the frames of a hidden page, and a video that stands still looks like an attack.
           if (recording) return { ...recording, mirrored: options.mirrored ?? false, width: video.videoWidth, height: video.videoHeight };
         }
       })();
@@ -694,7 +720,7 @@ export class Capture extends EventTarget {
   }
 
   /**
-   * Records a video; resolves with `undefined` if the page was hidden meanwhile.
+   * Records a video; resolves with `undefined` if the page was hidden or the phone was turned meanwhile.
    * @param {HTMLVideoElement} video
    * @param {MediaStream} stream
    * @param {string} type
@@ -708,6 +734,8 @@ export class Capture extends EventTarget {
     const stop = () => watching.abort();
     signal.addEventListener('abort', stop);
     document.addEventListener('visibilitychange', stop, { signal: watching.signal });
+    // The size changes when a phone is turned: the first part would not fit the rest.
+    video.addEventListener('resize', stop, { signal: watching.signal });
     try {
       const stopped = new Promise((resolve, reject) => {
         recorder.ondataavailable = ({ data }) => pieces.push(data);
@@ -719,7 +747,8 @@ export class Capture extends EventTarget {
         recorder.onstart = () => resolve(performance.now());
       });
       recorder.start(500);
-      const start = await started;
+      const start = await Promise.race([started, stopped.then(() => undefined)]);
+      if (start === undefined) return undefined;
       if (signal.aborted) throw aborted();
       const script = this.challenges.length ? new ChallengeScript(this.challenges) : undefined;
       const events = [];

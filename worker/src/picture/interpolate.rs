@@ -97,7 +97,7 @@ impl Region {
         let start = (top - self.top) as usize * self.width + (left - self.left) as usize;
         std::array::from_fn(|row| {
             let rest = self.pixels.get(start + row * self.width..);
-            rest.and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
+            rest.and_then(|rest| rest.first_chunk()).copied().unwrap_or([Colour::ZERO; N])
         })
     }
 }
