@@ -62,13 +62,6 @@ impl Landmarks {
         [left, right, self.0[30], self.mean(&[48, 60]), self.mean(&[54, 64])]
     }
 
-    /// Mean distance of the five points from those of another estimate, in eye distances.
-    pub(crate) fn shift_of_five(&self, other: &Self) -> f32 {
-        let apart = |(p, q): ([f32; 2], [f32; 2])| (p[0] - q[0]).hypot(p[1] - q[1]);
-        let apart: f32 = self.five().into_iter().zip(other.five()).map(apart).sum();
-        apart / 5.0 / self.eye_distance().max(f32::MIN_POSITIVE)
-    }
-
     /// The five points, and those that move least: chin, ends of the jaw, bridge of the nose.
     pub(crate) fn anchors(&self) -> [[f32; 2]; 9] {
         let [left, right, nose, left_mouth, right_mouth] = self.five();
@@ -103,13 +96,6 @@ impl Landmarks {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shift_is_in_eye_distances() {
-        let at = |x: f32| Landmarks(std::array::from_fn(|i| [x + if i >= 42 { 0.3 } else { 0.0 }, 0.5]));
-        assert!((at(0.2).shift_of_five(&at(0.26)) - 0.2).abs() < 1e-5);
-        assert_eq!(at(0.2).shift_of_five(&at(0.2)), 0.0);
-    }
 
     #[test]
     fn a_mirror_of_a_mirror_shows_what_is_there() {

@@ -47,13 +47,9 @@ const VICINITY_FACTOR: f32 = 3.0;
 /// enough.
 const MIN_VICINITY_GAIN: f32 = 3.0;
 
-/// How often landmarks are found again at most, starting from the last ones. Each time, the influence of the detector's box
+/// How often landmarks are found again, starting from the last ones. Each time, the influence of the detector's box
 /// becomes two to three times smaller.
-const MAX_REFINEMENTS: usize = 2;
-
-/// Landmarks are not found again once the last time moved the five points by less than this on average, in eye distances.
-/// Half of LFW's faces are settled after the first time.
-const SETTLED_SHIFT: f32 = 0.02;
+const REFINEMENTS: usize = 2;
 
 /// Detector and landmark model together.
 pub(crate) struct Finder {
@@ -242,14 +238,10 @@ impl Finder {
         let framed = FramedPicture { picture, frame: candidate.frame };
         context.timed(Stage::Landmarks, |sampler| {
             let mut landmarks = candidate.landmarks.clone();
-            for _ in 0..MAX_REFINEMENTS {
+            for _ in 0..REFINEMENTS {
                 let passes = PassPair::at_face(&landmarks);
-                let Some(found) = self.landmarker.locate(sampler, &framed, &[passes])?.pop() else { break };
-                let shift = found.landmarks.shift_of_five(&landmarks);
-                landmarks = found.landmarks;
-                if shift < SETTLED_SHIFT {
-                    break;
-                }
+                let found = self.landmarker.locate(sampler, &framed, &[passes])?;
+                landmarks = found.into_iter().next().map_or(landmarks, |estimate| estimate.landmarks);
             }
             Ok(Candidate { landmarks, ..candidate.clone() })
         })
