@@ -5,6 +5,7 @@
 //! upright coordinates to stored pixels, so no picture is ever rotated as a whole.
 
 mod affine;
+mod chip;
 mod compress;
 mod fault;
 mod format;
@@ -19,6 +20,7 @@ mod sampler;
 mod source;
 
 pub(crate) use affine::Affine;
+pub(crate) use chip::Chip;
 pub use compress::compress;
 pub(crate) use compress::encode_upright;
 pub use fault::PictureFault;
@@ -26,5 +28,5 @@ pub(crate) use interpolate::Kernel;
 pub use limits::PictureLimits;
 pub(crate) use luma::luma;
 pub(crate) use pixels::Picture;
-pub(crate) use sampler::{Chip, Sampler};
+pub(crate) use sampler::Sampler;
 pub(crate) use source::{Source, eighths};
