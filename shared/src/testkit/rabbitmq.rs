@@ -298,10 +298,8 @@ impl RabbitMq {
 
     fn environment(&self) -> Vec<(&'static str, String)> {
         let path = |name: &str| self.folder.path().join(name).display().to_string();
-        // One scheduler is enough for a test, and makes the start a fifth cheaper.
-        let arguments = format!(
-            "+S 1:1 -setcookie {COOKIE} -start_epmd false -kernel inet_dist_use_interface {{127,0,0,1}}"
-        );
+        let arguments =
+            format!("-setcookie {COOKIE} -start_epmd false -kernel inet_dist_use_interface {{127,0,0,1}}");
         vec![
             ("PATH", format!("{SCRIPTS}:/usr/bin:/bin")),
             ("LANG", "C.UTF-8".into()),
