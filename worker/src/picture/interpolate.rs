@@ -65,15 +65,12 @@ impl Region {
 
     /// Reads the part of `source` that lies under the chip.
     fn read(&mut self, source: &PixelView<'_>, map: &Affine, outside: u8, chip: &Chip) {
-        let corners = corners(map, chip);
-        let extent = |axis: usize, size: u32| {
+        let [across, down] = extents(map, chip);
+        let widened = |[low, high]: [f32; 2], size: u32| {
             let within = |place: f32| place.clamp(-KERNEL_REACH_PIXELS, size as f32 + KERNEL_REACH_PIXELS);
-            let places = corners.map(|corner| corner[axis]);
-            let low = places.into_iter().fold(f32::INFINITY, f32::min);
-            let high = places.into_iter().fold(f32::NEG_INFINITY, f32::max);
             (within(low) - MARGIN_PIXELS).floor() as i32..(within(high) + MARGIN_PIXELS).ceil() as i32
         };
-        let (columns, rows) = (extent(0, source.width), extent(1, source.height));
+        let (columns, rows) = (widened(across, source.width), widened(down, source.height));
         (self.left, self.top, self.width) = (columns.start, rows.start, columns.len());
         self.pixels.clear();
         self.pixels.resize(self.width * rows.len(), Colour::splat(f32::from(outside)));
@@ -110,12 +107,10 @@ impl PixelView<'_> {
 
     /// The part of the picture that the chip shows, on whole pixels: left, top, right, bottom.
     pub(super) fn covered(&self, map: &Affine, chip: &Chip) -> Option<(f32, f32, f32, f32)> {
-        let corners = corners(map, chip);
-        let low = |axis: usize| corners.iter().map(|corner| corner[axis]).fold(f32::INFINITY, f32::min);
-        let high = |axis: usize| corners.iter().map(|corner| corner[axis]).fold(f32::NEG_INFINITY, f32::max);
-        let (left, top) = ((low(0) - 1.0).floor().max(0.0), (low(1) - 1.0).floor().max(0.0));
-        let right = (high(0) + 1.0).ceil().min(self.width as f32);
-        let bottom = (high(1) + 1.0).ceil().min(self.height as f32);
+        let [[left, right], [top, bottom]] = extents(map, chip);
+        let (left, top) = ((left - 1.0).floor().max(0.0), (top - 1.0).floor().max(0.0));
+        let right = (right + 1.0).ceil().min(self.width as f32);
+        let bottom = (bottom + 1.0).ceil().min(self.height as f32);
         (left < right && top < bottom).then_some((left, top, right, bottom))
     }
 
@@ -143,9 +138,15 @@ fn colour_of([red, green, blue]: [u8; 3]) -> Colour {
     Colour::new([f32::from(red), f32::from(green), f32::from(blue), 0.0])
 }
 
-fn corners(map: &Affine, chip: &Chip) -> [[f32; 2]; 4] {
+/// From where to where the chip reaches in the picture's coordinates, across and down.
+fn extents(map: &Affine, chip: &Chip) -> [[f32; 2]; 2] {
     let (w, h) = (chip.width as f32, chip.height as f32);
-    [[0.0, 0.0], [w, 0.0], [0.0, h], [w, h]].map(|corner| map.apply(corner))
+    let corners = [[0.0, 0.0], [w, 0.0], [0.0, h], [w, h]].map(|corner| map.apply(corner));
+    [0, 1].map(|axis| {
+        let places = corners.map(|corner| corner[axis]);
+        let low = places.into_iter().fold(f32::INFINITY, f32::min);
+        [low, places.into_iter().fold(f32::NEG_INFINITY, f32::max)]
+    })
 }
 
 /// Computes every pixel of the chip by `kernel`, from the neighbours whose square begins right and below of the pixel at (left, top), and
