@@ -634,7 +634,7 @@ export class Capture extends EventTarget {
 
   close() {
     this.#closing.abort();
-    for (const track of this.#ownStream?.getTracks() ?? []) track.stop();
+    this.#stopOwn();
   }
 
   force() {
@@ -685,11 +685,15 @@ export class Capture extends EventTarget {
   }
 
   async #openOwn() {
-    for (const track of this.#ownStream?.getTracks() ?? []) track.stop();
+    this.#stopOwn();
     this.#ownStream = await openCamera();
     // `close` may have come while the person was asked for the camera.
-    if (this.#closing.signal.aborted) this.close();
+    if (this.#closing.signal.aborted) this.#stopOwn();
     return this.#ownStream;
+  }
+
+  #stopOwn() {
+    for (const track of this.#ownStream?.getTracks() ?? []) track.stop();
   }
 
   /**
