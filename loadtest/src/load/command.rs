@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use faceline_shared::settings::Settings;
 use tokio::process::Command;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::arrivals::Phase;
@@ -19,12 +19,10 @@ use super::report::LoadReport;
 use super::samples::{Sample, SampleEnd};
 use super::scenario::Scenario;
 use super::targets::Targets;
-use crate::oracle::{CallbackReceiver, Ledger, Operation, SentTo, reconcile_usage, settle};
+use crate::oracle::{CallbackReceiver, Ledger, Operation, SentTo, settle, settle_usage};
 
 /// Time between two lines of progress, and two readings of metrics.
 const PERIOD: Duration = Duration::from_millis(500);
-/// Time between two exports of usage records.
-const USAGE_PERIOD: Duration = Duration::from_secs(3);
 
 /// Send requests by a fixed schedule, and check what became of each
 #[derive(Clone, Debug, clap::Args)]
@@ -131,23 +129,16 @@ impl LoadCommand {
         Ok(())
     }
 
-    /// Compares usage records with the ledger, again and again while some are missing: gateways move them from time to time.
+    /// Compares usage records with the ledger.
     async fn read_usage(&self, ledger: &Ledger, command: &str) -> anyhow::Result<()> {
         let until = Instant::now() + Duration::from_secs(self.settle_seconds);
-        let before = ledger.verdict().lost;
-        loop {
+        settle_usage(ledger, until, async || {
             let output = Command::new("sh").args(["-c", command]).output().await?;
-            anyhow::ensure!(
-                output.status.success(),
-                "{command}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-            reconcile_usage(ledger, &String::from_utf8_lossy(&output.stdout))?;
-            if ledger.verdict().lost == before || Instant::now() + USAGE_PERIOD > until {
-                return Ok(());
-            }
-            sleep(USAGE_PERIOD).await;
-        }
+            let said = String::from_utf8_lossy(&output.stderr);
+            anyhow::ensure!(output.status.success(), "{command}: {said}");
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        })
+        .await
     }
 
     fn scenario(&self) -> anyhow::Result<Scenario> {

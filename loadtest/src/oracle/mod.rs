@@ -27,5 +27,5 @@ pub use self::ledger::{AttemptId, Ledger, ObligationId, Repeat};
 pub use self::pictures::{Payload, PictureSize, Pictures, identity_of};
 pub use self::reading::{LivenessReading, Reading};
 pub use self::settle::settle;
-pub use self::usage::reconcile_usage;
+pub use self::usage::{reconcile_usage, settle_usage};
 pub use self::verdict::{Finding, FindingKind, Verdict};

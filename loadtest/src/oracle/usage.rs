@@ -1,14 +1,18 @@
 //! Usage records against what callers saw.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::Deserialize;
+use tokio::time::{Instant, sleep};
 
 use super::found::UsageFindings;
 use super::ledger::{Attempt, Ledger};
 use super::verdict::FindingKind;
 
+/// Time between two exports of usage records.
+const USAGE_PERIOD: Duration = Duration::from_secs(3);
 /// Answers that have no record, since the caller received no service.
 const UNRECORDED: [u16; 4] = [401, 403, 429, 503];
 /// Records of callers who left before their answer have this status, whatever the caller saw of the answer.
@@ -23,13 +27,29 @@ struct Record {
     status: u16,
 }
 
+/// Compares usage records with the ledger, and reads them again with `export` while some are missing, since gateways move them from
+/// time to time. The last comparison before `until` counts.
+///
+/// # Errors
+/// As [`reconcile_usage`], and those of `export`.
+pub async fn settle_usage(
+    ledger: &Ledger,
+    until: Instant,
+    export: impl AsyncFn() -> anyhow::Result<String>,
+) -> anyhow::Result<()> {
+    while reconcile_usage(ledger, &export().await?)? > 0 && Instant::now() + USAGE_PERIOD <= until {
+        sleep(USAGE_PERIOD).await;
+    }
+    Ok(())
+}
+
 /// Compares the records of `usage export --records --format json` with the ledger: each answered attempt has exactly one, with the
 /// status that the caller saw; an attempt without an answer has one at most; no job is recorded twice. Records of other runs are
-/// ignored. Call it once all gateways have moved their records (`faceline_usage_rows` is 0).
+/// ignored. Returns the number of answers without a record: call it again while gateways may still move some.
 ///
 /// # Errors
 /// A line is no record.
-pub fn reconcile_usage(ledger: &Ledger, exported: &str) -> anyhow::Result<()> {
+pub fn reconcile_usage(ledger: &Ledger, exported: &str) -> anyhow::Result<usize> {
     let prefix = format!("{}-", ledger.run());
     let mut found = UsageFindings::default();
     let mut by_request: BTreeMap<String, Vec<u16>> = BTreeMap::new();
@@ -66,13 +86,14 @@ pub fn reconcile_usage(ledger: &Ledger, exported: &str) -> anyhow::Result<()> {
         found.findings.extend(finding);
     }
     found.requests = by_request.into_keys().collect();
+    let missing = found.findings.iter().filter(|(kind, _)| *kind == FindingKind::Lost).count();
     book.usage = Some(found);
-    Ok(())
+    Ok(missing)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use bytes::Bytes;
     use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
@@ -96,15 +117,34 @@ mod tests {
         };
         let [one, two, refused] = [201, 201, 429].map(answered);
         let good = [record("a", &one, "j", 201), record("a", &one, "j", 201), record("b", &two, "k", 201)];
-        reconcile_usage(&ledger, &good.join("\n")).unwrap();
+        assert_eq!(reconcile_usage(&ledger, &good.join("\n")).unwrap(), 0);
         let verdict = ledger.verdict();
         assert!(verdict.is_conserved() && verdict.usage_records == Some(2), "{verdict}");
         assert!(!refused.is_empty() && verdict.refused.values().sum::<u64>() == 1);
 
         let bad =
             [record("a", &one, "j", 201), record("c", &one, "j", 201), record("o", "other-0-0", "k", 201)];
-        reconcile_usage(&ledger, &bad.join("\n")).unwrap();
+        assert_eq!(reconcile_usage(&ledger, &bad.join("\n")).unwrap(), 1);
         let verdict = ledger.verdict();
         assert_eq!((verdict.lost, verdict.twice), (1, 2), "{verdict}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_that_comes_late_is_waited_for_and_one_that_never_comes_is_lost() {
+        for (exports_before, lost) in [(2, 0), (usize::MAX, 1)] {
+            let ledger = Ledger::new("run", Duration::from_secs(30));
+            let expected = Expected::Session { correlation_id: String::new() };
+            let (attempt, request) = ledger.begin(ledger.open(Operation::CreateSession, expected));
+            let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static("/x"))]);
+            ledger.answered(attempt, &Answer::new(201, &headers, Bytes::new()));
+            let exports = AtomicUsize::new(0);
+            let export = async || {
+                let is_there = exports.fetch_add(1, Ordering::Relaxed) >= exports_before;
+                let record = format!(r#"{{"id":"a","request":"{request}","job":"j","status":201}}"#);
+                Ok(if is_there { record } else { String::new() })
+            };
+            settle_usage(&ledger, Instant::now() + 5 * USAGE_PERIOD, export).await.unwrap();
+            assert_eq!(ledger.verdict().lost, lost, "{exports:?} exports");
+        }
     }
 }
