@@ -14,6 +14,8 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// An expression has a number by then: a round of requests takes more than a minute on a busy machine.
+const NUMBER_TIMEOUT: Duration = Duration::from_secs(180);
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
@@ -146,7 +148,7 @@ impl Prometheus {
                 sleep(POLL_INTERVAL).await;
             }
         };
-        let _ = timeout(TIMEOUT, waited).await;
+        let _ = timeout(NUMBER_TIMEOUT, waited).await;
         left
     }
 

@@ -1,5 +1,6 @@
 //! Streams that outlive connections: each subscribes again on the next connection.
 
+use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::connection::with_response_timeout;
+use super::connection::{BrokerConnection, with_response_timeout};
 use super::subscription::{ConsumeSource, Subscription};
 use super::supervisor::ConnectionSupervisor;
 use crate::broker::delivery::Delivery;
@@ -72,11 +73,20 @@ impl ReconnectingDeliveries {
 async fn subscribe(connections: ConnectionSupervisor, source: NextSource) -> Option<Subscription> {
     loop {
         let connection = connections.wait_connected().await?;
-        match with_response_timeout(Subscription::open(Arc::clone(&connection), &source())).await {
+        match open(Arc::clone(&connection), source()).await {
             Ok(subscription) => return Some(subscription),
             Err(error) => connection.fail(&error),
         }
     }
+}
+
+/// Opens a subscription in a task of its own, so that it opens to its end though this future is dropped; then the drop of
+/// the [`Subscription`] ends it. If it were dropped half-way, the broker's answer would find nobody, and lapin would keep a
+/// consumer whose messages nobody takes.
+async fn open(connection: Arc<BrokerConnection>, source: ConsumeSource) -> lapin::Result<Subscription> {
+    let opening =
+        tokio::spawn(async move { with_response_timeout(Subscription::open(connection, &source)).await });
+    opening.await.unwrap_or_else(|error| Err(io::Error::other(error).into()))
 }
 
 #[async_trait]

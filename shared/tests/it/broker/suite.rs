@@ -1,6 +1,8 @@
 //! The conformance suite, which every adapter of the broker port passes.
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +12,7 @@ use faceline_shared::broker::{
 };
 use futures_util::future::join_all;
 use tokio::sync::mpsc;
+use tokio::time::{interval, timeout};
 
 use super::{body, message, next, opened, publish, publish_until, reply, text};
 use crate::{never, soon};
@@ -42,6 +45,7 @@ macro_rules! conformance {
             failed_attempts_are_counted_and_come_first
             what_is_given_back_again_and_again_is_not_counted
             what_a_closed_stream_had_ahead_is_not_counted
+            a_stream_that_is_closed_while_it_opens_takes_nothing
             what_is_given_back_to_a_full_queue_waits_for_room
             a_dead_letter_leaves_its_queue
             the_broker_gives_up_in_the_end
@@ -208,6 +212,45 @@ pub(super) async fn what_a_closed_stream_had_ahead_is_not_counted<F: Fixture>() 
     }
     assert_eq!(arrived, BTreeSet::from(["kept", "one", "two"].map(str::to_owned)));
     never(deliveries.next()).await;
+}
+
+/// Polls for the next message this many times, or for as long as an open stream takes at most, and then gives up.
+async fn poll_for_next(deliveries: &mut dyn Deliveries, polls: usize) {
+    let mut next = deliveries.next();
+    let mut polled = 0;
+    let polling = poll_fn(|context| {
+        polled += 1;
+        let arrived = next.as_mut().poll(context).map(|delivery| delivery.expect("the stream goes on"));
+        assert!(arrived.is_pending(), "the queue is empty");
+        if polled == polls { Poll::Ready(()) } else { Poll::Pending }
+    });
+    let _ = timeout(Duration::from_millis(100), polling).await;
+}
+
+pub(super) async fn a_stream_that_is_closed_while_it_opens_takes_nothing<F: Fixture>() {
+    let (_fixture, broker) = start::<F>().await;
+    // A poll follows each step in which the stream opens.
+    for polls in 1..=10 {
+        let mut closed = broker.consume(&Queue::Interactive, 8).await;
+        poll_for_next(&mut *closed, polls).await;
+        soon(closed.close()).await;
+        let mut dropped = broker.consume(&Queue::Interactive, 8).await;
+        poll_for_next(&mut *dropped, polls).await;
+    }
+    let gone = async {
+        let mut poll = interval(Duration::from_millis(10));
+        while broker.depth(&Queue::Interactive).await.unwrap().consumers > 0 {
+            poll.tick().await;
+        }
+    };
+    soon(gone).await;
+    publish(&*broker, &Queue::Interactive, &["one", "two"]).await;
+    let mut deliveries = broker.consume(&Queue::Interactive, 8).await;
+    for text in ["one", "two"] {
+        let delivery = next(&mut deliveries).await;
+        assert_eq!(body(&delivery), text);
+        delivery.settle(Settlement::Ack).await.unwrap();
+    }
 }
 
 pub(super) async fn what_is_given_back_to_a_full_queue_waits_for_room<F: Fixture>() {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use tokio::sync::Notify;
+
 use super::changes::Fault;
 use super::load::{mixed_load, replay, video_liveness};
 use super::site::Site;
@@ -52,22 +54,23 @@ async fn each_expression_has_data_and_changes_under_its_fault() {
     let rules = prometheus.rules().await;
     let watch = Watch::new(&prometheus, rules.clone());
 
-    // Rates are what Prometheus sees grow from one scrape to the next, so callers go on until each expression has data.
+    // Rates are what Prometheus sees grow from one scrape to the next, so callers go on until each expression has data. They begin when
+    // the values of the idle system have been read.
+    let load_begins = Notify::new();
     let callers = async {
+        load_begins.notified().await;
         loop {
             mixed_load(&url).await;
         }
     };
     let expressions = all_expressions(&rules);
     let looked_at = async {
+        let begin = async { load_begins.notify_one() };
         let videos = async || {
             tokio::join!(replay(&url, &video), video_liveness(&url, &video));
         };
-        let (empty, ()) = tokio::join!(
-            prometheus.without_numbers(&expressions),
-            watch.during(Fault::Load, async {}, videos),
-        );
-        empty
+        watch.during(Fault::Load, begin, videos).await;
+        prometheus.without_numbers(&expressions).await
     };
     let empty = tokio::select! {
         empty = looked_at => empty,
