@@ -34,7 +34,7 @@ pub enum FaultKind {
     ObjectsUnreachable,
     ObjectsDiskFull,
     QueueFull,
-    PoisonMessages,
+    UnreadableMessages,
     ClockJump,
     RollingUpgrade,
 }
@@ -87,7 +87,7 @@ impl FaultKind {
         Self::ObjectsUnreachable,
         Self::ObjectsDiskFull,
         Self::QueueFull,
-        Self::PoisonMessages,
+        Self::UnreadableMessages,
         Self::ClockJump,
         Self::RollingUpgrade,
     ];
@@ -124,7 +124,7 @@ impl FaultKind {
             Self::ObjectsUnreachable => "object store unreachable",
             Self::ObjectsDiskFull => "disk of the object store full",
             Self::QueueFull => "all workers paused, job queue full",
-            Self::PoisonMessages => "unreadable messages in the job queue",
+            Self::UnreadableMessages => "unreadable messages in the job queue",
             Self::ClockJump => "clocks of a gateway and a worker jump",
             Self::RollingUpgrade => "rolling upgrade",
         }
@@ -146,7 +146,7 @@ impl FaultKind {
             | Self::BrokerUnreachable
             | Self::BrokerMemoryAlarm
             | Self::BrokerDiskAlarm
-            | Self::PoisonMessages => Part::Broker,
+            | Self::UnreadableMessages => Part::Broker,
             Self::StoreKilled
             | Self::StoreTerminated
             | Self::StorePaused

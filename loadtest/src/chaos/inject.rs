@@ -125,7 +125,7 @@ pub(super) async fn inject(site: &Site, fault: &PlannedFault) -> anyhow::Result<
                 worker.lock().await.resume();
             }
         }
-        FaultKind::PoisonMessages => poison(site).await?,
+        FaultKind::UnreadableMessages => poison(site).await?,
         FaultKind::ClockJump => {
             let clock = match &site.clock {
                 Ok(clock) => clock,

@@ -45,6 +45,8 @@ pub struct Report {
     pub deaths: Vec<String>,
     /// Why the service did not work at the end, if it did not.
     pub probe_error: Option<String>,
+    /// Messages of jobs and results that nobody has settled at the end, delivered ones included. There should be none.
+    pub unsettled_messages: u64,
     /// Messages in the queue of dead letters at the end: those that nobody could read, and those of jobs that expired.
     pub dead_letters: u64,
     /// What became of the obligations.
@@ -71,12 +73,13 @@ impl FaultRecord {
 }
 
 impl Report {
-    /// Whether nothing was lost, done twice or mixed up, all faults were recovered from, no program died by itself, and the service
-    /// works at the end.
+    /// Whether nothing was lost, done twice or mixed up, all faults were recovered from, no message of a job is left over, no program
+    /// died by itself, and the service works at the end.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.verdict.is_conserved()
             && self.faults.iter().all(|fault| fault.error.is_none())
+            && self.unsettled_messages == 0
             && self.deaths.is_empty()
             && self.probe_error.is_none()
     }
@@ -112,13 +115,17 @@ impl fmt::Display for Report {
         let failed: u64 = self.verdict.failed.values().sum();
         writeln!(
             f,
-            "not sent {}, dead letters {}\nexpired {}, refused {refused}, failed {failed}, unknown {}",
-            self.not_sent, self.dead_letters, self.verdict.expired, self.verdict.unknown
+            "not sent {}, unsettled messages {}, dead letters {}\nexpired {}, refused {refused}, failed {failed}, unknown {}",
+            self.not_sent,
+            self.unsettled_messages,
+            self.dead_letters,
+            self.verdict.expired,
+            self.verdict.unknown
         )?;
         write!(
             f,
             "obligations {}: lost {}, duplicated {}, mixed up {}",
-            self.verdict.obligations, self.verdict.lost, self.verdict.twice, self.verdict.mixed_up
+            self.verdict.obligations, self.verdict.lost, self.verdict.duplicated, self.verdict.mixed_up
         )
     }
 }

@@ -26,6 +26,8 @@ use crate::oracle::{CallbackReceiver, Ledger, SentTo, settle, settle_usage};
 const SETTLE_TIME: Duration = Duration::from_mins(3);
 /// Time for all gateways to move their usage records to the object store.
 const USAGE_TIME: Duration = Duration::from_mins(2);
+/// Time for the queues of jobs and results to be empty, once no request waits.
+const QUEUES_TIME: Duration = Duration::from_secs(30);
 /// A fault and the recovery from it take less than this, or the fault has failed.
 const FAULT_TIME: Duration = Duration::from_mins(4);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -100,6 +102,7 @@ pub async fn run(chaos: &Chaos, said: impl Fn(&str) + Send + Sync) -> anyhow::Re
     // A gateway counts its rows when it has moved some, so those that it deferred and then delivered may not be counted yet.
     let until = (Instant::now() + USAGE_TIME).into();
     settle_usage(&driver.ledger, until, async || exported_usage(&site).await).await?;
+    let unsettled_messages = unsettled_messages(&site).await?;
     let probe_error = probe(&driver).await.err().map(|error| format!("{error:#}"));
     let depth = site.services.broker.depth(&Queue::DeadLetters).await;
     site.services.broker.close().await;
@@ -111,6 +114,7 @@ pub async fn run(chaos: &Chaos, said: impl Fn(&str) + Send + Sync) -> anyhow::Re
         faults,
         deaths,
         probe_error,
+        unsettled_messages,
         dead_letters: depth.map(|depth| depth.ready).unwrap_or_default(),
         verdict: driver.ledger.verdict(),
     })
@@ -157,7 +161,30 @@ fn message(panic: &(dyn Any + Send)) -> String {
 
 /// Whether a fault excuses a job that ends without a result. The death of a worker does not: the broker delivers its jobs again.
 fn is_disturbance(fault: &PlannedFault) -> bool {
-    !matches!(fault.kind, FaultKind::WorkerKilled | FaultKind::WorkerTerminated | FaultKind::PoisonMessages)
+    !matches!(
+        fault.kind,
+        FaultKind::WorkerKilled | FaultKind::WorkerTerminated | FaultKind::UnreadableMessages
+    )
+}
+
+/// Messages of jobs and results that nobody has settled when nothing is on its way any more, delivered ones included. A consumer whose
+/// deliveries nobody takes would hold some.
+async fn unsettled_messages(site: &Site) -> anyhow::Result<u64> {
+    let queues = [Queue::Interactive, Queue::Replay, Queue::Quarantine, Queue::Results];
+    let until = Instant::now() + QUEUES_TIME;
+    loop {
+        let listed = site.brokers[0].lock().await.control(&["list_queues", "name", "messages"]).await;
+        let messages = |queue: &Queue| -> anyhow::Result<u64> {
+            let name = queue.name();
+            let line = listed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t'));
+            Ok(line.with_context(|| format!("RabbitMQ does not list {name}: {listed}"))?.trim().parse()?)
+        };
+        let unsettled = queues.iter().map(messages).sum::<anyhow::Result<u64>>()?;
+        if unsettled == 0 || Instant::now() > until {
+            return Ok(unsettled);
+        }
+        sleep(POLL_INTERVAL).await;
+    }
 }
 
 /// All usage records, once the gateways have moved them to the object store.

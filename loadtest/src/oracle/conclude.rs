@@ -1,8 +1,14 @@
 //! The conclusion: what became of each obligation.
 
+use std::time::{Duration, Instant};
+
 use super::classify::AttemptEnd;
 use super::ledger::{Attempt, Book, Disturbance, Ledger, Obligation};
 use super::verdict::{FindingKind, Verdict};
+
+/// A job gets its result if no fault disturbs it for this time: by then the broker has delivered it again, or the gateway has
+/// published it again, and a worker has done it.
+const UNDISTURBED: Duration = Duration::from_secs(8);
 
 impl Ledger {
     /// What became of all obligations so far. Call it after a quiet time, [`settle`](super::settle) and, where there are usage
@@ -40,7 +46,7 @@ fn conclude(verdict: &mut Verdict, book: &Book, obligation: &Obligation) {
     let created = obligation.created();
     if created.len() > 1 {
         let first = obligation.attempts.first().map(of).unwrap_or_default();
-        verdict.find(FindingKind::Twice, format!("{first}: one key created {created:?}"));
+        verdict.find(FindingKind::Duplicated, format!("{first}: one key created {created:?}"));
     }
     let was_broken = obligation
         .attempts
@@ -61,7 +67,10 @@ fn conclude(verdict: &mut Verdict, book: &Book, obligation: &Obligation) {
             verdict.find(FindingKind::Failed, format!("{}: {why}", of(last)));
         }
         Some((_, AttemptEnd::Expired)) => verdict.expired += 1,
-        Some((_, AttemptEnd::NoResult)) if is_disturbed(&book.disturbances, last) => verdict.expired += 1,
+        Some((_, AttemptEnd::NoResult)) if is_excused(&book.disturbances, last) => {
+            verdict.expired += 1;
+            verdict.held += 1;
+        }
         Some((_, AttemptEnd::NoResult)) => {
             verdict.find(FindingKind::Lost, format!("{}: no result of a job that a worker had", of(last)));
         }
@@ -72,7 +81,7 @@ fn conclude(verdict: &mut Verdict, book: &Book, obligation: &Obligation) {
         }
         Some((_, AttemptEnd::Broken(_))) => verdict.unknown += 1,
         // A connection that is open and silent was stalled by a fault, or the service forgot the request.
-        Some((_, AttemptEnd::Silent)) if is_disturbed(&book.disturbances, last) => verdict.unknown += 1,
+        Some((_, AttemptEnd::Silent)) if is_excused(&book.disturbances, last) => verdict.unknown += 1,
         Some((_, AttemptEnd::Silent)) => {
             verdict.find(FindingKind::Lost, format!("{}: no answer, and the connection is open", of(last)));
         }
@@ -82,9 +91,23 @@ fn conclude(verdict: &mut Verdict, book: &Book, obligation: &Obligation) {
     }
 }
 
-fn is_disturbed(disturbances: &[Disturbance], attempt: &Attempt) -> bool {
-    let ended = attempt.ended.as_ref().map(|(at, _)| *at);
-    disturbances.iter().any(|time| time.from <= ended.unwrap_or(time.from) && attempt.began <= time.to)
+/// Whether faults explain that an attempt had no result: they disturbed it, and left it no time long enough to be done.
+fn is_excused(disturbances: &[Disturbance], attempt: &Attempt) -> bool {
+    let Some((ended, _)) = attempt.ended else { return false };
+    let mut during: Vec<_> =
+        disturbances.iter().filter(|time| time.from <= ended && attempt.began <= time.to).collect();
+    during.sort_by_key(|time| time.from);
+    !during.is_empty() && longest_undisturbed(&during, attempt.began, ended) < UNDISTURBED
+}
+
+/// The longest time between two disturbances, which are in the order of their beginnings, from `from` to `to`.
+fn longest_undisturbed(disturbances: &[&Disturbance], from: Instant, to: Instant) -> Duration {
+    let (mut longest, mut quiet_since) = (Duration::ZERO, from);
+    for time in disturbances {
+        longest = longest.max(time.from.saturating_duration_since(quiet_since));
+        quiet_since = quiet_since.max(time.to);
+    }
+    longest.max(to.saturating_duration_since(quiet_since))
 }
 
 #[cfg(test)]
@@ -167,6 +190,32 @@ mod tests {
     }
 
     #[test]
+    fn faults_excuse_no_job_that_had_the_time_to_be_done_between_them() {
+        let start = Instant::now();
+        let at = |seconds: u64| start + Duration::from_secs(seconds);
+        let lost_and_held = |disturbances: &[(u64, u64)]| {
+            let run = Run::new(PAST_DEADLINE);
+            for (from, to) in disturbances {
+                run.0.disturbed(at(*from), at(*to));
+            }
+            run.answered(run.begin(), 500, "");
+            let attempt = &mut run.0.book().obligations[0].attempts[0];
+            (attempt.began, attempt.ended) = (at(10), Some((at(40), AttemptEnd::NoResult)));
+            let verdict = run.0.verdict();
+            assert_eq!(verdict.held, verdict.expired);
+            (verdict.lost, verdict.held)
+        };
+        let (lost, held) = ((1, 0), (0, 1));
+        assert_eq!(lost_and_held(&[(0, 9), (41, 50)]), lost, "before and after it");
+        assert_eq!(lost_and_held(&[(8, 41)]), held);
+        assert_eq!(lost_and_held(&[(28, 38), (12, 30), (0, 5)]), held, "two that overlap");
+        assert_eq!(lost_and_held(&[(20, 39)]), lost, "time before");
+        assert_eq!(lost_and_held(&[(5, 30)]), lost, "time after");
+        assert_eq!(lost_and_held(&[(10, 20), (30, 40)]), lost, "time between");
+        assert_eq!(lost_and_held(&[(10, 35), (15, 20), (36, 40)]), held, "one within another");
+    }
+
+    #[test]
     fn a_key_that_creates_two_things_is_found_and_one_that_settles_a_broken_request_is_not() {
         let run = Run::new(DEADLINE);
         let open = || {
@@ -180,7 +229,7 @@ mod tests {
         run.0.broke(run.0.begin(settled).0, None, "reset");
         run.answered(run.0.begin(settled).0, 201, "/c");
         let verdict = run.0.verdict();
-        assert_eq!((verdict.twice, verdict.answered, verdict.settled), (1, 2, 1), "{verdict}");
+        assert_eq!((verdict.duplicated, verdict.answered, verdict.settled), (1, 2, 1), "{verdict}");
     }
 
     #[test]

@@ -173,8 +173,8 @@ impl Ledger {
     }
 
     /// From `from` to `to` a fault held jobs or cut answers: a process stood still (SIGSTOP), a connection was stalled or cut, a
-    /// broker, store or gateway was away. A job of this time that a worker had may end without its result, and a callback that was
-    /// acknowledged may be sent again. The death of a *worker* is no disturbance: the broker delivers its jobs again at once.
+    /// broker, store or gateway was away. A job that has no undisturbed time to be done may end without its result, and a callback
+    /// that was acknowledged may be sent again. The death of a *worker* is no disturbance: the broker delivers its jobs again at once.
     pub fn disturbed(&self, from: Instant, to: Instant) {
         self.book().disturbances.push(Disturbance { from, to });
     }

@@ -214,7 +214,7 @@ impl Settling<'_> {
                 1 => found.callbacks += 1,
                 _ => {
                     let what = format!("session {session}: callbacks {:?}", callbacks.keys());
-                    found.findings.push((FindingKind::Twice, what));
+                    found.findings.push((FindingKind::Duplicated, what));
                 }
             }
             for (id, deliveries) in &callbacks {
@@ -222,7 +222,7 @@ impl Settling<'_> {
                 for pair in deliveries.windows(2) {
                     if pair[0].is_acknowledged && !is_disturbed(&disturbances, &pair[0], &pair[1]) {
                         let what = format!("session {session}: callback {id} came again after a 200");
-                        found.findings.push((FindingKind::Twice, what));
+                        found.findings.push((FindingKind::Duplicated, what));
                     }
                 }
             }
@@ -283,7 +283,9 @@ fn compare_faces(path: &str, faces: &[Obligation], listed: &[Value], found: &mut
                     found.findings.push((FindingKind::MixedUp, what));
                 }
             }
-            _ => found.findings.push((FindingKind::Twice, format!("{path}: {} faces {name}", same.len()))),
+            _ => {
+                found.findings.push((FindingKind::Duplicated, format!("{path}: {} faces {name}", same.len())))
+            }
         }
     }
     let names = faces.iter().filter_map(|face| match &face.expected {

@@ -64,7 +64,9 @@ pub fn reconcile_usage(ledger: &Ledger, exported: &str) -> anyhow::Result<usize>
         }
         found.records += 1;
         if record.job.is_some_and(|job| !jobs.insert(job)) {
-            found.findings.push((FindingKind::Twice, format!("{request}: its job has two usage records")));
+            found
+                .findings
+                .push((FindingKind::Duplicated, format!("{request}: its job has two usage records")));
         }
         by_request.entry(request).or_default().push(record.status);
     }
@@ -80,7 +82,9 @@ pub fn reconcile_usage(ledger: &Ledger, exported: &str) -> anyhow::Result<usize>
                 let what = format!("{request_id}: answered with {status}, recorded with {recorded}");
                 Some((FindingKind::MixedUp, what))
             }
-            ([_, _, ..], _) => Some((FindingKind::Twice, format!("{request_id}: several usage records"))),
+            ([_, _, ..], _) => {
+                Some((FindingKind::Duplicated, format!("{request_id}: several usage records")))
+            }
             _ => None,
         };
         found.findings.extend(finding);
@@ -126,7 +130,7 @@ mod tests {
             [record("a", &one, "j", 201), record("c", &one, "j", 201), record("o", "other-0-0", "k", 201)];
         assert_eq!(reconcile_usage(&ledger, &bad.join("\n")).unwrap(), 1);
         let verdict = ledger.verdict();
-        assert_eq!((verdict.lost, verdict.twice), (1, 2), "{verdict}");
+        assert_eq!((verdict.lost, verdict.duplicated), (1, 2), "{verdict}");
     }
 
     #[tokio::test(start_paused = true)]

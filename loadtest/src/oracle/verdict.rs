@@ -15,7 +15,7 @@ pub enum FindingKind {
     /// The service accepted it, and it was neither done nor accounted for.
     Lost,
     /// It was done twice: two resources for one key, two callbacks, two usage records.
-    Twice,
+    Duplicated,
     /// It was answered with another's result.
     MixedUp,
     /// An error other than a refusal.
@@ -43,11 +43,13 @@ pub struct Verdict {
     /// Obligations, resources, callbacks and usage records that were accepted and neither done nor accounted for.
     pub lost: u64,
     /// What was done twice: resources, callbacks, usage records.
-    pub twice: u64,
+    pub duplicated: u64,
     /// Answers with the result of another payload.
     pub mixed_up: u64,
-    /// Obligations that the service accepted, and that ended by its deadline: they waited in the queue, or a fault held them.
+    /// Obligations that the service accepted, and that ended by its deadline: they waited in the queue, or faults held them.
     pub expired: u64,
+    /// Of these, obligations that ended without a result because faults held them.
+    pub held: u64,
     /// Obligations whose last attempt was refused, by cause.
     pub refused: BTreeMap<String, u64>,
     /// Attempts that were refused.
@@ -80,13 +82,13 @@ impl Verdict {
     /// Whether nothing was lost, done twice or mixed up.
     #[must_use]
     pub fn is_conserved(&self) -> bool {
-        self.lost == 0 && self.twice == 0 && self.mixed_up == 0
+        self.lost == 0 && self.duplicated == 0 && self.mixed_up == 0
     }
 
     pub(super) fn find(&mut self, kind: FindingKind, what: String) {
         match kind {
             FindingKind::Lost => self.lost += 1,
-            FindingKind::Twice => self.twice += 1,
+            FindingKind::Duplicated => self.duplicated += 1,
             FindingKind::MixedUp => self.mixed_up += 1,
             FindingKind::Failed => (),
         }
@@ -102,8 +104,14 @@ impl fmt::Display for Verdict {
         let failed: u64 = self.failed.values().sum();
         writeln!(
             formatter,
-            "obligations {}, attempts {}: answered {}, refused {refused}, expired {}, failed {failed}, unknown {}, settled {}",
-            self.obligations, self.attempts, self.answered, self.expired, self.unknown, self.settled
+            "obligations {}, attempts {}: answered {}, refused {refused}, expired {} ({} held by faults), failed {failed}, unknown {}, settled {}",
+            self.obligations,
+            self.attempts,
+            self.answered,
+            self.expired,
+            self.held,
+            self.unknown,
+            self.settled
         )?;
         write!(
             formatter,
@@ -126,7 +134,7 @@ impl fmt::Display for Verdict {
         write!(
             formatter,
             "lost {}, answered twice {}, answered with another's result {}",
-            self.lost, self.twice, self.mixed_up
+            self.lost, self.duplicated, self.mixed_up
         )
     }
 }

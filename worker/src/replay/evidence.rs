@@ -30,7 +30,7 @@ const MIN_FRAMES_WITH_OTHERS: usize = 2;
 
 /// What speaks for or against a living person.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Evidence {
+pub(super) struct ReplayEvidence {
     /// Evidence that needs no score.
     pub(super) attack: Option<SpoofReason>,
     /// The mean log-odds of passive liveness of the suitable key frames; `None` where there are too few.
@@ -41,7 +41,7 @@ pub(super) struct Evidence {
     pub(super) background: Option<BackgroundMotion>,
 }
 
-impl Evidence {
+impl ReplayEvidence {
     /// Follows the face through the clip, and gathers what the frames show.
     pub(super) fn gather(pipeline: &mut Pipeline, clip: &Clip) -> Result<(Tracked, Self), CodingFault> {
         let suspects = cuts::suspects(&clip.thumbnails);
@@ -133,8 +133,8 @@ mod tests {
 
     use super::*;
 
-    fn evidence(presentation: f32, correlation: f32, gain: f32) -> Evidence {
-        Evidence {
+    fn evidence(presentation: f32, correlation: f32, gain: f32) -> ReplayEvidence {
+        ReplayEvidence {
             log_odds: None,
             presentation: Some(presentation),
             motion: Some(FaceMotion { correlation, displacement: 0.3 }),
@@ -148,9 +148,9 @@ mod tests {
         let presentation = 1.4;
         let score = evidence(presentation, 0.9, -0.3).score().unwrap();
         assert!((score - score_of_logit(presentation)).abs() < 1e-6);
-        let alone = Evidence { presentation: Some(presentation), ..Evidence::default() };
+        let alone = ReplayEvidence { presentation: Some(presentation), ..ReplayEvidence::default() };
         assert_eq!(alone.score(), Some(score_of_logit(presentation)));
-        assert_eq!(Evidence::default().score(), None);
+        assert_eq!(ReplayEvidence::default().score(), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use faceline_shared::job::examination::{self, Examination};
 use faceline_shared::job::replay::{FailedReason, SpoofReason, Verdict};
 use faceline_shared::liveness::SecurityLevel;
 
-use super::evidence::Evidence;
+use super::evidence::ReplayEvidence;
 use super::sampling::equidistant;
 use super::tracker::KEY_FRAMES;
 use super::verdict::{judge_video, outvoted, votes};
@@ -41,7 +41,7 @@ pub enum ClipAnswer {
 /// # Errors
 /// [`CodingFault::Inference`] if a model fails.
 pub fn measure_clip(pipeline: &mut Pipeline, clip: &Clip) -> Result<MeasuredClip, CodingFault> {
-    let (tracked, evidence) = Evidence::gather(pipeline, clip)?;
+    let (tracked, evidence) = ReplayEvidence::gather(pipeline, clip)?;
     // The level decides between success and an attack by score only.
     let answer = match (judge_video(clip, &tracked, &evidence, SecurityLevel::Medium), evidence.score()) {
         (Verdict::Failed(reason), _) => ClipAnswer::NotJudged(reason),

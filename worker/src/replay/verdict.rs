@@ -8,7 +8,7 @@ use faceline_shared::replay::LivenessType;
 
 use super::active::{self, ActiveJudgement, Challenge, FrameEvidence};
 use super::best_image;
-use super::evidence::Evidence;
+use super::evidence::ReplayEvidence;
 use super::tracker::{KeyFrame, Tracked, VOTES};
 use crate::matching::Comparator;
 use crate::pipeline::{CodingFault, Pipeline};
@@ -68,7 +68,7 @@ pub(crate) struct Scores {
 }
 
 impl Scores {
-    fn new(evidence: &Evidence) -> Self {
+    fn new(evidence: &ReplayEvidence) -> Self {
         Self {
             liveness: evidence.score(),
             presentation: evidence.presentation,
@@ -90,7 +90,7 @@ pub(crate) fn judge(
     clip: &Clip,
     asked: &Asked<'_>,
 ) -> Result<Judgement, CodingFault> {
-    let (tracked, evidence) = Evidence::gather(pipeline, clip)?;
+    let (tracked, evidence) = ReplayEvidence::gather(pipeline, clip)?;
     let mut scores = Scores::new(&evidence);
     let best = best_image::best_frame(&tracked.keys);
     let best_image = best.and_then(|key| best_image::describe(comparator, clip, &tracked, key));
@@ -111,7 +111,7 @@ pub(crate) fn examine(
     clip: &Clip,
     level: SecurityLevel,
 ) -> Result<VideoExamined, CodingFault> {
-    let (tracked, evidence) = Evidence::gather(pipeline, clip)?;
+    let (tracked, evidence) = ReplayEvidence::gather(pipeline, clip)?;
     let verdict = judge_video(clip, &tracked, &evidence, level);
     let frames = votes(&tracked.keys).map(|key| ExaminedFrame {
         number: tracked.track.frames[key.index].number as u32,
@@ -127,7 +127,7 @@ pub(super) fn votes(keys: &[KeyFrame]) -> impl Iterator<Item = &KeyFrame> {
 /// The best frame is judged as a still. Evidence that decides alone counts as well.
 fn judge_best(
     tracked: &Tracked,
-    evidence: &Evidence,
+    evidence: &ReplayEvidence,
     best: Option<&KeyFrame>,
     level: SecurityLevel,
     scores: &mut Scores,
@@ -151,7 +151,7 @@ fn judge_best(
 pub(super) fn judge_video(
     clip: &Clip,
     tracked: &Tracked,
-    evidence: &Evidence,
+    evidence: &ReplayEvidence,
     level: SecurityLevel,
 ) -> Verdict {
     if is_short(clip) {
@@ -170,7 +170,7 @@ fn judge_active(
     pipeline: &mut Pipeline,
     clip: &Clip,
     tracked: &Tracked,
-    evidence: &Evidence,
+    evidence: &ReplayEvidence,
     asked: &Asked<'_>,
     scores: &mut Scores,
 ) -> Result<Verdict, CodingFault> {
@@ -204,14 +204,14 @@ fn is_short(clip: &Clip) -> bool {
 }
 
 /// The verdict on a clip without a face, or with evidence of an attack that decides alone.
-fn without_face_or_attack(tracked: &Tracked, evidence: &Evidence) -> Option<Verdict> {
+fn without_face_or_attack(tracked: &Tracked, evidence: &ReplayEvidence) -> Option<Verdict> {
     if tracked.track.faces().next().is_none() {
         return Some(Verdict::Failed(FailedReason::NoFace));
     }
     evidence.attack.map(Verdict::Spoof)
 }
 
-fn judge_score(tracked: &Tracked, evidence: &Evidence, level: SecurityLevel) -> Verdict {
+fn judge_score(tracked: &Tracked, evidence: &ReplayEvidence, level: SecurityLevel) -> Verdict {
     match evidence.score() {
         Some(score) if score > level.threshold() => Verdict::Success,
         Some(_) => Verdict::Spoof(evidence.reason(level.threshold())),

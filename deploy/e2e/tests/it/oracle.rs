@@ -272,7 +272,7 @@ impl Site {
         let verdict = driver.ledger.verdict();
         println!("an ack before the result:\n{verdict}");
         assert_eq!((verdict.lost, verdict.answered), (5, 5), "{verdict}");
-        assert_eq!((verdict.twice, verdict.mixed_up), (0, 0), "{verdict}");
+        assert_eq!((verdict.duplicated, verdict.mixed_up), (0, 0), "{verdict}");
     }
 
     async fn assert_sees_an_answer_to_another(&self) {
@@ -281,7 +281,7 @@ impl Site {
         self.worker.becomes(Mutant::None);
         let verdict = driver.ledger.verdict();
         println!("answers to the wrong correlation id:\n{verdict}");
-        assert_eq!((verdict.mixed_up, verdict.lost, verdict.twice), (10, 0, 0), "{verdict}");
+        assert_eq!((verdict.mixed_up, verdict.lost, verdict.duplicated), (10, 0, 0), "{verdict}");
     }
 
     async fn assert_sees_forgotten_keys(&self) {
@@ -290,7 +290,7 @@ impl Site {
         let verdict = self.settled(&driver, SETTLE_TIME).await;
         println!("no idempotency:\n{verdict}");
         // Each key makes a second session or face; the second face is in its session's list as well.
-        assert!(verdict.twice >= 12, "{verdict}");
+        assert!(verdict.duplicated >= 12, "{verdict}");
         assert_eq!((verdict.lost, verdict.mixed_up), (0, 0), "{verdict}");
     }
 
@@ -309,7 +309,7 @@ impl Site {
         let verdict = self.settled(&driver, MISSED_AFTER).await;
         println!("dropped rows of callbacks:\n{verdict}");
         assert_eq!((verdict.lost, verdict.replays), (2, 2), "{verdict}");
-        assert_eq!((verdict.twice, verdict.mixed_up), (0, 0), "{verdict}");
+        assert_eq!((verdict.duplicated, verdict.mixed_up), (0, 0), "{verdict}");
     }
 
     async fn assert_sees_dropped_usage(&self) {
@@ -318,7 +318,7 @@ impl Site {
         let verdict = self.with_usage(&driver, MISSED_AFTER).await;
         println!("dropped rows of usage records:\n{verdict}");
         // The gateway may have moved some just before.
-        assert!(verdict.lost > 0 && verdict.twice == 0 && verdict.mixed_up == 0, "{verdict}");
+        assert!(verdict.lost > 0 && verdict.duplicated == 0 && verdict.mixed_up == 0, "{verdict}");
     }
 }
 

@@ -103,7 +103,7 @@ impl Finder {
 
     /// The face that is meant, if it is so large, and so much larger than all others, that the detector at half its input size
     /// suffices. `None` does not mean that the frame shows no face.
-    pub(crate) fn obvious(
+    pub(crate) fn at_half_size(
         &mut self,
         context: &mut Context,
         framed: &FramedPicture<'_>,
@@ -145,7 +145,7 @@ impl Finder {
     }
 
     /// Candidates in the frame as a whole and, closer, where a face was a moment ago.
-    pub(crate) fn around(
+    pub(crate) fn near(
         &mut self,
         context: &mut Context,
         framed: &FramedPicture<'_>,
@@ -171,7 +171,7 @@ impl Finder {
     }
 
     /// Candidates in a frame that is dark, pale or uneven.
-    pub(crate) fn in_the_dark(
+    pub(crate) fn equalised(
         &mut self,
         context: &mut Context,
         framed: &FramedPicture<'_>,

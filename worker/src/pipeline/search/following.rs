@@ -34,7 +34,7 @@ impl Searcher {
     ) -> Result<Option<Followed>, CodingFault> {
         let framed = FramedPicture { picture, frame: before.frame };
         let area = &before.detection.area;
-        let mut candidates = self.finder.around(context, &framed, area)?;
+        let mut candidates = self.finder.near(context, &framed, area)?;
         let overlap = |candidate: &Candidate| candidate.detection.area.intersection_over_union(area);
         let nearest = (0..candidates.len())
             .max_by(|&a, &b| overlap(&candidates[a]).total_cmp(&overlap(&candidates[b])))

@@ -16,7 +16,7 @@ fn both(bytes: &[u8], choice: Choice) -> (Option<Candidate>, Vec<Candidate>) {
     let picture = Source::open(bytes, &PictureLimits::default()).unwrap().decode(1000).unwrap();
     let framed = FramedPicture::new(&picture, Rotation::None);
     let pipeline = &mut *pipeline();
-    let obvious = pipeline.searcher.finder.obvious(&mut pipeline.context, &framed, choice).unwrap();
+    let obvious = pipeline.searcher.finder.at_half_size(&mut pipeline.context, &framed, choice).unwrap();
     (obvious, pipeline.searcher.search(&mut pipeline.context, &framed, choice).unwrap())
 }
 

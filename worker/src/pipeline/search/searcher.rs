@@ -81,7 +81,7 @@ impl Searcher {
             Ok::<_, PictureFault>((source, picture))
         })?;
         let upright = FramedPicture::new(&picture, Rotation::None);
-        let obvious = self.finder.obvious(context, &upright, choice)?;
+        let obvious = self.finder.at_half_size(context, &upright, choice)?;
         let is_obvious = obvious.is_some();
         let candidates = match obvious {
             Some(face) => vec![face],

@@ -75,7 +75,7 @@ impl Searcher {
             faces = self.choose(context, picture, &larger, None, choice)?;
         }
         if faces.is_empty() {
-            let mut dark = self.finder.in_the_dark(context, &upright)?;
+            let mut dark = self.finder.equalised(context, &upright)?;
             choice.sort(&mut dark);
             faces = self.choose(context, picture, &dark, None, choice)?;
         }

@@ -13,7 +13,7 @@ use crate::prometheus::{Prometheus, Rule};
 use crate::replay::photo_video;
 
 /// What an alert compares, whether or not it holds: 1 or 0 for each series.
-fn compared(expression: &str) -> String {
+fn as_number(expression: &str) -> String {
     [" > ", " < ", " == "]
         .iter()
         .fold(expression.to_owned(), |text, operator| text.replace(operator, &format!("{operator}bool ")))
@@ -26,7 +26,7 @@ fn all_expressions(rules: &[Rule]) -> Vec<String> {
     all.extend(
         rules
             .iter()
-            .map(|rule| if rule.is_alert { compared(&rule.expression) } else { rule.expression.clone() }),
+            .map(|rule| if rule.is_alert { as_number(&rule.expression) } else { rule.expression.clone() }),
     );
     // No alert fires in a healthy system, so the annotation is empty until the first fault.
     assert!(all.remove("ALERTS{alertname=~\"Faceline.*\", alertstate=\"firing\"}"));

@@ -26,7 +26,7 @@ struct Watched {
 }
 
 /// The changes of a fault that have not been observed yet.
-struct Left {
+struct Unseen {
     alerts: Vec<String>,
     /// With the values before.
     changes: Vec<(Watched, BTreeMap<String, f64>)>,
@@ -85,24 +85,24 @@ impl<'a> Watch<'a> {
         make: impl Future<Output = ()>,
         meanwhile: impl AsyncFn(),
     ) {
-        let mut left = self.before(fault).await;
+        let mut unseen = self.before(fault).await;
         let began = Instant::now();
         make.await;
         loop {
             meanwhile().await;
             sleep(POLL_INTERVAL).await;
-            left = self.still(left).await;
-            if left.alerts.is_empty() && left.changes.is_empty() {
+            unseen = self.observe(unseen).await;
+            if unseen.alerts.is_empty() && unseen.changes.is_empty() {
                 break;
             }
             if began.elapsed() > TIMEOUT {
-                return self.fail(format!("{fault:?}: {}", self.described(&left).await));
+                return self.fail(format!("{fault:?}: {}", self.described(&unseen).await));
             }
         }
         println!("{fault:?}: {:?}", began.elapsed());
     }
 
-    async fn before(&self, fault: Fault) -> Left {
+    async fn before(&self, fault: Fault) -> Unseen {
         let alerts: Vec<_> = alerts_of(fault).collect();
         for alert in &alerts {
             // How fast answers come is up to the machine.
@@ -115,20 +115,20 @@ impl<'a> Watch<'a> {
         for watched in self.watched.iter().filter(|watched| watched.fault == fault) {
             changes.push((watched.clone(), self.prometheus.values(&watched.expression).await));
         }
-        Left { alerts, changes }
+        Unseen { alerts, changes }
     }
 
-    /// The changes that have not been observed yet.
-    async fn still(&self, left: Left) -> Left {
-        let mut still = Left { alerts: Vec::new(), changes: Vec::new() };
-        for alert in left.alerts {
+    /// Notes what has changed, and returns the rest.
+    async fn observe(&self, unseen: Unseen) -> Unseen {
+        let mut rest = Unseen { alerts: Vec::new(), changes: Vec::new() };
+        for alert in unseen.alerts {
             if self.holds(&alert).await {
                 self.note(alert);
             } else {
-                still.alerts.push(alert);
+                rest.alerts.push(alert);
             }
         }
-        for (watched, before) in left.changes {
+        for (watched, before) in unseen.changes {
             let now = self.prometheus.values(&watched.expression).await;
             let labels: BTreeSet<_> = before.keys().chain(now.keys()).collect();
             let is_between =
@@ -136,10 +136,10 @@ impl<'a> Watch<'a> {
             if labels.into_iter().any(is_between) {
                 self.note(watched.name);
             } else {
-                still.changes.push((watched, before));
+                rest.changes.push((watched, before));
             }
         }
-        still
+        rest
     }
 
     fn note(&self, name: String) {
@@ -151,9 +151,9 @@ impl<'a> Watch<'a> {
         self.failures.lock().unwrap().push(failure);
     }
 
-    async fn described(&self, left: &Left) -> String {
-        let mut text = format!("{:?} do not hold", left.alerts);
-        for (Watched { name, change, expression, .. }, before) in &left.changes {
+    async fn described(&self, unseen: &Unseen) -> String {
+        let mut text = format!("{:?} do not hold", unseen.alerts);
+        for (Watched { name, change, expression, .. }, before) in &unseen.changes {
             let now = self.prometheus.values(expression).await;
             text += &format!("\n{name}, which {change:?}:\n  before {before:?}\n  now    {now:?}");
         }
