@@ -43,6 +43,8 @@ pub(super) enum Fault {
     HungWorker,
     /// The worker is killed.
     NoWorker,
+    /// The only worker has no program that decodes videos.
+    NoDecoder,
     /// A worker is killed while it has jobs. They come to another one.
     KilledWorker,
     /// RabbitMQ runs out of memory and disk space.
@@ -59,9 +61,9 @@ pub(super) enum Fault {
 
 use Fault::{
     BrokenResults, BrokenVideos, BrokerAlarm, ExpiringKeys, FailingReceiver, FastClock, HungWorker,
-    IntrusiveCaller, KilledWorker, LargeBodies, Load, ManyConnections, NewerJobs, NoGateway, NoRabbitmq,
-    NoRedis, NoWorker, ObjectsAway, OtherKeys, OtherModels, OtherPeople, OtherVersion, Overload, SlowUpload,
-    SpoiledFiles, WrongPassword,
+    IntrusiveCaller, KilledWorker, LargeBodies, Load, ManyConnections, NewerJobs, NoDecoder, NoGateway,
+    NoRabbitmq, NoRedis, NoWorker, ObjectsAway, OtherKeys, OtherModels, OtherPeople, OtherVersion, Overload,
+    SlowUpload, SpoiledFiles, WrongPassword,
 };
 
 /// The alerts, without `Faceline`, by the fault under which their expressions hold. Without it they do not.
@@ -99,6 +101,7 @@ pub(super) const ALERTS: &[(Fault, &[&str])] = &[
         ],
     ),
     (NoWorker, &["NoWorker"]),
+    (NoDecoder, &["NoVideoWorker"]),
     (BrokerAlarm, &["BrokerBlocked", "RabbitmqAlarm"]),
     (NoRedis, &["StoreUnavailable", "BlobsUnavailable", "RateLimitsApart", "UsageDeferred", "UsageLost"]),
     (WrongPassword, &["BrokerProblem", "BrokerDisconnected", "NotReady"]),

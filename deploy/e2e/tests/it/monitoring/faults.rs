@@ -72,6 +72,10 @@ pub(super) async fn break_everything(
     tokio::join!(intrusive_caller(watch, &url), bounds(watch, &narrow));
     tokio::join!(other_keys(site, watch), objects_away(site, watch, &narrow));
     watch.during(Fault::NoWorker, site.worker.kill(), async || ()).await;
+    let mut without_decoder = site.spawn("faceline-worker", &[("replay.ffmpeg", "/nowhere/ffmpeg")]);
+    let join = async { prometheus.set_targets(WORKERS, &[without_decoder.admin().await]) };
+    watch.during(Fault::NoDecoder, join, async || ()).await;
+    without_decoder.kill().await;
     site.worker = site.spawn("faceline-worker", &[("inference.sessions", "2")]);
     prometheus.set_targets(WORKERS, &[site.worker.admin().await]);
     hung_worker(site, prometheus, watch, (&url, &narrow), video).await;
