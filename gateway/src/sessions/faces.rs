@@ -15,7 +15,7 @@ use super::pictures::delete_pictures;
 use super::record::{Session, SessionFace};
 use super::service::{Entered, Sessions};
 use crate::fault::Fault;
-use crate::request::record::note_work_done;
+use crate::request::record::{RequestRecord, note_work_done};
 
 impl Sessions {
     /// Adds a face, and its picture if there is one.
@@ -149,18 +149,17 @@ impl Sessions {
         let delete = async move {
             let deleted = records.delete_faces(&session, &listed, pictures.as_ref()).await?;
             if let Some(faces @ 1..) = deleted {
+                note_work_done();
                 tracing::info!(target: "faceline::audit", session = %session.id, client = session.client, key, faces, "faces deleted");
             }
             Ok::<_, RecordError>(deleted)
         };
-        let deleted = tokio::spawn(delete.in_current_span()).await.map_err(|error| {
+        let delete = RequestRecord::current()?.scope(delete).in_current_span();
+        let deleted = tokio::spawn(delete).await.map_err(|error| {
             tracing::error!(%error, "deleting faces panicked");
             Fault::Internal
         })?;
         let deleted = deleted.map_err(|error| record_fault(&error))?.ok_or_else(no_session)?;
-        if deleted > 0 {
-            note_work_done();
-        }
         if deleted > 0 && keeps_pictures {
             // The caller's answer means that the pictures are deleted. The outbox repeats it, in case this fails.
             if let Err(error) = delete_pictures(&self.pictures, name.id, faces).await {
