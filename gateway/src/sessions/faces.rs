@@ -130,6 +130,15 @@ impl Sessions {
         Ok(())
     }
 
+    /// Removes a face that was added on nobody's request, if it is there.
+    ///
+    /// # Errors
+    /// [`Fault::NotFound`] if there is no session, and the faults of an unavailable store.
+    pub(crate) async fn retract_face(&self, name: &SessionName, id: Uuid) -> Result<(), Fault> {
+        let Entered { session, .. } = self.enter(name).await?;
+        self.delete_listed(name, &session, &[id], "").await.map(drop)
+    }
+
     async fn delete_listed(
         &self,
         name: &SessionName,
