@@ -18,6 +18,12 @@ pub trait BestImageFaces: Send + Sync {
     /// client keeps as much as it may or a store is away, [`Fault::Internal`] for everything else.
     async fn add(&self, name: &SessionName, id: Uuid, best: &BestImage) -> Result<(), Fault>;
 
+    /// Removes the face `id` from a session with its image, where an earlier call has added it.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`] if a store is away, [`Fault::Internal`] for everything else.
+    async fn retract(&self, name: &SessionName, id: Uuid) -> Result<(), Fault>;
+
     /// Has a worker estimate the age of the person, in years; `None` if the image is not good enough for that, or no worker could
     /// do it in time.
     async fn age(&self, client: &str, best: &BestImage, trace: TraceContext) -> Option<f32>;

@@ -50,7 +50,7 @@ enum Unavailable {
     Record(#[from] RecordError),
     #[error(transparent)]
     Object(#[from] ObjectError),
-    #[error("the best image cannot be kept as a face: {0}")]
+    #[error("the face of the best image cannot be written: {0}")]
     Face(Fault),
     #[error("the replay keeps changing")]
     Changed,
@@ -167,7 +167,10 @@ impl ResultConsumer {
         let Some(found) = self.ends.find(&name).await? else { return Ok(Handled::Dropped("session_gone")) };
         let Some(submitted) = found.in_progress(job) else {
             return Ok(Handled::Dropped(match &found.replay.record.state {
-                ReplayState::Ended(ended) if ended.job == Some(job) => "duplicate",
+                ReplayState::Ended(ended) if ended.job == Some(job) => {
+                    self.retract_unnamed(&name, job, ended).await?;
+                    "duplicate"
+                }
                 _ => "other_job",
             }));
         };
@@ -281,12 +284,34 @@ impl ResultConsumer {
             }
         }
         if record.returns_image || matches!(record.origin, ReplayOrigin::WebCapture { .. }) {
-            let key = format!("sessions/{}/replay-{job}", name.id);
+            let key = best_image_key(name, job);
             self.images.put(&name.client, &key, &best.jpeg).await?;
             kept.best_image = Some(key);
         }
         Ok(Kept::Image(Box::new(kept)))
     }
+
+    /// Removes what an attempt has kept of the best image while something else ended the replay: another result of the job, or its
+    /// deadline. Nobody expects a face in the session that the end does not name.
+    async fn retract_unnamed(
+        &self,
+        name: &SessionName,
+        job: JobId,
+        ended: &EndedReplay,
+    ) -> Result<(), Unavailable> {
+        if ended.best_face_id.is_none() {
+            self.faces.retract(name, best_face_id(job)).await.map_err(Unavailable::Face)?;
+        }
+        if ended.best_image.is_none() {
+            self.images.delete(&best_image_key(name, job)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The key of a replay's best image in the object store.
+fn best_image_key(name: &SessionName, job: JobId) -> String {
+    format!("sessions/{}/replay-{job}", name.id)
 }
 
 /// What became of a best image.

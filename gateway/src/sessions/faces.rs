@@ -6,6 +6,7 @@ use bytes::Bytes;
 use faceline_gateway_store::StoreError;
 use faceline_gateway_store::sealed::{RecordError, UnsealedRow};
 use faceline_gateway_store::sessions::{FaceLookup, Insertion, SessionName};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::faults::{no_face, no_session, object_fault, record_fault};
@@ -14,7 +15,7 @@ use super::pictures::delete_pictures;
 use super::record::{Session, SessionFace};
 use super::service::{Entered, Sessions};
 use crate::fault::Fault;
-use crate::request::record::note_work_done;
+use crate::request::record::{RequestRecord, note_work_done};
 
 impl Sessions {
     /// Adds a face, and its picture if there is one.
@@ -129,6 +130,15 @@ impl Sessions {
         Ok(())
     }
 
+    /// Removes a face that was added on nobody's request, if it is there.
+    ///
+    /// # Errors
+    /// [`Fault::NotFound`] if there is no session, and the faults of an unavailable store.
+    pub(crate) async fn retract_face(&self, name: &SessionName, id: Uuid) -> Result<(), Fault> {
+        let Entered { session, .. } = self.enter(name).await?;
+        self.delete_listed(name, &session, &[id], "").await.map(drop)
+    }
+
     async fn delete_listed(
         &self,
         name: &SessionName,
@@ -141,13 +151,25 @@ impl Sessions {
             payload: FollowUp::DeletePictures { session: name.id, faces: faces.to_vec() },
             due_in: Duration::ZERO,
         });
-        let deleted = self.records.delete_faces(name, faces, pictures.as_ref()).await;
+        let keeps_pictures = pictures.is_some();
+        let (records, session, listed, key) =
+            (self.records.clone(), name.clone(), faces.to_vec(), key.to_owned());
+        // In a task of its own: the audit record of a deletion is written though its caller leaves at once.
+        let delete = async move {
+            let deleted = records.delete_faces(&session, &listed, pictures.as_ref()).await?;
+            if let Some(faces @ 1..) = deleted {
+                note_work_done();
+                tracing::info!(target: "faceline::audit", session = %session.id, client = session.client, key, faces, "faces deleted");
+            }
+            Ok::<_, RecordError>(deleted)
+        };
+        let delete = RequestRecord::current()?.scope(delete).in_current_span();
+        let deleted = tokio::spawn(delete).await.map_err(|error| {
+            tracing::error!(%error, "deleting faces panicked");
+            Fault::Internal
+        })?;
         let deleted = deleted.map_err(|error| record_fault(&error))?.ok_or_else(no_session)?;
-        if deleted > 0 {
-            note_work_done();
-            tracing::info!(target: "faceline::audit", session = %name.id, client = name.client, key, faces = deleted, "faces deleted");
-        }
-        if deleted > 0 && pictures.is_some() {
+        if deleted > 0 && keeps_pictures {
             // The caller's answer means that the pictures are deleted. The outbox repeats it, in case this fails.
             if let Err(error) = delete_pictures(&self.pictures, name.id, faces).await {
                 tracing::warn!(%error, session = %name.id, "pictures cannot be deleted now; the outbox will delete them");

@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
+use faceline_gateway_store::StoreError;
 use faceline_gateway_store::idempotency::{Claim, ClaimRequest, Digest, digest};
 use faceline_gateway_store::sealed::{RecordError, SealedIdempotency};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::service::Sessions;
@@ -68,15 +70,22 @@ impl Sessions {
         &self,
         request: &IdempotentRequest<'_>,
     ) -> Result<Claimed<A>, Fault> {
-        let mut request = request.claim(Uuid::new_v4(), self.deadline + LEASE_GRACE);
+        let request = request.claim(Uuid::new_v4(), self.deadline + LEASE_GRACE);
         let bounds = self.bounds.of(&request.client);
-        let claim = self.idempotency.claim(&request, &bounds).await;
-        match claim.map_err(|error| self.bounds.creation_fault(&error))? {
+        let records = self.idempotency.clone();
+        // It is there before the store is asked: what the store grants to a caller who leaves meanwhile, or with an answer that
+        // is lost, its drop releases. Otherwise a retry would find the request in progress until the end of the lease.
+        let mut claim = IdempotencyClaim { records, request, is_first: false, is_ended: false };
+        let answer = claim.records.claim::<A>(&claim.request, &bounds).await;
+        let may_be_granted = matches!(
+            answer,
+            Ok(Claim::Acquired { .. }) | Err(RecordError::Store(StoreError::Unreachable(_)))
+        );
+        claim.is_ended = !may_be_granted;
+        match answer.map_err(|error| self.bounds.creation_fault(&error))? {
             Claim::Acquired { resource } => {
-                let is_first = request.resource == resource;
-                request.resource = resource;
-                let records = self.idempotency.clone();
-                let claim = IdempotencyClaim { records, request, is_first, is_ended: false };
+                claim.is_first = claim.request.resource == resource;
+                claim.request.resource = resource;
                 Ok(Claimed::Acquired(Box::new(claim)))
             }
             Claim::InProgress(left) => Err(Fault::InProgress { retry_after: left.min(MAX_RETRY_AFTER) }),
@@ -111,14 +120,13 @@ impl IdempotencyClaim {
     }
 
     /// Ends the claim, and keeps the answer for all later attempts.
-    pub async fn complete(mut self, answer: &impl Serialize) {
-        self.is_ended = true;
-        log_end(self.records.complete(&self.request, answer).await);
+    pub async fn complete(self, answer: impl Serialize + Send + Sync + 'static) {
+        self.end(|records, request| async move { records.complete(&request, &answer).await }).await;
     }
 
     /// Ends the claim of a request that was refused and created nothing. If no earlier attempt can have created something either,
     /// the answer is kept for a minute only.
-    pub async fn refuse(mut self, answer: &impl Serialize) {
+    pub async fn refuse(mut self, answer: impl Serialize + Send + Sync + 'static) {
         if self.is_first {
             self.request.retention = REFUSAL_RETENTION;
         }
@@ -135,9 +143,22 @@ impl IdempotencyClaim {
     }
 
     /// Ends the claim without an answer, so the next attempt may claim the key.
-    pub async fn release(mut self) {
+    pub async fn release(self) {
+        self.end(|records, request| async move { records.release(&request).await }).await;
+    }
+
+    /// Ends the claim in a task of its own, which goes on when the caller leaves: half an end would leave the request in
+    /// progress until the end of the lease.
+    async fn end<E>(mut self, end: impl FnOnce(SealedIdempotency, ClaimRequest) -> E)
+    where
+        E: Future<Output = Result<bool, RecordError>> + Send + 'static,
+    {
         self.is_ended = true;
-        log_end(self.records.release(&self.request).await);
+        let ending = end(self.records.clone(), self.request.clone());
+        let ended = tokio::spawn(async move { log_end(ending.await) }.in_current_span());
+        if let Err(error) = ended.await {
+            tracing::error!(%error, "an idempotency claim was not ended; its lease will end it");
+        }
     }
 }
 

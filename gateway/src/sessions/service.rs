@@ -13,6 +13,7 @@ use faceline_shared::object::SealedObjects;
 use faceline_shared::settings::{SessionSettings, Settings};
 use faceline_shared::telemetry::Metrics;
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 use url::Url;
 
 use super::client_bounds::ClientBoundPolicy;
@@ -24,7 +25,7 @@ use super::record::Session;
 use crate::accounts::Accounts;
 use crate::fault::Fault;
 use crate::outbox::OutboxMetrics;
-use crate::request::record::{self, note_work_done};
+use crate::request::record::{self, RequestRecord, note_work_done};
 
 /// Time limit of an upload to the object store, after which no picture of it can appear any more.
 const UPLOAD_GRACE: Duration = Duration::from_secs(60);
@@ -201,15 +202,30 @@ impl Sessions {
         let end = ClearUp::new(name, session.keeps_pictures, has_replay, reason);
         let folders = end.folders();
         let end = UnsealedRow { id: name.id, payload: FollowUp::ClearUp(end), due_in: Duration::ZERO };
-        match self.records.delete(name, &end).await.map_err(|error| record_fault(&error))? {
+        let (records, ends, broker) = (self.records.clone(), Arc::clone(&self.ends), self.broker.clone());
+        let deleted = name.clone();
+        // In a task of its own: those who work on the session learn of its end though its caller leaves at once.
+        let delete = async move {
+            let deletion = records.delete(&deleted, &end).await?;
+            if deletion == Deletion::Deleted {
+                note_work_done();
+                ends.end(deleted.id);
+                broker.announce(Announcement::SessionEnded(deleted.id).encode()).await;
+            }
+            Ok::<_, RecordError>(deletion)
+        };
+        let delete = RequestRecord::current()?.scope(delete).in_current_span();
+        let deletion = tokio::spawn(delete).await.map_err(|error| {
+            tracing::error!(%error, "deleting a session panicked");
+            Fault::Internal
+        })?;
+        match deletion.map_err(|error| record_fault(&error))? {
             Deletion::NoSession => return Err(no_session()),
             Deletion::ReplayInProgress => {
                 return Err(Fault::Conflict("There is replay liveness in progress".into()));
             }
-            Deletion::Deleted => note_work_done(),
+            Deletion::Deleted => (),
         }
-        self.ends.end(name.id);
-        self.broker.announce(Announcement::SessionEnded(name.id).encode()).await;
         for folder in folders {
             // The caller's answer means that the pictures are deleted. The outbox repeats it, in case this fails.
             self.delete_objects(&folder).await;

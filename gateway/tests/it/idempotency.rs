@@ -4,11 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use faceline_gateway::jobs::SubmitError;
+use faceline_gateway_store::idempotency::{Claim, ClaimRequest, IdempotencyStore};
+use faceline_gateway_store::{ClientBounds, StoreError};
 use faceline_shared::job::JobFailure;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
 use crate::client::{Answer, form, get, request, send};
@@ -180,6 +185,97 @@ async fn a_caller_who_left_leaves_the_claim_to_the_next() {
         .await;
     assert_eq!(added.into_inner().unwrap().unwrap().status, 201);
     assert_eq!(count_faces(&gateway, session).await, 1);
+}
+
+/// Idempotency records that are late with one kind of call.
+struct LateRecords {
+    records: Arc<dyn IdempotencyStore>,
+    late: Late,
+    /// Notified when such a call waits.
+    waits: Notify,
+    /// Such a call takes a permit.
+    permits: Semaphore,
+}
+
+/// What is late.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Late {
+    /// The answer to a claim that was made.
+    ClaimAnswer,
+    /// The completion of a claim.
+    Completion,
+}
+
+impl LateRecords {
+    async fn wait_if(&self, late: Late) {
+        if self.late == late {
+            self.waits.notify_one();
+            self.permits.acquire().await.unwrap().forget();
+        }
+    }
+}
+
+#[async_trait]
+impl IdempotencyStore for LateRecords {
+    async fn claim(&self, request: &ClaimRequest, bounds: &ClientBounds) -> Result<Claim<Bytes>, StoreError> {
+        let claimed = self.records.claim(request, bounds).await;
+        self.wait_if(Late::ClaimAnswer).await;
+        claimed
+    }
+
+    async fn complete(&self, request: &ClaimRequest, answer: Bytes) -> Result<bool, StoreError> {
+        self.wait_if(Late::Completion).await;
+        self.records.complete(request, answer).await
+    }
+
+    async fn release(&self, request: &ClaimRequest) -> Result<bool, StoreError> {
+        self.records.release(request).await
+    }
+}
+
+/// The answer to a caller who sends a request again after leaving the first one while the records were late.
+async fn answer_after_leaving(late: Late) -> Answer {
+    let mut stores = Stores::new();
+    let records = Arc::new(LateRecords {
+        records: Arc::clone(&stores.store.idempotency),
+        late,
+        waits: Notify::new(),
+        permits: Semaphore::new(0),
+    });
+    stores.store.idempotency = records.clone();
+    let gateway = Gateway::over(stores, Workers::able(), |_| ()).await;
+    let headers = [("apikey", "demo"), ("Content-Type", "application/json"), ("Idempotency-Key", "a")];
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    stream.write_all(&request(&format!("POST {SESSIONS}"), &headers, b"")).await.unwrap();
+    records.waits.notified().await;
+    drop(stream);
+    let left = r#"faceline_http_requests_total{operation="create_session",status="499"} 1"#;
+    gateway.until(async || gateway.metrics.encode().contains(left)).await;
+
+    records.permits.add_permits(10_000);
+    let last = std::sync::Mutex::new(None);
+    // Long before the end of the first request's lease.
+    gateway
+        .until(async || {
+            let answer = create_session(gateway.address, "a", "").await;
+            let is_over = answer.status != 409;
+            *last.lock().unwrap() = Some(answer);
+            is_over
+        })
+        .await;
+    last.into_inner().unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_finds_nobody_is_given_back() {
+    let created = answer_after_leaving(Late::ClaimAnswer).await;
+    assert_eq!((created.status, created.header(REPLAYED)), (201, None));
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_though_its_caller_leaves_meanwhile() {
+    let kept = answer_after_leaving(Late::Completion).await;
+    assert_eq!((kept.status, kept.header(REPLAYED)), (201, Some("true")));
 }
 
 #[tokio::test]

@@ -139,9 +139,9 @@ async fn settle(claim: IdempotencyClaim, response: Response) -> Answer<Response>
         body: body.clone(),
     };
     if status.is_success() {
-        claim.complete(&kept).await;
+        claim.complete(kept).await;
     } else {
-        claim.refuse(&kept).await;
+        claim.refuse(kept).await;
     }
     Ok(Response::from_parts(parts, Body::from(body)))
 }

@@ -147,6 +147,8 @@ impl Server {
         let all_ended = timeout(self.drain_timeout, async { while open.join_next().await.is_some() {} });
         if all_ended.await.is_err() {
             tracing::warn!(connections = open.len(), "connections are cut: they did not close in time");
+            // What their handlers do when they are dropped, as writing a usage record, is begun before this returns.
+            open.shutdown().await;
         }
     }
 

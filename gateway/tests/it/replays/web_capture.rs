@@ -1,11 +1,13 @@
 //! Web capture: the best image becomes a face of the session, and the age is estimated.
 
 use faceline_gateway::jobs::SubmitError;
-use faceline_gateway::replays::{ReplayOrigin, ReplayStatus};
+use faceline_gateway::replays::{EndedReplay, ReplayOrigin, ReplayRecord, ReplayState, ReplayStatus};
 use faceline_shared::job::Task;
 use faceline_shared::job::replay::{SpoofReason, Verdict};
 
-use super::fixture::{VideoWorker, best_image, ended, gateway, judged, local, submit_as, until_counted};
+use super::fixture::{
+    VideoWorker, best_image, ended, gateway, judged, local, put, replay, submit_as, until_counted,
+};
 use crate::client::get;
 use crate::gateway::{Gateway, SESSIONS};
 use crate::workers::{Workers, answer};
@@ -61,6 +63,40 @@ async fn without_a_threshold_no_age_is_estimated_and_attackers_become_no_face() 
     assert_eq!((end.status, end.best_face_id, end.age), (ReplayStatus::Spoof, None, None));
     let faces = get(gateway.address, &format!("{SESSIONS}/{session}/faces")).await.json();
     assert!(faces.as_array().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_replay_whose_time_ends_meanwhile_leaves_no_face() {
+    let gateway = Gateway::with(Workers::held(), local).await;
+    let mut worker = VideoWorker::start(&gateway.stores).await;
+    let session = gateway.session(r#"{"imageStorageEnabled":true}"#).await;
+    let name = gateway.name(session);
+    let job = submit_as(&gateway, &name, web_capture(Some(18))).await;
+    worker.next().await.answer(&judged(Verdict::Success, Some(best_image()))).await;
+    // The age is being estimated.
+    gateway.workers.arrived.notified().await;
+    let present = replay(&gateway, session).await;
+    let end = EndedReplay {
+        job: Some(job),
+        media_digest: None,
+        status: ReplayStatus::Error,
+        diagnostic: None,
+        best_image: None,
+        best_face: None,
+        best_face_id: None,
+        age: None,
+        device_info: None,
+        sdk_info: None,
+        image_storage: None,
+        video_storage: None,
+    };
+    let record = ReplayRecord { state: ReplayState::Ended(Box::new(end)), ..present.record };
+    put(&gateway, &name, present.revision, &record, |_| ()).await;
+    gateway.workers.permits.add_permits(1);
+    until_counted(&gateway, r#"faceline_replay_results_dropped_total{reason="duplicate"} 1"#).await;
+    let faces = get(gateway.address, &format!("{SESSIONS}/{session}/faces")).await.json();
+    assert!(faces.as_array().unwrap().is_empty(), "{faces}");
+    assert!(gateway.stores.pictures().iter().all(|key| !key.starts_with("sessions/")));
 }
 
 #[tokio::test]

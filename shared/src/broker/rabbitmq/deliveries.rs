@@ -84,8 +84,11 @@ async fn subscribe(connections: ConnectionSupervisor, source: NextSource) -> Opt
 /// the [`Subscription`] ends it. If it were dropped half-way, the broker's answer would find nobody, and lapin would keep a
 /// consumer whose messages nobody takes.
 async fn open(connection: Arc<BrokerConnection>, source: ConsumeSource) -> lapin::Result<Subscription> {
-    let opening =
-        tokio::spawn(async move { with_response_timeout(Subscription::open(connection, &source)).await });
+    let opening = tokio::spawn(async move {
+        let opened = with_response_timeout(Subscription::open(Arc::clone(&connection), &source)).await;
+        // The caller may be gone. A consumer whose answer is late opens all the same, and only the end of its connection ends it.
+        opened.inspect_err(|error| connection.fail(error))
+    });
     opening.await.unwrap_or_else(|error| Err(io::Error::other(error).into()))
 }
 

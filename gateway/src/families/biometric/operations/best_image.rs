@@ -98,6 +98,14 @@ impl BestImageFaces for BestImages {
         self.sessions.add_face(name, id, &face, Some(&best.jpeg)).await
     }
 
+    async fn retract(&self, name: &SessionName, id: Uuid) -> Result<(), Fault> {
+        match self.sessions.retract_face(name, id).await {
+            // With the session its faces are gone.
+            Err(Fault::NotFound(_)) => Ok(()),
+            retracted => retracted,
+        }
+    }
+
     async fn age(&self, client: &str, best: &BestImage, trace: TraceContext) -> Option<f32> {
         let task =
             Task::EstimateAge(Coding { picture: best.jpeg.clone(), image_type: IMAGE_TYPE, rotate: false });
