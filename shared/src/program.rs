@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args as _, FromArgMatches as _};
 use sd_notify::NotifyState;
@@ -20,6 +21,9 @@ use crate::telemetry::{TraceExport, TraceExportError, init_logging};
 const PROBE: &str = "probe";
 /// Its flag.
 const ALIVE: &str = "alive";
+
+/// Time for threads that are blocked when a role has ended.
+const BLOCKED_THREADS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What differs between the server programs.
 #[derive(Clone, Copy, Debug)]
@@ -171,7 +175,10 @@ impl Program {
             Ok(runtime) => runtime,
             Err(error) => return self.fail(&error),
         };
-        runtime.block_on(self.serve(settings, role))
+        let code = runtime.block_on(self.serve(settings, role));
+        // What blocks a thread longer, such as a video that outlived the drain, ends with the process. All that must be kept is kept.
+        runtime.shutdown_timeout(BLOCKED_THREADS_TIMEOUT);
+        code
     }
 
     async fn serve<F, E>(

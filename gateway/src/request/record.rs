@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use faceline_gateway_store::rate::{Terms, Verdict};
 use faceline_shared::job::JobId;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::accounts::Caller;
@@ -88,6 +89,27 @@ pub fn update(change: impl FnOnce(&mut RequestFacts)) {
     if let Ok(record) = RequestRecord::current() {
         record.update(change);
     }
+}
+
+/// Does work of a request, or of nobody's, in a task of its own: it goes on to its end though the caller leaves at once. It has the
+/// record and the span of the request.
+///
+/// # Errors
+/// [`Fault::Internal`] if the work panics.
+pub async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Fault> {
+    let record = CURRENT.try_with(Clone::clone).ok();
+    let work = async move {
+        match record {
+            Some(record) => record.scope(work).await,
+            None => work.await,
+        }
+    };
+    tokio::spawn(work.in_current_span()).await.map_err(|error| {
+        tracing::error!(%error, "work of a request does not come to its end");
+        Fault::Internal
+    })
 }
 
 /// Notes that the work of the request is done: a worker has given its result, or the store has made its change.

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use faceline_gateway_store::StoreError;
 use faceline_gateway_store::sealed::{RecordError, UnsealedRow};
 use faceline_gateway_store::sessions::{FaceLookup, Insertion, SessionName};
-use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::faults::{no_face, no_session, object_fault, record_fault};
@@ -15,7 +14,7 @@ use super::pictures::delete_pictures;
 use super::record::{Session, SessionFace};
 use super::service::{Entered, Sessions};
 use crate::fault::Fault;
-use crate::request::record::{RequestRecord, note_work_done};
+use crate::request::record::{note_work_done, to_its_end};
 
 impl Sessions {
     /// Adds a face, and its picture if there is one.
@@ -154,7 +153,7 @@ impl Sessions {
         let keeps_pictures = pictures.is_some();
         let (records, session, listed, key) =
             (self.records.clone(), name.clone(), faces.to_vec(), key.to_owned());
-        // In a task of its own: the audit record of a deletion is written though its caller leaves at once.
+        // The audit record of a deletion is written though its caller leaves at once.
         let delete = async move {
             let deleted = records.delete_faces(&session, &listed, pictures.as_ref()).await?;
             if let Some(faces @ 1..) = deleted {
@@ -163,11 +162,7 @@ impl Sessions {
             }
             Ok::<_, RecordError>(deleted)
         };
-        let delete = RequestRecord::current()?.scope(delete).in_current_span();
-        let deleted = tokio::spawn(delete).await.map_err(|error| {
-            tracing::error!(%error, "deleting faces panicked");
-            Fault::Internal
-        })?;
+        let deleted = to_its_end(delete).await?;
         let deleted = deleted.map_err(|error| record_fault(&error))?.ok_or_else(no_session)?;
         if deleted > 0 && keeps_pictures {
             // The caller's answer means that the pictures are deleted. The outbox repeats it, in case this fails.

@@ -11,11 +11,11 @@ use faceline_gateway_store::idempotency::{Claim, ClaimRequest, Digest, digest};
 use faceline_gateway_store::sealed::{RecordError, SealedIdempotency};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::service::Sessions;
 use crate::fault::Fault;
+use crate::request::record::to_its_end;
 
 /// Time for which the answer of a request that created something is kept. A claim without an answer is kept as long, because
 /// its attempt may have created the resource.
@@ -147,18 +147,15 @@ impl IdempotencyClaim {
         self.end(|records, request| async move { records.release(&request).await }).await;
     }
 
-    /// Ends the claim in a task of its own, which goes on when the caller leaves: half an end would leave the request in
-    /// progress until the end of the lease.
+    /// Ends the claim, also when the caller leaves: half an end would leave the request in progress until the end of the lease.
     async fn end<E>(mut self, end: impl FnOnce(SealedIdempotency, ClaimRequest) -> E)
     where
         E: Future<Output = Result<bool, RecordError>> + Send + 'static,
     {
         self.is_ended = true;
         let ending = end(self.records.clone(), self.request.clone());
-        let ended = tokio::spawn(async move { log_end(ending.await) }.in_current_span());
-        if let Err(error) = ended.await {
-            tracing::error!(%error, "an idempotency claim was not ended; its lease will end it");
-        }
+        // If that panics, which is logged, its lease ends the claim.
+        let _ = to_its_end(async move { log_end(ending.await) }).await;
     }
 }
 

@@ -13,7 +13,6 @@ use faceline_shared::object::SealedObjects;
 use faceline_shared::settings::{SessionSettings, Settings};
 use faceline_shared::telemetry::Metrics;
 use tokio::sync::Notify;
-use tracing::Instrument as _;
 use url::Url;
 
 use super::client_bounds::ClientBoundPolicy;
@@ -25,7 +24,7 @@ use super::record::Session;
 use crate::accounts::Accounts;
 use crate::fault::Fault;
 use crate::outbox::OutboxMetrics;
-use crate::request::record::{self, RequestRecord, note_work_done};
+use crate::request::record::{self, note_work_done, to_its_end};
 
 /// Time limit of an upload to the object store, after which no picture of it can appear any more.
 const UPLOAD_GRACE: Duration = Duration::from_secs(60);
@@ -204,7 +203,7 @@ impl Sessions {
         let end = UnsealedRow { id: name.id, payload: FollowUp::ClearUp(end), due_in: Duration::ZERO };
         let (records, ends, broker) = (self.records.clone(), Arc::clone(&self.ends), self.broker.clone());
         let deleted = name.clone();
-        // In a task of its own: those who work on the session learn of its end though its caller leaves at once.
+        // Those who work on the session learn of its end though its caller leaves at once.
         let delete = async move {
             let deletion = records.delete(&deleted, &end).await?;
             if deletion == Deletion::Deleted {
@@ -214,12 +213,7 @@ impl Sessions {
             }
             Ok::<_, RecordError>(deletion)
         };
-        let delete = RequestRecord::current()?.scope(delete).in_current_span();
-        let deletion = tokio::spawn(delete).await.map_err(|error| {
-            tracing::error!(%error, "deleting a session panicked");
-            Fault::Internal
-        })?;
-        match deletion.map_err(|error| record_fault(&error))? {
+        match to_its_end(delete).await?.map_err(|error| record_fault(&error))? {
             Deletion::NoSession => return Err(no_session()),
             Deletion::ReplayInProgress => {
                 return Err(Fault::Conflict("There is replay liveness in progress".into()));

@@ -1,6 +1,5 @@
 //! Streams that outlive connections: each subscribes again on the next connection.
 
-use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -73,23 +72,26 @@ impl ReconnectingDeliveries {
 async fn subscribe(connections: ConnectionSupervisor, source: NextSource) -> Option<Subscription> {
     loop {
         let connection = connections.wait_connected().await?;
-        match open(Arc::clone(&connection), source()).await {
-            Ok(subscription) => return Some(subscription),
-            Err(error) => connection.fail(&error),
+        if let Some(subscription) = open(connection, source()).await {
+            return Some(subscription);
         }
     }
 }
 
-/// Opens a subscription in a task of its own, so that it opens to its end though this future is dropped; then the drop of
-/// the [`Subscription`] ends it. If it were dropped half-way, the broker's answer would find nobody, and lapin would keep a
+/// Opens a subscription, or fails the connection. It does so in a task of its own, to the end though this future is dropped; then the
+/// drop of the [`Subscription`] ends it. If it were dropped half-way, the broker's answer would find nobody, and lapin would keep a
 /// consumer whose messages nobody takes.
-async fn open(connection: Arc<BrokerConnection>, source: ConsumeSource) -> lapin::Result<Subscription> {
+async fn open(connection: Arc<BrokerConnection>, source: ConsumeSource) -> Option<Subscription> {
+    let opened_on = Arc::clone(&connection);
     let opening = tokio::spawn(async move {
-        let opened = with_response_timeout(Subscription::open(Arc::clone(&connection), &source)).await;
-        // The caller may be gone. A consumer whose answer is late opens all the same, and only the end of its connection ends it.
-        opened.inspect_err(|error| connection.fail(error))
+        let opened = with_response_timeout(Subscription::open(Arc::clone(&opened_on), &source)).await;
+        // A consumer whose answer is late opens all the same, and only the end of its connection ends it.
+        opened.inspect_err(|error| opened_on.fail(error)).ok()
     });
-    opening.await.unwrap_or_else(|error| Err(io::Error::other(error).into()))
+    opening.await.unwrap_or_else(|panic| {
+        connection.fail(&panic);
+        None
+    })
 }
 
 #[async_trait]
