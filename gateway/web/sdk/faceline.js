@@ -235,6 +235,8 @@ export async function sealMetadata(claims, certificate) {
 const FIRST_RETRY = 1000;
 const LAST_RETRY = 30000;
 const MAX_RETRY_AFTER = 300000;
+/** For how long a question waits for its answer, in milliseconds. */
+const ANSWER_TIMEOUT = 30000;
 
 /** Waits; ends early when the device is online again, or with a rejection when the signal is aborted. */
 function pause(milliseconds, signal) {
@@ -363,13 +365,31 @@ class Service {
     this.ownFetch = ownFetch;
   }
 
+  /**
+   * Asks once; resolves with `undefined` without an answer in time. `fetch` alone waits as long as the system does, which for a network
+   * that takes everything and gives nothing is longer than anybody waits.
+   */
+  async ask(path, headers, { deadline, signal }) {
+    const fetch = this.ownFetch ?? globalThis.fetch.bind(globalThis);
+    const ending = new AbortController();
+    const end = () => ending.abort();
+    // Browsers of before 2022 have no such signal, and wait as long as the system does.
+    const late = AbortSignal.timeout?.(Math.max(1, Math.min(ANSWER_TIMEOUT, deadline - Date.now())));
+    const sources = [signal, late].filter(Boolean);
+    for (const source of sources) source.addEventListener('abort', end);
+    try {
+      return await sendWithFetch(fetch, 'GET', this.base + path, { headers, signal: ending.signal });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      return undefined;
+    } finally {
+      for (const source of sources) source.removeEventListener('abort', end);
+    }
+  }
+
   /** Resolves with the JSON of an answer. */
   async read(path, headers, limits) {
-    const send = () => {
-      const fetch = this.ownFetch ?? globalThis.fetch.bind(globalThis);
-      return sendWithFetch(fetch, 'GET', this.base + path, { headers, signal: limits.signal });
-    };
-    const { text } = await persist(send, limits);
+    const { text } = await persist(() => this.ask(path, headers, limits), limits);
     try {
       return JSON.parse(text);
     } catch (cause) {

@@ -199,6 +199,16 @@ test('the status is polled until it stays', async () => {
   await assert.rejects(capture.result({ timeout: 500 }), refused('timeout'));
 });
 
+test('a question that nobody answers ends with its time', async () => {
+  const capture = await begun();
+  service.statuses = ['silent'];
+  await assert.rejects(capture.result({ timeout: 300 }), refused('offline'));
+  const controller = new AbortController();
+  service.statuses = ['silent'];
+  realTimeout(() => controller.abort(), 50);
+  await assert.rejects(capture.result({ signal: controller.signal }), refused('aborted'));
+});
+
 test('what keeps a capture from beginning is told', async () => {
   await assert.rejects(begun({ session: 'none' }), refused('expired'));
   service.type = 'LIVENESS_ACTIVE';
