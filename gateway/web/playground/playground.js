@@ -102,7 +102,7 @@ async function submit(form) {
 
 /** Fills in the credentials of the demo account, which are public, if the service has that account. */
 async function fillDemoKeys() {
-  if (!await hasDemonstration()) return;
+  if (!await hasDemonstration().catch(() => false)) return;
   $('apikey').value ||= DEMO.apikey;
   $('bws-client').value ||= DEMO.client;
   $('bws-key').value ||= DEMO.bws;
