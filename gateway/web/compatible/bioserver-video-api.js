@@ -159,7 +159,8 @@
         isBad = true;
         return undefined;
       }, { signal: watching.signal });
-      await video.play();
+      // The outcome, or a page that leaves, may end this call of play.
+      await video.play().catch((error) => watching.signal.aborted || Promise.reject(error));
     }
 
     /** What the page and BioserverVideoUI know of a frame. Lengths are in pixels of the video, unmirrored. */

@@ -189,3 +189,31 @@ test('connectivity is measured, or said not to be', async () => {
   assert.deepEqual(await measure(async () => ({ ok: false, status: 502, arrayBuffer: async () => new ArrayBuffer(0) })),
     ['error', 'late answered with status 502']);
 });
+
+test('an error of the page itself is none of the network', async () => {
+  const { BioserverNetworkCheck } = load('bioserver-network-check.js', { fetch: async () => ({ ok: true, arrayBuffer: async () => new ArrayBuffer(0) }) });
+  const told = [];
+  const onNetworkCheckUpdate = () => { throw new Error('no element'); };
+  await assert.rejects(BioserverNetworkCheck.connectivityMeasure({ uploadURL: 'up', onNetworkCheckUpdate, errorFn: (error) => told.push(error) }), /no element/);
+  assert.deepEqual(told, []);
+});
+
+test('a page that leaves while its light is measured gets no error', async () => {
+  const video = { play: () => new Promise((_, reject) => { video.interrupt = () => reject(new Error('interrupted by a new load request')); }) };
+  const surroundings = { createElement: (name) => (name === 'video' ? video : { getContext: () => ({}) }) };
+  const { BioserverVideo: own } = load('bioserver-video-api.js', { document: surroundings });
+  const real = globalThis.document;
+  globalThis.document = surroundings;
+  try {
+    const made = await own.initFaceCaptureClient({ bioSessionId: SESSION, bioserverVideoUrl: service.url });
+    const looking = made.checkLuminosity({ stream: {} });
+    while (!video.interrupt) await new Promise((resolve) => { setTimeout(resolve, 1); });
+    await made.disconnect();
+    assert.equal(video.srcObject, null);
+    video.interrupt();
+    await looking;
+  } finally {
+    if (real) globalThis.document = real;
+    else delete globalThis.document;
+  }
+});
