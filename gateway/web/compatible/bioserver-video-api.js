@@ -32,11 +32,18 @@
     return { code, error: error.message, ...(unlockDateTime && { unlockDateTime }) };
   }
 
-  /** The error of the browser where there is one, since pages look for its name. */
+  /** The camera that the page opened last. */
+  let pages;
+
+  /** Opens the page's camera. Rejects with the error of the browser where there is one, since pages look for its name. */
   async function opened(video = {}) {
     const { openCamera } = await sdk();
-    return openCamera(video).catch((error) => Promise.reject(error.cause ?? error));
+    pages = await openCamera(video).catch((error) => Promise.reject(error.cause ?? error));
+    return pages;
   }
+
+  /** The page's camera, unless it ended. A second one might be another device, and some phones end the first for it. */
+  const livePages = () => (pages?.getVideoTracks().some(({ readyState }) => readyState === 'live') ? pages : undefined);
 
   async function getMediaStream({ videoId, video } = {}) {
     const stream = await opened(video);
@@ -132,7 +139,7 @@
     colorDisplayed() {}
 
     /** Looks at the light until it is good, and tells what it is. */
-    async checkLuminosity({ badLuminosityMaxDuration = LUMINOSITY_TIMEOUT, stream = this.options.stream } = {}) {
+    async checkLuminosity({ badLuminosityMaxDuration = LUMINOSITY_TIMEOUT, stream = this.options.stream ?? livePages() } = {}) {
       const { watchFraming, openCamera } = await sdk();
       const own = stream ? undefined : await openCamera();
       const video = Object.assign(document.createElement('video'), { srcObject: stream ?? own, muted: true, playsInline: true });

@@ -217,3 +217,37 @@ test('a page that leaves while its light is measured gets no error', async () =>
     else delete globalThis.document;
   }
 });
+
+test('light is measured with the camera that the page opened, while it is open', async () => {
+  const asked = [];
+  const streamOf = () => ({ tracks: [{ readyState: 'live', stop() {} }], getTracks() { return this.tracks; }, getVideoTracks() { return this.tracks; } });
+  const mediaDevices = {
+    async getUserMedia({ video }) {
+      asked.push(video.deviceId?.exact);
+      return streamOf();
+    },
+  };
+  const navigator = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+  Object.defineProperty(globalThis, 'navigator', { value: { mediaDevices }, configurable: true });
+  const videos = [];
+  const surroundings = {
+    createElement: (name) => (name === 'video' ? videos[videos.push({ play: async () => {} }) - 1] : { getContext: () => ({}) }),
+  };
+  globalThis.document = surroundings;
+  try {
+    const { BioserverVideo: own } = load('bioserver-video-api.js', { document: surroundings });
+    const made = await own.initFaceCaptureClient({ bioSessionId: SESSION, bioserverVideoUrl: service.url });
+    const stream = await own.getMediaStream({ video: { deviceId: 'desk' } });
+    await made.checkLuminosity();
+    assert.equal(videos.at(-1).srcObject, stream);
+    stream.tracks[0].readyState = 'ended';
+    await made.checkLuminosity();
+    assert.notEqual(videos.at(-1).srcObject, stream);
+    assert.deepEqual(asked, ['desk', undefined]);
+    await made.disconnect();
+  } finally {
+    delete globalThis.document;
+    if (navigator) Object.defineProperty(globalThis, 'navigator', navigator);
+    else delete globalThis.navigator;
+  }
+});
