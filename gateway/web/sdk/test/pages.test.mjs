@@ -92,6 +92,7 @@ test('people who wait read it in the language that they choose, and hear only wh
   assert.match(note.textContent, /^Das Senden geht von selbst weiter/);
   view.phase('judging');
   view.waiting('offline');
-  assert.equal(note.textContent, 'Das Ergebnis kommt, sobald das Netz wieder da ist.');
+  const { sending } = JSON.parse(readFileSync(new URL('../../capture/texts/de.json', import.meta.url), 'utf8'));
+  assert.equal(note.textContent, sending.offline_result);
   view.stop();
 });
