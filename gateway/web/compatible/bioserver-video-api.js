@@ -32,6 +32,15 @@
     return { code, error: error.message, ...(unlockDateTime && { unlockDateTime }) };
   }
 
+  /** Calls a function of the page. What that throws is reported as of a listener, since it is an error of the page and not of the capture. */
+  function tellPage(options, name, ...values) {
+    try {
+      options[name]?.(...values);
+    } catch (error) {
+      setTimeout(() => { throw error; });
+    }
+  }
+
   /** The camera that the page opened last. */
   let pages;
 
@@ -97,7 +106,7 @@
 
     /** Calls a callback of the page, unless the page has stopped. */
     tell(name, ...values) {
-      if (!this.controller.signal.aborted) this.options[name]?.(...values);
+      if (!this.controller.signal.aborted) tellPage(this.options, name, ...values);
     }
 
     /** Captures, uploads and waits for the result. Resolves in any case: the callbacks say how it went. */
@@ -206,7 +215,7 @@
 
   /** Prepares a session's capture. Rejects after `errorFn` where that fails. */
   async function initFaceCaptureClient(options) {
-    const progress = (downloadProgress) => options.trackingFn?.({ downloadProgress });
+    const progress = (downloadProgress) => tellPage(options, 'trackingFn', { downloadProgress });
     try {
       progress(0);
       const { init } = await sdk();
@@ -222,7 +231,7 @@
       if (!client.isActive) setTimeout(() => client.tell('onClientInitEnd'));
       return client;
     } catch (error) {
-      options.errorFn?.(failureOf(error));
+      tellPage(options, 'errorFn', failureOf(error));
       throw error;
     }
   }

@@ -113,6 +113,22 @@ test('errors are told with the codes that pages know', async () => {
   assert.equal(only(told, 'errorFn')[0][1].code, 404);
 });
 
+test('what a function of the page throws ends no capture', async () => {
+  const reported = [];
+  process.setUncaughtExceptionCaptureCallback((error) => reported.push(error.message));
+  try {
+    const throwing = (name) => () => { throw new Error(name); };
+    const { made, told } = await client({ trackingFn: throwing('tracking'), showChallengeInstruction: throwing('instruction') });
+    made.capture.capture = async () => new Blob(['video'], { type: 'video/webm' });
+    await made.startCapture({ stream: {} });
+    assert.deepEqual(told.map(([name]) => name), ['onClientInitEnd', 'showChallengeResult']);
+    await new Promise((resolve) => { setTimeout(resolve, 5); });
+  } finally {
+    process.setUncaughtExceptionCaptureCallback(null);
+  }
+  assert.deepEqual([...new Set(reported)], ['tracking', 'instruction']);
+});
+
 test('a type that is not provided is said to be so', async () => {
   service.type = 'LIVENESS_MLC';
   const { told } = await client();
