@@ -1,7 +1,7 @@
 // Requests, their answers, and how both are shown.
 
 import { SERVICE } from '../capture/entry.js';
-import { text } from '../capture/texts.js';
+import { text, writeTexts } from '../capture/texts.js';
 
 const SHOWN_CHARACTERS = 48;
 // Longer texts without a blank are shortened where a request is shown: pictures in base64.
@@ -75,12 +75,8 @@ export function exchangeView(container) {
   const fragment = document.getElementById('exchange').content.cloneNode(true);
   const article = fragment.querySelector('article');
   const $ = (selector) => article.querySelector(selector);
-  for (const part of ['curl', 'request', 'answer']) {
-    $(`[data-part="${part}"]`).textContent = text(`answers.${part}`);
-    $(`pre.${part}`).setAttribute('aria-label', text(`answers.${part}`));
-  }
+  writeTexts(article);
   const copy = $('.copy');
-  copy.textContent = text('answers.copy');
   copy.addEventListener('click', async () => {
     try {
       await navigator.clipboard.writeText($('.curl').textContent);

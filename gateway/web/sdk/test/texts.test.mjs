@@ -42,7 +42,6 @@ const made = {
     ...terminal.map((status) => `replay.${status}`),
     ...['encrypting', 'uploading', 'waiting', 'judging', 'done', 'failed'].map((state) => `replay.state_${state}`),
     ...['camera-denied', 'camera-missing', 'camera-busy', 'insecure-context', 'unsupported'].map((code) => `camera.${code}`),
-    ...['curl', 'request', 'answer'].map((part) => `answers.${part}`),
   ],
 };
 
