@@ -138,7 +138,11 @@ const states = {
 
   framing(how) {
     guidance.opened();
-    forceTimer = setTimeout(() => { $('force').hidden = false; }, FORCE_AFTER);
+    forceTimer = setTimeout(() => {
+      $('force').hidden = false;
+      // Who does not see the button may need it most.
+      live.polite.textContent = text('camera.now_there');
+    }, FORCE_AFTER);
     // The SDK goes on by itself with a recording that it began anew.
     if (how !== 'restarted') record();
   },
