@@ -52,7 +52,7 @@ export function cameraOf(sdk, video, selects) {
 }
 
 // Frames are looked at with this many pixels on their longer side, as the SDK does.
-const LOOKED_AT_PIXELS = 96;
+const LOOKED_AT_PIXELS = 64;
 const canvas = document.createElement('canvas');
 const context = canvas.getContext('2d', { willReadFrequently: true });
 

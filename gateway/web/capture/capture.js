@@ -5,7 +5,7 @@ import { SERVICE, demoBestImage, demoSession, entry, hasDemonstration, leave, so
 import { guide } from './guide.js';
 import { machine } from './machine.js';
 import { problemView, resultView } from './outcome.js';
-import { problemOf, wayOut } from './problems.js';
+import { isOfCamera, problemOf, wayOut } from './problems.js';
 import { sendingView } from './sending.js';
 import { languageSwitch, preferredLanguage, text, useLanguage } from './texts.js';
 
@@ -138,7 +138,11 @@ const states = {
 
   framing(how) {
     guidance.opened();
-    forceTimer = setTimeout(() => { $('force').hidden = false; }, FORCE_AFTER);
+    forceTimer = setTimeout(() => {
+      $('force').hidden = false;
+      // Who does not see the button may need it most.
+      live.polite.textContent = text('camera.now_there');
+    }, FORCE_AFTER);
     // The SDK goes on by itself with a recording that it began anew.
     if (how !== 'restarted') record();
   },
@@ -175,9 +179,11 @@ const states = {
   },
 
   problem(found, previous) {
-    problem = { ...found, code: problemOf(found.code, previous), from: previous };
+    const until = found.until ?? Date.now() + 1000 * (found.retryAfter ?? 0);
+    problem = { ...found, code: problemOf(found.code, previous), from: previous, until };
     const way = wayOut(problem.code, problem.from, isDemonstration);
-    problems.show(problem.code, way, problem.retryAfter);
+    problems.show(problem.code, way, (until - Date.now()) / 1000);
+    $('problem-camera-choice').hidden = !isOfCamera(problem.code) || $('problem-cameras').length < 2;
     $('problem-finish').hidden = !somebodyWaits(source);
     // Another session is needed, and the service has this one's recording or does not want it.
     if (isDemonstration && way.event === 'restart') capture = undefined;
@@ -221,7 +227,7 @@ function relabel() {
   const { state } = flow;
   if (state === 'result') states.result();
   if (state === 'problem') states.problem(problem, problem.from);
-  if (state === 'judging') sending.phase('judging');
+  if (SCREENS[state] === 'sending') sending.relabel();
 }
 
 $('begin').addEventListener('click', () => flow.send('begin'));

@@ -78,10 +78,13 @@ async function ask(path, options) {
   }
 }
 
-/** Whether the service is a demonstration: its path for new sessions takes POST only (405), and elsewhere does not exist (404). */
+/**
+ * Whether the service is a demonstration: its path for new sessions takes POST only (405), and elsewhere does not exist (404). Rejects with
+ * `offline` where nothing answers.
+ */
 export async function hasDemonstration() {
-  const answer = await ask('web/demo/sessions').catch(() => undefined);
-  return answer?.status === 405;
+  const { status } = await ask('web/demo/sessions');
+  return status === 405;
 }
 
 /** A session of the demonstration: `{sessionId, captureToken, parameters}`. Rejects with an error that has a `code`. */

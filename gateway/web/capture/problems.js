@@ -6,6 +6,9 @@ const CAMERA = ['camera-denied', 'camera-missing', 'camera-busy'];
 // Nothing on this page helps.
 const FINAL = ['insecure-context', 'unsupported', 'untrusted', 'no-session'];
 
+/** Whether another camera may help. */
+export const isOfCamera = (code) => CAMERA.includes(code);
+
 /**
  * What an error of the SDK means for the person, who met it in the state `from`. The service answers alike (401) to a wrong token and to
  * the token of a session that has ended; a token that was accepted before is not wrong.
@@ -25,7 +28,7 @@ export function wayOut(code, from, isDemonstration) {
   if (code === 'timeout' || (from === 'judging' && KEEPS_RECORDING.includes(code))) return out('recheck', 'recheck');
   if (from === 'sending' && KEEPS_RECORDING.includes(code)) return out('resend', 'resend');
   if (from === 'loading' && !['expired', 'refused'].includes(code)) return out('reload', 'retry');
-  if (CAMERA.includes(code) || (from === 'preparing' && KEEPS_RECORDING.includes(code))) return out('retry', 'retry');
+  if (isOfCamera(code) || (from === 'preparing' && KEEPS_RECORDING.includes(code))) return out('retry', 'retry');
   if (isDemonstration) return out('restart', 'restart');
   return ['expired', 'refused', 'protocol'].includes(code) ? out(null) : out('restart', 'retry');
 }

@@ -8,6 +8,8 @@ const STAGES = ['recorded', 'encrypting', 'uploading', 'judging'];
 export function sendingView(elements) {
   const { title, note, circle, percent, progress, stages, polite } = elements;
   let countdown;
+  /** The keys of the texts that are shown, and the seconds in them. */
+  let said = {};
 
   function stage(current) {
     const at = STAGES.indexOf(current);
@@ -19,11 +21,18 @@ export function sendingView(elements) {
     }
   }
 
-  function say(headline, detail) {
+  /** Writes what was said last, in the present language. */
+  function write() {
+    title.textContent = text(said.headline);
+    note.textContent = text(said.detail, said);
+  }
+
+  function say(headline, detail, seconds) {
     clearInterval(countdown);
-    if (title.textContent !== headline) polite.textContent = `${headline}. ${detail}`;
-    title.textContent = headline;
-    note.textContent = detail;
+    const isNew = said.headline !== headline;
+    said = { headline, detail, seconds };
+    write();
+    if (isNew) polite.textContent = `${title.textContent}. ${note.textContent}`;
   }
 
   function busy(isBusy) {
@@ -47,25 +56,30 @@ export function sendingView(elements) {
       stage(phase);
       busy(phase === 'judging');
       if (phase !== 'judging') fill(0);
-      say(text(`sending.${phase}`), text(phase === 'judging' ? 'sending.judging_text' : 'sending.stay'));
+      say(`sending.${phase}`, phase === 'judging' ? 'sending.judging_text' : 'sending.stay');
     },
 
     /** `value` of the phase is done, 0 to 1. */
     progress: fill,
 
-    /** The upload waits for the network (`offline`), or `seconds` for the service (`overloaded`). */
+    /** The upload or the result waits for the network (`offline`), or the upload `seconds` for the service (`overloaded`). */
     waiting(reason, seconds) {
-      let left = Math.ceil(seconds ?? 0);
+      const isSent = circle.closest('.progress-circle').classList.contains('busy');
       // What was sent so far is sent again.
-      if (!circle.closest('.progress-circle').classList.contains('busy')) fill(0);
-      const key = reason === 'overloaded' ? 'overloaded' : 'offline';
-      say(text(`sending.${key}`), text(`sending.${key}_text`, { seconds: left }));
-      if (key !== 'overloaded') return;
+      if (!isSent) fill(0);
+      if (reason !== 'overloaded') {
+        say('sending.offline', isSent ? 'sending.offline_result' : 'sending.offline_text');
+        return;
+      }
+      say('sending.overloaded', 'sending.overloaded_text', Math.ceil(seconds ?? 0));
       countdown = setInterval(() => {
-        left = Math.max(0, left - 1);
-        note.textContent = text('sending.overloaded_text', { seconds: left });
+        said.seconds = Math.max(0, said.seconds - 1);
+        write();
       }, 1000);
     },
+
+    /** The language has changed. */
+    relabel: write,
 
     /** Nothing runs any more. */
     stop() {

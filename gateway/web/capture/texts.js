@@ -39,6 +39,12 @@ export function list(key) {
   return Array.isArray(found) ? found : [];
 }
 
+/** Writes the texts into the elements below `root` that name one. */
+export function writeTexts(root) {
+  for (const element of root.querySelectorAll('[data-text]')) element.textContent = text(element.dataset.text);
+  for (const element of root.querySelectorAll('[data-text-label]')) element.setAttribute('aria-label', text(element.dataset.textLabel));
+}
+
 /** Loads `texts/LANGUAGE.json` beside `base`, and writes it into the elements that name a text. Rejects where it cannot be loaded. */
 export async function useLanguage(language, base) {
   const answer = await fetch(new URL(`texts/${language}.json`, base));
@@ -46,10 +52,7 @@ export async function useLanguage(language, base) {
   texts = await answer.json();
   document.documentElement.lang = language;
   document.title = text('title');
-  for (const element of document.querySelectorAll('[data-text]')) element.textContent = text(element.dataset.text);
-  for (const element of document.querySelectorAll('[data-text-label]')) {
-    element.setAttribute('aria-label', text(element.dataset.textLabel));
-  }
+  writeTexts(document);
 }
 
 /** Lets `select` choose the language; `onChange` is called when the new texts are there. */

@@ -2,14 +2,14 @@
 // names browsers only for the text that a page shows.
 
 (() => {
-  /** The versions from which on browsers have all that faceline.js uses. */
+  /** The versions from which on browsers have all that these scripts and faceline.js use. */
   const BROWSERS = [
-    { name: 'Chrome', minimumVersion: '85' },
-    { name: 'Edge', minimumVersion: '85' },
+    { name: 'Chrome', minimumVersion: '86' },
+    { name: 'Edge', minimumVersion: '86' },
     { name: 'Firefox', minimumVersion: '90' },
     { name: 'Safari', minimumVersion: '15' },
     { name: 'Samsung Internet', minimumVersion: '14' },
-    { name: 'Opera', minimumVersion: '71' },
+    { name: 'Opera', minimumVersion: '72' },
   ];
   const SYSTEMS = ['Android', 'iOS', 'Windows', 'macOS', 'Linux'];
 

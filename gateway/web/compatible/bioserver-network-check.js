@@ -29,41 +29,47 @@
   /** Kilobits a second, without the latency, as far as that can be told apart: one latency measured may be larger than the next. */
   const rate = (bytes, milliseconds, latency) => Math.round(8 * bytes / Math.max(milliseconds - latency, milliseconds / 2, 1));
 
-  /**
-   * Measures the latency (milliseconds), and the rates of upload and of download (kilobits a second) where there are addresses for them. Tells
-   * `onNetworkCheckUpdate` the outcome, or `undefined` if it takes too long; `errorFn` gets the error of a request.
-   */
-  async function connectivityMeasure({ uploadURL, latencyURL, downloadURL, onNetworkCheckUpdate, errorFn } = {}) {
+  /** The latency (milliseconds), and the rates of upload and of download (kilobits a second) where there are addresses for them. */
+  async function measure({ uploadURL, latencyURL, downloadURL }, signal) {
+    const measured = { goodConnectivity: true };
+    // The first request pays for the connection.
+    if (latencyURL) {
+      await timed(latencyURL, { signal });
+      measured.latency = Math.round((await timed(latencyURL, { signal })).milliseconds);
+    }
+    const latency = measured.latency ?? 0;
+    if (uploadURL) {
+      const body = randomBytes(UPLOAD_BYTES);
+      const headers = { 'Content-Type': 'application/octet-stream' };
+      const { milliseconds } = await timed(uploadURL, { method: 'POST', body, headers, signal });
+      measured.upload = rate(UPLOAD_BYTES, milliseconds, latency);
+      measured.goodConnectivity = measured.upload >= UPLOAD_SPEED_THRESHOLD;
+    }
+    if (downloadURL) {
+      const { milliseconds, byteLength } = await timed(downloadURL, { signal });
+      measured.download = rate(byteLength, milliseconds, latency);
+      measured.goodConnectivity &&= measured.download >= DOWNLOAD_SPEED_THRESHOLD;
+    }
+    return measured;
+  }
+
+  /** Measures, and tells `onNetworkCheckUpdate` the outcome, or `undefined` if it takes too long; `errorFn` gets the error of a request. */
+  async function connectivityMeasure({ onNetworkCheckUpdate, errorFn, ...addresses } = {}) {
     const controller = new AbortController();
-    const { signal } = controller;
     const timer = setTimeout(() => controller.abort(), TIMEOUT);
+    let measured;
     try {
-      const measured = { goodConnectivity: true };
-      // The first request pays for the connection.
-      if (latencyURL) {
-        await timed(latencyURL, { signal });
-        measured.latency = Math.round((await timed(latencyURL, { signal })).milliseconds);
-      }
-      const latency = measured.latency ?? 0;
-      if (uploadURL) {
-        const body = randomBytes(UPLOAD_BYTES);
-        const headers = { 'Content-Type': 'application/octet-stream' };
-        const { milliseconds } = await timed(uploadURL, { method: 'POST', body, headers, signal });
-        measured.upload = rate(UPLOAD_BYTES, milliseconds, latency);
-        measured.goodConnectivity = measured.upload >= UPLOAD_SPEED_THRESHOLD;
-      }
-      if (downloadURL) {
-        const { milliseconds, byteLength } = await timed(downloadURL, { signal });
-        measured.download = rate(byteLength, milliseconds, latency);
-        measured.goodConnectivity &&= measured.download >= DOWNLOAD_SPEED_THRESHOLD;
-      }
-      onNetworkCheckUpdate?.(measured);
+      measured = await measure(addresses, controller.signal);
     } catch (error) {
-      if (signal.aborted) onNetworkCheckUpdate?.(undefined);
-      else errorFn?.(error);
+      if (!controller.signal.aborted) {
+        errorFn?.(error);
+        return;
+      }
     } finally {
       clearTimeout(timer);
     }
+    // Outside of the above: an error of the page itself is none of the network.
+    onNetworkCheckUpdate?.(measured);
   }
 
   window.BioserverNetworkCheck = { UPLOAD_SPEED_THRESHOLD, DOWNLOAD_SPEED_THRESHOLD, connectivityMeasure };

@@ -32,11 +32,27 @@
     return { code, error: error.message, ...(unlockDateTime && { unlockDateTime }) };
   }
 
-  /** The error of the browser where there is one, since pages look for its name. */
+  /** Calls a function of the page. What that throws is reported as of a listener, since it is an error of the page and not of the capture. */
+  function tellPage(options, name, ...values) {
+    try {
+      options[name]?.(...values);
+    } catch (error) {
+      setTimeout(() => { throw error; });
+    }
+  }
+
+  /** The camera that the page opened last. */
+  let pages;
+
+  /** Opens the page's camera. Rejects with the error of the browser where there is one, since pages look for its name. */
   async function opened(video = {}) {
     const { openCamera } = await sdk();
-    return openCamera(video).catch((error) => Promise.reject(error.cause ?? error));
+    pages = await openCamera(video).catch((error) => Promise.reject(error.cause ?? error));
+    return pages;
   }
+
+  /** The page's camera, unless it ended. A second one might be another device, and some phones end the first for it. */
+  const livePages = () => (pages?.getVideoTracks().some(({ readyState }) => readyState === 'live') ? pages : undefined);
 
   async function getMediaStream({ videoId, video } = {}) {
     const stream = await opened(video);
@@ -90,7 +106,7 @@
 
     /** Calls a callback of the page, unless the page has stopped. */
     tell(name, ...values) {
-      if (!this.controller.signal.aborted) this.options[name]?.(...values);
+      if (!this.controller.signal.aborted) tellPage(this.options, name, ...values);
     }
 
     /** Captures, uploads and waits for the result. Resolves in any case: the callbacks say how it went. */
@@ -132,7 +148,7 @@
     colorDisplayed() {}
 
     /** Looks at the light until it is good, and tells what it is. */
-    async checkLuminosity({ badLuminosityMaxDuration = LUMINOSITY_TIMEOUT, stream = this.options.stream } = {}) {
+    async checkLuminosity({ badLuminosityMaxDuration = LUMINOSITY_TIMEOUT, stream = this.options.stream ?? livePages() } = {}) {
       const { watchFraming, openCamera } = await sdk();
       const own = stream ? undefined : await openCamera();
       const video = Object.assign(document.createElement('video'), { srcObject: stream ?? own, muted: true, playsInline: true });
@@ -159,7 +175,8 @@
         isBad = true;
         return undefined;
       }, { signal: watching.signal });
-      await video.play();
+      // The outcome, or a page that leaves, may end this call of play.
+      await video.play().catch((error) => watching.signal.aborted || Promise.reject(error));
     }
 
     /** What the page and BioserverVideoUI know of a frame. Lengths are in pixels of the video, unmirrored. */
@@ -198,7 +215,7 @@
 
   /** Prepares a session's capture. Rejects after `errorFn` where that fails. */
   async function initFaceCaptureClient(options) {
-    const progress = (downloadProgress) => options.trackingFn?.({ downloadProgress });
+    const progress = (downloadProgress) => tellPage(options, 'trackingFn', { downloadProgress });
     try {
       progress(0);
       const { init } = await sdk();
@@ -214,7 +231,7 @@
       if (!client.isActive) setTimeout(() => client.tell('onClientInitEnd'));
       return client;
     } catch (error) {
-      options.errorFn?.(failureOf(error));
+      tellPage(options, 'errorFn', failureOf(error));
       throw error;
     }
   }

@@ -3,14 +3,14 @@
 
 import { init } from '../sdk/faceline.js';
 import { SERVICE } from '../capture/entry.js';
-import { perform, quoted } from './exchange.js';
+import { addressOf, formField, perform, quoted } from './exchange.js';
 import { bwsToken } from './token.js';
 
 const BIOMETRIC = 'bioserver-app/v2';
 // One of 10,000 pairs of strangers scores as high.
 const MATCH_SCORE = 3500;
 
-const address = (path) => quoted(new URL(path, SERVICE).href);
+const address = (path) => quoted(addressOf(path).href);
 const APIKEY = '-H "apikey: $APIKEY"';
 
 /** What an answer says that is not a success. */
@@ -23,7 +23,7 @@ function formCall(path, fields, apikey) {
   const form = new FormData();
   const options = fields.map(([name, value]) => {
     form.append(name, value);
-    return `-F ${quoted(`${name}=${value instanceof File ? `@${value.name}` : value}`)}`;
+    return `-F ${quoted(formField(name, value))}`;
   });
   const curl = `curl -s ${address(path)} ${APIKEY} \\\n  ${options.join(' \\\n  ')}`;
   return [{ method: 'POST', path, headers: { apikey }, body: form }, curl];
@@ -67,7 +67,7 @@ export async function verify({ pictures, fields, keys, view }) {
   const body = { photo, liveImages: images.map((image) => ({ image })), disableLivenessDetection };
   // Pictures are too long for arguments, so jq reads them from files (bash).
   const files = [['photo', pictures.photo], ...live.map((file, index) => [`live${index + 1}`, file])];
-  const reads = files.map(([name, file]) => `--rawfile ${name} <(base64 -w0 ${quoted(file.name)})`).join(' ');
+  const reads = files.map(([name, file]) => `--rawfile ${name} <(base64 -w0 -- ${quoted(file.name)})`).join(' ');
   const listed = live.map((_, index) => `{image: $live${index + 1}}`).join(', ');
   const path = 'api/v1/photoverify';
   const curl = `jq -n ${reads} \\\n  '{photo: $photo, liveImages: [${listed}], disableLivenessDetection: ${disableLivenessDetection}}' |\n`
@@ -98,8 +98,9 @@ function shownFetch(view) {
     const call = { method, path, headers: Object.fromEntries(new Headers(options.headers)), body: options.body };
     if (!views.has(path)) views.set(path, view());
     const shown = views.get(path);
-    const token = method === 'GET' && call.headers['x-capture-token'];
-    shown.request(call, token ? `curl -s ${address(path)} -H "X-Capture-Token: $CAPTURE_TOKEN"` : undefined);
+    const token = call.headers['x-capture-token'] ? ' -H "X-Capture-Token: $CAPTURE_TOKEN"' : '';
+    // No line encrypts an upload.
+    shown.request(call, method === 'GET' ? `curl -s ${address(path)}${token}` : undefined);
     const began = performance.now();
     try {
       const answer = await fetch(url, options);

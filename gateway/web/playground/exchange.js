@@ -1,7 +1,7 @@
 // Requests, their answers, and how both are shown.
 
 import { SERVICE } from '../capture/entry.js';
-import { text } from '../capture/texts.js';
+import { text, writeTexts } from '../capture/texts.js';
 
 const SHOWN_CHARACTERS = 48;
 // Longer texts without a blank are shortened where a request is shown: pictures in base64.
@@ -31,6 +31,15 @@ export function quoted(word) {
   return /^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replace(/'/g, `'\\''`)}'`;
 }
 
+/** A field of a form as curl's option `-F` takes it. curl would read a name that is not quoted as far as its first comma or semicolon. */
+export function formField(name, value) {
+  if (typeof value === 'string') return `${name}=${value}`;
+  return `${name}=@${/[",;\\]/.test(value.name) ? `"${value.name.replace(/["\\]/g, '\\$&')}"` : value.name}`;
+}
+
+/** The address of a path of the service, with the prefix that a proxy adds. */
+export const addressOf = (path) => new URL(path, SERVICE);
+
 /** What is sent of a form, part by part; files by their length. */
 function formText(form) {
   const parts = [...form].map(([name, value]) => {
@@ -57,7 +66,7 @@ function shownHeaders(headers) {
 /** A request as text. */
 export function requestText({ method, path, headers = {}, body }) {
   const kind = body instanceof FormData ? { 'Content-Type': 'multipart/form-data; boundary=…' } : {};
-  const lines = [`${method} /${path} HTTP/1.1`, `Host: ${SERVICE.host}`, ...shownHeaders({ ...headers, ...kind })];
+  const lines = [`${method} ${addressOf(path).pathname} HTTP/1.1`, `Host: ${SERVICE.host}`, ...shownHeaders({ ...headers, ...kind })];
   return `${lines.join('\n')}\n\n${bodyText(body)}`.trimEnd();
 }
 
@@ -66,12 +75,8 @@ export function exchangeView(container) {
   const fragment = document.getElementById('exchange').content.cloneNode(true);
   const article = fragment.querySelector('article');
   const $ = (selector) => article.querySelector(selector);
-  for (const part of ['curl', 'request', 'answer']) {
-    $(`[data-part="${part}"]`).textContent = text(`answers.${part}`);
-    $(`pre.${part}`).setAttribute('aria-label', text(`answers.${part}`));
-  }
+  writeTexts(article);
   const copy = $('.copy');
-  copy.textContent = text('answers.copy');
   copy.addEventListener('click', async () => {
     try {
       await navigator.clipboard.writeText($('.curl').textContent);
@@ -85,7 +90,7 @@ export function exchangeView(container) {
   return {
     /** The call has begun. `curl` is the line that does the same; without one the part is left out. */
     request(call, curl) {
-      $('.call').textContent = `${call.method} /${call.path}`;
+      $('.call').textContent = `${call.method} ${addressOf(call.path).pathname}`;
       $('.request').textContent = requestText(call);
       $('.curl').textContent = curl ?? '';
       $('[data-of="curl"]').hidden = !curl;
@@ -116,7 +121,7 @@ export async function perform(call, view, curl) {
   const began = performance.now();
   try {
     const { method, path, headers, body, signal } = call;
-    const answer = await fetch(new URL(path, SERVICE), { method, headers, body, signal, cache: 'no-store', credentials: 'omit' });
+    const answer = await fetch(addressOf(path), { method, headers, body, signal, cache: 'no-store', credentials: 'omit' });
     const found = { status: answer.status, headers: answer.headers, body: await answer.text(), time: performance.now() - began };
     view.answer(found);
     return found;

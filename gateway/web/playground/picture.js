@@ -12,7 +12,13 @@ async function takePicture() {
   note.textContent = text('camera.allow');
   take.disabled = true;
   dialog.showModal();
-  const closed = new Promise((resolve) => dialog.addEventListener('close', resolve, { once: true }));
+  let isClosed = false;
+  const closed = new Promise((resolve) => {
+    dialog.addEventListener('close', () => {
+      isClosed = true;
+      resolve();
+    }, { once: true });
+  });
   let taken;
   take.onclick = async () => {
     const canvas = Object.assign(document.createElement('canvas'), { width: video.videoWidth, height: video.videoHeight });
@@ -23,16 +29,19 @@ async function takePicture() {
   $('camera-cancel').onclick = () => dialog.close();
   try {
     stream = await openCamera();
-    video.srcObject = stream;
-    await video.play();
-    note.textContent = '';
-    take.disabled = false;
-    take.focus();
+    // Who closes the dialog before the browser's question is answered may have opened it again, which has a camera of its own.
+    if (!isClosed) {
+      video.srcObject = stream;
+      await video.play();
+      note.textContent = '';
+      take.disabled = false;
+      take.focus();
+    }
   } catch (error) {
-    note.textContent = text(`camera.${error.code}`) || error.message;
+    if (!isClosed) note.textContent = text(`camera.${error.code}`) || error.message;
   }
   await closed;
-  video.srcObject = null;
+  if (video.srcObject === stream) video.srcObject = null;
   for (const track of stream?.getTracks() ?? []) track.stop();
   return taken && new File([taken], 'camera.jpg', { type: 'image/jpeg' });
 }

@@ -19,7 +19,11 @@ let slots = [];
 /** The calls that run or ran last; a later one replaces what an earlier one shows. */
 let run = 0;
 
+/** What `say` said last. */
+let said = ['', ''];
+
 function say(tone, key, values) {
+  said = [tone, key, values];
   summary.dataset.tone = tone;
   summary.textContent = text(key, values);
 }
@@ -102,7 +106,7 @@ async function submit(form) {
 
 /** Fills in the credentials of the demo account, which are public, if the service has that account. */
 async function fillDemoKeys() {
-  if (!await hasDemonstration()) return;
+  if (!await hasDemonstration().catch(() => false)) return;
   $('apikey').value ||= DEMO.apikey;
   $('bws-client').value ||= DEMO.client;
   $('bws-key').value ||= DEMO.bws;
@@ -110,6 +114,7 @@ async function fillDemoKeys() {
 
 function relabel() {
   for (const { slot } of slots) slot.label();
+  say(...said);
 }
 
 await useLanguage(preferredLanguage(), import.meta.url).catch((error) => console.warn(error));

@@ -114,7 +114,7 @@ export class FacelineError extends Error {
   readonly retryAfter?: number;
 }
 
-/** Where a capture is. It goes forward, and back to `ready` for another recording. */
+/** Where a capture is. It begins at `ready` and goes forward; another recording goes back to `framing`, also after `failed`. */
 export type State = 'ready' | 'framing' | 'recording' | 'recorded' | 'encrypting' | 'uploading' | 'waiting' | 'judging' | 'done' | 'failed';
 
 /** One step of a challenge. `turn`: the person turns the head to `direction`. `ahead`: the person looks ahead again. */
@@ -215,7 +215,7 @@ export class Capture extends EventTarget {
   readonly state: State;
   /**
    * Watches the camera, begins by itself once the framing is good, and records a still or a video.
-   * Rejects with `camera-denied`, `camera-missing`, `camera-busy`, `unsupported` or `aborted`.
+   * Rejects with `camera-denied`, `camera-missing`, `camera-busy`, `insecure-context`, `unsupported` or `aborted`.
    */
   capture(options?: CaptureOptions): Promise<Recording>;
   /** Begins the capture now, whatever the framing is: offer it as a button after some seconds. Does nothing outside `framing`. */
@@ -231,7 +231,7 @@ export class Capture extends EventTarget {
     timeout?: number;
     signal?: AbortSignal;
   }): Promise<void>;
-  /** Polls until the status is terminal. Rejects with `expired`, `refused`, `offline`, `timeout` or `aborted`. */
+  /** Polls until the status is terminal. Rejects with `expired`, `refused`, `offline`, `overloaded`, `protocol`, `timeout` or `aborted`. */
   result(options?: {
     /** In milliseconds; 1000 unless given. */
     pollInterval?: number;
@@ -250,7 +250,7 @@ export class Capture extends EventTarget {
 /** The version of the SDK, which uploads carry as `sdkInfo.sdkVersion`. */
 export const version: string;
 
-/** Opens a camera, the front one unless a device is named. Rejects with `camera-…` or `insecure-context`. */
+/** Opens a camera, the front one unless a device is named. Rejects with `camera-…`, `insecure-context` or `unsupported`. */
 export function openCamera(options?: {
   deviceId?: string;
   facingMode?: 'user' | 'environment';

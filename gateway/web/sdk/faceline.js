@@ -235,6 +235,8 @@ export async function sealMetadata(claims, certificate) {
 const FIRST_RETRY = 1000;
 const LAST_RETRY = 30000;
 const MAX_RETRY_AFTER = 300000;
+/** For how long a question waits for its answer, in milliseconds. */
+const ANSWER_TIMEOUT = 30000;
 
 /** Waits; ends early when the device is online again, or with a rejection when the signal is aborted. */
 function pause(milliseconds, signal) {
@@ -363,13 +365,31 @@ class Service {
     this.ownFetch = ownFetch;
   }
 
+  /**
+   * Asks once; resolves with `undefined` without an answer in time. `fetch` alone waits as long as the system does, which for a network
+   * that takes everything and gives nothing is longer than anybody waits.
+   */
+  async ask(path, headers, { deadline, signal }) {
+    const fetch = this.ownFetch ?? globalThis.fetch.bind(globalThis);
+    const ending = new AbortController();
+    const end = () => ending.abort();
+    // Browsers of before 2022 have no such signal, and wait as long as the system does.
+    const late = AbortSignal.timeout?.(Math.max(1, Math.min(ANSWER_TIMEOUT, deadline - Date.now())));
+    const sources = [signal, late].filter(Boolean);
+    for (const source of sources) source.addEventListener('abort', end);
+    try {
+      return await sendWithFetch(fetch, 'GET', this.base + path, { headers, signal: ending.signal });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      return undefined;
+    } finally {
+      for (const source of sources) source.removeEventListener('abort', end);
+    }
+  }
+
   /** Resolves with the JSON of an answer. */
   async read(path, headers, limits) {
-    const send = () => {
-      const fetch = this.ownFetch ?? globalThis.fetch.bind(globalThis);
-      return sendWithFetch(fetch, 'GET', this.base + path, { headers, signal: limits.signal });
-    };
-    const { text } = await persist(send, limits);
+    const { text } = await persist(() => this.ask(path, headers, limits), limits);
     try {
       return JSON.parse(text);
     } catch (cause) {
@@ -641,8 +661,27 @@ export class Capture extends EventTarget {
     this.#force?.();
   }
 
+  /**
+   * Calls a function of the caller with each `detail` of an event while `work` is done. Like any listener, one that throws spoils nothing else:
+   * it would end the frames of a capture, or make an upload look refused that was accepted.
+   */
+  async #telling(type, callback, work) {
+    const listener = (event) => callback(event.detail);
+    if (callback) this.addEventListener(type, listener);
+    try {
+      return await work();
+    } finally {
+      this.removeEventListener(type, listener);
+    }
+  }
+
   /** @type {import('./faceline.d.ts').Capture['capture']} */
   capture(options = {}) {
+    return this.#telling('hint', options.onHint, () => this.#capture(options));
+  }
+
+  /** @param {import('./faceline.d.ts').CaptureOptions} options */
+  #capture(options) {
     return this.#during(options.signal, async (signal) => {
       const { type } = this.parameters;
       const mode = options.mode ?? (type === 'LIVENESS_PASSIVE' ? 'still' : 'video');
@@ -703,7 +742,7 @@ export class Capture extends EventTarget {
    * @param {AbortSignal} signal
    * @returns {Promise<void>}
    */
-  #framed(video, { onHint, steadyTime, forceAfter }, signal) {
+  #framed(video, { steadyTime, forceAfter }, signal) {
     return new Promise((resolve) => {
       const watching = new AbortController();
       const timer = forceAfter === undefined ? undefined : setTimeout(() => this.#force?.(), forceAfter);
@@ -717,7 +756,6 @@ export class Capture extends EventTarget {
       this.#force = end;
       watchFraming(video, (found) => {
         this.#emit('hint', found);
-        onHint?.(found);
         if (found.stability === 1 && !globalThis.document.hidden) end();
       }, { steadyTime, signal: watching.signal });
     });
@@ -731,7 +769,7 @@ export class Capture extends EventTarget {
    * @param {import('./faceline.d.ts').CaptureOptions} options
    * @param {AbortSignal} signal
    */
-  async #record(video, stream, type, { onHint, duration = VIDEO_LENGTH }, signal) {
+  async #record(video, stream, type, { duration = VIDEO_LENGTH }, signal) {
     const recorder = new MediaRecorder(stream, { mimeType: type, videoBitsPerSecond: BITS_PER_SECOND });
     const pieces = [];
     const watching = new AbortController();
@@ -760,7 +798,6 @@ export class Capture extends EventTarget {
         watching.signal.addEventListener('abort', () => resolve(false));
         watchFraming(video, (found) => {
           this.#emit('hint', found);
-          onHint?.(found);
           const elapsed = found.time - start;
           const step = script?.next(elapsed, found.motion);
           if (step) {
@@ -789,14 +826,22 @@ export class Capture extends EventTarget {
   }
 
   /** @type {import('./faceline.d.ts').Capture['upload']} */
-  upload(recording, { onProgress, timeout = UPLOAD_TIMEOUT, signal: callers } = {}) {
+  upload(recording, { onProgress, ...options } = {}) {
+    const tell = onProgress && (({ phase, value }) => phase === 'uploading' && onProgress(value));
+    return this.#telling('progress', tell, () => this.#upload(recording, options));
+  }
+
+  /**
+   * @param {import('./faceline.d.ts').Recording | Blob} recording
+   * @param {{ timeout?: number, signal?: AbortSignal }} options
+   */
+  #upload(recording, { timeout = UPLOAD_TIMEOUT, signal: callers }) {
     return this.#during(callers, async (signal) => {
       const deadline = Date.now() + timeout;
       const onWait = (error, delay) => this.#enter('waiting', { reason: error.code, retryIn: Math.ceil(delay / 1000), error });
       const report = (value) => {
         if (this.#state === 'waiting') this.#enter('uploading');
         this.#emit('progress', { phase: 'uploading', value });
-        onProgress?.(value);
       };
       const send = async () => {
         const body = await this.#seal(recording, signal);

@@ -44,7 +44,11 @@ async fn pages_and_scripts_have_the_policies_of_their_kind() {
             assert_eq!(answer.header(name), Some(value), "{path}");
         }
     }
-    for (path, folder) in [("/web/capture", "capture/"), ("/web/playground", "playground/")] {
+    for (path, folder) in [
+        ("/web/capture", "capture/"),
+        ("/web/capture?session=a&lang=fr", "capture/?session=a&lang=fr"),
+        ("/web/playground", "playground/"),
+    ] {
         let bare = get(&gateway, path, &[]).await;
         assert_eq!((bare.status, bare.header("location")), (308, Some(folder)));
     }

@@ -11,6 +11,8 @@ let service;
 let opened;
 
 class Video extends EventTarget {
+  videoWidth = 640;
+  videoHeight = 480;
   srcObject = null;
   frames = [];
 
@@ -43,8 +45,14 @@ class Stream {
   }
 }
 
+/** Of a canvas on which every picture is black. */
+const context = {
+  drawImage() {},
+  getImageData: (x, y, width, height) => ({ data: new Uint8ClampedArray(4 * width * height), width, height }),
+};
+
 const globals = {
-  document: Object.assign(new EventTarget(), { hidden: false, createElement: () => ({ getContext: () => ({}) }) }),
+  document: Object.assign(new EventTarget(), { hidden: false, createElement: () => ({ getContext: () => context }) }),
   MediaRecorder: { isTypeSupported: () => true },
 };
 
@@ -98,4 +106,33 @@ test('a camera that opens after the capture was closed is stopped', async () => 
   await assert.rejects(running);
   await until(() => opened.length === 1);
   assert.equal(opened[0].track.readyState, 'ended');
+});
+
+test('a page whose function throws at a hint still gets the next one', async () => {
+  const capture = await init({ baseUrl: `${service.url}/`, session: SESSION });
+  const video = new Video();
+  const controller = new AbortController();
+  const hints = [];
+  const reported = [];
+  // Browsers report what a listener throws, and go on; Node.js would end.
+  process.setUncaughtExceptionCaptureCallback((error) => reported.push(error.message));
+  try {
+    const onHint = ({ hint }) => {
+      hints.push(hint);
+      throw new Error('no element for this');
+    };
+    const running = capture.capture({ video, onHint, signal: controller.signal });
+    for (let frame = 0; frame < 2; frame += 1) {
+      await until(() => video.frames.length > frame);
+      // Frames come at most 15 times a second.
+      await new Promise((resolve) => { setTimeout(resolve, 70); });
+      video.frames[frame]();
+    }
+    controller.abort();
+    await assert.rejects(running, { code: 'aborted' });
+    await until(() => reported.length === 2);
+  } finally {
+    process.setUncaughtExceptionCaptureCallback(null);
+  }
+  assert.deepEqual(hints, ['too-dark', 'too-dark']);
 });

@@ -113,6 +113,22 @@ test('errors are told with the codes that pages know', async () => {
   assert.equal(only(told, 'errorFn')[0][1].code, 404);
 });
 
+test('what a function of the page throws ends no capture', async () => {
+  const reported = [];
+  process.setUncaughtExceptionCaptureCallback((error) => reported.push(error.message));
+  try {
+    const throwing = (name) => () => { throw new Error(name); };
+    const { made, told } = await client({ trackingFn: throwing('tracking'), showChallengeInstruction: throwing('instruction') });
+    made.capture.capture = async () => new Blob(['video'], { type: 'video/webm' });
+    await made.startCapture({ stream: {} });
+    assert.deepEqual(told.map(([name]) => name), ['onClientInitEnd', 'showChallengeResult']);
+    await new Promise((resolve) => { setTimeout(resolve, 5); });
+  } finally {
+    process.setUncaughtExceptionCaptureCallback(null);
+  }
+  assert.deepEqual([...new Set(reported)], ['tracking', 'instruction']);
+});
+
 test('a type that is not provided is said to be so', async () => {
   service.type = 'LIVENESS_MLC';
   const { told } = await client();
@@ -188,4 +204,66 @@ test('connectivity is measured, or said not to be', async () => {
   assert.ok(!slow.goodConnectivity && slow.download < 500, JSON.stringify(slow));
   assert.deepEqual(await measure(async () => ({ ok: false, status: 502, arrayBuffer: async () => new ArrayBuffer(0) })),
     ['error', 'late answered with status 502']);
+});
+
+test('an error of the page itself is none of the network', async () => {
+  const { BioserverNetworkCheck } = load('bioserver-network-check.js', { fetch: async () => ({ ok: true, arrayBuffer: async () => new ArrayBuffer(0) }) });
+  const told = [];
+  const onNetworkCheckUpdate = () => { throw new Error('no element'); };
+  await assert.rejects(BioserverNetworkCheck.connectivityMeasure({ uploadURL: 'up', onNetworkCheckUpdate, errorFn: (error) => told.push(error) }), /no element/);
+  assert.deepEqual(told, []);
+});
+
+test('a page that leaves while its light is measured gets no error', async () => {
+  const video = { play: () => new Promise((_, reject) => { video.interrupt = () => reject(new Error('interrupted by a new load request')); }) };
+  const surroundings = { createElement: (name) => (name === 'video' ? video : { getContext: () => ({}) }) };
+  const { BioserverVideo: own } = load('bioserver-video-api.js', { document: surroundings });
+  const real = globalThis.document;
+  globalThis.document = surroundings;
+  try {
+    const made = await own.initFaceCaptureClient({ bioSessionId: SESSION, bioserverVideoUrl: service.url });
+    const looking = made.checkLuminosity({ stream: {} });
+    while (!video.interrupt) await new Promise((resolve) => { setTimeout(resolve, 1); });
+    await made.disconnect();
+    assert.equal(video.srcObject, null);
+    video.interrupt();
+    await looking;
+  } finally {
+    if (real) globalThis.document = real;
+    else delete globalThis.document;
+  }
+});
+
+test('light is measured with the camera that the page opened, while it is open', async () => {
+  const asked = [];
+  const streamOf = () => ({ tracks: [{ readyState: 'live', stop() {} }], getTracks() { return this.tracks; }, getVideoTracks() { return this.tracks; } });
+  const mediaDevices = {
+    async getUserMedia({ video }) {
+      asked.push(video.deviceId?.exact);
+      return streamOf();
+    },
+  };
+  const navigator = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
+  Object.defineProperty(globalThis, 'navigator', { value: { mediaDevices }, configurable: true });
+  const videos = [];
+  const surroundings = {
+    createElement: (name) => (name === 'video' ? videos[videos.push({ play: async () => {} }) - 1] : { getContext: () => ({}) }),
+  };
+  globalThis.document = surroundings;
+  try {
+    const { BioserverVideo: own } = load('bioserver-video-api.js', { document: surroundings });
+    const made = await own.initFaceCaptureClient({ bioSessionId: SESSION, bioserverVideoUrl: service.url });
+    const stream = await own.getMediaStream({ video: { deviceId: 'desk' } });
+    await made.checkLuminosity();
+    assert.equal(videos.at(-1).srcObject, stream);
+    stream.tracks[0].readyState = 'ended';
+    await made.checkLuminosity();
+    assert.notEqual(videos.at(-1).srcObject, stream);
+    assert.deepEqual(asked, ['desk', undefined]);
+    await made.disconnect();
+  } finally {
+    delete globalThis.document;
+    if (navigator) Object.defineProperty(globalThis, 'navigator', navigator);
+    else delete globalThis.navigator;
+  }
 });

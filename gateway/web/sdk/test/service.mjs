@@ -11,7 +11,10 @@ const { certificate } = json('upload.json');
 export const SESSION = '7b4e38f6-de53-4dd5-a8b8-985833f771d2';
 
 export class Service {
-  /** Answers to uploads and to questions for the status, first ones first: `{ status, headers, body }`, or `'broken'` for a broken connection. */
+  /**
+   * Answers to uploads and to questions for the status, first ones first: `{ status, headers, body }`, `'broken'` for a broken connection, or
+   * `'silent'` for one on which nothing comes.
+   */
   uploads = [];
   statuses = [];
   /** What arrived: `path`, `headers` and, for uploads, `digest` of the media and `metadata`. */
@@ -50,8 +53,9 @@ export class Service {
     for await (const piece of request) pieces.push(piece);
     const seen = { path: request.url, headers: request.headers, body: Buffer.concat(pieces) };
     this.requests.push(seen);
-    const { status = 200, headers = {}, body = '' } = await this.answerTo(seen, request.socket) ?? {};
-    if (request.socket.destroyed) return;
+    const answer = await this.answerTo(seen, request.socket);
+    if (answer === 'silent' || request.socket.destroyed) return;
+    const { status = 200, headers = {}, body = '' } = answer ?? {};
     response.writeHead(status, headers);
     response.end(typeof body === 'string' ? body : JSON.stringify(body));
   }

@@ -84,6 +84,20 @@ test('unknown outcomes are repeated with the same bytes, after 1 s, 2 s, 4 s and
   assert.equal(new Set(service.received.map(({ digest }) => digest)).size, 1);
 });
 
+test('a page whose function throws does not make an upload look lost', async () => {
+  const reported = [];
+  // Browsers report what a listener throws, and go on; Node.js would end.
+  process.setUncaughtExceptionCaptureCallback((error) => reported.push(error.message));
+  try {
+    await (await begun()).upload(file, { onProgress(value) { throw new Error(`no element for ${value}`); } });
+    await new Promise((resolve) => { setImmediate(resolve); });
+  } finally {
+    process.setUncaughtExceptionCaptureCallback(null);
+  }
+  assert.equal(service.received.length, 1);
+  assert.equal(reported.at(-1), 'no element for 1');
+});
+
 test('an upload waits as long as the service says, and tells so', async () => {
   const capture = await begun();
   service.uploads = [{ status: 429, headers: { 'Retry-After': '7' } }, { status: 503, headers: { 'Retry-After': '3' } },
@@ -183,6 +197,16 @@ test('the status is polled until it stays', async () => {
   await assert.rejects(capture.result(), refused('expired'));
   service.statuses = [{ body: { status: 'IN_PROGRESS' } }];
   await assert.rejects(capture.result({ timeout: 500 }), refused('timeout'));
+});
+
+test('a question that nobody answers ends with its time', async () => {
+  const capture = await begun();
+  service.statuses = ['silent'];
+  await assert.rejects(capture.result({ timeout: 300 }), refused('offline'));
+  const controller = new AbortController();
+  service.statuses = ['silent'];
+  realTimeout(() => controller.abort(), 50);
+  await assert.rejects(capture.result({ signal: controller.signal }), refused('aborted'));
 });
 
 test('what keeps a capture from beginning is told', async () => {

@@ -9,6 +9,7 @@ mod embedding;
 mod file;
 mod network;
 
+use axum::extract::RawQuery;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use faceline_shared::settings::{CaptureRules, CaptureSettings};
 
@@ -24,10 +25,14 @@ pub(super) fn routes(settings: &CaptureSettings, rules: &CaptureRules) -> Vec<Ro
     if rules.pages {
         let policy = file::content_policy(&settings.frame_ancestors);
         routes.extend([
-            Route::new(&operations::CAPTURE_WITHOUT_SLASH, async || folder_of("capture/")),
+            Route::new(&operations::CAPTURE_WITHOUT_SLASH, async |query: RawQuery| {
+                folder_of("capture/", query)
+            }),
             Route::new(&operations::CAPTURE, page(&CAPTURE, policy.clone())),
             Route::new(&operations::CAPTURE_FILE, page(&CAPTURE, policy.clone())),
-            Route::new(&operations::PLAYGROUND_WITHOUT_SLASH, async || folder_of("playground/")),
+            Route::new(&operations::PLAYGROUND_WITHOUT_SLASH, async |query: RawQuery| {
+                folder_of("playground/", query)
+            }),
             Route::new(&operations::PLAYGROUND, page(&PLAYGROUND, policy.clone())),
             Route::new(&operations::PLAYGROUND_FILE, page(&PLAYGROUND, policy)),
         ]);
@@ -45,7 +50,8 @@ pub(super) fn routes(settings: &CaptureSettings, rules: &CaptureRules) -> Vec<Ro
     routes
 }
 
-/// Redirects to a folder beside the path, wherever a proxy has that.
-fn folder_of(name: &'static str) -> Response {
-    Redirect::permanent(name).into_response()
+/// Redirects to a folder beside the path, wherever a proxy has that. The query stays: it names the session.
+fn folder_of(name: &str, RawQuery(query): RawQuery) -> Response {
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    Redirect::permanent(&format!("{name}{query}")).into_response()
 }
