@@ -20,6 +20,8 @@ use crate::request::record::RequestRecord;
 const APIKEY: &str = "apikey";
 /// The header with the capture token of a replay.
 pub(in crate::http) const CAPTURE_TOKEN: &str = "x-capture-token";
+/// How the page that sends a request is related to the host that it asks, by its browser (Fetch Metadata).
+const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// A caller whose credential is valid.
 struct Authenticated {
@@ -103,10 +105,7 @@ async fn authenticate_page(
     operation: &Operation,
     permission: Permission,
 ) -> Result<Authenticated, Fault> {
-    let origin = only(&parts.headers, header::ORIGIN.as_str()).and_then(|origin| origin.to_str().ok());
-    if !state.capture.session_id_authorises
-        || !origin.is_some_and(|origin| state.capture.allow_origin(origin))
-    {
+    if !state.capture.session_id_authorises || !is_from_allowed_page(state, parts) {
         return Err(Fault::Unauthenticated);
     }
     if let Some(session) = session_in_path(operation.path, parts.uri.path())
@@ -117,6 +116,23 @@ async fn authenticate_page(
     }
     // An id that is unknown, has ended, or is of another kind of session: the answer does not tell which.
     Err(state.accounts.count_wrong_session_id(source(parts)))
+}
+
+/// Whether a request says that it is from a page of an allowed origin. With a GET to the page's own origin browsers send no `Origin`, but
+/// `Sec-Fetch-Site`, which no page can set; then the origin is that of the host that is asked, by the scheme that is allowed: behind a
+/// proxy the gateway does not know which one it is.
+fn is_from_allowed_page(state: &GatewayState, parts: &Parts) -> bool {
+    let text = |name: &str| only(&parts.headers, name).and_then(|value| value.to_str().ok());
+    if parts.headers.contains_key(header::ORIGIN) {
+        return text(header::ORIGIN.as_str()).is_some_and(|origin| state.capture.allow_origin(origin));
+    }
+    if text(SEC_FETCH_SITE) != Some("same-origin") {
+        return false;
+    }
+    let host = text(header::HOST.as_str()).or_else(|| parts.uri.authority().map(|host| host.as_str()));
+    host.is_some_and(|host| {
+        ["https", "http"].iter().any(|scheme| state.capture.allow_origin(&format!("{scheme}://{host}")))
+    })
 }
 
 /// The value of a header that is there exactly once.

@@ -115,6 +115,27 @@ async fn only_pages_of_allowed_origins_may_show_it() {
 }
 
 #[tokio::test]
+async fn a_page_at_the_gateways_own_origin_reads_without_an_origin() {
+    let gateway = gateway(|config| config.capture.origins = Some(vec![format!("{APP}:8443")])).await;
+    let session = begun(&gateway).await.session;
+    let own = ("Sec-Fetch-Site", "same-origin");
+    let read_as =
+        async |headers: &[(&str, &str)]| read(&gateway, &parameters_path(session), headers).await.status;
+    assert_eq!(read_as(&[("Host", "app.example:8443"), own]).await, 200);
+    for headers in [
+        &[("Host", "app.example:8443")][..],
+        &[("Host", "app.example"), own],
+        &[("Host", "other.example:8443"), own],
+        &[("Host", "app.example:8443"), ("Sec-Fetch-Site", "same-site")],
+        &[("Host", "app.example:8443"), ("Sec-Fetch-Site", "none")],
+        &[("Host", "app.example:8443"), own, own],
+        &[("Host", "app.example:8443"), own, ("Origin", "https://other.example")],
+    ] {
+        assert_eq!(read_as(headers).await, 401, "{headers:?}");
+    }
+}
+
+#[tokio::test]
 async fn it_opens_no_other_operation_and_no_other_session() {
     let gateway = gateway(|_| ()).await;
     let session = begun(&gateway).await.session;
