@@ -22,8 +22,8 @@ const PROBE: &str = "probe";
 /// Its flag.
 const ALIVE: &str = "alive";
 
-/// Time for threads that are blocked when a role has ended.
-const BLOCKED_THREADS_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for threads that are still blocked when a role has ended. Then the process ends all the same.
+pub const BLOCKED_THREADS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What differs between the server programs.
 #[derive(Clone, Copy, Debug)]

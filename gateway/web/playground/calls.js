@@ -67,7 +67,7 @@ export async function verify({ pictures, fields, keys, view }) {
   const body = { photo, liveImages: images.map((image) => ({ image })), disableLivenessDetection };
   // Pictures are too long for arguments, so jq reads them from files (bash).
   const files = [['photo', pictures.photo], ...live.map((file, index) => [`live${index + 1}`, file])];
-  const reads = files.map(([name, file]) => `--rawfile ${name} <(base64 -w0 -- ${quoted(file.name)})`).join(' ');
+  const reads = files.map(([name, file]) => `--rawfile ${name} <(base64 < ${quoted(file.name)} | tr -d '\\n')`).join(' ');
   const listed = live.map((_, index) => `{image: $live${index + 1}}`).join(', ');
   const path = 'api/v1/photoverify';
   const curl = `jq -n ${reads} \\\n  '{photo: $photo, liveImages: [${listed}], disableLivenessDetection: ${disableLivenessDetection}}' |\n`

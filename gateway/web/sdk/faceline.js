@@ -256,21 +256,37 @@ function pause(milliseconds, signal) {
   });
 }
 
+/** A connection on which nothing moves for this long, in milliseconds, is dead. */
+const UPLOAD_STALL = 90000;
+
 /** Sends a request with XMLHttpRequest, which alone reports the progress of an upload. Resolves with `undefined` without an answer. */
 function sendWithProgress(method, url, { headers, body, signal, onProgress }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const abort = () => request.abort();
+    // A mobile network may go without a word.
+    let stall;
+    const moves = () => {
+      clearTimeout(stall);
+      stall = setTimeout(() => { resolve(undefined); abort(); }, UPLOAD_STALL);
+    };
     request.open(method, url);
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    request.upload.onprogress = ({ loaded, total }) => onProgress(total ? loaded / total : 0);
+    request.upload.onprogress = ({ loaded, total }) => {
+      moves();
+      onProgress(total ? loaded / total : 0);
+    };
     request.onload = () => {
       resolve({ status: request.status, text: request.responseText, retryAfter: request.getResponseHeader('Retry-After') });
     };
     request.onerror = () => resolve(undefined);
     request.onabort = () => reject(aborted());
-    request.onloadend = () => signal?.removeEventListener('abort', abort);
+    request.onloadend = () => {
+      clearTimeout(stall);
+      signal?.removeEventListener('abort', abort);
+    };
     signal?.addEventListener('abort', abort);
+    moves();
     request.send(body);
   });
 }
@@ -853,7 +869,11 @@ export class Capture extends EventTarget {
       } catch (error) {
         // The parameters may have been made anew since: fetch them, and encrypt again, once.
         if (error.status !== 400 || !error.message.includes('does not open')) throw error;
+        const { type, seed } = this.parameters;
         this.parameters = await verifyParameters(await this.#service.parameters({ deadline, signal }), this.#keys);
+        if (type === 'LIVENESS_ACTIVE' && seed !== this.parameters.seed) {
+          throw new FacelineError('expired', 'the challenges were replaced after the person had followed them', { cause: error });
+        }
         this.#sealed.delete(recording);
         await send();
       }

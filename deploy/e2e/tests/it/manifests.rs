@@ -6,6 +6,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use faceline_shared::broker::Queue;
+use faceline_shared::program::BLOCKED_THREADS_TIMEOUT;
 use faceline_shared::settings::{Settings, Sources};
 use faceline_shared::testkit::{RabbitMq, Redis};
 use faceline_worker::jobs::GIVE_BACK_TIMEOUT;
@@ -104,6 +105,10 @@ fn longest_shutdown_of_gateway(settings: &Settings) -> Duration {
     settings.http.shutdown_delay() + deadline + DRAIN_MARGIN
 }
 
+fn longest_shutdown_of_worker(settings: &Settings) -> Duration {
+    settings.jobs.drain + GIVE_BACK_TIMEOUT + CLOSING + BLOCKED_THREADS_TIMEOUT
+}
+
 /// In what a pair of pods does not fit the settings that it runs with.
 fn misfits(objects: &[Value]) -> Vec<String> {
     let (gateway, worker) = (pod(objects, "faceline-gateway"), pod(objects, "faceline-worker"));
@@ -123,7 +128,7 @@ fn misfits(objects: &[Value]) -> Vec<String> {
     };
     let checks = [
         ("shutdown of a gateway", grace(gateway) >= longest_shutdown_of_gateway(&of_gateway) + ROOM),
-        ("shutdown of a worker", grace(worker) >= of_worker.jobs.drain + GIVE_BACK_TIMEOUT + CLOSING + ROOM),
+        ("shutdown of a worker", grace(worker) >= longest_shutdown_of_worker(&of_worker) + ROOM),
         ("readiness before the listener closes", of_gateway.http.shutdown_delay() > probe_delay),
         // Bodies, 32 MiB a core (docs/operations.md), and half a GiB for uploads, callbacks and answers.
         (

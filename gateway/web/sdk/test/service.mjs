@@ -40,7 +40,7 @@ export class Service {
     this.parametersMade += 1;
     const answer = {
       id: `replay-${this.parametersMade}`, type: this.type, securityLevel: 'HIGH', nbChallenge: this.type === 'LIVENESS_ACTIVE' ? 3 : undefined,
-      seed: 0, certificates: [certificate], serverRandom: Buffer.alloc(32).toString('base64'),
+      seed: this.seed ?? 0, certificates: [certificate], serverRandom: Buffer.alloc(32).toString('base64'),
     };
     const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
     const signed = `${encode({ alg: 'ES256', kid: 'k' })}.${encode(answer)}`;

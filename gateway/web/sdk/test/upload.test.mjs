@@ -145,6 +145,44 @@ test('metadata that does not open is encrypted anew for new parameters, once', a
   assert.equal(service.received.length, 4);
 });
 
+test('a video of replaced challenges is not uploaded', async () => {
+  service.type = 'LIVENESS_ACTIVE';
+  const parameters = service.parameters();
+  const capture = await begun({ parameters, keys: { keys: [service.pair.publicKey.export({ format: 'jwk' })] } });
+  service.seed = parameters.seed + 1;
+  service.uploads = [{ status: 400, body: { message: '`metadata` does not open, or is not for this replay' } }];
+  await assert.rejects(capture.upload(file), refused('expired'));
+  assert.equal(service.received.length, 1);
+});
+
+/** An XMLHttpRequest whose connection is dead after the first piece, and whose second one is answered. */
+class SilentRequest {
+  static sent = 0;
+  upload = {};
+  status = 202;
+  responseText = '';
+  open() {}
+  setRequestHeader() {}
+  getResponseHeader() { return null; }
+  send() {
+    SilentRequest.sent += 1;
+    this.upload.onprogress({ loaded: 1, total: 2 });
+    if (SilentRequest.sent > 1) queueMicrotask(() => { this.onload(); this.onloadend(); });
+  }
+  abort() { this.onabort(); this.onloadend(); }
+}
+
+test('an upload whose connection is silent is sent again', async () => {
+  const capture = await begun();
+  globalThis.XMLHttpRequest = SilentRequest;
+  try {
+    await capture.upload(file, { timeout: 600000 });
+  } finally {
+    delete globalThis.XMLHttpRequest;
+  }
+  assert.equal(SilentRequest.sent, 2);
+});
+
 test('a lost network is waited for, and the upload goes on when it is back', async () => {
   const capture = await begun();
   const navigator = Object.getOwnPropertyDescriptor(globalThis, 'navigator');
