@@ -40,7 +40,6 @@ const WORKERS: &str = "faceline-worker";
 const FLOOD: usize = 200;
 /// Sessions that end at the same time.
 const SESSIONS: usize = 300;
-
 /// Callers that create and delete sessions at the same time.
 const CALLERS: usize = 100;
 
@@ -97,6 +96,8 @@ pub(super) async fn break_everything(
     };
     watch.during(Fault::WrongPassword, password, async || ()).await;
     watch.during(Fault::NoRabbitmq, site.broker.kill9(), async || ask(&url).await).await;
+    let old = prometheus.without_numbers(&["absent(faceline_queue_ready)".to_owned()]).await;
+    assert!(old.is_empty(), "a gateway goes on showing the last numbers of a broker that is away");
     let gateways = async {
         tokio::join!(site.gateway.kill(), site.second.kill(), site.narrow.kill());
     };
