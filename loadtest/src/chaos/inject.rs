@@ -8,7 +8,7 @@ use faceline_shared::broker::{Message, Published, Queue};
 use faceline_shared::testkit::{CutProxy, RabbitMq};
 use futures_util::future::try_join_all;
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::fault::{FaultKind, PlannedFault};
@@ -249,12 +249,16 @@ async fn poison(site: &Site) -> anyhow::Result<()> {
             body: Bytes::from(format!("no job: {number}")),
         };
         // The connection may be on its way to another node, after one was killed.
-        let accepted = async {
-            while site.services.broker.publish(&Queue::Interactive, &message).await != Published::Accepted {
-                sleep(PUBLISH_INTERVAL).await;
+        let until = Instant::now() + PUBLISH_TIME;
+        loop {
+            match site.services.broker.publish(&Queue::Interactive, &message).await {
+                Published::Accepted => break,
+                other if Instant::now() > until => {
+                    anyhow::bail!("the broker does not take a message: {other:?}")
+                }
+                _ => sleep(PUBLISH_INTERVAL).await,
             }
-        };
-        timeout(PUBLISH_TIME, accepted).await.context("the broker does not take a message")?;
+        }
     }
     Ok(())
 }

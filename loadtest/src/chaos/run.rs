@@ -104,7 +104,7 @@ pub async fn run(chaos: &Chaos, said: impl Fn(&str) + Send + Sync) -> anyhow::Re
     settle_usage(&driver.ledger, until, async || exported_usage(&site).await).await?;
     let unsettled_messages = unsettled_messages(&site).await?;
     let probe_error = probe(&driver).await.err().map(|error| format!("{error:#}"));
-    let depth = site.services.broker.depth(&Queue::DeadLetters).await;
+    let dead_letters = site.services.broker.depth(&Queue::DeadLetters).await?.ready;
     site.services.broker.close().await;
     Ok(Report {
         seed: schedule.seed,
@@ -115,7 +115,7 @@ pub async fn run(chaos: &Chaos, said: impl Fn(&str) + Send + Sync) -> anyhow::Re
         deaths,
         probe_error,
         unsettled_messages,
-        dead_letters: depth.map(|depth| depth.ready).unwrap_or_default(),
+        dead_letters,
         verdict: driver.ledger.verdict(),
     })
 }

@@ -164,11 +164,13 @@ impl Site {
         try_join_all(others.map(Program::start_until_ready)).await?;
 
         let direct: Vec<_> = brokers.iter().map(RabbitMq::url).collect();
-        let flags = vec![
+        // With the settings of the programs: a queue that exists with other bounds is refused.
+        let mut flags = SETTINGS.map(|(key, value)| format!("{key}={value}")).to_vec();
+        flags.extend([
             format!("broker.url={}", direct.join(",")),
             format!("store.url={}", redis.master.url()),
             format!("data_dir={}", first.display()),
-        ];
+        ]);
         let services = SharedServices::open(Settings::load(&Sources { file: None, flags })?)?;
         Ok(Self {
             urls: gateways.iter().map(Program::url).collect(),

@@ -284,7 +284,9 @@ fn compare_faces(path: &str, faces: &[Obligation], listed: &[Value], found: &mut
                 }
             }
             _ => {
-                found.findings.push((FindingKind::Duplicated, format!("{path}: {} faces {name}", same.len())))
+                found
+                    .findings
+                    .push((FindingKind::Duplicated, format!("{path}: {} faces {name}", same.len())));
             }
         }
     }

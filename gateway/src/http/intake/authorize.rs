@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use faceline_gateway_store::rate::{Bound, Rate, Refusal, Terms};
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, header};
 use tracing::Span;
 use uuid::Uuid;
@@ -129,7 +130,7 @@ fn is_from_allowed_page(state: &GatewayState, parts: &Parts) -> bool {
     if text(SEC_FETCH_SITE) != Some("same-origin") {
         return false;
     }
-    let host = text(header::HOST.as_str()).or_else(|| parts.uri.authority().map(|host| host.as_str()));
+    let host = text(header::HOST.as_str()).or_else(|| parts.uri.authority().map(Authority::as_str));
     host.is_some_and(|host| {
         ["https", "http"].iter().any(|scheme| state.capture.allow_origin(&format!("{scheme}://{host}")))
     })
