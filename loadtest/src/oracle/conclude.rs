@@ -199,8 +199,10 @@ mod tests {
                 run.0.disturbed(at(*from), at(*to));
             }
             run.answered(run.begin(), 500, "");
-            let attempt = &mut run.0.book().obligations[0].attempts[0];
-            (attempt.began, attempt.ended) = (at(10), Some((at(40), AttemptEnd::NoResult)));
+            {
+                let attempt = &mut run.0.book().obligations[0].attempts[0];
+                (attempt.began, attempt.ended) = (at(10), Some((at(40), AttemptEnd::NoResult)));
+            }
             let verdict = run.0.verdict();
             assert_eq!(verdict.held, verdict.expired);
             (verdict.lost, verdict.held)
