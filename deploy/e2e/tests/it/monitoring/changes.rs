@@ -121,9 +121,11 @@ pub(super) enum Change {
     Falls,
     /// A number is another one.
     Moves,
+    /// A number is another one, however little it differs: free space of a large disk.
+    Differs,
 }
 
-use Change::{Falls, Moves, Rises};
+use Change::{Differs, Falls, Moves, Rises};
 
 /// A part of the name of recording rules or of the expressions of panels, and what changes their values.
 pub(super) type Row = (&'static str, Fault, Change);
@@ -188,9 +190,9 @@ pub(super) static CHANGES: &[Row] = &[
     ("faceline_usage_rows", ObjectsAway, Rises),
     ("faceline_usage_records_total", NoRedis, Rises),
     ("faceline_certificate_expiry_timestamp_seconds", ExpiringKeys, Falls),
-    ("rabbitmq_process_resident_memory_bytes", Load, Moves),
+    ("rabbitmq_process_resident_memory_bytes", Load, Differs),
     ("rabbitmq_resident_memory_limit_bytes", BrokerAlarm, Falls),
-    ("rabbitmq_disk_space_available_bytes", Load, Moves),
+    ("rabbitmq_disk_space_available_bytes", Load, Differs),
     ("rabbitmq_disk_space_available_limit_bytes", BrokerAlarm, Rises),
     ("rabbitmq_connections", OtherKeys, Rises),
     ("rabbitmq_channels", OtherKeys, Rises),
@@ -231,13 +233,16 @@ impl Change {
     pub(super) fn is_between(self, before: Option<f64>, now: Option<f64>) -> bool {
         let [before_or_0, now_or_0] = [before, now].map(Option::unwrap_or_default);
         // Rates that Prometheus extrapolates are never quite the same.
-        let tolerance =
-            if self == Self::Moves { 0.001 } else { 0.005 } * before_or_0.abs().max(now_or_0.abs());
+        let tolerance = match self {
+            Self::Rises | Self::Falls => 0.005,
+            Self::Moves => 0.001,
+            Self::Differs => 0.0,
+        } * before_or_0.abs().max(now_or_0.abs());
         let difference = now_or_0 - before_or_0;
         match self {
             Self::Rises => difference > tolerance,
             Self::Falls => -difference > tolerance,
-            Self::Moves => difference.abs() > tolerance,
+            Self::Moves | Self::Differs => difference.abs() > tolerance,
         }
     }
 }
