@@ -22,7 +22,7 @@ const CUT_INTERVAL: Duration = Duration::from_secs(1);
 /// How far clocks jump, in seconds.
 const CLOCK_JUMP: i64 = 90;
 /// Unreadable messages for each fault of that kind.
-const POISON_MESSAGES: usize = 5;
+const UNREADABLE_MESSAGES: usize = 5;
 /// Time between two attempts to publish one, and for all of them.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 const PUBLISH_TIME: Duration = Duration::from_mins(1);
@@ -125,7 +125,7 @@ pub(super) async fn inject(site: &Site, fault: &PlannedFault) -> anyhow::Result<
                 worker.lock().await.resume();
             }
         }
-        FaultKind::UnreadableMessages => poison(site).await?,
+        FaultKind::UnreadableMessages => send_unreadable(site).await?,
         FaultKind::ClockJump => {
             let clock = match &site.clock {
                 Ok(clock) => clock,
@@ -177,13 +177,17 @@ async fn restarted(mut node: MutexGuard<'_, RabbitMq>, signal: &str, pause: Dura
     node.restart().await;
 }
 
+/// What a list of names and one value each (`rabbitmqctl list_queues name VALUE`) has for a queue.
+pub(super) fn listed_of<'a>(list: &'a str, queue: &Queue) -> anyhow::Result<&'a str> {
+    let name = queue.name();
+    let line = list.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t'));
+    Ok(line.with_context(|| format!("RabbitMQ does not list {name}: {list}"))?.trim())
+}
+
 /// The node that leads the queue of jobs.
 async fn leader(site: &Site) -> anyhow::Result<MutexGuard<'_, RabbitMq>> {
     let queues = site.brokers[0].lock().await.control(&["list_queues", "name", "leader"]).await;
-    let name = Queue::Interactive.name();
-    let line = queues.lines().find_map(|line| line.strip_prefix(&*name)?.strip_prefix('\t'));
-    let leader =
-        line.with_context(|| format!("RabbitMQ does not name the leader of {name}: {queues}"))?.trim();
+    let leader = listed_of(&queues, &Queue::Interactive)?;
     for node in &site.brokers {
         let node = node.lock().await;
         if node.node() == leader {
@@ -239,8 +243,8 @@ async fn alarm(site: &Site, target: usize, command: &str, [value, usual]: [&str;
 }
 
 /// Sends messages that no worker can read to the queue of jobs.
-async fn poison(site: &Site) -> anyhow::Result<()> {
-    for number in 0..POISON_MESSAGES {
+async fn send_unreadable(site: &Site) -> anyhow::Result<()> {
+    for number in 0..UNREADABLE_MESSAGES {
         let message = Message {
             id: Uuid::now_v7(),
             reply_to: None,

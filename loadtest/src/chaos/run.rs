@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::fault::{FaultKind, PlannedFault};
-use super::inject::{heal_all, inject};
+use super::inject::{heal_all, inject, listed_of};
 use super::report::{FaultRecord, Report};
 use super::schedule::Schedule;
 use super::site::{Builds, Site};
@@ -174,11 +174,7 @@ async fn unsettled_messages(site: &Site) -> anyhow::Result<u64> {
     let until = Instant::now() + QUEUES_TIME;
     loop {
         let listed = site.brokers[0].lock().await.control(&["list_queues", "name", "messages"]).await;
-        let messages = |queue: &Queue| -> anyhow::Result<u64> {
-            let name = queue.name();
-            let line = listed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t'));
-            Ok(line.with_context(|| format!("RabbitMQ does not list {name}: {listed}"))?.trim().parse()?)
-        };
+        let messages = |queue: &Queue| -> anyhow::Result<u64> { Ok(listed_of(&listed, queue)?.parse()?) };
         let unsettled = queues.iter().map(messages).sum::<anyhow::Result<u64>>()?;
         if unsettled == 0 || Instant::now() > until {
             return Ok(unsettled);

@@ -76,20 +76,7 @@ async fn a_replay_whose_time_ends_meanwhile_leaves_no_face() {
     // The age is being estimated.
     gateway.workers.arrived.notified().await;
     let present = replay(&gateway, session).await;
-    let end = EndedReplay {
-        job: Some(job),
-        media_digest: None,
-        status: ReplayStatus::Error,
-        diagnostic: None,
-        best_image: None,
-        best_face: None,
-        best_face_id: None,
-        age: None,
-        device_info: None,
-        sdk_info: None,
-        image_storage: None,
-        video_storage: None,
-    };
+    let end = EndedReplay { job: Some(job), ..crate::upload::ended(ReplayStatus::Error) };
     let record = ReplayRecord { state: ReplayState::Ended(Box::new(end)), ..present.record };
     put(&gateway, &name, present.revision, &record, |_| ()).await;
     gateway.workers.permits.add_permits(1);

@@ -115,7 +115,8 @@ async fn the_same_upload_again_gets_the_same_answer_and_another_one_is_refused()
     counted(&gateway, "repeated", 3);
 }
 
-fn ended(status: ReplayStatus) -> EndedReplay {
+/// The end of a replay of which nothing but the status is known.
+pub(crate) fn ended(status: ReplayStatus) -> EndedReplay {
     EndedReplay {
         job: None,
         media_digest: None,

@@ -190,7 +190,7 @@ pub(super) static CHANGES: &[Row] = &[
     ("faceline_usage_rows", ObjectsAway, Rises),
     ("faceline_usage_records_total", NoRedis, Rises),
     ("faceline_certificate_expiry_timestamp_seconds", ExpiringKeys, Falls),
-    ("rabbitmq_process_resident_memory_bytes", Load, Differs),
+    ("rabbitmq_process_resident_memory_bytes", Load, Moves),
     ("rabbitmq_resident_memory_limit_bytes", BrokerAlarm, Falls),
     ("rabbitmq_disk_space_available_bytes", Load, Differs),
     ("rabbitmq_disk_space_available_limit_bytes", BrokerAlarm, Rises),
