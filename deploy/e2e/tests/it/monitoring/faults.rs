@@ -75,6 +75,7 @@ pub(super) async fn break_everything(
     let join = async { prometheus.set_targets(WORKERS, &[without_decoder.admin().await]) };
     watch.during(Fault::NoDecoder, join, async || ()).await;
     without_decoder.kill().await;
+    site.consuming_workers_are(0).await;
     site.worker = site.spawn("faceline-worker", &[("inference.sessions", "2")]);
     prometheus.set_targets(WORKERS, &[site.worker.admin().await]);
     hung_worker(site, prometheus, watch, (&url, &narrow), video).await;
@@ -214,6 +215,7 @@ async fn other_workers(site: &Site, prometheus: &Prometheus, watch: &Watch<'_>, 
     let join = async { prometheus.set_targets(WORKERS, &[worker, other.admin().await]) };
     watch.during(Fault::OtherModels, join, async || ()).await;
     prometheus.set_targets(WORKERS, &[worker]);
+    site.consuming_workers_are(2).await;
     let kill = async {
         other.suspend().await;
         // It gets every second one.
@@ -356,10 +358,10 @@ async fn hung_worker(
     video: &Recording,
 ) {
     // Only then does the worker take the first jobs that come.
+    site.consuming_workers_are(1).await;
     let idle = [
         "sum(faceline_worker_running_jobs) + sum(faceline_gateway_inflight_jobs) \
          + sum(faceline:queue_ready:max{queue=\"faceline.jobs.interactive\"}) == 0",
-        "faceline:queue_consumers:max{queue=\"faceline.jobs.interactive\"} > 0",
         "min(up{job=\"faceline-worker\"}) == 1",
     ];
     let busy = prometheus.without_numbers(&idle.map(str::to_owned)).await;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use faceline_shared::broker::Queue;
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::{Settings, Sources};
 use faceline_shared::testkit::{RabbitMq, Redis, TestAuthority};
@@ -25,6 +27,9 @@ pub(super) const ACCOUNTS: &str = r#"
 /// The distributions that are compared with those of a week before.
 const DISTRIBUTIONS: [&str; 3] =
     ["faceline_worker_face_quality", "faceline_worker_match_score", "faceline_worker_liveness_score"];
+
+/// As many workers as wanted consume by then, on a busy machine as well.
+const CONSUMERS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bounds of the first gateway.
 const BOUNDS: [(&str, &str); 6] = [
@@ -143,6 +148,23 @@ impl Site {
     /// Starts another program beside, with settings of its own.
     pub(super) fn spawn(&self, program: &str, own: &[(&str, &str)]) -> Process {
         Process::spawn(program, &[&borrowed(&self.settings)[..], own].concat())
+    }
+
+    /// Waits until RabbitMQ gives jobs of each kind to so many workers. A worker's metrics are there before it takes jobs, and the
+    /// gateways' number of consumers may be one of a moment ago.
+    pub(super) async fn consuming_workers_are(&self, count: usize) {
+        let wanted = [Queue::Interactive, Queue::Replay, Queue::Quarantine]
+            .map(|queue| format!("{}\t{count}\n", queue.name()));
+        let waiting = async {
+            loop {
+                let listed = self.broker.control(&["list_queues", "name", "consumers"]).await;
+                if wanted.iter().all(|line| listed.contains(line)) {
+                    return;
+                }
+            }
+        };
+        let waited = tokio::time::timeout(CONSUMERS_TIMEOUT, waiting).await;
+        waited.unwrap_or_else(|_| panic!("the workers that take jobs do not become {count}"));
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
