@@ -195,7 +195,13 @@ impl Dispatcher {
         let mut submitted = SubmittedJob { guard, dispatcher: self, id: job.id, is_over: false };
         let answer = tokio::select! {
             biased;
-            answer = submitted.guard.wait(pending.deadline) => answer,
+            answer = submitted.guard.wait(pending.deadline) => {
+                if answer.is_some() {
+                    // A worker had the job, so the broker accepted it. Its confirm is not waited for.
+                    self.metrics.published.with_label_values(&[label(Published::Accepted)]).inc();
+                }
+                answer
+            }
             published = self.publish(pending, sending) => {
                 submitted.is_over = published.is_err();
                 published?;

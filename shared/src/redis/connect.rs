@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, FromRedisValue as _, Value, cmd};
 use tokio::time::timeout;
 
@@ -117,6 +118,8 @@ impl Connector {
     }
 
     async fn open(&self, server: &ConnectionInfo) -> Result<MultiplexedConnection, RedisServerError> {
+        // The end of a large value is sent at once, instead of after the server has acknowledged what came before.
+        let server = server.clone().set_tcp_settings(TcpSettings::default().set_nodelay(true));
         let client = tls::client(server.clone(), &self.tls)?;
         let opened = client.get_multiplexed_async_connection_with_config(&self.config).await;
         opened.map_err(|error| at(server.addr(), RedisServerError::of(&error)))

@@ -23,7 +23,7 @@ use crate::raw::{Framing, Upload, UploadAnswer};
 /// A condition that a test waits for is met by then, or the test fails.
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// A refusal that waits for nothing is there by then.
-const PROMPT: Duration = Duration::from_secs(4);
+const PROMPT: Duration = Duration::from_secs(30);
 const SMALL: &[u8] = &[7; 1000];
 const ACCEPTED: &str = "faceline_gateway_published_total{outcome=\"accepted\"}";
 const BLOCKED: &str = "faceline_broker_blocked";
@@ -220,8 +220,8 @@ async fn an_alarm_of_the_broker_is_named_and_loses_no_result() {
 async fn a_silent_broker_delays_an_answer_by_a_second_at_most() {
     let broker = RabbitMq::start().await;
     let proxy = CutProxy::start(broker.address()).await;
-    let deadline = Duration::from_secs(3);
-    let site = Site::new(&broker.url_at(proxy.address()), &[("jobs.deadline", "3s".into())]).await;
+    let deadline = Duration::from_secs(10);
+    let site = Site::new(&broker.url_at(proxy.address()), &[("jobs.deadline", "10s".into())]).await;
     let mut gateway = site.gateway().await;
     let asked = Instant::now();
     let waiting = gateway.posted();

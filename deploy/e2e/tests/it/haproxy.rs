@@ -1,9 +1,10 @@
 //! A real balancer in front of the programs: HAProxy.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::time::Duration;
 
+use faceline_shared::testkit::free_port;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
@@ -23,11 +24,11 @@ impl HaProxy {
     /// Starts HAProxy with these lines in the sections `defaults`, `frontend` and `backend`, and waits until it serves `/livez`.
     pub(crate) async fn start(defaults: &str, frontend: &str, backend: &str) -> Self {
         let folder = TempDir::new().unwrap();
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let port = free_port();
         // All addresses of the loopback network, from which callers of different addresses come.
         let text = format!(
             "global\n    maxconn 1000\n\
-             defaults\n    timeout connect 2s\n    timeout client 2m\n    timeout server 2m\n{defaults}\n\
+             defaults\n    timeout connect 2s\n    timeout client 2m\n    timeout server 2m\n    timeout check 10s\n{defaults}\n\
              frontend callers\n    bind 0.0.0.0:{port}\n    default_backend gateways\n{frontend}\n\
              backend gateways\n{backend}\n"
         );

@@ -6,6 +6,7 @@
 //! records; the store forgets a callback that must still be sent, and usage records that must still be moved. No code of the
 //! product has a switch for any of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -36,7 +37,7 @@ use crate::process::{ExclusiveRun, Process};
 use crate::usage::export;
 
 /// `jobs.deadline` of the gateway. A job that is forgotten is noticed then.
-const DEADLINE: Duration = Duration::from_secs(4);
+const DEADLINE: Duration = Duration::from_secs(15);
 /// Callbacks and the ends of replays come within this time.
 const SETTLE_TIME: Duration = Duration::from_secs(20);
 /// What is still missing after this time is missed. A callback that failed is sent again after a second.
@@ -298,8 +299,11 @@ impl Site {
         self.receiver.set_failing(true);
         let before = self.receiver.received().len();
         let driver = self.load("dropped-callback", Operation::Replay, 2).await;
+        let sessions = || -> BTreeSet<_> {
+            self.receiver.received()[before..].iter().map(|received| received.session_id.clone()).collect()
+        };
         let failed = async {
-            while self.receiver.received().len() < before + 2 {
+            while sessions().len() < 2 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -313,12 +317,18 @@ impl Site {
     }
 
     async fn assert_sees_dropped_usage(&self) {
-        let driver = self.load("dropped-usage", Operation::Faces, 6).await;
-        self.forget("faceline:{store}:usage:*").await;
-        let verdict = self.with_usage(&driver, MISSED_AFTER).await;
-        println!("dropped rows of usage records:\n{verdict}");
-        // The gateway may have moved some just before.
-        assert!(verdict.lost > 0 && verdict.duplicated == 0 && verdict.mixed_up == 0, "{verdict}");
+        // The gateway may have moved some records just before, or all of them.
+        for attempt in 0..10 {
+            let driver = self.load(&format!("dropped-usage-{attempt}"), Operation::Faces, 6).await;
+            self.forget("faceline:{store}:usage:*").await;
+            let verdict = self.with_usage(&driver, MISSED_AFTER).await;
+            println!("dropped rows of usage records:\n{verdict}");
+            assert_eq!((verdict.duplicated, verdict.mixed_up), (0, 0), "{verdict}");
+            if verdict.lost > 0 {
+                return;
+            }
+        }
+        panic!("no dropped record is missed");
     }
 }
 

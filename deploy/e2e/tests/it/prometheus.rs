@@ -188,21 +188,30 @@ fn write_targets(file: &Path, addresses: &[SocketAddr]) {
 /// How many times as much as in the text of metrics happened a week ago, so that the comparison with it is one with many values.
 const HISTORY_FACTOR: f64 = 200.0;
 
+/// Seconds after the same time a week ago at which the highest buckets get some more. So what is said of that hour changes while the
+/// test looks, however late that is.
+const LATER: [u64; 5] = [15, 30, 60, 120, 240];
+/// How much more each time.
+const GROWTH: f64 = 0.005;
+
 /// Metrics in the text format of Prometheus as a history, for `promtool tsdb create-blocks-from`: 0 at fifty minutes before the same
-/// time a week ago, and [`HISTORY_FACTOR`] times the values of `text` half an hour later. From fifteen seconds after the same time on,
-/// the highest buckets have some more, so that what is said of that hour changes when it goes on.
+/// time a week ago, [`HISTORY_FACTOR`] times the values of `text` half an hour later, and a little more at the times of [`LATER`].
 fn open_metrics(text: &str) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let ago = |minutes: u64| (now - WEEK - Duration::from_mins(minutes)).as_secs();
-    let ahead = (now - WEEK + Duration::from_secs(15)).as_secs();
     let mut history = String::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let (series, value) = line.rsplit_once(' ').unwrap();
         let value = value.parse::<f64>().unwrap() * HISTORY_FACTOR;
         let is_total = series.contains("le=\"+Inf\"") || series.contains("_count");
-        let later = if is_total { value * 1.02 } else { value };
-        writeln!(history, "{series} 0 {}\n{series} {value} {}\n{series} {later} {ahead}", ago(50), ago(20))
-            .unwrap();
+        writeln!(history, "{series} 0 {}\n{series} {value} {}", ago(50), ago(20)).unwrap();
+        let mut later = value;
+        for seconds in LATER {
+            if is_total {
+                later += value * GROWTH;
+            }
+            writeln!(history, "{series} {later} {}", (now - WEEK).as_secs() + seconds).unwrap();
+        }
     }
     history + "# EOF\n"
 }

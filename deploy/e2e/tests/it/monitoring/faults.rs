@@ -288,7 +288,7 @@ async fn failing_receiver(watch: &Watch<'_>, url: &str) {
     let client = CaptureClient::new(url, "demo");
     let keys = client.published_keys().await.unwrap();
     let fail = async {
-        let session = json!({"callbackURL": receiver.url(), "ttlSeconds": 6});
+        let session = json!({"callbackURL": receiver.url(), "ttlSeconds": 30});
         let session = client.create_session(&session).await.unwrap();
         let parameters = wanted(&Recording::of(vec![], "video/webm")).parameters();
         client.set_parameters(session, &parameters, &keys).await.unwrap();
@@ -374,7 +374,7 @@ async fn hung_worker(
     let hang = async {
         site.worker.suspend().await;
         drop(post(url));
-        let replays = join_all((0..3).map(|_| upload(narrow, video, 10)));
+        let replays = join_all((0..3).map(|_| upload(narrow, video, 120)));
         let quarantine = async {
             for _ in 0..3 {
                 let (id, body) = envelope(site, "dead", |_| ());

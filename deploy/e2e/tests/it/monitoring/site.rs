@@ -30,9 +30,12 @@ const DISTRIBUTIONS: [&str; 3] =
 
 /// As many workers as wanted consume by then, on a busy machine as well.
 const CONSUMERS_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Bounds of the first gateway.
-const BOUNDS: [(&str, &str); 6] = [
+const BOUNDS: [(&str, &str); 7] = [
+    // A job that a hung worker has gets old, and is not answered meanwhile.
+    ("jobs.deadline", "2m"),
     // The limit on jobs falls on a fast machine as well.
     ("admission.target_wait", "50ms"),
     ("limits.inflight_jobs", "8"),
@@ -52,7 +55,8 @@ const NARROW: [(&str, &str); 10] = [
     ("limits.inflight_bytes", "4000000"),
     ("http.max_connections", "300"),
     ("jobs.deadline", "3s"),
-    ("replay.upload_timeout", "3s"),
+    // A busy machine begins an upload by then.
+    ("replay.upload_timeout", "15s"),
     ("usage.deferred_bytes", "1"),
     ("usage.interval", "1s"),
 ];
@@ -161,6 +165,7 @@ impl Site {
                 if wanted.iter().all(|line| listed.contains(line)) {
                     return;
                 }
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         let waited = tokio::time::timeout(CONSUMERS_TIMEOUT, waiting).await;
