@@ -5,6 +5,7 @@
 
 mod certificates;
 mod cut_proxy;
+mod pooled_rabbitmq;
 mod process;
 mod rabbitmq;
 mod redis;
@@ -22,6 +23,7 @@ use rand::RngExt as _;
 
 pub use self::certificates::{TestAuthority, TestCertificate};
 pub use self::cut_proxy::CutProxy;
+pub use self::pooled_rabbitmq::PooledRabbitMq;
 pub use self::rabbitmq::RabbitMq;
 pub use self::redis::Redis;
 #[cfg(feature = "testkit-s3")]

@@ -1,7 +1,8 @@
 //! The pipeline on pictures of people, with the installed models.
 
 use std::fs;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
 
 use faceline_models::Repository;
 use faceline_models::manifest::Profile;
@@ -40,10 +41,35 @@ pub(crate) fn own_pipeline() -> Pipeline {
     pipeline
 }
 
-/// One pipeline for all tests: loading it takes longer than they do.
-pub(crate) fn pipeline() -> MutexGuard<'static, Pipeline> {
-    static PIPELINE: OnceLock<Mutex<Pipeline>> = OnceLock::new();
-    PIPELINE.get_or_init(|| Mutex::new(own_pipeline())).lock().unwrap_or_else(PoisonError::into_inner)
+/// Pipelines that no test uses at the moment: loading one takes longer than most tests do.
+static IDLE: Mutex<Vec<Pipeline>> = Mutex::new(Vec::new());
+
+/// A pipeline that goes to the next test when this one drops it, so there are as many as tests run at a time.
+pub(crate) struct SharedPipeline(Option<Pipeline>);
+
+pub(crate) fn pipeline() -> SharedPipeline {
+    let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    SharedPipeline(Some(idle.unwrap_or_else(own_pipeline)))
+}
+
+impl Deref for SharedPipeline {
+    type Target = Pipeline;
+
+    fn deref(&self) -> &Pipeline {
+        self.0.as_ref().expect("only the drop takes it")
+    }
+}
+
+impl DerefMut for SharedPipeline {
+    fn deref_mut(&mut self) -> &mut Pipeline {
+        self.0.as_mut().expect("only the drop takes it")
+    }
+}
+
+impl Drop for SharedPipeline {
+    fn drop(&mut self) {
+        IDLE.lock().unwrap_or_else(PoisonError::into_inner).extend(self.0.take());
+    }
 }
 
 fn code(picture: &[u8], options: CodingOptions) -> Result<Coded, CodingFault> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use faceline_loadtest::scaling::{Autoscaler, Measured, SYNC_PERIOD, ScaledObject, Trigger};
 use faceline_shared::broker::Queue;
-use faceline_shared::testkit::{RabbitMq, Redis, free_port};
+use faceline_shared::testkit::{PooledRabbitMq, RabbitMq, Redis, free_port};
 use futures_util::future::join_all;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[tokio::test]
 async fn keda_scales_workers_out_and_in_under_a_tenfold_burst_and_nothing_is_lost() {
     let _exclusive = ExclusiveRun::begin().await;
-    let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start());
+    let (broker, redis) = tokio::join!(PooledRabbitMq::take(), Redis::start());
     let management = Management::enable(&broker).await;
     let folder = TempDir::new().unwrap();
     let settings = [

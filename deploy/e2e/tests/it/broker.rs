@@ -10,7 +10,7 @@ use faceline_shared::job::{CodedPicture, JobResult, Outcome, Task};
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::{Settings, Sources};
 use faceline_shared::shutdown::CancellationToken;
-use faceline_shared::testkit::{CutProxy, RabbitMq, Redis, TestAuthority};
+use faceline_shared::testkit::{CutProxy, PooledRabbitMq, RabbitMq, Redis, TestAuthority};
 use faceline_worker::jobs::{Consumer, Handler, JobTimes, Unavailable, WorkerMetrics};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -154,7 +154,7 @@ fn lines_with(process: &Process, part: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn jobs_go_on_while_one_node_of_several_answers() {
-    let broker = RabbitMq::start().await;
+    let broker = PooledRabbitMq::take().await;
     let (one, other) = (CutProxy::start(broker.address()).await, CutProxy::start(broker.address()).await);
     // One that refuses connections, and one that takes them and never answers.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -181,7 +181,7 @@ async fn jobs_go_on_while_one_node_of_several_answers() {
 
 #[tokio::test]
 async fn an_alarm_of_the_broker_is_named_and_loses_no_result() {
-    let broker = RabbitMq::start().await;
+    let broker = PooledRabbitMq::take().await;
     let site = Site::new(&broker.url(), &[("jobs.deadline", "90s".into())]).await;
     let mut gateway = site.gateway().await;
     let worker = site.worker();
@@ -218,7 +218,7 @@ async fn an_alarm_of_the_broker_is_named_and_loses_no_result() {
 
 #[tokio::test]
 async fn a_silent_broker_delays_an_answer_by_a_second_at_most() {
-    let broker = RabbitMq::start().await;
+    let broker = PooledRabbitMq::take().await;
     let proxy = CutProxy::start(broker.address()).await;
     let deadline = Duration::from_secs(10);
     let site = Site::new(&broker.url_at(proxy.address()), &[("jobs.deadline", "10s".into())]).await;
@@ -236,7 +236,7 @@ async fn a_silent_broker_delays_an_answer_by_a_second_at_most() {
 
 #[tokio::test]
 async fn settings_that_the_broker_refuses_are_said_once() {
-    let broker = RabbitMq::start().await;
+    let broker = PooledRabbitMq::take().await;
     let proxy = CutProxy::start(broker.address()).await;
     let url = broker.url_at(proxy.address());
     for (url, said) in [

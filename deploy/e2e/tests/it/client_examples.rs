@@ -10,7 +10,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::client::{picture, tool};
-use crate::process::{ExclusiveRun, Process};
+use crate::process::{Process, ServerRun};
 use crate::programs::program;
 use crate::replay::photo_video;
 
@@ -147,7 +147,7 @@ impl Language {
 
 #[tokio::test]
 async fn the_client_examples_of_each_language_work() {
-    let _exclusive = ExclusiveRun::begin().await;
+    let _run = ServerRun::begin().await;
     let folder = TempDir::new().unwrap();
     let settings =
         [("data_dir", folder.path().to_str().unwrap()), ("callbacks.allowed_networks", r#"["127.0.0.0/8"]"#)];

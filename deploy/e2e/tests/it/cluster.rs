@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 use std::time::Duration;
 
-use faceline_shared::testkit::{CutProxy, RabbitMq, Redis};
+use faceline_shared::testkit::{CutProxy, PooledRabbitMq, RabbitMq, Redis};
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -12,21 +12,21 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use crate::client::{Caller, bytes};
-use crate::process::{ExclusiveRun, Process};
+use crate::process::{Process, ServerRun};
 
 /// Broker and blob store of one test, and the data folder that its processes share.
 pub(crate) struct Site {
-    broker: RabbitMq,
+    broker: PooledRabbitMq,
     redis: Redis,
     folder: TempDir,
-    _exclusive: ExclusiveRun,
+    _run: ServerRun,
 }
 
 impl Site {
     pub(crate) async fn new() -> Self {
-        let exclusive = ExclusiveRun::begin().await;
-        let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start_persistent());
-        Self { broker, redis, folder: TempDir::new().unwrap(), _exclusive: exclusive }
+        let run = ServerRun::begin().await;
+        let (broker, redis) = tokio::join!(PooledRabbitMq::take(), Redis::start_persistent());
+        Self { broker, redis, folder: TempDir::new().unwrap(), _run: run }
     }
 
     pub(crate) async fn start(&self, program: &str, settings: &[(&str, &str)]) -> Process {
@@ -211,7 +211,7 @@ async fn jobs_wait(broker: &RabbitMq, count: usize) {
     let waiting = async {
         while !broker.control(&["-q", "list_queues", "name", "messages_ready"]).await.contains(&wanted) {}
     };
-    tokio::time::timeout(Duration::from_secs(25), waiting).await.expect("the jobs do not reach the queue");
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("the jobs do not reach the queue");
 }
 
 /// The bytes of all files below a folder.

@@ -10,7 +10,7 @@ use faceline_shared::broker::ReplyEvent;
 use faceline_shared::key_agreement::{KeyAgreement, Role};
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::{Settings, Sources};
-use faceline_shared::testkit::{RabbitMq, Redis, TestAuthority, TestCertificate};
+use faceline_shared::testkit::{PooledRabbitMq, Redis, TestAuthority, TestCertificate};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -19,7 +19,7 @@ use tokio::process::Command;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::models_dir;
-use crate::process::ExclusiveRun;
+use crate::process::ServerRun;
 use crate::programs::program;
 
 /// What no output may hold.
@@ -27,7 +27,7 @@ const PASSWORD: &str = "n0t-to-be-printed";
 
 /// The servers and files of an installation that is well.
 struct Installation {
-    broker: RabbitMq,
+    broker: PooledRabbitMq,
     /// URL of the broker's management API.
     management: String,
     redis: Redis,
@@ -38,13 +38,13 @@ struct Installation {
     /// A gateway and a worker, as far as they announce keys.
     services: SharedServices,
     agreements: [KeyAgreement; 2],
-    _exclusive: ExclusiveRun,
+    _run: ServerRun,
 }
 
 impl Installation {
     async fn start() -> Self {
-        let exclusive = ExclusiveRun::begin().await;
-        let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start_persistent());
+        let run = ServerRun::begin().await;
+        let (broker, redis) = tokio::join!(PooledRabbitMq::take(), Redis::start_persistent());
         let management = broker.enable_management().await;
         let folder = TempDir::new().unwrap();
         let flags = [
@@ -76,17 +76,7 @@ impl Installation {
         let authority = TestAuthority::new();
         let certificate = authority.issue("gateway");
         fs::set_permissions(&certificate.key, fs::Permissions::from_mode(0o600)).unwrap();
-        Self {
-            broker,
-            management,
-            redis,
-            authority,
-            folder,
-            services,
-            certificate,
-            agreements,
-            _exclusive: exclusive,
-        }
+        Self { broker, management, redis, authority, folder, services, certificate, agreements, _run: run }
     }
 
     fn path(&self, name: &str) -> PathBuf {

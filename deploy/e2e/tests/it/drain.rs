@@ -14,14 +14,14 @@ use faceline_shared::services::SharedServices;
 use faceline_shared::settings::{Settings, Sources};
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::telemetry::{Metrics, TraceContext};
-use faceline_shared::testkit::{RabbitMq, Redis};
+use faceline_shared::testkit::{PooledRabbitMq, Redis};
 use faceline_worker::jobs::{Consumer, Handler, JobTimes, Unavailable, WorkerMetrics};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::process::ExclusiveRun;
+use crate::process::ServerRun;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const JOBS: usize = 12;
@@ -57,17 +57,17 @@ impl Handler for Gated {
 }
 
 struct Site {
-    _broker: RabbitMq,
+    _broker: PooledRabbitMq,
     _redis: Redis,
     _folder: TempDir,
     services: SharedServices,
-    _exclusive: ExclusiveRun,
+    _run: ServerRun,
 }
 
 impl Site {
     async fn new() -> Self {
-        let exclusive = ExclusiveRun::begin().await;
-        let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start());
+        let run = ServerRun::begin().await;
+        let (broker, redis) = tokio::join!(PooledRabbitMq::take(), Redis::start());
         let folder = TempDir::new().unwrap();
         let flags = vec![
             format!("broker.url={}", broker.url()),
@@ -75,7 +75,7 @@ impl Site {
             format!("data_dir={}", folder.path().display()),
         ];
         let services = SharedServices::open(Settings::load(&Sources { file: None, flags }).unwrap()).unwrap();
-        Self { _broker: broker, _redis: redis, _folder: folder, services, _exclusive: exclusive }
+        Self { _broker: broker, _redis: redis, _folder: folder, services, _run: run }
     }
 
     fn worker(&self, handler: Arc<Gated>) -> (tokio::task::JoinHandle<()>, CancellationToken, Metrics) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use base64_simd::STANDARD;
-use faceline_shared::testkit::{CutProxy, RabbitMq, Redis, Sentinel, demo_token};
+use faceline_shared::testkit::{CutProxy, PooledRabbitMq, Redis, Sentinel, demo_token};
 use futures_util::future::join_all;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -176,7 +176,7 @@ pub(crate) async fn readyz_says(process: &mut Process, status: u16, start: &str,
 
 /// Broker, two servers of Redis, and the data folder that all processes share.
 struct Site {
-    broker: RabbitMq,
+    broker: PooledRabbitMq,
     master: Redis,
     replica: Redis,
     folder: TempDir,
@@ -186,7 +186,7 @@ struct Site {
 impl Site {
     async fn new() -> Self {
         let exclusive = ExclusiveRun::begin().await;
-        let (broker, master, replica) = tokio::join!(RabbitMq::start(), Redis::start(), Redis::start());
+        let (broker, master, replica) = tokio::join!(PooledRabbitMq::take(), Redis::start(), Redis::start());
         replica.replicate(&master).await;
         Self { broker, master, replica, folder: TempDir::new().unwrap(), _exclusive: exclusive }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use faceline_shared::broker::Queue;
 use faceline_shared::program::BLOCKED_THREADS_TIMEOUT;
 use faceline_shared::settings::{Settings, Sources};
-use faceline_shared::testkit::{RabbitMq, Redis};
+use faceline_shared::testkit::{PooledRabbitMq, Redis};
 use faceline_worker::jobs::GIVE_BACK_TIMEOUT;
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
@@ -17,7 +17,7 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use crate::client::{bytes, tool};
-use crate::process::{ExclusiveRun, Process};
+use crate::process::{Process, ServerRun};
 use crate::programs::program;
 
 /// What a gateway has beyond the longest deadline to answer what is in progress. The other test compares it with what a gateway logs.
@@ -267,7 +267,7 @@ fn without_capabilities(program: &Path) -> Command {
 }
 
 /// A node with the committed definitions, whose users have the password of this test.
-async fn broker() -> RabbitMq {
+async fn broker() -> PooledRabbitMq {
     let folder = TempDir::new().unwrap();
     for user in ["faceline", "keda"] {
         fs::write(folder.path().join(user), PASSWORD).unwrap();
@@ -276,14 +276,14 @@ async fn broker() -> RabbitMq {
     let definitions = Command::new("python3").arg(script).arg(folder.path()).output().await.unwrap();
     let file = folder.path().join("definitions.json");
     fs::write(&file, text(&definitions)).unwrap();
-    let broker = RabbitMq::start().await;
+    let broker = PooledRabbitMq::take().await;
     broker.control(&["import_definitions", file.to_str().unwrap()]).await;
     broker
 }
 
 #[tokio::test]
 async fn pods_run_as_a_user_of_the_broker_with_least_permissions() {
-    let _exclusive = ExclusiveRun::begin().await;
+    let _run = ServerRun::begin().await;
     let (broker, redis, objects) = tokio::join!(broker(), Redis::start(), overlay("minimal"));
     let broker_url = format!("amqp://faceline:{PASSWORD}@{}/faceline", broker.address());
     let pods = Pods { objects, root: TempDir::new().unwrap(), broker_url, store_url: redis.url() };

@@ -27,7 +27,7 @@ use faceline_shared::job::{
 use faceline_shared::score::Far;
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::{Settings, Sources};
-use faceline_shared::testkit::{RabbitMq, Redis};
+use faceline_shared::testkit::{PooledRabbitMq, Redis};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -151,7 +151,7 @@ struct Site {
     redis: Redis,
     folder: TempDir,
     resources: Arc<Resources>,
-    _broker: RabbitMq,
+    _broker: PooledRabbitMq,
     _exclusive: ExclusiveRun,
 }
 
@@ -165,7 +165,7 @@ fn scenario(operation: Operation, count: u32) -> Scenario {
 impl Site {
     async fn start() -> Self {
         let exclusive = ExclusiveRun::begin().await;
-        let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start());
+        let (broker, redis) = tokio::join!(PooledRabbitMq::take(), Redis::start());
         let folder = TempDir::new().unwrap();
         let (broker_url, redis_url) = (broker.url(), redis.url());
         let deadline = format!("{}s", DEADLINE.as_secs());

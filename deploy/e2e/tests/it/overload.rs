@@ -11,7 +11,7 @@ use faceline_shared::job::{CodedPicture, JobResult, Outcome, Task};
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::{Settings, Sources};
 use faceline_shared::shutdown::CancellationToken;
-use faceline_shared::testkit::{CutProxy, RabbitMq, Redis};
+use faceline_shared::testkit::{CutProxy, PooledRabbitMq, Redis};
 use faceline_worker::jobs::{Consumer, Handler, JobTimes, Unavailable, WorkerMetrics};
 use futures_util::future::join_all;
 use tempfile::TempDir;
@@ -48,7 +48,7 @@ const ONE_A_SECOND: &str = r#"
 
 /// Broker, store, and the settings that all programs of a test share.
 struct Site {
-    broker: RabbitMq,
+    broker: PooledRabbitMq,
     redis: Redis,
     settings: Vec<(&'static str, String)>,
     folder: TempDir,
@@ -58,7 +58,7 @@ struct Site {
 impl Site {
     async fn new(settings: &[(&'static str, &str)]) -> Self {
         let exclusive = ExclusiveRun::begin().await;
-        let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start());
+        let (broker, redis) = tokio::join!(PooledRabbitMq::take(), Redis::start());
         let folder = TempDir::new().unwrap();
         let mut all = vec![
             ("data_dir", folder.path().display().to_string()),

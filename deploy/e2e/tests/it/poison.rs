@@ -15,14 +15,14 @@ use faceline_shared::services::SharedServices;
 use faceline_shared::settings::{Settings, Sources};
 use faceline_shared::shutdown::CancellationToken;
 use faceline_shared::telemetry::TraceContext;
-use faceline_shared::testkit::{RabbitMq, Redis};
+use faceline_shared::testkit::{PooledRabbitMq, Redis};
 use faceline_worker::jobs::{Consumer, Handler, JobTimes, Unavailable, WorkerMetrics};
 use futures_util::future::join_all;
 use tempfile::TempDir;
 use tokio::process::Command;
 use uuid::Uuid;
 
-use crate::process::ExclusiveRun;
+use crate::process::ServerRun;
 
 pub(crate) const POISON: &[u8] = b"poison";
 /// Environment variable with the child's settings; not a setting of the product.
@@ -122,8 +122,8 @@ pub(crate) fn job(bytes: Bytes) -> JobRequest {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_ends_its_worker_fails_alone() {
-    let _exclusive = ExclusiveRun::begin().await;
-    let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start());
+    let _run = ServerRun::begin().await;
+    let (broker, redis) = tokio::join!(PooledRabbitMq::take(), Redis::start());
     let folder = TempDir::new().unwrap();
     let settings = format!(
         "broker.url={}\nstore.url={}\ndata_dir={}",
@@ -155,7 +155,7 @@ async fn a_job_that_ends_its_worker_fails_alone() {
             poll.tick().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), dead).await.expect("there is no dead letter");
+    tokio::time::timeout(Duration::from_secs(60), dead).await.expect("there is no dead letter");
     stop.cancel();
     let deaths = supervisor.await.unwrap();
 

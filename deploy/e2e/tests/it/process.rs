@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::programs::program;
 
@@ -18,17 +18,29 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Time between two readings of a metric.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Held by a test that starts servers of its own, because such tests must run one after the other.
-///
-/// Each may use the whole machine. On an overloaded machine a broker loses connections, and each lost connection counts as a
-/// failed attempt of its jobs.
-pub(crate) struct ExclusiveRun(#[expect(dead_code, reason = "dropping it unlocks")] MutexGuard<'static, ()>);
+/// Two tests that start servers of their own run at a time, or one that loads the whole machine or measures time: on an overloaded machine a
+/// broker loses connections, and each lost connection counts as a failed attempt of its jobs.
+static RUNNING: Semaphore = Semaphore::const_new(2);
+
+/// Held by a test that starts servers of its own.
+pub(crate) struct ServerRun(#[expect(dead_code, reason = "dropping it releases")] SemaphorePermit<'static>);
+
+impl ServerRun {
+    /// Waits until the machine has room for such a test.
+    pub(crate) async fn begin() -> Self {
+        Self(RUNNING.acquire().await.expect("nobody closes it"))
+    }
+}
+
+/// Held by a test that starts servers of its own, and loads the whole machine or measures time.
+pub(crate) struct ExclusiveRun(
+    #[expect(dead_code, reason = "dropping it releases")] SemaphorePermit<'static>,
+);
 
 impl ExclusiveRun {
-    /// Waits until no other such test runs.
+    /// Waits until no other test with servers of its own runs.
     pub(crate) async fn begin() -> Self {
-        static RUNNING: Mutex<()> = Mutex::const_new(());
-        Self(RUNNING.lock().await)
+        Self(RUNNING.acquire_many(2).await.expect("nobody closes it"))
     }
 }
 

@@ -16,7 +16,8 @@ use tokio::time::{sleep, timeout};
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// An expression has a number by then: a round of requests takes more than a minute on a busy machine.
 const NUMBER_TIMEOUT: Duration = Duration::from_secs(180);
-const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Time between two questions to Prometheus.
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 const WEEK: Duration = Duration::from_hours(7 * 24);
 
 /// `deploy/prometheus`.

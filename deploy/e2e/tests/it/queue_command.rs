@@ -6,13 +6,13 @@ use faceline_gateway::jobs::{Dispatcher, Submit as _, SubmitError};
 use faceline_shared::broker::Queue;
 use faceline_shared::job::JobFailure;
 use faceline_shared::shutdown::CancellationToken;
-use faceline_shared::testkit::{RabbitMq, Redis};
+use faceline_shared::testkit::{PooledRabbitMq, RabbitMq, Redis};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::poison;
-use crate::process::ExclusiveRun;
+use crate::process::ServerRun;
 use crate::programs::program;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -40,8 +40,8 @@ async fn json(broker: &RabbitMq, arguments: &[&str]) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poison_job_is_shown_and_comes_back_once() {
-    let _exclusive = ExclusiveRun::begin().await;
-    let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start());
+    let _run = ServerRun::begin().await;
+    let (broker, redis) = tokio::join!(PooledRabbitMq::take(), Redis::start());
     let folder = TempDir::new().unwrap();
     let settings = format!(
         "broker.url={}\nstore.url={}\ndata_dir={}",

@@ -6,7 +6,7 @@ use faceline_loadtest::capture::{
     Capture, CaptureClient, PinnedKeys, Recording, UploadAnswer, capture, seal,
 };
 use faceline_shared::replay::LivenessType;
-use faceline_shared::testkit::{RabbitMq, Redis, S3};
+use faceline_shared::testkit::{PooledRabbitMq, Redis, S3};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::callback_receiver::CallbackReceiver;
 use crate::client::bytes;
-use crate::process::{ExclusiveRun, Process};
+use crate::process::{Process, ServerRun};
 use crate::sessions::in_turn;
 
 /// Callbacks reach this machine, and a job that is lost is noticed soon.
@@ -83,7 +83,7 @@ async fn assert_called_back(receiver: &CallbackReceiver, session: Uuid, attempts
 
 #[tokio::test]
 async fn a_replay_goes_from_the_device_to_the_service_provider() {
-    let _exclusive = ExclusiveRun::begin().await;
+    let _run = ServerRun::begin().await;
     let folder = TempDir::new().unwrap();
     let data_dir = ("data_dir", folder.path().to_str().unwrap());
     let mut faceline = Process::start("faceline", &[&SETTINGS[..], &[data_dir]].concat()).await;
@@ -116,8 +116,8 @@ fn shared<'a>(
 
 #[tokio::test]
 async fn two_gateways_and_two_workers_share_replays_and_a_killed_worker_loses_none() {
-    let _exclusive = ExclusiveRun::begin().await;
-    let (broker, redis, s3) = tokio::join!(RabbitMq::start(), Redis::start_persistent(), S3::start());
+    let _run = ServerRun::begin().await;
+    let (broker, redis, s3) = tokio::join!(PooledRabbitMq::take(), Redis::start_persistent(), S3::start());
     let folder = TempDir::new().unwrap();
     let (urls, objects) = ([broker.url(), redis.url(), s3.url()], s3.settings());
     let settings = shared(&folder, &urls, &objects);
@@ -155,8 +155,8 @@ async fn two_gateways_and_two_workers_share_replays_and_a_killed_worker_loses_no
 
 #[tokio::test]
 async fn a_gateway_that_is_killed_after_it_accepted_an_upload_loses_no_replay() {
-    let _exclusive = ExclusiveRun::begin().await;
-    let (broker, redis, s3) = tokio::join!(RabbitMq::start(), Redis::start_persistent(), S3::start());
+    let _run = ServerRun::begin().await;
+    let (broker, redis, s3) = tokio::join!(PooledRabbitMq::take(), Redis::start_persistent(), S3::start());
     let folder = TempDir::new().unwrap();
     let (urls, objects) = ([broker.url(), redis.url(), s3.url()], s3.settings());
     let settings = shared(&folder, &urls, &objects);
@@ -177,7 +177,7 @@ async fn a_gateway_that_is_killed_after_it_accepted_an_upload_loses_no_replay() 
 
 #[tokio::test]
 async fn a_standalone_that_is_killed_in_mid_replay_judges_it_after_its_restart() {
-    let _exclusive = ExclusiveRun::begin().await;
+    let _run = ServerRun::begin().await;
     let folder = TempDir::new().unwrap();
     let data_dir = ("data_dir", folder.path().to_str().unwrap());
     let settings = [&SETTINGS[..], &[data_dir]].concat();

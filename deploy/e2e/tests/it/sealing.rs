@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use faceline_models::liveness::ScoreMap;
 use faceline_models::manifest::{Manifest, Profile};
-use faceline_shared::testkit::{RabbitMq, Redis};
+use faceline_shared::testkit::{PooledRabbitMq, Redis};
 use reqwest::StatusCode;
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::client::{Caller, bytes};
-use crate::process::{ExclusiveRun, Process};
+use crate::process::{Process, ServerRun};
 use crate::programs::program;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -23,17 +23,17 @@ const CURRENT: &str = "faceline_sealing_keys_current";
 const DIFFERENT_KEYS: &str = "gateways and workers have different sealing keys";
 
 struct Site {
-    broker: RabbitMq,
+    broker: PooledRabbitMq,
     redis: Redis,
     folder: TempDir,
-    _exclusive: ExclusiveRun,
+    _run: ServerRun,
 }
 
 impl Site {
     async fn new() -> Self {
-        let exclusive = ExclusiveRun::begin().await;
-        let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start());
-        Self { broker, redis, folder: TempDir::new().unwrap(), _exclusive: exclusive }
+        let run = ServerRun::begin().await;
+        let (broker, redis) = tokio::join!(PooledRabbitMq::take(), Redis::start());
+        Self { broker, redis, folder: TempDir::new().unwrap(), _run: run }
     }
 
     fn path(&self, name: &str) -> PathBuf {

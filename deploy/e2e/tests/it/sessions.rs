@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use faceline_shared::testkit::{RabbitMq, Redis, S3};
+use faceline_shared::testkit::{PooledRabbitMq, Redis, S3};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -12,7 +12,7 @@ use tokio::process::Command;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::client::{bytes, models_dir};
-use crate::process::{ExclusiveRun, Process};
+use crate::process::{Process, ServerRun};
 
 const DOCUMENT: &str = include_str!("../../../../gateway/api/biometric-services.md");
 
@@ -222,8 +222,8 @@ pub(crate) async fn in_turn(addresses: Vec<SocketAddr>) -> (String, AbortOnDropH
 
 #[tokio::test]
 async fn two_gateways_and_two_workers_share_sessions_over_redis_and_s3() {
-    let _exclusive = ExclusiveRun::begin().await;
-    let (broker, redis, s3) = tokio::join!(RabbitMq::start(), Redis::start_persistent(), S3::start());
+    let _run = ServerRun::begin().await;
+    let (broker, redis, s3) = tokio::join!(PooledRabbitMq::take(), Redis::start_persistent(), S3::start());
     let folder = TempDir::new().unwrap();
     let (broker_url, redis_url, objects_url) = (broker.url(), redis.url(), s3.url());
     let objects = s3.settings();

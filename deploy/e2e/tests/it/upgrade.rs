@@ -14,31 +14,31 @@ use faceline_shared::job::{
 };
 use faceline_shared::services::SharedServices;
 use faceline_shared::settings::{Settings, Sources};
-use faceline_shared::testkit::{RabbitMq, Redis};
+use faceline_shared::testkit::{PooledRabbitMq, Redis};
 use reqwest::StatusCode;
 use tempfile::TempDir;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::client::{Caller, bytes};
-use crate::process::{ExclusiveRun, Process};
+use crate::process::{Process, ServerRun};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Deliveries that a worker gave back for others.
 const DEFERRED: &str = "faceline_worker_deferred_total";
 
 struct Site {
-    broker: RabbitMq,
+    broker: PooledRabbitMq,
     redis: Redis,
     folder: TempDir,
     services: SharedServices,
-    _exclusive: ExclusiveRun,
+    _run: ServerRun,
 }
 
 impl Site {
     async fn new() -> Self {
-        let exclusive = ExclusiveRun::begin().await;
-        let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start());
+        let run = ServerRun::begin().await;
+        let (broker, redis) = tokio::join!(PooledRabbitMq::take(), Redis::start());
         let folder = TempDir::new().unwrap();
         let flags = vec![
             format!("broker.url={}", broker.url()),
@@ -46,7 +46,7 @@ impl Site {
             format!("data_dir={}", folder.path().display()),
         ];
         let services = SharedServices::open(Settings::load(&Sources { file: None, flags }).unwrap()).unwrap();
-        Self { broker, redis, folder, services, _exclusive: exclusive }
+        Self { broker, redis, folder, services, _run: run }
     }
 
     async fn start(&self, program: &str) -> Process {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use faceline_shared::testkit::{RabbitMq, Redis};
+use faceline_shared::testkit::{PooledRabbitMq, Redis};
 use futures_util::future::join_all;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Method, RequestBuilder};
@@ -15,7 +15,7 @@ use tokio::process::Command;
 use tokio::sync::watch;
 
 use crate::client::bytes;
-use crate::process::{ExclusiveRun, Process};
+use crate::process::{Process, ServerRun};
 
 /// Callers at the same time.
 const CALLERS: usize = 8;
@@ -159,8 +159,8 @@ async fn assert_billed(folder: &TempDir, program: &str, answers: &Answers, sent:
 
 #[tokio::test]
 async fn each_answer_has_one_record_whichever_gateway_is_killed() {
-    let _exclusive = ExclusiveRun::begin().await;
-    let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start_persistent());
+    let _run = ServerRun::begin().await;
+    let (broker, redis) = tokio::join!(PooledRabbitMq::take(), Redis::start_persistent());
     let folder = TempDir::new().unwrap();
     let (broker_url, redis_url) = (broker.url(), redis.url());
     let settings = [

@@ -1,17 +1,17 @@
 //! A worker whose object store is away.
 
-use faceline_shared::testkit::{CutProxy, RabbitMq, Redis, S3};
+use faceline_shared::testkit::{CutProxy, PooledRabbitMq, Redis, S3};
 use reqwest::StatusCode;
 use tempfile::TempDir;
 
 use crate::client::{Caller, bytes};
 use crate::failover::readyz_says;
-use crate::process::{ExclusiveRun, Process};
+use crate::process::{Process, ServerRun};
 
 #[tokio::test]
 async fn a_worker_without_its_object_store_is_degraded_and_judges_pictures() {
-    let _exclusive = ExclusiveRun::begin().await;
-    let (broker, redis, s3) = tokio::join!(RabbitMq::start(), Redis::start_persistent(), S3::start());
+    let _run = ServerRun::begin().await;
+    let (broker, redis, s3) = tokio::join!(PooledRabbitMq::take(), Redis::start_persistent(), S3::start());
     let folder = TempDir::new().unwrap();
     let proxy = CutProxy::start(s3.address()).await;
     let objects = s3.settings_at(proxy.address());

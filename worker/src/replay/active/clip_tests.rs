@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use faceline_shared::job::examination::Direction::{self, Down, Left, Right, Up};
 use faceline_shared::liveness::SecurityLevel;
@@ -17,8 +16,8 @@ use super::{ActiveJudgement, Challenge, Deviation, Evidence, FlatMotion, FrameEv
 use crate::inference::InferenceError;
 use crate::picture::{Picture, PictureLimits, Source};
 use crate::pipeline::attack::{Dice, Sheet, photograph_sheet};
-use crate::pipeline::tests::{free_picture, models};
-use crate::pipeline::{FramedPicture, HeadAngles, HeadPose, Pipeline, PipelineSettings, Rotation};
+use crate::pipeline::tests::{free_picture, pipeline};
+use crate::pipeline::{FramedPicture, HeadAngles, HeadPose, Pipeline, Rotation};
 use crate::replay::track::{Track, TrackedFace, TrackedFrame};
 use crate::test_data::folder;
 
@@ -29,10 +28,6 @@ const RATE: usize = 10;
 struct Clip {
     pictures: Vec<Picture>,
     track: Track,
-}
-
-fn pipeline() -> Pipeline {
-    Pipeline::new(&models(), PipelineSettings::default()).unwrap()
 }
 
 fn picture(width: usize, height: usize, pixels: &[u8]) -> Picture {
@@ -83,17 +78,11 @@ impl Clip {
         Some(Self::new(pipeline, decode(&path, "")))
     }
 
-    fn judge(
-        &self,
-        pipeline: &mut Pipeline,
-        directions: &[Direction],
-        level: SecurityLevel,
-    ) -> ActiveJudgement {
-        let mut evidence = Measured::new(FrameEvidence::new(pipeline, &self.track, |n| &self.pictures[n]));
-        self.judge_by(&mut evidence, directions, level)
+    fn evidence<'a>(&'a self, pipeline: &'a mut Pipeline) -> Measured<impl Evidence> {
+        Measured::new(FrameEvidence::new(pipeline, &self.track, |n| &self.pictures[n]))
     }
 
-    fn judge_by(
+    fn judge(
         &self,
         evidence: &mut impl Evidence,
         directions: &[Direction],
@@ -104,11 +93,10 @@ impl Clip {
     }
 
     /// The sequences of up to four directions that the clip follows.
-    fn followed(&self, pipeline: &mut Pipeline, level: SecurityLevel) -> Vec<Vec<Direction>> {
-        let mut evidence = Measured::new(FrameEvidence::new(pipeline, &self.track, |n| &self.pictures[n]));
+    fn followed(&self, evidence: &mut impl Evidence, level: SecurityLevel) -> Vec<Vec<Direction>> {
         let mut all: Vec<_> = (1..=4).flat_map(sequences).collect();
         all.retain(|directions| {
-            matches!(self.judge_by(&mut evidence, directions, level), ActiveJudgement::Followed { .. })
+            matches!(self.judge(evidence, directions, level), ActiveJudgement::Followed { .. })
         });
         all
     }
@@ -175,17 +163,17 @@ fn a_person_follows_the_sequence_that_the_clip_shows_and_no_other() {
     let mut pipeline = pipeline();
     let Some(clip) = Clip::open(&mut pipeline, "tran_live.mp4") else { return };
     let shown = [Right, Left, Down, Up];
+    let mut evidence = clip.evidence(&mut pipeline);
     for level in LEVELS {
-        assert_eq!(clip.followed(&mut pipeline, level), beginnings(&shown), "{level:?}");
+        assert_eq!(clip.followed(&mut evidence, level), beginnings(&shown), "{level:?}");
     }
     let seed = seed_for(&shown);
-    let started = Instant::now();
-    let judgement = clip.judge(&mut pipeline, &challenges(seed, 4), SecurityLevel::High);
-    note(&format!("seed {seed}: {judgement:?} in {:?}", started.elapsed()));
+    let judgement = clip.judge(&mut evidence, &challenges(seed, 4), SecurityLevel::High);
+    note(&format!("seed {seed}: {judgement:?}"));
     assert!(matches!(judgement, ActiveJudgement::Followed { score } if score > 0.75));
     let others = (0..).filter(|&seed| !shown.starts_with(&challenges(seed, 2))).take(50);
     for seed in others {
-        let judgement = clip.judge(&mut pipeline, &challenges(seed, 2), SecurityLevel::High);
+        let judgement = clip.judge(&mut evidence, &challenges(seed, 2), SecurityLevel::High);
         assert!(matches!(judgement, ActiveJudgement::NotFollowed(Deviation::WrongTurn(_))), "{seed}");
     }
 }
@@ -197,7 +185,8 @@ fn a_mirrored_clip_turns_to_the_other_side() {
     let Some(path) = folder("video/tran_live.mp4") else { return };
     let pictures = decode(&path, "hflip,");
     let clip = Clip::new(&mut pipeline, pictures);
-    assert_eq!(clip.followed(&mut pipeline, SecurityLevel::High), beginnings(&[Left, Right, Down, Up]));
+    let mut evidence = clip.evidence(&mut pipeline);
+    assert_eq!(clip.followed(&mut evidence, SecurityLevel::High), beginnings(&[Left, Right, Down, Up]));
 }
 
 #[test]
@@ -219,9 +208,10 @@ fn clips_follow_only_what_they_show() {
         ("bioid_print.mp4", &[]),
     ] {
         let Some(clip) = Clip::open(&mut pipeline, name) else { return };
+        let mut evidence = clip.evidence(&mut pipeline);
         for level in LEVELS {
-            let followed = clip.followed(&mut pipeline, level);
-            let otherwise = clip.judge(&mut pipeline, &[Up, Down], level);
+            let followed = clip.followed(&mut evidence, level);
+            let otherwise = clip.judge(&mut evidence, &[Up, Down], level);
             note(&format!("{name} {level:?}: {followed:?}, otherwise {otherwise:?}"));
             if ["wolf_live.mp4", "grid_talker.mp4"].contains(&name) {
                 let missing = ActiveJudgement::NotFollowed(Deviation::Missing(0));
@@ -277,9 +267,10 @@ fn a_photograph_that_follows_the_sequence_is_flat() {
         let photo = photo.resize(480, 480, FilterType::CatmullRom).into_rgb8();
         let pictures = held(&photo, directions, &mut dice);
         let clip = Clip::new(&mut pipeline, pictures);
-        let followed = clip.followed(&mut pipeline, SecurityLevel::Low);
+        let mut evidence = clip.evidence(&mut pipeline);
+        let followed = clip.followed(&mut evidence, SecurityLevel::Low);
         assert!(followed.iter().all(|followed| followed.len() < 2), "{directions:?} {followed:?}");
-        let judgement = clip.judge(&mut pipeline, directions, SecurityLevel::Low);
+        let judgement = clip.judge(&mut evidence, directions, SecurityLevel::Low);
         note(&format!("{directions:?} {judgement:?}"));
         flat += usize::from(matches!(judgement, ActiveJudgement::Flat(_)));
     }
@@ -300,6 +291,6 @@ fn a_still_picture_is_recognised() {
         picture(seen.width() as usize, seen.height() as usize, &seen)
     });
     let clip = Clip::new(&mut pipeline, pictures.collect());
-    let judgement = clip.judge(&mut pipeline, &[Left, Up], SecurityLevel::Low);
+    let judgement = clip.judge(&mut clip.evidence(&mut pipeline), &[Left, Up], SecurityLevel::Low);
     assert_eq!(judgement, ActiveJudgement::Flat(FlatMotion::Still));
 }

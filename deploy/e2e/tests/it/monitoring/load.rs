@@ -127,7 +127,7 @@ pub(super) async fn ask(url: &str) {
 
 /// A capture of a video.
 pub(super) fn wanted(video: &Recording) -> Capture {
-    Capture { timeout: Duration::from_mins(2), ..Capture::new(LivenessType::PassiveVideo, video.clone()) }
+    Capture { timeout: Duration::from_mins(5), ..Capture::new(LivenessType::PassiveVideo, video.clone()) }
 }
 
 /// A replay, with a callback that is accepted at the second attempt.

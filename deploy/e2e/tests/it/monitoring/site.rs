@@ -12,7 +12,7 @@ use faceline_shared::testkit::{RabbitMq, Redis, TestAuthority};
 use tempfile::TempDir;
 
 use crate::process::{ExclusiveRun, Process};
-use crate::prometheus::Prometheus;
+use crate::prometheus::{POLL_INTERVAL, Prometheus};
 
 /// An account whose key expires in a week of 2020: its metric exists, and nobody uses it.
 pub(super) const ACCOUNTS: &str = r#"
@@ -30,12 +30,13 @@ const DISTRIBUTIONS: [&str; 3] =
 
 /// As many workers as wanted consume by then, on a busy machine as well.
 const CONSUMERS_TIMEOUT: Duration = Duration::from_secs(60);
-const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Bounds of the first gateway.
-const BOUNDS: [(&str, &str); 7] = [
+const BOUNDS: [(&str, &str); 8] = [
     // A job that a hung worker has gets old, and is not answered meanwhile.
     ("jobs.deadline", "2m"),
+    // Beside a compiler, a round of videos takes two minutes.
+    ("jobs.video_deadline", "5m"),
     // The limit on jobs falls on a fast machine as well.
     ("admission.target_wait", "50ms"),
     ("limits.inflight_jobs", "8"),
@@ -156,16 +157,14 @@ impl Site {
 
     /// Waits until RabbitMQ gives jobs of each kind to so many workers. A worker's metrics are there before it takes jobs, and the
     /// gateways' number of consumers may be one of a moment ago.
-    pub(super) async fn consuming_workers_are(&self, count: usize) {
-        let wanted = [Queue::Interactive, Queue::Replay, Queue::Quarantine]
-            .map(|queue| format!("{}\t{count}\n", queue.name()));
+    pub(super) async fn consuming_workers_are(&self, count: u64) {
         let waiting = async {
-            loop {
-                let listed = self.broker.control(&["list_queues", "name", "consumers"]).await;
-                if wanted.iter().all(|line| listed.contains(line)) {
-                    return;
+            for queue in [Queue::Interactive, Queue::Replay, Queue::Quarantine] {
+                while self.services.broker.depth(&queue).await.ok().map(|depth| depth.consumers)
+                    != Some(count)
+                {
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
-                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         let waited = tokio::time::timeout(CONSUMERS_TIMEOUT, waiting).await;

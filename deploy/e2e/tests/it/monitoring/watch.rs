@@ -9,14 +9,13 @@ use tokio::time::{Instant, sleep};
 
 use super::changes::{CONSTANTS, Change, Fault, alerts_of, change_of};
 use super::dashboard_expressions;
-use crate::prometheus::{Prometheus, Rule};
+use crate::prometheus::{POLL_INTERVAL, Prometheus, Rule};
 
 /// A change is seen by then, on a busy machine as well: the programs notice, Prometheus scrapes, and evaluates. The slowest one takes
 /// half a minute on an idle machine, because a job must get old. Beside a compiler on both cores, a round of videos took two minutes.
 const TIMEOUT: Duration = Duration::from_secs(300);
 /// An alert that a pause of the machine has raised no longer holds by then.
 const CALM_TIMEOUT: Duration = Duration::from_secs(60);
-const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// An expression that changes under a fault.
 #[derive(Clone)]
@@ -65,11 +64,11 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The alerts whose expressions go on to hold.
+    /// The alerts whose expressions hold for long.
     pub(super) async fn holding(&self) -> Vec<String> {
         let mut holding = Vec::new();
         for alert in self.alerts.keys() {
-            if self.goes_on_to_hold(alert).await {
+            if self.holds_for_long(alert).await {
                 holding.push(alert.clone());
             }
         }
@@ -78,7 +77,7 @@ impl<'a> Watch<'a> {
 
     /// Whether an alert holds that no fault is there for. Its expression is looked at without the time for which it must hold before it
     /// fires, so a single slow scrape may raise it for a moment.
-    async fn goes_on_to_hold(&self, alert: &str) -> bool {
+    async fn holds_for_long(&self, alert: &str) -> bool {
         // How fast answers come is up to the machine. Once a usage record is lost, the alert holds for an hour, and one gateway loses
         // those that the store does not take at once.
         if alert.starts_with("FacelineLatency") || alert == "FacelineUsageLost" {
@@ -139,7 +138,7 @@ impl<'a> Watch<'a> {
     async fn before(&self, fault: Fault) -> Unseen {
         let alerts: Vec<_> = alerts_of(fault).collect();
         for alert in &alerts {
-            if self.goes_on_to_hold(alert).await {
+            if self.holds_for_long(alert).await {
                 self.fail(format!("{alert} holds before {fault:?}"));
             }
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use faceline_loadtest::capture::{Capture, CaptureClient, Recording, capture};
 use faceline_shared::replay::LivenessType;
-use faceline_shared::testkit::{RabbitMq, Redis, TestAuthority, demo_token};
+use faceline_shared::testkit::{PooledRabbitMq, Redis, TestAuthority, demo_token};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use reqwest::multipart::{Form, Part};
@@ -20,7 +20,7 @@ use self::collector::{Collector, Received};
 use crate::bws;
 use crate::callback_receiver::CallbackReceiver;
 use crate::client::{bytes, picture};
-use crate::process::{ExclusiveRun, Process};
+use crate::process::{ExclusiveRun, Process, ServerRun};
 
 /// The caller's span.
 const CALLER: &str = "b7ad6b7169203331";
@@ -128,8 +128,8 @@ async fn video() -> Recording {
 
 #[tokio::test]
 async fn one_trace_leads_from_the_caller_to_the_worker_and_the_callback() {
-    let _exclusive = ExclusiveRun::begin().await;
-    let (broker, redis) = tokio::join!(RabbitMq::start(), Redis::start());
+    let _run = ServerRun::begin().await;
+    let (broker, redis) = tokio::join!(PooledRabbitMq::take(), Redis::start());
     let authority = TestAuthority::new();
     let collector = Collector::start(&authority.issue("collector")).await;
     let folder = TempDir::new().unwrap();

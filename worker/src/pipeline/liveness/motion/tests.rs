@@ -5,7 +5,6 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use faceline_shared::job::examination::{Direction, Motion};
 use faceline_shared::liveness::SecurityLevel;
@@ -15,11 +14,10 @@ use image::{RgbImage, imageops::flip_horizontal as mirrored};
 use super::attack::{Attack, Dice, compressed, photograph};
 use super::{Still, judge};
 use crate::picture::{Picture, PictureLimits, Source};
-use crate::pipeline::PipelineSettings;
-use crate::pipeline::context::Context;
+use crate::pipeline::Pipeline;
 use crate::pipeline::geometry::{FramedPicture, HeadPose, Rotation};
-use crate::pipeline::search::{Candidate, Finder};
-use crate::pipeline::tests::{data, free_picture, models};
+use crate::pipeline::search::Candidate;
+use crate::pipeline::tests::{SharedPipeline, data, free_picture, pipeline};
 
 /// Yaw and pitch beyond which a head counts as turned away, and its motion is not judged.
 const TURNED_AWAY_DEGREES: [f32; 2] = [35.0, 30.0];
@@ -28,20 +26,12 @@ const WALL: [u8; 3] = [120, 130, 110];
 
 /// Finds faces and judges their motion.
 struct Judge {
-    finder: Finder,
-    context: Context,
+    pipeline: SharedPipeline,
 }
 
 impl Judge {
-    fn sit() -> MutexGuard<'static, Self> {
-        static JUDGE: OnceLock<Mutex<Judge>> = OnceLock::new();
-        JUDGE
-            .get_or_init(|| {
-                let finder = Finder::open(&models()).unwrap();
-                Mutex::new(Self { finder, context: Context::new(PipelineSettings::default(), 1.0) })
-            })
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn sit() -> Self {
+        Self { pipeline: pipeline() }
     }
 
     /// The largest face; `None` where there is none, or it is turned away.
@@ -50,9 +40,10 @@ impl Judge {
         ppm.extend_from_slice(image);
         let picture = Source::open(&ppm, &PictureLimits::default()).unwrap().decode(1000).unwrap();
         let framed = FramedPicture::new(&picture, Rotation::None);
-        let found = self.finder.whole(&mut self.context, &framed).unwrap();
+        let Pipeline { searcher, context, .. } = &mut *self.pipeline;
+        let found = searcher.finder().whole(context, &framed).unwrap();
         let largest = found.into_iter().max_by(|a, b| a.eye_distance().total_cmp(&b.eye_distance()))?;
-        let refined = self.finder.refine(&mut self.context, &picture, &largest).unwrap();
+        let refined = searcher.finder().refine(context, &picture, &largest).unwrap();
         let pose = HeadPose::new(&refined.landmarks.0);
         let is_frontal = pose.yaw.abs() < TURNED_AWAY_DEGREES[0] && pose.pitch.abs() < TURNED_AWAY_DEGREES[1];
         is_frontal.then_some((picture, refined))
@@ -68,7 +59,8 @@ impl Judge {
     fn motion(&mut self, before: &RgbImage, after: &RgbImage, challenge: &[Direction]) -> Option<Motion> {
         let [one, other] = [self.face(before)?, self.face(after)?];
         let [one, other] = [&one, &other].map(|(picture, candidate)| Still { picture, candidate });
-        let motion = judge(&mut self.finder, &mut self.context, [&one, &other], challenge).unwrap();
+        let Pipeline { searcher, context, .. } = &mut *self.pipeline;
+        let motion = judge(searcher.finder(), context, [&one, &other], challenge).unwrap();
         assert!(motion.score > 0.0 && motion.score <= 1.0, "{motion:?}");
         Some(motion)
     }
