@@ -2,7 +2,9 @@
 
 CARGO ?= cargo
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/faceline/tools
+# Programs for use and measurement, and those of the tests, which are built faster.
 RELEASE := target/release
+DEV := target/debug
 
 .DEFAULT_GOAL := help
 .PHONY: help run test conformance fuzz lint bench chaos evaluate build models manifests image-roots clean
@@ -20,11 +22,11 @@ test: packages-test models-for-tests ## Run all tests, on RabbitMQ and Redis ser
 	@deploy/dev/tools.sh $(TOOLS) test
 	node --test gateway/web/sdk/test/
 	@# One more test than cores at a time, since many wait for servers.
-	RUST_TEST_THREADS=$$(($$(nproc) + 1)) $(CARGO) test --release --workspace --no-fail-fast
+	RUST_TEST_THREADS=$$(($$(nproc) + 1)) $(CARGO) test --workspace --no-fail-fast
 
 conformance: packages-test models-for-tests ## Send 2,000 requests generated from the OpenAPI description to the service
 	@deploy/dev/tools.sh $(TOOLS) test
-	CASES=2000 $(CARGO) test --release --workspace --test it conformance -- --nocapture
+	CASES=2000 $(CARGO) test --workspace --test it conformance -- --nocapture
 
 # libFuzzer instruments all crates, for which the stable compiler needs permission. AddressSanitizer would see nothing: the programs'
 # allocator is jemalloc.
@@ -47,7 +49,7 @@ lint: packages-build ## Check formatting, clippy, module cycles, file lengths, p
 	deploy/dev/file-lengths.py
 	deploy/dev/borders.py
 	deploy/dev/document-paths.py
-	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(TOOLS)/bin/cargo-deny --log-level error check bans licenses sources
 	$(TOOLS)/bin/cargo-machete
 	$(TOOLS)/typos/bin/typos
@@ -57,17 +59,17 @@ lint: packages-build ## Check formatting, clippy, module cycles, file lengths, p
 	$(TOOLS)/hadolint/bin/hadolint deploy/images/Dockerfile
 	$(TOOLS)/shellcheck/bin/shellcheck deploy/dev/*.sh deploy/images/*.sh deploy/compose/*.sh loadtest/peers/*.sh
 
-bench: packages-test models-for-tests ## Compare the whole service's throughput with the bare pipeline's, in one run
+bench: packages-test models-for-use ## Compare the whole service's throughput with the bare pipeline's, in one run
 	$(RELEASE)/faceline-loadtest bench
 
-chaos: packages-test models-for-tests ## Ten minutes of faults under load: what is lost, done twice, mixed up. CHAOS_SECONDS, CHAOS_SEED
+chaos: packages-test models-for-use ## Ten minutes of faults under load: what is lost, done twice, mixed up. CHAOS_SECONDS, CHAOS_SEED
 	@deploy/dev/packages.sh chaos
 	$(RELEASE)/faceline-loadtest chaos --seconds $(or $(CHAOS_SECONDS),600) --seed $(or $(CHAOS_SEED),17)
 
 evaluate: models ## Measure verification accuracy on a folder of pictures: make evaluate DATASET=DIR
 	$(RELEASE)/faceline-models evaluate verification --dataset $(DATASET)
 
-image-roots: packages-test models-for-tests ## As root: execute the Dockerfile's steps and start the systemd units in fresh Debians, without Docker
+image-roots: packages-test models-for-use ## As root: execute the Dockerfile's steps and start the systemd units in fresh Debians, without Docker
 	@deploy/dev/packages.sh images
 	@deploy/dev/tools.sh $(TOOLS) images
 	PATH=$(TOOLS)/bin:$$PATH deploy/dev/image-root.py || [ $$? = 77 ]
@@ -82,8 +84,12 @@ models: packages-build ## Build the model tool; download, check and convert the 
 
 # Tests and benchmarks start all programs, so they use the model tool of the build of the whole workspace. Its set of features
 # is that of `cargo test --workspace`: no dependency is compiled twice.
-.PHONY: models-for-tests
-models-for-tests: build
+.PHONY: models-for-tests models-for-use
+models-for-tests: packages-build
+	$(CARGO) build --workspace
+	@$(DEV)/faceline-models fetch
+
+models-for-use: build
 	@$(RELEASE)/faceline-models fetch
 
 .PHONY: packages-build packages-test

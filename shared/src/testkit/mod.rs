@@ -5,6 +5,7 @@
 
 mod certificates;
 mod cut_proxy;
+mod pool;
 mod pooled_rabbitmq;
 mod process;
 mod rabbitmq;
@@ -23,6 +24,7 @@ use rand::RngExt as _;
 
 pub use self::certificates::{TestAuthority, TestCertificate};
 pub use self::cut_proxy::CutProxy;
+pub use self::pool::{Pool, Pooled};
 pub use self::pooled_rabbitmq::PooledRabbitMq;
 pub use self::rabbitmq::RabbitMq;
 pub use self::redis::Redis;

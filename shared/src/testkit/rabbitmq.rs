@@ -20,6 +20,13 @@ const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 const PLUGINS: &str = "/usr/lib/rabbitmq/bin/rabbitmq-plugins";
 const COOKIE: &str = "testkit";
 
+/// Leaves the default virtual host as it is on a new node.
+const EMPTY: &str = r#"
+    rabbit_vhost:delete(<<"/">>, <<"test">>),
+    rabbit_vhost:add(<<"/">>, <<"test">>),
+    rabbit_auth_backend_internal:set_permissions(<<"guest">>, <<"/">>, <<".*">>, <<".*">>, <<".*">>, <<"test">>).
+"#;
+
 /// A RabbitMQ node with its own epmd (Erlang's port mapper). User and password are `guest`.
 pub struct RabbitMq {
     // Fields are dropped in this order: the server first, the folder last.
@@ -258,11 +265,19 @@ impl RabbitMq {
         format!("http://guest:guest@127.0.0.1:{port}")
     }
 
+    /// Removes the queues, messages, policies and connections of the default virtual host.
+    ///
+    /// # Panics
+    /// The node does not run.
+    pub async fn empty(&self) {
+        self.evaluate(EMPTY).await;
+    }
+
     /// Evaluates an Erlang expression that returns `ok`, without the 2 s that a start of `rabbitmqctl` takes.
     ///
     /// # Panics
     /// It returns something else.
-    pub(super) async fn evaluate(&self, expression: &'static str) {
+    async fn evaluate(&self, expression: &'static str) {
         let mut call = Command::new(find_program(&["/usr/bin/erl_call"], "erlang-base"));
         call.env_clear().envs(self.environment()).args(["-c", COOKIE, "-sname", &self.node(), "-e"]);
         call.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

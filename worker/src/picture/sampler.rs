@@ -1,7 +1,8 @@
 //! Cutting chips out of pictures.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::interpolate::{Kernel, PixelView, Region};
 use super::{Affine, Chip, Picture};
@@ -92,15 +93,16 @@ fn resize(
     width: u32,
     height: u32,
 ) -> bool {
-    let Ok(from) = ImageRef::new(source.width, source.height, source.pixels, PixelType::U8x3) else {
+    let Ok(from) = TypedImageRef::<U8x3>::from_buffer(source.width, source.height, source.pixels) else {
         return false;
     };
-    let Ok(mut to) = Image::from_slice_u8(width, height, target, PixelType::U8x3) else { return false };
+    let Ok(mut to) = TypedImage::<U8x3>::from_buffer(width, height, target) else { return false };
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
         .crop(crop.0.into(), crop.1.into(), crop.2.into(), crop.3.into())
         .use_alpha(false);
-    resizer.resize(&from, &mut to, &options).is_ok()
+    // `resize` would compile the filters of all kinds of pixels into this crate, which takes as long as the rest of it.
+    resizer.resize_typed(&from, &mut to, &options).is_ok()
 }
 
 #[cfg(test)]

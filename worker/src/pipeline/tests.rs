@@ -1,13 +1,12 @@
 //! The pipeline on pictures of people, with the installed models.
 
 use std::fs;
-use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, PoisonError};
 
 use faceline_models::Repository;
 use faceline_models::manifest::Profile;
 use faceline_shared::face::{Eyes, ImageType};
 use faceline_shared::settings;
+use faceline_shared::testkit::{Pool, Pooled};
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::FilterType;
 use image::metadata::Orientation;
@@ -41,35 +40,12 @@ pub(crate) fn own_pipeline() -> Pipeline {
     pipeline
 }
 
-/// Pipelines that no test uses at the moment: loading one takes longer than most tests do.
-static IDLE: Mutex<Vec<Pipeline>> = Mutex::new(Vec::new());
+/// Loading a pipeline takes longer than most tests do.
+static PIPELINES: Pool<Pipeline> = Pool::new(|_| true);
 
-/// A pipeline that goes to the next test when this one drops it, so there are as many as tests run at a time.
-pub(crate) struct SharedPipeline(Option<Pipeline>);
-
-pub(crate) fn pipeline() -> SharedPipeline {
-    let idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    SharedPipeline(Some(idle.unwrap_or_else(own_pipeline)))
-}
-
-impl Deref for SharedPipeline {
-    type Target = Pipeline;
-
-    fn deref(&self) -> &Pipeline {
-        self.0.as_ref().expect("only the drop takes it")
-    }
-}
-
-impl DerefMut for SharedPipeline {
-    fn deref_mut(&mut self) -> &mut Pipeline {
-        self.0.as_mut().expect("only the drop takes it")
-    }
-}
-
-impl Drop for SharedPipeline {
-    fn drop(&mut self) {
-        IDLE.lock().unwrap_or_else(PoisonError::into_inner).extend(self.0.take());
-    }
+/// A pipeline that goes to the next test when this one drops it.
+pub(crate) fn pipeline() -> Pooled<Pipeline> {
+    PIPELINES.take().unwrap_or_else(|| PIPELINES.lend(own_pipeline()))
 }
 
 fn code(picture: &[u8], options: CodingOptions) -> Result<Coded, CodingFault> {

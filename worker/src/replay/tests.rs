@@ -20,12 +20,6 @@ use crate::video::{Clip, DecodeLimits, Decoder, MemoryFile, SamplingPlan};
 
 const PLAIN: Challenge<'static> = Challenge { directions: &[], events: &[], mirrored: false };
 
-fn asked(liveness: LivenessType, level: SecurityLevel) -> Asked<'static> {
-    Asked { liveness, level, challenge: PLAIN }
-}
-
-const VIDEO: LivenessType = LivenessType::PassiveVideo;
-
 fn comparator() -> Comparator {
     let line = Calibration::parse("name = \"line\"\nknots = [[-1.0, 0.0], [1.0, -20.0]]").unwrap();
     Comparator::new(line, "A".into(), 1)
@@ -36,8 +30,10 @@ fn decoded(bytes: &[u8]) -> Clip {
     Decoder::unconfined(DecodeLimits::default()).decode(&file, &SamplingPlan::default()).unwrap()
 }
 
-fn judged(clip: &Clip, asked: &Asked<'_>) -> Judgement {
-    judge(&mut pipeline(), &comparator(), clip, asked).unwrap()
+/// Judges a clip that answers no challenge.
+fn judged(clip: &Clip, level: SecurityLevel) -> Judgement {
+    let asked = Asked { liveness: LivenessType::PassiveVideo, level, challenge: PLAIN };
+    judge(&mut pipeline(), &comparator(), clip, &asked).unwrap()
 }
 
 /// Runs ffmpeg on pictures or clips, which its arguments name `{0}`, `{1}`, and returns the file that it writes.
@@ -85,7 +81,7 @@ fn photos_in_a_video_are_attacks() {
     ] {
         for name in ["obama.jpg", "biden.jpg"] {
             let clip = decoded(&from_picture(name, filter, codec, extension));
-            let Judgement { verdict, scores, best_image } = judged(&clip, &asked(VIDEO, SecurityLevel::Low));
+            let Judgement { verdict, scores, best_image } = judged(&clip, SecurityLevel::Low);
             assert_eq!(verdict, Verdict::Spoof(reason), "{what} {name}: {scores:?}");
             assert!(best_image.is_some());
         }
@@ -97,16 +93,16 @@ fn two_people_in_one_clip_are_an_attack() {
     let part = |name| from_picture(name, HELD, "libx264", "mp4");
     let join = "-i {0} -i {1} -filter_complex [0:v]trim=0:2,setpts=PTS-STARTPTS[a];[1:v]trim=0:2,setpts=PTS-STARTPTS[b];[a][b]concat -c:v libx264";
     let cut = made(&[part("obama.jpg"), part("biden.jpg")], join, "mp4");
-    let verdict = judged(&decoded(&cut), &asked(VIDEO, SecurityLevel::Low)).verdict;
+    let verdict = judged(&decoded(&cut), SecurityLevel::Low).verdict;
     assert_eq!(verdict, Verdict::Spoof(SpoofReason::SecondPerson));
     let beside = "-i {0} -i {1} -filter_complex hstack -c:v libx264";
     let both = made(&[part("obama.jpg"), part("biden.jpg")], beside, "mp4");
-    let verdict = judged(&decoded(&both), &asked(VIDEO, SecurityLevel::Low)).verdict;
+    let verdict = judged(&decoded(&both), SecurityLevel::Low).verdict;
     assert_eq!(verdict, Verdict::Spoof(SpoofReason::SecondPerson));
     // The same person somewhere else.
     let other = from_picture("obama2.jpg", &format!("{HELD},hue=s=0.4"), "libx264", "mp4");
     let cut = made(&[part("obama.jpg"), other], join, "mp4");
-    let verdict = judged(&decoded(&cut), &asked(VIDEO, SecurityLevel::Low)).verdict;
+    let verdict = judged(&decoded(&cut), SecurityLevel::Low).verdict;
     assert_eq!(verdict, Verdict::Spoof(SpoofReason::Cut));
 }
 
@@ -114,11 +110,11 @@ fn two_people_in_one_clip_are_an_attack() {
 fn repeated_and_frozen_clips_are_attacks() {
     let moved = from_picture("obama.jpg", HELD, "libx264", "mp4");
     let looped = made(slice::from_ref(&moved), "-stream_loop 3 -i {0} -t 8 -c:v libvpx -b:v 900k", "webm");
-    let verdict = judged(&decoded(&looped), &asked(VIDEO, SecurityLevel::Low)).verdict;
+    let verdict = judged(&decoded(&looped), SecurityLevel::Low).verdict;
     assert_eq!(verdict, Verdict::Spoof(SpoofReason::Loop));
     let frozen = "-i {0} -vf trim=0:2,setpts=PTS-STARTPTS,tpad=stop_mode=clone:stop_duration=2 -c:v libx264";
     let frozen = made(slice::from_ref(&moved), frozen, "mp4");
-    let verdict = judged(&decoded(&frozen), &asked(VIDEO, SecurityLevel::Low)).verdict;
+    let verdict = judged(&decoded(&frozen), SecurityLevel::Low).verdict;
     assert_eq!(verdict, Verdict::Spoof(SpoofReason::Frozen));
 }
 
@@ -132,7 +128,7 @@ fn clips_that_cannot_be_judged_fail_with_a_reason() {
         ("too dark", held("eq=brightness=-0.42:contrast=0.5"), FailedReason::Lighting),
         ("too far", held("scale=110:146,pad=540:720:200:280:gray"), FailedReason::TooFar),
     ] {
-        let Judgement { verdict, scores, .. } = judged(&decoded(&clip), &asked(VIDEO, SecurityLevel::High));
+        let Judgement { verdict, scores, .. } = judged(&decoded(&clip), SecurityLevel::High);
         assert_eq!(verdict, Verdict::Failed(reason), "{what}: {scores:?}");
     }
 }
@@ -140,7 +136,7 @@ fn clips_that_cannot_be_judged_fail_with_a_reason() {
 #[test]
 fn the_best_image_is_a_picture_of_the_face() {
     let clip = decoded(&from_picture("obama.jpg", HELD, "libx264", "mp4"));
-    let best = judged(&clip, &asked(VIDEO, SecurityLevel::High)).best_image.expect("a face");
+    let best = judged(&clip, SecurityLevel::High).best_image.expect("a face");
     assert_eq!(best.digest, sha256_hex(&best.jpeg));
     let options = crate::pipeline::CodingOptions {
         image_type: faceline_shared::face::ImageType::VideoFrame,
@@ -158,7 +154,7 @@ fn the_best_image_is_a_picture_of_the_face() {
 #[test]
 fn a_clip_that_lies_on_its_side_has_an_upright_best_image() {
     let side = from_picture("obama.jpg", &format!("{HELD},transpose=1"), "libx264", "mp4");
-    let best = judged(&decoded(&side), &asked(VIDEO, SecurityLevel::High)).best_image.expect("a face");
+    let best = judged(&decoded(&side), SecurityLevel::High).best_image.expect("a face");
     let picture = image::load_from_memory(&best.jpeg).unwrap();
     assert_eq!((picture.width(), picture.height()), (540, 720));
     assert!(best.face.eyes.x2 > best.face.eyes.x1 + 20.0, "{:?}", best.face.eyes);
@@ -217,7 +213,7 @@ fn living_people_pass_and_prints_and_replays_do_not() {
             .decode(&file, &SamplingPlan::default())
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         let decoded_in = started.elapsed();
-        let Judgement { verdict, scores, .. } = judged(&clip, &asked(VIDEO, SecurityLevel::High));
+        let Judgement { verdict, scores, .. } = judged(&clip, SecurityLevel::High);
         let judged_in = started.elapsed() - decoded_in;
         println!(
             "{label:14} {name:26} {verdict:?} {:.3} logit {:.2} flat {:.3} moved {:.3} background {:.2} | {} frames decoded {decoded_in:.1?} judged {judged_in:.1?}",

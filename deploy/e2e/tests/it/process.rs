@@ -18,9 +18,10 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Time between two readings of a metric.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Two tests that start servers of their own run at a time, or one that loads the whole machine or measures time: on an overloaded machine a
-/// broker loses connections, and each lost connection counts as a failed attempt of its jobs.
-static RUNNING: Semaphore = Semaphore::const_new(2);
+/// How many tests that start servers of their own run at a time, if none of them loads the whole machine or measures time: on an overloaded
+/// machine a broker loses connections, and each lost connection counts as a failed attempt of its jobs.
+const SERVER_TESTS: u32 = 2;
+static RUNNING: Semaphore = Semaphore::const_new(SERVER_TESTS as usize);
 
 /// Held by a test that starts servers of its own.
 pub(crate) struct ServerRun(#[expect(dead_code, reason = "dropping it releases")] SemaphorePermit<'static>);
@@ -40,7 +41,7 @@ pub(crate) struct ExclusiveRun(
 impl ExclusiveRun {
     /// Waits until no other test with servers of its own runs.
     pub(crate) async fn begin() -> Self {
-        Self(RUNNING.acquire_many(2).await.expect("nobody closes it"))
+        Self(RUNNING.acquire_many(SERVER_TESTS).await.expect("nobody closes it"))
     }
 }
 

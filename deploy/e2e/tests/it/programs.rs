@@ -15,7 +15,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
     // Tests are in `target/PROFILE/deps`, programs in `target/PROFILE`.
     let tests = std::env::current_exe().unwrap();
     let program = tests.parent().and_then(Path::parent).unwrap().join(name);
-    let remedy = "run the tests by `make test`, or build first: `cargo build --release --workspace`";
+    let remedy = "run the tests by `make test`, or build first: `cargo build --workspace`, with the profile of the tests";
     assert!(program.is_file(), "{} is not built; {remedy}", program.display());
     if let Some(source) = newer_source(&program, *START) {
         panic!("{} is older than {}; {remedy}", program.display(), source.display());

@@ -244,6 +244,25 @@ async fn a_broker_without_memory_blocks_publishers() {
 }
 
 #[tokio::test]
+async fn an_emptied_node_has_no_queues_and_takes_new_ones() {
+    let node = killable_node().await;
+    let settings = settings(node.url());
+    let broker = connect(&settings);
+    publish(&*broker, &Queue::Interactive, &["before"]).await;
+    broker.close().await;
+    let queues = node.control(&["list_queues", "name"]).await;
+    assert!(queues.contains(&settings.prefix), "there was no queue, so the test shows nothing");
+
+    node.empty().await;
+    let queues = node.control(&["list_queues", "name"]).await;
+    assert!(!queues.contains(&settings.prefix), "{queues}");
+    let broker = connect(&settings);
+    publish_until(&*broker, &Queue::Interactive, "after", Published::Accepted).await;
+    let mut deliveries = broker.consume(&Queue::Interactive, 1).await;
+    assert_eq!(body(&next(&mut deliveries).await), "after");
+}
+
+#[tokio::test]
 async fn no_picture_lies_in_the_brokers_files() {
     let node = node().await;
     let broker = connect(&settings(node.url()));

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use faceline_shared::job::examination::{Direction, Motion};
 use faceline_shared::liveness::SecurityLevel;
+use faceline_shared::testkit::Pooled;
 use image::imageops::{self, FilterType};
 use image::{RgbImage, imageops::flip_horizontal as mirrored};
 
@@ -17,7 +18,7 @@ use crate::picture::{Picture, PictureLimits, Source};
 use crate::pipeline::Pipeline;
 use crate::pipeline::geometry::{FramedPicture, HeadPose, Rotation};
 use crate::pipeline::search::Candidate;
-use crate::pipeline::tests::{SharedPipeline, data, free_picture, pipeline};
+use crate::pipeline::tests::{data, free_picture, pipeline};
 
 /// Yaw and pitch beyond which a head counts as turned away, and its motion is not judged.
 const TURNED_AWAY_DEGREES: [f32; 2] = [35.0, 30.0];
@@ -26,7 +27,7 @@ const WALL: [u8; 3] = [120, 130, 110];
 
 /// Finds faces and judges their motion.
 struct Judge {
-    pipeline: SharedPipeline,
+    pipeline: Pooled<Pipeline>,
 }
 
 impl Judge {
