@@ -27,6 +27,8 @@ const COMPRESSION: u32 = 30;
 const MAX_WORKERS: u32 = 3;
 /// Requests a second before and after the burst. One worker does more.
 const USUAL_RATE: f64 = 20.0;
+/// How long that load lasts before the burst, and again after it.
+const USUAL: Duration = Duration::from_secs(2);
 /// Requests a second in the burst. By the target of the shipped trigger for the rate, two pods are needed; where the workers
 /// are slower than that, the queue asks for more.
 const BURST_RATE: f64 = 10.0 * USUAL_RATE;
@@ -78,7 +80,8 @@ async fn keda_scales_workers_out_and_in_under_a_tenfold_burst_and_nothing_is_los
     println!("{done} of {} requests were answered with 200, the others refused", answers.len());
     let accepted = gateway.metric("faceline_gateway_published_total{outcome=\"accepted\"}").await;
     assert_eq!(accepted, done as f64, "a job that the broker accepted was not answered with 200");
-    assert!(done > answers.len() / 10, "the service did hardly anything");
+    // On a slow machine the workers do a small part of a burst; they do the load before it on any.
+    assert!(done as f64 > USUAL_RATE * USUAL.as_secs_f64(), "the service did hardly anything");
     let dead = format!("{}\t0", Queue::DeadLetters.name());
     let queues = broker.control(&["-q", "list_queues", "name", "messages"]).await;
     assert!(queues.contains(&dead), "{queues}");
@@ -223,12 +226,11 @@ impl Management {
     }
 }
 
-/// The usual load for two seconds, a burst of ten times that, and the usual load for two seconds; all answers.
+/// The usual load, a burst of ten times that, and the usual load; all answers.
 async fn load(address: SocketAddr) -> Vec<UploadAnswer> {
     let picture = gray();
     let mut calls = Vec::new();
-    let usual = Duration::from_secs(2);
-    for (rate, length) in [(USUAL_RATE, usual), (BURST_RATE, BURST), (USUAL_RATE, usual)] {
+    for (rate, length) in [(USUAL_RATE, USUAL), (BURST_RATE, BURST), (USUAL_RATE, USUAL)] {
         let mut arrivals = interval(Duration::from_secs_f64(1.0 / rate));
         for _ in 0..(rate * length.as_secs_f64()) as usize {
             arrivals.tick().await;
