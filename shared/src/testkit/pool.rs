@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// Values of this process that no test uses at the moment. With it there are as many as tests run at a time.
+/// Values that no test of this process uses at the moment. Only as many are started as tests need at the same time.
 pub struct Pool<T> {
     idle: Mutex<Vec<T>>,
     is_reusable: fn(&T) -> bool,
@@ -17,13 +17,13 @@ impl<T> Pool<T> {
         Self { idle: Mutex::new(Vec::new()), is_reusable }
     }
 
-    /// A value that a test has given back.
+    /// A value that a test has given back, if there is one. Otherwise start one and [lend](Self::lend) it.
     pub fn take(&'static self) -> Option<Pooled<T>> {
         let value = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         value.map(|value| self.lend(value))
     }
 
-    /// Lends a new value, for which the pool has room later.
+    /// Lends a new value, which the pool takes back.
     #[must_use]
     pub fn lend(&'static self, value: T) -> Pooled<T> {
         Pooled { pool: self, value: Some(value) }

@@ -80,7 +80,7 @@ async fn keda_scales_workers_out_and_in_under_a_tenfold_burst_and_nothing_is_los
     println!("{done} of {} requests were answered with 200, the others refused", answers.len());
     let accepted = gateway.metric("faceline_gateway_published_total{outcome=\"accepted\"}").await;
     assert_eq!(accepted, done as f64, "a job that the broker accepted was not answered with 200");
-    // On a slow machine the workers do a small part of a burst; they do the load before it on any.
+    // On a slow machine the workers do a small part of the burst, but more than the load before it.
     assert!(done as f64 > USUAL_RATE * USUAL.as_secs_f64(), "the service did hardly anything");
     let dead = format!("{}\t0", Queue::DeadLetters.name());
     let queues = broker.control(&["-q", "list_queues", "name", "messages"]).await;
