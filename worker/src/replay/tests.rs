@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 use std::{fs, slice};
 
 use bytes::Bytes;
@@ -25,9 +26,14 @@ fn comparator() -> Comparator {
     Comparator::new(line, "A".into(), 1)
 }
 
+/// A decoder with time to spare: these tests run beside others that may take the whole machine.
+pub(super) fn decoder() -> Decoder {
+    Decoder::unconfined(DecodeLimits { time: Duration::from_secs(300), ..DecodeLimits::default() })
+}
+
 fn decoded(bytes: &[u8]) -> Clip {
     let file = MemoryFile::of(bytes).unwrap();
-    Decoder::unconfined(DecodeLimits::default()).decode(&file, &SamplingPlan::default()).unwrap()
+    decoder().decode(&file, &SamplingPlan::default()).unwrap()
 }
 
 /// Judges a clip that answers no challenge.
@@ -209,7 +215,7 @@ fn living_people_pass_and_prints_and_replays_do_not() {
         }
         let file = MemoryFile::of(&fs::read(folder.join(&name)).unwrap()).unwrap();
         let started = std::time::Instant::now();
-        let clip = Decoder::unconfined(DecodeLimits::default())
+        let clip = decoder()
             .decode(&file, &SamplingPlan::default())
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         let decoded_in = started.elapsed();

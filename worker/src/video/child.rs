@@ -6,6 +6,7 @@ use std::process::{Child as Process, ChildStderr, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::MemoryFile;
@@ -76,9 +77,20 @@ impl Child {
                 [false, false] => (),
             }
         }
+        // It may have written its last words and ended between the looks at its error output and at its end.
+        while self.has_complaint()? {
+            self.read_complaint()?;
+        }
         let status = self.process.wait()?;
         let complaint = String::from_utf8_lossy(&self.complaint).into_owned();
         Ok(Ended { status, time: self.started.elapsed(), complaint })
+    }
+
+    fn has_complaint(&self) -> io::Result<bool> {
+        let Some(stderr) = &self.stderr else { return Ok(false) };
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut events = [PollFd::new(stderr, PollFlags::IN)];
+        Ok(retry_on_intr(|| poll(&mut events, Some(&at_once)))? > 0)
     }
 
     fn read_complaint(&mut self) -> io::Result<()> {

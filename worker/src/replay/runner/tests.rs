@@ -15,7 +15,7 @@ use crate::jobs::{TaskFault, TaskRunner as _};
 use crate::matching::Comparator;
 use crate::pipeline::tests::own_pipeline;
 use crate::replay::exports::Exporter;
-use crate::video::{DecodeLimits, Decoder};
+use crate::replay::tests::decoder;
 use bytes::Bytes;
 use faceline_models::calibration::Calibration;
 use faceline_shared::job::replay::{FailedReason, Replay, ReplayError, Verdict};
@@ -39,7 +39,7 @@ impl Site {
         let line = Calibration::parse("name = \"line\"\nknots = [[-1.0, 0.0], [1.0, -20.0]]").unwrap();
         let services = VideoServices {
             objects: objects.clone(),
-            decoder: Decoder::unconfined(DecodeLimits::default()),
+            decoder: decoder(),
             exporter: std::sync::Arc::new(Exporter::open(&settings).unwrap()),
             runtime: runtime.handle().clone(),
         };
