@@ -22,7 +22,7 @@ test: packages-test models-for-tests ## Run all tests, on RabbitMQ and Redis ser
 	@deploy/dev/tools.sh $(TOOLS) test
 	node --test gateway/web/sdk/test/
 	@# One more test than cores at a time, since many wait for servers.
-	RUST_TEST_THREADS=$$(($$(nproc) + 1)) $(CARGO) test --workspace --no-fail-fast
+	RUST_TEST_THREADS=$$(($$(nproc) + 1)) deploy/dev/run-tests.py
 
 conformance: packages-test models-for-tests ## Send 2,000 requests generated from the OpenAPI description to the service
 	@deploy/dev/tools.sh $(TOOLS) test
