@@ -234,9 +234,13 @@ def cluster_faults():
 
 def misread_settings():
     """Settings of the values that do not reach the programs as they are written."""
-    values = {"limits.inflight_bytes": 536870912, "http.trusted_proxies": ["10.0.0.0/8"], "http.docs": True, "inference.sessions": 1}
-    wanted = {"536870912", '["10.0.0.0/8"]', "true", "1"}
-    for item in objects(helm("--set-json", f"settings={json.dumps(values)}")):
+    common = {"limits.inflight_bytes": 536870912, "http.trusted_proxies": ["10.0.0.0/8"], "http.docs": True, "jobs.drain": "9s"}
+    # What is set for one program wins, also if it is nothing.
+    own = {"http.docs": False, "inference.sessions": 0, "jobs.drain": "8s"}
+    wanted = {"536870912", '["10.0.0.0/8"]', "false", "0", "8s"}
+    sets = {"settings": common, "gateway.settings": own, "worker.settings": own}
+    arguments = [part for key, values in sets.items() for part in ("--set-json", f"{key}={json.dumps(values)}")]
+    for item in objects(helm(*arguments)):
         if item["kind"] == "Deployment":
             found = {one.get("value") for one in item["spec"]["template"]["spec"]["containers"][0]["env"]}
             if not wanted <= found:

@@ -107,7 +107,7 @@ impl Program {
         command(named, &sources, settings)
     }
 
-    /// Ends a command whose settings are wrong as a start of the program ends with them.
+    /// Reports wrong settings of a command as the start of the program does: prints `error`, and returns exit code 64.
     #[must_use]
     pub fn refuse(&self, error: &dyn Display) -> ExitCode {
         self.print(error);

@@ -20,7 +20,7 @@ const MAX_COUNTED_ARRIVAL: Duration = Duration::from_secs(2);
 /// Upper bound of the fraction of the limit that is held back for retries that are expected now. If fewer are expected,
 /// less is held back. So retries with a reservation go first, and no worker idles for retries that do not come.
 const MAX_HELD_BACK: f64 = 0.25;
-/// A wait is a sign of busy workers from the target divided by this on. The broker's own latency is below it.
+/// A wait of at least the target wait divided by this shows that all workers were busy. The broker's own latency is below that.
 const BUSY_WAIT_DIVISOR: u32 = 4;
 /// A job is admitted if it is expected to wait for at most this fraction of its deadline. The rest is for its service,
 /// and for gateways that share the queue and know nothing of each other.

@@ -14,7 +14,7 @@ use super::job_class::JobClass;
 use super::job_limiter::{JobBounds, JobLimiter, JobStage};
 use crate::fault::{Busy, BusyCause};
 
-/// Admission of jobs about pictures by one gateway. Times are those since any begin, and never go back.
+/// Admission of jobs about pictures by one gateway. Times count from an arbitrary origin and are monotonic.
 pub struct AdmissionModel {
     begin: Instant,
     bounds: InFlightBounds,

@@ -11,7 +11,7 @@ use super::record::{ReplayOrigin, ReplayRecord};
 use super::service::Replays;
 use crate::fault::Fault;
 
-/// On whose behalf a device calls that has no API key.
+/// The client and API key on whose behalf a device without an API key calls.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ReplayOwner {
     /// The client of the session.
@@ -37,8 +37,8 @@ impl Replays {
         Ok(is_current.then_some(ReplayOwner { client: token.client, key: token.key }))
     }
 
-    /// Keeps for `ttl` whose session of web capture this is, where the settings let capture pages show its id alone. `key` is the
-    /// id of the API key with which it is made.
+    /// Stores the owner of a web-capture session for `ttl`, if `capture.session_id_authorises` is set. `key` is the id of the API key
+    /// that creates the session.
     ///
     /// # Errors
     /// The faults of an unavailable store.
@@ -50,8 +50,9 @@ impl Replays {
         self.sessions.keep_owner(name.id, &owner, ttl).await
     }
 
-    /// On whose behalf a capture page calls that shows the id of a session alone. `None` unless the session was made for web capture
-    /// while the settings allowed this, has not ended, and has the replay that was begun with it or a later one of web capture.
+    /// The owner on whose behalf a capture page calls whose only credential is the id of a session. `None` unless the session was
+    /// made for web capture while the settings allowed this, has not ended, and has the replay that was begun with it or a later one
+    /// of web capture.
     ///
     /// # Errors
     /// The faults of an unavailable store.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use faceline_shared::job::JobId;
 
-/// Results that this gateway could not read. Another one may, but not for ever: the replays have long ended then.
+/// Results that this gateway could not read. Another gateway may be able to. They are given up after a time at
+/// which their replays have long ended.
 pub(super) struct UnreadableResults {
     /// A result is given up this long after it came first.
     give_up_after: Duration,

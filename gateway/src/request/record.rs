@@ -91,8 +91,8 @@ pub fn update(change: impl FnOnce(&mut RequestFacts)) {
     }
 }
 
-/// Does work of a request, or of nobody's, in a task of its own: it goes on to its end though the caller leaves at once. It has the
-/// record and the span of the request.
+/// Runs `work` to completion in a spawned task, also if the caller disconnects and the handler is cancelled. The task has the
+/// record and the span of the request, where there is one.
 ///
 /// # Errors
 /// [`Fault::Internal`] if the work panics.

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Everything that describes a face, except its template.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct FaceDescription {
-    /// The caller's name for the face. All else was found out by this installation, but for `image_type` as said there, and but for
-    /// faces that a gateway of an earlier version took from JSON: there all is claimed by the caller, and nothing in the record shows
-    /// it. Such records end with their sessions.
+    /// The caller's name for the face. All other fields were determined by this installation, with two exceptions: `image_type` if
+    /// `image_type_is_claimed` is set; and faces that a gateway of an earlier version took from JSON, all of whose fields are
+    /// claims of the caller, which nothing in the record shows. Such records end with their sessions.
     pub friendly_name: Option<String>,
     /// SHA-256 of the picture's file, lower-case hex.
     pub digest: Option<String>,

@@ -27,7 +27,7 @@ pub enum UsageCommand {
         /// Of one client only
         #[arg(long, value_name = "NAME")]
         client: Option<String>,
-        /// Each record, rather than their numbers
+        /// Export each record instead of counts
         #[arg(long)]
         records: bool,
     },

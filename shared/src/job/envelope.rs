@@ -244,7 +244,7 @@ impl JobEnvelope {
         Self { context: Some(context), ..self }
     }
 
-    /// The same as published now: its whole budget of time is left.
+    /// The same envelope with `published_at` set to the present time, so the job has its whole time budget again.
     #[must_use]
     pub fn renewed(self) -> Self {
         Self { published_at: now_ms(), ..self }

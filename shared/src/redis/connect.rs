@@ -52,8 +52,8 @@ impl Connector {
     /// Connects to the first master that is found.
     ///
     /// # Errors
-    /// [`RedisServerError::NotMaster`] if the address names a replica, [`RedisServerError::Refused`],
-    /// [`RedisServerError::Unreachable`], [`RedisServerError::Tls`].
+    /// [`RedisServerError::Unreachable`], also if the address leads to a replica; [`RedisServerError::Refused`],
+    /// [`RedisServerError::Tls`].
     pub(super) async fn connect(&self) -> Result<MultiplexedConnection, RedisServerError> {
         let stagger = self.limit / STAGGER_DIVISOR;
         let finding = async {
@@ -72,18 +72,19 @@ impl Connector {
         };
         match timeout(self.limit, finding).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(errors)) => Err(self.explain(most_telling(&errors))),
+            Ok(Err(errors)) => Err(Self::explain(most_telling(&errors))),
             Err(_) => Err(RedisServerError::Unreachable(format!("no connection within {:?}", self.limit))),
         }
     }
 
-    /// What `error` means here. Sentinels that name a replica are in the middle of a failover; an address that names one is wrong.
-    pub(super) fn explain(&self, error: RedisServerError) -> RedisServerError {
-        match (error, &self.url) {
-            (RedisServerError::NotMaster(said), RedisUrl::Sentinels { .. }) => {
+    /// What `error` means for the caller. Sentinels, or a name that follows the master, lead to a replica during a failover: the master
+    /// is unreachable, for all instances. An address that is wrong was never reached, so its instance does not become ready.
+    pub(super) fn explain(error: RedisServerError) -> RedisServerError {
+        match error {
+            RedisServerError::NotMaster(said) => {
                 RedisServerError::Unreachable(format!("there is no master at present: {said}"))
             }
-            (error, _) => error,
+            error => error,
         }
     }
 

@@ -149,7 +149,7 @@ impl RedisServer {
         };
         let limit = self.timeouts.operation;
         match timeout(limit, attempts).await {
-            Ok(answer) => answer.map_err(|failure| self.connector.explain(failure.error)),
+            Ok(answer) => answer.map_err(|failure| Connector::explain(failure.error)),
             Err(_) => Err(RedisServerError::Unreachable(format!("no answer within {limit:?}"))),
         }
     }

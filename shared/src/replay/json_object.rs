@@ -7,7 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// A value of `T` that is written as a JSON object. serde reads an array as a structure, too.
+/// A `T` that is deserialized from a JSON object only. Derived code of serde accepts an array for a struct, too.
 pub(super) struct JsonObject<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for JsonObject<T> {

@@ -81,8 +81,9 @@ impl Settings {
     }
 }
 
-/// A text that is no address is reported in the words of a check, so figment's message becomes the end of its sentence. No message
-/// repeats the value of a setting that may be a secret, nor a line of the file, which may hold one.
+/// Converts an error of figment. If a text is no valid address, figment's message (`must be …`) is appended to the setting's key, so
+/// it reads like the errors of `validate`. No message repeats the value of a setting that may be a secret, nor a line of the file,
+/// which may hold one.
 fn error_of(error: figment::Error) -> SettingsError {
     let key = error.path.join(".");
     match &error.kind {

@@ -22,7 +22,7 @@ pub struct TraceContext {
     sampled: bool,
     /// Whether it came from another process.
     is_remote: bool,
-    /// What the tracing systems before this one need of each other.
+    /// The header `tracestate`: data of the tracing systems through which the request has passed.
     state: Option<Arc<str>>,
 }
 

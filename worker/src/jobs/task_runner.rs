@@ -15,7 +15,7 @@ pub struct JobTimes {
     pub decode: Duration,
     /// Running the models, with the preparation of their inputs.
     pub infer: Duration,
-    /// When that was.
+    /// The same times as intervals with begin and end.
     pub segments: Segments,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A sheet that is moved, tilted and bent keeps its face: each two frames agree once one is mapped onto the other
 //! ([`FacePatch`]). A living face does not: within seconds somebody blinks, speaks, or turns the head, whose parts lie at
-//! different depths. The measure is the correlation that one pair of frames in twenty does not reach, so it needs no particular
+//! different depths. The measure is the 5th percentile of the pairs' correlations, so it needs no particular
 //! movement. It does not depend on the camera's colours and sharpness: noise and blur only make a sheet look less flat.
 
 use super::tracker::Tracked;

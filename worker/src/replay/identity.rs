@@ -6,7 +6,8 @@ use super::track::TrackedFace;
 const MAX_YAW: f32 = 25.0;
 const MAX_PITCH: f32 = 22.0;
 
-/// A face whose embedding is shorter than this, or than this part of the median, is blurred or covered. People differ by a third.
+/// A face whose embedding's norm before normalisation is below this, or below this part of the clip's median, is blurred or covered.
+/// The usual norm differs by a third between people.
 const MIN_LENGTH: f32 = 2.2;
 const MIN_PART_OF_MEDIAN: f32 = 0.6;
 

@@ -50,7 +50,7 @@ struct Stream {
     side_data_list: Vec<SideData>,
 }
 
-/// What both a track and a frame have. That of a frame is nearer to the truth.
+/// The display properties that ffprobe reports for a track and for each frame. Those of the first frame take precedence.
 #[derive(Deserialize)]
 struct Look {
     width: Option<u32>,

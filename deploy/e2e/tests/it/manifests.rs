@@ -67,7 +67,7 @@ fn environment(pod: &Value, secret: impl Fn(&str) -> Option<String>) -> Vec<(Str
     let variables = pod["containers"][0]["env"].as_array().unwrap().iter();
     let settings = variables.filter_map(|variable| {
         let name = variable["name"].as_str().unwrap();
-        let key = name.strip_prefix("FACELINE_").unwrap().to_lowercase().replace("__", ".");
+        let key = name.strip_prefix("FACELINE_")?.to_lowercase().replace("__", ".");
         let value = match variable["value"].as_str() {
             Some(text) => text.to_owned(),
             None => secret(&key)?,
@@ -119,6 +119,11 @@ fn misfits(objects: &[Value]) -> Vec<String> {
         let cores = pod["containers"][0]["resources"]["requests"]["cpu"].as_str().unwrap();
         cores.parse::<u64>().unwrap()
     };
+    let variable = |pod: &Value, name: &str| {
+        let variables = pod["containers"][0]["env"].as_array().unwrap();
+        let found = variables.iter().find(|variable| variable["name"] == name);
+        found.and_then(|variable| variable["value"].as_str()).map(str::to_owned)
+    };
     let replay = &of_worker.replay;
     let videos = of_worker.inference.replay_slots as u64;
     let data = gateway["volumes"].as_array().unwrap().iter().find(|volume| volume["name"] == "data");
@@ -139,6 +144,11 @@ fn misfits(objects: &[Value]) -> Vec<String> {
         (
             "memory of a worker",
             limit(worker) >= videos * (replay.decode_memory + replay.kept_frame_bytes as u64) + 1024 * MIB,
+        ),
+        // Its memory is for so many, however many cores the node has.
+        (
+            "threads of a gateway",
+            variable(gateway, "TOKIO_WORKER_THREADS") == Some(cores(gateway).to_string()),
         ),
         ("threads of a worker", of_worker.inference.sessions as u64 == cores(worker)),
         (
@@ -241,6 +251,18 @@ impl Pods {
         text(&command.output().await.unwrap())
     }
 
+    /// What the doctor finds for a gateway.
+    async fn diagnose(&self) -> Vec<Value> {
+        let mut command = Command::new(program("faceline"));
+        command.args(["doctor", "--json", "--role", "gateway"]);
+        for (key, value) in self.environment("faceline-gateway") {
+            command.args(["--set", &format!("{key}={value}")]);
+        }
+        let output = command.output().await.unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["findings"].as_array().unwrap().clone()
+    }
+
     /// Asks what the probes of a pod ask.
     async fn probe(&self, name: &str, process: &mut Process) {
         let container = &pod(&self.objects, name)["containers"][0];
@@ -334,6 +356,11 @@ async fn pods_run_as_a_user_of_the_broker_with_least_permissions() {
     ] {
         assert!(queues.contains(&format!("{name}\tfaceline-leaders")), "{queues}");
     }
+
+    // The doctor finds that these permissions suffice.
+    let found = pods.diagnose().await;
+    let messages = found.iter().find(|finding| finding["check"] == "broker.messages").unwrap();
+    assert_eq!(messages["grade"], "ok", "{messages}");
 
     // The user may not make what is not Faceline's.
     let mut other = pods.spawn("faceline-gateway", &[("broker.prefix", "other.")]);

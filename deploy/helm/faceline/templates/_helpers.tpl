@@ -27,7 +27,16 @@ app.kubernetes.io/component: {{ .part }}
 {{- $values := index .root.Values .part -}}
 {{- $own := dict "admin.listen" "0.0.0.0:9090" "data_dir" "/var/lib/faceline" "log.format" "json" -}}
 {{- if eq .part "worker" }}{{ $_ := merge $own (dict "models.dir" "/usr/share/faceline/models" "inference.sessions" $values.cores) }}{{ end -}}
-{{- $settings := merge (dict) $values.settings .root.Values.settings $own -}}
+{{- /* The last one wins. `merge` would take `false` and 0 for missing. */ -}}
+{{- $settings := dict -}}
+{{- range list $own .root.Values.settings $values.settings }}
+{{- range $key, $value := . }}{{ $_ := set $settings $key $value }}{{ end }}
+{{- end }}
+{{- if eq .part "gateway" }}
+# As many as the cores that the memory is for. Without it there would be one for each core of the node.
+- name: TOKIO_WORKER_THREADS
+  value: {{ $values.cores | quote }}
+{{- end }}
 {{- range $key, $value := $settings }}
 - name: FACELINE_{{ $key | replace "." "__" | upper }}
   value: {{ include "faceline.settingText" $value | quote }}

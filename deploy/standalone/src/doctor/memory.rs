@@ -12,8 +12,8 @@ use faceline_worker::profile_of;
 use super::finding::Finding;
 use super::subject::Subject;
 
-/// What a gateway needs for each core besides the bodies, in bytes; measured, see `docs/operations.md`.
-const GATEWAY_BYTES_PER_CORE: u64 = 32 << 20;
+/// What a gateway needs for each of its threads besides the bodies, in bytes; measured, see `docs/operations.md`.
+const GATEWAY_BYTES_PER_THREAD: u64 = 32 << 20;
 /// A decoded picture has three channels of one byte.
 const BYTES_PER_PIXEL: u64 = 3;
 /// The roles whose models each thread of a worker opens.
@@ -57,7 +57,7 @@ pub(super) fn check(subject: &Subject) -> Vec<Finding> {
 
 /// Bodies that are held at the same time, and the rest.
 fn gateway(settings: &Settings) -> u64 {
-    settings.limits.inflight_bytes as u64 + GATEWAY_BYTES_PER_CORE * cores()
+    settings.limits.inflight_bytes as u64 + GATEWAY_BYTES_PER_THREAD * threads()
 }
 
 /// Each thread has sessions of all models, a decoded picture, and for videos the kept frames.
@@ -79,6 +79,12 @@ fn model_bytes(settings: &Settings) -> u64 {
     let profile = profile_of(settings.models.profile);
     let models = ROLES.into_iter().filter_map(|role| repository.models(role, profile).ok()).flatten();
     models.filter_map(|model| fs::metadata(model.path).ok()).map(|file| file.len()).sum()
+}
+
+/// Threads of the runtime: `TOKIO_WORKER_THREADS`, or the cores. A gateway beside it has as many.
+fn threads() -> u64 {
+    tokio::runtime::Handle::try_current()
+        .map_or_else(|_| cores(), |runtime| runtime.metrics().num_workers() as u64)
 }
 
 fn cores() -> u64 {

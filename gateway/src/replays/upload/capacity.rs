@@ -41,8 +41,8 @@ impl JudgingCapacity {
 
     /// Checks whether a video is judged in time behind those in the queue and `uploading` others.
     ///
-    /// Without workers a video waits for the first, as one worker's. While the broker is away nobody is refused: the outbox keeps
-    /// what is uploaded.
+    /// If the queue has no consumer, the estimate assumes one worker. While the broker is unavailable no upload is refused:
+    /// the outbox keeps the jobs.
     ///
     /// # Errors
     /// [`Fault::Busy`] with the time until the queue is short enough.

@@ -222,8 +222,9 @@ impl Claim {
         Ok(written)
     }
 
-    /// Writes a record and the row that watches over the upload. The row has the job's id, so each write replaces it: as long as
-    /// the upload goes on, it is to delete what is left of it; in the end it has the job judged.
+    /// Writes a record, and the outbox row `work` under the job's id, so each write replaces the row before. While the upload is in
+    /// progress, that row deletes the media if the upload is abandoned; submitting the upload replaces it by the row that publishes
+    /// the job.
     async fn write(
         &mut self,
         record: &ReplayRecord,

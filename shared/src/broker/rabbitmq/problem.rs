@@ -1,4 +1,4 @@
-//! Sorts errors of lapin by what ends them: time, or an operator. Each is logged once.
+//! Classifies errors of lapin as transient or as permanent (an operator has to act). Each is logged once.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -51,13 +51,14 @@ impl S3Objects {
             checked_key(folder).map_err(|_| unusable("the folder in the bucket is none"))?;
         }
         let mut builder = match (&settings.access_key_id, &settings.secret_access_key) {
-            // The environment is not read here, because its session token would belong to other access keys.
+            // Of the environment only the region is read, below: its session token would belong to other access keys.
             (Some(id), Some(secret)) => {
                 AmazonS3Builder::new().with_access_key_id(&**id).with_secret_access_key(&**secret)
             }
             _ => AmazonS3Builder::from_env(),
         };
-        if let Some(region) = &settings.region {
+        let of_environment = || AmazonS3Builder::from_env().get_config_value(&AmazonS3ConfigKey::Region);
+        if let Some(region) = settings.region.clone().or_else(of_environment) {
             builder = builder.with_region(region);
         }
         if let Some(endpoint) = &settings.endpoint {

@@ -24,7 +24,7 @@ pub(super) async fn within<T>(
     }
 }
 
-/// Runs a write as [`within`] does. What a write misses is the bucket, or an upload that somebody has aborted.
+/// Runs a write as [`within`] does. If a write ends with "not found", the bucket is missing, or somebody has aborted the upload.
 pub(super) async fn write<T>(operation: impl Future<Output = Result<T, Error>>) -> Result<T, ObjectError> {
     let written = within(OPERATION_TIMEOUT, operation).await?;
     written.ok_or_else(|| ObjectError::Unreachable("the bucket or the upload is not there".into()))

@@ -1,4 +1,4 @@
-//! How the person looks at the camera before the first challenge.
+//! The rest: the neutral pose in which the head faces the camera before the first challenge.
 
 use super::usable::{Usable, median, spread};
 use crate::pipeline::{LANDMARK_COUNT, Landmarks};

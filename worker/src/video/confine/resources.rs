@@ -9,7 +9,7 @@ use rustix::process::{
 
 use super::error::ConfinementError;
 
-/// Steps of politeness: a third of the CPU time that an ordinary process gets beside it.
+/// Nice value of a child: about a third of the CPU time that a process of normal priority gets beside it.
 const NICENESS: i32 = 5;
 
 /// Descriptors that a decoder needs at once: three pipes, the video, and one library after the other.

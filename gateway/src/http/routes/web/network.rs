@@ -1,5 +1,5 @@
-//! What pages of the original service measure a network by, and the relays that they ask for. Nobody shows a credential here, so
-//! size, time and rate are bounded: a page takes a handful of these requests before a capture.
+//! Endpoints with which pages of the original service measure the network, and the relays that they ask for. No credential is
+//! required, so size, time and rate are bounded: a page sends a handful of these requests before a capture.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;

@@ -122,7 +122,8 @@ impl Inspection {
     /// # Errors
     /// [`BrokerError::Topology`] if a permission is missing, [`BrokerError::Unreachable`] if the message does not arrive.
     pub async fn round_trip(&self) -> Result<RoundTrip, BrokerError> {
-        let queue = self.topology.reply_queue(&format!("doctor-{}", Uuid::new_v4().simple()), 0);
+        // Named as a gateway's: the permissions in deploy/rabbitmq/definitions.json allow hexadecimal digits only.
+        let queue = self.topology.reply_queue(&Uuid::new_v4().simple().to_string(), 0);
         let mut subscription = self.subscribe(queue.clone(), None).await?;
         let publish = async {
             let channel = self.connection.channel().await?;
