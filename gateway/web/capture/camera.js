@@ -6,6 +6,22 @@ import { text } from './texts.js';
 export function cameraOf(sdk, video, selects) {
   let deviceId;
 
+  /** Opens the camera of before, or another one where that was pulled out. */
+  async function openStream() {
+    if (!deviceId) return sdk.openCamera();
+    try {
+      return await sdk.openCamera({ deviceId });
+    } catch (error) {
+      if (error.code !== 'camera-missing') throw error;
+      return sdk.openCamera();
+    }
+  }
+
+  function close() {
+    for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+    video.srcObject = null;
+  }
+
   async function offer() {
     const found = await sdk.cameras().catch(() => []);
     for (const select of selects) {
@@ -30,12 +46,14 @@ export function cameraOf(sdk, video, selects) {
 
     /** Opens the camera and offers the others. Rejects as `openCamera` of the SDK does. */
     async open() {
+      // Many phones cannot open a camera while another one is open.
+      close();
       try {
-        const stream = await sdk.openCamera(deviceId ? { deviceId } : {});
+        const stream = await openStream();
         deviceId = stream.getVideoTracks()[0]?.getSettings().deviceId ?? deviceId;
         return stream;
       } catch (error) {
-        // The chosen camera may have been pulled out.
+        // Another camera may work.
         deviceId = undefined;
         throw error;
       } finally {
@@ -44,10 +62,7 @@ export function cameraOf(sdk, video, selects) {
     },
 
     /** Ends the camera's use, so its light goes out. */
-    close() {
-      for (const track of video.srcObject?.getTracks() ?? []) track.stop();
-      video.srcObject = null;
-    },
+    close,
   };
 }
 

@@ -102,7 +102,10 @@ const states = {
   loading: () => during(async () => {
     await useLanguage(preferredLanguage(), import.meta.url);
     languageSwitch($('language'), import.meta.url, relabel);
-    sdk = await import('../sdk/faceline.js');
+    sdk = await import('../sdk/faceline.js').catch((error) => {
+      // A browser that is too old cannot parse it; otherwise it did not arrive.
+      throw Object.assign(error, { code: error instanceof SyntaxError ? 'unsupported' : 'offline' });
+    });
     camera ??= cameraOf(sdk, video, [$('cameras'), $('problem-cameras')]);
     if (!isSecureContext) throw Object.assign(new Error('no secure context'), { code: 'insecure-context' });
     if (source.embedded) capture = await connect({ session: source.session, captureToken: source.token });
@@ -130,7 +133,6 @@ const states = {
       for (const track of stream.getTracks()) track.stop();
       return;
     }
-    camera.close();
     video.srcObject = stream;
     guidance.mirrored = camera.isMirror;
     flow.send('opened');

@@ -2,7 +2,10 @@
 // names browsers only for the text that a page shows.
 
 (() => {
-  /** The versions from which on browsers have all that these scripts and faceline.js use. */
+  /**
+   * The versions from which on browsers have all that these scripts and faceline.js use. Pages that share the gateway's origin need Safari 16.4
+   * (docs/web-capture.md).
+   */
   const BROWSERS = [
     { name: 'Chrome', minimumVersion: '86' },
     { name: 'Edge', minimumVersion: '86' },

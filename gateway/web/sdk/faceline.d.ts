@@ -78,7 +78,7 @@ export type ErrorCode =
   | 'camera-denied'
   /** There is no camera, or none as it was asked for. */
   | 'camera-missing'
-  /** Another program uses the camera, or it stopped. */
+  /** Another program uses the camera, or it stopped, or it gives no picture. */
   | 'camera-busy'
   /** The page is not on https (or localhost), so it gets neither a camera nor WebCrypto. */
   | 'insecure-context'
@@ -181,7 +181,10 @@ export interface CaptureOptions {
   onHint?: (framing: Framing) => void;
   /** For how long the framing must be good before the capture begins, in milliseconds; 800 unless given. */
   steadyTime?: number;
-  /** After this time the capture begins whatever the framing is, in milliseconds. Never unless given; see `force`. */
+  /**
+   * After this time of a visible page the capture begins whatever the framing is, in milliseconds. The time begins anew when the person comes
+   * back to the page. Never unless given; see `force`.
+   */
   forceAfter?: number;
   /** Length of the video without challenges, in milliseconds; 3500 unless given. The service needs at least one second. */
   duration?: number;
@@ -214,16 +217,18 @@ export class Capture extends EventTarget {
   readonly challenges: readonly Direction[];
   readonly state: State;
   /**
-   * Watches the camera, begins by itself once the framing is good, and records a still or a video.
+   * Watches the camera, begins by itself once the framing is good, and records a still or a video. A recording that is interrupted (the page is
+   * hidden, the phone is turned, the camera gives no frames) is dropped, and the state goes back to `framing`.
    * Rejects with `camera-denied`, `camera-missing`, `camera-busy`, `insecure-context`, `unsupported` or `aborted`.
    */
   capture(options?: CaptureOptions): Promise<Recording>;
-  /** Begins the capture now, whatever the framing is: offer it as a button after some seconds. Does nothing outside `framing`. */
+  /** Begins the capture with the next frame, whatever the framing is: offer it as a button after some seconds. Does nothing outside `framing`. */
   force(): void;
   /**
    * Encrypts and uploads a recording, or a file with its media type. Repeats the same bytes as the service's table of answers says, and waits
-   * while the device is offline. Rejects with `offline`, `expired`, `refused`, `overloaded`, `too-large`, `protocol`, `untrusted` or
-   * `aborted`. Calling it again with the same recording goes on with the same bytes.
+   * while the device is offline. `upload` and `result` keep the screen on where the browser lets them, since a phone that locks cuts its connections.
+   * Rejects with `offline`, `expired`, `refused`, `overloaded`, `too-large`, `protocol`, `untrusted` or `aborted`. Calling it again with the same
+   * recording goes on with the same bytes.
    */
   upload(recording: Recording | Blob, options?: {
     onProgress?: (value: number) => void;

@@ -5,8 +5,10 @@ export const version = '0.1.0';
 
 export class FacelineError extends Error {
   constructor(code, message, details = {}) {
-    super(message, 'cause' in details ? { cause: details.cause } : undefined);
+    super(message);
     this.name = 'FacelineError';
+    // Assigned, since browsers of before 2022 ignore the option of `Error`.
+    if ('cause' in details) this.cause = details.cause;
     this.code = code;
     this.status = details.status;
     this.retryAfter = details.retryAfter;
@@ -489,13 +491,20 @@ export async function openCamera({ deviceId, facingMode = 'user', width = 1280, 
   }
 }
 
-/** VP8 first, since any device encodes it in real time; Safari has MP4 only. */
+/** VP8 first, since any device encodes it in real time. */
 const RECORDING_TYPES = ['video/webm;codecs=vp8', 'video/mp4;codecs=avc1.42E01F', 'video/webm', 'video/mp4'];
+/**
+ * MP4 first in WebKit, which all browsers of iPhones use: iOS 18.4 and 18.5 record an upright phone on its side in WebM (WebKit bug 290223), and
+ * iPhones encode H.264 in hardware, VP8 in software.
+ */
+const WEBKIT_RECORDING_TYPES = ['video/mp4;codecs=avc1.42E01F', 'video/mp4', 'video/webm;codecs=vp8', 'video/webm'];
 const BITS_PER_SECOND = 4_000_000;
 
 /** @type {typeof import('./faceline.d.ts').recordingType} */
 export function recordingType() {
-  return RECORDING_TYPES.find((type) => globalThis.MediaRecorder?.isTypeSupported(type));
+  const isWebKit = globalThis.navigator?.vendor?.startsWith('Apple');
+  const types = isWebKit ? WEBKIT_RECORDING_TYPES : RECORDING_TYPES;
+  return types.find((type) => globalThis.MediaRecorder?.isTypeSupported(type));
 }
 
 /** @returns {boolean} */
@@ -542,6 +551,37 @@ function pollFrames(video, onFrame, signal) {
     onFrame();
   }, 33);
   signal?.addEventListener('abort', () => clearInterval(timer), { once: true });
+}
+
+/** Calls back when the page has been visible for a time in milliseconds without a break, unless the signal is aborted before. */
+function afterVisibleTime(callback, milliseconds, signal) {
+  let timer;
+  const wait = () => {
+    clearTimeout(timer);
+    if (!document.hidden && !signal.aborted) timer = setTimeout(callback, milliseconds);
+  };
+  document.addEventListener('visibilitychange', wait, { signal });
+  signal.addEventListener('abort', () => clearTimeout(timer));
+  wait();
+}
+
+/** A camera that shows no picture for so long, in milliseconds, does not work. */
+const FIRST_FRAME_TIMEOUT = 10000;
+
+/** Plays a camera. Rejects where no picture comes, for which `play` alone would wait without end. */
+async function play(video, signal) {
+  const waiting = new AbortController();
+  const end = () => waiting.abort();
+  signal.addEventListener('abort', end);
+  const late = new Promise((_, reject) => {
+    const fail = () => reject(new FacelineError('camera-busy', 'the camera gives no picture'));
+    afterVisibleTime(fail, FIRST_FRAME_TIMEOUT, waiting.signal);
+  });
+  try {
+    await Promise.race([video.play(), late]);
+  } finally {
+    end();
+  }
 }
 
 const STEADY_TIME = 800;
@@ -604,6 +644,15 @@ const RESULT_TIMEOUT = 300000;
 const POLL_INTERVAL = 1000;
 const INIT_TIMEOUT = 15000;
 const VIDEO_LENGTH = 3500;
+/** How often a recording checks that frames come, in milliseconds. */
+const FRAME_CHECK_INTERVAL = 250;
+/**
+ * A recording has stalled after so many checks without a frame: the service takes a video that stands still for an attack. Checks are counted
+ * instead of time, since a busy main thread delays them as it delays frames.
+ */
+const STALL_CHECKS = 6;
+/** The same for a recorder that has not begun, which takes some devices longer. */
+const START_CHECKS = 20;
 
 // Lengths of the steps of a challenge, in milliseconds. A step lasts as long as its minimum at least, until the motion that it asks for was
 // seen and has come to rest, and no longer than its maximum. The service accepts a turn up to 1 s after the next challenge was shown.
@@ -613,6 +662,23 @@ const AHEAD = { min: 1700, max: 3500 };
 /** Motion counts from this multiple of the rest's, and from this change of luma, 0 to 255. */
 const TURN_MOTION = { ratio: 2.5, luma: 3 };
 const CALM_TIME = 400;
+
+/** Keeps the screen on until the signal is aborted: a phone that locks cuts its connections. Without a lock the work goes on all the same. */
+function keepScreenOn(signal) {
+  const wakeLock = globalThis.navigator?.wakeLock;
+  if (!wakeLock) return;
+  const request = async () => {
+    if (document.hidden || signal.aborted) return;
+    try {
+      const lock = await wakeLock.request('screen');
+      if (signal.aborted) await lock.release();
+      else signal.addEventListener('abort', () => lock.release());
+    } catch { /* The policy of the frame or a low battery forbids it. */ }
+  };
+  // Browsers end the lock of a page that is hidden.
+  document.addEventListener('visibilitychange', request, { signal });
+  request();
+}
 
 export class Capture extends EventTarget {
   #service;
@@ -722,14 +788,16 @@ export class Capture extends EventTarget {
       // Nobody may be listening any more when the camera stops.
       ended.catch(() => {});
       const whole = (async () => {
-        await video.play();
+        await play(video, signal);
         for (;;) {
+          // The capture may have ended before the camera played.
+          if (signal.aborted) throw aborted();
           this.#enter('framing');
           await this.#framed(video, options, signal);
           if (signal.aborted) throw aborted();
           this.#enter('recording');
           const recording = mode === 'still' ? await still(video) : await this.#record(video, stream, recordsAs, options, signal);
-          // Else once more: browsers stop the frames of a hidden page, and a video that stands still looks like an attack.
+          // Else it was interrupted: once more.
           if (recording) return { ...recording, mirrored: options.mirrored ?? false, width: video.videoWidth, height: video.videoHeight };
         }
       })();
@@ -761,24 +829,30 @@ export class Capture extends EventTarget {
   #framed(video, { steadyTime, forceAfter }, signal) {
     return new Promise((resolve) => {
       const watching = new AbortController();
-      const timer = forceAfter === undefined ? undefined : setTimeout(() => this.#force?.(), forceAfter);
+      let isForced = false;
+      const force = () => { isForced = true; };
       const end = () => {
-        clearTimeout(timer);
         this.#force = undefined;
         watching.abort();
         resolve();
       };
+      if (signal.aborted) {
+        end();
+        return;
+      }
       signal.addEventListener('abort', end);
-      this.#force = end;
+      this.#force = force;
+      if (forceAfter !== undefined) afterVisibleTime(force, forceAfter, watching.signal);
       watchFraming(video, (found) => {
         this.#emit('hint', found);
-        if (found.stability === 1 && !globalThis.document.hidden) end();
+        // A forced capture waits for a frame, too: the last one of a hidden page or of a muted camera is an old one.
+        if ((isForced || found.stability === 1) && !document.hidden) end();
       }, { steadyTime, signal: watching.signal });
     });
   }
 
   /**
-   * Records a video; resolves with `undefined` if the page was hidden or the phone was turned meanwhile.
+   * Records a video; resolves with `undefined` if it was interrupted: the page was hidden, the phone was turned, or no frames came.
    * @param {HTMLVideoElement} video
    * @param {MediaStream} stream
    * @param {string} type
@@ -786,33 +860,46 @@ export class Capture extends EventTarget {
    * @param {AbortSignal} signal
    */
   async #record(video, stream, type, { duration = VIDEO_LENGTH }, signal) {
+    if (signal.aborted) throw aborted();
     const recorder = new MediaRecorder(stream, { mimeType: type, videoBitsPerSecond: BITS_PER_SECOND });
     const pieces = [];
     const watching = new AbortController();
     const stop = () => watching.abort();
+    const interrupted = new Promise((resolve) => {
+      watching.signal.addEventListener('abort', () => resolve(false));
+    });
+    let checksLeft = START_CHECKS;
+    const checks = setInterval(() => {
+      checksLeft -= 1;
+      if (checksLeft <= 0) stop();
+    }, FRAME_CHECK_INTERVAL);
     signal.addEventListener('abort', stop);
+    // Browsers stop the frames of a hidden page, and those of a camera that the person or another program has muted.
     document.addEventListener('visibilitychange', stop, { signal: watching.signal });
+    for (const track of stream.getVideoTracks()) track.addEventListener('mute', stop, { signal: watching.signal });
     // The size changes when a phone is turned: the first part would not fit the rest.
     video.addEventListener('resize', stop, { signal: watching.signal });
     try {
-      const stopped = new Promise((resolve, reject) => {
-        recorder.ondataavailable = ({ data }) => pieces.push(data);
-        recorder.onstop = resolve;
+      recorder.ondataavailable = ({ data }) => pieces.push(data);
+      const failed = new Promise((_, reject) => {
         recorder.onerror = ({ error }) => reject(new FacelineError('unsupported', 'the recording failed', { cause: error }));
       });
-      stopped.catch(stop);
+      const stopped = new Promise((resolve) => {
+        recorder.onstop = () => resolve(true);
+      });
       const started = new Promise((resolve) => {
         recorder.onstart = () => resolve(performance.now());
       });
       recorder.start(500);
-      const start = await Promise.race([started, stopped.then(() => undefined)]);
-      if (start === undefined) return undefined;
+      const start = await Promise.race([failed, started, stopped.then(() => false), interrupted]);
       if (signal.aborted) throw aborted();
+      if (start === false || watching.signal.aborted) return undefined;
+      checksLeft = STALL_CHECKS;
       const script = this.challenges.length ? new ChallengeScript(this.challenges) : undefined;
       const events = [];
       const finished = new Promise((resolve) => {
-        watching.signal.addEventListener('abort', () => resolve(false));
         watchFraming(video, (found) => {
+          checksLeft = STALL_CHECKS;
           this.#emit('hint', found);
           const elapsed = found.time - start;
           const step = script?.next(elapsed, found.motion);
@@ -825,16 +912,18 @@ export class Capture extends EventTarget {
           if (value === 1) resolve(true);
         }, { signal: watching.signal });
       });
-      const isWhole = await finished;
+      const isWhole = await Promise.race([failed, finished, interrupted]);
       if (script && !signal.aborted) this.#emit('challenge', null);
       const length = performance.now() - start;
       if (recorder.state !== 'inactive') recorder.stop();
-      await stopped;
+      // Also interrupted here, lest a recorder that never stops keep all this running.
+      const isWritten = isWhole && await Promise.race([failed, stopped, interrupted]);
       if (signal.aborted) throw aborted();
-      if (!isWhole) return undefined;
+      if (!isWritten) return undefined;
       const contentType = type.split(';')[0];
       return { blob: new Blob(pieces, { type: contentType }), contentType, events, duration: length };
     } finally {
+      clearInterval(checks);
       if (recorder.state !== 'inactive') recorder.stop();
       signal.removeEventListener('abort', stop);
       watching.abort();
@@ -853,6 +942,7 @@ export class Capture extends EventTarget {
    */
   #upload(recording, { timeout = UPLOAD_TIMEOUT, signal: callers }) {
     return this.#during(callers, async (signal) => {
+      keepScreenOn(signal);
       const deadline = Date.now() + timeout;
       const onWait = (error, delay) => this.#enter('waiting', { reason: error.code, retryIn: Math.ceil(delay / 1000), error });
       const report = (value) => {
@@ -904,6 +994,7 @@ export class Capture extends EventTarget {
   /** @type {import('./faceline.d.ts').Capture['result']} */
   result({ pollInterval = POLL_INTERVAL, timeout = RESULT_TIMEOUT, signal: callers } = {}) {
     return this.#during(callers, async (signal) => {
+      keepScreenOn(signal);
       const deadline = Date.now() + timeout;
       for (;;) {
         const result = await this.#service.status({ deadline, signal });

@@ -4,81 +4,30 @@ import assert from 'node:assert/strict';
 import test, { afterEach, beforeEach } from 'node:test';
 
 import './environment.mjs';
+import { Stream, Video, install, until } from './media.mjs';
 import { Service, SESSION } from './service.mjs';
-import { init } from '../faceline.js';
+import { FacelineError, init, openCamera, recordingType } from '../faceline.js';
 
 let service;
 let opened;
-
-class Video extends EventTarget {
-  videoWidth = 640;
-  videoHeight = 480;
-  srcObject = null;
-  frames = [];
-
-  async play() {}
-
-  requestVideoFrameCallback(callback) {
-    return this.frames.push(callback);
-  }
-
-  cancelVideoFrameCallback() {}
-}
-
-class Track extends EventTarget {
-  readyState = 'live';
-
-  stop() {
-    this.readyState = 'ended';
-  }
-}
-
-class Stream {
-  track = new Track();
-
-  getTracks() {
-    return [this.track];
-  }
-
-  getVideoTracks() {
-    return [this.track];
-  }
-}
-
-/** Of a canvas on which every picture is black. */
-const context = {
-  drawImage() {},
-  getImageData: (x, y, width, height) => ({ data: new Uint8ClampedArray(4 * width * height), width, height }),
-};
-
-const globals = {
-  document: Object.assign(new EventTarget(), { hidden: false, createElement: () => ({ getContext: () => context }) }),
-  MediaRecorder: { isTypeSupported: () => true },
-};
+let uninstall;
 
 beforeEach(async () => {
   service = await Service.start();
   opened = [];
-  Object.assign(globalThis, globals);
   const mediaDevices = {
     async getUserMedia() {
       opened.push(new Stream());
       return opened.at(-1);
     },
   };
-  Object.defineProperty(globalThis, 'navigator', { value: { mediaDevices }, configurable: true });
+  uninstall = install({ mediaDevices });
 });
 
 afterEach(async () => {
-  for (const name of Object.keys(globals)) delete globalThis[name];
-  delete globalThis.navigator;
+  uninstall();
   await service.stop();
 });
-
-/** Lets what was promised happen, until `condition` holds. */
-async function until(condition) {
-  while (!condition()) await new Promise((resolve) => { setImmediate(resolve); });
-}
 
 test('a stream that ended is not taken again', async () => {
   const capture = await init({ baseUrl: `${service.url}/`, session: SESSION });
@@ -135,4 +84,70 @@ test('a page whose function throws at a hint still gets the next one', async () 
     process.setUncaughtExceptionCaptureCallback(null);
   }
   assert.deepEqual(hints, ['too-dark', 'too-dark']);
+});
+
+test('an error has its cause in browsers whose Error takes none', async () => {
+  const cause = Object.assign(new Error('denied'), { name: 'NotAllowedError' });
+  navigator.mediaDevices.getUserMedia = async () => { throw cause; };
+  const prototype = Object.getPrototypeOf(FacelineError);
+  Object.setPrototypeOf(FacelineError, function OldError(message) { return Reflect.construct(Error, [message], new.target); });
+  try {
+    await assert.rejects(openCamera(), (error) => error.code === 'camera-denied' && error.cause === cause);
+  } finally {
+    Object.setPrototypeOf(FacelineError, prototype);
+  }
+});
+
+test('WebKit records MP4 where it can, and other browsers WebM', (t) => {
+  const supported = (...types) => t.mock.method(MediaRecorder, 'isTypeSupported', (type) => types.some((known) => type.startsWith(known)));
+  supported('video/webm', 'video/mp4');
+  assert.equal(recordingType(), 'video/webm;codecs=vp8');
+  navigator.vendor = 'Google Inc.';
+  assert.equal(recordingType(), 'video/webm;codecs=vp8');
+  navigator.vendor = 'Apple Computer, Inc.';
+  assert.equal(recordingType(), 'video/mp4;codecs=avc1.42E01F');
+  supported('video/webm');
+  assert.equal(recordingType(), 'video/webm;codecs=vp8');
+  supported();
+  assert.equal(recordingType(), undefined);
+});
+
+/** The capture page's camera over an SDK whose devices have these ids and of which only one can be open. */
+async function cameraOfPage(devices) {
+  // The module makes a canvas at once.
+  const { cameraOf } = await import('../../capture/camera.js');
+  const streams = [];
+  const sdk = {
+    cameras: async () => [],
+    async openCamera({ deviceId = devices[0] } = {}) {
+      if (!devices.includes(deviceId)) throw new FacelineError('camera-missing', 'no camera is as it was asked for');
+      if (streams.some(({ track }) => track.readyState === 'live')) throw new FacelineError('camera-busy', 'the camera is in use');
+      streams.push(new Stream());
+      streams.at(-1).track.settings = { deviceId };
+      return streams.at(-1);
+    },
+  };
+  const video = new Video();
+  return { camera: cameraOf(sdk, video, []), video, device: () => video.srcObject?.track.settings.deviceId };
+}
+
+test('the page closes a camera before it opens another one', async () => {
+  const { camera, video, device } = await cameraOfPage(['front', 'back']);
+  video.srcObject = await camera.open();
+  camera.choose('back');
+  video.srcObject = await camera.open();
+  assert.equal(device(), 'back');
+  camera.close();
+  assert.equal(video.srcObject, null);
+});
+
+test('the page opens another camera where the one of before is gone', async () => {
+  const devices = ['desk', 'lid'];
+  const { camera, video, device } = await cameraOfPage(devices);
+  video.srcObject = await camera.open();
+  devices.shift();
+  video.srcObject = await camera.open();
+  assert.equal(device(), 'lid');
+  devices.shift();
+  await assert.rejects(camera.open(), { code: 'camera-missing' });
 });
