@@ -21,8 +21,8 @@ run: packages-build ## Build what is missing, then serve on 127.0.0.1:8080 with 
 test: packages-test models-for-tests ## Run all tests, on RabbitMQ and Redis servers of their own
 	@deploy/dev/tools.sh $(TOOLS) test
 	node --test gateway/web/sdk/test/
-	@# One more test than cores at a time, since many wait for servers.
-	RUST_TEST_THREADS=$$(($$(nproc) + 1)) deploy/dev/run-tests.py
+	@# One more test of a program than cores at a time, since many wait for servers.
+	CARGO='$(CARGO)' RUST_TEST_THREADS=$$(($$(nproc) + 1)) deploy/dev/run-tests.py
 
 conformance: packages-test models-for-tests ## Send 2,000 requests generated from the OpenAPI description to the service
 	@deploy/dev/tools.sh $(TOOLS) test

@@ -235,7 +235,7 @@ def cluster_faults():
 def misread_settings():
     """Settings of the values that do not reach the programs as they are written."""
     common = {"limits.inflight_bytes": 536870912, "http.trusted_proxies": ["10.0.0.0/8"], "http.docs": True, "jobs.drain": "9s"}
-    # What is set for one program wins, also if it is nothing.
+    # A program's own settings take precedence, also if they are `false` or 0.
     own = {"http.docs": False, "inference.sessions": 0, "jobs.drain": "8s"}
     wanted = {"536870912", '["10.0.0.0/8"]', "false", "0", "8s"}
     sets = {"settings": common, "gateway.settings": own, "worker.settings": own}

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Builds and runs all tests of the workspace, as `cargo test --workspace --no-fail-fast` does, in less time.
+"""Builds and runs all tests of the workspace, those of `cargo test --workspace --no-fail-fast`, in less time.
 
     run-tests.py
 
 Cargo runs one test program after the other. But the end-to-end tests wait for servers for most of their time, and many tests of
-the worker compute for minutes. So those run beside the end-to-end tests at the lowest priority, which leaves them only what is
-idle. Their output follows when they have ended.
+the worker compute for minutes. So those run beside the end-to-end tests at the lowest priority, which leaves them little but what
+is idle. Their output follows when they have ended.
 
 Prints which programs failed, and exits with 1 if there is one.
 """
@@ -19,11 +19,15 @@ import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-BUILD = ["cargo", "test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]
-DOCUMENTATION_TESTS = ["cargo", "test", "--workspace", "--doc", "--no-fail-fast"]
+REPOSITORY = Path(__file__).resolve().parents[2]
+CARGO = os.environ.get("CARGO", "cargo")
+BUILD = [CARGO, "test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]
+DOCUMENTATION_TESTS = [CARGO, "test", "--workspace", "--doc", "--no-fail-fast"]
+# Cargo gives these to the programs that it starts.
+VARIABLES = tomllib.loads((REPOSITORY / ".cargo/config.toml").read_text())["env"]
 END_TO_END = ("faceline-e2e", "it")
 WORKER = ("faceline-worker", "faceline_worker")
-# Modules of the worker whose tests compute on pictures and videos, and measure no time.
+# Modules of the worker whose tests compute on pictures and videos, with long time limits.
 COMPUTING = ("matching::", "picture::", "pipeline::", "replay::")
 LOWEST_PRIORITY = 19
 
@@ -42,8 +46,9 @@ class Program:
         return " ".join([self.package, self.target, *self.arguments])
 
     def start(self, **options) -> subprocess.Popen:
-        """Starts it as Cargo does: in the package's folder, with the variables that tests read."""
-        environment = os.environ | {"CARGO_MANIFEST_DIR": str(self.folder), "CARGO_PKG_NAME": self.package}
+        """Starts it as Cargo does: in the package's folder, with Cargo's variables and those of `.cargo/config.toml`."""
+        own = {"CARGO_MANIFEST_DIR": str(self.folder), "CARGO_PKG_NAME": self.package}
+        environment = VARIABLES | os.environ | own
         return subprocess.Popen([self.executable, *self.arguments], cwd=self.folder, env=environment, **options)
 
     def succeeds(self) -> bool:

@@ -23,7 +23,7 @@ pub enum StoreError {
     /// The store already has a session of this name.
     #[error("there is a session of this name already")]
     Exists,
-    /// The address leads to a server that cannot be the store, since it refuses the credentials.
+    /// The address leads to a server that cannot be the store: it refuses the credentials, or is none.
     #[error("this server cannot be the session store: {0}")]
     Unfit(String),
     /// The server is configured to evict keys when its memory is full; this is its policy.

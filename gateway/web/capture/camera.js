@@ -6,7 +6,7 @@ import { text } from './texts.js';
 export function cameraOf(sdk, video, selects) {
   let deviceId;
 
-  /** Opens the camera of before, or another one where that was pulled out. */
+  /** Opens the camera that was used last, or another one if that was unplugged. */
   async function openStream() {
     if (!deviceId) return sdk.openCamera();
     try {

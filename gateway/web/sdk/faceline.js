@@ -651,8 +651,10 @@ const FRAME_CHECK_INTERVAL = 250;
  * instead of time, since a busy main thread delays them as it delays frames.
  */
 const STALL_CHECKS = 6;
-/** The same for a recorder that has not begun, which takes some devices longer. */
+/** The same for a recorder that has not begun or is to end, which takes some devices longer. */
 const START_CHECKS = 20;
+/** After so many checks without a frame, while the person sees the page, the camera does not work. */
+const FRAMING_CHECKS = FIRST_FRAME_TIMEOUT / FRAME_CHECK_INTERVAL;
 
 // Lengths of the steps of a challenge, in milliseconds. A step lasts as long as its minimum at least, until the motion that it asks for was
 // seen and has come to rest, and no longer than its maximum. The service accepts a turn up to 1 s after the next challenge was shown.
@@ -820,18 +822,26 @@ export class Capture extends EventTarget {
   }
 
   /**
-   * Resolves when the framing has been good for long enough, or is to be good enough.
+   * Resolves when the framing has been good for long enough, or is to be good enough. Rejects if the camera gives no frames.
    * @param {HTMLVideoElement} video
    * @param {import('./faceline.d.ts').CaptureOptions} options
    * @param {AbortSignal} signal
    * @returns {Promise<void>}
    */
   #framed(video, { steadyTime, forceAfter }, signal) {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const watching = new AbortController();
       let isForced = false;
       const force = () => { isForced = true; };
+      let checksLeft = FRAMING_CHECKS;
+      const checks = setInterval(() => {
+        if (!document.hidden) checksLeft -= 1;
+        if (checksLeft > 0) return;
+        reject(new FacelineError('camera-busy', 'the camera gives no picture'));
+        end();
+      }, FRAME_CHECK_INTERVAL);
       const end = () => {
+        clearInterval(checks);
         this.#force = undefined;
         watching.abort();
         resolve();
@@ -844,6 +854,7 @@ export class Capture extends EventTarget {
       this.#force = force;
       if (forceAfter !== undefined) afterVisibleTime(force, forceAfter, watching.signal);
       watchFraming(video, (found) => {
+        checksLeft = FRAMING_CHECKS;
         this.#emit('hint', found);
         // A forced capture waits for a frame, too: the last one of a hidden page or of a muted camera is an old one.
         if ((isForced || found.stability === 1) && !document.hidden) end();
@@ -899,7 +910,6 @@ export class Capture extends EventTarget {
       const events = [];
       const finished = new Promise((resolve) => {
         watchFraming(video, (found) => {
-          checksLeft = STALL_CHECKS;
           this.#emit('hint', found);
           const elapsed = found.time - start;
           const step = script?.next(elapsed, found.motion);
@@ -910,13 +920,15 @@ export class Capture extends EventTarget {
           const value = script ? script.progress : Math.min(1, elapsed / duration);
           this.#emit('progress', { phase: 'recording', value });
           if (value === 1) resolve(true);
+          else checksLeft = STALL_CHECKS;
         }, { signal: watching.signal });
       });
       const isWhole = await Promise.race([failed, finished, interrupted]);
+      checksLeft = START_CHECKS;
       if (script && !signal.aborted) this.#emit('challenge', null);
       const length = performance.now() - start;
       if (recorder.state !== 'inactive') recorder.stop();
-      // Also interrupted here, lest a recorder that never stops keep all this running.
+      // Frames do not count any more, so a recorder that never stops is interrupted by the checks.
       const isWritten = isWhole && await Promise.race([failed, stopped, interrupted]);
       if (signal.aborted) throw aborted();
       if (!isWritten) return undefined;

@@ -234,7 +234,7 @@ mod tests {
         store.report(away());
         assert_eq!((readiness.missing(), readiness.degraded()), (vec![], vec!["store"]));
         assert!(readiness.is_ready());
-        store.report(Standing::Unmet("it is a replica".into()));
+        store.report(Standing::Unmet("it evicts keys".into()));
         assert!(!readiness.is_ready());
         // It is back as the one that it was, so it is merely away again.
         store.report(away());

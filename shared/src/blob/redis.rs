@@ -68,8 +68,10 @@ impl From<RedisServerError> for BlobError {
         match error {
             RedisServerError::Url(reason) => Self::Url(reason),
             RedisServerError::Tls(reason) => Self::Tls(reason),
-            RedisServerError::Unreachable(reason) => Self::Unreachable(reason),
-            RedisServerError::NotMaster(reason) | RedisServerError::Refused(reason) => Self::Unfit(reason),
+            RedisServerError::Unreachable(reason) | RedisServerError::NotMaster(reason) => {
+                Self::Unreachable(reason)
+            }
+            RedisServerError::Refused(reason) => Self::Unfit(reason),
             RedisServerError::Full => Self::Full,
             RedisServerError::Evicts(policy) => Self::Evicts(policy),
         }

@@ -22,7 +22,7 @@ pub enum BlobError {
     /// The store has no room.
     #[error("the blob store is full")]
     Full,
-    /// The address leads to a server that cannot be the blob store, since it refuses the credentials.
+    /// The address leads to a server that cannot be the blob store: it refuses the credentials, or is none.
     #[error("this server cannot be the blob store: {0}")]
     Unfit(String),
     /// The server is configured to evict keys when its memory is full; this is its policy.

@@ -52,15 +52,18 @@ impl ObjectPlace {
     }
 }
 
-/// The region that requests go to. The environment counts only where the access keys are its own.
-#[expect(clippy::disallowed_methods, reason = "AWS's own variables, which its clients read as well")]
-fn region(settings: &ObjectSettings) -> String {
-    let of_environment = || {
-        let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
-        let mut names = names.into_iter().filter(|_| settings.access_key_id.is_none());
-        names.find_map(|name| std::env::var(name).ok())
-    };
+/// The region that requests go to, whoever has the access keys.
+pub(super) fn region(settings: &ObjectSettings) -> String {
+    region_or(settings, region_of_environment)
+}
+
+fn region_or(settings: &ObjectSettings, of_environment: impl FnOnce() -> Option<String>) -> String {
     settings.region.clone().or_else(of_environment).unwrap_or_else(|| DEFAULT_REGION.into())
+}
+
+#[expect(clippy::disallowed_methods, reason = "AWS's own variables, which its clients read as well")]
+fn region_of_environment() -> Option<String> {
+    ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| std::env::var(name).ok())
 }
 
 #[cfg(test)]
@@ -73,7 +76,6 @@ mod tests {
             let settings = ObjectSettings {
                 url: Some(url.parse().unwrap()),
                 region: region.map(Into::into),
-                access_key_id: Some("id".into()),
                 ..ObjectSettings::default()
             };
             ObjectPlace::new(&settings, Path::new("/srv"))
@@ -82,9 +84,18 @@ mod tests {
         assert_eq!((below.region.as_str(), below.bucket.as_str()), ("eu-central-1", "bucket"));
         assert_eq!(below.key("c/d.jpg"), "a/b/c/d.jpg");
         let top = place("s3://bucket", None);
-        assert_eq!((top.region.as_str(), top.key("c/d.jpg").as_str()), ("us-east-1", "c/d.jpg"));
+        assert_eq!(top.key("c/d.jpg"), "c/d.jpg");
         let folder = place("file:///srv/exports", None);
         assert_eq!((folder.region.as_str(), folder.bucket.as_str()), ("local", "exports"));
         assert_eq!(folder.key("c/d.jpg"), "c/d.jpg");
+    }
+
+    #[test]
+    fn the_environments_region_counts_also_with_access_keys_in_the_settings() {
+        let mut settings = ObjectSettings { access_key_id: Some("id".into()), ..ObjectSettings::default() };
+        assert_eq!(region_or(&settings, || Some("eu-west-1".into())), "eu-west-1");
+        assert_eq!(region_or(&settings, || None), "us-east-1");
+        settings.region = Some("eu-central-1".into());
+        assert_eq!(region_or(&settings, || Some("eu-west-1".into())), "eu-central-1");
     }
 }

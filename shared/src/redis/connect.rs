@@ -130,7 +130,7 @@ impl Connector {
 /// Asks a server for its role.
 ///
 /// # Errors
-/// [`RedisServerError::NotMaster`]. A server that does not answer the question, as some proxies and hosted servers do, counts as a
+/// [`RedisServerError::NotMaster`] for a replica, [`RedisServerError::Refused`] for what is no store. A server that does not answer the question, as some proxies and hosted servers do, counts as a
 /// master until it refuses a write.
 pub(super) async fn assert_master(
     connection: &mut MultiplexedConnection,
@@ -148,7 +148,8 @@ pub(super) async fn assert_master(
     match role.as_deref() {
         Some("master") => Ok(()),
         Some("slave") => Err(RedisServerError::NotMaster(format!("{address} is a replica"))),
-        _ => Err(RedisServerError::NotMaster(format!("{address} is no store: its role is {role:?}"))),
+        // A Sentinel, for example, whose role no failover changes.
+        other => Err(RedisServerError::Refused(format!("{address} is no store: its role is {other:?}"))),
     }
 }
 

@@ -13,7 +13,7 @@ pub enum RedisServerError {
     Unreachable(String),
     /// The address leads to a server that is not the master, so it takes no writes.
     NotMaster(String),
-    /// The server refuses the credentials, or does not permit an operation.
+    /// The server refuses the credentials, does not permit an operation, or is no store at all, as a Sentinel.
     Refused(String),
     /// The server has no free memory.
     Full,
@@ -88,8 +88,8 @@ impl RedisServerError {
     #[must_use]
     pub fn is_misconfiguration(&self) -> bool {
         match self {
-            Self::Url(_) | Self::Tls(_) | Self::NotMaster(_) | Self::Refused(_) | Self::Evicts(_) => true,
-            Self::Unreachable(_) | Self::Full => false,
+            Self::Url(_) | Self::Tls(_) | Self::Refused(_) | Self::Evicts(_) => true,
+            Self::Unreachable(_) | Self::NotMaster(_) | Self::Full => false,
         }
     }
 }
@@ -143,12 +143,11 @@ mod tests {
             of("ERR Error running script (call to f_6e): @user_script:1: -OOM command not allowed"),
             RedisServerError::Full
         );
-        for answer in ["READONLY x", "NOAUTH Authentication required.", "NOPERM this user has no permissions"]
-        {
+        for answer in ["NOAUTH Authentication required.", "NOPERM this user has no permissions"] {
             assert!(of(answer).is_misconfiguration(), "{answer}: {:?}", of(answer));
         }
-        for answer in ["LOADING x", "NOREPLICAS x", "MISCONF Redis is configured to save RDB snapshots", oom]
-        {
+        let snapshots = "MISCONF Redis is configured to save RDB snapshots";
+        for answer in ["READONLY x", "LOADING x", "NOREPLICAS x", snapshots, oom] {
             assert!(!of(answer).is_misconfiguration(), "{answer}: {:?}", of(answer));
         }
     }

@@ -26,9 +26,10 @@ pub struct PictureLimits {
     pub time: Duration,
 }
 
+/// For tools and tests, which may share the machine with others, so the time is long. Workers take their limits from the settings.
 impl Default for PictureLimits {
     fn default() -> Self {
-        Self { bytes: 50 << 20, pixels: 51_000_000, time: Duration::from_secs(5) }
+        Self { bytes: 50 << 20, pixels: 51_000_000, time: Duration::from_secs(60) }
     }
 }
 

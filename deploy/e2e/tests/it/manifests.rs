@@ -67,7 +67,11 @@ fn environment(pod: &Value, secret: impl Fn(&str) -> Option<String>) -> Vec<(Str
     let variables = pod["containers"][0]["env"].as_array().unwrap().iter();
     let settings = variables.filter_map(|variable| {
         let name = variable["name"].as_str().unwrap();
-        let key = name.strip_prefix("FACELINE_")?.to_lowercase().replace("__", ".");
+        // Of the runtime, which is no setting.
+        if name == "TOKIO_WORKER_THREADS" {
+            return None;
+        }
+        let key = name.strip_prefix("FACELINE_").unwrap().to_lowercase().replace("__", ".");
         let value = match variable["value"].as_str() {
             Some(text) => text.to_owned(),
             None => secret(&key)?,
@@ -145,7 +149,7 @@ fn misfits(objects: &[Value]) -> Vec<String> {
             "memory of a worker",
             limit(worker) >= videos * (replay.decode_memory + replay.kept_frame_bytes as u64) + 1024 * MIB,
         ),
-        // Its memory is for so many, however many cores the node has.
+        // Its memory limit is for this number of threads. By default there is one for each core of the node.
         (
             "threads of a gateway",
             variable(gateway, "TOKIO_WORKER_THREADS") == Some(cores(gateway).to_string()),

@@ -11,8 +11,8 @@ use crate::process::{ExclusiveRun, Process};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/browser/original-style.mjs");
 
-/// How often pictures are taken until they are of somebody who lives.
-const TRIES: usize = 3;
+/// Attempts with pictures. The service may reject those that were taken in mid-turn.
+const TRIES: usize = 2;
 
 /// Goes through the page once, and gives what it noted.
 async fn capture(url: &str, mode: &str, clip: &Path, folder: &Path) -> Value {

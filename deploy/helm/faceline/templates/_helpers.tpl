@@ -33,7 +33,7 @@ app.kubernetes.io/component: {{ .part }}
 {{- range $key, $value := . }}{{ $_ := set $settings $key $value }}{{ end }}
 {{- end }}
 {{- if eq .part "gateway" }}
-# As many as the cores that the memory is for. Without it there would be one for each core of the node.
+# The memory limit is for this number of threads. By default there is one for each core of the node.
 - name: TOKIO_WORKER_THREADS
   value: {{ $values.cores | quote }}
 {{- end }}

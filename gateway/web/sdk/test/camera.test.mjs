@@ -141,7 +141,7 @@ test('the page closes a camera before it opens another one', async () => {
   assert.equal(video.srcObject, null);
 });
 
-test('the page opens another camera where the one of before is gone', async () => {
+test('the page opens another camera if the last one was unplugged', async () => {
   const devices = ['desk', 'lid'];
   const { camera, video, device } = await cameraOfPage(devices);
   video.srcObject = await camera.open();

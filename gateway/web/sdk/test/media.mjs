@@ -1,7 +1,20 @@
 // Stand-ins for the browser's parts that a capture uses, and a clock that tests move by hand.
 
+/**
+ * A target that surely removes the listeners of an aborted signal. Node.js keeps one such removal alive for each target only; garbage
+ * collection may take the others.
+ */
+class Target extends EventTarget {
+  addEventListener(type, listener, options = {}) {
+    const { signal, ...others } = options;
+    if (signal?.aborted) return;
+    super.addEventListener(type, listener, others);
+    signal?.addEventListener('abort', () => this.removeEventListener(type, listener));
+  }
+}
+
 /** An element whose frames a test shows. */
-export class Video extends EventTarget {
+export class Video extends Target {
   videoWidth = 640;
   videoHeight = 480;
   readyState = 0;
@@ -28,7 +41,7 @@ export class Video extends EventTarget {
   }
 }
 
-export class Track extends EventTarget {
+export class Track extends Target {
   readyState = 'live';
   settings = {};
 
@@ -92,7 +105,7 @@ export function install(navigator) {
     getContext: () => context,
     toBlob: (callback, type) => callback(new Blob(['picture'], { type })),
   });
-  const values = { document: Object.assign(new EventTarget(), { hidden: false, createElement }), MediaRecorder: Recorder, navigator };
+  const values = { document: Object.assign(new Target(), { hidden: false, createElement }), MediaRecorder: Recorder, navigator };
   const before = Object.keys(values).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)]);
   for (const [name, value] of Object.entries(values)) Object.defineProperty(globalThis, name, { value, configurable: true });
   return () => {

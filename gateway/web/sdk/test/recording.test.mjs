@@ -82,6 +82,33 @@ test('a recording without frames is dropped, and the person is framed again', as
   assertEnded(begun);
 });
 
+test('a camera that stops for good is told, also after a recording was dropped', async () => {
+  const begun = await record();
+  await clock.pass(2000);
+  assert.equal(begun.states.at(-1), 'framing');
+  // The button does not help.
+  begun.capture.force();
+  hide(true);
+  await clock.pass(60000);
+  hide(false);
+  assert.equal(begun.states.at(-1), 'framing');
+  await clock.pass(10000);
+  assert.equal(begun.error?.code, 'camera-busy');
+  assertEnded(begun);
+});
+
+test('a recorder that never stops does not keep a capture', async () => {
+  const begun = await record();
+  Recorder.made[0].stop = function stop() { this.state = 'inactive'; };
+  await film(begun, 4000);
+  assert.equal(begun.states.at(-1), 'recording');
+  await film(begun, 5000);
+  assert.equal(begun.states.at(-1), 'framing');
+  begun.controller.abort();
+  await clock.pass(0);
+  assertEnded(begun);
+});
+
 test('a recording of a muted camera is dropped at once', async () => {
   const begun = await record();
   begun.stream.track.dispatchEvent(new Event('mute'));

@@ -57,10 +57,7 @@ impl S3Objects {
             }
             _ => AmazonS3Builder::from_env(),
         };
-        let of_environment = || AmazonS3Builder::from_env().get_config_value(&AmazonS3ConfigKey::Region);
-        if let Some(region) = settings.region.clone().or_else(of_environment) {
-            builder = builder.with_region(region);
-        }
+        builder = builder.with_region(super::place::region(settings));
         if let Some(endpoint) = &settings.endpoint {
             builder = builder.with_endpoint(&**endpoint);
         }
