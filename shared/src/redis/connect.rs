@@ -130,8 +130,8 @@ impl Connector {
 /// Asks a server for its role.
 ///
 /// # Errors
-/// [`RedisServerError::NotMaster`] for a replica, [`RedisServerError::Refused`] for what is no store. A server that does not answer the question, as some proxies and hosted servers do, counts as a
-/// master until it refuses a write.
+/// [`RedisServerError::NotMaster`] for a replica, [`RedisServerError::Refused`] for what is no store. A server that does not answer
+/// the question, as some proxies and hosted servers do, counts as a master until it refuses a write.
 pub(super) async fn assert_master(
     connection: &mut MultiplexedConnection,
     address: impl Display,
@@ -166,7 +166,7 @@ fn at(address: impl Display, error: RedisServerError) -> RedisServerError {
 /// Of the errors of several servers, the one that says most: a replica is to be expected where another server is the master.
 fn most_telling(errors: &[RedisServerError]) -> RedisServerError {
     let is_replica = |error: &RedisServerError| matches!(error, RedisServerError::NotMaster(_));
-    let wrong = errors.iter().find(|error| error.is_misconfiguration() && !is_replica(error));
+    let wrong = errors.iter().find(|error| error.is_misconfiguration());
     let told = wrong.or_else(|| errors.iter().find(|error| !is_replica(error))).or_else(|| errors.first());
     told.cloned().unwrap_or_else(|| RedisServerError::Unreachable("the address names no server".into()))
 }

@@ -247,22 +247,23 @@ impl Pods {
 
     /// Runs a command that makes a Secret's file, as docs/kubernetes.md says.
     async fn make(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(program("faceline-gateway"));
+        text(&self.command("faceline-gateway", arguments).output().await.unwrap())
+    }
+
+    /// A command of a program with the settings of a gateway.
+    fn command(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program(name));
         command.args(arguments);
         for (key, value) in self.environment("faceline-gateway") {
             command.args(["--set", &format!("{key}={value}")]);
         }
-        text(&command.output().await.unwrap())
+        command
     }
 
     /// What the doctor finds for a gateway.
     async fn diagnose(&self) -> Vec<Value> {
-        let mut command = Command::new(program("faceline"));
-        command.args(["doctor", "--json", "--role", "gateway"]);
-        for (key, value) in self.environment("faceline-gateway") {
-            command.args(["--set", &format!("{key}={value}")]);
-        }
-        let output = command.output().await.unwrap();
+        let output =
+            self.command("faceline", &["doctor", "--json", "--role", "gateway"]).output().await.unwrap();
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         report["findings"].as_array().unwrap().clone()
     }
