@@ -58,6 +58,16 @@ impl CaptureClient {
         Self { http: Client::new(), url, apikey: apikey.to_owned() }
     }
 
+    /// The same, which waits at most so long for each answer. Without this it waits for ever, as a device with a slow line must.
+    ///
+    /// # Panics
+    /// The TLS library cannot be set up.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        let http = Client::builder().timeout(timeout).build().expect("a client");
+        Self { http, ..self.clone() }
+    }
+
     /// The same with a `traceparent` in all requests.
     ///
     /// # Panics

@@ -4,6 +4,8 @@ use anyhow::Context as _;
 use base64_simd::STANDARD;
 use serde::Deserialize;
 
+use super::verified::PinnedKeys;
+
 /// The parameters of a replay, whose signature was verified.
 #[derive(Clone, Debug)]
 pub struct Parameters {
@@ -33,6 +35,14 @@ struct Members {
 }
 
 impl Parameters {
+    /// Reads the body of an answer that one of `keys` has signed. The capture token, which is in the answer's head, is left out.
+    ///
+    /// # Errors
+    /// None of the keys has signed it, or it is not of the form.
+    pub fn verified(body: &str, keys: &PinnedKeys) -> anyhow::Result<Self> {
+        Self::parse(&keys.verified(body)?, None)
+    }
+
     /// Reads the verified payload of the answer.
     pub(super) fn parse(payload: &[u8], capture_token: Option<String>) -> anyhow::Result<Self> {
         let members: Members = serde_json::from_slice(payload).context("the parameters")?;

@@ -19,7 +19,7 @@ use super::report::LoadReport;
 use super::samples::{Sample, SampleEnd};
 use super::scenario::Scenario;
 use super::targets::Targets;
-use crate::oracle::{CallbackReceiver, Ledger, Operation, SentTo, settle, settle_usage};
+use crate::oracle::{CallbackReceiver, Ledger, Operation, SentTo, settle, settle_callbacks, settle_usage};
 
 /// Time between two lines of progress, and two readings of metrics.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -108,13 +108,20 @@ impl LoadCommand {
         let mut measured = driver.run(|sample, waiting| progress.show(sample, waiting)).await?;
         drop(watching);
         measured.states = std::mem::take(&mut states.lock().unwrap_or_else(PoisonError::into_inner));
+        // The report is written whatever they find.
+        let mut checks = Vec::new();
         if !self.no_settling {
             let time = Duration::from_secs(self.settle_seconds);
-            settle(&driver.ledger, &service, receiver.as_ref(), time).await?;
+            checks.push(settle(&driver.ledger, &service.url, receiver.as_ref(), time).await);
         }
-        let works = probe(&driver).await;
+        checks.push(probe(&driver, 0).await.context("the service does not work after the load"));
         if let Some(command) = &self.usage_export {
-            self.read_usage(&driver.ledger, command).await?;
+            checks.push(self.read_usage(&driver.ledger, command).await);
+        }
+        // The probe has a replay of its own.
+        if let Some(receiver) = receiver.as_ref().filter(|_| !self.no_settling) {
+            let until = Instant::now() + Duration::from_secs(self.settle_seconds);
+            settle_callbacks(&driver.ledger, receiver, until).await;
         }
         let verdict = driver.ledger.verdict();
         let report = LoadReport::new(&driver.scenario, &measured, Some(verdict.clone()));
@@ -124,7 +131,8 @@ impl LoadCommand {
             std::fs::write(folder.join("load.html"), report.html()?)?;
         }
         summary(&report)?;
-        works.context("the service does not work after the load")?;
+        checks.into_iter().collect::<anyhow::Result<()>>()?;
+        anyhow::ensure!(measured.answered() > 0, "nothing was answered");
         anyhow::ensure!(verdict.is_conserved(), "something was lost, done twice or mixed up");
         Ok(())
     }
@@ -156,7 +164,7 @@ impl LoadCommand {
         Ok(scenario)
     }
 
-    /// The first gateway, with the first caller's credentials.
+    /// The first gateway, with the first caller's credentials: for what is learned before the load.
     fn service(&self, scenario: &Scenario) -> SentTo {
         let url = self.url.first().map_or("", |url| url.trim_end_matches('/')).to_owned();
         let callers = scenario.callers();
@@ -179,7 +187,7 @@ struct Progress {
     refused: usize,
     failed: usize,
     not_sent: usize,
-    /// Latencies since the last line.
+    /// Latencies of answered requests since the last line.
     latest: Vec<Duration>,
 }
 
@@ -191,13 +199,15 @@ impl Progress {
             SampleEnd::Failed(_) => self.failed += 1,
             SampleEnd::NotSent => self.not_sent += 1,
         }
-        self.latest.push(sample.latency);
+        if sample.end == SampleEnd::Answered {
+            self.latest.push(sample.latency);
+        }
         if self.shown.is_some_and(|shown| shown.elapsed() < PERIOD) {
             return;
         }
         self.shown = Some(Instant::now());
         self.latest.sort_unstable();
-        let median = self.latest[self.latest.len() / 2];
+        let median = self.latest.get(self.latest.len() / 2).copied().unwrap_or_default();
         self.latest.clear();
         let mut out = std::io::stderr();
         // A terminal that is gone is no reason to end the load.

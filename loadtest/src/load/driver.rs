@@ -159,11 +159,12 @@ fn sample(planned: &Planned, lag: Duration, latency: Duration, attempts: Attempt
     }
 }
 
-/// The probe after the load: one fresh request of each operation of the scenario, by a caller that obeys `Retry-After`.
+/// The probe after the load: one fresh request of each operation of the scenario, by a caller that obeys `Retry-After`. `round` tells
+/// several probes of one run apart, whose requests must have other names and keys.
 ///
 /// # Errors
 /// An operation does not succeed; the first that does not, and how it ended.
-pub async fn probe(driver: &Driver) -> anyhow::Result<()> {
+pub async fn probe(driver: &Driver, round: u32) -> anyhow::Result<()> {
     let mut scenario = driver.scenario.clone();
     let mut operations: Vec<_> = scenario.mix.iter().map(|entry| (entry.operation, entry.size)).collect();
     operations.sort_unstable();
@@ -173,7 +174,7 @@ pub async fn probe(driver: &Driver) -> anyhow::Result<()> {
     let caller = Caller::new(&scenario.callers()[0], timeout)?;
     for (place, (operation, size)) in operations.into_iter().enumerate() {
         // The numbers of a plan begin at 0.
-        let number = u64::from(u32::MAX) + place as u64;
+        let number = (u64::from(round) + 1) * u64::from(u32::MAX) + place as u64;
         let planned = Planned { number, at: Duration::ZERO, operation, size, caller: 0, picture: place };
         let mut flow = driver.flow(planned, caller.clone(), Some(Instant::now() + timeout));
         let end = flow.run().await;

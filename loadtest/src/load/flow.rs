@@ -11,13 +11,14 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
 use super::plan::Planned;
-use super::requests::{Caller, create_session, create_session_face};
+use super::requests::Caller;
 use super::samples::SampleEnd;
 use super::scenario::Scenario;
 use super::targets::Targets;
-use crate::capture::{Capture, CaptureClient, Credential, PinnedKeys, Recording, seal};
+use crate::capture::{Capture, CaptureClient, Credential, Parameters, PinnedKeys, Recording, seal};
 use crate::oracle::{
-    Answer, AttemptEnd, Expected, Ledger, ObligationId, Operation, Payload, PictureSize, Pictures, SentTo,
+    Answer, AttemptEnd, Expected, Ledger, ObligationId, Operation, Payload, PictureSize, Pictures, Repeat,
+    SentTo,
 };
 use faceline_shared::replay::LivenessType;
 
@@ -130,7 +131,7 @@ impl Flow {
             Operation::CreateSession | Operation::CreateSessionFace | Operation::SessionMatches => {
                 self.session().await
             }
-            Operation::Replay => self.replay().await,
+            Operation::SetReplayParameters | Operation::Replay => self.replay().await,
             _ => self.single().await,
         };
         done.unwrap_or_else(|error| SampleEnd::Failed(format!("{error:#}")))
@@ -174,7 +175,7 @@ impl Flow {
             ),
             _ => (Expected::face(&first, &name), Box::new(|url| caller.faces(url, &first.jpeg, &name))),
         };
-        let obligation = self.ledger.open(self.planned.operation, expected);
+        let obligation = self.ledger.open(self.planned.operation, expected, caller.api_key());
         Ok(self.fulfil(obligation, build).await.end)
     }
 
@@ -192,9 +193,9 @@ impl Flow {
                 eyes: payload.eyes,
                 name: name.clone(),
             };
-            let (http, at) = (self.caller.http.clone(), session.clone());
+            let (caller, at) = (self.caller.clone(), session.clone());
             let repeat =
-                Arc::new(move |to: &SentTo| create_session_face(&http, to, &at, &payload.jpeg, &name));
+                Arc::new(move |url: &str| caller.create_session_face(url, &at, &payload.jpeg, &name));
             let added = self.fulfil_once(Operation::CreateSessionFace, expected, step + 1, repeat).await;
             let Some(face) = location(&added) else { return Ok(added.end) };
             digests.push(self.resources.payload(&self.planned, step).digest);
@@ -205,8 +206,8 @@ impl Flow {
             reference: digests.remove(0),
             candidates: std::mem::take(&mut digests),
         };
-        let obligation = self.ledger.open(Operation::SessionMatches, expected);
         let caller = self.caller.clone();
+        let obligation = self.ledger.open(Operation::SessionMatches, expected, caller.api_key());
         Ok(self.fulfil(obligation, Box::new(|url| caller.matches(url, &face))).await.end)
     }
 
@@ -221,17 +222,23 @@ impl Flow {
         let recording = Recording::of(self.resources.payload(&self.planned, 0).jpeg, "image/jpeg");
         let capture = Capture::new(LivenessType::Passive, recording);
         let keys = self.resources.keys.clone().context("no keys")?;
-        let (to, session) = (self.caller.to(&self.target()), session_id.parse()?);
-        let client = CaptureClient::new(&to.url, &to.api_key);
-        let parameters = client.set_parameters(session, &capture.parameters(), &keys).await?;
+        let session = session_id.parse()?;
+        let caller = self.caller.clone();
+        let signed = Expected::ReplayParameters { keys: keys.clone() };
+        let set = self.ledger.open(Operation::SetReplayParameters, signed, caller.api_key());
+        let wanted = capture.parameters();
+        let request = |url: &str| caller.set_replay_parameters(url, &path, &wanted);
+        let set = self.fulfil(set, Box::new(request)).await;
+        let Some(answer) = set.answer.filter(|_| set.end == SampleEnd::Answered) else { return Ok(set.end) };
+        let parameters = Parameters::verified(std::str::from_utf8(&answer.body)?, &keys)?;
         let upload = seal(session, &parameters, &capture.recording)?;
-        let obligation = self.ledger.open(Operation::Replay, expected);
+        let obligation = self.ledger.open(Operation::Replay, expected, caller.api_key());
         loop {
             // The upload's requests have ids of their own making, which usage records do not show for devices' tokens.
             let (attempt, _) = self.ledger.begin_unrecorded(obligation);
             self.attempts.sent += 1;
-            let to = self.caller.to(&self.target());
-            let client = CaptureClient::new(&to.url, &to.api_key);
+            let client =
+                CaptureClient::new(&self.target(), caller.api_key()).with_timeout(self.ledger.deadline() * 2);
             let begun = Instant::now();
             let end = match client.upload(session, &upload, Credential::ApiKey).await {
                 Ok(uploaded) => {
@@ -245,6 +252,10 @@ impl Flow {
                     let end = self.ledger.answered(attempt, &answer);
                     self.note(&end, begun.elapsed());
                     (end, answer.retry_after)
+                }
+                Err(error) if is_silence(&error) => {
+                    self.ledger.silent(attempt);
+                    (AttemptEnd::Silent, None)
                 }
                 Err(error) => {
                     self.ledger.broke(attempt, None, &format!("{error:#}"));
@@ -260,9 +271,9 @@ impl Flow {
     async fn create_session(&mut self, callback_url: Option<String>) -> Fulfilled {
         let correlation_id = self.name(0);
         let expected = Expected::Session { correlation_id: correlation_id.clone() };
-        let http = self.caller.http.clone();
+        let caller = self.caller.clone();
         let repeat =
-            Arc::new(move |to: &SentTo| create_session(&http, to, &correlation_id, callback_url.as_deref()));
+            Arc::new(move |url: &str| caller.create_session(url, &correlation_id, callback_url.as_deref()));
         self.fulfil_once(Operation::CreateSession, expected, 0, repeat).await
     }
 
@@ -272,12 +283,12 @@ impl Flow {
         operation: Operation,
         expected: Expected,
         step: u64,
-        repeat: Arc<dyn Fn(&SentTo) -> RequestBuilder + Send + Sync>,
+        repeat: Repeat,
     ) -> Fulfilled {
         let key = format!("key-{}-{step}", self.name(0));
-        let obligation = self.ledger.open_repeatable(operation, expected, &key, Arc::clone(&repeat) as _);
-        let caller = self.caller.clone();
-        let build = move |url: &str| repeat(&caller.to(url)).header("idempotency-key", &key);
+        let api_key = self.caller.api_key();
+        let obligation = self.ledger.open_repeatable(operation, expected, api_key, &key, Arc::clone(&repeat));
+        let build = move |url: &str| repeat(url).header("idempotency-key", &key);
         self.fulfil(obligation, Box::new(build)).await
     }
 
@@ -367,6 +378,12 @@ fn sample_end(end: &AttemptEnd) -> SampleEnd {
         AttemptEnd::Failed(why) | AttemptEnd::Broken(why) => SampleEnd::Failed(why.clone()),
         AttemptEnd::Silent => SampleEnd::Failed("no answer".to_owned()),
     }
+}
+
+/// Whether the connection was open and no answer came.
+fn is_silence(error: &anyhow::Error) -> bool {
+    let request = error.downcast_ref::<reqwest::Error>();
+    request.is_some_and(|error| error.is_timeout() && !error.is_connect())
 }
 
 /// An error with its causes.

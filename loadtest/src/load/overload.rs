@@ -24,6 +24,10 @@ const FACTORS: [f64; 3] = [1.0, 2.0, 3.0];
 const BURST_PART: f64 = 0.4;
 /// The most requests of a burst: what a client that is alone may have in flight by default (seven eighths of 256), less some.
 const MAX_BURST: f64 = 200.0;
+/// Goodput at the largest multiple is at least this part of the peak.
+const MIN_GOODPUT: f64 = 0.95;
+/// The median refusal takes at most this part of a job's service time.
+const MAX_REFUSAL_PART: f64 = 1.0 / 20.0;
 /// The service is idle for so long before the burst.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -117,6 +121,48 @@ pub async fn overload(driver: &Driver, callers: usize, length: Duration) -> anyh
     Ok(OverloadReport { peak, service_ms, runs, burst: burst.samples.len(), burst_refused, verdict })
 }
 
+impl OverloadReport {
+    /// What the service should have done and did not; empty if all is well.
+    #[must_use]
+    pub fn shortcomings(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut require = |holds: bool, otherwise: String| {
+            if !holds {
+                found.push(otherwise);
+            }
+        };
+        let largest = self.runs.iter().map(|run| run.factor).fold(0.0, f64::max);
+        for run in &self.runs {
+            let OverloadRun { factor, failed, refusals_without_retry_after: without, .. } = run;
+            let name = format!("{factor}x{}", if run.obeys_retry_after { ", obeying callers" } else { "" });
+            require(*failed == 0, format!("{name}: {failed} requests failed"));
+            require(*without == 0, format!("{name}: {without} refusals have no Retry-After"));
+            let goodput = run.goodput;
+            require(
+                *factor < largest || goodput >= MIN_GOODPUT,
+                format!("{name}: goodput {goodput:.2} of the peak, not {MIN_GOODPUT}"),
+            );
+            let (refusal, most) = (run.refusal.p50_ms, self.service_ms * MAX_REFUSAL_PART);
+            require(
+                run.refusal.count == 0 || refusal <= most,
+                format!("{name}: the median refusal takes {refusal:.2} ms, not {most:.2}"),
+            );
+            let unanswered = run.requests - run.answered;
+            require(
+                !run.obeys_retry_after || unanswered == 0,
+                format!("{name}: {unanswered} requests are not answered"),
+            );
+        }
+        let refused = self.burst_refused;
+        require(
+            refused == 0,
+            format!("the idle service did not answer {refused} of a burst that fits its deadline"),
+        );
+        require(self.verdict.is_conserved(), "something was lost, done twice or mixed up".to_owned());
+        found
+    }
+}
+
 impl fmt::Display for OverloadReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { peak, service_ms, runs, burst, burst_refused, verdict } = self;
@@ -165,8 +211,7 @@ impl OverloadCommand {
     /// Executes the command.
     ///
     /// # Errors
-    /// The service does not work, a refusal has no `Retry-After`, a caller who obeys is not answered, the burst is refused, or
-    /// something was lost, done twice or mixed up.
+    /// The service does not work, or has [shortcomings](OverloadReport::shortcomings).
     pub async fn run(self) -> anyhow::Result<()> {
         let scenario = Scenario::faces("overload", Vec::new());
         let service = SentTo::demo(&self.url);
@@ -182,17 +227,66 @@ impl OverloadCommand {
         if let Some(file) = &self.report {
             std::fs::write(file, serde_json::to_string_pretty(&report)?)?;
         }
-        let without: usize = report.runs.iter().map(|run| run.refusals_without_retry_after).sum();
-        let unanswered: usize = report
-            .runs
-            .iter()
-            .filter(|run| run.obeys_retry_after)
-            .map(|run| run.requests - run.answered)
-            .sum();
-        anyhow::ensure!(without == 0, "{without} refusals have no Retry-After");
-        anyhow::ensure!(unanswered == 0, "{unanswered} callers who obey are not answered");
-        anyhow::ensure!(report.burst_refused == 0, "the idle service refused a burst that fits its deadline");
-        anyhow::ensure!(report.verdict.is_conserved(), "something was lost, done twice or mixed up");
+        let shortcomings = report.shortcomings();
+        anyhow::ensure!(shortcomings.is_empty(), "{}", shortcomings.join("\n"));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn percentiles(p50_ms: f64) -> Percentiles {
+        Percentiles { count: 10, p50_ms, ..Percentiles::default() }
+    }
+
+    fn run(factor: f64, obeys_retry_after: bool) -> OverloadRun {
+        OverloadRun {
+            factor,
+            obeys_retry_after,
+            goodput: if factor < 3.0 { 0.9 } else { 0.96 },
+            requests: 100,
+            answered: if obeys_retry_after { 100 } else { 30 },
+            failed: 0,
+            refusals_without_retry_after: 0,
+            refusal: percentiles(0.9),
+            latency: percentiles(100.0),
+        }
+    }
+
+    #[test]
+    fn each_shortcoming_is_named() {
+        let good = OverloadReport {
+            peak: 100.0,
+            service_ms: 20.0,
+            runs: vec![run(1.0, false), run(3.0, false), run(3.0, true)],
+            burst: 50,
+            burst_refused: 0,
+            verdict: Verdict::default(),
+        };
+        assert_eq!(good.shortcomings(), [""; 0]);
+        let with = |change: fn(&mut OverloadReport)| {
+            let mut report = good.clone();
+            change(&mut report);
+            report.shortcomings().join("\n")
+        };
+        for (found, expected) in [
+            (with(|report| report.runs[1].goodput = 0.94), "3x: goodput 0.94 of the peak"),
+            (with(|report| report.runs[0].failed = 2), "1x: 2 requests failed"),
+            (
+                with(|report| report.runs[1].refusals_without_retry_after = 1),
+                "1 refusals have no Retry-After",
+            ),
+            (
+                with(|report| report.runs[1].refusal.p50_ms = 1.1),
+                "the median refusal takes 1.10 ms, not 1.00",
+            ),
+            (with(|report| report.runs[2].answered = 99), "3x, obeying callers: 1 requests are not answered"),
+            (with(|report| report.burst_refused = 3), "did not answer 3 of a burst"),
+            (with(|report| report.verdict.lost = 1), "something was lost"),
+        ] {
+            assert!(found.contains(expected), "{found}");
+        }
     }
 }

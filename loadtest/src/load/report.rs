@@ -187,7 +187,11 @@ fn windows(samples: &[Sample], seconds: f64) -> Vec<Window> {
     for sample in samples {
         begun[place(sample.at)].push(sample);
         let end = place(sample.at + sample.latency);
-        let ends = if sample.end == SampleEnd::Answered { &mut done } else { &mut refused };
+        let ends = match sample.end {
+            SampleEnd::Answered => &mut done,
+            SampleEnd::Refused(_) | SampleEnd::Failed(_) => &mut refused,
+            SampleEnd::NotSent => continue,
+        };
         ends[end] += 1.0;
     }
     let window = |(number, begun): (usize, Vec<&Sample>)| Window {

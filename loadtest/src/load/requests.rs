@@ -10,7 +10,6 @@ use reqwest::{Client as Http, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::scenario::Client;
-use crate::oracle::SentTo;
 
 /// Longer than any load lasts.
 const TOKEN_SECONDS: i64 = 24 * 3600;
@@ -20,7 +19,7 @@ const SESSION_SECONDS: u64 = 3600;
 /// A caller: its credentials, and connections of its own.
 #[derive(Clone, Debug)]
 pub(super) struct Caller {
-    pub(super) http: Http,
+    http: Http,
     client: Client,
     token: String,
 }
@@ -35,10 +34,9 @@ impl Caller {
         Ok(Self { http: Http::builder().timeout(timeout).build()?, client: client.clone(), token })
     }
 
-    /// The credentials for the gateway at `url`.
-    pub(super) fn to(&self, url: &str) -> SentTo {
-        let Client { api_key, user, password, .. } = self.client.clone();
-        SentTo { url: url.to_owned(), api_key, basic: (user, password) }
+    /// The API key of Biometric Services.
+    pub(super) fn api_key(&self) -> &str {
+        &self.client.api_key
     }
 
     pub(super) fn faces(&self, url: &str, picture: &Bytes, name: &str) -> RequestBuilder {
@@ -98,39 +96,47 @@ impl Caller {
         self.http.get(url).header("apikey", &self.client.api_key)
     }
 
+    pub(super) fn create_session(
+        &self,
+        url: &str,
+        correlation_id: &str,
+        callback_url: Option<&str>,
+    ) -> RequestBuilder {
+        let mut body = json!({"correlationId": correlation_id, "ttlSeconds": SESSION_SECONDS});
+        if let Some(url) = callback_url {
+            body["callbackURL"] = json!(url);
+        }
+        self.biometric(url, "/v2/bio-sessions").json(&body)
+    }
+
+    /// Adds the face in a picture to the session with this path.
+    pub(super) fn create_session_face(
+        &self,
+        url: &str,
+        session: &str,
+        picture: &Bytes,
+        name: &str,
+    ) -> RequestBuilder {
+        let form = Form::new()
+            .text("imageType", "SELFIE")
+            .text("friendlyName", name.to_owned())
+            .part("image", jpeg(picture));
+        self.biometric(url, &format!("{session}/faces")).multipart(form)
+    }
+
+    /// Sets the parameters of the replay of the session with this path.
+    pub(super) fn set_replay_parameters(
+        &self,
+        url: &str,
+        session: &str,
+        parameters: &Value,
+    ) -> RequestBuilder {
+        self.biometric(url, &format!("{session}/init-liveness-parameters")).json(parameters)
+    }
+
     fn biometric(&self, url: &str, path: &str) -> RequestBuilder {
         self.http.post(format!("{url}/bioserver-app{path}")).header("apikey", &self.client.api_key)
     }
-}
-
-/// Creates a session. Repeats have no caller, so this is no method.
-pub(super) fn create_session(
-    http: &Http,
-    to: &SentTo,
-    correlation_id: &str,
-    callback_url: Option<&str>,
-) -> RequestBuilder {
-    let mut body = json!({"correlationId": correlation_id, "ttlSeconds": SESSION_SECONDS});
-    if let Some(url) = callback_url {
-        body["callbackURL"] = json!(url);
-    }
-    http.post(format!("{}/bioserver-app/v2/bio-sessions", to.url)).header("apikey", &to.api_key).json(&body)
-}
-
-/// Adds the face in a picture to a session.
-pub(super) fn create_session_face(
-    http: &Http,
-    to: &SentTo,
-    session: &str,
-    picture: &Bytes,
-    name: &str,
-) -> RequestBuilder {
-    let form = Form::new()
-        .text("imageType", "SELFIE")
-        .text("friendlyName", name.to_owned())
-        .part("image", jpeg(picture));
-    let url = format!("{}/bioserver-app{session}/faces", to.url);
-    http.post(url).header("apikey", &to.api_key).multipart(form)
 }
 
 /// A part with a picture. Its bytes are not copied.

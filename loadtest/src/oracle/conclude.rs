@@ -21,6 +21,7 @@ impl Ledger {
             conclude(&mut verdict, &book, obligation);
         }
         book.settled.conclude(&mut verdict);
+        book.callbacks.conclude(&mut verdict);
         if let Some(usage) = &book.usage {
             usage.conclude(&mut verdict);
         }
@@ -29,74 +30,121 @@ impl Ledger {
 }
 
 fn conclude(verdict: &mut Verdict, book: &Book, obligation: &Obligation) {
-    let of = |attempt: &Attempt| format!("{:?} {}", obligation.operation, attempt.request_id);
-    verdict.attempts += obligation.attempts.len() as u64;
+    let mut was_answered = false;
     for attempt in &obligation.attempts {
-        match &attempt.ended {
-            Some((_, AttemptEnd::Refused { has_retry_after, .. })) => {
-                verdict.refusals += 1;
-                verdict.refusals_without_retry_after += u64::from(!has_retry_after);
-            }
-            Some((_, AttemptEnd::MixedUp(why))) => {
-                verdict.find(FindingKind::MixedUp, format!("{}: {why}", of(attempt)));
-            }
-            _ => (),
+        conclude_attempt(verdict, book, obligation, attempt);
+        // A key that is repeated gets the first answer again.
+        if let Some((_, AttemptEnd::Failed(why))) = &attempt.ended
+            && was_answered
+        {
+            verdict.unexcused_failures += u64::from(disturbances_of(book, attempt).is_empty());
+            let what = format!("{}: after its answer: {why}", named(obligation, attempt));
+            verdict.find(FindingKind::Failed, what);
         }
+        was_answered |= attempt.is(&AttemptEnd::Answered);
     }
     let created = obligation.created();
     if created.len() > 1 {
-        let first = obligation.attempts.first().map(of).unwrap_or_default();
+        let first = obligation.attempts.first().map(|attempt| named(obligation, attempt)).unwrap_or_default();
         verdict.find(FindingKind::Duplicated, format!("{first}: one key created {created:?}"));
     }
-    let was_broken = obligation
-        .attempts
-        .iter()
-        .any(|attempt| matches!(&attempt.ended, Some((_, AttemptEnd::Broken(_) | AttemptEnd::Silent))));
     if obligation.is_answered() {
         verdict.answered += 1;
-        verdict.settled += u64::from(was_broken);
+        verdict.settled += u64::from(obligation.was_interrupted());
         return;
     }
     let Some(last) = obligation.attempts.last() else { return };
     match &last.ended {
+        // A connection that is open and silent was stalled by a fault, or it is counted as lost.
+        Some((_, AttemptEnd::Silent)) if !is_excused(book, last) => (),
+        Some((_, AttemptEnd::Broken(_) | AttemptEnd::Silent | AttemptEnd::Refused { .. }))
+            if obligation.was_interrupted() =>
+        {
+            // The record of an attempt whose answer did not arrive says what became of it.
+            let is_known = |attempt: &Attempt| {
+                let usage = book.usage.as_ref();
+                attempt.was_unanswered() && usage.is_some_and(|usage| usage.knows(&attempt.request_id))
+            };
+            if obligation.attempts.iter().any(is_known) {
+                verdict.settled += 1;
+            } else {
+                verdict.unknown += 1;
+            }
+        }
         Some((_, AttemptEnd::Refused { cause, .. })) => {
             *verdict.refused.entry(cause.clone()).or_default() += 1;
         }
         Some((_, AttemptEnd::Failed(why))) => {
             *verdict.failed.entry(why.clone()).or_default() += 1;
-            verdict.find(FindingKind::Failed, format!("{}: {why}", of(last)));
+            verdict.unexcused_failures += u64::from(disturbances_of(book, last).is_empty());
+            verdict.find(FindingKind::Failed, format!("{}: {why}", named(obligation, last)));
         }
         Some((_, AttemptEnd::Expired)) => verdict.expired += 1,
-        Some((_, AttemptEnd::NoResult)) if is_excused(&book.disturbances, last) => {
+        Some((_, AttemptEnd::NoResult)) if is_excused(book, last) => {
             verdict.expired += 1;
             verdict.held += 1;
         }
-        Some((_, AttemptEnd::NoResult)) => {
-            verdict.find(FindingKind::Lost, format!("{}: no result of a job that a worker had", of(last)));
-        }
-        Some((_, AttemptEnd::Broken(_)))
-            if book.usage.as_ref().is_some_and(|usage| usage.knows(&last.request_id)) =>
-        {
-            verdict.settled += 1;
-        }
-        Some((_, AttemptEnd::Broken(_))) => verdict.unknown += 1,
-        // A connection that is open and silent was stalled by a fault, or the service forgot the request.
-        Some((_, AttemptEnd::Silent)) if is_excused(&book.disturbances, last) => verdict.unknown += 1,
-        Some((_, AttemptEnd::Silent)) => {
-            verdict.find(FindingKind::Lost, format!("{}: no answer, and the connection is open", of(last)));
-        }
-        None => verdict.find(FindingKind::Lost, format!("{}: its caller still waits", of(last))),
-        // Mixed-up answers are counted above; `Answered` has returned.
-        Some((_, AttemptEnd::MixedUp(_) | AttemptEnd::Answered)) => (),
+        // These are found attempt by attempt; `Broken` and `Answered` are above.
+        Some((
+            _,
+            AttemptEnd::NoResult
+            | AttemptEnd::Silent
+            | AttemptEnd::Broken(_)
+            | AttemptEnd::MixedUp(_)
+            | AttemptEnd::Answered,
+        ))
+        | None => (),
     }
 }
 
-/// Whether faults explain that an attempt had no result: they disturbed it, and left it no time long enough to be done.
-fn is_excused(disturbances: &[Disturbance], attempt: &Attempt) -> bool {
-    let Some((ended, _)) = attempt.ended else { return false };
-    let mut during: Vec<_> =
-        disturbances.iter().filter(|time| time.from <= ended && attempt.began <= time.to).collect();
+/// Counts what must not happen to any attempt, even if a later one succeeds: a caller that comes again does not undo a loss.
+fn conclude_attempt(verdict: &mut Verdict, book: &Book, obligation: &Obligation, attempt: &Attempt) {
+    verdict.attempts += 1;
+    let mut lost =
+        |why: &str| verdict.find(FindingKind::Lost, format!("{}: {why}", named(obligation, attempt)));
+    match &attempt.ended {
+        Some((_, AttemptEnd::Refused { has_retry_after, .. })) => {
+            verdict.refusals += 1;
+            verdict.refusals_without_retry_after += u64::from(!has_retry_after);
+        }
+        Some((_, AttemptEnd::MixedUp(why))) => {
+            verdict.find(FindingKind::MixedUp, format!("{}: {why}", named(obligation, attempt)));
+        }
+        Some((_, AttemptEnd::Expired)) => {
+            if book.has_spare_capacity && !is_excused(book, attempt) {
+                lost("it expired, though the service had the time to do it");
+            }
+            verdict.expired_attempts += 1;
+        }
+        Some((_, AttemptEnd::NoResult)) if !is_excused(book, attempt) => {
+            lost("no result of a job that a worker had");
+        }
+        Some((_, AttemptEnd::Silent)) if !is_excused(book, attempt) => {
+            lost("no answer, and the connection is open");
+        }
+        None => lost("its caller still waits"),
+        Some(_) => (),
+    }
+}
+
+fn named(obligation: &Obligation, attempt: &Attempt) -> String {
+    format!("{:?} {}", obligation.operation, attempt.request_id)
+}
+
+/// The disturbances that held jobs during an attempt that has ended, in the order of their beginnings.
+pub(super) fn disturbances_of<'a>(book: &'a Book, attempt: &Attempt) -> Vec<&'a Disturbance> {
+    let Some((ended, _)) = attempt.ended else { return Vec::new() };
+    let holding = book.disturbances.iter().filter(|time| time.holds_jobs);
+    let during = holding.filter(|time| time.from <= ended && attempt.began <= time.to);
+    let mut during: Vec<_> = during.collect();
     during.sort_by_key(|time| time.from);
+    during
+}
+
+/// Whether faults explain that an attempt had no result: they disturbed it, and left it no time long enough to be done.
+fn is_excused(book: &Book, attempt: &Attempt) -> bool {
+    let Some((ended, _)) = attempt.ended else { return false };
+    let during = disturbances_of(book, attempt);
     !during.is_empty() && longest_undisturbed(&during, attempt.began, ended) < UNDISTURBED
 }
 
@@ -134,7 +182,7 @@ mod tests {
         }
 
         fn open(&self) -> ObligationId {
-            self.0.open(Operation::CreateSession, Expected::Session { correlation_id: String::new() })
+            self.0.open(Operation::CreateSession, Expected::Session { correlation_id: String::new() }, "demo")
         }
 
         fn begin(&self) -> AttemptId {
@@ -157,10 +205,13 @@ mod tests {
         run.answered(run.begin(), 503, "");
         run.answered(run.begin(), 400, "");
         run.0.broke(run.begin(), None, "reset");
+        let given_up = run.open();
+        run.0.broke(run.0.begin(given_up).0, None, "reset");
+        run.answered(run.0.begin(given_up).0, 503, "");
         let verdict = run.0.verdict();
-        assert_eq!((verdict.obligations, verdict.attempts, verdict.answered), (4, 5, 1), "{verdict}");
-        assert_eq!((verdict.refusals, verdict.refused.len(), verdict.failed.len()), (2, 1, 1), "{verdict}");
-        assert_eq!((verdict.unknown, verdict.settled), (1, 0), "{verdict}");
+        assert_eq!((verdict.obligations, verdict.attempts, verdict.answered), (5, 7, 1), "{verdict}");
+        assert_eq!((verdict.refusals, verdict.refused.len(), verdict.failed.len()), (3, 1, 1), "{verdict}");
+        assert_eq!((verdict.unknown, verdict.settled), (2, 0), "{verdict}");
         assert!(verdict.is_conserved());
     }
 
@@ -173,6 +224,74 @@ mod tests {
         run.answered(run.begin(), 503, "");
         let verdict = run.0.verdict();
         assert_eq!((verdict.lost, verdict.expired), (3, 1), "{verdict}");
+    }
+
+    #[test]
+    fn a_job_that_expires_without_a_fault_is_lost_where_the_service_has_the_time_to_do_it() {
+        let counts = |run: &Run| {
+            let verdict = run.0.verdict();
+            (verdict.lost, verdict.expired, verdict.expired_attempts)
+        };
+        let expire_and_answer = |run: &Run| {
+            let id = run.open();
+            let (expired, _) = run.0.begin(id);
+            run.answered(expired, 429, "");
+            run.answered(run.0.begin(id).0, 201, "/a");
+            run.answered(run.begin(), 503, "");
+        };
+        let overloaded = Run::new(PAST_DEADLINE);
+        expire_and_answer(&overloaded);
+        assert_eq!(counts(&overloaded), (0, 1, 2));
+        let idle = Run(Ledger::new("run", PAST_DEADLINE).with_spare_capacity());
+        expire_and_answer(&idle);
+        assert_eq!(counts(&idle), (2, 1, 2), "the answer of a later attempt does not undo a loss");
+        let now = Instant::now();
+        idle.0.disturbed(now.checked_sub(DEADLINE).unwrap(), now);
+        assert_eq!(counts(&idle), (0, 1, 2), "a fault explains both");
+    }
+
+    #[test]
+    fn a_silent_attempt_is_lost_even_if_the_request_turns_out_to_be_done() {
+        let run = Run::new(DEADLINE);
+        let id = run.open();
+        run.0.silent(run.0.begin(id).0);
+        run.answered(run.0.begin(id).0, 201, "/a");
+        let verdict = run.0.verdict();
+        assert_eq!((verdict.lost, verdict.answered, verdict.settled), (1, 1, 1), "{verdict}");
+    }
+
+    #[test]
+    fn a_repeated_key_that_gets_an_error_after_its_answer_has_failed() {
+        let run = Run::new(DEADLINE);
+        let repeat = Arc::new(|url: &str| Client::new().get(url));
+        let expected = Expected::Session { correlation_id: String::new() };
+        let id = run.0.open_repeatable(Operation::CreateSession, expected, "demo", "key", repeat);
+        run.answered(run.0.begin(id).0, 201, "/a");
+        run.answered(run.0.begin(id).0, 500, "");
+        let verdict = run.0.verdict();
+        assert_eq!((verdict.answered, verdict.unexcused_failures), (1, 1), "{verdict}");
+    }
+
+    #[test]
+    fn a_killed_gateway_explains_a_repeated_callback_and_no_lost_job() {
+        let run = Run::new(PAST_DEADLINE);
+        let from = Instant::now();
+        run.answered(run.begin(), 500, "");
+        run.0.deliveries_disturbed(from, Instant::now());
+        assert_eq!(run.0.verdict().lost, 1);
+        run.0.disturbed(from, Instant::now());
+        assert_eq!(run.0.verdict().lost, 0);
+    }
+
+    #[test]
+    fn failures_that_no_fault_explains_are_counted_apart() {
+        let run = Run::new(DEADLINE);
+        run.answered(run.begin(), 400, "");
+        let from = Instant::now();
+        run.answered(run.begin(), 400, "");
+        run.0.disturbed(from, Instant::now());
+        let verdict = run.0.verdict();
+        assert_eq!((verdict.failed.values().sum::<u64>(), verdict.unexcused_failures), (2, 1), "{verdict}");
     }
 
     #[test]
@@ -222,8 +341,8 @@ mod tests {
         let run = Run::new(DEADLINE);
         let open = || {
             let expected = Expected::Session { correlation_id: String::new() };
-            let repeat = Arc::new(|to: &super::super::SentTo| Client::new().get(&to.url));
-            run.0.open_repeatable(Operation::CreateSession, expected, "key", repeat)
+            let repeat = Arc::new(|url: &str| Client::new().get(url));
+            run.0.open_repeatable(Operation::CreateSession, expected, "demo", "key", repeat)
         };
         let [twice, settled] = [open(), open()];
         run.answered(run.0.begin(twice).0, 201, "/a");

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::answer::Answer;
 use super::pictures::Payload;
 use super::reading::{LivenessReading, Reading};
+use crate::capture::{Parameters, PinnedKeys};
 
 /// Scores of Biometric Services from this on mean one person: one pair of strangers in 10,000 reaches it.
 const SAME_PERSON_SCORE: f64 = 3500.0;
@@ -32,6 +33,9 @@ pub enum Operation {
     CreateSessionFace,
     /// `GET …/matches` of a session's face.
     SessionMatches,
+    /// `POST …/init-liveness-parameters` of a session, before the upload of a replay. A mix has it as a part of replays only.
+    #[serde(skip_deserializing)]
+    SetReplayParameters,
     /// The upload of a replay, which is judged afterwards.
     Replay,
 }
@@ -103,6 +107,11 @@ pub enum Expected {
         reference: String,
         /// Digests of the candidates' pictures.
         candidates: Vec<String>,
+    },
+    /// The parameters of a replay, signed by one of these keys.
+    ReplayParameters {
+        /// The keys that the service published before the load.
+        keys: PinnedKeys,
     },
     /// A replay whose upload the service accepts, and whose end and callback follow.
     Replay {
@@ -202,6 +211,10 @@ impl Expected {
             }
             Self::Session { .. } | Self::SessionFace { .. } => {
                 answer.location.is_some().then_some(()).ok_or_else(|| "no Location".to_owned())
+            }
+            Self::ReplayParameters { keys } => {
+                let body = std::str::from_utf8(&answer.body).map_err(|error| error.to_string())?;
+                Parameters::verified(body, keys).map(drop).map_err(|error| format!("{error:#}"))
             }
             Self::Replay { .. } => Ok(()),
         }

@@ -9,11 +9,12 @@ use super::verdict::{FindingKind, Verdict};
 pub(super) struct Settlement {
     pub(super) sessions: u64,
     pub(super) session_faces: u64,
-    pub(super) replays: u64,
-    pub(super) callbacks: u64,
-    pub(super) redeliveries: u64,
+    /// Sessions whose replay was judged, or ended with an error.
+    pub(super) ended_replays: BTreeSet<String>,
     /// Replays that ended with an error.
     pub(super) errors: u64,
+    /// Of these, replays that no fault disturbed.
+    pub(super) unexcused_errors: u64,
     pub(super) findings: Vec<(FindingKind, String)>,
 }
 
@@ -21,12 +22,31 @@ impl Settlement {
     pub(super) fn conclude(&self, verdict: &mut Verdict) {
         verdict.sessions = self.sessions;
         verdict.session_faces = self.session_faces;
-        verdict.replays = self.replays;
-        verdict.callbacks = self.callbacks;
-        verdict.callback_redeliveries = self.redeliveries;
+        verdict.replays = self.ended_replays.len() as u64 - self.errors;
+        verdict.unexcused_failures += self.unexcused_errors;
         if self.errors > 0 {
             verdict.failed.insert("replays that ended with ERROR".to_owned(), self.errors);
         }
+        for (kind, what) in &self.findings {
+            verdict.find(*kind, what.clone());
+        }
+    }
+}
+
+/// What callbacks say.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CallbackFindings {
+    /// Distinct callbacks that were acknowledged.
+    pub(super) acknowledged: u64,
+    /// Deliveries beyond the first of each.
+    pub(super) redeliveries: u64,
+    pub(super) findings: Vec<(FindingKind, String)>,
+}
+
+impl CallbackFindings {
+    pub(super) fn conclude(&self, verdict: &mut Verdict) {
+        verdict.callbacks = self.acknowledged;
+        verdict.callback_redeliveries = self.redeliveries;
         for (kind, what) in &self.findings {
             verdict.find(*kind, what.clone());
         }

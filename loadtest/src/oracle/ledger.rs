@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use reqwest::RequestBuilder;
 
-use super::answer::{Answer, SentTo};
+use super::answer::Answer;
 use super::classify::{AttemptEnd, classify};
 use super::expected::{Expected, Operation};
-use super::found::{Settlement, UsageFindings};
+use super::found::{CallbackFindings, Settlement, UsageFindings};
 
 /// Identifies an obligation within its ledger.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -34,7 +34,10 @@ pub struct Ledger {
 pub(super) struct Book {
     pub(super) obligations: Vec<Obligation>,
     pub(super) disturbances: Vec<Disturbance>,
+    /// See [`Ledger::with_spare_capacity`].
+    pub(super) has_spare_capacity: bool,
     pub(super) settled: Settlement,
+    pub(super) callbacks: CallbackFindings,
     pub(super) usage: Option<UsageFindings>,
 }
 
@@ -42,24 +45,26 @@ pub(super) struct Book {
 pub(super) struct Obligation {
     pub(super) operation: Operation,
     pub(super) expected: Expected,
+    /// The caller's API key of Biometric Services, with which [`settle`](super::settle) reads what the caller has created.
+    pub(super) api_key: String,
     pub(super) attempts: Vec<Attempt>,
     /// The idempotency key, and the request without it.
     pub(super) repeat: Option<(String, Repeat)>,
 }
 
-/// Builds a request again, with equal values, for any gateway.
-pub type Repeat = Arc<dyn Fn(&SentTo) -> RequestBuilder + Send + Sync>;
+/// Builds a request again, with equal values and the same credentials, for the gateway at an address.
+pub type Repeat = Arc<dyn Fn(&str) -> RequestBuilder + Send + Sync>;
 
 impl fmt::Debug for Obligation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operation, expected, attempts, repeat } = self;
+        let Self { operation, expected, attempts, repeat, .. } = self;
         formatter
             .debug_struct("Obligation")
             .field("operation", operation)
             .field("expected", expected)
             .field("attempts", attempts)
             .field("key", &repeat.as_ref().map(|(key, _)| key))
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -75,11 +80,13 @@ pub(super) struct Attempt {
     pub(super) is_recorded: bool,
 }
 
-/// A time in which a fault held jobs or cut answers.
+/// A time in which a fault held jobs, cut answers, or kept a gateway from recording what it had done.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Disturbance {
     pub(super) from: Instant,
     pub(super) to: Instant,
+    /// Whether a job may end without its result. A callback may come again in any case.
+    pub(super) holds_jobs: bool,
 }
 
 impl Ledger {
@@ -88,6 +95,14 @@ impl Ledger {
     #[must_use]
     pub fn new(run: &str, deadline: Duration) -> Self {
         Self { run: run.to_owned(), deadline, book: Mutex::default() }
+    }
+
+    /// The same for a load that the service can carry several times over. A job then expires in the queue only because a fault
+    /// holds it: one that expires without such a fault counts as lost. A service that is overloaded lets jobs expire by itself.
+    #[must_use]
+    pub fn with_spare_capacity(self) -> Self {
+        self.book().has_spare_capacity = true;
+        self
     }
 
     /// What all request ids of this run begin with.
@@ -102,21 +117,23 @@ impl Ledger {
         self.deadline
     }
 
-    /// A new obligation.
-    pub fn open(&self, operation: Operation, expected: Expected) -> ObligationId {
-        self.push(Obligation { operation, expected, attempts: Vec::new(), repeat: None })
+    /// A new obligation to the caller with this API key of Biometric Services.
+    pub fn open(&self, operation: Operation, expected: Expected, api_key: &str) -> ObligationId {
+        let api_key = api_key.to_owned();
+        self.push(Obligation { operation, expected, api_key, attempts: Vec::new(), repeat: None })
     }
 
-    /// A new obligation whose request has an idempotency key. [`settle`](super::settle) sends it again with the same key.
+    /// As [`Ledger::open`], for a request with an idempotency key. [`settle`](super::settle) sends it again with the same key.
     pub fn open_repeatable(
         &self,
         operation: Operation,
         expected: Expected,
+        api_key: &str,
         key: &str,
         repeat: Repeat,
     ) -> ObligationId {
-        let repeat = Some((key.to_owned(), repeat));
-        self.push(Obligation { operation, expected, attempts: Vec::new(), repeat })
+        let (api_key, repeat) = (api_key.to_owned(), Some((key.to_owned(), repeat)));
+        self.push(Obligation { operation, expected, api_key, attempts: Vec::new(), repeat })
     }
 
     fn push(&self, obligation: Obligation) -> ObligationId {
@@ -176,7 +193,13 @@ impl Ledger {
     /// broker, store or gateway was away. A job that has no undisturbed time to be done may end without its result, and a callback
     /// that was acknowledged may be sent again. The death of a *worker* is no disturbance: the broker delivers its jobs again at once.
     pub fn disturbed(&self, from: Instant, to: Instant) {
-        self.book().disturbances.push(Disturbance { from, to });
+        self.book().disturbances.push(Disturbance { from, to, holds_jobs: true });
+    }
+
+    /// From `from` to `to` a fault kept a gateway from recording a delivery: it was killed. A callback that was acknowledged may be sent
+    /// again. Jobs need no excuse: the connections of their callers broke.
+    pub fn deliveries_disturbed(&self, from: Instant, to: Instant) {
+        self.book().disturbances.push(Disturbance { from, to, holds_jobs: false });
     }
 
     /// How many obligations there are.
@@ -219,10 +242,9 @@ impl Obligation {
         self.attempts.iter().any(|attempt| attempt.is(&AttemptEnd::Answered))
     }
 
-    /// Whether the connection of its last attempt broke.
-    pub(super) fn is_open(&self) -> bool {
-        let last = self.attempts.last().and_then(|attempt| attempt.ended.as_ref());
-        matches!(last, Some((_, AttemptEnd::Broken(_) | AttemptEnd::Silent)))
+    /// Whether one of its attempts ended without an answer.
+    pub(super) fn was_interrupted(&self) -> bool {
+        self.attempts.iter().any(Attempt::was_unanswered)
     }
 
     /// The different paths that successful attempts named as created.
@@ -238,5 +260,10 @@ impl Obligation {
 impl Attempt {
     pub(super) fn is(&self, end: &AttemptEnd) -> bool {
         self.ended.as_ref().is_some_and(|(_, ended)| ended == end)
+    }
+
+    /// Whether its connection broke, or was silent until the caller left.
+    pub(super) fn was_unanswered(&self) -> bool {
+        matches!(self.ended, Some((_, AttemptEnd::Broken(_) | AttemptEnd::Silent)))
     }
 }

@@ -4,12 +4,13 @@
 //! comment, so the eyes in an answer (or the picture's digest) say which request the *result* belongs to; identifiers that the
 //! gateway merely repeats do not. [`Pictures`] makes the payloads, [`Expected`] says what their answers must be, [`Ledger`] keeps
 //! the obligations, and [`Verdict`] counts their ends. Sessions, callbacks and usage records are obligations as well: [`settle`],
-//! [`CallbackReceiver`] and [`reconcile_usage`].
+//! [`reconcile_callbacks`] and [`reconcile_usage`].
 
 mod answer;
 mod callbacks;
 mod classify;
 mod conclude;
+mod deliveries;
 mod expected;
 mod found;
 mod ledger;
@@ -22,6 +23,7 @@ mod verdict;
 pub use self::answer::{Answer, SentTo};
 pub use self::callbacks::{CallbackReceiver, Delivered};
 pub use self::classify::{AttemptEnd, classify};
+pub use self::deliveries::{reconcile_callbacks, settle_callbacks};
 pub use self::expected::{Expected, Operation};
 pub use self::ledger::{AttemptId, Ledger, ObligationId, Repeat};
 pub use self::pictures::{Payload, PictureSize, Pictures, identity_of};

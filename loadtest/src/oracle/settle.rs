@@ -1,4 +1,4 @@
-//! Checks what the service keeps: repeated keys, sessions and their faces, replays, callbacks.
+//! Checks what the service keeps: repeated keys, sessions and their faces, replays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,108 +9,120 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::answer::{Answer, SentTo};
-use super::callbacks::{CallbackReceiver, Delivered};
+use super::answer::Answer;
+use super::callbacks::CallbackReceiver;
+use super::deliveries::settle_callbacks;
 use super::expected::Expected;
 use super::found::Settlement;
-use super::ledger::{Disturbance, Ledger, Obligation};
+use super::ledger::{Ledger, Obligation, ObligationId};
 use super::reading::Reading;
 use super::verdict::FindingKind;
 use crate::capture::{CaptureClient, PinnedKeys};
 
-/// Keys of answered obligations that are repeated. All keys without an answer are.
+/// Keys of obligations that were answered without an interruption, and that are repeated nevertheless.
 const MAX_REPEATED_KEYS: usize = 100;
 /// Time between two checks.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Checks everything that the service should keep, and writes the findings into the ledger. `time` bounds the waiting for what is
-/// still to come: the end of replays, callbacks, and a service that refuses.
+/// Checks everything that the service should keep, through the gateway at `url`, and writes the findings into the ledger. `time`
+/// bounds the waiting for what is still to come: the end of replays, callbacks, and a service that refuses. What cannot be read
+/// until then counts as lost.
 ///
 /// # Errors
-/// The service does not answer within `time`, or in an unexpected form.
+/// The keys with which statuses are signed cannot be read. All other checks are made nevertheless.
 pub async fn settle(
     ledger: &Ledger,
-    service: &SentTo,
+    url: &str,
     callbacks: Option<&CallbackReceiver>,
     time: Duration,
 ) -> anyhow::Result<()> {
     let settling = Settling {
         ledger,
-        service,
+        url,
         client: Client::builder().timeout(ledger.deadline() * 2).build()?,
         until: Instant::now() + time,
     };
-    settling.repeat_keys().await?;
+    settling.repeat_keys().await;
     let mut found = Settlement::default();
-    settling.look_at_sessions(&mut found).await?;
-    settling.wait_for_replays(&mut found).await?;
-    if let Some(callbacks) = callbacks {
-        settling.wait_for_callbacks(callbacks, &mut found).await;
-    }
+    settling.look_at_sessions(&mut found).await;
+    let waited = settling.wait_for_replays(&mut found).await;
     ledger.book().settled = found;
-    Ok(())
+    if let Some(callbacks) = callbacks {
+        settle_callbacks(ledger, callbacks, settling.until).await;
+    }
+    waited
 }
 
 struct Settling<'a> {
     ledger: &'a Ledger,
-    service: &'a SentTo,
+    url: &'a str,
     client: Client,
     until: Instant,
 }
 
 impl Settling<'_> {
     /// Sends requests with a key once more: they must get the first answer. One whose connection broke is done now, or was before.
-    async fn repeat_keys(&self) -> anyhow::Result<()> {
-        let mut answered = 0;
+    async fn repeat_keys(&self) {
+        let (mut interrupted, mut answered) = (Vec::new(), Vec::new());
         for id in self.ledger.ids() {
             let obligation = self.ledger.obligation(id);
-            let Some((key, repeat)) = &obligation.repeat else { continue };
-            if obligation.is_answered() {
-                answered += 1;
-                if answered > MAX_REPEATED_KEYS {
-                    continue;
-                }
-            } else if !obligation.is_open() {
+            if obligation.repeat.is_none() {
                 continue;
             }
-            loop {
-                let (attempt, request_id) = self.ledger.begin(id);
-                let request = repeat(self.service).header("idempotency-key", key);
-                let sent = request.header("x-request-id", request_id).send().await;
-                let answer = match sent {
-                    Ok(response) => Answer::receive(response).await,
-                    Err(error) => Err(error),
-                };
-                let wait = match answer {
-                    Ok(answer) => {
-                        self.ledger.answered(attempt, &answer);
-                        match answer.retry_after {
-                            Some(wait) if matches!(answer.status, 409 | 429 | 503) => wait,
-                            _ => break,
-                        }
-                    }
-                    Err(error) => {
-                        self.ledger.broke(attempt, None, &error.to_string());
-                        POLL_INTERVAL
-                    }
-                };
-                if Instant::now() + wait > self.until {
-                    break;
-                }
-                sleep(wait).await;
+            if obligation.was_interrupted() {
+                interrupted.push(id);
+            } else if obligation.is_answered() {
+                answered.push(id);
             }
         }
-        Ok(())
+        for id in interrupted.into_iter().chain(spread(&answered, MAX_REPEATED_KEYS)) {
+            self.repeat_key(id).await;
+        }
     }
 
-    async fn look_at_sessions(&self, found: &mut Settlement) -> anyhow::Result<()> {
-        let mut sessions: BTreeMap<String, (String, Vec<Obligation>)> = BTreeMap::new();
+    async fn repeat_key(&self, id: ObligationId) {
+        let Some((key, repeat)) = self.ledger.obligation(id).repeat else { return };
+        loop {
+            let (attempt, request_id) = self.ledger.begin(id);
+            let request = repeat(self.url).header("idempotency-key", &key);
+            let sent = request.header("x-request-id", request_id).send().await;
+            let answer = match sent {
+                Ok(response) => Answer::receive(response).await,
+                Err(error) => Err(error),
+            };
+            let wait = match answer {
+                Ok(answer) => {
+                    self.ledger.answered(attempt, &answer);
+                    match answer.retry_after {
+                        Some(wait) if matches!(answer.status, 409 | 429 | 503) => wait,
+                        _ => return,
+                    }
+                }
+                Err(error) if error.is_timeout() && !error.is_connect() => {
+                    self.ledger.silent(attempt);
+                    return;
+                }
+                Err(error) => {
+                    let status = error.status().map(|status| status.as_u16());
+                    self.ledger.broke(attempt, status, &error.to_string());
+                    POLL_INTERVAL
+                }
+            };
+            if Instant::now() + wait > self.until {
+                return;
+            }
+            sleep(wait).await;
+        }
+    }
+
+    async fn look_at_sessions(&self, found: &mut Settlement) {
+        let mut sessions: BTreeMap<String, (Obligation, Vec<Obligation>)> = BTreeMap::new();
         let mut faces = Vec::new();
         for obligation in self.ledger.ids().map(|id| self.ledger.obligation(id)) {
             match &obligation.expected {
-                Expected::Session { correlation_id } => {
+                Expected::Session { .. } => {
                     for path in obligation.created() {
-                        sessions.insert(path.to_owned(), (correlation_id.clone(), Vec::new()));
+                        sessions.insert(path.to_owned(), (obligation.clone(), Vec::new()));
                     }
                 }
                 Expected::SessionFace { session, .. } => faces.push((session.clone(), obligation)),
@@ -122,45 +134,64 @@ impl Settling<'_> {
                 faces.push(face);
             }
         }
-        for (path, (correlation_id, faces)) in sessions {
+        for (path, (session, faces)) in sessions {
             found.sessions += 1;
-            let session = self.get(&path).await?;
-            if session.status == 404 {
-                found.findings.push((FindingKind::Lost, format!("{path}: the session is gone")));
-                continue;
+            if let Err(error) = self.look_at_session(&path, &session, &faces, found).await {
+                let what = format!("{path}: the session cannot be read: {error:#}");
+                found.findings.push((FindingKind::Lost, what));
             }
-            let body = session.json();
-            if body["correlationId"] != *correlation_id {
-                found.findings.push((FindingKind::MixedUp, format!("{path}: not {correlation_id}: {body}")));
-            }
-            let listed = self.get(&format!("{path}/faces")).await?.json();
-            let listed = listed.as_array().cloned().unwrap_or_default();
-            found.session_faces += listed.len() as u64;
-            compare_faces(&path, &faces, &listed, found);
         }
+    }
+
+    async fn look_at_session(
+        &self,
+        path: &str,
+        created: &Obligation,
+        faces: &[Obligation],
+        found: &mut Settlement,
+    ) -> anyhow::Result<()> {
+        let session = self.get(path, &created.api_key).await?;
+        if session.status == 404 {
+            found.findings.push((FindingKind::Lost, format!("{path}: the session is gone")));
+            return Ok(());
+        }
+        let body = session.json();
+        if let Expected::Session { correlation_id } = &created.expected
+            && body["correlationId"] != **correlation_id
+        {
+            found.findings.push((FindingKind::MixedUp, format!("{path}: not {correlation_id}: {body}")));
+        }
+        let listed = self.get(&format!("{path}/faces"), &created.api_key).await?.json();
+        let listed = listed.as_array().cloned().unwrap_or_default();
+        found.session_faces += listed.len() as u64;
+        compare_faces(path, faces, &listed, found);
         Ok(())
     }
 
     async fn wait_for_replays(&self, found: &mut Settlement) -> anyhow::Result<()> {
-        let replays = self.replays();
-        if replays.is_empty() {
-            return Ok(());
-        }
-        let client = CaptureClient::new(&self.service.url, &self.service.api_key);
-        let keys = client.published_keys().await?;
-        for (session, _) in replays {
-            match self.replay_end(&client, &keys, session.parse()?).await?.as_deref() {
-                Some("ERROR") => found.errors += 1,
-                Some("TIMEOUT") => {
-                    let what = format!("session {session}: an accepted upload ends with TIMEOUT");
-                    found.findings.push((FindingKind::Lost, what));
+        let replays = self.ledger.replays();
+        let Some(first) = replays.first() else { return Ok(()) };
+        let client =
+            |api_key: &str| CaptureClient::new(self.url, api_key).with_timeout(self.ledger.deadline() * 2);
+        let keys = client(&first.api_key).published_keys().await?;
+        for replay in replays {
+            let session = replay.session_id;
+            let lost = match self.replay_end(&client(&replay.api_key), &keys, &session).await {
+                Ok(Some(status)) if status == "TIMEOUT" => "an accepted upload ends with TIMEOUT".to_owned(),
+                Ok(Some(status)) => {
+                    if status == "ERROR" {
+                        found.errors += 1;
+                        found.unexcused_errors += u64::from(!self.ledger.was_disturbed_after(replay.upload));
+                        let what = format!("session {session}: its replay ends with ERROR");
+                        found.findings.push((FindingKind::Failed, what));
+                    }
+                    found.ended_replays.insert(session);
+                    continue;
                 }
-                Some(_) => found.replays += 1,
-                None => {
-                    let what = format!("session {session}: its replay does not end");
-                    found.findings.push((FindingKind::Lost, what));
-                }
-            }
+                Ok(None) => "its replay does not end".to_owned(),
+                Err(error) => format!("its replay cannot be read: {error:#}"),
+            };
+            found.findings.push((FindingKind::Lost, format!("session {session}: {lost}")));
         }
         Ok(())
     }
@@ -170,8 +201,9 @@ impl Settling<'_> {
         &self,
         client: &CaptureClient,
         keys: &PinnedKeys,
-        session: Uuid,
+        session: &str,
     ) -> anyhow::Result<Option<String>> {
+        let session: Uuid = session.parse()?;
         loop {
             let status = client.status(session, keys).await;
             if let Ok(status) = &status {
@@ -187,67 +219,11 @@ impl Settling<'_> {
         }
     }
 
-    /// Waits until each replay has its callback, or the time is over.
-    async fn wait_for_callbacks(&self, callbacks: &CallbackReceiver, found: &mut Settlement) {
-        let expected: BTreeSet<_> = self
-            .replays()
-            .into_iter()
-            .filter(|(_, has_callback)| *has_callback)
-            .map(|(session, _)| session)
-            .collect();
-        let came = |session: &String| {
-            callbacks.by_session().get(session).is_some_and(|callbacks| {
-                callbacks.values().flatten().any(|delivered| delivered.is_acknowledged)
-            })
-        };
-        while Instant::now() < self.until && !expected.iter().all(came) {
-            sleep(POLL_INTERVAL).await;
-        }
-        let disturbances = self.ledger.book().disturbances.clone();
-        let received = callbacks.by_session();
-        for session in &expected {
-            let callbacks = received.get(session).cloned().unwrap_or_default();
-            let acknowledged =
-                |deliveries: &Vec<Delivered>| deliveries.iter().any(|delivered| delivered.is_acknowledged);
-            match callbacks.values().filter(|deliveries| acknowledged(deliveries)).count() {
-                0 => found.findings.push((FindingKind::Lost, format!("session {session}: no callback"))),
-                1 => found.callbacks += 1,
-                _ => {
-                    let what = format!("session {session}: callbacks {:?}", callbacks.keys());
-                    found.findings.push((FindingKind::Duplicated, what));
-                }
-            }
-            for (id, deliveries) in &callbacks {
-                found.redeliveries += deliveries.len() as u64 - 1;
-                for pair in deliveries.windows(2) {
-                    if pair[0].is_acknowledged && !is_disturbed(&disturbances, &pair[0], &pair[1]) {
-                        let what = format!("session {session}: callback {id} came again after a 200");
-                        found.findings.push((FindingKind::Duplicated, what));
-                    }
-                }
-            }
-        }
-    }
-
-    /// The sessions of accepted uploads, and whether they have a callback.
-    fn replays(&self) -> Vec<(String, bool)> {
-        let replays =
-            self.ledger.ids().map(|id| self.ledger.obligation(id)).filter_map(|obligation| match &obligation
-                .expected
-            {
-                Expected::Replay { session_id, has_callback } if obligation.is_answered() => {
-                    Some((session_id.clone(), *has_callback))
-                }
-                _ => None,
-            });
-        replays.collect()
-    }
-
     /// `GET` below `/bioserver-app`, repeated while the service refuses.
-    async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+    async fn get(&self, path: &str, api_key: &str) -> anyhow::Result<Answer> {
         loop {
-            let url = format!("{}/bioserver-app{path}", self.service.url);
-            let sent = self.client.get(url).header("apikey", &self.service.api_key).send().await;
+            let url = format!("{}/bioserver-app{path}", self.url);
+            let sent = self.client.get(url).header("apikey", api_key).send().await;
             let answer = match sent {
                 Ok(response) => Answer::receive(response).await,
                 Err(error) => Err(error),
@@ -264,6 +240,13 @@ impl Settling<'_> {
             sleep(wait).await;
         }
     }
+}
+
+/// At most `count` of `ids`, spread evenly: the first faults of a run concern other ids than the last.
+fn spread(ids: &[ObligationId], count: usize) -> impl Iterator<Item = ObligationId> + use<> {
+    let chosen = count.min(ids.len());
+    let ids: Vec<_> = (0..chosen).map(|place| ids[place * ids.len() / chosen]).collect();
+    ids.into_iter()
 }
 
 /// Compares what was created in a session with what it lists.
@@ -303,6 +286,93 @@ fn compare_faces(path: &str, faces: &[Obligation], listed: &[Value], found: &mut
     }
 }
 
-fn is_disturbed(disturbances: &[Disturbance], first: &Delivered, second: &Delivered) -> bool {
-    disturbances.iter().any(|time| time.from <= second.at && first.at <= time.to)
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use hyper::body::Incoming;
+    use hyper::service::service_fn;
+    use hyper::{Request, Response};
+    use hyper_util::rt::TokioIo;
+    use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
+    use tokio::net::TcpListener;
+    use tokio_util::task::AbortOnDropHandle;
+
+    use super::super::Operation;
+    use super::*;
+
+    /// A service in which each client has one session, named as its API key, without faces.
+    async fn service() -> (String, AbortOnDropHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let service = service_fn(|request: Request<Incoming>| async move {
+                    Ok::<_, Infallible>(Response::new(session(&request)))
+                });
+                let connection = hyper::server::conn::http1::Builder::new();
+                tokio::spawn(connection.serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        (url, AbortOnDropHandle::new(serving))
+    }
+
+    /// The body of the answer: a session, or its faces.
+    fn session(request: &Request<Incoming>) -> Full<Bytes> {
+        let key = request.headers()["apikey"].to_str().unwrap();
+        let path = request.uri().path();
+        Full::from(if path.ends_with("/faces") {
+            "[]".to_owned()
+        } else if path.ends_with(&format!("/{key}")) {
+            format!(r#"{{"correlationId":"{key}"}}"#)
+        } else {
+            r#"{"correlationId":"another client's"}"#.to_owned()
+        })
+    }
+
+    #[tokio::test]
+    async fn a_session_is_read_with_the_credentials_of_the_caller_who_created_it() {
+        let (url, _serving) = service().await;
+        let ledger = Ledger::new("run", Duration::from_secs(30));
+        for client in ["one", "two"] {
+            let expected = Expected::Session { correlation_id: client.to_owned() };
+            let (attempt, _) = ledger.begin(ledger.open(Operation::CreateSession, expected, client));
+            let location = HeaderValue::from_str(&format!("/v2/bio-sessions/{client}")).unwrap();
+            let headers = HeaderMap::from_iter([(LOCATION, location)]);
+            ledger.answered(attempt, &Answer::new(201, &headers, Bytes::new()));
+        }
+        settle(&ledger, &url, None, Duration::from_secs(30)).await.unwrap();
+        let verdict = ledger.verdict();
+        assert!(verdict.is_conserved() && verdict.sessions == 2, "{verdict}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_lost_and_ends_no_check() {
+        let ledger = Ledger::new("run", Duration::from_secs(30));
+        let expected = Expected::Session { correlation_id: String::new() };
+        let (attempt, _) = ledger.begin(ledger.open(Operation::CreateSession, expected, "demo"));
+        let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static("/v2/bio-sessions/a"))]);
+        ledger.answered(attempt, &Answer::new(201, &headers, Bytes::new()));
+        // Nobody listens there.
+        settle(&ledger, "http://127.0.0.1:9", None, Duration::ZERO).await.unwrap();
+        let verdict = ledger.verdict();
+        assert_eq!((verdict.lost, verdict.sessions), (1, 1), "{verdict}");
+    }
+
+    #[test]
+    fn chosen_ids_are_spread_over_all() {
+        let ledger = Ledger::new("run", Duration::ZERO);
+        for _ in 0..10 {
+            let expected = Expected::Session { correlation_id: String::new() };
+            ledger.open(Operation::CreateSession, expected, "demo");
+        }
+        let ids: Vec<_> = ledger.ids().collect();
+        let chosen: Vec<_> = spread(&ids, 4).collect();
+        assert_eq!(chosen, [ids[0], ids[2], ids[5], ids[7]]);
+        assert_eq!(spread(&ids, 20).collect::<Vec<_>>(), ids);
+        assert_eq!(spread(&[], 4).count(), 0);
+    }
 }

@@ -50,6 +50,8 @@ pub struct Verdict {
     pub expired: u64,
     /// Of these, obligations that ended without a result because faults held them.
     pub held: u64,
+    /// Attempts that expired in the queue, whatever became of their obligations afterwards.
+    pub expired_attempts: u64,
     /// Obligations whose last attempt was refused, by cause.
     pub refused: BTreeMap<String, u64>,
     /// Attempts that were refused.
@@ -58,9 +60,11 @@ pub struct Verdict {
     pub refusals_without_retry_after: u64,
     /// Obligations that ended with another error, by status and message.
     pub failed: BTreeMap<String, u64>,
+    /// Of these, obligations that no fault disturbed.
+    pub unexcused_failures: u64,
     /// Obligations whose connection broke, and of which nothing shows whether they were done.
     pub unknown: u64,
-    /// Obligations whose connection broke, and whose end was found later: by a repeated key, a session or a usage record.
+    /// Obligations whose connection broke, and whose end was found later: by a repeated key or a usage record.
     pub settled: u64,
     /// Sessions that were checked.
     pub sessions: u64,
@@ -104,12 +108,14 @@ impl fmt::Display for Verdict {
         let failed: u64 = self.failed.values().sum();
         writeln!(
             formatter,
-            "obligations {}, attempts {}: answered {}, refused {refused}, expired {} ({} held by faults), failed {failed}, unknown {}, settled {}",
+            "obligations {}, attempts {} ({} expired): answered {}, refused {refused}, expired {} ({} held by faults), failed {failed} ({} without a fault), unknown {}, settled {}",
             self.obligations,
             self.attempts,
+            self.expired_attempts,
             self.answered,
             self.expired,
             self.held,
+            self.unexcused_failures,
             self.unknown,
             self.settled
         )?;

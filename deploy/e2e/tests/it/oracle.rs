@@ -214,7 +214,7 @@ impl Site {
     }
 
     async fn settled(&self, driver: &Driver, time: Duration) -> Verdict {
-        settle(&driver.ledger, &self.service, Some(&self.receiver), time).await.unwrap();
+        settle(&driver.ledger, &self.service.url, Some(&self.receiver), time).await.unwrap();
         driver.ledger.verdict()
     }
 
@@ -254,7 +254,7 @@ impl Site {
             let verdict = self.with_usage(&driver, SETTLE_TIME).await;
             assert!(verdict.is_conserved(), "{verdict}");
             assert_eq!(verdict.usage_records, Some(verdict.attempts), "{verdict}");
-            probe(&driver).await.unwrap();
+            probe(&driver, 0).await.unwrap();
         }
         let driver = self.load("replays", Operation::Replay, 3).await;
         let verdict = self.settled(&driver, SETTLE_TIME).await;
@@ -264,6 +264,9 @@ impl Site {
             (3, 3, 0),
             "{verdict}"
         );
+        // The records of the judgements are among those that are compared.
+        let verdict = self.with_usage(&driver, SETTLE_TIME).await;
+        assert!(verdict.is_conserved(), "{verdict}");
     }
 
     async fn assert_sees_an_ack_before_the_result(&self) {
