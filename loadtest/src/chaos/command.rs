@@ -48,6 +48,9 @@ pub struct ChaosCommand {
     /// Folder for the report (report.json) and the programs' logs
     #[arg(long, default_value = "target/chaos")]
     report: PathBuf,
+    /// Fail if this machine has no means for one of the faults
+    #[arg(long)]
+    strict: bool,
     /// Print the schedule and do nothing
     #[arg(long)]
     list: bool,
@@ -57,7 +60,7 @@ impl ChaosCommand {
     /// Executes the command.
     ///
     /// # Errors
-    /// As [`run`], or the report is not good.
+    /// As [`run`]. With a report that has been written: it is not good, or `--strict` is given and a fault was skipped.
     pub async fn run(self) -> anyhow::Result<()> {
         let chaos = self.chaos()?;
         let mut output = std::io::stdout();
@@ -80,6 +83,8 @@ impl ChaosCommand {
         std::fs::write(&file, serde_json::to_vec_pretty(&report)?)?;
         writeln!(output, "{report}\n{}", file.display())?;
         anyhow::ensure!(report.is_good(), "the run found faults of the service, or did not go as planned");
+        let skipped = report.skipped();
+        anyhow::ensure!(skipped == 0 || !self.strict, "faults that this machine has no means for: {skipped}");
         Ok(())
     }
 

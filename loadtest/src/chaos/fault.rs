@@ -26,11 +26,16 @@ pub enum FaultKind {
     StoreTerminated,
     StorePaused,
     StorePromoted,
+    StoreReplicaKilled,
+    StoreReplicaPaused,
     StoreCut,
     StoreStalled,
     StoreSlow,
     StoreUnreachable,
     StoreFull,
+    ObjectsCut,
+    ObjectsStalled,
+    ObjectsSlow,
     ObjectsUnreachable,
     ObjectsDiskFull,
     QueueFull,
@@ -58,7 +63,7 @@ pub enum Part {
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 36] = [
         Self::GatewayKilled,
         Self::GatewayTerminated,
         Self::GatewayPaused,
@@ -79,11 +84,16 @@ impl FaultKind {
         Self::StoreTerminated,
         Self::StorePaused,
         Self::StorePromoted,
+        Self::StoreReplicaKilled,
+        Self::StoreReplicaPaused,
         Self::StoreCut,
         Self::StoreStalled,
         Self::StoreSlow,
         Self::StoreUnreachable,
         Self::StoreFull,
+        Self::ObjectsCut,
+        Self::ObjectsStalled,
+        Self::ObjectsSlow,
         Self::ObjectsUnreachable,
         Self::ObjectsDiskFull,
         Self::QueueFull,
@@ -116,11 +126,16 @@ impl FaultKind {
             Self::StoreTerminated => "Redis master terminated (SIGTERM)",
             Self::StorePaused => "Redis master paused (SIGSTOP)",
             Self::StorePromoted => "Redis master killed, replica promoted",
+            Self::StoreReplicaKilled => "Redis replica killed (SIGKILL)",
+            Self::StoreReplicaPaused => "Redis replica paused (SIGSTOP)",
             Self::StoreCut => "connections to Redis cut",
             Self::StoreStalled => "connections to Redis stalled",
             Self::StoreSlow => "connections to Redis slowed",
             Self::StoreUnreachable => "Redis unreachable",
             Self::StoreFull => "Redis full (maxmemory)",
+            Self::ObjectsCut => "connections to the object store cut",
+            Self::ObjectsStalled => "connections to the object store stalled",
+            Self::ObjectsSlow => "connections to the object store slowed",
             Self::ObjectsUnreachable => "object store unreachable",
             Self::ObjectsDiskFull => "disk of the object store full",
             Self::QueueFull => "all workers paused, job queue full",
@@ -151,13 +166,82 @@ impl FaultKind {
             | Self::StoreTerminated
             | Self::StorePaused
             | Self::StorePromoted
+            | Self::StoreReplicaKilled
+            | Self::StoreReplicaPaused
             | Self::StoreCut
             | Self::StoreStalled
             | Self::StoreSlow
             | Self::StoreUnreachable
             | Self::StoreFull => Part::Store,
-            Self::ObjectsUnreachable | Self::ObjectsDiskFull => Part::Objects,
+            Self::ObjectsCut
+            | Self::ObjectsStalled
+            | Self::ObjectsSlow
+            | Self::ObjectsUnreachable
+            | Self::ObjectsDiskFull => Part::Objects,
             Self::QueueFull | Self::ClockJump | Self::RollingUpgrade => Part::All,
+        }
+    }
+
+    /// Whether the fault explains that a callback comes again after its 200 and nothing else: a gateway that is killed between the two
+    /// has not recorded the delivery.
+    #[must_use]
+    pub fn disturbs_deliveries(self) -> bool {
+        self == Self::GatewayKilled
+    }
+
+    /// Whether the fault explains that a job ends without a result, or that a callback comes again after its 200: it holds jobs,
+    /// answers, or what they need. Slowness and planned operations on gateways and workers explain neither, because the service must
+    /// bear them.
+    #[must_use]
+    pub fn is_disturbance(self) -> bool {
+        match self {
+            // It keeps the answers that it has.
+            Self::GatewayPaused => true,
+            // The connections of its callers break; `disturbs_deliveries` says what else it explains.
+            Self::GatewayKilled => false,
+            // At SIGTERM a gateway answers its requests, and records the callbacks that it is delivering (`LaneWorker::run`).
+            Self::GatewayTerminated => false,
+            // The broker gives nobody else the jobs that a paused worker has.
+            Self::WorkerPaused => true,
+            // The broker delivers the jobs of a dead worker again at once. At SIGTERM a worker gives back what it has not begun.
+            Self::WorkerKilled | Self::WorkerTerminated => false,
+            // However a node goes, connections, reply queues and leaders of queues go with it. An alarm holds results, too.
+            Self::BrokerNodeKilled
+            | Self::BrokerNodeTerminated
+            | Self::BrokerNodePaused
+            | Self::BrokerLeaderKilled
+            | Self::BrokerCut
+            | Self::BrokerStalled
+            | Self::BrokerUnreachable
+            | Self::BrokerMemoryAlarm
+            | Self::BrokerDiskAlarm => true,
+            // A message takes longer, but far less than a job's deadline. Unreadable messages leave the queue at once.
+            Self::BrokerSlow | Self::UnreadableMessages => false,
+            // Redis has the larger pictures of jobs, and the record that a callback was delivered.
+            Self::StoreKilled
+            | Self::StoreTerminated
+            | Self::StorePaused
+            | Self::StorePromoted
+            | Self::StoreCut
+            | Self::StoreStalled
+            | Self::StoreUnreachable
+            | Self::StoreFull => true,
+            // Slow as above. No write waits for the replica.
+            Self::StoreSlow | Self::StoreReplicaKilled | Self::StoreReplicaPaused => false,
+            // A job whose caller waits needs nothing from the object store. It has the media of replays, whose uploads are refused
+            // while it is away and whose jobs go back to their queue, and the usage records, which wait in Redis.
+            Self::ObjectsCut
+            | Self::ObjectsStalled
+            | Self::ObjectsSlow
+            | Self::ObjectsUnreachable
+            | Self::ObjectsDiskFull => false,
+            // All workers are paused.
+            Self::QueueFull => true,
+            // A worker that is ahead takes jobs for too old, which refuses them at once, and their callers come again. Deadlines run
+            // on the gateways' monotonic clocks.
+            Self::ClockJump => false,
+            // One program after the other is terminated, as above.
+            Self::RollingUpgrade => false,
         }
     }
 }
@@ -180,5 +264,43 @@ impl std::fmt::Display for PlannedFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (at, duration) = (self.at.as_secs_f64(), self.duration.as_secs_f64());
         write!(f, "{at:7.1} s  for {duration:4.1} s  {} [{}]", self.kind.name(), self.target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_kind_has_a_name_of_its_own() {
+        let names = BTreeSet::from(FaultKind::ALL.map(FaultKind::name));
+        assert_eq!(names.len(), FaultKind::ALL.len());
+    }
+
+    #[test]
+    fn planned_operations_slowness_and_what_no_job_needs_excuse_no_lost_job() {
+        let excuse_nothing: Vec<_> =
+            FaultKind::ALL.into_iter().filter(|kind| !kind.is_disturbance()).collect();
+        let expected = [
+            FaultKind::GatewayKilled,
+            FaultKind::GatewayTerminated,
+            FaultKind::WorkerKilled,
+            FaultKind::WorkerTerminated,
+            FaultKind::BrokerSlow,
+            FaultKind::StoreReplicaKilled,
+            FaultKind::StoreReplicaPaused,
+            FaultKind::StoreSlow,
+            FaultKind::ObjectsCut,
+            FaultKind::ObjectsStalled,
+            FaultKind::ObjectsSlow,
+            FaultKind::ObjectsUnreachable,
+            FaultKind::ObjectsDiskFull,
+            FaultKind::UnreadableMessages,
+            FaultKind::ClockJump,
+            FaultKind::RollingUpgrade,
+        ];
+        assert_eq!(excuse_nothing, expected);
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::fault::{FaultKind, PlannedFault};
 use super::program::Program;
-use super::site::Site;
+use super::site::{RedisPair, Site};
 
 /// A slow network delays each piece of up to 64 KiB by this.
 const DELAY: Duration = Duration::from_millis(60);
@@ -47,7 +47,11 @@ enum Way {
     Refuse,
 }
 
-/// Injects a fault, waits for its duration, and undoes it. Returns when the parts that it concerned serve again.
+/// Injects a fault, waits for its duration, and undoes it. Programs and servers that it ended are ready again when it returns;
+/// [`Site::recovered`] waits for what the fault did to others.
+///
+/// # Errors
+/// A program does not end or start as it should, or the fault cannot be made or undone.
 ///
 /// # Panics
 /// A server does not start again, or refuses a command.
@@ -93,6 +97,19 @@ pub(super) async fn inject(site: &Site, fault: &PlannedFault) -> anyhow::Result<
             redis.master.resume();
         }
         FaultKind::StorePromoted => site.redis.lock().await.promote(pause).await,
+        FaultKind::StoreReplicaKilled => {
+            let mut redis = site.redis.lock().await;
+            let RedisPair { master, replica } = &mut *redis;
+            replica.kill9().await;
+            sleep(pause).await;
+            replica.restart_as_replica(master).await;
+        }
+        FaultKind::StoreReplicaPaused => {
+            let mut redis = site.redis.lock().await;
+            redis.replica.pause();
+            sleep(pause).await;
+            redis.replica.resume();
+        }
         FaultKind::StoreCut => way(&store_ways(site, target), Way::Cut, pause).await,
         FaultKind::StoreStalled => way(&store_ways(site, target), Way::Stall, pause).await,
         FaultKind::StoreSlow => way(&store_ways(site, target), Way::Slow, pause).await,
@@ -103,10 +120,10 @@ pub(super) async fn inject(site: &Site, fault: &PlannedFault) -> anyhow::Result<
             sleep(pause).await;
             redis.master.control(&["CONFIG", "SET", "maxmemory", "0"]).await;
         }
-        FaultKind::ObjectsUnreachable => {
-            let ways: Vec<_> = sides(target).map(|side| &site.ways[side].objects).collect();
-            way(&ways, Way::Refuse, pause).await;
-        }
+        FaultKind::ObjectsCut => way(&object_ways(site, target), Way::Cut, pause).await,
+        FaultKind::ObjectsStalled => way(&object_ways(site, target), Way::Stall, pause).await,
+        FaultKind::ObjectsSlow => way(&object_ways(site, target), Way::Slow, pause).await,
+        FaultKind::ObjectsUnreachable => way(&object_ways(site, target), Way::Refuse, pause).await,
         FaultKind::ObjectsDiskFull => {
             let disk = match &site.disk {
                 Ok(disk) => disk,
@@ -157,12 +174,11 @@ async fn terminated(programs: &[Mutex<Program>], target: usize, pause: Duration)
     let ended = program.terminate().await;
     sleep(pause).await;
     program.start_until_ready().await?;
-    anyhow::ensure!(ended, "{} does not end after SIGTERM; {}", program.label(), program.log().display());
-    Ok(())
+    ended
 }
 
 async fn paused(programs: &[Mutex<Program>], target: usize, pause: Duration) {
-    let program = of(programs, target).await;
+    let mut program = of(programs, target).await;
     program.pause();
     sleep(pause).await;
     program.resume();
@@ -212,6 +228,10 @@ fn broker_ways(site: &Site, target: usize) -> Vec<&CutProxy> {
 
 fn store_ways(site: &Site, target: usize) -> Vec<&CutProxy> {
     sides(target).flat_map(|side| &site.ways[side].store).collect()
+}
+
+fn object_ways(site: &Site, target: usize) -> Vec<&CutProxy> {
+    sides(target).map(|side| &site.ways[side].objects).collect()
 }
 
 async fn way(proxies: &[&CutProxy], fault: Way, pause: Duration) {
@@ -273,9 +293,9 @@ async fn roll(site: &Site) -> anyhow::Result<()> {
     for program in site.workers.iter().chain(&site.gateways) {
         let mut program = program.lock().await;
         let ended = program.terminate().await;
-        anyhow::ensure!(ended, "{} does not end after SIGTERM; {}", program.label(), program.log().display());
         program.set_folder(&folder);
         program.start_until_ready().await?;
+        ended?;
     }
     Ok(())
 }

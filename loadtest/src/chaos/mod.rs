@@ -1,11 +1,13 @@
 //! Faults at a site of real processes, while the oracle keeps account of every request.
 
+mod checks;
 mod clock;
 mod command;
 mod disk;
 mod fault;
 mod inject;
 mod program;
+mod readiness;
 mod report;
 mod run;
 mod schedule;

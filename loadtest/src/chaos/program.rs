@@ -11,11 +11,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::readiness::{POLL_INTERVAL, ReadinessCheck};
+
 /// A program loads models when it starts, and it may wait for a service that is away.
 const READY_TIMEOUT: Duration = Duration::from_mins(2);
 /// A program that was terminated finishes what it has begun. Then it is killed.
 const END_TIMEOUT: Duration = Duration::from_mins(1);
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A gateway or a worker.
 pub(super) struct Program {
@@ -31,6 +32,8 @@ pub(super) struct Program {
     admin_port: u16,
     log: PathBuf,
     child: Option<Child>,
+    /// How the process ended whenever it did although nobody ended it.
+    deaths: Vec<String>,
 }
 
 impl Program {
@@ -55,22 +58,13 @@ impl Program {
             admin_port,
             log,
             child: None,
+            deaths: Vec::new(),
         }
-    }
-
-    /// Its name with its number.
-    pub(super) fn label(&self) -> &str {
-        &self.label
     }
 
     /// The URL of the public listener of a gateway.
     pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
-    }
-
-    /// The file of its log.
-    pub(super) fn log(&self) -> &Path {
-        &self.log
     }
 
     /// Executes the program of another build from its next start on.
@@ -98,12 +92,17 @@ impl Program {
         Ok(command)
     }
 
-    /// The value of a metric, 0 if it does not exist yet. `series` is its name with its labels.
-    pub(super) async fn metric(&self, series: &str) -> anyhow::Result<f64> {
+    /// The value of a metric, summed over its labels; 0 if it does not exist yet.
+    pub(super) async fn metric(&self, name: &str) -> anyhow::Result<f64> {
         let url = format!("http://127.0.0.1:{}/metrics", self.admin_port);
         let metrics = reqwest::get(url).await?.text().await?;
-        let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        Ok(value.map(str::parse).transpose()?.unwrap_or_default())
+        sum_of_series(&metrics, name)
+    }
+
+    /// Asks whether the program is ready, at any time.
+    pub(super) fn readiness(&self) -> anyhow::Result<ReadinessCheck> {
+        let url = format!("http://127.0.0.1:{}/readyz", self.admin_port);
+        ReadinessCheck::new(self.label.clone(), url)
     }
 
     /// Starts the process, and does not wait until it is ready.
@@ -122,19 +121,17 @@ impl Program {
     /// It does not become ready in time, or it ends.
     pub(super) async fn start_until_ready(&mut self) -> anyhow::Result<()> {
         self.start()?;
-        let url = format!("http://127.0.0.1:{}/readyz", self.admin_port);
-        // A server that is held by a signal takes connections and does not answer.
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
+        let readiness = self.readiness()?;
         let started = Instant::now();
         let mut last = String::new();
         while started.elapsed() < READY_TIMEOUT {
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
                 anyhow::bail!("{} ended at its start: {status}; {}", self.label, self.log.display());
             }
-            match client.get(&url).send().await {
-                Ok(answer) if answer.status().is_success() => return Ok(()),
-                Ok(answer) => last = answer.text().await.unwrap_or_default(),
-                Err(_) => (),
+            match readiness.ask().await {
+                Some(answer) if answer.is_ready => return Ok(()),
+                Some(answer) => last = answer.text,
+                None => (),
             }
             sleep(POLL_INTERVAL).await;
         }
@@ -143,25 +140,35 @@ impl Program {
 
     /// Kills the process with SIGKILL, and waits until it has ended.
     pub(super) async fn kill(&mut self) {
+        self.note_death();
         if let Some(mut child) = self.child.take() {
-            // It may have ended by itself.
+            // It may have ended by itself just now.
             let _ = child.kill().await;
         }
     }
 
-    /// Ends the process with SIGTERM; whether it ended in time. If it did not, it is killed.
-    pub(super) async fn terminate(&mut self) -> bool {
+    /// Ends the process with SIGTERM. If it does not end in time, it is killed.
+    ///
+    /// # Errors
+    /// It did not end in time, or with an exit code that says that something failed.
+    pub(super) async fn terminate(&mut self) -> anyhow::Result<()> {
+        self.note_death();
         self.signal(Signal::TERM);
-        let ended = match &mut self.child {
-            Some(child) => timeout(END_TIMEOUT, child.wait()).await.is_ok(),
-            None => true,
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        let (label, log) = (&self.label, self.log.display());
+        let Ok(ended) = timeout(END_TIMEOUT, child.wait()).await else {
+            // An error means that it has ended after all.
+            let _ = child.kill().await;
+            anyhow::bail!("{label} does not end after SIGTERM; {log}");
         };
-        self.kill().await;
-        ended
+        let status = ended?;
+        anyhow::ensure!(status.success(), "{label} ends with {status} after SIGTERM; {log}");
+        Ok(())
     }
 
     /// Holds the process with SIGSTOP.
-    pub(super) fn pause(&self) {
+    pub(super) fn pause(&mut self) {
+        self.note_death();
         self.signal(Signal::STOP);
     }
 
@@ -170,14 +177,28 @@ impl Program {
         self.signal(Signal::CONT);
     }
 
-    /// Whether the process has ended although nobody ended it.
-    pub(super) fn has_ended(&mut self) -> bool {
-        self.child.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None)))
+    /// How the process ended whenever it did although nobody ended it, also before it was started again.
+    pub(super) fn deaths(&mut self) -> &[String] {
+        self.note_death();
+        &self.deaths
     }
 
     /// Whether the process is there.
     pub(super) fn is_running(&mut self) -> bool {
-        self.child.is_some() && !self.has_ended()
+        self.note_death();
+        self.child.is_some()
+    }
+
+    /// Notes it if the process has ended: whoever ends it takes it away before.
+    fn note_death(&mut self) {
+        let Some(child) = &mut self.child else { return };
+        let end = match child.try_wait() {
+            Ok(None) => return,
+            Ok(Some(status)) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        self.deaths.push(format!("{}: {end}; {}", self.label, self.log.display()));
+        self.child = None;
     }
 
     fn signal(&self, signal: Signal) {
@@ -192,4 +213,54 @@ impl Program {
 /// Another handle of a file.
 fn same_file(file: &File) -> anyhow::Result<Stdio> {
     Ok(file.try_clone()?.into())
+}
+
+/// The sum of all series of a metric, in the text format of Prometheus.
+fn sum_of_series(metrics: &str, name: &str) -> anyhow::Result<f64> {
+    let mut sum = 0.0;
+    for line in metrics.lines() {
+        let Some(rest) = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' '])) else {
+            continue;
+        };
+        let (_, value) = rest.rsplit_once(' ').context("a series without a value")?;
+        sum += value.parse::<f64>()?;
+    }
+    Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn all_series_of_a_metric_count_and_no_other_metric() {
+        let metrics = "# TYPE jobs counter\njobs{outcome=\"done\"} 2\njobs{outcome=\"no face\"} 3\njobs_total 7\nrows 1\n";
+        let sum = |name| sum_of_series(metrics, name).unwrap();
+        assert_eq!([sum("jobs"), sum("jobs_total"), sum("rows"), sum("other")], [5.0, 7.0, 1.0, 0.0]);
+    }
+
+    #[tokio::test]
+    async fn a_death_is_noted_before_a_planned_end_and_a_planned_end_is_none() {
+        let logs = TempDir::new().unwrap();
+        let mut program = Program::new("sleeper", 0, logs.path(), Vec::new(), logs.path());
+        let sleeper = |seconds: &str| Command::new("sleep").arg(seconds).kill_on_drop(true).spawn().unwrap();
+        program.child = Some(sleeper("600"));
+        assert!(program.is_running());
+        program.pause();
+        program.resume();
+        program.kill().await;
+        assert!(!program.is_running());
+        assert!(program.deaths().is_empty(), "{:?}", program.deaths);
+
+        let mut ended = sleeper("0");
+        ended.wait().await.unwrap();
+        program.child = Some(ended);
+        program.kill().await;
+        // Started again, it still has died once.
+        program.child = Some(sleeper("600"));
+        assert!(program.terminate().await.is_err(), "sleep does not end with success after SIGTERM");
+        assert_eq!(program.deaths().len(), 1, "{:?}", program.deaths);
+    }
 }

@@ -1,36 +1,32 @@
 //! A run: load and faults at the same time, then a quiet time, then the verdict of the oracle.
 
-use std::any::Any;
+use std::future::ready;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use faceline_shared::broker::Queue;
 use faceline_shared::settings::Settings;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use time::OffsetDateTime;
 use tokio::time::{sleep, sleep_until, timeout};
 
-use super::fault::{FaultKind, PlannedFault};
-use super::inject::{heal_all, inject, listed_of};
+use super::checks::{
+    CheckErrors, USAGE_TIME, exported_usage, panic_message, probe_gateways, quiet_time, unsettled_messages,
+};
+use super::fault::FaultKind;
+use super::inject::{Injected, heal_all, inject};
 use super::report::{FaultRecord, Report};
 use super::schedule::Schedule;
 use super::site::{Builds, Site};
-use crate::load::{Client, Driver, Resources, Sample, Scenario, Targets, probe};
-use crate::oracle::{CallbackReceiver, Ledger, SentTo, settle, settle_usage};
+use crate::load::{Client, Driver, Resources, Sample, Scenario, Targets};
+use crate::oracle::{CallbackReceiver, Ledger, SentTo, reconcile_callbacks, settle, settle_usage};
 
 /// After the load, what is still on its way has this long to end.
 const SETTLE_TIME: Duration = Duration::from_mins(3);
-/// Time for all gateways to move their usage records to the object store.
-const USAGE_TIME: Duration = Duration::from_mins(2);
-/// Time for the queues of jobs and results to be empty, once no request waits.
-const QUEUES_TIME: Duration = Duration::from_secs(30);
 /// A fault and the recovery from it take less than this, or the fault has failed.
 const FAULT_TIME: Duration = Duration::from_mins(4);
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// One of so many deliveries of callbacks is answered with 500.
 const FAILED_CALLBACKS: usize = 7;
 
@@ -59,7 +55,8 @@ impl Chaos {
 /// of progress.
 ///
 /// # Errors
-/// The site does not start, or its answers cannot be read at the end. A loss is no error here: the report has it.
+/// The site does not start, or does not answer before the load begins. What is found from then on, and what cannot be checked, is no
+/// error here: the report has it.
 ///
 /// # Panics
 /// A server does not start.
@@ -84,7 +81,7 @@ pub async fn run(chaos: &Chaos, said: impl Fn(&str) + Send + Sync) -> anyhow::Re
         scenario: chaos.scenario.clone(),
         targets: Arc::new(Targets::new(&site.urls)),
         resources: Arc::new(resources),
-        ledger: Arc::new(Ledger::new(&run, deadline)),
+        ledger: Arc::new(Ledger::new(&run, deadline).with_spare_capacity()),
     };
 
     tell("the load begins".into());
@@ -92,28 +89,39 @@ pub async fn run(chaos: &Chaos, said: impl Fn(&str) + Send + Sync) -> anyhow::Re
     let load = driver.run(|_: &Sample, _| ());
     let faults = faults(&site, &driver.ledger, &schedule, started, &tell);
     let (measured, faults) = tokio::join!(load, faults);
-    let measured = measured?;
+    // From here on an error must not prevent the report: what the oracle knows matters all the more then.
+    let mut errors = CheckErrors::default();
+    let measured = errors.keep("load", ready(measured)).await.unwrap_or_default();
     tell(format!("{} of {} requests are answered", measured.answered(), measured.samples.len()));
-    let deaths = site.deaths().await;
-    heal_all(&site).await?;
+    errors.keep("undoing the faults", Box::pin(heal_all(&site))).await;
 
-    settle(&driver.ledger, &service, Some(&callbacks), SETTLE_TIME).await?;
+    let settled = Box::pin(settle(&driver.ledger, &site.urls[0], Some(&callbacks), SETTLE_TIME));
+    errors.keep("sessions, replays and callbacks", settled).await;
     tell("sessions, replays and callbacks are settled".into());
     // A gateway counts its rows when it has moved some, so those that it deferred and then delivered may not be counted yet.
     let until = (Instant::now() + USAGE_TIME).into();
-    settle_usage(&driver.ledger, until, async || exported_usage(&site).await).await?;
-    let unsettled_messages = unsettled_messages(&site).await?;
-    let probe_error = probe(&driver).await.err().map(|error| format!("{error:#}"));
-    let dead_letters = site.services.broker.depth(&Queue::DeadLetters).await?.ready;
+    let usage = Box::pin(settle_usage(&driver.ledger, until, async || exported_usage(&site).await));
+    errors.keep("usage records", usage).await;
+    let probe_errors = errors.keep("probe", Box::pin(probe_gateways(&site, &driver))).await;
+    tell("usage records are settled, and the gateways are probed".into());
+    // Waits for what must not come: a callback that was delivered, and whose record was lost. A gateway sends it again once the lease
+    // of its row is over, and nothing tells that it will not. So there is no event to wait for, only the time in which it would come.
+    sleep(quiet_time()).await;
+    reconcile_callbacks(&driver.ledger, &callbacks);
+    let unsettled_messages = errors.keep("unsettled messages", Box::pin(unsettled_messages(&site))).await;
+    let dead_letters = async { anyhow::Ok(site.services.broker.depth(&Queue::DeadLetters).await?.ready) };
+    let dead_letters = errors.keep("dead letters", dead_letters).await;
     site.services.broker.close().await;
     Ok(Report {
         seed: schedule.seed,
         seconds: schedule.length.as_secs_f64(),
         planned: measured.samples.len(),
+        answered: measured.answered(),
         not_sent: measured.not_sent(),
         faults,
-        deaths,
-        probe_error,
+        deaths: site.deaths().await,
+        probe_errors: probe_errors.unwrap_or_default(),
+        check_errors: errors.into_texts(),
         unsettled_messages,
         dead_letters,
         verdict: driver.ledger.verdict(),
@@ -134,14 +142,21 @@ async fn faults(
         let began = Instant::now();
         // `inject` panics if a server does not start again. The run goes on, because the verdict matters all the more then.
         let injected = AssertUnwindSafe(inject(site, fault)).catch_unwind();
-        let end = match timeout(FAULT_TIME, injected).await {
+        let mut end = match timeout(FAULT_TIME, injected).await {
             Ok(Ok(end)) => end,
-            Ok(Err(panic)) => Err(anyhow::anyhow!(message(&*panic))),
-            Err(_) => Err(anyhow::anyhow!("no recovery in {FAULT_TIME:?}")),
+            Ok(Err(panic)) => Err(anyhow::anyhow!(panic_message(&*panic))),
+            Err(_) => Err(anyhow::anyhow!("it is not over after {FAULT_TIME:?}")),
         };
+        if matches!(end, Ok(Injected::Done)) {
+            // A fault of another part may have a program at this time. It is waited for as well, and no fault waits for this.
+            end = site.recovered((began + FAULT_TIME).into()).await.map(|()| Injected::Done);
+        }
         let recovered_after = began.elapsed();
-        if is_disturbance(fault) {
+        let has_happened = !matches!(end, Ok(Injected::Skipped(_)));
+        if has_happened && fault.kind.is_disturbance() {
             ledger.disturbed(began, Instant::now());
+        } else if has_happened && fault.kind.disturbs_deliveries() {
+            ledger.deliveries_disturbed(began, Instant::now());
         }
         let name = fault.kind.name();
         tell(match &end {
@@ -151,61 +166,4 @@ async fn faults(
         FaultRecord::new(fault, recovered_after.as_secs_f64(), end)
     });
     join_all(faults).await
-}
-
-/// What a panic says.
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-}
-
-/// Whether a fault excuses a job that ends without a result. The death of a worker does not: the broker delivers its jobs again.
-fn is_disturbance(fault: &PlannedFault) -> bool {
-    !matches!(
-        fault.kind,
-        FaultKind::WorkerKilled | FaultKind::WorkerTerminated | FaultKind::UnreadableMessages
-    )
-}
-
-/// Messages of jobs and results that nobody has settled when nothing is on its way any more, delivered ones included. A consumer whose
-/// deliveries nobody takes would hold some.
-async fn unsettled_messages(site: &Site) -> anyhow::Result<u64> {
-    let queues = [Queue::Interactive, Queue::Replay, Queue::Quarantine, Queue::Results];
-    let until = Instant::now() + QUEUES_TIME;
-    loop {
-        let listed = site.brokers[0].lock().await.control(&["list_queues", "name", "messages"]).await;
-        let messages = |queue: &Queue| -> anyhow::Result<u64> { Ok(listed_of(&listed, queue)?.parse()?) };
-        let unsettled = queues.iter().map(messages).sum::<anyhow::Result<u64>>()?;
-        if unsettled == 0 || Instant::now() > until {
-            return Ok(unsettled);
-        }
-        sleep(POLL_INTERVAL).await;
-    }
-}
-
-/// All usage records, once the gateways have moved them to the object store.
-async fn exported_usage(site: &Site) -> anyhow::Result<String> {
-    let moved = async {
-        for gateway in &site.gateways {
-            let gateway = gateway.lock().await;
-            for series in ["faceline_usage_deferred_records", "faceline_usage_rows"] {
-                while gateway.metric(series).await? > 0.0 {
-                    sleep(POLL_INTERVAL).await;
-                }
-            }
-        }
-        anyhow::Ok(())
-    };
-    timeout(USAGE_TIME, moved).await.context("the gateways do not move their usage records")??;
-    let mut export = site.gateways[0].lock().await.command()?;
-    // One day more on both sides, in case midnight passes during the run, or a clock jumps over it.
-    let now = OffsetDateTime::now_utc();
-    let [from, to] = [now - time::Duration::DAY, now + time::Duration::DAY].map(|at| at.date().to_string());
-    let output = export
-        .args(["usage", "export", "--records", "--format", "json", "--from", &from, "--to", &to])
-        .output()
-        .await?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "usage export: {said}");
-    Ok(String::from_utf8(output.stdout)?)
 }

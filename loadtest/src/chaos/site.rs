@@ -10,10 +10,12 @@ use faceline_shared::testkit::{CutProxy, RabbitMq, Redis, S3};
 use futures_util::future::{join_all, try_join_all};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::clock::FakeClock;
 use super::disk::SmallDisk;
 use super::program::Program;
+use super::readiness::ReadinessCheck;
 
 /// Number of gateways.
 pub(super) const GATEWAYS: usize = 2;
@@ -61,6 +63,8 @@ pub(super) struct Site {
     pub(super) services: SharedServices,
     /// Addresses of the gateways.
     pub(super) urls: Vec<String>,
+    /// Of all gateways and workers.
+    readiness: Vec<ReadinessCheck>,
     builds: Builds,
     /// The folder of the build that runs.
     running: Mutex<PathBuf>,
@@ -172,7 +176,9 @@ impl Site {
             format!("data_dir={}", first.display()),
         ]);
         let services = SharedServices::open(Settings::load(&Sources { file: None, flags })?)?;
+        let readiness = gateways.iter().chain(&workers).map(Program::readiness);
         Ok(Self {
+            readiness: readiness.collect::<anyhow::Result<_>>()?,
             urls: gateways.iter().map(Program::url).collect(),
             gateways: gateways.into_iter().map(Mutex::new).collect(),
             workers: workers.into_iter().map(Mutex::new).collect(),
@@ -199,14 +205,29 @@ impl Site {
         running.clone()
     }
 
-    /// Names and logs of programs that have ended although nobody ended them.
+    /// Starts programs that have ended by themselves, as a service manager does, and waits until every gateway and worker is ready and
+    /// misses nothing. The wait holds no program, so other faults can happen meanwhile; it lasts until the programs that those have
+    /// are ready, too.
+    ///
+    /// # Errors
+    /// That is not so before `until`, or a program cannot be started.
+    pub(super) async fn recovered(&self, until: Instant) -> anyhow::Result<()> {
+        for program in self.gateways.iter().chain(&self.workers) {
+            // A fault that has a program starts it itself.
+            if let Ok(mut program) = program.try_lock()
+                && !program.is_running()
+            {
+                program.start()?;
+            }
+        }
+        try_join_all(self.readiness.iter().map(|program| program.recovered(until))).await.map(drop)
+    }
+
+    /// Programs that have ended although nobody ended them, also those that were started again; with how they ended and their logs.
     pub(super) async fn deaths(&self) -> Vec<String> {
         let mut deaths = Vec::new();
         for program in self.gateways.iter().chain(&self.workers) {
-            let mut program = program.lock().await;
-            if program.has_ended() {
-                deaths.push(format!("{}: {}", program.label(), program.log().display()));
-            }
+            deaths.extend_from_slice(program.lock().await.deaths());
         }
         deaths
     }
