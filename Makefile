@@ -59,12 +59,14 @@ lint: packages-build ## Check formatting, clippy, module cycles, file lengths, p
 	$(TOOLS)/hadolint/bin/hadolint deploy/images/Dockerfile
 	$(TOOLS)/shellcheck/bin/shellcheck deploy/dev/*.sh deploy/images/*.sh deploy/compose/*.sh loadtest/peers/*.sh
 
-bench: packages-test models-for-use ## Compare the whole service's throughput with the bare pipeline's, in one run
-	$(RELEASE)/faceline-loadtest bench
+bench: packages-test models-for-use ## Compare the service with the bare pipeline, a bare route and peers, in one run: make bench BENCH="--check peers"
+	$(RELEASE)/faceline-loadtest bench $(BENCH)
 
-chaos: packages-test models-for-use ## Ten minutes of faults under load: what is lost, done twice, mixed up. CHAOS_SECONDS, CHAOS_SEED
+# CHAOS_PREVIOUS is a folder with the programs of the release before; with CHAOS_STRICT=1 a skipped fault is an error (docs/chaos.md).
+chaos: packages-test models-for-use ## Ten minutes of faults under load: what is lost, done twice, mixed up. CHAOS_SECONDS, CHAOS_SEED, CHAOS_PREVIOUS, CHAOS_STRICT
 	@deploy/dev/packages.sh chaos
-	$(RELEASE)/faceline-loadtest chaos --seconds $(or $(CHAOS_SECONDS),600) --seed $(or $(CHAOS_SEED),17)
+	$(RELEASE)/faceline-loadtest chaos --seconds $(or $(CHAOS_SECONDS),600) --seed $(or $(CHAOS_SEED),17) \
+		$(if $(CHAOS_PREVIOUS),--previous $(CHAOS_PREVIOUS)) $(if $(filter 1,$(CHAOS_STRICT)),--strict)
 
 evaluate: models ## Measure verification accuracy on a folder of pictures: make evaluate DATASET=DIR
 	$(RELEASE)/faceline-models evaluate verification --dataset $(DATASET)

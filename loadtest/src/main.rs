@@ -17,6 +17,9 @@ use faceline_loadtest::load::{LoadCommand, OverloadCommand};
 #[derive(Debug, Parser)]
 #[command(name = "faceline-loadtest", version)]
 enum Command {
+    /// Serve a bare axum route until standard input closes, for `bench gateway`
+    #[command(hide = true)]
+    BareRoute,
     /// Benchmarks of pipeline and service, as ratios of what is measured in one run
     Bench(bench::Bench),
     /// Play a video file through the whole flow of a replay, and print its status
@@ -35,6 +38,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Command::parse() {
+        Command::BareRoute => bench::serve_bare_route().await,
         Command::Bench(bench) => bench.run().await,
         Command::Capture(capture) => capture.run().await,
         Command::Chaos(chaos) => chaos.run().await,

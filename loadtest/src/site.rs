@@ -1,5 +1,6 @@
 //! The service as operators run it: RabbitMQ, Redis, a gateway and a worker as processes, or one process for everything.
 
+use std::iter::{once, repeat_n};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Instant;
@@ -13,10 +14,15 @@ use tokio::process::{Child, Command};
 
 use crate::procfs;
 
+/// Names of programs, which [`Figures`] have for their processes.
+pub(crate) const GATEWAY: &str = "faceline-gateway";
+const WORKER: &str = "faceline-worker";
+const STANDALONE: &str = "faceline";
+
 /// A running service. It is stopped when this is dropped.
 pub(crate) struct Site {
     pub(crate) url: String,
-    programs: Vec<Child>,
+    programs: Vec<(&'static str, Child)>,
     servers: Option<(RabbitMq, Redis)>,
     /// How long each program took until it was ready, in seconds.
     pub(crate) starts: Figures,
@@ -32,21 +38,42 @@ pub(crate) enum Setup {
     Standalone,
 }
 
+/// How many processes and threads a service has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SiteSize {
+    /// Worker processes of a distributed service.
+    pub(crate) workers: usize,
+    /// Threads of each worker that run models (`inference.sessions`), if not as many as the settings say.
+    pub(crate) sessions: Option<usize>,
+}
+
+impl Default for SiteSize {
+    fn default() -> Self {
+        Self { workers: 1, sessions: None }
+    }
+}
+
 /// Names of processes with a measured value each.
 pub(crate) type Figures = Vec<(&'static str, f64)>;
 
 impl Setup {
-    fn programs(self) -> &'static [&'static str] {
+    /// The programs that this service consists of, in the order of their start.
+    fn programs(self, workers: usize) -> Vec<&'static str> {
         match self {
-            Self::Distributed => &["faceline-gateway", "faceline-worker"],
-            Self::Standalone => &["faceline"],
+            Self::Distributed => once(GATEWAY).chain(repeat_n(WORKER, workers)).collect(),
+            Self::Standalone => vec![STANDALONE],
         }
     }
 }
 
 impl Site {
-    /// Starts all processes of a service.
+    /// Starts all processes of a service with one worker.
     pub(crate) async fn start(setup: Setup) -> anyhow::Result<Self> {
+        Self::start_sized(setup, SiteSize::default()).await
+    }
+
+    /// Starts all processes of a service.
+    pub(crate) async fn start_sized(setup: Setup, size: SiteSize) -> anyhow::Result<Self> {
         let servers = match setup {
             Setup::Distributed => Some(tokio::join!(RabbitMq::start(), Redis::start())),
             Setup::Standalone => None,
@@ -65,12 +92,15 @@ impl Site {
             settings.push(("FACELINE_BROKER__URL", broker.url()));
             settings.push(("FACELINE_STORE__URL", redis.url()));
         }
+        if let Some(sessions) = size.sessions {
+            settings.push(("FACELINE_INFERENCE__SESSIONS", sessions.to_string()));
+        }
         let (mut programs, mut starts, mut address) = (Vec::new(), Vec::new(), None);
-        for name in setup.programs() {
+        for name in setup.programs(size.workers) {
             let begun = Instant::now();
             let (program, listens) = start(name, &settings).await?;
-            starts.push((*name, begun.elapsed().as_secs_f64()));
-            programs.push(program);
+            starts.push((name, begun.elapsed().as_secs_f64()));
+            programs.push((name, program));
             address = address.or(listens);
         }
         let address = address.context("no program says where it listens")?;
@@ -88,11 +118,10 @@ impl Site {
         Ok(figures)
     }
 
-    /// The process of one of the programs.
+    /// The process of one of the programs, the first of several workers.
     pub(crate) fn process(&self, name: &str) -> anyhow::Result<u32> {
-        let names = if self.servers.is_some() { Setup::Distributed } else { Setup::Standalone }.programs();
-        let found = names.iter().zip(&self.programs).find(|(program, _)| **program == name);
-        found.and_then(|(_, program)| program.id()).context("no such program runs")
+        let found = self.programs.iter().find(|(program, _)| *program == name);
+        found.and_then(|(_, process)| process.id()).context("no such program runs")
     }
 
     /// RabbitMQ and Redis.
@@ -106,11 +135,10 @@ impl Site {
     }
 
     fn programs(&self, measure: fn(u32) -> anyhow::Result<f64>) -> anyhow::Result<Figures> {
-        let names = if self.servers.is_some() { Setup::Distributed } else { Setup::Standalone }.programs();
-        let measured = names
+        let measured = self
+            .programs
             .iter()
-            .zip(&self.programs)
-            .map(|(name, program)| Ok((*name, measure(program.id().context("a program has ended")?)?)));
+            .map(|(name, process)| Ok((*name, measure(process.id().context("a program has ended")?)?)));
         measured.collect()
     }
 }
@@ -127,6 +155,11 @@ pub(crate) fn ms_per_job(before: &Figures, after: &Figures, jobs: usize) -> Figu
 /// The sum over all processes.
 pub(crate) fn total(figures: &Figures) -> f64 {
     figures.iter().map(|(_, figure)| figure).sum()
+}
+
+/// The sum over all processes of one program.
+pub(crate) fn of_program(figures: &Figures, program: &str) -> f64 {
+    figures.iter().filter(|(name, _)| *name == program).map(|(_, figure)| figure).sum()
 }
 
 /// The figures as a text.
@@ -168,4 +201,22 @@ async fn start(name: &str, settings: &[(&str, String)]) -> anyhow::Result<(Child
         log.push('\n');
     }
     anyhow::bail!("{name} ended at its start:\n{log}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gateway_starts_before_its_workers() {
+        assert_eq!(Setup::Distributed.programs(2), [GATEWAY, WORKER, WORKER]);
+        assert_eq!(Setup::Standalone.programs(2), [STANDALONE]);
+    }
+
+    #[test]
+    fn figures_of_a_program_are_those_of_all_its_processes() {
+        let figures = vec![(GATEWAY, 1.0), (WORKER, 2.0), (WORKER, 4.0), ("Redis", 8.0)];
+        assert_eq!(of_program(&figures, WORKER), 6.0);
+        assert_eq!(of_program(&figures, "RabbitMQ"), 0.0);
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 
-use super::{Sample, median};
+use super::{Sample, measure, median};
 use crate::bare;
 use crate::closed_loop::{self, Request};
-use crate::site::{Setup, Site, listed, ms_per_job, total};
+use crate::site::{Setup, Site, listed, total};
 
 /// The second picture differs from the first, as those of callers do: the service detects two equal pictures before any work.
 pub(super) async fn run([first, second]: [&Sample; 2], callers: usize, rounds: usize) -> anyhow::Result<()> {
@@ -21,9 +21,7 @@ pub(super) async fn run([first, second]: [&Sample; 2], callers: usize, rounds: u
             let mut ratios = Vec::new();
             for _ in 0..rounds {
                 let bare = bare::examine(&files, jobs / 2).await?;
-                let before = site.cpu_seconds()?;
-                let done = closed_loop::closed(&request, callers, jobs).await?;
-                let used = ms_per_job(&before, &site.cpu_seconds()?, done.jobs);
+                let (done, used) = measure(&site, &request, callers, jobs).await?;
                 ratios.push(bare / total(&used));
                 writeln!(
                     out,

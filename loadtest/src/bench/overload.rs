@@ -2,31 +2,37 @@
 //!
 //! Each of many callers has one request every two seconds. A refused caller retries after `Retry-After` until it is answered, and
 //! skips the requests that were due in the meantime. At three times the capacity the service receives three times as many
-//! requests as it can answer, until its refusals have spread them.
+//! requests as it can answer, until its refusals have spread them. Goodput counts the answers that come before the end of a load, over
+//! its planned length: neither the last jobs nor a caller's last wait make it longer.
 
 use std::fmt;
 use std::io::Write as _;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
-use super::Sample;
+use super::targets::{Figure, TargetCheck};
+use super::{Sample, measure};
 use crate::closed_loop::{self, Request, ServiceAnswer};
 use crate::procfs;
-use crate::site::{Figures, Setup, Site, ms_per_job, total};
+use crate::site::{GATEWAY, Setup, Site, of_program, total};
 
 /// Time between two requests of a caller who is not refused.
 const PERIOD: Duration = Duration::from_secs(2);
 
 /// Loads, in multiples of the peak.
-const FACTORS: [f64; 3] = [1.0, 2.0, 3.0];
+const FACTORS: [u32; 3] = [1, 2, 3];
+/// The load for which goodput and refusals have targets.
+const TARGET_FACTOR: u32 = 3;
 
 /// The results of callers.
 #[derive(Clone, Debug, Default)]
 struct Tally {
     /// Latency of each answered request, without refusals before it.
     latencies: Vec<Duration>,
+    /// Requests that were answered before the end of the load.
+    in_time: usize,
     refused: usize,
     /// First retries after a refusal, at the time that `Retry-After` named.
     next_tries: usize,
@@ -40,10 +46,22 @@ impl Tally {
     fn merge(mut self, other: Self) -> Self {
         self.latencies.extend(other.latencies);
         self.errors.extend(other.errors);
+        self.in_time += other.in_time;
         self.refused += other.refused;
         self.next_tries += other.next_tries;
         self.next_answered += other.next_answered;
         self
+    }
+
+    /// Counts the answer to a request.
+    fn count_answer(&mut self, sent: Instant, answered: Instant, end: Instant) {
+        self.latencies.push(answered - sent);
+        self.in_time += usize::from(answered <= end);
+    }
+
+    /// Answers a second over a load of this length.
+    fn goodput(&self, length: Duration) -> f64 {
+        self.in_time as f64 / length.as_secs_f64()
     }
 
     /// A percentile of the latencies; `part` is from 0 to 1.
@@ -73,51 +91,63 @@ impl fmt::Display for Tally {
     }
 }
 
-pub(super) async fn run(sample: &Sample, callers: usize, seconds: u64) -> anyhow::Result<()> {
+pub(super) async fn run(
+    sample: &Sample,
+    callers: usize,
+    seconds: u64,
+    targets: &mut TargetCheck,
+) -> anyhow::Result<()> {
+    let length = Duration::from_secs(seconds);
     let mut out = std::io::stdout();
     let site = Site::start(Setup::Distributed).await?;
     let request = Request::new(&site.url, &sample.bytes)?;
     closed_loop::closed(&request, callers, sample.jobs / 5).await?;
-    let (before, own_before) = (site.cpu_seconds()?, procfs::cpu_seconds(std::process::id())?);
-    let peak = closed_loop::closed(&request, callers, sample.jobs).await?;
-    let used = ms_per_job(&before, &site.cpu_seconds()?, peak.jobs);
+    let own_before = procfs::cpu_seconds(std::process::id())?;
+    let (peak, used) = measure(&site, &request, callers, sample.jobs).await?;
     let own = procfs::cpu_seconds(std::process::id())? - own_before;
     let peak_own = own / peak.elapsed.as_secs_f64();
-    let (job_ms, gateway_ms) = (total(&used), of_gateway(&used));
+    let (job_ms, gateway_ms) = (total(&used), of_program(&used, GATEWAY));
     let peak = peak.per_second();
     writeln!(out, "overload, {}: peak {peak:.1} jobs/s, {job_ms:.2} ms CPU a job:", sample.name)?;
 
     for factor in FACTORS {
-        let (before, started) = (of_gateway(&site.cpu_seconds()?), Instant::now());
+        let (before, started) = (of_program(&site.cpu_seconds()?, GATEWAY), Instant::now());
         let own_before = procfs::cpu_seconds(std::process::id())?;
-        let tally = population(&request, peak * factor, Duration::from_secs(seconds)).await;
+        let tally = population(&request, peak * f64::from(factor), length).await;
         let elapsed = started.elapsed().as_secs_f64();
-        let answered = tally.latencies.len();
-        let gateway = of_gateway(&site.cpu_seconds()?) - before;
+        let gateway = of_program(&site.cpu_seconds()?, GATEWAY) - before;
         let own = (procfs::cpu_seconds(std::process::id())? - own_before) / elapsed;
+        let mut judge = |figure, measured| {
+            if factor == TARGET_FACTOR {
+                targets.judge(figure, sample.name, "at three times the peak", measured)
+            } else {
+                String::new()
+            }
+        };
+        let goodput = tally.goodput(length) / peak;
         writeln!(
             out,
-            "  {factor}x: goodput {:.2} of peak (the callers took {own:.2} cores, at the peak {peak_own:.2}); {tally}",
-            answered as f64 / elapsed / peak
+            "  {factor}x: goodput {goodput:.2} of peak (the callers took {own:.2} cores, at the peak {peak_own:.2}); {tally}{}",
+            judge(Figure::Goodput, goodput)
         )?;
-        if tally.refused > 0 {
-            // The gateway's CPU time of an answer is assumed to be that of the peak.
-            let refusal = (gateway * 1e3 - gateway_ms * answered as f64).max(0.0) / tally.refused as f64;
+        // The gateway's CPU time of an answer is assumed to be that of the peak. Without a refusal there is no figure, which misses its
+        // target.
+        let answers_ms = gateway_ms * tally.latencies.len() as f64;
+        let refusal = (gateway * 1e3 - answers_ms) / tally.refused as f64;
+        if tally.refused > 0 || factor == TARGET_FACTOR {
             writeln!(
                 out,
-                "      gateway {refusal:.3} ms CPU a refusal, {:.4} of a job's CPU",
-                refusal / job_ms
+                "      gateway {refusal:.3} ms CPU a refusal, {:.4} of a job's CPU{}",
+                refusal / job_ms,
+                judge(Figure::RefusalCpu, refusal)
             )?;
         }
         if let Some(error) = tally.errors.first() {
             writeln!(out, "      {} errors, the first: {error}", tally.errors.len())?;
+            targets.miss(format!("errors ({}, {factor}x): {}", sample.name, tally.errors.len()));
         }
     }
     Ok(())
-}
-
-fn of_gateway(figures: &Figures) -> f64 {
-    figures.iter().filter(|(name, _)| *name == "faceline-gateway").map(|(_, figure)| figure).sum()
 }
 
 /// Runs callers that make `rate` requests a second together.
@@ -150,13 +180,13 @@ async fn caller(request: &Request, first: Instant, end: Instant) -> Tally {
             match answer {
                 Ok(ServiceAnswer::Done) => {
                     tally.next_answered += usize::from(again);
-                    tally.latencies.push(sent.elapsed());
+                    tally.count_answer(sent, Instant::now(), end);
                     break;
                 }
                 Ok(ServiceAnswer::Refused(wait)) => {
                     tally.refused += 1;
                     again = true;
-                    sleep(wait).await;
+                    sleep_until(end.min(Instant::now() + wait)).await;
                 }
                 Err(error) => {
                     tally.errors.push(format!("{error:#}"));
@@ -182,5 +212,16 @@ mod tests {
         assert_eq!(tally.percentile(0.5), Duration::from_millis(30));
         assert_eq!(tally.percentile(0.99), Duration::from_millis(40));
         assert_eq!(Tally::default().percentile(0.5), Duration::ZERO);
+    }
+
+    #[test]
+    fn answers_after_the_end_are_no_goodput() {
+        let (start, length) = (Instant::now(), Duration::from_secs(10));
+        let mut tally = Tally::default();
+        for seconds in [1, 10, 11] {
+            tally.count_answer(start, start + Duration::from_secs(seconds), start + length);
+        }
+        assert_eq!((tally.latencies.len(), tally.in_time), (3, 2));
+        assert_eq!(tally.goodput(length), 0.2);
     }
 }

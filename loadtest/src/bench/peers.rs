@@ -13,7 +13,8 @@ use faceline_shared::testkit::{RabbitMq, free_port};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use super::{Sample, median};
+use super::targets::{Figure, TargetCheck};
+use super::{Sample, measure, median};
 use crate::closed_loop::{self, Request};
 use crate::procfs;
 use crate::site::{Setup, Site, total};
@@ -28,6 +29,8 @@ const GUARD: &str = r#""$@" </dev/null & read -r _; kill -KILL 0"#;
 /// A service of the comparison.
 struct Peer {
     name: &'static str,
+    /// Faceline's throughput over that of this peer.
+    figure: Figure,
     url: String,
     /// Each leads a process group.
     programs: Vec<Child>,
@@ -41,7 +44,12 @@ struct Installed {
     logs: TempDir,
 }
 
-pub(super) async fn run(samples: &[&Sample], callers: usize, rounds: usize) -> anyhow::Result<()> {
+pub(super) async fn run(
+    samples: &[&Sample],
+    callers: usize,
+    rounds: usize,
+    targets: &mut TargetCheck,
+) -> anyhow::Result<()> {
     let installed = Installed::install()?;
     let site = Site::start(Setup::Distributed).await?;
     let peers = [mosec(&installed)?, celery(&installed).await?];
@@ -49,32 +57,32 @@ pub(super) async fn run(samples: &[&Sample], callers: usize, rounds: usize) -> a
     for sample in samples {
         writeln!(out, "Faceline over RabbitMQ and peers, {}, {callers} callers:", sample.name)?;
         let own = Request::new(&site.url, &sample.bytes)?;
+        // Each service does as many jobs as the others, before the measurement and in each round of it.
         closed_loop::closed(&own, callers, sample.jobs / 5).await?;
-        for peer in &peers {
-            let request = peer.request(sample);
-            peer.ready(&request, &installed).await?;
-            closed_loop::closed(&request, callers, sample.jobs / 10).await?;
+        let requests = peers.each_ref().map(|peer| peer.request(sample));
+        for (peer, request) in peers.iter().zip(&requests) {
+            peer.ready(request, &installed).await?;
+            closed_loop::closed(request, callers, sample.jobs / 5).await?;
         }
         let mut ratios = [Vec::new(), Vec::new()];
         for _ in 0..rounds {
-            let before = total(&site.cpu_seconds()?);
-            let done = closed_loop::closed(&own, callers, sample.jobs).await?;
-            let cpu_ms = (total(&site.cpu_seconds()?) - before) * 1e3 / done.jobs as f64;
-            writeln!(out, "  Faceline {:.1} jobs/s, {cpu_ms:.2} ms CPU a job", done.per_second())?;
-            for (peer, ratios) in peers.iter().zip(&mut ratios) {
+            let (done, used) = measure(&site, &own, callers, sample.jobs).await?;
+            writeln!(out, "  Faceline {:.1} jobs/s, {:.2} ms CPU a job", done.per_second(), total(&used))?;
+            for ((peer, request), ratios) in peers.iter().zip(&requests).zip(&mut ratios) {
                 let before = peer.cpu_seconds()?;
-                let theirs = closed_loop::closed(&peer.request(sample), callers, sample.jobs / 2).await?;
+                let theirs = closed_loop::closed(request, callers, sample.jobs).await?;
                 let cpu_ms = (peer.cpu_seconds()? - before) * 1e3 / theirs.jobs as f64;
                 writeln!(out, "  {} {:.1} jobs/s, {cpu_ms:.2} ms CPU a job", peer.name, theirs.per_second())?;
                 ratios.push(done.per_second() / theirs.per_second());
             }
         }
         for (peer, ratios) in peers.iter().zip(&mut ratios) {
+            let ratio = median(ratios);
+            let verdict = targets.judge(peer.figure, sample.name, peer.name, ratio);
             writeln!(
                 out,
-                "  Faceline over {} in jobs/s {:.2} (median of {rounds})",
-                peer.name,
-                median(ratios)
+                "  Faceline over {} in jobs/s {ratio:.2} ({callers} callers, median of {rounds}){verdict}",
+                peer.name
             )?;
         }
     }
@@ -86,6 +94,7 @@ fn mosec(installed: &Installed) -> anyhow::Result<Peer> {
     let program = installed.start("mosec", &["mosec_server.py", "--port", &port.to_string()], None)?;
     Ok(Peer {
         name: "mosec",
+        figure: Figure::OverMosec,
         url: format!("http://127.0.0.1:{port}/inference"),
         programs: vec![program],
         broker: None,
@@ -103,7 +112,13 @@ async fn celery(installed: &Installed) -> anyhow::Result<Peer> {
         installed.start("uvicorn", &gateway, Some(&url))?,
     ];
     let url = format!("http://127.0.0.1:{port}/inference");
-    Ok(Peer { name: "FastAPI, Celery and RabbitMQ", url, programs, broker: Some(broker) })
+    Ok(Peer {
+        name: "FastAPI, Celery and RabbitMQ",
+        figure: Figure::OverCelery,
+        url,
+        programs,
+        broker: Some(broker),
+    })
 }
 
 /// One process a core, as both documents recommend for work that needs only the processor.

@@ -8,6 +8,7 @@ use faceline_shared::settings::Settings;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use super::targets::{Figure, TargetCheck};
 use super::{Sample, median};
 use crate::bare;
 use crate::site::program;
@@ -21,7 +22,12 @@ const MODEL: &str = "face-embedding";
 const CONVERTED: &str = "bad2d543c7e9bb7341a8f74c3915e0903946902dedb6c60bc95bd37e46df57f8";
 const PLAIN: &str = "380ce0503327a6797b4a3f2ba38147b3a619a348c5541a95053a8a951217880d";
 
-pub(super) async fn run(small: &Sample, large: &Sample, rounds: usize) -> anyhow::Result<()> {
+pub(super) async fn run(
+    small: &Sample,
+    large: &Sample,
+    rounds: usize,
+    targets: &mut TargetCheck,
+) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     for sample in [small, large] {
         let (mut ratios, mut passes) = (Vec::new(), Vec::new());
@@ -46,7 +52,12 @@ pub(super) async fn run(small: &Sample, large: &Sample, rounds: usize) -> anyhow
             )?;
         }
         let passes = median(&mut passes);
-        writeln!(out, "  {}: {passes:.2} of one pass of each network (median of {rounds})", sample.name)?;
+        let verdict = targets.judge(Figure::PipelineOverPasses, sample.name, "bare pipeline", passes);
+        writeln!(
+            out,
+            "  {}: {passes:.2} of one pass of each network (median of {rounds}){verdict}",
+            sample.name
+        )?;
         let ratio = median(&mut ratios);
         writeln!(
             out,

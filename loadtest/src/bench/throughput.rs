@@ -2,23 +2,35 @@
 
 use std::io::Write as _;
 
-use super::{Sample, median};
+use super::targets::{Figure, TargetCheck};
+use super::{Sample, measure, median};
 use crate::bare;
 use crate::closed_loop::{self, Request};
-use crate::site::{Setup, Site, listed, ms_per_job, total};
+use crate::site::{Setup, Site, listed, total};
 
 /// Gateway and worker over RabbitMQ and Redis, and everything in one process.
-pub(super) async fn run(samples: &[&Sample], callers: usize, rounds: usize) -> anyhow::Result<()> {
+pub(super) async fn run(
+    samples: &[&Sample],
+    callers: usize,
+    rounds: usize,
+    targets: &mut TargetCheck,
+) -> anyhow::Result<()> {
     for (setup, name) in [(Setup::Distributed, "RabbitMQ and Redis"), (Setup::Standalone, "standalone")] {
         let site = Site::start(setup).await?;
         for sample in samples {
-            one(&site, name, sample, callers, rounds).await?;
+            let ratio = one(&site, name, sample, callers, rounds).await?;
+            let verdict = targets.judge(Figure::BareOverService, sample.name, name, ratio);
+            writeln!(
+                std::io::stdout(),
+                "  bare over service in CPU time a job {ratio:.2} (median of {rounds}){verdict}"
+            )?;
         }
     }
     Ok(())
 }
 
-async fn one(site: &Site, name: &str, sample: &Sample, callers: usize, rounds: usize) -> anyhow::Result<()> {
+/// Returns the CPU time of the bare pipeline over that of the service, as the median of all rounds.
+async fn one(site: &Site, name: &str, sample: &Sample, callers: usize, rounds: usize) -> anyhow::Result<f64> {
     let mut out = std::io::stdout();
     writeln!(out, "service ({name}) and bare pipeline, {}, {} kB:", sample.name, sample.bytes.len() / 1000)?;
     let request = Request::new(&site.url, &sample.bytes)?;
@@ -27,9 +39,7 @@ async fn one(site: &Site, name: &str, sample: &Sample, callers: usize, rounds: u
     let (mut rates, mut cpus) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let bare = bare::run(&sample.file, sample.jobs / 2, None).await?;
-        let before = site.cpu_seconds()?;
-        let done = closed_loop::closed(&request, callers, sample.jobs).await?;
-        let used = ms_per_job(&before, &site.cpu_seconds()?, done.jobs);
+        let (done, used) = measure(site, &request, callers, sample.jobs).await?;
         rates.push(done.per_second() / bare.per_second);
         cpus.push(bare.cpu_ms / total(&used));
         writeln!(
@@ -47,11 +57,6 @@ async fn one(site: &Site, name: &str, sample: &Sample, callers: usize, rounds: u
             bare.stages()
         )?;
     }
-    writeln!(
-        out,
-        "  bare over service in CPU time a job {:.2}, service over bare in jobs/s {:.2} (median of {rounds})",
-        median(&mut cpus),
-        median(&mut rates),
-    )?;
-    Ok(())
+    writeln!(out, "  service over bare in jobs/s {:.2} (median of {rounds})", median(&mut rates))?;
+    Ok(median(&mut cpus))
 }
