@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::ensure;
 use faceline_models::evaluation::FaceIndex;
 use faceline_shared::settings::Settings;
-use faceline_worker::pipeline::{CodingFault, FaceExtent};
+use faceline_worker::pipeline::{FaceExtent, PipelineFault};
 
 use crate::each::each;
 
@@ -33,7 +33,7 @@ impl Faces {
         let found = each(config, &pictures, "searching {pos} of {len} pictures", |pipeline, path| {
             match pipeline.face_extents(&std::fs::read(path)?, LEAST_RATIO) {
                 Ok(found) => Ok(Some(found)),
-                Err(CodingFault::Picture(_)) => Ok(None),
+                Err(PipelineFault::Picture(_)) => Ok(None),
                 Err(fault) => Err(fault.into()),
             }
         })?;

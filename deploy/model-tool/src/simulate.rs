@@ -9,7 +9,7 @@ use faceline_models::SplitMix64;
 use faceline_models::evaluation::presentations;
 use faceline_models::simulation::{FaceArea, RESOLUTIONS, Species, simulate};
 use faceline_shared::settings::Settings;
-use faceline_worker::pipeline::CodingFault;
+use faceline_worker::pipeline::PipelineFault;
 
 use crate::each::each;
 
@@ -74,7 +74,7 @@ impl Simulate {
                         let found = face.bounding_box;
                         FaceArea::of_box(found.x, found.y, found.width, found.height)
                     })),
-                    Err(CodingFault::Picture(_)) => Ok(None),
+                    Err(PipelineFault::Picture(_)) => Ok(None),
                     Err(fault) => Err(fault.into()),
                 }
             })?;

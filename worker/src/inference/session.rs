@@ -21,7 +21,7 @@ pub(crate) struct ModelSession {
     /// Channels, height and width of the input.
     shape: [usize; 3],
     /// Time of all successful runs so far.
-    busy: Duration,
+    model_time: Duration,
 }
 
 /// The outputs of a run.
@@ -75,7 +75,7 @@ impl ModelSession {
                 return Err(unusable(format!("it has no output `{name}`")));
             }
         }
-        Ok(Self { inner, model: spec.name.clone(), shape, busy: Duration::ZERO })
+        Ok(Self { inner, model: spec.name.clone(), shape, model_time: Duration::ZERO })
     }
 
     /// Number of elements of one input.
@@ -84,8 +84,8 @@ impl ModelSession {
     }
 
     /// Time of all successful runs so far, without the preparation of inputs and the reading of outputs.
-    pub(crate) fn busy(&self) -> Duration {
-        self.busy
+    pub(crate) fn model_time(&self) -> Duration {
+        self.model_time
     }
 
     /// Runs a batch. `elements` holds its inputs one after another; on the CPU they are not copied.
@@ -99,7 +99,7 @@ impl ModelSession {
             TensorRef::from_array_view(([batch, channels, height, width], elements)).map_err(failed)?;
         let started = Instant::now();
         let values = self.inner.run(ort::inputs![input]).map_err(failed)?;
-        self.busy += started.elapsed();
+        self.model_time += started.elapsed();
         Ok(ModelOutputs { values, model })
     }
 }

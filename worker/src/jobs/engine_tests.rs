@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::session_health::MAX_FAILURES_IN_A_ROW;
 use super::{Engine, Handler as _, JobTimes, TaskFault, TaskRun, TaskRunner};
 use crate::inference::InferenceError;
-use crate::pipeline::CodingFault;
+use crate::pipeline::PipelineFault;
 
 /// The device of a [`FakeRunner`]: whether it works, and how often it was used.
 #[derive(Default)]
@@ -53,7 +53,7 @@ fn broken() -> InferenceError {
 }
 
 impl FakeRunner {
-    fn open(&self) -> Result<(), CodingFault> {
+    fn open(&self) -> Result<(), PipelineFault> {
         if self.0.opening_fails.load(Ordering::SeqCst) { Err(broken().into()) } else { Ok(()) }
     }
 }
@@ -77,11 +77,11 @@ impl TaskRunner for FakeRunner {
         TaskRun { result: Ok(JobResult::Coded(CodedPicture { digest, face: None })), times }
     }
 
-    fn warm_up(&mut self) -> Result<(), CodingFault> {
+    fn warm_up(&mut self) -> Result<(), PipelineFault> {
         self.open()
     }
 
-    fn reopen(&mut self) -> Result<(), CodingFault> {
+    fn reopen(&mut self) -> Result<(), PipelineFault> {
         self.0.reopenings.fetch_add(1, Ordering::SeqCst);
         self.open()
     }

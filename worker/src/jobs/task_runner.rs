@@ -6,7 +6,7 @@ use bytes::Bytes;
 use faceline_shared::job::{JobFailure, JobResult, Task};
 
 use crate::inference::InferenceError;
-use crate::pipeline::{CodingFault, Segments};
+use crate::pipeline::{PipelineFault, Segments};
 
 /// Where the time of a job went.
 #[derive(Clone, Debug, Default)]
@@ -56,12 +56,12 @@ pub trait TaskRunner: Send + 'static {
     /// Runs each model that most tasks need once.
     ///
     /// # Errors
-    /// [`CodingFault::Inference`] if a model does not run.
-    fn warm_up(&mut self) -> Result<(), CodingFault>;
+    /// [`PipelineFault::Inference`] if a model does not run.
+    fn warm_up(&mut self) -> Result<(), PipelineFault>;
 
     /// Opens the sessions of all models again, and warms them up.
     ///
     /// # Errors
-    /// [`CodingFault::Inference`] if a model does not load or does not run.
-    fn reopen(&mut self) -> Result<(), CodingFault>;
+    /// [`PipelineFault::Inference`] if a model does not load or does not run.
+    fn reopen(&mut self) -> Result<(), PipelineFault>;
 }

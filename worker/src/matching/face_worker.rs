@@ -12,7 +12,7 @@ use faceline_shared::job::{
 use super::comparator::Comparator;
 use super::same_person::compare_examined;
 use crate::jobs::{JobTimes, TaskFault, TaskRun, TaskRunner};
-use crate::pipeline::{AgedFace, Coded, CodingFault, CodingOptions, Pipeline};
+use crate::pipeline::{AgedFace, Coded, CodingOptions, Pipeline, PipelineFault};
 
 /// A pipeline, and the comparator for its embeddings.
 pub struct FaceWorker {
@@ -35,11 +35,11 @@ impl TaskRunner for FaceWorker {
         TaskRun { result, times }
     }
 
-    fn warm_up(&mut self) -> Result<(), CodingFault> {
+    fn warm_up(&mut self) -> Result<(), PipelineFault> {
         self.pipeline.warm_up()
     }
 
-    fn reopen(&mut self) -> Result<(), CodingFault> {
+    fn reopen(&mut self) -> Result<(), PipelineFault> {
         self.pipeline.reopen()?;
         self.pipeline.warm_up()
     }
@@ -153,10 +153,10 @@ fn embedding_of(coded: &CodedPicture, subject: Subject) -> Result<Embedding, Job
     Ok(face.embedding.clone())
 }
 
-fn task_fault(fault: CodingFault, subject: Subject) -> TaskFault {
+fn task_fault(fault: PipelineFault, subject: Subject) -> TaskFault {
     match fault {
-        CodingFault::Picture(fault) => JobFailure::BadPicture { subject, reason: fault.to_string() }.into(),
-        CodingFault::SeveralFaces => JobFailure::SeveralFaces { subject }.into(),
-        CodingFault::Inference(error) => TaskFault::Inference(error),
+        PipelineFault::Picture(fault) => JobFailure::BadPicture { subject, reason: fault.to_string() }.into(),
+        PipelineFault::SeveralFaces => JobFailure::SeveralFaces { subject }.into(),
+        PipelineFault::Inference(error) => TaskFault::Inference(error),
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use super::fault::CodingFault;
+use super::fault::PipelineFault;
 use super::models::{AgeEstimator, HeadPoseEstimator, Models, OnDemand, Openable, PassiveLiveness, open};
 use super::quality::{Measures, painted_grey, similarity_of_painted};
 use super::search::{Embedded, Searched, Searcher};
@@ -74,23 +74,26 @@ impl Pipeline {
     /// Runs each model that coding needs once, so that the first job does not pay for their initialisation.
     ///
     /// # Errors
-    /// [`CodingFault::Inference`] if a model does not run.
-    pub fn warm_up(&mut self) -> Result<(), CodingFault> {
+    /// [`PipelineFault::Inference`] if a model does not run.
+    pub fn warm_up(&mut self) -> Result<(), PipelineFault> {
         self.searcher.warm_up(&mut self.context)
     }
 
     /// Time that all models have run so far, without the preparation of inputs. For benchmarks.
     #[must_use]
     pub fn model_time(&self) -> Duration {
-        self.searcher.busy() + self.ages.busy() + self.liveness.busy() + self.head_pose.busy()
+        self.searcher.model_time()
+            + self.ages.model_time()
+            + self.liveness.model_time()
+            + self.head_pose.model_time()
     }
 
     /// Runs the networks of detection, landmarks and embedding `count` times each, without the pipeline around them. For
     /// benchmarks: less than one pass of each is not possible.
     ///
     /// # Errors
-    /// [`CodingFault::Inference`] if a model does not run.
-    pub fn run_single_passes(&mut self, count: u32) -> Result<(), CodingFault> {
+    /// [`PipelineFault::Inference`] if a model does not run.
+    pub fn run_single_passes(&mut self, count: u32) -> Result<(), PipelineFault> {
         Ok(self.searcher.run_noise(count)?)
     }
 
@@ -124,7 +127,7 @@ impl Pipeline {
         &mut self,
         searched: Searched<'b>,
         first: Option<Embedded>,
-    ) -> Result<Option<LocatedFace<'b>>, CodingFault> {
+    ) -> Result<Option<LocatedFace<'b>>, PipelineFault> {
         let context = &mut self.context;
         let Some(face) = self.searcher.find(context, &searched, first)?.into_iter().next() else {
             return Ok(None);

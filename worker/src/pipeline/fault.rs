@@ -1,11 +1,11 @@
-//! Why a picture's faces cannot be found, coded or judged.
+//! Why a pipeline has no result for a picture.
 
 use crate::inference::InferenceError;
 use crate::picture::PictureFault;
 
-/// Why a picture was not coded.
+/// Why a picture's faces were not found, coded or judged.
 #[derive(Debug, thiserror::Error)]
-pub enum CodingFault {
+pub enum PipelineFault {
     /// The bytes cannot be decoded to a picture.
     #[error(transparent)]
     Picture(#[from] PictureFault),

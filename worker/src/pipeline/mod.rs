@@ -26,7 +26,7 @@ mod times;
 
 pub use self::coding::{AgedFace, Coded, CodedFace, CodingOptions, FaceExtent};
 pub use self::face_pipeline::Pipeline;
-pub use self::fault::CodingFault;
+pub use self::fault::PipelineFault;
 pub use self::geometry::Rotation;
 pub(crate) use self::geometry::{Frame, FramedPicture, HeadPose, LANDMARK_COUNT, Landmarks};
 #[cfg(test)]
@@ -36,7 +36,7 @@ pub use self::liveness::{Examined, ExaminedPicture, ExaminingFault};
 #[cfg(test)]
 pub(crate) use self::liveness::{RELIEF, attack};
 #[cfg(test)]
-pub(crate) use self::models::{Detection, Light};
+pub(crate) use self::models::{Detection, Equalisation};
 pub(crate) use self::models::{HeadAngles, mean};
 pub use self::models::{Models, ModelsError};
 pub use self::quality::Measures;

@@ -13,7 +13,7 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage, imageops};
 
 use super::{
-    AgedFace, Coded, CodedFace, CodingFault, CodingOptions, Models, Pipeline, PipelineSettings, Rotation,
+    AgedFace, Coded, CodedFace, CodingOptions, Models, Pipeline, PipelineFault, PipelineSettings, Rotation,
 };
 use crate::inference::{Device, InferenceError, Runtime};
 pub(crate) use crate::test_data::folder as data;
@@ -48,7 +48,7 @@ pub(crate) fn pipeline() -> Pooled<Pipeline> {
     PIPELINES.take().unwrap_or_else(|| PIPELINES.lend(own_pipeline()))
 }
 
-fn code(picture: &[u8], options: CodingOptions) -> Result<Coded, CodingFault> {
+fn code(picture: &[u8], options: CodingOptions) -> Result<Coded, PipelineFault> {
     pipeline().code(picture, options)
 }
 
@@ -220,9 +220,9 @@ fn long_and_high_pictures_are_searched_in_proportion() {
 #[test]
 fn several_faces_are_refused_but_on_documents() {
     let alike = encode(&wall(900, 500, &[(80, 120, 240), (520, 120, 300)]), ImageFormat::Png);
-    assert!(matches!(code(&alike, SELFIE), Err(CodingFault::SeveralFaces)));
+    assert!(matches!(code(&alike, SELFIE), Err(PipelineFault::SeveralFaces)));
     let video = CodingOptions { image_type: ImageType::VideoFrame, ..SELFIE };
-    assert!(matches!(code(&alike, video), Err(CodingFault::SeveralFaces)));
+    assert!(matches!(code(&alike, video), Err(PipelineFault::SeveralFaces)));
     assert!(face(&alike, DOCUMENT).eyes.x1 > 520.0, "the largest counts");
     let ghost = encode(&wall(900, 500, &[(80, 120, 130), (520, 120, 300)]), ImageFormat::Png);
     assert!(face(&ghost, SELFIE).eyes.x1 > 520.0, "a face of less than 0.65 times the size does not count");
@@ -231,7 +231,7 @@ fn several_faces_are_refused_but_on_documents() {
     assert!(central.eyes.x1 < 590.0, "the central one counts");
 }
 
-fn aged(picture: &[u8], options: CodingOptions) -> Result<Option<AgedFace>, CodingFault> {
+fn aged(picture: &[u8], options: CodingOptions) -> Result<Option<AgedFace>, PipelineFault> {
     pipeline().estimate_age(picture, options)
 }
 
@@ -286,9 +286,9 @@ fn nobody_bad_pictures_and_several_people_have_no_age() {
             .is_some_and(|face| face.quality == bad.quality && face.age.is_some())
     );
     let several = encode(&wall(900, 500, &[(80, 120, 240), (520, 120, 300)]), ImageFormat::Png);
-    assert!(matches!(aged(&several, SELFIE), Err(CodingFault::SeveralFaces)));
+    assert!(matches!(aged(&several, SELFIE), Err(PipelineFault::SeveralFaces)));
     assert!(aged(&several, DOCUMENT).unwrap().is_some_and(|face| face.age.is_some()));
-    assert!(matches!(aged(b"no picture", SELFIE), Err(CodingFault::Picture(_))));
+    assert!(matches!(aged(b"no picture", SELFIE), Err(PipelineFault::Picture(_))));
 }
 
 #[test]

@@ -22,21 +22,23 @@ const CLOSED_EYES_PENALTY: i32 = 150;
 const FINDING_PENALTY: i32 = 300;
 
 /// The key frame with exactly one face whose quality is best; one with opened eyes, if there is any.
-pub(super) fn best_frame(keys: &[KeyFrame]) -> Option<&KeyFrame> {
-    let candidates: Vec<(&KeyFrame, i32, f32)> = keys
+pub(super) fn best_frame(key_frames: &[KeyFrame]) -> Option<&KeyFrame> {
+    let candidates: Vec<(&KeyFrame, i32, f32)> = key_frames
         .iter()
-        .filter(|key| key.shown.faces.len() == 1)
-        .filter_map(|key| key.face.as_ref().map(|face| (key, face.quality, face.eye_opening)))
+        .filter(|key_frame| key_frame.shown.faces.len() == 1)
+        .filter_map(|key_frame| {
+            key_frame.face.as_ref().map(|face| (key_frame, face.quality, face.eye_opening))
+        })
         .collect();
     let mut openings: Vec<f32> = candidates.iter().map(|(.., opening)| *opening).collect();
     openings.sort_by(f32::total_cmp);
     let median = openings.get(openings.len() / 2).copied().unwrap_or_default();
-    let rank = |&&(key, quality, opening): &&(&KeyFrame, i32, f32)| {
+    let rank = |&&(key_frame, quality, opening): &&(&KeyFrame, i32, f32)| {
         let closed = if opening < CLOSED_EYES * median { CLOSED_EYES_PENALTY } else { 0 };
-        let finding = if key.is_suitable() { 0 } else { FINDING_PENALTY };
+        let finding = if key_frame.is_suitable() { 0 } else { FINDING_PENALTY };
         quality - closed - finding
     };
-    candidates.iter().max_by_key(rank).map(|(key, ..)| *key)
+    candidates.iter().max_by_key(rank).map(|(key_frame, ..)| *key_frame)
 }
 
 /// Describes the frame as a picture of its own; `None` if it cannot be encoded.
@@ -44,10 +46,10 @@ pub(super) fn describe(
     comparator: &Comparator,
     clip: &Clip,
     tracked: &Tracked,
-    key: &KeyFrame,
+    key_frame: &KeyFrame,
 ) -> Option<BestImage> {
-    let frame = &clip.frames[key.index];
-    let tracked = &tracked.track.frames[key.index];
+    let frame = &clip.frames[key_frame.index];
+    let tracked = &tracked.track.frames[key_frame.index];
     let face = tracked.face.as_ref()?;
     let rotation = face.candidate.frame.rotation;
     let jpeg = encode_upright(&frame.picture(), rotation.degrees(), JPEG_QUALITY)?;
@@ -56,7 +58,7 @@ pub(super) fn describe(
         digest: sha256_hex(&jpeg),
         jpeg: Bytes::from(jpeg),
         face: CodedFace {
-            quality: key.face.as_ref()?.quality,
+            quality: key_frame.face.as_ref()?.quality,
             eyes: candidate.eyes(),
             bounding_box: candidate.bounding_box(),
             face_box: Some(candidate.face_box()),

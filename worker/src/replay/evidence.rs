@@ -12,7 +12,7 @@ use super::presentation;
 use super::repeats::{self, Repeat};
 use super::tracker::{KeyFrame, Tracked, follow};
 use super::{cuts, identity};
-use crate::pipeline::{CodingFault, Pipeline};
+use crate::pipeline::{Pipeline, PipelineFault};
 use crate::video::Clip;
 
 /// From this correlation on a clip looks flat. Each hundredth above it lowers the logit by the penalty.
@@ -43,13 +43,13 @@ pub(super) struct ReplayEvidence {
 
 impl ReplayEvidence {
     /// Follows the face through the clip, and gathers what the frames show.
-    pub(super) fn gather(pipeline: &mut Pipeline, clip: &Clip) -> Result<(Tracked, Self), CodingFault> {
+    pub(super) fn gather(pipeline: &mut Pipeline, clip: &Clip) -> Result<(Tracked, Self), PipelineFault> {
         let suspects = cuts::suspects(&clip.thumbnails);
         let sampled = clip.frames.iter().map(|frame| frame.number as usize);
         let tracked = follow(pipeline, clip, &cuts::frames_beside(&suspects, &sampled))?;
         let motion = FaceMotion::new(&tracked);
         let repeat = repeats::find(&clip.thumbnails);
-        let several = tracked.keys.iter().filter(|key| key.shown.faces.len() > 1).count();
+        let several = tracked.key_frames.iter().filter(|key_frame| key_frame.shown.faces.len() > 1).count();
         let is_still = repeat == Some(Repeat::Still) || motion.is_some_and(FaceMotion::is_still);
         let attack = if several >= MIN_FRAMES_WITH_OTHERS || has_other_person(&tracked) {
             Some(SpoofReason::SecondPerson)
@@ -62,14 +62,14 @@ impl ReplayEvidence {
             cuts::is_cut(&suspects, &tracked).then_some(SpoofReason::Cut)
         };
         let faces: Vec<_> = tracked
-            .keys
+            .key_frames
             .iter()
-            .filter_map(|key| {
-                Some((tracked.track.frames[key.index].face.as_ref()?, &key.face.as_ref()?.grey))
+            .filter_map(|key_frame| {
+                Some((tracked.track.frames[key_frame.index].face.as_ref()?, &key_frame.face.as_ref()?.grey))
             })
             .collect();
         let background = background_motion(&faces);
-        let log_odds = mean_log_odds(&tracked.keys);
+        let log_odds = mean_log_odds(&tracked.key_frames);
         let clip = &pipeline.liveness.get()?.calibration().clip;
         let presentation = log_odds.map(|log_odds| clip.logit(log_odds));
         Ok((tracked, Self { attack, log_odds, presentation, motion, background }))
@@ -110,18 +110,18 @@ impl ReplayEvidence {
     }
 }
 
-fn mean_log_odds(keys: &[KeyFrame]) -> Option<f32> {
-    let suitable = keys.iter().filter(|key| key.is_suitable());
-    presentation::mean(suitable.filter_map(|key| key.face.as_ref().map(|face| face.log_odds)))
+fn mean_log_odds(key_frames: &[KeyFrame]) -> Option<f32> {
+    let suitable = key_frames.iter().filter(|key_frame| key_frame.is_suitable());
+    presentation::mean(suitable.filter_map(|key_frame| key_frame.face.as_ref().map(|face| face.log_odds)))
 }
 
 fn has_other_person(tracked: &Tracked) -> bool {
     let faces: Vec<identity::CodedFace<'_>> = tracked
-        .keys
+        .key_frames
         .iter()
-        .filter_map(|key| {
-            let face = tracked.track.frames[key.index].face.as_ref()?;
-            Some((face, key.face.as_ref()?.measures.embedding_length))
+        .filter_map(|key_frame| {
+            let face = tracked.track.frames[key_frame.index].face.as_ref()?;
+            Some((face, key_frame.face.as_ref()?.measures.embedding_length))
         })
         .collect();
     identity::changes(&faces)

@@ -36,9 +36,12 @@ pub(super) struct FaceMotion {
 impl FaceMotion {
     /// Compares the faces of the key frames; `None` where there are too few, or within too short a time.
     pub(super) fn new(tracked: &Tracked) -> Option<Self> {
-        let Tracked { track, keys, patches } = tracked;
-        let faces: Vec<usize> =
-            keys.iter().map(|key| key.index).filter(|index| patches.contains_key(index)).collect();
+        let Tracked { track, key_frames, patches } = tracked;
+        let faces: Vec<usize> = key_frames
+            .iter()
+            .map(|key_frame| key_frame.index)
+            .filter(|index| patches.contains_key(index))
+            .collect();
         let (Some(&first), Some(&last)) = (faces.first(), faces.last()) else { return None };
         let span = track.frames[last].time - track.frames[first].time;
         if faces.len() < MIN_FACES || span < MIN_SPAN_SECONDS {

@@ -11,7 +11,7 @@ use super::tracker::KEY_FRAMES;
 use super::verdict::{judge_video, outvoted, votes};
 use super::{presentation, tracker};
 use crate::inference::InferenceError;
-use crate::pipeline::{CodingFault, Pipeline, mean};
+use crate::pipeline::{Pipeline, PipelineFault, mean};
 use crate::video::Clip;
 
 /// What a clip shows.
@@ -39,8 +39,8 @@ pub enum ClipAnswer {
 /// Measures a decoded video by the service's rule for videos, with all its evidence.
 ///
 /// # Errors
-/// [`CodingFault::Inference`] if a model fails.
-pub fn measure_clip(pipeline: &mut Pipeline, clip: &Clip) -> Result<MeasuredClip, CodingFault> {
+/// [`PipelineFault::Inference`] if a model fails.
+pub fn measure_clip(pipeline: &mut Pipeline, clip: &Clip) -> Result<MeasuredClip, PipelineFault> {
     let (tracked, evidence) = ReplayEvidence::gather(pipeline, clip)?;
     // The level decides between success and an attack by score only.
     let answer = match (judge_video(clip, &tracked, &evidence, SecurityLevel::Medium), evidence.score()) {
@@ -49,7 +49,7 @@ pub fn measure_clip(pipeline: &mut Pipeline, clip: &Clip) -> Result<MeasuredClip
         (_, Some(score)) => ClipAnswer::Score(score),
         (_, None) => ClipAnswer::NotJudged(FailedReason::NoFace),
     };
-    let votes = votes(&tracked.keys).map(|key| key.shown.clone()).collect();
+    let votes = votes(&tracked.key_frames).map(|key_frame| key_frame.shown.clone()).collect();
     Ok(MeasuredClip { votes, log_odds: evidence.log_odds, answer })
 }
 
@@ -60,9 +60,9 @@ pub fn measure_clip(pipeline: &mut Pipeline, clip: &Clip) -> Result<MeasuredClip
 /// # Errors
 /// [`InferenceError`] if a model fails.
 pub fn measure_frames(pipeline: &mut Pipeline, frames: &[Bytes]) -> Result<MeasuredClip, InferenceError> {
-    let keys = equidistant(frames.len(), KEY_FRAMES);
+    let indices = equidistant(frames.len(), KEY_FRAMES);
     let (mut log_odds, mut votes) = (Vec::new(), Vec::new());
-    for (key, index) in keys.into_iter().enumerate() {
+    for (number, index) in indices.into_iter().enumerate() {
         let asked = Examination {
             live: vec![frames[index].clone()],
             photo: None,
@@ -72,8 +72,8 @@ pub fn measure_frames(pipeline: &mut Pipeline, frames: &[Bytes]) -> Result<Measu
         let examined = match pipeline.examine(&asked) {
             Ok(examined) => examined.live.into_iter().next(),
             Err(fault) => match fault.fault {
-                CodingFault::Inference(error) => return Err(error),
-                CodingFault::Picture(_) | CodingFault::SeveralFaces => None,
+                PipelineFault::Inference(error) => return Err(error),
+                PipelineFault::Picture(_) | PipelineFault::SeveralFaces => None,
             },
         };
         let shown = examined.as_ref().map_or_else(without_face, |picture| picture.shown.clone());
@@ -81,7 +81,7 @@ pub fn measure_frames(pipeline: &mut Pipeline, frames: &[Bytes]) -> Result<Measu
         {
             log_odds.push(mean(&of_networks));
         }
-        if tracker::is_vote(key) {
+        if tracker::is_vote(number) {
             votes.push(shown);
         }
     }

@@ -11,18 +11,18 @@ use super::best_image::JPEG_QUALITY;
 use super::verdict::{Judgement, Scores, reason_of};
 use crate::matching::Comparator;
 use crate::picture::{Source, encode_upright};
-use crate::pipeline::{CodingFault, CodingOptions, Pipeline};
+use crate::pipeline::{CodingOptions, Pipeline, PipelineFault};
 
 /// Judges a picture file by the rule of stills.
 ///
 /// # Errors
-/// [`CodingFault::Picture`] if the file cannot be decoded, [`CodingFault::Inference`] if a model fails.
+/// [`PipelineFault::Picture`] if the file cannot be decoded, [`PipelineFault::Inference`] if a model fails.
 pub(crate) fn judge_still(
     pipeline: &mut Pipeline,
     comparator: &Comparator,
     file: &[u8],
     level: SecurityLevel,
-) -> Result<Judgement, CodingFault> {
+) -> Result<Judgement, PipelineFault> {
     let asked = Examination {
         live: vec![Bytes::copy_from_slice(file)],
         photo: None,
@@ -54,7 +54,7 @@ fn described(
     comparator: &Comparator,
     file: &[u8],
     degrees: u16,
-) -> Result<Option<BestImage>, CodingFault> {
+) -> Result<Option<BestImage>, PipelineFault> {
     let mut jpeg = pipeline.compress(file)?;
     if degrees != 0 {
         let limits = pipeline.context.settings.limits;

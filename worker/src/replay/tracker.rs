@@ -12,7 +12,7 @@ use super::sampling::equidistant;
 use super::track::{Track, TrackedFace, TrackedFrame};
 use crate::picture::Picture;
 use crate::pipeline::{
-    Candidate, CodingFault, Embedded, FacePatch, FramedPicture, HeadPose, Landmarks, Measures, Pipeline,
+    Candidate, Embedded, FacePatch, FramedPicture, HeadPose, Landmarks, Measures, Pipeline, PipelineFault,
     quality,
 };
 use crate::video::{Clip, ClipFrame};
@@ -23,8 +23,8 @@ pub(super) const KEY_FRAMES: usize = 14;
 pub(super) const VOTES: usize = KEY_FRAMES / 2;
 
 /// Whether the key frame of this number, from 0, votes.
-pub(super) fn is_vote(key: usize) -> bool {
-    key % 2 == 1
+pub(super) fn is_vote(number: usize) -> bool {
+    number % 2 == 1
 }
 
 /// While the face is lost, this many frames pass between two thorough searches, which cost as much as twenty quick ones.
@@ -34,7 +34,7 @@ const THOROUGH_SEARCH_INTERVAL: usize = 5;
 pub(super) struct Tracked {
     pub(super) track: Track,
     /// In the order of the frames.
-    pub(super) keys: Vec<KeyFrame>,
+    pub(super) key_frames: Vec<KeyFrame>,
     /// Faces beside suspected cuts and in the key frames, by the index of the frame in the track.
     pub(super) patches: HashMap<usize, FacePatch>,
 }
@@ -76,37 +76,37 @@ impl KeyFrame {
 /// the clip.
 ///
 /// # Errors
-/// [`CodingFault::Inference`] if a model fails.
+/// [`PipelineFault::Inference`] if a model fails.
 pub(super) fn follow(
     pipeline: &mut Pipeline,
     clip: &Clip,
     patched: &[usize],
-) -> Result<Tracked, CodingFault> {
+) -> Result<Tracked, PipelineFault> {
     let mut tracker = Tracker {
         pipeline,
         track: Track::default(),
-        keys: Vec::new(),
+        key_frames: Vec::new(),
         patches: HashMap::new(),
         before: None,
         lost_for: 0,
     };
-    let keys = equidistant(clip.frames.len(), KEY_FRAMES);
+    let key_indices = equidistant(clip.frames.len(), KEY_FRAMES);
     let start = clip.frames.first().map_or_else(Default::default, |frame| frame.time);
     for (index, frame) in clip.frames.iter().enumerate() {
-        let key = keys.iter().position(|&key| key == index);
-        let is_patched = key.is_some() || patched.contains(&(frame.number as usize));
+        let key_number = key_indices.iter().position(|&key_index| key_index == index);
+        let is_patched = key_number.is_some() || patched.contains(&(frame.number as usize));
         let picture = frame.picture();
         let time = frame.time.saturating_sub(start).as_secs_f32();
-        tracker.frame(frame, &picture, index, time, is_patched, key)?;
+        tracker.frame(frame, &picture, index, time, is_patched, key_number)?;
     }
-    let Tracker { track, keys, patches, .. } = tracker;
-    Ok(Tracked { track, keys, patches })
+    let Tracker { track, key_frames, patches, .. } = tracker;
+    Ok(Tracked { track, key_frames, patches })
 }
 
 struct Tracker<'p> {
     pipeline: &'p mut Pipeline,
     track: Track,
-    keys: Vec<KeyFrame>,
+    key_frames: Vec<KeyFrame>,
     patches: HashMap<usize, FacePatch>,
     /// The face where it was last seen.
     before: Option<Candidate>,
@@ -130,9 +130,9 @@ impl Tracker<'_> {
         index: usize,
         time: f32,
         is_patched: bool,
-        key: Option<usize>,
-    ) -> Result<(), CodingFault> {
-        let Faces { face, others } = self.search(picture, key.is_some())?;
+        key_number: Option<usize>,
+    ) -> Result<(), PipelineFault> {
+        let Faces { face, others } = self.search(picture, key_number.is_some())?;
         let mut tracked = TrackedFrame { number: frame.number as usize, time, face: None };
         let mut embedded = None;
         if let Some((candidate, found)) = face {
@@ -145,22 +145,22 @@ impl Tracker<'_> {
                 self.patches.insert(index, patch);
             }
             embedded = found;
-            if key.is_some() && embedded.is_none() {
+            if key_number.is_some() && embedded.is_none() {
                 let Pipeline { searcher, context, .. } = &mut *self.pipeline;
                 embedded = Some(searcher.embed(context, picture, &candidate)?);
             }
             self.before = Some(candidate.clone());
             tracked.face = Some(TrackedFace { candidate, landmarks, pose, liveness: None, embedding: None });
         }
-        if let Some(key) = key {
-            self.examine(frame, picture, index, is_vote(key), embedded, &others, &mut tracked)?;
+        if let Some(number) = key_number {
+            self.examine(frame, picture, index, is_vote(number), embedded, &others, &mut tracked)?;
         }
         self.track.frames.push(tracked);
         Ok(())
     }
 
     /// Finds the faces of a frame.
-    fn search(&mut self, picture: &Picture, is_key: bool) -> Result<Faces, CodingFault> {
+    fn search(&mut self, picture: &Picture, is_key_frame: bool) -> Result<Faces, PipelineFault> {
         let Pipeline { searcher, context, .. } = &mut *self.pipeline;
         if let Some(before) = &self.before
             && let Some(followed) = searcher.follow(context, picture, before)?
@@ -170,7 +170,7 @@ impl Tracker<'_> {
         }
         let is_due = self.lost_for.is_multiple_of(THOROUGH_SEARCH_INTERVAL);
         self.lost_for += 1;
-        if !is_due && !is_key {
+        if !is_due && !is_key_frame {
             return Ok(Faces::default());
         }
         // A clip is not rotated while it is recorded.
@@ -192,7 +192,7 @@ impl Tracker<'_> {
         embedded: Option<Embedded>,
         others: &[Candidate],
         tracked: &mut TrackedFrame,
-    ) -> Result<(), CodingFault> {
+    ) -> Result<(), PipelineFault> {
         let (mut shown, measures) = self.pipeline.check(picture, embedded.as_ref(), others, true)?;
         let mut face = None;
         if let (Some(embedded), Some(measures), Some(tracked)) = (embedded, measures, &mut tracked.face) {
@@ -216,7 +216,7 @@ impl Tracker<'_> {
                 grey: GreyFrame::new(frame),
             });
         }
-        self.keys.push(KeyFrame { index, votes, shown, face });
+        self.key_frames.push(KeyFrame { index, votes, shown, face });
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use super::best_image;
 use super::evidence::ReplayEvidence;
 use super::tracker::{KeyFrame, Tracked, VOTES};
 use crate::matching::Comparator;
-use crate::pipeline::{CodingFault, Pipeline};
+use crate::pipeline::{Pipeline, PipelineFault};
 use crate::video::Clip;
 
 /// A video is too short below this duration in seconds, or with fewer frames than vote.
@@ -83,17 +83,17 @@ impl Scores {
 /// Judges a clip.
 ///
 /// # Errors
-/// [`CodingFault::Inference`] if a model fails.
+/// [`PipelineFault::Inference`] if a model fails.
 pub(crate) fn judge(
     pipeline: &mut Pipeline,
     comparator: &Comparator,
     clip: &Clip,
     asked: &Asked<'_>,
-) -> Result<Judgement, CodingFault> {
+) -> Result<Judgement, PipelineFault> {
     let (tracked, evidence) = ReplayEvidence::gather(pipeline, clip)?;
     let mut scores = Scores::new(&evidence);
-    let best = best_image::best_frame(&tracked.keys);
-    let best_image = best.and_then(|key| best_image::describe(comparator, clip, &tracked, key));
+    let best = best_image::best_frame(&tracked.key_frames);
+    let best_image = best.and_then(|key_frame| best_image::describe(comparator, clip, &tracked, key_frame));
     let verdict = match asked.liveness {
         LivenessType::Passive => judge_best(&tracked, &evidence, best, asked.level, &mut scores),
         LivenessType::PassiveVideo => judge_video(clip, &tracked, &evidence, asked.level),
@@ -105,23 +105,23 @@ pub(crate) fn judge(
 /// Judges a clip by the rule of BWS, and shows the frames that voted.
 ///
 /// # Errors
-/// [`CodingFault::Inference`] if a model fails.
+/// [`PipelineFault::Inference`] if a model fails.
 pub(crate) fn examine(
     pipeline: &mut Pipeline,
     clip: &Clip,
     level: SecurityLevel,
-) -> Result<VideoExamined, CodingFault> {
+) -> Result<VideoExamined, PipelineFault> {
     let (tracked, evidence) = ReplayEvidence::gather(pipeline, clip)?;
     let verdict = judge_video(clip, &tracked, &evidence, level);
-    let frames = votes(&tracked.keys).map(|key| ExaminedFrame {
-        number: tracked.track.frames[key.index].number as u32,
-        picture: key.shown.clone(),
+    let frames = votes(&tracked.key_frames).map(|key_frame| ExaminedFrame {
+        number: tracked.track.frames[key_frame.index].number as u32,
+        picture: key_frame.shown.clone(),
     });
     Ok(VideoExamined { frames: frames.collect(), verdict, liveness: evidence.score() })
 }
 
-pub(super) fn votes(keys: &[KeyFrame]) -> impl Iterator<Item = &KeyFrame> {
-    keys.iter().filter(|key| key.votes)
+pub(super) fn votes(key_frames: &[KeyFrame]) -> impl Iterator<Item = &KeyFrame> {
+    key_frames.iter().filter(|key_frame| key_frame.votes)
 }
 
 /// The best frame is judged as a still. Evidence that decides alone counts as well.
@@ -135,11 +135,11 @@ fn judge_best(
     if let Some(verdict) = without_face_or_attack(tracked, evidence) {
         return verdict;
     }
-    let Some(key) = best else { return Verdict::Failed(FailedReason::NoFace) };
-    if let Some(check) = key.shown.rejection() {
+    let Some(key_frame) = best else { return Verdict::Failed(FailedReason::NoFace) };
+    if let Some(check) = key_frame.shown.rejection() {
         return Verdict::Failed(reason_of(check));
     }
-    let score = key.face.as_ref().map(|face| face.still_score);
+    let score = key_frame.face.as_ref().map(|face| face.still_score);
     scores.liveness = score;
     if score.is_some_and(|score| score > level.threshold()) {
         Verdict::Success
@@ -160,7 +160,7 @@ pub(super) fn judge_video(
     if let Some(verdict) = without_face_or_attack(tracked, evidence) {
         return verdict;
     }
-    if let Some(reason) = outvoted(votes(&tracked.keys).map(|key| &key.shown)) {
+    if let Some(reason) = outvoted(votes(&tracked.key_frames).map(|key_frame| &key_frame.shown)) {
         return Verdict::Failed(reason);
     }
     judge_score(tracked, evidence, level)
@@ -173,7 +173,7 @@ fn judge_active(
     evidence: &ReplayEvidence,
     asked: &Asked<'_>,
     scores: &mut Scores,
-) -> Result<Verdict, CodingFault> {
+) -> Result<Verdict, PipelineFault> {
     if is_short(clip) {
         return Ok(Verdict::Failed(FailedReason::TooShort));
     }
@@ -217,7 +217,7 @@ fn judge_score(tracked: &Tracked, evidence: &ReplayEvidence, level: SecurityLeve
         Some(_) => Verdict::Spoof(evidence.reason(level.threshold())),
         None => {
             let failures: Vec<FailedReason> =
-                tracked.keys.iter().filter_map(|key| failure(&key.shown)).collect();
+                tracked.key_frames.iter().filter_map(|key_frame| failure(&key_frame.shown)).collect();
             Verdict::Failed(most_frequent(&failures))
         }
     }

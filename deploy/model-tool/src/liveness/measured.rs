@@ -9,7 +9,7 @@ use faceline_models::evaluation::{Medium, Presentation, presentations};
 use faceline_models::liveness::{LivenessCalibration, Sample, ScoreMap};
 use faceline_shared::job::examination::{Check, Examination};
 use faceline_shared::settings::Settings;
-use faceline_worker::pipeline::{CodingFault, ExaminedPicture, ExaminingFault, Pipeline};
+use faceline_worker::pipeline::{ExaminedPicture, ExaminingFault, Pipeline, PipelineFault};
 use faceline_worker::video::Decoder;
 use faceline_worker::{ClipAnswer, MeasuredClip};
 
@@ -211,7 +211,7 @@ fn examine(pipeline: &mut Pipeline, path: &Path) -> anyhow::Result<Option<Examin
     let asked = Examination { live, photo: None, liveness: true, challenge: Vec::new() };
     match pipeline.examine(&asked) {
         Ok(examined) => examined.live.into_iter().next().context("nothing was examined").map(Some),
-        Err(ExaminingFault { fault: CodingFault::Picture(_), .. }) => Ok(None),
+        Err(ExaminingFault { fault: PipelineFault::Picture(_), .. }) => Ok(None),
         Err(fault) => Err(fault.into()),
     }
 }

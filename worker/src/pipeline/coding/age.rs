@@ -2,7 +2,7 @@
 
 use super::coded::{AgedFace, CodingOptions};
 use crate::pipeline::face_pipeline::{LocatedFace, Pipeline};
-use crate::pipeline::fault::CodingFault;
+use crate::pipeline::fault::PipelineFault;
 use crate::pipeline::quality::{Measures, quality};
 use crate::pipeline::search::{Choice, Embedded, Searched, finer_side};
 use crate::pipeline::times::Stage;
@@ -15,13 +15,13 @@ impl Pipeline {
     /// Estimates the age of the face that [`Self::code`] would code; `None` where there is none.
     ///
     /// # Errors
-    /// [`CodingFault::Picture`] if the picture cannot be decoded, [`CodingFault::SeveralFaces`] if it shows several
-    /// faces, [`CodingFault::Inference`] if a model fails.
+    /// [`PipelineFault::Picture`] if the picture cannot be decoded, [`PipelineFault::SeveralFaces`] if it shows several
+    /// faces, [`PipelineFault::Inference`] if a model fails.
     pub fn estimate_age(
         &mut self,
         picture: &[u8],
         options: CodingOptions,
-    ) -> Result<Option<AgedFace>, CodingFault> {
+    ) -> Result<Option<AgedFace>, PipelineFault> {
         let CodingOptions { image_type, rotate } = options;
         let searched = self.searcher.start(&mut self.context, picture, image_type.into(), rotate)?;
         self.finish_age(searched, false)
@@ -31,8 +31,8 @@ impl Pipeline {
     /// data sets that mean the central face.
     ///
     /// # Errors
-    /// [`CodingFault::Picture`] if the picture cannot be decoded, [`CodingFault::Inference`] if a model fails.
-    pub fn estimate_central_age(&mut self, picture: &[u8]) -> Result<Option<AgedFace>, CodingFault> {
+    /// [`PipelineFault::Picture`] if the picture cannot be decoded, [`PipelineFault::Inference`] if a model fails.
+    pub fn estimate_central_age(&mut self, picture: &[u8]) -> Result<Option<AgedFace>, PipelineFault> {
         let searched = self.searcher.start(&mut self.context, picture, Choice::Central, false)?;
         self.finish_age(searched, true)
     }
@@ -43,7 +43,7 @@ impl Pipeline {
         &mut self,
         searched: Searched<'_>,
         at_any_quality: bool,
-    ) -> Result<Option<AgedFace>, CodingFault> {
+    ) -> Result<Option<AgedFace>, PipelineFault> {
         let Some(LocatedFace { mut source, mut picture, embedded }) = self.locate(searched, None)? else {
             return Ok(None);
         };

@@ -1,7 +1,7 @@
 //! All faces of a picture with their sizes and sharpness: what decides whether a second face counts.
 
 use crate::pipeline::face_pipeline::Pipeline;
-use crate::pipeline::fault::CodingFault;
+use crate::pipeline::fault::PipelineFault;
 use crate::pipeline::quality::Measures;
 use crate::pipeline::search::{Choice, Embedded};
 
@@ -18,8 +18,8 @@ impl Pipeline {
     /// Finds all faces whose eye distance is at least `ratio` times the largest one's, the largest first.
     ///
     /// # Errors
-    /// [`CodingFault::Picture`] if the picture cannot be decoded, [`CodingFault::Inference`] if a model fails.
-    pub fn face_extents(&mut self, picture: &[u8], ratio: f32) -> Result<Vec<FaceExtent>, CodingFault> {
+    /// [`PipelineFault::Picture`] if the picture cannot be decoded, [`PipelineFault::Inference`] if a model fails.
+    pub fn face_extents(&mut self, picture: &[u8], ratio: f32) -> Result<Vec<FaceExtent>, PipelineFault> {
         let searched = self.searcher.start(&mut self.context, picture, Choice::All(ratio), false)?;
         let found = self.searcher.find(&mut self.context, &searched, None)?;
         let extent = |face: Embedded| {
@@ -57,7 +57,7 @@ mod tests {
         {
             let picture = encode(&beside(side, blur), ImageFormat::Png);
             let coded = pipeline().code(&picture, options);
-            let refused = matches!(coded, Err(CodingFault::SeveralFaces));
+            let refused = matches!(coded, Err(PipelineFault::SeveralFaces));
             assert_eq!(refused, several, "{side} of 300 pixels, blurred by {blur}");
             assert!(refused || coded.unwrap().face.is_some_and(|face| face.eyes.x1 > 520.0));
         }

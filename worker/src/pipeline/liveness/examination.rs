@@ -12,7 +12,7 @@ use crate::inference::InferenceError;
 use crate::picture::{Chip, Picture};
 use crate::pipeline::context::Context;
 use crate::pipeline::face_pipeline::Pipeline;
-use crate::pipeline::fault::CodingFault;
+use crate::pipeline::fault::PipelineFault;
 use crate::pipeline::geometry::Rotation;
 use crate::pipeline::models::{FaceRegion, crop_fit};
 use crate::pipeline::quality::{Measures, painted_over, quality, similarity_of_painted};
@@ -61,8 +61,8 @@ impl Pipeline {
     /// Examines live pictures, and the photo that they are compared with.
     ///
     /// # Errors
-    /// [`ExaminingFault`] names the picture that cannot be decoded ([`CodingFault::Picture`]), or on which a model
-    /// fails ([`CodingFault::Inference`]).
+    /// [`ExaminingFault`] names the picture that cannot be decoded ([`PipelineFault::Picture`]), or on which a model
+    /// fails ([`PipelineFault::Inference`]).
     pub fn examine(&mut self, asked: &Examination<Bytes>) -> Result<Examined, ExaminingFault> {
         let mut views = self.view_all(asked)?;
         let live = asked.live.len();
@@ -112,7 +112,7 @@ impl Pipeline {
         searched: Searched<'_>,
         first: Option<Embedded>,
         subject: Subject,
-    ) -> Result<PictureView, CodingFault> {
+    ) -> Result<PictureView, PipelineFault> {
         let found = self.searcher.find(&mut self.context, &searched, first)?;
         let mut faces = found.into_iter().map(|face| face.embedded);
         let Searched { mut source, mut picture, .. } = searched;

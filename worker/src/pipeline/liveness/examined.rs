@@ -3,7 +3,7 @@
 use faceline_shared::job::Subject;
 use faceline_shared::job::examination::{self, Motion};
 
-use crate::pipeline::fault::CodingFault;
+use crate::pipeline::fault::PipelineFault;
 
 /// The result of an examination.
 #[derive(Clone, Debug)]
@@ -36,5 +36,5 @@ pub struct ExaminingFault {
     /// The picture at fault.
     pub subject: Subject,
     /// The fault of the picture, or of a model.
-    pub fault: CodingFault,
+    pub fault: PipelineFault,
 }

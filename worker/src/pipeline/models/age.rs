@@ -52,8 +52,8 @@ impl Openable for AgeEstimator {
         Ok(Self { networks: open_all(models)?, correction: models.age_correction().clone() })
     }
 
-    fn busy(&self) -> std::time::Duration {
-        self.networks.iter().map(FaceModel::busy).sum()
+    fn model_time(&self) -> std::time::Duration {
+        self.networks.iter().map(FaceModel::model_time).sum()
     }
 }
 

@@ -21,13 +21,13 @@ pub(crate) struct Detection {
     pub(crate) area: Rect,
 }
 
-/// How a picture's light is changed before detection.
+/// How the tones of the detector's input are equalised.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Light {
-    /// Unchanged.
-    Plain,
+pub(crate) enum Equalisation {
+    /// Not at all.
+    None,
     /// Grey with an equalised histogram, which makes faces in old and badly lit pictures visible.
-    Equalised,
+    Histogram,
 }
 
 /// The detector network.
@@ -86,13 +86,13 @@ impl Detector {
         sampler: &mut Sampler,
         framed: &FramedPicture<'_>,
         regions: &[Rect],
-        light: Light,
+        equalisation: Equalisation,
     ) -> Result<Vec<Detection>, InferenceError> {
         self.network.begin_batch();
         for region in regions {
             let to_upright = self.chip.to_unit().then(&region.unit_map()).then(&framed.frame.to_upright);
             sampler.cut(framed.picture, &to_upright, OUTSIDE_LEVEL, Kernel::Linear, &mut self.chip);
-            if light == Light::Equalised {
+            if equalisation == Equalisation::Histogram {
                 equalise(&mut self.chip);
             }
             self.network.push(&self.chip);

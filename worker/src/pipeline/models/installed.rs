@@ -139,7 +139,7 @@ pub(crate) trait Openable: Sized {
     fn open(models: &Models) -> Result<Self, InferenceError>;
 
     /// Time of all runs so far, without the preparation of inputs.
-    fn busy(&self) -> Duration;
+    fn model_time(&self) -> Duration;
 }
 
 impl<M: FaceModel> Openable for M {
@@ -147,8 +147,8 @@ impl<M: FaceModel> Openable for M {
         open(models)
     }
 
-    fn busy(&self) -> Duration {
-        FaceModel::busy(self)
+    fn model_time(&self) -> Duration {
+        FaceModel::model_time(self)
     }
 }
 

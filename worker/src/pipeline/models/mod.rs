@@ -13,7 +13,7 @@ mod on_demand;
 mod passive_liveness;
 
 pub(crate) use self::age::AgeEstimator;
-pub(crate) use self::detector::{Detection, Detector, Light};
+pub(crate) use self::detector::{Detection, Detector, Equalisation};
 pub(crate) use self::embedder::{Embedder, FaceEmbedding};
 pub(crate) use self::face_region::FaceRegion;
 pub(crate) use self::head_pose::{HeadAngles, HeadPoseEstimator};

@@ -36,8 +36,8 @@ pub(crate) trait FaceModel: Sized {
     fn network_mut(&mut self) -> &mut Network;
 
     /// Time of all runs so far, without the preparation of inputs.
-    fn busy(&self) -> Duration {
-        self.network().session.busy()
+    fn model_time(&self) -> Duration {
+        self.network().session.model_time()
     }
 }
 

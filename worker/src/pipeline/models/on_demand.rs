@@ -26,7 +26,7 @@ impl<M: Openable> OnDemand<M> {
     }
 
     /// Time of all runs of the model so far.
-    pub(crate) fn busy(&self) -> Duration {
-        self.opened.as_ref().map_or(Duration::ZERO, M::busy)
+    pub(crate) fn model_time(&self) -> Duration {
+        self.opened.as_ref().map_or(Duration::ZERO, M::model_time)
     }
 }

@@ -74,8 +74,8 @@ impl Openable for PassiveLiveness {
         Ok(Self { networks: open_all(models)?, calibration: models.liveness_calibration().clone() })
     }
 
-    fn busy(&self) -> Duration {
-        self.networks.iter().map(FaceModel::busy).sum()
+    fn model_time(&self) -> Duration {
+        self.networks.iter().map(FaceModel::model_time).sum()
     }
 }
 

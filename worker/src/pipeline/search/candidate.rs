@@ -4,14 +4,14 @@ use faceline_shared::face::{BoundingBox, Eyes, PixelBox};
 
 use crate::picture::Picture;
 use crate::pipeline::geometry::{Frame, Landmarks, Rect};
-use crate::pipeline::models::{Detection, FaceRegion, Light};
+use crate::pipeline::models::{Detection, Equalisation, FaceRegion};
 
 /// A detection with its landmarks.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) detection: Detection,
-    /// The light in which the detector found it.
-    pub(crate) light: Light,
+    /// The equalisation of the input in which the detector found it.
+    pub(crate) equalisation: Equalisation,
     /// The mean over two passes, in the frame's coordinates.
     pub(crate) landmarks: Landmarks,
     /// Mean distance of a landmark from its mean over two passes, in eye distances. The detector's box is moved between

@@ -8,7 +8,7 @@
 //! on the other. Another embedding model needs other lengths.
 
 use super::candidate::Candidate;
-use crate::pipeline::models::Light;
+use crate::pipeline::models::Equalisation;
 
 /// Heights of the regions around a detection in which the detector runs again, as multiples of the box's longer side.
 pub(super) const PROBE_FACTORS: [f32; 8] = [1.4, 1.6, 1.8, 2.0, 2.4, 2.8, 3.2, 3.6];
@@ -16,7 +16,7 @@ pub(super) const PROBE_FACTORS: [f32; 8] = [1.4, 1.6, 1.8, 2.0, 2.4, 2.8, 3.2, 3
 /// A probe confirms a box if their intersection over union is above this.
 pub(super) const PROBE_MIN_OVERLAP: f32 = 0.3;
 
-/// Least score of a first detection in plain light. Faces of LFW score 0.887 and more, a dog scored 0.67.
+/// Least score of a first detection without equalisation. Faces of LFW score 0.887 and more, a dog scored 0.67.
 const MIN_SCORE: f32 = 0.8;
 
 /// From these values on, no probes are taken. Of LFW's faces 96.7 % pass (98.3 % with a spread of up to 0.055). No
@@ -43,8 +43,8 @@ const SPREAD_WEIGHT: f32 = 8.0;
 pub(crate) struct Evidence {
     /// The detector's score of the first detection.
     score: f32,
-    /// The light of the first detection.
-    light: Light,
+    /// The equalisation of the first detection's input.
+    equalisation: Equalisation,
     /// Smallest logit of the detector's scores over the first detection and all probes.
     smallest_logit: f32,
     /// Mean logit of the same scores.
@@ -62,7 +62,7 @@ impl Evidence {
         let logits = || probes.iter().copied().chain([score]).map(logit);
         Self {
             score,
-            light: candidate.light,
+            equalisation: candidate.equalisation,
             smallest_logit: logits().fold(f32::INFINITY, f32::min),
             mean_logit: logits().sum::<f32>() / (probes.len() as f32 + 1.0),
             norm,
@@ -77,7 +77,8 @@ impl Evidence {
 
     /// Whether the candidate is a face, after all probes.
     pub(crate) fn is_face(&self) -> bool {
-        (self.score >= MIN_SCORE || self.light == Light::Equalised) && self.conviction() >= MIN_CONVICTION
+        (self.score >= MIN_SCORE || self.equalisation == Equalisation::Histogram)
+            && self.conviction() >= MIN_CONVICTION
     }
 
     /// Mean logit of the detector's scores, reduced where the embedding is short or the landmarks stray.

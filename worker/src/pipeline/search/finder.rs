@@ -10,7 +10,7 @@ use crate::picture::{Picture, Sampler};
 use crate::pipeline::context::Context;
 use crate::pipeline::geometry::{Frame, FramedPicture, Landmarks, Rect, Rotation};
 use crate::pipeline::models::{
-    Detection, Detector, FaceModel as _, LandmarkEstimate, Landmarker, Light, Models, PassPair, open,
+    Detection, Detector, Equalisation, FaceModel as _, LandmarkEstimate, Landmarker, Models, PassPair, open,
     open_half_detector,
 };
 use crate::pipeline::times::Stage;
@@ -69,9 +69,9 @@ impl Finder {
     }
 
     /// Time of all runs of both models so far.
-    pub(crate) fn busy(&self) -> Duration {
-        let half = self.half_detector.as_ref().map_or(Duration::ZERO, Detector::busy);
-        self.detector.busy() + half + self.landmarker.busy()
+    pub(crate) fn model_time(&self) -> Duration {
+        let half = self.half_detector.as_ref().map_or(Duration::ZERO, Detector::model_time);
+        self.detector.model_time() + half + self.landmarker.model_time()
     }
 
     /// Runs both models once.
@@ -79,7 +79,7 @@ impl Finder {
         let framed = FramedPicture::new(picture, Rotation::None);
         let region = self.whole_region(&framed.frame);
         for detector in self.half_detector.iter_mut().chain([&mut self.detector]) {
-            detector.detect(sampler, &framed, &[region], Light::Plain)?;
+            detector.detect(sampler, &framed, &[region], Equalisation::None)?;
         }
         self.landmarker.locate(sampler, &framed, &[PassPair::at_box(&region)])?;
         Ok(())
@@ -98,7 +98,7 @@ impl Finder {
         framed: &FramedPicture<'_>,
     ) -> Result<Vec<Candidate>, InferenceError> {
         let region = self.whole_region(&framed.frame);
-        self.search(context, framed, &[region], Light::Plain)
+        self.search(context, framed, &[region], Equalisation::None)
     }
 
     /// The face that is meant, if it is so large, and so much larger than all others, that the detector at half its input size
@@ -117,8 +117,9 @@ impl Finder {
             Choice::Only => context.settings.second_face.min(1.0),
             Choice::Largest | Choice::Central => 1.0,
         };
-        let found = context
-            .timed(Stage::Detect, |sampler| detector.detect(sampler, framed, &[region], Light::Plain))?;
+        let found = context.timed(Stage::Detect, |sampler| {
+            detector.detect(sampler, framed, &[region], Equalisation::None)
+        })?;
         let Some(main) = choice.of_detections(&found, &framed.frame) else { return Ok(None) };
         let width = main.area.width();
         let pixels = width * detector.width() / region.width();
@@ -130,8 +131,9 @@ impl Finder {
         }
         let main = if pixels < EXACT_WIDTH_PIXELS {
             let near = Rect::centred(main.area.centre(), region.width() / 2.0, region.height() / 2.0);
-            let again = context
-                .timed(Stage::Detect, |sampler| detector.detect(sampler, framed, &[near], Light::Plain))?;
+            let again = context.timed(Stage::Detect, |sampler| {
+                detector.detect(sampler, framed, &[near], Equalisation::None)
+            })?;
             let overlap = |found: &Detection| found.area.intersection_over_union(&main.area);
             let Some(exact) = again.into_iter().max_by(|a, b| overlap(a).total_cmp(&overlap(b))) else {
                 return Ok(None);
@@ -140,7 +142,7 @@ impl Finder {
         } else {
             main
         };
-        let face = self.candidates(context, framed, vec![main], Light::Plain)?.pop();
+        let face = self.candidates(context, framed, vec![main], Equalisation::None)?.pop();
         Ok(face.filter(is_clear))
     }
 
@@ -155,9 +157,9 @@ impl Finder {
         let height = area.width().max(area.height()) * VICINITY_FACTOR;
         let near = Rect::centred(area.centre(), height * self.detector.aspect(), height);
         if near.area() >= whole.area() / MIN_VICINITY_GAIN {
-            return self.search(context, framed, &[whole], Light::Plain);
+            return self.search(context, framed, &[whole], Equalisation::None);
         }
-        self.search(context, framed, &[whole, near], Light::Plain)
+        self.search(context, framed, &[whole, near], Equalisation::None)
     }
 
     /// Candidates that fill the frame, or more than that.
@@ -167,7 +169,7 @@ impl Finder {
         framed: &FramedPicture<'_>,
     ) -> Result<Vec<Candidate>, InferenceError> {
         let region = self.whole_region(&framed.frame).scaled(LARGER_REGION_FACTOR);
-        self.search(context, framed, &[region], Light::Plain)
+        self.search(context, framed, &[region], Equalisation::None)
     }
 
     /// Candidates in a frame that is dark, pale or uneven.
@@ -177,7 +179,7 @@ impl Finder {
         framed: &FramedPicture<'_>,
     ) -> Result<Vec<Candidate>, InferenceError> {
         let region = self.whole_region(&framed.frame);
-        self.search(context, framed, &[region], Light::Equalised)
+        self.search(context, framed, &[region], Equalisation::Histogram)
     }
 
     /// Candidates too small for a search of the whole frame. The search covers tiles of half the frame's size that
@@ -194,7 +196,7 @@ impl Finder {
             .into_iter()
             .flat_map(|top| columns.iter().map(move |&left| Rect::new(left, top, w, h)))
             .collect();
-        let mut found = self.search(context, framed, &tiles, Light::Plain)?;
+        let mut found = self.search(context, framed, &tiles, Equalisation::None)?;
         found.retain(|candidate| !self.is_plain(candidate));
         Ok(found)
     }
@@ -219,7 +221,7 @@ impl Finder {
             for (score, factor) in scores.iter_mut().zip(PROBE_FACTORS) {
                 let height = area.width().max(area.height()) * factor;
                 let region = Rect::centred(area.centre(), height * self.detector.aspect(), height);
-                let found = self.detector.detect(sampler, &framed, &[region], candidate.light)?;
+                let found = self.detector.detect(sampler, &framed, &[region], candidate.equalisation)?;
                 let confirmed =
                     found.iter().find(|other| other.area.intersection_over_union(area) > PROBE_MIN_OVERLAP);
                 *score = confirmed.map_or(0.0, |other| other.score);
@@ -266,12 +268,12 @@ impl Finder {
         context: &mut Context,
         framed: &FramedPicture<'_>,
         regions: &[Rect],
-        light: Light,
+        equalisation: Equalisation,
     ) -> Result<Vec<Candidate>, InferenceError> {
-        let mut detections =
-            context.timed(Stage::Detect, |sampler| self.detector.detect(sampler, framed, regions, light))?;
+        let mut detections = context
+            .timed(Stage::Detect, |sampler| self.detector.detect(sampler, framed, regions, equalisation))?;
         detections.truncate(MAX_DETECTIONS);
-        self.candidates(context, framed, detections, light)
+        self.candidates(context, framed, detections, equalisation)
     }
 
     /// Detections with their landmarks.
@@ -280,14 +282,14 @@ impl Finder {
         context: &mut Context,
         framed: &FramedPicture<'_>,
         detections: Vec<Detection>,
-        light: Light,
+        equalisation: Equalisation,
     ) -> Result<Vec<Candidate>, InferenceError> {
         context.timed(Stage::Landmarks, |sampler| {
             let passes: Vec<_> = detections.iter().map(|found| PassPair::at_box(&found.area)).collect();
             let estimates = self.landmarker.locate(sampler, framed, &passes)?;
             let candidate = |(detection, LandmarkEstimate { landmarks, spread })| Candidate {
                 detection,
-                light,
+                equalisation,
                 landmarks,
                 spread,
                 frame: framed.frame,

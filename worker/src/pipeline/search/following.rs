@@ -5,7 +5,7 @@ use super::choice::Choice;
 use super::searcher::Searcher;
 use crate::picture::Picture;
 use crate::pipeline::context::Context;
-use crate::pipeline::fault::CodingFault;
+use crate::pipeline::fault::PipelineFault;
 use crate::pipeline::geometry::FramedPicture;
 
 /// Least intersection over union of a face's boxes in two frames that follow each other.
@@ -25,13 +25,13 @@ impl Searcher {
     /// The face itself needs no further evidence, since the frame before has given it. Others do.
     ///
     /// # Errors
-    /// [`CodingFault::Inference`] if a model fails.
+    /// [`PipelineFault::Inference`] if a model fails.
     pub(crate) fn follow(
         &mut self,
         context: &mut Context,
         picture: &Picture,
         before: &Candidate,
-    ) -> Result<Option<Followed>, CodingFault> {
+    ) -> Result<Option<Followed>, PipelineFault> {
         let framed = FramedPicture { picture, frame: before.frame };
         let area = &before.detection.area;
         let mut candidates = self.finder.near(context, &framed, area)?;

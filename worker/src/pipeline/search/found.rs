@@ -10,11 +10,11 @@ use crate::pipeline::models::FaceEmbedding;
 pub(crate) struct Searched<'b> {
     pub(crate) source: Source<'b>,
     pub(crate) picture: Picture,
-    /// The most likely one first; the only one where it is obvious.
+    /// The most likely one first. Where the detector found a face at half its size, that face alone.
     pub(super) candidates: Vec<Candidate>,
     /// Whether the only candidate was found at half the detector's size. If it turns out to be no face, the picture has
     /// not been searched.
-    pub(super) is_obvious: bool,
+    pub(super) found_at_half_size: bool,
     pub(super) choice: Choice,
     /// Whether faces may lie on their side or upside down.
     pub(super) rotate: bool,

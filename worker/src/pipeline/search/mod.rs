@@ -8,7 +8,7 @@ mod finder;
 mod following;
 mod found;
 #[cfg(test)]
-mod obvious_tests;
+mod half_size_tests;
 mod searcher;
 mod thorough;
 

@@ -9,7 +9,7 @@ use super::found::{Embedded, Searched};
 use crate::inference::InferenceError;
 use crate::picture::{Chip, Picture, PictureFault, PictureLimits, Source, eighths};
 use crate::pipeline::context::Context;
-use crate::pipeline::fault::CodingFault;
+use crate::pipeline::fault::PipelineFault;
 use crate::pipeline::geometry::{FramedPicture, Rotation};
 use crate::pipeline::models::{Embedder, FaceEmbedding, FaceModel as _, Models, open};
 use crate::pipeline::times::Stage;
@@ -39,8 +39,8 @@ impl Searcher {
     }
 
     /// Time of all runs of the models so far.
-    pub(crate) fn busy(&self) -> Duration {
-        self.finder.busy() + self.embedder.busy()
+    pub(crate) fn model_time(&self) -> Duration {
+        self.finder.model_time() + self.embedder.model_time()
     }
 
     /// The finder, for the landmarks of faces that were found.
@@ -49,7 +49,7 @@ impl Searcher {
     }
 
     /// Runs each model once.
-    pub(crate) fn warm_up(&mut self, context: &mut Context) -> Result<(), CodingFault> {
+    pub(crate) fn warm_up(&mut self, context: &mut Context) -> Result<(), PipelineFault> {
         const PLAIN: &[u8] = b"P5 2 2 255\n\x7f\x7f\x7f\x7f";
         let picture = Source::open(PLAIN, &PictureLimits::default())?.decode(SEARCH_SIDE_PIXELS)?;
         self.finder.warm_up(&mut context.sampler, &picture)?;
@@ -73,7 +73,7 @@ impl Searcher {
         bytes: &'b [u8],
         choice: Choice,
         rotate: bool,
-    ) -> Result<Searched<'b>, CodingFault> {
+    ) -> Result<Searched<'b>, PipelineFault> {
         let limits = context.settings.limits;
         let (source, picture) = context.timed(Stage::Decode, |_| {
             let mut source = Source::open(bytes, &limits)?;
@@ -81,13 +81,13 @@ impl Searcher {
             Ok::<_, PictureFault>((source, picture))
         })?;
         let upright = FramedPicture::new(&picture, Rotation::None);
-        let obvious = self.finder.at_half_size(context, &upright, choice)?;
-        let is_obvious = obvious.is_some();
-        let candidates = match obvious {
+        let half_size_face = self.finder.at_half_size(context, &upright, choice)?;
+        let found_at_half_size = half_size_face.is_some();
+        let candidates = match half_size_face {
             Some(face) => vec![face],
             None => self.search(context, &upright, choice)?,
         };
-        Ok(Searched { source, picture, candidates, is_obvious, choice, rotate })
+        Ok(Searched { source, picture, candidates, found_at_half_size, choice, rotate })
     }
 
     /// Candidates in the frame as a whole, the most likely one first.
@@ -133,7 +133,7 @@ impl Searcher {
         source: &mut Source<'_>,
         picture: Picture,
         embedded: Embedded,
-    ) -> Result<(Picture, Embedded), CodingFault> {
+    ) -> Result<(Picture, Embedded), PipelineFault> {
         let Some(side) = finer_side(&picture, &embedded.candidate, FINE_EYE_PIXELS) else {
             return Ok((picture, embedded));
         };

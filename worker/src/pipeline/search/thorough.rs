@@ -9,7 +9,7 @@ use super::searcher::Searcher;
 use crate::inference::InferenceError;
 use crate::picture::Picture;
 use crate::pipeline::context::Context;
-use crate::pipeline::fault::CodingFault;
+use crate::pipeline::fault::PipelineFault;
 use crate::pipeline::geometry::{FramedPicture, Rotation};
 
 /// Below this eye distance, in received pixels, a face has no detail that distinguishes people.
@@ -27,25 +27,25 @@ impl Searcher {
     /// embedding if it is known already.
     ///
     /// # Errors
-    /// [`CodingFault::SeveralFaces`] if one face is expected, [`CodingFault::Inference`] if a model fails.
+    /// [`PipelineFault::SeveralFaces`] if one face is expected, [`PipelineFault::Inference`] if a model fails.
     pub(crate) fn find(
         &mut self,
         context: &mut Context,
         searched: &Searched<'_>,
         first: Option<Embedded>,
-    ) -> Result<Vec<FoundFace>, CodingFault> {
-        let &Searched { ref picture, ref candidates, is_obvious, choice, rotate, .. } = searched;
-        let [obvious] = candidates.as_slice() else {
+    ) -> Result<Vec<FoundFace>, PipelineFault> {
+        let &Searched { ref picture, ref candidates, found_at_half_size, choice, rotate, .. } = searched;
+        let [only_candidate] = candidates.as_slice() else {
             return self.find_among(context, picture, candidates, first, choice, rotate);
         };
-        if !is_obvious {
+        if !found_at_half_size {
             return self.find_among(context, picture, candidates, first, choice, rotate);
         }
         let embedded = match first {
             Some(known) => known,
-            None => self.embed(context, picture, obvious)?,
+            None => self.embed(context, picture, only_candidate)?,
         };
-        let evidence = Evidence::new(obvious, embedded.embedding.norm, &[]);
+        let evidence = Evidence::new(only_candidate, embedded.embedding.norm, &[]);
         let is_upright = !rotate || evidence.uprightness() >= MIN_UPRIGHTNESS;
         if evidence.is_sure() && is_upright && !is_drawn(&embedded.chip) {
             return Ok(vec![FoundFace { embedded, evidence }]);
@@ -63,7 +63,7 @@ impl Searcher {
         first: Option<Embedded>,
         choice: Choice,
         rotate: bool,
-    ) -> Result<Vec<FoundFace>, CodingFault> {
+    ) -> Result<Vec<FoundFace>, PipelineFault> {
         let upright = FramedPicture::new(picture, Rotation::None);
         let mut faces = self.choose(context, picture, candidates, first, choice)?;
         if rotate {
@@ -92,13 +92,13 @@ impl Searcher {
     /// upside down.
     ///
     /// # Errors
-    /// [`CodingFault::Inference`] if a model fails.
+    /// [`PipelineFault::Inference`] if a model fails.
     pub(crate) fn find_all(
         &mut self,
         context: &mut Context,
         picture: &Picture,
         rotate: bool,
-    ) -> Result<Vec<Embedded>, CodingFault> {
+    ) -> Result<Vec<Embedded>, PipelineFault> {
         let choice = Choice::All(context.settings.second_live_face);
         let mut candidates = self.finder.whole(context, &FramedPicture::new(picture, Rotation::None))?;
         choice.sort(&mut candidates);
@@ -114,7 +114,7 @@ impl Searcher {
         picture: &Picture,
         mut best: Vec<FoundFace>,
         choice: Choice,
-    ) -> Result<Vec<FoundFace>, CodingFault> {
+    ) -> Result<Vec<FoundFace>, PipelineFault> {
         let uprightness = |faces: &[FoundFace]| faces.first().map(|face| face.evidence.uprightness());
         if uprightness(&best).is_some_and(|known| known >= MIN_UPRIGHTNESS) {
             return Ok(best);
@@ -138,7 +138,7 @@ impl Searcher {
         upright: &FramedPicture<'_>,
         known: Vec<FoundFace>,
         choice: Choice,
-    ) -> Result<Vec<FoundFace>, CodingFault> {
+    ) -> Result<Vec<FoundFace>, PipelineFault> {
         let mut small = self.finder.close_up(context, upright)?;
         for face in &known {
             let area = face.candidate().detection.area;
@@ -157,7 +157,7 @@ impl Searcher {
         if choice == Choice::Only {
             let several = faces.len() > 1 && faces.iter().all(|face| face.eye_distance() >= min_distance);
             faces.truncate(1);
-            return if several { Err(CodingFault::SeveralFaces) } else { Ok(faces) };
+            return if several { Err(PipelineFault::SeveralFaces) } else { Ok(faces) };
         }
         faces.retain(|face| face.eye_distance() >= min_distance);
         faces.sort_by(|a, b| b.eye_distance().total_cmp(&a.eye_distance()));
@@ -172,7 +172,7 @@ impl Searcher {
         candidates: &[Candidate],
         mut first: Option<Embedded>,
         choice: Choice,
-    ) -> Result<Vec<FoundFace>, CodingFault> {
+    ) -> Result<Vec<FoundFace>, PipelineFault> {
         let mut chosen: Vec<FoundFace> = Vec::new();
         for candidate in candidates {
             let known = first.take();
@@ -184,7 +184,7 @@ impl Searcher {
             let Some(face) = self.confirm(context, picture, candidate, known)? else { continue };
             chosen.push(face);
             match choice {
-                Choice::Only if chosen.len() > 1 => return Err(CodingFault::SeveralFaces),
+                Choice::Only if chosen.len() > 1 => return Err(PipelineFault::SeveralFaces),
                 Choice::Only | Choice::All(_) => {}
                 Choice::Largest | Choice::Central => break,
             }

@@ -2,7 +2,7 @@
 
 use super::evidence::Evidence;
 use super::rest::Rest;
-use super::usable::{Usable, spread};
+use super::usable::{Usable, evenly_spaced};
 use crate::inference::InferenceError;
 use crate::pipeline::{HeadTurn, Landmarks};
 
@@ -77,7 +77,7 @@ pub(super) fn is_sheet(
     if deformed.len() < DEFORMED.1 {
         return Ok(false);
     }
-    let found = reference.correlations(&spread(&deformed, DEFORMED.0), evidence)?;
+    let found = reference.correlations(&evenly_spaced(&deformed, DEFORMED.0), evidence)?;
     let sheets = found.iter().filter(|&&correlation| correlation >= SHEET_CORRELATION * ceiling).count();
     Ok(sheets as f32 >= MIN_SHEET_SHARE * found.len() as f32)
 }
@@ -92,7 +92,7 @@ pub(super) fn is_still(
     if frames.len() < WHOLE.1 {
         return Ok(false);
     }
-    let mut found = reference.correlations(&spread(frames, WHOLE.0), evidence)?;
+    let mut found = reference.correlations(&evenly_spaced(frames, WHOLE.0), evidence)?;
     found.sort_by(f32::total_cmp);
     Ok(found[found.len() / ODD_FRAME_OF] >= STILL_CORRELATION * ceiling)
 }

@@ -3,7 +3,7 @@
 use super::evidence::Evidence;
 use super::rest::Rest;
 use super::turns::Turn;
-use super::usable::{Usable, median, spread};
+use super::usable::{Usable, evenly_spaced, median};
 use crate::inference::InferenceError;
 use crate::pipeline::Calibration;
 
@@ -44,7 +44,7 @@ impl Relief {
         evidence: &mut impl Evidence,
     ) -> Result<Self, InferenceError> {
         let mut correlations = Vec::new();
-        for moment in spread(&turn.peak, EXAMPLES) {
+        for moment in evenly_spaced(&turn.peak, EXAMPLES) {
             correlations.push(evidence.sheet_correlation(rest.middle(), moment.index)?);
         }
         let missing = 1.0 - median(correlations) / ceiling;

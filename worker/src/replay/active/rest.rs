@@ -1,6 +1,6 @@
 //! The rest: the neutral pose in which the head faces the camera before the first challenge.
 
-use super::usable::{Usable, median, spread};
+use super::usable::{Usable, evenly_spaced, median};
 use crate::pipeline::{LANDMARK_COUNT, Landmarks};
 
 /// The head must rest for this time in seconds.
@@ -87,7 +87,7 @@ impl Rest {
 
     /// Some of the frames.
     pub(super) fn examples(&self) -> Vec<usize> {
-        spread(&self.frames, EXAMPLES)
+        evenly_spaced(&self.frames, EXAMPLES)
     }
 }
 

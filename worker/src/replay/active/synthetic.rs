@@ -6,8 +6,8 @@ use super::evidence::Evidence;
 use crate::inference::InferenceError;
 use crate::picture::Affine;
 use crate::pipeline::{
-    Candidate, Detection, Frame, HEAD, HeadAngles, HeadPose, LANDMARK_COUNT, Landmarks, Light, RELIEF, Rect,
-    Rotation,
+    Candidate, Detection, Equalisation, Frame, HEAD, HeadAngles, HeadPose, LANDMARK_COUNT, Landmarks, RELIEF,
+    Rect, Rotation,
 };
 use crate::replay::track::{Track, TrackedFace, TrackedFrame};
 
@@ -126,8 +126,13 @@ fn face(subject: Subject, [yaw, pitch, roll]: Pose, number: usize) -> TrackedFac
     let frame = Frame { rotation: Rotation::None, width: SIDE, height: SIDE, to_upright: Affine::IDENTITY };
     let pose = HeadPose::new(&landmarks.0);
     let detection = Detection { score: 1.0, area: Rect::around(&landmarks.0) };
-    let candidate =
-        Candidate { detection, light: Light::Plain, landmarks: landmarks.clone(), spread: 0.02, frame };
+    let candidate = Candidate {
+        detection,
+        equalisation: Equalisation::None,
+        landmarks: landmarks.clone(),
+        spread: 0.02,
+        frame,
+    };
     TrackedFace { candidate, landmarks, pose, liveness: None, embedding: None }
 }
 

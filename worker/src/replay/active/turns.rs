@@ -4,7 +4,7 @@ use faceline_shared::job::examination::Direction;
 use faceline_shared::liveness::SecurityLevel;
 
 use super::movement::{Moment, Movement};
-use super::usable::{median, spread};
+use super::usable::{evenly_spaced, median};
 use crate::pipeline::HeadAngles;
 
 /// All directions.
@@ -72,7 +72,7 @@ impl Turn {
 
     /// Some frames of the peak.
     pub(super) fn examples(&self) -> Vec<usize> {
-        spread(&self.peak, EXAMPLES).iter().map(|moment| moment.index).collect()
+        evenly_spaced(&self.peak, EXAMPLES).iter().map(|moment| moment.index).collect()
     }
 
     /// The turn, if the pose network sees it too, and if it has the parallax of a head. `rest` and `peak` are the

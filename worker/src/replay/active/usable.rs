@@ -53,7 +53,7 @@ pub(super) fn median(mut values: Vec<f32>) -> f32 {
 }
 
 /// At most `count` of the items, at equal distance.
-pub(super) fn spread<T: Copy>(items: &[T], count: usize) -> Vec<T> {
+pub(super) fn evenly_spaced<T: Copy>(items: &[T], count: usize) -> Vec<T> {
     if items.len() <= count {
         return items.to_vec();
     }

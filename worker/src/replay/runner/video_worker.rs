@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use super::media::{self, MediaFault};
 use crate::jobs::{JobTimes, TaskFault, TaskRun, TaskRunner};
 use crate::matching::Comparator;
-use crate::pipeline::{CodingFault, Pipeline};
+use crate::pipeline::{Pipeline, PipelineFault};
 use crate::replay::exports::Exporter;
 use crate::replay::{Asked, Judgement, examine, judge, judge_still};
 use crate::video::{Clip, Container, DecodeError, Decoder, MemoryFile, SamplingPlan, VideoFault};
@@ -62,11 +62,11 @@ impl TaskRunner for VideoWorker {
         TaskRun { result, times }
     }
 
-    fn warm_up(&mut self) -> Result<(), CodingFault> {
+    fn warm_up(&mut self) -> Result<(), PipelineFault> {
         self.pipeline.warm_up()
     }
 
-    fn reopen(&mut self) -> Result<(), CodingFault> {
+    fn reopen(&mut self) -> Result<(), PipelineFault> {
         self.pipeline.reopen()?;
         self.pipeline.warm_up()
     }
@@ -109,7 +109,7 @@ impl VideoWorker {
         let file = file.bytes().map_err(|error| no_memory(&error))?;
         match judge_still(&mut self.pipeline, &self.comparator, &file, replay.level) {
             Ok(judgement) => self.finish(replay, judgement, None),
-            Err(CodingFault::Picture(fault)) => {
+            Err(PipelineFault::Picture(fault)) => {
                 tracing::info!(%fault, "a still is not decoded");
                 Ok(without_judgement(ReplayError::Malformed))
             }
@@ -188,11 +188,11 @@ fn no_memory(error: &std::io::Error) -> TaskFault {
     TaskFault::Unavailable(format!("no memory for a video: {error}"))
 }
 
-fn task_fault(fault: CodingFault) -> TaskFault {
+fn task_fault(fault: PipelineFault) -> TaskFault {
     match fault {
-        CodingFault::Inference(error) => TaskFault::Inference(error),
+        PipelineFault::Inference(error) => TaskFault::Inference(error),
         // Frames are decoded already, and several faces are a finding.
-        CodingFault::Picture(_) | CodingFault::SeveralFaces => {
+        PipelineFault::Picture(_) | PipelineFault::SeveralFaces => {
             tracing::error!(%fault, "a frame is judged as if it were a picture of a caller");
             JobFailure::Internal.into()
         }
