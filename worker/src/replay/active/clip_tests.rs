@@ -227,11 +227,10 @@ fn clips_follow_only_what_they_show() {
 
 const WALL: [u8; 3] = [120, 130, 110];
 
-/// A photograph on a sheet of paper that is held before a camera: it rests, and then turns as a hand can to each direction
-/// and back.
+/// A photograph on a sheet of paper before a camera: a hand holds it still, and then turns it to each direction and back.
 fn held(photo: &RgbImage, directions: &[Direction], dice: &mut Dice) -> Vec<Picture> {
-    let rest = Sheet::flat();
-    let mut sheets = vec![rest; 8];
+    let neutral = Sheet::flat();
+    let mut sheets = vec![neutral; 8];
     for direction in directions {
         let [x, y] = match direction {
             Up => [0.0, 1.0],
@@ -243,9 +242,9 @@ fn held(photo: &RgbImage, directions: &[Direction], dice: &mut Dice) -> Vec<Pict
         let arc = [0.0, dice.between(30.0, 120.0), -dice.between(30.0, 90.0)][dice.below(3)];
         let moved = dice.between(0.0, 0.12);
         let zoom = dice.between(0.75, 1.0);
-        let turned = rest.held([x * tilt, y * tilt], arc, [x * moved, -y * moved], zoom);
+        let turned = neutral.held([x * tilt, y * tilt], arc, [x * moved, -y * moved], zoom);
         for part in [0.2, 0.5, 0.8, 1.0, 1.0, 1.0, 1.0, 0.6, 0.3, 0.0, 0.0] {
-            sheets.push(rest.towards(&turned, part));
+            sheets.push(neutral.towards(&turned, part));
         }
     }
     let picture_of = |sheet: Sheet| {
@@ -283,11 +282,11 @@ fn a_still_picture_is_recognised() {
     let mut dice = Dice::new(3);
     let photo = image::load_from_memory(&free_picture("obama2.jpg")).unwrap();
     let photo = photo.resize(480, 480, FilterType::CatmullRom).into_rgb8();
-    let rest = Sheet::flat();
-    let moved = rest.held([0.0; 2], 0.0, [0.1, -0.05], 0.8);
+    let neutral = Sheet::flat();
+    let moved = neutral.held([0.0; 2], 0.0, [0.1, -0.05], 0.8);
     let pictures = (0..16).map(|number| {
         let seen =
-            photograph_sheet(&photo, &rest.towards(&moved, (number / 6) as f32 / 2.0), WALL, &mut dice);
+            photograph_sheet(&photo, &neutral.towards(&moved, (number / 6) as f32 / 2.0), WALL, &mut dice);
         picture(seen.width() as usize, seen.height() as usize, &seen)
     });
     let clip = Clip::new(&mut pipeline, pictures.collect());

@@ -1,25 +1,25 @@
 //! Looks for a flat picture in the whole clip, whether or not the clip follows the challenge.
 
 use super::evidence::Evidence;
-use super::rest::Rest;
+use super::neutral_pose::NeutralPose;
 use super::usable::{Usable, evenly_spaced};
 use crate::inference::InferenceError;
 use crate::pipeline::{HeadTurn, Landmarks};
 
-/// A face is deformed if an affine map from the rest scales it so much less in one direction than in the other: a sheet
-/// that is tilted by 20 degrees.
+/// A face is deformed if an affine map from the neutral pose scales it so much less in one direction than in the other:
+/// a sheet that is tilted by 20 degrees.
 const MAX_SQUEEZE: f32 = 0.94;
 /// A face is also deformed if the head seems to turn by this sine.
 const MIN_TURN_SINE: f32 = 0.15;
 
-/// Deformed frames that are compared with the rest; fewest of them that say something.
+/// Deformed frames that are compared with the neutral pose; fewest of them that say something.
 const DEFORMED: (usize, usize) = (12, 3);
 /// Correlation above which a deformed face is that of a sheet, in parts of the noise ceiling.
 const SHEET_CORRELATION: f32 = 0.95;
 /// Share of the deformed frames that must be a sheet's.
 const MIN_SHEET_SHARE: f32 = 0.5;
 
-/// Frames of the whole clip that are compared with the rest; fewest frames that a clip must have for this.
+/// Frames of the whole clip that are compared with the neutral pose; fewest frames that a clip must have for this.
 const WHOLE: (usize, usize) = (60, 12);
 /// One of so many frames may be covered or blurred in a still picture. Of a living person, more show a blink.
 const ODD_FRAME_OF: usize = 30;
@@ -39,10 +39,12 @@ pub(super) struct Reference {
 }
 
 impl Reference {
-    /// The rest, or the first face where there is no rest.
-    pub(super) fn new(frames: &[Usable<'_>], rest: Option<&Rest>) -> Option<Self> {
-        match rest {
-            Some(rest) => Some(Self { frame: rest.middle(), landmarks: rest.landmarks.clone() }),
+    /// The neutral pose, or the first face where there is none.
+    pub(super) fn new(frames: &[Usable<'_>], neutral: Option<&NeutralPose>) -> Option<Self> {
+        match neutral {
+            Some(neutral) => {
+                Some(Self { frame: neutral.middle(), landmarks: neutral.landmarks.clone() })
+            }
             None => {
                 let first = frames.first()?;
                 Some(Self { frame: first.index, landmarks: first.face.landmarks.clone() })

@@ -88,14 +88,14 @@ fn missing(movement: &Movement, number: usize) -> Deviation {
     if has_gap(movement, f32::INFINITY) { Deviation::FaceLost } else { Deviation::Missing(number) }
 }
 
-/// Whether the face is not measurable for too long between the rest and a moment in seconds.
+/// Whether the face is not measurable for too long between the neutral pose and a time in seconds.
 fn has_gap(movement: &Movement, until: f32) -> bool {
-    let mut before = movement.rested_until;
-    for moment in movement.moments.iter().take_while(|moment| moment.time <= until) {
-        if moment.time - before > MAX_GAP_SECONDS {
+    let mut before = movement.neutral_until;
+    for sample in movement.samples.iter().take_while(|sample| sample.time <= until) {
+        if sample.time - before > MAX_GAP_SECONDS {
             return true;
         }
-        before = moment.time;
+        before = sample.time;
     }
     false
 }

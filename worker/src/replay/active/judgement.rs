@@ -20,8 +20,8 @@ pub(crate) enum ActiveJudgement {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Deviation {
     /// The person never looks at the camera for a moment.
-    #[error("no frontal rest")]
-    NoRest,
+    #[error("no neutral pose")]
+    NoNeutralPose,
     /// The face is not measurable for too long.
     #[error("the face was lost")]
     FaceLost,

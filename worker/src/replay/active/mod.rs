@@ -1,10 +1,10 @@
 //! Active liveness: whether the head followed a challenge, and whether it moved as a head and not as a picture of one.
 //!
-//! 1. `rest` finds how the person looks at the camera at the clip's start; all motion is measured from there.
+//! 1. `neutral_pose` finds how the head faces the camera at the clip's start; all motion is measured from there.
 //! 2. `movement` measures the head turn of every frame, and `turns` divides it into turns to one side.
 //! 3. `following` compares the turns with the challenge: direction, order and time.
-//! 4. `relief` compares the pixels at each turn's peak with the rest, bent and tilted like a sheet of paper: a head does
-//!    not agree, a picture of it does. `flatness` looks for such a picture in the whole clip, whatever it follows.
+//! 4. `relief` compares the pixels at each turn's peak with the neutral pose, bent and tilted like a sheet of paper: a
+//!    head does not agree, a picture of it does. `flatness` looks for such a picture in the whole clip, whatever it follows.
 //!
 //! A screen that plays a recording of the right turns shows the motion of a real head. Passive liveness has to detect the
 //! screen.
@@ -17,8 +17,8 @@ mod flatness;
 mod following;
 mod judgement;
 mod movement;
+mod neutral_pose;
 mod relief;
-mod rest;
 #[cfg(test)]
 mod synthetic;
 #[cfg(test)]
@@ -34,8 +34,8 @@ pub(crate) use self::evidence::FrameEvidence;
 use self::flatness::{Reference, is_sheet, is_still};
 pub(crate) use self::judgement::{ActiveJudgement, Deviation, FlatMotion};
 use self::movement::Movement;
+use self::neutral_pose::NeutralPose;
 use self::relief::{Relief, noise_ceiling};
-use self::rest::Rest;
 use self::turns::{Turn, min_turn_sine, segment};
 use self::usable::usable;
 use super::track::Track;
@@ -50,21 +50,21 @@ pub(crate) fn judge(
 ) -> Result<ActiveJudgement, InferenceError> {
     let frames = usable(track);
     let duration = track.frames.last().map_or(0.0, |frame| frame.time);
-    let rest = Rest::find(&frames);
+    let neutral = NeutralPose::find(&frames);
     let mut ceiling = 1.0;
-    let mut followed = Err(Deviation::NoRest);
-    if let Some(rest) = &rest {
-        ceiling = noise_ceiling(&frames, rest, evidence)?;
-        let movement = Movement::new(&frames, rest);
-        let turns = turns_of(&movement, rest, level, evidence)?;
+    let mut followed = Err(Deviation::NoNeutralPose);
+    if let Some(neutral) = &neutral {
+        ceiling = noise_ceiling(&frames, neutral, evidence)?;
+        let movement = Movement::new(&frames, neutral);
+        let turns = turns_of(&movement, neutral, level, evidence)?;
         let matched = following::match_turns(&turns, &movement, challenge, duration);
         followed = match matched {
-            Ok(turns) => Ok(relief_of(&turns, rest, ceiling, evidence)?),
+            Ok(turns) => Ok(relief_of(&turns, neutral, ceiling, evidence)?),
             Err(deviation) => Err(deviation),
         };
     }
-    let Some(reference) = Reference::new(&frames, rest.as_ref()) else {
-        return Ok(ActiveJudgement::NotFollowed(Deviation::NoRest));
+    let Some(reference) = Reference::new(&frames, neutral.as_ref()) else {
+        return Ok(ActiveJudgement::NotFollowed(Deviation::NoNeutralPose));
     };
     Ok(match followed {
         _ if is_sheet(&frames, &reference, ceiling, evidence)? => ActiveJudgement::Flat(FlatMotion::Sheet),
@@ -82,13 +82,13 @@ pub(crate) fn judge(
 /// The turns that the pose network confirms.
 fn turns_of(
     movement: &Movement,
-    rest: &Rest,
+    neutral: &NeutralPose,
     level: SecurityLevel,
     evidence: &mut impl Evidence,
 ) -> Result<Vec<Turn>, InferenceError> {
     let mut found = segment(movement, min_turn_sine(level));
     if !found.is_empty() {
-        let reference = evidence.angles(&rest.examples())?;
+        let reference = evidence.angles(&neutral.examples())?;
         let mut confirmed = Vec::new();
         for turn in found {
             let angles = evidence.angles(&turn.examples())?;
@@ -102,13 +102,13 @@ fn turns_of(
 /// The worst relief of the turns.
 fn relief_of(
     turns: &[Turn],
-    rest: &Rest,
+    neutral: &NeutralPose,
     ceiling: f32,
     evidence: &mut impl Evidence,
 ) -> Result<Relief, InferenceError> {
     let mut worst = Relief::MAX;
     for turn in turns {
-        worst = worst.min(Relief::of(turn, rest, ceiling, evidence)?);
+        worst = worst.min(Relief::of(turn, neutral, ceiling, evidence)?);
     }
     Ok(worst)
 }

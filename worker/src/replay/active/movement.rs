@@ -1,21 +1,21 @@
-//! The head turn in each frame, measured from the rest.
+//! The head turn in each frame, measured from the neutral pose.
 
-use super::rest::Rest;
+use super::neutral_pose::NeutralPose;
 use super::usable::{Usable, median};
 use crate::pipeline::HeadTurn;
 
-/// The motion of the head after the rest.
+/// The motion of the head after the neutral pose.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Movement {
-    /// Frames after the rest, in their order.
-    pub(super) moments: Vec<Moment>,
-    /// When the rest ended, in seconds.
-    pub(super) rested_until: f32,
+    /// One for each frame after the neutral pose, in their order.
+    pub(super) samples: Vec<PoseSample>,
+    /// When the neutral pose ended, in seconds.
+    pub(super) neutral_until: f32,
 }
 
-/// The head in one frame.
+/// The head's pose in one frame.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Moment {
+pub(super) struct PoseSample {
     /// Index of the frame in the track.
     pub(super) index: usize,
     /// Seconds from the clip's first frame.
@@ -24,27 +24,27 @@ pub(super) struct Moment {
     pub(super) turn: [f32; 2],
     /// The part of it by parallax alone, smoothed in the same way.
     pub(super) parallax: [f32; 2],
-    /// Roll of the head in degrees, the mean of this frame and the rest.
+    /// Roll of the head in degrees, the mean of this frame and the neutral pose.
     pub(super) roll: f32,
 }
 
 impl Movement {
-    pub(super) fn new(frames: &[Usable<'_>], rest: &Rest) -> Self {
-        let (first, last) = rest.span;
-        let rest_roll = median(frames[first..=last].iter().map(|frame| frame.face.pose.roll).collect());
+    pub(super) fn new(frames: &[Usable<'_>], neutral: &NeutralPose) -> Self {
+        let (first, last) = neutral.span;
+        let neutral_roll = median(frames[first..=last].iter().map(|frame| frame.face.pose.roll).collect());
         let after = &frames[last + 1..];
         let turns: Vec<HeadTurn> =
-            after.iter().map(|frame| HeadTurn::between(&rest.landmarks, &frame.face.landmarks)).collect();
+            after.iter().map(|frame| HeadTurn::between(&neutral.landmarks, &frame.face.landmarks)).collect();
         let means: Vec<[f32; 2]> = turns.iter().map(HeadTurn::mean).collect();
         let parallaxes: Vec<[f32; 2]> = turns.iter().map(|turn| turn.parallax).collect();
-        let moments = after.iter().enumerate().map(|(at, frame)| Moment {
+        let samples = after.iter().enumerate().map(|(at, frame)| PoseSample {
             index: frame.index,
             time: frame.time,
             turn: smoothed(&means, at),
             parallax: smoothed(&parallaxes, at),
-            roll: (frame.face.pose.roll + rest_roll) / 2.0,
+            roll: (frame.face.pose.roll + neutral_roll) / 2.0,
         });
-        Self { moments: moments.collect(), rested_until: frames[last].time }
+        Self { samples: samples.collect(), neutral_until: frames[last].time }
     }
 }
 

@@ -1,13 +1,13 @@
 //! Whether a turned head has a relief: how much better a head explains the turn than a sheet of paper.
 
 use super::evidence::Evidence;
-use super::rest::Rest;
+use super::neutral_pose::NeutralPose;
 use super::turns::Turn;
 use super::usable::{Usable, evenly_spaced, median};
 use crate::inference::InferenceError;
 use crate::pipeline::Calibration;
 
-/// Frames of a turn's peak that are compared with the rest.
+/// Frames of a turn's peak that are compared with the neutral pose.
 const EXAMPLES: usize = 3;
 
 /// Pairs of neighbouring frames that show how much the pictures' noise costs.
@@ -36,16 +36,16 @@ impl Relief {
         Self(self.0.min(other.0))
     }
 
-    /// Compares the frames at a turn's peak with the rest.
+    /// Compares the frames at a turn's peak with the neutral pose.
     pub(super) fn of(
         turn: &Turn,
-        rest: &Rest,
+        neutral: &NeutralPose,
         ceiling: f32,
         evidence: &mut impl Evidence,
     ) -> Result<Self, InferenceError> {
         let mut correlations = Vec::new();
-        for moment in evenly_spaced(&turn.peak, EXAMPLES) {
-            correlations.push(evidence.sheet_correlation(rest.middle(), moment.index)?);
+        for sample in evenly_spaced(&turn.peak, EXAMPLES) {
+            correlations.push(evidence.sheet_correlation(neutral.middle(), sample.index)?);
         }
         let missing = 1.0 - median(correlations) / ceiling;
         Ok(Self(MISSING_CORRELATION.score(missing / turn.size.max(f32::MIN_POSITIVE))))
@@ -55,10 +55,10 @@ impl Relief {
 /// The correlation of two pictures of one face that differ by noise only, from [`MIN_CEILING`] to 1.
 pub(super) fn noise_ceiling(
     frames: &[Usable<'_>],
-    rest: &Rest,
+    neutral: &NeutralPose,
     evidence: &mut impl Evidence,
 ) -> Result<f32, InferenceError> {
-    let (first, last) = rest.span;
+    let (first, last) = neutral.span;
     let mut correlations = Vec::new();
     for pair in frames[first..=last].windows(2).take(CEILING_PAIRS) {
         correlations.push(evidence.sheet_correlation(pair[0].index, pair[1].index)?);

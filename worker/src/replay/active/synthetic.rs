@@ -36,7 +36,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// Begins with a rest of 1.5 seconds.
+    /// Begins with the neutral pose for 1.5 seconds.
     pub(super) fn new(subject: Subject) -> Self {
         Self { subject, poses: Vec::new() }.wait(1.5)
     }
@@ -66,7 +66,7 @@ impl Scene {
         self
     }
 
-    /// Moves to a pose, stays there, moves back, and rests.
+    /// Moves to a pose, stays there, moves back to the neutral pose, and stays there.
     pub(super) fn turn(self, to: Pose) -> Self {
         self.go(to).wait(0.5).go([0.0; 3]).wait(0.3)
     }

@@ -93,7 +93,7 @@ fn what_follows_the_last_challenge_does_not_matter_and_what_precedes_it_does() {
 }
 
 #[test]
-fn the_head_may_turn_on_without_a_rest_and_stop_at_the_last_challenge() {
+fn the_head_may_turn_on_without_a_neutral_pose_between_and_stop_at_the_last_challenge() {
     let scene = Scene::new(Subject::Head).go(LEFT).wait(0.4).go(UP).wait(0.4).go(RIGHT).wait(0.2);
     assert!(is_followed(judged(&scene, &[Left, Up, Right])));
     assert!(!is_followed(judged(&scene, &[Left, Right])));
@@ -190,7 +190,7 @@ fn a_head_that_never_faces_the_camera_follows_nothing() {
     let frames = scene.track().frames.split_off(20);
     let challenge = Challenge { directions: &[Right], events: &[], mirrored: true };
     let judgement = judge(&Track { frames }, &challenge, SecurityLevel::Low, &mut scene.evidence()).unwrap();
-    assert_eq!(judgement, ActiveJudgement::NotFollowed(Deviation::NoRest));
+    assert_eq!(judgement, ActiveJudgement::NotFollowed(Deviation::NoNeutralPose));
 }
 
 #[test]
@@ -222,12 +222,12 @@ fn an_empty_clip_follows_nothing() {
         let mut frames = track.track();
         frames.frames.truncate(3);
         let judgement = judge(&frames, &challenge, SecurityLevel::Low, &mut track.evidence()).unwrap();
-        assert_eq!(judgement, ActiveJudgement::NotFollowed(Deviation::NoRest));
+        assert_eq!(judgement, ActiveJudgement::NotFollowed(Deviation::NoNeutralPose));
     }
     let turning = Scene::turning(&[LEFT]);
     assert_eq!(judged(&turning, &[]), ActiveJudgement::NotFollowed(Deviation::Missing(0)));
     let none = Track::default();
     let mut evidence = Scene::new(Subject::Head).evidence();
     let judgement = judge(&none, &challenge, SecurityLevel::Low, &mut evidence).unwrap();
-    assert_eq!(judgement, ActiveJudgement::NotFollowed(Deviation::NoRest));
+    assert_eq!(judgement, ActiveJudgement::NotFollowed(Deviation::NoNeutralPose));
 }

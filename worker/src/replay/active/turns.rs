@@ -3,7 +3,7 @@
 use faceline_shared::job::examination::Direction;
 use faceline_shared::liveness::SecurityLevel;
 
-use super::movement::{Moment, Movement};
+use super::movement::{Movement, PoseSample};
 use super::usable::{evenly_spaced, median};
 use crate::pipeline::HeadAngles;
 
@@ -48,46 +48,52 @@ pub(super) struct Turn {
     /// When the head was back, or turned on to another side, in seconds.
     pub(super) end: f32,
     /// The frames at its peak.
-    pub(super) peak: Vec<Moment>,
+    pub(super) peak: Vec<PoseSample>,
     /// Sine of the turn at its peak.
     pub(super) size: f32,
 }
 
 impl Turn {
-    fn new(direction: Direction, moments: &[Moment], end: f32) -> Self {
-        let size = moments.iter().map(|moment| along(moment.turn, direction)).fold(0.0, f32::max);
-        let is_peak = |moment: &&Moment| along(moment.turn, direction) >= PEAK_PART * size;
-        let peak: Vec<Moment> = moments.iter().filter(is_peak).copied().collect();
-        let aside = median(peak.iter().map(|moment| across(moment.turn, direction)).collect());
-        let start = moments.first().map_or(end, |moment| moment.time);
+    fn new(direction: Direction, samples: &[PoseSample], end: f32) -> Self {
+        let size = samples.iter().map(|sample| along(sample.turn, direction)).fold(0.0, f32::max);
+        let is_peak = |sample: &&PoseSample| along(sample.turn, direction) >= PEAK_PART * size;
+        let peak: Vec<PoseSample> = samples.iter().filter(is_peak).copied().collect();
+        let aside = median(peak.iter().map(|sample| across(sample.turn, direction)).collect());
+        let start = samples.first().map_or(end, |sample| sample.time);
         let is_straight = aside <= MAX_ACROSS_PART * size;
         Self { direction: is_straight.then_some(direction), start, end, peak, size }
     }
 
-    fn slanting(moments: &[Moment], end: f32) -> Self {
-        let size = moments.iter().map(|moment| moment.turn[0].hypot(moment.turn[1])).fold(0.0, f32::max);
-        let start = moments.first().map_or(end, |moment| moment.time);
-        Self { direction: None, start, end, peak: moments.to_vec(), size }
+    fn slanting(samples: &[PoseSample], end: f32) -> Self {
+        let size = samples.iter().map(|sample| sample.turn[0].hypot(sample.turn[1])).fold(0.0, f32::max);
+        let start = samples.first().map_or(end, |sample| sample.time);
+        Self { direction: None, start, end, peak: samples.to_vec(), size }
     }
 
     /// Some frames of the peak.
     pub(super) fn examples(&self) -> Vec<usize> {
-        evenly_spaced(&self.peak, EXAMPLES).iter().map(|moment| moment.index).collect()
+        evenly_spaced(&self.peak, EXAMPLES).iter().map(|sample| sample.index).collect()
     }
 
-    /// The turn, if the pose network sees it too, and if it has the parallax of a head. `rest` and `peak` are the
-    /// network's angles in these frames.
-    pub(super) fn confirmed(self, rest: &[HeadAngles], peak: &[HeadAngles], smallest: f32) -> Option<Self> {
+    /// The turn, if the pose network sees it too, and if it has the parallax of a head. `neutral` and `peak` are the
+    /// network's angles in the frames of the neutral pose and of the turn's peak.
+    pub(super) fn confirmed(
+        self,
+        neutral: &[HeadAngles],
+        peak: &[HeadAngles],
+        smallest: f32,
+    ) -> Option<Self> {
         let Some(direction) = self.direction else { return Some(self) };
         let middle =
             |angles: &[HeadAngles], of: fn(&HeadAngles) -> f32| median(angles.iter().map(of).collect());
-        let right = (middle(peak, |a| a.yaw) - middle(rest, |a| a.yaw)).clamp(-90.0, 90.0).to_radians().sin();
+        let right =
+            (middle(peak, |a| a.yaw) - middle(neutral, |a| a.yaw)).clamp(-90.0, 90.0).to_radians().sin();
         let down =
-            -(middle(peak, |a| a.pitch) - middle(rest, |a| a.pitch)).clamp(-90.0, 90.0).to_radians().sin();
-        let roll = median(self.peak.iter().map(|moment| moment.roll).collect());
+            -(middle(peak, |a| a.pitch) - middle(neutral, |a| a.pitch)).clamp(-90.0, 90.0).to_radians().sin();
+        let roll = median(self.peak.iter().map(|sample| sample.roll).collect());
         let (sine, cosine) = roll.to_radians().sin_cos();
         let seen = [right * cosine - down * sine, right * sine + down * cosine];
-        let parallax = median(self.peak.iter().map(|moment| along(moment.parallax, direction)).collect());
+        let parallax = median(self.peak.iter().map(|sample| along(sample.parallax, direction)).collect());
         (along(seen, direction).min(parallax) >= MIN_CONFIRMED_PART * smallest).then_some(self)
     }
 }
@@ -112,37 +118,37 @@ fn across([right, down]: [f32; 2], direction: Direction) -> f32 {
 
 /// Where the head is.
 enum State {
-    /// Near the rest, or on its way.
+    /// Near the neutral pose, or on its way.
     Centre {
         /// Number of frames in which it slants, and the first of them.
         slanting: Option<(usize, usize)>,
     },
-    /// Turned, since this moment.
+    /// Turned, since this sample.
     Turned(Direction, usize),
 }
 
 /// The turns of at least the size `smallest`, in their order.
 pub(super) fn segment(movement: &Movement, smallest: f32) -> Vec<Turn> {
-    let moments = &movement.moments;
+    let samples = &movement.samples;
     let mut turns = Vec::new();
     let mut state = State::Centre { slanting: None };
-    for (at, moment) in moments.iter().enumerate() {
+    for (at, sample) in samples.iter().enumerate() {
         if let State::Turned(direction, since) = state
-            && along(moment.turn, direction) < END_PART * smallest
+            && along(sample.turn, direction) < END_PART * smallest
         {
-            turns.push(Turn::new(direction, &moments[since..at], moment.time));
+            turns.push(Turn::new(direction, &samples[since..at], sample.time));
             state = State::Centre { slanting: None };
         }
         let main = DIRECTIONS
             .into_iter()
-            .max_by(|&a, &b| along(moment.turn, a).total_cmp(&along(moment.turn, b)))
+            .max_by(|&a, &b| along(sample.turn, a).total_cmp(&along(sample.turn, b)))
             .unwrap_or(Direction::Up);
-        let (size, aside) = (along(moment.turn, main), across(moment.turn, main));
+        let (size, aside) = (along(sample.turn, main), across(sample.turn, main));
         let is_turned = size >= smallest;
         let is_straight = aside <= MAX_ACROSS_PART * size;
         state = match state {
             State::Turned(direction, since) if is_turned && is_straight && main != direction => {
-                turns.push(Turn::new(direction, &moments[since..at], moment.time));
+                turns.push(Turn::new(direction, &samples[since..at], sample.time));
                 State::Turned(main, at)
             }
             State::Centre { .. } if is_turned && is_straight => State::Turned(main, at),
@@ -152,18 +158,18 @@ pub(super) fn segment(movement: &Movement, smallest: f32) -> Vec<Turn> {
             }
             State::Centre { slanting: Some((count, since)) } if size < END_PART * smallest => {
                 if count >= MIN_SLANTING_FRAMES {
-                    turns.push(Turn::slanting(&moments[since..at], moment.time));
+                    turns.push(Turn::slanting(&samples[since..at], sample.time));
                 }
                 State::Centre { slanting: None }
             }
             other => other,
         };
     }
-    let end = moments.last().map_or(0.0, |moment| moment.time);
+    let end = samples.last().map_or(0.0, |sample| sample.time);
     match state {
-        State::Turned(direction, since) => turns.push(Turn::new(direction, &moments[since..], end)),
+        State::Turned(direction, since) => turns.push(Turn::new(direction, &samples[since..], end)),
         State::Centre { slanting: Some((count, since)) } if count >= MIN_SLANTING_FRAMES => {
-            turns.push(Turn::slanting(&moments[since..], end));
+            turns.push(Turn::slanting(&samples[since..], end));
         }
         State::Centre { .. } => {}
     }

@@ -1,16 +1,16 @@
-//! The rest: the neutral pose in which the head faces the camera before the first challenge.
+//! The neutral pose: the head faces the camera and keeps still before the first challenge.
 
 use super::usable::{Usable, evenly_spaced, median};
 use crate::pipeline::{LANDMARK_COUNT, Landmarks};
 
-/// The head must rest for this time in seconds.
+/// The head must keep the neutral pose for this time in seconds.
 const MIN_SECONDS: f32 = 0.5;
-/// At most this time of the rest is used.
+/// At most this time in seconds of the neutral pose is used.
 const MAX_SECONDS: f32 = 1.5;
-/// Fewest frames of a rest.
+/// Fewest frames of a neutral pose.
 const MIN_FRAMES: usize = 3;
 
-/// Sine by which yaw and pitch may deviate from their median during a rest: 6 degrees.
+/// Sine by which yaw and pitch may deviate from their median during the neutral pose: 6 degrees.
 const MAX_DEVIATION_SINE: f32 = 0.1;
 
 /// Yaw and pitch in degrees beyond which a head does not face the camera. The device may be held low, and people's
@@ -20,9 +20,9 @@ const MAX_FRONTAL_DEGREES: [f32; 2] = [20.0, 30.0];
 /// Frames whose pose the network estimates.
 const EXAMPLES: usize = 5;
 
-/// The first moment in which the head rests.
+/// The span of frames in which the head first has its neutral pose.
 #[derive(Clone, Debug)]
-pub(super) struct Rest {
+pub(super) struct NeutralPose {
     /// The first and the last of its frames, as indices of the usable frames.
     pub(super) span: (usize, usize),
     /// The frames of the track.
@@ -31,8 +31,8 @@ pub(super) struct Rest {
     pub(super) landmarks: Landmarks,
 }
 
-impl Rest {
-    /// Finds the first rest in which the head faces the camera.
+impl NeutralPose {
+    /// Finds the first span in which the head keeps still and faces the camera.
     pub(super) fn find(frames: &[Usable<'_>]) -> Option<Self> {
         (0..frames.len()).find_map(|first| Self::starting_at(frames, first))
     }
@@ -80,7 +80,7 @@ impl Rest {
         }
     }
 
-    /// The frame that stands for the rest.
+    /// The frame that stands for the neutral pose.
     pub(super) fn middle(&self) -> usize {
         self.frames[self.frames.len() / 2]
     }
