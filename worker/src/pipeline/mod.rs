@@ -31,10 +31,10 @@ pub use self::geometry::Rotation;
 pub(crate) use self::geometry::{Frame, FramedPicture, HeadPose, LANDMARK_COUNT, Landmarks};
 #[cfg(test)]
 pub(crate) use self::geometry::{HEAD, Rect};
-pub(crate) use self::liveness::{Calibration, FacePatch, Grey, HeadTurn, SheetMatch};
-pub use self::liveness::{Examined, ExaminedPicture, ExaminingFault};
 #[cfg(test)]
-pub(crate) use self::liveness::{RELIEF, attack};
+pub(crate) use self::liveness::{EXTRA_HEAD_POINTS, attack};
+pub use self::liveness::{Examined, ExaminedPicture, ExaminingFault};
+pub(crate) use self::liveness::{FacePatch, Grey, HeadTurn, LogisticCurve, WarpMatch};
 #[cfg(test)]
 pub(crate) use self::models::{Detection, Equalisation};
 pub(crate) use self::models::{HeadAngles, mean};

@@ -1,12 +1,12 @@
 //! Whether a clip shows one flat picture all the time.
 //!
-//! A sheet that is moved, tilted and bent keeps its face: each two frames agree once one is mapped onto the other
+//! A sheet that is moved, tilted and bent keeps its face: each two frames agree once one is warped onto the other
 //! ([`FacePatch`]). A living face does not: within seconds somebody blinks, speaks, or turns the head, whose parts lie at
 //! different depths. The measure is the 5th percentile of the pairs' correlations, so it needs no particular
 //! movement. It does not depend on the camera's colours and sharpness: noise and blur only make a sheet look less flat.
 
 use super::tracker::Tracked;
-use crate::pipeline::{Calibration, SheetMatch};
+use crate::pipeline::{LogisticCurve, WarpMatch};
 
 /// Faces that are compared in pairs.
 const FACES: usize = 10;
@@ -22,7 +22,7 @@ const LEAST_SHARE: f32 = 0.05;
 const MAX_STILL_DISPLACEMENT: f32 = 0.012;
 
 /// Thresholds of the correlation: living faces reach 0.965 within 2.7 s, prints have a median of 0.97, photos moved by software 0.99.
-pub(super) const FLAT: Calibration = Calibration { medium: 0.976, high: 0.97 };
+pub(super) const FLAT: LogisticCurve = LogisticCurve { medium: 0.976, high: 0.97 };
 
 /// The motion of a face over a clip.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,13 +51,12 @@ impl FaceMotion {
             super::sampling::equidistant(faces.len(), FACES).into_iter().map(|at| faces[at]).collect();
         let mut pairs = Vec::new();
         for (i, one) in chosen.iter().enumerate() {
-            pairs
-                .extend(chosen[i + 1..].iter().filter_map(|other| patches[one].sheet_match(&patches[other])));
+            pairs.extend(chosen[i + 1..].iter().filter_map(|other| patches[one].warp_match(&patches[other])));
         }
         Self::of(&pairs)
     }
 
-    fn of(pairs: &[SheetMatch]) -> Option<Self> {
+    fn of(pairs: &[WarpMatch]) -> Option<Self> {
         let mut correlations: Vec<f32> = pairs.iter().map(|pair| pair.correlation).collect();
         correlations.sort_by(f32::total_cmp);
         let correlation = *correlations.get((LEAST_SHARE * pairs.len() as f32) as usize)?;

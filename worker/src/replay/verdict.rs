@@ -63,7 +63,7 @@ pub(crate) struct Scores {
     pub(crate) displacement: Option<f32>,
     /// How much better the surroundings agree with the face's motion than with rest, -2 to 2.
     pub(crate) background: Option<f32>,
-    /// The least relief score of the head's turns (active liveness).
+    /// The least depth score of the head's turns (active liveness).
     pub(crate) active: Option<f32>,
 }
 

@@ -10,6 +10,6 @@ mod motion;
 mod simulated_attack_tests;
 
 pub use self::examined::{Examined, ExaminedPicture, ExaminingFault};
-pub(crate) use self::motion::{Calibration, FacePatch, Grey, HeadTurn, SheetMatch};
 #[cfg(test)]
-pub(crate) use self::motion::{RELIEF, attack};
+pub(crate) use self::motion::{EXTRA_HEAD_POINTS, attack};
+pub(crate) use self::motion::{FacePatch, Grey, HeadTurn, LogisticCurve, WarpMatch};

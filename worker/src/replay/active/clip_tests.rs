@@ -123,11 +123,11 @@ impl<E: Evidence> Evidence for Measured<E> {
         Ok(frames.iter().map(|frame| self.angles[frame]).collect())
     }
 
-    fn sheet_correlation(&mut self, one: usize, other: usize) -> Result<f32, InferenceError> {
+    fn warp_correlation(&mut self, one: usize, other: usize) -> Result<f32, InferenceError> {
         if let Some(&known) = self.correlations.get(&(one, other)) {
             return Ok(known);
         }
-        let found = self.evidence.sheet_correlation(one, other)?;
+        let found = self.evidence.warp_correlation(one, other)?;
         self.correlations.insert((one, other), found);
         Ok(found)
     }

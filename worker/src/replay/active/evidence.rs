@@ -13,8 +13,8 @@ pub(crate) trait Evidence {
     /// The poses of these frames' faces, by the pose network.
     fn angles(&mut self, frames: &[usize]) -> Result<Vec<HeadAngles>, InferenceError>;
 
-    /// Correlation of two frames' faces, after one was mapped onto the other like a bent and tilted sheet of paper.
-    fn sheet_correlation(&mut self, one: usize, other: usize) -> Result<f32, InferenceError>;
+    /// Correlation of two frames' faces, after one was warped onto the other like a bent and tilted sheet of paper.
+    fn warp_correlation(&mut self, one: usize, other: usize) -> Result<f32, InferenceError>;
 }
 
 /// Evidence from the frames' pictures. `picture` gives the picture of a frame by its number in the clip.
@@ -60,7 +60,7 @@ where
         network.estimate(&mut self.pipeline.context.sampler, &regions)
     }
 
-    fn sheet_correlation(&mut self, one: usize, other: usize) -> Result<f32, InferenceError> {
+    fn warp_correlation(&mut self, one: usize, other: usize) -> Result<f32, InferenceError> {
         self.cut(one);
         self.cut(other);
         let patches = self.patches.get(&one).zip(self.patches.get(&other));

@@ -14,10 +14,10 @@ const MIN_TURN_SINE: f32 = 0.15;
 
 /// Deformed frames that are compared with the neutral pose; fewest of them that say something.
 const DEFORMED: (usize, usize) = (12, 3);
-/// Correlation above which a deformed face is that of a sheet, in parts of the noise ceiling.
-const SHEET_CORRELATION: f32 = 0.95;
-/// Share of the deformed frames that must be a sheet's.
-const MIN_SHEET_SHARE: f32 = 0.5;
+/// Correlation above which a deformed face is that of a warped photo, in parts of the noise ceiling.
+const WARP_CORRELATION: f32 = 0.95;
+/// Share of the deformed frames that must show a warped photo.
+const MIN_WARPED_SHARE: f32 = 0.5;
 
 /// Frames of the whole clip that are compared with the neutral pose; fewest frames that a clip must have for this.
 const WHOLE: (usize, usize) = (60, 12);
@@ -42,9 +42,7 @@ impl Reference {
     /// The neutral pose, or the first face where there is none.
     pub(super) fn new(frames: &[Usable<'_>], neutral: Option<&NeutralPose>) -> Option<Self> {
         match neutral {
-            Some(neutral) => {
-                Some(Self { frame: neutral.middle(), landmarks: neutral.landmarks.clone() })
-            }
+            Some(neutral) => Some(Self { frame: neutral.middle(), landmarks: neutral.landmarks.clone() }),
             None => {
                 let first = frames.first()?;
                 Some(Self { frame: first.index, landmarks: first.face.landmarks.clone() })
@@ -57,7 +55,7 @@ impl Reference {
         frames: &[Usable<'_>],
         evidence: &mut impl Evidence,
     ) -> Result<Vec<f32>, InferenceError> {
-        frames.iter().map(|frame| evidence.sheet_correlation(self.frame, frame.index)).collect()
+        frames.iter().map(|frame| evidence.warp_correlation(self.frame, frame.index)).collect()
     }
 
     fn is_deformed(&self, frame: &Usable<'_>) -> bool {
@@ -68,7 +66,7 @@ impl Reference {
 
 /// Whether the deformed frames show one flat picture that is tilted or bent. `ceiling` is the correlation of pictures
 /// that differ by noise only.
-pub(super) fn is_sheet(
+pub(super) fn is_warped_photo(
     frames: &[Usable<'_>],
     reference: &Reference,
     ceiling: f32,
@@ -80,8 +78,8 @@ pub(super) fn is_sheet(
         return Ok(false);
     }
     let found = reference.correlations(&evenly_spaced(&deformed, DEFORMED.0), evidence)?;
-    let sheets = found.iter().filter(|&&correlation| correlation >= SHEET_CORRELATION * ceiling).count();
-    Ok(sheets as f32 >= MIN_SHEET_SHARE * found.len() as f32)
+    let warped = found.iter().filter(|&&correlation| correlation >= WARP_CORRELATION * ceiling).count();
+    Ok(warped as f32 >= MIN_WARPED_SHARE * found.len() as f32)
 }
 
 /// Whether all frames show one picture.

@@ -52,12 +52,12 @@ impl Deviation {
 /// Evidence of a flat picture.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum FlatMotion {
-    /// A turn that a sheet of paper can make.
-    #[error("a turn without relief")]
-    Turn,
-    /// The face is squeezed and bent as a sheet is.
+    /// A turn shows no depth: a sheet of paper can make it.
+    #[error("a turn without depth")]
+    NoDepth,
+    /// The face is squeezed and bent as a photo on a sheet of paper is.
     #[error("the face is tilted or bent like a sheet")]
-    Sheet,
+    WarpedPhoto,
     /// The face is the same picture all the time.
     #[error("the face never changes")]
     Still,
@@ -67,7 +67,7 @@ impl FlatMotion {
     /// The reason that callers see.
     pub(crate) fn reason(self) -> SpoofReason {
         match self {
-            Self::Turn | Self::Sheet => SpoofReason::FlatMotion,
+            Self::NoDepth | Self::WarpedPhoto => SpoofReason::FlatMotion,
             Self::Still => SpoofReason::Still,
         }
     }

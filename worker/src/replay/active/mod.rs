@@ -3,7 +3,7 @@
 //! 1. `neutral_pose` finds how the head faces the camera at the clip's start; all motion is measured from there.
 //! 2. `movement` measures the head turn of every frame, and `turns` divides it into turns to one side.
 //! 3. `following` compares the turns with the challenge: direction, order and time.
-//! 4. `relief` compares the pixels at each turn's peak with the neutral pose, bent and tilted like a sheet of paper: a
+//! 4. `depth` compares the pixels at each turn's peak with the neutral pose, bent and tilted like a sheet of paper: a
 //!    head does not agree, a picture of it does. `flatness` looks for such a picture in the whole clip, whatever it follows.
 //!
 //! A screen that plays a recording of the right turns shows the motion of a real head. Passive liveness has to detect the
@@ -12,13 +12,13 @@
 mod challenge;
 #[cfg(test)]
 mod clip_tests;
+mod depth;
 mod evidence;
 mod flatness;
 mod following;
 mod judgement;
 mod movement;
 mod neutral_pose;
-mod relief;
 #[cfg(test)]
 mod synthetic;
 #[cfg(test)]
@@ -29,13 +29,13 @@ mod usable;
 use faceline_shared::liveness::SecurityLevel;
 
 pub(crate) use self::challenge::Challenge;
+use self::depth::{DepthScore, noise_ceiling};
 use self::evidence::Evidence;
 pub(crate) use self::evidence::FrameEvidence;
-use self::flatness::{Reference, is_sheet, is_still};
+use self::flatness::{Reference, is_still, is_warped_photo};
 pub(crate) use self::judgement::{ActiveJudgement, Deviation, FlatMotion};
 use self::movement::Movement;
 use self::neutral_pose::NeutralPose;
-use self::relief::{Relief, noise_ceiling};
 use self::turns::{Turn, min_turn_sine, segment};
 use self::usable::usable;
 use super::track::Track;
@@ -59,7 +59,7 @@ pub(crate) fn judge(
         let turns = turns_of(&movement, neutral, level, evidence)?;
         let matched = following::match_turns(&turns, &movement, challenge, duration);
         followed = match matched {
-            Ok(turns) => Ok(relief_of(&turns, neutral, ceiling, evidence)?),
+            Ok(turns) => Ok(worst_depth(&turns, neutral, ceiling, evidence)?),
             Err(deviation) => Err(deviation),
         };
     }
@@ -67,11 +67,11 @@ pub(crate) fn judge(
         return Ok(ActiveJudgement::NotFollowed(Deviation::NoNeutralPose));
     };
     Ok(match followed {
-        _ if is_sheet(&frames, &reference, ceiling, evidence)? => ActiveJudgement::Flat(FlatMotion::Sheet),
-        Ok(relief) if relief.score() > level.threshold() => {
-            ActiveJudgement::Followed { score: relief.score() }
+        _ if is_warped_photo(&frames, &reference, ceiling, evidence)? => {
+            ActiveJudgement::Flat(FlatMotion::WarpedPhoto)
         }
-        Ok(_) => ActiveJudgement::Flat(FlatMotion::Turn),
+        Ok(depth) if depth.score() > level.threshold() => ActiveJudgement::Followed { score: depth.score() },
+        Ok(_) => ActiveJudgement::Flat(FlatMotion::NoDepth),
         Err(_) if is_still(&frames, &reference, ceiling, evidence)? => {
             ActiveJudgement::Flat(FlatMotion::Still)
         }
@@ -99,16 +99,16 @@ fn turns_of(
     Ok(found)
 }
 
-/// The worst relief of the turns.
-fn relief_of(
+/// The worst depth score of the turns.
+fn worst_depth(
     turns: &[Turn],
     neutral: &NeutralPose,
     ceiling: f32,
     evidence: &mut impl Evidence,
-) -> Result<Relief, InferenceError> {
-    let mut worst = Relief::MAX;
+) -> Result<DepthScore, InferenceError> {
+    let mut worst = DepthScore::MAX;
     for turn in turns {
-        worst = worst.min(Relief::of(turn, neutral, ceiling, evidence)?);
+        worst = worst.min(DepthScore::of(turn, neutral, ceiling, evidence)?);
     }
     Ok(worst)
 }

@@ -6,8 +6,8 @@ use super::evidence::Evidence;
 use crate::inference::InferenceError;
 use crate::picture::Affine;
 use crate::pipeline::{
-    Candidate, Detection, Equalisation, Frame, HEAD, HeadAngles, HeadPose, LANDMARK_COUNT, Landmarks, RELIEF,
-    Rect, Rotation,
+    Candidate, Detection, EXTRA_HEAD_POINTS, Equalisation, Frame, HEAD, HeadAngles, HeadPose, LANDMARK_COUNT,
+    Landmarks, Rect, Rotation,
 };
 use crate::replay::track::{Track, TrackedFace, TrackedFrame};
 
@@ -102,7 +102,7 @@ impl Scene {
 
 fn face(subject: Subject, [yaw, pitch, roll]: Pose, number: usize) -> TrackedFace {
     let mut points = [[0.0; 3]; LANDMARK_COUNT];
-    for (index, point) in HEAD.into_iter().chain(RELIEF) {
+    for (index, point) in HEAD.into_iter().chain(EXTRA_HEAD_POINTS) {
         points[index] = point;
     }
     for (lids, x) in [([37, 38, 40, 41], -31.5), ([43, 44, 46, 47], 31.5)] {
@@ -151,7 +151,7 @@ impl Evidence for SyntheticEvidence {
         Ok(frames.iter().map(angles).collect())
     }
 
-    fn sheet_correlation(&mut self, one: usize, other: usize) -> Result<f32, InferenceError> {
+    fn warp_correlation(&mut self, one: usize, other: usize) -> Result<f32, InferenceError> {
         let [a, b] = [self.poses[&one], self.poses[&other]];
         let turn = (a[0] - b[0]).hypot(a[1] - b[1]).to_radians().sin();
         // A living face blinks and speaks.

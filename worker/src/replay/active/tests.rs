@@ -200,7 +200,7 @@ fn a_sheet_that_follows_the_sequence_is_flat() {
         for asked in sequences(2) {
             assert_eq!(
                 judged(&scene, &asked),
-                ActiveJudgement::Flat(FlatMotion::Sheet),
+                ActiveJudgement::Flat(FlatMotion::WarpedPhoto),
                 "{poses:?} {asked:?}"
             );
         }

@@ -12,8 +12,8 @@ use crate::pipeline::geometry::{HEAD, HeadPoint, HeadPose, Landmarks};
 /// Millimetres from pupil to pupil in the average head.
 const PUPIL_DISTANCE_MM: f32 = 63.0;
 
-/// More points of the average head: the bridge and the wings of the nose, and the brows.
-pub(crate) const RELIEF: [HeadPoint; 10] = [
+/// Points of the average head beside [`HEAD`]: the bridge and the wings of the nose, and the brows.
+pub(crate) const EXTRA_HEAD_POINTS: [HeadPoint; 10] = [
     (18, [-47.0, -24.0, -5.0]),
     (19, [-36.0, -26.0, 2.0]),
     (20, [-24.0, -24.0, 7.0]),
@@ -75,7 +75,7 @@ fn parallax(from: &Landmarks, to: &Landmarks) -> [f32; 2] {
     let (scale, to_scale) = (from.eye_distance(), to.eye_distance());
     let [x0, y0] = from.0[27];
     let [mut right, mut down] = [(); 2].map(|()| NormalEquations::<7>::new([0.0; 7]));
-    for &(index, [x, y, z]) in HEAD.iter().chain(&RELIEF) {
+    for &(index, [x, y, z]) in HEAD.iter().chain(&EXTRA_HEAD_POINTS) {
         let depth = (y * sp + z * cp) * cy - x * sy;
         let (u, v) = ((from.0[index][0] - x0) / scale, (from.0[index][1] - y0) / scale);
         let row = [1.0, u, v, u * u, u * v, v * v, depth / PUPIL_DISTANCE_MM];
@@ -104,7 +104,7 @@ mod tests {
     /// The average head in millimetres, with lids at its eyes. The head turn uses no other points.
     fn head() -> [[f32; 3]; 68] {
         let mut points = [[0.0; 3]; 68];
-        for &(index, at) in HEAD.iter().chain(&RELIEF) {
+        for &(index, at) in HEAD.iter().chain(&EXTRA_HEAD_POINTS) {
             points[index] = at;
         }
         for (lids, x) in [([37, 38, 40, 41], -31.5), ([43, 44, 46, 47], 31.5)] {

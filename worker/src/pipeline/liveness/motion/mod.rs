@@ -2,8 +2,8 @@
 //!
 //! Three measures are taken, and the one that speaks most against a living head decides:
 //! - how far the head turned, by its pose and by the parallax of its nose ([`head_turn`]);
-//! - whether one picture becomes the other if it is bent and tilted like a sheet of paper ([`sheet`]), which shows that
-//!   it is a sheet of paper or the same picture twice;
+//! - whether one picture becomes the other by a warp, as if it were bent and tilted like a sheet of paper ([`warp`]),
+//!   which shows that it is a sheet of paper or the same picture twice;
 //! - whether both were taken in the same place ([`surroundings`]).
 //!
 //! A screen that plays the recording of a turning head shows the motion of a real head. Passive liveness has to detect
@@ -14,19 +14,19 @@ pub(crate) mod attack;
 mod grey;
 mod head_turn;
 mod least_squares;
-mod sheet;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+mod warp;
 
 use faceline_shared::job::examination::{Direction, Motion};
 
 pub(crate) use self::grey::Grey;
-pub(crate) use self::head_turn::HeadTurn;
 #[cfg(test)]
-pub(crate) use self::head_turn::RELIEF;
-pub(crate) use self::sheet::{FacePatch, SheetMatch};
+pub(crate) use self::head_turn::EXTRA_HEAD_POINTS;
+pub(crate) use self::head_turn::HeadTurn;
 use self::surroundings::Surroundings;
+pub(crate) use self::warp::{FacePatch, WarpMatch};
 use crate::inference::InferenceError;
 use crate::picture::Picture;
 use crate::pipeline::context::Context;
@@ -44,17 +44,17 @@ const MIN_DIRECTION_SHARE: f32 = 0.35;
 /// Lower bound of a motion score, since scores are above zero.
 const MIN_SCORE: f32 = 1e-3;
 
-/// Converts a measure to the scale of
+/// A logistic curve that converts a measure to the scale of
 /// [`SecurityLevel::threshold`](faceline_shared::liveness::SecurityLevel::threshold).
-pub(crate) struct Calibration {
+pub(crate) struct LogisticCurve {
     /// The measure at which the score is 0.5.
     pub(crate) medium: f32,
     /// The measure at which the score is 0.75. It lies below `medium` if a smaller measure is better.
     pub(crate) high: f32,
 }
 
-impl Calibration {
-    /// The logistic curve through both points. As far on the other side of `medium`, it is 0.25.
+impl LogisticCurve {
+    /// The score of a measure on the curve through both points. As far on the other side of `medium`, it is 0.25.
     pub(crate) fn score(&self, measure: f32) -> f32 {
         let logit = (measure - self.medium) / (self.high - self.medium) * 3.0_f32.ln();
         1.0 / (1.0 + (-logit).exp())
@@ -62,13 +62,13 @@ impl Calibration {
 }
 
 /// Of the sine of a head turn: 5.4 degrees and 6.6 degrees.
-const HEAD_TURN: Calibration = Calibration { medium: 0.095, high: 0.115 };
+const HEAD_TURN: LogisticCurve = LogisticCurve { medium: 0.095, high: 0.115 };
 
-/// Of the correlation of both faces, after one was mapped onto the other like a bent sheet.
-const SHEET: Calibration = Calibration { medium: 0.955, high: 0.94 };
+/// Of the correlation of both faces, after one was warped onto the other like a bent sheet.
+const WARP: LogisticCurve = LogisticCurve { medium: 0.955, high: 0.94 };
 
 /// Of the similarity of both surroundings.
-const SURROUNDINGS: Calibration = Calibration { medium: 0.86, high: 0.92 };
+const SURROUNDINGS: LogisticCurve = LogisticCurve { medium: 0.86, high: 0.92 };
 
 /// One of two pictures, with the face whose motion is judged.
 pub(super) struct Still<'a> {
@@ -111,7 +111,7 @@ fn combine(
     let [right, down] = head_turn;
     let whole = right.hypot(down);
     let surroundings = surroundings.map_or(1.0, |similarity| SURROUNDINGS.score(similarity));
-    let score = HEAD_TURN.score(whole).min(SHEET.score(correlation)).min(surroundings);
+    let score = HEAD_TURN.score(whole).min(WARP.score(correlation)).min(surroundings);
     let moved = whole >= MIN_DIRECTED_TURN_SINE;
     let follows = |direction: &Direction| {
         let part = match direction {
@@ -143,15 +143,15 @@ mod units {
 
     #[test]
     fn scores_are_on_the_scale_of_the_security_levels() {
-        for calibration in [HEAD_TURN, SHEET, SURROUNDINGS] {
-            let Calibration { medium, high } = calibration;
+        for curve in [HEAD_TURN, WARP, SURROUNDINGS] {
+            let LogisticCurve { medium, high } = curve;
             let levels = [
                 (2.0 * medium - high, SecurityLevel::Low),
                 (medium, SecurityLevel::Medium),
                 (high, SecurityLevel::High),
             ];
             for (measure, level) in levels {
-                assert!((calibration.score(measure) - level.threshold()).abs() < 1e-4);
+                assert!((curve.score(measure) - level.threshold()).abs() < 1e-4);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Whether one face could be the picture of the other on a sheet of paper.
+//! Warping one face onto another, to tell whether both could be pictures of one sheet of paper.
 //!
 //! If a sheet is tilted, bent and moved, its picture changes nearly by a quadratic map. The map is first estimated from
 //! the landmarks and then refined on the pixels (Lucas and Kanade 1981; Baker and Matthews 2004). Two pictures of a
@@ -55,9 +55,9 @@ pub(crate) struct FacePatch {
     square: Affine,
 }
 
-/// How well one face agrees with another that is mapped onto it like a bent sheet.
+/// How well one face agrees with another that is warped onto it like a bent sheet.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SheetMatch {
+pub(crate) struct WarpMatch {
     /// Correlation of both faces' local contrasts, -1 to 1.
     pub(crate) correlation: f32,
     /// How far the face moved in the picture, in eye distances: the root mean square over four points of the face.
@@ -91,7 +91,7 @@ impl FacePatch {
     }
 
     /// As [`Self::correlation`], with the face's displacement in the picture. `None` where the landmarks lie in a line.
-    pub(crate) fn sheet_match(&self, other: &Self) -> Option<SheetMatch> {
+    pub(crate) fn warp_match(&self, other: &Self) -> Option<WarpMatch> {
         /// Between the face's middle and the patch's corners.
         const POINTS: [[f32; 2]; 4] = [[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5], [0.5, 0.5]];
         let (correlation, map) = self.matched(other)?;
@@ -101,7 +101,7 @@ impl FacePatch {
             (after[0] - before[0]).powi(2) + (after[1] - before[1]).powi(2)
         });
         let eyes = self.landmarks.mapped(&self.square).eye_distance().max(f32::MIN_POSITIVE);
-        Some(SheetMatch { correlation, displacement: (moved.iter().sum::<f32>() / 4.0).sqrt() / eyes })
+        Some(WarpMatch { correlation, displacement: (moved.iter().sum::<f32>() / 4.0).sqrt() / eyes })
     }
 
     /// The correlation, and the best quadratic map of this face onto the other.

@@ -1,11 +1,11 @@
-//! Whether a turned head has a relief: how much better a head explains the turn than a sheet of paper.
+//! Whether a turned head has depth: how much better a head explains the turn than a sheet of paper.
 
 use super::evidence::Evidence;
 use super::neutral_pose::NeutralPose;
 use super::turns::Turn;
 use super::usable::{Usable, evenly_spaced, median};
 use crate::inference::InferenceError;
-use crate::pipeline::Calibration;
+use crate::pipeline::LogisticCurve;
 
 /// Frames of a turn's peak that are compared with the neutral pose.
 const EXAMPLES: usize = 3;
@@ -17,13 +17,13 @@ const CEILING_PAIRS: usize = 5;
 const MIN_CEILING: f32 = 0.85;
 
 /// Thresholds of the missing correlation per sine of the turn.
-const MISSING_CORRELATION: Calibration = Calibration { medium: 0.22, high: 0.27 };
+const MISSING_CORRELATION: LogisticCurve = LogisticCurve { medium: 0.22, high: 0.27 };
 
-/// Score of a turn's relief.
+/// Score of a turn's depth.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Relief(f32);
+pub(super) struct DepthScore(f32);
 
-impl Relief {
+impl DepthScore {
     /// The upper bound of all turns.
     pub(super) const MAX: Self = Self(1.0);
 
@@ -45,7 +45,7 @@ impl Relief {
     ) -> Result<Self, InferenceError> {
         let mut correlations = Vec::new();
         for sample in evenly_spaced(&turn.peak, EXAMPLES) {
-            correlations.push(evidence.sheet_correlation(neutral.middle(), sample.index)?);
+            correlations.push(evidence.warp_correlation(neutral.middle(), sample.index)?);
         }
         let missing = 1.0 - median(correlations) / ceiling;
         Ok(Self(MISSING_CORRELATION.score(missing / turn.size.max(f32::MIN_POSITIVE))))
@@ -61,7 +61,7 @@ pub(super) fn noise_ceiling(
     let (first, last) = neutral.span;
     let mut correlations = Vec::new();
     for pair in frames[first..=last].windows(2).take(CEILING_PAIRS) {
-        correlations.push(evidence.sheet_correlation(pair[0].index, pair[1].index)?);
+        correlations.push(evidence.warp_correlation(pair[0].index, pair[1].index)?);
     }
     Ok(median(correlations).clamp(MIN_CEILING, 1.0))
 }
