@@ -19,7 +19,7 @@ const NEIGHBOUR_FLOOR: f32 = 2.0;
 const NEIGHBOURS: usize = 3;
 
 /// At most this many jumps are examined, the highest ones.
-const MAX_SUSPECTS: usize = 8;
+const MAX_CUT_CANDIDATES: usize = 8;
 
 /// Longest time in seconds between the faces that are compared.
 const MAX_GAP_SECONDS: f32 = 0.5;
@@ -29,18 +29,18 @@ const MAX_GAP_SECONDS: f32 = 0.5;
 const CLEAR_CHANGE: (f32, f32) = (0.75, 0.35);
 const ANY_CHANGE: (f32, f32) = (0.88, 0.12);
 
-/// A jump of the picture.
+/// A jump of the picture that may be a cut.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Suspect {
+pub(super) struct CutCandidate {
     /// Number of the first frame after it.
     number: usize,
     ratio: f32,
 }
 
 /// Jumps of the whole picture that stay.
-pub(super) fn suspects(thumbnails: &[Thumbnail]) -> Vec<Suspect> {
+pub(super) fn cut_candidates(thumbnails: &[Thumbnail]) -> Vec<CutCandidate> {
     let steps: Vec<f32> = thumbnails.windows(2).map(|pair| difference(&pair[0], &pair[1])).collect();
-    let mut found: Vec<Suspect> = Vec::new();
+    let mut found: Vec<CutCandidate> = Vec::new();
     for (at, &step) in steps.iter().enumerate().filter(|(_, step)| **step >= MIN_JUMP) {
         let before = at.saturating_sub(NEIGHBOURS)..at;
         let after = at + 1..(at + 1 + NEIGHBOURS).min(steps.len());
@@ -49,36 +49,36 @@ pub(super) fn suspects(thumbnails: &[Thumbnail]) -> Vec<Suspect> {
         let lasting = difference(&thumbnails[before.start], &thumbnails[after.end.min(thumbnails.len() - 1)]);
         let ratio = step.min(lasting) / (neighbours + NEIGHBOUR_FLOOR);
         if ratio >= DOUBTFUL_RATIO {
-            found.push(Suspect { number: at + 1, ratio });
+            found.push(CutCandidate { number: at + 1, ratio });
         }
     }
     found.sort_by(|a, b| b.ratio.total_cmp(&a.ratio));
-    found.truncate(MAX_SUSPECTS);
+    found.truncate(MAX_CUT_CANDIDATES);
     found
 }
 
 /// The numbers of the sampled frames, in `sampled`, that lie next to the jumps.
 pub(super) fn frames_beside(
-    suspects: &[Suspect],
+    cut_candidates: &[CutCandidate],
     sampled: &(impl Iterator<Item = usize> + Clone),
 ) -> Vec<usize> {
-    let beside = |suspect: &Suspect| {
-        let before = sampled.clone().filter(|&number| number < suspect.number).max();
-        let after = sampled.clone().filter(|&number| number >= suspect.number).min();
+    let beside = |cut_candidate: &CutCandidate| {
+        let before = sampled.clone().filter(|&number| number < cut_candidate.number).max();
+        let after = sampled.clone().filter(|&number| number >= cut_candidate.number).min();
         [before, after]
     };
-    suspects.iter().flat_map(beside).flatten().collect()
+    cut_candidates.iter().flat_map(beside).flatten().collect()
 }
 
 /// Whether the face changes at one of the jumps.
-pub(super) fn is_cut(suspects: &[Suspect], tracked: &Tracked) -> bool {
-    suspects.iter().any(|suspect| changes_face(*suspect, tracked))
+pub(super) fn is_cut(cut_candidates: &[CutCandidate], tracked: &Tracked) -> bool {
+    cut_candidates.iter().any(|cut_candidate| changes_face(*cut_candidate, tracked))
 }
 
-fn changes_face(suspect: Suspect, tracked: &Tracked) -> bool {
+fn changes_face(cut_candidate: CutCandidate, tracked: &Tracked) -> bool {
     let Tracked { track, patches, .. } = tracked;
-    let is_certain = suspect.ratio >= CERTAIN_RATIO;
-    let at = track.frames.partition_point(|frame| frame.number < suspect.number);
+    let is_certain = cut_candidate.ratio >= CERTAIN_RATIO;
+    let at = track.frames.partition_point(|frame| frame.number < cut_candidate.number);
     if at == 0 || at == track.frames.len() {
         return false;
     }
@@ -130,24 +130,24 @@ mod tests {
     }
 
     fn numbers(levels: &[u8]) -> Vec<usize> {
-        suspects(&clip(levels)).iter().map(|suspect| suspect.number).collect()
+        cut_candidates(&clip(levels)).iter().map(|cut_candidate| cut_candidate.number).collect()
     }
 
     #[test]
-    fn a_jump_that_stays_is_suspect_and_a_flash_or_a_pan_is_not() {
+    fn a_jump_that_stays_is_a_cut_candidate_and_a_flash_or_a_pan_is_not() {
         assert_eq!(numbers(&[50, 50, 51, 50, 50, 90, 90, 91, 90, 90]), [5]);
         assert!(numbers(&[50, 50, 51, 50, 50, 90, 50, 50, 51, 50]).is_empty(), "a flash");
         assert!(numbers(&[50, 60, 70, 80, 90, 100, 110, 120, 130]).is_empty(), "a pan");
         assert!(numbers(&[50, 50, 50, 53, 53, 53]).is_empty(), "a small change");
         assert!(numbers(&[50]).is_empty());
         let most = (0..200).map(|at| if at / 10 % 2 == 0 { 50 } else { 200 }).collect::<Vec<u8>>();
-        assert_eq!(numbers(&most).len(), MAX_SUSPECTS);
+        assert_eq!(numbers(&most).len(), MAX_CUT_CANDIDATES);
     }
 
     #[test]
     fn the_frames_beside_a_jump_are_those_that_were_sampled() {
-        let suspect = Suspect { number: 14, ratio: 30.0 };
-        assert_eq!(frames_beside(&[suspect], &(0..40).step_by(3)), [12, 15]);
-        assert_eq!(frames_beside(&[suspect], &(0..14).step_by(3)), [12]);
+        let cut_candidate = CutCandidate { number: 14, ratio: 30.0 };
+        assert_eq!(frames_beside(&[cut_candidate], &(0..40).step_by(3)), [12, 15]);
+        assert_eq!(frames_beside(&[cut_candidate], &(0..14).step_by(3)), [12]);
     }
 }

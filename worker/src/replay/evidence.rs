@@ -44,9 +44,9 @@ pub(super) struct ReplayEvidence {
 impl ReplayEvidence {
     /// Follows the face through the clip, and gathers what the frames show.
     pub(super) fn gather(pipeline: &mut Pipeline, clip: &Clip) -> Result<(Tracked, Self), PipelineFault> {
-        let suspects = cuts::suspects(&clip.thumbnails);
+        let cut_candidates = cuts::cut_candidates(&clip.thumbnails);
         let sampled = clip.frames.iter().map(|frame| frame.number as usize);
-        let tracked = follow(pipeline, clip, &cuts::frames_beside(&suspects, &sampled))?;
+        let tracked = follow(pipeline, clip, &cuts::frames_beside(&cut_candidates, &sampled))?;
         let motion = FaceMotion::new(&tracked);
         let repeat = repeats::find(&clip.thumbnails);
         let several = tracked.key_frames.iter().filter(|key_frame| key_frame.shown.faces.len() > 1).count();
@@ -59,7 +59,7 @@ impl ReplayEvidence {
             // The seam of a loop is a cut as well.
             Some(if repeat == Some(Repeat::Frozen) { SpoofReason::Frozen } else { SpoofReason::Loop })
         } else {
-            cuts::is_cut(&suspects, &tracked).then_some(SpoofReason::Cut)
+            cuts::is_cut(&cut_candidates, &tracked).then_some(SpoofReason::Cut)
         };
         let faces: Vec<_> = tracked
             .key_frames

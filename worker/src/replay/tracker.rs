@@ -35,7 +35,7 @@ pub(super) struct Tracked {
     pub(super) track: Track,
     /// In the order of the frames.
     pub(super) key_frames: Vec<KeyFrame>,
-    /// Faces beside suspected cuts and in the key frames, by the index of the frame in the track.
+    /// Faces beside cut candidates and in the key frames, by the index of the frame in the track.
     pub(super) patches: HashMap<usize, FacePatch>,
 }
 

@@ -13,7 +13,7 @@ use super::MemoryFile;
 use super::ended::Ended;
 
 /// Bytes of the child's error output that are kept. The rest is read and dropped.
-const MAX_COMPLAINT: usize = 4096;
+const MAX_STDERR_BYTES: usize = 4096;
 
 /// A running child. Dropping it kills and reaps it.
 pub(super) struct Child {
@@ -21,7 +21,7 @@ pub(super) struct Child {
     ended: OwnedFd,
     stdout: ChildStdout,
     stderr: Option<ChildStderr>,
-    complaint: Vec<u8>,
+    stderr_text: Vec<u8>,
     started: Instant,
     deadline: Instant,
 }
@@ -43,7 +43,7 @@ impl Child {
         let ended = pidfd_open(Pid::from_child(&process), PidfdFlags::empty());
         match (stdout, stderr, ended) {
             (Some(stdout), stderr, Ok(ended)) => {
-                Ok(Self { process, ended, stdout, stderr, complaint: Vec::new(), started, deadline })
+                Ok(Self { process, ended, stdout, stderr, stderr_text: Vec::new(), started, deadline })
             }
             (_, _, ended) => {
                 let _ = process.kill();
@@ -53,7 +53,7 @@ impl Child {
         }
     }
 
-    /// Waits for the end of a child whose output ended, and returns what it said.
+    /// Waits for the end of a child whose output ended, and returns its status and what it wrote to standard error.
     ///
     /// # Errors
     /// [`io::ErrorKind::TimedOut`] after the deadline.
@@ -72,35 +72,35 @@ impl Child {
                 }
             };
             match ready {
-                [true, _] => self.read_complaint()?,
+                [true, _] => self.read_stderr()?,
                 [false, true] => break,
                 [false, false] => (),
             }
         }
-        // It may have written its last words and ended between the looks at its error output and at its end.
-        while self.has_complaint()? {
-            self.read_complaint()?;
+        // It may have written its last words and ended between the checks of its error output and of its end.
+        while self.has_stderr()? {
+            self.read_stderr()?;
         }
         let status = self.process.wait()?;
-        let complaint = String::from_utf8_lossy(&self.complaint).into_owned();
-        Ok(Ended { status, time: self.started.elapsed(), complaint })
+        let stderr_text = String::from_utf8_lossy(&self.stderr_text).into_owned();
+        Ok(Ended { status, time: self.started.elapsed(), stderr_text })
     }
 
-    fn has_complaint(&self) -> io::Result<bool> {
+    fn has_stderr(&self) -> io::Result<bool> {
         let Some(stderr) = &self.stderr else { return Ok(false) };
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         let mut events = [PollFd::new(stderr, PollFlags::IN)];
         Ok(retry_on_intr(|| poll(&mut events, Some(&at_once)))? > 0)
     }
 
-    fn read_complaint(&mut self) -> io::Result<()> {
+    fn read_stderr(&mut self) -> io::Result<()> {
         let Some(stderr) = &mut self.stderr else { return Ok(()) };
-        let mut buffer = [0; MAX_COMPLAINT];
+        let mut buffer = [0; MAX_STDERR_BYTES];
         match stderr.read(&mut buffer)? {
             0 => self.stderr = None,
             count => {
-                let room = MAX_COMPLAINT - self.complaint.len();
-                self.complaint.extend_from_slice(&buffer[..count.min(room)]);
+                let room = MAX_STDERR_BYTES - self.stderr_text.len();
+                self.stderr_text.extend_from_slice(&buffer[..count.min(room)]);
             }
         }
         Ok(())
@@ -112,7 +112,7 @@ impl Read for Child {
     /// Fails with [`io::ErrorKind::TimedOut`] after the deadline.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let (has_output, has_complaint) = match &self.stderr {
+            let (has_output, has_stderr) = match &self.stderr {
                 Some(stderr) => {
                     let mut events =
                         [PollFd::new(&self.stdout, PollFlags::IN), PollFd::new(stderr, PollFlags::IN)];
@@ -124,8 +124,8 @@ impl Read for Child {
                     (true, false)
                 }
             };
-            if has_complaint {
-                self.read_complaint()?;
+            if has_stderr {
+                self.read_stderr()?;
             }
             if has_output {
                 return self.stdout.read(buffer);

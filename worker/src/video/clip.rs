@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::colour::Matrix;
+use super::colour::MatrixCoefficients;
 use super::{Codec, Container};
 use crate::picture::Picture;
 
@@ -39,14 +39,14 @@ pub struct ClipFrame {
     /// Three planes of 8 bits in limited range: luma, then both chroma planes at half the width and height.
     pub(super) planes: Vec<u8>,
     /// How the planes were made of red, green and blue.
-    pub(super) matrix: Matrix,
+    pub(super) matrix_coefficients: MatrixCoefficients,
 }
 
 impl ClipFrame {
     /// Red, green and blue of each pixel, row after row.
     #[must_use]
     pub fn rgb(&self) -> Vec<u8> {
-        self.matrix.rgb(&self.planes, self.width as usize, self.height as usize)
+        self.matrix_coefficients.rgb(&self.planes, self.width as usize, self.height as usize)
     }
 
     /// The luma of each pixel, row after row, from 16 (black) to 235 (white).

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use super::colour::Matrix;
+use super::colour::MatrixCoefficients;
 use super::fault::ReadError;
 use super::matroska::{Block, Reader};
 use super::probe::Track;
@@ -17,7 +17,7 @@ const POINTS: usize = 4096;
 /// What was read so far.
 pub(super) struct Collector {
     limits: DecodeLimits,
-    matrix: Matrix,
+    matrix_coefficients: MatrixCoefficients,
     size: (u32, u32),
     means: Vec<(Duration, [u8; MEANS])>,
     checksums: Vec<u32>,
@@ -26,10 +26,15 @@ pub(super) struct Collector {
 
 impl Collector {
     /// `size` is that of the sampled frames.
-    pub(super) fn new(size: (u32, u32), matrix: Matrix, plan: &SamplingPlan, limits: &DecodeLimits) -> Self {
+    pub(super) fn new(
+        size: (u32, u32),
+        matrix_coefficients: MatrixCoefficients,
+        plan: &SamplingPlan,
+        limits: &DecodeLimits,
+    ) -> Self {
         let most = (limits.kept_bytes / frame_bytes(size)).min(plan.most_frames);
         let frames = Samples::new(most);
-        Self { limits: *limits, matrix, size, means: Vec::new(), checksums: Vec::new(), frames }
+        Self { limits: *limits, matrix_coefficients, size, means: Vec::new(), checksums: Vec::new(), frames }
     }
 
     /// Reads to the end of the stream.
@@ -69,7 +74,8 @@ impl Collector {
                 let mut planes = vec![0; len];
                 reader.payload(&mut planes)?;
                 let (width, height) = self.size;
-                self.frames.push(ClipFrame { number: 0, time, width, height, planes, matrix: self.matrix });
+                let matrix_coefficients = self.matrix_coefficients;
+                self.frames.push(ClipFrame { number: 0, time, width, height, planes, matrix_coefficients });
             }
             _ => return Err(ReadError::Stream(std::io::ErrorKind::InvalidData.into())),
         }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-/// How luma and chroma are made of red, green and blue.
+/// How luma and chroma are made of red, green and blue (ITU-T H.273).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Matrix {
+pub(super) enum MatrixCoefficients {
     /// ITU-R BT.601: standard definition, VP8, JPEG.
     Bt601,
     /// ITU-R BT.709: high definition.
@@ -13,7 +13,7 @@ pub(super) enum Matrix {
     Bt2020,
 }
 
-impl Matrix {
+impl MatrixCoefficients {
     /// Of ffprobe's name. Without one it is what players assume: BT.709 from 720 lines on, BT.601 below, and for VP8, JPEG and RGB.
     pub(super) fn named(name: Option<&str>, is_always_601: bool, lines: u32) -> Self {
         match name {
@@ -80,18 +80,18 @@ mod tests {
     #[test]
     fn primaries_come_out_pure() {
         let cases = [
-            (Matrix::Bt601, [81, 90, 240], [255, 0, 0]),
-            (Matrix::Bt601, [145, 54, 34], [0, 255, 0]),
-            (Matrix::Bt709, [63, 102, 240], [255, 0, 0]),
-            (Matrix::Bt709, [173, 42, 26], [0, 255, 0]),
-            (Matrix::Bt2020, [235, 128, 128], [255, 255, 255]),
-            (Matrix::Bt709, [16, 128, 128], [0, 0, 0]),
+            (MatrixCoefficients::Bt601, [81, 90, 240], [255, 0, 0]),
+            (MatrixCoefficients::Bt601, [145, 54, 34], [0, 255, 0]),
+            (MatrixCoefficients::Bt709, [63, 102, 240], [255, 0, 0]),
+            (MatrixCoefficients::Bt709, [173, 42, 26], [0, 255, 0]),
+            (MatrixCoefficients::Bt2020, [235, 128, 128], [255, 255, 255]),
+            (MatrixCoefficients::Bt709, [16, 128, 128], [0, 0, 0]),
         ];
-        for (matrix, [y, u, v], rgb) in cases {
+        for (coefficients, [y, u, v], rgb) in cases {
             let planes = [y, y, y, y, y, y, y, y, u, u, v, v];
-            for pixel in matrix.rgb(&planes, 4, 2).chunks_exact(3) {
+            for pixel in coefficients.rgb(&planes, 4, 2).chunks_exact(3) {
                 let error = pixel.iter().zip(rgb).map(|(a, b)| (i32::from(*a) - b).abs()).max();
-                assert!(error <= Some(2), "{matrix:?} {y} {u} {v} gives {pixel:?}");
+                assert!(error <= Some(2), "{coefficients:?} {y} {u} {v} gives {pixel:?}");
             }
         }
     }
@@ -101,7 +101,7 @@ mod tests {
         // 4 × 4: the lower right block is red, the rest grey.
         let mut planes = vec![126; 16];
         planes.extend([128, 128, 128, 90, 128, 128, 128, 240]);
-        let rgb = Matrix::Bt601.rgb(&planes, 4, 4);
+        let rgb = MatrixCoefficients::Bt601.rgb(&planes, 4, 4);
         for (index, pixel) in rgb.chunks_exact(3).enumerate() {
             let is_red = index % 4 >= 2 && index / 4 >= 2;
             assert_eq!(pixel[0] > pixel[1], is_red, "pixel {index}: {pixel:?}");

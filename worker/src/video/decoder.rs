@@ -101,7 +101,7 @@ impl Decoder {
         let frame_size = track.sampled_size(plan);
         let mut child =
             self.start(Program::Ffmpeg, self.decode_arguments(container, &track, plan), video, deadline)?;
-        let mut collector = Collector::new(frame_size, track.matrix, plan, &self.limits);
+        let mut collector = Collector::new(frame_size, track.matrix_coefficients, plan, &self.limits);
         let mut reader = Reader::new(BufReader::with_capacity(64 << 10, child.by_ref()));
         let collected = collector.read(&mut reader);
         drop(reader);

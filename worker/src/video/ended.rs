@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::libc::{SIGKILL, SIGSYS, SIGXCPU};
 
-use super::confine::{COMPLAINT, EXIT_NOT_CONFINED};
+use super::confine::{EXIT_NOT_CONFINED, NOT_CONFINED_PREFIX};
 use super::{DecodeError, DecodeLimits, VideoFault};
 
 /// What ffmpeg and its libraries write when there is no more memory, the last one for stacks of threads.
@@ -19,7 +19,7 @@ pub(super) struct Ended {
     /// Time since its start.
     pub(super) time: Duration,
     /// The beginning of what it wrote to standard error.
-    pub(super) complaint: String,
+    pub(super) stderr_text: String,
 }
 
 impl Ended {
@@ -29,18 +29,18 @@ impl Ended {
     }
 
     fn ran_out_of_memory(&self) -> bool {
-        OUT_OF_MEMORY.iter().any(|text| self.complaint.contains(text))
+        OUT_OF_MEMORY.iter().any(|text| self.stderr_text.contains(text))
     }
 
     /// Why a child failed that was not stopped from here.
     pub(super) fn explain(&self, limits: &DecodeLimits) -> DecodeError {
-        let complaint = self.complaint.trim_end();
+        let stderr_text = self.stderr_text.trim_end();
         if self.status.code() == Some(EXIT_NOT_CONFINED.into())
-            && let Some(reason) = complaint.strip_prefix(COMPLAINT)
+            && let Some(reason) = stderr_text.strip_prefix(NOT_CONFINED_PREFIX)
         {
             return DecodeError::Unavailable(reason.to_owned());
         }
-        tracing::debug!(status = %self.status, complaint, "a video is not decoded");
+        tracing::debug!(status = %self.status, stderr = stderr_text, "a video is not decoded");
         match self.status.signal() {
             Some(SIGSYS) => {
                 tracing::warn!("the decoder of a video made a forbidden system call and was ended");
@@ -52,25 +52,25 @@ impl Ended {
             Some(SIGKILL) => return VideoFault::TooMuchMemory.into(),
             _ => (),
         }
-        if let Some(name) = refused_decoder(complaint) {
+        if let Some(name) = refused_decoder(stderr_text) {
             return VideoFault::UnsupportedCodec(name).into();
         }
-        if complaint.contains("Picture size") {
+        if stderr_text.contains("Picture size") {
             return VideoFault::TooManyPixels { limit: limits.pixels }.into();
         }
         if self.ran_out_of_memory() {
             return VideoFault::TooMuchMemory.into();
         }
-        if complaint.contains("error while loading shared libraries") {
-            return DecodeError::Unavailable(complaint.chars().take(200).collect());
+        if stderr_text.contains("error while loading shared libraries") {
+            return DecodeError::Unavailable(stderr_text.chars().take(200).collect());
         }
         VideoFault::Malformed.into()
     }
 }
 
 /// The decoder that a program did not start because it is not listed.
-fn refused_decoder(complaint: &str) -> Option<String> {
-    let (before, _) = complaint.split_once(") not on whitelist")?;
+fn refused_decoder(stderr_text: &str) -> Option<String> {
+    let (before, _) = stderr_text.split_once(") not on whitelist")?;
     let (_, name) = before.rsplit_once("Codec (")?;
     Some(name.chars().filter(char::is_ascii_graphic).take(20).collect())
 }
@@ -79,11 +79,11 @@ fn refused_decoder(complaint: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn explained(wait_status: i32, seconds: u64, complaint: &str) -> String {
+    fn explained(wait_status: i32, seconds: u64, stderr_text: &str) -> String {
         let ended = Ended {
             status: ExitStatus::from_raw(wait_status),
             time: Duration::from_secs(seconds),
-            complaint: complaint.to_owned(),
+            stderr_text: stderr_text.to_owned(),
         };
         format!("{:?}", ended.explain(&DecodeLimits::default()))
     }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::colour::Matrix;
+use super::colour::MatrixCoefficients;
 use super::{Codec, DecodeLimits, SamplingPlan, VideoFault};
 
 /// The track that is decoded.
@@ -11,7 +11,7 @@ pub(super) struct Track {
     pub(super) codec: Codec,
     /// Width and height as shown, in square pixels.
     pub(super) size: (u32, u32),
-    pub(super) matrix: Matrix,
+    pub(super) matrix_coefficients: MatrixCoefficients,
 }
 
 impl Track {
@@ -30,7 +30,7 @@ struct Report {
     #[serde(default)]
     streams: Vec<Stream>,
     #[serde(default)]
-    frames: Vec<Look>,
+    frames: Vec<DisplayProperties>,
     #[serde(default)]
     format: Format,
 }
@@ -45,14 +45,14 @@ struct Stream {
     codec_name: Option<String>,
     codec_tag_string: Option<String>,
     #[serde(flatten)]
-    look: Look,
+    display: DisplayProperties,
     #[serde(default)]
     side_data_list: Vec<SideData>,
 }
 
 /// The display properties that ffprobe reports for a track and for each frame. Those of the first frame take precedence.
 #[derive(Deserialize)]
-struct Look {
+struct DisplayProperties {
     width: Option<u32>,
     height: Option<u32>,
     sample_aspect_ratio: Option<String>,
@@ -70,8 +70,8 @@ pub(super) fn track(report: &[u8], limits: &DecodeLimits) -> Result<Track, Video
     let report: Report = serde_json::from_slice(report).map_err(|_| VideoFault::Malformed)?;
     let stream = report.streams.first().ok_or(VideoFault::NoVideo)?;
     let codec = stream.codec()?;
-    let look = report.frames.first().unwrap_or(&stream.look);
-    let (Some(width @ 1..), Some(height @ 1..)) = (look.width, look.height) else {
+    let display = report.frames.first().unwrap_or(&stream.display);
+    let (Some(width @ 1..), Some(height @ 1..)) = (display.width, display.height) else {
         return Err(VideoFault::Malformed);
     };
     if u64::from(width) * u64::from(height) > limits.pixels {
@@ -81,9 +81,9 @@ pub(super) fn track(report: &[u8], limits: &DecodeLimits) -> Result<Track, Video
     if seconds.is_some_and(|seconds| seconds > limits.length.as_secs_f64()) {
         return Err(VideoFault::TooLong { limit: limits.length });
     }
-    let ratio = look.sample_aspect_ratio.as_deref().and_then(ratio).unwrap_or((1, 1));
+    let ratio = display.sample_aspect_ratio.as_deref().and_then(ratio).unwrap_or((1, 1));
     let size = stream.shown_size(width, height, ratio);
-    Ok(Track { codec, size, matrix: look.matrix(codec, height) })
+    Ok(Track { codec, size, matrix_coefficients: display.matrix_coefficients(codec, height) })
 }
 
 impl Stream {
@@ -107,14 +107,14 @@ impl Stream {
     }
 }
 
-impl Look {
-    fn matrix(&self, codec: Codec, height: u32) -> Matrix {
+impl DisplayProperties {
+    fn matrix_coefficients(&self, codec: Codec, height: u32) -> MatrixCoefficients {
         let is_rgb = self
             .pix_fmt
             .as_deref()
             .is_some_and(|format| ["gbr", "rgb", "bgr"].iter().any(|rgb| format.starts_with(rgb)));
         let is_always_601 = is_rgb || matches!(codec, Codec::Vp8 | Codec::Mjpeg);
-        Matrix::named(self.color_space.as_deref(), is_always_601, height)
+        MatrixCoefficients::named(self.color_space.as_deref(), is_always_601, height)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Colours come out as they went in, whatever matrix, range and depth a video has.
+//! Colours come out as they went in, whatever matrix coefficients, range and depth a video has.
 
 use crate::clips::{decode, ffmpeg};
 

@@ -17,7 +17,7 @@ fn confined(program: &str, arguments: &[&str]) -> Output {
     command.args(["confine", "--", program]).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
-fn complaint(output: &Output) -> String {
+fn stderr_text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -28,7 +28,7 @@ fn harmless_programs_run() {
         (output.status.code(), output.stdout.as_slice()),
         (Some(0), &b"a b\n"[..]),
         "{}",
-        complaint(&output)
+        stderr_text(&output)
     );
 }
 
@@ -41,9 +41,9 @@ fn files_are_not_read() {
         assert!(Path::new(path).exists());
         let output = confined("/bin/cat", &[path]);
         assert!(
-            output.stdout.is_empty() && complaint(&output).contains("denied"),
+            output.stdout.is_empty() && stderr_text(&output).contains("denied"),
             "{path}: {}",
-            complaint(&output)
+            stderr_text(&output)
         );
     }
     let output = confined("/bin/ls", &["/"]);
@@ -58,8 +58,8 @@ fn files_are_not_written_nor_removed() {
     let arguments = format!("-v error -f lavfi -i testsrc -frames:v 1 -c:v rawvideo -y {}", new.display());
     let arguments: Vec<&str> = arguments.split(' ').collect();
     let output = confined("/usr/bin/ffmpeg", &arguments);
-    assert!(!output.status.success() && !new.exists(), "{}", complaint(&output));
-    assert!(complaint(&output).contains("denied"), "{}", complaint(&output));
+    assert!(!output.status.success() && !new.exists(), "{}", stderr_text(&output));
+    assert!(stderr_text(&output).contains("denied"), "{}", stderr_text(&output));
     assert!(!confined("/bin/rm", &["-f", old.to_str().unwrap()]).status.success());
     assert!(!confined("/bin/cp", &["/bin/true", old.to_str().unwrap()]).status.success());
     assert_eq!(std::fs::read(&old).unwrap(), b"kept");
@@ -71,7 +71,7 @@ fn a_socket_ends_the_process() {
     listener.set_nonblocking(true).unwrap();
     let url = format!("http://{}/video.mp4", listener.local_addr().unwrap());
     let output = confined("/usr/bin/ffmpeg", &["-v", "error", "-i", &url, "-f", "null", "-"]);
-    assert_eq!(output.status.signal(), Some(SIGSYS), "{}", complaint(&output));
+    assert_eq!(output.status.signal(), Some(SIGSYS), "{}", stderr_text(&output));
     assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody called");
 }
 
@@ -80,24 +80,24 @@ fn other_programs_processes_and_signals_are_out_of_reach() {
     let mut bystander = Command::new("/bin/sleep").arg("600").spawn().unwrap();
     let kill = format!("kill -9 {}; echo $?", bystander.id());
     let killed = confined("/bin/sh", &["-c", &kill]);
-    assert_eq!(String::from_utf8_lossy(&killed.stdout).trim(), "1", "{}", complaint(&killed));
+    assert_eq!(String::from_utf8_lossy(&killed.stdout).trim(), "1", "{}", stderr_text(&killed));
     assert!(bystander.try_wait().unwrap().is_none(), "it still runs");
     bystander.kill().unwrap();
     bystander.wait().unwrap();
     let executed = confined("/bin/sh", &["-c", "exec /bin/echo executed"]);
     assert!(
-        executed.stdout.is_empty() && complaint(&executed).contains("denied"),
+        executed.stdout.is_empty() && stderr_text(&executed).contains("denied"),
         "{}",
-        complaint(&executed)
+        stderr_text(&executed)
     );
     let forked = confined("/bin/sh", &["-c", "(echo forked)"]);
-    assert!(forked.stdout.is_empty() && !forked.status.success(), "{}", complaint(&forked));
+    assert!(forked.stdout.is_empty() && !forked.status.success(), "{}", stderr_text(&forked));
 }
 
 #[test]
 fn limits_and_environment_are_set() {
     let listed = confined("/bin/sh", &["-c", "ulimit -t; ulimit -f; ulimit -n; ulimit -v"]);
-    assert_eq!(String::from_utf8_lossy(&listed.stdout), "60\n0\n64\n2097152\n", "{}", complaint(&listed));
+    assert_eq!(String::from_utf8_lossy(&listed.stdout), "60\n0\n64\n2097152\n", "{}", stderr_text(&listed));
     let mut command = Command::new(WORKER);
     command.args(["confine", "--", "/usr/bin/env"]).env("SECRET", "1");
     assert_eq!(String::from_utf8_lossy(&command.output().unwrap().stdout), "MALLOC_ARENA_MAX=2\n");
@@ -111,7 +111,7 @@ fn inherited_descriptors_are_closed() {
     let script =
         format!("exec 7>{}; exec '{WORKER}' confine -- /bin/sh -c 'echo leaked >&7'", file.display());
     let output = Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
-    assert!(complaint(&output).contains("ad file descriptor"), "{}", complaint(&output));
+    assert!(stderr_text(&output).contains("ad file descriptor"), "{}", stderr_text(&output));
     assert_eq!(std::fs::read(&file).unwrap(), b"");
 }
 
@@ -141,7 +141,7 @@ fn a_child_of_another_parent_does_not_start() {
     let output =
         Command::new(WORKER).args(["confine", "--parent", "1", "--", "/bin/echo", "x"]).output().unwrap();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(125), 0));
-    assert!(complaint(&output).contains("parent is gone"), "{}", complaint(&output));
+    assert!(stderr_text(&output).contains("parent is gone"), "{}", stderr_text(&output));
 }
 
 /// Within a confined process limits cannot be set any more, as on a kernel that refuses.
@@ -149,5 +149,5 @@ fn a_child_of_another_parent_does_not_start() {
 fn what_cannot_be_confined_is_not_started() {
     let output = confined(WORKER, &["confine", "--", "/bin/echo", "x"]);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(125), 0));
-    assert!(complaint(&output).starts_with("not confined: "), "{}", complaint(&output));
+    assert!(stderr_text(&output).starts_with("not confined: "), "{}", stderr_text(&output));
 }

@@ -22,11 +22,11 @@ use self::resources::Resources;
 /// The first argument of a program that is to confine itself.
 const ARGUMENT: &str = "confine";
 
-/// Exit code of a child that could not be confined. With [`COMPLAINT`] it cannot be confused with one of ffmpeg.
+/// Exit code of a child that could not be confined. With [`NOT_CONFINED_PREFIX`] it cannot be confused with one of ffmpeg.
 pub(super) const EXIT_NOT_CONFINED: u8 = 125;
 
 /// How the reason on standard error begins.
-pub(super) const COMPLAINT: &str = "not confined: ";
+pub(super) const NOT_CONFINED_PREFIX: &str = "not confined: ";
 
 /// What a child is limited to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -63,7 +63,7 @@ pub fn become_confined() -> Option<ExitCode> {
         return None;
     }
     let Err(error) = confine(arguments);
-    let _ = writeln!(std::io::stderr(), "{COMPLAINT}{error}");
+    let _ = writeln!(std::io::stderr(), "{NOT_CONFINED_PREFIX}{error}");
     Some(ExitCode::from(EXIT_NOT_CONFINED))
 }
 
