@@ -2,7 +2,8 @@
 
 use faceline_models::calibration::{Calibration, PICTURES_A_PERSON};
 use faceline_models::evaluation::{
-    Accuracy, BadValues, Coded, Comparison, DiscardCurve, Draws, Interval, Reaching, balanced_accuracy,
+    Accuracy, BadValues, BootstrapSamples, Coded, Comparison, DiscardCurve, FalseMatchCounts, Interval,
+    balanced_accuracy,
 };
 use serde_json::{Value, json};
 
@@ -83,17 +84,17 @@ impl Figures {
         }
         let claims_at = SCORES.map(|score| (score, table.similarity(claimed(score).log10())));
         let thresholds = thresholds(&comparison, claims_at.map(|(_, similarity)| similarity));
-        let reaching = coded.labelled.reaching(&thresholds, threads);
+        let false_matches = coded.labelled.false_match_counts(&thresholds, threads);
         let few = coded.labelled.choose(&coded.labelled.at_most(PICTURES_A_PERSON));
-        let few = few.reaching(&thresholds, threads);
-        let draws = Draws::new(coded.labelled.people());
+        let few = few.false_match_counts(&thresholds, threads);
+        let samples = BootstrapSamples::new(coded.labelled.people());
         Some(Self {
             people: coded.people_with_a_face(),
             faces: coded.labelled.identities().len(),
             without_face: coded.without_face.len(),
-            rates: rates(&comparison, &reaching, &draws),
+            rates: rates(&comparison, &false_matches, &samples),
             accuracy: balanced_accuracy(&coded.labelled),
-            claims: claims(&claims_at, [&reaching, &few], &draws),
+            claims: claims(&claims_at, [&false_matches, &few], &samples),
             discard: discard(coded, &comparison),
             measures: measures(coded, &comparison),
             comparison,
@@ -163,28 +164,33 @@ fn thresholds(comparison: &Comparison, claims_at: [f64; 6]) -> Vec<f64> {
     all
 }
 
-fn rates(comparison: &Comparison, reaching: &Reaching, draws: &Draws) -> Vec<Rate> {
-    let people = draws.people();
+fn rates(comparison: &Comparison, false_matches: &FalseMatchCounts, samples: &BootstrapSamples) -> Vec<Rate> {
+    let people = samples.people();
     let kinds = [comparison.genuine_pairs(people), comparison.genuine_pairs_capped(people, PAIRS_A_PERSON)];
     let supported = |fmr: &f64| fmr * comparison.impostors().count() as f64 >= 1.0;
     let rate = |fmr| {
         let similarity = comparison.impostors().threshold(fmr);
-        let fnmr =
-            |kind: usize| (kinds[kind].rate_below(similarity), kinds[kind].interval(fmr, reaching, draws));
+        let fnmr = |kind: usize| {
+            (kinds[kind].rate_below(similarity), kinds[kind].interval(fmr, false_matches, samples))
+        };
         Rate { fmr, similarity, fnmr: [fnmr(0), fnmr(1)] }
     };
     FALSE_MATCH_RATES.into_iter().filter(supported).map(rate).collect()
 }
 
-fn claims(claims_at: &[(u32, f64)], reaching: [&Reaching; 2], draws: &Draws) -> Vec<Claim> {
-    let seen = reaching.map(|reaching| (reaching.counts(), reaching.intervals(draws)));
+fn claims(
+    claims_at: &[(u32, f64)],
+    false_matches: [&FalseMatchCounts; 2],
+    samples: &BootstrapSamples,
+) -> Vec<Claim> {
+    let seen = false_matches.map(|false_matches| (false_matches.counts(), false_matches.intervals(samples)));
     let claim = |(score, similarity): &(u32, f64)| {
         let observed = |kind: usize| {
-            let place = reaching[kind].thresholds().partition_point(|threshold| threshold < similarity);
+            let place = false_matches[kind].thresholds().partition_point(|threshold| threshold < similarity);
             let pairs = seen[kind].0[place];
             Observed {
                 pairs,
-                far: pairs as f64 / reaching[kind].pairs() as f64,
+                far: pairs as f64 / false_matches[kind].pairs() as f64,
                 interval: seen[kind].1[place].map(|ends| ends.map(|log10| 10f64.powf(log10))),
             }
         };

@@ -3,7 +3,7 @@
 use super::labels::{Doubtful, set_aside, similarities};
 use super::table::{Calibration, CalibrationError, LOG10_FAR_TAIL};
 use super::tail::Tail;
-use crate::evaluation::{Draws, Histogram, Impostor, Labelled};
+use crate::evaluation::{BootstrapSamples, Histogram, Impostor, Labelled};
 
 /// Pictures of a person that are used at most; otherwise a few people with hundreds of pictures would decide the table. Measured
 /// between random halves of Labeled Faces in the Wild: where one half's table claims 1e-4, the rate in the other half has a
@@ -53,13 +53,13 @@ impl Fit {
         let observed = quantiles(&impostors);
         let Some(last) = observed.last().copied() else { return Err(too_few()) };
         let thresholds: Vec<f64> = observed.iter().map(|(similarity, _)| *similarity).collect();
-        let mut reaching = chosen.reaching(&thresholds, threads);
+        let mut false_matches = chosen.false_match_counts(&thresholds, threads);
         for pair in &doubtful {
             for similarity in similarities(&chosen, pair.people) {
-                reaching.remove(pair.people, similarity);
+                false_matches.remove(pair.people, similarity);
             }
         }
-        let intervals = reaching.intervals(&Draws::new(chosen.people()));
+        let intervals = false_matches.intervals(&BootstrapSamples::new(chosen.people()));
         let intervals = observed.iter().zip(intervals).filter_map(|((similarity, rate), interval)| {
             let interval = interval?;
             // The knot's rate is rounded, so it may lie outside a narrow interval.

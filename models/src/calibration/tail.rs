@@ -54,8 +54,9 @@ impl Tail {
             return None;
         }
         let edges: Vec<f64> = (0..=CLASSES).map(|class| width * class as f64).collect();
-        let reaching: Vec<f64> = edges.iter().map(|edge| impostors.reaching(from + edge) as f64).collect();
-        let likelihood = |scale, shape| log_likelihood(&edges, &reaching, scale, shape);
+        let at_or_above: Vec<f64> =
+            edges.iter().map(|edge| impostors.count_at_or_above(from + edge) as f64).collect();
+        let likelihood = |scale, shape| log_likelihood(&edges, &at_or_above, scale, shape);
 
         // First the best scale of each shape, then the largest shape that is not refuted.
         let fits: Vec<(f64, f64, f64)> = (-50..=0)
@@ -100,14 +101,14 @@ fn log_survival(x: f64, scale: f64, shape: f64) -> f64 {
     if inner <= -1.0 { f64::NEG_INFINITY } else { -inner.ln_1p() / shape }
 }
 
-/// The log-likelihood of excesses in classes. `reaching` has how many excesses reach each edge; those beyond the last edge are
-/// one class.
-fn log_likelihood(edges: &[f64], reaching: &[f64], scale: f64, shape: f64) -> f64 {
+/// The log-likelihood of excesses in classes. `at_or_above` has how many excesses reach each edge; those beyond the last edge
+/// are one class.
+fn log_likelihood(edges: &[f64], at_or_above: &[f64], scale: f64, shape: f64) -> f64 {
     let survival: Vec<f64> = edges.iter().map(|edge| log_survival(*edge, scale, shape).exp()).collect();
     let class = |count: f64, probability: f64| if count > 0.0 { count * probability.ln() } else { 0.0 };
-    let classes = reaching.windows(2).zip(survival.windows(2));
+    let classes = at_or_above.windows(2).zip(survival.windows(2));
     let placed: f64 = classes.map(|(n, p)| class(n[0] - n[1], p[0] - p[1])).sum();
-    placed + class(reaching[reaching.len() - 1], survival[survival.len() - 1])
+    placed + class(at_or_above[at_or_above.len() - 1], survival[survival.len() - 1])
 }
 
 /// The position of a function's only maximum, by golden-section search.

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use super::binomial::exact_interval;
-use super::bootstrap::{Draws, Interval};
+use super::bootstrap::{BootstrapSamples, Interval};
 
 /// The scores of presentations of one species, and the number of those without a score.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -96,7 +96,7 @@ impl Responses {
         let interval = if errors == 0 || errors == all || all == subjects {
             exact_interval(errors * subjects / all.max(1), subjects)
         } else {
-            (subjects > 1).then(|| Draws::new(subjects).interval(drawn)).flatten()
+            (subjects > 1).then(|| BootstrapSamples::new(subjects).interval(drawn)).flatten()
         };
         Some(ErrorRate { share: share(errors, all)?, interval })
     }

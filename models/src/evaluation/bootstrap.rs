@@ -16,19 +16,19 @@ pub struct Interval {
 
 /// Bootstrap samples of people: how often each person is drawn when all of them are drawn with replacement.
 #[derive(Clone, Debug)]
-pub struct Draws(Vec<Vec<u32>>);
+pub struct BootstrapSamples(Vec<Vec<u32>>);
 
-impl Draws {
+impl BootstrapSamples {
     /// A thousand samples of `people`, the same each time.
     #[must_use]
     pub fn new(people: usize) -> Self {
-        let draw = |seed| {
+        let sample = |seed| {
             let mut random = SplitMix64::new(seed);
             let mut times = vec![0; people];
             (0..people).for_each(|_| times[random.below(people)] += 1);
             times
         };
-        Self((0..REPLICATES).map(draw).collect())
+        Self((0..REPLICATES).map(sample).collect())
     }
 
     /// The number of people.
@@ -77,11 +77,11 @@ mod tests {
 
     #[test]
     fn every_sample_draws_as_many_as_there_are() {
-        let draws = Draws::new(50);
-        assert_eq!(draws.iter().count(), 1000);
-        assert!(draws.iter().all(|times| times.iter().sum::<u32>() == 50));
-        assert!(draws.iter().any(|times| times[0] == 0) && draws.iter().any(|times| times[49] > 2));
-        assert_eq!(Draws::new(0).interval(|_| f64::NAN), None);
+        let samples = BootstrapSamples::new(50);
+        assert_eq!(samples.iter().count(), 1000);
+        assert!(samples.iter().all(|times| times.iter().sum::<u32>() == 50));
+        assert!(samples.iter().any(|times| times[0] == 0) && samples.iter().any(|times| times[49] > 2));
+        assert_eq!(BootstrapSamples::new(0).interval(|_| f64::NAN), None);
     }
 
     #[test]
@@ -90,7 +90,7 @@ mod tests {
         let mean = |times: &[u32]| {
             values.iter().zip(times).map(|(value, times)| value * f64::from(*times)).sum::<f64>() / 400.0
         };
-        let interval = Draws::new(400).interval(mean).unwrap();
+        let interval = BootstrapSamples::new(400).interval(mean).unwrap();
         // Mean 9.5, variance (20^2 - 1) / 12.
         let half = 1.96 * (399.0f64 / 12.0 / 400.0).sqrt();
         assert!(interval.contains(9.5) && !interval.contains(9.5 + 1.3 * half));

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::age_errors::AgePair;
 use super::attack_errors::ErrorRate;
-use super::bootstrap::Draws;
+use super::bootstrap::BootstrapSamples;
 
 /// Age limits of the report, in years.
 pub const CHALLENGE_LIMITS: [u16; 3] = [16, 18, 21];
@@ -34,7 +34,7 @@ pub fn challenge(pairs: &[AgePair], people: &[String], limit: u16, margin: u16) 
         let sum = |at: usize| counts.iter().zip(times).map(|(count, times)| count[at] * times).sum::<u32>();
         f64::from(sum(0)) / f64::from(sum(1))
     };
-    let interval = (counts.len() > 1).then(|| Draws::new(counts.len()).interval(share)).flatten();
+    let interval = (counts.len() > 1).then(|| BootstrapSamples::new(counts.len()).interval(share)).flatten();
     Some(ErrorRate { share: share(&vec![1; counts.len()]), interval })
 }
 

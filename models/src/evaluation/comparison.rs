@@ -1,8 +1,8 @@
 //! Error rates over the similarities of genuine and impostor pairs.
 
-use super::bootstrap::{Draws, Interval};
+use super::bootstrap::{BootstrapSamples, Interval};
+use super::false_match_counts::FalseMatchCounts;
 use super::histogram::Histogram;
-use super::reaching::Reaching;
 
 /// The similarity of two pictures of one person.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,26 +82,31 @@ impl GenuinePairs {
     /// The 95 % confidence interval of the false non-match rate at a false match rate, over the people that are drawn. The
     /// threshold is computed anew for each sample. `None` without pairs.
     #[must_use]
-    pub fn interval(&self, fmr: f64, impostors: &Reaching, draws: &Draws) -> Option<Interval> {
+    pub fn interval(
+        &self,
+        fmr: f64,
+        impostors: &FalseMatchCounts,
+        samples: &BootstrapSamples,
+    ) -> Option<Interval> {
         if self.count() == 0 {
             return None;
         }
-        draws.interval(|draw| {
-            let rates = impostors.log10_rates_of(draw);
-            self.rate_below_of(draw, crossing(impostors.thresholds(), &rates, fmr.log10()))
+        samples.interval(|sample| {
+            let rates = impostors.log10_rates_of(sample);
+            self.rate_below_of(sample, crossing(impostors.thresholds(), &rates, fmr.log10()))
         })
     }
 
     /// The 95 % confidence interval of the false non-match rate at a fixed threshold. `None` without failing pairs.
     #[must_use]
-    pub fn interval_below(&self, threshold: f64, draws: &Draws) -> Option<Interval> {
+    pub fn interval_below(&self, threshold: f64, samples: &BootstrapSamples) -> Option<Interval> {
         (self.rate_below(threshold) > 0.0).then_some(())?;
-        draws.interval(|draw| self.rate_below_of(draw, threshold))
+        samples.interval(|sample| self.rate_below_of(sample, threshold))
     }
 
-    fn rate_below_of(&self, draw: &[u32], threshold: f64) -> f64 {
+    fn rate_below_of(&self, sample: &[u32], threshold: f64) -> f64 {
         let (mut below, mut all) = (0, 0);
-        for (pairs, times) in self.0.iter().zip(draw) {
+        for (pairs, times) in self.0.iter().zip(sample) {
             let some = pairs.partition_point(|similarity| f64::from(*similarity) < threshold);
             below += some * *times as usize;
             all += pairs.len() * *times as usize;
@@ -157,20 +162,20 @@ mod tests {
 
     #[test]
     fn a_rate_that_hangs_on_one_person_has_a_wide_interval() {
-        let mut impostors = Reaching::new(50, &[0.0, 0.2, 0.4]);
+        let mut impostors = FalseMatchCounts::new(50, &[0.0, 0.2, 0.4]);
         for one in 0..50 {
             for other in 0..one {
                 impostors.add([one, other], (one + other) as f32 / 200.0);
             }
         }
-        let draws = Draws::new(50);
+        let samples = BootstrapSamples::new(50);
         // One person in fifty fails always, or each person once in fifty.
         let one = (0..50).flat_map(|person| pairs(person, 50, if person == 0 { 0.0 } else { 0.9 }));
         let each = (0..50).flat_map(|person| [pairs(person, 1, 0.0), pairs(person, 49, 0.9)].concat());
         let [one, each] = [one.collect(), each.collect()].map(|genuine| {
             let pairs = Comparison::new(genuine, Histogram::new()).genuine_pairs(50);
             assert_eq!(pairs.rate_below(0.5), 0.02);
-            pairs.interval(0.1, &impostors, &draws).unwrap()
+            pairs.interval(0.1, &impostors, &samples).unwrap()
         });
         assert!(one.low == 0.0 && one.high >= 0.06, "{one:?}");
         assert_eq!(each, Interval { low: 0.02, high: 0.02 });

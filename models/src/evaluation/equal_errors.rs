@@ -4,21 +4,21 @@ use std::collections::BTreeMap;
 
 use super::attack_errors::{AttackErrors, Responses};
 use super::binomial::exact_interval;
-use super::bootstrap::{Draws, Interval};
+use super::bootstrap::{BootstrapSamples, Interval};
 
 /// A score, the place of its class (0 is bona fide, then the species) and that of its subject.
 type Entry = (f32, usize, usize);
 
 impl AttackErrors {
     /// The 95 % interval of the equal error rate against the worst species, by bootstrap over subjects: a subject is drawn with all
-    /// its presentations, bona fide and attacks. Where no draw has an error, the upper end is the larger one of the exact
+    /// its presentations, bona fide and attacks. Where no sample has an error, the upper end is the larger one of the exact
     /// binomial bounds of no error in the subjects of bona fide presentations and of the species with the fewest subjects.
     /// `None` unless both kinds have scores.
     #[must_use]
     pub fn equal_error_interval(&self) -> Option<Interval> {
         let (entries, subjects) = self.entries();
         let classes = 1 + self.attacks.len();
-        let found = Draws::new(subjects)
+        let found = BootstrapSamples::new(subjects)
             .interval(|times| equal_error(&entries, classes, times).unwrap_or(f64::NAN))?;
         if found.high > 0.0 {
             return Some(found);

@@ -1,10 +1,10 @@
 //! Error rates by group of people: within each group, and across groups.
 
-use super::bootstrap::{Draws, Interval};
+use super::bootstrap::{BootstrapSamples, Interval};
 use super::comparison::GenuinePairs;
+use super::false_match_counts::FalseMatchCounts;
 use super::groups::Grouping;
 use super::labelled::Labelled;
-use super::reaching::Reaching;
 
 /// The error rates of a group at some thresholds.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,25 +46,25 @@ pub fn group_rates(
     let mut rates = Vec::new();
     for (place, name) in grouping.names.iter().enumerate() {
         let member = |person: u32| grouping.of_person[person as usize] == Some(place);
-        let reaching = few.of_people(member).reaching(thresholds, threads);
+        let counts = few.of_people(member).false_match_counts(thresholds, threads);
         let members = labelled.of_people(member);
         let people = members.people();
         if people == 0 {
             continue;
         }
         let genuine = members.compare(threads).genuine_pairs_capped(people, pairs);
-        let draws = Draws::new(people);
+        let samples = BootstrapSamples::new(people);
         rates.push(GroupRates {
             name: format!("{} {name}", grouping.column),
             people,
-            impostor_pairs: reaching.pairs(),
+            impostor_pairs: counts.pairs(),
             genuine_pairs: genuine.count(),
-            fmr: false_matches(&reaching, &draws),
-            fnmr: false_non_matches(&genuine, thresholds, &draws),
+            fmr: false_matches(&counts, &samples),
+            fnmr: false_non_matches(&genuine, thresholds, &samples),
         });
     }
     let grouped = few.of_people(|person| grouping.of_person[person as usize].is_some());
-    let across = few.reaching_where(thresholds, threads, |people| grouping.across(people));
+    let across = few.false_match_counts_where(thresholds, threads, |people| grouping.across(people));
     if across.pairs() == 0 {
         return rates;
     }
@@ -73,14 +73,14 @@ pub fn group_rates(
         people: grouped.people(),
         impostor_pairs: across.pairs(),
         genuine_pairs: 0,
-        fmr: false_matches(&across, &Draws::new(few.people())),
+        fmr: false_matches(&across, &BootstrapSamples::new(few.people())),
         fnmr: Vec::new(),
     });
     rates
 }
 
-fn false_matches(reaching: &Reaching, draws: &Draws) -> Vec<Observation> {
-    let rates = reaching.log10_rates().into_iter().zip(reaching.intervals(draws));
+fn false_matches(counts: &FalseMatchCounts, samples: &BootstrapSamples) -> Vec<Observation> {
+    let rates = counts.log10_rates().into_iter().zip(counts.intervals(samples));
     rates
         .map(|(log10, ends)| Observation {
             rate: if log10.is_nan() { 0.0 } else { 10f64.powf(log10) },
@@ -89,13 +89,17 @@ fn false_matches(reaching: &Reaching, draws: &Draws) -> Vec<Observation> {
         .collect()
 }
 
-fn false_non_matches(genuine: &GenuinePairs, thresholds: &[f64], draws: &Draws) -> Vec<Observation> {
+fn false_non_matches(
+    genuine: &GenuinePairs,
+    thresholds: &[f64],
+    samples: &BootstrapSamples,
+) -> Vec<Observation> {
     if genuine.count() == 0 {
         return Vec::new();
     }
     let at = |threshold: &f64| Observation {
         rate: genuine.rate_below(*threshold),
-        interval: genuine.interval_below(*threshold, draws),
+        interval: genuine.interval_below(*threshold, samples),
     };
     thresholds.iter().map(at).collect()
 }

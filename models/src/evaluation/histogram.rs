@@ -60,7 +60,7 @@ impl Histogram {
 
     /// How many similarities reach `threshold`, rounded to a bin.
     #[must_use]
-    pub fn reaching(&self, threshold: f64) -> u64 {
+    pub fn count_at_or_above(&self, threshold: f64) -> u64 {
         let first = ((threshold + 1.0) * f64::from(BINS_PER_UNIT)).round() as usize;
         self.bins.iter().skip(first).sum()
     }
@@ -68,7 +68,7 @@ impl Histogram {
     /// The fraction of the similarities that reach `threshold`, rounded to a bin.
     #[must_use]
     pub fn rate(&self, threshold: f64) -> f64 {
-        if self.count == 0 { 0.0 } else { self.reaching(threshold) as f64 / self.count as f64 }
+        if self.count == 0 { 0.0 } else { self.count_at_or_above(threshold) as f64 / self.count as f64 }
     }
 }
 
@@ -98,11 +98,11 @@ mod tests {
             let mut histogram = Histogram::new();
             values.iter().for_each(|value| histogram.add(*value));
             let threshold = histogram.threshold(rate);
-            let reaching = |t: f64| values.iter().filter(|value| f64::from(**value) >= t).count() as f64;
+            let at_or_above = |t: f64| values.iter().filter(|value| f64::from(**value) >= t).count() as f64;
             let allowed = rate * values.len() as f64;
             // Half a thousandth of a bin for the rounding of 32-bit similarities.
-            prop_assert!(reaching(threshold + 1e-6) <= allowed);
-            prop_assert!(threshold <= -1.0 || reaching(threshold - 1.2e-5) > allowed);
+            prop_assert!(at_or_above(threshold + 1e-6) <= allowed);
+            prop_assert!(threshold <= -1.0 || at_or_above(threshold - 1.2e-5) > allowed);
             prop_assert!(histogram.rate(threshold) <= rate);
         }
     }
@@ -114,10 +114,10 @@ mod tests {
         two.add(-2.0);
         two.add(2.0);
         one.merge(&two);
-        assert_eq!((one.count(), one.reaching(0.4)), (3, 2));
+        assert_eq!((one.count(), one.count_at_or_above(0.4)), (3, 2));
         assert!((one.rate(0.4) - 2.0 / 3.0).abs() < 1e-12);
         one.remove(0.5);
-        assert_eq!((one.count(), one.reaching(0.4)), (2, 1));
+        assert_eq!((one.count(), one.count_at_or_above(0.4)), (2, 1));
         assert_eq!(Histogram::new().rate(0.0), 0.0);
     }
 }

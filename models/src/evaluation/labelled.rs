@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::comparison::{Comparison, Genuine};
+use super::false_match_counts::FalseMatchCounts;
 use super::histogram::Histogram;
-use super::reaching::Reaching;
 
 /// Rows of a block: 64 rows of 512 values stay in a core's cache.
 const BLOCK: usize = 64;
@@ -171,28 +171,28 @@ impl Labelled {
 
     /// Counts for each person the impostor pairs that reach each of some rising thresholds.
     #[must_use]
-    pub fn reaching(&self, thresholds: &[f64], threads: usize) -> Reaching {
-        self.reaching_where(thresholds, threads, |_| true)
+    pub fn false_match_counts(&self, thresholds: &[f64], threads: usize) -> FalseMatchCounts {
+        self.false_match_counts_where(thresholds, threads, |_| true)
     }
 
-    /// As [`Self::reaching`], of the pairs of people that `counted` chooses.
+    /// As [`Self::false_match_counts`], of the pairs of people that `counted` chooses.
     #[must_use]
-    pub fn reaching_where(
+    pub fn false_match_counts_where(
         &self,
         thresholds: &[f64],
         threads: usize,
         counted: impl Fn([u32; 2]) -> bool + Sync,
-    ) -> Reaching {
-        let empty = || Reaching::new(self.people(), thresholds);
-        let parts = self.each_pair(threads, empty, |reaching, row, column, similarity| {
+    ) -> FalseMatchCounts {
+        let empty = || FalseMatchCounts::new(self.people(), thresholds);
+        let parts = self.each_pair(threads, empty, |counts, row, column, similarity| {
             let people = [self.identities[row], self.identities[column]];
             if people[0] != people[1] && counted(people) {
-                reaching.add(people, similarity);
+                counts.add(people, similarity);
             }
         });
-        let mut reaching = empty();
-        parts.iter().for_each(|part| reaching.merge(part));
-        reaching
+        let mut counts = empty();
+        parts.iter().for_each(|part| counts.merge(part));
+        counts
     }
 
     /// Visits every pair once, each thread with a state of its own, and returns the states.
@@ -288,10 +288,11 @@ mod tests {
         let labelled = labelled(200, 37);
         let impostors = labelled.compare(1).impostors().clone();
         let thresholds = [0.0, 0.5, 0.9];
-        let reaching = labelled.reaching(&thresholds, 2);
-        assert_eq!((reaching.pairs(), &reaching), (impostors.count(), &labelled.reaching(&thresholds, 1)));
+        let false_matches = labelled.false_match_counts(&thresholds, 2);
+        let alone = labelled.false_match_counts(&thresholds, 1);
+        assert_eq!((false_matches.pairs(), &false_matches), (impostors.count(), &alone));
         let found = labelled.impostors_above(0.5, 2);
-        assert_eq!(found.len() as u64, reaching.counts()[1]);
+        assert_eq!(found.len() as u64, false_matches.counts()[1]);
         assert!(found.is_sorted_by(|one, other| one.similarity >= other.similarity));
         let [row, column] = found[0].pictures.map(|row| row as usize);
         assert_eq!(labelled.similarity(row, column), found[0].similarity);

@@ -16,6 +16,7 @@ mod comparison;
 mod discard;
 mod equal_errors;
 mod face_index;
+mod false_match_counts;
 mod fold;
 mod folder;
 mod group_rates;
@@ -23,7 +24,6 @@ mod groups;
 mod histogram;
 mod index;
 mod labelled;
-mod reaching;
 
 pub use self::age_errors::{
     AGE_BANDS, AGE_THRESHOLDS, AgeErrors, AgePair, AgeThreshold, MIDDLE_AGES, age_correlation,
@@ -35,12 +35,13 @@ pub use self::attack_errors::{AttackErrors, DetPoint, ErrorRate, Responses, is_i
 pub use self::attack_index::{Medium, Presentation, presentations};
 pub use self::balanced::{Accuracy, balanced_accuracy};
 pub use self::binomial::{exact_interval, normal_deviate};
-pub use self::bootstrap::{Draws, Interval};
+pub use self::bootstrap::{BootstrapSamples, Interval};
 pub use self::challenge::{CHALLENGE_LIMITS, CHALLENGE_MARGINS, challenge};
 pub use self::coder::{Coder, CoderError, Sample};
 pub use self::comparison::{Comparison, Genuine, GenuinePairs};
 pub use self::discard::{BadValues, DiscardCurve};
 pub use self::face_index::FaceIndex;
+pub use self::false_match_counts::FalseMatchCounts;
 pub use self::fold::{Fold, NoFold};
 pub use self::folder::{Coded, EvaluationError, Folder};
 pub use self::group_rates::{GroupRates, Observation, group_rates};
@@ -48,4 +49,3 @@ pub use self::groups::{Grouping, Groups};
 pub use self::histogram::Histogram;
 pub use self::index::IndexError;
 pub use self::labelled::{Impostor, Labelled, LabelledError};
-pub use self::reaching::Reaching;

@@ -1,6 +1,6 @@
 //! Thresholds from pictures of living people of one camera.
 
-use crate::evaluation::{Draws, Interval};
+use crate::evaluation::{BootstrapSamples, Interval};
 
 /// A threshold at a share of rejected living people, with what it is known by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,7 +36,9 @@ pub fn threshold_at(pictures: &[(String, f32)], bpcer: f64) -> Option<BonaFideTh
     };
     let log_odds = of(&vec![1; subjects.len()])?;
     let interval = (subjects.len() > 1)
-        .then(|| Draws::new(subjects.len()).interval(|times| of(times).map_or(f64::NAN, f64::from)))
+        .then(|| {
+            BootstrapSamples::new(subjects.len()).interval(|times| of(times).map_or(f64::NAN, f64::from))
+        })
         .flatten();
     Some(BonaFideThreshold { log_odds, interval })
 }

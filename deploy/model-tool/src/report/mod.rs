@@ -116,8 +116,9 @@ fn discard(points: &[Discard]) -> Chart {
 
 fn similarities(comparison: &Comparison) -> Chart {
     let classes: Vec<f64> = (-50..=50).map(|class| f64::from(class) / CLASSES_PER_UNIT).collect();
-    let reaching: Vec<u64> = classes.iter().map(|class| comparison.impostors().reaching(*class)).collect();
-    let impostors: Vec<u64> = reaching.windows(2).map(|pair| pair[0] - pair[1]).collect();
+    let at_or_above: Vec<u64> =
+        classes.iter().map(|class| comparison.impostors().count_at_or_above(*class)).collect();
+    let impostors: Vec<u64> = at_or_above.windows(2).map(|pair| pair[0] - pair[1]).collect();
     let mut genuine = vec![0; impostors.len()];
     for pair in comparison.genuine() {
         let class = (f64::from(pair.similarity) + 1.0) * CLASSES_PER_UNIT;

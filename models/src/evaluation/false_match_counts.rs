@@ -1,13 +1,13 @@
-//! Impostor pairs above thresholds, counted by person.
+//! False matches at thresholds: the impostor pairs that reach them, counted by person.
 
-use super::bootstrap::{Draws, Interval};
+use super::bootstrap::{BootstrapSamples, Interval};
 
 /// For each person and each threshold, how many impostor pairs with a picture of that person reach it.
 ///
 /// The confidence interval of a false match rate needs these counts. A rate over pairs of pictures varies with the people that
 /// are drawn, since a person who resembles many others adds all those pairs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reaching {
+pub struct FalseMatchCounts {
     thresholds: Vec<f64>,
     /// How many pairs reach each threshold, one row a person.
     reached: Vec<Vec<u64>>,
@@ -15,7 +15,7 @@ pub struct Reaching {
     compared: Vec<u64>,
 }
 
-impl Reaching {
+impl FalseMatchCounts {
     /// Without pairs. `thresholds` must rise.
     pub(super) fn new(people: usize, thresholds: &[f64]) -> Self {
         Self {
@@ -82,7 +82,7 @@ impl Reaching {
     /// log10 of the rate at each threshold, -infinity where no pair reaches it.
     #[must_use]
     pub fn log10_rates(&self) -> Vec<f64> {
-        self.drawn(&vec![1; self.compared.len()])
+        self.of_sample(&vec![1; self.compared.len()])
     }
 
     /// log10 of the rate at each threshold in a bootstrap sample of people.
@@ -91,18 +91,18 @@ impl Reaching {
     /// contribution of a person (Hoeffding's projection), so the deviation is doubled. Where pairs are so rare that hardly
     /// any person is in two of them, the interval is too wide by up to the square root of two.
     #[must_use]
-    pub fn log10_rates_of(&self, draw: &[u32]) -> Vec<f64> {
+    pub fn log10_rates_of(&self, sample: &[u32]) -> Vec<f64> {
         let all = self.log10_rates();
-        let drawn = self.drawn(draw);
-        all.iter().zip(drawn).map(|(all, drawn)| all + 2.0 * (drawn - all)).collect()
+        let sampled = self.of_sample(sample);
+        all.iter().zip(sampled).map(|(all, sampled)| all + 2.0 * (sampled - all)).collect()
     }
 
-    /// The 95 % confidence interval of log10 of the rate at each threshold, for the people drawn; `None` where no pair
+    /// The 95 % confidence interval of log10 of the rate at each threshold, over the samples; `None` where no pair
     /// reaches it.
     #[must_use]
-    pub fn intervals(&self, draws: &Draws) -> Vec<Option<Interval>> {
+    pub fn intervals(&self, samples: &BootstrapSamples) -> Vec<Option<Interval>> {
         let all = self.log10_rates();
-        let rates: Vec<_> = draws.iter().map(|draw| self.drawn(draw)).collect();
+        let rates: Vec<_> = samples.iter().map(|sample| self.of_sample(sample)).collect();
         let spread = |index: usize| {
             let all: f64 = all[index];
             all.is_finite().then_some(())?;
@@ -111,10 +111,11 @@ impl Reaching {
         (0..all.len()).map(spread).collect()
     }
 
-    fn drawn(&self, draw: &[u32]) -> Vec<f64> {
+    /// log10 of the rate at each threshold among the people of a sample.
+    fn of_sample(&self, sample: &[u32]) -> Vec<f64> {
         let mut sums = vec![0u64; self.thresholds.len()];
         let mut pairs = 0;
-        for ((row, compared), times) in self.reached.iter().zip(&self.compared).zip(draw) {
+        for ((row, compared), times) in self.reached.iter().zip(&self.compared).zip(sample) {
             if *times == 0 {
                 continue;
             }
@@ -134,21 +135,21 @@ mod tests {
 
     #[test]
     fn pairs_count_for_both_of_their_people() {
-        let mut reaching = Reaching::new(3, &[0.1, 0.5]);
-        reaching.add([0, 1], 0.5);
-        reaching.add([0, 2], 0.2);
-        reaching.add([1, 2], -0.2);
-        assert_eq!((reaching.pairs(), reaching.counts()), (3, vec![2, 1]));
-        assert!((reaching.log10_rates()[1] - (1.0f64 / 3.0).log10()).abs() < 1e-12);
-        let mut both = reaching.clone();
-        both.merge(&reaching);
+        let mut false_matches = FalseMatchCounts::new(3, &[0.1, 0.5]);
+        false_matches.add([0, 1], 0.5);
+        false_matches.add([0, 2], 0.2);
+        false_matches.add([1, 2], -0.2);
+        assert_eq!((false_matches.pairs(), false_matches.counts()), (3, vec![2, 1]));
+        assert!((false_matches.log10_rates()[1] - (1.0f64 / 3.0).log10()).abs() < 1e-12);
+        let mut both = false_matches.clone();
+        both.merge(&false_matches);
         both.remove([0, 1], 0.5);
         both.remove([0, 2], 0.2);
         both.remove([1, 2], -0.2);
-        assert_eq!(both, reaching);
-        reaching.remove([0, 1], 0.5);
-        assert_eq!(reaching.counts(), [1, 0]);
-        assert_eq!(reaching.intervals(&Draws::new(3))[1], None);
+        assert_eq!(both, false_matches);
+        false_matches.remove([0, 1], 0.5);
+        assert_eq!(false_matches.counts(), [1, 0]);
+        assert_eq!(false_matches.intervals(&BootstrapSamples::new(3))[1], None);
     }
 
     /// How often the interval contains the true rate, in a model in which each person resembles others to a degree of their own.
@@ -158,14 +159,14 @@ mod tests {
             .filter(|world| {
                 let mut random = SplitMix64::new(*world);
                 let inclination: Vec<f64> = (0..people).map(|_| random.normal() * spread).collect();
-                let mut reaching = Reaching::new(people, &[threshold]);
+                let mut false_matches = FalseMatchCounts::new(people, &[threshold]);
                 for one in 0..people {
                     for other in 0..one {
                         let similarity = inclination[one] + inclination[other] + random.normal();
-                        reaching.add([one as u32, other as u32], similarity as f32);
+                        false_matches.add([one as u32, other as u32], similarity as f32);
                     }
                 }
-                reaching.intervals(&Draws::new(people))[0]
+                false_matches.intervals(&BootstrapSamples::new(people))[0]
                     .is_some_and(|interval| interval.contains(true_rate.log10()))
             })
             .count()
@@ -186,16 +187,16 @@ mod tests {
         let mut random = SplitMix64::new(7);
         let people = 120;
         let inclination: Vec<f64> = (0..people).map(|_| random.normal() * 0.5).collect();
-        let mut reaching = Reaching::new(people, &[1.837]);
+        let mut false_matches = FalseMatchCounts::new(people, &[1.837]);
         for one in 0..people {
             for other in 0..one {
                 let similarity = inclination[one] + inclination[other] + random.normal();
-                reaching.add([one as u32, other as u32], similarity as f32);
+                false_matches.add([one as u32, other as u32], similarity as f32);
             }
         }
-        let interval = reaching.intervals(&Draws::new(people))[0].unwrap();
-        let rate = 10f64.powf(reaching.log10_rates()[0]);
-        let binomial = 2.0 * 1.96 * ((1.0 - rate) / rate / reaching.pairs() as f64).sqrt() / 10f64.ln();
+        let interval = false_matches.intervals(&BootstrapSamples::new(people))[0].unwrap();
+        let rate = 10f64.powf(false_matches.log10_rates()[0]);
+        let binomial = 2.0 * 1.96 * ((1.0 - rate) / rate / false_matches.pairs() as f64).sqrt() / 10f64.ln();
         assert!(interval.high - interval.low > 2.0 * binomial, "{interval:?}, {binomial}");
     }
 }
