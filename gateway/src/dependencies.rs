@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use faceline_gateway_store::{StoreError, StoreHealth};
-use faceline_shared::admin::{Condition, Readiness, Standing};
+use faceline_shared::admin::{Condition, ConditionState, Readiness};
 use faceline_shared::blob::BlobError;
 use faceline_shared::broker::Queue;
 use faceline_shared::object::SealedObjects;
@@ -93,9 +93,11 @@ impl Dependencies {
         let mut polls = interval(BROKER_POLL_INTERVAL);
         loop {
             let has_reply_queue = reply_to.borrow_and_update().is_some();
-            self.broker.report(match services.broker.health().standing() {
-                Standing::Met if !has_reply_queue => Standing::Degraded("the reply queue is not open".into()),
-                standing => standing,
+            self.broker.report(match services.broker.health().condition_state() {
+                ConditionState::Met if !has_reply_queue => {
+                    ConditionState::Degraded("the reply queue is not open".into())
+                }
+                state => state,
             });
             tokio::select! {
                 changed = reply_to.changed() => {
@@ -115,7 +117,8 @@ impl Dependencies {
         loop {
             polls.tick().await;
             let checked = store.check().await;
-            self.store.report(standing(checked, |error| is_own || StoreError::is_misconfiguration(error)));
+            let is_misconfiguration = |error: &StoreError| is_own || error.is_misconfiguration();
+            self.store.report(condition_state(checked, is_misconfiguration));
         }
     }
 
@@ -123,7 +126,7 @@ impl Dependencies {
         let mut polls = polls();
         loop {
             polls.tick().await;
-            self.blobs.report(standing(services.blobs.check().await, BlobError::is_misconfiguration));
+            self.blobs.report(condition_state(services.blobs.check().await, BlobError::is_misconfiguration));
         }
     }
 
@@ -133,7 +136,7 @@ impl Dependencies {
             polls.tick().await;
             let checked = objects.check().await;
             self.objects_up.set(checked.is_ok().into());
-            self.objects.report(standing(checked, |_| false));
+            self.objects.report(condition_state(checked, |_| false));
         }
     }
 
@@ -162,14 +165,14 @@ fn polls() -> Interval {
     polls
 }
 
-/// What the result of a check means for readiness.
-fn standing<E: std::fmt::Display>(
+/// The state of a condition after a check.
+fn condition_state<E: std::fmt::Display>(
     checked: Result<(), E>,
     is_misconfiguration: impl Fn(&E) -> bool,
-) -> Standing {
+) -> ConditionState {
     match checked {
-        Ok(()) => Standing::Met,
-        Err(error) if is_misconfiguration(&error) => Standing::Unmet(error.to_string()),
-        Err(error) => Standing::Degraded(error.to_string()),
+        Ok(()) => ConditionState::Met,
+        Err(error) if is_misconfiguration(&error) => ConditionState::Unmet(error.to_string()),
+        Err(error) => ConditionState::Degraded(error.to_string()),
     }
 }

@@ -9,7 +9,7 @@ use faceline_models::calibration::CalibrationError;
 use faceline_models::liveness::LivenessCalibration;
 use faceline_models::manifest::Profile;
 use faceline_models::{Repository, RepositoryError};
-use faceline_shared::admin::{Condition, Standing};
+use faceline_shared::admin::{Condition, ConditionState};
 use faceline_shared::key_agreement::{KeyAgreement, Role as BrokerEnd};
 use faceline_shared::object::ObjectError;
 use faceline_shared::services::SharedServices;
@@ -176,7 +176,7 @@ async fn start_videos(services: &SharedServices, parts: WorkerParts) -> Result<O
         }
         Err(error) => {
             tracing::error!(%error, "this worker takes no videos");
-            decodable.report(Standing::Degraded(error.to_string()));
+            decodable.report(ConditionState::Degraded(error.to_string()));
             Ok(None)
         }
     }
@@ -309,7 +309,7 @@ async fn check_connections(
         let mut polls = polls();
         loop {
             polls.tick().await;
-            broker.report(services.broker.health().standing());
+            broker.report(services.broker.health().condition_state());
         }
     };
     let check_blobs = async || -> Infallible {
@@ -317,9 +317,9 @@ async fn check_connections(
         loop {
             polls.tick().await;
             blobs.report(match services.blobs.check().await {
-                Ok(()) => Standing::Met,
-                Err(error) if error.is_misconfiguration() => Standing::Unmet(error.to_string()),
-                Err(error) => Standing::Degraded(error.to_string()),
+                Ok(()) => ConditionState::Met,
+                Err(error) if error.is_misconfiguration() => ConditionState::Unmet(error.to_string()),
+                Err(error) => ConditionState::Degraded(error.to_string()),
             });
         }
     };
@@ -328,8 +328,8 @@ async fn check_connections(
         loop {
             polls.tick().await;
             objects.report(match services.objects.check().await {
-                Ok(()) => Standing::Met,
-                Err(error) => Standing::Degraded(error.to_string()),
+                Ok(()) => ConditionState::Met,
+                Err(error) => ConditionState::Degraded(error.to_string()),
             });
         }
     };

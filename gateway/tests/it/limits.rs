@@ -36,7 +36,7 @@ async fn read(gateway: &Gateway, path: &str) -> Answer {
 }
 
 /// `RateLimit-Limit`, `-Remaining` and `-Reset`.
-fn standing(answer: &Answer) -> Option<[u64; 3]> {
+fn limit_headers(answer: &Answer) -> Option<[u64; 3]> {
     let value = |name| answer.header(name).map(|text| text.parse().unwrap());
     let values = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"].map(value);
     assert_eq!(values.iter().flatten().count() % 3, 0, "{answer:?}");
@@ -44,30 +44,30 @@ fn standing(answer: &Answer) -> Option<[u64; 3]> {
 }
 
 #[tokio::test]
-async fn every_counted_answer_says_how_the_key_stands() {
+async fn every_counted_answer_has_the_limit_headers() {
     let gateway =
         gateway("permissions = ['capabilities:read', 'sessions:read']\nrequests_per_month = 3").await;
     let good = read(&gateway, CAPABILITIES).await;
     assert_eq!(good.status, 200);
-    let [limit, remaining, reset] = standing(&good).unwrap();
+    let [limit, remaining, reset] = limit_headers(&good).unwrap();
     assert_eq!((limit, remaining), (3, 2));
     assert!((1..=31 * 86_400).contains(&reset), "{reset}");
     let policy = good.header("ratelimit-policy").unwrap();
     assert!(policy.starts_with("1000;w=1;burst=1000, 3;w="), "{policy}");
 
     let forbidden = read(&gateway, &format!("{SESSIONS}/{}/faces", uuid::Uuid::nil())).await;
-    assert_eq!((forbidden.status, standing(&forbidden)), (403, None), "it is not counted");
+    assert_eq!((forbidden.status, limit_headers(&forbidden)), (403, None), "it is not counted");
     let stranger = get(gateway.address, CAPABILITIES).await;
-    assert_eq!((stranger.status, standing(&stranger)), (401, None));
+    assert_eq!((stranger.status, limit_headers(&stranger)), (401, None));
 
     let missing = read(&gateway, &format!("{SESSIONS}/{}", uuid::Uuid::nil())).await;
-    assert_eq!((missing.status, standing(&missing).unwrap()[1]), (404, 1));
-    assert_eq!(standing(&read(&gateway, CAPABILITIES).await).unwrap()[1], 0);
+    assert_eq!((missing.status, limit_headers(&missing).unwrap()[1]), (404, 1));
+    assert_eq!(limit_headers(&read(&gateway, CAPABILITIES).await).unwrap()[1], 0);
 
     let refused = read(&gateway, CAPABILITIES).await;
     assert_eq!(refused.status, 429);
     assert_eq!(refused.json()["message"], "the request quota of this key is used up");
-    let [_, remaining, reset] = standing(&refused).unwrap();
+    let [_, remaining, reset] = limit_headers(&refused).unwrap();
     assert_eq!(remaining, 0);
     let retry: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((reset..=reset + 1).contains(&retry), "{retry} is not the end of the month, {reset}");
@@ -97,8 +97,8 @@ async fn a_rate_is_told_with_each_answer_and_refusals_take_no_room() {
         post(gateway.address, FACES, &good).await,
     ];
     assert_eq!(answers.each_ref().map(|answer| answer.status), [200, 400, 429]);
-    let standings = answers.each_ref().map(|answer| standing(answer).unwrap());
-    assert_eq!(standings.map(|[limit, remaining, _]| (limit, remaining)), [(2, 1), (2, 0), (2, 0)]);
+    let headers = answers.each_ref().map(|answer| limit_headers(answer).unwrap());
+    assert_eq!(headers.map(|[limit, remaining, _]| (limit, remaining)), [(2, 1), (2, 0), (2, 0)]);
     assert_eq!(answers[2].header("ratelimit-policy"), Some("1;w=1;burst=2"));
     assert_eq!(gateway.workers.jobs.lock().unwrap().len(), 1);
     assert!(gateway.metrics.encode().contains("faceline_gateway_inflight_jobs 0"));

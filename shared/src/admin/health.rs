@@ -95,7 +95,7 @@ pub fn readyz_in_detail(readiness: &Readiness) -> (StatusCode, String) {
 mod tests {
     use futures_util::{FutureExt as _, StreamExt as _};
 
-    use super::super::readiness::Standing;
+    use super::super::readiness::ConditionState;
     use super::*;
 
     #[tokio::test]
@@ -118,7 +118,7 @@ mod tests {
         let readiness = Readiness::new();
         let (store, models) = (readiness.condition("store"), readiness.condition("models"));
         store.set(true);
-        store.report(Standing::Degraded("10.0.0.1 does not answer".into()));
+        store.report(ConditionState::Degraded("10.0.0.1 does not answer".into()));
         let (status, text) = readyz(&readiness);
         assert_eq!((status.as_u16(), text.as_str()), (503, "not ready: models\ndegraded: store\n"));
         models.set(true);

@@ -8,4 +8,4 @@ mod readiness;
 
 pub use self::listener::Admin;
 pub use self::probe::{ProbeError, probe};
-pub use self::readiness::{Condition, Readiness, Standing};
+pub use self::readiness::{Condition, ConditionState, Readiness};

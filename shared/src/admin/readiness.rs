@@ -12,9 +12,9 @@ use tokio::sync::watch;
 
 use crate::telemetry::Metrics;
 
-/// How things stand with a condition.
+/// The state of a condition.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Standing {
+pub enum ConditionState {
     /// All is well.
     Met,
     /// A service that instances share is away; this is why.
@@ -23,10 +23,10 @@ pub enum Standing {
     Unmet(String),
 }
 
-impl Standing {
+impl ConditionState {
     const LABELS: [&str; 3] = ["met", "degraded", "unmet"];
 
-    /// Name of the standing in logs and metrics.
+    /// Name of the state in logs and metrics.
     fn label(&self) -> &'static str {
         match self {
             Self::Met => "met",
@@ -46,7 +46,7 @@ impl Standing {
 /// What a [`Readiness`] knows about a condition.
 #[derive(Debug)]
 struct Entry {
-    standing: Standing,
+    state: ConditionState,
     /// Whether it has been met before.
     was_met: bool,
     /// Whether the process works without it, for most requests.
@@ -59,7 +59,7 @@ type Entries = BTreeMap<&'static str, Entry>;
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     changes: Arc<watch::Sender<Entries>>,
-    /// By condition and standing: 1 for the present standing, 0 for the others.
+    /// By condition and state: 1 for the present state, 0 for the others.
     gauges: Option<IntGaugeVec>,
     /// What operators may want to know of a process that is ready, by name.
     facts: Arc<Mutex<BTreeMap<&'static str, String>>>,
@@ -91,13 +91,13 @@ impl Readiness {
     /// Adds a condition, which is not met yet.
     #[must_use]
     pub fn condition(&self, name: &'static str) -> Condition {
-        self.add(name, Standing::Unmet(String::new()), false)
+        self.add(name, ConditionState::Unmet(String::new()), false)
     }
 
     /// Adds a condition without which the process works for most requests. It makes the process degraded at worst.
     #[must_use]
     pub fn optional_condition(&self, name: &'static str) -> Condition {
-        self.add(name, Standing::Degraded("not checked yet".into()), true)
+        self.add(name, ConditionState::Degraded("not checked yet".into()), true)
     }
 
     /// Sets a fact that the detailed answer of `/readyz` shows, such as the version of something that was loaded.
@@ -111,9 +111,9 @@ impl Readiness {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn add(&self, name: &'static str, standing: Standing, is_optional: bool) -> Condition {
-        self.show(name, &standing);
-        let entry = Entry { standing, was_met: false, is_optional };
+    fn add(&self, name: &'static str, state: ConditionState, is_optional: bool) -> Condition {
+        self.show(name, &state);
+        let entry = Entry { state, was_met: false, is_optional };
         self.changes.send_modify(|entries| drop(entries.insert(name, entry)));
         Condition { name, readiness: self.clone() }
     }
@@ -121,26 +121,26 @@ impl Readiness {
     /// Names of the conditions that are not met, without the degraded ones.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
-        self.names(|standing| matches!(standing, Standing::Unmet(_)))
+        self.names(|state| matches!(state, ConditionState::Unmet(_)))
     }
 
     /// Names of the conditions that are degraded.
     #[must_use]
     pub fn degraded(&self) -> Vec<&'static str> {
-        self.names(|standing| matches!(standing, Standing::Degraded(_)))
+        self.names(|state| matches!(state, ConditionState::Degraded(_)))
     }
 
-    fn names(&self, wanted: impl Fn(&Standing) -> bool) -> Vec<&'static str> {
+    fn names(&self, wanted: impl Fn(&ConditionState) -> bool) -> Vec<&'static str> {
         let entries = self.changes.borrow();
-        entries.iter().filter(|(_, entry)| wanted(&entry.standing)).map(|(name, _)| *name).collect()
+        entries.iter().filter(|(_, entry)| wanted(&entry.state)).map(|(name, _)| *name).collect()
     }
 
     /// Names of the conditions that are not met or degraded, and why, as far as there is a reason to tell.
     #[must_use]
     pub fn reasons(&self) -> Vec<(&'static str, String)> {
         let entries = self.changes.borrow();
-        let told = entries.iter().filter(|(_, entry)| !entry.standing.reason().is_empty());
-        told.map(|(name, entry)| (*name, entry.standing.reason().to_owned())).collect()
+        let told = entries.iter().filter(|(_, entry)| !entry.state.reason().is_empty());
+        told.map(|(name, entry)| (*name, entry.state.reason().to_owned())).collect()
     }
 
     /// Whether no condition is unmet.
@@ -163,42 +163,44 @@ impl Readiness {
         let _ = changes.wait_for(|entries| !entries.is_empty() && no_unmet(entries)).await;
     }
 
-    /// Shows a standing in the metric.
-    fn show(&self, name: &str, standing: &Standing) {
+    /// Shows the state of a condition in the metric.
+    fn show(&self, name: &str, state: &ConditionState) {
         let Some(gauges) = &self.gauges else { return };
-        for label in Standing::LABELS {
-            gauges.with_label_values(&[name, label]).set((label == standing.label()).into());
+        for label in ConditionState::LABELS {
+            gauges.with_label_values(&[name, label]).set((label == state.label()).into());
         }
     }
 }
 
 fn no_unmet(entries: &Entries) -> bool {
-    !entries.values().any(|entry| matches!(entry.standing, Standing::Unmet(_)))
+    !entries.values().any(|entry| matches!(entry.state, ConditionState::Unmet(_)))
 }
 
 impl Condition {
     /// Sets whether the condition is met.
     pub fn set(&self, holds: bool) {
-        self.report(if holds { Standing::Met } else { Standing::Unmet(String::new()) });
+        self.report(if holds { ConditionState::Met } else { ConditionState::Unmet(String::new()) });
     }
 
-    /// Sets how things stand with the condition.
+    /// Sets the state of the condition.
     ///
     /// A service that has never been there may be one that the settings name wrongly. Until it was there once, its absence makes
     /// the condition unmet. So a rollout with a wrong address ends at its first instance, before it replaces those that work.
-    pub fn report(&self, standing: Standing) {
+    pub fn report(&self, state: ConditionState) {
         let mut change = None;
         self.readiness.changes.send_if_modified(|entries| {
             let Some(entry) = entries.get_mut(self.name) else { return false };
-            let standing = match standing {
-                Standing::Degraded(reason) if !entry.was_met && !entry.is_optional => Standing::Unmet(reason),
-                Standing::Unmet(reason) if entry.is_optional => Standing::Degraded(reason),
-                standing => standing,
+            let state = match state {
+                ConditionState::Degraded(reason) if !entry.was_met && !entry.is_optional => {
+                    ConditionState::Unmet(reason)
+                }
+                ConditionState::Unmet(reason) if entry.is_optional => ConditionState::Degraded(reason),
+                state => state,
             };
-            entry.was_met |= standing == Standing::Met;
-            let before = std::mem::replace(&mut entry.standing, standing.clone());
-            let is_other = before != standing;
-            change = Some((before, standing));
+            entry.was_met |= state == ConditionState::Met;
+            let before = std::mem::replace(&mut entry.state, state.clone());
+            let is_other = before != state;
+            change = Some((before, state));
             is_other
         });
         let Some((before, now)) = change else { return };
@@ -217,8 +219,8 @@ impl Condition {
 mod tests {
     use super::*;
 
-    fn away() -> Standing {
-        Standing::Degraded("it does not answer".into())
+    fn away() -> ConditionState {
+        ConditionState::Degraded("it does not answer".into())
     }
 
     #[test]
@@ -229,12 +231,12 @@ mod tests {
         store.report(away());
         assert_eq!((readiness.missing(), readiness.degraded()), (vec!["store"], vec![]));
         assert_eq!(readiness.reasons(), [("store", "it does not answer".to_owned())]);
-        store.report(Standing::Met);
+        store.report(ConditionState::Met);
         assert!(readiness.is_ready() && readiness.degraded().is_empty() && readiness.reasons().is_empty());
         store.report(away());
         assert_eq!((readiness.missing(), readiness.degraded()), (vec![], vec!["store"]));
         assert!(readiness.is_ready());
-        store.report(Standing::Unmet("it evicts keys".into()));
+        store.report(ConditionState::Unmet("it evicts keys".into()));
         assert!(!readiness.is_ready());
         // It is back as the one that it was, so it is merely away again.
         store.report(away());
@@ -246,7 +248,7 @@ mod tests {
         let readiness = Readiness::new();
         let objects = readiness.optional_condition("objects");
         assert!(readiness.is_ready());
-        objects.report(Standing::Unmet("no such bucket".into()));
+        objects.report(ConditionState::Unmet("no such bucket".into()));
         assert!(readiness.is_ready());
         assert_eq!(readiness.degraded(), ["objects"]);
     }

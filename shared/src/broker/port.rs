@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::delivery::Delivery;
 use super::message::Message;
 use super::queue::Queue;
-use crate::admin::Standing;
+use crate::admin::ConditionState;
 
 /// Announcements that wait for one slow subscriber. Further ones are dropped for that subscriber.
 pub(super) const MAX_WAITING_ANNOUNCEMENTS: usize = 1024;
@@ -114,18 +114,18 @@ impl BrokerHealth {
         }
     }
 
-    /// What this means for readiness. Wrong settings of this process make it not ready. Queues are shared, so queues that are not as
-    /// they must be degrade all processes alike, as an alarm does, and a broker that is away.
+    /// The state of the condition that needs the broker. Wrong settings of this process make it not ready. Queues are shared, so
+    /// queues that are not as they must be degrade all processes alike, as an alarm does, and a broker that is away.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn condition_state(&self) -> ConditionState {
         let is_misconfigured = self
             .problem
             .as_ref()
             .is_some_and(|problem| problem.needs_operator() && !matches!(problem, BrokerError::Topology(_)));
         match self.detail() {
-            None => Standing::Met,
-            Some(detail) if is_misconfigured => Standing::Unmet(detail),
-            Some(detail) => Standing::Degraded(detail),
+            None => ConditionState::Met,
+            Some(detail) if is_misconfigured => ConditionState::Unmet(detail),
+            Some(detail) => ConditionState::Degraded(detail),
         }
     }
 }
@@ -235,16 +235,16 @@ mod tests {
         let of = |problem: Option<BrokerError>, blocked: Option<&str>| {
             let health =
                 BrokerHealth { is_connected: problem.is_none(), blocked: blocked.map(Into::into), problem };
-            health.standing()
+            health.condition_state()
         };
-        assert_eq!(of(None, None), Standing::Met);
+        assert_eq!(of(None, None), ConditionState::Met);
         for problem in [BrokerError::Credentials, BrokerError::VirtualHost, BrokerError::Tls] {
-            assert!(matches!(of(Some(problem("why".into())), None), Standing::Unmet(_)));
+            assert!(matches!(of(Some(problem("why".into())), None), ConditionState::Unmet(_)));
         }
         for problem in [BrokerError::Unreachable, BrokerError::Topology] {
-            assert!(matches!(of(Some(problem("why".into())), None), Standing::Degraded(_)));
+            assert!(matches!(of(Some(problem("why".into())), None), ConditionState::Degraded(_)));
         }
-        let Standing::Degraded(alarm) = of(None, Some("low on memory")) else {
+        let ConditionState::Degraded(alarm) = of(None, Some("low on memory")) else {
             panic!("an alarm degrades");
         };
         assert!(alarm.contains("low on memory"), "{alarm}");

@@ -28,10 +28,10 @@ pub(in crate::http) async fn rate_limit_headers(request: Request, next: Next) ->
 }
 
 fn write(headers: &mut HeaderMap, terms: &Terms, verdict: &Verdict) {
-    let standing = verdict.tightest();
-    headers.insert(LIMIT, standing.limit.into());
-    headers.insert(REMAINING, standing.remaining.into());
-    headers.insert(RESET, seconds(standing.reset).into());
+    let status = verdict.tightest();
+    headers.insert(LIMIT, status.limit.into());
+    headers.insert(REMAINING, status.remaining.into());
+    headers.insert(RESET, seconds(status.reset).into());
     if let Ok(policy) = HeaderValue::from_str(&policy(terms)) {
         headers.insert(POLICY, policy);
     }
@@ -53,7 +53,7 @@ fn seconds(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use faceline_gateway_store::rate::{Quota, QuotaSpan, Rate, Standing};
+    use faceline_gateway_store::rate::{LimitStatus, Quota, QuotaSpan, Rate};
 
     use super::*;
 
@@ -61,8 +61,8 @@ mod tests {
     fn a_caller_reads_what_it_meets_first_and_all_that_there_is() {
         let quota = Quota { requests: 5000, span: QuotaSpan::Day };
         let terms = Terms { rate: Rate { requests_per_second: 10, burst: 20 }, quota: Some(quota) };
-        let rate = Standing { limit: 20, remaining: 7, reset: Duration::from_millis(1300) };
-        let left = |remaining| Standing { limit: 5000, remaining, reset: Duration::from_secs(3600) };
+        let rate = LimitStatus { limit: 20, remaining: 7, reset: Duration::from_millis(1300) };
+        let left = |remaining| LimitStatus { limit: 5000, remaining, reset: Duration::from_secs(3600) };
         for (quota, expected) in [(left(8), ["20", "7", "2"]), (left(6), ["5000", "6", "3600"])] {
             let mut headers = HeaderMap::new();
             write(&mut headers, &terms, &Verdict { refusal: None, rate, quota: Some(quota) });

@@ -51,8 +51,8 @@ pub(super) enum Claimed {
     Repeated,
 }
 
-/// What the store says of a claim whose change had no effect, or an unknown one.
-enum Standing {
+/// The state of a claim in the store, after a change that had no effect or whose outcome is unknown.
+enum ClaimState {
     /// The claim is as it was, with this revision.
     Claimed(u64),
     /// The upload has been submitted.
@@ -135,9 +135,9 @@ impl Claim {
             if self.write_lease().await? {
                 return Ok(());
             }
-            match self.standing().await? {
-                Standing::Claimed(revision) => self.revision = revision,
-                Standing::Submitted | Standing::Lost => return Err(replaced()),
+            match self.state().await? {
+                ClaimState::Claimed(revision) => self.revision = revision,
+                ClaimState::Submitted | ClaimState::Lost => return Err(replaced()),
             }
         }
         Err(replaced())
@@ -170,13 +170,13 @@ impl Claim {
                 Err(fault) => return Err(fault),
             }
             // The outcome of an earlier attempt, or of a renewal, may be unknown.
-            match self.standing().await {
-                Ok(Standing::Claimed(revision)) => self.revision = revision,
-                Ok(Standing::Submitted) => {
+            match self.state().await {
+                Ok(ClaimState::Claimed(revision)) => self.revision = revision,
+                Ok(ClaimState::Submitted) => {
                     self.is_open = false;
                     return Ok(());
                 }
-                Ok(Standing::Lost) => return Err(replaced()),
+                Ok(ClaimState::Lost) => return Err(replaced()),
                 Err(fault) if attempt == MAX_ATTEMPTS => return Err(fault),
                 Err(_) => (),
             }
@@ -204,9 +204,9 @@ impl Claim {
                     return;
                 }
             }
-            match self.standing().await {
-                Ok(Standing::Claimed(revision)) => self.revision = revision,
-                Ok(Standing::Submitted | Standing::Lost) | Err(_) => return,
+            match self.state().await {
+                Ok(ClaimState::Claimed(revision)) => self.revision = revision,
+                Ok(ClaimState::Submitted | ClaimState::Lost) | Err(_) => return,
             }
         }
     }
@@ -249,15 +249,15 @@ impl Claim {
         Ok(written)
     }
 
-    async fn standing(&self) -> Result<Standing, Fault> {
+    async fn state(&self) -> Result<ClaimState, Fault> {
         let Some(found) = self.sessions.replay::<ReplayRecord>(&self.name).await? else {
-            return Ok(Standing::Lost);
+            return Ok(ClaimState::Lost);
         };
         Ok(match &found.record.state {
-            ReplayState::Uploading { upload } if *upload == self.job => Standing::Claimed(found.revision),
-            ReplayState::InProgress(submitted) if submitted.job == self.job => Standing::Submitted,
-            ReplayState::Ended(ended) if ended.job == Some(self.job) => Standing::Submitted,
-            _ => Standing::Lost,
+            ReplayState::Uploading { upload } if *upload == self.job => ClaimState::Claimed(found.revision),
+            ReplayState::InProgress(submitted) if submitted.job == self.job => ClaimState::Submitted,
+            ReplayState::Ended(ended) if ended.job == Some(self.job) => ClaimState::Submitted,
+            _ => ClaimState::Lost,
         })
     }
 }

@@ -18,7 +18,7 @@ use time::OffsetDateTime;
 use super::limiter::{RateError, RateLimiter};
 use super::quotas::{Counted, Quotas};
 use super::terms::{Quota, Rate, Terms};
-use super::verdict::{Bound, Refusal, Standing, Verdict};
+use super::verdict::{Bound, LimitStatus, Refusal, Verdict};
 use faceline_shared::secret_file;
 
 /// Unused limiters are forgotten from this number of limiters on.
@@ -139,39 +139,40 @@ impl<C: Clock + Clone> LocalRates<C> {
             // The accounts changed, or the number of processes did.
             *known = self.limiter(share);
         }
-        let quota = terms.quota.map(|quota| (quota, quotas.standing(key, quota, among, at)));
-        if let Some((_, standing)) = quota
-            && standing.remaining == 0
+        let quota = terms.quota.map(|quota| (quota, quotas.status(key, quota, among, at)));
+        if let Some((_, status)) = quota
+            && status.remaining == 0
         {
-            let refusal = Refusal { bound: Bound::Quota, wait: standing.reset };
+            let refusal = Refusal { bound: Bound::Quota, wait: status.reset };
             // The rest of the rate is reported as 0, because asking governor for it would count a request.
-            let rate = Standing { limit: share.burst().get().into(), remaining: 0, reset: share.interval() };
-            return Verdict { refusal: Some(refusal), rate, quota: Some(standing) };
+            let limit = share.burst().get().into();
+            let rate = LimitStatus { limit, remaining: 0, reset: share.interval() };
+            return Verdict { refusal: Some(refusal), rate, quota: Some(status) };
         }
         let (wait, rate) = self.count(known);
         if let Some(wait) = wait {
             let refusal = Refusal { bound: Bound::Rate, wait };
-            return Verdict { refusal: Some(refusal), rate, quota: quota.map(|(_, standing)| standing) };
+            return Verdict { refusal: Some(refusal), rate, quota: quota.map(|(_, status)| status) };
         }
-        let quota = quota.map(|(quota, standing)| {
+        let quota = quota.map(|(quota, status)| {
             quotas.count(key, quota, at);
-            Standing { remaining: standing.remaining - 1, ..standing }
+            LimitStatus { remaining: status.remaining - 1, ..status }
         });
         Verdict { refusal: None, rate, quota }
     }
 
     /// Counts a request with its key's governor: how long it must wait (`None`: it passes), and the rest of the rate.
-    fn count(&self, known: &KeyLimiter<C>) -> (Option<Duration>, Standing) {
+    fn count(&self, known: &KeyLimiter<C>) -> (Option<Duration>, LimitStatus) {
         let (interval, burst) = (known.share.interval(), known.share.burst().get());
-        let standing = |remaining, reset| Standing { limit: burst.into(), remaining, reset };
+        let status = |remaining, reset| LimitStatus { limit: burst.into(), remaining, reset };
         match known.governor.check() {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
-                (None, standing(remaining.into(), interval * (burst - remaining.min(burst))))
+                (None, status(remaining.into(), interval * (burst - remaining.min(burst))))
             }
             Err(not_until) => {
                 let wait = not_until.wait_time_from(self.clock.now());
-                (Some(wait), standing(0, wait + interval * (burst - 1)))
+                (Some(wait), status(0, wait + interval * (burst - 1)))
             }
         }
     }
@@ -242,11 +243,11 @@ mod tests {
         for remaining in [2, 1, 0] {
             let verdict = rates.check_share("a", &TERMS, 1);
             let reset = Duration::from_millis(500) * (3 - remaining as u32);
-            assert_eq!((wait(verdict), verdict.rate), (None, Standing { limit: 3, remaining, reset }));
+            assert_eq!((wait(verdict), verdict.rate), (None, LimitStatus { limit: 3, remaining, reset }));
         }
         let refused = rates.check_share("a", &TERMS, 1);
         assert_eq!(wait(refused), Some(Duration::from_millis(500)));
-        assert_eq!(refused.rate, Standing { limit: 3, remaining: 0, reset: Duration::from_millis(1500) });
+        assert_eq!(refused.rate, LimitStatus { limit: 3, remaining: 0, reset: Duration::from_millis(1500) });
         assert_eq!(wait(rates.check_share("b", &TERMS, 1)), None, "another key is not concerned");
         clock.advance(Duration::from_millis(500));
         assert_eq!(wait(rates.check_share("a", &TERMS, 1)), None);

@@ -17,4 +17,4 @@ mod verdict;
 pub use self::limiter::{RateError, RateLimiter};
 pub use self::rates::Rates;
 pub use self::terms::{Quota, QuotaSpan, Rate, Terms};
-pub use self::verdict::{Bound, Refusal, Standing, Verdict};
+pub use self::verdict::{Bound, LimitStatus, Refusal, Verdict};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::terms::Quota;
-use super::verdict::Standing;
+use super::verdict::LimitStatus;
 
 /// The counts of a key.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -40,13 +40,13 @@ impl Quotas {
     }
 
     /// The rest of `key`'s quota at `at`, if this process is one of `among` that share the rest.
-    pub(super) fn standing(&mut self, key: &str, quota: Quota, among: u32, at: OffsetDateTime) -> Standing {
+    pub(super) fn status(&mut self, key: &str, quota: Quota, among: u32, at: OffsetDateTime) -> LimitStatus {
         let reset = (quota.span.end(at) - at).unsigned_abs();
         let counted = self.current(key, quota, at);
         // The processes share the rest that this one last learned about. Requests that have passed here since then are deducted
         // from this process's share.
         let share = quota.requests.saturating_sub(counted.elsewhere) / u64::from(among.max(1));
-        Standing { limit: quota.requests, remaining: share.saturating_sub(counted.used), reset }
+        LimitStatus { limit: quota.requests, remaining: share.saturating_sub(counted.used), reset }
     }
 
     /// Counts one more request of `key` that passed.
@@ -98,13 +98,13 @@ mod tests {
         let mut quotas = Quotas::default();
         let evening = datetime!(2026-11-22 23:59:30 UTC);
         for remaining in [3, 2, 1] {
-            assert_eq!(quotas.standing("a", QUOTA, 1, evening).remaining, remaining);
+            assert_eq!(quotas.status("a", QUOTA, 1, evening).remaining, remaining);
             quotas.count("a", QUOTA, evening);
         }
-        let standing = quotas.standing("a", QUOTA, 1, evening);
-        assert_eq!(standing, Standing { limit: 3, remaining: 0, reset: Duration::from_secs(30) });
-        assert_eq!(quotas.standing("b", QUOTA, 1, evening).remaining, 3);
-        assert_eq!(quotas.standing("a", QUOTA, 1, datetime!(2026-11-23 0:00 UTC)).remaining, 3);
+        let status = quotas.status("a", QUOTA, 1, evening);
+        assert_eq!(status, LimitStatus { limit: 3, remaining: 0, reset: Duration::from_secs(30) });
+        assert_eq!(quotas.status("b", QUOTA, 1, evening).remaining, 3);
+        assert_eq!(quotas.status("a", QUOTA, 1, datetime!(2026-11-23 0:00 UTC)).remaining, 3);
     }
 
     #[test]
@@ -114,10 +114,10 @@ mod tests {
         let mut quotas = Quotas::default();
         quotas.count("a", quota, at);
         quotas.learn("a", quota, 40, at);
-        assert_eq!(quotas.standing("a", quota, 3, at).remaining, 20);
+        assert_eq!(quotas.status("a", quota, 3, at).remaining, 20);
         quotas.count("a", quota, at);
-        assert_eq!(quotas.standing("a", quota, 3, at).remaining, 19);
+        assert_eq!(quotas.status("a", quota, 3, at).remaining, 19);
         quotas.learn("a", quota, 200, at);
-        assert_eq!(quotas.standing("a", quota, 3, at).remaining, 0);
+        assert_eq!(quotas.status("a", quota, 3, at).remaining, 0);
     }
 }

@@ -86,8 +86,8 @@ impl Rates {
             None => (Limiter::Embedded, self.local.check_share(key, terms, 1)),
             Some(shared) => match shared.check(key, terms).await {
                 Some(verdict) => {
-                    if let (Some(quota), Some(standing)) = (terms.quota, verdict.quota) {
-                        self.local.learn(key, quota, standing.limit - standing.remaining);
+                    if let (Some(quota), Some(status)) = (terms.quota, verdict.quota) {
+                        self.local.learn(key, quota, status.limit - status.remaining);
                     }
                     (Limiter::Redis, verdict)
                 }

@@ -8,9 +8,9 @@ pub struct Verdict {
     /// Why the request may not pass; `None` if it may.
     pub refusal: Option<Refusal>,
     /// The rest of the rate. Its limit is the burst, which is full again after `reset`.
-    pub rate: Standing,
+    pub rate: LimitStatus,
     /// The rest of the quota, if the key has one.
-    pub quota: Option<Standing>,
+    pub quota: Option<LimitStatus>,
 }
 
 /// Why a request may not pass. A refused request counts against neither rate nor quota.
@@ -31,9 +31,9 @@ pub enum Bound {
     Quota,
 }
 
-/// The rest of a limit.
+/// What is left of a limit, as the headers `RateLimit-*` report it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Standing {
+pub struct LimitStatus {
     /// Requests that the limit allows at once (rate) or in the span (quota).
     pub limit: u64,
     /// Requests that are left.
@@ -45,7 +45,7 @@ pub struct Standing {
 impl Verdict {
     /// The rest of the limit that refused the request, or else of the limit that the key will reach first.
     #[must_use]
-    pub fn tightest(&self) -> Standing {
+    pub fn tightest(&self) -> LimitStatus {
         match (self.quota, self.refusal) {
             (Some(quota), Some(Refusal { bound: Bound::Quota, .. })) => quota,
             (Some(quota), None) if quota.remaining < self.rate.remaining => quota,
@@ -60,11 +60,11 @@ mod tests {
 
     #[test]
     fn a_key_is_told_of_what_it_meets_first() {
-        let standing = |limit, remaining| Standing { limit, remaining, reset: Duration::from_secs(1) };
+        let status = |limit, remaining| LimitStatus { limit, remaining, reset: Duration::from_secs(1) };
         let verdict = |rate, quota: Option<u64>, bound: Option<Bound>| Verdict {
             refusal: bound.map(|bound| Refusal { bound, wait: Duration::ZERO }),
-            rate: standing(10, rate),
-            quota: quota.map(|left| standing(100, left)),
+            rate: status(10, rate),
+            quota: quota.map(|left| status(100, left)),
         };
         for (rate, quota, bound, limit) in [
             (3, None, None, 10),

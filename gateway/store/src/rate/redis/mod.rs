@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::limiter::{RateError, RateLimiter};
 use super::terms::{QuotaSpan, Rate, Terms};
-use super::verdict::{Bound, Refusal, Standing, Verdict};
+use super::verdict::{Bound, LimitStatus, Refusal, Verdict};
 use faceline_shared::redis::{RedisServer, RedisServerError, RedisTimeouts};
 use faceline_shared::settings::ClientTls;
 
@@ -105,8 +105,8 @@ impl RateLimiter for RedisRates {
             _ => Some(Refusal { bound: Bound::Quota, wait: quota_ends }),
         };
         let reset = Duration::from_micros(until_full);
-        let rate = Standing { limit: burst.into(), remaining: left, reset };
-        let quota = terms.quota.map(|quota| Standing {
+        let rate = LimitStatus { limit: burst.into(), remaining: left, reset };
+        let quota = terms.quota.map(|quota| LimitStatus {
             limit: quota.requests,
             remaining: quota_left,
             reset: quota_ends,
