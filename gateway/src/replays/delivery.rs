@@ -68,7 +68,7 @@ impl ReplayDelivery {
     ) -> Result<Self, rustls::Error> {
         let DeliveryServices { records, outbox, broker, keys, images, faces, accounts, instance } = services;
         let deadline = settings.replay.deadline;
-        let ends = ReplayEnds::new(records.clone(), Arc::clone(&replays.due), metrics);
+        let ends = ReplayEnds::new(records.clone(), Arc::clone(&replays.due_signals), metrics);
         let publisher = JobPublisher::new(
             RetryingPublisher::new(broker.clone()),
             keys.clone(),
@@ -82,7 +82,7 @@ impl ReplayDelivery {
             outbox: outbox.clone(),
             accounts,
             sender: CallbackSender::new(&settings.callbacks)?,
-            row_is_due: Arc::clone(&replays.due.callbacks),
+            row_is_due: Arc::clone(&replays.due_signals.callbacks),
             outbox_metrics: outbox_metrics.clone(),
         };
         let lifetime = deadline.saturating_mul(RESULT_LIFETIME).max(MIN_RESULT_LIFETIME);

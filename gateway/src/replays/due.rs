@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-/// The signals of the replays' lanes.
+/// Signals that rows are due, one for each lane of the replays.
 #[derive(Debug, Default)]
-pub(super) struct DueRows {
+pub(super) struct DueSignals {
     /// A row of replays is due.
     pub(super) work: Arc<Notify>,
     /// A callback is due.
     pub(super) callbacks: Arc<Notify>,
 }
 
-impl DueRows {
+impl DueSignals {
     /// Rows of all lanes may be due.
     pub(super) fn note_all(&self) {
         self.work.notify_one();

@@ -14,7 +14,7 @@ use faceline_shared::telemetry::Metrics;
 use uuid::Uuid;
 
 use super::derived_id::derived_id;
-use super::due::DueRows;
+use super::due::DueSignals;
 use super::judgement::Judgement;
 use super::media::media_key;
 use super::metrics::ReplayMetrics;
@@ -33,7 +33,7 @@ const JUDGED_STATUS: u16 = 200;
 #[derive(Clone)]
 pub(super) struct ReplayEnds {
     records: SealedSessions,
-    due: Arc<DueRows>,
+    due_signals: Arc<DueSignals>,
     pub(super) metrics: ReplayMetrics,
 }
 
@@ -61,8 +61,8 @@ impl FoundReplay {
 
 impl ReplayEnds {
     /// Ends replays in `records`, and wakes those who do the work that follows.
-    pub(super) fn new(records: SealedSessions, due: Arc<DueRows>, metrics: &Metrics) -> Self {
-        Self { records, due, metrics: ReplayMetrics::new(metrics) }
+    pub(super) fn new(records: SealedSessions, due_signals: Arc<DueSignals>, metrics: &Metrics) -> Self {
+        Self { records, due_signals, metrics: ReplayMetrics::new(metrics) }
     }
 
     /// Reads the replay of a session; `None` if there is no session, or no replay in it.
@@ -100,7 +100,7 @@ impl ReplayEnds {
         self.metrics.ended(label(status), reason, job);
         let job = job.map(tracing::field::display);
         tracing::info!(session = %name.id, client = name.client, job, ?status, reason, "replay ended");
-        self.due.note_all();
+        self.due_signals.note_all();
         Ok(true)
     }
 }

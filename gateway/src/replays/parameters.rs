@@ -14,7 +14,7 @@ use super::record::{ReplayRecord, ReplayState};
 use super::rows::{ReplayRow, ReplayWork};
 use super::service::Replays;
 use crate::fault::Fault;
-use crate::sessions::{Entered, Sessions};
+use crate::sessions::{SessionHandle, Sessions};
 
 /// The seeds of challenges are below this number, so that every client can read them as a signed 32-bit number.
 const SEEDS: u32 = 1 << 31;
@@ -72,7 +72,7 @@ impl Replays {
     pub async fn begin(
         &self,
         name: &SessionName,
-        entered: &Entered,
+        handle: &SessionHandle,
         record: &ReplayRecord,
     ) -> Result<(), Fault> {
         for _ in 0..MAX_ATTEMPTS {
@@ -87,7 +87,7 @@ impl Replays {
                 in_progress: false,
                 upload_within: Some(upload_within),
                 lease: Duration::ZERO,
-                rows: rows(name, entered, record, upload_within),
+                rows: rows(name, handle, record, upload_within),
             };
             if self.sessions.change_replay(name, &change).await? {
                 return Ok(());
@@ -105,7 +105,7 @@ fn in_progress() -> Fault {
 /// The rows that are written with a new replay.
 fn rows(
     name: &SessionName,
-    entered: &Entered,
+    handle: &SessionHandle,
     record: &ReplayRecord,
     upload_within: Duration,
 ) -> Vec<(Lane, UnsealedRow<ReplayRow>)> {
@@ -116,7 +116,7 @@ fn rows(
     };
     let timeout =
         UnsealedRow { id: Uuid::new_v4(), payload: ReplayRow::Work(timeout), due_in: upload_within };
-    let UnsealedRow { id, payload, due_in } = Sessions::clear_up_with_replay(name, entered);
+    let UnsealedRow { id, payload, due_in } = Sessions::clear_up_with_replay(name, handle);
     let clear_up = UnsealedRow { id, payload: ReplayRow::ClearUp(payload), due_in };
     vec![(Lane::Replays, timeout), (Lane::Sessions, clear_up)]
 }

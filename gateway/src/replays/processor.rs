@@ -68,7 +68,7 @@ impl ReplayProcessor {
             media: Arc::clone(&replays.media),
             deadline: replays.settings.replay.deadline,
         };
-        Self(LaneWorker::new(TERMS, outbox, Arc::clone(&replays.due.work), rows, metrics))
+        Self(LaneWorker::new(TERMS, outbox, Arc::clone(&replays.due_signals.work), rows, metrics))
     }
 
     /// Makes the rows due whose jobs were published before this process began. Its embedded broker has forgotten them, and so has every

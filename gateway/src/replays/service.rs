@@ -7,7 +7,7 @@ use faceline_shared::seal::KeyRing;
 use faceline_shared::settings::{CaptureRules, Settings};
 use faceline_shared::telemetry::Metrics;
 
-use super::due::DueRows;
+use super::due::DueSignals;
 use super::media::media_key;
 use super::recipient_keys::RecipientKeys;
 use super::upload::Uploads;
@@ -25,7 +25,7 @@ pub struct Replays {
     pub(super) settings: Settings,
     pub(super) capture: CaptureRules,
     pub(super) uploads: Uploads,
-    pub(super) due: Arc<DueRows>,
+    pub(super) due_signals: Arc<DueSignals>,
 }
 
 impl Replays {
@@ -40,8 +40,8 @@ impl Replays {
         metrics: &Metrics,
     ) -> Self {
         let uploads = Uploads::new(settings, metrics);
-        let (settings, capture, due) = (settings.clone(), settings.capture_rules(), Arc::default());
-        Self { sessions, media, recipients, tokens, settings, capture, uploads, due }
+        let (settings, capture, due_signals) = (settings.clone(), settings.capture_rules(), Arc::default());
+        Self { sessions, media, recipients, tokens, settings, capture, uploads, due_signals }
     }
 
     /// Key of the object of encrypted media.
@@ -51,6 +51,6 @@ impl Replays {
 
     /// Wakes the workers of the outbox, after a row of a replay was written that is due at once.
     pub(super) fn note_due_rows(&self) {
-        self.due.note_all();
+        self.due_signals.note_all();
     }
 }

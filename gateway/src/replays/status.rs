@@ -37,8 +37,8 @@ impl Replays {
     /// # Errors
     /// [`Fault::NotFound`] if there is no session, or none in it, and the faults of an unavailable store.
     pub async fn find(&self, name: &SessionName) -> Result<ReplayRecord, Fault> {
-        // The session is entered for the usage record, too.
-        self.sessions.enter(name).await?;
+        // Opening the session also notes it for the usage record.
+        self.sessions.open(name).await?;
         let found = self.sessions.replay(name).await?;
         found.map(|replay| replay.record).ok_or_else(|| Fault::NotFound("Replay liveness not found".into()))
     }

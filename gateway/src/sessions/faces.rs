@@ -12,7 +12,7 @@ use super::faults::{no_face, no_session, object_fault, record_fault};
 use super::follow_up::{FollowUp, picture_key};
 use super::pictures::delete_pictures;
 use super::record::{Session, SessionFace};
-use super::service::{Entered, Sessions};
+use super::service::{SessionHandle, Sessions};
 use crate::fault::Fault;
 use crate::request::record::{note_work_done, to_its_end};
 
@@ -109,7 +109,7 @@ impl Sessions {
     /// # Errors
     /// [`Fault::NotFound`] if there is no session or no such face in it, and the faults of an unavailable store.
     pub async fn delete_face(&self, name: &SessionName, id: Uuid, key: &str) -> Result<(), Fault> {
-        let Entered { session, .. } = self.enter(name).await?;
+        let SessionHandle { session, .. } = self.open(name).await?;
         match self.delete_listed(name, &session, &[id], key).await? {
             0 => Err(no_face()),
             _ => Ok(()),
@@ -121,7 +121,7 @@ impl Sessions {
     /// # Errors
     /// [`Fault::NotFound`] if there is no session, and the faults of an unavailable store.
     pub async fn delete_faces(&self, name: &SessionName, key: &str) -> Result<(), Fault> {
-        let Entered { session, .. } = self.enter(name).await?;
+        let SessionHandle { session, .. } = self.open(name).await?;
         let faces: Vec<Uuid> = self.faces(name).await?.into_iter().map(|(id, _)| id).collect();
         if !faces.is_empty() {
             self.delete_listed(name, &session, &faces, key).await?;
@@ -134,7 +134,7 @@ impl Sessions {
     /// # Errors
     /// [`Fault::NotFound`] if there is no session, and the faults of an unavailable store.
     pub(crate) async fn retract_face(&self, name: &SessionName, id: Uuid) -> Result<(), Fault> {
-        let Entered { session, .. } = self.enter(name).await?;
+        let SessionHandle { session, .. } = self.open(name).await?;
         self.delete_listed(name, &session, &[id], "").await.map(drop)
     }
 

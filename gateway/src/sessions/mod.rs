@@ -23,4 +23,4 @@ pub(crate) use self::follow_up::FollowUp;
 pub use self::idempotency::{Claimed, IdempotencyClaim, IdempotentRequest};
 pub use self::outbox::OutboxProcessor;
 pub use self::record::{KeptPicture, Session, SessionFace};
-pub use self::service::{Entered, Sessions};
+pub use self::service::{SessionHandle, Sessions};

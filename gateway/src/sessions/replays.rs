@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::faults::{no_session, object_fault, record_fault};
 use super::follow_up::{ClearUp, EndReason, FollowUp};
-use super::service::{Entered, Sessions};
+use super::service::{SessionHandle, Sessions};
 use crate::fault::Fault;
 use crate::request::record::note_work_done;
 
@@ -80,9 +80,9 @@ impl Sessions {
 
     /// The row that cleans up after a session with a replay: it replaces the one that was written with the session, and deletes
     /// the media and the best images of its replays, too.
-    pub(crate) fn clear_up_with_replay(name: &SessionName, entered: &Entered) -> UnsealedRow<FollowUp> {
-        let end = ClearUp::new(name, entered.session.keeps_pictures, true, EndReason::Expired);
-        UnsealedRow { id: name.id, payload: FollowUp::ClearUp(end), due_in: entered.left() }
+    pub(crate) fn clear_up_with_replay(name: &SessionName, handle: &SessionHandle) -> UnsealedRow<FollowUp> {
+        let end = ClearUp::new(name, handle.session.keeps_pictures, true, EndReason::Expired);
+        UnsealedRow { id: name.id, payload: FollowUp::ClearUp(end), due_in: handle.time_left() }
     }
 
     /// Reads the best image of a replay: the object `key`.

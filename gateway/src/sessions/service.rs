@@ -1,4 +1,4 @@
-//! The sessions of an installation: creating, entering, and deleting them.
+//! The sessions of an installation: creating, opening, and deleting them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,19 +52,19 @@ pub struct Sessions {
     pub(super) metrics: SessionMetrics,
 }
 
-/// A session that a request works on.
-pub struct Entered {
+/// A session that a request works on, with a watch for its end.
+pub struct SessionHandle {
     /// The session.
     pub session: Session,
-    left: Duration,
+    time_left: Duration,
     watch: EndWatch,
 }
 
-impl Entered {
-    /// Time until the session ends, as it was when the request entered it.
+impl SessionHandle {
+    /// Time until the session ends, as it was when the request opened it.
     #[must_use]
-    pub fn left(&self) -> Duration {
-        self.left
+    pub fn time_left(&self) -> Duration {
+        self.time_left
     }
 
     /// Does `work` for as long as the session exists.
@@ -76,7 +76,7 @@ impl Entered {
             biased;
             done = work => done,
             () = self.watch.ended() => Err(no_session()),
-            () = tokio::time::sleep(self.left) => Err(no_session()),
+            () = tokio::time::sleep(self.time_left) => Err(no_session()),
         }
     }
 }
@@ -179,13 +179,13 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Fault::NotFound`] if there is none, and the faults of an unavailable store.
-    pub async fn enter(&self, name: &SessionName) -> Result<Entered, Fault> {
+    pub async fn open(&self, name: &SessionName) -> Result<SessionHandle, Fault> {
         // The watch starts before the lookup, so an end in between is not missed.
         let watch = self.ends.watch(name.id);
         let found = self.records.session(name).await.map_err(|error| record_fault(&error))?;
-        let (session, left) = found.ok_or_else(no_session)?;
+        let (session, time_left) = found.ok_or_else(no_session)?;
         note_for_usage(name, &session);
-        Ok(Entered { session, left, watch })
+        Ok(SessionHandle { session, time_left, watch })
     }
 
     /// Deletes a session with everything that belongs to it. `key` is the id of the caller's API key.
@@ -194,7 +194,7 @@ impl Sessions {
     /// [`Fault::NotFound`] if there is none, [`Fault::Conflict`] while a replay is in progress, and the faults of an
     /// unavailable store.
     pub async fn delete(&self, name: &SessionName, key: &str) -> Result<(), Fault> {
-        let Entered { session, .. } = self.enter(name).await?;
+        let SessionHandle { session, .. } = self.open(name).await?;
         // A replay that another request begins right now has no media yet.
         let has_replay = self.has_replay(name).await?;
         let reason = EndReason::Deleted { key: key.to_owned() };

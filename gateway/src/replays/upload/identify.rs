@@ -8,13 +8,13 @@ use faceline_shared::replay::metadata::UploadMetadata;
 use crate::fault::Fault;
 use crate::replays::record::{ReplayRecord, ReplayState};
 use crate::replays::service::Replays;
-use crate::sessions::Entered;
+use crate::sessions::SessionHandle;
 
 /// A replay for which an upload is on its way.
 pub(crate) struct AwaitedUpload {
     pub(super) name: SessionName,
     /// Notices the end of the session.
-    pub(super) entered: Entered,
+    pub(super) handle: SessionHandle,
     pub(super) replay: OpenedReplay<ReplayRecord>,
 }
 
@@ -49,9 +49,9 @@ impl Replays {
     /// [`Fault::NotFound`] if there is no session, or it has no replay; [`Fault::Conflict`] if the time for the upload is over; and
     /// the faults of an unavailable store.
     pub(crate) async fn awaited_upload(&self, name: &SessionName) -> Result<AwaitedUpload, Fault> {
-        let entered = self.sessions.enter(name).await?;
+        let handle = self.sessions.open(name).await?;
         let replay = self.find_awaited(name).await?;
-        Ok(AwaitedUpload { name: name.clone(), entered, replay })
+        Ok(AwaitedUpload { name: name.clone(), handle, replay })
     }
 
     /// As [`Replays::awaited_upload`].

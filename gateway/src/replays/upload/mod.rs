@@ -63,7 +63,7 @@ impl Replays {
         job: JobId,
         trace: &TraceContext,
     ) -> Result<UploadOutcome, Fault> {
-        let IdentifiedUpload { awaited: AwaitedUpload { name, entered, replay }, metadata } = upload;
+        let IdentifiedUpload { awaited: AwaitedUpload { name, handle, replay }, metadata } = upload;
         let receive = async {
             match self.claim(&name, replay, &metadata, job).await? {
                 Claimed::New(claim) => media::receive(self, *claim, &metadata, media, trace).await?,
@@ -71,6 +71,6 @@ impl Replays {
             }
             Ok(UploadOutcome::Accepted)
         };
-        entered.run(receive).await
+        handle.run(receive).await
     }
 }

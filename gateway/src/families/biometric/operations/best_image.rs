@@ -93,8 +93,8 @@ impl BestImages {
 #[async_trait]
 impl BestImageFaces for BestImages {
     async fn add(&self, name: &SessionName, id: Uuid, best: &BestImage) -> Result<(), Fault> {
-        let entered = self.sessions.enter(name).await?;
-        let face = self.face(id, &entered.session, best)?;
+        let handle = self.sessions.open(name).await?;
+        let face = self.face(id, &handle.session, best)?;
         self.sessions.add_face(name, id, &face, Some(&best.jpeg)).await
     }
 

@@ -57,7 +57,7 @@ impl BiometricServices {
     /// # Errors
     /// [`Fault::NotFound`] where the session does not exist, [`Fault::Busy`] where the store is unreachable.
     pub async fn session(&self, name: &SessionName) -> Result<Json, Fault> {
-        Ok(self.sessions.enter(name).await?.session.answer.into())
+        Ok(self.sessions.open(name).await?.session.answer.into())
     }
 
     /// Deletes a session on behalf of the caller with the key id `key`.

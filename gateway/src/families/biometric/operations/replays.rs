@@ -14,7 +14,7 @@ use crate::families::biometric::replay_request::{Challenge, ParametersRequest, W
 use crate::families::biometric::services::{BiometricServices, Json};
 use crate::fault::Fault;
 use crate::replays::{DrawnReplay, ReplayOrigin, ReplayRecord, ReplayState};
-use crate::sessions::{Entered, Session};
+use crate::sessions::{Session, SessionHandle};
 use crate::timestamp::Timestamp;
 
 /// The answer to a caller who has set the parameters of a replay.
@@ -42,9 +42,9 @@ impl BiometricServices {
     /// is being judged, [`Fault::Busy`] where the client keeps as much as it may, or the store is unreachable.
     pub async fn init_replay(&self, name: &SessionName, key: &str, body: &Bytes) -> Result<NewReplay, Fault> {
         let ParametersRequest { challenge, image_retrieval_disabled, id } = ParametersRequest::read(body)?;
-        let entered = self.sessions.enter(name).await?;
+        let handle = self.sessions.open(name).await?;
         let origin = ReplayOrigin::NativeSdk;
-        self.begin_replay(name, &entered, key, Chosen { id, origin, challenge, image_retrieval_disabled })
+        self.begin_replay(name, &handle, key, Chosen { id, origin, challenge, image_retrieval_disabled })
             .await
     }
 
@@ -82,16 +82,16 @@ impl BiometricServices {
         };
         self.sessions.create(name, &session, ttl).await?;
         self.replays.keep_owner(name, key, ttl).await?;
-        let entered = self.sessions.enter(name).await?;
+        let handle = self.sessions.open(name).await?;
         let origin = ReplayOrigin::WebCapture { age_threshold };
         let chosen = Chosen { id: None, origin, challenge, image_retrieval_disabled: None };
-        self.begin_replay(name, &entered, key, chosen).await
+        self.begin_replay(name, &handle, key, chosen).await
     }
 
     async fn begin_replay(
         &self,
         name: &SessionName,
-        entered: &Entered,
+        handle: &SessionHandle,
         key: &str,
         chosen: Chosen,
     ) -> Result<NewReplay, Fault> {
@@ -122,7 +122,7 @@ impl BiometricServices {
             answer: stored_text(answer)?,
             state: ReplayState::Initialized,
         };
-        self.replays.begin(name, entered, &record).await?;
+        self.replays.begin(name, handle, &record).await?;
         Ok(NewReplay { answer: record.answer.into(), capture_token })
     }
 

@@ -54,14 +54,14 @@ impl BiometricServices {
         context: RequestContext,
     ) -> Result<(), Fault> {
         let request = FaceRequest::read(form, &self.algorithm)?;
-        let entered = self.sessions.enter(name).await?;
+        let handle = self.sessions.open(name).await?;
         let file = request.picture.picture.clone();
-        let coded = entered.run(self.code(&request, context)).await?;
+        let coded = handle.run(self.code(&request, context)).await?;
         let template = self.template(&request, &coded)?;
         let description = describe(request, &coded);
         let embedding = coded.face.map(|face| face.embedding);
-        let file = entered.session.keeps_pictures.then_some(&file);
-        self.add_face(name, &entered.session, NewFace { id, description, template, embedding, file }).await
+        let file = handle.session.keeps_pictures.then_some(&file);
+        self.add_face(name, &handle.session, NewFace { id, description, template, embedding, file }).await
     }
 
     /// Adds a face of an earlier answer to a session as `id`.
@@ -75,12 +75,12 @@ impl BiometricServices {
         id: Uuid,
         json: &str,
     ) -> Result<(), Fault> {
-        let entered = self.sessions.enter(name).await?;
+        let handle = self.sessions.open(name).await?;
         let (description, template, embedding) =
             ReferenceFace::open_for_session(json, &self.templates, &self.algorithm)?;
         let (template, embedding) = (Some(template), Some(embedding));
         let face = NewFace { id, description, template, embedding, file: None };
-        self.add_face(name, &entered.session, face).await
+        self.add_face(name, &handle.session, face).await
     }
 
     /// Signs the description of a face, and stores both with its picture.
@@ -146,11 +146,11 @@ impl BiometricServices {
         kept: KeptPicture,
         context: RequestContext,
     ) -> Result<FacePicture, Fault> {
-        let entered = self.sessions.enter(name).await?;
+        let handle = self.sessions.open(name).await?;
         let picture = self.picture(name, face, kept).await?;
         let parts = Parts { image: "image", ..Parts::default() };
         let task = Task::Compress(picture.file);
-        let JobResult::Compressed(file) = entered.run(self.run(task, &context, &parts)).await? else {
+        let JobResult::Compressed(file) = handle.run(self.run(task, &context, &parts)).await? else {
             return Err(unexpected_result());
         };
         Ok(FacePicture { media_type: media_type::JPEG.to_owned(), file })

@@ -32,7 +32,7 @@ impl BiometricServices {
         id: Uuid,
         context: RequestContext,
     ) -> Result<Json, Fault> {
-        let entered = self.sessions.enter(name).await?;
+        let handle = self.sessions.open(name).await?;
         let mut faces = self.sessions.faces(name).await?;
         let Some(at) = faces.iter().position(|(other, _)| *other == id) else {
             return Err(Fault::NotFound("Face not found".into()));
@@ -48,7 +48,7 @@ impl BiometricServices {
             face.embedding =
                 face.embedding.take().filter(|embedding| self.algorithm.require(embedding).is_ok());
         }
-        let scores = entered.run(self.rank(embedding, &faces, context)).await?;
+        let scores = handle.run(self.rank(embedding, &faces, context)).await?;
 
         let shown = MatchedFace::kept(id, &reference_face.description, &self.algorithm);
         let created = Timestamp::now();
@@ -60,10 +60,10 @@ impl BiometricServices {
                 candidate: MatchedFace::kept(*id, &face.description, &self.algorithm),
                 score,
                 false_acceptance_rate,
-                correlation_id: entered.session.correlation_id.clone(),
-                evidence_id: entered.session.evidence_id.clone(),
+                correlation_id: handle.session.correlation_id.clone(),
+                evidence_id: handle.session.evidence_id.clone(),
                 created,
-                expires: Some(entered.session.expires),
+                expires: Some(handle.session.expires),
             })
             .collect();
         // The sort is stable: of two faces with the same score, the one that was added first stays first.
