@@ -12,7 +12,7 @@ use super::aimd_limit::AimdLimit;
 use super::capacity::CapacityEstimate;
 use super::fingerprint::RequestFingerprint;
 use super::mean_in_flight::MeanInFlight;
-use super::retry_reservations::{RetryReservations, RetryRoom, RetryTime};
+use super::retry_reservations::{RetryCapacity, RetryReservations, RetryTime};
 
 /// A job whose body takes longer than this to arrive stops counting until the body is complete. A slow sender occupies
 /// no worker meanwhile, and must not keep others from the workers.
@@ -114,7 +114,7 @@ impl JobLimiter {
 
     /// The present limit, in jobs: the AIMD limit, and at most so many that the last one is answered in time.
     pub(super) fn limit_jobs(&mut self, now: Instant) -> usize {
-        self.settle(now);
+        self.advance_to(now);
         self.present_limit(now)
     }
 
@@ -125,7 +125,7 @@ impl JobLimiter {
 
     /// Uses up a retry reservation of `fingerprint` that is due; returns whether there was one.
     pub(super) fn take_reservation(&mut self, now: Instant, fingerprint: &RequestFingerprint) -> bool {
-        self.settle(now);
+        self.advance_to(now);
         self.reservations.take(now, fingerprint)
     }
 
@@ -140,7 +140,7 @@ impl JobLimiter {
 
     /// Adds a job whose body starts to arrive.
     pub(super) fn add(&mut self, now: Instant) -> JobStage {
-        self.settle(now);
+        self.advance_to(now);
         self.last_number += 1;
         self.arriving.insert(self.last_number, now);
         self.idle_since = None;
@@ -150,7 +150,7 @@ impl JobLimiter {
     /// Records that the body of a job is complete.
     pub(super) fn body_complete(&mut self, now: Instant, stage: &mut JobStage) {
         if let JobStage::Arriving(number) = *stage {
-            self.settle(now);
+            self.advance_to(now);
             self.arriving.remove(&number);
             if self.complete == 0 {
                 self.waiting_since = now;
@@ -163,7 +163,7 @@ impl JobLimiter {
 
     /// Records that a worker did a job in the time `service`, for which it had waited for `wait`. Adapts the limit.
     pub(super) fn record_answer(&mut self, now: Instant, wait: Duration, service: Duration) {
-        self.settle(now);
+        self.advance_to(now);
         self.waiting_since = now;
         self.capacity.record(now, wait, service);
         self.limit.record_wait(now, wait, self.capacity.measured_per_second(now));
@@ -171,14 +171,14 @@ impl JobLimiter {
 
     /// Records that a job was not answered although it had waited for `wait`.
     pub(super) fn record_missed_deadline(&mut self, now: Instant, wait: Duration) {
-        self.settle(now);
+        self.advance_to(now);
         self.limit.refused(now);
         self.limit.record_wait(now, wait, self.capacity.measured_per_second(now));
     }
 
     /// Removes a job, however it ended.
     pub(super) fn remove(&mut self, now: Instant, stage: &JobStage) {
-        self.settle(now);
+        self.advance_to(now);
         match stage {
             JobStage::Arriving(number) => drop(self.arriving.remove(number)),
             JobStage::Complete => self.complete -= 1,
@@ -190,13 +190,13 @@ impl JobLimiter {
 
     /// Records that a request was refused because of the limit on jobs.
     pub(super) fn limit_was_binding(&mut self, now: Instant) {
-        self.settle(now);
+        self.advance_to(now);
         self.limit.limit_was_binding(now);
     }
 
     /// Records that a request was refused because of another bound on what is in flight.
     pub(super) fn refused(&mut self, now: Instant) {
-        self.settle(now);
+        self.advance_to(now);
         self.limit.refused(now);
     }
 
@@ -207,22 +207,23 @@ impl JobLimiter {
         fingerprint: &RequestFingerprint,
         random: f64,
     ) -> RetryTime {
-        self.settle(now);
+        self.advance_to(now);
         let limit = self.present_limit(now);
         // Every job is over after its deadline, so this rate holds even if no job is ever answered.
         let min_rate = self.jobs_in_flight() as f64 / self.bounds.deadline.as_secs_f64();
         let known = self.capacity.per_second(now);
-        let capacity = known.unwrap_or(UNKNOWN_CAPACITY).max(min_rate);
+        let per_second = known.unwrap_or(UNKNOWN_CAPACITY).max(min_rate);
         let are_away = self.are_workers_away(now);
         let free_jobs = if are_away || known.is_none() {
-            // Nobody knows what there will be room for. Who is refused now may return within the same second.
-            capacity
+            // Nobody knows how many jobs the gateway may take then. Who is refused now may return within the same second.
+            per_second
         } else {
-            // What is held back is room for the retries that come in the meantime.
+            // What is held back is for the retries that come in the meantime.
             (limit as f64 * (1.0 - MAX_HELD_BACK) - self.mean_in_flight.jobs()).max(0.0)
         };
-        let earliest = if are_away { STALL_RETRY_AFTER } else { self.excess_time(limit, capacity) };
-        self.reservations.reserve(now, fingerprint, RetryRoom { capacity, free_jobs, earliest }, random)
+        let earliest = if are_away { STALL_RETRY_AFTER } else { self.excess_time(limit, per_second) };
+        let capacity = RetryCapacity { per_second, free_jobs, earliest };
+        self.reservations.reserve(now, fingerprint, capacity, random)
     }
 
     /// The time until no more jobs than the limit are in flight. After a decrease there may be more.
@@ -245,7 +246,7 @@ impl JobLimiter {
     }
 
     /// Brings all that depends on time up to `now`, before something changes.
-    fn settle(&mut self, now: Instant) {
+    fn advance_to(&mut self, now: Instant) {
         while let Some(oldest) = self.arriving.first_entry()
             && now.saturating_duration_since(*oldest.get()) > MAX_COUNTED_ARRIVAL
         {

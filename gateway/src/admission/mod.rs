@@ -31,7 +31,7 @@ mod retry_reservations;
 mod simulation;
 #[cfg(test)]
 mod tests;
-mod upload_room;
+mod upload_limiter;
 mod upload_slots;
 
 pub use self::admission_control::{Admission, outage};
@@ -39,5 +39,5 @@ pub use self::fingerprint::{ClientConnection, ConnectionId, RequestFingerprint};
 pub use self::job_class::JobClass;
 pub use self::model::{AdmissionModel, ModelledJob};
 pub use self::permit::InFlightPermit;
-pub use self::upload_room::{UploadPlace, UploadRoom};
+pub use self::upload_limiter::{UploadLimiter, UploadPermit};
 pub(crate) use self::upload_slots::UploadSlots;

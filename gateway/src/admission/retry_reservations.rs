@@ -2,17 +2,17 @@
 //!
 //! A reservation consists of the fingerprint, by which the retry is recognised ([`RequestFingerprint`]), and a slot of
 //! 0.1 s. `Retry-After` has whole seconds, so the candidates for a refused request are the slots 1 s, 2 s, 3 s, … from
-//! now, and it gets the first one with room. The slots of any second together hold 90 % ([`RESERVABLE_FRACTION`]) of the capacity.
-//! One slot holds a tenth of that and what the gateway has room for besides: callers who are refused together return
-//! together, and queue for a moment. Under a lasting overload there is no such room. Then requests that are refused in
-//! different tenths of a second come back in different tenths, which replaces random jitter: whole seconds would round
-//! it away.
+//! now, and it gets the first one with free capacity. The slots of any second together hold 90 % ([`RESERVABLE_FRACTION`])
+//! of the capacity. One slot holds a tenth of that and the jobs that the gateway may take besides: callers who are
+//! refused together return together, and queue for a moment. Under a lasting overload it may take none besides. Then
+//! requests that are refused in different tenths of a second come back in different tenths, which replaces random
+//! jitter: whole seconds would round it away.
 //!
 //! Not every caller retries. Reservations whose slot passed unused are counted, and the capacity is overbooked by the
 //! observed show rate: `slots = rate * 0.9 / show_rate`.
 //!
 //! After a second without any job, all reservations are dropped ([`RetryReservations::clear`]). Whoever comes then
-//! finds room without one, and many callers never come: they must not make others wait once the overload is over.
+//! needs no reservation, and many callers never come: they must not make others wait once the overload is over.
 //!
 //! No reservation is later than `admission.longest_retry_after`. At three times the capacity, 30 s of reservations are
 //! full after about 15 s. From then on a refused request gets a random time in the last third of that range, without a
@@ -53,14 +53,14 @@ pub(super) struct RetryTime {
     pub(super) is_reserved: bool,
 }
 
-/// The room that there will be for retries.
+/// The capacity that there will be for retries.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RetryRoom {
+pub(super) struct RetryCapacity {
     /// Jobs per second that the workers can do.
-    pub(super) capacity: f64,
+    pub(super) per_second: f64,
     /// Jobs that may come at once, besides those that the workers do meanwhile.
     pub(super) free_jobs: f64,
-    /// There is no room before this time has passed.
+    /// There is no capacity before this time has passed.
     pub(super) earliest: Duration,
 }
 
@@ -137,20 +137,21 @@ impl RetryReservations {
         self.missed = DecayingCount::new(now);
     }
 
-    /// Reserves the first time with `room` for a retry of `fingerprint`. `random` is in `0.0..1.0` and spreads requests
-    /// that get no reservation.
+    /// Reserves the first time with free `capacity` for a retry of `fingerprint`. `random` is in `0.0..1.0` and spreads
+    /// requests that get no reservation.
     pub(super) fn reserve(
         &mut self,
         now: Instant,
         fingerprint: &RequestFingerprint,
-        room: RetryRoom,
+        capacity: RetryCapacity,
         random: f64,
     ) -> RetryTime {
         let present = self.advance_to(now);
         let show_rate = self.show_rate(now);
-        let max_per_second = (room.capacity * RESERVABLE_FRACTION / show_rate).max(1.0);
-        let max_per_slot = (max_per_second / SLOTS_PER_SECOND as f64 + room.free_jobs / show_rate).max(1.0);
-        let first_second = (room.earliest.as_secs_f64().ceil() as u64).clamp(1, self.max_seconds);
+        let RetryCapacity { per_second, free_jobs, earliest } = capacity;
+        let max_per_second = (per_second * RESERVABLE_FRACTION / show_rate).max(1.0);
+        let max_per_slot = (max_per_second / SLOTS_PER_SECOND as f64 + free_jobs / show_rate).max(1.0);
+        let first_second = (earliest.as_secs_f64().ceil() as u64).clamp(1, self.max_seconds);
         for seconds in first_second..=self.max_seconds {
             let slot = (present + seconds * SLOTS_PER_SECOND - self.first_slot) as usize;
             if self.slots.len() <= slot {
@@ -217,8 +218,8 @@ mod tests {
         RequestFingerprint::new(caller, ConnectionId::default())
     }
 
-    fn room(capacity: f64) -> RetryRoom {
-        RetryRoom { capacity, free_jobs: 0.0, earliest: Duration::ZERO }
+    fn capacity(per_second: f64) -> RetryCapacity {
+        RetryCapacity { per_second, free_jobs: 0.0, earliest: Duration::ZERO }
     }
 
     struct Fixture {
@@ -242,12 +243,12 @@ mod tests {
 
         /// The `Retry-After` of `caller` in seconds, and whether it is reserved.
         fn reserve(&mut self, caller: u64, rate: f64) -> (u64, bool) {
-            self.reserve_in(caller, room(rate))
+            self.reserve_in(caller, capacity(rate))
         }
 
-        fn reserve_in(&mut self, caller: u64, room: RetryRoom) -> (u64, bool) {
+        fn reserve_in(&mut self, caller: u64, capacity: RetryCapacity) -> (u64, bool) {
             let RetryTime { after, is_reserved } =
-                self.reservations.reserve(self.now, &fingerprint(caller), room, 0.99);
+                self.reservations.reserve(self.now, &fingerprint(caller), capacity, 0.99);
             (after.as_secs(), is_reserved)
         }
     }
@@ -273,7 +274,7 @@ mod tests {
         let connections: [Arc<ClientConnection>; 3] = Default::default();
         let fingerprint = |caller: usize| RequestFingerprint::new(7, connections[caller].next_request());
         for caller in 0..2 {
-            fixture.reservations.reserve(fixture.now, &fingerprint(caller), room(100.0), 0.0);
+            fixture.reservations.reserve(fixture.now, &fingerprint(caller), capacity(100.0), 0.0);
         }
         fixture.pass(1000);
         let mut takes = |fingerprint| fixture.reservations.take(fixture.now, &fingerprint);
@@ -299,7 +300,7 @@ mod tests {
     #[test]
     fn who_is_refused_together_may_return_together_where_there_is_room() {
         let mut fixture = Fixture::new();
-        let idle = RetryRoom { free_jobs: 50.0, ..room(83.0) };
+        let idle = RetryCapacity { free_jobs: 50.0, ..capacity(83.0) };
         let times: Vec<_> = (0..50).map(|caller| fixture.reserve_in(caller, idle)).collect();
         assert_eq!(times, [(1, true); 50], "all fit into 0.6 s");
         // The second itself has room for no more than nine tenths of what is done in it.
@@ -334,7 +335,7 @@ mod tests {
     #[test]
     fn no_retry_is_reserved_before_there_is_room_at_all() {
         let mut fixture = Fixture::new();
-        let later = |capacity, earliest| RetryRoom { earliest, ..room(capacity) };
+        let later = |per_second, earliest| RetryCapacity { earliest, ..capacity(per_second) };
         let retry = fixture.reservations.reserve(
             fixture.now,
             &fingerprint(1),

@@ -18,7 +18,7 @@ use super::authorize::authorize;
 use super::content_type;
 use super::multipart::{Parser, check_coding};
 use super::receive::{Received, received};
-use crate::admission::UploadPlace;
+use crate::admission::UploadPermit;
 use crate::fault::Fault;
 use crate::http::GatewayState;
 use crate::http::operations;
@@ -42,14 +42,14 @@ pub(in crate::http) struct UploadForm {
     parser: Parser<UploadBody>,
     rate: RateWindow,
     /// Held until the upload ends.
-    _place: UploadPlace,
+    _permit: UploadPermit,
 }
 
 /// Admits an upload on its headers.
 ///
 /// # Errors
 /// Those of [`authorize`] and [`admit`], [`Fault::TooLarge`] for a body that is announced to be too long, [`Fault::Invalid`] for one
-/// that is not multipart, [`Fault::Busy`] where there is no room for an upload, or too many videos wait for workers.
+/// that is not multipart, [`Fault::Busy`] where too many uploads are in progress, or too many videos wait for workers.
 pub(in crate::http) async fn receive_upload(
     state: &GatewayState,
     request: Request,
@@ -69,11 +69,11 @@ pub(in crate::http) async fn receive_upload(
         },
     };
     let admitted = admit(state, &parts, caller, false, bounds)?;
-    let place = state.biometric.replays().admit_upload(&admitted.caller).await?;
+    let permit = state.biometric.replays().admit_upload(&admitted.caller).await?;
     let form = UploadForm {
         parser: Parser::new(UploadBody { body, left: max_bytes }, &boundary),
         rate: RateWindow::new(settings.min_upload_rate),
-        _place: place,
+        _permit: permit,
     };
     Ok(received(admitted, form, &parts))
 }

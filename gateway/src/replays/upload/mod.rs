@@ -25,7 +25,7 @@ pub(crate) use self::metrics::{CountedUpload, UploadOutcome};
 pub(super) use self::shared::Uploads;
 use super::service::Replays;
 use crate::accounts::Caller;
-use crate::admission::UploadPlace;
+use crate::admission::UploadPermit;
 use crate::fault::Fault;
 
 impl Replays {
@@ -34,15 +34,15 @@ impl Replays {
         self.uploads.metrics.count()
     }
 
-    /// A place for an upload of `caller`, if the workers can judge one more video in time.
+    /// A permit for an upload of `caller`, if the workers can judge one more video in time.
     ///
     /// # Errors
-    /// [`Fault::Busy`] with the time after which there will be room, up to 300 s.
-    pub(crate) async fn admit_upload(&self, caller: &Caller) -> Result<UploadPlace, Fault> {
-        let Uploads { room, capacity, .. } = &self.uploads;
+    /// [`Fault::Busy`] with the time after which the caller should retry, up to 300 s.
+    pub(crate) async fn admit_upload(&self, caller: &Caller) -> Result<UploadPermit, Fault> {
+        let Uploads { limiter, capacity, .. } = &self.uploads;
         // Uploads in progress are not in the queue yet.
-        capacity.check(self.sessions.broker(), room.taken()).await?;
-        room.enter(&caller.client)
+        capacity.check(self.sessions.broker(), limiter.in_progress()).await?;
+        limiter.acquire(&caller.client)
     }
 
     /// Learns how long a worker took for a replay.

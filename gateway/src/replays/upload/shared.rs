@@ -7,19 +7,19 @@ use faceline_shared::telemetry::Metrics;
 
 use super::capacity::JudgingCapacity;
 use super::metrics::UploadMetrics;
-use crate::admission::UploadRoom;
+use crate::admission::UploadLimiter;
 
 /// What all uploads of a gateway share.
 pub(in crate::replays) struct Uploads {
-    pub(super) room: Arc<UploadRoom>,
+    pub(super) limiter: Arc<UploadLimiter>,
     pub(super) capacity: JudgingCapacity,
     pub(super) metrics: UploadMetrics,
 }
 
 impl Uploads {
     pub(in crate::replays) fn new(settings: &Settings, metrics: &Metrics) -> Self {
-        let room = UploadRoom::new(settings.replay.uploads, settings.limits.client_share);
+        let limiter = UploadLimiter::new(settings.replay.uploads, settings.limits.client_share);
         let capacity = JudgingCapacity::new(settings.replay.deadline);
-        Self { room, capacity, metrics: UploadMetrics::new(metrics) }
+        Self { limiter, capacity, metrics: UploadMetrics::new(metrics) }
     }
 }
