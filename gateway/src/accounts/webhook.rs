@@ -19,8 +19,8 @@ pub(super) const MAX_SECRETS: usize = 2;
 const PREFIX: &str = "whsec_";
 /// Random bytes of a secret.
 const SECRET_BYTES: usize = 32;
-/// In place of a key's id in the associated data. Ids have no control characters, so no key has this one.
-const PLACE: &str = "\nwebhook";
+/// Stands for a key's id in the associated data. Ids have no control characters, so no key has this one.
+const WEBHOOK_ID: &str = "\nwebhook";
 
 /// A secret that signs callbacks.
 #[derive(Clone)]
@@ -44,12 +44,12 @@ impl WebhookSecret {
 
     /// The secret as the accounts file keeps it.
     pub(super) fn seal(&self, ring: &KeyRing, client: &str) -> Result<String, SealError> {
-        Ok(STANDARD.encode_to_string(secret::seal(ring, client, PLACE, &self.0)?))
+        Ok(STANDARD.encode_to_string(secret::seal(ring, client, WEBHOOK_ID, &self.0)?))
     }
 
     /// Opens what [`Self::seal`] made for the same client.
     pub(super) fn open(ring: &KeyRing, client: &str, sealed: &[u8]) -> Result<Self, SealError> {
-        secret::open(ring, client, PLACE, sealed).map(Self)
+        secret::open(ring, client, WEBHOOK_ID, sealed).map(Self)
     }
 
     /// The signature of a callback. `timestamp` is in seconds since the Unix epoch.

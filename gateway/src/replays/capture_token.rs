@@ -12,8 +12,8 @@ use faceline_shared::seal::{KeyRing, Purpose, SealError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The place to which a token is bound: it is kept in none.
-const PLACE: &[u8] = b"capture token";
+/// The associated data of a token. It names no place, since no token is stored.
+const ASSOCIATED_DATA: &[u8] = b"capture token";
 /// Bytes of the secret in a token.
 const SECRET_LEN: usize = 32;
 /// Characters of a token; a longer text is none.
@@ -48,7 +48,7 @@ impl CaptureToken {
     /// [`SealError::Crypto`].
     pub(super) fn seal(&self, ring: &KeyRing) -> Result<String, SealError> {
         let plain = rmp_serde::to_vec_named(self).map_err(|_| SealError::Crypto)?;
-        Ok(URL_SAFE_NO_PAD.encode_to_string(ring.seal(Purpose::CaptureToken, PLACE, &plain)?))
+        Ok(URL_SAFE_NO_PAD.encode_to_string(ring.seal(Purpose::CaptureToken, ASSOCIATED_DATA, &plain)?))
     }
 
     /// Reads a text; `None` if it is no token of this installation.
@@ -57,7 +57,7 @@ impl CaptureToken {
             return None;
         }
         let sealed = URL_SAFE_NO_PAD.decode_to_vec(text).ok()?;
-        let plain = ring.open(Purpose::CaptureToken, PLACE, &sealed).ok()?;
+        let plain = ring.open(Purpose::CaptureToken, ASSOCIATED_DATA, &sealed).ok()?;
         rmp_serde::from_slice(&plain).ok()
     }
 

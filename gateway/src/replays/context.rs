@@ -29,17 +29,21 @@ struct JobContext {
 /// Seals the name of a session for one of its jobs.
 pub(super) fn seal(ring: &KeyRing, job: JobId, name: &SessionName) -> Result<Vec<u8>, ContextError> {
     let context = JobContext { client: name.client.clone(), session: name.id };
-    Ok(ring.seal(Purpose::JobContext, place(job).as_bytes(), &rmp_serde::to_vec_named(&context)?)?)
+    Ok(ring.seal(
+        Purpose::JobContext,
+        associated_data(job).as_bytes(),
+        &rmp_serde::to_vec_named(&context)?,
+    )?)
 }
 
 /// Opens what [`seal`] made for the job.
 pub(super) fn open(ring: &KeyRing, job: JobId, sealed: &[u8]) -> Result<SessionName, ContextError> {
-    let plain = ring.open(Purpose::JobContext, place(job).as_bytes(), sealed)?;
+    let plain = ring.open(Purpose::JobContext, associated_data(job).as_bytes(), sealed)?;
     let JobContext { client, session } = rmp_serde::from_slice(&plain)?;
     Ok(SessionName { client, id: session })
 }
 
-fn place(job: JobId) -> String {
+fn associated_data(job: JobId) -> String {
     format!("job:{job}")
 }
 

@@ -213,8 +213,8 @@ const PASSWORD: &str =
 /// name of an API key and of a user; `only …` and `not …` are those of BWS clients, too, and their own secrets.
 fn accounts(ring: &KeyRing) -> String {
     let bws = |id: &str, permissions: &[&str]| {
-        let place = format!("accounts\none\nbws {id}");
-        let sealed = ring.seal(Purpose::Account, place.as_bytes(), id.as_bytes()).unwrap();
+        let associated_data = format!("accounts\none\nbws {id}");
+        let sealed = ring.seal(Purpose::Account, associated_data.as_bytes(), id.as_bytes()).unwrap();
         let sealed = STANDARD.encode_to_string(sealed);
         format!(
             "[[clients.keys]]\nid = 'bws {id}'\nsecret = {{ bws = {{ client_id = '{id}', sealed_key = '{sealed}' }} }}\npermissions = {permissions:?}\n"

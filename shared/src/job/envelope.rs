@@ -148,14 +148,14 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, MessageError> {
 fn open<T: DeserializeOwned>(
     ring: &KeyRing,
     key: Option<KeyFingerprint>,
-    (purpose, place): (Purpose, &str),
+    (purpose, associated_data): (Purpose, &str),
     sealed: &[u8],
 ) -> Result<T, MessageError> {
     // The fingerprint tells a key of the same id with another secret from a payload that somebody changed.
     if key.is_some_and(|key| !ring.has(key)) {
         return Err(MessageError::OtherKeys(key));
     }
-    let plain = ring.open(purpose, place.as_bytes(), sealed).map_err(|error| match error {
+    let plain = ring.open(purpose, associated_data.as_bytes(), sealed).map_err(|error| match error {
         SealError::UnknownKey(_) => MessageError::OtherKeys(key),
         error => error.into(),
     })?;

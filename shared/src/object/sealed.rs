@@ -27,7 +27,7 @@ impl SealedObjects {
     /// # Errors
     /// Those of [`ObjectStore::put`], and [`ObjectError::Seal`] if sealing fails.
     pub async fn put(&self, client: &str, key: &str, plain: &[u8]) -> Result<(), ObjectError> {
-        let sealed = self.ring.seal(Purpose::Object, &place(client, key), plain)?;
+        let sealed = self.ring.seal(Purpose::Object, &associated_data(client, key), plain)?;
         self.store.put(key, sealed.into()).await
     }
 
@@ -38,7 +38,10 @@ impl SealedObjects {
     /// key.
     pub async fn get(&self, client: &str, key: &str) -> Result<Option<Bytes>, ObjectError> {
         match self.store.get(key).await? {
-            Some(sealed) => Ok(Some(self.ring.open_bytes(Purpose::Object, &place(client, key), sealed)?)),
+            Some(sealed) => {
+                let associated_data = associated_data(client, key);
+                Ok(Some(self.ring.open_bytes(Purpose::Object, &associated_data, sealed)?))
+            }
             None => Ok(None),
         }
     }
@@ -84,7 +87,7 @@ impl SealedObjects {
     }
 }
 
-/// The associated data of a sealed object. No key has a colon, so two places never have the same text.
-fn place(client: &str, key: &str) -> Vec<u8> {
+/// Names the client and the key of an object. No key has a colon, so two objects never have the same associated data.
+fn associated_data(client: &str, key: &str) -> Vec<u8> {
     format!("object:{client}:{key}").into_bytes()
 }

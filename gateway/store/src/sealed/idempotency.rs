@@ -37,9 +37,11 @@ impl SealedIdempotency {
         Ok(match self.store.claim(request, bounds).await? {
             Claim::Acquired { resource } => Claim::Acquired { resource },
             Claim::InProgress(left) => Claim::InProgress(left),
-            Claim::Completed(answer) => {
-                Claim::Completed(self.sealer.open(Purpose::Answer, answer_place(request), answer)?)
-            }
+            Claim::Completed(answer) => Claim::Completed(self.sealer.open(
+                Purpose::Answer,
+                answer_associated_data(request),
+                answer,
+            )?),
             Claim::Mismatch => Claim::Mismatch,
         })
     }
@@ -53,7 +55,7 @@ impl SealedIdempotency {
         request: &ClaimRequest,
         answer: &impl Serialize,
     ) -> Result<bool, RecordError> {
-        let answer = self.sealer.seal(Purpose::Answer, answer_place(request), answer)?;
+        let answer = self.sealer.seal(Purpose::Answer, answer_associated_data(request), answer)?;
         Ok(self.store.complete(request, answer).await?)
     }
 
@@ -66,6 +68,6 @@ impl SealedIdempotency {
     }
 }
 
-fn answer_place(request: &ClaimRequest) -> Vec<u8> {
+fn answer_associated_data(request: &ClaimRequest) -> Vec<u8> {
     [b"sessions/once/".as_slice(), &request.key].concat()
 }

@@ -25,7 +25,7 @@ pub struct UnsealedRow<R> {
 
 impl<R: Serialize> UnsealedRow<R> {
     pub(super) fn seal(&self, sealer: &RecordSealer) -> Result<NewRow, RecordError> {
-        let body = sealer.seal(Purpose::Row, row_place(self.id), &self.payload)?;
+        let body = sealer.seal(Purpose::Row, row_associated_data(self.id), &self.payload)?;
         Ok(NewRow { id: self.id, body, due_in: self.due_in })
     }
 }
@@ -102,7 +102,7 @@ impl SealedOutbox {
     ) -> Result<Vec<OpenedRow<R>>, RecordError> {
         let rows = self.store.lease(lane, limit, lease).await?;
         let open = |leased: LeasedRow| OpenedRow {
-            payload: self.sealer.open(Purpose::Row, row_place(leased.id), leased.body.clone()),
+            payload: self.sealer.open(Purpose::Row, row_associated_data(leased.id), leased.body.clone()),
             leased,
         };
         Ok(rows.into_iter().map(open).collect())
@@ -135,7 +135,7 @@ impl SealedOutbox {
         wait: Duration,
         payload: Option<&impl Serialize>,
     ) -> Result<bool, RecordError> {
-        let seal = |payload| self.sealer.seal(Purpose::Row, row_place(row.id), payload);
+        let seal = |payload| self.sealer.seal(Purpose::Row, row_associated_data(row.id), payload);
         let body = payload.map(seal).transpose()?;
         Ok(self.store.postpone(row, wait, body).await?)
     }
@@ -154,7 +154,7 @@ impl SealedOutbox {
             id,
             attempts,
             due_in,
-            payload: self.sealer.open(Purpose::Row, row_place(id), body),
+            payload: self.sealer.open(Purpose::Row, row_associated_data(id), body),
         };
         Ok(rows.into_iter().map(open).collect())
     }
@@ -190,6 +190,6 @@ impl SealedOutbox {
     }
 }
 
-fn row_place(row: Uuid) -> String {
+fn row_associated_data(row: Uuid) -> String {
     format!("sessions/row/{row}")
 }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::RecordError;
 
-/// Seals records with a key ring. `place` is the record's place in the store: it opens in no other one.
+/// Seals records with a key ring. The associated data names the record's place in the store: the record opens in no other one.
 #[derive(Clone)]
 pub(super) struct RecordSealer(KeyRing);
 
@@ -19,20 +19,20 @@ impl RecordSealer {
     pub(super) fn seal(
         &self,
         purpose: Purpose,
-        place: impl AsRef<[u8]>,
+        associated_data: impl AsRef<[u8]>,
         record: &impl Serialize,
     ) -> Result<Bytes, RecordError> {
         let plain = rmp_serde::to_vec_named(record)?;
-        Ok(self.0.seal(purpose, place.as_ref(), &plain)?.into())
+        Ok(self.0.seal(purpose, associated_data.as_ref(), &plain)?.into())
     }
 
     pub(super) fn open<T: DeserializeOwned>(
         &self,
         purpose: Purpose,
-        place: impl AsRef<[u8]>,
+        associated_data: impl AsRef<[u8]>,
         sealed: Bytes,
     ) -> Result<T, RecordError> {
-        let plain = self.0.open_bytes(purpose, place.as_ref(), sealed)?;
+        let plain = self.0.open_bytes(purpose, associated_data.as_ref(), sealed)?;
         Ok(rmp_serde::from_slice(&plain)?)
     }
 }

@@ -44,7 +44,7 @@ impl SealedSessions {
         end: &UnsealedRow<impl Serialize>,
         bounds: &ClientBounds,
     ) -> Result<(), RecordError> {
-        let body = self.sealer.seal(Purpose::Session, session_place(name), session)?;
+        let body = self.sealer.seal(Purpose::Session, session_associated_data(name), session)?;
         Ok(self.store.create(name, body, ttl, end.seal(&self.sealer)?, bounds).await?)
     }
 
@@ -58,7 +58,7 @@ impl SealedSessions {
         owner: &impl Serialize,
         ttl: Duration,
     ) -> Result<(), RecordError> {
-        let owner = self.sealer.seal(Purpose::Session, owner_place(session), owner)?;
+        let owner = self.sealer.seal(Purpose::Session, owner_associated_data(session), owner)?;
         Ok(self.store.keep_owner(session, owner, ttl).await?)
     }
 
@@ -68,7 +68,7 @@ impl SealedSessions {
     /// [`RecordError::Store`]; [`RecordError::Seal`] and [`RecordError::Form`] if the record does not open.
     pub async fn owner<O: DeserializeOwned>(&self, session: Uuid) -> Result<Option<O>, RecordError> {
         let Some(owner) = self.store.owner(session).await? else { return Ok(None) };
-        self.sealer.open(Purpose::Session, owner_place(session), owner).map(Some)
+        self.sealer.open(Purpose::Session, owner_associated_data(session), owner).map(Some)
     }
 
     /// Reads a session and the time until it ends.
@@ -80,7 +80,7 @@ impl SealedSessions {
         name: &SessionName,
     ) -> Result<Option<(S, Duration)>, RecordError> {
         let Some(stored) = self.store.session(name).await? else { return Ok(None) };
-        let session = self.sealer.open(Purpose::Session, session_place(name), stored.body)?;
+        let session = self.sealer.open(Purpose::Session, session_associated_data(name), stored.body)?;
         Ok(Some((session, stored.left)))
     }
 
@@ -106,7 +106,7 @@ impl SealedSessions {
     ) -> Result<ReplayLookup<OpenedReplay<R>>, RecordError> {
         Ok(match self.store.replay(name).await? {
             ReplayLookup::Found(StoredReplay { revision, body, upload_left, lease_left }) => {
-                let record = self.sealer.open(Purpose::Session, replay_place(name), body)?;
+                let record = self.sealer.open(Purpose::Session, replay_associated_data(name), body)?;
                 ReplayLookup::Found(OpenedReplay { revision, record, upload_left, lease_left })
             }
             ReplayLookup::NoSession => ReplayLookup::NoSession,
@@ -128,7 +128,7 @@ impl SealedSessions {
         let seal_row = |(lane, row): &(Lane, UnsealedRow<P>)| Ok((*lane, row.seal(&self.sealer)?));
         let change = ReplayChange {
             expected: *expected,
-            body: self.sealer.seal(Purpose::Session, replay_place(name), record)?,
+            body: self.sealer.seal(Purpose::Session, replay_associated_data(name), record)?,
             in_progress: *in_progress,
             upload_within: *upload_within,
             lease: *lease,
@@ -149,7 +149,7 @@ impl SealedSessions {
         max_faces: usize,
         bounds: &ClientBounds,
     ) -> Result<Insertion, RecordError> {
-        let body = self.sealer.seal(Purpose::Face, face_place(name, id), face)?;
+        let body = self.sealer.seal(Purpose::Face, face_associated_data(name, id), face)?;
         Ok(self.store.add_face(name, id, body, max_faces, bounds).await?)
     }
 
@@ -164,7 +164,7 @@ impl SealedSessions {
     ) -> Result<FaceLookup<F>, RecordError> {
         Ok(match self.store.face(name, id).await? {
             FaceLookup::Found(body) => {
-                FaceLookup::Found(self.sealer.open(Purpose::Face, face_place(name, id), body)?)
+                FaceLookup::Found(self.sealer.open(Purpose::Face, face_associated_data(name, id), body)?)
             }
             FaceLookup::NoSession => FaceLookup::NoSession,
             FaceLookup::NoFace => FaceLookup::NoFace,
@@ -180,7 +180,10 @@ impl SealedSessions {
         name: &SessionName,
     ) -> Result<Option<Vec<(Uuid, F)>>, RecordError> {
         let Some(faces) = self.store.faces(name).await? else { return Ok(None) };
-        let open = |(id, body)| Ok((id, self.sealer.open(Purpose::Face, face_place(name, id), body)?));
+        let open = |(id, body)| {
+            let associated_data = face_associated_data(name, id);
+            Ok((id, self.sealer.open(Purpose::Face, associated_data, body)?))
+        };
         faces.into_iter().map(open).collect::<Result<_, _>>().map(Some)
     }
 
@@ -237,18 +240,18 @@ pub struct UnsealedChange<'a, R, P> {
     pub rows: Vec<(Lane, UnsealedRow<P>)>,
 }
 
-fn replay_place(name: &SessionName) -> String {
+fn replay_associated_data(name: &SessionName) -> String {
     format!("sessions/replay/{name}")
 }
 
-fn session_place(name: &SessionName) -> String {
+fn session_associated_data(name: &SessionName) -> String {
     format!("sessions/session/{name}")
 }
 
-fn owner_place(session: Uuid) -> String {
+fn owner_associated_data(session: Uuid) -> String {
     format!("sessions/owner/{session}")
 }
 
-fn face_place(name: &SessionName, face: Uuid) -> String {
+fn face_associated_data(name: &SessionName, face: Uuid) -> String {
     format!("sessions/face/{face}/{name}")
 }
