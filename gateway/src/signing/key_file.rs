@@ -41,7 +41,7 @@ pub struct KeyFile {
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Change {
     /// The file has no key of the algorithm in use. Nothing is added if another process was faster.
-    FillLack,
+    CreateMissing,
     /// An operator rotates the keys.
     Rotate,
 }
@@ -59,10 +59,10 @@ impl KeyFile {
     }
 
     /// Adds a key if the file is the gateway's own and has none of the algorithm in use.
-    pub(super) fn fill_lack(&self) -> Result<(), SigningError> {
+    pub(super) fn create_if_missing(&self) -> Result<(), SigningError> {
         match self.keys() {
-            Err(error) if self.is_own && error.is_lack() => {
-                self.change(OffsetDateTime::now_utc(), Change::FillLack)?;
+            Err(error) if self.is_own && error.is_missing_key() => {
+                self.change(OffsetDateTime::now_utc(), Change::CreateMissing)?;
                 tracing::info!(
                     file = %self.path.display(),
                     algorithm = self.algorithm.as_str(),
@@ -81,7 +81,7 @@ impl KeyFile {
     pub fn check(&self) -> Result<bool, SigningError> {
         match self.keys() {
             Ok(_) => Ok(true),
-            Err(error) if self.is_own && error.is_lack() => Ok(false),
+            Err(error) if self.is_own && error.is_missing_key() => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -116,16 +116,16 @@ impl KeyFile {
     fn change(&self, signs_from: OffsetDateTime, change: Change) -> Result<(), SigningError> {
         secret_file::update(&self.path, |text| {
             let mut content = text.map(|text| self.content(&text)).transpose()?.unwrap_or_default();
-            let is_lacking = match self.key_set(&content) {
+            let is_missing_key = match self.key_set(&content) {
                 Ok(_) => false,
-                Err(error) if error.is_lack() => true,
+                Err(error) if error.is_missing_key() => true,
                 Err(error) => return Err(error),
             };
-            if change == Change::FillLack && !is_lacking {
+            if change == Change::CreateMissing && !is_missing_key {
                 return Ok(None);
             }
             // If no other key can sign, the new one signs at once.
-            let signs_from = if is_lacking { OffsetDateTime::now_utc() } else { signs_from };
+            let signs_from = if is_missing_key { OffsetDateTime::now_utc() } else { signs_from };
             content.keys.insert(0, StoredKey::generate(self.algorithm, signs_from)?);
             let text = toml::to_string_pretty(&content).map_err(|_| self.form("cannot be written"))?;
             Ok(Some(format!("{HEADING}\n{text}")))

@@ -47,7 +47,7 @@ impl Signer {
     /// [`SigningError`].
     pub fn load(settings: &Settings, metrics: &Metrics) -> Result<Self, SigningError> {
         let file = KeyFile::of(settings);
-        file.fill_lack()?;
+        file.create_if_missing()?;
         let keys =
             Arc::new(WatchedFile::load(WatchedKeys(file), WatchMetrics::new(metrics, "signing_keys"))?);
         let shown = Arc::clone(&keys);

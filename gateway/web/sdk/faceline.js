@@ -1127,8 +1127,8 @@ function skinLikeness(red, green, blue, luma) {
   return Math.max(0, Math.min(1, (warmth - 0.04) / 0.16)) * (warmth > 0.9 ? 0.3 : 1);
 }
 
-/** Sums over rectangles of a picture in constant time (summed-area tables). */
-class Sums {
+/** An integral image (summed-area tables): sums over the rectangles of a picture in constant time. */
+class IntegralImage {
   constructor({ data, width, height }) {
     this.width = width;
     this.height = height;
@@ -1168,15 +1168,15 @@ class Sums {
   }
 }
 
-/** A box of one size, which is scored at any place. */
-class FaceTemplate {
-  constructor(sums, size) {
+/** The ratio template in a box of one size, which is scored at any place. */
+class RatioTemplate {
+  constructor(integral, size) {
     const [across, down] = [Math.round(size), Math.round(size * FACE_ASPECT)];
     const rectangle = (/** @type {number[]} */ [left, top, right, bottom]) => {
       const [x, y] = [Math.round(left * across), Math.round(top * down)];
       return [x, y, Math.max(x + 1, Math.round(right * across)), Math.max(y + 1, Math.round(bottom * down))];
     };
-    this.sums = sums;
+    this.integral = integral;
     this.size = size;
     this.across = across;
     this.down = down;
@@ -1188,20 +1188,20 @@ class FaceTemplate {
   }
 
   meanOf(table, x, y, box) {
-    return this.sums.mean(table, x + box[0], y + box[1], x + box[2], y + box[3]);
+    return this.integral.mean(table, x + box[0], y + box[1], x + box[2], y + box[3]);
   }
 
   /** How much the place is like a face; -Infinity where it is not at all. */
   score(x, y, before) {
-    const { sums, size, across, down, regions, means } = this;
-    for (let region = 0; region <= RIGHT_CHEEK; region += 1) means[region] = this.meanOf(sums.luma, x, y, regions[region]);
+    const { integral, size, across, down, regions, means } = this;
+    for (let region = 0; region <= RIGHT_CHEEK; region += 1) means[region] = this.meanOf(integral.luma, x, y, regions[region]);
     // Most boxes end here: beneath no eye a brighter cheek.
     if (means[LEFT_CHEEK] <= means[LEFT_EYE] && means[RIGHT_CHEEK] <= means[RIGHT_EYE]) return -Infinity;
-    const mean = sums.mean(sums.luma, x, y, x + across, y + down);
-    const variance = sums.mean(sums.squares, x, y, x + across, y + down) - mean * mean;
+    const mean = integral.mean(integral.luma, x, y, x + across, y + down);
+    const variance = integral.mean(integral.squares, x, y, x + across, y + down) - mean * mean;
     if (variance < MIN_VARIANCE) return -Infinity;
     const deviation = Math.sqrt(variance);
-    for (let region = BRIDGE; region <= CHIN; region += 1) means[region] = this.meanOf(sums.luma, x, y, regions[region]);
+    for (let region = BRIDGE; region <= CHIN; region += 1) means[region] = this.meanOf(integral.luma, x, y, regions[region]);
     let score = WEIGHTS.size * Math.log(size / 16);
     for (const [bright, dark, weight] of BRIGHTER) {
       score += weight * Math.max(-1, Math.min(1, 1.2 * (means[bright] - means[dark]) / deviation));
@@ -1211,13 +1211,13 @@ class FaceTemplate {
     let outside = 0;
     let sides = 0;
     for (const box of this.outer) {
-      const likeness = this.meanOf(sums.skin, x, y, box);
+      const likeness = this.meanOf(integral.skin, x, y, box);
       if (likeness >= 0) {
         outside += likeness;
         sides += 1;
       }
     }
-    score += WEIGHTS.skin * (3.2 * this.meanOf(sums.skin, x, y, this.inner) - (sides ? 2 * outside / sides : 0));
+    score += WEIGHTS.skin * (3.2 * this.meanOf(integral.skin, x, y, this.inner) - (sides ? 2 * outside / sides : 0));
     if (before) {
       const distance = Math.hypot(x + across / 2 - before.x, y + down / 2 - before.y) / before.size;
       if (distance < 0.3 && Math.abs(Math.log(size / before.size)) < 0.25) score += WEIGHTS.continuity;
@@ -1227,11 +1227,11 @@ class FaceTemplate {
 }
 
 /** The best box of a face in pixels; `undefined` where none is good enough. First a coarse search, then a fine one around its best box. */
-function locate(sums, before) {
-  const { width, height } = sums;
+function locate(integral, before) {
+  const { width, height } = integral;
   let best = { score: -Infinity };
   const search = (size, fromX, fromY, toX, toY, step) => {
-    const template = new FaceTemplate(sums, size);
+    const template = new RatioTemplate(integral, size);
     const { across, down } = template;
     for (let y = Math.max(0, fromY); y <= Math.min(height - down, toY); y += step) {
       for (let x = Math.max(0, fromX); x <= Math.min(width - across, toX); x += step) {
@@ -1280,10 +1280,10 @@ const lumaOf = new WeakMap();
 export function framing(image, previous, detail) {
   const { width, height } = image;
   const shorter = Math.min(width, height);
-  const sums = new Sums(image);
+  const integral = new IntegralImage(image);
   const last = previous?.face;
   const before = last && { x: (last.x + last.width / 2) * width, y: (last.y + last.height / 2) * height, size: last.width * width };
-  const found = locate(sums, before);
+  const found = locate(integral, before);
   let face = null;
   if (found) {
     face = { x: found.x / width, y: found.y / height, width: found.width / width, height: found.height / height };
@@ -1295,16 +1295,16 @@ export function framing(image, previous, detail) {
   const [left, top, right, bottom] = found
     ? [found.x, found.y, found.x + found.width, found.y + found.height]
     : [0.25 * width, 0.2 * height, 0.75 * width, 0.8 * height].map(Math.round);
-  const brightness = sums.mean(sums.luma, left, top, right, bottom);
-  const white = shareOfWhite(sums, left, top, right, bottom);
+  const brightness = integral.mean(integral.luma, left, top, right, bottom);
+  const white = shareOfWhite(integral, left, top, right, bottom);
   const known = lumaOf.get(previous);
-  const pixels = known?.length === sums.pixels.length ? known : sums.pixels;
-  const motion = sums.pixels.reduce((sum, luma, at) => sum + Math.abs(luma - pixels[at]), 0) / pixels.length;
+  const pixels = known?.length === integral.pixels.length ? known : integral.pixels;
+  const motion = integral.pixels.reduce((sum, luma, at) => sum + Math.abs(luma - pixels[at]), 0) / pixels.length;
   const offset = face ? { x: face.x + face.width / 2 - 0.5, y: face.y + face.height / 2 - 0.5 } : { x: 0, y: 0 };
   /** @type {import('./faceline.d.ts').Framing} */
   const answer = { hint: 'good', face, offset, brightness, sharpness: detail ? fineness(detail) : 1, motion, stability: 0, time: 0 };
   answer.hint = hintOf(answer, white, face ? face.width * width / shorter : 0, previous?.hint === 'good' ? TOLERANCE : 1);
-  lumaOf.set(answer, sums.pixels);
+  lumaOf.set(answer, integral.pixels);
   return answer;
 }
 

@@ -36,8 +36,8 @@ pub enum RecipientKeyError {
 }
 
 impl RecipientKeyError {
-    /// Whether a new key would mend it.
-    pub(super) fn is_lack(&self) -> bool {
+    /// Whether a key is missing. A new one mends that.
+    pub(super) fn is_missing_key(&self) -> bool {
         match self {
             Self::NoKey { .. } => true,
             Self::File(error) => error.is_missing(),

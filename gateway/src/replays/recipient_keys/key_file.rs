@@ -45,14 +45,15 @@ impl RecipientKeyFile {
     }
 
     /// Adds a key if the file is the gateway's own and has none. Of several gateways that start at the same time, one adds it.
-    pub(super) fn fill_lack(&self) -> Result<(), RecipientKeyError> {
+    pub(super) fn create_if_missing(&self) -> Result<(), RecipientKeyError> {
         match self.keys() {
-            Err(error) if self.is_own && error.is_lack() => {
-                self.change(
-                    |content, is_lacking| {
-                        if is_lacking { add(content, OffsetDateTime::now_utc()) } else { Ok(()) }
-                    },
-                )?;
+            Err(error) if self.is_own && error.is_missing_key() => {
+                self.change(|content, is_missing_key| {
+                    if !is_missing_key {
+                        return Ok(());
+                    }
+                    add(content, OffsetDateTime::now_utc())
+                })?;
                 tracing::info!(
                     file = %self.path.display(),
                     "made a new key for uploads; gateways of one installation share the file"
@@ -70,7 +71,7 @@ impl RecipientKeyFile {
     pub fn check(&self) -> Result<bool, RecipientKeyError> {
         match self.keys() {
             Ok(_) => Ok(true),
-            Err(error) if self.is_own && error.is_lack() => Ok(false),
+            Err(error) if self.is_own && error.is_missing_key() => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -100,8 +101,8 @@ impl RecipientKeyFile {
     /// [`RecipientKeyError`]; the file is unchanged then.
     pub fn rotate(&self, offered_from: OffsetDateTime) -> Result<(), RecipientKeyError> {
         // If there is no other key, devices get the new one at once.
-        self.change(|content, is_lacking| {
-            add(content, if is_lacking { OffsetDateTime::now_utc() } else { offered_from })
+        self.change(|content, is_missing_key| {
+            add(content, if is_missing_key { OffsetDateTime::now_utc() } else { offered_from })
         })
     }
 
@@ -131,12 +132,12 @@ impl RecipientKeyFile {
     ) -> Result<(), RecipientKeyError> {
         secret_file::update(&self.path, |text| {
             let mut content = text.map(|text| self.content(&text)).transpose()?.unwrap_or_default();
-            let is_lacking = match self.key_set(&content) {
+            let is_missing_key = match self.key_set(&content) {
                 Ok(_) => false,
-                Err(error) if error.is_lack() => true,
+                Err(error) if error.is_missing_key() => true,
                 Err(error) => return Err(error),
             };
-            change(&mut content, is_lacking)?;
+            change(&mut content, is_missing_key)?;
             let text = toml::to_string_pretty(&content).map_err(|_| self.form("it cannot be written"))?;
             Ok(Some(format!("{HEADING}\n{text}")))
         })

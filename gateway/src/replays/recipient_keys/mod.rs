@@ -52,7 +52,7 @@ impl RecipientKeys {
     /// [`RecipientKeyError`].
     pub fn load(settings: &Settings, metrics: &Metrics) -> Result<Self, RecipientKeyError> {
         let file = RecipientKeyFile::of(settings);
-        file.fill_lack()?;
+        file.create_if_missing()?;
         let keys = Arc::new(WatchedFile::load(WatchedKeys(file), WatchMetrics::new(metrics, "replay_keys"))?);
         let shown = Arc::clone(&keys);
         metrics.certificates().show("replay.keys_file", move || {
