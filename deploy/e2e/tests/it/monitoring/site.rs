@@ -196,7 +196,9 @@ fn borrowed<'a>(settings: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
 fn settings(folder: &Path, broker: &RabbitMq, redis: &Redis) -> Vec<(&'static str, String)> {
     let shared = [
         ("data_dir", folder.display().to_string()),
-        ("broker.url", broker.url()),
+        // RabbitMQ takes a hung worker's jobs back after two intervals of silence. They must be seen with the worker before, also where a
+        // busy machine takes half a minute to make that fault.
+        ("broker.url", format!("{}?heartbeat=60", broker.url())),
         ("store.url", redis.url()),
         ("callbacks.allowed_networks", r#"["127.0.0.0/8"]"#.to_owned()),
     ];
