@@ -142,7 +142,7 @@ impl Client {
                     command.args(["-H", header]);
                 }
                 command.arg("--data-binary").arg(format!("@{}", body.display())).arg(&url);
-                all.extend(curl_lines(&run(command).await));
+                all.extend(lines(&run(command).await));
             }
             return all;
         }
@@ -184,19 +184,6 @@ fn lines(output: &Output) -> Vec<String> {
     let (said, complaint) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     vec![format!("{}: {said}{complaint}", output.status)]
-}
-
-/// As [`lines`], for curl. Over HTTP/2, curl 7.88 rarely ends with an error of the stream after it has read a refusal: the
-/// status that it prints counts, since the refusal is what its caller must see.
-fn curl_lines(output: &Output) -> Vec<String> {
-    const STREAM_ERROR: i32 = 92;
-    let printed = String::from_utf8_lossy(&output.stdout);
-    if output.status.code() == Some(STREAM_ERROR)
-        && printed.trim().parse().is_ok_and(|status: u16| status >= 400)
-    {
-        return vec![printed.trim().to_owned()];
-    }
-    lines(output)
 }
 
 /// Has these clients send bodies of all sizes to gateways that answer with `status`.
