@@ -18,7 +18,7 @@ use super::targets::Targets;
 use crate::capture::{Capture, CaptureClient, Credential, Parameters, PinnedKeys, Recording, seal};
 use crate::oracle::{
     Answer, AttemptEnd, Expected, Ledger, ObligationId, Operation, Payload, PictureSize, Pictures, Repeat,
-    SentTo,
+    SentTo, is_silence,
 };
 use faceline_shared::replay::LivenessType;
 
@@ -253,7 +253,7 @@ impl Flow {
                     self.note(&end, begun.elapsed());
                     (end, answer.retry_after)
                 }
-                Err(error) if is_silence(&error) => {
+                Err(error) if error.downcast_ref().is_some_and(is_silence) => {
                     self.ledger.silent(attempt);
                     (AttemptEnd::Silent, None)
                 }
@@ -318,7 +318,7 @@ impl Flow {
                     let wait = answer.retry_after;
                     (end, Some(answer), wait)
                 }
-                Err(error) if error.is_timeout() && !error.is_connect() => {
+                Err(error) if is_silence(&error) => {
                     self.ledger.silent(attempt);
                     (AttemptEnd::Silent, None, None)
                 }
@@ -378,12 +378,6 @@ fn sample_end(end: &AttemptEnd) -> SampleEnd {
         AttemptEnd::Failed(why) | AttemptEnd::Broken(why) => SampleEnd::Failed(why.clone()),
         AttemptEnd::Silent => SampleEnd::Failed("no answer".to_owned()),
     }
-}
-
-/// Whether the connection was open and no answer came.
-fn is_silence(error: &anyhow::Error) -> bool {
-    let request = error.downcast_ref::<reqwest::Error>();
-    request.is_some_and(|error| error.is_timeout() && !error.is_connect())
 }
 
 /// An error with its causes.

@@ -41,6 +41,12 @@ impl SentTo {
     }
 }
 
+/// Whether a request ended without an answer though its connection was open.
+#[must_use]
+pub fn is_silence(error: &reqwest::Error) -> bool {
+    error.is_timeout() && !error.is_connect()
+}
+
 impl Answer {
     /// An answer of its parts.
     #[must_use]

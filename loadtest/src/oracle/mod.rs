@@ -20,7 +20,7 @@ mod settle;
 mod usage;
 mod verdict;
 
-pub use self::answer::{Answer, SentTo};
+pub use self::answer::{Answer, SentTo, is_silence};
 pub use self::callbacks::{CallbackReceiver, Delivered};
 pub use self::classify::{AttemptEnd, classify};
 pub use self::deliveries::{reconcile_callbacks, settle_callbacks};

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::answer::Answer;
+use super::answer::{Answer, is_silence};
 use super::callbacks::CallbackReceiver;
 use super::deliveries::settle_callbacks;
 use super::expected::Expected;
@@ -98,13 +98,12 @@ impl Settling<'_> {
                         _ => return,
                     }
                 }
-                Err(error) if error.is_timeout() && !error.is_connect() => {
+                Err(error) if is_silence(&error) => {
                     self.ledger.silent(attempt);
                     return;
                 }
                 Err(error) => {
-                    let status = error.status().map(|status| status.as_u16());
-                    self.ledger.broke(attempt, status, &error.to_string());
+                    self.ledger.broke(attempt, None, &error.to_string());
                     POLL_INTERVAL
                 }
             };
