@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
@@ -71,20 +72,17 @@ pub(super) fn receive(
     (request, ContinueSignal(wanted))
 }
 
-/// Runs the handler and sends its answer. A caller that resets the stream cancels both.
-pub(super) async fn answer<B>(
+/// Runs the handler. Returns its answer; `None` where the caller resets the stream, which cancels the handler.
+pub(super) async fn handle<B>(
     handler: impl Future<Output = Result<Response<B>, Infallible>>,
     mut respond: SendResponse<Bytes>,
     mut invitation: ContinueSignal,
-) where
-    B: HttpBody<Data = Bytes>,
-    B::Error: Into<ConnectionError>,
-{
+) -> Option<Answer<B>> {
     let mut handler = pin!(handler);
-    let response = loop {
+    loop {
         tokio::select! {
             biased;
-            Ok(response) = &mut handler => break response,
+            Ok(response) = &mut handler => return Some(Answer { response, respond }),
             () = invitation.wanted() => {
                 let mut invited = Response::new(());
                 *invited.status_mut() = StatusCode::CONTINUE;
@@ -94,16 +92,41 @@ pub(super) async fn answer<B>(
             }
             _ = poll_fn(|context| respond.poll_reset(context)) => {
                 tracing::debug!("a caller gave up its request");
-                return;
+                return None;
             }
         }
-    };
-    if let Err(error) = send(response, &mut respond).await {
-        tracing::debug!(%error, "an answer was not sent");
     }
 }
 
-async fn send<B>(response: Response<B>, respond: &mut SendResponse<Bytes>) -> Result<(), ConnectionError>
+/// The answer to a request, and the stream that it is sent on.
+pub(super) struct Answer<B> {
+    response: Response<B>,
+    respond: SendResponse<Bytes>,
+}
+
+impl<B> Answer<B>
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<ConnectionError>,
+{
+    /// Sends the headers together with the part of the body that is ready. A task of its own sends the rest.
+    ///
+    /// The connection's own task calls this, because it cannot write the headers alone meanwhile. curl ends its stream as
+    /// soon as it reads the headers of a refusal. h2 resets a stream that ends before its announced length, and a reset
+    /// discards a body that is not written yet.
+    pub(super) fn send(self) {
+        let mut sending = Box::pin(async move {
+            if let Err(error) = send(self.response, self.respond).await {
+                tracing::debug!(%error, "an answer was not sent");
+            }
+        });
+        if sending.as_mut().now_or_never().is_none() {
+            tokio::spawn(sending);
+        }
+    }
+}
+
+async fn send<B>(response: Response<B>, mut respond: SendResponse<Bytes>) -> Result<(), ConnectionError>
 where
     B: HttpBody<Data = Bytes>,
     B::Error: Into<ConnectionError>,

@@ -16,6 +16,7 @@ use h2::{Ping, PingPong};
 use http::{Request, Response};
 use hyper::body::Body as HttpBody;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::drain::ConnectionDrains;
@@ -71,6 +72,8 @@ impl Http2 {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<ConnectionError>,
     {
+        // It holds one answer of each open stream at most.
+        let (answered, mut answers) = mpsc::unbounded_channel();
         let mut connection = self.0.handshake::<T, Bytes>(stream).await?;
         let received_since_ping = Arc::new(AtomicBool::new(false));
         let mut timed_out = pin!(peer_timed_out(connection.ping_pong(), Arc::clone(&received_since_ping)));
@@ -81,7 +84,21 @@ impl Http2 {
                     let Some(accepted) = accepted else { return Ok(()) };
                     let (request, respond) = accepted?;
                     let (request, invitation) = exchange::receive(request, &drains, &received_since_ping);
-                    tokio::spawn(exchange::answer(service(request), respond, invitation));
+                    let handling = exchange::handle(service(request), respond, invitation);
+                    let answered = answered.clone();
+                    tokio::spawn(async move {
+                        if let Some(answer) = handling.await {
+                            // Fails when the connection has ended, and nobody is left to answer.
+                            let _ = answered.send(answer);
+                        }
+                    });
+                }
+                Some(answer) = answers.recv() => {
+                    answer.send();
+                    // Those that are ready, too, leave with the same write.
+                    while let Ok(answer) = answers.try_recv() {
+                        answer.send();
+                    }
                 }
                 () = closing.cancelled(), if !is_closing => {
                     is_closing = true;
@@ -117,4 +134,111 @@ async fn peer_timed_out(pings: Option<PingPong>, received_since_ping: Arc<Atomic
     }
     // The connection itself reports its end.
     std::future::pending::<()>().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::{Mutex, mpsc as blocking_channel};
+    use std::task::{Context, Poll};
+
+    use futures_util::stream;
+    use http::header::CONTENT_LENGTH;
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
+    use super::super::drain::Drains;
+    use super::*;
+
+    /// Time in which headers that are sent ahead of their body reach the caller.
+    const HEADERS_TIME: Duration = Duration::from_millis(300);
+
+    /// A body that tells whether its caller had the headers before the connection got the body.
+    struct LateBody {
+        caller_has_headers: blocking_channel::Receiver<()>,
+        is_read: bool,
+    }
+
+    impl HttpBody for LateBody {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if std::mem::replace(&mut self.is_read, true) {
+                return Poll::Ready(None);
+            }
+            let headers_came_first = self.caller_has_headers.recv_timeout(HEADERS_TIME).is_ok();
+            let text = if headers_came_first { "after the headers" } else { "with the headers" };
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(text.as_bytes())))))
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_caller_that_ends_its_body_early_reads_the_whole_answer() {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let (headers_read, caller_has_headers) = blocking_channel::channel();
+        let body = Mutex::new(Some(LateBody { caller_has_headers, is_read: false }));
+        let service = move |request: Request<Body>| {
+            let body = body.lock().unwrap().take().unwrap();
+            async move {
+                drop(request);
+                Ok(Response::new(body))
+            }
+        };
+        tokio::spawn(async move {
+            let drains = Drains::default().of_connection();
+            Http2::new(&HttpSettings::default()).serve(far, service, drains, &CancellationToken::new()).await
+        });
+        let (mut requests, connection) = h2::client::handshake(near).await.unwrap();
+        tokio::spawn(connection);
+
+        let request = Request::post("http://localhost/").header(CONTENT_LENGTH, 10).body(()).unwrap();
+        let (answer, mut upload) = requests.send_request(request, false).unwrap();
+        let mut answer = answer.await.unwrap().into_body();
+        // As curl does when it reads a refusal. h2 resets such a stream, because the body is shorter than announced.
+        upload.send_data(Bytes::new(), true).unwrap();
+        let _ = headers_read.send(());
+        let mut read = Vec::new();
+        while let Some(chunk) = answer.data().await {
+            read.extend_from_slice(&chunk.unwrap());
+        }
+        assert_eq!(String::from_utf8_lossy(&read), "with the headers");
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_leaves_the_connection_to_others() {
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let service = |request: Request<Body>| async move {
+            let (chunks, length) = if request.uri().path() == "/long" { (16, 64 << 10) } else { (1, 1) };
+            let chunk = move |_| Ok::<_, Infallible>(Frame::data(Bytes::from(vec![b'x'; length])));
+            Ok(Response::new(StreamBody::new(stream::iter((0..chunks).map(chunk)))))
+        };
+        tokio::spawn(async move {
+            let drains = Drains::default().of_connection();
+            Http2::new(&HttpSettings::default()).serve(far, service, drains, &CancellationToken::new()).await
+        });
+        let mut client = h2::client::Builder::new();
+        client.initial_connection_window_size(2 << 20);
+        let (mut requests, connection) = client.handshake::<_, Bytes>(near).await.unwrap();
+        tokio::spawn(connection);
+        let mut ask = |path: &str| {
+            let request = Request::get(format!("http://localhost{path}")).body(()).unwrap();
+            requests.send_request(request, true).unwrap().0
+        };
+
+        let mut long = ask("/long").await.unwrap().into_body();
+        let mut short = ask("/short").await.unwrap().into_body();
+        assert_eq!(short.data().await.unwrap().unwrap().len(), 1);
+        // 64 KiB of it are sent before its caller reads; a task of its own sends the rest.
+        let mut read = 0;
+        while let Some(chunk) = long.data().await {
+            let chunk = chunk.unwrap();
+            read += chunk.len();
+            long.flow_control().release_capacity(chunk.len()).unwrap();
+        }
+        assert_eq!(read, 1 << 20);
+    }
 }
