@@ -47,7 +47,7 @@ impl AdmissionCore {
         self.metrics.limit_jobs.of(class).set(limit_jobs as i64);
         let bounds = InFlightBounds { limit_jobs, ..*self.bounds.of(class) };
         state.in_flight.check_request(now, client, class, bytes, &bounds)?;
-        if limiter.has_room(now, has_reservation) { Ok(()) } else { Err(BusyCause::Wait) }
+        if limiter.has_capacity(now, has_reservation) { Ok(()) } else { Err(BusyCause::Wait) }
     }
 
     /// The refusal for `cause`, with a `Retry-After` for which capacity is reserved where there is any.

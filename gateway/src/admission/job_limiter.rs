@@ -129,9 +129,9 @@ impl JobLimiter {
         self.reservations.take(now, fingerprint)
     }
 
-    /// Whether one more job fits under the limit. Without a reservation it also leaves room for the retries that are
+    /// Whether one more job fits under the limit. Without a reservation, capacity is held back for the retries that are
     /// expected now.
-    pub(super) fn has_room(&mut self, now: Instant, has_reservation: bool) -> bool {
+    pub(super) fn has_capacity(&mut self, now: Instant, has_reservation: bool) -> bool {
         let limit = self.limit_jobs(now) as f64;
         let held_back =
             if has_reservation { 0.0 } else { self.reservations.expected(now).min(limit * MAX_HELD_BACK) };
@@ -213,7 +213,7 @@ impl JobLimiter {
         let min_rate = self.jobs_in_flight() as f64 / self.bounds.deadline.as_secs_f64();
         let known = self.capacity.per_second(now);
         let per_second = known.unwrap_or(UNKNOWN_CAPACITY).max(min_rate);
-        let are_away = self.are_workers_away(now);
+        let are_away = self.are_workers_unavailable(now);
         let free_jobs = if are_away || known.is_none() {
             // Nobody knows how many jobs the gateway may take then. Who is refused now may return within the same second.
             per_second
@@ -232,7 +232,7 @@ impl JobLimiter {
         Duration::try_from_secs_f64(excess_jobs as f64 / capacity).unwrap_or(Duration::MAX)
     }
 
-    fn are_workers_away(&self, now: Instant) -> bool {
+    fn are_workers_unavailable(&self, now: Instant) -> bool {
         self.complete > 0
             && now.saturating_duration_since(self.waiting_since)
                 > STALL_TIMEOUT.max(self.capacity.max_pause())
@@ -293,14 +293,14 @@ mod tests {
         let start = Instant::now();
         let mut limiter = limiter(start, 4);
         let mut stages: Vec<_> = (0..4).map(|_| limiter.add(start)).collect();
-        assert!(!limiter.has_room(start, false));
+        assert!(!limiter.has_capacity(start, false));
         let later = start + MAX_COUNTED_ARRIVAL + Duration::from_millis(1);
-        assert!(limiter.has_room(later, false));
+        assert!(limiter.has_capacity(later, false));
         // Once the bodies are complete, the jobs count.
         for stage in &mut stages {
             limiter.body_complete(later, stage);
         }
-        assert!(!limiter.has_room(later, false));
+        assert!(!limiter.has_capacity(later, false));
         for stage in stages {
             limiter.remove(later, &stage);
         }
@@ -318,11 +318,11 @@ mod tests {
         }
         let later = start + Duration::from_secs(1);
         let _in = [(); 5].map(|()| limiter.add(later));
-        assert!(!limiter.has_room(later, false), "a quarter is held back");
+        assert!(!limiter.has_capacity(later, false), "a quarter is held back");
         assert!(limiter.take_reservation(later, &fingerprint(3)));
-        assert!(limiter.has_room(later, true));
+        assert!(limiter.has_capacity(later, true));
         // Nothing is held back for retries that do not come.
-        assert!(limiter.has_room(later + Duration::from_secs(1), false));
+        assert!(limiter.has_capacity(later + Duration::from_secs(1), false));
     }
 
     #[test]

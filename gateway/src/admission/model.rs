@@ -62,7 +62,7 @@ impl AdmissionModel {
         let bounds = InFlightBounds { limit_jobs: self.limiter.limit_jobs(at), ..self.bounds };
         let checked = self.in_flight.check_request(at, client, JobClass::Pictures, 0, &bounds);
         let cause = match checked {
-            Ok(()) if self.limiter.has_room(at, has_reservation) => None,
+            Ok(()) if self.limiter.has_capacity(at, has_reservation) => None,
             Ok(()) => Some(BusyCause::Wait),
             Err(cause) => Some(cause),
         };

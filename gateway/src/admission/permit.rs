@@ -66,7 +66,7 @@ impl InFlightPermit {
         let mut state = self.core.lock();
         let limiter = state.limiters.of_mut(self.fingerprint.class());
         let has_reservation = limiter.take_reservation(now, &self.fingerprint);
-        if !limiter.has_room(now, has_reservation) {
+        if !limiter.has_capacity(now, has_reservation) {
             return Err(self.core.refuse(&mut state, now, &self.fingerprint, BusyCause::Wait));
         }
         let mut job = limiter.add(now);

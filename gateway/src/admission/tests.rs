@@ -43,7 +43,7 @@ fn cause(result: Result<impl Sized, Fault>) -> BusyCause {
 }
 
 #[test]
-fn a_dropped_permit_makes_room_again() {
+fn a_dropped_permit_frees_its_capacity() {
     let (admission, demo, metrics) = admission(|config| {
         config.limits.inflight_jobs = 2;
         config.limits.client_share = 1.0;
@@ -142,7 +142,7 @@ fn a_body_counts_twice_where_its_sealed_copy_stays_in_the_process() {
 }
 
 #[test]
-fn what_makes_no_job_takes_room_and_does_not_mind_the_workers() {
+fn requests_without_jobs_take_capacity_and_need_no_workers() {
     let (admission, demo, metrics) = admission(|config| {
         config.limits.inflight_jobs = 8;
         config.limits.client_share = 1.0;

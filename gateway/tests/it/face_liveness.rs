@@ -333,7 +333,7 @@ async fn what_is_not_the_callers_fault_is_said_so() {
 }
 
 #[tokio::test]
-async fn while_the_broker_is_away_bodies_are_not_read() {
+async fn without_a_broker_bodies_are_not_read() {
     let gateway = Gateway::start(Workers::able()).await;
     gateway.workers.connected.store(false, Ordering::Relaxed);
     let answer = send(gateway.address, LINE, &[DEMO, JSON, ("Content-Length", "1000")], b"").await;

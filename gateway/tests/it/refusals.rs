@@ -168,7 +168,7 @@ async fn a_client_with_its_share_in_flight_waits_for_its_own_answers() {
 }
 
 #[tokio::test]
-async fn while_the_broker_is_away_bodies_are_not_read() {
+async fn without_a_broker_bodies_are_not_read() {
     let gateway = Gateway::start(Workers::able()).await;
     gateway.workers.connected.store(false, Ordering::Relaxed);
     // The request announces a body and never sends it.

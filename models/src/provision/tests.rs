@@ -468,7 +468,7 @@ fn a_damaged_archive_and_an_absent_member_are_named() {
 }
 
 #[test]
-fn what_a_killed_fetch_left_is_cleared_away_and_what_it_completed_is_kept() {
+fn the_remains_of_a_killed_fetch_are_removed_and_its_complete_files_are_kept() {
     let scenario = Scenario::new();
     let stale = scenario.cache().join(".fetch-stale");
     std::fs::create_dir_all(stale.join("0.download")).unwrap();

@@ -82,8 +82,7 @@ impl Readiness {
     /// As [`Self::new`], with a metric that shows every condition.
     #[must_use]
     pub fn with_metrics(metrics: &Metrics) -> Self {
-        let help =
-            "How things stand with a condition of readiness: 1 for its present state (met, degraded, unmet).";
+        let help = "State of a condition of readiness: 1 for the present one of met, degraded and unmet.";
         let gauges = metrics.gauges("faceline_condition", help, &["condition", "state"]);
         Self { gauges: Some(gauges), ..Self::default() }
     }
@@ -224,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_goes_away_degrades_and_one_that_never_came_is_missing() {
+    fn a_service_that_becomes_unreachable_degrades_and_one_that_never_was_reachable_is_missing() {
         let readiness = Readiness::new();
         let store = readiness.condition("store");
         assert_eq!((readiness.missing(), readiness.degraded()), (vec!["store"], vec![]));

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_up_wrong_is_told_from_what_is_away() {
+    fn a_wrong_setup_is_told_from_an_unreachable_server() {
         let of = |answer| RedisServerError::of(&error(answer));
         let oom = "OOM command not allowed when used memory > 'maxmemory'.";
         assert_eq!(of(oom), RedisServerError::Full);

@@ -161,7 +161,7 @@ async fn a_full_store_says_so_and_keeps_what_it_has<F: Fixture>() {
 }
 
 #[tokio::test]
-async fn a_server_that_throws_blobs_away_is_not_fit() {
+async fn a_server_that_evicts_blobs_is_not_fit() {
     let server = Redis::start_with(&["--maxmemory-policy", "allkeys-lru"]).await;
     let error = redis(&server.url()).check().await.unwrap_err();
     assert!(matches!(&error, BlobError::Evicts(policy) if policy == "allkeys-lru"), "{error}");
@@ -179,7 +179,7 @@ async fn a_server_that_keeps_its_settings_to_itself_is_asked_otherwise() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_is_unreachable_and_comes_back() {
+async fn a_stopped_store_is_unreachable_until_it_is_started_again() {
     let mut server = Redis::start_persistent().await;
     let store = redis(&server.url());
     store.put("a", Bytes::from_static(b"x"), MINUTE).await.unwrap();

@@ -267,7 +267,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_empty_folder_goes_away_and_so_does_what_a_crash_has_left() {
+async fn empty_folders_and_the_remains_of_a_crash_are_removed() {
     let root = TempDir::new().unwrap();
     let store = FolderObjects::new(root.path().to_owned());
     store.put("a/b/c/1", Bytes::new()).await.unwrap();
@@ -368,7 +368,7 @@ async fn wrong_credentials_are_refused_without_being_repeated() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_is_unreachable() {
+async fn an_endpoint_without_a_server_is_unreachable() {
     let mut server = S3::start().await;
     let store = bucket(&server.settings());
     store.check().await.unwrap();

@@ -28,10 +28,10 @@ impl Segments {
     /// Adds a time that ends now. Times of one stage that follow each other become one segment.
     pub fn add(&mut self, stage: &'static str, began: Instant) {
         let ended = Instant::now();
-        let has_room = self.kept.len() < MAX_SEGMENTS;
+        let has_capacity = self.kept.len() < MAX_SEGMENTS;
         match self.kept.last_mut() {
             Some(last) if last.stage == stage && !self.is_cut => last.ended = ended,
-            _ if has_room => self.kept.push(Segment { stage, began, ended }),
+            _ if has_capacity => self.kept.push(Segment { stage, began, ended }),
             _ => self.is_cut = true,
         }
     }

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_is_away_is_an_error_and_no_panic() {
+    fn an_unreachable_store_is_an_error_and_no_panic() {
         let folder = tempfile::tempdir().unwrap();
         let blocked = folder.path().join("file");
         std::fs::write(&blocked, b"no folder").unwrap();

@@ -263,7 +263,7 @@ async fn sentinels_promote_and_gateway_and_worker_follow() {
 }
 
 #[tokio::test]
-async fn an_instance_is_degraded_while_what_all_share_is_away_or_fails_over() {
+async fn an_instance_is_degraded_while_a_shared_service_is_unreachable_or_fails_over() {
     let mut site = Site::new().await;
     let name = CutProxy::start(site.master.address()).await;
     let broker_name = CutProxy::start(site.broker.address()).await;

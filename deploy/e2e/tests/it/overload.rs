@@ -287,7 +287,7 @@ async fn a_deadline_is_missed_in_the_queue_or_at_work() {
 }
 
 #[tokio::test]
-async fn an_outage_is_told_by_what_is_away() {
+async fn an_outage_is_reported_with_the_service_that_is_unreachable() {
     let mut site = Site::new(&[]).await;
     let proxy = CutProxy::start(site.broker.address()).await;
     let mut gateway = site.gateway(&[("broker.url", &site.broker.url_at(proxy.address()))]).await;

@@ -23,7 +23,7 @@ async fn signing(folder: &TempDir, arguments: &[&str]) -> Output {
 }
 
 /// The state and the name of each key.
-fn standings(output: &Output) -> Vec<(String, String)> {
+fn key_states(output: &Output) -> Vec<(String, String)> {
     assert!(output.status.success(), "{output:?}");
     let text = str::from_utf8(&output.stdout).unwrap();
     let words = text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
@@ -40,10 +40,10 @@ async fn a_running_gateway_publishes_the_key_that_a_command_has_added() {
         let keys = set["keys"].as_array().unwrap().iter();
         keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
     };
-    let first = standings(&signing(&folder, &["list"]).await);
+    let first = key_states(&signing(&folder, &["list"]).await);
     assert_eq!(published().await, [first[0].1.as_str()]);
 
-    let both = standings(&signing(&folder, &["rotate"]).await);
+    let both = key_states(&signing(&folder, &["rotate"]).await);
     assert_eq!([both[0].0.as_str(), &both[1].0], ["active", "next"]);
     assert_eq!(both[0].1, first[0].1);
     // There is no event to wait for, so the set is read again.
@@ -56,7 +56,7 @@ async fn a_running_gateway_publishes_the_key_that_a_command_has_added() {
     tokio::time::timeout(TIMEOUT, seen).await.expect("the new key is not published");
     assert_eq!(published().await, [both[0].1.as_str(), &both[1].1]);
 
-    let at_once = standings(&signing(&folder, &["rotate", "--now"]).await);
+    let at_once = key_states(&signing(&folder, &["rotate", "--now"]).await);
     assert!(both.iter().all(|(_, kid)| *kid != at_once[0].1), "{at_once:?}");
     let shown: Vec<_> = at_once.iter().map(|(standing, _)| standing.as_str()).collect();
     assert_eq!(shown, ["active", "next", "retired"]);

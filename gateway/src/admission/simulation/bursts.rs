@@ -102,7 +102,7 @@ fn after_a_stall_of_the_workers_a_burst_is_queued() {
 }
 
 #[test]
-fn while_the_workers_are_away_nobody_is_asked_to_return_at_once() {
+fn without_workers_nobody_is_asked_to_return_at_once() {
     let scenario = Scenario { bursts: &[(1.0, 256), (10.0, 50)], stalls: &[(0.5, 25.0)], ..IDLE };
     let burst = &scenario.run().bursts[1];
     assert!(

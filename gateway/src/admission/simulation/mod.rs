@@ -365,7 +365,7 @@ impl Simulation {
             client_share: self.scenario.client_share,
         };
         let admitted = gateway.in_flight.check_request(now, &client, JobClass::Pictures, 0, &bounds).is_ok()
-            && gateway.limiter.has_room(now, has_reservation);
+            && gateway.limiter.has_capacity(now, has_reservation);
         let is_first = request.attempts == 0;
         if !is_first {
             self.report.retries.count(admitted);

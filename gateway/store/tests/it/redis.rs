@@ -204,7 +204,7 @@ async fn an_operation_whose_answer_was_lost_happens_once_and_is_answered() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_away_is_unreachable_and_comes_back() {
+async fn a_stopped_store_is_unreachable_until_it_is_started_again() {
     let mut server = Redis::start_persistent().await;
     let store = open(&server.url());
     let session = created(&store).await;
@@ -262,7 +262,7 @@ async fn a_silent_store_is_unreachable_within_its_time() {
 }
 
 #[tokio::test]
-async fn a_server_that_throws_sessions_away_is_not_fit() {
+async fn a_server_that_evicts_sessions_is_not_fit() {
     let server = Redis::start_with(&["--maxmemory-policy", "volatile-ttl"]).await;
     let error = open(&server.url()).health.check().await.unwrap_err();
     assert!(matches!(&error, StoreError::Evicts(policy) if policy == "volatile-ttl"), "{error}");

@@ -50,7 +50,7 @@ contract! {
         ("InitLivenessParameters", 500), ("GetLivenessParameters", 500), ("GetReplayStatusV2", 500), ("GetReplayStatus", 500),
     ];
     a_store_that_is_broken_is_an_internal_error: [("CreateBioSession", 500), ("GetBioSession", 500)];
-    a_store_that_is_away_is_waited_for: [
+    requests_wait_for_an_unreachable_store: [
         ("CreateBioSession", 503), ("GetBioSession", 503), ("DeleteBioSession", 503), ("CreateFaceFromImage", 503),
         ("CreateFaceFromJson", 503), ("GetFace", 503), ("GetFaceImage", 503), ("GetFaces", 503), ("DeleteFace", 503),
         ("DeleteFaces", 503), ("GetMatches", 503),
@@ -233,7 +233,7 @@ async fn a_store_that_is_broken_is_an_internal_error() {
     assert_eq!(found.error(), (500, "internal error".into()));
 }
 
-async fn a_store_that_is_away_is_waited_for() {
+async fn requests_wait_for_an_unreachable_store() {
     let stores = Stores::new().broken(|| StoreError::Unreachable("away".into()));
     let gateway = Gateway::over(stores, Workers::able(), |_| ()).await;
     let json = face_json(&gateway);

@@ -181,7 +181,7 @@ async fn a_result_for_a_session_that_has_ended_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_result_waits_for_a_store_that_is_away() {
+async fn a_result_waits_for_an_unreachable_store() {
     let gateway = gateway().await;
     let mut worker = VideoWorker::start(&gateway.stores).await;
     let session = gateway.session("").await;

@@ -385,7 +385,7 @@ impl Proxied {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_away_during_an_upload_is_unreachable() {
+async fn a_server_that_closes_during_an_upload_is_unreachable() {
     let proxied = Proxied::start().await;
     let bytes = pattern(17 * MEGABYTE, 1);
     for is_silent in [false, true] {
@@ -443,7 +443,7 @@ async fn an_upload_takes_no_more_than_it_can_send() {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_away_during_a_read_is_unreachable() {
+async fn a_server_that_closes_during_a_read_is_unreachable() {
     let proxied = Proxied::start().await;
     let bytes = pattern(20 * MEGABYTE, 1);
     upload(&**proxied.fixture.store(), "a/1", &bytes, MEGABYTE).await.unwrap();

@@ -69,7 +69,7 @@ pub(super) async fn break_everything(
     let burst = async || drop(join_all((0..24).map(|_| caller.face(bytes("obama2.jpg")))).await);
     watch.during(Fault::Overload, async {}, burst).await;
     tokio::join!(intrusive_caller(watch, &url), bounds(watch, &narrow));
-    tokio::join!(other_keys(site, watch), objects_away(site, watch, &narrow));
+    tokio::join!(other_keys(site, watch), objects_unreachable(site, watch, &narrow));
     watch.during(Fault::NoWorker, site.worker.kill(), async || ()).await;
     let mut without_decoder = site.spawn("faceline-worker", &[("replay.ffmpeg", "/nowhere/ffmpeg")]);
     let join = async { prometheus.set_targets(WORKERS, &[without_decoder.admin().await]) };
@@ -329,7 +329,7 @@ async fn other_keys(site: &Site, watch: &Watch<'_>) {
 }
 
 /// A link to itself is where the folder of objects was, so that the pictures of ended sessions cannot be deleted.
-async fn objects_away(site: &Site, watch: &Watch<'_>, url: &str) {
+async fn objects_unreachable(site: &Site, watch: &Watch<'_>, url: &str) {
     let client = Client::new();
     let (objects, away) = (site.path("objects"), site.path("objects-away"));
     let end_sessions = async {

@@ -279,7 +279,7 @@ fn within(spans: &[Received], top: &Received) -> Vec<Received> {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_away_costs_no_request_and_little_time_at_the_end() {
+async fn an_unreachable_collector_costs_no_request_and_little_time_at_the_end() {
     let _exclusive = ExclusiveRun::begin().await;
     // One port is closed, another accepts connections and never answers, and a third one counts those that nobody should make.
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();

@@ -48,7 +48,7 @@ const FALLBACK: &str = "faceline_gateway_rate_limiter{limiter=\"fallback\"} 1";
 const TWO: &str = "faceline_gateway_rate_gateways 2";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_redis_is_away_each_gateway_has_its_part() {
+async fn without_redis_each_gateway_has_its_share_of_the_rate() {
     let mut server = Redis::start().await;
     let timeout = Duration::from_secs(5);
     let gateways = [(); 2].map(|()| Gateway::start(&server.url(), timeout));
