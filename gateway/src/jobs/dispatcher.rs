@@ -26,14 +26,14 @@ use super::reply_loop::ReplyLoop;
 use super::submit::{JobRequest, Submit, SubmitError, SubmitResult};
 use crate::admission::UploadSlots;
 
-/// A job whose blob a worker did not get is sent at most this many times, with growing pauses of 1.6 s in all: the blob store was
-/// restarted, or one of the workers cannot reach it.
+/// Maximum number of attempts for a job whose worker could not read a blob: the blob store was restarted, or one of
+/// the workers cannot reach it. The pauses between the attempts grow and add up to 1.6 s.
 const MAX_BLOB_ATTEMPTS: u32 = 6;
 
-/// A caller whose deadline has passed waits no longer than this for the reason.
+/// Longest time that a caller whose deadline has passed waits for the reason.
 const EXPLANATION_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Receives for each job its queue, how long it was outside the worker, and the worker's time.
+/// Called for each job that a worker did, with its queue, its time outside the worker, and the worker's time.
 type OnAnswer = dyn Fn(&Queue, Duration, Duration) + Send + Sync;
 
 /// Publishes jobs and waits for their answers. Clones share everything.
@@ -50,7 +50,7 @@ pub struct Dispatcher {
     upload_slots: Arc<UploadSlots>,
     pending: Pending,
     metrics: JobMetrics,
-    /// Name of the present reply queue, while there is one.
+    /// Name of the current reply queue; `None` while there is none.
     reply_to: Arc<watch::Sender<Option<String>>>,
     on_answer: Arc<OnAnswer>,
 }
@@ -109,14 +109,14 @@ impl Dispatcher {
         dispatcher
     }
 
-    /// Sets a callback that receives, for each job that a worker did, its queue, how long it was outside the worker (the time from
-    /// its publish to its answer, less the worker's time), and the worker's time.
+    /// Sets a callback for jobs that a worker did. It is called with the job's queue, its time outside the worker
+    /// (from its publish to its answer, less the worker's time), and the worker's time.
     #[must_use]
     pub fn on_answer(self, on_answer: impl Fn(&Queue, Duration, Duration) + Send + Sync + 'static) -> Self {
         Self { on_answer: Arc::new(on_answer), ..self }
     }
 
-    /// Watches the name of the present reply queue. It changes whenever a queue opens or is lost.
+    /// Watches the name of the current reply queue. It changes whenever a queue opens or is lost.
     #[must_use]
     pub fn watch_connection(&self) -> watch::Receiver<Option<String>> {
         self.reply_to.subscribe()
@@ -131,7 +131,7 @@ impl Dispatcher {
             Ok(_) => (),
             Err(SubmitError::Fault(fault)) => span.fail(fault.row().label),
             Err(SubmitError::Busy(cause)) => span.fail(cause.row().label),
-            // The worker's span says why.
+            // The worker's span has the cause.
             Err(SubmitError::Failed(_)) => span.set("error.type", "failed"),
         }
         result
@@ -197,7 +197,7 @@ impl Dispatcher {
             biased;
             answer = submitted.guard.wait(pending.deadline) => {
                 if answer.is_some() {
-                    // A worker had the job, so the broker accepted it. Its confirm is not waited for.
+                    // A worker had the job, so the broker accepted it, and there is no need to wait for the confirm.
                     self.metrics.published.with_label_values(&[label(Published::Accepted)]).inc();
                 }
                 answer
@@ -253,10 +253,10 @@ impl Dispatcher {
         }
     }
 
-    /// The reason why there was no answer before the deadline, judged by the queue's depth.
+    /// Derives from the queue's depth the reason why there was no answer before the deadline.
     ///
-    /// The broker has a second to answer. Workers do not report that they have started a job. If other jobs wait in the queue, or it has no consumer, this
-    /// job has most likely waited too.
+    /// It waits for the broker's answer for at most a second. Workers do not report that they have started a job. So
+    /// if other jobs wait in the queue, or the queue has no consumer, this job has most likely waited too.
     async fn explain_missed_deadline(&self, job: &JobRequest) -> SubmitError {
         let callers_own = job.callers_own_deadline;
         if self.broker.health().blocked.is_some() {

@@ -10,8 +10,8 @@ use faceline_shared::job::{JobId, Outcome};
 use prometheus::IntGauge;
 use tokio::sync::{oneshot, watch};
 
-/// The broker dead-letters a message that no worker took this long after its deadline. Workers drop expired jobs by
-/// themselves, so this matters only while there are none.
+/// Time after a job's deadline at which the broker dead-letters its message if no worker has taken it. Workers drop
+/// expired jobs themselves, so this matters only while there are no workers.
 const EXPIRATION_GRACE: Duration = Duration::from_secs(60);
 
 /// A worker's answer.
@@ -53,7 +53,7 @@ impl PendingJob {
 struct Entry {
     job: PendingJob,
     since: Instant,
-    /// The reply queue of its last publish; `None` before the first one.
+    /// The reply queue that the job's last publish named; `None` before the first one.
     reply_to: Option<String>,
     answer: oneshot::Sender<WorkerAnswer>,
 }
@@ -103,7 +103,7 @@ impl Pending {
         self.lock().contains_key(&id)
     }
 
-    /// Assigns the present reply queue to a job that is about to be published; `None` if there is none.
+    /// Assigns the current reply queue to a job that is about to be published; `None` if there is none.
     ///
     /// This reads `present` under the map's lock. So for every new queue, either the caller publishes the job or
     /// [`Pending::reassign_reply_queue`] returns it, and never both or neither.

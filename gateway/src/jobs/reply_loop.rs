@@ -21,7 +21,7 @@ pub(super) struct ReplyLoop {
     pub(super) keys: KeyRing,
     pub(super) agreement: KeyAgreement,
     pub(super) metrics: JobMetrics,
-    /// Name of the present reply queue, while there is one.
+    /// Name of the current reply queue; `None` while there is none.
     pub(super) reply_to: Arc<watch::Sender<Option<String>>>,
 }
 
@@ -70,7 +70,8 @@ impl ReplyLoop {
             }
             Err(error) => {
                 tracing::error!(%error, job = %message.id, "an answer cannot be decoded");
-                // A worker answers in the job's version, so this does not happen. The caller need not wait for the deadline.
+                // A worker answers in the job's version, so this is not expected. An answer without an outcome spares
+                // the caller the wait until the deadline.
                 let answer = WorkerAnswer { outcome: None, service: Duration::ZERO };
                 self.pending.answer(message.id, answer);
             }
@@ -126,7 +127,7 @@ impl Republication {
         job.deadline > Instant::now() && self.pending.contains(job.id)
     }
 
-    /// Publishes one job; false if it has to be tried again.
+    /// Publishes one job. Returns false if it must be tried again.
     async fn publish(&self, job: &PendingJob) -> bool {
         let published = self.publisher.publish(&job.queue, &job.message(&self.queue)).await;
         match published {

@@ -26,7 +26,7 @@ pub struct JobRequest {
     pub trace: TraceContext,
 }
 
-/// Why a job has no result.
+/// Reason why a job has no result.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SubmitError {
     /// The deadline passed while a worker had the job, or something failed internally.
@@ -40,7 +40,7 @@ pub enum SubmitError {
     Failed(#[from] JobFailure),
 }
 
-/// The result of a job, or why there is none.
+/// The result of a job, or the reason why it has none.
 pub type SubmitResult = Result<JobResult, SubmitError>;
 
 /// Submits jobs to the workers.
@@ -54,10 +54,10 @@ pub trait Submit: Send + Sync {
     /// See the variants of [`SubmitError`].
     async fn submit(&self, job: JobRequest) -> SubmitResult;
 
-    /// Whether the broker is connected and the reply queue is open.
+    /// Returns whether the broker is connected and the reply queue is open.
     fn is_connected(&self) -> bool;
 
-    /// Why no job can be published at present; `None` if one can.
+    /// Returns why no job can be published now; `None` if jobs can be published.
     fn outage(&self) -> Option<BusyCause> {
         (!self.is_connected()).then_some(BusyCause::BrokerUnreachable)
     }

@@ -116,7 +116,7 @@ async fn a_small_picture_travels_in_the_message_and_the_first_answer_wins() {
     assert_eq!(site.answer(&delivery, &coded()).await, Published::Accepted);
     assert_eq!(result.await.unwrap(), Ok(coded().unwrap()));
     site.answer(&delivery, &Err(JobFailure::Internal)).await;
-    // Answers arrive in order: once this one is there, the repeated one was counted.
+    // Answers arrive in order: once this one has arrived, the repeated one has been counted.
     let result = site.submit(job(b"next"));
     let next = deliveries.recv().await.unwrap();
     site.answer(&next, &coded()).await;
@@ -163,7 +163,7 @@ async fn a_job_whose_blob_no_worker_gets_is_sent_several_times_before_it_fails()
     let site = Site::new(BrokerSettings::default()).await;
     let mut deliveries = site.deliveries().await;
     let result = site.submit(job(b"more than sixteen bytes"));
-    // A delivery that is dropped would come again.
+    // The broker would deliver a dropped delivery again.
     let mut taken = Vec::new();
     for _ in 0..6 {
         let delivery = deliveries.recv().await.unwrap();

@@ -76,9 +76,9 @@ impl WorkerClient {
                     tracing::error!(%failure, "upgrade the workers before the gateways");
                     refusal(BusyCause::NoWorker)
                 }
-                // The log says it once a minute, not for each job.
+                // The key agreement logs this once a minute, and not for each job.
                 JobFailure::OtherKeys => Err(Fault::NotWorking),
-                // No worker got it in several attempts: the blob store is away, or loses what it is given.
+                // No worker could read the blob in several attempts: the blob store is unavailable or loses blobs.
                 JobFailure::BlobLost => refusal(BusyCause::StoreUnreachable),
                 JobFailure::Poison { .. } | JobFailure::Internal => {
                     tracing::error!(%failure, "a job failed");
@@ -113,7 +113,7 @@ mod tests {
     use crate::admission::ConnectionId;
     use crate::jobs::SubmitResult;
 
-    /// Always gives the same answer, after it has checked the job's budget and whose deadline it is.
+    /// Checks the job's budget and whether the caller set it, and always returns the same answer.
     struct Fixed(SubmitResult, Duration, bool);
 
     #[async_trait]

@@ -26,7 +26,7 @@ use super::resolve::{Resolve, SystemResolver};
 /// Maximum size of a response's status line and headers, in bytes.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// Why there is no connection.
+/// Reason why no connection was opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The host has an address that the guard does not allow.

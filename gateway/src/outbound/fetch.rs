@@ -28,10 +28,10 @@ use super::resolve::{Resolve, SystemResolver};
 /// Accepted media types besides `image/*`: object stores send them for files of unknown type.
 const UNSPECIFIC_TYPES: [&str; 2] = ["application/octet-stream", "binary/octet-stream"];
 
-/// Reserves memory for this many more bytes, or refuses.
+/// Reserves memory for a number of additional bytes, or refuses.
 pub type ReserveBytes<'a> = &'a mut (dyn FnMut(usize) -> Result<(), Fault> + Send);
 
-/// Why the gateway refuses to fetch a URL.
+/// Reason why the gateway refuses to fetch a URL.
 #[derive(Debug, thiserror::Error)]
 pub enum UrlRefusal {
     /// The operator allows no host.
@@ -54,7 +54,7 @@ pub enum UrlRefusal {
     Address(ConnectError),
 }
 
-/// Why a fetch yields no picture.
+/// Reason why a fetch yields no picture.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchFailure {
     /// There is no connection.
@@ -86,7 +86,7 @@ pub enum FetchFailure {
     Request(#[from] http::Error),
 }
 
-/// Why nothing was fetched, by what the caller can do about it.
+/// Reason why nothing was fetched, by what the caller can do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The text is not a URL.

@@ -1,4 +1,4 @@
-//! Leases the rows of one lane, has their work done, and settles them.
+//! Leases the rows of one lane, runs their work, and settles them.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -25,16 +25,16 @@ const UNREADABLE_ROW_DELAY: Duration = Duration::from_secs(60);
 /// Time between the end of a row's work, at the latest, and the end of its lease, in which the row is settled.
 const SETTLE_TIME: Duration = Duration::from_secs(5);
 
-/// What becomes of a row whose work was done.
+/// The next step for a row whose work was done.
 #[derive(Debug)]
 pub(crate) enum NextStep<P> {
     /// The row is removed.
     Finish,
     /// The row is due again.
     Repeat {
-        /// After this time.
+        /// The row is due after this time.
         after: Duration,
-        /// With this payload.
+        /// The row's new payload.
         payload: P,
     },
     /// The row moves to another lane.
@@ -48,9 +48,9 @@ pub(crate) enum NextStep<P> {
 
 /// Does the work of the rows of a lane. It may be done twice for a row, so it must be idempotent.
 pub(crate) trait RowHandler: Send + Sync + 'static {
-    /// The work to be done.
+    /// Description of the work.
     type Payload: Clone + DeserializeOwned + Serialize + Send + Sync + 'static;
-    /// Why the work fails. It is logged, and the work is retried.
+    /// Failure of the work. The lane worker logs it and retries the row.
     type Error: Display + Send;
 
     /// Does the work of a row.
@@ -61,12 +61,13 @@ pub(crate) trait RowHandler: Send + Sync + 'static {
     ) -> impl Future<Output = Result<NextStep<Self::Payload>, Self::Error>> + Send;
 }
 
-/// How a lane is worked on.
+/// Parameters of the work on a lane.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LaneTerms {
     /// The lane.
     pub(crate) lane: Lane,
-    /// Rows that are worked on at the same time. No leased row waits for another one, because it could outlive its lease.
+    /// Maximum number of rows in progress. A worker leases no more rows than it has free slots, because a row that
+    /// waits could outlive its lease.
     pub(crate) slots: usize,
     /// Time limit for the work of a row.
     pub(crate) row_timeout: Duration,
@@ -83,7 +84,8 @@ pub(crate) struct LaneWorker<H> {
 }
 
 impl<H: RowHandler> LaneWorker<H> {
-    /// A worker whose rows are done by `handler`. It looks for rows every second, and when `row_is_due` is notified.
+    /// Creates a worker that passes its rows to `handler`. It polls the lane every second, and when `row_is_due` is
+    /// notified.
     pub(crate) fn new(
         terms: LaneTerms,
         outbox: SealedOutbox,
@@ -143,7 +145,7 @@ impl<H: RowHandler> LaneWorker<H> {
     }
 
     async fn measure(&self) {
-        // An outage is reported with the lease that follows.
+        // The lease that follows reports an outage.
         if let Ok(rows) = self.outbox.depth(self.terms.lane).await {
             self.metrics.set_depth(self.terms.lane, rows);
         }
@@ -172,7 +174,7 @@ impl<H: RowHandler> LaneWorker<H> {
                 // Writing the payload again seals it with the current key.
                 ("failed", self.outbox.postpone(&leased, retry_delay, Some(&payload)).await)
             }
-            // Another gateway may have the key, or know the form.
+            // Another gateway may have the key, or know the payload's format.
             Err(error) => {
                 tracing::error!(%error, ?lane, row = %leased.id, "a row of the outbox cannot be read");
                 let postponed = self.outbox.postpone(&leased, UNREADABLE_ROW_DELAY, None::<&H::Payload>);

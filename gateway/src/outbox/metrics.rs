@@ -28,7 +28,7 @@ impl OutboxMetrics {
                 &["lane"],
             ),
         };
-        // Alerts need the zero before the first row. Usage records have metrics of their own.
+        // Alerts need the value 0 before the first row. Usage records have metrics of their own.
         for lane in [Lane::Sessions, Lane::Replays, Lane::Callbacks, Lane::DeadCallbacks] {
             registered.set_depth(lane, 0);
             for outcome in ["done", "failed", "unreadable"] {
@@ -43,7 +43,7 @@ impl OutboxMetrics {
         self.processed.with_label_values(&[label(lane), outcome]).inc();
     }
 
-    /// Shows how many rows a lane has.
+    /// Sets the number of rows of a lane.
     pub(super) fn set_depth(&self, lane: Lane, rows: u64) {
         self.depth.with_label_values(&[label(lane)]).set(rows.cast_signed());
     }

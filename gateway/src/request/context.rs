@@ -8,7 +8,7 @@ use faceline_shared::telemetry::TraceContext;
 
 use crate::admission::RequestFingerprint;
 
-/// What a family's service needs to know of a request in order to make a job of it.
+/// The facts about a request that an API family's service needs to make a job of it.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     /// The id of the job, if the request makes one.
@@ -19,6 +19,6 @@ pub struct RequestContext {
     pub fingerprint: RequestFingerprint,
     /// The trace that the request belongs to.
     pub trace: TraceContext,
-    /// How long the caller waits for the answer, where it says so (a gRPC deadline).
+    /// Time that the caller waits for the answer, if the request states it (a gRPC deadline).
     pub timeout: Option<Duration>,
 }

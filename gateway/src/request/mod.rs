@@ -1,5 +1,5 @@
-//! One request, as the code behind the listener knows it: the context that a job carries, and the record of what was
-//! learned of it.
+//! One request as the code behind the listener sees it: the context for its job, its span, and the record of the
+//! facts that are learned while it is handled.
 
 mod context;
 pub mod record;

@@ -1,8 +1,8 @@
-//! What is learned of a request while it is handled, for its usage record and its rate limit headers.
+//! Facts that are learned about a request while it is handled, for its usage record and its rate limit headers.
 //!
 //! The layer `record` of the listener gives each request a record that all code of the request's task can reach, like
-//! the fields of a tracing span. Code that learns a fact adds it to the record; the layers read the record when the
-//! answer is there. Nothing in between has to pass the facts on.
+//! the fields of a tracing span. Code that learns a fact adds it to the record, and the layers read the record when
+//! the answer is ready. The code in between does not have to pass the facts on.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,7 +22,7 @@ tokio::task_local! {
 #[derive(Clone, Debug, Default)]
 pub struct RequestRecord(Arc<Mutex<RequestFacts>>);
 
-/// The facts that are known of a request so far.
+/// The facts about a request that are known so far.
 #[derive(Clone, Debug, Default)]
 pub struct RequestFacts {
     /// The caller, once its credential was found to be valid.
@@ -45,7 +45,7 @@ pub struct RequestFacts {
 }
 
 impl RequestRecord {
-    /// Runs `handler` as the handling of the request that this record is for.
+    /// Runs `handler` with this record as the current one.
     pub async fn scope<T>(self, handler: impl Future<Output = T>) -> T {
         CURRENT.scope(self, handler).await
     }
@@ -91,8 +91,8 @@ pub fn update(change: impl FnOnce(&mut RequestFacts)) {
     }
 }
 
-/// Runs `work` to completion in a spawned task, also if the caller disconnects and the handler is cancelled. The task has the
-/// record and the span of the request, where there is one.
+/// Runs `work` to completion in a spawned task, even if the caller disconnects and the handler is cancelled. The task
+/// has the record and the span of the request, if there is one.
 ///
 /// # Errors
 /// [`Fault::Internal`] if the work panics.

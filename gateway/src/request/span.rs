@@ -20,7 +20,7 @@ impl RequestSpan {
         Self { context, span: span.is_recording().then(|| Arc::new(Mutex::new(Some(span)))) }
     }
 
-    /// What happens within the request has this context as its parent.
+    /// The trace context of this span, which is the parent of all spans within the request.
     #[must_use]
     pub fn context(&self) -> &TraceContext {
         &self.context
@@ -35,7 +35,7 @@ impl RequestSpan {
         }
     }
 
-    /// Changes the span, and ends it, also for clones that are still there.
+    /// Changes the span and ends it, also for its clones.
     pub fn end(&self, change: impl FnOnce(&mut Span)) {
         self.update(change);
         if let Some(span) = &self.span {

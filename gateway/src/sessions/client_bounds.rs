@@ -1,4 +1,4 @@
-//! The bounds of what each client keeps in the session store, and how close clients come to them.
+//! Bounds on the data that each client keeps in the session store, and metrics of how much of them clients use.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,9 +17,9 @@ use crate::fault::{BusyCause, Fault};
 
 /// Interval at which the use of clients is measured.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(5);
-/// A client that uses more than this share of a bound is measured on, whether or not it creates something.
+/// Share of a bound above which a client is measured again, even if it creates nothing.
 const WATCHED_SHARE: f64 = 0.5;
-/// From this share of a bound on, the log names the client.
+/// Share of a bound from which on the log names the client.
 const WARNED_SHARE: f64 = 0.9;
 
 /// The bounds of all clients.
@@ -50,7 +50,7 @@ impl ClientBoundPolicy {
                 &["bound"],
             ),
         };
-        // An alert on the first refusal needs the zero before it.
+        // An alert on the first refusal needs the value 0 before it.
         for bound in ClientBound::ALL {
             bounds.refused.with_label_values(&[bound.label()]);
             bounds.largest_share.with_label_values(&[bound.label()]);
@@ -58,12 +58,12 @@ impl ClientBoundPolicy {
         bounds
     }
 
-    /// The same with the limits of single clients.
+    /// Adds the limits of single clients.
     pub(super) fn with_accounts(self, accounts: Arc<Accounts>) -> Self {
         Self { accounts: Some(accounts), ..self }
     }
 
-    /// The bounds of a client that is about to create something.
+    /// Returns the bounds of a client that is about to create something.
     pub(super) fn of(&self, client: &str) -> ClientBounds {
         let mut watched = self.lock();
         if !watched.contains(client) {
@@ -86,13 +86,14 @@ impl ClientBoundPolicy {
         }
     }
 
-    /// The fault for a client that keeps as much as it may. Before the first of it expires, only deleting makes room.
+    /// The fault for a client that has reached a bound. Until its earliest item expires, only a deletion frees
+    /// capacity.
     fn client_full(&self, full: ClientFull) -> Fault {
         self.refused.with_label_values(&[full.bound.label()]).inc();
         Fault::busy(BusyCause::ClientStorage(full.bound), full.first_expiry)
     }
 
-    /// Measures clients until it is dropped.
+    /// Measures clients until the future is dropped.
     pub(super) async fn watch(&self, sessions: &SealedSessions) {
         let mut ticks = interval(MEASURE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -103,12 +104,12 @@ impl ClientBoundPolicy {
         }
     }
 
-    /// Measures the clients of interest. `warned` are those that the log has named.
+    /// Measures the watched clients. `warned` contains the clients that the log has named.
     async fn measure(&self, sessions: &SealedSessions, warned: &mut HashSet<String>) {
         let clients = std::mem::take(&mut *self.lock());
         let mut largest = [0.0_f64; ClientBound::ALL.len()];
         for client in clients {
-            // A store that is away is reported elsewhere.
+            // Other code reports an unavailable store.
             let Ok(usage) = sessions.client_usage(&client).await else { continue };
             let bounds = self.bounds(&client);
             let mut clients_largest = 0.0_f64;

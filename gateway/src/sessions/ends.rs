@@ -1,4 +1,4 @@
-//! Tells the requests that work on a session when the session ends.
+//! Notifies the requests that work on a session when the session ends.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// The sessions that requests of this gateway work on.
+/// The sessions on which requests of this gateway work.
 #[derive(Default)]
 pub(super) struct SessionEnds {
     watched: Mutex<HashMap<Uuid, WatchedSession>>,

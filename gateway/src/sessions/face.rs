@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 /// Everything that describes a face, except its template.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct FaceDescription {
-    /// The caller's name for the face. All other fields were determined by this installation, with two exceptions: `image_type` if
-    /// `image_type_is_claimed` is set; and faces that a gateway of an earlier version took from JSON, all of whose fields are
-    /// claims of the caller, which nothing in the record shows. Such records end with their sessions.
+    /// The caller's name for the face. This installation determined all other fields, with two exceptions. The first
+    /// is `image_type` if `image_type_is_claimed` is set. The second is a face that a gateway of an earlier version
+    /// took from JSON: all of its fields are claims of the caller, and nothing in the record shows that. Such records
+    /// end with their sessions.
     pub friendly_name: Option<String>,
     /// SHA-256 of the picture's file, lower-case hex.
     pub digest: Option<String>,

@@ -21,8 +21,7 @@ impl Sessions {
     ///
     /// # Errors
     /// [`Fault::NotFound`] if there is no session, [`Fault::Invalid`] if it has its maximum number of faces,
-    /// [`Fault::Busy`] if the client keeps as much as it may, and the faults
-    /// of an unavailable store.
+    /// [`Fault::Busy`] if the client has reached a bound, and the faults of an unavailable store.
     pub async fn add_face(
         &self,
         name: &SessionName,
@@ -32,8 +31,8 @@ impl Sessions {
     ) -> Result<(), Fault> {
         let key = picture_key(name.id, id);
         if let Some(picture) = picture {
-            // The picture comes first, so no face is without its picture. If the gateway dies in between, the picture is
-            // deleted with the session's folder.
+            // The picture is written first, so every face has its picture. If the gateway dies in between, the
+            // picture is deleted with the session's folder.
             self.upload(name, &key, picture).await?;
         }
         let bounds = self.bounds.of(&name.client);
@@ -98,7 +97,7 @@ impl Sessions {
         if let Some(picture) = found {
             return Ok(picture);
         }
-        // Either the face was deleted with its picture just now, or the picture is lost.
+        // Either the face has just been deleted with its picture, or the picture is lost.
         self.face(name, face).await?;
         tracing::error!(key, "a face has no picture in the object store; do all gateways use the same one?");
         Err(Fault::Internal)
@@ -129,7 +128,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Removes a face that was added on nobody's request, if it is there.
+    /// Removes a face that the service itself added, if it exists.
     ///
     /// # Errors
     /// [`Fault::NotFound`] if there is no session, and the faults of an unavailable store.
@@ -153,7 +152,7 @@ impl Sessions {
         let keeps_pictures = pictures.is_some();
         let (records, session, listed, key) =
             (self.records.clone(), name.clone(), faces.to_vec(), key.to_owned());
-        // The audit record of a deletion is written though its caller leaves at once.
+        // The deletion runs in a task of its own, so its audit record is written even if the caller disconnects.
         let delete = async move {
             let deleted = records.delete_faces(&session, &listed, pictures.as_ref()).await?;
             if let Some(faces @ 1..) = deleted {
@@ -165,7 +164,8 @@ impl Sessions {
         let deleted = to_its_end(delete).await?;
         let deleted = deleted.map_err(|error| record_fault(&error))?.ok_or_else(no_session)?;
         if deleted > 0 && keeps_pictures {
-            // The caller's answer means that the pictures are deleted. The outbox repeats it, in case this fails.
+            // The answer tells the caller that the pictures are deleted, so they are deleted before it. If this
+            // fails, the outbox repeats it.
             if let Err(error) = delete_pictures(&self.pictures, name.id, faces).await {
                 tracing::warn!(%error, session = %name.id, "pictures cannot be deleted now; the outbox will delete them");
             }

@@ -4,7 +4,8 @@ use faceline_gateway_store::sessions::SessionName;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Work that follows a change. New kinds may be added; a written one must stay readable for as long as sessions live.
+/// Work that follows a change. New kinds may be added, but a stored one must stay readable for as long as sessions
+/// live.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum FollowUp {
     /// A session ended.
@@ -30,16 +31,16 @@ pub(crate) struct ClearUp {
     /// The session may have encrypted media and the best image of a replay.
     #[serde(default)]
     pub(super) has_replay: bool,
-    /// Why the session ended.
+    /// Reason for the session's end.
     pub(super) reason: EndReason,
     /// This is the second run. It deletes a picture that was still being uploaded during the first one.
     pub(super) again: bool,
 }
 
-/// Why a session ended.
+/// Reason for a session's end.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) enum EndReason {
-    /// Its time was over.
+    /// Its time to live is over.
     Expired,
     /// A caller deleted it.
     Deleted {

@@ -20,8 +20,8 @@ use crate::request::record::to_its_end;
 /// Time for which the answer of a request that created something is kept. A claim without an answer is kept as long, because
 /// its attempt may have created the resource.
 const ANSWER_RETENTION: Duration = Duration::from_hours(24);
-/// Time for which a refusal is kept: long enough for a retry after a broken connection. Nothing was created, and a request that
-/// comes later is judged anew.
+/// Time for which a refusal is kept: long enough for a retry after a broken connection. A refused request created
+/// nothing, so a later one is judged anew.
 const REFUSAL_RETENTION: Duration = Duration::from_mins(1);
 /// Time after its deadline at which a request counts as cut off.
 const LEASE_GRACE: Duration = Duration::from_secs(5);
@@ -73,8 +73,9 @@ impl Sessions {
         let request = request.claim(Uuid::new_v4(), self.deadline + LEASE_GRACE);
         let bounds = self.bounds.of(&request.client);
         let records = self.idempotency.clone();
-        // It is there before the store is asked: what the store grants to a caller who leaves meanwhile, or with an answer that
-        // is lost, its drop releases. Otherwise a retry would find the request in progress until the end of the lease.
+        // Created before the store is asked, so its drop releases a claim that the store grants although the
+        // caller has disconnected or the store's answer is lost. Otherwise a retry would find the request in progress
+        // until the end of the lease.
         let mut claim = IdempotencyClaim { records, request, is_first: false, is_ended: false };
         let answer = claim.records.claim::<A>(&claim.request, &bounds).await;
         let may_be_granted = matches!(
@@ -147,14 +148,15 @@ impl IdempotencyClaim {
         self.end(|records, request| async move { records.release(&request).await }).await;
     }
 
-    /// Ends the claim, also when the caller leaves: half an end would leave the request in progress until the end of the lease.
+    /// Ends the claim in a task of its own, even if the caller disconnects. A claim that is not ended would show the
+    /// request as in progress until the end of the lease.
     async fn end<E>(mut self, end: impl FnOnce(SealedIdempotency, ClaimRequest) -> E)
     where
         E: Future<Output = Result<bool, RecordError>> + Send + 'static,
     {
         self.is_ended = true;
         let ending = end(self.records.clone(), self.request.clone());
-        // If that panics, which is logged, its lease ends the claim.
+        // If the task panics, the panic is logged, and the claim ends with its lease.
         let _ = to_its_end(async move { log_end(ending.await) }).await;
     }
 }
@@ -169,8 +171,8 @@ impl Drop for IdempotencyClaim {
     }
 }
 
-/// Logs a claim that could not be ended. The next attempt may then claim the key when the lease is over, and creates the
-/// resource under the same id.
+/// Logs a claim that could not be ended. The next attempt can then claim the key when the lease is over, and it
+/// creates the resource under the same id.
 fn log_end(ended: Result<bool, RecordError>) {
     match ended {
         Ok(true) => (),

@@ -14,7 +14,7 @@ use super::pictures::delete_pictures;
 use super::service::Sessions;
 use crate::outbox::{LaneTerms, LaneWorker, NextStep, RowHandler};
 
-/// How the lane is worked on.
+/// Parameters of the work on the lane.
 const TERMS: LaneTerms = LaneTerms { lane: Lane::Sessions, slots: 16, row_timeout: Duration::from_secs(25) };
 
 /// Processes rows in the background.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::*;
 
-/// An outbox whose rows are all due, in their `attempt`th lease. It notes for how long they are postponed.
+/// An outbox whose rows are all due, in their `attempt`th lease. It records the delays by which they are postponed.
 struct NotingOutbox {
     attempt: u32,
     rows: Mutex<Vec<NewRow>>,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::follow_up::picture_key;
 
-/// Pictures that are deleted at the same time.
+/// Maximum number of pictures that are deleted at the same time.
 const MAX_CONCURRENT_DELETIONS: usize = 16;
 
 /// Deletes the pictures of faces, several at a time. It stops at the first one that cannot be deleted.

@@ -14,12 +14,12 @@ pub struct Session {
     pub correlation_id: Option<String>,
     /// The caller's own identifier of the evidence.
     pub evidence_id: Option<String>,
-    /// Keep the pictures that faces are made from.
+    /// Whether the pictures that faces are made from are kept.
     pub keeps_pictures: bool,
-    /// Where the caller wants to be notified of replays.
+    /// URL at which the caller wants to be notified of replays.
     pub callback_url: Option<String>,
-    /// When the session ends, by the clock of the gateway that created it. Callers read it; the store's own clock ends the
-    /// session.
+    /// End of the session by the clock of the gateway that created it, for callers. The store ends the session by its
+    /// own clock.
     pub expires: Timestamp,
     /// The signed JSON that describes the session.
     pub answer: String,
@@ -28,9 +28,9 @@ pub struct Session {
 /// A face of a session.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct SessionFace {
-    /// The description that matches repeat.
+    /// The description of the face, which the answers to matches repeat.
     pub description: FaceDescription,
-    /// The embedding that matches compare; `None` if no face was found in the picture.
+    /// The embedding, which matches compare; `None` if no face was found in the picture.
     pub embedding: Option<Embedding>,
     /// The picture's file, if it is kept.
     pub picture: Option<KeptPicture>,

@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::request::record::note_work_done;
 
 impl Sessions {
-    /// Keeps for `ttl` who owns a session, for requests that name its id alone.
+    /// Stores the owner of a session for `ttl`, for requests that name only the session's id.
     ///
     /// # Errors
     /// The faults of an unavailable store.
@@ -29,7 +29,7 @@ impl Sessions {
         self.records.keep_owner(session, owner, ttl).await.map_err(|error| record_fault(&error))
     }
 
-    /// Who owns a session; `None` if nothing is kept of it.
+    /// Returns the owner of a session; `None` if the store has none.
     ///
     /// # Errors
     /// The faults of an unavailable store.
@@ -57,11 +57,12 @@ impl Sessions {
         Ok(self.replay::<IgnoredAny>(name).await?.is_some())
     }
 
-    /// Changes the replay of a session within the bounds of its client. False if it has another revision than expected.
+    /// Changes the replay of a session within the bounds of its client. Returns false if it has another revision than
+    /// expected.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] if there is no session, [`Fault::Busy`] if the client keeps as much as it may, and the faults of an
-    /// unavailable store.
+    /// [`Fault::NotFound`] if there is no session, [`Fault::Busy`] if the client has reached a bound, and the faults
+    /// of an unavailable store.
     pub(crate) async fn change_replay<R: Serialize, P: Serialize>(
         &self,
         name: &SessionName,
@@ -78,8 +79,8 @@ impl Sessions {
         }
     }
 
-    /// The row that cleans up after a session with a replay: it replaces the one that was written with the session, and deletes
-    /// the media and the best images of its replays, too.
+    /// The row that cleans up after a session with a replay. It replaces the row that was written with the session,
+    /// and also deletes the media and the best images of the session's replays.
     pub(crate) fn clear_up_with_replay(name: &SessionName, handle: &SessionHandle) -> UnsealedRow<FollowUp> {
         let end = ClearUp::new(name, handle.session.keeps_pictures, true, EndReason::Expired);
         UnsealedRow { id: name.id, payload: FollowUp::ClearUp(end), due_in: handle.time_left() }
@@ -88,14 +89,14 @@ impl Sessions {
     /// Reads the best image of a replay: the object `key`.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] if the session has ended, [`Fault::Internal`] if the image is not there although its session is, and the
-    /// faults of an unavailable store.
+    /// [`Fault::NotFound`] if the session has ended, [`Fault::Internal`] if the session exists and the image does
+    /// not, and the faults of an unavailable store.
     pub(crate) async fn best_image(&self, name: &SessionName, key: &str) -> Result<Bytes, Fault> {
         let found = self.pictures.get(&name.client, key).await.map_err(|error| object_fault(&error))?;
         if let Some(image) = found {
             return Ok(image);
         }
-        // Either the session ended just now, or the image is lost.
+        // Either the session has just ended, or the image is lost.
         self.has_replay(name).await?;
         tracing::error!(
             key,

@@ -26,7 +26,7 @@ use crate::fault::Fault;
 use crate::outbox::OutboxMetrics;
 use crate::request::record::{self, note_work_done, to_its_end};
 
-/// Time limit of an upload to the object store, after which no picture of it can appear any more.
+/// Time limit of an upload to the object store. After it, the picture of the upload can no longer appear there.
 const UPLOAD_GRACE: Duration = Duration::from_secs(60);
 
 /// The sessions of an installation, as one gateway uses them.
@@ -47,7 +47,7 @@ pub struct Sessions {
     pub(super) bounds: ClientBoundPolicy,
     /// Bounds the uploads to the object store.
     pub(super) upload_slots: UploadSlots,
-    /// What single clients may do.
+    /// Rights and limits of single clients.
     accounts: Option<Arc<Accounts>>,
     pub(super) metrics: SessionMetrics,
 }
@@ -67,7 +67,7 @@ impl SessionHandle {
         self.time_left
     }
 
-    /// Does `work` for as long as the session exists.
+    /// Runs `work`, and drops it when the session ends.
     ///
     /// # Errors
     /// Those of `work`, and [`Fault::NotFound`] if the session ends first.
@@ -109,13 +109,13 @@ impl Sessions {
         }
     }
 
-    /// The same with the limits that single clients have in `accounts`.
+    /// Adds the limits that single clients have in `accounts`.
     #[must_use]
     pub fn with_client_limits(self, accounts: Arc<Accounts>) -> Self {
         Self { bounds: self.bounds.with_accounts(Arc::clone(&accounts)), accounts: Some(accounts), ..self }
     }
 
-    /// Shows in metrics how close clients come to their bounds, until it is dropped.
+    /// Exports the use of the clients' bounds as metrics until the future is dropped.
     pub async fn watch_bounds(&self) {
         self.bounds.watch(&self.records).await;
     }
@@ -146,12 +146,12 @@ impl Sessions {
         }
     }
 
-    /// Keeps a new session for `ttl`. If there is a session of this name, an earlier attempt of the same request created it,
-    /// and the call succeeds.
+    /// Stores a new session for `ttl`. A session of this name can only be from an earlier attempt of the same
+    /// request, so the call succeeds if there is one.
     ///
     /// # Errors
-    /// [`Fault::Invalid`] if the client's callbacks may not go where the session wants them, [`Fault::Busy`] if the client keeps as
-    /// much as it may, and the faults of an unavailable store.
+    /// [`Fault::Invalid`] if the client's callbacks may not go to the session's URL, [`Fault::Busy`] if the client
+    /// has reached a bound, and the faults of an unavailable store.
     pub async fn create(&self, name: &SessionName, session: &Session, ttl: Duration) -> Result<(), Fault> {
         self.check_callback(&name.client, session.callback_url.as_deref())?;
         let end = ClearUp::new(name, session.keeps_pictures, false, EndReason::Expired);
@@ -195,7 +195,7 @@ impl Sessions {
     /// unavailable store.
     pub async fn delete(&self, name: &SessionName, key: &str) -> Result<(), Fault> {
         let SessionHandle { session, .. } = self.open(name).await?;
-        // A replay that another request begins right now has no media yet.
+        // A replay that another request begins now has no media yet.
         let has_replay = self.has_replay(name).await?;
         let reason = EndReason::Deleted { key: key.to_owned() };
         let end = ClearUp::new(name, session.keeps_pictures, has_replay, reason);
@@ -203,7 +203,8 @@ impl Sessions {
         let end = UnsealedRow { id: name.id, payload: FollowUp::ClearUp(end), due_in: Duration::ZERO };
         let (records, ends, broker) = (self.records.clone(), Arc::clone(&self.ends), self.broker.clone());
         let deleted = name.clone();
-        // Those who work on the session learn of its end though its caller leaves at once.
+        // The deletion runs in a task of its own, so the requests that work on the session are notified even if the
+        // caller disconnects.
         let delete = async move {
             let deletion = records.delete(&deleted, &end).await?;
             if deletion == Deletion::Deleted {
@@ -221,7 +222,8 @@ impl Sessions {
             Deletion::Deleted => (),
         }
         for folder in folders {
-            // The caller's answer means that the pictures are deleted. The outbox repeats it, in case this fails.
+            // The answer tells the caller that the pictures are deleted, so they are deleted before it. If this
+            // fails, the outbox repeats it.
             self.delete_objects(&folder).await;
         }
         self.row_is_due.notify_one();
@@ -235,7 +237,7 @@ impl Sessions {
     }
 }
 
-/// Adds the session to the request's usage record. An identifier that the request has itself stays.
+/// Adds the session to the request's usage record. An identifier that the request itself contains is kept.
 fn note_for_usage(name: &SessionName, session: &Session) {
     record::update(|facts| {
         facts.session = Some(name.id);

@@ -48,7 +48,7 @@ impl SigningCommand {
     }
 }
 
-/// Why a command fails.
+/// Reason why a command fails.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningCommandError {
     /// The keys cannot be read or changed.

@@ -1,10 +1,10 @@
-//! Why there are no signing keys, and why an answer is not signed.
+//! Errors of loading signing keys, and of signing answers.
 
 use std::path::PathBuf;
 
 use faceline_shared::secret_file::SecretFileError;
 
-/// Why there are no signing keys.
+/// Reason why there are no signing keys.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
     /// The file cannot be read or written, or others may read it.
@@ -26,13 +26,13 @@ pub enum SigningError {
         /// The algorithm of the settings.
         algorithm: &'static str,
     },
-    /// A new key cannot be made.
+    /// A new key cannot be generated.
     #[error("no signing key can be made: {0}")]
     Generate(#[from] rcgen::Error),
 }
 
 impl SigningError {
-    /// Whether a key is missing. A new one mends that.
+    /// Returns whether a key is missing. Adding a key solves that.
     pub(super) fn is_missing_key(&self) -> bool {
         match self {
             Self::NoKey { .. } => true,
@@ -42,13 +42,13 @@ impl SigningError {
     }
 }
 
-/// Why an answer is not signed.
+/// Reason why an answer is not signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignError {
-    /// It cannot be written as JSON.
+    /// The answer cannot be written as JSON.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// It is no JSON object, and has no place for a signature.
+    /// The answer is not a JSON object, so it cannot contain a signature.
     #[error("only JSON objects are signed")]
     NotAnObject,
     /// The cryptographic library failed.

@@ -26,7 +26,7 @@ const CERTIFICATE_LIFETIME: Duration = Duration::days(20 * 365);
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StoredKey {
-    /// The key signs from this time on. It is published before, and verifiers know it by then.
+    /// Time from which on the key signs. It is published earlier, so verifiers know it by then.
     #[serde(with = "time::serde::rfc3339", default = "epoch")]
     signs_from: OffsetDateTime,
     /// PEM of a PKCS #8 document.
@@ -71,9 +71,9 @@ enum SigningPair {
 /// Whether a JWS contains the payload that it signs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Payload {
-    /// It does: compact serialisation (RFC 7515, 7.1).
+    /// It contains the payload: compact serialisation (RFC 7515, 7.1).
     Attached,
-    /// It does not: detached content (RFC 7515, appendix F).
+    /// It does not contain the payload: detached content (RFC 7515, appendix F).
     Detached,
 }
 

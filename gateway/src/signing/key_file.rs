@@ -12,8 +12,8 @@ use super::error::SigningError;
 use super::key::{SigningKey, StoredKey};
 use super::key_set::KeySet;
 
-/// A new key is published for this time before it signs. By then every gateway has read it, and every cached copy of the
-/// published keys (see `MAX_AGE`) has expired.
+/// Time for which a new key is published before it signs. By then every gateway has read it, and every cached copy of
+/// the published keys (see `MAX_AGE`) has expired.
 pub const ANNOUNCEMENT: Duration = Duration::from_secs(600);
 
 const HEADING: &str = "\
@@ -32,15 +32,15 @@ struct Content {
 #[derive(Clone, Debug)]
 pub struct KeyFile {
     path: PathBuf,
-    /// Whether the gateway makes the file and missing keys in it. It does so only in its own data folder.
+    /// Whether the gateway creates the file and missing keys in it, which it does only in its own data folder.
     is_own: bool,
     algorithm: SigningAlgorithm,
 }
 
-/// Why a key is added.
+/// Reason for adding a key.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Change {
-    /// The file has no key of the algorithm in use. Nothing is added if another process was faster.
+    /// The file has no key of the algorithm in use. No key is added if another process has added one meanwhile.
     CreateMissing,
     /// An operator rotates the keys.
     Rotate,
@@ -74,10 +74,10 @@ impl KeyFile {
         }
     }
 
-    /// Whether the file has keys that can be used. `false`: it does not, and the gateway makes them at its start.
+    /// Returns whether the file has usable keys. If not, the gateway creates them at its start.
     ///
     /// # Errors
-    /// [`SigningError`]: the gateway would not start.
+    /// [`SigningError`], with which the gateway would not start.
     pub fn check(&self) -> Result<bool, SigningError> {
         match self.keys() {
             Ok(_) => Ok(true),
@@ -86,7 +86,7 @@ impl KeyFile {
         }
     }
 
-    /// Where the file is.
+    /// Path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -105,7 +105,7 @@ impl KeyFile {
         self.key_set(&self.content(text)?)
     }
 
-    /// Adds a key that signs from `signs_from` on, and keeps the others. Makes the file if it does not exist.
+    /// Adds a key that signs from `signs_from` on, and keeps the others. Creates the file if it does not exist.
     ///
     /// # Errors
     /// [`SigningError`]; the file is unchanged then.

@@ -5,10 +5,10 @@ use time::OffsetDateTime;
 
 use super::key::SigningKey;
 
-/// What a key does now.
+/// The status of a key at a given time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum KeyStatus {
-    /// It is published, and will sign later.
+    /// It is published and will sign later.
     Next,
     /// It signs.
     Active,
@@ -21,7 +21,7 @@ pub(super) struct KeySet {
     /// Sorted by the time from which they sign, the latest first.
     keys: Vec<SigningKey>,
     algorithm: SigningAlgorithm,
-    /// Index of the key that signs as long as no other one may.
+    /// Index of the key that signs until another one may.
     first_to_sign: usize,
 }
 
@@ -42,7 +42,7 @@ impl KeySet {
             .unwrap_or(&self.keys[self.first_to_sign])
     }
 
-    /// All keys and what they do at `now`: the active key first, then the others, the latest to sign first.
+    /// All keys with their status at `now`: the active key first, then the others, the latest to sign first.
     pub(super) fn all(&self, now: OffsetDateTime) -> Vec<(KeyStatus, &SigningKey)> {
         let active = self.active(now);
         let others = self.keys.iter().filter(|key| key.kid() != active.kid()).map(|key| {

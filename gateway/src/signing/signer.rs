@@ -40,8 +40,9 @@ impl FileSource for WatchedKeys {
 }
 
 impl Signer {
-    /// A signer with the keys that `settings` name. If they name no file, the first start makes `signing.toml` in the data
-    /// folder, and a start with another algorithm adds a key to it. Gateways that start at the same time agree on one key.
+    /// Loads the keys that `settings` name. If they name no file, the first start creates `signing.toml` in the data
+    /// folder, and a start with another algorithm adds a key to it. Gateways that start at the same time agree on one
+    /// key.
     ///
     /// # Errors
     /// [`SigningError`].
@@ -59,11 +60,11 @@ impl Signer {
         Ok(Self { keys })
     }
 
-    /// The text of `value`, which must be a JSON object, with `signature` as its last member.
+    /// Returns the JSON text of `value`, which must be a JSON object, with `signature` as its last member.
     ///
-    /// The payload is the text without that member, to the byte: `JSON.parse`, `delete`, `JSON.stringify` give it back.
-    /// This requires that no member's name is a number, since JavaScript engines move those to the front, and that no integer is
-    /// beyond 2^53.
+    /// The payload is the exact text without that member: `JSON.parse`, `delete`, `JSON.stringify` give it back. This
+    /// requires that no member's name is a number, since JavaScript engines move those to the front, and that no
+    /// integer is beyond 2^53.
     ///
     /// # Errors
     /// [`SignError`].
@@ -80,7 +81,7 @@ impl Signer {
         self.sign(value, Payload::Detached)
     }
 
-    /// A JSON array, each element of which is signed.
+    /// Returns a JSON array, each element of which is signed.
     ///
     /// # Errors
     /// [`SignError`].
@@ -128,7 +129,7 @@ impl Signer {
         keys.all(OffsetDateTime::now_utc()).into_iter().map(|(_, key)| key.certificate()).collect()
     }
 
-    /// Follows changes of the key file until it is dropped.
+    /// Follows changes of the key file until the future is dropped.
     pub async fn watch(self: Arc<Self>) {
         Arc::clone(&self.keys).watch().await;
     }

@@ -33,7 +33,7 @@ pub enum UsageCommand {
     },
 }
 
-/// Why a command fails.
+/// Reason why a command fails.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageCommandError {
     /// The keys that open records cannot be found.

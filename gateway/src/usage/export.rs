@@ -14,7 +14,7 @@ use super::output::{Format, RowWriter};
 use super::record::UsageRecord;
 use super::storage::{FOLDER, OWNER};
 
-/// Objects that are read at the same time.
+/// Maximum number of objects that are read at the same time.
 const MAX_CONCURRENT_READS: usize = 16;
 
 const DAY_FORMAT: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
@@ -44,7 +44,7 @@ pub(super) fn day(text: &str) -> Result<Date, String> {
     Date::parse(text, DAY_FORMAT).map_err(|_| format!("`{text}` is no day; one is 2026-02-28"))
 }
 
-/// Why usage cannot be exported.
+/// Reason why usage cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The object store failed, or an object does not open.
@@ -79,7 +79,7 @@ struct CountKey<'a> {
     outcome: &'a str,
 }
 
-/// How many answers of a kind a client got on a day.
+/// Number of answers of one kind that a client got on a day.
 #[derive(Serialize)]
 struct Count<'a> {
     day: &'a str,
@@ -119,7 +119,7 @@ pub(super) async fn export(
 async fn read(objects: &SealedObjects, day: Date) -> Result<Vec<UsageRecord>, ExportError> {
     let keys = objects.list(&format!("{FOLDER}/{day}")).await?;
     let batch = async |key: String| {
-        // An object that was listed may be deleted by now, together with its whole day.
+        // A listed object may have been deleted meanwhile, together with its whole day.
         let Some(bytes) = objects.get(OWNER, &key).await? else { return Ok(vec![]) };
         rmp_serde::from_slice::<Vec<UsageRecord>>(&bytes).map_err(|_| ExportError::Form(key))
     };

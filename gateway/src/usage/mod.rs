@@ -5,9 +5,9 @@
 //! seconds of a day. A gateway that dies in between may leave a record in two objects; the export recognises the copy by its
 //! id.
 //!
-//! If the store does not take a record in time, the record is written to a file of this machine (`spill/`), and the answer is
-//! sent all the same. While the store is away, all records go there, and one task tries the store (`redelivery.rs`). The files
-//! survive the process.
+//! If the store does not take a record in time, the gateway writes the record to a file of this machine (`spill/`)
+//! and sends the answer anyway. While the store is unavailable, all records go to such files, and one task retries
+//! the store (`redelivery.rs`). The files survive the process.
 
 mod command;
 mod export;

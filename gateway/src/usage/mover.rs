@@ -20,17 +20,17 @@ use super::storage::{FOLDER, OWNER};
 
 /// Rows that are leased or finished in one call.
 const MAX_ROWS_PER_CALL: usize = 1000;
-/// Most records of one move, and so of one object.
+/// Maximum number of records of one move, and so of one object.
 const MAX_RECORDS_PER_MOVE: usize = 10 * MAX_ROWS_PER_CALL;
-/// Time for which rows belong to this gateway. It is above the time limit of the object store: a move that takes longer may
-/// store records twice.
+/// Time for which leased rows belong to this gateway. It is above the time limit of the object store, because a move
+/// that takes longer than the lease may store records twice.
 const LEASE: Duration = Duration::from_secs(20);
 /// Interval at which old days are deleted.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(3600);
 /// Delay before a row that this gateway cannot read is tried again, perhaps by a gateway that has the key.
 const UNREADABLE_ROW_DELAY: Duration = Duration::from_secs(600);
 
-/// Why records cannot be moved. They stay in the outbox and are moved later.
+/// Reason why records cannot be moved. They stay in the outbox and are moved later.
 #[derive(Debug, thiserror::Error)]
 enum MoveError {
     #[error(transparent)]
@@ -55,7 +55,7 @@ impl Mover {
         Self { usage, objects, settings }
     }
 
-    /// Moves records until `end`, and then all that are left.
+    /// Moves records until `end`, and then all remaining ones.
     pub async fn run(self, end: CancellationToken) {
         tokio::join!(self.move_until(&end), self.usage.redeliver(&end));
         self.move_all().await;
@@ -79,10 +79,10 @@ impl Mover {
         }
     }
 
-    /// Moves all records that are due, and shows how many wait.
+    /// Moves all records that are due, and updates the metric of the waiting ones.
     async fn move_all(&self) {
         self.move_due().await;
-        // An outage of the outbox has been reported by then.
+        // An outage of the outbox has already been reported.
         if let Ok(waiting) = self.usage.outbox.depth(Lane::Usage).await {
             self.usage.metrics.waiting.set(waiting.cast_signed());
         }

@@ -64,7 +64,7 @@ impl<W: Write> RowWriter<W> {
     }
 }
 
-/// The error of the writer below, with its own kind.
+/// Returns the I/O error of the underlying writer with its own kind; wraps any other error of the CSV writer.
 fn io_error(error: csv::Error) -> io::Error {
     if !error.is_io_error() {
         return io::Error::other(error);

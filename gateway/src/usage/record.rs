@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::timestamp::Timestamp;
 
-/// An answer that a client got. It contains nothing biometric.
+/// The record of an answer that a client got. It contains no biometric data.
 ///
 /// New members may be added at the end, as `Option`s: a written record must stay readable for as long as records are kept.
 /// The export has a column for each member.
@@ -14,11 +14,11 @@ use crate::timestamp::Timestamp;
 pub struct UsageRecord {
     /// Id of the record. Two records with the same id are copies.
     pub id: Uuid,
-    /// When the answer was ready, by the gateway's clock.
+    /// Time at which the answer was ready, by the gateway's clock.
     pub time: Timestamp,
     /// The client that sent the request.
     pub client: String,
-    /// Id of the API key. Empty where no request made the record: a replay was judged.
+    /// Id of the API key. Empty in the record of a judged replay, which no request made.
     pub key: String,
     /// The family of operations.
     pub family: String,

@@ -1,4 +1,4 @@
-//! Writes usage records to the outbox, or to the spill while the outbox is away.
+//! Writes usage records to the outbox, or to the spill while the outbox is unavailable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,8 +53,8 @@ impl Usage {
         }))
     }
 
-    /// Writes a record in a task of its own, which goes on when the caller leaves. The task ends when the record is written or
-    /// deferred.
+    /// Writes a record in a task of its own, which continues when the caller disconnects. The task ends when the
+    /// record is written or deferred.
     pub fn write(self: &Arc<Self>, record: UsageRecord) -> JoinHandle<()> {
         let usage = Arc::clone(self);
         self.writes.spawn(async move { usage.write_or_defer(record).await })
@@ -99,7 +99,7 @@ impl Usage {
         self.is_outbox_unavailable.store(false, Ordering::Relaxed);
     }
 
-    /// Waits until all writes have ended that were begun before. None may begin after.
+    /// Waits until all writes that have begun are finished. No write may begin after the call.
     pub(super) async fn finish_writes(&self) {
         self.writes.close();
         self.writes.wait().await;

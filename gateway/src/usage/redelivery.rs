@@ -1,4 +1,4 @@
-//! Delivers deferred usage records to the outbox: one task, which tries at growing intervals.
+//! The task that delivers deferred usage records to the outbox. It retries at growing intervals.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::recorder::Usage;
 use super::spill::Segment;
 
-/// Deferred records that are written at the same time. An embedded store shares one fsync between them.
+/// Maximum number of deferred records that are written at the same time. An embedded store uses one fsync for them.
 const MAX_CONCURRENT_WRITES: usize = 64;
-/// Interval at which files are looked for that a dead process left.
+/// Interval at which the task looks for files that a dead process left.
 const ADOPTION_INTERVAL: Duration = Duration::from_mins(1);
 
 /// A segment that is being delivered.
@@ -59,7 +59,7 @@ impl Usage {
         self.report_rest(unfinished).await;
     }
 
-    /// Delivers all segments. False if the outbox fails; `unfinished` then has the segment that comes next.
+    /// Delivers all segments. Returns false if the outbox fails; `unfinished` then holds the segment to deliver next.
     async fn deliver_all(&self, unfinished: &mut Option<Delivery>) -> bool {
         loop {
             if unfinished.is_none() {
@@ -79,15 +79,15 @@ impl Usage {
         }
     }
 
-    /// Delivers what is left of a segment. False if the outbox fails.
+    /// Delivers the rest of a segment. Returns false if the outbox fails.
     async fn deliver(&self, delivery: &mut Delivery) -> bool {
         while delivery.delivered < delivery.segment.rows().len() {
             let rest = &delivery.segment.rows()[delivery.delivered..];
-            // One row tells whether the outbox is back; the others need not all wait for it.
+            // A single row shows whether the outbox is available again, so the others do not all wait for that.
             let count = if delivery.delivered == 0 { 1 } else { rest.len().min(MAX_CONCURRENT_WRITES) };
             let tried = join_all(rest[..count].iter().map(|row| self.try_write(row.clone()))).await;
             if let Some(Err(reason)) = tried.into_iter().find(Result::is_err) {
-                // Those of the batch that were written are written again, under the same ids.
+                // The rows of the batch that were written are written again, under the same ids.
                 tracing::warn!(reason, "deferred usage records cannot be delivered yet");
                 return false;
             }
@@ -98,7 +98,7 @@ impl Usage {
         true
     }
 
-    /// Reports what is left at the end of the process.
+    /// Logs the number of undelivered records at the end of the process.
     async fn report_rest(&self, unfinished: Option<Delivery>) {
         let (mut kept, mut lost) = (0, 0);
         let mut next = unfinished;

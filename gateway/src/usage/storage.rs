@@ -1,4 +1,4 @@
-//! Where usage records are kept in the object store.
+//! The place of usage records in the object store.
 
 /// The client for which the objects are sealed: each holds records of all clients.
 pub(super) const OWNER: &str = "usage";

@@ -1,4 +1,4 @@
-//! Signatures, held against what was signed; keys, over their file.
+//! Tests of signatures, and of keys and their file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -26,7 +26,7 @@ fn load(settings: &Settings) -> Result<Signer, SigningError> {
     Signer::load(settings, &Metrics::new())
 }
 
-/// Lets a signer see a change of its file, which counts when two polls have found it.
+/// Lets a signer take over a change of its file, which requires that two polls have found it.
 fn poll(signer: &Signer) {
     (0..2).for_each(|_| signer.keys.poll());
 }
@@ -55,7 +55,7 @@ fn split(text: &[u8]) -> (String, String) {
     (format!("{}}}", rest.trim_end_matches(',')), signature.strip_suffix("\"}").unwrap().to_owned())
 }
 
-/// Whether the keys in `jwks` say that `signature` is one of `payload`.
+/// Returns whether `signature` is a signature of `payload` by one of the keys in `jwks`.
 fn holds(jwks: &[Value], payload: &str, signature: &str) -> bool {
     let parts: Vec<&str> = signature.split('.').collect();
     let [header, between, signature] = parts[..] else { panic!("{parts:?}") };
@@ -166,7 +166,7 @@ fn a_rotated_key_is_published_first_and_signs_later_and_what_the_old_one_signed_
     let later = OffsetDateTime::now_utc() + ANNOUNCEMENT;
     assert_eq!(signer.keys.current().active(later).kid(), announced[1]);
 
-    // At once.
+    // The new key signs at once.
     file.rotate(OffsetDateTime::now_utc()).unwrap();
     poll(&signer);
     let (_, after) = split(&signer.signed(&json!({"a": 1})).unwrap());
@@ -241,7 +241,7 @@ fn a_named_file_is_not_ours_to_fill() {
     let refused = |config: &Settings| load(config).err().unwrap();
     assert!(matches!(refused(&named), SigningError::File(error) if error.is_missing()));
 
-    // By command it is.
+    // The command creates the file.
     KeyFile::of(&named).rotate(OffsetDateTime::now_utc() + ANNOUNCEMENT).unwrap();
     assert_eq!(kids(&load(&named).unwrap()).len(), 1);
     named.signing.algorithm = SigningAlgorithm::Rs256;

@@ -15,7 +15,7 @@ use super::waiting::{SpillGauges, Waiting};
 /// The folder in the data directory.
 const FOLDER: &str = "usage-deferred";
 
-/// A row does not fit: too much waits, or the disk has failed and memory is full.
+/// A row cannot be kept: the spill has reached its bound, or the disk has failed and the bound in memory is reached.
 #[derive(Debug)]
 pub(in crate::usage) struct SpillFull;
 
@@ -28,7 +28,7 @@ pub(in crate::usage) struct Spill {
 }
 
 impl Spill {
-    /// Opens the spill in `data_dir` and adopts what earlier processes left. At most `max_bytes` wait.
+    /// Opens the spill in `data_dir`, which keeps at most `max_bytes`, and adopts the segments of earlier processes.
     ///
     /// # Errors
     /// The thread cannot be started.
@@ -72,7 +72,7 @@ impl Spill {
 
     fn send(&self, command: Command) {
         if let Some(commands) = &self.commands {
-            // If the thread has ended, the command is dropped here, and its caller learns of it.
+            // If the thread has ended, the command is dropped here, and the caller's channel closes.
             let _ = commands.send(command);
         }
     }

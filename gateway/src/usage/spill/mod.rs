@@ -1,10 +1,11 @@
-//! Usage records that the session store did not take in time wait here until it does: in files of the data directory, or in
-//! memory if the disk fails.
+//! The spill: keeps usage records that the session store did not take in time until the store takes them. They are in
+//! files of the data directory, or in memory if the disk fails.
 //!
-//! A file is a segment: rows one after the other, sealed as the store would have them. One thread writes. Rows that wait
-//! together share one fsync, and each is acknowledged after it. A segment that is full, or is about to be delivered, is closed
-//! and never written again; it is deleted when the store has all of its rows. A process locks its segments, so processes may
-//! share a data directory, and those of a process that died are adopted by another one.
+//! A file is a segment: rows one after the other, sealed in the form in which the store keeps them. One thread
+//! writes. Rows that wait together share one fsync, and each is acknowledged after it. A segment that is full, or is
+//! about to be delivered, is closed and never written again; it is deleted when the store has all of its rows. A
+//! process locks its segments, so processes may share a data directory. When a process has died, another one adopts
+//! its segments.
 
 mod handle;
 mod segment;

@@ -16,9 +16,9 @@ use super::waiting::Waiting;
 
 /// Bytes of a row's length and digest, and of its id.
 const HEADER_BYTES: usize = 4 + CHECK_BYTES + 16;
-/// Bytes of the digest of a row. It shows where a crash left half a row; forgery is the seal's matter.
+/// Bytes of the digest of a row. It detects a row that a crash left incomplete; the seal protects against forgery.
 const CHECK_BYTES: usize = 8;
-/// The longest body of a row. A longer one is a sign of damage.
+/// Maximum size of a row's body. A larger one is a sign of damage.
 const MAX_BODY_BYTES: usize = 16 << 20;
 
 /// Bytes that a row takes in a segment.
@@ -40,7 +40,7 @@ fn write_frame(frames: &mut Vec<u8>, row: &NewRow) {
     frames.extend_from_slice(&row.body);
 }
 
-/// The rows in `bytes`, up to the first one that is not whole.
+/// Reads the rows in `bytes`, up to the first incomplete or damaged one. Also returns the number of unread bytes.
 fn read_frames(mut bytes: Bytes) -> (Vec<NewRow>, usize) {
     let mut rows = Vec::new();
     while bytes.len() >= HEADER_BYTES {
@@ -86,7 +86,7 @@ impl OpenSegment {
         rows.iter().for_each(|row| write_frame(&mut frames, row));
         let written = self.file.write_all(&frames).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
-            // Half of a row would hide all rows behind it.
+            // An incomplete row would make all rows after it unreadable.
             self.file.set_len(self.bytes as u64)?;
             return Err(error);
         }
@@ -118,9 +118,9 @@ pub(in crate::usage) struct Segment {
     file: Option<(File, PathBuf)>,
     /// The rows of a segment in memory, or of a file that was read.
     rows: Vec<NewRow>,
-    /// How many rows it has.
+    /// Number of rows.
     count: usize,
-    /// The bytes of its rows.
+    /// Size of the rows.
     bytes: usize,
     waiting: Arc<Waiting>,
 }
@@ -131,7 +131,7 @@ impl Segment {
         Self { file: None, rows, count, bytes, waiting }
     }
 
-    /// Adopts the segment at `path`; `None` if another process has it or nothing is in it.
+    /// Adopts the segment at `path`; `None` if another process has locked it, or it contains no complete row.
     pub(super) fn adopt(path: &Path, waiting: Arc<Waiting>) -> io::Result<Option<Self>> {
         let mut file = OpenOptions::new().read(true).append(true).open(path)?;
         match file.try_lock() {
@@ -167,7 +167,7 @@ impl Segment {
         Ok(())
     }
 
-    /// How many rows it has.
+    /// Number of rows.
     pub(in crate::usage) fn count(&self) -> usize {
         self.count
     }
@@ -176,7 +176,7 @@ impl Segment {
         &self.rows
     }
 
-    /// Whether it survives the end of this process.
+    /// Whether the segment survives the end of this process.
     pub(in crate::usage) fn is_on_disk(&self) -> bool {
         self.file.is_some()
     }

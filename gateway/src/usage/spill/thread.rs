@@ -11,16 +11,16 @@ use tokio::sync::oneshot;
 use super::segment::{OpenSegment, Segment, frame_bytes};
 use super::waiting::Waiting;
 
-/// A segment of this size is closed. Whoever delivers it holds all of it in memory.
+/// Size in bytes at which a segment is closed. Its delivery holds all of it in memory.
 const MAX_SEGMENT_BYTES: usize = 4 << 20;
-/// Most rows that share an fsync.
+/// Maximum number of rows that share an fsync.
 const MAX_ROWS_PER_SYNC: usize = 1024;
-/// Rows that wait in memory if the disk fails.
+/// Maximum number of rows in memory if the disk fails.
 const MAX_ROWS_IN_MEMORY: usize = 10_000;
-/// Extension of segments.
+/// File name extension of segments.
 const EXTENSION: &str = "rows";
 
-/// What the thread is asked to do.
+/// A command to the thread.
 pub(super) enum Command {
     /// Keep a row, and answer whether it is kept.
     Keep(NewRow, oneshot::Sender<bool>),
@@ -92,7 +92,8 @@ impl SpillThread {
         };
         let appended = segment.append(rows);
         if appended.is_err() && segment.bytes() == 0 {
-            // A full disk takes the file and no row. Kept, such files would use up the process's open files.
+            // On a full disk, creating the file succeeds and writing a row fails. If such files were kept, they would
+            // use up the process's open files.
             segment.discard();
         } else if appended.is_err() || segment.bytes() >= MAX_SEGMENT_BYTES {
             self.close(segment);
@@ -129,9 +130,9 @@ impl SpillThread {
         }
     }
 
-    /// Adopts the segments in the folder that no process has.
+    /// Adopts the segments in the folder that no process has locked.
     fn adopt(&mut self) {
-        // There is no folder until a record is deferred.
+        // The folder does not exist until a record is deferred.
         let Ok(files) = std::fs::read_dir(&self.folder) else { return };
         let paths = files.filter_map(|file| Some(file.ok()?.path()));
         let mut paths: Vec<_> =

@@ -1,19 +1,19 @@
-//! How much waits in the spill.
+//! Counts of the records that wait in the spill.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus::IntGauge;
 
-/// Counts what waits. Shared by the spill and its segments.
+/// Gauges of the waiting records. The spill and its segments share them.
 #[derive(Clone, Debug)]
 pub(in crate::usage) struct SpillGauges {
-    /// Records.
+    /// Number of records.
     pub(in crate::usage) rows: IntGauge,
-    /// Bytes of records.
+    /// Size of the records in bytes.
     pub(in crate::usage) bytes: IntGauge,
 }
 
-/// What waits for the store, by bytes.
+/// The records that wait for the store, counted in bytes.
 #[derive(Debug)]
 pub(super) struct Waiting {
     bytes: AtomicU64,
