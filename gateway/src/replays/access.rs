@@ -1,4 +1,4 @@
-//! What a capture token opens, and the id of a session of web capture.
+//! The owner of a replay by a capture token, or by the id of a web-capture session.
 
 use std::time::Duration;
 
@@ -21,8 +21,9 @@ pub struct ReplayOwner {
 }
 
 impl Replays {
-    /// On whose behalf the holder of a capture token calls for the replay of `session`. `None` if the token is not that of the
-    /// session's replay: it is forged, belongs to another session or an earlier replay, or its session has ended.
+    /// Returns the owner on whose behalf the holder of a capture token calls for the replay of `session`. `None` if
+    /// the token is not that of the session's replay: it is forged, belongs to another session or an earlier replay,
+    /// or its session has ended.
     ///
     /// # Errors
     /// The faults of an unavailable store.
@@ -50,9 +51,9 @@ impl Replays {
         self.sessions.keep_owner(name.id, &owner, ttl).await
     }
 
-    /// The owner on whose behalf a capture page calls whose only credential is the id of a session. `None` unless the session was
-    /// made for web capture while the settings allowed this, has not ended, and has the replay that was begun with it or a later one
-    /// of web capture.
+    /// Returns the owner on whose behalf a capture page calls whose only credential is the id of a session. `None`
+    /// unless all of the following hold: the session was made for web capture while the settings allowed this, it has
+    /// not ended, and its replay is one of web capture (that of its creation or a later one).
     ///
     /// # Errors
     /// The faults of an unavailable store.
@@ -66,7 +67,7 @@ impl Replays {
         Ok(replay.is_some_and(is_of_page).then_some(owner))
     }
 
-    /// The replay of a session; `None` also where there is no session.
+    /// The replay of a session; `None` also if there is no session.
     async fn replay_of(&self, name: &SessionName) -> Result<Option<ReplayRecord>, Fault> {
         match self.sessions.replay::<ReplayRecord>(name).await {
             Ok(replay) => Ok(replay.map(|replay| replay.record)),

@@ -1,7 +1,7 @@
-//! Capture tokens: what a device shows instead of an API key.
+//! Capture tokens: the credential of a device, in place of an API key, for one session's replay.
 //!
-//! A token is opaque to its holder. It is sealed with the data keys, so any gateway learns from it whose session it opens, and
-//! contains a secret of its own, so a new replay of the session makes it invalid.
+//! A token is opaque to its holder. It is sealed with the data keys, so any gateway can read which session it is for.
+//! It contains a secret of its own, so a new replay of the session makes it invalid.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -12,14 +12,14 @@ use faceline_shared::seal::{KeyRing, Purpose, SealError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The associated data of a token. It names no place, since no token is stored.
+/// The associated data of a token. It names no place in a store, since tokens are not stored.
 const ASSOCIATED_DATA: &[u8] = b"capture token";
 /// Bytes of the secret in a token.
 const SECRET_LEN: usize = 32;
-/// Characters of a token; a longer text is none.
+/// Maximum number of characters of a token. A longer text is not a token.
 const MAX_CHARS: usize = 4096;
 
-/// What a token says.
+/// The content of a token.
 #[derive(Deserialize, Serialize)]
 pub(super) struct CaptureToken {
     /// The client of the session.
@@ -32,7 +32,7 @@ pub(super) struct CaptureToken {
 }
 
 impl CaptureToken {
-    /// A new token for the replay of a session, which the API key with the id `key` makes.
+    /// Creates a token for the replay of a session. `key` is the id of the API key that creates the replay.
     ///
     /// # Errors
     /// [`SealError::Crypto`] if the system has no random numbers.
@@ -51,7 +51,7 @@ impl CaptureToken {
         Ok(URL_SAFE_NO_PAD.encode_to_string(ring.seal(Purpose::CaptureToken, ASSOCIATED_DATA, &plain)?))
     }
 
-    /// Reads a text; `None` if it is no token of this installation.
+    /// Opens a token; `None` if the text is not a token of this installation.
     pub(super) fn open(ring: &KeyRing, text: &[u8]) -> Option<Self> {
         if text.len() > MAX_CHARS {
             return None;

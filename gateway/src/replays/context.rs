@@ -1,4 +1,4 @@
-//! What the job of a replay tells the gateways that get its result: the session, sealed for the job.
+//! The context of a replay's job: the session's name, sealed for the job. The gateway that gets the result opens it.
 
 use faceline_gateway_store::sessions::SessionName;
 use faceline_shared::job::JobId;
@@ -6,7 +6,7 @@ use faceline_shared::seal::{KeyRing, Purpose, SealError};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Why a context cannot be read or written.
+/// Reason why a context cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ContextError {
     /// It cannot be sealed, or does not open for this job.

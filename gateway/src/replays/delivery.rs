@@ -1,4 +1,4 @@
-//! What runs beside the requests for replays: publishing jobs, taking results, calling service providers back.
+//! The background work for replays: publishing jobs, consuming results, and sending callbacks to service providers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,12 +21,12 @@ use super::service::Replays;
 use super::unreadable::UnreadableResults;
 use crate::accounts::Accounts;
 
-/// A replay has ended long before this multiple of `replay.deadline`, so its result is of no use to anybody then.
+/// Multiple of `replay.deadline` after which a result is of no use, since its replay has long ended.
 const RESULT_LIFETIME: u32 = 8;
-/// A result that cannot be read is of use for this time at least.
+/// Minimum time for which a result that cannot be read is kept.
 const MIN_RESULT_LIFETIME: Duration = Duration::from_mins(10);
 
-/// What the delivery of replays works with.
+/// The dependencies of the delivery of replays.
 pub struct DeliveryServices {
     /// The sessions' records.
     pub records: SealedSessions,
@@ -40,15 +40,15 @@ pub struct DeliveryServices {
     pub images: SealedObjects,
     /// Makes faces of best images.
     pub faces: Arc<dyn BestImageFaces>,
-    /// Where clients' callbacks may go, and what signs them.
+    /// The hosts that clients' callbacks may go to, and the keys that sign them.
     pub accounts: Arc<Accounts>,
     /// Name of the gateway in the jobs' routing fields.
     pub instance: String,
 }
 
-/// Carries replays from their upload to the service provider.
+/// Takes replays from their upload to the callback.
 pub struct ReplayDelivery {
-    /// The outbox, if the broker is embedded and has lost what the last process published.
+    /// The outbox, if the broker is embedded and has therefore lost the jobs that the last process published.
     lost_with_broker: Option<SealedOutbox>,
     processor: ReplayProcessor,
     results: ResultConsumer,
@@ -102,7 +102,7 @@ impl ReplayDelivery {
         })
     }
 
-    /// Runs until `shutdown`, and then finishes what it has begun.
+    /// Runs until `shutdown`, and then finishes the work in progress.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self { lost_with_broker, processor, results, callbacks } = self;
         if let Some(outbox) = lost_with_broker

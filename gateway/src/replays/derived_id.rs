@@ -1,10 +1,10 @@
-//! Ids that follow from a replay, so a repetition makes the same ones.
+//! Ids that are derived from a replay, so a repetition yields the same ids.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use uuid::{Builder, Uuid};
 
-/// The id of the thing that `kind` names, made of `source`: the first bytes of a SHA-256, as a UUID of version 8. `source` is
-/// unique and random, and does not follow from the id.
+/// Returns the id of an object of the kind `kind`, derived from `source`: the first bytes of a SHA-256, as a UUID of
+/// version 8. `source` must be unique and random; the id does not reveal it.
 pub(super) fn derived_id(kind: &str, source: &[u8]) -> Uuid {
     let hash = digest(&SHA256, &[kind.as_bytes(), b"\n", source].concat());
     let mut bytes = [0; 16];

@@ -1,4 +1,4 @@
-//! Wakes the workers of the replays' lanes when they have written rows themselves, so nothing waits for the next poll.
+//! Notifies the workers of the replays' lanes of new rows, so the rows do not wait for the next poll.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ pub(super) struct DueSignals {
 }
 
 impl DueSignals {
-    /// Rows of all lanes may be due.
+    /// Notifies the workers of all lanes that rows may be due.
     pub(super) fn note_all(&self) {
         self.work.notify_one();
         self.callbacks.notify_one();

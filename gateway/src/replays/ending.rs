@@ -60,7 +60,7 @@ impl FoundReplay {
 }
 
 impl ReplayEnds {
-    /// Ends replays in `records`, and wakes those who do the work that follows.
+    /// Ends replays in `records`, and notifies the workers of the lanes that do the work that follows.
     pub(super) fn new(records: SealedSessions, due_signals: Arc<DueSignals>, metrics: &Metrics) -> Self {
         Self { records, due_signals, metrics: ReplayMetrics::new(metrics) }
     }
@@ -72,7 +72,7 @@ impl ReplayEnds {
         Ok(Some(FoundReplay { replay, session }))
     }
 
-    /// Ends a replay that was found. False if it has changed since, or its session has ended.
+    /// Ends a replay that was found. Returns false if it has changed since, or its session has ended.
     pub(super) async fn end(
         &self,
         name: &SessionName,
@@ -92,7 +92,7 @@ impl ReplayEnds {
             lease: Duration::ZERO,
             rows,
         };
-        // What ends a replay must not fail because the client keeps too much.
+        // The end of a replay must not fail because the client has reached a bound.
         match self.records.change_replay(name, &change, &ClientBounds::NONE).await? {
             ReplayOutcome::Changed { .. } => (),
             ReplayOutcome::OtherRevision | ReplayOutcome::NoSession => return Ok(false),
@@ -105,7 +105,7 @@ impl ReplayEnds {
     }
 }
 
-/// The end of a replay whose video brought nothing to keep.
+/// The end of a replay without a best image.
 pub(super) fn ended_without_image(found: &FoundReplay, judgement: &Judgement) -> EndedReplay {
     let submitted = found.submitted();
     EndedReplay {
@@ -135,7 +135,7 @@ fn rows(name: &SessionName, found: &FoundReplay, ended: &EndedReplay) -> Vec<(La
         ReplayState::Initialized | ReplayState::Ended(_) => None,
     };
     if let Some((job, object)) = media {
-        // It has the id of the row that watched over the job, and replaces that one.
+        // The row has the id of the job's row, and replaces it.
         rows.push((Lane::Replays, now(job, ReplayRow::Work(ReplayWork::DeleteMedia { object }))));
     }
     let submitted = found.submitted();
@@ -187,7 +187,7 @@ fn usage_record(
     }
 }
 
-/// The id of the face that is made of a replay's best image.
+/// The id of the face that is made from a replay's best image.
 pub(super) fn best_face_id(job: JobId) -> Uuid {
     derived_id("face", job.as_bytes())
 }

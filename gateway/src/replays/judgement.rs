@@ -1,11 +1,11 @@
-//! What the result of a job means for its replay, in words for the service provider.
+//! Derives a replay's terminal status from the result of its job, with the diagnostic for the service provider.
 
 use faceline_shared::job::replay::{FailedReason, ReplayError, SpoofReason, Verdict};
 use faceline_shared::job::{JobFailure, JobResult, Outcome};
 
 use super::record::ReplayStatus;
 
-/// How a replay ends.
+/// The terminal status of a replay, with its cause.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Judgement {
     /// The status.
@@ -17,7 +17,7 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    /// The judgement of a job's outcome; `None` if the job was not done and may be done yet.
+    /// The judgement of a job's outcome; `None` if the job was not done and can still be done.
     pub(super) fn of(outcome: &Outcome) -> Option<Self> {
         match outcome {
             Ok(JobResult::Replayed(replayed)) => Some(Self::of_verdict(replayed.verdict)),
@@ -31,7 +31,7 @@ impl Judgement {
                 reason: "poison",
                 diagnostic: Some("The video cannot be processed"),
             }),
-            // No worker has seen the video. Its job is published once more.
+            // No worker has judged the video. Its job is published once more.
             Err(
                 JobFailure::Expired { .. }
                 | JobFailure::Unsupported
@@ -57,7 +57,7 @@ impl Judgement {
         }
     }
 
-    /// The words name no detail: they would teach an attacker what to change.
+    /// The diagnostic names no detail, which would tell an attacker what to change.
     fn spoof(reason: SpoofReason) -> Self {
         let reason = match reason {
             SpoofReason::Presentation => "presentation",
@@ -116,7 +116,7 @@ impl Judgement {
         }
     }
 
-    /// The replay ends with ERROR, because the session has no room for the face that web capture expects.
+    /// The replay ends with ERROR, because web capture must add a face and the session cannot take another one.
     pub(super) fn no_room_for_face() -> Self {
         Self {
             status: ReplayStatus::Error,

@@ -1,4 +1,4 @@
-//! Where encrypted media are kept.
+//! The place of encrypted media in the object store.
 
 use faceline_shared::job::JobId;
 use uuid::Uuid;

@@ -6,7 +6,7 @@ use faceline_shared::job::JobId;
 use faceline_shared::telemetry::Metrics;
 use prometheus::{Histogram, IntCounterVec};
 
-/// Bucket bounds of the time of a replay: it takes seconds, and minutes while replays wait for workers.
+/// Bucket bounds in seconds of a replay's duration: seconds, or minutes while replays wait for workers.
 const SECONDS_BOUNDS: &[f64] = &[0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 
 /// The metrics.
@@ -18,7 +18,7 @@ pub(super) struct ReplayMetrics {
     pub(super) published: IntCounterVec,
     /// Results that changed nothing, by reason.
     pub(super) dropped: IntCounterVec,
-    /// Time from the accepted upload to the end.
+    /// Time from the accepted upload to the end, in seconds.
     seconds: Histogram,
 }
 
@@ -49,7 +49,8 @@ impl ReplayMetrics {
                 )
                 .with_label_values::<&str>(&[]),
         };
-        // Prometheus does not see the first increment of a counter that did not exist before, and these are seldom.
+        // Prometheus misses the first increment of a counter that did not exist before, and these increments are
+        // rare.
         for reason in ["duplicate", "other_job", "session_gone", "left_to_retry", "unreadable"] {
             registered.dropped.with_label_values(&[reason]);
         }
@@ -65,7 +66,7 @@ impl ReplayMetrics {
     }
 }
 
-/// The time since a job's id was made (UUID of version 7), which is when its upload was accepted.
+/// The time since a job's id was created (UUID of version 7), which is when its upload was accepted.
 fn age(job: JobId) -> Option<Duration> {
     let (seconds, nanos) = job.get_timestamp()?.to_unix();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;

@@ -16,14 +16,14 @@ use super::service::Replays;
 use crate::fault::Fault;
 use crate::sessions::{SessionHandle, Sessions};
 
-/// The seeds of challenges are below this number, so that every client can read them as a signed 32-bit number.
+/// Upper bound (exclusive) of the seeds of challenges, so every client can read a seed as a signed 32-bit number.
 const SEEDS: u32 = 1 << 31;
-/// How often a change is tried while others change the replay at the same time.
+/// Maximum number of attempts at a change while others change the replay at the same time.
 const MAX_ATTEMPTS: usize = 8;
 
-/// What is drawn for a new replay, and the token of its device.
+/// The random values of a new replay, and its capture token.
 pub struct DrawnReplay {
-    /// The seed of its challenges.
+    /// The seed of the replay's challenges.
     pub seed: u32,
     /// Random bytes that the upload repeats.
     pub server_random: [u8; 32],
@@ -34,7 +34,7 @@ pub struct DrawnReplay {
 }
 
 impl Replays {
-    /// Draws what is random of a new replay of a session. `key` is the id of the caller's API key.
+    /// Draws the random values of a new replay of a session. `key` is the id of the caller's API key.
     ///
     /// # Errors
     /// [`Fault::Internal`] if the system has no random numbers.
@@ -63,12 +63,12 @@ impl Replays {
         self.recipients.certificates()
     }
 
-    /// Begins a replay in a session, in place of any other one that is not being judged. The rows that end it in time, and that
-    /// clean up after the session, are written with it.
+    /// Begins a replay in a session. It replaces another replay unless that one is being judged. In the same
+    /// operation it writes the rows that end the new replay in time and that clean up after the session.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] if the session has ended, [`Fault::Conflict`] while a video is being judged, [`Fault::Busy`] if the
-    /// client keeps as much as it may or the store is away.
+    /// [`Fault::NotFound`] if the session has ended, [`Fault::Conflict`] while a video is being judged,
+    /// [`Fault::Busy`] if the client has reached a bound or the store is unavailable.
     pub async fn begin(
         &self,
         name: &SessionName,

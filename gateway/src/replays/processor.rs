@@ -20,18 +20,19 @@ use super::rows::ReplayWork;
 use super::service::Replays;
 use crate::outbox::{LaneTerms, LaneWorker, NextStep, OutboxMetrics, RowHandler};
 
-/// How the lane is worked on. A publish has its own time limit, which is shorter.
+/// Parameters of the work on the lane. A publish has its own, shorter time limit.
 const TERMS: LaneTerms = LaneTerms { lane: Lane::Replays, slots: 16, row_timeout: Duration::from_secs(25) };
-/// A job is published this often, at most, before its replay ends with ERROR.
+/// Maximum number of publishes of a job before its replay ends with ERROR.
 const MAX_PUBLISHES: u32 = 2;
-/// Jobs of an earlier process that are looked for.
+/// Maximum number of rows that are searched for jobs of an earlier process.
 const MAX_LOST_JOBS: usize = 10_000;
-/// A row that is due slightly before the store's clock says so is due again after this time.
+/// Margin that is added to the remaining time when a time-out's row is due before that time has passed by the store's
+/// clock.
 const CLOCK_MARGIN: Duration = Duration::from_millis(100);
-/// Delay after a replay has changed under a row's work.
+/// Delay before a row is retried whose replay changed during its work.
 const CHANGED_DELAY: Duration = Duration::from_secs(1);
 
-/// Why the work of a row fails. It is retried.
+/// Reason why the work of a row fails. It is retried.
 #[derive(Debug, thiserror::Error)]
 enum WorkError {
     #[error(transparent)]
@@ -54,7 +55,7 @@ struct ReplayRows {
 }
 
 impl ReplayProcessor {
-    /// A processor of the rows that `replays` and the sessions' records have in the outbox.
+    /// Creates a processor of the rows that `replays` and the sessions' records write to the outbox.
     pub(super) fn new(
         replays: &Replays,
         ends: ReplayEnds,
@@ -71,8 +72,9 @@ impl ReplayProcessor {
         Self(LaneWorker::new(TERMS, outbox, Arc::clone(&replays.due_signals.work), rows, metrics))
     }
 
-    /// Makes the rows due whose jobs were published before this process began. Its embedded broker has forgotten them, and so has every
-    /// worker. A job that was published as often as may be is left to its deadline: it may be what ended the process.
+    /// Makes the rows due whose jobs were published before this process began: its embedded broker and its workers
+    /// have lost them. A job with the maximum number of publishes waits for its deadline instead, because it may have
+    /// ended the process.
     pub(super) async fn repeat_lost_jobs(outbox: &SealedOutbox) -> Result<(), RecordError> {
         for row in outbox.list::<ReplayWork>(Lane::Replays, MAX_LOST_JOBS).await? {
             let Ok(payload @ ReplayWork::Judge { published, .. }) = row.payload else { continue };
@@ -120,7 +122,7 @@ impl ReplayRows {
     ) -> Result<NextStep<ReplayWork>, WorkError> {
         let found = self.ends.find(&name).await?.filter(|found| found.in_progress(job).is_some());
         let Some(found) = found else {
-            // The session has ended, and nobody will ask for the media any more.
+            // The session or the replay has ended, or the replay has another job. Nothing needs the media any more.
             self.media.delete(&media_key(name.id, job)).await?;
             return Ok(NextStep::Finish);
         };
@@ -128,7 +130,7 @@ impl ReplayRows {
             let judgement = Judgement::error(ReplayError::NotInTime);
             let ended = ended_without_image(&found, &judgement);
             return Ok(if self.ends.end(&name, found, judgement.reason, ended).await? {
-                // Another row has taken the place of this one, which deletes the media.
+                // A row that deletes the media has replaced this one.
                 NextStep::Finish
             } else {
                 repeat_judge(name, job, published, CHANGED_DELAY)
@@ -140,7 +142,7 @@ impl ReplayRows {
         Ok(repeat_judge(name, job, published + 1, self.deadline))
     }
 
-    /// Ends a replay with TIMEOUT, unless its upload is complete or goes on.
+    /// Ends a replay with TIMEOUT, unless its upload is complete or in progress.
     async fn time_out(
         &self,
         name: SessionName,

@@ -12,16 +12,16 @@ use super::context::{self, ContextError};
 use super::metrics::ReplayMetrics;
 use super::record::SubmittedReplay;
 
-/// Why a job is not published. It is published later.
+/// Reason why a job is not published. It is published later.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NotPublished {
-    /// The broker did not confirm it.
+    /// The broker did not confirm the job.
     #[error("the broker's answer is {0:?}")]
     Broker(Published),
-    /// It cannot be sealed.
+    /// The job cannot be sealed.
     #[error(transparent)]
     Message(#[from] MessageError),
-    /// Its context cannot be sealed.
+    /// The job's context cannot be sealed.
     #[error(transparent)]
     Context(#[from] ContextError),
 }
@@ -80,7 +80,8 @@ impl JobPublisher {
         self.metrics.published.with_label_values(&[&outcome]).inc();
         match published {
             Published::Accepted => Ok(()),
-            // The broker may have the job without a confirm. A second copy of it costs a worker's time, a lost one the replay.
+            // Without a confirm the broker may still have the job. A second copy costs a worker's time; a lost job
+            // costs the replay.
             refused => {
                 sending.fail(outcome);
                 Err(NotPublished::Broker(refused))

@@ -10,16 +10,16 @@ use uuid::Uuid;
 
 use crate::sessions::face::FaceDescription;
 
-/// A replay, as the session store keeps it.
+/// A replay as the session store keeps it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct ReplayRecord {
-    /// The caller's or a random id, which answers repeat.
+    /// The id from the caller or a random one. Answers repeat it.
     pub id: String,
-    /// Who asked for it.
+    /// The kind of request that began the replay.
     pub origin: ReplayOrigin,
-    /// What the video must prove.
+    /// The kind of liveness that the video must prove.
     pub liveness: LivenessType,
-    /// How certain the judgement must be.
+    /// The security level of the judgement.
     pub level: SecurityLevel,
     /// Number of challenges; 0 unless `liveness` is [`LivenessType::Active`].
     pub challenge_count: u8,
@@ -31,13 +31,13 @@ pub struct ReplayRecord {
     pub server_random: [u8; 32],
     /// SHA-256 of the capture token.
     pub capture_token: [u8; 32],
-    /// The signed JSON of the parameters.
+    /// The signed JSON of the parameters, which answers repeat.
     pub answer: String,
     /// The state.
     pub state: ReplayState,
 }
 
-/// Who asked for a replay.
+/// The kind of request that began a replay.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum ReplayOrigin {
     /// `init-liveness-parameters`: an app with a native SDK captures.
@@ -49,14 +49,14 @@ pub enum ReplayOrigin {
     },
 }
 
-/// Where a replay is.
+/// The state of a replay.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub enum ReplayState {
-    /// Waits for the upload.
+    /// The replay waits for the upload.
     Initialized,
-    /// A gateway receives an upload, as long as the lease in the store lasts. Callers see INITIALIZED.
+    /// A gateway receives an upload, for as long as the lease in the store lasts. Callers see INITIALIZED.
     Uploading {
-        /// The upload, a random id.
+        /// The random id of the upload.
         upload: Uuid,
     },
     /// The upload is complete, and a worker judges it.
@@ -65,14 +65,14 @@ pub enum ReplayState {
     Ended(Box<EndedReplay>),
 }
 
-/// What an upload brought.
+/// A replay whose upload is complete.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct SubmittedReplay {
-    /// The job; also names the media's object.
+    /// The id of the job, which also names the media's object.
     pub job: JobId,
-    /// SHA-256 of the encrypted media: the same upload again gets the same answer.
+    /// SHA-256 of the encrypted media. A repeated upload with this digest gets the same answer.
     pub media_digest: [u8; 32],
-    /// The task, with which the job is published.
+    /// The task of the job.
     pub task: Replay,
     /// The device, as it described itself (JSON of `DeviceInfo`).
     pub device_info: Option<serde_json::Value>,
@@ -85,7 +85,7 @@ pub struct SubmittedReplay {
     pub tracestate: Option<String>,
 }
 
-/// How a replay ended.
+/// The end of a replay.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct EndedReplay {
     /// The job; `None` after a timeout without an upload.
@@ -94,13 +94,13 @@ pub struct EndedReplay {
     pub media_digest: Option<[u8; 32]>,
     /// The terminal status.
     pub status: ReplayStatus,
-    /// Why, in words for the service provider; `None` after a success.
+    /// The cause in words for the service provider; `None` after a success.
     pub diagnostic: Option<String>,
     /// Key of the best image in the sealed object store: `sessions/{session}/replay-{job}`.
     pub best_image: Option<String>,
     /// The face in the best image.
     pub best_face: Option<FaceDescription>,
-    /// The face of the session that was made of the best image (web capture).
+    /// The id of the session's face that was made from the best image (web capture).
     pub best_face_id: Option<Uuid>,
     /// Estimated age in years (web capture with an age threshold).
     pub age: Option<f32>,
@@ -118,24 +118,24 @@ pub struct EndedReplay {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ReplayStatus {
-    /// Waits for the upload.
+    /// The replay waits for the upload.
     Initialized,
     /// A worker judges the video.
     InProgress,
-    /// A living person who did what was asked.
+    /// The video shows a living person who followed the challenges.
     Success,
-    /// Bona fide but unusable, or the challenge was not followed.
+    /// The video is bona fide but unusable, or the challenges were not followed.
     Failed,
-    /// Evidence of an attack.
+    /// The video shows evidence of an attack.
     Spoof,
-    /// A technical error.
+    /// A technical error occurred.
     Error,
-    /// No upload in time.
+    /// No upload arrived in time.
     Timeout,
 }
 
 impl SubmittedReplay {
-    /// The span of the upload. What happens to the replay later belongs to its trace.
+    /// The trace context of the upload's span. Later events of the replay belong to the same trace.
     #[must_use]
     pub fn trace(&self) -> TraceContext {
         TraceContext::continued(Some(&self.traceparent), self.tracestate.as_deref())

@@ -1,8 +1,8 @@
-//! Consumes the results of replays' jobs, which come to any gateway, and ends the replays.
+//! Consumes the results of replays' jobs, any of which may reach any gateway, and ends the replays.
 //!
-//! A result is acknowledged when the replay has ended in the store, so a gateway that dies in between leaves it to another one.
-//! All that is written before that end (best image, face) has keys and ids that follow from the job, so a repetition writes the
-//! same again.
+//! A gateway acknowledges a result when the replay has ended in the store. If it dies before, another gateway gets
+//! the result. The best image and the face, which are written before that end, have keys and ids that are derived
+//! from the job. So a repetition writes the same objects again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,18 +32,19 @@ use crate::fault::{BusyCause, Fault};
 use crate::request::record::RequestRecord;
 use crate::sessions::face::FaceDescription;
 
-/// Results that this gateway works on at the same time.
+/// Maximum number of results on which this gateway works at the same time.
 const PREFETCH: u16 = 8;
-/// Delays while a store is away.
+/// Delays of retries while a store is unavailable.
 const RETRIES: Backoff = Backoff::BACKGROUND;
-/// While a store is away, a result is kept for this time before it goes back to the queue. The broker's own limit is far above.
+/// Time for which a result is kept while a store is unavailable, before it goes back to the queue. The broker's own
+/// limit is far above.
 const RETRY_TIME: Duration = Duration::from_mins(5);
-/// After a shutdown, results are worked on for this time.
+/// Time for which results are worked on after a shutdown.
 const SHUTDOWN_TIME: Duration = Duration::from_secs(10);
-/// Pause before a result that this gateway cannot read goes back, so it does not circle at full speed.
+/// Pause before a result that this gateway cannot read goes back, so it does not circulate at full speed.
 const GIVE_BACK_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why a result cannot be used yet. It is tried again.
+/// Reason why a result cannot be used yet. It is tried again.
 #[derive(Debug, thiserror::Error)]
 enum Unavailable {
     #[error(transparent)]
@@ -56,15 +57,15 @@ enum Unavailable {
     Changed,
 }
 
-/// What a result has led to.
+/// The outcome of handling a result.
 enum Handled {
     /// The replay has ended.
     Ended,
     /// The result changes nothing, for this reason.
     Dropped(&'static str),
-    /// Another gateway may read it: one of a newer build, or with the right keys.
+    /// Another gateway may be able to read it: one of a newer build, or with the right keys.
     NotReadableHere(String),
-    /// Nobody can read it.
+    /// No gateway can read it.
     Broken(String),
 }
 
@@ -80,7 +81,7 @@ pub(super) struct ResultConsumer {
 }
 
 impl ResultConsumer {
-    /// Consumes results until `shutdown`. Those that it has are finished first, unless a store is away.
+    /// Consumes results until `shutdown`. It then finishes the results that it has, unless a store is unavailable.
     pub(super) async fn run(self, shutdown: CancellationToken) {
         let consumer = Arc::new(self);
         let tasks = TaskTracker::new();
@@ -107,11 +108,11 @@ impl ResultConsumer {
         }
     }
 
-    /// Handles a result. Returns how to settle it.
+    /// Handles a result. Returns its settlement.
     async fn settlement(&self, delivery: &Delivery, shutdown: &CancellationToken) -> Settlement {
         let message = &delivery.message;
         let dropped = |reason| self.ends.metrics.dropped.with_label_values(&[reason]).inc();
-        // What follows belongs to no request; its facts are nobody's.
+        // This work belongs to no request, so its record of facts is not used.
         let handling = RequestRecord::default().scope(self.handle_with_retries(message, shutdown));
         match handling.await {
             Some(Handled::Ended) => Settlement::Ack,
@@ -139,7 +140,7 @@ impl ResultConsumer {
         }
     }
 
-    /// Handles a result, and retries while a store is away; `None` after [`RETRY_TIME`], or at the shutdown.
+    /// Handles a result, and retries while a store is unavailable; `None` after [`RETRY_TIME`], or at the shutdown.
     async fn handle_with_retries(&self, message: &Message, shutdown: &CancellationToken) -> Option<Handled> {
         let started = tokio::time::Instant::now();
         let mut failures = 0;
@@ -198,7 +199,7 @@ impl ResultConsumer {
         ended
     }
 
-    /// Reads what does not depend on the outcome: the envelope and the session.
+    /// Reads the parts that do not depend on the outcome: the envelope and the session.
     fn read(&self, message: &Message) -> Result<(ReplyEnvelope, SessionName), Handled> {
         let envelope = ReplyEnvelope::decode(&message.body).map_err(|error| match error {
             MessageError::Version(_) => Handled::NotReadableHere(error.to_string()),
@@ -216,7 +217,7 @@ impl ResultConsumer {
         Ok((envelope, name))
     }
 
-    /// Keeps what the status shows of a living person, and ends the replay.
+    /// Stores the data of a living person that the status shows, and ends the replay.
     async fn end(
         &self,
         name: &SessionName,
@@ -247,8 +248,8 @@ impl ResultConsumer {
         if self.ends.end(name, found, judgement.reason, ended).await? {
             return Ok(Handled::Ended);
         }
-        // Another gateway has ended it, or the session has ended. In that case the sessions' outbox may have deleted its folder
-        // before the image was written.
+        // Another gateway has ended the replay, or the session has ended. In the latter case the sessions' outbox may
+        // have deleted the session's folder before the image was written.
         if let Some(key) = best_image
             && self.ends.find(name).await?.is_none()
         {
@@ -258,7 +259,7 @@ impl ResultConsumer {
         Err(Unavailable::Changed)
     }
 
-    /// Stores the best image, makes a face of it, and estimates the age, as far as the replay asks for that.
+    /// Stores the best image, makes a face from it, and estimates the age, as far as the replay requires it.
     async fn keep(
         &self,
         name: &SessionName,
@@ -291,8 +292,8 @@ impl ResultConsumer {
         Ok(Kept::Image(Box::new(kept)))
     }
 
-    /// Removes what an attempt has kept of the best image while something else ended the replay: another result of the job, or its
-    /// deadline. Nobody expects a face in the session that the end does not name.
+    /// Removes the best image and the face that an attempt has stored while another result of the job, or its
+    /// deadline, ended the replay. Callers do not expect a face in the session that the replay's end does not name.
     async fn retract_unnamed(
         &self,
         name: &SessionName,
@@ -314,13 +315,13 @@ fn best_image_key(name: &SessionName, job: JobId) -> String {
     format!("sessions/{}/replay-{job}", name.id)
 }
 
-/// What became of a best image.
+/// The outcome of storing a best image.
 enum Kept {
-    /// It is kept, as the ended replay says.
+    /// The image is stored, as the ended replay states.
     Image(Box<EndedReplay>),
     /// The session has ended.
     SessionGone,
-    /// The session, or all that its client keeps, is full.
+    /// The session is full, or its client has reached a bound.
     NoRoom,
 }
 

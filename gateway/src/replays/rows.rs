@@ -9,10 +9,11 @@ use crate::sessions::FollowUp;
 use crate::timestamp::Timestamp;
 use crate::usage::UsageRecord;
 
-/// A row of [`Lane::Replays`](faceline_gateway_store::outbox::Lane::Replays). Its id is the one of the job, or of the timeout.
+/// A row of [`Lane::Replays`](faceline_gateway_store::outbox::Lane::Replays). Its id is that of the job, or a random
+/// one for a time-out.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) enum ReplayWork {
-    /// Publish the job of a replay; later, once the job's time is over, see that the replay ends.
+    /// Publish the job of a replay. Once the job's time is over, end the replay if it has not ended.
     Judge {
         /// The client of the session.
         client: String,
@@ -20,7 +21,7 @@ pub(super) enum ReplayWork {
         session: Uuid,
         /// The job.
         job: JobId,
-        /// How often the job was published.
+        /// Number of times that the job was published.
         published: u32,
     },
     /// End a replay whose upload did not begin in time.
@@ -29,7 +30,7 @@ pub(super) enum ReplayWork {
         client: String,
         /// The session.
         session: Uuid,
-        /// The replay's `server_random`: a later replay of the session has another.
+        /// The replay's `server_random`, which a later replay of the session does not share.
         server_random: [u8; 32],
     },
     /// Delete the encrypted media of a replay that has ended.
@@ -45,22 +46,24 @@ pub(super) enum ReplayWork {
 pub(crate) struct Callback {
     /// The client of the session.
     pub(crate) client: String,
-    /// The session, which the body names.
+    /// The session. The callback's body names it.
     pub(crate) session: Uuid,
-    /// Where to.
+    /// The receiver's URL.
     pub(crate) url: String,
-    /// When the session ends, by the clock of the gateway that created it. A session that is gone before was deleted.
+    /// End of the session by the clock of the gateway that created it. A session that does not exist before this time
+    /// was deleted.
     pub(crate) session_expires: Timestamp,
-    /// How often it was sent in vain, since it was written or last replayed.
+    /// Number of failed attempts since the row was written or last replayed.
     pub(crate) failures: u32,
-    /// Why it was not accepted last time.
+    /// Reason for the last failure.
     pub(crate) last_failure: Option<String>,
-    /// An operator has it sent again although its session has ended.
+    /// Whether an operator sends the callback again although its session has ended.
     pub(crate) is_replayed: bool,
-    /// The `traceparent` of the upload whose replay has ended. Rows of earlier builds have none, and replays without an upload.
+    /// The `traceparent` of the upload whose replay has ended; `None` in rows of earlier builds, and for replays
+    /// without an upload.
     #[serde(default)]
     pub(crate) traceparent: Option<String>,
-    /// Its `tracestate`.
+    /// The `tracestate` of the same upload.
     #[serde(default)]
     pub(crate) tracestate: Option<String>,
 }

@@ -16,7 +16,7 @@ use crate::sessions::Sessions;
 /// The replays of an installation.
 pub struct Replays {
     pub(super) sessions: Arc<Sessions>,
-    /// The store of encrypted media, which is kept as it was received.
+    /// The store of encrypted media, which is kept as received.
     pub(super) media: Arc<dyn ObjectStore>,
     /// The keys for which devices encrypt uploads.
     pub(super) recipients: Arc<RecipientKeys>,
@@ -49,7 +49,7 @@ impl Replays {
         media_key(session, job)
     }
 
-    /// Wakes the workers of the outbox, after a row of a replay was written that is due at once.
+    /// Notifies the workers of the outbox after a row of a replay was written that is due at once.
     pub(super) fn note_due_rows(&self) {
         self.due_signals.note_all();
     }

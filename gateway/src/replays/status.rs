@@ -9,7 +9,7 @@ use super::service::Replays;
 use crate::fault::Fault;
 
 impl ReplayRecord {
-    /// How the replay ended, if it has.
+    /// The end of the replay; `None` before it.
     #[must_use]
     pub fn ended(&self) -> Option<&EndedReplay> {
         match &self.state {
@@ -18,7 +18,7 @@ impl ReplayRecord {
         }
     }
 
-    /// What device and SDK said of themselves in the upload: JSON of `DeviceInfo` and `SdkInfo`.
+    /// The descriptions that device and SDK gave of themselves in the upload: JSON of `DeviceInfo` and `SdkInfo`.
     #[must_use]
     pub fn descriptions(&self) -> (Option<&Value>, Option<&Value>) {
         match &self.state {
@@ -35,7 +35,7 @@ impl Replays {
     /// The replay of a session.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] if there is no session, or none in it, and the faults of an unavailable store.
+    /// [`Fault::NotFound`] if there is no session, or no replay in it, and the faults of an unavailable store.
     pub async fn find(&self, name: &SessionName) -> Result<ReplayRecord, Fault> {
         // Opening the session also notes it for the usage record.
         self.sessions.open(name).await?;
@@ -43,7 +43,7 @@ impl Replays {
         found.map(|replay| replay.record).ok_or_else(|| Fault::NotFound("Replay liveness not found".into()))
     }
 
-    /// The best image of a replay that succeeded, where its caller asked for it.
+    /// The best image of a replay that succeeded, if its caller asked for it.
     ///
     /// # Errors
     /// [`Fault::NotFound`] if the session has ended, [`Fault::Internal`] if the image was lost, and the faults of an unavailable

@@ -1,4 +1,4 @@
-//! The results that this gateway could not read, and since when.
+//! The results that this gateway could not read, with the time of their first arrival.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,24 +6,24 @@ use std::time::{Duration, Instant};
 
 use faceline_shared::job::JobId;
 
-/// Results that this gateway could not read. Another gateway may be able to. They are given up after a time at
-/// which their replays have long ended.
+/// Results that this gateway could not read and that another gateway may be able to read. A result is given up after
+/// a time at which its replay has long ended.
 pub(super) struct UnreadableResults {
-    /// A result is given up this long after it came first.
+    /// Time after its first arrival at which a result is given up.
     give_up_after: Duration,
     first: Mutex<HashMap<JobId, Instant>>,
 }
 
 impl UnreadableResults {
-    /// Gives results up after `give_up_after`.
+    /// Creates a set that gives results up after `give_up_after`.
     pub(super) fn new(give_up_after: Duration) -> Self {
         Self { give_up_after, first: Mutex::default() }
     }
 
-    /// Notes that the result of a job came and could not be read; whether that has gone on for too long.
+    /// Records that the result of a job arrived and could not be read. Returns whether to give it up.
     pub(super) fn is_given_up(&self, job: JobId) -> bool {
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that another gateway has read does not come again.
+        // Results that another gateway has read do not arrive again; their entries are removed here.
         first.retain(|_, since| since.elapsed() < 2 * self.give_up_after);
         first.entry(job).or_insert_with(Instant::now).elapsed() >= self.give_up_after
     }

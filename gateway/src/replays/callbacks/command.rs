@@ -1,4 +1,4 @@
-//! `faceline callbacks …`: the callbacks that wait or are dead, and sending dead ones again.
+//! `faceline callbacks …`: lists waiting and dead callbacks, and sends dead ones again.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -13,9 +13,10 @@ use uuid::Uuid;
 
 use crate::replays::rows::Callback;
 
-/// Rows that are listed at most.
+/// Maximum number of rows that are listed.
 const MAX_ROWS: usize = 100_000;
-/// If the command dies in between, a callback is looked at after this time, and becomes a dead letter again.
+/// Delay after which a moved callback is due if the command dies before it has marked the callback as replayed. The
+/// callback then becomes a dead letter again.
 const HANDOVER_TIME: Duration = Duration::from_secs(30);
 
 /// Callbacks to service providers
@@ -38,13 +39,13 @@ pub enum CallbacksCommand {
     },
 }
 
-/// Why a command fails.
+/// Reason why a command fails.
 #[derive(Debug, thiserror::Error)]
 pub enum CallbacksCommandError {
     /// The keys that open rows cannot be found.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// The store of one program cannot be opened.
+    /// The embedded store cannot be opened.
     #[error("{0}; a running program holds its embedded store, so stop it for this command")]
     Embedded(StoreError),
     /// The shared store's settings cannot be used.

@@ -3,14 +3,14 @@
 use faceline_shared::telemetry::Metrics;
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 
-/// The metrics. How many wait, and how many are dead, is in `faceline_outbox_rows`.
+/// The metrics. The numbers of waiting and of dead callbacks are in `faceline_outbox_rows`.
 #[derive(Clone, Debug)]
 pub(super) struct CallbackMetrics {
     /// Attempts to send a callback, by outcome.
     pub(super) attempts: IntCounterVec,
     /// Callbacks that nobody accepted before their session ended.
     pub(super) dead: IntCounter,
-    /// Duration of an attempt.
+    /// Duration of an attempt in seconds.
     pub(super) seconds: Histogram,
 }
 

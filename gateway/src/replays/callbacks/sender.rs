@@ -1,4 +1,5 @@
-//! Sends one callback, through the SSRF guard: no private addresses but configured ones, no redirects, no proxy.
+//! Sends one callback through the SSRF guard, without redirects and without a proxy. The guard allows private
+//! addresses only if they are configured.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,14 +23,14 @@ const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// Bytes of an answer's body that are read. Nobody needs them, but a receiver that still writes may take a closed connection for
-/// an error.
+/// Maximum number of bytes of an answer's body that are read. The body is not used, but a receiver that is still
+/// writing may treat a closed connection as an error.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
-/// Why a callback is not delivered. It is retried.
+/// Reason why a callback is not delivered. It is retried.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::replays) enum CallbackFailure {
-    /// The URL of the session is none.
+    /// The session's callback URL cannot be parsed.
     #[error("not a URL: {0}")]
     Url(#[from] url::ParseError),
     /// The host is not among those of the client's accounts.
@@ -87,7 +88,7 @@ impl CallbackSender {
     /// Sends a callback once, within `trace`. `id` is the same at each attempt. Returns the status.
     ///
     /// # Errors
-    /// [`CallbackFailure`]: anything but a status of 2xx in time.
+    /// [`CallbackFailure`] unless the receiver answers in time with a status of 2xx.
     pub(super) async fn send(
         &self,
         id: Uuid,
@@ -140,7 +141,7 @@ fn request(
     if let Some(signatures) = client.signatures(&id, timestamp, body.as_bytes()) {
         request = request.header(WEBHOOK_SIGNATURE, signatures);
     }
-    // A receiver that takes part in the trace finds this span there. A trace that is not recorded has none.
+    // A receiver that continues the trace uses this span as the parent. A trace that is not recorded has no span.
     if trace.is_sampled() {
         request = request.header("traceparent", trace.to_string());
         if let Some(state) = trace.tracestate() {
@@ -150,7 +151,7 @@ fn request(
     request.body(Full::new(body.into()))
 }
 
-/// Reads the answer's body, up to a bound, and forgets it. The status counts, however the body ends.
+/// Reads the answer's body, up to a bound, and discards it. The status counts, even if reading the body fails.
 async fn drain(response: Response<Incoming>) {
     let mut body = response.into_body();
     let mut read = 0;

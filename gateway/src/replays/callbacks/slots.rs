@@ -1,11 +1,12 @@
-//! Bounds how many callbacks go to one host, and how many are those of one client, so slow receivers do not delay others.
+//! Bounds the callbacks that are sent at the same time to one host and for one client, so slow receivers do not delay
+//! others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Callbacks to one host at the same time.
+/// Maximum number of callbacks to one host at the same time.
 const MAX_PER_HOST: usize = 16;
-/// Callbacks of one client at the same time.
+/// Maximum number of callbacks of one client at the same time.
 const MAX_PER_CLIENT: usize = 32;
 
 /// The callbacks that are being sent, by host and by client.
@@ -18,7 +19,7 @@ enum SlotKey {
     Client(String),
 }
 
-/// A place among the callbacks that are being sent, until it is dropped.
+/// A slot for a callback that is being sent. Dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct CallbackSlot {
     slots: CallbackSlots,
@@ -26,7 +27,7 @@ pub(super) struct CallbackSlot {
 }
 
 impl CallbackSlots {
-    /// A place for a callback of `client` to `host`; `None` if as many are being sent as may.
+    /// Acquires a slot for a callback of `client` to `host`; `None` if the host or the client has its maximum.
     pub(super) fn try_acquire(&self, client: &str, host: &str) -> Option<CallbackSlot> {
         let keys = [SlotKey::Host(host.to_owned()), SlotKey::Client(client.to_owned())];
         let mut taken = self.lock();

@@ -1,4 +1,4 @@
-//! Works on the lanes of callbacks: sends those that are due, and forgets dead ones whose retention is over.
+//! Processes the lanes of callbacks: sends those that are due, and deletes dead ones whose retention is over.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,19 +24,20 @@ use crate::replays::rows::Callback;
 use crate::sessions::Session;
 use crate::timestamp::Timestamp;
 
-/// Callbacks that are sent at the same time.
+/// Maximum number of callbacks that are sent at the same time.
 const SLOTS: usize = 64;
 /// Delays before a callback is sent again.
 const RETRIES: Backoff = Backoff { first: Duration::from_secs(1), cap: Duration::from_mins(5) };
-/// Delays of a callback whose receiver has as many as it may.
+/// Delays of a callback whose host or client has no free slot.
 const BUSY: Backoff = Backoff { first: Duration::from_millis(500), cap: Duration::from_secs(30) };
-/// Attempts for a callback that an operator has sent again.
+/// Maximum number of attempts for a callback that an operator sends again.
 const MAX_REPLAY_ATTEMPTS: u32 = 5;
-/// Time for the look-up of the session, beside the time for the receiver.
+/// Time for the look-up of the session, in addition to the time for the receiver.
 const LOOKUP_TIME: Duration = Duration::from_secs(10);
-/// A session whose record is gone this long before its end, by this gateway's clock, may have ended all the same.
+/// Tolerance for clock differences. A session without a record may have ended regularly, rather than been deleted, if
+/// its end is at most this far in the future by this gateway's clock.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
-/// A callback whose session ends before the next attempt is looked at this long after that end.
+/// A callback whose session ends before the next attempt is processed this long after that end.
 const END_MARGIN: Duration = Duration::from_millis(100);
 
 /// Sends callbacks in the background.
@@ -45,7 +46,7 @@ pub(in crate::replays) struct CallbackProcessor {
     dead: LaneWorker<DeadCallbackRows>,
 }
 
-/// What the processor works with.
+/// The dependencies of the processor.
 pub(in crate::replays) struct CallbackParts {
     pub(in crate::replays) records: SealedSessions,
     pub(in crate::replays) outbox: SealedOutbox,
@@ -92,7 +93,7 @@ struct CallbackRows {
     accounts: Arc<Accounts>,
     sender: CallbackSender,
     slots: CallbackSlots,
-    /// How long dead letters are kept.
+    /// Time for which dead letters are kept.
     retention: Duration,
     metrics: CallbackMetrics,
 }
@@ -119,7 +120,7 @@ impl RowHandler for CallbackRows {
         if callback.is_replayed && failures >= MAX_REPLAY_ATTEMPTS {
             return Ok(self.dead(row.id, &callback));
         }
-        // At the session's end the callback becomes a dead letter at once.
+        // At the session's end the callback becomes a dead letter without further delay.
         let after = RETRIES.delay(failures).min(left.saturating_add(END_MARGIN));
         let last_failure = Some(failure.to_string());
         Ok(NextStep::Repeat { after, payload: Callback { failures, last_failure, ..callback } })
@@ -160,7 +161,7 @@ impl CallbackRows {
         sent
     }
 
-    /// The end of a callback whose session has ended before it was delivered.
+    /// Ends a callback whose session has ended before it was delivered.
     fn session_gone(&self, id: Uuid, callback: &Callback) -> NextStep<Callback> {
         if Timestamp::now().after(CLOCK_TOLERANCE) < callback.session_expires {
             let Callback { client, session, .. } = callback;
@@ -193,12 +194,12 @@ fn attempt_span(callback: &Callback, host: &str) -> Span {
     span
 }
 
-/// Host and port of a URL, as metrics of slots and log lines name them.
+/// Host and port of a URL, for slots and log lines.
 fn host(url: &str) -> String {
     Url::parse(url).map(|url| url[Position::BeforeHost..Position::AfterPort].to_owned()).unwrap_or_default()
 }
 
-/// Forgets dead callbacks. A row is due when its retention is over.
+/// Deletes dead callbacks. A row is due when its retention is over.
 struct DeadCallbackRows;
 
 impl RowHandler for DeadCallbackRows {

@@ -55,7 +55,7 @@ impl ReplayKeysCommand {
     }
 }
 
-/// Why a command fails.
+/// Reason why a command fails.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayKeysCommandError {
     /// The keys cannot be read or changed.

@@ -1,10 +1,10 @@
-//! Why there are no keys for uploads.
+//! Errors of loading and changing the keys for uploads.
 
 use std::path::PathBuf;
 
 use faceline_shared::secret_file::SecretFileError;
 
-/// Why the keys for uploads cannot be used or changed.
+/// Reason why the keys for uploads cannot be used or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipientKeyError {
     /// The file cannot be read or written, or others may read it.
@@ -24,19 +24,19 @@ pub enum RecipientKeyError {
         /// The file.
         path: PathBuf,
     },
-    /// A new key cannot be made.
+    /// A new key cannot be generated.
     #[error("no key for uploads can be made: {0}")]
     Generate(#[from] rcgen::Error),
     /// The key that is to be removed is not in the file.
     #[error("there is no key {0}")]
     Unknown(String),
-    /// No other key is in use.
+    /// The key that is to be removed is the only one in use.
     #[error("the key is the only one in use; `replay-keys rotate --now` adds another first")]
     OnlyOne,
 }
 
 impl RecipientKeyError {
-    /// Whether a key is missing. A new one mends that.
+    /// Returns whether a key is missing. Adding a key solves that.
     pub(super) fn is_missing_key(&self) -> bool {
         match self {
             Self::NoKey { .. } => true,

@@ -1,4 +1,4 @@
-//! The file of the keys for uploads: those that were offered to devices, the one that is, and the one that will be.
+//! The file of the keys for uploads: the previous ones, the one that devices get, and the next one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,8 +12,8 @@ use super::error::RecipientKeyError;
 use super::key_set::KeySet;
 use super::stored_key::StoredKey;
 
-/// A new key is in the file for this time before devices get its certificate. By then every gateway has read it, and opens what is
-/// encrypted for it.
+/// Time for which a new key is in the file before devices get its certificate. By then every gateway has read the key
+/// and can open what is encrypted for it.
 pub const ANNOUNCEMENT: Duration = Duration::from_secs(600);
 
 const HEADING: &str = "\
@@ -32,7 +32,7 @@ struct Content {
 #[derive(Clone, Debug)]
 pub struct RecipientKeyFile {
     path: PathBuf,
-    /// Whether the gateway makes the file. It does so only in its own data folder.
+    /// Whether the gateway creates the file, which it does only in its own data folder.
     is_own: bool,
 }
 
@@ -64,10 +64,10 @@ impl RecipientKeyFile {
         }
     }
 
-    /// Whether the file has keys that can be used. `false`: it does not, and the gateway makes them at its start.
+    /// Returns whether the file has usable keys. If not, the gateway creates them at its start.
     ///
     /// # Errors
-    /// [`RecipientKeyError`]: the gateway would not start.
+    /// [`RecipientKeyError`], with which the gateway would not start.
     pub fn check(&self) -> Result<bool, RecipientKeyError> {
         match self.keys() {
             Ok(_) => Ok(true),
@@ -76,7 +76,7 @@ impl RecipientKeyFile {
         }
     }
 
-    /// Where the file is.
+    /// Path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -95,7 +95,8 @@ impl RecipientKeyFile {
         self.key_set(&self.content(text)?)
     }
 
-    /// Adds a key that devices get from `offered_from` on, and keeps the others. Makes the file if it does not exist.
+    /// Adds a key that devices get from `offered_from` on, and keeps the others. Creates the file if it does not
+    /// exist.
     ///
     /// # Errors
     /// [`RecipientKeyError`]; the file is unchanged then.
@@ -106,7 +107,7 @@ impl RecipientKeyFile {
         })
     }
 
-    /// Removes the key with this id. What was encrypted for it no longer opens.
+    /// Removes the key with this id. Uploads that were encrypted for it no longer open.
     ///
     /// # Errors
     /// [`RecipientKeyError::Unknown`], [`RecipientKeyError::OnlyOne`], or another [`RecipientKeyError`]; the file is unchanged
@@ -125,7 +126,7 @@ impl RecipientKeyFile {
         })
     }
 
-    /// Changes the content. `change` learns whether the file has no key.
+    /// Changes the content. The second argument of `change` is whether the file has no key.
     fn change(
         &self,
         change: impl FnOnce(&mut Content, bool) -> Result<(), RecipientKeyError>,

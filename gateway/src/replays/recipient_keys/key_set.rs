@@ -1,11 +1,11 @@
-//! The keys for uploads, and which of them devices get.
+//! The keys for uploads, and the selection of those that devices get.
 
 use std::cmp::Reverse;
 
 use faceline_shared::replay::recipient::RecipientKey;
 use time::OffsetDateTime;
 
-/// What a key does now.
+/// The status of a key at a given time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum KeyStatus {
     /// Devices will get its certificate later.
@@ -20,7 +20,7 @@ pub(super) enum KeyStatus {
 pub(super) struct KeySet {
     /// Sorted by the time from which devices get them, the latest first.
     keys: Vec<RecipientKey>,
-    /// That time of each key.
+    /// The time of each key from which devices get it.
     offered_from: Vec<OffsetDateTime>,
 }
 
@@ -33,17 +33,17 @@ impl KeySet {
         (!keys.is_empty()).then_some(Self { keys, offered_from })
     }
 
-    /// All keys: each of them opens what was encrypted for it.
+    /// All keys. Each one opens what was encrypted for it.
     pub(super) fn keys(&self) -> &[RecipientKey] {
         &self.keys
     }
 
-    /// All keys with what they do at `now`, and the time from which devices get them: the latest first.
+    /// All keys with their status at `now` and the time from which devices get them, the latest first.
     pub(super) fn all(
         &self,
         now: OffsetDateTime,
     ) -> impl Iterator<Item = (KeyStatus, OffsetDateTime, &RecipientKey)> {
-        // As long as no key may be offered, the first one to be is.
+        // If the time of no key has come, devices get the earliest one.
         let last = self.keys.len() - 1;
         let active = self.offered_from.iter().position(|&from| from <= now).unwrap_or(last);
         self.keys.iter().zip(&self.offered_from).enumerate().map(move |(at, (key, &from))| {

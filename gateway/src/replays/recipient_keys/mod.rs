@@ -1,7 +1,7 @@
 //! The keys for which devices encrypt uploads, and their certificates.
 //!
-//! A device gets the certificates in the signed parameters of a replay. It checks that signature with a key that it knows
-//! beforehand, and so needs no authority to trust a certificate.
+//! A device gets the certificates in the signed parameters of a replay. It already has the key that verifies this
+//! signature, so the certificates need no certificate authority.
 
 mod command;
 mod error;
@@ -46,7 +46,8 @@ impl FileSource for WatchedKeys {
 }
 
 impl RecipientKeys {
-    /// Loads the keys that `settings` name. If they name no file, the first start makes `replay.toml` in the data folder.
+    /// Loads the keys that `settings` name. If they name no file, the first start creates `replay.toml` in the data
+    /// folder.
     ///
     /// # Errors
     /// [`RecipientKeyError`].
@@ -64,7 +65,7 @@ impl RecipientKeys {
         Ok(Self { keys })
     }
 
-    /// The certificates that devices may encrypt for, the preferred one first: base64 of DER.
+    /// The certificates for which devices may encrypt, the preferred one first: base64 of DER.
     #[must_use]
     pub fn certificates(&self) -> Vec<String> {
         let keys = self.keys.current();
@@ -74,7 +75,7 @@ impl RecipientKeys {
             .collect()
     }
 
-    /// Decrypts a JWE for one of the keys, also for one that is not offered yet.
+    /// Decrypts a JWE for one of the keys, even if that key is not offered yet.
     ///
     /// # Errors
     /// [`JweError`].
@@ -82,7 +83,7 @@ impl RecipientKeys {
         jwe::open(jwe, self.keys.current().keys())
     }
 
-    /// Follows changes of the key file until it is dropped.
+    /// Follows changes of the key file until the future is dropped.
     pub async fn watch(self: Arc<Self>) {
         Arc::clone(&self.keys).watch().await;
     }

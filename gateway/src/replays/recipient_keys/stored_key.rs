@@ -14,7 +14,7 @@ const CERTIFICATE_LIFETIME: Duration = Duration::days(20 * 365);
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StoredKey {
-    /// From this time on devices get its certificate. Every gateway has the key by then.
+    /// Time from which on devices get the key's certificate. Every gateway has the key by then.
     #[serde(with = "time::serde::rfc3339", default = "epoch")]
     pub(super) offered_from: OffsetDateTime,
     /// PEM of a PKCS #8 document.
@@ -47,7 +47,7 @@ impl StoredKey {
     /// The key, ready for use.
     ///
     /// # Errors
-    /// What is wrong with it, without its text.
+    /// The reason why the key cannot be used. It does not contain the key's text.
     pub(super) fn key(&self) -> Result<RecipientKey, String> {
         let document = PrivatePkcs8KeyDer::from_pem_slice(self.private_key.as_bytes())
             .map_err(|_| "a private key is not PEM of a PKCS #8 document")?;

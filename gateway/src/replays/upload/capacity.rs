@@ -1,4 +1,4 @@
-//! Whether workers can judge one more video in time.
+//! Estimates whether workers can judge one more video in time.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,18 +8,18 @@ use tokio::time::{Instant, timeout};
 
 use crate::fault::{BusyCause, Fault};
 
-/// The time of a replay at a worker until the first was measured.
+/// Estimate of a worker's time for a replay before the first measurement.
 const FIRST_ESTIMATE: Duration = Duration::from_secs(10);
 /// Weight of the newest measurement in the mean.
 const WEIGHT: f64 = 0.1;
-/// The queue's depth is asked for once in this time.
+/// Interval at which the broker is asked for the queue's depth, at most.
 const DEPTH_MAX_AGE: Duration = Duration::from_secs(1);
-/// The broker has this time to say it.
+/// Time limit for the broker's answer.
 const DEPTH_TIMEOUT: Duration = Duration::from_secs(1);
-/// The longest `Retry-After`.
+/// Maximum of `Retry-After`.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// What workers can do, as one gateway sees it.
+/// The workers' capacity for videos, as one gateway estimates it.
 pub(super) struct JudgingCapacity {
     /// A video must be judged within this time.
     deadline: Duration,
@@ -33,13 +33,13 @@ impl JudgingCapacity {
         Self { deadline, mean: Mutex::new(FIRST_ESTIMATE), depth: tokio::sync::Mutex::default() }
     }
 
-    /// Learns from a video that took a worker the time `service`.
+    /// Adds to the mean that a worker took the time `service` for a video.
     pub(super) fn note(&self, service: Duration) {
         let mut mean = self.mean.lock().unwrap_or_else(PoisonError::into_inner);
         *mean = mean.mul_f64(1.0 - WEIGHT) + service.mul_f64(WEIGHT);
     }
 
-    /// Checks whether a video is judged in time behind those in the queue and `uploading` others.
+    /// Checks whether a video will be judged in time after those in the queue and `uploading` others.
     ///
     /// If the queue has no consumer, the estimate assumes one worker. While the broker is unavailable no upload is refused:
     /// the outbox keeps the jobs.
@@ -58,14 +58,14 @@ impl JudgingCapacity {
         let mean = *self.mean.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = mean.mul_f64(ahead as f64 / depth.consumers.max(1) as f64);
         let excess = (wait + mean).saturating_sub(self.deadline);
-        // A single video is judged even if it takes longer than it should.
+        // With no other video ahead, a video is accepted even if judging it takes longer than the deadline.
         if ahead == 0 || excess.is_zero() {
             return Ok(());
         }
         Err(Fault::busy(BusyCause::Wait, excess.clamp(Duration::from_secs(1), MAX_RETRY_AFTER)))
     }
 
-    /// The depth of the queue; `None` if the broker does not say it.
+    /// The depth of the queue; `None` if the broker does not answer in time.
     async fn depth(&self, broker: &SharedBroker) -> Option<Depth> {
         let mut known = self.depth.lock().await;
         if let Some((asked, depth)) = *known

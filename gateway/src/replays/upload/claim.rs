@@ -1,4 +1,4 @@
-//! The claim of an upload to its replay.
+//! An upload's claim to its replay.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,46 +18,46 @@ use crate::replays::service::Replays;
 use crate::request::record::RequestRecord;
 use crate::sessions::Sessions;
 
-/// Without a renewal the claim ends after this time, and another upload may take the replay over.
+/// Time after which a claim without a renewal ends, and another upload may claim the replay.
 const LEASE: Duration = Duration::from_secs(30);
-/// Time between two renewals: two may fail.
+/// Time between two renewals. Two of them may fail before the lease ends.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(10);
-/// Once the lease has ended without being given back, the object of the upload is deleted after this time. An operation on a store
-/// that began before the end is over by then.
+/// Time after the end of a lease, if the claim was not released, at which the upload's object is deleted. Operations
+/// on a store that began before the end of the lease are over by then.
 const ORPHAN_MARGIN: Duration = Duration::from_secs(90);
-/// Attempts of a change that others prevent, or whose outcome is unknown.
+/// Maximum number of attempts at a change that others prevent, or whose outcome is unknown.
 const MAX_ATTEMPTS: u32 = 4;
 
-/// An upload's claim to its replay. It must be renewed, and ends with [`Claim::submit`] or [`Claim::give_back`]; if it is dropped
-/// before, it is given back in the background.
+/// An upload's claim to its replay. It must be renewed, and ends with [`Claim::submit`] or [`Claim::give_back`]. A
+/// claim that is dropped before is released in the background.
 pub(super) struct Claim {
     sessions: Arc<Sessions>,
     pub(super) name: SessionName,
     record: ReplayRecord,
     revision: u64,
-    /// The id of the upload, which becomes that of the job.
+    /// The id of the upload, which becomes the id of the job.
     pub(super) job: JobId,
     object: String,
-    /// When the last renewal began.
+    /// Start of the last renewal.
     renewed: Instant,
     is_open: bool,
 }
 
 /// The result of claiming a replay.
 pub(super) enum Claimed {
-    /// The replay is this upload's.
+    /// The upload holds the claim.
     New(Box<Claim>),
-    /// Meanwhile the replay has got this very video.
+    /// Meanwhile the replay has received the same video.
     Repeated,
 }
 
 /// The state of a claim in the store, after a change that had no effect or whose outcome is unknown.
 enum ClaimState {
-    /// The claim is as it was, with this revision.
+    /// The upload still holds the claim, with this revision.
     Claimed(u64),
     /// The upload has been submitted.
     Submitted,
-    /// The replay is not this upload's any more.
+    /// The upload no longer holds the claim.
     Lost,
 }
 
@@ -91,7 +91,7 @@ impl Replays {
             if claim.write_lease().await? {
                 return Ok(Claimed::New(Box::new(claim)));
             }
-            // Somebody else has changed the replay, and has perhaps set other parameters.
+            // Another request has changed the replay, and may have set other parameters.
             claim.is_open = false;
             replay = self.find_awaited(name).await?;
             let record = &replay.record;
@@ -114,7 +114,7 @@ impl Claim {
         &self.record
     }
 
-    /// Renews the claim until it is lost.
+    /// Renews the claim until it is lost, and returns the fault of the loss.
     pub(super) async fn keep(&mut self) -> Fault {
         let mut next = self.renewed + RENEWAL_INTERVAL;
         loop {
@@ -143,13 +143,13 @@ impl Claim {
         Err(replaced())
     }
 
-    /// Makes the upload the video of its replay, and has a worker judge it.
+    /// Makes the upload the video of its replay, and writes the row that publishes the job.
     ///
     /// # Errors
-    /// [`Fault::Conflict`] if the claim is lost, [`Fault::NotFound`] if the session has ended, [`Fault::Busy`] if the client keeps as
-    /// much as it may, and the faults of an unavailable store.
+    /// [`Fault::Conflict`] if the claim is lost, [`Fault::NotFound`] if the session has ended, [`Fault::Busy`] if the
+    /// client has reached a bound, and the faults of an unavailable store.
     pub(super) async fn submit(&mut self, submitted: SubmittedReplay) -> Result<(), Fault> {
-        // After the lease the object may be deleted.
+        // After the end of the lease the object may be deleted.
         if self.renewed.elapsed() >= LEASE {
             self.renew().await?;
         }
@@ -184,7 +184,7 @@ impl Claim {
         Err(replaced())
     }
 
-    /// Gives the replay back: it waits for an upload again. The upload's object is deleted, if it is there.
+    /// Releases the claim: the replay waits for an upload again. Deletes the upload's object if it exists.
     pub(super) async fn give_back(mut self) {
         self.give_back_now().await;
     }
@@ -197,7 +197,7 @@ impl Claim {
             match self.write(&record, false, Duration::ZERO, delete, Duration::ZERO).await {
                 Ok(true) => return,
                 Ok(false) => (),
-                // With the session its replay is gone.
+                // The replay has ended with its session.
                 Err(Fault::NotFound(_)) => return,
                 Err(fault) => {
                     tracing::warn!(%fault, session = %self.name.id, "the claim of an upload ends with its lease");
@@ -211,7 +211,7 @@ impl Claim {
         }
     }
 
-    /// Writes the claim with a new lease. False if the replay has another revision.
+    /// Writes the claim with a new lease. Returns false if the replay has another revision.
     async fn write_lease(&mut self) -> Result<bool, Fault> {
         let began = Instant::now();
         let delete = ReplayWork::DeleteMedia { object: self.object.clone() };
@@ -222,9 +222,9 @@ impl Claim {
         Ok(written)
     }
 
-    /// Writes a record, and the outbox row `work` under the job's id, so each write replaces the row before. While the upload is in
-    /// progress, that row deletes the media if the upload is abandoned; submitting the upload replaces it by the row that publishes
-    /// the job.
+    /// Writes a record, and the outbox row `work` under the job's id, so each write replaces the earlier row. During
+    /// the upload this row deletes the media if the upload is abandoned. Submitting the upload replaces it by the row
+    /// that publishes the job.
     async fn write(
         &mut self,
         record: &ReplayRecord,
@@ -267,7 +267,7 @@ fn replaced() -> Fault {
 }
 
 impl Drop for Claim {
-    /// The caller has left in mid-upload.
+    /// Releases a claim whose caller disconnected during the upload.
     fn drop(&mut self) {
         if !self.is_open {
             return;
@@ -282,7 +282,7 @@ impl Drop for Claim {
             ..*self
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            // What follows belongs to no request.
+            // This work belongs to no request.
             runtime.spawn(RequestRecord::default().scope(async move { claim.give_back_now().await }));
         }
     }

@@ -1,4 +1,4 @@
-//! Which replay an upload is for, and whether that replay waits for it.
+//! Finds the replay that an upload is for, and checks that it waits for the upload.
 
 use faceline_gateway_store::sealed::OpenedReplay;
 use faceline_gateway_store::sessions::SessionName;
@@ -10,10 +10,10 @@ use crate::replays::record::{ReplayRecord, ReplayState};
 use crate::replays::service::Replays;
 use crate::sessions::SessionHandle;
 
-/// A replay for which an upload is on its way.
+/// A replay for which an upload is being received.
 pub(crate) struct AwaitedUpload {
     pub(super) name: SessionName,
-    /// Notices the end of the session.
+    /// The session, with a watch for its end.
     pub(super) handle: SessionHandle,
     pub(super) replay: OpenedReplay<ReplayRecord>,
 }
@@ -24,16 +24,16 @@ pub(crate) struct IdentifiedUpload {
     pub(super) metadata: UploadMetadata,
 }
 
-/// What the metadata says of an upload.
+/// The result of reading an upload's metadata.
 pub(crate) enum Identity {
-    /// The replay waits for it.
+    /// The replay waits for this upload.
     New(Box<IdentifiedUpload>),
-    /// The replay has this very video.
+    /// The replay already has this video.
     Repeated,
 }
 
-/// The one error for metadata that does not open, and for metadata that opens and belongs to another replay: a difference would tell
-/// an attacker what a stolen upload is for.
+/// The error for metadata that does not open, and also for metadata that belongs to another replay. Different errors
+/// would tell an attacker which replay a stolen upload is for.
 fn not_for_this_replay() -> Fault {
     Fault::Invalid("`metadata` does not open, or is not for this replay".into())
 }
@@ -43,7 +43,7 @@ fn too_late() -> Fault {
 }
 
 impl Replays {
-    /// The replay of a session, if an upload may be for it.
+    /// The replay of a session, if it can take an upload.
     ///
     /// # Errors
     /// [`Fault::NotFound`] if there is no session, or it has no replay; [`Fault::Conflict`] if the time for the upload is over; and
@@ -54,14 +54,14 @@ impl Replays {
         Ok(AwaitedUpload { name: name.clone(), handle, replay })
     }
 
-    /// As [`Replays::awaited_upload`].
+    /// Like [`Replays::awaited_upload`], without opening the session.
     pub(super) async fn find_awaited(&self, name: &SessionName) -> Result<OpenedReplay<ReplayRecord>, Fault> {
         let found = self.sessions.replay(name).await?;
         let replay: OpenedReplay<ReplayRecord> = found
             .ok_or_else(|| Fault::NotFound("The session has no liveness parameters to upload for".into()))?;
         let is_late = match &replay.record.state {
             ReplayState::Initialized => replay.upload_left.is_zero(),
-            // An upload that began in time may go on. Whether this one may is decided when it claims the replay.
+            // An upload that began in time may continue. The claim decides whether this upload may.
             ReplayState::Uploading { .. } => replay.upload_left.is_zero() && replay.lease_left.is_zero(),
             ReplayState::InProgress(_) => false,
             ReplayState::Ended(ended) => ended.media_digest.is_none(),
@@ -106,7 +106,7 @@ impl Replays {
     }
 }
 
-/// Whether a replay has the announced video.
+/// Returns whether a replay already has the announced video; false if it waits for it.
 ///
 /// # Errors
 /// [`Fault::UploadInProgress`] while another upload runs, [`Fault::Conflict`] if the replay has another video or its time is over.

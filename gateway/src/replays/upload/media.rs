@@ -1,4 +1,4 @@
-//! Receives the media of an upload: as it is, in bounded memory.
+//! Receives the media of an upload unchanged and in bounded memory.
 
 use std::sync::Arc;
 
@@ -27,14 +27,15 @@ pub(crate) trait MediaSource: Send {
     /// The next bytes; `None` once all have arrived and nothing follows them.
     ///
     /// # Errors
-    /// [`Fault::SlowBody`] if they arrive too slowly, [`Fault::Invalid`] if they break off or something follows them.
+    /// [`Fault::SlowBody`] if the bytes arrive too slowly, [`Fault::Invalid`] if they end early or further bytes
+    /// follow them.
     fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>, Fault>> + Send;
 }
 
 /// Receives media under a claim, and submits it.
 ///
 /// # Errors
-/// As [`Replays::receive_upload`]. The replay waits for an upload again, and the store has no object.
+/// Those of [`Replays::receive_upload`]. The replay then waits for an upload again, and its object is deleted.
 pub(super) async fn receive(
     replays: &Arc<Replays>,
     mut claim: Claim,
@@ -62,7 +63,7 @@ pub(super) async fn receive(
         facts.job = Some(job);
     });
     let submitted = submitted(&claim, metadata, &replays.settings.exports, trace);
-    // All has arrived: the rest happens whether or not the device waits for the answer.
+    // All media has arrived, so the rest runs in a task of its own, even if the device disconnects.
     let submit = submit(claim, object, submitted);
     let submit = RequestRecord::current()?.scope(submit).in_current_span();
     tokio::spawn(submit).await.map_err(|error| {
@@ -89,13 +90,13 @@ async fn submit(
         Err(fault) => Err(fault),
     };
     if submitted.is_err() {
-        // If the outcome of the change is unknown, this gives back nothing that was submitted.
+        // If the outcome of the change is unknown, this does not release an upload that was submitted.
         claim.give_back().await;
     }
     submitted
 }
 
-/// Where media goes.
+/// The destination of media.
 struct Sink<'a> {
     store: &'a dyn ObjectStore,
     received_bytes: &'a IntCounter,

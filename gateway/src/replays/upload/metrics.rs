@@ -5,7 +5,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge};
 
 use crate::fault::Fault;
 
-/// The outcome of an upload whose caller left.
+/// The outcome of an upload whose caller disconnected.
 const CALLER_LEFT: &str = "caller_left";
 
 /// Metrics of uploads.
@@ -15,12 +15,12 @@ pub(super) struct UploadMetrics {
     pub(super) bytes: IntCounter,
 }
 
-/// What became of an upload.
+/// The outcome of an upload.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum UploadOutcome {
-    /// It is the replay's video.
+    /// The upload has become the replay's video.
     Accepted,
-    /// The replay has this video already.
+    /// The replay already has this video.
     Repeated,
 }
 
@@ -59,7 +59,7 @@ impl UploadMetrics {
 }
 
 impl CountedUpload {
-    /// Takes note of the outcome.
+    /// Records the outcome.
     pub(crate) fn end(mut self, outcome: Result<UploadOutcome, &Fault>) {
         self.outcome = match outcome {
             Ok(UploadOutcome::Accepted) => "accepted",

@@ -1,9 +1,10 @@
 //! The upload of a replay's video.
 //!
-//! The gateway reads the metadata, which is encrypted for it, and streams the media as it is, encrypted for the workers' eyes only,
-//! into the object store. A claim keeps other uploads of the same replay away: a lease in the store, so a gateway that dies in
-//! mid-upload blocks nobody for long. What was uploaded counts only once its length and digest are right; then one operation of
-//! the store makes it the replay's video and writes the row of the outbox that has a worker judge it.
+//! The gateway reads the metadata, which is encrypted for gateways, and streams the media unchanged into the object
+//! store, where it stays encrypted until a worker decrypts it. A claim keeps other uploads of the same replay out. It
+//! is a lease in the store, so a gateway that dies during an upload blocks the replay only until the lease ends. The
+//! gateway checks length and digest of the media. Then one operation of the store makes it the replay's video and
+//! writes the outbox row that publishes the job.
 
 mod capacity;
 mod claim;
@@ -34,7 +35,7 @@ impl Replays {
         self.uploads.metrics.count()
     }
 
-    /// A permit for an upload of `caller`, if the workers can judge one more video in time.
+    /// Returns a permit for an upload of `caller`, if the workers can judge one more video in time.
     ///
     /// # Errors
     /// [`Fault::Busy`] with the time after which the caller should retry, up to 300 s.
@@ -45,17 +46,17 @@ impl Replays {
         limiter.acquire(&caller.client)
     }
 
-    /// Learns how long a worker took for a replay.
+    /// Records the time that a worker took for a replay.
     pub(crate) fn note_judged(&self, service: Duration) {
         self.uploads.capacity.note(service);
     }
 
-    /// Receives the media of an upload, and hands it to the workers. `job` becomes the id of the job.
+    /// Receives the media of an upload, and submits it to the workers. `job` becomes the id of the job.
     ///
     /// # Errors
-    /// [`Fault::UploadInProgress`] and [`Fault::Conflict`] if another upload was faster, [`Fault::Invalid`] if the media has another
-    /// length or digest than announced, [`Fault::NotFound`] if the session ends, the faults of `media`, and those of an unavailable
-    /// store.
+    /// [`Fault::UploadInProgress`] and [`Fault::Conflict`] if another upload was faster, [`Fault::Invalid`] if length
+    /// or digest of the media differs from the announced one, [`Fault::NotFound`] if the session ends, the faults of
+    /// `media`, and those of an unavailable store.
     pub(crate) async fn receive_upload(
         self: &Arc<Self>,
         upload: IdentifiedUpload,

@@ -1,4 +1,4 @@
-//! What all uploads of a gateway share.
+//! State that all uploads of a gateway share.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::capacity::JudgingCapacity;
 use super::metrics::UploadMetrics;
 use crate::admission::UploadLimiter;
 
-/// What all uploads of a gateway share.
+/// State that all uploads of a gateway share.
 pub(in crate::replays) struct Uploads {
     pub(super) limiter: Arc<UploadLimiter>,
     pub(super) capacity: JudgingCapacity,
