@@ -1,24 +1,25 @@
-//! What one client may keep in a store at the same time, so none of them can fill it for all others.
+//! Bounds on the data that one client may keep in a store at the same time, so no client can fill the store for all
+//! others.
 //!
-//! A store counts in the same operation that changes something, and what has expired does not count any more. What an earlier
+//! A store counts the data in the same operation that changes it. Expired data no longer counts. Data that an earlier
 //! version of the gateway wrote is not counted; it expires with its session or record.
 
 use std::time::Duration;
 
-/// Bounds of what one client keeps. [`u64::MAX`] is no bound.
+/// Bounds on the data of one client. [`u64::MAX`] means no bound.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ClientBounds {
-    /// Sessions.
+    /// Number of sessions.
     pub sessions: u64,
-    /// Faces of all its sessions.
+    /// Number of faces in all sessions of the client.
     pub faces: u64,
-    /// Bytes of its sessions, faces and replays as they are stored, without the store's overhead. A replay in progress is kept
-    /// beyond the bound.
+    /// Bytes of the client's sessions, faces and replays as they are stored, without the store's overhead. Changes of
+    /// a replay in progress are accepted beyond the bound.
     pub session_bytes: u64,
-    /// Idempotency records.
+    /// Number of idempotency records.
     pub idempotency_records: u64,
-    /// Bytes of the answers in its idempotency records. The answers of requests that were in progress when the bound was
-    /// reached are kept beyond it.
+    /// Bytes of the answers in the client's idempotency records. Answers of requests that were in progress when the
+    /// bound was reached are stored beyond it.
     pub idempotency_bytes: u64,
 }
 
@@ -78,32 +79,32 @@ impl ClientBound {
     }
 }
 
-/// A client keeps as much as it may.
+/// A client has reached a bound.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ClientFull {
     /// The bound that is reached.
     pub bound: ClientBound,
-    /// Time until the first of what the client keeps expires. Before that, only deleting makes room.
+    /// Time until the client's earliest item expires. Before that, only a deletion frees capacity.
     pub first_expiry: Duration,
 }
 
-/// What one client keeps.
+/// The data that one client keeps.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct ClientUsage {
-    /// Sessions.
+    /// Number of sessions.
     pub sessions: u64,
-    /// Faces of all its sessions.
+    /// Number of faces in all sessions of the client.
     pub faces: u64,
-    /// Bytes of its sessions, faces and replays.
+    /// Bytes of the client's sessions, faces and replays.
     pub session_bytes: u64,
-    /// Idempotency records.
+    /// Number of idempotency records.
     pub idempotency_records: u64,
-    /// Bytes of the answers in its idempotency records.
+    /// Bytes of the answers in the client's idempotency records.
     pub idempotency_bytes: u64,
 }
 
 impl ClientUsage {
-    /// What counts against the bound of one kind.
+    /// The amount that counts against the bound of one kind.
     #[must_use]
     pub fn of(&self, bound: ClientBound) -> u64 {
         match bound {

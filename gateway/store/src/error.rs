@@ -2,10 +2,10 @@
 
 use crate::client::ClientFull;
 
-/// Why an operation of a store failed.
+/// Reason why an operation of a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The address cannot be understood.
+    /// The address cannot be parsed.
     #[error("store.url is not usable: {0}")]
     Url(String),
     /// The files for TLS cannot be used.
@@ -14,19 +14,19 @@ pub enum StoreError {
     /// The store does not answer, or not in time. The change may or may not have been made.
     #[error("the session store does not answer: {0}")]
     Unreachable(String),
-    /// The store has no room.
+    /// The store is full.
     #[error("the session store is full")]
     Full,
-    /// The client keeps as much as it may.
+    /// The client has reached a bound.
     #[error("the client keeps as much as it may: {}", .0.bound.label())]
     ClientFull(ClientFull),
     /// The store already has a session of this name.
     #[error("there is a session of this name already")]
     Exists,
-    /// The address leads to a server that cannot be the store: it refuses the credentials, or is none.
+    /// The address leads to a server that cannot be the store: it refuses the credentials, or is not such a server.
     #[error("this server cannot be the session store: {0}")]
     Unfit(String),
-    /// The server is configured to evict keys when its memory is full; this is its policy.
+    /// The server is configured to evict keys when its memory is full; the text is its policy.
     #[error("the session store's maxmemory-policy is `{0}`; it must be `noeviction`")]
     Evicts(String),
     /// The store's file cannot be used, or the store returned data that this program does not write.
@@ -35,8 +35,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether this instance is set up wrong or its own file is broken, in contrast to a server that is away or full for all
-    /// instances.
+    /// Whether this instance is misconfigured or its own file is broken, in contrast to a server that is unavailable
+    /// or full for all instances.
     #[must_use]
     pub fn is_misconfiguration(&self) -> bool {
         match self {

@@ -10,8 +10,8 @@ pub trait StoreHealth: Send + Sync {
     /// Checks that the store answers, takes writes and is configured never to drop records on its own.
     ///
     /// # Errors
-    /// [`StoreError::Unreachable`] without an answer and at a replica, [`StoreError::Full`] without room, [`StoreError::Unfit`] if
-    /// the server refuses the credentials, [`StoreError::Evicts`] with another eviction policy than `noeviction`,
-    /// [`StoreError::Broken`] with an unusable file.
+    /// [`StoreError::Unreachable`] without an answer and at a replica, [`StoreError::Full`] if the store is full,
+    /// [`StoreError::Unfit`] if the server refuses the credentials, [`StoreError::Evicts`] with another eviction
+    /// policy than `noeviction`, [`StoreError::Broken`] with an unusable file.
     async fn check(&self) -> Result<(), StoreError>;
 }

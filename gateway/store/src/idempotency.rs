@@ -19,11 +19,11 @@ pub type Digest = [u8; 32];
 /// One attempt to claim an idempotency key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ClaimRequest {
-    /// The client whose record it is.
+    /// The client that owns the record.
     pub client: Arc<str>,
     /// Digest of the idempotency key, its client and its operation.
     pub key: Digest,
-    /// Digest of the request. Another request under the same key has another fingerprint.
+    /// Digest of the request. A different request under the same key has a different fingerprint.
     pub fingerprint: Digest,
     /// Id of the resource to create, if this is the first attempt under the key.
     pub resource: Uuid,
@@ -38,9 +38,9 @@ pub struct ClaimRequest {
 /// The result of an attempt to claim a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Claim<A> {
-    /// The attempt holds the claim and must do what the request asks for.
+    /// The attempt holds the claim and must carry out the request.
     Acquired {
-        /// Id of the resource to create: the same for all attempts.
+        /// Id of the resource to create, the same for all attempts.
         resource: Uuid,
     },
     /// Another attempt holds the claim, for at most this long.
@@ -61,15 +61,15 @@ pub trait IdempotencyStore: Send + Sync {
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn claim(&self, request: &ClaimRequest, bounds: &ClientBounds) -> Result<Claim<Bytes>, StoreError>;
 
-    /// Ends the claim and keeps the answer for all later attempts, for the `retention` of `request`. False if another attempt has taken over the claim, or
-    /// the record has expired.
+    /// Ends the claim, and keeps the answer for all later attempts, for the `retention` of `request`. Returns false
+    /// if another attempt has taken over the claim, or the record has expired.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn complete(&self, request: &ClaimRequest, answer: Bytes) -> Result<bool, StoreError>;
 
-    /// Ends the claim without an answer, so the next attempt may claim the key at once. With a `retention` of zero the store
-    /// forgets the key. False as in [`IdempotencyStore::complete`].
+    /// Ends the claim without an answer, so the next attempt may claim the key at once. With a `retention` of zero
+    /// the store forgets the key. Returns false as [`IdempotencyStore::complete`] does.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].

@@ -1,4 +1,4 @@
-//! Opens the store that the settings name, and hands it out by capability.
+//! Opens the store that the settings name, and provides it by capability.
 
 use std::path::Path;
 use std::sync::Arc;

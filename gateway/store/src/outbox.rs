@@ -18,11 +18,11 @@ pub enum Lane {
     Sessions,
     /// Usage records on their way to the object store.
     Usage,
-    /// Jobs of replays to be published, and replays that end by their time.
+    /// Jobs of replays to be published, and replays to be ended when their time is over.
     Replays,
     /// Callbacks to be sent.
     Callbacks,
-    /// Callbacks that nobody accepted before their session ended. They become due when they may be forgotten.
+    /// Callbacks that no receiver accepted before their session ended. They are due when their retention is over.
     DeadCallbacks,
 }
 
@@ -52,18 +52,18 @@ pub struct LeasedRow {
     pub id: Uuid,
     /// Id of this lease; each lease of a row has another one.
     pub lease: Uuid,
-    /// How often the row has been leased, including this lease.
+    /// Number of times that the row has been leased, including this lease.
     pub attempt: u32,
     /// The work to be done, sealed.
     pub body: Bytes,
 }
 
-/// A row that was looked at.
+/// A row that was listed.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ListedRow {
     /// The row's id.
     pub id: Uuid,
-    /// How often the row has been leased.
+    /// Number of times that the row has been leased.
     pub attempts: u32,
     /// Time until the row is due, or its lease ends; zero if it is due.
     pub due_in: Duration,
@@ -80,27 +80,28 @@ pub trait OutboxStore: Send + Sync {
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn enqueue(&self, lane: Lane, row: NewRow) -> Result<(), StoreError>;
 
-    /// Leases up to `limit` rows of a lane that are due, longest due first. Until `lease` has passed, nobody else can lease
-    /// them.
+    /// Leases up to `limit` due rows of a lane, those that have been due longest first. No other process can lease
+    /// them until `lease` has passed.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn lease(&self, lane: Lane, limit: usize, lease: Duration) -> Result<Vec<LeasedRow>, StoreError>;
 
-    /// Removes a row whose work is done. False if the row has another lease by now: then another process works on it.
+    /// Removes a row whose work is done. Returns false if the row now has another lease, so another process works on
+    /// it.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn finish(&self, row: &LeasedRow) -> Result<bool, StoreError>;
 
-    /// Removes several rows of one lane as [`OutboxStore::finish`] does, and returns how many it removed.
+    /// Removes several rows of one lane as [`OutboxStore::finish`] does, and returns the number of removed rows.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn finish_all(&self, lane: Lane, rows: &[LeasedRow]) -> Result<usize, StoreError>;
 
-    /// Ends the lease of a row and makes the row due again after `wait`, with `body` as its new body if there is one. False
-    /// as in [`OutboxStore::finish`].
+    /// Ends the lease of a row and makes the row due again after `wait`, with `body` as its new body if there is one.
+    /// Returns false as [`OutboxStore::finish`] does.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
@@ -111,20 +112,20 @@ pub trait OutboxStore: Send + Sync {
         body: Option<Bytes>,
     ) -> Result<bool, StoreError>;
 
-    /// Lists up to `limit` rows of a lane, longest due first, without leasing them.
+    /// Lists up to `limit` rows of a lane without leasing them, those that have been due longest first.
     ///
     /// # Errors
     /// [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn list(&self, lane: Lane, limit: usize) -> Result<Vec<ListedRow>, StoreError>;
 
-    /// Moves a row with its body to another lane, where it is due after `due_in`, has no attempts, and replaces a row of the same
-    /// id. Its lease ends. False if there is no such row.
+    /// Moves a row with its body to another lane, where it is due after `due_in`, has no attempts, and replaces a row
+    /// of the same id. Its lease ends. Returns false if there is no such row.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn transfer(&self, id: Uuid, from: Lane, to: Lane, due_in: Duration) -> Result<bool, StoreError>;
 
-    /// Removes a row, whoever has leased it. False if there is no such row.
+    /// Removes a row, even if it is leased. Returns false if there is no such row.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].

@@ -4,10 +4,11 @@ use std::io::ErrorKind;
 
 use crate::StoreError;
 
-/// Why an operation on the file failed. Unlike redb's error it can be cloned, for each change of a failed commit.
+/// Reason why an operation on the file failed. Unlike redb's error it can be cloned, for each change of a failed
+/// commit.
 #[derive(Clone, Debug)]
 pub(super) enum FileFailure {
-    /// The disk has no room.
+    /// The disk is full.
     Full,
     /// Any other failure, as text.
     Broken(String),

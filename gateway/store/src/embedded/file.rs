@@ -1,4 +1,4 @@
-//! The file: how it is opened, used, and opened anew after a failure.
+//! The database file: opening it, using it, and opening it again after a failure.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -64,8 +64,8 @@ impl File {
         Ok(read(&transaction, self.clock.now())?)
     }
 
-    /// Makes a change, and returns when it is on the disk. After an error nothing has changed, or, if the error struck the
-    /// end of the commit, everything has.
+    /// Makes a change, and returns when it is on the disk. After an error nothing has changed. The one exception is
+    /// an error at the end of the commit, after which the whole change may have been made.
     pub(super) fn write<T>(
         &self,
         write: impl FnOnce(&mut Tables<'_>) -> TableResult<T>,
@@ -85,7 +85,7 @@ impl File {
         Ok(written)
     }
 
-    /// Opens the database anew, once all reads have ended.
+    /// Opens the database again, once all reads have ended.
     pub(super) fn reopen(&self) {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         // Dropping the old database releases the lock on the file.

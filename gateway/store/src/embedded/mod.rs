@@ -6,9 +6,9 @@
 //! **Time** is the computer's time when the process started plus the time that has passed since. Every read compares a
 //! session's end with that clock. The writer removes ended sessions from the file, in the order of their ends.
 //!
-//! **Failures.** A change that meets a full disk or another disk error is either not made, or (if the error strikes the very
-//! end of the commit) made as a whole without an answer. The file is then opened anew, so the store works again as soon as
-//! the disk does. A second process cannot open the file.
+//! **Failures.** A change that fails because of a full disk or another disk error is not made. The one exception is
+//! an error at the end of the commit, after which the whole change may be made without an answer. The file is then
+//! opened again, so the store works again as soon as the disk does. A second process cannot open the file.
 
 mod clock;
 mod failure;

@@ -25,8 +25,8 @@ impl EmbeddedStore {
     /// first.
     ///
     /// # Errors
-    /// [`StoreError::Broken`] if the file cannot be used or another process uses it, [`StoreError::Full`] if the disk has
-    /// no room.
+    /// [`StoreError::Broken`] if the file cannot be used or another process uses it, [`StoreError::Full`] if the disk
+    /// is full.
     pub fn open(data_dir: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(data_dir).map_err(|error| FileFailure::from(redb::Error::Io(error)))?;
         Self::start(file::opener(data_dir.join("sessions.redb")))
@@ -68,7 +68,7 @@ impl Drop for EmbeddedStore {
 #[async_trait]
 impl StoreHealth for EmbeddedStore {
     async fn check(&self) -> Result<(), StoreError> {
-        // A change that changes nothing passes through the writer, and a read through the file.
+        // An empty change passes through the writer, and a read through the file.
         self.change(|_| Ok(())).await?;
         self.read(|transaction, _| tables::outbox::depth(transaction, Lane::Sessions)).await.map(drop)
     }

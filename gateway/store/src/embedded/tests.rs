@@ -26,7 +26,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 struct Disk {
     /// Size in bytes to which the file can grow.
     room: AtomicU64,
-    /// Whether the length can be set beyond that. Most file systems allow it, and fail when that part is written.
+    /// Whether the file's length can be set beyond that size. Most file systems allow it, and fail when that part is
+    /// written.
     is_sparse: bool,
     syncs: AtomicUsize,
     /// Whether syncs wait.
@@ -121,7 +122,7 @@ fn replay() -> ReplayChange {
     }
 }
 
-/// Number of sessions, ends, faces and replays in the file, including those whose time is over.
+/// Number of sessions, ends, faces and replays in the file, including those that have ended.
 async fn held(store: &EmbeddedStore) -> [u64; 4] {
     store.read(|transaction, _| tables::sessions::lengths(transaction)).await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! The thread that writes.
+//! The writing thread.
 
 use std::io;
 use std::sync::Arc;
@@ -13,10 +13,11 @@ use super::file::File;
 use super::tables::Tables;
 use crate::StoreError;
 
-/// Most changes that share a commit.
+/// Maximum number of changes that share a commit.
 const MAX_CHANGES_PER_COMMIT: usize = 256;
 
-/// Most ended sessions that one commit removes. The bound keeps changes from waiting long when many sessions end at once.
+/// Maximum number of ended sessions that one commit removes, so changes do not wait long when many sessions end at
+/// once.
 const MAX_REMOVALS_PER_COMMIT: usize = 64;
 
 /// Interval at which ended sessions are removed while there are no changes.
@@ -52,12 +53,12 @@ where
             (Ok(()), None) => Err(StoreError::Broken("a change was not made".into())),
             (Err(failure), _) => Err(failure.into()),
         };
-        // Sending fails if the caller has left, which is no error.
+        // Sending fails if the caller no longer waits, which is no error.
         let _ = self.caller.send(answer);
     }
 }
 
-/// A handle of the thread that writes.
+/// A handle of the writing thread.
 pub(super) struct Writer {
     changes: Option<Sender<Box<dyn Change>>>,
     thread: Option<JoinHandle<()>>,

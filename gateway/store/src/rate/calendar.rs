@@ -15,7 +15,7 @@ impl QuotaSpan {
         }
     }
 
-    /// When the span that contains `at` began.
+    /// Start of the span that contains `at`.
     fn begin(self, at: OffsetDateTime) -> OffsetDateTime {
         let today = at.to_offset(time::UtcOffset::UTC).date();
         let first = match self {
@@ -25,10 +25,11 @@ impl QuotaSpan {
         first.with_time(Time::MIDNIGHT).assume_utc()
     }
 
-    /// When the span that contains `at` ends and the next one begins.
+    /// End of the span that contains `at`, which is the start of the next one.
     pub(super) fn end(self, at: OffsetDateTime) -> OffsetDateTime {
         let begin = self.begin(at);
-        // Always in the next span, whatever the length of this one, and never in the one after that.
+        // This time is always in the next span: later than the end of the longest span, and earlier than the end of
+        // the next one.
         let within_next = match self {
             Self::Day => begin.checked_add(Duration::hours(36)),
             Self::Month => begin.checked_add(Duration::days(40)),
@@ -36,8 +37,8 @@ impl QuotaSpan {
         within_next.map_or(Date::MAX.with_time(Time::MIDNIGHT).assume_utc(), |next| self.begin(next))
     }
 
-    /// The ends of the previous, the current and the next span, in seconds since 1970. A server whose clock differs from
-    /// this one takes the first that lies in its future.
+    /// The ends of the previous, the current and the next span, in seconds since 1970. A server whose clock differs
+    /// from this process's takes the first one in its own future.
     pub(super) fn ends_around(self, at: OffsetDateTime) -> [i64; 3] {
         let end = self.end(at);
         [self.begin(at), end, self.end(end)].map(OffsetDateTime::unix_timestamp)

@@ -1,4 +1,4 @@
-//! The limiter that gateways share, with the knowledge whether it is reachable.
+//! The limiter that gateways share, and whether it is reachable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -17,7 +17,7 @@ pub(super) struct SharedLimiter {
     /// Longest wait of a request for an answer.
     timeout: Duration,
     is_reachable: AtomicBool,
-    /// Gateways that share the limiter, as of the last heartbeat.
+    /// Number of gateways that share the limiter, as of the last heartbeat.
     gateways: AtomicU32,
     metrics: RateMetrics,
 }
@@ -29,12 +29,12 @@ impl SharedLimiter {
         Self { limiter, timeout, is_reachable: AtomicBool::new(true), gateways: AtomicU32::new(1), metrics }
     }
 
-    /// Gateways that share the limiter, including this one.
+    /// Number of gateways that share the limiter, including this one.
     pub(super) fn gateways(&self) -> u32 {
         self.gateways.load(Ordering::Relaxed)
     }
 
-    /// Registers this process with the limiter, and finds out whether the limiter is reachable.
+    /// Registers this process with the limiter, and updates whether the limiter is reachable.
     pub(super) async fn heartbeat(&self) {
         match self.limiter.heartbeat().await {
             Ok(gateways) => {
@@ -47,8 +47,8 @@ impl SharedLimiter {
         }
     }
 
-    /// Asks the limiter; `None` if it is unreachable. Once a request has found that out, later requests do not wait for it
-    /// until a heartbeat succeeds.
+    /// Asks the limiter; `None` if it is unreachable. Once a request has found it unreachable, later requests do not
+    /// wait for it until a heartbeat succeeds.
     pub(super) async fn check(&self, key: &str, terms: &Terms) -> Option<Verdict> {
         if !self.is_reachable.load(Ordering::Relaxed) {
             return None;

@@ -6,13 +6,13 @@ use faceline_shared::secret_file::SecretFileError;
 use super::terms::Terms;
 use super::verdict::Verdict;
 
-/// Why a limiter does not answer.
+/// Reason why a limiter does not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum RateError {
-    /// The address cannot be understood, or the files for TLS cannot be used.
+    /// The address cannot be parsed, or the files for TLS cannot be used.
     #[error("store.url or store.tls is not usable: {0}")]
     Url(String),
-    /// The server does not answer, not in time, or with something unexpected.
+    /// The server does not answer, answers too late, or returns something unexpected.
     #[error("the rate limiter's server does not answer: {0}")]
     Unreachable(String),
     /// The file of quota counts cannot be read or written.

@@ -21,7 +21,7 @@ use super::terms::{Quota, Rate, Terms};
 use super::verdict::{Bound, LimitStatus, Refusal, Verdict};
 use faceline_shared::secret_file;
 
-/// Unused limiters are forgotten from this number of limiters on.
+/// Number of limiters from which on unused ones are removed.
 const PRUNING_THRESHOLD: usize = 4096;
 
 type Governor<C> = governor::RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddleware>;
@@ -37,12 +37,12 @@ pub struct LocalRates<C: Clock = DefaultClock> {
 struct LocalState<C: Clock> {
     /// One limiter for each key, and for each device that calls.
     keys: HashMap<String, KeyLimiter<C>>,
-    /// Limiters that are in their first state again are forgotten when there are this many.
+    /// Number of limiters at which those that have returned to their initial state are removed.
     pruning_threshold: usize,
     quotas: Quotas,
 }
 
-/// A key's limiter, the share that it enforces, and when it was last used.
+/// A key's limiter, the share that it enforces, and the time of its last use.
 struct KeyLimiter<C: Clock> {
     share: Share,
     used: C::Instant,
@@ -50,7 +50,7 @@ struct KeyLimiter<C: Clock> {
 }
 
 impl<C: Clock> LocalState<C> {
-    /// Forgets limiters that are in their first state again, once there are many. Devices come and go.
+    /// Removes limiters that have returned to their initial state, once there are many: each calling device has one.
     fn forget_unused(&mut self, now: C::Instant) {
         if self.keys.len() < self.pruning_threshold {
             return;
@@ -74,7 +74,7 @@ impl Share {
         (seconds / self.rate.requests_per_second.max(1)).max(Duration::from_nanos(1))
     }
 
-    /// Time after which an unused limiter is in its first state again.
+    /// Time after which an unused limiter is in its initial state again.
     fn recovery(self) -> Duration {
         self.interval().saturating_mul(self.burst().get())
     }
@@ -136,7 +136,7 @@ impl<C: Clock + Clone> LocalRates<C> {
         let known = keys.entry(key.to_owned()).or_insert_with(|| self.limiter(share));
         known.used = now;
         if known.share != share {
-            // The accounts changed, or the number of processes did.
+            // The accounts or the number of processes have changed.
             *known = self.limiter(share);
         }
         let quota = terms.quota.map(|quota| (quota, quotas.status(key, quota, among, at)));
@@ -144,7 +144,7 @@ impl<C: Clock + Clone> LocalRates<C> {
             && status.remaining == 0
         {
             let refusal = Refusal { bound: Bound::Quota, wait: status.reset };
-            // The rest of the rate is reported as 0, because asking governor for it would count a request.
+            // The remaining rate is reported as 0, because asking governor for it would count a request.
             let limit = share.burst().get().into();
             let rate = LimitStatus { limit, remaining: 0, reset: share.interval() };
             return Verdict { refusal: Some(refusal), rate, quota: Some(status) };
@@ -161,7 +161,8 @@ impl<C: Clock + Clone> LocalRates<C> {
         Verdict { refusal: None, rate, quota }
     }
 
-    /// Counts a request with its key's governor: how long it must wait (`None`: it passes), and the rest of the rate.
+    /// Counts a request with its key's governor. Returns the time that it must wait (`None`: it passes), and the
+    /// remaining rate.
     fn count(&self, known: &KeyLimiter<C>) -> (Option<Duration>, LimitStatus) {
         let (interval, burst) = (known.share.interval(), known.share.burst().get());
         let status = |remaining, reset| LimitStatus { limit: burst.into(), remaining, reset };
@@ -177,7 +178,7 @@ impl<C: Clock + Clone> LocalRates<C> {
         }
     }
 
-    /// Learns how many requests of a key have passed in all processes.
+    /// Stores the number of requests of a key that have passed in all processes.
     pub(super) fn learn(&self, key: &str, quota: Quota, used: u64) {
         self.state().quotas.learn(key, quota, used, OffsetDateTime::now_utc());
     }
@@ -264,7 +265,7 @@ mod tests {
             passed += usize::from(rates.check_share("busy", &TERMS, 1).refusal.is_none());
             clock.advance(Duration::from_millis(1));
         }
-        // The burst, and two a second.
+        // The burst, and two requests per second.
         assert_eq!(passed, 3 + 3 * PRUNING_THRESHOLD / 500);
         assert!(rates.state().keys.len() <= PRUNING_THRESHOLD, "{}", rates.state().keys.len());
     }

@@ -33,7 +33,7 @@ impl Limiter {
 pub(super) struct RateMetrics {
     active: IntGaugeVec,
     checks: IntCounterVec,
-    /// Gateways that share the limiter.
+    /// Number of gateways that share the limiter.
     pub(super) gateways: IntGauge,
 }
 

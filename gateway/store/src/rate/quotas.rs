@@ -30,7 +30,7 @@ fn is_zero(number: &u64) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Quotas {
     keys: HashMap<String, Counted>,
-    /// Something was counted since this was last asked.
+    /// Whether a request was counted since the last [`Quotas::take_changed`].
     is_changed: bool,
 }
 
@@ -39,12 +39,12 @@ impl Quotas {
         Self { keys, is_changed: false }
     }
 
-    /// The rest of `key`'s quota at `at`, if this process is one of `among` that share the rest.
+    /// The rest of `key`'s quota at `at`, if this process is one of `among` processes that share the rest.
     pub(super) fn status(&mut self, key: &str, quota: Quota, among: u32, at: OffsetDateTime) -> LimitStatus {
         let reset = (quota.span.end(at) - at).unsigned_abs();
         let counted = self.current(key, quota, at);
-        // The processes share the rest that this one last learned about. Requests that have passed here since then are deducted
-        // from this process's share.
+        // The processes share the rest as of the last `learn`. Requests that have passed in this process
+        // since then are deducted from its share.
         let share = quota.requests.saturating_sub(counted.elsewhere) / u64::from(among.max(1));
         LimitStatus { limit: quota.requests, remaining: share.saturating_sub(counted.used), reset }
     }
@@ -55,7 +55,7 @@ impl Quotas {
         self.is_changed = true;
     }
 
-    /// Learns that `used` requests have passed in all processes.
+    /// Stores that `used` requests have passed in all processes.
     pub(super) fn learn(&mut self, key: &str, quota: Quota, used: u64, at: OffsetDateTime) {
         let counted = self.current(key, quota, at);
         (counted.used, counted.elsewhere) = (0, used);

@@ -2,21 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How fast a key may send requests.
+/// The rate at which a key may send requests.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Rate {
     /// Requests per second in the long run.
     pub requests_per_second: u32,
-    /// Requests at once.
+    /// Maximum number of requests at once.
     pub burst: u32,
 }
 
-/// How many requests a key may send in a calendar span (UTC).
+/// The number of requests that a key may send in a calendar span (UTC).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Quota {
     /// Number of requests.
     pub requests: u64,
-    /// The span that the number is for.
+    /// The calendar span.
     pub span: QuotaSpan,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The decision about a request, and the rest of its key's limits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Verdict {
-    /// Why the request may not pass; `None` if it may.
+    /// Reason why the request may not pass; `None` if it may.
     pub refusal: Option<Refusal>,
     /// The rest of the rate. Its limit is the burst, which is full again after `reset`.
     pub rate: LimitStatus,
@@ -13,7 +13,7 @@ pub struct Verdict {
     pub quota: Option<LimitStatus>,
 }
 
-/// Why a request may not pass. A refused request counts against neither rate nor quota.
+/// Reason why a request may not pass. A refused request counts against neither rate nor quota.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Refusal {
     /// The limit that is used up.
@@ -31,19 +31,19 @@ pub enum Bound {
     Quota,
 }
 
-/// What is left of a limit, as the headers `RateLimit-*` report it.
+/// The remainder of a limit, as the headers `RateLimit-*` report it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct LimitStatus {
     /// Requests that the limit allows at once (rate) or in the span (quota).
     pub limit: u64,
-    /// Requests that are left.
+    /// Number of remaining requests.
     pub remaining: u64,
     /// Time until the limit is full again.
     pub reset: Duration,
 }
 
 impl Verdict {
-    /// The rest of the limit that refused the request, or else of the limit that the key will reach first.
+    /// The status of the limit that refused the request, or else of the limit that the key will reach first.
     #[must_use]
     pub fn tightest(&self) -> LimitStatus {
         match (self.quota, self.refusal) {

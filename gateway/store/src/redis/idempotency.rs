@@ -14,7 +14,7 @@ use crate::idempotency::{Claim, ClaimRequest, IdempotencyStore};
 use crate::millis::millis;
 use crate::{ClientBound, ClientBounds, StoreError};
 
-/// A call of a script that changes a record and what its client keeps.
+/// Builds the call of a script that changes a record and its client's ledger.
 fn record_change<'a>(script: &'a Script, request: &ClaimRequest) -> ScriptInvocation<'a> {
     counted_change(script, idempotency_key(request), LedgerKind::Idempotency, &request.client)
 }

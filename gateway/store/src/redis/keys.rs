@@ -9,13 +9,13 @@ use crate::sessions::SessionName;
 /// Prefix of all keys. The braces are the hash tag.
 const PREFIX: &str = "faceline:{store}:";
 
-/// The key that checks write.
+/// The key that health checks write.
 pub(super) const CHECK_KEY: &str = "faceline:{store}:check";
 
 /// Prefix of a face's id in the fields of its session.
 pub(super) const FACE_FIELD_PREFIX: &[u8] = b"face:";
 
-/// What a ledger lists.
+/// The kind of items in a ledger.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum LedgerKind {
     /// Sessions; their units are faces.
@@ -48,7 +48,7 @@ pub(super) fn owner_key(session: Uuid) -> String {
     format!("{PREFIX}owner:{session}")
 }
 
-/// The two keys of what a client keeps of one kind; see `lua/ledger.lua`.
+/// The two keys of a client's ledger of one kind; see `lua/ledger.lua`.
 pub(super) fn ledger_keys(kind: LedgerKind, client: &str) -> [String; 2] {
     let kind = match kind {
         LedgerKind::Sessions => "sessions",

@@ -1,4 +1,4 @@
-//! The Lua scripts, which make each change atomic, and how they are called.
+//! The Lua scripts, which make each change atomic, and their calls.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use super::keys::{LedgerKind, answer_key, ledger_keys, outbox_key};
 use crate::millis::millis;
 use crate::outbox::{Lane, NewRow};
 
-/// Time for which the server keeps the answer to a change. It is well above the time in which a change is repeated.
+/// Time for which the server keeps the answer to a change. It is well above the time within which a change is
+/// repeated.
 const ANSWER_RETENTION: Duration = Duration::from_secs(30);
 
 /// All scripts of the store.
@@ -64,12 +65,12 @@ fn changing(code: &str) -> Script {
     Script::new(&format!("{}{code}", include_str!("lua/prelude.lua")))
 }
 
-/// A script that changes what a client keeps.
+/// A script that changes a client's ledger.
 fn counting(code: &str) -> Script {
     changing(&format!("{}{code}", include_str!("lua/ledger.lua")))
 }
 
-/// A call as [`change`] makes it of a script that changes `target` and what `client` keeps.
+/// Like [`change`], for a script that changes `target` and the ledger of `client`.
 pub(super) fn counted_change<'a>(
     script: &'a Script,
     target: impl ToRedisArgs,
@@ -84,13 +85,13 @@ pub(super) fn counted_change<'a>(
     call
 }
 
-/// A call of a changing script, with the id of the change and the keys of the sessions' outbox. The script's own keys and
-/// arguments follow.
+/// Builds the call of a changing script, with the id of the change and the keys of the sessions' outbox. The caller
+/// adds the script's own keys and arguments.
 pub(super) fn change(script: &Script) -> ScriptInvocation<'_> {
     change_in(Lane::Sessions, script)
 }
 
-/// A call as [`change`] makes it, with the outbox of `lane`.
+/// Like [`change`], with the outbox of `lane`.
 pub(super) fn change_in(lane: Lane, script: &Script) -> ScriptInvocation<'_> {
     let mut change = script.key(answer_key(Uuid::new_v4()));
     add_outbox(&mut change, lane);

@@ -18,7 +18,7 @@ use crate::sessions::{
 };
 use crate::{ClientBound, ClientBounds, ClientUsage, StoreError};
 
-/// A call of a script that changes a session and what its client keeps.
+/// Builds the call of a script that changes a session and its client's ledger.
 fn session_change<'a>(script: &'a Script, session: &SessionName) -> ScriptInvocation<'a> {
     counted_change(script, session_key(session), LedgerKind::Sessions, &session.client)
 }
@@ -199,7 +199,7 @@ impl SessionStore for RedisStore {
 
     async fn client_usage(&self, client: &str) -> Result<ClientUsage, StoreError> {
         let kept = async |kind| -> Result<(u64, u64, u64), StoreError> {
-            // The script changes nothing, so its target is of no importance.
+            // The script changes nothing, so its target has no effect.
             let [target, _] = ledger_keys(kind, client);
             let call = counted_change(&self.scripts.client_usage, target, kind, client);
             Ok(self.server.run_script(&call).await?)

@@ -12,7 +12,7 @@ use super::scripts::Scripts;
 use crate::millis::millis;
 use crate::{ClientBound, ClientFull, StoreError, StoreHealth};
 
-/// Time to live of the key that checks write.
+/// Time to live of the key that health checks write.
 const CHECK_TTL: Duration = Duration::from_secs(60);
 
 /// Sessions, outbox and idempotency records in Redis.
@@ -31,7 +31,7 @@ impl RedisStore {
     }
 }
 
-/// The error for a client that keeps as much as it may; its first item ends in `wait` milliseconds.
+/// The error for a client that has reached a bound; its first item ends in `wait` milliseconds.
 pub(super) fn client_full(bound: ClientBound, wait: u64) -> StoreError {
     StoreError::ClientFull(ClientFull { bound, first_expiry: Duration::from_millis(wait) })
 }

@@ -1,10 +1,10 @@
-//! Why a record cannot be written or read.
+//! The error of sealed records.
 
 use faceline_shared::seal::SealError;
 
 use crate::StoreError;
 
-/// Why a record cannot be written or read.
+/// Reason why a record cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The store failed.

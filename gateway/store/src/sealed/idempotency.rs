@@ -1,4 +1,4 @@
-//! The sealing front of the idempotency records.
+//! The sealing layer of the idempotency records.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct SealedIdempotency {
 }
 
 impl SealedIdempotency {
-    /// A front of `store` that seals with `ring`.
+    /// Wraps `store`, and seals with `ring`.
     #[must_use]
     pub fn new(store: Arc<dyn IdempotencyStore>, ring: KeyRing) -> Self {
         Self { store, sealer: RecordSealer::new(ring) }

@@ -1,4 +1,4 @@
-//! The sealing fronts of the stores: they take and return records, and encrypt them for the store below.
+//! The sealing layers of the stores: they accept and return records, and encrypt them for the underlying store.
 //!
 //! A record is MessagePack, sealed with the key ring of the installation. Its associated data is
 //! its place in the store, so a record that was copied to another place does not open.

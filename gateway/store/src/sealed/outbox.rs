@@ -1,4 +1,4 @@
-//! The sealing front of the outbox.
+//! The sealing layer of the outbox.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,13 +33,13 @@ impl<R: Serialize> UnsealedRow<R> {
 /// A leased row with its payload opened.
 #[derive(Debug)]
 pub struct OpenedRow<R> {
-    /// The work to be done, or why it cannot be read.
+    /// The work to be done, or the reason why it cannot be read.
     pub payload: Result<R, RecordError>,
     /// The lease, for [`SealedOutbox::finish`] and [`SealedOutbox::postpone`].
     pub leased: LeasedRow,
 }
 
-/// A row that was looked at, with its payload opened.
+/// A listed row with its payload opened.
 #[derive(Debug)]
 pub struct OpenedListedRow<R> {
     /// As [`ListedRow::id`].
@@ -48,7 +48,7 @@ pub struct OpenedListedRow<R> {
     pub attempts: u32,
     /// As [`ListedRow::due_in`].
     pub due_in: Duration,
-    /// The work to be done, or why it cannot be read.
+    /// The work to be done, or the reason why it cannot be read.
     pub payload: Result<R, RecordError>,
 }
 
@@ -60,7 +60,7 @@ pub struct SealedOutbox {
 }
 
 impl SealedOutbox {
-    /// A front of `store` that seals with `ring`.
+    /// Wraps `store`, and seals with `ring`.
     #[must_use]
     pub fn new(store: Arc<dyn OutboxStore>, ring: KeyRing) -> Self {
         Self { store, sealer: RecordSealer::new(ring) }

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::error::RecordError;
 
-/// Seals records with a key ring. The associated data names the record's place in the store: the record opens in no other one.
+/// Seals records with a key ring. The associated data names the record's place in the store, so the record opens only
+/// there.
 #[derive(Clone)]
 pub(super) struct RecordSealer(KeyRing);
 

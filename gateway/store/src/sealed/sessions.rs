@@ -1,4 +1,4 @@
-//! The sealing front of sessions and faces.
+//! The sealing layer of sessions and faces.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::sessions::{
 };
 use crate::{ClientBounds, ClientUsage};
 
-/// Sessions and faces whose records are sealed. A record is anything that serde can write.
+/// Sessions and faces whose records are sealed. A record is any type that serde can serialize.
 #[derive(Clone)]
 pub struct SealedSessions {
     store: Arc<dyn SessionStore>,
@@ -26,13 +26,13 @@ pub struct SealedSessions {
 }
 
 impl SealedSessions {
-    /// A front of `store` that seals with `ring`.
+    /// Wraps `store`, and seals with `ring`.
     #[must_use]
     pub fn new(store: Arc<dyn SessionStore>, ring: KeyRing) -> Self {
         Self { store, sealer: RecordSealer::new(ring) }
     }
 
-    /// Keeps a session, as [`SessionStore::create`] does.
+    /// Stores a session, as [`SessionStore::create`] does.
     ///
     /// # Errors
     /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the records cannot be sealed.
@@ -48,7 +48,7 @@ impl SealedSessions {
         Ok(self.store.create(name, body, ttl, end.seal(&self.sealer)?, bounds).await?)
     }
 
-    /// Keeps for `ttl` what is to be known of a session's owner, as [`SessionStore::keep_owner`] does.
+    /// Stores the owner of a session for `ttl`, as [`SessionStore::keep_owner`] does.
     ///
     /// # Errors
     /// [`RecordError::Store`]; [`RecordError::Encode`] and [`RecordError::Seal`] if the record cannot be sealed.
@@ -62,7 +62,7 @@ impl SealedSessions {
         Ok(self.store.keep_owner(session, owner, ttl).await?)
     }
 
-    /// Reads what [`Self::keep_owner`] kept.
+    /// Reads the owner that [`Self::keep_owner`] stored.
     ///
     /// # Errors
     /// [`RecordError::Store`]; [`RecordError::Seal`] and [`RecordError::Form`] if the record does not open.
@@ -201,7 +201,7 @@ impl SealedSessions {
         Ok(self.store.delete_faces(name, faces, row).await?)
     }
 
-    /// What a client keeps, as [`SessionStore::client_usage`] counts it.
+    /// The amounts that a client keeps, as [`SessionStore::client_usage`] counts them.
     ///
     /// # Errors
     /// [`RecordError::Store`].

@@ -1,4 +1,4 @@
-//! The sealing fronts of one store.
+//! The sealing layers of one store.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::outbox::SealedOutbox;
 use super::sessions::SealedSessions;
 use crate::{StoreHealth, Stores};
 
-/// One store behind its sealing fronts, by capability.
+/// One store behind its sealing layers, by capability.
 #[derive(Clone)]
 pub struct SealedStores {
     /// Sessions and their faces.
@@ -23,7 +23,7 @@ pub struct SealedStores {
 }
 
 impl SealedStores {
-    /// Fronts of `stores` that seal with `ring`.
+    /// Wraps `stores`, and seals with `ring`.
     #[must_use]
     pub fn new(stores: Stores, ring: KeyRing) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! The replay of a session, as a store sees it.
+//! The replay of a session in a store.
 
 use std::time::Duration;
 
@@ -9,30 +9,30 @@ use crate::outbox::{Lane, NewRow};
 /// A replay as a store holds it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StoredReplay {
-    /// Counts the changes of the session's replay, from 1.
+    /// Number of changes of the session's replay, from 1.
     pub revision: u64,
     /// The record.
     pub body: Bytes,
-    /// Time left for the upload, by the store's clock; zero when it is over.
+    /// Remaining time for the upload, by the store's clock; zero when it is over.
     pub upload_left: Duration,
-    /// Time left of the lease of an upload in progress; zero when there is none.
+    /// Remaining time of the lease of an upload in progress; zero if there is none.
     pub lease_left: Duration,
 }
 
 /// A change of a session's replay.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ReplayChange {
-    /// The revision that the change was made from; 0 if there was no replay.
+    /// The revision on which the change is based; 0 if there was no replay.
     pub expected: u64,
     /// The new record.
     pub body: Bytes,
-    /// Whether a video is being judged: the session cannot be deleted then.
+    /// Whether a video is being judged. The session cannot be deleted during that time.
     pub in_progress: bool,
-    /// Sets the time left for the upload; `None` leaves it.
+    /// The new time for the upload; `None` keeps the present one.
     pub upload_within: Option<Duration>,
     /// The new lease of an upload in progress; zero ends it.
     pub lease: Duration,
-    /// Rows that are written with the change. A row replaces the one with the same id.
+    /// Rows that are written with the change. A row replaces one with the same id.
     pub rows: Vec<(Lane, NewRow)>,
 }
 

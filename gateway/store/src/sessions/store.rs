@@ -15,16 +15,16 @@ use crate::{ClientBounds, ClientUsage, StoreError};
 
 /// A store of sessions. Bodies are opaque to it.
 ///
-/// Each operation is atomic. Its effect survives a restart of the store as far as the store's own durability goes.
+/// Each operation is atomic. How far its effect survives a restart depends on the durability of the store.
 ///
-/// Time is the store's clock. When a session's time is over by that clock, the session, its faces and its replay no longer exist, and
-/// every operation on it answers that there is no session.
+/// Time is the store's clock. When a session's time is over by that clock, the session, its faces and its replay no
+/// longer exist, and every operation on it reports that there is no session.
 ///
 /// Operations that take a [`NewRow`] write it in the same transaction as the change, to [`crate::outbox::Lane::Sessions`] unless
 /// they name its lane.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Keeps a session for `ttl`, and writes `end`: the row that cleans up after the session.
+    /// Stores a session for `ttl`, and writes `end`: the row that cleans up after the session.
     ///
     /// # Errors
     /// [`StoreError::Exists`] if there is a session of this name (ids are random), [`StoreError::ClientFull`] if the client
@@ -39,14 +39,14 @@ pub trait SessionStore: Send + Sync {
         bounds: &ClientBounds,
     ) -> Result<(), StoreError>;
 
-    /// Keeps for `ttl` what a request that names the session's id alone needs to know of its owner. It replaces what was kept before,
-    /// and does not depend on the session: it outlives a session that is deleted early.
+    /// Stores for `ttl` the record of the session's owner, for requests that name only the session's id. The record
+    /// replaces an earlier one. It does not depend on the session, and remains when the session is deleted early.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn keep_owner(&self, session: Uuid, owner: Bytes, ttl: Duration) -> Result<(), StoreError>;
 
-    /// Reads what [`Self::keep_owner`] keeps of a session; `None` if there is nothing, or its time is over.
+    /// Reads the owner that [`Self::keep_owner`] stored; `None` if there is none, or its time is over.
     ///
     /// # Errors
     /// [`StoreError::Unreachable`], [`StoreError::Broken`].
@@ -58,8 +58,8 @@ pub trait SessionStore: Send + Sync {
     /// [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn session(&self, session: &SessionName) -> Result<Option<StoredSession>, StoreError>;
 
-    /// Deletes a session with all its faces, and replaces the row that has the id of `end`. While a replay is in progress
-    /// nothing changes. If two callers delete the same session, one of them gets [`Deletion::Deleted`].
+    /// Deletes a session with all its faces, and replaces the row that has the id of `end`. While a replay is in
+    /// progress, nothing changes. If two callers delete the same session, one of them gets [`Deletion::Deleted`].
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
@@ -71,10 +71,10 @@ pub trait SessionStore: Send + Sync {
     /// [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn replay(&self, session: &SessionName) -> Result<ReplayLookup<StoredReplay>, StoreError>;
 
-    /// Replaces the replay of a session, if its revision is still the expected one (compare-and-set), and writes the rows of the
-    /// change. The answer tells the new revision.
+    /// Replaces the replay of a session if its revision is still the expected one (compare-and-set), and writes the
+    /// rows of the change. The outcome contains the new revision.
     ///
-    /// While a replay is in progress `bounds` keep nobody from changing it, and neither does a full server, since it must end.
+    /// A replay in progress must be able to end, so neither `bounds` nor a full server prevents a change of it.
     ///
     /// # Errors
     /// [`StoreError::ClientFull`] if the client keeps as many bytes as `bounds` allow, [`StoreError::Full`], [`StoreError::Unreachable`],

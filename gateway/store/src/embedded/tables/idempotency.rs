@@ -14,10 +14,10 @@ use crate::{ClientBound, ClientBounds, ClientFull};
 
 /// Digest of an idempotency key.
 type Key = &'static Digest;
-/// When the record expires and when the lease of its claim ends (milliseconds since 1970), the fingerprint, the resource,
-/// the holder, and the answer if the request is completed.
+/// Expiry of the record and end of its claim's lease (milliseconds since 1970), the fingerprint, the resource, the
+/// holder, and the answer if the request is completed.
 type Record = (u64, u64, &'static Digest, Uuid, Uuid, Option<&'static [u8]>);
-/// When a record expires, and its key.
+/// Expiry of a record, and its key.
 type ExpiryKey = (u64, &'static Digest);
 
 const RECORDS: TableDefinition<'_, Key, Record> = TableDefinition::new("once");
@@ -31,7 +31,7 @@ pub(in crate::embedded) struct IdempotencyTables<'a> {
     expiries: Table<'a, ExpiryKey, ()>,
     owners: Table<'a, Key, &'static str>,
     ledger: Ledger<'a>,
-    /// Whether there is anything to commit.
+    /// Whether the tables have changes to commit.
     pub(in crate::embedded) changed: bool,
 }
 
@@ -74,7 +74,7 @@ impl<'a> IdempotencyTables<'a> {
         Ok(Ok(Claim::Acquired { resource }))
     }
 
-    /// The bound that keeps `client` from a further record, if there is one.
+    /// The bound that prevents a further record of `client`, if there is one.
     fn full(&mut self, now: u64, client: &str, bounds: &ClientBounds) -> TableResult<Option<ClientFull>> {
         let kept = self.ledger.kept(now, client)?;
         let bound = if kept.items >= bounds.idempotency_records {
@@ -88,7 +88,7 @@ impl<'a> IdempotencyTables<'a> {
         Ok(Some(ClientFull { bound, first_expiry }))
     }
 
-    /// Ends the claim of `request`'s holder. False, without a change, if another holder has taken over.
+    /// Ends the claim of `request`'s holder. Returns false, without a change, if another holder has taken over.
     pub(in crate::embedded) fn end_claim(
         &mut self,
         now: u64,

@@ -1,10 +1,10 @@
-//! The ledger of one kind of items: what each client keeps, and when it expires.
+//! The ledger of one kind of items: the items that each client keeps, with their sizes and ends.
 
 use redb::{ReadTransaction, ReadableTable as _, Table, TableDefinition, WriteTransaction};
 
 use crate::embedded::failure::TableResult;
 
-/// Client, when the item ends (milliseconds since 1970), and the item.
+/// Client, end of the item (milliseconds since 1970), and the item.
 type ItemKey = (&'static str, u64, &'static [u8]);
 /// The item's units (faces of a session) and bytes.
 type ItemPart = (u64, u64);
@@ -46,7 +46,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// What a client keeps.
+/// Totals of the items that a client keeps.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(in crate::embedded) struct Kept {
     pub(in crate::embedded) items: u64,
@@ -54,7 +54,7 @@ pub(in crate::embedded) struct Kept {
     pub(in crate::embedded) bytes: u64,
 }
 
-/// What `client` keeps at `now`.
+/// Reads the totals of the items that `client` keeps at `now`.
 pub(in crate::embedded) fn kept(
     transaction: &ReadTransaction,
     kind: Kind,
@@ -71,8 +71,8 @@ pub(in crate::embedded) fn kept(
     Ok(Kept { items: count, units, bytes })
 }
 
-/// The ledger in a transaction that may change it. Items that are not in it change nothing: an earlier version of this program
-/// wrote them.
+/// The ledger in a transaction that may change it. Changes of items that are not in it have no effect: an earlier
+/// version of this program wrote those items.
 pub(super) struct Ledger<'a> {
     items: Table<'a, ItemKey, ItemPart>,
     totals: Table<'a, &'static str, Totals>,
@@ -84,7 +84,7 @@ impl<'a> Ledger<'a> {
         Ok(Self { items: transaction.open_table(items)?, totals: transaction.open_table(totals)? })
     }
 
-    /// What `client` keeps. Forgets its items that have ended, also those that are still in other tables.
+    /// Returns the totals of `client`. Removes its ended items from the ledger, even if other tables still have them.
     pub(super) fn kept(&mut self, now: u64, client: &str) -> TableResult<Kept> {
         let mut ended: Vec<(u64, Vec<u8>)> = Vec::new();
         for entry in self.items.range((client, 0, &[][..])..(client, now + 1, &[][..]))? {
@@ -99,14 +99,14 @@ impl<'a> Ledger<'a> {
         Ok(Kept { items, units, bytes })
     }
 
-    /// Milliseconds from `now` until the first item of `client` ends.
+    /// Milliseconds from `now` until the first item of `client` ends; 0 if it has no item.
     pub(super) fn first_expiry(&self, now: u64, client: &str) -> TableResult<u64> {
         let mut items = self.items.range((client, now + 1, &[][..])..=(client, u64::MAX, &[][..]))?;
         let first = items.next().transpose()?.map(|(key, _)| key.value().1);
         Ok(first.map_or(0, |ends| ends - now))
     }
 
-    /// Adds units and bytes to an item, which is listed if it is new.
+    /// Adds units and bytes to an item, which is added to the ledger if it is new.
     pub(super) fn count(&mut self, item: Item<'_>, units: u64, bytes: u64) -> TableResult<()> {
         let known = self.items.get(item.key())?.map(|found| found.value());
         let part = known.unwrap_or_default();
@@ -117,7 +117,7 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// Takes units and bytes from an item, at most as many as it has.
+    /// Subtracts units and bytes from an item, at most as many as it has.
     pub(super) fn uncount(&mut self, item: Item<'_>, units: u64, bytes: u64) -> TableResult<()> {
         let Some(part) = self.items.get(item.key())?.map(|found| found.value()) else { return Ok(()) };
         let (units, bytes) = (units.min(part.0), bytes.min(part.1));
@@ -127,7 +127,7 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// Removes an item with all that it counts.
+    /// Removes an item, and subtracts it from the totals.
     pub(super) fn forget(&mut self, item: Item<'_>) -> TableResult<()> {
         let Some(part) = self.items.remove(item.key())?.map(|found| found.value()) else { return Ok(()) };
         let totals = self.totals_of(item.client)?;

@@ -28,7 +28,7 @@ pub(super) struct Tables<'a> {
     dead_callback_outbox: OutboxTables<'a>,
     idempotency: IdempotencyTables<'a>,
     owners: OwnerTables<'a>,
-    /// Commit the transaction even if no row changed.
+    /// Whether to commit the transaction even if no row changed.
     pub(super) must_commit: bool,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Tables<'a> {
         })
     }
 
-    /// Whether there is anything to commit.
+    /// Whether there are changes to commit.
     pub(super) fn has_changed(&self) -> bool {
         self.must_commit
             || self.sessions.changed
@@ -88,8 +88,8 @@ impl<'a> Tables<'a> {
         (&mut self.owners, self.clock.now())
     }
 
-    /// Removes up to `limit` sessions and as many idempotency records and owners whose time is over, those that ended first before
-    /// the others.
+    /// Removes up to `limit` ended sessions, and as many expired idempotency records and owners, in the order of
+    /// their ends.
     pub(super) fn remove_ended(&mut self, limit: usize) -> TableResult<()> {
         let now = self.clock.now();
         self.idempotency.remove_expired(now, limit)?;

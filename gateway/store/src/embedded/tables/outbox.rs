@@ -12,9 +12,9 @@ use crate::embedded::failure::TableResult;
 use crate::millis::millis;
 use crate::outbox::{Lane, LeasedRow, ListedRow, NewRow};
 
-/// When a row is due or its lease ends (milliseconds since 1970), and its id.
+/// Time at which a row is due or its lease ends (milliseconds since 1970), and its id.
 type DueKey = (u64, Uuid);
-/// When the row is due or its lease ends, how often it was leased, the lease's id (nil: none), the body.
+/// Time at which the row is due or its lease ends, number of its leases, the lease's id (nil: none), the body.
 type Row = (u64, u32, Uuid, &'static [u8]);
 
 type RowTable = TableDefinition<'static, Uuid, Row>;
@@ -37,7 +37,7 @@ pub(in crate::embedded) fn depth(transaction: &ReadTransaction, lane: Lane) -> T
     Ok(transaction.open_table(definitions(lane).0)?.len()?)
 }
 
-/// Up to `limit` rows of a lane, longest due first.
+/// Up to `limit` rows of a lane, those that have been due longest first.
 pub(in crate::embedded) fn list(
     transaction: &ReadTransaction,
     now: u64,
@@ -62,7 +62,7 @@ pub(in crate::embedded) struct OutboxTables<'a> {
     lane: Lane,
     rows: Table<'a, Uuid, Row>,
     due: Table<'a, DueKey, ()>,
-    /// Whether there is anything to commit.
+    /// Whether the tables have changes to commit.
     pub(in crate::embedded) changed: bool,
 }
 
@@ -103,7 +103,7 @@ impl<'a> OutboxTables<'a> {
         Ok(leased)
     }
 
-    /// Removes a row. False if it has another lease or none.
+    /// Removes a row. Returns false if it has another lease or none.
     pub(in crate::embedded) fn finish(&mut self, row: Uuid, lease: Uuid) -> TableResult<bool> {
         let is_leased = self.is_leased(row, lease)?;
         if is_leased {
@@ -112,7 +112,7 @@ impl<'a> OutboxTables<'a> {
         Ok(is_leased)
     }
 
-    /// Ends a lease; the row is due at `due`. False if the row has another lease or none.
+    /// Ends a lease; the row is due at `due`. Returns false if the row has another lease or none.
     pub(in crate::embedded) fn postpone(
         &mut self,
         row: Uuid,
@@ -128,7 +128,7 @@ impl<'a> OutboxTables<'a> {
         Ok(true)
     }
 
-    /// Removes a row, whoever has leased it, and returns its body.
+    /// Removes a row, even if it is leased, and returns its body.
     pub(in crate::embedded) fn remove(&mut self, row: Uuid) -> TableResult<Option<Bytes>> {
         Ok(self.take(row)?.map(|(_, body)| body))
     }
@@ -144,7 +144,7 @@ impl<'a> OutboxTables<'a> {
         Ok(())
     }
 
-    /// Takes a row out of the tables: how often it was leased, and its body.
+    /// Removes a row from the tables. Returns the number of its leases, and its body.
     fn take(&mut self, row: Uuid) -> TableResult<Option<(u32, Bytes)>> {
         let Some(found) = self.rows.remove(row)? else { return Ok(None) };
         let (due, attempt, _, body) = found.value();

@@ -1,4 +1,4 @@
-//! The tables of what is kept of the owners of sessions.
+//! The tables of the owners of sessions.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use uuid::Uuid;
 use crate::embedded::failure::TableResult;
 use crate::millis::millis;
 
-/// When the entry expires (milliseconds since 1970), and what it says.
+/// Expiry of the entry (milliseconds since 1970), and the owner's record.
 type Entry = (u64, &'static [u8]);
-/// When an entry expires, and its session.
+/// Expiry of an entry, and its session.
 type ExpiryKey = (u64, Uuid);
 
 const OWNERS: TableDefinition<'_, Uuid, Entry> = TableDefinition::new("owners");
 const EXPIRIES: TableDefinition<'_, ExpiryKey, ()> = TableDefinition::new("owner_ends");
 
-/// What is kept of a session's owner.
+/// Reads the record of a session's owner.
 pub(in crate::embedded) fn owner(
     transaction: &ReadTransaction,
     now: u64,
@@ -34,7 +34,7 @@ pub(in crate::embedded) fn owner(
 pub(in crate::embedded) struct OwnerTables<'a> {
     owners: Table<'a, Uuid, Entry>,
     expiries: Table<'a, ExpiryKey, ()>,
-    /// Whether there is anything to commit.
+    /// Whether the tables have changes to commit.
     pub(in crate::embedded) changed: bool,
 }
 

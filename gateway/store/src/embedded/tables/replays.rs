@@ -1,4 +1,4 @@
-//! The table of replays, at most one of each session. Whether a video is being judged is in the session's row.
+//! The table of replays, at most one for each session. The session's row states whether a video is being judged.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::sessions::{ReplayChange, SessionName, StoredReplay};
 
 /// A session's id and client.
 type ReplayKey = (Uuid, &'static str);
-/// The revision, when the time for the upload and the lease of an upload end (milliseconds since 1970), and the record.
+/// The revision, the ends of the time for the upload and of an upload's lease (milliseconds since 1970), and the
+/// record.
 type ReplayRow = (u64, u64, u64, &'static [u8]);
 
 const REPLAYS: TableDefinition<'_, ReplayKey, ReplayRow> = TableDefinition::new("replays");
@@ -21,7 +22,7 @@ fn key(session: &SessionName) -> (Uuid, &str) {
     (session.id, &session.client)
 }
 
-/// The replay of a session, whether or not the session has ended.
+/// The replay of a session, even if the session has ended.
 pub(super) fn find(
     transaction: &ReadTransaction,
     now: u64,

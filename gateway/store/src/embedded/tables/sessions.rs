@@ -21,9 +21,9 @@ use crate::{ClientBound, ClientBounds, ClientFull};
 
 /// A session's id and client.
 type NameKey = (Uuid, &'static str);
-/// When the session ends (milliseconds since 1970, like all times here), whether a replay is in progress, the body.
+/// End of the session (milliseconds since 1970, like all times here), whether a replay is in progress, the body.
 type SessionRow = (u64, bool, &'static [u8]);
-/// When a session ends, and its name.
+/// End of a session, and its name.
 type EndKey = (u64, Uuid, &'static str);
 /// A session's name and a face's id.
 type FaceKey = (Uuid, &'static str, Uuid);
@@ -49,7 +49,7 @@ fn all_faces(session: &SessionName) -> RangeInclusive<(Uuid, &str, Uuid)> {
     (id, client, Uuid::nil())..=(id, client, Uuid::max())
 }
 
-/// When a session ends; `None` if it does not exist or has ended.
+/// End of a session; `None` if it does not exist or has ended.
 fn end_of(
     sessions: &impl ReadableTable<NameKey, SessionRow>,
     now: u64,
@@ -123,7 +123,7 @@ pub(in crate::embedded) fn replay(
     })
 }
 
-/// Number of sessions, ends, faces and replays in the file, including those whose time is over.
+/// Number of sessions, ends, faces and replays in the file, including those that have ended.
 #[cfg(test)]
 pub(in crate::embedded) fn lengths(transaction: &ReadTransaction) -> TableResult<[u64; 4]> {
     use redb::ReadableTableMetadata as _;
@@ -137,7 +137,7 @@ pub(in crate::embedded) fn lengths(transaction: &ReadTransaction) -> TableResult
 pub(in crate::embedded) struct Creation<'a> {
     pub(in crate::embedded) body: &'a [u8],
     pub(in crate::embedded) ttl: Duration,
-    /// The row of its end.
+    /// The outbox row that cleans up after the session.
     pub(in crate::embedded) end: &'a NewRow,
     pub(in crate::embedded) bounds: &'a ClientBounds,
 }
@@ -159,7 +159,7 @@ pub(in crate::embedded) struct SessionTables<'a> {
     faces: Table<'a, FaceKey, FaceRow>,
     replays: ReplayTable<'a>,
     ledger: Ledger<'a>,
-    /// Whether there is anything to commit.
+    /// Whether the tables have changes to commit.
     pub(in crate::embedded) changed: bool,
 }
 
@@ -175,7 +175,7 @@ impl<'a> SessionTables<'a> {
         })
     }
 
-    /// Keeps a session, and writes the row of its end. False if there is a session of this name.
+    /// Stores a session, and writes the row of its end. Returns false if there is a session of this name.
     pub(in crate::embedded) fn create(
         &mut self,
         now: u64,
@@ -224,7 +224,7 @@ impl<'a> SessionTables<'a> {
         Ok(Deletion::Deleted)
     }
 
-    /// Makes a change of a session's replay without its rows.
+    /// Makes a change of a session's replay, except for its outbox rows.
     pub(in crate::embedded) fn change_replay(
         &mut self,
         now: u64,
@@ -244,7 +244,7 @@ impl<'a> SessionTables<'a> {
         let session_body = (change.in_progress != was_in_progress).then(|| Bytes::copy_from_slice(body));
         drop(found);
         let bytes = change.body.len() as u64;
-        // What is in progress must end.
+        // Bounds do not apply to a replay in progress, since it must end.
         if !was_in_progress && bytes > former_bytes {
             let growth = change.body.len() - former_bytes as usize;
             if let Some(full) = self.full(now, &session.client, growth, bounds, |_| None)? {
@@ -322,7 +322,7 @@ impl<'a> SessionTables<'a> {
         Ok(Some(deleted))
     }
 
-    /// Removes up to `limit` sessions whose time is over, those that ended first before the others.
+    /// Removes up to `limit` ended sessions, in the order of their ends.
     pub(super) fn remove_ended(&mut self, now: u64, limit: usize) -> TableResult<()> {
         let mut ended = Vec::new();
         for entry in self.ends.range(..(now + 1, Uuid::nil(), ""))?.take(limit) {
@@ -333,7 +333,7 @@ impl<'a> SessionTables<'a> {
         ended.iter().try_for_each(|session| self.remove(session))
     }
 
-    /// The bound that keeps `client` from `bytes` more: the one that `count` finds, or that of bytes.
+    /// The bound that prevents `bytes` more of `client`: the one that `count` finds, or else that of bytes.
     fn full(
         &mut self,
         now: u64,
