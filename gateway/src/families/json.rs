@@ -1,7 +1,7 @@
-//! JSON with numbers as ECMAScript prints them: 581, not 581.0.
+//! JSON with numbers in ECMAScript's notation: 581, not 581.0.
 //!
-//! A caller that parses an answer and writes it with `JSON.stringify` gets the same bytes. This allows the caller to check a JWS over
-//! the answer.
+//! A caller that parses an answer and writes it with `JSON.stringify` gets the same bytes, and so can check a JWS
+//! over the answer.
 
 use std::io;
 
@@ -24,7 +24,7 @@ pub fn to_vec(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
 /// Writes an answer as minified JSON with ECMAScript's numbers.
 ///
 /// # Errors
-/// [`Fault::Internal`] where the answer cannot be written; the log has the reason.
+/// [`Fault::Internal`] if the answer cannot be written; the log has the reason.
 pub fn answer(value: &impl Serialize) -> Result<Vec<u8>, Fault> {
     to_vec(value).map_err(|error| {
         tracing::error!(%error, "an answer cannot be written");
@@ -32,7 +32,8 @@ pub fn answer(value: &impl Serialize) -> Result<Vec<u8>, Fault> {
     })
 }
 
-/// Kind and position of a parse error, for the caller. The text leaves out the input, which may be a template or a picture.
+/// Kind and position of a parse error, for the caller. The text omits the input, which may be a template or a
+/// picture.
 #[must_use]
 pub fn place(error: &serde_json::Error) -> String {
     let what = match error.classify() {
@@ -62,8 +63,8 @@ impl Formatter for EcmaScript {
 
 /// Rewrites a number of serde_json in ECMAScript's notation.
 ///
-/// The digits of serde_json are already those of ECMAScript: the shortest that parse back to the same bits, of those the nearest, and
-/// of two equally near the even one. (`format!` takes the odd one.)
+/// serde_json already prints the digits of ECMAScript: the shortest that parse back to the same bits, of those the
+/// nearest, and of two equally near the even one. (`format!` takes the odd one.)
 fn write_number<W: ?Sized + io::Write>(writer: &mut W, shortest: &[u8]) -> io::Result<()> {
     let text = str::from_utf8(shortest).map_err(io::Error::other)?;
     let (sign, unsigned) = text.strip_prefix('-').map_or(("", text), |rest| ("-", rest));

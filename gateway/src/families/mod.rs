@@ -1,12 +1,12 @@
-//! The API families. Each family reads its requests, asks the workers for one job and words the answer. The HTTP and gRPC layers
-//! call the families; no family knows its transport.
+//! The API families. Each family reads its requests, runs one job on the workers and creates the answer. The HTTP and
+//! gRPC layers call the families; no family depends on its transport.
 //!
 //! - [`biometric`]: Biometric Services (faces, sessions, matches, ages), signed answers
 //! - [`bws`]: the BioID Web Service (liveness detection, photo verification), over gRPC and REST
 //! - [`face_liveness`]: Face Liveness (one picture, passive presentation attack detection)
 //! - [`form`]: the fields of multipart and JSON requests of Biometric Services
 //! - [`json`]: JSON in the exact form that signatures need
-//! - `verdicts`: counts how pictures and videos are judged
+//! - `verdicts`: counts the verdicts on pictures and videos
 
 pub mod biometric;
 pub mod bws;

@@ -1,11 +1,12 @@
-//! Counts how pictures and videos of callers are judged.
+//! Counts the verdicts on callers' pictures and videos.
 //!
-//! Comparisons of Biometric Services are not here: their callers decide by the score. Replays have a metric of their own.
+//! Comparisons of Biometric Services are not counted here, because their callers decide by the score. Replays have a
+//! metric of their own.
 
 use faceline_shared::telemetry::Metrics;
 use prometheus::IntCounterVec;
 
-/// What the service decided.
+/// The service's decision.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
     /// A living person, or the same person.

@@ -38,8 +38,8 @@ impl Replays {
         Ok(is_current.then_some(ReplayOwner { client: token.client, key: token.key }))
     }
 
-    /// Stores the owner of a web-capture session for `ttl`, if `capture.session_id_authorises` is set. `key` is the id of the API key
-    /// that creates the session.
+    /// Stores the owner of a web-capture session for `ttl`, if `capture.session_id_authorises` is set. `key` is the
+    /// id of the API key that creates the session.
     ///
     /// # Errors
     /// The faults of an unavailable store.

@@ -11,7 +11,8 @@ use crate::fault::Fault;
 /// Makes faces of sessions from best images.
 #[async_trait]
 pub trait BestImageFaces: Send + Sync {
-    /// Adds the face in a best image to a session as `id`, with the image. If the session has the face already, nothing changes.
+    /// Adds the face in a best image to a session as `id`, with the image. If the session has the face already,
+    /// nothing changes.
     ///
     /// # Errors
     /// [`Fault::NotFound`] if there is no session, [`Fault::Invalid`] if it has its maximum number of faces,
@@ -25,7 +26,7 @@ pub trait BestImageFaces: Send + Sync {
     /// [`Fault::Busy`] if a store is unavailable, [`Fault::Internal`] for everything else.
     async fn retract(&self, name: &SessionName, id: Uuid) -> Result<(), Fault>;
 
-    /// Lets a worker estimate the person's age in years; `None` if the image is not good enough, or no worker could
+    /// Estimates the person's age in years on a worker; `None` if the image is not good enough, or no worker could
     /// do it in time.
     async fn age(&self, client: &str, best: &BestImage, trace: TraceContext) -> Option<f32>;
 }

@@ -1,8 +1,8 @@
-//! Idempotent requests: a caller that sends a request again under the same key gets the first answer, and nothing is created
-//! twice.
+//! Idempotent requests: a caller that sends a request again under the same key gets the first answer, and no resource
+//! is created twice.
 //!
-//! The store assigns the resource's id with the first claim, and every later attempt gets the same id. An attempt that was
-//! cut off, and may or may not have created the resource, is therefore repeated without creating it twice.
+//! The store assigns the resource's id with the first claim, and every later attempt gets the same id. So an attempt
+//! that was cut off, and may have created the resource, is repeated without creating a second one.
 
 use std::time::Duration;
 

@@ -34,7 +34,8 @@ impl Stores {
     }
 }
 
-/// Opens the store that `settings` name: a file in `data_dir`, which is opened now, or a Redis server, to which the first use connects.
+/// Opens the store that `settings` name: a file in `data_dir`, which is opened now, or a Redis server, to which the
+/// first use connects.
 ///
 /// # Errors
 /// [`StoreError::Url`], [`StoreError::Tls`]; for a file also [`StoreError::Broken`] and [`StoreError::Full`].

@@ -1,9 +1,9 @@
-//! The algorithm that codes faces, and the refusal of templates of another one.
+//! The algorithm that computes embeddings of faces, and the refusal of templates of another algorithm.
 
 use faceline_shared::face::Embedding;
 use faceline_shared::settings::Settings;
 
-/// The algorithm that codes faces on this installation.
+/// The algorithm that computes embeddings of faces on this installation.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Algorithm {
     /// The name of the algorithm: the `mode` of answers.
@@ -21,7 +21,7 @@ impl Algorithm {
     /// Checks that an embedding is of this algorithm and version.
     ///
     /// # Errors
-    /// A text for the caller that names both algorithms, where they differ.
+    /// A text for the caller that names both algorithms, if they differ.
     pub(super) fn require(&self, embedding: &Embedding) -> Result<(), String> {
         if embedding.algorithm == self.name && embedding.version == self.version {
             return Ok(());

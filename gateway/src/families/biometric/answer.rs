@@ -1,4 +1,4 @@
-//! The answers of all operations. Members stand in the order of the API's own samples; absent members are left out.
+//! The answers of all operations. Members are in the order of the API's own samples; absent members are omitted.
 //!
 //! The comments of these types are texts of the OpenAPI document.
 
@@ -117,7 +117,7 @@ pub(super) struct FaceAnswer<'a> {
 }
 
 impl<'a> FaceAnswer<'a> {
-    /// Describes the face `id`. `expires` is the end of its session, where it belongs to one.
+    /// Describes the face `id`. `expires` is the end of its session, if it belongs to one.
     pub(super) fn new(
         id: Uuid,
         description: &'a FaceDescription,
@@ -178,7 +178,7 @@ pub(super) struct MatchedFace {
 }
 
 impl MatchedFace {
-    /// A face that a session keeps.
+    /// A face that a session stores.
     pub(super) fn kept(id: Uuid, description: &FaceDescription, algorithm: &Algorithm) -> Self {
         Self {
             id: Some(id.to_string()),
@@ -214,7 +214,7 @@ impl MatchedFace {
     }
 }
 
-/// The landmarks of a face that was described.
+/// The landmarks of a described face.
 pub(super) fn landmarks(description: &FaceDescription) -> Option<Landmarks> {
     description.eyes.map(|eyes| Landmarks::new(eyes, description.face_box))
 }
@@ -275,8 +275,8 @@ impl MatchAnswer {
     }
 }
 
-/// An age in years, rounded to the tenth that callers read. `aboveThreshold` compares this one, so that it agrees with what they
-/// read.
+/// An age in years, rounded to one decimal, as callers read it. `aboveThreshold` compares the rounded age, so it
+/// agrees with the age in the answer.
 pub(super) fn rounded_age(age: f32) -> f64 {
     (f64::from(age) * 10.0).round() / 10.0
 }

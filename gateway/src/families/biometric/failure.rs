@@ -1,4 +1,4 @@
-//! Turns the failure of a job into the error that the caller reads.
+//! Maps the failure of a job to the error that the caller reads.
 
 use faceline_shared::job::{JobFailure, Subject};
 
@@ -25,7 +25,8 @@ impl Parts {
     }
 }
 
-/// The error of a failed job: it blames a part of the request where the picture or the template is the cause.
+/// The error of a failed job. It names the part of the request whose picture or template is the cause, if there is
+/// one.
 pub(super) fn fault(failure: &JobFailure, parts: &Parts) -> Fault {
     let invalid = |subject, what: &str| Fault::Invalid(format!("`{}`: {what}", parts.name(subject)));
     match failure {

@@ -4,7 +4,8 @@ use std::ops::RangeInclusive;
 
 use crate::families::form::{Kind, Schema};
 
-/// Modes that clients of the original service ask for. This service accepts them and codes faces with its own algorithm.
+/// Modes that clients of the original service request. This service accepts them, and codes faces with its own
+/// algorithm.
 pub(crate) const ORIGINAL_MODES: [&str; 4] = ["F5_2_VID75", "F5_1_VID0", "F5_3_VID60", "F6_4_VID60X"];
 
 /// The fields of `POST /bioserver-app/v2/faces`.
@@ -66,8 +67,8 @@ pub const PARAMETERS: Schema = Schema {
     ],
 };
 
-/// The fields of `POST /video-server/init-liveness-session`, a JSON body. `imageStorageEnabled` is not among them: the session
-/// keeps pictures whatever it says.
+/// The fields of `POST /video-server/init-liveness-session`, a JSON body. `imageStorageEnabled` is not among them,
+/// because the session keeps pictures in any case.
 pub const WEB_CAPTURE: Schema = Schema {
     pictures: &[],
     object: None,

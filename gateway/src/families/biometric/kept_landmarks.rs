@@ -1,4 +1,5 @@
-//! The landmarks of a face that the caller kept, and whether they are those that its template was sealed with.
+//! The landmarks of a face that the caller sends back, and the check that they are those that its template was sealed
+//! with.
 //!
 //! The comments of these types are texts of the OpenAPI document.
 
@@ -8,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::number_or_text::number_or_text;
 
-/// Coordinates may differ by this many pixels. Callers print them with fewer digits, or keep them in another precision.
+/// Tolerance for coordinates in pixels. Callers print them with fewer digits, or store them in another precision.
 const TOLERANCE_PIXELS: f64 = 0.01;
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -45,8 +46,8 @@ struct KeptBox {
 }
 
 impl KeptLandmarks {
-    /// The first coordinate that contradicts, with the right value. Absent ones contradict nothing, nor does a box where the template
-    /// has none: answers leave it out.
+    /// Returns the first coordinate that contradicts the sealed ones, with the sealed value. Absent coordinates
+    /// contradict nothing. Neither does a box if the template has none, because answers omit it then.
     pub(super) fn contradiction(
         &self,
         eyes: &Eyes,
@@ -82,7 +83,7 @@ impl KeptLandmarks {
     }
 }
 
-/// Whether two coordinates are equal but for rounding. Nothing is near to NaN.
+/// Whether two coordinates are equal except for rounding. NaN is near to no coordinate.
 fn is_near(kept: f64, sealed: f64) -> bool {
     (kept - sealed).abs() <= TOLERANCE_PIXELS
 }

@@ -1,8 +1,8 @@
 //! Biometric Services: faces, sessions, matches and ages, independent of HTTP.
 //!
-//! Each operation in `operations/` reads a request (`forms.rs`, `request.rs`, `reference_face.rs`), asks the workers for one job
-//! through [`BiometricServices`], and returns the JSON text of the answer (`answer.rs`), signed where the API asks for it.
-//! `failure.rs` words what a worker refuses, and `schema/` describes the answers for OpenAPI.
+//! Each operation in `operations/` reads a request (`forms.rs`, `request.rs`, `reference_face.rs`), runs one job on
+//! the workers through [`BiometricServices`], and returns the JSON text of the answer (`answer.rs`), signed if the
+//! API requires it. `failure.rs` maps failures of workers to errors, and `schema/` describes the answers for OpenAPI.
 
 mod algorithm;
 mod answer;

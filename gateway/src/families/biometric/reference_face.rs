@@ -1,7 +1,7 @@
-//! Reads a face that the caller kept: the JSON of an earlier answer, with its template.
+//! Reads a face that the caller sends back: the JSON of an earlier answer, with its template.
 //!
-//! Answers are signed, so they repeat what the template was sealed with, and not what the caller says: a member that contradicts
-//! the template is refused. Id and name are the caller's own.
+//! Answers are signed, so they repeat the facts that the template was sealed with, and not the caller's claims. A
+//! member that contradicts the template is refused. Id and name are the caller's own.
 //!
 //! The comments of [`ReferenceFace`] are texts of the OpenAPI document.
 
@@ -62,7 +62,7 @@ struct Body {
 }
 
 impl ReferenceFace {
-    /// Reads the reference face of a comparison and opens its template.
+    /// Reads the reference face of a comparison, and opens its template.
     pub(super) fn open(
         json: &str,
         templates: &TemplateCodec,
@@ -76,7 +76,7 @@ impl ReferenceFace {
             mode: own.name.clone(),
             image_type: facts.as_ref().map(|facts| facts.image_type),
             quality: facts.as_ref().map(|facts| facts.quality),
-            // The API's samples of direct matches leave this member out.
+            // The API's samples of direct matches omit this member.
             image_rotation_enabled: None,
             landmarks: facts.as_ref().map(|facts| Landmarks::new(facts.eyes, facts.face_box)),
             digest: facts.map(|facts| facts.digest),
@@ -84,7 +84,8 @@ impl ReferenceFace {
         Ok((described, embedding))
     }
 
-    /// Reads a face that is to be added to a session. Returns its description, its template as sent, and the opened embedding.
+    /// Reads a face that is to be added to a session. Returns its description, its template as sent, and the opened
+    /// embedding.
     pub(super) fn open_for_session(
         json: &str,
         templates: &TemplateCodec,
@@ -109,8 +110,8 @@ impl ReferenceFace {
         Ok((description, face.template.unwrap_or_default(), embedding))
     }
 
-    /// The opened template, and the picture's kind that the caller claims. Refuses templates of another installation or algorithm,
-    /// and claims that are unsound or contradict the template.
+    /// Opens the template, and returns it with the picture's kind that the caller claims. Refuses templates of
+    /// another installation or algorithm, and claims that are invalid or contradict the template.
     fn template(
         &self,
         part: &str,
@@ -136,8 +137,8 @@ impl ReferenceFace {
         }
     }
 
-    /// The first member that contradicts what the template was sealed with, and the right value. `image_type` is the one claimed.
-    /// Absent members contradict nothing.
+    /// Returns the first member that contradicts the facts in the template, with the sealed value. `image_type` is
+    /// the claimed one. Absent members contradict nothing.
     fn contradiction(
         &self,
         image_type: Option<ImageType>,
@@ -157,7 +158,7 @@ impl ReferenceFace {
         Some((member, sealed.to_string()))
     }
 
-    /// Checks that texts have bounded lengths, and that numbers are ones that an answer can have.
+    /// Checks that texts have bounded lengths, and that numbers are possible in an answer.
     fn check(&self, part: &str) -> Result<(), Fault> {
         let texts = [
             ("id", &self.id),
@@ -204,7 +205,7 @@ mod tests {
         Algorithm { name: "FL1_512".into(), version: 1 }
     }
 
-    /// A template of an earlier version, which says nothing about its face.
+    /// A template of an earlier version, which has no facts about its face.
     fn bare_template(templates: &TemplateCodec, algorithm: &str, version: u32) -> String {
         templates.encode(&Embedding::new(algorithm, version, &[0.6, 0.8]), None).unwrap()
     }

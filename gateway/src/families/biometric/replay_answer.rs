@@ -1,4 +1,4 @@
-//! The answers about replays. Members stand in the order of the API's own samples; absent members are left out.
+//! The answers about replays. Members are in the order of the API's own samples; absent members are omitted.
 //!
 //! The comments of these types are texts of the OpenAPI document.
 
@@ -47,7 +47,7 @@ pub(super) struct ParametersAnswer<'a> {
 }
 
 impl Challenge {
-    /// The number of challenges, where the type has any.
+    /// The number of challenges, if the type has any.
     pub(super) fn shown_count(self) -> Option<u8> {
         (self.count > 0).then_some(self.count)
     }
@@ -101,13 +101,13 @@ impl<'a> StatusAnswer<'a> {
         }
     }
 
-    /// The same with the best image in base64.
+    /// Adds the best image in base64.
     pub(super) fn with_image(self, image: String) -> Self {
         Self { image: Some(image), ..self }
     }
 }
 
-/// What a device said of itself; `None` where it is not of the form.
+/// Parses the description that a device or an SDK gave of itself; `None` if it does not have the form.
 fn described<T: for<'de> Deserialize<'de>>(value: &serde_json::Value) -> Option<T> {
     T::deserialize(value).ok()
 }
@@ -224,7 +224,7 @@ impl<'a> ChallengeResult<'a> {
             liveness_status,
             best_image_id: ended.and_then(|ended| ended.best_face_id),
             age: ended.and_then(|ended| age(record, ended)),
-            // Pages show the text to whoever sits there. Nobody must learn from it what gave an attack away.
+            // Pages show the text to their users. It must not reveal to an attacker what exposed the attack.
             diagnostic: ended
                 .filter(|ended| ended.status != ReplayStatus::Spoof)
                 .and_then(|ended| ended.diagnostic.as_deref()),

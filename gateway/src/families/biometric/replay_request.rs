@@ -1,4 +1,5 @@
-//! Reads the requests that set the parameters of replays: `init-liveness-parameters`, and `init-liveness-session` of web capture.
+//! Reads the requests that set the parameters of replays: `init-liveness-parameters`, and `init-liveness-session` of
+//! web capture.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -16,7 +17,7 @@ use crate::fault::Fault;
 
 /// The liveness types.
 const TYPES: [LivenessType; 3] = [LivenessType::Active, LivenessType::Passive, LivenessType::PassiveVideo];
-/// Their names in the API.
+/// The names of the liveness types in the API.
 pub(crate) const LIVENESS_TYPES: [&str; 3] =
     ["LIVENESS_ACTIVE", "LIVENESS_PASSIVE", "LIVENESS_PASSIVE_VIDEO"];
 /// The old name of [`LivenessType::Active`], which callers may still send.
@@ -27,18 +28,18 @@ const DROPPED_TYPES: [&str; 2] = ["NO_LIVENESS", "LIVENESS_MEDIUM"];
 const UNSUPPORTED_TYPE: &str = "LIVENESS_MLC";
 /// The security levels.
 const LEVELS: [SecurityLevel; 3] = [SecurityLevel::Low, SecurityLevel::Medium, SecurityLevel::High];
-/// Their names in the API.
+/// The names of the security levels in the API.
 pub(crate) const SECURITY_LEVELS: [&str; 3] = ["LOW", "MEDIUM", "HIGH"];
-/// The level where a request names none. The strictest: who wants less must say so.
+/// The level if a request names none. It is the strictest one, so a caller that wants less must state it.
 const DEFAULT_LEVEL: SecurityLevel = SecurityLevel::High;
-/// How many challenges a replay may have.
+/// Allowed numbers of challenges of a replay.
 pub(crate) const CHALLENGES: RangeInclusive<i64> = 1..=6;
-/// The number of challenges where a request says none.
+/// The number of challenges if a request states none.
 const DEFAULT_CHALLENGES: u8 = 2;
-/// The longest id of a replay.
+/// Maximum number of characters of a replay's id.
 pub(crate) const MAX_ID_CHARS: usize = 128;
 
-/// What a replay must prove, and how.
+/// The liveness that a replay must prove, the security level and the number of challenges.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Challenge {
     pub(super) liveness: LivenessType,
@@ -101,7 +102,7 @@ impl WebCaptureRequest {
     }
 }
 
-/// The text of a member, and what reads it.
+/// A member's name, its text, and the function that parses it.
 type LevelMember<'a> = (&'static str, Option<&'a str>, fn(&str, &str) -> Result<SecurityLevel, Fault>);
 
 impl Challenge {
@@ -114,7 +115,7 @@ impl Challenge {
         let liveness = liveness(type_name, type_text)?;
         let level = level_text.map_or(Ok(DEFAULT_LEVEL), |text| read_level(level_name, text))?;
         let count = match (liveness, count) {
-            // Other types have no challenges, whatever their callers say.
+            // Other types have no challenges, even if their callers state a number.
             (LivenessType::Passive | LivenessType::PassiveVideo, _) => 0,
             (LivenessType::Active, None) => DEFAULT_CHALLENGES,
             (LivenessType::Active, Some(count)) => challenge_count(count_name, count)?,
@@ -127,8 +128,8 @@ impl Challenge {
         level_name(self.level)
     }
 
-    /// Reads what older clients of web capture ask the result for: the mode and the level in the path, and the number of challenges
-    /// in the query.
+    /// Reads the challenge for which older clients of web capture request the result: the mode and the level in the
+    /// path, and the number of challenges in the query.
     pub(super) fn of_result(mode: &str, level: &str, count: Option<&str>) -> Result<Self, Fault> {
         let number = |text: &str| {
             let number = text.parse::<i64>();
@@ -152,7 +153,7 @@ impl fmt::Display for Challenge {
     }
 }
 
-/// The object of a body that is one, or an array of one.
+/// The object in a body that is an object, or an array of one object.
 fn only_object(body: &Bytes) -> Result<Bytes, Fault> {
     let text = body.trim_ascii();
     let Some(inner) = text.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")) else {
@@ -202,8 +203,8 @@ fn level(name: &str, text: &str) -> Result<SecurityLevel, Fault> {
     })
 }
 
-/// Reads a level of web capture, where older clients have finer ones: `VERY_LOW`, and `VERY_HIGH` to `VERY_HIGH8`. Each stands for
-/// the nearest of the three, so the lowest is judged more strictly than it asks.
+/// Reads a level of web capture. Older clients have further levels: `VERY_LOW`, and `VERY_HIGH` to `VERY_HIGH8`. Each
+/// one is mapped to the nearest of the three, so the lowest is judged more strictly than requested.
 fn web_capture_level(name: &str, text: &str) -> Result<SecurityLevel, Fault> {
     match text.strip_prefix("VERY_") {
         Some("LOW") => Ok(SecurityLevel::Low),
@@ -220,7 +221,8 @@ fn challenge_count(name: &str, count: i64) -> Result<u8, Fault> {
     count.ok_or_else(|| Fault::Invalid(format!("`{name}` must be {min} to {max}")))
 }
 
-/// Checks the id of a replay. It is part of what devices encrypt, so it has only characters that all of them write alike.
+/// Checks the id of a replay. Devices encrypt it as part of the metadata, so it may contain only characters that all
+/// of them encode in the same way.
 fn id(text: &str) -> Result<String, Fault> {
     if text.len() > MAX_ID_CHARS || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Fault::Invalid(format!("`id` must have 1 to {MAX_ID_CHARS} visible ASCII characters")));

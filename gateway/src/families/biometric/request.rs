@@ -1,4 +1,4 @@
-//! Reads the requests of all operations but the reference face, which `reference_face.rs` reads.
+//! Reads the requests of all operations, except for the reference face, which `reference_face.rs` reads.
 
 use std::time::Duration;
 
@@ -111,7 +111,7 @@ impl AgeRequest {
 }
 
 impl SessionRequest {
-    /// Reads a JSON body. An empty body asks for a session with all defaults.
+    /// Reads a JSON body. An empty body requests a session with all defaults.
     pub(super) fn read(body: Bytes, bounds: &SessionSettings) -> Result<Self, Fault> {
         let form = if body.is_empty() { Form::new(&SESSION) } else { Form::from_json(&SESSION, body)? };
         let identifiers = CallerIdentifiers::read(&form);
@@ -128,7 +128,7 @@ impl SessionRequest {
     }
 }
 
-/// The time to live of a session, 1 s to `max`.
+/// Reads the time to live of a session: 1 s to `max`.
 fn ttl(seconds: i64, max: Duration) -> Result<Duration, Fault> {
     let max_seconds = max.as_secs();
     match u64::try_from(seconds) {
@@ -137,8 +137,8 @@ fn ttl(seconds: i64, max: Duration) -> Result<Duration, Fault> {
     }
 }
 
-/// Checks that the callback URL parses, is `http` or `https`, and has no credentials, which would not be sent. The address guard decides at the time of the call whether the
-/// gateway connects to it.
+/// Checks that the callback URL parses, is `http` or `https`, and has no credentials, which would not be sent. The
+/// address guard decides at the time of the call whether the gateway connects to it.
 pub(super) fn callback_url(text: &str) -> Result<String, Fault> {
     let invalid = |what: &str| Fault::Invalid(format!("`callbackURL` {what}"));
     let url = Url::parse(text).map_err(|error| invalid(&format!("is not a URL: {error}")))?;
@@ -182,8 +182,8 @@ impl<'a> MatchRequest<'a> {
 }
 
 impl CallerIdentifiers {
-    /// Reads the identifiers, and adds them to the usage record. Called before anything else of a request is read: the
-    /// records of refused requests have them, too.
+    /// Reads the identifiers, and adds them to the usage record. It is called before anything else of a request is
+    /// read, so the records of refused requests have them, too.
     pub(super) fn read(form: &Form) -> Self {
         let text = |name| form.text(name).map(str::to_owned);
         let identifiers = Self { correlation_id: text("correlationId"), evidence_id: text("evidenceId") };

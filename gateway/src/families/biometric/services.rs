@@ -21,7 +21,7 @@ use crate::request::RequestContext;
 use crate::sessions::Sessions;
 use crate::signing::Signer;
 
-/// The JSON text of an answer, with its `signature` member where it is signed.
+/// The JSON text of an answer, with its `signature` member if it is signed.
 pub type Json = Vec<u8>;
 
 /// The operations of Biometric Services.
@@ -35,7 +35,7 @@ pub struct BiometricServices {
 }
 
 impl BiometricServices {
-    /// The operations over the workers that `workers` reaches.
+    /// The operations, with the workers that `workers` reaches.
     #[must_use]
     pub fn new(
         config: &Settings,
@@ -66,7 +66,7 @@ impl BiometricServices {
         &self.signer
     }
 
-    /// Has a worker run `task`. `parts` names the parts of the request in the text of a refusal.
+    /// Runs `task` on a worker. `parts` names the parts of the request in the text of a refusal.
     pub(super) async fn run(
         &self,
         task: Task<Bytes>,
@@ -76,7 +76,8 @@ impl BiometricServices {
         self.workers.run(task, context).await?.map_err(|failure| failure::fault(&failure, parts))
     }
 
-    /// Seals the face that a worker found in the picture of `request` into a template for the caller; `None` where there is no face.
+    /// Seals the face that a worker found in the picture of `request` into a template for the caller; `None` if there
+    /// is no face.
     pub(super) fn template(
         &self,
         request: &FaceRequest,
@@ -99,7 +100,7 @@ impl BiometricServices {
         })
     }
 
-    /// Writes and signs an answer with an image: the signature does not contain it a second time.
+    /// Writes and signs an answer with an image. The signature does not contain the image a second time.
     pub(super) fn signed_detached(&self, answer: &impl Serialize) -> Result<Json, Fault> {
         self.signer.detached(answer).map_err(|error| {
             tracing::error!(%error, "an answer cannot be signed");
@@ -107,7 +108,7 @@ impl BiometricServices {
         })
     }
 
-    /// Writes an answer, and signs it where `signed` is set.
+    /// Writes an answer, and signs it if `signed` is set.
     pub(super) fn signed_if(&self, signed: bool, answer: &impl Serialize) -> Result<Json, Fault> {
         if signed {
             return self.signed(answer);

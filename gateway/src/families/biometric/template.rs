@@ -1,11 +1,11 @@
-//! The text form of biometric templates, which callers keep.
+//! The text form of biometric templates, which callers store.
 //!
-//! A template is an [`Embedding`] with the [`FaceFacts`], sealed with authenticated encryption, as base64url. A stolen template reveals
-//! nothing about the face. A changed template, or one of another installation, does not open.
+//! A template is an [`Embedding`] with the [`FaceFacts`], sealed with authenticated encryption, as base64url. A
+//! stolen template reveals nothing about the face. A changed template, or one of another installation, does not open.
 //!
-//! The sealed content is the embedding in MessagePack, then the version of the facts (one byte) and the facts in MessagePack.
-//! Templates of earlier versions end after the embedding; earlier versions read the embedding and ignore the rest. So old and new
-//! gateways, which run side by side during an upgrade, read each other's templates.
+//! The sealed content is the embedding in MessagePack, then the version of the facts (one byte) and the facts in
+//! MessagePack. Templates of earlier versions end after the embedding; earlier versions read the embedding and ignore
+//! the rest. So old and new gateways, which run side by side during an upgrade, read each other's templates.
 
 use faceline_shared::face::Embedding;
 use faceline_shared::seal::{KeyRing, Purpose, SealError};
@@ -16,7 +16,7 @@ pub use super::face_facts::FaceFacts;
 const ASSOCIATED_DATA: &[u8] = b"template:1";
 /// The version of the facts that this build writes, and the only one that it reads.
 const FACTS_VERSION: u8 = 1;
-/// The longest template that is decoded. With an embedding of 512 half floats it has about 2,400 characters.
+/// Maximum number of characters of a template that is decoded. With an embedding of 512 half floats it has about 2,400 characters.
 const MAX_CHARACTERS: usize = 64 * 1024;
 
 /// The reason why a template is refused or not written.
@@ -38,7 +38,7 @@ pub enum TemplateError {
 pub struct Template {
     /// The face's embedding.
     pub embedding: Embedding,
-    /// What the service said about the face; `None` in templates of versions before, and after, this build's.
+    /// The facts about the face; `None` in templates of versions before, and after, this build's.
     pub facts: Option<FaceFacts>,
 }
 
@@ -55,10 +55,11 @@ impl TemplateCodec {
         Self { ring }
     }
 
-    /// Seals an embedding, with what the service says about its face, into a template.
+    /// Seals an embedding, with the facts about its face, into a template.
     ///
     /// # Errors
-    /// [`TemplateError::Seal`] where the system has no random numbers, [`TemplateError::Codec`] where the content cannot be serialized.
+    /// [`TemplateError::Seal`] if the system has no random numbers, [`TemplateError::Codec`] if the content cannot be
+    /// serialized.
     pub fn encode(&self, embedding: &Embedding, facts: Option<&FaceFacts>) -> Result<String, TemplateError> {
         let mut plain = rmp_serde::to_vec(embedding).map_err(|_| TemplateError::Codec)?;
         if let Some(facts) = facts {
@@ -73,8 +74,8 @@ impl TemplateCodec {
     /// Opens a template.
     ///
     /// # Errors
-    /// [`TemplateError::Forged`] for a text that this installation did not make, [`TemplateError::Codec`] where its content is not of
-    /// the form.
+    /// [`TemplateError::Forged`] for a text that this installation did not make, [`TemplateError::Codec`] if its
+    /// content is not of the form.
     pub fn decode(&self, template: &str) -> Result<Template, TemplateError> {
         if template.len() > MAX_CHARACTERS {
             return Err(TemplateError::Forged);
@@ -84,14 +85,14 @@ impl TemplateCodec {
             .map_err(|_| TemplateError::Forged)?;
         let plain =
             self.ring.open(Purpose::Template, ASSOCIATED_DATA, &sealed).map_err(|_| TemplateError::Forged)?;
-        // Reading moves the start of the slice behind what was read.
+        // Reading moves the start of the slice past the bytes that were read.
         let mut rest = plain.as_slice();
         let embedding = rmp_serde::from_read(&mut rest).map_err(|_| TemplateError::Codec)?;
         let facts = match rest {
             [FACTS_VERSION, facts @ ..] => {
                 Some(rmp_serde::from_slice(facts).map_err(|_| TemplateError::Codec)?)
             }
-            // Of an earlier version, or of a later one, whose facts may mean something else.
+            // The template is of an earlier version, or of a later one, whose facts may have another meaning.
             _ => None,
         };
         Ok(Template { embedding, facts })
@@ -158,7 +159,7 @@ mod tests {
     fn templates_of_earlier_versions_open_and_earlier_versions_open_ours() {
         let ring = KeyRing::generate().unwrap();
         let codec = TemplateCodec::new(ring.clone());
-        // Earlier versions seal the embedding alone, and read with this function, which ignores what follows.
+        // Earlier versions seal the embedding alone, and read with this function, which ignores further bytes.
         let earlier = sealed(&ring, &rmp_serde::to_vec(&embedding()).unwrap());
         assert_eq!(codec.decode(&earlier).unwrap(), Template { embedding: embedding(), facts: None });
 

@@ -1,4 +1,5 @@
-//! The answers, for gRPC and JSON. JSON has every value, defaults included; only a photo's properties are left out where there are none.
+//! The answers, for gRPC and JSON. JSON contains every value, including defaults. Only the photo's properties are
+//! omitted if there are none.
 //!
 //! The comments of these types are texts of the OpenAPI document.
 
@@ -202,7 +203,7 @@ impl LivenessDetection {
 }
 
 impl PhotoVerify {
-    /// The answer of a photo verification whose pictures were not compared.
+    /// The answer of a photo verification without a comparison.
     pub(super) fn not_compared(detection: LivenessDetection, photo: Option<ImageProperties>) -> Self {
         let LivenessDetection { status, errors, image_properties, live, liveness_score } = detection;
         Self {
@@ -219,13 +220,13 @@ impl PhotoVerify {
 }
 
 impl ImageProperties {
-    /// What a worker found in a frame of a video.
+    /// Converts a worker's findings in a frame of a video.
     pub(super) fn of_frame(frame: &ExaminedFrame) -> Self {
         let frame_number = i32::try_from(frame.number).unwrap_or(i32::MAX);
         Self { frame_number, ..Self::new(&frame.picture, None) }
     }
 
-    /// What a worker found in a picture. `motion` is the movement of the face since the picture before.
+    /// Converts a worker's findings in a picture. `motion` is the movement of the face since the previous picture.
     pub(super) fn new(picture: &ExaminedPicture, motion: Option<&Motion>) -> Self {
         let faces = picture.faces.iter().enumerate().map(|(at, face)| {
             let motion = motion.filter(|_| at == 0);
@@ -249,7 +250,8 @@ impl ImageProperties {
     }
 }
 
-/// The failed checks under the names that clients know. `SuitableFace` comes first, and stands for all checks that reject the face.
+/// The failed checks under the names that clients know. `SuitableFace` comes first, and represents all checks that
+/// reject the face.
 fn assessments(findings: &[Finding]) -> Vec<QualityAssessment> {
     let mut all = Vec::with_capacity(findings.len() + 1);
     let unsuitable = findings.iter().filter(|finding| finding.check.rejects() && !is_cut(finding.check));
@@ -264,7 +266,7 @@ fn assessments(findings: &[Finding]) -> Vec<QualityAssessment> {
     all
 }
 
-/// Whether the check says that the face is cut, or has too little of the picture around it.
+/// Whether the check states that the face is cut, or that the picture has too small a margin around it.
 pub(super) fn is_cut(check: Check) -> bool {
     matches!(check, Check::FaceCropped | Check::FaceTooClose | Check::FaceCloseToBorder)
 }

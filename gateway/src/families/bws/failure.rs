@@ -1,11 +1,11 @@
-//! Turns the failure of a job into the error that the caller reads.
+//! Maps the failure of a job to the error that the caller reads.
 
 use faceline_shared::job::replay::ReplayError;
 use faceline_shared::job::{JobFailure, Subject};
 
 use crate::fault::Fault;
 
-/// The error of a failed job: it names the picture where that is the cause.
+/// The error of a failed job. It names the picture that is the cause, if there is one.
 pub(super) fn fault(failure: &JobFailure) -> Fault {
     let name = |subject: &Subject| match subject {
         Subject::Live(at) => format!("live image {}", u32::from(*at) + 1),
@@ -38,7 +38,7 @@ pub(super) fn fault(failure: &JobFailure) -> Fault {
     }
 }
 
-/// Whether the caller can do something about the reason: send another video.
+/// Whether the video is the cause, so the caller can send another one.
 fn is_the_videos(reason: ReplayError) -> bool {
     match reason {
         ReplayError::UnsupportedFormat

@@ -1,12 +1,14 @@
-//! Presentation attack detection: decides from the scores of a worker whether the pictures show a living person, and why not.
+//! Presentation attack detection: decides from a worker's scores whether the pictures show a living person, and gives
+//! the errors if they do not.
 
 use faceline_shared::job::examination::{Examined, ExaminedPicture};
 use faceline_shared::liveness::SecurityLevel;
 
 use super::answer::{ErrorCode, ImageProperties, JobError, LivenessDetection, QualityAssessment, is_cut};
 
-/// With two pictures, the passive scores need this fraction of the threshold only. The motion score must pass as well, which a flat
-/// picture does not, and two pictures double the chance of rejecting a living person.
+/// Fraction of the threshold that passive scores must exceed if there are two pictures. The motion score must exceed
+/// the threshold as well, which that of a flat picture does not. With the full threshold, two pictures would double
+/// the chance of rejecting a living person.
 const PASSIVE_FRACTION_WITH_MOTION: f32 = 0.5;
 
 /// The answer to a liveness detection. Every score must be above `threshold`.
@@ -42,13 +44,13 @@ pub(super) fn judge(examined: &Examined, threshold: f32) -> LivenessDetection {
     LivenessDetection::new(errors.clone(), images, errors.is_empty(), score)
 }
 
-/// Whether a score that `threshold` rejects still passes the lowest security level: another picture may decide.
+/// Whether a score that `threshold` rejects still passes the lowest security level, so another picture may pass.
 pub(super) fn is_in_doubt(score: f32, threshold: f32) -> bool {
     score > SecurityLevel::Low.threshold() && score <= threshold
 }
 
-/// The error of two live pictures that do not show the motion of one living person. Without a motion score there is an error only where
-/// the pictures pass by themselves (`pictures_pass`).
+/// The error of two live pictures that do not show the motion of one living person. Without a motion score there is
+/// an error only if the single pictures pass (`pictures_pass`).
 fn motion_error(examined: &Examined, threshold: f32, pictures_pass: bool) -> Option<ErrorCode> {
     let Some(motion) = examined.motion else {
         // One of the pictures could not be judged, and already has an error of its own.
@@ -59,11 +61,11 @@ fn motion_error(examined: &Examined, threshold: f32, pictures_pass: bool) -> Opt
     (!is_natural || !is_one_person).then_some(ErrorCode::RejectedByActiveLiveDetection)
 }
 
-/// The answer where the caller disabled liveness detection: live pictures have errors only where they cannot be compared.
+/// The answer if the caller disabled liveness detection: live pictures have errors only if they cannot be compared.
 pub(super) fn without_liveness(examined: &Examined) -> LivenessDetection {
     let is_compared = examined.verification.is_some();
     let errors = examined.live.iter().enumerate().filter_map(|(at, picture)| {
-        // A poor picture is acceptable where the comparison succeeded, or where another picture made it fail.
+        // A poor picture is acceptable if the comparison succeeded, or if another picture made it fail.
         let is_usable = is_compared || picture.rejection().is_none();
         face_error(picture, is_usable).map(|code| error(code, &format!("live image {}", at + 1)))
     });
@@ -72,12 +74,12 @@ pub(super) fn without_liveness(examined: &Examined) -> LivenessDetection {
 
 /// The error of a photo that cannot be compared.
 pub(super) fn photo_error(photo: &ExaminedPicture, is_compared: bool) -> Option<JobError> {
-    // A poor photo is acceptable where the comparison succeeded.
+    // A poor photo is acceptable if the comparison succeeded.
     let is_usable = is_compared || photo.rejection().is_none();
     face_error(photo, is_usable).map(|code| error(code, "photo"))
 }
 
-/// The error of the face in a picture; `is_usable` is whether its quality suffices.
+/// The error of the face in a picture. `is_usable` states whether its quality suffices.
 pub(super) fn face_error(picture: &ExaminedPicture, is_usable: bool) -> Option<ErrorCode> {
     match picture.faces.len() {
         0 => Some(ErrorCode::FaceNotFound),
@@ -88,7 +90,7 @@ pub(super) fn face_error(picture: &ExaminedPicture, is_usable: bool) -> Option<E
     }
 }
 
-/// An error with its text. `picture` names the picture that it is about.
+/// An error with its text. `picture` is the name of the picture in the text.
 pub(super) fn error(error_code: ErrorCode, picture: &str) -> JobError {
     let message = match error_code {
         ErrorCode::FaceNotFound => format!("No suitable face was found in the {picture}."),
@@ -113,7 +115,7 @@ pub(super) fn error(error_code: ErrorCode, picture: &str) -> JobError {
 /// The properties of the live pictures.
 fn properties(examined: &Examined) -> Vec<ImageProperties> {
     let of = |(at, picture)| {
-        // The motion belongs to the second picture, which it leads to.
+        // The motion is from the first picture to the second one, and belongs to the second.
         ImageProperties::new(picture, examined.motion.as_ref().filter(|_| at == 1))
     };
     examined.live.iter().enumerate().map(of).collect()
@@ -204,7 +206,7 @@ mod tests {
             (&[None], &[Check::FaceCovered], not_found),
             (&[None], &[Check::FaceExposure], not_found),
             (&[None], &[Check::FaceBlurred], not_found),
-            // A worker that computed a score all the same.
+            // A worker that computed a score nevertheless.
             (&[Some(0.9)], &[Check::FaceBlurred], not_found),
             (&[None], &[Check::FaceCropped, Check::FaceBlurred], cut),
             (&[None], &[Check::FaceTooClose], cut),
@@ -234,7 +236,7 @@ mod tests {
             // There is no motion score.
             ([0.75, 0.75], None, Some(true), &[active]),
             ([0.25, 0.75], None, None, &[passive]),
-            // A comparison of persons counts only where the pictures could be judged.
+            // A comparison of persons counts only if the pictures could be judged.
             ([0.25, 0.75], None, Some(false), &[passive]),
         ] {
             let examined = two(scores, motion, same_person);

@@ -1,7 +1,8 @@
 //! BWS, the BioID Web Service: liveness detection and photo verification, independent of HTTP and gRPC.
 //!
-//! [`Bws`] checks a request (`request.rs`), has a worker examine its pictures, judges what the worker found (`judgement.rs`,
-//! `video.rs`, `verification_level.rs`) and words the answer (`answer.rs`). `messages.rs` converts to and from the gRPC messages.
+//! [`Bws`] checks a request (`request.rs`), sends its pictures to a worker, judges the findings (`judgement.rs`,
+//! `video.rs`, `verification_level.rs`) and creates the answer (`answer.rs`). `messages.rs` converts to and from the
+//! gRPC messages.
 
 pub mod answer;
 mod failure;

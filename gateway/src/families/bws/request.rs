@@ -1,4 +1,4 @@
-//! The requests, and the examination that each asks of a worker.
+//! The requests, and the examination that a worker runs for each.
 
 use bytes::Bytes;
 use faceline_shared::job::examination::{Direction, Examination};
@@ -10,7 +10,8 @@ use crate::fault::Fault;
 pub struct LiveImage {
     /// The picture file as received.
     pub image: Bytes,
-    /// The directions in which the head must have moved since the picture before (challenge-response). Other tags are allowed.
+    /// The directions in which the head must have moved since the previous picture (challenge-response). Other tags
+    /// are allowed.
     pub tags: Vec<String>,
 }
 
@@ -74,7 +75,8 @@ fn live(images: Vec<LiveImage>) -> Result<Vec<Bytes>, Fault> {
     Ok(images.into_iter().map(|live| live.image).collect())
 }
 
-/// The directions that the tags of the second picture ask for, each once. Other tags are ignored: clients use them for themselves.
+/// The directions that the tags of the second picture request, each once. Other tags are ignored, because clients use
+/// them for their own purposes.
 fn challenge(images: &[LiveImage]) -> Vec<Direction> {
     let Some(second) = images.get(1) else { return Vec::new() };
     let mut directions = Vec::new();

@@ -23,13 +23,13 @@ pub struct Bws {
     workers: WorkerClient,
     /// The threshold of the configured security level. A liveness score above it counts as live.
     threshold: f32,
-    /// The configured security level, which goes with videos to the worker: it judges them.
+    /// The configured security level. It is sent to the worker with videos, because the worker judges them.
     level: SecurityLevel,
     verdicts: VerdictMetrics,
 }
 
 impl Bws {
-    /// The operations over the workers that `workers` reaches.
+    /// The operations, with the workers that `workers` reaches.
     #[must_use]
     pub fn new(config: &Settings, workers: WorkerClient, verdicts: VerdictMetrics) -> Self {
         let level = config.liveness.security_level;
@@ -112,7 +112,7 @@ impl Bws {
         self.verdicts.count(operation, verdict, code.map(ErrorCode::as_str));
     }
 
-    /// Has a worker examine the pictures.
+    /// Examines the pictures on a worker.
     async fn examine(
         &self,
         examination: Examination<Bytes>,
@@ -131,11 +131,11 @@ impl Bws {
     }
 }
 
-/// The answer where the live pictures passed the liveness detection, or the caller disabled it.
+/// The answer if the live pictures passed the liveness detection, or the caller disabled it.
 fn verified(detection: LivenessDetection, examined: &Examined) -> PhotoVerify {
     let Some(photo) = &examined.photo else { return PhotoVerify::not_compared(detection, None) };
     let error = judgement::photo_error(photo, examined.verification.is_some());
-    // An attacker could otherwise send a live picture of themselves together with a picture of the victim.
+    // Otherwise an attacker could send a live picture of themselves together with a picture of the victim.
     let is_one_person = examined.same_person != Some(false);
     let is_comparable = error.is_none() && detection.errors.is_empty() && is_one_person;
     let mut answer = PhotoVerify::not_compared(detection, Some(ImageProperties::new(photo, None)));
@@ -147,7 +147,7 @@ fn verified(detection: LivenessDetection, examined: &Examined) -> PhotoVerify {
 }
 
 impl PhotoVerify {
-    /// Enters the result of the comparison.
+    /// Sets the result of the comparison.
     fn compared(&mut self, far: Far) {
         self.verification_level = VerificationLevel::of(far);
         self.verification_score = verification_level::score(far);

@@ -1,4 +1,5 @@
-//! The certainty that live pictures and a photo show the same person, by the false acceptance rate (FAR) of the comparison.
+//! The certainty that live pictures and a photo show the same person, by the false acceptance rate (FAR) of the
+//! comparison.
 //!
 //! The comments of [`VerificationLevel`] are texts of the OpenAPI document.
 
@@ -49,8 +50,9 @@ impl VerificationLevel {
 
 /// The score of a rate, above 0 to 1: `1 / (1 + sqrt(FAR / 0.0001))`.
 ///
-/// The score is a logistic curve over the logarithm of the rate. It is 0.5 at the rate of [`VerificationLevel::Four`], the lowest level
-/// at which a person should be accepted. A rate 100 times lower is 10 times closer to 1.
+/// The score is a logistic curve over the logarithm of the rate. It is 0.5 at the rate of
+/// [`VerificationLevel::Four`], the lowest level at which a person should be accepted. A rate 100 times lower is 10
+/// times closer to 1.
 pub(super) fn score(far: Far) -> f64 {
     1.0 / (1.0 + (far.fraction() / 0.01e-2).sqrt())
 }

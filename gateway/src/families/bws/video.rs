@@ -8,19 +8,20 @@ use faceline_shared::job::replay::{ExaminedFrame, SpoofReason, Verdict};
 use super::answer::{ErrorCode, ImageProperties, JobError, LivenessDetection, QualityAssessment};
 use super::judgement::{error, face_error, is_in_doubt};
 
-/// The answer. The worker has judged the video; `threshold` is that of the level by which it has judged.
+/// The answer for a video that a worker has judged. `threshold` is that of the security level of the worker's
+/// judgement.
 pub(super) fn judge(examined: &VideoExamined, threshold: f32) -> LivenessDetection {
     let errors = match examined.verdict {
         Verdict::Success => Vec::new(),
         Verdict::Spoof(reason) => vec![rejection(reason)],
-        // The rule of a video: it fails when too few frames can be judged, for whatever reason.
+        // A video fails if too few of its frames can be judged, for any reason.
         Verdict::Failed(_) | Verdict::Error(_) => failure(&examined.frames),
     };
     let is_live = errors.is_empty();
-    // A loop or a cut rejects a video whatever its frames look like. A caller who reads only the score must not accept it.
+    // A loop or a cut rejects a video even if its frames pass. A caller that reads only the score must not accept it.
     let score = examined.liveness.map(|score| if is_live { score } else { score.min(threshold) });
     let mut images: Vec<_> = examined.frames.iter().map(ImageProperties::of_frame).collect();
-    // The doubt is about the clip. It stands at its first frame, since an answer has findings of frames only.
+    // The doubt is about the clip. It is reported at the first frame, since an answer has findings of frames only.
     if examined.verdict == Verdict::Spoof(SpoofReason::Presentation)
         && let Some(score) = examined.liveness.filter(|score| is_in_doubt(*score, threshold))
         && let Some(first) = images.first_mut()
@@ -56,7 +57,7 @@ fn rejection(reason: SpoofReason) -> JobError {
     JobError { error_code, message: message.into() }
 }
 
-/// The errors of a video that cannot be judged: that, and what is wrong with its frames.
+/// The errors of a video that cannot be judged: that error, and the errors of its frames.
 fn failure(frames: &[ExaminedFrame]) -> Vec<JobError> {
     let mut numbers = BTreeMap::<ErrorCode, Vec<String>>::new();
     for ExaminedFrame { number, picture } in frames {

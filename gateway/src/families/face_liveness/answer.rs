@@ -27,7 +27,7 @@ pub struct LivenessAnswer<'a> {
 }
 
 impl<'a> LivenessAnswer<'a> {
-    /// The answer to a picture: its score, or the fault that kept it from being scored.
+    /// The answer for a picture: its score, or the reason why it has none.
     #[must_use]
     pub fn new(session_id: Option<&'a str>, judged: Result<f32, PictureFault>) -> Self {
         match judged {
@@ -84,7 +84,7 @@ impl PictureFault {
         Self::InvalidImage,
     ];
 
-    /// The fault of a check that rejects a face.
+    /// The fault for a check that rejects a face.
     #[must_use]
     pub fn of(check: Check) -> Self {
         match check {
@@ -94,7 +94,8 @@ impl PictureFault {
             Check::FaceTooSmall => Self::FaceTooSmall,
             Check::FaceTurnedAway => Self::FaceAngleTooLarge,
             Check::FaceCovered => Self::FaceIsOccluded,
-            // The API has no codes for exposure and blur: the face is not recognizable. `ImageSize` never rejects a face.
+            // The API has no codes for exposure and blur, so the face counts as not recognizable. `ImageSize` never
+            // rejects a face.
             Check::ImageSize | Check::FaceExposure | Check::FaceBlurred => Self::FaceNotFound,
         }
     }

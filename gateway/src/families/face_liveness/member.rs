@@ -6,7 +6,8 @@ use std::fmt;
 use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// A member that should be a text. A wrong type is no parse error: the answer repeats `sessionId` even where the picture is wrong.
+/// A member that should be a text. A wrong type is not a parse error, because the answer repeats `sessionId` even if
+/// the picture is wrong.
 #[derive(Default)]
 pub(super) enum Member<'a> {
     /// The member is absent or null.
@@ -24,7 +25,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Member<'a> {
     }
 }
 
-/// Borrows a text from the body where it has no escapes. A picture in base64 is not copied.
+/// Borrows a text without escapes from the body, so a picture in base64 is not copied.
 struct MemberVisitor;
 
 impl<'de> Visitor<'de> for MemberVisitor {

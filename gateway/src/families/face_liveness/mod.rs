@@ -1,7 +1,7 @@
 //! Face Liveness: passive presentation attack detection on one picture, independent of HTTP.
 //!
-//! [`FaceLiveness`] reads the body (`request.rs`), fetches the picture where the body names a URL, has a worker examine it and words
-//! the answer (`answer.rs`), which is also its OpenAPI schema.
+//! [`FaceLiveness`] reads the body (`request.rs`), fetches the picture if the body contains a URL, sends it to a
+//! worker and creates the answer (`answer.rs`), which is also its OpenAPI schema.
 
 mod answer;
 mod member;

@@ -10,9 +10,9 @@ use crate::fault::Fault;
 
 /// Name of the member with the picture.
 const PICTURE: &str = "faceImageBase";
-/// The longest URL scheme, in bytes, that is searched for.
+/// Maximum length of a URL scheme, in bytes, that is searched for.
 const MAX_SCHEME_BYTES: usize = 32;
-/// The longest URL, in bytes.
+/// Maximum length of a URL, in bytes.
 const MAX_URL_BYTES: usize = 8 << 10;
 
 /// A body that was read.
@@ -23,7 +23,7 @@ pub(super) struct LivenessRequest {
     pub(super) source: Result<PictureSource, Fault>,
 }
 
-/// The place from which the picture comes.
+/// The source of the picture.
 #[derive(Debug, PartialEq)]
 pub(super) enum PictureSource {
     /// The body contains the file.
@@ -128,7 +128,7 @@ fn to_standard(byte: u8) -> u8 {
     }
 }
 
-/// The refusal of the member with the picture; `what` completes the sentence that begins with its name.
+/// The refusal of the member with the picture. `what` completes the sentence that begins with the member's name.
 pub(super) fn invalid(what: &str) -> Fault {
     Fault::Invalid(format!("`{PICTURE}` {what}"))
 }

@@ -21,14 +21,14 @@ use crate::request::record;
 pub struct FaceLiveness {
     workers: WorkerClient,
     fetcher: Fetcher,
-    /// The longest picture, in bytes.
+    /// Maximum size of a picture, in bytes.
     max_picture_bytes: usize,
-    /// Scores above it count as accepted in the metric. Callers get the score and decide themselves.
+    /// Scores above it count as accepted in the metric. Callers get the score, and decide themselves.
     threshold: f32,
     verdicts: VerdictMetrics,
 }
 
-/// A refused request: the error, and the session id where the body could be read that far.
+/// A refused request: the error, and the session id if the body could be read that far.
 #[derive(Debug, PartialEq)]
 pub struct Refused {
     /// The error.
@@ -38,10 +38,10 @@ pub struct Refused {
 }
 
 impl FaceLiveness {
-    /// The operation over the workers that `workers` reaches.
+    /// The operation, with the workers that `workers` reaches.
     ///
     /// # Errors
-    /// [`rustls::Error`] where the TLS client for picture URLs cannot be set up.
+    /// [`rustls::Error`] if the TLS client for picture URLs cannot be set up.
     pub fn new(
         config: &Settings,
         workers: WorkerClient,
@@ -58,12 +58,13 @@ impl FaceLiveness {
         })
     }
 
-    /// Scores how likely the picture of a body shows a living person. `ticket` accounts for the bytes of the body, and grows by those of
-    /// a fetched picture.
+    /// Scores how likely the picture in a body shows a living person. `ticket` accounts for the bytes of the body,
+    /// and grows by those of a fetched picture.
     ///
     /// # Errors
-    /// [`Refused`] with [`Fault::Invalid`] for a bad body, [`Fault::UrlNotAllowed`] for a URL outside the allow-list, [`Fault::TooLarge`]
-    /// for a long picture, [`Fault::Busy`] where the service is overloaded, [`Fault::DeadlineRunning`] where the job took too long.
+    /// [`Refused`] with [`Fault::Invalid`] for a bad body, [`Fault::UrlNotAllowed`] for a URL outside the allow-list,
+    /// [`Fault::TooLarge`] for a long picture, [`Fault::Busy`] if the service is overloaded,
+    /// [`Fault::DeadlineRunning`] if the job took too long.
     pub async fn detect(
         &self,
         body: Bytes,
@@ -89,7 +90,8 @@ impl FaceLiveness {
         written.map_err(|fault| Refused { fault, session_id })
     }
 
-    /// Reads a body on a blocking thread: parsing a long one would delay the other requests of an async thread.
+    /// Reads a body on a blocking thread, because parsing a long one would delay the other requests of an async
+    /// thread.
     async fn read(&self, body: Bytes) -> Result<LivenessRequest, Refused> {
         let limit = self.max_picture_bytes;
         let read = tokio::task::spawn_blocking(move || LivenessRequest::read(&body, limit)).await;
@@ -100,7 +102,7 @@ impl FaceLiveness {
         read.flatten().map_err(|fault| Refused { fault, session_id: None })
     }
 
-    /// Has a worker examine the picture. The time that a fetch takes counts against the deadline of the job.
+    /// Examines the picture on a worker. The time for a fetch counts against the deadline of the job.
     async fn judge(
         &self,
         source: PictureSource,
@@ -139,7 +141,7 @@ impl FaceLiveness {
             Err(FetchError::TooLarge { limit }) => Err(request::too_large(limit)),
             Err(FetchError::Busy(fault)) => Err(fault),
             Err(FetchError::Unusable(reason)) => {
-                // The log leaves the URL out: its path or query may contain a secret.
+                // The log omits the URL, because its path or query may contain a secret.
                 tracing::info!(%reason, "a picture cannot be fetched");
                 Ok(Err(PictureFault::InvalidImage))
             }
@@ -147,7 +149,7 @@ impl FaceLiveness {
     }
 }
 
-/// The score of the only face, or the reason why there is no score.
+/// The score of the only face, or the reason why it has none.
 fn score(examined: &Examined) -> Result<Result<f32, PictureFault>, Fault> {
     let [picture] = examined.live.as_slice() else { return Err(unexpected_result()) };
     let face = match picture.faces.as_slice() {
@@ -161,7 +163,7 @@ fn score(examined: &Examined) -> Result<Result<f32, PictureFault>, Fault> {
     face.liveness.map(Ok).ok_or_else(unexpected_result)
 }
 
-/// The fault of the picture that made a job fail; an error where the picture is not the cause.
+/// The fault of the picture that caused the failure of a job; an error if the picture is not the cause.
 fn picture_fault(failure: &JobFailure) -> Result<PictureFault, Fault> {
     match failure {
         JobFailure::BadPicture { reason, .. } => {

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value as Json;
 
-/// The members of a JSON object in the order of the text. `serde_json::Map` would keep only the last of two members with one name,
-/// and a contradiction between them would go unnoticed.
+/// The members of a JSON object in the order of the text. `serde_json::Map` would keep only the last of two members
+/// with the same name, and a contradiction between them would not be detected.
 pub(super) struct Members(pub(super) Vec<(String, Json)>);
 
 impl<'de> Deserialize<'de> for Members {

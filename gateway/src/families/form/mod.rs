@@ -1,7 +1,7 @@
 //! The form of a request: named pictures, texts, flags and numbers.
 //!
-//! An operation lists the fields that it reads in a [`Schema`]. The HTTP layer decodes the multipart or JSON body and inserts each
-//! part into a [`Form`]. The operation then reads the values by name.
+//! An operation lists the fields that it reads in a [`Schema`]. The HTTP layer decodes the multipart or JSON body and
+//! inserts each part into a [`Form`]. The operation then reads the values by name.
 
 mod member;
 mod parse;

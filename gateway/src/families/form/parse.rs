@@ -1,4 +1,4 @@
-//! Turns the bytes and texts of a request into typed values.
+//! Converts the bytes and texts of a request to typed values.
 
 use std::fmt;
 
@@ -59,12 +59,12 @@ pub(super) fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, Fault> {
     std::str::from_utf8(bytes).map(str::trim).or_else(|_| invalid(name, "is not UTF-8"))
 }
 
-/// Removes one pair of outer double quotes. The original's documentation writes `imageType="SELFIE"`.
+/// Removes one pair of outer double quotes. The original service's documentation writes `imageType="SELFIE"`.
 pub(super) fn unquoted(text: &str) -> &str {
     text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text)
 }
 
-/// The refusal of the field `name`; `what` completes the sentence that begins with the name.
+/// The refusal of the field `name`. `what` completes the sentence that begins with the name.
 pub(super) fn invalid<T>(name: &str, what: &str) -> Result<T, Fault> {
     Err(Fault::Invalid(format!("`{name}` {what}")))
 }

@@ -9,11 +9,11 @@ pub struct Schema {
     pub object: Option<&'static str>,
     /// Name of the part whose JSON text is kept unparsed.
     pub document: Option<&'static str>,
-    /// Names of the values, which come as parts or as members of `object`.
+    /// Names of the values, which are parts of their own or members of `object`.
     pub values: &'static [(&'static str, Kind)],
 }
 
-/// The longest text value, in bytes. An answer can repeat and sign a text hundreds of times.
+/// Maximum size of a text value, in bytes. An answer can repeat and sign a text hundreds of times.
 pub const MAX_VALUE_BYTES: usize = 1024;
 
 /// The type of a value.
@@ -41,7 +41,7 @@ pub enum Role {
 }
 
 impl Schema {
-    /// The meaning of the part `name`; `None` where the operation does not read it.
+    /// The meaning of the part `name`; `None` if the operation does not read it.
     #[must_use]
     pub fn role(&self, name: &str) -> Option<Role> {
         let find = |names: &[&'static str]| names.iter().copied().find(|known| *known == name);

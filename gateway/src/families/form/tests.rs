@@ -118,7 +118,7 @@ proptest! {
     #[test]
     fn any_part_is_taken_or_refused(name in "image|face|reference|imageType|rotate", content in any::<Vec<u8>>()) {
         let role = SCHEMA.role(&name).unwrap();
-        // The test is that this returns: the tests above hold which parts are taken.
+        // This must return. The tests above check which parts are accepted.
         let _ = Form::new(&SCHEMA).insert(role, content.into());
     }
 }

@@ -28,7 +28,7 @@ impl Form {
     /// Reads a JSON body whose members are the values of `schema`.
     ///
     /// # Errors
-    /// [`Fault::Invalid`] where the body is not a JSON object, or a value has the wrong type.
+    /// [`Fault::Invalid`] if the body is not a JSON object, or a value has the wrong type.
     pub fn from_json(schema: &'static Schema, body: Bytes) -> Result<Self, Fault> {
         let mut form = Self::new(schema);
         form.insert(Role::Object("body"), body)?;
@@ -85,7 +85,8 @@ impl Form {
         Ok(())
     }
 
-    /// A digest of the values. It does not depend on the order of the parts, nor on whether a value came as a part or as a member.
+    /// A digest of the values. It depends neither on the order of the parts, nor on whether a value was a part or a
+    /// member.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let values =
@@ -99,7 +100,7 @@ impl Form {
     /// The picture `name`.
     ///
     /// # Errors
-    /// [`Fault::Invalid`] where it is missing.
+    /// [`Fault::Invalid`] if it is missing.
     pub fn picture(&self, name: &'static str) -> Result<Bytes, Fault> {
         self.pictures.get(name).cloned().map_or_else(|| missing(name), Ok)
     }
@@ -107,7 +108,7 @@ impl Form {
     /// The unparsed JSON text of the part `name`.
     ///
     /// # Errors
-    /// [`Fault::Invalid`] where it is missing.
+    /// [`Fault::Invalid`] if it is missing.
     pub fn document(&self, name: &'static str) -> Result<&str, Fault> {
         self.documents.get(name).map_or_else(|| missing(name), |text| Ok(text.as_str()))
     }
@@ -115,12 +116,12 @@ impl Form {
     /// The text `name`.
     ///
     /// # Errors
-    /// [`Fault::Invalid`] where it is missing.
+    /// [`Fault::Invalid`] if it is missing.
     pub fn required_text(&self, name: &'static str) -> Result<&str, Fault> {
         self.text(name).map_or_else(|| missing(name), Ok)
     }
 
-    /// The text `name`; `None` where the request has none.
+    /// The text `name`; `None` if the request has none.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.values.get(name)? {
@@ -129,7 +130,7 @@ impl Form {
         }
     }
 
-    /// The flag `name`; `None` where the request has none.
+    /// The flag `name`; `None` if the request has none.
     #[must_use]
     pub fn flag(&self, name: &str) -> Option<bool> {
         match self.values.get(name)? {
@@ -138,7 +139,7 @@ impl Form {
         }
     }
 
-    /// The whole number `name`; `None` where the request has none.
+    /// The whole number `name`; `None` if the request has none.
     #[must_use]
     pub fn integer(&self, name: &str) -> Option<i64> {
         match self.values.get(name)? {
@@ -150,13 +151,13 @@ impl Form {
     /// The whole number `name`.
     ///
     /// # Errors
-    /// [`Fault::Invalid`] where it is missing.
+    /// [`Fault::Invalid`] if it is missing.
     pub fn required_integer(&self, name: &'static str) -> Result<i64, Fault> {
         self.integer(name).map_or_else(|| missing(name), Ok)
     }
 }
 
-/// Inserts a value. The same value again is accepted, another one is refused.
+/// Inserts a value. The same value again is accepted; a different one is refused.
 fn insert_once<T: PartialEq>(
     known: &mut BTreeMap<&'static str, T>,
     name: &'static str,

@@ -46,8 +46,8 @@ impl Replays {
     /// The replay of a session, if it can take an upload.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] if there is no session, or it has no replay; [`Fault::Conflict`] if the time for the upload is over; and
-    /// the faults of an unavailable store.
+    /// [`Fault::NotFound`] if there is no session, or it has no replay; [`Fault::Conflict`] if the time for the
+    /// upload is over; and the faults of an unavailable store.
     pub(crate) async fn awaited_upload(&self, name: &SessionName) -> Result<AwaitedUpload, Fault> {
         let handle = self.sessions.open(name).await?;
         let replay = self.find_awaited(name).await?;
@@ -75,8 +75,9 @@ impl Replays {
     /// Reads the metadata of an upload.
     ///
     /// # Errors
-    /// [`Fault::Invalid`] if it does not open, is not for this replay, or is not of its form; [`Fault::TooLarge`] for media above the
-    /// limit; [`Fault::UploadInProgress`] while another upload runs; [`Fault::Conflict`] if the replay has another video.
+    /// [`Fault::Invalid`] if it does not open, is not for this replay, or is not of its form; [`Fault::TooLarge`] for
+    /// media above the limit; [`Fault::UploadInProgress`] while another upload runs; [`Fault::Conflict`] if the
+    /// replay has another video.
     pub(crate) fn identify_upload(&self, awaited: AwaitedUpload, metadata: &[u8]) -> Result<Identity, Fault> {
         let text = std::str::from_utf8(metadata).unwrap_or_default().trim_ascii();
         debug_assert!(metadata.len() <= MAX_JWE_BYTES, "the part has this limit");
@@ -109,7 +110,8 @@ impl Replays {
 /// Returns whether a replay already has the announced video; false if it waits for it.
 ///
 /// # Errors
-/// [`Fault::UploadInProgress`] while another upload runs, [`Fault::Conflict`] if the replay has another video or its time is over.
+/// [`Fault::UploadInProgress`] while another upload runs, [`Fault::Conflict`] if the replay has another video or its
+/// time is over.
 pub(super) fn is_repeated(
     replay: &OpenedReplay<ReplayRecord>,
     metadata: &UploadMetadata,

@@ -21,10 +21,10 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Rates and quotas of all keys.
 ///
-/// With embedded stores this process decides. With Redis a script in Redis decides for all gateways together. While Redis is
-/// unreachable, each gateway enforces its share: the rate, the burst and the last known rest of the quota, divided by the
-/// number of gateways in the last heartbeat. The first request that waits in vain starts this fallback, and later requests
-/// do not wait. A heartbeat every second ends it.
+/// With embedded stores this process decides. With Redis a script in Redis decides for all gateways together. While
+/// Redis is unreachable, each gateway enforces its share: the rate, the burst and the last known rest of the quota,
+/// divided by the number of gateways in the last heartbeat. The first request without an answer in time starts this
+/// fallback, and later requests do not wait. A successful heartbeat, which runs every second, ends it.
 pub struct Rates {
     local: Arc<LocalRates>,
     shared: Option<Arc<SharedLimiter>>,

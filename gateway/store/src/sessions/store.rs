@@ -77,8 +77,8 @@ pub trait SessionStore: Send + Sync {
     /// A replay in progress must be able to end, so neither `bounds` nor a full server prevents a change of it.
     ///
     /// # Errors
-    /// [`StoreError::ClientFull`] if the client keeps as many bytes as `bounds` allow, [`StoreError::Full`], [`StoreError::Unreachable`],
-    /// [`StoreError::Broken`].
+    /// [`StoreError::ClientFull`] if the client keeps as many bytes as `bounds` allow, [`StoreError::Full`],
+    /// [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn change_replay(
         &self,
         session: &SessionName,
@@ -90,7 +90,8 @@ pub trait SessionStore: Send + Sync {
     /// face keeps its body and its position, and the answer is [`Insertion::Added`].
     ///
     /// # Errors
-    /// [`StoreError::ClientFull`] if the client keeps as many faces or bytes as `bounds` allow, [`StoreError::Full`], [`StoreError::Unreachable`], [`StoreError::Broken`].
+    /// [`StoreError::ClientFull`] if the client keeps as many faces or bytes as `bounds` allow, [`StoreError::Full`],
+    /// [`StoreError::Unreachable`], [`StoreError::Broken`].
     async fn add_face(
         &self,
         session: &SessionName,

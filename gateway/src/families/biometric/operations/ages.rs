@@ -12,7 +12,8 @@ use crate::jobs::unexpected_result;
 use crate::request::RequestContext;
 
 impl BiometricServices {
-    /// Estimates the age of the person in a picture. The answer has no age where the picture shows nobody, or its quality is too low.
+    /// Estimates the age of the person in a picture. The answer has no age if the picture shows nobody or its quality
+    /// is too low.
     ///
     /// # Errors
     /// Those of [`Self::create_face`].

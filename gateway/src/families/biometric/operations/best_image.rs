@@ -1,4 +1,4 @@
-//! Makes a face of a session from the best image of a video, as if it had been uploaded as a selfie.
+//! Makes a face of a session from the best image of a video, in the same way as from an uploaded selfie.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::signing::Signer;
 
 /// The kind of picture that a best image is.
 const IMAGE_TYPE: ImageType = ImageType::Selfie;
-/// An age is asked for this often while the workers are too busy.
+/// Maximum number of attempts to get an age while the workers are too busy.
 const MAX_AGE_ATTEMPTS: u32 = 3;
 
 /// Makes faces from best images.
@@ -41,7 +41,7 @@ pub struct BestImages {
 }
 
 impl BestImages {
-    /// Faces of `sessions`, whose ages `workers` estimate.
+    /// Makes faces in `sessions`, and estimates their ages with `workers`.
     #[must_use]
     pub fn new(
         settings: &Settings,
@@ -54,7 +54,7 @@ impl BestImages {
         Self { templates, sessions, signer, algorithm, workers, deadline: settings.jobs.deadline }
     }
 
-    /// Description and template of the face, and the signed JSON of both.
+    /// Creates the face: its description, its template, and the signed JSON of both.
     fn face(
         &self,
         id: Uuid,
@@ -100,7 +100,7 @@ impl BestImageFaces for BestImages {
 
     async fn retract(&self, name: &SessionName, id: Uuid) -> Result<(), Fault> {
         match self.sessions.retract_face(name, id).await {
-            // With the session its faces are gone.
+            // The session's end has deleted its faces.
             Err(Fault::NotFound(_)) => Ok(()),
             retracted => retracted,
         }

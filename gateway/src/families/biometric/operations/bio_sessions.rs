@@ -1,4 +1,4 @@
-//! Creates, describes and deletes sessions (the API's `bio-sessions`). [`crate::sessions`] keeps them.
+//! Creates, describes and deletes sessions (the API's `bio-sessions`), which [`crate::sessions`] stores.
 
 use bytes::Bytes;
 use faceline_gateway_store::sessions::SessionName;
@@ -16,8 +16,8 @@ impl BiometricServices {
     /// Claims the idempotency key of a request.
     ///
     /// # Errors
-    /// [`Fault::InProgress`] where another request with the key is in progress, [`Fault::KeyReused`] where the key was used for another
-    /// request, [`Fault::Busy`] where the store is unreachable.
+    /// [`Fault::InProgress`] if another request with the key is in progress, [`Fault::KeyReused`] if the key was used
+    /// for another request, [`Fault::Busy`] if the store is unreachable.
     pub async fn claim_idempotency<A: DeserializeOwned>(
         &self,
         request: &IdempotentRequest<'_>,
@@ -25,10 +25,10 @@ impl BiometricServices {
         self.sessions.claim_idempotency(request).await
     }
 
-    /// Creates a session. It may exist already, where a caller retries with an idempotency key. The body may be empty.
+    /// Creates a session. It may already exist if a caller retries with an idempotency key. The body may be empty.
     ///
     /// # Errors
-    /// [`Fault::Invalid`] for a bad request, [`Fault::Busy`] where the store is unreachable.
+    /// [`Fault::Invalid`] for a bad request, [`Fault::Busy`] if the store is unreachable.
     pub async fn create_session(&self, name: &SessionName, body: Bytes) -> Result<(), Fault> {
         let request = SessionRequest::read(body, self.sessions.settings())?;
         let created = Timestamp::now();
@@ -55,7 +55,7 @@ impl BiometricServices {
     /// Describes a session.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] where the session does not exist, [`Fault::Busy`] where the store is unreachable.
+    /// [`Fault::NotFound`] if the session does not exist, [`Fault::Busy`] if the store is unreachable.
     pub async fn session(&self, name: &SessionName) -> Result<Json, Fault> {
         Ok(self.sessions.open(name).await?.session.answer.into())
     }
@@ -63,8 +63,8 @@ impl BiometricServices {
     /// Deletes a session on behalf of the caller with the key id `key`.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] where the session does not exist, [`Fault::Conflict`] while a replay is in progress, [`Fault::Busy`] where
-    /// the store is unreachable.
+    /// [`Fault::NotFound`] if the session does not exist, [`Fault::Conflict`] while a replay is in progress,
+    /// [`Fault::Busy`] if the store is unreachable.
     pub async fn delete_session(&self, name: &SessionName, key: &str) -> Result<(), Fault> {
         self.sessions.delete(name, key).await
     }

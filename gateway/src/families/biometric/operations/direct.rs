@@ -15,11 +15,11 @@ use crate::request::RequestContext;
 use crate::sessions::face::FaceDescription;
 
 impl BiometricServices {
-    /// Codes the face in a picture, and answers its description with a template.
+    /// Codes the face in a picture, and returns its description with a template.
     ///
     /// # Errors
-    /// [`Fault::Invalid`] for a bad request or picture, [`Fault::Busy`] where the service is overloaded,
-    /// [`Fault::DeadlineRunning`] where the job took too long.
+    /// [`Fault::Invalid`] for a bad request or picture, [`Fault::Busy`] if the service is overloaded,
+    /// [`Fault::DeadlineRunning`] if the job took too long.
     pub async fn create_face(&self, form: &Form, context: RequestContext) -> Result<Json, Fault> {
         let request = FaceRequest::read(form, &self.algorithm)?;
         let signed = request.signed;
@@ -32,7 +32,7 @@ impl BiometricServices {
         )
     }
 
-    /// Has a worker code the face in the picture of `request`.
+    /// Codes the face in the picture of `request` on a worker.
     pub(super) async fn code(
         &self,
         request: &FaceRequest,
@@ -48,7 +48,7 @@ impl BiometricServices {
     /// Compares the faces in two pictures.
     ///
     /// # Errors
-    /// Those of [`Self::create_face`]; [`Fault::Invalid`] where a picture has no face.
+    /// Those of [`Self::create_face`]; [`Fault::Invalid`] if a picture has no face.
     pub async fn match_images(&self, form: &Form, context: RequestContext) -> Result<Json, Fault> {
         let request = MatchImagesRequest::read(form)?;
         let parts = Parts { reference: "referenceImage", candidate: "candidateImage", ..Parts::default() };
@@ -93,7 +93,7 @@ impl BiometricServices {
     }
 }
 
-/// Combines what the caller sent with what the worker found.
+/// Combines the request's facts with those that the worker found.
 pub(super) fn describe(request: FaceRequest, coded: &CodedPicture) -> FaceDescription {
     let face = coded.face.as_ref();
     FaceDescription {

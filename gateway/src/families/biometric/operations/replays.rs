@@ -1,4 +1,4 @@
-//! Sets the parameters of replays and describes replays. [`crate::replays`] keeps them.
+//! Sets the parameters of replays and describes replays, which [`crate::replays`] stores.
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use crate::replays::{DrawnReplay, ReplayOrigin, ReplayRecord, ReplayState};
 use crate::sessions::{Session, SessionHandle};
 use crate::timestamp::Timestamp;
 
-/// The answer to a caller who has set the parameters of a replay.
+/// The answer to a request that sets the parameters of a replay.
 pub struct NewReplay {
     /// The parameters.
     pub answer: Json,
@@ -25,7 +25,7 @@ pub struct NewReplay {
     pub capture_token: String,
 }
 
-/// What a caller has chosen of a replay.
+/// The caller's choices for a replay.
 struct Chosen {
     id: Option<String>,
     origin: ReplayOrigin,
@@ -34,12 +34,12 @@ struct Chosen {
 }
 
 impl BiometricServices {
-    /// Sets the parameters of a session's replay, in place of any earlier one that is not being judged. `key` is the id of the
-    /// caller's API key.
+    /// Sets the parameters of a session's replay. They replace an earlier replay unless it is being judged. `key` is
+    /// the id of the caller's API key.
     ///
     /// # Errors
-    /// [`Fault::Invalid`] for a bad request, [`Fault::NotFound`] where the session does not exist, [`Fault::Conflict`] while a video
-    /// is being judged, [`Fault::Busy`] where the client keeps as much as it may, or the store is unreachable.
+    /// [`Fault::Invalid`] for a bad request, [`Fault::NotFound`] if the session does not exist, [`Fault::Conflict`]
+    /// while a video is being judged, [`Fault::Busy`] if the client has reached a bound, or the store is unreachable.
     pub async fn init_replay(&self, name: &SessionName, key: &str, body: &Bytes) -> Result<NewReplay, Fault> {
         let ParametersRequest { challenge, image_retrieval_disabled, id } = ParametersRequest::read(body)?;
         let handle = self.sessions.open(name).await?;
@@ -48,8 +48,8 @@ impl BiometricServices {
             .await
     }
 
-    /// Creates a session of web capture with its replay. The session keeps pictures, since its best image becomes one of its faces.
-    /// It may exist already, where a caller retries with an idempotency key.
+    /// Creates a session of web capture with its replay. The session keeps pictures, since its best image becomes one
+    /// of its faces. It may already exist if a caller retries with an idempotency key.
     ///
     /// # Errors
     /// [`Fault::Invalid`] for a bad request, and those of [`Self::init_replay`].
@@ -126,10 +126,11 @@ impl BiometricServices {
         Ok(NewReplay { answer: record.answer.into(), capture_token })
     }
 
-    /// The parameters of a session's replay, as they were answered when they were set.
+    /// The parameters of a session's replay: the same answer as to the request that set them.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] where the session does not exist, or has no replay, [`Fault::Busy`] where the store is unreachable.
+    /// [`Fault::NotFound`] if the session does not exist, or has no replay, [`Fault::Busy`] if the store is
+    /// unreachable.
     pub async fn replay_parameters(&self, name: &SessionName) -> Result<Json, Fault> {
         Ok(self.replays.find(name).await?.answer.into())
     }
@@ -137,7 +138,7 @@ impl BiometricServices {
     /// The status of a session's replay.
     ///
     /// # Errors
-    /// Those of [`Self::replay_parameters`], [`Fault::Internal`] where the best image was lost.
+    /// Those of [`Self::replay_parameters`], [`Fault::Internal`] if the best image was lost.
     pub async fn replay_status(&self, name: &SessionName) -> Result<Json, Fault> {
         let record = self.replays.find(name).await?;
         let answer = StatusAnswer::new(&record);
@@ -164,10 +165,11 @@ impl BiometricServices {
         self.signed(&ChallengeResult::new(&self.replays.find(name).await?))
     }
 
-    /// The same for older clients, which repeat what they asked for. A result is never that of an easier challenge.
+    /// As [`Self::challenge_result`], for older clients, which repeat the challenge that they requested. A result is
+    /// never that of an easier challenge.
     ///
     /// # Errors
-    /// Those of [`Self::replay_parameters`], [`Fault::Invalid`] where the challenge was another one.
+    /// Those of [`Self::replay_parameters`], [`Fault::Invalid`] if the challenge was another one.
     pub async fn challenge_result_of(
         &self,
         name: &SessionName,
@@ -179,7 +181,7 @@ impl BiometricServices {
         let record = self.replays.find(name).await?;
         let begun =
             Challenge { liveness: record.liveness, level: record.level, count: record.challenge_count };
-        // A client that says no number does not care.
+        // A client that states no number accepts any.
         let is_open = count.is_none() && asked.liveness == begun.liveness;
         let asked = if is_open { Challenge { count: begun.count, ..asked } } else { asked };
         if asked != begun {
@@ -188,7 +190,7 @@ impl BiometricServices {
         self.signed(&ChallengeResult::new(&record))
     }
 
-    /// What browsers may know of the video server.
+    /// The capabilities of the video server, for browsers.
     #[must_use]
     pub fn video_capabilities(&self) -> VideoCapabilities {
         VideoCapabilities { version: env!("CARGO_PKG_VERSION") }

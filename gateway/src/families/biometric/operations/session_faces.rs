@@ -36,7 +36,7 @@ struct NewFace<'a> {
     description: FaceDescription,
     template: Option<String>,
     embedding: Option<Embedding>,
-    /// The picture file, where the session keeps pictures.
+    /// The picture file, if the session keeps pictures.
     file: Option<&'a Bytes>,
 }
 
@@ -44,8 +44,8 @@ impl BiometricServices {
     /// Adds the face in a picture to a session as `id`.
     ///
     /// # Errors
-    /// Those of [`Self::create_face`]; [`Fault::NotFound`] where the session does not exist or ends meanwhile; [`Fault::Invalid`] where
-    /// it is full.
+    /// Those of [`Self::create_face`]; [`Fault::NotFound`] if the session does not exist or ends meanwhile;
+    /// [`Fault::Invalid`] if it is full.
     pub async fn create_session_face(
         &self,
         name: &SessionName,
@@ -67,8 +67,8 @@ impl BiometricServices {
     /// Adds a face of an earlier answer to a session as `id`.
     ///
     /// # Errors
-    /// [`Fault::Invalid`] for a template that this installation did not make, or where the session is full; [`Fault::NotFound`] where
-    /// the session does not exist.
+    /// [`Fault::Invalid`] for a template that this installation did not make, or if the session is full;
+    /// [`Fault::NotFound`] if the session does not exist.
     pub async fn create_session_face_from_json(
         &self,
         name: &SessionName,
@@ -98,7 +98,7 @@ impl BiometricServices {
     /// Describes a face of a session.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] where the session or the face does not exist, [`Fault::Busy`] where the store is unreachable.
+    /// [`Fault::NotFound`] if the session or the face does not exist, [`Fault::Busy`] if the store is unreachable.
     pub async fn face(&self, name: &SessionName, face: Uuid) -> Result<Json, Fault> {
         Ok(self.sessions.face(name, face).await?.answer.into())
     }
@@ -106,14 +106,14 @@ impl BiometricServices {
     /// Describes all faces of a session in the order in which they were added.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] where the session does not exist, [`Fault::Busy`] where the store is unreachable.
+    /// [`Fault::NotFound`] if the session does not exist, [`Fault::Busy`] if the store is unreachable.
     pub async fn faces(&self, name: &SessionName) -> Result<Json, Fault> {
         let faces = self.sessions.faces(name).await?;
         let answers: Vec<&str> = faces.iter().map(|(_, face)| face.answer.as_str()).collect();
         Ok(format!("[{}]", answers.join(",")).into())
     }
 
-    /// Type and size of the picture of a face; `None` where the session keeps no pictures.
+    /// Type and size of the picture of a face; `None` if the session keeps no pictures.
     ///
     /// # Errors
     /// Those of [`Self::face`].
@@ -124,7 +124,7 @@ impl BiometricServices {
     /// The picture of a face as it was received.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] where the picture no longer exists, [`Fault::Busy`] where the store is unreachable.
+    /// [`Fault::NotFound`] if the picture no longer exists, [`Fault::Busy`] if the store is unreachable.
     pub async fn picture(
         &self,
         name: &SessionName,
@@ -134,11 +134,11 @@ impl BiometricServices {
         Ok(FacePicture { media_type: kept.media_type, file: self.sessions.picture(name, face).await? })
     }
 
-    /// The picture of a face as a JPEG, which a worker makes.
+    /// The picture of a face as a JPEG, which a worker creates.
     ///
     /// # Errors
-    /// Those of [`Self::picture`]; [`Fault::Busy`] where the service is overloaded, [`Fault::DeadlineRunning`] where the job took too
-    /// long.
+    /// Those of [`Self::picture`]; [`Fault::Busy`] if the service is overloaded, [`Fault::DeadlineRunning`] if the
+    /// job took too long.
     pub async fn compressed_picture(
         &self,
         name: &SessionName,

@@ -17,15 +17,16 @@ use crate::request::RequestContext;
 use crate::sessions::SessionFace;
 use crate::timestamp::Timestamp;
 
-/// Score and false acceptance rate, in percent, of a candidate without an embedding of the present algorithm.
+/// Score and false acceptance rate (in percent) of a candidate without an embedding of the current algorithm.
 const NOT_COMPARED: (f64, f64) = (0.0, 100.0);
 
 impl BiometricServices {
-    /// Compares the face `id` of a session with every other face of it. The best match comes first.
+    /// Compares the face `id` of a session with all other faces of the session. The best match comes first.
     ///
     /// # Errors
-    /// [`Fault::NotFound`] where the session or the face does not exist, [`Fault::Invalid`] where the picture of the face showed
-    /// nobody, [`Fault::Busy`] where the service is overloaded, [`Fault::DeadlineRunning`] where the job took too long.
+    /// [`Fault::NotFound`] if the session or the face does not exist, [`Fault::Invalid`] if no face was found in the
+    /// face's picture, [`Fault::Busy`] if the service is overloaded, [`Fault::DeadlineRunning`] if the job took too
+    /// long.
     pub async fn matches(
         &self,
         name: &SessionName,
@@ -43,7 +44,7 @@ impl BiometricServices {
         };
         let required = self.algorithm.require(&embedding);
         required.map_err(|what| Fault::Invalid(format!("the reference face: {what}")))?;
-        // A change of the algorithm makes older faces incomparable.
+        // After a change of the algorithm, older faces cannot be compared.
         for (_, face) in &mut faces {
             face.embedding =
                 face.embedding.take().filter(|embedding| self.algorithm.require(embedding).is_ok());
@@ -71,7 +72,8 @@ impl BiometricServices {
         self.signed_list(matches).await
     }
 
-    /// Has a worker compare `reference` with all faces. Returns score and false acceptance rate, in percent, in the order of `faces`.
+    /// Compares `reference` with all faces on a worker. Returns score and false acceptance rate (in percent) in the
+    /// order of `faces`.
     async fn rank(
         &self,
         reference: Embedding,
@@ -102,8 +104,8 @@ impl BiometricServices {
         Ok(scores.collect())
     }
 
-    /// Signs each match on a blocking thread. With RSA a full session takes tens of milliseconds, which would delay the other requests
-    /// of an async thread.
+    /// Signs each match on a blocking thread. With RSA a full session takes tens of milliseconds, which would delay
+    /// the other requests of an async thread.
     async fn signed_list(&self, matches: Vec<MatchAnswer>) -> Result<Json, Fault> {
         let signer = Arc::clone(&self.signer);
         let signed = tokio::task::spawn_blocking(move || signer.signed_list(&matches)).await;

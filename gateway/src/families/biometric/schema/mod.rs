@@ -19,7 +19,7 @@ pub type Named = (String, RefOr<Schema>);
 
 /// The names of the schemas in the OpenAPI document.
 pub mod name {
-    /// What the service can do.
+    /// The capabilities of the service.
     pub const CAPABILITIES: &str = "Capabilities";
     /// A session.
     pub const SESSION: &str = "Session";
@@ -39,7 +39,7 @@ pub mod name {
     pub const REPLAY_STATUS: &str = "ReplayStatus";
     /// The result of a challenge of web capture.
     pub const CHALLENGE_RESULT: &str = "ChallengeResult";
-    /// What browsers may know of the video server.
+    /// The capabilities of the video server.
     pub const VIDEO_CAPABILITIES: &str = "VideoCapabilities";
     /// A face of an earlier answer, which the caller sends back.
     pub const KEPT_FACE: &str = "KeptFace";
@@ -80,8 +80,8 @@ pub fn schemas() -> Vec<Named> {
     all
 }
 
-/// The schema `name` of an answer of type `T`, with its signature. One type can serve several operations: `required` lists members
-/// that this operation always sends, `absent` those that it never sends.
+/// The schema `name` of an answer of type `T`, with its signature. One type can serve several operations: `required`
+/// lists members that this operation always sends, `absent` those that it never sends.
 fn answer<T: ToSchema>(name: &str, required: &[&str], absent: &[&str]) -> Named {
     let mut schema = T::schema();
     if let RefOr::T(Schema::Object(object)) = &mut schema {

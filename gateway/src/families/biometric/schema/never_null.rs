@@ -1,10 +1,10 @@
-//! Takes `null` out of derived schemas.
+//! Removes `null` from derived schemas.
 
 use utoipa::openapi::schema::{RefBuilder, SchemaType};
 use utoipa::openapi::{RefOr, Schema, Type};
 
-/// Removes `null` from the types that a schema allows. Answers leave absent members out, while the schema that utoipa derives for an
-/// `Option` allows both.
+/// Removes `null` from the types that a schema allows. Answers omit absent members, while the schema that utoipa
+/// derives for an `Option` allows both.
 pub(super) fn never_null(whole: &mut RefOr<Schema>) {
     let RefOr::T(schema) = whole else { return };
     match schema {
