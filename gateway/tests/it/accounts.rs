@@ -1,4 +1,4 @@
-//! Accounts that change while the gateway runs, and callers who try keys.
+//! Accounts that change while the gateway runs, and callers that guess keys.
 
 use clap::Parser;
 use faceline_gateway::accounts::KeysCommand;
@@ -48,7 +48,7 @@ async fn gateway(change: impl FnOnce(&mut Settings)) -> (Gateway, String) {
 
 #[tokio::test]
 async fn a_running_gateway_follows_its_accounts() {
-    // The test sends wrong keys while it waits for a change, and must not run into the limit on them.
+    // The test sends wrong keys while it waits for a change, and must not reach the limit on them.
     let (gateway, first) = gateway(|config| config.limits.failed_logins = 100_000).await;
     let added = "add --client shop --id second --permissions sessions:read --requests-per-second 1000";
     let second = keys(&gateway.config, added).unwrap();

@@ -1,4 +1,5 @@
-//! Capture tokens: what a device may do with one, and for how long. `matrix` tries each operation with own and foreign ones.
+//! Capture tokens: the calls that they authorise, and until when. `matrix` tries each operation with a session's own
+//! and with other tokens.
 
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ async fn a_token_works_at_every_gateway_until_its_session_ends() {
     let record = one.replay(session).await.record;
     one.set_replay(session, submitted(&record, session)).await;
     assert_eq!(status(&two, session, &token).await.json()["status"], "IN_PROGRESS");
-    // A device that waits for the end sees it.
+    // A device that waits for the end of the replay reads it.
     one.end_replay(session, |ended| ended.status = ReplayStatus::Failed).await;
     assert_eq!(status(&two, session, &token).await.json()["status"], "FAILED");
     assert_eq!(delete(one.address, &format!("{SESSIONS}/{session}")).await.status, 204);
@@ -71,14 +72,14 @@ async fn wrong_tokens_count_as_failed_logins_and_a_right_one_still_passes() {
     let (other, _) = begun(&gateway).await;
     let with =
         async |session, token: &str| parameters(&gateway, session, &[("X-Capture-Token", token)]).await;
-    // The second one is right elsewhere.
+    // The second token is valid for another session.
     for (session, token) in [(session, "wrong"), (other, token.as_str()), (Uuid::new_v4(), token.as_str())] {
         assert_eq!(with(session, token).await.error().0, 401);
     }
     let (status, message) = with(session, "wrong").await.error();
     assert_eq!((status, message.contains("wrong credentials")), (429, true), "{message}");
     assert_eq!(with(session, &token).await.status, 200);
-    // API keys are counted apart.
+    // Failed attempts with API keys are counted separately.
     assert_eq!(parameters(&gateway, session, &[("apikey", "wrong")]).await.error().0, 401);
 }
 

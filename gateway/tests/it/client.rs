@@ -1,4 +1,4 @@
-//! A client that sends requests byte by byte as given.
+//! An HTTP client that sends the exact bytes of a request.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -11,9 +11,9 @@ use tokio::net::TcpStream;
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// In lower case.
+    /// The head in lower case.
     head: String,
-    /// As it came.
+    /// The head as received.
     raw_head: String,
     pub(crate) body: String,
 }
@@ -34,13 +34,13 @@ impl Answer {
         self.headers(name).next()
     }
 
-    /// The values of a header that may be there several times.
+    /// The values of a header that may occur several times.
     pub(crate) fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
         let headers = self.head.lines().filter_map(|line| line.split_once(": "));
         headers.filter(move |(known, _)| *known == name).map(|(_, value)| value)
     }
 
-    /// A header in the case in which it came.
+    /// The value of a header in its original case.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         let headers = self.raw_head.lines().filter_map(|line| line.split_once(": "));
         headers.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
@@ -99,7 +99,7 @@ impl Answer {
     }
 }
 
-/// Sends bytes and reads until the server closes.
+/// Sends bytes, and reads until the server closes the connection.
 pub(crate) async fn exchange(address: SocketAddr, bytes: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();

@@ -1,4 +1,4 @@
-//! Bounds of what one client keeps in the session store: how callers learn of them, and how they make room.
+//! Bounds on one client's data in the session store: the refusals that callers get, and the ways to free capacity.
 
 use clap::Parser;
 use faceline_gateway::accounts::KeysCommand;
@@ -12,7 +12,7 @@ use crate::workers::Workers;
 
 const SELFIE: [(&str, &[u8]); 2] = [("imageType", b"SELFIE"), ("image", b"x")];
 
-/// Asserts that the client may not keep more, and returns the message and `Retry-After` in seconds.
+/// Asserts that the client has reached a bound, and returns the message and `Retry-After` in seconds.
 fn refused(answer: &Answer) -> (String, u64) {
     assert_eq!(answer.status, 429, "{answer:?}");
     let message = answer.json()["message"].as_str().unwrap().to_owned();
@@ -62,7 +62,7 @@ async fn a_client_with_as_many_faces_as_it_may_have_adds_none_to_any_session() {
     let (message, seconds) = refused(&post_bytes(gateway.address, &faces(one), &SELFIE).await);
     assert_eq!(message, "this client has as many faces in its sessions as it may have");
     assert!(seconds > 600, "{seconds}");
-    // The picture of the refused face does not stay.
+    // The picture of the refused face is deleted.
     assert_eq!(gateway.stores.pictures().len(), 2);
     let described = get(gateway.address, &format!("{}/{first}", faces(one))).await;
     let copy = async || post_json(gateway.address, &faces(other), &described.body).await;
@@ -97,7 +97,7 @@ async fn a_client_uses_so_many_idempotency_keys() {
     let (message, seconds) = refused(&create_session(&gateway, "c", "").await);
     assert_eq!(message, "this client has used as many idempotency keys as are kept for it");
     assert!(seconds > 23 * 3600 && seconds <= 24 * 3600, "{seconds}");
-    // Known keys and requests without a key go on.
+    // Known keys and requests without a key are still accepted.
     let again = create_session(&gateway, "a", "").await;
     assert_eq!((again.status, again.header("location")), (201, first.header("location")));
     gateway.session("").await;
@@ -114,7 +114,7 @@ async fn a_refusal_is_kept_for_a_minute_and_no_longer() {
     assert_eq!(bad.status, 400);
     let again = create_session(&gateway, "a", r#"{"ttlSeconds":0}"#).await;
     assert_eq!((again.status, again.json()), (400, bad.json()));
-    // The record ends within a minute, and another takes its place.
+    // The record expires within a minute, and another one can be created.
     let (_, seconds) = refused(&create_session(&gateway, "b", "").await);
     assert!((1..=60).contains(&seconds), "{seconds}");
 }
@@ -132,7 +132,7 @@ async fn a_refusal_that_asks_for_a_retry_keeps_no_record() {
         assert_eq!(records().await, (0, 0));
     }
     delete(gateway.address, &format!("{SESSIONS}/{session}")).await;
-    // The key was not used for anything, so it is free for another request.
+    // The key was not used, so it is free for another request.
     assert_eq!(create_session(&gateway, "a", r#"{"correlationId":"c"}"#).await.status, 201);
     let (count, bytes) = records().await;
     assert!(count == 1 && bytes > 0, "{bytes}");

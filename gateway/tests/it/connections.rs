@@ -1,4 +1,4 @@
-//! Connections behind balancers: how long they stay open, how they end, and whose they are.
+//! Connections behind load balancers: their lifetime, their end, and their callers' addresses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ const LONG: Duration = Duration::from_secs(20);
 const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
 /// The header of PROXY protocol 2 for a caller at 192.0.2.1.
 const PROXY_V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\x7f\0\0\x01\x12\x67\x1f\x90";
-/// The same for a connection of the proxy's own.
+/// The same header for a connection of the proxy itself.
 const PROXY_V2_LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 
 /// Connects from an address of the loopback network.
@@ -38,7 +38,7 @@ async fn connect_from(gateway: &Gateway, source: [u8; 4]) -> TcpStream {
     socket.connect(gateway.address).await.unwrap()
 }
 
-/// Reads until the server closes.
+/// Reads until the server closes the connection.
 async fn rest(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     // A connection with unread bytes is reset.
@@ -53,10 +53,10 @@ async fn an_idle_connection_outlives_the_time_for_headers() {
     for _ in 0..3 {
         stream.write_all(LIVEZ).await.unwrap();
         assert_eq!(read_one(&mut stream).await.status, 200);
-        // The time itself is what is tested.
+        // The time itself is tested here.
         sleep(2 * SHORT).await;
     }
-    // The next request has its time from its first byte on.
+    // The time for the next request starts with its first byte.
     let started = Instant::now();
     stream.write_all(&LIVEZ[..20]).await.unwrap();
     assert_eq!(rest(&mut stream).await, b"");
@@ -143,7 +143,8 @@ async fn a_listener_that_shuts_down_serves_on_for_the_delay() {
 
     let started = Instant::now();
     gateway.shutdown.cancel();
-    // At first, nobody is sent away: a balancer that has not noticed yet would only send them back.
+    // At first no connection is closed: a balancer that has not noticed the shutdown would only send the callers
+    // back.
     for _ in 0..3 {
         kept.write_all(LIVEZ).await.unwrap();
         let answer = read_one(&mut kept).await;
@@ -151,7 +152,7 @@ async fn a_listener_that_shuts_down_serves_on_for_the_delay() {
         assert_eq!(get(address, "/livez").await.status, 200, "a new connection");
     }
     assert!(started.elapsed() < DELAY / 2, "too late to show anything");
-    // Then callers leave: over HTTP/2 by GOAWAY, over HTTP/1.1 with an answer.
+    // Then connections are closed: over HTTP/2 by GOAWAY, over HTTP/1.1 with an answer.
     timeout(LONG, http2_ended).await.expect("HTTP/2 goes on").unwrap().unwrap();
     assert!(started.elapsed() >= DELAY / 2 && started.elapsed() < DELAY, "{:?}", started.elapsed());
     for stream in [&mut kept, &mut silent, &mut TcpStream::connect(address).await.unwrap()] {
@@ -178,7 +179,7 @@ async fn logged_address(gateway: &Gateway, lines: &log::Lines, id: &str) -> Stri
     line().unwrap()["span"]["caller_address"].as_str().unwrap().to_owned()
 }
 
-/// Sends a request with a wrong key over a connection, and returns the caller's address in the log.
+/// Sends a request with a wrong key over a connection, and returns the caller's address from the log.
 async fn address_of_request(
     gateway: &Gateway,
     lines: &log::Lines,
@@ -229,14 +230,14 @@ async fn a_connection_of_a_proxy_begins_with_its_header() {
     ] {
         let mut stream = connect_from(&gateway, source).await;
         stream.write_all(header).await.unwrap();
-        // The address of a proxied connection is no proxy's, so its word does not count.
+        // The address of a proxied connection is not that of a proxy, so its header does not count.
         let headers = [("X-Forwarded-For", "198.51.100.9")];
         let headers = if expected == "127.0.0.1" { &[][..] } else { &headers };
         let logged = address_of_request(&gateway, &lines, &mut stream, headers).await;
         assert_eq!(logged, expected);
     }
 
-    // Byte by byte, and HTTP right behind it.
+    // The header arrives byte by byte, and HTTP follows immediately.
     let mut stream = connect_from(&gateway, [127, 0, 0, 1]).await;
     for byte in PROXY_V2 {
         stream.write_all(&[*byte]).await.unwrap();
@@ -248,7 +249,7 @@ async fn a_connection_of_a_proxy_begins_with_its_header() {
         LIVEZ,
         b"PROXY TCP4 192.0.2.1 127.0.0.1 4711\r\n",
         b"\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff",
-        // Not all of it: there is no time without end.
+        // The header is incomplete, and the time for it is limited.
         &PROXY_V2[..20],
         b"",
     ] {
@@ -258,7 +259,7 @@ async fn a_connection_of_a_proxy_begins_with_its_header() {
     }
     let refused = "faceline_http_proxy_headers_refused_total 5";
     assert!(gateway.metrics.encode().contains(refused), "{}", gateway.metrics.encode());
-    // From a stranger it is neither believed nor HTTP.
+    // From an unknown address the header is neither trusted nor valid HTTP.
     let mut stranger = connect_from(&gateway, [127, 0, 0, 2]).await;
     stranger.write_all(&[PROXY_V2, LIVEZ].concat()).await.unwrap();
     let answer = rest(&mut stranger).await;

@@ -32,7 +32,7 @@ async fn the_description_and_its_page_need_no_key() {
         let policy = answer.header("content-security-policy").unwrap();
         assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
     }
-    // Neither what Swagger UI brings besides, nor anything outside.
+    // Neither the other files of Swagger UI nor paths outside are served.
     for path in ["/docs/swagger-initializer.js", "/docs/..%2fopenapi.json", "/docs/a/b", "/docs/%FF"] {
         assert_eq!(
             get(&gateway, path).await.error(),

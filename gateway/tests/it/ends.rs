@@ -1,5 +1,5 @@
-//! The end of a session: requests that work on it stop, its pictures are deleted, and the log has an audit record. Also: the
-//! stores hold nothing in the clear.
+//! The end of a session: requests that work on it stop, its pictures are deleted, and the log has an audit record.
+//! Also checks that the stores contain no plaintext.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -151,7 +151,7 @@ async fn nothing_in_the_stores_can_be_read() {
         raw.extend_from_slice(bytes);
     }
     let contains = |needle: &str| memchr::memmem::find(&raw, needle.as_bytes()).is_some();
-    // The client's name is in the clear, so the test reads the right bytes.
+    // The client's name is stored as plaintext, so finding it proves that the test reads the right bytes.
     assert!(contains("demo"));
     for secret in [
         "in-the-clear",

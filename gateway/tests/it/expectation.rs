@@ -1,4 +1,5 @@
-//! `Expect: 100-continue`: a caller is invited to send its body when a handler wants it, and never before a refusal.
+//! `Expect: 100-continue`: the gateway invites a caller to send its body when a handler reads it, and never before a
+//! refusal.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -38,7 +39,7 @@ fn request(gateway: &Gateway, headers: &[(&str, &str)]) -> Request<()> {
     request.body(()).unwrap()
 }
 
-/// The status of the next interim answer; `None` where the final one comes first.
+/// The status of the next interim answer; `None` if the final one comes first.
 async fn invited(answer: &mut ResponseFuture) -> Option<StatusCode> {
     let interim = timeout(LONG, poll_fn(|context| answer.poll_informational(context))).await.unwrap();
     interim.map(|interim| interim.unwrap().status())
@@ -71,7 +72,7 @@ async fn a_refused_caller_is_not_invited_and_its_connection_goes_on() {
         while let Some(bytes) = answer.data().await {
             bytes.unwrap();
         }
-        // The caller keeps the stream open, and the gateway ends it without calling that an error.
+        // The caller keeps the stream open, and the gateway ends it without an error.
         let reset = timeout(LONG, poll_fn(|context| stream.poll_reset(context))).await.unwrap();
         assert_eq!(reset.unwrap(), h2::Reason::NO_ERROR);
     }

@@ -124,7 +124,7 @@ async fn a_picture_may_be_written_as_clients_do() {
     ] {
         assert_eq!(ask(&gateway, picture).await.status, 200, "{picture}");
     }
-    // Slashes escaped as PHP does, unknown members, and no session.
+    // Slashes are escaped as PHP does, there are unknown members, and there is no session.
     let body = r#"{"other":[{}],"faceImageBase":"+\/8A","sessionId":null}"#;
     assert_eq!(post(&gateway, body).await.body, r#"{"score":0.75,"hasError":false}"#);
     assert!(pictures_of_jobs(&gateway).iter().all(|picture| picture == &[0xfb, 0xff, 0x00]));
@@ -223,7 +223,7 @@ async fn who_shows_no_password_is_asked_for_one() {
         Some(("apikey", "demo")),
     ] {
         let headers: Vec<_> = credential.into_iter().chain([JSON]).collect();
-        // The request announces a body and never sends it.
+        // The request announces a body, and never sends it.
         let head = [&headers[..], &[("Content-Length", "1000")]].concat();
         let answer = send(gateway.address, LINE, &head, b"").await;
         assert_eq!(without_session(&answer), is(401, "UNAUTHORIZED"), "{credential:?}");
@@ -267,7 +267,7 @@ async fn a_picture_and_a_body_are_as_long_as_they_may_be() {
     let head = [DEMO, JSON, ("Content-Length", "1050000")];
     let announced = send(gateway.address, LINE, &head, b"").await;
     assert_eq!(without_session(&announced), is(413, "REQUEST_TOO_LARGE"));
-    // The length is unknown, so the gateway notices while the body arrives.
+    // The length is unknown, so the gateway detects the excess while the body arrives.
     let mut chunked = request(LINE, &[DEMO, JSON, ("Transfer-Encoding", "chunked")], b"");
     chunked.extend(format!("{:x}\r\n{}\r\n0\r\n\r\n", 1_100_000, " ".repeat(1_100_000)).bytes());
     assert_eq!(without_session(&exchange(gateway.address, &chunked).await), is(413, "REQUEST_TOO_LARGE"));
@@ -283,7 +283,8 @@ async fn a_body_takes_its_room_at_once() {
         config.limits.client_share = 1.0;
     })
     .await;
-    // A body of 1.2 MB accounts for 2.4 times its size, and for that twice: this process keeps the sealed copy as well.
+    // A body of 1.2 MB accounts for 2.4 times its size, and twice that, because this process also keeps the sealed
+    // copy.
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let head = [DEMO, JSON, ("Expect", "100-continue"), ("Content-Length", "1200000")];
     stream.write_all(&request(LINE, &head, b"")).await.unwrap();
@@ -495,7 +496,7 @@ async fn what_is_fetched_takes_room_and_time_of_its_request() {
     gateway.workers.permits.add_permits(1);
     assert_eq!(first.await.unwrap().status, 200);
 
-    // The only fetch slot is taken, and free again when its caller leaves.
+    // The only fetch slot is taken, and becomes free when its caller disconnects.
     let silent = sent("/silent");
     gateway.until(async || pictures.heads().len() == 3).await;
     assert_eq!(without_session(&post(&gateway, &body("/picture")).await), is(429, "TOO_MANY_REQUESTS"));

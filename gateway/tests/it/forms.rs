@@ -1,4 +1,4 @@
-//! Forms and JSON as clients of all kinds write them.
+//! Forms and JSON in the variants that clients send.
 
 use crate::client::{Answer, post_body, post_json, send};
 use crate::gateway::{Gateway, SESSIONS};

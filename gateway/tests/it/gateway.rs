@@ -1,4 +1,4 @@
-//! A gateway on a port of its own.
+//! A gateway that listens on its own port.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl Gateway {
         Self::over(Stores::new(), workers, change).await
     }
 
-    /// A gateway over stores that others may use, too.
+    /// A gateway with stores that other gateways may use, too.
     pub(crate) async fn over(
         stores: Stores,
         workers: Arc<Workers>,
@@ -173,7 +173,7 @@ impl Gateway {
         }
     }
 
-    /// Whether the task has ended that publishes jobs of replays, takes their results and sends callbacks.
+    /// Whether the task has ended that publishes jobs of replays, consumes their results and sends callbacks.
     pub(crate) fn delivery_has_ended(&self) -> bool {
         self.beside[4].is_finished()
     }
@@ -205,8 +205,8 @@ impl Gateway {
         id.parse().unwrap()
     }
 
-    /// The full name of a session of the demo account.
-    /// Says in the store whether a replay of a session is in progress. `revision` is the present one of the replay.
+    /// Sets in the store whether a replay of a session is in progress. `revision` is the replay's current one.
+    /// Returns whether the change was made.
     pub(crate) async fn set_replay_in_progress(
         &self,
         session: Uuid,
@@ -226,11 +226,12 @@ impl Gateway {
         matches!(changed, Ok(ReplayOutcome::Changed { .. }))
     }
 
+    /// The full name of a session of the demo account.
     pub(crate) fn name(&self, session: Uuid) -> SessionName {
         SessionName { client: "demo".into(), id: session }
     }
 
-    /// Waits for something that nobody tells of.
+    /// Polls until `is_so`, for conditions without a notification.
     pub(crate) async fn until(&self, mut is_so: impl AsyncFnMut() -> bool) {
         let looked = async {
             while !is_so().await {

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a request that is sent again creates nothing twice.
+//! `Idempotency-Key`: a repeated request does not create a second resource.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ async fn a_face_is_added_once() {
     let gateway = Gateway::start(Workers::able()).await;
     let session = gateway.session(r#"{"imageStorageEnabled":true}"#).await;
     let first = create_face(gateway.address, session, "a", &selfie(b"x")).await;
-    // The same values come in another order, with another boundary.
+    // The same values are in another order, with another boundary.
     let body = b"--c\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nx\r\n\
                  --c\r\nContent-Disposition: form-data; name=\"imageType\"\r\n\r\n\"SELFIE\"\r\n--c--\r\n";
     let headers =
@@ -114,7 +114,7 @@ async fn a_key_is_visible_and_there_once() {
         assert_eq!(refused.status, 400, "{wrong}");
         assert!(refused.error().1.starts_with("Idempotency-Key"), "{refused:?}");
     }
-    // Authentication comes before the key is checked.
+    // Authentication precedes the check of the key.
     let headers = [("apikey", "wrong"), ("Idempotency-Key", "")];
     assert_eq!(send(gateway.address, &format!("POST {SESSIONS}"), &headers, b"").await.status, 401);
 }
@@ -187,20 +187,20 @@ async fn a_caller_who_left_leaves_the_claim_to_the_next() {
     assert_eq!(count_faces(&gateway, session).await, 1);
 }
 
-/// Idempotency records that are late with one kind of call.
+/// Idempotency records that delay one kind of call.
 struct LateRecords {
     records: Arc<dyn IdempotencyStore>,
     late: Late,
-    /// Notified when such a call waits.
+    /// Notified when a delayed call waits.
     waits: Notify,
-    /// Such a call takes a permit.
+    /// Each delayed call takes a permit.
     permits: Semaphore,
 }
 
-/// What is late.
+/// The kind of call that is delayed.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Late {
-    /// The answer to a claim that was made.
+    /// The answer to a claim that was already made.
     ClaimAnswer,
     /// The completion of a claim.
     Completion,
@@ -233,7 +233,7 @@ impl IdempotencyStore for LateRecords {
     }
 }
 
-/// The answer to a caller who sends a request again after leaving the first one while the records were late.
+/// Disconnects from a request while its records are delayed, sends the request again, and returns the second answer.
 async fn answer_after_leaving(late: Late) -> Answer {
     let mut stores = Stores::new();
     let records = Arc::new(LateRecords {
@@ -254,7 +254,7 @@ async fn answer_after_leaving(late: Late) -> Answer {
 
     records.permits.add_permits(10_000);
     let last = std::sync::Mutex::new(None);
-    // Long before the end of the first request's lease.
+    // This is long before the end of the first request's lease.
     gateway
         .until(async || {
             let answer = create_session(gateway.address, "a", "").await;

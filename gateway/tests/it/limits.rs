@@ -1,4 +1,4 @@
-//! Rates and quotas, as callers and operators see them.
+//! Rates and quotas in answers and in metrics.
 
 use std::fs;
 
@@ -92,7 +92,7 @@ async fn a_rate_is_told_with_each_answer_and_refusals_take_no_room() {
     let good = [("imageType", "SELFIE"), ("image", "x")];
     let answers = [
         post(gateway.address, FACES, &good).await,
-        // Counted before its body is looked at.
+        // The request counts before its body is read.
         post(gateway.address, FACES, &[("imageType", "SELFIE")]).await,
         post(gateway.address, FACES, &good).await,
     ];

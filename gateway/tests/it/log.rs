@@ -31,7 +31,8 @@ impl Lines {
 
 /// Captures the log lines of the whole process, other tests included.
 ///
-/// All threads share one subscriber: `tracing` disables a call site for good when the first thread that reaches it has none.
+/// All threads share one subscriber, because `tracing` permanently disables a call site if the first thread that
+/// reaches it has no subscriber.
 pub(crate) fn lines() -> Lines {
     static LINES: OnceLock<Lines> = OnceLock::new();
     LINES

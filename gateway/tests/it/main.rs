@@ -1,4 +1,4 @@
-//! The gateway's listener over real sockets, with workers that answer from a script.
+//! Tests of the gateway's listener over real sockets, with workers that answer from a script.
 #![expect(
     clippy::unwrap_used,
     reason = "what clippy.toml allows in tests does not reach the functions that they share"

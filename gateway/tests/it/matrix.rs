@@ -1,5 +1,5 @@
-//! Every operation of the table, tried without a credential, with a wrong one, without the permission, on what
-//! belongs to another client, and rightly; on both stores.
+//! Tests of every operation of the table, on both stores: without a credential, with a wrong one, without the
+//! permission, with resources of another client, and with everything right.
 
 use base64_simd::STANDARD;
 use faceline_gateway::accounts::Permission;
@@ -16,18 +16,18 @@ use crate::gateway::Gateway;
 use crate::stores::Stores;
 use crate::workers::Workers;
 
-/// How an operation is tried, and what it must ask of its callers.
+/// An operation, the requests that test it, and the access that it must require.
 struct Row {
     operation: &'static Operation,
     access: Access,
     tried: Tried,
-    /// The status of a right request.
+    /// The status of a valid request.
     right: u16,
-    /// Whether something of a client is named in the path.
+    /// The kind of resource that the path names, if any.
     of: Of,
 }
 
-/// The right requests of an operation.
+/// The valid requests of an operation.
 #[derive(Clone, Copy)]
 enum Tried {
     /// A request without a body to this path.
@@ -38,7 +38,7 @@ enum Tried {
     BwsRest,
     /// The messages of BWS.
     BwsGrpc,
-    /// By the tests in `bws/health.rs`, which send no credential.
+    /// None: the tests in `bws/health.rs` cover the operation without a credential.
     InHealthTests,
 }
 
@@ -71,7 +71,7 @@ const fn row(
     Row { operation, access: Access::Permission(permission), tried: Tried::Probes(probes), right, of }
 }
 
-/// A call that capture pages may make, too. `upload::session_id` tries it with the id of a session alone.
+/// An operation that capture pages may call, too. `upload::session_id` tests it with only the id of a session.
 const fn page(operation: &'static Operation, permission: Permission, probes: &'static [&'static str]) -> Row {
     Row {
         access: Access::PermissionOrCapturePage(permission),
@@ -79,7 +79,7 @@ const fn page(operation: &'static Operation, permission: Permission, probes: &'s
     }
 }
 
-/// A call that devices may make, too.
+/// An operation that devices may call, too.
 const fn device(
     operation: &'static Operation,
     permission: Permission,
@@ -133,7 +133,7 @@ static ROWS: &[Row] = &[
     page(&operations::GET_REPLAY_PARAMETERS, Permission::ReplaysRead, &["GetLivenessParameters"]),
     page(&operations::GET_REPLAY_STATUS, Permission::ReplaysRead, &["GetReplayStatus"]),
     device(&operations::GET_REPLAY_STATUS_V2, Permission::ReplaysRead, &["GetReplayStatusV2"]),
-    // What is accepted is tried by the tests of uploads.
+    // The tests of uploads cover accepted requests.
     Row { right: 400, ..page(&operations::UPLOAD_REPLAY, Permission::ReplaysUpload, &["UploadReplay"]) },
     row(&operations::INIT_WEB_CAPTURE, Permission::ReplaysCreate, &["InitLivenessSession"], 201, Of::Nobody),
     row(
@@ -165,12 +165,12 @@ static ROWS: &[Row] = &[
     public(&operations::NETWORK_DOWNLOAD),
     public(&operations::NETWORK_LATENCY),
     public(&operations::RELAYS),
-    // Where there are accounts, there is no demonstration.
+    // A gateway with accounts has no demonstration.
     Row { right: 404, ..public(&operations::DEMO_SESSION) },
     Row { right: 404, ..public(&operations::DEMO_RESULT) },
     Row { right: 404, ..public(&operations::DEMO_IMAGE) },
     row(&operations::FACE_LIVENESS, Permission::LivenessDetect, &["FaceLiveness"], 200, Of::Nobody),
-    // Those of BWS have requests of their own.
+    // The operations of BWS have requests of their own.
     bws(&operations::LIVENESS_DETECTION, Permission::LivenessDetect, Tried::BwsRest, 200),
     bws(&operations::PHOTO_VERIFY, Permission::PhotosVerify, Tried::BwsRest, 200),
     bws(&operations::VIDEO_LIVENESS_DETECTION, Permission::LivenessDetect, Tried::BwsRest, 200),
@@ -209,8 +209,8 @@ async fn on_redis() {
 const PASSWORD: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$JsGMAy5peW7p/CCBXhSwQA$BYjvNOxwrBO2ogqt5hp2gxX4WLKBwzaHYREpAyaEnMw";
 
-/// One client has the keys `all`, and `only …` and `not …` for each permission; another one has `other`. Each is the
-/// name of an API key and of a user; `only …` and `not …` are those of BWS clients, too, and their own secrets.
+/// One client has the keys `all`, and `only …` and `not …` for each permission; another client has `other`. Each name
+/// is that of an API key and of a user. `only …` and `not …` are also the names of BWS clients, and their secrets.
 fn accounts(ring: &KeyRing) -> String {
     let bws = |id: &str, permissions: &[&str]| {
         let associated_data = format!("accounts\none\nbws {id}");
@@ -249,7 +249,7 @@ fn accounts(ring: &KeyRing) -> String {
     text + &format!("[[clients]]\nname = 'two'\n{}", key("other", &Permission::ALL))
 }
 
-/// Something of a client: a session and a face in it, with its picture.
+/// The resources of a client: a session and a face in it, with its picture.
 struct Stock {
     session: Uuid,
     face: Uuid,
@@ -287,7 +287,7 @@ impl Stock {
         all.into_iter().find(|probe| probe.operation == name).unwrap()
     }
 
-    /// All that its owner sees of it.
+    /// The answers to all requests by which its owner reads it.
     async fn seen(&self, gateway: &Gateway, key: &str) -> Vec<(u16, String)> {
         let mut seen = Vec::new();
         for name in ["GetBioSession", "GetFaces", "GetFace", "GetFaceImage", "GetLivenessParameters"] {
@@ -370,7 +370,7 @@ async fn try_probe(
         assert_eq!(crossed.error(), (404, "Session not found".into()), "{name}");
     }
     if of == Of::Face {
-        // The face of one client under the session of another, from both sides.
+        // Both clients try the id of one client's session with that of the other client's face.
         let mixed =
             Stock { session: others.session, token: String::new(), face: own.face, json: own.json.clone() };
         for (key, message) in [("other", "Face not found"), ("all", "Session not found")] {
@@ -386,14 +386,14 @@ async fn try_probe(
     let made = gateway.workers.jobs.lock().unwrap().len() - jobs;
     match operation.makes_job {
         MakesJob::Never => assert_eq!(made, 0, "{name}"),
-        // There is nothing to compare with in a session of one face.
+        // A session with one face has no other face to compare with.
         MakesJob::Always if name == "GetMatches" => assert_eq!(made, 0),
         MakesJob::Always | MakesJob::Video => assert_eq!(made, 1, "{name}"),
         MakesJob::Sometimes => assert!(made <= 1, "{name}"),
     }
 }
 
-/// Tries a request with the capture token of its own session, and with others. Only the own one may open it.
+/// Tries a request with the capture token of its own session, and with others. Only its own token may authorise it.
 async fn try_token(gateway: &Gateway, name: &str, right: u16) {
     let (own, others) = (Stock::of(gateway, "all").await, Stock::of(gateway, "other").await);
     let same_client = Stock::of(gateway, "all").await;
@@ -408,13 +408,13 @@ async fn try_token(gateway: &Gateway, name: &str, right: u16) {
         let answer = probe.send_with_token(gateway, token).await;
         assert_eq!(answer.status, status, "{name} with {token}: {answer:?}");
     }
-    // A new replay makes the token of the one before invalid.
+    // A new replay invalidates the earlier token.
     let again = own.probe("InitLivenessParameters").send(gateway, Some("all")).await;
     assert_eq!(again.status, 200);
     assert_eq!(probe.send_with_token(gateway, &own.token).await.status, 401, "{name}");
 }
 
-/// Whether a request is one for this operation.
+/// Whether a request tests this operation.
 fn is_of(probe: &Probe, operation: &Operation) -> bool {
     let (method, path) = probe.line.split_once(' ').unwrap();
     let path = path.split_once('?').map_or(path, |(path, _)| path);

@@ -57,7 +57,7 @@ async fn values_may_be_parts_of_their_own_with_quotes_in_them() {
     assert_eq!((picture.image_type, picture.rotate), (ImageType::IdDocument, true));
 }
 
-/// The body that curl sends for `-H 'Content-Type: multipart/mixed' -F 'face=@face' -F 'image=@image'`.
+/// The body is the one that curl sends for `-H 'Content-Type: multipart/mixed' -F 'face=@face' -F 'image=@image'`.
 #[tokio::test]
 async fn the_curl_line_of_the_text_works_as_it_stands() {
     let gateway = Gateway::start(Workers::able()).await;

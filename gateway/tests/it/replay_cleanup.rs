@@ -1,4 +1,4 @@
-//! What a replay leaves in the stores, and what happens to it at the end of its session.
+//! The objects and rows of a replay in the stores, and their deletion at the end of its session.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::workers::Workers;
 
 const PASSIVE: &str = r#"{"type":"LIVENESS_PASSIVE"}"#;
 
-/// A row in the lane of replays, as it is kept.
+/// A row in the lane of replays, as the store keeps it.
 #[derive(Debug, Deserialize)]
 enum ReplayWork {
     TimeOut { client: String, session: Uuid, server_random: [u8; 32] },
 }
 
-/// Puts encrypted media of a session and a best image, as an upload and a result do.
+/// Stores encrypted media of a session and a best image, as an upload and a result do.
 async fn put_objects(gateway: &Gateway, session: Uuid) {
     for key in [format!("replays/{session}/media"), format!("sessions/{session}/replay-x")] {
         gateway.stores.objects.put(&key, Bytes::from_static(b"x")).await.unwrap();

@@ -1,4 +1,4 @@
-//! Brings replays into the states that uploads and workers bring them into.
+//! Sets replays to the states that uploads and workers' results lead to.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::client::{Answer, post_json};
 use crate::gateway::{Gateway, SESSIONS};
 
-/// A file that stands for the best image.
+/// A file in place of a real best image.
 pub(crate) const BEST_IMAGE: &[u8] = b"the best image";
 
 impl Gateway {
@@ -32,7 +32,7 @@ impl Gateway {
         }
     }
 
-    /// Brings a session's replay into another state.
+    /// Sets the state of a session's replay.
     pub(crate) async fn set_replay(&self, session: Uuid, state: ReplayState) {
         let OpenedReplay { revision, record, .. } = self.replay(session).await;
         let record = ReplayRecord { state, ..record };

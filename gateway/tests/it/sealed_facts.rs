@@ -1,4 +1,5 @@
-//! What answers say about a face that the caller sends back: what its template was sealed with, and never what the caller claims.
+//! The facts in answers about a face that the caller sends back: those that its template was sealed with, and never
+//! the caller's claims.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -11,7 +12,7 @@ use crate::workers::{self, Workers};
 const FACES: &str = "/bioserver-app/v2/faces";
 const MATCH: &str = "/bioserver-app/v2/match";
 
-/// Members that the service computes, with false values and the name that a refusal gives them.
+/// Members that the service computes, with false values and the names in the refusals.
 fn claims() -> Vec<(Value, &'static str)> {
     vec![
         (json!({"digest": "0".repeat(64)}), "digest"),
@@ -126,7 +127,7 @@ async fn answers_say_what_the_template_was_sealed_with_however_little_the_caller
     sealed(&matches.json()[0]["candidate"]);
     assert_eq!(matches.json()[0]["candidate"]["friendlyName"], "Another name");
 
-    // The face of the session goes round again, as it stands and through a parser that knows doubles only.
+    // The session's face is sent back twice: unchanged, and after a parser that knows only doubles.
     let again = added(&gateway, session, &described.json()).await;
     assert_eq!(again.status, 201, "{again:?}");
     let again = get(gateway.address, &format!("/bioserver-app{}", again.header("location").unwrap())).await;

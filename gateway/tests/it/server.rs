@@ -1,4 +1,4 @@
-//! The listener itself: time, size and number of what it holds, and how it ends.
+//! The listener itself: its limits on time, size and number, and its shutdown.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ const LONG: Duration = Duration::from_secs(20);
 const FACES: &str = "/bioserver-app/v2/faces";
 const GOOD: [(&str, &str); 2] = [("imageType", "SELFIE"), ("image", "x")];
 
-/// Sends bytes and waits until the server closes; what it said meanwhile.
+/// Sends bytes, waits until the server closes the connection, and returns the bytes that it sent.
 async fn closed_after(gateway: &Gateway, bytes: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
@@ -42,7 +42,7 @@ async fn liveness_and_readiness_need_no_key() {
 #[tokio::test]
 async fn a_connection_without_a_request_is_closed() {
     let gateway = Gateway::with(Workers::able(), |config| config.http.header_timeout = SHORT).await;
-    // Nothing; half of the HTTP/2 preface; half of a request; HTTP/2 that asks for nothing.
+    // No byte; half of the HTTP/2 preface; half of a request; HTTP/2 without a request.
     for bytes in [
         &b""[..],
         b"PRI * HTTP/2.0\r\n",
@@ -119,7 +119,7 @@ async fn a_connection_serves_one_request_after_the_other() {
         &multipart(&[("name=\"imageType\"", "SELFIE"), ("name=\"image\"", "x")]),
     );
     let whole = String::from_utf8(whole).unwrap().replace("Connection: close\r\n", "");
-    // A refused one in between does not end it either.
+    // A refused request in between does not close the connection either.
     let refused = whole.replace("apikey: demo", "apikey: none");
     for (bytes, status) in [(&whole, 200), (&refused, 401), (&whole, 200)] {
         stream.write_all(bytes.as_bytes()).await.unwrap();
@@ -190,7 +190,7 @@ async fn an_idle_connection_makes_room_for_a_new_one() {
     }
     let answer = timeout(LONG, get(gateway.address, "/livez")).await.unwrap();
     assert_eq!(answer.status, 200);
-    // The one that was idle longest.
+    // The connection that was idle longest is closed.
     let mut nothing = Vec::new();
     timeout(LONG, idle[0].read_to_end(&mut nothing)).await.unwrap().unwrap();
     idle[1].write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -248,7 +248,7 @@ async fn an_old_connection_ends_and_what_is_under_way_on_it_is_answered() {
         .unwrap();
     let under_way = tokio::spawn(sender.send_request(post));
     gateway.workers.arrived.notified().await;
-    // After GOAWAY nothing new goes out.
+    // After GOAWAY the client sends no new request.
     let livez =
         || Request::get(format!("http://{}/livez", gateway.address)).body(Full::<Bytes>::default()).unwrap();
     gateway.until(async || sender.send_request(livez()).await.is_err()).await;
@@ -305,7 +305,7 @@ async fn pages_of_named_origins_may_call_and_no_others() {
     assert!(answer.header("access-control-expose-headers").unwrap().contains("location"));
     assert_eq!(get("https://evil.example").await.header("access-control-allow-origin"), None);
 
-    // An OPTIONS that is no preflight is a method that the operation does not have.
+    // An OPTIONS request that is not a preflight is a method that the operation does not support.
     let closed = Gateway::start(Workers::able()).await;
     for gateway in [&gateway, &closed] {
         let options = request(&format!("OPTIONS {FACES}"), &[("Origin", APP)], b"");
@@ -348,8 +348,8 @@ async fn a_caller_that_hangs_up_gives_its_room_back() {
     assert!(gateway.metrics.encode().contains("faceline_gateway_inflight_jobs 1"));
     drop(stream);
     timeout(LONG, gateway.workers.given_up.notified()).await.unwrap();
-    // The order is dropped first and the ticket right after it, on the connection's own task: once that has ended,
-    // so has the ticket.
+    // The job is dropped first and the permit immediately after it, on the connection's own task. Once that task has
+    // ended, the permit is released.
     gateway.shutdown.cancel();
     timeout(LONG, gateway.serving).await.unwrap().unwrap();
     let metrics = gateway.metrics.encode();
@@ -364,7 +364,7 @@ async fn a_caller_that_hangs_up_gives_its_room_back() {
 #[tokio::test]
 async fn a_caller_who_still_sends_reads_its_refusal() {
     let gateway = Gateway::start(Workers::able()).await;
-    // More than both systems' buffers hold, so that the sender is still at it when the answer comes.
+    // This is more than the buffers of both systems hold, so the sender is still sending when the answer arrives.
     let body = vec![0; 20 << 20];
     let whole = request(
         &format!("POST {FACES}"),
@@ -374,7 +374,7 @@ async fn a_caller_who_still_sends_reads_its_refusal() {
     let stream = TcpStream::connect(gateway.address).await.unwrap();
     let (mut reader, mut writer) = stream.into_split();
     let sending = tokio::spawn(async move {
-        // It ends with an error: the server does not read it all.
+        // Sending ends with an error, because the server does not read the whole body.
         let _ = writer.write_all(&whole).await;
     });
     let mut answer = vec![0; 4096];

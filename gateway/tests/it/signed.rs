@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::gateway::Gateway;
 
-/// Asserts that each object of the answer (the answer itself, or each element of a list) ends with a signature by the gateway's
-/// key, and that the signature covers the rest of the object.
+/// Asserts that each object of the answer (the answer itself, or each element of a list) ends with a signature by the
+/// gateway's key, and that the signature covers the rest of the object.
 pub(crate) fn assert_signed(gateway: &Gateway, body: &str) {
     const MEMBER: &str = ",\"signature\":\"";
     let mut rest = body.trim_start_matches('[');
@@ -21,7 +21,7 @@ pub(crate) fn assert_signed(gateway: &Gateway, body: &str) {
     assert!(count > 0 && rest.trim_end_matches(']').is_empty(), "{body}");
 }
 
-/// As [`assert_signed`] for one object whose signature does not contain the rest of the object.
+/// Like [`assert_signed`], for one object whose signature does not contain the rest of the object.
 pub(crate) fn assert_signed_detached(gateway: &Gateway, body: &str) {
     let (unsigned, jws) = body.split_once(",\"signature\":\"").unwrap();
     let (header, signature) = jws.strip_suffix("\"}").unwrap().split_once("..").unwrap();

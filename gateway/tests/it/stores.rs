@@ -1,4 +1,4 @@
-//! Shared by the gateways of a test: a store in a file, pictures in memory, a broker, and keys.
+//! Shared parts of a test's gateways: a store in a file, pictures in memory, a broker, and keys.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -83,7 +83,7 @@ impl Stores {
         file.write_all(toml::to_string(&rings).unwrap().as_bytes()).unwrap();
     }
 
-    /// The same with a session store and a broker that other processes may use, too.
+    /// The same stores with a session store and a broker that other processes may use, too.
     pub(crate) fn shared(&self, redis: &Redis, broker: &BrokerSettings) -> Self {
         let store = RedisStore::new(&redis.url(), &ClientTls::default()).unwrap();
         Self {
@@ -93,7 +93,7 @@ impl Stores {
         }
     }
 
-    /// The keys of all pictures that are kept.
+    /// The keys of all stored pictures.
     pub(crate) fn pictures(&self) -> Vec<String> {
         self.objects.kept.lock().unwrap().keys().cloned().collect()
     }
@@ -139,7 +139,7 @@ impl Objects {
     }
 }
 
-/// An object on its way into memory.
+/// An object that is being uploaded to memory.
 struct Upload {
     key: String,
     bytes: BytesMut,

@@ -71,7 +71,7 @@ async fn connect(
 async fn ask(mut stream: TlsStream<TcpStream>) -> Answer {
     stream.write_all(&request("GET /livez", &[], b"")).await.unwrap();
     let mut answer = Vec::new();
-    // The end is an error if the server does not send close_notify.
+    // The end of the stream is an error if the server does not send close_notify.
     timeout(LONG, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
     Answer::parse(&answer)
 }

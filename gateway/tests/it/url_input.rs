@@ -18,7 +18,7 @@ use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::pictures::{Pictures, Reply, answer, jpeg, redirection};
 
-/// A resolver that answers from a script, repeats its last answer, and records the names that it was asked for.
+/// A resolver that answers from a script, repeats its last answer, and records the requested names.
 struct Names {
     answers: Mutex<VecDeque<Vec<IpAddr>>>,
     asked: Mutex<Vec<String>>,
@@ -252,7 +252,7 @@ async fn a_name_is_looked_up_once_for_a_connection_that_goes_to_what_was_found()
     let url = format!("http://{host}/");
     assert_eq!(fetch(&fetcher, &url).await.unwrap(), "the first");
     assert_eq!(names.asked(), ["pictures.example"]);
-    // The guard checks the next lookup anew.
+    // The guard checks the next lookup again.
     assert_eq!(refused_address(fetch(&fetcher, &url).await), "10.0.0.1");
     assert_eq!(pictures.heads().len(), 1);
 }
@@ -390,7 +390,7 @@ async fn a_picture_is_there_in_time_or_not_at_all() {
     }
     let nobody = fetcher(&config, Arc::new(NoAnswer));
     assert!(matches!(unusable(fetch(&nobody, &format!("http://{host}/")).await), FetchFailure::TooSlow));
-    // The timeout that callers rely on holds as well.
+    // The timeout that callers rely on applies as well.
     config.url_input.timeout = Duration::from_secs(3600);
     config.jobs.deadline = Duration::from_millis(300);
     let here = fetcher(&config, Names::here());
@@ -450,7 +450,7 @@ async fn so_many_are_fetched_at_the_same_time() {
         Err(FetchError::Busy(Fault::Busy(busy))) => assert_eq!(busy.cause, BusyCause::InFlight),
         other => panic!("{other:?}"),
     }
-    // A caller that leaves frees its slot.
+    // A caller that disconnects frees its slot.
     first.abort();
     assert!(first.await.unwrap_err().is_cancelled());
     pictures.left().await;

@@ -1,4 +1,4 @@
-//! Usage records of single operations: the identifiers of callers, and callers who leave before their answer.
+//! Usage records of single operations: callers' identifiers, and callers that disconnect before their answer.
 
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ async fn identifiers_in_the_json_part_count_and_those_of_the_session_fill_in() {
         assert_eq!(record.evidence_id.as_deref(), Some("evidence"));
         assert_eq!(record.session, Some(session));
     }
-    // A refused creation of a session, too.
+    // A refused creation of a session has a record, too.
     let body = br#"{"ttlSeconds":0,"correlationId":"refused"}"#;
     let headers = [KEY, ("Content-Type", "application/json"), ("X-Request-Id", "refused")];
     assert_eq!(send(gateway.address, &format!("POST {SESSIONS}"), &headers, body).await.status, 400);

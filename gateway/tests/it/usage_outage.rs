@@ -1,4 +1,4 @@
-//! Usage records while the session store is away, and of callers who leave.
+//! Usage records while the session store is unavailable, and of callers that disconnect.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,7 +27,7 @@ use crate::workers::Workers;
 const CAPABILITIES: &str = "GET /bioserver-app/v2/capabilities";
 const SELFIE: [(&str, &[u8]); 2] = [("imageType", b"SELFIE"), ("image", b"x")];
 
-/// An outbox that can be away, or wait before it takes a row.
+/// An outbox that can be unavailable, or wait before it accepts a row.
 struct FlakyOutbox {
     inner: Arc<dyn OutboxStore>,
     away: AtomicBool,
@@ -37,7 +37,7 @@ struct FlakyOutbox {
 }
 
 impl FlakyOutbox {
-    /// The outbox of `stores` in front of the one that it has.
+    /// Puts such an outbox in front of the outbox of `stores`.
     fn put_into(stores: &mut Stores, away: bool) -> Arc<Self> {
         let outbox = Arc::new(Self {
             inner: Arc::clone(&stores.store.outbox),
@@ -140,7 +140,7 @@ async fn gateway(
     .await
 }
 
-/// Sends requests, each of which has a record, and returns the longest time that one took.
+/// Sends requests, each of which has a record, and returns the longest response time.
 async fn ask(gateway: &Gateway, numbers: std::ops::Range<usize>) -> Duration {
     let mut longest = Duration::ZERO;
     for number in numbers {
@@ -170,7 +170,7 @@ async fn deferred_records_arrive_once_the_store_is_back() {
     let gateway = gateway(&stores, Workers::able(), folder.path(), |_| ()).await;
     let longest = ask(&gateway, 0..300).await;
     assert!(longest < Duration::from_millis(500), "{longest:?}");
-    // Not each deferral tries the store.
+    // Not every deferral tries the store.
     let attempts = outbox.attempts.load(Ordering::Relaxed);
     assert!(attempts < 20, "{attempts} attempts");
     assert_eq!((counted(&gateway, "deferred"), counted(&gateway, "written")), (300, 0));
@@ -199,7 +199,7 @@ async fn deferred_records_survive_the_process() {
     let second = gateway(&stores, Workers::able(), folder.path(), |_| ()).await;
     ask(&second, 50..60).await;
     assert_eq!(metric(&second, "faceline_usage_deferred_records"), 10);
-    // The file does not show what is in it.
+    // The file does not reveal its content.
     for file in std::fs::read_dir(folder.path().join("usage-deferred")).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(memchr::memmem::find(&bytes, b"request-").is_none());
@@ -209,7 +209,7 @@ async fn deferred_records_survive_the_process() {
         gateway.until(async || gateway.mover_has_ended()).await;
         assert_eq!(counted(&gateway, "lost"), 0);
     }
-    // A crash left half a record behind.
+    // Simulates a crash that left half of a record.
     let files = std::fs::read_dir(folder.path().join("usage-deferred")).unwrap();
     let file = files.map(|file| file.unwrap().path()).max().unwrap();
     let mut bytes = std::fs::read(&file).unwrap();
@@ -251,7 +251,7 @@ async fn what_does_not_fit_is_counted_as_lost_and_the_store_is_tried_again() {
     gateway.until(async || records(&stores).await.len() as u64 == kept + 5).await;
 }
 
-/// Sends a request, and closes the connection when `is_time`.
+/// Sends a request, and closes the connection when `is_time` completes.
 async fn leaves(gateway: &Gateway, id: &str, path: &str, is_time: impl Future<Output = ()>) {
     let headers =
         [("apikey", "demo"), ("Content-Type", "multipart/form-data; boundary=b"), ("X-Request-Id", id)];
@@ -284,7 +284,7 @@ async fn who_leaves_after_the_work_is_recorded_as_such() {
     .await;
     let session = gateway.session(r#"{"imageStorageEnabled":true}"#).await;
     stores.objects.puts.forget_permits(Semaphore::MAX_PERMITS);
-    // The job is done, and the picture of the face is on its way to the object store.
+    // The job is done, and the picture of the face is being uploaded to the object store.
     let path = format!("{SESSIONS}/{session}/faces");
     leaves(&gateway, "gone", &path, stores.objects.put_begun.notified()).await;
     gateway.until(async || counted(&gateway, "written") == 2).await;
@@ -307,7 +307,7 @@ async fn who_leaves_while_the_record_is_written_has_the_record_of_the_answer() {
         gateway.until(async || outbox.attempts.load(Ordering::Relaxed) == 1).await;
     };
     leaves(&gateway, "gone", "/bioserver-app/v2/faces", begun).await;
-    // The record is written, or deferred, once its time is over.
+    // The record is written or deferred when the time for writing it is over.
     gateway.until(async || counted(&gateway, "deferred") == 1).await;
     outbox.permits.add_permits(1000);
     gateway.until(async || records(&stores).await.len() == 1).await;

@@ -22,7 +22,7 @@ pub(crate) struct Workers {
     /// A job takes a permit before it is answered.
     pub(crate) permits: Semaphore,
     pub(crate) arrived: Notify,
-    /// Notified when the caller of a job has left.
+    /// Notified when the caller of a job has disconnected.
     pub(crate) given_up: Notify,
 }
 
@@ -54,7 +54,7 @@ impl Workers {
         Self::new(|job| Ok(answer(job)))
     }
 
-    /// Workers that answer only as many jobs as permits are added.
+    /// Workers that answer one job for each added permit.
     pub(crate) fn held() -> Arc<Self> {
         let workers = Self::able();
         workers.permits.forget_permits(Semaphore::MAX_PERMITS);

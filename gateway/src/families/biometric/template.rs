@@ -16,7 +16,8 @@ pub use super::face_facts::FaceFacts;
 const ASSOCIATED_DATA: &[u8] = b"template:1";
 /// The version of the facts that this build writes, and the only one that it reads.
 const FACTS_VERSION: u8 = 1;
-/// Maximum number of characters of a template that is decoded. With an embedding of 512 half floats it has about 2,400 characters.
+/// Maximum number of characters of a template that is decoded. A template with an embedding of 512 half floats has
+/// about 2,400.
 const MAX_CHARACTERS: usize = 64 * 1024;
 
 /// The reason why a template is refused or not written.

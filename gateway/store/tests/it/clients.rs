@@ -1,4 +1,4 @@
-//! The suite of what one client may keep, which both adapters pass.
+//! The suite of the bounds on one client's data, which both adapters pass.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -90,9 +90,9 @@ async fn a_client_keeps_so_many_sessions_and_no_more<F: Fixture>() {
     let full = refused(create(second, &session_of("bank"), HOUR, &bounds).await);
     assert_eq!(full.bound, ClientBound::Sessions);
     assert!(full.first_expiry <= MINUTE && full.first_expiry > MINUTE / 2, "{full:?}");
-    // A repetition is no further session.
+    // A repetition does not create a further session.
     assert!(matches!(create(store, &kept[0], HOUR, &bounds).await, Err(StoreError::Exists)));
-    // Other clients have bounds of their own, also one whose name begins with the same letters.
+    // Other clients have bounds of their own, even one whose name begins with the same letters.
     for other in ["ban", "bank2", "shop"] {
         create(store, &session_of(other), HOUR, &bounds).await.unwrap();
         assert_eq!(usage(second, other).await.sessions, 1);
@@ -133,14 +133,14 @@ async fn a_client_keeps_so_many_faces_in_all_its_sessions<F: Fixture>() {
     assert_eq!(add(second, &sessions[2], Uuid::new_v4(), &bounds).await.unwrap(), Insertion::Added);
     assert_eq!(usage(second, "bank").await.faces, 4);
 
-    // A face that is deleted twice makes room once.
+    // Deleting a face twice frees its capacity only once.
     let delete =
         async |faces: &[Uuid]| second.sessions.delete_faces(&sessions[0], faces, None).await.unwrap();
     assert_eq!(delete(&[faces[0], faces[0]]).await, Some(1));
     assert_eq!(delete(&[faces[0]]).await, Some(0));
     assert_eq!(add(store, &sessions[1], Uuid::new_v4(), &bounds).await.unwrap(), Insertion::Added);
     assert_eq!(refused(add(store, &sessions[0], Uuid::new_v4(), &bounds).await).bound, ClientBound::Faces);
-    // The faces of a deleted session are deleted with it: three were in it.
+    // Deleting a session deletes its three faces, too.
     store.sessions.delete(&sessions[1], later()).await.unwrap();
     assert_eq!(
         usage(store, "bank").await,
@@ -186,7 +186,7 @@ async fn a_client_keeps_so_many_idempotency_records<F: Fixture>() {
     assert_eq!(full.bound, ClientBound::IdempotencyRecords);
     assert!(full.first_expiry > HOUR - MINUTE && full.first_expiry <= HOUR, "{full:?}");
     assert!(matches!(claim(second, &claim_of("shop"), &bounds).await, Ok(Claim::Acquired { .. })));
-    // Known keys need no further record.
+    // Known keys do not need a further record.
     assert!(store.idempotency.complete(&requests[0], bytes("answer")).await.unwrap());
     assert_eq!(claim(second, &requests[0], &bounds).await.unwrap(), Claim::Completed(bytes("answer")));
     assert!(matches!(claim(second, &requests[1], &bounds).await, Ok(Claim::InProgress(_))));
@@ -194,7 +194,7 @@ async fn a_client_keeps_so_many_idempotency_records<F: Fixture>() {
     assert!(matches!(claim(second, &requests[1], &bounds).await, Ok(Claim::Acquired { .. })));
     assert_eq!(usage(store, "bank").await.idempotency_records, 2);
 
-    // A record that is kept for no time is forgotten.
+    // A record with a retention of zero is deleted.
     let forgotten = ClaimRequest { retention: Duration::ZERO, ..requests[1].clone() };
     assert!(second.idempotency.release(&forgotten).await.unwrap());
     assert_eq!(usage(store, "bank").await.idempotency_records, 1);

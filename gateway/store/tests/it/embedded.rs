@@ -1,4 +1,4 @@
-//! Tests of the store of a single process alone.
+//! Tests of the embedded store only.
 
 use std::ffi::OsString;
 use std::fs;
@@ -91,7 +91,7 @@ async fn a_file_that_lost_bytes_is_refused_or_repaired() {
     assert!(store.session(&session).await.unwrap().is_some());
 }
 
-/// A version without replays wrote these tables.
+/// The tables are those that a version without replays wrote.
 #[tokio::test]
 async fn a_session_of_an_earlier_version_takes_a_replay() {
     let folder = tempfile::tempdir().unwrap();
@@ -132,7 +132,7 @@ async fn what_nobody_waits_for_any_more_is_done_before_the_end() {
     let store = EmbeddedStore::open(folder.path()).unwrap();
     let sessions: Vec<_> = (0..300).map(|_| name()).collect();
     for session in &sessions {
-        // The call is started, and dropped at once.
+        // The call is started, and dropped immediately.
         if let Some(created) =
             store.create(session, bytes("x"), HOUR, later(), &ClientBounds::NONE).now_or_never()
         {

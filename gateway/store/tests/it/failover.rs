@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::fixture::{HOUR, MINUTE, add, bytes, created, later, name, replay, row, until};
 
-/// A gateway's users of one Redis installation.
+/// The clients that a gateway has of one Redis installation.
 struct Users {
     store: Stores,
     blobs: RedisBlobs,
@@ -35,7 +35,7 @@ impl Users {
         }
     }
 
-    /// Uses each of them once, with a change.
+    /// Makes a change through each of them.
     async fn change(&self) -> Result<(), String> {
         let said = |error: &dyn std::fmt::Display| error.to_string();
         self.store
@@ -70,7 +70,7 @@ async fn no_change_fails_once_the_name_leads_to_the_new_master() {
     let session = created(&users.store).await;
     name.redirect(two.address());
     one.hand_over_to(&two).await;
-    // The connections are open, and the server at their other end is a replica now.
+    // The connections are open, and lead to a server that is now a replica.
     users.change().await.unwrap();
     add(&users.store, &session, "a face").await;
     users.store.health.check().await.unwrap();
@@ -85,10 +85,11 @@ async fn a_change_that_the_old_master_made_is_not_made_again_by_the_new_one() {
     let name = CutProxy::start(one.address()).await;
     let store = Users::of(&one.url_at(name.address())).store;
     let session = created(&store).await;
-    // After this, the server knows the script.
+    // This makes the server load the script.
     add(&store, &session, "a face").await;
     let face = Uuid::new_v4();
-    // The old master makes the change and hands it on, its answer is lost, and the new master is asked again.
+    // The old master makes the change and replicates it, its answer is lost, and the change is sent to the new
+    // master.
     name.mute();
     let adding = store.sessions.add_face(&session, face, bytes("x"), 2, &ClientBounds::NONE);
     let failover = async {
@@ -99,7 +100,7 @@ async fn a_change_that_the_old_master_made_is_not_made_again_by_the_new_one() {
         name.pass();
     };
     let (added, ()) = tokio::join!(adding, failover);
-    // Another face would not have had room.
+    // The session could not have taken another face.
     assert_eq!(added.unwrap(), Insertion::Added);
 }
 
@@ -109,7 +110,7 @@ async fn a_change_of_a_replay_that_the_old_master_made_is_answered_by_the_new_on
     let name = CutProxy::start(one.address()).await;
     let store = Users::of(&one.url_at(name.address())).store;
     let session = created(&store).await;
-    // After this, the server knows the script.
+    // This makes the server load the script.
     let begun = ReplayChange { lease: HOUR, upload_within: Some(HOUR), ..replay(0) };
     store.sessions.change_replay(&session, begun, &ClientBounds::NONE).await.unwrap();
     name.mute();
@@ -156,10 +157,10 @@ async fn an_address_that_stays_with_the_replica_is_refused_and_says_so_at_once()
         );
         assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     }
-    // A replica may be behind, so it is not read either.
+    // A replica may lag behind, so it is not read either.
     let read = users.store.sessions.session(&session).await;
     assert!(matches!(read, Err(StoreError::Unreachable(_))), "{read:?}");
-    // A name that follows the master is with the replica in each failover, for all instances.
+    // In each failover, a name that follows the master leads to the replica for a while, for all instances.
     let error = users.store.health.check().await.unwrap_err();
     assert!(error.to_string().contains("replica") && !error.is_misconfiguration(), "{error}");
     let error = users.blobs.check().await.unwrap_err();
@@ -181,7 +182,7 @@ async fn a_connection_that_only_reads_leaves_a_replica_with_the_next_check() {
     until(async || has_session().await.then_some(())).await;
     two.control(&["REPLICAOF", "NO", "ONE"]).await;
     one.replicate(&two).await;
-    // A writable replica takes writes, and loses them.
+    // A writable replica accepts writes, and loses them.
     users.store.health.check().await.unwrap();
     users.store.sessions.delete(&session, later()).await.unwrap();
     assert!(!has_session().await, "it was deleted elsewhere");
@@ -190,7 +191,7 @@ async fn a_connection_that_only_reads_leaves_a_replica_with_the_next_check() {
 #[tokio::test]
 async fn of_several_servers_the_master_is_used_whichever_it_is() {
     let (one, two) = pair(&[]).await;
-    // The first address takes connections and never says a word, and nobody listens at the second.
+    // The first address accepts connections and never answers, and no server listens on the second one.
     let silent = CutProxy::start(one.address()).await;
     silent.stall();
     let (away, a, b) = (free_port(), one.address(), two.address());
@@ -204,8 +205,8 @@ async fn of_several_servers_the_master_is_used_whichever_it_is() {
 }
 
 #[tokio::test]
-async fn a_server_that_loads_its_data_is_unreachable_and_not_set_up_wrong() {
-    // The server waits for a moment after each command that it loads, and looks at its connections after each 1024.
+async fn a_server_that_loads_its_data_is_away_and_not_wrong() {
+    // The server pauses after each command that it loads, and serves its connections after each 1024 commands.
     let mut server = Redis::start_with(&["--appendonly", "yes", "--key-load-delay", "100"]).await;
     let users = Users::of(&server.url());
     users.change().await.unwrap();
@@ -269,7 +270,7 @@ async fn sentinels_lead_to_the_master_that_they_promote() {
         Sentinel::MASTER
     ));
     users.change().await.unwrap();
-    // It lives in the second database.
+    // The data is in the second database.
     assert!(one.control(&["-a", "s3cret", "-n", "1", "DBSIZE"]).await.trim() != "0");
     until(async || {
         let known = ["-a", "sentin&l", "-p", sentinel.host().rsplit_once(':').unwrap().1].map(str::to_owned);
@@ -300,7 +301,7 @@ async fn an_outage_costs_few_requests_more_than_a_moment() {
     let proxy = CutProxy::start(server.address()).await;
     let users = Users::of(&server.url_at(proxy.address()));
     users.change().await.unwrap();
-    // From now on the server is silent, as behind a broken network, also towards new connections.
+    // From now on the server does not answer, as behind a broken network, and neither do new connections.
     proxy.stall();
     assert!(users.store.outbox.depth(Lane::Sessions).await.is_err());
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! Shared by the suites of the ports: a store to test in each adapter, and functions that fill it.
+//! Shared code of the suites of the ports: a store to test for each adapter, and functions that fill it.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::LIMIT;
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-/// Tolerance for clocks that count in milliseconds.
+/// Tolerance for clocks with a resolution of milliseconds.
 pub(crate) const GRAIN: Duration = Duration::from_millis(3);
 
 /// A store and its file or server.
@@ -110,7 +110,7 @@ pub(crate) fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
 }
 
-/// A new session's name.
+/// The name of a new session.
 pub(crate) fn name() -> SessionName {
     SessionName { client: "client".into(), id: Uuid::new_v4() }
 }
@@ -150,7 +150,7 @@ pub(crate) fn replay(expected: u64) -> ReplayChange {
     }
 }
 
-/// Changes a session's replay to say whether it is in progress, whatever its revision. False if there is no session.
+/// Sets whether a session's replay is in progress, at any revision of it. Returns false if there is no session.
 pub(crate) async fn set_in_progress(store: &Stores, session: &SessionName, in_progress: bool) -> bool {
     loop {
         let revision = match store.sessions.replay(session).await.unwrap() {
@@ -167,7 +167,7 @@ pub(crate) async fn set_in_progress(store: &Stores, session: &SessionName, in_pr
     }
 }
 
-/// Asks until there is an answer, and returns it with the time of the last question.
+/// Calls `ask` until it returns a value, and returns that value with the time of the last call.
 pub(crate) async fn until<T>(ask: impl AsyncFn() -> Option<T>) -> (Instant, T) {
     let started = Instant::now();
     loop {
@@ -180,7 +180,7 @@ pub(crate) async fn until<T>(ask: impl AsyncFn() -> Option<T>) -> (Instant, T) {
     }
 }
 
-/// Asserts that every operation answers that there is no session of this name, and writes no row.
+/// Asserts that every operation reports that there is no session of this name, and writes no row.
 pub(crate) async fn assert_nowhere(store: &Stores, session: &SessionName) {
     let face = Uuid::new_v4();
     let depth = store.outbox.depth(Lane::Sessions).await.unwrap();

@@ -34,7 +34,7 @@ fn request() -> ClaimRequest {
     }
 }
 
-/// The same request, sent again.
+/// A repetition of the same request.
 fn again(request: &ClaimRequest) -> ClaimRequest {
     ClaimRequest { resource: Uuid::new_v4(), holder: Uuid::new_v4(), ..request.clone() }
 }
@@ -43,7 +43,7 @@ async fn claim(store: &Stores, request: &ClaimRequest) -> Claim<Bytes> {
     store.idempotency.claim(request, &ClientBounds::NONE).await.unwrap()
 }
 
-/// The claim of an attempt that creates its own resource.
+/// The result of an attempt that claims the key first, and creates its own resource.
 fn acquired(request: &ClaimRequest) -> Claim<Bytes> {
     Claim::Acquired { resource: request.resource }
 }

@@ -17,7 +17,7 @@ mod sessions;
 use std::future::Future;
 use std::time::Duration;
 
-/// Time limit of everything that a test waits for, with room for a busy machine.
+/// Time limit of every wait in a test, long enough for a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The result of `future`, within the time limit.

@@ -100,7 +100,7 @@ async fn a_row_is_leased_when_it_is_due<F: Fixture>() {
 async fn the_longest_due_are_leased_first<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.store();
-    // The earliest and the latest time at which each row is due.
+    // The earliest and the latest possible due time of each row.
     let mut due = HashMap::new();
     for milliseconds in [90, 30, 120, 60, 0] {
         let wait = Duration::from_millis(milliseconds);
@@ -257,7 +257,7 @@ async fn lanes_are_apart<F: Fixture>() {
     let (_, former) = until(async || store.outbox.lease(Lane::Usage, 9, MINUTE).await.unwrap().pop()).await;
     assert_eq!((former.lane, former.id, &former.body), (Lane::Usage, own.id, &own.body));
     assert_eq!(store.outbox.lease(Lane::Usage, 9, MINUTE).await.unwrap(), []);
-    // A row that is written again has no lease, so the former lease does not hold it.
+    // A row that is written again has no lease, so its former lease does not apply.
     store.outbox.enqueue(Lane::Usage, NewRow { body: bytes("second"), ..own.clone() }).await.unwrap();
     assert!(!store.outbox.finish(&former).await.unwrap());
     let (_, latter) = until(async || store.outbox.lease(Lane::Usage, 9, MINUTE).await.unwrap().pop()).await;
@@ -285,7 +285,7 @@ async fn many_rows_are_finished_at_once<F: Fixture>() {
     }
     assert_eq!(store.outbox.finish_all(Lane::Usage, &[]).await.unwrap(), 0);
     assert_eq!(second.outbox.finish_all(Lane::Usage, &rows[..ROWS / 4]).await.unwrap(), ROWS / 4);
-    // Finished rows are not counted again, and a row with another lease stays.
+    // Finished rows do not count again, and a row with another lease remains.
     rows[ROWS - 1].lease = Uuid::new_v4();
     assert_eq!(store.outbox.finish_all(Lane::Usage, &rows).await.unwrap(), ROWS - ROWS / 4 - 1);
     assert_eq!(store.outbox.finish_all(Lane::Usage, &rows).await.unwrap(), 0);
@@ -328,7 +328,7 @@ async fn rows_are_listed_as_they_are<F: Fixture>() {
     let first: Vec<_> = store.outbox.list(LANE, 2).await.unwrap().into_iter().map(|row| row.id).collect();
     assert_eq!(first, [rows[1].id, rows[2].id]);
 
-    // Listing leases nothing, and leased rows are listed too.
+    // Listing leases no row, and includes leased rows.
     let (_, leased) = until(async || store.outbox.lease(LANE, 9, MINUTE / 2).await.unwrap().pop()).await;
     assert_eq!((leased.id, leased.attempt), (rows[1].id, 1));
     let listed = store.outbox.list(LANE, 9).await.unwrap();
@@ -351,7 +351,7 @@ async fn a_row_moves_to_another_lane<F: Fixture>() {
     assert!(!store.outbox.transfer(written.id, dead, sent, HOUR).await.unwrap(), "it is in the other lane");
     assert_eq!(depths().await, [2, 0]);
 
-    // It takes its body along, but neither its lease nor its attempts.
+    // The transfer keeps the body, and neither the lease nor the attempts.
     assert!(second.outbox.transfer(written.id, sent, dead, HOUR).await.unwrap());
     assert_eq!(depths().await, [1, 1]);
     assert!(!store.outbox.finish(&leased).await.unwrap());
@@ -362,14 +362,14 @@ async fn a_row_moves_to_another_lane<F: Fixture>() {
     assert_eq!((listed[0].id, &listed[0].body, listed[0].attempts), (written.id, &written.body, 0));
     assert!(listed[0].due_in > HOUR - MINUTE && listed[0].due_in <= HOUR, "{listed:?}");
 
-    // Back again, where it replaces a row of its id.
+    // The row is transferred back, and replaces a row with its id.
     store.outbox.enqueue(sent, NewRow { body: bytes("another"), ..written.clone() }).await.unwrap();
     assert_eq!(depths().await, [2, 1]);
     assert!(store.outbox.transfer(written.id, dead, sent, Duration::ZERO).await.unwrap());
     assert_eq!(depths().await, [2, 0]);
     let (_, leased) = until(async || store.outbox.lease(sent, 9, HOUR).await.unwrap().pop()).await;
     assert_eq!((leased.id, leased.attempt, leased.body), (written.id, 1, written.body));
-    // Within its lane it is due anew.
+    // A transfer within the lane makes the row due again.
     assert!(store.outbox.transfer(written.id, sent, sent, Duration::ZERO).await.unwrap());
     let (_, leased) = until(async || store.outbox.lease(sent, 9, HOUR).await.unwrap().pop()).await;
     assert_eq!((leased.id, leased.attempt), (written.id, 1));

@@ -1,4 +1,4 @@
-//! Tests of the store in Redis alone.
+//! Tests of the store in Redis only.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, TcpListener};
@@ -20,7 +20,7 @@ use crate::fixture::{
 };
 use crate::soon;
 
-/// A connection to the server beside the store's.
+/// A separate connection to the server, beside the store's.
 struct Raw(MultiplexedConnection);
 
 impl Raw {
@@ -64,14 +64,14 @@ async fn nothing_of_a_session_stays_in_the_server() {
     store.sessions.delete(&deleted, later()).await.unwrap();
     until(async || raw.keys("session:*").await.is_empty().then_some(())).await;
 
-    // The outbox stays, and for a while the answers.
+    // The outbox remains, and so do the answers for a while.
     let answers = raw.keys("answer:*").await;
     assert_eq!(answers.len(), 5);
     for answer in &answers {
         let left: i64 = raw.ask(&format!("PTTL {answer}")).await;
         assert!((1..=30_000).contains(&left), "{left}");
     }
-    // What the client kept expired with its last session.
+    // The client's ledger expired with its last session.
     until(async || raw.keys("client:*").await.is_empty().then_some(())).await;
     assert_eq!(raw.keys("*").await.len(), answers.len() + raw.keys("outbox:*").await.len());
 
@@ -240,7 +240,7 @@ async fn a_stopped_store_is_unreachable_until_it_is_started_again() {
     server.restart().await;
     assert!(store.outbox.finish(&leased).await.unwrap());
     server.restart().await;
-    // The connection was lost once more, and the operation succeeds all the same.
+    // The connection is lost once more, and the operation succeeds nevertheless.
     assert_eq!(store.sessions.delete(&session, later()).await.unwrap(), Deletion::Deleted);
 }
 
@@ -292,7 +292,7 @@ async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
     })
     .await;
 
-    // The server has refused a write right before each of these operations.
+    // The server refused a write immediately before each of these operations.
     let full = async || assert!(matches!(refused().await, Err(StoreError::Full)), "it is not full any more");
     let depth = store.outbox.depth(Lane::Sessions).await.unwrap();
     let refused = store
@@ -311,7 +311,7 @@ async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
     full().await;
     let begun = store.sessions.change_replay(&session, replay(0), &ClientBounds::NONE).await;
     assert!(matches!(begun, Err(StoreError::Full)), "{begun:?}");
-    // The one in progress ends, with a callback.
+    // The replay in progress ends, with a callback.
     let change = ReplayChange { rows: vec![(Lane::Callbacks, later())], ..replay(1) };
     let ended = store.sessions.change_replay(&marked, change, &ClientBounds::NONE).await.unwrap();
     assert_eq!(ended, ReplayOutcome::Changed { revision: 2 });
@@ -327,7 +327,7 @@ async fn a_full_server_takes_nothing_new_and_lets_go_of_what_it_has() {
     assert!(store.sessions.session(&session).await.unwrap().is_some());
 }
 
-/// A version without replays wrote these fields.
+/// The fields are those that a version without replays wrote.
 #[tokio::test]
 async fn a_session_of_an_earlier_version_takes_a_replay() {
     let server = Redis::start().await;
@@ -346,7 +346,7 @@ async fn a_session_of_an_earlier_version_takes_a_replay() {
     };
     assert_eq!((found.revision, &found.body[..]), (1, &b"a replay"[..]));
     assert_eq!(store.sessions.faces(&session).await.unwrap().unwrap(), [(face, bytes("a face"))]);
-    // That version asks this field before it deletes a session.
+    // That version reads this field before it deletes a session.
     assert_eq!(raw.ask::<u8>(&format!("HGET {key} replay")).await, 1);
     assert_eq!(store.sessions.delete(&session, later()).await.unwrap(), Deletion::ReplayInProgress);
     assert!(set_in_progress(&store, &session, false).await);

@@ -1,4 +1,4 @@
-//! Admission by headers alone, deadlines of callers, and the capacity that a leaving caller frees.
+//! Admission based on the headers alone, callers' deadlines, and the capacity that a disconnected caller frees.
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use super::{
 use crate::gateway::Gateway;
 use crate::workers::Workers;
 
-/// A body of which only the beginning arrives.
+/// A body of which only the first part arrives.
 fn endless(start: &'static [u8]) -> impl hyper::body::Body<Data = Bytes, Error = Infallible> + Send + Unpin {
     let first = Frame::data(Bytes::from_static(start));
     StreamBody::new(Box::pin(stream::iter([Ok(first)]).chain(stream::pending())))

@@ -34,7 +34,7 @@ async fn a_living_person_is_live() {
     let [picture] = &answer.image_properties[..] else { panic!("{answer:?}") };
     assert_eq!((picture.rotated, picture.quality_score, picture.frame_number), (0, 0.875, 0));
     let [face] = &picture.faces[..] else { panic!("{answer:?}") };
-    // The person's right eye is at the picture's left.
+    // The person's right eye is on the left of the picture.
     assert_eq!((face.right_eye.unwrap().x, face.left_eye.unwrap().x), (100.5, 160.0));
     assert_eq!((face.texture_liveness_score, face.motion_liveness_score), (0.75, 0.0));
 
@@ -103,7 +103,7 @@ async fn each_level_is_told() {
     }
 }
 
-/// The error codes of a detection with two pictures and these findings. Both calls must agree on them.
+/// The error codes of a detection with two pictures and these findings. Both operations must return the same codes.
 async fn codes(change: impl Fn(&mut Examined) + Send + Sync + 'static) -> Vec<String> {
     let gateway = Gateway::start(finding(change)).await;
     let mut client = client(&gateway).await;
@@ -130,7 +130,7 @@ async fn each_reason_has_its_code() {
         found.live[0].faces.push(face);
     };
     assert_eq!(codes(crowd).await, ["MultipleFacesFound"]);
-    // Two pictures need half the threshold only.
+    // With two pictures, half the threshold suffices.
     let flat = |found: &mut Examined| found.live[0].faces[0].liveness = Some(0.25);
     assert_eq!(codes(flat).await, ["RejectedByPassiveLiveDetection"]);
     let still = |found: &mut Examined| {
@@ -206,7 +206,7 @@ async fn messages_may_be_compressed_both_ways() {
     counted(&gateway, "faceline_gateway_inflight_bytes 0");
 }
 
-/// Code and message of a liveness detection that is refused.
+/// Code and message of a refused liveness detection.
 async fn invalid(gateway: &Gateway, request: LivenessDetectionRequest) -> (Code, String) {
     let status = client(gateway).await.liveness_detection(request).await.unwrap_err();
     (status.code(), status.message().to_owned())
@@ -276,7 +276,7 @@ async fn fifty_megabytes_are_taken_and_no_more() {
     let (code, message) = invalid(&gateway, of(51 << 20)).await;
     assert_eq!(code, Code::InvalidArgument, "{message}");
 
-    // A decompression bomb: the decompressed size counts.
+    // A decompression bomb: the limit applies to the decompressed size.
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(&of(60 << 20).encode_to_vec()).unwrap();
     let small = encoder.finish().unwrap();

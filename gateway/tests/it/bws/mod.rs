@@ -62,7 +62,7 @@ fn signed(header: &Value, claims: &Value, key: &[u8]) -> String {
     format!("{text}.{}", URL_SAFE_NO_PAD.encode_to_string(mac))
 }
 
-/// A good token of a client.
+/// A valid token of a client.
 pub(crate) fn token(client: &str, key: &[u8]) -> String {
     let claims = json!({"sub": client, "iss": client, "aud": "BWS", "exp": now() + 600});
     signed(&json!({"alg": "HS512", "typ": "JWT"}), &claims, key)

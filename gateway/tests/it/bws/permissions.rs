@@ -1,4 +1,4 @@
-//! Who may call what; a part of the matrix of all operations.
+//! Permissions of the operations of BWS; a part of the matrix of all operations.
 
 use faceline_gateway::accounts::Permission;
 use faceline_gateway::http::operations::{MakesJob, Operation};
@@ -10,8 +10,8 @@ use super::{call_as_demo, detection, framed, json_of, refused, token, verificati
 use crate::client::{Answer, send};
 use crate::gateway::Gateway;
 
-/// Credentials that are refused, with the status and code of that, and the one that is accepted. BWS keys are named
-/// as their permissions, and their names are their secrets.
+/// The refused credentials, with the status and code of the refusal, and the accepted one. Each BWS key has the name
+/// of its permission, and its name is its secret.
 fn credentials(permission: Permission) -> ([(String, u16, Code); 3], String) {
     let (only, not) = (format!("only {}", permission.as_str()), format!("not {}", permission.as_str()));
     let bearer = |key: &str| format!("Bearer {}", token(key, key.as_bytes()));
@@ -24,7 +24,7 @@ fn credentials(permission: Permission) -> ([(String, u16, Code); 3], String) {
     (refused, bearer(&only))
 }
 
-/// Checks how many jobs there are since there were `before`.
+/// Checks the number of jobs that were made since there were `before`.
 fn check_jobs(gateway: &Gateway, operation: &Operation, before: usize, is_done: bool) {
     let made = gateway.workers.jobs.lock().unwrap().len() - before;
     let expected = usize::from(is_done && operation.makes_job != MakesJob::Never);
@@ -69,7 +69,7 @@ pub(crate) async fn try_grpc(gateway: &Gateway, operation: &Operation, permissio
 }
 
 async fn ask(gateway: &Gateway, operation: &Operation, body: &Value, authorization: &str) -> Answer {
-    // An API key is no credential here.
+    // An API key is not a credential here.
     let own = [("apikey", "all"), ("Content-Type", "application/json"), ("Authorization", authorization)];
     let count = if authorization.is_empty() { 2 } else { 3 };
     let line = format!("{} {}", operation.method.as_str(), operation.path);

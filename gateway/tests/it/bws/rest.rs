@@ -212,7 +212,7 @@ async fn seventy_megabytes_are_taken_and_no_more() {
     let gateway = Gateway::start(Workers::able()).await;
     let authorization = authorization();
     let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
-    // The longest picture that gRPC accepts.
+    // A picture of the maximum size that gRPC accepts.
     let picture = STANDARD.encode_to_string(vec![7; 50 << 20]);
     let body = format!(r#"{{"liveImages":[{{"image":"{picture}"}}]}}"#);
     assert!(body.len() < 70 << 20);

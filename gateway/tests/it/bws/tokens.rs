@@ -1,4 +1,4 @@
-//! Tokens in requests. The unit tests of the parser cover their content.
+//! Tokens in requests. The parser's unit tests cover their content.
 
 use aws_lc_rs::hmac;
 use clap::Parser;
@@ -78,7 +78,7 @@ async fn only_a_good_token_is_taken() {
     assert_eq!(refused(&ask(&gateway, &twice).await).0, 401);
 }
 
-/// HS512 wants 64 bytes (RFC 7518, 3.2), and libraries refuse shorter keys.
+/// HS512 requires 64 bytes (RFC 7518, 3.2), and libraries refuse shorter keys.
 #[tokio::test]
 async fn the_demo_key_of_the_documents_is_long_enough_for_each_algorithm() {
     let documents = [include_str!("../../../../README.md"), include_str!("../../../api/accounts.md")];
@@ -136,13 +136,14 @@ async fn a_client_changes_its_key_without_a_gap() {
     let stores = Stores { data_keys: file["data"].clone().try_into().unwrap(), ..Stores::new() };
     let gateway = Gateway::over(stores, Workers::able(), |own| {
         own.accounts = config.accounts.clone();
-        // Requests before the gateway knows the key count as wrong attempts.
+        // Requests that arrive before the gateway knows the key count as failed attempts.
         own.limits.failed_logins = 100_000;
     })
     .await;
     let bearer = |key: &[u8]| format!("Bearer {}", token("bank", key));
     let shown = async |key: &[u8]| shown(&gateway, &bearer(key)).await;
-    // One request at a time while the gateway learns of a change: of two, the first may come before it and the second after.
+    // Only one request at a time while the gateway reads a change. Of two concurrent requests, one could arrive
+    // before the change and the other after it.
     let status = async |key: &[u8]| ask(&gateway, &[("Authorization", &bearer(key))]).await.status;
     assert_eq!(shown(&old).await, TAKEN);
 

@@ -27,7 +27,7 @@ fn request(video: &'static str) -> VideoLivenessDetectionRequest {
     VideoLivenessDetectionRequest { video: video.into() }
 }
 
-/// Workers that find this in a video.
+/// Workers with these findings for a video.
 fn finding(change: impl Fn(&mut VideoExamined) + Send + Sync + 'static) -> std::sync::Arc<Workers> {
     Workers::new(move |job| {
         assert!(matches!(job.task, Task::ExamineVideo(_)), "{job:?}");
@@ -169,7 +169,7 @@ async fn videos_have_places_of_their_own() {
     let mut first = client(&gateway).await;
     let video = tokio::spawn(async move { first.video_liveness_detection(request("a video")).await });
     gateway.workers.arrived.notified().await;
-    // The only place of videos is taken, that of pictures is free.
+    // The only slot for videos is taken; the one for pictures is free.
     let second = call_as_demo(&gateway, CALL_DETECT_VIDEO, &[], framed(&request("another"))).await;
     assert_eq!(second.grpc().code(), Code::Unavailable);
     let answer = post(&gateway, DETECT_VIDEO, &json!({"video": "AAAA"})).await;
@@ -194,7 +194,7 @@ async fn a_callers_deadline_and_an_outage_are_told_as_for_pictures() {
     assert_eq!(answer.grpc().code(), Code::Ok);
     {
         let jobs = gateway.workers.jobs.lock().unwrap();
-        // Longer than a picture may take, and shorter than a video may.
+        // The budget is longer than that of a picture, and within that of a video.
         assert!(jobs[0].callers_own_deadline && jobs[0].budget > gateway.config.jobs.deadline);
         assert!(jobs[0].budget <= Duration::from_secs(40));
     }

@@ -98,7 +98,7 @@ async fn with_accounts(stores: Stores) -> Gateway {
     gateway
 }
 
-/// A session of the key `all` with a face and its picture, and JSON of the face.
+/// Creates a session of the key `all` with a face and its picture, and returns them with the JSON of the face.
 async fn stock(gateway: &Gateway) -> (Uuid, Uuid, String) {
     let id = |location: &str| location.rsplit_once('/').unwrap().1.parse().unwrap();
     let key = [("apikey", "all"), ("Content-Type", "application/json")];
@@ -219,7 +219,7 @@ async fn a_record_whose_key_was_dropped_is_an_internal_error() {
         let answer = probe.send(&after, Some("all")).await;
         assert_eq!(answer.error(), (500, "internal error".into()), "{}", probe.operation);
     }
-    // The outage lost nothing.
+    // The outage caused no loss.
     let again = probes::within(session, face, &json).swap_remove(4).send(&before, Some("all")).await;
     assert_eq!(again.body, json);
 }

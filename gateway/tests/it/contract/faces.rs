@@ -313,13 +313,13 @@ async fn a_picture_is_compressed_on_request() {
     let (status, message) = get(gateway.address, &format!("{image}?compression=perhaps")).await.error();
     assert_eq!((status, message.as_str()), (400, "`compression` must be true or false"));
 
-    // The workers are away: only operations that need them fail.
+    // The workers are unavailable, so only operations that need them fail.
     gateway.workers.connected.store(false, Ordering::Relaxed);
     assert_eq!(get(gateway.address, &image).await.status, 200);
     assert_eq!(get(gateway.address, &format!("{image}?compression=true")).await.error().0, 503);
 }
 
-/// A JPEG is returned as it is: another compression would only lose quality.
+/// A JPEG is returned unchanged, because another compression would only reduce its quality.
 #[tokio::test]
 async fn a_jpeg_is_not_compressed_again() {
     let gateway = Gateway::start(Workers::able()).await;

@@ -56,7 +56,7 @@ async fn the_best_match_comes_first() {
     let list = answer.json();
     let candidates: Vec<&str> =
         list.as_array().unwrap().iter().map(|entry| entry["candidate"]["id"].as_str().unwrap()).collect();
-    // The scores were given in the order of the faces, the reference left out.
+    // The scores were given in the order of the faces, without the reference.
     assert_eq!(candidates, [faces[2].to_string(), faces[3].to_string(), faces[0].to_string()]);
     assert_snapshot!(answer.scrubbed().split_inclusive("},{\"reference").next().unwrap(), @r#"[{"reference":{"id":"…","digest":"8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862","mode":"FL1_512","imageType":"SELFIE","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581},"box":{"x":900,"y":1500,"width":1000,"height":1200}}},"candidate":{"id":"…","digest":"8b11d3b37fcdb71da6b26d1c601c262a37b4c0f39edfbd51978cc46ace122862","mode":"FL1_512","imageType":"SELFIE","quality":295,"landmarks":{"eyes":{"x1":1220.5284,"y1":1891.722,"x2":1621.1726,"y2":581},"box":{"x":900,"y":1500,"width":1000,"height":1200}}},"score":7771.43408203125,"falseAcceptanceRate":2.8650475616752697e-11,"correlationId":"c-1","evidenceId":"e-1","created":"…","expires":"…","signature":"…"},{"reference"#);
     for entry in list.as_array().unwrap() {

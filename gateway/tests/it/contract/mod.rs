@@ -1,5 +1,6 @@
-//! Biometric Services against its specification. Each test declares the operation, statuses and fields that it covers. A pair of the
-//! specification without a test fails here. The table in `gateway/api/biometric-services.md` is generated from the declarations.
+//! Tests of Biometric Services against its specification. Each test declares the operations, statuses and fields that
+//! it covers, and a pair of the specification without a test fails here. The table in
+//! `gateway/api/biometric-services.md` is generated from the declarations.
 
 mod ages;
 mod direct;
@@ -27,10 +28,10 @@ pub(crate) struct Proof {
     fields: &'static [&'static str],
 }
 
-/// Turns functions into tests, and keeps what they cover.
+/// Makes tests of functions, and records the pairs that they cover.
 macro_rules! contract {
     ($($test:ident: [$(($operation:literal, $status:literal $(, [$($field:literal),+ $(,)?])?)),+ $(,)?];)+) => {
-        /// What the tests of this file cover.
+        /// The pairs that the tests of this file cover.
         pub(crate) const PROOFS: &[$crate::contract::Proof] = &[$($(
             $crate::contract::Proof {
                 test: stringify!($test),
@@ -51,7 +52,7 @@ pub(crate) use contract;
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/api/biometric-services.md");
 /// The OpenAPI document.
 const DESCRIPTION: &str = include_str!("../../../api/openapi.json");
-/// The table stands between these lines.
+/// The table is between these lines.
 const BEGIN: &str = "<!-- table of the tests: begin -->\n";
 const END: &str = "<!-- table of the tests: end -->\n";
 
@@ -130,7 +131,8 @@ fn the_table_of_the_document_is_that_of_the_tests() {
     }
 }
 
-/// For each operation, its statuses and fields with the tests that cover them. Statuses outside the specification are marked.
+/// For each operation, its statuses and fields with the tests that cover them. Statuses outside the specification are
+/// marked.
 fn table() -> String {
     let mut text = String::new();
     for operation in OPERATIONS {

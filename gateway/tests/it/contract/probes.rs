@@ -19,7 +19,7 @@ pub(crate) struct Probe {
     credential: Credential,
 }
 
-/// How a request carries its key.
+/// The way in which a request carries its key.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub(crate) enum Credential {
     /// In the header `apikey`.
@@ -44,7 +44,7 @@ impl Probe {
         Self { content_type: Some("application/json"), body: body.into(), ..Self::new(operation, line) }
     }
 
-    /// Sends it with the key, where there is one.
+    /// Sends the request, with the key if there is one.
     pub(crate) async fn send(&self, gateway: &Gateway, key: Option<&str>) -> Answer {
         let mut headers = Vec::new();
         let user = key.map(|key| base64_simd::STANDARD.encode_to_string(format!("{}:demo", user(key))));
@@ -57,7 +57,7 @@ impl Probe {
         send(gateway.address, &self.line, &headers, &self.body).await
     }
 
-    /// Sends it with a capture token and no key.
+    /// Sends the request with a capture token, and without a key.
     pub(crate) async fn send_with_token(&self, gateway: &Gateway, token: &str) -> Answer {
         let mut headers = vec![("X-Capture-Token", token)];
         headers.extend(self.content_type.map(|kind| ("Content-Type", kind)));
@@ -138,7 +138,7 @@ pub(crate) fn web_capture(session: Uuid) -> Vec<Probe> {
     vec![Probe::new("GetChallengeResult", result), Probe::new("GetChallengeResultOfMode", of_mode)]
 }
 
-/// An upload for a session with a replay. Its metadata does not open, so it is refused with 400 by whoever knows the session.
+/// An upload for a session with a replay. Its metadata does not open, so authorised callers get 400.
 pub(crate) fn upload(session: Uuid) -> Probe {
     let line = format!("POST /bioserver-app/v2/bio-sessions/{session}/replay-liveness");
     Probe::form("UploadReplay", line, &[("metadata", "x"), ("media", "y")])

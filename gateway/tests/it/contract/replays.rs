@@ -45,7 +45,7 @@ contract! {
     an_image_that_was_lost_is_an_internal_error: [("GetReplayStatus", 500, ["image"])];
 }
 
-/// The path of something of a session's replay.
+/// The path of a resource `what` of a session.
 fn path(session: Uuid, what: &str) -> String {
     format!("{SESSIONS}/{session}/{what}")
 }
@@ -54,7 +54,7 @@ async fn status(gateway: &Gateway, session: Uuid) -> Answer {
     get(gateway.address, &path(session, "replay-liveness-metadata").replace("/v2/", "/v3/")).await
 }
 
-/// The answer with … in place of what is drawn.
+/// The answer with fixed texts in place of the random values.
 fn scrubbed(answer: &Answer) -> String {
     let mut text = answer.body.clone();
     let json = answer.json();

@@ -74,7 +74,7 @@ async fn an_empty_body_creates_a_session() {
         assert_eq!(session["imageStorageEnabled"], false);
         assert_eq!(time(&session["expires"]) - time(&session["created"]), Duration::from_mins(30));
     }
-    // An absent content type cannot be a wrong one.
+    // An absent content type is not a wrong one.
     let bare = send(gateway.address, &format!("POST {SESSIONS}"), &[("apikey", "demo")], b"").await;
     assert_eq!(bare.status, 201);
 }

@@ -1,6 +1,6 @@
-//! Real clients read each refusal although they are still sending the body.
+//! Tests that real clients read each refusal although they are still sending the body.
 //!
-//! `FACELINE_REFUSED_TRIES` is the number of tries of each client with each body; a few without it.
+//! `FACELINE_REFUSED_TRIES` is the number of tries of each client with each body. By default there are only a few.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,12 +24,12 @@ use crate::workers::Workers;
 const FACES: &str = "/bioserver-app/v2/faces";
 const FEW_TRIES: usize = 3;
 const SIZES: [usize; 3] = [20_000, 500_000, 5_000_000];
-/// Bytes of the largest picture that one of the gateways takes.
+/// Size in bytes of the largest picture that one of the gateways accepts.
 const MAX_PICTURE: usize = 10_000;
 /// Time for all tries of one client with one body.
 const LONG: Duration = Duration::from_secs(600);
 
-/// How often each client tries each body.
+/// Number of tries of each client with each body.
 fn tries() -> usize {
     std::env::var_os("FACELINE_REFUSED_TRIES")
         .map_or(FEW_TRIES, |text| text.to_str().unwrap().parse().unwrap())
@@ -39,7 +39,7 @@ fn tries() -> usize {
 #[derive(Clone, Copy, Debug)]
 struct Client {
     name: &'static str,
-    /// What the program takes for the version.
+    /// The version of HTTP, in the program's notation.
     version: &'static str,
     tls: bool,
 }
@@ -48,7 +48,7 @@ const fn client(name: &'static str, version: &'static str, tls: bool) -> Client 
     Client { name, version, tls }
 }
 
-/// Over TLS the version is agreed upon by ALPN. Java speaks HTTP/2 over TLS only.
+/// Over TLS, ALPN selects the version. Java supports HTTP/2 over TLS only.
 const CLIENTS: [Client; 11] = [
     client("curl", "1", false),
     client("curl", "2", false),
@@ -106,7 +106,7 @@ fn python_path() -> PathBuf {
 }
 
 impl Client {
-    /// Whether the program is on this machine. Says so where it is not.
+    /// Whether the program exists on this machine. Prints a line if it does not.
     async fn is_there(self) -> bool {
         let arguments: &[&str] = match self.name {
             "httpx" => &["python3", "-c", "import httpx, h2"],
@@ -123,7 +123,7 @@ impl Client {
         is_there
     }
 
-    /// What each try comes to.
+    /// The outcome of each try.
     async fn send(self, gateway: &Gateway, files: &Files, size: usize, headers: &[&str]) -> Vec<String> {
         let scheme = if self.tls { "https" } else { "http" };
         let url = format!("{scheme}://localhost:{}{FACES}", gateway.address.port());
@@ -166,7 +166,7 @@ impl Client {
     }
 }
 
-/// Shows a line also where the test passes.
+/// Prints a line even if the test passes.
 fn say(line: &str) {
     let mut shown = std::io::stderr().lock();
     writeln!(shown, "{line}").unwrap();
@@ -176,7 +176,7 @@ async fn run(mut command: Command) -> Output {
     timeout(LONG, command.kill_on_drop(true).output()).await.unwrap().unwrap()
 }
 
-/// The lines of a program that succeeded; what it complains of otherwise.
+/// The output lines of a program that succeeded; otherwise its status and its output.
 fn lines(output: &Output) -> Vec<String> {
     if output.status.success() {
         return String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
@@ -186,7 +186,7 @@ fn lines(output: &Output) -> Vec<String> {
     vec![format!("{}: {said}{complaint}", output.status)]
 }
 
-/// Has these clients send bodies of all sizes to gateways that answer with `status`.
+/// Lets these clients send bodies of all sizes to gateways that answer with `status`.
 async fn all_read(clients: &[Client], workers: impl Fn() -> Arc<Workers>, headers: &[&str], status: &str) {
     let files = Files::new();
     let start = async |tls: bool| {
@@ -201,7 +201,7 @@ async fn all_read(clients: &[Client], workers: impl Fn() -> Arc<Workers>, header
         .await
     };
     let (plain, tls) = (start(false).await, start(true).await);
-    // A job that is not answered takes the only place.
+    // A job without an answer takes the only slot.
     let _held = if status == "429" {
         let mut held = Vec::new();
         for gateway in [&plain, &tls] {
@@ -281,7 +281,7 @@ const WAITING: [Client; 7] = [
     client("curl", "2", true),
     client("node", "1", false),
     client("node", "2", true),
-    // The last two, see below.
+    // The last two clients are excluded below.
     client("java", "1", false),
     client("java", "2", true),
 ];
@@ -293,7 +293,7 @@ async fn callers_who_ask_first_are_invited_and_served() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_who_ask_first_read_their_refusal() {
-    // Java 17 waits for ever where the answer is not 100 (JDK-8286171).
+    // Java 17 waits forever if the interim answer is not 100 (JDK-8286171).
     let [clients @ .., _, _] = &WAITING;
     all_read(clients, Workers::able, &[FORM, "Expect:100-continue"], "401").await;
 }

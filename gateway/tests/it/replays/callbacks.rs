@@ -1,4 +1,4 @@
-//! Callbacks: when they are sent, to whom, and what the receiver can prove.
+//! Callbacks: their time, their receivers, and the signatures that receivers verify.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -115,12 +115,12 @@ fn keys(settings: &Settings, arguments: &[&str]) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// The value of a line of a command's output.
+/// The value of a line in a command's output.
 fn shown<'a>(output: &'a str, name: &str) -> &'a str {
     output.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{output}")).trim()
 }
 
-/// Whether one of a callback's signatures is that of a secret, as a receiver checks it.
+/// Whether one of a callback's signatures is valid for a secret, as a receiver checks it.
 fn verifies(callback: &Received, secret: &str) -> bool {
     let header = |name: &str| callback.headers[name].clone();
     let key = STANDARD.decode_to_vec(secret.strip_prefix("whsec_").unwrap()).unwrap();

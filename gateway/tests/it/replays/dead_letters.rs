@@ -1,4 +1,4 @@
-//! Callbacks that nobody accepts before their session ends, and what an operator does with them.
+//! Callbacks that no receiver accepts before their session ends, and the operator's commands for them.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ struct CallbacksProgram {
     command: CallbacksCommand,
 }
 
-/// Runs a command in a thread of its own, since it has a runtime of its own.
+/// Runs a command in a separate thread, because it starts its own runtime.
 async fn callbacks(settings: &Settings, arguments: &[&str]) -> Result<String, CallbacksCommandError> {
     let program = CallbacksProgram::parse_from([&["callbacks"], arguments].concat());
     let settings = settings.clone();
@@ -34,7 +34,7 @@ async fn callbacks(settings: &Settings, arguments: &[&str]) -> Result<String, Ca
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
-/// Has a gateway give up a callback to `receiver`.
+/// Makes a callback of a gateway to `receiver` a dead letter.
 async fn let_one_die(gateway: &Gateway, receiver: &Receiver) {
     let mut worker = VideoWorker::start(&gateway.stores).await;
     let session = gateway.session(&receiver.session(3)).await;

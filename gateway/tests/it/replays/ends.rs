@@ -1,4 +1,4 @@
-//! Replays that end by their time, and jobs that are published again.
+//! Replays that time out, and jobs that are published again.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ async fn an_upload_in_progress_is_waited_for_as_long_as_its_lease_lasts() {
     initialise(&gateway, session, Duration::from_millis(50), ReplayState::Uploading { upload }, lease).await;
     assert_eq!(ended(&gateway, session).await.status, ReplayStatus::Timeout);
     assert!(started.elapsed() >= lease, "{:?}", started.elapsed());
-    // What was received is deleted.
+    // The received media is deleted.
     gateway.until(async || !has_media(&gateway)).await;
 }
 
@@ -103,7 +103,7 @@ async fn a_job_without_an_answer_is_published_twice_and_then_its_replay_ends_wit
     receiver.until(1).await;
     counted(&gateway, r#"faceline_replays_ended_total{reason="not_in_time",status="error"} 1"#);
     gateway.until(async || !has_media(&gateway)).await;
-    // A result that comes now changes nothing.
+    // A result that arrives now changes nothing.
     copies[0].answer(&judged(Verdict::Success, Some(best_image()))).await;
     until_counted(&gateway, r#"faceline_replay_results_dropped_total{reason="duplicate"} 1"#).await;
     assert_eq!(ended(&gateway, session).await.status, ReplayStatus::Error);

@@ -1,4 +1,4 @@
-//! Replays that were uploaded, and a worker that a test plays.
+//! Replays with a complete upload, and a worker whose role a test plays.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,20 +24,20 @@ use crate::workers::{Workers, face};
 
 pub(crate) const SERVER_RANDOM: [u8; 32] = [7; 32];
 
-/// A row of the replays' lane, as the gateway that takes the upload writes it.
+/// A row of the replays' lane, as the gateway that receives the upload writes it.
 #[derive(Clone, Serialize)]
 pub(crate) enum ReplayWork {
     Judge { client: String, session: Uuid, job: Uuid, published: u32 },
     TimeOut { client: String, session: Uuid, server_random: [u8; 32] },
 }
 
-/// Settings with which callbacks reach this machine.
+/// Settings that allow callbacks to this machine.
 pub(crate) fn local(config: &mut Settings) {
     config.callbacks.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()];
     config.usage.interval = Duration::from_millis(100);
 }
 
-/// A gateway whose callbacks reach this machine.
+/// A gateway that allows callbacks to this machine.
 pub(crate) async fn gateway() -> Gateway {
     Gateway::with(Workers::able(), local).await
 }
@@ -153,7 +153,7 @@ pub(crate) async fn ended(gateway: &Gateway, session: Uuid) -> EndedReplay {
     end.unwrap()
 }
 
-/// Whether encrypted media are kept.
+/// Whether the store contains encrypted media.
 pub(crate) fn has_media(gateway: &Gateway) -> bool {
     gateway.stores.pictures().iter().any(|key| key.starts_with("replays/"))
 }
@@ -228,7 +228,7 @@ impl VideoJob {
 
     pub(crate) async fn answer(&self, outcome: &Outcome) {
         self.publish(&self.reply(outcome)).await;
-        // It may be settled already.
+        // The delivery may already be settled.
         let _ = self.delivery.settle(Settlement::Ack).await;
     }
 }

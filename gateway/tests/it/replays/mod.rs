@@ -1,5 +1,5 @@
-//! Replays from their upload on: the job, its result, the callback, over real brokers and receivers, with workers that a test
-//! plays.
+//! Replays after their upload: the job, its result and the callback, with real brokers and receivers, and with
+//! workers whose role a test plays.
 
 mod callbacks;
 mod dead_letters;

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
-/// A callback as it was received.
+/// A callback as received.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) line: String,
@@ -22,11 +22,11 @@ pub(crate) struct Received {
 pub(crate) enum Reply {
     Status(u16),
     Redirect(String),
-    /// Nothing is answered, and the connection stays open.
+    /// The receiver does not answer, and keeps the connection open.
     Silence,
 }
 
-/// An HTTP server that answers its nth request, from 0, as a script says.
+/// An HTTP server that answers its nth request, from 0, according to a script.
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     received: Arc<Mutex<Vec<Received>>>,
@@ -106,7 +106,7 @@ async fn serve(
         }
         Reply::Silence => return std::future::pending().await,
     };
-    // The caller may have left.
+    // The caller may have disconnected.
     let _ = stream.write_all(answer.as_bytes()).await;
 }
 

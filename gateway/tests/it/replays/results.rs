@@ -1,4 +1,4 @@
-//! Results of jobs: what they make of a replay, and that none is lost.
+//! Results of jobs: their effect on a replay, and that none is lost.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -53,7 +53,7 @@ async fn a_judged_replay_ends_with_its_image_and_one_callback_and_leaves_nothing
     assert_eq!(callback.body, format!(r#"{{"sessionId":"{session}"}}"#));
     assert_eq!(callback.headers["content-type"], "application/json");
     assert_eq!(callback.headers["host"], receiver.address.to_string());
-    // The encrypted video is gone, and no work is left.
+    // The encrypted video is deleted, and no row remains.
     gateway.until(async || !has_media(&gateway)).await;
     gateway
         .until(async || depth(&gateway, Lane::Replays).await + depth(&gateway, Lane::Callbacks).await == 0)
@@ -148,7 +148,7 @@ async fn second_results_and_those_of_other_jobs_change_nothing() {
     first.answer(&judged(Verdict::Success, Some(best_image()))).await;
     until_counted(&gateway, r#"faceline_replay_results_dropped_total{reason="duplicate"} 1"#).await;
 
-    // A new replay of the session, for which a late result of the first one comes.
+    // The session has a new replay when a late result of the first one arrives.
     let revision = replay(&gateway, session).await.revision;
     let job = Uuid::now_v7();
     let state = ReplayState::InProgress(Box::new(submitted(session, job)));
@@ -211,7 +211,7 @@ async fn what_a_gateway_cannot_read_is_left_to_others() {
     body[version] += 1;
     newer.body = body.into();
     job.publish(&newer).await;
-    // It stays in the queue, and the next result is used.
+    // The unreadable result stays in the queue, and the next one is used.
     job.answer(&judged(Verdict::Failed(FailedReason::TooShort), None)).await;
     assert_eq!(ended(&one, session).await.status, ReplayStatus::Failed);
     one.shutdown.cancel();
@@ -247,7 +247,7 @@ async fn results_at_two_gateways_end_each_replay_once() {
     }
     for _ in 0..sessions.len() {
         let job = worker.next().await;
-        // Both may come to different gateways at the same time.
+        // The two results may reach different gateways at the same time.
         let reply = job.reply(&judged(Verdict::Success, Some(best_image())));
         tokio::join!(job.publish(&reply), job.publish(&reply));
         job.delivery.settle(faceline_shared::broker::Settlement::Ack).await.unwrap();

@@ -33,7 +33,7 @@ async fn replays_end_over_a_broker_and_a_store_that_gateways_share() {
         received.iter().all(|callback| callback.headers["webhook-id"] == received[0].headers["webhook-id"])
     );
 
-    // The broker dies with a job at a worker, and comes back.
+    // The broker stops while a worker has a job, and is restarted.
     let session = gateways[1].session(&receiver.session(600)).await;
     submit(&gateways[1], session).await;
     worker.next().await;

@@ -1,4 +1,4 @@
-//! Signatures, checked as callers do: by the programs in `gateway/api/signatures.md`, in Node.js and in Python.
+//! Signatures, verified as callers do: by the programs in `gateway/api/signatures.md`, in Node.js and in Python.
 
 use std::fs;
 use std::path::Path;
@@ -64,7 +64,7 @@ fn awkward() -> Awkward {
     }
 }
 
-/// The two checking programs, beside the code from the document.
+/// The two verifying programs, stored beside the code from the document.
 struct Checkers {
     folder: TempDir,
 }
@@ -87,13 +87,14 @@ impl Checkers {
         Self { folder }
     }
 
-    /// For each body, whether its signature is valid by the JWK set, and by the first certificate. Both programs must agree.
+    /// Returns for each body whether its signature is valid by the JWK set, and by the first certificate. Both
+    /// programs must agree.
     async fn check(&self, gateway: &Gateway, bodies: &[String]) -> Vec<(bool, bool)> {
         let jwks = published(gateway, JWKS).await.body;
         let pem = published(gateway, CERTIFICATE).await.body;
         let given = json!({"jwks": jwks, "pem": pem, "bodies": bodies}).to_string();
         let node = self.run(Command::new("node").arg("check.mjs"), &given).await;
-        // `make test` installs it there.
+        // `make test` installs the package there.
         let jwcrypto = Settings::default().models.dir.with_file_name("tools").join("jwcrypto");
         assert!(jwcrypto.is_dir(), "{} is missing; `make test` installs it", jwcrypto.display());
         let python =

@@ -1,4 +1,4 @@
-//! Uploads over connections that are slow, break off, wait for an invitation, or speak HTTP/2.
+//! Uploads over connections that are slow, break, wait for `100 Continue`, or use HTTP/2.
 
 use std::future::poll_fn;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A device that uploads, and the replays that it uploads for.
+//! A device that uploads, and the replays for which it uploads.
 
 use std::time::Duration;
 
@@ -137,7 +137,7 @@ impl<'g> Device<'g> {
         }
     }
 
-    /// An encrypted video of so many bytes, with metadata that was changed before its encryption.
+    /// An encrypted video of `length` bytes, with metadata that `change` modified before its encryption.
     pub(super) fn upload_with(&self, length: usize, change: impl FnOnce(&mut UploadMetadata)) -> Upload {
         let secret = MediaSecret::generate().unwrap();
         let mut media = Vec::new();

@@ -1,4 +1,4 @@
-//! Uploads of replays: what is accepted, and every refusal.
+//! Uploads of replays: the accepted ones, and every refusal.
 
 mod connections;
 mod device;
@@ -39,7 +39,7 @@ fn counted(gateway: &Gateway, outcome: &str, count: u32) {
     assert!(metrics.contains("faceline_replay_uploads_in_progress 0\n"));
 }
 
-/// Sessions and jobs of the rows that have workers judge replays, whether or not the jobs are published yet.
+/// Sessions and jobs of the rows for judging replays, published or not.
 async fn jobs(gateway: &Gateway) -> Vec<(Uuid, Uuid)> {
     let outbox = gateway.stores.records().outbox;
     let rows = outbox.list::<Row>(Lane::Replays, 100).await.unwrap();
@@ -93,7 +93,7 @@ async fn the_same_upload_again_gets_the_same_answer_and_another_one_is_refused()
     assert_eq!(device.send(&upload.body()).await.status, 202);
     let first = device.stored().await.revision;
     assert_eq!(device.send(&upload.body()).await.status, 202);
-    // The media is not read again: the metadata says what it is.
+    // The media is not read again, because the metadata identifies it.
     let without_media = form(&[("metadata", upload.metadata.as_bytes())]);
     assert_eq!(device.send(&without_media).await.status, 202);
     let another = device.send(&device.upload(100_000).body()).await;
@@ -115,7 +115,7 @@ async fn the_same_upload_again_gets_the_same_answer_and_another_one_is_refused()
     counted(&gateway, "repeated", 3);
 }
 
-/// The end of a replay of which nothing but the status is known.
+/// The end of a replay with a status and nothing else.
 pub(crate) fn ended(status: ReplayStatus) -> EndedReplay {
     EndedReplay {
         job: None,
@@ -191,7 +191,7 @@ async fn metadata_for_something_else_is_one_error() {
     let sealed_for_it =
         Device { certificate: for_another_key.certificate.clone(), ..Device::new(&gateway).await };
     let mut changed = good.metadata.clone();
-    // The last character has bits that do not count, so the one before is changed.
+    // The last character has bits without effect, so the one before it is changed.
     let last = changed.len() - 2;
     let other_letter = if changed[last..].starts_with('A') { "B" } else { "A" };
     changed.replace_range(last..=last, other_letter);

@@ -1,4 +1,4 @@
-//! Several uploads for one replay, and what changes a replay in the middle of an upload.
+//! Concurrent uploads for one replay, and changes of a replay during an upload.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::client::{Answer, delete, read_one};
 use crate::gateway::{Gateway, SESSIONS};
 use crate::workers::Workers;
 
-/// An upload in its middle.
+/// An upload of which half was sent.
 struct Half {
     stream: TcpStream,
     rest: Vec<u8>,
@@ -72,7 +72,7 @@ async fn of_many_uploads_at_once_one_is_accepted() {
 async fn an_upload_whose_lease_has_ended_is_taken_over() {
     let gateway = gateway().await;
     let device = Device::new(&gateway).await;
-    // A gateway that was killed in mid-upload has left this.
+    // A gateway that was killed during an upload left this state.
     let dead =
         ReplayRecord { state: ReplayState::Uploading { upload: Uuid::now_v7() }, ..device.record.clone() };
     assert!(device.write(1, &dead, None, Duration::from_millis(1500)).await);
@@ -88,7 +88,7 @@ async fn an_upload_that_was_taken_over_changes_nothing() {
     let gateway = gateway().await;
     let device = Device::new(&gateway).await;
     let half = Half::of(&device, 200_000).await;
-    // Its lease was lost unnoticed, and another gateway has the replay.
+    // The claim was lost without the gateway's knowledge, and another gateway has the replay.
     let revision = device.stored().await.revision;
     let other = ReplayState::Uploading { upload: Uuid::now_v7() };
     let other = ReplayRecord { state: other, ..device.record.clone() };

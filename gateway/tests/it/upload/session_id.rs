@@ -1,4 +1,4 @@
-//! Capture pages that show nothing but the id of a session of web capture.
+//! Capture pages whose only credential is the id of a web-capture session.
 
 use base64_simd::STANDARD;
 use faceline_gateway::replays::{RecipientKeys, ReplayStatus};
@@ -57,7 +57,8 @@ async fn send_upload(device: &Device<'_>, origin: Option<&str>, upload: &Upload)
     send(device.gateway.address, &format!("POST {}", device.path()), &headers, &upload.body()).await
 }
 
-/// Statuses of the three calls of a page with these headers. The upload is no right one, so 400 means that it was let in.
+/// Statuses of the three calls of a page with these headers. The upload is invalid, so 400 means that the call was
+/// authorised.
 async fn tried(gateway: &Gateway, session: Uuid, headers: &[(&str, &str)]) -> [u16; 3] {
     let line = format!("POST {SESSIONS}/{session}/replay-liveness");
     [
@@ -83,11 +84,11 @@ async fn the_id_opens_one_upload_of_its_session() {
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (202, Some(APP)), "{answer:?}");
     let status = read(&gateway, &status_path(device.session), &page).await.json();
     assert_eq!(status["status"], "IN_PROGRESS");
-    // The same again is the same upload; another one is too many.
+    // The same video again is the same upload; another video is refused.
     assert_eq!(send_upload(&device, Some(APP), &upload).await.status, 202);
     let other = send_upload(&device, Some(APP), &device.upload(1000)).await;
     assert_eq!(other.status, 409, "{other:?}");
-    // The page sees the status that any device sees, and no picture.
+    // The page gets the same status as any device, without a picture.
     gateway.end_replay(device.session, |_| ()).await;
     let status = read(&gateway, &status_path(device.session), &page).await.json();
     assert_eq!((&status["status"], status.get("image")), (&"SUCCESS".into(), None));
@@ -106,7 +107,7 @@ async fn only_pages_of_allowed_origins_may_show_it() {
         &[("Origin", "null")],
         &[("Origin", APP), ("Origin", APP)],
         &[("Referer", "https://app.example/")],
-        // What is wrong is not made right by an id.
+        // The id does not replace a credential that is present and wrong.
         &[("Origin", APP), ("apikey", "wrong")],
         &[("Origin", APP), ("X-Capture-Token", "wrong")],
     ] {
@@ -160,16 +161,16 @@ async fn it_opens_no_other_operation_and_no_other_session() {
         let answer = send(gateway.address, &line, &[("Origin", APP)], b"").await;
         assert_eq!(answer.error().0, 401, "{line}");
     }
-    // A session that an app captures for, and one without a replay.
+    // One session is for an app's capture, and the other one has no replay.
     let native = gateway.session("").await;
     assert_eq!(tried(&gateway, native, &[("Origin", APP)]).await, REFUSED);
     gateway.init_replay(native, r#"{"type":"LIVENESS_PASSIVE"}"#).await;
     assert_eq!(tried(&gateway, native, &[("Origin", APP)]).await, REFUSED);
     assert_eq!(tried(&gateway, Uuid::new_v4(), &[("Origin", APP)]).await, REFUSED);
-    // An app takes over the session.
+    // An app begins a new replay of the session.
     gateway.init_replay(session, r#"{"type":"LIVENESS_PASSIVE"}"#).await;
     assert_eq!(tried(&gateway, session, &[("Origin", APP)]).await, REFUSED);
-    // What is sealed for one session is not for another.
+    // An upload that is encrypted for one session is refused for another one.
     let (one, two) = (begun(&gateway).await, begun(&gateway).await);
     assert_eq!(send_upload(&two, Some(APP), &one.upload(1000)).await.status, 400);
     assert_eq!(send_upload(&two, Some(APP), &two.upload(1000)).await.status, 202);
@@ -182,7 +183,8 @@ async fn it_ends_with_the_session_and_works_at_every_gateway() {
     let two = Gateway::over(stores.clone(), Workers::able(), enabled).await;
     let session = begun(&one).await.session;
     assert_eq!(tried(&two, session, &[("Origin", APP)]).await, LET_IN);
-    // A gateway that does not allow it lets nobody in, whatever others keep.
+    // A gateway whose settings do not allow this authorises no page, even if other gateways stored the session's
+    // owner.
     let off = Gateway::over(stores.clone(), Workers::able(), |config| {
         config.capture.session_id_authorises = Some(false);
     });
@@ -190,7 +192,7 @@ async fn it_ends_with_the_session_and_works_at_every_gateway() {
     for origin in [APP, "http://localhost:3000"] {
         assert_eq!(tried(&off, session, &[("Origin", origin)]).await, REFUSED);
     }
-    // And keeps nothing of whose a session is.
+    // Nor does it store the owners of sessions.
     let unknown = begun(&off).await.session;
     assert_eq!(tried(&two, unknown, &[("Origin", APP)]).await, REFUSED);
     one.end_replay(session, |ended| ended.status = ReplayStatus::Timeout).await;

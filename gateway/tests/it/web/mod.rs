@@ -1,4 +1,4 @@
-//! What browsers get: pages, scripts, what measures a network, and the sessions of the demonstration.
+//! Pages, scripts, network measurements and sessions of the demonstration, for browsers.
 
 mod demo;
 mod files;
@@ -9,7 +9,7 @@ use crate::client::{Answer, send};
 use crate::gateway::Gateway;
 use crate::workers::Workers;
 
-/// A gateway with an accounts file, so it is no demonstration.
+/// A gateway with an accounts file, which disables the demonstration.
 async fn with_accounts(
     change: impl FnOnce(&mut faceline_shared::settings::Settings),
 ) -> (Gateway, tempfile::TempDir) {

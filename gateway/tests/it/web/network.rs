@@ -1,4 +1,4 @@
-//! What pages measure a network by.
+//! The operations by which pages measure a network.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -49,7 +49,7 @@ async fn an_upload_is_bounded_and_an_address_has_a_rate() {
     stream.write_all(line.as_bytes()).await.unwrap();
     let chunk = [b"100000\r\n", &[7; 0x10_0000][..], b"\r\n"].concat();
     for _ in 0..9 {
-        // The gateway may have answered, and closed.
+        // The gateway may have answered and closed the connection.
         if stream.write_all(&chunk).await.is_err() {
             break;
         }
@@ -68,7 +68,7 @@ async fn an_upload_is_bounded_and_an_address_has_a_rate() {
     assert_eq!(refused.error(), (429, "the request rate of this address is exceeded".into()));
     let counted = r#"faceline_http_refusals_total{cause="address_rate",operation="network_upload"} 1"#;
     assert!(gateway.metrics.encode().contains(counted), "uploads and downloads count together");
-    // Other calls of the same address are not concerned.
+    // Other operations for the same address are not affected.
     assert_eq!(get(&gateway, "/video-server/network-latency", &[]).await.status, 200);
 }
 

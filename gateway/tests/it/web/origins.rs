@@ -1,4 +1,4 @@
-//! Which pages a browser lets read which answers.
+//! CORS: the pages that may read answers in a browser.
 
 use super::with_accounts;
 use crate::client::send;
@@ -9,7 +9,7 @@ const APP: &str = "https://app.example";
 const OTHER: &str = "https://other.example";
 const SESSION: &str = "00000000-0000-4000-8000-000000000000";
 
-/// The origins of these that a preflight for an operation allows.
+/// Those of `origins` that a preflight for an operation allows.
 async fn allowed(gateway: &Gateway, method: &str, path: &str, origins: &[&'static str]) -> Vec<&'static str> {
     let mut allowed = Vec::new();
     for origin in origins {
@@ -56,7 +56,7 @@ async fn capture_pages_may_make_the_calls_of_a_device_and_no_others() {
     ] {
         assert_eq!(allowed(&gateway, "GET", &path, &[APP, OTHER]).await, [""; 0], "{path}");
     }
-    // What a page must read of an answer.
+    // The headers that a page must be able to read.
     let path = &device_calls()[0].1;
     let answer = send(gateway.address, &format!("GET {path}"), &[("Origin", APP)], b"").await;
     let exposed = answer.header("access-control-expose-headers").unwrap();

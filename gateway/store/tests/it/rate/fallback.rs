@@ -1,4 +1,4 @@
-//! A gateway whose Redis is unreachable.
+//! Tests of a gateway whose Redis is unreachable.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ async fn without_redis_each_gateway_has_its_share_of_the_rate() {
     for gateway in &gateways {
         gateway.shows(TWO).await;
     }
-    // 20 of 100 are used; 80 are left for both.
+    // 20 of 100 are used; both processes share the other 80.
     let terms = Terms { quota: month(100), ..burst(500) };
     for gateway in &gateways {
         assert_eq!(gateway.passed("bought", &terms, 10).await, 10);
@@ -93,7 +93,7 @@ async fn a_silent_server_is_waited_for_once() {
     let tries = 100;
     let started = Instant::now();
     assert_eq!(gateway.passed("a", &burst(500), tries).await, tries);
-    // If every request waited, they would take half a minute.
+    // If every request waited for the timeout, they would take half a minute.
     assert!(started.elapsed() < TIMEOUT * tries / 2, "{:?}", started.elapsed());
     assert!(gateway.metrics.encode().contains(FALLBACK));
     proxy.pass();

@@ -59,7 +59,7 @@ async fn a_burst_passes_and_no_more<F: Fixture>() {
 async fn the_rate_holds_in_the_long_run<F: Fixture>() {
     let fixture = F::start().await;
     let (one, other) = (fixture.limiter(), fixture.second());
-    // The interval between requests is no whole number of any unit.
+    // The interval between requests is not a whole number of any unit.
     let terms = Terms { rate: Rate { requests_per_second: 333, burst: 7 }, quota: None };
     check(&*one, "warm", &terms).await;
     check(&*other, "warm", &terms).await;
@@ -98,7 +98,7 @@ async fn a_rate_that_is_changed_holds_at_once<F: Fixture>() {
     for _ in 0..1000 {
         assert_eq!(check(&*limiter, "a", &burst(1000)).await.refusal, None);
     }
-    // The old burst would take a thousand seconds to refill. The wait is bounded by the new rate.
+    // The old burst would take a thousand seconds to refill. The new rate bounds the wait.
     let verdict = check(&*limiter, "a", &burst(2)).await;
     assert!(verdict.refusal.is_none_or(|refusal| refusal.wait <= Duration::from_secs(1)), "{verdict:?}");
     assert_eq!(verdict.rate.limit, 2);
@@ -119,7 +119,7 @@ async fn a_quota_is_counted_down_and_then_holds_until_the_span_ends<F: Fixture>(
     assert!(refusal.wait <= QuotaSpan::Month.length() && refusal.wait > Duration::ZERO, "{refusal:?}");
     assert_eq!(check(&*fixture.limiter(), "a", &burst(100)).await.quota, None);
     assert_eq!(check(&*fixture.limiter(), "b", &terms).await.refusal, None);
-    // A larger quota is effective at once.
+    // A larger quota takes effect immediately.
     let more = Terms { quota: month(5), ..terms };
     assert_eq!(check(&*fixture.limiter(), "a", &more).await.quota.unwrap().remaining, 1);
 }

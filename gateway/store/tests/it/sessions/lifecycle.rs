@@ -1,4 +1,4 @@
-//! The life of a session: it is created, found by its full name only, deleted, or ends when its time is over.
+//! The life of a session: its creation, lookup by its full name only, deletion, and expiry.
 
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ async fn a_session_is_there_until_its_time_is_over<F: Fixture>() {
     let face = add(store, &session, "a face").await;
     assert!(set_in_progress(store, &session, true).await);
 
-    // The three operations alternate until each has seen the end.
+    // The three operations alternate until each has found the session ended.
     let mut is_over = [false; 3];
     while is_over != [true; 3] {
         for (index, is_over) in is_over.iter_mut().enumerate() {

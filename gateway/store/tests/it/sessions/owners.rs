@@ -1,4 +1,4 @@
-//! What is kept of the owners of sessions, for requests that name a session's id alone.
+//! The owners of sessions, for requests that name only a session's id.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn an_owner_is_forgotten_in_time<F: Fixture>() {
     fixture.store().sessions.keep_owner(later, bytes("owner"), HOUR).await.unwrap();
     until(async || kept(fixture.store(), session).await.is_none().then_some(())).await;
     assert!(kept_at.elapsed() >= ttl - crate::fixture::GRAIN);
-    // Another change removes what has expired, and nothing else.
+    // Another change removes expired owners only.
     fixture.store().sessions.keep_owner(session, bytes("again"), HOUR).await.unwrap();
     assert_eq!(kept(fixture.store(), session).await, Some(bytes("again")));
     assert!(kept(fixture.store(), later).await.is_some());

@@ -1,4 +1,4 @@
-//! Races of two gateways: one of them is first.
+//! Races between two gateways, of which one is first.
 
 use std::time::Duration;
 

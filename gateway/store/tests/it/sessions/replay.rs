@@ -1,4 +1,4 @@
-//! The replay of a session: changed by compare-and-set, with clocks of the store, together with rows.
+//! The replay of a session: compare-and-set, times by the store's clock, and rows that are written with a change.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ async fn a_replay_comes_back_as_it_was_changed<F: Fixture>() {
             );
         }
     }
-    // Neither the session nor another one has changed.
+    // Neither the session nor another session has changed.
     let kept = store.sessions.session(&session).await.unwrap().unwrap();
     assert_eq!(kept.body, "a session");
     assert!(kept.left > HOUR - MINUTE && kept.left <= HOUR);
@@ -166,13 +166,13 @@ async fn rows_are_written_with_their_change_in_their_own_lanes<F: Fixture>() {
         assert_eq!((leased.lane, &leased.body[..], leased.attempt), (lane, expected.as_bytes(), 1));
         assert_eq!(store.outbox.lease(lane, 9, MINUTE).await.unwrap(), []);
     }
-    // The same changes again are of another revision, and write nothing.
+    // The same changes again have an outdated revision, and write nothing.
     assert_eq!(
         change(store, &session, ReplayChange { rows, ..replay(0) }).await,
         ReplayOutcome::OtherRevision
     );
     assert_eq!(depths(store).await, [2, 1, 2, 1, 1]);
-    // A row replaces the one with its id in the same lane.
+    // A row replaces the one with the same id in its lane.
     let now = NewRow { body: bytes("now"), due_in: Duration::ZERO, ..timeout };
     change(store, &session, ReplayChange { rows: vec![(Lane::Replays, now.clone())], ..replay(1) }).await;
     assert_eq!(depths(store).await, [2, 1, 2, 1, 1]);
@@ -188,7 +188,7 @@ async fn the_time_for_the_upload_is_the_stores<F: Fixture>() {
     let before = Instant::now();
     change(store, &session, ReplayChange { upload_within: Some(LIMIT), ..replay(0) }).await;
     let after = Instant::now();
-    // A change that sets no time leaves the one that runs.
+    // A change that sets no time for the upload keeps the present one.
     change(store, &session, ReplayChange { lease: HOUR, ..replay(1) }).await;
     loop {
         let asked = Instant::now();
@@ -221,7 +221,7 @@ async fn a_lease_ends_by_the_stores_clock_or_with_a_change<F: Fixture>() {
             break assert!(Instant::now() + GRAIN >= before + LEASE, "over after {:?}", before.elapsed());
         }
     }
-    // It is renewed, and ended.
+    // The lease is renewed, and then ended.
     change(second, &session, ReplayChange { lease: HOUR, ..replay(1) }).await;
     assert!(found(store, &session).await.lease_left > HOUR - MINUTE);
     change(second, &session, replay(2)).await;
@@ -237,7 +237,7 @@ async fn a_replay_goes_with_its_session<F: Fixture>() {
     let session = name();
     create(&session, Duration::from_millis(150)).await.unwrap();
     change(store, &session, ReplayChange { in_progress: true, upload_within: Some(HOUR), ..replay(0) }).await;
-    // What is in progress does not keep a session beyond its time.
+    // A replay in progress does not prolong a session.
     until(async || {
         matches!(store.sessions.replay(&session).await.unwrap(), ReplayLookup::NoSession).then_some(())
     })
@@ -277,7 +277,7 @@ async fn a_replay_survives_a_restart<F: Fixture>() {
     assert_eq!(store.sessions.delete(&session, later()).await.unwrap(), Deletion::Deleted);
 }
 
-/// What the client of the sessions keeps: sessions, faces, bytes.
+/// The totals of the sessions' client: sessions, faces, bytes.
 async fn kept(store: &Stores) -> (u64, u64, u64) {
     let usage = store.sessions.client_usage("client").await.unwrap();
     (usage.sessions, usage.faces, usage.session_bytes)
@@ -286,7 +286,7 @@ async fn kept(store: &Stores) -> (u64, u64, u64) {
 async fn the_bytes_of_a_replay_count<F: Fixture>() {
     let fixture = F::start().await;
     let store = fixture.store();
-    // Nine bytes each.
+    // The records have nine bytes each.
     let (session, other) = (created(store).await, created(store).await);
     let bounds = ClientBounds { session_bytes: 30, ..ClientBounds::NONE };
     let of = |length, expected| ReplayChange { body: bytes(&"x".repeat(length)), ..replay(expected) };
@@ -303,7 +303,7 @@ async fn the_bytes_of_a_replay_count<F: Fixture>() {
     assert_eq!(store.outbox.depth(Lane::Replays).await.unwrap(), 0);
     changed(of(10, 0)).await.unwrap();
     assert_eq!(kept(store).await, (2, 0, 28));
-    // Only what a change adds counts.
+    // Only the bytes that a change adds count.
     changed(of(12, 1)).await.unwrap();
     assert_eq!(kept(store).await, (2, 0, 30));
     refused(changed(of(13, 2)).await);
@@ -328,7 +328,7 @@ async fn a_replay_in_progress_ends_beyond_the_bound<F: Fixture>() {
     changed(ReplayChange { in_progress: true, body: bytes("in progress"), ..replay(1) }).await.unwrap();
     changed(ReplayChange { body: bytes("it has ended"), ..replay(2) }).await.unwrap();
     assert_eq!(kept(store).await, (1, 0, 21));
-    // From now on the bound holds again, for what grows.
+    // From now on the bound applies again to changes that add bytes.
     let next = changed(ReplayChange { body: bytes("a further one"), ..replay(3) }).await;
     assert!(matches!(next, Err(StoreError::ClientFull(_))), "{next:?}");
     assert_eq!(changed(replay(3)).await.unwrap(), ReplayOutcome::Changed { revision: 4 });
