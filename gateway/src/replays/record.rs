@@ -122,7 +122,7 @@ pub enum ReplayStatus {
     Initialized,
     /// A worker judges the video.
     InProgress,
-    /// The video shows a living person who followed the challenges.
+    /// The video shows a living person, who followed the challenges if there were any.
     Success,
     /// The video is bona fide but unusable, or the challenges were not followed.
     Failed,
