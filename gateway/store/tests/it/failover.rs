@@ -205,7 +205,7 @@ async fn of_several_servers_the_master_is_used_whichever_it_is() {
 }
 
 #[tokio::test]
-async fn a_server_that_loads_its_data_is_away_and_not_wrong() {
+async fn a_server_that_loads_its_data_is_unreachable_and_not_set_up_wrong() {
     // The server pauses after each command that it loads, and serves its connections after each 1024 commands.
     let mut server = Redis::start_with(&["--appendonly", "yes", "--key-load-delay", "100"]).await;
     let users = Users::of(&server.url());
