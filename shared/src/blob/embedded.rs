@@ -58,14 +58,14 @@ impl Blobs {
 }
 
 impl EmbeddedBlobs {
-    /// An empty store with room for `max_bytes`.
+    /// An empty store that holds at most `max_bytes`.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
         let blobs = Blobs { max_bytes, bytes: 0, by_key: HashMap::new(), by_expiry: BTreeSet::new() };
         Self { blobs: Mutex::new(blobs) }
     }
 
-    /// The blobs, without those whose time is over.
+    /// Removes the blobs whose TTL is over and returns the others.
     fn live_blobs(&self) -> MutexGuard<'_, Blobs> {
         let mut blobs = self.blobs.lock().unwrap_or_else(PoisonError::into_inner);
         blobs.remove_expired(Instant::now());

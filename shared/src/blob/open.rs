@@ -14,7 +14,8 @@ const MAX_EMBEDDED_BYTES: usize = 512 << 20;
 /// Opens the store at `url`. The first use opens the connection to a server, with TLS as in `tls` where `url` asks for it.
 ///
 /// # Errors
-/// [`BlobError::Url`] if the address cannot be understood, or this program is built without Redis; [`BlobError::Tls`].
+/// [`BlobError::Url`] if the address cannot be parsed, or this program is built without Redis; [`BlobError::Tls`] if
+/// the files for TLS cannot be used.
 #[cfg_attr(not(feature = "redis"), expect(unused_variables, reason = "only Redis speaks TLS"))]
 pub fn open(url: &StoreUrl, tls: &ClientTls) -> Result<Arc<dyn BlobStore>, BlobError> {
     match url {

@@ -13,11 +13,11 @@ use crate::settings::ClientTls;
 /// Prefix of all keys.
 const KEY_PREFIX: &str = "faceline:blob:";
 
-/// Larger blobs are sent in pieces of this size, because the client copies what it sends three times, and all other
-/// operations wait while it sends a piece.
+/// Size of a piece in bytes. Larger blobs are sent in several pieces, because the client copies the bytes of a command
+/// three times, and all other operations wait while it sends one.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// A blob whose server changed while it was sent is sent again. This is the most attempts.
+/// Maximum number of attempts to send a blob. A blob is sent again if its server changed during the transfer.
 const MAX_ATTEMPTS: usize = 3;
 
 /// The key that checks write.
@@ -34,13 +34,13 @@ impl RedisBlobs {
     /// A store at `url` ([`crate::redis::RedisUrl`]). Its first use opens the connection.
     ///
     /// # Errors
-    /// [`BlobError::Url`], [`BlobError::Tls`].
+    /// [`BlobError::Url`] if `url` cannot be parsed, [`BlobError::Tls`] if the files for TLS cannot be used.
     pub fn new(url: &str, tls: &ClientTls) -> Result<Self, BlobError> {
         Ok(Self { server: RedisServer::new(url, tls)? })
     }
 
-    /// Sends a whole blob: its first piece with the time to live, and then the others. False if the server changed in between: one
-    /// that took another one's place need not have the first pieces.
+    /// Sends a whole blob: its first piece with the time to live, and then the others. Returns false if the server
+    /// changed in between, because a server that replaces another one may lack the first pieces.
     async fn put_pieces(&self, key: &str, bytes: &[u8], ttl: u64) -> Result<bool, BlobError> {
         let (first, rest) = bytes.split_at(bytes.len().min(PIECE_BYTES));
         let before = self.server.generation().await?;
@@ -100,7 +100,7 @@ impl BlobStore for RedisBlobs {
             Err(error) => Err(error),
         };
         if put.is_err() && bytes.len() > PIECE_BYTES {
-            // An incomplete blob is useless. If it cannot be deleted, its TTL ends it.
+            // An incomplete blob is useless. If it cannot be deleted, it expires.
             let _ = self.server.run::<()>(cmd("UNLINK").arg(&key)).await;
         }
         put
@@ -116,7 +116,7 @@ impl BlobStore for RedisBlobs {
     }
 
     async fn check(&self) -> Result<(), BlobError> {
-        // With the command of `put`, so that it is permitted wherever blobs are.
+        // The command is that of `put`, so a user who may store blobs may also run the check.
         let write = cmd("PSETEX").arg(CHECK_KEY).arg(CHECK_TTL_MILLIS).arg("x").take();
         Ok(self.server.check(&write).await?)
     }

@@ -1,4 +1,4 @@
-//! The sealing front of a blob store.
+//! Encryption of blobs in front of a blob store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct SealedBlobs {
 }
 
 impl SealedBlobs {
-    /// A front of `store` that seals with `ring`.
+    /// Wraps `store`, and seals with `ring`.
     #[must_use]
     pub fn new(store: Arc<dyn BlobStore>, ring: KeyRing) -> Self {
         Self { store, ring }

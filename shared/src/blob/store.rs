@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use crate::seal::SealError;
 
-/// Why an operation of a blob store failed.
+/// Error of an operation of a blob store.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
-    /// The address cannot be understood.
+    /// The address cannot be parsed.
     #[error("blobs.url is not usable: {0}")]
     Url(String),
     /// The files for TLS cannot be used.
@@ -19,10 +19,10 @@ pub enum BlobError {
     /// The store does not answer, or not in time.
     #[error("the blob store does not answer: {0}")]
     Unreachable(String),
-    /// The store has no room.
+    /// The store is full.
     #[error("the blob store is full")]
     Full,
-    /// The address leads to a server that cannot be the blob store: it refuses the credentials, or is none.
+    /// The server at the address cannot be the blob store: it refuses the credentials, or is no store.
     #[error("this server cannot be the blob store: {0}")]
     Unfit(String),
     /// The server is configured to evict keys when its memory is full; this is its policy.
@@ -34,7 +34,7 @@ pub enum BlobError {
 }
 
 impl BlobError {
-    /// Whether this instance is set up wrong, in contrast to a store that is away or full for all instances.
+    /// Whether this instance is misconfigured, as opposed to a store that is unavailable or full for all instances.
     #[must_use]
     pub fn is_misconfiguration(&self) -> bool {
         match self {
@@ -53,7 +53,7 @@ pub trait BlobStore: Send + Sync {
     /// [`BlobError::Unreachable`], [`BlobError::Full`].
     async fn put(&self, key: &str, bytes: Bytes, ttl: Duration) -> Result<(), BlobError>;
 
-    /// Returns the bytes under `key`; `None` if there are none or their time is over.
+    /// Returns the bytes under `key`; `None` if there are none or they have expired.
     ///
     /// # Errors
     /// [`BlobError::Unreachable`].
@@ -65,10 +65,10 @@ pub trait BlobStore: Send + Sync {
     /// [`BlobError::Unreachable`].
     async fn delete(&self, key: &str) -> Result<(), BlobError>;
 
-    /// Checks that the store answers, takes blobs and never evicts one before its time is over.
+    /// Checks that the store answers, takes blobs and never evicts one before it expires.
     ///
     /// # Errors
-    /// [`BlobError::Unreachable`], [`BlobError::Full`]; [`BlobError::Unfit`] if it is no server for blobs; [`BlobError::Evicts`] if
-    /// the eviction policy is not `noeviction`.
+    /// [`BlobError::Unreachable`], [`BlobError::Full`]; [`BlobError::Unfit`] if the server is no blob store;
+    /// [`BlobError::Evicts`] if the eviction policy is not `noeviction`.
     async fn check(&self) -> Result<(), BlobError>;
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::message::Message;
 
-/// What a consumer decides about a delivery.
+/// Decision of a consumer about a delivery.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Settlement {
     /// Acknowledge: the message is done.
@@ -20,7 +20,7 @@ pub enum Settlement {
     DeadLetter,
 }
 
-/// Why a settlement had no effect. The broker delivers the message again.
+/// Error of a settlement that had no effect. The broker delivers the message again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SettleError {
     /// The delivery was settled before.
@@ -31,7 +31,7 @@ pub enum SettleError {
     Gone,
 }
 
-/// The adapter's part of a delivery.
+/// The part of a delivery that an adapter implements.
 #[async_trait]
 pub trait Settle: Send + Sync {
     /// Sends the settlement to the broker.

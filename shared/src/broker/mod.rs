@@ -1,4 +1,4 @@
-//! The broker: how jobs get to workers, and answers back to gateways.
+//! The broker, which carries jobs to workers and answers back to gateways.
 //!
 //! The port (`port.rs`) has two capabilities, [`Publish`] and [`Consume`], and [`Broker`] joins them. Two adapters
 //! implement it, [`embedded`] and [`rabbitmq`], and one conformance suite (`shared/tests/it/broker`) runs on both.

@@ -11,7 +11,7 @@ use crate::settings::{BrokerSettings, BrokerUrl};
 /// Opens the broker of `settings`. It connects in the background and reconnects after every failure.
 ///
 /// # Errors
-/// [`BrokerError::Url`] if an address cannot be understood, or this program is built without RabbitMQ;
+/// [`BrokerError::Url`] if an address cannot be parsed, or this program is built without RabbitMQ;
 /// [`BrokerError::Tls`] if a file of `broker.tls` is unusable.
 ///
 /// # Panics

@@ -1,4 +1,4 @@
-//! The port: what an adapter offers.
+//! The port: the interface that every adapter implements.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::message::Message;
 use super::queue::Queue;
 use crate::admin::ConditionState;
 
-/// Announcements that wait for one slow subscriber. Further ones are dropped for that subscriber.
+/// Maximum number of announcements that wait for one slow subscriber. Further ones are dropped for that subscriber.
 pub(super) const MAX_WAITING_ANNOUNCEMENTS: usize = 1024;
 
 /// Prefetch of a reply queue: unsettled replies on their way to one gateway.
@@ -34,7 +34,7 @@ pub enum Published {
     Unknown,
 }
 
-/// Why the broker cannot be used.
+/// Reason why the broker cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BrokerError {
     /// There is no connection.
@@ -90,20 +90,20 @@ impl BrokerError {
         ["unreachable", "url", "tls", "credentials", "virtual_host", "queues"];
 }
 
-/// How the connections to the broker are.
+/// State of the connections to the broker.
 #[derive(Clone, Debug, Default)]
 pub struct BrokerHealth {
     /// Whether there is a connection now.
     pub is_connected: bool,
-    /// Why the broker blocks publishers, in its own words; `None` while it does not. A broker without a publisher does
-    /// not say that its alarm is on.
+    /// The broker's own reason for blocking publishers; `None` while it blocks none. Without a publisher, a broker does
+    /// not report its alarm.
     pub blocked: Option<String>,
-    /// Why the last attempt to connect failed; `None` while there is a connection.
+    /// Error of the last attempt to connect; `None` while there is a connection.
     pub problem: Option<BrokerError>,
 }
 
 impl BrokerHealth {
-    /// What is wrong, for operators; `None` if nothing is.
+    /// Describes the problem for operators; `None` if there is none.
     #[must_use]
     pub fn detail(&self) -> Option<String> {
         match (&self.problem, &self.blocked) {
@@ -114,8 +114,8 @@ impl BrokerHealth {
         }
     }
 
-    /// The state of the condition that needs the broker. Wrong settings of this process make it not ready. Queues are shared, so
-    /// queues that are not as they must be degrade all processes alike, as an alarm does, and a broker that is away.
+    /// State of the readiness condition for the broker. Wrong settings of this process make it not ready. A wrong
+    /// queue, an alarm and an unavailable broker degrade it, because they affect all processes alike.
     #[must_use]
     pub fn condition_state(&self) -> ConditionState {
         let is_misconfigured = self
@@ -136,9 +136,9 @@ pub trait Deliveries: Send {
     /// The next delivery; `None` after the broker or this stream was closed. Cancel-safe: dropping the future loses no message.
     async fn next(&mut self) -> Option<Delivery>;
 
-    /// Ends the stream: the broker delivers nothing more to it, and what it had sent ahead goes back uncounted
-    /// ([`Settlement::GiveBack`](super::Settlement::GiveBack)). Deliveries that were received can still be settled. Dropping a stream does the
-    /// same in the background.
+    /// Ends the stream: the broker delivers nothing more to it, and prefetched messages go back without counting as
+    /// failed attempts ([`Settlement::GiveBack`](super::Settlement::GiveBack)). Deliveries that were received can still
+    /// be settled. Dropping a stream does the same in the background.
     async fn close(&mut self);
 }
 
@@ -168,7 +168,7 @@ pub trait Replies: Send {
 /// The depth of a queue.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Depth {
-    /// Messages that wait, without those that consumers have and did not settle yet.
+    /// Messages that wait in the queue, without the unsettled ones that consumers hold.
     pub ready: u64,
     /// Consumers of the queue.
     pub consumers: u64,
@@ -216,14 +216,14 @@ pub trait Broker: Publish + Consume {
         self.health().is_connected
     }
 
-    /// How the connections are now.
+    /// State of the connections now.
     fn health(&self) -> BrokerHealth;
 
     /// Ends all streams and connections.
     async fn close(&self);
 }
 
-/// A broker that the parts of a process share.
+/// A broker shared by the parts of a process.
 pub type SharedBroker = Arc<dyn Broker>;
 
 #[cfg(test)]

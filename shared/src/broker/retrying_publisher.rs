@@ -59,7 +59,7 @@ impl Publish for RetryingPublisher {
             match self.attempt(queue, message).await {
                 Published::Unknown => (),
                 known @ (Published::Accepted | Published::Returned) => return known,
-                // Trying again is of no use now, and an earlier attempt may have stored the message.
+                // A retry is useless now, and an earlier attempt may have stored the message.
                 Published::Full | Published::Blocked | Published::Unreachable => return Published::Unknown,
             }
         }

@@ -2,13 +2,13 @@
 
 use crate::seal::SealError;
 
-/// Why an operation of an object store failed.
+/// Error of an operation of an object store.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
-    /// The address cannot be understood.
+    /// The address cannot be parsed.
     #[error("objects.url is not usable: {0}")]
     Url(String),
-    /// The store does not answer, not in time, or refuses access.
+    /// The store does not answer in time, or refuses access.
     #[error("the object store does not answer: {0}")]
     Unreachable(String),
     /// The key is not allowed.

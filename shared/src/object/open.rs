@@ -14,7 +14,7 @@ use crate::settings::{ObjectSettings, ObjectsUrl};
 /// folder or connects to the server.
 ///
 /// # Errors
-/// [`ObjectError::Url`] if the address cannot be understood, or this program is built without S3.
+/// [`ObjectError::Url`] if the address cannot be parsed, or this program is built without S3.
 pub fn open(settings: &ObjectSettings, data_dir: &Path) -> Result<Arc<dyn ObjectStore>, ObjectError> {
     match &settings.url {
         None => Ok(Arc::new(FolderObjects::new(data_dir.join("objects")))),

@@ -1,16 +1,16 @@
-//! Where others find the objects of a store.
+//! Location of the objects of a store, for other programs.
 
 use std::path::Path;
 
 use crate::settings::{ObjectSettings, ObjectsUrl};
 
-/// The region where nothing says another one, as in the clients of AWS.
+/// The region if none is configured, as in the clients of AWS.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// Stands for the region of a folder.
+/// Value of the region for a folder.
 const NO_REGION: &str = "local";
 
-/// Where a store keeps its objects.
+/// Location of a store's objects.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ObjectPlace {
     /// Region of the bucket; `local` for a folder.
@@ -22,7 +22,7 @@ pub struct ObjectPlace {
 }
 
 impl ObjectPlace {
-    /// The place of the store that [`open`](super::open()) opens with the same arguments.
+    /// Location of the store that [`open`](super::open()) opens with the same arguments.
     #[must_use]
     pub fn new(settings: &ObjectSettings, data_dir: &Path) -> Self {
         let of_folder = |path: &Path| Self {
@@ -52,7 +52,7 @@ impl ObjectPlace {
     }
 }
 
-/// The region that requests go to, whoever has the access keys.
+/// The region that requests go to, whatever the source of the access keys.
 pub(super) fn region(settings: &ObjectSettings) -> String {
     region_or(settings, region_of_environment)
 }

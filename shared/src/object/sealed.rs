@@ -1,4 +1,4 @@
-//! The sealing front of an object store.
+//! Encryption of objects in front of an object store.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub struct SealedObjects {
 }
 
 impl SealedObjects {
-    /// A front of `store` that seals with `ring`.
+    /// Wraps `store`, and seals with `ring`.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, ring: KeyRing) -> Self {
         Self { store, ring }

@@ -8,7 +8,7 @@ use futures_util::stream::{BoxStream, Stream, StreamExt as _};
 
 use super::error::ObjectError;
 
-/// The bytes of one object, in pieces of bounded size. All pieces are of the same object, also if somebody replaces it
+/// The bytes of one object, in pieces of bounded size. All pieces are of the same object, even if it is replaced
 /// meanwhile. The stream ends after [`ObjectStream::length`] bytes, or with an error.
 pub struct ObjectStream {
     length: u64,

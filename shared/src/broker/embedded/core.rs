@@ -1,4 +1,4 @@
-//! What the embedded broker and its streams share.
+//! State that the embedded broker and its streams share.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

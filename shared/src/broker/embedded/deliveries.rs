@@ -10,7 +10,7 @@ use super::state::{EmbeddedState, Id, Taken};
 use crate::broker::delivery::{Delivery, Settle, SettleError, Settlement};
 use crate::broker::port::{Deliveries, REPLY_PREFETCH, Replies, ReplyEvent};
 
-/// A consumer of one queue. Its drop removes it from the broker.
+/// A consumer of one queue. Dropping it removes it from the broker.
 pub(super) struct EmbeddedDeliveries {
     core: Arc<EmbeddedCore>,
     id: Id,

@@ -1,6 +1,6 @@
 //! The embedded broker: bounded queues in memory, for a single process. They behave like RabbitMQ's quorum queues.
 //!
-//! Messages do not survive the process. Callers that wait lose their connection with it anyway.
+//! Messages do not survive the process, but callers that wait would lose their connections anyway.
 
 mod bounds;
 mod core;
@@ -25,7 +25,7 @@ use super::port::{
 };
 use super::queue::Queue;
 
-/// A broker in this process, which its drop closes.
+/// A broker in this process. Dropping it closes it.
 pub struct EmbeddedBroker {
     core: Arc<EmbeddedCore>,
 }
@@ -59,7 +59,7 @@ impl Drop for EmbeddedBroker {
 #[async_trait]
 impl Publish for EmbeddedBroker {
     async fn publish(&self, queue: &Queue, message: &Message) -> Published {
-        // A worker publishes to the name that it finds in a job. One that is durable may be there.
+        // A worker publishes to the name in a job's `reply_to`, which may be that of a durable queue.
         let resolved = match queue {
             Queue::Reply(name) => &Queue::of_reply_to(name),
             durable => durable,

@@ -1,5 +1,5 @@
-//! The state of the embedded broker: queues, consumers and unsettled deliveries. It runs on explicit time and never
-//! waits.
+//! The state of the embedded broker: queues, consumers and unsettled deliveries. Its methods take the present time as
+//! an argument and never wait.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,7 +28,7 @@ struct Unsettled {
     entry: Entry,
 }
 
-/// What a consumer takes from its queue.
+/// Result of taking a message from a queue.
 #[derive(Debug)]
 pub(super) enum Taken {
     /// A message, which the consumer settles by `tag`.

@@ -1,4 +1,4 @@
-//! The servers' addresses, and how a socket to one of them is opened.
+//! Addresses of the servers, and the opening of sockets to them.
 
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
@@ -23,10 +23,10 @@ use crate::settings::ClientTls;
 /// Interval of heartbeats in seconds, unless the URL sets one. The connection fails after two intervals of silence.
 const DEFAULT_HEARTBEAT_SECONDS: Heartbeat = 10;
 
-/// Time for a server's refusal of a client's certificate: a round trip, and the check of a certificate.
+/// Time to wait for a server to refuse the client's certificate: a round trip, and the check of a certificate.
 const REFUSAL_WAIT: Duration = Duration::from_millis(200);
 
-/// The nodes of a cluster, of which any one will do.
+/// The nodes of a cluster, all of which are equivalent to a client.
 #[derive(Clone)]
 pub(super) struct Cluster {
     nodes: Vec<ServerAddress>,
@@ -64,8 +64,8 @@ fn shuffled<T>(mut all: Vec<T>) -> Vec<T> {
     all
 }
 
-/// The part of `left` for the next of `candidates` attempts, if each is to get as much. Attempts that fail early leave
-/// more for those after them.
+/// Equal share of the remaining time `left` for the next of `candidates` attempts. An attempt that fails early leaves
+/// more time for the later ones.
 pub(super) fn fair_share(left: Duration, candidates: usize) -> Duration {
     left / u32::try_from(candidates.max(1)).unwrap_or(u32::MAX)
 }
@@ -84,7 +84,8 @@ impl ServerAddress {
     }
 
     /// Connects within `limit`. If the name has several addresses, each gets a fair share of it. Also returns the
-    /// socket: while lapin's thread waits for a silent server, only shutting its socket down ends it.
+    /// socket: while lapin's thread waits for a server that does not answer, only shutting down the socket ends the
+    /// wait.
     ///
     /// # Errors
     /// The error of the last address.
@@ -190,7 +191,7 @@ impl ServerAddress {
     }
 }
 
-/// What a client sends first (AMQP 0-9-1, 4.2.2).
+/// The protocol header, which a client sends first (AMQP 0-9-1, 4.2.2).
 const PROTOCOL_HEADER: &[u8] = b"AMQP\0\0\x09\x01";
 /// The most bytes of a server's first frame that are read.
 const MAX_FIRST_FRAME_BYTES: usize = 4096;
@@ -205,9 +206,10 @@ fn version_in(frame: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(text).into_owned())
 }
 
-/// In TLS 1.3 the client's handshake is over before the server has seen the client's certificate. A refusal that arrives
-/// after the first AMQP bytes were sent may be lost, because the server then resets the connection. So this waits for a
-/// moment first. A server of AMQP says nothing before its client.
+/// Waits for a moment in case the server refuses the client's certificate. In TLS 1.3 the client's handshake is over
+/// before the server has seen that certificate. If the client sent AMQP bytes first, the server could reset the
+/// connection, and the refusal could be lost. An AMQP server sends nothing before its client does, so no other data
+/// arrives here.
 ///
 /// # Errors
 /// The server's refusal, or the end of the connection.
@@ -230,7 +232,7 @@ fn parse(url: &str) -> Result<AMQPUri, BrokerError> {
     if let Some(address) = uri_host(url).strip_prefix('[').and_then(|host| host.split(']').next()) {
         uri.authority.host = address.to_owned();
     }
-    // As most clients have it: `amqp://host/` means the default virtual host, and not one with an empty name.
+    // As in most clients, `amqp://host/` means the default virtual host, and not one with an empty name.
     if uri.vhost.is_empty() {
         uri.vhost = "/".to_owned();
     }
@@ -253,7 +255,7 @@ impl fmt::Display for ServerAddress {
     }
 }
 
-/// A connection's socket. Its drop shuts the socket down.
+/// The socket of a connection. Dropping it shuts the socket down.
 pub(super) struct Socket(TcpStream);
 
 impl Drop for Socket {
@@ -307,7 +309,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_never_answers_leaves_time_for_the_next() {
         let listener = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        // The kernel accepts connections for a listener, and nobody answers them.
+        // The kernel accepts connections for a listener, but no program answers them.
         let silent = listener();
         let closed = listener().local_addr().unwrap();
         let address = ServerAddress::new("amqp://broker").unwrap();

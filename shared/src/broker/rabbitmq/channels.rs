@@ -12,7 +12,7 @@ use super::connection::{BrokerConnection, with_response_timeout};
 use super::supervisor::ConnectionSupervisor;
 use crate::broker::port::BrokerError;
 
-/// Maximum number of open channels. One more closes all of them.
+/// Maximum number of open channels. Before one more is added, all of them are dropped.
 const MAX_CHANNELS: usize = 128;
 
 /// The channels of the present connection.
@@ -50,7 +50,7 @@ impl PublishChannels {
             let connection = self.connections.current().await?;
             match self.get_on(&connection, target, confirm).await {
                 Ok(channel) => return Ok((connection, channel)),
-                // Nothing is wrong with the connection, and a new one would not help.
+                // The connection works, and a new one would not help.
                 Err(_) if connection.is_blocked() => {
                     return Err(BrokerError::Unreachable("it blocks publishers".into()));
                 }

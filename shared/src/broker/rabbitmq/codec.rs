@@ -12,7 +12,7 @@ use crate::broker::message::Message;
 /// AMQP delivery mode: the broker stores the message on disk.
 const PERSISTENT: u8 = 2;
 
-/// Our header: failed attempts before this message was published.
+/// Header of Faceline: failed attempts before this message was published.
 const EARLIER_ATTEMPTS: &str = "x-faceline-earlier-attempts";
 
 /// The header in which a quorum queue counts returns: rejected messages, lost connections, and before RabbitMQ 4.3 also nacks.
@@ -58,7 +58,7 @@ pub(super) fn earlier_attempts(properties: &BasicProperties) -> u32 {
     count(properties, EARLIER_ATTEMPTS).unwrap_or(0)
 }
 
-/// How often the message has returned to its queue.
+/// Number of times that the message has returned to its queue.
 pub(super) fn returns(properties: &BasicProperties) -> u32 {
     // Absent at the first attempt, and in classic queues such as reply queues.
     count(properties, DELIVERY_COUNT).unwrap_or(0)

@@ -18,7 +18,7 @@ use crate::broker::port::BrokerError;
 /// Timeout for opening a connection, over all nodes of a cluster.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// However many nodes there are, each has this long to answer.
+/// Minimum time for each node to answer, whatever the number of nodes.
 const MIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Timeout for a response of the server. Shorter than the default confirm timeout of 5 s, so a publisher sees a dead
@@ -31,10 +31,10 @@ const DECLARE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Interval at which the connection's status is polled, in case its end caused no event.
 const STATUS_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Timeout for closing a connection in good order.
+/// Timeout for closing a connection gracefully.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Tells the users of a connection that it has failed, and why.
+/// Notifies the users of a connection that it has failed, with the reason.
 #[derive(Clone, Default)]
 struct FailureSignal {
     reason: Arc<OnceLock<String>>,
@@ -48,11 +48,11 @@ impl FailureSignal {
     }
 }
 
-/// A connection. Whoever meets an error on it calls [`BrokerConnection::fail`], and the supervisor replaces it.
+/// A connection. A user that gets an error from it calls [`BrokerConnection::fail`], and the supervisor replaces it.
 pub(super) struct BrokerConnection {
     open: Option<(Connection, Socket)>,
     failure: FailureSignal,
-    /// Why the server blocks publishers, while it does.
+    /// The server's reason for blocking publishers; `None` while it blocks none.
     blocked: watch::Receiver<Option<String>>,
     /// The node's address, without credentials.
     address: String,
@@ -105,7 +105,7 @@ impl BrokerConnection {
         }
     }
 
-    /// Follows the events of a new connection, on which nothing is declared.
+    /// Wraps a new connection and follows its events, without declaring the queues.
     pub(super) fn followed(connection: Connection, socket: Socket, node: &ServerAddress) -> Self {
         let failure = FailureSignal::default();
         let runtime = Handle::current();
@@ -136,7 +136,7 @@ impl BrokerConnection {
         self.connection().status().blocked()
     }
 
-    /// Why the server blocks publishers; `None` while it does not.
+    /// The server's reason for blocking publishers; `None` while it blocks none.
     pub(super) fn blocked_reason(&self) -> Option<String> {
         self.blocked.borrow().clone()
     }
@@ -155,7 +155,7 @@ impl BrokerConnection {
         }
     }
 
-    /// Has the connection replaced. Operations in progress on it may still succeed.
+    /// Marks the connection as failed, so the supervisor replaces it. Operations in progress on it may still succeed.
     pub(super) fn fail(&self, reason: &dyn fmt::Display) {
         self.failure.set(reason);
     }
@@ -170,7 +170,7 @@ impl BrokerConnection {
         self.failure.reason.get().map_or("", String::as_str)
     }
 
-    /// Closes the connection in good order.
+    /// Closes the connection gracefully.
     pub(super) async fn close(&self) {
         self.fail(&"closed");
         close(self.connection()).await;
@@ -203,7 +203,7 @@ pub(super) async fn with_response_timeout<T>(
 }
 
 async fn close(connection: &Connection) {
-    // An error means that it is closed already. After a timeout, the drop of its socket ends it.
+    // An error means that the connection is closed already. After a timeout, dropping its socket ends it.
     let _ = timeout(CLOSE_TIMEOUT, connection.close(200, "OK".into())).await;
 }
 

@@ -44,7 +44,7 @@ impl ReconnectingDeliveries {
         }
     }
 
-    /// The present subscription, or a new one; `None` after the broker was closed.
+    /// Returns the present subscription, or opens a new one; `None` after the broker was closed.
     async fn subscribe(&mut self) -> Option<&mut Subscription> {
         if self.subscription.is_none() {
             let subscribing = self.subscribing.get_or_insert_with(|| {
@@ -78,9 +78,9 @@ async fn subscribe(connections: ConnectionSupervisor, source: NextSource) -> Opt
     }
 }
 
-/// Opens a subscription, or fails the connection. It does so in a task of its own, to the end though this future is dropped; then the
-/// drop of the [`Subscription`] ends it. If it were dropped half-way, the broker's answer would find nobody, and lapin would keep a
-/// consumer whose messages nobody takes.
+/// Opens a subscription, or marks the connection as failed. The operation runs in a task of its own, which completes
+/// even if this future is dropped; dropping the [`Subscription`] then ends it. If the operation itself were dropped
+/// half-way, nothing would receive the broker's answer, and lapin would keep a consumer whose messages nobody takes.
 async fn open(connection: Arc<BrokerConnection>, source: ConsumeSource) -> Option<Subscription> {
     let opened_on = Arc::clone(&connection);
     let opening = tokio::spawn(async move {

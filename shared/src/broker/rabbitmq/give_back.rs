@@ -1,9 +1,9 @@
 //! Gives messages back without counting that as a failed attempt.
 //!
-//! A quorum queue counts the returns of a message, and RabbitMQ before 4.3 counts a nack like a reject or a lost connection. A
-//! message that was given back at two drains would look like one that ended two workers. So the message is published again, at
-//! the end of its queue, and acknowledged when the broker has confirmed that. Its failed attempts travel in a header. If the
-//! process ends between the two, the message is there twice, which consumers tolerate.
+//! A quorum queue counts the returns of a message, and RabbitMQ before 4.3 counts a nack like a reject or a lost
+//! connection. A message that was given back at two drains would look like one that ended two workers. So the message
+//! is published again, at the end of its queue, and acknowledged when the broker has confirmed that. A header carries
+//! its failed attempts. If the process ends in between, the queue holds the message twice, which consumers tolerate.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use crate::broker::message::Message;
 use crate::broker::port::Published;
 use crate::retry::Backoff;
 
-/// A message is published again for this time, confirms included, while its queue is full or the broker blocks publishers. Then it
-/// is returned by a nack, which RabbitMQ before 4.3 counts. A worker that stops waits 5 s for this: if its connection ended before
-/// the nack, every RabbitMQ would count that.
+/// Time limit for publishing a message again, confirms included, while its queue is full or the broker blocks
+/// publishers. After that, a nack returns it, which RabbitMQ before 4.3 counts. A worker that stops waits 5 s for this,
+/// because every RabbitMQ counts a connection that ends before the nack.
 const REPUBLISH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Each publish with an unknown outcome may have stored a copy, so after this many a message is not published again.
@@ -71,7 +71,8 @@ impl fmt::Debug for GiveBack {
     }
 }
 
-/// Publishes a message until the broker has confirmed it. False if it does not in time, or if the delivery is lost anyway.
+/// Publishes a message until the broker has confirmed it. Returns false if the broker does not confirm in time, or if
+/// the delivery is lost.
 async fn republish<F>(is_held: impl Fn() -> bool, mut publish: impl FnMut() -> F) -> bool
 where
     F: Future<Output = Published>,
@@ -121,7 +122,7 @@ mod tests {
         use Published::{Accepted, Blocked, Full, Returned, Unknown, Unreachable};
         assert_eq!(republish_with(&[Full, Blocked, Unreachable, Accepted]).await, (true, 4));
         assert_eq!(republish_with(&[Returned]).await, (false, 1));
-        // What the broker may have is published once more.
+        // A message that the broker may have stored is published once more.
         assert_eq!(republish_with(&[Unknown, Unreachable, Accepted]).await, (true, 3));
         assert_eq!(republish_with(&[Unknown]).await, (false, 2));
         assert_eq!(republish_with(&[Unknown, Full, Unknown]).await, (false, 3));

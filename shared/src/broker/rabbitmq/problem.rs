@@ -21,7 +21,7 @@ const NOT_ALLOWED: u16 = 530;
 /// While a broker stays unreachable, this much time passes between two log lines about it.
 const REMINDER_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Why a connection could not be opened.
+/// Classifies the error of opening a connection.
 pub(super) fn opening_failed(error: &Error) -> BrokerError {
     if let Some(error) = amqp(error) {
         let text = error.get_message().to_string();
@@ -38,7 +38,7 @@ pub(super) fn opening_failed(error: &Error) -> BrokerError {
     }
 }
 
-/// Why a socket could not be opened, or its TLS handshake failed.
+/// Classifies the error of opening a socket, or of its TLS handshake.
 pub(super) fn io_failed(error: &std::io::Error) -> BrokerError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(error) => BrokerError::Tls(error.to_string()),
@@ -46,7 +46,7 @@ pub(super) fn io_failed(error: &std::io::Error) -> BrokerError {
     }
 }
 
-/// Why the queues could not be declared.
+/// Classifies the error of declaring the queues.
 pub(super) fn declaring_failed(error: &Error, mode: TopologyMode) -> BrokerError {
     let Some(amqp) = amqp(error).filter(|_| error.is_amqp_soft_error()) else {
         return BrokerError::Unreachable(error.to_string());

@@ -64,8 +64,8 @@ impl Publisher {
         let confirmation = tokio::select! {
             biased;
             confirmation = timeout_at(deadline, confirmation) => confirmation,
-            // The broker reads no further until its alarm ends, which may take hours. It may have the message, or the
-            // part of it that it had read, and goes on with it then.
+            // The broker reads nothing more until its alarm ends, which may take hours. It may have the message or a
+            // part of it, and processes it then.
             () = connection.blocked_for(BLOCKED_GRACE) => return Published::Blocked,
         };
         match confirmation {

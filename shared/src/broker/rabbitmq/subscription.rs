@@ -27,7 +27,7 @@ const MAX_QUEUED_ANNOUNCEMENTS: i64 = 10_000;
 pub(super) enum ConsumeSource {
     /// A declared queue, whose deliveries are settled.
     Queue {
-        /// The queue, and how its messages go back to it.
+        /// Names the queue, and gives messages back to it.
         give_back: GiveBack,
         /// Maximum number of unsettled deliveries.
         prefetch: u16,
@@ -80,7 +80,7 @@ pub(super) struct Subscription {
     connection: Arc<BrokerConnection>,
     channel: Channel,
     consumer: Consumer,
-    /// How messages go back; `None` for an exclusive queue, whose messages need no settlement.
+    /// Gives messages back; `None` for an exclusive queue, whose messages need no settlement.
     give_back: Option<GiveBack>,
     is_closed: bool,
     runtime: Handle,
@@ -166,7 +166,7 @@ impl Subscription {
 }
 
 impl Drop for Subscription {
-    /// Does in the background what [`Subscription::close`] does.
+    /// Closes the subscription in the background, as [`Subscription::close`] does.
     fn drop(&mut self) {
         if self.is_closed {
             return;

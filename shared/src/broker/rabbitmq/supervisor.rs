@@ -18,8 +18,8 @@ use crate::retry::Backoff;
 /// is likely to fail again soon, so the back-off continues.
 const MIN_STABLE_DURATION: Duration = Duration::from_secs(10);
 
-/// The delays after an error that needs an operator. They grow further than others: the same settings fail again, but an
-/// operator may mend the broker.
+/// The delays after an error that needs an operator. They grow longer than others: an attempt with the same settings
+/// fails again, unless an operator corrects the broker.
 const MISCONFIGURED: Backoff = Backoff { first: Duration::from_millis(100), cap: Duration::from_secs(30) };
 
 #[derive(Clone)]
@@ -62,7 +62,7 @@ impl ConnectionSupervisor {
         matches!(&*self.state.borrow(), ConnectionState::Up(connection) if !connection.has_failed())
     }
 
-    /// Why the broker blocks publishers on the present connection; `None` while it does not.
+    /// The broker's reason for blocking publishers on the present connection; `None` while it blocks none.
     pub(super) fn blocked_reason(&self) -> Option<String> {
         match &*self.state.borrow() {
             ConnectionState::Up(connection) if !connection.has_failed() => connection.blocked_reason(),
@@ -70,7 +70,7 @@ impl ConnectionSupervisor {
         }
     }
 
-    /// Why the last attempt to connect failed; `None` if it did not, or while the next one follows at once.
+    /// Error of the last attempt to connect; `None` if it succeeded, or while the next one follows at once.
     pub(super) fn problem(&self) -> Option<BrokerError> {
         match &*self.state.borrow() {
             ConnectionState::Down(error) => Some(error.clone()),

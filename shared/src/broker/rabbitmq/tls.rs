@@ -46,7 +46,7 @@ fn private_roots(file: &Path) -> Result<RootCertStore, BrokerError> {
     Ok(roots)
 }
 
-/// Without one, every handshake fails with the reason that the issuer is unknown.
+/// Root certificates of the system. If there are none, every handshake fails because the issuer is unknown.
 fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

@@ -93,8 +93,8 @@ impl Topology {
         channel.exchange_declare(name, ExchangeKind::Fanout, options, FieldTable::default()).await
     }
 
-    /// Says once that the queue of dead letters is used as it is. No answer depends on its bounds. The arguments of all
-    /// other queues decide about what is lost, so those must be as they are here.
+    /// Logs once that the queue of dead letters is used as it is, because no answer depends on its bounds. The
+    /// arguments of all other queues decide which messages are lost, so those must be as they are here.
     fn report_difference(&self, error: &lapin::Error) {
         if !self.differs.swap(true, Ordering::Relaxed) {
             let queue = self.queue(&Queue::DeadLetters);
@@ -107,7 +107,7 @@ impl Topology {
         }
     }
 
-    /// Who declares the queues.
+    /// The side that declares the queues.
     pub(super) fn mode(&self) -> TopologyMode {
         self.mode
     }

@@ -1,10 +1,10 @@
-//! What a store does in its folder.
+//! File operations of a store in its folder.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Attempts of a write whose folder is deleted under it.
+/// Maximum number of attempts of a write whose folder is deleted meanwhile.
 const MAX_WRITE_ATTEMPTS: usize = 16;
 
 /// Creates `root` with its parents, durably.
@@ -12,7 +12,7 @@ pub(super) fn create_durably(root: &Path) -> io::Result<()> {
     if !root.is_dir() {
         fs::create_dir_all(root)?;
         for folder in root.ancestors().skip(1) {
-            // This process may not be allowed to open the folders further up, which have existed for long.
+            // This process may lack permission to open the folders further up, which have existed for long.
             let _ = sync(folder);
         }
     }
@@ -24,7 +24,7 @@ pub(super) fn partial_path(folder: &Path) -> PathBuf {
     folder.join(format!("~{}", uuid::Uuid::new_v4()))
 }
 
-/// Repeats `write` while its folder is deleted under it: a deletion removes the folders that it leaves empty.
+/// Repeats `write` if its folder is deleted meanwhile: a deletion removes the folders that it leaves empty.
 pub(super) fn unless_deleted<T>(mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for _ in 1..MAX_WRITE_ATTEMPTS {
         match write() {

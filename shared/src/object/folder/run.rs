@@ -1,4 +1,4 @@
-//! Runs what may block on the disk, with a time limit.
+//! Runs blocking disk operations with a time limit.
 
 use std::io;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use crate::object::error::ObjectError;
 /// Time limit of an operation; the folder may be on another machine.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The result of `operation`, which runs on a thread that may block. It goes on there when its time is over.
+/// Runs `operation` on a thread that may block, and returns its result. After the time limit it continues there in the
+/// background.
 pub(super) async fn blocking<T: Send + 'static>(
     operation: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, ObjectError> {

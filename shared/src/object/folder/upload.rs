@@ -16,15 +16,15 @@ use super::run::blocking;
 use crate::object::error::ObjectError;
 use crate::object::store::ObjectUpload;
 
-/// Bytes that are written at once.
+/// Bytes of one write.
 const WRITE_BYTES: usize = 1 << 20;
-/// Bytes after which the disk must have all that was written, so the last sync is no longer than the others.
+/// Bytes between two syncs to the disk, so the last sync takes no longer than the others.
 const SYNC_BYTES: usize = 32 << 20;
 
 /// A partial file, which is removed when this is dropped unless it has become the object.
 struct PartialFile {
     root: PathBuf,
-    /// Where the object will be.
+    /// Path of the object.
     path: PathBuf,
     partial: PathBuf,
     file: File,
@@ -55,11 +55,11 @@ impl Drop for PartialFile {
 }
 
 pub(super) struct FolderUpload {
-    /// Operations on the disk share it, since they go on when nobody waits for them any more.
+    /// Disk operations share it, because they continue when nobody waits for them any more.
     target: Arc<PartialFile>,
     buffer: BytesMut,
     unsynced_bytes: usize,
-    /// Whether a write has failed. What is in the file then is not known.
+    /// Whether a write has failed. The content of the file is unknown then.
     has_failed: bool,
 }
 
@@ -71,9 +71,9 @@ impl FolderUpload {
         Ok(Self { target, buffer: BytesMut::new(), unsynced_bytes: 0, has_failed: false })
     }
 
-    /// Writes what is in the buffer.
+    /// Writes the content of the buffer.
     async fn flush(&mut self) -> Result<(), ObjectError> {
-        // Reset below. It stays if the write fails, or nobody waits for it any more.
+        // Reset below. It stays set if the write fails, or if this future is dropped.
         if mem::replace(&mut self.has_failed, true) {
             return Err(ObjectError::Unreachable(
                 "an earlier part of the object could not be written".into(),

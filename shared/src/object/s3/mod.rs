@@ -51,7 +51,8 @@ impl S3Objects {
             checked_key(folder).map_err(|_| unusable("the folder in the bucket is none"))?;
         }
         let mut builder = match (&settings.access_key_id, &settings.secret_access_key) {
-            // Of the environment only the region is read, below: its session token would belong to other access keys.
+            // Only the region is read from the environment, below: a session token there would belong to other access
+            // keys.
             (Some(id), Some(secret)) => {
                 AmazonS3Builder::new().with_access_key_id(&**id).with_secret_access_key(&**secret)
             }

@@ -13,7 +13,7 @@ use super::request::{OPERATION_TIMEOUT, within};
 use crate::object::error::ObjectError;
 use crate::object::stream::ObjectStream;
 
-/// Bytes of a piece, which is one request: a reader that is slow then keeps no request open beyond its time limit.
+/// Bytes of a piece. Each piece is one request, so a slow reader keeps no request open beyond its time limit.
 const PIECE_BYTES: u64 = 4 << 20;
 
 /// Opens the object at `path`; `None` if there is none.
@@ -46,7 +46,7 @@ struct Object {
 }
 
 impl Object {
-    /// The bytes in `range`. If the connection breaks, the library goes on at the byte where it broke.
+    /// The bytes in `range`. If the connection breaks, the library continues at the byte where it broke.
     async fn piece(&self, range: Range<u64>) -> Result<Bytes, ObjectError> {
         let options = GetOptions {
             range: Some(GetRange::Bounded(range)),
@@ -56,7 +56,7 @@ impl Object {
         let replaced = || ObjectError::Unreachable("the object was replaced while it was read".into());
         let piece = within(OPERATION_TIMEOUT, async {
             match self.bucket.get_opts(&self.path, options).await {
-                // Not every server heeds `If-Match`.
+                // Not every server evaluates `If-Match`.
                 Ok(found) if found.meta.e_tag != self.found.e_tag => Ok(None),
                 Err(Error::Precondition { .. }) => Ok(None),
                 found => found?.bytes().await.map(Some),

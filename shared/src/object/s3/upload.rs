@@ -20,7 +20,7 @@ use crate::object::store::ObjectUpload;
 /// Bytes of each part but the last: the least that S3 allows. Some servers want all of them to be equal.
 const PART_BYTES: usize = 5 << 20;
 
-/// A part on its way.
+/// A part that is being sent.
 type PartInFlight = JoinHandle<Result<(), ObjectError>>;
 
 /// An object that is written part by part. One part is collected while another one is on its way, so an upload needs memory
@@ -30,10 +30,10 @@ pub(super) struct S3Upload {
     path: Path,
     attributes: Attributes,
     buffer: BytesMut,
-    /// Begun with the first full part, and aborted when this is dropped.
+    /// The multipart upload. It begins with the first full part, and is aborted when this is dropped.
     parts: Option<Box<dyn MultipartUpload>>,
     in_flight: Option<PartInFlight>,
-    /// Whether a part has failed, or nobody waited for it.
+    /// Whether a part has failed, or the future that sent it was dropped.
     has_failed: bool,
 }
 
@@ -54,9 +54,9 @@ impl S3Upload {
         }
     }
 
-    /// Sends what is in the buffer as the next part, once the part before it has arrived.
+    /// Sends the content of the buffer as the next part, once the part before it has arrived.
     async fn send_part(&mut self) -> Result<(), ObjectError> {
-        // Reset below. It stays if this fails, or nobody waits for it any more.
+        // Reset below. It stays set if this fails, or if this future is dropped.
         if mem::replace(&mut self.has_failed, true) {
             return Err(ObjectError::Unreachable(
                 "an earlier part of the object could not be written".into(),
@@ -125,7 +125,7 @@ impl Drop for S3Upload {
         let (Some(mut parts), Ok(runtime)) = (self.parts.take(), Handle::try_current()) else { return };
         let in_flight = self.in_flight.take();
         runtime.spawn(async move {
-            // A part that arrives after the abort would stay.
+            // A part that arrives after the abort would stay in the bucket.
             if let Some(part) = in_flight {
                 let _ = part.await;
             }

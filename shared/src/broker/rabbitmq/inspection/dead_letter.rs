@@ -1,4 +1,4 @@
-//! A dead letter: what may be read of it, and where it goes when it is published again.
+//! A dead letter: its readable fields, and the queue to which it is published again.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,10 +12,10 @@ use crate::broker::queue::Queue;
 use crate::broker::rabbitmq::codec;
 use crate::job::{JobEnvelope, JobId, ReplyEnvelope};
 
-/// Where RabbitMQ writes down each death, the last one first.
+/// The header in which RabbitMQ records each death of a message, the last one first.
 const DEATHS: &str = "x-death";
 
-/// What a dead letter is.
+/// Kind of a dead letter.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LetterKind {
@@ -32,9 +32,9 @@ pub enum LetterKind {
 /// A dead letter, without its sealed payload.
 #[derive(Clone, Debug, Serialize)]
 pub struct DeadLetter {
-    /// Its place in the queue, from 1.
+    /// Its position in the queue, from 1.
     pub position: usize,
-    /// What it is.
+    /// Its kind.
     pub kind: LetterKind,
     /// Id of the job.
     pub job: Option<JobId>,
@@ -44,19 +44,19 @@ pub struct DeadLetter {
     pub gateway: Option<String>,
     /// Time of the first publish by the gateway's clock, in milliseconds since the Unix epoch.
     pub published_at_ms: Option<u64>,
-    /// The job's time, from its publish to its answer, in milliseconds.
+    /// Time budget of the job from its publish to its answer, in milliseconds.
     pub budget_ms: Option<u64>,
     /// Failed attempts before the message came into the queue in which it died.
     pub earlier_attempts: u32,
     /// The queue in which it died, with its prefix.
     pub died_in: Option<String>,
-    /// Why it died, in RabbitMQ's words: `rejected`, `expired`, `maxlen`, `delivery_limit`.
+    /// Reason of its death, in RabbitMQ's words: `rejected`, `expired`, `maxlen`, `delivery_limit`.
     pub reason: Option<String>,
     /// Time of its death by the broker's clock, in seconds since the Unix epoch.
     pub died_at_s: Option<u64>,
     /// Bytes of the message.
     pub bytes: usize,
-    /// How often it was taken from the queue of dead letters and returned.
+    /// Number of times that it was taken from the queue of dead letters and returned.
     pub returns: u32,
     #[serde(skip)]
     pub(super) delivery_tag: u64,
@@ -68,10 +68,10 @@ pub struct DeadLetter {
     envelope: Option<Box<JobEnvelope>>,
 }
 
-/// Why a dead letter is not published again.
+/// Reason why a dead letter is not published again.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotRequeued {
-    /// The caller's time is over, so the answer would reach nobody.
+    /// The caller's deadline is over, so nobody would receive the answer.
     #[error("its caller no longer waits: its time was over {} s ago", .0.as_secs())]
     CallerGone(Duration),
     /// It is no message of this build.
@@ -80,7 +80,7 @@ pub enum NotRequeued {
     /// It did not die in a queue that gateways and workers consume.
     #[error("it died in {0}, which is no queue of jobs or results")]
     OtherQueue(String),
-    /// RabbitMQ has not written down where it died.
+    /// RabbitMQ has not recorded the queue in which it died.
     #[error("it does not say in which queue it died")]
     UnknownQueue,
 }
@@ -129,13 +129,14 @@ impl DeadLetter {
         }
     }
 
-    /// The queue into which the letter goes again, and the message with fresh attempts. `prefix` is that of the queues' names.
+    /// Returns the queue to publish the letter to, and the message with its failed attempts reset. `prefix` is that of
+    /// the queues' names.
     ///
-    /// A letter returns to the queue in which it died: what died in the quarantine is done alone again. A job for which nobody
-    /// waits gets its whole time anew. A job with a waiting caller keeps what is left of its time.
+    /// A letter returns to the queue in which it died, so a job from the quarantine runs alone again. A job for which
+    /// nobody waits gets its whole time budget again. A job with a waiting caller keeps the rest of its time.
     ///
     /// # Errors
-    /// [`NotRequeued`].
+    /// [`NotRequeued`] names the reason why the letter cannot be published again.
     pub fn requeued(&self, prefix: &str) -> Result<(Queue, Message), NotRequeued> {
         let died_in = self.died_in.as_deref().ok_or(NotRequeued::UnknownQueue)?;
         let queue = died_in

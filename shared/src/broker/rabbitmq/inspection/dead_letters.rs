@@ -1,7 +1,8 @@
 //! Reads dead letters without removing them, and publishes them again.
 //!
-//! RabbitMQ shows a message only to whoever takes it. So letters are taken unacknowledged, and returned in the order in which they
-//! were: a quorum queue delivers what was returned first. If the process dies in between, the broker returns them by itself.
+//! RabbitMQ shows a message only to a client that takes it from the queue. So the letters are taken without an
+//! acknowledgement, and returned in their original order: a quorum queue delivers what was returned first. If the
+//! process dies in between, the broker returns them by itself.
 //!
 //! A quorum queue counts returns, and RabbitMQ 4 drops a message after 20 of them unless a policy says otherwise. So a letter that was
 //! returned [`MAX_RETURNS`] times is published anew at the end of the queue instead, and its count begins again.
@@ -25,16 +26,16 @@ const MAX_RETURNS: u32 = 10;
 pub struct DeadLetters<'i> {
     inspection: &'i Inspection,
     queue: String,
-    /// Holds the letters: they return when it closes.
+    /// The channel that holds the letters. They return to the queue when it closes.
     holding: Channel,
     publishing: Channel,
     letters: Vec<DeadLetter>,
 }
 
-/// Why a dead letter was not published again. It stays among the dead letters.
+/// Reason why a dead letter was not published again. It stays among the dead letters.
 #[derive(Debug, thiserror::Error)]
 pub enum RequeueError {
-    /// It would have no effect, or nobody knows where it belongs.
+    /// Publishing it would have no effect, or its queue is unknown.
     #[error(transparent)]
     NotRequeued(#[from] NotRequeued),
     /// The broker did not confirm it.
@@ -78,8 +79,9 @@ impl DeadLetters<'_> {
         &self.letters
     }
 
-    /// Publishes `letter` again, with fresh attempts, and waits for the confirm. Returns the queue's name. The letter is there twice
-    /// until [`Self::acknowledge`]: whoever dies in between leaves a copy too many, and none too few.
+    /// Publishes `letter` again, with fresh attempts, and waits for the confirm. Returns the queue's name. Until
+    /// [`Self::acknowledge`] the letter exists twice: a process that dies in between leaves one copy too many rather
+    /// than none.
     ///
     /// # Errors
     /// [`RequeueError`].

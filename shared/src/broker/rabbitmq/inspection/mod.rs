@@ -1,7 +1,8 @@
-//! What an operator asks of the broker: its version, its queues, its alarms, the announcements on it, and its dead letters.
+//! Inspection of the broker by an operator: its version, queues, alarms, announcements and dead letters.
 //!
-//! An inspection has a connection of its own, on which nothing is declared that is not there: a gateway or a worker would declare
-//! the missing queues when it connects. Its one temporary queue is exclusive, so the broker deletes it with the connection.
+//! An inspection uses a connection of its own and declares no missing queue. A gateway or a worker would declare them
+//! when it connects. The only temporary queue of an inspection is exclusive, so the broker deletes it with the
+//! connection.
 
 mod dead_letter;
 mod dead_letters;
@@ -28,10 +29,10 @@ use super::topology::Topology;
 use crate::broker::port::BrokerError;
 use crate::settings::{BrokerSettings, BrokerUrl};
 
-/// A node has this long to answer.
+/// Time limit for the answer of a node.
 const NODE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The message of a round trip has this long to arrive.
+/// Time limit for the arrival of the message of a round trip.
 const ROUND_TRIP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A connection to one node, for an operator.
@@ -41,7 +42,7 @@ pub struct Inspection {
     version: Option<String>,
 }
 
-/// How a message to a temporary queue fared.
+/// Outcome of a message to a temporary queue.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RoundTrip {
     /// The broker confirmed it and delivered it.
@@ -72,7 +73,7 @@ impl Inspection {
     /// Connects to the first node of `settings` that answers.
     ///
     /// # Errors
-    /// [`BrokerError`] of the last node; [`BrokerError::Url`] for the embedded broker, which is inside of another process.
+    /// [`BrokerError`] of the last node; [`BrokerError::Url`] for the embedded broker, which is inside another process.
     pub async fn open(settings: &BrokerSettings) -> Result<Self, BrokerError> {
         let mut last = BrokerError::Url(
             "the broker is embedded in the running program, so no other process sees its queues".into(),
@@ -182,7 +183,7 @@ impl Inspection {
         with_response_timeout(opening).await.map_err(|error| self.failed(&error))
     }
 
-    /// What an error of the connection means.
+    /// Converts an error of the connection.
     fn failed(&self, error: &lapin::Error) -> BrokerError {
         declaring_failed(error, self.topology.mode())
     }

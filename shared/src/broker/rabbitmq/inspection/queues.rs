@@ -1,4 +1,4 @@
-//! Whether the queues are as the settings say.
+//! Comparison of the queues with the settings.
 
 use super::Inspection;
 use crate::broker::port::{BrokerError, Depth};
@@ -12,7 +12,7 @@ use crate::settings::TopologyMode;
 pub enum QueueState {
     /// It exists, with the arguments that these settings ask for unless they are passive.
     Present(Depth),
-    /// It exists with other arguments. Gateways and workers use such a queue of dead letters as it is, and no other.
+    /// It exists with other arguments. Gateways and workers accept that for the queue of dead letters only.
     Differs(Depth, BrokerError),
     /// It does not exist. A gateway or a worker declares it unless the settings are passive.
     Missing,
