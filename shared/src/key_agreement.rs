@@ -1,9 +1,9 @@
-//! Whether gateways and workers can open what the others seal.
+//! Agreement of keys: whether gateways and workers can open each other's messages.
 //!
-//! Each process announces the fingerprints of its data keys, at its start, when its key file changes, and from time to time. So both
-//! ends know of different keys before the first job. A process whose keys match those of no known peer at the other end is not ready: a gateway
-//! refuses jobs at once, and a worker leaves them to others. If it agrees with some and not with others, the others are wrong, and
-//! it goes on.
+//! Each process announces the fingerprints of its data keys, at its start, when its key file changes, and from time to
+//! time. So both ends detect different keys before the first job. A process whose keys match those of no known peer at
+//! the other end is not ready: a gateway refuses jobs at once, and a worker leaves them to others. A process that
+//! agrees with at least one peer goes on, because then the peers with other keys are wrong.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -28,22 +28,23 @@ use crate::telemetry::Metrics;
 
 /// The first byte of an announcement of keys. The other kinds are in `announcement.rs`.
 const KEYS: u8 = 3;
-/// The first byte of a request that every process announce its keys at once. Who asks takes no part: no process counts it as a peer.
+/// The first byte of a request that every process announce its keys at once. The sender takes no part: no process
+/// counts it as a peer.
 const KEY_REQUEST: u8 = 4;
-/// How often it is checked whether something is to be announced.
+/// Interval of the checks whether an announcement is due.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// A process that knows no peer at the other end announces its keys this often.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(2);
 /// A process that knows peers announces its keys this often.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(15);
-/// A process that has announced nothing for this time has ended.
+/// A process that has announced nothing for this time counts as ended.
 const PEER_TTL: Duration = Duration::from_secs(45);
-/// Most processes that are remembered.
+/// Maximum number of processes that are remembered.
 const MAX_PEERS: usize = 4096;
-/// Different keys are logged once in this time.
+/// Minimum time between two log lines about different keys.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The end of the broker at which a process is.
+/// The end of the broker at which a process works.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Role {
     /// Seals jobs, and opens results.
@@ -52,7 +53,7 @@ pub enum Role {
     Worker,
 }
 
-/// What a process announces.
+/// Content of an announcement of keys.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct KeyAnnouncement {
     from: Uuid,
@@ -92,19 +93,19 @@ pub struct AnnouncedKeys {
     pub role: Role,
     /// The key that seals there.
     pub active: KeyFingerprint,
-    /// Whether each side opens what the other seals, as far as `ring` of [`AnnouncedKeys::read`] is concerned.
+    /// Whether this process and the owner of `ring` in [`AnnouncedKeys::read`] open each other's messages.
     pub agrees: bool,
 }
 
 impl AnnouncedKeys {
-    /// The announcement by which every process announces its keys at once. Processes of builds before it do not answer; they
-    /// announce their keys within 15 s all the same.
+    /// The announcement that asks every process to announce its keys at once. Builds that do not know it do not answer,
+    /// but announce their keys within 15 s anyway.
     #[must_use]
     pub fn request() -> Bytes {
         Bytes::from_static(&[KEY_REQUEST])
     }
 
-    /// Reads an announcement and compares its keys with those of `ring`; `None` if it is none of keys.
+    /// Reads an announcement and compares its keys with those of `ring`; `None` for an announcement of another kind.
     #[must_use]
     pub fn read(announcement: &[u8], ring: &KeyRing) -> Option<Self> {
         let announced = KeyAnnouncement::decode(announcement)?;
@@ -113,7 +114,7 @@ impl AnnouncedKeys {
     }
 }
 
-/// Knows whether a process and those at the other end have the same keys. Clones share it.
+/// Tracks whether a process and those at the other end have the same keys. Clones share the state.
 #[derive(Clone)]
 pub struct KeyAgreement(Arc<AgreementState>);
 
@@ -153,7 +154,7 @@ impl AgreementMetrics {
 }
 
 impl KeyAgreement {
-    /// The agreement of a process that holds both ends, or of a test: nothing is announced.
+    /// An agreement that always holds and announces nothing, for a process that contains both ends and for tests.
     #[must_use]
     pub fn always_agreed(ring: KeyRing) -> Self {
         Self(Arc::new(AgreementState {
@@ -204,7 +205,8 @@ impl KeyAgreement {
         let _ = agrees.wait_for(|agrees| *agrees == holds).await;
     }
 
-    /// Reports a job or a result that does not open. If that is because of other keys, it is counted, and logged once a minute.
+    /// Reports a job or a result that does not open. If other keys are the reason, this is counted, and logged once a
+    /// minute.
     pub fn report(&self, error: &MessageError) {
         let MessageError::OtherKeys(key) = error else { return };
         if let Some(metrics) = &self.0.metrics {
@@ -213,7 +215,7 @@ impl KeyAgreement {
         self.log(*key);
     }
 
-    /// Logs once in [`LOG_INTERVAL`] that somebody has another key.
+    /// Logs that a peer has another key, at most once in [`LOG_INTERVAL`].
     fn log(&self, theirs: Option<KeyFingerprint>) {
         let mut last = self.0.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_some_and(|last| last.elapsed() < LOG_INTERVAL) {

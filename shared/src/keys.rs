@@ -23,7 +23,7 @@ pub struct Keys {
     pub templates: KeyRing,
 }
 
-/// Why there are no keys.
+/// Reason why the keys cannot be loaded or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// The file cannot be read or written, or others may read it.
@@ -35,7 +35,7 @@ pub enum KeysError {
     /// A ring cannot be used.
     #[error(transparent)]
     Ring(#[from] KeyRingError),
-    /// The system has no random numbers.
+    /// The system's random number generator fails.
     #[error(transparent)]
     Seal(#[from] SealError),
     /// An operator named a key that the file does not have.
@@ -51,14 +51,14 @@ pub enum KeysError {
     KeyInUse {
         /// The key's id.
         id: String,
-        /// Why it is needed.
+        /// Reason why it is needed.
         reason: &'static str,
     },
 }
 
 impl Keys {
-    /// The keys that `settings` name. If they name no file, the first start makes `keys.toml` in the data folder. Processes that
-    /// start at the same time agree on one file.
+    /// Loads the keys that `settings` name. If they name no file, the first start creates `keys.toml` in the data
+    /// folder. Processes that start at the same time agree on one file.
     ///
     /// # Errors
     /// [`KeysError`]: a named file does not exist, others may read a file, or it is broken.
@@ -77,7 +77,7 @@ impl Keys {
         file.keys()
     }
 
-    /// As [`Keys::load`], but makes no keys.
+    /// As [`Keys::load`], but creates no keys.
     ///
     /// # Errors
     /// As [`Keys::load`]; also if the file does not exist.
@@ -85,8 +85,8 @@ impl Keys {
         KeyFile::of(settings).keys()
     }
 
-    /// Has these rings follow the changes of the key file, in the background. A file that cannot be used changes nothing, and is
-    /// reported.
+    /// Applies changes of the key file to these rings, in the background. A file that cannot be used changes nothing,
+    /// and is reported.
     ///
     /// # Errors
     /// As [`Keys::load`].
@@ -131,7 +131,7 @@ impl FileSource for FollowedKeys {
             }
         }
         self.rings.data.replace(&keys.data);
-        // Templates that callers keep open with their key only.
+        // The templates that callers keep open only with the key that sealed them.
         for id in self.rings.templates.replace_and_keep(&keys.templates) {
             tracing::warn!(
                 id,

@@ -2,10 +2,10 @@
 
 use serde::de::DeserializeOwned;
 
-/// How deep the structure of a message may be nested. Ours are nested ten levels deep.
+/// Maximum depth of the structure of a message. Faceline's own messages are nested ten levels deep.
 ///
-/// The library's own limit is 1,024 levels, which fill the stack of a thread where code is not optimised: a message that
-/// somebody put into a queue would end the process.
+/// The library's own limit is 1,024 levels, which exhaust the stack of a thread in builds without optimisation: a
+/// crafted message in a queue would end the process.
 const MAX_DEPTH: usize = 64;
 
 /// Reads a value that is nested at most 64 levels deep.

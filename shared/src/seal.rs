@@ -25,7 +25,7 @@ pub enum Purpose {
     Job,
     /// A reply's payload.
     Reply,
-    /// What a job's answer must tell the gateways of the job.
+    /// The context of a job, which its answer returns to the gateways.
     JobContext,
     /// Bytes in the blob store.
     Blob,
@@ -66,7 +66,7 @@ impl Purpose {
     }
 }
 
-/// Why something cannot be sealed or opened.
+/// Error of sealing or opening.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
     /// The bytes were changed, or belong to another place or purpose.
@@ -83,7 +83,7 @@ pub enum SealError {
     Crypto,
 }
 
-/// Why a key ring cannot be used.
+/// Reason why a key ring cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyRingError {
     /// The active key is not in the ring.
@@ -128,13 +128,13 @@ impl KeyFingerprint {
         Self(tag.as_ref().iter().take(8).fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
     }
 
-    /// As eight bytes.
+    /// Converts the fingerprint to eight bytes.
     #[must_use]
     pub fn to_bytes(self) -> [u8; 8] {
         self.0.to_be_bytes()
     }
 
-    /// From eight bytes of [`KeyFingerprint::to_bytes`].
+    /// Converts eight bytes of [`KeyFingerprint::to_bytes`] to a fingerprint.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(u64::from_be_bytes(bytes))
@@ -190,7 +190,7 @@ impl KeyRingFile {
     /// A ring with one new random key.
     ///
     /// # Errors
-    /// The system has no random numbers.
+    /// The system's random number generator fails.
     pub fn generate() -> Result<Self, SealError> {
         let mut key = [0; KEY_LEN];
         let mut id = [0; 4];
@@ -206,7 +206,7 @@ impl KeyRing {
     /// A ring with one new random key.
     ///
     /// # Errors
-    /// The system has no random numbers.
+    /// The system's random number generator fails.
     pub fn generate() -> Result<Self, SealError> {
         KeyRing::try_from(&KeyRingFile::generate()?).map_err(|_| SealError::Crypto)
     }
@@ -253,12 +253,12 @@ impl KeyRing {
     /// Seals `plain` for `purpose` and the place that `associated_data` describes.
     ///
     /// # Errors
-    /// The system has no random numbers.
+    /// The system's random number generator fails.
     pub fn seal(&self, purpose: Purpose, associated_data: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
         self.seal_and_name(purpose, associated_data, plain).map(|(sealed, _)| sealed)
     }
 
-    /// As [`KeyRing::seal`]; also the fingerprint of the key that has sealed.
+    /// As [`KeyRing::seal`]; also returns the fingerprint of the key that has sealed.
     ///
     /// # Errors
     /// As [`KeyRing::seal`].

@@ -1,4 +1,4 @@
-//! How a picture travels from a gateway to a worker.
+//! Representation of a picture on its way from a gateway to a worker.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

@@ -16,9 +16,9 @@ use crate::telemetry::TraceContext;
 
 /// The envelope version that this build writes.
 ///
-/// A new field needs no new version: builds that do not know it ignore it, and read its default where it is missing. A new version
-/// is for what older builds must not read. It keeps the fields of [`JobHead`], so workers of an older build know which job it is
-/// that they leave to others.
+/// A new field needs no new version: builds that do not know it ignore it, and read its default where it is missing. A
+/// new version is for content that older builds must not read. It keeps the fields of [`JobHead`], by which workers of
+/// an older build identify the jobs that they leave to others.
 pub const VERSION: u16 = 1;
 
 /// The oldest envelope version that this build reads. A gateway reads what workers of the previous release write, and a worker
@@ -38,7 +38,8 @@ pub struct JobHead {
     pub published_at: u64,
 }
 
-/// The context that a job's envelope may have, whatever its version: it is in the answer even if the job cannot be read.
+/// The context that a job's envelope may have, readable in every version. The answer contains it even if the job cannot
+/// be read.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 pub struct JobContext {
     /// As [`JobEnvelope::context`].
@@ -69,8 +70,8 @@ pub struct JobEnvelope {
     /// The key that has sealed the payload. Writers before this field leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyFingerprint>,
-    /// What the gateways need to know of the job when its answer comes, sealed by them. A worker repeats it in the answer
-    /// without opening it. Jobs that a waiting gateway published have none.
+    /// Data that the gateways need about the job when its answer arrives, sealed by them. A worker repeats it in the
+    /// answer without opening it. Jobs that a waiting gateway published have none.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "serde_bytes")]
     pub context: Option<Vec<u8>>,
     /// The sealed [`Task`].
@@ -98,7 +99,7 @@ pub struct ReplyEnvelope {
     payload: Vec<u8>,
 }
 
-/// Why a message cannot be read or written.
+/// Error of reading or writing a message.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     /// A newer build wrote the message, in an envelope version that this build does not know.
@@ -151,7 +152,7 @@ fn open<T: DeserializeOwned>(
     (purpose, associated_data): (Purpose, &str),
     sealed: &[u8],
 ) -> Result<T, MessageError> {
-    // The fingerprint tells a key of the same id with another secret from a payload that somebody changed.
+    // The fingerprint distinguishes another key with the same id from a payload that was changed.
     if key.is_some_and(|key| !ring.has(key)) {
         return Err(MessageError::OtherKeys(key));
     }
@@ -226,19 +227,19 @@ impl JobEnvelope {
         })
     }
 
-    /// The same as part of a trace.
+    /// Returns the envelope with this trace context.
     #[must_use]
     pub fn with_trace(self, trace: &TraceContext) -> Self {
         Self { traceparent: trace.to_string(), tracestate: trace.tracestate().map(str::to_owned), ..self }
     }
 
-    /// The span that has sent the job. Workers do its spans within that one.
+    /// Context of the span that sent the job. It is the parent of the workers' spans for the job.
     #[must_use]
     pub fn trace(&self) -> TraceContext {
         TraceContext::continued(Some(&self.traceparent), self.tracestate.as_deref())
     }
 
-    /// The same with a context for the answer.
+    /// Returns the envelope with a context for the answer.
     #[must_use]
     pub fn with_context(self, context: Vec<u8>) -> Self {
         Self { context: Some(context), ..self }
@@ -334,13 +335,14 @@ impl ReplyEnvelope {
         Ok(Self { version: VERSION, id, service_ms: millis(service), key: Some(key), context: None, payload })
     }
 
-    /// The same with the context of the answered job.
+    /// Returns the envelope with the context of the answered job.
     #[must_use]
     pub fn with_context(self, context: Option<Vec<u8>>) -> Self {
         Self { context, ..self }
     }
 
-    /// Answers a job in its own version, which its gateway reads; in the present one if the job's version is newer.
+    /// Sets the version to that of the answered job, which its gateway reads, or to the present one if the job's
+    /// version is newer.
     #[must_use]
     pub fn in_version_of(self, job: &JobHead) -> Self {
         Self { version: job.version.clamp(OLDEST_VERSION, VERSION), ..self }

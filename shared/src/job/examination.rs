@@ -94,7 +94,7 @@ impl ExaminedPicture {
 /// The motion of a face from the first live picture to the second.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Motion {
-    /// How much the face moved as only a three-dimensional head does, in (0, 1]; comparable with
+    /// Degree to which the face moved as only a three-dimensional head does, in (0, 1]; comparable with
     /// [`SecurityLevel::threshold`](crate::liveness::SecurityLevel::threshold).
     pub score: f32,
     /// Direction of the nose's motion in degrees, counter-clockwise from the picture's right, in (0, 360]; `None` if it
@@ -124,7 +124,7 @@ impl<P> Examination<P> {
         self.live.iter().chain(&self.photo)
     }
 
-    /// The same examination with every picture replaced by `carry`.
+    /// Returns the examination with every picture replaced by the result of `carry`.
     pub(super) fn map<Q>(self, mut carry: impl FnMut(Subject, P) -> Q) -> Examination<Q> {
         let Self { live, photo, liveness, challenge } = self;
         let subject = |index: usize| Subject::Live(u8::try_from(index).unwrap_or(u8::MAX));

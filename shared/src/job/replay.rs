@@ -16,13 +16,13 @@ use crate::replay::LivenessType;
 pub struct Replay {
     /// The video, encrypted, in the object store.
     pub media: EncryptedMedia,
-    /// What the video proves.
+    /// Kind of liveness that the video must prove.
     pub liveness: LivenessType,
-    /// How certain the judgement must be.
+    /// Required certainty of the judgement.
     pub level: SecurityLevel,
     /// The directions in which the head must turn, in this order; empty unless `liveness` is [`LivenessType::Active`].
     pub challenges: Vec<Direction>,
-    /// When the device showed the challenges; empty if it did not say.
+    /// Times at which the device showed the challenges; empty if it did not report them.
     pub events: Vec<ChallengeEvent>,
     /// Whether the frames are mirrored, as a front camera's preview is.
     pub mirrored: bool,
@@ -32,7 +32,7 @@ pub struct Replay {
     pub exports_video: bool,
 }
 
-/// When a device showed a challenge.
+/// Time at which a device showed a challenge.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ChallengeEvent {
     /// Index of the challenge.
@@ -41,7 +41,7 @@ pub struct ChallengeEvent {
     pub shown_at_ms: u64,
 }
 
-/// A video in the object store, and what opens it. See [`crate::replay`] for the format.
+/// A video in the object store, and the key that opens it. See [`crate::replay`] for the format.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 pub struct EncryptedMedia {
     /// Key of the object.
@@ -61,7 +61,7 @@ pub struct EncryptedMedia {
 }
 
 impl fmt::Debug for EncryptedMedia {
-    /// Without the key.
+    /// Leaves the key out.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { object, length, content_type, .. } = self;
         write!(formatter, "EncryptedMedia({object}, {length} bytes of {content_type})")
@@ -75,16 +75,16 @@ pub struct Replayed {
     pub verdict: Verdict,
     /// The best picture of the person; `None` if no frame has exactly one usable face.
     pub best_image: Option<BestImage>,
-    /// Where the best image was exported to.
+    /// Location of the exported best image.
     pub image_storage: Option<ExportedMedia>,
-    /// Where the video was exported to.
+    /// Location of the exported video.
     pub video_storage: Option<ExportedMedia>,
 }
 
-/// What a video shows.
+/// The verdict on a video.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum Verdict {
-    /// A living person, who did what was asked.
+    /// A living person who followed the challenges, if there were any.
     Success,
     /// Evidence of an attack.
     Spoof(SpoofReason),
@@ -105,7 +105,7 @@ pub enum SpoofReason {
     MovingBackground,
     /// Nothing moves.
     Still,
-    /// The video stands still for a while.
+    /// The video is frozen for a while.
     Frozen,
     /// A part of the video is repeated.
     Loop,
@@ -115,7 +115,7 @@ pub enum SpoofReason {
     SecondPerson,
 }
 
-/// Why a bona fide video is not enough.
+/// Reason why a video without evidence of an attack fails.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum FailedReason {
     /// No face is found.
@@ -140,7 +140,7 @@ pub enum FailedReason {
     ChallengeNotFollowed,
 }
 
-/// Why a video cannot be judged. Its `Display` text is for the service provider.
+/// Reason why a video cannot be judged. Its `Display` text is for the service provider.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize, thiserror::Error)]
 pub enum ReplayError {
     /// The encrypted media does not open: changed, cut, or under another key.
@@ -208,7 +208,7 @@ pub struct ExportedMedia {
 pub struct VideoExamination<P> {
     /// The file.
     pub video: P,
-    /// How certain the judgement must be.
+    /// Required certainty of the judgement.
     pub level: SecurityLevel,
 }
 
@@ -217,7 +217,7 @@ pub struct VideoExamination<P> {
 pub struct VideoExamined {
     /// The frames that were examined, at equal distance.
     pub frames: Vec<ExaminedFrame>,
-    /// What the video as a whole shows; [`Verdict::Error`] does not occur.
+    /// Verdict on the video as a whole; [`Verdict::Error`] does not occur.
     pub verdict: Verdict,
     /// Liveness of the whole video, in (0, 1]; `None` if too few frames could be judged.
     pub liveness: Option<f32>,
@@ -228,6 +228,6 @@ pub struct VideoExamined {
 pub struct ExaminedFrame {
     /// The frame's number in the video, from 0.
     pub number: u32,
-    /// What it shows.
+    /// Result of its examination.
     pub picture: ExaminedPicture,
 }

@@ -9,7 +9,7 @@ use super::subject::Subject;
 use crate::face::CodedFace;
 use crate::score::Far;
 
-/// How a job ended: with a result, or with the reason why there is none.
+/// Outcome of a job: its result, or the reason why it has none.
 pub type Outcome = Result<JobResult, JobFailure>;
 
 /// The result of a task.
@@ -66,7 +66,7 @@ pub struct Matched {
     pub far: Far,
 }
 
-/// Why there is no result.
+/// Reason why a job has no result.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize, thiserror::Error)]
 pub enum JobFailure {
     /// The bytes are not a usable picture.
@@ -115,7 +115,8 @@ pub enum JobFailure {
         /// Number of attempts.
         attempts: u32,
     },
-    /// No worker in time knew the task: a newer gateway published it, and all workers are of an older build.
+    /// No worker that knows the task took the job in time: a newer gateway published it, and all workers are of an
+    /// older build.
     #[error("no worker of a newer build took the job in time")]
     Unsupported,
     /// The worker does not have the key that has sealed the job.

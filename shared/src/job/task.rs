@@ -99,7 +99,7 @@ impl<P> Task<P> {
         }
     }
 
-    /// The same task with every picture replaced by `carry`.
+    /// Returns the task with every picture replaced by the result of `carry`.
     pub fn map<Q>(self, mut carry: impl FnMut(Subject, P) -> Q) -> Task<Q> {
         match self {
             Self::Code(coding) => Task::Code(coding.map(|picture| carry(Subject::Image, picture))),

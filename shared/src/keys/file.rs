@@ -1,4 +1,4 @@
-//! The key file: its form, and how operators change it.
+//! The key file: its format, and changes to it by operators.
 
 use std::path::{Path, PathBuf};
 
@@ -69,7 +69,7 @@ impl KeyFile {
         Self { path: named.unwrap_or_else(|| settings.data_dir.join("keys.toml")) }
     }
 
-    /// Where the file is.
+    /// Path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -92,10 +92,10 @@ impl KeyFile {
         Ok(Keys { data: (&content.data).try_into()?, templates: (&content.templates).try_into()? })
     }
 
-    /// Makes the file with new keys, unless it is there or another process was faster.
+    /// Creates the file with new keys, unless it exists or another process creates it first.
     ///
     /// # Errors
-    /// As [`KeyFile::keys`]; the file cannot be written.
+    /// As [`KeyFile::keys`]; also if the file cannot be written.
     pub fn create_if_missing(&self) -> Result<(), KeysError> {
         if self.path.exists() {
             return Ok(());
@@ -132,7 +132,7 @@ impl KeyFile {
         Ok(states)
     }
 
-    /// Adds a key to each of `rings`, which only opens until it is activated. Returns the new ids.
+    /// Adds a key to each of `rings`. A new key only opens records until it is activated. Returns the new ids.
     ///
     /// # Errors
     /// [`KeysError`]; the file is unchanged then.
@@ -151,7 +151,7 @@ impl KeyFile {
         Ok(added)
     }
 
-    /// Makes the key with this id the active one of its ring. The key that was active only opens from now on.
+    /// Makes the key with this id the active one of its ring. The previously active key only opens records from now on.
     ///
     /// # Errors
     /// [`KeysError::UnknownKey`], or as [`KeyFile::keys`]; the file is unchanged then.
@@ -165,7 +165,7 @@ impl KeyFile {
         })
     }
 
-    /// Removes a data key. What it has sealed does not open any more.
+    /// Removes a data key. Records that it has sealed do not open any more.
     ///
     /// # Errors
     /// [`KeysError::KeyInUse`] for an active key or a template key, [`KeysError::UnknownKey`], or as [`KeyFile::keys`]; the file is
@@ -185,7 +185,7 @@ impl KeyFile {
 
     fn change(&self, change: impl FnOnce(&mut Content) -> Result<(), KeysError>) -> Result<(), KeysError> {
         secret_file::update(&self.path, |text| {
-            // Without the file this fails as it does for everybody who reads it.
+            // Without the file this fails, as every read does.
             let text = text.map_or_else(|| self.read(), Ok)?;
             self.parse(&text)?;
             let mut content = self.content(&text)?;

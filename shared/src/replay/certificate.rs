@@ -1,4 +1,4 @@
-//! The certificates for whose keys devices encrypt.
+//! Certificates of the keys that devices encrypt for.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64_simd::URL_SAFE_NO_PAD;
@@ -8,8 +8,8 @@ use webpki::EndEntityCert;
 /// An uncompressed point of P-256 (SEC 1, 2.3.3): 4, x, y.
 pub type Point = [u8; 65];
 
-/// What precedes the point in the `SubjectPublicKeyInfo` of a key of P-256 (RFC 5480): the two lengths, the algorithm
-/// `id-ecPublicKey` with the curve `secp256r1`, and the head of the bit string.
+/// The bytes before the point in the `SubjectPublicKeyInfo` of a key of P-256 (RFC 5480): the two lengths, the
+/// algorithm `id-ecPublicKey` with the curve `secp256r1`, and the head of the bit string.
 const P256_KEY_INFO: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
     0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
@@ -21,7 +21,7 @@ pub fn thumbprint(certificate: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode_to_string(digest(&SHA256, certificate).as_ref())
 }
 
-/// The public key of a certificate, given as DER; `None` if that is no certificate, or its key is none of P-256.
+/// The public key of a certificate, given as DER; `None` if that is no certificate, or its key is not of P-256.
 ///
 /// A device trusts a certificate because the signed parameters name it. Neither its issuer nor its times matter.
 #[must_use]

@@ -1,4 +1,4 @@
-//! JSON objects to the letter.
+//! Strict parsing of JSON objects.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a replay proves, by its name in the API.
+/// Kind of liveness that a replay proves, by its name in the API.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum LivenessType {
     /// The head follows a sequence of challenges in a video.

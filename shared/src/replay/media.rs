@@ -1,8 +1,8 @@
 //! The encryption of uploaded media: STREAM over AES-256-GCM.
 //!
-//! The plaintext is cut into chunks of 64 KiB ([`CHUNK_BYTES`]). The last chunk may be shorter; it is empty only if the whole
-//! plaintext is. Each chunk is encrypted by itself and followed by its tag of 16 bytes. Nothing stands before, between or behind
-//! the chunks. Every chunk is encrypted with
+//! The plaintext is cut into chunks of 64 KiB ([`CHUNK_BYTES`]). The last chunk may be shorter; it is empty only if the
+//! whole plaintext is. Each chunk is encrypted by itself and followed by its tag of 16 bytes. There are no other bytes
+//! before, between or after the chunks. Every chunk is encrypted with
 //!
 //! - the media key (32 bytes), which is fresh for each encryption;
 //! - the nonce (12 bytes): the prefix (7 bytes), the index of the chunk from 0 as a big-endian number (4 bytes), and 1 for the last
@@ -31,7 +31,7 @@ const SEALED_CHUNK_BYTES: usize = CHUNK_BYTES + TAG_BYTES;
 /// The beginning of the associated data.
 const DOMAIN: &[u8] = b"faceline-media-1";
 
-/// Why media cannot be encrypted or decrypted.
+/// Error of encrypting or decrypting media.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum MediaError {
     /// The bytes were changed, cut or extended, or they belong to another key, session or replay.
@@ -42,7 +42,7 @@ pub enum MediaError {
     Crypto,
 }
 
-/// What opens a device's media, in the hands of the device.
+/// The secret with which a device encrypts its media.
 #[derive(Clone, Eq, PartialEq)]
 pub struct MediaSecret {
     /// The key of AES-256-GCM.
@@ -52,10 +52,10 @@ pub struct MediaSecret {
 }
 
 impl MediaSecret {
-    /// A fresh secret. Each encryption takes one of its own, also when the same video is encrypted again.
+    /// Generates a fresh secret. Each encryption needs its own, even of the same video.
     ///
     /// # Errors
-    /// [`MediaError::Crypto`] if the system has no random numbers.
+    /// [`MediaError::Crypto`] if the system's random number generator fails.
     pub fn generate() -> Result<Self, MediaError> {
         let mut secret = Self { key: [0; 32], nonce_prefix: [0; 7] };
         rand::fill(&mut secret.key).map_err(|_| MediaError::Crypto)?;
@@ -65,7 +65,7 @@ impl MediaSecret {
 }
 
 impl fmt::Debug for MediaSecret {
-    /// Without the key.
+    /// Leaves the key out.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("MediaSecret")
     }
@@ -84,7 +84,7 @@ pub struct MediaSealer {
 }
 
 impl MediaSealer {
-    /// For the media of a replay.
+    /// A sealer for the media of a replay.
     ///
     /// # Errors
     /// [`MediaError::Crypto`] if the cipher fails.
@@ -122,7 +122,7 @@ impl MediaSealer {
 
 /// Decrypts media piece by piece. Holds at most one chunk.
 ///
-/// What it has opened is genuine, but only [`MediaOpener::finish`] says that it is complete.
+/// The plaintext that it returns is authentic, but only [`MediaOpener::finish`] proves that it is complete.
 pub struct MediaOpener {
     chunks: Chunks,
     pending: Vec<u8>,
@@ -130,7 +130,7 @@ pub struct MediaOpener {
 }
 
 impl MediaOpener {
-    /// For media that a job names.
+    /// An opener for the media that a job names.
     ///
     /// # Errors
     /// [`MediaError::Crypto`] if the cipher fails.
@@ -143,7 +143,7 @@ impl MediaOpener {
     /// [`CHUNK_BYTES`] more than `piece` has bytes.
     ///
     /// # Errors
-    /// [`MediaError::Forged`]; from then on always.
+    /// [`MediaError::Forged`] if a chunk is not authentic, and in every later call.
     pub fn open(&mut self, mut piece: &[u8], plain: &mut Vec<u8>) -> Result<(), MediaError> {
         while !piece.is_empty() {
             // A full chunk is not the last one only if something follows.
@@ -186,7 +186,7 @@ fn take(piece: &mut &[u8], pending: &mut Vec<u8>, length: usize) {
     *piece = rest;
 }
 
-/// The cipher with the place of the next chunk.
+/// The cipher with the index of the next chunk.
 struct Chunks {
     key: LessSafeKey,
     nonce_prefix: [u8; 7],

@@ -1,4 +1,4 @@
-//! The metadata of an upload: what the device says of its video, and what opens it.
+//! The metadata of an upload: the device's description of its video, and the key that opens it.
 //!
 //! It is a JSON object, encrypted as a [JWE](super::jwe). Bytes are written in base64 with padding (RFC 4648, 4), like those of the
 //! replay's parameters. Unknown members are ignored.
@@ -14,12 +14,12 @@ use super::json_object::JsonObject;
 use super::media::{MediaSecret, TAG_BYTES};
 use crate::job::replay::ChallengeEvent;
 
-/// Characters of a text.
+/// Maximum length of a text, in characters.
 pub const MAX_TEXT_CHARACTERS: usize = 200;
-/// Milliseconds from the first frame to the last challenge.
+/// Maximum time from the first frame to the last challenge, in milliseconds.
 const MAX_SHOWN_AT_MS: u64 = 3_600_000;
 
-/// Why metadata is refused. The message is for the developer of the device's program.
+/// Reason why metadata is refused. The message is for the developer of the device's program.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum MetadataError {
     /// It is not JSON of this form.
@@ -30,7 +30,7 @@ pub enum MetadataError {
     Member {
         /// The member.
         member: &'static str,
-        /// What is wrong with its value.
+        /// The problem with its value.
         reason: &'static str,
     },
 }
@@ -69,7 +69,7 @@ pub struct UploadMetadata {
     /// The program that captured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sdk_info: Option<SdkInfo>,
-    /// When the device showed the challenges.
+    /// Times at which the device showed the challenges.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<ShownChallenge>,
 }
@@ -160,7 +160,8 @@ impl UploadMetadata {
         Ok(())
     }
 
-    /// Whether the upload is for the replay with these parameters. Takes the same time whatever differs.
+    /// Whether the upload is for the replay with these parameters. The comparison takes the same time, whatever
+    /// differs.
     #[must_use]
     pub fn is_for(&self, id: &str, seed: u32, server_random: &[u8; 32]) -> bool {
         let own = replay_digest(&self.id, self.seed, &self.server_random);
@@ -168,13 +169,13 @@ impl UploadMetadata {
         verify_slices_are_equal(own.as_ref(), other.as_ref()).is_ok()
     }
 
-    /// What opens the media.
+    /// The secret that opens the media.
     #[must_use]
     pub fn media_secret(&self) -> MediaSecret {
         MediaSecret { key: self.media_key, nonce_prefix: self.nonce_prefix }
     }
 
-    /// The events as a job has them.
+    /// The events in the form that a job carries.
     #[must_use]
     pub fn challenge_events(&self) -> Vec<ChallengeEvent> {
         let event =
@@ -184,14 +185,14 @@ impl UploadMetadata {
 }
 
 impl fmt::Debug for UploadMetadata {
-    /// Without the media key and the server's random bytes.
+    /// Leaves out the media key and the server's random bytes.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, media_length, content_type, .. } = self;
         write!(formatter, "UploadMetadata({id:?}, {media_length} bytes of {content_type})")
     }
 }
 
-/// The id comes last, since its length is not fixed.
+/// Digest of a replay's parameters. The id comes last, since its length is not fixed.
 fn replay_digest(id: &str, seed: u32, server_random: &[u8; 32]) -> Digest {
     let mut context = Context::new(&SHA256);
     for part in [server_random, &seed.to_be_bytes()[..], id.as_bytes()] {

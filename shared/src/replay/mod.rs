@@ -1,4 +1,4 @@
-//! Video replays: what a gateway, a worker and a capture client agree on.
+//! Video replays: the formats on which a gateway, a worker and a capture client agree.
 //!
 //! A *replay* is a video that a device recorded after the gateway had set its parameters, and that a worker judges later.
 //!

@@ -1,4 +1,4 @@
-//! A key for which devices encrypt.
+//! A private key and its certificate, for which devices encrypt.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
 
 use super::certificate::{public_point, thumbprint};
 
-/// Why a key cannot receive uploads.
+/// Reason why a key cannot receive uploads.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RecipientError {
     /// The private key is no PKCS #8 document with a key of P-256.
@@ -28,7 +28,7 @@ pub struct RecipientKey {
 }
 
 impl RecipientKey {
-    /// A key from its PKCS #8 document and its certificate, both DER.
+    /// Creates a key from its PKCS #8 document and its certificate, both DER.
     ///
     /// # Errors
     /// [`RecipientError`].
@@ -62,7 +62,7 @@ impl RecipientKey {
 }
 
 impl fmt::Debug for RecipientKey {
-    /// Without the private key.
+    /// Leaves the private key out.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "RecipientKey({})", self.id)
     }

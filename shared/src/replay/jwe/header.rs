@@ -31,12 +31,12 @@ struct EphemeralKey {
     y: String,
 }
 
-/// What a header says.
+/// Content of a header.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Header {
     /// The recipient's key.
     pub(super) key_id: String,
-    /// The ephemeral public key. Whether it is on the curve is for the key agreement to see.
+    /// The ephemeral public key. The key agreement checks whether it is on the curve.
     pub(super) ephemeral: Point,
 }
 
@@ -72,7 +72,7 @@ impl Header {
     }
 }
 
-/// A coordinate has its full length (RFC 7518, 6.2.1.2).
+/// Decodes a coordinate, which must have its full length (RFC 7518, 6.2.1.2).
 fn coordinate(text: &str) -> Option<[u8; 32]> {
     URL_SAFE_NO_PAD.decode_to_vec(text).ok()?.try_into().ok()
 }

@@ -9,8 +9,8 @@ use crate::replay::certificate::Point;
 /// The key of A256KW.
 pub(super) type WrappingKey = [u8; 32];
 
-/// The wrapping key that `private` and the owner of `public` have in common; `None` if that point is not on the curve, or is its
-/// infinity.
+/// The wrapping key that `private` and the owner of `public` share; `None` if `public` is not on the curve, or is the
+/// point at infinity.
 pub(super) fn wrapping_key(private: &PrivateKey, public: &Point) -> Option<WrappingKey> {
     let public = UnparsedPublicKey::new(&ECDH_P256, public);
     let derive = |secret: &[u8]| {

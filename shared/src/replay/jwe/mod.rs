@@ -1,11 +1,11 @@
 //! The encryption of an upload's metadata: a JWE in compact serialisation (RFC 7516).
 //!
-//! Exactly one set of algorithms is there: `alg` ECDH-ES+A256KW with P-256, `enc` A256GCM. The header has the members `alg`, `enc`,
-//! `kid` (the thumbprint of the recipient's certificate) and `epk` (`kty`, `crv`, `x`, `y`), each once, and no others. The
-//! parts are base64url without padding.
+//! Exactly one set of algorithms is accepted: `alg` ECDH-ES+A256KW with P-256, `enc` A256GCM. The header has the
+//! members `alg`, `enc`, `kid` (the thumbprint of the recipient's certificate) and `epk` (`kty`, `crv`, `x`, `y`), each
+//! once, and no others. The parts are base64url without padding.
 //!
-//! Whoever sends something that does not open learns only that: each failure is the same error, and takes the same steps, with a
-//! stand-in for what is missing (RFC 7516, 11.5).
+//! A sender learns only that a text does not open: each failure is the same error, and takes the same steps, with a
+//! substitute for each missing part (RFC 7516, 11.5).
 
 mod header;
 mod key_derivation;
@@ -32,7 +32,7 @@ const TAG_BYTES: usize = 16;
 #[error("the JWE does not open")]
 pub struct JweError;
 
-/// Why something cannot be encrypted.
+/// Reason why something cannot be encrypted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum JweSealError {
     /// The certificate is none, or its key is not of P-256.
@@ -58,7 +58,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Reads as much as there is.
+    /// Decodes the parts; a part that is missing or malformed is `None`.
     fn of(jwe: &'a str) -> Self {
         let parts: Vec<&str> = jwe.splitn(6, '.').collect();
         let [header_text, wrapped_key, nonce, ciphertext, tag] = parts[..] else { return Self::default() };
@@ -87,7 +87,7 @@ fn fixed<const N: usize>(text: &str) -> Option<[u8; N]> {
 /// # Errors
 /// [`JweError`].
 pub fn open(jwe: &str, keys: &[RecipientKey]) -> Result<Vec<u8>, JweError> {
-    // How long a text is, is no secret.
+    // The length of a text is no secret.
     let stand_in = keys.first().filter(|_| jwe.len() <= MAX_JWE_BYTES).ok_or(JweError)?;
     let Parts { header, header_text, wrapped_key, nonce, sealed } = Parts::of(jwe);
 
@@ -98,7 +98,7 @@ pub fn open(jwe: &str, keys: &[RecipientKey]) -> Result<Vec<u8>, JweError> {
         .or_else(|| wrapping_key(stand_in.private(), &public_point(stand_in.certificate())?))
         .ok_or(JweError)?;
     let content_key = unwrap(&agreed, &wrapped_key.unwrap_or([0; WRAPPED_KEY_BYTES]));
-    // Without the key that was agreed nothing unwraps, and with a random one nothing opens.
+    // Without the agreed key the content key cannot be unwrapped. A random one takes its place, and opens nothing.
     let key = content_key.map_or_else(random, Ok)?;
     let mut opened = sealed.unwrap_or_else(|| vec![0; TAG_BYTES]);
     let length = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).map_err(|_| JweError)?)

@@ -167,7 +167,7 @@ proptest! {
     }
 }
 
-/// Has PyPI's jwcrypto work for us: `program` reads JSON and prints JSON.
+/// Runs `program` with PyPI's jwcrypto. It reads JSON and prints JSON.
 fn jwcrypto(program: &str, given: &Value) -> Value {
     // `make test` installs it there.
     let folder = Settings::default().models.dir.with_file_name("tools").join("jwcrypto");
