@@ -1,5 +1,5 @@
-//! What gateway and worker share: messages, domain types, the ports to broker, blob store and object store with their adapters,
-//! sealing and keys, settings, telemetry, and start-up.
+//! Code that gateway and worker share: messages, domain types, the ports to broker, blob store and object store with
+//! their adapters, sealing and keys, settings, telemetry, and start-up.
 
 mod allocator;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How certain the service must be before it decides that a person is live.
+/// Certainty that the service needs before it decides that a person is live.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum SecurityLevel {

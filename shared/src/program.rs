@@ -1,4 +1,4 @@
-//! The frame of every server program: arguments, settings, log, signals, operators' listener and exit code.
+//! Start-up and exit of every server program: arguments, settings, log, signals, operators' listener and exit code.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -19,13 +19,13 @@ use crate::telemetry::{TraceExport, TraceExportError, init_logging};
 
 /// Name of the command that every program has.
 const PROBE: &str = "probe";
-/// Its flag.
+/// Flag of that command.
 const ALIVE: &str = "alive";
 
-/// Time for threads that are still blocked when a role has ended. Then the process ends all the same.
+/// Time to wait for threads that are still blocked when a role has ended. After that the process ends anyway.
 pub const BLOCKED_THREADS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What differs between the server programs.
+/// Properties of one server program.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
     /// Name of the binary.
@@ -80,7 +80,7 @@ impl Program {
         self.run_or_command(done, role)
     }
 
-    /// As [`Program::run_or`], for commands that have exit codes of their own or have to do with wrong settings.
+    /// As [`Program::run_or`], for commands that have exit codes of their own or handle wrong settings.
     pub fn run_or_command<C, F, E>(
         self,
         command: impl FnOnce(C, &Sources, Result<Settings, SettingsError>) -> ExitCode,
@@ -176,7 +176,8 @@ impl Program {
             Err(error) => return self.fail(&error),
         };
         let code = runtime.block_on(self.serve(settings, role));
-        // What blocks a thread longer, such as a video that outlived the drain, ends with the process. All that must be kept is kept.
+        // Work that blocks a thread longer, such as a video that outlasts the drain, ends with the process. All data
+        // that must persist is stored by then.
         runtime.shutdown_timeout(BLOCKED_THREADS_TIMEOUT);
         code
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 #[serde(transparent)]
 pub struct SecretUrl(String);
 
-/// A secret of which neither debug output nor [`fmt::Display`] shows anything.
+/// A secret, of which debug output and [`fmt::Display`] show nothing.
 #[derive(Clone, Deserialize, Eq, PartialEq)]
 #[serde(transparent)]
 pub struct SecretText(String);
@@ -56,7 +56,7 @@ macro_rules! text_in_full_only_by_deref {
             }
         }
 
-        /// For the defaults in `docs/settings.md`; redacted all the same.
+        /// Serialises the redacted form, for the defaults in `docs/settings.md`.
         #[cfg(test)]
         impl serde::Serialize for $secret {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -68,7 +68,7 @@ macro_rules! text_in_full_only_by_deref {
 
 text_in_full_only_by_deref!(SecretUrl, SecretText);
 
-/// A URL without its password, for logs and debug output. Of a text that is not a URL nothing is shown.
+/// A URL without its password, for logs and debug output. A text that is not a URL is not shown at all.
 fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once(':') else {
         return "…".into();
@@ -76,7 +76,7 @@ fn without_password(url: &str) -> String {
     let Some(rest) = rest.strip_prefix("//") else {
         return format!("{scheme}:{}", if rest.is_empty() { "" } else { "…" });
     };
-    // A query may hold another password, and where it begins is not certain before the address is understood as a whole.
+    // A query may hold another password, and where it begins is not certain before the whole address is parsed.
     if rest.to_ascii_lowercase().contains("password=") {
         return format!("{scheme}://…");
     }

@@ -1,7 +1,7 @@
 //! Retries: exponential back-off with jitter, with the parameters as data.
 //!
-//! Loops that retry again and again take their delays from here. The jitter keeps processes that lost the same server from retrying at
-//! the same moments.
+//! Loops that retry without a fixed number of attempts take their delays from here. The jitter keeps processes that
+//! lost the same server from retrying at the same moments.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// For a request whose caller waits.
+    /// Delays for a request whose caller waits.
     pub const REQUEST: Self = Self { first: Duration::from_millis(50), cap: Duration::from_secs(1) };
-    /// For reconnecting to a server.
+    /// Delays for reconnecting to a server.
     pub const CONNECTION: Self = Self { first: Duration::from_millis(100), cap: Duration::from_secs(5) };
-    /// For background work, for which no caller waits.
+    /// Delays for background work, for which no caller waits.
     pub const BACKGROUND: Self = Self { first: Duration::from_secs(1), cap: Duration::from_mins(1) };
 
     /// The delay after this many failures in a row: uniformly random in `d/2..=d` with `d = min(first * 2^(failures -
@@ -47,7 +47,7 @@ impl Backoff {
     }
 }
 
-/// How retries sleep. Tests replace it.
+/// The sleep between retries. Tests replace it.
 pub trait Sleep: Send + Sync {
     /// Sleeps for `delay`.
     fn sleep(&self, delay: Duration) -> impl Future<Output = ()> + Send;

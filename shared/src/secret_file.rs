@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Gid, getegid, geteuid, getgroups};
 
-/// Why a file with secrets is not used.
+/// Reason why a file with secrets is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
     /// It cannot be read or written.
@@ -19,8 +19,8 @@ pub enum SecretFileError {
         /// The system's reason.
         source: io::Error,
     },
-    /// Its permissions let others than its owner and this process's groups read it, or others change it than its owner and a group
-    /// that was given to this process alone.
+    /// Its permissions are too wide. Users other than its owner and this process's groups may read it, or users other
+    /// than its owner and a group that was given to this process alone may change it.
     #[error(
         "{0} can be read or changed by others; chmod 600 it (in Kubernetes: `defaultMode: 0400` at the volume of the Secret, and \
          `fsGroup`)"
@@ -58,19 +58,20 @@ pub fn is_readable_by_others(path: &Path) -> io::Result<bool> {
     fs::metadata(path).map(|file| is_open_to_others(&file))
 }
 
-/// Whether others may read or change a file than its owner and the groups that are meant to.
+/// Whether users other than the owner and the intended groups may read or change a file.
 ///
-/// With `fsGroup`, Kubernetes gives the files of a volume to a supplementary group of the process and lets that group read them, and
-/// change them where the volume can be written. Files of root's that another group may read are taken as well: only root can have
-/// meant that.
+/// With `fsGroup`, Kubernetes gives the files of a volume to a supplementary group of the process. It lets that group
+/// read them, and change them where the volume can be written. Files of root that another group may read are accepted
+/// as well, because only root can have set that permission.
 ///
-/// A primary group that many users share, such as `users`, may read a file but not change it: who can replace a key reads all that
-/// is sealed with it from then on. A primary group with the number of its user is that user's own.
+/// A primary group that many users share, such as `users`, may read a file but not change it: a user who can replace a
+/// key can read all records that are sealed with it from then on. A primary group with the number of its user belongs
+/// to that user alone.
 fn is_open_to_others(file: &Metadata) -> bool {
     are_permissions_open(file.mode(), file.uid(), || GroupRole::of_this_process(file.gid()))
 }
 
-/// What a group is to a process.
+/// Relation of a group to a process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum GroupRole {
     /// Its primary group, which other users may share.
@@ -217,7 +218,7 @@ mod tests {
             // A Secret with `defaultMode: 0400` and `fsGroup`; the same on a node that does not support the group.
             (0o100_440, ROOT, Supplementary, false),
             (0o100_440, ROOT, Foreign, false),
-            // What the process wrote to a volume, after Kubernetes has applied `fsGroup` at the next start.
+            // A file that the process wrote to a volume, after Kubernetes has applied `fsGroup` at the next start.
             (0o100_660, USER, Supplementary, false),
             (0o100_660, USER, PrivatePrimary, false),
             // A group that others share may not replace keys, also not without reading them.

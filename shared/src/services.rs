@@ -1,4 +1,4 @@
-//! What the roles of one process share.
+//! Services that the roles of one process share.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub struct SharedServices {
     pub readiness: Readiness,
 }
 
-/// Why a process does not start.
+/// Reason why a process does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServicesError {
     /// The keys cannot be loaded.
@@ -48,10 +48,10 @@ pub enum ServicesError {
 }
 
 impl SharedServices {
-    /// Opens what `settings` name. Must be called inside a Tokio runtime.
+    /// Opens the services that `settings` name. Must be called inside a Tokio runtime.
     ///
     /// # Errors
-    /// [`ServicesError`]: keys that cannot be read, addresses that cannot be understood.
+    /// [`ServicesError`]: keys that cannot be read, addresses that cannot be parsed.
     pub fn open(settings: Settings) -> Result<Self, ServicesError> {
         let keys = Keys::load(&settings)?;
         let metrics = Metrics::new();

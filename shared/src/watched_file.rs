@@ -11,16 +11,16 @@ use prometheus::{IntCounterVec, IntGauge};
 
 use crate::telemetry::Metrics;
 
-/// How often a watched file is read.
+/// Interval at which a watched file is read.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Where a value comes from: one file, or several that belong together, such as a certificate and its key.
+/// Source of a value: one file, or several that belong together, such as a certificate and its key.
 pub trait FileSource: Send + Sync + 'static {
-    /// What the files contain.
+    /// Content of the files.
     type Content: Hash;
     /// The value.
     type Value: Send + Sync;
-    /// Why there is no value. Its text names the file.
+    /// Reason why there is no value. Its text names the file.
     type Error: Display;
 
     /// Reads the files.
@@ -29,7 +29,7 @@ pub trait FileSource: Send + Sync + 'static {
     /// A file cannot be read.
     fn read(&self) -> Result<Self::Content, Self::Error>;
 
-    /// Makes the value from what the files contain.
+    /// Makes the value from the content of the files.
     ///
     /// # Errors
     /// The content is not of the right form.
@@ -62,15 +62,15 @@ pub struct WatchMetrics {
 /// SHA-256 of a content. The content itself may be a secret, which is not kept longer than its parsing takes.
 type ContentDigest = [u8; 32];
 
-/// What a poll has found: the digest of the content, or why it cannot be read.
+/// Result of a poll: the digest of the content, or the reason why it cannot be read.
 type Found = Result<ContentDigest, String>;
 
 struct Polled {
-    /// What was last loaded, or reported as unusable.
+    /// Result that was last loaded, or reported as unusable.
     known: Found,
-    /// What the last poll found, if that differs from `known`.
+    /// Result of the last poll, if it differs from `known`.
     changed: Option<Found>,
-    /// Why the present content is not in use.
+    /// Reason why the present content is not in use.
     error: Option<String>,
 }
 
@@ -93,7 +93,7 @@ impl WatchMetrics {
 }
 
 impl Polled {
-    /// Takes note of what a poll has found. Returns true once after each change, when two polls in a row have found the same.
+    /// Records the result of a poll. Returns true once after each change, when two polls in a row have the same result.
     fn is_settled(&mut self, found: Found) -> bool {
         if found == self.known {
             self.changed = None;
@@ -109,7 +109,7 @@ impl Polled {
     }
 }
 
-/// Feeds whatever is hashed into SHA-256.
+/// A hasher that computes SHA-256.
 struct Sha256Hasher(Context);
 
 impl Hasher for Sha256Hasher {
@@ -154,7 +154,7 @@ impl<S: FileSource> WatchedFile<S> {
         self.current.load_full()
     }
 
-    /// Why the present content of the files is not in use, if it is not.
+    /// Reason why the present content of the files is not in use, if it is not.
     #[must_use]
     pub fn error(&self) -> Option<String> {
         self.polled.lock().unwrap_or_else(PoisonError::into_inner).error.clone()

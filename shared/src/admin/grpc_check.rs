@@ -1,6 +1,7 @@
 //! `grpc.health.v1.Health/Check` on the operators' listener, for probes of orchestrators.
 //!
-//! Written by hand: its two messages have one field each, and workers need no gRPC library otherwise.
+//! This module encodes and decodes the two messages by hand. They have one field each, and workers need no gRPC library
+//! otherwise.
 
 use std::convert::Infallible;
 
@@ -18,7 +19,7 @@ use super::readiness::Readiness;
 pub(super) const PATH: &str = "/grpc.health.v1.Health/Check";
 /// The largest request, in bytes.
 const MAX_REQUEST_BYTES: usize = 4 << 10;
-/// Bytes in front of a message: whether it is compressed, and its length.
+/// Length in bytes of the prefix of a message: its compression flag and its length.
 const PREFIX_BYTES: usize = 5;
 /// Key of the only field of a request: number 1, a text.
 const SERVICE_FIELD: u8 = 0x0a;

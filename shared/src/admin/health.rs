@@ -1,12 +1,12 @@
-//! Health in the terms of HTTP probes and of `grpc.health.v1`. It depends on no server library: the operators' listener and the
-//! public one both answer from here.
+//! Health checks for HTTP probes and for `grpc.health.v1`. This module depends on no server library, because both the
+//! operators' listener and the public one use it.
 
 use futures_util::{Stream, stream};
 use http::StatusCode;
 
 use super::readiness::Readiness;
 
-/// What a health check asks about.
+/// Subject of a health check.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum HealthSubject {
     /// Whether the process runs, as in `/livez`.
@@ -16,8 +16,8 @@ pub enum HealthSubject {
 }
 
 impl HealthSubject {
-    /// What a check of the service `name` asks about: `liveness`, or `readiness`, or no name at all, or one of `services`, which
-    /// the process offers when it is ready. `None` if there is no such service.
+    /// Returns the subject of a check of the service `name`. `liveness` means liveness. `readiness`, an empty name and
+    /// each of `services`, which the process offers when it is ready, mean readiness. `None` for any other name.
     #[must_use]
     pub fn of_service(name: &str, services: &[&str]) -> Option<Self> {
         match name {
@@ -27,7 +27,7 @@ impl HealthSubject {
         }
     }
 
-    /// The answer to a check.
+    /// Whether the answer to the check is `SERVING`.
     #[must_use]
     pub fn is_serving(self, readiness: &Readiness) -> bool {
         match self {
@@ -36,7 +36,7 @@ impl HealthSubject {
         }
     }
 
-    /// The present answer and each change of it. The stream never ends.
+    /// Streams the present answer and each change of it. The stream never ends.
     pub fn watch(self, readiness: &Readiness) -> impl Stream<Item = bool> + Send + use<> {
         stream::unfold((readiness.clone(), None), move |(readiness, last)| async move {
             let now = match last {
@@ -82,7 +82,8 @@ pub fn readyz(readiness: &Readiness) -> (StatusCode, String) {
     (status, text)
 }
 
-/// As [`readyz`], for operators: with a line for each condition that says why, which may name servers, and a line for each fact.
+/// As [`readyz`], for operators: adds a line with the reason of each condition, which may name servers, and a line for
+/// each fact.
 #[must_use]
 pub fn readyz_in_detail(readiness: &Readiness) -> (StatusCode, String) {
     let (status, text) = readyz(readiness);

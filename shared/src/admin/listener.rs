@@ -19,8 +19,8 @@ use super::{grpc_check, health};
 use crate::shutdown::CancellationToken;
 use crate::telemetry::Metrics;
 
-/// An HTTP/1.1 connection without a request is closed after this time. It is above the usual intervals at which metrics are scraped:
-/// a scraper keeps its connection, and would else send a request while it is being closed.
+/// The listener closes an HTTP/1.1 connection that has had no request for this time. The time is above the usual scrape
+/// intervals. Otherwise a scraper, which keeps its connection, could send a request while the listener closes it.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 /// Interval of PING frames on HTTP/2 connections.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -30,9 +30,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The operators' listener.
 #[derive(Clone, Debug)]
 pub struct Admin {
-    /// What `/readyz` shows.
+    /// Conditions and facts that `/readyz` shows.
     pub readiness: Readiness,
-    /// What `/metrics` shows.
+    /// Metrics that `/metrics` shows.
     pub metrics: Metrics,
 }
 
@@ -40,7 +40,7 @@ impl Admin {
     /// Opens the listener at `listen`, and serves it in the background until `shutdown`. Returns the address.
     ///
     /// # Errors
-    /// The address is in use, or not one of this machine.
+    /// An I/O error if the address is in use, or is not one of this machine.
     pub async fn serve(self, listen: SocketAddr, shutdown: CancellationToken) -> std::io::Result<SocketAddr> {
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;

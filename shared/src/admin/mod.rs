@@ -1,4 +1,4 @@
-//! What operators and orchestrators see of a process: health, readiness and metrics.
+//! Health, readiness and metrics of a process, for operators and orchestrators.
 
 mod grpc_check;
 pub mod health;

@@ -1,5 +1,5 @@
-//! The client of the operators' listener: asks a running program for its health, as the command `probe` does. Images need no shell
-//! and no curl for their health checks then.
+//! The client of the operators' listener, for the command `probe`: it asks a running program for its health. With it,
+//! the health checks of images need no shell and no curl.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
 
-/// Why a program is not healthy.
+/// Reason why a probe fails.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The program does not answer.
@@ -31,7 +31,7 @@ pub enum ProbeError {
 /// Asks the program whose operators' listener has the address `listen`, and returns its answer.
 ///
 /// # Errors
-/// [`ProbeError`] if there is no answer within two seconds, or another one than 200.
+/// [`ProbeError`] if there is no answer within two seconds, or its status is not 200.
 pub fn probe(listen: SocketAddr, subject: HealthSubject) -> Result<String, ProbeError> {
     let address = reachable(listen);
     let answer = ask(address, subject).map_err(|source| ProbeError::NoAnswer { address, source })?;
@@ -43,7 +43,7 @@ pub fn probe(listen: SocketAddr, subject: HealthSubject) -> Result<String, Probe
     }
 }
 
-/// A listener on all addresses is reached on the loopback interface.
+/// Returns the address to connect to: the loopback address if the program listens on all addresses.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

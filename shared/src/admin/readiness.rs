@@ -1,8 +1,9 @@
 //! Readiness of a process.
 //!
-//! A process is *ready* if it can do its work once the services are there that all instances share: balancers should send it
-//! requests. While one of those is away, the process is *degraded*: it stays ready, because no other instance does better, and
-//! refuses what it cannot do (503 with `Retry-After`). If it is set up wrong or something of its own fails, it is *not ready*.
+//! A process is *ready* if it can do its work as soon as the services that all instances share are available. Load
+//! balancers should then send it requests. While one of these services is unavailable, the process is *degraded*: it
+//! stays ready, because no other instance does better, and refuses requests that it cannot serve (503 with
+//! `Retry-After`). A process is *not ready* if it is misconfigured or if a part of its own fails.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,11 +16,12 @@ use crate::telemetry::Metrics;
 /// The state of a condition.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ConditionState {
-    /// All is well.
+    /// The condition is met.
     Met,
-    /// A service that instances share is away; this is why.
+    /// A service that all instances share is unavailable, for this reason.
     Degraded(String),
-    /// This instance cannot do its work, whatever others do; this is why, as far as there is a reason to tell.
+    /// This instance cannot do its work, whatever the state of other instances. The text is the reason, or empty if
+    /// none is known.
     Unmet(String),
 }
 
@@ -43,7 +45,7 @@ impl ConditionState {
     }
 }
 
-/// What a [`Readiness`] knows about a condition.
+/// State of one condition of a [`Readiness`].
 #[derive(Debug)]
 struct Entry {
     state: ConditionState,
@@ -61,7 +63,7 @@ pub struct Readiness {
     changes: Arc<watch::Sender<Entries>>,
     /// By condition and state: 1 for the present state, 0 for the others.
     gauges: Option<IntGaugeVec>,
-    /// What operators may want to know of a process that is ready, by name.
+    /// Facts about the process that `/readyz` shows to operators, by name.
     facts: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
@@ -134,7 +136,7 @@ impl Readiness {
         entries.iter().filter(|(_, entry)| wanted(&entry.state)).map(|(name, _)| *name).collect()
     }
 
-    /// Names of the conditions that are not met or degraded, and why, as far as there is a reason to tell.
+    /// Names of the unmet and degraded conditions that have a reason, with that reason.
     #[must_use]
     pub fn reasons(&self) -> Vec<(&'static str, String)> {
         let entries = self.changes.borrow();
@@ -155,7 +157,8 @@ impl Readiness {
         let _ = changes.wait_for(|entries| no_unmet(entries) == ready).await;
     }
 
-    /// Waits until there are conditions and none is unmet. A process without conditions has not yet said what it needs.
+    /// Waits until at least one condition is registered and none is unmet. Before that, the needs of the process are
+    /// unknown.
     pub async fn ready(&self) {
         let mut changes = self.changes.subscribe();
         // As in `until`, the channel does not close in the meantime.
@@ -183,8 +186,9 @@ impl Condition {
 
     /// Sets the state of the condition.
     ///
-    /// A service that has never been there may be one that the settings name wrongly. Until it was there once, its absence makes
-    /// the condition unmet. So a rollout with a wrong address ends at its first instance, before it replaces those that work.
+    /// A service that has never been available may be one that the settings name wrongly. Until the condition is met
+    /// for the first time, an unavailable service makes it unmet. So a rollout with a wrong address stops at its first
+    /// instance, before it replaces working ones.
     pub fn report(&self, state: ConditionState) {
         let mut change = None;
         self.readiness.changes.send_if_modified(|entries| {
@@ -208,7 +212,7 @@ impl Condition {
         if reason.is_empty() && before.label() != state {
             tracing::info!(condition, state, "readiness changed");
         } else if before.label() != state || (before.reason().is_empty() && !reason.is_empty()) {
-            // Only the first reason: an outage has many ways to show itself, twice a second.
+            // Only the first reason is logged: during an outage, the reason may change with each check, twice a second.
             tracing::warn!(condition, state, reason, "readiness changed");
         }
     }
@@ -237,7 +241,7 @@ mod tests {
         assert!(readiness.is_ready());
         store.report(ConditionState::Unmet("it evicts keys".into()));
         assert!(!readiness.is_ready());
-        // It is back as the one that it was, so it is merely away again.
+        // The condition was met before, so an unavailable service only degrades the process.
         store.report(away());
         assert!(readiness.is_ready());
     }

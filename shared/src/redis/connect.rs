@@ -23,7 +23,7 @@ const STAGGER_DIVISOR: u32 = 5;
 pub(super) struct Connector {
     url: RedisUrl,
     tls: ClientTls,
-    /// For everything together: names, sentinels, connection and the question for the role.
+    /// Time limit for the whole attempt: name resolution, sentinels, connection and the query for the role.
     limit: Duration,
     config: AsyncConnectionConfig,
 }
@@ -77,8 +77,9 @@ impl Connector {
         }
     }
 
-    /// What `error` means for the caller. Sentinels, or a name that follows the master, lead to a replica during a failover: the master
-    /// is unreachable, for all instances. An address that is wrong was never reached, so its instance does not become ready.
+    /// Converts `error` for the caller. During a failover, sentinels or a name that follows the master may lead to a
+    /// replica; then the master is unreachable for all instances. An instance with a wrong address never reached a
+    /// master, so it does not become ready.
     pub(super) fn explain(error: RedisServerError) -> RedisServerError {
         match error {
             RedisServerError::NotMaster(said) => {
@@ -130,8 +131,9 @@ impl Connector {
 /// Asks a server for its role.
 ///
 /// # Errors
-/// [`RedisServerError::NotMaster`] for a replica, [`RedisServerError::Refused`] for what is no store. A server that does not answer
-/// the question, as some proxies and hosted servers do, counts as a master until it refuses a write.
+/// [`RedisServerError::NotMaster`] for a replica, [`RedisServerError::Refused`] for a server that is no store. A server
+/// that does not answer the question, as some proxies and hosted servers do, counts as a master until it refuses a
+/// write.
 pub(super) async fn assert_master(
     connection: &mut MultiplexedConnection,
     address: impl Display,
@@ -153,7 +155,7 @@ pub(super) async fn assert_master(
     }
 }
 
-/// The error, with the address where it came from.
+/// Adds the address of the server to its error.
 fn at(address: impl Display, error: RedisServerError) -> RedisServerError {
     match error {
         RedisServerError::Unreachable(said) => RedisServerError::Unreachable(format!("{address}: {said}")),
@@ -163,7 +165,8 @@ fn at(address: impl Display, error: RedisServerError) -> RedisServerError {
     }
 }
 
-/// Of the errors of several servers, the one that says most: a replica is to be expected where another server is the master.
+/// Selects the most informative error of several servers. Another error is preferred to that of a replica, because a
+/// replica is expected where another server is the master.
 fn most_telling(errors: &[RedisServerError]) -> RedisServerError {
     let is_replica = |error: &RedisServerError| matches!(error, RedisServerError::NotMaster(_));
     let wrong = errors.iter().find(|error| error.is_misconfiguration());

@@ -1,19 +1,19 @@
-//! Why an operation of Redis failed, and what follows from it.
+//! Errors of Redis operations, and their consequences.
 
 use redis::{ErrorKind, RedisError};
 
-/// Why an operation of a server failed.
+/// Error of an operation of a server.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RedisServerError {
-    /// The address cannot be understood.
+    /// The address cannot be parsed.
     Url(String),
     /// The files for TLS cannot be used.
     Tls(String),
-    /// There is no master at present, or it does not answer, not in time, or with something unexpected.
+    /// There is no master at present, or it does not answer in time or as expected.
     Unreachable(String),
     /// The address leads to a server that is not the master, so it takes no writes.
     NotMaster(String),
-    /// The server refuses the credentials, does not permit an operation, or is no store at all, as a Sentinel.
+    /// The server refuses the credentials, does not permit an operation, or is no store at all, such as a Sentinel.
     Refused(String),
     /// The server has no free memory.
     Full,
@@ -21,7 +21,7 @@ pub enum RedisServerError {
     Evicts(String),
 }
 
-/// What an error says about the connection on which it came.
+/// Effect of an error on the connection that returned it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum ConnectionEffect {
     /// The connection broke. The request may have been executed.
@@ -69,7 +69,7 @@ fn code(error: &RedisError) -> Option<&str> {
 }
 
 impl RedisServerError {
-    /// The error for one that came from the server or the connection.
+    /// Classifies an error of the server or of the connection.
     pub(super) fn of(error: &RedisError) -> Self {
         let said = error.to_string();
         if ConnectionEffect::of(error) == ConnectionEffect::NotMaster {
@@ -84,7 +84,7 @@ impl RedisServerError {
         }
     }
 
-    /// Whether this instance itself is set up wrong, so it cannot work however well the server does.
+    /// Whether this instance itself is misconfigured, so it cannot work even if the server works.
     #[must_use]
     pub fn is_misconfiguration(&self) -> bool {
         match self {

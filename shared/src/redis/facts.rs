@@ -1,4 +1,4 @@
-//! What a Redis server says of itself, for operators.
+//! Facts that a Redis server reports about itself, for operators.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -8,28 +8,28 @@ use redis::cmd;
 use super::error::RedisServerError;
 use super::server::RedisServer;
 
-/// What the present master says of itself.
+/// Facts that the present master reports about itself.
 #[derive(Clone, Debug)]
 pub struct RedisFacts {
     /// Its version, as in `7.0.15`.
     pub version: String,
     /// Whether it writes an append-only file (`appendonly yes`).
     pub append_only: bool,
-    /// Whether it writes snapshots by itself (`save`); `None` if it does not tell this user.
+    /// Whether it writes snapshots by itself (`save`); `None` if this user may not read that.
     pub snapshots: Option<bool>,
     /// Replicas that are connected.
     pub replicas: u64,
-    /// Replicas without which it takes no writes (`min-replicas-to-write`); `None` if it does not tell this user.
+    /// Number of replicas that it requires for writes (`min-replicas-to-write`); `None` if this user may not read that.
     pub replicas_to_write: Option<u64>,
     /// Bytes in use.
     pub used_memory: u64,
-    /// The most bytes of data (`maxmemory`); 0 for any number.
+    /// Limit of its data in bytes (`maxmemory`); 0 for no limit.
     pub max_memory: u64,
-    /// Its clock.
+    /// Time of its clock.
     pub time: SystemTime,
     /// This machine's clock when the server was asked for its own.
     pub asked: SystemTime,
-    /// How long the question for the time took.
+    /// Duration of the query for the time.
     pub round_trip: Duration,
 }
 
@@ -64,7 +64,7 @@ impl RedisServer {
         })
     }
 
-    /// A parameter of the server's configuration; `None` if it does not tell this user, as hosted servers may not.
+    /// A parameter of the server's configuration; `None` if this user may not read it, as with some hosted servers.
     async fn configured(&self, name: &str) -> Option<String> {
         let answer: Vec<String> = self.run(cmd("CONFIG").arg("GET").arg(name)).await.ok()?;
         answer.into_iter().nth(1)

@@ -1,10 +1,11 @@
-//! Redis as stores, blobs and the rate limiter use it: the one place where addresses are understood, the master is found, and a
-//! connection is replaced after a failure or a failover.
+//! The Redis client of stores, blobs and the rate limiter. Only this module parses addresses, finds the master, and
+//! replaces a connection after a failure or a failover.
 //!
-//! A [`RedisServer`] stands for the present master of an installation, not for a machine. Its address is a server, a list of
-//! servers of which one is the master, or a list of sentinels that know the master ([`RedisUrl`]). Each new connection is checked
-//! to lead to a master. When a server answers that it is none (any more), or not yet, the connection is given up, the master is
-//! looked for again, and the request is repeated once. So all requests must be repeatable.
+//! A [`RedisServer`] represents the present master of an installation, not a machine. Its address is a server, a list
+//! of servers of which one is the master, or a list of sentinels that know the master ([`RedisUrl`]). Each new
+//! connection is checked to lead to a master. If a server answers that it is not the master, no longer or not yet, the
+//! client closes the connection, looks for the master again and repeats the request once. So all requests must be
+//! idempotent.
 
 mod connect;
 mod error;

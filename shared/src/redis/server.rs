@@ -14,7 +14,7 @@ use super::url::RedisUrl;
 use crate::settings::ClientTls;
 use crate::tls;
 
-/// An attempt to connect that fails within this time, as a refused one does, can be repeated by each request.
+/// If an attempt to connect fails within this time, as a refused one does, each request may repeat it.
 const QUICK_FAILURE: Duration = Duration::from_millis(100);
 
 /// A request to a server.
@@ -32,7 +32,7 @@ impl Request<'_> {
     }
 }
 
-/// Why an attempt failed, and whether another one may succeed at once.
+/// A failed attempt: its error, and whether another one may succeed at once.
 struct Failure {
     error: RedisServerError,
     repeat: bool,
@@ -40,9 +40,9 @@ struct Failure {
 
 /// The master of a Redis installation, over one multiplexed connection.
 ///
-/// The connection is replaced when it breaks, when an answer is late, and when the server says that it is not the master, or not
-/// ready. After an attempt to connect that took long, requests fail at once for as long as it took: they do not all wait for a
-/// server that does not answer.
+/// The connection is replaced when it breaks, when an answer is late, and when the server says that it is not the
+/// master, or not ready. After a slow failed attempt to connect, requests fail at once for as long as the attempt took,
+/// so they do not all wait for a server that does not answer.
 pub struct RedisServer {
     connector: Connector,
     timeouts: RedisTimeouts,
@@ -57,9 +57,9 @@ struct Current {
     outage: Option<Outage>,
 }
 
-/// After an attempt to connect that failed slowly.
+/// State after an attempt to connect that failed slowly.
 struct Outage {
-    /// Until then, no other attempt is made.
+    /// No other attempt is made before this time.
     until: Instant,
     error: RedisServerError,
 }
@@ -106,8 +106,8 @@ impl RedisServer {
         self.send(&Request::Script(script)).await
     }
 
-    /// Number of the connection, which is opened if there is none. If it has changed, what was written before may be missing: a
-    /// master that takes another one's place need not have its last writes.
+    /// Number of the connection, which is opened if there is none. If the number has changed, earlier writes may be
+    /// missing: a master that replaces another one may lack its last writes.
     ///
     /// # Errors
     /// [`RedisServerError`], except for those of [`Self::new`].
@@ -129,8 +129,8 @@ impl RedisServer {
         }
     }
 
-    /// Gives up a connection to a master that has become a replica. A writable replica, or one that is only read, would not be
-    /// noticed otherwise.
+    /// Closes the connection to a master that has become a replica. No error would reveal a replica that is writable,
+    /// or that is only read from.
     async fn leave_replica(&self) -> Result<(), RedisServerError> {
         let (generation, mut connection) = self.connection().await?;
         if assert_master(&mut connection, "the server").await.is_ok() {

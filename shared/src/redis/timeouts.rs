@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-/// How long to wait for a server.
+/// Time limits for the use of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct RedisTimeouts {
-    /// For a new connection, from the question where the master is.
+    /// For a new connection, including the search for the master.
     pub connect: Duration,
-    /// For an answer. After that the connection is given up.
+    /// For an answer. After that the connection is closed.
     pub answer: Duration,
     /// For a whole operation: connection, answer, and repetition.
     pub operation: Duration,

@@ -14,7 +14,7 @@ use ::url::form_urlencoded;
 /// Port of a sentinel, unless the address says otherwise.
 const SENTINEL_PORT: u16 = 26379;
 
-/// An address cannot be understood. The message does not repeat it, because it may hold a password.
+/// An address cannot be parsed. The message does not repeat it, because it may hold a password.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "expected redis://user:password@host:port/database, with several hosts separated by commas, or \
@@ -23,18 +23,18 @@ const SENTINEL_PORT: u16 = 26379;
 )]
 pub struct InvalidRedisUrl;
 
-/// Where the master of an installation is to be found.
+/// Address of the master of an installation.
 #[derive(Clone, Debug)]
 pub enum RedisUrl {
     /// These servers; one of them is the master.
     Servers(Vec<ConnectionInfo>),
     /// These sentinels know the master.
     Sentinels {
-        /// How to connect to the sentinels.
+        /// Connection parameters of the sentinels.
         sentinels: Vec<ConnectionInfo>,
         /// The name under which they know the master.
         master: String,
-        /// How to connect to the master, but for its address.
+        /// Connection parameters of the master, without its address.
         server: Box<ConnectionInfo>,
         /// Whether servers speak TLS.
         tls: bool,
@@ -50,7 +50,7 @@ impl RedisUrl {
         let (scheme, rest) = text.split_once("://").ok_or(InvalidRedisUrl)?;
         let tail = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(tail);
-        // The last @ ends the credentials: some people write it into a password as it is.
+        // The last @ ends the credentials: a password may contain an unescaped one.
         let (credentials, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         let hosts: Vec<&str> = hosts.split(',').collect();
         match scheme {
@@ -65,7 +65,7 @@ impl RedisUrl {
     }
 }
 
-/// One server or sentinel. `credentials` are as they stand in an address.
+/// One server or sentinel. `credentials` are written as in an address.
 fn single(
     scheme: &str,
     credentials: &str,

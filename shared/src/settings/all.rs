@@ -149,7 +149,7 @@ impl Settings {
         self.accounts.file.is_none() && self.http.listen.ip().is_loopback()
     }
 
-    /// What the gateway serves to browsers, and what pages of other servers may do.
+    /// The rules for what the gateway serves to browsers, and for pages of other servers.
     #[must_use]
     pub fn capture_rules(&self) -> CaptureRules {
         CaptureRules::new(&self.capture, self.is_demonstration())

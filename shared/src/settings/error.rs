@@ -1,4 +1,4 @@
-//! Why settings are refused.
+//! Errors of settings.
 
 use std::path::PathBuf;
 

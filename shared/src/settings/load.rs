@@ -103,7 +103,7 @@ fn error_of(error: figment::Error) -> SettingsError {
     }
 }
 
-/// What stands before each line of the file in a message of the TOML parser, and below it.
+/// Marks each line of the file in a message of the TOML parser, and the line below it.
 const SNIPPET: &str = " |";
 
 /// Whether the value of this setting may be a secret, or a URL with one.

@@ -29,7 +29,7 @@ pub enum SigningAlgorithm {
 }
 
 impl SigningAlgorithm {
-    /// Its name.
+    /// The algorithm's name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Settings as a whole: where they come from, and which contradictions are refused.
+//! Settings as a whole: their sources, and the contradictions that are refused.
 
 use std::time::Duration;
 

@@ -54,7 +54,7 @@ impl Default for TracingSettings {
 impl TracingSettings {
     pub(super) fn validate(&self) -> Result<(), SettingsError> {
         self.tls.validate("tracing.tls")?;
-        // Not a number is in no range.
+        // NaN is in no range.
         if !(0.0..=1.0).contains(&self.sample_ratio) {
             return invalid("tracing.sample_ratio must be between 0 and 1");
         }

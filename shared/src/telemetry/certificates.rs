@@ -1,4 +1,4 @@
-//! Shows until when certificates are valid.
+//! Metrics of the expiry of certificates.
 
 use std::fmt;
 use std::path::Path;
@@ -64,7 +64,7 @@ impl Collector for CertificateExpiry {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        // A certificate that cannot be read any more has no value, and not its last one.
+        // A certificate that cannot be read any more has no value, rather than its last one.
         self.gauges.reset();
         let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, source) in sources.iter() {

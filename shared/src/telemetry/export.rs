@@ -1,7 +1,7 @@
 //! The export of spans to an OpenTelemetry collector, by OTLP over gRPC.
 //!
-//! Spans wait in a bounded queue, and one task sends them in batches. Whoever ends a span never waits: a span that finds the queue
-//! full is dropped, and counted.
+//! Spans wait in a bounded queue, and one task sends them in batches. Ending a span never blocks: a span that finds the
+//! queue full is dropped and counted.
 
 use std::time::Duration;
 
@@ -28,22 +28,22 @@ use super::span::Tracer;
 use crate::settings::{ClientTls, TracingSettings};
 use crate::tls::install_provider;
 
-/// Spans of one request to the collector.
+/// Maximum number of spans in one request to the collector.
 const MAX_BATCH_SPANS: usize = 512;
 /// A span waits this long, at most, for others of its batch.
 const BATCH_DELAY: Duration = Duration::from_secs(1);
-/// A connection on which nothing comes back is given up after a PING.
+/// Interval of PING frames. A connection on which no response arrives is closed.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Version of the semantic conventions that the attributes follow.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.37.0";
 
-/// Why traces cannot be exported. A collector that is merely unreachable is no error.
+/// Reason why traces cannot be exported. A collector that is merely unreachable is no error.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceExportError {
-    /// The address, or the files for TLS.
+    /// The address or the files for TLS cannot be used.
     #[error("tracing.endpoint cannot be used: {0}")]
     Endpoint(#[from] tonic::transport::Error),
-    /// A file of `tracing.tls`.
+    /// A file of `tracing.tls` cannot be read.
     #[error("tracing.tls: {0}: {1}")]
     File(String, std::io::Error),
 }
@@ -114,7 +114,8 @@ impl TraceExport {
     }
 }
 
-/// What all spans of this process have in common. Environment variables of OpenTelemetry's own are not read: settings have one source.
+/// Attributes of all spans of this process. OpenTelemetry's own environment variables are not read, because settings
+/// have one source.
 fn resource(settings: &TracingSettings, service: &'static str) -> Resource {
     let own =
         settings.resource_attributes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
@@ -131,7 +132,7 @@ fn resource(settings: &TracingSettings, service: &'static str) -> Resource {
         .build()
 }
 
-/// A connection that is made when it is needed, and made anew when it breaks.
+/// A channel that connects when it is needed, and reconnects after a failure.
 fn channel(endpoint: &str, settings: &TracingSettings) -> Result<Channel, TraceExportError> {
     let mut target = Endpoint::from_shared(endpoint.to_owned())?
         .connect_timeout(settings.export_timeout)
@@ -196,7 +197,7 @@ struct Exporter {
 }
 
 impl Exporter {
-    /// Exports until `stop`, and then what is left in the queue.
+    /// Exports spans until `stop`, and then those left in the queue.
     async fn run(mut self, stop: CancellationToken) {
         while let Some(batch) = self.next_batch(&stop).await {
             self.export(batch).await;
@@ -233,7 +234,8 @@ impl Exporter {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// Sends one batch, once: spans are worth less than the memory in which they would wait for a collector that is away.
+    /// Sends one batch without retries: spans are worth less than the memory in which they would wait for an
+    /// unavailable collector.
     async fn export(&mut self, batch: Vec<SpanData>) {
         let spans = batch.len() as u64;
         let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);

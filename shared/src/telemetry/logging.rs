@@ -13,8 +13,8 @@ use crate::settings::{LogFormat, LogSettings};
 /// # Errors
 /// `log.filter` is malformed. The text names the setting.
 pub fn init_logging(log: &LogSettings) -> Result<(), String> {
-    // A later directive for the same target wins. Each error of lapin is returned to the broker's adapter as well, which logs
-    // it once and with what to do about it.
+    // A later directive for the same target wins. lapin returns each of its errors to the broker's adapter as well,
+    // which logs it once, with the remedy.
     let filter = EnvFilter::try_new(format!("lapin=off,{}", log.filter))
         .map_err(|error| format!("log.filter: {error}"))?;
     let human = match log.format {

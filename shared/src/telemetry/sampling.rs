@@ -1,4 +1,4 @@
-//! Which requests' traces are recorded.
+//! Selection of the requests whose traces are recorded.
 
 use std::num::NonZeroU32;
 
@@ -6,10 +6,11 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::trace::TraceContext;
 
-/// The decision on the trace of a request, which all processes that take part follow.
+/// Decides whether the trace of a request is recorded. All processes that take part in the request follow the decision.
 ///
-/// A caller's context that says *not sampled* is respected. One that says *sampled* counts up to a rate, since every caller could say
-/// so of every request. Its trace id decides nothing, because callers choose that, too. The ratio is for requests without a context.
+/// A caller's context that says *not sampled* is respected. One that says *sampled* counts up to a rate only, since a
+/// caller could set that flag on every request. Its trace id has no influence, because callers choose that, too. The
+/// ratio is for requests without a context.
 #[derive(Debug)]
 pub(super) struct Sampling {
     ratio: f64,

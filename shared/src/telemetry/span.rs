@@ -1,4 +1,4 @@
-//! Spans: what took how long in a trace.
+//! Spans: the timed operations of a trace.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -12,8 +12,8 @@ use opentelemetry_sdk::trace::SdkTracer;
 use super::sampling::Sampling;
 use super::trace::TraceContext;
 
-/// The process' tracer, once traces are exported. It is global as the subscriber of log lines is: spans begin in all parts of the
-/// program, and none of them should have to hand a tracer on.
+/// The process' tracer, once traces are exported. It is global, like the subscriber of log lines, because spans begin
+/// in all parts of the program.
 static TRACER: OnceLock<Tracer> = OnceLock::new();
 
 /// Begins spans.
@@ -50,8 +50,8 @@ fn parent(context: &TraceContext) -> Context {
     Context::new().with_remote_span_context(context.to_otel())
 }
 
-/// One span. It ends when it is dropped, so also when what it measures is cancelled. A span of a trace that is not recorded costs
-/// nothing.
+/// One span. Dropping it ends it, so it also ends if the measured operation is cancelled. A span of a trace that is not
+/// recorded costs nothing.
 #[derive(Debug)]
 pub struct Span {
     context: TraceContext,
@@ -63,7 +63,7 @@ impl Span {
         Self { context: TraceContext::of_otel(span.span_context()), recording: Some(Box::new(span)) }
     }
 
-    /// A request whose trace is not recorded keeps the ids that its caller sent; log lines have them.
+    /// The span of a request whose trace is not recorded. It keeps the ids that the caller sent, for log lines.
     fn unrecorded(caller: Option<TraceContext>) -> Self {
         Self { context: caller.unwrap_or_default().unsampled(), recording: None }
     }
@@ -78,13 +78,13 @@ impl Span {
         }
     }
 
-    /// What happens within this span has this context as its parent.
+    /// The context of this span. Operations within the span have it as their parent.
     #[must_use]
     pub fn context(&self) -> &TraceContext {
         &self.context
     }
 
-    /// Whether attributes have an effect.
+    /// Whether the span is recorded. Otherwise attributes have no effect.
     #[must_use]
     pub fn is_recording(&self) -> bool {
         self.recording.is_some()
@@ -97,14 +97,14 @@ impl Span {
         }
     }
 
-    /// Adds an attribute, as the text that it is shown as.
+    /// Adds an attribute with the text of `value`.
     pub fn set_text(&mut self, key: &'static str, value: impl Display) {
         if self.is_recording() {
             self.set(key, value.to_string());
         }
     }
 
-    /// Adds an event of this moment.
+    /// Adds an event at the present time.
     pub fn event(&mut self, name: &'static str) {
         if let Some(span) = &mut self.recording {
             span.add_event(name, Vec::new());
@@ -173,12 +173,12 @@ impl TraceContext {
     }
 }
 
-/// What is done with a message.
+/// Step in the processing of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum MessageStep {
-    /// It is published, until the broker confirms it.
+    /// The message is published, until the broker confirms it.
     Send,
-    /// It was delivered, and is worked on until it is settled.
+    /// The message was delivered, and is processed until it is settled.
     Process,
 }
 

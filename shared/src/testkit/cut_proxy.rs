@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How the proxy treats bytes and connections.
+/// The proxy's treatment of bytes and connections.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum ProxyMode {
     /// Forwards all bytes.
@@ -35,7 +35,7 @@ enum ByteDirection {
 #[derive(Clone, Copy, Debug)]
 struct ProxyCommand {
     mode: ProxyMode,
-    /// Where new connections lead.
+    /// Address to which new connections lead.
     server: SocketAddr,
     /// Connections of earlier generations are closed.
     generation: u64,

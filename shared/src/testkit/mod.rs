@@ -1,4 +1,4 @@
-//! For tests: real servers, a proxy that injects network faults, and callers' tokens.
+//! Test support: real servers, a proxy that injects network faults, and callers' tokens.
 //!
 //! Every server has its own folder and ports and runs as the current user. It is killed and its folder removed when the
 //! value is dropped or the test process ends, however it ends.

@@ -5,8 +5,8 @@ use super::rabbitmq::RabbitMq;
 
 static NODES: Pool<RabbitMq> = Pool::new(|node| !node.is_altered());
 
-/// A RabbitMQ node that goes to the next test of this process when this one drops it, unless this one failed, ended the node, held it or
-/// changed it by [`RabbitMq::control`].
+/// A RabbitMQ node that goes to the next test of this process when this one drops it, unless this one failed, ended the
+/// node, suspended it or changed it by [`RabbitMq::control`].
 pub type PooledRabbitMq = Pooled<RabbitMq>;
 
 impl PooledRabbitMq {

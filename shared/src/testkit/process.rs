@@ -35,7 +35,7 @@ kill -KILL "$server"; wait "$server"; rm -rf "$folder"
 /// This many of the last output lines are shown if a server does not start.
 const MAX_SHOWN_LINES: usize = 40;
 
-/// How far the server has come, according to its output.
+/// Progress of the server's start, according to its output.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum StartProgress {
     Starting,
@@ -102,7 +102,7 @@ impl Process {
         process
     }
 
-    /// Holds the server (`STOP`), or lets it go on (`CONT`).
+    /// Suspends the server (`STOP`), or resumes it (`CONT`).
     pub(super) fn send(&mut self, signal: &'static str) {
         if let Some(signals) = &mut self.signals {
             writeln!(signals, "{signal}").expect("the guard reads signals");

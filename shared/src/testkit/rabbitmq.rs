@@ -139,7 +139,8 @@ impl RabbitMq {
         }
     }
 
-    /// Whether the node was ended, held, or controlled since it started, so that more than its queues may differ from a new one.
+    /// Whether the node was ended, suspended, or controlled since it started, so that more than its queues may differ
+    /// from a new one.
     pub(super) fn is_altered(&self) -> bool {
         self.is_altered.load(Ordering::Relaxed)
     }
@@ -197,17 +198,17 @@ impl RabbitMq {
         self.end("KILL").await;
     }
 
-    /// Stops the node in good order.
+    /// Stops the node gracefully.
     pub async fn stop(&mut self) {
         self.end("TERM").await;
     }
 
-    /// Holds the node with SIGSTOP: its connections stay open, and it does not answer.
+    /// Suspends the node with SIGSTOP: its connections stay open, and it does not answer.
     pub fn pause(&mut self) {
         self.signal("STOP");
     }
 
-    /// Lets the node go on after [`Self::pause`].
+    /// Resumes the node after [`Self::pause`].
     pub fn resume(&mut self) {
         self.signal("CONT");
     }

@@ -153,17 +153,17 @@ impl Redis {
         self.end("KILL").await;
     }
 
-    /// Stops the server in good order.
+    /// Stops the server gracefully.
     pub async fn stop(&mut self) {
         self.end("TERM").await;
     }
 
-    /// Holds the server with SIGSTOP: its connections stay open, and it does not answer.
+    /// Suspends the server with SIGSTOP: its connections stay open, and it does not answer.
     pub fn pause(&mut self) {
         self.signal("STOP");
     }
 
-    /// Lets the server go on after [`Self::pause`].
+    /// Resumes the server after [`Self::pause`].
     pub fn resume(&mut self) {
         self.signal("CONT");
     }

@@ -19,7 +19,7 @@ use crate::soon;
 const MINUTE: Duration = Duration::from_secs(60);
 const MEGABYTE: usize = 1 << 20;
 
-/// A store with room for 96 MB, and its server.
+/// A store that holds 96 MB, and its server.
 trait Fixture {
     async fn start() -> Self;
     fn store(&self) -> &dyn BlobStore;

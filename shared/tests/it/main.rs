@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Timeout for everything that a test waits for; long enough for a busy machine.
 const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// After this time a test concludes that an event does not happen.
+/// A test waits for this time before it concludes that an event does not happen.
 const QUIET_PERIOD: Duration = Duration::from_millis(200);
 
 /// Awaits `future` with a timeout.

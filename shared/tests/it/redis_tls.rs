@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Files of an authority and of what it has certified.
+/// Files of an authority and of the certificates that it issued.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
@@ -38,7 +38,7 @@ impl Authority {
     fn certify(&self, name: &str) -> [PathBuf; 2] {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        // A subject of the issuer's name would make the certificate one that has signed itself.
+        // A subject with the issuer's name would make the certificate self-signed.
         params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let files = [self.file(&format!("{name}.crt")), self.file(&format!("{name}.key"))];
@@ -86,7 +86,7 @@ async fn a_private_authority_and_a_client_certificate_open_the_connection() {
     put(&url, &tls).await.unwrap();
     RedisBlobs::new(&url, &tls).unwrap().check().await.unwrap();
 
-    // The server is not known, the client is not known, and the client does not say who it is.
+    // The server is not known, the client is not known, and the client shows no certificate.
     let [certificate, key] = stranger.certify("client");
     let stranger_client = ClientTls { certificate: Some(certificate), key: Some(key), ..authority.trusted() };
     for refused in [
@@ -139,7 +139,7 @@ async fn files_that_cannot_be_used_are_named_at_the_start() {
     ] {
         let error = RedisBlobs::new("rediss://127.0.0.1", &tls).err().expect("it is taken");
         assert!(matches!(&error, BlobError::Tls(said) if said.contains(named)), "{error:?}");
-        // They mean nothing to an address without TLS.
+        // They have no effect on an address without TLS.
         assert!(RedisBlobs::new("redis://127.0.0.1", &tls).is_ok());
     }
 }

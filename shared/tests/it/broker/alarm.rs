@@ -13,8 +13,8 @@ use super::rabbitmq::{connect, settings};
 use super::{body, message, next, publish, publish_until};
 use crate::soon;
 
-/// The first message that meets an alarm has its outcome by then. Without the alarm's notice it would take
-/// `broker.confirm_timeout`.
+/// The first message during an alarm has its outcome within this time. Without the broker's notice of the alarm it
+/// would take `broker.confirm_timeout`.
 const PROMPT: Duration = Duration::from_secs(3);
 
 async fn alarm(node: &RabbitMq, is_on: bool) {
@@ -42,7 +42,7 @@ async fn an_alarm_is_told_at_once_and_ends() {
     alarm(&node, true).await;
     let publisher = RetryingPublisher::new(broker.clone());
     let started = Instant::now();
-    // Several meet the alarm at once.
+    // Several messages are published when the alarm begins.
     let first = ["one", "two", "three"].map(|body| async {
         let message = message(body);
         publisher.publish(&Queue::Interactive, &message).await
@@ -63,7 +63,7 @@ async fn an_alarm_is_told_at_once_and_ends() {
     assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
     // Another queue's channel would have to be opened first.
     assert_eq!(publisher.publish(&Queue::Replay, &message("later")).await, Published::Blocked);
-    // What was delivered can be settled: consuming has a connection of its own.
+    // A delivered message can be settled, because consuming has a connection of its own.
     held.settle(Settlement::Ack).await.unwrap();
     soon(held.flush_settlements()).await.unwrap();
     assert!(broker.is_connected(), "the connections stay");
@@ -71,7 +71,7 @@ async fn an_alarm_is_told_at_once_and_ends() {
     alarm(&node, false).await;
     publish_until(&*broker, &Queue::Interactive, "after", Published::Accepted).await;
     assert!(!blocked(&metrics));
-    // The messages with an open outcome may come, once each, and nothing comes that was refused at once.
+    // The messages with an open outcome may arrive, once each. No message arrives that was refused at once.
     let mut arrived = Vec::new();
     while arrived.last().is_none_or(|last| last != "after") {
         let delivery = next(&mut deliveries).await;

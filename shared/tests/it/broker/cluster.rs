@@ -1,4 +1,4 @@
-//! RabbitMQ over several URLs and over TLS, and what is said of settings that it refuses.
+//! RabbitMQ over several URLs and over TLS, and the errors about settings that it refuses.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ async fn refused(settings: &BrokerSettings) -> BrokerError {
 
 #[tokio::test]
 async fn nodes_that_do_not_answer_leave_time_for_the_one_that_does() {
-    // The kernel accepts connections for a listener, and nobody answers them.
+    // The kernel accepts connections for a listener, but no program answers them.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let urls = [
@@ -37,7 +37,7 @@ async fn nodes_that_do_not_answer_leave_time_for_the_one_that_does() {
         format!("amqp://guest:guest@{closed}"),
         node().await.url(),
     ];
-    // The order is random, so one client would tell little.
+    // The order is random, so a single client would prove little.
     let clients: Vec<SharedBroker> = (0..8).map(|_| connect(&cluster(&urls))).collect();
     let started = Instant::now();
     for depth in join_all(clients.iter().map(|client| soon(client.depth(&Queue::Interactive)))).await {
@@ -80,14 +80,14 @@ async fn what_needs_an_operator_says_what_to_do() {
         }
         other => panic!("{other:?}"),
     }
-    // One that exists, and to which the user has no access.
+    // A virtual host that exists, but to which the user has no access.
     let vhost = format!("closed-{}", Uuid::now_v7());
     node.control(&["add_vhost", &vhost]).await;
     match refused(&settings(format!("{}/{vhost}", node.url()))).await {
         BrokerError::VirtualHost(reason) => assert!(reason.contains("refused"), "{reason}"),
         other => panic!("{other:?}"),
     }
-    // A user who may use queues and declare none.
+    // A user who may use queues, but not declare any.
     let user = format!("user-{}", Uuid::now_v7());
     node.control(&["add_user", &user, "secret"]).await;
     node.control(&["set_permissions", "-p", "/", &user, "", ".*", ".*"]).await;
@@ -101,7 +101,7 @@ async fn what_needs_an_operator_says_what_to_do() {
         error @ BrokerError::Credentials(_) => assert!(error.to_string().contains("password"), "{error}"),
         other => panic!("{other:?}"),
     }
-    // A node that merely is away may have the right settings, so the client does not wait for an operator.
+    // A node that is only unavailable may have the right settings, so the client does not wait for an operator.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     wrong = cluster(&[node.url().replace(":guest@", ":wrong@"), format!("amqp://{closed}")]);
     match refused(&wrong).await {
@@ -125,7 +125,7 @@ async fn a_problem_that_is_mended_ends() {
     node.control(&["add_vhost", &vhost]).await;
     node.control(&["set_permissions", "-p", &vhost, "guest", ".*", ".*", ".*"]).await;
     publish_until(&*broker, &Queue::Interactive, "after", Published::Accepted).await;
-    // The other connection follows in its own time.
+    // The other connection opens independently.
     let all_is_well = async {
         while broker.health().detail().is_some() {
             tokio::time::sleep(Duration::from_millis(10)).await;

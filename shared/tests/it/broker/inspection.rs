@@ -1,4 +1,4 @@
-//! What operators ask of the broker, and dead letters that are published again.
+//! Inspections by operators, and dead letters that are published again.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn job(ring: &KeyRing, budget: Duration, is_replay: bool) -> Message {
     Message { id, reply_to: Some("faceline.results".into()), expiration: None, earlier_attempts: 2, body }
 }
 
-/// Has `messages` die in a queue, one after the other.
+/// Dead-letters `messages` in a queue, one after the other.
 async fn let_die(broker: &RabbitMqBroker, queue: &Queue, messages: &[Message]) {
     let mut deliveries = soon(broker.consume(queue, 1)).await;
     for message in messages {
@@ -96,7 +96,7 @@ async fn dead_letters_are_shown_in_place_and_whoever_dies_while_requeuing_loses_
     }
     depth_is(&broker, &Queue::DeadLetters, 4).await;
 
-    // Who dies between the publish and the acknowledgement leaves the job twice.
+    // A process that dies between the publish and the acknowledgement leaves the job twice.
     let dying = soon(Inspection::open(&settings)).await.unwrap();
     let taken = soon(dying.dead_letters(1)).await.unwrap();
     let letter = &taken.letters()[0];
@@ -139,7 +139,7 @@ async fn dead_letters_are_shown_in_place_and_whoever_dies_while_requeuing_loses_
     broker.close().await;
 }
 
-/// An inspection of a broker on which no program has been: nothing is there, and nothing is left behind.
+/// Inspects a broker that no program has used: nothing exists there, and nothing is left behind.
 async fn nothing_is_declared(settings: &BrokerSettings) {
     let inspection = soon(Inspection::open(settings)).await.unwrap();
     assert!(inspection.version().is_some_and(|version| version.starts_with(char::is_numeric)));

@@ -82,7 +82,7 @@ async fn a_large_object_comes_back_as_it_was_written<F: Fixture>() {
     assert!(read(&**store, "replays/a/1").await.unwrap().unwrap() == bytes);
     assert!(get(&**store, "replays/a/1").await.unwrap() == bytes);
     assert_eq!(store.list("replays").await.unwrap(), ["replays/a/1"]);
-    // What was put at once is read piece by piece too, and is replaced by an upload.
+    // An object that was put at once is read piece by piece too, and is replaced by an upload.
     store.put("replays/a/2", bytes.slice(1..)).await.unwrap();
     assert!(read(&**store, "replays/a/2").await.unwrap().unwrap() == bytes[1..]);
     soon(upload(&**store, "replays/a/2", &bytes.slice(..7 * MEGABYTE), MEGABYTE)).await.unwrap();
@@ -277,7 +277,7 @@ async fn nothing_is_read_of_an_upload_whose_process_was_killed<F: Fixture>() {
     assert_eq!(get(&**store, "a/b/1").await, None);
     assert!(store.open("a/b/1").await.unwrap().is_none());
     assert_eq!(store.list("a").await.unwrap(), [""; 0]);
-    // The key is free, and the folder goes away with what the process has left there.
+    // The key is free, and the folder is removed with the files that the process has left there.
     upload(&**store, "a/b/1", &pattern(MEGABYTE, 5), MEGABYTE).await.unwrap();
     assert_eq!(store.delete_all("a/b").await.unwrap(), 1);
     assert_eq!(store.list("a").await.unwrap(), [""; 0]);
@@ -435,7 +435,7 @@ async fn an_upload_takes_no_more_than_it_can_send() {
         taken += MEGABYTE;
         assert!(taken <= 3 * PART, "{taken} bytes in memory");
     }
-    // That write was given up in its middle, so nobody knows what of it arrived.
+    // That write was aborted in the middle, so it is unknown how much of it arrived.
     proxied.proxy.pass();
     let given_up = soon(upload.finish()).await;
     assert!(matches!(given_up, Err(ObjectError::Unreachable(_))), "{given_up:?}");
