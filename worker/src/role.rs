@@ -27,7 +27,7 @@ use crate::replay::exports::Exporter;
 use crate::replay::{VideoServices, VideoWorker};
 use crate::video::Decoder;
 
-/// How often broker, blob store and object store are checked for /readyz.
+/// Interval at which broker, blob store and object store are checked for /readyz.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Name of the readiness condition that the models are loaded and run.
@@ -36,7 +36,7 @@ pub const MODELS_READY: &str = "models";
 /// Name of the readiness condition that videos can be decoded.
 const VIDEOS_READY: &str = "videos";
 
-/// Why a worker does not start.
+/// Reason why a worker does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// `inference.device` names no kind of device.
@@ -51,7 +51,7 @@ pub enum WorkerError {
     /// The models cannot be used.
     #[error(transparent)]
     Models(#[from] ModelsError),
-    /// The calibration from similarity to false accept rate is missing or not usable.
+    /// The calibration from similarity to false acceptance rate is missing or not usable.
     #[error(transparent)]
     Calibration(#[from] CalibrationError),
     /// The installed models make other templates than the settings say. Gateways would refuse them.
@@ -142,8 +142,8 @@ fn show_liveness_calibration(services: &SharedServices, calibration: &LivenessCa
     services.readiness.set_fact("liveness_calibration", text);
 }
 
-/// Starts the threads that judge videos. `None` if this worker takes no videos: it shall not, or cannot decode them. Then it is
-/// degraded, and other workers get them.
+/// Starts the threads that judge videos. `None` if this worker takes no videos, by its settings or because it cannot
+/// decode them. A worker that cannot decode them reports itself degraded, and other workers get them.
 async fn start_videos(services: &SharedServices, parts: WorkerParts) -> Result<Option<Engine>, WorkerError> {
     let slots = services.settings.inference.replay_slots;
     if slots == 0 {
@@ -193,7 +193,7 @@ pub fn check_models(config: &Settings) -> Result<LivenessCalibration, WorkerErro
     Ok(parts.models.liveness_calibration().clone())
 }
 
-/// What the pipelines of all threads are made from.
+/// Parts from which the pipelines of all threads are made.
 pub(crate) struct WorkerParts {
     models: Models,
     settings: PipelineSettings,

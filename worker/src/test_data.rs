@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub(crate) fn folder(path: &str) -> Option<PathBuf> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")).join(path);
     if !path.exists() {
-        // Past the capture of the test harness, so that it is seen.
+        // The line bypasses the capture of the test harness, so that it is seen.
         let _ = writeln!(std::io::stderr(), "skipped: {} is not there", path.display());
         return None;
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Device;
 
-/// Why the library, a model or a run failed. A picture is never the cause.
+/// Failure of the library, a model or a run. A picture is never the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum InferenceError {
     /// The library's file cannot be read.

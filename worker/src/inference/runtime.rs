@@ -25,7 +25,7 @@ static LOADED: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
 impl Runtime {
     /// Loads the library, after checking that it is one and has the `expected_version` (as in `1.31.1`).
     ///
-    /// The check only reads the file, so that code of a wrong library never runs.
+    /// The check only reads the file, so code of a wrong library never runs.
     ///
     /// # Errors
     /// [`InferenceError::Unreadable`], [`InferenceError::WrongVersion`], [`InferenceError::Load`], or

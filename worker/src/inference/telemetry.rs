@@ -1,4 +1,4 @@
-//! Keeps ONNX Runtime from reporting to its maker.
+//! Disables the telemetry of ONNX Runtime.
 //!
 //! From 1.29 on, the library of the published packages collects events about its host, its process and its models on Linux, stores them
 //! in `~/.cache/Microsoft`, and sends them to `mobile.events.data.microsoft.com`. Its API switches that off only after the first events
@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode};
 
 const VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
 
-/// Starts this program anew in the same process, with the variable in its environment, unless it is there.
+/// Executes this program again in the same process with the variable in its environment, unless it is there already.
 ///
 /// A process cannot change its own environment safely once it may have threads, and the library reads it with `getenv`. Programs that
 /// load ONNX Runtime call this first. An exit code means that it failed: then the program must end.

@@ -35,13 +35,13 @@ impl UsableSessions {
 pub struct Availability(watch::Receiver<usize>);
 
 impl Availability {
-    /// Of a handler that can always do jobs.
+    /// The availability of a handler that can always do jobs.
     #[must_use]
     pub fn always() -> Self {
         Self(watch::Sender::new(1).subscribe())
     }
 
-    /// Of a handler with this number of usable sessions.
+    /// The availability of a handler with this number of usable sessions.
     #[cfg(test)]
     pub(super) fn of(usable: watch::Receiver<usize>) -> Self {
         Self(usable)

@@ -11,7 +11,8 @@ use prometheus::{Histogram, HistogramVec, IntCounterVec};
 
 /// Bucket bounds of the quality of a coded face, which is -500 to 300: above 100 is good, below 0 a better picture is needed.
 const QUALITY_BOUNDS: &[f64] = &[-250.0, -100.0, 0.0, 50.0, 100.0, 150.0, 200.0, 250.0, 275.0, 300.0];
-/// Bucket bounds of scores. 500 more are a tenth of the false acceptance rate; the bounds are closer around the usual thresholds.
+/// Bucket bounds of scores. A score that is 500 higher means a tenth of the false acceptance rate. The bounds are
+/// closer around the usual thresholds.
 const SCORE_BOUNDS: &[f64] =
     &[1500.0, 2000.0, 2500.0, 2750.0, 3000.0, 3250.0, 3500.0, 4000.0, 4500.0, 5000.0, 6000.0, 8000.0];
 /// Bucket bounds of liveness scores. The thresholds of LOW, MEDIUM and HIGH, 0.25, 0.5 and 0.75, are among them.
@@ -183,7 +184,7 @@ mod tests {
         }
     }
 
-    /// What the metrics show after `result`, without the lines that are 0.
+    /// The non-zero lines of the metrics after `result`.
     fn shown(result: &JobResult) -> Vec<String> {
         let metrics = Metrics::new();
         BiometricMetrics::new(&metrics).observe(result);

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use faceline_shared::job::JobEnvelope;
 use prometheus::IntGaugeVec;
 
-/// Most gateways in the metric.
+/// Maximum number of gateways in the metric.
 const MAX_GATEWAYS: usize = 256;
 
 /// Records the smallest age of a job per gateway. It is about zero if both clocks agree.

@@ -36,14 +36,15 @@ use super::settle::settle;
 use super::streams::Streams;
 use super::task_runner::JobTimes;
 
-/// How long ids of cancelled jobs are kept: the longest time that a job may wait.
+/// Time for which ids of cancelled jobs are kept: the longest time that a job may wait.
 const CANCELLED_JOB_TTL: Duration = Duration::from_secs(120);
-/// Giving back what is in progress when the drain is over takes at most this time. Longer than the broker's adapter publishes a
-/// message again before it uses a nack (3 s): a connection that ends earlier counts as a failed attempt.
+/// Time limit for giving back the jobs in progress when the drain is over. It is longer than the 3 s for which the
+/// broker's adapter publishes a message again before it uses a nack: a connection that ends earlier counts as a failed
+/// attempt.
 pub const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Before a job goes back because a service that it needs is away, so that it does not circle at full speed.
+/// Pause before a job goes back because a service that it needs is unavailable. It prevents redelivery in a tight loop.
 const SERVICES_PAUSE: Duration = Duration::from_secs(5);
-/// Most ids of cancelled jobs that are kept.
+/// Maximum number of ids of cancelled jobs that are kept.
 const MAX_CANCELLED_JOBS: usize = 10_000;
 
 /// Takes jobs from the broker and publishes their answers.
@@ -106,8 +107,8 @@ impl Consumer {
     }
 
     /// Takes up to `prefetch` jobs at a time until `shutdown`. Then gives back the jobs that have not started, finishes
-    /// those that have, and after the time for that gives back the rest. While the handler is unavailable, or the gateways have
-    /// other keys, it has no streams, so that other workers get the jobs.
+    /// those that have, and gives back the rest when the drain is over. While the handler is unavailable, or the
+    /// gateways have other keys, the consumer has no streams, so other workers get the jobs.
     pub async fn run(self, prefetch: u16, shutdown: CancellationToken) {
         let drain = self.drain;
         let tasks = TaskTracker::new();
@@ -121,7 +122,7 @@ impl Consumer {
             tasks.wait().await;
         };
         let mut consuming = std::pin::pin!(consuming);
-        // The closing of the streams is part of the drain, so that it does not add to the time of the shutdown.
+        // Closing the streams is part of the drain, so it does not add to the time of the shutdown.
         let drain = async {
             stopping.cancelled().await;
             tokio::time::sleep(drain).await;
@@ -133,7 +134,7 @@ impl Consumer {
         }
         tracing::warn!(jobs = tasks.len(), "jobs are left to other workers, because jobs.drain is over");
         drain_over.cancel();
-        // An error means that the broker is away, and will return the jobs by itself.
+        // An error means that the broker is unavailable, and will return the jobs by itself.
         let _ = timeout(GIVE_BACK_TIMEOUT, consuming).await;
     }
 
@@ -178,7 +179,7 @@ impl Consumer {
         tasks: &TaskTracker,
     ) -> ControlFlow<()> {
         let mut streams = Streams::open(&self.broker, &self.lanes, prefetch).await;
-        // When videos can be judged again, the streams open anew.
+        // When videos can be judged again, the streams open again.
         let mut videos_return = std::pin::pin!(self.lanes.videos_return(streams.has_videos()));
         let end = loop {
             let (queue, delivery) = tokio::select! {
@@ -249,8 +250,8 @@ impl Consumer {
         Settlement::DeadLetter
     }
 
-    /// Gives a job that this worker cannot read back to a worker that may, or answers it when its time is running out. That does
-    /// not depend on how often workers died with it: this worker does not run it.
+    /// Gives back a job that this worker cannot read, for a worker that can, or answers it when its time is running
+    /// out. Earlier failed attempts do not matter, because this worker does not run the job.
     async fn defer_or_answer(
         &self,
         delivery: &Delivery,
@@ -278,7 +279,7 @@ impl Consumer {
         self.leave_to_others(&to, failure, error, period, deferred).await
     }
 
-    /// Gives a job that this worker does not do back to another one, or answers it when half of its time is over.
+    /// Gives back a job that this worker does not do, for another worker, or answers it when half of its time is over.
     async fn leave_to_others(
         &self,
         to: &Addressee<'_>,

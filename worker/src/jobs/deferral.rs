@@ -1,7 +1,7 @@
-//! Jobs that this worker cannot do and another one may: of a newer build, or with the right keys.
+//! Jobs that this worker cannot do, but a worker of a newer build or with the right keys can.
 //!
-//! Such a job goes back to its queue after a pause, so that it does not circle at full speed. If nobody else takes it in half its
-//! time, this worker answers it, while its caller still waits.
+//! Such a job goes back to its queue after a pause, which prevents redelivery in a tight loop. If no other worker takes
+//! it in half of its time, this worker answers it, while its caller still waits.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -15,14 +15,14 @@ use tokio::sync::Semaphore;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause of a job.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// The pause of a job while as many jobs pause as may: long enough that the queue does not spin, short enough that other jobs
-/// behind it are not held up.
+/// The pause of a job while the maximum number of jobs pauses already. It is long enough to prevent a tight loop, and
+/// short enough not to delay other jobs behind it.
 const PAUSE_WITHOUT_PLACE: Duration = Duration::from_millis(25);
-/// What is known of a job is forgotten this long after it first came. Longer than a job may wait, so that a duplicate of an
-/// answered job does not start anew.
+/// Time after the first delivery of a job at which its entry is removed. It is longer than a job may wait, so a
+/// duplicate of an answered job does not start anew.
 const ENTRY_TTL: Duration = Duration::from_secs(300);
 
-/// What becomes of a deferred job.
+/// Decision about a deferred job.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Deferral {
     /// It goes back to its queue.
@@ -34,7 +34,7 @@ pub(super) enum Deferral {
 /// The jobs that this worker has deferred.
 pub(super) struct DeferredJobs {
     jobs: Mutex<HashMap<JobId, DeferredJob>>,
-    /// A pausing job keeps others out of the prefetch, so only half of it may pause.
+    /// Permits to pause. A pausing job occupies a place of the prefetch, so jobs may pause in half of it only.
     places: Semaphore,
 }
 
@@ -45,15 +45,15 @@ struct DeferredJob {
 }
 
 impl DeferredJobs {
-    /// `prefetch` is how many unsettled jobs the worker may have.
+    /// `prefetch` is the maximum number of unsettled jobs of the worker.
     pub(super) fn new(prefetch: u16) -> Self {
         Self { jobs: Mutex::default(), places: Semaphore::new(usize::from(prefetch / 2).max(1)) }
     }
 
-    /// Pauses with a job, at most until `ending`, or has it answered if half of its time is over.
+    /// Pauses with a job, at most until `ending`, or returns [`Deferral::Answer`] if half of its time is over.
     ///
-    /// The job's age counts what it waited in the queue. It compares two machines' clocks and is too small if the gateway's is
-    /// ahead, so the time since this worker first had the job counts as well.
+    /// The job's age includes its time in the queue. It compares two machines' clocks and is too small if the gateway's
+    /// clock is ahead, so the time since the first delivery to this worker counts as well.
     pub(super) async fn defer(&self, head: &JobHead, ending: &CancellationToken) -> Deferral {
         let left = (head.budget() / 2).saturating_sub(head.age());
         if left.is_zero() {
@@ -73,7 +73,7 @@ impl DeferredJobs {
         Deferral::GiveBack
     }
 
-    /// Counts a delivery of the job. Returns what was known before.
+    /// Counts a delivery of the job. Returns the entry from before.
     fn note(&self, id: JobId) -> DeferredJob {
         let mut jobs = self.lock();
         jobs.retain(|_, job| job.first.elapsed() < ENTRY_TTL);

@@ -18,9 +18,10 @@ use super::handler::{Handler, Unavailable};
 use super::inference_thread::{Command, InferenceThread};
 use super::task_runner::{JobTimes, TaskRunner};
 
-/// Work for this time is prefetched.
+/// The jobs of this time are prefetched.
 const PREFETCH_TIME: Duration = Duration::from_millis(100);
-/// Most jobs to prefetch. A larger number does not hide more latency, and the protocol's field has 16 bits.
+/// Maximum number of jobs to prefetch. A larger number does not hide more latency, and the protocol's field has 16
+/// bits.
 const MAX_PREFETCH_JOBS: usize = 256;
 
 /// The threads of an engine.
@@ -28,7 +29,7 @@ const MAX_PREFETCH_JOBS: usize = 256;
 pub struct EngineThreads {
     /// Their name; a number follows.
     name: &'static str,
-    /// How many levels of priority the system takes from them.
+    /// Nice value that is added to theirs; a higher one means a lower priority.
     niceness: i32,
     /// Tasks that wait in the engine, so that no thread waits for its next task to arrive.
     waiting: usize,
@@ -115,7 +116,7 @@ impl Handler for Engine {
         let (reply, answer) = oneshot::channel();
         let internal = Ok((Err(JobFailure::Internal), JobTimes::default()));
         let command = Command { task, span: Span::current(), reply };
-        // The channel has room for every slot, so this does not block.
+        // The channel has a place for every slot, so this does not block.
         if self.commands.as_ref().is_none_or(|commands| commands.send(command).is_err()) {
             tracing::error!("no inference thread is left");
             return internal;
@@ -136,7 +137,7 @@ impl Drop for Engine {
     }
 }
 
-/// Takes priority from the calling thread. Linux keeps it for each thread, and passes it on to child processes.
+/// Lowers the priority of the calling thread. On Linux each thread has its own, and child processes inherit it.
 fn lower_priority(levels: i32) {
     if levels > 0
         && let Err(error) = rustix::process::nice(levels)

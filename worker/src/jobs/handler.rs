@@ -1,4 +1,4 @@
-//! What a consumer does with a job's task.
+//! The interface of a handler, which does the tasks of jobs for a consumer.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +13,7 @@ pub enum Unavailable {
     /// No model runs at present.
     #[error("no model runs at present")]
     Models,
-    /// Something else that the task needs is away, and stayed away for as long as the handler waited for it.
+    /// Something else that the task needs is unavailable, and remained so while the handler waited for it.
     #[error("what the task needs is away")]
     Services,
 }
@@ -21,10 +21,10 @@ pub enum Unavailable {
 /// Does the tasks of jobs.
 #[async_trait]
 pub trait Handler: Send + Sync {
-    /// How many tasks it does at the same time.
+    /// Number of tasks that it does at the same time.
     fn slots(&self) -> usize;
 
-    /// Whether it can do tasks; a consumer takes no jobs while it cannot.
+    /// Whether it can do tasks. A consumer takes no jobs while it cannot.
     fn availability(&self) -> Availability {
         Availability::always()
     }

@@ -61,7 +61,7 @@ impl<R: TaskRunner> InferenceThread<R> {
         }
     }
 
-    /// Runs one task. Returns whether the sessions are still usable; if not, they are counted out.
+    /// Runs one task. Returns whether the sessions are still usable; if not, they no longer count as usable.
     fn execute(&mut self, Command { task, span, reply }: Command) -> bool {
         let _entered = span.enter();
         let run = catch_unwind(AssertUnwindSafe(|| self.runner.run(&task)));
@@ -93,13 +93,13 @@ impl<R: TaskRunner> InferenceThread<R> {
         }
     }
 
-    /// Counts these sessions out. Returns whether no other ones are usable.
+    /// Removes these sessions from the count of usable ones. Returns whether no other ones are usable.
     fn leave_usable(&self) -> bool {
         self.usable.remove();
         self.usable.is_empty()
     }
 
-    /// The answer to a task, and what it means for the sessions.
+    /// The answer to a task, and its consequence for the sessions.
     fn assess(
         &mut self,
         result: Result<JobResult, TaskFault>,

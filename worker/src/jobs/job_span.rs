@@ -10,7 +10,7 @@ use faceline_shared::telemetry::{MessageStep, Span, SpanKind, TraceContext};
 use super::metrics::WorkerMetrics;
 use crate::pipeline::Segments;
 
-/// What the names of reply queues, which live as long as their gateway, are replaced by in spans.
+/// Replacement in spans for the names of reply queues, which live as long as their gateway.
 const TEMPORARY: &str = "(temporary)";
 
 /// A delivery, with the queue that it came from and its span.
@@ -46,7 +46,7 @@ impl JobSpan {
         tracing::info_span!("job", %job, trace_id = self.context.trace_id(), span_id = self.context.span_id())
     }
 
-    /// Notes what the answer says.
+    /// Records the outcome in the answer.
     pub(super) fn outcome(&self, outcome: &'static str, is_failure: bool) {
         self.update(|span| {
             span.set("faceline.outcome", outcome);
@@ -56,7 +56,7 @@ impl JobSpan {
         });
     }
 
-    /// Notes how the delivery is settled.
+    /// Records the settlement of the delivery.
     pub(super) fn settled(&self, settlement: Settlement) {
         self.update(|span| span.set_text("faceline.settlement", format_args!("{settlement:?}")));
     }

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::consuming_period::ConsumingPeriod;
 use super::handler::Handler;
 
-/// What does the jobs of one kind.
+/// The handler for jobs of one kind, and its slots.
 pub(super) struct Lane {
     pub(super) handler: Arc<dyn Handler>,
     /// The handler's free slots.
@@ -40,12 +40,12 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// Pictures only.
+    /// Lanes for pictures only.
     pub(super) fn new(pictures: Arc<dyn Handler>) -> Self {
         Self { pictures: Lane::new(pictures), videos: None }
     }
 
-    /// The same with videos.
+    /// Adds a lane for videos.
     pub(super) fn with_videos(self, videos: Arc<dyn Handler>) -> Self {
         Self { videos: Some(Lane::new(videos)), ..self }
     }

@@ -70,7 +70,8 @@ impl WorkerMetrics {
                 &["gateway"],
             ),
         };
-        // Prometheus does not see the first increment of a counter that did not exist before, and what is counted here is seldom.
+        // Prometheus does not see the first increment of a counter that did not exist before, and these events are
+        // rare.
         for outcome in SERVICE_FAILURES {
             registered.answered.with_label_values(&[outcome]);
         }

@@ -1,4 +1,4 @@
-//! The way of a job through a worker: consumed, fetched, handled, answered, acknowledged.
+//! The path of a job through a worker: consumed, fetched, handled, answered, acknowledged.
 //!
 //! A worker keeps no state. The broker confirms an answer before its job is acknowledged, so after the death of any
 //! process the broker still has the job or its answer.

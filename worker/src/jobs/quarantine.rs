@@ -19,7 +19,7 @@ use super::settle::settle;
 /// After this many failed attempts, a job moves to the quarantine.
 const QUARANTINE_ATTEMPTS: u32 = 2;
 
-/// A job that the quarantine does not take, because it is full, is tried again after this time.
+/// Pause before a job is tried again that the quarantine does not take, because it is full.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether a delivery must move to the quarantine.
@@ -51,7 +51,7 @@ impl Quarantine {
         let _moving = self.moves.read().await;
         let settlement = self.append(delivery).await;
         if settlement == Settlement::GiveBack {
-            // It comes back at once.
+            // The broker delivers it again at once.
             period.ending.run_until_cancelled(tokio::time::sleep(FULL_PAUSE)).await;
         }
         settle(delivery, settlement).await;

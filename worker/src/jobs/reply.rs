@@ -13,19 +13,20 @@ use super::expiring_set::ExpiringSet;
 use super::job_span::JobSpan;
 use super::metrics::WorkerMetrics;
 
-/// How long the names of lost reply queues are kept. A gateway never opens a reply queue under an old name again, and
-/// the late jobs for it are done by then.
+/// Time for which the names of lost reply queues are kept. A gateway never opens a reply queue under an old name again,
+/// and the late jobs for it are done by then.
 const LOST_QUEUE_TTL: Duration = Duration::from_secs(600);
-/// Most names of lost reply queues that are kept.
+/// Maximum number of names of lost reply queues that are kept.
 const MAX_LOST_QUEUES: usize = 1_000;
 
-/// Before a job goes back because the queue of results does not exist, so that it is not done again without a pause.
+/// Pause before a job goes back because the queue of results does not exist. It prevents that the job is done again at
+/// once.
 const MISSING_QUEUE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Clocks of two machines may differ by this much before a job counts as expired.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
-/// Where the answer of a job goes, and what it repeats of the job.
+/// Destination of a job's answer, and the fields of the job that the answer repeats.
 pub(super) struct Addressee<'d> {
     pub(super) job: JobHead,
     pub(super) reply_to: &'d String,
@@ -108,7 +109,7 @@ impl Replier {
                 Settlement::Ack
             }
             Published::Returned if **reply_to == self.publisher.address(&Queue::Results) => {
-                // Every gateway reads that queue. An operator may have deleted it, and a gateway makes it again.
+                // Every gateway reads that queue. An operator may have deleted it, and a gateway creates it again.
                 tracing::error!("the queue of results does not exist; the job goes back to its queue");
                 tokio::time::sleep(MISSING_QUEUE_PAUSE).await;
                 Settlement::GiveBack

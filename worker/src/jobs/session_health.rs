@@ -1,4 +1,4 @@
-//! When a session that keeps failing is opened again, and when it is given up.
+//! Decides when sessions that keep failing are opened again, and when they are given up.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use faceline_shared::retry::Backoff;
 /// sessions count as broken.
 pub(super) const MAX_FAILURES_IN_A_ROW: u32 = 3;
 
-/// What to do after an inference failure.
+/// Reaction to an inference failure.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum FailureAction {
     /// Go on with the same sessions.
@@ -49,8 +49,8 @@ impl SessionHealth {
         }
     }
 
-    /// How long to wait before the next attempt to recover. The delay grows until a job succeeds: sessions that pass
-    /// the warm-up, but fail every job, are not tried without pause.
+    /// The delay before the next attempt to recover. It grows until a job succeeds, because sessions may pass the
+    /// warm-up but fail every job.
     pub(super) fn recovery_delay(&mut self) -> Duration {
         self.recoveries = self.recoveries.saturating_add(1);
         Backoff::CONNECTION.delay(self.recoveries)

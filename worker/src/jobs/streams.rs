@@ -8,7 +8,7 @@ use super::lane::Lanes;
 pub(super) struct Streams {
     pictures: Box<dyn Deliveries>,
     quarantine: Box<dyn Deliveries>,
-    /// `None` while videos cannot be judged here, so that other workers get them.
+    /// `None` while videos cannot be judged here. Other workers then get them.
     videos: Option<Box<dyn Deliveries>>,
 }
 

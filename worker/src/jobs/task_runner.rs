@@ -1,4 +1,4 @@
-//! What an inference thread needs of the code that does the tasks.
+//! The interface of the code that does tasks on an inference thread.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use faceline_shared::job::{JobFailure, JobResult, Task};
 use crate::inference::InferenceError;
 use crate::pipeline::{PipelineFault, Segments};
 
-/// Where the time of a job went.
+/// Times of the stages of a job.
 #[derive(Clone, Debug, Default)]
 pub struct JobTimes {
     /// Decoding and hashing the files.
@@ -19,13 +19,13 @@ pub struct JobTimes {
     pub segments: Segments,
 }
 
-/// Why a task has no result.
+/// Reason why a task has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskFault {
     /// The caller learns the reason.
     #[error("{0:?}")]
     Job(JobFailure),
-    /// Something that the task needs is away; the job goes back to its queue.
+    /// Something that the task needs is unavailable; the job goes back to its queue.
     #[error("{0}")]
     Unavailable(String),
     /// A model failed; its session may be broken.
@@ -44,7 +44,7 @@ impl From<JobFailure> for TaskFault {
 pub struct TaskRun {
     /// Its result.
     pub result: Result<JobResult, TaskFault>,
-    /// Where its time went. `infer` is above zero only if a model ran.
+    /// Times of its stages. `infer` is above zero only if a model ran.
     pub times: JobTimes,
 }
 

@@ -1,4 +1,4 @@
-//! The way of a job through a worker, over the embedded broker and blob store.
+//! The path of a job through a worker, over the embedded broker and blob store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -263,7 +263,7 @@ async fn nobody_works_for_a_caller_who_left_or_a_gateway_that_is_gone() {
         site.eventually(&line, async || site.metrics.encode().contains(&line)).await;
     };
 
-    // Two jobs take both slots, so that the third one waits long enough to be cancelled.
+    // Two jobs take both slots, so the third one waits long enough to be cancelled.
     let [first, second, cancelled] = ["one", "two", "three"].map(|text| site.inline(text));
     for message in [&first, &second, &cancelled] {
         site.publish(&Queue::Interactive, message).await;
@@ -331,7 +331,7 @@ async fn what_another_worker_may_read_is_left_to_it_and_answered_in_time() {
     for (message, _) in &jobs {
         site.publish(&Queue::Interactive, message).await;
     }
-    // Jobs that it can read go their way meanwhile.
+    // Meanwhile it does the jobs that it can read.
     site.echo.permits.add_permits(20);
     for _ in 0..20 {
         let message = site.inline("x");

@@ -1,4 +1,4 @@
-//! From two embeddings to a false accept rate.
+//! From two embeddings to a false acceptance rate.
 
 use faceline_models::calibration::Calibration;
 use faceline_shared::face::{CodedFace, Embedding};
@@ -52,7 +52,7 @@ impl Comparator {
         })
     }
 
-    /// The false accept rate at the similarity of two embeddings: how often two different people are at least as
+    /// The false acceptance rate at the similarity of two embeddings: how often two different people are at least as
     /// similar. Both embeddings must be of this algorithm.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Comparator {
         Ok(Far::from_log10(self.calibration.log10_far(similarity)))
     }
 
-    /// The false accept rate of each candidate against the reference, in the candidates' order.
+    /// The false acceptance rate of each candidate against the reference, in the candidates' order.
     ///
     /// # Errors
     /// [`JobFailure::OtherAlgorithm`] if one of the templates is of another algorithm.

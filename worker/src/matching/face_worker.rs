@@ -1,4 +1,4 @@
-//! The tasks of jobs on one inference thread: pictures to faces, and faces to false accept rates.
+//! The tasks of jobs on one inference thread: pictures to faces, and faces to false acceptance rates.
 
 use std::time::{Duration, Instant};
 

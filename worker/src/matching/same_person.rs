@@ -6,7 +6,7 @@ use faceline_shared::job::examination;
 use super::comparator::Comparator;
 use crate::pipeline::{Examined, ExaminedPicture};
 
-/// Largest false accept rate at which two live pictures count as the same person.
+/// Largest false acceptance rate at which two live pictures count as the same person.
 const MAX_SAME_PERSON_FAR: f64 = 1e-3;
 
 /// Compares the faces of examined pictures.

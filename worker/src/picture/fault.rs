@@ -1,11 +1,11 @@
-//! Why a picture cannot be used.
+//! Faults of pictures.
 
 use std::time::Duration;
 
-/// Why bytes cannot be decoded to a picture. The sender is at fault in all cases.
+/// Reason why bytes cannot be decoded to a picture. The sender is at fault in all cases.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PictureFault {
-    /// The bytes have no form of a picture.
+    /// The bytes are in no picture format.
     #[error("this is not a picture")]
     NotAPicture,
     /// A known kind of file that is not supported.

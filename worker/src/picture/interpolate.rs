@@ -15,7 +15,7 @@ const KERNEL_REACH_PIXELS: f32 = 2.0;
 /// Pixels around a region that kernels may read: those that they reach, and one for rounding.
 const MARGIN_PIXELS: f32 = KERNEL_REACH_PIXELS + 1.0;
 
-/// How a chip's pixels are interpolated.
+/// Interpolation of a chip's pixels.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kernel {
     /// From 2 x 2 neighbours: fast.
@@ -34,8 +34,8 @@ pub(super) struct PixelView<'p> {
     pub(super) height: u32,
 }
 
-/// A part of a picture with its pixels as colours, and with pixels of the level outside where it extends beyond the picture. Kernels
-/// that read each pixel many times then convert it once, and need not look for the border.
+/// A part of a picture with its pixels as colours. Where it extends beyond the picture, its pixels have the level of
+/// the outside. Kernels that read each pixel many times then convert it once, and need no check for the border.
 #[derive(Default)]
 pub(super) struct Region {
     left: i32,
@@ -100,7 +100,7 @@ impl Region {
 }
 
 impl PixelView<'_> {
-    /// Samples at every pixel of the chip, between neighbours and however far the chip's pixels lie apart.
+    /// Samples at every pixel of the chip between neighbouring pixels, however far apart the chip's pixels lie.
     pub(super) fn interpolate_sparsely(&self, map: &Affine, outside: u8, chip: &mut Chip) {
         sample(self, map, chip, |left, top| self.square(left, top, outside), bilinear);
     }
@@ -138,7 +138,7 @@ fn colour_of([red, green, blue]: [u8; 3]) -> Colour {
     Colour::new([f32::from(red), f32::from(green), f32::from(blue), 0.0])
 }
 
-/// From where to where the chip reaches in the picture's coordinates, across and down.
+/// Extent of the chip in the picture's coordinates: lowest and highest x, lowest and highest y.
 fn extents(map: &Affine, chip: &Chip) -> [[f32; 2]; 2] {
     let (w, h) = (chip.width as f32, chip.height as f32);
     let corners = [[0.0, 0.0], [w, 0.0], [0.0, h], [w, h]].map(|corner| map.apply(corner));
@@ -169,7 +169,7 @@ fn sample<const N: usize>(
         for (i, pixel) in row.iter_mut().enumerate() {
             let centre = right * f32x4::splat(i as f32 + 0.5) + down + origin;
             let place = (centre - f32x4::splat(0.5)).max(-reach).min(end);
-            // The sums are positive, so that the conversion to integers rounds down.
+            // The sums are positive, so the conversion to integers rounds down.
             let corner = (place + reach).fast_trunc_int() - i32x4::splat(KERNEL_REACH_PIXELS as i32);
             let [x, y, ..] = (place - f32x4::from_i32x4(corner)).to_array();
             let [left, top, ..] = corner.to_array();

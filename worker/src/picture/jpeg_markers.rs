@@ -16,11 +16,11 @@ const APP0: u8 = 0xe0;
 const APP1: u8 = 0xe1;
 const APP14: u8 = 0xee;
 
-/// What an APP0 segment of JFIF begins with. The next byte is the major revision.
+/// The first bytes of an APP0 segment of JFIF. The next byte is the major revision.
 const JFIF_PREFIX: &[u8] = b"JFIF\0";
 /// The only major revision of JFIF that was ever published.
 const JFIF_MAJOR_REVISION: u8 = 1;
-/// What Adobe's APP14 segment begins with. Six bytes later comes the colour transform: 0, none; 1, YCbCr; 2, YCCK.
+/// The first bytes of Adobe's APP14 segment. Six bytes later comes the colour transform: 0, none; 1, YCbCr; 2, YCCK.
 const ADOBE_PREFIX: &[u8] = b"Adobe";
 const ADOBE_TRANSFORM_AT: usize = 11;
 const ADOBE_YCBCR: u8 = 1;
@@ -46,7 +46,7 @@ struct Segment<'b> {
     content: &'b [u8],
     /// Whether other bytes than fill bytes precede the marker.
     follows_stray_bytes: bool,
-    /// Where the bytes after the segment begin; for [`SOS`], those after the marker.
+    /// Offset of the bytes after the segment; for [`SOS`], of those after the marker.
     end: usize,
 }
 
@@ -111,8 +111,8 @@ impl JpegHeader {
         self.components > 3
     }
 
-    /// The file as libjpeg-turbo reads it without a warning before the first scan. The library goes on after such warnings
-    /// with the values that are put in here; its bindings for Rust take them for errors.
+    /// The file as libjpeg-turbo reads it without a warning before the first scan. After such warnings the library
+    /// continues with the values that this function inserts; its bindings for Rust treat the warnings as errors.
     pub(super) fn without_irregularities<'b>(&self, bytes: &'b [u8]) -> Result<Cow<'b, [u8]>, PictureFault> {
         if !self.is_irregular {
             return Ok(Cow::Borrowed(bytes));
@@ -188,8 +188,8 @@ fn segment_length(bytes: &[u8], start: usize) -> Result<usize, PictureFault> {
     if length < 2 { Err(PictureFault::Corrupt) } else { Ok(length) }
 }
 
-/// Finds the next marker from `at` on. Skips fill bytes and, as decoders do, stray bytes and coded data, in which 0xff is
-/// escaped. Returns the marker and where the bytes after it begin.
+/// Finds the next marker from `at` on. Skips fill bytes and, as decoders do, stray bytes and coded data, in which 0xff
+/// is escaped. Returns the marker and the offset of the bytes after it.
 fn next_marker(bytes: &[u8], at: usize) -> Result<(u8, usize), PictureFault> {
     let rest = bytes.get(at..).ok_or(PictureFault::Truncated)?;
     let mut from = 0;

@@ -50,7 +50,7 @@ pub(super) fn orientation(decoder: &mut Decoder<'_>, bytes: &[u8], format: Image
     found.unwrap_or(Orientation::NoTransforms)
 }
 
-/// The content of the first chunk of this type. Checksums are not looked at.
+/// The content of the first chunk of this type. Checksums are ignored.
 fn png_chunk(bytes: &[u8], wanted: [u8; 4]) -> Option<&[u8]> {
     const SIGNATURE_BYTES: usize = 8;
     const CRC_BYTES: usize = 4;

@@ -133,7 +133,7 @@ mod tests {
                 [[3 * 5 + 4 + 40, 7, 200]],
                 "{kernel:?}"
             );
-            // Rotated, so that the fast path is not taken: pixel (i, j) lies at (10 - j, 4 + i) and a half each.
+            // The chip is rotated, so the fast path is not taken: pixel (i, j) lies at (10 - j, 4 + i) and a half each.
             let rotated = Affine { a: 0.0, b: -1.0, c: 11.5, d: 1.0, e: 0.0, f: 4.5 };
             let found = cut(&rotated, kernel, (3, 2));
             for (at, pixel) in found.iter().enumerate() {

@@ -4,7 +4,7 @@ use faceline_models::manifest::Manifest;
 
 use super::tests::{data, free_picture, pipeline};
 
-/// Every so many pictures of FG-NET are looked at, so that the test takes seconds.
+/// The test uses one of this many pictures of FG-NET, so it takes seconds.
 const STEP: usize = 6;
 
 #[test]

@@ -1,4 +1,4 @@
-//! What all steps of the pipeline share.
+//! State that all steps of the pipeline share.
 
 use std::time::Instant;
 

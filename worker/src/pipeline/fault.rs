@@ -1,9 +1,9 @@
-//! Why a pipeline has no result for a picture.
+//! Faults because of which a pipeline has no result for a picture.
 
 use crate::inference::InferenceError;
 use crate::picture::PictureFault;
 
-/// Why a picture's faces were not found, coded or judged.
+/// Reason why a picture's faces were not found, coded or judged.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineFault {
     /// The bytes cannot be decoded to a picture.

@@ -1,4 +1,4 @@
-//! When a task was decoded, and when its models ran.
+//! The times at which a task was decoded, and at which its models ran.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ const MAX_SEGMENTS: usize = 32;
 pub struct Segment {
     /// The stage, such as `decode` or `infer`.
     pub stage: &'static str,
-    /// Its begin.
+    /// Its beginning.
     pub began: Instant,
     /// Its end.
     pub ended: Instant,
@@ -20,7 +20,7 @@ pub struct Segment {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Segments {
     kept: Vec<Segment>,
-    /// Whether a segment was left out. What follows it must not prolong the last one that was kept.
+    /// Whether a segment was left out. A later segment must not prolong the last one that was kept.
     is_cut: bool,
 }
 

@@ -398,7 +398,7 @@ fn masked(picture: &RgbImage, eyes: &Eyes, colour: [u8; 3]) -> RgbImage {
     })
 }
 
-/// What lies to the right of this distance from the middle between the eyes, in eye distances.
+/// The part of a picture to the right of this distance from the middle between the eyes, in eye distances.
 fn cut_at(picture: &RgbImage, eyes: &Eyes, left: f32) -> RgbImage {
     let left = ((eyes.x1 + eyes.x2) / 2.0 + left * eyes.distance()).max(0.0) as u32;
     imageops::crop_imm(picture, left, 0, picture.width() - left, picture.height()).to_image()
@@ -410,7 +410,8 @@ fn jpeg(picture: &RgbImage, quality: u8) -> RgbImage {
     decode(&bytes)
 }
 
-/// Asserts that a portrait that is made worse step by step never gains noticeably and ends below zero, or unfound.
+/// Asserts that the quality of a portrait that is made worse step by step never rises noticeably, and ends below zero
+/// or without a face.
 fn assert_falls(name: &str, how: &str, steps: impl IntoIterator<Item = RgbImage>) {
     const NOBODY: i32 = -10_000;
     /// A little blur or light may do a picture good.

@@ -1,8 +1,8 @@
-//! How long the stages of the pipeline take.
+//! Times of the stages of the pipeline.
 
 use std::time::Duration;
 
-/// A stage of a picture's way through the pipeline.
+/// A stage in the processing of a picture.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Stage {
     Decode,

@@ -30,7 +30,7 @@ const BODY: [f32; 2] = [0.42, 0.12];
 const MIN_PIXELS: usize = 300;
 /// Least root mean square displacement of the surroundings by the face's motion, in eye distances.
 const MIN_DISPLACEMENT: f32 = 0.25;
-/// Fewest pairs of frames that say something.
+/// Fewest pairs of frames that allow a decision.
 const MIN_PAIRS: usize = 3;
 
 /// A frame's luma, scaled down.
@@ -92,7 +92,7 @@ impl GreyFrame {
     }
 }
 
-/// How the surroundings move.
+/// Motion of the surroundings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct BackgroundMotion {
     /// By how much the surroundings correlate better if they are carried along with the face than if they rest; the median

@@ -1,4 +1,4 @@
-//! Whether a clip is cut together.
+//! Detection of cuts in a clip.
 //!
 //! A cut is a jump of the whole picture that stays, and of the face with it. Either alone is no evidence: a lamp that is switched on
 //! moves no face, and a fast movement over dropped frames is no jump beside its neighbours.

@@ -28,7 +28,7 @@ const MAX_BACKGROUND_PENALTY: f32 = 2.5;
 /// Key frames with several faces, from which on the clip shows a second person; in a single one it may be a poster or a pattern.
 const MIN_FRAMES_WITH_OTHERS: usize = 2;
 
-/// What speaks for or against a living person.
+/// Evidence for or against a living person.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ReplayEvidence {
     /// Evidence that needs no score.
@@ -83,7 +83,7 @@ impl ReplayEvidence {
         Some(score_of_logit(logit).min(flat))
     }
 
-    /// Why the score of a clip is low.
+    /// Reason for the low score of a clip.
     pub(super) fn reason(&self, threshold: f32) -> SpoofReason {
         let is_low = |logit: f32| score_of_logit(logit) <= threshold;
         match self.presentation {

@@ -15,10 +15,11 @@ use tokio::runtime::Handle;
 
 use crate::video::{Container, MemoryFile};
 
-/// A video is read and written in pieces of so many bytes.
+/// Bytes of the pieces in which a video is read and written.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Why media could not be exported. The job has to be tried again: the answer to the service provider names the files.
+/// Reason why media could not be exported. The job has to be tried again: the answer to the service provider names the
+/// files.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExportError {
     /// The store does not take it.

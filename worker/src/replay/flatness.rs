@@ -10,15 +10,15 @@ use crate::pipeline::{LogisticCurve, WarpMatch};
 
 /// Faces that are compared in pairs.
 const FACES: usize = 10;
-/// Fewest faces that say something, and the least time in seconds from the first to the last of them.
+/// Fewest faces that allow a decision, and the least time in seconds from the first to the last of them.
 const MIN_FACES: usize = 5;
 const MIN_SPAN_SECONDS: f32 = 1.2;
 
 /// The measure is this quantile of the pairs' correlations.
 const LEAST_SHARE: f32 = 0.05;
 
-/// Largest displacement in eye distances of a face that stands still. Living people move by 0.04 and more within three seconds, and
-/// photos in a video by 0.005 at most, with added noise.
+/// Largest displacement in eye distances of a face that does not move. Living people move by 0.04 and more within three
+/// seconds, and photos in a video by 0.005 at most, with added noise.
 const MAX_STILL_DISPLACEMENT: f32 = 0.012;
 
 /// Thresholds of the correlation: living faces reach 0.965 within 2.7 s, prints have a median of 0.97, photos moved by software 0.99.

@@ -1,8 +1,8 @@
-//! Whether one person is shown throughout.
+//! Whether one person is shown in the whole clip.
 
 use super::track::TrackedFace;
 
-/// The head may be turned so far, in degrees; profiles of one person are little alike.
+/// Largest angles of a head whose face is compared, in degrees; profiles of one person resemble each other little.
 const MAX_YAW: f32 = 25.0;
 const MAX_PITCH: f32 = 22.0;
 
@@ -36,8 +36,8 @@ pub(super) fn changes(faces: &[CodedFace<'_>]) -> bool {
     has_other_person(&vectors)
 }
 
-/// The person of the clip is the one whom the frames are most like; the frames that are not like that person must be like each
-/// other, or they are merely bad.
+/// Whether some of the frames show another person. The person of the clip is the one whom the frames resemble most. The
+/// frames that do not resemble that person must resemble each other; otherwise they are only bad frames.
 fn has_other_person(vectors: &[&[f32]]) -> bool {
     let alike = |one: &[f32]| vectors.iter().map(|other| cosine(one, other)).sum::<f32>();
     let Some(person) = vectors.iter().max_by(|a, b| alike(a).total_cmp(&alike(b))) else { return false };

@@ -14,14 +14,14 @@ use crate::inference::InferenceError;
 use crate::pipeline::{Pipeline, PipelineFault, mean};
 use crate::video::Clip;
 
-/// What a clip shows.
+/// Measures of a clip, and the service's answer about it.
 #[derive(Clone, Debug)]
 pub struct MeasuredClip {
     /// The frames that vote: seven at equal distance.
     pub votes: Vec<examination::ExaminedPicture>,
     /// Mean log-odds of passive liveness over the key frames that can be judged; `None` where fewer than three can.
     pub log_odds: Option<f32>,
-    /// What the service answers.
+    /// The service's answer.
     pub answer: ClipAnswer,
 }
 

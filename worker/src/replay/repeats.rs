@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 
 use crate::video::Thumbnail;
 
-/// The longest time, in seconds, for which a clip may stand still: a busy encoder drops frames for up to a quarter of a second.
+/// The longest time, in seconds, for which a clip may be frozen: a busy encoder drops frames for up to a quarter of a
+/// second.
 const MAX_FREEZE_SECONDS: f32 = 1.0;
 /// Share of unchanged frames in a frozen part. Encoders refresh the picture now and then.
 const MIN_FROZEN_SHARE: f32 = 0.85;
@@ -30,15 +31,15 @@ const MAX_RATIO: f32 = 0.2;
 /// Added to both differences in their ratio: the noise of rounding.
 const ROUNDING: f32 = 0.15;
 
-/// At most this many thumbnails are compared with each other; of more, every second, third … one is.
+/// At most this many thumbnails are compared with each other; if there are more, every second, third … one is.
 const MAX_THUMBNAILS: usize = 2_400;
 
-/// How a clip repeats itself.
+/// Kind of repetition in a clip.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Repeat {
     /// All frames are the same.
     Still,
-    /// It stands still for a while.
+    /// It is frozen for a while.
     Frozen,
     /// A sequence is shown again, forwards or backwards.
     Loop,

@@ -1,4 +1,4 @@
-//! Which of many frames are examined: few, at equal distance.
+//! Selection of the frames that are examined: few, at equal distance.
 
 /// Up to `count` indices below `available`, in the middle of as many equal parts.
 pub(super) fn equidistant(available: usize, count: usize) -> Vec<usize> {

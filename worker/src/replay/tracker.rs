@@ -45,7 +45,8 @@ pub(super) struct KeyFrame {
     pub(super) index: usize,
     /// Whether the frame votes.
     pub(super) votes: bool,
-    /// What callers see. The liveness of the face is on the scale of clips (the calibration's `clip` map), not on that of stills.
+    /// The result that callers see. The liveness of the face is on the scale of clips (the calibration's `clip` map),
+    /// not on that of stills.
     pub(super) shown: examination::ExaminedPicture,
     /// Measures of the face, if there is one.
     pub(super) face: Option<KeyFace>,

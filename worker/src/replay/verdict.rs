@@ -20,7 +20,7 @@ const MIN_SECONDS: f32 = 1.0;
 /// With more votes than this without a suitable face, a video cannot be judged.
 const MAX_FAILURES: usize = 4;
 
-/// What a clip must prove.
+/// Requirements on a clip.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     pub(crate) liveness: LivenessType,
@@ -223,13 +223,13 @@ fn judge_score(tracked: &Tracked, evidence: &ReplayEvidence, level: SecurityLeve
     }
 }
 
-/// Why the frames that vote cannot be judged; `None` where enough of them can.
+/// Reason why the frames that vote cannot be judged; `None` where enough of them can.
 pub(super) fn outvoted<'a>(votes: impl Iterator<Item = &'a ExaminedPicture>) -> Option<FailedReason> {
     let failures: Vec<FailedReason> = votes.filter_map(failure).collect();
     (failures.len() > MAX_FAILURES).then(|| most_frequent(&failures))
 }
 
-/// Why a frame cannot be judged.
+/// Reason why a frame cannot be judged.
 fn failure(shown: &ExaminedPicture) -> Option<FailedReason> {
     match shown.faces.len() {
         0 => Some(FailedReason::FaceLost),

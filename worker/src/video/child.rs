@@ -1,4 +1,4 @@
-//! A child process that reads a video: its output as a stream, with a deadline, and its certain end.
+//! A child process that reads a video: its output as a stream, its deadline, and its guaranteed end.
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -77,7 +77,7 @@ impl Child {
                 [false, false] => (),
             }
         }
-        // It may have written its last words and ended between the checks of its error output and of its end.
+        // The child may have written its last lines and ended between the checks of its error output and of its end.
         while self.has_stderr()? {
             self.read_stderr()?;
         }

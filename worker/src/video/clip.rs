@@ -6,12 +6,12 @@ use super::colour::MatrixCoefficients;
 use super::{Codec, Container};
 use crate::picture::Picture;
 
-/// What a video shows.
+/// The content of a video.
 #[derive(Debug)]
 pub struct Clip {
-    /// How the file holds its tracks.
+    /// Format of the file.
     pub container: Container,
-    /// How the frames were compressed.
+    /// Codec of the frames.
     pub codec: Codec,
     /// Width and height in square pixels as a player shows the video: rotated, and stretched where its pixels are not square.
     pub size: (u32, u32),
@@ -38,7 +38,7 @@ pub struct ClipFrame {
     pub height: u32,
     /// Three planes of 8 bits in limited range: luma, then both chroma planes at half the width and height.
     pub(super) planes: Vec<u8>,
-    /// How the planes were made of red, green and blue.
+    /// Coefficients by which the planes were computed from red, green and blue.
     pub(super) matrix_coefficients: MatrixCoefficients,
 }
 

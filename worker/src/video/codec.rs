@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How the pictures of a video are compressed.
+/// Codec of the pictures of a video.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Codec {
     /// VP8 (RFC 6386).
@@ -40,7 +40,7 @@ impl Codec {
         Self::ALL.map(|codec| codec.decoders().join(",")).join(",")
     }
 
-    /// Of ffmpeg's name of the codec.
+    /// The codec that ffmpeg calls by this name.
     pub(super) fn named(name: &str) -> Option<Self> {
         Some(match name {
             "vp8" => Self::Vp8,

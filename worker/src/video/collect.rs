@@ -1,4 +1,4 @@
-//! Collects what ffmpeg writes, within the limits.
+//! Collects the output of ffmpeg, within the limits.
 
 use std::io::Read;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::{Clip, ClipFrame, Container, DecodeLimits, SamplingPlan, Thumbnail, V
 const MEANS: usize = 256;
 const POINTS: usize = 4096;
 
-/// What was read so far.
+/// The output that was read so far.
 pub(super) struct Collector {
     limits: DecodeLimits,
     matrix_coefficients: MatrixCoefficients,

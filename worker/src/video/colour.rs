@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// How luma and chroma are made of red, green and blue (ITU-T H.273).
+/// Coefficients by which luma and chroma are computed from red, green and blue (ITU-T H.273).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum MatrixCoefficients {
     /// ITU-R BT.601: standard definition, VP8, JPEG.
@@ -14,7 +14,8 @@ pub(super) enum MatrixCoefficients {
 }
 
 impl MatrixCoefficients {
-    /// Of ffprobe's name. Without one it is what players assume: BT.709 from 720 lines on, BT.601 below, and for VP8, JPEG and RGB.
+    /// The coefficients that ffprobe calls by this name. Without a name they are those that players assume: BT.709 from
+    /// 720 lines on, BT.601 below, and for VP8, JPEG and RGB.
     pub(super) fn named(name: Option<&str>, is_always_601: bool, lines: u32) -> Self {
         match name {
             _ if is_always_601 => Self::Bt601,

@@ -4,10 +4,10 @@ use std::io;
 
 use super::MemoryFile;
 
-/// Bytes of an EBML header that are looked at.
+/// Bytes of an EBML header that are read at most.
 const MAX_EBML_HEADER: usize = 4096;
 
-/// Boxes of a QuickTime file that are skipped in search of one that tells.
+/// Boxes of a QuickTime file that are skipped in search of one that identifies the format.
 const MAX_BOXES: usize = 16;
 
 /// Brands of still pictures and sound in the container of MP4.
@@ -16,7 +16,7 @@ const OTHER_BRANDS: [&[u8; 4]; 14] = [
     b"mif1", b"msf1", b"M4A ",
 ];
 
-/// How a file holds its tracks.
+/// Container format of a video file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Container {
     /// WebM.
@@ -95,7 +95,7 @@ fn variable_integer(bytes: &[u8], drop_marker: bool) -> Option<(u64, usize)> {
     Some((if drop_marker { value & !(1_u64.checked_shl(7 * length as u32)?) } else { value }, length))
 }
 
-/// Walks the boxes of the file until one tells. Old QuickTime files have no box `ftyp`.
+/// Walks the boxes of the file until one identifies the format. Old QuickTime files have no box `ftyp`.
 fn iso_container(file: &MemoryFile) -> io::Result<Option<Container>> {
     let mut offset = 0;
     for _ in 0..MAX_BOXES {

@@ -21,7 +21,7 @@ const MAX_REPORT: u64 = 256 << 10;
 /// Two frames of VP8 in WebM, 16 × 16 pixels.
 const SAMPLE: &[u8] = include_bytes!("sample.webm");
 
-/// Where both programs find the video: their standard input, opened anew. ffmpeg 5.1 cannot seek in `pipe:0`.
+/// Input of both programs: their standard input, opened anew. ffmpeg 5.1 cannot seek in `pipe:0`.
 const INPUT: &str = "file:/proc/self/fd/0";
 
 /// Threads of a decoder. More of them gain little on videos of phones, and each takes memory.

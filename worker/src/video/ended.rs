@@ -1,4 +1,4 @@
-//! What the end of a child says of the video.
+//! Conclusions about a video from the end of a child.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -9,10 +9,10 @@ use nix::libc::{SIGKILL, SIGSYS, SIGXCPU};
 use super::confine::{EXIT_NOT_CONFINED, NOT_CONFINED_PREFIX};
 use super::{DecodeError, DecodeLimits, VideoFault};
 
-/// What ffmpeg and its libraries write when there is no more memory, the last one for stacks of threads.
+/// Messages of ffmpeg and its libraries when no memory is left; the last one is for stacks of threads.
 const OUT_OF_MEMORY: [&str; 3] = ["allocate", "get_buffer() failed", "Resource temporarily unavailable"];
 
-/// How a child ended.
+/// A child that has ended.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) status: ExitStatus,
@@ -23,7 +23,7 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    /// Whether the child did all that it should. ffmpeg also ends well if single frames found no memory.
+    /// Whether the child did all of its work. ffmpeg also reports success if there was no memory for single frames.
     pub(super) fn is_complete(&self) -> bool {
         self.status.success() && !self.ran_out_of_memory()
     }
@@ -32,7 +32,7 @@ impl Ended {
         OUT_OF_MEMORY.iter().any(|text| self.stderr_text.contains(text))
     }
 
-    /// Why a child failed that was not stopped from here.
+    /// Explains the failure of a child that this process did not stop.
     pub(super) fn explain(&self, limits: &DecodeLimits) -> DecodeError {
         let stderr_text = self.stderr_text.trim_end();
         if self.status.code() == Some(EXIT_NOT_CONFINED.into())

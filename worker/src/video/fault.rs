@@ -1,9 +1,9 @@
-//! Why a video is not decoded.
+//! Faults because of which a video is not decoded.
 
 use std::io;
 use std::time::Duration;
 
-/// Why a video cannot be used. The sender is at fault in all cases.
+/// Reason why a video cannot be used. The sender is at fault in all cases.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum VideoFault {
     /// The bytes are none of the containers that are decoded.
@@ -44,7 +44,7 @@ pub enum VideoFault {
     TooMuchMemory,
 }
 
-/// Why there are no frames.
+/// Reason why there are no frames.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     /// The video is at fault. Repeating it gives the same answer.
@@ -61,7 +61,7 @@ impl DecodeError {
     }
 }
 
-/// Why the output of a child was not read to its end.
+/// Reason why the output of a child was not read to its end.
 #[derive(Debug)]
 pub(super) enum ReadError {
     /// It shows that the video is at fault.

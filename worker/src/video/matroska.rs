@@ -1,6 +1,7 @@
 //! Reads the Matroska stream that ffmpeg writes: blocks of raw pictures with their track and time.
 //!
-//! It comes from a process that a hostile video may have taken over, so every size is checked before it is believed.
+//! The stream comes from a process that a hostile video may have taken over, so every size is checked before it is
+//! used.
 
 use std::io::{self, Read};
 
@@ -46,7 +47,7 @@ impl<R: Read> Reader<R> {
             let Some(id) = self.id()? else { return Ok(None) };
             let (size, is_unknown) = self.size()?;
             match id {
-                // What is inside comes as elements of its own.
+                // The elements inside follow as elements of their own.
                 SEGMENT | CLUSTER | BLOCK_GROUP => (),
                 _ if is_unknown => return Err(io::ErrorKind::InvalidData.into()),
                 CLUSTER_TIME if size <= 8 => self.cluster_time = self.integer(size)?,

@@ -1,19 +1,19 @@
-//! Which frames the caller wants, and what decoding may cost.
+//! Selection of frames, and limits of decoding.
 
 use std::time::Duration;
 
 use faceline_shared::settings::ReplaySettings;
 
-/// Which frames come back.
+/// Selection of the frames that are returned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SamplingPlan {
-    /// Frames a second, at most. Frames are taken at the first presentation time in each interval of `1 / rate` s, counted from
-    /// the first frame. A video with fewer frames a second gives all of them.
+    /// Maximum number of frames a second. Frames are taken at the first presentation time in each interval of `1 /
+    /// rate` s, counted from the first frame. A video with fewer frames a second gives all of them.
     pub rate: f32,
-    /// Frames are scaled down until their longer side has at most so many pixels.
+    /// Frames are scaled down until their longer side has at most this many pixels.
     pub long_side: u32,
-    /// Frames at most. Of a longer video each second, fourth, eighth … frame of the rate is kept, so at least half of so many come
-    /// back and their distance stays equal.
+    /// Maximum number of frames. Of a longer video every second, fourth, eighth … frame of the rate is kept, so at
+    /// least half of this number is returned, at equal distance.
     pub most_frames: usize,
 }
 
@@ -23,7 +23,7 @@ impl Default for SamplingPlan {
     }
 }
 
-/// What decoding one video may cost.
+/// Limits of the resources for decoding one video.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DecodeLimits {
     /// Time on the clock, for all child processes of one video together.

@@ -1,4 +1,4 @@
-//! What ffprobe says of a file: which track is the video, and how it is to be shown.
+//! ffprobe's report about a file: the track with the video, and its display.
 
 use serde::Deserialize;
 

@@ -1,4 +1,4 @@
-//! Where ffmpeg and ffprobe are, and how they are started.
+//! Locations of ffmpeg and ffprobe, and the way they are started.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ pub(super) enum Program {
     Ffprobe,
 }
 
-/// How children are started.
+/// Parameters for starting children.
 #[derive(Clone, Debug)]
 pub(super) struct Programs {
     /// Path or name of ffmpeg.

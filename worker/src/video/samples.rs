@@ -14,7 +14,7 @@ impl<T> Samples<T> {
         Self { kept: Vec::new(), most: most.max(1), stride: 1, pushed: 0 }
     }
 
-    /// Keeps every `stride`-th item. If there is no room for it, every second kept item is dropped and the stride doubles.
+    /// Keeps every `stride`-th item. If the buffer is full, every second kept item is dropped and the stride doubles.
     pub(super) fn push(&mut self, item: T) {
         let index = self.pushed;
         self.pushed += 1;

@@ -1,4 +1,4 @@
-//! What a confined process cannot do, tried with ordinary programs in place of a decoder that was taken over.
+//! Actions that a confined process cannot take, tried with ordinary programs in place of a decoder that was taken over.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;

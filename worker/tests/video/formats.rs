@@ -95,7 +95,7 @@ fn the_worker_can_decode_here_and_says_why_it_cannot_elsewhere() {
     missing.ffmpeg = "/nowhere/ffmpeg".into();
     let error = decoder(&missing).check().unwrap_err();
     assert!(matches!(&error, DecodeError::Unavailable(text) if text.contains("/nowhere/ffmpeg")), "{error}");
-    // A program that does not know `confine` leaves no doubt either.
+    // A program that does not know `confine` is reported as well.
     let error = Decoder::new(&settings()).with_launcher("/bin/false".into()).check().unwrap_err();
     assert!(matches!(error, DecodeError::Unavailable(_)), "{error}");
     // A script in place of ffmpeg could not be confined.

@@ -1,4 +1,4 @@
-//! What is no video of a kind that is decoded.
+//! Files that are not videos of a kind that is decoded.
 
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ fn limits_of_pixels_frames_and_length() {
     let mut short = settings();
     short.video_length = limit;
     assert_eq!(fault(&bytes, &short), VideoFault::TooLong { limit });
-    // Without a duration in the header it is the frames that tell.
+    // Without a duration in the header, the frames show that the video is too long.
     let live = pattern("320x240", 20, 2.0, "-c:v libvpx -deadline realtime -f webm -live 1", "webm");
     assert_eq!(fault(&live, &short), VideoFault::TooLong { limit });
 }
@@ -90,7 +90,7 @@ fn a_reference_to_another_file_is_not_followed() {
     let data = bytes.windows(4).position(|window| window == b"mdat").unwrap();
     let index = bytes.windows(4).position(|window| window == b"moov").unwrap();
     bytes[data + 4..index - 4].fill(0);
-    // ffmpeg follows it if it may, so the file is as it should be.
+    // ffmpeg follows the reference if it is allowed to, so the file is correct.
     let path = folder.path().join("referring.mov");
     std::fs::write(&path, &bytes).unwrap();
     crate::clips::run_ffmpeg(

@@ -1,4 +1,4 @@
-//! Jobs about videos: their own lane beside the pictures, and what their answers repeat.
+//! Jobs about videos: their own lane beside the pictures, and the fields that their answers repeat.
 
 use faceline_shared::broker::Deliveries;
 use faceline_shared::job::replay::{EncryptedMedia, Replay, Replayed, Verdict};
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::jobs::Availability;
 
-/// Says of every video that it is live, while it is available.
+/// Judges every video as live, while it is available.
 struct Cinema {
     usable: watch::Sender<usize>,
 }

@@ -5,7 +5,7 @@ use faceline_shared::face::{BoundingBox, Eyes, ImageType, PixelBox};
 use crate::pipeline::geometry::Rotation;
 use crate::pipeline::quality::Measures;
 
-/// How a picture is coded.
+/// Options for coding a picture.
 #[derive(Clone, Copy, Debug)]
 pub struct CodingOptions {
     /// Decides which of several faces is meant.

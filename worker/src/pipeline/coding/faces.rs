@@ -1,4 +1,4 @@
-//! All faces of a picture with their sizes and sharpness: what decides whether a second face counts.
+//! All faces of a picture with their sizes and sharpness, which decide whether a second face counts.
 
 use crate::pipeline::face_pipeline::Pipeline;
 use crate::pipeline::fault::PipelineFault;

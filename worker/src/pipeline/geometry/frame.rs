@@ -2,7 +2,7 @@
 
 use crate::picture::{Affine, Picture};
 
-/// How far a picture is rotated, in quarters of a circle.
+/// Rotation of a picture, in quarters of a circle.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Rotation {
     /// The picture stays as it is.

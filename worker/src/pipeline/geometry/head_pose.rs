@@ -70,7 +70,7 @@ impl HeadPose {
         let [larger, smaller] = scales(right, down);
         let [right, down] = nearest_rotation(right, down);
         let roll = down[0].atan2(right[0]);
-        // Where the nose points once the head stands upright: to the right, down, towards the camera.
+        // Direction of the nose once the head stands upright: to the right, down, towards the camera.
         let (sine, cosine) = roll.sin_cos();
         let sideways = right[2] * cosine + down[2] * sine;
         let downwards = down[2] * cosine - right[2] * sine;

@@ -105,8 +105,8 @@ impl Pipeline {
             .collect()
     }
 
-    /// Finds a picture's faces, and the findings of the first one. A photo is compared whatever its portrait looks
-    /// like; only its size is checked.
+    /// Finds a picture's faces, and the findings of the first one. A photo is compared whatever the quality of its
+    /// portrait; only its size is checked.
     fn view(
         &mut self,
         searched: Searched<'_>,

@@ -25,11 +25,12 @@ pub struct ExaminedPicture {
     pub embedding: Option<Vec<f32>>,
     /// Log-odds of the live class from each passive liveness network; empty where the face was not judged.
     pub log_odds: Vec<f32>,
-    /// The part of the side of passive liveness's crop of the first face that the picture holds, up to 1; `None` without a face.
+    /// Share of the side of the first face's passive liveness crop that lies in the picture, up to 1; `None` without a
+    /// face.
     pub crop_fit: Option<f32>,
 }
 
-/// Why an examination has no result.
+/// Reason why an examination has no result.
 #[derive(Debug, thiserror::Error)]
 #[error("{subject:?}: {fault}")]
 pub struct ExaminingFault {

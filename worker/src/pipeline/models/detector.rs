@@ -21,10 +21,10 @@ pub(crate) struct Detection {
     pub(crate) area: Rect,
 }
 
-/// How the tones of the detector's input are equalised.
+/// Equalisation of the tones of the detector's input.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Equalisation {
-    /// Not at all.
+    /// No equalisation.
     None,
     /// Grey with an equalised histogram, which makes faces in old and badly lit pictures visible.
     Histogram,

@@ -31,7 +31,7 @@ pub(crate) struct HeadPoseEstimator {
     square: bool,
 }
 
-/// How one angle is read from the bins of an output.
+/// Parameters by which one angle is read from the bins of an output.
 struct Angle {
     output: String,
     step: f32,

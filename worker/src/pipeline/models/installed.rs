@@ -29,7 +29,7 @@ pub struct Models {
     template_version: u32,
 }
 
-/// Why the models cannot be used.
+/// Reason why the models cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelsError {
     /// A model is not installed.
@@ -133,7 +133,7 @@ impl Models {
     }
 }
 
-/// What [`OnDemand`](super::OnDemand) opens: a model, or all models of a role.
+/// A value that [`OnDemand`](super::OnDemand) opens: a model, or all models of a role.
 pub(crate) trait Openable: Sized {
     /// Opens it.
     fn open(models: &Models) -> Result<Self, InferenceError>;

@@ -1,4 +1,5 @@
-//! The networks: how each is opened, how it crops and normalises its input, and what its output means.
+//! The networks: how they are opened, the crops and the normalisation of their inputs, and the meaning of their
+//! outputs.
 
 mod age;
 mod detector;

@@ -1,4 +1,4 @@
-//! What all networks of the pipeline have in common.
+//! The common part of all networks of the pipeline.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) struct Network {
     tensor: Vec<f32>,
 }
 
-/// A network with a purpose: what the manifest must say of it, and how its output is read.
+/// A network in a role: the requirements on its manifest entry, and the reading of its output.
 pub(crate) trait FaceModel: Sized {
     /// The role of the model in the manifest.
     const ROLE: Role;
@@ -32,7 +32,7 @@ pub(crate) trait FaceModel: Sized {
     /// The network inside.
     fn network(&self) -> &Network;
 
-    /// The network inside, to run it without its purpose.
+    /// The network inside, for runs that do not read its output.
     fn network_mut(&mut self) -> &mut Network;
 
     /// Time of all runs so far, without the preparation of inputs.
@@ -102,7 +102,7 @@ impl Network {
     }
 }
 
-/// The mean of what several passes, or several networks, say; 0 without values.
+/// The mean of the results of several passes or networks; 0 without values.
 pub(crate) fn mean(values: &[f32]) -> f32 {
     values.iter().sum::<f32>() / values.len().max(1) as f32
 }

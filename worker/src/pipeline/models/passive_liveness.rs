@@ -39,7 +39,7 @@ pub(crate) struct LivenessNetwork {
     keep_inside: bool,
 }
 
-/// How the model's output is read.
+/// Parameters by which the model's output is read.
 #[derive(Clone, Copy, Debug)]
 struct Reading {
     index: usize,

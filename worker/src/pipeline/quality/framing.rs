@@ -1,4 +1,4 @@
-//! How much of a face lies inside the picture.
+//! The share of a face that lies outside the picture.
 
 /// Extent of a face from the middle between its eyes, in eye distances: to each side, above and below.
 const HALF_WIDTH: f32 = 0.9;

@@ -103,9 +103,9 @@ impl Measures {
         }
     }
 
-    /// Whether the face may wear a mask, by what is known without another run of a model: masks shorten the embedding, most
-    /// have another colour than skin, and landmarks that are guessed behind cloth lack the proportions of a head. Of masks drawn
-    /// on 260 faces of LFW and FG-NET in five colours, 95 % are suspected, and of the bare faces 40 %.
+    /// Whether the face may wear a mask, by measures that need no further run of a model. Masks shorten the embedding,
+    /// most have another colour than skin, and landmarks that are guessed behind cloth lack the proportions of a head.
+    /// Of masks drawn on 260 faces of LFW and FG-NET in five colours, 95 % are suspected, and of the bare faces 40 %.
     pub(crate) fn may_be_masked(&self) -> bool {
         self.embedding_length < 3.5
             || (self.embedding_length < 4.2 && (self.chin_tint > 0.055 || self.proportions < 0.84))

@@ -1,4 +1,4 @@
-//! How well a face can be compared: named measures, and one number computed from them.
+//! Quality of a face for comparisons: named measures, and one number computed from them.
 //!
 //! The number predicts comparison failures. It relies mostly on the length of the embedding. The other measures give
 //! the reason, and cover what does not change that length.

@@ -1,4 +1,4 @@
-//! Which of a picture's faces is meant.
+//! Selection among the faces of a picture.
 
 use faceline_shared::face::ImageType;
 
@@ -6,7 +6,7 @@ use super::candidate::Candidate;
 use crate::pipeline::geometry::Frame;
 use crate::pipeline::models::Detection;
 
-/// Which of several faces is meant.
+/// Rule by which faces are selected among several.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Choice {
     /// All faces whose eye distance is at least this part of the largest one's.

@@ -88,8 +88,8 @@ impl Evidence {
             - SPREAD_WEIGHT * (self.spread - USUAL_SPREAD).max(0.0)
     }
 
-    /// How upright a face stands: positive for nearly all upright faces, negative for nearly all that lie on their side
-    /// or upside down. The weights come from logistic regression.
+    /// Uprightness of a face: positive for nearly all upright faces, negative for nearly all that lie on their side or
+    /// upside down. The weights come from logistic regression.
     pub(crate) fn uprightness(&self) -> f32 {
         0.2 * self.smallest_logit + 0.4 * self.mean_logit + 4.4 * self.norm - 18.5 * self.spread - 13.4
     }

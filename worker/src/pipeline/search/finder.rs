@@ -43,12 +43,12 @@ const MAX_RIVAL_WIDTH: f32 = 0.75;
 /// Height of the region in which a face is searched again, over the longer side of its box. Within a tenth of a second a
 /// face moves by less than its own width.
 const VICINITY_FACTOR: f32 = 3.0;
-/// The vicinity is searched if the whole frame has so many times its area. Otherwise the whole frame shows the face large
-/// enough.
+/// The vicinity is searched if the area of the whole frame is at least this many times its own. Otherwise the whole
+/// frame shows the face large enough.
 const MIN_VICINITY_GAIN: f32 = 3.0;
 
-/// How often landmarks are found again, starting from the last ones. Each time, the influence of the detector's box
-/// becomes two to three times smaller.
+/// Number of times that landmarks are found again, starting from the last ones. Each time, the influence of the
+/// detector's box becomes two to three times smaller.
 const REFINEMENTS: usize = 2;
 
 /// Detector and landmark model together.
@@ -111,7 +111,7 @@ impl Finder {
     ) -> Result<Option<Candidate>, InferenceError> {
         let region = self.whole_region(&framed.frame);
         let Some(detector) = &mut self.half_detector else { return Ok(None) };
-        // Which part of its width another face must have to count, or to be taken for the largest.
+        // The part of its width from which on another face counts, or is taken for the largest.
         let other_ratio = match choice {
             Choice::All(_) => return Ok(None),
             Choice::Only => context.settings.second_face.min(1.0),

@@ -1,4 +1,4 @@
-//! What the steps of a search hand on.
+//! Intermediate results of a search.
 
 use super::candidate::Candidate;
 use super::choice::Choice;

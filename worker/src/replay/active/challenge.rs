@@ -1,15 +1,15 @@
-//! What a person was asked to do, and where that is seen in a clip.
+//! The challenge to a person, and its directions as they are seen in a clip.
 
 use faceline_shared::job::examination::Direction;
 use faceline_shared::job::replay::ChallengeEvent;
 
-/// What a person was asked to do.
+/// The challenge to a person.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Challenge<'a> {
-    /// The directions in their order: where the person was asked to look, in a mirrored picture of that person. So
-    /// left is the person's own left.
+    /// The directions in their order: where the person was asked to look, in a mirrored picture of that person. So left
+    /// is the person's own left.
     pub(crate) directions: &'a [Direction],
-    /// When the device showed each of them; empty if it did not say.
+    /// Times at which the device showed each of them; empty if it did not report them.
     pub(crate) events: &'a [ChallengeEvent],
     /// Whether the clip's frames are mirrored.
     pub(crate) mirrored: bool,

@@ -10,10 +10,10 @@ use crate::pipeline::LogisticCurve;
 /// Frames of a turn's peak that are compared with the neutral pose.
 const EXAMPLES: usize = 3;
 
-/// Pairs of neighbouring frames that show how much the pictures' noise costs.
+/// Number of pairs of neighbouring frames from which the effect of noise on the correlation is measured.
 const CEILING_PAIRS: usize = 5;
 
-/// The lowest ceiling that counts as noise. What is below it is not noise only.
+/// The lowest ceiling. A correlation below it is not explained by noise alone.
 const MIN_CEILING: f32 = 0.85;
 
 /// Thresholds of the missing correlation per sine of the turn.

@@ -1,4 +1,4 @@
-//! What the judgement needs of frames beyond their landmarks.
+//! Measures of frames that the judgement needs besides their landmarks.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;

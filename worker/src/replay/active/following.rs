@@ -59,7 +59,7 @@ pub(super) fn match_turns(
     if has_gap(movement, end) { Err(Deviation::FaceLost) } else { Ok(matched) }
 }
 
-/// The seconds at which the device showed the challenges; empty if it did not say.
+/// The times in seconds at which the device showed the challenges; empty if it did not report them.
 fn shown_times(challenge: &Challenge<'_>, duration: f32) -> Result<Vec<f32>, Deviation> {
     let events = challenge.events;
     let is_of = |(number, event): (usize, &ChallengeEvent)| usize::from(event.challenge) == number;
@@ -83,7 +83,7 @@ fn distinct(turns: &[Turn]) -> Vec<Turn> {
     distinct
 }
 
-/// Why there is no turn.
+/// Reason why there is no turn.
 fn missing(movement: &Movement, number: usize) -> Deviation {
     if has_gap(movement, f32::INFINITY) { Deviation::FaceLost } else { Deviation::Missing(number) }
 }

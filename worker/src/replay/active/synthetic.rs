@@ -136,7 +136,7 @@ fn face(subject: Subject, [yaw, pitch, roll]: Pose, number: usize) -> TrackedFac
     TrackedFace { candidate, landmarks, pose, liveness: None, embedding: None }
 }
 
-/// What the networks and pixels of a scene would say.
+/// The results that networks and pixels of a scene would give.
 pub(super) struct SyntheticEvidence {
     subject: Subject,
     poses: HashMap<usize, Pose>,

@@ -116,7 +116,7 @@ fn across([right, down]: [f32; 2], direction: Direction) -> f32 {
     }
 }
 
-/// Where the head is.
+/// Position of the head.
 enum State {
     /// Near the neutral pose, or on its way.
     Centre {

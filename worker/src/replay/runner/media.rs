@@ -11,10 +11,10 @@ use futures_util::TryStreamExt as _;
 
 use crate::video::MemoryFile;
 
-/// For how long an object store that is away is tried again, before the job goes back to its queue.
+/// Time for which an unavailable object store is tried again, before the job goes back to its queue.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why there is no video.
+/// Reason why there is no video.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MediaFault {
     /// It cannot be judged, ever.
@@ -28,7 +28,7 @@ pub(super) enum MediaFault {
 /// The decrypted video. All of it is authentic, since its last chunk is.
 ///
 /// # Errors
-/// [`MediaFault::Unavailable`] if the object store is away for longer than a while or this system has no memory;
+/// [`MediaFault::Unavailable`] if the object store stays unavailable for 30 s or this system has no memory;
 /// [`MediaFault::Replay`] if the object is gone, or does not open.
 pub(super) async fn fetch(
     objects: &dyn ObjectStore,
@@ -75,7 +75,7 @@ impl From<ObjectError> for MediaFault {
 }
 
 impl From<std::io::Error> for MediaFault {
-    /// Of the memory that holds the video.
+    /// Converts an error of the memory that holds the video.
     fn from(error: std::io::Error) -> Self {
         Self::Unavailable(error.to_string())
     }

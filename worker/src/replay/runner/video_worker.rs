@@ -19,7 +19,7 @@ use crate::replay::exports::Exporter;
 use crate::replay::{Asked, Judgement, examine, judge, judge_still};
 use crate::video::{Clip, Container, DecodeError, Decoder, MemoryFile, SamplingPlan, VideoFault};
 
-/// What the threads for videos share.
+/// Services that the threads for videos share.
 #[derive(Clone)]
 pub(crate) struct VideoServices {
     /// The store of encrypted videos.

@@ -1,8 +1,9 @@
-//! Which system calls the child may make (seccomp).
+//! System calls that the child may make (seccomp).
 //!
-//! Two filters. The first knows all calls that decoding takes; every other one fails with ENOSYS, as on a kernel that does not have
-//! it, because libraries then do without. The second kills the process at calls that decoding never makes and an intruder does:
-//! that ends an attack at once, and the signal tells it from a damaged video.
+//! There are two filters. The first allows the calls that decoding needs. Every other call fails with ENOSYS, as on a
+//! kernel that does not have it, because libraries can do without it then. The second filter kills the process at calls
+//! that an intruder makes and decoding never does. That ends an attack at once, and the signal distinguishes it from a
+//! damaged video.
 
 use std::collections::BTreeMap;
 
@@ -80,7 +81,7 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_writev,
 ];
 
-/// Older forms of them, which newer architectures do not have.
+/// Older forms of these calls, which newer architectures do not have.
 #[cfg(target_arch = "x86_64")]
 const ALLOWED_OLDER: &[libc::c_long] = &[
     libc::SYS_access,

@@ -1,6 +1,6 @@
-//! Why a child cannot be confined.
+//! Errors of confining a child.
 
-/// Why a child cannot be confined.
+/// Reason why a child cannot be confined.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfinementError {
     /// The arguments after `confine` are not understood.
@@ -14,10 +14,10 @@ pub enum ConfinementError {
     /// The parent has ended already.
     #[error("the parent is gone")]
     Orphan,
-    /// Landlock is not there (Linux 5.13 has it, if it is enabled), or refuses the rules.
+    /// Landlock is missing (Linux 5.13 has it, if it is enabled), or refuses the rules.
     #[error("landlock: {0}")]
     Files(String),
-    /// Filters of system calls are not there or not allowed.
+    /// Filters of system calls are missing or not allowed.
     #[error("seccomp: {0}")]
     Calls(String),
     /// The program does not start.

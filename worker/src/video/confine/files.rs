@@ -1,4 +1,4 @@
-//! Which files the child may open (landlock): its program, its loader and its libraries, to read.
+//! Files that the child may open (landlock): its program, its loader and its libraries, to read.
 //!
 //! Landlock does not concern what is open already, nor files without a path: pipes and the memory file of the video.
 
@@ -12,7 +12,7 @@ use landlock::{
 use super::error::ConfinementError;
 use super::interpreter::interpreter;
 
-/// Folders of libraries, and the loader's index of them. Those that are not there do not matter.
+/// Folders of libraries, and the loader's index of them. Missing ones are ignored.
 const LIBRARIES: [&str; 9] = [
     "/lib",
     "/lib32",
@@ -25,7 +25,7 @@ const LIBRARIES: [&str; 9] = [
     "/etc/ld.so.cache",
 ];
 
-/// What may be opened.
+/// Files that may be opened.
 pub(super) struct Readable {
     /// Files that are executed: the program, and its loader if it has one.
     executable: Vec<PathBuf>,
@@ -33,7 +33,7 @@ pub(super) struct Readable {
 }
 
 impl Readable {
-    /// What `program` needs.
+    /// The files that `program` needs.
     pub(super) fn of(program: &Path) -> Result<Self, ConfinementError> {
         let program = program.canonicalize().map_err(ConfinementError::Program)?;
         let loader = interpreter(&program).map_err(ConfinementError::Program)?;
@@ -45,8 +45,8 @@ impl Readable {
 
     /// Restricts this process to them for good.
     ///
-    /// Files are restricted by every version of landlock. What later versions can restrict besides, they do: TCP (4),
-    /// device commands (5), abstract sockets and signals to other processes (6).
+    /// Every version of landlock restricts files. Later versions also restrict TCP (4), device commands (5), abstract
+    /// sockets and signals to other processes (6).
     pub(super) fn restrict(&self) -> Result<(), ConfinementError> {
         let error = |error: &dyn std::fmt::Display| ConfinementError::Files(error.to_string());
         let execute = AccessFs::Execute | AccessFs::ReadFile;

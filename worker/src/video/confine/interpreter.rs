@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-/// Segments that are looked at; the loader's is among the first.
+/// Maximum number of segments that are read; the loader's is among the first.
 const MAX_SEGMENTS: u16 = 64;
 
 /// Longest path of a loader, as the kernel has it.

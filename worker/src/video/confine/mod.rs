@@ -25,10 +25,10 @@ const ARGUMENT: &str = "confine";
 /// Exit code of a child that could not be confined. With [`NOT_CONFINED_PREFIX`] it cannot be confused with one of ffmpeg.
 pub(super) const EXIT_NOT_CONFINED: u8 = 125;
 
-/// How the reason on standard error begins.
+/// Beginning of the reason on standard error.
 pub(super) const NOT_CONFINED_PREFIX: &str = "not confined: ";
 
-/// What a child is limited to.
+/// Limits of a child.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Confinement {
     pub(super) cpu_time: Duration,

@@ -1,4 +1,4 @@
-//! Limits of the child's resources, and what else a process can set for itself.
+//! Limits of the child's resources, and other properties that a process can set for itself.
 
 use std::fs;
 use std::io;
@@ -35,14 +35,14 @@ impl Resources {
     /// Limits this process and everything that it becomes.
     pub(super) fn limit(&self) -> Result<(), ConfinementError> {
         close_inherited().map_err(|error| ConfinementError::Resource("inherited descriptors", error))?;
-        // Of all processes this one should go if memory runs out. It is no loss if that cannot be said.
+        // If memory runs out, the kernel shall end this process first. A failure to set that is harmless.
         let _ = fs::write("/proc/self/oom_score_adj", "1000");
         let limits = [
             ("the limit of CPU time", Resource::Cpu, self.cpu_seconds),
             ("the limit of memory", Resource::As, self.memory),
             ("the limit of files", Resource::Fsize, 0),
             ("the limit of descriptors", Resource::Nofile, DESCRIPTORS),
-            // A dump would hold the video. 1 is also heeded where dumps go to a program (`core_pattern`), 0 is not.
+            // A dump would hold the video. Where dumps go to a program (`core_pattern`), the kernel respects 1, but not 0.
             ("the limit of core dumps", Resource::Core, 1),
         ];
         for (what, resource, limit) in limits {
@@ -53,7 +53,7 @@ impl Resources {
         nice(NICENESS).map_err(|error| ConfinementError::Resource("the priority", error.into()))?;
         set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(|error| ConfinementError::Resource("the signal on the parent's death", error.into()))?;
-        // The parent may have died before there was a signal.
+        // The parent may have died before the signal was set.
         let parent = getppid().map(|parent| u64::from(parent.as_raw_pid().unsigned_abs()));
         if self.parent.is_some() && self.parent != parent {
             return Err(ConfinementError::Orphan);

@@ -25,7 +25,7 @@ pub(super) struct Framing {
     pub(super) of_shorter_side: f32,
     /// Eye distance over the picture's longer side.
     pub(super) of_longer_side: f32,
-    /// The part of the side of passive liveness's crop that fits into the picture.
+    /// Share of the side of the passive liveness crop that fits into the picture, up to 1.
     pub(super) crop_fit: f32,
 }
 

@@ -1,4 +1,4 @@
-//! How far a head turned between two pictures.
+//! The turn of a head between two pictures.
 //!
 //! Two measures are averaged. The first is the difference of the two head poses. The second is the parallax of points
 //! at different depths: under weak perspective, the landmarks of a rigid head move by an affine map plus a shift in the
@@ -67,7 +67,7 @@ fn pose_change(before: &Landmarks, after: &Landmarks) -> [f32; 2] {
     [right * cosine - down * sine, right * sine + down * cosine]
 }
 
-/// How far landmarks move in proportion to their depth, beyond what a quadratic map explains: the sine of the head
+/// The motion of landmarks in proportion to their depth, beyond what a quadratic map explains: the sine of the head
 /// turn. Zero where the landmarks do not determine it.
 fn parallax(from: &Landmarks, to: &Landmarks) -> [f32; 2] {
     let pose = HeadPose::new(&from.0);

@@ -1,4 +1,4 @@
-//! How a head moved between two still pictures, and whether a flat picture of it could have moved in this way.
+//! The motion of a head between two still pictures, and whether a flat picture of it could have moved in the same way.
 //!
 //! Three measures are taken, and the one that speaks most against a living head decides:
 //! - how far the head turned, by its pose and by the parallax of its nose ([`head_turn`]);
@@ -61,13 +61,13 @@ impl LogisticCurve {
     }
 }
 
-/// Of the sine of a head turn: 5.4 degrees and 6.6 degrees.
+/// Curve for the sine of a head turn: 5.4 degrees and 6.6 degrees.
 const HEAD_TURN: LogisticCurve = LogisticCurve { medium: 0.095, high: 0.115 };
 
-/// Of the correlation of both faces, after one was warped onto the other like a bent sheet.
+/// Curve for the correlation of both faces, after one was warped onto the other like a bent sheet.
 const WARP: LogisticCurve = LogisticCurve { medium: 0.955, high: 0.94 };
 
-/// Of the similarity of both surroundings.
+/// Curve for the similarity of both surroundings.
 const SURROUNDINGS: LogisticCurve = LogisticCurve { medium: 0.86, high: 0.92 };
 
 /// One of two pictures, with the face whose motion is judged.

@@ -50,7 +50,7 @@ impl Judge {
         is_frontal.then_some((picture, refined))
     }
 
-    /// By how many degrees a head turns to the right and downwards, by its pose in both pictures.
+    /// The degrees by which a head turns to the right and downwards, by its pose in both pictures.
     fn pose_change(&mut self, before: &RgbImage, after: &RgbImage) -> Option<[f32; 2]> {
         let [(_, one), (_, other)] = [self.face(before)?, self.face(after)?];
         let [one, other] = [one, other].map(|candidate| HeadPose::new(&candidate.landmarks.0));
@@ -67,7 +67,7 @@ impl Judge {
     }
 }
 
-/// How many of how many scores are above the levels.
+/// Number of scores, and how many of them are above each level.
 #[derive(Default)]
 struct Tally {
     count: usize,
@@ -83,7 +83,7 @@ impl Tally {
         }
     }
 
-    /// Of the usual level.
+    /// The share of scores above the usual level.
     fn share(&self) -> f32 {
         self.accepted[1] as f32 / self.count as f32
     }
@@ -197,7 +197,7 @@ fn attacks_with_other_peoples_pictures_are_rejected() {
     assert!(all.share() <= 0.05, "{all}");
 }
 
-/// What stands before a file's last underscore: the recording that it is a frame of.
+/// The part of a file's name before its last underscore: the recording that it is a frame of.
 fn recording(path: &Path) -> String {
     path.to_string_lossy().rsplit_once('_').map(|(recording, _)| recording.to_owned()).unwrap_or_default()
 }
@@ -272,7 +272,7 @@ fn opposite(direction: Direction) -> Direction {
     }
 }
 
-/// How much of a way to the right and down leads in a direction.
+/// The part of a motion to the right and down that goes in a direction.
 fn along(direction: Direction, [right, down]: [f32; 2]) -> f32 {
     match direction {
         Direction::Up => -down,
