@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-/// A folder or file of the data. Without it the caller's test is skipped, which is said on the terminal.
+/// A folder or file of the data. If it is missing, the caller's test is skipped, and the terminal shows that.
 pub(crate) fn folder(path: &str) -> Option<PathBuf> {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")).join(path);
     if !path.exists() {

@@ -8,7 +8,7 @@ use super::redis::RedisBlobs;
 use super::store::{BlobError, BlobStore};
 use crate::settings::{ClientTls, StoreUrl};
 
-/// Most bytes that the store of a single process holds.
+/// Maximum number of bytes that the store of a single process holds.
 const MAX_EMBEDDED_BYTES: usize = 512 << 20;
 
 /// Opens the store at `url`. The first use opens the connection to a server, with TLS as in `tls` where `url` asks for it.

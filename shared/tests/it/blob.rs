@@ -189,7 +189,7 @@ async fn a_stopped_store_is_unreachable_until_it_is_started_again() {
     server.restart().await;
     assert_eq!(get(&store, "a").await.unwrap(), "x");
     server.restart().await;
-    // The connection was lost once more, and the operation succeeds all the same.
+    // The connection was lost once more, and the operation still succeeds.
     assert_eq!(get(&store, "a").await.unwrap(), "x");
 }
 

@@ -55,7 +55,7 @@ pub enum InferenceError {
     Model {
         /// The model's name.
         model: String,
-        /// What is wrong with the model.
+        /// The problem with the model.
         reason: String,
     },
     /// A run failed.

@@ -112,7 +112,7 @@ mod tests {
     async fn a_job_is_answered_after_half_its_time_and_paused_before() {
         let (deferred, ending) = (DeferredJobs::new(8), CancellationToken::new());
         let budget = Duration::from_millis(600);
-        // By this machine's clock the job is published only later.
+        // By this machine's clock, the job was published in the future.
         let head = JobHead { published_at: u64::MAX, ..job(budget, Duration::ZERO) };
         let started = Instant::now();
         let mut pauses = 0;

@@ -46,7 +46,7 @@ impl EngineThreads {
 /// Runs tasks on inference threads.
 pub struct Engine {
     commands: Option<Sender<Command>>,
-    /// Carries nothing; dropping it tells threads without usable sessions that the engine ends.
+    /// Carries nothing; dropping it notifies threads without usable sessions that the engine ends.
     alive: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
     /// As [`EngineThreads::waiting`].
@@ -93,7 +93,7 @@ impl Engine {
         Ok(Self { commands: Some(commands), alive: Some(alive), threads, waiting, usable, typical })
     }
 
-    /// How many jobs to prefetch: those of 100 ms, and at least one more than there are threads.
+    /// Number of jobs to prefetch: those of 100 ms, and at least one more than there are threads.
     #[must_use]
     pub fn prefetch(&self) -> u16 {
         let typical = self.typical.max(Duration::from_micros(1)).as_secs_f64();

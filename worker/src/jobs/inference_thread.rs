@@ -48,7 +48,7 @@ impl<R: TaskRunner> InferenceThread<R> {
         Self { runner, commands, engine_alive, usable, health: SessionHealth::default() }
     }
 
-    /// Runs tasks until the engine is dropped. `is_warm` tells whether the sessions are usable, and counted as such.
+    /// Runs tasks until the engine is dropped. `is_warm` says whether the sessions are usable, and counted as such.
     pub(super) fn serve(mut self, is_warm: bool) {
         if !is_warm && self.recover().is_err() {
             return;

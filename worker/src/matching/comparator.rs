@@ -1,4 +1,4 @@
-//! From two embeddings to a false acceptance rate.
+//! Comparison of two embeddings, which gives a false acceptance rate.
 
 use faceline_models::calibration::Calibration;
 use faceline_shared::face::{CodedFace, Embedding};

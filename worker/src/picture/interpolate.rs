@@ -9,7 +9,7 @@ use super::{Affine, Chip};
 /// Red, green and blue from 0 to 255. The fourth lane has no meaning.
 type Colour = f32x4;
 
-/// Most pixels that a kernel reaches to each side.
+/// Maximum number of pixels that a kernel reaches to each side.
 const KERNEL_REACH_PIXELS: f32 = 2.0;
 
 /// Pixels around a region that kernels may read: those that they reach, and one for rounding.

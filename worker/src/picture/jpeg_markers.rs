@@ -6,7 +6,7 @@ use image::metadata::Orientation;
 
 use super::PictureFault;
 
-/// Most scans of a progressive picture; encoders write about ten.
+/// Maximum number of scans of a progressive picture; encoders write about ten.
 pub(super) const MAX_SCANS: usize = 100;
 
 const SOI: [u8; 2] = [0xff, 0xd8];

@@ -18,15 +18,16 @@ const MAX_SCANNED_RATIO: u64 = 16;
 /// Limits of a picture, checked before memory is allocated.
 #[derive(Clone, Copy, Debug)]
 pub struct PictureLimits {
-    /// Most bytes of the file.
+    /// Maximum number of bytes of the file.
     pub bytes: usize,
-    /// Most pixels: width times height.
+    /// Maximum number of pixels: width times height.
     pub pixels: u64,
-    /// Longest time for decoding.
+    /// Maximum time for decoding.
     pub time: Duration,
 }
 
-/// For tools and tests, which may share the machine with others, so the time is long. Workers take their limits from the settings.
+/// The defaults are for tools and tests, which may share the machine with others, so the time is long. Workers take
+/// their limits from the settings.
 impl Default for PictureLimits {
     fn default() -> Self {
         Self { bytes: 50 << 20, pixels: 51_000_000, time: Duration::from_secs(60) }
@@ -65,7 +66,7 @@ impl PictureLimits {
         Ok(())
     }
 
-    /// Most bytes that a decoder may allocate.
+    /// Maximum number of bytes that a decoder may allocate.
     pub(super) fn memory(&self) -> u64 {
         self.pixels.saturating_mul(BYTES_PER_PIXEL)
     }

@@ -1,4 +1,4 @@
-//! From untrusted bytes to pixels.
+//! Decoding of untrusted bytes to pixels.
 //!
 //! [`Source`] reads the header and checks it against the [`PictureLimits`]. Only then it decodes pixels, at the scale
 //! that is needed. A [`Picture`] keeps its pixels as they are stored. Orientation and scale are part of the map from

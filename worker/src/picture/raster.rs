@@ -117,7 +117,7 @@ struct DeadlineReader<'b> {
     deadline: Instant,
 }
 
-/// Most bytes between two checks of the deadline.
+/// Maximum number of bytes between two checks of the deadline.
 const CHECK_INTERVAL_BYTES: usize = 16 << 10;
 
 impl Read for DeadlineReader<'_> {

@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn only_a_sparse_kernel_keeps_what_is_too_fine() {
-        // Of four columns two are white; the chip has a pixel for four.
+        // Two of four columns are white; the chip has one pixel for four.
         let pixels = (0..24 * 16).flat_map(|at| [if at % 4 < 2 { 0 } else { 200 }; 3]).collect();
         let picture = Picture::new(pixels, (24, 16), (24, 16), 1.0, Orientation::NoTransforms);
         let cut = |kernel| {

@@ -1,4 +1,4 @@
-//! From a picture to a face's embedding, its quality, its age and its liveness.
+//! Computes a face's embedding, quality, age and liveness from a picture.
 //!
 //! A [`Pipeline`] belongs to one inference thread and owns its models. The layers, each of which uses those before it:
 //! - `geometry`: rectangles, rotations, landmarks, head pose;

@@ -26,11 +26,11 @@ const HEAD_RAISED_BY: f32 = 0.03;
 /// The body's half width and its top below the middle, in sides of the compared square.
 const BODY: [f32; 2] = [0.42, 0.12];
 
-/// Fewest pixels that must show surroundings in both frames.
+/// Minimum number of pixels that must show surroundings in both frames.
 const MIN_PIXELS: usize = 300;
-/// Least root mean square displacement of the surroundings by the face's motion, in eye distances.
+/// Minimum root mean square displacement of the surroundings by the face's motion, in eye distances.
 const MIN_DISPLACEMENT: f32 = 0.25;
-/// Fewest pairs of frames that allow a decision.
+/// Minimum number of pairs of frames for a decision.
 const MIN_PAIRS: usize = 3;
 
 /// A frame's luma, scaled down.
@@ -95,8 +95,8 @@ impl GreyFrame {
 /// Motion of the surroundings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct BackgroundMotion {
-    /// By how much the surroundings correlate better if they are carried along with the face than if they rest; the median
-    /// over pairs of frames, -2 to 2.
+    /// Gain in the correlation of the surroundings if they are carried along with the face instead of being at rest;
+    /// the median over pairs of frames, -2 to 2.
     pub(super) gain: f32,
 }
 

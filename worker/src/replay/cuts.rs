@@ -7,7 +7,7 @@ use super::track::Track;
 use super::tracker::Tracked;
 use crate::video::Thumbnail;
 
-/// Least mean squared difference of two thumbnails at a jump.
+/// Minimum mean squared difference of two thumbnails at a jump.
 const MIN_JUMP: f32 = 25.0;
 /// Ratio of a jump to the largest difference of its neighbours, from which on a clear change of the face (`DOUBTFUL`), or any
 /// (`CERTAIN`), makes a cut. Living people reach 11 where frames were dropped, cuts have 30 and more.
@@ -21,7 +21,7 @@ const NEIGHBOURS: usize = 3;
 /// At most this many jumps are examined, the highest ones.
 const MAX_CUT_CANDIDATES: usize = 8;
 
-/// Longest time in seconds between the faces that are compared.
+/// Maximum time in seconds between the faces that are compared.
 const MAX_GAP_SECONDS: f32 = 0.5;
 
 /// Bounds of a clear change of the face, and of any change: a correlation below the first number, or a displacement in eye distances

@@ -10,7 +10,7 @@ use crate::pipeline::{LogisticCurve, WarpMatch};
 
 /// Faces that are compared in pairs.
 const FACES: usize = 10;
-/// Fewest faces that allow a decision, and the least time in seconds from the first to the last of them.
+/// Minimum number of faces for a decision, and the minimum time in seconds from the first to the last of them.
 const MIN_FACES: usize = 5;
 const MIN_SPAN_SECONDS: f32 = 1.2;
 

@@ -13,9 +13,9 @@ const MIN_PART_OF_MEDIAN: f32 = 0.6;
 
 /// Cosine to the person of the clip, below which a face is another's. Frontal frames of one person have 0.5 and more.
 const OTHER_PERSON: f32 = 0.25;
-/// Least mean cosine of the other person's frames to each other.
+/// Minimum mean cosine of the other person's frames to each other.
 const SAME_OTHER: f32 = 0.35;
-/// Fewest frames of another person.
+/// Minimum number of frames of another person.
 const MIN_OTHERS: usize = 2;
 
 /// A face of a key frame with the length of its embedding before normalisation.

@@ -53,9 +53,9 @@ pub fn measure_clip(pipeline: &mut Pipeline, clip: &Clip) -> Result<MeasuredClip
     Ok(MeasuredClip { votes, log_odds: evidence.log_odds, answer })
 }
 
-/// Measures pictures that are frames of one clip, in their order. Key frames and votes are those of a video. Passive liveness alone
-/// decides, since motion, cuts and repetitions are judged by the time between frames, which pictures do not tell. A frame that cannot
-/// be decoded counts as one without a face.
+/// Measures pictures that are frames of one clip, in their order. Key frames and votes are those of a video. Passive
+/// liveness alone decides, because motion, cuts and repetitions are judged by the time between frames, which pictures
+/// do not have. A frame that cannot be decoded counts as one without a face.
 ///
 /// # Errors
 /// [`InferenceError`] if a model fails.

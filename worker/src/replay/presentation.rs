@@ -6,7 +6,7 @@
 
 use crate::pipeline::mean as mean_of;
 
-/// Fewest key frames whose passive liveness is a clip's.
+/// Minimum number of key frames from which a clip's passive liveness is computed.
 const MIN_JUDGED: usize = 3;
 
 /// The log-odds of a clip, from those of its suitable key frames; `None` where there are too few.

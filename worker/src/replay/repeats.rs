@@ -26,7 +26,8 @@ const SHIFT_SECONDS: f32 = 0.2;
 const MAX_EQUAL: f32 = 1.5;
 /// Mean squared difference to the shifted sequence, from which on the scene moves.
 const MIN_MOTION: f32 = 2.0;
-/// Largest ratio of both differences. Re-encoded loops have up to 0.06; the least of living people with a small difference is 0.4.
+/// Maximum ratio of both differences. Re-encoded loops have up to 0.06; the smallest of living people with a small
+/// difference is 0.4.
 const MAX_RATIO: f32 = 0.2;
 /// Added to both differences in their ratio: the noise of rounding.
 const ROUNDING: f32 = 0.15;

@@ -57,11 +57,11 @@ pub(crate) struct Scores {
     pub(crate) liveness: Option<f32>,
     /// Passive liveness as a logit.
     pub(crate) presentation: Option<f32>,
-    /// How flat the face is over the clip, -1 to 1.
+    /// Flatness of the face over the clip, -1 to 1.
     pub(crate) flatness: Option<f32>,
     /// The largest displacement of the face, in eye distances.
     pub(crate) displacement: Option<f32>,
-    /// How much better the surroundings agree with the face's motion than with rest, -2 to 2.
+    /// Gain in the agreement of the surroundings with the face's motion over that with rest, -2 to 2.
     pub(crate) background: Option<f32>,
     /// The least depth score of the head's turns (active liveness).
     pub(crate) active: Option<f32>,

@@ -30,7 +30,7 @@ pub struct Clip {
 pub struct ClipFrame {
     /// Place among all decoded frames, from 0; that of its thumbnail.
     pub number: u32,
-    /// When it is shown, counted from the start of the file. Whole milliseconds.
+    /// Time at which it is shown, counted from the start of the file. Whole milliseconds.
     pub time: Duration,
     /// Pixels of a row; even.
     pub width: u32,
@@ -66,7 +66,7 @@ impl ClipFrame {
 pub struct Thumbnail {
     /// Place among all decoded frames, from 0.
     pub number: u32,
-    /// When the frame is shown, counted from the start of the file. Whole milliseconds.
+    /// Time at which the frame is shown, counted from the start of the file. Whole milliseconds.
     pub time: Duration,
     /// Mean luma of 16 × 16 equal parts of the frame, row after row, from 0 (black) to 255 (white).
     pub luma: [u8; 256],

@@ -110,7 +110,7 @@ impl Collector {
     }
 }
 
-/// From the first frame to the end of the last one.
+/// Time from the first frame to the end of the last one.
 fn duration(thumbnails: &[Thumbnail]) -> Duration {
     let times = || thumbnails.iter().map(|thumbnail| thumbnail.time);
     let mut distances: Vec<Duration> =

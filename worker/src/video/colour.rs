@@ -1,4 +1,4 @@
-//! From the decoder's YUV to RGB.
+//! Conversion of the decoder's YUV to RGB.
 
 use std::ops::Range;
 

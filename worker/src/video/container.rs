@@ -30,7 +30,7 @@ pub enum Container {
 }
 
 impl Container {
-    /// The container that the first bytes say, or `None` for everything else.
+    /// The container that the first bytes identify, or `None` for everything else.
     ///
     /// # Errors
     /// The file cannot be read.

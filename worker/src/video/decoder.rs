@@ -58,7 +58,7 @@ impl Decoder {
     /// Decodes a small video to see whether this machine can: whether ffmpeg is there, runs, and can be confined.
     ///
     /// # Errors
-    /// [`DecodeError`], whose text says what is missing.
+    /// [`DecodeError`], whose text names the missing part.
     pub fn check(&self) -> Result<(), DecodeError> {
         let video = MemoryFile::of(SAMPLE).map_err(|error| DecodeError::unavailable("memory", error))?;
         let clip = self.decode(&video, &SamplingPlan::default()).map_err(|error| match error {

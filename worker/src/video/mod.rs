@@ -1,4 +1,4 @@
-//! From the untrusted bytes of a video to frames; nothing here judges them.
+//! Decoding of the untrusted bytes of a video to frames; nothing here judges them.
 //!
 //! [`MemoryFile`] holds the video. [`Decoder`] sniffs its container, has ffprobe and ffmpeg read it in a confined child
 //! process, and gives back a [`Clip`]: a thumbnail of every frame, and the frames that a [`SamplingPlan`] asks for.

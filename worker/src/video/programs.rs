@@ -53,7 +53,7 @@ impl Programs {
     /// The command of a program, without arguments.
     ///
     /// # Errors
-    /// The program is not there.
+    /// [`DecodeError::Unavailable`] if the program is missing.
     pub(super) fn command(&self, program: Program, limits: &DecodeLimits) -> Result<Command, DecodeError> {
         let path = self.find(program)?;
         Ok(match &self.how {

@@ -45,7 +45,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Clip, DecodeError> {
     decoder(&settings()).decode(&MemoryFile::of(bytes).unwrap(), &SamplingPlan::default())
 }
 
-/// Why the video is refused.
+/// Reason why the video is refused.
 pub(crate) fn fault(bytes: &[u8], settings: &ReplaySettings) -> VideoFault {
     match decoder(settings).decode(&MemoryFile::of(bytes).unwrap(), &SamplingPlan::default()) {
         Err(DecodeError::Video(fault)) => fault,

@@ -6,7 +6,7 @@ use faceline_worker::video::{Codec, Container, DecodeError, Decoder};
 
 use crate::clips::{decode, decoder, pattern, settings};
 
-/// How ffmpeg encodes each codec quickly.
+/// Arguments with which ffmpeg encodes each codec quickly.
 const ENCODINGS: [(&str, Codec); 6] = [
     ("-c:v libvpx -deadline realtime -cpu-used 8", Codec::Vp8),
     ("-c:v libvpx-vp9 -deadline realtime -cpu-used 8", Codec::Vp9),

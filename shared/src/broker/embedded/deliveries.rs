@@ -113,7 +113,7 @@ impl Replies for EmbeddedReplies {
         };
         match deliveries.next().await {
             Some(delivery) => {
-                // An error means that the queue is lost. The reply is valid all the same.
+                // An error means that the queue is lost. The reply is still valid.
                 let _ = delivery.settle(Settlement::Ack).await;
                 Some(ReplyEvent::Reply(delivery.message.clone()))
             }

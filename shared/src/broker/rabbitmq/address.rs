@@ -139,7 +139,7 @@ impl ServerAddress {
         let stream = match self.uri.scheme {
             AMQPScheme::AMQP => plain,
             AMQPScheme::AMQPS => {
-                // Read anew for each connection: certificates are replaced while the process runs.
+                // The files are read again for each connection: certificates are replaced while the process runs.
                 let connector = tls::connector(tls)?;
                 let mut stream =
                     plain.into_rustls(&connector, &self.uri.authority.host).await.map_err(failed)?;

@@ -85,7 +85,7 @@ async fn open(connection: Arc<BrokerConnection>, source: ConsumeSource) -> Optio
     let opened_on = Arc::clone(&connection);
     let opening = tokio::spawn(async move {
         let opened = with_response_timeout(Subscription::open(Arc::clone(&opened_on), &source)).await;
-        // A consumer whose answer is late opens all the same, and only the end of its connection ends it.
+        // A consumer whose answer is late still opens, and only the end of its connection ends it.
         opened.inspect_err(|error| opened_on.fail(error)).ok()
     });
     opening.await.unwrap_or_else(|panic| {

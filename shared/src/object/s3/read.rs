@@ -19,7 +19,7 @@ const PIECE_BYTES: u64 = 4 << 20;
 /// Opens the object at `path`; `None` if there is none.
 pub(super) async fn open(bucket: Arc<AmazonS3>, path: Path) -> Result<Option<ObjectStream>, ObjectError> {
     let Some(found) = within(OPERATION_TIMEOUT, bucket.head(&path)).await? else {
-        // The answer to HEAD does not tell a missing object from a missing bucket.
+        // The answer to HEAD does not distinguish a missing object from a missing bucket.
         within(OPERATION_TIMEOUT, bucket.get(&path)).await?;
         return Ok(None);
     };

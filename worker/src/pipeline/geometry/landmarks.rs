@@ -9,7 +9,8 @@ pub(crate) const LANDMARK_COUNT: usize = 68;
 /// Width and height of an average detector's box, in the units of [`ANCHORS_IN_BOX`].
 pub(crate) const AVERAGE_BOX: [f32; 2] = [93.1, 132.0];
 
-/// Where [`Landmarks::anchors`] lie in a detector's box of the size [`AVERAGE_BOX`]: the mean over LFW, made symmetric.
+/// Positions of [`Landmarks::anchors`] in a detector's box of the size [`AVERAGE_BOX`]: the mean over LFW, made
+/// symmetric.
 pub(crate) const ANCHORS_IN_BOX: [[f32; 2]; 9] = [
     [26.7, 52.8],
     [66.4, 52.8],

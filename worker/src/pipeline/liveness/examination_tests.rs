@@ -165,7 +165,8 @@ fn portraits_made_worse_are_found_wanting() {
             [0.5, 0.35, 0.2, 0.1].map(|top| covered(&sharp, eyes, [-0.9, top, 0.9, 2.0], [190, 205, 220]));
         let glasses =
             [0.2, 0.3, 0.4, 0.5].map(|half| covered(&sharp, eyes, [-1.0, -half, 1.0, half], [4; 3]));
-        // Of pictures that become worse step by step, one has the finding before the face is not found any more.
+        // The pictures of a series become worse step by step. One of them has the finding before the face is not found
+        // any more.
         let cases: [(Check, &[RgbImage]); 10] = [
             (Check::FaceCropped, &[cut(&sharp, eyes, [-0.45, -FAR, FAR, FAR])]),
             (Check::FaceCropped, &cropped),
@@ -231,7 +232,7 @@ fn hard() -> Option<Vec<(String, String, Vec<u8>)>> {
     )
 }
 
-/// How often each check finds something that rejects.
+/// Counts the rejecting findings of each check.
 fn count<'p>(pictures: impl Iterator<Item = &'p Shown>) -> BTreeMap<Check, usize> {
     let mut counts = BTreeMap::new();
     for check in pictures.flat_map(checks).filter(|check| check.rejects()) {

@@ -14,7 +14,7 @@ pub(crate) struct Embedder {
     network: Network,
     output: String,
     dimensions: usize,
-    /// Where the five landmarks lie in the aligned chip, in its continuous coordinates.
+    /// Positions of the five landmarks in the aligned chip, in its continuous coordinates.
     template: [[f32; 2]; 5],
     /// Factor from the length of this network's vectors to that of the shipped network's.
     length_scale: f32,

@@ -3,7 +3,7 @@
 use crate::picture::Picture;
 use crate::pipeline::geometry::{Frame, Landmarks, Rect};
 
-/// Where a face lies in a picture.
+/// Position of a face in a picture.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FaceRegion<'a> {
     pub(crate) picture: &'a Picture,

@@ -13,7 +13,7 @@ const OUTSIDE_LEVEL: u8 = 0;
 /// Faces of one run. More of them only take memory.
 const FACES_PER_RUN: usize = 8;
 
-/// Where a head points, in degrees.
+/// Direction in which a head points, in degrees.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct HeadAngles {
     /// Positive where the nose points to the picture's right.

@@ -1,4 +1,4 @@
-//! From 8-bit pixels to a network's input values.
+//! Conversion of 8-bit pixels to a network's input values.
 
 use faceline_models::manifest::{Channels, Input};
 

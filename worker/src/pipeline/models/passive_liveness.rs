@@ -1,5 +1,5 @@
-//! The passive liveness networks (presentation attack detection, PAD): tell from a single picture whether it shows a
-//! living person, or a print or a screen.
+//! The passive liveness networks (presentation attack detection, PAD). They decide from a single picture whether it
+//! shows a living person, or a print or a screen.
 
 use std::time::Duration;
 
@@ -164,7 +164,7 @@ pub(crate) fn crop_fit(area: &Rect, factor: f32, width: f32, height: f32) -> f32
     fitting_factor(&area.squared(), factor, width, height) / factor
 }
 
-/// By how much a box can be widened within a picture of `width` by `height`, at most `factor`.
+/// Factor by which a box can be widened within a picture of `width` by `height`, at most `factor`.
 fn fitting_factor(area: &Rect, factor: f32, width: f32, height: f32) -> f32 {
     factor.min(width / area.width()).min(height / area.height())
 }

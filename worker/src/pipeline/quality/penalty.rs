@@ -12,8 +12,8 @@ const WORST_QUALITY: f32 = -500.0;
 /// them it is constant.
 type Curve = (&'static str, &'static [(f32, f32)]);
 
-/// Where a curve leaves zero and how steeply it rises was chosen on the development half of LFW, with the default
-/// models. Logistic regression fitted non-negative ramps to how near a pair of one person is to failing at FMR 1e-4.
+/// The start and the slope of each curve were chosen on the development half of LFW, with the default models. A
+/// logistic regression with non-negative ramps was fitted to how near a pair of one person is to failing at FMR 1e-4.
 /// Pairs were weighted so that no person dominates by number. The fit was made on each half of the people; where the
 /// halves disagreed, the smaller weight was taken. The embedding's length explains most.
 ///

@@ -5,7 +5,7 @@
 
 use crate::picture::{Chip, luma};
 
-/// Least [`shading`] of a photographed face, in bits. Photographed faces have 12 and more (LFW 12.5), drawn ones 10.8
+/// Minimum [`shading`] of a photographed face, in bits. Photographed faces have 12 and more (LFW 12.5), drawn ones 10.8
 /// and less.
 const MIN_SHADING_BITS: f32 = 11.4;
 

@@ -16,7 +16,7 @@ pub(super) const PROBE_FACTORS: [f32; 8] = [1.4, 1.6, 1.8, 2.0, 2.4, 2.8, 3.2, 3
 /// A probe confirms a box if their intersection over union is above this.
 pub(super) const PROBE_MIN_OVERLAP: f32 = 0.3;
 
-/// Least score of a first detection without equalisation. Faces of LFW score 0.887 and more, a dog scored 0.67.
+/// Minimum score of a first detection without equalisation. Faces of LFW score 0.887 and more, a dog scored 0.67.
 const MIN_SCORE: f32 = 0.8;
 
 /// From these values on, no probes are taken. Of LFW's faces 96.7 % pass (98.3 % with a spread of up to 0.055). No
@@ -25,7 +25,7 @@ const SURE_SCORE: f32 = 0.99;
 const SURE_SPREAD: f32 = 0.042;
 const SURE_NORM: f32 = 2.6;
 
-/// Least [`Evidence::conviction`] of a face. Faces of LFW have 2.9 and more, other things 0.4 and less.
+/// Minimum [`Evidence::conviction`] of a face. Faces of LFW have 2.9 and more, other things 0.4 and less.
 const MIN_CONVICTION: f32 = 1.8;
 
 /// Usual length of a face's embedding. The difference of a shorter one is weighted with [`NORM_WEIGHT`].

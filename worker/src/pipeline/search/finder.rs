@@ -21,15 +21,15 @@ const MAX_DETECTIONS: usize = 16;
 /// A picture is stretched to the detector's aspect ratio by at most this factor, and padded beyond it.
 const MAX_STRETCH: f32 = 1.8;
 
-/// By this factor the searched region is larger than the picture where a face may extend beyond it.
+/// Factor by which the searched region is larger than the picture where a face may extend beyond it.
 const LARGER_REGION_FACTOR: f32 = 1.6;
 
-/// From this width on, in pixels of its input, the detector does not overlook a face. A wider detection that appears in
-/// a tile only is no face.
+/// Minimum width, in pixels of its input, at which the detector does not overlook a face. A wider detection that
+/// appears in a tile only is no face.
 const PLAIN_WIDTH_PIXELS: f32 = 30.0;
 
-/// From this width on, in pixels of its input, the detector sees nearly every face. Of 250 faces of LFW, put somewhere in
-/// an even picture, it found all at 20 pixels, 249 at 18, and 243 at 16.
+/// Minimum width, in pixels of its input, at which the detector sees nearly every face. Of 250 faces of LFW, put
+/// somewhere in an even picture, it found all at 20 pixels, 249 at 18, and 243 at 16.
 const SEEN_WIDTH_PIXELS: f32 = 20.0;
 
 /// Below this width, in pixels of its input, the half-size detector draws boxes that are less exact than those of the full size. It

@@ -8,7 +8,7 @@ use crate::pipeline::context::Context;
 use crate::pipeline::fault::PipelineFault;
 use crate::pipeline::geometry::FramedPicture;
 
-/// Least intersection over union of a face's boxes in two frames that follow each other.
+/// Minimum intersection over union of a face's boxes in two frames that follow each other.
 const MIN_OVERLAP: f32 = 0.2;
 
 /// The faces of a frame, found from the face of the frame before.

@@ -19,7 +19,7 @@ const MIN_EYE_PIXELS: f32 = 8.0;
 /// chances of a false detection.
 const MIN_TILE_CONVICTION: f32 = 3.0;
 
-/// From this uprightness on, a face stands upright and no rotation is tried.
+/// Minimum uprightness at which a face counts as upright, and no rotation is tried.
 const MIN_UPRIGHTNESS: f32 = 1.0;
 
 impl Searcher {

@@ -72,7 +72,7 @@ impl Clip {
         Self { pictures, track }
     }
 
-    /// `None` where the data is not there.
+    /// `None` if the data is missing.
     fn open(pipeline: &mut Pipeline, name: &str) -> Option<Self> {
         let path = folder("video")?.join(name);
         Some(Self::new(pipeline, decode(&path, "")))
@@ -192,7 +192,7 @@ fn a_mirrored_clip_turns_to_the_other_side() {
 #[test]
 fn clips_follow_only_what_they_show() {
     let mut pipeline = pipeline();
-    // What the head does in the picture; small motion counts at some levels only.
+    // The head's motion in the picture; small motion counts at some levels only.
     for (name, shown) in [
         ("lp_d12.mp4", &[Right, Left, Up, Right][..]),
         ("zubair_live.webm", &[Down, Left, Right]),

@@ -18,7 +18,7 @@ const MAX_LEAD_SECONDS: f32 = 0.5;
 /// A turn may begin this much after the next challenge was shown, in seconds.
 const MAX_LAG_SECONDS: f32 = 1.0;
 
-/// Longest time in seconds during which the face may not be measurable: a head that is turned far away hides its face.
+/// Maximum time in seconds during which the face may not be measurable: a head that is turned far away hides its face.
 const MAX_GAP_SECONDS: f32 = 1.5;
 
 /// The turns that answer the challenges, one for each. Turns after the last one do not matter.
@@ -31,7 +31,7 @@ pub(super) fn match_turns(
     let shown = shown_times(challenge, duration)?;
     let mut candidates = distinct(turns).into_iter();
     if let Some(&first) = shown.first() {
-        // What the head did before it was asked does not matter.
+        // The head's motion before the first challenge does not matter.
         while candidates.as_slice().first().is_some_and(|turn| turn.start < first - MAX_LEAD_SECONDS) {
             candidates.next();
         }

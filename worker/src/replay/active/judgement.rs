@@ -16,7 +16,7 @@ pub(crate) enum ActiveJudgement {
     Flat(FlatMotion),
 }
 
-/// How the motion deviates from the challenge. Challenges are counted from 0.
+/// Deviation of the motion from the challenge. Challenges are counted from 0.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Deviation {
     /// The person never looks at the camera for a moment.

@@ -9,7 +9,7 @@ use crate::pipeline::HeadTurn;
 pub(super) struct Movement {
     /// One for each frame after the neutral pose, in their order.
     pub(super) samples: Vec<PoseSample>,
-    /// When the neutral pose ended, in seconds.
+    /// Time at which the neutral pose ended, in seconds.
     pub(super) neutral_until: f32,
 }
 

@@ -7,7 +7,7 @@ use crate::pipeline::{LANDMARK_COUNT, Landmarks};
 const MIN_SECONDS: f32 = 0.5;
 /// At most this time in seconds of the neutral pose is used.
 const MAX_SECONDS: f32 = 1.5;
-/// Fewest frames of a neutral pose.
+/// Minimum number of frames of a neutral pose.
 const MIN_FRAMES: usize = 3;
 
 /// Sine by which yaw and pitch may deviate from their median during the neutral pose: 6 degrees.

@@ -17,10 +17,10 @@ const RATE: f32 = 10.0;
 /// Pixels of a frame's sides.
 const SIDE: f32 = 600.0;
 
-/// Where a head or a sheet is turned, in degrees: to the right, upwards, clockwise.
+/// Angles of a head or a sheet, in degrees: to the right, upwards, clockwise.
 pub(super) type Pose = [f32; 3];
 
-/// What is before the camera.
+/// The subject before the camera.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Subject {
     Head,

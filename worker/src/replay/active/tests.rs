@@ -156,7 +156,7 @@ fn turns_must_answer_what_the_device_showed() {
     for times in [&[left][..], &[up, left], &[left, 60.0], &[left, up, up]] {
         assert_eq!(at(times), ActiveJudgement::NotFollowed(Deviation::Events), "{times:?}");
     }
-    // What the head did before it was asked does not matter.
+    // The head's motion before the first challenge does not matter.
     let mut scene = Scene::turning(&[DOWN]);
     let asked = scene.seconds();
     scene = scene.turn(LEFT);

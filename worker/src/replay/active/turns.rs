@@ -43,9 +43,9 @@ pub(super) fn min_turn_sine(level: SecurityLevel) -> f32 {
 pub(super) struct Turn {
     /// `None` where it slants between two directions.
     pub(super) direction: Option<Direction>,
-    /// When it reached the smallest size, in seconds.
+    /// Time at which it reached the smallest size, in seconds.
     pub(super) start: f32,
-    /// When the head was back, or turned on to another side, in seconds.
+    /// Time at which the head was back, or turned on to another side, in seconds.
     pub(super) end: f32,
     /// The frames at its peak.
     pub(super) peak: Vec<PoseSample>,

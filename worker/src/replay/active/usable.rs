@@ -8,8 +8,9 @@ const MIN_RIGIDITY: f32 = 0.75;
 /// Distance of the landmarks' passes, in eye distances, above which they are guessed.
 const MAX_SPREAD: f32 = 0.1;
 
-/// How far a landmark may lie beyond the picture's border, in eye distances. If the border cuts a face, its landmarks
-/// are guessed, and move like those of a turning head. A photograph that is moved across the border would seem to turn.
+/// Maximum distance of a landmark beyond the picture's border, in eye distances. If the border cuts a face, its
+/// landmarks are guessed, and move like those of a turning head. A photograph that is moved across the border would
+/// seem to turn.
 const MAX_BEYOND_BORDER: f32 = 0.03;
 
 /// A frame whose landmarks can be trusted.

@@ -1,4 +1,4 @@
-//! From a job about a video to its result: fetching, decrypting, decoding, judging, and exporting.
+//! Processing of a job about a video: fetching, decrypting, decoding, judging, and exporting.
 
 mod media;
 #[cfg(test)]

@@ -155,7 +155,8 @@ pub(super) fn restrict() -> Result<(), ConfinementError> {
 fn conditional() -> Result<Vec<(libc::c_long, Vec<SeccompRule>)>, seccompiler::BackendError> {
     let when = |argument, length, is, value: u64| Condition::new(argument, length, is, value);
     let rule = |conditions| SeccompRule::new(conditions);
-    // Threads, but neither processes nor namespaces. `clone3` hides its flags behind a pointer, so it is "not there".
+    // Threads are allowed, but neither processes nor namespaces. `clone3` hides its flags behind a pointer, so it fails
+    // with ENOSYS.
     let thread = libc::CLONE_THREAD as u64;
     let spaces = [
         libc::CLONE_NEWCGROUP,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Maximum number of segments that are read; the loader's is among the first.
 const MAX_SEGMENTS: u16 = 64;
 
-/// Longest path of a loader, as the kernel has it.
+/// Maximum length of a loader's path, as in the kernel.
 const MAX_PATH: u64 = 4096;
 
 /// The loader of a 64-bit program, or `None` if it needs none.

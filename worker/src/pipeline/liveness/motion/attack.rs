@@ -128,7 +128,7 @@ impl Sheet {
         }
     }
 
-    /// Where the camera sees a point of the sheet; both from the middle.
+    /// Position at which the camera sees a point of the sheet; both are relative to the middle.
     fn place(&self, [x, y]: [f32; 2]) -> [f32; 2] {
         let rotated = |[a, b]: [f32; 2], angle: f32| {
             let (sine, cosine) = angle.sin_cos();

@@ -38,9 +38,9 @@ fn weight(index: usize) -> f32 {
 /// Sines of a head turn, to the picture's right and downwards, in the direction in which the nose moves.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct HeadTurn {
-    /// By the difference of the two head poses.
+    /// Measured by the difference of the two head poses.
     pub(crate) pose: [f32; 2],
-    /// By the parallax of points at different depths.
+    /// Measured by the parallax of points at different depths.
     pub(crate) parallax: [f32; 2],
 }
 

@@ -37,7 +37,7 @@ use crate::pipeline::times::Stage;
 /// Sine of a head turn below which its direction is random.
 const MIN_DIRECTED_TURN_SINE: f32 = 0.05;
 
-/// Least share of the whole head turn that goes in a requested direction. The turn may deviate from it by up to 69
+/// Minimum share of the whole head turn that goes in a requested direction. The turn may deviate from it by up to 69
 /// degrees; if two directions are requested, it must lie between them, at least 21 degrees from each.
 const MIN_DIRECTION_SHARE: f32 = 0.35;
 

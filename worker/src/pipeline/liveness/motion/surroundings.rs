@@ -11,13 +11,13 @@ const SQUARE_FACTOR: f32 = 3.2;
 
 /// Semi-axes of the head, in sides of the square.
 const HEAD_SEMI_AXES: [f32; 2] = [0.16, 0.22];
-/// How far the head's centre lies above the square's middle, in sides of the square.
+/// Height of the head's centre above the square's middle, in sides of the square.
 const HEAD_RAISED_BY: f32 = 0.03;
 
 /// The body's half width and its top below the square's middle, in sides of the square.
 const BODY: [f32; 2] = [0.3, 0.12];
 
-/// Fewest pixels of the square that must show surroundings.
+/// Minimum number of pixels of the square that must show surroundings.
 const MIN_PIXELS: usize = 200;
 
 /// Bins of the histogram per channel.

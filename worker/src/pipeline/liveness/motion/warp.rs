@@ -1,4 +1,4 @@
-//! Warping one face onto another, to tell whether both could be pictures of one sheet of paper.
+//! Warping one face onto another, to decide whether both could be pictures of one sheet of paper.
 //!
 //! If a sheet is tilted, bent and moved, its picture changes nearly by a quadratic map. The map is first estimated from
 //! the landmarks and then refined on the pixels (Lucas and Kanade 1981; Baker and Matthews 2004). Two pictures of a
@@ -16,7 +16,7 @@ const SIDE_PIXELS: usize = 64;
 /// Level of the pixels outside the picture.
 const OUTSIDE_LEVEL: u8 = 0;
 
-/// Most refinements at each of the two scales.
+/// Maximum number of refinements at each of the two scales.
 const MAX_REFINEMENTS: usize = 8;
 
 /// A refinement whose step is smaller than this, in half patches, is the last.
@@ -55,12 +55,12 @@ pub(crate) struct FacePatch {
     square: Affine,
 }
 
-/// How well one face agrees with another that is warped onto it like a bent sheet.
+/// Agreement of one face with another that is warped onto it like a bent sheet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WarpMatch {
     /// Correlation of both faces' local contrasts, -1 to 1.
     pub(crate) correlation: f32,
-    /// How far the face moved in the picture, in eye distances: the root mean square over four points of the face.
+    /// Displacement of the face in the picture, in eye distances: the root mean square over four points of the face.
     pub(crate) displacement: f32,
 }
 
