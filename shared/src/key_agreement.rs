@@ -93,7 +93,7 @@ pub struct AnnouncedKeys {
     pub role: Role,
     /// The key that seals there.
     pub active: KeyFingerprint,
-    /// Whether this process and the owner of `ring` in [`AnnouncedKeys::read`] open each other's messages.
+    /// Whether the announcing process and the owner of `ring` in [`AnnouncedKeys::read`] open each other's messages.
     pub agrees: bool,
 }
 

@@ -107,7 +107,7 @@ impl serde::Serialize for BrokerUrl {
     }
 }
 
-/// Which side declares the queues.
+/// The side that declares the queues.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[cfg_attr(test, derive(serde::Serialize))]
 #[serde(rename_all = "lowercase")]

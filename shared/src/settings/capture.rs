@@ -59,7 +59,7 @@ impl CaptureSettings {
     }
 }
 
-/// What the settings of capture pages mean for one gateway.
+/// Rules that the settings of capture pages give for one gateway.
 #[derive(Clone, Debug)]
 pub struct CaptureRules {
     /// Whether the capture page and the playground are served.

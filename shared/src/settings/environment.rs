@@ -97,7 +97,7 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 }
 
 impl Variable {
-    /// `None` if the variable has not this program's prefix.
+    /// `None` if the variable does not have this program's prefix.
     pub(super) fn of(name: &str, value: &str) -> Option<Self> {
         let (prefix, rest) = name.split_at_checked(PREFIX.len())?;
         if !prefix.eq_ignore_ascii_case(PREFIX) {

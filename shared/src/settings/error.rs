@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// Exit code of a program whose settings are wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_BAD_SETTINGS: u8 = 64;
 
-/// Why a program does not start with its settings.
+/// Reason why a program does not start with its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// A value has the wrong form, or a key is not known.

@@ -16,7 +16,7 @@ pub struct HostPattern {
     port: Option<u16>,
 }
 
-/// A text is no host.
+/// The text is not a host.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is no host; expected one as in pictures.example, pictures.example:8443 or *.pictures.example")]
 pub struct NoHost(String);

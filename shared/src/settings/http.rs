@@ -100,7 +100,7 @@ impl HttpSettings {
         self.docs.unwrap_or_else(|| self.listen.ip().is_loopback())
     }
 
-    /// How long the listener goes on accepting after a signal to stop.
+    /// Time for which the listener continues to accept connections after a signal to stop.
     #[must_use]
     pub fn shutdown_delay(&self) -> Duration {
         let default = if self.listen.ip().is_loopback() { Duration::ZERO } else { SHUTDOWN_DELAY };

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de};
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Network(IpNet);
 
-/// A text is no network.
+/// The text is not a network.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "`{0}` is no network; expected an address, as in 10.0.0.7, or a network, as in 10.0.0.0/8 or fd00::/8"

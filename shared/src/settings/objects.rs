@@ -45,7 +45,7 @@ impl serde::Serialize for ObjectsUrl {
     }
 }
 
-/// How a bucket encrypts objects (server-side encryption).
+/// Server-side encryption of a bucket's objects.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[cfg_attr(test, derive(serde::Serialize))]
 pub enum ObjectEncryption {

@@ -73,7 +73,7 @@ impl TracingSettings {
     }
 }
 
-/// Whether gRPC has a use for all that the address says.
+/// Whether gRPC uses every part of the address.
 fn is_collector(endpoint: &str) -> bool {
     Url::parse(endpoint).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https")

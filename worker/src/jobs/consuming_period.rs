@@ -35,7 +35,8 @@ impl ConsumingPeriod {
         }
     }
 
-    /// Returns how to settle a job that was not done, once the streams are closed. It would come back to this worker before.
+    /// Returns how to settle a job that was not done, once the streams are closed. Earlier, it would be delivered to
+    /// this worker again.
     pub(super) async fn give_back(&self) -> Settlement {
         self.streams_closed.cancelled().await;
         Settlement::GiveBack

@@ -1,7 +1,7 @@
 //! The quarantine rule for poison messages, which may end the process that does them.
 //!
 //! - A job that failed [`QUARANTINE_ATTEMPTS`] times moves to the quarantine queue. Jobs that a worker gave back did not fail.
-//! - A worker does a job of the quarantine alone, so that it ends no other job with the process.
+//! - A worker does a job of the quarantine alone. If the job ends the process, no other job is lost with it.
 //! - A job that fails there too is poison: it is answered with an error and goes to the dead letters.
 //!
 //! A job counts as failed if the process that had it ended without settling it.

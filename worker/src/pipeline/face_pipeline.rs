@@ -23,7 +23,7 @@ pub struct Pipeline {
     pub(crate) context: Context,
 }
 
-/// The face that is meant, with the picture at a scale that is fine enough for it.
+/// The selected face, with the picture at a scale that is fine enough for it.
 pub(crate) struct LocatedFace<'b> {
     pub(crate) source: Source<'b>,
     pub(crate) picture: Picture,
@@ -52,7 +52,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::new`]; the old sessions of the models that coding needs stay then.
     pub fn reopen(&mut self) -> Result<(), InferenceError> {
-        // First, so that a device has their memory for the new sessions.
+        // These models are dropped first, so that a device has their memory for the new sessions.
         self.ages = OnDemand::new(&self.models);
         self.liveness = OnDemand::new(&self.models);
         self.head_pose = OnDemand::new(&self.models);
@@ -60,8 +60,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Opens and closes the models that a pipeline opens at their first use, so that a model that cannot be used ends
-    /// the start of a worker and not the first request for it.
+    /// Opens and closes the models that a pipeline opens at their first use. A model that cannot be used then ends the
+    /// start of a worker, and not the first request for it.
     ///
     /// # Errors
     /// [`InferenceError::Model`] if a model does not load or is not what the manifest says.
@@ -121,8 +121,8 @@ impl Pipeline {
         self.context.timed(Stage::Decode, |_| compress(picture, &limits))
     }
 
-    /// Finds the face that is meant and decodes the picture finely enough for it. `first` is the first candidate's
-    /// embedding if it is known already.
+    /// Finds the selected face and decodes the picture finely enough for it. `first` is the first candidate's embedding
+    /// if it is known already.
     pub(crate) fn locate<'b>(
         &mut self,
         searched: Searched<'b>,

@@ -1,8 +1,8 @@
 //! Whether parts of a clip are repeated: frozen for a while, looped, or played backwards.
 //!
-//! Frames of a camera differ, since it has noise and nobody stands still. A repeated sequence returns to its frames exactly but
-//! for compression, and only at one distance in time: at a fifth of a second more or less it does not. A person who nods
-//! comes back to a similar place, but never so exactly.
+//! Frames of a camera differ, because it has noise and nobody keeps perfectly still. A repeated sequence shows the same
+//! frames except for compression, and only at one distance in time: at a fifth of a second more or less it does not. A
+//! person who nods comes back to a similar place, but never so exactly.
 
 use std::collections::VecDeque;
 

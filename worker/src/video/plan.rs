@@ -7,8 +7,8 @@ use faceline_shared::settings::ReplaySettings;
 /// Selection of the frames that are returned.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SamplingPlan {
-    /// Maximum number of frames a second. Frames are taken at the first presentation time in each interval of `1 /
-    /// rate` s, counted from the first frame. A video with fewer frames a second gives all of them.
+    /// Maximum number of frames a second. Each interval of `1 / rate` s, counted from the first frame, gives the frame
+    /// with the first presentation time in it. A video with fewer frames a second gives all of them.
     pub rate: f32,
     /// Frames are scaled down until their longer side has at most this many pixels.
     pub long_side: u32,

@@ -8,7 +8,7 @@ use crate::pipeline::quality::Measures;
 /// Options for coding a picture.
 #[derive(Clone, Copy, Debug)]
 pub struct CodingOptions {
-    /// Decides which of several faces is meant.
+    /// Decides which of several faces is selected.
     pub image_type: ImageType,
     /// Whether faces may lie on their side or upside down.
     pub rotate: bool,
@@ -17,7 +17,7 @@ pub struct CodingOptions {
 /// The result of coding a picture.
 #[derive(Clone, Debug)]
 pub struct Coded {
-    /// The face that is meant; `None` where there is none.
+    /// The selected face; `None` where there is none.
     pub face: Option<CodedFace>,
     /// The rotation of the picture in which the face stands upright.
     pub rotation: Rotation,

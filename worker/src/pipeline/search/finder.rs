@@ -101,8 +101,8 @@ impl Finder {
         self.search(context, framed, &[region], Equalisation::None)
     }
 
-    /// The face that is meant, if it is so large, and so much larger than all others, that the detector at half its input size
-    /// suffices. `None` does not mean that the frame shows no face.
+    /// The selected face, if it is so large, and so much larger than all others, that the detector at half its input
+    /// size suffices. `None` does not mean that the frame shows no face.
     pub(crate) fn at_half_size(
         &mut self,
         context: &mut Context,

@@ -23,7 +23,7 @@ const MIN_TILE_CONVICTION: f32 = 3.0;
 const MIN_UPRIGHTNESS: f32 = 1.0;
 
 impl Searcher {
-    /// Finds the faces that are meant, after the search of the whole picture. `first` is the first candidate's
+    /// Finds the selected faces, after the search of the whole picture. `first` is the first candidate's
     /// embedding if it is known already.
     ///
     /// # Errors
@@ -164,7 +164,7 @@ impl Searcher {
         Ok(faces)
     }
 
-    /// The candidates that are faces, in their order and as many as are meant.
+    /// The candidates that are faces, in their order and as many as `choice` selects.
     pub(super) fn choose(
         &mut self,
         context: &mut Context,

@@ -42,7 +42,8 @@ impl Resources {
             ("the limit of memory", Resource::As, self.memory),
             ("the limit of files", Resource::Fsize, 0),
             ("the limit of descriptors", Resource::Nofile, DESCRIPTORS),
-            // A dump would hold the video. Where dumps go to a program (`core_pattern`), the kernel respects 1, but not 0.
+            // A dump would hold the video. Where dumps go to a program (`core_pattern`), the kernel respects a limit of
+            // 1, but not 0.
             ("the limit of core dumps", Resource::Core, 1),
         ];
         for (what, resource, limit) in limits {

@@ -1,8 +1,7 @@
 //! Inspection of the broker by an operator: its version, queues, alarms, announcements and dead letters.
 //!
-//! An inspection uses a connection of its own and declares no missing queue. A gateway or a worker would declare them
-//! when it connects. The only temporary queue of an inspection is exclusive, so the broker deletes it with the
-//! connection.
+//! An inspection uses a connection of its own and declares no missing queue, as a gateway or a worker would do when it
+//! connects. The only temporary queue of an inspection is exclusive, so the broker deletes it with the connection.
 
 mod dead_letter;
 mod dead_letters;

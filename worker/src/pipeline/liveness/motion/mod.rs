@@ -1,6 +1,6 @@
 //! The motion of a head between two still pictures, and whether a flat picture of it could have moved in the same way.
 //!
-//! Three measures are taken, and the one that speaks most against a living head decides:
+//! Three measures are taken, and the one with the strongest evidence against a living head decides:
 //! - how far the head turned, by its pose and by the parallax of its nose ([`head_turn`]);
 //! - whether one picture becomes the other by a warp, as if it were bent and tilted like a sheet of paper ([`warp`]),
 //!   which shows that it is a sheet of paper or the same picture twice;
