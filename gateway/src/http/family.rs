@@ -38,12 +38,12 @@ impl Family {
         }
     }
 
-    /// The family in whose form an error of this request is written: a gRPC caller reads gRPC errors at every path.
+    /// The family that decides the error format of a request. A gRPC caller gets gRPC errors at every path.
     pub(in crate::http) fn of_request(path: &str, headers: &HeaderMap) -> Self {
         if content_type::is_grpc(headers) { Self::Grpc } else { Self::of(path) }
     }
 
-    /// Its name in usage records.
+    /// The family's name in usage records.
     pub(in crate::http) fn as_str(self) -> &'static str {
         match self {
             Self::BiometricServices => "biometric_services",

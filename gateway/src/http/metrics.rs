@@ -17,7 +17,7 @@ pub(in crate::http) struct HttpMetrics {
     pub(in crate::http) clients: ClientMetrics,
     /// Open connections.
     pub(in crate::http) connections: IntGauge,
-    /// Idle connections that were closed to make room for new ones.
+    /// Idle connections that were closed for new ones at the limit of connections.
     pub(in crate::http) shed_connections: IntCounter,
     /// Connections that were closed because of their age.
     pub(in crate::http) aged_connections: IntCounter,
@@ -28,7 +28,7 @@ pub(in crate::http) struct HttpMetrics {
 }
 
 impl HttpMetrics {
-    /// Registers them with `metrics`.
+    /// Creates the metrics and registers them with `metrics`.
     pub(in crate::http) fn new(metrics: &Metrics) -> Self {
         Self {
             requests: metrics.counters(

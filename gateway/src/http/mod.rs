@@ -1,9 +1,9 @@
 //! The public listener: HTTP/1.1, HTTP/2 and gRPC. No other module knows axum.
 //!
-//! A request passes `listener` (its connection), `protocol` (HTTP/1.1 or HTTP/2), `layers` (what is done around every
-//! request), `routes` (the handler of its operation), `intake` (credentials, limits and admission, then the body), the
-//! family's service in `crate::families`, and `answer`. `operations` is the table of all operations. `grpc` holds the wire format of
-//! gRPC, `openapi` the description of the API, `state` what all handlers share.
+//! A request passes `listener` (its connection), `protocol` (HTTP/1.1 or HTTP/2), `layers` (the middleware of all
+//! requests), `routes` (the handler of its operation), `intake` (credentials, limits and admission, then the body), the
+//! family's service in `crate::families`, and `answer`. `operations` is the table of all operations. `grpc` holds the
+//! wire format of gRPC, `openapi` the description of the API, and `state` the state that all handlers share.
 
 mod answer;
 mod client_metrics;

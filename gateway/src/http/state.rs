@@ -1,4 +1,4 @@
-//! What the handlers and layers of every request share.
+//! The state shared by the handlers and layers of all requests.
 
 use std::sync::Arc;
 
@@ -33,7 +33,8 @@ pub struct GatewayState {
     pub(super) capture: CaptureRules,
     pub(super) accounts: Arc<Accounts>,
     pub(super) rates: Arc<Rates>,
-    /// Counts requests without a credential by the address that they come from. Strangers cause no work in a shared store.
+    /// Counts requests without a credential by source address. The counts are local to this process, so anonymous
+    /// requests cause no work in a shared store.
     pub(super) address_rates: LocalRates,
     pub(super) admission: Arc<Admission>,
     pub(super) submit: Arc<dyn Submit>,
@@ -46,7 +47,7 @@ pub struct GatewayState {
 }
 
 impl GatewayState {
-    /// Puts the parts together, and registers the listener's own metrics with `metrics`.
+    /// Builds the state from its parts, and registers the listener's own metrics with `metrics`.
     #[must_use]
     #[expect(clippy::too_many_arguments, reason = "each is there once, and has a type of its own")]
     pub fn new(

@@ -5,16 +5,16 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::fault::Fault;
 use crate::http::intake::content_type;
 
-/// How the messages of this request or answer may be compressed.
+/// The compression that the messages of this request or answer may have.
 pub(super) const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-/// Which compressions the sender can read.
+/// The compressions that the sender can read.
 pub(in crate::http) const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 /// The compressions that this service can read.
 pub(in crate::http) const SUPPORTED_ENCODINGS: HeaderValue = HeaderValue::from_static("identity,gzip");
 /// The compression that this service writes.
 pub(super) const GZIP: &str = "gzip";
 
-/// Checks that a request is gRPC, and that its messages are not compressed or by gzip.
+/// Checks that a request is gRPC, and that its messages are uncompressed or compressed with gzip.
 ///
 /// # Errors
 /// [`Fault::Invalid`] for another content type, [`Fault::NotImplemented`] for another compression.

@@ -13,7 +13,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use crate::http::operations;
 use crate::http::routes::route::Route;
 
-/// Bytes of a request, which is only a service's name.
+/// Maximum bytes of a request, which contains only a service's name.
 const MAX_REQUEST_BYTES: usize = 4 << 10;
 /// Services that are ready when the gateway is.
 const SERVICES: [&str; 1] = ["bioid.services.v1.BioIDWebService"];

@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::http::intake::limits::{ADMISSION_STEP_BYTES, MAX_BWS_ELEMENTS};
 use crate::proto::v1::{LivenessDetectionRequest, PhotoVerifyRequest, VideoLivenessDetectionRequest};
 
-/// Bytes of a request's message, also after decompression.
+/// Maximum bytes of a request's message, before and after decompression.
 pub(in crate::http) const MAX_MESSAGE_BYTES: usize = 50 << 20;
 /// Bytes of the flag and the length before a message.
 pub(in crate::http) const PREFIX_BYTES: usize = 5;
@@ -83,8 +83,7 @@ fn too_large() -> Fault {
     Fault::TooLarge { limit: MAX_MESSAGE_BYTES, place: String::new() }
 }
 
-/// Decompresses a message. Yields after each step, so that a long message does not hold up other requests of this
-/// thread.
+/// Decompresses a message. Yields after each step, so a long message does not block other requests of this thread.
 async fn inflate(message: &[u8], permit: &mut InFlightPermit) -> Result<Bytes, Fault> {
     let mut decoder = GzDecoder::new(message);
     let mut inflated = BytesMut::new();
@@ -125,7 +124,7 @@ fn limit_elements(mut message: &[u8]) -> Result<Result<(), Fault>, prost::Decode
         let Some((mut image, rest)) =
             usize::try_from(length).ok().and_then(|at| message.split_at_checked(at))
         else {
-            // The message is cut short. The decoder that runs next reports it.
+            // The message is truncated. The decoder that runs next reports it.
             return Ok(Ok(()));
         };
         message = rest;
@@ -207,7 +206,7 @@ mod tests {
             assert_eq!(read.unwrap(), request);
             assert_eq!(memory, if is_compressed { ADMISSION_STEP_BYTES } else { 0 });
         }
-        // Compression may be announced and not be used.
+        // A caller may announce a compression and not use it.
         let framed = write(&request, false).unwrap();
         assert_eq!(read_in(1 << 30, framed, true).await.0.unwrap(), request);
     }

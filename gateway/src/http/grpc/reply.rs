@@ -19,7 +19,7 @@ use crate::fault::Fault;
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/grpc");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// One message, compressed where the caller accepts that, with the status "ok" and `trailers` behind it.
+/// One message, compressed where the caller accepts that, with the status "ok" and `trailers` after it.
 ///
 /// # Errors
 /// [`Fault::Internal`] for a message that cannot be written.

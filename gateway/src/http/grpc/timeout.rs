@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use crate::fault::Fault;
 
 const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-/// Digits of a timeout, by the protocol.
+/// Maximum digits of a timeout, as the gRPC protocol defines them.
 const MAX_DIGITS: usize = 8;
 
-/// When the caller of a request that arrived at `received` gives up; `None` where it sends no timeout.
+/// The deadline of the caller of a request that arrived at `received`; `None` if it sends no timeout.
 ///
 /// # Errors
 /// [`Fault::Invalid`] for a header that is no timeout.

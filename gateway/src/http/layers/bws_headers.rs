@@ -1,7 +1,7 @@
 //! The headers of every answer of BWS, errors included: the job's id, the version, the time it took, and the caller's
 //! own number of the request.
 //!
-//! Over gRPC they are sent before the message (initial metadata) and again behind it (trailers): clients read either.
+//! Over gRPC they are sent before the message (initial metadata) and again after it (trailers): clients read either.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -21,7 +21,7 @@ const REFERENCE_NUMBER: HeaderName = HeaderName::from_static("reference-number")
 /// The names of these headers.
 pub(super) const NAMES: [HeaderName; 4] = [JOB_ID, VERSION, RESPONSE_TIME, REFERENCE_NUMBER];
 
-/// What these headers need to know of a request. The layer adds it to the request's extensions.
+/// The facts about a request that its headers need. The layer adds them to the request's extensions.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct BwsHeaders {
     received: Instant,
@@ -35,7 +35,7 @@ pub(in crate::http) async fn bws_headers(mut request: Request, next: Next) -> Re
         return next.run(request).await;
     }
     let headers = BwsHeaders::of(request.headers());
-    // Also of a request that is refused before it makes a job: its id leads to the refusal in the log.
+    // Also for a request that is refused before it makes a job: the id in its answer leads to the refusal in the log.
     Span::current().record("job", tracing::field::display(headers.job));
     request.extensions_mut().insert(headers.clone());
     let mut response = next.run(request).await;

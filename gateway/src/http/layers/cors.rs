@@ -14,7 +14,7 @@ use tower_http::cors::{AllowOrigin, AllowPrivateNetwork, CorsLayer};
 use super::bws_headers;
 use crate::http::operations;
 
-/// What pages of all origins may load: no credential is shown there, and nothing is said of anybody.
+/// Paths that pages of all origins may load: they need no credential, and their answers concern no person.
 const FOR_ALL_PAGES: [&str; 8] = [
     operations::WEB_SDK.path,
     operations::VIDEO_SCRIPT.path,
@@ -25,7 +25,7 @@ const FOR_ALL_PAGES: [&str; 8] = [
     operations::NETWORK_LATENCY.path,
     operations::RELAYS.path,
 ];
-/// How long browsers may cache the answer to a preflight request. They have lower bounds of their own.
+/// Time for which browsers may cache the answer to a preflight request. They have lower bounds of their own.
 const MAX_AGE: Duration = Duration::from_hours(1);
 /// Headers that a page may send.
 const REQUEST_HEADERS: [HeaderName; 9] = [
@@ -53,8 +53,8 @@ const ANSWER_HEADERS: [HeaderName; 10] = [
     HeaderName::from_static("x-request-id"),
 ];
 
-/// Allows pages of `origins` to call everything, those that may capture to call as a device, and all pages to load what is made for
-/// them. Browsers refuse pages of other origins.
+/// Allows pages of `origins` to call everything, pages that may capture to call the operations of devices, and all
+/// pages to load `FOR_ALL_PAGES`. Browsers refuse the calls of pages of other origins.
 pub(in crate::http) fn allow(router: Router, origins: &[String], capture: &CaptureRules) -> Router {
     // The settings were validated, so none is dropped here.
     let origins: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
@@ -82,7 +82,8 @@ pub(in crate::http) fn allow(router: Router, origins: &[String], capture: &Captu
         .max_age(MAX_AGE);
     let closed = router.clone();
     router.layer(layer).layer(middleware::from_fn(move |request: Request, next: Next| {
-        // The layer above takes every OPTIONS for a preflight. One that asks nothing is for the service, which has no such method.
+        // The CORS layer takes every OPTIONS request for a preflight. One that is no preflight goes to the service,
+        // which has no such method.
         let is_for_service = request.method() == Method::OPTIONS && !is_preflight(&request);
         let service = is_for_service.then(|| closed.clone());
         async move {
@@ -93,7 +94,7 @@ pub(in crate::http) fn allow(router: Router, origins: &[String], capture: &Captu
     }))
 }
 
-/// Whether a browser asks if it may send a request (Fetch standard, 3.2.2).
+/// Whether a request is a preflight: the browser asks if it may send the actual one (Fetch standard, 3.2.2).
 fn is_preflight(request: &Request) -> bool {
     [header::ORIGIN, header::ACCESS_CONTROL_REQUEST_METHOD]
         .iter()

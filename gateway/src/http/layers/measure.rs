@@ -15,14 +15,14 @@ use crate::request::record::RequestRecord;
 /// The status that is counted for a request whose caller left before the answer.
 const CALLER_LEFT: u16 = 499;
 
-/// A request in progress. It is counted when this is dropped, so also when its caller leaves and the handler is
+/// A request in progress. It is counted when this is dropped, also when its caller leaves and the handler is
 /// cancelled.
 struct RequestInProgress<'a> {
     metrics: &'a HttpMetrics,
     operation: &'static str,
     started: Instant,
     status: Option<u16>,
-    /// What is learned of the request, its client among it.
+    /// The facts about the request, its client among them.
     record: Option<RequestRecord>,
 }
 

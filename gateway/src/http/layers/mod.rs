@@ -1,4 +1,4 @@
-//! What is done around every request, one thing a file. `routes/router.rs` puts the layers in their order and
+//! The middleware of all requests, one layer a file. `routes/router.rs` puts the layers in their order and
 //! explains it.
 
 mod bws_headers;

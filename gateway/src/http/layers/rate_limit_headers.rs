@@ -1,4 +1,4 @@
-//! The headers `RateLimit-*`: what is left of the rate and quota of the caller's key
+//! The headers `RateLimit-*`: the rate and quota that the caller's key has left
 //! (draft-ietf-httpapi-ratelimit-headers-07).
 
 use std::time::Duration;
@@ -46,7 +46,7 @@ fn policy(Terms { rate, quota }: &Terms) -> String {
     }
 }
 
-/// Whole seconds, rounded up, so that no caller comes back too early.
+/// Whole seconds, rounded up, so no caller retries too early.
 fn seconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Gives each request the record of what is learned of it.
+//! Gives each request a record, which collects facts about it.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -22,7 +22,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_without_a_record_is_an_error() {
-        // As every function that receives a request begins.
+        // Every function that receives a request begins like this.
         let handler = async || -> Result<(), Refusal> {
             RequestRecord::current()?;
             Ok(())

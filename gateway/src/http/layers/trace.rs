@@ -1,5 +1,5 @@
-//! The spans of a request. That of the log puts request id, trace id, operation, client, job and the caller's address into every log
-//! line. That of the trace, which has fewer attributes, is exported.
+//! The two spans of a request. The span of the log adds request id, trace id, operation, client, job and the caller's
+//! address to every log line. The span of the trace, which has fewer attributes, is exported.
 
 use std::time::Instant;
 
@@ -56,14 +56,14 @@ pub(in crate::http) async fn trace(mut request: Request, next: Next) -> Response
     .await
 }
 
-/// The span of a request, with the attributes that are known when its headers are.
+/// Begins the span of a request, with the attributes that its headers determine.
 fn begin(request: &Request) -> RequestSpan {
     let operation = request.extensions().get::<&'static Operation>().copied();
     let caller = received_context(request.headers());
     let method = known_method(request.method());
     let path = operation.map(|operation| operation.path);
     let grpc = path.filter(|path| Family::of_request(path, request.headers()) == Family::Grpc);
-    // An unknown path is a caller's text, and may be a secret in the wrong place.
+    // An unknown path is the caller's text, and may contain a secret by mistake.
     let mut span = match (grpc, path) {
         (Some(path), _) => Span::of_request(caller, path.trim_start_matches('/')),
         (None, Some(path)) => Span::of_request(caller, format_args!("{method} {path}")),
@@ -89,7 +89,8 @@ fn begin(request: &Request) -> RequestSpan {
     RequestSpan::new(span)
 }
 
-/// The caller's context. A header that is there twice may be of two systems, and is left out; `tracestate` may be split.
+/// The caller's trace context. A header `traceparent` that occurs twice may come from two systems and is ignored;
+/// `tracestate` may be split into several headers.
 fn received_context(headers: &HeaderMap) -> Option<TraceContext> {
     let mut parents = headers.get_all(TRACEPARENT).iter();
     let parent = parents.next().filter(|_| parents.next().is_none())?.to_str().ok()?;
@@ -97,7 +98,7 @@ fn received_context(headers: &HeaderMap) -> Option<TraceContext> {
     TraceContext::received(Some(parent), states.ok().map(|states| states.join(",")).as_deref())
 }
 
-/// A method that the service knows; callers may invent others.
+/// The method if it is a known one, otherwise `_OTHER`: callers may invent methods.
 fn known_method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -119,7 +120,7 @@ fn version(version: Version) -> &'static str {
     }
 }
 
-/// A request in progress. Its span ends when this is dropped, so also when its caller leaves and the handler is cancelled.
+/// A request in progress. Its span ends when this is dropped, also when its caller leaves and the handler is cancelled.
 struct RequestInProgress {
     span: RequestSpan,
     is_answered: bool,
@@ -154,7 +155,7 @@ impl Drop for RequestInProgress {
     }
 }
 
-/// The code of an answer over gRPC; that of a success is in its trailers, and is 0.
+/// The gRPC status code of an answer. The code of a success, 0, is in the trailers and not in the headers.
 fn grpc_status(response: &Response) -> Option<i64> {
     let kind = response.headers().get(http::header::CONTENT_TYPE)?;
     if !kind.as_bytes().starts_with(b"application/grpc") {

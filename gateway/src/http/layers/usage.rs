@@ -21,16 +21,16 @@ use crate::usage::{Usage, UsageRecord};
 const REFERENCE_NUMBER: HeaderName = HeaderName::from_static("reference-number");
 /// The outcome of a request that got the answer of an earlier one.
 const REPEATED: &str = "repeated";
-/// Characters of a reference number; a longer one is cut.
+/// Maximum characters of a reference number; a longer one is cut.
 const MAX_REFERENCE_CHARS: usize = 256;
 
-/// The HTTP status in the record of a caller who left before the answer, as nginx has it in its logs.
+/// The HTTP status in the record of a request whose caller left before the answer. nginx logs the same number.
 const CALLER_LEFT_STATUS: u16 = 499;
 /// The outcome for a caller who left before the work was done. A job that was on its way is cancelled.
 const CALLER_LEFT: &str = "caller_left";
 /// The outcome for a caller who left after the work was done and before the answer was ready.
 const CALLER_LEFT_AFTER_WORK: &str = "caller_left_after_work";
-/// Characters of a caller's identifier; a longer one is cut.
+/// Maximum characters of a caller's identifier; a longer one is cut.
 const MAX_IDENTIFIER_CHARS: usize = 1024;
 
 /// Writes the record of a request whose handler is cancelled because its caller has left.
@@ -99,7 +99,7 @@ impl Drop for RequestInProgress {
             return;
         }
         if let Some(record) = self.abandoned() {
-            // Nobody waits for it.
+            // Nobody waits for the write.
             drop(self.state.usage.write(record));
         }
     }

@@ -1,4 +1,4 @@
-//! Which connections are idle, and since when.
+//! Records which connections are idle, and since when.
 //!
 //! A connection is busy while a handler runs. Otherwise it is idle: before its first request, between two requests,
 //! and while its caller does not read the answer. At the limit of connections, the one that has been idle longest is
@@ -26,7 +26,7 @@ pub(super) struct IdleConnections {
 #[derive(Default)]
 struct IdleQueue {
     next_position: u64,
-    /// Closes the connection at each position.
+    /// The token that closes the connection at each position.
     connections: BTreeMap<u64, CancellationToken>,
 }
 
@@ -67,12 +67,12 @@ impl IdleConnections {
     }
 }
 
-/// What one connection is doing.
+/// The activity of one connection.
 pub(super) struct ConnectionActivity {
     idle: Arc<IdleConnections>,
     close: CancellationToken,
     state: Mutex<ActivityState>,
-    /// The time limits have to be looked at anew: a request's headers have begun.
+    /// Notified when a request's headers have begun, because the deadline has to be computed again.
     deadline_changed: Notify,
     is_http2: CancellationToken,
     first_request: CancellationToken,
@@ -81,17 +81,17 @@ pub(super) struct ConnectionActivity {
 
 struct ActivityState {
     requests_in_progress: usize,
-    /// Requests whose bodies are still read. Bytes that arrive meanwhile are no headers.
+    /// Requests whose bodies are still being read. Bytes that arrive meanwhile are not headers.
     bodies_in_progress: usize,
-    /// When the first byte of a request's headers arrived, until all of them are there.
+    /// The time at which the first byte of a request's headers arrived. `None` once the headers are complete.
     headers_began: Option<Instant>,
-    /// When the connection was last active.
+    /// The time at which the connection was last active.
     active: Instant,
     /// The position in the queue of idle connections.
     position: u64,
 }
 
-/// How long a connection may do nothing.
+/// Time limits for a connection that has no request in progress.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IdleTimeouts {
     /// Before its first request.
@@ -103,7 +103,7 @@ pub(super) struct IdleTimeouts {
 }
 
 impl ConnectionActivity {
-    /// A connection that has just been accepted.
+    /// The activity of a connection that has just been accepted.
     pub(super) fn new(idle: Arc<IdleConnections>) -> Arc<Self> {
         let close = CancellationToken::new();
         let position = idle.enter(&close);
@@ -125,7 +125,7 @@ impl ConnectionActivity {
         })
     }
 
-    /// A request has arrived. It is in progress until the returned guard is dropped.
+    /// Records that a request has arrived. It is in progress until the returned guard is dropped.
     pub(super) fn begin_request(self: &Arc<Self>) -> RequestGuard {
         let mut state = self.state();
         state.requests_in_progress += 1;
@@ -136,7 +136,7 @@ impl ConnectionActivity {
         RequestGuard(Arc::clone(self))
     }
 
-    /// Bytes have arrived. Over HTTP/1.1, between two requests, they are the beginning of the next one's headers.
+    /// Records that bytes have arrived. Over HTTP/1.1, between two requests, they begin the headers of the next one.
     pub(super) fn note_received(&self) {
         if self.is_http2.is_cancelled() {
             return;
@@ -149,19 +149,19 @@ impl ConnectionActivity {
         }
     }
 
-    /// Resolves when the connection has had a request over HTTP/2. To announce its end before that would end a connection that a
-    /// caller has just opened.
+    /// Resolves when the connection has had a request over HTTP/2. Announcing the end earlier would end a connection
+    /// that its caller has just opened.
     pub(super) async fn http2_request(&self) {
         self.is_http2.cancelled().await;
         self.first_request.cancelled().await;
     }
 
-    /// The next answer over HTTP/1.1 is the last one of the connection, and says so.
+    /// Makes the next answer over HTTP/1.1 the last one of the connection, and has that answer announce it.
     pub(super) fn end_after_next_answer(&self) {
         self.is_last_answer.store(true, Ordering::Relaxed);
     }
 
-    /// Whether an answer is the last one of the connection.
+    /// Whether the next answer is the last one of the connection.
     pub(super) fn is_last_answer(&self) -> bool {
         self.is_last_answer.load(Ordering::Relaxed)
     }
@@ -171,7 +171,7 @@ impl ConnectionActivity {
         self.first_request.is_cancelled()
     }
 
-    /// The caller has read a part of an answer.
+    /// Records that the caller has read a part of an answer.
     pub(super) fn note_progress(&self) {
         self.note_active(&mut self.state());
     }
@@ -224,7 +224,7 @@ impl ConnectionActivity {
 impl ConnectionEvents for Arc<ConnectionActivity> {
     type BodyGuard = BodyGuard;
 
-    /// Frames between two requests need not belong to a request.
+    /// Between two requests HTTP/2 sends frames that need not belong to a request, so they start no time for headers.
     fn note_http2(&self) {
         self.is_http2.cancel();
         self.state().headers_began = None;
@@ -253,7 +253,7 @@ impl Drop for RequestGuard {
     }
 }
 
-/// The body of a request that is still read.
+/// The body of a request that is still being read.
 pub(super) struct BodyGuard(Arc<ConnectionActivity>);
 
 impl Drop for BodyGuard {

@@ -34,17 +34,17 @@ use crate::http::protocol::Protocols;
 /// The time between the announcement that a connection closes (HTTP/2 GOAWAY) and the moment when it is cut. A
 /// connection closes because it was idle for too long or is too old, or because the process shuts down.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
-/// An old HTTP/1.1 connection has this much time for one more request, whose answer announces the end. Closing it between two
-/// requests would lose one that is just on its way, and proxies do not repeat a POST.
+/// Time that an HTTP/1.1 connection beyond its maximum age has for one more request, whose answer announces the end.
+/// Closing it between two requests would lose a request that is in transit, and proxies do not repeat a POST.
 const AGED_GRACE: Duration = Duration::from_secs(5);
-/// TCP asks a silent peer for a sign of life after this time, and again in these intervals.
+/// TCP sends a keepalive probe after this time without traffic, and further ones every [`KEEPALIVE_INTERVAL`].
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Each connection's maximum age is multiplied by a random factor of this range, so that connections which were
 /// opened together do not close together.
 const AGE_FACTORS: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 
-/// What all connections of a listener share.
+/// State shared by all connections of a listener.
 #[derive(Clone)]
 pub(super) struct ConnectionHandler {
     pub(super) protocols: Protocols,
@@ -52,28 +52,28 @@ pub(super) struct ConnectionHandler {
     /// `None` for a listener without TLS.
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) proxies: TrustedProxies,
-    /// Time for the header of the PROXY protocol, again for the TLS handshake, and again for the headers of a request.
+    /// Time limit of each of three steps: the PROXY protocol header, the TLS handshake, the headers of a request.
     pub(super) header_timeout: Duration,
     /// Time that a connection may be idle after a request.
     pub(super) idle_timeout: Duration,
-    /// The age at which connections close, before [`AGE_FACTORS`].
+    /// The maximum age of a connection, before it is multiplied by a factor of [`AGE_FACTORS`].
     pub(super) max_age: Duration,
     pub(super) open_connections: IntGauge,
     pub(super) aged_connections: IntCounter,
     pub(super) refused_proxy_headers: IntCounter,
 }
 
-/// The two steps in which a listener ends.
+/// The two steps in which a listener shuts down.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ShutdownSteps {
-    /// Callers are to leave: answers announce the end of their connections. New connections are still served.
+    /// Callers are asked to leave: answers announce the end of their connections. New connections are still served.
     pub(super) leave: CancellationToken,
     /// No connection takes another request.
     pub(super) close: CancellationToken,
 }
 
 impl ConnectionHandler {
-    /// Serves a connection until it ends, or the listener does.
+    /// Serves a connection until the connection or the listener ends.
     pub(super) async fn serve(
         self,
         mut stream: TcpStream,
@@ -88,7 +88,7 @@ impl ConnectionHandler {
             let source = timeout(self.header_timeout, self.proxies.source(peer, &mut stream)).await;
             let source = match source {
                 Ok(Ok(source)) => source,
-                // As when a balancer checks whether it can connect.
+                // A load balancer that only checks whether it can connect causes this.
                 Ok(Err(ProxyHeaderError::Io(error))) => {
                     tracing::debug!(%peer, %error, "a proxy's connection ended before its header");
                     return None;
@@ -120,7 +120,7 @@ impl ConnectionHandler {
         }
     }
 
-    /// Counts a connection of a proxy that does not begin as the settings say.
+    /// Counts and logs a trusted proxy's connection that does not begin with a valid header of the PROXY protocol.
     fn refuse_proxy_header<T>(&self, peer: IpAddr, error: &dyn Display) -> Option<T> {
         self.refused_proxy_headers.inc();
         tracing::warn!(%peer, %error, "a trusted proxy's connection is closed, because http.proxy_protocol is set");
@@ -134,7 +134,8 @@ impl ConnectionHandler {
         activity: &Arc<ConnectionActivity>,
         shutdown: &ShutdownSteps,
     ) {
-        // Proxies open connections in advance, unless they open one for each caller and name it by the PROXY protocol.
+        // Proxies open connections in advance. With the PROXY protocol they open one for each caller instead, and
+        // `source` is that caller.
         let is_proxy = self.proxies.include(source);
         let timeouts = IdleTimeouts {
             first_request: if is_proxy { self.idle_timeout } else { self.header_timeout },
@@ -152,7 +153,7 @@ impl ConnectionHandler {
             async move {
                 let _in_progress = in_progress;
                 let mut response: Response = answer.await?;
-                // HTTP/2 says it by GOAWAY.
+                // HTTP/2 announces the end by GOAWAY.
                 if activity.is_last_answer() && version < Version::HTTP_2 {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
@@ -204,7 +205,7 @@ impl ConnectionHandler {
                 () = shutdown.close.cancelled(), if !is_shutting_down => {
                     is_shutting_down = true;
                     if !activity.had_request() {
-                        // Its first request may be on the way, and is served.
+                        // Its first request may be in transit, and is still served.
                         is_leaving = true;
                         activity.end_after_next_answer();
                         overdue.set(activity.idle_for_too_long(CLOSE_GRACE, next_timeouts));
@@ -212,8 +213,8 @@ impl ConnectionHandler {
                     }
                 }
             }
-            // HTTP/2 callers learn that requests which they send from now on are not handled. The connection does not
-            // wait for the rest of a request, nor for a caller that does not read its answer.
+            // GOAWAY tells HTTP/2 callers that requests which they send from now on are not handled. The connection
+            // does not wait for the rest of a request, nor for a caller that does not read its answer.
             is_announced = true;
             closing.cancel();
             overdue.set(activity.idle_for_too_long(CLOSE_GRACE, next_timeouts));
@@ -229,12 +230,12 @@ enum Transport {
 
 /// Sets the options of a connection's socket.
 fn tune(stream: &TcpStream) {
-    // Without Nagle's algorithm: a small answer must not wait for the acknowledgement of earlier packets.
+    // Disables Nagle's algorithm: a small answer must not wait for the acknowledgement of earlier packets.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY is not set");
     }
-    // Idle connections live for minutes. A caller that has vanished is noticed, and address translators and balancers on the way
-    // (some forget a connection after 350 s without a packet) are reminded.
+    // Idle connections live for minutes. Keepalive probes detect callers that have disappeared. They also keep address
+    // translators and load balancers from forgetting the connection: some do after 350 s without a packet.
     let keepalive = sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)
         .and_then(|()| sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL))
         .and_then(|()| sockopt::set_socket_keepalive(stream, true));

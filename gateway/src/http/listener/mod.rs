@@ -1,7 +1,7 @@
-//! Connections: `server` accepts them, within the limit of open files (`open_files`) and with TLS (`tls`);
-//! `connection` serves one until it ends, and `proxies` finds out whose it is. `activity` knows which connections are idle and
-//! for how long; `tracked_stream` reports to it that a request begins, `request_body` that one is read, `tracked_body` that a
-//! caller is reading.
+//! Connections. `server` accepts them, within the limit of open files (`open_files`) and with TLS (`tls`). `connection`
+//! serves one until it ends, and `proxies` determines its caller's address. `activity` records which connections are
+//! idle, and since when. Three modules report to it: `tracked_stream` when a request begins, `request_body` (in
+//! `protocol`) while a body is being read, `tracked_body` when the caller reads an answer.
 
 mod activity;
 mod connection;

@@ -2,10 +2,11 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// File descriptors that are left for everything else: files, the broker, the stores.
+/// File descriptors that are reserved for everything else: files, the broker, the stores.
 const RESERVED_DESCRIPTORS: u64 = 256;
 
-/// The limit of open files that this process can raise itself to, and the connections for which it suffices, at most `connections`.
+/// Returns the highest limit of open files that this process can set for itself (`None`: unlimited), and the number of
+/// connections for which it suffices, at most `connections`.
 #[must_use]
 pub fn possible_connections(connections: usize) -> (Option<u64>, usize) {
     let maximum = getrlimit(Resource::Nofile).maximum;
@@ -13,7 +14,7 @@ pub fn possible_connections(connections: usize) -> (Option<u64>, usize) {
     (maximum, possible.min(connections as u64) as usize)
 }
 
-/// Raises the process's limit of open files for so many connections, and returns for how many it suffices.
+/// Raises the process's limit of open files for `connections`, and returns for how many the limit then suffices.
 ///
 /// A process without free descriptors cannot connect to its broker or stores, so the number of connections is reduced
 /// instead.

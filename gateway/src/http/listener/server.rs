@@ -29,10 +29,10 @@ use crate::http::routes::router::router;
 /// The pause after the system could not accept a connection, for example because the limit of open files is reached.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that the system queues until they are accepted; it may have a lower limit of its own
-/// (`net.core.somaxconn`). A connection that finds the queue full is tried again after a second, which would make a
-/// short burst slow.
+/// (`net.core.somaxconn`). If the queue is full, the caller's system tries again only after a second, which slows
+/// a short burst down.
 const BACKLOG: u32 = 4096;
-/// At a shutdown, requests in progress have the time of a job's deadline and this much more.
+/// Time that requests in progress have at a shutdown, in addition to a job's deadline.
 const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 /// The public listener.
 pub struct Server {
@@ -47,7 +47,7 @@ pub struct Server {
     _certificate: Option<AbortOnDropHandle<()>>,
 }
 
-/// Why the listener cannot be opened.
+/// The reason why the listener cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// The address cannot be bound.
@@ -108,15 +108,15 @@ impl Server {
         self.address
     }
 
-    /// The longest time from a signal to stop to the end of [`Self::serve`].
+    /// The longest time from the stop signal to the end of [`Self::serve`].
     #[must_use]
     pub fn longest_shutdown(&self) -> Duration {
         self.shutdown_delay + self.drain_timeout
     }
 
-    /// Serves until `shutdown`, and goes on for `http.shutdown_delay`, in which balancers notice that the gateway is not ready any
-    /// more. Then accepts no more connections, and returns when all requests in progress are answered or the drain timeout has
-    /// passed.
+    /// Serves until `shutdown`, and for `http.shutdown_delay` after it, in which load balancers notice that the gateway
+    /// is no longer ready. Then accepts no more connections, and returns when all requests in progress are answered or
+    /// the drain timeout has passed.
     pub async fn serve(self, shutdown: CancellationToken) {
         let slots = Arc::new(Semaphore::new(self.max_connections));
         let mut open = JoinSet::new();
@@ -137,7 +137,7 @@ impl Server {
                 }
             }
         }
-        // Connections that the system has accepted meanwhile would be reset together with the listener.
+        // Closing the listener would reset the connections that the system has accepted meanwhile.
         while let Some(Ok((stream, _))) = self.listener.accept().now_or_never()
             && let Ok(slot) = Arc::clone(&slots).try_acquire_owned()
         {
@@ -147,7 +147,8 @@ impl Server {
         let all_ended = timeout(self.drain_timeout, async { while open.join_next().await.is_some() {} });
         if all_ended.await.is_err() {
             tracing::warn!(connections = open.len(), "connections are cut: they did not close in time");
-            // What their handlers do when they are dropped, as writing a usage record, is begun before this returns.
+            // Drops the handlers before this returns, so the work that they start on drop, such as writing a usage
+            // record, has begun.
             open.shutdown().await;
         }
     }
@@ -180,8 +181,8 @@ impl Server {
         }
     }
 
-    /// A slot for one more connection: a free one, or that of the connection that has been idle longest. Waits while
-    /// all are busy. `None` only for a closed semaphore, and it is never closed.
+    /// Returns a slot for one more connection: a free one, or that of the connection that has been idle longest. Waits
+    /// while all connections are busy. `None` only for a closed semaphore, and it is never closed.
     async fn slot(&self, slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
         let make_room = async {
             self.idle.shed().await;
@@ -196,8 +197,8 @@ impl Server {
     }
 }
 
-/// Takes the steps of a shutdown one after the other. Callers are asked to leave in the second half of the delay: a balancer that
-/// has noticed nothing yet would send them back to this gateway.
+/// Takes the steps of a shutdown one after the other. Callers are asked to leave only in the second half of the delay:
+/// a load balancer that still considers this gateway ready would send them back to it.
 async fn step(delay: Duration, shutdown: CancellationToken, steps: ShutdownSteps) {
     shutdown.cancelled().await;
     sleep(delay / 2).await;

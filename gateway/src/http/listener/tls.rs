@@ -16,7 +16,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// Why the certificate cannot be used.
+/// The reason why the certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
@@ -32,7 +32,7 @@ pub enum TlsError {
     Pem {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// The key belongs to another certificate, or is of a kind that is not supported.
@@ -42,7 +42,7 @@ pub enum TlsError {
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What is wrong.
+        /// The library's reason.
         reason: rustls::Error,
     },
     /// The TLS library refuses its configuration.
@@ -58,7 +58,7 @@ pub(in crate::http) struct Certificate {
 /// The files of certificate and key.
 struct PemFiles(TlsSettings);
 
-/// What the files of certificate and key contain.
+/// The contents of the files of certificate and key.
 #[derive(Hash)]
 struct PemPair {
     certificate: Vec<u8>,
@@ -66,11 +66,11 @@ struct PemPair {
 }
 
 impl Certificate {
-    /// Reads the files.
+    /// Reads the files. Registers the metrics of the certificate and of its reloads with `metrics`.
     pub(in crate::http) fn load(files: &TlsSettings, metrics: &Metrics) -> Result<Arc<Self>, TlsError> {
         let certificates = metrics.certificates();
         let metrics = WatchMetrics::new(metrics, "certificate");
-        // No error: programs that renew certificates, and Secrets of Kubernetes, have permissions of their own.
+        // Only a warning: programs that renew certificates, and Kubernetes Secrets, set permissions of their own.
         if secret_file::is_readable_by_others(&files.key).unwrap_or(false) {
             tracing::warn!(file = %files.key.display(), "the private key can be read by others; chmod 600 it");
         }
@@ -91,7 +91,7 @@ impl Certificate {
         Ok(TlsAcceptor::from(Arc::new(settings)))
     }
 
-    /// Follows changes of the files until it is dropped.
+    /// Loads the certificate again whenever its files change, until the future is dropped.
     pub(in crate::http) async fn watch(self: Arc<Self>) {
         Arc::clone(&self.pair).watch().await;
     }

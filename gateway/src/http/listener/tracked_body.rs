@@ -10,7 +10,8 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::activity::ConnectionActivity;
 
-/// Large enough not to cost throughput, small enough that also a slow reader takes one within the idle timeout.
+/// Bytes of a chunk: large enough not to reduce throughput, small enough for a slow reader to take one within the
+/// idle timeout.
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// An answer's body in chunks. Each chunk that the connection takes shows that the caller is reading.

@@ -1,4 +1,4 @@
-//! The bytes of a connection, which report to its activity when a request begins.
+//! The byte stream of a connection, which reports to the connection's activity when a request begins.
 
 use std::io;
 use std::pin::Pin;
@@ -82,7 +82,7 @@ mod tests {
     use super::super::activity::IdleTimeouts;
     use super::*;
 
-    /// After how many seconds a connection is given up when these pieces arrive after its first request.
+    /// Returns the seconds after which a connection is closed, if these pieces arrive after its first request.
     async fn given_up_after(pieces: &[&[u8]]) -> u64 {
         let activity = ConnectionActivity::new(Arc::default());
         drop(activity.begin_request());

@@ -14,7 +14,7 @@ use super::error::ConnectionError;
 /// Sends a whole body and its trailers.
 ///
 /// # Errors
-/// [`ConnectionError`] of the body, and where the peer or the connection has ended the stream.
+/// [`ConnectionError`] if the body fails, or if the peer or the connection has ended the stream.
 pub(super) async fn send<B>(body: B, mut stream: SendStream<Bytes>) -> Result<(), ConnectionError>
 where
     B: Body<Data = Bytes>,
@@ -55,8 +55,8 @@ where
     }
 }
 
-/// Waits until the peer takes at least one byte. h2 buffers the rest of the chunk. A claim of the whole chunk would
-/// hold a part of the connection's window that other streams could use.
+/// Waits until the peer takes at least one byte. h2 buffers the rest of the chunk. Reserving capacity for the whole
+/// chunk would hold a part of the connection's window that other streams could use.
 async fn wait_for_capacity(stream: &mut SendStream<Bytes>) -> Result<(), ConnectionError> {
     stream.reserve_capacity(1);
     poll_fn(|context| {

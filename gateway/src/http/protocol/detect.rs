@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-/// What a caller that speaks HTTP/2 sends first. No request of HTTP/1.1 begins like this.
+/// The first bytes that a caller sends over HTTP/2. No request of HTTP/1.1 begins like this.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A protocol.
@@ -17,8 +17,8 @@ pub(super) enum Version {
     Http2,
 }
 
-/// The protocol that a caller speaks, and the stream from its first byte on. Reads until the bytes differ from the
-/// preface, or it is complete.
+/// Detects the protocol that a caller uses. Also returns the stream from its first byte on. Reads until the bytes
+/// differ from the preface, or until the preface is complete.
 ///
 /// # Errors
 /// [`io::Error`] of the stream.
@@ -29,14 +29,14 @@ pub(super) async fn version<T: AsyncRead + Unpin>(mut stream: T) -> io::Result<(
             let version = if read.starts_with(HTTP2_PREFACE) { Version::Http2 } else { Version::Http1 };
             return Ok((version, Rewound { read, stream }));
         }
-        // At the end of the stream, too: hyper says what is missing.
+        // Also at the end of the stream: hyper then reports what is missing.
         if !HTTP2_PREFACE.starts_with(&read) || stream.read_buf(&mut read).await? == 0 {
             return Ok((Version::Http1, Rewound { read, stream }));
         }
     }
 }
 
-/// A stream whose first bytes were read already, and are read again.
+/// A stream whose first bytes were read already, and which returns them again.
 pub(super) struct Rewound<T> {
     read: BytesMut,
     stream: T,

@@ -1,9 +1,10 @@
-//! Reads and drops the rest of a body that its handler left.
+//! Reads and discards the rest of a body that its handler did not read.
 //!
 //! Many callers look for an answer only when they have sent everything. Over HTTP/1.1 a server that closes a
-//! connection with unread bytes makes the caller's system discard the answer. Over HTTP/2 a reset right behind the
-//! answer has most clients report the reset and forget the answer. So the rest of a body is read for a while, whoever
-//! leaves it: a refusal on the headers, a handler that has seen enough, or one without use for a body.
+//! connection with unread bytes makes the caller's system discard the answer. Over HTTP/2 most clients that receive a
+//! reset directly after the answer report the reset and discard the answer. So the gateway reads the rest of a body
+//! for a limited time in all cases: after a refusal on the headers, after a handler that stopped early, and after one
+//! that expects no body.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,18 +21,19 @@ use tokio::time::timeout;
 
 use super::request_body::RequestBody;
 
-/// Bytes of one body that are read at most. This is enough for uploads far above the limit; time bounds what it costs.
+/// Maximum bytes that are discarded of one body: enough for uploads far above the limit. [`MAX_TIME`] bounds the cost.
 const MAX_BYTES: usize = 128 << 20;
-/// Time without a byte after which a body is left.
+/// Time without a byte after which the gateway stops reading a body.
 const MAX_SILENCE: Duration = Duration::from_secs(1);
-/// Time after which a body is left although its caller is sending: some megabytes over a slow line.
+/// Time after which the gateway stops reading a body that still arrives. It suffices for some megabytes over a slow
+/// line.
 const MAX_TIME: Duration = Duration::from_secs(10);
-/// Bodies that are drained at the same time, of all connections. Beyond this a body is left at once.
+/// Maximum number of bodies that are drained at the same time, over all connections. Further ones are not drained.
 const MAX_DRAINS: usize = 4096;
-/// The same for one connection, so that no caller takes all places.
+/// The same for one connection, so no caller takes all permits.
 const MAX_DRAINS_OF_CONNECTION: usize = 128;
 
-/// The places for bodies that are drained, of a whole listener.
+/// The permits to drain bodies, of a whole listener.
 #[derive(Clone)]
 pub(super) struct Drains(Arc<Semaphore>);
 
@@ -42,13 +44,13 @@ impl Default for Drains {
 }
 
 impl Drains {
-    /// The places that one connection may take.
+    /// The permits that one connection may take.
     pub(super) fn of_connection(&self) -> ConnectionDrains {
         ConnectionDrains { all: Arc::clone(&self.0), own: Arc::new(Semaphore::new(MAX_DRAINS_OF_CONNECTION)) }
     }
 }
 
-/// The places for bodies that are drained, of one connection.
+/// The permits to drain bodies, of one connection.
 #[derive(Clone)]
 pub(super) struct ConnectionDrains {
     all: Arc<Semaphore>,
@@ -56,14 +58,14 @@ pub(super) struct ConnectionDrains {
 }
 
 impl ConnectionDrains {
-    /// A place for one body, until it is dropped; `None` where there is none.
+    /// Takes the permits to drain one body, which are held until they are dropped; `None` if there are none left.
     fn take(&self) -> Option<[OwnedSemaphorePermit; 2]> {
         let own = Arc::clone(&self.own).try_acquire_owned().ok()?;
         Some([own, Arc::clone(&self.all).try_acquire_owned().ok()?])
     }
 }
 
-/// A body whose rest is read when its handler drops it.
+/// A body whose rest is drained when its handler drops it.
 pub(super) struct DrainedBody<B: RequestBody> {
     /// `None` once the body has ended.
     body: Option<B>,
@@ -104,7 +106,7 @@ impl<B: RequestBody> Body for DrainedBody<B> {
 impl<B: RequestBody> Drop for DrainedBody<B> {
     fn drop(&mut self) {
         let Some(mut body) = self.body.take() else { return };
-        // Reading would invite a caller that waits for `100 Continue` to send what nobody reads.
+        // Reading would send `100 Continue` to a caller that waits for it: it would then send a body that nobody reads.
         if body.is_end_stream() || !body.prepare_discard() {
             return;
         }
@@ -112,7 +114,7 @@ impl<B: RequestBody> Drop for DrainedBody<B> {
             tracing::debug!("the rest of a body is not read: too many are");
             return;
         };
-        // Outside of a runtime, at its end, there is nobody left to answer.
+        // There is no runtime only when the program ends. Nobody waits for an answer then.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 let _place = place;
@@ -128,7 +130,7 @@ async fn discard<B: RequestBody>(mut body: B) {
         let Ok(Some(Ok(frame))) = timeout(MAX_SILENCE, body.frame()).await else { return };
         discarded += frame.data_ref().map_or(0, Bytes::len);
         drop(frame);
-        // A body whose next bytes are always there must not hold up the other requests of this thread.
+        // A body whose next bytes are always available must not block the other requests of this thread.
         consume_budget().await;
     }
 }
@@ -141,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// A body that takes `pause` for each of its chunks, and says when it is dropped.
+    /// A body that takes `pause` for each of its chunks, and signals when it is dropped.
     struct Chunks {
         left: usize,
         bytes: usize,
@@ -177,7 +179,7 @@ mod tests {
         }
     }
 
-    /// Milliseconds until the body is gone after its handler dropped it.
+    /// Returns the milliseconds from the time when the handler drops a body until the body itself is dropped.
     async fn kept(
         left: usize,
         bytes: usize,

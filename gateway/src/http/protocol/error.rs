@@ -1,4 +1,4 @@
-//! Why a connection ended early.
+//! The error of a connection.
 
-/// Why a connection, or one answer over it, ended early.
+/// The reason why a connection, or one answer over it, ended early.
 pub(in crate::http) type ConnectionError = Box<dyn std::error::Error + Send + Sync>;

@@ -52,7 +52,7 @@ impl ContinueSignal {
     }
 }
 
-/// The request with a body that handlers read, and the invitation for it.
+/// Gives a request a body that handlers can read. Also returns the signal by which that body asks for `100 Continue`.
 pub(super) fn receive(
     request: Request<RecvStream>,
     drains: &ConnectionDrains,
@@ -144,7 +144,8 @@ where
     }
 }
 
-/// Adds what every answer has, and removes what HTTP/2 does not have. `length` is that of the body, where it is known.
+/// Adds the headers of every answer, and removes those that HTTP/2 does not have. `length` is that of the body in
+/// bytes, where it is known.
 fn complete(headers: &mut HeaderMap, length: Option<u64>) {
     for name in &CONNECTION_HEADERS {
         headers.remove(name);

@@ -23,13 +23,14 @@ use super::drain::ConnectionDrains;
 use super::error::ConnectionError;
 use super::exchange;
 
-/// A peer is sent a PING so often, and is given up if it neither answers nor sends anything within the same time.
+/// Interval between two PINGs. A connection is closed if its peer neither answers nor sends anything within this time.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
-/// Requests that a caller reset before they were accepted: more close the connection ("rapid reset", CVE-2023-44487).
+/// Maximum number of requests that a caller reset before they were accepted. More of them close the connection ("rapid
+/// reset", CVE-2023-44487).
 const MAX_PENDING_RESETS: usize = 20;
-/// Requests that this side reset because of protocol errors: more close the connection.
+/// Maximum number of requests that this side reset because of protocol errors. More of them close the connection.
 const MAX_ERROR_RESETS: usize = 100;
-/// Bytes of an answer that are buffered while its caller does not read.
+/// Maximum bytes of an answer that are buffered while its caller does not read.
 const MAX_SEND_BUFFER_BYTES: usize = 64 << 10;
 /// Bytes that a caller may send, on one stream and on all of a connection, before they are read.
 const RECEIVE_WINDOW_BYTES: u32 = 1 << 20;
@@ -110,7 +111,7 @@ impl Http2 {
     }
 }
 
-/// Resolves when the peer does not answer any more.
+/// Resolves when the peer no longer answers.
 async fn peer_timed_out(pings: Option<PingPong>, received_since_ping: Arc<AtomicBool>) {
     if let Some(mut pings) = pings {
         loop {
@@ -122,7 +123,7 @@ async fn peer_timed_out(pings: Option<PingPong>, received_since_ping: Arc<Atomic
             let answered = loop {
                 match timeout(PING_INTERVAL, poll_fn(|context| pings.poll_pong(context))).await {
                     Ok(answered) => break answered,
-                    // The answer is behind a long body on a slow line.
+                    // The answer may be queued behind a long body on a slow line.
                     Err(_) if received_since_ping.swap(false, Ordering::Relaxed) => (),
                     Err(_) => return,
                 }

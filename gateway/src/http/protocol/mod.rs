@@ -1,10 +1,10 @@
-//! HTTP/1.1 and HTTP/2 on one connection: how requests are read from it and answers written to it.
+//! HTTP/1.1 and HTTP/2 on one connection: reading requests from it and writing answers to it.
 //!
-//! `detect` tells the two protocols apart by their first bytes. hyper serves HTTP/1.1. `http2` serves HTTP/2 on the
-//! crate h2, on which hyper's server is built, too: hyper neither answers `Expect: 100-continue` over HTTP/2 nor says
-//! which stream a request belongs to. `exchange` is one request of HTTP/2 with its answer, `answer_body` sends the
-//! answer's body. `request_body` is the body of a request in both protocols, and `drain` reads the rest of a body that
-//! a handler leaves.
+//! `detect` distinguishes the two protocols by their first bytes. hyper serves HTTP/1.1. `http2` serves HTTP/2 with the
+//! crate h2, on which hyper's server is built, too: hyper neither answers `Expect: 100-continue` over HTTP/2 nor
+//! reports which stream a request belongs to. `exchange` is one request of HTTP/2 with its answer, `answer_body` sends
+//! the answer's body. `request_body` is the body of a request in both protocols, and `drain` reads the rest of a body
+//! that a handler did not read.
 
 mod answer_body;
 mod detect;
@@ -35,15 +35,15 @@ use self::request_body::Http1Body;
 
 /// The smallest buffer that hyper accepts, in bytes.
 const MIN_BUFFER_BYTES: usize = 8 << 10;
-/// Header fields of a request.
+/// Maximum number of header fields of a request.
 const MAX_HEADERS: usize = 100;
 
-/// What the owner of a connection learns while it is served.
+/// Events that the owner of a connection receives while the connection is served.
 pub(super) trait ConnectionEvents {
-    /// Lives as long as a body over HTTP/1.1 is read, by its handler or a drain.
+    /// A guard that is held while a body over HTTP/1.1 is read, by its handler or a drain.
     type BodyGuard: Send + Unpin + 'static;
 
-    /// The connection speaks HTTP/2.
+    /// The connection uses HTTP/2.
     fn note_http2(&self);
 
     /// The body of a request over HTTP/1.1 begins.
@@ -64,7 +64,8 @@ impl Protocols {
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
-            // hyper's time for headers starts when the connection becomes idle. The listener starts it with their first byte.
+            // hyper's time for headers starts when the connection becomes idle. The listener has a time of its own,
+            // which starts with their first byte.
             .header_read_timeout(None)
             .max_headers(MAX_HEADERS)
             // All headers of a request must fit into the buffer.

@@ -1,4 +1,4 @@
-//! The body of a request as it comes from the connection, over HTTP/1.1 and HTTP/2.
+//! The body of a request as the connection delivers it, over HTTP/1.1 and HTTP/2.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use http::{HeaderMap, Request};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::sync::oneshot;
 
-/// A body whose rest may be read although no handler wants it.
+/// A body that can also be read only to discard it.
 pub(super) trait RequestBody: Body<Data = Bytes, Error: Send> + Send + Unpin + 'static {
-    /// Prepares the body to be read without the caller being invited to send it (`100 Continue`). Returns `false`
-    /// where that is not possible.
+    /// Prepares the body to be read without sending `100 Continue` to the caller. Returns `false` where that is not
+    /// possible.
     fn prepare_discard(&mut self) -> bool;
 }
 
@@ -28,9 +28,9 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
 /// A body over HTTP/1.1.
 pub(super) struct Http1Body<G> {
     body: Incoming,
-    /// Lives as long as the body is read.
+    /// Held while the body is being read.
     _reading: G,
-    /// The first attempt to read will have hyper send `100 Continue`.
+    /// Whether the first attempt to read makes hyper send `100 Continue`.
     invites: bool,
 }
 
@@ -71,11 +71,11 @@ impl<G: Send + Unpin + 'static> RequestBody for Http1Body<G> {
 /// A body over HTTP/2.
 pub(super) struct Http2Body {
     stream: RecvStream,
-    /// Has `100 Continue` sent, once, if the caller waits for it.
+    /// Causes `100 Continue` to be sent, once, if the caller waits for it.
     invitation: Option<oneshot::Sender<()>>,
     length: Option<u64>,
     data_ended: bool,
-    /// Notes that the peer is sending.
+    /// Set when bytes arrive, since the peer is alive then.
     received_since_ping: Arc<AtomicBool>,
 }
 
@@ -99,7 +99,7 @@ impl Body for Http2Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(invitation) = self.invitation.take() {
-            // Without a receiver the answer is on its way, and the caller needs no invitation.
+            // Without a receiver the answer is already being sent, and the caller needs no `100 Continue`.
             let _ = invitation.send(());
         }
         if !self.data_ended {

@@ -1,4 +1,4 @@
-//! The headers in which proxies name those who called them: `Forwarded` (RFC 7239) and `X-Forwarded-For`.
+//! The headers in which proxies state their callers' addresses: `Forwarded` (RFC 7239) and `X-Forwarded-For`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,7 +14,7 @@ pub(super) fn x_forwarded_for(headers: &HeaderMap) -> Option<Hops> {
     Some(list(headers, &X_FORWARDED_FOR)?.split(',').map(address).collect())
 }
 
-/// The hops that `Forwarded` lists. `None` without this header. A list that is not of the form has one hop, which is not told.
+/// The hops that `Forwarded` lists. `None` without this header. A malformed list counts as one hop without an address.
 pub(super) fn forwarded(headers: &HeaderMap) -> Option<Hops> {
     Some(elements(&list(headers, &header::FORWARDED)?).unwrap_or_else(|| vec![None]))
 }
@@ -56,7 +56,7 @@ fn elements(list: &str) -> Option<Hops> {
     Some(hops)
 }
 
-/// The value at the beginning of a text, a token or a quoted string, and what follows it.
+/// Splits a text into the value at its beginning, which is a token or a quoted string, and the rest.
 fn value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ';', ' ', '\t']).unwrap_or(text.len());
@@ -137,7 +137,7 @@ mod tests {
             for list in [elements(&text), elements(&format!("{text},"))] {
                 prop_assert!(list.is_none_or(|hops| hops.len() <= text.len() + 2));
             }
-            // A proxy appends to whatever its caller sent. The appended hop is the last, or nothing is told.
+            // A proxy appends its caller's address to any text. The list then ends with that address, or is malformed.
             let appended = elements(&format!("{text}, for=192.0.2.1"));
             let last = appended.map(|hops| hops.last().copied().flatten());
             prop_assert!(matches!(last, None | Some(Some(_))) , "{last:?}");

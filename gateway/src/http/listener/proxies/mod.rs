@@ -1,5 +1,5 @@
-//! The address of a caller behind proxies: `proxy_header` reads what the PROXY protocol says of a connection, `forwarded` what
-//! `Forwarded` and `X-Forwarded-For` say of a request. Only the word of trusted proxies counts.
+//! Determines the address of a caller behind proxies. `proxy_header` reads the PROXY protocol header of a connection,
+//! `forwarded` reads `Forwarded` and `X-Forwarded-For` of a request. Only what trusted proxies state counts.
 
 mod forwarded;
 mod proxy_header;
@@ -17,7 +17,7 @@ pub(super) use self::proxy_header::ProxyHeaderError;
 #[derive(Clone, Debug)]
 pub(super) struct TrustedProxies {
     networks: Arc<[Network]>,
-    /// Whether their connections begin with a header of the PROXY protocol.
+    /// Whether connections of trusted proxies begin with a header of the PROXY protocol.
     send_header: bool,
 }
 
@@ -31,7 +31,8 @@ impl TrustedProxies {
         self.networks.iter().any(|network| network.contains(address))
     }
 
-    /// Where a connection comes from: reads the header of the PROXY protocol, if `peer` has to send one.
+    /// Returns the source address of a connection. Reads it from the header of the PROXY protocol if `peer` has to send
+    /// one; otherwise it is `peer`.
     ///
     /// # Errors
     /// [`ProxyHeaderError`] if the header is missing or malformed, or the connection ends.
@@ -43,14 +44,14 @@ impl TrustedProxies {
         if !self.send_header || !self.include(peer) {
             return Ok(peer);
         }
-        // Byte for byte up to its end: what follows belongs to TLS or HTTP.
+        // The header is read exactly to its end: the bytes after it belong to TLS or HTTP.
         Ok(proxy_header::read(stream).await?.unwrap_or(peer))
     }
 
-    /// The caller's address of a request over a connection from `source`.
+    /// Returns the caller's address of a request over a connection from `source`.
     ///
-    /// Each proxy appends the address that it was called from. So the last address is the word of the nearest proxy, and each
-    /// further one counts only as long as the one behind it is a trusted proxy, too.
+    /// Each proxy appends its own caller's address, so the nearest proxy wrote the last address. Read from the end, an
+    /// address counts only while all addresses after it, and `source`, are those of trusted proxies.
     pub(super) fn caller(&self, source: IpAddr, headers: &HeaderMap) -> IpAddr {
         if !self.include(source) {
             return source;
@@ -58,7 +59,7 @@ impl TrustedProxies {
         let follow = |hops: Vec<Option<IpAddr>>| {
             let mut caller = source;
             for hop in hops.into_iter().rev() {
-                // A proxy that does not name its caller, or a text that is no address: the last known hop is all there is.
+                // The proxy did not state its caller's address, or not a valid one: the last known hop is the result.
                 let Some(address) = hop else { break };
                 caller = address;
                 if !self.include(address) {
@@ -70,7 +71,8 @@ impl TrustedProxies {
         match (forwarded::forwarded(headers).map(follow), forwarded::x_forwarded_for(headers).map(follow)) {
             (None, None) => source,
             (Some(caller), None) | (None, Some(caller)) => caller,
-            // A proxy writes one of the two and passes the other on as the caller sent it. Which one is not known.
+            // A proxy writes one of the two headers and passes the other on as its caller sent it. The gateway does not
+            // know which one the proxy wrote.
             (Some(one), Some(other)) if one == other => one,
             (Some(_), Some(_)) => source,
         }

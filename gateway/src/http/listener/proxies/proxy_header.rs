@@ -1,7 +1,8 @@
-//! The header of the PROXY protocol, which a proxy sends before all else on a connection: version 1 is a line of text, version 2 is
-//! binary (<https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt>).
+//! The header of the PROXY protocol, which a proxy sends at the start of a connection. Version 1 is a line of text,
+//! version 2 is binary (<https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt>).
 //!
-//! Written by hand: it is short, has to stop exactly at the header's end, and refuses what a listener of TCP cannot get.
+//! Written by hand instead of taken from a library: the parser is short, has to stop exactly at the header's end, and
+//! refuses headers that a TCP listener cannot receive.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -15,29 +16,29 @@ use super::bytes;
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 /// The first bytes of version 1.
 const WORD: &[u8] = b"PROXY ";
-/// The longest line of version 1, with its end.
+/// Bytes of the longest line of version 1, with its line end.
 const MAX_LINE_BYTES: usize = 107;
-/// The longest part of version 2 after its fixed bytes: addresses, and extensions such as a certificate, which are skipped.
+/// Maximum bytes of version 2 after its fixed part: addresses, and extensions such as a certificate, which are skipped.
 const MAX_REST_BYTES: usize = 16 << 10;
 
-/// Why a connection of a proxy is not served.
+/// The reason why a connection of a proxy is not served.
 #[derive(Debug, thiserror::Error)]
 pub(in super::super) enum ProxyHeaderError {
     /// The connection ended.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// What came is no header.
+    /// The bytes are not a valid header.
     #[error("no valid header of the PROXY protocol: {0}")]
     Malformed(&'static str),
 }
 
-/// Reads a header up to its end. Returns the address that the proxy was called from, or `None` if the connection is the proxy's own,
-/// as for a health check, or from something else than an IP address.
+/// Reads a header up to its end. Returns the address of the proxy's caller. Returns `None` if the proxy opened the
+/// connection for itself, for example for a health check, or if its caller has no IP address.
 ///
 /// # Errors
-/// [`ProxyHeaderError`].
+/// [`ProxyHeaderError::Io`] if the connection ends, [`ProxyHeaderError::Malformed`] if the bytes are not a header.
 pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<IpAddr>, ProxyHeaderError> {
-    // The shortest header is longer.
+    // Every header is longer than this.
     let start: [u8; SIGNATURE.len()] = bytes(stream).await?;
     if start == SIGNATURE {
         binary(stream).await
@@ -57,9 +58,9 @@ async fn binary(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<IpAddr>,
     let mut rest = vec![0; length];
     stream.read_exact(&mut rest).await?;
     match (command, family) {
-        // LOCAL: whatever follows does not count.
+        // LOCAL: the rest of the header is ignored.
         (0x20, _) => Ok(None),
-        // PROXY over TCP and IPv4, or IPv6: the caller's address comes first, with ports and the proxy's address behind it.
+        // PROXY over TCP and IPv4, or IPv6: the caller's address comes first, then the proxy's address and the ports.
         (0x21, 0x11) => address::<4, 12>(&rest).map(|address| Some(Ipv4Addr::from(address).into())),
         (0x21, 0x21) => {
             address::<16, 36>(&rest).map(|address| Some(IpAddr::from(Ipv6Addr::from(address)).to_canonical()))
@@ -125,7 +126,7 @@ mod tests {
         [&SIGNATURE[..], &[command, family], &length, rest].concat()
     }
 
-    /// What is read of these bytes, and how many bytes are left.
+    /// Returns the result of reading these bytes, and the number of bytes left.
     fn read_of(bytes: &[u8]) -> Result<(Option<String>, usize), ProxyHeaderError> {
         let mut stream = bytes;
         let read = futures_util::FutureExt::now_or_never(read(&mut stream)).expect("nothing to wait for")?;
