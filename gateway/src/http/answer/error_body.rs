@@ -10,7 +10,7 @@ use crate::families::json;
 use crate::fault::{ErrorRow, Fault};
 use crate::http::family::Family;
 
-/// HTTP's status for a caller without a valid credential.
+/// The HTTP status for a caller without a valid credential.
 const UNAUTHENTICATED: u16 = 401;
 
 /// What went wrong.

@@ -12,7 +12,7 @@ use super::labels::GrpcErrorStatus;
 use crate::fault::Fault;
 use crate::http::grpc::headers::{ACCEPT_ENCODING, SUPPORTED_ENCODINGS};
 
-/// The answer to a call that was not done.
+/// The answer to a call that was refused or failed.
 pub(super) fn response(fault: &Fault) -> Response {
     let row = fault.row();
     let code = Code::from_i32(row.grpc as i32);

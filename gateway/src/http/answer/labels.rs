@@ -3,7 +3,7 @@
 use axum::response::Response;
 use http::StatusCode;
 
-/// Why a request was refused.
+/// The cause of a refusal.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) struct CauseLabel(pub(in crate::http) &'static str);
 

@@ -1,6 +1,6 @@
-//! How answers are written: `success` for requests that were done, `refusal` for those that were not.
+//! Writes answers: `success` for requests that succeeded, `refusal` for those that were refused or failed.
 //!
-//! Each API family has its own form of errors: `error_body` for JSON, `grpc_error` for gRPC. `labels` are the marks
+//! Each API family has its own error format: `error_body` for JSON, `grpc_error` for gRPC. `labels` are the marks
 //! on an answer that metrics and usage records read; `refusal_log` bounds the log lines of refusals in an overload.
 
 mod error_body;

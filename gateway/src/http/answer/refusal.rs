@@ -1,4 +1,4 @@
-//! Answers to requests that were not done, in the form of their family; logged and counted.
+//! Answers to requests that were refused or failed, in the error format of their family; logged and counted.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -10,10 +10,10 @@ use super::{error_body, grpc_error, refusal_log};
 use crate::fault::Fault;
 use crate::http::family::Family;
 
-/// What a handler of Biometric Services returns.
+/// The result of a handler of Biometric Services.
 pub(in crate::http) type Answer<T> = Result<T, Refusal>;
 
-/// A fault that is answered as Biometric Services write errors.
+/// A fault that is answered in the error format of Biometric Services.
 #[derive(Debug)]
 pub(in crate::http) struct Refusal(Fault);
 
@@ -29,7 +29,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// The answer to a request that was not done, in the form of its family.
+/// The answer to a request that was refused or failed, in the error format of its family.
 pub(in crate::http) fn refused(fault: &Fault, family: Family) -> Response {
     refused_with(fault, family, |id| error_body::write(family, id, fault))
 }

@@ -1,4 +1,4 @@
-//! Log lines of refusals in an overload: one a refusal while there are few, a number where there are many.
+//! Log lines of refusals in an overload: one for each refusal while there are few, a number where there are many.
 //!
 //! An overloaded gateway refuses thousands of requests a second and counts each by its cause. A log line for each
 //! would cost more than the refusal and bury all other lines. Lines beyond the bound are written at the level
@@ -37,7 +37,7 @@ struct Sampler {
     left_out: u64,
 }
 
-/// Whether one line is written.
+/// The decision about one line.
 #[derive(Debug, Eq, PartialEq)]
 struct Sampled {
     is_written: bool,

@@ -1,4 +1,4 @@
-//! Answers to requests that were done.
+//! Answers to requests that succeeded.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -14,7 +14,7 @@ use crate::families::biometric::FacePicture;
 use crate::families::json;
 use crate::fault::Fault;
 
-/// Bytes of a picture that are handed to the connection at a time. The permit holds the memory of the whole picture
+/// Bytes of a picture that are passed to the connection at a time. The permit holds the memory of the whole picture
 /// until the last of them is taken.
 const PICTURE_CHUNK_BYTES: usize = 64 << 10;
 
@@ -23,7 +23,7 @@ pub(in crate::http) fn json(value: &impl Serialize) -> Answer<Response> {
     Ok(text(json::answer(value)?))
 }
 
-/// 200 with JSON that is text already.
+/// 200 with JSON that is already serialised.
 pub(in crate::http) fn text(json: Vec<u8>) -> Response {
     json_with_status(StatusCode::OK, json)
 }

@@ -1,4 +1,4 @@
-//! Admission of a request whose caller is known: memory for its body, and a place among the jobs.
+//! Admission of a request whose caller is known: memory for its body, and a slot among the jobs in flight.
 
 use http::request::Parts;
 
@@ -21,14 +21,14 @@ pub(super) struct Admitted {
 /// The body for which a request asks admission.
 #[derive(Clone, Copy)]
 pub(super) struct BodyBounds {
-    /// Bytes that the body may have. Zero for a body that is discarded: its length does not matter.
+    /// Maximum bytes of the body. Zero for a body that is discarded: its length does not matter.
     pub(super) max_bytes: usize,
-    /// Bytes of memory that the request needs for so many bytes of body.
+    /// Returns the bytes of memory that the request needs for a body of the given number of bytes.
     pub(super) memory: fn(usize) -> usize,
 }
 
 impl BodyBounds {
-    /// A body of at most `max_bytes`, for which as much memory is needed.
+    /// A body of at most `max_bytes`, which needs as many bytes of memory.
     pub(super) fn plain(max_bytes: usize) -> Self {
         Self { max_bytes, memory: |bytes| bytes }
     }
@@ -37,8 +37,8 @@ impl BodyBounds {
 /// Admits a request of `caller`.
 ///
 /// # Errors
-/// [`Fault::TooLarge`] for a body that is announced to be too long, [`Fault::Busy`] where there is no memory or no
-/// place among the jobs, or no broker for one that makes a job.
+/// [`Fault::TooLarge`] for a body that is announced to be too long, [`Fault::Busy`] where there is no memory, no slot
+/// among the jobs in flight, or no broker for a request that makes a job.
 pub(super) fn admit(
     state: &GatewayState,
     parts: &Parts,

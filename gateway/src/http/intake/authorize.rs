@@ -21,18 +21,19 @@ use crate::request::record::RequestRecord;
 const APIKEY: &str = "apikey";
 /// The header with the capture token of a replay.
 pub(in crate::http) const CAPTURE_TOKEN: &str = "x-capture-token";
-/// How the page that sends a request is related to the host that it asks, by its browser (Fetch Metadata).
+/// The header in which a browser states how the page that sends a request is related to the requested host (Fetch
+/// Metadata).
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
 /// A caller whose credential is valid.
 struct Authenticated {
     caller: Caller,
-    /// What its requests count as in the rate limiter.
+    /// The name under which the rate limiter counts the caller's requests.
     counted_as: Arc<str>,
 }
 
-/// The caller of a request for `operation`: its credential is valid, its key has the permission, and is within its
-/// rate and quota.
+/// Returns the caller of a request for `operation`. Checks that its credential is valid, that its key has the
+/// permission, and that the key is within its rate and quota.
 ///
 /// # Errors
 /// [`Fault::Unauthenticated`] or [`Fault::Busy`] (failed logins) for the credential, [`Fault::Forbidden`] without the
@@ -56,7 +57,7 @@ pub(super) async fn authorize(
             return Err(Fault::Internal);
         }
     };
-    // An API key has precedence: a wrong one is refused although the token beside it is right.
+    // An API key has precedence: a wrong one is refused even if the token beside it is right.
     let authenticated = if takes_devices && !parts.headers.contains_key(APIKEY) {
         authenticate_device(state, parts, operation, permission).await?
     } else {
@@ -74,8 +75,8 @@ pub(super) async fn authorize(
     Ok(caller)
 }
 
-/// The caller on whose behalf a device calls, by the capture token of the session in the path, or by the session's id. It may do
-/// `permission` there and nothing else. Its requests do not count against the rate of the API key that made the replay.
+/// Authenticates a device by the capture token of the session in the path, or by the session's id. The returned caller
+/// has `permission` and no other. Its requests do not count against the rate of the API key that made the replay.
 async fn authenticate_device(
     state: &GatewayState,
     parts: &Parts,
@@ -94,12 +95,12 @@ async fn authenticate_device(
     {
         return Ok(Authenticated { caller, counted_as: format!("capture-token {session}").into() });
     }
-    // A token for another session is as wrong as any, so nobody learns from it which sessions exist.
+    // A token for another session gets the same answer as any wrong token, so it does not reveal which sessions exist.
     Err(state.accounts.count_wrong_capture_token(source(parts)))
 }
 
-/// The caller on whose behalf a capture page calls, by nothing but the id of the session in the path. Its browser says from which
-/// origin the page is; other programs can say what they like, so this keeps pages out and nobody else.
+/// Authenticates a capture page by nothing but the id of the session in the path. The page's browser states the page's
+/// origin. Other programs can state any origin, so this keeps out only pages of other origins.
 async fn authenticate_page(
     state: &GatewayState,
     parts: &Parts,
@@ -115,13 +116,13 @@ async fn authenticate_page(
     {
         return Ok(Authenticated { caller, counted_as: format!("session-id {session}").into() });
     }
-    // An id that is unknown, has ended, or is of another kind of session: the answer does not tell which.
+    // The id is unknown, its session has ended, or it is of another kind of session. The answer does not reveal which.
     Err(state.accounts.count_wrong_session_id(source(parts)))
 }
 
-/// Whether a request says that it is from a page of an allowed origin. With a GET to the page's own origin browsers send no `Origin`, but
-/// `Sec-Fetch-Site`, which no page can set; then the origin is that of the host that is asked, by the scheme that is allowed: behind a
-/// proxy the gateway does not know which one it is.
+/// Whether a request states that it comes from a page of an allowed origin. With a GET to the page's own origin
+/// browsers send no `Origin`, but `Sec-Fetch-Site`, which no page can set. The origin is then that of the requested
+/// host, with either scheme: behind a proxy the gateway does not know which scheme the browser used.
 fn is_from_allowed_page(state: &GatewayState, parts: &Parts) -> bool {
     let text = |name: &str| only(&parts.headers, name).and_then(|value| value.to_str().ok());
     if parts.headers.contains_key(header::ORIGIN) {
@@ -136,13 +137,13 @@ fn is_from_allowed_page(state: &GatewayState, parts: &Parts) -> bool {
     })
 }
 
-/// The value of a header that is there exactly once.
+/// The value of a header that occurs exactly once; otherwise `None`.
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
 }
 
-/// The session that a path names, where `pattern` has its parameter.
+/// The id of the session in a path, at the position where `pattern` has the parameter for it.
 fn session_in_path(pattern: &str, path: &str) -> Option<Uuid> {
     let mut segments = pattern.split('/').zip(path.split('/'));
     let (_, session) = segments.find(|(name, _)| {
@@ -151,12 +152,12 @@ fn session_in_path(pattern: &str, path: &str) -> Option<Uuid> {
     session.parse().ok()
 }
 
-/// Where a request comes from.
+/// The source address of a request.
 fn source(parts: &Parts) -> SourceAddress {
     parts.extensions.get::<SourceAddress>().copied().unwrap_or_default()
 }
 
-/// The caller that a credential belongs to. Each family has its own kind of credential.
+/// Authenticates a request by the kind of credential that its family has.
 async fn authenticate(state: &GatewayState, parts: &Parts, family: Family) -> Result<Caller, Fault> {
     let source = source(parts);
     match family {

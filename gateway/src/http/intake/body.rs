@@ -15,8 +15,8 @@ use super::limits::ADMISSION_STEP_BYTES;
 use crate::admission::InFlightPermit;
 use crate::fault::Fault;
 
-/// The average rate, in bytes a second, below which a body is given up. Without it a caller that sends single bytes,
-/// each just within the timeout, would hold its memory for hours.
+/// The average rate, in bytes a second, below which the gateway refuses a body. Without it a caller that sends single
+/// bytes, each just within the timeout, would hold its memory for hours.
 const MIN_BYTES_PER_SECOND: u32 = 4 << 10;
 
 /// A request's body, and the bounds that end it early.
@@ -31,7 +31,7 @@ pub(super) struct BoundedBody<'t> {
 }
 
 impl<'t> BoundedBody<'t> {
-    /// Bounds `body`. It may pause for `timeout`. `permit` admits memory as it grows.
+    /// Bounds `body`, which may pause for at most `timeout`. `permit` admits memory as the body grows.
     pub(super) fn new(
         body: Body,
         bounds: BodyBounds,
@@ -67,7 +67,7 @@ impl Stream for BoundedBody<'_> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        // Before the body: a caller that has a single byte ready at every poll is too slow, too.
+        // Checked before the body: a caller that has a single byte ready at every poll is too slow, too.
         if this.deadline.as_mut().poll(context).is_ready() {
             return Poll::Ready(Some(Err(Fault::SlowBody)));
         }
@@ -80,7 +80,7 @@ impl Stream for BoundedBody<'_> {
                     return Poll::Ready(Some(Err(Fault::Invalid("the body broke off".into()))));
                 }
             };
-            // Trailers of a request mean nothing here.
+            // Trailers of a request are ignored.
             if let Ok(data) = frame.into_data() {
                 return Poll::Ready(Some(this.count(data.len()).map(|()| data)));
             }

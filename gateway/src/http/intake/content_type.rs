@@ -4,7 +4,7 @@ use http::{HeaderMap, header};
 
 use crate::fault::Fault;
 
-/// Characters of a multipart boundary, by RFC 2046.
+/// Maximum characters of a multipart boundary (RFC 2046).
 const MAX_BOUNDARY_CHARS: usize = 70;
 
 /// The body's length in bytes, where the caller sends it.
@@ -75,7 +75,7 @@ pub(in crate::http) fn boundary(headers: &HeaderMap) -> Result<String, Fault> {
         })
 }
 
-/// The value of a parameter in `a=b; c="d"`; `None` unless it is there exactly once and well formed.
+/// The value of a parameter in `a=b; c="d"`; `None` unless it occurs exactly once and is well formed.
 fn parameter(text: &str, wanted: &str) -> Option<String> {
     let mut rest = text;
     let mut found = None;
@@ -102,7 +102,7 @@ fn parameter(text: &str, wanted: &str) -> Option<String> {
     }
 }
 
-/// The content of a quoted string after its opening quote, and the text behind the closing one.
+/// The content of a quoted string after its opening quote, and the text after the closing one.
 fn quoted_string(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();

@@ -19,10 +19,10 @@ use crate::http::operations::{self, Operation};
 use crate::sessions::{Claimed, IdempotencyClaim, IdempotentRequest};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Marks an answer that an earlier request has got already.
+/// The header that marks an answer as one that an earlier request with the same key received.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const MAX_KEY_BYTES: usize = 255;
-/// Bytes of an answer that is kept. Answers of creating operations are short: a location, or an error object.
+/// Maximum bytes of a stored answer. Answers of creating operations are short: a location, or an error object.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 
 /// A request of an operation that reads `Idempotency-Key`.
@@ -33,7 +33,7 @@ pub(in crate::http) struct IdempotentCall {
     path: String,
 }
 
-/// Marks an answer that an earlier request has got already, for usage records.
+/// Marks an answer as one that an earlier request with the same key received, for usage records.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) struct AlreadyAnswered;
 
@@ -112,8 +112,8 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, Fault> {
     }
 }
 
-/// Keeps the answer for retries: for a day if something was created, for a minute if the request was refused. An answer that
-/// asks for a retry is not kept: the claim ends instead.
+/// Stores the answer for retries: for a day if something was created, for a minute if the request was refused. An
+/// answer that asks for a retry is not stored: the claim ends instead.
 async fn settle(claim: IdempotencyClaim, response: Response) -> Answer<Response> {
     let status = response.status();
     if status == StatusCode::TOO_MANY_REQUESTS {
@@ -121,7 +121,7 @@ async fn settle(claim: IdempotencyClaim, response: Response) -> Answer<Response>
         return Ok(response);
     }
     if status.is_server_error() {
-        // The resource may have been created although its answer was lost on the way from the store.
+        // The store may have created the resource although its answer was lost.
         claim.release().await;
         return Ok(response);
     }
@@ -146,7 +146,7 @@ async fn settle(claim: IdempotencyClaim, response: Response) -> Answer<Response>
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
-/// Gives a kept answer again.
+/// Builds the response from a stored answer.
 fn replay(kept: KeptAnswer) -> Answer<Response> {
     let response = Response::builder()
         .status(kept.status)

@@ -1,15 +1,15 @@
 //! Bounds that several files of the intake, and the gRPC messages, share.
 
-/// Memory for a body of unknown length is admitted in steps of so many bytes.
+/// Memory for a body of unknown length is admitted in steps of this many bytes.
 pub(in crate::http) const ADMISSION_STEP_BYTES: usize = 256 << 10;
 
-/// Bytes that a body may have besides its pictures.
+/// Maximum bytes of a body besides its pictures.
 pub(super) const MAX_BYTES_BESIDES_PICTURES: usize = 1 << 20;
 
-/// Bytes of a body that is JSON without pictures.
+/// Maximum bytes of a body that is JSON without pictures.
 pub(super) const MAX_JSON_BYTES: usize = 128 << 10;
 
-/// Pictures of a BWS request, and tags of each picture. Valid requests have at most two pictures with four tags. An
-/// empty element takes two bytes in a message and dozens in memory, so a body of permitted length could fill the
-/// memory with empty ones.
+/// Maximum number of pictures of a BWS request, and of tags of each picture. Valid requests have at most two pictures
+/// with four tags. An empty element takes two bytes in a message and dozens in memory, so a body of permitted length
+/// could fill the memory with empty ones.
 pub(in crate::http) const MAX_BWS_ELEMENTS: usize = 64;

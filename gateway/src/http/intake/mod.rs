@@ -1,8 +1,9 @@
 //! The reception of a request: everything that its headers decide, then its body.
 //!
-//! `receive` is what handlers call. It has `authorize` check the credential, the permission and the rate; `admit` the
-//! memory and the place among the jobs; and reads the body under the bounds of `body`: a form with `multipart`, all
-//! else as a whole. `upload` hands the video of a replay on as it arrives. `content_type` and `basic` read headers; `idempotency` handles `Idempotency-Key`.
+//! Handlers call `receive`. It calls `authorize`, which checks the credential, the permission and the rate, and
+//! `admit`, which checks the memory and the slot among the jobs in flight. Then it reads the body under the bounds of
+//! `body`: a form with `multipart`, every other body as a whole. `upload` passes the video of a replay on as it
+//! arrives. `content_type` and `basic` read headers; `idempotency` handles `Idempotency-Key`.
 
 mod admit;
 mod authorize;

@@ -1,6 +1,6 @@
-//! What handlers call to get a request: authorised, admitted, and read.
+//! The functions with which handlers receive a request: they authorise, admit and read it.
 //!
-//! The connection reads the rest of a body that is left here (`protocol/drain.rs`).
+//! The connection reads the rest of a body that is not read here (`protocol/drain.rs`).
 //!
 //! The row of the operation decides which permission the caller needs and which body is read. A handler that calls
 //! the function for another kind of body than its row has is a bug, and answers with an internal error.
@@ -37,7 +37,7 @@ pub(in crate::http) struct Received<B> {
     pub(in crate::http) body: B,
     pub(in crate::http) caller: Caller,
     pub(in crate::http) context: RequestContext,
-    /// Holds the request's memory, and its place among the jobs, until it is dropped.
+    /// Holds the request's memory, and its slot among the jobs in flight, until it is dropped.
     pub(in crate::http) permit: InFlightPermit,
 }
 
@@ -68,7 +68,7 @@ pub(in crate::http) async fn receive_form(
     Ok(received(admitted, form, &parts))
 }
 
-/// Bytes of the longest form that has these parts.
+/// Maximum bytes of a form that has these parts.
 fn max_form_bytes(state: &GatewayState, parts: &Schema) -> usize {
     let pictures = state.config.limits.picture_bytes.saturating_mul(parts.pictures.len());
     // Waiting would not help a body that is longer than all the memory for requests allows.
@@ -78,7 +78,7 @@ fn max_form_bytes(state: &GatewayState, parts: &Schema) -> usize {
 /// Receives a request with short JSON, or without a body, which makes no job.
 ///
 /// # Errors
-/// As [`receive_form`], [`Fault::Invalid`] for a body that is announced as something else than JSON.
+/// Those of [`receive_form`], and [`Fault::Invalid`] for a body that is announced as something else than JSON.
 pub(in crate::http) async fn receive_json(
     state: &GatewayState,
     request: Request,
@@ -102,7 +102,7 @@ pub(in crate::http) async fn receive_json(
 /// Receives a request whose body is read as a whole, and which makes a job.
 ///
 /// # Errors
-/// As [`receive_form`], and those of the check that the kind of body has for its headers.
+/// Those of [`receive_form`], and those of the header check for the kind of body.
 pub(in crate::http) async fn receive_whole(
     state: &GatewayState,
     request: Request,
@@ -138,13 +138,13 @@ pub(in crate::http) async fn receive_without_body(
     Ok(received(admitted, (), &parts))
 }
 
-/// A handler and its row do not agree on the body.
+/// The fault for a handler that reads another kind of body than its row has.
 fn other_body(operation: &Operation) -> Fault {
     tracing::error!(operation = operation.name, "a handler reads another body than its operation has");
     Fault::Internal
 }
 
-/// All bytes of a body.
+/// Reads a body as a whole.
 async fn collect(bounded: BoundedBody<'_>) -> Result<Bytes, Fault> {
     let append = |mut bytes: BytesMut, chunk: Bytes| async move {
         bytes.extend_from_slice(&chunk);
@@ -153,7 +153,7 @@ async fn collect(bounded: BoundedBody<'_>) -> Result<Bytes, Fault> {
     bounded.try_fold(BytesMut::new(), append).await.map(BytesMut::freeze)
 }
 
-/// JSON without the byte order mark that some writers of Windows begin with. RFC 8259 (8.1) allows to ignore it.
+/// Removes the byte order mark with which some Windows programs begin JSON. RFC 8259 (8.1) allows ignoring it.
 fn without_byte_order_mark(mut json: Bytes) -> Bytes {
     if json.starts_with(BYTE_ORDER_MARK) {
         json.advance(BYTE_ORDER_MARK.len());
@@ -161,7 +161,7 @@ fn without_byte_order_mark(mut json: Bytes) -> Bytes {
     json
 }
 
-/// The request as a whole, once its body is there.
+/// The received request, once its body is complete.
 pub(super) fn received<B>(admitted: Admitted, body: B, parts: &Parts) -> Received<B> {
     let Admitted { caller, is_job, fingerprint, mut permit } = admitted;
     permit.body_complete();

@@ -1,5 +1,5 @@
-//! The reception of an upload of a replay: a multipart body whose first part is read as a whole, and whose second part is handed on
-//! as it arrives.
+//! The reception of an upload of a replay: a multipart body whose first part is read as a whole, and whose second part
+//! is passed on as it arrives.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -28,16 +28,16 @@ use crate::replays::MediaSource;
 const METADATA: &str = "metadata";
 /// The part with the media.
 const MEDIA: &str = "media";
-/// Bytes that a body may have besides its two contents: boundaries, headers of the parts, preamble and epilogue.
+/// Maximum bytes of a body besides the contents of its two parts: boundaries, part headers, preamble and epilogue.
 const MAX_FRAMING_BYTES: u64 = 64 << 10;
-/// Memory of an upload on its way into a folder: what was received and not handed on.
+/// Bytes of memory of an upload into a folder: data that was received and not yet passed on.
 const FOLDER_MEMORY_BYTES: usize = 1 << 20;
-/// The same into a bucket, where two parts of 5 MiB are collected and sent.
+/// The same for an upload into a bucket, where two parts of 5 MiB are collected and sent.
 const BUCKET_MEMORY_BYTES: usize = 11 << 20;
 /// The time over which the rate of a body must be high enough.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
 
-/// An upload that was admitted and is to be read.
+/// An upload that was admitted and whose body is still to be read.
 pub(in crate::http) struct UploadForm {
     parser: Parser<UploadBody>,
     rate: RateWindow,
@@ -79,7 +79,7 @@ pub(in crate::http) async fn receive_upload(
 }
 
 impl UploadForm {
-    /// The content of the first part, which must be the metadata.
+    /// Reads the first part, which must be the metadata, and returns its content.
     ///
     /// # Errors
     /// [`Fault::Invalid`] if the first part is another one, [`Fault::TooLarge`] if it is too long, and the faults of the body.
@@ -95,7 +95,7 @@ impl UploadForm {
         Ok(bytes.freeze())
     }
 
-    /// Goes to the second part, which must be the media.
+    /// Advances to the second part, which must be the media.
     ///
     /// # Errors
     /// [`Fault::Invalid`] if it is another one, and the faults of the body.
@@ -141,7 +141,7 @@ impl Stream for UploadBody {
                     return Poll::Ready(Some(Err(Fault::Invalid("the body broke off".into()))));
                 }
             };
-            // Trailers of a request mean nothing here.
+            // Trailers of a request are ignored.
             let Ok(data) = frame.into_data() else { continue };
             return Poll::Ready(Some(match self.left.checked_sub(data.len() as u64) {
                 Some(left) => {
@@ -154,8 +154,8 @@ impl Stream for UploadBody {
     }
 }
 
-/// Ends a body that arrives too slowly. Only the time in which the gateway waits for the body counts: a slow store is not the
-/// device's fault.
+/// Refuses a body that arrives too slowly. Only the time in which the gateway waits for the body counts, so a slow
+/// store does not count against the device.
 struct RateWindow {
     min_bytes: u64,
     waited: Duration,
@@ -182,7 +182,7 @@ impl RateWindow {
         Ok(chunk)
     }
 
-    /// Waits for the headers of the next part, which count nothing.
+    /// Waits for the headers of the next part. Their bytes do not count as received.
     async fn watch_part<T>(&mut self, next: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         let headers = self.wait(next).await?;
         self.check()?;
@@ -223,7 +223,7 @@ mod tests {
 
     use super::*;
 
-    /// Receives `chunks` of `bytes` each, `pause` apart, at a least rate of 1000 bytes a second.
+    /// Receives `chunks` of `bytes` each, `pause` apart, with a minimum rate of 1000 bytes a second.
     async fn received(chunks: usize, bytes: usize, pause: Duration) -> Result<(), Fault> {
         let mut rate = RateWindow::new(1000);
         for _ in 0..chunks {

@@ -1,4 +1,4 @@
-//! How a body is bounded that is read as a whole: JSON with pictures, or a gRPC message.
+//! The bounds of a body that is read as a whole: JSON with pictures, or a gRPC message.
 
 use http::HeaderMap;
 
@@ -19,7 +19,7 @@ pub(super) struct WholeBody {
 }
 
 impl WholeBody {
-    /// What the row of `operation` says of its body.
+    /// The bounds and the check that the row of `operation` requires.
     ///
     /// # Errors
     /// [`Fault::Internal`] for an operation whose body is of another kind.
@@ -47,7 +47,7 @@ impl WholeBody {
     }
 
     /// JSON with pictures in it. Besides the text, memory holds the decoded pictures, three quarters as large, and
-    /// what decoding takes.
+    /// the working memory of decoding.
     fn json(max_bytes: usize) -> Self {
         let memory = |bytes: usize| bytes.saturating_mul(12) / 5;
         Self {
@@ -57,7 +57,7 @@ impl WholeBody {
         }
     }
 
-    /// The same, but no longer than all the memory for requests allows. Waiting would not help a longer body.
+    /// Lowers the maximum to the length that all the memory for requests allows. Waiting would not help a longer body.
     fn within(mut self, memory_bytes: usize) -> Self {
         let BodyBounds { max_bytes, memory } = self.bounds;
         self.bounds.max_bytes = max_bytes.min(max_bytes.saturating_mul(memory_bytes) / memory(max_bytes));

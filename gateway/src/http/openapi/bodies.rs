@@ -110,7 +110,7 @@ fn form_schema(body: &FormBody) -> RefOr<ApiSchema> {
     form.into()
 }
 
-/// The schemas of all that callers send.
+/// The schemas of all bodies that callers send.
 pub(super) fn schemas() -> Vec<Named> {
     let face = ObjectBuilder::new().property("face", reference(name::KEPT_FACE)).required("face");
     let new_face = AnyOfBuilder::new()

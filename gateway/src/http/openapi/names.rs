@@ -4,7 +4,7 @@
 pub(super) const APIKEY: &str = "apikey";
 /// The security scheme of devices, and its header.
 pub(super) const CAPTURE_TOKEN: &str = "X-Capture-Token";
-/// The security scheme of BWS, and what its header `Authorization` begins with.
+/// The security scheme of BWS, and the beginning of its header `Authorization`.
 pub(super) const BEARER: &str = "Bearer";
 /// The security scheme of Face Liveness.
 pub(super) const BASIC: &str = "basic";

@@ -1,4 +1,4 @@
-//! One operation: its row in the words of OpenAPI.
+//! Describes one operation: converts its row to OpenAPI.
 
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::security::SecurityRequirement;

@@ -1,4 +1,4 @@
-//! All rows, and how the row of a request is found.
+//! All rows, and the search for the row of a request.
 
 use axum::extract::Request;
 use http::{Extensions, Method};
@@ -88,7 +88,7 @@ pub(in crate::http) fn find(method: &Method, route: Option<&str>) -> Option<&'st
     ALL.iter().find(|operation| operation.method == method && operation.path == route).copied()
 }
 
-/// Whether pages that may capture call an operation at this route, in place of a device.
+/// Whether pages that may capture can call an operation at this route, in place of a device.
 pub(in crate::http) fn is_for_capture_pages(route: &str) -> bool {
     ALL.iter().any(|operation| {
         operation.path == route && matches!(operation.access, Access::PermissionOrCapturePage(_))
@@ -106,7 +106,7 @@ pub(in crate::http) fn matched(extensions: &Extensions) -> Result<&'static Opera
     })
 }
 
-/// The name by which metrics and logs know what a request asks for.
+/// The name of a request's operation in metrics and logs.
 pub(in crate::http) fn name(request: &Request) -> &'static str {
     request.extensions().get::<&'static Operation>().map_or(UNKNOWN, |operation| operation.name)
 }

@@ -8,7 +8,7 @@ use crate::families::form::Schema;
 /// The body of an operation's requests.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) enum Body {
-    /// None. One that is sent all the same is discarded.
+    /// No body. A body that is sent anyway is discarded.
     None,
     /// A multipart form.
     Form(&'static FormBody),
@@ -30,23 +30,23 @@ pub(in crate::http) enum Body {
     JsonWithPictures {
         /// Name of its schema.
         schema: &'static str,
-        /// How long it may be.
+        /// The maximum length.
         limit: BodyLimit,
     },
-    /// The video of a replay, a multipart body that is handed on as it arrives.
+    /// The video of a replay, a multipart body that is passed on as it arrives.
     Upload,
     /// One gRPC message.
     GrpcMessage,
-    /// Whatever a gRPC service of another library reads by itself.
+    /// A body that a gRPC service of another library reads by itself.
     GrpcService,
 }
 
-/// How long a body of JSON with pictures may be.
+/// The maximum length of a body of JSON with pictures.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) enum BodyLimit {
-    /// So many bytes.
+    /// This many bytes.
     Bytes(usize),
-    /// As long as one picture of the largest permitted size makes it.
+    /// The length of a body with one picture of the largest permitted size.
     OnePicture,
 }
 
@@ -57,7 +57,7 @@ pub(in crate::http) struct FormBody {
     pub(in crate::http) name: &'static str,
     /// The parts that are read.
     pub(in crate::http) parts: &'static Schema,
-    /// The parts that must be there.
+    /// The parts that are required.
     pub(in crate::http) required: &'static [&'static str],
     /// The shortest JSON part with which a request can be tried.
     pub(in crate::http) example: fn() -> Value,

@@ -1,17 +1,17 @@
-//! What openapi.json says of an operation besides what the other columns say.
+//! The description of an operation in openapi.json, apart from the facts in the other columns.
 
-/// An operation in words, and what it answers with.
+/// The description of an operation and of its answers.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) struct Description {
     /// The group that it belongs to.
     pub(in crate::http) tag: Tag,
-    /// What it does, in a few words.
+    /// The effect of the operation, in a few words.
     pub(in crate::http) summary: &'static str,
-    /// What else a caller needs to know; may be empty.
+    /// Further facts that a caller needs; may be empty.
     pub(in crate::http) details: &'static str,
     /// The answer to a request that succeeds.
     pub(in crate::http) success: Success,
-    /// Statuses of the refusals that callers or outages bring about. All other errors are the response `default`.
+    /// Statuses of the refusals that callers or outages cause. All other errors are the response `default`.
     /// Operations that read `Idempotency-Key` have 409 and 422 besides.
     pub(in crate::http) refusals: &'static [u16],
 }
@@ -78,7 +78,7 @@ impl Tag {
         Self::Public,
     ];
 
-    /// Its name in the document.
+    /// The group's name in the document.
     pub(in crate::http) fn name(self) -> &'static str {
         match self {
             Self::FacesAndMatches => "Faces and matches",
@@ -93,7 +93,7 @@ impl Tag {
         }
     }
 
-    /// What its operations have in common.
+    /// The description of the group.
     pub(in crate::http) fn text(self) -> &'static str {
         match self {
             Self::FacesAndMatches => "Pictures that belong to no session: nothing is kept.",

@@ -17,7 +17,7 @@ pub struct Operation {
     pub path: &'static str,
     /// Decides which kind of credential is read, and how errors are written.
     pub family: Family,
-    /// Which callers are accepted.
+    /// The callers that are accepted.
     pub access: Access,
     /// Whether a request becomes a job for the workers.
     pub makes_job: MakesJob,
@@ -25,7 +25,7 @@ pub struct Operation {
     pub is_idempotent: bool,
     /// The body that a request has.
     pub(in crate::http) body: Body,
-    /// How openapi.json describes the operation; `None` leaves it out.
+    /// The operation's description in openapi.json; `None` leaves the operation out.
     pub(in crate::http) description: Option<Description>,
 }
 
@@ -52,16 +52,18 @@ impl HttpMethod {
     }
 }
 
-/// Which callers an operation accepts.
+/// The callers that an operation accepts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Access {
     /// Everybody, without a credential.
     Public,
     /// Callers whose key has this permission.
     Permission(Permission),
-    /// The same, and devices that hold the capture token of the replay of the session in the path.
+    /// Callers whose key has this permission, and devices that hold the capture token of the replay of the session in
+    /// the path.
     PermissionOrCaptureToken(Permission),
-    /// The same, and capture pages that know the id of the session in the path, where `capture.session_id_authorises` is set.
+    /// The same, and capture pages that know the id of the session in the path, where
+    /// `capture.session_id_authorises` is set.
     PermissionOrCapturePage(Permission),
 }
 
@@ -70,11 +72,11 @@ pub enum Access {
 pub enum MakesJob {
     /// The gateway answers by itself.
     Never,
-    /// Every request takes a place among the jobs when it is admitted, and becomes a job unless there is nothing to
-    /// compute.
+    /// Every request takes a slot among the jobs in flight when it is admitted, and becomes a job unless there is
+    /// nothing to compute.
     Always,
-    /// The same for jobs about videos, which have places of their own.
+    /// The same for jobs about videos, which have slots of their own.
     Video,
-    /// Some requests do. The handler decides, and takes the place among the jobs then.
+    /// Some requests become jobs. The handler decides, and takes the slot among the jobs in flight then.
     Sometimes,
 }

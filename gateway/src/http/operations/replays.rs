@@ -14,7 +14,7 @@ use crate::http::openapi::names;
 pub(in crate::http) const MODE: &str = "mode";
 /// The parameter of a path below that is the security level of a challenge.
 pub(in crate::http) const LEVEL: &str = "level";
-/// The value of the query that is the number of challenges.
+/// The query parameter with the number of challenges.
 pub(in crate::http) const NUMBER_OF_CHALLENGE: &str = "numberOfChallenge";
 
 /// Set the parameters of a session's replay.

@@ -43,7 +43,7 @@ pub static SIGNING_CERTIFICATE: Operation = Operation {
     }),
 };
 
-/// Whether the process runs.
+/// Reports that the process runs.
 pub static LIVEZ: Operation = Operation {
     name: "livez",
     method: HttpMethod::Get,
@@ -62,7 +62,7 @@ pub static LIVEZ: Operation = Operation {
     }),
 };
 
-/// Whether the process can do its work.
+/// Reports whether the process can do its work.
 pub static READYZ: Operation = Operation {
     name: "readyz",
     method: HttpMethod::Get,
@@ -95,7 +95,7 @@ pub static OPENAPI: Operation = Operation {
     description: None,
 };
 
-/// Redirects to the page below.
+/// Redirects to the page of [`DOCS`].
 pub static DOCS_WITHOUT_SLASH: Operation = Operation {
     name: "docs",
     method: HttpMethod::Get,
@@ -121,7 +121,7 @@ pub static DOCS: Operation = Operation {
     description: None,
 };
 
-/// A file of that page.
+/// A file of the page of [`DOCS`].
 pub static DOCS_FILE: Operation = Operation {
     name: "docs",
     method: HttpMethod::Get,
@@ -147,7 +147,7 @@ pub static GRPC_HEALTH_CHECK: Operation = Operation {
     description: None,
 };
 
-/// The same, with each change.
+/// The same, and every change of it.
 pub static GRPC_HEALTH_WATCH: Operation = Operation {
     name: "grpc_health",
     method: HttpMethod::Post,

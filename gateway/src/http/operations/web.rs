@@ -1,5 +1,5 @@
-//! What browsers get without a credential: the capture page, the playground, the web SDK, the scripts for pages of the original
-//! service with what they measure a network by, and the sessions of the demonstration.
+//! Operations for browsers, which need no credential: the capture page, the playground, the web SDK, the scripts for
+//! pages of the original service and the endpoints of their network measurement, and the sessions of the demonstration.
 
 use super::body::Body;
 use super::operation::{Access, HttpMethod, MakesJob, Operation};
@@ -24,7 +24,7 @@ pub static CAPTURE_WITHOUT_SLASH: Operation = Operation {
 /// The page that captures a video and uploads it.
 pub static CAPTURE: Operation = Operation { path: "/web/capture/", ..CAPTURE_WITHOUT_SLASH };
 
-/// A file of that page.
+/// A file of the capture page.
 pub static CAPTURE_FILE: Operation = Operation { path: "/web/capture/{*file}", ..CAPTURE_WITHOUT_SLASH };
 
 /// Redirects to the playground.
@@ -34,7 +34,7 @@ pub static PLAYGROUND_WITHOUT_SLASH: Operation =
 /// The page on which other calls can be tried.
 pub static PLAYGROUND: Operation = Operation { path: "/web/playground/", ..PLAYGROUND_WITHOUT_SLASH };
 
-/// A file of that page.
+/// A file of the playground.
 pub static PLAYGROUND_FILE: Operation =
     Operation { path: "/web/playground/{*file}", ..PLAYGROUND_WITHOUT_SLASH };
 
@@ -46,7 +46,7 @@ pub static WEB_SDK: Operation =
 pub static VIDEO_SCRIPT: Operation =
     Operation { name: "video_script", path: "/video-server/{file}", ..CAPTURE_WITHOUT_SLASH };
 
-/// Takes bytes, by which a page measures how fast it sends.
+/// Receives bytes, so a page can measure how fast it sends.
 pub static NETWORK_UPLOAD: Operation = Operation {
     name: "network_upload",
     method: HttpMethod::Post,
@@ -54,15 +54,15 @@ pub static NETWORK_UPLOAD: Operation = Operation {
     ..CAPTURE_WITHOUT_SLASH
 };
 
-/// Sends bytes, by which a page measures how fast it receives.
+/// Sends bytes, so a page can measure how fast it receives.
 pub static NETWORK_DOWNLOAD: Operation =
     Operation { name: "network_download", path: "/video-server/network-speed", ..CAPTURE_WITHOUT_SLASH };
 
-/// Answers at once, by which a page measures its latency.
+/// Answers at once, so a page can measure its latency.
 pub static NETWORK_LATENCY: Operation =
     Operation { name: "network_latency", path: "/video-server/network-latency", ..CAPTURE_WITHOUT_SLASH };
 
-/// The relays that older pages ask for: none, since videos are uploaded.
+/// The relays that older pages ask for: an empty list, since videos are uploaded.
 pub static RELAYS: Operation =
     Operation { name: "relays", path: "/video-server/coturnService", ..CAPTURE_WITHOUT_SLASH };
 
@@ -74,11 +74,11 @@ pub static DEMO_SESSION: Operation = Operation {
     ..CAPTURE_WITHOUT_SLASH
 };
 
-/// The status of its replay.
+/// The status of the replay of such a session.
 pub static DEMO_RESULT: Operation =
     Operation { name: "demo_result", path: "/web/demo/sessions/{session}/result", ..CAPTURE_WITHOUT_SLASH };
 
-/// The best image of its replay.
+/// The best image of the replay of such a session.
 pub static DEMO_IMAGE: Operation = Operation {
     name: "demo_image",
     path: "/web/demo/sessions/{session}/best-image",

@@ -25,7 +25,7 @@ pub(super) fn routes() -> [Route; 5] {
 
 async fn capabilities(State(state): State<Arc<GatewayState>>, request: Request) -> Answer<Response> {
     let _received = receive_without_body(&state, request).await?;
-    // Monitoring that was written for the original service takes this answer for its health.
+    // Monitoring that was written for the original service uses this answer as a health check.
     if !state.readiness.missing().is_empty() {
         return Err(Fault::NotWorking.into());
     }

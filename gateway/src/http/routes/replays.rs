@@ -21,7 +21,8 @@ use crate::http::{GatewayState, operations};
 
 type SharedState = State<Arc<GatewayState>>;
 
-/// Says since when an operation is deprecated (RFC 9745): 2026-01-01, before the first version of this service.
+/// The header that states since when an operation is deprecated (RFC 9745): 2026-01-01, before the first version of
+/// this service.
 const DEPRECATION: (HeaderName, &str) = (HeaderName::from_static("deprecation"), "@1767225600");
 
 pub(super) fn routes() -> [Route; 10] {

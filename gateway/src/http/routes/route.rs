@@ -1,4 +1,4 @@
-//! A row of the table of operations with what serves it.
+//! A row of the table of operations with its handler.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -50,7 +50,7 @@ pub(in crate::http) fn router(state: Arc<GatewayState>) -> Router {
         .with_state(state)
 }
 
-/// All routes. Pages and scripts for browsers are there only where the settings ask for them.
+/// All routes. Pages and scripts for browsers are included only if the settings enable them.
 fn routes(settings: &Settings, readiness: &Readiness) -> Vec<Route> {
     let mut routes = Vec::new();
     routes.extend(health::routes());
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn every_operation_of_the_table_has_one_route_and_no_route_lacks_a_row() {
-        // Those of a demonstration, which has all.
+        // The default settings are those of a demonstration, which has all routes.
         let settings = Settings::default();
         let sorted = |mut all: Vec<&'static Operation>| {
             all.sort_by_key(|operation| (operation.path, operation.method.as_str()));

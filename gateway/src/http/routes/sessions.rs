@@ -21,7 +21,7 @@ use crate::http::{GatewayState, operations};
 use crate::request::record;
 
 type SharedState = State<Arc<GatewayState>>;
-/// The parameters of the path. They are parsed only when the caller is known, so that nobody else learns what a path
+/// The parameters of the path. They are parsed only after the caller is known, so nobody else learns what a path
 /// names.
 pub(super) type PathParams = Result<RawPathParams, RawPathParamsRejection>;
 

@@ -28,7 +28,8 @@ async fn certificate(State(state): State<Arc<GatewayState>>) -> Response {
     public(state.biometric.signer().certificates().into_bytes(), "application/x-pem-file")
 }
 
-/// An answer that caches may keep as long as the keys are valid for sure, and that pages of all origins may read.
+/// An answer that caches may keep for as long as the keys are certain to be valid, and that pages of all origins may
+/// read.
 fn public(bytes: Vec<u8>, content_type: &'static str) -> Response {
     let mut response = bytes.into_response();
     let headers = response.headers_mut();

@@ -34,7 +34,7 @@ async fn upload(
     Ok(response)
 }
 
-/// Receives an upload. The order keeps what is expensive behind what is cheap: the media is read last.
+/// Receives an upload. Cheap checks come before expensive work: the media is read last.
 async fn receive(state: &GatewayState, path: &PathParams, request: Request) -> Result<UploadOutcome, Fault> {
     let Received::<UploadForm> { mut body, caller, context, permit: _permit } =
         receive_upload(state, request).await?;

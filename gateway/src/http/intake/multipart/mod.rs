@@ -15,13 +15,13 @@ use self::part_headers::PartHeaders;
 use crate::families::form::{Form, Role, Schema};
 use crate::fault::Fault;
 
-/// Parts of one body.
+/// Maximum number of parts of one body.
 const MAX_PARTS: usize = 100;
-/// Bytes of a part that is no picture.
+/// Maximum bytes of a part that is not a picture.
 const MAX_TEXT_BYTES: usize = 128 << 10;
-/// A part that reaches this size reserves the address space for the largest one. Reserved space takes memory only
-/// where it is written to, while a buffer that grows step by step leaves its previous allocations behind: half as
-/// much again as was admitted.
+/// From this size on, the buffer of a part reserves the address space for the largest part. Reserved space takes
+/// memory only where it is written to. A buffer that grows step by step leaves its previous allocations behind, which
+/// would be half as much again as was admitted.
 const LARGE_PART_BYTES: usize = 1 << 20;
 
 /// Reads a whole body. `length` is its size in bytes, where the caller sends it.
@@ -44,7 +44,7 @@ where
     let mut left = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     for _ in 0..=MAX_PARTS {
         let Some(headers) = parser.next_part().await? else { return Ok(form) };
-        // A part without a name is none of the form.
+        // A part without a name does not belong to the form.
         let Some(role) = headers.name.as_deref().and_then(|name| schema.role(name)) else { continue };
         check_coding(&headers)?;
         let expected = left.filter(|_| matches!(role, Role::Picture(_)));
@@ -56,7 +56,7 @@ where
 }
 
 /// Refuses a part with a transfer coding, which RFC 7578 (4.7) has deprecated. Without this check the caller would
-/// read that its picture is none.
+/// get the error that its picture is not a picture.
 pub(super) fn check_coding(headers: &PartHeaders) -> Result<(), Fault> {
     let plain = ["binary", "8bit", "7bit"];
     let Some(coding) = &headers.coding else { return Ok(()) };

@@ -1,5 +1,5 @@
-//! The parts of a multipart body (RFC 2046, 5.1.1) as they arrive. It holds no more of a body than the headers of one
-//! part, or one chunk.
+//! The parts of a multipart body (RFC 2046, 5.1.1) as they arrive. The parser holds no more of a body than the headers
+//! of one part, or one chunk.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
@@ -9,7 +9,7 @@ use tokio::task::consume_budget;
 use super::part_headers::PartHeaders;
 use crate::fault::Fault;
 
-/// Bytes of the line of a boundary and the headers behind it.
+/// Maximum bytes of the rest of a boundary's line and the part headers after it.
 const MAX_PART_HEADER_BYTES: usize = 16 << 10;
 const LINE_END: &[u8] = b"\r\n";
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";
@@ -17,34 +17,34 @@ const EMPTY_LINE: &[u8] = b"\r\n\r\n";
 /// A body that is read part by part.
 pub(in crate::http::intake) struct Parser<S> {
     body: S,
-    /// What was received and not handed on.
+    /// Bytes that were received and not yet returned.
     buffer: BytesMut,
-    /// The line end before a boundary belongs to the boundary.
+    /// Finds a boundary together with the line end before it, which belongs to the boundary.
     delimiter: Finder<'static>,
     state: State,
 }
 
-/// What the buffer begins with.
+/// The position in the body at which the buffer begins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum State {
-    /// What stands before the first boundary. It means nothing.
+    /// Before the first boundary. The bytes there are ignored.
     Preamble,
     Content,
-    /// What follows a boundary on its line.
+    /// After a boundary, on the same line.
     BehindBoundary,
-    /// The last boundary is behind.
+    /// After the last boundary.
     Ended,
 }
 
 impl<S: Stream<Item = Result<Bytes, Fault>> + Unpin> Parser<S> {
     pub(in crate::http::intake) fn new(body: S, boundary: &str) -> Self {
         let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
-        // The first boundary has a line end before it, too, only that it may not be written.
+        // The search expects a line end before each boundary. The first boundary need not have one, so it is added.
         let buffer = BytesMut::from(LINE_END);
         Self { body, buffer, delimiter: Finder::new(&delimiter).into_owned(), state: State::Preamble }
     }
 
-    /// The headers of the next part. Drops what was not read of the part before. `None` behind the last boundary.
+    /// Returns the headers of the next part; `None` after the last boundary. Discards the rest of the part before.
     ///
     /// # Errors
     /// [`Fault::Invalid`] for a body that is not multipart, or that ends too early, and the fault of the body itself.
@@ -67,7 +67,7 @@ impl<S: Stream<Item = Result<Bytes, Fault>> + Unpin> Parser<S> {
                 let block = self.buffer.split_to(end);
                 self.buffer.advance(EMPTY_LINE.len());
                 self.state = State::Content;
-                // The first line is the rest of that of the boundary.
+                // The first line is the rest of the boundary's line.
                 let line_end = memmem::find(&block, LINE_END).unwrap_or(block.len());
                 return PartHeaders::parse(&block[line_end..]).map(Some);
             }
@@ -84,7 +84,7 @@ impl<S: Stream<Item = Result<Bytes, Fault>> + Unpin> Parser<S> {
     /// The next bytes of the current part; `None` at its end.
     ///
     /// # Errors
-    /// As [`Self::next_part`].
+    /// Those of [`Self::next_part`].
     pub(in crate::http::intake) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
         if matches!(self.state, State::BehindBoundary | State::Ended) {
             return Ok(None);
@@ -114,9 +114,9 @@ impl<S: Stream<Item = Result<Bytes, Fault>> + Unpin> Parser<S> {
         }
     }
 
-    /// Adds what arrives next to the buffer. Returns `false` at the end of the body.
+    /// Receives the next bytes of the body into the buffer. Returns `false` at the end of the body.
     async fn receive(&mut self) -> Result<bool, Fault> {
-        // A body whose next bytes are always there must not hold up the other requests of this thread.
+        // A body whose next bytes are always available must not block the other requests of this thread.
         consume_budget().await;
         match self.body.next().await.transpose()? {
             Some(bytes) => self.buffer.extend_from_slice(&bytes),
@@ -126,8 +126,8 @@ impl<S: Stream<Item = Result<Bytes, Fault>> + Unpin> Parser<S> {
     }
 }
 
-/// Whether what follows a boundary may be the rest of its line: white space, then the line's end; or the beginning of
-/// that, or of the mark of the last boundary.
+/// Whether the bytes after a boundary may be the rest of its line, which is white space and a line end. A beginning of
+/// such a line is accepted, too, and so is the first byte of the `--` that marks the last boundary.
 fn is_boundary_line(rest: &[u8]) -> bool {
     let padding = rest.iter().take_while(|byte| b" \t".contains(byte)).count();
     let line_end = &rest[padding..];

@@ -1,8 +1,8 @@
-//! The headers of a part: its name, and how its content is coded.
+//! The headers of a part: its name, and the coding of its content.
 
 use crate::fault::Fault;
 
-/// What the headers of a part say.
+/// The parsed headers of a part.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(in crate::http::intake) struct PartHeaders {
     /// The name of the part; `None` where it has none.
@@ -21,7 +21,7 @@ impl PartHeaders {
         let unfolded = text.replace("\r\n ", " ").replace("\r\n\t", " ");
         let mut headers = Self::default();
         for line in unfolded.split("\r\n").filter(|line| !line.is_empty()) {
-            // Control characters have no place in a header, and mean different things to different readers.
+            // Control characters are not allowed in a header, and parsers interpret them differently.
             let is_text = line.chars().all(|character| character == '\t' || !character.is_ascii_control());
             let Some((name, value)) = line.split_once(':').filter(|_| is_text) else {
                 return Err(Fault::Invalid(
@@ -41,8 +41,8 @@ impl PartHeaders {
 
 /// The first parameter of this name in `type; a=b; c="d"`.
 ///
-/// Some clients write `\"` for a quote in a file's name, and others a backslash as it is, also before the closing
-/// quote. The reading in which the parameter is there is the right one.
+/// In a file's name, some clients write `\"` for a quote, and others write a backslash as it is, also before the
+/// closing quote. Both interpretations are tried. The first one in which the parameter is found counts.
 fn parameter(value: &str, wanted: &str) -> Option<String> {
     [true, false].into_iter().find_map(|escapes| find_parameter(value, wanted, escapes))
 }
@@ -59,7 +59,7 @@ fn find_parameter(value: &str, wanted: &str, escapes: bool) -> Option<String> {
     }
 }
 
-/// The text before the first semicolon that is in no quotes, and the text behind it.
+/// Splits a text at the first semicolon outside of quotes. Returns `None` without one.
 fn split_at_semicolon(text: &str, escapes: bool) -> Option<(&str, &str)> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     for (at, character) in text.char_indices() {

@@ -81,7 +81,7 @@ async fn unary<Q: RequestMessage, A: Message>(
     answered.await.unwrap_or_else(|fault| {
         let mut response = answer::refused(&fault, Family::Grpc);
         if !is_grpc {
-            // The protocol asks for this status; callers that do not speak gRPC read it, too.
+            // The protocol requires this status. Callers that do not use gRPC understand it, too.
             *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         }
         response

@@ -48,11 +48,11 @@ struct ImageBody {
     tags: Option<BoundedList<String>>,
 }
 
-/// Reads a body, on a thread for blocking work: decoding large pictures would hold up the other requests of this
+/// Reads a body, on a thread for blocking work: decoding large pictures would block the other requests of this
 /// thread.
 ///
 /// # Errors
-/// [`Fault::Invalid`] for a body that is no JSON of this form.
+/// [`Fault::Invalid`] for a body that is not JSON of this form.
 pub(super) async fn read<T: DeserializeOwned + Send + 'static>(body: Bytes) -> Result<T, Fault> {
     let read = tokio::task::spawn_blocking(move || serde_json::from_slice(&body));
     let read = read.await.map_err(|error| {
@@ -170,7 +170,7 @@ mod tests {
         let images: Vec<_> = read.live_images.iter().map(|live| (&live.image[..], live.tags.len())).collect();
         assert_eq!(images, [(&b"a"[..], 1), (b"b", 0), (b"", 0)]);
         assert_eq!((&read.photo[..], read.disable_liveness_detection), (&b"ph"[..], true));
-        // As writers of PHP do.
+        // PHP escapes slashes like this.
         let escaped = read_image(r#"{"liveImages":[{"image":"\/\/8="}]}"#).await;
         assert_eq!(&escaped.unwrap()[..], [0xff, 0xff]);
     }

@@ -1,7 +1,7 @@
 //! The files that the program contains.
 //!
-//! `build.rs` writes a table of `include_bytes!`, and has the program built again when a file appears or vanishes, which the libraries
-//! for this leave to a build script, too.
+//! `build.rs` writes a table of `include_bytes!`, and triggers a new build when a file is added or removed. Libraries
+//! that embed files leave the latter to a build script, too.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -27,7 +27,7 @@ pub(super) struct Asset {
     pub(super) gzip: Option<Content>,
 }
 
-/// The bytes of an answer, and the strong entity tag that stands for exactly them.
+/// The bytes of an answer, and the strong entity tag that identifies exactly these bytes.
 pub(super) struct Content {
     pub(super) bytes: Bytes,
     pub(super) tag: HeaderValue,

@@ -1,5 +1,5 @@
-//! Sessions of the demonstration: the capture page gets one without a key, since no key may reach a page. There is the demo account
-//! here, which everybody on this machine may use.
+//! Sessions of the demonstration. The capture page gets a session without a key, since no key may reach a page. The
+//! sessions belong to the demo account, which everybody on this machine may use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,14 +34,14 @@ use crate::request::record::RequestRecord;
 
 type SharedState = State<Arc<GatewayState>>;
 
-/// The most bytes of a request for a session.
+/// Maximum bytes of the body of a request for a session.
 const MAX_BODY_BYTES: usize = 4 << 10;
-/// The longest time in which they arrive.
+/// Maximum time in which the body has to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often an address may ask for a session.
+/// The rate at which one address may ask for sessions.
 const SESSIONS: Rate = Rate { requests_per_second: 2, burst: 60 };
 
-/// What a page asks for.
+/// The session that a page asks for.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct NewDemoSession {
@@ -64,7 +64,7 @@ async fn create(State(state): SharedState, request: Request) -> Answer<Response>
     let (parts, body) = request.into_parts();
     let caller = caller(&parts)?;
     check_rate(&state.address_rates, "demo", &parts.extensions, SESSIONS).await?;
-    // Pages of other origins may send other kinds of bodies without asking first.
+    // Browsers let pages of other origins send other kinds of bodies without a preflight request.
     content_type::require_json(&parts.headers)?;
     let wanted = read(body).await?;
     let name = SessionName { client: caller.client.as_ref().to_owned(), id: Uuid::new_v4() };
@@ -76,7 +76,7 @@ async fn create(State(state): SharedState, request: Request) -> Answer<Response>
     let body = Bytes::from(wanted.to_string());
     let NewReplay { answer, capture_token } =
         state.biometric.init_web_capture(&name, &caller.key_id, body).await?;
-    // The parameters are signed as they stand.
+    // The parameters are signed, so they are copied byte for byte.
     let head = format!(r#"{{"sessionId":"{}","captureToken":"{capture_token}","parameters":"#, name.id);
     let mut response = answer::text([head.as_bytes(), &answer, b"}"].concat());
     *response.status_mut() = StatusCode::CREATED;
@@ -95,10 +95,10 @@ async fn best_image(State(state): SharedState, path: PathParams, request: Reques
     Ok(answer::binary(HeaderValue::from_static("image/jpeg"), Body::from(image)))
 }
 
-/// The caller, for whom the request counts.
+/// Returns the caller of the demo account, and notes it as the caller of this request.
 ///
 /// # Errors
-/// [`Fault::Forbidden`] for a page of another machine, also if its name leads to this one (DNS rebinding).
+/// [`Fault::Forbidden`] for a page of another machine, also if its host name resolves to this one (DNS rebinding).
 fn caller(parts: &Parts) -> Result<Caller, Fault> {
     let host = parts.uri.authority().map(Authority::as_str);
     let host = host.or_else(|| parts.headers.get(HOST)?.to_str().ok());

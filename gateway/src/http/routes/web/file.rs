@@ -1,4 +1,4 @@
-//! How a file is served: with its entity tag, compressed where the browser takes that, under the policies of its kind.
+//! Serves a file with its entity tag, compressed where the browser accepts that, under the policies of its kind.
 
 use std::pin::Pin;
 use std::sync::LazyLock;
@@ -19,7 +19,7 @@ use crate::fault::Fault;
 use crate::http::answer::Answer;
 use crate::http::operations;
 
-/// The file of a folder's own path.
+/// The file that is served at a folder's own path.
 const INDEX: &str = "index.html";
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
@@ -97,13 +97,13 @@ fn answer(asset: &Asset, request: &HeaderMap) -> Response {
     response
 }
 
-/// The members of a header that is a list, however many lines it has.
+/// The members of a header that is a list and may occur several times.
 fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
-/// Whether a client accepts gzip (RFC 9110, 12.5.3). One that says nothing of it gets plain text.
+/// Whether a client accepts gzip (RFC 9110, 12.5.3). A client that does not name gzip gets plain text.
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     members(headers, &ACCEPT_ENCODING).any(|member| {
         let (coding, weight) = member.split_once(';').unwrap_or((member, ""));
@@ -112,7 +112,7 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether a client has what the tag stands for (RFC 9110, 13.1.2, which compares weakly).
+/// Whether a client already has the content with this tag (RFC 9110, 13.1.2, which compares weakly).
 fn knows(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     members(headers, &IF_NONE_MATCH)
         .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known).as_bytes() == tag.as_bytes())

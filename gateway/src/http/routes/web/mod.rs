@@ -1,5 +1,6 @@
-//! What browsers get: the capture page, the playground and the web SDK (`file` serves the table of `assets`), the scripts for pages
-//! of the original service with what they measure a network by (`network`), and the sessions of the demonstration (`demo`).
+//! Files and endpoints for browsers: the capture page, the playground and the web SDK (`file` serves the table of
+//! `assets`), the scripts for pages of the original service and the endpoints of their network measurement (`network`),
+//! and the sessions of the demonstration (`demo`).
 //!
 //! All files are in the program; none is loaded from another server.
 
@@ -19,7 +20,7 @@ use self::file::{page, script};
 use super::route::Route;
 use crate::http::operations;
 
-/// The routes, as far as the settings ask for them.
+/// The routes that the settings enable.
 pub(super) fn routes(settings: &CaptureSettings, rules: &CaptureRules) -> Vec<Route> {
     let mut routes = Vec::new();
     if rules.pages {
@@ -50,7 +51,8 @@ pub(super) fn routes(settings: &CaptureSettings, rules: &CaptureRules) -> Vec<Ro
     routes
 }
 
-/// Redirects to a folder beside the path, wherever a proxy has that. The query stays: it names the session.
+/// Redirects to a folder beside the path by a relative URL, so a proxy may serve both under any prefix. The query is
+/// kept: it names the session.
 fn folder_of(name: &str, RawQuery(query): RawQuery) -> Response {
     let query = query.map_or_else(String::new, |query| format!("?{query}"));
     Redirect::permanent(&format!("{name}{query}")).into_response()

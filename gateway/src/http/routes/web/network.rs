@@ -1,5 +1,5 @@
-//! Endpoints with which pages of the original service measure the network, and the relays that they ask for. No credential is
-//! required, so size, time and rate are bounded: a page sends a handful of these requests before a capture.
+//! Endpoints with which pages of the original service measure the network, and the relays that they ask for. They need
+//! no credential, so size, time and rate are bounded. A page sends only a few of these requests before a capture.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -23,16 +23,16 @@ use crate::http::answer::{self, Answer};
 use crate::http::routes::route::Route;
 use crate::http::{GatewayState, operations};
 
-/// The most bytes of one upload.
+/// Maximum bytes of one upload.
 const MAX_UPLOAD_BYTES: usize = 8 << 20;
-/// The longest time of one upload. A slower network is too slow for a video in any case.
+/// Maximum time of one upload. A slower network is too slow for a video in any case.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of the download.
 const DOWNLOAD_BYTES: usize = 1 << 20;
-/// How often one address may measure its speed: a burst for a few people behind one address, and at most 8 MiB a second in the long
-/// run.
+/// The rate at which one address may measure its speed: a burst for a few people behind one address, and on average at
+/// most 8 MiB a second.
 const SPEED: Rate = Rate { requests_per_second: 1, burst: 20 };
-/// How often one address may measure its latency.
+/// The rate at which one address may measure its latency.
 const LATENCY: Rate = Rate { requests_per_second: 10, burst: 100 };
 
 /// Bytes that no proxy on the way can compress.
@@ -59,7 +59,7 @@ async fn upload(State(state): State<Arc<GatewayState>>, request: Request) -> Ans
     Ok(for_pages(answer::json(&json!({"bytes": bytes}))?))
 }
 
-/// The length of a body.
+/// Reads a body, drops it, and returns its length in bytes.
 async fn drain(body: Body) -> Result<usize, Fault> {
     let mut chunks = body.into_data_stream();
     let mut bytes = 0;
