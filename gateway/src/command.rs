@@ -33,7 +33,7 @@ pub enum Command {
     Callbacks(CallbacksCommand),
 }
 
-/// Why a command fails.
+/// The reason why a command fails.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// `keys …` failed.

@@ -16,9 +16,9 @@ use tokio::time::{Duration, Interval, MissedTickBehavior, interval};
 
 use crate::fault::BusyCause;
 
-/// How often queues and stores are polled.
+/// The interval at which queues and stores are polled.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// How often the state of the broker's connections is read, which asks nobody.
+/// The interval at which the state of the broker's connections is read. This sends nothing to the broker.
 const BROKER_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The queues whose depth is measured.
 const MEASURED_QUEUES: [Queue; 5] =
@@ -31,7 +31,8 @@ const STORE: &str = "gateway_store";
 const BLOBS: &str = "gateway_blobs";
 const OBJECTS: &str = "gateway_objects";
 
-/// The cause with which most requests are refused while the process is degraded. `None` if it is not, or most are answered.
+/// The cause with which most requests are refused while the process is degraded. `None` if the process is not degraded,
+/// or if it still answers most requests.
 pub(crate) fn outage(readiness: &Readiness) -> Option<BusyCause> {
     let degraded = readiness.degraded();
     if degraded.contains(&BROKER) {
@@ -88,7 +89,7 @@ impl Dependencies {
         );
     }
 
-    /// The broker is met while jobs can be published and their results come back.
+    /// Reports the condition of the broker, which is met while jobs can be published and their results arrive.
     async fn follow_broker(&self, services: &SharedServices, mut reply_to: watch::Receiver<Option<String>>) {
         let mut polls = interval(BROKER_POLL_INTERVAL);
         loop {
@@ -150,7 +151,7 @@ impl Dependencies {
                     self.queue_ready.with_label_values(&labels).set(depth.ready as i64);
                     self.queue_consumers.with_label_values(&labels).set(depth.consumers as i64);
                 } else {
-                    // An old number would look like a present one. There may be none yet, which is no fault.
+                    // An old value would look like a present one. It is no error if there is no value yet.
                     drop(self.queue_ready.remove_label_values(&labels));
                     drop(self.queue_consumers.remove_label_values(&labels));
                 }

@@ -18,7 +18,7 @@ pub enum Fault {
     /// The credential is missing or wrong.
     #[error("authentication is required")]
     Unauthenticated,
-    /// The credential lacks a permission, which this names.
+    /// The credential lacks the permission with this name.
     #[error("the permission `{0}` is missing")]
     Forbidden(&'static str),
     /// The resource does not exist, or belongs to another client.
@@ -94,7 +94,7 @@ pub enum BusyCause {
     AddressRate,
     /// The key used up its quota of the day or month.
     ClientQuota,
-    /// The client keeps as much in the session store as it may.
+    /// The client has reached a bound on what it may keep in the session store.
     ClientStorage(ClientBound),
     /// The client holds its share of the jobs in flight.
     ClientShare,

@@ -1,4 +1,4 @@
-//! Whether the files of a gateway can be used, without starting one and without making any.
+//! Checks whether the files of a gateway can be used, without starting a gateway and without making a file.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -27,14 +27,14 @@ pub enum FileState {
 pub struct CheckedFile {
     /// The setting that names it.
     pub setting: &'static str,
-    /// Where it is; `None` for the demo account, which has no file.
+    /// Its path; `None` for the demo account, which has no file.
     pub path: Option<PathBuf>,
     /// Its state.
     pub state: FileState,
 }
 
-/// Checks the files that a gateway reads at its start, with the code that reads them there. `data` opens what is sealed in the accounts
-/// file.
+/// Checks the files that a gateway reads at its start, with the code that reads them there. `data` opens the sealed
+/// secrets of the accounts file.
 #[must_use]
 pub fn check_files(settings: &Settings, data: &KeyRing) -> Vec<CheckedFile> {
     let accounts = Accounts::load(settings, data, &Metrics::new()).map(|_| true);

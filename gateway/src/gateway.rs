@@ -1,4 +1,4 @@
-//! Puts a gateway together and runs it.
+//! Assembles a gateway and runs it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,13 +30,13 @@ use crate::sessions::{OutboxProcessor, Sessions};
 use crate::signing::{Signer, SigningError};
 use crate::usage::{Mover, Usage};
 
-/// Why a gateway does not start.
+/// The reason why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// The accounts file cannot be used.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
-    /// The session store's settings or its file cannot be used. A store that is merely unreachable is waited for.
+    /// The session store's settings or its file cannot be used. If it is merely unreachable, the gateway waits for it.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The rate limiter's settings or its counts cannot be used. If its store is merely unreachable, the gateway
@@ -82,7 +82,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Puts a gateway together and binds its address.
+    /// Assembles a gateway and binds its address.
     ///
     /// # Errors
     /// One of [`GatewayError`]: accounts or keys that cannot be read, stores that cannot be opened, an address that
@@ -217,7 +217,7 @@ impl Gateway {
     }
 }
 
-/// Warns where gateways on several machines would not find the same files.
+/// Warns if gateways on several machines would not find the same files.
 fn warn_of_unshared_files(settings: &Settings) {
     if settings.objects.url.is_none() {
         tracing::warn!(
@@ -242,9 +242,9 @@ fn open_stores(services: &SharedServices) -> Result<(SealedStores, SealedObjects
     Ok((stores, objects))
 }
 
-/// Starts the dispatcher, which reports to the admission how long jobs waited for a worker and took there. `instance`
-/// names its reply queue. It is new for each process: after a restart, the broker may still hold the lock of the
-/// previous process on its queue.
+/// Starts the dispatcher. It reports to the admission control how long each job waited for a worker and how long the
+/// worker took. `instance` names its reply queue, and is new for each process: after a restart, the broker may still
+/// hold the lock of the previous process on its queue.
 async fn start_dispatcher(
     instance: &str,
     services: &SharedServices,

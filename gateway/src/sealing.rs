@@ -68,7 +68,7 @@ impl SealingCommand {
     }
 }
 
-/// Why a command fails.
+/// The reason why a command fails.
 #[derive(Debug, thiserror::Error)]
 pub enum SealingCommandError {
     /// The keys cannot be read or changed.

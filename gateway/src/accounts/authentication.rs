@@ -42,7 +42,7 @@ enum TableSource {
     File(Arc<WatchedFile<AccountsFile>>),
 }
 
-/// The accounts file, and the keys that open what is sealed in it.
+/// The accounts file, and the keys that open its sealed secrets.
 struct AccountsFile {
     path: PathBuf,
     ring: KeyRing,
@@ -68,8 +68,8 @@ impl FileSource for AccountsFile {
 }
 
 impl Accounts {
-    /// The accounts in the file that `settings` name, or the demo account if they name none. `ring` opens the sealed keys in
-    /// them.
+    /// Loads the accounts from the file that `settings` name, or the demo account if they name none. `ring` opens the
+    /// sealed keys.
     ///
     /// # Errors
     /// [`AccountsError`]: the file cannot be read or is not of the right form, or there is none and other machines reach the
@@ -98,7 +98,7 @@ impl Accounts {
         })
     }
 
-    /// The caller who holds this API key. `source` is where the request comes from.
+    /// Returns the caller who holds this API key. `source` is the source address of the request.
     ///
     /// # Errors
     /// [`Fault::Unauthenticated`] if there is no key, or a wrong one; [`BusyCause::FailedLogins`] for a wrong one after
@@ -109,8 +109,8 @@ impl Accounts {
         self.table().by_api_key(key).ok_or_else(|| self.failed_logins.count(CredentialKind::ApiKey, source))
     }
 
-    /// The caller whose password this is. A password takes some 50 ms of a thread when it is first used, and again after each
-    /// change of the accounts.
+    /// Returns the caller with this user name and password. The first check of a password takes some 50 ms of a thread,
+    /// and so does the first one after each change of the accounts.
     ///
     /// # Errors
     /// [`Fault::Unauthenticated`] if there is no such user, or the password is wrong; [`BusyCause::FailedLogins`] after too many
@@ -130,7 +130,8 @@ impl Accounts {
         };
         let digest = table.password_cache().digest(password);
         let cached = || candidate.cached(&digest).inspect(|_| self.failed_logins.note_success(key, source));
-        // Before the cache: people choose passwords that can be guessed, and a guess at a cached one would cost nothing.
+        // Checked before the cache: people choose passwords that can be guessed, and guessing a cached one would cost
+        // nothing.
         match self.failed_logins.check(key, source) {
             PasswordCheck::Allowed => (),
             PasswordCheck::OnlyCached(wait) => {
@@ -169,7 +170,7 @@ impl Accounts {
         })?
     }
 
-    /// The caller whose token this is: a JSON Web Token, signed with a BWS key.
+    /// Returns the caller that this token authenticates: a JSON Web Token, signed with a BWS key.
     ///
     /// # Errors
     /// [`Fault::Unauthenticated`] if there is no token, or a wrong one; [`BusyCause::FailedLogins`] for a wrong one after
@@ -182,8 +183,8 @@ impl Accounts {
             .ok_or_else(|| self.failed_logins.count(CredentialKind::Token, source))
     }
 
-    /// A caller who may do `permission` alone, on behalf of the API key that had a capture token made. `None` if the client has that
-    /// key no more: what was made with it ends with it.
+    /// Returns a caller with `permission` alone, on behalf of the API key with which a capture token was made. `None`
+    /// if the client no longer has that key: access that was granted with a key ends with the key.
     #[must_use]
     pub fn on_behalf_of(&self, client: &str, key_id: &str, permission: Permission) -> Option<Caller> {
         let caller = self.table().by_key_id(client, key_id)?;
@@ -196,7 +197,7 @@ impl Accounts {
         self.failed_logins.count(CredentialKind::CaptureToken, source)
     }
 
-    /// The same for a session's id.
+    /// Counts a wrong session id from `source` in the same way.
     pub fn count_wrong_session_id(&self, source: SourceAddress) -> Fault {
         self.failed_logins.count(CredentialKind::SessionId, source)
     }
@@ -207,7 +208,7 @@ impl Accounts {
         self.table().bws_keys(client_id)
     }
 
-    /// What the accounts say about the callbacks of a client.
+    /// The settings of a client's callbacks.
     #[must_use]
     pub fn callbacks(&self, client: &str) -> Arc<ClientCallbacks> {
         self.table().callbacks(client)
@@ -219,7 +220,8 @@ impl Accounts {
         self.table().client_limits(client)
     }
 
-    /// Follows changes of the accounts file until it is dropped. Returns at once for the demo account.
+    /// Loads the accounts file again whenever it changes, until the future is dropped. Returns at once for the demo
+    /// account.
     pub async fn watch(self: Arc<Self>) {
         if let TableSource::File(file) = &self.table {
             Arc::clone(file).watch().await;

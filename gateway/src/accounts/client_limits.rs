@@ -4,7 +4,7 @@ use faceline_gateway_store::ClientBounds;
 use faceline_shared::settings::LimitSettings;
 use serde::Deserialize;
 
-/// What a client may keep at the same time. Absent members are as in the settings, 0 is no bound.
+/// Bounds on what a client may keep at the same time. An absent member is as in the settings; 0 means no bound.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct ClientLimits {

@@ -14,13 +14,13 @@ use super::secret::{ApiKeyDigest, seal};
 
 /// Name of the client, its API key, its user, the user's password and its BWS client id. It is public.
 const NAME: &str = "demo";
-/// Hash of the password, which need not be computed at each start.
+/// Hash of the password. It is stored here, so it need not be computed at each start.
 const PASSWORD: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$JsGMAy5peW7p/CCBXhSwQA$BYjvNOxwrBO2ogqt5hp2gxX4WLKBwzaHYREpAyaEnMw";
 /// Key of the BWS client; in base64: `ZmFjZWxpbmUtZGVtby1rZXktZm9yLWxvb3BiYWNrLW9ubHktZmFjZWxpbmUtZGVtby1rZXktZm9yLWxvb3BiYQ==`.
 const BWS_KEY: &[u8] = b"faceline-demo-key-for-loopback-only-faceline-demo-key-for-loopba";
 
-/// The demo account with a key of each kind. The listener must be a loopback one.
+/// Returns the entries of the demo account, one key of each kind. The listener must be a loopback one.
 pub(super) fn entries(listen: SocketAddr, ring: &KeyRing) -> Result<Vec<AccountEntry>, AccountsError> {
     if !listen.ip().is_loopback() {
         return Err(AccountsError::DemoInTheOpen);

@@ -14,7 +14,7 @@ const HEADING: &str = "\
 const INHERITED_MEMBERS: [&str; 5] =
     ["permissions", "requests_per_second", "burst", "requests_per_day", "requests_per_month"];
 
-/// Why a file cannot be edited.
+/// The reason why a file cannot be edited.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
     /// It is not TOML.
@@ -89,7 +89,7 @@ fn separated(text: &str) -> String {
     format!("\n{}", text.trim_start_matches('\n'))
 }
 
-/// Adds the successor of the key `old`, with the same permissions and limits. The old key ends at `until`.
+/// Adds the successor of the key `old`, with the same permissions and limits. The old key expires at `until`.
 pub(super) fn succeed(
     text: &str,
     old: &str,

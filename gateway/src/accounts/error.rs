@@ -1,9 +1,9 @@
-//! Why there are no accounts.
+//! The errors of loading accounts.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why there are no accounts.
+/// The reason why there are no accounts.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountsError {
     /// The file cannot be read.
@@ -19,7 +19,7 @@ pub enum AccountsError {
     Form {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// The listener can be reached from other machines, and everybody could use the demo account.

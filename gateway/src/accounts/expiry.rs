@@ -1,4 +1,4 @@
-//! Shows when keys of clients expire.
+//! Exports the expiry of clients' keys as a metric.
 
 use faceline_shared::telemetry::Metrics;
 use prometheus::core::{Collector, Desc};
@@ -17,7 +17,7 @@ struct ExpiryCollector {
     gauges: IntGaugeVec,
 }
 
-/// Shows the end of each key that has one. `expiring` returns those of the present accounts.
+/// Exports the expiry of each key that has one. `expiring` returns these keys of the present accounts.
 pub(super) fn show(
     expiring: impl Fn() -> Vec<(Caller, OffsetDateTime)> + Send + Sync + 'static,
     metrics: &Metrics,
@@ -36,7 +36,7 @@ impl Collector for ExpiryCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        // A key that was removed has no value any more.
+        // A key that was removed must not keep its value.
         self.gauges.reset();
         for (caller, expires) in (self.expiring)() {
             let labels = [caller.client.as_ref(), caller.key_id.as_ref()];

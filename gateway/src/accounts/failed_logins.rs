@@ -13,12 +13,12 @@ use crate::fault::{BusyCause, Fault};
 
 /// A failure is forgotten after this time.
 const FAILURE_WINDOW: Duration = Duration::from_secs(60);
-/// A user counts as known at an address for this time, or twice as long, after a right password.
+/// After a correct password, a user counts as known at an address for this time, or at most twice as long.
 const KNOWN_WINDOW: Duration = Duration::from_hours(12);
-/// The most entries in one of the two generations of a table, which take some megabytes of memory.
+/// Maximum entries in one of the two generations of a table. They take some megabytes of memory.
 const MAX_GENERATION_ENTRIES: usize = 32 << 10;
 
-/// Where a request comes from: the caller's address.
+/// The source of a request: the caller's address.
 #[derive(Clone, Copy, Debug)]
 pub struct SourceAddress(IpAddr);
 
@@ -42,8 +42,8 @@ impl fmt::Display for SourceAddress {
 }
 
 impl SourceAddress {
-    /// What failures and requests without a credential are counted by: an IPv4 address, or the /64 network of an IPv6 address, which
-    /// is the smallest that providers assign to a customer.
+    /// The key under which failures and requests without a credential are counted: an IPv4 address, or the /64
+    /// network of an IPv6 address. Providers assign no smaller network than that to a customer.
     pub(crate) fn network(self) -> IpAddr {
         match self.0 {
             IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
@@ -57,60 +57,62 @@ impl SourceAddress {
 pub(super) enum CredentialKind {
     /// An API key.
     ApiKey,
-    /// A password, guessed for this user.
+    /// A password that was tried for this user.
     Password(UserKey),
     /// A token of a BWS client.
     Token,
     /// The capture token of a replay.
     CaptureToken,
-    /// The id of a session, as a capture page shows it.
+    /// The id of a session, which a capture page may use as its credential.
     SessionId,
 }
 
-/// A user's name as failures are counted by it: a hash under a key of this process, of bounded length whatever callers send.
+/// The key under which failures of a user are counted: a hash of the user's name under a key of this process. Its
+/// length is bounded, while callers send names of any length.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct UserKey(u64);
 
-/// What failures are counted by.
+/// The subject for which failures are counted.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 enum Subject {
-    /// Wrong credentials of one kind from an address; passwords whatever their users.
+    /// Wrong credentials of one kind from an address; passwords of all users count together.
     Address(Discriminant<CredentialKind>, IpAddr),
-    /// Wrong passwords of a user, wherever they came from.
+    /// Wrong passwords of a user from all addresses.
     User(UserKey),
     /// Wrong passwords of a user from an address.
     UserAt(UserKey, IpAddr),
 }
 
 impl Subject {
-    /// The address, for credentials of this kind.
+    /// The subject for credentials of this kind from an address.
     fn address(kind: CredentialKind, address: IpAddr) -> Self {
         Self::Address(mem::discriminant(&kind), address)
     }
 }
 
-/// Which passwords of a user are checked at an address.
+/// The decision which passwords of a user from an address are checked.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) enum PasswordCheck {
-    /// Any.
+    /// All passwords are checked.
     Allowed,
-    /// Too many were wrong from this address. But the user has logged in from here before, so a password that was found right
-    /// already may pass. The time is that after which any is checked.
+    /// Too many passwords from this address were wrong, but the user has logged in from it before. So a password that
+    /// is cached as correct may pass. All passwords are checked again after this time.
     OnlyCached(Duration),
-    /// None, for this time.
+    /// No password is checked for this time.
     Refused(Duration),
 }
 
-/// Counts failed logins with the generic cell rate algorithm (GCRA): a subject may fail a number of times at once, and again each
-/// time a failure is forgotten.
+/// Counts failed logins with the generic cell rate algorithm (GCRA): a subject may fail a number of times at once, and
+/// once more each time a failure is forgotten.
 ///
-/// Memory is bounded: of more than 65,000 addresses that fail in a minute, or users, or pairs of both, the earliest are forgotten. To
-/// make its own address forgotten, an attacker needs as many others. To make a user forgotten, it needs as many passwords of other
-/// users that are checked, and each address has only the allowed number of those.
+/// Memory is bounded. If more than 65,000 addresses fail in a minute, the earliest ones are forgotten. The same holds
+/// for users, and for pairs of a user and an address. To make its own address forgotten, an attacker needs as many
+/// other addresses. To make a user forgotten, it needs checked passwords of as many other users, and only the allowed
+/// number of passwords is checked for each address.
 ///
-/// Pairs of a user and an address also count passwords that are not checked, and those cost an attacker nothing. So pairs have
-/// tables of their own, and those of users who are known at the address have one that invented names do not enter. If another pair
-/// is forgotten, the limit of the address still bounds what is checked.
+/// Pairs of a user and an address also count passwords that are not checked, and those cost an attacker nothing. So
+/// pairs have tables of their own. Pairs whose user is known at the address have a separate one, which invented names
+/// do not enter. If another pair is forgotten, the limit of the address still bounds the passwords that are checked.
 pub(super) struct FailedLogins {
     /// Time after which one more failure is allowed: the window divided by the allowed failures.
     each: Duration,
@@ -125,7 +127,7 @@ struct Tables {
     users: Generations<HashMap<Subject, Instant>>,
     /// Failures by user and address, where the user is known at the address.
     known_pairs: Generations<HashMap<Subject, Instant>>,
-    /// Failures by user and address otherwise.
+    /// Failures by user and address, of all other pairs.
     other_pairs: Generations<HashMap<Subject, Instant>>,
     /// Users and the addresses that they have logged in from.
     known: Generations<HashSet<(UserKey, IpAddr)>>,
@@ -169,13 +171,13 @@ impl FailedLogins {
     pub(super) fn note_success(&self, user: UserKey, source: SourceAddress) {
         let entry = (user, source.network());
         let mut tables = self.tables();
-        // Mostly it is known, and a request costs a look-up only.
+        // Usually the user is known, and a request costs only a look-up.
         if !tables.known.young.contains(&entry) {
             tables.known.young(Instant::now()).insert(entry);
         }
     }
 
-    /// Which passwords of `user` are checked at `source`.
+    /// Decides which passwords of `user` from `source` are checked.
     pub(super) fn check(&self, user: UserKey, source: SourceAddress) -> PasswordCheck {
         self.check_at(Instant::now(), user, source)
     }
@@ -193,13 +195,15 @@ impl FailedLogins {
         if of_user_here.is_some() || !tables.knows(user, address) {
             return PasswordCheck::Refused(longest);
         }
-        // Guesses from elsewhere must not lock out a user who is at work here, also where the cache of passwords was emptied by a
-        // change of the accounts. Guesses from here are bounded by the limits of the address, and of the user at it.
+        // Guesses from other addresses must not lock out a user who is known at this one, even after a change of the
+        // accounts has emptied the cache of passwords. The limits of this address, and of the user at it, bound guesses
+        // from here.
         of_address.map_or(PasswordCheck::Allowed, |_| PasswordCheck::OnlyCached(longest))
     }
 
-    /// Counts a password that was not checked, or only against those found right before, and returns the answer to it. It counts
-    /// for `user` at `source` alone, and whether the user is known there or not: the answers do not tell who is.
+    /// Counts a password that was not checked, or only compared with the cached one, and returns the answer to it. It
+    /// counts only for `user` at `source`. It counts whether or not the user is known there, so the answers do not
+    /// reveal who is.
     pub(super) fn count_unchecked(&self, user: UserKey, source: SourceAddress, wait: Duration) -> Fault {
         let _ = self.try_count_each(Instant::now(), &[Subject::UserAt(user, source.network())]);
         too_many(wait)
@@ -216,7 +220,7 @@ impl FailedLogins {
         }
     }
 
-    /// Counts a failure of each subject. One that has failed too often counts it no more; then the longest time to wait is returned.
+    /// Counts a failure of each subject that is below its limit. If any is not, returns the longest time to wait.
     fn try_count_each(&self, now: Instant, subjects: &[Subject]) -> Result<(), Duration> {
         let mut tables = self.tables();
         let mut longest = None;
@@ -229,7 +233,8 @@ impl FailedLogins {
         longest.map_or(Ok(()), Err)
     }
 
-    /// The time at which all failures would be forgotten after one more, or how long to wait until one more is allowed.
+    /// `until` is the time at which all failures so far are forgotten. Returns that time after one more failure, or the
+    /// time to wait until one more is allowed.
     fn room(&self, until: Instant, now: Instant) -> Result<Instant, Duration> {
         let with_one_more = until + self.each;
         match with_one_more.duration_since(now).checked_sub(FAILURE_WINDOW) {
@@ -276,7 +281,7 @@ impl Tables {
     }
 }
 
-/// A collection that says how many entries it has.
+/// A collection with a known number of entries.
 trait Entries: Default {
     fn count(&self) -> usize;
 }
@@ -298,7 +303,7 @@ impl<C: Entries> Generations<C> {
         Self { window, young: C::default(), old: C::default(), since: now }
     }
 
-    /// The younger generation, with room for one more entry.
+    /// The younger generation, with space for one more entry.
     fn young(&mut self, now: Instant) -> &mut C {
         if self.young.count() >= MAX_GENERATION_ENTRIES || now.duration_since(self.since) >= self.window {
             self.old = std::mem::take(&mut self.young);

@@ -1,4 +1,4 @@
-//! The form of the accounts file.
+//! The format of the accounts file.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -86,11 +86,11 @@ pub(super) struct BwsCredential {
 #[derive(Debug)]
 pub(super) struct ParsedAccounts {
     pub(super) entries: Vec<AccountEntry>,
-    /// What it says about callbacks, by client.
+    /// The file's settings of callbacks, by client.
     pub(super) callbacks: HashMap<Arc<str>, StoredCallbacks>,
 }
 
-/// What the file says about the callbacks of a client, with sealed secrets.
+/// The file's settings of a client's callbacks, with sealed secrets.
 #[derive(Debug, Default)]
 pub(super) struct StoredCallbacks {
     pub(super) hosts: Option<Vec<HostPattern>>,
@@ -139,7 +139,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<AccountEntry>, String> {
     parse_all(text).map(|parsed| parsed.entries)
 }
 
-/// Parses an accounts file. The error says what is wrong with it, without its secrets.
+/// Parses an accounts file. The error describes the problem and contains no secret.
 pub(super) fn parse_all(text: &str) -> Result<ParsedAccounts, String> {
     // The full message of the TOML library shows the line, which may hold a secret.
     let file: File = toml::from_str(text).map_err(|error| error.message().to_owned())?;

@@ -1,7 +1,7 @@
 //! The tokens of BWS clients: JSON Web Tokens (RFC 7519) under an HMAC.
 //!
-//! Written by hand instead of taken from a library: only one form of token with one purpose is accepted, and every feature that
-//! is not implemented cannot be misused.
+//! Written by hand instead of taken from a library: only one form of token with one purpose is accepted, and a feature
+//! that is not implemented cannot be misused.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::caller::Caller;
 const AUDIENCE: &str = "BWS";
 /// Tolerated difference between clocks, in seconds.
 const CLOCK_LEEWAY: f64 = 60.0;
-/// Longer tokens are refused unread. Tokens of clients have a few hundred bytes.
+/// Longer tokens are refused without being parsed. Tokens of clients have a few hundred bytes.
 const MAX_TOKEN_BYTES: usize = 8 << 10;
 
 /// A key that signs the tokens of a BWS client.
@@ -24,11 +24,11 @@ const MAX_TOKEN_BYTES: usize = 8 << 10;
 pub struct BwsKey {
     /// The secret of the HMAC.
     pub secret: Arc<[u8]>,
-    /// The caller whom a token under this key stands for.
+    /// The caller that a token with a signature of this key authenticates.
     pub caller: Caller,
 }
 
-/// What a token says about its signature.
+/// The header of a token, which describes its signature.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -36,7 +36,7 @@ struct Header {
     crit: Option<Value>,
 }
 
-/// What a token says about the client. The issuer (`iss`) does not matter: only the client has the key.
+/// The claims of a token about the client. The issuer (`iss`) is ignored: only the client has the key.
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
@@ -65,14 +65,14 @@ impl Audience {
 impl Claims {
     /// Whether the token is valid at `now`, in seconds since 1970.
     ///
-    /// The expiry may be arbitrarily far away. To end a token earlier, revoke its key.
+    /// The expiry may be arbitrarily late. To end a token earlier, revoke its key.
     fn hold(&self, now: f64) -> bool {
         let has_begun = |moment: Option<f64>| moment.is_none_or(|moment| moment <= now + CLOCK_LEEWAY);
         self.aud.is_ours() && now < self.exp + CLOCK_LEEWAY && has_begun(self.nbf) && has_begun(self.iat)
     }
 }
 
-/// The caller whose token this is at `now`, in seconds since 1970. `None` if anything about the token is wrong.
+/// Returns the caller that the token authenticates at `now`, in seconds since 1970. `None` if any part of it is wrong.
 ///
 /// `keys` returns the keys that may sign for a client. One of them must have signed the token.
 pub(super) fn caller(token: &[u8], now: f64, keys: impl FnOnce(&str) -> Vec<BwsKey>) -> Option<Caller> {
@@ -102,7 +102,7 @@ pub(super) fn caller(token: &[u8], now: f64, keys: impl FnOnce(&str) -> Vec<BwsK
     claims.hold(now).then_some(key.caller)
 }
 
-/// The text before the last dot, and after it.
+/// Splits a text into the part before its last dot and the part after it.
 fn split_at_last_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = text.iter().rposition(|byte| *byte == b'.')?;
     Some((&text[..at], &text[at + 1..]))
@@ -110,7 +110,7 @@ fn split_at_last_dot(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Decodes a part of the token. The derived code refuses a member that occurs twice.
 fn part<T: for<'de> Deserialize<'de>>(text: &[u8]) -> Option<T> {
-    // A further dot is no base64.
+    // A further dot is not valid base64.
     let json = URL_SAFE_NO_PAD.decode_to_vec(text).ok()?;
     // The derived code would also accept an array of the members' values.
     json.trim_ascii_start().first().filter(|first| **first == b'{')?;
@@ -167,7 +167,7 @@ mod tests {
         json!({"sub": "bank", "iss": "bank", "aud": "BWS", "exp": NOW + 600.0})
     }
 
-    /// The good claims, but for one.
+    /// The valid claims with one of them replaced.
     fn but(name: &str, value: Value) -> Value {
         let mut claims = good();
         claims[name] = value;

@@ -1,4 +1,4 @@
-//! Hashes of passwords, and a cache of those found right.
+//! Hashes of passwords, and a cache of correct passwords.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -59,11 +59,11 @@ impl<'de> Deserialize<'de> for PasswordHash {
     }
 }
 
-/// Digests of passwords that were found right, under a key that only this process has. With them only the first request with a
-/// password pays for the slow hash.
+/// Computes digests of correct passwords under a key that only this process has. With the digests, only the first
+/// request with a password needs the slow hash.
 pub(super) struct PasswordCache(hmac::Key);
 
-/// The password of one user that was found right, if any.
+/// The digest of one user's password, once it was found correct.
 #[derive(Default)]
 pub(super) struct CachedPassword(OnceLock<hmac::Tag>);
 
@@ -79,7 +79,7 @@ impl PasswordCache {
 }
 
 impl CachedPassword {
-    /// Whether the password with this digest was found right before. Compares in constant time.
+    /// Whether the password with this digest was found correct before. Compares in constant time.
     pub(super) fn matches(&self, digest: &hmac::Tag) -> bool {
         self.0.get().is_some_and(|right| verify_slices_are_equal(right.as_ref(), digest.as_ref()).is_ok())
     }

@@ -27,7 +27,7 @@ pub(super) struct AccountTable {
     bws_keys: HashMap<String, HeldSecrets<Arc<[u8]>>>,
     /// Limits of single clients, by name.
     client_limits: HashMap<Arc<str>, ClientLimits>,
-    /// What the file says about callbacks, by client.
+    /// The file's settings of callbacks, by client.
     callbacks: HashMap<Arc<str>, Arc<ClientCallbacks>>,
     /// Keys that expire, and when.
     expiring: Vec<(Caller, OffsetDateTime)>,
@@ -51,7 +51,7 @@ pub(super) struct User {
     holder: KeyHolder,
 }
 
-/// The user against whom a password is checked: the one of the name, or a stand-in if there is none.
+/// The user against whom a password is checked: the user of that name, or a stand-in if there is none.
 ///
 /// With a stand-in, an unknown name costs as much time as a wrong password, and the time does not reveal which users exist. A
 /// name always has the same stand-in, since hashes of different users may have different parameters.
@@ -62,7 +62,7 @@ pub(super) struct Candidate {
 }
 
 impl AccountTable {
-    /// Opens what is sealed in `entries`.
+    /// Builds the table, and opens the sealed keys of `entries`.
     ///
     /// # Errors
     /// A sealed key does not open; the text names the key.
@@ -104,7 +104,7 @@ impl AccountTable {
         Ok(table)
     }
 
-    /// The same with what the file says about callbacks.
+    /// Builds the table with the file's settings of callbacks.
     ///
     /// # Errors
     /// A sealed secret does not open; the text names the client.
@@ -124,7 +124,7 @@ impl AccountTable {
         Ok(Self { callbacks, ..self })
     }
 
-    /// What the file says about the callbacks of a client.
+    /// The settings of a client's callbacks.
     pub(super) fn callbacks(&self, client: &str) -> Arc<ClientCallbacks> {
         self.callbacks.get(client).cloned().unwrap_or_default()
     }
@@ -172,20 +172,20 @@ impl AccountTable {
         Some(Candidate { user, is_stand_in: known.is_none() })
     }
 
-    /// The cache of passwords that were found right.
+    /// The cache of correct passwords.
     pub(super) fn password_cache(&self) -> &PasswordCache {
         &self.password_cache
     }
 }
 
 impl Candidate {
-    /// The caller, if the password with this digest was found right before.
+    /// The caller, if the password with this digest was found correct before.
     pub(super) fn cached(&self, digest: &Tag) -> Option<Caller> {
         let is_right = self.user.cached.matches(digest);
         self.caller().filter(|_| is_right)
     }
 
-    /// The caller, if the password is right. Takes some 50 ms.
+    /// The caller, if the password is correct. Takes some 50 ms.
     pub(super) fn check(&self, password: &[u8], digest: Tag) -> Option<Caller> {
         let is_right = self.user.password.verify(password);
         let caller = self.caller().filter(|_| is_right)?;

@@ -1,4 +1,4 @@
-//! What an accounts file says about the callbacks of a client: where they may go, and the secrets that sign them.
+//! The settings of a client's callbacks in an accounts file: the permitted hosts, and the secrets that sign callbacks.
 //!
 //! The form of secrets and signatures is that of Standard Webhooks (<https://www.standardwebhooks.com>, version 1.0.0): a secret is
 //! `whsec_` and base64 of 24 to 64 bytes, a signature is `v1,` and base64 of HMAC-SHA-256 over `{id}.{timestamp}.{body}`.
@@ -15,11 +15,11 @@ use super::secret;
 
 /// Secrets of a client that sign at the same time: the newest one and its predecessor, during a rotation.
 pub(super) const MAX_SECRETS: usize = 2;
-/// Begins each secret.
+/// The beginning of each secret.
 const PREFIX: &str = "whsec_";
 /// Random bytes of a secret.
 const SECRET_BYTES: usize = 32;
-/// Stands for a key's id in the associated data. Ids have no control characters, so no key has this one.
+/// Takes the place of a key's id in the associated data. Ids have no control characters, so no key has this one.
 const WEBHOOK_ID: &str = "\nwebhook";
 
 /// A secret that signs callbacks.
@@ -62,10 +62,10 @@ impl WebhookSecret {
     }
 }
 
-/// What an accounts file says about the callbacks of a client.
+/// The settings of a client's callbacks.
 #[derive(Clone, Default)]
 pub struct ClientCallbacks {
-    /// Where callbacks may go; `None` for anywhere.
+    /// The hosts that callbacks may address; `None` for all hosts.
     pub(super) hosts: Option<Vec<HostPattern>>,
     /// The secrets that sign them, the newest first.
     pub(super) secrets: Vec<WebhookSecret>,

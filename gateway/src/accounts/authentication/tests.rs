@@ -29,7 +29,7 @@ impl Installation {
         let folder = TempDir::new().unwrap();
         let mut config = Settings { data_dir: folder.path().join("data"), ..Settings::default() };
         config.accounts.file = Some(folder.path().join("accounts.toml"));
-        // Some process of the installation has made them.
+        // A process of the installation has made the keys.
         faceline_shared::keys::Keys::load(&config).unwrap();
         Self { config, _folder: folder }
     }
@@ -191,7 +191,7 @@ async fn after_many_guesses_only_what_cannot_be_guessed_is_checked() {
     for answer in [
         by_password(&accounts, "alice", "guess", from(1)).await,
         by_password(&accounts, "nobody", "guess", from(1)).await,
-        // Right, and one of them seen before: who guesses must not learn which one is.
+        // Correct passwords, one of them cached: an attacker must not learn which one is.
         by_password(&accounts, "alice", &alice, from(1)).await,
         by_password(&accounts, "bob", &bob, from(1)).await,
     ] {
@@ -199,7 +199,7 @@ async fn after_many_guesses_only_what_cannot_be_guessed_is_checked() {
         let wait = answer.unwrap_err().retry_after_seconds().unwrap();
         assert!((1..=20).contains(&wait), "{wait}");
     }
-    // None of that has waited to be hashed.
+    // None of these requests has waited for a hash.
     assert_eq!(by_api_key(&accounts, &key), Ok("key".into()));
     assert_eq!(
         by_password(&accounts, "alice", &alice, from(2)).await,
@@ -245,7 +245,7 @@ async fn guesses_lock_out_no_user_who_is_at_work_at_the_same_address() {
     }
     assert_eq!(by_password(&accounts, "alice", &alice, from(1)).await, Ok("bank".into()), "at work");
     assert!(is_too_many(&by_password(&accounts, "bob", &bob, from(1)).await), "not yet seen from here");
-    // To guess at a user who is at work is limited as well, and each guess gets the same answer.
+    // Guesses at a user who is known here are limited as well, and each guess gets the same answer.
     for _ in 0..3 {
         assert!(is_too_many(&by_password(&accounts, "alice", "guess", from(1)).await));
     }
@@ -291,7 +291,7 @@ async fn guesses_from_elsewhere_lock_out_no_user_at_work_when_the_accounts_chang
     assert!(is_too_many(&by_password(&accounts, "alice", &alice, from(20)).await), "not known there");
     assert_eq!(by_password(&accounts, "alice", &alice, from(1)).await, Ok("bank".into()), "known here");
 
-    // Wrong ones from here get the answer that they get anywhere, and are limited.
+    // Wrong passwords from here get the same answer as from any other address, and are limited.
     for _ in 0..3 {
         assert!(is_too_many(&by_password(&accounts, "alice", "guess", from(1)).await));
     }
@@ -339,7 +339,7 @@ async fn a_user_who_is_not_there_costs_what_one_costs_who_is() {
         assert!(futures_util::future::poll_immediate(&mut asked).await.is_none(), "{user}");
         with_users.hashing.add_permits(1);
         assert_eq!(asked.await, Err(Fault::Unauthenticated));
-        // The permit comes back when the hash is made.
+        // The permit is returned when the hash is computed.
         Arc::clone(&with_users.hashing).acquire_owned().await.unwrap().forget();
     }
 }
@@ -581,7 +581,7 @@ async fn a_changed_file_counts_and_a_broken_one_changes_nothing() {
     poll();
     assert_eq!(by_api_key(&accounts, &key), Err(Fault::Unauthenticated));
     counted("taken", 2, 1);
-    // The cache of passwords went with the old accounts.
+    // The cache of passwords was dropped with the old accounts.
     let table = accounts.table();
     let digest = table.password_cache().digest(password.as_bytes());
     assert_eq!(table.candidate("alice").unwrap().cached(&digest), None);

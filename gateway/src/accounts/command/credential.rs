@@ -118,8 +118,8 @@ impl NewCredential {
     }
 }
 
-/// The given id, or a new one. A new id contains random digits and is never used twice, since records of an old key would
-/// otherwise read as those of a new one.
+/// The given id, or a new one. A new id contains random digits and is never used twice: otherwise records of an old key
+/// would look like those of a new one.
 pub(super) fn new_id(id: Option<String>, client: &str) -> Result<String, SealError> {
     match id {
         Some(id) => Ok(id),

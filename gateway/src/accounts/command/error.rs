@@ -1,4 +1,4 @@
-//! Why a command of `faceline keys` fails.
+//! The errors of `faceline keys`.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use faceline_shared::secret_file::SecretFileError;
 use crate::accounts::edit::EditError;
 use crate::accounts::error::AccountsError;
 
-/// Why a command fails.
+/// The reason why a command fails.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysCommandError {
     /// The settings name no accounts file.

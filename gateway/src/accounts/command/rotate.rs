@@ -56,7 +56,7 @@ impl RotateKey {
             let new = NewCredential::new(kind, client, &id, name, None, settings)?;
             let now = OffsetDateTime::now_utc();
             let end = after(now, self.overlap).map_err(|source| edit_error(path, source))?;
-            // A key that expires earlier is not prolonged.
+            // A rotation does not prolong a key that expires earlier.
             let end = old.expires.map_or(end, |expires| expires.min(end));
             let key = NewKey { id: &id, secret: new.stored.clone(), created: now, expires: None };
             let text = edit::succeed(text.unwrap_or_default(), &self.key, key, end)
