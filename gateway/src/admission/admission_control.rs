@@ -25,11 +25,11 @@ const OUTAGE_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Time between two updates of the metrics while there are no requests.
 const METRICS_INTERVAL: Duration = Duration::from_millis(500);
 
-/// While requests with videos are refused, the others wait for about this part of their deadline: a video takes seconds, so
-/// the target of pictures would let the only worker idle.
+/// The target wait of videos is their deadline divided by this. A video takes seconds, so the target of pictures would
+/// let a single worker idle.
 const VIDEO_DEADLINE_IN_TARGET_WAITS: u32 = 6;
 
-/// With the embedded blob store a picture is twice in this process: as it was received, and sealed.
+/// With the embedded blob store, this process holds each picture twice: as it was received, and sealed.
 const EMBEDDED_BYTES_PER_BODY_BYTE: usize = 2;
 
 /// Admission control of one gateway.
@@ -151,8 +151,8 @@ impl Admission {
         Ok(InFlightPermit::open(core, &mut state, &caller.client, fingerprint, Some(job), bytes))
     }
 
-    /// Learns from a job of `class` that a worker did in the time `service`. `wait` is the rest of the time from its publish to its
-    /// answer.
+    /// Records that a worker did a job of `class` in the time `service`. `wait` is the rest of the time from the job's
+    /// publish to its answer.
     pub fn record_answer(&self, class: JobClass, wait: Duration, service: Duration) {
         let now = Instant::now();
         let mut state = self.core.lock();

@@ -3,11 +3,11 @@
 //! AIMD (additive increase, multiplicative decrease; Chiu and Jain 1989) is the rule by which TCP sets its congestion
 //! window. Here the window is the number of jobs in flight, and the congestion signal is a job's wait: the time between
 //! its publish and its answer, less the time that the worker spent on it. The gateway does not count workers, because
-//! they are shared with other gateways and come and go. The wait reflects all of that.
+//! other gateways share them and their number changes. The wait reflects all of that.
 //!
 //! - **Waiting is better than being refused.** As long as nobody is refused, waits do not lower the limit: a burst that
-//!   is over within its deadline is queued. Once requests are refused anyway, a long queue serves nobody, and the limit
-//!   keeps it short.
+//!   is over within its deadline is queued. Once requests are refused anyway, a long queue has no benefit, and the
+//!   limit keeps it short.
 //! - **Decrease**: while requests are refused, a wait above the target multiplies the limit by `target / wait`, kept
 //!   within [`MIN_DECREASE_FACTOR`] and [`MAX_DECREASE_FACTOR`]. A limit far above what the workers do within the target
 //!   falls there in one step, if their capacity is known. After a decrease the limit stays for as long as that job had
@@ -17,11 +17,11 @@
 //!   time that one queue's worth of jobs takes, like TCP's slow start, so a fleet that has grown is in use within
 //!   seconds.
 //! - **Recovery**: an overload is over when nobody has been refused for [`OVERLOAD_MEMORY`]. From then on the limit
-//!   doubles each second while waits are within the target. With no job in flight it is back at its maximum at once: nothing is left
-//!   to wait behind.
+//!   doubles each second while waits are within the target. With no job in flight it returns to its maximum at once,
+//!   because there is no queue.
 //!
 //! The proportional factor and the threshold at half the target are this project's choice. The tests in `simulation/`
-//! hold them to a goodput of at least 95 % at three times the workers' capacity.
+//! require a goodput of at least 95 % at three times the workers' capacity.
 
 use std::time::{Duration, Instant};
 
@@ -31,11 +31,11 @@ const MIN_LIMIT_JOBS: f64 = 4.0;
 const MIN_DECREASE_FACTOR: f64 = 0.5;
 /// The weakest single decrease: nine tenths of the limit remain.
 const MAX_DECREASE_FACTOR: f64 = 0.9;
-/// An overload counts as present until nobody has been refused for this long, and for twice the last wait: slow workers
-/// refuse seldom.
+/// An overload counts as present until nobody has been refused for this long, and for twice the last wait: with slow
+/// workers, refusals are rare.
 const OVERLOAD_MEMORY: Duration = Duration::from_secs(1);
 const OVERLOAD_MEMORY_WAITS: u32 = 2;
-/// But it is over after this long without a refusal, even if jobs have waited for longer.
+/// Upper bound of that time: without a refusal for this long, an overload is over even if jobs have waited for longer.
 const MAX_OVERLOAD_MEMORY: Duration = Duration::from_secs(3);
 
 /// The limit of one gateway. It starts at its maximum, because nothing is known of the workers before their first
@@ -46,7 +46,7 @@ pub(super) struct AimdLimit {
     max_jobs: f64,
     /// The present limit, in jobs. The fraction carries the small increases.
     limit_jobs: f64,
-    /// The limit refused a request since the last answer.
+    /// Whether the limit refused a request since the last answer.
     was_binding: bool,
     /// The last time when a request was refused because too many were in flight.
     refused_at: Option<Instant>,
@@ -59,7 +59,7 @@ pub(super) struct AimdLimit {
 }
 
 impl AimdLimit {
-    /// Allows at most `max_jobs`, and fewer while some are refused and the others wait longer than `target_wait`.
+    /// Allows at most `max_jobs`, and fewer while some requests are refused and others wait longer than `target_wait`.
     pub(super) fn new(now: Instant, target_wait: Duration, max_jobs: usize) -> Self {
         let max_jobs = max_jobs as f64;
         Self {
@@ -85,13 +85,14 @@ impl AimdLimit {
         self.refused(now);
     }
 
-    /// Records that a request was refused because too many are in flight, here or in the queue, whatever this limit.
+    /// Records that a request was refused because too many are in flight, here or in the queue, independently of this
+    /// limit.
     pub(super) fn refused(&mut self, now: Instant) {
         self.refused_at = Some(now);
     }
 
-    /// Adapts the limit to the wait of a job that was answered at `now`. `capacity` is what the workers do, in jobs per
-    /// second, where that is known.
+    /// Adapts the limit to the wait of a job that was answered at `now`. `capacity` is that of the workers in jobs per
+    /// second, where it is known.
     pub(super) fn record_wait(&mut self, now: Instant, wait: Duration, capacity: Option<f64>) {
         self.last_wait = wait;
         if wait > self.target_wait {
@@ -116,7 +117,7 @@ impl AimdLimit {
         }
     }
 
-    /// Whether a request was refused lately because too many are in flight.
+    /// Whether a request was refused recently because too many are in flight.
     pub(super) fn is_overloaded(&self, now: Instant) -> bool {
         let memory = (self.last_wait * OVERLOAD_MEMORY_WAITS).clamp(OVERLOAD_MEMORY, MAX_OVERLOAD_MEMORY);
         self.refused_at.is_some_and(|at| now.saturating_duration_since(at) < memory)

@@ -4,34 +4,34 @@
 //! of that other gateways use. It measures the result of all this, in the way in which BBR measures the bottleneck of a
 //! path (Cardwell et al. 2016):
 //!
-//! - **Busy samples.** A job that waited in the queue proves that the workers had no free place during its wait. The
+//! - **Busy samples.** A job that waited in the queue proves that the workers had no free slot during its wait. The
 //!   answers that arrived meanwhile came at full capacity, so their rate is a sample of it.
 //! - **Other answers** show the rate of the demand, which is a lower bound. They can only raise the estimate.
 //! - **Idleness is no sample.** No answers because of no jobs says nothing, so the estimate does not decay.
 //! - **Neither is a stall.** A pause of all answers (workers restart, the broker fails over, a device recovers) begins a
 //!   new measurement, so the estimate describes the workers at work.
-//! - **The service time** gives a lower bound of its own: one place does one job in that time. It is the median of the
+//! - **The service time** gives a lower bound of its own: one slot does one job in that time. It is the median of the
 //!   recent ones, because a job that waited in a worker for a device to recover reports all of that as service time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Answers that a measurement looks back on, at most.
+/// Maximum number of answers in a measurement.
 const MAX_ANSWERS: usize = 256;
-/// A busy sample looks back on so many answers at most, so a fleet that has changed is noticed soon.
+/// Maximum number of answers in a busy sample. It is small, so the gateway soon notices a change of the workers.
 const MAX_SAMPLE_ANSWERS: usize = 64;
-/// Fewer answers make no sample.
+/// Minimum number of answers in a sample.
 const MIN_SAMPLE_ANSWERS: usize = 4;
-/// Service times of which the median is taken.
+/// Number of service times of which the median is taken.
 const SERVICE_TIMES: usize = 31;
-/// The estimate is a mean over about so many busy samples, of which the older ones count less.
+/// The estimate is a mean over about this many busy samples, of which the older ones count less.
 const MEMORY_SAMPLES: f64 = 64.0;
 /// A pause between two answers that is longer than this, and than several service times, is a stall or idleness.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_SERVICE_TIMES: u32 = 8;
 /// For this long after a busy sample, the share of other gateways is known. Later they may have become idle.
 const SAMPLE_VALIDITY: Duration = Duration::from_secs(10);
-/// A shorter service time is taken for this one: workers report whole milliseconds.
+/// A shorter service time counts as this one: workers report whole milliseconds.
 const MIN_SERVICE: Duration = Duration::from_micros(500);
 
 /// The capacity estimate of one gateway.
@@ -39,7 +39,7 @@ const MIN_SERVICE: Duration = Duration::from_micros(500);
 pub(super) struct CapacityEstimate {
     /// A job that waited for at least this long has waited for workers and not only for the broker.
     busy_wait: Duration,
-    /// When jobs were answered, since the last pause.
+    /// The times of the answers since the last pause.
     answers: VecDeque<Instant>,
     /// The last service times.
     services: VecDeque<Duration>,
@@ -71,7 +71,7 @@ impl CapacityEstimate {
         }
     }
 
-    /// Learns from a job that a worker did: it waited for `wait`, and took the worker `service`.
+    /// Records a job that a worker did: it waited for `wait`, and the worker took `service`.
     pub(super) fn record(&mut self, now: Instant, wait: Duration, service: Duration) {
         self.record_service(service.max(MIN_SERVICE));
         if self.answers.back().is_some_and(|last| now.saturating_duration_since(*last) > self.max_pause()) {
@@ -138,8 +138,8 @@ impl CapacityEstimate {
         (later + 1 >= MIN_SAMPLE_ANSWERS && !since.is_zero()).then(|| since.as_secs_f64() / later as f64)
     }
 
-    /// The rate of the answers since the last pause, or of the last [`MAX_ANSWERS`]; `None` where they span too little
-    /// time to tell a rate from a coincidence.
+    /// The rate of the answers since the last pause, or of the last [`MAX_ANSWERS`]; `None` if they span too little
+    /// time for a meaningful rate.
     fn demand(&self, now: Instant) -> Option<f64> {
         let since = now.saturating_duration_since(*self.answers.front()?);
         let is_long = since >= MIN_PAUSE || self.answers.len() == MAX_ANSWERS;
@@ -155,7 +155,7 @@ mod tests {
     const SERVICE: Duration = Duration::from_millis(20);
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Workers with two places, of which each job takes 20 ms: a hundred jobs a second.
+    /// Workers with two slots, and 20 ms for each job: a hundred jobs a second.
     struct Fixture {
         capacity: CapacityEstimate,
         now: Instant,
@@ -193,7 +193,7 @@ mod tests {
         let mut fixture = Fixture::new();
         assert_eq!(fixture.capacity.per_second(fixture.now), None);
         fixture.answer(1, SECOND, Duration::ZERO);
-        // One place, as far as is known.
+        // One slot, as far as the gateway knows.
         fixture.assert_near(50.0);
         assert_eq!(fixture.capacity.measured_per_second(fixture.now), None);
         fixture.burst(50);
@@ -219,7 +219,7 @@ mod tests {
     fn a_stall_is_not_taken_for_slow_workers() {
         let mut fixture = Fixture::new();
         fixture.burst(50);
-        // All stop for ten seconds. What waited is answered at once afterwards.
+        // All workers stop for ten seconds. The jobs that waited are answered at once afterwards.
         fixture.now += SECOND * 10;
         fixture.answer(100, SERVICE / 2, SECOND * 10);
         fixture.assert_near(100.0);

@@ -21,7 +21,7 @@ pub(super) struct AdmissionCore {
     pub(super) metrics: AdmissionMetrics,
 }
 
-/// What changes with each request.
+/// The state that changes with each request.
 pub(super) struct AdmissionState {
     pub(super) in_flight: InFlight,
     pub(super) limiters: PerClass<JobLimiter>,

@@ -2,7 +2,7 @@
 //!
 //! Callers send nothing for it. The API key, the path and the length of the body do not change from attempt to attempt,
 //! and they are enough where pictures differ in length. Where many callers send equally long pictures, the connection
-//! tells them apart: a retry comes over the connection that was refused, or over a new one after that one has closed.
+//! distinguishes them: a retry comes over the connection that was refused, or over a new one after that one has closed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -52,7 +52,7 @@ impl RequestFingerprint {
         Self { class: JobClass::Pictures, request_hash, connection }
     }
 
-    /// The same for a request that makes jobs of this class.
+    /// This fingerprint for a request that makes jobs of this class.
     #[must_use]
     pub fn with_class(self, class: JobClass) -> Self {
         Self { class, ..self }
@@ -73,7 +73,7 @@ impl RequestFingerprint {
             && self.connection.connection.ptr_eq(&other.connection.connection)
     }
 
-    /// Whether `later` may be this request once more, over a new connection after this one's has closed.
+    /// Whether `later` may be a retry of this request, over a new connection after this one's has closed.
     pub(super) fn may_have_reconnected_as(&self, later: &Self) -> bool {
         self.is_same_request(later)
             && self.connection.connection.strong_count() == 0

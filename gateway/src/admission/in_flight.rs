@@ -9,19 +9,19 @@ use crate::fault::BusyCause;
 
 /// A client counts as present for this long after its last request, whether or not that was admitted.
 const CLIENT_PRESENCE_TTL: Duration = Duration::from_secs(10);
-/// Fraction of the bounds that a client may use, whatever its share, while it is the only one. The rest is for the first
-/// requests of the next one: a client that comes finds room, and from then on each has its share.
+/// Fraction of the bounds that a client may use while it is the only one, even if its share is smaller. The rest is
+/// free for the first requests of the next client. From then on each client has its share.
 const ONLY_CLIENTS_SHARE: f64 = 0.875;
 
-/// How much may be in flight at the same time.
+/// Bounds on the requests and bytes in flight at the same time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InFlightBounds {
     /// Requests of one class in this gateway.
     pub(super) requests: usize,
     /// Bytes of bodies in this gateway.
     pub(super) bytes: usize,
-    /// The present AIMD limit of the class, in jobs. A client's share of requests is taken of this or of `requests`, whichever is
-    /// smaller.
+    /// The present AIMD limit of the class, in jobs. A client's share of requests is a fraction of this or of
+    /// `requests`, whichever is smaller.
     pub(super) limit_jobs: usize,
     /// Fraction of requests and of bytes that one client may hold while others are present, in `0.0..=1.0`.
     pub(super) client_share: f64,
@@ -44,9 +44,9 @@ impl Usage {
 pub(super) struct InFlight {
     total: Usage,
     clients: HashMap<Arc<str>, Usage>,
-    /// The client that was seen last, and when.
+    /// The client of the last request, and the time of that request.
     latest: Option<(Arc<str>, Instant)>,
-    /// When another client than that was seen last.
+    /// The time of the last request of any other client.
     latest_other: Option<Instant>,
 }
 
@@ -75,7 +75,7 @@ impl InFlight {
         self.check(now, client, (class, 1), bytes, bounds)
     }
 
-    /// Adds a request for which [`InFlight::check_request`] found room.
+    /// Adds a request that has passed [`InFlight::check_request`].
     pub(super) fn add_request(&mut self, client: &Arc<str>, class: JobClass, bytes: usize) {
         self.add(client, (class, 1), bytes);
     }
@@ -121,7 +121,7 @@ impl InFlight {
         }
     }
 
-    /// Whether another client has requests in flight, or has sent one lately.
+    /// Whether another client has requests in flight, or has sent one recently.
     fn are_others_present(&self, now: Instant, client: &Arc<str>, own_requests: usize) -> bool {
         let seen = match &self.latest {
             Some((latest, _)) if latest == client => self.latest_other,
@@ -228,7 +228,7 @@ mod tests {
         };
         assert_eq!(admitted(&mut in_flight, start, "a"), 56);
         assert_eq!(admitted(&mut in_flight, start, "b"), 8, "there was room for a client that comes");
-        // It is remembered after its answers, too.
+        // The client still counts as present after its answers.
         (0..56).for_each(|_| in_flight.remove_request(&client("a"), JobClass::Pictures, 100));
         (0..8).for_each(|_| in_flight.remove_request(&client("b"), JobClass::Pictures, 100));
         assert_eq!(admitted(&mut in_flight, start + CLIENT_PRESENCE_TTL / 2, "a"), 32);

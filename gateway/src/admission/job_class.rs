@@ -2,8 +2,8 @@
 
 use faceline_shared::broker::Queue;
 
-/// What a job is about. Videos wait in a queue of their own and take a hundred times as long as pictures, so neither says
-/// anything about how long the other waits.
+/// The subject of a job. Videos wait in a queue of their own and take a hundred times as long as pictures, so the wait
+/// of one class says nothing about the wait of the other.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum JobClass {
     /// Pictures.
@@ -21,7 +21,7 @@ impl JobClass {
     }
 }
 
-/// Something for each class.
+/// One value for each class.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PerClass<T> {
     pub(super) pictures: T,

@@ -18,23 +18,23 @@ use super::retry_reservations::{RetryCapacity, RetryReservations, RetryTime};
 /// no worker meanwhile, and must not keep others from the workers.
 const MAX_COUNTED_ARRIVAL: Duration = Duration::from_secs(2);
 /// Upper bound of the fraction of the limit that is held back for retries that are expected now. If fewer are expected,
-/// less is held back. So retries with a reservation go first, and no worker idles for retries that do not come.
+/// less is held back. So retries with a reservation have precedence, and no worker idles for retries that do not come.
 const MAX_HELD_BACK: f64 = 0.25;
 /// A wait of at least the target wait divided by this shows that all workers were busy. The broker's own latency is below that.
 const BUSY_WAIT_DIVISOR: u32 = 4;
 /// A job is admitted if it is expected to wait for at most this fraction of its deadline. The rest is for its service,
 /// and for gateways that share the queue and know nothing of each other.
 const MAX_EXPECTED_WAIT: f64 = 0.5;
-/// However slow the workers are, so many jobs may be in flight: with fewer, free workers would go unnoticed.
+/// At least this many jobs may be in flight, however slow the workers are: with fewer, free workers would go unnoticed.
 const MIN_JOBS: usize = 4;
 /// Capacity in jobs per second that is assumed before the first answer.
 const UNKNOWN_CAPACITY: f64 = 10.0;
-/// After so long without any job, an earlier overload is forgotten.
+/// After this long without any job, an earlier overload is forgotten.
 const IDLE_TO_FORGET: Duration = Duration::from_secs(1);
-/// If jobs wait and none has been answered for this long, or for as long as answers have ever been apart, the workers
-/// are away.
+/// The workers count as unavailable if jobs wait and none has been answered for this long, nor for
+/// [`CapacityEstimate::max_pause`] if that is longer.
 const STALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Earliest retry while the workers are away.
+/// Earliest retry while the workers are unavailable.
 const STALL_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Limits the jobs of one gateway.
@@ -50,20 +50,20 @@ pub(super) struct JobLimiter {
     /// Jobs in flight whose body is complete.
     complete: usize,
     mean_in_flight: MeanInFlight,
-    /// Since when there is no job in flight.
+    /// The time since which there is no job in flight.
     idle_since: Option<Instant>,
-    /// Since when jobs with complete bodies wait for an answer, counted anew with each answer.
+    /// The time since which jobs with complete bodies wait for an answer. Each answer sets it anew.
     waiting_since: Instant,
 }
 
 /// The bounds of a [`JobLimiter`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JobBounds {
-    /// Jobs are refused, where some must be, so that the others wait for about this time.
+    /// While jobs have to be refused, the others should wait for about this time.
     pub(super) target_wait: Duration,
-    /// Most jobs in flight.
+    /// Maximum number of jobs in flight.
     pub(super) max_jobs: usize,
-    /// Retries are asked for within this time.
+    /// The longest `Retry-After`.
     pub(super) max_retry_after: Duration,
     /// A job must be answered within this time.
     pub(super) deadline: Duration,
@@ -81,7 +81,7 @@ impl JobBounds {
     }
 }
 
-/// How far a job in flight has come.
+/// The stage that a job in flight has reached.
 #[derive(Debug)]
 pub(super) enum JobStage {
     /// The body of the job with this number is arriving.
@@ -91,7 +91,7 @@ pub(super) enum JobStage {
 }
 
 impl JobLimiter {
-    /// A limiter that knows nothing of the workers yet.
+    /// A limiter that has no knowledge of the workers yet.
     pub(super) fn new(now: Instant, bounds: JobBounds) -> Self {
         Self {
             limit: AimdLimit::new(now, bounds.target_wait, bounds.max_jobs),
@@ -107,12 +107,12 @@ impl JobLimiter {
         }
     }
 
-    /// A job that was not answered has waited for this long.
+    /// The deadline of a job. A job that was not answered has waited for this long.
     pub(super) fn deadline(&self) -> Duration {
         self.bounds.deadline
     }
 
-    /// The present limit, in jobs: the AIMD limit, and at most so many that the last one is answered in time.
+    /// The present limit, in jobs: the AIMD limit, but at most as many as are expected to be answered in time.
     pub(super) fn limit_jobs(&mut self, now: Instant) -> usize {
         self.advance_to(now);
         self.present_limit(now)
@@ -129,9 +129,9 @@ impl JobLimiter {
         self.reservations.take(now, fingerprint)
     }
 
-    /// Whether one more job fits under the limit. Without a reservation, capacity is held back for the retries that are
-    /// expected now.
-    pub(super) fn has_capacity(&mut self, now: Instant, has_reservation: bool) -> bool {
+    /// Whether one more job fits under the limit. A job without a reservation must also leave the capacity that is held
+    /// back for the retries that are expected now.
+    pub(super) fn has_room(&mut self, now: Instant, has_reservation: bool) -> bool {
         let limit = self.limit_jobs(now) as f64;
         let held_back =
             if has_reservation { 0.0 } else { self.reservations.expected(now).min(limit * MAX_HELD_BACK) };
@@ -215,10 +215,11 @@ impl JobLimiter {
         let per_second = known.unwrap_or(UNKNOWN_CAPACITY).max(min_rate);
         let are_away = self.are_workers_unavailable(now);
         let free_jobs = if are_away || known.is_none() {
-            // Nobody knows how many jobs the gateway may take then. Who is refused now may return within the same second.
+            // The gateway does not know how many jobs it may take then. Callers who are refused now may return
+            // within the same second.
             per_second
         } else {
-            // What is held back is for the retries that come in the meantime.
+            // The part that is held back is for the retries that come in the meantime.
             (limit as f64 * (1.0 - MAX_HELD_BACK) - self.mean_in_flight.jobs()).max(0.0)
         };
         let earliest = if are_away { STALL_RETRY_AFTER } else { self.excess_time(limit, per_second) };
@@ -245,7 +246,7 @@ impl JobLimiter {
         in_time.map_or(limit, |in_time| limit.min(in_time.max(MIN_JOBS)))
     }
 
-    /// Brings all that depends on time up to `now`, before something changes.
+    /// Advances all state that depends on time to `now`, before something changes.
     fn advance_to(&mut self, now: Instant) {
         while let Some(oldest) = self.arriving.first_entry()
             && now.saturating_duration_since(*oldest.get()) > MAX_COUNTED_ARRIVAL

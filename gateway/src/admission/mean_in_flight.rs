@@ -7,7 +7,7 @@ const TIME_CONSTANT: Duration = Duration::from_secs(1);
 
 /// The mean over time of a number that changes in steps, with exponential decay.
 ///
-/// At its peak a burst fills a gateway just as an overload does. The mean tells them apart.
+/// At its peak a burst fills a gateway just as an overload does. The mean distinguishes the two.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MeanInFlight {
     mean: f64,
@@ -19,7 +19,7 @@ impl MeanInFlight {
         Self { mean: 0.0, updated_at: now }
     }
 
-    /// Takes into account that there were `jobs` in flight since the last call.
+    /// Updates the mean with the `jobs` that were in flight since the last call.
     pub(super) fn advance(&mut self, now: Instant, jobs: usize) {
         let elapsed = now.saturating_duration_since(self.updated_at);
         let weight = -(-elapsed.div_duration_f64(TIME_CONSTANT)).exp_m1();

@@ -22,7 +22,7 @@ pub struct AdmissionModel {
     in_flight: InFlight,
 }
 
-/// A job that was admitted. Give it back to [`AdmissionModel::answered`] or [`AdmissionModel::missed`].
+/// A job that was admitted. Pass it to [`AdmissionModel::answered`] or [`AdmissionModel::missed`] when it ends.
 #[derive(Debug)]
 pub struct ModelledJob {
     stage: JobStage,
@@ -44,11 +44,11 @@ impl AdmissionModel {
         Self { begin, bounds, limiter, in_flight: InFlight::default() }
     }
 
-    /// Asks for a job of `client` at the time `now`, whose body is there. `request` is the same number in every attempt.
+    /// Requests a job of `client` at the time `now`, with a complete body. `request` is the same in every attempt.
     /// `random` is in `0.0..1.0`.
     ///
     /// # Errors
-    /// The gateway refuses the request. The whole seconds of `Retry-After`.
+    /// The gateway refuses the request. The error is `Retry-After` in whole seconds.
     pub fn request(
         &mut self,
         now: Duration,
@@ -75,7 +75,7 @@ impl AdmissionModel {
         Ok(ModelledJob { stage, client: Arc::clone(client) })
     }
 
-    /// Refuses a request that was admitted, because the broker's queue is full. The whole seconds of `Retry-After`.
+    /// Refuses a request that was admitted, because the broker's queue is full. Returns `Retry-After` in whole seconds.
     pub fn queue_full(&mut self, now: Duration, job: &ModelledJob, request: u64, random: f64) -> u64 {
         let at = self.begin + now;
         self.remove(at, job);
@@ -90,7 +90,7 @@ impl AdmissionModel {
         self.remove(at, job);
     }
 
-    /// Records that nobody answered a job within its deadline. The whole seconds of `Retry-After`.
+    /// Records that nobody answered a job within its deadline. Returns `Retry-After` in whole seconds.
     pub fn missed(&mut self, now: Duration, job: &ModelledJob, request: u64, random: f64) -> u64 {
         let at = self.begin + now;
         self.limiter.record_missed_deadline(at, self.limiter.deadline());

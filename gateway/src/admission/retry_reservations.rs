@@ -1,25 +1,26 @@
 //! Retry reservations: the `Retry-After` of a refused request is a time at which capacity is reserved for its retry.
 //!
 //! A reservation consists of the fingerprint, by which the retry is recognised ([`RequestFingerprint`]), and a slot of
-//! 0.1 s. `Retry-After` has whole seconds, so the candidates for a refused request are the slots 1 s, 2 s, 3 s, … from
-//! now, and it gets the first one with free capacity. The slots of any second together hold 90 % ([`RESERVABLE_FRACTION`])
-//! of the capacity. One slot holds a tenth of that and the jobs that the gateway may take besides: callers who are
-//! refused together return together, and queue for a moment. Under a lasting overload it may take none besides. Then
-//! requests that are refused in different tenths of a second come back in different tenths, which replaces random
-//! jitter: whole seconds would round it away.
+//! 0.1 s. `Retry-After` has whole seconds, so the candidates for a refused request are the slots 1 s, 2 s, 3 s, …
+//! from now, and it gets the first one with free capacity. The slots of any second together hold 90 %
+//! ([`RESERVABLE_FRACTION`]) of the capacity. One slot holds a tenth of that, and in addition the jobs that the gateway
+//! may take at once: callers that are refused together return together, and wait briefly in the queue. Under a lasting
+//! overload there are no additional jobs. Then requests that are refused in different tenths of a second return in
+//! different tenths. This replaces random jitter, which would be lost in whole seconds.
 //!
 //! Not every caller retries. Reservations whose slot passed unused are counted, and the capacity is overbooked by the
 //! observed show rate: `slots = rate * 0.9 / show_rate`.
 //!
-//! After a second without any job, all reservations are dropped ([`RetryReservations::clear`]). Whoever comes then
-//! needs no reservation, and many callers never come: they must not make others wait once the overload is over.
+//! After a second without any job, all reservations are dropped ([`RetryReservations::clear`]). A caller that comes
+//! then needs no reservation. Reservations of callers that never return must not delay others once the overload is
+//! over.
 //!
 //! No reservation is later than `admission.longest_retry_after`. At three times the capacity, 30 s of reservations are
 //! full after about 15 s. From then on a refused request gets a random time in the last third of that range, without a
 //! reservation: reserving more than can be completed would break the earlier reservations too.
 //!
-//! The scheme and its constants are this project's own. `simulation/` holds them to this: at least 90 % of the
-//! retries that come as reserved are admitted.
+//! The scheme and its constants are this project's own. The tests in `simulation/` require that at least 90 % of the
+//! retries that come at their reserved time are admitted.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -44,23 +45,23 @@ const MIN_SHOW_RATE: f64 = 0.02;
 /// Refused requests without a reservation are spread over the last third of the range.
 const UNRESERVED_SPREAD: f64 = 1.0 / 3.0;
 
-/// When a refused request should be retried.
+/// The time at which a refused request should be retried.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct RetryTime {
     /// `Retry-After`, in whole seconds.
     pub(super) after: Duration,
-    /// Capacity is reserved for the retry at that time.
+    /// Whether capacity is reserved for the retry at that time.
     pub(super) is_reserved: bool,
 }
 
-/// The capacity that there will be for retries.
+/// The capacity that is expected for retries.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RetryCapacity {
     /// Jobs per second that the workers can do.
     pub(super) per_second: f64,
-    /// Jobs that may come at once, besides those that the workers do meanwhile.
+    /// Jobs that may come at once, in addition to those that the workers do meanwhile.
     pub(super) free_jobs: f64,
-    /// There is no capacity before this time has passed.
+    /// The time from now during which there is no capacity.
     pub(super) earliest: Duration,
 }
 
@@ -80,7 +81,7 @@ pub(super) struct RetryReservations {
 }
 
 impl RetryReservations {
-    /// Without reservations yet; `max_retry_after` is rounded down to whole seconds, at least one.
+    /// Starts without reservations. `max_retry_after` is rounded down to whole seconds, at least one.
     pub(super) fn new(now: Instant, max_retry_after: Duration) -> Self {
         Self {
             start: now,
@@ -95,8 +96,8 @@ impl RetryReservations {
 
     /// Uses up the reservation of `fingerprint` if it has one that is due; returns whether it had.
     ///
-    /// A reservation over the same open connection comes first. After that, one whose connection has closed, or the
-    /// only reservation for such a request, is accepted.
+    /// A reservation over the same open connection has precedence. Otherwise, one whose connection has closed is
+    /// accepted, or the only reservation for such a request.
     pub(super) fn take(&mut self, now: Instant, fingerprint: &RequestFingerprint) -> bool {
         let due = (self.advance_to(now) + 1 - self.first_slot) as usize;
         let is_only = self.reservations_by_request.get(&fingerprint.request_hash()) == Some(&1);
@@ -119,7 +120,8 @@ impl RetryReservations {
         true
     }
 
-    /// How many retries to expect about now: the reservations of the slots around `now`, times the show rate.
+    /// The number of retries that are expected around `now`: the reservations of the slots around it, times the show
+    /// rate.
     pub(super) fn expected(&mut self, now: Instant) -> f64 {
         let slot = self.advance_to(now);
         let from = slot.saturating_sub(LATE_SLOTS).max(self.first_slot);
@@ -172,7 +174,7 @@ impl RetryReservations {
         RetryTime { after: Duration::from_secs(seconds), is_reserved: false }
     }
 
-    /// Fraction of the reservations that is used, lately: `used / (used + missed)`.
+    /// The fraction of recent reservations that was used: `used / (used + missed)`, at least [`MIN_SHOW_RATE`].
     fn show_rate(&self, now: Instant) -> f64 {
         let used = self.used.count(now) + PRIOR_USED_RESERVATIONS;
         (used / (used + self.missed.count(now))).max(MIN_SHOW_RATE)
@@ -290,7 +292,7 @@ mod tests {
         let times: Vec<_> = (0..400).map(|caller| fixture.reserve(caller, 100.0)).collect();
         for second in 1..=30 {
             let in_second = times.iter().filter(|retry| **retry == (second, true)).count();
-            // Nine of the ninety that a second has room for: all were refused in the same tenth.
+            // Nine of the ninety reservations that fit into a second: all were refused in the same tenth.
             assert_eq!(in_second, 9, "{second}");
         }
         let others: Vec<_> = times.iter().filter(|(_, is_reserved)| !is_reserved).collect();
@@ -303,7 +305,7 @@ mod tests {
         let idle = RetryCapacity { free_jobs: 50.0, ..capacity(83.0) };
         let times: Vec<_> = (0..50).map(|caller| fixture.reserve_in(caller, idle)).collect();
         assert_eq!(times, [(1, true); 50], "all fit into 0.6 s");
-        // The second itself has room for no more than nine tenths of what is done in it.
+        // The reservations of one second are at most nine tenths of the jobs that are done in it.
         let times: Vec<_> = (50..100).map(|caller| fixture.reserve_in(caller, idle).0).collect();
         assert_eq!(times.iter().filter(|seconds| **seconds == 1).count(), 7, "{times:?}");
         assert_eq!(times.iter().max(), Some(&2));

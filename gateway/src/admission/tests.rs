@@ -28,7 +28,7 @@ fn admit(admission: &Arc<Admission>, caller: &Caller, bytes: usize) -> Result<In
 
 const SERVICE: Duration = Duration::from_millis(10);
 
-/// Makes the limit fall to four jobs: many are refused, and a job has waited for long.
+/// Makes the limit fall to four jobs: many are refused, and a job has waited for a long time.
 fn overload(admission: &Admission) {
     let fingerprint = admission.fingerprint(&demo_caller(), "/else", None, ConnectionId::default());
     let _ = admission.refusal(&fingerprint, BusyCause::QueueFull);
@@ -91,7 +91,7 @@ fn a_retry_with_a_reservation_goes_before_a_new_request() {
     let reserved_time = start + Duration::from_secs(fault.as_busy().unwrap().retry_after_seconds());
 
     inside.pop();
-    // The bodies of the others are complete, or they would no longer count by then.
+    // The bodies of the others are complete. Otherwise these jobs would no longer count at the reserved time.
     inside.iter_mut().for_each(InFlightPermit::body_complete);
     assert_eq!(cause(admit_at(reserved_time, 101)), BusyCause::Wait);
     let retry = admit_at(reserved_time, 100);
@@ -154,7 +154,7 @@ fn requests_without_jobs_take_capacity_and_need_no_workers() {
     let others = [(); 4].map(|()| admission.admit_without_job(&demo, &fingerprint, 10).unwrap());
     assert_eq!(cause(admission.admit_without_job(&demo, &fingerprint, 10)), BusyCause::InFlight);
     drop(others);
-    // A request that turns out to need a worker is subject to the limit like all others, and frees its place early.
+    // A request that turns out to need a worker is subject to the limit like all others, and returns its slot early.
     let mut late = admission.admit_without_job(&demo, &fingerprint, 10).unwrap();
     assert_eq!(cause(late.begin_job()), BusyCause::Wait);
     drop(jobs);

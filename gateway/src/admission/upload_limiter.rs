@@ -1,5 +1,5 @@
-//! Bounds how many uploads of replays are in progress. They last as long as their devices' lines take, so they have bounds of
-//! their own: otherwise slow phones would hold the permits of requests that are done in milliseconds.
+//! Bounds how many uploads of replays are in progress. An upload takes as long as the device's network needs, so
+//! uploads have bounds of their own: otherwise slow phones would hold the permits of requests that take milliseconds.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

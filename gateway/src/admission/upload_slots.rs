@@ -1,5 +1,5 @@
-//! Upload slots: a bound on the bytes of pictures that are being uploaded to a store. Sealing copies each picture, and no
-//! budget of callers accounts for that copy.
+//! Upload slots: a bound on the bytes of pictures that are being uploaded to a store. Sealing copies each picture, and
+//! the bounds on the memory of callers do not include that copy.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -22,7 +22,7 @@ impl UploadSlots {
         Self(Semaphore::new(MAX_KIB_IN_FLIGHT as usize))
     }
 
-    /// Waits until there is room for `bytes` bytes, and holds it until the permit is dropped.
+    /// Waits until `bytes` more bytes may be uploaded. They count until the permit is dropped.
     pub(crate) async fn acquire(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
         let kib = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX);
         // The semaphore is never closed.

@@ -4,7 +4,7 @@ use super::{BurstReport, Scenario, THREEFOLD};
 
 /// Eighty-three jobs a second, as two cores do.
 const TWO_CORES: Scenario = Scenario { service: 0.024, ..THREEFOLD };
-/// Nobody comes but the burst.
+/// There are no callers besides the burst.
 const IDLE: Scenario = Scenario { load: 0.0, until: 0.0, ..TWO_CORES };
 
 fn assert_queued(report: &BurstReport, callers: usize) {
@@ -18,9 +18,9 @@ fn a_burst_on_an_idle_service_is_queued_again_and_again() {
     for scenario in [
         Scenario { bursts, ..IDLE },
         Scenario { bursts, client_share: 0.5, ..IDLE },
-        // Ten jobs a second: the last one waits for longer than the target by far, and is still done in time.
+        // Ten jobs a second: the last one waits far longer than the target, and is still done in time.
         Scenario { bursts: &[(1.0, 60), (20.0, 60), (40.0, 60)], service: 0.2, ..IDLE },
-        // Twenty workers of which nobody knows.
+        // Twenty workers, of which the gateway has no knowledge yet.
         Scenario { bursts: &[(1.0, 1), (2.0, 250)], workers: 20, service: 0.2, ..IDLE },
     ] {
         let report = scenario.run();
@@ -74,7 +74,7 @@ fn who_is_refused_on_an_idle_service_is_told_how_long_the_work_takes() {
 
 #[test]
 fn nobody_is_told_to_wait_for_much_longer_than_the_work_takes() {
-    // Three hundred callers at once on an idle service that knows nothing, or that has learned what it can do.
+    // Three hundred callers at once on an idle service, without an estimate of its capacity or with one.
     let all: [&[_]; 2] = [&[(1.0, 300)], &[(1.0, 60), (5.0, 300)]];
     for bursts in all {
         let report = Scenario { bursts, ..IDLE }.run();
@@ -109,7 +109,7 @@ fn without_workers_nobody_is_asked_to_return_at_once() {
         burst.admitted == 0 && burst.retry_after_seconds.iter().take(50).all(|seconds| *seconds >= 5),
         "{burst:?}"
     );
-    // They are refused again until the workers are back.
+    // They are refused again until the workers respond.
     assert_eq!(burst.answered.len(), 50, "{burst:?}");
 }
 

@@ -32,7 +32,7 @@ fn exponential(random: &mut SplitMix64, mean: f64) -> f64 {
 struct Scenario {
     gateways: usize,
     workers: usize,
-    /// From this time on, another number of workers.
+    /// A time, and the number of workers from then on.
     later: Option<(f64, usize)>,
     /// Mean service time of a worker.
     service: f64,
@@ -42,15 +42,15 @@ struct Scenario {
     load: f64,
     /// No new callers arrive after this time.
     until: f64,
-    /// Callers who were refused do not retry after this time: they are gone.
+    /// Callers who were refused do not retry after this time, because they have left.
     gone: f64,
-    /// So many callers of a client of their own arrive together at a time.
+    /// Times, and the number of callers that arrive together at each. All of them belong to one further client.
     bursts: &'static [(f64, usize)],
     /// Between these times the workers do nothing.
     stalls: &'static [(f64, f64)],
-    /// Fraction of new callers that belong to another client than most.
+    /// Fraction of new callers that belong to a second client.
     others: f64,
-    /// Fraction of what is in flight that one client may have.
+    /// Fraction of the requests and bytes in flight that one client may have.
     client_share: f64,
     /// Fraction of the refused callers that retries, once, at the `Retry-After` time.
     retrying: f64,
@@ -103,12 +103,12 @@ enum Event {
     Next(usize),
 }
 
-/// Who sends a request.
+/// The kind of caller that sends a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Caller {
-    /// One of the many.
+    /// A caller of the client that sends most requests.
     Usual,
-    /// A client that sends less.
+    /// A caller of the client that sends less.
     Other,
     /// A caller of the burst with this index.
     Burst(usize),
@@ -173,18 +173,18 @@ struct Report {
     reserved: Attempts,
     /// First attempts of the client that sends less.
     others: Attempts,
-    /// What became of each burst.
+    /// The result of each burst.
     bursts: Vec<BurstReport>,
 }
 
-/// What became of the callers of a burst.
+/// The result of one burst.
 #[derive(Clone, Debug, Default)]
 struct BurstReport {
     /// Admitted at the first attempt.
     admitted: usize,
     /// The `Retry-After` of the others, in seconds.
     retry_after_seconds: Vec<u64>,
-    /// When each was answered, in seconds after the first attempt.
+    /// The times at which they were answered, in seconds after the first attempt.
     answered: Vec<f64>,
 }
 
@@ -311,7 +311,7 @@ impl Simulation {
         }
     }
 
-    /// One of the many comes, and the time of the next one is drawn.
+    /// A new caller arrives, and the time of the next arrival is drawn.
     fn next_caller(&mut self, time: f64, connection: Arc<ClientConnection>) {
         let is_other = self.scenario.others > 0.0 && self.random.unit() < self.scenario.others;
         self.new_caller(time, if is_other { Caller::Other } else { Caller::Usual }, connection);

@@ -24,7 +24,7 @@ fn two_gateways_share_a_queue() {
     assert_steady(Scenario { gateways: 2, balanced: true, ..THREEFOLD });
 }
 
-/// A closed loop that the bound on jobs lets in waits, and nobody is refused.
+/// The callers of a closed loop that fits the bound on jobs wait, and none of them is refused.
 #[test]
 fn who_waits_for_each_answer_is_not_refused() {
     for regulars in [60, 250] {
@@ -78,8 +78,8 @@ fn a_retry_with_a_reservation_is_admitted() {
     }
 }
 
-/// With new callers at twice the capacity, there is room for the retries of about a third of the refused. In the closed
-/// loop all of them can be served.
+/// With new callers at twice the capacity, the capacity suffices for the retries of about a third of the refused
+/// callers. In the closed loop all of them can be served.
 #[test]
 fn nine_of_ten_who_retry_on_time_are_served_where_that_can_be() {
     for scenario in [
