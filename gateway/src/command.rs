@@ -1,4 +1,5 @@
-//! Commands of the programs that contain a gateway: `keys`, `replay-keys`, `sealing`, `signing`, `usage` and `callbacks`.
+//! Commands of the programs that contain a gateway: `keys`, `replay-keys`, `sealing`, `signing`, `usage` and
+//! `callbacks`.
 
 use std::io;
 

@@ -24,8 +24,8 @@ const BROKER_POLL_INTERVAL: Duration = Duration::from_millis(250);
 const MEASURED_QUEUES: [Queue; 5] =
     [Queue::Interactive, Queue::Replay, Queue::Quarantine, Queue::Results, Queue::DeadLetters];
 
-/// Conditions of readiness: the dispatcher has a reply queue; the store takes writes; the blob store takes pictures; the object
-/// store answers.
+/// Conditions of readiness: the dispatcher has a reply queue; the store takes writes; the blob store takes pictures;
+/// the object store answers.
 const BROKER: &str = "gateway_broker";
 const STORE: &str = "gateway_store";
 const BLOBS: &str = "gateway_blobs";
@@ -72,7 +72,8 @@ impl Dependencies {
         }
     }
 
-    /// Watches all services for ever. `reply_to` has the name of the dispatcher's reply queue while the broker is connected.
+    /// Watches all services for ever. `reply_to` has the name of the dispatcher's reply queue while the broker is
+    /// connected.
     pub(crate) async fn watch(
         self,
         services: SharedServices,

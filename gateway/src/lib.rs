@@ -1,12 +1,16 @@
-//! The gateway of Faceline: the callers' APIs over HTTP and gRPC, authentication, admission control, and the jobs for the workers.
+//! The gateway of Faceline: the callers' APIs over HTTP and gRPC, authentication, admission control, and the jobs for
+//! the workers.
 //!
-//! - [`command`] has the commands `keys`, `sealing`, `signing`, `usage` and `callbacks`; `gateway` builds everything below from the settings, and runs and
-//!   drains it.
-//! - [`http`] listens, and passes each request through its layers: it has [`accounts`] check the credential and [`admission`] admit
-//!   the request (rate limits, AIMD concurrency limit), and keeps the request's facts in [`request`] and [`usage`].
-//! - [`http`] then calls an operation of [`families`], which reads the request and words the answer; [`signing`] makes its JWS.
-//! - [`families`] ask the workers through [`jobs`], which publishes a job to the broker, awaits the reply, and publishes the job again
-//!   where the broker lost it. They keep sessions and faces through [`sessions`], over the crate `faceline-gateway-store`.
+//! - [`command`] has the commands `keys`, `sealing`, `signing`, `usage` and `callbacks`; `gateway` builds everything
+//!   below from the settings, and runs and drains it.
+//! - [`http`] listens, and passes each request through its layers. [`accounts`] checks the credential, and
+//!   [`admission`] admits the request (rate limits, AIMD concurrency limit). [`request`] and [`usage`] keep the facts
+//!   about the request.
+//! - [`http`] then calls an operation of [`families`], which reads the request and writes the answer; [`signing`] makes
+//!   its JWS.
+//! - [`families`] send work to the workers through [`jobs`], which publishes a job to the broker, awaits the reply, and
+//!   publishes the job again if the broker lost it. They keep sessions and faces through [`sessions`], over the crate
+//!   `faceline-gateway-store`.
 //! - [`replays`] keeps the videos that devices upload until workers have judged them, and calls service providers back.
 //! - `outbox` works on the lanes of the transactional outbox, whose rows [`sessions`] and [`replays`] write.
 //! - [`outbound`] fetches pictures that callers name by URL, behind the SSRF guard.

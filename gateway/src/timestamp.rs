@@ -15,8 +15,8 @@ use utoipa::{PartialSchema, ToSchema};
 const RFC_3339_MILLIS: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-/// A point in time, truncated to milliseconds. Text formats (JSON) contain it as RFC 3339 text, binary formats (MessagePack) as the
-/// number of milliseconds since the Unix epoch.
+/// A point in time, truncated to milliseconds. Text formats (JSON) contain it as RFC 3339 text, binary formats
+/// (MessagePack) as the number of milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Timestamp(OffsetDateTime);
 

@@ -72,8 +72,8 @@ impl Accounts {
     /// sealed keys.
     ///
     /// # Errors
-    /// [`AccountsError`]: the file cannot be read or is not of the right form, or there is none and other machines reach the
-    /// listener.
+    /// [`AccountsError`]: the file cannot be read or is not of the right form, or the demo account is used and other
+    /// machines can reach the listener.
     pub fn load(settings: &Settings, ring: &KeyRing, metrics: &Metrics) -> Result<Self, AccountsError> {
         let watch_metrics = WatchMetrics::new(metrics, "accounts");
         let table = match &settings.accounts.file {
@@ -113,8 +113,9 @@ impl Accounts {
     /// and so does the first one after each change of the accounts.
     ///
     /// # Errors
-    /// [`Fault::Unauthenticated`] if there is no such user, or the password is wrong; [`BusyCause::FailedLogins`] after too many
-    /// failures from `source` or for `user`; [`BusyCause::InFlight`] if too many other passwords are being checked.
+    /// [`Fault::Unauthenticated`] if there is no such user, or the password is wrong; [`BusyCause::FailedLogins`] after
+    /// too many failures from `source` or for `user`; [`BusyCause::InFlight`] if too many other passwords are being
+    /// checked.
     pub async fn by_password(
         &self,
         user: &str,
@@ -157,7 +158,8 @@ impl Accounts {
         }
         let (password, failed_logins) = (password.to_vec(), Arc::clone(&self.failed_logins));
         let checked = tokio::task::spawn_blocking(move || {
-            // The permit belongs to this thread: if the caller leaves, the work still goes on, and its outcome still counts.
+            // The permit belongs to this thread: if the caller leaves, the work still goes on, and its outcome still
+            // counts.
             let _permit = permit;
             let caller =
                 candidate.check(&password, digest).ok_or_else(|| failed_logins.count(kind, source))?;
@@ -173,8 +175,8 @@ impl Accounts {
     /// Returns the caller that this token authenticates: a JSON Web Token, signed with a BWS key.
     ///
     /// # Errors
-    /// [`Fault::Unauthenticated`] if there is no token, or a wrong one; [`BusyCause::FailedLogins`] for a wrong one after
-    /// `limits.failed_logins` in a minute.
+    /// [`Fault::Unauthenticated`] if there is no token, or a wrong one; [`BusyCause::FailedLogins`] for a wrong one
+    /// after `limits.failed_logins` in a minute.
     pub fn by_token(&self, token: Option<&[u8]>, source: SourceAddress) -> Result<Caller, Fault> {
         let token = token.ok_or(Fault::Unauthenticated)?;
         let now = OffsetDateTime::now_utc().unix_timestamp() as f64;

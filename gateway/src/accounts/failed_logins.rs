@@ -133,8 +133,8 @@ struct Tables {
     known: Generations<HashSet<(UserKey, IpAddr)>>,
 }
 
-/// Two generations of entries. An entry that was not changed for a whole window has expired, so the older generation can be dropped
-/// as a whole.
+/// Two generations of entries. An entry that was not changed for a whole window has expired, so the older generation
+/// can be dropped as a whole.
 struct Generations<C> {
     window: Duration,
     young: C,

@@ -38,7 +38,7 @@ pub(super) enum StoredSecret {
     Bws(BwsCredential),
 }
 
-/// Written by hand: an error of derived code would repeat the unexpected text, which may be a secret in the wrong place.
+/// Written by hand: an error of derived code would repeat the unexpected text, which may be a misplaced secret.
 impl<'de> Deserialize<'de> for StoredSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let form = || {
@@ -73,7 +73,8 @@ pub(super) struct PasswordCredential {
     pub(super) password: PasswordHash,
 }
 
-/// A key that signs the tokens of a BWS client. Checking a signature takes the key itself, so it is sealed instead of hashed.
+/// A key that signs the tokens of a BWS client. Checking a signature needs the key itself, so the key is sealed instead
+/// of hashed.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BwsCredential {
@@ -215,7 +216,7 @@ fn moment(id: &str, what: &str, value: Option<Datetime>) -> Result<Option<Offset
 
 fn base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    // The message does not repeat the text, which may be a secret in the wrong place.
+    // The message does not repeat the text, which may be a misplaced secret.
     STANDARD.decode_to_vec(text).map_err(|_| de::Error::custom("expected a sealed key as base64"))
 }
 

@@ -82,7 +82,8 @@ pub(super) fn caller(token: &[u8], now: f64, keys: impl FnOnce(&str) -> Vec<BwsK
     let (signed, mac) = split_at_last_dot(token)?;
     let (header, claims) = split_at_last_dot(signed)?;
     let header: Header = part(header)?;
-    // The token names its algorithm, but the service decides which are allowed. All of these use the key for an HMAC only.
+    // The token names its algorithm, but the service decides which are allowed. All of these use the key for an HMAC
+    // only.
     let algorithm = match header.alg.as_str() {
         "HS256" => hmac::HMAC_SHA256,
         "HS384" => hmac::HMAC_SHA384,

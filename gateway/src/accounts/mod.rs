@@ -1,7 +1,8 @@
 //! Accounts: clients, their keys, and what each key allows.
 //!
-//! One file holds the keys of all clients (`file.rs`): API keys, users with passwords, and keys that sign the tokens of BWS
-//! clients. A running gateway follows its changes (`authentication.rs`), and `faceline keys` edits it (`command/`).
+//! One file holds the keys of all clients (`file.rs`): API keys, users with passwords, and keys that sign the tokens of
+//! BWS clients. A running gateway loads the file again when it changes (`authentication.rs`), and `faceline keys` edits
+//! it (`command/`).
 
 mod authentication;
 mod caller;

@@ -11,8 +11,8 @@ use serde::{Deserialize, Deserializer, de};
 
 /// The hash of a password: Argon2id with its parameters and its salt, stored as a PHC string.
 ///
-/// Passwords can be guessed, so each guess must be expensive: 19 MiB and two passes, which OWASP recommends first and which are
-/// the default of the library, take some 50 ms of a core.
+/// Passwords can be guessed, so each guess must be expensive. 19 MiB and two passes take some 50 ms of a core. OWASP
+/// recommends these parameters first, and they are the default of the library.
 #[derive(Clone)]
 pub(super) struct PasswordHash(Box<phc::PasswordHash>);
 
@@ -53,7 +53,7 @@ impl fmt::Debug for PasswordHash {
 impl<'de> Deserialize<'de> for PasswordHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        // The message does not repeat the text, which may be a password in the wrong place.
+        // The message does not repeat the text, which may be a misplaced password.
         Self::from_phc(&text)
             .ok_or_else(|| de::Error::custom("expected a password's Argon2id hash, as $argon2id$v=19$…"))
     }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer, de};
 
 /// SHA-256 of an API key.
 ///
-/// API keys are random over their whole length and cannot be guessed, so a slow password hash would only make each request slow.
-/// Passwords, which people choose, have another hash.
+/// API keys are random over their whole length and cannot be guessed, so a slow password hash would only make each
+/// request slow. Passwords, which people choose, have another hash.
 #[derive(Clone)]
 pub(super) struct ApiKeyDigest([u8; 32]);
 
@@ -25,8 +25,8 @@ impl ApiKeyDigest {
         self.0
     }
 
-    /// The key of a look-up. The time that the look-up takes reveals nothing useful: it depends on a hash that the caller
-    /// cannot control.
+    /// The key of a look-up. The time that the look-up takes reveals nothing useful: it depends on a hash that the
+    /// caller cannot control.
     pub(super) fn prefix(&self) -> [u8; 8] {
         let mut prefix = [0; 8];
         prefix.copy_from_slice(&self.0[..8]);
@@ -63,7 +63,7 @@ impl<'de> Deserialize<'de> for ApiKeyDigest {
                 *byte = value.unwrap_or(0);
                 value.is_some()
             });
-        // The message does not repeat the text, which may be a secret in the wrong place.
+        // The message does not repeat the text, which may be a misplaced secret.
         parsed.then_some(Self(bytes)).ok_or_else(|| de::Error::custom("expected SHA-256 as 64 hex digits"))
     }
 }

@@ -53,8 +53,8 @@ pub(super) struct User {
 
 /// The user against whom a password is checked: the user of that name, or a stand-in if there is none.
 ///
-/// With a stand-in, an unknown name costs as much time as a wrong password, and the time does not reveal which users exist. A
-/// name always has the same stand-in, since hashes of different users may have different parameters.
+/// With a stand-in, an unknown name costs as much time as a wrong password, and the time does not reveal which users
+/// exist. A name always has the same stand-in, since hashes of different users may have different parameters.
 #[derive(Clone)]
 pub(super) struct Candidate {
     user: Arc<User>,

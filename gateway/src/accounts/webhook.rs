@@ -1,7 +1,8 @@
 //! The settings of a client's callbacks in an accounts file: the permitted hosts, and the secrets that sign callbacks.
 //!
-//! The form of secrets and signatures is that of Standard Webhooks (<https://www.standardwebhooks.com>, version 1.0.0): a secret is
-//! `whsec_` and base64 of 24 to 64 bytes, a signature is `v1,` and base64 of HMAC-SHA-256 over `{id}.{timestamp}.{body}`.
+//! The format of secrets and signatures is that of Standard Webhooks (<https://www.standardwebhooks.com>, version
+//! 1.0.0): a secret is `whsec_` and base64 of 24 to 64 bytes, a signature is `v1,` and base64 of HMAC-SHA-256 over
+//! `{id}.{timestamp}.{body}`.
 
 use std::fmt::Write as _;
 
@@ -78,8 +79,8 @@ impl ClientCallbacks {
         self.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|host| host.matches(url)))
     }
 
-    /// The value of the header `webhook-signature`, with a signature of each secret; `None` if the client has none. `timestamp` is in
-    /// seconds since the Unix epoch.
+    /// The value of the header `webhook-signature`, with a signature of each secret; `None` if the client has none.
+    /// `timestamp` is in seconds since the Unix epoch.
     #[must_use]
     pub fn signatures(&self, id: &str, timestamp: u64, body: &[u8]) -> Option<String> {
         let mut all = String::new();

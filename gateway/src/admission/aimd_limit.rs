@@ -9,13 +9,13 @@
 //!   is over within its deadline is queued. Once requests are refused anyway, a long queue has no benefit, and the
 //!   limit keeps it short.
 //! - **Decrease**: while requests are refused, a wait above the target multiplies the limit by `target / wait`, kept
-//!   within [`MIN_DECREASE_FACTOR`] and [`MAX_DECREASE_FACTOR`]. A limit far above what the workers do within the target
-//!   falls there in one step, if their capacity is known. After a decrease the limit stays for as long as that job had
-//!   waited, because until then the answers belong to jobs that were admitted under the old limit.
+//!   within [`MIN_DECREASE_FACTOR`] and [`MAX_DECREASE_FACTOR`]. A limit far above the number of jobs that the workers
+//!   do within the target falls to that number in one step, if the workers' capacity is known. After a decrease the
+//!   limit stays for as long as that job had waited, because until then the answers belong to jobs that were admitted
+//!   under the old limit.
 //! - **Increase**: while requests are refused, a wait of at least half the target adds `1 / limit` per answer, which is
 //!   one job per `limit` answers. A wait below half the target adds one job per answer. This doubles the limit in the
-//!   time that one queue's worth of jobs takes, like TCP's slow start, so a fleet that has grown is in use within
-//!   seconds.
+//!   time that one queue's worth of jobs takes, like TCP's slow start, so additional workers are in use within seconds.
 //! - **Recovery**: an overload is over when nobody has been refused for [`OVERLOAD_MEMORY`]. From then on the limit
 //!   doubles each second while waits are within the target. With no job in flight it returns to its maximum at once,
 //!   because there is no queue.

@@ -1,15 +1,16 @@
 //! The capacity estimate: how many jobs per second the workers can do for this gateway, learned from their answers.
 //!
 //! A gateway does not know how many workers there are, how many tasks each of them does at the same time, and how much
-//! of that other gateways use. It measures the result of all this, in the way in which BBR measures the bottleneck of a
-//! path (Cardwell et al. 2016):
+//! of that other gateways use. It measures the combined result, as BBR measures the bottleneck of a path (Cardwell et
+//! al. 2016):
 //!
 //! - **Busy samples.** A job that waited in the queue proves that the workers had no free slot during its wait. The
 //!   answers that arrived meanwhile came at full capacity, so their rate is a sample of it.
 //! - **Other answers** show the rate of the demand, which is a lower bound. They can only raise the estimate.
-//! - **Idleness is no sample.** No answers because of no jobs says nothing, so the estimate does not decay.
-//! - **Neither is a stall.** A pause of all answers (workers restart, the broker fails over, a device recovers) begins a
-//!   new measurement, so the estimate describes the workers at work.
+//! - **Idleness is no sample.** Without jobs there are no answers, which is no evidence of low capacity, so the estimate
+//!   does not decay.
+//! - **Neither is a stall.** A pause of all answers (workers restart, the broker fails over, a device recovers) begins
+//!   a new measurement, so the estimate describes the workers in normal operation.
 //! - **The service time** gives a lower bound of its own: one slot does one job in that time. It is the median of the
 //!   recent ones, because a job that waited in a worker for a device to recover reports all of that as service time.
 
@@ -52,7 +53,7 @@ pub(super) struct CapacityEstimate {
     reached: f64,
     /// Busy samples so far, at most [`MEMORY_SAMPLES`].
     samples: f64,
-    /// When the last busy sample was taken.
+    /// The time of the last busy sample.
     sampled_at: Option<Instant>,
 }
 
@@ -110,7 +111,7 @@ impl CapacityEstimate {
         self.measured_interval.and(self.per_second(now))
     }
 
-    /// The longest pause between answers of workers that are at work.
+    /// The longest pause between answers that is not a stall of the workers.
     pub(super) fn max_pause(&self) -> Duration {
         MIN_PAUSE.max(self.typical_service.unwrap_or_default() * PAUSE_SERVICE_TIMES)
     }

@@ -1,7 +1,7 @@
 //! Decides whether one more job may start, and when a refused request should be retried.
 //!
-//! Joins the [`AimdLimit`] on jobs in flight, the [`CapacityEstimate`] and the [`RetryReservations`] of one gateway. All
-//! of it runs on explicit time, so tests simulate minutes in milliseconds.
+//! Combines the [`AimdLimit`] on jobs in flight, the [`CapacityEstimate`] and the [`RetryReservations`] of one gateway.
+//! All of it runs on explicit time, so tests simulate minutes in milliseconds.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -20,7 +20,8 @@ const MAX_COUNTED_ARRIVAL: Duration = Duration::from_secs(2);
 /// Upper bound of the fraction of the limit that is held back for retries that are expected now. If fewer are expected,
 /// less is held back. So retries with a reservation have precedence, and no worker idles for retries that do not come.
 const MAX_HELD_BACK: f64 = 0.25;
-/// A wait of at least the target wait divided by this shows that all workers were busy. The broker's own latency is below that.
+/// A wait of at least the target wait divided by this shows that all workers were busy. The broker's own latency is
+/// lower.
 const BUSY_WAIT_DIVISOR: u32 = 4;
 /// A job is admitted if it is expected to wait for at most this fraction of its deadline. The rest is for its service,
 /// and for gateways that share the queue and know nothing of each other.

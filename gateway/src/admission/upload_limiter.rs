@@ -26,7 +26,8 @@ pub struct UploadPermit {
 }
 
 impl UploadLimiter {
-    /// Permits `uploads` at the same time. One client gets `client_share` of them, a fraction, while others are present.
+    /// Permits `uploads` at the same time. While other clients are present, one client gets at most the fraction
+    /// `client_share` of them.
     #[must_use]
     pub fn new(uploads: usize, client_share: f64) -> Arc<Self> {
         let bounds =

@@ -7,13 +7,14 @@ use std::time::Duration;
 use faceline_shared::telemetry::Metrics;
 use prometheus::{HistogramVec, IntCounterVec};
 
-/// Clients with series of their own. Each needs up to some hundred series, so an installation with thousands of clients would
-/// overload Prometheus.
+/// Maximum number of clients with time series of their own. Each client needs up to some hundred series, so an
+/// installation with thousands of clients would overload Prometheus.
 const MAX_CLIENTS: usize = 200;
 /// The label of all further clients.
 const OTHER_CLIENTS: &str = "(other)";
 
-/// Requests and their duration by client. Requests without a valid credential belong to no client and are not counted here.
+/// Requests and their duration by client. Requests without a valid credential belong to no client and are not counted
+/// here.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct ClientMetrics {
     requests: IntCounterVec,

@@ -1,4 +1,4 @@
-//! Bursts that the workers can do in time are queued, whatever happened before.
+//! Bursts that the workers can do in time are queued, independently of any earlier load.
 
 use super::{BurstReport, Scenario, THREEFOLD};
 

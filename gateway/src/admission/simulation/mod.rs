@@ -1,4 +1,5 @@
-//! A discrete-event simulation of admission: callers, gateways with a [`JobLimiter`] each, and workers behind one queue.
+//! A discrete-event simulation of admission: callers, gateways with a [`JobLimiter`] each, and workers that share a
+//! queue.
 //!
 //! The random numbers have a fixed seed, so every run is the same.
 

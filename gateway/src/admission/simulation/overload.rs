@@ -1,4 +1,5 @@
-//! At several times the capacity, goodput stays, waits are bounded, and callers who retry when `Retry-After` says are admitted.
+//! At several times the capacity, goodput stays high, waits are bounded, and callers who retry at the `Retry-After`
+//! time are admitted.
 
 use super::{Report, Scenario, THREEFOLD};
 

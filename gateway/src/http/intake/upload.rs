@@ -48,8 +48,9 @@ pub(in crate::http) struct UploadForm {
 /// Admits an upload on its headers.
 ///
 /// # Errors
-/// Those of [`authorize`] and [`admit`], [`Fault::TooLarge`] for a body that is announced to be too long, [`Fault::Invalid`] for one
-/// that is not multipart, [`Fault::Busy`] where too many uploads are in progress, or too many videos wait for workers.
+/// Those of [`authorize`] and [`admit`], [`Fault::TooLarge`] for a body that is announced to be too long,
+/// [`Fault::Invalid`] for one that is not multipart, [`Fault::Busy`] where too many uploads are in progress, or too
+/// many videos wait for workers.
 pub(in crate::http) async fn receive_upload(
     state: &GatewayState,
     request: Request,
@@ -82,7 +83,8 @@ impl UploadForm {
     /// Reads the first part, which must be the metadata, and returns its content.
     ///
     /// # Errors
-    /// [`Fault::Invalid`] if the first part is another one, [`Fault::TooLarge`] if it is too long, and the faults of the body.
+    /// [`Fault::Invalid`] if the first part is another one, [`Fault::TooLarge`] if it is too long, and the faults of
+    /// the body.
     pub(in crate::http) async fn metadata(&mut self) -> Result<Bytes, Fault> {
         self.begin_part(METADATA, "the first part must be").await?;
         let mut bytes = BytesMut::new();

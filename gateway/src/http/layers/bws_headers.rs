@@ -56,7 +56,7 @@ impl BwsHeaders {
         }
     }
 
-    /// When the request arrived.
+    /// The time at which the request arrived.
     pub(in crate::http) fn received(&self) -> Instant {
         self.received
     }

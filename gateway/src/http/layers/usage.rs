@@ -45,8 +45,8 @@ struct RequestInProgress {
 }
 
 impl RequestInProgress {
-    /// The record of the answer, if the request has one: refused requests are counted in metrics only, because a flood of
-    /// refusals must not become a flood of writes to the store.
+    /// The record of the answer, if the request has one. Refused requests are counted in metrics only, because a
+    /// flood of refusals must not become a flood of writes to the store.
     fn answered(&self, response: &Response) -> Option<UsageRecord> {
         let status = answer::effective_status(response);
         if matches!(

@@ -40,8 +40,8 @@ const AGED_GRACE: Duration = Duration::from_secs(5);
 /// TCP sends a keepalive probe after this time without traffic, and further ones every [`KEEPALIVE_INTERVAL`].
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// Each connection's maximum age is multiplied by a random factor of this range, so that connections which were
-/// opened together do not close together.
+/// Each connection's maximum age is multiplied by a random factor of this range, so connections that were opened
+/// together do not close together.
 const AGE_FACTORS: std::ops::RangeInclusive<f64> = 0.9..=1.1;
 
 /// State shared by all connections of a listener.

@@ -7,7 +7,7 @@ use super::operation::{Access, HttpMethod, Operation};
 use super::{biometric, bws, face_liveness, replays, service, sessions, upload, web};
 use crate::fault::Fault;
 
-/// The name of all requests that ask for no operation, so that callers cannot add names to the metrics.
+/// The name of all requests that match no operation, so callers cannot add names to the metrics.
 const UNKNOWN: &str = "unknown";
 
 /// All operations.

@@ -1,9 +1,9 @@
 //! The table of operations: one row for each thing that a caller can ask for.
 //!
-//! A row says under which method and path an operation is served, which callers it accepts, what body it takes,
-//! whether it makes a job for the workers, whether it reads `Idempotency-Key`, by which name metrics, logs and usage
-//! records know it, and how openapi.json describes it. The router, the reception of requests, the layers,
-//! openapi.json and the matrix test all read these rows.
+//! A row states the method and the path of an operation, the callers that it accepts, the body that it takes, whether
+//! it makes a job for the workers, whether it reads `Idempotency-Key`, its name in metrics, logs and usage records, and
+//! its description in openapi.json. The router, the reception of requests, the layers, openapi.json and the matrix test
+//! all read these rows.
 //!
 //! [`operation`](Operation), `body` and `description` define the columns; `biometric`, `sessions`, `replays`, `bws`,
 //! `face_liveness`, `service` and `web` hold the rows; `all` lists them and finds the row of a request.

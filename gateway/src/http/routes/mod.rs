@@ -1,7 +1,7 @@
 //! The handlers of all operations, and the router over them.
 //!
-//! `route` binds a handler to its row in the table of operations; `biometric`, `sessions`, `replays`, `bws`, `face_liveness`,
-//! `signing`, `health`, `docs` and `web` hold the handlers; `router` puts all routes under the layers.
+//! `route` binds a handler to its row in the table of operations. `biometric`, `sessions`, `replays`, `bws`,
+//! `face_liveness`, `signing`, `health`, `docs` and `web` hold the handlers. `router` wraps all routes in the layers.
 
 mod biometric;
 mod bws;

@@ -28,20 +28,22 @@ pub(in crate::http) fn router(state: Arc<GatewayState>) -> Router {
         .method_not_allowed_fallback(async |request| refuse(&request, &Fault::MethodNotAllowed))
         // Innermost: the answer to a panic passes all other layers like every other answer.
         .layer(from_fn(layers::catch_panic))
-        // Outside of `catch_panic`: errors of all kinds have these headers, too. Inside of `trace`, whose span it completes.
+        // Outside of `catch_panic`: errors of all kinds have these headers, too. Inside of `trace`, whose span it
+        // completes.
         .layer(from_fn(layers::bws_headers))
         // Outside of `catch_panic`: a request that ended in a panic has a usage record. Inside of all layers that add
         // headers, as the record is written before the answer is complete. Inside of `record`, whose facts it reads.
         .layer(from_fn_with_state(Arc::clone(&state), layers::usage))
         // Inside of `record`, whose facts it reads.
         .layer(from_fn(layers::rate_limit_headers))
-        // Outside of `usage`: writing the usage record is part of the time that a caller waits. Inside of `record`, where it
-        // finds the client.
+        // Outside of `usage`: writing the usage record is part of the time that a caller waits. Inside of `record`,
+        // where it finds the client.
         .layer(from_fn_with_state(Arc::clone(&state), layers::measure))
-        // Outside of all that reads the record or adds to it. Inside of `trace` and `request_id`, which have no use for it.
+        // Outside of all layers that read the record or add to it. Inside of `trace` and `request_id`, which do not
+        // use it.
         .layer(from_fn(layers::record))
-        // Outside of all that logs, so that every line has the span's fields. Inside of the two layers from which it
-        // takes fields.
+        // Outside of all layers that log, so every line has the span's fields. Inside of the two layers from which
+        // it takes fields.
         .layer(from_fn(layers::trace))
         // Outside of `trace` and `usage`, which read the id.
         .layer(from_fn(layers::request_id))

@@ -126,8 +126,8 @@ mod tests {
         panic!("the decoder hangs");
     }
 
-    /// Decodes arbitrary bytes that arrive in chunks of the size that the first byte says. The decoder must not panic, hang, or keep
-    /// more than its bounds allow. The target `multipart` of `deploy/fuzz` asserts more.
+    /// Decodes arbitrary bytes that arrive in chunks of the size that the first byte determines. The decoder must not
+    /// panic, hang, or keep more than its bounds allow. The target `multipart` of `deploy/fuzz` asserts more.
     fn assert_harmless(bytes: &[u8]) {
         const SCHEMA: Schema = Schema {
             pictures: &["image"],

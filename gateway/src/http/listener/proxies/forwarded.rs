@@ -74,7 +74,8 @@ fn value(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// The address in a text that may have a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
+/// The address in a text that may have a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`,
+/// `[2001:db8::1]:80`.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     // RFC 7239 allows a port that is hidden behind a name.

@@ -23,8 +23,8 @@ use crate::http::operations;
 const INDEX: &str = "index.html";
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
-/// The content policy of a page, which pages of `frame_ancestors` may show in a frame. It may run scripts and use styles of this
-/// service, show pictures and videos that it made itself, and call this service, nothing else.
+/// The content policy of a page, which pages of `frame_ancestors` may show in a frame. The page may run scripts and use
+/// styles of this service, show pictures and videos that it made itself, and call this service. It may do nothing else.
 pub(super) fn content_policy(frame_ancestors: &[String]) -> HeaderValue {
     let ancestors = if frame_ancestors.is_empty() { "'none'".to_owned() } else { frame_ancestors.join(" ") };
     let policy = format!(
