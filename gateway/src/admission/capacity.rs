@@ -7,7 +7,7 @@
 //! - **Busy samples.** A job that waited in the queue proves that the workers had no free slot during its wait. The
 //!   answers that arrived meanwhile came at full capacity, so their rate is a sample of it.
 //! - **Other answers** show the rate of the demand, which is a lower bound. They can only raise the estimate.
-//! - **Idleness is no sample.** Without jobs there are no answers, which is no evidence of low capacity, so the estimate
+//! - **Idleness is no sample.** Without jobs there are no answers. This is no evidence of low capacity, so the estimate
 //!   does not decay.
 //! - **Neither is a stall.** A pause of all answers (workers restart, the broker fails over, a device recovers) begins
 //!   a new measurement, so the estimate describes the workers in normal operation.
@@ -111,7 +111,7 @@ impl CapacityEstimate {
         self.measured_interval.and(self.per_second(now))
     }
 
-    /// The longest pause between answers that is not a stall of the workers.
+    /// The longest pause between answers that counts neither as a stall nor as idleness.
     pub(super) fn max_pause(&self) -> Duration {
         MIN_PAUSE.max(self.typical_service.unwrap_or_default() * PAUSE_SERVICE_TIMES)
     }

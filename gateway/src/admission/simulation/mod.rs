@@ -1,5 +1,4 @@
-//! A discrete-event simulation of admission: callers, gateways with a [`JobLimiter`] each, and workers that share a
-//! queue.
+//! A discrete-event simulation of admission: callers, gateways with a [`JobLimiter`] each, and workers on one queue.
 //!
 //! The random numbers have a fixed seed, so every run is the same.
 

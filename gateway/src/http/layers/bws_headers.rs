@@ -21,7 +21,7 @@ const REFERENCE_NUMBER: HeaderName = HeaderName::from_static("reference-number")
 /// The names of these headers.
 pub(super) const NAMES: [HeaderName; 4] = [JOB_ID, VERSION, RESPONSE_TIME, REFERENCE_NUMBER];
 
-/// The facts about a request that its headers need. The layer adds them to the request's extensions.
+/// The facts about a request that these headers show. The layer adds them to the request's extensions.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct BwsHeaders {
     received: Instant,
