@@ -132,7 +132,7 @@ impl JobLimiter {
 
     /// Whether one more job fits under the limit. A job without a reservation must also leave the capacity that is held
     /// back for the retries that are expected now.
-    pub(super) fn has_room(&mut self, now: Instant, has_reservation: bool) -> bool {
+    pub(super) fn has_capacity(&mut self, now: Instant, has_reservation: bool) -> bool {
         let limit = self.limit_jobs(now) as f64;
         let held_back =
             if has_reservation { 0.0 } else { self.reservations.expected(now).min(limit * MAX_HELD_BACK) };
