@@ -1,4 +1,4 @@
-//! CPU time and memory of processes, by proc(5).
+//! CPU time and memory of processes, from proc(5).
 
 use anyhow::Context as _;
 

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 
 use crate::procfs;
 
-/// Names of programs, which [`Figures`] have for their processes.
+/// Names of programs. [`Figures`] use them as the names of processes.
 pub(crate) const GATEWAY: &str = "faceline-gateway";
 const WORKER: &str = "faceline-worker";
 const STANDALONE: &str = "faceline";
@@ -24,7 +24,7 @@ pub(crate) struct Site {
     pub(crate) url: String,
     programs: Vec<(&'static str, Child)>,
     servers: Option<(RabbitMq, Redis)>,
-    /// How long each program took until it was ready, in seconds.
+    /// Time from each program's start until it was ready, in seconds.
     pub(crate) starts: Figures,
     _folder: TempDir,
 }
@@ -38,12 +38,12 @@ pub(crate) enum Setup {
     Standalone,
 }
 
-/// How many processes and threads a service has.
+/// Number of processes and threads of a service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SiteSize {
     /// Worker processes of a distributed service.
     pub(crate) workers: usize,
-    /// Threads of each worker that run models (`inference.sessions`), if not as many as the settings say.
+    /// Threads of each worker that run models (`inference.sessions`); the default of the settings if absent.
     pub(crate) sessions: Option<usize>,
 }
 
@@ -118,7 +118,7 @@ impl Site {
         Ok(figures)
     }
 
-    /// The process of one of the programs, the first of several workers.
+    /// The process id of one of the programs; that of the first worker if there are several.
     pub(crate) fn process(&self, name: &str) -> anyhow::Result<u32> {
         let found = self.programs.iter().find(|(program, _)| *program == name);
         found.and_then(|(_, process)| process.id()).context("no such program runs")
@@ -143,7 +143,7 @@ impl Site {
     }
 }
 
-/// The difference of two measurements in milliseconds a job.
+/// The difference of two measurements in seconds, as milliseconds per job.
 pub(crate) fn ms_per_job(before: &Figures, after: &Figures, jobs: usize) -> Figures {
     let used = before
         .iter()

@@ -1,4 +1,4 @@
-//! What a caller gets from the service.
+//! Answers that a caller receives from the service.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub fn is_silence(error: &reqwest::Error) -> bool {
 }
 
 impl Answer {
-    /// An answer of its parts.
+    /// Builds an answer from its parts.
     #[must_use]
     pub fn new(status: u16, headers: &HeaderMap, body: Bytes) -> Self {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
@@ -76,7 +76,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// The error's message, in the words of whichever API family wrote it; empty if there is none.
+    /// The error message, from the member that the API family uses (`message` or `error`); empty if there is none.
     #[must_use]
     pub fn message(&self) -> String {
         let body = self.json();

@@ -19,11 +19,11 @@ use tokio_util::task::AbortOnDropHandle;
 /// A delivery of a callback.
 #[derive(Clone, Debug)]
 pub struct Delivered {
-    /// `webhook-id`: deliveries of one callback have the same.
+    /// `webhook-id`, which is the same in all deliveries of one callback.
     pub webhook_id: String,
     /// The session that the body names.
     pub session_id: String,
-    /// When it came.
+    /// Time of receipt.
     pub at: Instant,
     /// Whether it was answered with 200.
     pub is_acknowledged: bool,
@@ -46,7 +46,8 @@ struct State {
 }
 
 impl CallbackReceiver {
-    /// A receiver on a free port of 127.0.0.1. It answers each `fail_every`th delivery with 500; 0 is none.
+    /// Starts a receiver on a free port of 127.0.0.1. It answers every `fail_every`-th delivery with 500, and none if
+    /// 0.
     ///
     /// # Errors
     /// There is no free port.
@@ -62,7 +63,7 @@ impl CallbackReceiver {
                 let state = Arc::clone(&shared);
                 tokio::spawn(async move {
                     let service = service_fn(|request| receive(Arc::clone(&state), request));
-                    // The sender may have left.
+                    // The sender may have disconnected.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
@@ -78,7 +79,7 @@ impl CallbackReceiver {
         format!("http://{}/callback", self.address)
     }
 
-    /// From now on every delivery is answered with 500, or as [`CallbackReceiver::start`] says.
+    /// Makes every later delivery fail with 500, or returns to the rule of [`CallbackReceiver::start`].
     pub fn set_failing(&self, is_failing: bool) {
         self.state.is_failing.store(is_failing, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! How an attempt ended, by its answer.
+//! Classifies the end of an attempt by its answer.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::expected::Expected;
 /// An attempt that takes this part of the service's deadline or more ended by the deadline.
 const DEADLINE_PART: f64 = 0.8;
 
-/// How an attempt ended.
+/// The end of an attempt.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum AttemptEnd {
     /// With the result of its own payload.
@@ -17,12 +17,12 @@ pub enum AttemptEnd {
     MixedUp(String),
     /// With 429 or 503 (or 409 for a key in progress), before the work was accepted.
     Refused {
-        /// The status and the service's words.
+        /// The status and the service's message.
         cause: String,
-        /// Whether the answer names the time of a retry.
+        /// Whether the answer has a `Retry-After` in seconds.
         has_retry_after: bool,
     },
-    /// With 429 or 503 at the deadline: the job was accepted and nobody took it in time.
+    /// With 429 or 503 at the deadline: the job was accepted, and no worker took it in time.
     Expired,
     /// With an error at the deadline while nothing was queued: a worker had the job, and no result came. In a healthy service
     /// this happens to a job only while something holds its worker.
@@ -35,7 +35,7 @@ pub enum AttemptEnd {
     Silent,
 }
 
-/// Judges the answer to an attempt that took `elapsed`, by a service whose deadline is `deadline`.
+/// Classifies the answer to an attempt that took `elapsed`, by a service with this `deadline`.
 #[must_use]
 pub fn classify(expected: &Expected, answer: &Answer, elapsed: Duration, deadline: Duration) -> AttemptEnd {
     let is_late = elapsed >= deadline.mul_f64(DEADLINE_PART);

@@ -1,4 +1,4 @@
-//! The conclusion: what became of each obligation.
+//! Draws the verdict from the ledger: the outcome of each obligation.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use super::verdict::{FindingKind, Verdict};
 const UNDISTURBED: Duration = Duration::from_secs(8);
 
 impl Ledger {
-    /// What became of all obligations so far. Call it after a quiet time, [`settle`](super::settle) and, where there are usage
-    /// records, [`reconcile_usage`](super::reconcile_usage).
+    /// Returns the outcomes of all obligations so far. Call it after a quiet time, after [`settle`](super::settle) and,
+    /// if usage records are compared, after [`reconcile_usage`](super::reconcile_usage).
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let book = self.book();
@@ -33,7 +33,7 @@ fn conclude(verdict: &mut Verdict, book: &Book, obligation: &Obligation) {
     let mut was_answered = false;
     for attempt in &obligation.attempts {
         conclude_attempt(verdict, book, obligation, attempt);
-        // A key that is repeated gets the first answer again.
+        // A repeated request with the same key must get the first answer again.
         if let Some((_, AttemptEnd::Failed(why))) = &attempt.ended
             && was_answered
         {
@@ -55,12 +55,12 @@ fn conclude(verdict: &mut Verdict, book: &Book, obligation: &Obligation) {
     }
     let Some(last) = obligation.attempts.last() else { return };
     match &last.ended {
-        // A connection that is open and silent was stalled by a fault, or it is counted as lost.
+        // `conclude_attempt` has counted this as lost: no fault explains the silence.
         Some((_, AttemptEnd::Silent)) if !is_excused(book, last) => (),
         Some((_, AttemptEnd::Broken(_) | AttemptEnd::Silent | AttemptEnd::Refused { .. }))
             if obligation.was_interrupted() =>
         {
-            // The record of an attempt whose answer did not arrive says what became of it.
+            // A usage record of an attempt without an answer shows what became of it.
             let is_known = |attempt: &Attempt| {
                 let usage = book.usage.as_ref();
                 attempt.was_unanswered() && usage.is_some_and(|usage| usage.knows(&attempt.request_id))
@@ -84,7 +84,7 @@ fn conclude(verdict: &mut Verdict, book: &Book, obligation: &Obligation) {
             verdict.expired += 1;
             verdict.held += 1;
         }
-        // These are found attempt by attempt; `Broken` and `Answered` are above.
+        // `conclude_attempt` has counted these, except `Broken` and `Answered`, which are handled above.
         Some((
             _,
             AttemptEnd::NoResult
@@ -97,7 +97,7 @@ fn conclude(verdict: &mut Verdict, book: &Book, obligation: &Obligation) {
     }
 }
 
-/// Counts what must not happen to any attempt, even if a later one succeeds: a caller that comes again does not undo a loss.
+/// Counts the end of one attempt. A violation counts even if a later attempt succeeds: a retry does not undo a loss.
 fn conclude_attempt(verdict: &mut Verdict, book: &Book, obligation: &Obligation, attempt: &Attempt) {
     verdict.attempts += 1;
     let mut lost =
@@ -131,7 +131,7 @@ fn named(obligation: &Obligation, attempt: &Attempt) -> String {
     format!("{:?} {}", obligation.operation, attempt.request_id)
 }
 
-/// The disturbances that held jobs during an attempt that has ended, in the order of their beginnings.
+/// Returns the disturbances that held jobs during the attempt, sorted by start; none if the attempt has not ended.
 pub(super) fn disturbances_of<'a>(book: &'a Book, attempt: &Attempt) -> Vec<&'a Disturbance> {
     let Some((ended, _)) = attempt.ended else { return Vec::new() };
     let holding = book.disturbances.iter().filter(|time| time.holds_jobs);
@@ -141,14 +141,15 @@ pub(super) fn disturbances_of<'a>(book: &'a Book, attempt: &Attempt) -> Vec<&'a 
     during
 }
 
-/// Whether faults explain that an attempt had no result: they disturbed it, and left it no time long enough to be done.
+/// Whether faults explain that an attempt had no result: they disturbed it, and left it no undisturbed time of at least
+/// `UNDISTURBED`.
 fn is_excused(book: &Book, attempt: &Attempt) -> bool {
     let Some((ended, _)) = attempt.ended else { return false };
     let during = disturbances_of(book, attempt);
     !during.is_empty() && longest_undisturbed(&during, attempt.began, ended) < UNDISTURBED
 }
 
-/// The longest time between two disturbances, which are in the order of their beginnings, from `from` to `to`.
+/// The longest time without a disturbance between `from` and `to`. `disturbances` must be sorted by start.
 fn longest_undisturbed(disturbances: &[&Disturbance], from: Instant, to: Instant) -> Duration {
     let (mut longest, mut quiet_since) = (Duration::ZERO, from);
     for time in disturbances {

@@ -1,4 +1,4 @@
-//! Callbacks that came, against the replays that have one.
+//! Compares received callbacks with the replays that must have one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::found::CallbackFindings;
 use super::ledger::{Disturbance, Ledger};
 use super::verdict::FindingKind;
 
-/// A replay has ended at the latest this long after its upload: jobs of videos have a minute by default, and their results some time
-/// more.
+/// A replay ends at most this long after its upload: jobs of videos have a minute by default, and their results take
+/// some more time.
 const LONGEST_REPLAY: Duration = Duration::from_mins(2);
-/// Time between two looks at what came.
+/// Time between two checks of the received callbacks.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A replay whose upload was accepted.
@@ -46,7 +46,8 @@ impl Ledger {
         replays
     }
 
-    /// Whether a fault that holds jobs came after the beginning of a replay's upload and before the replay must have ended.
+    /// Whether a fault that holds jobs overlapped the time from the start of a replay's upload to its latest possible
+    /// end.
     pub(super) fn was_disturbed_after(&self, upload: std::time::Instant) -> bool {
         let book = self.book();
         let mut holding = book.disturbances.iter().filter(|time| time.holds_jobs);
@@ -59,7 +60,7 @@ impl Ledger {
     }
 }
 
-/// Waits until the callback of each replay was acknowledged, or until `until`, and then does [`reconcile_callbacks`].
+/// Waits until the callback of each replay is acknowledged, or until `until`, and then calls [`reconcile_callbacks`].
 pub async fn settle_callbacks(ledger: &Ledger, callbacks: &CallbackReceiver, until: Instant) {
     let expected: BTreeSet<_> = ledger.sessions_with_callback().collect();
     let acknowledged = || -> BTreeSet<_> {
@@ -72,9 +73,9 @@ pub async fn settle_callbacks(ledger: &Ledger, callbacks: &CallbackReceiver, unt
     reconcile_callbacks(ledger, callbacks);
 }
 
-/// Compares all deliveries so far with the replays of the ledger: each replay with a callback has exactly one, whose deliveries end
-/// with the one that was acknowledged. The findings replace those of an earlier call; call it again after a time in which nothing
-/// more may come.
+/// Compares all deliveries so far with the replays of the ledger: each replay with a callback has exactly one, whose
+/// deliveries end with the one that was acknowledged. The findings replace those of an earlier call. Call it again
+/// after a time in which no further delivery may arrive.
 pub fn reconcile_callbacks(ledger: &Ledger, callbacks: &CallbackReceiver) {
     let received = callbacks.by_session();
     let disturbances = ledger.book().disturbances.clone();

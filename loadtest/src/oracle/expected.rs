@@ -1,4 +1,4 @@
-//! What the answer to an obligation must be.
+//! The expected answers to obligations.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,10 +8,10 @@ use super::pictures::Payload;
 use super::reading::{LivenessReading, Reading};
 use crate::capture::{Parameters, PinnedKeys};
 
-/// Scores of Biometric Services from this on mean one person: one pair of strangers in 10,000 reaches it.
+/// Scores of Biometric Services at or above this mean the same person: one pair of strangers in 10,000 reaches it.
 const SAME_PERSON_SCORE: f64 = 3500.0;
 
-/// An operation that load consists of.
+/// An operation of the load.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
@@ -33,14 +33,15 @@ pub enum Operation {
     CreateSessionFace,
     /// `GET …/matches` of a session's face.
     SessionMatches,
-    /// `POST …/init-liveness-parameters` of a session, before the upload of a replay. A mix has it as a part of replays only.
+    /// `POST …/init-liveness-parameters` of a session, before the upload of a replay. A mix contains it only as a
+    /// step of [`Operation::Replay`].
     #[serde(skip_deserializing)]
     SetReplayParameters,
     /// The upload of a replay, which is judged afterwards.
     Replay,
 }
 
-/// What the answer to an obligation must contain.
+/// The required content of the answer to an obligation.
 #[derive(Clone, Debug)]
 pub enum Expected {
     /// A described face.
@@ -63,8 +64,8 @@ pub enum Expected {
         /// `correlationId` of the request.
         correlation_id: String,
     },
-    /// PhotoVerify. `photo` is absent from the answer where liveness detection rejects the live picture, so it is compared
-    /// where it is there.
+    /// PhotoVerify. If liveness detection rejects the live picture, the answer has no properties of the photo, so they
+    /// are compared only if present.
     PhotoVerify {
         /// The eyes in the live picture.
         live: Reading,
@@ -82,7 +83,7 @@ pub enum Expected {
     FaceLiveness {
         /// `sessionId` of the request.
         session_id: String,
-        /// What was said of the same picture before; `None` if nobody asked.
+        /// The service's earlier score or error for the same picture; `None` if none was requested.
         liveness: Option<LivenessReading>,
     },
     /// A new session, whose `correlationId` is checked when obligations are settled.
@@ -92,7 +93,7 @@ pub enum Expected {
     },
     /// A new face of a session, which is checked when obligations are settled.
     SessionFace {
-        /// Path of the session, as its `Location` says.
+        /// Path of the session, from its `Location`.
         session: String,
         /// SHA-256 of the picture in lower-case hex.
         digest: String,
@@ -113,7 +114,7 @@ pub enum Expected {
         /// The keys that the service published before the load.
         keys: PinnedKeys,
     },
-    /// A replay whose upload the service accepts, and whose end and callback follow.
+    /// A replay: the service accepts its upload, and its end and callback follow.
     Replay {
         /// The session's id.
         session_id: String,
@@ -153,7 +154,7 @@ impl Expected {
     /// Checks that a successful answer belongs to the payload.
     ///
     /// # Errors
-    /// What is another's: the first difference.
+    /// The first difference from the expected answer.
     pub fn check(&self, answer: &Answer) -> Result<(), String> {
         let body = answer.json();
         match self {
@@ -175,7 +176,7 @@ impl Expected {
                     return Ok(());
                 };
                 same_eyes("photo", Some(found), photo)?;
-                // The level says little where liveness detection rejected the live picture.
+                // The score is not meaningful if liveness detection rejected the live picture.
                 let is_compared = body["errors"].as_array().is_none_or(Vec::is_empty);
                 let score = body["verificationScore"].as_f64().unwrap_or_default();
                 if is_compared { same_person(score >= 0.5, *is_same_person, score) } else { Ok(()) }

@@ -1,10 +1,10 @@
-//! Findings that do not come from answers: what the service keeps, and its usage records.
+//! Findings from other sources than answers: stored resources, callbacks and usage records.
 
 use std::collections::BTreeSet;
 
 use super::verdict::{FindingKind, Verdict};
 
-/// What the service keeps.
+/// Findings about the sessions and replays that the service keeps.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settlement {
     pub(super) sessions: u64,
@@ -33,7 +33,7 @@ impl Settlement {
     }
 }
 
-/// What callbacks say.
+/// Findings about callbacks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CallbackFindings {
     /// Distinct callbacks that were acknowledged.
@@ -53,7 +53,7 @@ impl CallbackFindings {
     }
 }
 
-/// What the records say.
+/// Findings about usage records.
 #[derive(Debug, Default)]
 pub(super) struct UsageFindings {
     pub(super) records: u64,
@@ -62,7 +62,7 @@ pub(super) struct UsageFindings {
 }
 
 impl UsageFindings {
-    /// Whether there is a record of an attempt.
+    /// Whether an attempt with this request id has a record.
     pub(super) fn knows(&self, request_id: &str) -> bool {
         self.requests.contains(request_id)
     }

@@ -1,4 +1,4 @@
-//! The ledger of obligations, which load and faults fill while they run.
+//! The ledger of obligations. Load and faults write to it while they run.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +48,7 @@ pub(super) struct Obligation {
     /// The caller's API key of Biometric Services, with which [`settle`](super::settle) reads what the caller has created.
     pub(super) api_key: String,
     pub(super) attempts: Vec<Attempt>,
-    /// The idempotency key, and the request without it.
+    /// The idempotency key, and a function that builds the request without it.
     pub(super) repeat: Option<(String, Repeat)>,
 }
 
@@ -90,22 +90,23 @@ pub(super) struct Disturbance {
 }
 
 impl Ledger {
-    /// An empty ledger. `run` is part of all request ids, so that the records of one run are told from those of another;
-    /// `deadline` is `jobs.deadline` of the service.
+    /// Creates an empty ledger. `run` is part of all request ids, which distinguishes the records of different runs.
+    /// `deadline` is the service's `jobs.deadline`.
     #[must_use]
     pub fn new(run: &str, deadline: Duration) -> Self {
         Self { run: run.to_owned(), deadline, book: Mutex::default() }
     }
 
-    /// The same for a load that the service can carry several times over. A job then expires in the queue only because a fault
-    /// holds it: one that expires without such a fault counts as lost. A service that is overloaded lets jobs expire by itself.
+    /// Declares that the load is several times below the capacity of the service. A job then expires in the queue only
+    /// because a fault holds it, so one that expires without such a fault counts as lost. (An overloaded service lets
+    /// jobs expire without any fault.)
     #[must_use]
     pub fn with_spare_capacity(self) -> Self {
         self.book().has_spare_capacity = true;
         self
     }
 
-    /// What all request ids of this run begin with.
+    /// The name of the run, with which all its request ids begin.
     #[must_use]
     pub fn run(&self) -> &str {
         &self.run
@@ -117,7 +118,7 @@ impl Ledger {
         self.deadline
     }
 
-    /// A new obligation to the caller with this API key of Biometric Services.
+    /// Adds an obligation to the caller with this API key of Biometric Services.
     pub fn open(&self, operation: Operation, expected: Expected, api_key: &str) -> ObligationId {
         let api_key = api_key.to_owned();
         self.push(Obligation { operation, expected, api_key, attempts: Vec::new(), repeat: None })
@@ -142,7 +143,8 @@ impl Ledger {
         ObligationId(book.obligations.len() - 1)
     }
 
-    /// An attempt of an obligation begins. Returns the `X-Request-Id` that it must be sent with.
+    /// Records that an attempt of an obligation begins. Returns its id, and the `X-Request-Id` that the request must
+    /// carry.
     pub fn begin(&self, obligation: ObligationId) -> (AttemptId, String) {
         let mut book = self.book();
         let attempts = &mut book.obligations[obligation.0].attempts;
@@ -159,14 +161,14 @@ impl Ledger {
         (AttemptId { obligation, attempt }, request_id)
     }
 
-    /// As [`Ledger::begin`], for a request that cannot be sent with this id. It is not compared with usage records.
+    /// As [`Ledger::begin`], for a request that cannot carry this id. The attempt is not compared with usage records.
     pub fn begin_unrecorded(&self, obligation: ObligationId) -> (AttemptId, String) {
         let (id, request_id) = self.begin(obligation);
         self.book().obligations[obligation.0].attempts[id.attempt].is_recorded = false;
         (id, request_id)
     }
 
-    /// An answer came. Returns what it means.
+    /// Records the answer to an attempt. Returns how the attempt ended.
     pub fn answered(&self, attempt: AttemptId, answer: &Answer) -> AttemptEnd {
         let now = Instant::now();
         let mut book = self.book();
@@ -179,36 +181,40 @@ impl Ledger {
         end
     }
 
-    /// The connection broke before the answer was complete. `status` is that of the answer if its head was received.
+    /// Records that the connection broke before the answer was complete. `status` is the answer's, if its head was
+    /// received.
     pub fn broke(&self, attempt: AttemptId, status: Option<u16>, why: &str) {
         self.ended(attempt, status, AttemptEnd::Broken(why.to_owned()));
     }
 
-    /// The caller has waited for longer than the service's deadline, and closes the connection.
+    /// Records that the caller closes the connection without an answer, after waiting longer than the service's
+    /// deadline.
     pub fn silent(&self, attempt: AttemptId) {
         self.ended(attempt, None, AttemptEnd::Silent);
     }
 
-    /// From `from` to `to` a fault held jobs or cut answers: a process stood still (SIGSTOP), a connection was stalled or cut, a
-    /// broker, store or gateway was away. A job that has no undisturbed time to be done may end without its result, and a callback
-    /// that was acknowledged may be sent again. The death of a *worker* is no disturbance: the broker delivers its jobs again at once.
+    /// Records that from `from` to `to` a fault held jobs or cut answers: a process was stopped (SIGSTOP), a connection
+    /// was stalled or cut, or a broker, store or gateway was unavailable. A job without enough undisturbed time may
+    /// then end without its result, and a callback that was acknowledged may be sent again. The death of a *worker* is
+    /// no disturbance, because the broker delivers its jobs again at once.
     pub fn disturbed(&self, from: Instant, to: Instant) {
         self.book().disturbances.push(Disturbance { from, to, holds_jobs: true });
     }
 
-    /// From `from` to `to` a fault kept a gateway from recording a delivery: it was killed. A callback that was acknowledged may be sent
-    /// again. Jobs need no excuse: the connections of their callers broke.
+    /// Records that from `from` to `to` a fault kept a gateway from recording a delivery, because it was killed. A
+    /// callback that was acknowledged may then be sent again. Jobs need no excuse: the connections of their callers
+    /// broke.
     pub fn deliveries_disturbed(&self, from: Instant, to: Instant) {
         self.book().disturbances.push(Disturbance { from, to, holds_jobs: false });
     }
 
-    /// How many obligations there are.
+    /// The number of obligations.
     #[must_use]
     pub fn len(&self) -> usize {
         self.book().obligations.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no obligations.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -247,7 +253,7 @@ impl Obligation {
         self.attempts.iter().any(Attempt::was_unanswered)
     }
 
-    /// The different paths that successful attempts named as created.
+    /// The distinct paths that answers named in `Location`.
     pub(super) fn created(&self) -> Vec<&str> {
         let mut created: Vec<_> =
             self.attempts.iter().filter_map(|attempt| attempt.location.as_deref()).collect();

@@ -1,10 +1,10 @@
-//! The conservation oracle: every request is an obligation, and at the end the oracle says what became of each.
+//! The conservation oracle: every request is an obligation, and at the end the oracle reports the outcome of each.
 //!
-//! A request's payload identifies it. Each picture shows a face at a place of its own within a canvas and has a number in a
-//! comment, so the eyes in an answer (or the picture's digest) say which request the *result* belongs to; identifiers that the
-//! gateway merely repeats do not. [`Pictures`] makes the payloads, [`Expected`] says what their answers must be, [`Ledger`] keeps
-//! the obligations, and [`Verdict`] counts their ends. Sessions, callbacks and usage records are obligations as well: [`settle`],
-//! [`reconcile_callbacks`] and [`reconcile_usage`].
+//! A request's payload identifies it. Each picture shows a face at a place of its own within a canvas and has a number
+//! in a comment, so the eyes in an answer (or the picture's digest) identify the request that the *result* belongs to.
+//! Identifiers that the gateway merely repeats do not. [`Pictures`] makes the payloads, [`Expected`] describes their
+//! answers, [`Ledger`] keeps the obligations, and [`Verdict`] counts their outcomes. Sessions, callbacks and usage
+//! records are obligations as well: [`settle`], [`reconcile_callbacks`] and [`reconcile_usage`].
 
 mod answer;
 mod callbacks;

@@ -17,7 +17,8 @@ use serde_json::json;
 use super::answer::{Answer, SentTo};
 use super::reading::{LivenessReading, Reading};
 
-/// A portrait: its file, who is in it, and the eyes in it, in pixels (measured once with Faceline's own models).
+/// A portrait: its file, the number of the person, and the eyes (x and y of the left one in the picture, then of the
+/// right one, in pixels; measured once with Faceline's own models).
 struct Portrait {
     file: &'static str,
     person: u8,
@@ -40,7 +41,7 @@ const SHOWN_SIDE: f32 = 0.72;
 const BACKGROUND: Rgb<u8> = Rgb([120, 124, 130]);
 /// JPEG quality that phones use.
 const JPEG_QUALITY: u8 = 90;
-/// What the comment of an identified picture begins with.
+/// The prefix of the comment in a payload.
 const COMMENT: &[u8] = b"faceline-loadtest:";
 /// A reading may differ from the place where the face was put by this part of the canvas' shorter side.
 const PLACE_TOLERANCE: f64 = 0.03;
@@ -48,29 +49,29 @@ const PLACE_TOLERANCE: f64 = 0.03;
 /// The size of a picture.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum PictureSize {
-    /// 250 x 250 pixels, some 12 kB: the cost of a job besides its work.
+    /// 250 x 250 pixels, some 12 kB. Shows the overhead of a job.
     #[serde(rename = "small")]
     Small,
     /// 1280 x 960 pixels.
     #[serde(rename = "medium")]
     Medium,
-    /// 4000 x 3000 pixels, 12 megapixels: the cost of bytes.
+    /// 4000 x 3000 pixels, 12 megapixels. Shows the cost of bytes.
     #[serde(rename = "large")]
     Large,
 }
 
-/// A picture to send, with what the service must say of it.
+/// A picture to send, with the result that the service must return for it.
 #[derive(Clone, Debug)]
 pub struct Payload {
     /// The file. No other payload has the same bytes.
     pub jpeg: Bytes,
     /// SHA-256 of the file in lower-case hex.
     pub digest: String,
-    /// Who is in the picture.
+    /// The number of the person in the picture.
     pub person: u8,
     /// The eyes that must be found.
     pub eyes: Reading,
-    /// What Face Liveness must say, if [`Pictures::calibrate`] has asked it.
+    /// The expected result of Face Liveness, if [`Pictures::calibrate`] has requested one.
     pub liveness: Option<LivenessReading>,
 }
 
@@ -124,7 +125,7 @@ impl Pictures {
     /// Makes all pictures of a size from the installed portraits in `folder`.
     ///
     /// # Errors
-    /// A portrait is not installed, or no picture.
+    /// A portrait is not installed or cannot be decoded, or a picture cannot be encoded.
     pub fn make(folder: &Path, size: PictureSize) -> anyhow::Result<Self> {
         let (width, height) = size.pixels();
         let (columns, rows) = size.places();
@@ -148,19 +149,20 @@ impl Pictures {
         Ok(Self { size, variants })
     }
 
-    /// The size.
+    /// The size of the pictures.
     #[must_use]
     pub fn size(&self) -> PictureSize {
         self.size
     }
 
-    /// How many variants there are: combinations of portrait and place.
+    /// The number of variants: combinations of portrait and place.
     #[must_use]
     pub fn variants(&self) -> usize {
         self.variants.len()
     }
 
-    /// The picture `variant` (modulo their number) with `number` in its comment. Number and variant say which request it is.
+    /// Returns the picture `variant` (modulo the number of variants) with `number` in its comment. Number and variant
+    /// together identify the request.
     #[must_use]
     pub fn payload(&self, variant: usize, number: u64) -> Payload {
         let Variant { jpeg, person, eyes, liveness } = &self.variants[variant % self.variants.len()];
@@ -169,8 +171,9 @@ impl Pictures {
         Payload { jpeg, digest, person: *person, eyes: *eyes, liveness: liveness.clone() }
     }
 
-    /// Sends each picture to a healthy service, and keeps the eyes and scores in its answers as the expected ones. Without this, the
-    /// eyes in answers are compared with the places where the faces were put, and scores of Face Liveness with nothing.
+    /// Sends each picture to a healthy service, and keeps the eyes and scores in its answers as the expected ones.
+    /// Without this, the eyes in answers are compared with the places where the faces were put, and scores of Face
+    /// Liveness are not compared.
     ///
     /// # Errors
     /// The service does not answer, or finds no face at the place where it was put.
@@ -207,7 +210,7 @@ impl Pictures {
     }
 }
 
-/// Number and eyes that a payload's comment names: what a worker of a test answers that has no models.
+/// Reads number and eyes from a payload's comment. A test's worker without models answers with them.
 #[must_use]
 pub fn identity_of(jpeg: &[u8]) -> Option<(u64, Reading)> {
     // The comment is the first segment: marker of the image, marker of the comment, its length.
@@ -259,7 +262,8 @@ mod tests {
         for (place, payload) in payloads.iter().enumerate() {
             assert_eq!(identity_of(&payload.jpeg), Some((place as u64, payload.eyes)));
             assert!(image::load_from_memory(&payload.jpeg).is_ok());
-            // Of one portrait all places differ by far more than a reading may; two portraits may have their eyes at one place.
+            // The places of one portrait differ by far more than the tolerance; two portraits may have their eyes at
+            // one place.
             let others = payloads[place / 25 * 25..place].iter();
             assert!(
                 others.map(|other| other.eyes.distance(&payload.eyes)).all(|far| far > 2.0 * EYE_TOLERANCE)

@@ -1,9 +1,9 @@
-//! What an answer says of a picture, by which the picture is recognised.
+//! Readings: the values in an answer that identify the picture.
 
 use serde_json::Value;
 
-/// Eyes within this distance, in pixels, are those of the expected picture. Workers of two versions may differ by less, and
-/// pictures differ by more than twice as much.
+/// Eyes within this distance, in pixels, are those of the expected picture. Two versions of a worker may differ by
+/// less, and pictures differ by more than twice as much.
 pub(super) const EYE_TOLERANCE: f64 = 4.0;
 /// Scores within this distance are the same.
 const SCORE_TOLERANCE: f64 = 0.005;
@@ -12,10 +12,10 @@ const SCORE_TOLERANCE: f64 = 0.005;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading(pub [f64; 4]);
 
-/// What liveness detection says of a picture.
+/// The result of liveness detection for a picture.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LivenessReading {
-    /// The score, above 0 to 1.
+    /// The score, above 0 and at most 1.
     Score(f64),
     /// The error's code.
     Error(String),
@@ -29,7 +29,8 @@ impl Reading {
         Some(Self([number(&eyes["x1"])?, number(&eyes["y1"])?, number(&eyes["x2"])?, number(&eyes["y2"])?]))
     }
 
-    /// The eyes of the first face in the properties of an image by BWS, whose eyes are named by the person.
+    /// The eyes of the first face in the properties of an image by BWS. BWS names the eyes by the person's left and
+    /// right; here they are sorted by their place in the picture.
     #[must_use]
     pub fn of_image_properties(image: &Value) -> Option<Self> {
         let eye = |name: &str| {
@@ -55,7 +56,7 @@ impl Reading {
 }
 
 impl LivenessReading {
-    /// What an answer of Face Liveness says; `None` if it is not of the form.
+    /// Reads an answer of Face Liveness; `None` if it has neither score nor error, or both.
     #[must_use]
     pub fn of_answer(body: &Value) -> Option<Self> {
         match (number(&body["score"]), body["error"].as_str()) {
@@ -65,7 +66,7 @@ impl LivenessReading {
         }
     }
 
-    /// Whether both may be of the same picture. Different pictures may have the same.
+    /// Whether both may be of the same picture. Different pictures may have the same score or error.
     #[must_use]
     pub fn agrees(&self, other: &Self) -> bool {
         match (self, other) {

@@ -19,17 +19,17 @@ use super::reading::Reading;
 use super::verdict::FindingKind;
 use crate::capture::{CaptureClient, PinnedKeys};
 
-/// Keys of obligations that were answered without an interruption, and that are repeated nevertheless.
+/// At most this many requests with a key are sent again although they were answered without an interruption.
 const MAX_REPEATED_KEYS: usize = 100;
 /// Time between two checks.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Checks everything that the service should keep, through the gateway at `url`, and writes the findings into the ledger. `time`
-/// bounds the waiting for what is still to come: the end of replays, callbacks, and a service that refuses. What cannot be read
-/// until then counts as lost.
+/// Checks through the gateway at `url` everything that the service should have stored, and writes the findings into the
+/// ledger. `time` bounds all waiting: for replays to end, for callbacks, and for a service that refuses requests. A
+/// resource that cannot be read until then counts as lost.
 ///
 /// # Errors
-/// The keys with which statuses are signed cannot be read. All other checks are made nevertheless.
+/// The keys that sign statuses of replays cannot be read. All other checks are made nevertheless.
 pub async fn settle(
     ledger: &Ledger,
     url: &str,
@@ -61,7 +61,8 @@ struct Settling<'a> {
 }
 
 impl Settling<'_> {
-    /// Sends requests with a key once more: they must get the first answer. One whose connection broke is done now, or was before.
+    /// Sends requests with an idempotency key once more. They must get the first answer. A request whose connection
+    /// broke is carried out now, or was before.
     async fn repeat_keys(&self) {
         let (mut interrupted, mut answered) = (Vec::new(), Vec::new());
         for id in self.ledger.ids() {
@@ -241,14 +242,14 @@ impl Settling<'_> {
     }
 }
 
-/// At most `count` of `ids`, spread evenly: the first faults of a run concern other ids than the last.
+/// Returns at most `count` of `ids`, spread evenly, because the first faults of a run concern other ids than the last.
 fn spread(ids: &[ObligationId], count: usize) -> impl Iterator<Item = ObligationId> + use<> {
     let chosen = count.min(ids.len());
     let ids: Vec<_> = (0..chosen).map(|place| ids[place * ids.len() / chosen]).collect();
     ids.into_iter()
 }
 
-/// Compares what was created in a session with what it lists.
+/// Compares the faces that callers created in a session with those that the session lists.
 fn compare_faces(path: &str, faces: &[Obligation], listed: &[Value], found: &mut Settlement) {
     for face in faces {
         let Expected::SessionFace { digest, eyes, name, .. } = &face.expected else { continue };
@@ -355,7 +356,7 @@ mod tests {
         let (attempt, _) = ledger.begin(ledger.open(Operation::CreateSession, expected, "demo"));
         let headers = HeaderMap::from_iter([(LOCATION, HeaderValue::from_static("/v2/bio-sessions/a"))]);
         ledger.answered(attempt, &Answer::new(201, &headers, Bytes::new()));
-        // Nobody listens there.
+        // No server listens on this port.
         settle(&ledger, "http://127.0.0.1:9", None, Duration::ZERO).await.unwrap();
         let verdict = ledger.verdict();
         assert_eq!((verdict.lost, verdict.sessions), (1, 1), "{verdict}");

@@ -1,4 +1,4 @@
-//! Usage records against what callers saw.
+//! Compares usage records with the answers that callers received.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,19 +14,20 @@ use super::verdict::FindingKind;
 
 /// Time between two exports of usage records.
 const USAGE_PERIOD: Duration = Duration::from_secs(3);
-/// Answers that have no record, since the caller received no service.
+/// Statuses of answers without a usage record, because the caller received no service.
 const UNRECORDED: [u16; 4] = [401, 403, 429, 503];
-/// Records of callers who left before their answer have this status, whatever the caller saw of the answer.
+/// Records of callers who disconnected before their answer have this status, whatever the caller received of the
+/// answer.
 const CALLER_LEFT: u16 = 499;
 
 /// The outcome of a request that got the answer of an earlier one with the same key.
 const REPEATED: &str = "repeated";
 
-/// The members of a record that are compared.
+/// The compared members of a usage record.
 #[derive(Debug, Deserialize)]
 struct Record {
     id: String,
-    /// Absent where no request made the record: a replay was judged.
+    /// Absent in the record of a replay's judgement, which no request made.
     request: Option<String>,
     job: Option<String>,
     session: Option<String>,
@@ -36,17 +37,17 @@ struct Record {
 }
 
 impl Record {
-    /// Whether it is of a request that was carried out, and not given the answer of an earlier one.
+    /// Whether the request was carried out, rather than answered with the result of an earlier request.
     fn is_of_work(&self) -> bool {
         (200..300).contains(&self.status) && self.outcome != REPEATED
     }
 }
 
-/// Compares usage records with the ledger, and reads them again with `export` while some are missing, since gateways move them from
-/// time to time. The last comparison before `until` counts.
+/// Compares usage records with the ledger. While some are missing, it reads them again with `export`, because gateways
+/// move records only from time to time. The last comparison before `until` counts.
 ///
 /// # Errors
-/// As [`reconcile_usage`], and those of `export`.
+/// `export` fails, or a line of its text is no usage record.
 pub async fn settle_usage(
     ledger: &Ledger,
     until: Instant,
@@ -58,19 +59,24 @@ pub async fn settle_usage(
     Ok(())
 }
 
-/// Compares the records of `usage export --records --format json` with the ledger: each answered attempt has exactly one, with the
-/// status that the caller saw; an attempt without an answer has one at most; no key and no job is recorded as done twice; each replay
-/// that [`settle`](super::settle) has seen end has one of its judgement. Records of other runs are ignored. Returns the number of
-/// missing records: call it again while gateways may still move some.
+/// Compares the records of `usage export --records --format json` with the ledger:
+///
+/// - each answered attempt has exactly one, with the status that the caller received;
+/// - an attempt without an answer has at most one;
+/// - no idempotency key and no job is recorded as done twice;
+/// - each replay that [`settle`](super::settle) has seen end has one of its judgement.
+///
+/// Records of other runs are ignored. Returns the number of missing records: call it again while gateways may still
+/// move some.
 ///
 /// # Errors
-/// A line is no record.
+/// A line is no usage record.
 pub fn reconcile_usage(ledger: &Ledger, exported: &str) -> anyhow::Result<usize> {
     let prefix = format!("{}-", ledger.run());
     let mut book = ledger.book();
     let mut found = UsageFindings::default();
     let mut by_request: BTreeMap<String, Vec<Record>> = BTreeMap::new();
-    // Judgements of each replay that has ended.
+    // Number of judgement records of each replay that has ended.
     let mut judgements: BTreeMap<String, usize> =
         book.settled.ended_replays.iter().map(|session| (session.clone(), 0)).collect();
     let (mut ids, mut jobs) = (BTreeSet::new(), BTreeSet::new());
@@ -117,7 +123,7 @@ pub fn reconcile_usage(ledger: &Ledger, exported: &str) -> anyhow::Result<usize>
     Ok(missing)
 }
 
-/// Compares the records of an obligation's attempts with what its caller saw.
+/// Compares the records of an obligation's attempts with the answers that its caller received.
 fn compare(
     book: &Book,
     obligation: &Obligation,
@@ -147,9 +153,10 @@ fn compare(
         };
         found.findings.extend(finding);
     }
-    // A caller whose connection broke while the answer was on its way did not see it, but its record is there. (The record of one who
-    // left before has a status of its own, and says nothing.) While a store is away, a gateway may carry a key out that it cannot
-    // mark as done; the resource has the same id then.
+    // A request may have been carried out although its connection broke before the caller received the answer; its
+    // record shows that. (The record of a caller who left earlier has the status `CALLER_LEFT`, and says nothing about
+    // the work.) While a store is unavailable, a gateway may carry out a key that it cannot mark as done; the resource
+    // then has the same id.
     if let (Some((key, _)), 2.., false) = (&obligation.repeat, works, is_disturbed) {
         found.findings.push((FindingKind::Duplicated, format!("key {key}: carried out {works} times")));
     }

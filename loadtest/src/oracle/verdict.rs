@@ -1,4 +1,4 @@
-//! What became of all obligations, in numbers.
+//! The verdict: the outcomes of all obligations, in numbers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,26 +12,26 @@ const MAX_FINDINGS: usize = 20;
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
-    /// The service accepted it, and it was neither done nor accounted for.
+    /// Something that the service accepted was neither done nor accounted for.
     Lost,
-    /// It was done twice: two resources for one key, two callbacks, two usage records.
+    /// Something was done twice: two resources for one key, two callbacks, two usage records.
     Duplicated,
-    /// It was answered with another's result.
+    /// A request was answered with the result of another.
     MixedUp,
     /// An error other than a refusal.
     Failed,
 }
 
-/// Something that the oracle found.
+/// A finding of the oracle.
 #[derive(Clone, Debug, Serialize)]
 pub struct Finding {
     /// The kind.
     pub kind: FindingKind,
-    /// What was found, and of which request.
+    /// The finding as text, with the request that it concerns.
     pub what: String,
 }
 
-/// What became of all obligations.
+/// The outcomes of all obligations, in numbers.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Verdict {
     /// Obligations.
@@ -42,7 +42,7 @@ pub struct Verdict {
     pub answered: u64,
     /// Obligations, resources, callbacks and usage records that were accepted and neither done nor accounted for.
     pub lost: u64,
-    /// What was done twice: resources, callbacks, usage records.
+    /// Resources, callbacks and usage records that were made twice.
     pub duplicated: u64,
     /// Answers with the result of another payload.
     pub mixed_up: u64,
