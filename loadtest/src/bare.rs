@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::site::program;
 
-/// What `faceline-models bench` prints.
+/// The output of `faceline-models bench`.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Bare {
     /// Pictures a second over all threads.
@@ -40,8 +40,8 @@ impl Bare {
     }
 }
 
-/// Runs the bare pipeline over `picture`, `count` times a thread, on as many threads as the worker has. `models` is the folder of
-/// the models, if it is another one.
+/// Runs the bare pipeline over `picture`, `count` times a thread, on as many threads as the worker has. `models` is a
+/// folder of other models than the installed ones.
 pub(crate) async fn run(picture: &Path, count: usize, models: Option<&Path>) -> anyhow::Result<Bare> {
     let mut command = Command::new(program("faceline-models")?);
     command.args(["bench", "--count", &count.to_string(), "--picture"]).arg(picture);
@@ -62,7 +62,7 @@ pub(crate) async fn examine(pictures: &[&Path], count: usize) -> anyhow::Result<
     Ok(cpu_ms)
 }
 
-/// What `faceline-models bench-liveness` prints.
+/// The output of `faceline-models bench-liveness`.
 #[derive(Deserialize)]
 struct Examined {
     cpu_ms: f64,

@@ -12,7 +12,7 @@ use reqwest::{Client, StatusCode, header};
 use serde_json::{Value, json};
 
 const BOUNDARY: &str = "faceline-loadtest";
-/// Longer than any benchmark takes.
+/// Lifetime of BWS tokens: longer than any benchmark takes.
 const TOKEN_SECONDS: i64 = 3600;
 
 /// A request that is built once and sent many times.
@@ -146,14 +146,15 @@ impl ServiceAnswer {
     }
 }
 
-/// The body of the answer. A refusal is an error.
+/// Sends the request and returns the body of the answer. Any status but 200 is an error.
 pub(crate) async fn answer(request: &Request) -> anyhow::Result<String> {
     let (status, text, _) = request.exchange().await?;
     anyhow::ensure!(status == StatusCode::OK, "{status}: {text}");
     Ok(text)
 }
 
-/// A closed loop: `callers` at a time send the next request as soon as they have an answer, `jobs` requests in all.
+/// Runs a closed loop: each of `callers` sends the next request as soon as it has an answer, `jobs` requests in all,
+/// rounded down to a multiple of `callers`.
 pub(crate) async fn closed(request: &Request, callers: usize, jobs: usize) -> anyhow::Result<LoadTotals> {
     let started = Instant::now();
     let caller = async || {

@@ -16,7 +16,7 @@ pub(crate) struct Plot<'a> {
     pub(crate) title: &'a str,
     /// Width and height in pixels.
     pub(crate) size: (u32, u32),
-    /// What the time is measured in.
+    /// The unit of the time axis.
     pub(crate) time: &'a str,
     /// The end of the time axis.
     pub(crate) end: f64,

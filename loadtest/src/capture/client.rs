@@ -19,7 +19,7 @@ use super::verified::PinnedKeys;
 const CAPTURE_TOKEN: &str = "x-capture-token";
 /// Attempts of an upload.
 const MAX_UPLOADS: u32 = 10;
-/// Time between two looks at the status.
+/// Time between two requests for the status.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A client of the service at one address, with an API key.
@@ -30,7 +30,7 @@ pub struct CaptureClient {
     apikey: String,
 }
 
-/// What a request shows.
+/// The credential that a request sends.
 #[derive(Clone, Copy, Debug)]
 pub enum Credential<'a> {
     /// The client's API key.
@@ -58,7 +58,8 @@ impl CaptureClient {
         Self { http: Client::new(), url, apikey: apikey.to_owned() }
     }
 
-    /// The same, which waits at most so long for each answer. Without this it waits for ever, as a device with a slow line must.
+    /// The same client with a time limit for each answer. The default is no limit, because a device may have a slow
+    /// connection.
     ///
     /// # Panics
     /// The TLS library cannot be set up.
@@ -71,7 +72,7 @@ impl CaptureClient {
     /// The same with a `traceparent` in all requests.
     ///
     /// # Panics
-    /// The text is none.
+    /// `traceparent` is no valid value of a header.
     #[must_use]
     pub fn within(&self, traceparent: &str) -> Self {
         let value = HeaderValue::from_str(traceparent).expect("a header");
@@ -80,8 +81,8 @@ impl CaptureClient {
         Self { http, ..self.clone() }
     }
 
-    /// The keys that the service publishes now. A device must not trust them for that; this is for tests, and for operators who
-    /// pin them.
+    /// Reads the keys that the service publishes now. A device must not trust keys because they are published; this is
+    /// for tests, and for operators who pin them.
     ///
     /// # Errors
     /// The service does not publish them.
@@ -120,7 +121,7 @@ impl CaptureClient {
     /// Reads the parameters of a replay again, as a device does that got session and token from its provider.
     ///
     /// # Errors
-    /// As [`CaptureClient::set_parameters`].
+    /// The request is refused, or the answer is not signed by one of `keys`.
     pub async fn parameters(
         &self,
         session: Uuid,
@@ -132,7 +133,7 @@ impl CaptureClient {
         read_parameters(answer, keys).await
     }
 
-    /// Uploads once.
+    /// Sends an upload once.
     ///
     /// # Errors
     /// There is no answer.
@@ -152,8 +153,8 @@ impl CaptureClient {
         Ok(UploadAnswer { status, retry_after, body: answer.text().await? })
     }
 
-    /// Uploads, and repeats that where the same upload may succeed later: after a broken connection, a refusal with `Retry-After`,
-    /// 408, and 5xx. Shows the capture token of the parameters, or the API key without one.
+    /// Sends an upload, and repeats it where it may succeed later: after a broken connection, a refusal with
+    /// `Retry-After`, 408, and 5xx. Its credential is the capture token of the parameters, or the API key without one.
     ///
     /// # Errors
     /// The upload is refused for good, or not accepted in ten attempts.
@@ -199,7 +200,7 @@ impl CaptureClient {
     /// Waits until the replay has ended, and returns its status.
     ///
     /// # Errors
-    /// As [`CaptureClient::status`], or the replay has not ended after `timeout`.
+    /// A request is refused, an answer is not signed by one of `keys`, or the replay has not ended after `timeout`.
     pub async fn wait_for_end(
         &self,
         session: Uuid,

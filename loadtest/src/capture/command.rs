@@ -66,7 +66,7 @@ impl CaptureCommand {
     /// Executes the command.
     ///
     /// # Errors
-    /// As [`capture`], or a file cannot be read.
+    /// A file cannot be read, or a step of the [`capture`] fails.
     pub async fn run(self) -> anyhow::Result<()> {
         let client = CaptureClient::new(&self.url, &self.apikey);
         let keys = match &self.pinned_jwk {

@@ -1,6 +1,6 @@
 //! Captures a replay: from the session to the status. `docs/capture-client.md` describes every step.
 //!
-//! [`capture`] goes the whole way. [`CaptureClient`] has the single steps, and [`seal`] the encryption.
+//! [`capture`] performs all steps. [`CaptureClient`] has the single steps, and [`seal`] the encryption.
 
 mod client;
 mod command;
@@ -22,10 +22,10 @@ pub use self::parameters::Parameters;
 pub use self::sealed::{SealedUpload, seal};
 pub use self::verified::PinnedKeys;
 
-/// What is captured, and how it is judged.
+/// A recording to capture, and the parameters of its judgement.
 #[derive(Clone, Debug)]
 pub struct Capture {
-    /// What the video must prove.
+    /// The type of liveness that the video must prove.
     pub liveness: LivenessType,
     /// `LOW`, `MEDIUM` or `HIGH`; the service's default if absent.
     pub level: Option<String>,
@@ -41,7 +41,7 @@ pub struct Capture {
     pub timeout: Duration,
 }
 
-/// What a device has recorded.
+/// A recording of a device.
 #[derive(Clone, Debug)]
 pub struct Recording {
     /// The file.
@@ -52,14 +52,14 @@ pub struct Recording {
     pub mirrored: bool,
     /// When the challenges were shown.
     pub events: Vec<ShownChallenge>,
-    /// The device.
+    /// Description of the device.
     pub device_info: Option<DeviceInfo>,
-    /// The program.
+    /// Description of the program that recorded.
     pub sdk_info: Option<SdkInfo>,
 }
 
 impl Recording {
-    /// A file without anything that the device says of it.
+    /// A recording with defaults for everything but the file and its media type.
     #[must_use]
     pub fn of(file: impl Into<Bytes>, content_type: &str) -> Self {
         Self {

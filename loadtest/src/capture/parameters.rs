@@ -38,7 +38,7 @@ impl Parameters {
     /// Reads the body of an answer that one of `keys` has signed. The capture token, which is in the answer's head, is left out.
     ///
     /// # Errors
-    /// None of the keys has signed it, or it is not of the form.
+    /// None of the keys has signed the body, or the payload is malformed.
     pub fn verified(body: &str, keys: &PinnedKeys) -> anyhow::Result<Self> {
         Self::parse(&keys.verified(body)?, None)
     }

@@ -44,7 +44,7 @@ impl PinnedKeys {
     /// Reads a JWK, or a JWK set.
     ///
     /// # Errors
-    /// It is neither.
+    /// The JSON is neither.
     pub fn parse(json: &[u8]) -> anyhow::Result<Self> {
         let parsed: JwkOrSet = serde_json::from_slice(json).context("no JWK and no JWK set")?;
         Ok(Self(match parsed {
@@ -56,7 +56,7 @@ impl PinnedKeys {
     /// The payload of a signed JSON object, `{…,"signature":"…"}`: the object without its signature. The signature may be detached.
     ///
     /// # Errors
-    /// There is no signature, it is by none of the keys, or it is for something else.
+    /// The answer has no signature, none of the keys has made it, or it is for another object.
     pub fn verified(&self, answer: &str) -> anyhow::Result<Vec<u8>> {
         let (object, signature) =
             answer.rsplit_once(r#""signature":""#).context("the answer is not signed")?;
@@ -77,7 +77,7 @@ impl PinnedKeys {
 }
 
 impl PublicKey {
-    /// The key decides the algorithm; the header's name of it must agree.
+    /// Verifies a signature. The key determines the algorithm, and the header's `alg` must agree.
     fn verify(&self, alg: &str, signed: &[u8], signature: &[u8]) -> anyhow::Result<()> {
         let wrong = |_| anyhow::anyhow!("the signature is wrong");
         match self {

@@ -1,4 +1,4 @@
-//! When requests are sent: a schedule that is fixed before the first one.
+//! Arrival times of requests: a schedule that is fixed before the first request is sent.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ impl Phase {
     /// Length of the phase.
     ///
     /// # Panics
-    /// It is negative or not finite; [`super::Scenario::parse`] refuses that.
+    /// The length is negative or not finite; [`super::Scenario::parse`] refuses such a phase.
     #[must_use]
     pub fn length(&self) -> Duration {
         let (Self::Constant { seconds, .. }
@@ -56,7 +56,7 @@ impl Phase {
         Duration::from_secs_f64(*seconds)
     }
 
-    /// The same with `factor` times the requests a second.
+    /// The same phase with `factor` times the requests.
     #[must_use]
     pub fn times(self, factor: f64) -> Self {
         match self {
@@ -69,7 +69,7 @@ impl Phase {
         }
     }
 
-    /// Whether all numbers can be used.
+    /// Whether all rates and lengths are finite and within their bounds.
     pub(super) fn is_valid(&self) -> bool {
         let is_length = |seconds: f64| seconds.is_finite() && (0.0..=1e6).contains(&seconds);
         let is_rate = |rate: f64| rate.is_finite() && (0.0..=1e6).contains(&rate);
@@ -95,7 +95,8 @@ impl Phase {
                     return times;
                 }
                 loop {
-                    // The distances are exponentially distributed; by the inverse of their distribution function.
+                    // Times between arrivals are exponentially distributed. Inverse transform sampling: -ln(1 - u) /
+                    // rate.
                     time -= (1.0 - random.random::<f64>()).ln() / rate;
                     if time >= seconds {
                         return times;
@@ -104,7 +105,8 @@ impl Phase {
                 }
             }
             Self::Ramp { from, to, seconds } => {
-                // Request n comes when the integral of the rate, from t + (to - from) t^2 / (2 seconds), reaches n.
+                // Request n comes when the integral of the rate, from * t + (to - from) * t^2 / (2 * seconds), reaches
+                // n.
                 let slope = (to - from) / seconds.max(f64::MIN_POSITIVE);
                 let count = (f64::midpoint(from, to) * seconds).round() as u64;
                 let time = |number: u64| {
@@ -120,7 +122,7 @@ impl Phase {
     }
 }
 
-/// The times of all requests from the beginning of the load, in order. The same seed makes the same times.
+/// The times of all requests from the beginning of the load, in order. The same seed gives the same times.
 #[must_use]
 pub fn arrivals(phases: &[Phase], seed: u64) -> Vec<Duration> {
     let mut random = StdRng::seed_from_u64(seed);

@@ -108,7 +108,7 @@ impl LoadCommand {
         let mut measured = driver.run(|sample, waiting| progress.show(sample, waiting)).await?;
         drop(watching);
         measured.states = std::mem::take(&mut states.lock().unwrap_or_else(PoisonError::into_inner));
-        // The report is written whatever they find.
+        // The report is written even if a check fails.
         let mut checks = Vec::new();
         if !self.no_settling {
             let time = Duration::from_secs(self.settle_seconds);
@@ -118,7 +118,7 @@ impl LoadCommand {
         if let Some(command) = &self.usage_export {
             checks.push(self.read_usage(&driver.ledger, command).await);
         }
-        // The probe has a replay of its own.
+        // The probe sends a replay of its own, whose callback may be still to come.
         if let Some(receiver) = receiver.as_ref().filter(|_| !self.no_settling) {
             let until = Instant::now() + Duration::from_secs(self.settle_seconds);
             settle_callbacks(&driver.ledger, receiver, until).await;
@@ -164,7 +164,7 @@ impl LoadCommand {
         Ok(scenario)
     }
 
-    /// The first gateway, with the first caller's credentials: for what is learned before the load.
+    /// The first gateway with the first caller's credentials, for requests before and after the load.
     fn service(&self, scenario: &Scenario) -> SentTo {
         let url = self.url.first().map_or("", |url| url.trim_end_matches('/')).to_owned();
         let callers = scenario.callers();
@@ -173,7 +173,7 @@ impl LoadCommand {
     }
 }
 
-/// A name for a run that no other has.
+/// A unique name for a run.
 fn new_run() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("load-{:x}", now.as_micros())
@@ -210,7 +210,7 @@ impl Progress {
         let median = self.latest.get(self.latest.len() / 2).copied().unwrap_or_default();
         self.latest.clear();
         let mut out = std::io::stderr();
-        // A terminal that is gone is no reason to end the load.
+        // A closed terminal must not end the load.
         let _ = write!(
             out,
             "\r{:7.1} s: answered {}, refused {}, failed {}, not sent {}, waiting {waiting}, median {} ms   ",

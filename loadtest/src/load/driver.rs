@@ -1,4 +1,4 @@
-//! The driver: begins each request at its time, whatever became of the others.
+//! The driver: starts each request at its intended time, whatever the state of the others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,25 +17,25 @@ use super::scenario::Scenario;
 use super::targets::Targets;
 use crate::oracle::{Ledger, Operation};
 
-/// A closed loop plans this many requests a second, which no service on one machine answers.
+/// Rate of the plan for a closed loop, in requests a second. No service on one machine answers that many.
 const MAX_CLOSED_RATE: f64 = 5000.0;
 
 /// Sends the requests of a scenario.
 #[derive(Clone, Debug)]
 pub struct Driver {
-    /// What is sent.
+    /// The scenario that is sent.
     pub scenario: Scenario,
     /// The gateways.
     pub targets: Arc<Targets>,
     /// Pictures and keys.
     pub resources: Arc<Resources>,
-    /// The obligations.
+    /// The ledger that keeps the obligations.
     pub ledger: Arc<Ledger>,
 }
 
 impl Driver {
-    /// Sends all requests of the scenario at their times, and waits for the last answer. `seen` gets each sample as it ends, with the
-    /// number of requests that still wait for their answers.
+    /// Sends all requests of the scenario at their times, and waits for the last answer. Calls `seen` with each sample
+    /// as it ends, and with the number of requests that still wait for their answers.
     ///
     /// # Errors
     /// A caller's connections cannot be set up.
@@ -68,8 +68,8 @@ impl Driver {
         Ok(measured)
     }
 
-    /// A closed loop: `callers` at a time begin with the next request of the scenario's mix as soon as they have an answer, for
-    /// `length`. This finds what the service can do at most; it says nothing about latencies under a given load.
+    /// Runs a closed loop for `length`: each of `callers` sends the next request of the scenario's mix as soon as it
+    /// has an answer. This measures the peak throughput of the service, and no latencies under a given load.
     ///
     /// # Errors
     /// A caller's connections cannot be set up.
@@ -159,11 +159,11 @@ fn sample(planned: &Planned, lag: Duration, latency: Duration, attempts: Attempt
     }
 }
 
-/// The probe after the load: one fresh request of each operation of the scenario, by a caller that obeys `Retry-After`. `round` tells
-/// several probes of one run apart, whose requests must have other names and keys.
+/// Probes the service after the load: a caller that obeys `Retry-After` sends one new request of each operation of the
+/// scenario. `round` distinguishes the probes of one run, because their requests must have different names and keys.
 ///
 /// # Errors
-/// An operation does not succeed; the first that does not, and how it ended.
+/// An operation does not succeed. The error names the first such operation, and how it ended.
 pub async fn probe(driver: &Driver, round: u32) -> anyhow::Result<()> {
     let mut scenario = driver.scenario.clone();
     let mut operations: Vec<_> = scenario.mix.iter().map(|entry| (entry.operation, entry.size)).collect();
@@ -173,7 +173,7 @@ pub async fn probe(driver: &Driver, round: u32) -> anyhow::Result<()> {
     let timeout = Duration::from_secs(scenario.deadline_seconds) * 2;
     let caller = Caller::new(&scenario.callers()[0], timeout)?;
     for (place, (operation, size)) in operations.into_iter().enumerate() {
-        // The numbers of a plan begin at 0.
+        // Above all numbers of a plan, which begin at 0.
         let number = (u64::from(round) + 1) * u64::from(u32::MAX) + place as u64;
         let planned = Planned { number, at: Duration::ZERO, operation, size, caller: 0, picture: place };
         let mut flow = driver.flow(planned, caller.clone(), Some(Instant::now() + timeout));

@@ -1,4 +1,4 @@
-//! What a caller does for one planned request: attempts, and the steps of sessions and replays.
+//! The flow of one planned request: its attempts, and the steps of sessions and replays.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -26,13 +26,13 @@ use faceline_shared::replay::LivenessType;
 const PAUSE_AFTER_BREAK: Duration = Duration::from_millis(200);
 /// Faces of a session.
 const SESSION_FACES: u64 = 2;
-/// Described faces that matches take as their references.
+/// Number of described faces that matches take as their references.
 const REFERENCES: usize = 8;
 
 /// Builds the request of an operation to the service at an address.
 type BuildRequest<'a> = Box<dyn Fn(&str) -> RequestBuilder + Send + Sync + 'a>;
 
-/// What callers share.
+/// Resources that all callers share.
 #[derive(Debug)]
 pub struct Resources {
     pictures: BTreeMap<PictureSize, Pictures>,
@@ -43,8 +43,8 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Makes the pictures that a mix needs, and learns the expected answers from a healthy service. `folder` has the installed
-    /// portraits; `callback_url` is where replays call back.
+    /// Makes the pictures that a mix needs, and learns the expected answers from a healthy service. `folder` contains
+    /// the installed portraits; `callback_url` is the address for callbacks of replays.
     ///
     /// # Errors
     /// A portrait is not installed, or the service does not answer.
@@ -89,7 +89,7 @@ impl Resources {
     /// The payload of a planned request; `step` tells several pictures of one request apart.
     fn payload(&self, planned: &Planned, step: u64) -> Payload {
         let pictures = &self.pictures[&planned.size];
-        // Steps go through the portraits in another order than through the places.
+        // The stride is longer than the places of one portrait, so the next step shows another portrait.
         let variant = planned.picture + step as usize * (pictures.variants() / 3 + 1);
         pictures.payload(variant, planned.number * 16 + step)
     }
@@ -113,19 +113,19 @@ pub(super) struct Flow {
     pub(super) ledger: Arc<Ledger>,
     pub(super) resources: Arc<Resources>,
     pub(super) planned: Planned,
-    /// Whether the caller comes again after a refusal, and until when.
+    /// The time until which the caller retries after refusals; `None` if it does not retry.
     pub(super) gives_up: Option<Instant>,
     pub(super) attempts: Attempts,
 }
 
-/// How an obligation ended for its caller.
+/// The end of an obligation as its caller sees it.
 struct Fulfilled {
     end: SampleEnd,
     answer: Option<Answer>,
 }
 
 impl Flow {
-    /// Does everything that the planned request stands for.
+    /// Carries out the planned request with all of its steps.
     pub(super) async fn run(&mut self) -> SampleEnd {
         let done = match self.planned.operation {
             Operation::CreateSession | Operation::CreateSessionFace | Operation::SessionMatches => {
@@ -137,7 +137,7 @@ impl Flow {
         done.unwrap_or_else(|error| SampleEnd::Failed(format!("{error:#}")))
     }
 
-    /// An operation of one request.
+    /// Carries out an operation that takes one request.
     async fn single(&mut self) -> anyhow::Result<SampleEnd> {
         let name = self.name(0);
         let [first, second] = [0, 1].map(|step| self.resources.payload(&self.planned, step));
@@ -179,7 +179,7 @@ impl Flow {
         Ok(self.fulfil(obligation, build).await.end)
     }
 
-    /// A session: its creation, faces with keys, and the matches of the first face.
+    /// Creates a session, adds faces with idempotency keys, and requests the matches of the first face.
     async fn session(&mut self) -> anyhow::Result<SampleEnd> {
         let created = self.create_session(None).await;
         let Some(session) = location(&created) else { return Ok(created.end) };
@@ -211,7 +211,8 @@ impl Flow {
         Ok(self.fulfil(obligation, Box::new(|url| caller.matches(url, &face))).await.end)
     }
 
-    /// A replay of one still picture, with a callback where there is a receiver. The oracle waits for its end.
+    /// Carries out a replay of one still picture, with a callback if there is a receiver. The oracle waits for the
+    /// replay's end.
     async fn replay(&mut self) -> anyhow::Result<SampleEnd> {
         let callback_url = self.resources.callback_url.clone();
         let created = self.create_session(callback_url.clone()).await;
@@ -234,7 +235,7 @@ impl Flow {
         let upload = seal(session, &parameters, &capture.recording)?;
         let obligation = self.ledger.open(Operation::Replay, expected, caller.api_key());
         loop {
-            // The upload's requests have ids of their own making, which usage records do not show for devices' tokens.
+            // `CaptureClient` does not send the ledger's request id, so no usage record has it.
             let (attempt, _) = self.ledger.begin_unrecorded(obligation);
             self.attempts.sent += 1;
             let client =
@@ -277,7 +278,7 @@ impl Flow {
         self.fulfil_once(Operation::CreateSession, expected, 0, repeat).await
     }
 
-    /// An obligation with an idempotency key.
+    /// Opens an obligation with an idempotency key, and fulfils it.
     async fn fulfil_once(
         &mut self,
         operation: Operation,
@@ -292,7 +293,7 @@ impl Flow {
         self.fulfil(obligation, Box::new(build)).await
     }
 
-    /// Sends a request until it has ended for this caller.
+    /// Sends a request, and repeats it as long as this caller retries.
     async fn fulfil(
         &mut self,
         obligation: ObligationId,
@@ -342,7 +343,7 @@ impl Flow {
         }
     }
 
-    /// Waits before the next attempt, if there is one.
+    /// Waits before the next attempt. Returns whether there is one.
     async fn waits(&self, end: &AttemptEnd, wait: Option<Duration>) -> bool {
         let may_repeat =
             matches!(end, AttemptEnd::Refused { .. } | AttemptEnd::Expired | AttemptEnd::Broken(_));
@@ -358,7 +359,7 @@ impl Flow {
         self.targets.pick(self.planned.number, self.attempts.sent as u64)
     }
 
-    /// The caller's own name of a step: in `friendlyName`, `correlationId` and keys.
+    /// The caller's name of a step, in `friendlyName`, `correlationId` and idempotency keys.
     fn name(&self, step: u64) -> String {
         format!("{}-n{}-{step}", self.ledger.run(), self.planned.number)
     }

@@ -1,4 +1,4 @@
-//! Overload: what the service does at multiples of what it can do, and with a burst while it is idle.
+//! Overload: load at multiples of the service's peak, and a burst while the service is idle.
 
 use std::fmt;
 use std::io::Write as _;
@@ -20,29 +20,32 @@ use crate::oracle::{Ledger, SentTo, Verdict};
 
 /// Multiples of the peak.
 const FACTORS: [f64; 3] = [1.0, 2.0, 3.0];
-/// A burst fits into this part of the deadline: a gateway that refuses nobody lets jobs wait for half of it.
+/// A burst has as many requests as the service answers in this part of the deadline at its peak. A gateway that refuses
+/// no request lets jobs wait for half of the deadline.
 const BURST_PART: f64 = 0.4;
-/// The most requests of a burst: what a client that is alone may have in flight by default (seven eighths of 256), less some.
+/// Limit on the requests of a burst. It is somewhat below the number that a single client may have in flight by default
+/// (seven eighths of 256).
 const MAX_BURST: f64 = 200.0;
 /// Goodput at the largest multiple is at least this part of the peak.
 const MIN_GOODPUT: f64 = 0.95;
 /// The median refusal takes at most this part of a job's service time.
 const MAX_REFUSAL_PART: f64 = 1.0 / 20.0;
-/// The service is idle for so long before the burst.
+/// The service is idle for this long before the burst.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// What was measured.
+/// The measurements of the service under overload.
 #[derive(Clone, Debug, Serialize)]
 pub struct OverloadReport {
     /// Answered requests a second of a closed loop.
     pub peak: f64,
-    /// The median latency of a single caller of the idle service: a job's service time, with all that is around it.
+    /// The median latency of a single caller of the idle service, in milliseconds: a job's service time, and the
+    /// overhead of its request.
     pub service_ms: f64,
     /// The runs: each factor, and the last once more with callers that obey `Retry-After`.
     pub runs: Vec<OverloadRun>,
     /// Requests of the burst.
     pub burst: usize,
-    /// Of these, requests that were not answered. None may be.
+    /// Of these, requests that were not answered. There must be none.
     pub burst_refused: usize,
     /// What the oracle found.
     pub verdict: Verdict,
@@ -57,15 +60,15 @@ pub struct OverloadRun {
     pub obeys_retry_after: bool,
     /// Answered requests a second while requests were sent, over the peak.
     pub goodput: f64,
-    /// Requests that were sent first; repeats are not counted.
+    /// Requests of the schedule, without repeats.
     pub requests: usize,
     /// Requests that ended with their own result.
     pub answered: usize,
     /// Requests that ended with an error other than 429 and 503.
     pub failed: usize,
-    /// Refusals without `Retry-After`. None may be.
+    /// Refusals without `Retry-After`. There must be none.
     pub refusals_without_retry_after: usize,
-    /// How long refusals took, from their sending.
+    /// Times from sending to refusal.
     pub refusal: Percentiles,
     /// Latencies of answered requests, from the intended time of sending.
     pub latency: Percentiles,
@@ -78,7 +81,7 @@ pub struct OverloadRun {
 pub async fn overload(driver: &Driver, callers: usize, length: Duration) -> anyhow::Result<OverloadReport> {
     let single = driver.closed(1, length / 4).await?;
     let service_ms = LoadReport::new(&driver.scenario, &single, None).latency.p50_ms;
-    // The service learns what it can do from what it does, so the first part does not count.
+    // The service estimates its capacity from its own throughput, so the first part does not count.
     driver.closed(callers, length / 4).await?;
     let at_peak = driver.closed(callers, length / 2).await?;
     let peak = at_peak.answered() as f64 / at_peak.elapsed.as_secs_f64();
@@ -90,7 +93,8 @@ pub async fn overload(driver: &Driver, callers: usize, length: Duration) -> anyh
             phases: vec![Phase::Poisson { rate: peak * factor, seconds: length.as_secs_f64() }],
             obeys_retry_after: obeys,
             max_outstanding: usize::MAX,
-            // Callers who obey come until all are answered: the whole load takes `factor` times as long.
+            // Callers that obey `Retry-After` retry until all are answered: the whole load takes `factor` times as
+            // long.
             give_up_seconds: (length.as_secs_f64() * factor * 2.0) as u64 + driver.scenario.deadline_seconds,
             ..driver.scenario.clone()
         };
@@ -122,7 +126,7 @@ pub async fn overload(driver: &Driver, callers: usize, length: Duration) -> anyh
 }
 
 impl OverloadReport {
-    /// What the service should have done and did not; empty if all is well.
+    /// The requirements that the service did not meet, as texts; empty if it met all.
     #[must_use]
     pub fn shortcomings(&self) -> Vec<String> {
         let mut found = Vec::new();

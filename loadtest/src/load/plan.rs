@@ -1,4 +1,4 @@
-//! The plan: for each request when it is sent, what it does and who sends it. It is made before the load begins.
+//! The plan of a load, made before it begins: for each request its time, its operation and pictures, and its caller.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use super::arrivals::arrivals;
 use super::scenario::Scenario;
 use crate::oracle::{Operation, PictureSize};
 
-/// A request that is to be sent.
+/// A planned request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Planned {
     /// Its place in the plan, from 0.
     pub number: u64,
     /// The intended time of sending, from the beginning of the load. Latencies count from here.
     pub at: Duration,
-    /// What it does.
+    /// The operation.
     pub operation: Operation,
     /// The size of its pictures.
     pub size: PictureSize,
-    /// Which of the scenario's callers sends it.
+    /// Index of the scenario's caller that sends it.
     pub caller: usize,
-    /// Which pictures it takes, modulo their number.
+    /// Number of its picture, modulo the number of variants.
     pub picture: usize,
 }
 
-/// Plans all requests of a scenario. The same scenario makes the same plan.
+/// Plans all requests of a scenario. The same scenario gives the same plan.
 #[must_use]
 pub fn plan(scenario: &Scenario) -> Vec<Planned> {
-    // Another stream of numbers than that of the times, so that both can be changed alone.
+    // A random stream that is independent of that of the times, so either can change without the other.
     let mut random = StdRng::seed_from_u64(!scenario.seed);
     let mix: Vec<_> = scenario.mix.iter().map(|entry| entry.weight).collect();
     let callers: Vec<_> = scenario.callers().iter().map(|caller| caller.weight).collect();
@@ -48,7 +48,7 @@ pub fn plan(scenario: &Scenario) -> Vec<Planned> {
     planned.collect()
 }
 
-/// The place of the weight in which the part `part`, 0 to 1, of the sum of all weights lies.
+/// The index of the weight that contains the fraction `part`, 0 to 1, of the cumulative sum of all weights.
 fn weighted(weights: &[f64], part: f64) -> usize {
     let mut rest = part * weights.iter().sum::<f64>();
     let place = weights.iter().position(|weight| {

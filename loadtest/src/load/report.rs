@@ -19,7 +19,7 @@ const DIGITS: u8 = 3;
 /// A report shows at most this many points of time.
 const MAX_WINDOWS: f64 = 240.0;
 
-/// A load and what came of it.
+/// The results of a load.
 #[derive(Clone, Debug, Serialize)]
 pub struct LoadReport {
     /// The scenario's name.
@@ -32,7 +32,7 @@ pub struct LoadReport {
     pub seconds: f64,
     /// Requests of the schedule.
     pub planned: usize,
-    /// Requests that were not sent, since too many waited for their answers.
+    /// Requests that were not sent, because too many others waited for their answers.
     pub not_sent: usize,
     /// Requests that were sent, repeats included.
     pub attempts: usize,
@@ -48,7 +48,7 @@ pub struct LoadReport {
     pub latency: Percentiles,
     /// The same by operation.
     pub operations: BTreeMap<String, Percentiles>,
-    /// How long refusals took, from their sending.
+    /// Times from sending to refusal.
     pub refusal: Percentiles,
     /// Refusals without `Retry-After`.
     pub refusals_without_retry_after: usize,
@@ -59,7 +59,7 @@ pub struct LoadReport {
     pub windows: Vec<Window>,
     /// The state of the service, where a gateway's metrics were read.
     pub states: Vec<ServiceState>,
-    /// What the oracle found.
+    /// The verdict of the oracle.
     pub verdict: Option<Verdict>,
 }
 
@@ -123,7 +123,7 @@ impl Percentiles {
 }
 
 impl LoadReport {
-    /// The report of what a scenario measured.
+    /// Builds the report from the measurements of a scenario.
     #[must_use]
     pub fn new(scenario: &Scenario, measured: &Measured, verdict: Option<Verdict>) -> Self {
         let samples = &measured.samples;
@@ -167,7 +167,7 @@ impl LoadReport {
     /// The report as JSON.
     ///
     /// # Errors
-    /// It cannot be written, which does not occur in practice.
+    /// Serialisation fails, which does not occur in practice.
     pub fn json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
     }

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::scenario::Client;
 
-/// Longer than any load lasts.
+/// Lifetime of BWS tokens: longer than any load lasts.
 const TOKEN_SECONDS: i64 = 24 * 3600;
-/// Sessions outlive a load, so the oracle can check them afterwards.
+/// Lifetime of sessions: they outlive a load, so the oracle can check them afterwards.
 const SESSION_SECONDS: u64 = 3600;
 
 /// A caller: its credentials, and connections of its own.

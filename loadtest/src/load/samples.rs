@@ -1,4 +1,4 @@
-//! What load measured of each request.
+//! Measurements of each planned request.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ pub enum SampleEnd {
     Refused(String),
     /// With an error: by status and message, or why the connection broke.
     Failed(String),
-    /// It was not sent, since as many requests as the scenario allows waited for their answers.
+    /// Not sent, because as many requests as the scenario allows waited for their answers.
     NotSent,
 }
 
 /// A planned request, with all of its attempts.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sample {
-    /// What it did.
+    /// The operation.
     pub operation: Operation,
     /// The intended time of sending, from the beginning of the load.
     pub at: Duration,
@@ -31,7 +31,7 @@ pub struct Sample {
     pub lag: Duration,
     /// From the intended time of sending to the end of the last answer, waits for `Retry-After` included.
     pub latency: Duration,
-    /// How long each refusal took, from its sending.
+    /// The time from sending to refusal of each refused attempt.
     pub refusals: Vec<Duration>,
     /// Of these, refusals without `Retry-After`.
     pub refusals_without_retry_after: usize,
@@ -41,7 +41,7 @@ pub struct Sample {
     pub end: SampleEnd,
 }
 
-/// All that a load measured.
+/// All measurements of a load.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     /// One for each planned request, in the order of their ends.
@@ -59,7 +59,7 @@ impl Measured {
         self.samples.iter().filter(|sample| sample.end == SampleEnd::Answered).count()
     }
 
-    /// How long refusals took, the shortest first.
+    /// Times from sending to refusal, the shortest first.
     #[must_use]
     pub fn refusal_times(&self) -> Vec<Duration> {
         let mut times: Vec<_> = self.samples.iter().flat_map(|sample| sample.refusals.clone()).collect();

@@ -1,4 +1,4 @@
-//! A scenario: what is sent, when, and by whom.
+//! A scenario: the schedule, the mix of operations, and the callers.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use serde::Deserialize;
 use super::arrivals::Phase;
 use crate::oracle::{Operation, PictureSize};
 
-/// What load consists of. Scenarios are written in TOML; `loadtest/scenarios` has examples.
+/// The definition of a load. Scenarios are written in TOML; `loadtest/scenarios` has examples.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// Name in reports.
     pub name: String,
-    /// The schedule, and with it the choice of operations and pictures, repeats with the same seed.
+    /// Seed of the schedule and of the choice of operations and pictures: the same seed gives the same load.
     #[serde(default = "default_seed")]
     pub seed: u64,
     /// The phases of the schedule, one after the other.
@@ -25,14 +25,14 @@ pub struct Scenario {
     /// The callers. Without any, the demo account is the only one.
     #[serde(default)]
     pub clients: Vec<Client>,
-    /// Requests that may wait for their answers at the same time. A request that would be one more is not sent: it is counted,
+    /// The most requests that may wait for their answers at the same time. Any further request is not sent, but counted
     /// and reported.
     #[serde(default = "default_max_outstanding")]
     pub max_outstanding: usize,
-    /// Whether a refused caller comes again after `Retry-After`.
+    /// Whether a refused caller retries after `Retry-After`.
     #[serde(default)]
     pub obeys_retry_after: bool,
-    /// A caller that obeys gives up this many seconds after its first attempt.
+    /// A caller that obeys `Retry-After` gives up this many seconds after the intended time of its first attempt.
     #[serde(default = "default_give_up_seconds")]
     pub give_up_seconds: u64,
     /// Deadline of the service (`jobs.deadline`) in seconds. A caller waits for twice as long.
@@ -72,7 +72,7 @@ pub struct Client {
     /// The password of Face Liveness.
     #[serde(default = "demo")]
     pub password: String,
-    /// The BWS client, and its key in base64; the demo account's without it.
+    /// The key of a BWS client; that of the demo account if absent.
     pub bws: Option<BwsKey>,
 }
 
@@ -138,7 +138,7 @@ impl Scenario {
     /// Reads a scenario.
     ///
     /// # Errors
-    /// The text is not of the form, or a number in it cannot be used.
+    /// The text is no valid scenario, or a number in it is out of bounds.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let scenario: Self = toml::from_str(text)?;
         anyhow::ensure!(!scenario.phases.is_empty(), "a scenario needs phases");
@@ -164,13 +164,13 @@ impl Scenario {
         Self::parse(&text).with_context(|| file.display().to_string())
     }
 
-    /// The length of all phases.
+    /// The total length of all phases.
     #[must_use]
     pub fn length(&self) -> Duration {
         self.phases.iter().map(Phase::length).sum()
     }
 
-    /// The callers.
+    /// The callers; the demo account if none are given.
     #[must_use]
     pub fn callers(&self) -> Vec<Client> {
         if self.clients.is_empty() { vec![Client::demo()] } else { self.clients.clone() }

@@ -7,7 +7,7 @@ use std::sync::{PoisonError, RwLock};
 pub struct Targets(RwLock<Vec<String>>);
 
 impl Targets {
-    /// These gateways, at least one.
+    /// Creates targets from the addresses of at least one gateway.
     #[must_use]
     pub fn new(urls: &[String]) -> Self {
         let targets = Self(RwLock::default());
@@ -15,7 +15,7 @@ impl Targets {
         targets
     }
 
-    /// From now on these gateways. An empty list changes nothing.
+    /// Replaces the gateways. An empty list changes nothing.
     pub fn set(&self, urls: &[String]) {
         if !urls.is_empty() {
             let urls = urls.iter().map(|url| url.trim_end_matches('/').to_owned()).collect();
@@ -23,7 +23,7 @@ impl Targets {
         }
     }
 
-    /// The gateway for attempt `attempt` of request `number`: requests go round, and so do attempts.
+    /// The gateway for attempt `attempt` of request `number`, round robin over both.
     #[must_use]
     pub fn pick(&self, number: u64, attempt: u64) -> String {
         let urls = self.0.read().unwrap_or_else(PoisonError::into_inner);
