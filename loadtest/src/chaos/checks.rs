@@ -1,4 +1,4 @@
-//! What is checked once load and faults are over.
+//! Checks after the end of load and faults.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -25,25 +25,27 @@ const QUEUES_TIME: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// The metric of the jobs that a worker has answered, by outcome.
 const ANSWERED_JOBS: &str = "faceline_worker_answered_total";
-/// The gateways are probed in so many rounds at most, until each worker has answered a job. RabbitMQ gives jobs to idle consumers in
-/// turn, and a round has more jobs than there are workers, so one round should do.
+/// The gateways are probed in at most this many rounds, until each worker has answered a job. RabbitMQ gives jobs to
+/// idle consumers round robin, and a round has more jobs than there are workers, so one round should suffice.
 const MAX_PROBE_ROUNDS: u32 = 10;
-/// A gateway leases the row of a callback for `callbacks.timeout` and these two: the time to look up the session (`LOOKUP_TIME` in
-/// `gateway/src/replays/callbacks/worker.rs`) and the time to settle the row (`SETTLE_TIME` in `gateway/src/outbox/lane_worker.rs`).
+/// A gateway leases the row of a callback for `callbacks.timeout` plus these two: the time to look up the session
+/// (`LOOKUP_TIME` in `gateway/src/replays/callbacks/worker.rs`) and the time to settle the row (`SETTLE_TIME` in
+/// `gateway/src/outbox/lane_worker.rs`).
 const LOOKUP_TIME: Duration = Duration::from_secs(10);
 const ROW_SETTLE_TIME: Duration = Duration::from_secs(5);
-/// The longest that the first three delays before a callback is sent again can be: the first is a second at most, and each is twice
-/// the one before (`RETRIES` in `gateway/src/replays/callbacks/worker.rs`).
+/// Upper bound of the first three delays before a callback is sent again: the first is a second at most, and each is
+/// twice the one before (`RETRIES` in `gateway/src/replays/callbacks/worker.rs`).
 const FIRST_RETRIES: Duration = Duration::from_secs(1 + 2 + 4);
 /// Gateways poll the outbox every second. A row waits for that after its lease, and after each of the three delays.
 const OUTBOX_POLLS: Duration = Duration::from_secs(4);
 
-/// What could not be checked, and why.
+/// Checks that could not be made, with the reasons.
 #[derive(Debug, Default)]
 pub(super) struct CheckErrors(Vec<String>);
 
 impl CheckErrors {
-    /// The result of a check. Instead of an error, or of a panic, which is how a server says that it refuses a command, it is `None`.
+    /// Makes a check and returns its result. Keeps an error or a panic, and returns `None` instead. (The test kit
+    /// panics if a server refuses a command.)
     pub(super) async fn keep<T>(
         &mut self,
         what: &str,
@@ -64,19 +66,19 @@ impl CheckErrors {
     }
 }
 
-/// What a panic says.
+/// The message of a panic; empty if it has none.
 pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
-/// Longer than it takes until a callback comes again whose delivery was not recorded.
+/// Upper bound of the time until a gateway sends a callback again whose delivery it did not record.
 pub(super) fn quiet_time() -> Duration {
     let lease = Settings::default().callbacks.timeout + LOOKUP_TIME + ROW_SETTLE_TIME;
     lease + FIRST_RETRIES + OUTBOX_POLLS
 }
 
-/// Sends each gateway alone a request of each operation, until each worker has answered a job. Returns what does not work.
+/// Sends each gateway alone a request of each operation, until each worker has answered a job. Returns the failures.
 pub(super) async fn probe_gateways(site: &Site, driver: &Driver) -> anyhow::Result<Vec<String>> {
     let before = answered_jobs(site).await?;
     let mut errors = Vec::new();
@@ -102,14 +104,14 @@ pub(super) async fn probe_gateways(site: &Site, driver: &Driver) -> anyhow::Resu
     Ok(errors)
 }
 
-/// How many jobs each worker has answered since its start.
+/// The number of jobs that each worker has answered since its start.
 async fn answered_jobs(site: &Site) -> anyhow::Result<Vec<f64>> {
     let workers = site.workers.iter();
     try_join_all(workers.map(async |worker| worker.lock().await.metric(ANSWERED_JOBS).await)).await
 }
 
-/// Messages of jobs and results that nobody has settled when nothing is on its way any more, delivered ones included. A consumer whose
-/// deliveries nobody takes would hold some.
+/// Waits until the queues of jobs and results are empty, and returns the number of messages that are still unsettled,
+/// delivered ones included. A consumer whose deliveries no task takes would hold some.
 pub(super) async fn unsettled_messages(site: &Site) -> anyhow::Result<u64> {
     let queues = [Queue::Interactive, Queue::Replay, Queue::Quarantine, Queue::Results];
     let until = Instant::now() + QUEUES_TIME;

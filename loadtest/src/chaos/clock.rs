@@ -16,12 +16,12 @@ const LIBRARIES: [&str; 2] = [
 /// The wall clock of some programs. Their monotonic clocks stay right, as after a step by NTP.
 pub(super) struct FakeClock {
     library: PathBuf,
-    /// Holds the offset, which the library reads again and again.
+    /// Holds the offset, which the library reads repeatedly.
     file: PathBuf,
 }
 
 impl FakeClock {
-    /// The clock, whose file will be in `folder`.
+    /// Finds the library, and creates the clock's file in `folder`.
     ///
     /// # Errors
     /// `libfaketime` is not installed.
@@ -33,9 +33,9 @@ impl FakeClock {
         Ok(clock)
     }
 
-    /// Moves the clock of all its programs to so many seconds after the true time.
+    /// Moves the clock of all its programs to `seconds` after the true time.
     pub(super) fn set(&self, seconds: i64) -> anyhow::Result<()> {
-        // The library must never read half of the text.
+        // A rename is atomic, so the library never reads half of the text.
         let next = self.file.with_extension("next");
         fs::write(&next, format!("{seconds:+}\n"))?;
         Ok(fs::rename(next, &self.file)?)

@@ -11,7 +11,7 @@ use super::site::Builds;
 use crate::load::{MixEntry, Phase, Scenario};
 use crate::oracle::{Operation, PictureSize};
 
-/// The mix of operations: each kind of work, and both ways of pictures, within messages and through the blob store.
+/// The mix of operations: each kind of work, with pictures within messages and pictures in the blob store.
 const MIX: [(Operation, PictureSize, f64); 9] = [
     (Operation::Faces, PictureSize::Small, 3.0),
     (Operation::Faces, PictureSize::Medium, 1.0),
@@ -60,7 +60,8 @@ impl ChaosCommand {
     /// Executes the command.
     ///
     /// # Errors
-    /// As [`run`]. With a report that has been written: it is not good, or `--strict` is given and a fault was skipped.
+    /// [`run`] fails, or the report cannot be written. After the report is written: it is not good, or `--strict`
+    /// is given and a fault was skipped.
     pub async fn run(self) -> anyhow::Result<()> {
         let chaos = self.chaos()?;
         let mut output = std::io::stdout();
@@ -107,7 +108,7 @@ impl ChaosCommand {
     }
 }
 
-/// The load during faults: callers that come independently of each other, and again after `Retry-After`.
+/// The load during faults: callers that arrive independently of each other, and retry after `Retry-After`.
 #[must_use]
 pub fn scenario(seed: u64, rate: f64, seconds: f64) -> Scenario {
     let mix = MIX.map(|(operation, size, weight)| MixEntry { operation, size, weight });

@@ -7,9 +7,9 @@ use std::process::Command;
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-/// Its size. What a site keeps in it in ten minutes is less than a tenth of that.
+/// Size of the file system. A site stores less than a tenth of it in ten minutes.
 const MIB: usize = 256;
-/// A file of the size of what is free.
+/// Name of the file that takes all free space.
 const FILLER: &str = "filler";
 
 /// A file system in memory (tmpfs) with a folder of its own. Dropping it unmounts it.
@@ -18,7 +18,7 @@ pub(super) struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Mounts one, which takes root.
+    /// Mounts the file system, which requires root.
     ///
     /// # Errors
     /// It cannot be mounted, usually for lack of rights.
@@ -34,7 +34,7 @@ impl SmallDisk {
         Ok(Self { folder })
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     pub(super) fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -46,7 +46,7 @@ impl SmallDisk {
         Ok(())
     }
 
-    /// Makes room again.
+    /// Frees the space again.
     pub(super) fn clear(&self) -> anyhow::Result<()> {
         Ok(fs::remove_file(self.filler())?)
     }

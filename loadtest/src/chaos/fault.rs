@@ -1,4 +1,4 @@
-//! The faults that are known.
+//! The kinds of faults.
 
 use std::time::Duration;
 
@@ -51,11 +51,11 @@ pub enum Part {
     Gateway,
     /// One of the workers.
     Worker,
-    /// The cluster of RabbitMQ, or the way to it.
+    /// The RabbitMQ cluster, or the connections to it.
     Broker,
-    /// Redis, or the way to it.
+    /// Redis, or the connections to it.
     Store,
-    /// The object store, or the way to it.
+    /// The object store, or the connections to it.
     Objects,
     /// Several parts at once, such as all workers: no other fault happens meanwhile.
     All,
@@ -182,30 +182,32 @@ impl FaultKind {
         }
     }
 
-    /// Whether the fault explains that a callback comes again after its 200 and nothing else: a gateway that is killed between the two
-    /// has not recorded the delivery.
+    /// Whether the fault explains that a callback is sent again after its 200, and nothing else. A gateway that is
+    /// killed between the two has not recorded the delivery.
     #[must_use]
     pub fn disturbs_deliveries(self) -> bool {
         self == Self::GatewayKilled
     }
 
-    /// Whether the fault explains that a job ends without a result, or that a callback comes again after its 200: it holds jobs,
-    /// answers, or what they need. Slowness and planned operations on gateways and workers explain neither, because the service must
-    /// bear them.
+    /// Whether the fault explains that a job ends without a result, or that a callback is sent again after its 200: it
+    /// holds jobs, answers, or the resources that they need. Slowness and planned operations on gateways and workers
+    /// explain neither, because the service must tolerate them.
     #[must_use]
     pub fn is_disturbance(self) -> bool {
         match self {
-            // It keeps the answers that it has.
+            // A paused gateway holds back the answers that it has.
             Self::GatewayPaused => true,
             // The connections of its callers break; `disturbs_deliveries` says what else it explains.
             Self::GatewayKilled => false,
             // At SIGTERM a gateway answers its requests, and records the callbacks that it is delivering (`LaneWorker::run`).
             Self::GatewayTerminated => false,
-            // The broker gives nobody else the jobs that a paused worker has.
+            // The broker gives the jobs of a paused worker to no other worker.
             Self::WorkerPaused => true,
-            // The broker delivers the jobs of a dead worker again at once. At SIGTERM a worker gives back what it has not begun.
+            // The broker delivers the jobs of a dead worker again at once. At SIGTERM a worker returns the jobs that it
+            // has not begun.
             Self::WorkerKilled | Self::WorkerTerminated => false,
-            // However a node goes, connections, reply queues and leaders of queues go with it. An alarm holds results, too.
+            // However a node ends, its connections, reply queues and queue leaders are lost. An alarm holds results,
+            // too.
             Self::BrokerNodeKilled
             | Self::BrokerNodeTerminated
             | Self::BrokerNodePaused
@@ -217,7 +219,7 @@ impl FaultKind {
             | Self::BrokerDiskAlarm => true,
             // A message takes longer, but far less than a job's deadline. Unreadable messages leave the queue at once.
             Self::BrokerSlow | Self::UnreadableMessages => false,
-            // Redis has the larger pictures of jobs, and the record that a callback was delivered.
+            // Redis holds the larger pictures of jobs, and the record that a callback was delivered.
             Self::StoreKilled
             | Self::StoreTerminated
             | Self::StorePaused
@@ -226,10 +228,11 @@ impl FaultKind {
             | Self::StoreStalled
             | Self::StoreUnreachable
             | Self::StoreFull => true,
-            // Slow as above. No write waits for the replica.
+            // Slowness as above. No write waits for the replica.
             Self::StoreSlow | Self::StoreReplicaKilled | Self::StoreReplicaPaused => false,
-            // A job whose caller waits needs nothing from the object store. It has the media of replays, whose uploads are refused
-            // while it is away and whose jobs go back to their queue, and the usage records, which wait in Redis.
+            // A job whose caller waits needs nothing from the object store. The object store holds the media of replays
+            // and the usage records. While it is unavailable, gateways refuse uploads of replays, the jobs of replays
+            // return to their queue, and usage records wait in Redis.
             Self::ObjectsCut
             | Self::ObjectsStalled
             | Self::ObjectsSlow
@@ -237,8 +240,8 @@ impl FaultKind {
             | Self::ObjectsDiskFull => false,
             // All workers are paused.
             Self::QueueFull => true,
-            // A worker that is ahead takes jobs for too old, which refuses them at once, and their callers come again. Deadlines run
-            // on the gateways' monotonic clocks.
+            // A worker whose clock is ahead considers jobs too old and refuses them at once, and their callers retry.
+            // Deadlines run on the gateways' monotonic clocks.
             Self::ClockJump => false,
             // One program after the other is terminated, as above.
             Self::RollingUpgrade => false,
@@ -249,14 +252,14 @@ impl FaultKind {
 /// A fault of a schedule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PlannedFault {
-    /// What happens.
+    /// The kind of fault.
     pub kind: FaultKind,
     /// Time from the start of the load.
     pub at: Duration,
     /// Time from the start of the fault until it is undone. Processes and servers need more time until they serve again.
     pub duration: Duration,
-    /// Which of several it concerns: the number of a process or server, modulo how many there are. For faults of connections,
-    /// modulo 3: 0 those of the gateways, 1 those of the workers, 2 both.
+    /// The process or server that it concerns: its number, modulo how many there are. For faults of connections, modulo
+    /// 3: 0 those of the gateways, 1 those of the workers, 2 both.
     pub target: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Makes faults happen to a site, and heals them.
+//! Injects faults into a site, and undoes them.
 
 use std::time::Duration;
 
@@ -23,22 +23,22 @@ const CUT_INTERVAL: Duration = Duration::from_secs(1);
 const CLOCK_JUMP: i64 = 90;
 /// Unreadable messages for each fault of that kind.
 const UNREADABLE_MESSAGES: usize = 5;
-/// Time between two attempts to publish one, and for all of them.
+/// Time between two attempts to publish one of them, and time limit for all attempts.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 const PUBLISH_TIME: Duration = Duration::from_mins(1);
 const MEMORY_WATERMARK: [&str; 2] = ["0.000001", "0.6"];
 const DISK_LIMIT: [&str; 2] = ["900000GB", "50MB"];
 
-/// What became of a fault.
+/// The outcome of an injection.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Injected {
-    /// It happened and was healed.
+    /// The fault was injected and undone.
     Done,
-    /// This machine cannot make this fault, for the reason given.
+    /// This machine has no means to inject the fault, for this reason.
     Skipped(String),
 }
 
-/// What the proxies do to the connections to a service.
+/// A disruption that the proxies apply to the connections to a service.
 #[derive(Clone, Copy)]
 enum Way {
     Cut,
@@ -47,11 +47,11 @@ enum Way {
     Refuse,
 }
 
-/// Injects a fault, waits for its duration, and undoes it. Programs and servers that it ended are ready again when it returns;
-/// [`Site::recovered`] waits for what the fault did to others.
+/// Injects a fault, waits for its duration, and undoes it. Programs and servers that it ended are ready again when it
+/// returns; [`Site::recovered`] waits for its effects on others.
 ///
 /// # Errors
-/// A program does not end or start as it should, or the fault cannot be made or undone.
+/// A program does not end or start as it should, or the fault cannot be injected or undone.
 ///
 /// # Panics
 /// A server does not start again, or refuses a command.
@@ -157,7 +157,7 @@ pub(super) async fn inject(site: &Site, fault: &PlannedFault) -> anyhow::Result<
     Ok(Injected::Done)
 }
 
-/// One of several, by its number modulo how many there are.
+/// Locks one of several, by its number modulo how many there are.
 async fn of<T>(several: &[Mutex<T>], target: usize) -> MutexGuard<'_, T> {
     several[target % several.len()].lock().await
 }
@@ -193,7 +193,7 @@ async fn restarted(mut node: MutexGuard<'_, RabbitMq>, signal: &str, pause: Dura
     node.restart().await;
 }
 
-/// What a list of names and one value each (`rabbitmqctl list_queues name VALUE`) has for a queue.
+/// Finds the value of a queue in a list of names with one value each (`rabbitmqctl list_queues name VALUE`).
 pub(super) fn listed_of<'a>(list: &'a str, queue: &Queue) -> anyhow::Result<&'a str> {
     let name = queue.name();
     let line = list.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t'));
@@ -213,7 +213,7 @@ async fn leader(site: &Site) -> anyhow::Result<MutexGuard<'_, RabbitMq>> {
     anyhow::bail!("{leader} is no node of this cluster")
 }
 
-/// The sides whose connections a fault concerns: gateways, workers, or both.
+/// Indexes of the sides whose connections a fault concerns: gateways, workers, or both.
 fn sides(target: usize) -> std::ops::Range<usize> {
     match target % 3 {
         0 => 0..1,
@@ -254,7 +254,7 @@ async fn way(proxies: &[&CutProxy], fault: Way, pause: Duration) {
     proxies.iter().for_each(|proxy| proxy.pass());
 }
 
-/// Sets a limit of a node of RabbitMQ so that its alarm rings, and sets it back.
+/// Raises an alarm on a RabbitMQ node by setting a limit, and restores the limit.
 async fn alarm(site: &Site, target: usize, command: &str, [value, usual]: [&str; 2], pause: Duration) {
     let node = of(&site.brokers, target).await;
     node.control(&[command, value]).await;
@@ -272,7 +272,7 @@ async fn send_unreadable(site: &Site) -> anyhow::Result<()> {
             earlier_attempts: 0,
             body: Bytes::from(format!("no job: {number}")),
         };
-        // The connection may be on its way to another node, after one was killed.
+        // After a node was killed, the connection may be moving to another one.
         let until = Instant::now() + PUBLISH_TIME;
         loop {
             match site.services.broker.publish(&Queue::Interactive, &message).await {
@@ -287,7 +287,7 @@ async fn send_unreadable(site: &Site) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ends all workers and then all gateways, one after the other, and starts them as the other build, if there are two.
+/// Restarts all workers and then all gateways, one after the other, with the other build if there are two.
 async fn roll(site: &Site) -> anyhow::Result<()> {
     let folder = site.next_build().await;
     for program in site.workers.iter().chain(&site.gateways) {
@@ -300,7 +300,7 @@ async fn roll(site: &Site) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Undoes what a fault that failed may have left.
+/// Undoes any remaining effect of a fault that failed.
 pub(super) async fn heal_all(site: &Site) -> anyhow::Result<()> {
     for ways in &site.ways {
         for proxy in ways.broker.iter().chain(&ways.store).chain([&ways.objects]) {

@@ -1,4 +1,4 @@
-//! Faults at a site of real processes, while the oracle keeps account of every request.
+//! Injects faults into a site of real processes under load, while the oracle accounts for every request.
 
 mod checks;
 mod clock;

@@ -13,9 +13,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::readiness::{POLL_INTERVAL, ReadinessCheck};
 
-/// A program loads models when it starts, and it may wait for a service that is away.
+/// Time limit for a start. A program loads models when it starts, and may wait for an unavailable service.
 const READY_TIMEOUT: Duration = Duration::from_mins(2);
-/// A program that was terminated finishes what it has begun. Then it is killed.
+/// Time limit for a terminated program to finish its work. After it, the program is killed.
 const END_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A gateway or a worker.
@@ -32,7 +32,7 @@ pub(super) struct Program {
     admin_port: u16,
     log: PathBuf,
     child: Option<Child>,
-    /// How the process ended whenever it did although nobody ended it.
+    /// Unplanned ends of the process, as texts.
     deaths: Vec<String>,
 }
 
@@ -67,17 +67,17 @@ impl Program {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Executes the program of another build from its next start on.
+    /// Uses the executable file of another build from the next start on.
     pub(super) fn set_folder(&mut self, folder: &Path) {
         folder.clone_into(&mut self.folder);
     }
 
-    /// Sets a variable of its environment from its next start on.
+    /// Sets a variable of the environment from the next start on.
     pub(super) fn set_environment(&mut self, name: &'static str, value: String) {
         self.environment.push((name, value));
     }
 
-    /// The program with its settings, for a command of its own.
+    /// The program with its settings, to execute another of its commands.
     pub(super) fn command(&self) -> anyhow::Result<Command> {
         let executable = self.folder.join(self.name);
         anyhow::ensure!(executable.is_file(), "{} is not built", executable.display());
@@ -99,7 +99,7 @@ impl Program {
         sum_of_series(&metrics, name)
     }
 
-    /// Asks whether the program is ready, at any time.
+    /// Returns a check of the program's readiness that can be made at any time.
     pub(super) fn readiness(&self) -> anyhow::Result<ReadinessCheck> {
         let url = format!("http://127.0.0.1:{}/readyz", self.admin_port);
         ReadinessCheck::new(self.label.clone(), url)
@@ -150,14 +150,14 @@ impl Program {
     /// Ends the process with SIGTERM. If it does not end in time, it is killed.
     ///
     /// # Errors
-    /// It did not end in time, or with an exit code that says that something failed.
+    /// The process does not end in time, or does not end with exit code 0.
     pub(super) async fn terminate(&mut self) -> anyhow::Result<()> {
         self.note_death();
         self.signal(Signal::TERM);
         let Some(mut child) = self.child.take() else { return Ok(()) };
         let (label, log) = (&self.label, self.log.display());
         let Ok(ended) = timeout(END_TIMEOUT, child.wait()).await else {
-            // An error means that it has ended after all.
+            // An error means that the process has ended after all.
             let _ = child.kill().await;
             anyhow::bail!("{label} does not end after SIGTERM; {log}");
         };
@@ -166,30 +166,30 @@ impl Program {
         Ok(())
     }
 
-    /// Holds the process with SIGSTOP.
+    /// Pauses the process with SIGSTOP.
     pub(super) fn pause(&mut self) {
         self.note_death();
         self.signal(Signal::STOP);
     }
 
-    /// Lets the process go on after [`Self::pause`].
+    /// Resumes the process after [`Self::pause`].
     pub(super) fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// How the process ended whenever it did although nobody ended it, also before it was started again.
+    /// Unplanned ends of the process, as texts, including those before a restart.
     pub(super) fn deaths(&mut self) -> &[String] {
         self.note_death();
         &self.deaths
     }
 
-    /// Whether the process is there.
+    /// Whether the process runs.
     pub(super) fn is_running(&mut self) -> bool {
         self.note_death();
         self.child.is_some()
     }
 
-    /// Notes it if the process has ended: whoever ends it takes it away before.
+    /// Records an unplanned end of the process. A planned end takes `child` before, so it is not recorded.
     fn note_death(&mut self) {
         let Some(child) = &mut self.child else { return };
         let end = match child.try_wait() {
@@ -258,7 +258,7 @@ mod tests {
         ended.wait().await.unwrap();
         program.child = Some(ended);
         program.kill().await;
-        // Started again, it still has died once.
+        // A restart does not delete the record of the death.
         program.child = Some(sleeper("600"));
         assert!(program.terminate().await.is_err(), "sleep does not end with success after SIGTERM");
         assert_eq!(program.deaths().len(), 1, "{:?}", program.deaths);

@@ -1,15 +1,15 @@
-//! Whether a program is ready, by its operators' listener.
+//! Checks the readiness of a program at its operators' listener.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// Time between two questions.
+/// Time between two requests.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// A program that is held by a signal takes connections and does not answer.
+/// Time limit for an answer. A program that a signal has stopped accepts connections and does not answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks a program whether it is ready. It does not need the program itself, which a fault may have for its own.
+/// Asks a program whether it is ready. This takes no lock of the program, because a fault may hold it.
 pub(super) struct ReadinessCheck {
     /// The program's name with its number.
     label: String,
@@ -17,11 +17,11 @@ pub(super) struct ReadinessCheck {
     client: reqwest::Client,
 }
 
-/// What a program answers.
+/// A program's answer.
 pub(super) struct ReadinessAnswer {
-    /// Whether it can do its work, once the services are there that programs share.
+    /// Whether the program can do its work, provided that the shared services are available.
     pub(super) is_ready: bool,
-    /// Its words, with the conditions that are not met.
+    /// The body, with the conditions that are not met.
     pub(super) text: String,
 }
 
@@ -39,11 +39,11 @@ impl ReadinessCheck {
         Some(ReadinessAnswer { is_ready, text: answer.text().await.ok()? })
     }
 
-    /// Waits until the program is ready and misses nothing. Programs ask some services only every two seconds, so a short fault may
-    /// pass unnoticed, and the end of a longer one is noticed that much later.
+    /// Waits until the program is ready and reaches all services. Programs check some services only every two seconds,
+    /// so a short fault may remain unnoticed, and the end of a longer one is noticed that much later.
     ///
     /// # Errors
-    /// That is not so before `until`.
+    /// The program has not recovered before `until`.
     pub(super) async fn recovered(&self, until: Instant) -> anyhow::Result<()> {
         loop {
             let said = match self.ask().await {
@@ -58,8 +58,8 @@ impl ReadinessCheck {
 }
 
 impl ReadinessAnswer {
-    /// Whether the program is ready and reaches all services. While a service is away that programs share, a program is ready, but
-    /// degraded (`shared/src/admin/health.rs`).
+    /// Whether the program is ready and reaches all services. While a shared service is unavailable, a program is
+    /// ready, but degraded (`shared/src/admin/health.rs`).
     fn misses_nothing(&self) -> bool {
         self.is_ready && !self.text.lines().any(|line| line.starts_with("degraded:"))
     }

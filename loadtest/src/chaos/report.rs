@@ -1,4 +1,4 @@
-//! What a run did and found.
+//! The report of a run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,11 +9,12 @@ use super::fault::PlannedFault;
 use super::inject::Injected;
 use crate::oracle::Verdict;
 
-/// The part of the planned requests that must be answered. Faults last at most half of their slots, and refused callers come again for a
-/// minute, so a service that recovers answers far more than half. A refused request cannot be lost: a run with less proves little.
+/// The part of the planned requests that must be answered. Faults last at most half of their slots, and refused callers
+/// retry for a minute, so a service that recovers answers far more than half. A refused request cannot be lost, so a
+/// run with fewer answers proves little.
 const MIN_ANSWERED: f64 = 0.5;
 
-/// A fault of a schedule, and what became of it.
+/// A fault of a schedule, with its outcome.
 #[derive(Clone, Debug, Serialize)]
 pub struct FaultRecord {
     /// The name of its kind.
@@ -22,17 +23,17 @@ pub struct FaultRecord {
     pub at: f64,
     /// Seconds until it was healed, as planned.
     pub duration: f64,
-    /// Which of several it concerned.
+    /// The process or server that it concerned, as [`PlannedFault::target`].
     pub target: usize,
     /// Seconds from its start until it was undone and all gateways and workers were ready and reached all services.
     pub recovered_after: f64,
     /// Why it did not happen, if this machine has no means for it.
     pub skipped: Option<String>,
-    /// What went wrong with the fault or with the recovery from it.
+    /// The error of the injection or of the recovery.
     pub error: Option<String>,
 }
 
-/// What a run did and found.
+/// The report of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Seed of the schedule and of the load.
@@ -43,23 +44,23 @@ pub struct Report {
     pub planned: usize,
     /// Of these, requests that were answered: sessions and replays with all of their steps.
     pub answered: usize,
-    /// Requests that were not sent, since too many waited for their answers.
+    /// Requests that were not sent, because too many others waited for their answers.
     pub not_sent: usize,
     /// The faults in the order of their times.
     pub faults: Vec<FaultRecord>,
-    /// Programs that ended although nobody ended them, with how they ended and their logs.
+    /// Unplanned ends of programs, with their exit statuses and log files.
     pub deaths: Vec<String>,
-    /// What did not work at the end: operations of a gateway, or workers without a job.
+    /// Failures of the probes at the end: operations of a gateway, or workers without a job.
     pub probe_errors: Vec<String>,
-    /// What could not be checked at the end, and why. The verdict lacks it.
+    /// Checks that could not be made at the end, with the reasons. The verdict lacks their findings.
     pub check_errors: Vec<String>,
-    /// Messages of jobs and results that nobody has settled at the end, delivered ones included. There should be none. `None` if they
-    /// could not be counted.
+    /// Messages of jobs and results that are unsettled at the end, delivered ones included. There must be none. `None`
+    /// if they could not be counted.
     pub unsettled_messages: Option<u64>,
-    /// Messages in the queue of dead letters at the end: those that nobody could read, and those of jobs that expired. `None` if they
-    /// could not be counted.
+    /// Messages in the queue of dead letters at the end: those that no worker could read, and those of jobs that
+    /// expired. `None` if they could not be counted.
     pub dead_letters: Option<u64>,
-    /// What became of the obligations.
+    /// The verdict of the oracle.
     pub verdict: Verdict,
 }
 
@@ -83,9 +84,15 @@ impl FaultRecord {
 }
 
 impl Report {
-    /// Whether nothing was lost, done twice or mixed up, each request was sent and failed at most while a fault disturbed it, at least
-    /// half of the requests were answered, all faults were recovered from, no message of a job is left over, no program died by
-    /// itself, the service works at the end, and all of this could be checked.
+    /// Whether the run meets all requirements:
+    ///
+    /// - nothing was lost, done twice or mixed up;
+    /// - each request was sent, and failed at most while a fault disturbed it;
+    /// - at least half of the requests were answered;
+    /// - the site recovered from all faults, and no program died by itself;
+    /// - no message of a job is left over;
+    /// - the service works at the end;
+    /// - all of this could be checked.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.verdict.is_conserved()
@@ -99,7 +106,7 @@ impl Report {
             && self.check_errors.is_empty()
     }
 
-    /// Faults that did not happen, since this machine has no means for them.
+    /// Number of faults that were not injected, because this machine has no means for them.
     #[must_use]
     pub fn skipped(&self) -> usize {
         self.faults.iter().filter(|fault| fault.skipped.is_some()).count()

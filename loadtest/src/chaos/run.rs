@@ -23,21 +23,21 @@ use super::site::{Builds, Site};
 use crate::load::{Client, Driver, Resources, Sample, Scenario, Targets};
 use crate::oracle::{CallbackReceiver, Ledger, SentTo, reconcile_callbacks, settle, settle_usage};
 
-/// After the load, what is still on its way has this long to end.
+/// Time limit after the load for all that is still pending, such as replays and callbacks.
 const SETTLE_TIME: Duration = Duration::from_mins(3);
-/// A fault and the recovery from it take less than this, or the fault has failed.
+/// Time limit for a fault and the recovery from it. A fault that exceeds it has failed.
 const FAULT_TIME: Duration = Duration::from_mins(4);
-/// One of so many deliveries of callbacks is answered with 500.
+/// One of this many deliveries of callbacks is answered with 500.
 const FAILED_CALLBACKS: usize = 7;
 
-/// What a run consists of.
+/// The definition of a run.
 #[derive(Clone, Debug)]
 pub struct Chaos {
     /// The load. Its length is that of the schedule, and its seed is the schedule's.
     pub scenario: Scenario,
     /// The kinds of faults.
     pub kinds: Vec<FaultKind>,
-    /// The programs.
+    /// The builds of the programs.
     pub builds: Builds,
     /// Folder for the logs of the programs.
     pub logs: PathBuf,
@@ -51,12 +51,12 @@ impl Chaos {
     }
 }
 
-/// Starts a site, puts load and faults on it, waits until it is quiet, and says what became of every request. `said` gets lines
-/// of progress.
+/// Starts a site, puts load and faults on it, waits until it is quiet, and reports the outcome of every request. Calls
+/// `said` with lines of progress.
 ///
 /// # Errors
-/// The site does not start, or does not answer before the load begins. What is found from then on, and what cannot be checked, is no
-/// error here: the report has it.
+/// The site does not start, or does not answer before the load begins. Later findings and failed checks are no errors
+/// here: the report contains them.
 ///
 /// # Panics
 /// A server does not start.
@@ -89,7 +89,7 @@ pub async fn run(chaos: &Chaos, said: impl Fn(&str) + Send + Sync) -> anyhow::Re
     let load = driver.run(|_: &Sample, _| ());
     let faults = faults(&site, &driver.ledger, &schedule, started, &tell);
     let (measured, faults) = tokio::join!(load, faults);
-    // From here on an error must not prevent the report: what the oracle knows matters all the more then.
+    // From here on an error must not prevent the report: after an error, the findings of the oracle matter most.
     let mut errors = CheckErrors::default();
     let measured = errors.keep("load", ready(measured)).await.unwrap_or_default();
     tell(format!("{} of {} requests are answered", measured.answered(), measured.samples.len()));
@@ -98,14 +98,16 @@ pub async fn run(chaos: &Chaos, said: impl Fn(&str) + Send + Sync) -> anyhow::Re
     let settled = Box::pin(settle(&driver.ledger, &site.urls[0], Some(&callbacks), SETTLE_TIME));
     errors.keep("sessions, replays and callbacks", settled).await;
     tell("sessions, replays and callbacks are settled".into());
-    // A gateway counts its rows when it has moved some, so those that it deferred and then delivered may not be counted yet.
+    // A gateway updates the count of its rows only when it moves some, so rows that it deferred and then delivered may
+    // not be counted yet.
     let until = (Instant::now() + USAGE_TIME).into();
     let usage = Box::pin(settle_usage(&driver.ledger, until, async || exported_usage(&site).await));
     errors.keep("usage records", usage).await;
     let probe_errors = errors.keep("probe", Box::pin(probe_gateways(&site, &driver))).await;
     tell("usage records are settled, and the gateways are probed".into());
-    // Waits for what must not come: a callback that was delivered, and whose record was lost. A gateway sends it again once the lease
-    // of its row is over, and nothing tells that it will not. So there is no event to wait for, only the time in which it would come.
+    // This waits for a callback that must not come: one that was delivered, and whose record was lost. A gateway sends
+    // it again when the lease of its row is over. No event shows that it will not do so, so the run waits for the whole
+    // time in which it would.
     sleep(quiet_time()).await;
     reconcile_callbacks(&driver.ledger, &callbacks);
     let unsettled_messages = errors.keep("unsettled messages", Box::pin(unsettled_messages(&site))).await;
@@ -128,7 +130,7 @@ pub async fn run(chaos: &Chaos, said: impl Fn(&str) + Send + Sync) -> anyhow::Re
     })
 }
 
-/// Makes the faults of a schedule happen, each at its time.
+/// Injects the faults of a schedule, each at its time.
 async fn faults(
     site: &Site,
     ledger: &Ledger,
@@ -140,7 +142,7 @@ async fn faults(
         sleep_until((started + fault.at).into()).await;
         tell(fault.to_string());
         let began = Instant::now();
-        // `inject` panics if a server does not start again. The run goes on, because the verdict matters all the more then.
+        // `inject` panics if a server does not start again. The run continues, because its verdict matters most then.
         let injected = AssertUnwindSafe(inject(site, fault)).catch_unwind();
         let mut end = match timeout(FAULT_TIME, injected).await {
             Ok(Ok(end)) => end,
@@ -148,7 +150,8 @@ async fn faults(
             Err(_) => Err(anyhow::anyhow!("it is not over after {FAULT_TIME:?}")),
         };
         if matches!(end, Ok(Injected::Done)) {
-            // A fault of another part may have a program at this time. It is waited for as well, and no fault waits for this.
+            // A fault of another part may hold a program at this time. The wait includes that program, and delays no
+            // fault.
             end = site.recovered((began + FAULT_TIME).into()).await.map(|()| Injected::Done);
         }
         let recovered_after = began.elapsed();

@@ -18,10 +18,10 @@ const MAX_DELAY: f64 = 0.15;
 const DURATION: std::ops::Range<f64> = 0.2..0.5;
 /// On average, one of this many faults is accompanied by a fault of another part.
 const COMPANIONS: u32 = 3;
-/// What accompanies a fault of something that is no process of Faceline.
+/// Kinds that may accompany a fault of anything but a process of Faceline.
 const OF_PROCESSES: [FaultKind; 4] =
     [FaultKind::GatewayKilled, FaultKind::GatewayPaused, FaultKind::WorkerKilled, FaultKind::WorkerPaused];
-/// What accompanies a fault of a process of Faceline.
+/// Kinds that may accompany a fault of a process of Faceline.
 const OF_SERVICES: [FaultKind; 4] =
     [FaultKind::BrokerCut, FaultKind::BrokerNodeKilled, FaultKind::StoreCut, FaultKind::StoreKilled];
 
@@ -37,9 +37,9 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule of faults of these kinds. All kinds have come once before one comes again. Two faults at the same time concern
-    /// different parts, so one gateway, two workers, two nodes of RabbitMQ and one Redis server are always untouched, except in
-    /// faults that concern [`Part::All`] or the connections to a service.
+    /// Creates a schedule of faults of these kinds. All kinds have occurred once before one occurs again. Two faults at
+    /// the same time concern different parts, so one gateway, two workers, two nodes of RabbitMQ and one Redis server
+    /// are always untouched, except in faults that concern [`Part::All`] or the connections to a service.
     #[must_use]
     pub fn new(seed: u64, length: Duration, kinds: &[FaultKind]) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -70,7 +70,7 @@ impl Schedule {
     }
 }
 
-/// What may happen at the same time as a fault.
+/// The kinds that may accompany a fault of this kind.
 fn companions(kind: FaultKind) -> Option<&'static [FaultKind]> {
     match kind.part() {
         Part::Gateway | Part::Worker => Some(&OF_SERVICES),

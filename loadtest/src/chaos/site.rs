@@ -1,5 +1,5 @@
-//! The site that faults happen to: two gateways, three workers, a cluster of three RabbitMQ nodes, Redis with a replica and an
-//! S3 server, each with its own ports and folder, and proxies on the ways between them.
+//! The site into which faults are injected: two gateways, three workers, a cluster of three RabbitMQ nodes, Redis with
+//! a replica and an S3 server, each with its own ports and folder, and proxies on the connections between them.
 
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,7 @@ pub(super) struct Ways {
     pub(super) objects: CutProxy,
 }
 
-/// Everything that runs. It ends when this is dropped.
+/// All running processes of the site. They end when this is dropped.
 pub(super) struct Site {
     pub(super) gateways: Vec<Mutex<Program>>,
     pub(super) workers: Vec<Mutex<Program>>,
@@ -63,7 +63,7 @@ pub(super) struct Site {
     pub(super) services: SharedServices,
     /// Addresses of the gateways.
     pub(super) urls: Vec<String>,
-    /// Of all gateways and workers.
+    /// Readiness checks of all gateways and workers.
     readiness: Vec<ReadinessCheck>,
     builds: Builds,
     /// The folder of the build that runs.
@@ -77,9 +77,9 @@ pub(super) struct Site {
 /// Folders with executable files.
 #[derive(Clone, Debug)]
 pub struct Builds {
-    /// Those of this build.
+    /// The folder of this build.
     pub current: PathBuf,
-    /// Those of the release before. The site starts with them, and a rolling upgrade replaces them.
+    /// The folder of the previous release. The site starts with it, and a rolling upgrade replaces it.
     pub previous: Option<PathBuf>,
 }
 
@@ -162,13 +162,14 @@ impl Site {
         let mut gateways = gateways.collect::<anyhow::Result<Vec<_>>>()?;
         let workers = (0..WORKERS).map(|number| program(WORKER, number, &ways[1]));
         let mut workers = workers.collect::<anyhow::Result<Vec<_>>>()?;
-        // It makes the files with the keys, which the others share.
+        // The first gateway creates the key files, which the others share.
         gateways[0].start_until_ready().await?;
         let others = gateways[1..].iter_mut().chain(&mut workers);
         try_join_all(others.map(Program::start_until_ready)).await?;
 
         let direct: Vec<_> = brokers.iter().map(RabbitMq::url).collect();
-        // With the settings of the programs: a queue that exists with other bounds is refused.
+        // These clients need the settings of the programs, because RabbitMQ refuses to declare an existing queue with
+        // other bounds.
         let mut flags = SETTINGS.map(|(key, value)| format!("{key}={value}")).to_vec();
         flags.extend([
             format!("broker.url={}", direct.join(",")),
@@ -195,7 +196,8 @@ impl Site {
         })
     }
 
-    /// The build that a rolling upgrade installs: the current one, after that the one before, and so on.
+    /// The folder of the build that the next rolling upgrade installs: the current build and the previous one
+    /// alternate.
     pub(super) async fn next_build(&self) -> PathBuf {
         let mut running = self.running.lock().await;
         if let Some(previous) = &self.builds.previous {
@@ -205,15 +207,15 @@ impl Site {
         running.clone()
     }
 
-    /// Starts programs that have ended by themselves, as a service manager does, and waits until every gateway and worker is ready and
-    /// misses nothing. The wait holds no program, so other faults can happen meanwhile; it lasts until the programs that those have
-    /// are ready, too.
+    /// Starts programs that have ended by themselves, as a service manager does, and waits until every gateway and
+    /// worker is ready and reaches all services. The wait locks no program, so other faults can begin meanwhile; it
+    /// then lasts until their programs are ready, too.
     ///
     /// # Errors
-    /// That is not so before `until`, or a program cannot be started.
+    /// A program has not recovered before `until`, or cannot be started.
     pub(super) async fn recovered(&self, until: Instant) -> anyhow::Result<()> {
         for program in self.gateways.iter().chain(&self.workers) {
-            // A fault that has a program starts it itself.
+            // A fault that holds the lock of a program starts it itself.
             if let Ok(mut program) = program.try_lock()
                 && !program.is_running()
             {
@@ -223,7 +225,7 @@ impl Site {
         try_join_all(self.readiness.iter().map(|program| program.recovered(until))).await.map(drop)
     }
 
-    /// Programs that have ended although nobody ended them, also those that were started again; with how they ended and their logs.
+    /// Unplanned ends of programs, including those that were started again, with their exit statuses and log files.
     pub(super) async fn deaths(&self) -> Vec<String> {
         let mut deaths = Vec::new();
         for program in self.gateways.iter().chain(&self.workers) {
@@ -244,8 +246,9 @@ impl RedisPair {
         Self { master, replica }
     }
 
-    /// Kills the master and makes its replica the master, and the killed one the replica `pause` later. Writes end before, so the
-    /// replica has them all: one that it does not have yet is lost with the master, in any installation.
+    /// Kills the master and promotes its replica. The killed server becomes the replica after `pause`. Writes are
+    /// paused before the kill, so the replica has all of them: in any installation, a write that the replica lacks is
+    /// lost with the master.
     pub(super) async fn promote(&mut self, pause: std::time::Duration) {
         self.master.control(&["CLIENT", "PAUSE", "60000", "WRITE"]).await;
         self.master.control(&["WAIT", "1", "10000"]).await;
