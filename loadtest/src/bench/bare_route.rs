@@ -1,5 +1,5 @@
-//! A bare axum route: what HTTP with a picture as its body takes without anything of Faceline. It is a process of its own, because its CPU
-//! time could not be told from that of the callers otherwise.
+//! A bare axum route: the cost of HTTP with a picture as its body, without any part of Faceline. It is a process of its
+//! own, because otherwise its CPU time could not be told from that of the callers.
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;

@@ -7,7 +7,8 @@ use super::{Sample, measure, median};
 use crate::closed_loop::{self, Request};
 use crate::site::{GATEWAY, Setup, Site, of_program};
 
-/// Requests to the bare route for each job. CPU times come in hundredths of a second, and the route takes few of them.
+/// Requests to the bare route for each job. CPU times are reported in hundredths of a second, and the route takes
+/// few of them.
 const REQUESTS_PER_JOB: usize = 4;
 
 pub(super) async fn run(samples: &[&Sample], callers: usize, rounds: usize) -> anyhow::Result<()> {

@@ -11,8 +11,9 @@ use crate::closed_loop::{self, Request};
 use crate::site::{Figures, Setup, Site, listed};
 
 const JOBS: [usize; 4] = [2_000, 8_000, 14_000, 20_000];
-/// The allocator returns memory in the background, bit by bit, whether jobs come or not. A single reading depends on where it is
-/// in that; the median of some within a second does so less. No event says that it has ended, so the wait is bounded instead.
+/// The allocator returns memory gradually in the background, with or without jobs. A single reading depends on its
+/// progress; the median of several readings within a second depends on it less. No event marks the end of this, so the
+/// number of readings is fixed.
 const READINGS: usize = 5;
 const READING_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -55,7 +56,7 @@ fn medians(readings: &[Figures]) -> Figures {
     first.iter().enumerate().map(|(index, (name, _))| (*name, median(&mut of_program(index)))).collect()
 }
 
-/// How much each program's memory grew, in percent.
+/// The growth of each program's memory, in percent.
 fn growth(first: &Figures, last: &Figures) -> Figures {
     first.iter().zip(last).map(|((name, first), (_, last))| (*name, (last / first - 1.0) * 100.0)).collect()
 }

@@ -97,7 +97,7 @@ impl Bench {
         let folder = TempDir::new()?;
         let small = Sample::make(&portrait, folder.path(), SMALL, (250, 250), 1500)?;
         let large = Sample::make(&portrait, folder.path(), LARGE, (4000, 3000), 300)?;
-        // A second small picture, for what takes two.
+        // A second small picture, for operations on two.
         let other = Sample::make(&portrait, folder.path(), "240 x 260", (240, 260), 0)?;
         let (callers, rounds) = (self.callers, self.rounds);
         let mut targets = TargetCheck::default();
@@ -152,7 +152,7 @@ impl Sample {
     }
 }
 
-/// A closed loop, and the CPU time in milliseconds that each process took for a job.
+/// Runs a closed loop. Returns its totals and the CPU time of each process, in milliseconds per job.
 async fn measure(
     site: &Site,
     request: &Request,
@@ -165,7 +165,7 @@ async fn measure(
     Ok((done, used))
 }
 
-/// The middle of at least one value; between the two middle ones of an even number.
+/// The median of at least one value: of an even number, the mean of the two middle ones.
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

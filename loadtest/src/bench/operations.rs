@@ -19,7 +19,7 @@ struct Operation {
     bare: BareWork,
 }
 
-/// What the bare pipeline does for an operation.
+/// Work of the bare pipeline that corresponds to an operation.
 #[derive(Clone, Copy)]
 enum BareWork {
     /// Makes the templates of both pictures, one after the other.
@@ -97,7 +97,8 @@ impl Operation {
         Ok([match_images, photo_verify, face_liveness])
     }
 
-    /// Sends the request once, and makes sure that the pictures are compared or judged: a job that ends before costs less.
+    /// Sends the request once, and checks that the pictures are compared or judged, because a job that ends early costs
+    /// less.
     async fn check(&self) -> anyhow::Result<()> {
         let answer = closed_loop::answer(&self.request).await.context(self.name)?;
         let value: Value = serde_json::from_str(&answer).context(self.name)?;

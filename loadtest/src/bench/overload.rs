@@ -1,9 +1,9 @@
 //! One, two and three times the load that the service can carry.
 //!
-//! Each of many callers has one request every two seconds. A refused caller retries after `Retry-After` until it is answered, and
-//! skips the requests that were due in the meantime. At three times the capacity the service receives three times as many
-//! requests as it can answer, until its refusals have spread them. Goodput counts the answers that come before the end of a load, over
-//! its planned length: neither the last jobs nor a caller's last wait make it longer.
+//! Each of many callers has one request every two seconds. A refused caller retries after `Retry-After` until it is
+//! answered, and skips the requests that were due in the meantime. At three times the capacity the service receives
+//! three times as many requests as it can answer, until its refusals have spread them. Goodput counts the answers that
+//! arrive before the end of a load, over its planned length, so the last jobs and a caller's last wait do not extend it.
 
 use std::fmt;
 use std::io::Write as _;

@@ -1,5 +1,6 @@
-//! Faceline beside what a Python team would build of the same networks: mosec without a broker, and FastAPI with Celery over
-//! RabbitMQ (`loadtest/peers/`). All of them run at the same time, and get the same pictures from the same callers in turn.
+//! Compares Faceline with two Python services that run the same networks: mosec without a broker, and FastAPI with
+//! Celery over RabbitMQ (`loadtest/peers/`). All of them run at the same time, and the same callers send the same
+//! pictures to each in turn.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -37,7 +38,7 @@ struct Peer {
     broker: Option<RabbitMq>,
 }
 
-/// Where the peers' packages and networks are.
+/// Folders of the peers' sources, of their installed packages and networks, and of their logs.
 struct Installed {
     sources: PathBuf,
     folder: PathBuf,
@@ -121,7 +122,7 @@ async fn celery(installed: &Installed) -> anyhow::Result<Peer> {
     })
 }
 
-/// One process a core, as both documents recommend for work that needs only the processor.
+/// One process per core, as the documentation of both peers recommends for CPU-bound work.
 fn processes() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -146,7 +147,7 @@ impl Installed {
             .args(arguments)
             .current_dir(&self.sources)
             .env("PYTHONPATH", self.folder.join("packages"))
-            // There mosec looks for its server, a program.
+            // mosec looks for its server, a program, below this folder.
             .env("PYTHONUSERBASE", self.folder.join("packages"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PEER_MODELS", self.folder.join("networks"))
@@ -160,7 +161,7 @@ impl Installed {
         Ok(child)
     }
 
-    /// What the peers have logged.
+    /// The logs of all peers.
     fn logged(&self) -> anyhow::Result<String> {
         let mut logged = String::new();
         for entry in std::fs::read_dir(self.logs.path())? {

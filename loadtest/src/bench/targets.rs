@@ -1,8 +1,8 @@
-//! The project's aims as numbers, and which of them a run missed.
+//! The project's targets for measured figures, and the check of a run against them.
 
 use std::fmt;
 
-/// Names of the pictures that aims are stated for.
+/// Names of the pictures that have targets.
 pub(super) const SMALL: &str = "250 x 250";
 pub(super) const LARGE: &str = "12 megapixels";
 
@@ -28,7 +28,7 @@ pub(super) enum Figure {
     RefusalCpu,
 }
 
-/// What a figure has to be.
+/// The bound that a figure must meet.
 #[derive(Clone, Copy, Debug)]
 enum Bound {
     AtLeast(f64),
@@ -36,7 +36,7 @@ enum Bound {
     Below(f64),
 }
 
-/// What a figure has to be with one of the pictures.
+/// The target of a figure for one of the pictures.
 #[derive(Clone, Copy, Debug)]
 struct Target {
     figure: Figure,
@@ -44,7 +44,7 @@ struct Target {
     bound: Bound,
 }
 
-/// The aims that the project has set itself. `docs/performance.md` lists them with their benchmarks.
+/// The targets that the project has set itself. `docs/performance.md` lists them with their benchmarks.
 const TARGETS: &[Target] = &[
     Target::new(Figure::BareOverService, SMALL, Bound::AtLeast(0.85)),
     Target::new(Figure::BareOverService, LARGE, Bound::AtLeast(0.9)),
@@ -130,7 +130,7 @@ impl TargetCheck {
         format!("; target: {target}, missed")
     }
 
-    /// Adds what a run must not have.
+    /// Records a miss that is not of a figure, such as errors of requests.
     pub(super) fn miss(&mut self, what: String) {
         self.missed.push(what);
     }

@@ -95,8 +95,7 @@ impl Phase {
                     return times;
                 }
                 loop {
-                    // Times between arrivals are exponentially distributed. Inverse transform sampling: -ln(1 - u) /
-                    // rate.
+                    // Exponentially distributed inter-arrival times, by inverse transform sampling.
                     time -= (1.0 - random.random::<f64>()).ln() / rate;
                     if time >= seconds {
                         return times;
@@ -105,8 +104,7 @@ impl Phase {
                 }
             }
             Self::Ramp { from, to, seconds } => {
-                // Request n comes when the integral of the rate, from * t + (to - from) * t^2 / (2 * seconds), reaches
-                // n.
+                // Request n comes when the integral of the rate, from * t + (to - from) * t^2 / (2 * seconds), is n.
                 let slope = (to - from) / seconds.max(f64::MIN_POSITIVE);
                 let count = (f64::midpoint(from, to) * seconds).round() as u64;
                 let time = |number: u64| {

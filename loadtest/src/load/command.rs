@@ -118,7 +118,7 @@ impl LoadCommand {
         if let Some(command) = &self.usage_export {
             checks.push(self.read_usage(&driver.ledger, command).await);
         }
-        // The probe sends a replay of its own, whose callback may be still to come.
+        // The probe sends a replay of its own, whose callback may still be pending.
         if let Some(receiver) = receiver.as_ref().filter(|_| !self.no_settling) {
             let until = Instant::now() + Duration::from_secs(self.settle_seconds);
             settle_callbacks(&driver.ledger, receiver, until).await;

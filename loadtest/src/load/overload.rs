@@ -93,8 +93,7 @@ pub async fn overload(driver: &Driver, callers: usize, length: Duration) -> anyh
             phases: vec![Phase::Poisson { rate: peak * factor, seconds: length.as_secs_f64() }],
             obeys_retry_after: obeys,
             max_outstanding: usize::MAX,
-            // Callers that obey `Retry-After` retry until all are answered: the whole load takes `factor` times as
-            // long.
+            // Callers that obey `Retry-After` retry until all are answered: the load takes `factor` times as long.
             give_up_seconds: (length.as_secs_f64() * factor * 2.0) as u64 + driver.scenario.deadline_seconds,
             ..driver.scenario.clone()
         };

@@ -181,14 +181,12 @@ impl Ledger {
         end
     }
 
-    /// Records that the connection broke before the answer was complete. `status` is the answer's, if its head was
-    /// received.
+    /// Records that the connection broke before the answer was complete. `status` is the answer's, if received.
     pub fn broke(&self, attempt: AttemptId, status: Option<u16>, why: &str) {
         self.ended(attempt, status, AttemptEnd::Broken(why.to_owned()));
     }
 
-    /// Records that the caller closes the connection without an answer, after waiting longer than the service's
-    /// deadline.
+    /// Records that the caller closes the connection without an answer, after more than the service's deadline.
     pub fn silent(&self, attempt: AttemptId) {
         self.ended(attempt, None, AttemptEnd::Silent);
     }

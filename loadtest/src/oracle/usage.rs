@@ -64,7 +64,7 @@ pub async fn settle_usage(
 /// - each answered attempt has exactly one, with the status that the caller received;
 /// - an attempt without an answer has at most one;
 /// - no idempotency key and no job is recorded as done twice;
-/// - each replay that [`settle`](super::settle) has seen end has one of its judgement.
+/// - each replay that [`settle`](super::settle) has seen end has one record of its judgement.
 ///
 /// Records of other runs are ignored. Returns the number of missing records: call it again while gateways may still
 /// move some.

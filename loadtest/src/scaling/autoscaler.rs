@@ -1,36 +1,37 @@
 //! The algorithm of Kubernetes' HorizontalPodAutoscaler, on explicit time.
 //!
-//! The source is `pkg/controller/podautoscaler` of Kubernetes 1.32: `replica_calculator.go` for what a metric asks for
-//! (external metrics with an `AverageValue`, which is what KEDA makes of a trigger), `horizontal.go` for stabilisation and
-//! the policies. A change within the tolerance is none. Of several metrics the one counts that asks for most.
+//! The source is `pkg/controller/podautoscaler` of Kubernetes 1.32: `replica_calculator.go` for the number of pods that
+//! a metric asks for (external metrics with an `AverageValue`, which KEDA makes of a trigger), `horizontal.go` for
+//! stabilisation and the policies. A change within the tolerance is ignored. Of several metrics, the one that asks for
+//! the most pods counts.
 
 use std::time::Duration;
 
 use super::scaled_object::{Behavior, PolicyKind, ScaledObject, ScalingRules, SelectPolicy};
 
-/// How often the controller looks (`--horizontal-pod-autoscaler-sync-period`).
+/// Interval at which the controller evaluates the metrics (`--horizontal-pod-autoscaler-sync-period`).
 pub const SYNC_PERIOD: Duration = Duration::from_secs(15);
 /// A metric within this part of its target changes nothing (`--horizontal-pod-autoscaler-tolerance`).
 const TOLERANCE: f64 = 0.1;
 
-/// A metric's present value for all pods together, and what one pod is to have of it.
+/// A metric's present value for all pods together, and its target per pod.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
-    /// The value; `None` if it could not be had.
+    /// The value; `None` if it could not be read.
     pub value: Option<f64>,
-    /// What one pod is to have.
+    /// The target value per pod.
     pub target: f64,
 }
 
-/// A HorizontalPodAutoscaler. Times are those since any begin.
+/// A HorizontalPodAutoscaler. Times are measured from an arbitrary start.
 #[derive(Clone, Debug)]
 pub struct Autoscaler {
     min_pods: u32,
     max_pods: u32,
     behavior: Behavior,
-    /// What was recommended when.
+    /// Recommended numbers of pods, with their times.
     recommended: Vec<(Duration, u32)>,
-    /// How many pods were added or removed when.
+    /// Pods added (positive) or removed (negative), with their times.
     changes: Vec<(Duration, i64)>,
 }
 
@@ -47,7 +48,7 @@ impl Autoscaler {
         }
     }
 
-    /// The number of pods from `now` on, where there are `pods` at present.
+    /// Returns the number of pods from `now` on; `pods` is their present number.
     pub fn sync(&mut self, now: Duration, pods: u32, metrics: &[Measured]) -> u32 {
         if self.recommended.is_empty() {
             self.recommended.push((now, pods));
@@ -85,7 +86,7 @@ impl Autoscaler {
         }
     }
 
-    /// How many pods the policies of one direction allow.
+    /// The number of pods that the policies of one direction allow.
     fn limit(&self, now: Duration, pods: u32, rules: &ScalingRules, is_up: bool) -> u32 {
         let limits = rules.policies.iter().map(|policy| {
             let changed: i64 = self
@@ -106,8 +107,8 @@ impl Autoscaler {
     }
 }
 
-/// What the metrics ask for; `None` without a metric that could be had. While one is missing, the others add pods but remove
-/// none.
+/// The number of pods that the metrics ask for; `None` if no metric could be read. While one is missing, the others add
+/// pods but remove none.
 fn asked_for(pods: u32, metrics: &[Measured]) -> Option<u32> {
     let asked =
         metrics.iter().filter_map(|metric| Some(pods_for(pods, metric.value?, metric.target))).max()?;

@@ -1,4 +1,5 @@
-//! How much an installation needs for a number of faces an hour: plain arithmetic on measurements, with its assumptions.
+//! Resources that an installation needs for a number of faces an hour: plain arithmetic on measurements, with its
+//! assumptions.
 
 use std::fmt::Write as _;
 
@@ -14,19 +15,19 @@ const PEAK: f64 = 2.0;
 pub(super) const LARGE_SHARE: f64 = 0.1;
 /// Threads of a worker pod: the measured kind.
 pub(super) const THREADS: usize = 2;
-/// Part of a pod's capacity that is planned.
+/// Planned utilisation of a pod: the part of its capacity that is used.
 pub(super) const UTILISATION: f64 = 0.7;
-/// Cores of a gateway, of a RabbitMQ node and of Redis (which uses one for commands) that are planned with.
+/// Cores of a gateway and of a RabbitMQ node. (Redis uses one core for commands.)
 const GATEWAY_CORES: f64 = 2.0;
 const BROKER_CORES: f64 = 4.0;
 /// A quorum queue keeps each message on three nodes, so a cluster has three.
 const BROKER_NODES: f64 = 3.0;
-/// Sessions that are kept for the default lifetime of half an hour, where each face is one session's. An assumption.
+/// Hours for which sessions are kept: the default lifetime. Assumption: each face has a session of its own.
 const SESSION_HOURS: f64 = 0.5;
-/// The part of a message's life that a blob is kept: service and a wait within `admission.target_wait`, in seconds.
+/// Time for which a blob is kept, in seconds: service, and a wait within `admission.target_wait`.
 const BLOB_SECONDS: f64 = 1.0;
 
-/// What a pod of the measured kind does in a second, on the assumed mix of pictures.
+/// Jobs a second of a pod of the measured kind, on the assumed mix of pictures.
 #[must_use]
 pub fn pod_per_second(measured: &Measurements) -> f64 {
     THREADS as f64 / ServiceTimes::mixed(measured, LARGE_SHARE).mean()
@@ -56,7 +57,7 @@ pub(super) fn table(measured: &Measurements, object: &ScaledObject) -> Result<St
     row("gateway pods of 2 cores", "calculated from measured CPU time", &|rate| count(gateway(rate), 2.0));
     let broker = |rate: f64| rate * measured.broker_ms / 1e3 / (BROKER_CORES * UTILISATION);
     row("RabbitMQ clusters of three nodes of 4 cores", "extrapolated from one node", &|rate| {
-        // In a cluster each message is written by three nodes, so a cluster does what one node does.
+        // In a cluster three nodes write each message, so a cluster has the throughput of one node.
         count(broker(rate), 1.0)
     });
     row("RabbitMQ nodes", "extrapolated from one node", &|rate| {
@@ -96,7 +97,7 @@ pub(super) fn table(measured: &Measurements, object: &ScaledObject) -> Result<St
     Ok(text)
 }
 
-/// A number with as many digits as it deserves.
+/// Formats a number with at most two decimals, and fewer for larger numbers.
 pub(super) fn figure(value: f64) -> String {
     match value {
         value if value >= 100.0 => grouped(value.round()),

@@ -15,19 +15,19 @@ use super::scaled_object::ScaledObject;
 use super::simulation::{Plant, simulate};
 use super::traces::{TRACES, Trace};
 
-/// Time until a new pod's container runs: it is scheduled, and its image is on the node. An assumption, since it is the
-/// cluster's.
+/// Time until a new pod's container runs, in seconds: the pod is scheduled, and its image is on the node. This is an
+/// assumption, because it depends on the cluster.
 const SCHEDULING_SECONDS: f64 = 10.0;
 /// Gateways of the simulation. They are not scaled in it.
 const GATEWAYS: usize = 4;
 const SEED: u64 = 16;
-/// Target lengths of the queue that are tried, in jobs a pod. All are well below what a pod does within
-/// `admission.target_wait` (74 jobs as measured): gateways keep the queue of an overload that short, so a longer target would
-/// not be reached.
+/// Target lengths of the queue that are tried, in jobs per pod. All are well below the number of jobs that a pod does
+/// within `admission.target_wait` (74 as measured). In an overload gateways keep the queue that short, so it would not
+/// reach a longer target.
 const LENGTHS: [f64; 3] = [10.0, 20.0, 40.0];
-/// Windows before pods are removed that are tried, in seconds.
+/// Scale-down windows that are tried, in seconds.
 const WINDOWS: [u64; 3] = [60, 300, 600];
-/// More refusals than with the best settings are accepted if they are at most this much more, as a factor.
+/// Settings are accepted if their refusals are at most this many times those of the best settings.
 const REFUSALS_ACCEPTED: f64 = 1.1;
 
 /// The values that the simulation recommends.
@@ -37,7 +37,7 @@ pub struct Recommended {
     pub queue_length: f64,
     /// Published messages a second and pod.
     pub message_rate: f64,
-    /// Seconds before pods are removed.
+    /// Scale-down stabilisation window, in seconds.
     pub scale_down_window: u64,
 }
 
@@ -45,7 +45,7 @@ pub struct Recommended {
 struct Tried {
     trace: &'static Trace,
     values: Recommended,
-    /// Requests that were refused at first.
+    /// Requests whose first attempt was refused.
     refused: u64,
     pod_hours: f64,
 }
@@ -113,14 +113,15 @@ pub fn write_document(measured: &Measurements, yaml: &str, output: &Path) -> any
     Ok(())
 }
 
-/// Tries the lengths on the burst, then the windows on the pulses. Of the values with hardly more refusals than the best, the
-/// one with the fewest pod hours is recommended. The rate follows from the measured service time and the planned utilisation.
+/// Tries the lengths on the trace `burst`, then the windows on the trace `pulses`. Of the values with hardly more
+/// refusals than the best, it recommends the one with the fewest pod hours. The rate follows from the measured service
+/// time and the planned utilisation.
 fn recommend(
     measured: &Measurements,
     shipped: &ScaledObject,
     plant: impl Fn(&ScaledObject) -> Plant,
 ) -> (Recommended, Vec<Tried>) {
-    // To fives, so noise of a measurement changes nothing.
+    // Rounded down to a multiple of five, so noise of a measurement changes nothing.
     let message_rate = (pod_per_second(measured) * UTILISATION / 5.0).floor() * 5.0;
     let of_length = |queue_length| Recommended { queue_length, message_rate, scale_down_window: WINDOWS[1] };
     let attempt = |trace: &'static Trace, values: Recommended| {

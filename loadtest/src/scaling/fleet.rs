@@ -5,17 +5,17 @@ use std::collections::VecDeque;
 /// A job's number.
 pub(super) type JobId = usize;
 
-/// How far a pod has come.
+/// The state of a pod.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum PodState {
     Starting,
     Ready,
-    /// It finishes what it has begun.
+    /// It finishes the jobs that it has begun.
     Draining,
     Gone,
 }
 
-/// A worker.
+/// A worker pod.
 #[derive(Debug)]
 struct Pod {
     state: PodState,
@@ -28,7 +28,7 @@ struct Pod {
 /// A pod's number. A number is used once.
 pub(super) type PodId = usize;
 
-/// The queue, and all pods that ever were.
+/// The queue, and all pods so far, removed ones included.
 #[derive(Debug)]
 pub(super) struct Fleet {
     pods: Vec<Pod>,
@@ -38,7 +38,7 @@ pub(super) struct Fleet {
     threads: usize,
     /// The most jobs that a pod has at the same time.
     prefetch: usize,
-    /// Whose turn it is: the broker serves its consumers one after the other.
+    /// The pod that the broker tried last. The broker serves its consumers round robin.
     next: PodId,
 }
 
@@ -53,7 +53,7 @@ impl Fleet {
         self.pods.len() - 1
     }
 
-    /// A pod is ready, unless it was removed meanwhile.
+    /// Marks a pod as ready, unless it was removed meanwhile.
     pub(super) fn ready(&mut self, pod: PodId) {
         let pod = &mut self.pods[pod];
         if pod.state == PodState::Starting {
@@ -61,8 +61,8 @@ impl Fleet {
         }
     }
 
-    /// Removes a pod: one that is starting, else the youngest, as Kubernetes does it. What it has not begun goes to the end of
-    /// the queue.
+    /// Removes a pod: one that is starting, else the youngest, as Kubernetes does it. Jobs that it has not begun go to
+    /// the end of the queue.
     pub(super) fn remove(&mut self) {
         let with = |state| self.pods.iter().rposition(|pod| pod.state == state);
         let Some(pod) = with(PodState::Starting).or_else(|| with(PodState::Ready)) else { return };
@@ -107,7 +107,7 @@ impl Fleet {
         self.queue.push_back(job);
     }
 
-    /// A pod has done a job.
+    /// Records that a pod has done a job.
     pub(super) fn done(&mut self, pod: PodId) {
         let pod = &mut self.pods[pod];
         pod.running -= 1;
@@ -116,7 +116,7 @@ impl Fleet {
         }
     }
 
-    /// Delivers what there is room for, and returns the jobs that are begun now, each with its pod.
+    /// Delivers as many jobs as the pods may prefetch, and returns the jobs that are begun now, each with its pod.
     pub(super) fn deliver(&mut self) -> Vec<(PodId, JobId)> {
         let mut begun = Vec::new();
         let mut full = 0;

@@ -1,4 +1,4 @@
-//! What was measured on a machine: the input of simulation and capacity table.
+//! Measurements of a machine: the input of the simulation and of the capacity table.
 
 use std::collections::BTreeMap;
 
@@ -19,17 +19,17 @@ pub struct Measurements {
     pub store_ms: f64,
     /// Time from the start of a worker until it takes jobs, in seconds.
     pub worker_start_seconds: f64,
-    /// How many jobs a worker of two threads prefetches.
+    /// Number of jobs that a worker of two threads prefetches.
     pub prefetch: usize,
     /// Resident memory of a worker that has done all kinds of jobs, in MiB.
     pub worker_mib: f64,
-    /// Bytes that the broker receives for a job: its message, its result, and what confirms them, by the kind of job.
+    /// Bytes that the broker receives for a job: its message, its result, and their confirmations, by the kind of job.
     pub message_bytes: BTreeMap<String, u64>,
     /// Bytes of a picture's file, by the kind of job.
     pub picture_bytes: BTreeMap<String, u64>,
     /// Memory of Redis for a session with one face, in bytes.
     pub session_bytes: f64,
-    /// How many sessions that is the mean of.
+    /// Number of sessions of which `session_bytes` is the mean.
     pub sessions: usize,
 }
 

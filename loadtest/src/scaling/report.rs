@@ -1,4 +1,4 @@
-//! What a simulation saw.
+//! The report of a simulation.
 
 /// The totals of a simulation, and its course.
 #[derive(Clone, Debug, Default)]
@@ -19,11 +19,11 @@ pub struct Report {
     pub missed: u64,
     /// Messages that were still in the queue at the end.
     pub unanswered: usize,
-    /// The sum over time of the pods that there were, in seconds.
+    /// The number of pods, integrated over time, in pod seconds.
     pub pod_seconds: f64,
-    /// How long each answered job waited for a thread, in seconds.
+    /// The time that each answered job waited for a thread, in seconds.
     pub waits: Vec<f32>,
-    /// The course, every 10 s.
+    /// Samples over time, every 10 s.
     pub samples: Vec<Sample>,
 }
 
@@ -32,11 +32,11 @@ pub struct Report {
 pub struct Sample {
     /// The time in seconds.
     pub time: f64,
-    /// Pods that there are.
+    /// Pods that are starting or ready.
     pub pods: u32,
     /// Pods that take jobs.
     pub ready: u32,
-    /// Age of the oldest job that nobody has begun, in seconds.
+    /// Age of the oldest job that no pod has begun, in seconds.
     pub queue_age: f64,
     /// Attempts since the last sample.
     pub attempts: u64,

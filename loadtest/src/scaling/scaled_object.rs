@@ -1,4 +1,4 @@
-//! Reads a `ScaledObject` of KEDA, and makes of each trigger the request by which KEDA asks RabbitMQ.
+//! Reads a `ScaledObject` of KEDA, and builds for each trigger the request that KEDA sends to RabbitMQ.
 //!
 //! The fields are those of `keda.sh/v1alpha1`. The request and the choice of its answer follow KEDA's scaler `rabbitmq`
 //! (`pkg/scalers/rabbitmq_scaler.go`, version 2.17) with `protocol: http`.
@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What KEDA is to scale, between which numbers of pods, and by which triggers.
+/// The target of scaling, its bounds in pods, and its triggers.
 #[derive(Clone, Debug)]
 pub struct ScaledObject {
     /// The Deployment that is scaled.
@@ -18,11 +18,11 @@ pub struct ScaledObject {
     pub min_pods: u32,
     /// The most pods.
     pub max_pods: u32,
-    /// How often KEDA itself asks for each trigger.
+    /// Interval at which KEDA itself polls each trigger.
     pub polling_interval: Duration,
-    /// How fast the HorizontalPodAutoscaler may change the number of pods.
+    /// Limits on how fast the HorizontalPodAutoscaler may change the number of pods.
     pub behavior: Behavior,
-    /// What the number of pods follows. The largest number that a trigger asks for is taken.
+    /// The triggers. The one that asks for the most pods determines their number.
     pub triggers: Vec<Trigger>,
 }
 
@@ -33,15 +33,15 @@ pub struct Trigger {
     pub name: String,
     /// Name of the queue at the broker.
     pub queue: String,
-    /// What is counted.
+    /// The quantity that is counted.
     pub mode: Mode,
-    /// What one pod is to have of it, as a mean: messages, or messages a second.
+    /// Target mean per pod: messages, or messages a second.
     pub value: f64,
-    /// Only ready messages are counted, and none that a worker holds.
+    /// Whether only ready messages are counted, and none that a worker holds.
     pub exclude_unacknowledged: bool,
 }
 
-/// What a trigger counts.
+/// The quantity that a trigger counts.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 pub enum Mode {
     /// Messages in the queue.
@@ -50,7 +50,7 @@ pub enum Mode {
     MessageRate,
 }
 
-/// How fast a HorizontalPodAutoscaler may change the number of pods (`autoscaling/v2`).
+/// Limits on how fast a HorizontalPodAutoscaler may change the number of pods (`autoscaling/v2`).
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Behavior {
@@ -67,14 +67,14 @@ pub struct ScalingRules {
     /// The most cautious recommendation of these seconds counts.
     #[serde(rename = "stabilizationWindowSeconds", deserialize_with = "seconds")]
     pub stabilization_window: Duration,
-    /// Which policy counts, if there are several.
+    /// The policy that applies, if there are several.
     #[serde(default)]
     pub select_policy: SelectPolicy,
-    /// How much may change in which time.
+    /// Limits on the change within a period.
     pub policies: Vec<Policy>,
 }
 
-/// Which of several policies counts.
+/// The choice among several policies.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 pub enum SelectPolicy {
     /// The one that allows the largest change.
@@ -84,14 +84,14 @@ pub enum SelectPolicy {
     Min,
 }
 
-/// How much may change in a period.
+/// A limit on the change within a period.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
     /// Unit of `value`.
     #[serde(rename = "type")]
     pub kind: PolicyKind,
-    /// Pods, or per cent of those at the begin of the period.
+    /// Pods, or per cent of those at the beginning of the period.
     pub value: u32,
     /// The period.
     #[serde(rename = "periodSeconds", deserialize_with = "seconds")]
@@ -146,7 +146,7 @@ struct RawTrigger {
     metadata: Metadata,
 }
 
-/// KEDA's metadata are texts.
+/// The values of KEDA's metadata are strings.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {

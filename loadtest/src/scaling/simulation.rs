@@ -21,25 +21,25 @@ use super::report::{Report, Sample};
 use super::scaled_object::{Mode, ScaledObject};
 use super::traces::{Refused, Trace};
 
-/// RabbitMQ updates counts and rates so often, in seconds (`collect_statistics_interval`).
+/// Interval at which RabbitMQ updates counts and rates, in seconds (`collect_statistics_interval`).
 const STATISTICS_INTERVAL: f64 = 5.0;
-/// A gateway's `Retry-After` while the broker is away is between these, in seconds.
+/// Bounds of a gateway's `Retry-After` while the broker is unavailable, in seconds.
 const OUTAGE_RETRY: (f64, f64) = (5.0, 7.5);
 /// Clients, each with the same load.
 const CLIENTS: usize = 10;
 /// Seconds between two samples of the report.
 const SAMPLE_INTERVAL: f64 = 10.0;
-/// After the last arrival the simulation goes on for so long: retries, and the removal of pods.
+/// Time that the simulation continues after the last arrival, in seconds, for retries and the removal of pods.
 const EPILOGUE: f64 = 900.0;
 
-/// What is simulated.
+/// The simulated installation.
 #[derive(Clone, Debug)]
 pub struct Plant {
     /// Settings of the gateways. Without them every request is admitted.
     pub settings: Option<Settings>,
-    /// How many gateways there are.
+    /// Number of gateways.
     pub gateways: usize,
-    /// How long a worker's thread takes for a job.
+    /// Times that a worker's thread takes for a job.
     pub service: ServiceTimes,
     /// Threads of a pod.
     pub threads: usize,
@@ -47,9 +47,9 @@ pub struct Plant {
     pub prefetch: usize,
     /// Time from the autoscaler's decision until a pod takes jobs, in seconds.
     pub pod_start: f64,
-    /// Pods at the begin.
+    /// Pods at the beginning.
     pub pods: u32,
-    /// How pods are scaled. Without it their number stays.
+    /// The scaling of pods. Without it their number is constant.
     pub scaling: Option<ScaledObject>,
     /// Seed of the random numbers.
     pub seed: u64,
@@ -86,7 +86,7 @@ struct Simulation<'a> {
     jobs: Vec<Job>,
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     scheduled: u64,
-    /// What the management API says: messages, and published messages a second.
+    /// Values of the management API: messages, and published messages a second.
     counted: (f64, f64),
     published: u64,
     published_before: u64,
@@ -238,7 +238,7 @@ impl<'a> Simulation<'a> {
             self.report.refused_at_first += 1;
         }
         let (most, delay) = match self.trace.refused {
-            // People and programs come a little later than they are asked to.
+            // People and programs retry a little later than `Retry-After` asks.
             Refused::Obey { attempts } => (attempts, retry_after + self.random.random_range(0.0..0.5)),
             Refused::Insist { attempts } => (attempts, self.random.random_range(0.1..0.3)),
         };
@@ -296,7 +296,7 @@ impl<'a> Simulation<'a> {
                     Mode::QueueLength => self.counted.0,
                     Mode::MessageRate => self.counted.1,
                 };
-                // Nothing is said of videos here.
+                // The simulation has no videos.
                 let value = if trigger.name.starts_with("interactive") { value } else { 0.0 };
                 Measured { value: (!is_away).then_some(value), target: trigger.value }
             })

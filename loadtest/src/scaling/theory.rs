@@ -1,4 +1,4 @@
-//! The simulation against queueing theory, and against itself: no job is lost.
+//! Tests of the simulation against queueing theory, and tests that it loses no job.
 
 use faceline_shared::settings::Settings;
 
@@ -15,7 +15,7 @@ fn steady(rate: f64, length: f64) -> Trace {
     Trace { name: "steady", title: "", length, shape, refused, outage: None, max_pods: None }
 }
 
-/// Everybody is admitted, and each pod has one thread and prefetches nothing: one queue with `pods` servers.
+/// All requests are admitted, and each pod has one thread and prefetches nothing: one queue with `pods` servers.
 fn queue(service: ServiceTimes, pods: u32) -> Plant {
     Plant {
         settings: None,
@@ -63,7 +63,7 @@ fn waits_are_those_of_many_servers_with_exponential_service() {
 fn waits_are_those_of_one_server_with_constant_service() {
     for utilisation in [0.5_f64, 0.8] {
         let report = simulate(&queue(ServiceTimes::constant(1.0), 1), &steady(utilisation, 300_000.0));
-        // Pollaczek and Khinchine.
+        // The formula of Pollaczek and Khinchine.
         let theory = utilisation / (2.0 * (1.0 - utilisation));
         let ratio = report.mean_wait() / theory;
         assert!((0.95..1.05).contains(&ratio), "{} instead of {theory}", report.mean_wait());

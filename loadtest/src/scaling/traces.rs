@@ -1,4 +1,4 @@
-//! Arrival traces: how many new requests come at which time, and what callers do that are refused.
+//! Arrival traces: the rate of new requests over time, and the behaviour of refused callers.
 
 use std::f64::consts::TAU;
 
@@ -7,15 +7,15 @@ use std::f64::consts::TAU;
 pub struct Trace {
     /// Name of the trace, which is also that of its plot.
     pub name: &'static str,
-    /// What the plot says above itself.
+    /// Title of the plot.
     pub title: &'static str,
-    /// How long new requests come.
+    /// Length of the time in which new requests arrive.
     pub length: f64,
     /// The shape of the rate.
     pub shape: Shape,
-    /// What refused callers do.
+    /// The behaviour of refused callers.
     pub refused: Refused,
-    /// Between these times the broker is away: nothing is published, delivered or counted.
+    /// Between these times the broker is unavailable: nothing is published, delivered or counted.
     pub outage: Option<(f64, f64)>,
     /// The most pods, if they are fewer than autoscaling allows.
     pub max_pods: Option<u32>,
@@ -26,7 +26,7 @@ pub struct Trace {
 pub enum Shape {
     /// Between `low` and `high` as a sine, once in the trace.
     Diurnal {
-        /// At the begin and the end.
+        /// At the beginning and the end.
         low: f64,
         /// In the middle.
         high: f64,
@@ -37,7 +37,7 @@ pub enum Shape {
         usual: f64,
         /// In the burst.
         high: f64,
-        /// Begin of the burst.
+        /// Start of the burst.
         from: f64,
         /// End of the burst.
         to: f64,
@@ -55,15 +55,15 @@ pub enum Shape {
     },
 }
 
-/// What callers do that are refused. After `attempts` they give up.
+/// The behaviour of refused callers. After `attempts` they give up.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Refused {
-    /// They come again when `Retry-After` says.
+    /// They retry after the time that `Retry-After` names.
     Obey {
         /// The most attempts.
         attempts: u32,
     },
-    /// They come again within 100 to 300 ms.
+    /// They retry within 100 to 300 ms.
     Insist {
         /// The most attempts.
         attempts: u32,
@@ -132,7 +132,7 @@ pub const TRACES: [Trace; 6] = [
 ];
 
 impl Trace {
-    /// New requests a second at a time.
+    /// The rate of new requests at a time, in requests a second.
     #[must_use]
     pub fn rate(&self, time: f64) -> f64 {
         match self.shape {
@@ -155,7 +155,7 @@ impl Trace {
         }
     }
 
-    /// Whether the broker is away at a time.
+    /// Whether the broker is unavailable at a time.
     #[must_use]
     pub fn is_outage(&self, time: f64) -> bool {
         self.outage.is_some_and(|(from, to)| (from..to).contains(&time))

@@ -1,4 +1,5 @@
-//! Measures what the simulation and the capacity table need, on a running installation of one gateway and one worker.
+//! Measures the input of the simulation and of the capacity table, on a running installation of one gateway and one
+//! worker.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,14 +19,14 @@ use crate::site::{Setup, Site, ms_per_job};
 
 /// Jobs of each kind whose CPU time is measured one by one.
 const JOBS: usize = 200;
-/// The first jobs cost more.
+/// Jobs before each measurement, because the first jobs cost more.
 const FIRST_JOBS: usize = 20;
 /// Steps between quantiles.
 const STEPS: usize = 20;
 /// Sessions that are created.
 const SESSIONS: usize = 5000;
 const CALLERS: usize = 4;
-/// After this time the broker's counts are new.
+/// Longer than the interval at which the broker updates its counts.
 const COUNT_INTERVAL: Duration = Duration::from_secs(6);
 
 pub(super) async fn run(portrait: Option<PathBuf>, note: &str) -> anyhow::Result<Measurements> {
@@ -73,7 +74,7 @@ pub(super) async fn run(portrait: Option<PathBuf>, note: &str) -> anyhow::Result
     Ok(measured)
 }
 
-/// The processor and the number of cores, and what else ran.
+/// The processor, the number of cores, and `note`, which says what else ran.
 fn machine(note: &str) -> anyhow::Result<String> {
     let processors = std::fs::read_to_string(Path::new("/proc/cpuinfo"))?;
     let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -99,7 +100,7 @@ async fn service(site: &Site, request: &Request) -> anyhow::Result<(Vec<f64>, cr
     Ok(((0..=STEPS).map(quantile).collect(), others))
 }
 
-/// How many pictures the worker prefetches.
+/// The number of picture jobs that the worker prefetches.
 async fn prefetch(site: &Site) -> anyhow::Result<usize> {
     let consumers = site.servers()?.0.control(&["list_consumers", "queue_name", "prefetch_count"]).await;
     let line = consumers.lines().find_map(|line| line.strip_prefix("faceline.jobs.interactive\t"));
@@ -108,7 +109,7 @@ async fn prefetch(site: &Site) -> anyhow::Result<usize> {
 
 /// Bytes that the broker has received over all connections so far.
 async fn received(site: &Site) -> anyhow::Result<u64> {
-    // The broker counts them anew every 5 s.
+    // The broker updates this count every 5 s.
     tokio::time::sleep(COUNT_INTERVAL).await;
     let connections = site.servers()?.0.control(&["list_connections", "recv_oct"]).await;
     Ok(connections.lines().filter_map(|line| line.trim().parse::<u64>().ok()).sum())
